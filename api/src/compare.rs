@@ -4,7 +4,8 @@ use serde_json::Value;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub(crate) struct Difference {
+#[schema(as = Difference)]
+pub(crate) struct ValueDifference {
     /// Where: `steps.build.work.task.kind`.
     pub(crate) path: String,
     /// What was there.
@@ -16,13 +17,13 @@ pub(crate) struct Difference {
 }
 
 /// What is different, in the order of the paths. Lists of things with an `id` are compared by it.
-pub(crate) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
+pub(crate) fn differences(before: &Value, after: &Value) -> Vec<ValueDifference> {
     let mut found = Vec::new();
     compare(String::new(), Some(before), Some(after), &mut found);
     found
 }
 
-fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
+fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<ValueDifference>) {
     match (before, after) {
         (one, other) if one == other => {}
         (Some(before), Some(after)) => match (fields(before), fields(after)) {
@@ -37,11 +38,11 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
                 }
             }
             _plain => {
-                found.push(Difference { path, before: Some(before.clone()), after: Some(after.clone()) })
+                found.push(ValueDifference { path, before: Some(before.clone()), after: Some(after.clone()) })
             }
         },
         (before, after) => {
-            found.push(Difference { path, before: before.cloned(), after: after.cloned() });
+            found.push(ValueDifference { path, before: before.cloned(), after: after.cloned() });
         }
     }
 }

@@ -7,20 +7,23 @@
 
 pub mod access;
 pub mod bench;
+mod body;
 mod cli;
 mod client;
 mod compare;
 pub mod embed;
+mod event_follower;
 pub mod fault;
-mod following;
 pub mod graph;
 pub mod http;
 mod log;
 pub mod metrics;
-pub mod owner;
+pub mod node;
 mod preflight;
+mod schema;
 pub mod serve;
-mod shape;
+pub mod settings;
+mod text;
 mod traces;
 pub mod view;
 

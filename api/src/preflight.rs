@@ -2,7 +2,7 @@
 //! shell understands the commands, and whether the settings documents are there.
 //!
 //! Law: nothing of a pipeline is run. The shell reads the commands and does no more (`sh -n`), one after the other,
-//! without the environment of whoever checks and within a bound of time.
+//! without the environment of the process that checks and within a bound of time.
 //!
 //! Called by `everfold check` for files and by the owner for what it is asked about: both refuse the same.
 
@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, timeout_at};
 
 use crate::fault::{Code, Fault};
-use crate::owner::unknown_view;
+use crate::node::unknown_view;
 
 /// Commands of one pipeline that are given to the shell.
 const SCRIPTS_MAX: usize = 500;
@@ -70,7 +70,7 @@ pub(crate) fn refuse_missing(name: &str, definition: &Definition, known: &[Strin
 /// # Errors
 /// [`Code::BadPipeline`], with each of them.
 pub(crate) async fn refuse_unreadable(name: &str, definition: &Definition) -> Result<usize, Fault> {
-    let Heard { wrong, unread } = unreadable(definition).await;
+    let ShellCheck { wrong, unread } = unreadable(definition).await;
     if wrong.is_empty() {
         return Ok(unread);
     }
@@ -85,14 +85,14 @@ fn counted(number: usize, what: &str) -> String {
 }
 
 /// What the shell says of the commands of a pipeline.
-struct Heard {
+struct ShellCheck {
     /// Those that it cannot read, and why.
     wrong: Vec<String>,
     /// Those that it was not asked about.
     unread: usize,
 }
 
-async fn unreadable(definition: &Definition) -> Heard {
+async fn unreadable(definition: &Definition) -> ShellCheck {
     let mut scripts = Vec::new();
     for step in definition.steps.iter().chain(&definition.on_finish) {
         if let Some(Work::Task(task)) = &step.work {
@@ -108,7 +108,7 @@ async fn unreadable(definition: &Definition) -> Heard {
         scripts.extend(scripts_of(&gate.probe).into_iter().map(|text| (place.clone(), text)));
     }
     let until = Instant::now() + SHELL_WITHIN;
-    let mut heard = Heard { wrong: Vec::new(), unread: scripts.len().saturating_sub(SCRIPTS_MAX) };
+    let mut heard = ShellCheck { wrong: Vec::new(), unread: scripts.len().saturating_sub(SCRIPTS_MAX) };
     let asked = scripts.len().min(SCRIPTS_MAX);
     for (nth, (place, text)) in scripts.into_iter().take(SCRIPTS_MAX).enumerate() {
         match timeout_at(until, refused_by_shell(&text)).await {
@@ -220,7 +220,7 @@ mod tests {
              - {{id: gated, gates: [{{id: g, any: [{{command: 'case x in'}}, {{command: 'true'}}]}}]}}",
             touched.display()
         );
-        let Heard { wrong: found, unread } = unreadable(&definition(&text)).await;
+        let ShellCheck { wrong: found, unread } = unreadable(&definition(&text)).await;
         assert_eq!(unread, 0);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("step bad: the shell cannot read the command"), "{found:?}");

@@ -1,54 +1,18 @@
-//! The core of Everfold: what a pipeline is, what happened to a run, what follows from it, and,
-//! with the feature `runtime`, the store that keeps the facts and the driver that acts on them.
+//! Everfold's engine: pipelines, runs, the store that keeps their facts and the runtime that acts on them.
 //!
-//! Law: [`definition`], [`build`], [`expr`], [`event`], [`state`], [`decide`], [`effect`], [`policy`] and [`text`] are
-//! pure. They know no clock, no file system, no randomness and no thread; time and drawn bits come
-//! in with the input. `cargo check -p everfold-engine --no-default-features` builds them alone.
+//! Law: re-exports only. Each crate below says in its own header what it may know; its manifest enforces it.
 #![forbid(unsafe_code)]
 
-pub mod access;
-pub mod actor;
-pub mod breakers;
-pub mod budgets;
-pub mod build;
-pub mod decide;
-pub mod definition;
-pub mod duration;
-pub mod effect;
-pub mod envelope;
-pub mod event;
-pub mod export;
-pub mod expr;
-pub mod fact;
-pub mod failure;
-pub mod halts;
-pub mod hooks;
-pub mod id;
-pub mod input;
-pub mod json;
-pub mod kept;
-pub mod keys;
-pub mod notices;
-pub mod policy;
-pub mod prices;
-pub mod saved;
-pub mod schedules;
-pub mod state;
-pub mod stored;
-pub mod text;
-pub mod time;
-pub mod trace;
-pub mod triggers;
-
-#[cfg(feature = "runtime")]
-pub mod clock;
-#[cfg(feature = "runtime")]
-pub mod driver;
-#[cfg(feature = "runtime")]
-pub mod execution;
-#[cfg(feature = "runtime")]
-pub mod layout;
-#[cfg(feature = "runtime")]
-pub mod ledger;
-#[cfg(feature = "runtime")]
-pub mod store;
+pub use everfold_base::{
+    actor, blobs, codec, data_folder, duration, envelope, failure, id, json, text, time,
+};
+pub use everfold_core::{
+    aggregate, artefact, breaker_resets, budgets, decide, effect, event, export, hooks, input, notifications,
+    pauses, pipeline_versions, policy, prices, replay_input, schedules, slots, state, tokens, triggers,
+};
+pub use everfold_language::{builder, definition, expr, timetable};
+pub use everfold_ports as execution;
+pub use everfold_runtime as driver;
+pub use everfold_runtime::ledger;
+pub use everfold_store as store;
+pub use everfold_system::{clock, os_error};

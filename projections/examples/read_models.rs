@@ -5,8 +5,8 @@
 //! folds so often and asks nothing. The folder it makes in `FOLDER` is removed.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 
-#[path = "../tests/side/written.rs"]
-mod written;
+#[path = "../tests/projections/history_writer.rs"]
+mod history_writer;
 
 use std::fs;
 use std::ops::Range;
@@ -15,19 +15,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use everfold_engine::envelope::Envelope;
-use everfold_engine::event::{
+use everfold_base::envelope::Envelope;
+use everfold_base::id::{Attempt, AttemptId, Position, Round, RunId, StepId, StepPath};
+use everfold_base::json::{Hash, JsonText, Payload};
+use everfold_base::time::Timestamp;
+use everfold_core::event::{
     self, AttemptSucceeded, RunEvent, RunStarted, RunSucceeded, ScheduledTask, ScheduledWork, StepScheduled,
     StepSucceeded,
 };
-use everfold_engine::id::{Attempt, AttemptId, Position, Round, RunId, StepId, StepPath};
-use everfold_engine::json::{Hash, JsonText, Payload};
-use everfold_engine::state::RunStatus;
-use everfold_engine::store::{EventStore, SledOptions, SledStore, bench};
-use everfold_engine::time::Timestamp;
-use everfold_projections::{GroupBy, Place, ReadSide, RunFilter, RunOrder};
+use everfold_core::state::RunStatus;
+use everfold_projections::{GroupBy, ReadSide, RunFilter, RunOrder, StorageLocation};
+use everfold_store::{EventStore, SledOptions, SledStore, bench};
+use history_writer::write;
 use tokio::runtime::Handle;
-use written::write;
 
 /// Steps of a run: 32 events.
 const STEPS: u64 = 10;
@@ -116,7 +116,7 @@ fn memory() -> String {
 }
 
 fn open(place: &Path, store: &Arc<dyn EventStore>) -> Arc<ReadSide> {
-    let place = Place::folder(place.to_owned(), "measured");
+    let place = StorageLocation::folder(place.to_owned(), "measured");
     Arc::new(ReadSide::open(place, Arc::clone(store), &Handle::current()).unwrap())
 }
 

@@ -6,19 +6,20 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use everfold_engine::event::RunEvent;
-use everfold_engine::id::{Position, RunId, Version};
-use everfold_engine::policy::Verdict;
+use everfold_base::id::{Position, RunId, Version};
+use everfold_core::event::RunEvent;
+use everfold_core::policy::Verdict;
 use serde::{Deserialize, Serialize};
 
-use crate::Fact;
 use crate::decision::is_decision;
-use crate::look::{Keys as _, Look};
-use crate::postings::{self, Condition, term};
-use crate::projection::{FoldError, Projection};
-use crate::rowcodec;
-use crate::runbook::RunBook;
-use crate::tx::Tx;
+use crate::event_readers::{PIPELINES, is_read_by, passed_over};
+use crate::index::bitmap_index::{self, term};
+use crate::index::predicate::Predicate;
+use crate::open_runs::OpenRuns;
+use crate::projection::{Fact, FoldError, Projection};
+use crate::row_codec;
+use crate::snapshot::{KeyReader as _, ReadSnapshot};
+use crate::write_batch::WriteBatch;
 
 const GATE: u8 = b'g';
 const VERDICT: u8 = b'v';
@@ -65,16 +66,16 @@ pub struct DecisionPage {
 
 /// The read model `audit`.
 #[derive(Default)]
-pub struct Audit {
+pub struct AuditModel {
     count: u32,
     is_count_changed: bool,
     /// The pipelines of runs that go on.
-    pipelines: RunBook<String>,
+    pipelines: OpenRuns<String>,
 }
 
 /// The read model `audit`, to be asked.
 pub struct AuditView<'a> {
-    look: Look<'a>,
+    snapshot: ReadSnapshot<'a>,
     count: u32,
 }
 
@@ -84,7 +85,7 @@ fn block_key(block: u32) -> [u8; 5] {
 }
 
 fn count(head: Option<Cow<'_, [u8]>>) -> Result<u32, FoldError> {
-    head.map_or(Ok(0), |bytes| rowcodec::read(&mut &*bytes))
+    head.map_or(Ok(0), |bytes| row_codec::read(&mut &*bytes))
 }
 
 fn of_run(run: RunId) -> Vec<u8> {
@@ -92,9 +93,9 @@ fn of_run(run: RunId) -> Vec<u8> {
 }
 
 impl<'a> AuditView<'a> {
-    pub(crate) fn new(look: Look<'a>) -> Result<Self, FoldError> {
-        let count = count(look.get(HEAD)?)?;
-        Ok(Self { look, count })
+    pub(crate) fn new(snapshot: ReadSnapshot<'a>) -> Result<Self, FoldError> {
+        let count = count(snapshot.get(HEAD)?)?;
+        Ok(Self { snapshot, count })
     }
 
     /// Verdicts of gates, newest first, at most `limit` from `cursor` on.
@@ -108,22 +109,22 @@ impl<'a> AuditView<'a> {
         limit: usize,
     ) -> Result<DecisionPage, FoldError> {
         let mut all = vec![match &filter.verdict {
-            Some(verdict) => Condition::Term(term(VERDICT, verdict.as_str())),
-            None => Condition::Any(
+            Some(verdict) => Predicate::Term(term(VERDICT, verdict.as_str())),
+            None => Predicate::Any(
                 [Verdict::Pass, Verdict::Fail, Verdict::Pending, Verdict::Skipped]
-                    .map(|verdict| Condition::Term(term(VERDICT, verdict.as_str())))
+                    .map(|verdict| Predicate::Term(term(VERDICT, verdict.as_str())))
                     .to_vec(),
             ),
         }];
-        all.extend(filter.gate.iter().map(|gate| Condition::Term(term(GATE, gate))));
-        all.extend(filter.pipeline.iter().map(|name| Condition::Term(term(PIPELINE, name))));
+        all.extend(filter.gate.iter().map(|gate| Predicate::Term(term(GATE, gate))));
+        all.extend(filter.pipeline.iter().map(|name| Predicate::Term(term(PIPELINE, name))));
         let last = u32::try_from(cursor.unwrap_or(u64::MAX)).unwrap_or(u32::MAX).saturating_add(1);
         let until = match filter.until {
             Some(until) => self.known_by(until)?,
             None => self.count,
         };
         let first = filter.since.map_or(Ok(0), |since| self.known_by(since))?;
-        self.page(&Condition::All(all), first..until.min(last), true, limit)
+        self.page(&Predicate::All(all), first..until.min(last), true, limit)
     }
 
     /// Every decision of a run, oldest first.
@@ -131,19 +132,19 @@ impl<'a> AuditView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn of_run(&self, run: RunId) -> Result<Vec<DecisionPlace>, FoldError> {
-        let condition = Condition::Term(of_run(run));
+        let condition = Predicate::Term(of_run(run));
         Ok(self.page(&condition, 0..self.count, false, usize::MAX)?.items)
     }
 
     fn page(
         &self,
-        condition: &Condition,
+        condition: &Predicate,
         numbers: std::ops::Range<u32>,
         newest: bool,
         limit: usize,
     ) -> Result<DecisionPage, FoldError> {
         let (mut found, mut next) = (Vec::new(), None);
-        condition.walk(&self.look, numbers, newest, |number| {
+        condition.walk(&self.snapshot, numbers, newest, |number| {
             if found.len() == limit {
                 next = Some(u64::from(number));
                 return Ok(ControlFlow::Break(()));
@@ -163,10 +164,10 @@ impl<'a> AuditView<'a> {
     }
 
     fn block(&self, block: u32) -> Result<Vec<DecisionPlace>, FoldError> {
-        let bytes = self.look.get(&block_key(block))?.unwrap_or_default();
+        let bytes = self.snapshot.get(&block_key(block))?.unwrap_or_default();
         let (mut bytes, mut places) = (&*bytes, Vec::new());
         while !bytes.is_empty() {
-            places.push(rowcodec::read(&mut bytes)?);
+            places.push(row_codec::read(&mut bytes)?);
         }
         Ok(places)
     }
@@ -185,27 +186,19 @@ impl<'a> AuditView<'a> {
     }
 }
 
-impl Projection for Audit {
+impl Projection for AuditModel {
     const NAME: &'static str = "audit";
     const SCHEMA: u32 = 3;
 
-    fn heeds(event: &RunEvent) -> bool {
-        let is_of_pipeline = matches!(
-            event,
-            RunEvent::RunStarted(_)
-                | RunEvent::RunForked(_)
-                | RunEvent::RunSucceeded(_)
-                | RunEvent::RunFailed(_)
-                | RunEvent::RunCancelled(_)
-        );
-        is_of_pipeline || is_decision(event)
+    fn handles(event: &RunEvent) -> bool {
+        is_read_by(event, PIPELINES) || is_decision(event)
     }
 
-    fn open(tx: &Tx) -> Result<Self, FoldError> {
-        Ok(Self { count: count(tx.get(HEAD)?)?, ..Self::default() })
+    fn open(batch: &WriteBatch) -> Result<Self, FoldError> {
+        Ok(Self { count: count(batch.get(HEAD)?)?, ..Self::default() })
     }
 
-    fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
+    fn apply(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
         match fact.event {
             RunEvent::RunStarted(event) => self.pipelines.begin(fact.run, event.pipeline.clone()),
             RunEvent::RunForked(_) => {
@@ -216,9 +209,9 @@ impl Projection for Audit {
                 }
             }
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
-                self.pipelines.end(fact.run, tx)?;
+                self.pipelines.end(fact.run, batch)?;
             }
-            _other => {}
+            other => passed_over(other, PIPELINES),
         }
         if !is_decision(fact.event) {
             return Ok(());
@@ -226,29 +219,29 @@ impl Projection for Audit {
         let number = self.count;
         self.count += 1;
         self.is_count_changed = true;
-        let place = DecisionPlace { run: fact.run, version: fact.around.version, position: fact.position };
-        rowcodec::write(tx.entry(&block_key(number / BLOCK))?, &place)?;
-        postings::set(tx, &of_run(fact.run), number, true)?;
+        let place = DecisionPlace { run: fact.run, version: fact.context.version, position: fact.position };
+        row_codec::write(batch.entry(&block_key(number / BLOCK))?, &place)?;
+        bitmap_index::set(batch, &of_run(fact.run), number, true)?;
         if let RunEvent::GateEvaluated(event) = fact.event {
-            postings::set(tx, &term(GATE, &event.gate), number, true)?;
-            postings::set(tx, &term(VERDICT, event.verdict.as_str()), number, true)?;
-            if let Some(pipeline) = self.pipelines.get(fact.run, tx)? {
+            bitmap_index::set(batch, &term(GATE, &event.gate), number, true)?;
+            bitmap_index::set(batch, &term(VERDICT, event.verdict.as_str()), number, true)?;
+            if let Some(pipeline) = self.pipelines.get(fact.run, batch)? {
                 let of_pipeline = term(PIPELINE, pipeline);
-                postings::set(tx, &of_pipeline, number, true)?;
+                bitmap_index::set(batch, &of_pipeline, number, true)?;
             }
         }
         Ok(())
     }
 
-    fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+    fn publish(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
         if std::mem::take(&mut self.is_count_changed) {
-            tx.put(HEAD, rowcodec::encode(&self.count)?);
+            batch.put(HEAD, row_codec::encode(&self.count)?);
         }
         Ok(())
     }
 
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
-        self.pipelines.settle(tx)
+    fn settle(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        self.pipelines.settle(batch)
     }
 
     fn unsettled(&self) -> usize {

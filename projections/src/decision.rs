@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::envelope::{Envelope, flag};
-use everfold_engine::event::{self, Comment, RunEvent, TimerKind, UnblockDecision};
-use everfold_engine::id::{Position, Round, Version};
-use everfold_engine::json::{Hash, Payload};
-use everfold_engine::policy::Verdict;
-use everfold_engine::time::Timestamp;
+use everfold_base::envelope::{Envelope, flag};
+use everfold_base::id::{Position, Round, Version};
+use everfold_base::json::{Hash, Payload};
+use everfold_base::time::Timestamp;
+use everfold_core::event::{self, Comment, RunEvent, TimerKind, UnblockDecision};
+use everfold_core::policy::Verdict;
 use serde::Serialize;
 
+use crate::event_readers::{DECISIONS, is_read_by, passed_over};
 use crate::inbox::vote_word;
 
 /// One decision.
@@ -75,7 +76,7 @@ pub enum DecisionKind {
         /// `{choice, text, items, by}`.
         answer: Payload,
     },
-    /// Nobody decided or answered in time.
+    /// An approval or a question expired without a decision.
     Expiry {
         /// Until when there was time.
         due: Timestamp,
@@ -149,17 +150,7 @@ pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
 pub(crate) fn is_decision(event: &RunEvent) -> bool {
     match event {
         RunEvent::TimerFired(event) => event.timer.kind == TimerKind::Expiry,
-        RunEvent::GateEvaluated(_)
-        | RunEvent::VoteCast(_)
-        | RunEvent::QuestionAnswered(_)
-        | RunEvent::ApprovalDecided(_)
-        | RunEvent::RunUnblocked(_)
-        | RunEvent::RecheckRequested(_)
-        | RunEvent::ReworkRequested(_)
-        | RunEvent::StepCancelRequested(_)
-        | RunEvent::CancelRequested(_)
-        | RunEvent::RunAbandoned(_) => true,
-        _other => false,
+        other => is_read_by(other, DECISIONS),
     }
 }
 
@@ -195,11 +186,12 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
             Some(event.id.round),
             DecisionKind::Answer { answer: event.answer.clone() },
         ),
-        RunEvent::TimerFired(event) if event.timer.kind == TimerKind::Expiry => (
-            event.timer.id.path.to_string(),
-            Some(event.timer.id.round),
-            DecisionKind::Expiry { due: event.due },
-        ),
+        RunEvent::TimerFired(event) => {
+            let id = &event.timer.id;
+            let kind = DecisionKind::Expiry { due: event.due };
+            let is_decision = event.timer.kind == TimerKind::Expiry;
+            return is_decision.then(|| (Some(id.path.to_string()), Some(id.round), kind));
+        }
         RunEvent::ApprovalDecided(event) => (
             event.id.path.to_string(),
             Some(event.id.round),
@@ -243,7 +235,10 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
         RunEvent::RunAbandoned(event) => {
             return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
         }
-        _other => return None,
+        other => {
+            passed_over(other, DECISIONS);
+            return None;
+        }
     };
     Some((Some(step), round, kind))
 }

@@ -4,55 +4,51 @@
 //! its stages; folded again from the first event it is equal to the one that was kept up all the time, and as of a position it is equal to
 //! one that was folded so far and no further. Models never write to a run.
 //!
-//! [`ReadSide`] keeps them up for the owner of a data folder and answers from them. A model is a
-//! [`Projection`]; [`Tx`] is what it reads and writes.
+//! [`ReadSide`] keeps them up to date for the node that owns a data folder and answers queries from them. A model is a
+//! [`Projection`]; [`WriteBatch`] is what it reads and writes.
 #![forbid(unsafe_code)]
 
-mod activity;
-mod attempts;
 mod audit;
+mod columns;
 mod decision;
-mod few;
+mod event_readers;
+mod failed_notices;
 mod generation;
+mod id_map;
 mod inbox;
-mod look;
-mod lost;
+mod index;
+mod log_reader;
 mod model;
 mod models;
 mod money;
-mod postings;
+mod open_runs;
 mod projection;
-mod quick;
 mod readside;
-mod rowcodec;
-mod runbook;
+mod row_codec;
 mod runs;
-mod shelf;
-mod source;
+mod small_map;
+mod snapshot;
 mod spend;
-mod spine;
-mod stages;
-mod task;
-mod tx;
+mod storage;
+mod timeline;
+mod write_batch;
 
-pub use activity::{Awaits, AwaitsWhat};
-pub use attempts::{AttemptEnd, AttemptFailure, AttemptRow, attempts};
-pub use audit::{Audit, AuditView, DecisionPage, DecisionPlace, GateFilter};
+pub use audit::{AuditModel, AuditView, DecisionPage, DecisionPlace, GateFilter};
+pub use columns::{DefinitionColumns, StepColumns};
 pub use decision::{Decision, DecisionKind, decision_of};
-pub use inbox::{Inbox, InboxView, TaskPage};
-pub use lost::{LostNotice, LostView};
-pub use model::{ModelStatus, Stopped};
+pub use failed_notices::{FailedNotice, FailedNoticesView};
+pub use inbox::{InboxModel, InboxView, Remark, Task, TaskKind, TaskName, TaskNameError, TaskPage};
+pub use log_reader::Unreadable;
+pub use model::{ModelStatus, ModelStop};
 pub use models::Models;
 pub use money::usd;
-pub use projection::{Around, Copied, Fact, FoldError, Projection};
-pub use readside::{Answer, AskError, Place, ReadSide, RunDirectory};
+pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
+pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation};
 pub use runs::{
-    Board, Column, GroupBy, RowFailure, RowParent, RowUsage, RunCounts, RunFilter, RunOrder, RunPage, RunRow,
-    Runs, RunsView, Shown,
+    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, RowFailure, RowParent, RowState, RowUsage,
+    RunCounts, RunFilter, RunOrder, RunPage, RunRow, RunsModel, RunsView,
 };
-pub use shelf::ShelfError;
-pub use source::Unreadable;
-pub use spend::{Spend, SpendBy, SpendFilter, SpendRow, SpendSum, SpendView};
-pub use stages::{Staged, Stages};
-pub use task::{NoTaskName, Remark, Task, TaskKind, TaskName};
-pub use tx::Tx;
+pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
+pub use storage::StorageError;
+pub use timeline::{AttemptEnd, AttemptFailure, AttemptRow, attempts};
+pub use write_batch::WriteBatch;

@@ -1,31 +1,31 @@
 //! Read models that are folded by hand: for tests of their laws and for measurements.
 //!
-//! Law: they are the models of the read side, folded by the same code, without its threads.
+//! Law: the models of the read side, folded by the same code, without its threads.
 
 use std::sync::Arc;
 
-use everfold_engine::envelope::Envelope;
-use everfold_engine::id::Position;
-use everfold_engine::store::{EventStore, ReadError};
+use everfold_base::envelope::Envelope;
+use everfold_base::id::Position;
+use everfold_store::{EventStore, ReadError};
 
-use crate::audit::{Audit, AuditView};
-use crate::inbox::{Inbox, InboxView};
-use crate::lost::{Lost, LostView};
-use crate::model::Inner;
+use crate::audit::{AuditModel, AuditView};
+use crate::failed_notices::{FailedNoticesModel, FailedNoticesView};
+use crate::inbox::{InboxModel, InboxView};
+use crate::log_reader::FactBatch;
+use crate::model::ModelFold;
 use crate::projection::FoldError;
-use crate::runs::{Runs, RunsView};
-use crate::shelf::Shelf;
-use crate::source::Facts;
-use crate::spend::{Spend, SpendView};
+use crate::runs::{RunsModel, RunsView};
+use crate::spend::{SpendModel, SpendView};
+use crate::storage::Storage;
 
 /// All read models.
 pub struct Models {
-    shelf: Arc<Shelf>,
-    runs: Inner<Runs>,
-    inbox: Inner<Inbox>,
-    audit: Inner<Audit>,
-    spend: Inner<Spend>,
-    lost: Inner<Lost>,
+    storage: Arc<Storage>,
+    runs: ModelFold<RunsModel>,
+    inbox: ModelFold<InboxModel>,
+    audit: ModelFold<AuditModel>,
+    spend: ModelFold<SpendModel>,
+    notices: ModelFold<FailedNoticesModel>,
 }
 
 impl Models {
@@ -34,14 +34,16 @@ impl Models {
     /// # Errors
     /// None in practice.
     pub fn in_memory() -> Result<Self, FoldError> {
-        Self::on(Arc::new(Shelf::memory()))
+        Self::on(Arc::new(Storage::memory()))
     }
 
-    fn on(shelf: Arc<Shelf>) -> Result<Self, FoldError> {
-        let (runs, inbox) = (Inner::open(Arc::clone(&shelf), 1)?, Inner::open(Arc::clone(&shelf), 2)?);
-        let (audit, spend) = (Inner::open(Arc::clone(&shelf), 3)?, Inner::open(Arc::clone(&shelf), 4)?);
-        let lost = Inner::open(Arc::clone(&shelf), 5)?;
-        Ok(Self { shelf, runs, inbox, audit, spend, lost })
+    fn on(storage: Arc<Storage>) -> Result<Self, FoldError> {
+        let (runs, inbox) =
+            (ModelFold::open(Arc::clone(&storage), 1)?, ModelFold::open(Arc::clone(&storage), 2)?);
+        let (audit, spend) =
+            (ModelFold::open(Arc::clone(&storage), 3)?, ModelFold::open(Arc::clone(&storage), 4)?);
+        let notices = ModelFold::open(Arc::clone(&storage), 5)?;
+        Ok(Self { storage, runs, inbox, audit, spend, notices })
     }
 
     /// Folds events of the log; those at or before the position are passed over.
@@ -53,36 +55,36 @@ impl Models {
         events: Vec<Arc<Envelope>>,
         store: &dyn EventStore,
     ) -> Result<(), ReadError> {
-        let facts = Facts::of(events, store).await?;
+        let facts = FactBatch::of(events, store).await?;
         self.runs.fold(&facts);
         self.inbox.fold(&facts);
         self.audit.fold(&facts);
         self.spend.fold(&facts);
-        self.lost.fold(&facts);
+        self.notices.fold(&facts);
         Ok(())
     }
 
-    /// Puts everything into the shelf, as a checkpoint does.
+    /// Writes a checkpoint of each model.
     ///
     /// # Errors
     /// A row cannot be written.
     pub fn checkpoint(&mut self) -> Result<(), FoldError> {
-        self.runs.put_away(&self.shelf)?;
-        self.inbox.put_away(&self.shelf)?;
-        self.audit.put_away(&self.shelf)?;
-        self.spend.put_away(&self.shelf)?;
-        self.lost.put_away(&self.shelf)
+        self.runs.write_checkpoint(&self.storage)?;
+        self.inbox.write_checkpoint(&self.storage)?;
+        self.audit.write_checkpoint(&self.storage)?;
+        self.spend.write_checkpoint(&self.storage)?;
+        self.notices.write_checkpoint(&self.storage)
     }
 
-    /// What a kill in the middle of a checkpoint leaves: what goes ahead of its batch, and no batch. They can
-    /// only be [reopened](Self::reopened) then.
+    /// What a kill in the middle of a checkpoint leaves: what is written ahead of its batch, and no batch. The models
+    /// can only be [reopened](Self::reopened) then.
     ///
     /// # Errors
     /// A row cannot be written.
     pub fn torn_checkpoint(&mut self) -> Result<(), FoldError> {
         let parts = [self.runs.settle()?, self.inbox.settle()?, self.audit.settle()?, self.spend.settle()?];
-        for (checkpoint, _) in parts.iter().chain([&self.lost.settle()?]).flatten() {
-            self.shelf.put_ahead(checkpoint)?;
+        for (checkpoint, _) in parts.iter().chain([&self.notices.settle()?]).flatten() {
+            self.storage.write_ahead(checkpoint)?;
         }
         Ok(())
     }
@@ -92,21 +94,21 @@ impl Models {
     /// # Errors
     /// A row cannot be read.
     pub fn reopened(self) -> Result<Self, FoldError> {
-        Self::on(self.shelf)
+        Self::on(self.storage)
     }
 
     /// The last event that was folded.
     #[must_use]
     pub fn position(&self) -> Position {
         let runs = self.runs.position.min(self.inbox.position);
-        runs.min(self.audit.position).min(self.spend.position).min(self.lost.position)
+        runs.min(self.audit.position).min(self.spend.position).min(self.notices.position)
     }
 
-    /// Whether a model went no further, and why.
+    /// Whether a model stopped, and why.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
         let mut all = vec![&self.runs.stopped, &self.inbox.stopped, &self.audit.stopped];
-        all.extend([&self.spend.stopped, &self.lost.stopped]);
+        all.extend([&self.spend.stopped, &self.notices.stopped]);
         let stopped = all.into_iter().find_map(Option::as_ref);
         stopped.map(|stopped| stopped.what.clone())
     }
@@ -116,7 +118,7 @@ impl Models {
     /// # Errors
     /// It cannot be read.
     pub fn runs(&self) -> Result<RunsView<'_>, FoldError> {
-        RunsView::new(self.runs.tx.seen().look())
+        RunsView::new(self.runs.batch.published().snapshot())
     }
 
     /// The model `audit`.
@@ -124,19 +126,19 @@ impl Models {
     /// # Errors
     /// It cannot be read.
     pub fn audit(&self) -> Result<AuditView<'_>, FoldError> {
-        AuditView::new(self.audit.tx.seen().look())
+        AuditView::new(self.audit.batch.published().snapshot())
     }
 
     /// The model `spend`.
     #[must_use]
     pub fn spend(&self) -> SpendView<'_> {
-        SpendView::new(self.spend.tx.seen().look())
+        SpendView::new(self.spend.batch.published().snapshot())
     }
 
     /// The model `notices`.
     #[must_use]
-    pub fn lost(&self) -> LostView<'_> {
-        LostView::new(self.lost.tx.seen().look())
+    pub fn failed_notices(&self) -> FailedNoticesView<'_> {
+        FailedNoticesView::new(self.notices.batch.published().snapshot())
     }
 
     /// The model `inbox`.
@@ -144,6 +146,6 @@ impl Models {
     /// # Errors
     /// It cannot be read.
     pub fn inbox(&self) -> Result<InboxView<'_>, FoldError> {
-        InboxView::new(self.inbox.tx.seen().look())
+        InboxView::new(self.inbox.batch.published().snapshot())
     }
 }

@@ -1,33 +1,33 @@
 //! What a read model is.
 
-use everfold_engine::actor::Actor;
-use everfold_engine::envelope::{EventView, flag};
-use everfold_engine::event::RunEvent;
-use everfold_engine::id::{Position, RunId, Version};
-use everfold_engine::time::Timestamp;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::{EventView, flag};
+use everfold_base::id::{Position, RunId, Version};
+use everfold_base::time::Timestamp;
+use everfold_core::event::RunEvent;
 
-use crate::shelf::ShelfError;
-use crate::stages::Staged;
-use crate::tx::Tx;
+use crate::columns::DefinitionColumns;
+use crate::storage::StorageError;
+use crate::write_batch::WriteBatch;
 
 /// One event of a run, read.
 #[derive(Debug, Clone, Copy)]
 pub struct Fact<'a> {
     /// The run.
     pub run: RunId,
-    /// What surrounds the event.
-    pub around: &'a Around,
+    /// The context of the event.
+    pub context: &'a EventContext,
     /// The event.
     pub event: &'a RunEvent,
-    /// Where it counts from: its own place in the store, or that of the fork that copied it.
+    /// The position from which it counts: its own, or that of the fork that copied it.
     pub position: Position,
     /// Of a `RunForked`: the history that becomes the run's own with it, without its origin's end.
-    pub copied: &'a [Copied],
+    pub copied: &'a [CopiedEvent],
 }
 
-/// What models ask of an envelope. The rest of it stays with the thread that read it.
+/// The part of an envelope that models read.
 #[derive(Debug, Clone)]
-pub struct Around {
+pub struct EventContext {
     /// The event's place in its run.
     pub version: Version,
     /// The event's own place in the store.
@@ -40,8 +40,8 @@ pub struct Around {
     pub flags: u16,
 }
 
-impl Around {
-    /// What the log says around an event.
+impl EventContext {
+    /// The context of an event of the log.
     #[must_use]
     pub fn of(event: &EventView<'_>) -> Self {
         Self {
@@ -56,9 +56,9 @@ impl Around {
 
 /// One event of a copied history.
 #[derive(Debug, Clone)]
-pub struct Copied {
-    /// What surrounds it.
-    pub around: Around,
+pub struct CopiedEvent {
+    /// Its context.
+    pub context: EventContext,
     /// The event.
     pub event: RunEvent,
 }
@@ -66,16 +66,21 @@ pub struct Copied {
 impl<'a> Fact<'a> {
     /// An event of the log.
     #[must_use]
-    pub fn new(run: RunId, around: &'a Around, event: &'a RunEvent, copied: &'a [Copied]) -> Self {
-        Self { run, around, event, position: around.position, copied }
+    pub fn new(
+        run: RunId,
+        context: &'a EventContext,
+        event: &'a RunEvent,
+        copied: &'a [CopiedEvent],
+    ) -> Self {
+        Self { run, context, event, position: context.position, copied }
     }
 
     /// The history that a fork takes over, as facts that count from the fork on.
     pub fn taken_over(&self) -> impl Iterator<Item = Fact<'a>> + use<'a> {
         let (run, position) = (self.run, self.position);
-        self.copied.iter().map(move |Copied { around, event }| Fact {
+        self.copied.iter().map(move |CopiedEvent { context, event }| Fact {
             run,
-            around,
+            context,
             event,
             position,
             copied: &[],
@@ -86,7 +91,7 @@ impl<'a> Fact<'a> {
     /// at all.
     #[must_use]
     pub fn is_copied(&self) -> bool {
-        self.around.flags & flag::COPIED != 0
+        self.context.flags & flag::COPIED != 0
     }
 }
 
@@ -94,9 +99,9 @@ impl<'a> Fact<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FoldError {
-    /// The shelf failed.
+    /// The storage failed.
     #[error(transparent)]
-    Shelf(#[from] ShelfError),
+    Storage(#[from] StorageError),
     /// A row is not what was written.
     #[error("a row cannot be read: {0}")]
     Row(String),
@@ -105,27 +110,27 @@ pub enum FoldError {
 /// A read model: a name, the schema of its data, and the fold.
 ///
 /// A changed schema number means that the data is folded anew. What a model keeps in memory is a cache:
-/// everything that counts goes through the [`Tx`], and into the shelf together with the position.
+/// everything that counts goes through the [`WriteBatch`], and into the storage together with the position.
 pub trait Projection: Sized + Send + Sync + 'static {
     /// The name in answers and keys.
     const NAME: &'static str;
     /// The version of the data's form and meaning.
     const SCHEMA: u32;
 
-    /// Whether an event says anything to the model: it is shown no others.
-    fn heeds(event: &RunEvent) -> bool;
+    /// Whether the model handles an event: it gets no others.
+    fn handles(event: &RunEvent) -> bool;
 
-    /// Goes on from what is there.
+    /// Continues from what is stored.
     ///
     /// # Errors
     /// What is there cannot be read.
-    fn open(tx: &Tx) -> Result<Self, FoldError>;
+    fn open(batch: &WriteBatch) -> Result<Self, FoldError>;
 
-    /// Takes note of a definition that names stages. It comes before the runs that are pinned to it.
+    /// Stores the columns of a definition that names stages. It comes before the runs that are pinned to it.
     ///
     /// # Errors
     /// As of [`Projection::apply`].
-    fn define(&mut self, _staged: &Staged, _tx: &mut Tx) -> Result<(), FoldError> {
+    fn define(&mut self, _staged: &DefinitionColumns, _batch: &mut WriteBatch) -> Result<(), FoldError> {
         Ok(())
     }
 
@@ -133,23 +138,23 @@ pub trait Projection: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// The model stops here until it is built again; the others go on.
-    fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError>;
+    fn apply(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError>;
 
-    /// Puts all that was folded into the [`Tx`], to be shown: indexes follow the rows.
+    /// Puts all that was folded into the [`WriteBatch`] for readers: indexes follow the rows.
     ///
     /// # Errors
     /// As of [`Projection::apply`].
-    fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
+    fn publish(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError>;
 
-    /// Puts what readers need not see and what changed since the last time, before a checkpoint.
+    /// Puts what changed since the last checkpoint and what readers do not read, before a checkpoint.
     ///
     /// # Errors
     /// As of [`Projection::apply`].
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
+    fn settle(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError>;
 
     /// How many rows the next checkpoint would put.
     fn unsettled(&self) -> usize;
 
-    /// Forgets what the shelf has, where there is much. The checkpoint is written.
+    /// Shrinks the caches by what is stored. Called when a checkpoint is written.
     fn trim(&mut self);
 }

@@ -1,22 +1,22 @@
 //! The read model `spend`: what was used up, by run, step, role, model, day and pipeline; now or at any past
 //! position.
 //!
-//! Law: each report of an attempt counts once, where it was recorded; copied facts count for nobody. A line
+//! Law: each report of an attempt counts once, where it was recorded; copied events count for no run. A line
 //! of a group, pipeline and day keeps its sum after every report, so that the past is looked up.
 
 use std::collections::BTreeMap;
 
-use everfold_engine::event::{RunEvent, ScheduledTask, ScheduledWork};
-use everfold_engine::id::{Position, RunId, StepId};
-use everfold_engine::json::Payload;
+use everfold_base::id::{Position, RunId, StepId};
+use everfold_base::json::Payload;
+use everfold_core::event::{RunEvent, ScheduledTask, ScheduledWork};
 use serde::{Deserialize, Serialize};
 
-use crate::Fact;
-use crate::look::Look;
-use crate::projection::{FoldError, Projection};
-use crate::rowcodec;
-use crate::runbook::RunBook;
-use crate::tx::Tx;
+use crate::event_readers::{SPEND, is_read_by, passed_over};
+use crate::open_runs::OpenRuns;
+use crate::projection::{Fact, FoldError, Projection};
+use crate::row_codec;
+use crate::snapshot::ReadSnapshot;
+use crate::write_batch::WriteBatch;
 
 /// Lines that are read at once.
 const CHUNK: usize = 500;
@@ -115,19 +115,19 @@ struct Spender {
 
 /// A line's sums: after each of its last reports, the newest last.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Line {
+struct SpendLine {
     sums: Vec<(Position, SpendSum)>,
 }
 
 /// The read model `spend`.
 #[derive(Default)]
-pub struct Spend {
-    runs: RunBook<Spender>,
+pub struct SpendModel {
+    runs: OpenRuns<Spender>,
 }
 
 /// The read model `spend`, to be asked.
 pub struct SpendView<'a> {
-    look: Look<'a>,
+    snapshot: ReadSnapshot<'a>,
 }
 
 fn code(by: SpendBy) -> u8 {
@@ -162,8 +162,8 @@ fn former_key(line: &[u8], first: Position) -> Vec<u8> {
 }
 
 impl<'a> SpendView<'a> {
-    pub(crate) fn new(look: Look<'a>) -> Self {
-        Self { look }
+    pub(crate) fn new(snapshot: ReadSnapshot<'a>) -> Self {
+        Self { snapshot }
     }
 
     /// What was used up, in groups: days in their order, all others by cost, the largest first.
@@ -222,7 +222,7 @@ impl<'a> SpendView<'a> {
         let mut to = from.clone();
         to.push(0xff);
         loop {
-            let pairs = self.look.scan(&from, &to, false, CHUNK)?;
+            let pairs = self.snapshot.scan(&from, &to, false, CHUNK)?;
             let is_last = pairs.len() < CHUNK;
             for (key, value) in &pairs {
                 let parts = &mut key[2..].splitn(3, |byte| *byte == 0);
@@ -253,45 +253,49 @@ impl<'a> SpendView<'a> {
         at: Option<Position>,
     ) -> Result<Option<SpendSum>, FoldError> {
         let at = at.unwrap_or(Position(u64::MAX));
-        let of = |line: &Line| line.sums.iter().rev().find(|(since, _)| *since <= at).map(|(_, sum)| *sum);
-        if let Some(sum) = of(&rowcodec::read(&mut value)?) {
+        let of =
+            |line: &SpendLine| line.sums.iter().rev().find(|(since, _)| *since <= at).map(|(_, sum)| *sum);
+        if let Some(sum) = of(&row_codec::read(&mut value)?) {
             return Ok(Some(sum));
         }
         let (from, to) = (former_key(key, Position(0)), former_key(key, Position(at.0.saturating_add(1))));
-        match self.look.scan(&from, &to, true, 1)?.pop() {
-            Some((_, bytes)) => Ok(of(&rowcodec::read(&mut bytes.as_slice())?)),
+        match self.snapshot.scan(&from, &to, true, 1)?.pop() {
+            Some((_, bytes)) => Ok(of(&row_codec::read(&mut bytes.as_slice())?)),
             None => Ok(None),
         }
     }
 }
 
-impl Spend {
-    fn fold(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
+impl SpendModel {
+    fn fold(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
         match fact.event {
             RunEvent::RunStarted(event) => {
                 let spender = Spender { pipeline: event.pipeline.clone(), ..Spender::default() };
                 self.runs.begin(fact.run, spender);
                 Ok(())
             }
-            RunEvent::RunForked(_) => fact.taken_over().try_for_each(|copied| self.fold(&copied, tx)),
+            RunEvent::RunForked(_) => fact.taken_over().try_for_each(|copied| self.fold(&copied, batch)),
             RunEvent::StepScheduled(event) => match &event.work {
-                ScheduledWork::Task(task) => self.note_role(fact.run, &event.id.path.step, task, tx),
+                ScheduledWork::Task(task) => self.note_role(fact.run, &event.id.path.step, task, batch),
                 _others => Ok(()),
             },
             RunEvent::RetryScheduled(event) => match &event.task {
-                Some(task) => self.note_role(fact.run, &event.id.path.step, task, tx),
+                Some(task) => self.note_role(fact.run, &event.id.path.step, task, batch),
                 None => Ok(()),
             },
-            // One that used something is remembered: its last report may come late.
+            // A run that used something is kept: its last report may come late.
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
-                match self.runs.get(fact.run, tx)?.is_some_and(|spender| spender.has_spent) {
+                match self.runs.get(fact.run, batch)?.is_some_and(|spender| spender.has_spent) {
                     true => Ok(()),
-                    false => self.runs.end(fact.run, tx),
+                    false => self.runs.end(fact.run, batch),
                 }
             }
-            RunEvent::UsageRecorded(event) if !fact.is_copied() => {
+            RunEvent::UsageRecorded(event) => {
+                if fact.is_copied() {
+                    return Ok(());
+                }
                 let step = &event.id.path.step;
-                let spender = self.runs.change(fact.run, tx)?;
+                let spender = self.runs.change(fact.run, batch)?;
                 let (pipeline, role) = match spender {
                     Some(spender) => {
                         spender.has_spent = true;
@@ -299,7 +303,7 @@ impl Spend {
                     }
                     None => Default::default(),
                 };
-                let at = fact.around.recorded_at.to_string();
+                let at = fact.context.recorded_at.to_string();
                 let day = at.split('T').next().unwrap_or_default();
                 let used = SpendSum {
                     reports: 1,
@@ -318,13 +322,21 @@ impl Spend {
                         SpendBy::Pipeline => pipeline.clone(),
                     };
                     let kind = code(by);
-                    add(tx, &line_key(kind, &pipeline, day, &group), fact.position, &used)?;
+                    add(batch, &line_key(kind, &pipeline, day, &group), fact.position, &used)?;
                     let own = own(fact.run, &pipeline);
-                    add(tx, &line_key(kind.to_ascii_uppercase(), &own, day, &group), fact.position, &used)?;
+                    add(
+                        batch,
+                        &line_key(kind.to_ascii_uppercase(), &own, day, &group),
+                        fact.position,
+                        &used,
+                    )?;
                 }
                 Ok(())
             }
-            _other => Ok(()),
+            other => {
+                passed_over(other, SPEND);
+                Ok(())
+            }
         }
     }
 
@@ -333,13 +345,13 @@ impl Spend {
         run: RunId,
         step: &StepId,
         task: &ScheduledTask,
-        tx: &mut Tx,
+        batch: &mut WriteBatch,
     ) -> Result<(), FoldError> {
         // Where the document is kept outside of the event, the source has put the role here, if it is there.
         let Payload::Inline(document) = &task.task else { return Ok(()) };
         if task.kind == "agent"
             && let Some(role) = document.value()["spec"]["role"].as_str()
-            && let Some(spender) = self.runs.change(run, tx)?
+            && let Some(spender) = self.runs.change(run, batch)?
         {
             spender.roles.insert(step.clone(), role.to_owned());
         }
@@ -348,55 +360,45 @@ impl Spend {
 }
 
 /// Adds to a line; what it was stays to be looked up.
-fn add(tx: &mut Tx, key: &[u8], at: Position, used: &SpendSum) -> Result<(), FoldError> {
-    let mut line: Line = match tx.get(key)? {
-        Some(bytes) => rowcodec::read(&mut &*bytes)?,
-        None => Line::default(),
+fn add(batch: &mut WriteBatch, key: &[u8], at: Position, used: &SpendSum) -> Result<(), FoldError> {
+    let mut line: SpendLine = match batch.get(key)? {
+        Some(bytes) => row_codec::read(&mut &*bytes)?,
+        None => SpendLine::default(),
     };
     let mut sum = line.sums.last().map(|(_, sum)| *sum).unwrap_or_default();
     sum.add(used);
     if line.sums.len() >= REPORTS {
         let former = std::mem::take(&mut line);
         let first = former.sums.first().map_or(at, |(first, _)| *first);
-        tx.put(&former_key(key, first), rowcodec::encode(&former)?);
+        batch.put(&former_key(key, first), row_codec::encode(&former)?);
     }
     line.sums.push((at, sum));
-    tx.put(key, rowcodec::encode(&line)?);
+    batch.put(key, row_codec::encode(&line)?);
     Ok(())
 }
 
-impl Projection for Spend {
+impl Projection for SpendModel {
     const NAME: &'static str = "spend";
     const SCHEMA: u32 = 2;
 
-    fn heeds(event: &RunEvent) -> bool {
-        matches!(
-            event,
-            RunEvent::RunStarted(_)
-                | RunEvent::RunForked(_)
-                | RunEvent::StepScheduled(_)
-                | RunEvent::RetryScheduled(_)
-                | RunEvent::UsageRecorded(_)
-                | RunEvent::RunSucceeded(_)
-                | RunEvent::RunFailed(_)
-                | RunEvent::RunCancelled(_)
-        )
+    fn handles(event: &RunEvent) -> bool {
+        is_read_by(event, SPEND)
     }
 
-    fn open(_tx: &Tx) -> Result<Self, FoldError> {
+    fn open(_batch: &WriteBatch) -> Result<Self, FoldError> {
         Ok(Self::default())
     }
 
-    fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
-        self.fold(fact, tx)
+    fn apply(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        self.fold(fact, batch)
     }
 
-    fn publish(&mut self, _tx: &mut Tx) -> Result<(), FoldError> {
+    fn publish(&mut self, _batch: &mut WriteBatch) -> Result<(), FoldError> {
         Ok(())
     }
 
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
-        self.runs.settle(tx)
+    fn settle(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        self.runs.settle(batch)
     }
 
     fn unsettled(&self) -> usize {

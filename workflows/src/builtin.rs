@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use everfold_engine::definition::{self, Definition, FileSource};
-use everfold_engine::execution::BuiltIns;
+use everfold_language::definition::{self, Definition, FileSource};
+use everfold_ports::BuiltIns;
 
 /// A built-in pipeline: its file, and the files that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub(crate) fn write_files<'a>(
 
 #[cfg(test)]
 mod tests {
-    use everfold_engine::definition::{Colour, parse};
+    use everfold_language::definition::{Colour, parse};
 
     use super::*;
 

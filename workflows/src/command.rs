@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use everfold_engine::definition::OnLost;
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, Service, Traits};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::{Value, canonical};
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::{Value, canonical};
+use everfold_language::definition::OnLost;
+use everfold_ports::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, LossTraits, Service, Traits};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -138,7 +138,12 @@ fn interpret(ended: &Ended<'_>) -> Answer {
 
 impl Executor for CommandExecutor {
     fn traits(&self, _spec: &Value) -> Traits {
-        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, paid: false, told: true }
+        Traits {
+            supervised: true,
+            loss: LossTraits { idempotent: false, on_lost: OnLost::Block },
+            paid: false,
+            told: true,
+        }
     }
 
     /// The program, without its folder; `sh` for a command that is a text.

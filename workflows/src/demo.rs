@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 use serde_json::json;
 
 use crate::builtin::write_files;

@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use everfold_engine::decide::begin;
-use everfold_engine::definition::settings_of;
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_core::decide::begin;
+use everfold_language::definition::settings_of;
 use serde::Deserialize;
 
 use crate::regular::read_bounded;

@@ -46,7 +46,8 @@ const KEPT: u64 = 128;
 const PER_PROCESS: u64 = 6;
 
 /// A number of processes at once, as far as there are handles for them. Commands and gates share these.
-pub(crate) fn bounded(wanted: usize, setting: &str) -> usize {
+#[must_use]
+pub fn bounded(wanted: usize, setting: &str) -> usize {
     let fits = fits(limit());
     if wanted > fits {
         tracing::warn!(
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn row_11_as_many_processes_as_there_are_handles_for_and_the_usual_limit_bounds_nothing() {
         assert_eq!([0, 128, 256, 1_024, u64::MAX].map(fits)[..3], [1, 1, 10]);
-        assert!(fits(1_024) >= everfold_engine::driver::EngineConfig::default().supervised_max);
+        assert!(fits(1_024) >= 64, "the default of `limits.processes`");
         assert!(fits(u64::MAX) > 1_000_000);
     }
 }

@@ -13,15 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use everfold_engine::duration;
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptResult};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::EffectId;
+use everfold_base::duration;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::EffectId;
+use everfold_ports::{AttemptEnd, AttemptObserver, AttemptResult};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::ended_now;
+use crate::attempt_end::ended_now;
 
 /// The attempts in progress.
 #[derive(Clone, Default)]
@@ -42,9 +42,9 @@ pub(crate) struct Work {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
     pub(crate) token: CancellationToken,
-    /// Somebody asked for the token.
+    /// The work asked for the token.
     pub(crate) heard: Arc<AtomicBool>,
-    /// How long whoever asked for it may go on.
+    /// How long work that asked for it may go on.
     pub(crate) grace: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! Files that other programs may have made: opened so that nothing but a file is ever read.
 //!
-//! Law: whoever opens a pipe waits for its other end, and a device need have no end. A process may leave either under
+//! Law: opening a pipe waits for its other end, and a device need have no end. A process may leave either under
 //! any name that it knows, so every such name is opened here: without waiting, and only if it leads to a regular file.
 
 use std::fs::{File, OpenOptions};

@@ -1,74 +1,36 @@
-//! The settings of a data folder: `everfold.toml`.
+//! The settings that executors, probers and functions read.
 //!
-//! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
-
-mod host;
-mod mail;
-mod order;
-mod prices;
-mod proxies;
-mod secrets;
-mod serve;
-mod subscriptions;
-mod workers;
+//! Law: each area declares its own section; this file only puts the sections together. The program that owns the
+//! data folder reads them from `everfold.toml` and hands them in.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::{OnLost, similar};
-use everfold_engine::driver::{EngineConfig, NoticeSubscription, OrderConfig};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::agent::profile;
-use crate::handles;
-use crate::hook::HookSettings;
-use crate::provider::ProviderSettings;
+use crate::agent::settings::AgentProfile;
+use crate::notify::settings::MailSettings;
+use crate::provider::settings::ProviderSettings;
+use crate::remote::settings::WorkerSettings;
 
-pub use host::{Host, HostPort, NoHost};
-pub use mail::{MailSettings, MailTls};
-pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
-pub use prices::PriceSettings;
-pub use proxies::{Proxies, ProxyError};
-pub use secrets::Source;
-pub use serve::{ServeSettings, TlsFiles};
-pub use subscriptions::{OneOrMore, SubscriptionSettings};
-pub use workers::{RemoteSettings, WorkerSettings};
-
-/// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
-pub const TEMPLATE: &str = include_str!("settings.toml");
-
-/// Every setting there is.
+/// What the parts of this crate are set up with.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct WorkflowSettings {
     /// Commits that Everfold makes.
     pub git: GitSettings,
     /// Logs of attempts.
     pub logs: LogSettings,
-    /// What may be in progress at once, and how often it may start.
-    pub limits: LimitSettings,
-    /// Slots that steps hold by `resources`: how many there are of each.
-    pub resources: BTreeMap<String, usize>,
-    /// When services that do not answer are left alone.
-    pub breakers: BreakerKinds,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
-    /// What tokens cost, by `PROVIDER:MODEL`, where whoever used them does not say.
-    pub prices: BTreeMap<String, PriceSettings>,
     /// Services that host repositories, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
-    /// How `everfold serve` listens.
-    pub serve: ServeSettings,
     /// Functions that workers do.
     pub workers: WorkerSettings,
-    /// Sources of webhooks, by name.
-    pub hooks: BTreeMap<String, HookSettings>,
     /// The server that mails go through.
     pub mail: Option<MailSettings>,
-    /// What subscriptions are given and nobody is shown, by name.
-    pub secrets: BTreeMap<String, Source>,
-    /// Who is told of events of all runs.
-    pub subscriptions: Vec<SubscriptionSettings>,
+    /// How people reach the server of the data folder, for links; `None`: notices carry no link.
+    pub url: Option<String>,
 }
 
 /// Commits that Everfold makes.
@@ -99,171 +61,7 @@ impl Default for LogSettings {
     }
 }
 
-/// How an agent's program is called.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentProfile {
-    /// The program and its arguments, with placeholders.
-    pub command: Vec<Argument>,
-    /// Added to its environment.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    /// How it gets the prompt.
-    #[serde(default)]
-    pub prompt: PromptBy,
-    /// What it prints.
-    #[serde(default)]
-    pub output: OutputFormat,
-    /// The model where the step names none.
-    #[serde(default)]
-    pub model: Option<String>,
-    /// The effort where the step names none.
-    #[serde(default)]
-    pub effort: Option<String>,
-    /// What follows when it vanished, where the step does not say.
-    #[serde(default)]
-    pub on_lost: Option<OnLost>,
-}
-
-/// An argument, or a group that is left out when a placeholder in it has no value.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum Argument {
-    /// One argument.
-    One(String),
-    /// A flag with its value.
-    Group(Vec<String>),
-}
-
-/// How an agent gets its prompt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PromptBy {
-    /// On standard input.
-    #[default]
-    Stdin,
-    /// As a file; its path is in `EVERFOLD_PROMPT` and `{prompt_file}`.
-    File,
-    /// As the argument `{prompt}`.
-    Argument,
-}
-
-/// What an agent prints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputFormat {
-    /// Its answer.
-    #[default]
-    Text,
-    /// Its answer as JSON, perhaps after other lines.
-    Json,
-    /// The `stream-json` of Claude Code.
-    Claude,
-    /// The JSON lines of `codex exec`.
-    Codex,
-}
-
-/// Settings that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// The file cannot be read.
-    #[error("could not read {path}")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It says what cannot be.
-    #[error("{path}{}: {message}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
-    Invalid {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, 1-based, where it is known.
-        line: Option<usize>,
-        /// What is wrong and what was probably meant.
-        message: String,
-    },
-}
-
-impl Settings {
-    /// Reads the file; one that is not there gives the defaults.
-    ///
-    /// # Errors
-    /// When it cannot be read, or holds an unknown key or a wrong value.
-    pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(SettingsError::Io { path: path.to_owned(), source }),
-        }
-    }
-
-    /// Reads the text of a settings file; `path` is for messages.
-    ///
-    /// # Errors
-    /// When it holds an unknown key or a wrong value.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
-        let invalid = |line, message| SettingsError::Invalid { path: path.to_owned(), line, message };
-        let mut settings: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            invalid(line, with_suggestion(error.message()))
-        })?;
-        for (name, profile) in &settings.agents {
-            profile::check(profile).map_err(|message| invalid(None, format!("agents.{name}: {message}")))?;
-        }
-        prices::table(&settings.prices).map_err(|message| invalid(None, message))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        for (name, provider) in &mut settings.providers {
-            provider
-                .check(folder)
-                .map_err(|message| invalid(None, format!("providers.{name}: {message}")))?;
-        }
-        settings.serve.check(folder).map_err(|message| invalid(None, format!("serve: {message}")))?;
-        for (name, hook) in &mut settings.hooks {
-            hook.check(name, folder).map_err(|message| invalid(None, format!("hooks.{name}: {message}")))?;
-        }
-        if let Some(mail) = &mut settings.mail {
-            mail.check(folder).map_err(|message| invalid(None, format!("mail: {message}")))?;
-        }
-        settings.secrets.values_mut().for_each(|source| source.settle(folder));
-        subscriptions::check(&settings.subscriptions, &settings.secrets)
-            .map_err(|message| invalid(None, message))?;
-        settings.workers.check().map_err(|message| invalid(None, format!("workers.{message}")))?;
-        settings.order().map_err(|message| invalid(None, message))?;
-        if !settings.git.author.contains('<') {
-            return Err(invalid(None, "git.author is written NAME <EMAIL>".to_owned()));
-        }
-        Ok(settings)
-    }
-
-    /// The engine's bounds, with those that the settings name.
-    #[must_use]
-    pub fn engine_config(&self) -> EngineConfig {
-        let LimitSettings { processes, functions, probes, .. } = self.limits;
-        EngineConfig {
-            supervised_max: handles::bounded(processes, "processes"),
-            functions_max: functions,
-            probes_max: handles::bounded(probes, "probes"),
-            // Settings that were read have been checked.
-            order: self.order().unwrap_or_default(),
-            prices: prices::table(&self.prices).unwrap_or_default(),
-            ..EngineConfig::default()
-        }
-    }
-
-    /// Who is told of events of all runs; commands that tell secrets run in `folder`.
-    #[must_use]
-    pub fn subscriptions(&self, folder: &Path) -> Vec<NoticeSubscription> {
-        subscriptions::of(&self.subscriptions, &self.secrets, folder)
-    }
-
-    fn order(&self) -> Result<OrderConfig, String> {
-        order::order(&self.limits, &self.resources, &self.breakers)
-    }
-
+impl WorkflowSettings {
     /// The profile of this name: the file's, else the built-in one.
     #[must_use]
     pub fn profile(&self, name: &str) -> Option<AgentProfile> {
@@ -278,117 +76,5 @@ impl Settings {
         names.sort_unstable();
         names.dedup();
         names
-    }
-}
-
-/// Adds “did you mean” to the parser's word about an unknown key.
-fn with_suggestion(message: &str) -> String {
-    let message = message.trim();
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match quoted.split_first() {
-        Some((unknown, known)) if message.starts_with("unknown ") => {
-            match similar(unknown, known.iter().copied()) {
-                Some(near) => format!("{message}; did you mean `{near}`?"),
-                None => message.to_owned(),
-            }
-        }
-        _ => message.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Settings, String> {
-        Settings::parse(text, Path::new("everfold.toml")).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn an_absent_file_and_the_template_give_the_defaults() {
-        assert_eq!(Settings::load(Path::new("/no/such/everfold.toml")).unwrap(), Settings::default());
-        assert_eq!(parse(TEMPLATE).unwrap(), Settings::default());
-        let uncommented: String = TEMPLATE
-            .lines()
-            .filter(|line| !line.starts_with("##"))
-            .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n")
-            .collect();
-        let settings = parse(&uncommented).unwrap();
-        assert_eq!((settings.git, settings.logs), (GitSettings::default(), LogSettings::default()));
-        let limits = LimitSettings { agent: BTreeMap::new(), ..settings.limits };
-        assert_eq!(limits, LimitSettings::default());
-        assert_eq!(settings.breakers.agent["claude"], BreakerSettings::default());
-        assert!(settings.resources.contains_key("gpu"));
-        assert_eq!(settings.serve.listen, ServeSettings::default().listen);
-        assert!(settings.agents.contains_key("mine"));
-        assert!(settings.prices.contains_key("openai:gpt-5*"));
-        assert!(settings.providers.contains_key("gitea"));
-        assert!(settings.hooks.contains_key("forge"));
-        assert_eq!(settings.subscriptions[0].name, "on-call");
-        assert!(settings.secrets.contains_key("SLACK"));
-        assert_eq!(settings.mail.unwrap().place(), ("smtp.example.org", 587));
-        assert_eq!(settings.workers.lease, "30s");
-        assert!(settings.workers.functions.contains_key("deploy.canary"));
-    }
-
-    #[test]
-    fn unknown_keys_and_wrong_values_are_refused_with_the_line() {
-        for (text, part) in [
-            (
-                "[git]\nautor = \"A <a@b>\"",
-                "everfold.toml:2: unknown field `autor`, expected `author`; did you mean `author`?",
-            ),
-            ("[agent.x]\n", "did you mean `agents`?"),
-            ("[agents.x]\ncommand = []", "agents.x: the command is empty"),
-            ("[agents.x]\ncommand = [\"a\", \"{promt}\"]", "{promt}"),
-            ("[agents.x]\ncommand = [\"a\"]\noutput = \"claud\"", "did you mean `claude`?"),
-            ("[logs]\nmax_bytes = \"64\"", "everfold.toml:2"),
-            ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
-            ("[limits]\nprobes = 0", "at least 1"),
-            ("[limits]\nfair_by = \"team\"", "limits.fair_by: “team” is none of `run`"),
-            ("[limits.agents.claude]\n", "did you mean `agent`?"),
-            ("[limits.agent.claude]\nper = \"1m\"", "missing field `starts`"),
-            (
-                "[limits.agent.claude]\nper = \"1\"\nstarts = 1",
-                "limits.agent.claude: per: “1” is not a duration",
-            ),
-            ("[limits.agent.claude]\nper = \"1m\"\nstarts = 0", "at least 1"),
-            ("[resources]\ngpu = 0", "resources.gpu is at least 1"),
-            ("[resources]\ngpu = -1", "everfold.toml:2"),
-            ("[breakers.agent.claude]\nfailure = 1", "did you mean `failures`?"),
-            ("[breakers.agent.claude]\npause = \"1h\"", "breakers.agent.claude: pause (1h) is longer than"),
-            ("[prices.\"gpt-5\"]\nin = 1\nout = 1", "prices.gpt-5: write PROVIDER:MODEL"),
-            ("[prices.\"a:*\"]\nin = 1\nout = 1", "prices.a:*: write PROVIDER:MODEL"),
-            ("[prices.\"a:b\"]\nin = -1\nout = 1", "prices.a:b: in: -1 is no price"),
-            ("[prices.\"a:b\"]\nin = 1", "missing field `out`"),
-            ("[prices.\"a:b\"]\nin = 1\nout = 1\ncache = 1", "did you mean `cached`?"),
-            ("[providers.x]\nkind = \"gitae\"", "did you mean `gitea`?"),
-            ("[providers.x]\nkind = \"gitea\"", "providers.x: url is required"),
-            ("[serve]\nrate = 0", "serve: rate and burst are at least 1"),
-            ("[serve]\nurl = \"example.org\"", "serve: url begins with http"),
-            ("[serve]\nlisen = \"x\"", "did you mean `listen`?"),
-            (
-                "[serve]\nbehind_proxy = [\"10.1.2.3/8\"]",
-                "everfold.toml:2: behind_proxy: “10.1.2.3/8” is no network",
-            ),
-            ("[serve]\nbehind_proxy = 1", "behind_proxy is true, false or a list"),
-            ("[serve]\nhosts = [\"https://e.example\"]", "“https://e.example” names no host"),
-            ("[serve]\nurl = \"https://\"", "url names no host"),
-            ("[hooks.x]\nreader = \"gitae\"", "did you mean `gitea`?"),
-            ("[hooks.x]\nid = \"delivery\"", "no place: write"),
-            ("[hooks.X]\nreader = \"gitea\"", "hooks.X: the name"),
-            ("[hooks.x]\ntolerance = \"5\"", "hooks.x: tolerance"),
-            ("[workers]\nlease = \"500ms\"", "workers.lease: 500ms is not between 1s and 1h"),
-            ("[workers.functions.deploy.canary]\nsummary = \"x\"", "write [workers.functions.\"a.b\"]"),
-            ("[workers.functions.\"Deploy\"]", "workers.functions.Deploy: “Deploy” is no name of a function"),
-            (
-                "[workers.functions.\"git.push\"]",
-                "workers.functions.git.push: there is a function git.push already",
-            ),
-            ("[workers.functions.x]\ninput = { type = \"objct\" }", "the schema of the input of x is none"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
-        }
     }
 }

@@ -17,10 +17,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use everfold_engine::execution::{ENDS_MAX, Witness};
-use everfold_engine::layout::Layout;
+use everfold_base::data_folder::Layout;
+use everfold_ports::{ENDS_MAX, Witness};
 
-use crate::process::{is_held, write_private};
+use crate::private_file::write_private;
+use crate::process::is_held;
 
 /// Another version may be able to do what this one could not: what it was blamed for is forgotten.
 const HEAD: &str = concat!("everfold ", env!("CARGO_PKG_VERSION"));

@@ -3,7 +3,7 @@
 //! Law: a scalar keeps its text. What it means is said by who asks, so `1.10` stays `1.10`, and `no`
 //! stays `no`. Aliases are refused, depth and size are bounded.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 use granit_parser::{Event, Parser, ScalarStyle};
 use serde_json::Map;
 

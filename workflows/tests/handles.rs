@@ -3,19 +3,22 @@
 //! One program for these tests alone: the limit is the whole process's.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+#[path = "fixtures/home.rs"]
+mod home;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-use everfold_engine::execution::{AttemptResult, Executor as _};
+use everfold_ports::{AttemptResult, Executor as _};
 use everfold_workflows::command::CommandExecutor;
 use everfold_workflows::http::{HttpClient, HttpRequest};
+use home::{Home, is_alive, nobody, output, pid_in, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Home, is_alive, nobody, output, pid_in, until};
 
+/// The program that supervises attempts.
+const SUPERVISOR: &str = env!("CARGO_BIN_EXE_everfold-shim-under-test");
 static ALONE: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
 fn alone() -> MutexGuard<'static, ()> {

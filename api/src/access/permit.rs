@@ -1,11 +1,11 @@
 //! Which role a route asks for.
 
 use axum::http::Method;
-use everfold_engine::access::Role;
+use everfold_engine::tokens::Role;
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Needs {
+pub enum RequiredRole {
     /// Nothing: it tells nothing, or is signed in another way.
     Nobody,
     /// To be let in: about the caller alone.
@@ -22,7 +22,7 @@ pub enum Needs {
     Administer,
 }
 
-impl Needs {
+impl RequiredRole {
     /// Whether a role has it.
     #[must_use]
     pub fn has(self, role: Role) -> bool {
@@ -51,48 +51,48 @@ impl Needs {
 
 /// What a route asks for, by its pattern as the router has it. What is not known asks for everything.
 #[must_use]
-pub fn needed(method: &Method, route: &str) -> Needs {
+pub fn needed(method: &Method, route: &str) -> RequiredRole {
     // It tells which methods there are, and that stands in the document.
     if *method == Method::OPTIONS {
-        return Needs::Nobody;
+        return RequiredRole::Nobody;
     }
     let Some(rest) = route.strip_prefix("/api/v1/") else {
         return match route {
             "/healthz" | "/readyz" | "/login" | "/api/openapi.json" | "/api" | "/api/{file}" | "/" => {
-                Needs::Nobody
+                RequiredRole::Nobody
             }
-            "/metrics" => Needs::Read,
-            _unknown => Needs::Administer,
+            "/metrics" => RequiredRole::Read,
+            _unknown => RequiredRole::Administer,
         };
     };
     let is_read = *method == Method::GET || *method == Method::HEAD;
     match (rest.split('/').next().unwrap_or(rest), is_read) {
         // The whole log holds what is said of tokens, too.
-        ("tokens" | "events", _) => Needs::Administer,
+        ("tokens" | "events", _) => RequiredRole::Administer,
         // A session is opened with a token, and every other call of these is about the caller.
         ("session", _) if rest == "session" => {
             if *method == Method::POST {
-                Needs::Nobody
+                RequiredRole::Nobody
             } else {
-                Needs::Somebody
+                RequiredRole::Somebody
             }
         }
-        ("session", _) => Needs::Administer,
-        ("workers", false) => Needs::Work,
+        ("session", _) => RequiredRole::Administer,
+        ("workers", false) => RequiredRole::Work,
         // Signed by who sends it.
-        ("hooks", false) if rest == "hooks/{source}" => Needs::Nobody,
+        ("hooks", false) if rest == "hooks/{source}" => RequiredRole::Nobody,
         // A verification reads everything that there is.
-        ("store", _) if matches!(rest, "store/adopt" | "store/verify") => Needs::Administer,
-        ("projections", false) => Needs::Administer,
-        (_, true) => Needs::Read,
-        ("inbox", false) => Needs::Decide,
-        ("pipelines", false) if rest == "pipelines/check" => Needs::Read,
-        ("audit", false) if rest == "audit/backtest" => Needs::Read,
+        ("store", _) if matches!(rest, "store/adopt" | "store/verify") => RequiredRole::Administer,
+        ("projections", false) => RequiredRole::Administer,
+        (_, true) => RequiredRole::Read,
+        ("inbox", false) => RequiredRole::Decide,
+        ("pipelines", false) if rest == "pipelines/check" => RequiredRole::Read,
+        ("audit", false) if rest == "audit/backtest" => RequiredRole::Read,
         ("runs" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits", false) => {
-            Needs::Operate
+            RequiredRole::Operate
         }
-        ("notices" | "subscriptions", false) => Needs::Operate,
-        (_, false) => Needs::Administer,
+        ("notices" | "subscriptions", false) => RequiredRole::Operate,
+        (_, false) => RequiredRole::Administer,
     }
 }
 
@@ -102,23 +102,29 @@ mod tests {
 
     #[test]
     fn a_route_that_nobody_thought_of_asks_for_an_admin() {
-        assert_eq!(needed(&Method::POST, "/api/v1/new-thing"), Needs::Administer);
-        assert_eq!(needed(&Method::GET, "/secret"), Needs::Administer);
-        assert_eq!(needed(&Method::DELETE, "/api/v1/tokens/{name}"), Needs::Administer);
+        assert_eq!(needed(&Method::POST, "/api/v1/new-thing"), RequiredRole::Administer);
+        assert_eq!(needed(&Method::GET, "/secret"), RequiredRole::Administer);
+        assert_eq!(needed(&Method::DELETE, "/api/v1/tokens/{name}"), RequiredRole::Administer);
     }
 
     #[test]
     fn roles_have_what_they_are_for() {
-        let has = |role: Role| -> Vec<Needs> {
-            [Needs::Read, Needs::Decide, Needs::Operate, Needs::Work, Needs::Administer]
-                .into_iter()
-                .filter(|needs| needs.has(role))
-                .collect()
+        let has = |role: Role| -> Vec<RequiredRole> {
+            [
+                RequiredRole::Read,
+                RequiredRole::Decide,
+                RequiredRole::Operate,
+                RequiredRole::Work,
+                RequiredRole::Administer,
+            ]
+            .into_iter()
+            .filter(|needs| needs.has(role))
+            .collect()
         };
-        assert_eq!(has(Role::Viewer), [Needs::Read]);
-        assert_eq!(has(Role::Approver), [Needs::Read, Needs::Decide]);
-        assert_eq!(has(Role::Operator), [Needs::Read, Needs::Decide, Needs::Operate]);
-        assert_eq!(has(Role::Worker), [Needs::Work]);
+        assert_eq!(has(Role::Viewer), [RequiredRole::Read]);
+        assert_eq!(has(Role::Approver), [RequiredRole::Read, RequiredRole::Decide]);
+        assert_eq!(has(Role::Operator), [RequiredRole::Read, RequiredRole::Decide, RequiredRole::Operate]);
+        assert_eq!(has(Role::Worker), [RequiredRole::Work]);
         assert_eq!(has(Role::Admin).len(), 5);
     }
 }

@@ -16,16 +16,16 @@ const CONTEXT: &str = "everfold 2026-11-20 access tokens, sessions and login lin
 
 /// A text that lets its holder in; shown once.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Credential(String);
 
-impl Secret {
+impl Credential {
     /// A new one.
     #[must_use]
     pub fn draw() -> Self {
         Self(format!("{PREFIX}{:032x}{:032x}", draw_u128(), draw_u128()))
     }
 
-    /// What somebody sent; `None` where it cannot be one.
+    /// What a caller sent; `None` where it cannot be one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(PREFIX)?;
@@ -39,7 +39,7 @@ impl Secret {
         Hash(blake3::derive_key(CONTEXT, self.0.as_bytes()))
     }
 
-    /// A text that only whoever has this secret can know, for one purpose: proves that a form was
+    /// A text that only a holder of this secret can know, for one purpose: proves that a form was
     /// made for this session.
     #[must_use]
     pub fn derived(&self, purpose: &str) -> String {
@@ -53,7 +53,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
     }
@@ -65,15 +65,15 @@ mod tests {
 
     #[test]
     fn a_secret_is_read_back_by_its_text_and_never_shown_by_accident() {
-        let secret = Secret::draw();
-        let read = Secret::parse(secret.reveal()).unwrap();
+        let secret = Credential::draw();
+        let read = Credential::parse(secret.reveal()).unwrap();
         assert_eq!(read.hash(), secret.hash());
-        assert_ne!(Secret::draw().hash(), secret.hash());
+        assert_ne!(Credential::draw().hash(), secret.hash());
         assert_ne!(secret.derived("csrf"), secret.hash().to_string());
         assert!(!format!("{secret:?}").contains(&secret.reveal()[4..]));
         for text in ["", "evf_", "evf_12", &secret.reveal().to_uppercase(), &format!("{}0", secret.reveal())]
         {
-            assert_eq!(Secret::parse(text), None, "{text}");
+            assert_eq!(Credential::parse(text), None, "{text}");
         }
     }
 }

@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
-use super::{Bench, Problem};
+use super::engine::{BenchEngine, BenchError};
 
 pub(super) fn edge() -> Edge {
     with_functions(Arc::new(FunctionExecutor::new(Functions::built_in())))
@@ -55,13 +55,13 @@ impl Executor for Stuck {
     }
 }
 
-fn pipeline(steps: Value) -> Result<Arc<Definition>, Problem> {
+fn pipeline(steps: Value) -> Result<Arc<Definition>, BenchError> {
     let document = json!({"name": "bench", "steps": steps});
     Ok(Arc::new(Definition::from_document(&document.to_string())?))
 }
 
 /// Steps one after the other that do nothing.
-pub(super) fn chain(steps: usize) -> Result<Arc<Definition>, Problem> {
+pub(super) fn chain(steps: usize) -> Result<Arc<Definition>, BenchError> {
     let step = |at: usize| {
         let needs: Vec<String> = at.checked_sub(1).map(|before| format!("s{before}")).into_iter().collect();
         json!({"id": format!("s{at}"), "needs": needs, "work": {"task": {"kind": "function", "spec": {"name": "everfold.noop", "with": {}}}}})
@@ -74,15 +74,15 @@ pub(super) fn request(definition: &Arc<Definition>, input: JsonText) -> StartReq
 }
 
 /// Counts runs that end.
-pub(super) struct Ends(Box<dyn Subscription>);
+pub(super) struct RunEnds(Box<dyn Subscription>);
 
-impl Ends {
+impl RunEnds {
     pub(super) fn after(store: &Arc<dyn EventStore>) -> Self {
         Self(store.subscribe(store.last_position().next()))
     }
 
     /// How many ended in what comes next; several may come at once.
-    async fn next(&mut self) -> Result<usize, Problem> {
+    async fn next(&mut self) -> Result<usize, BenchError> {
         loop {
             let events = self.0.next().await?;
             let ends = events.iter().filter(|event| RunEvent::ends_run(event.header.kind)).count();
@@ -92,7 +92,7 @@ impl Ends {
         }
     }
 
-    pub(super) async fn wait_for(&mut self, runs: usize) -> Result<(), Problem> {
+    pub(super) async fn wait_for(&mut self, runs: usize) -> Result<(), BenchError> {
         let mut left = runs;
         while left > 0 {
             left = left.saturating_sub(self.next().await?);
@@ -102,10 +102,10 @@ impl Ends {
 }
 
 /// How long each of so many one-step runs took, sorted.
-pub(super) async fn one_by_one(bench: &Bench, runs: usize) -> Result<Vec<Duration>, Problem> {
+pub(super) async fn one_by_one(bench: &BenchEngine, runs: usize) -> Result<Vec<Duration>, BenchError> {
     let definition = chain(1)?;
     let mut spans = Vec::with_capacity(runs);
-    let mut ends = Ends::after(&bench.store);
+    let mut ends = RunEnds::after(&bench.store);
     for _ in 0..runs {
         let one = Stopwatch::start();
         bench.engine.start(request(&definition, JsonText::null())).await?;
@@ -125,17 +125,21 @@ pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 
 /// Starts so many runs, at most `in_flight` unended at once, and waits for all.
 pub(super) async fn many(
-    bench: &Bench,
+    bench: &BenchEngine,
     runs: usize,
     steps: usize,
     in_flight: usize,
-) -> Result<Duration, Problem> {
+) -> Result<Duration, BenchError> {
     let definition = chain(steps)?;
     flow(bench, runs, in_flight, move |_| request(&definition, JsonText::null())).await
 }
 
 /// The same with runs of one step that have titles and labels.
-pub(super) async fn titled(bench: &Bench, runs: usize, in_flight: usize) -> Result<Duration, Problem> {
+pub(super) async fn titled(
+    bench: &BenchEngine,
+    runs: usize,
+    in_flight: usize,
+) -> Result<Duration, BenchError> {
     let definition = chain(1)?;
     let named = move |number: usize| StartRequest {
         title: Some(format!("Bench run number {number}")),
@@ -146,13 +150,13 @@ pub(super) async fn titled(bench: &Bench, runs: usize, in_flight: usize) -> Resu
 }
 
 pub(super) async fn flow(
-    bench: &Bench,
+    bench: &BenchEngine,
     runs: usize,
     in_flight: usize,
     request: impl Fn(usize) -> StartRequest + Send + 'static,
-) -> Result<Duration, Problem> {
+) -> Result<Duration, BenchError> {
     let whole = Stopwatch::start();
-    let mut ends = Ends::after(&bench.store);
+    let mut ends = RunEnds::after(&bench.store);
     let slots = Arc::new(tokio::sync::Semaphore::new(in_flight));
     let starting = {
         let (engine, slots) = (bench.engine.clone(), slots.clone());
@@ -176,7 +180,7 @@ pub(super) async fn flow(
 }
 
 /// Starts runs and does not wait for their end.
-pub(super) async fn start_only(bench: &Bench, runs: usize, in_flight: usize) -> Result<(), Problem> {
+pub(super) async fn start_only(bench: &BenchEngine, runs: usize, in_flight: usize) -> Result<(), BenchError> {
     let definition = chain(1)?;
     futures::stream::iter(0..runs)
         .map(|_| bench.engine.start(request(&definition, JsonText::null())))
@@ -186,13 +190,13 @@ pub(super) async fn start_only(bench: &Bench, runs: usize, in_flight: usize) -> 
     Ok(())
 }
 
-pub(super) async fn fan_out(bench: &Bench, items: usize) -> Result<Duration, Problem> {
+pub(super) async fn fan_out(bench: &BenchEngine, items: usize) -> Result<Duration, BenchError> {
     let noop = json!({"task": {"kind": "function", "spec": {"name": "everfold.noop", "with": {}}}});
     let definition = pipeline(json!([
         {"id": "each", "work": noop, "foreach": {"items": "${input}"}},
         {"id": "join", "work": noop, "needs": ["each"]},
     ]))?;
-    let mut ends = Ends::after(&bench.store);
+    let mut ends = RunEnds::after(&bench.store);
     let whole = Stopwatch::start();
     let list: Vec<usize> = (0..items).collect();
     bench.engine.start(request(&definition, json!(list).into())).await?;
@@ -201,7 +205,7 @@ pub(super) async fn fan_out(bench: &Bench, items: usize) -> Result<Duration, Pro
 }
 
 /// Events folded in a second.
-pub(super) struct Folded {
+pub(super) struct FoldRate {
     pub(super) events: u64,
     /// Read from the store and decoded.
     pub(super) cold: f64,
@@ -210,11 +214,11 @@ pub(super) struct Folded {
 }
 
 /// Makes a run of at least so many events and folds it.
-pub(super) async fn fold(bench: &Bench, events: u64) -> Result<Folded, Problem> {
+pub(super) async fn fold(bench: &BenchEngine, events: u64) -> Result<FoldRate, BenchError> {
     let items = usize::try_from(events / 2)?;
     let noop = json!({"task": {"kind": "function", "spec": {"name": "everfold.noop", "with": {}}}});
     let definition = pipeline(json!([{"id": "each", "work": noop, "foreach": {"items": "${input}"}}]))?;
-    let mut ends = Ends::after(&bench.store);
+    let mut ends = RunEnds::after(&bench.store);
     let list: Vec<usize> = (0..items).collect();
     let started = bench.engine.start(request(&definition, json!(list).into())).await?;
     ends.wait_for(1).await?;
@@ -241,7 +245,7 @@ pub(super) async fn fold(bench: &Bench, events: u64) -> Result<Folded, Problem> 
     let warm = Stopwatch::start();
     again(RunState::new(definition));
     let warm = warm.elapsed();
-    Ok(Folded {
+    Ok(FoldRate {
         events: folded.0,
         cold: folded.0 as f64 / cold.as_secs_f64(),
         warm: folded.0 as f64 / warm.as_secs_f64(),

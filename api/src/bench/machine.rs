@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A moment's counters.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
+pub(super) struct MachineUsage {
     pub(super) cpu: Duration,
     /// Bytes handed to the operating system to be written, to files and elsewhere.
     pub(super) written: u64,
@@ -14,7 +14,7 @@ pub(super) struct Usage {
     pub(super) memory: u64,
 }
 
-impl Usage {
+impl MachineUsage {
     pub(super) fn since(self, before: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(before.cpu),
@@ -26,9 +26,9 @@ impl Usage {
 }
 
 /// Reads `/proc/self`; zeros where there is none.
-pub(super) fn usage() -> std::io::Result<Usage> {
+pub(super) fn usage() -> std::io::Result<MachineUsage> {
     if !std::path::Path::new("/proc/self/stat").exists() {
-        return Ok(Usage { cpu: Duration::ZERO, written: 0, peak_memory: 0, memory: 0 });
+        return Ok(MachineUsage { cpu: Duration::ZERO, written: 0, peak_memory: 0, memory: 0 });
     }
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // The name may hold spaces and brackets; the fields begin behind its last one.
@@ -40,7 +40,7 @@ pub(super) fn usage() -> std::io::Result<Usage> {
     let written = field("/proc/self/io", "wchar:")?;
     let peak_memory = field("/proc/self/status", "VmHWM:")? * 1024;
     let memory = field("/proc/self/status", "VmRSS:")? * 1024;
-    Ok(Usage { cpu, written, peak_memory, memory })
+    Ok(MachineUsage { cpu, written, peak_memory, memory })
 }
 
 fn field(path: &str, name: &str) -> std::io::Result<u64> {

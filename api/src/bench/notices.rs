@@ -5,20 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everfold_engine::data_folder::Layout;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{Engine, EngineConfig, Which};
-use everfold_engine::layout::Layout;
 use everfold_engine::store::{BlobStore, EventStore, SledOptions, SledStore};
 use everfold_workflows::function::Functions;
 use everfold_workflows::process::{Processes, ShimProgram};
-use everfold_workflows::settings::Settings;
+use everfold_workflows::settings::WorkflowSettings;
 use serde_json::json;
 
-use super::{Bench, IN_FLIGHT, Problem, load, machine};
+use super::engine::{BenchEngine, BenchError, IN_FLIGHT};
+use super::{load, machine};
 
 /// What the receiver of the failing notices does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Receiver {
+pub(super) enum NoticeReceiver {
     /// It takes no connection.
     Refuses,
     /// It takes a connection and never answers.
@@ -27,7 +28,7 @@ pub(super) enum Receiver {
 
 /// A load of so many starts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Took {
+pub(super) struct StartCost {
     pub(super) wall: Duration,
     pub(super) cpu: Duration,
 }
@@ -35,21 +36,25 @@ pub(super) struct Took {
 /// The same number of starts each time.
 pub(super) struct Beside {
     /// Of a pipeline without notices, with nothing beside.
-    pub(super) alone: Took,
+    pub(super) alone: StartCost,
     /// Of the pipeline whose notices fail, with nothing beside.
-    pub(super) first: Took,
+    pub(super) first: StartCost,
     /// Of a pipeline without notices, beside the failing ones of runs that have ended.
-    pub(super) quiet: Took,
+    pub(super) quiet: StartCost,
     /// Of the pipeline whose notices fail, beside them.
-    pub(super) loud: Took,
+    pub(super) loud: StartCost,
 }
 
 /// Starts so many runs four times in a new folder.
-pub(super) async fn beside(folder: &Path, runs: usize, receiver: Receiver) -> Result<Beside, Problem> {
+pub(super) async fn beside(
+    folder: &Path,
+    runs: usize,
+    receiver: NoticeReceiver,
+) -> Result<Beside, BenchError> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let url = format!("http://{}/hook", listener.local_addr()?);
     // A listener that accepts no connection lets its clients hang; on a port that was given back none listens.
-    let _hangs = (receiver == Receiver::Hangs).then_some(listener);
+    let _hangs = (receiver == NoticeReceiver::Hangs).then_some(listener);
     let bench = open(folder)?;
     // As the owner of a folder does: from now on the shards may drop ended runs from memory.
     bench.engine.recover(Which::All).await?;
@@ -64,16 +69,20 @@ pub(super) async fn beside(folder: &Path, runs: usize, receiver: Receiver) -> Re
     Ok(beside)
 }
 
-async fn start(bench: &Bench, runs: usize, definition: &Arc<Definition>) -> Result<Took, Problem> {
+async fn start(
+    bench: &BenchEngine,
+    runs: usize,
+    definition: &Arc<Definition>,
+) -> Result<StartCost, BenchError> {
     let before = machine::usage()?;
     let definition = Arc::clone(definition);
     let wall =
         load::flow(bench, runs, IN_FLIGHT, move |_| load::request(&definition, json!(null).into())).await?;
-    Ok(Took { wall, cpu: machine::usage()?.since(before).cpu })
+    Ok(StartCost { wall, cpu: machine::usage()?.since(before).cpu })
 }
 
 /// One step that does nothing, and a notice of the end.
-fn telling(url: &str) -> Result<Arc<Definition>, Problem> {
+fn telling(url: &str) -> Result<Arc<Definition>, BenchError> {
     let noop = json!({"task": {"kind": "function", "spec": {"name": "everfold.noop", "with": {}}}});
     let document = json!({
         "name": "bench",
@@ -88,15 +97,16 @@ fn telling(url: &str) -> Result<Arc<Definition>, Problem> {
     Ok(Arc::new(Definition::from_document(&document.to_string())?))
 }
 
-/// As [`Bench::open`], with functions that tell; what they are about when it is closed is not waited for.
-fn open(folder: &Path) -> Result<Bench, Problem> {
+/// As [`BenchEngine::open`], with functions that tell; what they are about when it is closed is not waited for.
+fn open(folder: &Path) -> Result<BenchEngine, BenchError> {
     let store: Arc<dyn EventStore> = Arc::new(SledStore::open(folder, SledOptions::default())?);
     let (layout, blobs) = (Layout::new(folder), Arc::new(BlobStore::new(folder)));
-    let processes = Processes::new(ShimProgram::current()?, blobs.clone(), Arc::new(Settings::default()));
+    let processes =
+        Processes::new(ShimProgram::current()?, blobs.clone(), Arc::new(WorkflowSettings::default()));
     let functions = Functions::built_in();
     let notifier = everfold_workflows::edge(&layout, &processes, functions, None).notifier;
     let edge = everfold_engine::execution::Edge { notifier, ..load::edge() };
     let config = EngineConfig { grace: Duration::from_millis(100), ..EngineConfig::default() };
     let engine = Engine::open(config, store.clone(), blobs, layout, edge);
-    Ok(Bench { engine, store })
+    Ok(BenchEngine { engine, store })
 }

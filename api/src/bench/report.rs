@@ -27,12 +27,12 @@ impl Figure {
 
 /// Everything that was measured, in order; the raw limits of the disk first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Report {
+pub struct BenchReport {
     /// The figures.
     pub figures: Vec<Figure>,
 }
 
-impl Report {
+impl BenchReport {
     pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str) -> &mut Figure {
         self.figures.push(Figure { name, value, unit, more: Vec::new() });
         let last = self.figures.len() - 1;
@@ -40,7 +40,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for figure in &self.figures {
             let more: Vec<String> = figure

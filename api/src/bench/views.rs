@@ -11,10 +11,10 @@ use everfold_engine::event;
 use everfold_engine::id::Position;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::EventStore;
-use everfold_projections::{GroupBy, Place, ReadSide, RunFilter, RunOrder};
+use everfold_projections::{GroupBy, ReadSide, RunFilter, RunOrder, StorageLocation};
 
+use super::engine::{BenchEngine, BenchError, IN_FLIGHT};
 use super::load::{self, percentile};
-use super::{Bench, IN_FLIGHT, Problem};
 
 /// Rows of a page.
 const PAGE: usize = 100;
@@ -31,7 +31,7 @@ pub(super) fn decode(envelope: &Envelope) {
 
 /// Folds all read models from the first event on, in a folder that is not there yet. Gives the events
 /// per second, the last checkpoint included.
-pub(super) async fn folded(store: &Arc<dyn EventStore>, folder: &Path) -> Result<f64, Problem> {
+pub(super) async fn folded(store: &Arc<dyn EventStore>, folder: &Path) -> Result<f64, BenchError> {
     let whole = Stopwatch::start();
     let side = open(store, folder)?;
     side.reach(store.last_position()).await?;
@@ -40,7 +40,7 @@ pub(super) async fn folded(store: &Arc<dyn EventStore>, folder: &Path) -> Result
 }
 
 /// How long opening takes until the models are at the head, where they were put away.
-pub(super) async fn reopened(store: &Arc<dyn EventStore>, folder: &Path) -> Result<Duration, Problem> {
+pub(super) async fn reopened(store: &Arc<dyn EventStore>, folder: &Path) -> Result<Duration, BenchError> {
     let whole = Stopwatch::start();
     let side = open(store, folder)?;
     side.reach(store.last_position()).await?;
@@ -49,13 +49,13 @@ pub(super) async fn reopened(store: &Arc<dyn EventStore>, folder: &Path) -> Resu
     Ok(took)
 }
 
-fn open(store: &Arc<dyn EventStore>, folder: &Path) -> Result<ReadSide, Problem> {
-    let place = Place::folder(folder.to_owned(), "bench");
+fn open(store: &Arc<dyn EventStore>, folder: &Path) -> Result<ReadSide, BenchError> {
+    let place = StorageLocation::folder(folder.to_owned(), "bench");
     Ok(ReadSide::open(place, Arc::clone(store), &tokio::runtime::Handle::current())?)
 }
 
 /// What asking cost.
-pub(super) struct Asked {
+pub(super) struct QueryCost {
     pub(super) runs: u64,
     /// Of all pages of all kinds.
     pub(super) p50: Duration,
@@ -70,7 +70,7 @@ pub(super) struct Asked {
 }
 
 /// Makes so many runs, then asks for pages of every kind while others run.
-pub(super) async fn asked(bench: &Bench, folder: &Path, runs: usize) -> Result<Asked, Problem> {
+pub(super) async fn asked(bench: &BenchEngine, folder: &Path, runs: usize) -> Result<QueryCost, BenchError> {
     let side = Arc::new(open(&bench.store, folder)?);
     load::titled(bench, runs, IN_FLIGHT).await?;
     side.reach(bench.store.last_position()).await?;
@@ -82,7 +82,7 @@ pub(super) async fn asked(bench: &Bench, folder: &Path, runs: usize) -> Result<A
             load::many(bench, 200, 10, IN_FLIGHT).await?;
             steps += 2_000;
         }
-        Ok::<f64, Problem>(f64::from(steps) / whole.elapsed().as_secs_f64())
+        Ok::<f64, BenchError>(f64::from(steps) / whole.elapsed().as_secs_f64())
     });
     let mut asking = Box::pin(async {
         let spans = pages(&side, &bench.store, middle).await;
@@ -96,7 +96,7 @@ pub(super) async fn asked(bench: &Bench, folder: &Path, runs: usize) -> Result<A
     past.sort_unstable();
     let total = side.runs(None, |runs| Ok(runs.len() as u64)).await?.value;
     side.close().await;
-    Ok(Asked {
+    Ok(QueryCost {
         runs: total,
         p50: percentile(&spans, 50),
         p99: percentile(&spans, 99),
@@ -109,7 +109,7 @@ pub(super) async fn asked(bench: &Bench, folder: &Path, runs: usize) -> Result<A
 
 type Spans = (Vec<Duration>, Vec<Duration>, u64);
 
-async fn pages(side: &ReadSide, store: &Arc<dyn EventStore>, past: Position) -> Result<Spans, Problem> {
+async fn pages(side: &ReadSide, store: &Arc<dyn EventStore>, past: Position) -> Result<Spans, BenchError> {
     let words = |text: &str| RunFilter { words: vec![text.to_owned()], ..RunFilter::default() };
     let filters = [
         RunFilter::default(),

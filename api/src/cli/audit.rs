@@ -1,31 +1,34 @@
 //! `audit backtest`: a new policy over recorded verdicts, before it is turned on.
 
-use serde_json::json;
-
 use super::args::{AuditArgs, AuditVerb, BacktestArgs};
-use super::context::Context;
-use super::format::{count, cut, instant};
+use super::context::CommandContext;
 use super::output::note;
+use crate::body::backtest::BacktestBody;
 use crate::fault::Fault;
 use crate::http::{BacktestAnswer, Changed};
+use crate::text::{count, cut, instant};
 
-/// Verdicts that are told one by one.
-const TOLD_MAX: usize = 50;
+/// Verdicts that are printed one by one.
+const ITEMS_MAX: usize = 50;
 /// Verdicts that are asked for at once.
 const PART: usize = 500;
 
-pub(crate) async fn run(context: &Context, args: AuditArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: AuditArgs) -> Result<u8, Fault> {
     match args.verb {
         AuditVerb::Backtest(args) => backtest(context, args).await,
     }
 }
 
-async fn backtest(context: &Context, args: BacktestArgs) -> Result<u8, Fault> {
+async fn backtest(context: &CommandContext, args: BacktestArgs) -> Result<u8, Fault> {
     let part = async |cursor: Option<&str>| -> Result<BacktestAnswer, Fault> {
-        let body = json!({
-            "gate": args.gate, "policy": args.policy, "since": args.since, "pipeline": args.pipeline,
-            "limit": PART, "cursor": cursor,
-        });
+        let body = BacktestBody {
+            gate: args.gate.clone(),
+            policy: args.policy.clone(),
+            since: args.since.clone(),
+            pipeline: args.pipeline.clone(),
+            limit: Some(PART),
+            cursor: cursor.map(str::to_owned),
+        };
         context.client.post("/api/v1/audit/backtest", &body).await
     };
     let mut all = part(None).await?;
@@ -55,16 +58,16 @@ async fn backtest(context: &Context, args: BacktestArgs) -> Result<u8, Fault> {
     for (what, count) in &all.becomes {
         context.out.line(format!("  {what}: {count}"));
     }
-    for item in all.items.iter().take(TOLD_MAX) {
+    for item in all.items.iter().take(ITEMS_MAX) {
         tell(context, item);
     }
-    if all.items.len() > TOLD_MAX {
-        context.out.line(format!("… and {} more; --json tells all", all.items.len() - TOLD_MAX));
+    if all.items.len() > ITEMS_MAX {
+        context.out.line(format!("… and {} more; --json tells all", all.items.len() - ITEMS_MAX));
     }
     Ok(0)
 }
 
-fn tell(context: &Context, item: &Changed) {
+fn tell(context: &CommandContext, item: &Changed) {
     let Changed { short_id, step, round, recorded, judged, problem, .. } = item;
     context.out.line(format!("{short_id}  {step}, round {round}, {}", instant(item.at)));
     context.out.line(format!("  - {}: {}", recorded.verdict, cut(&recorded.reason, 200)));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::BenchArgs;
-use super::context::Context;
+use super::context::CommandContext;
 use super::interrupt::Interrupts;
 use super::output::note;
 use crate::bench::{self, Size};
@@ -12,7 +12,7 @@ use crate::fault::{Code, Fault};
 /// The exit code of an interrupted command.
 const INTERRUPTED: u8 = 130;
 
-pub(crate) async fn run(context: &Context, args: BenchArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: BenchArgs) -> Result<u8, Fault> {
     let mut interrupts = Interrupts::listen()?;
     let place = same_disk(context.place()?.layout.root());
     let scratch =

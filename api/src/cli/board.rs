@@ -5,13 +5,13 @@ use everfold_engine::time::Timestamp;
 use serde_json::Value;
 
 use super::args::{BoardArgs, StatsArgs};
-use super::context::Context;
-use super::format::{cut, span, table};
+use super::context::CommandContext;
 use super::output::note;
 use crate::client::query;
 use crate::fault::Fault;
+use crate::text::{cut, span, table};
 
-pub(crate) async fn run(context: &Context, args: BoardArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: BoardArgs) -> Result<u8, Fault> {
     let params = query([
         ("at", args.at.clone()),
         ("group_by", Some(args.group_by)),
@@ -90,7 +90,7 @@ fn awaited(awaits: &Value) -> String {
     cut(&words.join(", "), 40)
 }
 
-pub(crate) async fn stats(context: &Context, args: StatsArgs) -> Result<u8, Fault> {
+pub(crate) async fn stats(context: &CommandContext, args: StatsArgs) -> Result<u8, Fault> {
     let params = query([("at", args.at)]);
     let stats: Value = context.client.get(&format!("/api/v1/stats{params}")).await?;
     if context.json {

@@ -1,59 +1,91 @@
-//! `cancel`, `pause`, `unblock`.
+//! `cancel`, `pause`, `unblock`, `recheck`, `breakpoints` and `debug`.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use super::args::{CancelArgs, PauseArgs, RecheckArgs, UnblockArgs};
-use super::context::Context;
-use super::format::does;
-use super::order::halt;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::args::{BreakpointsArgs, CancelArgs, PauseArgs, RecheckArgs, RunRef, UnblockArgs};
+use super::context::CommandContext;
+use super::engine_pause;
+use super::run_text::past;
+use crate::body::steering::{BreakpointsBody, CancelBody, ReasonBody, RecheckBody, UnblockBody};
 use crate::client::encode;
 use crate::fault::{Code, Fault};
+use crate::text::does;
 use crate::view::RunView;
 
-pub(crate) async fn cancel(context: &Context, args: CancelArgs) -> Result<u8, Fault> {
+pub(crate) async fn cancel(context: &CommandContext, args: CancelArgs) -> Result<u8, Fault> {
     if args.force {
-        return abandon(context, &args.run, json!({ "reason": args.why.message })).await;
+        return abandon(context, &args.run, &ReasonBody { reason: args.why.message }).await;
     }
-    let body = json!({ "step": args.step, "reason": args.why.message });
-    act(context, &args.run, "cancel", body, "cancellation is recorded").await
+    let body = CancelBody { step: args.step, reason: args.why.message };
+    act(context, &args.run, "cancel", &body, "cancellation is recorded").await
 }
 
-pub(crate) async fn pause(context: &Context, args: PauseArgs) -> Result<u8, Fault> {
+pub(crate) async fn pause(context: &CommandContext, args: PauseArgs) -> Result<u8, Fault> {
     match &args.run {
         Some(run) => {
-            act(context, run, "pause", json!({ "reason": args.why.message }), "pause is recorded").await
+            let body = ReasonBody { reason: args.why.message };
+            act(context, run, "pause", &body, "pause is recorded").await
         }
-        None => halt(context, "pause", args.pipeline.as_deref(), args.why.message.as_deref()).await,
+        None => {
+            engine_pause::set(context, "pause", args.pipeline.as_deref(), args.why.message.as_deref()).await
+        }
     }
 }
 
-pub(crate) async fn unblock(context: &Context, args: UnblockArgs) -> Result<u8, Fault> {
+pub(crate) async fn unblock(context: &CommandContext, args: UnblockArgs) -> Result<u8, Fault> {
     let output = args.output.as_deref().map(serde_json::from_str::<Value>).transpose();
     let output = output.map_err(|error| Fault::new(Code::Usage, format!("--output is no JSON: {error}")))?;
-    let mut body = json!({ "decision": args.decision });
-    for (name, value) in [
-        ("step", args.step.map(Value::from)),
-        ("output", output),
-        ("reason", args.why.message.map(Value::from)),
-    ] {
-        if let Some(value) = value {
-            body[name] = value;
-        }
-    }
-    if !args.policy.is_empty() {
-        body["policy"] = policies(&args.policy)?;
-    }
-    act(context, &args.run, "unblock", body, "decision is recorded").await
+    let policy = policies(&args.policy)?;
+    let body =
+        UnblockBody { step: args.step, decision: args.decision, output, policy, reason: args.why.message };
+    act(context, &args.run, "unblock", &body, "decision is recorded").await
 }
 
-pub(crate) async fn recheck(context: &Context, args: RecheckArgs) -> Result<u8, Fault> {
-    let body = json!({ "step": args.step, "reason": args.why.message, "policy": policies(&args.policy)? });
-    act(context, &args.run, "recheck", body, "recheck is recorded").await
+pub(crate) async fn recheck(context: &CommandContext, args: RecheckArgs) -> Result<u8, Fault> {
+    let policy = policies(&args.policy)?;
+    let body = RecheckBody { step: args.step, policy, reason: args.why.message };
+    act(context, &args.run, "recheck", &body, "recheck is recorded").await
+}
+
+pub(crate) async fn breakpoints(context: &CommandContext, args: BreakpointsArgs) -> Result<u8, Fault> {
+    let path = format!("/api/v1/runs/{}", encode(&args.run));
+    let view: RunView = if args.steps.is_empty() && !args.clear {
+        context.client.get(&path).await?
+    } else {
+        context.client.put(&format!("{path}/breakpoints"), &BreakpointsBody { steps: args.steps }).await?
+    };
+    if context.json {
+        context.out.json(&view)?;
+        return Ok(0);
+    }
+    context.out.line(match view.breakpoints.as_slice() {
+        [] => format!("run {} has no breakpoints", view.short_id),
+        steps => format!("run {} pauses before {}", view.short_id, steps.join(", ")),
+    });
+    Ok(0)
+}
+
+pub(crate) async fn debug(context: &CommandContext, args: RunRef) -> Result<u8, Fault> {
+    let path = format!("/api/v1/runs/{}", encode(&args.run));
+    let view: RunView = context.client.get(&path).await?;
+    if context.json {
+        context.out.json(&view)?;
+        return Ok(0);
+    }
+    context.out.raw(&past(&view));
+    let list = |steps: &[String]| if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
+    context.out.line(format!("\nbreakpoints {}", list(&view.breakpoints)));
+    context.out.line(format!("next steps  {}", list(&view.next_steps)));
+    context.say_next(&view);
+    Ok(0)
 }
 
 /// `GATE=EXPR`, by gate.
-fn policies(given: &[String]) -> Result<Value, Fault> {
-    let mut policies = serde_json::Map::new();
+fn policies(given: &[String]) -> Result<BTreeMap<String, String>, Fault> {
+    let mut policies = BTreeMap::new();
     for one in given {
         let named = one.split_once('=').map(|(gate, policy)| (gate.trim(), policy.trim()));
         let is_gate = |gate: &str| {
@@ -61,7 +93,7 @@ fn policies(given: &[String]) -> Result<Value, Fault> {
         };
         match named {
             Some((gate, policy)) if is_gate(gate) && !policy.is_empty() && !policy.starts_with('=') => {
-                policies.insert(gate.to_owned(), policy.into());
+                policies.insert(gate.to_owned(), policy.to_owned());
             }
             _not_named => {
                 return Err(Fault::new(Code::Usage, format!("--policy {one} names no gate"))
@@ -69,13 +101,13 @@ fn policies(given: &[String]) -> Result<Value, Fault> {
             }
         }
     }
-    Ok(Value::Object(policies))
+    Ok(policies)
 }
 
 /// Ends a run that cannot be gone on with, nor shown where its history is damaged.
-async fn abandon(context: &Context, run: &str, body: Value) -> Result<u8, Fault> {
+async fn abandon(context: &CommandContext, run: &str, body: &ReasonBody) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}/abandon", encode(run));
-    let ended: Value = context.client.post(&path, &body).await?;
+    let ended: Value = context.client.post(&path, body).await?;
     if context.json {
         context.out.json(&ended)?;
         return Ok(0);
@@ -85,9 +117,15 @@ async fn abandon(context: &Context, run: &str, body: Value) -> Result<u8, Fault>
     Ok(0)
 }
 
-async fn act(context: &Context, run: &str, verb: &str, body: Value, done: &str) -> Result<u8, Fault> {
+async fn act(
+    context: &CommandContext,
+    run: &str,
+    verb: &str,
+    body: &impl Serialize,
+    done: &str,
+) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}/{verb}", encode(run));
-    let view: RunView = context.client.post(&path, &body).await?;
+    let view: RunView = context.client.post(&path, body).await?;
     if context.json {
         context.out.json(&view)?;
         return Ok(0);

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::args::DiffArgs;
-use super::context::Context;
-use super::format::cut;
+use super::context::CommandContext;
 use crate::client::{encode, query};
-use crate::compare::{Difference, differences};
+use crate::compare::{ValueDifference, differences};
 use crate::fault::{Code, Fault};
-use crate::owner::RunDiff;
+use crate::node::RunDiff;
+use crate::text::cut;
 
 /// Fields that are different in any two runs, or of every moment.
 const OWN: [&str; 12] = [
@@ -26,7 +26,7 @@ const OWN: [&str; 12] = [
     "commit",
 ];
 
-pub(crate) async fn run(context: &Context, args: DiffArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: DiffArgs) -> Result<u8, Fault> {
     match args.other.split_once("..") {
         Some((from, to)) => moments(context, &args.run, version(from)?, version(to)?).await,
         None => runs(context, &args.run, &args.other).await,
@@ -42,7 +42,7 @@ fn version(text: &str) -> Result<Option<String>, Fault> {
 }
 
 async fn moments(
-    context: &Context,
+    context: &CommandContext,
     run: &str,
     from: Option<String>,
     to: Option<String>,
@@ -77,7 +77,7 @@ async fn moments(
     Ok(0)
 }
 
-async fn runs(context: &Context, one: &str, other: &str) -> Result<u8, Fault> {
+async fn runs(context: &CommandContext, one: &str, other: &str) -> Result<u8, Fault> {
     let (before, after) = (view(context, one).await?, view(context, other).await?);
     let name = |view: &Value| view["short_id"].as_str().unwrap_or_default().to_owned();
     let (from, to) = (name(&before), name(&after));
@@ -97,7 +97,7 @@ async fn runs(context: &Context, one: &str, other: &str) -> Result<u8, Fault> {
     Ok(0)
 }
 
-async fn view(context: &Context, run: &str) -> Result<Value, Fault> {
+async fn view(context: &CommandContext, run: &str) -> Result<Value, Fault> {
     context.client.get(&format!("/api/v1/runs/{}", encode(run))).await
 }
 
@@ -114,8 +114,8 @@ fn compared(mut view: Value) -> Value {
     view
 }
 
-fn print(context: &Context, indent: &str, difference: &Difference) {
-    let Difference { path, before, after } = difference;
+fn print(context: &CommandContext, indent: &str, difference: &ValueDifference) {
+    let ValueDifference { path, before, after } = difference;
     for (mark, value) in [("-", before), ("+", after)] {
         if let Some(value) = value {
             context.out.line(format!("{indent}{mark} {path}: {}", cut(&value.to_string(), 400)));

@@ -4,22 +4,23 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::settings::{Settings, TEMPLATE};
 use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::driver::{BreakerStand, LineView};
 use everfold_engine::duration;
 use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
+use everfold_workflows::agent::Argument;
 use everfold_workflows::provider::ProviderSettings;
-use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::context::Context;
-use super::format::{count, cut, instant};
-use crate::client::Place;
+use super::context::CommandContext;
+use crate::client::FolderOptions;
 use crate::fault::{Code, Fault};
-use crate::owner::{self, HaltView};
+use crate::node::{self, HaltView};
+use crate::text::{count, cut, instant};
 
 /// What one look gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,7 +52,7 @@ impl Finding {
     }
 }
 
-pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext) -> Result<u8, Fault> {
     let place = context.place()?;
     let mut findings = vec![git(), shell()];
     findings.push(disk(place.layout.root()));
@@ -146,8 +147,8 @@ fn disk(folder: &Path) -> Finding {
     }
 }
 
-fn settings(place: &Place) -> (Option<Settings>, Vec<Finding>) {
-    let settings = match owner::settings(&place.layout, place.config.as_deref()) {
+fn settings(place: &FolderOptions) -> (Option<Settings>, Vec<Finding>) {
+    let settings = match node::settings(&place.layout, place.config.as_deref()) {
         Ok(settings) => settings,
         Err(fault) => {
             let finding = Finding::new("settings", Health::Bad, fault.message.clone());
@@ -157,12 +158,12 @@ fn settings(place: &Place) -> (Option<Settings>, Vec<Finding>) {
     let path = place.config.clone().unwrap_or_else(|| place.layout.settings());
     let found = if path.exists() { path.display().to_string() } else { "defaults".to_owned() };
     let mut findings = vec![Finding::new("settings", Health::Good, found)];
-    findings.extend(settings.profile_names().iter().filter_map(|name| profile(&settings, name)));
+    findings.extend(settings.workflows().profile_names().iter().filter_map(|name| profile(&settings, name)));
     findings.extend(settings.providers.iter().map(|(name, settings)| provider(name, settings)));
     (Some(settings), findings)
 }
 
-/// Whether those who are told of events can be: the function is there, and so is every secret. Nobody is told.
+/// Whether notices can be delivered: the function is there, and so is every secret. No notice is sent.
 async fn notices(settings: &Settings, folder: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let lacking: Vec<(String, String)> =
@@ -237,7 +238,7 @@ fn provider(name: &str, settings: &ProviderSettings) -> Finding {
 
 /// Whether the program of an agent's profile is there.
 fn profile(settings: &Settings, name: &str) -> Option<Finding> {
-    let profile = settings.profile(name)?;
+    let profile = settings.workflows().profile(name)?;
     let what = format!("agent {name}");
     let program = profile.command.first().and_then(|word| match word {
         Argument::One(word) => Some(word.clone()),
@@ -262,7 +263,7 @@ fn find_program(program: &str) -> Option<std::path::PathBuf> {
 }
 
 /// What stands still.
-async fn paused(context: &Context) -> Vec<Finding> {
+async fn paused(context: &CommandContext) -> Vec<Finding> {
     let Ok(engine) = context.client.get::<Value>("/api/v1/engine").await else {
         return Vec::new(); // The store's finding says why.
     };
@@ -279,7 +280,7 @@ async fn paused(context: &Context) -> Vec<Finding> {
 }
 
 /// Services behind open breakers.
-async fn left_alone(context: &Context) -> Vec<Finding> {
+async fn left_alone(context: &CommandContext) -> Vec<Finding> {
     let Ok(line) = context.client.get::<LineView>("/api/v1/engine/limits").await else {
         return Vec::new(); // The store's finding says why.
     };
@@ -296,7 +297,7 @@ async fn left_alone(context: &Context) -> Vec<Finding> {
 }
 
 /// A clock that says less than when the store was written: it was ahead then, or is behind now.
-async fn clock_behind(context: &Context) -> Option<Finding> {
+async fn clock_behind(context: &CommandContext) -> Option<Finding> {
     const BEHIND_MIN: Duration = Duration::from_secs(1);
     let info: Value = context.client.get("/api/v1/store").await.ok()?;
     let last = info["position"].as_u64().filter(|position| *position > 0)?;
@@ -314,7 +315,7 @@ async fn clock_behind(context: &Context) -> Option<Finding> {
 }
 
 /// Runs that cannot be gone on with.
-async fn set_aside(context: &Context) -> Vec<Finding> {
+async fn set_aside(context: &CommandContext) -> Vec<Finding> {
     let Ok(info) = context.client.get::<Value>("/api/v1/store").await else {
         return Vec::new(); // The store's finding says why.
     };
@@ -329,7 +330,7 @@ async fn set_aside(context: &Context) -> Vec<Finding> {
     info["set_aside"].as_array().into_iter().flatten().filter_map(finding).collect()
 }
 
-async fn store(context: &Context, place: &Place) -> Finding {
+async fn store(context: &CommandContext, place: &FolderOptions) -> Finding {
     let info: Result<Value, Fault> = context.client.get("/api/v1/store").await;
     match info {
         Ok(_) if !place.layout.root().exists() => {

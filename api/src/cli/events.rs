@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use super::args::EventsArgs;
-use super::context::Context;
-use super::describe::Shown;
-use crate::client::{Follow, Followed, Message, encode};
+use super::context::CommandContext;
+use crate::client::{Follow, FollowMessage, Followed, encode};
 use crate::fault::Fault;
+use crate::view::ShownEvent;
 
 /// Events asked for at once.
 const CHUNK: usize = 1_000;
 
-pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: EventsArgs) -> Result<u8, Fault> {
     if args.follow {
         return follow(context, args).await;
     }
@@ -33,24 +33,24 @@ pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<u8, Fault
     Ok(0)
 }
 
-async fn follow(context: &Context, args: EventsArgs) -> Result<u8, Fault> {
+async fn follow(context: &CommandContext, args: EventsArgs) -> Result<u8, Fault> {
     let follow = Follow { run: args.run, from: args.from, live: false, drive: false };
     let mut followed = Followed::new(&context.client, follow);
     let mut left = args.limit.unwrap_or(usize::MAX);
     while left > 0 && !context.out.is_closed() {
         match followed.next().await? {
-            Message::Event(event) => {
+            FollowMessage::Event(event) => {
                 print(context, &event);
                 left -= 1;
             }
-            Message::State(_) => {}
-            Message::End => break,
+            FollowMessage::State(_) => {}
+            FollowMessage::End => break,
         }
     }
     Ok(0)
 }
 
-fn print(context: &Context, event: &Value) {
+fn print(context: &CommandContext, event: &Value) {
     if context.json {
         context.out.line(event.to_string());
     } else {
@@ -60,7 +60,7 @@ fn print(context: &Context, event: &Value) {
 
 /// An event in one line.
 pub(crate) fn line(event: &Value) -> String {
-    let shown = Shown(event);
+    let shown = ShownEvent(event);
     let time = shown.at().get(11..23).unwrap_or_default();
     let actor = match shown.actor() {
         "engine" => String::new(),

@@ -8,20 +8,22 @@ use everfold_engine::clock;
 use serde_json::{Value, json};
 
 use super::args::{DeliveryRef, HookArgs, HookVerb, HooksArgs, HooksVerb};
-use super::context::{Context, items};
-use super::format::{cut, instant, span, table};
+use super::context::{CommandContext, items};
+use super::outcome_text::outcome_line;
 use super::output::note;
+use crate::body::hook::DeliverBody;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
-use crate::owner::{DeliveryView, OutcomeView};
+use crate::node::{DeliveryView, OutcomeView};
+use crate::text::{cut, instant, span, table};
 
-pub(crate) async fn hook(context: &Context, args: HookArgs) -> Result<u8, Fault> {
+pub(crate) async fn hook(context: &CommandContext, args: HookArgs) -> Result<u8, Fault> {
     let HookVerb::Deliver { source, file, headers, id } = args.verb;
     let headers: BTreeMap<String, String> =
         headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
     let body = text_of(&file)?;
     let path = format!("/api/v1/hooks/{}/deliveries", encode(&source));
-    let asked = json!({ "body": body, "headers": headers, "id": id });
+    let asked = DeliverBody { body, headers, id };
     let view: DeliveryView = context.client.post(&path, &asked).await?;
     if context.json {
         context.out.json(&view)?;
@@ -31,7 +33,7 @@ pub(crate) async fn hook(context: &Context, args: HookArgs) -> Result<u8, Fault>
         true => format!("{} came before, {}; nothing was recorded", view.id, instant(view.received_at)),
         false => format!("{} is recorded", view.id),
     });
-    told(context, &view);
+    print_delivery(context, &view);
     Ok(0)
 }
 
@@ -55,7 +57,7 @@ fn text_of(file: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(file).map_err(unreadable)
 }
 
-pub(crate) async fn list(context: &Context, args: HooksArgs) -> Result<u8, Fault> {
+pub(crate) async fn list(context: &CommandContext, args: HooksArgs) -> Result<u8, Fault> {
     let path = match &args.source {
         Some(source) => format!("/api/v1/hooks/{}/deliveries?limit={}", encode(source), args.limit),
         None => format!("/api/v1/hooks?limit={}", args.limit),
@@ -86,7 +88,7 @@ pub(crate) async fn list(context: &Context, args: HooksArgs) -> Result<u8, Fault
     Ok(0)
 }
 
-pub(crate) async fn one(context: &Context, verb: HooksVerb) -> Result<u8, Fault> {
+pub(crate) async fn one(context: &CommandContext, verb: HooksVerb) -> Result<u8, Fault> {
     let view: DeliveryView = match &verb {
         HooksVerb::Show(DeliveryRef { id }) => {
             context.client.get(&format!("/api/v1/hooks/-/deliveries/{}", encode(id))).await?
@@ -106,7 +108,7 @@ pub(crate) async fn one(context: &Context, verb: HooksVerb) -> Result<u8, Fault>
     for handling in view.handled.iter().rev().skip(1).rev() {
         context.out.line(format!("  handled {}", instant(handling.at)));
         for outcome in &handling.outcomes {
-            context.out.line(format!("    {}", words(outcome)));
+            context.out.line(format!("    {}", outcome_line(outcome)));
         }
     }
     if let Some(event) = &view.event {
@@ -114,12 +116,12 @@ pub(crate) async fn one(context: &Context, verb: HooksVerb) -> Result<u8, Fault>
             .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
         context.out.line(text);
     }
-    told(context, &view);
+    print_delivery(context, &view);
     Ok(0)
 }
 
 /// Says what the delivery led to the last time, and what to type next.
-fn told(context: &Context, view: &DeliveryView) {
+fn print_delivery(context: &CommandContext, view: &DeliveryView) {
     let Some(last) = view.handled.last() else {
         context.out.line("  it is not handled yet: a process that goes on with all runs takes it up");
         context.out.line(format!("  {} serve", context.program));
@@ -130,34 +132,11 @@ fn told(context: &Context, view: &DeliveryView) {
         context.out.line(format!("  {} pipeline save FILE", context.program));
     }
     for outcome in &last.outcomes {
-        context.out.line(format!("  {}", words(outcome)));
+        context.out.line(format!("  {}", outcome_line(outcome)));
     }
     if let Some(run) = last.outcomes.iter().flat_map(|outcome| &outcome.runs).next() {
         context.out.line(format!("  {} show {}", context.program, run.short()));
     }
-}
-
-/// An outcome in one line.
-pub(super) fn words(outcome: &OutcomeView) -> String {
-    let of = match (&outcome.pipeline, outcome.trigger) {
-        (Some(pipeline), Some(trigger)) => format!("{pipeline}:{trigger} "),
-        _known => String::new(),
-    };
-    let runs: Vec<String> = outcome.runs.iter().map(|run| run.short()).collect();
-    let mut text = format!("{of}{}", outcome.outcome);
-    if let Some(signal) = &outcome.signal {
-        text.push_str(&format!(" “{signal}”"));
-    }
-    if !runs.is_empty() {
-        text.push_str(&format!(" run {}", runs.join(", ")));
-    }
-    if let Some(code) = &outcome.code {
-        text.push_str(&format!(" [{code}]"));
-    }
-    if let Some(reason) = &outcome.reason {
-        text.push_str(&format!(": {reason}"));
-    }
-    text
 }
 
 /// What a delivery led to, in a few words; what was ignored is left out beside other things.

@@ -5,15 +5,16 @@ use everfold_engine::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{AnswerArgs, DecideArgs, InboxArgs};
-use super::context::{Context, quoted};
-use super::format::{cut, does, span, table};
-use super::next::answer_words;
+use super::context::CommandContext;
 use super::output::note;
+use crate::body::inbox::{DecideBody, RemarkBody};
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
-use crate::view::{AwaitView, RunView};
+use crate::text::quoted;
+use crate::text::{cut, does, span, table};
+use crate::view::{AwaitView, RunView, answer_words};
 
-pub(crate) async fn run(context: &Context, args: InboxArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8, Fault> {
     let (mut tasks, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
     loop {
         let params =
@@ -87,17 +88,15 @@ fn command(task: &Value) -> String {
     }
 }
 
-pub(crate) async fn decide(context: &Context, args: DecideArgs, decision: &str) -> Result<u8, Fault> {
-    let mut body = json!({ "decision": decision });
-    if let Some(message) = &args.message {
-        body["comment"] = json!(message);
-    }
-    if !args.remarks.is_empty() {
-        body["comments"] = args.remarks.iter().map(|remark| read_remark(remark)).collect::<Result<_, _>>()?;
-    }
-    if let Some(value) = &args.value {
-        body["value"] = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
-    }
+pub(crate) async fn decide(context: &CommandContext, args: DecideArgs, decision: &str) -> Result<u8, Fault> {
+    let value = args.value.map(|value| serde_json::from_str(&value).unwrap_or_else(|_| json!(value)));
+    let body = DecideBody {
+        decision: Some(decision.to_owned()),
+        comment: args.message,
+        comments: args.remarks.iter().map(|remark| read_remark(remark)).collect::<Result<_, _>>()?,
+        value,
+        ..DecideBody::default()
+    };
     let path = format!("/api/v1/inbox/{}", encode(&args.task));
     let view: RunView = context.client.post(&path, &body).await?;
     if context.json {
@@ -140,7 +139,7 @@ fn short_task(task: &str) -> &str {
 }
 
 /// `PATH[:LINE]=TEXT`.
-fn read_remark(remark: &str) -> Result<Value, Fault> {
+fn read_remark(remark: &str) -> Result<RemarkBody, Fault> {
     let (place, text) = remark.split_once('=').ok_or_else(|| {
         Fault::new(Code::Usage, format!("--remark {remark}: it is written as PATH=TEXT or PATH:LINE=TEXT"))
     })?;
@@ -148,10 +147,10 @@ fn read_remark(remark: &str) -> Result<Value, Fault> {
         Some((on, Ok(line))) => (on, Some(line)),
         _no_line => (place, None),
     };
-    Ok(json!({ "on": on, "line": line, "text": text }))
+    Ok(RemarkBody { on: Some(on.to_owned()), line, text: text.to_owned(), ..RemarkBody::default() })
 }
 
-pub(crate) async fn answer(context: &Context, args: AnswerArgs) -> Result<u8, Fault> {
+pub(crate) async fn answer(context: &CommandContext, args: AnswerArgs) -> Result<u8, Fault> {
     let mut answers = json!({});
     for (name, value) in [("text", args.text), ("choice", args.choice)] {
         if let Some(value) = value {
@@ -165,7 +164,7 @@ pub(crate) async fn answer(context: &Context, args: AnswerArgs) -> Result<u8, Fa
         answers["items"][id] = json!(text);
     }
     let path = format!("/api/v1/inbox/{}", encode(&args.task));
-    let body = json!({ "answers": answers, "save": args.save });
+    let body = DecideBody { answers: Some(answers), save: args.save, ..DecideBody::default() };
     let view: RunView = context.client.post(&path, &body).await?;
     if context.json {
         context.out.json(&view)?;

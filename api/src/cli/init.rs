@@ -5,15 +5,15 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use everfold_engine::layout::Layout;
-use everfold_workflows::settings::TEMPLATE;
+use crate::settings::TEMPLATE;
+use everfold_engine::data_folder::Layout;
 use serde_json::json;
 
 use super::args::{Cli, InitArgs};
-use super::context::{FOLDER, absolute};
+use super::data_folder::{FOLDER, absolute};
 use super::output::Out;
 use crate::fault::{Code, Fault};
-use crate::owner::make_folder;
+use crate::node::make_folder;
 
 /// The example's file name.
 const EXAMPLE_FILE: &str = "hello.yaml";

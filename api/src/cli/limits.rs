@@ -6,21 +6,22 @@ use everfold_engine::time::Timestamp;
 use owo_colors::OwoColorize as _;
 
 use super::args::{LimitsArgs, LimitsVerb};
-use super::context::Context;
-use super::format::{cut, instant, span, table};
+use super::context::CommandContext;
+use crate::body::steering::ReasonBody;
 use crate::client::encode;
 use crate::fault::Fault;
 use crate::http::LimitsAnswer;
+use crate::text::{cut, instant, span, table};
 
 /// Resets that are shown.
 const RESETS_SHOWN: usize = 5;
 
-pub(crate) async fn run(context: &Context, args: LimitsArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: LimitsArgs) -> Result<u8, Fault> {
     let view: LimitsAnswer = match args.verb {
         None => context.client.get("/api/v1/engine/limits").await?,
         Some(LimitsVerb::Reset { breaker, message }) => {
             let path = format!("/api/v1/engine/breakers/{}/reset", encode(&breaker));
-            let body = serde_json::json!({ "reason": message });
+            let body = ReasonBody { reason: message };
             let view: LimitsAnswer = context.client.post(&path, &body).await?;
             if !context.json {
                 context.out.line(format!("the breaker {breaker} is closed; what waited for it starts"));

@@ -4,13 +4,13 @@ use everfold_engine::state::StepStatus;
 use serde_json::Value;
 
 use super::args::LogsArgs;
-use super::context::Context;
+use super::context::CommandContext;
 use super::output::note;
-use crate::client::{Follow, Followed, Lines, Message, encode, query};
+use crate::client::{Follow, FollowMessage, Followed, LogLines, encode, query};
 use crate::fault::{Code, Fault};
 use crate::view::{RunView, StepView};
 
-pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let view: RunView = context.client.get(&path).await?;
     let (step, round, attempt) = match found(context, &view, &args).await {
@@ -29,8 +29,8 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<u8, Fault> 
 }
 
 /// Prints a log. Where the owner or the server ends meanwhile, the next one is asked for the rest.
-async fn print(context: &Context, path: String) -> Result<(), Fault> {
-    let mut lines = Lines::new(&context.client, path);
+async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
+    let mut lines = LogLines::new(&context.client, path);
     while let Some(line) = lines.next().await? {
         match &line {
             Value::String(text) => context.out.bytes(text.as_bytes()),
@@ -44,7 +44,11 @@ async fn print(context: &Context, path: String) -> Result<(), Fault> {
 }
 
 /// The attempt that is meant.
-async fn found(context: &Context, view: &RunView, args: &LogsArgs) -> Result<(String, u32, u32), Fault> {
+async fn found(
+    context: &CommandContext,
+    view: &RunView,
+    args: &LogsArgs,
+) -> Result<(String, u32, u32), Fault> {
     let step = match &args.step {
         Some(step) => step.clone(),
         None => usual(view)?,
@@ -70,7 +74,7 @@ fn may_begin(view: &RunView, args: &LogsArgs) -> bool {
 
 /// Waits until what is meant has begun, or never will.
 async fn begun(
-    context: &Context,
+    context: &CommandContext,
     view: &RunView,
     args: &LogsArgs,
     mut fault: Fault,
@@ -80,9 +84,9 @@ async fn begun(
     let mut followed = Followed::new(&context.client, follow);
     loop {
         let view = match followed.next().await? {
-            Message::Event(_) => continue,
-            Message::State(view) => *view,
-            Message::End => return Err(fault),
+            FollowMessage::Event(_) => continue,
+            FollowMessage::State(view) => *view,
+            FollowMessage::End => return Err(fault),
         };
         match found(context, &view, args).await {
             Err(later) if may_begin(&view, args) => fault = later,
@@ -109,7 +113,7 @@ fn is_logged(step: &StepView) -> bool {
 
 /// Round and attempt: as given, else the newest that was made.
 async fn attempt_of(
-    context: &Context,
+    context: &CommandContext,
     view: &RunView,
     step: &str,
     args: &LogsArgs,

@@ -1,20 +1,18 @@
-//! `notices`: what nobody could be told of, who is subscribed, and sending again.
+//! `notices`: notices that could not be delivered, the subscriptions, and sending again.
 
 use everfold_engine::clock;
-use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
 
-use super::args::{Letters, NoticesArgs, NoticesVerb};
-use super::context::{Context, items};
-use super::format::{count, cut, instant, span, table};
+use super::args::{NoticeSelection, NoticesArgs, NoticesVerb};
+use super::context::{CommandContext, items};
 use super::output::note;
 use crate::client::encode;
 use crate::fault::Fault;
 use crate::http::TestAnswer;
-use crate::owner::{NoticeView, SubscriptionView};
-use crate::view::RunView;
+use crate::node::{NoticeView, SubscriptionView};
+use crate::text::{count, cut, instant, span, table};
 
-pub(crate) async fn list(context: &Context, limit: usize) -> Result<u8, Fault> {
+pub(crate) async fn list(context: &CommandContext, limit: usize) -> Result<u8, Fault> {
     let lost: Value = context.client.get(&format!("/api/v1/notices?limit={limit}")).await?;
     if context.json {
         context.out.json(&lost)?;
@@ -26,17 +24,17 @@ pub(crate) async fn list(context: &Context, limit: usize) -> Result<u8, Fault> {
         context.out.line(table(
             ["SUBSCRIPTION", "FUNCTION", "STATE", "TOLD", "LOST", "LAST TOLD", "NOW"],
             subscriptions.iter().map(|one: &SubscriptionView| {
-                let last = one.last_told_at.map(|at| format!("{} ago", span(now.since(at))));
+                let last = one.last_delivered_at.map(|at| format!("{} ago", span(now.since(at))));
                 let next = one.next_try_at.map(|at| format!(", next try at {}", instant(at)));
                 let failing =
                     one.failing.as_ref().map(|why| format!("{}{}", cut(why, 60), next.unwrap_or_default()));
                 let doing = failing.or_else(|| one.telling.clone());
-                let (told, given_up) = (one.told.to_string(), one.given_up.to_string());
+                let (delivered, given_up) = (one.delivered.to_string(), one.given_up.to_string());
                 [
                     one.name.clone(),
                     one.function.clone(),
                     one.state.clone(),
-                    told,
+                    delivered,
                     given_up,
                     last.unwrap_or_default(),
                     doing.unwrap_or_default(),
@@ -66,44 +64,7 @@ pub(crate) async fn list(context: &Context, limit: usize) -> Result<u8, Fault> {
     Ok(0)
 }
 
-/// What a run has yet to tell and what it gave up, as lines behind an answer.
-pub(super) fn of_run(view: &RunView) -> Vec<String> {
-    if view.notices_outstanding == 0 && view.notices_given_up.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![String::new(), "notices".bold().to_string()];
-    for one in &view.notices {
-        let tries = match one.tries {
-            0 => "not sent yet".to_owned(),
-            tries => format!("not sent after {}", tries_of(tries)),
-        };
-        let waits = if one.waits { ", waits for its receiver" } else { "" };
-        let next = one.next_try_at.map(|at| format!(", next at {}", instant(at))).unwrap_or_default();
-        let why = one.failing.as_ref().map(|why| format!(": {}", cut(why, 200))).unwrap_or_default();
-        lines.push(format!("  {} of event {}: {tries}{waits}{next}{why}", one.notice, one.version));
-    }
-    let more = view.notices_outstanding.saturating_sub(view.notices.len());
-    if more > 0 {
-        lines.push(format!("  and {more} more that are not sent yet"));
-    }
-    for one in &view.notices_given_up {
-        let tries = tries_of(one.tries);
-        let now = if one.status == "retrying" { ", being sent again" } else { "" };
-        lines.push(format!(
-            "  {} of event {}: given up after {tries}{now}: {}",
-            one.notice,
-            one.version,
-            cut(&one.message, 200)
-        ));
-    }
-    lines
-}
-
-fn tries_of(number: u32) -> String {
-    if number == 1 { "1 try".to_owned() } else { format!("{number} tries") }
-}
-
-pub(crate) async fn one(context: &Context, args: NoticesArgs) -> Result<u8, Fault> {
+pub(crate) async fn one(context: &CommandContext, args: NoticesArgs) -> Result<u8, Fault> {
     match args.verb {
         None => list(context, args.limit).await,
         Some(NoticesVerb::List) => list(context, args.limit).await,
@@ -123,7 +84,7 @@ pub(crate) async fn one(context: &Context, args: NoticesArgs) -> Result<u8, Faul
 }
 
 /// Retries or drops; with `all` whatever is dead.
-async fn decide(context: &Context, letters: Letters, verb: &str) -> Result<u8, Fault> {
+async fn decide(context: &CommandContext, letters: NoticeSelection, verb: &str) -> Result<u8, Fault> {
     let ids = if letters.all {
         let lost: Vec<NoticeView> = items(&context.client.get("/api/v1/notices?limit=1000").await?)?;
         lost.into_iter().filter(|one| one.status == "dead").map(|one| one.id).collect()

@@ -70,7 +70,7 @@ impl Out {
         Ok(())
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader of stdout has gone away.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
@@ -78,7 +78,7 @@ impl Out {
 
 /// Says something beside the answer.
 pub(crate) fn note(text: impl AsRef<str>) {
-    // Nobody to tell is no fault.
+    // A closed stderr is no fault.
     let _closed = writeln!(anstream::stderr(), "{}", text.as_ref());
 }
 

@@ -1,95 +1,25 @@
-//! `pipeline`: check, save, list, show, diff, schema, graph; and how `run` finds its pipeline.
+//! `pipeline`: check, save, list, show, diff, schema, graph.
 
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use everfold_engine::definition::{self, Checked, Colour, Definition, Problem};
-use everfold_engine::layout::Layout;
-use everfold_engine::saved::PipelineRef;
+use everfold_engine::data_folder::Layout;
+use everfold_engine::definition::{self, Checked, Definition, Problem};
 use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
 use super::args::{Cli, PipelineArgs, PipelineVerb};
-use super::context::{Context, items};
-use super::files;
-use super::format::{count, cut, plain, table};
+use super::context::{CommandContext, items};
 use super::output::{Out, note};
-use super::target::{Target, Where};
-use crate::client::encode;
-use crate::compare::{Difference, differences};
+use super::pipeline_source::{LoadedPipeline, is_path, load, named, near_file, print_problems, route};
+use super::target::{CommandTarget, Where};
+use crate::body::pipeline::{CheckBody, SaveBody};
+use crate::compare::{ValueDifference, differences};
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
-use crate::owner;
+use crate::node;
 use crate::preflight;
-
-/// A pipeline file that was read and has no errors.
-pub(crate) struct Loaded {
-    /// The pipeline.
-    pub(crate) checked: Checked,
-    /// Its file's text; a built-in one has none.
-    pub(crate) text: Option<String>,
-    /// Its file's name in messages, or its own.
-    pub(crate) name: String,
-}
-
-/// Whether an argument names a file. A name may hold a `/`, too: then a file of that name goes before.
-pub(crate) fn is_path(pipeline: &str) -> bool {
-    let is_name = pipeline.parse::<PipelineRef>().is_ok();
-    PipelineRef::is_path(pipeline) || (pipeline.contains('/') && (!is_name || Path::new(pipeline).is_file()))
-}
-
-/// The route of a named pipeline.
-pub(crate) fn route(name: &str) -> String {
-    format!("/api/v1/pipelines/{}", encode(name))
-}
-
-/// The pipeline of a name.
-pub(crate) async fn named(context: &Context, name: &str) -> Result<PipelineView, Fault> {
-    let found: Result<PipelineView, Fault> = context.client.get(&route(name)).await;
-    found.map_err(|fault| fault.hinted(near_file(name)))
-}
-
-/// The file that may be meant where no pipeline has this name.
-fn near_file(name: &str) -> Option<String> {
-    let as_file = ["yaml", "yml"].map(|end| format!("{name}.{end}"));
-    let near = as_file.iter().find(|file| Path::new(file).is_file());
-    near.map(|file| format!("there is a file: ./{file}"))
-}
-
-/// Reads a pipeline file and checks it. Problems are printed in full; as JSON they are in the fault.
-pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<Loaded, Fault> {
-    if !is_path(pipeline) {
-        let checked = owner::built_in(pipeline)?;
-        return Ok(Loaded { checked, text: None, name: pipeline.to_owned() });
-    }
-    let path = PathBuf::from(pipeline);
-    let text = files::text(&path)?;
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let files = move |name: &str| match std::fs::read_to_string(folder.join(name)) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
-    };
-    match definition::parse(&text, pipeline, &files) {
-        Ok(checked) => Ok(Loaded { checked, text: Some(text), name: pipeline.to_owned() }),
-        Err(problems) => {
-            let fault = Fault::new(Code::BadPipeline, format!("{pipeline}: {}", problems.summary()));
-            if as_json {
-                let errors = problems.0.iter().map(|problem| json!(problem)).collect();
-                return Err(fault.errors(errors));
-            }
-            print_problems(&problems.0);
-            Err(fault)
-        }
-    }
-}
-
-/// Prints problems with their lines to stderr.
-pub(crate) fn print_problems(problems: &[Problem]) {
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let colour = if colours { Colour::Ansi } else { Colour::Never };
-    problems.iter().for_each(|problem| note(problem.render(colour)));
-}
+use crate::text::quoted;
+use crate::text::{count, cut, plain, table};
 
 /// Whether a verb asks the owner or server: for names; files are looked at here. What is built in is built
 /// into the server, where there is one.
@@ -105,18 +35,13 @@ pub(crate) fn asks(args: &PipelineArgs, cli: &Cli) -> Result<bool, Fault> {
             if is_path(pipeline) || builtin::find(pipeline).is_none() {
                 return Ok(!is_path(pipeline));
             }
-            Ok(matches!(Where::of(cli)?.target, Target::Server(_)))
+            Ok(matches!(Where::of(cli)?.target, CommandTarget::Server(_)))
         }
         PipelineVerb::Save { .. } | PipelineVerb::List | PipelineVerb::Diff { .. } => Ok(true),
     }
 }
 
-/// Whether a verb makes the data folder where it is not there.
-pub(crate) fn saves(args: &PipelineArgs) -> bool {
-    matches!(args.verb, PipelineVerb::Save { .. })
-}
-
-/// A verb that asks nobody.
+/// A verb that asks no route.
 pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
     let (out, as_json) = (Out::new(), cli.json);
     match &args.verb {
@@ -125,9 +50,9 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let definition = &loaded.checked.definition;
             let view = PipelineView::of(definition, origin(&loaded), None);
             match Where::of(cli)?.target {
-                Target::Folder(folder) => {
+                CommandTarget::Folder(folder) => {
                     let (layout, config) = (Layout::new(folder), cli.config.as_deref());
-                    let unknown = owner::unknown_work(definition, &layout, config)?;
+                    let unknown = node::unknown_work(definition, &layout, config)?;
                     let found = preflight::refuse_unknown(&loaded.name, &unknown);
                     found.map_err(|fault| printed(fault, as_json))?;
                     if let Some(known) = resources(&layout, config)? {
@@ -136,7 +61,7 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
                     }
                 }
                 // The settings are the server's.
-                Target::Server(_) => {}
+                CommandTarget::Server(_) => {}
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| {
@@ -145,7 +70,7 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let found = runtime.block_on(preflight::refuse_unreadable(&loaded.name, definition));
             let unread = found.map_err(|fault| printed(fault, as_json))?;
             let settings = preflight::absent(definition, &std::env::current_dir().unwrap_or_default());
-            let noted = Noted { warnings: &loaded.checked.warnings, settings, unread };
+            let noted = CheckNotes { warnings: &loaded.checked.warnings, settings, unread };
             checked(&out, &loaded.name, &view, &noted, as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
@@ -167,13 +92,14 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
 }
 
 /// A verb about names.
-pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fault> {
+pub(crate) async fn ask(context: &CommandContext, args: &PipelineArgs) -> Result<u8, Fault> {
     let (out, as_json) = (&context.out, context.json);
     match &args.verb {
         PipelineVerb::Check { pipeline } => {
             // In this folder a run would be started, where it is one of this machine.
             let cwd = context.client.place().and_then(|_| std::env::current_dir().ok());
-            let body = json!({ "pipeline": pipeline, "cwd": cwd });
+            let cwd = cwd.and_then(|folder| folder.into_os_string().into_string().ok());
+            let body = CheckBody { pipeline: Some(pipeline.clone()), cwd, ..CheckBody::default() };
             let answer: Result<CheckAnswer, Fault> =
                 context.client.post("/api/v1/pipelines/check", &body).await;
             let answer = match answer {
@@ -181,7 +107,7 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
                 Err(fault) if fault.code == Code::NoPipeline => return Err(fault.hinted(near_file(pipeline))),
                 Err(fault) => return Err(printed(fault, as_json)),
             };
-            let noted = Noted { warnings: &[], settings: answer.settings, unread: answer.unread };
+            let noted = CheckNotes { warnings: &[], settings: answer.settings, unread: answer.unread };
             checked(out, pipeline, &answer.pipeline, &noted, as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
@@ -228,7 +154,7 @@ struct CheckAnswer {
 }
 
 /// What a check found that is no error.
-struct Noted<'a> {
+struct CheckNotes<'a> {
     warnings: &'a [Problem],
     /// Settings documents that a run would not get.
     settings: Vec<String>,
@@ -240,10 +166,10 @@ fn checked(
     out: &Out,
     name: &str,
     view: &PipelineView,
-    noted: &Noted<'_>,
+    noted: &CheckNotes<'_>,
     as_json: bool,
 ) -> Result<u8, Fault> {
-    let Noted { warnings, settings, unread } = noted;
+    let CheckNotes { warnings, settings, unread } = noted;
     if as_json {
         out.json(&json!({ "pipeline": view, "warnings": warnings, "settings": settings, "unread": unread }))?;
         return Ok(0);
@@ -283,14 +209,14 @@ fn resources(layout: &Layout, config: Option<&Path>) -> Result<Option<Vec<String
     if config.is_none() && !layout.settings().exists() {
         return Ok(None);
     }
-    Ok(Some(owner::settings(layout, config)?.resources.into_keys().collect()))
+    Ok(Some(node::settings(layout, config)?.resources.into_keys().collect()))
 }
 
-fn origin(loaded: &Loaded) -> &'static str {
+fn origin(loaded: &LoadedPipeline) -> &'static str {
     if loaded.text.is_some() { "file" } else { "built_in" }
 }
 
-async fn list(context: &Context) -> Result<u8, Fault> {
+async fn list(context: &CommandContext) -> Result<u8, Fault> {
     let page: Value = context.client.get("/api/v1/pipelines").await?;
     if context.json {
         context.out.json(&page)?;
@@ -309,14 +235,18 @@ async fn list(context: &Context) -> Result<u8, Fault> {
     Ok(0)
 }
 
-async fn save(context: &Context, file: &str) -> Result<u8, Fault> {
+async fn save(context: &CommandContext, file: &str) -> Result<u8, Fault> {
     let path = if is_path(file) { file.to_owned() } else { format!("./{file}") };
     let loaded = load(&path, context.json)?;
     let Checked { definition, warnings, .. } = &loaded.checked;
     if !context.json {
         print_problems(warnings);
     }
-    let body = json!({ "definition": loaded.text, "file": loaded.name, "files": definition.files });
+    let body = SaveBody {
+        definition: Value::from(loaded.text.clone()),
+        file: Some(loaded.name.clone()),
+        files: definition.files.clone(),
+    };
     let before: Option<u32> = match named(context, &definition.name).await {
         Ok(view) => view.version,
         Err(_never_saved) => None,
@@ -329,12 +259,12 @@ async fn save(context: &Context, file: &str) -> Result<u8, Fault> {
     let n = view.version.unwrap_or_default();
     let word = if before == Some(n) { "is saved already as" } else { "is saved as" };
     context.out.line(format!("{} {word} {}@{n}", loaded.name, view.name));
-    context.out.line(format!("  {} run {}", context.program, super::context::quoted(&view.name)));
+    context.out.line(format!("  {} run {}", context.program, quoted(&view.name)));
     Ok(0)
 }
 
 /// Prints what is different; whether anything is.
-async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<bool, Fault> {
+async fn diff(context: &CommandContext, from: &str, to: Option<&str>) -> Result<bool, Fault> {
     let (before, after) = match to {
         Some(to) => (document(context, from).await?, document(context, to).await?),
         None if is_path(from) => {
@@ -363,7 +293,7 @@ async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<bool, F
         return Ok(!found.is_empty());
     }
     context.out.line(format!("{} → {}", before.0, after.0));
-    for Difference { path, before, after } in &found {
+    for ValueDifference { path, before, after } in &found {
         for (mark, value) in [("-", before), ("+", after)] {
             if let Some(value) = value {
                 context.out.line(format!("{mark} {path}: {}", cut(&value.to_string(), 400)));
@@ -374,7 +304,7 @@ async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<bool, F
 }
 
 /// The canonical document of a file or a name, with what it is called.
-async fn document(context: &Context, pipeline: &str) -> Result<(String, Value), Fault> {
+async fn document(context: &CommandContext, pipeline: &str) -> Result<(String, Value), Fault> {
     if is_path(pipeline) {
         let document = load(pipeline, context.json)?.checked.definition.document();
         let value = serde_json::from_str(&document);
@@ -422,14 +352,14 @@ fn show(
         input_lines(schema).iter().for_each(|line| out.line(line));
     }
     let wanted = view.input.as_ref().map(wanted).unwrap_or_default();
-    out.line(format!("\nnext\n  everfold run {}{wanted}", super::context::quoted(named)));
+    out.line(format!("\nnext\n  everfold run {}{wanted}", quoted(named)));
     Ok(0)
 }
 
 /// The flags for what the schema requires.
 fn wanted(schema: &Value) -> String {
     let names = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    names.map(|name| format!(" -i {}=…", super::context::quoted(name))).collect()
+    names.map(|name| format!(" -i {}=…", quoted(name))).collect()
 }
 
 /// What the schema wants, a field per line.

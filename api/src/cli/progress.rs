@@ -6,50 +6,50 @@ use std::time::Duration;
 
 use everfold_engine::clock;
 use everfold_engine::driver::Waiting;
+use everfold_engine::event::RunEvent;
 use everfold_engine::state::StepStatus;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
-use super::describe::Shown;
-use super::format::span;
 use super::output::note;
-use super::show::step_line;
-use crate::view::RunView;
+use super::run_text::step_line;
+use crate::text::span;
+use crate::view::{RunView, ShownEvent, event_detail};
 
-/// What waits in line for so long is told where lines are plain.
+/// An attempt that has waited in the queue for so long gets a plain line.
 const LONG: Duration = Duration::from_secs(1);
 
 /// The eyes on a run.
-pub(crate) enum Progress {
+pub(crate) enum RunProgress {
     /// A line per step that moves.
-    Terminal(Box<Board>),
+    Terminal(Box<StepBoard>),
     /// A line per thing that happened.
-    Plain(Box<Lines>),
-    /// Nobody looks.
+    Plain(Box<PlainLines>),
+    /// Prints nothing.
     Silent,
 }
 
 /// What plain lines have said so far.
 #[derive(Default)]
-pub(crate) struct Lines {
+pub(crate) struct PlainLines {
     began_at: Option<i64>,
-    told: BTreeSet<String>,
+    reported: BTreeSet<String>,
     begins: Begins,
     /// What waits in line, as far as it was not told.
     in_line: Vec<Waiting>,
 }
 
-impl Lines {
+impl PlainLines {
     /// Says once who waits for what. What goes on at once is not worth a line.
     fn tell_who_waits(&mut self) {
         let now = clock::now();
-        let told = &mut self.told;
+        let reported = &mut self.reported;
         self.in_line.retain(|waiting| {
             let Some(reason) = waiting.reasons.first().filter(|_| now.since(waiting.since) >= LONG) else {
                 return true;
             };
             let step = waiting.attempt.path.step.to_string();
-            if told.insert(format!("{step} {}", waiting.attempt.round.get())) {
+            if reported.insert(format!("{step} {}", waiting.attempt.round.get())) {
                 note(format!("  {step} waits for {reason}"));
             }
             false
@@ -58,18 +58,18 @@ impl Lines {
 }
 
 /// The moving lines.
-pub(crate) struct Board {
+pub(crate) struct StepBoard {
     screen: MultiProgress,
     lines: Vec<ProgressBar>,
     newest: Option<RunView>,
 }
 
-impl Progress {
+impl RunProgress {
     /// What suits the place that stderr goes to.
     pub(crate) fn new(json: bool) -> Self {
         match std::io::stderr().is_terminal() {
             _ if json => Self::Silent,
-            true => Self::Terminal(Box::new(Board {
+            true => Self::Terminal(Box::new(StepBoard {
                 screen: MultiProgress::new(),
                 lines: Vec::new(),
                 newest: None,
@@ -99,12 +99,14 @@ impl Progress {
     /// Takes an event.
     pub(crate) fn event(&mut self, event: &Value) {
         let Self::Plain(lines) = self else { return };
-        let shown = Shown(event);
+        let shown = ShownEvent(event);
         let Ok(at) = shown.at().parse::<everfold_engine::time::Timestamp>() else { return };
         let began = *lines.began_at.get_or_insert(at.0);
         let passed = Duration::from_millis(u64::try_from(at.0 - began).unwrap_or(0));
-        let own = word(shown.name()).map(|word| (shown.place(), word, shown.detail()));
-        for (place, word, detail) in lines.begins.sort(&shown, own) {
+        let Some(event) = shown.event() else { return };
+        let place = shown.place();
+        let own = word(&event).map(|word| (place.clone(), word, event_detail(&event)));
+        for (place, word, detail) in lines.begins.sort(&event, &place, own) {
             let line = format!("{:>8}  {place:<24} {word:<10} {detail}", format!("+{}", span(passed)));
             note(line.trim_end());
         }
@@ -141,8 +143,8 @@ impl Progress {
         }
     }
 
-    /// Leaves the lines as they are: the terminal has shown what was typed, so nobody knows any more
-    /// where the cursor is.
+    /// Leaves the lines as they are: the terminal has shown what was typed, so the cursor's
+    /// place is unknown.
     pub(crate) fn interrupt(&mut self) {
         if let Self::Terminal(board) = self {
             board.screen.set_draw_target(ProgressDrawTarget::hidden());
@@ -152,7 +154,7 @@ impl Progress {
     }
 }
 
-impl Board {
+impl StepBoard {
     fn draw(&mut self) {
         let Some(view) = &self.newest else { return };
         let texts = fitting(&begun(view), rows());
@@ -184,16 +186,18 @@ impl Board {
 }
 
 /// The line of a step that has begun.
-struct Line {
+struct StepLine {
     text: String,
     is_ended: bool,
 }
 
-fn begun(view: &RunView) -> Vec<Line> {
+fn begun(view: &RunView) -> Vec<StepLine> {
     let now = clock::now();
     let width = view.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0).clamp(4, 24);
     let begun = view.steps.iter().filter(|step| step.status != StepStatus::Pending || step.round > 0);
-    begun.map(|step| Line { text: step_line(step, width, now), is_ended: is_ended(step.status) }).collect()
+    begun
+        .map(|step| StepLine { text: step_line(step, width, now), is_ended: is_ended(step.status) })
+        .collect()
 }
 
 fn is_ended(status: StepStatus) -> bool {
@@ -210,7 +214,7 @@ fn is_ended(status: StepStatus) -> bool {
 
 /// The lines that a screen has room for: of too many, what goes on before what has ended, and of that the
 /// newest; the first line says how many are missing.
-fn fitting(lines: &[Line], rows: usize) -> Vec<String> {
+fn fitting(lines: &[StepLine], rows: usize) -> Vec<String> {
     let room = rows.saturating_sub(ROWS_KEPT).max(1);
     if lines.len() <= room {
         return lines.iter().map(|line| line.text.clone()).collect();
@@ -219,7 +223,7 @@ fn fitting(lines: &[Line], rows: usize) -> Vec<String> {
     order.sort_by_key(|at| (lines[*at].is_ended, std::cmp::Reverse(*at)));
     let mut shown: Vec<usize> = order.into_iter().take(room - 1).collect();
     shown.sort_unstable();
-    let missing = format!("… {} more", super::format::count((lines.len() - shown.len()) as u64, "step"));
+    let missing = format!("… {} more", crate::text::count((lines.len() - shown.len()) as u64, "step"));
     std::iter::once(missing).chain(shown.into_iter().map(|at| lines[at].text.clone())).collect()
 }
 
@@ -237,32 +241,34 @@ fn coloured(text: String) -> String {
 }
 
 /// Place, word and detail of a plain line.
-type Said = (String, &'static str, String);
+type PlainLine = (String, &'static str, String);
 
 /// Work that a budget may hold begins when it is known that it may, not when it is scheduled.
 #[derive(Default)]
 struct Begins {
     has_budgets: bool,
     /// What is scheduled and has not begun, by place.
-    waiting: BTreeMap<String, Said>,
+    waiting: BTreeMap<String, PlainLine>,
 }
 
 impl Begins {
-    /// What is to be said at an event, of which `own` is its own line.
-    fn sort(&mut self, shown: &Shown<'_>, own: Option<Said>) -> Vec<Said> {
-        match shown.name() {
-            "BudgetsOpened" => self.has_budgets = true,
-            "StepScheduled" if self.has_budgets => {
-                self.waiting.extend(own.map(|said| (said.0.clone(), said)));
+    /// The lines of an event, of which `own` is its own one.
+    fn sort(&mut self, event: &RunEvent, place: &str, own: Option<PlainLine>) -> Vec<PlainLine> {
+        match event {
+            RunEvent::BudgetsOpened(_) => self.has_budgets = true,
+            RunEvent::StepScheduled(_) if self.has_budgets => {
+                self.waiting.extend(own.map(|line| (line.0.clone(), line)));
                 return Vec::new();
             }
             // It is being asked whether there is room, and there may be none.
-            "FundsRequested" | "FundsAnswered" | "BudgetExceeded" => return own.into_iter().collect(),
-            _other => {}
+            RunEvent::FundsRequested(_) | RunEvent::FundsAnswered(_) | RunEvent::BudgetExceeded(_) => {
+                return own.into_iter().collect();
+            }
+            _goes_on => {}
         }
-        let before = self.waiting.remove(&shown.place()).or_else(|| {
+        let before = self.waiting.remove(place).or_else(|| {
             // The end of a step names no attempt.
-            let place = format!("{} ", shown.place());
+            let place = format!("{place} ");
             let of_step = self.waiting.keys().find(|waiting| waiting.starts_with(&place)).cloned();
             of_step.and_then(|place| self.waiting.remove(&place))
         });
@@ -270,68 +276,122 @@ impl Begins {
     }
 }
 
-/// The word for an event that a reader of plain lines wants to see.
-fn word(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "RunStarted" => "started",
-        "StepScheduled" => "begins",
-        "BudgetExceeded" => "held",
-        "BudgetRaised" => "raised",
-        "AttemptFailed" => "failed",
-        "AttemptLost" => "lost",
-        "RetryScheduled" => "retries",
-        "StepSucceeded" => "succeeded",
-        "StepSkipped" => "skipped",
-        "StepFailed" => "failed",
-        "StepBlocked" => "blocked",
-        "GateEvaluated" => "gate",
-        "ProbeFailed" => "no verdict",
-        "ReworkRequested" => "rework",
-        "ApprovalRequested" => "asks",
-        "ApprovalDecided" => "decided",
-        "RunPaused" => "paused",
-        "RunResumed" => "resumed",
-        "RunUnblocked" => "unblocked",
-        "RecheckRequested" => "recheck",
-        "CancelRequested" => "cancel",
-        _quiet => return None,
+/// The word for an event that has a plain line of its own.
+fn word(event: &RunEvent) -> Option<&'static str> {
+    Some(match event {
+        RunEvent::RunStarted(_) => "started",
+        RunEvent::StepScheduled(_) => "begins",
+        RunEvent::BudgetExceeded(_) => "held",
+        RunEvent::BudgetRaised(_) => "raised",
+        RunEvent::AttemptFailed(_) => "failed",
+        RunEvent::AttemptLost(_) => "lost",
+        RunEvent::RetryScheduled(_) => "retries",
+        RunEvent::StepSucceeded(_) => "succeeded",
+        RunEvent::StepSkipped(_) => "skipped",
+        RunEvent::StepFailed(_) => "failed",
+        RunEvent::StepBlocked(_) => "blocked",
+        RunEvent::GateEvaluated(_) => "gate",
+        RunEvent::ProbeFailed(_) => "no verdict",
+        RunEvent::ReworkRequested(_) => "rework",
+        RunEvent::ApprovalRequested(_) => "asks",
+        RunEvent::ApprovalDecided(_) => "decided",
+        RunEvent::RunPaused(_) => "paused",
+        RunEvent::RunResumed(_) => "resumed",
+        RunEvent::RunUnblocked(_) => "unblocked",
+        RunEvent::RecheckRequested(_) => "recheck",
+        RunEvent::CancelRequested(_) => "cancel",
+        // What is not named here is seen in `events`, and in the state that follows from it.
+        RunEvent::WorkspacePrepared(_)
+        | RunEvent::ItemsExpanded(_)
+        | RunEvent::AttemptStarted(_)
+        | RunEvent::AttemptSucceeded(_)
+        | RunEvent::StopRequested(_)
+        | RunEvent::StepCancelled(_)
+        | RunEvent::ProbeScheduled(_)
+        | RunEvent::VoteCast(_)
+        | RunEvent::TimerSet(_)
+        | RunEvent::TimerFired(_)
+        | RunEvent::UsageRecorded(_)
+        | RunEvent::RunCancelled(_)
+        | RunEvent::RunSucceeded(_)
+        | RunEvent::RunFailed(_)
+        | RunEvent::Advanced(_)
+        | RunEvent::NoteAdded(_)
+        | RunEvent::RunQueued(_)
+        | RunEvent::RunAdmitted(_)
+        | RunEvent::ChildStarted(_)
+        | RunEvent::ChildFinished(_)
+        | RunEvent::QuestionAsked(_)
+        | RunEvent::AnswerSaved(_)
+        | RunEvent::QuestionAnswered(_)
+        | RunEvent::AttemptAsked(_)
+        | RunEvent::SignalReceived(_)
+        | RunEvent::SignalTaken(_)
+        | RunEvent::StepCancelRequested(_)
+        | RunEvent::BreakpointsSet(_)
+        | RunEvent::BreakpointHit(_)
+        | RunEvent::BudgetsOpened(_)
+        | RunEvent::RunForked(_)
+        | RunEvent::NoticeQueued(_)
+        | RunEvent::NoticeSent(_)
+        | RunEvent::NoticeFailed(_)
+        | RunEvent::ChildStopped(_)
+        | RunEvent::RunHalted(_)
+        | RunEvent::RunReleased(_)
+        | RunEvent::FundsRequested(_)
+        | RunEvent::FundsGranted(_)
+        | RunEvent::BudgetPeriodBegan(_)
+        | RunEvent::FundsAnswered(_)
+        | RunEvent::SpendReported(_)
+        | RunEvent::WorktreeReset(_)
+        | RunEvent::WorkspaceShared(_)
+        | RunEvent::ClockRead(_)
+        | RunEvent::RunAbandoned(_)
+        | RunEvent::WorkspaceRemoved(_) => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn what_a_budget_holds_begins_when_it_may() {
         let mut begins = Begins::default();
-        let mut told = Vec::new();
-        let id = serde_json::json!({"path": {"step": "a"}, "round": 1, "attempt": 1});
-        let mut give = |name: &str, id: &Value| {
-            let event = serde_json::json!({"event": {"type": name, "id": id, "path": id["path"]}});
-            let shown = Shown(&event);
-            let own = word(name).map(|word| (shown.place(), word, String::new()));
-            told.extend(begins.sort(&shown, own).into_iter().map(|(_, word, _)| word));
-        };
-        for (name, id) in [
-            ("StepScheduled", &id),
-            ("BudgetsOpened", &Value::Null),
-            ("StepScheduled", &id),
-            ("FundsRequested", &id),
-            ("BudgetExceeded", &id),
-            ("BudgetRaised", &Value::Null),
-            ("FundsGranted", &id),
-            ("AttemptSucceeded", &id),
+        let mut words = Vec::new();
+        let id = json!({"path": {"step": "a", "item": null}, "round": 1, "attempt": 1});
+        let none = json!({"cost_micros": 0, "tokens": 0, "wall_ms": 0});
+        let reading =
+            json!({"budget": "b", "spent": none, "reserved_micros": 0, "raised": none, "until": null});
+        let silent = json!({"labels": {}, "note": null, "code": null});
+        for event in [
+            json!({"type": "StepScheduled", "id": id, "work": "gates"}),
+            json!({"type": "BudgetsOpened", "budgets": []}),
+            json!({"type": "StepScheduled", "id": id, "work": "gates"}),
+            json!({"type": "FundsRequested", "id": id}),
+            json!({"type": "BudgetExceeded", "reading": reading, "measure": "cost", "id": id}),
+            json!({"type": "BudgetRaised", "budget": "b", "add": none, "reason": null}),
+            json!({"type": "FundsGranted", "id": id, "exempt": false}),
+            json!({
+                "type": "AttemptSucceeded", "id": id, "output": null, "commit": null, "artefacts": [],
+                "ended_at": "2026-11-20T10:00:00Z", "told": silent,
+            }),
         ] {
-            give(name, id);
+            let event = json!({ "event": event });
+            let shown = ShownEvent(&event);
+            let (place, event) = (shown.place(), shown.event().unwrap());
+            let own = word(&event).map(|word| (place.clone(), word, String::new()));
+            words.extend(begins.sort(&event, &place, own).into_iter().map(|(_, word, _)| word));
         }
-        assert_eq!(told, ["begins", "held", "raised", "begins"]);
+        assert_eq!(words, ["begins", "held", "raised", "begins"]);
     }
 
     #[test]
     fn of_more_steps_than_rows_those_that_go_on_are_seen() {
-        let lines: Vec<Line> =
-            (0..10).map(|at| Line { text: at.to_string(), is_ended: ![2, 9].contains(&at) }).collect();
+        let lines: Vec<StepLine> =
+            (0..10).map(|at| StepLine { text: at.to_string(), is_ended: ![2, 9].contains(&at) }).collect();
         assert_eq!(fitting(&lines, 12).len(), 10);
         assert_eq!(fitting(&lines, 7), ["… 6 steps more", "2", "7", "8", "9"]);
         assert_eq!(fitting(&lines, 1), ["… 10 steps more"]);

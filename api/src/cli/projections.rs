@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::args::{ProjectionsArgs, ProjectionsVerb};
-use super::context::Context;
-use super::format::table;
+use super::context::CommandContext;
 use crate::client::encode;
 use crate::fault::Fault;
+use crate::text::table;
 
-pub(crate) async fn run(context: &Context, args: ProjectionsArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: ProjectionsArgs) -> Result<u8, Fault> {
     let answer: Value = match args.what {
         None => context.client.get("/api/v1/projections").await?,
         Some(ProjectionsVerb::Rebuild { name }) => {

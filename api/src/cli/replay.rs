@@ -1,13 +1,13 @@
 //! `replay`: decides every recorded input of a run again and compares.
 
 use super::args::RunRef;
-use super::context::Context;
-use super::format::count;
+use super::context::CommandContext;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
-use crate::owner::Replay;
+use crate::node::Replay;
+use crate::text::count;
 
-pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fault> {
     let replay: Replay = context.client.get(&format!("/api/v1/runs/{}/replay", encode(&args.run))).await?;
     if context.json {
         context.out.json(&replay)?;
@@ -28,10 +28,8 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
         context
             .out
             .line(format!("version {} ({}): {}", difference.version, difference.fact, difference.message));
-        context
-            .out
-            .line(format!("  recorded: {}", super::format::cut(&difference.recorded.to_string(), 300)));
-        context.out.line(format!("  now:      {}", super::format::cut(&difference.decided.to_string(), 300)));
+        context.out.line(format!("  recorded: {}", crate::text::cut(&difference.recorded.to_string(), 300)));
+        context.out.line(format!("  now:      {}", crate::text::cut(&difference.decided.to_string(), 300)));
     }
     Err(Fault::new(
         Code::Differs,

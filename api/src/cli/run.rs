@@ -6,50 +6,71 @@ use std::path::Path;
 use everfold_engine::definition::{Checked, input};
 use serde_json::{Value, json};
 
-use super::args::{ResumeArgs, RunArgs, WaitArgs};
-use super::context::{Context, absolute};
+use super::args::{ResumeArgs, RunArgs};
+use super::context::CommandContext;
+use super::data_folder::absolute;
+use super::key_values::pairs;
 use super::output::note;
-use super::wait::{code_of, told_everybody, wait};
-use super::{background, files, pipeline};
+use super::run_start::follow;
+use super::wait::{after_notices, code_of};
+use super::{background_owner, engine_pause, files, pipeline_source};
+use crate::body::start::CreateBody;
+use crate::body::steering::DriveBody;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
-pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
-    let (mut body, schema) = if pipeline::is_path(&args.pipeline) {
-        let loaded = pipeline::load(&args.pipeline, context.json)?;
+/// What a run goes by: a name, or the text of a file.
+#[derive(Default)]
+struct RunSource {
+    pipeline: Option<String>,
+    text: Option<Value>,
+    file: Option<String>,
+    files: Option<BTreeMap<String, String>>,
+}
+
+pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, Fault> {
+    let (source, schema) = if pipeline_source::is_path(&args.pipeline) {
+        let loaded = pipeline_source::load(&args.pipeline, context.json)?;
         let Checked { definition, warnings, .. } = loaded.checked;
         if !context.json {
-            pipeline::print_problems(&warnings);
+            pipeline_source::print_problems(&warnings);
         }
-        let body = json!({ "definition": loaded.text, "file": loaded.name, "files": definition.files });
-        (body, definition.input)
+        let (text, file) = (loaded.text.map(Value::from), Some(loaded.name));
+        (RunSource { pipeline: None, text, file, files: Some(definition.files) }, definition.input)
     } else {
-        let found = pipeline::named(context, &args.pipeline).await?;
-        (json!({ "pipeline": args.pipeline }), found.input)
+        let found = pipeline_source::named(context, &args.pipeline).await?;
+        (RunSource { pipeline: Some(args.pipeline.clone()), ..RunSource::default() }, found.input)
     };
-    body["input"] = input_of(&args, schema.as_ref())?;
-    body["priority"] = json!(args.priority);
-    body["labels"] = json!(pairs("--label", &args.labels)?.into_iter().collect::<BTreeMap<_, _>>());
-    match context.client.server() {
-        None => body["cwd"] = json!(absolute(Path::new("."))?.display().to_string()),
-        Some(server) if !context.json => {
-            note(format!(
-                "commands run at {}, in its folders: files of this one are not there",
-                server.address()
-            ));
+    let input = input_of(&args, schema.as_ref())?;
+    let labels = pairs("--label", &args.labels)?.into_iter().collect();
+    let cwd = match context.client.server() {
+        None => Some(absolute(Path::new("."))?.display().to_string()),
+        Some(server) => {
+            if !context.json {
+                note(format!(
+                    "commands run at {}, in its folders: files of this one are not there",
+                    server.address()
+                ));
+            }
+            None
         }
-        Some(_) => {}
-    }
-    body["detach"] = json!(args.wait.detach);
-    if let Some(title) = &args.title {
-        body["title"] = json!(title);
-    }
-    if let Some(key) = &args.idempotency_key {
-        body["idempotency_key"] = json!(key);
-    }
+    };
+    let body = CreateBody {
+        pipeline: source.pipeline,
+        definition: source.text,
+        file: source.file,
+        files: source.files,
+        input: Some(input),
+        labels,
+        title: args.title.clone(),
+        idempotency_key: args.idempotency_key.clone(),
+        cwd,
+        detach: args.wait.detach,
+        priority: args.priority,
+    };
     if args.wait.detach {
-        background::reach(context).await?;
+        background_owner::reach(context).await?;
     }
     let view: RunView = match args.idempotency_key {
         Some(_) => context.client.post_keyed("/api/v1/runs", &body).await?,
@@ -59,12 +80,12 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
     follow(context, view, &args.wait, word).await
 }
 
-pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fault> {
+pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result<u8, Fault> {
     if args.all || args.pipeline.is_some() {
-        return super::order::halt(context, "resume", args.pipeline.as_deref(), None).await;
+        return engine_pause::set(context, "resume", args.pipeline.as_deref(), None).await;
     }
     if args.wait.detach {
-        background::reach(context).await?;
+        background_owner::reach(context).await?;
     }
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let mut view: RunView = context.client.get(&path).await?;
@@ -72,7 +93,7 @@ pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fa
         if view.notices_outstanding > 0 {
             let path = format!("/api/v1/runs/{}/drive", view.id);
             view = context.client.post(&path, &json!({})).await?;
-            view = told_everybody(context, &view).await?;
+            view = after_notices(context, &view).await?;
         }
         if context.json {
             context.out.json(&view)?;
@@ -86,55 +107,9 @@ pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fa
     if view.paused.iter().any(|pause| !pause.shared) {
         view = context.client.post(&format!("{path}/resume"), &json!({})).await?;
     }
-    let body = json!({ "detach": args.wait.detach });
+    let body = DriveBody { detach: args.wait.detach };
     view = context.client.post(&format!("{path}/drive"), &body).await.unwrap_or(view);
     follow(context, view, &args.wait, "goes on").await
-}
-
-pub(crate) async fn follow(
-    context: &Context,
-    view: RunView,
-    args: &WaitArgs,
-    word: &str,
-) -> Result<u8, Fault> {
-    if args.resume_all {
-        resume_others(context, &view).await?;
-    }
-    if args.detach {
-        if context.json {
-            context.out.json(&view)?;
-        } else {
-            context.out.line(format!("run {} {word}: {}", view.short_id, view.pipeline));
-            context.out.line(format!("  {} watch {}", context.program, view.short_id));
-        }
-        return Ok(0);
-    }
-    if !context.json {
-        note(format!("run {} {word}: {}", view.short_id, view.pipeline));
-    }
-    wait(context, &view, args.no_wait).await
-}
-
-/// Has the owner go on with every other unfinished run.
-async fn resume_others(context: &Context, own: &RunView) -> Result<(), Fault> {
-    let path = "/api/v1/runs?status=queued,running,waiting,blocked&limit=1000";
-    let mut cursor: Option<String> = None;
-    loop {
-        let next = cursor.as_ref().map(|cursor| format!("&cursor={}", encode(cursor))).unwrap_or_default();
-        let page: Value = context.client.get(&format!("{path}{next}")).await?;
-        for run in page["items"].as_array().into_iter().flatten() {
-            let Some(id) = run["id"].as_str().filter(|id| *id != own.id.to_string()) else { continue };
-            let driven: Result<Value, Fault> =
-                context.client.post(&format!("/api/v1/runs/{id}/drive"), &json!({ "detach": true })).await;
-            if let Err(fault) = driven {
-                note(format!("run {id} cannot be gone on with: {fault}"));
-            }
-        }
-        cursor = page["next_cursor"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            return Ok(());
-        }
-    }
 }
 
 /// The input that the arguments give: the file's, with single values put over it.
@@ -153,13 +128,4 @@ fn input_of(args: &RunArgs, schema: Option<&Value>) -> Result<Value, Fault> {
         }
     }
     Ok(whole)
-}
-
-/// Splits `KEY=VALUE` texts.
-pub(crate) fn pairs(flag: &str, texts: &[String]) -> Result<Vec<(String, String)>, Fault> {
-    let split = |text: &String| match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(Fault::new(Code::Usage, format!("{flag} takes KEY=VALUE, not “{text}”"))),
-    };
-    texts.iter().map(split).collect()
 }

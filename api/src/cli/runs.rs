@@ -4,16 +4,16 @@ use everfold_engine::clock;
 use serde_json::Value;
 
 use super::args::RunsArgs;
-use super::context::Context;
-use super::format::{cut, span, table};
+use super::context::CommandContext;
 use super::output::note;
 use crate::client::{encode, query};
 use crate::fault::Fault;
+use crate::text::{cut, span, table};
 
 /// Runs asked for at once.
 const CHUNK: usize = 1_000;
 
-pub(crate) async fn run(context: &Context, args: RunsArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, Fault> {
     let labels: Vec<String> = args.labels.iter().map(|label| label.replacen('=', ":", 1)).collect();
     let filter = query([
         ("status", args.status.clone()),

@@ -5,26 +5,23 @@ use everfold_engine::definition::input;
 use serde_json::{Map, Value, json};
 
 use super::args::{ScheduleAddArgs, ScheduleArgs, ScheduleVerb};
-use super::context::{Context, items};
-use super::format::{cut, instant, span, table};
-use super::hooks::words;
+use super::context::{CommandContext, items};
+use super::key_values::pairs;
+use super::outcome_text::outcome_line;
 use super::output::note;
-use super::run::pairs;
+use crate::body::schedule::AddBody;
+use crate::body::steering::ReasonBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
-use crate::owner::ScheduleView;
-
-/// Whether a verb makes the data folder where it is not there.
-pub(crate) fn adds(args: &ScheduleArgs) -> bool {
-    matches!(args.verb, ScheduleVerb::Add(_))
-}
+use crate::node::ScheduleView;
+use crate::text::{cut, instant, span, table};
 
 fn path(name: &str) -> String {
     format!("/api/v1/schedules/{}", encode(name))
 }
 
-pub(crate) async fn run(context: &Context, args: ScheduleArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: ScheduleArgs) -> Result<u8, Fault> {
     let (view, said): (ScheduleView, &str) = match args.verb {
         ScheduleVerb::List => return list(context).await,
         ScheduleVerb::Show { name } => (context.client.get(&path(&name)).await?, ""),
@@ -34,11 +31,11 @@ pub(crate) async fn run(context: &Context, args: ScheduleArgs) -> Result<u8, Fau
             (context.client.delete(&format!("{}{reason}", path(&args.name))).await?, "is removed")
         }
         ScheduleVerb::Pause(args) => {
-            let body = json!({ "reason": args.why.message });
+            let body = ReasonBody { reason: args.why.message };
             (context.client.post(&format!("{}/pause", path(&args.name)), &body).await?, "is paused")
         }
         ScheduleVerb::Resume(args) => {
-            let body = json!({ "reason": args.why.message });
+            let body = ReasonBody { reason: args.why.message };
             (context.client.post(&format!("{}/resume", path(&args.name)), &body).await?, "goes on")
         }
         ScheduleVerb::Trigger { name } => {
@@ -63,7 +60,7 @@ pub(crate) async fn run(context: &Context, args: ScheduleArgs) -> Result<u8, Fau
 }
 
 /// What an order to trigger led to. A start that was refused is no success of it.
-fn triggered(context: &Context, view: &ScheduleView) -> Result<u8, Fault> {
+fn triggered(context: &CommandContext, view: &ScheduleView) -> Result<u8, Fault> {
     let is_refused = view.triggered.as_ref().is_some_and(|outcome| outcome.outcome == "refused");
     let code = if is_refused { Code::Refused.exit() } else { 0 };
     if context.json {
@@ -76,7 +73,7 @@ fn triggered(context: &Context, view: &ScheduleView) -> Result<u8, Fault> {
     Ok(code)
 }
 
-fn describe(context: &Context, view: &ScheduleView, said: &str) {
+fn describe(context: &CommandContext, view: &ScheduleView, said: &str) {
     let line = |name: &str, value: String| context.out.line(format!("  {name:<8}{value}"));
     match (&view.paused_at, &view.next_at) {
         (Some(since), _) => {
@@ -93,12 +90,12 @@ fn describe(context: &Context, view: &ScheduleView, said: &str) {
         line("passed", format!("{count} {why}"));
     }
     if said == "was triggered" {
-        line("now", view.triggered.as_ref().map_or_else(|| "not settled yet".to_owned(), words));
+        line("now", view.triggered.as_ref().map_or_else(|| "not settled yet".to_owned(), outcome_line));
     }
     let ticks = if said == "was triggered" { 0 } else { 5 };
     for tick in view.ticks.iter().take(ticks) {
         let by_hand = if tick.by_hand { " by hand" } else { "" };
-        line("last", format!("{}{by_hand} {}", instant(tick.at), words(&tick.outcome)));
+        line("last", format!("{}{by_hand} {}", instant(tick.at), outcome_line(&tick.outcome)));
     }
     match view.triggered.as_ref().and_then(|outcome| outcome.runs.first()) {
         Some(run) => context.out.line(format!("  {} show {}", context.program, run.short())),
@@ -109,7 +106,7 @@ fn describe(context: &Context, view: &ScheduleView, said: &str) {
     }
 }
 
-async fn list(context: &Context) -> Result<u8, Fault> {
+async fn list(context: &CommandContext) -> Result<u8, Fault> {
     let answer: Value = context.client.get("/api/v1/schedules").await?;
     if context.json {
         context.out.json(&answer)?;
@@ -132,7 +129,7 @@ async fn list(context: &Context) -> Result<u8, Fault> {
         let last = view
             .ticks
             .first()
-            .map(|tick| format!("{} ago {}", span(now.since(tick.settled_at)), words(&tick.outcome)));
+            .map(|tick| format!("{} ago {}", span(now.since(tick.settled_at)), outcome_line(&tick.outcome)));
         let moments = cut(&view.moments, 36);
         [view.name.clone(), view.pipeline.clone(), moments, next, cut(&last.unwrap_or_default(), 50)]
     });
@@ -140,7 +137,7 @@ async fn list(context: &Context) -> Result<u8, Fault> {
     Ok(0)
 }
 
-async fn add(context: &Context, args: ScheduleAddArgs) -> Result<ScheduleView, Fault> {
+async fn add(context: &CommandContext, args: ScheduleAddArgs) -> Result<ScheduleView, Fault> {
     let mut schedule = Map::new();
     let texts = [
         ("cron", args.cron),
@@ -160,8 +157,12 @@ async fn add(context: &Context, args: ScheduleAddArgs) -> Result<ScheduleView, F
     let given = pairs("-i", &args.input)?;
     let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let input = input::from_pairs(pipeline.input.as_ref(), given);
-    let body = json!({
-        "name": args.name, "pipeline": args.pipeline, "schedule": schedule, "input": input, "title": args.title,
-    });
+    let body = AddBody {
+        name: args.name,
+        pipeline: args.pipeline,
+        schedule: Value::Object(schedule),
+        input: Some(input),
+        title: args.title,
+    };
     context.client.post("/api/v1/schedules", &body).await
 }

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use everfold_workflows::settings::{Proxies, TlsFiles};
+use crate::settings::{Proxies, TlsFiles};
 use serde_json::json;
 
 use super::args::ServeArgs;
-use super::context::{Context, absolute};
+use super::context::CommandContext;
+use super::data_folder::absolute;
 use super::interrupt::Interrupts;
 use super::output::note;
 use crate::access::TokenWish;
 use crate::fault::{Code, Fault};
-use crate::owner::{self, Readiness};
+use crate::node::{self, Readiness};
 use crate::serve::Server;
-use everfold_engine::access::Role;
 use everfold_engine::actor::Actor;
 use everfold_engine::store::Writability;
+use everfold_engine::tokens::Role;
 use tokio::sync::watch;
 
 /// How long a store may take no writes before the service ends.
@@ -23,9 +24,9 @@ const READ_ONLY_FOR: Duration = Duration::from_secs(60);
 /// The name of the token that the first `serve` makes.
 const FIRST_TOKEN: &str = "admin";
 
-pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: ServeArgs) -> Result<u8, Fault> {
     let place = context.place()?;
-    let mut settings = owner::settings(&place.layout, place.config.as_deref())?.serve;
+    let mut settings = node::settings(&place.layout, place.config.as_deref())?.serve;
     if let Some(listen) = args.listen {
         settings.listen = listen;
     }
@@ -35,7 +36,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
     settings.behind_proxy = proxies(args.behind_proxy.as_deref(), settings.behind_proxy)?;
     settings.url = args.url.or(settings.url);
     // Before the folder is taken: a mistake in the arguments makes no folder.
-    crate::serve::Place::of(&settings)?;
+    crate::serve::ListenPlace::of(&settings)?;
 
     let mut interrupts = Interrupts::listen()?;
     tokio::select! {
@@ -46,9 +47,10 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
         }
         reached = context.client.reach() => reached?,
     }
-    let held = context.client.with_held(|held| (held.owner().clone(), held.routes())).await;
-    let Some((owner, routes)) = held else {
-        let record = owner::read_record(&place.layout.owner());
+    let node_guard =
+        context.client.with_guard(|node_guard| (node_guard.node().clone(), node_guard.routes())).await;
+    let Some((owner, routes)) = node_guard else {
+        let record = node::read_record(&place.layout.owner());
         let (pid, url) = record.map_or((0, None), |record| (record.pid, record.url));
         let at = url.map_or_else(|| "on its socket alone".to_owned(), |url| format!("at {url}"));
         return Err(Fault::new(Code::Served, format!("process {pid} owns the folder and serves {at}"))
@@ -103,7 +105,7 @@ fn proxies(said: Option<&[String]>, of_settings: Proxies) -> Result<Proxies, Fau
 }
 
 /// Says where it serves, and goes on with what was left.
-async fn begin(context: &Context, owner: &owner::Owner, url: &str) -> Result<(), Fault> {
+async fn begin(context: &CommandContext, owner: &node::Node, url: &str) -> Result<(), Fault> {
     let first = first_token(owner).await?;
     announce(context, url, owner, first.as_deref()).await?;
     let recovered = owner.drive_all().await?;
@@ -139,7 +141,7 @@ async fn given_up(mut writability: watch::Receiver<Writability>, patience: Durat
 }
 
 /// Makes the first token of a folder; its text, where it was made now.
-async fn first_token(owner: &owner::Owner) -> Result<Option<String>, Fault> {
+async fn first_token(owner: &node::Node) -> Result<Option<String>, Fault> {
     if owner.access().access().await?.tokens().next().is_some() || owner.may_not_write() {
         return Ok(None);
     }
@@ -150,9 +152,9 @@ async fn first_token(owner: &owner::Owner) -> Result<Option<String>, Fault> {
 
 /// Says where it serves and, the first time, how to get in.
 async fn announce(
-    context: &Context,
+    context: &CommandContext,
     url: &str,
-    owner: &owner::Owner,
+    owner: &node::Node,
     token: Option<&str>,
 ) -> Result<(), Fault> {
     let link = match token {

@@ -1,18 +1,19 @@
 //! `budget` and `spend`: what may be used up, and what was.
 
-use serde_json::json;
+use serde_json::Value;
 
 use super::args::{BudgetArgs, SpendArgs};
-use super::context::Context;
-use super::format::{cut, does, instant, table};
+use super::context::CommandContext;
 use super::output::note;
+use crate::body::spend::RaiseBody;
 use crate::client::{encode, query};
 use crate::fault::Fault;
 use crate::http::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
-use crate::view::{BudgetView, RunView};
+use crate::text::{cut, does, instant, table};
+use crate::view::{BudgetStatus, RunView};
 
 /// Shows the budgets of a run, or raises one.
-pub(crate) async fn budget(context: &Context, args: BudgetArgs) -> Result<u8, Fault> {
+pub(crate) async fn budget(context: &CommandContext, args: BudgetArgs) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     if args.add.is_none() && args.tokens.is_none() && args.wall.is_none() {
         let answer: BudgetsAnswer = context.client.get(&format!("{path}/budget")).await?;
@@ -25,9 +26,13 @@ pub(crate) async fn budget(context: &Context, args: BudgetArgs) -> Result<u8, Fa
         }
         return Ok(0);
     }
-    let body = json!({
-        "budget": args.budget, "add": args.add, "tokens": args.tokens, "wall": args.wall, "reason": args.why.message,
-    });
+    let body = RaiseBody {
+        budget: args.budget,
+        add: args.add.map(Value::String),
+        tokens: args.tokens,
+        wall: args.wall,
+        reason: args.why.message,
+    };
     let view: RunView = context.client.post(&format!("{path}/budget"), &body).await?;
     if context.json {
         context.out.json(&view)?;
@@ -39,8 +44,8 @@ pub(crate) async fn budget(context: &Context, args: BudgetArgs) -> Result<u8, Fa
     Ok(0)
 }
 
-fn budgets(items: &[BudgetView]) -> String {
-    let row = |budget: &BudgetView| {
+fn budgets(items: &[BudgetStatus]) -> String {
+    let row = |budget: &BudgetStatus| {
         let state = match budget.over {
             None => "open".to_owned(),
             Some(measure) => format!("{} used up", measure.as_str()),
@@ -57,7 +62,7 @@ fn budgets(items: &[BudgetView]) -> String {
 }
 
 /// What was used up, in groups.
-pub(crate) async fn spend(context: &Context, args: SpendArgs) -> Result<u8, Fault> {
+pub(crate) async fn spend(context: &CommandContext, args: SpendArgs) -> Result<u8, Fault> {
     let filter = query([
         ("by", Some(args.by.clone())),
         ("run", args.run.clone()),

@@ -4,13 +4,13 @@ use everfold_engine::time::Timestamp;
 use serde_json::Value;
 
 use super::args::StateArgs;
-use super::context::Context;
-use super::show;
+use super::context::CommandContext;
+use super::run_text;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
-pub(crate) async fn run(context: &Context, args: StateArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: StateArgs) -> Result<u8, Fault> {
     let (version, at) = match &args.at {
         None => (None, None),
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => (Some(text.clone()), None),
@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &Context, args: StateArgs) -> Result<u8, Fault>
         return Ok(0);
     }
     let view: RunView = context.client.get(&path).await?;
-    context.out.line(format!("at version {}, {}", view.version, super::format::instant(view.updated_at)));
-    context.out.raw(&show::past(&view));
+    context.out.line(format!("at version {}, {}", view.version, crate::text::instant(view.updated_at)));
+    context.out.raw(&run_text::past(&view));
     Ok(0)
 }

@@ -7,13 +7,14 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::args::{StoreArgs, StoreVerb};
-use super::context::Context;
-use super::format::count;
-use super::progress_of_store;
-use crate::fault::{Code, Fault, Problem};
-use crate::owner::{self, Verified};
+use super::context::CommandContext;
+use super::store_progress::store_progress;
+use crate::fault::{Code, Fault, ProblemDocument};
+use crate::node::{self, Verified};
+use crate::serve;
+use crate::text::count;
 
-pub(crate) async fn run(context: &Context, args: StoreArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8, Fault> {
     match args.verb {
         StoreVerb::Info => info(context).await,
         StoreVerb::Adopt => adopt(context).await,
@@ -22,7 +23,7 @@ pub(crate) async fn run(context: &Context, args: StoreArgs) -> Result<u8, Fault>
     }
 }
 
-async fn info(context: &Context) -> Result<u8, Fault> {
+async fn info(context: &CommandContext) -> Result<u8, Fault> {
     let info: Value = context.client.get("/api/v1/store").await?;
     if context.json {
         context.out.json(&info)?;
@@ -101,7 +102,7 @@ fn bytes(size: u64) -> String {
     format!("{shown:.1} TB")
 }
 
-async fn adopt(context: &Context) -> Result<u8, Fault> {
+async fn adopt(context: &CommandContext) -> Result<u8, Fault> {
     let answer: Value = context.client.post("/api/v1/store/adopt", &json!({})).await?;
     if context.json {
         context.out.json(&answer)?;
@@ -113,14 +114,14 @@ async fn adopt(context: &Context) -> Result<u8, Fault> {
 
 /// Verifies beside the owner's work, or the folder itself where it has no owner: a damaged store
 /// cannot be opened, but can be verified.
-async fn verify(context: &Context) -> Result<u8, Fault> {
+async fn verify(context: &CommandContext) -> Result<u8, Fault> {
     let layout = &context.place()?.layout;
-    let is_owned = owner::connect(&layout.socket()).await.is_ok();
+    let is_owned = serve::connect(&layout.socket()).await.is_ok();
     let verified = if is_owned || !layout.root().exists() {
         verify_beside(context).await?
     } else {
         let folder = layout.root().to_owned();
-        on_folder(move |options| owner::verify_folder(&folder, options)).await?
+        on_folder(move |options| node::verify_folder(&folder, options)).await?
     };
     if context.json {
         context.out.json(&verified)?;
@@ -137,9 +138,9 @@ async fn verify(context: &Context) -> Result<u8, Fault> {
 
 /// Has the owner verify beside its work, which may take longer than an answer may: it says how far it
 /// has come meanwhile.
-async fn verify_beside(context: &Context) -> Result<Verified, Fault> {
+async fn verify_beside(context: &CommandContext) -> Result<Verified, Fault> {
     let response = context.client.open("/api/v1/store/verify?progress=true", &[]).await?;
-    let (progress, mut chunks) = (progress_of_store(), response.into_body().into_data_stream());
+    let (progress, mut chunks) = (store_progress(), response.into_body().into_data_stream());
     let mut text = Vec::new();
     let mut last = Value::Null;
     while let Some(chunk) = chunks.next().await {
@@ -153,7 +154,7 @@ async fn verify_beside(context: &Context) -> Result<Verified, Fault> {
             }
         }
     }
-    if let Ok(problem) = serde_json::from_value::<Problem>(last.clone()) {
+    if let Ok(problem) = serde_json::from_value::<ProblemDocument>(last.clone()) {
         return Err(problem.into());
     }
     serde_json::from_value(last).map_err(|_| ended())
@@ -187,7 +188,7 @@ fn report(verified: &Verified) -> String {
 }
 
 /// Says what a repair would do; does it with `--yes`.
-async fn repair(context: &Context, yes: bool, from_sled: bool) -> Result<u8, Fault> {
+async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<u8, Fault> {
     let layout = &context.place()?.layout;
     if !layout.root().exists() {
         return Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())));
@@ -248,7 +249,7 @@ fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> Str
 async fn on_folder<T: Send + 'static>(
     body: impl FnOnce(&SledOptions) -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
-    let options = SledOptions { progress: progress_of_store(), ..SledOptions::default() };
+    let options = SledOptions { progress: store_progress(), ..SledOptions::default() };
     let done = tokio::task::spawn_blocking(move || body(&options)).await;
     done.map_err(|error| Fault::new(Code::Internal, error.to_string()))?
 }

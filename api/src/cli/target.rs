@@ -7,25 +7,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{Cli, StoreVerb, Verb};
-use super::context::{data_folder, quoted};
 use super::contexts::{self, Contexts, LOCAL, Named};
-use crate::client::{Address, Server, TokenSource};
+use super::data_folder::data_folder;
+use crate::client::{RemoteServer, ServerAddress, ServerTokenSource};
 use crate::fault::{Code, Fault};
+use crate::text::quoted;
 
 /// The variable with the token for a server whose context names none.
 const TOKEN: &str = "EVERFOLD_TOKEN";
 
 /// Where a command works.
-pub(crate) enum Target {
+pub(crate) enum CommandTarget {
     /// In this data folder.
     Folder(PathBuf),
     /// At this server.
-    Server(Box<Server>),
+    Server(Box<RemoteServer>),
 }
 
 /// Where a command works, and how it was named.
 pub(crate) struct Where {
-    pub(crate) target: Target,
+    pub(crate) target: CommandTarget,
     /// The context's name, where it is one.
     pub(crate) context: Option<String>,
     /// How the next command begins.
@@ -34,7 +35,7 @@ pub(crate) struct Where {
 
 /// Who named it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+enum NamedBy {
     Flag,
     Variable,
     File,
@@ -47,7 +48,7 @@ impl Where {
     /// They contradict each other, name what there is not, or the verb works on a folder.
     pub(crate) fn of(cli: &Cli) -> Result<Self, Fault> {
         let place = Self::found(cli)?;
-        if let Target::Server(server) = &place.target {
+        if let CommandTarget::Server(server) = &place.target {
             if let Some(verb) = on_folder(&cli.verb) {
                 return Err(Fault::new(
                     Code::OnFolder,
@@ -92,22 +93,26 @@ impl Where {
                 Some(dir) => format!("everfold --dir {}", quoted(&dir.display().to_string())),
                 None => "everfold".to_owned(),
             };
-            Ok(Self { target: Target::Folder(data_folder(cli.dir.as_deref())?), context: None, program })
+            Ok(Self {
+                target: CommandTarget::Folder(data_folder(cli.dir.as_deref())?),
+                context: None,
+                program,
+            })
         };
         if let Some(url) = &cli.server {
-            return Self::server(cli, url, By::Flag);
+            return Self::server(cli, url, NamedBy::Flag);
         }
         if let Some(name) = &cli.context {
-            return Self::named(cli, name, By::Flag);
+            return Self::named(cli, name, NamedBy::Flag);
         }
         if cli.dir.is_some() {
             return folder();
         }
         if let Some(url) = variable("EVERFOLD_SERVER") {
-            return Self::server(cli, &url, By::Variable);
+            return Self::server(cli, &url, NamedBy::Variable);
         }
         if let Some(name) = variable("EVERFOLD_CONTEXT") {
-            return Self::named(cli, &name, By::Variable);
+            return Self::named(cli, &name, NamedBy::Variable);
         }
         // What a demonstration plays with is made by it.
         if variable("EVERFOLD_DIR").is_some() || matches!(cli.verb, Verb::Demo(_)) {
@@ -115,16 +120,16 @@ impl Where {
         }
         let contexts = contexts::read()?;
         match &contexts.in_use {
-            Some(name) => Self::of_context(cli, name, &contexts, By::File),
+            Some(name) => Self::of_context(cli, name, &contexts, NamedBy::File),
             None => folder(),
         }
     }
 
-    fn server(cli: &Cli, url: &str, by: By) -> Result<Self, Fault> {
+    fn server(cli: &Cli, url: &str, by: NamedBy) -> Result<Self, Fault> {
         let named = Named::of_server(url.to_owned(), None);
         let target = target(cli, &named)?;
         let mut program = "everfold".to_owned();
-        if by == By::Flag {
+        if by == NamedBy::Flag {
             program.push_str(&format!(" --server {}", quoted(url)));
         }
         if let Some(ca) = &cli.ca {
@@ -133,38 +138,38 @@ impl Where {
         Ok(Self { target, context: None, program })
     }
 
-    fn named(cli: &Cli, name: &str, by: By) -> Result<Self, Fault> {
+    fn named(cli: &Cli, name: &str, by: NamedBy) -> Result<Self, Fault> {
         Self::of_context(cli, name, &contexts::read()?, by)
     }
 
-    fn of_context(cli: &Cli, name: &str, contexts: &Contexts, by: By) -> Result<Self, Fault> {
-        let program = if by == By::Flag {
+    fn of_context(cli: &Cli, name: &str, contexts: &Contexts, by: NamedBy) -> Result<Self, Fault> {
+        let program = if by == NamedBy::Flag {
             format!("everfold --context {}", quoted(name))
         } else {
             "everfold".to_owned()
         };
         if name == LOCAL {
-            return Ok(Self { target: Target::Folder(data_folder(None)?), context: None, program });
+            return Ok(Self { target: CommandTarget::Folder(data_folder(None)?), context: None, program });
         }
         let named = contexts.named(name).map_err(|fault| match by {
-            By::Flag => fault,
-            By::Variable => {
+            NamedBy::Flag => fault,
+            NamedBy::Variable => {
                 Fault { message: format!("{}, which EVERFOLD_CONTEXT names", fault.message), ..fault }
             }
-            By::File => Fault { message: format!("{}, which is in use", fault.message), ..fault }
+            NamedBy::File => Fault { message: format!("{}, which is in use", fault.message), ..fault }
                 .hint(format!("`everfold context use {LOCAL}`, or the name of another")),
         })?;
         Ok(Self { target: target(cli, named)?, context: Some(name.to_owned()), program })
     }
 }
 
-fn target(cli: &Cli, named: &Named) -> Result<Target, Fault> {
+fn target(cli: &Cli, named: &Named) -> Result<CommandTarget, Fault> {
     if let Some(dir) = &named.dir {
-        return Ok(Target::Folder(dir.clone()));
+        return Ok(CommandTarget::Folder(dir.clone()));
     }
     let server = server(named, cli.ca.as_ref().or(named.ca.as_ref()))?;
     let patience = cli.patience.as_deref().map(patience).transpose()?;
-    Ok(Target::Server(Box::new(match patience {
+    Ok(CommandTarget::Server(Box::new(match patience {
         Some(patience) => server.with_patience(patience),
         None => server,
     })))
@@ -172,10 +177,10 @@ fn target(cli: &Cli, named: &Named) -> Result<Target, Fault> {
 
 /// The server of a context. A token goes where it belongs: one that a context names goes before the
 /// variable, which may hold another server's.
-fn server(named: &Named, ca: Option<&PathBuf>) -> Result<Server, Fault> {
-    let address = Address::parse(named.server.as_deref().unwrap_or_default())?;
-    let token = named.token().unwrap_or_else(|| TokenSource::Env(TOKEN.to_owned()));
-    Ok(Server::new(address, token, ca.cloned()))
+fn server(named: &Named, ca: Option<&PathBuf>) -> Result<RemoteServer, Fault> {
+    let address = ServerAddress::parse(named.server.as_deref().unwrap_or_default())?;
+    let token = named.token().unwrap_or_else(|| ServerTokenSource::Env(TOKEN.to_owned()));
+    Ok(RemoteServer::new(address, token, ca.cloned()))
 }
 
 fn patience(text: &str) -> Result<Duration, Fault> {

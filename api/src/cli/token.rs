@@ -1,18 +1,19 @@
 //! `token`: who may call from afar.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::{TokenArgs, TokenVerb};
-use super::context::Context;
-use super::format::table;
+use super::context::CommandContext;
 use super::output::note;
+use crate::body::token::{LinkBody, TokenBody};
 use crate::client::{encode, query};
 use crate::fault::Fault;
+use crate::text::table;
 
-pub(crate) async fn run(context: &Context, args: TokenArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: TokenArgs) -> Result<u8, Fault> {
     match args.verb {
         TokenVerb::Create { name, role, approves, expires } => {
-            let body = json!({ "name": name, "role": role, "approves": approves, "expires_in": expires });
+            let body = TokenBody { name: name.clone(), role, approves, expires_in: expires };
             let made: Value = context.client.post("/api/v1/tokens", &body).await?;
             if context.json {
                 context.out.json(&made)?;
@@ -58,7 +59,8 @@ pub(crate) async fn run(context: &Context, args: TokenArgs) -> Result<u8, Fault>
             context.out.line(format!("the token “{name}” and its sessions are refused from now on"));
         }
         TokenVerb::Link { name } => {
-            let link: Value = context.client.post("/api/v1/session/links", &json!({ "token": name })).await?;
+            let link: Value =
+                context.client.post("/api/v1/session/links", &LinkBody { token: name.clone() }).await?;
             if context.json {
                 context.out.json(&link)?;
                 return Ok(0);

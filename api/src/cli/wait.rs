@@ -8,16 +8,14 @@ use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::interrupt::{Interrupted, Interrupts};
-use super::next::next;
 use super::output::note;
-use super::progress::Progress;
-use super::rest::{resting, rests};
-use super::show::what_next;
-use crate::client::{Follow, Followed, Message};
+use super::progress::RunProgress;
+use super::wait_state::{resting, rests};
+use crate::client::{Follow, FollowMessage, Followed};
 use crate::fault::Fault;
-use crate::view::{AwaitView, RunView};
+use crate::view::{AwaitView, RunView, next_lines, next_steps};
 
 /// How long a second Ctrl-C is awaited after the first.
 const SECOND_INTERRUPT: Duration = Duration::from_millis(1_500);
@@ -43,10 +41,10 @@ pub(crate) fn code_of(status: RunStatus) -> u8 {
     }
 }
 
-/// Follows a run to its end and goes on with it, whoever owns the folder; gives the exit code.
-pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Result<u8, Fault> {
+/// Follows a run to its end and drives it, in whichever process owns the folder; gives the exit code.
+pub(crate) async fn wait(context: &CommandContext, run: &RunView, no_wait: bool) -> Result<u8, Fault> {
     let mut interrupts = Interrupts::listen()?;
-    let mut progress = Progress::new(context.json);
+    let mut progress = RunProgress::new(context.json);
     let follow = Follow { run: run.id.to_string(), from: 1, live: true, drive: true };
     let mut followed = Followed::new(&context.client, follow);
     let mut asked = BTreeSet::new();
@@ -91,25 +89,25 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
             }
         };
         match message {
-            Message::Event(event) => progress.event(&event),
-            Message::State(view) => {
+            FollowMessage::Event(event) => progress.event(&event),
+            FollowMessage::State(view) => {
                 progress.state(&view);
                 if !no_wait {
                     tell_what_is_asked(context, &progress, &view, &mut asked);
                 }
                 at_rest = Some(view).filter(|view| no_wait && rests(view));
             }
-            Message::End => {
+            FollowMessage::End => {
                 progress.finish();
-                let view = told_everybody(context, run).await?;
+                let view = after_notices(context, run).await?;
                 return finish(context, &view, code_of(view.status));
             }
         }
     }
 }
 
-/// The run that has ended, once those who are to be told of it were told, or that took too long.
-pub(crate) async fn told_everybody(context: &Context, run: &RunView) -> Result<RunView, Fault> {
+/// The run that has ended, once its notices were sent, or after a time limit.
+pub(crate) async fn after_notices(context: &CommandContext, run: &RunView) -> Result<RunView, Fault> {
     let since = Stopwatch::start();
     loop {
         let view: RunView = context.client.get(&format!("/api/v1/runs/{}", run.id)).await?;
@@ -127,14 +125,14 @@ pub(crate) async fn told_everybody(context: &Context, run: &RunView) -> Result<R
     }
 }
 
-fn interrupted_now(context: &Context, run: &RunView, progress: &mut Progress) -> u8 {
+fn interrupted_now(context: &CommandContext, run: &RunView, progress: &mut RunProgress) -> u8 {
     progress.finish();
     note(left(context, run));
     INTERRUPTED
 }
 
 /// What becomes of a run that is not waited for any more, and how to come back to it.
-fn left(context: &Context, run: &RunView) -> String {
+fn left(context: &CommandContext, run: &RunView) -> String {
     let (short, program) = (&run.short_id, &context.program);
     match context.client.server() {
         None => format!("run {short} stays as it is; go on with: {program} resume {short}"),
@@ -147,7 +145,7 @@ fn left(context: &Context, run: &RunView) -> String {
     }
 }
 
-async fn tick(progress: &Progress) {
+async fn tick(progress: &RunProgress) {
     match progress.ticks() {
         Some(span) => tokio::time::sleep(span).await,
         None => std::future::pending().await,
@@ -155,12 +153,17 @@ async fn tick(progress: &Progress) {
 }
 
 /// Says once what each question needs: the command to type in another terminal.
-fn tell_what_is_asked(context: &Context, progress: &Progress, view: &RunView, asked: &mut BTreeSet<String>) {
+fn tell_what_is_asked(
+    context: &CommandContext,
+    progress: &RunProgress,
+    view: &RunView,
+    asked: &mut BTreeSet<String>,
+) {
     let waits_for_people = view.awaits.iter().any(|awaited| !matches!(awaited, AwaitView::Timer { .. }));
     if !waits_for_people {
         return;
     }
-    let new: Vec<String> = next(view, &context.program)
+    let new: Vec<String> = next_steps(view, &context.program)
         .into_iter()
         .filter(|next| asked.insert(next.command.clone()))
         .map(|next| match next.why.as_str() {
@@ -174,8 +177,8 @@ fn tell_what_is_asked(context: &Context, progress: &Progress, view: &RunView, as
 }
 
 /// Tells what a run and those below it wait for.
-async fn leave(context: &Context, mut view: RunView, below: &[RunView]) -> Result<u8, Fault> {
-    // Nobody is left who goes on with it.
+async fn leave(context: &CommandContext, mut view: RunView, below: &[RunView]) -> Result<u8, Fault> {
+    // This process drove the run as the owner, and it ends now.
     view.driven &= view.status != RunStatus::Running || !context.client.is_owner().await;
     let code = finish(context, &view, AWAITED)?;
     if !context.json {
@@ -184,7 +187,7 @@ async fn leave(context: &Context, mut view: RunView, below: &[RunView]) -> Resul
     Ok(code)
 }
 
-fn finish(context: &Context, view: &RunView, code: u8) -> Result<u8, Fault> {
+fn finish(context: &CommandContext, view: &RunView, code: u8) -> Result<u8, Fault> {
     if context.json {
         context.out.json(view)?;
         return Ok(code);
@@ -198,22 +201,22 @@ pub(crate) fn ending(view: &RunView, program: &str) -> String {
     use owo_colors::OwoColorize as _;
     let took = view
         .ended_at
-        .map(|ended| format!(" after {}", super::format::span(ended.since(view.started_at))))
+        .map(|ended| format!(" after {}", crate::text::span(ended.since(view.started_at))))
         .unwrap_or_default();
-    let status = view.status.style(super::format::run_style(view.status));
+    let status = view.status.style(crate::text::run_style(view.status));
     let mut lines = vec![format!("run {} {status}{took}", view.short_id)];
     if let Some(failure) = &view.failure {
         let place = failure.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
-        let said = super::format::failure(failure.kind.as_str(), failure.code.as_deref(), &failure.message);
+        let said = crate::text::failure(failure.kind.as_str(), failure.code.as_deref(), &failure.message);
         lines.push(format!("  {place}{said}"));
         for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
-            lines.push(format!("  | {}", super::format::cut(line, 200)));
+            lines.push(format!("  | {}", crate::text::cut(line, 200)));
         }
         lines.push(format!("  hint: {}", failure.hint));
     }
     if !view.output.is_null() {
-        lines.push(format!("output {}", super::format::cut(&view.output.to_string(), 4_000)));
+        lines.push(format!("output {}", crate::text::cut(&view.output.to_string(), 4_000)));
     }
-    lines.extend(what_next(view, program));
+    lines.extend(next_lines(view, program));
     lines.join("\n") + "\n"
 }

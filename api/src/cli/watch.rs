@@ -1,20 +1,20 @@
 //! `watch`: follows a run without touching it.
 
 use super::args::RunRef;
-use super::context::Context;
+use super::context::CommandContext;
 use super::interrupt::Interrupts;
 use super::output::note;
-use super::progress::Progress;
+use super::progress::RunProgress;
 use super::wait::{code_of, ending};
-use crate::client::{Follow, Followed, Message, encode};
+use crate::client::{Follow, FollowMessage, Followed, encode};
 use crate::fault::Fault;
 use crate::view::RunView;
 
-pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let view: RunView = context.client.get(&path).await?;
     let mut interrupts = Interrupts::listen()?;
-    let mut progress = Progress::new(context.json);
+    let mut progress = RunProgress::new(context.json);
     let follow = Follow { run: view.id.to_string(), from: 1, live: true, drive: false };
     let mut followed = Followed::new(&context.client, follow);
     loop {
@@ -26,9 +26,9 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
             }
         };
         match message {
-            Message::Event(event) if context.json => context.out.line(event.to_string()),
-            Message::Event(event) => progress.event(&event),
-            Message::State(view) => {
+            FollowMessage::Event(event) if context.json => context.out.line(event.to_string()),
+            FollowMessage::Event(event) => progress.event(&event),
+            FollowMessage::State(view) => {
                 progress.state(&view);
                 if !view.driven && !view.status.is_ended() {
                     progress.finish();
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
                     return Ok(0);
                 }
             }
-            Message::End => {
+            FollowMessage::End => {
                 progress.finish();
                 let view: RunView = context.client.get(&format!("/api/v1/runs/{}", view.id)).await?;
                 if !context.json {

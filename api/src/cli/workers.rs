@@ -4,13 +4,13 @@ use everfold_engine::clock;
 use everfold_engine::time::Timestamp;
 use everfold_workflows::remote::WorkerView;
 
-use super::context::Context;
-use super::format::{instant, span, table};
+use super::context::CommandContext;
 use super::output::note;
 use crate::fault::Fault;
-use crate::owner::WorkersAnswer;
+use crate::node::WorkersAnswer;
+use crate::text::{instant, span, table};
 
-pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext) -> Result<u8, Fault> {
     let answer: WorkersAnswer = context.client.get("/api/v1/workers").await?;
     if context.json {
         context.out.json(&answer)?;
@@ -39,19 +39,20 @@ fn text(answer: &WorkersAnswer, now: Timestamp) -> String {
         let rows = answer.items.iter().map(|worker| worker_row(worker, now));
         parts.push(table(["WORKER", "INSTANCE", "POLLS", "HOLDS", "SINCE", "LAST HEARD", "FUNCTIONS"], rows));
     }
-    let held = answer.items.iter().flat_map(|worker| worker.holds.iter().map(move |held| (worker, held)));
-    let rows: Vec<[String; 6]> = held
-        .map(|(worker, held)| {
-            let state = match &held.stopping {
+    let attempts =
+        answer.items.iter().flat_map(|worker| worker.holds.iter().map(move |attempt| (worker, attempt)));
+    let rows: Vec<[String; 6]> = attempts
+        .map(|(worker, attempt)| {
+            let state = match &attempt.stopping {
                 Some(why) => format!("is to end: {why}"),
-                None => format!("for {}", span(held.lease_until.since(now))),
+                None => format!("for {}", span(attempt.lease_until.since(now))),
             };
             [
-                held.run.short(),
-                held.step.clone(),
-                held.function.clone(),
+                attempt.run.short(),
+                attempt.step.clone(),
+                attempt.function.clone(),
                 worker.worker().to_string(),
-                format!("{} ago", span(now.since(held.since))),
+                format!("{} ago", span(now.since(attempt.since))),
                 state,
             ]
         })

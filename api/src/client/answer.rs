@@ -8,7 +8,7 @@ use everfold_engine::json::{DEPTH_MAX, JsonText};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
-use crate::fault::{Code, Fault, Problem};
+use crate::fault::{Code, Fault, ProblemDocument};
 
 /// The largest answer that is read as one document.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -37,7 +37,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
 
 /// An answer that is not whole.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(super) enum BrokenAnswer {
     /// The other end is gone, or silent for too long.
     #[error("the answer broke off: {0}")]
     Off(String),
@@ -46,27 +46,28 @@ pub(super) enum Broken {
     TooLarge,
 }
 
-impl From<Broken> for Fault {
-    fn from(broken: Broken) -> Self {
+impl From<BrokenAnswer> for Fault {
+    fn from(broken: BrokenAnswer) -> Self {
         let code = match broken {
-            Broken::Off(_) => Code::NoAnswer,
-            Broken::TooLarge => Code::TooLarge,
+            BrokenAnswer::Off(_) => Code::NoAnswer,
+            BrokenAnswer::TooLarge => Code::TooLarge,
         };
         Self::new(code, broken.to_string())
     }
 }
 
 /// The whole body.
-pub(super) async fn bytes(mut body: Body) -> Result<Vec<u8>, Broken> {
+pub(super) async fn bytes(mut body: Body) -> Result<Vec<u8>, BrokenAnswer> {
     let mut bytes = Vec::new();
     loop {
         let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-        let frame = frame.map_err(|_| Broken::Off(format!("nothing came for {} s", SILENCE.as_secs())))?;
+        let frame =
+            frame.map_err(|_| BrokenAnswer::Off(format!("nothing came for {} s", SILENCE.as_secs())))?;
         let Some(frame) = frame else { return Ok(bytes) };
-        let frame = frame.map_err(|error| Broken::Off(crate::fault::chain(&error)))?;
+        let frame = frame.map_err(|error| BrokenAnswer::Off(crate::fault::chain(&error)))?;
         let data = frame.into_data().unwrap_or_default();
         if bytes.len() + data.len() > ANSWER_BYTES_MAX {
-            return Err(Broken::TooLarge);
+            return Err(BrokenAnswer::TooLarge);
         }
         bytes.extend_from_slice(&data);
     }
@@ -75,14 +76,14 @@ pub(super) async fn bytes(mut body: Body) -> Result<Vec<u8>, Broken> {
 /// The fault that an answer tells.
 pub(super) async fn failed(response: Response<Body>) -> Fault {
     let (status, wait) = (response.status(), retry_after(&response));
-    let told = bytes(response.into_body()).await.ok().and_then(|bytes| told(&bytes));
-    let fault = told.unwrap_or_else(|| Fault::new(Code::Internal, format!("the owner answered {status}")));
+    let fault = bytes(response.into_body()).await.ok().and_then(|bytes| fault_in(&bytes));
+    let fault = fault.unwrap_or_else(|| Fault::new(Code::Internal, format!("the owner answered {status}")));
     Fault { retry_after: wait, ..fault }
 }
 
 /// The fault that the body of an answer tells, where it is a problem document.
-pub(super) fn told(body: &[u8]) -> Option<Fault> {
-    serde_json::from_slice::<Problem>(body).ok().map(Fault::from)
+pub(super) fn fault_in(body: &[u8]) -> Option<Fault> {
+    serde_json::from_slice::<ProblemDocument>(body).ok().map(Fault::from)
 }
 
 /// When the next request is welcome.

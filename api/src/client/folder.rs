@@ -3,24 +3,28 @@
 //! Law: when the owner ends, the next request finds the next owner, or makes this process the owner.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use everfold_engine::clock::Stopwatch;
+use everfold_engine::data_folder::Layout;
 use everfold_engine::id::RunId;
-use everfold_engine::layout::Layout;
+use everfold_engine::store::Progress;
 use everfold_workflows::process::{Descent, descent};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 use tower::ServiceExt as _;
 
 use super::answer::failed;
-use super::{Ask, Leave};
+use super::leave::Leave;
+use super::request::RestRequest;
+use crate::access::Caller;
+use crate::access::caller::{USER_HEADER, own_name};
 use crate::fault::{Code, Fault};
-use crate::http::Caller;
-use crate::http::caller::{USER_HEADER, own_name};
-use crate::owner::{self, Held, HoldOptions};
+use crate::node::{self, HoldOptions};
+use crate::serve::{self, NodeGuard};
 
 /// How long a command waits for an owner that ends or begins.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,7 +43,7 @@ const ANSWER: Duration = Duration::from_secs(60);
 
 /// Where a command works.
 #[derive(Clone)]
-pub struct Place {
+pub struct FolderOptions {
     /// The data folder.
     pub layout: Layout,
     /// Another settings file.
@@ -48,35 +52,37 @@ pub struct Place {
     pub crash_after: Option<String>,
     /// Whether the folder is made where it is not there.
     pub create: bool,
+    /// Called with the progress of long work on the store.
+    pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
 /// A way to the routes.
-enum Link {
+enum FolderLink {
     /// This process is the owner.
-    Here(Box<Held>),
+    Here(Box<NodeGuard>),
     /// There is no folder: what is asked is answered as by an empty one.
-    Nowhere(Box<Held>),
+    Nowhere(Box<NodeGuard>),
     /// Another one is.
     There,
 }
 
-/// A data folder, and whoever owns it.
-pub(super) struct Folder {
-    pub(super) place: Place,
+/// A data folder, and the process that owns it.
+pub(super) struct LocalFolder {
+    pub(super) place: FolderOptions,
     user: String,
-    link: Mutex<Option<Link>>,
+    link: Mutex<Option<FolderLink>>,
 }
 
-impl Folder {
-    pub(super) fn new(place: Place) -> Self {
+impl LocalFolder {
+    pub(super) fn new(place: FolderOptions) -> Self {
         Self { place, user: own_name(), link: Mutex::new(None) }
     }
 
     pub(super) async fn is_owner(&self) -> bool {
-        matches!(*self.link.lock().await, Some(Link::Here(_) | Link::Nowhere(_)))
+        matches!(*self.link.lock().await, Some(FolderLink::Here(_) | FolderLink::Nowhere(_)))
     }
 
-    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<Body>, Fault> {
+    pub(super) async fn send(&self, ask: &RestRequest<'_>) -> Result<Response<Body>, Fault> {
         let since = Stopwatch::start();
         loop {
             self.reach().await?;
@@ -109,15 +115,15 @@ impl Folder {
     /// Sends a request over the link; `None` where the owner is gone.
     async fn once(&self, mut request: Request<Body>) -> Result<Option<Response<Body>>, Fault> {
         let routes = match &*self.link.lock().await {
-            Some(Link::Nowhere(_)) if *request.method() != Method::GET => return Err(self.no_folder()),
-            Some(Link::Here(held) | Link::Nowhere(held)) => Some(held.routes()),
-            Some(Link::There) | None => None,
+            Some(FolderLink::Nowhere(_)) if *request.method() != Method::GET => return Err(self.no_folder()),
+            Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) => Some(node_guard.routes()),
+            Some(FolderLink::There) | None => None,
         };
         if let Some(routes) = routes {
             request.extensions_mut().insert(Caller::local(&self.user));
             return routes.oneshot(request).await.map(Some).map_err(|never| match never {});
         }
-        let Ok(stream) = owner::connect(&self.place.layout.socket()).await else { return Ok(None) };
+        let Ok(stream) = serve::connect(&self.place.layout.socket()).await else { return Ok(None) };
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
         let (mut sender, connection) = match tokio::time::timeout(PATIENCE, handshake).await {
             Ok(Ok(parts)) => parts,
@@ -137,7 +143,7 @@ impl Folder {
     }
 
     fn no_answer(&self) -> Fault {
-        let pid = owner::read_record(&self.place.layout.owner()).map_or(0, |record| record.pid);
+        let pid = node::read_record(&self.place.layout.owner()).map_or(0, |record| record.pid);
         Fault::new(Code::NoAnswer, format!("the store is in use by process {pid}, which does not answer"))
             .hint("bring that process to the front or end it; nothing is lost by that")
     }
@@ -165,7 +171,7 @@ impl Folder {
     /// Forgets an owner that is gone.
     async fn lost(&self) {
         let mut link = self.link.lock().await;
-        if matches!(*link, Some(Link::There)) {
+        if matches!(*link, Some(FolderLink::There)) {
             *link = None;
         }
     }
@@ -177,10 +183,10 @@ impl Folder {
         }
         let since = Stopwatch::start();
         loop {
-            if let Ok(stream) = owner::connect(&self.place.layout.socket()).await {
+            if let Ok(stream) = serve::connect(&self.place.layout.socket()).await {
                 match tokio::time::timeout(HEALTH, is_healthy(stream)).await {
                     Ok(true) => {
-                        *link = Some(Link::There);
+                        *link = Some(FolderLink::There);
                         return Ok(());
                     }
                     Ok(false) => {} // It ended in this moment: the lock tells.
@@ -188,7 +194,7 @@ impl Folder {
                 }
             }
             if !self.place.create && !self.place.layout.root().exists() {
-                *link = Some(Link::Nowhere(Box::new(owner::imagine(self.place.layout.clone())?)));
+                *link = Some(FolderLink::Nowhere(Box::new(serve::imagine(self.place.layout.clone())?)));
                 return Ok(());
             }
             if let Err(fault) = self.no_step() {
@@ -202,13 +208,13 @@ impl Folder {
                 serves_alone: true,
                 config: self.place.config.clone(),
                 crash_after: self.place.crash_after.clone(),
-                progress: Some(crate::cli::progress_of_store()),
+                progress: self.place.progress.clone(),
                 ..HoldOptions::default()
             };
-            match owner::hold(self.place.layout.clone(), options).await {
-                Ok(held) => {
-                    tokio::spawn(end_broken(std::sync::Arc::clone(held.owner())));
-                    *link = Some(Link::Here(Box::new(held)));
+            match serve::hold(self.place.layout.clone(), options).await {
+                Ok(node_guard) => {
+                    tokio::spawn(end_broken(Arc::clone(node_guard.node())));
+                    *link = Some(FolderLink::Here(Box::new(node_guard)));
                     return Ok(());
                 }
                 Err(fault) if fault.code == Code::InUse && since.elapsed() < PATIENCE => {
@@ -220,15 +226,16 @@ impl Folder {
         }
     }
 
-    /// The runs that this process goes on with as the owner and that somebody else must go on with
-    /// after it.
+    /// The runs that this process drives as the owner and that another process must drive after it.
     async fn unfinished(&self, leave: Leave) -> Vec<RunId> {
         if leave == Leave::Nothing {
             return Vec::new();
         }
         let link = self.link.lock().await;
-        let Some(Link::Here(held) | Link::Nowhere(held)) = &*link else { return Vec::new() };
-        let owner = held.owner();
+        let Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) = &*link else {
+            return Vec::new();
+        };
+        let owner = node_guard.node();
         let mut unfinished = Vec::new();
         let driven = owner.driven_runs().await;
         let detached = owner.detached_runs();
@@ -244,22 +251,26 @@ impl Folder {
 
     pub(super) async fn driven_runs(&self) -> Vec<RunId> {
         match &*self.link.lock().await {
-            Some(Link::Here(held) | Link::Nowhere(held)) => held.owner().driven_runs().await,
+            Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) => {
+                node_guard.node().driven_runs().await
+            }
             _there => Vec::new(),
         }
     }
 
     pub(super) async fn leave(&self, leave: Leave) -> Vec<RunId> {
         let unfinished = self.unfinished(leave).await;
-        if let Some(Link::Here(held) | Link::Nowhere(held)) = self.link.lock().await.take() {
-            held.release().await;
+        if let Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) =
+            self.link.lock().await.take()
+        {
+            node_guard.release().await;
         }
         unfinished
     }
 
-    pub(super) async fn with_held<R>(&self, body: impl FnOnce(&Held) -> R) -> Option<R> {
+    pub(super) async fn with_guard<R>(&self, body: impl FnOnce(&NodeGuard) -> R) -> Option<R> {
         match &*self.link.lock().await {
-            Some(Link::Here(held) | Link::Nowhere(held)) => Some(body(held)),
+            Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) => Some(body(node_guard)),
             _there => None,
         }
     }
@@ -267,7 +278,7 @@ impl Folder {
 
 /// Ends this process where its engine is broken and it does not come to its end by itself: what it waits for
 /// would never happen.
-async fn end_broken(owner: std::sync::Arc<owner::Owner>) {
+async fn end_broken(owner: std::sync::Arc<node::Node>) {
     let fault = owner.broken().await;
     tokio::time::sleep(BROKEN_ENDS_WITHIN).await;
     tracing::error!("{fault}");

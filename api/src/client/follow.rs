@@ -1,4 +1,4 @@
-//! Following a run: its events and states as they come, over any number of owners.
+//! EventFollower a run: its events and states as they come, over any number of owners.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::answer::parse;
+use super::request::encode;
+use super::rest_client::Client;
 use super::sse::Events;
-use super::{Client, encode};
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
@@ -33,7 +34,7 @@ pub struct Follow {
 
 /// What comes in.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Message {
+pub enum FollowMessage {
     /// An event.
     Event(Box<Value>),
     /// The run's state.
@@ -76,13 +77,13 @@ impl<'a> Followed<'a> {
     ///
     /// # Errors
     /// The run is gone, or no owner can be reached.
-    pub async fn next(&mut self) -> Result<Message, Fault> {
+    pub async fn next(&mut self) -> Result<FollowMessage, Fault> {
         loop {
             if let Some(message) = self.take_message() {
                 return Ok(message);
             }
             if self.stream.is_none() && self.ended {
-                return Ok(Message::End);
+                return Ok(FollowMessage::End);
             }
             match self.listen().await {
                 Ok(()) => {}
@@ -154,19 +155,19 @@ impl<'a> Followed<'a> {
     }
 
     /// Takes one whole message out of what came.
-    fn take_message(&mut self) -> Option<Message> {
+    fn take_message(&mut self) -> Option<FollowMessage> {
         loop {
             let event = self.events.take()?;
             match event.name.as_str() {
                 "event" => {
                     self.last_id = event.id.or(self.last_id.take());
                     if let Ok(event) = parse(event.data.as_bytes()) {
-                        return Some(Message::Event(Box::new(event)));
+                        return Some(FollowMessage::Event(Box::new(event)));
                     }
                 }
                 "state" => {
                     if let Ok(view) = parse(event.data.as_bytes()) {
-                        return Some(Message::State(Box::new(view)));
+                        return Some(FollowMessage::State(Box::new(view)));
                     }
                 }
                 _unknown => {}

@@ -1,4 +1,4 @@
-//! Following a log: its lines as they are written, over any number of owners.
+//! EventFollower a log: its lines as they are written, over any number of owners.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use axum::body::BodyDataStream;
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use super::Client;
 use super::answer::parse;
 use super::follow::SILENCE;
+use super::rest_client::Client;
 use super::sse::Events;
 use crate::fault::Fault;
 
@@ -16,7 +16,7 @@ use crate::fault::Fault;
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// A log that is followed.
-pub(crate) struct Lines<'a> {
+pub(crate) struct LogLines<'a> {
     client: &'a Client,
     path: String,
     last_id: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Lines<'a> {
     events: Events,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LogLines<'a> {
     /// Follows the log at a path; connects with the first line.
     pub(crate) fn new(client: &'a Client, path: String) -> Self {
         Self { client, path, last_id: None, stream: None, events: Events::default() }
@@ -33,7 +33,7 @@ impl<'a> Lines<'a> {
     /// The next line; none at the end.
     ///
     /// # Errors
-    /// There is no such log, or nobody can be reached.
+    /// There is no such log, or no owner or server can be reached.
     pub(crate) async fn next(&mut self) -> Result<Option<Value>, Fault> {
         loop {
             while let Some(event) = self.events.take() {

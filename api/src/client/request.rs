@@ -9,7 +9,7 @@ use crate::fault::{Code, Fault};
 
 /// What is asked of a route; may be sent more than once.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct RestRequest<'a> {
     pub(crate) method: &'a str,
     /// From `/api` or `/healthz` on, with its query.
     pub(crate) path: &'a str,
@@ -18,7 +18,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) body: Option<Vec<u8>>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> RestRequest<'a> {
     /// A `GET`.
     pub(crate) fn get(path: &'a str) -> Self {
         Self { method: "GET", path, headers: Vec::new(), body: None }

@@ -15,17 +15,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{Code, Fault, RunView};
+use crate::access::Caller;
 use crate::client::{document, encode};
-use crate::http::Caller;
-use crate::owner::Owner;
+use crate::fault::{Code, Fault};
+use crate::node::Node;
+use crate::view::RunView;
 
 /// A run. Cheap to clone; it holds nothing of the run, and may be asked as long as its
 /// [`super::Everfold`] is open.
 #[derive(Clone)]
 pub struct Run {
     id: RunId,
-    owner: Arc<Owner>,
+    owner: Arc<Node>,
     routes: Router,
     user: String,
 }
@@ -37,7 +38,7 @@ impl std::fmt::Debug for Run {
 }
 
 impl Run {
-    pub(super) fn new(id: RunId, owner: Arc<Owner>, routes: Router, user: String) -> Self {
+    pub(super) fn new(id: RunId, owner: Arc<Node>, routes: Router, user: String) -> Self {
         Self { id, owner, routes, user }
     }
 

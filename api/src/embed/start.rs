@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
+use std::sync::Arc;
 
+use everfold_engine::definition::Definition;
 use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::store::{Dedup, DedupKeep};
 use futures::FutureExt as _;
@@ -10,14 +12,28 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Code, Everfold, Fault, Run};
-use crate::owner::{Begin, Source};
+use super::everfold::Everfold;
+use super::run::Run;
+use crate::fault::{Code, Fault};
+use crate::node::{PipelineSource, StartRun};
+
+impl Everfold {
+    /// Starts a run of a pipeline; `.await` it. Its input is checked.
+    pub fn start(&self, pipeline: &Definition, input: impl Serialize) -> Start<'_> {
+        Start::new(self, PipelineSource::Built(Arc::new(pipeline.clone())), input)
+    }
+
+    /// Starts a run of a saved or built-in pipeline, by name: `NAME`, `NAME@N`, `NAME@HASH`.
+    pub fn start_named(&self, name: impl Into<String>, input: impl Serialize) -> Start<'_> {
+        Start::new(self, PipelineSource::Named(name.into()), input)
+    }
+}
 
 /// A run to start; `.await` it. It resolves when the start is durable.
 #[must_use = "a start does nothing until it is awaited"]
 pub struct Start<'a> {
     engine: &'a Everfold,
-    source: Source,
+    source: PipelineSource,
     input: Result<Value, Fault>,
     title: Option<String>,
     labels: BTreeMap<String, String>,
@@ -27,7 +43,7 @@ pub struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    pub(super) fn new(engine: &'a Everfold, source: Source, input: impl Serialize) -> Self {
+    pub(super) fn new(engine: &'a Everfold, source: PipelineSource, input: impl Serialize) -> Self {
         let input = serde_json::to_value(input)
             .map_err(|error| Fault::new(Code::BadInput, format!("the input is no JSON: {error}")));
         let (title, labels, folder, once) = (None, BTreeMap::new(), None, None);
@@ -69,16 +85,16 @@ impl<'a> Start<'a> {
         let (engine, input) = (self.engine, self.input?);
         let dedup = self.once.map(|key| {
             let what = match &self.source {
-                Source::Built(definition) => definition.hash().to_string(),
-                Source::Named(name) => name.clone(),
-                Source::Text { text, .. } => text.clone(),
+                PipelineSource::Built(definition) => definition.hash().to_string(),
+                PipelineSource::Named(name) => name.clone(),
+                PipelineSource::Text { text, .. } => text.clone(),
             };
             let about = format!("{}\nembed\n{key}", engine.actor());
             let body = JsonText::new(&json!([what, input]));
             let body = Hash::of(body.as_str().as_bytes());
             Dedup { key: Hash::of(about.as_bytes()), body, keep: DedupKeep::Stream }
         });
-        let begin = Begin {
+        let begin = StartRun {
             source: self.source,
             input,
             title: self.title,
@@ -89,7 +105,7 @@ impl<'a> Start<'a> {
             detach: false,
             priority: self.priority,
         };
-        let begun = engine.owner().begin(begin).await?;
+        let begun = engine.node().begin(begin).await?;
         Ok(engine.handle(begun.run))
     }
 }

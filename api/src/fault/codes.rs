@@ -124,7 +124,7 @@ codes! {
         "A notice that nobody got is named RUN:VERSION:NOTICE, with the run as people name it. `everfold notices` lists them; one that was sent again or dropped is listed no more.";
     NoSubscription = "EF0233", 404, 3, "no such subscription",
         "Subscriptions stand in everfold.toml, `[[subscriptions]]`, each with a name. A process that serves reads them when it starts. `everfold notices` lists them.";
-    NotTold = "EF0234", 502, 1, "the test did not arrive",
+    NoticeFailed = "EF0234", 502, 1, "the test did not arrive",
         "The function was called and nobody could be told; the message says why. A real notice would be tried again for a day. `everfold doctor` checks the settings and secrets of each subscription.";
 
     NoBudget = "EF0241", 404, 3, "the run has no such budget",

@@ -1,19 +1,20 @@
 //! What the parts below say, as errors of the edge.
 
-use everfold_engine::access::AccessRefusal;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{
     DefinitionError, HaltError, HookError, LoadError, NoticeError, PipelineError, QueryError, RecoverError,
     ScheduleError, StartError, SubmitError,
 };
 use everfold_engine::event::HaltScope;
-use everfold_engine::halts::HaltRefusal;
 use everfold_engine::ledger::LedgerError;
-use everfold_engine::notices::NoticeRefusal;
+use everfold_engine::notifications::NoticeRefusal;
+use everfold_engine::pauses::PauseRefusal;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
-use everfold_projections::AskError;
+use everfold_engine::tokens::AccessRefusal;
+use everfold_projections::ReadSideError;
 
-use super::{Code, Fault};
+use super::codes::Code;
+use super::problem::Fault;
 use crate::access::AccessError;
 
 impl From<OpenError> for Fault {
@@ -108,24 +109,24 @@ fn code_of(error: &ReadError) -> Code {
     }
 }
 
-impl From<AskError> for Fault {
-    fn from(error: AskError) -> Self {
+impl From<ReadSideError> for Fault {
+    fn from(error: ReadSideError) -> Self {
         let fault = |code| Self::new(code, chain(&error));
         match &error {
-            AskError::Behind { .. } => {
+            ReadSideError::Behind { .. } => {
                 fault(Code::Behind).hint("repeat a little later, or without min_position")
             }
-            AskError::Log { source, .. } => fault(code_of(source)).hint(
+            ReadSideError::Log { source, .. } => fault(code_of(source)).hint(
                 "runs go on; `everfold store verify` names every fault, `everfold store repair` what helps",
             ),
-            AskError::Stopped { name, .. } | AskError::Fold { name, .. } => {
+            ReadSideError::Stopped { name, .. } | ReadSideError::Fold { name, .. } => {
                 fault(Code::ViewStopped).hint(format!("build it anew: everfold projections rebuild {name}"))
             }
-            AskError::Unknown(_) => fault(Code::NoView).hint("`everfold projections` lists them"),
-            AskError::Rebuilding(_) => {
+            ReadSideError::Unknown(_) => fault(Code::NoView).hint("`everfold projections` lists them"),
+            ReadSideError::Rebuilding(_) => {
                 fault(Code::Rebuilding).hint("`everfold projections` shows how far it is")
             }
-            AskError::Closed => fault(Code::Ending),
+            ReadSideError::Closed => fault(Code::Ending),
             _later => fault(Code::Internal),
         }
     }
@@ -285,11 +286,11 @@ impl From<StartError> for Fault {
 impl From<HaltError> for Fault {
     fn from(error: HaltError) -> Self {
         match error {
-            HaltError::Refused(HaltRefusal::NotHalted(_)) => {
+            HaltError::Refused(PauseRefusal::NotHalted(_)) => {
                 Self::new(Code::NotPaused, error.to_string()).hint("`everfold doctor` lists what is paused")
             }
-            HaltError::Refused(HaltRefusal::TooLarge) => Self::new(Code::TooLarge, error.to_string()),
-            HaltError::Refused(HaltRefusal::TooMany) => Self::new(Code::Refused, error.to_string()),
+            HaltError::Refused(PauseRefusal::TooLarge) => Self::new(Code::TooLarge, error.to_string()),
+            HaltError::Refused(PauseRefusal::TooMany) => Self::new(Code::Refused, error.to_string()),
             HaltError::Read(error) => error.into(),
             HaltError::Append(error) => error.into(),
             other => Self::new(Code::StoreIo, chain(&other)),

@@ -5,7 +5,7 @@ use everfold_engine::definition::{
     TriggerSource, WorkspaceSpec,
 };
 
-use super::sketch::{json_text, one_line, route_words, setting};
+use super::words::{json_text, one_line, route_words, setting};
 
 /// Lines for what the definition declares besides its steps; none for what it leaves out.
 #[must_use]

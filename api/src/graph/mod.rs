@@ -8,6 +8,7 @@ mod layout;
 mod sketch;
 mod svg;
 mod text;
+mod words;
 
 pub use about::about;
 pub use svg::svg;

@@ -1,15 +1,16 @@
 //! What a picture shows of a definition, before it is placed.
 
 use everfold_engine::definition::{
-    Definition, FinishStatus, Gate, Join, Member, Probe, Route, RouteMax, RouteTo, Routes, Setting, Step,
-    Task, Wait, Work,
+    Definition, Gate, Join, Member, Probe, RouteTo, Routes, Step, Task, Wait, Work,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use super::words::{json_text, one_line, route_words, setting, times};
 
 /// A step as a box.
 pub(super) struct Box {
     pub(super) id: String,
-    pub(super) kind: Kind,
+    pub(super) kind: SketchKind,
     /// What it does, in a few words.
     pub(super) summary: String,
     /// `when`, `foreach`, `retry`: what else decides how it runs.
@@ -24,7 +25,7 @@ pub(super) struct Box {
 
 /// What a step does, as far as pictures tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SketchKind {
     Command,
     Agent,
     Function,
@@ -65,7 +66,7 @@ pub(super) struct Sketch {
     pub(super) backs: Vec<Back>,
 }
 
-impl Kind {
+impl SketchKind {
     /// Whether people are asked.
     pub(super) fn is_person(self) -> bool {
         matches!(self, Self::Approval | Self::Question)
@@ -152,31 +153,21 @@ fn reworks(routes: &Routes) -> Vec<(String, String)> {
     found
 }
 
-fn times(route: &Route) -> String {
-    match &route.max {
-        Some(RouteMax::Times(Setting::Fixed(times))) => format!("×{times}"),
-        Some(RouteMax::Times(Setting::Computed(_))) => "×…".to_owned(),
-        Some(RouteMax::Unlimited) => String::new(),
-        // Of what people do not cause.
-        None => "×3".to_owned(),
-    }
-}
-
 fn describe(step: &Step, finish: bool) -> Box {
     let (kind, summary) = match &step.work {
-        None => (Kind::Gates, "gates".to_owned()),
+        None => (SketchKind::Gates, "gates".to_owned()),
         Some(Work::Task(task)) => task_words(task),
         Some(Work::Approval(approval)) => {
             let roles =
                 if approval.roles.is_empty() { "anyone".to_owned() } else { approval.roles.join(", ") };
-            (Kind::Approval, format!("approval by {roles}"))
+            (SketchKind::Approval, format!("approval by {roles}"))
         }
         Some(Work::Question(question)) => {
             let roles =
                 if question.roles.is_empty() { "anyone".to_owned() } else { question.roles.join(", ") };
-            (Kind::Question, format!("question to {roles}"))
+            (SketchKind::Question, format!("question to {roles}"))
         }
-        Some(Work::Wait(wait)) => (Kind::Wait, format!("wait {}", wait_words(wait))),
+        Some(Work::Wait(wait)) => (SketchKind::Wait, format!("wait {}", wait_words(wait))),
     };
     let mut notes = Vec::new();
     if let Some(when) = &step.when {
@@ -207,18 +198,18 @@ fn describe(step: &Step, finish: bool) -> Box {
     Box { id: step.id.to_string(), kind, summary, notes, gates, routes, standby: step.standby, finish }
 }
 
-fn task_words(task: &Task) -> (Kind, String) {
+fn task_words(task: &Task) -> (SketchKind, String) {
     let spec = task.spec.source();
     let text = |key: &str| spec.get(key).and_then(Value::as_str).map(one_line);
     match task.kind.as_str() {
         Task::AGENT => {
             let who = text("role").or_else(|| text("profile"));
-            (Kind::Agent, who.map_or_else(|| "agent".to_owned(), |who| format!("agent {who}")))
+            (SketchKind::Agent, who.map_or_else(|| "agent".to_owned(), |who| format!("agent {who}")))
         }
-        Task::FUNCTION => (Kind::Function, text("name").unwrap_or_else(|| "function".to_owned())),
-        Task::HTTP => (Kind::Http, request_words(spec)),
-        Task::RUN => (Kind::Run, format!("run {}", text("pipeline").unwrap_or_default())),
-        _ => (Kind::Command, format!("$ {}", command_line(spec))),
+        Task::FUNCTION => (SketchKind::Function, text("name").unwrap_or_else(|| "function".to_owned())),
+        Task::HTTP => (SketchKind::Http, request_words(spec)),
+        Task::RUN => (SketchKind::Run, format!("run {}", text("pipeline").unwrap_or_default())),
+        _ => (SketchKind::Command, format!("$ {}", command_line(spec))),
     }
 }
 
@@ -274,57 +265,4 @@ fn probe_words(probe: &Probe) -> String {
             what.map_or_else(|| task.kind.clone(), |what| format!("{} {}", task.kind, one_line(what)))
         }
     }
-}
-
-/// Routes in words: `rework build ×3, else block`.
-pub(super) fn route_words(routes: &Routes) -> String {
-    let words: Vec<String> = routes.0.iter().map(one_route).collect();
-    if words.is_empty() { "fail".to_owned() } else { words.join(" | ") }
-}
-
-fn one_route(route: &Route) -> String {
-    let then = route.then.as_deref().map_or("block".to_owned(), one_route);
-    match &route.to {
-        RouteTo::Continue => "continue".to_owned(),
-        RouteTo::Block => "block".to_owned(),
-        RouteTo::Fail { .. } => "fail".to_owned(),
-        RouteTo::Finish(FinishStatus::Succeeded) => "finish: succeeded".to_owned(),
-        RouteTo::Finish(FinishStatus::Failed) => "finish: failed".to_owned(),
-        RouteTo::Finish(FinishStatus::Cancelled) => "finish: cancelled".to_owned(),
-        RouteTo::Approve => "approve".to_owned(),
-        RouteTo::Reject => "reject".to_owned(),
-        RouteTo::Changes => "changes".to_owned(),
-        RouteTo::Answer(_) => "answer".to_owned(),
-        RouteTo::Recheck => "recheck".to_owned(),
-        RouteTo::Unblock(decision) => format!("unblock: {}", json_text(&json!(decision))),
-        RouteTo::Ignore => "ignore".to_owned(),
-        RouteTo::Rework(step) => {
-            let held = if route.hold { " when a person says so" } else { "" };
-            match route.max {
-                Some(RouteMax::Unlimited) => format!("rework {step}{held}"),
-                _ => format!("rework {step} {}{held}, then {then}", times(route)),
-            }
-        }
-    }
-}
-
-pub(super) fn setting<T: serde::Serialize>(setting: &Setting<T>) -> String {
-    json_text(&serde_json::to_value(setting).unwrap_or_default())
-}
-
-pub(super) fn json_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// The first line of a text, at most 36 characters of it.
-pub(super) fn one_line(text: &str) -> String {
-    const CHARS_MAX: usize = 36;
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let first = lines.next().unwrap_or_default();
-    let more = lines.next().is_some();
-    let mut line: String = first.chars().take(CHARS_MAX).collect();
-    if more || first.chars().count() > CHARS_MAX {
-        line.push('…');
-    }
-    line
 }

@@ -6,7 +6,7 @@ use everfold_engine::definition::Definition;
 use everfold_engine::text::is_direction;
 
 use super::layout::{MARGIN, Placed, Rect, place, text_width};
-use super::sketch::{Box, Kind, Sketch};
+use super::sketch::{Box, Sketch, SketchKind};
 
 const STYLE: &str = "
   .paper { fill: #fbfbfd; }
@@ -137,13 +137,13 @@ impl Svg {
 
     fn step(&mut self, step: &Box, rect: Rect) {
         let class = match step.kind {
-            Kind::Command => "command",
-            Kind::Agent => "agent",
-            Kind::Function => "function",
-            Kind::Http | Kind::Run => "function",
-            Kind::Approval | Kind::Question => "approval",
-            Kind::Wait => "wait",
-            Kind::Gates => "gates",
+            SketchKind::Command => "command",
+            SketchKind::Agent => "agent",
+            SketchKind::Function => "function",
+            SketchKind::Http | SketchKind::Run => "function",
+            SketchKind::Approval | SketchKind::Question => "approval",
+            SketchKind::Wait => "wait",
+            SketchKind::Gates => "gates",
         };
         let Rect { x, y, width, height } = rect;
         self.line(&format!("<g class=\"step{}\">", if step.standby { " standby" } else { "" }));
@@ -163,7 +163,7 @@ impl Svg {
         }
         let (dot_x, dot_y) = (x + 18.0, y + 19.0);
         match step.kind {
-            Kind::Approval | Kind::Question | Kind::Gates => self.line(&format!(
+            SketchKind::Approval | SketchKind::Question | SketchKind::Gates => self.line(&format!(
                 "<path class=\"{class}\" d=\"M{dot_x:.1} {:.1} l6 6 l-6 6 l-6 -6 z\"/>",
                 dot_y - 6.0
             )),

@@ -59,7 +59,7 @@ fn odd_graphs_are_drawn() {
 }
 
 #[test]
-fn what_surrounds_the_steps_is_told() {
+fn what_surrounds_the_steps_is_drawn() {
     let definition = read(
         "name: x\nconfig: {team: [team.yaml, {level: 1}]}\nkey: 'issue-${input.n}'\nadmit: [{id: on, config: team.on, policy: evidence.value}]\n\
          concurrency: {key: '${input.repo}', limit: 3}\nbudget: [{cost: 5 USD, wall: 4h}, {id: daily, scope: team, per: day, tokens: 2_000, on_over: stop}]\n\

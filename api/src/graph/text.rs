@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use everfold_engine::definition::Definition;
 
-use super::sketch::{Box, Kind, Sketch};
+use super::sketch::{Box, Sketch, SketchKind};
 
 /// A pipeline as text: one step per row, needs as lines, gates and routes below their step.
 #[must_use]
 pub fn text(definition: &Definition) -> String {
     let sketch = Sketch::of(definition);
-    let mut drawing = Drawing { text: String::new(), lanes: Vec::new() };
+    let mut drawing = Drawing { text: String::new(), columns: Vec::new() };
     let about =
         if sketch.description.is_empty() { String::new() } else { format!(": {}", sketch.description) };
     drawing.row(&format!("{}{about}", sketch.name));
@@ -26,7 +26,7 @@ pub fn text(definition: &Definition) -> String {
     if !finish.is_empty() {
         drawing.row("");
         drawing.row("on finish, however the run ends:");
-        drawing.lanes.clear();
+        drawing.columns.clear();
         for step in finish {
             drawing.describe(step, mark(step), width);
         }
@@ -58,7 +58,7 @@ fn mark(step: &Box) -> char {
     match (step.standby, step.kind) {
         (true, _) => '○',
         (_, kind) if kind.is_person() => '◆',
-        (_, Kind::Gates) => '◇',
+        (_, SketchKind::Gates) => '◇',
         _ => '●',
     }
 }
@@ -82,7 +82,7 @@ fn legend(sketch: &Sketch) -> String {
 struct Drawing {
     text: String,
     /// What each lane leads to.
-    lanes: Vec<Option<usize>>,
+    columns: Vec<Option<usize>>,
 }
 
 impl Drawing {
@@ -94,10 +94,10 @@ impl Drawing {
     /// The lanes as they go on, with one sign at a place.
     fn going(&self, sign: Option<(usize, char)>) -> String {
         let mut row = String::new();
-        for (at, lane) in self.lanes.iter().enumerate() {
+        for (at, column) in self.columns.iter().enumerate() {
             let c = match sign {
                 Some((place, sign)) if place == at => sign,
-                _ if lane.is_some() => '│',
+                _ if column.is_some() => '│',
                 _ => ' ',
             };
             row.push(c);
@@ -108,55 +108,55 @@ impl Drawing {
 
     fn step(&mut self, sketch: &Sketch, at: usize, width: usize) {
         let arriving: Vec<usize> =
-            (0..self.lanes.len()).filter(|lane| self.lanes[*lane] == Some(at)).collect();
-        let lane = match arriving.first() {
-            Some(lane) => *lane,
-            None => self.free_lane(0),
+            (0..self.columns.len()).filter(|column| self.columns[*column] == Some(at)).collect();
+        let column = match arriving.first() {
+            Some(column) => *column,
+            None => self.free_column(0),
         };
         if arriving.len() > 1 {
-            let row = self.joint(lane, &arriving[1..], '╯');
+            let row = self.joint(column, &arriving[1..], '╯');
             self.row(&row);
-            arriving[1..].iter().for_each(|lane| self.lanes[*lane] = None);
+            arriving[1..].iter().for_each(|column| self.columns[*column] = None);
             self.trim();
         }
-        if lane >= self.lanes.len() {
-            self.lanes.resize(lane + 1, None);
+        if column >= self.columns.len() {
+            self.columns.resize(column + 1, None);
         }
         let leaving: Vec<usize> =
             sketch.arrows.iter().filter(|(from, _)| *from == at).map(|(_, to)| *to).collect();
         let step = &sketch.boxes[at];
-        self.lanes[lane] = Some(at);
-        let head = self.going(Some((lane, mark(step))));
-        self.lanes[lane] = leaving.first().copied();
+        self.columns[column] = Some(at);
+        let head = self.going(Some((column, mark(step))));
+        self.columns[column] = leaving.first().copied();
         let mut opened = Vec::new();
         for to in leaving.iter().skip(1) {
-            let free = self.free_lane(lane + 1);
-            if free >= self.lanes.len() {
-                self.lanes.resize(free + 1, None);
+            let free = self.free_column(column + 1);
+            if free >= self.columns.len() {
+                self.columns.resize(free + 1, None);
             }
-            self.lanes[free] = Some(*to);
+            self.columns[free] = Some(*to);
             opened.push(free);
         }
         // The lines below belong to the step, before its lanes part.
-        let after = self.lanes.clone();
-        opened.iter().for_each(|lane| self.lanes[*lane] = None);
+        let after = self.columns.clone();
+        opened.iter().for_each(|column| self.columns[*column] = None);
         self.trim();
         self.body(step, &head, width);
-        self.lanes = after;
+        self.columns = after;
         if !opened.is_empty() {
-            let row = self.joint(lane, &opened, '╮');
+            let row = self.joint(column, &opened, '╮');
             self.row(&row);
         }
         self.trim();
     }
 
     /// A row in which lanes leave from, or come to, one lane.
-    fn joint(&self, lane: usize, others: &[usize], corner: char) -> String {
-        let last = others.iter().copied().max().unwrap_or(lane);
+    fn joint(&self, column: usize, others: &[usize], corner: char) -> String {
+        let last = others.iter().copied().max().unwrap_or(column);
         let mut row = String::new();
-        for at in 0..self.lanes.len().max(last + 1) {
-            let busy = self.lanes.get(at).is_some_and(Option::is_some);
-            let c = if at == lane {
+        for at in 0..self.columns.len().max(last + 1) {
+            let busy = self.columns.get(at).is_some_and(Option::is_some);
+            let c = if at == column {
                 '├'
             } else if others.contains(&at) {
                 match (at == last, corner) {
@@ -164,7 +164,7 @@ impl Drawing {
                     (false, '╮') => '┬',
                     (false, _) => '┴',
                 }
-            } else if at > lane && at < last {
+            } else if at > column && at < last {
                 if busy { '┼' } else { '─' }
             } else if busy {
                 '│'
@@ -172,20 +172,20 @@ impl Drawing {
                 ' '
             };
             row.push(c);
-            row.push(if at >= lane && at < last { '─' } else { ' ' });
+            row.push(if at >= column && at < last { '─' } else { ' ' });
         }
         row
     }
 
-    fn free_lane(&self, from: usize) -> usize {
-        (from..self.lanes.len())
-            .find(|lane| self.lanes[*lane].is_none())
-            .unwrap_or(self.lanes.len().max(from))
+    fn free_column(&self, from: usize) -> usize {
+        (from..self.columns.len())
+            .find(|column| self.columns[*column].is_none())
+            .unwrap_or(self.columns.len().max(from))
     }
 
     fn trim(&mut self) {
-        while matches!(self.lanes.last(), Some(None)) {
-            self.lanes.pop();
+        while matches!(self.columns.last(), Some(None)) {
+            self.columns.pop();
         }
     }
 

@@ -6,38 +6,28 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use everfold_engine::access::{Role, Token};
 use everfold_engine::store::DedupKeep;
 use everfold_engine::time::Timestamp;
+use everfold_engine::tokens::{Role, Token};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
+use super::app::App;
 use super::extract::{Body, Params, Path, once};
-use super::{App, Caller};
-use crate::access::{Secret, TokenWish};
+use crate::access::session_cookie;
+use crate::access::{Caller, Credential, RequestSession, TokenWish};
+use crate::body::token::{LinkBody, TokenBody};
 use crate::fault::{Code, Fault};
-use crate::serve::session_cookie;
-use crate::shape;
-
-/// What is known of a request's session; put there by whoever took the connection.
-#[derive(Debug, Clone, Default)]
-pub struct Session {
-    /// The cookie's text, where the caller came by one.
-    pub secret: Option<Secret>,
-    /// When the session ends, or the token by which the caller came.
-    pub expires_at: Option<Timestamp>,
-    /// Whether the browser speaks TLS.
-    pub secure: bool,
-}
+use crate::schema;
 
 /// A token that was made; the only answer that ever holds its text.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct TokenMade {
     pub(crate) name: String,
-    #[schema(value_type = shape::Role)]
+    #[schema(value_type = schema::RoleSchema)]
     pub(crate) role: Role,
     pub(crate) approves: Vec<String>,
-    #[schema(value_type = Option<shape::Time>)]
+    #[schema(value_type = Option<schema::TimeSchema>)]
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) token: String,
 }
@@ -47,27 +37,11 @@ pub(crate) struct TokenMade {
     get,
     path = "/tokens",
     tag = "access",
-    responses((status = 200, description = "All tokens, revoked ones included.", body = Page<shape::Token>))
+    responses((status = 200, description = "All tokens, revoked ones included.", body = Page<schema::TokenSchema>))
 )]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<Token>>, Fault> {
     let access = app.access().access().await?;
     Ok(Json(Page { items: access.tokens().cloned().collect(), next_cursor: None }))
-}
-
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"name": "ci", "role": "operator", "expires_in": "90d"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TokenBody {
-    #[schema(min_length = 1, max_length = 64)]
-    name: String,
-    /// Without it: approver, where `approves` says in which roles.
-    #[schema(value_type = Option<shape::Role>)]
-    role: Option<String>,
-    /// The roles in which it decides: words of the pipelines.
-    #[serde(default)]
-    approves: Vec<String>,
-    /// A span: `30d`.
-    expires_in: Option<String>,
 }
 
 /// `POST /tokens`: makes one.
@@ -164,19 +138,19 @@ pub(crate) async fn revoke(
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Whoami {
     actor: String,
-    #[schema(value_type = Option<shape::Role>)]
+    #[schema(value_type = Option<schema::RoleSchema>)]
     role: Option<Role>,
     /// Null: every role.
     approves: Option<Vec<String>>,
     /// When the session ends, or the token by which the caller came; null: never.
-    #[schema(value_type = Option<shape::Time>)]
+    #[schema(value_type = Option<schema::TimeSchema>)]
     expires_at: Option<Timestamp>,
     /// For `X-CSRF-Token`, where the caller came by a cookie.
     csrf: Option<String>,
 }
 
 impl Whoami {
-    fn of(caller: &Caller, secret: Option<&Secret>, expires_at: Option<Timestamp>) -> Self {
+    fn of(caller: &Caller, secret: Option<&Credential>, expires_at: Option<Timestamp>) -> Self {
         Self {
             actor: caller.actor.to_string(),
             role: caller.role,
@@ -194,7 +168,7 @@ impl Whoami {
     tag = "access",
     responses((status = 200, description = "Who the caller is.", body = Whoami))
 )]
-pub(crate) async fn whoami(caller: Caller, session: Option<Extension<Session>>) -> Response {
+pub(crate) async fn whoami(caller: Caller, session: Option<Extension<RequestSession>>) -> Response {
     let session = session.map(|Extension(session)| session).unwrap_or_default();
     Json(Whoami::of(&caller, session.secret.as_ref(), session.expires_at)).into_response()
 }
@@ -217,11 +191,11 @@ pub(crate) struct LoginBody {
 )]
 pub(crate) async fn login(
     State(app): State<App>,
-    session: Option<Extension<Session>>,
+    session: Option<Extension<RequestSession>>,
     body: Body<LoginBody>,
 ) -> Result<Response, Fault> {
     let secure = session.is_some_and(|session| session.secure);
-    let key = Secret::parse(body.value.token.trim())
+    let key = Credential::parse(body.value.token.trim())
         .ok_or_else(|| Fault::new(Code::NotKnown, "this is no token of Everfold"))?;
     let made = app.access().open(&key).await?;
     let seconds = made.expires_at.since(everfold_engine::clock::now()).as_secs();
@@ -247,9 +221,9 @@ pub(crate) struct ClosedAnswer {
 pub(crate) async fn logout(
     State(app): State<App>,
     caller: Caller,
-    session: Option<Extension<Session>>,
+    session: Option<Extension<RequestSession>>,
 ) -> Result<Response, Fault> {
-    let Some(Extension(Session { secret: Some(secret), secure, .. })) = session else {
+    let Some(Extension(RequestSession { secret: Some(secret), secure, .. })) = session else {
         return Err(Fault::new(Code::Refused, "the caller came by a token, not by a session")
             .hint("a token is revoked, not logged out: DELETE /api/v1/tokens/NAME"));
     };
@@ -259,21 +233,13 @@ pub(crate) async fn logout(
     Ok(response)
 }
 
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"token": "ada"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LinkBody {
-    /// The name of the token whose rights the session gets.
-    token: String,
-}
-
 /// A link that logs one browser in.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct LinkAnswer {
     path: String,
     /// Null where the owner does not serve.
     url: Option<String>,
-    #[schema(value_type = shape::Time)]
+    #[schema(value_type = schema::TimeSchema)]
     expires_at: Timestamp,
 }
 
@@ -311,7 +277,7 @@ pub(crate) struct LoginParams {
 )]
 pub(crate) async fn link_page(Params(params): Params<LoginParams>) -> Result<Response, Fault> {
     // Hexadecimal digits behind a fixed word: nothing in it means anything to a browser.
-    let code = Secret::parse(&params.code).ok_or_else(over)?;
+    let code = Credential::parse(&params.code).ok_or_else(over)?;
     let page = LINK_PAGE.replace("{code}", code.reveal());
     let head = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -341,18 +307,18 @@ fn over() -> Fault {
 )]
 pub(crate) async fn by_link(
     State(app): State<App>,
-    session: Option<Extension<Session>>,
+    session: Option<Extension<RequestSession>>,
     headers: HeaderMap,
     Params(params): Params<LoginParams>,
 ) -> Result<Response, Fault> {
-    // Another site's page must not log its visitor in as somebody else; browsers say where a form stands.
+    // Another site's page must not log its visitor in under another name; browsers say where a form stands.
     let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return Err(Fault::new(Code::NoCsrf, "the button stands on another page")
             .hint("open the login link itself, and press its button"));
     }
     let secure = session.is_some_and(|session| session.secure);
-    let code = Secret::parse(&params.code).ok_or_else(over)?;
+    let code = Credential::parse(&params.code).ok_or_else(over)?;
     let made = app.access().open(&code).await.map_err(|error| match Fault::from(error) {
         fault if fault.code == Code::NotKnown => over(),
         fault => fault,

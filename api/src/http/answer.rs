@@ -7,7 +7,7 @@ use everfold_engine::id::Position;
 use serde::Serialize;
 
 use crate::fault::Fault;
-use crate::owner::Went;
+use crate::node::WriteReceipt;
 
 /// The header with the place in the store that a write led to, or that a list knows.
 pub const POSITION_HEADER: HeaderName = HeaderName::from_static("everfold-position");
@@ -36,8 +36,8 @@ impl IntoResponse for Fault {
 }
 
 /// The answer to a write: the body, where it went, and whether it was answered so before.
-pub(crate) fn written(status: StatusCode, went: impl Into<Went>, body: impl Serialize) -> Response {
-    let Went { position, replayed } = went.into();
+pub(crate) fn written(status: StatusCode, went: impl Into<WriteReceipt>, body: impl Serialize) -> Response {
+    let WriteReceipt { position, replayed } = went.into();
     let position = [(POSITION_HEADER, HeaderValue::from(position.get()))];
     let mut response = (status, position, Json(body)).into_response();
     if replayed {

@@ -11,13 +11,13 @@ use everfold_projections::{Decision, DecisionPlace, GateFilter, decision_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::App;
 use super::answer::{Page, read};
+use super::app::App;
 use super::extract::{Params, Path};
-use super::runs::{limit, min_position, moment};
+use super::parameters::{limit, min_position, moment};
 use super::values::time;
 use crate::fault::{Code, Fault};
-use crate::shape;
+use crate::schema;
 
 /// A verdict with its run.
 #[derive(Debug, Serialize)]
@@ -51,7 +51,7 @@ pub(crate) struct GatesParams {
     path = "/audit/gates",
     tag = "history",
     params(GatesParams),
-    responses((status = 200, description = "Part of the list, newest first.", body = Page<shape::RunDecision>))
+    responses((status = 200, description = "Part of the list, newest first.", body = Page<schema::RunDecisionSchema>))
 )]
 pub(crate) async fn gates(
     State(app): State<App>,
@@ -100,7 +100,7 @@ fn verdict(word: &str) -> Result<Verdict, Fault> {
     get,
     path = "/runs/{run}/audit",
     tag = "history",
-    responses((status = 200, description = "All decisions.", body = Page<shape::Decision>))
+    responses((status = 200, description = "All decisions.", body = Page<schema::DecisionSchema>))
 )]
 pub(crate) async fn of_run(
     State(app): State<App>,

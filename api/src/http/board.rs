@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use everfold_engine::id::Position;
 
-use super::App;
 use super::answer::read;
+use super::app::App;
 use super::extract::Params;
-use super::runs::{Listed, min_position, moment};
+use super::parameters::{min_position, moment};
+use super::runs::ListedRun;
 use crate::fault::{Code, Fault};
-use crate::shape;
+use crate::schema;
 
 /// Cards of a column unless asked otherwise, and at most.
 const CARDS: usize = 50;
@@ -45,7 +46,7 @@ struct ColumnAnswer {
     name: String,
     is_step: bool,
     count: u64,
-    cards: Vec<Listed>,
+    cards: Vec<ListedRun>,
 }
 
 /// `GET /board`: runs in columns, now or at any moment.
@@ -54,7 +55,7 @@ struct ColumnAnswer {
     path = "/board",
     tag = "runs",
     params(BoardParams),
-    responses((status = 200, description = "The columns with their cards.", body = shape::Board))
+    responses((status = 200, description = "The columns with their cards.", body = schema::BoardSchema))
 )]
 pub(crate) async fn board(
     State(app): State<App>,
@@ -76,7 +77,7 @@ pub(crate) async fn board(
     let answer = app.views().runs(min, move |runs| runs.board(group_by, at, cards)).await?;
     let position = at.map_or(answer.position, |at| at.min(answer.position));
     let Board { group_by, columns } = answer.value;
-    let listed = Listed::of(&app);
+    let listed = ListedRun::of(&app);
     let columns = columns.into_iter().map(|Column { name, is_step, count, cards }| ColumnAnswer {
         name,
         is_step,
@@ -110,7 +111,7 @@ struct StatsAnswer {
     path = "/stats",
     tag = "runs",
     params(StatsParams),
-    responses((status = 200, description = "The counts.", body = shape::Stats))
+    responses((status = 200, description = "The counts.", body = schema::StatsSchema))
 )]
 pub(crate) async fn stats(
     State(app): State<App>,

@@ -1,7 +1,5 @@
 //! What a person may do to a run: cancel, pause, resume, unblock, leave a note, have it go on.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -14,19 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
+use super::app::App;
 use super::extract::{Body, Path};
 use super::named::once_of_run;
-use super::{App, Caller};
+use crate::access::Caller;
+use crate::body::steering::{CancelBody, DriveBody, ReasonBody, RecheckBody, UnblockBody};
 use crate::fault::{Code, Fault};
-use crate::shape;
+use crate::schema;
 use crate::view::RunView;
-
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"reason": "lunch"}))]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct ReasonBody {
-    reason: Option<String>,
-}
 
 /// `POST /runs/{id}/pause`: nothing new is started.
 #[utoipa::path(
@@ -66,15 +59,6 @@ pub(crate) async fn resume(
     act(app, caller, headers, run, "resume", &body.bytes, kind).await
 }
 
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"reason": "not needed any more"}))]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct CancelBody {
-    /// The step, or an item of it; without one the whole run.
-    step: Option<String>,
-    reason: Option<String>,
-}
-
 /// `POST /runs/{id}/cancel`: the run, or one step of it.
 #[utoipa::path(
     post,
@@ -103,7 +87,7 @@ pub(crate) async fn cancel(
 /// A run that was given up.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct AbandonedAnswer {
-    #[schema(value_type = shape::RunId)]
+    #[schema(value_type = schema::RunIdSchema)]
     id: RunId,
     short_id: String,
     /// The event that ended it.
@@ -135,19 +119,6 @@ pub(crate) async fn abandon(
     Ok(written(StatusCode::OK, ended, answer))
 }
 
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"step": "build", "decision": "retry", "reason": "the registry is back"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UnblockBody {
-    step: Option<String>,
-    #[schema(value_type = shape::Unblocking)]
-    decision: String,
-    output: Option<Value>,
-    #[serde(default)]
-    policy: BTreeMap<String, String>,
-    reason: Option<String>,
-}
-
 /// `POST /runs/{id}/unblock`: a person decides how a blocked step goes on.
 #[utoipa::path(
     post,
@@ -174,16 +145,6 @@ pub(crate) async fn unblock(
         policies: asked.policy,
     };
     act(app, caller, headers, run, "unblock", &bytes, kind).await
-}
-
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"step": "build", "reason": "the check was repaired"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RecheckBody {
-    step: String,
-    #[serde(default)]
-    policy: BTreeMap<String, String>,
-    reason: Option<String>,
 }
 
 /// `POST /runs/{id}/recheck`: all gates of a step are judged again on the same artefacts.
@@ -241,13 +202,6 @@ pub(crate) async fn note(
 ) -> Result<Response, Fault> {
     let kind = InputKind::Note { text: body.value.text };
     act(app, caller, headers, run, "notes", &body.bytes, kind).await
-}
-
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"detach": true}))]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct DriveBody {
-    detach: bool,
 }
 
 /// `POST /runs/{id}/drive`: the owner goes on with the run; records nothing.

@@ -5,10 +5,10 @@ use axum::extract::State;
 use everfold_engine::id::Version;
 use serde::Deserialize;
 
-use super::App;
+use super::app::App;
 use super::extract::{Params, Path};
 use crate::fault::Fault;
-use crate::owner::RunDiff;
+use crate::node::RunDiff;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -16,51 +16,30 @@ use axum::response::{IntoResponse as _, Response};
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::event;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::store::Subscription;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::answer::Page;
+use super::app::App;
+use super::export;
 use super::extract::{Params, Path};
-use super::runs::limit;
-use super::sse::{self, Source};
-use super::standing::Standing;
-use super::{App, export};
+use super::parameters::limit;
+use super::session_check::SessionCheck;
+use super::sse::{self, ChunkSource};
+use crate::body::event::event_body;
+use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
-use crate::shape;
-
-/// One event as answers show it.
-pub(crate) fn shown(envelope: &Envelope) -> Value {
-    let header = &envelope.header;
-    let event = match event::decode(header.kind, header.schema, &envelope.payload) {
-        Ok(event) => serde_json::to_value(&event).unwrap_or(Value::Null),
-        Err(error) => json!({ "type": "Unreadable", "message": error.to_string() }),
-    };
-    json!({
-        "run": header.stream.id,
-        "version": header.version,
-        "position": envelope.position,
-        "recorded_at": header.recorded_at,
-        "committed_at": envelope.committed_at,
-        "actor": header.actor,
-        "cause": { "input": header.cause.input, "because": header.cause.because },
-        "kind": header.kind,
-        "schema": header.schema,
-        "flags": header.flags,
-        "hash": envelope.hash,
-        "event": event,
-    })
-}
+use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct ListParams {
+pub(crate) struct EventListParams {
     from: Option<u64>,
     limit: Option<usize>,
     cursor: Option<String>,
@@ -71,18 +50,18 @@ pub(crate) struct ListParams {
     get,
     path = "/runs/{run}/events",
     tag = "history",
-    params(ListParams),
+    params(EventListParams),
     responses((
         status = 200,
         description = "Part of the list, oldest first; with `Accept: application/x-ndjson` and without `limit` all of them, an event a line, with the stored bytes in `raw`.",
-        content((Page<shape::EventLine> = "application/json"), (String = "application/x-ndjson"))
+        content((Page<schema::EventLineSchema> = "application/json"), (String = "application/x-ndjson"))
     ))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     Path(run): Path<String>,
-    Params(params): Params<ListParams>,
-    standing: Standing,
+    Params(params): Params<EventListParams>,
+    standing: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -97,7 +76,7 @@ pub(crate) async fn list(
     let mut events = app.store().read(&StreamId::run(run), Version(from.max(1)), limit + 1).await?;
     let next = (events.len() > limit).then(|| events[limit].header.version.get());
     events.truncate(limit);
-    let items = events.iter().map(shown).collect();
+    let items = events.iter().map(event_body).collect();
     let page = Page::<Value> { items, next_cursor: next.map(|next| app.cursor_text(next)) };
     Ok(Json(page).into_response())
 }
@@ -105,7 +84,7 @@ pub(crate) async fn list(
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct StreamParams {
+pub(crate) struct RunStreamParams {
     from: Option<u64>,
     live: bool,
 }
@@ -122,14 +101,14 @@ const CHUNK: usize = 32;
     get,
     path = "/runs/{run}/events/stream",
     tag = "history",
-    params(StreamParams),
-    responses((status = 200, description = "Events as they happen: `event: event` with an event as data, `event: state` with the run.", body = shape::StreamEvent, content_type = "text/event-stream"))
+    params(RunStreamParams),
+    responses((status = 200, description = "Events as they happen: `event: event` with an event as data, `event: state` with the run.", body = schema::StreamEventSchema, content_type = "text/event-stream"))
 )]
 pub(crate) async fn stream(
     State(app): State<App>,
     Path(run): Path<String>,
-    Params(params): Params<StreamParams>,
-    standing: Standing,
+    Params(params): Params<RunStreamParams>,
+    standing: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -142,7 +121,7 @@ pub(crate) async fn stream(
         let message = format!("version {from} is beyond the end of run {}, {head}", run.short());
         return Err(Fault::new(Code::NotYet, message).hint("begin again without Last-Event-ID and `from`"));
     }
-    let follower = Follower {
+    let follower = RunFollower {
         subscription: app.store().subscribe(app.store().last_position().next()),
         run,
         next: Version(from),
@@ -150,10 +129,7 @@ pub(crate) async fn stream(
         history: true,
         ready: VecDeque::new(),
         lines: None,
-        state_sent: None,
-        state_age: Stopwatch::start(),
-        state_due: false,
-        in_line: false,
+        state: StateFeed { sent: None, age: Stopwatch::start(), is_due: false, in_line: false },
         ended: false,
         app: app.clone(),
     };
@@ -167,12 +143,12 @@ pub(super) fn last_event_id(app: &App, headers: &HeaderMap) -> Result<Option<u64
 }
 
 /// What a reader gets next.
-enum Ready {
+enum StreamItem {
     Event(Arc<Envelope>),
     State(Bytes),
 }
 
-struct Follower {
+struct RunFollower {
     app: App,
     run: RunId,
     subscription: Box<dyn Subscription>,
@@ -182,26 +158,31 @@ struct Follower {
     /// Whether stored events are still to be read.
     history: bool,
     /// What is still to be sent; events are encoded one by one, as the reader takes them.
-    ready: VecDeque<Ready>,
+    ready: VecDeque<StreamItem>,
     /// What the run's attempts say; listened to while the run goes on.
     lines: Option<watch::Receiver<LiveRun>>,
-    /// The state that was sent last, and when.
-    state_sent: Option<Value>,
-    state_age: Stopwatch,
-    /// It has changed since.
-    state_due: bool,
-    /// Something of the run waits in line: its place changes without an event of the run.
-    in_line: bool,
+    state: StateFeed,
     ended: bool,
 }
 
-impl Source for Follower {
+/// When the state of the run is sent again.
+struct StateFeed {
+    /// The state that was sent last, and when.
+    sent: Option<Value>,
+    age: Stopwatch,
+    /// It has changed since.
+    is_due: bool,
+    /// Something of the run waits in line: its place changes without an event of the run.
+    in_line: bool,
+}
+
+impl ChunkSource for RunFollower {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
                 match self.ready.pop_front() {
-                    Some(Ready::State(chunk)) => return Some(chunk),
-                    Some(Ready::Event(event)) => {
+                    Some(StreamItem::State(chunk)) => return Some(chunk),
+                    Some(StreamItem::Event(event)) => {
                         let number = event.header.version.get();
                         let id = self.app.cursor_text(number);
                         return Some(self.app.encoded().event(&id, number, &event));
@@ -226,7 +207,7 @@ impl Source for Follower {
     }
 }
 
-impl Follower {
+impl RunFollower {
     async fn read_history(&mut self) -> Option<()> {
         let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await.ok()?;
         if events.is_empty() {
@@ -246,16 +227,16 @@ impl Follower {
         let lines = self.lines.get_or_insert_with(|| app.live(run));
         let events = tokio::select! {
             events = self.subscription.next() => events.ok()?,
-            changed = lines.changed(), if self.live && !self.state_due => {
-                self.state_due = changed.is_ok();
+            changed = lines.changed(), if self.live && !self.state.is_due => {
+                self.state.is_due = changed.is_ok();
                 self.live = changed.is_ok();
                 return Some(());
             }
-            () = tokio::time::sleep(STATE_EVERY.saturating_sub(self.state_age.elapsed())), if self.state_due => {
+            () = tokio::time::sleep(STATE_EVERY.saturating_sub(self.state.age.elapsed())), if self.state.is_due => {
                 self.send_state().await;
                 return Some(());
             }
-            () = tokio::time::sleep(LINE_EVERY), if self.live && self.in_line => {
+            () = tokio::time::sleep(LINE_EVERY), if self.live && self.state.in_line => {
                 self.send_state().await;
                 return Some(());
             }
@@ -279,46 +260,20 @@ impl Follower {
             return;
         }
         self.next = event.header.version.next();
-        self.ready.push_back(Ready::Event(event));
+        self.ready.push_back(StreamItem::Event(event));
     }
 
     async fn send_state(&mut self) {
         if !self.live {
             return;
         }
-        (self.state_due, self.state_age) = (false, Stopwatch::start());
+        (self.state.is_due, self.state.age) = (false, Stopwatch::start());
         let Ok(view) = self.app.view(self.run).await else { return };
-        self.in_line = !view.in_line.is_empty();
+        self.state.in_line = !view.in_line.is_empty();
         let Ok(state) = serde_json::to_value(&view) else { return };
-        if self.state_sent.as_ref() != Some(&state) {
-            self.ready.push_back(Ready::State(sse::event(None, "state", &state)));
-            self.state_sent = Some(state);
+        if self.state.sent.as_ref() != Some(&state) {
+            self.ready.push_back(StreamItem::State(sse_chunk(None, "state", &state)));
+            self.state.sent = Some(state);
         }
     }
 }
-
-/// A number of a cursor or an event id with the store's epoch: `EPOCH-NUMBER`.
-pub(crate) fn cursor_text(epoch: &str, number: u64) -> String {
-    format!("{epoch}-{number}")
-}
-
-/// Reads a cursor back; one of another store is refused.
-pub(crate) fn cursor(epoch: &str, text: &str) -> Result<u64, Fault> {
-    let bad = |why: &str| Fault::new(Code::Invalid, format!("“{text}” is no cursor of this store: {why}"));
-    let (of, number) = text.rsplit_once('-').ok_or_else(|| bad("it is written EPOCH-NUMBER"))?;
-    let is_epoch =
-        of.len() == EPOCH_DIGITS && of.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_number = number.len() <= NUMBER_DIGITS && number.bytes().all(|byte| byte.is_ascii_digit());
-    let number = number.parse::<u64>().ok().filter(|_| is_number && is_epoch);
-    let number = number.ok_or_else(|| bad("it does not end in a number that it could have"))?;
-    if of != epoch {
-        let what = format!("“{text}” is of another copy of the store");
-        return Err(Fault::new(Code::OtherCopy, what).hint("begin again without it"));
-    }
-    Ok(number)
-}
-
-/// Hexadecimal digits of an epoch.
-const EPOCH_DIGITS: usize = 16;
-/// No log grows so long; what lies behind such a number is a number, too.
-const NUMBER_DIGITS: usize = 18;

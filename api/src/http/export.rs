@@ -18,10 +18,10 @@ use everfold_engine::id::{Position, Version};
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use super::App;
-use super::events::shown;
+use super::app::App;
 use super::extract::Params;
-use super::standing::Standing;
+use super::session_check::SessionCheck;
+use crate::body::event::event_body;
 use crate::fault::Fault;
 use axum::extract::State;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
 }
 
 /// The events of a run from a version on.
-pub(super) fn of_run(app: App, standing: Standing, stream: StreamId, from: Version) -> Response {
+pub(super) fn of_run(app: App, standing: SessionCheck, stream: StreamId, from: Version) -> Response {
     let of = app.clone();
     let read = move |from: Version| {
         let (app, stream) = (app.clone(), stream.clone());
@@ -77,7 +77,7 @@ pub(crate) struct ExportParams {
 pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<ExportParams>,
-    standing: Standing,
+    standing: SessionCheck,
 ) -> Result<Response, Fault> {
     let (of, end) = (app.clone(), app.store().last_position());
     let read = move |from: Position| {
@@ -97,7 +97,7 @@ pub(crate) async fn all(
 }
 
 /// The answer of pieces that are read one by one.
-fn lines<At, Read, Reading>(app: App, standing: Standing, from: At, read: Read) -> Response
+fn lines<At, Read, Reading>(app: App, standing: SessionCheck, from: At, read: Read) -> Response
 where
     At: Send + 'static,
     Read: Fn(At) -> Reading + Send + 'static,
@@ -139,7 +139,7 @@ where
 }
 
 fn line(event: &Envelope) -> Bytes {
-    let mut line = shown(event);
+    let mut line = event_body(event);
     line["stream"] = json!(event.header.stream);
     line["payload_hash"] = json!(event.header.payload_hash);
     line["raw"] = json!(STANDARD.encode(&event.payload));

@@ -15,9 +15,10 @@ use serde::de::DeserializeOwned;
 
 use everfold_engine::definition::similar;
 
-use super::Caller;
-use super::room::{Full, Room, Rooms};
+use super::room::{ByteReservation, Full, Rooms};
+use crate::access::Caller;
 use crate::fault::{Code, Fault};
+use crate::node::Idempotency;
 
 /// A JSON body, and its canonical bytes. An empty body is an empty object.
 pub(crate) struct Body<T> {
@@ -139,18 +140,20 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
         };
         match read.map_err(late)? {
             Ok(bytes) => Ok(Self(bytes)),
-            Err(NotTaken::NoRoom(full)) => {
+            Err(BodyNotRead::NoRoom(full)) => {
                 // Who is still sending would not read the answer.
                 let rest = async { while let Some(Ok(_dropped)) = body.frame().await {} };
                 let _sent = tokio::time::timeout(REST_WITHIN.min(within), rest).await;
                 Err(full.of_bodies())
             }
-            Err(NotTaken::TooLarge) => {
+            Err(BodyNotRead::TooLarge) => {
                 let what = format!("the body is over the limit of {} MiB", max / 1024 / 1024);
                 Err(Fault::new(Code::TooLarge, what)
                     .hint("name a file in the input in place of what it holds"))
             }
-            Err(NotTaken::Broken(error)) => Err(Fault::new(Code::Unreadable, format!("the body: {error}"))),
+            Err(BodyNotRead::Broken(error)) => {
+                Err(Fault::new(Code::Unreadable, format!("the body: {error}")))
+            }
         }
     }
 }
@@ -159,23 +162,26 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 const REST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a body was not taken in.
-enum NotTaken {
+enum BodyNotRead {
     NoRoom(Full),
     TooLarge,
     Broken(axum::Error),
 }
 
 /// A body, for every part of which there is room before the next is read.
-async fn taken_in(body: &mut axum::body::Body, mut room: Option<Room>) -> Result<Bytes, NotTaken> {
+async fn taken_in(
+    body: &mut axum::body::Body,
+    mut room: Option<ByteReservation>,
+) -> Result<Bytes, BodyNotRead> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match is_over_limit(&error) {
-            true => NotTaken::TooLarge,
-            false => NotTaken::Broken(error),
+            true => BodyNotRead::TooLarge,
+            false => BodyNotRead::Broken(error),
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if let Some(room) = &mut room {
-            room.grow(data.len()).map_err(NotTaken::NoRoom)?;
+            room.grow(data.len()).map_err(BodyNotRead::NoRoom)?;
         }
         bytes.extend_from_slice(&data);
     }
@@ -210,14 +216,6 @@ fn nearest(message: &str) -> Option<String> {
     similar(word, known.into_iter()).map(|near| format!("did you mean “{near}”?"))
 }
 
-/// What makes a repeated write recognisable.
-pub(crate) struct Once {
-    /// For the store.
-    pub(crate) dedup: Option<Dedup>,
-    /// For the run: equal for equal keys.
-    pub(crate) input: InputId,
-}
-
 /// The longest idempotency key.
 const KEY_BYTES_MAX: usize = 256;
 
@@ -228,9 +226,12 @@ pub(crate) fn once(
     route: &str,
     body: &[u8],
     keep: DedupKeep,
-) -> Result<Once, Fault> {
+) -> Result<Idempotency, Fault> {
     let Some(key) = headers.get("idempotency-key") else {
-        return Ok(Once { dedup: None, input: InputId(everfold_engine::clock::draw_u128().to_be_bytes()) });
+        return Ok(Idempotency {
+            dedup: None,
+            input: InputId(everfold_engine::clock::draw_u128().to_be_bytes()),
+        });
     };
     let is_key = |key: &&str| {
         let is_shown = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
@@ -239,7 +240,7 @@ pub(crate) fn once(
     let key = key.to_str().ok().filter(is_key).ok_or_else(bad_key)?;
     let about = format!("{}\n{route}\n{key}", caller.actor);
     let dedup = Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(body), keep };
-    Ok(Once { dedup: Some(dedup), input: InputId::derive(&about) })
+    Ok(Idempotency { dedup: Some(dedup), input: InputId::derive(&about) })
 }
 
 /// A text that cannot be a key.

@@ -1,7 +1,7 @@
 //! What every answer carries, and what every request is given: an id, a time, headers that keep browsers safe, and
 //! a tag that tells whether something changed.
 //!
-//! Law: what is answered from what was read says `ETag`, and whoever has it already is told so without the body. The
+//! Law: what is answered from what was read says `ETag`, and a caller who has it already is told so without the body. The
 //! tag is made of the answer itself, so that it changes with it and with nothing else.
 
 use std::time::Duration;
@@ -14,8 +14,8 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use tracing::Instrument as _;
 
-use super::BODY_BYTES_MAX;
-use super::room::Reader;
+use super::app::BODY_BYTES_MAX;
+use super::room::AnswerReservation;
 use crate::fault::{Code, Fault};
 
 /// Names a request in answers and logs.
@@ -55,7 +55,7 @@ pub(super) async fn dressed(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let reader = Reader::of(&request);
+    let reader = AnswerReservation::of(&request);
     // Of the level of errors, so that every filter lets it through.
     let span = tracing::error_span!("request", request = id, %method, route);
     let answered = async {
@@ -101,7 +101,7 @@ fn takes_its_time(route: &str) -> bool {
     matches!(route, "/api/v1/store/verify" | "/api/v1/runs/{run}/replay" | "/api/v1/audit/backtest")
 }
 
-/// Routes whose answers nobody keeps.
+/// Routes whose answers no cache may keep.
 pub(super) fn is_secret(route: &str) -> bool {
     route == "/login" || route.starts_with("/api/v1/tokens") || route.starts_with("/api/v1/session")
 }

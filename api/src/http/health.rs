@@ -7,10 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 use everfold_engine::store::Writability;
 use serde::Serialize;
 
-use super::App;
+use super::app::App;
 use crate::fault::{Code, Fault};
 use crate::metrics;
-use crate::owner::Readiness;
+use crate::node::Readiness;
 
 /// Who owns the data folder, and how far its log is.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -91,7 +91,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     responses((status = 200, description = "OpenMetrics.", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"))
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Fault> {
-    let text = app.metrics().text(&app.moment().await?);
+    let text = app.metrics().text(&app.metrics_snapshot().await?);
     let text = text.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

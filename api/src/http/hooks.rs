@@ -1,8 +1,6 @@
 //! Deliveries of webhooks: as their services send them, signed, and as operators bring and read them, where `-`
 //! stands for any source.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -14,16 +12,18 @@ use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
+use super::app::App;
 use super::extract::{Body, Params, Path, Raw, once};
-use super::runs::limit;
-use super::{App, Caller};
+use super::parameters::limit;
+use crate::access::Caller;
+use crate::body::hook::DeliverBody;
 use crate::fault::{Code, Fault};
-use crate::owner::{DeliveryView, Went};
+use crate::node::{DeliveryView, WriteReceipt};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct ListParams {
+pub(crate) struct DeliveryListParams {
     limit: Option<usize>,
     /// Where to go on: `next_cursor` of the answer before.
     cursor: Option<String>,
@@ -34,12 +34,12 @@ pub(crate) struct ListParams {
     get,
     path = "/hooks",
     tag = "hooks",
-    params(ListParams),
+    params(DeliveryListParams),
     responses((status = 200, description = "The newest deliveries.", body = Page<DeliveryView>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Params(params): Params<ListParams>,
+    Params(params): Params<DeliveryListParams>,
 ) -> Result<Json<Page<DeliveryView>>, Fault> {
     page(&app, None, &params).await
 }
@@ -49,13 +49,13 @@ pub(crate) async fn list(
     get,
     path = "/hooks/{source}/deliveries",
     tag = "hooks",
-    params(ListParams),
+    params(DeliveryListParams),
     responses((status = 200, description = "The newest deliveries.", body = Page<DeliveryView>))
 )]
 pub(crate) async fn of_source(
     State(app): State<App>,
     Path(source): Path<String>,
-    Params(params): Params<ListParams>,
+    Params(params): Params<DeliveryListParams>,
 ) -> Result<Json<Page<DeliveryView>>, Fault> {
     page(&app, named(&source), &params).await
 }
@@ -63,7 +63,7 @@ pub(crate) async fn of_source(
 async fn page(
     app: &App,
     source: Option<&str>,
-    params: &ListParams,
+    params: &DeliveryListParams,
 ) -> Result<Json<Page<DeliveryView>>, Fault> {
     let before = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?.map(Position);
     let (items, next) = app.deliveries(source, before, limit(params.limit)?).await?;
@@ -109,19 +109,8 @@ pub(crate) async fn receive(
     let Raw(body) = Raw::from_request(request, &app).await?;
     let (position, id, repeated) = app.receive(&source, &headers, &body).await?;
     let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let went = Went { position, replayed: repeated };
+    let went = WriteReceipt { position, replayed: repeated };
     Ok(written(status, went, ReceivedAnswer { source, id, repeated }))
-}
-
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"body": "{\"action\": \"opened\"}", "headers": {"x-event": "issue"}, "id": "72d3162e"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DeliverBody {
-    /// The raw body, as its sender wrote it.
-    body: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    id: Option<String>,
 }
 
 /// `POST /hooks/{source}/deliveries`: a delivery by hand: 201 for a new one, 200 for one that had come before. The delivery's id

@@ -9,22 +9,23 @@ use everfold_engine::id::{AttemptId, RunId};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{Hash, JsonText, Payload};
 use everfold_projections::{Task, TaskKind, TaskName};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
+use super::app::App;
 use super::extract::{Body, Params, Path};
 use super::named::once_of_task;
-use super::runs::{limit, min_position, moment};
-use super::values::whole_if;
-use super::{App, Caller};
+use super::parameters::{limit, min_position, moment};
+use crate::access::Caller;
+use crate::body::inbox::{DecideBody, RemarkBody};
 use crate::fault::{Code, Fault};
-use crate::shape;
+use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct ListParams {
+pub(crate) struct TaskListParams {
     role: Option<String>,
     run: Option<String>,
     /// A time or a position: what was open then.
@@ -39,12 +40,12 @@ pub(crate) struct ListParams {
     get,
     path = "/inbox",
     tag = "inbox",
-    params(ListParams),
-    responses((status = 200, description = "The open tasks, oldest first.", body = Page<shape::Task>))
+    params(TaskListParams),
+    responses((status = 200, description = "The open tasks, oldest first.", body = Page<schema::TaskSchema>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Params(params): Params<ListParams>,
+    Params(params): Params<TaskListParams>,
 ) -> Result<Response, Fault> {
     let run = match &params.run {
         Some(run) => Some(app.resolve(run).await?),
@@ -59,33 +60,6 @@ pub(crate) async fn list(
         app.views().inbox(min, move |inbox| inbox.list(role.as_deref(), run, cursor, limit, at)).await?;
     let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
     Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
-}
-
-/// What somebody says to a task: a decision on an approval, or answers to a question.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"decision": "approve", "comment": "well done"}))]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct DecideBody {
-    #[schema(value_type = Option<shape::Voting>)]
-    decision: Option<String>,
-    comment: Option<String>,
-    comments: Vec<RemarkBody>,
-    value: Option<Value>,
-    answers: Option<Value>,
-    save: bool,
-}
-
-/// A remark on a place of what is shown.
-#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RemarkBody {
-    on: Option<String>,
-    shown: Option<String>,
-    #[serde(default, deserialize_with = "whole_if")]
-    line: Option<u32>,
-    quote: Option<String>,
-    #[schema(pattern = "\\S")]
-    text: String,
 }
 
 /// `POST /inbox/{task}`: a vote, an answer, or a part of one. In place of the task's id the run will
@@ -187,7 +161,7 @@ async fn remarks(
     let task = tasks.into_iter().find(|task| task.id == name);
     let (show, files) = match task.map(|task| task.kind) {
         Some(TaskKind::Approval { show, shown, .. }) => (show, shown),
-        // The core says why nobody is asked.
+        // The core says why the task is not open.
         _gone => (Payload::Inline(JsonText::null()), Default::default()),
     };
     let show = match show {

@@ -4,33 +4,23 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use everfold_engine::breakers::Reset;
-use everfold_engine::driver::LineView;
 use everfold_engine::execution::Service;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::answer::written;
+use super::app::App;
 use super::extract::{Body, Path};
-use super::{App, Caller};
+use crate::access::Caller;
+use crate::body::limits::LimitsAnswer;
 use crate::fault::{Code, Fault};
-use crate::shape;
-
-/// How the line stands, and which breakers people closed.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LimitsAnswer {
-    #[serde(flatten)]
-    pub(crate) line: LineView,
-    /// The newest resets, newest first.
-    #[serde(default)]
-    pub(crate) resets: Vec<Reset>,
-}
+use crate::schema;
 
 /// `GET /engine/limits`: what is in use, who waits, what stands open.
 #[utoipa::path(
     get,
     path = "/engine/limits",
     tag = "engine",
-    responses((status = 200, description = "All slots, rates and breakers.", body = shape::LimitsAnswer))
+    responses((status = 200, description = "All slots, rates and breakers.", body = schema::LimitsAnswerSchema))
 )]
 pub(crate) async fn limits(State(app): State<App>) -> Result<Json<LimitsAnswer>, Fault> {
     Ok(Json(answer(&app).await?))
@@ -50,7 +40,7 @@ pub(crate) struct ResetBody {
     path = "/engine/breakers/{name}/reset",
     tag = "engine",
     request_body = ResetBody,
-    responses((status = 200, description = "All slots, rates and breakers.", body = shape::LimitsAnswer))
+    responses((status = 200, description = "All slots, rates and breakers.", body = schema::LimitsAnswerSchema))
 )]
 pub(crate) async fn reset(
     State(app): State<App>,

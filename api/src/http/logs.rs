@@ -16,13 +16,14 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::App;
+use super::app::App;
 use super::events::last_event_id;
 use super::extract::{Params, Path};
+use super::session_check::SessionCheck;
 use super::sse;
-use super::standing::Standing;
+use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
-use crate::shape;
+use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -52,13 +53,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     path = "/runs/{run}/attempts/{step}/{round}/{attempt}/log",
     tag = "history",
     params(LogParams),
-    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, with an id to go on from by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (shape::StreamEvent = "text/event-stream"))))
+    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, with an id to go on from by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (schema::StreamEventSchema = "text/event-stream"))))
 )]
 pub(crate) async fn log(
     State(app): State<App>,
     Path((run, step, round, attempt)): Path<(String, String, u32, u32)>,
     Params(params): Params<LogParams>,
-    standing: Standing,
+    standing: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -87,7 +88,7 @@ pub(crate) async fn log(
             Streamed { app, id, reader, params, place, over: Over::No },
         ));
     }
-    let follower = Follower { app, id, reader, params, standing, ready: VecDeque::new(), over: false };
+    let follower = LogFollower { app, id, reader, params, standing, ready: VecDeque::new(), over: false };
     let kind = match follower.params.format {
         Format::Text => "text/plain; charset=utf-8",
         Format::Json => "application/jsonl",
@@ -104,18 +105,18 @@ fn unreadable(file: &std::path::Path) -> impl FnOnce(std::io::Error) -> Fault {
     move |error| Fault::new(Code::File, format!("could not read {file}: {error}"))
 }
 
-struct Follower {
+struct LogFollower {
     app: App,
     id: EffectId,
     reader: LogReader,
     params: LogParams,
     ready: VecDeque<LogLine>,
-    standing: Standing,
+    standing: SessionCheck,
     /// The attempt ended, and what was there then is read once more.
     over: bool,
 }
 
-impl Follower {
+impl LogFollower {
     async fn next(&mut self) -> Option<std::io::Result<Bytes>> {
         loop {
             match self.reader.read() {
@@ -153,7 +154,7 @@ enum Over {
     /// It ended; what was there then is read once more.
     Ended,
     /// All is sent, and was said to be.
-    Told,
+    Sent,
 }
 
 /// A log as server-sent events: a `line` for each, its id the place behind it, and `over` at the end.
@@ -167,7 +168,7 @@ struct Streamed {
     over: Over,
 }
 
-impl sse::Source for Streamed {
+impl sse::ChunkSource for Streamed {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
@@ -182,7 +183,7 @@ impl sse::Source for Streamed {
                     continue;
                 }
                 match self.over {
-                    Over::Told => return None,
+                    Over::Sent => return None,
                     Over::No if self.params.follow => {
                         if !self.app.is_in_progress(&self.id).await.ok()? {
                             self.over = Over::Ended;
@@ -191,8 +192,8 @@ impl sse::Source for Streamed {
                         tokio::time::sleep(LOOK_EVERY).await;
                     }
                     Over::No | Over::Ended => {
-                        self.over = Over::Told;
-                        return Some(sse::event(Some(&self.first_id()), "over", &json!({})));
+                        self.over = Over::Sent;
+                        return Some(sse_chunk(Some(&self.first_id()), "over", &json!({})));
                     }
                 }
             }
@@ -213,7 +214,7 @@ impl Streamed {
             Format::Text => json!(shown),
             Format::Json => serde_json::from_str(&shown).unwrap_or_default(),
         };
-        sse::event(Some(&self.app.cursor_text(place)), "line", &data)
+        sse_chunk(Some(&self.app.cursor_text(place)), "line", &data)
     }
 }
 

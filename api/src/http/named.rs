@@ -1,7 +1,7 @@
 //! Writes to a run that is named by what is the newest: repeated, they are the first run's.
 //!
 //! Law: what a key was sent with first is what it means. `@` is another run once a further one has begun, and the only
-//! thing that a run asks is another one once the first is answered: whoever repeats a write whose answer was lost means
+//! thing that a run asks is another one once the first is answered: a caller who repeats a write whose answer was lost means
 //! neither.
 
 use axum::http::HeaderMap;
@@ -10,9 +10,11 @@ use everfold_engine::id::{AttemptId, RunId};
 use everfold_engine::json::Hash;
 use everfold_engine::store::DedupKeep;
 
-use super::extract::{Once, once};
-use super::{App, Caller};
+use super::app::App;
+use super::extract::once;
+use crate::access::Caller;
 use crate::fault::{Code, Fault};
+use crate::node::Idempotency;
 
 /// The run that a write names, and what makes it recognisable.
 pub(super) async fn once_of_run(
@@ -21,7 +23,7 @@ pub(super) async fn once_of_run(
     name: &str,
     verb: &str,
     body: &[u8],
-) -> Result<(RunId, Once), Fault> {
+) -> Result<(RunId, Idempotency), Fault> {
     if !name.starts_with('@') {
         let run = app.resolve(name).await?;
         return Ok((run, once(headers, caller, &format!("POST /runs/{run}/{verb}"), body, DedupKeep::Week)?));
@@ -45,7 +47,7 @@ pub(super) async fn once_of_task(
     task: &str,
     body: &[u8],
     find: impl Future<Output = Result<(RunId, AttemptId), Fault>>,
-) -> Result<(RunId, AttemptId, Once), Fault> {
+) -> Result<(RunId, AttemptId, Idempotency), Fault> {
     if task.contains(':') && !task.starts_with('@') {
         let (run, id) = find.await?;
         let once = once(headers, caller, &format!("POST /inbox/{run}/{id}"), body, DedupKeep::Week)?;

@@ -1,4 +1,4 @@
-//! Notices that nobody got, and subscriptions to events of all runs.
+//! Notices that were given up, and subscriptions to events of all runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,19 +7,21 @@ use axum::response::Response;
 use everfold_engine::driver::By;
 use everfold_engine::store::DedupKeep;
 use everfold_engine::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::answer::{Page, written};
+use super::app::App;
 use super::extract::{Params, Path, once};
-use super::runs::limit;
-use super::{App, Caller};
+use super::parameters::limit;
+use crate::access::Caller;
+use crate::body::notice::TestAnswer;
 use crate::fault::{Code, Fault};
-use crate::owner::{NoticeView, SubscriptionView};
+use crate::node::{NoticeView, SubscriptionView};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct ListParams {
+pub(crate) struct NoticeListParams {
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -29,12 +31,12 @@ pub(crate) struct ListParams {
     get,
     path = "/notices",
     tag = "notices",
-    params(ListParams),
+    params(NoticeListParams),
     responses((status = 200, description = "What was given up, and what is being sent again.", body = Page<NoticeView>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Params(params): Params<ListParams>,
+    Params(params): Params<NoticeListParams>,
 ) -> Result<Json<Page<NoticeView>>, Fault> {
     let after = params.cursor.as_deref().map(place).transpose()?;
     let limit = limit(params.limit)?;
@@ -97,15 +99,6 @@ pub(crate) async fn subscriptions(State(app): State<App>) -> Result<Json<Page<Su
     Ok(Json(Page { items: app.subscription_views().await?, next_cursor: None }))
 }
 
-/// A test that arrived.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub(crate) struct TestAnswer {
-    /// The subscription.
-    pub(crate) subscription: String,
-    /// The function took it.
-    pub(crate) told: bool,
-}
-
 /// `POST /subscriptions/{name}/test`: sends one notice that says that it is a test. Nothing is recorded, and it is
 /// not tried again.
 #[utoipa::path(
@@ -114,11 +107,11 @@ pub(crate) struct TestAnswer {
     tag = "notices",
     responses(
         (status = 200, description = "It arrived.", body = TestAnswer),
-        (status = 502, description = "It did not arrive; `detail` says why.", body = crate::fault::Problem, content_type = "application/problem+json"),
+        (status = 502, description = "It did not arrive; `detail` says why.", body = crate::fault::ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn test(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Fault> {
     app.test_subscription(&name).await?;
-    let answer = TestAnswer { subscription: name, told: true };
+    let answer = TestAnswer { subscription: name, delivered: true };
     Ok(written(StatusCode::OK, app.store().last_position(), answer))
 }

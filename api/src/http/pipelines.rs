@@ -1,6 +1,5 @@
 //! Pipelines: saved ones, those that come with Everfold, and the check of a file.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,99 +10,20 @@ use axum::response::Response;
 use everfold_engine::definition::{self, Checked};
 use everfold_engine::driver::By;
 use everfold_engine::store::DedupKeep;
-use everfold_engine::time::Timestamp;
 use everfold_workflows::builtin;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{Page, written};
+use super::app::App;
 use super::extract::{Body, Path, once};
-use super::{App, Caller};
+use super::pipeline_source::{source, text_of};
+use crate::access::Caller;
+use crate::body::pipeline::{CheckBody, SaveBody};
+use crate::body::pipeline::{PipelineView, VersionView};
 use crate::fault::{Code, Fault};
-use crate::owner;
-use crate::shape;
-use crate::view::kind_of;
-
-/// A pipeline as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct PipelineView {
-    /// Its name.
-    pub name: String,
-    /// For readers.
-    pub description: String,
-    /// Where it comes from: `saved`, `built_in` or `file`.
-    pub origin: String,
-    /// The number of the saved version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u32>,
-    /// Its identity.
-    pub hash: String,
-    /// The JSON Schema of its input.
-    pub input: Option<Value>,
-    /// Its steps in order.
-    pub steps: Vec<PipelineStep>,
-    /// Its text; not in lists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Its canonical document; not in lists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub document: Option<Value>,
-}
-
-/// A step of a pipeline as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct PipelineStep {
-    /// Its name.
-    pub id: String,
-    /// What it does.
-    pub kind: String,
-    /// What must be satisfied before.
-    pub needs: Vec<String>,
-    /// Its gates.
-    pub gates: Vec<String>,
-}
-
-impl PipelineView {
-    /// The view of a checked pipeline.
-    #[must_use]
-    pub fn of(definition: &definition::Definition, origin: &str, text: Option<String>) -> Self {
-        Self {
-            name: definition.name.clone(),
-            description: definition.description.clone(),
-            origin: origin.to_owned(),
-            hash: definition.hash().to_string(),
-            input: definition.input.clone(),
-            steps: definition
-                .steps
-                .iter()
-                .chain(&definition.on_finish)
-                .map(|step| PipelineStep {
-                    id: step.id.to_string(),
-                    kind: kind_of(step),
-                    needs: step.needs.iter().map(ToString::to_string).collect(),
-                    gates: step.gates.iter().map(|gate| gate.id.clone()).collect(),
-                })
-                .collect(),
-            text,
-            version: None,
-            document: None,
-        }
-    }
-}
-
-/// A saved version as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct VersionView {
-    /// The version, from 1.
-    pub n: u32,
-    /// Its identity.
-    pub hash: String,
-    /// When it was saved.
-    #[schema(value_type = shape::Time)]
-    pub saved_at: Timestamp,
-    /// By whom.
-    pub saved_by: String,
-}
+use crate::node::{self, PipelineSource};
+use crate::schema;
 
 /// `GET /pipelines`: the newest version of each name.
 #[utoipa::path(
@@ -217,7 +137,7 @@ pub(crate) async fn save(
     let by = By { actor: caller.actor, dedup };
     let asked = body.value;
     let text = text_of(asked.definition)?;
-    let named = owner::parsed(&text, asked.file.as_deref(), &asked.files)?.definition.name;
+    let named = node::parsed(&text, asked.file.as_deref(), &asked.files)?.definition.name;
     if named != name {
         let message = format!("the path says “{name}”, the pipeline calls itself “{named}”");
         return Err(Fault::new(Code::OtherName, message));
@@ -229,45 +149,11 @@ pub(crate) async fn save(
     Ok(written(status, saved, view))
 }
 
-fn text_of(definition: Value) -> Result<String, Fault> {
-    match definition {
-        Value::String(text) => Ok(text),
-        document @ Value::Object(_) => Ok(document.to_string()),
-        _other => Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
-    }
-}
-
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SaveBody {
-    #[schema(value_type = shape::Written)]
-    definition: Value,
-    file: Option<String>,
-    #[serde(default)]
-    files: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CheckBody {
-    /// A saved or built-in one, in place of a definition.
-    pipeline: Option<String>,
-    #[schema(value_type = Option<shape::Written>)]
-    definition: Option<Value>,
-    file: Option<String>,
-    #[serde(default)]
-    files: BTreeMap<String, String>,
-    /// Where its settings documents are looked for; of local callers only.
-    cwd: Option<String>,
-}
-
 /// What a check that found no error says.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct CheckView {
     pipeline: PipelineView,
-    #[schema(value_type = Vec<shape::FileProblem>)]
+    #[schema(value_type = Vec<schema::FileProblemSchema>)]
     warnings: Vec<definition::Problem>,
     /// Settings documents that a run which is started in `cwd` would not get.
     settings: Vec<String>,
@@ -292,21 +178,21 @@ pub(crate) async fn check(
     if cwd.is_some() && !caller.local {
         return Err(Fault::new(Code::NotPermitted, "cwd is for callers at this machine only"));
     }
-    let (name, definition, pipeline, warnings) = match (pipeline, definition) {
-        (Some(name), None) => {
+    let (name, definition, pipeline, warnings) = match source(pipeline, definition, file, Some(files))? {
+        None => return Err(Fault::new(Code::Invalid, "pipeline or definition is missing")),
+        Some(PipelineSource::Named(name)) => {
             let view = view(&app, &name, false).await?;
             (name.clone(), app.pipeline(&name).await?, view, Vec::new())
         }
-        (None, Some(definition)) => {
-            let text = text_of(definition)?;
-            let Checked { definition, warnings, .. } = owner::parsed(&text, file.as_deref(), &files)?;
+        Some(PipelineSource::Text { text, file, files }) => {
+            let Checked { definition, warnings, .. } = node::parsed(&text, file.as_deref(), &files)?;
             let name = file.unwrap_or_else(|| "definition".to_owned());
             let view = PipelineView::of(&definition, "file", None);
             (name, Arc::new(definition), view, warnings)
         }
-        (None, None) => return Err(Fault::new(Code::Invalid, "pipeline or definition is missing")),
-        (Some(_), Some(_)) => {
-            return Err(Fault::new(Code::Invalid, "give pipeline or definition, not both"));
+        Some(PipelineSource::Built(definition)) => {
+            let view = PipelineView::of(&definition, "file", None);
+            (definition.name.clone(), definition, view, Vec::new())
         }
     };
     let noted = app.check(&name, &definition, cwd.map(PathBuf::from)).await?;

@@ -7,21 +7,22 @@ use everfold_engine::id::Position;
 use everfold_projections::ModelStatus;
 use serde::Serialize;
 
-use super::App;
+use super::app::App;
 use super::extract::Path;
 use crate::fault::Fault;
-use crate::shape;
+use crate::schema;
 
-/// What can be told of the read models.
-#[derive(Debug, Serialize)]
+/// The read models.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Projections {
     /// The end of the log.
+    #[schema(value_type = u64)]
     head: Position,
     /// Whether they have reached it since they were opened.
     ready: bool,
     /// Their files, in bytes; null in memory.
     size_bytes: Option<u64>,
-    /// Each of them.
+    #[schema(value_type = Vec<schema::ModelStatusSchema>)]
     items: Vec<ModelStatus>,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Projections {
     get,
     path = "/projections",
     tag = "store",
-    responses((status = 200, description = "Each read model.", body = shape::Projections))
+    responses((status = 200, description = "Each read model.", body = Projections))
 )]
 pub(crate) async fn list(State(app): State<App>) -> Json<Projections> {
     let views = app.views();
@@ -47,7 +48,7 @@ pub(crate) async fn list(State(app): State<App>) -> Json<Projections> {
     post,
     path = "/projections/{name}/rebuild",
     tag = "store",
-    responses((status = 202, description = "It is being built.", body = shape::Projections))
+    responses((status = 202, description = "It is being built.", body = Projections))
 )]
 pub(crate) async fn rebuild(
     State(app): State<App>,

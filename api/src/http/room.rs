@@ -17,8 +17,8 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 
-use super::Caller;
 use super::document::Uncompressed;
+use crate::access::Caller;
 use crate::fault::{Code, Fault};
 
 const KIB: usize = 1024;
@@ -27,13 +27,14 @@ const MIB: usize = 1024 * KIB;
 /// What is not larger than this is small.
 const SMALL: usize = 64 * KIB;
 /// The bounds of bodies and of answers, each.
-const BOUNDS: Bounds = Bounds { all: 256 * MIB, own: 64 * MIB, all_spare: 64 * MIB, own_spare: 16 * MIB };
+const BOUNDS: ByteBounds =
+    ByteBounds { all: 256 * MIB, own: 64 * MIB, all_spare: 64 * MIB, own_spare: 16 * MIB };
 /// Bytes of an answer that are handed to its connection at a time.
 const PIECE: usize = 64 * KIB;
 
 /// How many bytes are kept at once.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+struct ByteBounds {
     /// Of all callers.
     all: usize,
     /// Of one.
@@ -62,19 +63,19 @@ impl Default for Rooms {
 /// Who has how much room.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    bounds: Bounds,
-    taken: Arc<Mutex<Taken>>,
+    bounds: ByteBounds,
+    taken: Arc<Mutex<BytesInUse>>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct BytesInUse {
     all: usize,
     of: HashMap<String, usize>,
 }
 
 /// Room that a body or an answer has; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct ByteReservation {
     table: Table,
     /// `None`: it counts in the whole alone.
     who: Option<String>,
@@ -91,21 +92,21 @@ pub(super) enum Full {
 }
 
 impl Table {
-    fn new(bounds: Bounds) -> Self {
+    fn new(bounds: ByteBounds) -> Self {
         Self { bounds, taken: Arc::default() }
     }
 
     /// Room of a caller, none of it taken yet.
-    pub(super) fn room(&self, caller: Option<&Caller>) -> Room {
+    pub(super) fn room(&self, caller: Option<&Caller>) -> ByteReservation {
         let who = caller.filter(|caller| !caller.local).map(|caller| caller.actor.to_string());
-        Room { table: self.clone(), who, bytes: 0 }
+        ByteReservation { table: self.clone(), who, bytes: 0 }
     }
 }
 
-impl Room {
+impl ByteReservation {
     /// Takes more room.
     pub(super) fn grow(&mut self, by: usize) -> Result<(), Full> {
-        let Bounds { all, own, all_spare, own_spare } = self.table.bounds;
+        let ByteBounds { all, own, all_spare, own_spare } = self.table.bounds;
         let is_small = self.bytes.saturating_add(by) <= SMALL;
         let all = if is_small || self.who.is_none() { all + all_spare } else { all };
         let own = if is_small { own + own_spare } else { own };
@@ -130,11 +131,11 @@ impl Room {
 
     /// Bytes that have this room as long as any part of them is kept.
     pub(super) fn over(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
-        Bytes::from_owner(Kept { bytes, _room: self })
+        Bytes::from_owner(ReservedBytes { bytes, _room: self })
     }
 }
 
-impl Taken {
+impl BytesInUse {
     fn add(&mut self, who: Option<&String>, by: usize) {
         self.all += by;
         if let Some(who) = who {
@@ -143,7 +144,7 @@ impl Taken {
     }
 }
 
-impl Drop for Room {
+impl Drop for ByteReservation {
     fn drop(&mut self) {
         let mut taken = self.table.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= self.bytes;
@@ -156,12 +157,12 @@ impl Drop for Room {
     }
 }
 
-struct Kept<T> {
+struct ReservedBytes<T> {
     bytes: T,
-    _room: Room,
+    _room: ByteReservation,
 }
 
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Kept<T> {
+impl<T: AsRef<[u8]>> AsRef<[u8]> for ReservedBytes<T> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
@@ -200,13 +201,13 @@ fn busy(what: String, hint: &str) -> Fault {
 }
 
 /// For whom an answer will be kept until it is taken.
-pub(super) struct Reader {
-    room: Option<Room>,
+pub(super) struct AnswerReservation {
+    room: Option<ByteReservation>,
     may_be_refused: bool,
 }
 
-impl Reader {
-    /// Whoever sent a request. What answers a write is not refused: it was done.
+impl AnswerReservation {
+    /// The reader of an answer. What answers a write is not refused: it was done.
     pub(super) fn of(request: &Request) -> Self {
         let rooms = request.extensions().get::<Rooms>();
         let room = rooms.map(|rooms| rooms.answers.room(request.extensions().get::<Caller>()));
@@ -308,7 +309,7 @@ mod tests {
         let rooms = Rooms::default();
         let ask = |method: Method| {
             let request = Request::builder().method(method).extension(rooms.clone()).extension(caller("a"));
-            Reader::of(&request.body(Body::empty()).unwrap())
+            AnswerReservation::of(&request.body(Body::empty()).unwrap())
         };
         let answer = || Response::new(Body::from(vec![b'x'; 16 * MIB]));
         let mut open = Vec::new();

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use everfold_engine::id::{Position, RunId};
+use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
 use everfold_projections::{RunFilter, RunOrder, RunRow};
@@ -14,32 +14,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
+use super::app::App;
 use super::extract::{Body, Params, Path, bad_key, once};
-use super::values::{time, whole};
-use super::{App, Caller};
+use super::parameters::{limit, min_position, moment};
+use super::pipeline_source::source;
+use super::values::time;
+use crate::access::Caller;
+use crate::body::start::CreateBody;
 use crate::fault::{Code, Fault};
-use crate::owner::{Begin, Begun, Source};
-use crate::shape;
+use crate::node::{StartRun, StartedRun};
+use crate::schema;
 use crate::view::RunView;
 
 /// The header in which a write says its key.
 const KEY_HEADER: &str = "idempotency-key";
-/// Items of a list unless asked otherwise, and at most.
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
-
-/// A limit within the bounds.
-pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
-    match asked.unwrap_or(LIMIT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        _ => Err(Fault::new(Code::Invalid, format!("limit is a number from 1 to {LIMIT_MAX}"))),
-    }
-}
-
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct ListParams {
+pub(crate) struct RunListParams {
     status: Option<String>,
     pipeline: Option<String>,
     /// `KEY:VALUE` or `KEY`, several separated by commas.
@@ -66,12 +58,12 @@ pub(crate) struct ListParams {
     get,
     path = "/runs",
     tag = "runs",
-    params(ListParams),
-    responses((status = 200, description = "Part of the list, newest first.", body = Page<shape::RunRow>))
+    params(RunListParams),
+    responses((status = 200, description = "Part of the list, newest first.", body = Page<schema::RunRowSchema>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Params(params): Params<ListParams>,
+    Params(params): Params<RunListParams>,
 ) -> Result<Response, Fault> {
     let mut filter = filter(&params)?;
     if let Some(parent) = &params.parent {
@@ -84,46 +76,25 @@ pub(crate) async fn list(
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
     let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
-    let items: Vec<Listed> = answer.value.items.into_iter().map(Listed::of(&app)).collect();
+    let items: Vec<ListedRun> = answer.value.items.into_iter().map(ListedRun::of(&app)).collect();
     Ok(read(answer.position, Page { items, next_cursor }))
 }
 
 /// A run in a list or on the board.
 #[derive(Debug, Serialize)]
-pub(super) struct Listed {
+pub(super) struct ListedRun {
     #[serde(flatten)]
     row: RunRow,
     /// Why it cannot be gone on with.
     set_aside: Option<String>,
 }
 
-impl Listed {
+impl ListedRun {
     /// Rows as answers show them.
     pub(super) fn of(app: &App) -> impl Fn(RunRow) -> Self + use<> {
         let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
         move |row| Self { set_aside: aside.get(&row.id).cloned(), row }
     }
-}
-
-/// The position that a read waits for.
-pub(crate) fn min_position(app: &App, asked: Option<u64>) -> Result<Option<Position>, Fault> {
-    match asked {
-        Some(wanted) if wanted > app.store().last_position().get() => Err(Fault::new(
-            Code::NotYet,
-            format!("min_position is beyond the end of the log, {}", app.store().last_position()),
-        )
-        .hint("every write answers with its position in `Everfold-Position`")),
-        asked => Ok(asked.map(Position)),
-    }
-}
-
-/// A past moment: a position, or the last one that was durable at a time.
-pub(crate) async fn moment(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
-    let Some(text) = asked else { return Ok(None) };
-    if let Ok(position) = text.parse() {
-        return Ok(Some(Position(position)));
-    }
-    app.position_at(time("at: it is no position, and it", text)?).await.map(Some)
 }
 
 fn order(asked: Option<&str>) -> Result<RunOrder, Fault> {
@@ -139,7 +110,7 @@ fn order(asked: Option<&str>) -> Result<RunOrder, Fault> {
     }
 }
 
-fn filter(params: &ListParams) -> Result<RunFilter, Fault> {
+fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
     let words = |text: &Option<String>| -> Vec<String> {
         text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
     };
@@ -191,53 +162,6 @@ pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Resu
     Ok(Json(app.view(run).await?))
 }
 
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"pipeline": "delivery", "input": {"issue": 7}, "title": "Issue 7", "labels": {"repo": "everfold"}}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CreateBody {
-    pipeline: Option<String>,
-    #[schema(value_type = Option<shape::Written>)]
-    definition: Option<Value>,
-    /// The name of the definition's file, for messages.
-    file: Option<String>,
-    /// Texts of the files that the definition names.
-    #[serde(default)]
-    files: BTreeMap<String, String>,
-    #[serde(default)]
-    input: Option<Value>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    title: Option<String>,
-    idempotency_key: Option<String>,
-    /// Where commands run; of local callers only.
-    cwd: Option<String>,
-    /// Nobody waits for it: whoever owns the folder sees to it that it goes on.
-    #[serde(default)]
-    detach: bool,
-    /// Higher goes first where runs wait for a slot.
-    #[serde(default, deserialize_with = "whole")]
-    priority: i32,
-}
-
-/// The pipeline that a body names or holds, if any.
-pub(super) fn source(
-    pipeline: Option<String>,
-    definition: Option<Value>,
-    file: Option<String>,
-    files: BTreeMap<String, String>,
-) -> Result<Option<Source>, Fault> {
-    match (pipeline, definition) {
-        (None, None) => Ok(None),
-        (Some(name), None) => Ok(Some(Source::Named(name))),
-        (None, Some(Value::String(text))) => Ok(Some(Source::Text { text, file, files })),
-        (None, Some(document @ Value::Object(_))) => {
-            Ok(Some(Source::Text { text: document.to_string(), file, files }))
-        }
-        (None, Some(_)) => Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
-        (Some(_), Some(_)) => Err(Fault::new(Code::Invalid, "give pipeline or definition, not both")),
-    }
-}
-
 /// `POST /runs`: starts a run.
 #[utoipa::path(
     post,
@@ -273,7 +197,7 @@ pub(crate) async fn create(
         return Err(Fault::new(Code::NotPermitted, "cwd is for callers at this machine only"));
     }
     let once = once(&headers, &caller, "POST /runs", &bytes, DedupKeep::Stream)?;
-    let begin = Begin {
+    let begin = StartRun {
         source,
         input: asked.input.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
         title: asked.title,
@@ -284,7 +208,7 @@ pub(crate) async fn create(
         detach: asked.detach,
         priority: asked.priority,
     };
-    let Begun { run, went, held } = app.begin(begin).await?;
+    let StartedRun { run, went, held } = app.begin(begin).await?;
     if !held {
         app.traces().started_by(run, &headers);
     }

@@ -6,15 +6,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::driver::By;
 use everfold_engine::store::DedupKeep;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::{Page, written};
+use super::app::App;
 use super::extract::{Body, Params, Path, once};
-use super::{App, Caller};
+use crate::access::Caller;
+use crate::body::schedule::AddBody;
+use crate::body::steering::ReasonBody;
 use crate::fault::Fault;
-use crate::owner::{Add, ScheduleView};
-use crate::shape;
+use crate::node::{Add, ScheduleView};
 
 /// `GET /schedules`: all of them.
 #[utoipa::path(
@@ -39,21 +40,6 @@ pub(crate) async fn get(
     Path(name): Path<String>,
 ) -> Result<Json<ScheduleView>, Fault> {
     Ok(Json(app.schedule(&name).await?))
-}
-
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"name": "nightly", "pipeline": "delivery", "schedule": "0 3 * * *"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AddBody {
-    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
-    name: String,
-    pipeline: String,
-    /// As the language writes it: a map, a cron pattern, or a duration.
-    #[schema(value_type = shape::Written)]
-    schedule: Value,
-    #[serde(default)]
-    input: Option<Value>,
-    title: Option<String>,
 }
 
 /// `POST /schedules`: adds one. The same again is no other one.
@@ -83,14 +69,6 @@ fn by(headers: &HeaderMap, caller: Caller, name: &str, verb: &str, body: &[u8]) 
     let about = format!("POST /schedules/{name}/{verb}");
     let dedup = once(headers, &caller, &about, body, DedupKeep::Week)?.dedup;
     Ok(By { actor: caller.actor, dedup })
-}
-
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema, utoipa::IntoParams)]
-#[schema(example = json!({"reason": "holidays"}))]
-#[into_params(parameter_in = Query)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct ReasonBody {
-    reason: Option<String>,
 }
 
 /// `DELETE /schedules/{name}`: takes one away.

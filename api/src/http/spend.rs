@@ -8,24 +8,18 @@ use everfold_engine::definition::Money;
 use everfold_engine::duration;
 use everfold_engine::event::Spent;
 use everfold_engine::input::InputKind;
-use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendSum, SpendView};
-use serde::{Deserialize, Serialize};
+use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendView};
+use serde::Deserialize;
 
 use super::answer::written;
+use super::app::App;
 use super::extract::{Body, Params, Path};
 use super::named::once_of_run;
-use super::runs::{min_position, moment};
-use super::values::whole_if;
-use super::{App, Caller};
+use super::parameters::{min_position, moment};
+use crate::access::Caller;
+use crate::body::spend::RaiseBody;
+use crate::body::spend::{BudgetsAnswer, SpendAnswer, SpendItem};
 use crate::fault::{Code, Fault};
-use crate::shape;
-use crate::view::{AmountsView, BudgetView, usd};
-
-/// The budgets of a run.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub(crate) struct BudgetsAnswer {
-    pub(crate) items: Vec<BudgetView>,
-}
 
 /// `GET /runs/{id}/budget`: the budgets of a run.
 #[utoipa::path(
@@ -40,21 +34,6 @@ pub(crate) async fn budget(
 ) -> Result<Json<BudgetsAnswer>, Fault> {
     let run = app.resolve(&run).await?;
     Ok(Json(BudgetsAnswer { items: app.view(run).await?.budget }))
-}
-
-/// Money is a decimal string or a number of US dollars.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"add": "2.00", "reason": "nearly done"}))]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct RaiseBody {
-    budget: Option<String>,
-    #[schema(value_type = Option<shape::Amount>)]
-    add: Option<serde_json::Value>,
-    #[serde(deserialize_with = "whole_if")]
-    tokens: Option<u64>,
-    /// A span: `1h`.
-    wall: Option<String>,
-    reason: Option<String>,
 }
 
 /// `POST /runs/{id}/budget`: a person raises a budget. The answer shows what that let go on.
@@ -117,58 +96,6 @@ pub(crate) struct SpendParams {
     /// A time or a position: what was used up by then.
     at: Option<String>,
     min_position: Option<u64>,
-}
-
-/// What was used up, in groups, and the counters that runs share.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub(crate) struct SpendAnswer {
-    #[schema(value_type = shape::SpendBy)]
-    pub(crate) by: SpendBy,
-    pub(crate) items: Vec<SpendItem>,
-    pub(crate) total: SpendItem,
-    /// The counters of budgets with a `scope`.
-    pub(crate) budgets: Vec<CounterView>,
-}
-
-/// A group.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub(crate) struct SpendItem {
-    /// The group; empty where nothing is known of it.
-    pub(crate) group: String,
-    /// For readers: of a run its short id.
-    pub(crate) name: String,
-    pub(crate) cost_usd: String,
-    pub(crate) input_tokens: u64,
-    pub(crate) cached_tokens: u64,
-    pub(crate) output_tokens: u64,
-    pub(crate) reports: u64,
-}
-
-/// A counter that runs share.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub(crate) struct CounterView {
-    /// `PERIOD@ZONE:SCOPE`.
-    pub(crate) counter: String,
-    pub(crate) spent: AmountsView,
-    pub(crate) reserved_usd: String,
-    pub(crate) raised: AmountsView,
-    #[schema(value_type = Option<shape::Time>)]
-    pub(crate) until: Option<everfold_engine::time::Timestamp>,
-    /// Attempts that something is kept free for.
-    pub(crate) running: usize,
-}
-
-impl SpendItem {
-    fn of(by: SpendBy, row: SpendRow) -> Self {
-        let SpendRow { group, sum } = row;
-        let name = match by {
-            SpendBy::Run => group.chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect(),
-            _named => group.clone(),
-        };
-        let SpendSum { reports, input_tokens, cached_tokens, output_tokens, cost_micros } = sum;
-        let cost_usd = usd(cost_micros);
-        Self { group, name, cost_usd, input_tokens, cached_tokens, output_tokens, reports }
-    }
 }
 
 /// `GET /spend`: what was used up, by run, step, role, model, day or pipeline.

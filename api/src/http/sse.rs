@@ -13,11 +13,12 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::App;
-use super::standing::Standing;
+use super::app::App;
+use super::session_check::SessionCheck;
+use crate::body::sse_chunk::sse_chunk;
 
 /// What streams are.
 pub(super) const KIND: &str = "text/event-stream";
@@ -30,7 +31,7 @@ const WAITING_BYTES_MAX: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What feeds a stream.
-pub(super) trait Source: Send + 'static {
+pub(super) trait ChunkSource: Send + 'static {
     /// The next chunk; `None` at the end.
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>>;
 
@@ -39,30 +40,30 @@ pub(super) trait Source: Send + 'static {
 }
 
 /// The feeding end of what waits for a reader.
-struct Room {
-    chunks: mpsc::UnboundedSender<Waiting>,
+struct ChunkQueue {
+    chunks: mpsc::UnboundedSender<QueuedChunk>,
     /// Bytes for which there is room.
     bytes: Arc<Semaphore>,
     bytes_max: usize,
 }
 
 /// A chunk that waits, and the room that it takes meanwhile.
-struct Waiting {
+struct QueuedChunk {
     chunk: Bytes,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a chunk was not handed over.
 #[derive(Debug, PartialEq, Eq)]
-enum NotTaken {
+enum HandOverError {
     /// The reader is gone.
     Gone,
     /// There was no room for so long.
     Slow,
 }
 
-impl Room {
-    fn new(bytes_max: usize) -> (Self, mpsc::UnboundedReceiver<Waiting>) {
+impl ChunkQueue {
+    fn new(bytes_max: usize) -> (Self, mpsc::UnboundedReceiver<QueuedChunk>) {
         let (chunks, taken) = mpsc::unbounded_channel();
         (Self { chunks, bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max }, taken)
     }
@@ -72,49 +73,43 @@ impl Room {
     }
 
     /// Hands a chunk over as soon as there is room for it.
-    async fn send(&self, chunk: Bytes, patience: Duration) -> Result<(), NotTaken> {
+    async fn send(&self, chunk: Bytes, patience: Duration) -> Result<(), HandOverError> {
         let room = Arc::clone(&self.bytes).acquire_many_owned(self.weight(&chunk));
         let room = tokio::select! {
-            () = self.chunks.closed() => return Err(NotTaken::Gone),
-            room = tokio::time::timeout(patience, room) => room.map_err(|_| NotTaken::Slow)?,
+            () = self.chunks.closed() => return Err(HandOverError::Gone),
+            room = tokio::time::timeout(patience, room) => room.map_err(|_| HandOverError::Slow)?,
         };
-        let waiting = Waiting { chunk, _room: Some(room.map_err(|_closed| NotTaken::Gone)?) };
-        self.chunks.send(waiting).map_err(|_| NotTaken::Gone)
+        let waiting = QueuedChunk { chunk, _room: Some(room.map_err(|_closed| HandOverError::Gone)?) };
+        self.chunks.send(waiting).map_err(|_| HandOverError::Gone)
     }
 
     /// Hands a chunk over where there is room for it at once.
     fn try_send(&self, chunk: Bytes) {
         if let Ok(room) = Arc::clone(&self.bytes).try_acquire_many_owned(self.weight(&chunk)) {
-            let _gone = self.chunks.send(Waiting { chunk, _room: Some(room) });
+            let _gone = self.chunks.send(QueuedChunk { chunk, _room: Some(room) });
         }
     }
 
     /// The last word needs no room.
     fn end(&self, chunk: Bytes) {
-        let _gone = self.chunks.send(Waiting { chunk, _room: None });
+        let _gone = self.chunks.send(QueuedChunk { chunk, _room: None });
     }
 }
 
 /// A stream that is counted as long as it is fed.
-struct Open(Gauge);
+struct OpenStream(Gauge);
 
-impl Open {
+impl OpenStream {
     fn new(streams: &Gauge) -> Self {
         streams.inc();
         Self(streams.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-/// One event.
-pub(super) fn event(id: Option<&str>, name: &str, data: &Value) -> Bytes {
-    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-    Bytes::from(format!("{id}event: {name}\ndata: {data}\n\n"))
 }
 
 /// The sign of life.
@@ -123,9 +118,9 @@ pub(super) fn idle() -> Bytes {
 }
 
 /// The answer that a source feeds.
-pub(super) fn answer(app: App, standing: Standing, source: impl Source) -> Response {
-    let (room, taken) = Room::new(WAITING_BYTES_MAX);
-    let open = Open::new(&app.metrics().streams);
+pub(super) fn answer(app: App, standing: SessionCheck, source: impl ChunkSource) -> Response {
+    let (room, taken) = ChunkQueue::new(WAITING_BYTES_MAX);
+    let open = OpenStream::new(&app.metrics().streams);
     tokio::spawn(async move {
         feed(app, standing, source, room).await;
         drop(open);
@@ -143,7 +138,7 @@ pub(super) fn answer(app: App, standing: Standing, source: impl Source) -> Respo
     (head, body).into_response()
 }
 
-async fn feed(app: App, standing: Standing, source: impl Source, room: Room) {
+async fn feed(app: App, standing: SessionCheck, source: impl ChunkSource, room: ChunkQueue) {
     let mut last_id = source.first_id();
     let reason = tokio::select! {
         biased;
@@ -155,13 +150,13 @@ async fn feed(app: App, standing: Standing, source: impl Source, room: Room) {
             None => return,
         },
     };
-    room.end(event(None, "end", &json!({ "reason": reason, "last_event_id": last_id })));
+    room.end(sse_chunk(None, "end", &json!({ "reason": reason, "last_event_id": last_id })));
 }
 
 /// Hands over chunk by chunk and keeps the id of the last one that has one; says why it ends before the source does.
 async fn hand_over(
-    mut source: impl Source,
-    room: &Room,
+    mut source: impl ChunkSource,
+    room: &ChunkQueue,
     last_id: &mut String,
     patience: Duration,
 ) -> Option<String> {
@@ -173,8 +168,8 @@ async fn hand_over(
                     *last_id = id;
                 }
             }
-            Err(NotTaken::Gone) => return None,
-            Err(NotTaken::Slow) => {
+            Err(HandOverError::Gone) => return None,
+            Err(HandOverError::Slow) => {
                 return Some(format!("the reader took nothing for {} s", patience.as_secs()));
             }
         }
@@ -184,7 +179,7 @@ async fn hand_over(
 
 /// The source's next chunk; while it has none the reader hears that the stream lives, also where the source is
 /// busy with what the reader does not want to hear.
-async fn next(source: &mut impl Source, room: &Room) -> Option<Bytes> {
+async fn next(source: &mut impl ChunkSource, room: &ChunkQueue) -> Option<Bytes> {
     let mut next = source.next();
     loop {
         tokio::select! {
@@ -210,13 +205,13 @@ mod tests {
     /// Events without end.
     struct Numbers(u64);
 
-    impl Source for Numbers {
+    impl ChunkSource for Numbers {
         fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
             self.0 += 1;
             let next = if self.0.is_multiple_of(2) {
                 idle()
             } else {
-                event(Some(&format!("e-{}", self.0)), "event", &json!({}))
+                sse_chunk(Some(&format!("e-{}", self.0)), "event", &json!({}))
             };
             async move { Some(next) }.boxed()
         }
@@ -228,8 +223,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_takes_nothing_is_left_behind_and_told_where_to_go_on() {
-        let one = event(Some("e-1"), "event", &json!({}));
-        let (room, mut taken) = Room::new(2 * (one.len() + idle().len()));
+        let one = sse_chunk(Some("e-1"), "event", &json!({}));
+        let (room, mut taken) = ChunkQueue::new(2 * (one.len() + idle().len()));
         let mut last_id = Numbers(0).first_id();
         let why = hand_over(Numbers(0), &room, &mut last_id, Duration::from_millis(10)).await;
         assert_eq!(why.as_deref(), Some("the reader took nothing for 0 s"));
@@ -241,23 +236,24 @@ mod tests {
         }
         assert_eq!(seen, ["e-1", "e-3"]);
         let several =
-            [event(Some("e-4"), "line", &json!({})), event(Some("e-5"), "line", &json!("id: x"))].concat();
+            [sse_chunk(Some("e-4"), "line", &json!({})), sse_chunk(Some("e-5"), "line", &json!("id: x"))]
+                .concat();
         assert_eq!(id_of(&Bytes::from(several)).as_deref(), Some("e-5"));
     }
 
     #[test]
     fn a_chunk_of_several_events_is_gone_on_from_behind_the_last() {
-        let one = event(Some("e-1"), "line", &json!("id: e-7"));
+        let one = sse_chunk(Some("e-1"), "line", &json!("id: e-7"));
         let both =
-            Bytes::from([&one[..], &event(Some("e-2"), "line", &json!("b"))[..], &idle()[..]].concat());
+            Bytes::from([&one[..], &sse_chunk(Some("e-2"), "line", &json!("b"))[..], &idle()[..]].concat());
         assert_eq!((id_of(&one).as_deref(), id_of(&both).as_deref()), (Some("e-1"), Some("e-2")));
         assert_eq!(id_of(&idle()), None);
     }
 
-    /// Busy for ever with what nobody wants to hear.
+    /// Busy for ever with chunks that no reader takes.
     struct Busy;
 
-    impl Source for Busy {
+    impl ChunkSource for Busy {
         fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
             async {
                 loop {
@@ -274,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_says_that_it_lives_also_where_all_that_happens_is_left_out() {
-        let (room, mut taken) = Room::new(1_000);
+        let (room, mut taken) = ChunkQueue::new(1_000);
         let mut last_id = Busy.first_id();
         let fed = hand_over(Busy, &room, &mut last_id, PATIENCE);
         assert!(tokio::time::timeout(IDLE * 3 + Duration::from_secs(1), fed).await.is_err());
@@ -289,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_gone_is_not_waited_for() {
-        let (room, taken) = Room::new(1_000);
+        let (room, taken) = ChunkQueue::new(1_000);
         drop(taken);
         let mut last_id = String::new();
         assert_eq!(hand_over(Numbers(0), &room, &mut last_id, PATIENCE).await, None);
@@ -298,9 +294,9 @@ mod tests {
     /// Large events without end.
     struct Large;
 
-    impl Source for Large {
+    impl ChunkSource for Large {
         fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
-            let chunk = event(Some("e-1"), "event", &json!("x".repeat(60_000)));
+            let chunk = sse_chunk(Some("e-1"), "event", &json!("x".repeat(60_000)));
             async move { Some(chunk) }.boxed()
         }
 
@@ -312,7 +308,7 @@ mod tests {
     /// 64 chunks waited for each reader, however large they were: 500 readers cost 2.3 GB.
     #[tokio::test(start_paused = true)]
     async fn row_53_what_waits_for_a_reader_is_bounded_by_its_bytes_and_a_larger_chunk_waits_alone() {
-        let (room, mut taken) = Room::new(WAITING_BYTES_MAX);
+        let (room, mut taken) = ChunkQueue::new(WAITING_BYTES_MAX);
         let mut last_id = String::new();
         assert!(hand_over(Large, &room, &mut last_id, PATIENCE).await.is_some());
         let mut bytes = 0;
@@ -322,7 +318,7 @@ mod tests {
         assert!(bytes <= WAITING_BYTES_MAX && bytes > WAITING_BYTES_MAX / 2, "{bytes}");
         let huge = Bytes::from(vec![b'x'; 2 * WAITING_BYTES_MAX]);
         assert_eq!(room.send(huge.clone(), PATIENCE).await, Ok(()));
-        assert_eq!(room.send(idle(), PATIENCE).await, Err(NotTaken::Slow));
+        assert_eq!(room.send(idle(), PATIENCE).await, Err(HandOverError::Slow));
         assert_eq!(taken.recv().await.map(|waiting| waiting.chunk.len()), Some(huge.len()));
         assert_eq!(room.send(idle(), PATIENCE).await, Ok(()));
     }

@@ -9,15 +9,15 @@ use everfold_projections::{AttemptRow, attempts};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::App;
 use super::answer::Page;
+use super::app::App;
 use super::extract::{Params, Path};
+use super::parameters::moment;
 use super::pipelines::document;
-use super::runs::moment;
 use super::values::time;
 use crate::fault::{Code, Fault};
-use crate::owner::Replay;
-use crate::shape;
+use crate::node::Replay;
+use crate::schema;
 use crate::view::RunView;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -117,7 +117,7 @@ pub(crate) struct TimelineParams {
     path = "/runs/{run}/timeline",
     tag = "history",
     params(TimelineParams),
-    responses((status = 200, description = "All attempts.", body = Page<shape::AttemptRow>))
+    responses((status = 200, description = "All attempts.", body = Page<schema::AttemptRowSchema>))
 )]
 pub(crate) async fn timeline(
     State(app): State<App>,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::App;
+use super::app::App;
 use super::extract::Params;
 use crate::fault::Fault;
 
@@ -130,7 +130,7 @@ const LINES: usize = 16;
     path = "/store/verify",
     tag = "store",
     params(VerifyParams),
-    responses((status = 200, description = "The report; with `progress=true` JSON Lines `{done, of}`, the report or a problem last.", content((crate::owner::Verified = "application/json"), (String = "application/jsonl"))))
+    responses((status = 200, description = "The report; with `progress=true` JSON Lines `{done, of}`, the report or a problem last.", content((crate::node::Verified = "application/json"), (String = "application/jsonl"))))
 )]
 pub(crate) async fn verify(
     State(app): State<App>,
@@ -140,13 +140,13 @@ pub(crate) async fn verify(
         return Ok(Json(app.verify(Arc::new(|_| {})).await?).into_response());
     }
     let (sender, lines) = mpsc::channel(LINES);
-    let told = sender.clone();
+    let progress_sender = sender.clone();
     let progress = Arc::new(move |progress| {
         if let Progress::Verify { done, of } = progress {
-            let _slow = told.try_send(json!({ "done": done, "of": of }));
+            let _slow = progress_sender.try_send(json!({ "done": done, "of": of }));
         }
     });
-    // Goes on to its end where nobody listens any more, as its thread does anyway.
+    // Goes on to its end where the reader is gone, as its thread does anyway.
     tokio::spawn(async move {
         let last = match app.verify(progress).await {
             Ok(verified) => json!(verified),

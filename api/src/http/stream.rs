@@ -17,13 +17,14 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::App;
+use super::app::App;
 use super::events::last_event_id;
 use super::extract::Params;
-use super::sse::{self, Source};
-use super::standing::Standing;
+use super::session_check::SessionCheck;
+use super::sse::{self, ChunkSource};
+use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
-use crate::shape;
+use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -45,12 +46,12 @@ pub(crate) struct StreamParams {
     path = "/stream",
     tag = "history",
     params(StreamParams),
-    responses((status = 200, description = "`event: ready`, then `event: event` with an event as data.", body = shape::StreamEvent, content_type = "text/event-stream"))
+    responses((status = 200, description = "`event: ready`, then `event: event` with an event as data.", body = schema::StreamEventSchema, content_type = "text/event-stream"))
 )]
 pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<StreamParams>,
-    standing: Standing,
+    standing: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let now = app.store().last_position().get();
@@ -79,7 +80,7 @@ pub(crate) async fn all(
     }
     let subscription = app.store().subscribe(Position(from));
     let id = app.cursor_text(from - 1);
-    let ready = sse::event(Some(&id), "ready", &json!({ "position": from - 1, "epoch": app.epoch() }));
+    let ready = sse_chunk(Some(&id), "ready", &json!({ "position": from - 1, "epoch": app.epoch() }));
     let filter = Filter { app: app.clone(), run, types, pipeline: params.pipeline };
     let source = Everything {
         filter,
@@ -128,7 +129,7 @@ impl Filter {
     }
 }
 
-impl Source for Everything {
+impl ChunkSource for Everything {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
@@ -136,7 +137,7 @@ impl Source for Everything {
                     return Some(chunk);
                 }
                 while let Some(event) = self.waiting.pop_front() {
-                    // Where that cannot be told the stream ends: whoever resumes it misses nothing.
+                    // Where that cannot be told the stream ends: a reader who resumes it misses nothing.
                     if self.filter.wants(&event).await.ok()? {
                         let (app, number) = (&self.filter.app, event.position.get());
                         return Some(app.encoded().event(&app.cursor_text(number), number, &event));

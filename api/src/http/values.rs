@@ -1,9 +1,8 @@
 //! Values of requests, read as the document writes them: what it allows is taken.
 
-use everfold_engine::time::Timestamp;
-use serde::{Deserialize as _, Deserializer, de};
-
+pub(super) use crate::body::whole_number::whole;
 use crate::fault::{Code, Fault};
+use everfold_engine::time::Timestamp;
 
 /// The last millisecond that can be written down.
 const LAST: Timestamp = Timestamp(253_402_207_200_000);
@@ -35,37 +34,12 @@ fn last(text: &str) -> Option<Timestamp> {
     (earlier.parse::<Timestamp>().is_ok() || far(&earlier).is_some()).then_some(LAST)
 }
 
-/// A whole number of a JSON body. `5.0` is one, too: there are programs that write every number so.
-pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i128>>(deserializer: D) -> Result<T, D::Error> {
-    let number = serde_json::Number::deserialize(deserializer)?;
-    read(&number)
-        .ok_or_else(|| de::Error::custom(format!("{number} is no whole number of this field's range")))
-}
-
-/// The same where it may be left out.
-pub(super) fn whole_if<'de, D: Deserializer<'de>, T: TryFrom<i128>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    let number = Option::<serde_json::Number>::deserialize(deserializer)?;
-    let Some(number) = number else { return Ok(None) };
-    let read = read(&number).map(Some);
-    read.ok_or_else(|| de::Error::custom(format!("{number} is no whole number of this field's range")))
-}
-
-fn read<T: TryFrom<i128>>(number: &serde_json::Number) -> Option<T> {
-    let whole = number.as_i128().or_else(|| {
-        let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e30)?;
-        // Whole, and far within the range: nothing of it is lost.
-        Some(float as i128)
-    })?;
-    T::try_from(whole).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::body::whole_number::whole_if;
 
     #[derive(serde::Deserialize)]
     struct Body {

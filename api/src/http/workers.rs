@@ -9,19 +9,21 @@ use everfold_engine::definition::similar;
 use everfold_engine::execution::Usage;
 use everfold_engine::id::EffectId;
 use everfold_workflows::remote::{
-    AttemptName, Beat, Heard, Instance, Job, Poll, Refused, Report, Reported, Said, Told, WorkerName,
+    AttemptName, Heartbeat, HeartbeatReply, Instance, Job, LeaseClaim, Poll, Report, Reported,
+    ReportedFailure, WorkerName, WorkerRefusal,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
+use super::app::App;
 use super::extract::{Body, Path};
-use super::standing::Standing;
+use super::session_check::SessionCheck;
 use super::values::whole;
-use super::{App, Caller};
+use crate::access::Caller;
 use crate::fault::{Code, Fault};
-use crate::owner::{Owner, Went, WorkersAnswer};
-use crate::shape;
+use crate::node::{Node, WorkersAnswer, WriteReceipt};
+use crate::schema;
 
 /// The longest a poll waits, in seconds.
 const WAIT_MAX: f64 = 60.0;
@@ -37,7 +39,7 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 /// The most reports of usage.
 const USAGES_MAX: usize = 1_000;
 /// The longest text of a failure.
-const TOLD_BYTES_MAX: usize = 64 * 1024;
+const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +72,7 @@ fn half_a_minute() -> f64 {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct PollAnswer {
     /// What it is given; empty where there was nothing.
-    #[schema(value_type = Vec<shape::Job>)]
+    #[schema(value_type = Vec<schema::JobSchema>)]
     attempts: Vec<Job>,
 }
 
@@ -123,8 +125,8 @@ pub(crate) struct FailBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     instance: Option<Instance>,
-    #[schema(value_type = shape::Told)]
-    failure: Told,
+    #[schema(value_type = schema::ReportedFailureSchema)]
+    failure: ReportedFailure,
     /// What it used up.
     #[serde(default)]
     #[schema(max_items = 1000)]
@@ -168,8 +170,9 @@ fn used(usage: Vec<UsageBody>) -> Vec<Usage> {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Taken {
-    #[schema(value_type = shape::AttemptName)]
+#[schema(as = Taken)]
+struct ReportReceipt {
+    #[schema(value_type = schema::AttemptNameSchema)]
     id: AttemptName,
     /// Whether it had been said before.
     repeated: bool,
@@ -180,7 +183,7 @@ struct Taken {
     get,
     path = "/workers",
     tag = "workers",
-    responses((status = 200, description = "The workers and the functions that they do.", body = shape::WorkersAnswer))
+    responses((status = 200, description = "The workers and the functions that they do.", body = schema::WorkersAnswerSchema))
 )]
 pub(crate) async fn list(State(app): State<App>) -> Json<WorkersAnswer> {
     Json(app.workers().await)
@@ -197,7 +200,7 @@ pub(crate) async fn list(State(app): State<App>) -> Json<WorkersAnswer> {
 pub(crate) async fn poll(
     State(app): State<App>,
     caller: Caller,
-    standing: Standing,
+    standing: SessionCheck,
     body: Body<PollBody>,
 ) -> Result<Json<PollAnswer>, Fault> {
     let PollBody { mut kinds, capacity, wait, instance } = body.value;
@@ -227,7 +230,7 @@ pub(crate) async fn poll(
     Ok(Json(PollAnswer { attempts }))
 }
 
-fn is_remote(app: &Owner, name: &str) -> Result<(), Fault> {
+fn is_remote(app: &Node, name: &str) -> Result<(), Fault> {
     let functions = app.functions();
     if functions.is_remote(name) {
         return Ok(());
@@ -250,14 +253,14 @@ fn is_remote(app: &Owner, name: &str) -> Result<(), Fault> {
     path = "/workers/attempts/{id}/heartbeat",
     tag = "workers",
     request_body = BeatBody,
-    responses((status = 200, description = "Until when it is held, and whether it is to end.", body = shape::Heard))
+    responses((status = 200, description = "Until when it is held, and whether it is to end.", body = schema::HeardSchema))
 )]
 pub(crate) async fn heartbeat(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
     body: Body<BeatBody>,
-) -> Result<Json<Heard>, Fault> {
+) -> Result<Json<HeartbeatReply>, Fault> {
     let BeatBody { lease, instance, log, progress } = body.value;
     lines_fit(&log)?;
     if progress.as_ref().is_some_and(|line| line.len() > LINE_BYTES_MAX) {
@@ -266,7 +269,7 @@ pub(crate) async fn heartbeat(
     let said = said(&caller, &id, lease, instance)?;
     let (book, lives) = (app.book(), lives(&app, &said));
     let id = said.id.0.clone();
-    match book.heartbeat(said, Beat { log, progress }, lives).await {
+    match book.heartbeat(said, Heartbeat { log, progress }, lives).await {
         Ok(heard) => Ok(Json(heard)),
         Err(why) => Err(not_heard(&app, &id, why).await),
     }
@@ -279,7 +282,7 @@ pub(crate) async fn heartbeat(
     path = "/workers/attempts/{id}/complete",
     tag = "workers",
     request_body = CompleteBody,
-    responses((status = 200, description = "It is kept; once is enough.", body = Taken))
+    responses((status = 200, description = "It is kept; once is enough.", body = ReportReceipt))
 )]
 pub(crate) async fn complete(
     State(app): State<App>,
@@ -308,7 +311,7 @@ pub(crate) async fn complete(
     path = "/workers/attempts/{id}/fail",
     tag = "workers",
     request_body = FailBody,
-    responses((status = 200, description = "It is kept; once is enough.", body = Taken))
+    responses((status = 200, description = "It is kept; once is enough.", body = ReportReceipt))
 )]
 pub(crate) async fn fail(
     State(app): State<App>,
@@ -319,14 +322,14 @@ pub(crate) async fn fail(
     let FailBody { lease, instance, failure, usage, log } = body.value;
     let texts =
         [Some(&failure.message), failure.code.as_ref(), failure.hint.as_ref(), failure.detail.as_ref()];
-    if texts.into_iter().flatten().any(|text| text.len() > TOLD_BYTES_MAX) {
+    if texts.into_iter().flatten().any(|text| text.len() > TEXT_BYTES_MAX) {
         return Err(Fault::new(Code::TooLarge, "a text of the failure is longer than 64 KiB"));
     }
     let result = Reported::Failure(failure.into());
     report(&app, said(&caller, &id, lease, instance)?, Report { result, usage: used(usage), log }).await
 }
 
-async fn report(app: &App, said: Said, report: Report) -> Result<Response, Fault> {
+async fn report(app: &App, said: LeaseClaim, report: Report) -> Result<Response, Fault> {
     lines_fit(&report.log)?;
     if report.usage.len() > USAGES_MAX {
         return Err(Fault::new(Code::TooLarge, format!("`usage` has more than {USAGES_MAX} parts")));
@@ -337,19 +340,19 @@ async fn report(app: &App, said: Said, report: Report) -> Result<Response, Fault
         Err(why) => return Err(not_heard(app, &id.0, why).await),
     };
     // Its end becomes an event of its run in a moment.
-    let went = Went { position: app.store().last_position(), replayed: repeated };
-    Ok(written(axum::http::StatusCode::OK, went, Taken { id, repeated }))
+    let went = WriteReceipt { position: app.store().last_position(), replayed: repeated };
+    Ok(written(axum::http::StatusCode::OK, went, ReportReceipt { id, repeated }))
 }
 
-fn said(caller: &Caller, id: &str, lease: String, instance: Option<Instance>) -> Result<Said, Fault> {
+fn said(caller: &Caller, id: &str, lease: String, instance: Option<Instance>) -> Result<LeaseClaim, Fault> {
     let id = id.parse().map_err(|error| Fault::new(Code::Invalid, format!("{error}")))?;
     let _: &AttemptName = &id;
-    Ok(Said { id, lease, worker: WorkerName::new(caller.actor.to_string(), instance) })
+    Ok(LeaseClaim { id, lease, worker: WorkerName::new(caller.actor.to_string(), instance) })
 }
 
 /// Whether the run of an attempt still wants it. Where that cannot be told now the worker asks again: what it has
 /// done would be lost.
-fn lives(app: &App, said: &Said) -> impl Future<Output = Result<bool, String>> + use<> {
+fn lives(app: &App, said: &LeaseClaim) -> impl Future<Output = Result<bool, String>> + use<> {
     let (app, id) = (App::clone(app), said.id.0.clone());
     async move {
         match app.is_in_progress(&id).await {
@@ -369,9 +372,9 @@ fn lines_fit(log: &[String]) -> Result<(), Fault> {
 
 /// What a worker is told whose word does not count. Of an attempt that is over it hears what became of it, too: an
 /// output that it reported may have been refused since.
-async fn not_heard(app: &App, id: &EffectId, why: Refused) -> Fault {
+async fn not_heard(app: &App, id: &EffectId, why: WorkerRefusal) -> Fault {
     let failed = match &why {
-        Refused::Over(_) => app.failure_of(id).await,
+        WorkerRefusal::Over(_) => app.failure_of(id).await,
         _other => None,
     };
     let fault = refused(why);
@@ -383,18 +386,18 @@ async fn not_heard(app: &App, id: &EffectId, why: Refused) -> Fault {
     }
 }
 
-fn refused(refused: Refused) -> Fault {
+fn refused(refused: WorkerRefusal) -> Fault {
     let message = refused.to_string();
     match refused {
-        Refused::Unknown | Refused::Foreign(_) => Fault::new(Code::NotHeld, message)
+        WorkerRefusal::Unknown | WorkerRefusal::Foreign(_) => Fault::new(Code::NotHeld, message)
             .hint("drop the work; name the attempt and the lease as `poll` gave them, with the same token"),
-        Refused::OtherInstance(_) => Fault::new(Code::NotHeld, message).hint(
+        WorkerRefusal::OtherInstance(_) => Fault::new(Code::NotHeld, message).hint(
             "drop the work; a process names itself with `instance` in every report as it did to `poll`",
         ),
-        Refused::Over(_) => Fault::new(Code::AttemptOver, message)
+        WorkerRefusal::Over(_) => Fault::new(Code::AttemptOver, message)
             .hint("drop the work: nothing that it gives counts any more"),
-        Refused::TooMany => Fault::new(Code::TooFast, message).retry_after(Duration::from_secs(5)),
-        Refused::NotKept(_) => {
+        WorkerRefusal::TooMany => Fault::new(Code::TooFast, message).retry_after(Duration::from_secs(5)),
+        WorkerRefusal::NotKept(_) => {
             Fault::new(Code::StoreIo, message).hint("say it again").retry_after(Duration::from_secs(1))
         }
     }

@@ -3,10 +3,21 @@
 //! Law: one event is one line, whatever is in it: line breaks and control characters are escaped. What says where
 //! it comes from (`run`, `step`, `request`, …) comes first.
 
+use clap::ValueEnum;
 use everfold_engine::id::RunId;
 use everfold_engine::text::is_direction;
 use serde_json::{Map, Value, json};
 use tracing::Level;
+
+/// What lines look like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// One line of words.
+    #[default]
+    Text,
+    /// One JSON document per line.
+    Json,
+}
 
 /// What says where a line comes from, in this order.
 const PLACE: [&str; 8] = ["request", "run", "step", "round", "attempt", "gate", "notice", "subscription"];

@@ -12,17 +12,16 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Form;
-use super::form::{self, Fields};
+use super::form::{self, Fields, LogForm};
 
 /// Writes a line per event.
 pub(super) struct Lines<W> {
-    form: Form,
+    form: LogForm,
     writer: W,
 }
 
 impl<W> Lines<W> {
-    pub(super) fn new(form: Form, writer: W) -> Self {
+    pub(super) fn new(form: LogForm, writer: W) -> Self {
         Self { form, writer }
     }
 }
@@ -88,10 +87,10 @@ where
         event.record(&mut fields);
         let (at, meta) = (clock::now().to_string(), event.metadata());
         let line = match self.form {
-            Form::Text => form::text(&at, *meta.level(), fields),
-            Form::Json => form::json(&at, *meta.level(), meta.target(), fields),
+            LogForm::Text => form::text(&at, *meta.level(), fields),
+            LogForm::Json => form::json(&at, *meta.level(), meta.target(), fields),
         };
-        // Whoever reads it may be gone; that must not end anything.
+        // The reader of the lines may be gone; that must not end anything.
         let _gone = self.writer.make_writer().write_all(line.as_bytes());
     }
 }
@@ -122,7 +121,7 @@ mod tests {
     fn a_line_has_the_fields_of_the_spans_around_it_and_the_innermost_counts() {
         let paper = Paper::default();
         let writer = paper.clone();
-        let lines = Lines::new(Form::Json, move || writer.clone());
+        let lines = Lines::new(LogForm::Json, move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
             let outer = tracing::error_span!("request", request = "r-1", step = "none");
             let _outer = outer.enter();

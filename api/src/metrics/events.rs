@@ -15,8 +15,8 @@ use everfold_engine::time::Timestamp;
 use lru::LruCache;
 use tokio_util::sync::CancellationToken;
 
-use super::Metrics;
-use crate::following::Following;
+use super::registry::Metrics;
+use crate::event_follower::EventFollower;
 
 /// Attempts whose beginning is remembered; of more, the oldest are not timed.
 const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
@@ -89,7 +89,7 @@ impl Meter {
 /// Counts every event from here on, until `closing` or the log's end.
 pub async fn follow(store: Arc<dyn EventStore>, metrics: Arc<Metrics>, closing: CancellationToken) {
     let mut meter = Meter::new(metrics);
-    let mut events = Following::from_now(store);
+    let mut events = EventFollower::from_now(store);
     loop {
         tokio::select! {
             () = closing.cancelled() => return,

@@ -7,8 +7,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use everfold_engine::clock::Stopwatch;
 
-use super::Metrics;
 use super::label::LabelValue;
+use super::registry::Metrics;
 
 /// Counts a request by its route; what is no route counts as one.
 pub async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use everfold_engine::store::{Flushed, StoreObserver};
 
-use super::Metrics;
+use super::registry::Metrics;
 
 /// Takes what the store tells.
 pub struct StoreMetrics(pub Arc<Metrics>);

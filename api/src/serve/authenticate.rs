@@ -4,21 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::settings::ServeSettings;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use everfold_workflows::settings::ServeSettings;
 
 use super::bodies::{self, Bodies};
-use super::cookie::session_of;
 use super::hosts::Hosts;
 use super::peers::Peers;
-use super::rate::Rates;
-use crate::access::{AccessError, Secret};
+use super::rate::RequestRates;
+use crate::access::{AccessError, Caller, Credential, RequestSession, session_of};
 use crate::fault::{Code, Fault};
-use crate::http::{BodyMax, Caller, Session};
-use crate::owner::Owner;
+use crate::http::BodyMax;
+use crate::node::Node;
 
 /// The header that a program in the browser sends with a write, so that no other page can.
 const CSRF_HEADER: &str = "x-csrf-token";
@@ -29,19 +28,19 @@ const LOGIN: &str = "/login";
 const HOOKS: &str = "/api/v1/hooks/";
 
 /// What stands between the listener and the routes.
-pub(super) struct Gate {
-    owner: Arc<Owner>,
-    rates: Rates,
+pub(super) struct RequestGate {
+    node: Arc<Node>,
+    rates: RequestRates,
     bodies: Bodies,
     peers: Peers,
     hosts: Hosts,
 }
 
-impl Gate {
-    pub(super) fn new(owner: Arc<Owner>, settings: &ServeSettings, hosts: Hosts) -> Self {
-        let (rates, bodies) = (Rates::new(settings), Bodies::default());
+impl RequestGate {
+    pub(super) fn new(node: Arc<Node>, settings: &ServeSettings, hosts: Hosts) -> Self {
+        let (rates, bodies) = (RequestRates::new(settings), Bodies::default());
         let peers = Peers::new(settings.behind_proxy.clone(), settings.tls.is_some());
-        Self { owner, rates, bodies, peers, hosts }
+        Self { node, rates, bodies, peers, hosts }
     }
 
     /// Refuses what did not come on the way, or by the name, or from the page that it should.
@@ -71,7 +70,7 @@ impl Gate {
 
     /// Whether a path takes deliveries that their source signs.
     fn takes_signed(&self, path: &str) -> bool {
-        path.strip_prefix(HOOKS).is_some_and(|source| self.owner.is_signed_source(source))
+        path.strip_prefix(HOOKS).is_some_and(|source| self.node.is_signed_source(source))
     }
 
     async fn caller(
@@ -81,10 +80,10 @@ impl Gate {
         method: &Method,
         path: &str,
         headers: &HeaderMap,
-    ) -> Result<(Caller, Session), Fault> {
-        let session = |secret, expires_at| Session { secret, expires_at, secure };
+    ) -> Result<(Caller, RequestSession), Fault> {
+        let session = |secret, expires_at| RequestSession { secret, expires_at, secure };
         if path == LOGIN {
-            // Who logs in is known by the code alone, whoever they were before.
+            // Who logs in is known by the code alone, and by no cookie.
             return Ok((Caller::anonymous(), session(None, None)));
         }
         // A service that delivers sends what stands in the address that it was given, a name and a password too.
@@ -95,7 +94,7 @@ impl Gate {
                     .hint("send `Authorization: Bearer evf_…`, as `everfold token create` printed it")
             });
             let found = match secret {
-                Ok(secret) => self.owner.access().caller_by_token(&secret).await.map_err(Fault::from),
+                Ok(secret) => self.node.access().caller_by_token(&secret).await.map_err(Fault::from),
                 Err(fault) => Err(fault),
             };
             if found.as_ref().is_err_and(|fault| fault.code == Code::NotKnown) {
@@ -106,7 +105,7 @@ impl Gate {
         let Some(secret) = session_of(headers, secure) else {
             return Ok((Caller::anonymous(), session(None, None)));
         };
-        match self.owner.access().caller_by_session(&secret).await {
+        match self.node.access().caller_by_session(&secret).await {
             Ok((caller, expires_at)) => {
                 if !is_read(method) && !has_csrf(headers, &secret) {
                     return Err(Fault::new(
@@ -126,7 +125,7 @@ impl Gate {
 
 /// Lets a request in as its caller, or refuses it.
 pub(super) async fn let_in(
-    State(gate): State<Arc<Gate>>,
+    State(gate): State<Arc<RequestGate>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,
@@ -144,7 +143,7 @@ pub(super) async fn let_in(
         Err(fault) => return fault.into_response(),
     };
     let is_stranger = caller.role.is_none();
-    // Who signs is no stranger: only what turns out to be signed by nobody counts.
+    // Who signs is no stranger: only a signature that turns out wrong counts.
     let is_signed = is_stranger && is_signed;
     let counted = match &caller.role {
         Some(_) => gate.rates.of_token(&caller.actor.to_string()),
@@ -187,12 +186,12 @@ fn busy() -> Fault {
     fault
 }
 
-fn bearer(value: &HeaderValue) -> Option<Secret> {
+fn bearer(value: &HeaderValue) -> Option<Credential> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::parse(token.trim()))?
+    scheme.eq_ignore_ascii_case("bearer").then(|| Credential::parse(token.trim()))?
 }
 
-fn has_csrf(headers: &HeaderMap, session: &Secret) -> bool {
+fn has_csrf(headers: &HeaderMap, session: &Credential) -> bool {
     let given = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // As hashes, whose comparison takes equally long whatever they hold.
     blake3::hash(given.as_bytes()) == blake3::hash(session.derived("csrf").as_bytes())
@@ -207,11 +206,11 @@ fn too_fast(wait: Duration) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use crate::settings::Proxies;
     use axum::body::Body;
     use axum::http::StatusCode;
     use axum::{Router, middleware};
-    use everfold_engine::layout::Layout;
-    use everfold_workflows::settings::Proxies;
+    use everfold_engine::data_folder::Layout;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -228,14 +227,14 @@ mod tests {
     #[tokio::test]
     async fn row_57_from_another_machine_in_the_clear_only_proxies_are_heard_and_health_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let held = crate::owner::imagine(Layout::new(folder.path().join("data"))).unwrap();
+        let node_guard = crate::serve::imagine(Layout::new(folder.path().join("data"))).unwrap();
         for (listed, proxy) in [("10.0.0.0/8", "10.0.0.2"), ("loopback", "127.0.0.1")] {
             let behind_proxy = Proxies::listed([listed]).unwrap();
             let settings =
                 ServeSettings { listen: "0.0.0.0:0".into(), behind_proxy, ..ServeSettings::default() };
             let hosts = Hosts::new(&settings, false, None);
-            let gate = Arc::new(Gate::new(held.owner().clone(), &settings, hosts));
-            let routes = held.routes().layer(middleware::from_fn_with_state(gate, let_in));
+            let gate = Arc::new(RequestGate::new(node_guard.node().clone(), &settings, hosts));
+            let routes = node_guard.routes().layer(middleware::from_fn_with_state(gate, let_in));
             for (peer, status) in [(proxy, 401), ("127.0.0.1", 401), ("192.0.2.1", 403)] {
                 assert_eq!(asked(&routes, peer, "/api/v1/runs").await, status, "{listed} {peer}");
                 assert_eq!(asked(&routes, peer, "/healthz").await, 200, "{listed} {peer}");

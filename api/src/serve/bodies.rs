@@ -1,6 +1,6 @@
 //! Bodies of requests from strangers: how many are taken in at once, and how large they may be.
 //!
-//! Law: whoever has not said who they are makes the server keep no more than a bound, whatever they begin and do
+//! Law: a stranger makes the server keep no more than a bound, whatever they begin and do
 //! not end, and one address keeps no other out. Who comes while there is no room waits a moment, since honest
 //! bodies are short.
 
@@ -29,7 +29,7 @@ pub(super) struct Bodies {
 }
 
 /// Room for a body; given back when it is dropped.
-pub(super) struct Room<'a> {
+pub(super) struct BodyPermit<'a> {
     bodies: &'a Bodies,
     address: IpAddr,
     own: Option<OwnedSemaphorePermit>,
@@ -44,9 +44,9 @@ impl Default for Bodies {
 
 impl Bodies {
     /// Room for a body from an address; `None` where there was none for a while.
-    pub(super) async fn room(&self, address: IpAddr) -> Option<Room<'_>> {
+    pub(super) async fn room(&self, address: IpAddr) -> Option<BodyPermit<'_>> {
         // From here on it is given back, wherever the wait ends.
-        let mut room = Room { bodies: self, address, own: None, _all: None };
+        let mut room = BodyPermit { bodies: self, address, own: None, _all: None };
         let own = {
             let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(of.entry(address).or_insert_with(|| Arc::new(Semaphore::new(OF_ADDRESS))))
@@ -60,11 +60,11 @@ impl Bodies {
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for BodyPermit<'_> {
     fn drop(&mut self) {
         let mut of = self.bodies.of.lock().unwrap_or_else(PoisonError::into_inner);
         self.own = None;
-        // Nobody of that address holds or awaits any: the table grows no longer than who is there.
+        // No request of that address holds or awaits any: the table grows no longer than who is there.
         if of.get(&self.address).is_some_and(|own| Arc::strong_count(own) == 1) {
             of.remove(&self.address);
         }

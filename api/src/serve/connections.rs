@@ -2,7 +2,7 @@
 //!
 //! Law: there are never more than a bound. Who holds a connection on which nothing is asked makes room for who
 //! comes, the one that has been idle the longest first; where all are busy, a newcomer is told so and goes. So
-//! idle connections, however many, keep nobody out. Those who are told are few at a time; further ones are hung up on.
+//! idle connections, however many, keep no client out. Those who are told are few at a time; further ones are hung up on.
 //!
 //! Held so by the server over TCP, with and without TLS, and by the owner's socket.
 
@@ -28,13 +28,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tower::Service;
 
+use super::write_through::write_through;
 use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
 
 /// File handles that connections leave to the rest of the process.
 const HANDLES_LEFT: u64 = 512;
 /// Newcomers who are told at once that there is no room; others are just hung up on.
-const TOLD_MAX: usize = 64;
+const REFUSALS_MAX: usize = 64;
 /// How long telling may take.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
 /// The same where TLS has to begin first.
@@ -47,14 +48,14 @@ pub(crate) struct Connections {
     is_plain: bool,
     /// What is said to whom there is no room for.
     hint: &'static str,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     telling: Arc<Semaphore>,
     /// Grows whenever a connection becomes idle.
     turn: AtomicU64,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     next: u64,
     by_number: BTreeMap<u64, Arc<Connection>>,
 }
@@ -78,7 +79,7 @@ impl Connections {
         if max < wanted {
             tracing::warn!("{max} connections at once, not {wanted}: the limit of open files allows no more");
         }
-        let telling = Arc::new(Semaphore::new(TOLD_MAX));
+        let telling = Arc::new(Semaphore::new(REFUSALS_MAX));
         let (open, turn) = (Mutex::default(), AtomicU64::new(0));
         let hint = "`serve.connections` in everfold.toml sets how many there may be";
         Arc::new(Self { max, is_plain, hint, open, telling, turn })
@@ -86,7 +87,7 @@ impl Connections {
 
     /// At most so many, of a kind that no setting is about.
     pub(crate) fn few(max: usize) -> Arc<Self> {
-        let telling = Arc::new(Semaphore::new(TOLD_MAX));
+        let telling = Arc::new(Semaphore::new(REFUSALS_MAX));
         let (open, turn) = (Mutex::default(), AtomicU64::new(0));
         let hint = "close some of them: streams, logs that are followed, polls";
         Arc::new(Self { max, is_plain: true, hint, open, telling, turn })
@@ -97,7 +98,7 @@ impl Connections {
     }
 
     /// Room for one more; `None`: all others are busy.
-    fn enter(self: &Arc<Self>) -> Option<Ticket> {
+    fn enter(self: &Arc<Self>) -> Option<ConnectionTicket> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.by_number.len() >= self.max {
             let idle = open.by_number.iter().filter(|(_, one)| one.busy.load(Ordering::Acquire) == 0);
@@ -116,7 +117,7 @@ impl Connections {
             reading: AtomicWaker::new(),
         });
         open.by_number.insert(number, Arc::clone(&connection));
-        Some(Ticket { connections: Arc::clone(self), number, connection })
+        Some(ConnectionTicket { connections: Arc::clone(self), number, connection })
     }
 
     fn leave(&self, number: u64) {
@@ -125,19 +126,19 @@ impl Connections {
 }
 
 /// A place among the open connections; given back when it is dropped.
-struct Ticket {
+struct ConnectionTicket {
     connections: Arc<Connections>,
     number: u64,
     connection: Arc<Connection>,
 }
 
-impl Ticket {
-    fn busy(&self) -> Busy {
-        Busy { connections: Arc::clone(&self.connections), connection: Arc::clone(&self.connection) }
+impl ConnectionTicket {
+    fn busy(&self) -> BusyFlag {
+        BusyFlag { connections: Arc::clone(&self.connections), connection: Arc::clone(&self.connection) }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ConnectionTicket {
     fn drop(&mut self) {
         self.connections.leave(self.number);
     }
@@ -148,24 +149,25 @@ impl Drop for Ticket {
 pub(super) struct Door(pub(super) Arc<Connections>);
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Door {
-    type Stream = Held<TcpStream>;
+    type Stream = BoundedStream<TcpStream>;
     type Service = Counted<S>;
-    type Future = BoxFuture<'static, io::Result<(Held<TcpStream>, Counted<S>)>>;
+    type Future = BoxFuture<'static, io::Result<(BoundedStream<TcpStream>, Counted<S>)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let connections = Arc::clone(&self.0);
         Box::pin(async move {
             match connections.take_in(stream) {
-                Ok((stream, busy)) => Ok((stream, Counted { service, of: Of::Held(busy) })),
-                Err((stream, Some(told))) if connections.is_plain => {
+                Ok((stream, busy)) => Ok((stream, Counted { service, of: Of::Open(busy) })),
+                Err((stream, Some(permit))) if connections.is_plain => {
                     let _gone = tokio::time::timeout(TELL_WITHIN, tell(stream, connections.no_room())).await;
-                    drop(told);
+                    drop(permit);
                     Err(too_many())
                 }
-                // What is said before TLS has begun, nobody can read.
-                Err((stream, Some(told))) => {
+                // What is said before TLS has begun, the client cannot read.
+                Err((stream, Some(permit))) => {
                     let over = Box::pin(tokio::time::sleep(TELL_OVER_TLS_WITHIN));
-                    let stream = Held { stream, place: Place::Guest { _told: told, over } };
+                    let stream =
+                        BoundedStream { stream, place: ConnectionPlace::Guest { _permit: permit, over } };
                     Ok((stream, Counted { service, of: Of::Guest(connections) }))
                 }
                 Err((_, None)) => Err(too_many()),
@@ -183,28 +185,28 @@ type NoRoom<S> = (S, Option<OwnedSemaphorePermit>);
 
 impl Connections {
     /// Takes a connection in, or gives it back.
-    fn take_in<S>(self: &Arc<Self>, stream: S) -> Result<(Held<S>, Busy), NoRoom<S>> {
+    fn take_in<S>(self: &Arc<Self>, stream: S) -> Result<(BoundedStream<S>, BusyFlag), NoRoom<S>> {
         let Some(ticket) = self.enter() else {
-            let told = Arc::clone(&self.telling).try_acquire_owned().ok();
-            return Err((stream, told));
+            let permit = Arc::clone(&self.telling).try_acquire_owned().ok();
+            return Err((stream, permit));
         };
         let busy = ticket.busy();
-        Ok((Held { stream, place: Place::Of(ticket) }, busy))
+        Ok((BoundedStream { stream, place: ConnectionPlace::Of(ticket) }, busy))
     }
 
     /// Takes a connection in on which answers are given in the clear; tells it where there is no room.
-    pub(crate) fn take_in_or_tell<S>(self: &Arc<Self>, stream: S) -> Option<Held<S>>
+    pub(crate) fn take_in_or_tell<S>(self: &Arc<Self>, stream: S) -> Option<BoundedStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         match self.take_in(stream) {
-            Ok((held, _)) => Some(held),
+            Ok((connection, _)) => Some(connection),
             Err((_, None)) => None,
-            Err((stream, Some(told))) => {
+            Err((stream, Some(permit))) => {
                 let no_room = self.no_room();
                 tokio::spawn(async move {
                     let _gone = tokio::time::timeout(TELL_WITHIN, tell(stream, no_room)).await;
-                    drop(told);
+                    drop(permit);
                 });
                 None
             }
@@ -235,33 +237,33 @@ async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, no_room: Fault) -
 }
 
 /// A connection that ends when it is to make room.
-pub(crate) struct Held<S> {
+pub(crate) struct BoundedStream<S> {
     stream: S,
-    place: Place,
+    place: ConnectionPlace,
 }
 
-impl<S> Held<S> {
+impl<S> BoundedStream<S> {
     /// How it is told that it answers; `None`: a newcomer for whom there is no room.
-    pub(crate) fn busy(&self) -> Option<Busy> {
+    pub(crate) fn busy(&self) -> Option<BusyFlag> {
         match &self.place {
-            Place::Of(ticket) => Some(ticket.busy()),
-            Place::Guest { .. } => None,
+            ConnectionPlace::Of(ticket) => Some(ticket.busy()),
+            ConnectionPlace::Guest { .. } => None,
         }
     }
 }
 
-enum Place {
+enum ConnectionPlace {
     /// One of the open connections.
-    Of(Ticket),
+    Of(ConnectionTicket),
     /// A newcomer who is told that there is no room, in a bounded time.
-    Guest { _told: OwnedSemaphorePermit, over: Pin<Box<Sleep>> },
+    Guest { _permit: OwnedSemaphorePermit, over: Pin<Box<Sleep>> },
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Whether the connection is over; who reads is woken when it is.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         match self {
-            Self::Of(Ticket { connection, .. }) => {
+            Self::Of(ConnectionTicket { connection, .. }) => {
                 connection.reading.register(context.waker());
                 connection.is_over.load(Ordering::Acquire)
             }
@@ -270,7 +272,7 @@ impl Place {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -283,44 +285,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
+write_through!(BoundedStream);
 
 /// Which connection requests are answered on.
 #[derive(Clone)]
-pub(crate) struct Busy {
+pub(crate) struct BusyFlag {
     connections: Arc<Connections>,
     connection: Arc<Connection>,
 }
 
-impl Busy {
+impl BusyFlag {
     /// A request is being answered from here on.
     pub(crate) fn answering(&self) -> Answering {
         Answering::new(self.clone())
@@ -328,10 +302,10 @@ impl Busy {
 }
 
 /// One request that is being answered.
-pub(crate) struct Answering(Busy);
+pub(crate) struct Answering(BusyFlag);
 
 impl Answering {
-    fn new(of: Busy) -> Self {
+    fn new(of: BusyFlag) -> Self {
         of.connection.busy.fetch_add(1, Ordering::AcqRel);
         Self(of)
     }
@@ -348,7 +322,7 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        let Busy { connections, connection } = &self.0;
+        let BusyFlag { connections, connection } = &self.0;
         let turn = connections.turn.fetch_add(1, Ordering::Relaxed);
         connection.idle_since.store(turn, Ordering::Relaxed);
         connection.busy.fetch_sub(1, Ordering::AcqRel);
@@ -364,7 +338,7 @@ pub(super) struct Counted<S> {
 
 #[derive(Clone)]
 enum Of {
-    Held(Busy),
+    Open(BusyFlag),
     /// For this one there is no room.
     Guest(Arc<Connections>),
 }
@@ -386,7 +360,7 @@ where
 
     fn call(&mut self, request: Request<I>) -> Self::Future {
         let busy = match &self.of {
-            Of::Held(busy) => busy,
+            Of::Open(busy) => busy,
             Of::Guest(connections) => {
                 let mut answer = connections.no_room().into_response();
                 for (name, value) in [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")] {
@@ -435,8 +409,8 @@ mod tests {
     fn who_is_idle_the_longest_makes_room_and_who_is_busy_stays() {
         let connections = Connections::new(2, true);
         let (first, second) = (connections.enter().unwrap(), connections.enter().unwrap());
-        let busy = |ticket: &Ticket| ticket.busy().answering();
-        let is_over = |ticket: &Ticket| ticket.connection.is_over.load(Ordering::Acquire);
+        let busy = |ticket: &ConnectionTicket| ticket.busy().answering();
+        let is_over = |ticket: &ConnectionTicket| ticket.connection.is_over.load(Ordering::Acquire);
         // The first answered something of late.
         drop(busy(&first));
         let third = connections.enter().unwrap();

@@ -10,9 +10,11 @@ use std::time::Duration;
 use axum_server::accept::Accept;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+
+use super::write_through::write_through;
 
 /// So many bytes a client of HTTP/2 begins with; what begins otherwise is HTTP/1.
 const PREFACE_BYTES: usize = 24;
@@ -35,7 +37,7 @@ where
     A: Accept<TcpStream, S>,
     A::Future: Send + 'static,
 {
-    type Stream = Begun<A::Stream>;
+    type Stream = TimedStream<A::Stream>;
     type Service = A::Service;
     type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
 
@@ -44,20 +46,20 @@ where
         async move {
             let (stream, service) = accepted.await?;
             let wait = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(within))));
-            Ok((Begun { stream, wait }, service))
+            Ok((TimedStream { stream, wait }, service))
         }
         .boxed()
     }
 }
 
 /// A connection that ends where its first bytes do not come.
-pub(super) struct Begun<S> {
+pub(super) struct TimedStream<S> {
     stream: S,
     /// How many bytes are still to come, and until when.
     wait: Option<(usize, Pin<Box<Sleep>>)>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -78,35 +80,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
+write_through!(TimedStream);
 
 #[cfg(test)]
 mod tests {
@@ -118,7 +92,7 @@ mod tests {
     async fn row_51_first_bytes_that_do_not_come_end_the_connection_and_later_ones_may_take_their_time() {
         let begun = |stream| {
             let wait = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(Duration::from_secs(30)))));
-            Begun { stream, wait }
+            TimedStream { stream, wait }
         };
         let mut read = [0; 64];
         let (mut client, server) = tokio::io::duplex(64);

@@ -4,8 +4,8 @@
 //! what a request calls its host is one that is served here. Pages of other hosts write nothing, whatever lets
 //! their reader in.
 
+use crate::settings::{Host, HostPort, ServeSettings};
 use axum::http::{HeaderMap, Uri, header};
-use everfold_workflows::settings::{Host, HostPort, ServeSettings};
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
@@ -62,7 +62,7 @@ impl Hosts {
             return true;
         }
         match host {
-            // An address in place of a name was looked up by nobody, so nobody could have led it astray.
+            // An address in place of a name was not looked up, so no name server could have led it astray.
             Host::Address(_) => !self.is_loopback,
             Host::Name(name) => self.is_certified(name),
         }
@@ -113,7 +113,7 @@ impl Hosts {
         let Some((scheme, host)) = origin.split_once("://") else { return false };
         let default = match scheme {
             "https" => 443,
-            // Whoever sits between could have written a page in the clear.
+            // A machine in between could have written a page in the clear.
             "http" if !is_secure => 80,
             _ => return false,
         };
@@ -193,7 +193,7 @@ mod tests {
             assert!(asks(&open, host), "{host}");
         }
         assert!(!asks(&open, "evil.example:7878"));
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tests/cli/certificates/good.pem");
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/certificates/good.pem");
         let certificate = Some(CertificateDer::from_pem_file(file).unwrap());
         let certified = Hosts::new(&ServeSettings::default(), false, certificate);
         assert!(!asks(&certified, "evil.example"));

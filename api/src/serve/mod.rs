@@ -1,166 +1,27 @@
-//! The server: the routes over TCP, for callers with tokens.
+//! The listeners: the routes on the socket of a data folder, and over TCP for callers with tokens.
 //!
-//! Law: beyond this machine nothing is served in the clear unless somebody says that a proxy in front
-//! speaks TLS, and says which. Who calls is known from a token or a session alone; the rest of a request is not believed.
+//! Law: a process that holds a folder listens on its socket with the same routes as over TCP, so that a command gives
+//! the same answer whether another process holds the folder or the command itself does. Who calls is known from the
+//! connection, a token or a session alone; the rest of a request is not believed.
+//!
+//! [`hold`] takes a folder and [`Server::start`] listens on an address.
 
 mod authenticate;
 mod bodies;
-pub(crate) mod connections;
-mod cookie;
-mod first;
 #[cfg(test)]
-mod gone;
+mod connection_tests;
+mod connections;
+mod first;
+mod guard;
 mod hosts;
 mod peers;
 mod place;
 mod rate;
+mod server;
+mod socket;
+mod write_through;
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::time::Duration;
-
-use axum::middleware;
-use axum::{Extension, Router};
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
-use everfold_workflows::settings::{ServeSettings, TlsFiles};
-use hyper_util::rt::TokioTimer;
-use rustix::net::sockopt::set_tcp_user_timeout;
-use tokio::task::JoinHandle;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-
-use connections::{Connections, Door};
-use first::First;
-use hosts::Hosts;
-
-use crate::fault::{Code, Fault};
-use crate::http::BodyWithin;
-use crate::owner::Owner;
-
-pub use cookie::{SECURE_SESSION_COOKIE, SESSION_COOKIE, session_cookie, session_of};
-pub use place::Place;
-
-/// How long requests that are being answered may go on when the server ends.
-const FINISH: Duration = Duration::from_secs(10);
-/// How long a reader may take nothing of what is written to it before its connection is cut.
-const TAKES_NOTHING: Duration = Duration::from_secs(30);
-/// What is kept of a connection's requests and answers that are on their way.
-const BUFFERED_MAX: usize = 64 * 1024;
-/// Requests at once on one connection of HTTP/2.
-const STREAMS_MAX: u32 = 100;
-/// What a client of HTTP/2 may send of bodies that nobody reads yet.
-const WINDOW: u32 = 64 * 1024;
-
-/// A server that listens.
-pub struct Server {
-    /// Where people reach it.
-    pub url: String,
-    /// Where it listens.
-    pub address: SocketAddr,
-    handle: Handle<SocketAddr>,
-    serving: JoinHandle<std::io::Result<()>>,
-}
-
-impl Server {
-    /// Listens and serves.
-    ///
-    /// # Errors
-    /// The address cannot be had or would be served in the clear, or the certificate cannot be used.
-    pub async fn start(owner: Arc<Owner>, routes: Router, settings: &ServeSettings) -> Result<Self, Fault> {
-        Self::patient(owner, routes, settings, TAKES_NOTHING).await
-    }
-
-    /// The same, with connections that are cut where their readers take nothing for so long.
-    async fn patient(
-        owner: Arc<Owner>,
-        routes: Router,
-        settings: &ServeSettings,
-        takes_nothing: Duration,
-    ) -> Result<Self, Fault> {
-        let place = Place::of(settings)?;
-        let cannot = |error: std::io::Error| {
-            Fault::new(Code::Listen, format!("could not listen on {}: {error}", settings.listen))
-                .hint("choose another with --listen ADDRESS:PORT; port 0 takes a free one")
-        };
-        let listener = listen(place.address, takes_nothing).map_err(cannot)?;
-        let address = listener.local_addr().map_err(cannot)?;
-        let url = place.url(address);
-        let own = settings.tls.as_ref().map(own_certificate).transpose()?;
-        let hosts = Hosts::new(settings, address.ip().is_loopback(), own);
-        let gate = authenticate::Gate::new(owner, settings, hosts);
-        let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
-        let routes = routes.layer(middleware::from_fn(crate::http::named));
-        let routes = routes.layer(Extension(BodyWithin(Duration::from_secs(settings.body_seconds.max(1)))));
-        let head = Duration::from_secs(settings.head_seconds.max(1));
-        let door = Door(Connections::new(settings.connections as usize, settings.tls.is_none()));
-        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-        let handle = Handle::new();
-        let serving = match &settings.tls {
-            None => {
-                let server = axum_server::from_tcp(listener).map_err(cannot)?.acceptor(door);
-                // Where the version is guessed from the first bytes, none at all are waited for without end.
-                let mut server = server.http1_only().handle(handle.clone());
-                let http = server.http_builder();
-                http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFERED_MAX);
-                tokio::spawn(server.serve(service))
-            }
-            Some(files) => {
-                let tls = certificate(files).await?;
-                let server = axum_server::from_tcp_rustls(listener, tls).map_err(cannot)?;
-                let mut server =
-                    server.map(|tls| First::new(tls.acceptor(door), head)).handle(handle.clone());
-                let http = server.http_builder();
-                http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFERED_MAX);
-                http.http2()
-                    .timer(TokioTimer::new())
-                    .keep_alive_interval(Some(head))
-                    .keep_alive_timeout(head)
-                    .max_concurrent_streams(STREAMS_MAX)
-                    .initial_stream_window_size(WINDOW)
-                    .initial_connection_window_size(WINDOW)
-                    .max_send_buf_size(BUFFERED_MAX);
-                tokio::spawn(server.serve(service))
-            }
-        };
-        Ok(Self { url, address, handle, serving })
-    }
-
-    /// Ends listening, and what is being answered in its time.
-    pub async fn stop(self) {
-        self.handle.graceful_shutdown(Some(FINISH));
-        match self.serving.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the server failed"),
-            Err(error) => tracing::error!(%error, "the server ended in a panic"),
-        }
-    }
-}
-
-/// A listener whose connections are cut where the other end takes nothing, or is gone without a word: otherwise each would
-/// be kept for ever, with what is to be written to it. A stream on which nothing happens writes its sign of life, so that
-/// one whose reader is gone is found out, too.
-fn listen(address: SocketAddr, takes_nothing: Duration) -> std::io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    // Connections have it from the listener.
-    set_tcp_user_timeout(&listener, takes_nothing.as_millis() as u32)?;
-    Ok(listener)
-}
-
-async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
-    // The process's provider of cryptography; set before, it stays as it is.
-    let _set = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-    RustlsConfig::from_pem_file(&files.cert, &files.key).await.map_err(|error| unusable(files, &error))
-}
-
-/// The server's own certificate, whose names it is served by.
-fn own_certificate(files: &TlsFiles) -> Result<CertificateDer<'static>, Fault> {
-    CertificateDer::from_pem_file(&files.cert).map_err(|error| unusable(files, &error))
-}
-
-fn unusable(files: &TlsFiles, error: &dyn std::error::Error) -> Fault {
-    let (cert, key) = (files.cert.display(), files.key.display());
-    Fault::new(Code::Listen, format!("the certificate {cert} with the key {key} cannot be used: {error}"))
-        .hint("both are PEM files; the certificate of the server comes first, its issuers behind it")
-}
+pub use guard::{NodeGuard, hold, imagine};
+pub use place::ListenPlace;
+pub use server::Server;
+pub use socket::{connect, listen};

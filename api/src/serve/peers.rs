@@ -1,12 +1,12 @@
 //! Who is at the other end of a connection, and for whom they speak.
 //!
-//! Law: only a proxy that the settings name is believed what it says of others; whoever else says the same is
+//! Law: only a proxy that the settings name is believed what it says of others; any other client that says the same is
 //! known by their own address, and heard from afar by TLS alone.
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::settings::Proxies;
 use axum::http::HeaderMap;
-use everfold_workflows::settings::Proxies;
 
 use crate::fault::{Code, Fault};
 

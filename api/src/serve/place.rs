@@ -2,20 +2,20 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-use everfold_workflows::settings::ServeSettings;
+use crate::settings::ServeSettings;
 
 use crate::fault::{Code, Fault};
 
 /// An address to listen on, and how people reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ListenPlace {
     /// The address.
     pub address: SocketAddr,
     is_tls: bool,
     public: Option<String>,
 }
 
-impl Place {
+impl ListenPlace {
     /// The place that the settings name.
     ///
     /// # Errors
@@ -54,14 +54,14 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use everfold_workflows::settings::Proxies;
+    use crate::settings::Proxies;
 
     use super::*;
 
-    fn at(listen: &str, change: impl FnOnce(&mut ServeSettings)) -> Result<Place, Code> {
+    fn at(listen: &str, change: impl FnOnce(&mut ServeSettings)) -> Result<ListenPlace, Code> {
         let mut settings = ServeSettings { listen: listen.to_owned(), ..ServeSettings::default() };
         change(&mut settings);
-        Place::of(&settings).map_err(|fault| fault.code)
+        ListenPlace::of(&settings).map_err(|fault| fault.code)
     }
 
     #[test]

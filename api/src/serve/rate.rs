@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use everfold_workflows::settings::ServeSettings;
+use crate::settings::ServeSettings;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -24,7 +24,7 @@ const FORGET_EVERY: u32 = 10_000;
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
 /// The limits of a server.
-pub(super) struct Rates {
+pub(super) struct RequestRates {
     tokens: Limiter<String>,
     addresses: Limiter<IpAddr>,
     wrong: Limiter<IpAddr>,
@@ -43,7 +43,7 @@ fn check<K: Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Result<(), Dura
     limiter.check_key(key).map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
 }
 
-impl Rates {
+impl RequestRates {
     pub(super) fn new(settings: &ServeSettings) -> Self {
         Self {
             tokens: RateLimiter::hashmap(per_second((settings.rate, settings.burst))),
@@ -59,7 +59,7 @@ impl Rates {
         check(&self.tokens, &name.to_owned())
     }
 
-    /// Counts a request of somebody unknown.
+    /// Counts a request without a token or session.
     pub(super) fn of_stranger(&self, address: IpAddr) -> Result<(), Duration> {
         self.forget_now_and_then();
         check(&self.addresses, &address)
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn one_who_is_too_fast_waits_and_another_does_not() {
-        let rates = Rates::new(&ServeSettings { rate: 1, burst: 2, ..ServeSettings::default() });
+        let rates = RequestRates::new(&ServeSettings { rate: 1, burst: 2, ..ServeSettings::default() });
         assert!(rates.of_token("a").is_ok() && rates.of_token("a").is_ok());
         assert!(rates.of_token("a").is_err_and(|wait| wait <= Duration::from_secs(1)));
         assert!(rates.of_token("b").is_ok());

@@ -12,7 +12,7 @@ use everfold_engine::policy::Verdict;
 use everfold_engine::time::Timestamp;
 use serde_json::json;
 
-use super::span::{Remote, Span, Status};
+use super::span::{RemoteSpan, Status, TraceSpan};
 
 const RUN: &str = "run";
 
@@ -25,20 +25,20 @@ pub(super) struct RunTrace {
     started: Option<Timestamp>,
     by: Option<String>,
     /// The run or request that led to it.
-    links: Vec<Remote>,
-    steps: BTreeMap<(StepPath, Round), Step>,
-    attempts: BTreeMap<AttemptId, Attempt>,
+    links: Vec<RemoteSpan>,
+    steps: BTreeMap<(StepPath, Round), OpenStep>,
+    attempts: BTreeMap<AttemptId, OpenAttempt>,
 }
 
 #[derive(Debug)]
-struct Step {
+struct OpenStep {
     began: Timestamp,
     /// What its attempts do, where they do anything.
     kind: Option<String>,
 }
 
 #[derive(Debug)]
-struct Attempt {
+struct OpenAttempt {
     scheduled: Timestamp,
     started: Option<Timestamp>,
     kind: Option<String>,
@@ -67,7 +67,7 @@ impl RunTrace {
     }
 
     /// An event of the history that a fork or restart took over: another run's, but for what the run is called.
-    pub(super) fn take_over(&mut self, event: &RunEvent) -> Vec<Span> {
+    pub(super) fn take_over(&mut self, event: &RunEvent) -> Vec<TraceSpan> {
         if let RunEvent::RunStarted(started) = event {
             self.pipeline.clone_from(&started.pipeline);
             self.title.clone_from(&started.title);
@@ -76,18 +76,18 @@ impl RunTrace {
     }
 
     /// An event; gives the spans that end with it.
-    pub(super) fn apply(&mut self, event: &RunEvent, at: Timestamp, actor: &Actor) -> Vec<Span> {
+    pub(super) fn apply(&mut self, event: &RunEvent, at: Timestamp, actor: &Actor) -> Vec<TraceSpan> {
         match event {
             RunEvent::RunStarted(event) => {
                 self.pipeline.clone_from(&event.pipeline);
                 self.title.clone_from(&event.title);
                 if let Some(parent) = &event.parent {
-                    self.links.push(Remote::of(parent.run, &of_attempt(&parent.id)));
+                    self.links.push(RemoteSpan::of(parent.run, &of_attempt(&parent.id)));
                 }
                 self.begin(at, actor)
             }
             RunEvent::RunForked(event) => {
-                self.links.push(Remote::of(event.origin.run, RUN));
+                self.links.push(RemoteSpan::of(event.origin.run, RUN));
                 self.begin(at, actor)
             }
             RunEvent::StepScheduled(event) => {
@@ -159,30 +159,30 @@ impl RunTrace {
         }
     }
 
-    fn begin(&mut self, at: Timestamp, actor: &Actor) -> Vec<Span> {
+    fn begin(&mut self, at: Timestamp, actor: &Actor) -> Vec<TraceSpan> {
         self.started = Some(at);
         self.by = Some(actor.to_string());
         let name = format!("start {}", self.pipeline);
-        let mut span = self.described(Span::new(self.run, "start", Some(RUN), name, at, at));
+        let mut span = self.described(TraceSpan::new(self.run, "start", Some(RUN), name, at, at));
         span.run = Some(self.run);
         span.is_begin = true;
         vec![span]
     }
 
-    fn described(&self, mut span: Span) -> Span {
+    fn described(&self, mut span: TraceSpan) -> TraceSpan {
         self.links.iter().for_each(|link| span.link(link));
         span.with("everfold.pipeline", self.pipeline.clone())
             .with("everfold.run.title", json!(self.title))
             .with("everfold.actor", json!(self.by))
     }
 
-    fn begun(&mut self, id: &AttemptId, at: Timestamp) -> &mut Step {
+    fn begun(&mut self, id: &AttemptId, at: Timestamp) -> &mut OpenStep {
         let step = self.steps.entry((id.path.clone(), id.round));
-        step.or_insert(Step { began: at, kind: None })
+        step.or_insert(OpenStep { began: at, kind: None })
     }
 
     fn open(&mut self, id: &AttemptId, scheduled: Timestamp, kind: Option<String>) {
-        self.attempts.insert(id.clone(), Attempt { scheduled, started: None, kind });
+        self.attempts.insert(id.clone(), OpenAttempt { scheduled, started: None, kind });
     }
 
     fn attempt(
@@ -191,12 +191,14 @@ impl RunTrace {
         at: Timestamp,
         status: Status,
         failure: Option<&Failure>,
-    ) -> Vec<Span> {
-        let Some(Attempt { scheduled, started, kind }) = self.attempts.remove(id) else { return Vec::new() };
+    ) -> Vec<TraceSpan> {
+        let Some(OpenAttempt { scheduled, started, kind }) = self.attempts.remove(id) else {
+            return Vec::new();
+        };
         let parent = of_step(&id.path, id.round);
         let name = format!("{} {}.{}", id.path, id.round, id.attempt);
         let mut span =
-            Span::new(self.run, &of_attempt(id), Some(&parent), name, started.unwrap_or(scheduled), at)
+            TraceSpan::new(self.run, &of_attempt(id), Some(&parent), name, started.unwrap_or(scheduled), at)
                 .with("everfold.step", id.path.to_string())
                 .with("everfold.round", id.round.0)
                 .with("everfold.attempt", id.attempt.0)
@@ -214,16 +216,22 @@ impl RunTrace {
         took_ms: u64,
         at: Timestamp,
         status: Status,
-    ) -> Span {
+    ) -> TraceSpan {
         let what = format!("gate/{id}/{gate}/{probe_no}");
         let parent = of_step(&id.path, id.round);
         let took = i64::try_from(took_ms).unwrap_or_default();
-        let mut span =
-            Span::new(self.run, &what, Some(&parent), format!("gate {gate}"), Timestamp(at.0 - took), at)
-                .with("everfold.step", id.path.to_string())
-                .with("everfold.round", id.round.0)
-                .with("everfold.gate", gate)
-                .with("everfold.probe_no", probe_no);
+        let mut span = TraceSpan::new(
+            self.run,
+            &what,
+            Some(&parent),
+            format!("gate {gate}"),
+            Timestamp(at.0 - took),
+            at,
+        )
+        .with("everfold.step", id.path.to_string())
+        .with("everfold.round", id.round.0)
+        .with("everfold.gate", gate)
+        .with("everfold.probe_no", probe_no);
         span.status = status;
         span
     }
@@ -235,25 +243,28 @@ impl RunTrace {
         at: Timestamp,
         how: &'static str,
         status: Status,
-    ) -> Vec<Span> {
+    ) -> Vec<TraceSpan> {
         // What never began is not in the trace.
-        let Some(Step { began, .. }) = self.steps.remove(&(path.clone(), round)) else { return Vec::new() };
-        let mut span = Span::new(self.run, &of_step(path, round), Some(RUN), path.to_string(), began, at)
-            .with("everfold.step", path.to_string())
-            .with("everfold.round", round.0)
-            .with("everfold.status", how);
+        let Some(OpenStep { began, .. }) = self.steps.remove(&(path.clone(), round)) else {
+            return Vec::new();
+        };
+        let mut span =
+            TraceSpan::new(self.run, &of_step(path, round), Some(RUN), path.to_string(), began, at)
+                .with("everfold.step", path.to_string())
+                .with("everfold.round", round.0)
+                .with("everfold.status", how);
         span.status = status;
         vec![span]
     }
 
-    fn end(&mut self, at: Timestamp, how: &'static str, status: Status) -> Vec<Span> {
+    fn end(&mut self, at: Timestamp, how: &'static str, status: Status) -> Vec<TraceSpan> {
         let open: Vec<_> = self.steps.keys().cloned().collect();
-        let mut spans: Vec<Span> = open
+        let mut spans: Vec<TraceSpan> = open
             .iter()
             .flat_map(|(path, round)| self.step(path, *round, at, "ended", Status::Unset))
             .collect();
         let name = format!("run {}", self.pipeline);
-        let root = Span::new(self.run, RUN, None, name, self.started.unwrap_or(at), at);
+        let root = TraceSpan::new(self.run, RUN, None, name, self.started.unwrap_or(at), at);
         let mut root = self.described(root).with("everfold.status", how);
         root.status = status;
         root.run = Some(self.run);

@@ -2,7 +2,7 @@
 //!
 //! Law: a trace is made of the log, as a read model is. Ids are derived: the trace's is the run's, a span's follows from
 //! what it is of. So an engine that takes over a run goes on with the same trace, and what is sent twice is the same
-//! span. Whoever appends never waits for it; a collector that is away costs spans, never a run.
+//! span. An append never waits for it; a collector that is away costs spans, never a run.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -20,10 +20,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::fold::RunTrace;
-use super::requests::Requests;
-use super::send::{Collector, Sender};
-use super::span::Span;
-use crate::following::Following;
+use super::requests::RequestSpans;
+use super::send::{Collector, SpanSender};
+use super::span::TraceSpan;
+use crate::event_follower::EventFollower;
 
 /// Runs whose open spans are remembered; of another one its history is read again.
 const RUNS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
@@ -46,12 +46,16 @@ pub(super) struct Tracing {
 
 impl Tracing {
     /// Begins to send what is recorded from here on, and what ended just before.
-    pub(super) fn begin(store: Arc<dyn EventStore>, requests: Arc<Requests>, collector: Collector) -> Self {
+    pub(super) fn begin(
+        store: Arc<dyn EventStore>,
+        requests: Arc<RequestSpans>,
+        collector: Collector,
+    ) -> Self {
         let (stop, stopping) = watch::channel(false);
-        let follower = Follower {
+        let follower = TraceFollower {
             store,
             requests,
-            sender: Sender::new(collector),
+            sender: SpanSender::new(collector),
             runs: LruCache::new(RUNS_MAX),
             since: Timestamp(clock::now().0 - i64::try_from(AGAIN_WITHIN.as_millis()).unwrap_or_default()),
             of_runs: Vec::new(),
@@ -76,24 +80,24 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _is_wanted = stopping.wait_for(|stop| *stop).await.is_ok();
 }
 
-struct Follower {
+struct TraceFollower {
     store: Arc<dyn EventStore>,
-    requests: Arc<Requests>,
-    sender: Sender,
+    requests: Arc<RequestSpans>,
+    sender: SpanSender,
     runs: LruCache<RunId, RunTrace>,
     /// What ended before is with the collector already.
     since: Timestamp,
     /// Runs themselves, and their beginnings: they wait for a moment, because the request that started one may not be
     /// known yet.
-    of_runs: Vec<Span>,
+    of_runs: Vec<TraceSpan>,
     /// Runs that ended, and since when they are with the collector: the next engine may send them again.
     ended: VecDeque<(Stopwatch, RunId)>,
 }
 
-impl Follower {
+impl TraceFollower {
     async fn run(mut self, mut stopping: watch::Receiver<bool>) {
         let from = Position(self.store.last_position().0.saturating_sub(LOOKED_BACK)).next();
-        let mut events = Following::from(Arc::clone(&self.store), from);
+        let mut events = EventFollower::from(Arc::clone(&self.store), from);
         let mut reached = from;
         let mut ticks = tokio::time::interval(FLUSH_EVERY);
         loop {
@@ -158,7 +162,7 @@ impl Follower {
         Ok(())
     }
 
-    fn take(&mut self, spans: Vec<Span>) {
+    fn take(&mut self, spans: Vec<TraceSpan>) {
         for span in spans {
             match span.run {
                 Some(_) => self.of_runs.push(span),

@@ -8,77 +8,10 @@ mod follow;
 mod requests;
 #[cfg(feature = "otlp")]
 mod send;
+mod sending;
 #[cfg(feature = "otlp")]
 mod span;
 #[cfg(all(test, feature = "otlp"))]
 mod tests;
 
-use std::sync::Arc;
-
-use axum::http::HeaderMap;
-use everfold_engine::id::RunId;
-use everfold_engine::layout::Layout;
-use everfold_engine::store::EventStore;
-
-/// What an owner holds of the traces of its runs.
-#[derive(Default)]
-pub(crate) struct Traces {
-    #[cfg(feature = "otlp")]
-    sending: std::sync::Mutex<Option<Sending>>,
-}
-
-#[cfg(feature = "otlp")]
-struct Sending {
-    requests: Arc<requests::Requests>,
-    task: follow::Tracing,
-}
-
-#[cfg(feature = "otlp")]
-impl Traces {
-    /// Begins to send, once, where the environment names a collector.
-    pub(crate) fn begin(&self, store: &Arc<dyn EventStore>, layout: &Layout) {
-        let Some(collector) = send::Collector::of_environment() else { return };
-        let mut sending = self.sending();
-        if sending.is_none() {
-            let requests = Arc::new(requests::Requests::kept_in(layout.traces()));
-            let task = follow::Tracing::begin(Arc::clone(store), Arc::clone(&requests), collector);
-            *sending = Some(Sending { requests, task });
-        }
-    }
-
-    fn sending(&self) -> std::sync::MutexGuard<'_, Option<Sending>> {
-        self.sending.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// A request started a run: its trace is linked with the request's, where that says its own.
-    pub(crate) fn started_by(&self, run: RunId, headers: &HeaderMap) {
-        let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let Some(remote) = parent.and_then(span::Remote::read) else { return };
-        let requests = self.sending().as_ref().map(|sending| Arc::clone(&sending.requests));
-        if let Some(requests) = requests {
-            requests.note(run, remote);
-        }
-    }
-
-    /// Sends what is left.
-    pub(crate) async fn end(&self) {
-        let sending = self.sending().take();
-        if let Some(sending) = sending {
-            sending.task.end().await;
-        }
-    }
-}
-
-#[cfg(not(feature = "otlp"))]
-impl Traces {
-    /// Says where it is expected to send that it cannot.
-    pub(crate) fn begin(&self, _store: &Arc<dyn EventStore>, _layout: &Layout) {
-        if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
-            tracing::info!("no traces are sent: this everfold was built without the feature `otlp`");
-        }
-    }
-
-    pub(crate) fn started_by(&self, _run: RunId, _headers: &HeaderMap) {}
-
-    pub(crate) async fn end(&self) {}
-}
+pub(crate) use sending::Traces;

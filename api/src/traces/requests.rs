@@ -12,25 +12,25 @@ use std::time::SystemTime;
 use everfold_engine::id::RunId;
 use lru::LruCache;
 
-use super::span::Remote;
+use super::span::RemoteSpan;
 
 /// Requests that are remembered.
 const MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
 /// The requests that started runs, until their spans went out.
-pub(super) struct Requests {
-    known: Mutex<LruCache<RunId, Remote>>,
+pub(super) struct RequestSpans {
+    known: Mutex<LruCache<RunId, RemoteSpan>>,
     /// Where they are kept; `None`: nowhere.
     folder: Option<PathBuf>,
 }
 
-impl Default for Requests {
+impl Default for RequestSpans {
     fn default() -> Self {
         Self { known: Mutex::new(LruCache::new(MAX)), folder: None }
     }
 }
 
-impl Requests {
+impl RequestSpans {
     /// Those that are kept in a folder, which need not be there.
     pub(super) fn kept_in(folder: PathBuf) -> Self {
         let mut found: Vec<_> = std::fs::read_dir(&folder).into_iter().flatten().filter_map(read).collect();
@@ -41,7 +41,7 @@ impl Requests {
     }
 
     /// A run was started by a request that is part of a trace.
-    pub(super) fn note(&self, run: RunId, remote: Remote) {
+    pub(super) fn note(&self, run: RunId, remote: RemoteSpan) {
         if let Some(folder) = &self.folder {
             let kept = std::fs::create_dir_all(folder)
                 .and_then(|()| std::fs::write(folder.join(run.to_string()), remote.traceparent()));
@@ -53,14 +53,14 @@ impl Requests {
     }
 
     /// The oldest makes room.
-    fn remember(&self, run: RunId, remote: Remote) {
+    fn remember(&self, run: RunId, remote: RemoteSpan) {
         let former = self.known.lock().unwrap_or_else(PoisonError::into_inner).push(run, remote);
         if let Some((former, _)) = former.filter(|(former, _)| *former != run) {
             self.remove(former);
         }
     }
 
-    pub(super) fn of(&self, run: RunId) -> Option<Remote> {
+    pub(super) fn of(&self, run: RunId) -> Option<RemoteSpan> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).peek(&run).cloned()
     }
 
@@ -78,10 +78,10 @@ impl Requests {
     }
 }
 
-fn read(file: std::io::Result<std::fs::DirEntry>) -> Option<(SystemTime, RunId, Remote)> {
+fn read(file: std::io::Result<std::fs::DirEntry>) -> Option<(SystemTime, RunId, RemoteSpan)> {
     let file = file.ok()?;
     let run = file.file_name().to_str()?.parse().ok()?;
-    let remote = Remote::read(&text(&file.path())?)?;
+    let remote = RemoteSpan::read(&text(&file.path())?)?;
     Some((file.metadata().and_then(|about| about.modified()).ok()?, run, remote))
 }
 
@@ -101,13 +101,13 @@ mod tests {
         let place = folder.path().join("traces");
         let run =
             |number: usize| -> RunId { format!("00000000-0000-0000-0000-{number:012x}").parse().unwrap() };
-        let remote = Remote::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
-        let requests = Requests::kept_in(place.clone());
+        let remote = RemoteSpan::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        let requests = RequestSpans::kept_in(place.clone());
         requests.note(run(1), remote.clone());
         requests.note(run(2), remote.clone());
         requests.forget(run(2));
         std::fs::write(place.join("other"), "00-x").unwrap();
-        let next = Requests::kept_in(place.clone());
+        let next = RequestSpans::kept_in(place.clone());
         assert_eq!((next.of(run(1)), next.of(run(2))), (Some(remote.clone()), None));
         for number in 3..3 + MAX.get() {
             next.note(run(number), remote.clone());

@@ -8,7 +8,7 @@ use everfold_workflows::http::{HttpClient, HttpRequest};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::span::{Span, attributes};
+use super::span::{TraceSpan, attributes};
 
 /// Spans that wait at most; the oldest are let go.
 const WAITING_MAX: usize = 20_000;
@@ -61,21 +61,21 @@ impl Collector {
 }
 
 /// Sends what is put, when it is flushed.
-pub(super) struct Sender {
+pub(super) struct SpanSender {
     collector: Collector,
     client: HttpClient,
-    waiting: VecDeque<Span>,
+    waiting: VecDeque<TraceSpan>,
     /// Since the last failure, and how long it is waited then.
     paused: Option<(Stopwatch, Duration)>,
     lost: u64,
 }
 
-impl Sender {
+impl SpanSender {
     pub(super) fn new(collector: Collector) -> Self {
         Self { collector, client: HttpClient::new(), waiting: VecDeque::new(), paused: None, lost: 0 }
     }
 
-    pub(super) fn put(&mut self, span: Span) {
+    pub(super) fn put(&mut self, span: TraceSpan) {
         if self.waiting.len() >= WAITING_MAX {
             self.waiting.pop_front();
             self.lost += 1;
@@ -89,7 +89,7 @@ impl Sender {
         }
         while !self.waiting.is_empty() {
             let count = self.waiting.len().min(BATCH);
-            let spans: Vec<Value> = self.waiting.iter().take(count).map(Span::json).collect();
+            let spans: Vec<Value> = self.waiting.iter().take(count).map(TraceSpan::json).collect();
             match self.send(spans).await {
                 Ok(()) => {
                     self.waiting.drain(..count);
@@ -98,7 +98,7 @@ impl Sender {
                         self.lost = 0;
                     }
                 }
-                Err(Refused::Passing(why)) => {
+                Err(SendError::Passing(why)) => {
                     let pause =
                         self.paused.as_ref().map_or(PAUSE_MIN, |(_, pause)| (*pause * 2).min(PAUSE_MAX));
                     if self.paused.is_none() {
@@ -107,7 +107,7 @@ impl Sender {
                     self.paused = Some((Stopwatch::start(), pause));
                     return;
                 }
-                Err(Refused::ForGood(why)) => {
+                Err(SendError::ForGood(why)) => {
                     tracing::warn!(spans = count, "the collector does not take spans: {why}");
                     self.waiting.drain(..count);
                 }
@@ -115,7 +115,7 @@ impl Sender {
         }
     }
 
-    async fn send(&self, spans: Vec<Value>) -> Result<(), Refused> {
+    async fn send(&self, spans: Vec<Value>) -> Result<(), SendError> {
         let version = env!("CARGO_PKG_VERSION");
         let resource = [("service.name", json!(self.collector.service)), ("service.version", json!(version))];
         let body = json!({ "resourceSpans": [{
@@ -132,17 +132,18 @@ impl Sender {
             body_bytes_max: 4 * 1024,
             ..HttpRequest::get(self.collector.url.clone())
         };
-        let answer = self.client.send(request).await.map_err(|error| Refused::Passing(error.to_string()))?;
+        let answer =
+            self.client.send(request).await.map_err(|error| SendError::Passing(error.to_string()))?;
         match answer.status {
             200..=299 => Ok(()),
             // As the protocol says: these are to be repeated, the others not.
-            429 | 502 | 503 | 504 => Err(Refused::Passing(format!("it answered {}", answer.status))),
-            status => Err(Refused::ForGood(format!("it answered {status}"))),
+            429 | 502 | 503 | 504 => Err(SendError::Passing(format!("it answered {}", answer.status))),
+            status => Err(SendError::ForGood(format!("it answered {status}"))),
         }
     }
 }
 
-enum Refused {
+enum SendError {
     Passing(String),
     ForGood(String),
 }

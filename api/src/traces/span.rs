@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 /// A span of another trace: of the request that started a run, of the run that started a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Remote {
+pub(super) struct RemoteSpan {
     trace: String,
     span: String,
 }
 
-impl Remote {
+impl RemoteSpan {
     /// Reads a `traceparent` of W3C Trace Context: `00-TRACE-SPAN-FLAGS`.
     pub(super) fn read(traceparent: &str) -> Option<Self> {
         let mut parts = traceparent.trim().split('-');
@@ -46,7 +46,7 @@ pub(super) enum Status {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Span {
+pub(super) struct TraceSpan {
     trace: String,
     pub(super) id: String,
     parent: Option<String>,
@@ -54,7 +54,7 @@ pub(super) struct Span {
     start: Timestamp,
     end: Timestamp,
     pub(super) attributes: Vec<(&'static str, Value)>,
-    links: Vec<Remote>,
+    links: Vec<RemoteSpan>,
     pub(super) status: Status,
     /// The run, where it is the span of the run itself, or of its beginning.
     pub(super) run: Option<RunId>,
@@ -72,7 +72,7 @@ pub(super) fn span_id(run: RunId, what: &str) -> String {
     hash.to_string()[..16].to_owned()
 }
 
-impl Span {
+impl TraceSpan {
     /// A span of `what`, below that of `parent`.
     pub(super) fn new(
         run: RunId,
@@ -106,7 +106,7 @@ impl Span {
         self
     }
 
-    pub(super) fn link(&mut self, remote: &Remote) {
+    pub(super) fn link(&mut self, remote: &RemoteSpan) {
         if !self.links.contains(remote) {
             self.links.push(remote.clone());
         }
@@ -115,7 +115,7 @@ impl Span {
     /// As OTLP has it: ids in hexadecimal digits, 64-bit numbers as texts.
     pub(super) fn json(&self) -> Value {
         let nanos = |at: Timestamp| (i128::from(at.0) * 1_000_000).to_string();
-        let link = |link: &Remote| json!({ "traceId": link.trace, "spanId": link.span });
+        let link = |link: &RemoteSpan| json!({ "traceId": link.trace, "spanId": link.span });
         let mut span = json!({
             "traceId": self.trace,
             "spanId": self.id,
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_traceparent_is_read_as_w3c_writes_it() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let remote = Remote::read(good).unwrap();
+        let remote = RemoteSpan::read(good).unwrap();
         assert_eq!(
             (remote.trace.as_str(), remote.span.as_str()),
             ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
@@ -172,7 +172,7 @@ mod tests {
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-short-01",
         ] {
-            assert_eq!(Remote::read(bad), None, "{bad}");
+            assert_eq!(RemoteSpan::read(bad), None, "{bad}");
         }
     }
 }

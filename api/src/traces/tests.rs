@@ -9,17 +9,18 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use everfold_engine::data_folder::Layout;
 use everfold_engine::id::RunId;
-use everfold_engine::layout::Layout;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::follow::Tracing;
-use super::requests::Requests;
+use super::requests::RequestSpans;
 use super::send::Collector;
-use super::span::{Remote, span_id};
-use crate::owner::{Begin, Held, Source, imagine};
+use super::span::{RemoteSpan, span_id};
+use crate::node::{PipelineSource, StartRun};
+use crate::serve::{NodeGuard, imagine};
 
 /// A collector that is away for the first requests.
 #[derive(Clone, Default)]
@@ -87,9 +88,9 @@ steps:
     with: { for: soon }
 ";
 
-async fn begin(held: &Held) -> RunId {
-    let begin = Begin {
-        source: Source::Text { text: PIPELINE.to_owned(), file: None, files: Default::default() },
+async fn begin(node_guard: &NodeGuard) -> RunId {
+    let begin = StartRun {
+        source: PipelineSource::Text { text: PIPELINE.to_owned(), file: None, files: Default::default() },
         input: json!({}),
         title: Some("t".to_owned()),
         labels: Default::default(),
@@ -99,7 +100,7 @@ async fn begin(held: &Held) -> RunId {
         detach: false,
         priority: 0,
     };
-    held.owner().begin(begin).await.unwrap().run
+    node_guard.node().begin(begin).await.unwrap().run
 }
 
 #[tokio::test]
@@ -107,11 +108,11 @@ async fn a_run_is_one_trace_with_a_span_per_step_attempt_and_gate_linked_to_its_
     let fake = Fake::default();
     *fake.refusals.lock().unwrap() = 1;
     let collector = fake.start().await;
-    let held = imagine(Layout::new("/nowhere")).unwrap();
-    let requests = Arc::new(Requests::default());
-    let tracing = Tracing::begin(Arc::clone(held.owner().store()), Arc::clone(&requests), collector);
-    let run = begin(&held).await;
-    requests.note(run, Remote::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap());
+    let node_guard = imagine(Layout::new("/nowhere")).unwrap();
+    let requests = Arc::new(RequestSpans::default());
+    let tracing = Tracing::begin(Arc::clone(node_guard.node().store()), Arc::clone(&requests), collector);
+    let run = begin(&node_guard).await;
+    requests.note(run, RemoteSpan::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap());
     let spans = fake.until("run p").await;
     let trace = run.0.simple().to_string();
     assert!(spans.iter().all(|span| span["traceId"] == json!(trace)), "{spans:#?}");
@@ -136,19 +137,19 @@ async fn a_run_is_one_trace_with_a_span_per_step_attempt_and_gate_linked_to_its_
     let resource = fake.resources.lock().unwrap()[0].clone();
     assert_eq!(attribute(&resource, "service.name")["stringValue"], "everfold");
     tracing.end().await;
-    held.release().await;
+    node_guard.release().await;
 }
 
 #[tokio::test]
 async fn another_engine_goes_on_with_the_same_trace_and_what_goes_again_is_the_same_span() {
-    let held = imagine(Layout::new("/nowhere")).unwrap();
-    let run = begin(&held).await;
-    // Nobody sent anything while the run was there: the next engine does, from the log.
+    let node_guard = imagine(Layout::new("/nowhere")).unwrap();
+    let run = begin(&node_guard).await;
+    // Nothing was sent while the run was there: the next engine does, from the log.
     let mut ids = Vec::new();
     for _ in 0..2 {
         let fake = Fake::default();
         let collector = fake.start().await;
-        let tracing = Tracing::begin(Arc::clone(held.owner().store()), Arc::default(), collector);
+        let tracing = Tracing::begin(Arc::clone(node_guard.node().store()), Arc::default(), collector);
         let spans = fake.until("run p").await;
         assert_eq!(named(&spans, "run p")["spanId"], span_id(run, "run"));
         let mut all: Vec<String> = spans.iter().map(|span| span["spanId"].to_string()).collect();
@@ -157,5 +158,5 @@ async fn another_engine_goes_on_with_the_same_trace_and_what_goes_again_is_the_s
         tracing.end().await;
     }
     assert_eq!(ids[0], ids[1]);
-    held.release().await;
+    node_guard.release().await;
 }

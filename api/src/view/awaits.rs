@@ -13,8 +13,8 @@ use everfold_projections::Task;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::small;
-use crate::shape;
+use super::stored_value::small;
+use crate::schema;
 
 /// What a run waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -41,7 +41,7 @@ pub enum AwaitView {
         /// Who said what.
         votes: BTreeMap<String, String>,
         /// Until when; `None`: for ever.
-        #[schema(value_type = Option<shape::Time>)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
         expires_at: Option<Timestamp>,
     },
     /// An answer.
@@ -65,7 +65,7 @@ pub enum AwaitView {
         /// Who saved the newest of them.
         saved_by: Option<String>,
         /// Until when; `None`: for ever.
-        #[schema(value_type = Option<shape::Time>)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
         expires_at: Option<Timestamp>,
     },
     /// A decision on a blocked step.
@@ -73,7 +73,7 @@ pub enum AwaitView {
         /// The step, or an item of it.
         step: String,
         /// Why.
-        #[schema(value_type = shape::BlockReason)]
+        #[schema(value_type = schema::BlockReasonSchema)]
         reason: BlockReason,
         /// Why, in words.
         message: String,
@@ -86,7 +86,7 @@ pub enum AwaitView {
         /// What it belongs to.
         step: String,
         /// When it is due.
-        #[schema(value_type = shape::Time)]
+        #[schema(value_type = schema::TimeSchema)]
         at: Timestamp,
         /// It bounds something else that is awaited.
         #[serde(default)]
@@ -108,7 +108,7 @@ pub enum AwaitView {
         /// How full it is, in words.
         message: String,
         /// When its next period begins; `None`: never.
-        #[schema(value_type = Option<shape::Time>)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
         until: Option<Timestamp>,
     },
     /// A slot or key that others hold.
@@ -116,7 +116,7 @@ pub enum AwaitView {
         /// Which.
         key: String,
         /// The runs that hold it.
-        #[schema(value_type = Vec<shape::RunId>)]
+        #[schema(value_type = Vec<schema::RunIdSchema>)]
         holders: Vec<RunId>,
     },
 }

@@ -7,23 +7,23 @@ use everfold_engine::time::Timestamp;
 pub(crate) use everfold_projections::usd;
 use serde::{Deserialize, Serialize};
 
-use super::{AwaitView, RunView};
-use crate::shape;
+use crate::schema;
 
 /// A budget of a run, or the counter that runs share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct BudgetView {
+#[schema(as = BudgetView)]
+pub struct BudgetStatus {
     /// Its name in the pipeline.
     pub id: String,
     /// Whose use is counted together; null: this run's.
     pub scope: Option<String>,
     /// Over which time.
-    #[schema(value_type = shape::Period)]
+    #[schema(value_type = schema::PeriodSchema)]
     pub per: Period,
     /// Where days begin; null: UTC.
     pub zone: Option<String>,
     /// What follows when it is used up.
-    #[schema(value_type = shape::OnOver)]
+    #[schema(value_type = schema::OnOverSchema)]
     pub on_over: OnOver,
     /// The limits, with what they were raised by.
     pub limit: AmountsView,
@@ -34,10 +34,10 @@ pub struct BudgetView {
     /// By how much it was raised.
     pub raised: AmountsView,
     /// What of it is used up: `cost`, `tokens` or `wall`; null while there is room.
-    #[schema(value_type = Option<shape::Measure>)]
+    #[schema(value_type = Option<schema::MeasureSchema>)]
     pub over: Option<Measure>,
     /// When its period ends; null: never.
-    #[schema(value_type = Option<shape::Time>)]
+    #[schema(value_type = Option<schema::TimeSchema>)]
     pub until: Option<Timestamp>,
     /// How full it is, in words.
     pub summary: String,
@@ -64,10 +64,10 @@ impl AmountsView {
     }
 }
 
-pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetView {
+pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetStatus {
     let (terms, used) = (view.terms, &view.used);
     let limit = |measure| budgets::limit(terms, measure, used.raised);
-    BudgetView {
+    BudgetStatus {
         id: terms.id.clone(),
         scope: terms.scope.clone(),
         per: terms.per,
@@ -84,23 +84,6 @@ pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> Budg
         over: view.over,
         until: view.period.map(|(_, until)| until),
         summary: view.summary(),
-    }
-}
-
-impl RunView {
-    /// Shows a shared budget as its counter stands, also where what waits for it was told of an earlier moment.
-    pub(crate) fn shares(&mut self, now: &everfold_engine::state::BudgetView<'_>) {
-        let Some(shown) = self.budget.iter_mut().find(|shown| shown.id == now.terms.id) else { return };
-        let over = now.over.filter(|_| shown.over.is_some());
-        *shown = budget_view(&everfold_engine::state::BudgetView { over, ..now.clone() });
-        for awaited in &mut self.awaits {
-            if let AwaitView::Budget { budget, message, until } = awaited
-                && *budget == shown.id
-            {
-                message.clone_from(&shown.summary);
-                *until = shown.until;
-            }
-        }
     }
 }
 

@@ -5,13 +5,13 @@ use everfold_engine::id::StepPath;
 use everfold_engine::state::RunState;
 use serde::{Deserialize, Serialize};
 
-use crate::shape;
+use crate::schema;
 
 /// How something failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FailureView {
     /// Which kind.
-    #[schema(value_type = shape::FailureKind)]
+    #[schema(value_type = schema::FailureKindSchema)]
     pub kind: FailureKind,
     /// An own code below the kind.
     pub code: Option<String>,

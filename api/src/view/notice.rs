@@ -1,13 +1,11 @@
 //! What a run has yet to tell.
 
-use everfold_engine::driver::NoticeStand;
 use everfold_engine::id::Version;
 use everfold_engine::state::RunState;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::RunView;
-use crate::shape;
+use crate::schema;
 
 /// Notices that are shown one by one.
 const SHOWN_MAX: usize = 20;
@@ -23,14 +21,14 @@ pub struct OutstandingNotice {
     /// The channel in which it goes: those before it go first.
     pub channel: String,
     /// When it was queued.
-    #[schema(value_type = shape::Time)]
+    #[schema(value_type = schema::TimeSchema)]
     pub since: Timestamp,
     /// Tries of this engine that came to nothing.
     pub tries: u32,
     /// Why the last one failed; of a notice that `waits`, why the last other one for the same receiver did.
     pub failing: Option<String>,
     /// When it is tried again, at the earliest.
-    #[schema(value_type = Option<shape::Time>)]
+    #[schema(value_type = Option<schema::TimeSchema>)]
     pub next_try_at: Option<Timestamp>,
     /// It waits because its receiver did not take others.
     pub waits: bool,
@@ -49,18 +47,4 @@ pub(super) fn outstanding(state: &RunState) -> Vec<OutstandingNotice> {
         waits: false,
     };
     state.outstanding_notices().take(SHOWN_MAX).map(view).collect()
-}
-
-impl RunView {
-    /// Says how the tries of its notices went.
-    pub(crate) fn tells(&mut self, stands: Vec<NoticeStand>) {
-        for stand in stands {
-            let is_it =
-                |one: &&mut OutstandingNotice| one.version == stand.version && one.notice == stand.notice;
-            if let Some(one) = self.notices.iter_mut().find(is_it) {
-                (one.tries, one.waits) = (stand.tries, stand.waits);
-                (one.failing, one.next_try_at) = (stand.failing, stand.next);
-            }
-        }
-    }
 }

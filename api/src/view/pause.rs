@@ -5,7 +5,7 @@ use everfold_engine::state::{Pause, PausedBy};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::shape;
+use crate::schema;
 
 /// Why a run stands still.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -15,7 +15,7 @@ pub struct PauseView {
     /// Why.
     pub reason: Option<String>,
     /// Since when.
-    #[schema(value_type = shape::Time)]
+    #[schema(value_type = schema::TimeSchema)]
     pub since: Timestamp,
     /// It stands still with its pipeline, or with the whole engine.
     pub shared: bool,

@@ -11,7 +11,7 @@ use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::failure::{FailureView, failure_view};
-use crate::shape;
+use crate::schema;
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -23,7 +23,7 @@ pub struct StepView {
     /// What it does: `command`, `agent`, `function`, `approval`, `wait`, `gates`.
     pub kind: String,
     /// What it is doing.
-    #[schema(value_type = shape::StepStatus)]
+    #[schema(value_type = schema::StepStatusSchema)]
     pub status: StepStatus,
     /// A standby step.
     pub standby: bool,
@@ -32,13 +32,13 @@ pub struct StepView {
     /// The current attempt; 0 before the first.
     pub attempt: u32,
     /// When the round began.
-    #[schema(value_type = Option<shape::Time>)]
+    #[schema(value_type = Option<schema::TimeSchema>)]
     pub started_at: Option<Timestamp>,
     /// When the round ended.
-    #[schema(value_type = Option<shape::Time>)]
+    #[schema(value_type = Option<schema::TimeSchema>)]
     pub ended_at: Option<Timestamp>,
     /// When the next attempt begins.
-    #[schema(value_type = Option<shape::Time>)]
+    #[schema(value_type = Option<schema::TimeSchema>)]
     pub retry_at: Option<Timestamp>,
     /// The items of a `foreach`.
     pub items: Option<ItemsView>,
@@ -58,7 +58,7 @@ pub struct StepView {
     pub code: Option<String>,
     /// The run that its current attempt started; those of items are listed by `runs --parent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<shape::RunId>)]
+    #[schema(value_type = Option<schema::RunIdSchema>)]
     pub child: Option<RunId>,
 }
 
@@ -85,7 +85,7 @@ pub struct GateView {
     /// The gate.
     pub gate: String,
     /// What it says.
-    #[schema(value_type = shape::Verdict)]
+    #[schema(value_type = schema::VerdictSchema)]
     pub verdict: Verdict,
     /// Why.
     pub reason: String,

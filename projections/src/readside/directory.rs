@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use everfold_engine::execution::{Directory, DirectoryError, FoundRun, FoundRuns, RunQuery};
-use everfold_engine::id::RunId;
+use everfold_base::id::RunId;
+use everfold_ports::{Directory, DirectoryError, FoundRun, FoundRuns, RunQuery};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::{AskError, ReadSide};
+use super::error::ReadSideError;
+use super::side::ReadSide;
 use crate::runs::RunRow;
 
-/// The handle that the engine's edge holds: it finds runs by what the read models know.
+/// The engine's directory of runs, answered by the read models.
 #[derive(Clone)]
 pub struct RunDirectory(pub Arc<ReadSide>);
 
@@ -18,7 +19,7 @@ impl Directory for RunDirectory {
     fn runs(&self, query: RunQuery) -> BoxFuture<'static, Result<FoundRuns, DirectoryError>> {
         let side = Arc::clone(&self.0);
         async move {
-            let failed = |error: AskError| DirectoryError(error.to_string());
+            let failed = |error: ReadSideError| DirectoryError(error.to_string());
             // The engine decides on it: an answer that is behind is none.
             side.reach(side.shared.store.last_position()).await.map_err(failed)?;
             let found = side.runs(None, move |runs| runs.find(&query)).await.map_err(failed)?;
@@ -32,7 +33,7 @@ impl Directory for RunDirectory {
     fn run(&self, run: RunId) -> BoxFuture<'static, Result<Option<FoundRun>, DirectoryError>> {
         let side = Arc::clone(&self.0);
         async move {
-            let failed = |error: AskError| DirectoryError(error.to_string());
+            let failed = |error: ReadSideError| DirectoryError(error.to_string());
             side.reach(side.shared.store.last_position()).await.map_err(failed)?;
             let found = side.runs(None, move |runs| runs.get(run, None)).await.map_err(failed)?;
             Ok(found.value.map(shown))

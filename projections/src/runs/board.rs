@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
-use everfold_engine::id::Position;
-use everfold_engine::json::Hash;
-use everfold_engine::state::RunStatus;
+use everfold_base::id::Position;
+use everfold_base::json::Hash;
+use everfold_core::state::RunStatus;
 use serde::Serialize;
 
-use super::list::{Moment, RunsView, STATUSES};
-use super::record::RunRow;
-use super::{fold, terms};
-use crate::postings::Condition;
+use super::list::{RunsView, STATUSES, VisibleRows};
+use super::row::RunRow;
+use super::{fold, index_terms};
+use crate::columns::StepColumns;
+use crate::index::predicate::Predicate;
 use crate::projection::FoldError;
-use crate::stages::Stages;
 
 /// What makes a column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -51,12 +51,12 @@ pub struct Column {
 
 /// A column being filled: cards by the numbers of their rows.
 #[derive(Default)]
-struct Filling {
+struct FillingColumn {
     count: u64,
     cards: Vec<(u32, RunRow)>,
 }
 
-impl Filling {
+impl FillingColumn {
     fn add(&mut self, more: Self) {
         self.count += more.count;
         self.cards.extend(more.cards);
@@ -76,24 +76,24 @@ impl RunsView<'_> {
     /// # Errors
     /// The read model cannot be read.
     pub fn board(&self, group_by: GroupBy, at: Option<Position>, cards: usize) -> Result<Board, FoldError> {
-        let moment = self.moment(at)?;
+        let visible = self.visible_at(at)?;
         let mut filling = match at {
-            Some(_) => self.lived(&moment, group_by)?,
-            None => self.living(&moment, group_by, cards)?,
+            Some(_) => self.lived(&visible, group_by)?,
+            None => self.living(&visible, group_by, cards)?,
         };
         for status in STATUSES.into_iter().filter(|status| status.is_ended()) {
             let condition =
-                Condition::All(vec![terms::status_is(status), Condition::Not(moment.living.clone())]);
-            self.fill(filling.entry(column_of(status)).or_default(), &condition, &moment, cards)?;
+                Predicate::All(vec![index_terms::status_is(status), Predicate::Not(visible.living.clone())]);
+            self.fill(filling.entry(column_of(status)).or_default(), &condition, &visible, cards)?;
         }
         let mut columns = Vec::new();
         if group_by == GroupBy::Stage {
             // What stands still without a step stands in front of the steps. Pipelines may use a stage in
             // another order each: the first place that one gives it counts.
             let stages: Vec<String> = filling.keys().filter(|name| name.contains(':')).cloned().collect();
-            let mut filled: Vec<((bool, &str), Filling)> = Vec::new();
+            let mut filled: Vec<((bool, &str), FillingColumn)> = Vec::new();
             for stage in &stages {
-                let Some(column) = terms::column_of_stage(stage) else { continue };
+                let Some(column) = index_terms::column_of_stage(stage) else { continue };
                 let more = filling.remove(stage).unwrap_or_default();
                 match filled.iter_mut().find(|(known, _)| *known == column) {
                     Some((_, before)) => before.add(more),
@@ -113,42 +113,46 @@ impl RunsView<'_> {
     /// The columns of runs that have not ended, by the indexes.
     fn living(
         &self,
-        moment: &Moment,
+        visible: &VisibleRows,
         group_by: GroupBy,
         cards: usize,
-    ) -> Result<BTreeMap<String, Filling>, FoldError> {
+    ) -> Result<BTreeMap<String, FillingColumn>, FoldError> {
         let mut filling = BTreeMap::new();
-        let columns: Vec<(String, Condition)> = match group_by {
+        let columns: Vec<(String, Predicate)> = match group_by {
             GroupBy::Status => STATUSES
                 .into_iter()
                 .filter(|status| !status.is_ended())
-                .map(|status| (column_of(status), terms::status_is(status)))
+                .map(|status| (column_of(status), index_terms::status_is(status)))
                 .collect(),
-            GroupBy::Stage => terms::stages(&self.look)?
+            GroupBy::Stage => index_terms::stages(&self.snapshot)?
                 .into_iter()
-                .map(|stage| (stage.clone(), terms::stage_is(&stage)))
+                .map(|stage| (stage.clone(), index_terms::stage_is(&stage)))
                 .collect(),
         };
         for (name, condition) in columns {
-            self.fill(filling.entry(name).or_default(), &condition, moment, cards)?;
+            self.fill(filling.entry(name).or_default(), &condition, visible, cards)?;
         }
         Ok(filling)
     }
 
-    /// The columns of runs that had not ended at a past moment, row by row.
-    fn lived(&self, moment: &Moment, group_by: GroupBy) -> Result<BTreeMap<String, Filling>, FoldError> {
-        let mut filling: BTreeMap<String, Filling> = BTreeMap::new();
-        let mut known: BTreeMap<Hash, Option<Stages>> = BTreeMap::new();
-        for number in &moment.living {
-            let Some(row) = self.row(*number, moment.at)? else { continue };
+    /// The columns of runs that had not ended at a past position, row by row.
+    fn lived(
+        &self,
+        visible: &VisibleRows,
+        group_by: GroupBy,
+    ) -> Result<BTreeMap<String, FillingColumn>, FoldError> {
+        let mut filling: BTreeMap<String, FillingColumn> = BTreeMap::new();
+        let mut known: BTreeMap<Hash, Option<StepColumns>> = BTreeMap::new();
+        for number in &visible.living {
+            let Some(row) = self.row(*number, visible.at)? else { continue };
             let stages = match row.definition.filter(|_| group_by == GroupBy::Stage) {
                 None => None,
                 Some(definition) => match known.entry(definition) {
                     Entry::Occupied(found) => found.into_mut().as_ref(),
-                    Entry::Vacant(place) => place.insert(fold::stages(&self.look, &definition)?).as_ref(),
+                    Entry::Vacant(place) => place.insert(fold::stages(&self.snapshot, &definition)?).as_ref(),
                 },
             };
-            let name = match (group_by, terms::stage(&row.shown, stages)) {
+            let name = match (group_by, index_terms::stage(&row.shown, stages)) {
                 (GroupBy::Stage, Some(stage)) => stage,
                 _by_status => column_of(row.shown.status),
             };
@@ -162,14 +166,14 @@ impl RunsView<'_> {
     /// Counts the rows that fit, and takes the newest of them.
     fn fill(
         &self,
-        column: &mut Filling,
-        condition: &Condition,
-        moment: &Moment,
+        column: &mut FillingColumn,
+        condition: &Predicate,
+        visible: &VisibleRows,
         cards: usize,
     ) -> Result<(), FoldError> {
-        column.count += condition.count(&self.look, moment.count)?;
+        column.count += condition.count(&self.snapshot, visible.count)?;
         let mut newest = Vec::new();
-        condition.walk(&self.look, 0..moment.count, true, |number| {
+        condition.walk(&self.snapshot, 0..visible.count, true, |number| {
             if newest.len() == cards {
                 return Ok(ControlFlow::Break(()));
             }
@@ -177,7 +181,7 @@ impl RunsView<'_> {
             Ok(ControlFlow::Continue(()))
         })?;
         for number in newest {
-            column.cards.extend(self.row(number, moment.at)?.map(|row| (number, row)));
+            column.cards.extend(self.row(number, visible.at)?.map(|row| (number, row)));
         }
         Ok(())
     }

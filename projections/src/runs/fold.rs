@@ -1,31 +1,34 @@
-//! The fold of `runs`: rows in memory while something happens to them, in the shelf at checkpoints.
+//! The fold of `runs`: rows in memory while something happens to them, in the storage at checkpoints.
 
 use std::sync::Arc;
 
-use everfold_engine::event::RunEvent;
-use everfold_engine::id::RunId;
-use everfold_engine::json::Hash;
-use everfold_engine::time::Timestamp;
+use everfold_base::id::RunId;
+use everfold_base::json::Hash;
+use everfold_core::event::RunEvent;
 use serde::{Deserialize, Serialize};
 
-use super::marks::Marks;
-use super::pack::{self, Packing};
-use super::record::Record;
+use super::index_terms;
+use super::packed_rows::{self, RowPacker};
+use super::record::RowRecord;
+use super::row_history::RowHistory;
 use super::windows::Windows;
-use super::{shorts, terms};
-use crate::look::{Keys, Look};
-use crate::postings::Changes;
+use crate::columns::{DefinitionColumns, StepColumns};
+use crate::event_readers::{ROW_START, passed_over};
+use crate::id_map::IdMap;
+use crate::index::bitmap_index::TermChanges;
+use crate::index::short_ids;
+use crate::index::{lifetimes, start_times};
+use crate::projection::Fact;
 use crate::projection::{FoldError, Projection};
-use crate::quick::QuickMap;
-use crate::shelf::Value;
-use crate::stages::{Staged, Stages};
-use crate::tx::Tx;
-use crate::{Fact, rowcodec, spine};
+use crate::row_codec;
+use crate::snapshot::{KeyReader, ReadSnapshot};
+use crate::storage::StorageValue;
+use crate::write_batch::WriteBatch;
 
 /// Rows that stay in memory though nothing happens to them.
 const IDLE_MAX: usize = 2_048;
-/// Marks of an ended run that are put away beside its row where the row is long.
-const MARKS_BYTES_MAX: usize = 400;
+/// History of an ended run that is stored beside its row where the row is long.
+const HISTORY_BYTES_MAX: usize = 400;
 /// Ends in one value.
 pub(super) const ENDS: u32 = 1_024;
 const HEAD: &[u8] = b"H";
@@ -33,23 +36,23 @@ const HEAD: &[u8] = b"H";
 const STAGES_MAX: usize = 256;
 
 /// The read model `runs`.
-pub struct Runs {
+pub struct RunsModel {
     head: RunsHead,
-    cached: QuickMap<u32, Cached>,
-    numbers: QuickMap<RunId, u32>,
+    cached: IdMap<u32, CachedRow>,
+    numbers: IdMap<RunId, u32>,
     /// Where runs are that are not among them.
     windows: Windows,
     /// The run of the last fact that is among them: its next one often follows.
     last: Option<(RunId, u32)>,
-    packing: Packing,
+    packer: RowPacker,
     /// Rows whose indexes do not follow yet.
     touched: Vec<u32>,
     /// Rows that the next checkpoint puts under their own keys.
     unsettled: Vec<u32>,
-    changes: Changes,
+    changes: TermChanges,
     is_head_changed: bool,
     /// Of definitions that runs were pinned to lately.
-    stages: QuickMap<Hash, Option<Arc<Stages>>>,
+    stages: IdMap<Hash, Option<Arc<StepColumns>>>,
 }
 
 /// How many rows there are.
@@ -59,18 +62,18 @@ pub(super) struct RunsHead {
     pub(super) ended: u32,
 }
 
-struct Cached {
-    record: Record,
-    /// As it was shown last.
-    row: Value,
-    place: Place,
+struct CachedRow {
+    record: RowRecord,
+    /// As it was published last.
+    row: StorageValue,
+    placement: RowPlacement,
     touched: bool,
     unsettled: bool,
 }
 
-/// Where the shelf has a row, or will have it with the next checkpoint.
+/// Where the storage has a row, or will have it with the next checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum RowPlacement {
     /// Nowhere.
     New,
     /// Under its own key.
@@ -88,7 +91,7 @@ fn stages_key(definition: &Hash) -> Vec<u8> {
     [&b"g"[..], &definition.0].concat()
 }
 
-pub(super) fn marks_key(number: u32, first: u64) -> Vec<u8> {
+pub(super) fn history_key(number: u32, first: u64) -> Vec<u8> {
     [&[b'h'][..], &number.to_be_bytes(), &first.to_be_bytes()].concat()
 }
 
@@ -97,67 +100,22 @@ pub(super) fn ends_key(block: u32) -> [u8; 5] {
     [b'e', a, b, c, d]
 }
 
-/// The latest start of each 256 rows, so that a list of what began after a time knows where to end.
-pub(super) mod starts {
-    use super::*;
-    use crate::shelf::ShelfError;
-
-    const BLOCK: u32 = 256;
-    const GROUP: u32 = 256;
-
-    fn key(group: u32) -> [u8; 5] {
-        let [a, b, c, d] = group.to_be_bytes();
-        [b'b', a, b, c, d]
-    }
-
-    fn latest(bytes: &[u8]) -> i64 {
-        bytes.try_into().map_or(i64::MIN, i64::from_le_bytes)
-    }
-
-    /// Notes the start of a row.
-    pub(in crate::runs) fn add(tx: &mut Tx, number: u32, at: Timestamp) -> Result<(), ShelfError> {
-        let block = number / BLOCK;
-        let bytes = tx.entry(&key(block / GROUP))?;
-        let place = (block % GROUP) as usize * 8;
-        if bytes.len() < place + 8 {
-            bytes.resize(place, 0);
-            bytes.extend_from_slice(&i64::MIN.to_le_bytes());
-        }
-        let slot = &mut bytes[place..place + 8];
-        let later = latest(slot).max(at.0);
-        slot.copy_from_slice(&later.to_le_bytes());
-        Ok(())
-    }
-
-    /// The first row that may have started after a time.
-    pub(in crate::runs) fn first_after(
-        tx: &dyn Keys,
-        count: u32,
-        after: Timestamp,
-    ) -> Result<u32, ShelfError> {
-        for group in 0..count.div_ceil(BLOCK * GROUP) {
-            let bytes = tx.get(&key(group))?.unwrap_or_default();
-            let found = bytes.chunks_exact(8).position(|slot| latest(slot) > after.0);
-            if let Some(found) = found {
-                return Ok((group * GROUP + found as u32) * BLOCK);
-            }
-        }
-        Ok(count)
-    }
-}
-
-impl Runs {
+impl RunsModel {
     /// The number of a run's row.
-    fn number_of(&mut self, tx: &Tx, run: RunId) -> Result<Option<u32>, FoldError> {
+    fn number_of(&mut self, batch: &WriteBatch, run: RunId) -> Result<Option<u32>, FoldError> {
         if let Some(number) = self.numbers.get(&run) {
             return Ok(Some(*number));
         }
-        let candidates = self.windows.candidates(tx, self.head.count, run, &self.numbers)?;
-        find(run, candidates, |number| Ok(self.load(tx, number)?.map(|it| it.record)))
+        let candidates = self.windows.candidates(batch, self.head.count, run, &self.numbers)?;
+        find(run, candidates, |number| Ok(self.load(batch, number)?.map(|it| it.record)))
     }
 
     /// The stages of a definition.
-    fn stages_of(&mut self, tx: &Tx, definition: Option<Hash>) -> Result<Option<Arc<Stages>>, FoldError> {
+    fn stages_of(
+        &mut self,
+        batch: &WriteBatch,
+        definition: Option<Hash>,
+    ) -> Result<Option<Arc<StepColumns>>, FoldError> {
         let Some(definition) = definition else { return Ok(None) };
         if let Some(known) = self.stages.get(&definition) {
             return Ok(known.clone());
@@ -165,62 +123,62 @@ impl Runs {
         if self.stages.len() >= STAGES_MAX {
             self.stages.clear();
         }
-        let found = stages(tx, &definition)?.map(Arc::new);
+        let found = stages(batch, &definition)?.map(Arc::new);
         self.stages.insert(definition, found.clone());
         Ok(found)
     }
 
     /// A row that is not in memory, to be folded on.
-    fn load(&self, tx: &Tx, number: u32) -> Result<Option<Cached>, FoldError> {
-        let cached = |record, place| {
-            let row = Value::default();
-            Cached { record, row, place, touched: false, unsettled: false }
+    fn load(&self, batch: &WriteBatch, number: u32) -> Result<Option<CachedRow>, FoldError> {
+        let cached = |record, placement| {
+            let row = StorageValue::default();
+            CachedRow { record, row, placement, touched: false, unsettled: false }
         };
-        if let Some(row) = self.packing.get(number) {
-            return Ok(Some(cached(Record::decode(row)?, Place::Packed)));
+        if let Some(row) = self.packer.get(number) {
+            return Ok(Some(cached(RowRecord::decode(row)?, RowPlacement::Packed)));
         }
-        if let Some(bytes) = tx.get(&record_key(number))? {
-            return Ok(Some(cached(Record::decode(&bytes)?, Place::Own)));
+        if let Some(bytes) = batch.get(&record_key(number))? {
+            return Ok(Some(cached(RowRecord::decode(&bytes)?, RowPlacement::Own)));
         }
-        let packed = pack::read(tx, number, Record::decode)?.transpose()?;
-        Ok(packed.map(|record| cached(record, Place::Packed)))
+        let packed = packed_rows::read(batch, number, RowRecord::decode)?.transpose()?;
+        Ok(packed.map(|record| cached(record, RowPlacement::Packed)))
     }
 
-    fn add(&mut self, record: Record, tx: &mut Tx) -> Result<(), FoldError> {
+    fn add(&mut self, record: RowRecord, batch: &mut WriteBatch) -> Result<(), FoldError> {
         let number = self.head.count;
         self.head.count += 1;
         self.is_head_changed = true;
-        spine::born(tx, number, record.fixed.position)?;
-        starts::add(tx, number, record.fixed.started_at)?;
-        shorts::add(tx, number, record.fixed.id)?;
+        lifetimes::born(batch, number, record.fixed.position)?;
+        start_times::add(batch, number, record.fixed.started_at)?;
+        short_ids::add(batch, number, record.fixed.id)?;
         self.numbers.insert(record.fixed.id, number);
         self.windows.add(record.fixed.id, number);
-        let row = Value::default();
-        let cached = Cached { record, row, place: Place::New, touched: true, unsettled: false };
+        let row = StorageValue::default();
+        let cached = CachedRow { record, row, placement: RowPlacement::New, touched: true, unsettled: false };
         self.cached.insert(number, cached);
         self.touched.push(number);
         Ok(())
     }
 
-    /// Puts marks away for good.
-    fn put_away(number: u32, marks: &Marks, tx: &mut Tx) -> Result<(), FoldError> {
-        tx.put(&marks_key(number, marks.first.0), rowcodec::encode(marks)?);
+    /// Stores a full part of a row's history for good.
+    fn store_history(number: u32, history: &RowHistory, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        batch.put(&history_key(number, history.first.0), row_codec::encode(history)?);
         Ok(())
     }
 
-    /// Shows a row as it is now. One whose run has ended is packed, and let go of.
-    fn show(&mut self, number: u32, tx: &mut Tx) -> Result<(), FoldError> {
+    /// Publishes a row as it is now. The row of an ended run is packed, and dropped from memory.
+    fn show(&mut self, number: u32, batch: &mut WriteBatch) -> Result<(), FoldError> {
         let Some(cached) = self.cached.get_mut(&number) else { return Ok(()) };
         let record = &mut cached.record;
         let mut row = record.encode()?;
-        let mut is_packed = cached.place != Place::Packed && record.shown.status.is_ended();
-        if is_packed && row.len() > pack::ROW_BYTES_MAX && record.marks.len() > MARKS_BYTES_MAX {
-            Self::put_away(number, &std::mem::take(&mut record.marks), tx)?;
+        let mut is_packed = cached.placement != RowPlacement::Packed && record.shown.status.is_ended();
+        if is_packed && row.len() > packed_rows::ROW_BYTES_MAX && record.history.len() > HISTORY_BYTES_MAX {
+            Self::store_history(number, &std::mem::take(&mut record.history), batch)?;
             row = record.encode()?;
         }
-        is_packed &= row.len() <= pack::ROW_BYTES_MAX;
-        let row = Value::new(row);
-        tx.show(&record_key(number), Value::clone(&row));
+        is_packed &= row.len() <= packed_rows::ROW_BYTES_MAX;
+        let row = StorageValue::new(row);
+        batch.show(&record_key(number), StorageValue::clone(&row));
         if !is_packed {
             cached.row = row;
             if !std::mem::replace(&mut cached.unsettled, true) {
@@ -228,9 +186,9 @@ impl Runs {
             }
             return Ok(());
         }
-        self.packing.add(number, row);
-        if cached.place == Place::Own {
-            tx.put_through(&record_key(number), Value::default());
+        self.packer.add(number, row);
+        if cached.placement == RowPlacement::Own {
+            batch.put_through(&record_key(number), StorageValue::default());
         }
         self.numbers.remove(&cached.record.fixed.id);
         self.last = None;
@@ -243,7 +201,7 @@ impl Runs {
 fn find(
     run: RunId,
     candidates: Vec<u32>,
-    row: impl Fn(u32) -> Result<Option<Record>, FoldError>,
+    row: impl Fn(u32) -> Result<Option<RowRecord>, FoldError>,
 ) -> Result<Option<u32>, FoldError> {
     for number in candidates {
         if row(number)?.is_some_and(|record| record.fixed.id == run) {
@@ -254,81 +212,88 @@ fn find(
 }
 
 /// The stages of a definition.
-pub(super) fn stages(keys: &dyn Keys, definition: &Hash) -> Result<Option<Stages>, FoldError> {
+pub(super) fn stages(keys: &dyn KeyReader, definition: &Hash) -> Result<Option<StepColumns>, FoldError> {
     match keys.get(&stages_key(definition))? {
-        Some(bytes) => rowcodec::read(&mut &*bytes).map(Some),
+        Some(bytes) => row_codec::read(&mut &*bytes).map(Some),
         None => Ok(None),
     }
 }
 
 /// How many rows readers see.
-pub(super) fn head(look: &Look<'_>) -> Result<RunsHead, FoldError> {
-    match look.get(HEAD)? {
-        Some(bytes) => rowcodec::read(&mut &*bytes),
+pub(super) fn head(snapshot: &ReadSnapshot<'_>) -> Result<RunsHead, FoldError> {
+    match snapshot.get(HEAD)? {
+        Some(bytes) => row_codec::read(&mut &*bytes),
         None => Ok(RunsHead::default()),
     }
 }
 
 /// Reads a row.
-pub(super) fn read(look: &Look<'_>, number: u32) -> Result<Option<Record>, FoldError> {
-    match look.get(&record_key(number))? {
-        Some(bytes) => Record::shown_row(&bytes).map(Some),
-        None => pack::read(look, number, Record::shown_row)?.transpose(),
+pub(super) fn read(snapshot: &ReadSnapshot<'_>, number: u32) -> Result<Option<RowRecord>, FoldError> {
+    match snapshot.get(&record_key(number))? {
+        Some(bytes) => RowRecord::shown_row(&bytes).map(Some),
+        None => packed_rows::read(snapshot, number, RowRecord::shown_row)?.transpose(),
     }
 }
 
 /// The number of a run's row.
-pub(super) fn number_of(look: &Look<'_>, count: u32, run: RunId) -> Result<Option<u32>, FoldError> {
-    find(run, terms::candidates(look, count, run)?, |number| read(look, number))
+pub(super) fn number_of(
+    snapshot: &ReadSnapshot<'_>,
+    count: u32,
+    run: RunId,
+) -> Result<Option<u32>, FoldError> {
+    find(run, index_terms::candidates(snapshot, count, run)?, |number| read(snapshot, number))
 }
 
-impl Projection for Runs {
+impl Projection for RunsModel {
     const NAME: &'static str = "runs";
     const SCHEMA: u32 = 9;
 
-    fn heeds(_event: &RunEvent) -> bool {
+    fn handles(_event: &RunEvent) -> bool {
         true
     }
 
-    fn open(tx: &Tx) -> Result<Self, FoldError> {
-        let head = match tx.get(HEAD)? {
-            Some(bytes) => rowcodec::read(&mut &*bytes)?,
+    fn open(batch: &WriteBatch) -> Result<Self, FoldError> {
+        let head = match batch.get(HEAD)? {
+            Some(bytes) => row_codec::read(&mut &*bytes)?,
             None => RunsHead::default(),
         };
         Ok(Self {
             head,
-            cached: QuickMap::default(),
-            numbers: QuickMap::default(),
+            cached: IdMap::default(),
+            numbers: IdMap::default(),
             windows: Windows::default(),
             last: None,
-            packing: Packing::default(),
+            packer: RowPacker::default(),
             touched: Vec::new(),
             unsettled: Vec::new(),
-            changes: Changes::default(),
+            changes: TermChanges::default(),
             is_head_changed: false,
-            stages: QuickMap::default(),
+            stages: IdMap::default(),
         })
     }
 
-    fn define(&mut self, staged: &Staged, tx: &mut Tx) -> Result<(), FoldError> {
-        tx.put(&stages_key(&staged.definition), rowcodec::encode(&staged.stages)?);
+    fn define(&mut self, staged: &DefinitionColumns, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        batch.put(&stages_key(&staged.definition), row_codec::encode(&staged.stages)?);
         self.stages.remove(&staged.definition);
         Ok(())
     }
 
-    fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
+    fn apply(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
         let new = match fact.event {
-            RunEvent::RunStarted(_) => Record::started(fact),
-            RunEvent::RunForked(_) => Record::forked(fact),
-            _other => None,
+            RunEvent::RunStarted(_) => RowRecord::started(fact),
+            RunEvent::RunForked(_) => RowRecord::forked(fact),
+            other => {
+                passed_over(other, ROW_START);
+                None
+            }
         };
         if let Some(mut record) = new {
-            record.stages = self.stages_of(tx, record.fixed.definition)?;
+            record.stages = self.stages_of(batch, record.fixed.definition)?;
             if record.stages.is_none() {
                 record.fixed.definition = None;
             }
-            record.mark(0)?;
-            return self.add(record, tx);
+            record.add_entry(0)?;
+            return self.add(record, batch);
         }
         let number = match self.last.filter(|(run, _)| *run == fact.run) {
             Some((_, number)) => Some(number),
@@ -336,12 +301,12 @@ impl Projection for Runs {
         };
         let number = match number {
             Some(number) => number,
-            // Looked for in the shelf.
+            // Read from the storage.
             None => {
-                let Some(number) = self.number_of(tx, fact.run)? else { return Ok(()) };
+                let Some(number) = self.number_of(batch, fact.run)? else { return Ok(()) };
                 if !self.cached.contains_key(&number) {
-                    let Some(mut loaded) = self.load(tx, number)? else { return Ok(()) };
-                    loaded.record.stages = self.stages_of(tx, loaded.record.fixed.definition)?;
+                    let Some(mut loaded) = self.load(batch, number)? else { return Ok(()) };
+                    loaded.record.stages = self.stages_of(batch, loaded.record.fixed.definition)?;
                     self.cached.insert(number, loaded);
                 }
                 self.numbers.insert(fact.run, number);
@@ -356,58 +321,58 @@ impl Projection for Runs {
             self.touched.push(number);
         }
         if !had_ended && cached.record.shown.status.is_ended() {
-            spine::ended(tx, number, fact.position)?;
-            let ends = tx.entry(&ends_key(self.head.ended / ENDS))?;
+            lifetimes::ended(batch, number, fact.position)?;
+            let ends = batch.entry(&ends_key(self.head.ended / ENDS))?;
             ends.extend_from_slice(&number.to_le_bytes());
             self.head.ended += 1;
             self.is_head_changed = true;
         }
-        if let Some(marks) = full {
-            Self::put_away(number, &marks, tx)?;
+        if let Some(history) = full {
+            Self::store_history(number, &history, batch)?;
         }
         Ok(())
     }
 
-    fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+    fn publish(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
         let mut touched = std::mem::take(&mut self.touched);
         for number in &touched {
             if let Some(cached) = self.cached.get_mut(number) {
                 cached.touched = false;
-                terms::update(&mut self.changes, *number, &mut cached.record);
+                cached.record.update_terms(&mut self.changes, *number);
             }
         }
-        self.changes.flush(tx)?;
+        self.changes.flush(batch)?;
         for number in touched.drain(..) {
-            self.show(number, tx)?;
+            self.show(number, batch)?;
         }
         self.touched = touched;
         if std::mem::take(&mut self.is_head_changed) {
-            tx.put(HEAD, rowcodec::encode(&self.head)?);
+            batch.put(HEAD, row_codec::encode(&self.head)?);
         }
         Ok(())
     }
 
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+    fn settle(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
         for number in self.unsettled.drain(..) {
             // One that ended since is packed.
             if let Some(cached) = self.cached.get_mut(&number) {
-                (cached.unsettled, cached.place) = (false, Place::Own);
-                tx.put_through(&record_key(number), std::mem::take(&mut cached.row));
+                (cached.unsettled, cached.placement) = (false, RowPlacement::Own);
+                batch.put_through(&record_key(number), std::mem::take(&mut cached.row));
             }
         }
-        Ok(self.packing.settle(tx)?)
+        Ok(self.packer.settle(batch)?)
     }
 
     fn unsettled(&self) -> usize {
-        self.unsettled.len() + self.packing.waiting() / 4
+        self.unsettled.len() + self.packer.waiting() / 4
     }
 
     fn trim(&mut self) {
-        self.packing.settled();
+        self.packer.settled();
         if self.cached.len() <= IDLE_MAX {
             return;
         }
-        // Those that have ended are looked at no more; of the others what is left is enough.
+        // Ended runs are dropped; of the others some stay.
         let mut room = IDLE_MAX / 2;
         self.cached.retain(|_, cached| {
             let busy = cached.touched || cached.unsettled;

@@ -4,22 +4,26 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 
-use everfold_engine::execution::RunQuery;
-use everfold_engine::id::{Position, RunId};
-use everfold_engine::state::RunStatus;
-use everfold_engine::time::Timestamp;
+use everfold_base::id::{Position, RunId};
+use everfold_base::time::Timestamp;
+use everfold_core::state::RunStatus;
+use everfold_ports::RunQuery;
 use serde::Serialize;
 
 use super::fold::{self, ENDS, RunsHead};
-use super::marks::Marks;
-use super::record::{Fixed, RunRow, Shown};
-use super::{shorts, terms};
-use crate::look::{Keys as _, Look};
-use crate::postings::{BLOCK, Bits, Condition};
+use super::index_terms;
+use super::row::{RowIdentity, RunRow};
+use super::row_history::{HistoryEntry, RowHistory};
+use super::row_state::RowState;
+use crate::id_map::IdMap;
+use crate::index::bitmap_index::{BLOCK, Bits};
+use crate::index::predicate::Predicate;
+use crate::index::short_ids;
+use crate::index::{lifetimes, start_times};
 use crate::projection::FoldError;
-use crate::quick::QuickMap;
-use crate::shelf::ShelfError;
-use crate::{rowcodec, spine};
+use crate::row_codec;
+use crate::snapshot::{KeyReader as _, ReadSnapshot};
+use crate::storage::StorageError;
 
 /// Every status, in the order of boards.
 pub(super) const STATUSES: [RunStatus; 8] = [
@@ -49,9 +53,9 @@ pub struct RunFilter {
     pub started_after: Option<Timestamp>,
     /// Started by this run.
     pub parent: Option<RunId>,
-    /// Something goes on at this step, or somebody is asked there.
+    /// This step is active, or awaits a person.
     pub step: Option<String>,
-    /// Somebody with this role is waited for.
+    /// It awaits a person with this role.
     pub awaiting: Option<String>,
 }
 
@@ -89,12 +93,12 @@ pub struct RunCounts {
 
 /// The read model `runs`, to be asked.
 pub struct RunsView<'a> {
-    pub(super) look: Look<'a>,
+    pub(super) snapshot: ReadSnapshot<'a>,
     head: RunsHead,
 }
 
-/// The rows that were to be seen at a moment.
-pub(super) struct Moment {
+/// The rows that were visible at a position.
+pub(super) struct VisibleRows {
     /// `None`: now.
     pub(super) at: Option<Position>,
     /// Rows with lower numbers.
@@ -104,9 +108,9 @@ pub(super) struct Moment {
 }
 
 impl<'a> RunsView<'a> {
-    pub(crate) fn new(look: Look<'a>) -> Result<Self, FoldError> {
-        let head = fold::head(&look)?;
-        Ok(Self { look, head })
+    pub(crate) fn new(snapshot: ReadSnapshot<'a>) -> Result<Self, FoldError> {
+        let head = fold::head(&snapshot)?;
+        Ok(Self { snapshot, head })
     }
 
     /// How many runs there are.
@@ -126,7 +130,7 @@ impl<'a> RunsView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn get(&self, run: RunId, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
-        match fold::number_of(&self.look, self.head.count, run)? {
+        match fold::number_of(&self.snapshot, self.head.count, run)? {
             Some(number) => self.row(number, at),
             None => Ok(None),
         }
@@ -149,7 +153,7 @@ impl<'a> RunsView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn with_short(&self, start: &str, limit: usize) -> Result<Vec<RunId>, FoldError> {
-        let numbers = shorts::starting(&self.look, self.head.count, start, limit)?;
+        let numbers = short_ids::starting(&self.snapshot, self.head.count, start, limit)?;
         let mut runs = Vec::new();
         for number in numbers.into_iter().rev() {
             runs.extend(self.id(number)?);
@@ -163,25 +167,25 @@ impl<'a> RunsView<'a> {
     /// The read model cannot be read.
     pub fn open(&self, parent: Option<RunId>) -> Result<Vec<RunId>, FoldError> {
         let open =
-            STATUSES.iter().filter(|status| !status.is_ended()).map(|status| terms::status_is(*status));
-        let mut all: Vec<Condition> = parent.map(terms::parent_is).into_iter().collect();
-        all.push(Condition::Any(open.collect()));
+            STATUSES.iter().filter(|status| !status.is_ended()).map(|status| index_terms::status_is(*status));
+        let mut all: Vec<Predicate> = parent.map(index_terms::parent_is).into_iter().collect();
+        all.push(Predicate::Any(open.collect()));
         let mut numbers = Vec::new();
-        self.each(&Condition::All(all), |number| numbers.push(number))?;
+        self.each(&Predicate::All(all), |number| numbers.push(number))?;
         self.ids(numbers)
     }
 
-    fn each(&self, condition: &Condition, mut each: impl FnMut(u32)) -> Result<(), FoldError> {
+    fn each(&self, condition: &Predicate, mut each: impl FnMut(u32)) -> Result<(), FoldError> {
         let go_on = |number| {
             each(number);
             Ok(ControlFlow::<()>::Continue(()))
         };
-        condition.walk(&self.look, 0..self.head.count, false, go_on)?;
+        condition.walk(&self.snapshot, 0..self.head.count, false, go_on)?;
         Ok(())
     }
 
     fn id(&self, number: u32) -> Result<Option<RunId>, FoldError> {
-        Ok(fold::read(&self.look, number)?.map(|record| record.fixed.id))
+        Ok(fold::read(&self.snapshot, number)?.map(|record| record.fixed.id))
     }
 
     fn ids(&self, numbers: Vec<u32>) -> Result<Vec<RunId>, FoldError> {
@@ -203,7 +207,7 @@ impl<'a> RunsView<'a> {
             labels: query.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             ..RunFilter::default()
         };
-        let total = self.condition(&filter, true)?.count(&self.look, self.head.count)?;
+        let total = self.condition(&filter, true)?.count(&self.snapshot, self.head.count)?;
         let rows = if query.limit == 0 {
             Vec::new()
         } else {
@@ -217,62 +221,64 @@ impl<'a> RunsView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn counts(&self, at: Option<Position>) -> Result<RunCounts, FoldError> {
-        let moment = self.moment(at)?;
+        let visible = self.visible_at(at)?;
         let mut by_status = BTreeMap::new();
         for status in STATUSES {
-            by_status.insert(status, self.ended_or_now(&moment, status)?);
+            by_status.insert(status, self.ended_or_now(&visible, status)?);
         }
-        for number in &moment.living {
+        for number in &visible.living {
             if let Some(row) = self.row(*number, at)? {
                 *by_status.entry(row.shown.status).or_default() += 1;
             }
         }
-        Ok(RunCounts { total: u64::from(moment.count), by_status })
+        Ok(RunCounts { total: u64::from(visible.count), by_status })
     }
 
-    /// How many runs are in a status, those left out that lived at a past moment.
-    pub(super) fn ended_or_now(&self, moment: &Moment, status: RunStatus) -> Result<u64, FoldError> {
-        if moment.at.is_some() && !status.is_ended() {
+    /// How many runs are in a status, without those that were open at a past position.
+    pub(super) fn ended_or_now(&self, visible: &VisibleRows, status: RunStatus) -> Result<u64, FoldError> {
+        if visible.at.is_some() && !status.is_ended() {
             return Ok(0);
         }
-        let condition = Condition::All(vec![terms::status_is(status), Condition::Not(moment.living.clone())]);
-        Ok(condition.count(&self.look, moment.count)?)
+        let condition =
+            Predicate::All(vec![index_terms::status_is(status), Predicate::Not(visible.living.clone())]);
+        Ok(condition.count(&self.snapshot, visible.count)?)
     }
 
-    /// What was to be seen at a moment.
-    pub(super) fn moment(&self, at: Option<Position>) -> Result<Moment, FoldError> {
+    /// The rows that were visible at a position.
+    pub(super) fn visible_at(&self, at: Option<Position>) -> Result<VisibleRows, FoldError> {
         let count = self.head.count;
         Ok(match at {
-            None => Moment { at, count, living: Vec::new() },
-            Some(position) => Moment {
+            None => VisibleRows { at, count, living: Vec::new() },
+            Some(position) => VisibleRows {
                 at,
-                count: spine::born_by(&self.look, count, position)?,
-                living: spine::living_at(&self.look, count, position)?,
+                count: lifetimes::born_by(&self.snapshot, count, position)?,
+                living: lifetimes::living_at(&self.snapshot, count, position)?,
             },
         })
     }
 
     /// A row by its number; of a past position, as it was then.
     pub(super) fn row(&self, number: u32, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
-        let Some(record) = fold::read(&self.look, number)? else { return Ok(None) };
+        let Some(record) = fold::read(&self.snapshot, number)? else { return Ok(None) };
         let Some(position) = at.filter(|at| *at < record.row_since()) else {
             return Ok(Some(record.into_row()));
         };
-        let found = match record.marks.at(position)? {
+        let found = match record.history.at(position)? {
             Some(found) => Some(found),
             None => self.earlier(number, position)?,
         };
-        Ok(found.map(|(mark, shown)| record.fixed.into_row(&mark, shown)))
+        Ok(found.map(|(entry, shown)| record.fixed.into_row(&entry, shown)))
     }
 
     fn earlier(
         &self,
         number: u32,
         position: Position,
-    ) -> Result<Option<(super::marks::Mark, Shown)>, FoldError> {
-        let (from, to) = (fold::marks_key(number, 0), fold::marks_key(number, position.0.saturating_add(1)));
-        let Some((_, bytes)) = self.look.scan(&from, &to, true, 1)?.pop() else { return Ok(None) };
-        rowcodec::read::<Marks>(&mut bytes.as_slice())?.at(position)
+    ) -> Result<Option<(HistoryEntry, RowState)>, FoldError> {
+        let (from, to) =
+            (fold::history_key(number, 0), fold::history_key(number, position.0.saturating_add(1)));
+        let Some((_, bytes)) = self.snapshot.scan(&from, &to, true, 1)?.pop() else { return Ok(None) };
+        row_codec::read::<RowHistory>(&mut bytes.as_slice())?.at(position)
     }
 
     /// The runs that fit, at most `limit`, from `cursor` on; of a past position, as they were then.
@@ -291,18 +297,18 @@ impl<'a> RunsView<'a> {
             words: filter.words.iter().map(|word| word.to_lowercase()).collect(),
             ..filter.clone()
         };
-        let moment = self.moment(at)?;
+        let visible = self.visible_at(at)?;
         let settled = self.condition(&filter, at.is_none())?;
-        // What lived then is looked at row by row; what had ended by then is as it is now.
+        // Rows of runs that were open then are checked one by one; those that had ended by then are as they are now.
         let condition = if at.is_some() {
-            let lived = Condition::Numbers(moment.living.clone());
-            let others = Condition::All(vec![Condition::Not(moment.living.clone()), settled]);
-            Condition::Any(vec![lived, others])
+            let lived = Predicate::Numbers(visible.living.clone());
+            let others = Predicate::All(vec![Predicate::Not(visible.living.clone()), settled]);
+            Predicate::Any(vec![lived, others])
         } else {
             settled
         };
         let first = match filter.started_after {
-            Some(after) => fold::starts::first_after(&self.look, moment.count, after)?,
+            Some(after) => start_times::first_after(&self.snapshot, visible.count, after)?,
             None => 0,
         };
         let mut page = Collected { items: Vec::new(), limit, next: None };
@@ -322,11 +328,11 @@ impl<'a> RunsView<'a> {
                 let newest = order == RunOrder::Newest;
                 let place = cursor.map(|cursor| u32::try_from(cursor).unwrap_or(u32::MAX));
                 let numbers = match place {
-                    Some(place) if newest => first..moment.count.min(place.saturating_add(1)),
-                    Some(place) => first.max(place)..moment.count,
-                    None => first..moment.count,
+                    Some(place) if newest => first..visible.count.min(place.saturating_add(1)),
+                    Some(place) => first.max(place)..visible.count,
+                    None => first..visible.count,
                 };
-                condition.walk(&self.look, numbers, newest, |number| {
+                condition.walk(&self.snapshot, numbers, newest, |number| {
                     Ok(each(number, u64::from(number)).unwrap_or_else(|error| {
                         failed = Some(error);
                         ControlFlow::Break(())
@@ -334,7 +340,7 @@ impl<'a> RunsView<'a> {
                 })?;
             }
             RunOrder::EndedLast | RunOrder::EndedFirst => {
-                self.walk_ends(condition, &moment, order, cursor, |number, place| {
+                self.walk_ends(condition, &visible, order, cursor, |number, place| {
                     if number < first { Ok(ControlFlow::Continue(())) } else { each(number, place) }
                 })?;
             }
@@ -348,15 +354,15 @@ impl<'a> RunsView<'a> {
     /// Shows the ended runs in the order of their ends.
     fn walk_ends(
         &self,
-        condition: Condition,
-        moment: &Moment,
+        condition: Predicate,
+        visible: &VisibleRows,
         order: RunOrder,
         cursor: Option<u64>,
         mut each: impl FnMut(u32, u64) -> Result<ControlFlow<()>, FoldError>,
     ) -> Result<(), FoldError> {
-        let ended = STATUSES.into_iter().filter(|status| status.is_ended()).map(terms::status_is);
-        let lived = Condition::Not(moment.living.clone());
-        let condition = Condition::All(vec![condition, lived, Condition::Any(ended.collect())]);
+        let ended = STATUSES.into_iter().filter(|status| status.is_ended()).map(index_terms::status_is);
+        let lived = Predicate::Not(visible.living.clone());
+        let condition = Predicate::All(vec![condition, lived, Predicate::Any(ended.collect())]);
         let last_first = order == RunOrder::EndedLast;
         let total = u64::from(self.head.ended);
         let (from, to) = match cursor {
@@ -365,8 +371,8 @@ impl<'a> RunsView<'a> {
             None => (0, total),
         };
         // Which rows fit, by their blocks, and how many of them are still to come at most.
-        let mut fitting: QuickMap<u32, Bits> = QuickMap::default();
-        let mut left = condition.count(&self.look, moment.count)?;
+        let mut fitting: IdMap<u32, Bits> = IdMap::default();
+        let mut left = condition.count(&self.snapshot, visible.count)?;
         let mut ends: (Option<u32>, Vec<u8>) = (None, Vec::new());
         let mut place = if last_first { to } else { from };
         while left > 0 && if last_first { place > from } else { place < to } {
@@ -374,18 +380,18 @@ impl<'a> RunsView<'a> {
             place = if last_first { place - 1 } else { place + 1 };
             let block = (here / u64::from(ENDS)) as u32;
             if ends.0 != Some(block) {
-                let bytes = self.look.get(&fold::ends_key(block))?.unwrap_or_default().into_owned();
+                let bytes = self.snapshot.get(&fold::ends_key(block))?.unwrap_or_default().into_owned();
                 ends = (Some(block), bytes);
             }
             let offset = (here % u64::from(ENDS)) as usize * 4;
             let bytes = ends.1.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
             let number = u32::from_le_bytes(bytes.ok_or_else(|| FoldError::Row("an end is missing".into()))?);
-            if number >= moment.count {
+            if number >= visible.count {
                 continue;
             }
             let bits = match fitting.entry(number / BLOCK) {
                 Entry::Occupied(bits) => bits.into_mut(),
-                Entry::Vacant(place) => place.insert(condition.bits(&self.look, number / BLOCK)?),
+                Entry::Vacant(place) => place.insert(condition.bits(&self.snapshot, number / BLOCK)?),
             };
             let low = (number % BLOCK) as usize;
             if bits[low / 64] >> (low % 64) & 1 == 0 {
@@ -400,21 +406,21 @@ impl<'a> RunsView<'a> {
     }
 
     /// The rows that may fit, by the indexes. What a run shows while it lives counts only `now`.
-    fn condition(&self, filter: &RunFilter, now: bool) -> Result<Condition, ShelfError> {
+    fn condition(&self, filter: &RunFilter, now: bool) -> Result<Predicate, StorageError> {
         let mut all = Vec::new();
         if !filter.status.is_empty() {
             let any = filter.status.iter().filter(|status| now || status.is_ended());
-            all.push(Condition::Any(any.map(|status| terms::status_is(*status)).collect()));
+            all.push(Predicate::Any(any.map(|status| index_terms::status_is(*status)).collect()));
         }
-        all.extend(filter.pipeline.iter().map(|name| terms::pipeline_is(name)));
-        all.extend(filter.labels.iter().map(|(key, value)| terms::label_is(key, value.as_ref())));
-        all.extend(filter.parent.map(terms::parent_is));
-        all.extend(filter.step.iter().map(|step| terms::step_is(step)));
-        all.extend(filter.awaiting.iter().map(|role| terms::role_may(role)));
+        all.extend(filter.pipeline.iter().map(|name| index_terms::pipeline_is(name)));
+        all.extend(filter.labels.iter().map(|(key, value)| index_terms::label_is(key, value.as_ref())));
+        all.extend(filter.parent.map(index_terms::parent_is));
+        all.extend(filter.step.iter().map(|step| index_terms::step_is(step)));
+        all.extend(filter.awaiting.iter().map(|role| index_terms::role_may(role)));
         for word in &filter.words {
-            all.push(terms::may_mention(&self.look, self.head.count, word)?);
+            all.push(index_terms::may_mention(&self.snapshot, self.head.count, word)?);
         }
-        Ok(Condition::All(all))
+        Ok(Predicate::All(all))
     }
 }
 
@@ -439,13 +445,13 @@ impl RunFilter {
             && self.awaiting.as_ref().is_none_or(|role| {
                 shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
             })
-            && self.words.iter().all(|word| terms::mentions(&row.fixed(), shown, word))
+            && self.words.iter().all(|word| index_terms::mentions(&row.fixed(), shown, word))
     }
 }
 
 impl RunRow {
-    fn fixed(&self) -> Fixed {
-        Fixed {
+    fn fixed(&self) -> RowIdentity {
+        RowIdentity {
             id: self.id,
             pipeline: self.pipeline.clone(),
             title: self.title.clone(),

@@ -1,24 +1,33 @@
 //! The read model `runs`: every run as lists and boards show it, now and at any past position.
 //!
 //! Law: what a list reads grows with what it shows, not with the number of runs; a row of the past is
-//! read from the run's own marks and folded from nothing.
+//! read from the row's own history and never folded.
 //!
-//! Rows are numbered in the order in which they became visible. [`record`] is a run's row with its past,
-//! [`fold`] keeps them, [`pack`] packs them when they have ended, [`terms`] are its indexes, [`list`] and [`board`] ask,
-//! [`told`] is what they answer in JSON.
+//! Rows are numbered in the order in which they became visible. [`row`] and [`row_state`] are a row as it is returned,
+//! [`row_json`] its JSON. [`record`] folds one row, with what the run is doing ([`activity`], [`stops`], [`funding`])
+//! and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
+//! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries.
 
+mod activity;
+mod awaited_action;
 mod board;
 mod fold;
+mod funding;
+mod index_terms;
 mod list;
-mod marks;
-mod pack;
+mod packed_rows;
 mod record;
-mod shorts;
-mod terms;
-mod told;
+mod row;
+mod row_history;
+mod row_json;
+mod row_part;
+mod row_state;
+mod stops;
 mod windows;
 
+pub use awaited_action::{AwaitedAction, AwaitedActionKind};
 pub use board::{Board, Column, GroupBy};
-pub use fold::Runs;
+pub use fold::RunsModel;
 pub use list::{RunCounts, RunFilter, RunOrder, RunPage, RunsView};
-pub use record::{RowFailure, RowParent, RowUsage, RunRow, Shown};
+pub use row::RunRow;
+pub use row_state::{RowFailure, RowParent, RowState, RowUsage};

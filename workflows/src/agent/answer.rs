@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use everfold_engine::execution::Usage;
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_ports::Usage;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::settings::OutputFormat;
 use super::transcript::{Transcript, one_line};
 use super::{claude, codex};
-use crate::process::{ANSWER, Answer, Check, Ended, Former, last_json};
-use crate::settings::OutputFormat;
+use crate::process::{ANSWER, Answer, Ended, Former, OutputCheck, last_json};
 
 fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)
@@ -52,8 +52,9 @@ pub(super) fn interpret(
         }
         output => output,
     };
-    let check =
-        schema.cloned().map(|schema| -> Check { Arc::new(move |what, value| check(&schema, what, value)) });
+    let check = schema
+        .cloned()
+        .map(|schema| -> OutputCheck { Arc::new(move |what, value| check(&schema, what, value)) });
     Answer { output, usage, text, check, keeps: on_invalid == OnInvalid::Keep }
 }
 

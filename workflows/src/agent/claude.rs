@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::execution::Usage;
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::Usage;
 
 use super::transcript::{Transcript, one_line};
 use crate::process::{Meter, cost_micros};

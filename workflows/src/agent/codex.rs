@@ -1,12 +1,12 @@
 //! The JSON lines of `codex exec --json`: threads, turns, items.
 
-use everfold_engine::execution::Usage;
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::Usage;
 
 use super::transcript::{Transcript, one_line};
 use crate::process::Meter;
 
-/// Turns whose use is looked at while the program works.
+/// CodexTurns whose use is looked at while the program works.
 const TURNS_MAX: usize = 10_000;
 
 /// Reads a transcript. The answer is the last message; usage is summed over turns. The program
@@ -50,11 +50,11 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
 
 /// What the turns that are over used up.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct CodexTurns {
     lines: Vec<String>,
 }
 
-impl Meter for Turns {
+impl Meter for CodexTurns {
     fn line(&mut self, line: &str) -> bool {
         let is_turn = line.contains("\"turn.completed\"");
         if is_turn && self.lines.len() < TURNS_MAX {

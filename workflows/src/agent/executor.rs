@@ -1,115 +1,28 @@
 //! From a step's parameters and a profile to a process.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use everfold_engine::definition::{OnLost, similar};
-use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, Executor, RequestedJson, Service, Traits,
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_language::definition::{OnLost, similar};
+use everfold_ports::{
+    AttemptEnd, AttemptObserver, AttemptRequest, Executor, LossTraits, RequestedJson, Service, Traits,
 };
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use serde::Deserialize;
 
+use super::call::{ARGUMENT_BYTES_MAX, AgentCall, Spec};
+use super::settings::{AgentProfile, OutputFormat, PromptBy};
 use super::{answer, claude, codex, profile};
 use crate::process::{Begun, Interpret, Plan, Processes, absolute, attempt, cancel};
-use crate::settings::{AgentProfile, OutputFormat, PromptBy};
 
 /// The prompt, as a file of the attempt's folder and as the name of the kept blob.
 const PROMPT_FILE: &str = "prompt.md";
 const PROMPT_KEPT: &str = "everfold.prompt";
-/// The longest prompt that fits into one argument on Linux.
-pub(super) const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
 const STDOUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const STDOUT_TAIL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The profile of a step that names none.
 pub const DEFAULT_PROFILE: &str = "claude";
-
-/// The executor's parameters, rendered.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Spec {
-    profile: Option<String>,
-    role: Option<String>,
-    prompt: Option<String>,
-    #[serde(deserialize_with = "said")]
-    model: Option<Option<String>>,
-    #[serde(deserialize_with = "said")]
-    effort: Option<Option<String>>,
-    with: Option<Value>,
-    session: Option<String>,
-    pub(super) schema: Option<Value>,
-    pub(super) repair: Option<u64>,
-    on_invalid: Option<answer::OnInvalid>,
-    args: Option<Vec<Value>>,
-}
-
-impl Spec {
-    /// Whether it goes on with a former session where there is one.
-    fn continues(&self) -> bool {
-        self.session.as_deref() == Some("continue")
-    }
-}
-
-/// A null that is said is another thing than nothing: it leaves the program's flag out.
-#[allow(clippy::option_option, reason = "nothing and null are two things")]
-fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-/// How a step's program is called, but for the prompt.
-pub(super) struct Call {
-    pub(super) profile: AgentProfile,
-    pub(super) spec: Spec,
-    pub(super) folder: PathBuf,
-    workdir: PathBuf,
-    /// The file of the workspace that its answer is read out of, where the step declares one.
-    pub(super) json_file: Option<String>,
-}
-
-/// One call of a program.
-pub(super) struct Made {
-    pub(super) argv: Vec<String>,
-    pub(super) env: BTreeMap<String, String>,
-    pub(super) stdin: Option<PathBuf>,
-}
-
-impl Call {
-    /// The model that the program is given.
-    fn model(&self) -> Option<String> {
-        self.spec.model.clone().unwrap_or_else(|| self.profile.model.clone())
-    }
-
-    /// The call with this prompt, which stands in a file of the attempt's folder, in this session.
-    pub(super) fn make(&self, prompt_file: &str, prompt: &str, session: Option<&str>) -> Made {
-        let Self { profile, spec, .. } = self;
-        let prompt_file = self.folder.join(prompt_file);
-        let optional = [
-            ("model", spec.model.clone().unwrap_or_else(|| profile.model.clone())),
-            ("effort", spec.effort.clone().unwrap_or_else(|| profile.effort.clone())),
-            ("role", spec.role.clone()),
-            ("session", session.map(str::to_owned)),
-            ("prompt", Some(prompt.to_owned())),
-            ("prompt_file", Some(prompt_file.display().to_string())),
-            ("workspace", Some(self.workdir.display().to_string())),
-        ];
-        let values: BTreeMap<&str, String> =
-            optional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let args = spec.args.iter().flatten().flat_map(words).collect::<Vec<String>>();
-        let mut env = profile.env.clone();
-        env.insert("EVERFOLD_PROMPT".to_owned(), prompt_file.display().to_string());
-        for (variable, name) in
-            [("EVERFOLD_ROLE", "role"), ("EVERFOLD_MODEL", "model"), ("EVERFOLD_SESSION", "session")]
-        {
-            env.extend(values.get(name).map(|value| (variable.to_owned(), value.clone())));
-        }
-        let stdin = (profile.prompt == PromptBy::Stdin).then_some(prompt_file);
-        Made { argv: profile::render(profile, &values, &args), env, stdin }
-    }
-}
 
 /// Does the work of `agent` steps.
 #[derive(Clone)]
@@ -149,7 +62,7 @@ impl AgentExecutor {
             _said => None,
         };
         let (folder, workdir) = (request.folder.clone(), request.workdir.path.clone());
-        let call = Call { profile, spec, folder, workdir, json_file };
+        let call = AgentCall { profile, spec, folder, workdir, json_file };
         let wanted = request.session.clone().filter(|_| call.spec.continues());
         let can_continue = profile::can_continue(&call.profile);
         let remark = (wanted.is_some() && !can_continue).then(|| {
@@ -186,7 +99,7 @@ impl AgentExecutor {
             interpret: interpret(output, &spec, call.model()),
             meter: match output {
                 OutputFormat::Claude => Some(|| Box::new(claude::Messages::default())),
-                OutputFormat::Codex => Some(|| Box::new(codex::Turns::default())),
+                OutputFormat::Codex => Some(|| Box::new(codex::CodexTurns::default())),
                 OutputFormat::Text | OutputFormat::Json => None,
             },
             model: call.model(),
@@ -225,16 +138,6 @@ fn spec(value: &Value) -> Result<Spec, Failure> {
     Ok(spec)
 }
 
-/// An element of `args`: a list gives all of its own, null none.
-fn words(value: &Value) -> Vec<String> {
-    match value {
-        Value::Null => Vec::new(),
-        Value::String(text) => vec![text.clone()],
-        Value::Array(items) => items.iter().flat_map(words).collect(),
-        other => vec![other.to_string()],
-    }
-}
-
 fn default_prompt(spec: &Spec) -> String {
     let role =
         spec.role.as_deref().map(|role| format!("You are the {role} of this project. ")).unwrap_or_default();
@@ -261,7 +164,7 @@ impl Executor for AgentExecutor {
             self.processes.settings.profile(spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE))
         });
         let on_lost = profile.and_then(|profile| profile.on_lost).unwrap_or(OnLost::Block);
-        Traits { supervised: true, idempotent: false, on_lost, paid: true, told: true }
+        Traits { supervised: true, loss: LossTraits { idempotent: false, on_lost }, paid: true, told: true }
     }
 
     fn unknown(&self, spec: &Value) -> Option<Failure> {
@@ -276,7 +179,7 @@ impl Executor for AgentExecutor {
     }
 
     fn is_outage(&self, failure: &Failure) -> bool {
-        crate::outage::is_agent_outage(failure)
+        crate::outage_classifier::is_agent_outage(failure)
     }
 
     fn start(

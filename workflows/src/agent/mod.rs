@@ -4,12 +4,15 @@
 //! it used up is reported whether it succeeded or not.
 
 mod answer;
+mod call;
 mod claude;
 mod codex;
 mod executor;
 pub(crate) mod profile;
+pub(crate) mod settings;
 mod transcript;
 mod turn;
 
 pub use executor::{AgentExecutor, DEFAULT_PROFILE};
 pub use profile::program;
+pub use settings::{AgentProfile, Argument, OutputFormat, PromptBy};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::settings::{AgentProfile, Argument, OutputFormat, PromptBy};
+use super::settings::{AgentProfile, Argument, OutputFormat, PromptBy};
 
 /// The names of the built-in profiles.
 pub(crate) const BUILT_IN: [&str; 3] = ["claude", "codex", "script"];
@@ -65,36 +65,43 @@ pub(crate) fn built_in(name: &str) -> Option<AgentProfile> {
     })
 }
 
-/// Says what is wrong with a profile's command.
-pub(crate) fn check(profile: &AgentProfile) -> Result<(), String> {
-    if profile.command.is_empty() {
-        return Err("the command is empty".to_owned());
-    }
-    let words = profile.command.iter().flat_map(|argument| match argument {
-        Argument::One(word) => std::slice::from_ref(word),
-        Argument::Group(words) => words.as_slice(),
-    });
-    for word in words {
-        for name in placeholders(word) {
-            if !PLACEHOLDERS.contains(&name) {
-                let known = PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(" ");
-                return Err(format!("{{{name}}} is no placeholder; there are {known}"));
-            }
-            if name == "args" && word != "{args}" {
-                return Err("{args} stands for several arguments and must be one of its own".to_owned());
+impl AgentProfile {
+    /// Whether it can be used.
+    ///
+    /// # Errors
+    /// What is wrong with its command, in words.
+    pub fn check(&self) -> Result<(), String> {
+        if self.command.is_empty() {
+            return Err("the command is empty".to_owned());
+        }
+        let words = self.command.iter().flat_map(|argument| match argument {
+            Argument::One(word) => std::slice::from_ref(word),
+            Argument::Group(words) => words.as_slice(),
+        });
+        for word in words {
+            for name in placeholders(word) {
+                if !PLACEHOLDERS.contains(&name) {
+                    let known = PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(" ");
+                    return Err(format!("{{{name}}} is no placeholder; there are {known}"));
+                }
+                if name == "args" && word != "{args}" {
+                    return Err("{args} stands for several arguments and must be one of its own".to_owned());
+                }
             }
         }
-    }
-    let by_argument = profile.command.iter().any(|argument| match argument {
-        Argument::One(word) => word.contains("{prompt}"),
-        Argument::Group(words) => words.iter().any(|word| word.contains("{prompt}")),
-    });
-    match (profile.prompt, by_argument) {
-        (PromptBy::Argument, false) => Err("prompt = \"argument\" needs {prompt} in the command".to_owned()),
-        (PromptBy::Stdin | PromptBy::File, true) => {
-            Err("{prompt} in the command needs prompt = \"argument\"".to_owned())
+        let by_argument = self.command.iter().any(|argument| match argument {
+            Argument::One(word) => word.contains("{prompt}"),
+            Argument::Group(words) => words.iter().any(|word| word.contains("{prompt}")),
+        });
+        match (self.prompt, by_argument) {
+            (PromptBy::Argument, false) => {
+                Err("prompt = \"argument\" needs {prompt} in the command".to_owned())
+            }
+            (PromptBy::Stdin | PromptBy::File, true) => {
+                Err("{prompt} in the command needs prompt = \"argument\"".to_owned())
+            }
+            _ => Ok(()),
         }
-        _ => Ok(()),
     }
 }
 
@@ -181,7 +188,7 @@ mod tests {
     #[test]
     fn built_in_profiles_are_sound_and_omit_what_is_not_given() {
         for name in BUILT_IN {
-            check(&built_in(name).unwrap()).unwrap();
+            built_in(name).unwrap().check().unwrap();
         }
         let claude = built_in("claude").unwrap();
         let argv = render(
@@ -209,7 +216,7 @@ mod tests {
             prompt: PromptBy::Argument,
             ..built_in("script").unwrap()
         };
-        check(&profile).unwrap();
+        profile.check().unwrap();
         let argv = render(&profile, &[("prompt", "{model} {x".to_owned())].into(), &["z".to_owned()]);
         assert_eq!(argv, ["a", "{\"p\": \"{model} {x\"}", "z"]);
     }

@@ -1,7 +1,7 @@
 //! What the formats of agents' output have in common.
 
-use everfold_engine::execution::Usage;
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::Usage;
 
 /// What a stream of events said.
 #[derive(Debug, Default)]

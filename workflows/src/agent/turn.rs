@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::answer::{self, Unusable};
-use super::executor::{ARGUMENT_BYTES_MAX, Call};
+use super::call::{ARGUMENT_BYTES_MAX, AgentCall};
 use super::profile;
+use super::settings::PromptBy;
 use crate::process::{Former, Next, Turn, TurnKind};
-use crate::settings::PromptBy;
 
 /// So much of a former answer is shown to a program that does not remember it.
 const ANSWER_CHARS_MAX: usize = 32 * 1024;
 
 /// Decides it for one call; `None` where there is never another.
-pub(super) fn next(call: Call, prompt: String, session: Option<String>) -> Option<Next> {
+pub(super) fn next(call: AgentCall, prompt: String, session: Option<String>) -> Option<Next> {
     let repairs = usize::try_from(call.spec.repair.unwrap_or(0)).unwrap_or(usize::MAX);
     if repairs == 0 && session.is_none() {
         return None;
@@ -47,7 +47,7 @@ pub(super) fn next(call: Call, prompt: String, session: Option<String>) -> Optio
 }
 
 fn turn(
-    call: &Call,
+    call: &AgentCall,
     former: &Former<'_>,
     kind: TurnKind,
     remark: String,
@@ -63,7 +63,7 @@ fn turn(
 
 /// What is wrong with the answer, and what is wanted. A program that does not remember its task is told
 /// that, too.
-fn repair_prompt(call: &Call, prompt: &str, unusable: &Unusable, remembers: bool) -> String {
+fn repair_prompt(call: &AgentCall, prompt: &str, unusable: &Unusable, remembers: bool) -> String {
     let Unusable { failure, text, .. } = unusable;
     let mut asked = String::new();
     if !remembers {

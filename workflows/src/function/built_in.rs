@@ -1,12 +1,31 @@
 //! The functions `everfold.*`.
 
-use everfold_engine::duration;
-use everfold_engine::json::Value;
+use everfold_base::duration;
+use everfold_base::json::Value;
 use serde_json::json;
 
-use super::{Call, Function, StepError};
+use super::call::Call;
+use super::declare::Function;
+use super::error::StepError;
+use super::registry::Functions;
+use crate::notify;
 
-pub(super) fn functions() -> [Function; 3] {
+impl Functions {
+    /// The built-in functions: `everfold.noop` (null), `everfold.echo` (its `with`),
+    /// `everfold.sleep` (waits `with.for`, gives `with`), and those that tell: `notify.log`, `notify.command`,
+    /// `notify.http`, `notify.slack`, `notify.telegram`.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let mut functions = Self::default();
+        basic_functions()
+            .into_iter()
+            .chain(notify::functions())
+            .for_each(|function| functions.offer(function));
+        functions
+    }
+}
+
+fn basic_functions() -> [Function; 3] {
     let anything = || json!(true);
     [
         Function::described("everfold.noop", anything(), json!({ "type": "null" }), noop)

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use everfold_engine::execution::{AttemptObserver, Workdir};
-use everfold_engine::id::{EffectId, RunId, StepPath};
-use everfold_engine::json::Value;
-use everfold_engine::trace::Usage;
+use everfold_base::id::{EffectId, RunId, StepPath};
+use everfold_base::json::Value;
+use everfold_core::artefact::Usage;
+use everfold_ports::{AttemptObserver, Workdir};
 use tokio_util::sync::CancellationToken;
 
 use crate::in_process::Stop;
-use crate::process::make_private;
+use crate::private_file::make_private;
 use crate::shim::log::{LogWriter, Source};
 use crate::shim::protocol::LOG;
 
@@ -25,16 +25,16 @@ const USAGES_MAX: usize = 1_000;
 /// What a function is called with beside its parameters. Cheap to clone.
 #[derive(Clone)]
 pub struct Call {
-    inner: Arc<Inner>,
+    inner: Arc<CallState>,
 }
 
-struct Inner {
+struct CallState {
     id: EffectId,
     idempotency_key: String,
     told: Value,
     workdir: Workdir,
     stop: Stop,
-    said: Mutex<Said>,
+    said: Mutex<CallRecord>,
     observer: Option<Arc<dyn AttemptObserver>>,
     /// The attempt's own folder; without one nothing is logged.
     folder: Option<PathBuf>,
@@ -46,7 +46,7 @@ struct Inner {
 pub(crate) type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Default)]
-struct Said {
+struct CallRecord {
     usage: Vec<Usage>,
     log: Log,
     /// The other side asked to be left alone for so long.
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Call {
 }
 
 /// Where a call comes from, and who hears it.
-pub(crate) struct Caller {
+pub(crate) struct CallParts {
     pub(crate) id: EffectId,
     pub(crate) idempotency_key: String,
     pub(crate) told: Value,
@@ -80,8 +80,8 @@ pub(crate) struct Caller {
     pub(crate) sink: Option<LogSink>,
 }
 
-impl Caller {
-    /// One that hears nothing, and that nobody stops.
+impl CallParts {
+    /// A call without a log that cannot be stopped.
     pub(crate) fn silent(id: EffectId, idempotency_key: String, told: Value, workdir: Workdir) -> Self {
         Self {
             id,
@@ -97,11 +97,21 @@ impl Caller {
 }
 
 impl Call {
-    pub(crate) fn new(caller: Caller) -> Self {
-        let Caller { id, idempotency_key, told, workdir, stop, observer, folder, sink } = caller;
+    pub(crate) fn new(caller: CallParts) -> Self {
+        let CallParts { id, idempotency_key, told, workdir, stop, observer, folder, sink } = caller;
         let said = Mutex::default();
         Self {
-            inner: Arc::new(Inner { id, idempotency_key, told, workdir, stop, said, observer, folder, sink }),
+            inner: Arc::new(CallState {
+                id,
+                idempotency_key,
+                told,
+                workdir,
+                stop,
+                said,
+                observer,
+                folder,
+                sink,
+            }),
         }
     }
 
@@ -246,7 +256,7 @@ impl Call {
         self.said().usage.clone()
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
+    fn said(&self) -> MutexGuard<'_, CallRecord> {
         self.inner.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,30 +6,37 @@
 
 use std::sync::Arc;
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Call;
+use super::call::Call;
 
 /// What a function does with parameters that were checked.
 pub(crate) type Body = Arc<dyn Fn(Call, Value) -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
 
-/// What a function says of itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct About {
-    /// What it does, in one sentence.
-    pub summary: String,
+/// What a call of a function does beyond its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FunctionEffects {
     /// Calling it again with the same idempotency key does no harm.
     pub idempotent: bool,
     /// It changes nothing anywhere: gates may call it too.
     pub read_only: bool,
     /// It costs money: budgets count it.
     pub paid: bool,
+}
+
+/// What a function says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionDescription {
+    /// What it does, in one sentence.
+    pub summary: String,
+    /// What a call does beyond its output.
+    pub effects: FunctionEffects,
     /// It reads [`Call::told`].
     pub told: bool,
     /// JSON Schema of its `with`; checked before each call.
@@ -62,7 +69,7 @@ pub struct About {
 #[derive(Clone)]
 pub struct Function {
     pub(super) name: String,
-    pub(super) about: About,
+    pub(super) about: FunctionDescription,
     /// `None`: workers do it.
     pub(super) body: Option<Body>,
 }
@@ -113,11 +120,9 @@ impl Function {
             }
             .boxed()
         });
-        let about = About {
+        let about = FunctionDescription {
             summary: String::new(),
-            idempotent: false,
-            read_only: false,
-            paid: false,
+            effects: FunctionEffects::default(),
             told: false,
             input,
             output,
@@ -128,11 +133,9 @@ impl Function {
     /// A function that workers do, which fetch its work ([`crate::remote`]). It takes and gives anything
     /// unless [`Function::schemas`] says more.
     pub fn remote(name: impl Into<String>) -> Self {
-        let about = About {
+        let about = FunctionDescription {
             summary: String::new(),
-            idempotent: false,
-            read_only: false,
-            paid: false,
+            effects: FunctionEffects::default(),
             told: false,
             input: true.into(),
             output: true.into(),
@@ -163,7 +166,7 @@ impl Function {
     /// Calling it again with the same idempotency key does no harm: after a crash it simply is.
     #[must_use]
     pub fn idempotent(mut self) -> Self {
-        self.about.idempotent = true;
+        self.about.effects.idempotent = true;
         self
     }
 
@@ -171,15 +174,15 @@ impl Function {
     /// `true`, or `{ok: true}`.
     #[must_use]
     pub fn read_only(mut self) -> Self {
-        self.about.idempotent = true;
-        self.about.read_only = true;
+        self.about.effects.idempotent = true;
+        self.about.effects.read_only = true;
         self
     }
 
     /// It costs money; it tells how much by [`Call::usage`].
     #[must_use]
     pub fn paid(mut self) -> Self {
-        self.about.paid = true;
+        self.about.effects.paid = true;
         self
     }
 

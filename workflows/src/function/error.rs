@@ -1,6 +1,6 @@
 //! Why a function failed, as its author says it.
 
-use everfold_engine::failure::{Failure, FailureKind};
+use everfold_base::failure::{Failure, FailureKind};
 
 /// Why a function failed. Any error becomes one by `?`; its causes become the details.
 ///
@@ -36,7 +36,7 @@ impl StepError {
         Self { failure: Failure::new(FailureKind::Validation, message) }
     }
 
-    /// Somebody else holds what it needs.
+    /// Another run or program holds what it needs.
     #[must_use]
     pub fn conflict(message: impl Into<String>) -> Self {
         Self { failure: Failure::new(FailureKind::Conflict, message) }

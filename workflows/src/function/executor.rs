@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use everfold_engine::definition::OnLost;
-use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Service, Traits,
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_language::definition::OnLost;
+use everfold_ports::{
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, Service, Traits,
 };
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::{Call, Caller, Functions};
+use super::call::{Call, CallParts};
+use super::registry::Functions;
+use crate::attempt_end::ended_now;
 use crate::git::head;
 use crate::in_process::{InProcess, Stop, Work};
-use crate::process::ended_now;
-use crate::remote::{Book, carry};
+use crate::remote::{LeaseTable, carry};
 
 /// Does the work of `function` steps.
 #[derive(Clone)]
@@ -24,7 +25,7 @@ pub struct FunctionExecutor {
     functions: Arc<Functions>,
     running: InProcess,
     /// Where the work of those is offered that workers do.
-    book: Option<Book>,
+    book: Option<LeaseTable>,
 }
 
 impl FunctionExecutor {
@@ -36,12 +37,12 @@ impl FunctionExecutor {
 
     /// Calls these functions; those that workers do it offers in the book.
     #[must_use]
-    pub fn with_workers(functions: Arc<Functions>, book: Book) -> Self {
+    pub fn with_workers(functions: Arc<Functions>, book: LeaseTable) -> Self {
         Self { functions, running: InProcess::default(), book: Some(book) }
     }
 
     /// Where the work is offered, if workers do it.
-    fn book_for(&self, spec: &Value) -> Option<&Book> {
+    fn book_for(&self, spec: &Value) -> Option<&LeaseTable> {
         self.book.as_ref().filter(|_| self.functions.is_remote(name_of(spec)))
     }
 
@@ -58,7 +59,7 @@ impl FunctionExecutor {
 
     /// That a gate may call a function: it is there, and only reads.
     pub(crate) fn may_look(&self, name: &str) -> Result<(), Failure> {
-        if self.functions.find(name)?.about.read_only && !self.functions.is_remote(name) {
+        if self.functions.find(name)?.about.effects.read_only && !self.functions.is_remote(name) {
             return Ok(());
         }
         let message = format!("the function {name} does not say that it only reads, so no gate may call it");
@@ -73,11 +74,12 @@ fn name_of(spec: &Value) -> &str {
 impl Executor for FunctionExecutor {
     fn traits(&self, spec: &Value) -> Traits {
         let about = self.functions.find(name_of(spec)).map(|function| &function.about);
-        let (idempotent, told, paid) =
-            about.map_or((false, false, false), |about| (about.idempotent, about.told, about.paid));
+        let (idempotent, told, paid) = about.map_or((false, false, false), |about| {
+            (about.effects.idempotent, about.told, about.effects.paid)
+        });
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
         let supervised = self.is_elsewhere(spec);
-        Traits { supervised, idempotent, on_lost, paid, told }
+        Traits { supervised, loss: LossTraits { idempotent, on_lost }, paid, told }
     }
 
     fn unknown(&self, spec: &Value) -> Option<Failure> {
@@ -100,7 +102,7 @@ impl Executor for FunctionExecutor {
     }
 
     fn is_outage(&self, failure: &Failure) -> bool {
-        crate::outage::is_outage(failure)
+        crate::outage_classifier::is_outage(failure)
     }
 
     fn start(
@@ -115,7 +117,7 @@ impl Executor for FunctionExecutor {
         let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
         let with = with.unwrap_or_else(|| json!({}));
         let stop = Stop { grace: request.grace, ..Stop::default() };
-        let call = Call::new(Caller {
+        let call = Call::new(CallParts {
             idempotency_key: request.id.idempotency_key(),
             id: request.id.clone(),
             told: request.input,
@@ -161,7 +163,7 @@ impl Executor for FunctionExecutor {
         if let Some(book) = self.book_for(&request.spec) {
             return carry(book, &self.functions, request, observer);
         }
-        if request.idempotent.unwrap_or(self.traits(&request.spec).idempotent) {
+        if request.idempotent.unwrap_or(self.traits(&request.spec).loss.idempotent) {
             return self.start(request, observer);
         }
         let reason =

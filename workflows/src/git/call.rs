@@ -2,78 +2,24 @@
 //!
 //! Law: every call has a time limit and bounded output, ends with all that it started, and sees none of the
 //! caller's `GIT_…` variables, so that a hook's environment cannot redirect it. One for a run acts on the run's
-//! own worktree ([`super::place`]).
+//! own worktree ([`super::own_worktree`]).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use everfold_engine::execution::Workdir;
-use everfold_engine::id::RunId;
+use everfold_base::id::RunId;
+use everfold_ports::Workdir;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
-use super::place::{self, Own};
+use super::error::{GitError, OUTPUT_BYTES_MAX, TIME_LIMIT};
+use super::own_worktree::{self, OwnWorktree};
 
-/// Long enough to check out a large repository on a slow disk.
-pub(super) const TIME_LIMIT: Duration = Duration::from_secs(600);
-const OUTPUT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// How long what was asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Why a call of git gave nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GitError {
-    /// The program is not there.
-    #[error("the program git is not installed, or not in PATH")]
-    Missing,
-    /// The call could not be made.
-    #[error("git could not be run")]
-    Io(#[source] std::io::Error),
-    /// It took too long.
-    #[error("git {command} took longer than {} s", TIME_LIMIT.as_secs())]
-    TimedOut {
-        /// The subcommand.
-        command: String,
-    },
-    /// It said more than is reasonable.
-    #[error("git {command} printed more than {} MiB", OUTPUT_BYTES_MAX / 1024 / 1024)]
-    TooMuch {
-        /// The subcommand.
-        command: String,
-    },
-    /// The disk has no room for what it writes.
-    #[error("git {command} found no room on the disk: {message}")]
-    NoRoom {
-        /// The subcommand.
-        command: String,
-        /// What it said, in one line.
-        message: String,
-    },
-    /// It failed.
-    #[error("git {command} failed: {message}")]
-    Failed {
-        /// The subcommand.
-        command: String,
-        /// What it said, in one line.
-        message: String,
-        /// Its exit code; `None`: a signal ended it.
-        status: Option<i32>,
-    },
-    /// The folder is not, or is no longer, the worktree that was made for the run.
-    #[error("the worktree {} is not what was made for the run: {reason}", worktree.display())]
-    Gone {
-        /// Where it should be.
-        worktree: PathBuf,
-        /// Whose worktree it should be.
-        repository: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
 
 /// Folders above which git does not look for a repository.
 pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
@@ -82,8 +28,8 @@ pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 #[derive(Debug, Clone)]
 pub(crate) struct Git {
     pub(super) folder: PathBuf,
-    /// What the folder was seen to be; `None`: it is nobody's worktree, and git finds out what it is.
-    pub(super) own: Option<Own>,
+    /// What the folder was seen to be; `None`: it is not a run's worktree, and git finds out what it is.
+    pub(super) own: Option<OwnWorktree>,
     env: Vec<(String, String)>,
     /// What is never shown of what git says.
     hidden: Vec<String>,
@@ -122,7 +68,7 @@ impl Git {
     /// # Errors
     /// As [`Git::within`].
     pub(super) fn in_worktree(path: &Path, repository: &Path) -> Result<Self, GitError> {
-        let own = place::own(path, repository)?;
+        let own = own_worktree::own(path, repository)?;
         let around = own.folder.parent().unwrap_or(&own.folder).display().to_string();
         let (git_dir, folder) = (own.git_dir.display().to_string(), own.folder.display().to_string());
         let git = Self { own: Some(own.clone()), ..Self::at(&own.folder) };
@@ -209,7 +155,7 @@ impl Git {
             .args(arguments)
             .current_dir(&self.folder)
             .envs([("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0")])
-            // Nobody is there to be asked, neither by git nor by ssh.
+            // No person can be asked, neither by git nor by ssh.
             .envs([("GIT_ASKPASS", ""), ("SSH_ASKPASS", "/bin/false"), ("SSH_ASKPASS_REQUIRE", "force")])
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -222,7 +168,7 @@ impl Git {
                 std::io::ErrorKind::NotFound if self.folder.is_dir() => GitError::Missing,
                 _ => GitError::Io(error),
             })?;
-        let mut running = Running(Some(child));
+        let mut running = RunningGit(Some(child));
         let Some(child) = &mut running.0 else { return Err(GitError::Missing) };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let saying = tokio::spawn(read(stderr, OUTPUT_BYTES_MAX));
@@ -292,12 +238,12 @@ fn refusal(said: &str, output: &str) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A git that runs. Where nobody waits for it any more it is asked to end, with all that it started, and
+/// A git that runs. When its future is dropped it is asked to end, with all that it started, and
 /// takes its locks away first: killed, it would leave them, and every git after it would stop there. Only what
 /// does not end then is killed.
-struct Running(Option<Child>);
+struct RunningGit(Option<Child>);
 
-impl Drop for Running {
+impl Drop for RunningGit {
     fn drop(&mut self) {
         let Some(mut child) = self.0.take() else { return };
         // It is not waited for yet, so the number is still its own.
@@ -333,22 +279,6 @@ impl Git {
         could_not_write.iter().any(|words| said.to_lowercase().contains(words))
             && rustix::fs::statvfs(&self.folder)
                 .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM_BYTES)
-    }
-}
-
-impl GitError {
-    /// Whether waiting for room on the disk helps.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::NoRoom { .. } => true,
-            Self::Io(error) => everfold_engine::store::is_shortage(error),
-            Self::Missing
-            | Self::TimedOut { .. }
-            | Self::TooMuch { .. }
-            | Self::Failed { .. }
-            | Self::Gone { .. } => false,
-        }
     }
 }
 

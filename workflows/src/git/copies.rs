@@ -5,15 +5,16 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::Workspace;
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::RunId;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::RunId;
+use everfold_ports::Workspace;
 
+use super::call::Git;
 use super::discard::discard;
 use super::repository::unable;
-use super::worktrees::unwritable;
-use super::{Git, GitWorkspaces};
-use crate::process::{make_private, write_private};
+use super::unwritable::unwritable;
+use super::workspaces::GitWorkspaces;
+use crate::private_file::{make_private, write_private};
 
 /// The end of the name of the folder in which a run's copies lie.
 pub(super) const COPIES: &str = ".own";

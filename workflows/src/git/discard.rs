@@ -7,10 +7,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::id::RunId;
+use everfold_base::id::RunId;
 
-use super::GitError;
-use super::place::pointed_at;
+use super::error::GitError;
+use super::own_worktree::pointed_at;
 
 /// Takes a worktree away, whatever state it is in. The repository's turn is held ([`super::turn`]).
 pub(super) async fn discard(common_dir: &Path, path: &Path) -> Result<(), GitError> {

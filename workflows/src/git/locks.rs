@@ -10,8 +10,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::call::TIME_LIMIT;
-use super::{Git, GitError};
+use super::call::Git;
+use super::error::GitError;
+use super::error::TIME_LIMIT;
 use crate::shim::os;
 
 /// How old a lock must be before it counts as left behind by a killed git.
@@ -123,8 +124,8 @@ pub(super) fn is_locked(error: &GitError) -> bool {
 mod tests {
     use std::process::{Command, Stdio};
 
-    use everfold_engine::definition::Save;
-    use everfold_engine::execution::{GitWorkdir, Workdir};
+    use everfold_language::definition::Save;
+    use everfold_ports::{GitWorkdir, Workdir};
 
     use super::*;
 

@@ -1,21 +1,27 @@
 //! The `git` program, and what is done with it: worktrees of runs, commits of leftovers.
 
+mod authorise;
 mod call;
 mod copies;
 mod discard;
+mod error;
 mod functions;
 mod locks;
 mod nested;
-mod place;
-mod repository;
+mod own_worktree;
+pub(crate) mod repository;
 mod save;
+mod save_error;
 mod turn;
+mod unwritable;
+mod workspaces;
 mod worktrees;
 
-pub use call::GitError;
 pub(crate) use call::{CEILING, Git, ceiling_of};
+pub use error::GitError;
 pub(crate) use functions::{Context, declare};
 pub(crate) use locks::free as free_locks;
 pub(crate) use repository::unable;
-pub(crate) use save::{SaveError, SaveRequest, head, reset, save};
-pub use worktrees::GitWorkspaces;
+pub(crate) use save::{SaveRequest, head, reset, save};
+pub(crate) use save_error::SaveError;
+pub use workspaces::GitWorkspaces;

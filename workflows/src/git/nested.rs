@@ -3,9 +3,11 @@
 //! Law: nothing that exists in the worktree only is called saved. A repository that is no submodule is refused,
 //! and so is a submodule's commit that no remote of it holds: both would go with the worktree.
 
-use everfold_engine::failure::{Failure, FailureKind};
+use everfold_base::failure::{Failure, FailureKind};
 
-use super::{Git, GitError, SaveError};
+use super::call::Git;
+use super::error::GitError;
+use super::save_error::SaveError;
 
 /// Of the list of what changed: some hundreds of thousands of files.
 const LIST_BYTES_MAX: u64 = 64 * 1024 * 1024;

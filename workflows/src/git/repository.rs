@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::similar;
-use everfold_engine::failure::{Failure, FailureKind, NO_ROOM_CODE};
+use everfold_base::failure::{Failure, FailureKind, NO_ROOM_CODE};
+use everfold_language::definition::similar;
 
-use super::{Git, GitError};
+use super::call::Git;
+use super::error::GitError;
 
 /// The code of a worktree that is not there any more, or is not the run's.
 pub(crate) const WORKTREE_GONE: &str = "WORKTREE_GONE";
@@ -179,4 +180,16 @@ pub(crate) fn unable(error: &GitError) -> Failure {
         }
         _ => failure,
     }
+}
+
+/// The commit, branch or path as git can take it from another's hand: no option.
+pub(crate) fn is_plain(reference: &str) -> bool {
+    !reference.is_empty() && !reference.starts_with('-') && !reference.contains(|c: char| c.is_control())
+}
+
+/// The branch that is checked out.
+pub(crate) async fn branch_of(git: &Git) -> Option<String> {
+    // Not its short name: where a tag has the same one, git puts `heads/` before it.
+    let branch = git.text(&["symbolic-ref", "--quiet", "HEAD"]).await.ok()?;
+    branch.strip_prefix("refs/heads/").map(str::to_owned)
 }

@@ -4,18 +4,22 @@
 //! reported as saved stands on a branch; what cannot be saved so is refused, and kept under a reference of its
 //! own where it is a commit already.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use everfold_engine::execution::Workdir;
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::RunId;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::RunId;
+use everfold_ports::Workdir;
 
-use super::call::TIME_LIMIT;
-use super::functions::authorised;
-use super::{Git, GitError, locks, nested};
-use crate::provider::{Remote, token_for};
-use crate::settings::Settings;
+use super::authorise::authorised;
+use super::call::Git;
+use super::error::GitError;
+use super::error::TIME_LIMIT;
+use super::locks;
+use super::nested;
+use super::save_error::SaveError;
+use crate::provider::{ProviderSettings, Remote, token_for};
 
 /// Saving gets this much time where the step has less: what was worked for is to be kept.
 const TIME_MIN: Duration = Duration::from_secs(120);
@@ -32,44 +36,9 @@ pub(crate) struct SaveRequest<'a> {
     /// `NAME <EMAIL>`.
     pub(crate) author: &'a str,
     /// Pushes as the settings' providers say.
-    pub(crate) push: Option<&'a Settings>,
+    pub(crate) push: Option<&'a BTreeMap<String, ProviderSettings>>,
     /// How long the step may take.
     pub(crate) limit: Option<Duration>,
-}
-
-/// Why nothing was saved.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SaveError {
-    /// Git could not.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The worktree is in a state of which nothing can be saved, or the push was refused.
-    #[error("{}", .0.message)]
-    Refused(Box<Failure>),
-    /// It took too long.
-    #[error("saving took longer than {} s", .0.as_secs())]
-    TimedOut(Duration),
-}
-
-impl SaveError {
-    /// Whether waiting for room on the disk helps.
-    pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Self::Git(error) if error.is_full())
-    }
-
-    /// The failure of an attempt whose work could not be saved.
-    pub(crate) fn failure(&self) -> Failure {
-        let message = format!("the worktree could not be saved: {self}");
-        match self {
-            Self::Refused(refused) => Failure { message, ..(**refused).clone() },
-            Self::Git(error @ GitError::Gone { .. }) => super::repository::unable(error),
-            Self::Git(_) | Self::TimedOut(_) => {
-                let mut failure = Failure::new(FailureKind::Error, message);
-                failure.code = Some("save".to_owned());
-                failure
-            }
-        }
-    }
 }
 
 fn refused(code: &str, message: String, hint: &str) -> SaveError {
@@ -108,8 +77,8 @@ async fn saved(request: SaveRequest<'_>) -> Result<String, SaveError> {
         }
     }
     on_branch(&git, branch, request.run).await?;
-    if let Some(settings) = request.push {
-        push(&git, settings).await?;
+    if let Some(providers) = request.push {
+        push(&git, providers).await?;
     }
     Ok(head_of(&git).await?)
 }
@@ -201,13 +170,13 @@ pub(super) async fn keep(git: &Git, run: RunId) -> Result<String, GitError> {
     Ok(reference)
 }
 
-/// Doing it again pushes nothing; what somebody else pushed there meanwhile is not overwritten.
-async fn push(git: &Git, settings: &Settings) -> Result<(), SaveError> {
+/// Doing it again pushes nothing; what others pushed there meanwhile is not overwritten.
+async fn push(git: &Git, providers: &BTreeMap<String, ProviderSettings>) -> Result<(), SaveError> {
     let Some(remote) = Remote::of(git, "origin").await? else {
         let message = "there is no remote `origin` to push to".to_owned();
         return Err(refused("NO_REMOTE", message, "`git remote add origin URL` in the repository adds one"));
     };
-    let token = token_for(&settings.providers, &remote).map_err(|error| {
+    let token = token_for(providers, &remote).map_err(|error| {
         let mut failure = Failure::from(error);
         failure.code.get_or_insert_with(|| "UNAUTHORISED".to_owned());
         SaveError::Refused(Box::new(failure))
@@ -294,8 +263,8 @@ mod tests {
     use std::path::Path;
     use std::time::SystemTime;
 
-    use everfold_engine::definition::Save;
-    use everfold_engine::execution::GitWorkdir;
+    use everfold_language::definition::Save;
+    use everfold_ports::GitWorkdir;
 
     use super::*;
 
@@ -318,7 +287,10 @@ mod tests {
         Workdir { path: path.to_owned(), git: Some(git) }
     }
 
-    fn request<'a>(workdir: &'a Workdir, push: Option<&'a Settings>) -> SaveRequest<'a> {
+    fn request<'a>(
+        workdir: &'a Workdir,
+        push: Option<&'a BTreeMap<String, ProviderSettings>>,
+    ) -> SaveRequest<'a> {
         let author = "Ada <ada@example.org>";
         let run: RunId = "00000000-0000-0000-0000-000000000007".parse().unwrap();
         SaveRequest { run, workdir, message: "leftovers", author, push, limit: None }
@@ -358,14 +330,14 @@ mod tests {
         let git = Git::at(&worktree);
         git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
         std::fs::write(worktree.join("a"), "1").unwrap();
-        let (workdir, settings) = (workdir(&worktree), Settings::default());
-        let failure = save(request(&workdir, Some(&settings))).await.unwrap_err().failure();
+        let (workdir, providers) = (workdir(&worktree), BTreeMap::new());
+        let failure = save(request(&workdir, Some(&providers))).await.unwrap_err().failure();
         assert_eq!(failure.code.as_deref(), Some("NO_REMOTE"), "there is no origin");
         let place = remote.to_str().unwrap();
         git.text(&["init", "--quiet", "--bare", place]).await.unwrap();
         git.text(&["remote", "add", "origin", place]).await.unwrap();
-        let saved = save(request(&workdir, Some(&settings))).await.unwrap();
-        assert_eq!(save(request(&workdir, Some(&settings))).await.unwrap(), saved, "again changes nothing");
+        let saved = save(request(&workdir, Some(&providers))).await.unwrap();
+        assert_eq!(save(request(&workdir, Some(&providers))).await.unwrap(), saved, "again changes nothing");
         let there = Git::at(&remote).text(&["rev-parse", "refs/heads/delivery/1"]).await.unwrap();
         assert_eq!(there, saved);
     }

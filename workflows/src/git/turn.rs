@@ -1,6 +1,6 @@
 //! One change of a repository's worktrees at a time.
 //!
-//! Law: whoever changes them holds the lock of the repository's git folder: also another engine of this machine,
+//! Law: a process that changes them holds the lock of the repository's git folder: also another engine of this machine,
 //! over another data folder. Two that made worktrees at once would take each other's unfinished records for
 //! what a crash left.
 
@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tokio::sync::OwnedMutexGuard;
 
-use super::call::TIME_LIMIT;
+use super::error::TIME_LIMIT;
 
 /// Repositories whose locks are remembered before unused ones are forgotten.
 const LOCKS_MAX: usize = 64;
@@ -23,23 +23,23 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// The locks of repositories, by their git folders.
 #[derive(Clone, Default)]
-pub(super) struct Turns {
+pub(super) struct RepositoryTurns {
     locks: Arc<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// The repository's worktrees may be changed for as long as this lives.
-pub(super) struct Turn {
+pub(super) struct RepositoryTurn {
     _of_this_process: OwnedMutexGuard<()>,
     /// `None`: the file system knows no such locks.
     _of_this_machine: Option<File>,
 }
 
-impl Turns {
+impl RepositoryTurns {
     /// Waits for the turn.
     ///
     /// # Errors
     /// The folder cannot be opened, or another engine has held the lock for longer than any call of git takes.
-    pub(super) async fn take(&self, common_dir: &Path) -> std::io::Result<Turn> {
+    pub(super) async fn take(&self, common_dir: &Path) -> std::io::Result<RepositoryTurn> {
         let of_this_process = self.lock(common_dir).lock_owned().await;
         let file = File::open(common_dir)?;
         let began = Instant::now();
@@ -58,7 +58,7 @@ impl Turns {
                 }
             }
         };
-        Ok(Turn { _of_this_process: of_this_process, _of_this_machine: of_this_machine })
+        Ok(RepositoryTurn { _of_this_process: of_this_process, _of_this_machine: of_this_machine })
     }
 
     fn lock(&self, common_dir: &Path) -> Arc<tokio::sync::Mutex<()>> {

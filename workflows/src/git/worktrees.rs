@@ -2,30 +2,33 @@
 //!
 //! Law: what is made for a run is found again after a crash, complete, or made anew. A record beside
 //! the worktree says what was meant, and whether it is to be kept, before anything is made; it starts out
-//! incomplete. Nothing is removed of which it is not certain that nobody wants it.
+//! incomplete. Nothing is removed unless it is certain that it is not wanted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::Keep;
-use everfold_engine::execution::{Fate, Released, Workspace, WorkspaceRequest, Workspaces};
-use everfold_engine::failure::{Failure, FailureKind, NO_ROOM_CODE};
-use everfold_engine::id::RunId;
-use everfold_engine::store::is_shortage;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::RunId;
+use everfold_language::definition::Keep;
+use everfold_ports::{Fate, Released, Workspace, WorkspaceRequest, Workspaces};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::call::Git;
 use super::copies::{COPIES, noted_repository};
 use super::discard::discard;
-use super::place::{common_dir_of, own};
+use super::error::GitError;
+use super::locks;
+use super::own_worktree::own;
 use super::repository::{
     checked_repository, commit_of, default_base, in_the_way, is_branch, missing_base, taken, unable,
 };
 use super::save::{head_of, keep as keep_commit};
-use super::turn::{Turn, Turns};
-use super::{Git, GitError, locks};
-use crate::process::{make_absolute, make_private, write_private};
+use super::unwritable::unwritable;
+use super::workspaces::GitWorkspaces;
+use crate::private_file::{make_private, write_private};
+use crate::process::make_absolute;
 
 /// What was meant to be made for a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,22 +55,7 @@ struct Wanted {
     keep_branch: bool,
 }
 
-/// Makes worktrees under one folder.
-#[derive(Clone)]
-pub struct GitWorkspaces {
-    pub(super) root: PathBuf,
-    turns: Turns,
-}
-
 impl GitWorkspaces {
-    /// Worktrees go below `root`, one folder per run.
-    #[must_use]
-    pub fn new(root: &Path) -> Self {
-        let mut root = root.to_owned();
-        make_absolute(&mut root);
-        Self { root, turns: Turns::default() }
-    }
-
     fn path(&self, run: RunId) -> PathBuf {
         self.root.join(run.to_string())
     }
@@ -93,13 +81,6 @@ impl GitWorkspaces {
         make_private(&self.root).map_err(failed)?;
         let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
         write_private(&self.record_path(run), &text).map_err(failed)
-    }
-
-    /// The git folder of a repository, and the turn to change its worktrees.
-    pub(super) async fn turn(&self, repository: &Path) -> Result<(PathBuf, Turn), GitError> {
-        let common_dir = common_dir_of(repository).map_err(GitError::Io)?;
-        let turn = self.turns.take(&common_dir).await.map_err(GitError::Io)?;
-        Ok((common_dir, turn))
     }
 
     async fn prepare_git(&self, run: RunId, repository: &Path, wanted: Wanted) -> Result<Workspace, Failure> {
@@ -190,7 +171,7 @@ impl GitWorkspaces {
         let repository = workspace.repository.as_ref().map(PathBuf::from).filter(|path| path.is_dir());
         let removed = match &repository {
             Some(repository) => self.remove_from(repository, run, workspace, branch).await,
-            // Its repository is gone, or away: git forgets the worktree there when somebody prunes it.
+            // Its repository is gone, or away: git forgets the worktree there when it is pruned.
             None => match std::fs::remove_dir_all(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(GitError::Io(error)),
                 Ok(()) | Err(_) => Ok(()),
@@ -247,7 +228,7 @@ impl GitWorkspaces {
         let repository = repository.map(PathBuf::from).or_else(|| noted_repository(&self.copies(run)));
         self.discard_copies(run, repository.as_deref(), None).await;
         let Some(record) = record else {
-            // Of what lies there nobody knows what it is; only an empty folder is certainly nothing.
+            // What lies there is not known; only an empty folder is certainly nothing.
             return match std::fs::remove_dir(self.path(run)) {
                 Ok(()) => Released::Removed,
                 Err(_) => Released::Kept,
@@ -267,7 +248,7 @@ impl GitWorkspaces {
                 // An older version did not note it.
                 (record.keep.is_none_or(|keep| stays(keep, succeeded)), Branch::of(!goes))
             }
-            // The branch stays: it may hold the only copy of somebody's work.
+            // The branch stays: it may hold the only copy of a person's work.
             Fate::Unknown => (record.keep != Some(Keep::Never) || has_work(&record).await, Branch::Stays),
         };
         if !stays {
@@ -455,16 +436,6 @@ impl Workspaces for GitWorkspaces {
         }
         .boxed()
     }
-}
-
-pub(super) fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
-    let mut failure =
-        Failure::new(FailureKind::Spawn, format!("could not write to {}: {error}", folder.display()))
-            .with_hint("look at the space and the permissions of the data folder");
-    if is_shortage(error) {
-        failure.code = Some(NO_ROOM_CODE.to_owned());
-    }
-    failure
 }
 
 /// Whether a worktree is there, and whole.

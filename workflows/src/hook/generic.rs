@@ -1,9 +1,9 @@
 //! `generic`: any service that posts JSON. The settings say where the id, the kind of event and the sender
 //! stand.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 
-use super::{Found, Headers, first, header};
+use super::found::{Found, Headers, first, header};
 
 const IDS: [&str; 5] = ["x-delivery-id", "webhook-id", "everfold-notice", "idempotency-key", "x-request-id"];
 

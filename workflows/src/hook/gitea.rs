@@ -1,8 +1,8 @@
 //! `gitea`: Gitea and Forgejo, which say the same under two names.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 
-use super::{Found, Headers, about, branch, first, header, text};
+use super::found::{Found, Headers, about, branch, first, header, text};
 
 pub(super) fn read(headers: &Headers, body: &Value) -> Found {
     let name = header(headers, &["x-gitea-event", "x-forgejo-event", "x-gogs-event"]);

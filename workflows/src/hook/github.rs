@@ -1,8 +1,9 @@
 //! `github`: GitHub and GitHub Enterprise Server.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 
-use super::{Found, Headers, gitea, header, text};
+use super::found::{Found, Headers, header, text};
+use super::gitea;
 
 pub(super) fn read(headers: &Headers, body: &Value) -> Found {
     Found {

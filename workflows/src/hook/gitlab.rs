@@ -1,8 +1,8 @@
 //! `gitlab`: GitLab, whose events are called `Push Hook` and say `push` in the body.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 
-use super::{Found, Headers, about, branch, first, header, text};
+use super::found::{Found, Headers, about, branch, first, header, text};
 
 pub(super) fn read(headers: &Headers, body: &Value) -> Found {
     let kind = text(body, "object_kind");

@@ -1,8 +1,8 @@
 //! `plane`: Plane, whose bodies are `{event, action, data, activity}`.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 
-use super::{Found, Headers, about, first, header, text};
+use super::found::{Found, Headers, about, first, header, text};
 
 pub(super) fn read(headers: &Headers, body: &Value) -> Found {
     Found {

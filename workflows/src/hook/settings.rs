@@ -1,13 +1,13 @@
 //! What the settings say of a source: `[hooks.NAME]`.
 
-use everfold_engine::duration;
-use everfold_engine::hooks::is_source;
-use everfold_engine::json::Value;
+use everfold_base::duration;
+use everfold_base::json::Value;
+use everfold_core::hooks::is_source;
 use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Headers, text};
+use super::found::{Headers, text};
 use crate::provider::TokenSource;
 
 /// A source of webhooks.
@@ -53,7 +53,7 @@ pub enum ReaderKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
-    /// Not at all: whoever reaches the route is believed.
+    /// Not at all: every caller that reaches the route is believed.
     None,
     /// `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, or the digits alone.
     Generic,
@@ -132,7 +132,10 @@ impl HookSettings {
     }
 
     /// Whether it can be used; relative paths count from `folder`.
-    pub(crate) fn check(&mut self, name: &str, folder: &Path) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn check(&mut self, name: &str, folder: &Path) -> Result<(), String> {
         if !is_source(name) {
             return Err("the name has lower-case letters, digits, - and _, at most 64".to_owned());
         }

@@ -3,13 +3,14 @@
 //! Law: the bytes as they came are checked, before anything of them is read; digests and secrets are
 //! compared in constant time; no message holds any of a secret or of what was expected.
 //!
-//! Called by whoever takes deliveries from a network.
+//! Called by the server that takes deliveries from a network.
 
-use everfold_engine::time::Timestamp;
+use everfold_base::time::Timestamp;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::{Headers, HookSettings, Scheme};
+use super::found::Headers;
+use super::settings::{HookSettings, Scheme};
 use crate::provider::TokenError;
 
 /// Why a delivery is not believed.

@@ -1,12 +1,16 @@
 //! Deliveries as services send them.
 
-use everfold_engine::time::Timestamp;
+use everfold_base::time::Timestamp;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
 
+use super::found::Headers;
+use super::read::{ReadError, read};
+use super::settings::HookSettings;
 use super::signature::{SignatureError, check};
-use super::*;
+use everfold_base::json::{JsonText, Value};
+use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived};
 
 fn headers(pairs: &[(&str, &str)]) -> Headers {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -8,23 +8,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use everfold_engine::clock;
-use everfold_engine::definition::OnLost;
-use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Service, Traits,
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_core::policy::statuses;
+use everfold_language::definition::OnLost;
+use everfold_ports::{
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, Service, Traits,
 };
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
-use everfold_engine::policy::statuses;
+use everfold_system::clock;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{HttpAnswer, HttpClient, HttpError, HttpRequest};
+use super::client::HttpClient;
+use super::request::{HttpAnswer, HttpError, HttpRequest};
+use crate::attempt_end::ended_now;
 use crate::in_process::{InProcess, Stop, Work};
-use crate::process::ended_now;
 
 /// Where neither the step nor its defaults name one.
 const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -73,7 +74,7 @@ impl Executor for HttpExecutor {
         let idempotent =
             ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].iter().any(|it| it.eq_ignore_ascii_case(method));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost, paid: false, told: false }
+        Traits { supervised: false, loss: LossTraits { idempotent, on_lost }, paid: false, told: false }
     }
 
     /// The host that is asked.
@@ -86,7 +87,7 @@ impl Executor for HttpExecutor {
     }
 
     fn is_outage(&self, failure: &Failure) -> bool {
-        crate::outage::is_outage(failure)
+        crate::outage_classifier::is_outage(failure)
     }
 
     fn start(
@@ -94,7 +95,7 @@ impl Executor for HttpExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let idempotent = request.idempotent.unwrap_or(self.traits(&request.spec).idempotent);
+        let idempotent = request.idempotent.unwrap_or(self.traits(&request.spec).loss.idempotent);
         let limit = request.timeout.unwrap_or(TIME_LIMIT);
         let (asked, spec) = match prepared(&request, limit) {
             Ok(prepared) => prepared,
@@ -133,7 +134,7 @@ impl Executor for HttpExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        if request.idempotent.unwrap_or(self.traits(&request.spec).idempotent) {
+        if request.idempotent.unwrap_or(self.traits(&request.spec).loss.idempotent) {
             return self.start(request, observer);
         }
         let reason = "the engine ended while the request was out; sending it again could do it twice";
@@ -216,7 +217,7 @@ fn judged(what: &str, spec: &Spec, answer: HttpAnswer) -> AttemptResult {
     }
     let wants_json = spec.json.unwrap_or(says_json);
     let body = parsed.filter(|_| wants_json).unwrap_or_else(|| answer.text().into());
-    // Cookies are somebody's identity, and are not kept.
+    // Cookies name an identity, and are not kept.
     let headers: BTreeMap<&String, &String> =
         answer.headers.iter().filter(|(name, _)| *name != "set-cookie").collect();
     let mut output = json!({"status": status, "headers": headers, "body": body});

@@ -2,13 +2,13 @@
 
 use std::process::Stdio;
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use super::text;
+use super::message::text;
 use crate::function::Call;
 
 /// What is read of a program's complaints.

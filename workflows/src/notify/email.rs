@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use everfold_engine::clock;
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::{Hash, Value};
-use everfold_engine::text::one_line;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::{Hash, Value};
+use everfold_base::text::one_line;
+use everfold_system::clock;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail};
 use lettre::transport::smtp::Error;
@@ -18,12 +18,12 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use serde_json::json;
 use tokio_rustls::rustls::{self, CertificateError};
 
-use self::delivery::{Encryption, NotSent, Refused, answer, is_of_the_caller};
+use self::delivery::{Encryption, NotSent, RefusedRecipient, answer, is_of_the_caller};
 use super::message::Message;
 use super::parameters::{invalid, known, optional};
+use super::settings::{MailSettings, MailTls};
 use crate::function::Call;
 use crate::secret;
-use crate::settings::{MailSettings, MailTls};
 
 mod delivery;
 
@@ -156,7 +156,7 @@ fn receivers(with: &Value) -> Result<Vec<String>, Failure> {
 }
 
 /// The others have the mail: to send it again would be to send it twice.
-fn refused_some(settings: &MailSettings, receivers: usize, refused: &[Refused]) -> Failure {
+fn refused_some(settings: &MailSettings, receivers: usize, refused: &[RefusedRecipient]) -> Failure {
     let sent = receivers - refused.len();
     let (host, port) = settings.place();
     invalid(format!(
@@ -165,8 +165,8 @@ fn refused_some(settings: &MailSettings, receivers: usize, refused: &[Refused]) 
     ))
 }
 
-fn listed(refused: &[Refused]) -> String {
-    let one = |refused: &Refused| format!("{} ({})", refused.address, refused.answer);
+fn listed(refused: &[RefusedRecipient]) -> String {
+    let one = |refused: &RefusedRecipient| format!("{} ({})", refused.address, refused.answer);
     refused.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

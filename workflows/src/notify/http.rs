@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::clock;
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_system::clock;
 use serde_json::json;
 
+use super::message::text;
 use super::parameters::{invalid, known, required};
-use super::{post, signature, text, unreached};
+use super::post;
+use super::post::unreached;
+use super::signature;
 use crate::function::Call;
 use crate::http::HttpClient;
 
@@ -90,8 +93,8 @@ async fn secret(sign: &Value) -> Result<Option<Vec<u8>>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
-    use everfold_engine::time::Timestamp;
+    use everfold_base::id::{Attempt, AttemptId, EffectId, Round, StepPath};
+    use everfold_base::time::Timestamp;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -100,9 +103,9 @@ mod tests {
             AttemptId { path: StepPath::step(&"notify".into()), round: Round(1), attempt: Attempt(1) };
         let run = "00000000-0000-0000-0000-000000000007".parse().unwrap();
         let told = json!({"id": "run/12/failures", "event": {"type": "RunFailed"}});
-        let workdir = everfold_engine::execution::Workdir { path: "/".into(), git: None };
+        let workdir = everfold_ports::Workdir { path: "/".into(), git: None };
         let key = "run/12/failures".to_owned();
-        Call::new(crate::function::Caller::silent(EffectId { run, attempt }, key, told, workdir))
+        Call::new(crate::function::CallParts::silent(EffectId { run, attempt }, key, told, workdir))
     }
 
     /// A receiver that answers one request, and gives what it got.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use super::text;
+use super::message::text;
 use crate::function::Call;
 
 /// Appends `{id, text, as, event, run}` to `with.file`; without one it says the text in the log.

@@ -1,10 +1,10 @@
-//! What a notice says where nobody wrote a text of its own: what happened, where, and what to type next.
+//! What a notice says where the pipeline gives no text of its own: what happened, where, and what to type next.
 //!
 //! Law: a pure function of what the call was told. Whoever reads it in a chat or by mail knows the run, the
 //! step, the reason and the next command without opening anything.
 
-use everfold_engine::json::Value;
-use everfold_engine::text::one_line;
+use everfold_base::json::Value;
+use everfold_base::text::one_line;
 
 use crate::function::Call;
 
@@ -20,7 +20,7 @@ pub(super) struct Message {
     pub(super) subject: String,
     /// Beside that, line by line.
     pub(super) lines: Vec<String>,
-    /// Somebody wrote the text: it stands alone.
+    /// The text was given: it stands alone.
     is_own: bool,
 }
 
@@ -160,6 +160,11 @@ fn cut(text: &str, chars_max: usize) -> String {
         None => text.into_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }
+}
+
+/// What a notice says: its `with.text`, else what happened to which run, and what to do.
+pub(super) fn text(call: &Call, with: &Value) -> String {
+    Message::of(call, with).text()
 }
 
 #[cfg(test)]

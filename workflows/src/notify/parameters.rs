@@ -2,9 +2,9 @@
 //!
 //! Law: no value is repeated in a message: it may be a secret.
 
-use everfold_engine::definition::similar;
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_language::definition::similar;
 
 pub(super) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)

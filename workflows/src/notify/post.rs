@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use hyper::Method;
 use serde_json::json;
 
 use crate::function::Call;
-use crate::http::{HttpAnswer, HttpRequest};
+use crate::http::{HttpAnswer, HttpError, HttpRequest};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
@@ -42,4 +42,12 @@ pub(super) fn taken(answer: &HttpAnswer, call: &Call, who: &str, refusals: &[u16
 /// How long an answer asks to be left alone: `Retry-After`, in seconds.
 fn asked_pause(answer: &HttpAnswer) -> Option<Duration> {
     answer.headers.get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The failure of a request that got no answer.
+pub(super) fn unreached(error: HttpError) -> Failure {
+    match error {
+        HttpError::Invalid(message) => Failure::new(FailureKind::Validation, message),
+        other => Failure::new(FailureKind::Error, other.to_string()),
+    }
 }

@@ -5,8 +5,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use everfold_engine::failure::Failure;
-use everfold_engine::time::Timestamp;
+use everfold_base::failure::Failure;
+use everfold_base::time::Timestamp;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 

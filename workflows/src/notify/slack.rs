@@ -1,14 +1,15 @@
 //! `notify.slack`: incoming webhooks of Slack, and of those that speak like it (Mattermost, Discord's `/slack`).
 //!
-//! The address is a secret: whoever knows it may write. It is in no message of this module.
+//! The address is a secret: knowing it is enough to write. It is in no message of this module.
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde_json::json;
 
 use super::message::Message;
 use super::parameters::{invalid, known, required};
-use super::{post, unreached};
+use super::post;
+use super::post::unreached;
 use crate::function::Call;
 use crate::http::HttpClient;
 

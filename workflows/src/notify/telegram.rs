@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde_json::json;
 
 use super::message::Message;
 use super::parameters::{invalid, known, optional, required};
-use super::{post, unreached};
+use super::post;
+use super::post::unreached;
 use crate::function::Call;
 use crate::http::{HttpAnswer, HttpClient, HttpRequest};
 

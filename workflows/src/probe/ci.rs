@@ -1,17 +1,18 @@
 //! Evidence of a commit's checks at the service that hosts the repository.
 
-use everfold_engine::clock;
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober, Service};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober, Service};
+use everfold_system::clock;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::failures::{never, not_now};
 use super::hosted::{self, Question};
 use super::mergeable::pull_meant;
-use super::{never, not_now};
-use crate::provider::{Check, CheckState, ProviderError, Providers, Target, is_plain};
+use crate::git::repository::is_plain;
+use crate::provider::{Check, CheckState, ProviderError, Providers, Target};
 
 /// More are counted and not listed; those that are bad or open come first.
 const LISTED_MAX: usize = 100;

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober, Secrets};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober, Secrets};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::{never, not_now};
+use super::failures::{never, not_now};
 use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
-use crate::process::{
-    Processes, Says, attach, cancel, ceiling, env_removed, make_absolute, make_private, millis,
-    tell_data_folder,
-};
-use crate::secret::SecretDesk;
+use crate::private_file::make_private;
+use crate::process::environment::env_removed;
+use crate::process::{Processes, Says, attach, cancel, ceiling, make_absolute, millis, tell_data_folder};
+use crate::secret::SecretResolver;
 use crate::shim::Handover;
 use crate::shim::log;
 use crate::shim::protocol::{LOG, Outcome, PROTOCOL, PROTOCOL_SECRETS, Request, STARTED};
@@ -100,8 +99,8 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
 }
 
 /// The variables of the judged step's process are the command's, too.
-async fn handover(desk: &SecretDesk, secrets: &Secrets) -> Result<Handover, ProbeFailure> {
-    let found = desk.look_up(secrets).await;
+async fn handover(resolver: &SecretResolver, secrets: &Secrets) -> Result<Handover, ProbeFailure> {
+    let found = resolver.look_up(secrets).await;
     let values = found.map_err(|failure| not_now(format!("{}; {}", failure.message, failure.hint())))?;
     let env = values.variables(secrets);
     Ok(Handover { env, values: values.texts().cloned().collect(), ..Handover::default() })

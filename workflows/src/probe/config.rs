@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{never, not_now};
+use super::failures::{never, not_now};
 use crate::documents::{DocumentError, Source, merged};
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +60,6 @@ fn probe(request: &ProbeRequest) -> Result<Value, ProbeFailure> {
         "exists": value.is_some(),
         "value": value,
         "path": spec.path,
-        "source": {"document": name, "files": files, "hash": everfold_engine::json::Hash::of(everfold_engine::json::canonical(&found.value).as_bytes())},
+        "source": {"document": name, "files": files, "hash": everfold_base::json::Hash::of(everfold_base::json::canonical(&found.value).as_bytes())},
     }))
 }

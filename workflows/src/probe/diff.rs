@@ -2,13 +2,13 @@
 
 use std::io::Read as _;
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Map, json};
 
-use super::{gone, never, not_now};
+use super::failures::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
 use crate::regular;
 

@@ -2,20 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::{Fresh, ProbeFailure, ProbeRequest, Prober, Workdir};
-use everfold_engine::json::Value;
-use everfold_engine::policy::Glob;
+use everfold_base::json::Value;
+use everfold_core::policy::Glob;
+use everfold_ports::{Fresh, ProbeFailure, ProbeRequest, Prober, Workdir};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::failures::{never, not_now};
 use super::fresh::{note, relative, unchanged};
 use super::source::{Content, commit_of, describe, in_worktree};
-use super::{never, not_now};
-use crate::process::{Place, Processes, resolve};
+use crate::process::Processes;
 use crate::secret::{Mask, probed};
+use crate::workspace_path::{ResolvedPath, resolve};
 use crate::yaml;
 
 /// Files and folders that a glob looks at.
@@ -89,10 +90,10 @@ fn probe(
     let base = match &spec.folder {
         None => request.workdir.path.clone(),
         Some(folder) => match resolve(&request.workdir.path, folder) {
-            Place::Inside(base) => base,
+            ResolvedPath::Inside(base) => base,
             // What is looked for in a folder that is not there is not there.
-            Place::Missing => request.workdir.path.join(folder),
-            Place::Outside(reason) => return Err(never(reason)),
+            ResolvedPath::Missing => request.workdir.path.join(folder),
+            ResolvedPath::Outside(reason) => return Err(never(reason)),
         },
     };
     let wanted = match (&spec.exists, &spec.all, &spec.glob) {

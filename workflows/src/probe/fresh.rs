@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use everfold_engine::execution::{Fresh, ProbeFailure, Workdir};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{Fresh, ProbeFailure, Workdir};
 use serde_json::json;
 
-use super::{gone, not_now};
+use super::failures::{gone, not_now};
 use crate::git::{Git, GitError};
 
 /// File times come from a clock that ticks, so they may be a little earlier than the moment.

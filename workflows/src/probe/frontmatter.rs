@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use everfold_engine::execution::{Fresh, ProbeFailure, ProbeRequest, Prober};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{Fresh, ProbeFailure, ProbeRequest, Prober};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
+use super::failures::never;
 use super::fresh::{note, relative, unchanged};
-use super::never;
 use super::source::{Content, commit_of, describe, in_commit, in_worktree};
 use crate::process::Processes;
 use crate::secret::{Mask, probed};

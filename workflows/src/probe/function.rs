@@ -2,15 +2,15 @@
 
 use std::panic::AssertUnwindSafe;
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::{never, not_now};
-use crate::function::{Call, Caller, FunctionExecutor};
+use super::failures::{never, not_now};
+use crate::function::{Call, CallParts, FunctionExecutor};
 
 /// Calls functions that say that they change nothing.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl Prober for FunctionProber {
         let with = request.spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
         let with = with.unwrap_or_else(|| json!({}));
         let (key, workdir) = (request.id.idempotency_key(), request.workdir.clone());
-        let call = || Call::new(Caller::silent(request.id.clone(), key, Value::Null, workdir));
+        let call = || Call::new(CallParts::silent(request.id.clone(), key, Value::Null, workdir));
         let called = match self.functions.look(&name, with, call) {
             Ok(called) => called,
             Err(failure) => return std::future::ready(Err(no_evidence(&failure))).boxed(),
@@ -50,7 +50,7 @@ impl Prober for FunctionProber {
                 Ok(Err(_panic)) => Err(not_now(format!("the function {name} panicked"))),
                 Err(_) => Err(not_now(format!(
                     "the function {name} did not answer within {}",
-                    everfold_engine::duration::format(request.timeout)
+                    everfold_base::duration::format(request.timeout)
                 ))),
             }
         }

@@ -3,12 +3,12 @@
 //! Law: bounded in time; what the service says of itself (it is not there, it wants to be left alone) goes
 //! to its breaker, never into a verdict.
 
-use everfold_engine::duration;
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Service};
-use everfold_engine::json::Value;
+use everfold_base::duration;
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Service};
 use serde::de::DeserializeOwned;
 
-use super::{never, not_now};
+use super::failures::{never, not_now};
 use crate::provider::{ProviderError, Providers, Target};
 
 /// The parameters of such a probe.

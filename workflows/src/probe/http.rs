@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use everfold_engine::clock;
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
-use everfold_engine::json::Value;
-use everfold_engine::policy::statuses;
+use everfold_base::json::Value;
+use everfold_core::policy::statuses;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober};
+use everfold_system::clock;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{never, not_now};
+use super::failures::{never, not_now};
 use crate::http::{HttpAnswer, HttpClient, HttpError, HttpRequest};
 
 /// A gate asks again; it need not wait long for one answer.
@@ -98,7 +98,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// JSON is kept as what it says; cookies are somebody's identity, and are not kept.
+/// JSON is kept as what it says; cookies name an identity, and are not kept.
 fn evidence(answer: &HttpAnswer, json: bool) -> Value {
     let is_json = json || answer.headers.get("content-type").is_some_and(|kind| kind.contains("json"));
     let parsed = match is_json {

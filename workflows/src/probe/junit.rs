@@ -1,18 +1,18 @@
 //! Evidence of test reports: JUnit XML, found by globs.
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use roxmltree::Node;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::failures::{never, not_now};
 use super::file::walk;
 use super::fresh::unchanged;
-use super::{never, not_now};
-use crate::process::{Place, resolve};
 use crate::regular::read_bounded;
+use crate::workspace_path::{ResolvedPath, resolve};
 use crate::xml;
 
 /// The largest report that is read.
@@ -53,9 +53,9 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
         Globs::Several(_) => return Err(never("`tests` needs a glob of the reports")),
     };
     let base = match resolve(&request.workdir.path, ".") {
-        Place::Inside(base) => base,
-        Place::Missing => request.workdir.path.clone(),
-        Place::Outside(reason) => return Err(never(reason)),
+        ResolvedPath::Inside(base) => base,
+        ResolvedPath::Missing => request.workdir.path.clone(),
+        ResolvedPath::Outside(reason) => return Err(never(reason)),
     };
     let looked = {
         let (base, globs) = (base.clone(), globs.clone());
@@ -115,7 +115,7 @@ impl Sum {
             None => Err(format!("is larger than {} MiB", REPORT_BYTES_MAX / 1024 / 1024)),
             Some(bytes) => report(bytes),
         };
-        let hash = bytes.map(|bytes| everfold_engine::json::Hash::of(&bytes).to_string());
+        let hash = bytes.map(|bytes| everfold_base::json::Hash::of(&bytes).to_string());
         match report {
             Ok(report) => {
                 self.tests += report.tests;

@@ -1,8 +1,8 @@
 //! Evidence of a pull request: whether it can be merged without conflicts.
 
-use everfold_engine::clock;
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober, Service};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{ProbeFailure, ProbeRequest, Prober, Service};
+use everfold_system::clock;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;

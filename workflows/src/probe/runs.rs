@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use everfold_engine::execution::{Directory, FoundRun, ProbeFailure, ProbeRequest, Prober, RunQuery};
-use everfold_engine::json::Value;
-use everfold_engine::state::RunStatus;
+use everfold_base::json::Value;
+use everfold_core::state::RunStatus;
+use everfold_ports::{Directory, FoundRun, ProbeFailure, ProbeRequest, Prober, RunQuery};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{never, not_now};
+use super::failures::{never, not_now};
 
 /// Runs that are named, and the bytes of their entries; all are counted.
 const NAMED_MAX: usize = 50;

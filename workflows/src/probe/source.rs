@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use everfold_engine::driver::Blobs;
-use everfold_engine::execution::{ProbeFailure, Workdir};
-use everfold_engine::id::RunId;
-use everfold_engine::json::{Hash, Value};
+use everfold_base::blobs::Blobs;
+use everfold_base::id::RunId;
+use everfold_base::json::{Hash, Value};
+use everfold_ports::{ProbeFailure, Workdir};
 use serde_json::json;
 
-use super::{gone, never, not_now};
+use super::failures::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
-use crate::process::{Place, resolve};
 use crate::regular::read_bounded;
 use crate::secret::Mask;
+use crate::workspace_path::{ResolvedPath, resolve};
 
 /// The largest file that is read as evidence.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -30,10 +30,10 @@ pub(super) enum Content {
 /// Reads a file of the worktree.
 pub(super) fn in_worktree(workdir: &Path, path: &str) -> Result<Content, ProbeFailure> {
     match resolve(workdir, path) {
-        Place::Outside(reason) => Err(never(reason)),
-        Place::Missing => Ok(Content::Missing),
-        Place::Inside(file) if !file.is_file() => Ok(Content::Missing),
-        Place::Inside(file) => match read_bounded(&file, FILE_BYTES_MAX) {
+        ResolvedPath::Outside(reason) => Err(never(reason)),
+        ResolvedPath::Missing => Ok(Content::Missing),
+        ResolvedPath::Inside(file) if !file.is_file() => Ok(Content::Missing),
+        ResolvedPath::Inside(file) => match read_bounded(&file, FILE_BYTES_MAX) {
             Ok(Some(bytes)) => Ok(Content::Bytes(bytes)),
             Ok(None) => Ok(Content::Unread),
             Err(error) => Err(not_now(format!("{path} could not be read: {error}"))),

@@ -9,22 +9,23 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everfold_engine::execution::{AttemptObserver, Usage};
-use everfold_engine::store::is_shortage;
-use rustix::fs::{FlockOperation, flock};
+use everfold_ports::{AttemptObserver, Usage};
 use tokio::io::AsyncWriteExt as _;
 
-use super::ShimProgram;
-use super::attempt::Meter;
+use super::attach_error::{AttachError, Says};
+use super::attempt_folder::{has, is_held, read_exit};
 use super::meter::Metered;
+use super::plan::{Meter, Progress};
+use super::shim_program::ShimProgram;
+use crate::private_file;
 use crate::regular;
 use crate::shim::Handover;
+use crate::shim::leftovers;
 use crate::shim::log::{LogReader, Source};
 use crate::shim::protocol::{
-    CANCEL, EXIT, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOCK, LOG, Outcome, PROTOCOL, REQUEST,
-    Request, SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
+    CANCEL, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOG, Outcome, REQUEST, Request, SHIM,
+    SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
-use crate::shim::survivors;
 
 /// Supervisors started in vain before it is given up.
 const STARTS_MAX: u32 = 3;
@@ -37,79 +38,6 @@ const SHOWN_BYTES_MAX: u64 = 256 * 1024;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How often it is looked again whether what was cancelled has ended, where that cannot be seen.
 const BLIND_PAUSE: Duration = Duration::from_millis(500);
-
-/// Why a folder did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AttachError {
-    #[error("could not write {path}")]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("the supervisor {program} could not be started")]
-    Spawn {
-        program: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("the supervisor could not begin: {0}")]
-    Unable(String),
-    #[error("the supervisor could not begin yet: {0}")]
-    NoRoom(String),
-    #[error("{path} cannot be looked at")]
-    Look {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{path} is unreadable: {reason}")]
-    Record { path: PathBuf, reason: String },
-    #[error("{path} was written by a newer Everfold (protocol {number}, this one knows {PROTOCOL})")]
-    Newer { path: PathBuf, number: u64 },
-}
-
-/// What an error says of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Says {
-    /// Nothing: the system has too little of something at this moment.
-    NotNow,
-    /// Nothing: it may have ended, or live on, and that cannot be seen.
-    Unknown,
-    /// Its command has not begun, and does not.
-    NotBegun,
-}
-
-impl AttachError {
-    /// What follows for the attempt. Only where [`Says::NotBegun`] it may be given up: anything else could
-    /// start a second one beside it.
-    pub(crate) fn says(&self) -> Says {
-        match self {
-            Self::Io { source, .. } | Self::Spawn { source, .. } | Self::Look { source, .. }
-                if is_shortage(source) =>
-            {
-                Says::NotNow
-            }
-            Self::NoRoom(_) => Says::NotNow,
-            Self::Look { .. } | Self::Record { .. } | Self::Newer { .. } => Says::Unknown,
-            Self::Io { .. } | Self::Spawn { .. } | Self::Unable(_) => Says::NotBegun,
-        }
-    }
-
-    /// With its causes, in one line.
-    pub(crate) fn explained(&self) -> String {
-        let mut message = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            message.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        message
-    }
-}
-
-/// Turns a line of output into a line to show; `None` shows nothing.
-pub(crate) type Progress = fn(&str) -> Option<String>;
 
 /// Tells an observer what a process says while it runs.
 pub(crate) struct Watch {
@@ -216,11 +144,11 @@ pub(crate) async fn attach(
     Ok(record)
 }
 
-/// The end of a command that began and that nobody can supervise any more: what is left of it is ended, so
+/// The end of a command that began and that cannot be supervised any more: what is left of it is ended, so
 /// that nothing begins beside it.
 async fn lost(folder: &Path, why: &str) -> ExitRecord {
     let (root, why) = (folder.to_owned(), why.to_owned());
-    let killed = tokio::task::spawn_blocking(move || survivors::kill(&root)).await.unwrap_or_default();
+    let killed = tokio::task::spawn_blocking(move || leftovers::kill(&root)).await.unwrap_or_default();
     let left = if killed == 0 { String::new() } else { format!("; {killed} processes it left were killed") };
     Outcome::Lost { reason: format!("its supervisor ended without a record, and {why}{left}") }.record()
 }
@@ -236,7 +164,7 @@ pub(crate) fn cancel(shim: ShimProgram, folder: PathBuf) -> impl Future<Output =
 }
 
 fn mark_cancelled(folder: &Path) -> std::io::Result<()> {
-    super::files::make_private(folder)?;
+    private_file::make_private(folder)?;
     std::fs::write(folder.join(CANCEL), "")
 }
 
@@ -360,47 +288,7 @@ fn write_request(folder: &Path, request: &Request) -> Result<(), AttachError> {
     let path = folder.join(REQUEST);
     let io = |source| AttachError::Io { path: path.clone(), source };
     let text = serde_json::to_vec(request).map_err(|error| io(error.into()))?;
-    super::files::write_private(&path, &text).map_err(io)
-}
-
-/// The record, if the folder has come to its end.
-pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError> {
-    let path = folder.join(EXIT);
-    let text = match regular::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(AttachError::Look { path, source }),
-    };
-    let bad =
-        |error: serde_json::Error| AttachError::Record { path: path.clone(), reason: error.to_string() };
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(bad)?;
-    match value["protocol"].as_u64() {
-        Some(number) if number > u64::from(PROTOCOL) => Err(AttachError::Newer { path, number }),
-        _ => serde_json::from_value(value).map(Some).map_err(bad),
-    }
-}
-
-/// Whether a file of the folder is there.
-pub(super) fn has(folder: &Path, name: &str) -> Result<bool, AttachError> {
-    let path = folder.join(name);
-    path.try_exists().map_err(|source| AttachError::Look { path, source })
-}
-
-/// Whether a supervisor lives.
-pub(crate) fn is_held(folder: &Path) -> Result<bool, AttachError> {
-    let path = folder.join(LOCK);
-    let look = |source| AttachError::Look { path: path.clone(), source };
-    let lock = match regular::open(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(look(source)),
-    };
-    // Shared, and let go at once: a supervisor that starts in this moment tries again.
-    match rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockShared)) {
-        Ok(()) => Ok(false),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-        Err(errno) => Err(look(errno.into())),
-    }
+    private_file::write_private(&path, &text).map_err(io)
 }
 
 /// Waits until the supervisor that holds the folder has ended, or may have.

@@ -1,103 +1,28 @@
 //! One attempt of a step by a process, from its request to its end.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everfold_engine::definition::Save;
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Usage};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
-use everfold_engine::store::is_shortage;
-use everfold_engine::time::Timestamp;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_language::definition::Save;
+use everfold_ports::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult};
 
-use super::Processes;
-use super::attach::{self, AttachError, Progress, Says, Watch, attach};
-use super::files::{if_there, make_private, write_private};
-use super::output::Stdout;
+use super::attach::{Watch, attach};
+use super::attempt_folder;
+use super::plan::{Begun, Plan};
 use super::report::{self, StoredEnd};
-use super::told::{self, INPUT};
-use super::turns::{self, Next};
+use super::setup::Processes;
+use super::unready::Unready;
+use super::{process_input, program, turns};
+use crate::attempt_end::ended_now;
 use crate::git::{Git, GitError, unable};
-use crate::shim::os::now_ms;
-use crate::shim::protocol::{CANCEL, ExitRecord, Outcome, REQUEST, STARTED};
+use crate::private_file::{if_there, make_private, write_private};
+use crate::shim::protocol::{CANCEL, INPUT, REQUEST, STARTED};
 
 /// How often an attempt is looked at that cannot be seen, before its run is set aside.
 const LOOKS_MAX: u32 = 6;
 /// After the first such look; twice as long after each further one.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
-/// What to run for an attempt, and how its output is read.
-pub(crate) struct Plan {
-    pub(crate) argv: Vec<String>,
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) stdin: Option<PathBuf>,
-    /// Written into the folder before the start.
-    pub(crate) files: Vec<(String, Vec<u8>)>,
-    /// Kept as blobs of the run, under names that `outputs` cannot take.
-    pub(crate) kept: Vec<(String, String)>,
-    pub(crate) stdout_max_bytes: u64,
-    pub(crate) stdout_tail_max_bytes: u64,
-    pub(crate) progress: Progress,
-    pub(crate) interpret: Interpret,
-    /// What counts what it uses up while it works.
-    pub(crate) meter: Option<fn() -> Box<dyn Meter>>,
-    /// The model of what it does not name one for.
-    pub(crate) model: Option<String>,
-    /// Whether it is called once more when it has ended.
-    pub(crate) next: Option<Next>,
-    /// Said in the log before it begins.
-    pub(crate) remark: Option<String>,
-    /// What to do when the program is not there.
-    pub(crate) missing_hint: String,
-}
-
-/// Reads the output of a process that ended; also of one that failed, for its usage.
-pub(crate) type Interpret = Arc<dyn Fn(&Ended<'_>) -> Answer + Send + Sync>;
-
-/// A process that ended by itself.
-pub(crate) struct Ended<'a> {
-    pub(crate) exit_code: i32,
-    pub(crate) stdout: &'a Stdout,
-    /// What the result file holds, without the reserved key.
-    pub(crate) result: Option<&'a Value>,
-}
-
-/// What a process's output means.
-pub(crate) struct Answer {
-    /// The output, unless the step declares another one; a failure fails the attempt.
-    pub(crate) output: Result<Value, Failure>,
-    pub(crate) usage: Vec<Usage>,
-    /// What the step's `outputs.json` and `outputs.match` read in place of standard output, where that
-    /// is a protocol around it.
-    pub(crate) text: Option<String>,
-    /// What the step declares has to fit this, too.
-    pub(crate) check: Option<Check>,
-    /// An output that is not what the step declares is null, and fails nothing.
-    pub(crate) keeps: bool,
-}
-
-/// Counts what a process uses up, by what it says on standard output while it works.
-pub(crate) trait Meter: Send {
-    /// Takes a line; whether it said something of that.
-    fn line(&mut self, line: &str) -> bool;
-
-    /// All of it so far, by model.
-    fn used(&self) -> Vec<Usage>;
-}
-
-/// Says what is wrong with an output, which the text names.
-pub(crate) type Check = Arc<dyn Fn(&str, &Value) -> Result<(), Failure> + Send + Sync>;
-
-/// What is known of an attempt that is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// It may not have begun.
-    Perhaps,
-    /// A former engine saw it begin.
-    Surely,
-}
 
 /// Makes the attempt, or goes on with it, wherever it stands.
 ///
@@ -136,9 +61,9 @@ async fn look(
     if let Some(end) = StoredEnd::load(folder).map_err(|error| Unready::unseen("the report", &error))? {
         return Ok(end.into());
     }
-    let has = |name: &str| attach::has(folder, name).map_err(Unready::from);
+    let has = |name: &str| attempt_folder::has(folder, name).map_err(Unready::from);
     if begun == Begun::Surely && !has(STARTED)? && !has(REQUEST)? {
-        // Without its folder nobody can say what became of it; running it again could be the second time.
+        // Without its folder it cannot be known what became of it; running it again could be the second time.
         return Ok(ended_now(if has(CANCEL)? {
             AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "cancelled"))
         } else {
@@ -155,11 +80,11 @@ async fn look(
         let handover = match !request.secrets.is_empty() && !has(STARTED)? {
             true => {
                 let values = processes.secrets.look_up(&request.secrets).await?;
-                Some(told::handover(request, &values))
+                Some(process_input::handover(request, &values))
             }
             false => None,
         };
-        let mut shim_request = told::request(request, plan, &processes.settings);
+        let mut shim_request = process_input::request(request, plan, processes.settings.logs.max_bytes);
         turns::change_request(&mut shim_request, &past);
         let mut watch = Watch::new(folder, observer.clone(), plan.progress);
         if let Some(meter) = plan.meter {
@@ -178,59 +103,6 @@ async fn look(
 /// The turn before has ended, and what it did must not be done again.
 fn unturned(error: &std::io::Error) -> Unready {
     Unready::unseen("the next turn", error)
-}
-
-/// Why an attempt did not come as far as it should.
-#[derive(Debug)]
-pub(super) enum Unready {
-    Failed(Failure),
-    /// It will, when the system has what that needs.
-    NoRoom(String),
-    /// It may have: the system does not let it be seen.
-    Unseen(String),
-}
-
-impl Unready {
-    /// What the system refused: for want of what it has too little of, or else what is made of it.
-    pub(super) fn of(error: &std::io::Error, what: &str, failure: impl FnOnce() -> Failure) -> Self {
-        if is_shortage(error) { Self::NoRoom(format!("{what}: {error}")) } else { Self::Failed(failure()) }
-    }
-
-    /// A file of the attempt's folder that could not be read or moved, of an attempt that may have begun.
-    pub(super) fn unseen(what: &str, error: &std::io::Error) -> Self {
-        let reason = format!("{what}: {error}");
-        if is_shortage(error) { Self::NoRoom(reason) } else { Self::Unseen(reason) }
-    }
-}
-
-impl From<AttachError> for Unready {
-    fn from(error: AttachError) -> Self {
-        match error.says() {
-            Says::NotNow => Self::NoRoom(error.explained()),
-            Says::Unknown => Self::Unseen(error.explained()),
-            Says::NotBegun => Self::Failed(unattached(&error)),
-        }
-    }
-}
-
-impl From<Failure> for Unready {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<Unready> for AttemptResult {
-    fn from(unready: Unready) -> Self {
-        match unready {
-            Unready::Failed(failure) => Self::Failed(failure),
-            Unready::NoRoom(reason) => Self::NoRoom { reason },
-            Unready::Unseen(reason) => Self::Unreadable { reason },
-        }
-    }
-}
-
-pub(crate) fn ended_now(result: AttemptResult) -> AttemptEnd {
-    AttemptEnd::new(result, Timestamp(now_ms()))
 }
 
 /// Sees to it that the worktree is there, and brings it back to where the attempt is to begin, unless it has.
@@ -262,7 +134,7 @@ async fn cleaned(request: &AttemptRequest) -> Result<(), Unready> {
 
 /// Whether the program was called before.
 fn has_begun(request: &AttemptRequest) -> Result<bool, Unready> {
-    Ok(attach::has(&request.folder, STARTED)? || turns::has_any(&request.folder)?)
+    Ok(attempt_folder::has(&request.folder, STARTED)? || turns::has_any(&request.folder)?)
 }
 
 /// Makes the folder ready, unless the command has started there before.
@@ -283,7 +155,7 @@ fn prepared(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> {
     }
     let program = plan.argv.first().cloned().unwrap_or_default();
     let path = request.env.get("PATH").or(plan.env.get("PATH")).map(String::as_str);
-    let found = told::find_program(&program, workdir, path)
+    let found = program::find_program(&program, workdir, path)
         .map_err(|error| Unready::unseen(&format!("the program {program}"), &error))?;
     if found.is_none() {
         let message = format!("the program {program} does not exist or may not be executed");
@@ -298,7 +170,7 @@ fn prepared(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> {
     };
     let folder = &request.folder;
     make_private(folder).map_err(|error| io("the folder", error))?;
-    let input = everfold_engine::json::canonical(&request.input);
+    let input = everfold_base::json::canonical(&request.input);
     write_private(&folder.join(INPUT), input.as_bytes()).map_err(|error| io(INPUT, error))?;
     for (name, bytes) in &plan.files {
         write_private(&folder.join(name), bytes).map_err(|error| io(name, error))?;
@@ -308,41 +180,4 @@ fn prepared(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> {
         turns::remark(folder, remark).map_err(|error| io("the log", error))?;
     }
     Ok(())
-}
-
-fn unattached(error: &AttachError) -> Failure {
-    Failure::new(FailureKind::Spawn, error.explained())
-        .with_hint("look at the space and the permissions of the data folder; `everfold doctor` checks both")
-}
-
-/// What the record of an end says by itself, before anything that the process left is read.
-pub(crate) fn outcome(record: &ExitRecord, request: &AttemptRequest, hint: &str) -> Result<i32, Failure> {
-    let failed = |kind, message: String, exit_code: Option<i32>| {
-        let mut failure = Failure::new(kind, message);
-        failure.exit_code = exit_code;
-        Err(failure)
-    };
-    match &record.outcome {
-        Outcome::Exited { code } => Ok(*code),
-        Outcome::Signalled { signal } => {
-            failed(FailureKind::Crash, format!("ended by signal {signal}"), Some(128 + signal))
-        }
-        Outcome::TimedOut => {
-            let limit = request.timeout.map(everfold_engine::duration::format).unwrap_or_default();
-            failed(FailureKind::Timeout, format!("the time limit of {limit} passed"), Some(124))
-        }
-        Outcome::Cancelled => failed(FailureKind::Cancelled, "cancelled".to_owned(), None),
-        // The operating system ends every text at a zero byte, so none can be passed on.
-        Outcome::NotStarted { missing: _, reason } if reason.contains("nul byte") => {
-            let message = "an argument or a variable of the environment holds a zero byte";
-            Err(Failure::new(FailureKind::Validation, message).with_hint(
-                "no program can be given one: pass the value in a file, or read it from EVERFOLD_INPUT",
-            ))
-        }
-        Outcome::NotStarted { missing, reason } => {
-            let failure = Failure::new(FailureKind::Spawn, format!("could not be started: {reason}"));
-            Err(if *missing { failure.with_hint(hint) } else { failure })
-        }
-        Outcome::Lost { reason } => failed(FailureKind::Lost, reason.clone(), None),
-    }
 }

@@ -4,14 +4,14 @@
 //! or makes a leader of a session stays below its supervisor for as long as that lives. Who descends from
 //! one is known by that alone: names, variables and folders that a process claims count only against it.
 //!
-//! Where the system lists no processes under `/proc`, nobody is found to belong to an attempt.
+//! Where the system lists no processes under `/proc`, no process is found to belong to an attempt.
 
 use std::path::{Path, PathBuf};
 
-use super::survivors::{folders_of, lies_in};
+use super::orphan_processes::{folders_of, lies_in};
 use crate::shim::os;
 
-/// Parents that are gone through; nobody descends deeper.
+/// The most parents that are looked at.
 const PARENTS_MAX: usize = 4_096;
 
 /// How often it is tried where processes end meanwhile.
@@ -26,7 +26,7 @@ pub enum Descent {
     Attempt(PathBuf),
     /// From this process.
     Own,
-    /// It is gone: nobody can say.
+    /// It is gone: its descent cannot be known.
     Gone,
 }
 

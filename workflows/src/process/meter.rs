@@ -7,10 +7,10 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use everfold_engine::execution::{AttemptObserver, Usage};
+use everfold_ports::{AttemptObserver, Usage};
 
-use super::attempt::Meter;
-use super::turns;
+use super::plan::Meter;
+use super::usage;
 use crate::regular;
 use crate::shim::protocol::STDOUT;
 
@@ -84,7 +84,7 @@ impl Metered {
         for usage in used.iter_mut().filter(|usage| usage.model.is_none()) {
             usage.model.clone_from(&self.model);
         }
-        turns::sum(self.before.iter().cloned().chain(used))
+        usage::sum(self.before.iter().cloned().chain(used))
     }
 
     fn read(&mut self) -> std::io::Result<()> {

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::{self, AttemptRequest, RequestedJson, RequestedOutputs, Usage};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_ports::{self as execution, AttemptRequest, RequestedJson, RequestedOutputs, Usage};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::attempt::{Check, Unready};
-use super::files::{Place, if_there, is_of_the_system, resolve};
+use super::plan::{OutputCheck, Stdout};
+use super::unready::Unready;
+use super::usage::cost_micros;
+use crate::attempt_end::RESULT_BYTES_MAX;
+use crate::private_file::{if_there, is_of_the_system};
 use crate::regular::read_bounded;
 use crate::shim::copy_of;
+use crate::workspace_path::{ResolvedPath, resolve};
 
-/// The limit of a result file, and of a JSON file named by `outputs.json`.
-pub(crate) const RESULT_BYTES_MAX: u64 = 1024 * 1024;
 /// What is said to be wrong where the output was said, and not left in a file.
 pub(crate) const ANSWER: &str = "the answer";
 /// A note is cut here: it is for readers.
@@ -170,25 +172,11 @@ fn usage(told: &ToldUsage) -> Result<Usage, Failure> {
     })
 }
 
-/// US dollars in millionths, rounded.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub(crate) fn cost_micros(dollars: f64) -> u64 {
-    (dollars.max(0.0) * 1e6).round() as u64 // Saturates; no cost is that high.
-}
-
-/// Standard output as the supervisor kept it.
-pub(crate) struct Stdout {
-    /// Its beginning.
-    pub(crate) text: String,
-    /// Its end, where the beginning is not all of it.
-    pub(crate) tail: Option<String>,
-}
-
 /// The output of a step that declares how it is read, and that it fits; `None` when it does not declare it.
 pub(crate) fn declared_and_fit(
     request: &AttemptRequest,
     said: &Stdout,
-    check: Option<&Check>,
+    check: Option<&OutputCheck>,
 ) -> Result<Option<Value>, Unready> {
     let outputs = &request.outputs;
     let declared = declared(outputs, said, &request.workdir.path, &request.folder)?;
@@ -232,9 +220,9 @@ pub(crate) fn masked(folder: &Path, path: &str) -> Option<PathBuf> {
 
 fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Unready> {
     let file = match resolve(workdir, path) {
-        Place::Inside(file) => masked(folder, path).unwrap_or(file),
-        Place::Missing => return Err(invalid(format!("the declared output {path} is missing")).into()),
-        Place::Outside(reason) => return Err(outside(reason).into()),
+        ResolvedPath::Inside(file) => masked(folder, path).unwrap_or(file),
+        ResolvedPath::Missing => return Err(invalid(format!("the declared output {path} is missing")).into()),
+        ResolvedPath::Outside(reason) => return Err(outside(reason).into()),
     };
     let bytes = read_bounded(&file, RESULT_BYTES_MAX).map_err(|error| match is_of_the_system(&error) {
         true => Unready::unseen(path, &error),

@@ -6,23 +6,27 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::Save;
-use everfold_engine::execution::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Told, Usage};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::{Hash, JsonText, Value, canonical};
-use everfold_engine::time::Timestamp;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::{Hash, JsonText, Value, canonical};
+use everfold_base::time::Timestamp;
+use everfold_language::definition::Save;
+use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Told, Usage};
 use serde::{Deserialize, Serialize};
 
-use super::attach::Progress;
-use super::attempt::{Answer, Ended, Plan, Unready, outcome};
-use super::files::{Place, if_there, is_of_the_system, resolve, write_private};
-use super::output::{self, ResultFile, Stdout, outside};
-use super::turns::{self, Former, Past, Turn, TurnKind};
-use super::{Processes, told};
+use super::outcome::outcome;
+use super::output::{self, ResultFile, outside};
+use super::plan::{Answer, Ended, Former, Interpret, Plan, Progress, Stdout, Turn, TurnKind};
+use super::setup::Processes;
+use super::turns::Past;
+use super::unready::Unready;
+use super::usage;
+use crate::attempt_end::ended_now;
 use crate::git::{Git, SaveError, SaveRequest, free_locks, save};
+use crate::private_file::{if_there, is_of_the_system, write_private};
 use crate::regular;
 use crate::shim::log;
-use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
+use crate::shim::protocol::{ExitRecord, LOG, OUTPUT, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
+use crate::workspace_path::{ResolvedPath, resolve};
 
 /// The first report.
 const REPORT: &str = "report.json";
@@ -118,7 +122,7 @@ pub(crate) fn note_before(request: &AttemptRequest) -> std::io::Result<()> {
 
 /// What a file is; `None` where there is none that can be read.
 fn hash_of(workdir: &Path, path: &str) -> std::io::Result<Option<Hash>> {
-    let Place::Inside(file) = resolve(workdir, path) else { return Ok(None) };
+    let ResolvedPath::Inside(file) = resolve(workdir, path) else { return Ok(None) };
     let mut hasher = blake3::Hasher::new();
     let copied = regular::open(&file).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
     match copied {
@@ -169,12 +173,11 @@ pub(crate) async fn next_turn(
 }
 
 fn result_in(folder: &Path) -> Result<Result<ResultFile, Failure>, Unready> {
-    output::read_result(&folder.join(told::OUTPUT))
-        .map_err(|error| Unready::unseen("the result file", &error))
+    output::read_result(&folder.join(OUTPUT)).map_err(|error| Unready::unseen("the result file", &error))
 }
 
 /// What turns before the last one used up.
-fn before(interpret: &super::Interpret, past: &[Past]) -> Result<Vec<Usage>, Unready> {
+fn before(interpret: &Interpret, past: &[Past]) -> Result<Vec<Usage>, Unready> {
     let mut used = Vec::new();
     for turn in past {
         let stdout = stdout(&turn.folder, &turn.record)?;
@@ -192,7 +195,7 @@ pub(crate) async fn before_turns(plan: &Plan, past: &[Past]) -> Vec<Usage> {
         return Vec::new();
     }
     let (interpret, past) = (plan.interpret.clone(), past.to_vec());
-    let reading = tokio::task::spawn_blocking(move || before(&interpret, &past).map(turns::sum));
+    let reading = tokio::task::spawn_blocking(move || before(&interpret, &past).map(usage::sum));
     // What cannot be read now is counted at the end.
     reading.await.ok().and_then(Result::ok).unwrap_or_default()
 }
@@ -217,7 +220,7 @@ pub(crate) async fn report(
             let _of_the_attempt = span.entered();
             let mut end = read(&request, &record, &interpret, &processes, &hint, progress)?;
             if !before.is_empty() {
-                end.usage = turns::sum(before.into_iter().chain(end.usage));
+                end.usage = usage::sum(before.into_iter().chain(end.usage));
             }
             if end.told.note.is_none() {
                 end.told.note = note;
@@ -228,7 +231,7 @@ pub(crate) async fn report(
     };
     let mut end = match reading.await {
         Ok(end) => end?,
-        Err(error) => super::attempt::ended_now(AttemptResult::Failed(Failure::new(
+        Err(error) => ended_now(AttemptResult::Failed(Failure::new(
             FailureKind::Error,
             format!("reading what the process left failed: {error}"),
         ))),
@@ -258,7 +261,7 @@ pub(crate) async fn report(
 fn read(
     request: &AttemptRequest,
     record: &ExitRecord,
-    interpret: &super::Interpret,
+    interpret: &Interpret,
     processes: &Processes,
     hint: &str,
     progress: Progress,
@@ -295,7 +298,7 @@ fn read_into(
     end: &mut AttemptEnd,
     request: &AttemptRequest,
     record: &ExitRecord,
-    interpret: &super::Interpret,
+    interpret: &Interpret,
     processes: &Processes,
     hint: &str,
 ) -> Result<Value, Unready> {
@@ -337,7 +340,7 @@ fn read_into(
     end.told = result.told.read()?;
     if let Some(ask) = result.told.ask.take() {
         match output {
-            // A program that says that it failed, or whose protocol breaks off, asks nobody.
+            // A program that says that it failed, or whose protocol breaks off, asks no question.
             Err(failure) if failure.kind != FailureKind::Validation => return Err(failure.into()),
             // It ended in the middle: there is no output yet, and nothing of it is kept.
             _none_yet => {
@@ -394,18 +397,18 @@ fn keep_files(
     let mut kept = Vec::new();
     for (name, file) in &request.outputs.files {
         let path: PathBuf = match resolve(&request.workdir.path, &file.path) {
-            Place::Inside(path) if path.is_file() => path,
-            Place::Inside(_) => {
+            ResolvedPath::Inside(path) if path.is_file() => path,
+            ResolvedPath::Inside(_) => {
                 return Err(invalid(format!("the declared output {name} ({}) is no file", file.path)));
             }
-            Place::Missing if file.optional => continue,
-            Place::Missing => {
+            ResolvedPath::Missing if file.optional => continue,
+            ResolvedPath::Missing => {
                 let message = format!("the declared output {name} ({}) is missing", file.path);
                 return Err(Failure::new(FailureKind::Validation, message)
                     .with_hint("the step succeeded without leaving it; `optional: true` allows that")
                     .into());
             }
-            Place::Outside(reason) => {
+            ResolvedPath::Outside(reason) => {
                 return Err(outside(format!("the declared output {name}: {reason}")).into());
             }
         };
@@ -466,7 +469,7 @@ async fn commit(
     request: &AttemptRequest,
     end: &mut AttemptEnd,
 ) -> Result<(), Unready> {
-    // A copy is thrown away: its head is nobody's.
+    // A copy is thrown away: its head is not recorded.
     let Some(git) = request.workdir.git.as_ref().filter(|git| !git.is_copy) else { return Ok(()) };
     let result = match git.save {
         Save::None => crate::git::head(&request.workdir).await.map_err(SaveError::from),
@@ -477,7 +480,7 @@ async fn commit(
                 None => format!("{}: round {}, attempt {}", id.path, id.round, id.attempt),
             };
             let author = git.author.as_deref().unwrap_or(&processes.settings.git.author);
-            let push = (git.save == Save::Push).then_some(&*processes.settings);
+            let push = (git.save == Save::Push).then_some(&processes.settings.providers);
             let (run, workdir, limit) = (request.id.run, &request.workdir, request.timeout);
             save(SaveRequest { run, workdir, message: &message, author, push, limit }).await
         }

@@ -6,51 +6,20 @@
 //! then nothing can be started. What was decided stands in `turns/NUMBER/next.json` first, so that a crash
 //! in between is gone on from, with the same next turn.
 
-use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use everfold_engine::execution::Usage;
-use everfold_engine::failure::Failure;
-use everfold_engine::json::Value;
-use serde::{Deserialize, Serialize};
-
-use super::attach::{AttachError, has, read_exit};
-use super::attempt::Ended;
-use super::files::{if_there, make_private, write_private};
-use super::told::OUTPUT;
+use super::attach_error::AttachError;
+use super::attempt_folder::{has, read_exit};
+use super::plan::Turn;
+use crate::private_file::{if_there, make_private, write_private};
 use crate::regular;
 use crate::shim::log;
-use crate::shim::os::now_ms;
-use crate::shim::protocol::{EXIT, ExitRecord, LOG, Request, SHIM, STARTED, STDOUT, STDOUT_TAIL};
+use crate::shim::protocol::{EXIT, ExitRecord, LOG, OUTPUT, Request, SHIM, STARTED, STDOUT, STDOUT_TAIL};
+use crate::shim::wall_clock::now_ms;
 
 const TURNS: &str = "turns";
 const NEXT: &str = "next.json";
-
-/// How the program is called once more.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Turn {
-    /// Why.
-    pub(crate) kind: TurnKind,
-    /// Said in the log.
-    pub(crate) remark: String,
-    pub(crate) argv: Vec<String>,
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) stdin: Option<PathBuf>,
-    /// Written into the folder before.
-    pub(crate) files: Vec<(String, String)>,
-}
-
-/// Why a program is called once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TurnKind {
-    /// The session that it was to continue is not there.
-    Session,
-    /// Its answer could not be used.
-    Repair,
-}
 
 /// A turn that ended, and what was decided then.
 #[derive(Clone)]
@@ -60,22 +29,6 @@ pub(crate) struct Past {
     /// Where lies what it left.
     pub(crate) folder: PathBuf,
 }
-
-/// A turn that just ended.
-pub(crate) struct Former<'a> {
-    pub(crate) ended: Ended<'a>,
-    /// What is wrong with its result file.
-    pub(crate) broken: Option<&'a Failure>,
-    /// What the step declares as its output, as it was read; `None` where it declares none.
-    pub(crate) declared: Option<Result<Value, Failure>>,
-    /// The last lines of the log.
-    pub(crate) said: &'a str,
-    /// Why there were turns after the first.
-    pub(crate) kinds: &'a [TurnKind],
-}
-
-/// Decides whether the program is called once more.
-pub(crate) type Next = Arc<dyn Fn(&Former<'_>) -> Option<Turn> + Send + Sync>;
 
 /// Whether a turn of the attempt has ended.
 pub(crate) fn has_any(folder: &Path) -> Result<bool, AttachError> {
@@ -138,7 +91,7 @@ fn change(folder: &Path, turn: &Path, next: &Turn) -> std::io::Result<()> {
     std::fs::File::open(turn)?.sync_all()
 }
 
-/// Says something in the log; nobody else writes to it now.
+/// Says something in the log; no other process writes to it now.
 pub(crate) fn remark(folder: &Path, text: &str) -> std::io::Result<()> {
     let line: Vec<&str> = text.lines().collect();
     log::create(&folder.join(LOG))?.write_all(format!("{} # {}\n", now_ms(), line.join(" ")).as_bytes())
@@ -163,24 +116,6 @@ pub(crate) fn change_request(request: &mut Request, past: &[Past]) {
     request.timeout_ms = request.timeout_ms.map(|limit| limit.saturating_sub(spent).max(1));
 }
 
-/// What all turns used up, by model.
-pub(crate) fn sum(usage: impl IntoIterator<Item = Usage>) -> Vec<Usage> {
-    let mut sums: Vec<Usage> = Vec::new();
-    for one in usage {
-        match sums.iter_mut().find(|sum| sum.model == one.model) {
-            None => sums.push(one),
-            Some(sum) => {
-                sum.input_tokens += one.input_tokens;
-                sum.cached_tokens += one.cached_tokens;
-                sum.output_tokens += one.output_tokens;
-                sum.cost_micros += one.cost_micros;
-                sum.session = one.session.or(sum.session.take());
-            }
-        }
-    }
-    sums
-}
-
 /// The system's own error, where that is what it was.
 fn into_io(error: AttachError) -> Error {
     match error {
@@ -191,6 +126,9 @@ fn into_io(error: AttachError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::plan::TurnKind;
     use super::*;
     use crate::shim::protocol::Outcome;
 

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use everfold_engine::clock;
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_system::clock;
 use hyper::Method;
 
-use super::{ProviderError, ProviderSettings, TokenSource};
+use super::error::ProviderError;
+use super::settings::{ProviderSettings, TokenSource};
 use crate::http::{HttpAnswer, HttpClient, HttpError, HttpRequest};
 
 /// One request.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use everfold_engine::duration;
-use everfold_engine::execution::ProbeFailure;
-use everfold_engine::failure::{Failure, FailureKind};
+use everfold_base::duration;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_ports::ProbeFailure;
 
 use crate::http::HttpError;
 

@@ -4,16 +4,17 @@
 //! “no” about a request that changed less than a minute ago, by the service's own clock, is not yet an
 //! answer.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 use futures::FutureExt as _;
 use hyper::Method;
 use serde_json::json;
 
 use super::api::{Api, escaped};
-use super::{
-    Asked, Check, CheckState, MergeMethod, MergeOrder, NewPull, Provider, ProviderError, ProviderSettings,
-    Pull, PullState,
-};
+use super::check::{Check, CheckState};
+use super::error::ProviderError;
+use super::pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
+use super::service::{Asked, Provider};
+use super::settings::ProviderSettings;
 use crate::http::HttpClient;
 
 /// How long the service may take to find out whether a request can be merged.

@@ -2,16 +2,17 @@
 //!
 //! Checks are of two kinds there: check runs (Actions and apps) and commit statuses. Both count.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 use futures::FutureExt as _;
 use hyper::Method;
 use serde_json::json;
 
 use super::api::{Api, escaped};
-use super::{
-    Asked, Check, CheckState, MergeMethod, MergeOrder, NewPull, Provider, ProviderError, ProviderSettings,
-    Pull, PullState,
-};
+use super::check::{Check, CheckState};
+use super::error::ProviderError;
+use super::pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
+use super::service::{Asked, Provider};
+use super::settings::ProviderSettings;
 use crate::http::HttpClient;
 
 const PUBLIC: &str = "https://github.com";

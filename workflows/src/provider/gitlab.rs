@@ -3,16 +3,17 @@
 //! A pipeline counts, and so does each of its jobs: a pipeline that could not begin has no job that
 //! would say so. Jobs that may fail do not fail here.
 
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
 use futures::FutureExt as _;
 use hyper::Method;
 use serde_json::json;
 
 use super::api::{Api, escaped};
-use super::{
-    Asked, Check, CheckState, MergeMethod, MergeOrder, NewPull, Provider, ProviderError, ProviderSettings,
-    Pull, PullState,
-};
+use super::check::{Check, CheckState};
+use super::error::ProviderError;
+use super::pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
+use super::service::{Asked, Provider};
+use super::settings::ProviderSettings;
 use crate::http::HttpClient;
 
 /// Speaks to GitLab.

@@ -19,7 +19,7 @@ impl Remote {
     /// The remote of that name, as `push` would use it.
     ///
     /// # Errors
-    /// [`GitError`]: git could not be asked, so nobody knows whether there is one.
+    /// [`GitError`]: git could not be asked, so it is not known whether there is one.
     pub(crate) async fn of(git: &Git, name: &str) -> Result<Option<Self>, GitError> {
         match git.text(&["remote", "get-url", "--push", "--", name]).await {
             Ok(url) => Ok(Some(url).filter(|url| !url.is_empty()).map(|url| Self::parse(&url))),

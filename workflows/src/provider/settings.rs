@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for TokenSource {
     }
 }
 
-/// By hand, so that a token that somebody wrote into the settings is not in the message about it.
+/// By hand, so that a token that was written into the settings is not in the message about it.
 struct TokenVisitor;
 
 const HOW: &str = "a token is never written into the settings: say { env = \"NAME\" } or { file = \"PATH\" }";
@@ -162,7 +162,10 @@ impl<'de> Visitor<'de> for TokenVisitor {
 
 impl ProviderSettings {
     /// What is wrong with it, in words; paths become relative to the folder of the settings.
-    pub(crate) fn check(&mut self, folder: &Path) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn check(&mut self, folder: &Path) -> Result<(), String> {
         if let Some(TokenSource::File(path)) = &mut self.token {
             *path = folder.join(&*path);
         }

@@ -6,19 +6,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use everfold_engine::clock;
-use everfold_engine::duration;
-use everfold_engine::execution::AttemptObserver;
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::EffectId;
-use everfold_engine::json::Value;
-use everfold_engine::time::Timestamp;
+use everfold_base::duration;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::EffectId;
+use everfold_base::json::Value;
+use everfold_base::time::Timestamp;
+use everfold_ports::AttemptObserver;
+use everfold_system::clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::record::{End, EndResult, Lease};
-use crate::process::make_private;
+use crate::private_file::make_private;
 use crate::shim::log::{LogWriter, Source};
 use crate::shim::protocol::LOG;
 
@@ -43,7 +43,7 @@ pub(super) struct Attempt {
     pub(super) stage: tokio::sync::Mutex<Stage>,
     /// The stage is another one, or what it waits for is.
     pub(super) changed: Notify,
-    /// Nobody carries it any more.
+    /// No worker holds it any more.
     pub(super) ended: CancellationToken,
     log: Mutex<Option<LogWriter>>,
 }

@@ -1,6 +1,6 @@
 //! A worker in Rust: fetches work over the routes, calls functions, reports.
 //!
-//! Law: what was done is reported until somebody answers; a worker that is told that it holds an attempt no
+//! Law: what was done is reported until the engine answers; a worker that is told that it holds an attempt no
 //! longer drops the work.
 
 use std::borrow::Cow;
@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use everfold_engine::execution::{AttemptObserver, Usage, Workdir};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use everfold_ports::{AttemptObserver, Usage, Workdir};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::name::Instance;
-use super::said::{Heard, Job, Told, ToldKind};
-use crate::function::{Call, Caller, Function, FunctionError, Functions};
+use super::protocol::{HeartbeatReply, Job, ReportedFailure, ReportedFailureKind};
+use crate::function::{Call, CallParts, Function, FunctionError, Functions};
 use crate::http::{HttpClient, HttpError, HttpRequest};
 use crate::in_process::Stop;
 
@@ -47,7 +47,7 @@ pub enum WorkerError {
     Function(#[from] FunctionError),
     /// The engine does not take it: its token, or a function that the settings do not leave to workers.
     #[error("the engine refuses this worker: {0}")]
-    Refused(String),
+    WorkerRefusal(String),
 }
 
 /// Does the work of functions for an engine elsewhere.
@@ -98,17 +98,17 @@ enum NoAnswer {
     /// Trying again may help.
     Passing(String),
     /// The other side understood, and refuses.
-    Refused(String),
+    WorkerRefusal(String),
 }
 
 /// What a function says while it works, for the next heartbeat.
 #[derive(Default)]
-struct Ear {
+struct LogForwarder {
     log: Mutex<Vec<String>>,
     progress: Mutex<Option<String>>,
 }
 
-impl AttemptObserver for Ear {
+impl AttemptObserver for LogForwarder {
     fn started(&self) {}
 
     fn line(&self, line: &str) {
@@ -121,7 +121,7 @@ impl AttemptObserver for Ear {
     }
 }
 
-impl Ear {
+impl LogForwarder {
     fn log(&self, line: &str) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if log.len() >= LINES_MAX {
@@ -195,7 +195,7 @@ impl Worker {
     /// away it waits for it.
     ///
     /// # Errors
-    /// [`WorkerError::Refused`]: the engine does not take it.
+    /// [`WorkerError::WorkerRefusal`]: the engine does not take it.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         let Self { url, token, instance, functions, capacity, client, folder } = self;
         let names: Vec<String> = functions.names().into_iter().map(str::to_owned).collect();
@@ -220,7 +220,7 @@ impl Worker {
             };
             let jobs = polled.and_then(|answer| {
                 serde_json::from_value::<Vec<Job>>(answer["attempts"].clone())
-                    .map_err(|error| NoAnswer::Refused(format!("its answer cannot be read: {error}")))
+                    .map_err(|error| NoAnswer::WorkerRefusal(format!("its answer cannot be read: {error}")))
             });
             match jobs {
                 Ok(jobs) => {
@@ -229,7 +229,7 @@ impl Worker {
                         at_work.spawn(work(Arc::clone(&shared), job));
                     }
                 }
-                Err(NoAnswer::Refused(why)) => break Err(WorkerError::Refused(why)),
+                Err(NoAnswer::WorkerRefusal(why)) => break Err(WorkerError::WorkerRefusal(why)),
                 Err(NoAnswer::Passing(why)) => {
                     tracing::warn!(%why, "no work could be fetched; trying again");
                     tokio::select! {
@@ -254,21 +254,21 @@ impl Shared {
         let request = HttpRequest {
             method: hyper::Method::POST,
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            body: Some(serde_json::to_vec(body).map_err(|error| NoAnswer::Refused(error.to_string()))?),
+            body: Some(serde_json::to_vec(body).map_err(|error| NoAnswer::WorkerRefusal(error.to_string()))?),
             timeout: ANSWER,
             body_bytes_max: ANSWER_BYTES_MAX,
             ..HttpRequest::get(url)
         };
         let answer = match self.client.send(request).await {
             Ok(answer) => answer,
-            Err(error @ HttpError::Invalid(_)) => return Err(NoAnswer::Refused(error.to_string())),
+            Err(error @ HttpError::Invalid(_)) => return Err(NoAnswer::WorkerRefusal(error.to_string())),
             Err(error) => return Err(NoAnswer::Passing(error.to_string())),
         };
         match answer.status {
             200..=299 => serde_json::from_slice(&answer.body)
                 .map_err(|error| NoAnswer::Passing(format!("its answer cannot be read: {error}"))),
             408 | 429 | 500.. => Err(NoAnswer::Passing(format!("{}: {}", answer.status, said(&answer)))),
-            _refused => Err(NoAnswer::Refused(said(&answer))),
+            _refused => Err(NoAnswer::WorkerRefusal(said(&answer))),
         }
     }
 }
@@ -285,9 +285,9 @@ fn said(answer: &crate::http::HttpAnswer) -> String {
 
 /// Does one attempt, and reports.
 async fn work(shared: Arc<Shared>, job: Job) {
-    let (ear, stop) = (Arc::new(Ear::default()), Stop { grace: GRACE, ..Stop::default() });
+    let (ear, stop) = (Arc::new(LogForwarder::default()), Stop { grace: GRACE, ..Stop::default() });
     let logged = Arc::clone(&ear);
-    let call = Call::new(Caller {
+    let call = Call::new(CallParts {
         id: job.id.0.clone(),
         idempotency_key: job.idempotency_key.clone(),
         told: job.told.clone(),
@@ -326,7 +326,7 @@ async fn work(shared: Arc<Shared>, job: Job) {
 }
 
 /// Says that the work goes on, until the engine says that it is to end.
-async fn beats(shared: &Shared, job: &Job, ear: &Ear) {
+async fn beats(shared: &Shared, job: &Job, ear: &LogForwarder) {
     let span = Duration::try_from_secs_f64(job.lease_seconds / 3.0).unwrap_or(PAUSE_MAX);
     let path = format!("attempts/{}/heartbeat", job.id);
     let mut log = Vec::new();
@@ -338,10 +338,10 @@ async fn beats(shared: &Shared, job: &Job, ear: &Ear) {
         let body = json!({
             "lease": job.lease, "instance": shared.instance, "log": log, "progress": ear.take_progress(),
         });
-        match shared.post::<Heard>(&path, &body).await {
+        match shared.post::<HeartbeatReply>(&path, &body).await {
             Ok(heard) if heard.cancel => return,
             Ok(_goes_on) => log.clear(),
-            Err(NoAnswer::Refused(why)) => {
+            Err(NoAnswer::WorkerRefusal(why)) => {
                 tracing::warn!(attempt = %job.id, %why, "the attempt is this worker's no longer");
                 return;
             }
@@ -350,7 +350,13 @@ async fn beats(shared: &Shared, job: &Job, ear: &Ear) {
     }
 }
 
-async fn report(shared: &Shared, job: &Job, ear: &Ear, result: Result<Value, Failure>, usage: Vec<Usage>) {
+async fn report(
+    shared: &Shared,
+    job: &Job,
+    ear: &LogForwarder,
+    result: Result<Value, Failure>,
+    usage: Vec<Usage>,
+) {
     let log = ear.take_log();
     let mut body = json!({ "lease": job.lease, "instance": shared.instance, "usage": usage, "log": log });
     let verb = match result {
@@ -367,7 +373,7 @@ async fn report(shared: &Shared, job: &Job, ear: &Ear, result: Result<Value, Fai
     for _ in 0..REPORTS_MAX {
         match shared.post::<Value>(&path, &body).await {
             Ok(_taken) => return,
-            Err(NoAnswer::Refused(why)) => {
+            Err(NoAnswer::WorkerRefusal(why)) => {
                 tracing::warn!(attempt = %job.id, %why, "the report was refused");
                 return;
             }
@@ -380,12 +386,12 @@ async fn report(shared: &Shared, job: &Job, ear: &Ear, result: Result<Value, Fai
     }
 }
 
-fn told(failure: Failure) -> Told {
+fn told(failure: Failure) -> ReportedFailure {
     let kind = match failure.kind {
-        FailureKind::Validation | FailureKind::Spawn => ToldKind::Validation,
-        FailureKind::Conflict => ToldKind::Conflict,
-        _other => ToldKind::Error,
+        FailureKind::Validation | FailureKind::Spawn => ReportedFailureKind::Validation,
+        FailureKind::Conflict => ReportedFailureKind::Conflict,
+        _other => ReportedFailureKind::Error,
     };
     let Failure { code, message, detail, hint, .. } = failure;
-    Told { message, kind, code, hint, detail }
+    ReportedFailure { message, kind, code, hint, detail }
 }

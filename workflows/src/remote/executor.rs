@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult};
-use everfold_engine::json::Value;
+use everfold_base::json::Value;
+use everfold_ports::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::Book;
 use super::attempt::Offer;
+use super::lease_table::LeaseTable;
+use crate::attempt_end::ended_now;
 use crate::function::Functions;
-use crate::process::ended_now;
 
 /// Offers an attempt, or goes on with one that was offered: its folder says which. What does not fit is
-/// offered to nobody; what does not fit of the output is the attempt's failure.
+/// offered to no worker; what does not fit of the output is the attempt's failure.
 pub(crate) fn carry(
-    book: &Book,
+    book: &LeaseTable,
     functions: &Arc<Functions>,
     request: AttemptRequest,
     observer: Arc<dyn AttemptObserver>,

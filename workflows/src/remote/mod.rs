@@ -6,38 +6,43 @@
 //! - A lease is durable before its worker hears of it, a report before its worker is thanked; so a crash of
 //!   the engine changes nothing for a worker, but that its lease begins anew.
 //! - A worker is a process: two that use one token are two, and neither may speak of what the other holds.
-//! - A report counts for whoever holds the attempt, as long as they do, once.
+//! - A report counts once, and only from the worker that holds the attempt.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `queue` | what is offered and who waits; pure |
 //! | `attempt` | one attempt: offered, held, ended |
 //! | `record` | what of that is durable, in the attempt's folder |
-//! | `book` | all of it, as the executor and the routes use it |
+//! | `lease_table` | all of it, as the executor and the routes use it |
 //! | `name` | who a worker is |
 //! | `seen` | which workers were heard of |
-//! | `said`, `view` | what is said over the routes |
+//! | `protocol`, `view` | the bodies of the routes and what is shown |
+//! | `settings`, `functions` | which functions are left to workers |
 //! | `client` | a worker in Rust |
 
 mod attempt;
-mod book;
 mod client;
 mod executor;
+mod functions;
+mod lease_table;
 mod name;
+mod protocol;
 mod queue;
 mod record;
-mod said;
 mod seen;
+pub(crate) mod settings;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
-pub use book::Book;
 pub use client::{Worker, WorkerError};
 pub(crate) use executor::carry;
+pub use lease_table::LeaseTable;
 pub use name::{BadInstance, Instance, WorkerName};
-pub use said::{
-    AttemptName, Beat, Heard, Job, NoAttemptName, Poll, Refused, Report, Reported, Said, Told, ToldKind,
+pub use protocol::{
+    AttemptName, Heartbeat, HeartbeatReply, Job, LeaseClaim, NoAttemptName, Poll, Report, Reported,
+    ReportedFailure, ReportedFailureKind, WorkerRefusal,
 };
+pub use settings::{RemoteSettings, WorkerSettings};
 pub use view::{HeldView, RemoteView, WorkerView};

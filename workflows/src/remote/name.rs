@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use everfold_engine::clock;
+use everfold_system::clock;
 use serde::{Deserialize, Serialize};
 
 /// The longest name of an instance.

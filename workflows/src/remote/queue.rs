@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use everfold_engine::id::{EffectId, RunId};
+use everfold_base::id::{EffectId, RunId};
 use tokio::sync::oneshot;
 
 /// Offers of all functions, and the polls that wait.
@@ -40,7 +40,7 @@ struct Waiter {
 
 /// What a poll finds.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum Match {
     /// Work.
     Offers(Vec<EffectId>),
     /// Nothing yet; it is woken.
@@ -58,7 +58,7 @@ impl Queues {
         self.wake_one(function);
     }
 
-    /// Takes an offer back. `false`: somebody has taken it.
+    /// Takes an offer back. `false`: a worker has taken it.
     pub(super) fn withdraw(&mut self, function: &str, id: &EffectId) -> bool {
         let Some(line) = self.functions.get_mut(function) else { return false };
         let Some(turn) = line.turns.get(&id.run).copied() else { return false };
@@ -81,7 +81,7 @@ impl Queues {
         functions: &[String],
         capacity: usize,
         number: Option<u64>,
-    ) -> Found {
+    ) -> Match {
         let mut taken = Vec::new();
         while taken.len() < capacity
             && let Some(id) = self.take(functions)
@@ -92,7 +92,7 @@ impl Queues {
             if let Some(number) = number {
                 self.drop_waiter(number);
             }
-            return Found::Offers(taken);
+            return Match::Offers(taken);
         }
         let number = number.unwrap_or_else(|| {
             self.next_waiter += 1;
@@ -103,7 +103,7 @@ impl Queues {
         for function in functions {
             self.functions.entry(function.clone()).or_default().waiters.insert(number);
         }
-        Found::Waits(number, woken)
+        Match::Waits(number, woken)
     }
 
     fn take(&mut self, functions: &[String]) -> Option<EffectId> {
@@ -140,7 +140,7 @@ impl Queues {
         self.waiters.len()
     }
 
-    /// How many offers of a function nobody has taken.
+    /// How many offers of a function no worker has taken.
     pub(super) fn offers(&self, function: &str) -> usize {
         self.functions.get(function).map_or(0, |line| line.offers)
     }
@@ -183,7 +183,7 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use everfold_engine::id::{Attempt, AttemptId, Round, StepPath};
+    use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
 
     fn run(number: u8) -> RunId {
         format!("0198c1f0-0000-7000-8000-0000000000{number:02x}").parse().unwrap()
@@ -197,8 +197,8 @@ mod tests {
     fn took(queues: &mut Queues, functions: &[&str], capacity: usize) -> Vec<EffectId> {
         let functions: Vec<String> = functions.iter().map(|it| (*it).to_owned()).collect();
         match queues.take_or_wait(&functions, capacity, None) {
-            Found::Offers(offers) => offers,
-            Found::Waits(number, _) => {
+            Match::Offers(offers) => offers,
+            Match::Waits(number, _) => {
                 queues.leave(number);
                 Vec::new()
             }
@@ -207,8 +207,8 @@ mod tests {
 
     fn waits(queues: &mut Queues, function: &str, number: Option<u64>) -> (u64, oneshot::Receiver<()>) {
         match queues.take_or_wait(&[function.to_owned()], 1, number) {
-            Found::Waits(number, woken) => (number, woken),
-            Found::Offers(offers) => panic!("{offers:?}"),
+            Match::Waits(number, woken) => (number, woken),
+            Match::Offers(offers) => panic!("{offers:?}"),
         }
     }
 
@@ -243,7 +243,7 @@ mod tests {
         assert!(second_woken.try_recv().is_err() && other_woken.try_recv().is_err(), "one offer wakes one");
         queues.leave(first);
         assert!(second_woken.try_recv().is_ok(), "it went without taking it");
-        // Somebody else was faster: it waits again, in its old place.
+        // Another worker was faster: this one waits again, in its old place.
         assert_eq!(took(&mut queues, &["a"], 1).len(), 1);
         let (third, mut third_woken) = waits(&mut queues, "a", None);
         let (again, mut woken_again) = waits(&mut queues, "a", Some(second));

@@ -6,15 +6,15 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use everfold_engine::execution::{AttemptResult, Usage};
-use everfold_engine::failure::Failure;
-use everfold_engine::json::Value;
-use everfold_engine::time::Timestamp;
+use everfold_base::failure::Failure;
+use everfold_base::json::Value;
+use everfold_base::time::Timestamp;
+use everfold_ports::{AttemptResult, Usage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::name::WorkerName;
-use crate::process::{make_private, write_private};
+use crate::private_file::{make_private, write_private};
 use crate::regular::read_bounded;
 
 /// Who holds the attempt.
@@ -37,7 +37,7 @@ pub(super) struct Lease {
 /// How an attempt ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct End {
-    /// Who reported it; `None`: nobody did.
+    /// Who reported it; `None`: no worker did.
     pub(super) by: Option<Reporter>,
     pub(super) result: EndResult,
     #[serde(default)]
@@ -65,12 +65,12 @@ pub(super) enum EndResult {
 }
 
 impl End {
-    /// An end that nobody reported.
+    /// An end that no worker reported.
     pub(super) fn own(result: EndResult, at: Timestamp) -> Self {
         Self { by: None, result, usage: Vec::new(), at }
     }
 
-    /// In a few words, for whoever comes too late.
+    /// In a few words, for a worker that reports too late.
     pub(super) fn explained(&self) -> String {
         match &self.result {
             // What its step made of it, its schema or a limit, is not known here.
@@ -100,7 +100,7 @@ pub(super) fn write_lease(folder: &Path, lease: &Lease) -> io::Result<()> {
     write(folder, LEASE, lease)
 }
 
-/// Takes a lease back of which nobody has heard.
+/// Takes back a lease that no worker has heard of.
 pub(super) fn remove_lease(folder: &Path) -> io::Result<()> {
     std::fs::remove_file(folder.join(LEASE))?;
     synced(folder)
@@ -141,7 +141,7 @@ fn read_one<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use everfold_engine::failure::FailureKind;
+    use everfold_base::failure::FailureKind;
 
     #[test]
     fn records_read_back_as_written_and_damage_is_told() {

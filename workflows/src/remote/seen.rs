@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use everfold_engine::time::Timestamp;
+use everfold_base::time::Timestamp;
 
 use super::name::WorkerName;
 

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptResult};
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
-use everfold_engine::json::Value;
-use everfold_engine::layout::Layout;
+use everfold_base::data_folder::Layout;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
+use everfold_base::json::Value;
+use everfold_ports::{AttemptEnd, AttemptObserver, AttemptResult};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::attempt::Offer;
-use super::{Beat, Book, Job, Poll, Refused, Report, Reported, Said, WorkerName};
+use super::lease_table::LeaseTable;
+use super::name::WorkerName;
+use super::protocol::{Heartbeat, Job, LeaseClaim, Poll, Report, Reported, WorkerRefusal};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
@@ -52,13 +54,13 @@ fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> Offer {
 
 struct Bench {
     layout: Layout,
-    book: Book,
+    book: LeaseTable,
 }
 
 impl Bench {
     fn new(folder: &Path, lease: Duration) -> Self {
         let layout = Layout::new(folder);
-        Self { book: Book::new(&layout, lease), layout }
+        Self { book: LeaseTable::new(&layout, lease), layout }
     }
 
     fn carry(&self, id: EffectId) -> JoinHandle<AttemptEnd> {
@@ -74,7 +76,7 @@ impl Bench {
         self.book.poll(&named(worker), poll(capacity, LONG)).await.unwrap()
     }
 
-    async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, Refused> {
+    async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, WorkerRefusal> {
         let report = Report { result: Reported::Output(output), usage: Vec::new(), log: Vec::new() };
         self.book.report(said(job, worker), report, async { Ok(true) }).await
     }
@@ -92,8 +94,8 @@ fn named(worker: &str) -> WorkerName {
     }
 }
 
-fn said(job: &Job, worker: &str) -> Said {
-    Said { id: job.id.clone(), lease: job.lease.clone(), worker: named(worker) }
+fn said(job: &Job, worker: &str) -> LeaseClaim {
+    LeaseClaim { id: job.id.clone(), lease: job.lease.clone(), worker: named(worker) }
 }
 
 fn output(end: AttemptEnd) -> Value {
@@ -119,16 +121,16 @@ async fn a_report_counts_once_and_only_for_whoever_holds_the_attempt() {
     assert_eq!((jobs.len(), &jobs[0].with), (1, &json!({ "item": 0 })));
     let job = &jobs[0];
     let foreign = bench.report(job, "worker:b", json!(1)).await.unwrap_err();
-    assert_eq!(foreign, Refused::Foreign(named("worker:a")));
+    assert_eq!(foreign, WorkerRefusal::Foreign(named("worker:a")));
     let other_lease = Job { lease: "guessed".into(), ..job.clone() };
-    assert!(matches!(bench.report(&other_lease, "worker:a", json!(1)).await, Err(Refused::Foreign(_))));
+    assert!(matches!(bench.report(&other_lease, "worker:a", json!(1)).await, Err(WorkerRefusal::Foreign(_))));
     let elsewhere = Job { id: super::AttemptName(effect(9, 9)), ..job.clone() };
-    assert_eq!(bench.report(&elsewhere, "worker:a", json!(1)).await, Err(Refused::Unknown));
+    assert_eq!(bench.report(&elsewhere, "worker:a", json!(1)).await, Err(WorkerRefusal::Unknown));
     assert_eq!(bench.report(job, "worker:a", json!({ "x": 1 })).await, Ok(false));
     assert_eq!(output(end.await.unwrap()), json!({ "x": 1 }));
     assert_eq!(bench.report(job, "worker:a", json!({ "x": 1 })).await, Ok(true), "said again");
     let other = bench.report(job, "worker:a", json!({ "x": 2 })).await.unwrap_err();
-    assert!(matches!(&other, Refused::Over(why) if why.contains("another report")), "{other}");
+    assert!(matches!(&other, WorkerRefusal::Over(why) if why.contains("another report")), "{other}");
     assert!(bench.book.workers().await[0].holds.is_empty());
 }
 
@@ -149,9 +151,10 @@ async fn row_59_two_processes_of_one_token_are_two_workers_and_neither_ends_what
     assert_eq!(holds, [(named(unnamed), 1), (named(one), 1), (named(other), 1)]);
     for (job, holder) in jobs.iter().zip([one, other, unnamed]) {
         for another in [one, other, unnamed].into_iter().filter(|it| *it != holder) {
-            let refused = Refused::OtherInstance(named(holder));
+            let refused = WorkerRefusal::OtherInstance(named(holder));
             assert_eq!(bench.report(job, another, json!(another)).await, Err(refused.clone()));
-            let beat = bench.book.heartbeat(said(job, another), Beat::default(), async { Ok(true) }).await;
+            let beat =
+                bench.book.heartbeat(said(job, another), Heartbeat::default(), async { Ok(true) }).await;
             assert_eq!(beat, Err(refused));
         }
         let folder = bench.layout.attempt(&job.id.0);
@@ -162,7 +165,7 @@ async fn row_59_two_processes_of_one_token_are_two_workers_and_neither_ends_what
     }
     // The next engine tells them apart, too, before anything of the run is taken up.
     let next = Bench::new(place.path(), LONG);
-    assert_eq!(next.report(&jobs[0], other, json!(1)).await, Err(Refused::OtherInstance(named(one))));
+    assert_eq!(next.report(&jobs[0], other, json!(1)).await, Err(WorkerRefusal::OtherInstance(named(one))));
     for ((job, holder), end) in jobs.iter().zip([one, other, unnamed]).zip(ends) {
         assert_eq!(bench.report(job, holder, json!(holder)).await, Ok(false));
         assert_eq!(output(end.await.unwrap()), json!(holder));
@@ -194,7 +197,8 @@ async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
     let span = job.lease_until;
     for _ in 0..3 {
         tokio::time::sleep(SHORT / 2).await;
-        let heard = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { Ok(true) }).await;
+        let heard =
+            bench.book.heartbeat(said(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
         assert!(heard.unwrap().lease_until > span, "it is heard of");
     }
     match end.await.unwrap().result {
@@ -202,9 +206,9 @@ async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
         other => panic!("{other:?}"),
     }
     let late = bench.report(&job, "worker:a", json!(1)).await.unwrap_err();
-    assert!(matches!(&late, Refused::Over(why) if why.contains("lost")), "{late}");
-    let late = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { Ok(true) }).await;
-    assert!(matches!(late, Err(Refused::Over(_))));
+    assert!(matches!(&late, WorkerRefusal::Over(why) if why.contains("lost")), "{late}");
+    let late = bench.book.heartbeat(said(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
+    assert!(matches!(late, Err(WorkerRefusal::Over(_))));
 }
 
 #[tokio::test]
@@ -220,11 +224,12 @@ async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
 
     let next = Bench::new(place.path(), LONG);
     // Before its run is recovered: the heartbeat is heard, and the result of a run that lives is taken.
-    let heard = next.book.heartbeat(said(&jobs[0], "worker:a"), Beat::default(), async { Ok(true) }).await;
+    let heard =
+        next.book.heartbeat(said(&jobs[0], "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
     assert!(!heard.unwrap().cancel);
     let report = || Report { result: Reported::Output(json!(0)), usage: Vec::new(), log: Vec::new() };
     let dead = next.book.report(said(&jobs[0], "worker:a"), report(), async { Ok(false) }).await;
-    assert!(matches!(dead, Err(Refused::Over(_))));
+    assert!(matches!(dead, Err(WorkerRefusal::Over(_))));
     let (held, kept) = (next.carry(jobs[0].id.0.clone()), next.carry(jobs[1].id.0.clone()));
     assert_eq!(output(kept.await.unwrap()), json!("kept"));
     let again = next.carry(effect(1, 2));
@@ -254,7 +259,7 @@ async fn a_cancel_is_told_by_the_heartbeat_and_what_comes_then_does_not_count() 
     let (book, id, folder) = (bench.book.clone(), job.id.0.clone(), bench.layout.attempt(&job.id.0));
     let cancel = tokio::spawn(async move { book.cancel(id, folder, LONG).await });
     let heard = loop {
-        let beat = Beat { log: vec!["cleaning up".into()], progress: None };
+        let beat = Heartbeat { log: vec!["cleaning up".into()], progress: None };
         let heard = bench.book.heartbeat(said(&job, "worker:a"), beat, async { Ok(true) }).await.unwrap();
         if heard.cancel {
             break heard;
@@ -394,10 +399,10 @@ impl std::task::Wake for Wakes {
     }
 }
 
-type Task = futures::future::BoxFuture<'static, Result<Vec<Job>, Refused>>;
+type Task = futures::future::BoxFuture<'static, Result<Vec<Job>, WorkerRefusal>>;
 
 fn tokio_test_task(
-    task: impl Future<Output = Result<Vec<Job>, Refused>> + Send + 'static,
+    task: impl Future<Output = Result<Vec<Job>, WorkerRefusal>> + Send + 'static,
 ) -> (Task, Arc<Wakes>) {
     (Box::pin(task), Arc::default())
 }
@@ -406,6 +411,6 @@ fn waiting_waker() -> std::task::Waker {
     std::task::Waker::noop().clone()
 }
 
-fn poll_once(task: &mut Task, waker: &std::task::Waker) -> std::task::Poll<Result<Vec<Job>, Refused>> {
+fn poll_once(task: &mut Task, waker: &std::task::Waker) -> std::task::Poll<Result<Vec<Job>, WorkerRefusal>> {
     task.as_mut().poll(&mut std::task::Context::from_waker(waker))
 }

@@ -1,11 +1,11 @@
 //! What people see of workers.
 
-use everfold_engine::id::RunId;
-use everfold_engine::time::Timestamp;
+use everfold_base::id::RunId;
+use everfold_base::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::name::{Instance, WorkerName};
-use super::said::AttemptName;
+use super::protocol::AttemptName;
 
 /// A worker: a process, or all that poll with one token and do not say which process they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct RemoteView {
     pub name: String,
     /// What it does.
     pub summary: String,
-    /// Attempts that nobody has fetched.
+    /// Attempts that no worker has fetched.
     pub waiting: usize,
     /// Polls that wait for it.
     pub polls: usize,

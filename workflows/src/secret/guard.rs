@@ -6,23 +6,24 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use everfold_engine::execution::{
+use everfold_base::failure::Failure;
+use everfold_base::json::Value;
+use everfold_ports::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NoticeFailure, NoticeRequest,
     Notifier, ProbeFailure, ProbeRequest, Prober, Service, Traits, Usage,
 };
-use everfold_engine::failure::Failure;
-use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::{Mask, SecretDesk};
-use crate::process::ended_now;
+use super::mask::Mask;
+use super::resolver::SecretResolver;
+use crate::attempt_end::ended_now;
 
 /// The function whose whole work is to show what it is told.
 const SHOWS: &str = "notify.log";
 
 /// An executor whose work is given secrets.
-pub(crate) struct GuardedExecutor(pub(crate) Arc<dyn Executor>, pub(crate) SecretDesk);
+pub(crate) struct GuardedExecutor(pub(crate) Arc<dyn Executor>, pub(crate) SecretResolver);
 
 /// An observer that is shown nothing secret.
 struct Masked(Arc<dyn AttemptObserver>, Mask);
@@ -55,9 +56,9 @@ impl GuardedExecutor {
         observer: Arc<dyn AttemptObserver>,
         again: bool,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let (inner, desk) = (Arc::clone(&self.0), self.1.clone());
+        let (inner, resolver) = (Arc::clone(&self.0), self.1.clone());
         async move {
-            let values = match desk.look_up(&request.secrets).await {
+            let values = match resolver.look_up(&request.secrets).await {
                 Ok(values) => values,
                 Err(failure) => return ended_now(AttemptResult::Failed(failure)),
             };
@@ -117,7 +118,7 @@ impl Executor for GuardedExecutor {
     ) -> BoxFuture<'static, AttemptEnd> {
         // What is not sent again needs no secret to say so.
         let traits = self.0.traits(&request.spec);
-        let is_sent_again = traits.supervised || request.idempotent.unwrap_or(traits.idempotent);
+        let is_sent_again = traits.supervised || request.idempotent.unwrap_or(traits.loss.idempotent);
         match request.secrets.is_empty() || !is_sent_again {
             true => self.0.reattach(request, observer),
             false => self.go(request, observer, true),
@@ -130,7 +131,7 @@ impl Executor for GuardedExecutor {
 }
 
 /// A prober of a step with secrets: also where it is given none, it may come across them.
-pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>, pub(crate) SecretDesk);
+pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>, pub(crate) SecretResolver);
 
 impl Prober for GuardedProber {
     fn unknown(&self, spec: &Value) -> Option<Failure> {
@@ -138,8 +139,8 @@ impl Prober for GuardedProber {
     }
 
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        let (inner, desk) = (Arc::clone(&self.0), self.1.clone());
-        probed(desk, request, move |request, _| inner.probe(request)).boxed()
+        let (inner, resolver) = (Arc::clone(&self.0), self.1.clone());
+        probed(resolver, request, move |request, _| inner.probe(request)).boxed()
     }
 
     fn services(&self, spec: &Value) -> Vec<Service> {
@@ -154,7 +155,7 @@ impl Prober for GuardedProber {
 /// Gives a probe its secrets, and masks them in its evidence. A prober that keeps what it read masks that
 /// itself, so it is told what to mask.
 pub(crate) async fn probed<F, P>(
-    desk: SecretDesk,
+    resolver: SecretResolver,
     mut request: ProbeRequest,
     probe: P,
 ) -> Result<Value, ProbeFailure>
@@ -165,7 +166,7 @@ where
     if request.secrets.is_empty() {
         return probe(request, Mask::default()).await;
     }
-    let values = desk
+    let values = resolver
         .look_up(&request.secrets)
         .await
         .map_err(|failure| ProbeFailure::passing(format!("{}; {}", failure.message, failure.hint())))?;
@@ -184,7 +185,7 @@ where
 }
 
 /// A notifier whose notices are given secrets.
-pub(crate) struct GuardedNotifier(pub(crate) Arc<dyn Notifier>, pub(crate) SecretDesk);
+pub(crate) struct GuardedNotifier(pub(crate) Arc<dyn Notifier>, pub(crate) SecretResolver);
 
 impl Notifier for GuardedNotifier {
     fn receiver(&self, function: &str, with: &Value) -> Value {
@@ -195,9 +196,9 @@ impl Notifier for GuardedNotifier {
         if request.secrets.is_empty() || request.function == SHOWS {
             return self.0.notify(request);
         }
-        let (inner, desk) = (Arc::clone(&self.0), self.1.clone());
+        let (inner, resolver) = (Arc::clone(&self.0), self.1.clone());
         async move {
-            let values = desk.look_up(&request.secrets).await.map_err(|failure| {
+            let values = resolver.look_up(&request.secrets).await.map_err(|failure| {
                 NoticeFailure::passing(format!("{}; {}", failure.message, failure.hint()))
             })?;
             values.fill(&mut request.with, &request.secrets.spec);

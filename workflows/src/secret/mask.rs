@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use everfold_engine::execution::{AttemptEnd, AttemptResult, MASK, Told};
-use everfold_engine::failure::Failure;
-use everfold_engine::json::Value;
+use everfold_base::failure::Failure;
+use everfold_base::json::Value;
+use everfold_ports::{AttemptEnd, AttemptResult, MASK, Told};
 
 use super::spelling::{Spelled, spelled};
 

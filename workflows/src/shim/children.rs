@@ -41,7 +41,7 @@ impl Family {
         }
     }
 
-    /// Ends whatever the command left, calling `drain` meanwhile so that nobody blocks on a full
+    /// Ends whatever the command left, calling `drain` meanwhile so that no process blocks on a full
     /// pipe; gives the number of those that would not die.
     pub(crate) fn end_leftovers(&self, mut drain: impl FnMut(Duration)) -> u32 {
         let mut signal = Signal::TERM;

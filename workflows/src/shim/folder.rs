@@ -2,8 +2,9 @@
 //!
 //! Law: `started` is durable before the command runs, and room for `exit.json` is there before
 //! `started` is. Who has made `started` holds the lock until `exit.json` stands in the folder, however
-//! long that cannot be written: what came of the command is known to nobody else.
+//! long that cannot be written: what came of the command is known only here.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd as _;
@@ -11,10 +12,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use everfold_engine::store::is_shortage;
+use everfold_system::os_error::is_shortage;
 use rustix::fs::{FlockOperation, flock, fstat};
 
-use super::complain;
 use super::protocol::{
     CANCEL, EXIT, EXIT_RESERVE, ExitRecord, FolderRef, LOCK, PROTOCOL_SECRETS, REQUEST, Request, SHIM,
     STARTED, ShimRecord, WAKE,
@@ -170,13 +170,13 @@ impl Folder {
         std::fs::rename(new, self.path(SHIM))
     }
 
-    /// Leaves the last record, and tries until it is there. Nobody takes the lock meanwhile, so nobody believes
+    /// Leaves the last record, and tries until it is there. No other supervisor takes the lock meanwhile, so none believes
     /// the command lost.
     ///
     /// # Errors
-    /// When the folder is not there any more: nobody can be told then.
+    /// When the folder is not there any more: there is no place to write it then.
     pub(crate) fn end(&self, record: &ExitRecord) -> Result<(), ShimError> {
-        // Before the record: many tools cannot copy a folder that holds a FIFO, and nobody rings any more.
+        // Before the record: many tools cannot copy a folder that holds a FIFO, and no writer uses it any more.
         let _gone = std::fs::remove_file(self.path(WAKE));
         let mut text = serde_json::to_vec(record)
             .map_err(|error| ShimError::Io { what: "write exit.json", source: error.into() })?;
@@ -242,4 +242,10 @@ fn open_new(path: &Path, exclusive: bool) -> std::io::Result<File> {
         options.create(true).truncate(false)
     };
     options.open(path)
+}
+
+/// Says something on standard error, which is a file in the folder. Where that cannot be written it is left out: what
+/// keeps a command's record may not end for want of a place for its complaint.
+pub(super) fn complain(folder: &Path, what: &dyn Display) {
+    let _unwritten = writeln!(std::io::stderr(), "{}: {what}", folder.display());
 }

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::ShimError;
 use super::protocol::{EXIT_RESERVE, LOCK, LOG, STARTED, STDOUT, STDOUT_TAIL, WAKE};
-use crate::process::{Place, resolve};
 use crate::regular;
 use crate::secret::Mask;
+use crate::workspace_path::{ResolvedPath, resolve};
 
 /// More is no handover.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -146,7 +146,7 @@ fn mask_copy(folder: &Path, cwd: &Path, path: &str, mask: &Mask) -> std::io::Res
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _gone => {}
     }
-    let Place::Inside(found) = resolve(cwd, path) else { return Ok(()) };
+    let ResolvedPath::Inside(found) = resolve(cwd, path) else { return Ok(()) };
     let about = std::fs::metadata(&found)?;
     if !about.is_file() || about.len() > FILE_BYTES_MAX {
         return Ok(());

@@ -18,7 +18,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::os::now_ms;
+use super::wall_clock::now_ms;
 use crate::regular;
 
 /// The longest piece of a line in one record.

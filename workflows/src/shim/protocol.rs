@@ -43,6 +43,10 @@ pub const LOG: &str = "log";
 pub const STDOUT: &str = "stdout";
 /// The end of a standard output that went over the limit.
 pub const STDOUT_TAIL: &str = "stdout.tail";
+/// The input of an attempt.
+pub(crate) const INPUT: &str = "input.json";
+/// Where the process may leave its output.
+pub(crate) const OUTPUT: &str = "output.json";
 /// What the supervisor itself complains about.
 pub const SHIM_ERRORS: &str = "shim.err";
 
@@ -194,7 +198,7 @@ impl Outcome {
             protocol: PROTOCOL,
             outcome: self,
             started_at: 0,
-            ended_at: super::os::now_ms(),
+            ended_at: super::wall_clock::now_ms(),
             stdout_bytes: 0,
             stdout_truncated: false,
             log_lost_bytes: 0,

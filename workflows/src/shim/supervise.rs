@@ -10,19 +10,19 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use everfold_engine::store::is_shortage;
+use everfold_system::os_error::is_shortage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal};
 
 use super::capture::Capture;
 use super::children::Family;
-use super::complain;
-use super::folder::Folder;
+use super::folder::{Folder, complain};
 use super::handover::{Handover, mask_all};
 use super::log::{LogWriter, Source};
 use super::os;
 use super::protocol::{ExitRecord, LOG, MARK_VARIABLE, Outcome, PROTOCOL, Request, ShimRecord, WAKE};
+use super::wall_clock::now_ms;
 use crate::secret::{Mask, Stream};
 
 /// How long an unfinished line waits for its end before it is logged as a piece.
@@ -68,7 +68,7 @@ fn make_wake(folder: &Folder) -> Option<OwnedFd> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stop {
+enum StopReason {
     Timeout,
     Cancel,
 }
@@ -81,12 +81,12 @@ struct Supervision<'a> {
     wake: Option<OwnedFd>,
     deadline: Option<Instant>,
     grace: Duration,
-    stop: Option<(Stop, Instant)>,
+    stop: Option<(StopReason, Instant)>,
     started_at: i64,
 }
 
 /// A command that runs, and where what it says goes.
-struct Begun {
+struct StartedCommand {
     head: Pid,
     started_at: i64,
     pipes: Pipes,
@@ -98,7 +98,7 @@ fn begin(
     request: &Request,
     handover: &Handover,
     mask: &Mask,
-) -> std::io::Result<Option<Begun>> {
+) -> std::io::Result<Option<StartedCommand>> {
     let mut is_said = false;
     loop {
         let error = match try_begin(folder, request, handover, mask) {
@@ -115,12 +115,17 @@ fn begin(
     }
 }
 
-fn try_begin(folder: &Folder, request: &Request, handover: &Handover, mask: &Mask) -> std::io::Result<Begun> {
+fn try_begin(
+    folder: &Folder,
+    request: &Request,
+    handover: &Handover,
+    mask: &Mask,
+) -> std::io::Result<StartedCommand> {
     let capture = Capture::open(folder, request)?;
     let log = LogWriter::open(&folder.path(LOG), request.log_max_bytes)?;
     handover.write_files(folder.root())?;
     let mut child = spawn(folder, request, handover)?;
-    let started_at = os::now_ms();
+    let started_at = now_ms();
     let head = Pid::from_child(&child);
     let pipes = Pipes {
         stdout: child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe))),
@@ -140,12 +145,12 @@ fn try_begin(folder: &Folder, request: &Request, handover: &Handover, mask: &Mas
     };
     // Without it a later engine polls the lock instead, and finds survivors by their mark.
     let _full = folder.introduce(&record);
-    Ok(Begun { head, started_at, pipes })
+    Ok(StartedCommand { head, started_at, pipes })
 }
 
 impl<'a> Supervision<'a> {
-    fn of(folder: &'a Folder, request: &Request, begun: Begun, wake: Option<OwnedFd>) -> Self {
-        let Begun { head, started_at, pipes } = begun;
+    fn of(folder: &'a Folder, request: &Request, begun: StartedCommand, wake: Option<OwnedFd>) -> Self {
+        let StartedCommand { head, started_at, pipes } = begun;
         Self {
             folder,
             family: Family { head },
@@ -174,8 +179,8 @@ impl<'a> Supervision<'a> {
         pipes.drain_rest();
         let status = family.reap_head();
         let outcome = match (self.stop, status) {
-            (Some((Stop::Timeout, _)), _) => Outcome::TimedOut,
-            (Some((Stop::Cancel, _)), _) => Outcome::Cancelled,
+            (Some((StopReason::Timeout, _)), _) => Outcome::TimedOut,
+            (Some((StopReason::Cancel, _)), _) => Outcome::Cancelled,
             (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => Outcome::Exited { code },
                 (None, signal) => Outcome::Signalled { signal: signal.unwrap_or(0) },
@@ -224,8 +229,8 @@ impl<'a> Supervision<'a> {
         others.extend(&self.wake);
         self.pipes.read(pause, &others);
         if let Some(wake) = &self.wake {
-            let mut rings = [0; 64];
-            while rustix::io::read(wake, &mut rings).is_ok_and(|count| count > 0) {}
+            let mut wakes = [0; 64];
+            while rustix::io::read(wake, &mut wakes).is_ok_and(|count| count > 0) {}
         }
     }
 
@@ -234,9 +239,9 @@ impl<'a> Supervision<'a> {
         match self.stop {
             None => {
                 let reason = if self.folder.is_cancelled() {
-                    Stop::Cancel
+                    StopReason::Cancel
                 } else if self.deadline.is_some_and(|deadline| now >= deadline) {
-                    Stop::Timeout
+                    StopReason::Timeout
                 } else {
                     return;
                 };

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everfold_engine::driver::Blobs;
-use everfold_engine::execution::{AttemptObserver, AttemptRequest, Executor, RequestedOutputs, Workdir};
-use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
-use everfold_engine::json::BlobRef;
+use everfold_base::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
+use everfold_base::json::BlobRef;
+use everfold_ports::{AttemptObserver, AttemptRequest, Executor, RequestedOutputs, Workdir};
+use everfold_workflows::Blobs;
 use everfold_workflows::command::CommandExecutor;
 use everfold_workflows::process::{Processes, ShimProgram};
-use everfold_workflows::settings::Settings;
+use everfold_workflows::settings::WorkflowSettings;
 use everfold_workflows::shim::shim_main;
 
 fn main() -> ExitCode {
@@ -32,7 +32,7 @@ fn engine(folder: &str, workdir: &str, script: &str) -> ExitCode {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let shim = ShimProgram::current()?;
-        let settings = Arc::new(Settings::default());
+        let settings = Arc::new(WorkflowSettings::default());
         let executor = CommandExecutor::new(Processes::new(shim, Arc::new(NoBlobs), settings));
         executor.start(request(folder, workdir, script), Arc::new(Nobody)).await;
         std::io::Result::Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::name;
+use super::name::name;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -52,7 +52,7 @@ pub(crate) struct ResumeArgs {
     #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
     /// Lift the pause of a pipeline instead
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all"])]
+    #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all"])]
     pub(crate) pipeline: Option<String>,
     /// Lift the pause of the whole engine instead
     #[arg(long, conflicts_with = "run")]
@@ -75,7 +75,7 @@ pub(crate) struct RetryArgs {
 
 /// What is another thing in a run that goes on from a former one.
 #[derive(Debug, Args)]
-pub(crate) struct AnewArgs {
+pub(crate) struct RerunChanges {
     /// Another value of the input
     #[arg(short, long = "input", value_name = "KEY=VALUE")]
     pub(crate) input: Vec<String>,
@@ -99,7 +99,7 @@ pub(crate) struct RestartArgs {
     #[arg(long, value_name = "STEP")]
     pub(crate) from: String,
     #[command(flatten)]
-    pub(crate) anew: AnewArgs,
+    pub(crate) anew: RerunChanges,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -116,7 +116,7 @@ pub(crate) struct ForkArgs {
     #[arg(long, value_name = "STEP")]
     pub(crate) until: Option<String>,
     #[command(flatten)]
-    pub(crate) anew: AnewArgs,
+    pub(crate) anew: RerunChanges,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::name;
+use super::name::name;
 
 #[derive(Debug, Args)]
 pub(crate) struct InboxArgs {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::name;
+use super::name::name;
 
 #[derive(Debug, Args)]
 pub(crate) struct LimitsArgs {
@@ -88,7 +88,7 @@ pub(crate) struct PauseArgs {
     #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all"])]
     pub(crate) run: Option<String>,
     /// Every run of this pipeline, those to come included
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all"])]
+    #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all"])]
     pub(crate) pipeline: Option<String>,
     /// Every run
     #[arg(long, conflicts_with = "run")]
@@ -144,9 +144,9 @@ pub(crate) enum NoticesVerb {
     /// The subscriptions, and the notices that nobody got
     List,
     /// Send notices again that nobody got
-    Retry(Letters),
+    Retry(NoticeSelection),
     /// Let notices be that nobody got
-    Drop(Letters),
+    Drop(NoticeSelection),
     /// Send one notice of a subscription that says that it is a test
     Test {
         /// The subscription, as everfold.toml calls it
@@ -156,7 +156,7 @@ pub(crate) enum NoticesVerb {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Letters {
+pub(crate) struct NoticeSelection {
     /// Which: RUN:VERSION:NOTICE
     #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
     pub(crate) ids: Vec<String>,

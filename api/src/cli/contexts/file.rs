@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::TokenSource;
+use crate::client::ServerTokenSource;
 use crate::fault::{Code, Fault};
 
 /// The name for the folders of this machine.
@@ -32,43 +32,43 @@ pub(crate) struct Named {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dir: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<Token>,
+    token: Option<StoredToken>,
 }
 
 /// Where the token is, as the file says it: exactly one of them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Token {
+enum StoredToken {
     Env(String),
     File(PathBuf),
     Command(String),
     Text(String),
 }
 
-impl std::fmt::Debug for Token {
+impl std::fmt::Debug for StoredToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", TokenSource::from(self.clone()))
+        write!(f, "{:?}", ServerTokenSource::from(self.clone()))
     }
 }
 
-impl From<Token> for TokenSource {
-    fn from(token: Token) -> Self {
+impl From<StoredToken> for ServerTokenSource {
+    fn from(token: StoredToken) -> Self {
         match token {
-            Token::Env(name) => Self::Env(name),
-            Token::File(path) => Self::File(path),
-            Token::Command(command) => Self::Command(command),
-            Token::Text(text) => Self::Kept(text),
+            StoredToken::Env(name) => Self::Env(name),
+            StoredToken::File(path) => Self::File(path),
+            StoredToken::Command(command) => Self::Command(command),
+            StoredToken::Text(text) => Self::Kept(text),
         }
     }
 }
 
-impl From<TokenSource> for Token {
-    fn from(source: TokenSource) -> Self {
+impl From<ServerTokenSource> for StoredToken {
+    fn from(source: ServerTokenSource) -> Self {
         match source {
-            TokenSource::Env(name) => Self::Env(name),
-            TokenSource::File(path) => Self::File(path),
-            TokenSource::Command(command) => Self::Command(command),
-            TokenSource::Kept(text) => Self::Text(text),
+            ServerTokenSource::Env(name) => Self::Env(name),
+            ServerTokenSource::File(path) => Self::File(path),
+            ServerTokenSource::Command(command) => Self::Command(command),
+            ServerTokenSource::Kept(text) => Self::Text(text),
         }
     }
 }
@@ -85,13 +85,13 @@ impl Named {
     }
 
     /// Where its token is.
-    pub(crate) fn token(&self) -> Option<TokenSource> {
-        self.token.clone().map(TokenSource::from)
+    pub(crate) fn token(&self) -> Option<ServerTokenSource> {
+        self.token.clone().map(ServerTokenSource::from)
     }
 
     /// The same with another place of its token.
-    pub(crate) fn with_token(self, source: Option<TokenSource>) -> Self {
-        Self { token: source.map(Token::from), ..self }
+    pub(crate) fn with_token(self, source: Option<ServerTokenSource>) -> Self {
+        Self { token: source.map(StoredToken::from), ..self }
     }
 }
 
@@ -123,7 +123,7 @@ impl Contexts {
     }
 
     fn holds_a_token(&self) -> bool {
-        self.contexts.values().any(|named| matches!(named.token, Some(Token::Text(_))))
+        self.contexts.values().any(|named| matches!(named.token, Some(StoredToken::Text(_))))
     }
 }
 
@@ -241,8 +241,8 @@ mod tests {
         let contexts = Contexts {
             in_use: Some("a".into()),
             contexts: BTreeMap::from([
-                ("a".to_owned(), one(Some(TokenSource::Env("A".into())))),
-                ("b".to_owned(), one(Some(TokenSource::Kept("evf_secret".into())))),
+                ("a".to_owned(), one(Some(ServerTokenSource::Env("A".into())))),
+                ("b".to_owned(), one(Some(ServerTokenSource::Kept("evf_secret".into())))),
                 ("c.d".to_owned(), Named { dir: Some("/srv".into()), ..Named::default() }),
             ]),
         };

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use everfold_engine::data_folder::Layout;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
-use everfold_engine::layout::Layout;
 use everfold_engine::time::Timestamp;
 use everfold_workflows::demo::{Execution, LONG_STEP};
 use everfold_workflows::shim::log::{LogReader, Source};

@@ -27,7 +27,7 @@ const LINES_MAX: usize = 256;
 const LAST_WORDS: usize = 12;
 
 /// An engine that runs.
-pub(super) struct Engine {
+pub(super) struct DemoEngine {
     child: Child,
     pid: i32,
     said: mpsc::Receiver<String>,
@@ -35,7 +35,7 @@ pub(super) struct Engine {
     last: VecDeque<String>,
 }
 
-impl Engine {
+impl DemoEngine {
     /// Starts `program` with these arguments.
     pub(super) fn start(program: &Path, args: &[String]) -> Result<Self, Fault> {
         let failed = |error: std::io::Error| {
@@ -92,7 +92,7 @@ impl Engine {
     /// engine that does not tell it in time is not waited for: nothing depends on it.
     pub(super) async fn hear(&mut self, screen: &mut Screen, place: &str, word: &str) {
         let heard = async {
-            while !screen.has_told(place, word) {
+            while !screen.has_shown(place, word) {
                 let Some(line) = self.said.recv().await else { return };
                 self.show(screen, &line);
             }
@@ -123,7 +123,7 @@ impl Engine {
 
     /// Shows what it says to its end; it must be a good one.
     pub(super) async fn end(mut self, screen: &mut Screen, patience: Duration) -> Result<(), Fault> {
-        let told = async {
+        let ended = async {
             while let Some(line) = self.said.recv().await {
                 self.show(screen, &line);
             }
@@ -132,7 +132,7 @@ impl Engine {
             }
             self.child.wait().await
         };
-        match tokio::time::timeout(patience, told).await {
+        match tokio::time::timeout(patience, ended).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => {
                 Err(Fault::new(Code::DemoStopped, format!("the run did not end well ({status})"))

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::agent;
+use super::fault::stopped;
 use super::screen::Screen;
-use super::stage::Stage;
-use super::stopped;
-use crate::cli::format::cut;
+use super::stage::DemoStage;
 use crate::client::{Client, Leave};
 use crate::fault::{Code, Fault};
-use crate::owner::Replay;
+use crate::node::Replay;
+use crate::text::cut;
 use crate::view::RunView;
 
 /// The longest evidence that is shown.
@@ -45,7 +45,7 @@ impl Proof {
     ///
     /// # Errors
     /// Whatever is not as it must be.
-    pub(super) async fn gather(stage: &Stage, run: &RunView) -> Result<Self, Fault> {
+    pub(super) async fn gather(stage: &DemoStage, run: &RunView) -> Result<Self, Fault> {
         let client = stage.client();
         let asked = ask(&client, run).await;
         client.leave(Leave::Waiting).await;
@@ -83,7 +83,7 @@ impl Proof {
         })
     }
 
-    pub(super) fn show(&self, stage: &Stage, screen: &Screen) {
+    pub(super) fn show(&self, stage: &DemoStage, screen: &Screen) {
         screen.line(format!("   {}", "merged into main".bold()));
         let short = self.merged.get(..7).unwrap_or(&self.merged);
         for line in self.history.lines() {
@@ -140,7 +140,7 @@ impl Proof {
     }
 
     /// Commands to try, each with what it shows.
-    pub(super) fn next(&self, stage: &Stage) -> [(String, &'static str); 3] {
+    pub(super) fn next(&self, stage: &DemoStage) -> [(String, &'static str); 3] {
         let run = &self.view.short_id;
         let failed = self.decisions.iter().find(|decision| decision["verdict"] == "fail");
         let version = failed.and_then(|decision| decision["version"].as_u64()).unwrap_or(1);

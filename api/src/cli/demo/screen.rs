@@ -2,19 +2,19 @@
 
 use owo_colors::{OwoColorize as _, Style};
 
-use crate::cli::format::cut;
 use crate::cli::output::{Out, note};
+use crate::text::cut;
 
 /// The longest line of the engine that is shown.
 const LINE_CHARS_MAX: usize = 140;
 
-/// The place where the story is told: stdout, or stderr beside a JSON answer.
+/// Where the demo prints: stdout, or stderr beside a JSON answer.
 pub(super) struct Screen {
     out: Out,
     json: bool,
     chapters: u32,
     /// Event lines of an earlier engine: a later one tells the run's history from its beginning.
-    told: Vec<String>,
+    shown: Vec<String>,
     /// How many of these the present engine has told again.
     again: usize,
     /// Whether the present lines are the engine's words about what to type.
@@ -23,7 +23,7 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(json: bool) -> Self {
-        Self { out: Out::new(), json, chapters: 0, told: Vec::new(), again: 0, aside: false }
+        Self { out: Out::new(), json, chapters: 0, shown: Vec::new(), again: 0, aside: false }
     }
 
     /// A line as it is.
@@ -62,21 +62,21 @@ impl Screen {
     }
 
     /// Whether the present engine has told that this happened to this place.
-    pub(super) fn has_told(&self, place: &str, word: &str) -> bool {
-        let told = self.told[..self.again].iter().filter_map(|line| EventLine::of(line));
-        told.into_iter().any(|event| event.place.trim() == place && event.word == word)
+    pub(super) fn has_shown(&self, place: &str, word: &str) -> bool {
+        let shown = self.shown[..self.again].iter().filter_map(|line| EngineLine::of(line));
+        shown.into_iter().any(|event| event.place.trim() == place && event.word == word)
     }
 
     /// A line of the engine's, as `everfold run` prints it where it is no terminal.
     pub(super) fn relay(&mut self, line: &str) {
-        if let Some(event) = EventLine::of(line) {
+        if let Some(event) = EngineLine::of(line) {
             self.aside = false;
-            if self.told.get(self.again).is_some_and(|told| told == line) {
+            if self.shown.get(self.again).is_some_and(|shown| shown == line) {
                 self.again += 1;
                 return;
             }
-            self.told.push(line.to_owned());
-            self.again = self.told.len();
+            self.shown.push(line.to_owned());
+            self.again = self.shown.len();
             self.line(event.shown());
             return;
         }
@@ -93,14 +93,14 @@ impl Screen {
 }
 
 /// A line about one event: `   +1.1s  develop 1.1              gate       changed pass: …`.
-struct EventLine<'a> {
+struct EngineLine<'a> {
     time: &'a str,
     place: &'a str,
     word: &'a str,
     detail: &'a str,
 }
 
-impl<'a> EventLine<'a> {
+impl<'a> EngineLine<'a> {
     fn of(line: &'a str) -> Option<Self> {
         let (time, place) = (line.get(..8)?, line.get(10..34)?);
         if !time.trim_start().starts_with('+') {
@@ -134,13 +134,13 @@ mod tests {
     fn event_lines_are_told_from_other_words() {
         let line =
             "   +3.5s  test 1.1                 gate       tests fail: exit 1: 5 tests passed, 5 failed";
-        let event = EventLine::of(line).unwrap();
+        let event = EngineLine::of(line).unwrap();
         assert_eq!((event.place.trim(), event.word), ("test 1.1", "gate"));
         assert_eq!(event.detail, "tests fail: exit 1: 5 tests passed, 5 failed");
-        let event = EventLine::of("   +0.1s  inspect 1                succeeded").unwrap();
+        let event = EngineLine::of("   +0.1s  inspect 1                succeeded").unwrap();
         assert_eq!((event.word, event.detail), ("succeeded", ""));
         for other in ["run 0d3a34b4 started: delivery", "    everfold approve x   # Approve it", ""] {
-            assert!(EventLine::of(other).is_none(), "{other}");
+            assert!(EngineLine::of(other).is_none(), "{other}");
         }
     }
 
@@ -154,8 +154,8 @@ mod tests {
         lines.iter().for_each(|line| screen.relay(line));
         screen.new_engine();
         lines.iter().for_each(|line| screen.relay(line));
-        assert_eq!((screen.told.len(), screen.again), (2, 2));
+        assert_eq!((screen.shown.len(), screen.again), (2, 2));
         screen.relay("   +0.2s  b 1.1                      begins     command");
-        assert_eq!(screen.told.len(), 3);
+        assert_eq!(screen.shown.len(), 3);
     }
 }

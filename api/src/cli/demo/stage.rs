@@ -5,26 +5,28 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use everfold_engine::layout::Layout;
+use everfold_engine::data_folder::Layout;
 use everfold_workflows::demo::{Execution, Scratch, TASK};
 use owo_colors::OwoColorize as _;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
+use super::fault::stopped;
 use super::screen::Screen;
-use super::stopped;
 use crate::cli::args::DemoArgs;
-use crate::cli::context::{absolute, quoted};
-use crate::client::{Client, Place};
+use crate::cli::data_folder::absolute;
+use crate::cli::store_progress::store_progress;
+use crate::client::{Client, FolderOptions};
 use crate::fault::{Code, Fault};
-use crate::owner;
+use crate::serve;
+use crate::text::quoted;
 
 /// The folder's name begins like this.
 const PREFIX: &str = "everfold-demo-";
 /// The longest a piece of work may take.
 const PACE_S_MAX: f64 = 5.0;
 
-pub(super) struct Stage {
+pub(super) struct DemoStage {
     /// This program's file.
     pub(super) program: PathBuf,
     /// How a user types it, with the data folder.
@@ -35,7 +37,7 @@ pub(super) struct Stage {
     pub(super) layout: Layout,
 }
 
-impl Stage {
+impl DemoStage {
     /// Makes the folder, the repository with its first commit, and the agents.
     pub(super) fn set(args: &DemoArgs) -> Result<Self, Fault> {
         must_run("git", &["--version"])?;
@@ -111,7 +113,7 @@ impl Stage {
 
     /// Asks the owner of the data folder; `None` while there is none.
     pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
-        if owner::connect(&self.layout.socket()).await.is_err() {
+        if serve::connect(&self.layout.socket()).await.is_err() {
             return Ok(None);
         }
         self.client().get(path).await.map(Some)
@@ -119,7 +121,13 @@ impl Stage {
 
     /// A way to the routes, as the owner where there is none.
     pub(super) fn client(&self) -> Client {
-        Client::new(Place { layout: self.layout.clone(), config: None, crash_after: None, create: false })
+        Client::new(FolderOptions {
+            layout: self.layout.clone(),
+            config: None,
+            crash_after: None,
+            create: false,
+            progress: Some(store_progress()),
+        })
     }
 
     /// What this program answers when it is started with these arguments.
@@ -140,9 +148,9 @@ impl Stage {
             .hint(format!("it said\n    {}", said.trim().replace('\n', "\n    "))))
     }
 
-    /// Nobody answers for the data folder.
+    /// Fails where a process still owns the data folder.
     pub(super) async fn must_have_no_owner(&self) -> Result<(), Fault> {
-        match owner::connect(&self.layout.socket()).await {
+        match serve::connect(&self.layout.socket()).await {
             Err(_nobody) => Ok(()),
             Ok(_) => Err(Fault::new(
                 Code::DemoStopped,

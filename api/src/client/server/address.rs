@@ -11,7 +11,7 @@ use crate::fault::{Code, Fault};
 
 /// The URL of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
+pub(crate) struct ServerAddress {
     pub(super) is_tls: bool,
     /// Without brackets.
     pub(super) host: String,
@@ -22,7 +22,7 @@ pub(crate) struct Address {
     pub(super) authority: String,
 }
 
-impl Address {
+impl ServerAddress {
     /// Reads a URL.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_tls { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority, self.base)
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn shown_as(text: &str) -> Result<(String, String, u16), Code> {
-        Address::parse(text)
+        ServerAddress::parse(text)
             .map(|address| (address.to_string(), address.host.clone(), address.port))
             .map_err(|fault| fault.code)
     }
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(shown_as("HTTP://localhost:7878"), of("http://localhost:7878", "localhost", 7878));
         assert_eq!(shown_as("http://[::1]:7878"), of("http://[::1]:7878", "::1", 7878));
         assert_eq!(shown_as("https://e.example/flow/"), of("https://e.example/flow", "e.example", 443));
-        let address = Address::parse("https://e.example/flow/").unwrap();
+        let address = ServerAddress::parse("https://e.example/flow/").unwrap();
         assert_eq!(address.target("/healthz"), "/flow/healthz");
     }
 
@@ -141,7 +141,7 @@ mod tests {
         ] {
             assert_eq!(shown_as(bad), Err(Code::Usage), "{bad}");
         }
-        assert!(!Address::parse("ftp:/me:secret@e.example").unwrap_err().message.contains("secret"));
+        assert!(!ServerAddress::parse("ftp:/me:secret@e.example").unwrap_err().message.contains("secret"));
         for clear in ["http://e.example", "http://192.0.2.1:7878", "http://localhost.e.example"] {
             assert_eq!(shown_as(clear), Err(Code::InTheClear), "{clear}");
         }

@@ -15,13 +15,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
 
-use super::{Address, Lost, Server, trust};
+use super::address::ServerAddress;
+use super::lost::Lost;
+use super::trust;
 use crate::fault::{Code, Fault, chain};
 
 /// How long it may take to be connected.
 const CONNECT: Duration = Duration::from_secs(10);
-/// A silent connection is probed after so long, so often, and so many times: who sleeps or whose cable is out
-/// does not wait for ever.
+/// A silent connection is probed after so long, so often, and so many times: so that a machine that
+/// sleeps, or whose cable is out, is not waited for for ever.
 const PROBE: (Duration, Duration, u32) = (Duration::from_secs(20), Duration::from_secs(10), 3);
 
 /// How TLS is spoken; made with the first connection.
@@ -34,12 +36,14 @@ impl Tls {
     pub(super) fn new(ca: Option<PathBuf>) -> Self {
         Self { ca, config: OnceCell::new() }
     }
-}
 
-impl Server {
-    pub(super) async fn connect(&self) -> Result<SendRequest<Body>, Lost> {
-        let address = &self.address;
-        let patience = CONNECT.min(self.patience);
+    /// A new connection to an address.
+    pub(super) async fn connect(
+        &self,
+        address: &ServerAddress,
+        patience: Duration,
+    ) -> Result<SendRequest<Body>, Lost> {
+        let patience = CONNECT.min(patience);
         let late = |_elapsed| {
             let what = format!("{address} did not take a connection within {} s", patience.as_secs().max(1));
             Lost::Away(
@@ -52,46 +56,52 @@ impl Server {
         let _small_writes_go_at_once = stream.set_nodelay(true);
         probe(&stream);
         if !address.is_tls {
-            return self.speak(stream).await;
+            return speak(address, stream).await;
         }
-        let config = self.tls.config.get_or_try_init(async || trust::config(self.tls.ca.as_deref()));
+        let config = self.config.get_or_try_init(async || trust::config(self.ca.as_deref()));
         let config = config.await.map_err(Lost::Never)?.clone();
         let name = ServerName::try_from(address.host.clone()).map_err(|_| {
             Lost::Never(Fault::new(Code::Usage, format!("{} is no name of a host", address.host)))
         })?;
         let shaking = TlsConnector::from(config).connect(name, stream);
         let stream = tokio::time::timeout(patience, shaking).await.map_err(late)?;
-        self.speak(stream.map_err(|error| not_trusted(address, &error))?).await
-    }
-
-    async fn speak<S>(&self, stream: S) -> Result<SendRequest<Body>, Lost>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = handshake.map_err(|error| Lost::Away(self.away(&error)))?;
-        tokio::spawn(async move {
-            // A broken connection shows in the answer.
-            let _ended = connection.await;
-        });
-        Ok(sender)
-    }
-
-    /// What took the connection and does not answer as a server would.
-    pub(super) fn unknown(&self, error: &(dyn std::error::Error + 'static)) -> Fault {
-        let address = &self.address;
-        let what = format!("{address} took the connection and does not answer as a server: {}", chain(error));
-        let hint = if address.is_tls {
-            "name the address that `everfold serve` printed".to_owned()
-        } else {
-            format!("if it speaks TLS: {}", address.other_scheme())
-        };
-        Fault::new(Code::NotEverfold, what).hint(hint)
+        speak(address, stream.map_err(|error| not_trusted(address, &error))?).await
     }
 }
 
+async fn speak<S>(address: &ServerAddress, stream: S) -> Result<SendRequest<Body>, Lost>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(|error| Lost::Away(away(address, &error)))?;
+    tokio::spawn(async move {
+        // A broken connection shows in the answer.
+        let _ended = connection.await;
+    });
+    Ok(sender)
+}
+
+/// The fault of a connection that is lost.
+pub(super) fn away(address: &ServerAddress, error: &hyper::Error) -> Fault {
+    let why = reason(error);
+    Fault::new(Code::ServerAway, format!("the connection to {address} is lost: {why}"))
+        .hint("repeat the command when the server is there again; a write is done once, or not at all")
+}
+
+/// The fault of an address that takes connections and does not answer as a server would.
+pub(super) fn unknown(address: &ServerAddress, error: &(dyn std::error::Error + 'static)) -> Fault {
+    let what = format!("{address} took the connection and does not answer as a server: {}", chain(error));
+    let hint = if address.is_tls {
+        "name the address that `everfold serve` printed".to_owned()
+    } else {
+        format!("if it speaks TLS: {}", address.other_scheme())
+    };
+    Fault::new(Code::NotEverfold, what).hint(hint)
+}
+
 /// Why a connection was lost, in a few words.
-pub(super) fn reason(error: &hyper::Error) -> String {
+fn reason(error: &hyper::Error) -> String {
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return "it was closed before the answer was whole".to_owned();
     }
@@ -108,7 +118,7 @@ fn probe(stream: &TcpStream) {
         .and_then(|()| sockopt::set_tcp_keepcnt(stream, times));
 }
 
-fn not_connected(address: &Address, error: &io::Error) -> Lost {
+fn not_connected(address: &ServerAddress, error: &io::Error) -> Lost {
     let text = error.to_string();
     let is_unknown = text.contains("failed to lookup address") || text.contains("Name or service not known");
     if is_unknown {
@@ -129,7 +139,7 @@ fn not_connected(address: &Address, error: &io::Error) -> Lost {
 }
 
 /// What is wrong with the other end's TLS.
-fn not_trusted(address: &Address, error: &io::Error) -> Lost {
+fn not_trusted(address: &ServerAddress, error: &io::Error) -> Lost {
     let host = &address.host;
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let Some(tls) = tls else {

@@ -18,7 +18,7 @@ const BYTES_MAX: usize = 8 * 1024;
 
 /// Where a token is.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum TokenSource {
+pub(crate) enum ServerTokenSource {
     /// In a variable of the environment.
     Env(String),
     /// In a file.
@@ -29,14 +29,14 @@ pub(crate) enum TokenSource {
     Kept(String),
 }
 
-impl fmt::Debug for TokenSource {
+impl fmt::Debug for ServerTokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
 /// For people; never the token.
-impl fmt::Display for TokenSource {
+impl fmt::Display for ServerTokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Env(name) => write!(f, "${name}"),
@@ -47,7 +47,7 @@ impl fmt::Display for TokenSource {
     }
 }
 
-impl TokenSource {
+impl ServerTokenSource {
     /// Whether another look may give another token.
     pub(super) fn may_change(&self) -> bool {
         matches!(self, Self::File(_) | Self::Command(_))
@@ -83,7 +83,7 @@ impl TokenSource {
     }
 }
 
-/// What a shell command prints. It may ask whoever sits there: it has the terminal.
+/// What a shell command prints. It may ask the person at the terminal: it inherits it.
 async fn printed(command: &str) -> Result<String, String> {
     let child = Command::new("sh")
         .args(["-e", "-c", command])
@@ -110,19 +110,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, "evf_1\r\n").unwrap();
-        assert_eq!(TokenSource::File(file.clone()).read().await.unwrap().unwrap(), "evf_1");
-        let command = TokenSource::Command(format!("cat {}", file.display()));
+        assert_eq!(ServerTokenSource::File(file.clone()).read().await.unwrap().unwrap(), "evf_1");
+        let command = ServerTokenSource::Command(format!("cat {}", file.display()));
         assert_eq!(command.read().await.unwrap().unwrap(), "evf_1");
-        assert_eq!(TokenSource::Env("EVERFOLD_NO_SUCH".into()).read().await.unwrap(), None);
+        assert_eq!(ServerTokenSource::Env("EVERFOLD_NO_SUCH".into()).read().await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn what_cannot_be_a_token_is_an_error_that_does_not_show_it() {
         for command in ["exit 3", "true", "printf 'top\\0secret'", "echo 'top secret'"] {
-            let fault = TokenSource::Command(command.into()).read().await.unwrap_err();
+            let fault = ServerTokenSource::Command(command.into()).read().await.unwrap_err();
             assert!(fault.message.starts_with("there is no token in the command"), "{fault:?}");
         }
-        assert!(TokenSource::File("/no/such/file".into()).read().await.is_err());
-        assert!(!format!("{:?}", TokenSource::Kept("evf_1".into())).contains("evf_1"));
+        assert!(ServerTokenSource::File("/no/such/file".into()).read().await.is_err());
+        assert!(!format!("{:?}", ServerTokenSource::Kept("evf_1".into())).contains("evf_1"));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Response};
 
-use super::part;
+use super::part::part;
 use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
 

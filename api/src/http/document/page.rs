@@ -2,20 +2,19 @@
 //!
 //! Law: the page is whole within the program: no other host is asked for anything, and no script stands in it.
 
-use std::sync::LazyLock;
-
 use axum::Extension;
 use axum::body::Bytes;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::document;
+use super::uncompressed::Uncompressed;
 use crate::fault::{Code, Fault};
 use crate::http::extract::Path;
 
-/// Marks an answer that goes out as it is: a compressor holds memory of its own for each reader.
+/// How the text of the document is had; in the extensions of requests, since it is made of the routes that this page
+/// is one of.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Uncompressed;
+pub(crate) struct DocumentText(pub(crate) fn() -> Bytes);
 
 const PAGE: &str = include_str!("../../../assets/reference.html");
 const SCRIPT: &str = include_str!("../../../assets/reference.js");
@@ -28,10 +27,8 @@ const STYLE: &str = include_str!("../../../assets/reference.css");
     tag = "document",
     responses((status = 200, description = "OpenAPI 3.1.", body = Object))
 )]
-pub(crate) async fn json() -> Result<Response, Fault> {
-    // One copy for all who ask: callers without a token may ask often, and take nothing.
-    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
-    let answer = ([(header::CONTENT_TYPE, "application/json")], Extension(Uncompressed), TEXT.clone());
+pub(crate) async fn json(Extension(DocumentText(text)): Extension<DocumentText>) -> Result<Response, Fault> {
+    let answer = ([(header::CONTENT_TYPE, "application/json")], Extension(Uncompressed), text());
     Ok(answer.into_response())
 }
 

@@ -1,11 +1,12 @@
 //! `git.branch`.
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{action, broken, checked_branch, commit_named, commit_of_branch, failed, made_by_us, worktree};
+use super::failures::{broken, failed};
+use super::references::{action, checked_branch, commit_named, commit_of_branch, made_by_us, worktree};
 use crate::function::Call;
 use crate::git::{GitError, free_locks};
 

@@ -1,15 +1,17 @@
 //! `git.commit`.
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, action, broken, commit_named, failed, made_by_us, plain, worktree};
+use super::context::Context;
+use super::failures::{broken, failed};
+use super::references::{action, commit_named, made_by_us, plain, worktree};
 use crate::function::Call;
+use crate::git::repository::branch_of;
 use crate::git::save::{identity, is_merging, unmerged};
 use crate::git::{Git, GitError, free_locks};
-use crate::provider::branch_of;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {
@@ -78,7 +80,7 @@ async fn added<'a>(git: &Git, paths: &'a [String]) -> Result<Vec<&'a str>, Failu
         match git.text(&["--literal-pathspecs", "add", "--all", "--", path]).await {
             Ok(_) => found.push(path.as_str()),
             Err(GitError::Failed { message, .. }) if message.contains("did not match any files") => {
-                // Somebody took it out of the index already.
+                // It was taken out of the index already.
                 if git.text(&["cat-file", "-e", &format!("HEAD:./{path}")]).await.is_ok() {
                     found.push(path.as_str());
                 }

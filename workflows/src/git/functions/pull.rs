@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde::Deserialize;
 
-use super::{Context, broken, current_branch, failed};
+use super::context::Context;
+use super::failures::{broken, failed};
+use super::references::current_branch;
 use crate::function::Call;
 use crate::git::Git;
 use crate::git::save::head_of;

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::{Hash, Value};
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::{Hash, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, broken, checked_branch, commit_named, current_branch, failed, plain, worktree};
+use super::context::Context;
+use super::failures::{broken, failed};
+use super::references::{checked_branch, commit_named, current_branch, plain, worktree};
 use crate::function::Call;
+use crate::git::authorise::authorised;
 use crate::git::{Git, GitError};
-use crate::process::{make_private, write_private};
+use crate::private_file::{make_private, write_private};
 use crate::provider::Remote;
 
 #[derive(Debug, Deserialize)]
@@ -72,7 +75,7 @@ pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Re
         let refspec = format!("{sha}:{to}");
         arguments.extend(["--", wanted.remote.as_str(), refspec.as_str()]);
         if let Err(error) = git.text(&arguments).await {
-            // Somebody may have built on what an earlier attempt pushed.
+            // Others may have built on what an earlier attempt pushed.
             if !is_beyond(&git, &wanted.remote, &to, &sha).await {
                 return Err(pushed(error));
             }
@@ -83,7 +86,7 @@ pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Re
 
 /// What a round's attempts may push over.
 #[derive(Default, Serialize, Deserialize)]
-struct Lease {
+struct ForceLease {
     /// Where the branch stood when this repository saw it last before the round's first attempt; `None`: it
     /// never saw it.
     seen: Option<String>,
@@ -93,7 +96,7 @@ struct Lease {
 
 /// The commit on which the branch must still stand for the push to go over it; empty: there must be none. It is
 /// what the round's first attempt saw: what others fetch into the repository since then, and what this function
-/// looks at, makes nobody's work fit to be overwritten. What the round itself pushed is its own.
+/// looks at, does not permit overwriting the work of others. What the round itself pushed is its own.
 async fn lease(
     git: &Git,
     call: &Call,
@@ -103,7 +106,7 @@ async fn lease(
 ) -> Result<String, Failure> {
     let note = note_of(call, remote, branch);
     let kept = note.as_ref().and_then(|note| std::fs::read(note).ok());
-    let mut lease = match kept.and_then(|text| serde_json::from_slice::<Lease>(&text).ok()) {
+    let mut lease = match kept.and_then(|text| serde_json::from_slice::<ForceLease>(&text).ok()) {
         Some(lease) => lease,
         None => {
             let tracked = format!("refs/remotes/{remote}/{branch}^{{commit}}");
@@ -112,7 +115,7 @@ async fn lease(
                 Err(GitError::Failed { .. }) => None,
                 Err(error) => return Err(broken(error)),
             };
-            Lease { seen, own: Vec::new() }
+            ForceLease { seen, own: Vec::new() }
         }
     };
     let expected = match found {
@@ -179,17 +182,4 @@ fn rejected(error: &GitError, branch: &str, remote: &Remote) -> Option<Failure> 
             "somebody else pushed there, or the branch is protected: merge or rebase, or choose another branch",
         )
     })
-}
-
-/// Git with the token of the service that the remote lies at, where there is one. The header is for that
-/// address alone, and stands in the environment of git, never among its arguments.
-pub(in crate::git) fn authorised(git: Git, token: Option<(String, String)>, remote: &Remote) -> Git {
-    use base64::Engine as _;
-    let Some((web_url, token)) = token.filter(|_| remote.is_http) else { return git };
-    let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));
-    git.with_env("GIT_CONFIG_COUNT", "1")
-        .with_env("GIT_CONFIG_KEY_0", &format!("http.{web_url}/.extraHeader"))
-        .with_env("GIT_CONFIG_VALUE_0", &format!("Authorization: Basic {basic}"))
-        .hiding(&token)
-        .hiding(&basic)
 }

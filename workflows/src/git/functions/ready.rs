@@ -1,15 +1,16 @@
 //! `git.ready`.
 
-use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{broken, failed};
+use super::failures::{broken, failed};
 use crate::function::Call;
+use crate::git::repository::{branch_of, is_plain};
 use crate::git::repository::{default_base, is_branch};
 use crate::git::{Git, GitError};
-use crate::provider::{Remote, branch_of, is_plain};
+use crate::provider::Remote;
 
 /// What can be missing.
 pub(super) const CODES: [&str; 7] =

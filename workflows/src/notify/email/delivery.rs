@@ -1,6 +1,6 @@
 //! One mail given to one server, to every receiver that the server takes (RFC 5321, section 3.3).
 //!
-//! Law: a receiver whom the server refuses for good keeps nobody else from the mail, and is named. Where one is
+//! Law: a receiver whom the server refuses for good does not keep the mail from the others, and is named. Where one is
 //! put off (4xx), nothing is sent, so that the mail is sent again whole.
 
 use std::time::Duration;
@@ -27,13 +27,13 @@ pub(super) enum Encryption {
 
 /// A receiver whom the server refused for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct RefusedRecipient {
     pub(super) address: String,
     /// The server's answer.
     pub(super) answer: String,
 }
 
-/// Why a mail was given to nobody.
+/// Why a mail reached no receiver.
 #[derive(Debug)]
 pub(super) enum NotSent {
     /// The connection or the mail.
@@ -41,7 +41,7 @@ pub(super) enum NotSent {
     /// The server puts a receiver off; the mail may go later.
     PutOff { address: String, error: Error },
     /// The server refuses every receiver.
-    AllRefused(Vec<Refused>),
+    AllRefused(Vec<RefusedRecipient>),
     /// An address needs what the server does not offer.
     NeedsUnicode { address: String },
 }
@@ -81,7 +81,7 @@ pub(super) async fn send(
     connection: &mut AsyncSmtpConnection,
     envelope: &Envelope,
     mail: &[u8],
-) -> Result<Vec<Refused>, NotSent> {
+) -> Result<Vec<RefusedRecipient>, NotSent> {
     let mut parameters = Vec::new();
     let addresses = envelope.to().iter().chain(envelope.from());
     if let Some(address) = addresses.map(ToString::to_string).find(|address| !address.is_ascii()) {
@@ -96,7 +96,7 @@ pub(super) async fn send(
         match connection.command(Rcpt::new(address.clone(), Vec::new())).await {
             Ok(_) => {}
             Err(error) if error.is_permanent() && !is_of_the_caller(&error) => {
-                refused.push(Refused { address: address.to_string(), answer: answer(&error) });
+                refused.push(RefusedRecipient { address: address.to_string(), answer: answer(&error) });
             }
             Err(error) if error.is_transient() => {
                 return Err(NotSent::PutOff { address: address.to_string(), error });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use everfold_engine::execution::NoticeFailure;
+use everfold_ports::NoticeFailure;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,12 +14,11 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, crypto::ring};
 
-use crate::notify::tests::notify;
-use crate::settings::Settings;
+use crate::notify::tests::{mail_settings, notify};
 
 /// The certificates of tests: of `localhost`, and signed by `ca.pem`, whom nobody else trusts.
 fn certificate(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/cli/certificates").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/certificates").join(name)
 }
 
 /// How a server of these tests speaks.
@@ -34,12 +33,12 @@ enum Speaks {
 /// What a server was told: whether over TLS, and the line.
 type Said = Arc<Mutex<Vec<(bool, String)>>>;
 
-struct Server {
+struct MailServer {
     said: Said,
     port: u16,
 }
 
-impl Server {
+impl MailServer {
     async fn start(speaks: Speaks, logins: &'static str) -> Self {
         Self::showing("good.pem", speaks, logins).await
     }
@@ -154,8 +153,8 @@ async fn mailed(folder: &Path, server: &str, tls: &str, ca: Option<&str>) -> Res
         "[mail]\nserver = \"{server}\"\ntls = \"{tls}\"\nfrom = \"everfold@example.org\"\n{ca}\
          user = \"everfold\"\npassword = {{ file = \"password\" }}\n"
     );
-    let settings = Settings::parse(&text, &folder.join("everfold.toml")).unwrap();
-    notify("notify.email", json!({"to": "ada@example.org"}), settings.mail).await
+    let mail = mail_settings(&text, folder).unwrap();
+    notify("notify.email", json!({"to": "ada@example.org"}), Some(mail)).await
 }
 
 #[tokio::test]
@@ -164,7 +163,7 @@ async fn l32_a_mail_goes_over_starttls_and_over_implicit_tls_and_logs_in_behind_
     for (speaks, tls, logins) in
         [(Speaks::Starttls, "starttls", "PLAIN LOGIN"), (Speaks::Implicit, "implicit", "LOGIN")]
     {
-        let server = Server::start(speaks, logins).await;
+        let server = MailServer::start(speaks, logins).await;
         let place = format!("localhost:{}", server.port);
         mailed(folder.path(), &place, tls, Some("ca.pem")).await.unwrap_or_else(|e| panic!("{tls}: {e}"));
         let (open, secret) = (server.said(false), server.said(true));
@@ -187,11 +186,11 @@ async fn l32_a_mail_goes_over_starttls_and_over_implicit_tls_and_logs_in_behind_
 async fn l32_a_mail_server_that_cannot_be_trusted_hears_nothing_and_it_is_said_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let (starttls, implicit, plain, over, early) = (
-        Server::start(Speaks::Starttls, "PLAIN").await,
-        Server::start(Speaks::Implicit, "PLAIN").await,
-        Server::start(Speaks::Plain, "PLAIN").await,
-        Server::showing("over.pem", Speaks::Starttls, "PLAIN").await,
-        Server::showing("early.pem", Speaks::Implicit, "PLAIN").await,
+        MailServer::start(Speaks::Starttls, "PLAIN").await,
+        MailServer::start(Speaks::Implicit, "PLAIN").await,
+        MailServer::start(Speaks::Plain, "PLAIN").await,
+        MailServer::showing("over.pem", Speaks::Starttls, "PLAIN").await,
+        MailServer::showing("early.pem", Speaks::Implicit, "PLAIN").await,
     );
     for (server, host, tls, ca, parts) in [
         (&starttls, "localhost", "starttls", None, ["whom this machine trusts", "mail.ca"]),

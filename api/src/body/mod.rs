@@ -1,0 +1,18 @@
+//! Bodies of REST requests and answers that more than one part of this crate reads or writes.
+//!
+//! Law: data and its JSON form only; nothing here asks the node or knows a route.
+
+pub(crate) mod backtest;
+pub(crate) mod event;
+pub(crate) mod hook;
+pub(crate) mod inbox;
+pub(crate) mod limits;
+pub mod notice;
+pub mod pipeline;
+pub(crate) mod schedule;
+pub(crate) mod spend;
+pub(crate) mod sse_chunk;
+pub(crate) mod start;
+pub(crate) mod steering;
+pub(crate) mod token;
+pub(crate) mod whole_number;

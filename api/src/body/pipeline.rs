@@ -1,0 +1,118 @@
+//! Bodies of `/pipelines`.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition;
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::schema;
+use crate::view::kind_of;
+
+/// A pipeline as answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PipelineView {
+    /// Its name.
+    pub name: String,
+    /// For readers.
+    pub description: String,
+    /// Where it comes from: `saved`, `built_in` or `file`.
+    pub origin: String,
+    /// The number of the saved version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Its identity.
+    pub hash: String,
+    /// The JSON Schema of its input.
+    pub input: Option<Value>,
+    /// Its steps in order.
+    pub steps: Vec<PipelineStep>,
+    /// Its text; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Its canonical document; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Value>,
+}
+
+/// A step of a pipeline as answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PipelineStep {
+    /// Its name.
+    pub id: String,
+    /// What it does.
+    pub kind: String,
+    /// What must be satisfied before.
+    pub needs: Vec<String>,
+    /// Its gates.
+    pub gates: Vec<String>,
+}
+
+impl PipelineView {
+    /// The view of a checked pipeline.
+    #[must_use]
+    pub fn of(definition: &definition::Definition, origin: &str, text: Option<String>) -> Self {
+        Self {
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            origin: origin.to_owned(),
+            hash: definition.hash().to_string(),
+            input: definition.input.clone(),
+            steps: definition
+                .steps
+                .iter()
+                .chain(&definition.on_finish)
+                .map(|step| PipelineStep {
+                    id: step.id.to_string(),
+                    kind: kind_of(step),
+                    needs: step.needs.iter().map(ToString::to_string).collect(),
+                    gates: step.gates.iter().map(|gate| gate.id.clone()).collect(),
+                })
+                .collect(),
+            text,
+            version: None,
+            document: None,
+        }
+    }
+}
+
+/// A saved version as answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VersionView {
+    /// The version, from 1.
+    pub n: u32,
+    /// Its identity.
+    pub hash: String,
+    /// When it was saved.
+    #[schema(value_type = schema::TimeSchema)]
+    pub saved_at: Timestamp,
+    /// By whom.
+    pub saved_by: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SaveBody {
+    #[schema(value_type = schema::WrittenSchema)]
+    pub(crate) definition: Value,
+    pub(crate) file: Option<String>,
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckBody {
+    /// A saved or built-in one, in place of a definition.
+    pub(crate) pipeline: Option<String>,
+    #[schema(value_type = Option<schema::WrittenSchema>)]
+    pub(crate) definition: Option<Value>,
+    pub(crate) file: Option<String>,
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+    /// Where its settings documents are looked for; of local callers only.
+    pub(crate) cwd: Option<String>,
+}

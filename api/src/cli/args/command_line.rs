@@ -1,0 +1,207 @@
+//! The command line as a whole: the flags of every verb, and the verbs.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueHint};
+
+use super::begin::{ForkArgs, RestartArgs, ResumeArgs, RetryArgs, RunArgs};
+use super::folder::{BackgroundArgs, BenchArgs, CompletionsArgs, DemoArgs, ExplainArgs, InitArgs, StoreArgs};
+use super::people::{AnswerArgs, DecideArgs, InboxArgs};
+use super::pipeline::{PipelineArgs, PipelineVerb};
+use super::query::{
+    AuditArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, RunRef, RunsArgs, SpendArgs,
+    StateArgs, StatsArgs,
+};
+use super::server::{ContextArgs, ServeArgs, TokenArgs};
+use super::steer::{
+    BreakpointsArgs, BudgetArgs, CancelArgs, LimitsArgs, NoticesArgs, PauseArgs, RecheckArgs, SignalArgs,
+    UnblockArgs,
+};
+use super::triggers::{HookArgs, HooksArgs, ScheduleArgs, ScheduleVerb};
+use crate::log::LogForm;
+
+/// A durable workflow engine: pipelines of commands, agents and people that survive anything.
+#[derive(Debug, Parser)]
+#[command(name = "everfold", bin_name = "everfold", version, max_term_width = 110)]
+#[command(
+    after_help = "RUN is an id, a short id, at least 4 digits of one, @ for the newest run, @1 for the one before.\n\
+Exit codes: 0 success, 1 run failed, 2 usage, 3 no such thing, 4 refused, 5 cancelled, 6 people awaited, 7 store, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    /// The data folder [default: $EVERFOLD_DIR, else the nearest .everfold upwards, else ./.everfold]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Work at a server instead, with the token in EVERFOLD_TOKEN [default: $EVERFOLD_SERVER, else the context in use]
+    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) server: Option<String>,
+    /// Work with the server or folder of this name; `local` is this machine [default: $EVERFOLD_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Who signed the server's certificate, as PEM [default: whom this machine trusts]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// How long a server may be away, or take for an answer [default: 1m]
+    #[arg(long, global = true, value_name = "SPAN")]
+    pub(crate) patience: Option<String>,
+    /// The settings file [default: everfold.toml in the data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// How the engine's lines on stderr look: text, or json
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub(crate) log: LogForm,
+    /// Say more about what the engine does
+    #[arg(long, global = true, hide = true)]
+    pub(crate) verbose: bool,
+    /// End the process by SIGKILL right after an event of this name is durable
+    #[arg(long, global = true, hide = true, value_name = "EVENT")]
+    pub(crate) crash_after: Option<String>,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The program's description, for completions.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// A real delivery on a scratch git repository, killed half-way and resumed
+    Demo(DemoArgs),
+    /// Start a run and follow it to its end
+    Run(RunArgs),
+    /// Go on with a run, or lift its pause, and follow it to its end
+    Resume(ResumeArgs),
+    /// Serve the folder over HTTP, and go on with all its runs
+    Serve(ServeArgs),
+    /// Who may call from afar: create, list, revoke, link
+    Token(TokenArgs),
+    /// Servers and folders that have names: list, add, use, show, remove
+    Context(ContextArgs),
+    /// List runs, newest first
+    Runs(RunsArgs),
+    /// Where a run is, what it waits for, what failed and what to do next
+    Show(RunRef),
+    /// Follow a run without touching it
+    Watch(RunRef),
+    /// What the work of a step wrote
+    Logs(LogsArgs),
+    /// Everything that happened to a run
+    Events(EventsArgs),
+    /// A run as it was at any moment
+    State(StateArgs),
+    /// What changed between two moments of a run, or is different in another run
+    Diff(DiffArgs),
+    /// Decisions: a new policy over recorded verdicts
+    Audit(AuditArgs),
+    /// Runs in columns, now or at any moment
+    Board(BoardArgs),
+    /// How many runs there are in each status
+    Stats(StatsArgs),
+    /// How far the read models are, and building one anew
+    Projections(ProjectionsArgs),
+    /// What people are asked
+    Inbox(InboxArgs),
+    /// Say yes to an approval
+    Approve(DecideArgs),
+    /// Say no to an approval
+    Reject(DecideArgs),
+    /// Say what must change before you approve
+    Changes(DecideArgs),
+    /// Answer a question
+    Answer(AnswerArgs),
+    /// Decide on a blocked step
+    Unblock(UnblockArgs),
+    /// Judge all gates of a step again on the same artefacts
+    Recheck(RecheckArgs),
+    /// Try again what blocks a run, or what made an ended one fail
+    Retry(RetryArgs),
+    /// Begin a run anew at a step, as a new run
+    Restart(RestartArgs),
+    /// Go on from a moment of a run, beside it
+    Fork(ForkArgs),
+    /// End a run, or one step of it, before its time
+    Cancel(CancelArgs),
+    /// Start nothing more of a run until it is resumed
+    Pause(PauseArgs),
+    /// Tell a run, or all that have a label, that something happened
+    Signal(SignalArgs),
+    /// Pause a run before some of its steps
+    Breakpoints(BreakpointsArgs),
+    /// The budgets of a run: how full they are, and more for one of them
+    Budget(BudgetArgs),
+    /// What was used up, by run, step, role, model, day or pipeline
+    Spend(SpendArgs),
+    /// Where a run stands, its breakpoints, and the step that comes next
+    Debug(RunRef),
+    /// Decide every recorded input of a run again and compare
+    Replay(RunRef),
+    /// Bring a webhook's delivery by hand
+    Hook(HookArgs),
+    /// What webhooks delivered, and what that led to
+    Hooks(HooksArgs),
+    /// Notices that nobody got: list them, send them again; try a subscription
+    Notices(NoticesArgs),
+    /// Schedules: list, add, remove, pause, resume, trigger
+    Schedule(ScheduleArgs),
+    /// Pipelines: check, save, list, show, diff, schema, graph
+    Pipeline(PipelineArgs),
+    /// The store: verify, info, repair, adopt
+    Store(StoreArgs),
+    /// Slots, rates and breakers: what is in use, who waits, what stands open
+    Limits(LimitsArgs),
+    /// Who works for this folder's functions, and what they hold
+    Workers,
+    /// Check git, the disk, the agents' programs, the store and the settings
+    Doctor,
+    /// Write a commented everfold.toml, and an example pipeline if asked
+    Init(InitArgs),
+    /// Measure this machine: latency, throughput, recovery
+    Bench(BenchArgs),
+    /// What an error code means and what to do
+    Explain(ExplainArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the version
+    Version,
+    /// Own the data folder until its runs have ended
+    #[command(hide = true)]
+    Background(BackgroundArgs),
+    /// Supervise a process
+    #[command(hide = true)]
+    Shim {
+        /// The attempt's folder
+        folder: PathBuf,
+    },
+}
+
+impl Verb {
+    /// Whether the verb makes the data folder where there is none.
+    pub(crate) fn creates_folder(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Serve(_)
+            | Self::Token(_)
+            | Self::Background(_)
+            | Self::Demo(_)
+            | Self::Bench(_)
+            | Self::Init(_)
+            | Self::Hook(_) => true,
+            Self::Pipeline(args) => matches!(args.verb, PipelineVerb::Save { .. }),
+            Self::Schedule(args) => matches!(args.verb, ScheduleVerb::Add(_)),
+            _reads_or_changes => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_description_of_the_arguments_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,190 @@
+//! What is looked at.
+
+use clap::{Args, Subcommand};
+
+use super::name::name;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunRef {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Only runs in this status; several separated by commas
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only runs with this label
+    #[arg(long = "label", value_name = "KEY[=VALUE]")]
+    pub(crate) labels: Vec<String>,
+    /// Only runs that mention these words
+    #[arg(short, value_name = "WORDS")]
+    pub(crate) query: Option<String>,
+    /// Only runs that this run started
+    #[arg(long, value_name = "RUN")]
+    pub(crate) parent: Option<String>,
+    /// Only runs that something goes on in at this step, or that wait for people there
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Only runs that wait for somebody with this role
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) awaiting: Option<String>,
+    /// Only runs that began later than this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) started_after: Option<String>,
+    /// In which order: -started, started, -ended or ended [default: -started]
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+    /// As they were at a time (RFC 3339) or position
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// So many at most [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Go on where a former answer's `next_cursor` says
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BoardArgs {
+    /// As it was at a time (RFC 3339) or position
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// What makes a column: status or stage
+    #[arg(long, value_name = "WHAT", default_value = "status")]
+    pub(crate) group_by: String,
+    /// So many runs of each column
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// As it was at a time (RFC 3339) or position
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectionsArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<ProjectionsVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectionsVerb {
+    /// Build a read model anew from the log
+    Rebuild {
+        /// Which one
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// The step, or STEP.ITEM [default: the one that runs or ran last]
+    #[arg(value_name = "STEP", value_parser = name())]
+    pub(crate) step: Option<String>,
+    /// Go on until the work ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last so many lines
+    #[arg(long, value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+    /// The round [default: the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) round: Option<u32>,
+    /// The attempt [default: the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// From this version on
+    #[arg(long, value_name = "VERSION", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// So many at most [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Go on until the run ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// A version, or a time in RFC 3339 [default: now]
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: String,
+    /// Two versions of it, as 5..12 (one may be left out), or another run
+    #[arg(value_name = "A..B|RUN", value_parser = name())]
+    pub(crate) other: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) verb: AuditVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Give recorded verdicts of a gate again by another policy, on the evidence of then; nothing is recorded
+    Backtest(BacktestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// The gate, by its id
+    #[arg(value_name = "GATE", value_parser = name())]
+    pub(crate) gate: String,
+    /// The policy: CEL over `evidence`, as in a pipeline
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) policy: String,
+    /// Only verdicts from this time on, in RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpendArgs {
+    /// run, step, role, model, day or pipeline
+    #[arg(long, value_name = "GROUP", default_value = "run")]
+    pub(crate) by: String,
+    /// Of one run only
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Of one pipeline only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// From this day on (UTC): 2026-11-20
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
+}

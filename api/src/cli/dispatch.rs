@@ -1,0 +1,120 @@
+//! From a verb to the file that runs it.
+//!
+//! Law: the only file that knows every verb.
+
+use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
+use super::context::CommandContext;
+use super::target::Where;
+use super::{
+    audit, background, background_owner, bench, board, completions, contexts, control, demo, diff, doctor,
+    events, explain, hooks, inbox, init, limits, logs, notices, pipeline, projections, replay, rerun, run,
+    runs, schedule, serve, show, signal, spend, state, store, token, version, watch, workers,
+};
+use crate::client::Leave;
+use crate::fault::{Code, Fault};
+
+/// Runs the verb; one that needs no routes runs without a runtime, so that it starts at once.
+pub(super) fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
+    // What is shown of a context is asked there.
+    if let Verb::Context(ContextArgs { verb: Some(ContextVerb::Show { name: Some(name) }) }) = &cli.verb {
+        cli.context = Some(name.clone());
+    }
+    match &cli.verb {
+        Verb::Version => return version::run(cli.json),
+        Verb::Explain(args) => return explain::run(args, cli.json),
+        Verb::Completions(args) => return completions::run(args),
+        Verb::Init(args) => {
+            Where::of(&cli)?;
+            return init::run(args, &cli);
+        }
+        Verb::Context(args) if !contexts::asks(args) => return contexts::run(args, &cli),
+        Verb::Pipeline(args) if !pipeline::asks(args, &cli)? => return pipeline::run(args, &cli),
+        Verb::Shim { .. } => return Err(Fault::new(Code::Usage, "shim takes a folder")),
+        _asks => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(Code::Internal, format!("the runtime could not be started: {error}")))?;
+    let outcome = runtime.block_on(ask(cli));
+    // What still hangs on a blocking thread must not keep the command from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    outcome
+}
+
+async fn ask(cli: Cli) -> Result<u8, Fault> {
+    let context = CommandContext::new(&cli)?;
+    let serves = matches!(cli.verb, Verb::Serve(_));
+    let outcome = verb(&context, cli.verb).await;
+    let leave = match outcome {
+        Ok((_, leave)) => leave,
+        Err(_) if serves => Leave::Nothing,
+        Err(_) => Leave::Waiting,
+    };
+    background_owner::leave(&context, leave).await;
+    outcome.map(|(code, _)| code)
+}
+
+/// Runs a verb; gives the exit code, and what is to become of runs that this process drove.
+async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault> {
+    let acted = |code: u8| (code, Leave::Everything);
+    let looked = |code: u8| (code, Leave::Waiting);
+    Ok(match verb {
+        Verb::Run(args) => looked(run::run(context, args).await?),
+        Verb::Resume(args) => looked(run::resume(context, args).await?),
+        Verb::Context(_) => looked(contexts::show(context).await?),
+        Verb::Runs(args) => looked(runs::run(context, args).await?),
+        Verb::Show(args) => looked(show::run(context, args).await?),
+        Verb::Watch(args) => looked(watch::run(context, args).await?),
+        Verb::Logs(args) => looked(logs::run(context, args).await?),
+        Verb::Events(args) => looked(events::run(context, args).await?),
+        Verb::State(args) => looked(state::run(context, args).await?),
+        Verb::Diff(args) => looked(diff::run(context, args).await?),
+        Verb::Audit(args) => looked(audit::run(context, args).await?),
+        Verb::Board(args) => looked(board::run(context, args).await?),
+        Verb::Stats(args) => looked(board::stats(context, args).await?),
+        Verb::Projections(args) => looked(projections::run(context, args).await?),
+        Verb::Inbox(args) => looked(inbox::run(context, args).await?),
+        Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),
+        Verb::Reject(args) => acted(inbox::decide(context, args, "reject").await?),
+        Verb::Changes(args) => acted(inbox::decide(context, args, "changes").await?),
+        Verb::Answer(args) => acted(inbox::answer(context, args).await?),
+        Verb::Unblock(args) => acted(control::unblock(context, args).await?),
+        Verb::Recheck(args) => acted(control::recheck(context, args).await?),
+        Verb::Retry(args) => looked(rerun::retry(context, args).await?),
+        Verb::Restart(args) => looked(rerun::restart(context, args).await?),
+        Verb::Fork(args) => looked(rerun::fork(context, args).await?),
+        Verb::Cancel(args) => acted(control::cancel(context, args).await?),
+        Verb::Pause(args) => acted(control::pause(context, args).await?),
+        Verb::Signal(args) => acted(signal::signal(context, args).await?),
+        Verb::Breakpoints(args) => acted(control::breakpoints(context, args).await?),
+        Verb::Budget(args) => acted(spend::budget(context, args).await?),
+        Verb::Spend(args) => looked(spend::spend(context, args).await?),
+        Verb::Debug(args) => looked(control::debug(context, args).await?),
+        Verb::Hook(args) => acted(hooks::hook(context, args).await?),
+        Verb::Hooks(args) => match args.verb {
+            Some(verb) => acted(hooks::one(context, verb).await?),
+            None => looked(hooks::list(context, args).await?),
+        },
+        Verb::Notices(args) => match args.verb {
+            Some(NoticesVerb::List) | None => looked(notices::one(context, args).await?),
+            Some(_) => acted(notices::one(context, args).await?),
+        },
+        Verb::Schedule(args) => acted(schedule::run(context, args).await?),
+        Verb::Pipeline(args) => looked(pipeline::ask(context, &args).await?),
+        Verb::Replay(args) => looked(replay::run(context, args).await?),
+        // Its runs go on when `serve` is started again, not in a background process.
+        Verb::Serve(args) => (serve::run(context, args).await?, Leave::Nothing),
+        Verb::Token(args) => looked(token::run(context, args).await?),
+        Verb::Store(args) => looked(store::run(context, args).await?),
+        Verb::Workers => looked(workers::run(context).await?),
+        Verb::Limits(args) => looked(limits::run(context, args).await?),
+        Verb::Doctor => looked(doctor::run(context).await?),
+        Verb::Demo(args) => looked(demo::run(context, args).await?),
+        Verb::Bench(args) => looked(bench::run(context, args).await?),
+        Verb::Background(args) => background::run(context, args).await?,
+        Verb::Version | Verb::Explain(_) | Verb::Completions(_) | Verb::Init(_) | Verb::Shim { .. } => {
+            return Err(Fault::new(Code::Internal, "this verb asks nobody"));
+        }
+    })
+}

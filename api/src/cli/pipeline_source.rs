@@ -1,0 +1,85 @@
+//! How a verb finds its pipeline: a file that is read and checked here, or a name that is asked for.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use everfold_engine::definition::{self, Checked, Colour, Problem};
+use everfold_engine::pipeline_versions::PipelineRef;
+use serde_json::json;
+
+use super::context::CommandContext;
+use super::files;
+use super::output::note;
+use crate::client::encode;
+use crate::fault::{Code, Fault};
+use crate::http::PipelineView;
+use crate::node;
+
+/// A pipeline file that was read and has no errors.
+pub(crate) struct LoadedPipeline {
+    /// The pipeline.
+    pub(crate) checked: Checked,
+    /// Its file's text; a built-in one has none.
+    pub(crate) text: Option<String>,
+    /// Its file's name in messages, or its own.
+    pub(crate) name: String,
+}
+
+/// Whether an argument names a file. A name may hold a `/`, too: then a file of that name goes before.
+pub(crate) fn is_path(pipeline: &str) -> bool {
+    let is_name = pipeline.parse::<PipelineRef>().is_ok();
+    PipelineRef::is_path(pipeline) || (pipeline.contains('/') && (!is_name || Path::new(pipeline).is_file()))
+}
+
+/// The route of a named pipeline.
+pub(crate) fn route(name: &str) -> String {
+    format!("/api/v1/pipelines/{}", encode(name))
+}
+
+/// The pipeline of a name.
+pub(crate) async fn named(context: &CommandContext, name: &str) -> Result<PipelineView, Fault> {
+    let found: Result<PipelineView, Fault> = context.client.get(&route(name)).await;
+    found.map_err(|fault| fault.hinted(near_file(name)))
+}
+
+/// The file that may be meant where no pipeline has this name.
+pub(super) fn near_file(name: &str) -> Option<String> {
+    let as_file = ["yaml", "yml"].map(|end| format!("{name}.{end}"));
+    let near = as_file.iter().find(|file| Path::new(file).is_file());
+    near.map(|file| format!("there is a file: ./{file}"))
+}
+
+/// Reads a pipeline file and checks it. Problems are printed in full; as JSON they are in the fault.
+pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<LoadedPipeline, Fault> {
+    if !is_path(pipeline) {
+        let checked = node::built_in(pipeline)?;
+        return Ok(LoadedPipeline { checked, text: None, name: pipeline.to_owned() });
+    }
+    let path = PathBuf::from(pipeline);
+    let text = files::text(&path)?;
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let files = move |name: &str| match std::fs::read_to_string(folder.join(name)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    };
+    match definition::parse(&text, pipeline, &files) {
+        Ok(checked) => Ok(LoadedPipeline { checked, text: Some(text), name: pipeline.to_owned() }),
+        Err(problems) => {
+            let fault = Fault::new(Code::BadPipeline, format!("{pipeline}: {}", problems.summary()));
+            if as_json {
+                let errors = problems.0.iter().map(|problem| json!(problem)).collect();
+                return Err(fault.errors(errors));
+            }
+            print_problems(&problems.0);
+            Err(fault)
+        }
+    }
+}
+
+/// Prints problems with their lines to stderr.
+pub(crate) fn print_problems(problems: &[Problem]) {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = if colours { Colour::Ansi } else { Colour::Never };
+    problems.iter().for_each(|problem| note(problem.render(colour)));
+}

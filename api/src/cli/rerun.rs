@@ -1,0 +1,193 @@
+//! `retry`, `restart` and `fork`.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition::{input, similar};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::args::{ForkArgs, RerunChanges, RestartArgs, RetryArgs, WaitArgs};
+use super::context::CommandContext;
+use super::key_values::pairs;
+use super::run_start::follow;
+use super::{background_owner, files, pipeline_source};
+use crate::body::start::{ForkBody, RestartBody, RetryBody};
+use crate::client::encode;
+use crate::fault::{Code, Fault};
+use crate::text::quoted;
+use crate::view::RunView;
+
+pub(crate) async fn retry(context: &CommandContext, args: RetryArgs) -> Result<u8, Fault> {
+    let body = RetryBody { step: args.step, detach: args.wait.detach };
+    again(context, &args.run, "retry", &body, &args.wait).await
+}
+
+pub(crate) async fn restart(context: &CommandContext, args: RestartArgs) -> Result<u8, Fault> {
+    let changes = changes(context, &args.run, &args.anew).await?;
+    let body = RestartBody {
+        from_step: args.from,
+        input: changes.input,
+        title: args.anew.title,
+        pipeline: changes.pipeline,
+        definition: changes.definition,
+        file: changes.file,
+        files: changes.files,
+        config: changes.config,
+        detach: args.wait.detach,
+    };
+    again(context, &args.run, "restart", &body, &args.wait).await
+}
+
+pub(crate) async fn fork(context: &CommandContext, args: ForkArgs) -> Result<u8, Fault> {
+    let (version, at) = match args.at.parse::<u64>() {
+        Ok(0) => {
+            return Err(Fault::new(Code::Usage, "--at 0 is no moment of a run: its first version is 1")
+                .hint(format!("`{} events {}` shows its versions", context.program, quoted(&args.run))));
+        }
+        Ok(version) => (Some(version), None),
+        Err(_time) => (None, Some(args.at)),
+    };
+    let changes = changes(context, &args.run, &args.anew).await?;
+    let body = ForkBody {
+        version,
+        at,
+        input: changes.input,
+        title: args.anew.title,
+        until_step: args.until,
+        pipeline: changes.pipeline,
+        definition: changes.definition,
+        file: changes.file,
+        files: changes.files,
+        config: changes.config,
+        detach: args.wait.detach,
+    };
+    again(context, &args.run, "fork", &body, &args.wait).await
+}
+
+/// What is to be different in the new run.
+#[derive(Default)]
+struct ResolvedChanges {
+    input: Option<Value>,
+    pipeline: Option<String>,
+    definition: Option<Value>,
+    file: Option<String>,
+    files: Option<BTreeMap<String, String>>,
+    config: Option<Value>,
+}
+
+async fn changes(context: &CommandContext, run: &str, args: &RerunChanges) -> Result<ResolvedChanges, Fault> {
+    let RerunChanges { input, definition, config_value, title: _ } = args;
+    let definition = definition.as_deref();
+    let mut changes = ResolvedChanges {
+        input: changed(context, run, definition, input).await?,
+        ..ResolvedChanges::default()
+    };
+    match definition {
+        Some(path) if pipeline_source::is_path(path) => {
+            let loaded = pipeline_source::load(path, context.json)?;
+            if !context.json {
+                pipeline_source::print_problems(&loaded.checked.warnings);
+            }
+            changes.definition = loaded.text.map(Value::from);
+            changes.file = Some(loaded.name);
+            changes.files = Some(loaded.checked.definition.files);
+        }
+        Some(name) => changes.pipeline = Some(name.to_owned()),
+        None => {}
+    }
+    if !config_value.is_empty() {
+        changes.config = Some(config(context, run, definition, config_value).await?);
+    }
+    Ok(changes)
+}
+
+/// The settings documents that `--config-value` gives, each of a name that the pipeline has.
+async fn config(
+    context: &CommandContext,
+    run: &str,
+    definition: Option<&str>,
+    given: &[String],
+) -> Result<Value, Fault> {
+    let given = pairs("--config-value", given)?;
+    let known = document(context, run, definition).await?;
+    let known: Vec<&str> =
+        known["config"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let mut config = Map::new();
+    for (name, text) in given {
+        if !known.contains(&name.as_str()) {
+            let fault =
+                Fault::new(Code::Usage, format!("--config-value {name}: the pipeline has no such document"));
+            return Err(match similar(&name, known.iter().copied()) {
+                Some(near) => fault.hint(format!("did you mean “{near}”?")),
+                None if known.is_empty() => fault.hint("it has no `config`"),
+                None => fault.hint(format!("it has {}", known.join(", "))),
+            });
+        }
+        let text = match text.strip_prefix('@') {
+            Some(path) => files::text(std::path::Path::new(path))?,
+            None => text,
+        };
+        let value: Value = serde_json::from_str(&text).map_err(|error| {
+            Fault::new(Code::Usage, format!("--config-value {name}: no JSON: {error}"))
+                .hint("--config-value NAME='{\"key\": 1}', or NAME=@FILE")
+        })?;
+        config.insert(name, value);
+    }
+    Ok(Value::Object(config))
+}
+
+/// The document of the pipeline that is gone on by.
+async fn document(context: &CommandContext, run: &str, definition: Option<&str>) -> Result<Value, Fault> {
+    match definition {
+        Some(path) if pipeline_source::is_path(path) => {
+            let document = pipeline_source::load(path, context.json)?.checked.definition.document();
+            serde_json::from_str(&document).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+        }
+        Some(name) => Ok(pipeline_source::named(context, name).await?.document.unwrap_or_default()),
+        None => context.client.get(&format!("/api/v1/runs/{}/definition", encode(run))).await,
+    }
+}
+
+/// The fields that `-i` gives, typed by the schema of the pipeline that is gone on by; none without any.
+async fn changed(
+    context: &CommandContext,
+    run: &str,
+    definition: Option<&str>,
+    given: &[String],
+) -> Result<Option<Value>, Fault> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let given = pairs("-i", given)?;
+    let schema = match definition {
+        Some(path) if pipeline_source::is_path(path) => {
+            pipeline_source::load(path, context.json)?.checked.definition.input
+        }
+        Some(name) => pipeline_source::named(context, name).await?.input,
+        None => {
+            let path = format!("/api/v1/runs/{}/definition", encode(run));
+            context.client.get::<Value>(&path).await?.get("input").cloned()
+        }
+    };
+    let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok(Some(input::from_pairs(schema.as_ref(), given)))
+}
+
+async fn again(
+    context: &CommandContext,
+    run: &str,
+    verb: &str,
+    body: &impl Serialize,
+    wait: &WaitArgs,
+) -> Result<u8, Fault> {
+    if wait.detach {
+        background_owner::reach(context).await?;
+    }
+    let view: RunView = context.client.post(&format!("/api/v1/runs/{}/{verb}", encode(run)), body).await?;
+    let word = match &view.origin {
+        _ if view.held => "has this key already".to_owned(),
+        Some(origin) if view.short_id != run => format!("goes on from {}", origin.run.short()),
+        _same => "goes on".to_owned(),
+    };
+    follow(context, view, wait, &word).await
+}

@@ -1,0 +1,59 @@
+//! What follows once a run is there: it is followed to its end, or left to go on in the background.
+
+use serde_json::Value;
+
+use super::args::WaitArgs;
+use super::context::CommandContext;
+use super::output::note;
+use super::wait::wait;
+use crate::body::steering::DriveBody;
+use crate::client::encode;
+use crate::fault::Fault;
+use crate::view::RunView;
+
+/// Follows a run that was started or gone on with, as the arguments want; gives the exit code.
+pub(crate) async fn follow(
+    context: &CommandContext,
+    view: RunView,
+    args: &WaitArgs,
+    word: &str,
+) -> Result<u8, Fault> {
+    if args.resume_all {
+        resume_others(context, &view).await?;
+    }
+    if args.detach {
+        if context.json {
+            context.out.json(&view)?;
+        } else {
+            context.out.line(format!("run {} {word}: {}", view.short_id, view.pipeline));
+            context.out.line(format!("  {} watch {}", context.program, view.short_id));
+        }
+        return Ok(0);
+    }
+    if !context.json {
+        note(format!("run {} {word}: {}", view.short_id, view.pipeline));
+    }
+    wait(context, &view, args.no_wait).await
+}
+
+/// Has the owner go on with every other unfinished run.
+async fn resume_others(context: &CommandContext, own: &RunView) -> Result<(), Fault> {
+    let path = "/api/v1/runs?status=queued,running,waiting,blocked&limit=1000";
+    let mut cursor: Option<String> = None;
+    loop {
+        let next = cursor.as_ref().map(|cursor| format!("&cursor={}", encode(cursor))).unwrap_or_default();
+        let page: Value = context.client.get(&format!("{path}{next}")).await?;
+        for run in page["items"].as_array().into_iter().flatten() {
+            let Some(id) = run["id"].as_str().filter(|id| *id != own.id.to_string()) else { continue };
+            let driven: Result<Value, Fault> =
+                context.client.post(&format!("/api/v1/runs/{id}/drive"), &DriveBody { detach: true }).await;
+            if let Err(fault) = driven {
+                note(format!("run {id} cannot be gone on with: {fault}"));
+            }
+        }
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! A run as a text: its head, its steps, what it waits for and how it failed.
+
+use everfold_engine::driver::Waiting;
+use everfold_engine::event::OriginKind;
+use everfold_engine::id::RunId;
+use everfold_engine::state::StepStatus;
+use everfold_engine::time::Timestamp;
+use owo_colors::OwoColorize as _;
+use serde_json::Value;
+
+use super::notice_text::notice_lines;
+use crate::text::{self, cut, instant, plain, run_style, span, step_mark, took, verdict};
+use crate::view::{AwaitView, FailureView, GateView, RunView, StepView, next_lines};
+
+/// The whole answer as a text.
+pub(crate) fn text(view: &RunView, now: Timestamp, program: &str) -> String {
+    let mut lines = lines_at(view, now);
+    if !view.output.is_null() {
+        lines.extend([
+            String::new(),
+            format!("{}  {}", "output".bold(), cut(&view.output.to_string(), 2_000)),
+        ]);
+    }
+    lines.extend(next_lines(view, program));
+    lines.join("\n") + "\n"
+}
+
+fn head(view: &RunView, now: Timestamp) -> Vec<String> {
+    let title = view.title.as_ref().map(|title| format!(" — {}", cut(title, 200))).unwrap_or_default();
+    let ended = match view.ended_at {
+        Some(ended) => format!(", took {}", span(ended.since(view.started_at))),
+        None => format!(", {} ago", span(now.since(view.started_at))),
+    };
+    let mut lines = vec![
+        format!("run {}  {}{title}", view.short_id.bold(), view.pipeline),
+        format!("status    {}", view.status.style(run_style(view.status))),
+        format!("started   {} by {}{ended}", instant(view.started_at), view.started_by),
+    ];
+    if let Some(parent) = &view.parent {
+        lines.push(format!("parent    {} step {}", parent.short_id, parent.step));
+    }
+    if let Some(origin) = &view.origin {
+        let how = match origin.how {
+            OriginKind::Fork => "fork of",
+            OriginKind::Retry => "retry of",
+            OriginKind::Restart => "restart of",
+        };
+        lines.push(format!("origin    {how} {} at version {}", origin.run.short(), origin.version));
+    }
+    if let Some(cancelled) = &view.cancelled {
+        let why = cancelled.reason.as_ref().map(|reason| format!(": {}", cut(reason, 200)));
+        lines.push(format!(
+            "cancelled by {} {}{}",
+            cancelled.by,
+            instant(cancelled.at),
+            why.unwrap_or_default()
+        ));
+    }
+    if let Some(workspace) = &view.workspace {
+        let branch = workspace.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
+        lines.push(format!("workspace {}{branch}", workspace.path));
+    }
+    if !view.slots.is_empty() {
+        let slots: Vec<&str> = view.slots.iter().map(|slot| slot.key.as_str()).collect();
+        let word = if view.waits_for_slots { "waits for" } else { "holds" };
+        lines.push(format!("slots     {word} {}", slots.join(", ")));
+    }
+    if !view.labels.is_empty() {
+        let labels: Vec<String> =
+            view.labels.iter().map(|(key, value)| plain(&format!("{key}={value}"))).collect();
+        lines.push(format!("labels    {}", labels.join(" ")));
+    }
+    for budget in &view.budget {
+        let scope = budget.scope.as_ref().map(|scope| format!(" for {}", cut(scope, 60))).unwrap_or_default();
+        let until = budget.until.map(|at| format!(", until {}", instant(at))).unwrap_or_default();
+        lines.push(format!("budget    {}{scope}: {}{until}", budget.id, budget.summary));
+    }
+    if view.usage.input_tokens + view.usage.output_tokens > 0 {
+        let usage = &view.usage;
+        // Not every agent says what it cost.
+        let is_known = usage.cost_usd.chars().any(|digit| matches!(digit, '1'..='9'));
+        let cost = if is_known { format!(", {} USD", usage.cost_usd) } else { String::new() };
+        lines.push(format!(
+            "usage     {} tokens read, {} written{cost}",
+            usage.input_tokens, usage.output_tokens
+        ));
+    }
+    lines
+}
+
+fn steps(view: &RunView, now: Timestamp) -> Vec<String> {
+    let widest = view.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0).clamp(4, 32);
+    view.steps.iter().map(|step| step_line(step, widest, now)).collect()
+}
+
+/// A step in one line: mark, name, status, round and attempt, time, and what there is to say.
+pub(crate) fn step_line(step: &StepView, width: usize, now: Timestamp) -> String {
+    let number = match (step.round, step.attempt) {
+        (0, _) => String::new(),
+        (round, 0) => format!("{round}"),
+        (round, attempt) => format!("{round}.{attempt}"),
+    };
+    let took = took(step.started_at, step.ended_at, now);
+    let line = format!(
+        "{} {:width$}  {:<9}  {number:<5}  {took:>7}  {}",
+        step_mark(step.status),
+        cut(&step.id, width),
+        step.status.as_str(),
+        remarks(step),
+    );
+    line.trim_end().to_owned()
+}
+
+fn remarks(step: &StepView) -> String {
+    let mut parts = Vec::new();
+    if let Some(items) = &step.items {
+        let failed = if items.failed > 0 { format!(", {} failed", items.failed) } else { String::new() };
+        parts.push(format!("{} of {} items{failed}", items.ended, items.total));
+    }
+    if !step.gates.is_empty() {
+        let gates: Vec<String> = step
+            .gates
+            .iter()
+            .map(|gate| format!("{} {}{}", gate.gate, verdict(gate.verdict), warning(gate)))
+            .collect();
+        parts.push(gates.join(", "));
+    }
+    if step.tolerated {
+        parts.push("tolerated".to_owned());
+    }
+    if let Some(note) = &step.note {
+        let code = step.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
+        parts.push(cut(&format!("{code}{}", note.lines().next().unwrap_or_default()), 80));
+    } else if let Some(code) = &step.code {
+        parts.push(code.clone());
+    }
+    if let Some(child) = &step.child {
+        parts.push(format!("run {}", child.short()));
+    }
+    if let Some(line) = &step.line {
+        parts.push(cut(line, 80).dimmed().to_string());
+    }
+    if step.status == StepStatus::Pending && step.standby {
+        parts.push("standby".dimmed().to_string());
+    }
+    parts.join("  ")
+}
+
+/// A failure that the run goes on with.
+fn warning(gate: &GateView) -> String {
+    match (gate.tolerated, &gate.code) {
+        (false, _) => String::new(),
+        (true, None) => " (warning)".to_owned(),
+        (true, Some(code)) => format!(" (warning {code})"),
+    }
+}
+
+fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
+    if view.awaits.is_empty() && view.in_line.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), "waits for".bold().to_string()];
+    lines.extend(in_line(view));
+    for awaited in &view.awaits {
+        match awaited {
+            AwaitView::Approval { step, title, roles, quorum, votes, show, .. } => {
+                let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
+                let quorum =
+                    if *quorum > 1 { format!(", {} of {quorum} votes", votes.len()) } else { String::new() };
+                lines.push(format!("  {step}: {} ({who}{quorum})", cut(title, 200)));
+                for shown in show.as_array().into_iter().flatten() {
+                    let text = shown.as_str().map_or_else(|| shown.to_string(), str::to_owned);
+                    lines.push(format!("    {}", cut(&text, 200)));
+                }
+            }
+            AwaitView::Question { step, title, text, options, items, roles, draft, saved_by, .. } => {
+                let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
+                lines.push(format!("  {step}: {} ({who})", cut(title, 200)));
+                lines.extend(asked(text, options, items, draft));
+                if let Some(by) = saved_by {
+                    lines.push(format!("    saved by {by}, and not yet answered"));
+                }
+            }
+            AwaitView::Unblock { step, message, .. } => {
+                lines.push(format!("  {step}: a decision, because {message}"));
+                let failure =
+                    view.step(step.split('.').next().unwrap_or(step)).and_then(|it| it.failure.as_ref());
+                if let Some(failure) = failure {
+                    lines.extend(failure_lines(failure));
+                }
+            }
+            AwaitView::Timer { step, at, limit: true } => {
+                lines.push(format!("  {step}: at most until {}", instant(*at)));
+            }
+            AwaitView::Timer { step, at, .. } if *at > now => {
+                lines.push(format!("  {step}: {} (in {})", instant(*at), span(at.since(now))));
+            }
+            AwaitView::Timer { step, at, .. } => lines.push(format!("  {step}: {} (due)", instant(*at))),
+            AwaitView::Signal { step, name } => lines.push(format!("  {step}: the signal {name}")),
+            AwaitView::Resume => {
+                for pause in &view.paused {
+                    let reason =
+                        pause.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                    let whose = if pause.shared {
+                        format!("the pause of {}", pause.by)
+                    } else {
+                        format!("the end of the pause by {}", pause.by)
+                    };
+                    lines.push(format!("  {whose}, since {}{}", instant(pause.since), cut(&reason, 200)));
+                }
+            }
+            AwaitView::Budget { budget, message, until } => {
+                let resets = until.map(|at| format!(", resets at {}", instant(at))).unwrap_or_default();
+                lines.push(format!("  held: budget {budget} {message}{resets}"));
+            }
+            AwaitView::Slot { key, holders } => {
+                let holders: Vec<String> = holders.iter().map(RunId::short).collect();
+                lines.push(format!("  {key}: held by {}", holders.join(", ")));
+            }
+        }
+    }
+    lines
+}
+
+/// The attempts and probes that wait for their turn.
+fn in_line(view: &RunView) -> Vec<String> {
+    let line = |waiting: &Waiting| {
+        let gate = waiting.gate.as_ref().map(|gate| format!(" gate {gate}")).unwrap_or_default();
+        let reasons: Vec<String> = waiting.reasons.iter().map(ToString::to_string).collect();
+        let priority = match waiting.priority {
+            0 => String::new(),
+            priority => format!(", priority {priority}"),
+        };
+        format!(
+            "  {}{gate}: {}{priority}, since {}",
+            waiting.attempt.path,
+            cut(&reasons.join("; "), 300),
+            instant(waiting.since)
+        )
+    };
+    let mut lines: Vec<String> = view.in_line.iter().map(line).collect();
+    let more = view.in_line_total.saturating_sub(view.in_line.len());
+    if more > 0 {
+        lines.push(format!("  and {more} more in line"));
+    }
+    lines
+}
+
+/// What a question asks, with what was saved of an answer.
+fn asked(text: &Value, options: &[String], items: &Value, draft: &Value) -> Vec<String> {
+    const LINES_MAX: usize = 40;
+    let mut lines = Vec::new();
+    let shown = |value: &Value| match value {
+        Value::String(text) => cut(text, 200),
+        other => cut(&other.to_string(), 200),
+    };
+    let whole = text.as_str().unwrap_or_default();
+    lines.extend(whole.lines().take(LINES_MAX).map(|line| format!("    {}", cut(line, 200))));
+    if whole.lines().count() > LINES_MAX {
+        lines.push("    …".to_owned());
+    }
+    for option in options {
+        let mark = if draft["choice"] == option.as_str() { "*" } else { "-" };
+        lines.push(format!("    {mark} {}", cut(option, 200)));
+    }
+    for item in items.as_array().into_iter().flatten() {
+        let id = item["id"].as_str().unwrap_or_default();
+        let options: Vec<String> = item["options"].as_array().into_iter().flatten().map(shown).collect();
+        let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(", ")) };
+        lines.push(format!("    {id}. {}{options}", shown(&item["text"])));
+        if !draft["items"][id].is_null() {
+            lines.push(format!("       saved: {}", shown(&draft["items"][id])));
+        }
+    }
+    if let Some(text) = draft["text"].as_str() {
+        lines.push(format!("    saved: {}", cut(text, 200)));
+    }
+    lines
+}
+
+fn failed(failure: &FailureView) -> Vec<String> {
+    let place = match (&failure.step, failure.round, failure.attempt) {
+        (Some(step), Some(round), Some(attempt)) => format!(" in {step} {round}.{attempt}"),
+        (Some(step), ..) => format!(" in {step}"),
+        (None, ..) => String::new(),
+    };
+    let mut lines = vec![String::new(), format!("{}{place}", "failed".red().bold())];
+    lines.extend(failure_lines(failure));
+    lines
+}
+
+fn failure_lines(failure: &FailureView) -> Vec<String> {
+    let said = text::failure(failure.kind.as_str(), failure.code.as_deref(), &failure.message);
+    let mut lines = vec![format!("    {said}")];
+    if let Some(detail) = &failure.detail {
+        lines.extend(detail.lines().map(|line| format!("    {} {}", "|".dimmed(), cut(line, 200))));
+    }
+    lines.push(format!("    {} {}", "hint:".cyan(), failure.hint));
+    lines
+}
+
+/// A former state as a text: what it was like then, without anything to do about it.
+pub(crate) fn past(view: &RunView) -> String {
+    lines_at(view, view.updated_at).join("\n") + "\n"
+}
+
+/// What a run was like at a moment: its head, its steps, whom it waited for, and how it failed.
+fn lines_at(view: &RunView, now: Timestamp) -> Vec<String> {
+    let mut lines = head(view, now);
+    lines.push(String::new());
+    lines.extend(steps(view, now));
+    lines.extend(waits(view, now));
+    if let Some(failure) = &view.failure {
+        lines.extend(failed(failure));
+    }
+    lines.extend(notice_lines(view));
+    lines
+}

@@ -1,0 +1,191 @@
+//! A data folder that a program of your own opens, and what it does there.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use everfold_engine::actor::Actor;
+use everfold_engine::data_folder::Layout;
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::Saved;
+use everfold_engine::id::RunId;
+use everfold_projections::Task;
+use everfold_workflows::function::Function;
+use everfold_workflows::process::ShimProgram;
+
+use super::run::Run;
+use crate::access::caller::own_name;
+use crate::fault::{Code, Fault};
+use crate::node::{HoldOptions, Node};
+use crate::serve::{self, NodeGuard};
+
+/// Whether this program supervises its own commands.
+static SUPERVISES: AtomicBool = AtomicBool::new(false);
+
+/// Lets this program supervise its own commands and agents; to be asked first in `main`. `Some`: it was
+/// started to supervise one, did so, and is to end with that code.
+///
+/// Each command runs under a small process that outlives the engine: this program once more, or, where
+/// it does not call this, the program `everfold` of the search path.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     if let Some(code) = everfold_api::embed::supervisor() {
+///         return code;
+///     }
+///     // The program itself.
+///     std::process::ExitCode::SUCCESS
+/// }
+/// ```
+#[must_use]
+pub fn supervisor() -> Option<ExitCode> {
+    SUPERVISES.store(true, Ordering::Release);
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != "shim" {
+        return None;
+    }
+    let folder = arguments.next()?;
+    Some(everfold_workflows::shim::shim_main(Path::new(&folder)))
+}
+
+/// A data folder to open.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Opening {
+    folder: PathBuf,
+    settings: Option<PathBuf>,
+    functions: Vec<Function>,
+    supervisor: Option<PathBuf>,
+    user: String,
+}
+
+impl Opening {
+    /// Adds a function that pipelines may name.
+    pub fn function(mut self, function: Function) -> Self {
+        self.functions.push(function);
+        self
+    }
+
+    /// Other settings than the folder's own `everfold.toml`.
+    pub fn settings(mut self, file: impl Into<PathBuf>) -> Self {
+        self.settings = Some(file.into());
+        self
+    }
+
+    /// The program `everfold` that supervises commands, instead of this one ([`supervisor`]).
+    pub fn supervised_by(mut self, program: impl Into<PathBuf>) -> Self {
+        self.supervisor = Some(program.into());
+        self
+    }
+
+    /// In whose name this program starts runs and answers; without it the user it runs as.
+    pub fn user(mut self, name: impl Into<String>) -> Self {
+        self.user = name.into();
+        self
+    }
+
+    /// Opens the folder, which is made where it is not, and goes on with every run that has not ended.
+    ///
+    /// # Errors
+    /// Another process owns the folder, the store is damaged, the settings or a function cannot be used.
+    pub async fn open(self) -> Result<Everfold, Fault> {
+        let program = match (self.supervisor, SUPERVISES.load(Ordering::Acquire)) {
+            (Some(program), _) => ShimProgram::at(&program),
+            (None, true) => ShimProgram::current().map_err(|error| {
+                Fault::new(Code::Internal, format!("the program does not know where it is: {error}"))
+            })?,
+            (None, false) => ShimProgram::at(Path::new("everfold")),
+        };
+        let options = HoldOptions {
+            config: self.settings,
+            functions: self.functions,
+            supervisor: Some(program),
+            ..HoldOptions::default()
+        };
+        let node_guard = serve::hold(Layout::new(self.folder), options).await?;
+        let engine = Everfold { node_guard, user: self.user };
+        if let Err(fault) = engine.node_guard.node().drive_all().await {
+            engine.close().await;
+            return Err(fault);
+        }
+        Ok(engine)
+    }
+}
+
+/// A data folder that this program owns: its store, its engine, its runs.
+///
+/// Dropping it without [`Everfold::close`] is what a crash is: nothing is lost by it.
+pub struct Everfold {
+    node_guard: NodeGuard,
+    user: String,
+}
+
+impl Everfold {
+    /// A data folder to open, with functions and settings.
+    pub fn at(folder: impl Into<PathBuf>) -> Opening {
+        Opening {
+            folder: folder.into(),
+            settings: None,
+            functions: Vec::new(),
+            supervisor: None,
+            user: own_name(),
+        }
+    }
+
+    /// Opens a data folder without functions of one's own.
+    ///
+    /// # Errors
+    /// As for [`Opening::open`].
+    pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, Fault> {
+        Self::at(folder).open().await
+    }
+
+    /// Saves a pipeline as the newest version of its name, for `run` steps, for triggers, and for
+    /// [`Everfold::start_named`].
+    ///
+    /// # Errors
+    /// The store takes nothing.
+    pub async fn save(&self, pipeline: &Definition) -> Result<Saved, Fault> {
+        let node = self.node_guard.node();
+        Ok(node.engine().save_pipeline(&Arc::new(pipeline.clone()), None, self.actor()).await?)
+    }
+
+    /// A run, as people name it: its id, its short id, a unique start of that, `@` for the newest.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn run(&self, name: &str) -> Result<Run, Fault> {
+        Ok(self.handle(self.node_guard.node().resolve(name).await?))
+    }
+
+    /// What people are asked at this moment, in all runs, oldest first.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn tasks(&self) -> Result<Vec<Task>, Fault> {
+        let list =
+            |inbox: &everfold_projections::InboxView<'_>| inbox.list(None, None, None, usize::MAX, None);
+        Ok(self.node_guard.node().inbox(None, list).await?.items)
+    }
+
+    /// What the command line works on: for what has no method here.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        self.node_guard.node()
+    }
+
+    /// Gives the folder back: functions that run get 4 seconds, processes live on, everything that was
+    /// acknowledged is durable. Runs go on when the folder is opened again.
+    pub async fn close(self) {
+        self.node_guard.release().await;
+    }
+
+    pub(super) fn actor(&self) -> Actor {
+        Actor::User(self.user.clone())
+    }
+
+    pub(super) fn handle(&self, id: RunId) -> Run {
+        Run::new(id, Arc::clone(self.node_guard.node()), self.node_guard.routes(), self.user.clone())
+    }
+}

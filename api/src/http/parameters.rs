@@ -1,0 +1,40 @@
+//! Parameters that several routes have: limits of lists, positions to wait for, past moments.
+
+use everfold_engine::id::Position;
+
+use super::app::App;
+use super::values::time;
+use crate::fault::{Code, Fault};
+
+/// Items of a list unless asked otherwise, and at most.
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+/// A limit within the bounds.
+pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
+    match asked.unwrap_or(LIMIT) {
+        limit @ 1..=LIMIT_MAX => Ok(limit),
+        _ => Err(Fault::new(Code::Invalid, format!("limit is a number from 1 to {LIMIT_MAX}"))),
+    }
+}
+
+/// The position that a read waits for.
+pub(crate) fn min_position(app: &App, asked: Option<u64>) -> Result<Option<Position>, Fault> {
+    match asked {
+        Some(wanted) if wanted > app.store().last_position().get() => Err(Fault::new(
+            Code::NotYet,
+            format!("min_position is beyond the end of the log, {}", app.store().last_position()),
+        )
+        .hint("every write answers with its position in `Everfold-Position`")),
+        asked => Ok(asked.map(Position)),
+    }
+}
+
+/// A past moment: a position, or the last one that was durable at a time.
+pub(crate) async fn moment(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
+    let Some(text) = asked else { return Ok(None) };
+    if let Ok(position) = text.parse() {
+        return Ok(Some(Position(position)));
+    }
+    app.position_at(time("at: it is no position, and it", text)?).await.map(Some)
+}

@@ -1,0 +1,154 @@
+//! Every route with its handler, and the layers around all of them.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Extensions, HeaderMap};
+use axum::{Extension, Router, middleware};
+use serde_json::Value;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _, SizeAbove};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::app::{App, BODY_BYTES_MAX};
+use super::document::{DocumentText, Uncompressed, document_of, page};
+use super::{
+    access, audit, backtest, board, control, diff, events, export, guard, head, health, hooks, inbox, limits,
+    logs, notices, pipelines, projections, rerun, room, runs, schedules, signals, spend, state, store,
+    stream, workers,
+};
+use crate::metrics::count;
+use crate::node::Node;
+
+/// Shorter answers go out as they are: a compressor holds more memory than they have.
+const COMPRESSED_FROM: u64 = 1024;
+
+/// All routes over one node. A caller is known from the [`crate::access::Caller`] that the
+/// listener of the connection puts into the request's extensions; without one a request is refused.
+pub fn router(node: Arc<Node>) -> Router {
+    let (routes, _document) = routes().split_for_parts();
+    routes
+        .fallback(guard::no_route)
+        .method_not_allowed_fallback(guard::no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&node), guard::guarded))
+        .layer(middleware::from_fn_with_state(Arc::clone(node.metrics()), count))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(head::dressed))
+        .layer(middleware::from_fn(head::named))
+        .layer(Extension(DocumentText(document_text)))
+        .layer(Extension(room::Rooms::default()))
+        .layer(
+            CompressionLayer::new().compress_when(
+                // What is followed line by line is not held back.
+                DefaultPredicate::new()
+                    .and(SizeAbove::new(COMPRESSED_FROM))
+                    .and(NotForContentType::const_new("text/plain"))
+                    .and(NotForContentType::const_new("application/jsonl"))
+                    .and(|_, _, _: &HeaderMap, extensions: &Extensions| {
+                        extensions.get::<Uncompressed>().is_none()
+                    }),
+            ),
+        )
+        .with_state(node)
+}
+
+/// Every route there is: each comes with its part of the document, so that none is without.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(runs::list, runs::create))
+        .routes(routes!(runs::get))
+        .routes(routes!(control::drive))
+        .routes(routes!(control::cancel))
+        .routes(routes!(control::abandon))
+        .routes(routes!(control::pause))
+        .routes(routes!(control::resume))
+        .routes(routes!(control::unblock))
+        .routes(routes!(control::recheck))
+        .routes(routes!(rerun::retry))
+        .routes(routes!(rerun::restart))
+        .routes(routes!(rerun::fork))
+        .routes(routes!(control::note))
+        .routes(routes!(signals::signal))
+        .routes(routes!(signals::breakpoints))
+        .routes(routes!(spend::budget, spend::raise))
+        .routes(routes!(spend::spend))
+        .routes(routes!(signals::signal_all))
+        .routes(routes!(signals::engine))
+        .routes(routes!(signals::pause))
+        .routes(routes!(signals::resume))
+        .routes(routes!(limits::limits))
+        .routes(routes!(limits::reset))
+        .routes(routes!(events::list))
+        .routes(routes!(export::all))
+        .routes(routes!(events::stream))
+        .routes(routes!(state::at))
+        .routes(routes!(diff::diff))
+        .routes(routes!(state::definition))
+        .routes(routes!(state::timeline))
+        .routes(routes!(audit::of_run))
+        .routes(routes!(state::replay))
+        .routes(routes!(logs::log))
+        .routes(routes!(stream::all))
+        .routes(routes!(audit::gates))
+        .routes(routes!(backtest::backtest))
+        .routes(routes!(board::board))
+        .routes(routes!(board::stats))
+        .routes(routes!(projections::list))
+        .routes(routes!(projections::rebuild))
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::decide))
+        .routes(routes!(pipelines::list))
+        .routes(routes!(pipelines::check))
+        .routes(routes!(pipelines::get, pipelines::save))
+        .routes(routes!(pipelines::versions))
+        .routes(routes!(hooks::list))
+        .routes(routes!(hooks::receive))
+        .routes(routes!(hooks::of_source, hooks::deliver))
+        .routes(routes!(hooks::get))
+        .routes(routes!(hooks::redeliver))
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::retry))
+        .routes(routes!(notices::drop))
+        .routes(routes!(notices::subscriptions))
+        .routes(routes!(notices::test))
+        .routes(routes!(schedules::list, schedules::add))
+        .routes(routes!(schedules::get, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::trigger))
+        .routes(routes!(store::info))
+        .routes(routes!(store::verify))
+        .routes(routes!(store::adopt))
+        .routes(routes!(workers::list))
+        .routes(routes!(workers::poll))
+        .routes(routes!(workers::heartbeat))
+        .routes(routes!(workers::complete))
+        .routes(routes!(workers::fail))
+        .routes(routes!(access::list, access::create))
+        .routes(routes!(access::revoke))
+        .routes(routes!(access::whoami, access::login, access::logout))
+        .routes(routes!(access::link));
+    OpenApiRouter::new()
+        .nest("/api/v1", api)
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(access::link_page, access::by_link))
+        .routes(routes!(page::page))
+        .routes(routes!(page::file))
+        .routes(routes!(page::json))
+}
+
+/// The document of every route.
+pub fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document_of(routes().into_openapi()));
+    &DOCUMENT
+}
+
+/// One copy of the document's text for all who ask: callers without a token may ask often, and take nothing.
+fn document_text() -> Bytes {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
+    TEXT.clone()
+}

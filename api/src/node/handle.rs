@@ -1,0 +1,285 @@
+//! The node's parts, and what is asked of it as a whole: its readiness, its folder, its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use everfold_engine::breaker_resets::Resets;
+use everfold_engine::data_folder::Layout;
+use everfold_engine::driver::{Engine, NoticeSubscription};
+use everfold_engine::id::RunId;
+use everfold_engine::ledger::Ledger;
+use everfold_engine::store::{EventStore, OpenReport, SledStore};
+use everfold_projections::ReadSide;
+use everfold_workflows::function::Functions;
+use everfold_workflows::hook::HookSettings;
+use everfold_workflows::remote::LeaseTable;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::encoded_events::EncodedEvents;
+use super::readiness::Readiness;
+use super::record;
+use crate::access::AccessControl;
+use crate::fault::{Code, Fault};
+use crate::metrics::{self, Metrics};
+use crate::traces::Traces;
+
+/// What is done once at a time.
+pub(super) struct Turns {
+    /// Verifying the store.
+    pub(super) verify: Arc<Semaphore>,
+    /// An answer of a backtest: it costs as much as its caller's policy.
+    pub(super) backtest: Semaphore,
+    /// Having a shell read commands.
+    pub(super) check: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { verify: Arc::new(Semaphore::new(1)), backtest: Semaphore::new(1), check: Semaphore::new(1) }
+    }
+}
+
+/// What the routes work on.
+pub struct Node {
+    pub(super) engine: Engine,
+    pub(super) access: AccessControl,
+    pub(super) resets: Ledger<Resets>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Mutex<Readiness>,
+    /// Where it serves, once it does.
+    pub(super) url: OnceLock<String>,
+    pub(super) store: Arc<dyn EventStore>,
+    pub(super) sled: Option<Arc<SledStore>>,
+    pub(super) layout: Layout,
+    pub(super) epoch: String,
+    pub(super) views: Arc<ReadSide>,
+    /// Runs that no command waits for and that are to go on when this node ends.
+    pub(super) detached: Mutex<BTreeSet<RunId>>,
+    /// Runs that this node goes on with.
+    pub(super) driven: Mutex<BTreeSet<RunId>>,
+    pub(super) closing: CancellationToken,
+    pub(super) functions: Arc<Functions>,
+    pub(super) book: LeaseTable,
+    /// How sources of webhooks are read.
+    pub(super) hooks: BTreeMap<String, HookSettings>,
+    /// Who is told of events of all runs.
+    pub(super) subscriptions: Vec<NoticeSubscription>,
+    /// Runs as traces.
+    pub(super) traces: Traces,
+    /// Events as streams show them.
+    pub(super) encoded: EncodedEvents,
+    pub(super) turns: Turns,
+    /// They are being told.
+    pub(super) telling: OnceCell<()>,
+    /// The duties by the clock are kept.
+    pub(super) attended: AtomicBool,
+    /// Whether this process's own children act for its user: so in a program that embeds the engine.
+    pub(super) trusts_children: bool,
+}
+
+impl Node {
+    /// Runs as traces.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// Events as streams show them, encoded once for all readers.
+    pub(crate) fn encoded(&self) -> &EncodedEvents {
+        &self.encoded
+    }
+
+    /// Tokens and sessions.
+    #[must_use]
+    pub fn access(&self) -> &AccessControl {
+        &self.access
+    }
+
+    /// What is measured.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Counts what is recorded from here on, and says it where the log is to.
+    pub fn measure(&self) {
+        let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
+        tokio::spawn(metrics::follow(store, metrics, self.closing.clone()));
+        tokio::spawn(crate::log::follow(Arc::clone(&self.store), self.closing.clone()));
+    }
+
+    /// Whether it can be relied on.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        *self.readiness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether it can be relied on.
+    pub fn set_readiness(&self, readiness: Readiness) {
+        let mut stands = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is broken does not get ready again.
+        if *stands != Readiness::Broken {
+            *stands = readiness;
+        }
+    }
+
+    /// Resolves with the fault to end with when a part of the engine panicked; requests that ask whether
+    /// the owner can be relied on are told so from then on.
+    pub async fn broken(&self) -> Fault {
+        let what = self.engine.broken().await;
+        self.set_readiness(Readiness::Broken);
+        Fault::new(Code::Broken, format!("the engine is broken: {what}"))
+            .hint("nothing that was acknowledged is lost: start it again, and report the message as a bug")
+    }
+
+    /// Where it serves, if it does.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.url.get().map(String::as_str)
+    }
+
+    /// Says where it serves, in `owner.json` too.
+    pub fn set_url(&self, url: &str) {
+        let url = self.url.get_or_init(|| url.to_owned());
+        if let Err(error) = record::write(&self.layout.owner(), Some(url)) {
+            tracing::warn!(%error, "owner.json could not be written");
+        }
+    }
+
+    /// Whether this process's own children act for its user.
+    pub(crate) fn trusts_children(&self) -> bool {
+        self.trusts_children
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The turn to work out an answer of a backtest; it is given back when it is dropped.
+    pub(crate) async fn backtest_turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.turns.backtest.acquire().await.ok()
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// Where things lie.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The store's epoch: cursors of another one are refused.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// What opening the store found.
+    #[must_use]
+    pub fn report(&self) -> Option<&OpenReport> {
+        self.sled.as_ref().map(|sled| sled.report())
+    }
+
+    /// Resolves when the owner begins to end.
+    pub async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// Cancelled when the node begins to end.
+    pub(crate) fn closing_token(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Ends streams and refuses new writes; the rest of the end is [`crate::serve::NodeGuard::release`].
+    pub fn begin_closing(&self) {
+        self.closing.cancel();
+    }
+
+    /// Whether the store takes no writes at this moment.
+    #[must_use]
+    pub fn may_not_write(&self) -> bool {
+        self.may_write().is_err()
+    }
+
+    /// What lies in the folder, in bytes; null for a store in memory.
+    ///
+    /// # Errors
+    /// The folder cannot be looked through.
+    pub async fn files(&self) -> Result<serde_json::Value, Fault> {
+        let Some(sled) = self.sled.clone() else { return Ok(serde_json::Value::Null) };
+        let info = tokio::task::spawn_blocking(move || sled.info()).await;
+        let info = info.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        Ok(serde_json::json!({
+            "format": info.format,
+            "segments": info.segments.len(),
+            "journal_bytes": info.segments.iter().map(|segment| segment.used_bytes).sum::<u64>(),
+            "index_bytes": info.index_bytes,
+            "blobs_bytes": info.blobs_bytes,
+        }))
+    }
+
+    /// Lets a copied or moved store act.
+    ///
+    /// # Errors
+    /// Where that cannot be recorded.
+    pub async fn adopt(&self) -> Result<(), Fault> {
+        match &self.sled {
+            Some(sled) => Ok(sled.adopt().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The runs that cannot be gone on with, and why.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<(RunId, String)> {
+        self.engine.set_aside()
+    }
+
+    pub(super) fn driven(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn detached(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
+        self.detached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runs that this owner goes on with, and what they started: no command waits for a child whose
+    /// parent has ended.
+    pub async fn driven_runs(&self) -> Vec<RunId> {
+        let (mut driven, mut detached) = (self.driven().clone(), self.detached().clone());
+        let found = self.runs(None, move |runs| {
+            let mut parents: Vec<RunId> = driven.iter().copied().collect();
+            while let Some(parent) = parents.pop() {
+                let is_open = runs.get(parent, None)?.is_some_and(|row| !row.shown.status.is_ended());
+                let left = !is_open || detached.contains(&parent);
+                for child in runs.open(Some(parent))? {
+                    if driven.insert(child) {
+                        parents.push(child);
+                    }
+                    if left {
+                        detached.insert(child);
+                    }
+                }
+            }
+            Ok((driven, detached))
+        });
+        if let Ok((driven, detached)) = found.await {
+            self.driven().extend(driven);
+            self.detached().extend(detached);
+        }
+        self.driven().iter().copied().collect()
+    }
+
+    /// The runs that no command waits for.
+    #[must_use]
+    pub fn detached_runs(&self) -> Vec<RunId> {
+        self.detached().iter().copied().collect()
+    }
+}

@@ -1,0 +1,302 @@
+//! Deliveries of webhooks: taken, handled, listed.
+
+use std::time::Duration;
+
+use everfold_engine::driver::{By, DeliveryRecord, Receipt};
+use everfold_engine::hooks::{DeliveryReceived, TriggerOutcome, is_source};
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::time::Timestamp;
+use everfold_engine::triggers::Outcome;
+use everfold_workflows::hook::signature::SignatureError;
+use everfold_workflows::hook::{self, Headers, HookSettings, ReadError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::handle::Node;
+use super::write_receipt::WriteReceipt;
+use crate::fault::{Code, Fault};
+use crate::schema;
+
+/// How long an answer waits for what a delivery leads to. It is recorded by then; only the answer knows less.
+const OUTCOME: Duration = Duration::from_secs(30);
+
+/// A delivery as answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DeliveryView {
+    /// What its sender calls it.
+    pub id: String,
+    /// Its source.
+    pub source: String,
+    /// What kind of event it tells of.
+    pub name: Option<String>,
+    /// Who is behind it.
+    pub sender: Option<String>,
+    /// When it came.
+    #[schema(value_type = schema::TimeSchema)]
+    pub received_at: Timestamp,
+    /// It had come before; nothing was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
+    /// What it led to, each time that it was handled; empty: it is not handled yet.
+    pub handled: Vec<HandlingView>,
+    /// What triggers see of it; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Value>,
+}
+
+/// What a delivery led to, once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HandlingView {
+    /// Which time, from 1.
+    pub nth: u32,
+    /// When.
+    #[schema(value_type = schema::TimeSchema)]
+    pub at: Timestamp,
+    /// Who asked for it again.
+    pub by: Option<String>,
+    /// By trigger; empty: no saved pipeline listens to the source.
+    pub outcomes: Vec<OutcomeView>,
+}
+
+/// What a trigger made of a delivery or a moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct OutcomeView {
+    /// The pipeline; null where it is known already.
+    pub pipeline: Option<String>,
+    /// Which of its triggers, from 1.
+    pub trigger: Option<u32>,
+    /// `started`, `held`, `signalled`, `deferred`, `kept`, `ignored`, `refused`, `parked`.
+    pub outcome: String,
+    /// The runs that it reached.
+    #[schema(value_type = Vec<schema::RunIdSchema>)]
+    pub runs: Vec<RunId>,
+    /// The signal.
+    pub signal: Option<String>,
+    /// A stable word for programs, where it was refused.
+    pub code: Option<String>,
+    /// Why, or for whom it waits.
+    pub reason: Option<String>,
+}
+
+impl OutcomeView {
+    /// The view of an outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        let view = Self { outcome: outcome.word().to_owned(), runs: outcome.runs(), ..Self::default() };
+        match outcome.clone() {
+            Outcome::Started { .. } => view,
+            Outcome::Held { .. } => {
+                Self { reason: Some("it has the key already; nothing was started".to_owned()), ..view }
+            }
+            Outcome::Signalled { signal, .. } => Self { signal: Some(signal), ..view },
+            Outcome::Deferred { signal, .. } => {
+                let reason = Some("it is followed when the work that executes has ended".to_owned());
+                Self { signal: Some(signal), reason, ..view }
+            }
+            Outcome::Kept { signal, .. } => {
+                let reason = Some("it is kept for a step that waits for it and has not begun".to_owned());
+                Self { signal: Some(signal), reason, ..view }
+            }
+            Outcome::Ignored { why } => Self { reason: Some(why), ..view },
+            Outcome::Refused { code, message } => Self { code: Some(code), reason: Some(message), ..view },
+            Outcome::Parked { signal, to } => {
+                let reason = Some(format!("it waits for an unended run with {to}"));
+                Self { signal: Some(signal), reason, ..view }
+            }
+        }
+    }
+
+    fn of_trigger(one: &TriggerOutcome) -> Self {
+        let (pipeline, trigger) = (Some(one.pipeline.clone()), Some(one.trigger + 1));
+        Self { pipeline, trigger, ..Self::of(&one.outcome) }
+    }
+}
+
+impl DeliveryView {
+    fn of(record: &DeliveryRecord) -> Self {
+        let handled = record.handled.iter().map(|handling| HandlingView {
+            nth: handling.nth,
+            at: handling.at,
+            by: handling.by.as_ref().map(ToString::to_string),
+            outcomes: handling.outcomes.iter().map(OutcomeView::of_trigger).collect(),
+        });
+        Self {
+            id: record.id.clone(),
+            source: record.source.clone(),
+            name: record.name.clone(),
+            sender: record.sender.clone(),
+            received_at: record.received_at,
+            repeated: false,
+            handled: handled.collect(),
+            event: None,
+        }
+    }
+}
+
+fn read(
+    settings: &HookSettings,
+    headers: &Headers,
+    raw: &[u8],
+    id: Option<&str>,
+) -> Result<DeliveryReceived, Fault> {
+    hook::read(settings, headers, raw, id).map_err(|error| match &error {
+        ReadError::TooLarge(_) => Fault::new(Code::TooLarge, error.to_string())
+            .hint("a delivery may have 1 MiB; have the source send less"),
+        _unreadable => Fault::new(Code::Unreadable, error.to_string())
+            .hint("a delivery's body is JSON; set the content type of the webhook to application/json"),
+    })
+}
+
+fn not_believed(error: SignatureError) -> Fault {
+    let code = if error.is_of_sender() { Code::NotSigned } else { Code::Settings };
+    Fault::new(code, crate::fault::chain(&error))
+}
+
+impl Node {
+    /// Takes a delivery; resolves when it is durable and, within half a minute, what it led to is. `id` is
+    /// what to call it, where its sender's word does not count.
+    ///
+    /// # Errors
+    /// It cannot be read, or the store takes nothing.
+    pub async fn deliver(
+        &self,
+        source: &str,
+        headers: &Headers,
+        raw: &[u8],
+        id: Option<&str>,
+    ) -> Result<(WriteReceipt, DeliveryView), Fault> {
+        self.may_write()?;
+        let settings = self.hooks.get(source).cloned().unwrap_or_default();
+        // By hand the request itself was readable: what is not is the delivery in it.
+        let delivery = read(&settings, headers, raw, id).map_err(|fault| match fault.code {
+            Code::Unreadable => Fault { code: Code::BadDelivery, ..fault },
+            _other => fault,
+        })?;
+        let id = delivery.id.clone();
+        let receipt = self.engine().deliver(source, delivery).await?;
+        self.await_outcome(source, &id, receipt).await
+    }
+
+    /// Refuses a delivery of which its head alone tells that it will not be taken.
+    ///
+    /// # Errors
+    /// The settings do not know the source, or the head holds no signature of its kind.
+    pub fn expects(&self, source: &str, headers: &Headers) -> Result<(), Fault> {
+        hook::signature::is_claimed(self.source(source)?, headers).map_err(not_believed)
+    }
+
+    /// Whether deliveries of a source are signed.
+    #[must_use]
+    pub fn is_signed_source(&self, source: &str) -> bool {
+        self.hooks.get(source).is_some_and(|settings| settings.scheme() != hook::Scheme::None)
+    }
+
+    /// The settings of a source. Who sends is told nothing of what there is.
+    fn source(&self, source: &str) -> Result<&HookSettings, Fault> {
+        self.hooks.get(source).ok_or_else(|| {
+            Fault::new(Code::NoSource, format!("there is no source “{source}”"))
+                .hint(format!("name it in everfold.toml: [hooks.{source}]"))
+        })
+    }
+
+    /// Takes a signed delivery; resolves when it is durable, with its id and whether it had come before.
+    ///
+    /// # Errors
+    /// The settings do not know the source, the signature does not fit, it cannot be read, or the store takes
+    /// nothing.
+    pub async fn receive(
+        &self,
+        source: &str,
+        headers: &Headers,
+        raw: &[u8],
+    ) -> Result<(Position, String, bool), Fault> {
+        let settings = self.source(source)?;
+        let now = everfold_engine::clock::now();
+        hook::signature::check(settings, headers, raw, now).map_err(not_believed)?;
+        self.may_write()?;
+        let delivery = read(settings, headers, raw, None)?;
+        let id = delivery.id.clone();
+        let receipt = self.engine().deliver(source, delivery).await?;
+        Ok((receipt.position, id, receipt.repeated))
+    }
+
+    /// Has a delivery handled once more.
+    ///
+    /// # Errors
+    /// There is none, or the store takes nothing.
+    pub async fn redeliver(
+        &self,
+        source: Option<&str>,
+        id: &str,
+        by: By,
+    ) -> Result<(WriteReceipt, DeliveryView), Fault> {
+        self.may_write()?;
+        let (record, _) = self.engine().delivery(source, id).await?;
+        let receipt = self.engine().redeliver(&record, by).await?;
+        let (went, view) = self.await_outcome(&record.source, &record.id, receipt).await?;
+        // The order is the one that came again, not the delivery.
+        Ok((went, DeliveryView { repeated: false, ..view }))
+    }
+
+    async fn await_outcome(
+        &self,
+        source: &str,
+        id: &str,
+        receipt: Receipt,
+    ) -> Result<(WriteReceipt, DeliveryView), Fault> {
+        let Receipt { position, repeated, outcome, .. } = receipt;
+        if let Ok(Ok(outcomes)) = tokio::time::timeout(OUTCOME, outcome).await {
+            for run in outcomes.iter().flat_map(|one| one.outcome.runs()) {
+                if repeated {
+                    // It may have been begun through an owner that is gone.
+                    self.drive(run, true).await?;
+                } else {
+                    self.note_driven(run, true);
+                }
+            }
+        }
+        let (record, _) = self.engine().delivery(Some(source), id).await?;
+        Ok((
+            WriteReceipt { position, replayed: repeated },
+            DeliveryView { repeated, ..DeliveryView::of(&record) },
+        ))
+    }
+
+    /// Deliveries of a source, or of all, the newest first, and where to go on behind them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn deliveries(
+        &self,
+        source: Option<&str>,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<(Vec<DeliveryView>, Option<Position>), Fault> {
+        let sources = match source {
+            Some(source) if !is_source(source) => {
+                return Err(Fault::new(Code::Invalid, format!("“{source}” is no name of a source")));
+            }
+            Some(source) => vec![source.to_owned()],
+            None => self.engine().hook_sources().await?,
+        };
+        let mut found = Vec::new();
+        for source in sources {
+            found.extend(self.engine().deliveries(&source, before, limit + 1).await?);
+        }
+        found.sort_by_key(|record| std::cmp::Reverse(record.position));
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| has_more).map(|record| record.position);
+        Ok((found.iter().map(DeliveryView::of).collect(), next))
+    }
+
+    /// One delivery, with what triggers see of it.
+    ///
+    /// # Errors
+    /// There is none, or the store cannot be read.
+    pub async fn delivery(&self, source: Option<&str>, id: &str) -> Result<DeliveryView, Fault> {
+        let (record, event): (DeliveryRecord, DeliveryReceived) = self.engine().delivery(source, id).await?;
+        let occasion = event.trigger_event(&record.source, record.received_at);
+        Ok(DeliveryView { event: Some(occasion.event), ..DeliveryView::of(&record) })
+    }
+}

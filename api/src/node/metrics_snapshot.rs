@@ -1,0 +1,54 @@
+//! What the metrics tell of this moment.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::clock;
+use everfold_engine::state::RunStatus;
+use everfold_engine::time::Timestamp;
+use everfold_projections::{RunFilter, RunOrder};
+
+use super::handle::Node;
+use crate::fault::Fault;
+use crate::metrics::MetricsSnapshot;
+
+/// Runs at work whose steps are counted; of more the oldest ones.
+const ROWS: usize = 1_000;
+
+impl Node {
+    /// Runs by status, what is under way, and how old the oldest of what waits is.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn metrics_snapshot(&self) -> Result<MetricsSnapshot, Fault> {
+        let now = clock::now();
+        let (counts, running, queued) = self
+            .runs(None, |runs| {
+                let first = |status, limit| {
+                    let filter = RunFilter { status: vec![status], ..RunFilter::default() };
+                    runs.list(&filter, RunOrder::Oldest, None, limit, None)
+                };
+                Ok((runs.counts(None)?, first(RunStatus::Running, ROWS)?, first(RunStatus::Queued, 1)?))
+            })
+            .await?;
+        let runs: BTreeMap<&'static str, u64> =
+            counts.by_status.iter().map(|(status, count)| (status.as_str(), *count)).collect();
+        let attempts = running.items.iter().map(|row| row.shown.steps.len() as u64).sum();
+        let queued = queued.items.first().map(|row| row.started_at);
+        let (tasks, first) = self
+            .inbox(None, |inbox| Ok((inbox.open_count()?, inbox.list(None, None, None, 1, None)?)))
+            .await?;
+        let oldest = first.items.first().map(|task| task.since);
+        let age = |since: Option<Timestamp>| since.map_or(0.0, |since| now.since(since).as_secs_f64());
+        let position = self.store.last_position().get();
+        Ok(MetricsSnapshot {
+            runs: runs.into_iter().collect(),
+            attempts,
+            oldest_task: age(oldest),
+            oldest_queued: age(queued),
+            tasks,
+            position,
+            lag: self.views.status().into_iter().map(|model| (model.name, model.lag)).collect(),
+            set_aside: self.set_aside().len() as u64,
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! The node: the one process that holds a data folder's lock, its store and its engine.
+//!
+//! Law: what the routes, the command line and embedding programs do to a folder is a method of [`Node`]. The node knows
+//! neither routes nor connections: [`crate::http`] and [`crate::serve`] stand above it.
+//!
+//! A file per subject; `handle.rs` holds the struct, `open.rs` puts it together, `periodic.rs` does what is due by the
+//! clock.
+
+mod aborts;
+mod breakers;
+mod check;
+mod cursor;
+mod encoded_events;
+mod handle;
+mod hooks;
+mod idempotency;
+mod metrics_snapshot;
+mod notices;
+mod open;
+mod periodic;
+mod pipelines;
+mod read;
+mod readiness;
+mod record;
+mod rerun;
+mod run_diff;
+mod schedules;
+mod settings;
+mod signals;
+mod start_run;
+mod steps;
+mod verify;
+mod workers;
+mod write_receipt;
+
+pub use crate::body::notice::{NoticeView, SubscriptionView};
+pub(crate) use aborts::AbortMark;
+pub use handle::Node;
+pub use hooks::{DeliveryView, HandlingView, OutcomeView};
+pub(crate) use idempotency::Idempotency;
+pub use open::HoldOptions;
+pub(crate) use open::{in_memory, make_folder, open, unknown_work};
+pub use read::{Replay, ReplayDifference};
+pub use readiness::Readiness;
+pub use record::{OwnerRecord, read as read_record, write as write_record};
+pub(crate) use rerun::Rerun;
+pub(crate) use run_diff::RunDiff;
+pub(crate) use schedules::Add;
+pub use schedules::{ScheduleView, TickView};
+pub use settings::settings;
+pub use signals::{HaltView, HaltsView, Signal, SignalReceipt, Signalled};
+pub use start_run::{PipelineSource, StartRun, StartedRun, built_in, parsed};
+pub use verify::{Verified, verify_folder};
+pub use workers::WorkersAnswer;
+pub(crate) use workers::unknown_view;
+pub use write_receipt::WriteReceipt;

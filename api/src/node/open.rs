@@ -1,0 +1,261 @@
+//! Putting a node together over a data folder, and taking it apart.
+//!
+//! Law: opening is all or nothing; closing leaves supervised work running and everything that was
+//! acknowledged durable.
+
+use everfold_engine::data_folder::Layout;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use crate::settings::Settings;
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription, Unknown};
+use everfold_engine::ledger::Ledger;
+use everfold_engine::store::files::{Files as _, SystemFiles};
+use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
+use everfold_projections::{ReadSide, RunDirectory, StorageLocation};
+use everfold_workflows::Registry;
+use everfold_workflows::function::{Function, Functions};
+use everfold_workflows::hook::HookSettings;
+use everfold_workflows::process::{Processes, ShimProgram};
+use tokio_util::sync::CancellationToken;
+
+use super::encoded_events::EncodedEvents;
+use super::handle::{Node, Turns};
+use super::readiness::Readiness;
+use super::settings::settings;
+use crate::access::AccessControl;
+use crate::fault::{Code, Fault};
+use crate::metrics::{Metrics, StoreMetrics};
+use crate::traces::Traces;
+
+/// How a folder is taken.
+#[derive(Clone, Default)]
+pub struct HoldOptions {
+    /// Another settings file than the folder's own.
+    pub config: Option<PathBuf>,
+    /// For demonstrations and tests: the process kills itself behind the first event of this name.
+    pub crash_after: Option<String>,
+    /// Functions beside the built-in ones.
+    pub functions: Vec<Function>,
+    /// What supervises processes; `None`: this program.
+    pub supervisor: Option<ShimProgram>,
+    /// Whether this process has no children but those that it starts for runs: they are not let in on the socket.
+    pub serves_alone: bool,
+    /// Told how far building the index has come.
+    pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+}
+
+/// How long in-process work may go on, and the rest of the end on top of it.
+const ENGINE_END: Duration = Duration::from_millis(4_500);
+
+/// How long the end is held up for subscriptions that were not told everything yet.
+const TELLING_END: Duration = Duration::from_secs(3);
+
+/// Opens the folder at `layout`, which is made where it is not.
+///
+/// # Errors
+/// Another process holds it, the store is damaged, the settings cannot be used.
+pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Node>, Fault> {
+    let settings = settings(&layout, options.config.as_deref())?;
+    let shim = match options.supervisor {
+        Some(program) => program,
+        None => ShimProgram::current().map_err(|error| {
+            Fault::new(Code::Internal, format!("the program does not know where it is: {error}"))
+        })?,
+    };
+    let mut functions = Functions::built_in();
+    for function in options.functions {
+        functions.register(function).map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+    }
+    make_folder(layout.root())?;
+    let metrics = Arc::new(Metrics::default());
+    let observer = Arc::new(StoreMetrics(Arc::clone(&metrics)));
+    let mut store_options = SledOptions { observer, ..SledOptions::default() };
+    if let Some(progress) = options.progress {
+        store_options.progress = progress;
+    }
+    let folder = layout.root().to_owned();
+    let opened = tokio::task::spawn_blocking(move || SledStore::open(folder, store_options)).await;
+    let sled = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
+    let sled = Arc::new(sled);
+    let report = sled.report();
+    let epoch = report.epoch.clone();
+    let config = config(&settings, options.crash_after);
+    let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
+    let place = StorageLocation::folder(layout.projections(), &epoch).with_values(layout.root().to_owned());
+    let views = views(place, &store).await?;
+    let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
+    let hands = hands(&layout, settings, shim, functions, &views);
+    Ok(assemble(
+        layout,
+        views,
+        metrics,
+        Some(sled),
+        store,
+        epoch,
+        hands,
+        config,
+        hooks,
+        subscriptions,
+        !options.serves_alone,
+    ))
+}
+
+/// A node with an empty store in memory: answers for a folder that is not there, and makes none.
+///
+/// # Errors
+/// None in practice.
+pub(crate) fn in_memory(layout: Layout) -> Result<Arc<Node>, Fault> {
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
+    let shim = ShimProgram::at(Path::new("everfold"));
+    let views =
+        ReadSide::open(StorageLocation::memory(), Arc::clone(&store), &tokio::runtime::Handle::current());
+    let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
+    let hands = hands(&layout, Settings::default(), shim, Functions::built_in(), &views);
+    let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
+    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks, Vec::new(), true))
+}
+
+/// Opens the read models beside the store.
+async fn views(place: StorageLocation, store: &Arc<dyn EventStore>) -> Result<Arc<ReadSide>, Fault> {
+    let (store, runtime) = (Arc::clone(store), tokio::runtime::Handle::current());
+    let opened = tokio::task::spawn_blocking(move || ReadSide::open(place, store, &runtime)).await;
+    let opened = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+    let views = opened.map_err(|error| {
+        Fault::new(Code::StoreIndex, error.to_string())
+            .hint("the folder `projections` holds nothing that is not in the log: it may be removed")
+    })?;
+    Ok(Arc::new(views))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a node, each once")]
+fn assemble(
+    layout: Layout,
+    views: Arc<ReadSide>,
+    metrics: Arc<Metrics>,
+    sled: Option<Arc<SledStore>>,
+    store: Arc<dyn EventStore>,
+    epoch: String,
+    hands: Registry,
+    config: EngineConfig,
+    hooks: BTreeMap<String, HookSettings>,
+    subscriptions: Vec<NoticeSubscription>,
+    trusts_children: bool,
+) -> Arc<Node> {
+    let blobs = Arc::new(BlobStore::new(layout.root()));
+    let Registry { edge, functions, leases: book } = hands;
+    let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
+    Arc::new(Node {
+        engine,
+        access: AccessControl::new(Arc::clone(&store)),
+        resets: Ledger::new(
+            Arc::clone(&store),
+            everfold_engine::clock::system(),
+            everfold_engine::clock::chance(),
+        ),
+        metrics,
+        readiness: Mutex::new(Readiness::Starting),
+        url: OnceLock::new(),
+        store,
+        sled,
+        layout,
+        epoch,
+        views,
+        detached: Mutex::new(BTreeSet::new()),
+        driven: Mutex::new(BTreeSet::new()),
+        closing: CancellationToken::new(),
+        functions,
+        book,
+        hooks,
+        subscriptions,
+        traces: Traces::default(),
+        encoded: EncodedEvents::default(),
+        telling: tokio::sync::OnceCell::new(),
+        attended: AtomicBool::new(false),
+        turns: Turns::default(),
+        trusts_children,
+    })
+}
+
+/// The engine's bounds, as the settings have them.
+fn config(settings: &Settings, crash_after: Option<String>) -> EngineConfig {
+    EngineConfig { crash_after, ..settings.engine_config() }
+}
+
+/// Everything that the engine acts with.
+fn hands(
+    layout: &Layout,
+    settings: Settings,
+    shim: ShimProgram,
+    functions: Functions,
+    views: &Arc<ReadSide>,
+) -> Registry {
+    let blobs = Arc::new(BlobStore::new(layout.root()));
+    let processes = Processes::new(shim, blobs, Arc::new(settings.workflows()));
+    let directory = Arc::new(RunDirectory(Arc::clone(views)));
+    everfold_workflows::registry(layout, &processes, functions, Some(directory))
+}
+
+/// What a pipeline names and no owner of this folder, with these settings, could do.
+///
+/// # Errors
+/// The settings cannot be read.
+pub(crate) fn unknown_work(
+    definition: &Definition,
+    layout: &Layout,
+    config: Option<&Path>,
+) -> Result<Vec<Unknown>, Fault> {
+    let settings = Arc::new(settings(layout, config)?.workflows());
+    let blobs = Arc::new(BlobStore::new(layout.root()));
+    let processes = Processes::new(ShimProgram::at(Path::new("everfold")), blobs, settings);
+    let hands = everfold_workflows::registry(layout, &processes, Functions::built_in(), None);
+    Ok(everfold_engine::driver::unknown_work(&hands.edge, definition))
+}
+
+/// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = SystemFiles.create_private(folder);
+    let made = made.and_then(|()| std::fs::write(folder.join(".gitignore"), "*\n"));
+    made.map_err(|error| {
+        Fault::new(Code::StoreIo, format!("could not make the folder {}: {error}", folder.display()))
+            .hint("name another one with --dir")
+    })
+}
+
+impl Node {
+    /// Whether what lies in the folder is still this process's: false where the folder was taken from it.
+    pub(crate) async fn still_owns_folder(&self) -> bool {
+        match self.sled.clone() {
+            Some(sled) => tokio::task::spawn_blocking(move || sled.is_ours()).await.unwrap_or(false),
+            None => true,
+        }
+    }
+
+    /// Whether the store lies in a folder, and not in memory.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.sled.is_some()
+    }
+
+    /// Ends the engine and closes the store. Read models are written where the folder `is_ours`.
+    pub(crate) async fn close(&self, is_ours: bool) {
+        if !self.engine.shutdown(ENGINE_END).await {
+            tracing::warn!("not everything ended in time; it is gone on with at the next start");
+        }
+        // After the runs: what they did last is told of, too.
+        self.engine.settle_notices(TELLING_END).await;
+        self.traces.end().await;
+        if is_ours {
+            self.views.close().await;
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(%error, "the store did not close in order; the next start checks more");
+        }
+    }
+}

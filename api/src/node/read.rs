@@ -1,0 +1,435 @@
+//! What is read from the owner: runs by any name, their states, the read models.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use everfold_engine::budgets::Counter;
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::LiveRun;
+use everfold_engine::envelope::{Envelope, StreamId};
+use everfold_engine::event::{BudgetTerms, RunEvent};
+use everfold_engine::expr::ValueRef;
+use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
+use everfold_engine::state::{Awaited, RunState, RunStatus, StoredValue, Unit};
+use everfold_engine::time::Timestamp;
+use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::cursor::{cursor, cursor_text};
+use super::handle::Node;
+use crate::body::spend::CounterView;
+use crate::fault::{Code, Fault, chain};
+use crate::schema;
+use crate::view::{AmountsView, AwaitView, RunView, usd};
+
+/// Runs that are named where a short id fits several.
+const NAMED_MAX: usize = 5;
+/// Events of a history that are read at once.
+const CHUNK: usize = 1_000;
+/// The largest value that is shown in place of where it is.
+const SHOWN_BYTES_MAX: u64 = 256 * 1024;
+/// Attempts that wait in line and are shown one by one.
+const IN_LINE_MAX: usize = 20;
+
+/// How long an answer to a raise is held up for what it lets go on.
+const COUNTERS_WAIT: Duration = Duration::from_secs(2);
+
+/// What deciding again on a run's recorded facts gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Replay {
+    /// The run.
+    #[schema(value_type = schema::RunIdSchema)]
+    pub run: RunId,
+    /// How many inputs were decided again.
+    pub inputs: u64,
+    /// How many events were compared.
+    pub events: u64,
+    /// How many verdicts of gates were given again on their evidence.
+    #[serde(default)]
+    pub verdicts: u64,
+    /// Where the decisions differ; empty: they are equal.
+    pub differences: Vec<ReplayDifference>,
+}
+
+/// An input that would lead to something else now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReplayDifference {
+    /// The first event of the recorded batch.
+    #[schema(value_type = u64)]
+    pub version: Version,
+    /// Its name.
+    pub fact: String,
+    /// What the history has.
+    pub recorded: Value,
+    /// What would be there now.
+    pub decided: Value,
+    /// What happened, in one line.
+    pub message: String,
+}
+
+impl Node {
+    /// The run of an id, a short id, a unique start of one (≥ 4 digits), or `@`, `@1`, ….
+    ///
+    /// # Errors
+    /// [`Code::NoRun`], [`Code::AmbiguousRun`].
+    pub async fn resolve(&self, name: &str) -> Result<RunId, Fault> {
+        let unknown = || {
+            Fault::new(Code::NoRun, format!("there is no run “{name}”")).hint("`everfold runs` lists them")
+        };
+        if name.len() > 8
+            && let Ok(run) = name.parse::<RunId>()
+        {
+            let head = self.store.head(&StreamId::run(run)).await?;
+            return head.map(|_| run).ok_or_else(unknown);
+        }
+        if let Some(back) = name.strip_prefix('@') {
+            let back: usize = if back.is_empty() { 0 } else { back.parse().map_err(|_| unknown())? };
+            return self.runs(None, move |runs| runs.newest_but(back)).await?.ok_or_else(unknown);
+        }
+        let start = name.to_ascii_lowercase();
+        if !(4..=8).contains(&start.len()) || !start.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(unknown().hint("a run is named by its id, at least 4 digits of its short id, @, @1"));
+        }
+        let fitting = self.runs(None, move |runs| runs.with_short(&start, NAMED_MAX)).await?;
+        let Some((first, others)) = fitting.split_first() else { return Err(unknown()) };
+        if others.is_empty() {
+            return Ok(*first);
+        }
+        let others: Vec<String> = others.iter().map(RunId::short).collect();
+        Err(Fault::new(Code::AmbiguousRun, format!("several runs begin with “{name}”")).hint(format!(
+            "type more digits: {}, {}",
+            first.short(),
+            others.join(", ")
+        )))
+    }
+
+    /// The read models.
+    #[must_use]
+    pub fn views(&self) -> &ReadSide {
+        &self.views
+    }
+
+    /// Asks the read model of runs, which knows what was durable at the call.
+    ///
+    /// # Errors
+    /// It has stopped, cannot be read, or is not at `min` in time.
+    pub async fn runs<T: Send + 'static>(
+        &self,
+        min: Option<Position>,
+        ask: impl FnOnce(&RunsView<'_>) -> Result<T, FoldError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        Ok(self.views.runs(min, ask).await?.value)
+    }
+
+    /// Asks the read model of what people are asked.
+    ///
+    /// # Errors
+    /// It has stopped, cannot be read, or is not at `min` in time.
+    pub async fn inbox<T: Send + 'static>(
+        &self,
+        min: Option<Position>,
+        ask: impl FnOnce(&InboxView<'_>) -> Result<T, FoldError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        Ok(self.views.inbox(min, ask).await?.value)
+    }
+
+    /// Everything that happened to a run.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub async fn history(&self, run: RunId) -> Result<Vec<Envelope>, Fault> {
+        let (stream, mut history) = (StreamId::run(run), Vec::new());
+        loop {
+            let next = Version(history.len() as u64).next();
+            let events = self.store.read(&stream, next, CHUNK).await?;
+            if events.is_empty() {
+                return Ok(history);
+            }
+            history.extend(events);
+        }
+    }
+
+    /// The last position that was durable at a time: commit times never decrease along the positions.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn position_at(&self, at: Timestamp) -> Result<Position, Fault> {
+        let (mut from, mut to) = (0, self.store.last_position().0);
+        while from < to {
+            // Rounded up, so that the upper half is never empty.
+            let middle = to - (to - from) / 2;
+            let event = self.store.read_all(Position(middle), 1).await?;
+            if event.first().is_some_and(|event| event.committed_at <= at) {
+                from = middle;
+            } else {
+                to = middle - 1;
+            }
+        }
+        Ok(Position(from))
+    }
+
+    /// The pipeline of a run.
+    ///
+    /// # Errors
+    /// The read model of runs cannot say.
+    pub async fn pipeline_of(&self, run: RunId) -> Result<Option<String>, Fault> {
+        Ok(self.runs(None, move |runs| runs.get(run, None)).await?.map(|row| row.pipeline))
+    }
+
+    /// The counters of budgets that runs share.
+    pub(crate) async fn counters(&self) -> Result<Vec<CounterView>, Fault> {
+        let counters = self.engine.budget_counters().await?;
+        let view = |(stream, counter): (StreamId, Counter)| {
+            let used = counter.used();
+            CounterView {
+                counter: stream.id.to_string(),
+                spent: AmountsView::of(used.spent),
+                reserved_usd: usd(used.reserved_micros),
+                raised: AmountsView::of(used.raised),
+                until: counter.period().map(|(_, until)| until),
+                running: counter.reserved().count(),
+            }
+        };
+        Ok(counters.into_iter().map(view).collect())
+    }
+
+    /// What the run's attempts say at this moment.
+    #[must_use]
+    pub fn live(&self, run: RunId) -> watch::Receiver<LiveRun> {
+        self.engine.live(run)
+    }
+
+    /// A run as answers show it.
+    ///
+    /// # Errors
+    /// There is no such run, or it cannot be folded.
+    pub async fn view(&self, run: RunId) -> Result<RunView, Fault> {
+        let driven = self.driven().contains(&run);
+        let live = driven.then(|| self.engine.live(run).borrow().clone());
+        let seen = self
+            .engine
+            .with_state(run, move |state| {
+                let shared: Vec<BudgetTerms> = state.shared_budgets().cloned().collect();
+                let tells = !state.definition().notify.is_empty();
+                ((RunView::of(state, live.as_ref(), driven), large(state)), shared, tells)
+            })
+            .await?;
+        let (seen, shared, tells) = seen;
+        let mut view = self.shown(run, seen).await?;
+        if tells {
+            view.tells(self.engine.notice_stands(run));
+            view.notices_given_up = self.given_up(run).await?;
+        }
+        if !view.status.is_ended() {
+            for terms in &shared {
+                match self.engine.shared_budget(terms).await {
+                    Ok(now) => now.iter().for_each(|now| view.shares(now)),
+                    // The run is shown all the same, with what the counter said last.
+                    Err(error) => tracing::warn!(%run, budget = terms.id, %error, "a counter cannot be read"),
+                }
+            }
+            view.stands_in_line(self.engine.waiting(run, IN_LINE_MAX));
+        }
+        Ok(view)
+    }
+
+    /// Waits until the counters that a run shares with others know of what was recorded up to `position`, and
+    /// have said whether what waits may go on; for a moment at most, and only where it is gone on with here.
+    pub(crate) async fn counters_have_answered(&self, run: RunId, position: Position) {
+        if !self.driven().contains(&run) {
+            return;
+        }
+        let mut events = self.store.subscribe(position);
+        let answered = async {
+            while self.engine.with_state(run, |state| state.is_asking_counters()).await.unwrap_or(false) {
+                if events.next().await.is_err() {
+                    return; // What follows is seen later.
+                }
+            }
+        };
+        let _later = tokio::time::timeout(COUNTERS_WAIT, answered).await;
+    }
+
+    /// A run as it was after an event.
+    ///
+    /// # Errors
+    /// There is no such run, or it has not come that far.
+    pub async fn view_at(&self, run: RunId, version: Version) -> Result<RunView, Fault> {
+        let state = self.engine.state_at(run, version).await?;
+        self.shown(run, (RunView::of(&state, None, false), large(&state))).await
+    }
+
+    /// Puts values in place that the state holds by reference.
+    async fn shown(&self, run: RunId, (view, large): (Option<RunView>, Large)) -> Result<RunView, Fault> {
+        let unknown = || Fault::new(Code::NoRun, format!("there is no run {run}"));
+        let mut view = view.ok_or_else(unknown)?;
+        if view.status == RunStatus::Queued {
+            let awaited = self.engine.awaited_slots(run, &view.slots).await?;
+            let slots = awaited.into_iter().map(|(slot, holders)| AwaitView::Slot { key: slot.key, holders });
+            view.awaits.extend(slots);
+        }
+        if let Some(value) = self.loaded(run, large.input).await? {
+            view.input = value;
+        }
+        if let Some(value) = self.loaded(run, large.output).await? {
+            view.output = value;
+        }
+        for (task, part, reference) in large.asked {
+            let Some(loaded) = self.loaded(run, Some(reference)).await? else { continue };
+            for awaited in &mut view.awaits {
+                match (awaited, part) {
+                    (AwaitView::Approval { task: own, show, .. }, TaskPart::Show) if *own == task => {
+                        show.clone_from(&loaded);
+                    }
+                    (AwaitView::Approval { task: own, value, .. }, TaskPart::Value) if *own == task => {
+                        value.clone_from(&loaded);
+                    }
+                    (AwaitView::Question { task: own, text, .. }, TaskPart::Text) if *own == task => {
+                        text.clone_from(&loaded);
+                    }
+                    (AwaitView::Question { task: own, draft, .. }, TaskPart::Draft) if *own == task => {
+                        draft.clone_from(&loaded);
+                    }
+                    _another => {}
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    pub(super) async fn loaded(
+        &self,
+        run: RunId,
+        reference: Option<ValueRef>,
+    ) -> Result<Option<Value>, Fault> {
+        match reference {
+            Some(reference) if reference.size_bytes <= SHOWN_BYTES_MAX => {
+                Ok(Some(self.engine.value(run, reference).await?.value()))
+            }
+            _none_or_too_large => Ok(None),
+        }
+    }
+
+    /// The definition that a run is pinned to.
+    ///
+    /// # Errors
+    /// There is no such run, or its definition cannot be read.
+    pub async fn definition(&self, run: RunId) -> Result<Arc<Definition>, Fault> {
+        Ok(self.engine.with_state(run, |state| Arc::clone(state.definition())).await?)
+    }
+
+    /// Decides every recorded input of a run again and compares.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub async fn replay(&self, run: RunId) -> Result<Replay, Fault> {
+        let replayed = self.engine.replay(run).await;
+        let replayed = replayed.map_err(|error| Fault::new(Code::SetAside, chain(&error)))?;
+        let shown = |event: Option<RunEvent>| serde_json::to_value(event).unwrap_or(Value::Null);
+        let differences = replayed.differences.into_iter().map(|difference| ReplayDifference {
+            version: difference.version,
+            fact: difference.fact.to_owned(),
+            recorded: shown(difference.recorded),
+            decided: shown(difference.decided),
+            message: difference.message,
+        });
+        let differences = differences.collect();
+        let (inputs, events, verdicts) = (replayed.inputs, replayed.events, replayed.verdicts);
+        Ok(Replay { run, inputs, events, verdicts, differences })
+    }
+
+    /// Whether an attempt is to be started or in progress.
+    ///
+    /// # Errors
+    /// There is no such run or step.
+    pub(crate) async fn is_in_progress(&self, id: &EffectId) -> Result<bool, Fault> {
+        let attempt = id.attempt.clone();
+        let found = self.engine.with_state(id.run, move |state| in_progress(state, &attempt)).await?;
+        found.ok_or_else(|| Fault::new(Code::NoStep, format!("there is no step “{}”", id.attempt.path)))
+    }
+
+    /// How an attempt failed, if it did and its step went on with no other since.
+    pub(crate) async fn failure_of(&self, id: &EffectId) -> Option<String> {
+        let attempt = id.attempt.clone();
+        let failure = self.engine.with_state(id.run, move |state| {
+            current_unit(state, &attempt)??.failure.as_ref().map(|failure| failure.message.clone())
+        });
+        failure.await.ok().flatten()
+    }
+
+    /// The roles that an approval or a question asks.
+    pub(crate) async fn roles_asked(&self, run: RunId, id: &AttemptId) -> Result<Vec<String>, Fault> {
+        let id = id.clone();
+        let roles = self.engine.with_state(run, move |state| {
+            let unit = state.asking_unit(&id);
+            let of_question = unit.and_then(Unit::question).map(|question| &question.terms.roles);
+            let of_approval = unit.and_then(Unit::approval).map(|approval| &approval.terms.roles);
+            of_question.or(of_approval).cloned().unwrap_or_default()
+        });
+        Ok(roles.await?)
+    }
+
+    /// A number as a cursor of this store.
+    pub(crate) fn cursor_text(&self, number: u64) -> String {
+        cursor_text(&self.epoch, number)
+    }
+
+    /// Reads a cursor back.
+    pub(crate) fn cursor(&self, text: &str) -> Result<u64, Fault> {
+        cursor(&self.epoch, text)
+    }
+}
+
+/// Values of a state that are to be loaded before they are shown.
+struct Large {
+    input: Option<ValueRef>,
+    output: Option<ValueRef>,
+    asked: Vec<(String, TaskPart, ValueRef)>,
+}
+
+/// What a task shows that may be large.
+#[derive(Debug, Clone, Copy)]
+enum TaskPart {
+    Show,
+    Value,
+    Text,
+    Draft,
+}
+
+fn large(state: &RunState) -> Large {
+    let mut asked = Vec::new();
+    for awaited in state.awaited() {
+        let (Awaited::Approval { id, .. } | Awaited::Question { id, .. }) = awaited else { continue };
+        let (Some(run), Some(unit)) = (state.run(), state.asking_unit(&id)) else { continue };
+        let mut add = |part: TaskPart, kept: &StoredValue| {
+            let reference = kept.reference();
+            asked.extend(reference.map(|reference| (Task::id_of(run, &id, false), part, reference)));
+        };
+        if let Some(approval) = unit.approval() {
+            add(TaskPart::Show, &approval.show);
+            add(TaskPart::Value, approval.value());
+        }
+        if let Some(question) = unit.question() {
+            add(TaskPart::Text, &question.text);
+            add(TaskPart::Draft, &question.draft);
+        }
+    }
+    Large { input: state.input().reference(), output: state.output().reference(), asked }
+}
+
+fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {
+    let current = current_unit(state, id)?;
+    Some(!state.is_ended() && current.is_some_and(|unit| unit.stage.is_in_flight()))
+}
+
+/// The step or item of an attempt, where none came after that attempt. The outer `None`: there is no such step.
+fn current_unit<'a>(state: &'a RunState, id: &AttemptId) -> Option<Option<&'a Unit>> {
+    let (_, facts) = state.step(&id.path.step)?;
+    let unit = match id.path.item {
+        None => Some(&facts.unit),
+        Some(item) => facts.items.as_ref().and_then(|items| items.units.get(item as usize)),
+    };
+    Some(unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt))
+}

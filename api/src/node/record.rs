@@ -1,0 +1,35 @@
+//! `owner.json`: who owns the folder. It informs; the lock decides.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerRecord {
+    /// The owner's process.
+    pub pid: u32,
+    /// Where it serves; null when only on the socket.
+    pub url: Option<String>,
+}
+
+/// Writes the record of this process.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, url: Option<&str>) -> io::Result<()> {
+    let record = OwnerRecord { pid: std::process::id(), url: url.map(str::to_owned) };
+    let beside = path.with_extension("json.new");
+    let mut text = serde_json::to_string(&record).map_err(io::Error::other)?;
+    text.push('\n');
+    fs::write(&beside, text)?;
+    fs::rename(&beside, path)
+}
+
+/// Reads the record, if there is one.
+#[must_use]
+pub fn read(path: &Path) -> Option<OwnerRecord> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

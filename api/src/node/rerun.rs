@@ -1,0 +1,118 @@
+//! Runs that go on from another one's history.
+
+use everfold_engine::actor::Actor;
+use everfold_engine::driver::ForkRequest;
+use everfold_engine::event::{OriginKind, UnblockDecision};
+use everfold_engine::id::{RunId, StepId, StepPath, Version};
+use everfold_engine::input::InputKind;
+use serde_json::Value;
+
+use super::handle::Node;
+use super::idempotency::Idempotency;
+use super::start_run::{PipelineSource, StartedRun};
+use crate::fault::{Code, Fault};
+
+/// What is to be done with a run's history.
+#[derive(Debug, Clone)]
+pub(crate) struct Rerun {
+    /// What is done with it.
+    pub(crate) how: OriginKind,
+    /// Its last version that counts; `None`: all of it.
+    pub(crate) at: Option<Version>,
+    /// The step that begins anew.
+    pub(crate) from_step: Option<String>,
+    /// Fields that replace those of the input.
+    pub(crate) input: Option<Value>,
+    /// Settings documents that replace those of the origin, by name.
+    pub(crate) config: Option<Value>,
+    /// Another definition that it goes on by.
+    pub(crate) source: Option<PipelineSource>,
+    /// For readers.
+    pub(crate) title: Option<String>,
+    /// The run pauses before this step.
+    pub(crate) until_step: Option<String>,
+    /// No command waits for it.
+    pub(crate) detach: bool,
+}
+
+impl Rerun {
+    /// All of the history, with nothing changed.
+    pub(crate) fn new(how: OriginKind, detach: bool) -> Self {
+        let (at, from_step, until_step) = (None, None, None);
+        let (input, config, source, title) = (None, None, None, None);
+        Self { how, at, from_step, input, config, source, title, until_step, detach }
+    }
+}
+
+impl Node {
+    /// Makes a run that goes on from another one's history.
+    ///
+    /// # Errors
+    /// There is no such run or step, or the run refuses it.
+    pub(crate) async fn again(
+        &self,
+        origin: RunId,
+        asked: Rerun,
+        actor: Actor,
+        once: Idempotency,
+    ) -> Result<StartedRun, Fault> {
+        self.may_write()?;
+        if let Some(wanted) = asked.at {
+            let last = self.engine().with_state(origin, |state| state.version()).await?;
+            if last < wanted {
+                let what = format!("run {} is at version {last}, not yet at {wanted}", origin.short());
+                return Err(Fault::new(Code::NotYet, what)
+                    .hint(format!("`everfold events {}` shows them", origin.short())));
+            }
+        }
+        let definition = match &asked.source {
+            Some(source) => Some(self.definition_of(source).await?),
+            None => None,
+        };
+        let request = ForkRequest {
+            origin,
+            how: asked.how,
+            at: asked.at,
+            from_step: asked.from_step.as_deref().map(StepId::new),
+            input: asked.input,
+            config: asked.config,
+            definition,
+            title: asked.title,
+            until_step: asked.until_step.as_deref().map(StepId::new),
+            actor,
+            dedup: once.dedup,
+        };
+        let started = self.engine().fork(request).await?;
+        self.drive(started.run, asked.detach).await?;
+        Ok(StartedRun { run: started.run, went: started.into(), held: started.held })
+    }
+
+    /// Retries a run: a blocked one in place, an ended one as a new run.
+    ///
+    /// # Errors
+    /// There is no such run or step, nothing of it is to be retried, or the run refuses it.
+    pub(crate) async fn retry(
+        &self,
+        run: RunId,
+        asked: Rerun,
+        actor: Actor,
+        once: Idempotency,
+    ) -> Result<StartedRun, Fault> {
+        if self.engine().with_state(run, |state| state.is_ended()).await? {
+            return self.again(run, asked, actor, once).await;
+        }
+        let path: Option<StepPath> =
+            asked.from_step.as_deref().map(str::parse).transpose().map_err(
+                |error: everfold_engine::id::BadStepPath| Fault::new(Code::NoStep, error.to_string()),
+            )?;
+        let kind = InputKind::Unblock {
+            path,
+            decision: UnblockDecision::Retry,
+            output: None,
+            reason: None,
+            policies: Default::default(),
+        };
+        let went = self.submit(run, kind, actor, once).await?;
+        Ok(StartedRun { run, went, held: false })
+    }
+}

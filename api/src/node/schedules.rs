@@ -1,0 +1,257 @@
+//! Schedules: listed, added, removed, paused, and triggered by hand.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use everfold_engine::definition::{self, Schedule};
+use everfold_engine::driver::{By, NewSchedule, ScheduleError, ScheduleRecord};
+use everfold_engine::id::Position;
+use everfold_engine::json::JsonText;
+use everfold_engine::schedules::{ScheduleOrigin, words};
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::handle::Node;
+use super::hooks::OutcomeView;
+use super::write_receipt::WriteReceipt;
+use crate::fault::{Code, Fault};
+use crate::schema;
+use everfold_engine::triggers::Outcome;
+
+/// How long an answer waits for what a moment leads to.
+const OUTCOME: Duration = Duration::from_secs(30);
+
+/// A schedule as answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ScheduleView {
+    /// Its name; `PIPELINE:N` is the Nth trigger of a pipeline.
+    pub name: String,
+    /// The pipeline.
+    pub pipeline: String,
+    /// Which of the pipeline's triggers it is, from 1; null: somebody added it.
+    pub trigger: Option<u32>,
+    /// Its moments, in words.
+    pub moments: String,
+    /// Its moments, as the language writes them.
+    pub schedule: Value,
+    /// The input of the runs that it starts, where somebody added it.
+    pub input: Option<Value>,
+    /// `active` or `paused`.
+    pub status: String,
+    /// Since when it is paused.
+    #[schema(value_type = Option<schema::TimeSchema>)]
+    pub paused_at: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
+    /// When the next moment is due.
+    #[schema(value_type = Option<schema::TimeSchema>)]
+    pub next_at: Option<Timestamp>,
+    /// Moments that have come and wait.
+    pub waiting: usize,
+    /// How many moments were passed over, by reason: `late`, `overlap`, `full`.
+    pub passed: BTreeMap<String, u64>,
+    /// The last moments that led to something, the newest first.
+    pub ticks: Vec<TickView>,
+    /// What an order to trigger it led to; absent in other answers, and where it waits still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggered: Option<OutcomeView>,
+}
+
+/// A moment and what it led to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TickView {
+    /// The moment.
+    #[schema(value_type = schema::TimeSchema)]
+    pub at: Timestamp,
+    /// When it was settled.
+    #[schema(value_type = schema::TimeSchema)]
+    pub settled_at: Timestamp,
+    /// Somebody asked for it.
+    pub by_hand: bool,
+    /// What it led to.
+    #[serde(flatten)]
+    pub outcome: OutcomeView,
+}
+
+impl ScheduleView {
+    fn of(record: &ScheduleRecord) -> Self {
+        let (pipeline, trigger, input) = match &record.origin {
+            ScheduleOrigin::Trigger { pipeline, index } => (pipeline, Some(index + 1), None),
+            ScheduleOrigin::Added { pipeline, input, .. } => (pipeline, None, Some(input.value())),
+        };
+        let ticks = record.settled.iter().rev().map(|settled| TickView {
+            at: settled.tick.at,
+            settled_at: settled.at,
+            by_hand: settled.tick.by_hand,
+            outcome: OutcomeView::of(&settled.outcome),
+        });
+        let paused = record.paused.as_ref();
+        Self {
+            name: record.name.clone(),
+            pipeline: pipeline.clone(),
+            trigger,
+            moments: record.schedule.as_ref().map(words).unwrap_or_default(),
+            schedule: json!(record.schedule),
+            input,
+            status: if paused.is_some() { "paused" } else { "active" }.to_owned(),
+            paused_at: paused.map(|(at, _)| *at),
+            reason: paused.and_then(|(_, reason)| reason.clone()),
+            next_at: record.next,
+            waiting: record.waiting,
+            passed: record.passed.clone(),
+            ticks: ticks.collect(),
+            triggered: None,
+        }
+    }
+}
+
+/// A schedule to add.
+#[derive(Debug, Clone)]
+pub(crate) struct Add {
+    pub(crate) name: String,
+    /// NAME, NAME@N, NAME@HASH.
+    pub(crate) pipeline: String,
+    /// As the language writes it.
+    pub(crate) schedule: Value,
+    pub(crate) input: Value,
+    pub(crate) title: Option<String>,
+}
+
+impl Node {
+    /// All schedules.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn schedules(&self) -> Result<Vec<ScheduleView>, Fault> {
+        Ok(self.engine().schedules().await?.iter().map(ScheduleView::of).collect())
+    }
+
+    /// One schedule.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn schedule(&self, name: &str) -> Result<ScheduleView, Fault> {
+        let all = self.engine().schedules().await?;
+        let found = all.iter().find(|record| record.name == name).map(ScheduleView::of);
+        found.ok_or_else(|| {
+            let near = definition::similar(name, all.iter().map(|record| record.name.as_str()));
+            Fault::new(Code::NoSchedule, format!("there is no schedule “{name}”"))
+                .hint("`everfold schedule list` shows them")
+                .hinted(near.map(|near| format!("did you mean “{near}”?")))
+        })
+    }
+
+    /// Adds a schedule.
+    ///
+    /// # Errors
+    /// It has no moments, its pipeline is none, or its input does not fit.
+    pub(crate) async fn add_schedule(&self, add: Add, by: By) -> Result<(WriteReceipt, ScheduleView), Fault> {
+        self.may_write()?;
+        let schedule: Schedule = definition::schedule_of(&add.schedule).map_err(|problems| {
+            let errors =
+                problems.0.iter().map(|problem| json!({ "message": problem.message, "hint": problem.hint }));
+            Fault::new(Code::BadSchedule, "the schedule cannot be used").errors(errors.collect())
+        })?;
+        let pipeline = self.pipeline(&add.pipeline).await?;
+        if let Some(schema) = &pipeline.input
+            && let Err(problems) = definition::input::check(schema, &add.input)
+        {
+            let errors = problems.iter().map(|problem| json!(problem)).collect();
+            let message = format!("the input does not fit the schema of {}", pipeline.name);
+            return Err(Fault::new(Code::BadInput, message).errors(errors));
+        }
+        let origin = ScheduleOrigin::Added {
+            pipeline: add.pipeline,
+            input: JsonText::new(&add.input),
+            title: add.title,
+        };
+        let new = NewSchedule { name: add.name.clone(), schedule, origin };
+        let change = self.engine().add_schedule(new, by).await?;
+        Ok((change.into(), self.schedule_after(&add.name, change.position).await?))
+    }
+
+    /// Removes a schedule; gives it as it was.
+    ///
+    /// # Errors
+    /// There is none, or it belongs to a pipeline.
+    pub(crate) async fn remove_schedule(
+        &self,
+        name: &str,
+        reason: Option<String>,
+        by: By,
+    ) -> Result<(WriteReceipt, ScheduleView), Fault> {
+        self.may_write()?;
+        let known = self.schedule(name).await;
+        let change = match self.engine().remove_schedule(name, reason, by).await {
+            Ok(change) => change,
+            Err(error) => return Err(self.refused(name, error).await),
+        };
+        let view = match known {
+            Ok(view) => view,
+            Err(_removed) => self.schedule_after(name, change.position).await?,
+        };
+        Ok((change.into(), ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
+    }
+
+    /// Has a schedule stand still, or go on.
+    ///
+    /// # Errors
+    /// There is none, or it is so already.
+    pub(crate) async fn pause_schedule(
+        &self,
+        name: &str,
+        pauses: bool,
+        reason: Option<String>,
+        by: By,
+    ) -> Result<(WriteReceipt, ScheduleView), Fault> {
+        self.may_write()?;
+        match self.engine().pause_schedule(name, pauses, reason, by).await {
+            Ok(change) => Ok((change.into(), self.schedule_after(name, change.position).await?)),
+            Err(error) => Err(self.refused(name, error).await),
+        }
+    }
+
+    /// Does now what a moment of a schedule would do.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn trigger_schedule(
+        &self,
+        name: &str,
+        by: By,
+    ) -> Result<(WriteReceipt, ScheduleView), Fault> {
+        self.may_write()?;
+        let ticked = match self.engine().trigger_schedule(name, by).await {
+            Ok(ticked) => ticked,
+            Err(error) => return Err(self.refused(name, error).await),
+        };
+        let outcome = tokio::time::timeout(OUTCOME, ticked.outcome).await.ok().and_then(Result::ok);
+        for run in outcome.iter().flat_map(Outcome::runs) {
+            self.note_driven(run, true);
+        }
+        let view = self.schedule_after(name, ticked.position).await?;
+        let triggered = outcome.as_ref().map(OutcomeView::of);
+        let went = WriteReceipt { position: ticked.position, replayed: ticked.repeated };
+        Ok((went, ScheduleView { triggered, ..view }))
+    }
+
+    /// The schedule behind an order that was taken, also where that came again and the schedule is there no more.
+    async fn schedule_after(&self, name: &str, position: Position) -> Result<ScheduleView, Fault> {
+        match self.schedule(name).await {
+            Err(fault) if fault.code == Code::NoSchedule => {
+                let then = self.engine().schedule_then(name, position).await?;
+                then.as_ref().map(ScheduleView::of).ok_or(fault)
+            }
+            known => known,
+        }
+    }
+
+    /// Why an order was not taken; of a schedule that there is not, with the one that may be meant.
+    async fn refused(&self, name: &str, error: ScheduleError) -> Fault {
+        match (error, self.schedule(name).await) {
+            (ScheduleError::NotFound(_), Err(fault)) => fault,
+            (error, _) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Signals, and pauses of pipelines and of the engine.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::driver::{By, Submission};
+use everfold_engine::envelope::StreamId;
+use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalTaker};
+use everfold_engine::id::{InputId, RunId, Version};
+use everfold_engine::input::InputKind;
+use everfold_engine::json::{Hash, JsonText};
+use everfold_engine::pauses::Wanted;
+use everfold_engine::state::RunStatus;
+use everfold_engine::store::Dedup;
+use everfold_engine::time::Timestamp;
+use everfold_projections::{RunFilter, RunOrder, RunsView};
+use serde::{Deserialize, Serialize};
+
+use super::handle::Node;
+use super::idempotency::Idempotency;
+use super::write_receipt::WriteReceipt;
+use crate::fault::{Code, Fault};
+use crate::schema;
+
+/// Runs that one signal may go to.
+const RUNS_MAX: usize = 10_000;
+/// Runs looked through at once.
+const PAGE: usize = 1_000;
+/// Events of one signal that are read back.
+const TAKEN_MAX: u64 = 256;
+
+/// A signal to send.
+#[derive(Debug, Clone)]
+pub struct Signal {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub payload: JsonText,
+    /// The delivery it comes with.
+    pub delivery: Option<String>,
+}
+
+impl Signal {
+    fn input(&self) -> InputKind {
+        let (name, payload, delivery) = (self.name.clone(), self.payload.clone(), self.delivery.clone());
+        InputKind::Signal { name, payload, delivery }
+    }
+}
+
+/// Who took a signal, and what became of it there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Taken)]
+pub struct SignalReceipt {
+    /// Who.
+    #[schema(value_type = schema::SignalTakerSchema)]
+    pub by: SignalTaker,
+    /// What became of it.
+    #[schema(value_type = schema::HearingSchema)]
+    pub how: Hearing,
+}
+
+/// What became of a signal in one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Signalled {
+    /// The run.
+    #[schema(value_type = schema::RunIdSchema)]
+    pub run: RunId,
+    /// The last 8 digits of the id.
+    pub short_id: String,
+    /// Who took it, gates first; empty where nobody hears it.
+    pub taken: Vec<SignalReceipt>,
+    /// The delivery had come before; nothing was recorded.
+    pub repeated: bool,
+}
+
+/// A pause in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HaltView {
+    /// The pipeline; null: the whole engine.
+    pub pipeline: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Who said so.
+    pub by: String,
+    /// Since when.
+    #[schema(value_type = schema::TimeSchema)]
+    pub since: Timestamp,
+}
+
+/// What a pause of several runs, or its end, led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HaltsView {
+    /// The pauses in force, that of the engine first.
+    pub paused: Vec<HaltView>,
+    /// Something was recorded.
+    pub changed: bool,
+    /// Unended runs that were told.
+    pub runs: usize,
+}
+
+impl Node {
+    /// Sends a signal to one run.
+    ///
+    /// # Errors
+    /// The run refuses it, or the store takes nothing.
+    pub(crate) async fn signal(
+        &self,
+        run: RunId,
+        signal: &Signal,
+        actor: Actor,
+        once: Idempotency,
+    ) -> Result<(WriteReceipt, Signalled), Fault> {
+        self.may_write()?;
+        let (kind, input) = (signal.input(), once.input);
+        let submission = Submission { run, kind, actor, id: Some(input), dedup: once.dedup };
+        let accepted = self.engine().submit(submission).await?;
+        self.note_driven(run, false);
+        let taken = match accepted.changed {
+            true => self.taken(run, accepted.version, input).await?,
+            false => Vec::new(),
+        };
+        let repeated = !accepted.changed;
+        Ok((accepted.into(), Signalled { run, short_id: run.short(), taken, repeated }))
+    }
+
+    /// Sends a signal to the run that has a key.
+    ///
+    /// # Errors
+    /// No unended run has it, that run refuses the signal, or the store takes nothing.
+    pub(crate) async fn signal_key(
+        &self,
+        key: &str,
+        signal: &Signal,
+        actor: Actor,
+        once: Idempotency,
+    ) -> Result<(WriteReceipt, Signalled), Fault> {
+        let holder = self.engine().holder(key).await?;
+        let run = holder.ok_or_else(|| {
+            Fault::new(Code::NoRun, format!("no unended run has the key “{key}”"))
+                .hint("`everfold runs` lists all; the key of a run is what its pipeline's `key` gives")
+        })?;
+        self.signal(run, signal, actor, once).await
+    }
+
+    /// Sends a signal to every unended run that has all these labels, each once.
+    ///
+    /// # Errors
+    /// Too many runs are meant, or the store takes nothing. What some runs were told before that
+    /// stays; a repeat with the same key tells the rest.
+    pub(crate) async fn signal_labels(
+        &self,
+        labels: &BTreeMap<String, String>,
+        signal: &Signal,
+        actor: &Actor,
+        once: &Idempotency,
+    ) -> Result<(WriteReceipt, Vec<Signalled>), Fault> {
+        self.may_write()?;
+        let (mut signalled, mut is_first) = (Vec::new(), false);
+        for run in self.unended_with(labels).await? {
+            let input = InputId::derive(&format!("{}/{run}", once.input));
+            // Each run is told under a key of its own, so that a repeat gets from each what it said then.
+            let dedup =
+                once.dedup.map(|of| Dedup { key: Hash::of(format!("{}\n{run}", of.key).as_bytes()), ..of });
+            match self.signal(run, signal, actor.clone(), Idempotency { dedup, input }).await {
+                Ok((went, outcome)) => {
+                    is_first |= !went.replayed;
+                    signalled.push(outcome);
+                }
+                // It ended meanwhile.
+                Err(fault) if fault.code == Code::Ended => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let replayed = !is_first && !signalled.is_empty();
+        Ok((WriteReceipt { position: self.store().last_position(), replayed }, signalled))
+    }
+
+    async fn unended_with(&self, labels: &BTreeMap<String, String>) -> Result<Vec<RunId>, Fault> {
+        let unended = [
+            RunStatus::Queued,
+            RunStatus::Running,
+            RunStatus::Waiting,
+            RunStatus::Paused,
+            RunStatus::Blocked,
+        ];
+        let labels = labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+        let filter = RunFilter { status: unended.to_vec(), labels, ..RunFilter::default() };
+        let (mut runs, mut cursor) = (Vec::new(), None);
+        loop {
+            let filter = filter.clone();
+            let list = move |view: &RunsView<'_>| view.list(&filter, RunOrder::Newest, cursor, PAGE, None);
+            let page = self.runs(None, list).await?;
+            runs.extend(page.items.iter().map(|row| row.id));
+            if runs.len() > RUNS_MAX {
+                let message = format!("more than {RUNS_MAX} runs have these labels");
+                return Err(Fault::new(Code::Refused, message).hint("name more labels"));
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(runs);
+            }
+        }
+    }
+
+    /// Who took the signal of this input, whose events end at `last`.
+    async fn taken(&self, run: RunId, last: Version, input: InputId) -> Result<Vec<SignalReceipt>, Fault> {
+        let first = Version(last.get().saturating_sub(TAKEN_MAX - 1).max(1));
+        let limit = usize::try_from(TAKEN_MAX).unwrap_or(usize::MAX);
+        let events = self.store().read(&StreamId::run(run), first, limit).await?;
+        let own = events.iter().filter(|event| event.header.cause.input == input);
+        let taken = own.filter_map(|envelope| {
+            let header = &envelope.header;
+            match event::decode(header.kind, header.schema, &envelope.payload) {
+                Ok(RunEvent::SignalTaken(taken)) => Some(SignalReceipt { by: taken.by, how: taken.how }),
+                _other => None,
+            }
+        });
+        Ok(taken.collect())
+    }
+
+    /// Pauses a pipeline or the whole engine, or ends such a pause.
+    ///
+    /// # Errors
+    /// It is not paused, or the store takes nothing.
+    pub(crate) async fn halt(
+        &self,
+        wanted: Wanted,
+        scope: HaltScope,
+        reason: Option<&str>,
+        by: By,
+    ) -> Result<(WriteReceipt, HaltsView), Fault> {
+        self.may_write()?;
+        let halting = self.engine().halt(wanted, scope, reason, by).await?;
+        let paused = self.halts().await?;
+        Ok((halting.into(), HaltsView { paused, changed: halting.changed, runs: halting.runs }))
+    }
+
+    /// The pauses in force.
+    ///
+    /// # Errors
+    /// Their stream cannot be read.
+    pub async fn halts(&self) -> Result<Vec<HaltView>, Fault> {
+        let halts = self.engine().halts().await?;
+        let view = |(scope, halt): (&HaltScope, &everfold_engine::pauses::StandingPause)| HaltView {
+            pipeline: match scope {
+                HaltScope::Engine => None,
+                HaltScope::Pipeline(name) => Some(name.clone()),
+            },
+            reason: halt.reason.clone(),
+            by: halt.by.clone(),
+            since: halt.since,
+        };
+        Ok(halts.all().map(view).collect())
+    }
+}

@@ -1,0 +1,254 @@
+//! What verification must know of the bytes: events decode, runs begin as they must, a snapshot of a
+//! run's newest version equals the fold.
+//!
+//! Bounded: of very many or very large runs only the newest states are kept, so an old run's snapshot may be
+//! checked for being readable only; and the owner does one verification at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use everfold_engine::aggregate::Aggregate as _;
+use everfold_engine::breaker_resets::Resets;
+use everfold_engine::budgets::CounterEvent;
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::{saved_definition, saved_pipeline};
+use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
+use everfold_engine::event::{self, RunEvent};
+use everfold_engine::hooks::HookEvent;
+use everfold_engine::id::RunId;
+use everfold_engine::json::Hash;
+use everfold_engine::pipeline_versions::SavedPipeline;
+use everfold_engine::schedules::ScheduleEvent;
+use everfold_engine::slots::SlotEvent;
+use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
+use everfold_engine::store::verify::{self, Meaning, VerifyReport};
+use everfold_engine::store::{Progress, SledOptions, Snapshot};
+use everfold_engine::tokens::Access;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::handle::Node;
+use crate::fault::{Code, Fault};
+
+/// States kept at once.
+const STATES_MAX: usize = 20_000;
+/// Bytes of the events that they were folded from, which they are about as large as.
+const STATES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A folder without any of these holds settings at most, as `init` leaves it.
+const WRITTEN_BY_RUNS: [&str; 8] =
+    ["attempts", "blobs", "journal", "reserve", "scratch", "sled", "store.json", "worktrees"];
+
+/// What a verification found, as answers show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Verified {
+    /// Whether nothing is wrong.
+    pub sound: bool,
+    /// Events of the journal.
+    pub events: u64,
+    /// Groups of the journal.
+    pub groups: u64,
+    /// Streams.
+    pub streams: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// What is wrong, in words.
+    pub faults: Vec<String>,
+    /// How many more are wrong.
+    pub more_faults: u64,
+    /// What is not wrong and worth saying.
+    pub notes: Vec<String>,
+}
+
+impl From<VerifyReport> for Verified {
+    fn from(report: VerifyReport) -> Self {
+        Self {
+            sound: report.is_sound(),
+            events: report.events,
+            groups: report.groups,
+            streams: report.streams,
+            blobs: report.blobs,
+            snapshots: report.snapshots,
+            faults: report.faults.iter().map(ToString::to_string).collect(),
+            more_faults: report.more_faults,
+            notes: report.notes,
+        }
+    }
+}
+
+impl Node {
+    /// Verifies the store beside its work, and tells `progress` how far it has come. It goes on to its end where
+    /// its caller is gone.
+    ///
+    /// # Errors
+    /// Where nothing can be said, or another verification goes on.
+    pub async fn verify(&self, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Result<Verified, Fault> {
+        let Some(sled) = self.sled.clone() else {
+            return Ok(Verified { sound: true, ..Verified::default() });
+        };
+        let turn = Arc::clone(&self.turns.verify).try_acquire_owned().map_err(|_| {
+            Fault::new(Code::Verifying, "another verification of this store goes on")
+                .hint("repeat it a little later")
+        })?;
+        let meaning = Runs { _turn: Some(turn), ..Runs::default() };
+        Ok(verify::verify_open(sled, Box::new(meaning), progress).await?.into())
+    }
+}
+
+/// Verifies a folder that no process holds.
+///
+/// # Errors
+/// The folder is in use, or nothing can be said.
+pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, Fault> {
+    if WRITTEN_BY_RUNS.iter().all(|name| !folder.join(name).exists()) {
+        let notes = vec!["nothing was ever stored here".to_owned()];
+        return Ok(Verified { sound: true, notes, ..Verified::default() });
+    }
+    Ok(verify::verify_folder(folder, options, &mut Runs::default())?.into())
+}
+
+/// The meaning of run streams and definitions.
+#[derive(Default)]
+struct Runs {
+    definitions: HashMap<String, Arc<Definition>>,
+    states: BTreeMap<RunId, VerifiedState>,
+    /// Of all of them.
+    bytes: usize,
+    /// Given back with the thread that verifies.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+struct VerifiedState {
+    state: RunState,
+    bytes: usize,
+}
+
+impl Runs {
+    fn decoded(envelope: &Envelope) -> Result<RunEvent, String> {
+        let header = &envelope.header;
+        event::decode(header.kind, header.schema, &envelope.payload).map_err(|error| error.to_string())
+    }
+
+    fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), String> {
+        let header = &envelope.header;
+        if let RunEvent::RunStarted(started) = event {
+            // A copied history names its origin, until it says whose it is.
+            if started.run != run && header.flags & flag::COPIED == 0 {
+                return Err(format!("it starts another run, {}", started.run));
+            }
+            let Some(definition) = self.definitions.get(&started.definition.to_string()) else {
+                return Err(format!("its definition {} was never saved", started.definition.short()));
+            };
+            let state = RunState::new(Arc::clone(definition));
+            if let Some(before) = self.states.insert(run, VerifiedState { state, bytes: 0 }) {
+                self.bytes -= before.bytes;
+            }
+        } else if header.version.get() == 1 {
+            return Err(format!("a run begins with {}", event.name()));
+        }
+        if let RunEvent::RunForked(forked) = event
+            && forked.run != run
+            && header.flags & flag::COPIED == 0
+        {
+            return Err(format!("it makes a run of another one, {}", forked.run));
+        }
+        if let Some(VerifiedState { state, bytes }) = self.states.get_mut(&run) {
+            *bytes += envelope.payload.len();
+            self.bytes += envelope.payload.len();
+            if let RunEvent::RunForked(forked) = event
+                && state.definition_hash() != Some(forked.definition)
+            {
+                let Some(definition) = self.definitions.get(&forked.definition.to_string()) else {
+                    return Err(format!("its definition {} was never saved", forked.definition.short()));
+                };
+                state.goes_on_by(forked.definition, Arc::clone(definition));
+            }
+            let meta =
+                EventMeta { at: header.recorded_at, actor: header.actor.clone(), input: header.cause.input };
+            state.apply(event, &meta);
+            state.take_touched();
+        }
+        while self.states.len() > STATES_MAX || (self.bytes > STATES_BYTES_MAX && self.states.len() > 1) {
+            let Some((_, dropped)) = self.states.pop_first() else { break };
+            self.bytes -= dropped.bytes;
+        }
+        Ok(())
+    }
+}
+
+impl Meaning for Runs {
+    fn event(&mut self, envelope: &Envelope) -> Result<(), String> {
+        let stream = &envelope.header.stream;
+        if let Some(run) = stream.as_run() {
+            let event = Self::decoded(envelope)?;
+            return self.fold(run, envelope, &event);
+        }
+        if stream.kind == StreamKind::Engine
+            && let Some(hash) = stream.id.strip_prefix("definition-")
+        {
+            let saved = saved_definition(&envelope.into())?;
+            if saved.hash.to_string() != hash || saved.document.hash() != saved.hash {
+                return Err("the definition is not the one that its name says".to_owned());
+            }
+            let definition =
+                Definition::from_document(saved.document.as_str()).map_err(|error| error.to_string())?;
+            self.definitions.insert(hash.to_owned(), Arc::new(definition));
+        } else if stream.kind == StreamKind::Engine && stream.id.starts_with("pipeline-") {
+            let saved = saved_pipeline(envelope)?;
+            if SavedPipeline::stream(&saved.name) != *stream
+                || u64::from(saved.n) != envelope.header.version.get()
+            {
+                return Err("the saved pipeline is not the one that its name and place say".to_owned());
+            }
+            if !self.definitions.contains_key(&saved.hash.to_string()) {
+                return Err(format!("its definition {} was never saved", saved.hash.short()));
+            }
+        } else if *stream == Access::stream() {
+            let header = &envelope.header;
+            Access::decode(header.kind, header.schema, &envelope.payload)?;
+        } else if *stream == Resets::stream() {
+            let header = &envelope.header;
+            Resets::decode(header.kind, header.schema, &envelope.payload)?;
+        } else if stream.kind == StreamKind::Budget {
+            let header = &envelope.header;
+            CounterEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        } else if stream.kind == StreamKind::Key {
+            let header = &envelope.header;
+            SlotEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        } else if stream.kind == StreamKind::Hook {
+            let header = &envelope.header;
+            HookEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        } else if stream.kind == StreamKind::Schedule {
+            let header = &envelope.header;
+            ScheduleEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn blobs(&mut self, envelope: &Envelope) -> Vec<(RunId, Hash)> {
+        let Some(run) = envelope.header.stream.as_run() else { return Vec::new() };
+        let event = Self::decoded(envelope).ok();
+        event.iter().flat_map(RunEvent::blobs).map(|blob| (run, blob.hash)).collect()
+    }
+
+    fn snapshot(&mut self, stream: &StreamId, snapshot: &Snapshot) -> Result<(), String> {
+        let state = stream.as_run().and_then(|run| self.states.get(&run)).map(|folded| &folded.state);
+        let Some(state) = state.filter(|_| snapshot.fold_version == FOLD_VERSION) else { return Ok(()) };
+        let kept = RunState::from_snapshot(Arc::clone(state.definition()), &snapshot.bytes)
+            .map_err(|error| error.to_string())?;
+        if kept.version() != snapshot.version {
+            return Err(format!("it holds version {}, not {}", kept.version(), snapshot.version));
+        }
+        if kept.version() == state.version() && kept.fingerprint() != state.fingerprint() {
+            return Err("it is not what the events say".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Work that workers do, and the functions that there are.
+
+use std::sync::Arc;
+
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::Unknown;
+use everfold_workflows::function::Functions;
+use everfold_workflows::remote::{LeaseTable, RemoteView, WorkerView};
+use serde::{Deserialize, Serialize};
+
+use super::handle::Node;
+use crate::fault::{Code, Fault};
+
+/// Who works for this engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkersAnswer {
+    /// The workers.
+    pub items: Vec<WorkerView>,
+    /// The functions that workers do.
+    pub functions: Vec<RemoteView>,
+    /// There is no more.
+    pub next_cursor: Option<String>,
+}
+
+impl Node {
+    /// The work that workers fetch.
+    #[must_use]
+    pub fn book(&self) -> &LeaseTable {
+        &self.book
+    }
+
+    /// Every function that pipelines may name.
+    #[must_use]
+    pub fn functions(&self) -> &Arc<Functions> {
+        &self.functions
+    }
+
+    /// Who polls, what they hold, and what waits for them.
+    pub async fn workers(&self) -> WorkersAnswer {
+        let names = self.functions.names().into_iter().filter(|name| self.functions.is_remote(name));
+        let summary = |name: &str| self.functions.about(name).map_or("", |about| about.summary.as_str());
+        let functions = names.map(|name| self.book.function(name, summary(name))).collect();
+        WorkersAnswer { items: self.book.workers().await, functions, next_cursor: None }
+    }
+
+    /// That there is every function and every agent profile that the steps and gates of a pipeline name.
+    ///
+    /// # Errors
+    /// [`Code::NoFunction`], with each that there is not and the nearest that there is.
+    pub fn knows_work(&self, definition: &Definition) -> Result<(), Fault> {
+        let unknown = self.engine().unknown_work(definition);
+        let Some(first) = unknown.first() else { return Ok(()) };
+        let message = format!("{}: {first}", definition.name);
+        let hint = first.failure.hint.clone();
+        Err(Fault::new(Code::NoFunction, message)
+            .errors(unknown.iter().map(unknown_view).collect())
+            .hinted(hint))
+    }
+}
+
+/// One of several that there are not, for programs.
+pub(crate) fn unknown_view(unknown: &Unknown) -> serde_json::Value {
+    let Unknown { place, failure } = unknown;
+    serde_json::json!({ "place": place, "message": failure.message, "hint": failure.hint() })
+}

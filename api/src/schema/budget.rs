@@ -1,0 +1,58 @@
+//! Money, and what counts it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Money in US dollars, with at most six decimal places: a text, or a number.
+#[derive(ToSchema, Serialize)]
+#[serde(untagged)]
+#[schema(example = "2.00")]
+#[schema(as = Amount)]
+pub(crate) enum AmountSchema {
+    Text(String),
+    Number(f64),
+}
+
+/// Over which time a budget counts.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Period)]
+pub(crate) enum PeriodSchema {
+    Total,
+    Day,
+    Week,
+    Month,
+}
+
+/// What follows when a budget is used up.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OnOver)]
+pub(crate) enum OnOverSchema {
+    Pause,
+    Fail,
+    Stop,
+}
+
+/// What of a budget is used up.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Measure)]
+pub(crate) enum MeasureSchema {
+    Cost,
+    Tokens,
+    Wall,
+}
+
+/// By what spending is grouped.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SpendBy)]
+pub(crate) enum SpendBySchema {
+    Run,
+    Step,
+    Role,
+    Model,
+    Day,
+    Pipeline,
+}

@@ -1,0 +1,172 @@
+//! Events, decisions and attempts.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::id::{HashSchema, RunIdSchema, TimeSchema};
+use super::run::FailureKindSchema;
+use super::task::RemarkSchema;
+
+/// One of the events that a stream consists of; comments come between them.
+#[derive(ToSchema, Serialize)]
+#[schema(example = json!({"id": "0190b3a27c1e7a44-12", "event": "event", "data": "{}"}))]
+#[schema(as = StreamEvent)]
+pub(crate) struct StreamEventSchema {
+    /// Where it stands: as `Last-Event-ID` it goes on behind that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// What it is.
+    event: String,
+    /// JSON in one line.
+    data: String,
+}
+
+/// What a gate says.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Verdict)]
+pub(crate) enum VerdictSchema {
+    Pass,
+    Fail,
+    Pending,
+    Skipped,
+}
+
+/// A verdict with its run.
+#[derive(ToSchema, Serialize)]
+#[schema(as = RunDecision)]
+pub(crate) struct RunDecisionSchema {
+    run: RunIdSchema,
+    short_id: String,
+    version: u64,
+    position: u64,
+    at: TimeSchema,
+    actor: String,
+    step: Option<String>,
+    round: Option<u32>,
+    #[serde(flatten)]
+    kind: DecisionKindSchema,
+}
+
+/// One attempt with its times.
+#[derive(ToSchema, Serialize)]
+#[schema(as = AttemptRow)]
+pub(crate) struct AttemptRowSchema {
+    /// The step, or an item of it.
+    step: String,
+    round: u32,
+    attempt: u32,
+    /// The executor; empty where it is not told again.
+    kind: String,
+    scheduled_at: TimeSchema,
+    started_at: Option<TimeSchema>,
+    end: Option<AttemptEndSchema>,
+}
+
+/// How an attempt ended.
+#[derive(ToSchema, Serialize)]
+#[schema(as = AttemptEnd)]
+pub(crate) struct AttemptEndSchema {
+    at: TimeSchema,
+    /// Null: well.
+    failure: Option<AttemptFailureSchema>,
+}
+
+/// How an attempt failed: a failure as everywhere, without `detail`.
+#[derive(ToSchema, Serialize)]
+#[schema(as = AttemptFailure)]
+pub(crate) struct AttemptFailureSchema {
+    /// Which kind.
+    kind: FailureKindSchema,
+    /// An own code below the kind.
+    code: Option<String>,
+    /// What happened, in one line.
+    message: String,
+    /// What to do next.
+    hint: String,
+    /// The exit code, where there is one.
+    exit_code: Option<i32>,
+}
+
+/// One decision.
+#[derive(ToSchema, Serialize)]
+#[schema(as = Decision)]
+pub(crate) struct DecisionSchema {
+    /// The event's place in its run.
+    version: u64,
+    /// The event's place in the store.
+    position: u64,
+    at: TimeSchema,
+    actor: String,
+    step: Option<String>,
+    round: Option<u32>,
+    #[serde(flatten)]
+    kind: DecisionKindSchema,
+}
+
+/// What was decided.
+#[derive(ToSchema, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = DecisionKind)]
+pub(crate) enum DecisionKindSchema {
+    /// A gate was judged.
+    Gate {
+        gate: String,
+        probe_no: u32,
+        verdict: VerdictSchema,
+        reason: String,
+        evidence: Value,
+        policy: String,
+        policy_hash: HashSchema,
+        evaluator: u32,
+        tolerated: bool,
+    },
+    /// Someone voted.
+    Vote { vote: String, comment: Option<String>, comments: Option<Vec<RemarkSchema>>, edited: Option<Value> },
+    /// Someone answered a question.
+    Answer { answer: Value },
+    /// Nobody decided or answered in time.
+    Expiry { due: TimeSchema },
+    /// The votes sufficed.
+    Approval { decision: String, by: Vec<String>, comment: Option<String> },
+    /// A person decided on a blocked step.
+    Override { decision: String, reason: Option<String>, policies: Option<BTreeMap<String, String>> },
+    /// An operator had a step's gates judged again.
+    Recheck { reason: Option<String>, policies: Option<BTreeMap<String, String>> },
+    /// A step was sent back.
+    Rework { gate: Option<String>, by: Option<String>, used: u32, max: Option<u32> },
+    /// Someone cancelled the run, or a step of it.
+    Cancel { reason: Option<String> },
+}
+
+/// One event of a stream.
+#[derive(ToSchema, Serialize)]
+#[schema(as = EventLine)]
+pub(crate) struct EventLineSchema {
+    /// The run.
+    run: RunIdSchema,
+    /// Its place in the run, from 1 without gaps.
+    version: u64,
+    /// Its place in the store.
+    position: u64,
+    recorded_at: TimeSchema,
+    committed_at: TimeSchema,
+    /// Who caused it: `user:ada`, `token:ci`, `engine`.
+    actor: String,
+    /// The input it followed from, and the version behind it.
+    #[schema(value_type = Object)]
+    cause: Value,
+    /// The number of its type.
+    kind: u16,
+    /// The version of that type's shape.
+    schema: u16,
+    flags: u16,
+    /// The hash that chains it to the one before.
+    hash: HashSchema,
+    /// `{type, …}`: the fact itself.
+    #[schema(value_type = Object, example = json!({"type": "RunSucceeded"}))]
+    event: Value,
+}

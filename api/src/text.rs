@@ -1,0 +1,158 @@
+//! How times, statuses, failures and tables look as text, on a terminal and in log lines.
+//!
+//! Law: a leaf; values in, texts out.
+
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table};
+use everfold_engine::policy::Verdict;
+use everfold_engine::state::{RunStatus, StepStatus};
+use everfold_engine::text::one_line;
+use everfold_engine::time::Timestamp;
+use owo_colors::{OwoColorize as _, Style};
+
+/// A span in its two largest units: `1.2s`, `3m05s`, `2h10m`, `4d03h`.
+pub(crate) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..10 => format!("{}.{}s", seconds, span.subsec_millis() / 100),
+        10..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// An instant for people: seconds, UTC.
+pub(crate) fn instant(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.get(..19).map_or(text.clone(), |seconds| format!("{}Z", seconds.replace('T', " ")))
+}
+
+/// How long something took, or takes so far.
+pub(crate) fn took(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> String {
+    from.map(|from| span(to.unwrap_or(now).since(from))).unwrap_or_default()
+}
+
+/// What a run does, or did, behind “run 5b8093ed”.
+pub(crate) fn does(status: RunStatus) -> String {
+    match status {
+        RunStatus::Succeeded => "has succeeded".to_owned(),
+        RunStatus::Failed => "has failed".to_owned(),
+        RunStatus::Cancelled => "was cancelled".to_owned(),
+        RunStatus::Queued
+        | RunStatus::Running
+        | RunStatus::Waiting
+        | RunStatus::Paused
+        | RunStatus::Blocked => format!("is {status}"),
+    }
+}
+
+/// A failure in one line: its kind, where the message does not begin with it, and the message.
+pub(crate) fn failure(kind: &str, code: Option<&str>, message: &str) -> String {
+    let code = code.map(|code| format!(" [{code}]")).unwrap_or_default();
+    let message = plain(message);
+    let says_it = message.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' '));
+    if says_it && code.is_empty() { message } else { format!("{kind}{code}: {message}") }
+}
+
+/// A number of things: `1 run`, `2 runs`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The colour of a run's status.
+pub(crate) fn run_style(status: RunStatus) -> Style {
+    match status {
+        RunStatus::Succeeded => Style::new().green(),
+        RunStatus::Failed | RunStatus::Blocked => Style::new().red(),
+        RunStatus::Cancelled => Style::new().dimmed(),
+        RunStatus::Running => Style::new().cyan(),
+        RunStatus::Queued | RunStatus::Waiting | RunStatus::Paused => Style::new().yellow(),
+    }
+}
+
+/// The mark of a step's status.
+pub(crate) fn step_mark(status: StepStatus) -> String {
+    match status {
+        StepStatus::Pending => "·".dimmed().to_string(),
+        StepStatus::Scheduled | StepStatus::Running | StepStatus::Gating => "▸".cyan().to_string(),
+        StepStatus::Waiting => "?".yellow().to_string(),
+        StepStatus::Succeeded => "✓".green().to_string(),
+        StepStatus::Failed => "✗".red().to_string(),
+        StepStatus::Skipped | StepStatus::Cancelled => "–".dimmed().to_string(),
+        StepStatus::Blocked => "!".red().to_string(),
+    }
+}
+
+/// A verdict, coloured.
+pub(crate) fn verdict(verdict: Verdict) -> String {
+    let style = match verdict {
+        Verdict::Pass => Style::new().green(),
+        Verdict::Fail => Style::new().red(),
+        Verdict::Pending => Style::new().yellow(),
+        Verdict::Skipped => Style::new().dimmed(),
+    };
+    verdict.as_str().style(style).to_string()
+}
+
+/// A table without lines: a head, and rows as wide as they are.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head.to_vec());
+    for row in rows {
+        table.add_row(row.to_vec());
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+/// A text in one line that does nothing to a terminal: without escape sequences and marks of direction, each other
+/// control character a blank. What a program printed, or a person typed, must not clear a screen.
+pub(crate) fn plain(text: &str) -> String {
+    one_line(&anstream::adapter::strip_str(text).to_string()).into_owned()
+}
+
+/// A [`plain`] text cut to so many characters.
+pub(crate) fn cut(text: &str, chars: usize) -> String {
+    let text = plain(text);
+    if text.chars().count() <= chars {
+        return text;
+    }
+    text.chars().take(chars.saturating_sub(1)).chain("…".chars()).collect()
+}
+
+/// A text as a word of a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain =
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_somebody_else_does_nothing_to_the_terminal() {
+        assert_eq!(plain("\u{1b}[31mred\u{1b}[0m\ttab\rback \u{1b}[2J\u{7}bell"), "red tab back bell");
+        assert_eq!(plain("a\n\u{202e}b"), "a b");
+        assert_eq!(cut("\u{1b}[1mabcdef\u{1b}[0m", 4), "abc…");
+    }
+
+    #[test]
+    fn one_thing_is_told_as_one() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "verdict")), ["0 verdicts", "1 verdict", "2 verdicts"]);
+    }
+
+    #[test]
+    fn spans_show_two_units() {
+        let shown = [350, 12_000, 185_000, 7_800_000, 356_400_000].map(|ms| span(Duration::from_millis(ms)));
+        assert_eq!(shown, ["0.3s", "12s", "3m05s", "2h10m", "4d03h"]);
+        assert_eq!(instant(Timestamp(1_790_000_000_120)), "2026-09-21 14:13:20Z");
+    }
+}

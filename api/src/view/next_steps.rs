@@ -1,0 +1,161 @@
+//! The next command to type. Every answer that leaves something to do ends with one.
+
+use everfold_engine::event::Measure;
+use everfold_engine::failure::FailureKind;
+use everfold_engine::state::{RunStatus, StepStatus};
+use owo_colors::OwoColorize as _;
+use serde_json::Value;
+
+use super::awaits::AwaitView;
+use super::run::RunView;
+use crate::text::quoted;
+
+/// A command and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NextStep {
+    pub(crate) command: String,
+    pub(crate) why: String,
+}
+
+/// What can be done about a run, the most likely first. `program` is how commands begin.
+pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
+    let run = &view.short_id;
+    let mut commands = Vec::new();
+    let mut add = |command: String, why: &str| {
+        commands.push(NextStep { command: format!("{program} {command}"), why: crate::text::cut(why, 80) });
+    };
+    for awaited in &view.awaits {
+        match awaited {
+            AwaitView::Approval { task, title, changes, .. } => {
+                add(format!("approve {task}"), title);
+                if *changes {
+                    add(format!("changes {task} -m 'what is to change'"), "");
+                }
+                add(format!("reject {task} -m 'what is missing'"), "");
+            }
+            AwaitView::Question { task, title, options, items, .. } => {
+                add(format!("answer {task}{}", answer_words(options, items)), title);
+            }
+            AwaitView::Unblock { step, message, .. } => {
+                let why = format!("or recheck, proceed, skip, fail: {message}");
+                add(format!("unblock {run} {} --decision retry", quoted(step)), &why);
+                if has_log(view, step) {
+                    add(format!("logs {run} {}", quoted(step)), "what it wrote");
+                }
+            }
+            AwaitView::Signal { step, name } => {
+                add(format!("signal {run} {}", quoted(name)), &format!("{step} waits for it"));
+            }
+            AwaitView::Resume => {
+                for pause in &view.paused {
+                    let command = match (&pause.pipeline, pause.shared) {
+                        (Some(name), _) => format!("resume --pipeline {}", quoted(name)),
+                        (None, true) => "resume --all".to_owned(),
+                        (None, false) => format!("resume {run}"),
+                    };
+                    add(command, "it is paused");
+                }
+            }
+            AwaitView::Slot { holders, .. } => {
+                if let Some(holder) = holders.first() {
+                    add(format!("show {}", holder.short()), "it waits for this run's end");
+                }
+            }
+            AwaitView::Budget { budget, .. } => {
+                let which = if view.budget.len() > 1 {
+                    format!(" --budget {}", quoted(budget))
+                } else {
+                    String::new()
+                };
+                let over = view.budget.iter().find(|known| known.id == *budget).and_then(|known| known.over);
+                let amount = match over {
+                    Some(Measure::Tokens) => "--tokens 100000",
+                    Some(Measure::Wall) => "--wall 1h",
+                    Some(Measure::Cost) | None => "--add 2.00",
+                };
+                add(format!("budget {run}{which} {amount} -m 'why'"), "paid work waits for it");
+            }
+            AwaitView::Timer { .. } => {}
+        }
+    }
+    match view.status {
+        RunStatus::Running | RunStatus::Queued if view.driven => add(format!("watch {run}"), "it goes on"),
+        RunStatus::Running | RunStatus::Queued => add(format!("resume {run}"), "nobody goes on with it"),
+        RunStatus::Waiting if !view.driven && waits_for_time(view) => {
+            add(format!("resume {run}"), "nobody looks after its timers");
+        }
+        RunStatus::Failed => {
+            let failed = view.failure.as_ref().and_then(|failure| failure.step.clone());
+            let failed = failed.or_else(|| {
+                let steps = view.steps.iter().rev();
+                steps.clone().find(|step| step.status == StepStatus::Failed).map(|step| step.id.clone())
+            });
+            match failed.filter(|step| has_log(view, step)) {
+                _ if view
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| failure.hint.contains("everfold doctor")) =>
+                {
+                    add("doctor".to_owned(), "git, the agents' programs, the disk");
+                }
+                Some(step) => add(format!("logs {run} {}", quoted(&step)), "what it wrote"),
+                None => add(format!("events {run}"), "everything that happened"),
+            }
+            add(format!("retry {run}"), "as a new run that keeps what succeeded");
+        }
+        _nothing_more => {}
+    }
+    if view.status.is_ended() && view.notices.iter().any(|one| one.failing.is_some()) {
+        add(format!("resume {run}"), "its notices are tried now");
+    }
+    if let Some(one) = view.notices_given_up.first() {
+        add(format!("notices retry {}", one.id), "it was given up");
+    }
+    commands
+}
+
+/// The next commands, as lines behind an answer.
+pub(crate) fn next_lines(view: &RunView, program: &str) -> Vec<String> {
+    let commands = next_steps(view, program);
+    if commands.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), "next".bold().to_string()];
+    for next in commands {
+        let why = if next.why.is_empty() {
+            String::new()
+        } else {
+            format!("   # {}", next.why).dimmed().to_string()
+        };
+        lines.push(format!("  {}{why}", next.command));
+    }
+    lines
+}
+
+/// An answer that can be typed as it stands, but for its words.
+pub(crate) fn answer_words(options: &[String], items: &Value) -> String {
+    let mut words = String::new();
+    if let Some(option) = options.first() {
+        words.push_str(&format!(" {}", quoted(option)));
+    }
+    for item in items.as_array().into_iter().flatten() {
+        let id = item["id"].as_str().unwrap_or_default();
+        let text = item["options"][0].as_str().unwrap_or("your answer");
+        words.push_str(&format!(" --item {}", quoted(&format!("{id}={text}"))));
+    }
+    if words.is_empty() { " 'your answer'".to_owned() } else { words }
+}
+
+/// Whether a process of the step left a log: one that could not be started left none.
+fn has_log(view: &RunView, step: &str) -> bool {
+    let id = step.split('.').next().unwrap_or(step);
+    view.step(id).is_some_and(|step| {
+        let is_process = step.kind == "command" || step.kind == "agent";
+        let began = step.failure.as_ref().is_none_or(|failure| failure.kind != FailureKind::Spawn);
+        is_process && began && step.round > 0
+    })
+}
+
+fn waits_for_time(view: &RunView) -> bool {
+    view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Timer { .. }))
+}

@@ -1,0 +1,48 @@
+//! What the view of a run gets from beside its state: the queue, the tries of notices, counters that runs share.
+
+use everfold_engine::driver::{NoticeStand, Waiting};
+
+use super::awaits::AwaitView;
+use super::budget::budget_view;
+use super::notice::OutstandingNotice;
+use super::run::RunView;
+
+impl RunView {
+    /// Says who of the run waits in line, and with each step what its first attempt waits for.
+    pub fn stands_in_line(&mut self, (waiting, total): (Vec<Waiting>, usize)) {
+        for step in &mut self.steps {
+            let first = waiting.iter().find(|waiting| waiting.attempt.path.step.as_str() == step.id);
+            if let Some(reason) = first.and_then(|waiting| waiting.reasons.first()) {
+                step.line = Some(format!("waits for {reason}"));
+            }
+        }
+        (self.in_line, self.in_line_total) = (waiting, total);
+    }
+
+    /// Shows a shared budget as its counter stands, also where what waits for it was told of an earlier moment.
+    pub(crate) fn shares(&mut self, now: &everfold_engine::state::BudgetView<'_>) {
+        let Some(shown) = self.budget.iter_mut().find(|shown| shown.id == now.terms.id) else { return };
+        let over = now.over.filter(|_| shown.over.is_some());
+        *shown = budget_view(&everfold_engine::state::BudgetView { over, ..now.clone() });
+        for awaited in &mut self.awaits {
+            if let AwaitView::Budget { budget, message, until } = awaited
+                && *budget == shown.id
+            {
+                message.clone_from(&shown.summary);
+                *until = shown.until;
+            }
+        }
+    }
+
+    /// Says how the tries of its notices went.
+    pub(crate) fn tells(&mut self, stands: Vec<NoticeStand>) {
+        for stand in stands {
+            let is_it =
+                |one: &&mut OutstandingNotice| one.version == stand.version && one.notice == stand.notice;
+            if let Some(one) = self.notices.iter_mut().find(is_it) {
+                (one.tries, one.waits) = (stand.tries, stand.waits);
+                (one.failing, one.next_try_at) = (stand.failing, stand.next);
+            }
+        }
+    }
+}

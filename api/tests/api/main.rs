@@ -1,0 +1,26 @@
+//! The api from outside: routes over a store in memory, servers over real sockets, the document, programs that embed.
+//!
+//! One binary: no test changes the environment, the current directory or a limit of the process. `embedding` starts this
+//! very binary once more, as the program that embeds.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod answers;
+mod document;
+mod document_examples;
+mod embedding;
+mod event_follower;
+mod event_streams;
+mod fixtures;
+mod generated_requests;
+mod hosts_and_origins;
+mod idempotency;
+mod lost_answers;
+mod notices;
+mod past_states;
+mod pipeline_checks;
+mod request_forms;
+mod routes;
+mod run_shapes;
+mod slow_clients;
+mod titles;
+mod tokens_and_roles;

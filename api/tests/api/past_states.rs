@@ -1,0 +1,150 @@
+//! Moments of a run: as it was, what changed between two of them, and how another policy would have judged.
+
+use serde_json::{Value, json};
+
+use crate::fixtures::in_memory::Api;
+
+#[tokio::test]
+async fn the_state_at_a_version_and_the_lists_have_bounds() {
+    let api = Api::new();
+    let run = api.asking().await;
+    let (_, then) = api.get(&format!("/api/v1/runs/{run}/state?version=1")).await;
+    assert_eq!((&then["version"], &then["status"]), (&1.into(), &"running".into()));
+    for (query, code) in [
+        ("version=0", "EF0215"),
+        ("version=99", "EF0215"),
+        ("version=1&at=x", "EF0211"),
+        ("at=noon", "EF0211"),
+    ] {
+        let (_, problem) = api.get(&format!("/api/v1/runs/{run}/state?{query}")).await;
+        assert_eq!(problem["code"], code, "{query}");
+    }
+    let (_, page) = api.get(&format!("/api/v1/runs/{run}/events?limit=2")).await;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let (_, next) = api.get(&format!("/api/v1/runs/{run}/events?limit=2&cursor={cursor}")).await;
+    assert_eq!(next["items"][0]["version"], 3);
+}
+
+const JUDGED: &str = "
+name: judged
+input: { type: object, required: [n], properties: { n: { type: integer } } }
+steps:
+  - id: a
+    function: everfold.echo
+    with: { n: '${input.n}', long: '${input.long}' }
+    gates: [{ id: small, expression: output.n, policy: evidence.value < 3, on_fail: continue }]
+  - id: b
+    needs: [a]
+    function: everfold.noop
+";
+
+impl Api {
+    async fn judged(&self, n: u32) -> String {
+        let pipeline = JUDGED.replace("'${input.long}'", &format!("'{}'", "x".repeat(2_000)));
+        let body = json!({ "definition": pipeline, "input": { "n": n } });
+        let (status, run) = self.post("/api/v1/runs", body).await;
+        assert_eq!(status, 201, "{run}");
+        let id = run["id"].as_str().unwrap().to_owned();
+        self.until(&id, "succeeded").await;
+        id
+    }
+}
+
+#[tokio::test]
+async fn two_moments_of_a_run_differ_by_what_the_events_between_changed() {
+    let api = Api::new();
+    let run = api.judged(7).await;
+    let (_, events) = api.get(&format!("/api/v1/runs/{run}/events")).await;
+    let events = events["items"].as_array().unwrap();
+    let last = events.len();
+    let (status, whole) = api.get(&format!("/api/v1/runs/{run}/diff")).await;
+    assert_eq!((status, &whole["from"]["version"], &whole["to"]["version"]), (200, &json!(1), &json!(last)));
+    assert_eq!(
+        (whole["events_total"].as_u64(), &whole["next_cursor"]),
+        (Some(last as u64 - 1), &Value::Null)
+    );
+    let status = whole["changes"].as_array().unwrap().iter().find(|it| it["path"] == "status").unwrap();
+    assert_eq!((&status["before"], &status["after"]), (&json!("running"), &json!("succeeded")));
+    let steps: Vec<&str> =
+        whole["steps"].as_array().unwrap().iter().map(|it| it["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["a", "b"]);
+    // A value that the state holds by reference is told as it is.
+    let output = whole["steps"][0]["changes"].as_array().unwrap();
+    let output = output.iter().find(|it| it["path"] == "output").unwrap();
+    assert_eq!(
+        (&output["after"]["n"], output["after"]["long"].as_str().map(str::len)),
+        (&json!(7), Some(2_000))
+    );
+
+    // Between a moment and itself there is nothing, and a part names just its events.
+    let (_, none) = api.get(&format!("/api/v1/runs/{run}/diff?from=3&to=3")).await;
+    assert_eq!((&none["changes"], &none["steps"], &none["events"]), (&json!([]), &json!([]), &json!([])));
+    let (_, part) = api.get(&format!("/api/v1/runs/{run}/diff?from=2&to=4")).await;
+    let names: Vec<&Value> = part["events"].as_array().unwrap().iter().map(|it| &it["type"]).collect();
+    assert_eq!(names, [&events[2]["event"]["type"], &events[3]["event"]["type"]]);
+    let (_, turned) = api.get(&format!("/api/v1/runs/{run}/diff?from=4&to=2")).await;
+    assert_eq!(turned, part, "the earlier one is first, however it is asked");
+    for (query, code) in
+        [("from=0", "EF0215"), ("to=999", "EF0215"), ("from=x", "EF0211"), ("form=1", "EF0211")]
+    {
+        let (_, problem) = api.get(&format!("/api/v1/runs/{run}/diff?{query}")).await;
+        assert_eq!(problem["code"], code, "{query}: {problem}");
+    }
+    assert_eq!(api.get("/api/v1/runs/0000/diff").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_new_policy_is_tried_on_recorded_verdicts_before_it_is_turned_on() {
+    let api = Api::new();
+    let mut runs = Vec::new();
+    for n in [1, 2, 3, 4] {
+        runs.push(api.judged(n).await);
+    }
+    let before = api.held.node().store().last_position();
+    let test = async |body: Value| api.post("/api/v1/audit/backtest", body).await;
+    // By the same policy everything stays as it is.
+    let (status, same) = test(json!({ "gate": "small", "policy": "evidence.value < 3" })).await;
+    assert_eq!((status, &same["verdicts"], &same["equal"]), (200, &json!(4), &json!(4)), "{same}");
+    let (_, other) = test(json!({ "gate": "small", "policy": "evidence.value < 4" })).await;
+    assert_eq!((&other["changed"], &other["becomes"]), (&json!(1), &json!({ "fail → pass": 1 })));
+    let item = &other["items"][0];
+    assert_eq!((&item["run"], &item["step"]), (&json!(runs[2]), &json!("a")));
+    assert_eq!((&item["recorded"]["verdict"], &item["judged"]["verdict"]), (&json!("fail"), &json!("pass")));
+    // It sees the run of then, and where it gives no verdict it says why.
+    let (_, seen) = test(json!({ "gate": "small", "policy": "input.n < 4 && step.round == 1" })).await;
+    assert_eq!(seen["changed"], 1, "{seen}");
+    let (_, none) = test(json!({ "gate": "small", "policy": "evidence.other < 3" })).await;
+    assert_eq!((&none["failed"], &none["items"][0]["judged"]), (&json!(4), &Value::Null));
+    assert!(none["items"][0]["problem"].as_str().unwrap().contains("other"), "{none}");
+
+    // Part by part it comes to the same, newest first.
+    let (mut cursor, mut verdicts, mut changed) = (Value::Null, 0, Vec::new());
+    loop {
+        let body = json!({ "gate": "small", "policy": "evidence.value > 3", "limit": 3, "cursor": cursor });
+        let (_, part) = test(body).await;
+        verdicts += part["verdicts"].as_u64().unwrap();
+        changed.extend(part["items"].as_array().unwrap().iter().map(|item| item["run"].clone()));
+        cursor = part["next_cursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!((verdicts, changed), (4, vec![json!(runs[3]), json!(runs[1]), json!(runs[0])]));
+    assert_eq!(test(json!({ "gate": "none", "policy": "true" })).await.1["verdicts"], 0);
+    let later = test(json!({ "gate": "small", "policy": "true", "since": "2999-01-01T00:00:00Z" })).await;
+    assert_eq!(later.1["verdicts"], 0);
+    for body in [
+        json!({ "gate": "small", "policy": "true", "since": "yesterday" }),
+        json!({ "gate": "small", "policy": "true", "limit": 0 }),
+        json!({ "gate": "small", "policy": "true", "cursor": "x" }),
+        json!({ "gate": "small" }),
+    ] {
+        let (status, problem) = test(body).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{problem}");
+    }
+    for policy in ["evidence.value <", "evidnce.value < 3"] {
+        let (status, problem) = test(json!({ "gate": "small", "policy": policy })).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0231")), "{problem}");
+    }
+    assert_eq!(api.held.node().store().last_position(), before, "nothing was recorded");
+}

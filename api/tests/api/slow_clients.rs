@@ -1,0 +1,536 @@
+//! The server over real sockets against clients who are slow, many, wrong, or not let in any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Version};
+use axum::routing::get;
+use everfold_api::serve;
+use everfold_api::settings::ServeSettings;
+use everfold_engine::actor::Actor;
+use everfold_engine::tokens::Role;
+use http_body_util::BodyExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_util::sync::CancellationToken;
+
+use crate::fixtures::server::Served;
+
+const SSE: &str = "accept: text/event-stream";
+
+impl Served {
+    async fn operator_token(&self, name: &str, lasts: Option<Duration>) -> String {
+        self.token_of(name, Role::Operator, lasts).await
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.server.url.strip_prefix("http://").unwrap()).await.unwrap()
+    }
+
+    /// Sends bytes as they are and reads what comes until the other side hangs up.
+    async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.unwrap();
+        rest(&mut stream).await
+    }
+
+    async fn request(&self, token: &str, line: &str, body: &[u8]) -> (u16, Value) {
+        let mut bytes = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body);
+        read(&self.raw(&bytes).await)
+    }
+
+    /// Asks, and leaves it to the caller to read.
+    async fn get_as(&self, token: &str, path: &str, header: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n{header}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Opens a stream of events and waits until it has begun.
+    async fn stream(&self, token: &str, path: &str) -> TcpStream {
+        let mut stream = self.get_as(token, path, SSE).await;
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("\r\n\r\n") {
+            let mut piece = [0; 1024];
+            let count = in_time(stream.read(&mut piece)).await.unwrap();
+            assert_ne!(count, 0, "{}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&piece[..count]);
+        }
+        stream
+    }
+}
+
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes too long")
+}
+
+async fn rest(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut all = Vec::new();
+    // A connection that is cut says what came before.
+    let _cut = in_time(stream.read_to_end(&mut all)).await;
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+fn read(answer: &str) -> (u16, Value) {
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.unwrap_or_else(|| panic!("no status: {answer:?}"));
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn what_a_token_opened_ends_with_it_and_says_why() {
+    let served = Served::new(|_| {}).await;
+    let (token, other) = (served.operator_token("one", None).await, served.operator_token("two", None).await);
+    let mut stream = served.stream(&token, "/api/v1/stream").await;
+    let mut others = served.stream(&other, "/api/v1/stream").await;
+    served.held.node().access().revoke("one", None, Actor::Engine, None).await.unwrap();
+    let end = rest_of_stream(&mut stream).await;
+    assert!(end.contains("event: end"), "{end}");
+    assert!(end.contains("the token “one” was revoked"), "{end}");
+    assert!(end.contains("\"last_event_id\":\""), "{end}");
+    // Streams of others go on.
+    let mut piece = [0; 16];
+    let more = tokio::time::timeout(Duration::from_millis(200), async {
+        loop {
+            if others.read(&mut piece).await.unwrap() == 0 {
+                return;
+            }
+        }
+    });
+    assert!(more.await.is_err(), "it goes on");
+    assert_eq!(served.request(&token, "GET /api/v1/runs", b"").await.0, 401);
+}
+
+/// Reads a stream up to its last event.
+async fn rest_of_stream(stream: &mut TcpStream) -> String {
+    let mut seen = String::new();
+    in_time(async {
+        while !(seen.contains("event: end") && seen.ends_with("\r\n0\r\n\r\n")) {
+            let mut piece = [0; 4096];
+            let count = stream.read(&mut piece).await.unwrap();
+            if count == 0 {
+                break;
+            }
+            seen.push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+    })
+    .await;
+    seen
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_time_of_its_token_is_over() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("short", Some(Duration::from_secs(1))).await;
+    let mut stream = served.stream(&token, "/api/v1/stream").await;
+    let end = rest_of_stream(&mut stream).await;
+    assert!(end.contains("the token “short” has expired"), "{end}");
+}
+
+#[tokio::test]
+async fn a_head_or_a_body_that_does_not_come_ends_in_its_time() {
+    let served = Served::new(|settings| (settings.head_seconds, settings.body_seconds) = (1, 1)).await;
+    let token = served.operator_token("one", None).await;
+    // Byte by byte is no way round: the whole head has to be there in time.
+    let mut slow = served.connect().await;
+    let head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ";
+    let dripping = async {
+        for byte in head.iter().cycle() {
+            if slow.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    in_time(dripping).await;
+    // A body: it is told.
+    let begun = format!(
+        "POST /api/v1/engine/pause HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{"
+    );
+    let (status, problem) = read(&served.raw(begun.as_bytes()).await);
+    assert_eq!((status, problem["code"].as_str()), (408, Some("EF0228")), "{problem}");
+    // An idle connection ends.
+    assert_eq!(served.raw(b"").await, "");
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_and_busy_ones_are_bounded() {
+    let served = Served::new(|settings| settings.connections = 20).await;
+    let token = served.operator_token("one", None).await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(served.connect().await);
+        if idle.len() % 50 == 0 {
+            assert_eq!(served.request(&token, "GET /api/v1/runs", b"").await.0, 200);
+        }
+    }
+    assert_eq!(served.request(&token, "GET /api/v1/runs", b"").await.0, 200);
+    // The first ones were hung up on; those who ask go before those who do not.
+    assert_eq!(rest(&mut idle[0]).await, "");
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(served.stream(&token, "/api/v1/stream").await);
+    }
+    let (status, problem) = served.request(&token, "GET /api/v1/runs", b"").await;
+    assert_eq!((status, problem["code"].as_str()), (503, Some("EF0617")), "{problem}");
+    assert!(problem["hint"].as_str().unwrap().contains("serve.connections"), "{problem}");
+    // One that ends gives its place back.
+    drop(streams.pop());
+    in_time(async {
+        while served.request(&token, "GET /api/v1/runs", b"").await.0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_the_server_goes_on() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let post = async |body: &[u8]| served.request(&token, "POST /api/v1/runs", body).await;
+    let many = format!("{{\"input\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let wide = format!("{{\"pipeline\": \"x\", \"input\": \"{}\"}}", "x".repeat(5 << 20));
+    for (body, status, code) in [
+        (many.as_bytes(), 400, "EF0210"),
+        (wide.as_bytes(), 413, "EF0209"),
+        (b"\xff\xfe{}".as_slice(), 400, "EF0210"),
+        (b"{\"pipeline\": \"\xc3\x28\"}".as_slice(), 400, "EF0210"),
+        (b"{\"pipeline\": 7}".as_slice(), 422, "EF0211"),
+        (b"{\"pipelin\": \"x\"}".as_slice(), 422, "EF0211"),
+        (b"{\"pipeline\": \"x\", \"pipeline\": \"y\"}".as_slice(), 400, "EF0210"),
+        (b"null".as_slice(), 422, "EF0211"),
+        (b"{\"pipeline\": \"x\"".as_slice(), 400, "EF0210"),
+    ] {
+        let (seen, problem) = post(body).await;
+        let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        assert_eq!((seen, problem["code"].as_str()), (status, Some(code)), "{shown}: {problem}");
+    }
+    for (bytes, status) in [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03hello\r\n\r\n".as_slice(), 400),
+        (b"GET / HTTP/9.9\r\n\r\n".as_slice(), 400),
+        (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nbad header\r\n\r\n".as_slice(), 400),
+        (b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n".as_slice(), 400),
+    ] {
+        assert_eq!(read(&served.raw(bytes).await).0, status, "{:?}", String::from_utf8_lossy(bytes));
+    }
+    let long = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-long: {}\r\n\r\n", "x".repeat(1 << 20));
+    assert_eq!(read(&served.raw(long.as_bytes()).await).0, 431);
+    for path in
+        ["/api/v1/runs?cursor=x", "/api/v1/runs?cursor=0-99999999999999999999", "/api/v1/inbox?cursor=-"]
+    {
+        let (status, problem) = served.request(&token, &format!("GET {path}"), b"").await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some("EF0211")), "{path}");
+    }
+    assert_eq!(served.request(&token, "GET /healthz", b"").await.0, 200);
+}
+
+/// A run whose only step lasts for an hour, with what it wrote so far.
+async fn long_run(served: &Served, token: &str) -> String {
+    let definition = "name: long\nsteps:\n  - { id: wait, function: everfold.sleep, with: { for: 1h } }\n";
+    let body = json!({ "definition": definition }).to_string();
+    let (status, run) = served.request(token, "POST /api/v1/runs", body.as_bytes()).await;
+    assert_eq!(status, 201, "{run}");
+    run["id"].as_str().unwrap().to_owned()
+}
+
+/// Reads until a text has come; gives all that was read.
+async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).await.unwrap();
+        assert_ne!(count, 0, "it ended: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&piece[..count]));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn every_stream_on_which_nothing_happens_says_each_15_seconds_that_it_lives() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let run = long_run(&served, &token).await;
+    let of_run = format!("/api/v1/runs/{run}/events/stream");
+    let log = format!("/api/v1/runs/{run}/attempts/wait/1/1/log?follow=true");
+    let mut streams = Vec::new();
+    for path in ["/api/v1/stream", &of_run, &log] {
+        streams.push((path, served.stream(&token, path).await));
+    }
+    // From here on time passes as fast as nothing else is left to do.
+    tokio::time::pause();
+    let followed = streams.into_iter().map(|(path, mut stream)| async move {
+        let mut former = None;
+        for _ in 0..4 {
+            read_until(&mut stream, ": idle\n\n").await;
+            let now = tokio::time::Instant::now();
+            if let Some(former) = former.replace(now) {
+                let between = now.duration_since(former);
+                assert!(
+                    (Duration::from_secs(15)..Duration::from_secs(16)).contains(&between),
+                    "{path}: {between:?}"
+                );
+            }
+        }
+    });
+    futures::future::join_all(followed).await;
+}
+
+#[tokio::test]
+async fn a_log_is_followed_as_events_and_taken_up_behind_the_last_one() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let run = long_run(&served, &token).await;
+    let layout = served.held.node().layout().clone();
+    let attempt = everfold_engine::id::EffectId {
+        run: run.parse().unwrap(),
+        attempt: everfold_engine::id::AttemptId {
+            path: "wait".parse().unwrap(),
+            round: everfold_engine::id::Round(1),
+            attempt: everfold_engine::id::Attempt(1),
+        },
+    };
+    let folder = layout.attempt(&attempt);
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("log");
+    let append = |text: &str| {
+        use std::io::Write as _;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&file).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    append("1000 O one\n2000 E two: \"x\"\n3000 o thr\n");
+    let path = format!("/api/v1/runs/{run}/attempts/wait/1/1/log?follow=true");
+    let mut stream = served.get_as(&token, &path, SSE).await;
+    let seen = in_time(read_until(&mut stream, "thr")).await;
+    let ids: Vec<&str> = seen.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    let data: Vec<Value> = seen
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    assert_eq!(data, [json!("one\n"), json!("two: \"x\"\n"), json!("thr")]);
+    assert_eq!((ids.len(), seen.matches("event: line").count()), (3, 3), "{seen}");
+    // What comes later comes at once.
+    append("3001 O ee\n");
+    assert!(in_time(read_until(&mut stream, "ee")).await.contains("event: line"));
+    // Who was cut off goes on behind what it had.
+    let behind = format!("accept: text/event-stream\r\nlast-event-id: {}", ids[1]);
+    let mut again = served.get_as(&token, &path, &behind).await;
+    let seen = in_time(read_until(&mut again, "ee")).await;
+    assert!(!seen.contains("\"one") && !seen.contains("\"two") && seen.contains("\"thr\""), "{seen}");
+    // As records, and to the end of the attempt.
+    let mut records = served.get_as(&token, &format!("{path}&format=json"), SSE).await;
+    let seen = in_time(read_until(&mut records, "\"ee\"")).await;
+    let first = seen.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let first: Value = serde_json::from_str(first).unwrap();
+    assert_eq!(
+        (&first["source"], &first["text"], &first["complete"]),
+        (&json!("stdout"), &json!("one"), &json!(true))
+    );
+    let cancelled = served.request(&token, &format!("POST /api/v1/runs/{run}/cancel"), b"{}").await;
+    assert_eq!(cancelled.0, 200, "{cancelled:?}");
+    for stream in [&mut stream, &mut again, &mut records] {
+        let end = in_time(read_until(stream, "0\r\n\r\n")).await;
+        assert!(end.contains("event: over"), "{end}");
+    }
+    // One that is over is told whole, and that it is over; a place beyond its end is none.
+    let mut whole = served.get_as(&token, &path, SSE).await;
+    let all = in_time(read_until(&mut whole, "0\r\n\r\n")).await;
+    assert!(all.contains("one") && all.contains("event: over"), "{all}");
+}
+
+#[tokio::test]
+async fn an_export_is_cut_where_its_token_is_revoked() {
+    let served = Served::new(|_| {}).await;
+    let writer = served.operator_token("writer", None).await;
+    let run = long_run(&served, &writer).await;
+    let note = json!({ "text": "x".repeat(60_000) }).to_string();
+    // More than what lies between fills with.
+    const NOTES: usize = 300;
+    for _ in 0..NOTES {
+        let noted = served.request(&writer, &format!("POST /api/v1/runs/{run}/notes"), note.as_bytes()).await;
+        assert_eq!(noted.0, 200, "{noted:?}");
+    }
+    for (name, path) in [("eye", format!("/api/v1/runs/{run}/events")), ("all", "/api/v1/events".to_owned())]
+    {
+        let token = served.token_of(name, Role::Admin, None).await;
+        let mut whole =
+            served.get_as(&token, &path, "accept: application/x-ndjson\r\nconnection: close").await;
+        let all = rest(&mut whole).await;
+        assert!(all.ends_with("0\r\n\r\n") && all.matches("NoteAdded").count() == NOTES, "{}", all.len());
+        let mut export = served.get_as(&token, &path, "accept: application/x-ndjson").await;
+        in_time(read_until(&mut export, "RunStarted")).await;
+        served.held.node().access().revoke(name, None, Actor::Engine, None).await.unwrap();
+        let cut = rest(&mut export).await;
+        assert!(!cut.ends_with("0\r\n\r\n"), "an end that is none is told as none");
+        assert!(cut.matches("NoteAdded").count() < NOTES, "{path}: it goes on");
+    }
+}
+
+#[tokio::test]
+async fn the_owners_socket_has_a_bound_and_who_is_idle_makes_room() {
+    const BOUND: usize = 256;
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("s.sock");
+    let routes = Router::new()
+        .route("/quick", get(async || "here"))
+        .route("/slow", get(async || std::future::pending::<()>().await));
+    let closing = CancellationToken::new();
+    let listening = serve::listen(&place, routes, None, closing.clone()).unwrap();
+    let ask = async |path: &str| {
+        let mut stream = UnixStream::connect(&place).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let mut idle = Vec::new();
+    for _ in 0..BOUND + 50 {
+        idle.push(UnixStream::connect(&place).await.unwrap());
+    }
+    assert!(rest(&mut ask("/quick").await).await.ends_with("here"));
+    assert_eq!(rest(&mut idle[0]).await, "", "the one that was idle the longest was hung up on");
+    let mut busy = Vec::new();
+    for _ in 0..BOUND {
+        busy.push(ask("/slow").await);
+    }
+    // All that came before are being answered: then the next one finds no room.
+    in_time(async {
+        loop {
+            let (status, problem) = read(&rest(&mut ask("/quick").await).await);
+            if status == 503 {
+                assert_eq!(problem["code"], "EF0617", "{problem}");
+                assert!(
+                    problem["detail"].as_str().unwrap().contains("all 256 connections are busy"),
+                    "{problem}"
+                );
+                return;
+            }
+        }
+    })
+    .await;
+    drop(busy);
+    in_time(async {
+        while !rest(&mut ask("/quick").await).await.ends_with("here") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(idle);
+    closing.cancel();
+    in_time(listening).await.unwrap();
+}
+
+fn certificates(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/certificates").join(name)
+}
+
+/// What speaks TLS, and offers these protocols.
+fn tls(protocols: &[&str]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificates("ca.pem")).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+fn over_tls(settings: &mut ServeSettings) {
+    let (cert, key) = (certificates("good.pem"), certificates("server.key"));
+    settings.tls = Some(everfold_api::settings::TlsFiles { cert, key });
+}
+
+/// What was offered to every client was spoken to none: browsers, curl and httpx got nothing.
+#[tokio::test]
+async fn row_51_over_tls_each_version_that_is_offered_is_spoken_streams_included() {
+    let served = Served::new(over_tls).await;
+    let token = served.operator_token("one", None).await;
+    let address = served.server.url.strip_prefix("https://").unwrap();
+    let connect = async |protocols: &[&str]| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        tls(protocols).connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await.unwrap()
+    };
+    let stream = connect(&["h2", "http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = |path: &str| {
+        let request = Request::get(format!("https://{address}{path}"));
+        request.header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
+    };
+    // Several at once on one connection, a stream that stays open among them.
+    let mut stream = in_time(sender.send_request(request("/api/v1/stream"))).await.unwrap();
+    assert_eq!((stream.status().as_u16(), stream.version()), (200, Version::HTTP_2));
+    let first = in_time(stream.frame()).await.unwrap().unwrap().into_data().unwrap();
+    assert!(first.windows(12).any(|part| part == b"event: ready"), "{first:?}");
+    for _ in 0..3 {
+        let answer = in_time(sender.send_request(request("/api/v1/runs"))).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+    }
+    let mut stream = connect(&["http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut said = Vec::new();
+    in_time(stream.read_to_end(&mut said)).await.unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+}
+
+#[tokio::test]
+async fn over_tls_too_who_finds_no_room_is_told_so() {
+    let served = Served::new(|settings| {
+        settings.connections = 3;
+        over_tls(settings);
+    })
+    .await;
+    let token = served.operator_token("one", None).await;
+    let tls = tls(&[]);
+    let address = served.server.url.strip_prefix("https://").unwrap();
+    let ask = async |path: &str| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut stream = tls.connect(name, stream).await.unwrap();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = ask("/api/v1/stream").await;
+        let mut seen = [0; 1024];
+        assert_ne!(in_time(stream.read(&mut seen)).await.unwrap(), 0);
+        streams.push(stream);
+    }
+    let answer = rest(&mut ask("/api/v1/runs").await).await;
+    let (status, problem) = read(&answer);
+    assert_eq!((status, &problem["code"]), (503, &json!("EF0617")), "{answer}");
+    assert!(answer.contains("retry-after: 1") && answer.contains("connection: close"), "{answer}");
+    drop(streams);
+    in_time(async {
+        while read(&rest(&mut ask("/api/v1/runs").await).await).0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,155 @@
+//! Where things lie in a data folder.
+
+use std::path::{Path, PathBuf};
+
+use crate::id::{AttemptId, EffectId, RunId};
+
+/// The paths of one data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the data folder at `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The layout of the data folder in which the folder of an attempt or a probe of this run lies.
+    #[must_use]
+    pub fn around(folder: &Path, run: RunId) -> Option<Self> {
+        let run = run.to_string();
+        let of_run =
+            folder.ancestors().find(|folder| folder.file_name().is_some_and(|name| *name == *run))?;
+        Some(Self::new(of_run.parent()?.parent()?))
+    }
+
+    /// The data folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("everfold.toml")
+    }
+
+    /// The owner's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("everfold.sock")
+    }
+
+    /// Who owns the folder; informs, decides nothing.
+    #[must_use]
+    pub fn owner(&self) -> PathBuf {
+        self.root.join("owner.json")
+    }
+
+    /// One byte for each engine that ended by itself and that the next one has not counted yet.
+    #[must_use]
+    pub fn aborts(&self) -> PathBuf {
+        self.root.join("aborts")
+    }
+
+    /// What was in hand when engines ended by themselves; may be removed.
+    #[must_use]
+    pub fn suspects(&self) -> PathBuf {
+        self.root.join("suspects")
+    }
+
+    /// The blobs of all runs.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// The read models of all runs; may be removed while no process owns the folder.
+    #[must_use]
+    pub fn projections(&self) -> PathBuf {
+        self.root.join("projections")
+    }
+
+    /// Which requests started runs, where traces are sent; may be removed.
+    #[must_use]
+    pub fn traces(&self) -> PathBuf {
+        self.root.join("traces")
+    }
+
+    /// The attempt folders of all runs.
+    #[must_use]
+    pub fn all_attempts(&self) -> PathBuf {
+        self.root.join("attempts")
+    }
+
+    /// The attempt folders of a run.
+    #[must_use]
+    pub fn attempts(&self, run: RunId) -> PathBuf {
+        self.all_attempts().join(run.to_string())
+    }
+
+    /// The folder of one attempt: `attempts/RUN/STEP[.ITEM]-rROUND-aATTEMPT`.
+    #[must_use]
+    pub fn attempt(&self, id: &EffectId) -> PathBuf {
+        let AttemptId { path, round, attempt } = &id.attempt;
+        self.attempts(id.run).join(format!("{path}-r{round}-a{attempt}"))
+    }
+
+    /// The folder of one probe: `attempts/RUN/STEP[.ITEM]-rROUND-aATTEMPT-GATE-pNUMBER`.
+    #[must_use]
+    pub fn probe(&self, id: &EffectId, gate: &str, probe_no: u32) -> PathBuf {
+        let AttemptId { path, round, attempt } = &id.attempt;
+        self.attempts(id.run).join(format!("{path}-r{round}-a{attempt}-{gate}-p{probe_no}"))
+    }
+
+    /// The worktrees of all runs.
+    #[must_use]
+    pub fn worktrees(&self) -> PathBuf {
+        self.root.join("worktrees")
+    }
+
+    /// Where the copies of a run's worktree lie that attempts are given.
+    #[must_use]
+    pub fn copies(&self, run: RunId) -> PathBuf {
+        self.worktrees().join(format!("{run}.own"))
+    }
+
+    /// The copy of a run's worktree for one attempt: `worktrees/RUN.own/RUN-STEP[.ITEM]-rROUND-aATTEMPT`. Git
+    /// names its record after the folder, for all worktrees of a repository: the run's id keeps the names of
+    /// two runs from meeting there.
+    #[must_use]
+    pub fn copy(&self, id: &EffectId) -> PathBuf {
+        let AttemptId { path, round, attempt } = &id.attempt;
+        let name = format!("{path}-r{round}-a{attempt}");
+        let copies = self.copies(id.run);
+        // An older version, whose attempt may still be at work, named it without the run.
+        let former = copies.join(&name);
+        if former.is_dir() { former } else { copies.join(format!("{}-{name}", id.run)) }
+    }
+
+    /// The folder in which steps of a run work that have no workspace.
+    #[must_use]
+    pub fn scratch(&self, run: RunId) -> PathBuf {
+        self.root.join("scratch").join(run.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_folder_is_known_by_the_folder_of_an_attempt_or_a_probe() {
+        let run: RunId = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
+        let id = EffectId { run, attempt: "build.3/2/1".parse().unwrap() };
+        let layout = Layout::new("/srv/attempts/data");
+        assert_eq!(Layout::around(&layout.attempt(&id), run), Some(layout.clone()));
+        assert_eq!(Layout::around(&layout.probe(&id, "g", 4), run), Some(layout.clone()));
+        assert_eq!(Layout::around(&layout.attempt(&id).join("turn-2"), run), Some(layout));
+        assert_eq!(Layout::around(Path::new("/tmp/elsewhere"), run), None);
+    }
+}

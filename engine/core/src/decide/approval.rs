@@ -1,0 +1,347 @@
+//! What people decide: votes, unblocking, cancelling, pausing.
+
+use std::collections::BTreeMap;
+
+use super::draft::{Draft, Interrupt, settled};
+use super::preconditions::{TEXT_BYTES_MAX, check_text, refuse_ended};
+use super::refusal::Refusal;
+use super::render::type_name;
+use crate::event::{
+    ApprovalDecided, ApprovalTerms, CancelRequested, Comment, NoteAdded, RunAbandoned, RunCancelled,
+    RunResumed, RunUnblocked, UnblockDecision, Unblocked, VoteCast,
+};
+use crate::state::{ApprovalState, Key, RunState, Unit};
+use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
+use everfold_base::json::JsonText;
+use everfold_language::definition::{Vote, Work};
+
+/// A vote on an approval.
+pub(super) struct Ballot<'a> {
+    pub(super) vote: Vote,
+    pub(super) comment: Option<&'a String>,
+    pub(super) roles: &'a [String],
+    pub(super) comments: &'a [Comment],
+    pub(super) edited: Option<&'a JsonText>,
+}
+
+/// What a task may be told now.
+pub(super) enum Open {
+    /// It is open.
+    Task(Key),
+    /// It was decided or answered, and its step has not begun anew since.
+    Closed(Key),
+}
+
+/// The unit that a task's id names, if that task was not withdrawn.
+pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<Open, Refusal> {
+    let path = &id.path;
+    let key = state.key(path).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
+    let asks = |unit: &Unit| unit.approval().is_some() || unit.question().is_some();
+    if state.current(id).is_none() || !state.unit_at(key).is_some_and(asks) {
+        let was_answered = id.round == state.facts.steps[key.step].round
+            && state
+                .unit_at(key)
+                .is_some_and(|unit| unit.answers().iter().any(|answered| answered.attempt == id.attempt));
+        return match (was_answered, may_have_asked(state, key, id)) {
+            (true, _) => Ok(Open::Closed(key)),
+            (false, true) => Err(Refusal::Superseded(path.clone())),
+            (false, false) => Err(Refusal::NotAsking(path.clone())),
+        };
+    }
+    let is_open = state.facts.asking.contains(&key) && state.is_live(key.step);
+    let is_decided = state.unit_at(key).is_some_and(|unit| {
+        unit.approval().is_some_and(|approval| approval.decision.is_some())
+            || unit.question().is_some_and(|question| question.answer.is_some())
+    });
+    match (is_open, is_decided) {
+        (_, true) => Ok(Open::Closed(key)),
+        (true, false) => refuse_ended(state).map(|()| Open::Task(key)),
+        (false, false) => Err(Refusal::Superseded(path.clone())),
+    }
+}
+
+/// Whether a task of that round and attempt may have been there once.
+fn may_have_asked(state: &RunState, key: Key, id: &AttemptId) -> bool {
+    let step = &state.facts.steps[key.step];
+    let is_unit = match (&state.graph.step(key.step).foreach, key.item) {
+        (None, None) => true,
+        (Some(_), Some(item)) => step
+            .items
+            .as_ref()
+            .is_none_or(|items| usize::try_from(item).is_ok_and(|item| item < items.total())),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    if !is_unit || id.round > step.round || id.round == Round::ZERO {
+        return false;
+    }
+    match state.graph.step(key.step).work {
+        Some(Work::Approval(_) | Work::Question(_)) => true,
+        // A round that was reset has no attempts any more.
+        Some(Work::Task(_)) => {
+            id.round < step.round
+                || state.unit_at(key).is_none_or(|unit| unit.attempt == Attempt::ZERO || unit.asks() > 0)
+        }
+        Some(Work::Wait(_)) | None => false,
+    }
+}
+
+pub(super) fn check_roles(path: &StepPath, wanted: &[String], has: &[String]) -> Result<(), Refusal> {
+    if wanted.is_empty() || wanted.iter().any(|role| has.contains(role)) {
+        return Ok(());
+    }
+    Err(Refusal::WrongRole { path: path.clone(), roles: wanted.to_vec() })
+}
+
+pub(super) fn vote(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    ballot: &Ballot<'_>,
+) -> Result<Result<(), Interrupt>, Refusal> {
+    check_text("the comment", ballot.comment.map(String::as_str))?;
+    check_remarks(ballot.comments)?;
+    let path = &id.path;
+    let key = match find(draft.state, id)? {
+        Open::Task(key) | Open::Closed(key) => key,
+    };
+    let Some(approval) = draft.state.unit_at(key).and_then(Unit::approval) else {
+        return Err(Refusal::WrongKind { path: path.clone(), wants: "an answer" });
+    };
+    let (vote, by) = (ballot.vote, draft.meta.actor.to_string());
+    if let Some(decision) = approval.decision {
+        // The same again is no news.
+        return if decision == vote {
+            Ok(Ok(()))
+        } else {
+            Err(Refusal::Decided { path: path.clone(), decision })
+        };
+    }
+    check_ballot(draft, path, approval, ballot, &by)?;
+    let edited = match ballot.edited {
+        None => None,
+        Some(edited) => match replaced(draft, path, approval, edited)? {
+            Ok(edited) => edited,
+            Err(interrupt) => return Ok(Err(interrupt)),
+        },
+    };
+    let is_repeated = approval.votes.get(&by).is_some_and(|former| {
+        approval.counts(former, vote)
+            && former.comment.as_ref() == ballot.comment
+            && former.comments == ballot.comments
+    });
+    if is_repeated && edited.is_none() {
+        return Ok(Ok(()));
+    }
+    let edited = edited.map(|edited| draft.payload(edited));
+    draft.record(VoteCast {
+        id: id.clone(),
+        vote,
+        comment: ballot.comment.cloned(),
+        roles: ballot.roles.to_vec(),
+        comments: ballot.comments.to_vec(),
+        edited,
+    });
+    if let Some(approval) = draft.state.unit_at(key).and_then(Unit::approval)
+        && let Some(decision) = approval.outcome()
+    {
+        let made = || approval.votes.iter().filter(|(_, cast)| approval.counts(cast, decision));
+        let by = made().map(|(by, _)| by.clone()).collect();
+        let comments: Vec<&str> = made().filter_map(|(_, cast)| cast.comment.as_deref()).collect();
+        let comment = (!comments.is_empty()).then(|| comments.join("\n"));
+        draft.record(ApprovalDecided { id: id.clone(), decision, by, comment });
+    }
+    Ok(Ok(()))
+}
+
+/// Remarks of one vote: their number, and their bytes together.
+const REMARKS_MAX: usize = 200;
+
+fn check_remarks(remarks: &[Comment]) -> Result<(), Refusal> {
+    let size = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+    let bytes: usize = remarks
+        .iter()
+        .map(|remark| remark.text.len() + size(&remark.on) + size(&remark.shown) + size(&remark.quote))
+        .sum();
+    if bytes > TEXT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the remarks together", max: TEXT_BYTES_MAX });
+    }
+    if remarks.len() > REMARKS_MAX {
+        return Err(Refusal::TooMany { what: "remarks", max: REMARKS_MAX });
+    }
+    Ok(())
+}
+
+/// The run of an actor `run:ID` or `run:ID/STEP`.
+fn run_of(actor: &str) -> Option<&str> {
+    actor.strip_prefix("run:").map(|name| name.split('/').next().unwrap_or(name))
+}
+
+/// Whether this would be an approval of one's own: a run's steps never decide on it, whoever started it, and who did only
+/// where that is allowed.
+pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &str) -> bool {
+    let started_by = state.started().map(|(by, _)| by.to_string());
+    let is_starter = started_by.as_deref() == Some(by)
+        || run_of(by).is_some_and(|run| started_by.as_deref().and_then(run_of) == Some(run));
+    let is_own = state.run().is_some_and(|run| run_of(by) == Some(run.to_string().as_str()));
+    is_own || !terms.self_approval && is_starter
+}
+
+/// Whether this person may say this.
+fn check_ballot(
+    draft: &Draft<'_>,
+    path: &StepPath,
+    approval: &ApprovalState,
+    ballot: &Ballot<'_>,
+    by: &str,
+) -> Result<(), Refusal> {
+    let terms = &approval.terms;
+    let vote = ballot.vote;
+    check_roles(path, &terms.roles, ballot.roles)?;
+    if is_self(draft.state, terms, by) {
+        return Err(Refusal::SelfApproval(path.clone()));
+    }
+    if vote == Vote::Changes && !terms.changes {
+        return Err(Refusal::NotOffered { path: path.clone(), vote });
+    }
+    let has_words = ballot.comment.is_some_and(|comment| !comment.trim().is_empty())
+        || ballot.comments.iter().any(|comment| !comment.text.trim().is_empty());
+    if terms.comment.contains(&vote) && !has_words {
+        return Err(Refusal::CommentNeeded { path: path.clone(), vote });
+    }
+    if ballot.edited.is_some() && (vote != Vote::Approve || approval.edit.is_none()) {
+        let why = match approval.edit {
+            None => "it offers no value to edit",
+            Some(_) => "only who approves may replace the value",
+        };
+        return Err(Refusal::InvalidEdit { path: path.clone(), why: why.into() });
+    }
+    Ok(())
+}
+
+/// What stands in the place of the value from now on; `None`: it stays as it is.
+fn replaced(
+    draft: &Draft<'_>,
+    path: &StepPath,
+    approval: &ApprovalState,
+    edited: &JsonText,
+) -> Result<Result<Option<JsonText>, Interrupt>, Refusal> {
+    let refuse = |why: String| Refusal::InvalidEdit { path: path.clone(), why };
+    if edited.as_str().len() > EDIT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the value", max: EDIT_BYTES_MAX });
+    }
+    let former = match settled(approval.value().value(draft.loaded)) {
+        Err(interrupt) => return Ok(Err(interrupt)),
+        Ok(former) => former.map_err(|failure| refuse(failure.message))?,
+    };
+    let given = edited.value();
+    if given == former {
+        return Ok(Ok(None));
+    }
+    let (is, was) = (type_name(&given), type_name(&former));
+    if is != was && !former.is_null() {
+        return Err(refuse(format!("the value is {was}, and {is} cannot take its place")));
+    }
+    Ok(Ok(Some(edited.clone())))
+}
+
+/// A value that an approver puts in the place of the shown one.
+const EDIT_BYTES_MAX: usize = 1024 * 1024;
+
+pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
+    check_text("the reason", reason.map(String::as_str))?;
+    if draft.state.is_ended() {
+        return Err(Refusal::Ended(draft.state.status()));
+    }
+    let was_paused = draft.state.facts.order.pause.is_some();
+    let is_first = draft.state.facts.cancels == 0;
+    draft.record(CancelRequested { reason: reason.cloned() });
+    if was_paused {
+        // What ends the run must not wait for a person to resume it.
+        draft.record(RunResumed { reason: None });
+    }
+    if is_first {
+        super::stops::stop_children(draft);
+    }
+    Ok(())
+}
+
+/// The run ends where it stands: nothing of it is stopped, followed up or tidied away by its own steps.
+pub(super) fn abandon(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
+    check_text("the reason", reason.map(String::as_str))?;
+    if draft.state.is_ended() {
+        return Err(Refusal::Ended(draft.state.status()));
+    }
+    draft.record(RunAbandoned { reason: reason.cloned() });
+    draft.record(RunCancelled {});
+    Ok(())
+}
+
+pub(super) fn note(draft: &mut Draft<'_>, text: &str) -> Result<(), Refusal> {
+    check_text("the note", Some(text))?;
+    draft.record(NoteAdded { text: text.to_owned() });
+    Ok(())
+}
+
+/// What a person decides on a blocked step.
+pub(super) struct Unblocking<'a> {
+    pub(super) decision: UnblockDecision,
+    pub(super) output: Option<&'a JsonText>,
+    pub(super) reason: Option<&'a String>,
+    pub(super) policies: &'a BTreeMap<String, String>,
+}
+
+pub(super) fn unblock(
+    draft: &mut Draft<'_>,
+    path: Option<&StepPath>,
+    unblocking: Unblocking<'_>,
+) -> Result<(), Refusal> {
+    let Unblocking { decision, output, reason, policies } = unblocking;
+    check_text("the reason", reason.map(String::as_str))?;
+    refuse_ended(draft.state)?;
+    let path = blocked_path(draft.state, path)?;
+    let Some(blocked) = draft.state.block_reason(&path).cloned() else {
+        return Err(Refusal::NotBlocked(path));
+    };
+    if decision == UnblockDecision::Recheck && (path.item.is_some() || blocked.gate().is_none()) {
+        let why = "no gate blocks it, so there is nothing to judge again";
+        return Err(Refusal::CannotUnblock { path, decision, why });
+    }
+    let at = draft.state.graph.find(&path.step).filter(|_| path.item.is_none());
+    if decision == UnblockDecision::Skip
+        && let Some(reader) = at.and_then(|at| super::readers::first_reader(draft.state, at))
+    {
+        return Err(Refusal::Needed { path, reader: reader.of, chain: reader.chain });
+    }
+    if output.is_some() && decision != UnblockDecision::Proceed {
+        return Err(Refusal::CannotUnblock { path, decision, why: "only proceed takes an output" });
+    }
+    if !policies.is_empty() && decision != UnblockDecision::Recheck {
+        return Err(Refusal::CannotUnblock { path, decision, why: "only recheck takes policies" });
+    }
+    super::recheck::check_policies(draft.state, &path, policies)?;
+    let output = output.map(|output| draft.payload(output.clone()));
+    let (reason, policies) = (reason.cloned(), policies.clone());
+    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
+    Ok(())
+}
+
+fn blocked_path(state: &RunState, path: Option<&StepPath>) -> Result<StepPath, Refusal> {
+    let blocked: Vec<StepPath> = state.facts.blocked.iter().map(|key| state.path(*key)).collect();
+    match path {
+        Some(path) if state.graph.find(&path.step).is_none() => Err(Refusal::UnknownStep(path.clone())),
+        Some(path) if blocked.contains(path) => Ok(path.clone()),
+        // The step of a single blocked item is meant.
+        Some(path) => {
+            let mut of_step = blocked.iter().filter(|other| other.step == path.step);
+            match (of_step.next(), of_step.next()) {
+                (Some(only), None) if path.item.is_none() => Ok(only.clone()),
+                (Some(_), Some(_)) if path.item.is_none() => Err(Refusal::SeveralBlocked(blocked)),
+                _none => Err(Refusal::NotBlocked(path.clone())),
+            }
+        }
+        None => match blocked.as_slice() {
+            [] => Err(Refusal::NothingBlocked),
+            [only] => Ok(only.clone()),
+            _several => Err(Refusal::SeveralBlocked(blocked)),
+        },
+    }
+}

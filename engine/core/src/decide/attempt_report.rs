@@ -1,0 +1,309 @@
+//! What executors, probers and workspaces report.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::draft::{Draft, Interrupt};
+use super::gate;
+use super::multi_probe::NoVerdict;
+use super::start::LABELS_BYTES_MAX;
+use crate::artefact::{Artefact, Usage, Workspace};
+use crate::event::{
+    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
+    ProbeFailed, StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
+    WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
+};
+use crate::input::SharedFrom;
+use crate::state::{Key, RunState, Stage};
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{AttemptId, RunId};
+use everfold_base::json::{JsonText, Payload};
+use everfold_base::time::Timestamp;
+use everfold_language::definition::{OnLost, Task, Work};
+use everfold_language::expr::EvalError;
+
+/// Whether an attempt's end is still awaited: it is the current one of its step, or being stopped.
+pub(super) fn is_awaited(state: &RunState, id: &AttemptId) -> bool {
+    state.facts.stops.contains_key(id)
+        || state
+            .current(id)
+            .is_some_and(|key| state.unit_at(key).is_some_and(|unit| unit.stage.is_in_flight()))
+}
+
+/// Whether what ends is a child that no step waited for: its attempt has ended before.
+fn is_child_left_behind(state: &RunState, id: &AttemptId) -> bool {
+    state.facts.stops.get(id) == Some(&StopReason::Parent)
+}
+
+pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
+    let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
+    if unit.is_some_and(|unit| unit.stage == Stage::Scheduled) {
+        match child_of(draft.state, id) {
+            Some(child) => draft.record(ChildStarted { id: id.clone(), child }),
+            None => draft.record(AttemptStarted { id: id.clone() }),
+        }
+    }
+}
+
+/// The run that an attempt starts, where its work is one.
+fn child_of(state: &RunState, id: &AttemptId) -> Option<RunId> {
+    match &state.graph.step(state.key(&id.path)?.step).work {
+        Some(Work::Task(task)) if task.kind == Task::RUN => state.run().map(|run| run.child(id)),
+        _other_work => None,
+    }
+}
+
+/// How work ended.
+pub(super) struct End<'a> {
+    pub(super) result: &'a Result<JsonText, Failure>,
+    pub(super) commit: Option<&'a String>,
+    pub(super) artefacts: &'a [Artefact],
+    pub(super) ended_at: Timestamp,
+    pub(super) told: &'a Told,
+}
+
+pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
+    if !is_awaited(draft.state, id) {
+        return; // A repeated report: the first one is already history.
+    }
+    if is_child_left_behind(draft.state, id) {
+        draft.record(ChildStopped { id: id.clone(), ended_at: end.ended_at });
+        return;
+    }
+    let (id, ended_at) = (id.clone(), end.ended_at);
+    if let Some(child) = child_of(draft.state, &id) {
+        let (output, failure) = match end.result {
+            Ok(output) => (draft.payload(output.clone()), None),
+            Err(failure) => (Payload::Inline(JsonText::null()), Some(failure.clone())),
+        };
+        let commit = end.commit.cloned();
+        return draft.record(ChildFinished { id, child, output, failure, ended_at, commit });
+    }
+    let (commit, artefacts, told) = (end.commit.cloned(), end.artefacts.to_vec(), end.told.clone());
+    match end.result {
+        Ok(_) if labels_too_large(draft.state, &told.labels) => {
+            let message = format!("the labels of the run would be larger than {LABELS_BYTES_MAX} bytes");
+            let failure = Failure::new(FailureKind::Validation, message);
+            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, told: Told::default() });
+        }
+        Ok(output) => {
+            let output = draft.payload(output.clone());
+            draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at, told });
+        }
+        Err(failure) => {
+            // How it failed is worth more than labels that do not fit.
+            let labels =
+                if labels_too_large(draft.state, &told.labels) { BTreeMap::new() } else { told.labels };
+            let (failure, told) = (failure.clone(), Told { labels, ..told });
+            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, told });
+        }
+    }
+}
+
+/// Whether the run's labels would be too large with these.
+pub(super) fn labels_too_large(state: &RunState, added: &BTreeMap<String, String>) -> bool {
+    let size = |(name, value): (&String, &String)| name.len() + value.len();
+    let kept = state.labels().iter().filter(|(name, _)| !added.contains_key(*name)).map(size);
+    !added.is_empty() && kept.chain(added.iter().map(size)).sum::<usize>() > LABELS_BYTES_MAX
+}
+
+pub(super) fn lost(draft: &mut Draft<'_>, id: &AttemptId, reason: &str, fallback: OnLost) {
+    if is_child_left_behind(draft.state, id) {
+        draft.record(ChildStopped { id: id.clone(), ended_at: draft.meta.at });
+    } else if is_awaited(draft.state, id) {
+        draft.record(AttemptLost { id: id.clone(), reason: reason.to_owned(), fallback });
+    }
+}
+
+pub(super) fn usage(draft: &mut Draft<'_>, id: &AttemptId, seq: u32, usage: &Usage) {
+    let known = draft.state.current(id).and_then(|key| draft.state.unit_at(key)).map(|unit| unit.usage_seq);
+    // What a stopped attempt of a former round used up is recorded once, with its end.
+    let is_new = match known {
+        Some(known) => seq > known && is_awaited(draft.state, id),
+        None => draft.state.facts.stops.contains_key(id),
+    };
+    if is_new {
+        draft.record(UsageRecorded { id: id.clone(), seq, usage: usage.clone() });
+    }
+}
+
+/// What an attempt has used up so far, while it works or at its end: recorded as far as it is more than before.
+/// Its fact says what is new, and replays as [`usage`].
+pub(super) fn usage_so_far(draft: &mut Draft<'_>, id: &AttemptId, so_far: &Usage) {
+    if !is_awaited(draft.state, id) {
+        return;
+    }
+    let known = draft.state.facts.edge.used_by(id, so_far.model.as_deref());
+    let more = match known {
+        None => so_far.clone(),
+        Some(known) => Usage {
+            model: so_far.model.clone(),
+            input_tokens: so_far.input_tokens.saturating_sub(known.input_tokens),
+            cached_tokens: so_far.cached_tokens.saturating_sub(known.cached_tokens),
+            output_tokens: so_far.output_tokens.saturating_sub(known.output_tokens),
+            cost_micros: so_far.cost_micros.saturating_sub(known.cost_micros),
+            session: so_far.session.clone(),
+        },
+    };
+    let is_nothing = more.input_tokens == 0
+        && more.cached_tokens == 0
+        && more.output_tokens == 0
+        && more.cost_micros == 0
+        && known.is_some_and(|known| known.session == more.session || more.session.is_none());
+    if is_nothing {
+        return;
+    }
+    let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
+    let seq = unit.map_or(0, |unit| unit.usage_seq) + 1;
+    draft.record(UsageRecorded { id: id.clone(), seq, usage: more });
+}
+
+pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Failure>) {
+    if !draft.state.wants_workspace() {
+        return;
+    }
+    let waiting: Vec<Key> = {
+        let facts = &draft.state.facts;
+        let keys = facts.attempts.iter().copied().chain(facts.probing.iter().map(|at| Key::step(*at)));
+        keys.filter(|key| draft.state.graph.uses_workspace(key.step)).collect()
+    };
+    match prepared {
+        Ok(workspace) => {
+            draft.record(WorkspacePrepared { workspace: Some(workspace.clone()), failure: None })
+        }
+        Err(failure) => {
+            draft.record(WorkspacePrepared { workspace: None, failure: Some(failure.clone()) });
+            let at = draft.meta.at;
+            for key in waiting {
+                fail_waiting(draft, key, failure, at);
+            }
+        }
+    }
+}
+
+/// The workspace is that of the run that started this one.
+pub(super) fn workspace_shared(draft: &mut Draft<'_>, shared: &SharedFrom) {
+    if draft.state.wants_workspace() {
+        let SharedFrom { workspace, owner, save, author } = shared.clone();
+        draft.record(WorkspaceShared { workspace, owner, save, author });
+    }
+}
+
+/// The workspace of a run that has ended is gone. Told once: the input is known by its id.
+pub(super) fn workspace_removed(draft: &mut Draft<'_>, path: &str) {
+    if draft.state.is_ended() {
+        draft.record(WorkspaceRemoved { path: path.to_owned() });
+    }
+}
+
+/// What waited for the workspace fails with it.
+fn fail_waiting(draft: &mut Draft<'_>, key: Key, failure: &Failure, ended_at: Timestamp) {
+    let id = draft.state.attempt_id(key);
+    if draft.state.facts.attempts.contains(&key) {
+        let failure = failure.clone();
+        let told = Told::default();
+        draft.record(AttemptFailed { id, failure, commit: None, artefacts: Vec::new(), ended_at, told });
+    } else if let Some(gate) = gate::current(draft.state, key.step) {
+        let (gate, probe_no) = (gate.id.clone(), draft.state.facts.steps[key.step].judging.probe_no);
+        let message = failure.message.clone();
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0, broken: false });
+    }
+}
+
+/// The step whose current gate waits for exactly this probe.
+fn probing(state: &RunState, id: &AttemptId, gate: &str, probe_no: u32) -> Option<usize> {
+    let key = state.current(id)?;
+    let judging = &state.facts.steps[key.step].judging;
+    let is_current = gate::current(state, key.step).is_some_and(|current| current.id == gate);
+    (state.facts.probing.contains(&key.step) && is_current && judging.probe_no == probe_no)
+        .then_some(key.step)
+}
+
+pub(super) fn probe_finished(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    gate: &str,
+    probe_no: u32,
+    evidence: &JsonText,
+    took_ms: u64,
+) -> Result<(), Interrupt> {
+    let current = probing(draft.state, id, gate, probe_no);
+    // A verdict of a reset round is recorded, and changes nothing.
+    let late = || draft.state.facts.late.find(id, gate, probe_no);
+    let is_late = current.is_none() && !draft.state.is_ended() && late();
+    let at = current.or_else(|| draft.state.graph.find(&id.path.step).filter(|_| is_late));
+    let graph = draft.state.graph.clone();
+    let Some(at) = at else { return Ok(()) };
+    let Some(gate) = graph.step(at).gates.iter().find(|known| known.id == gate) else { return Ok(()) };
+    let case = gate::Case { at, gate, id, probe_no, now: draft.now() };
+    let judged = gate::evaluate(draft.state, draft.loaded, case, &evidence.value());
+    let (message, broken) = match judged {
+        Ok(evaluated) => {
+            gate::record(draft, case, evidence.clone(), took_ms, evaluated);
+            return Ok(());
+        }
+        Err(NoVerdict::Eval(EvalError::Needs(values))) => return Err(Interrupt::Needs(values)),
+        Err(NoVerdict::Eval(failed)) => (failed.to_string(), true),
+        Err(NoVerdict::Hopeless(nobody)) => (nobody.to_string(), false),
+    };
+    if !is_late {
+        let (id, gate) = (id.clone(), gate.id.clone());
+        // What the judging asked for is not in this fact: decided by it alone, the rest would wait.
+        draft.go_on_alone();
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms, broken });
+    }
+    Ok(())
+}
+
+/// Why there is no verdict on a gate.
+pub(super) struct Missing<'a> {
+    pub(super) message: &'a str,
+    pub(super) permanent: bool,
+    pub(super) broken: bool,
+    pub(super) took_ms: u64,
+}
+
+pub(super) fn probe_failed(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    gate: &str,
+    probe_no: u32,
+    missing: &Missing<'_>,
+) {
+    if probing(draft.state, id, gate, probe_no).is_some() {
+        let &Missing { message, permanent, broken, took_ms } = missing;
+        let (id, gate, message) = (id.clone(), gate.to_owned(), message.to_owned());
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken });
+    }
+}
+
+pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp) {
+    if draft.state.facts.timers.get(timer) != Some(&due) {
+        return;
+    }
+    draft.record(TimerFired { timer: timer.clone(), due });
+    if timer.kind == TimerKind::Deadline {
+        super::cancel_step::deadline(draft, timer);
+    }
+    if timer.kind == TimerKind::Timeout {
+        draft.record(StopRequested { ids: vec![timer.id.clone()], reason: StopReason::Timeout });
+    }
+    if timer.kind == TimerKind::Reminder
+        && let Some(span) = remind_again(draft.state, &timer.id)
+    {
+        // From now, not from when it was due: who was away is reminded once.
+        draft.record(TimerSet { timer: timer.clone(), at: draft.now().plus(span) });
+    }
+}
+
+/// How long until people are reminded again of a task that is still open.
+fn remind_again(state: &RunState, id: &AttemptId) -> Option<Duration> {
+    let key = state.current(id).filter(|key| state.facts.asking.contains(key))?;
+    let unit = state.unit_at(key)?;
+    let remind_ms = match (unit.question(), unit.approval()) {
+        (Some(question), _) => question.terms.remind_ms,
+        (None, Some(approval)) => approval.terms.remind_ms,
+        (None, None) => None,
+    };
+    remind_ms.map(Duration::from_millis)
+}

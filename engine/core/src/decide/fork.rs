@@ -1,0 +1,141 @@
+//! A run goes on from a copied history.
+
+use std::collections::BTreeSet;
+
+use super::begin::Beginning;
+use super::breakpoint;
+use super::draft::{Draft, Interrupt};
+use super::fork_check::misfits;
+use super::refusal::Refusal;
+use super::start::INPUT_BYTES_MAX;
+use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SlotKind, WantedSlot};
+use crate::input::Fork;
+use crate::state::{Outcome, Phase, RunState};
+use everfold_base::id::StepId;
+use everfold_base::json::{JsonText, Value};
+use everfold_language::definition::{Graph, OnTaken};
+
+pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Interrupt>, Refusal> {
+    if draft.state.run() == Some(fork.run) {
+        return Ok(Ok(())); // It has forked before.
+    }
+    if fork.input.as_str().len() > INPUT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
+    }
+    let state = &*draft.state;
+    let next = state.graph_of(fork.definition).cloned();
+    let next = next.ok_or_else(|| Refusal::Start("the definition is not at hand".into()))?;
+    if next.definition.name != state.definition().name {
+        let (is, was) = (next.definition.name.clone(), state.definition().name.clone());
+        return Err(Refusal::OtherPipeline { is, was });
+    }
+    let reset = reset(state, &next, fork)?;
+    let misfits = misfits(state, &next, &reset);
+    if !misfits.is_empty() {
+        return Err(Refusal::Unfit { misfits, first: None });
+    }
+    if let Some(step) = &fork.until_step {
+        breakpoint::check(&next, step)?;
+    }
+    let config = fork.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
+    let admits = !next.definition.admit.is_empty();
+    let new = RunState::new(next.definition);
+    let title = fork.title.as_deref().or(state.title());
+    let beginning = Beginning::new(new, fork.run, title, &fork.input.value())?
+        .rooted(state.root())
+        .in_folder(state.cwd())
+        .with_config(config)
+        .with_labels(state.labels());
+    let mut slots: Vec<WantedSlot> = beginning.slots()?;
+    // What is gone on with beside its origin has no identity; what takes its place takes that, too.
+    if fork.origin.how != OriginKind::Fork
+        && let Some(mut identity) = beginning.identity()?
+    {
+        if let SlotKind::Identity { on_taken, .. } = &mut identity.kind {
+            *on_taken = OnTaken::Replace;
+        }
+        slots.insert(0, identity);
+    }
+    let budgets = beginning.budgets()?;
+    let waits = !slots.is_empty() || fork.origin.how != OriginKind::Fork || admits;
+    let input = draft.payload(JsonText::new(beginning.input()));
+    let config = fork.config.clone().map(|config| draft.payload(config));
+    draft.record(RunForked {
+        run: fork.run,
+        origin: fork.origin.clone(),
+        definition: fork.definition,
+        input,
+        config,
+        from_step: fork.from_step.clone(),
+        reset,
+        title: fork.title.clone(),
+        entropy: fork.entropy,
+        until_step: fork.until_step.clone(),
+    });
+    if let Some(step) = &fork.until_step {
+        breakpoint::set(draft, std::slice::from_ref(step))?;
+    }
+    if !budgets.is_empty() {
+        draft.record(BudgetsOpened { budgets });
+    }
+    if waits && draft.state.facts.outcome.is_none() {
+        draft.record(RunQueued { slots });
+    }
+    Ok(Ok(()))
+}
+
+/// The steps that begin anew: the named one, what depends on it, and what an end of the origin left undone.
+/// Where another definition is gone on by, what depends on it by either of the two.
+fn reset(state: &RunState, next: &Graph, fork: &Fork) -> Result<Vec<StepId>, Refusal> {
+    let Some(from) = &fork.from_step else {
+        return match state.is_ended() {
+            _ if fork.origin.how != OriginKind::Fork => {
+                Err(Refusal::Start("it does not name the step that begins anew".into()))
+            }
+            true => Err(Refusal::Ended(state.status())),
+            false => Ok(Vec::new()),
+        };
+    };
+    if next.find(from).is_none_or(|at| next.is_finish(at)) {
+        return Err(Refusal::UnknownStep(everfold_base::id::StepPath::step(from)));
+    }
+    let graph = &state.graph;
+    let mut anew = BTreeSet::new();
+    let mark = |step: &StepId, anew: &mut BTreeSet<StepId>| {
+        for graph in [graph, next] {
+            let downstream = graph.find(step).map(|at| graph.downstream(at)).unwrap_or_default();
+            anew.extend(downstream.into_iter().map(|at| graph.step(at).id.clone()));
+        }
+    };
+    mark(from, &mut anew);
+    let is_ending = state.facts.outcome.is_some();
+    let is_bypassing = matches!(state.facts.outcome, Some(Outcome::Finished { .. }));
+    for at in 0..graph.main_len() {
+        let id = &graph.step(at).id;
+        let is_undone = match &state.facts.steps[at].phase {
+            Phase::Failed { tolerated: false } | Phase::Cancelled => {
+                mark(id, &mut anew);
+                false
+            }
+            // It may have been passed over by the end; else its condition is looked at once more.
+            Phase::Skipped => is_bypassing,
+            Phase::Succeeded | Phase::Failed { tolerated: true } => false,
+            Phase::Pending | Phase::Working | Phase::Judging | Phase::Settling(_) | Phase::Blocked(_) => {
+                is_ending
+            }
+        };
+        if is_undone {
+            anew.insert(id.clone());
+        }
+    }
+    let all = |graph: &Graph| -> Vec<(bool, StepId)> {
+        (0..graph.len()).map(|at| (graph.is_finish(at), graph.step(at).id.clone())).collect()
+    };
+    let mut steps = all(next);
+    steps.extend(all(graph).into_iter().filter(|(_, step)| next.find(step).is_none()));
+    Ok(steps
+        .into_iter()
+        .filter(|(is_finish, step)| *is_finish || anew.contains(step))
+        .map(|(_, step)| step)
+        .collect())
+}

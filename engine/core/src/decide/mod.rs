@@ -1,0 +1,62 @@
+//! What follows from an input.
+//!
+//! Law: pure and total. `decide` knows no clock, no IO and no randomness; equal state and input give
+//! equal events. Refusals come before the first event. It goes on until nothing more follows, or a
+//! bound is reached, or a value must be loaded: what is left then stands in the state's agenda and
+//! is an [`crate::effect::Effect::Advance`].
+//!
+//! Called by the shard for every input, and by replay for every recorded fact.
+
+mod admission;
+mod approval;
+mod attempt_report;
+pub mod begin;
+mod breakpoint;
+mod cancel_step;
+mod completion;
+mod decision;
+mod dispatch;
+mod draft;
+mod end;
+mod fork;
+mod fork_check;
+mod gate;
+mod gate_poll;
+mod multi_probe;
+mod notice;
+mod outcome;
+mod pause;
+mod people_timers;
+pub mod plan;
+mod preconditions;
+mod question;
+mod readers;
+mod recheck;
+mod refusal;
+mod refused;
+mod rejudge;
+mod render;
+mod retry;
+mod retry_refused;
+mod route;
+mod scope;
+mod signal;
+mod spend;
+mod start;
+mod step_start;
+mod stops;
+mod wait;
+mod wanted_notice;
+
+pub use admission::{ADMIT, admission_id};
+pub use decision::{Batch, Decision};
+pub use dispatch::decide;
+pub use fork_check::Misfit;
+pub use preconditions::TEXT_BYTES_MAX;
+pub use recheck::check_policy;
+pub use refusal::Refusal;
+pub use rejudge::rejudge;
+pub use signal::SIGNAL_BYTES_MAX;
+pub use start::{INPUT_BYTES_MAX, LABELS_BYTES_MAX, TITLE_BYTES_MAX};
+
+pub use everfold_language::expr::Loaded;

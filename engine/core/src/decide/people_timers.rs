@@ -1,0 +1,22 @@
+//! The timers of an approval or a question: when it expires, when people are reminded.
+
+use super::draft::Draft;
+use crate::event::{TimerId, TimerKind, TimerSet};
+use everfold_base::id::AttemptId;
+use std::time::Duration;
+
+/// How long people are waited for, and when they are reminded.
+pub(super) fn set_limits(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    expires: Option<Duration>,
+    remind_ms: Option<u64>,
+) {
+    let remind = remind_ms.map(Duration::from_millis);
+    for (kind, span) in [(TimerKind::Expiry, expires), (TimerKind::Reminder, remind)] {
+        if let Some(span) = span {
+            let timer = TimerId { id: id.clone(), kind, name: String::new() };
+            draft.record(TimerSet { timer, at: draft.now().plus(span) });
+        }
+    }
+}

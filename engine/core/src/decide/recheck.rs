@@ -1,0 +1,107 @@
+//! Gates are judged again on the same artefacts, where an operator says so by other policies.
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use super::preconditions::{check_text, refuse_ended};
+use super::refusal::Refusal;
+use crate::event::RecheckRequested;
+use crate::state::{Phase, RunState, Settling};
+use everfold_base::id::StepPath;
+use everfold_language::expr::Expr;
+
+/// All gates of a step are judged again on the same artefacts.
+pub(super) fn recheck(
+    draft: &mut Draft<'_>,
+    path: &StepPath,
+    policies: &BTreeMap<String, String>,
+    reason: Option<&String>,
+) -> Result<(), Refusal> {
+    check_text("the reason", reason.map(String::as_str))?;
+    refuse_ended(draft.state)?;
+    let at = draft.state.graph.find(&path.step).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
+    let has_verdicts = match &draft.state.facts.steps[at].phase {
+        Phase::Judging
+        | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::GateBroken) => true,
+        Phase::Blocked(reason) => reason.gate().is_some(),
+        _no_gate_is_open => false,
+    };
+    if path.item.is_some() || !has_verdicts || !draft.state.is_live(at) {
+        return Err(Refusal::NotJudged(path.clone()));
+    }
+    check_policies(draft.state, path, policies)?;
+    let (path, policies, reason) = (path.clone(), policies.clone(), reason.cloned());
+    draft.record(RecheckRequested { path, policies, reason });
+    Ok(())
+}
+
+/// Refuses policies of gates that the step has not, and such as no evidence could be judged by.
+pub(super) fn check_policies(
+    state: &RunState,
+    path: &StepPath,
+    policies: &BTreeMap<String, String>,
+) -> Result<(), Refusal> {
+    let Some(at) = state.graph.find(&path.step) else { return Err(Refusal::UnknownStep(path.clone())) };
+    let gates = &state.graph.step(at).gates;
+    for (gate, policy) in policies {
+        if !gates.iter().any(|known| known.id == *gate) {
+            let known = gates.iter().map(|gate| gate.id.clone()).collect();
+            return Err(Refusal::UnknownGate { path: path.clone(), gate: gate.clone(), known });
+        }
+        let wrong = |message: String| Refusal::BadPolicy { gate: gate.clone(), message };
+        let expression = Expr::parse(policy).map_err(|error| wrong(error.to_string()))?;
+        for reference in expression.references() {
+            check_name(&reference.path()).map_err(wrong)?;
+            check_step(state, &reference.path()).map_err(wrong)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a text that no evidence could be judged by, whatever the run: in words.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_policy(policy: &str) -> Result<(), String> {
+    if policy.starts_with("default:") {
+        return Ok(());
+    }
+    let expression = Expr::parse(policy).map_err(|error| error.to_string())?;
+    expression.references().iter().try_for_each(|reference| check_name(&reference.path()))
+}
+
+/// Names that a policy may use.
+const NAMES: [&str; 14] = [
+    "evidence",
+    "gate",
+    "output",
+    "input",
+    "config",
+    "run",
+    "step",
+    "workspace",
+    "rework",
+    "attempt",
+    "answers",
+    "steps",
+    "item",
+    "index",
+];
+
+fn check_step(state: &RunState, path: &[&str]) -> Result<(), String> {
+    match path {
+        ["steps", step, ..] if state.graph.find(&(*step).into()).is_none() => {
+            Err(format!("there is no step “{step}”"))
+        }
+        _known => Ok(()),
+    }
+}
+
+fn check_name(path: &[&str]) -> Result<(), String> {
+    match path {
+        [name, ..] if !NAMES.contains(name) => {
+            Err(format!("there is no name “{name}”; a policy mostly looks at `evidence`"))
+        }
+        _known => Ok(()),
+    }
+}

@@ -1,0 +1,489 @@
+//! Signals: who hears them, and what follows.
+//!
+//! Every gate that a signal wakes asks at once. Besides, it is taken by the first of: a step that
+//! waits for it; the `on_signal` of an active step, in the order of the file; the run's. While work
+//! of that step executes (for the run: any), its route may put the signal off. A signal that no step
+//! takes is kept where a `wait` may still come for it.
+//!
+//! Law: everything that may have to be loaded is looked at before the first event, so a signal is
+//! taken wholly or not yet.
+
+use serde_json::json;
+
+use super::approval::is_self;
+use super::cancel_step::stop_step;
+use super::draft::{Draft, Interrupt, settled};
+use super::gate;
+use super::preconditions::{TEXT_BYTES_MAX, refuse_ended};
+use super::refusal::Refusal;
+use super::route::{self, Next};
+use super::scope::{RunScope, failure_value};
+use super::{question, wait};
+use crate::event::{
+    ApprovalDecided, BlockReason, Hearing, RunPaused, RunUnblocked, SignalEnd, SignalReceived, SignalTaken,
+    SignalTaker, StepBlocked, StepFailed, StopReason, UnblockDecision, Unblocked, VoteCast,
+};
+use crate::state::{KEPT_MAX, Key, Order, RunState};
+use everfold_base::actor::Actor;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{AttemptId, StepPath, Version};
+use everfold_base::json::{JsonText, Value, canonical};
+use everfold_language::definition::{Busy, Route, RouteTo, Routes, Vote, Work};
+use everfold_language::expr::EvalError;
+use everfold_language::expr::Loaded;
+
+/// Names of signals and ids of deliveries.
+const NAME_BYTES_MAX: usize = 128;
+const DELIVERY_BYTES_MAX: usize = 256;
+/// What a signal says that is as good as a comment.
+const LITTLE_BYTES: usize = 512;
+/// What a signal says.
+pub const SIGNAL_BYTES_MAX: usize = 1024 * 1024;
+
+/// A signal that is offered.
+struct Offer {
+    version: Version,
+    name: String,
+    payload: Value,
+    by: Actor,
+}
+
+impl Offer {
+    /// Whether a person is behind it: reworks that people cause are not limited.
+    fn is_by_person(&self) -> bool {
+        matches!(self.by, Actor::User(_) | Actor::Token(_))
+    }
+
+    /// What it says, in words.
+    fn text(&self) -> Option<String> {
+        let mut text = match &self.payload {
+            Value::Null => return None,
+            Value::String(text) => text.clone(),
+            other => canonical(other),
+        };
+        text.truncate(fitting(&text).len());
+        Some(text)
+    }
+
+    /// What it says to people: a text, or that of the fields in which services put one, or all of it where that is
+    /// little. The rest of a delivery stands in the signal itself.
+    fn words(&self) -> Option<String> {
+        const FIELDS: [&str; 4] = ["text", "comment", "body", "message"];
+        let mut texts = FIELDS.iter().filter_map(|field| self.payload.get(field)?.as_str()).map(str::trim);
+        let words = self.payload.as_str().or_else(|| texts.find(|words| !words.is_empty()));
+        match words {
+            Some(words) => Some(fitting(words).to_owned()),
+            None => self.text().filter(|text| text.len() <= LITTLE_BYTES),
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        let text = self.text().map(|text| format!(": {}", text.chars().take(500).collect::<String>()));
+        let message = format!("the signal “{}” says so{}", self.name, text.unwrap_or_default());
+        Failure::new(FailureKind::Error, message)
+    }
+}
+
+/// As much of a text as people's words may have.
+fn fitting(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Who takes a signal, and what follows.
+enum Taker {
+    Wait(Key),
+    Step(usize, Act),
+    Run(Act),
+    Kept,
+    Nobody,
+}
+
+/// What a route of `on_signal` does.
+enum Act {
+    Defer,
+    Ignore,
+    Follow(Next),
+    Vote { vote: Vote, comment: Option<String> },
+    Answer(Value),
+    Recheck,
+    Unblock(UnblockDecision),
+}
+
+/// A signal comes.
+pub(super) fn receive(
+    draft: &mut Draft<'_>,
+    name: &str,
+    payload: &JsonText,
+    delivery: Option<&String>,
+) -> Result<Result<(), Interrupt>, Refusal> {
+    refuse_ended(draft.state)?;
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(Refusal::BadSignal(name.chars().take(NAME_BYTES_MAX).collect()));
+    }
+    if payload.as_str().len() > SIGNAL_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the payload", max: SIGNAL_BYTES_MAX });
+    }
+    if delivery.is_some_and(|delivery| delivery.len() > DELIVERY_BYTES_MAX) {
+        return Err(Refusal::TooLarge { what: "the delivery's id", max: DELIVERY_BYTES_MAX });
+    }
+    if let Some(delivery) = delivery
+        && draft.state.facts.order.deliveries.contains(&Order::delivery(name, delivery))
+    {
+        return Ok(Ok(())); // The same delivery again is no news.
+    }
+    let offer = Offer {
+        version: draft.state.version().next(),
+        name: name.to_owned(),
+        payload: payload.value(),
+        by: draft.meta.actor.clone(),
+    };
+    let taker = match settled(taker(draft.state, draft.loaded, &offer, None)) {
+        Err(interrupt) => return Ok(Err(interrupt)),
+        Ok(taker) => taker.unwrap_or(Taker::Nobody),
+    };
+    let payload = draft.payload(payload.clone());
+    draft.record(SignalReceived { name: name.to_owned(), payload, delivery: delivery.cloned() });
+    for at in gate::listening(draft.state, name) {
+        gate::wake(draft, at, offer.version);
+    }
+    // What no step takes is recorded only.
+    if !matches!(taker, Taker::Nobody) {
+        take(draft, &offer, taker);
+    }
+    Ok(Ok(()))
+}
+
+/// The oldest signal that was put off there is offered again.
+pub(super) fn take_up(draft: &mut Draft<'_>, place: Option<usize>) -> Result<(), Interrupt> {
+    let Some(heard) = draft.state.facts.order.first_deferred(place).cloned() else { return Ok(()) };
+    let taker = settled(heard.payload.value(draft.loaded).and_then(|payload| {
+        let offer = Offer { version: heard.version, name: heard.name.clone(), payload, by: heard.by.clone() };
+        taker(draft.state, draft.loaded, &offer, Some(place)).map(|taker| (offer, taker))
+    }))?;
+    let (offer, taker) = taker.unwrap_or_else(|_unreadable| {
+        let offer = Offer { version: heard.version, name: heard.name, payload: Value::Null, by: heard.by };
+        (offer, Taker::Nobody)
+    });
+    take(draft, &offer, taker);
+    Ok(())
+}
+
+/// Who takes the signal. `place`: where it was put off; its step is asked before all others.
+fn taker(
+    state: &RunState,
+    loaded: &Loaded,
+    offer: &Offer,
+    place: Option<Option<usize>>,
+) -> Result<Taker, EvalError> {
+    if let Some(Some(at)) = place
+        && state.is_active(at)
+        && let Some(act) = of_step(state, loaded, offer, at)?
+    {
+        return Ok(Taker::Step(at, act));
+    }
+    let listeners = state.graph.listeners(&offer.name);
+    for at in listeners.iter().flat_map(|listeners| &listeners.waits) {
+        if let Some(Work::Wait(wait)) = &state.graph.step(*at).work {
+            for key in state.facts.order.waiting.range(Key::step(*at)..Key::step(at + 1)) {
+                if wait::matches(state, loaded, *key, wait, &offer.payload)? {
+                    return Ok(Taker::Wait(*key));
+                }
+            }
+        }
+    }
+    for at in listeners.iter().flat_map(|listeners| &listeners.steps) {
+        if state.is_active(*at)
+            && let Some(act) = of_step(state, loaded, offer, *at)?
+        {
+            return Ok(Taker::Step(*at, act));
+        }
+    }
+    if let Some(routes) = state.definition().on_signal.get(&offer.name)
+        && state.facts.outcome.is_none()
+    {
+        let scope = named(RunScope::run(state, loaded), offer);
+        let name = format!("on_signal:{}", offer.name);
+        if let Some(act) = choose(state, &scope, offer, routes, &name, state.is_any_executing())? {
+            return Ok(Taker::Run(act));
+        }
+    }
+    let may_come = listeners.is_some_and(|listeners| !listeners.waits.is_empty());
+    Ok(if may_come && state.facts.order.kept.len() < KEPT_MAX { Taker::Kept } else { Taker::Nobody })
+}
+
+fn of_step(state: &RunState, loaded: &Loaded, offer: &Offer, at: usize) -> Result<Option<Act>, EvalError> {
+    let step = state.graph.step(at);
+    let Some(routes) = step.on_signal.get(&offer.name) else { return Ok(None) };
+    let output = state.facts.steps[at].output.value(loaded)?;
+    let scope = named(RunScope::of(state, loaded, Key::step(at)), offer).with("output", output);
+    let name = format!("{}/on_signal:{}", step.id, offer.name);
+    choose(state, &scope, offer, routes, &name, state.is_executing(at))
+}
+
+fn named<'a>(scope: RunScope<'a>, offer: &Offer) -> RunScope<'a> {
+    let failure = failure_value(&offer.failure());
+    scope.with("signal", offer.payload.clone()).with("actor", json!(offer.by)).with("failure", failure)
+}
+
+/// The first route that holds on this signal. `None`: it is not meant. A condition that fails on the
+/// payload does not hold: what comes from outside must not break the run.
+fn choose(
+    state: &RunState,
+    scope: &RunScope<'_>,
+    offer: &Offer,
+    routes: &Routes,
+    name: &str,
+    is_busy: bool,
+) -> Result<Option<Act>, EvalError> {
+    for (index, route) in routes.0.iter().enumerate() {
+        let holds = match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(scope)) {
+            Err(EvalError::Failed { .. }) => false,
+            known_or_needed => known_or_needed?,
+        };
+        if holds {
+            return act(state, scope, offer, route, format!("{name}/{index}"), is_busy).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn act(
+    state: &RunState,
+    scope: &RunScope<'_>,
+    offer: &Offer,
+    route: &Route,
+    name: String,
+    is_busy: bool,
+) -> Result<Act, EvalError> {
+    match (&route.to, route.busy) {
+        (RouteTo::Ignore, _) => return Ok(Act::Ignore),
+        (_, Busy::Defer) if is_busy => return Ok(Act::Defer),
+        (_, Busy::Ignore) if is_busy => return Ok(Act::Ignore),
+        _now => {}
+    }
+    let comment = || match &route.findings {
+        None => Ok(offer.words()),
+        Some(findings) => match findings.render_text(scope) {
+            Err(EvalError::Failed { .. }) => Ok(offer.words()),
+            rendered_or_needed => rendered_or_needed.map(Some),
+        },
+    };
+    Ok(match &route.to {
+        RouteTo::Approve => Act::Vote { vote: Vote::Approve, comment: comment()? },
+        RouteTo::Reject => Act::Vote { vote: Vote::Reject, comment: comment()? },
+        RouteTo::Changes => Act::Vote { vote: Vote::Changes, comment: comment()? },
+        RouteTo::Answer(answer) => match at_hand(scope).and_then(|()| answer.render(scope)) {
+            Err(EvalError::Failed { .. }) => Act::Ignore,
+            rendered_or_needed => Act::Answer(rendered_or_needed?),
+        },
+        RouteTo::Recheck => Act::Recheck,
+        RouteTo::Unblock(decision) => Act::Unblock(*decision),
+        RouteTo::Ignore => Act::Ignore,
+        RouteTo::Continue
+        | RouteTo::Rework(_)
+        | RouteTo::Block
+        | RouteTo::Fail { .. }
+        | RouteTo::Finish(_) => {
+            let failure = offer.failure();
+            match route::follow(state, scope, route, name, offer.is_by_person(), Some(&failure)) {
+                // A limit or a text of the route failed on this payload.
+                Err(EvalError::Failed { .. }) => Act::Ignore,
+                followed_or_needed => Act::Follow(followed_or_needed?),
+            }
+        }
+    })
+}
+
+/// What an answer is judged by is at hand when it is judged: what was saved of it, and what `accept` asks for.
+fn at_hand(scope: &RunScope<'_>) -> Result<(), EvalError> {
+    let (state, loaded, Some(key)) = scope.place() else { return Ok(()) };
+    let question = state.unit_at(key).and_then(|unit| unit.question());
+    question.map_or(Ok(()), |question| question.draft.value(loaded).map(drop))?;
+    let accept = match &state.graph.step(key.step).work {
+        Some(Work::Question(question)) => question.accept.as_ref(),
+        _of_no_question => None,
+    };
+    // All that must be loaded is named before anything is evaluated.
+    match accept.map(|accept| accept.eval(&scope.clone().with("answer", Value::Null))) {
+        Some(Err(needs @ EvalError::Needs(_))) => Err(needs),
+        _at_hand => Ok(()),
+    }
+}
+
+fn take(draft: &mut Draft<'_>, offer: &Offer, taker: Taker) {
+    let id = |draft: &Draft<'_>, at| draft.state.attempt_id(Key::step(at));
+    match taker {
+        Taker::Wait(key) => {
+            let by = SignalTaker::Wait(draft.state.attempt_id(key));
+            record(draft, offer, by, Hearing::Now, None);
+        }
+        Taker::Kept => record(draft, offer, SignalTaker::Nobody, Hearing::Kept, None),
+        Taker::Nobody => record(draft, offer, SignalTaker::Nobody, Hearing::Ignored, None),
+        Taker::Step(at, act) => {
+            let id = id(draft, at);
+            let how = hearing(draft.state, Some(at), &act, &offer.by);
+            record(draft, offer, SignalTaker::Step(id.clone()), how, ends(&act, None, offer));
+            if how == Hearing::Now {
+                follow_at(draft, offer, at, id, act);
+            }
+        }
+        Taker::Run(act) => {
+            let how = hearing(draft.state, None, &act, &offer.by);
+            record(draft, offer, SignalTaker::Run, how, ends(&act, Some(()), offer));
+            if how == Hearing::Now {
+                follow_run(draft, offer, act);
+            }
+        }
+    }
+}
+
+fn record(draft: &mut Draft<'_>, offer: &Offer, by: SignalTaker, how: Hearing, ends: Option<SignalEnd>) {
+    draft.record(SignalTaken { signal: offer.version, by, how, ends });
+}
+
+/// What becomes of the signal: a decision on what is not asked or not blocked leads to nothing, and so does the approval
+/// of one's own.
+fn hearing(state: &RunState, at: Option<usize>, act: &Act, by: &Actor) -> Hearing {
+    let is_possible = match (act, at) {
+        (Act::Defer, _) => return Hearing::Deferred,
+        (Act::Ignore, _) | (Act::Follow(Next::Continue), _) => false,
+        (Act::Follow(_), _) => true,
+        (_, None) => false,
+        (Act::Vote { vote, .. }, Some(at)) => {
+            let approval = state.facts.steps[at].unit.approval();
+            state.facts.asking.contains(&Key::step(at))
+                && approval.is_some_and(|open| {
+                    let is_offered = *vote != Vote::Changes || open.terms.changes;
+                    open.decision.is_none() && is_offered && !is_self(state, &open.terms, &by.to_string())
+                })
+        }
+        (Act::Answer(_), Some(at)) => {
+            state.facts.asking.contains(&Key::step(at)) && state.facts.steps[at].unit.question().is_some()
+        }
+        (Act::Recheck, Some(_)) => true,
+        (Act::Unblock(_), Some(at)) => state.facts.blocked.contains(&Key::step(at)),
+    };
+    if is_possible { Hearing::Now } else { Hearing::Ignored }
+}
+
+/// How the signal ends the run, where its route does.
+fn ends(act: &Act, of_run: Option<()>, offer: &Offer) -> Option<SignalEnd> {
+    match (act, of_run) {
+        (Act::Follow(Next::Finish(status)), _) => Some(SignalEnd::Finished(*status)),
+        (Act::Follow(Next::Fail(own)), Some(())) => {
+            Some(SignalEnd::Failed(own.clone().unwrap_or_else(|| offer.failure())))
+        }
+        _goes_on => None,
+    }
+}
+
+/// Follows a route of a step's `on_signal`.
+fn follow_at(draft: &mut Draft<'_>, offer: &Offer, at: usize, id: AttemptId, act: Act) {
+    let (path, round) = (id.path.clone(), id.round);
+    match act {
+        Act::Defer | Act::Ignore => {}
+        Act::Follow(next) => match next {
+            Next::Continue | Next::Finish(_) => {}
+            Next::Rework(rework) => route::request(draft, rework, from(draft.state, offer, at, id)),
+            Next::Block(target) => {
+                stop_step(draft, at, StopReason::Signal);
+                let reason = match target {
+                    Some(target) => BlockReason::UsedUp { target, gate: None },
+                    None => BlockReason::Signal { name: offer.name.clone() },
+                };
+                draft.record(StepBlocked { path, round, reason, message: offer.failure().message });
+            }
+            Next::Ceiling(target) => {
+                stop_step(draft, at, StopReason::Signal);
+                let message = route::ceiling_message(draft.state, &offer.failure().message);
+                let reason = BlockReason::UsedUp { target, gate: None };
+                draft.record(StepBlocked { path, round, reason, message });
+            }
+            Next::Fail(own) => {
+                stop_step(draft, at, StopReason::Signal);
+                let failure = own.unwrap_or_else(|| offer.failure());
+                let tolerated = draft.state.graph.is_finish(at);
+                draft.record(StepFailed { path, round, failure, tolerated, finish: None });
+            }
+        },
+        Act::Vote { vote, comment } => decide_task(draft, offer, id, vote, comment),
+        Act::Answer(answer) => answer_task(draft, at, &id, &answer),
+        Act::Recheck => {
+            // What cannot be judged again is left as it is.
+            let reason = Some(format!("the signal “{}”", offer.name));
+            let _refused =
+                super::recheck::recheck(draft, &path, &std::collections::BTreeMap::new(), reason.as_ref());
+        }
+        Act::Unblock(decision) => unblock(draft, offer, path, decision),
+    }
+}
+
+/// Follows a route of the run's `on_signal`; its ends stand in `SignalTaken`.
+fn follow_run(draft: &mut Draft<'_>, offer: &Offer, act: Act) {
+    match act {
+        Act::Follow(Next::Rework(rework)) => {
+            let target = rework.target();
+            let id = draft.state.attempt_id(Key::step(target));
+            route::request(draft, rework, from(draft.state, offer, target, id));
+        }
+        Act::Follow(Next::Block(_) | Next::Ceiling(_)) if draft.state.facts.order.pause.is_none() => {
+            // A person decides how the run goes on.
+            draft.record(RunPaused { reason: Some(offer.failure().message) });
+        }
+        _nothing_more => {}
+    }
+}
+
+fn from(state: &RunState, offer: &Offer, at: usize, id: AttemptId) -> route::From {
+    let failure = offer.failure();
+    let findings = if offer.payload.is_null() { json!(failure.message) } else { offer.payload.clone() };
+    let blocked = BlockReason::Signal { name: offer.name.clone() };
+    debug_assert!(at < state.graph.len());
+    route::From {
+        key: Key::step(at),
+        id,
+        gate: None,
+        is_stale: false,
+        by: Some(offer.by.to_string()),
+        failure,
+        blocked,
+        findings,
+    }
+}
+
+/// A signal decides an open task wholly, whatever its quorum.
+fn decide_task(draft: &mut Draft<'_>, offer: &Offer, id: AttemptId, vote: Vote, comment: Option<String>) {
+    let (roles, comments) = (Vec::new(), Vec::new());
+    draft.record(VoteCast { id: id.clone(), vote, comment: comment.clone(), roles, comments, edited: None });
+    draft.record(ApprovalDecided { id, decision: vote, by: vec![offer.by.to_string()], comment });
+}
+
+/// A signal answers an open question wholly, with every role. An answer that will not do is recorded
+/// as the signal it is, and nothing follows.
+fn answer_task(draft: &mut Draft<'_>, at: usize, id: &AttemptId, answer: &Value) {
+    let roles = match draft.state.facts.steps[at].unit.question() {
+        Some(question) => question.terms.roles.clone(),
+        None => return,
+    };
+    let answer = match answer {
+        Value::Object(_) => answer.clone(),
+        Value::String(text) => json!({ "text": text }),
+        other => json!({ "text": canonical(other) }),
+    };
+    let _refused = question::answer(draft, id, &JsonText::new(&answer), &roles);
+}
+
+fn unblock(draft: &mut Draft<'_>, offer: &Offer, path: StepPath, decision: UnblockDecision) {
+    let known = draft.state.block_reason(&path).cloned();
+    let is_judged = known.is_some_and(|reason| reason.gate().is_some());
+    if decision == UnblockDecision::Recheck && !is_judged {
+        return;
+    }
+    let reason = Some(format!("the signal “{}”", offer.name));
+    let (output, policies) = (None, std::collections::BTreeMap::new());
+    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
+}

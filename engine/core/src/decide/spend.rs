@@ -1,0 +1,249 @@
+//! Budgets: paid work asks for funds, waits where there is no room, and goes on by itself.
+//!
+//! Law (L31): what follows for budgets follows after everything else of an input, in one place: periods
+//! that began, work that fits now, work that must wait, be stopped or make the run fail. Each looks only
+//! at the first that waits, so no input costs as much as all of them.
+
+use super::draft::{Draft, Interrupt, settled};
+use super::preconditions::check_text;
+use super::refusal::Refusal;
+use super::scope::RunScope;
+use crate::budgets::{limit, period};
+use crate::event::{
+    BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetReading, BudgetRefusal, FundsAnswered,
+    FundsGranted, FundsRequested, Measure, SpendReported, Spent, StopReason, StopRequested, TimerSet,
+};
+use crate::state::Stage;
+use crate::state::spend::{BudgetState, BudgetTimer, FundStage};
+use everfold_base::id::{AttemptId, Version};
+use everfold_language::definition::{Condition, OnOver};
+
+/// Attempts that one event asks to stop.
+const STOPS_MAX: usize = 500;
+
+/// Paid work is about to start.
+pub(super) fn wanted(draft: &mut Draft<'_>, id: &AttemptId) -> Result<(), Interrupt> {
+    let state = &*draft.state;
+    let key = state.current(id).filter(|key| state.facts.attempts.contains(key));
+    let is_scheduled = |key| state.unit_at(key).is_some_and(|unit| unit.stage == Stage::Scheduled);
+    let Some(key) = key.filter(|key| is_scheduled(*key) && state.wants_funds(id)) else {
+        return Ok(()); // A repeated request, or one for work that is not wanted any more.
+    };
+    let exempt = match state.exemption(key.step) {
+        None => false,
+        Some(Condition::Fixed(exempt)) => *exempt,
+        // What cannot be said counts as paid.
+        Some(Condition::Computed(expression)) => {
+            let scope = RunScope::of(state, draft.loaded, key);
+            settled(expression.eval_bool(&scope))?.unwrap_or(false)
+        }
+    };
+    draft.record(FundsRequested { id: id.clone() });
+    if exempt {
+        draft.record(FundsGranted { id: id.clone(), exempt });
+    }
+    Ok(())
+}
+
+/// The counters that the run shares say whether there is room.
+pub(super) fn answered(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    refused: Option<&BudgetRefusal>,
+    readings: &[BudgetReading],
+) {
+    let spend = &draft.state.facts.spend;
+    let is_news = match spend.funds.get(id).map(|fund| fund.stage) {
+        Some(FundStage::Asked) => true,
+        // The same answer again is no news.
+        Some(FundStage::Refused) => refused.is_none(),
+        // Others passed a limit while it runs.
+        Some(FundStage::Granted) => refused.is_some_and(|refused| {
+            let is_it = |it: &&BudgetState| it.terms.id == refused.budget && it.over.is_none();
+            spend.budgets.iter().find(is_it).is_some_and(|it| it.terms.on_over != OnOver::Pause)
+        }),
+        Some(FundStage::Held) | None => false,
+    };
+    if !is_news {
+        return;
+    }
+    let (id, readings) = (id.clone(), readings.to_vec());
+    draft.record(FundsAnswered { id: id.clone(), refused: refused.cloned(), readings });
+    let Some(refused) = refused else { return };
+    let spend = &draft.state.facts.spend;
+    let budget = spend.budgets.iter().position(|it| it.terms.id == refused.budget && it.over.is_none());
+    if let Some(at) = budget {
+        exceed(draft, at, refused.measure, Some(id));
+    }
+}
+
+/// The counters know what they were told.
+pub(super) fn reported(draft: &mut Draft<'_>, version: Version, readings: &[BudgetReading]) {
+    if !draft.state.facts.spend.reports.contains_key(&version) {
+        return;
+    }
+    draft.record(SpendReported { version, readings: readings.to_vec() });
+    // Others may have used it up meanwhile: that is seen here first.
+    passed(draft);
+}
+
+/// A person raises a budget.
+pub(super) fn raise(
+    draft: &mut Draft<'_>,
+    budget: Option<&String>,
+    add: Spent,
+    reason: Option<&String>,
+) -> Result<(), Refusal> {
+    check_text("the reason", reason.map(String::as_str))?;
+    super::preconditions::refuse_ended(draft.state)?;
+    let budgets = &draft.state.facts.spend.budgets;
+    let known = || budgets.iter().map(|budget| budget.terms.id.clone()).collect::<Vec<_>>();
+    let found = match (budget, budgets.as_slice()) {
+        (None, [only]) => only,
+        (Some(name), budgets) => {
+            let unknown = || Refusal::UnknownBudget { budget: name.clone(), known: known() };
+            budgets.iter().find(|it| it.terms.id == *name).ok_or_else(unknown)?
+        }
+        (None, []) => return Err(Refusal::NoBudgets),
+        (None, _several) => return Err(Refusal::SeveralBudgets(known())),
+    };
+    if add.is_zero() {
+        return Err(Refusal::BadRaise { budget: found.terms.id.clone(), why: "by nothing" });
+    }
+    for (measure, why) in [
+        (Measure::Cost, "by money: it limits none"),
+        (Measure::Tokens, "by tokens: it limits none"),
+        (Measure::Wall, "by time: it limits none"),
+    ] {
+        if measure.of(add) > 0 && limit(&found.terms, measure, Spent::default()).is_none() {
+            return Err(Refusal::BadRaise { budget: found.terms.id.clone(), why });
+        }
+    }
+    let budget = found.terms.id.clone();
+    draft.record(BudgetRaised { budget, add, reason: reason.cloned() });
+    Ok(())
+}
+
+/// What follows for budgets after everything else.
+pub(super) fn tend(draft: &mut Draft<'_>) {
+    let state = &*draft.state;
+    if state.facts.spend.budgets.is_empty() || state.is_ending() {
+        return;
+    }
+    begin_periods(draft);
+    passed(draft);
+    grant(draft);
+    if !draft.state.is_ending() {
+        set_timers(draft);
+    }
+}
+
+/// Periods of the run's own budgets begin.
+fn begin_periods(draft: &mut Draft<'_>) {
+    let at = draft.now();
+    let is_over =
+        |budget: &&BudgetState| !budget.is_shared() && budget.period.is_none_or(|(_, until)| at >= until);
+    let begin = |budget: &BudgetState| {
+        let (from, until) = period(at, budget.terms.per, budget.terms.zone.as_deref())?;
+        Some(BudgetPeriodBegan { budget: budget.terms.id.clone(), from, until })
+    };
+    let begun: Vec<_> = draft.state.facts.spend.budgets.iter().filter(is_over).filter_map(begin).collect();
+    begun.into_iter().for_each(|event| draft.record(event));
+}
+
+/// A limit was passed while paid work runs: where the pipeline says so that is stopped, or the run fails.
+fn passed(draft: &mut Draft<'_>) {
+    let at = draft.now();
+    let spend = &draft.state.facts.spend;
+    let runs = draft.state.facts.attempts.iter().any(|key| is_spending(draft, &draft.state.attempt_id(*key)));
+    let found: Vec<(usize, Measure)> = spend
+        .budgets
+        .iter()
+        .enumerate()
+        .filter(|(_, budget)| budget.over.is_none() && budget.terms.on_over != OnOver::Pause)
+        .filter_map(|(place, budget)| {
+            let measure = budget.passed(&spend.clock, at)?;
+            let ends_all = measure == Measure::Wall && budget.terms.on_over == OnOver::Fail;
+            (runs || ends_all).then_some((place, measure))
+        })
+        .collect();
+    for (place, measure) in found {
+        if !draft.state.is_ending() {
+            exceed(draft, place, measure, None);
+        }
+    }
+}
+
+/// Whether an attempt is paid work that runs.
+fn is_spending(draft: &Draft<'_>, id: &AttemptId) -> bool {
+    let fund = draft.state.facts.spend.funds.get(id);
+    fund.is_some_and(|fund| fund.stage == FundStage::Granted && !fund.exempt)
+}
+
+/// Paid work may start, as far as the run's own budgets have room: in the order in which it asked.
+fn grant(draft: &mut Draft<'_>) {
+    let at = draft.now();
+    while !draft.is_full() && !draft.state.is_ending() {
+        let spend = &draft.state.facts.spend;
+        let is_held = |id: &AttemptId| {
+            spend.funds.get(id).is_some_and(|fund| fund.stage == FundStage::Held)
+                && draft.state.current(id).is_some_and(|key| draft.state.facts.attempts.contains(&key))
+        };
+        let Some(id) = spend.held.iter().map(|(_, id)| id).find(|id| is_held(id)).cloned() else { return };
+        let own = spend.budgets.iter().enumerate().filter(|(_, budget)| !budget.is_shared());
+        let full = own.filter_map(|(place, it)| Some((place, it.room(&spend.clock, at).err()?))).next();
+        match full {
+            None => draft.record(FundsGranted { id, exempt: false }),
+            Some((place, measure)) => {
+                if spend.budgets[place].over.is_none() {
+                    exceed(draft, place, measure, Some(id));
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Records that a budget has no room, and what follows at once.
+fn exceed(draft: &mut Draft<'_>, place: usize, measure: Measure, id: Option<AttemptId>) {
+    let spend = &draft.state.facts.spend;
+    let budget = &spend.budgets[place];
+    let (reading, on_over) = (budget.reading(&spend.clock, draft.now()), budget.terms.on_over);
+    draft.record(BudgetExceeded { reading, measure, id });
+    if on_over == OnOver::Stop {
+        let attempts = draft.state.facts.attempts.iter().map(|key| draft.state.attempt_id(*key));
+        let ids: Vec<AttemptId> = attempts.filter(|id| is_spending(draft, id)).collect();
+        for ids in ids.chunks(STOPS_MAX) {
+            draft.record(StopRequested { ids: ids.to_vec(), reason: StopReason::Budget });
+        }
+    }
+}
+
+/// The moments at which a budget's time is used up, or it has room again.
+fn set_timers(draft: &mut Draft<'_>) {
+    let at = draft.now();
+    let spend = &draft.state.facts.spend;
+    let mut wanted = Vec::new();
+    for budget in &spend.budgets {
+        let id = &budget.terms.id;
+        if let (Some(_), Some((_, until))) = (budget.over, budget.period) {
+            wanted.push((BudgetTimer::Period.id(id), until));
+        }
+        let used = budget.used(&spend.clock, at);
+        if let Some(limit) = limit(&budget.terms, Measure::Wall, used.raised)
+            && !budget.is_shared()
+            && budget.terms.on_over != OnOver::Pause
+            && budget.over.is_none()
+            && spend.clock.is_running()
+            && limit > used.spent.wall_ms
+        {
+            let left = std::time::Duration::from_millis(limit - used.spent.wall_ms);
+            wanted.push((BudgetTimer::Wall.id(id), at.plus(left)));
+        }
+    }
+    for (timer, at) in wanted {
+        if !draft.state.facts.timers.contains_key(&timer) {
+            draft.record(TimerSet { timer, at });
+        }
+    }
+}

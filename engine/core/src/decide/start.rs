@@ -1,0 +1,101 @@
+//! A run begins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::admission;
+use super::begin::{self, Admission, Beginning};
+use super::draft::{Draft, Interrupt};
+use super::refusal::Refusal;
+use crate::event::{BudgetTerms, BudgetsOpened, RunQueued, RunStarted, WantedSlot};
+use crate::input::Start;
+use crate::state::RunState;
+use everfold_base::json::{JsonText, Value};
+use everfold_language::definition::Definition;
+
+/// Inputs are kept whole in the run's history.
+pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Titles and labels stand in every list, so they are short.
+pub const TITLE_BYTES_MAX: usize = 1024;
+/// Names and values of all labels together.
+pub const LABELS_BYTES_MAX: usize = 16 * 1024;
+
+pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), Interrupt>, Refusal> {
+    if draft.state.run().is_some() {
+        return Err(Refusal::AlreadyStarted);
+    }
+    if start.input.as_str().len() > INPUT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
+    }
+    if start.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX) {
+        return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
+    }
+    let definition = draft.state.definition().clone();
+    let Found { input, labels, slots, budgets, admission } = find(start, &definition)?;
+    if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
+    }
+    let input = draft.payload(JsonText::new(&input));
+    let config = start.config.clone().map(|config| draft.payload(config));
+    draft.record(RunStarted {
+        run: start.run,
+        pipeline: definition.name.clone(),
+        definition: definition.hash(),
+        input,
+        title: start.title.clone(),
+        labels,
+        cwd: start.cwd.clone(),
+        entropy: start.entropy,
+        config,
+        parent: start.parent.clone(),
+        priority: start.priority,
+        admission: start.admission.clone(),
+    });
+    if !budgets.is_empty() {
+        draft.record(BudgetsOpened { budgets });
+    }
+    if admission::record(draft, &admission, admission::AT_START) && !slots.is_empty() {
+        draft.record(RunQueued { slots });
+    }
+    Ok(Ok(()))
+}
+
+/// What a start finds out from its pipeline, its input and what was read for it.
+struct Found {
+    input: Value,
+    labels: BTreeMap<String, String>,
+    slots: Vec<WantedSlot>,
+    budgets: Vec<BudgetTerms>,
+    admission: Admission,
+}
+
+fn find(start: &Start, definition: &Arc<Definition>) -> Result<Found, Refusal> {
+    let asks_nothing = definition.labels.is_empty()
+        && definition.key.is_none()
+        && definition.concurrency.is_empty()
+        && definition.budgets.is_empty()
+        && definition.admit.is_empty();
+    if asks_nothing {
+        // Most pipelines: nothing is rendered, so no scope is made.
+        let (input, labels) = (begin::checked(definition, &start.input.value())?, start.labels.clone());
+        let (slots, budgets, admission) = (Vec::new(), Vec::new(), Admission::Admitted(Vec::new()));
+        return Ok(Found { input, labels, slots, budgets, admission });
+    }
+    let config = start.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
+    let new = RunState::new(Arc::clone(definition));
+    let beginning = Beginning::new(new, start.run, start.title.as_deref(), &start.input.value())?
+        .in_folder(start.cwd.as_deref())
+        .with_config(config);
+    let mut labels = beginning.labels()?;
+    labels.extend(start.labels.clone());
+    let beginning = beginning.with_labels(&labels);
+    let identity = beginning.identity()?;
+    if let Some(refusal) = beginning.refusal(&start.admission) {
+        return Err(refusal);
+    }
+    let slots = identity.into_iter().chain(beginning.slots()?).collect();
+    let admission = beginning.admission(&start.admission);
+    let budgets = beginning.budgets()?;
+    Ok(Found { input: beginning.input().clone(), labels, slots, budgets, admission })
+}

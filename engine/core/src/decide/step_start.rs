@@ -1,0 +1,372 @@
+//! A step's needs are satisfied: its round begins, or it is passed over.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::draft::{Draft, Interrupt, settled};
+use super::multi_probe;
+use super::people_timers::set_limits;
+use super::question::{self, PreparedQuestion};
+use super::render::{millis, render_env, resolve_pause, type_name};
+use super::scope::RunScope;
+use super::wait::{self, Awaiting};
+use crate::event::{
+    ApprovalRequested, ApprovalTerms, BlockReason, BreakpointHit, ItemsExpanded, QuestionAsked,
+    RetryScheduled, ScheduledTask, ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled,
+    StepSkipped, TimerId, TimerKind, TimerSet,
+};
+use crate::state::Key;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
+use everfold_base::json::{Payload, Value};
+use everfold_base::text::one_line;
+use everfold_language::definition::{Approval, Setting, Span, Step, Task, Work};
+use everfold_language::expr::{EvalError, Template};
+
+/// The most items of one `foreach`, and the most bytes of its list: it is recorded in one append.
+const ITEMS_MAX: usize = 100_000;
+const ITEMS_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The limit of a round of an `on_finish` step that has none of its own.
+const FINISH_DEADLINE: Duration = Duration::from_secs(10 * 60);
+
+pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(at);
+    let state = &draft.state.facts.steps[at];
+    let path = StepPath::step(&step.id);
+    let former = state.round;
+    let is_finish = graph.is_finish(at);
+    if step.standby && !state.named {
+        draft.record(StepSkipped { path, round: former, reason: SkipReason::Standby });
+        return Ok(());
+    }
+    if graph.joins_any(at) && !step.needs.is_empty() && state.order.met == 0 {
+        draft.record(StepSkipped { path, round: former, reason: SkipReason::Join });
+        return Ok(());
+    }
+    if state.order.hold {
+        let message = "the new round waits for a person".to_owned();
+        draft.record(StepBlocked { path, round: former, reason: BlockReason::Held, message });
+        return Ok(());
+    }
+    let round = former.next();
+    let scope = RunScope::of(draft.state, draft.loaded, Key::step(at)).beginning(round);
+    if let Some(when) = &step.when {
+        match settled(when.eval_bool(&scope))? {
+            Ok(true) => {}
+            Ok(false) => {
+                draft.record(StepSkipped { path, round: former, reason: SkipReason::When });
+                return Ok(());
+            }
+            Err(failure) => return fail(draft, path, former, failure),
+        }
+    }
+    let order = &draft.state.facts.order;
+    if order.breakpoints.contains(&at) && !order.passed.contains(&at) && draft.state.facts.outcome.is_none() {
+        draft.record(BreakpointHit { path });
+        return Ok(());
+    }
+    let prepared =
+        prepare(step, &scope).and_then(|prepared| Ok((prepared, deadline(step, is_finish, &scope)?)));
+    match settled(prepared)? {
+        Ok((prepared, deadline)) => {
+            let id = AttemptId { path, round, attempt: Attempt::FIRST };
+            let began = !matches!(prepared, Prepared::Refused(_));
+            record(draft, id.clone(), prepared)?;
+            if let Some(deadline) = deadline.filter(|_| began) {
+                let timer = TimerId { id, kind: TimerKind::Deadline, name: String::new() };
+                draft.record(TimerSet { timer, at: draft.now().plus(deadline) });
+            }
+            Ok(())
+        }
+        Err(failure) => fail(draft, path, round, failure),
+    }
+}
+
+/// A step whose own expressions fail never began: no route of it applies.
+fn fail(draft: &mut Draft<'_>, path: StepPath, round: Round, failure: Failure) -> Result<(), Interrupt> {
+    let tolerated = draft.state.key(&path).is_some_and(|key| draft.state.graph.is_finish(key.step));
+    draft.record(StepFailed { path, round, failure, tolerated, finish: None });
+    Ok(())
+}
+
+/// What a round begins with, rendered and not yet recorded.
+enum Prepared {
+    Task(PreparedTask),
+    Items { items: Vec<Value>, max_in_flight: Option<u32> },
+    Approval(Box<PreparedApproval>),
+    Question(Box<PreparedQuestion>),
+    Wait(Awaiting),
+    Gates,
+    Refused(Failure),
+}
+
+struct PreparedApproval {
+    title: String,
+    show: Value,
+    edit: Option<Value>,
+    terms: ApprovalTerms,
+    expires: Option<Duration>,
+}
+
+struct PreparedTask {
+    kind: String,
+    document: Value,
+    timeout: Option<Duration>,
+    grace: Duration,
+}
+
+fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
+    Ok(match (&step.foreach, &step.work) {
+        (Some(foreach), _) => match foreach.items.render(scope)? {
+            Value::Array(items) => {
+                let least = |max: &Setting<u32>| max.resolve_within("`max_in_flight`", 1..=u32::MAX, scope);
+                let max_in_flight = foreach.max_in_flight.as_ref().map(least).transpose()?;
+                check_items(items, max_in_flight)
+            }
+            other => Prepared::Refused(Failure::new(
+                FailureKind::Validation,
+                format!("foreach needs a list, and `in` gave {}", type_name(&other)),
+            )),
+        },
+        (None, Some(work)) => prepare_work(step, work, scope)?,
+        (None, None) => Prepared::Gates,
+    })
+}
+
+/// Prepares the work of a step without items, or of one item.
+fn prepare_work(step: &Step, work: &Work, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
+    Ok(match work {
+        Work::Task(task) => Prepared::Task(prepare_task(step, task, scope)?),
+        Work::Approval(approval) => Prepared::Approval(Box::new(prepare_approval(approval, scope)?)),
+        Work::Question(question) => match question::prepare(question, scope)? {
+            Ok(prepared) => Prepared::Question(Box::new(prepared)),
+            Err(failure) => Prepared::Refused(failure),
+        },
+        Work::Wait(wait) => match wait::prepare(wait, scope)? {
+            Awaiting::Refused(failure) => Prepared::Refused(failure),
+            awaiting => Prepared::Wait(awaiting),
+        },
+    })
+}
+
+fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> Prepared {
+    let bytes: usize = items.iter().map(|item| everfold_base::json::canonical(item).len()).sum();
+    if items.len() > ITEMS_MAX || bytes > ITEMS_BYTES_MAX {
+        let message = format!(
+            "foreach over {} items of {bytes} bytes is over the limit of {ITEMS_MAX} items and {ITEMS_BYTES_MAX} bytes",
+            items.len()
+        );
+        let hint = "put the data into files and go over their names, or over ranges of them";
+        return Prepared::Refused(Failure::new(FailureKind::Validation, message).with_hint(hint));
+    }
+    Prepared::Items { items, max_in_flight }
+}
+
+/// Renders an executor's work: the document `{spec, env, outputs}` and its limits.
+fn prepare_task(step: &Step, task: &Task, scope: &RunScope<'_>) -> Result<PreparedTask, EvalError> {
+    let (mut spec, hidden) = task.spec.render_hiding(scope)?;
+    multi_probe::hide(&mut spec, &hidden);
+    let (env, hidden) = render_env(&step.env, scope)?;
+    let mut files = serde_json::Map::new();
+    for (name, file) in &step.outputs.files {
+        let path = file.file.render_text(scope)?;
+        files.insert(name.clone(), json!({"path": path, "optional": file.optional, "fresh": file.fresh}));
+    }
+    let json_source = match &step.outputs.json {
+        None => Value::Null,
+        Some(everfold_language::definition::OutputJson::Stdout) => json!("stdout"),
+        Some(everfold_language::definition::OutputJson::Lenient) => json!("lenient"),
+        Some(everfold_language::definition::OutputJson::File(path)) => {
+            json!({"file": path.render_text(scope)?})
+        }
+    };
+    let outputs = json!({"files": files, "json": json_source, "matches": step.outputs.matches});
+    let mut document = json!({"spec": spec, "env": env, "outputs": outputs});
+    multi_probe::hide(&mut document, &hidden);
+    Ok(PreparedTask {
+        kind: task.kind.clone(),
+        document,
+        timeout: resolve_span(step.timeout.as_ref(), scope)?,
+        grace: step.grace.resolve(scope)?.0,
+    })
+}
+
+/// The limit of the whole round; a step of `on_finish` has one in any case, so that every run ends.
+fn deadline(step: &Step, is_finish: bool, scope: &RunScope<'_>) -> Result<Option<Duration>, EvalError> {
+    Ok(resolve_span(step.deadline.as_ref(), scope)?.or(is_finish.then_some(FINISH_DEADLINE)))
+}
+
+pub(super) fn resolve_span(
+    setting: Option<&Setting<Span>>,
+    scope: &RunScope<'_>,
+) -> Result<Option<Duration>, EvalError> {
+    setting.map(|setting| setting.resolve(scope).map(|span| span.0)).transpose()
+}
+
+fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<PreparedApproval, EvalError> {
+    let show: Vec<Value> = approval.show.iter().map(|shown| shown.render(scope)).collect::<Result<_, _>>()?;
+    Ok(PreparedApproval {
+        title: one_line(&approval.title.render_text(scope)?).into_owned(),
+        show: Value::Array(show),
+        edit: approval.edit.as_ref().map(|edit| edit.render(scope)).transpose()?,
+        terms: ApprovalTerms {
+            roles: approval.roles.clone(),
+            quorum: approval.quorum.resolve_within("`quorum`", 1..=u32::MAX, scope)?.max(1),
+            veto: approval.veto,
+            self_approval: approval.self_approval,
+            comment: approval.comment.clone(),
+            changes: !approval.on_changes.is_empty(),
+            remind_ms: resolve_pause(approval.remind.as_ref(), "`remind`", scope)?.map(millis),
+        },
+        expires: resolve_pause(approval.expires.as_ref(), "`expires`", scope)?,
+    })
+}
+
+/// Records what a round of a step, or of an item of one, begins with.
+fn record(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) -> Result<(), Interrupt> {
+    let work = match &prepared {
+        // Only the first attempt is scheduled with its task in the same event.
+        Prepared::Task(_) => None,
+        Prepared::Items { .. } => Some(ScheduledWork::Items),
+        Prepared::Approval(_) => Some(ScheduledWork::Approval),
+        Prepared::Question(_) => Some(ScheduledWork::Question),
+        Prepared::Wait(_) => Some(ScheduledWork::Wait),
+        Prepared::Gates => Some(ScheduledWork::Gates),
+        Prepared::Refused(_) => None,
+    };
+    if let Some(work) = work {
+        draft.record(StepScheduled { id: id.clone(), work });
+    }
+    match prepared {
+        Prepared::Task(task) => {
+            let work = ScheduledWork::Task(scheduled(draft, task));
+            draft.record(StepScheduled { id, work });
+        }
+        Prepared::Items { items, max_in_flight } => {
+            let items: Vec<Payload> = items.iter().map(|item| draft.payload_of(item)).collect();
+            draft.record(ItemsExpanded { step: id.path.step, round: id.round, items, max_in_flight });
+        }
+        Prepared::Gates => {}
+        Prepared::Refused(failure) => return refused(draft, id, failure),
+        asking => ask(draft, id, asking),
+    }
+    Ok(())
+}
+
+/// Records what people are asked, or that time is to pass: what an attempt without an executor is.
+fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) {
+    match prepared {
+        Prepared::Approval(approval) => {
+            let PreparedApproval { title, show, edit, terms, expires } = *approval;
+            let show = draft.payload_of(&show);
+            let edit = edit.map(|edit| draft.payload_of(&edit));
+            let remind = terms.remind_ms;
+            draft.record(ApprovalRequested { id: id.clone(), title, show, terms, edit });
+            set_limits(draft, &id, expires, remind);
+        }
+        Prepared::Question(question) => {
+            let PreparedQuestion { title, text, terms, expires } = *question;
+            let text = text.map(|text| draft.payload_of(&text));
+            let remind = terms.remind_ms;
+            draft.record(QuestionAsked { id: id.clone(), title, text, terms });
+            set_limits(draft, &id, expires, remind);
+        }
+        Prepared::Wait(awaiting) => wait::begin(draft, id, awaiting),
+        Prepared::Task(_) | Prepared::Items { .. } | Prepared::Gates | Prepared::Refused(_) => {}
+    }
+}
+
+/// The work cannot begin: its own values say so.
+fn refused(draft: &mut Draft<'_>, id: AttemptId, failure: Failure) -> Result<(), Interrupt> {
+    if id.path.item.is_none() {
+        return fail(draft, id.path, id.round, failure);
+    }
+    draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Items });
+    let AttemptId { path, round, .. } = id;
+    draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+    Ok(())
+}
+
+/// The next attempt of a unit without an executor: people are asked again.
+pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let Some(work) = &step.work else { return Ok(()) };
+    let prepared = {
+        let scope = RunScope::of(draft.state, draft.loaded, key);
+        settled(prepare_work(step, work, &scope))?
+    };
+    let id = draft.state.attempt_id(key);
+    let id = AttemptId { attempt: id.attempt.next(), ..id };
+    match prepared {
+        Err(failure) | Ok(Prepared::Refused(failure)) => {
+            let AttemptId { path, round, .. } = id;
+            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+        }
+        Ok(prepared) => {
+            draft.record(RetryScheduled { id: id.clone(), at: draft.now(), task: None });
+            ask(draft, id, prepared);
+        }
+    }
+    Ok(())
+}
+
+/// The next attempt of work whose question was answered: it is told, also where its own parameters
+/// mention the answers.
+pub(super) fn answered(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let id = draft.state.attempt_id(key);
+    let id = AttemptId { attempt: id.attempt.next(), ..id };
+    let at = draft.now();
+    let mentions = |template: &Template| {
+        template.references().iter().any(|reference| reference.path().first() == Some(&"answers"))
+    };
+    let task = match &step.work {
+        Some(Work::Task(task)) if mentions(&task.spec) || step.env.values().any(mentions) => {
+            let scope = RunScope::of(draft.state, draft.loaded, key);
+            match settled(prepare_task(step, task, &scope))? {
+                Ok(task) => Some(task),
+                Err(failure) => {
+                    let AttemptId { path, round, .. } = id;
+                    draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+                    return Ok(());
+                }
+            }
+        }
+        _as_it_was => None,
+    };
+    let task = task.map(|task| scheduled(draft, task));
+    draft.record(RetryScheduled { id, at, task });
+    Ok(())
+}
+
+fn scheduled(draft: &mut Draft<'_>, task: PreparedTask) -> ScheduledTask {
+    ScheduledTask {
+        kind: task.kind,
+        task: draft.payload_of(&task.document),
+        timeout_ms: task.timeout.map(millis),
+        grace_ms: millis(task.grace),
+    }
+}
+
+/// Schedules the next item of a `foreach`.
+pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(at);
+    let state = &draft.state.facts.steps[at];
+    let (Some(items), Some(work)) = (&state.items, &step.work) else { return Ok(()) };
+    let item = u32::try_from(items.units.len()).unwrap_or(u32::MAX);
+    let id = AttemptId { path: StepPath::item(&step.id, item), round: state.round, attempt: Attempt::FIRST };
+    let prepared = {
+        let scope = RunScope::of(draft.state, draft.loaded, Key { step: at, item: Some(item) });
+        settled(prepare_work(step, work, &scope))?
+    };
+    match prepared {
+        Ok(prepared) => record(draft, id, prepared),
+        Err(failure) => refused(draft, id, failure),
+    }
+}

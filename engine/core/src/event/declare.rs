@@ -1,0 +1,104 @@
+//! What the list of the events becomes: structs, an enum over them, their numbers and names.
+
+/// Declares the events: a frozen struct each, the enum over them, their numbers and names.
+macro_rules! run_events {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident = $code:literal $([$former:ty $(, unless $plain:ident)?])? { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
+    )*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            pub struct $name { $( $(#[$field_meta])* pub $field: $type, )* }
+
+            impl From<$name> for RunEvent {
+                fn from(event: $name) -> Self {
+                    Self::$name(event)
+                }
+            }
+
+            impl payload::Stored for $name {
+                const NAME: &'static str = stringify!($name);
+                $(
+                    const SCHEMA: u16 = 2;
+
+                    fn upcast(schema: u16, bytes: &[u8]) -> Option<Result<Self, CodecError>> {
+                        (schema == 1).then(|| payload::bytes::<$former>(Self::NAME, bytes).map(Self::from))
+                    }
+
+                    $(
+                        fn schema(&self) -> u16 {
+                            if self.$plain() { 1 } else { Self::SCHEMA }
+                        }
+                    )?
+                )?
+            }
+        )*
+
+        /// A fact of a run. In JSON `{"type": "StepScheduled", …}`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "type")]
+        pub enum RunEvent {
+            $( $(#[$meta])* $name($name), )*
+        }
+
+        impl RunEvent {
+            /// The kind's number in stored bytes.
+            #[must_use]
+            pub fn kind(&self) -> u16 {
+                match self { $( Self::$name(_) => $code, )* }
+            }
+
+            /// The kind's name.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $( Self::$name(_) => stringify!($name), )* }
+            }
+
+            /// The name of a kind's number, where it is known.
+            #[must_use]
+            pub fn name_of(kind: u16) -> Option<&'static str> {
+                match kind { $( $code => Some(stringify!($name)), )* _ => None }
+            }
+
+            /// Every kind's number and name.
+            pub const KINDS: &'static [(u16, &'static str)] = &[ $( ($code, stringify!($name)), )* ];
+
+            pub(crate) fn write(&self) -> Result<(u16, Vec<u8>), CodecError> {
+                match self { $( Self::$name(event) => payload::write(event), )* }
+            }
+
+            pub(crate) fn read(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self, CodecError> {
+                match kind {
+                    $( $code => payload::read::<$name>(schema, bytes).map(Self::$name), )*
+                    unknown => Err(CodecError::UnknownKind(unknown)),
+                }
+            }
+        }
+    };
+}
+
+pub(super) use run_events;
+
+/// Whether the list of names that pipelines are read with is that of the kinds, in the same order.
+pub(super) const fn are_names_of(kinds: &[(u16, &str)], names: &[&str]) -> bool {
+    if kinds.len() != names.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < names.len() {
+        let (kind, name) = (kinds[at].1.as_bytes(), names[at].as_bytes());
+        if kind.len() != name.len() {
+            return false;
+        }
+        let mut byte = 0;
+        while byte < name.len() {
+            if kind[byte] != name[byte] {
+                return false;
+            }
+            byte += 1;
+        }
+        at += 1;
+    }
+    true
+}

@@ -1,0 +1,151 @@
+//! Structs of former schemas: what they held. Frozen for ever.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::parts::{AdmissionEvidence, Origin, ReworkSource};
+use crate::artefact::Artefact;
+use everfold_base::failure::Failure;
+use everfold_base::id::{AttemptId, RunId, StepId, StepPath, Version};
+use everfold_base::json::{Hash, Payload};
+use everfold_base::time::Timestamp;
+use everfold_language::definition::Vote;
+use everfold_language::words::UnblockDecision;
+
+/// [`super::RunStarted`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunStarted1 {
+    pub(super) run: RunId,
+    pub(super) pipeline: String,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) title: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) cwd: Option<String>,
+    pub(super) entropy: u64,
+}
+
+/// [`super::AttemptSucceeded`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptSucceeded1 {
+    pub(super) id: AttemptId,
+    pub(super) output: Payload,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+}
+
+/// [`super::AttemptFailed`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptFailed1 {
+    pub(super) id: AttemptId,
+    pub(super) failure: Failure,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+}
+
+/// [`super::ChildFinished`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChildFinished1 {
+    pub(super) id: AttemptId,
+    pub(super) child: RunId,
+    pub(super) output: Payload,
+    pub(super) failure: Option<Failure>,
+    pub(super) ended_at: Timestamp,
+}
+
+/// [`super::ProbeFailed`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeFailed1 {
+    pub(super) id: AttemptId,
+    pub(super) gate: String,
+    pub(super) probe_no: u32,
+    pub(super) message: String,
+    pub(super) permanent: bool,
+    pub(super) took_ms: u64,
+}
+
+/// [`super::RunAdmitted`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunAdmitted1 {
+    pub(super) admission: Vec<AdmissionEvidence>,
+}
+
+/// [`super::ReworkRequested`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReworkRequested1 {
+    pub(super) target: StepId,
+    pub(super) source: ReworkSource,
+    pub(super) route: String,
+    pub(super) used: u32,
+    pub(super) max: Option<u32>,
+    pub(super) findings: Payload,
+    pub(super) reset: Vec<StepId>,
+}
+
+/// [`super::ApprovalRequested`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApprovalRequested1 {
+    pub(super) id: AttemptId,
+    pub(super) title: String,
+    pub(super) show: Payload,
+    pub(super) terms: ApprovalTerms1,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ApprovalTerms1 {
+    pub(super) roles: Vec<String>,
+    pub(super) quorum: u32,
+    pub(super) veto: bool,
+    pub(super) self_approval: bool,
+    pub(super) comment: Vec<Vote>,
+}
+
+/// [`super::VoteCast`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VoteCast1 {
+    pub(super) id: AttemptId,
+    pub(super) vote: Vote,
+    pub(super) comment: Option<String>,
+    pub(super) roles: Vec<String>,
+}
+
+/// [`super::RunUnblocked`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunUnblocked1 {
+    pub(super) unblocked: Unblocked1,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Unblocked1 {
+    pub(super) path: StepPath,
+    pub(super) decision: UnblockDecision,
+    pub(super) output: Option<Payload>,
+    pub(super) reason: Option<String>,
+}
+
+/// [`super::RunForked`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked1 {
+    pub(super) run: RunId,
+    pub(super) origin: Origin,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) config: Option<Payload>,
+    pub(super) from_step: Option<StepId>,
+    pub(super) reset: Vec<StepId>,
+    pub(super) title: Option<String>,
+    pub(super) entropy: u64,
+}
+
+/// [`super::NoticeQueued`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NoticeQueued1 {
+    pub(super) version: Version,
+    pub(super) notice: String,
+    pub(super) function: String,
+    pub(super) channel: String,
+    pub(super) with: Payload,
+}

@@ -1,0 +1,29 @@
+//! The facts of a run.
+//!
+//! Law: a struct here is frozen once released. What changes gets a new schema number and an
+//! upcaster in `upcast`; kinds keep their numbers for ever, whatever their order.
+//!
+//! Values that may be large are [`Payload`](everfold_base::json::Payload)s; JSON is canonical text. The time, the actor and the
+//! cause of an event stand in its envelope.
+
+mod codec;
+mod declare;
+mod definition;
+mod former;
+mod kinds;
+mod large;
+mod parts;
+mod payload;
+mod upcast;
+
+pub use codec::{decode, encode};
+pub use definition::DefinitionSaved;
+pub use everfold_language::words::UnblockDecision;
+pub use kinds::*;
+pub use parts::{
+    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, BudgetReading, BudgetRefusal, BudgetTerms,
+    ChildEnd, Comment, HaltScope, Hearing, Measure, Origin, OriginKind, Parent, QuestionTerms, ReworkSource,
+    ScheduledTask, ScheduledWork, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent, StopReason, TimerId,
+    TimerKind, Told, Unblocked, WantedSlot,
+};
+pub use payload::CodecError;

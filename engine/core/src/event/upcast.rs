@@ -1,0 +1,183 @@
+//! How structs of former schemas read today.
+//!
+//! Law: what a former schema did not say gets the value that it meant then.
+
+use std::collections::BTreeMap;
+
+use super::former::{
+    ApprovalRequested1, AttemptFailed1, AttemptSucceeded1, ChildFinished1, NoticeQueued1, ProbeFailed1,
+    ReworkRequested1, RunAdmitted1, RunForked1, RunStarted1, RunUnblocked1, Unblocked1, VoteCast1,
+};
+use super::kinds::{
+    ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued, ProbeFailed,
+    ReworkRequested, RunAdmitted, RunForked, RunStarted, RunUnblocked, VoteCast,
+};
+use super::parts::{ApprovalTerms, Told, Unblocked};
+
+impl From<RunStarted1> for RunStarted {
+    fn from(old: RunStarted1) -> Self {
+        Self {
+            run: old.run,
+            pipeline: old.pipeline,
+            definition: old.definition,
+            input: old.input,
+            title: old.title,
+            labels: old.labels,
+            cwd: old.cwd,
+            entropy: old.entropy,
+            config: None,
+            parent: None,
+            priority: 0,
+            admission: Vec::new(),
+        }
+    }
+}
+
+impl From<AttemptSucceeded1> for AttemptSucceeded {
+    fn from(old: AttemptSucceeded1) -> Self {
+        Self {
+            id: old.id,
+            output: old.output,
+            commit: old.commit,
+            artefacts: old.artefacts,
+            ended_at: old.ended_at,
+            told: Told::default(),
+        }
+    }
+}
+
+impl From<AttemptFailed1> for AttemptFailed {
+    fn from(old: AttemptFailed1) -> Self {
+        let AttemptFailed1 { id, failure, commit, artefacts, ended_at } = old;
+        Self { id, failure, commit, artefacts, ended_at, told: Told::default() }
+    }
+}
+
+impl From<ChildFinished1> for ChildFinished {
+    fn from(old: ChildFinished1) -> Self {
+        let ChildFinished1 { id, child, output, failure, ended_at } = old;
+        Self { id, child, output, failure, ended_at, commit: None }
+    }
+}
+
+impl From<ProbeFailed1> for ProbeFailed {
+    fn from(old: ProbeFailed1) -> Self {
+        let ProbeFailed1 { id, gate, probe_no, message, permanent, took_ms } = old;
+        Self { id, gate, probe_no, message, permanent, took_ms, broken: false }
+    }
+}
+
+impl From<RunAdmitted1> for RunAdmitted {
+    fn from(old: RunAdmitted1) -> Self {
+        Self { admission: old.admission, at_once: false }
+    }
+}
+
+impl From<ReworkRequested1> for ReworkRequested {
+    fn from(old: ReworkRequested1) -> Self {
+        Self {
+            target: old.target,
+            source: old.source,
+            route: old.route,
+            used: old.used,
+            max: old.max,
+            findings: old.findings,
+            reset: old.reset,
+            hold: false,
+        }
+    }
+}
+
+impl From<ApprovalRequested1> for ApprovalRequested {
+    fn from(old: ApprovalRequested1) -> Self {
+        let terms = ApprovalTerms {
+            roles: old.terms.roles,
+            quorum: old.terms.quorum,
+            veto: old.terms.veto,
+            self_approval: old.terms.self_approval,
+            comment: old.terms.comment,
+            changes: false,
+            remind_ms: None,
+        };
+        Self { id: old.id, title: old.title, show: old.show, terms, edit: None }
+    }
+}
+
+impl From<VoteCast1> for VoteCast {
+    fn from(old: VoteCast1) -> Self {
+        Self {
+            id: old.id,
+            vote: old.vote,
+            comment: old.comment,
+            roles: old.roles,
+            comments: Vec::new(),
+            edited: None,
+        }
+    }
+}
+
+impl From<RunUnblocked1> for RunUnblocked {
+    fn from(old: RunUnblocked1) -> Self {
+        let Unblocked1 { path, decision, output, reason } = old.unblocked;
+        Self { unblocked: Unblocked { path, decision, output, reason, policies: BTreeMap::new() } }
+    }
+}
+
+impl From<RunForked1> for RunForked {
+    fn from(old: RunForked1) -> Self {
+        Self {
+            run: old.run,
+            origin: old.origin,
+            definition: old.definition,
+            input: old.input,
+            config: old.config,
+            from_step: old.from_step,
+            reset: old.reset,
+            title: old.title,
+            entropy: old.entropy,
+            until_step: None,
+        }
+    }
+}
+
+impl From<NoticeQueued1> for NoticeQueued {
+    fn from(old: NoticeQueued1) -> Self {
+        let NoticeQueued1 { version, notice, function, channel, with } = old;
+        Self { version, notice, function, channel, with, replaces: false }
+    }
+}
+
+impl NoticeQueued {
+    /// The former schema says all of it.
+    pub(super) fn replaces_none(&self) -> bool {
+        !self.replaces
+    }
+}
+
+impl AttemptFailed {
+    /// The former schema, in which such events were released, says all of it.
+    pub(super) fn is_silent(&self) -> bool {
+        self.told.is_nothing()
+    }
+}
+
+impl RunAdmitted {
+    /// The former schema says all of it.
+    pub(super) fn has_waited(&self) -> bool {
+        !self.at_once
+    }
+}
+
+impl ProbeFailed {
+    /// The former schema says all of it.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.broken
+    }
+}
+
+impl ChildFinished {
+    /// The former schema says all of it.
+    pub(super) fn has_no_commit(&self) -> bool {
+        self.commit.is_none()
+    }
+}

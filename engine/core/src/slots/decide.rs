@@ -1,0 +1,191 @@
+//! What follows for a key.
+
+use std::collections::BTreeSet;
+
+use super::event::{ReleaseReason, SlotEvent, SlotGranted, SlotReleased, SlotRequested, SlotShared};
+use super::state::{Holder, SlotState, Waiting};
+use crate::event::{SlotKind, WantedSlot};
+use everfold_base::id::{Position, RunId};
+use everfold_language::definition::{OnLimit, OnTaken};
+
+/// A run that wants a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The run.
+    pub run: RunId,
+    /// What it wants.
+    pub slot: WantedSlot,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The place of its first event.
+    pub began: Position,
+    /// The runs that wait for it: who started it, who started that one, and so on.
+    pub ancestors: Vec<RunId>,
+}
+
+/// What happens to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotInput {
+    /// A run wants a slot.
+    Request(Demand),
+    /// A run ended, or never began.
+    Release(RunId, ReleaseReason),
+    /// A slot may have come free that was only set aside.
+    Look,
+}
+
+/// What a start finds that has recorded nothing yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// A slot is free.
+    Free,
+    /// None is; the run waits until one is.
+    Waits,
+    /// Another run has the key, and is the answer.
+    Held(RunId),
+    /// Another run has the key, and the start is refused.
+    Taken(RunId),
+    /// No slot is free, and the start is refused.
+    Full,
+    /// Who started it, and waits for it, holds a slot; both share that.
+    Shared,
+}
+
+/// What a start would find. `aside`: starts that have found a slot free and are on their way; `ancestors`:
+/// the runs that wait for the one that starts; `leaving`: those that it replaces, which end before it begins;
+/// `still`: runs that stand still, of which those that wait are passed over.
+#[must_use]
+pub fn available(
+    state: &SlotState,
+    slot: &WantedSlot,
+    aside: usize,
+    ancestors: &[RunId],
+    leaving: &[RunId],
+    still: &BTreeSet<RunId>,
+) -> Availability {
+    if let Some(host) = state.host(ancestors) {
+        return match slot.kind {
+            SlotKind::Concurrency { .. } => Availability::Shared,
+            // Neither can it be the answer, which waits for this one, nor make room for it.
+            SlotKind::Identity { .. } => Availability::Taken(host),
+        };
+    }
+    let is_first = match slot.kind {
+        SlotKind::Concurrency { .. } => state.waiting.keys().all(|waiting| still.contains(waiting)),
+        // The run that claimed it will have it, also after a pause.
+        SlotKind::Identity { .. } => state.waiting.is_empty(),
+    };
+    if is_first && state.holders.len() + aside < slot.limit() {
+        return Availability::Free;
+    }
+    // The newest claim is the one that will hold it.
+    let holder = state.queue().last().copied().or_else(|| state.holders.keys().next().copied());
+    match (&slot.kind, holder) {
+        (SlotKind::Identity { on_taken: OnTaken::Return, .. }, Some(holder)) => Availability::Held(holder),
+        (SlotKind::Identity { on_taken: OnTaken::Reject, .. }, Some(holder)) => Availability::Taken(holder),
+        (SlotKind::Concurrency { on_limit: OnLimit::Reject, .. }, _) => {
+            let staying = state.holders.keys().filter(|run| !leaving.contains(run)).count();
+            let gets_theirs = is_first && staying + aside < slot.limit();
+            if gets_theirs { Availability::Waits } else { Availability::Full }
+        }
+        _waits => Availability::Waits,
+    }
+}
+
+/// What follows from an input. `aside`: runs other than the asking one that have found a slot free and
+/// are on their way; `still`: runs that stand still, and would only keep others waiting with a slot.
+#[must_use]
+pub fn decide(state: &SlotState, input: &SlotInput, aside: usize, still: &BTreeSet<RunId>) -> Vec<SlotEvent> {
+    let mut draft = Draft { state: state.clone(), events: Vec::new(), still };
+    match input {
+        SlotInput::Request(demand) => draft.request(demand, aside),
+        SlotInput::Release(run, reason) => {
+            let is_known = state.waiting.contains_key(run)
+                || state.sharers().any(|sharer| sharer == *run)
+                || state.holders.get(run).is_some_and(|holder| !holder.is_kept);
+            if is_known {
+                draft.record(SlotEvent::SlotReleased(SlotReleased { run: *run, reason: *reason }));
+            }
+        }
+        SlotInput::Look => {}
+    }
+    draft.grant(aside);
+    draft.events
+}
+
+struct Draft<'a> {
+    state: SlotState,
+    events: Vec<SlotEvent>,
+    still: &'a BTreeSet<RunId>,
+}
+
+impl Draft<'_> {
+    fn record(&mut self, event: SlotEvent) {
+        self.state.apply(&event);
+        self.events.push(event);
+    }
+
+    fn request(&mut self, demand: &Demand, aside: usize) {
+        let Demand { run, slot, priority, began, ancestors } = demand;
+        if self.state.holds(*run) {
+            return; // A repeated request.
+        }
+        if let (SlotKind::Concurrency { .. }, Some(under)) = (&slot.kind, self.state.host(ancestors)) {
+            // One that waits already waits for a run that waits for it.
+            let (run, slot, priority) = (*run, slot.clone(), *priority);
+            return self.record(SlotEvent::SlotShared(SlotShared { run, under, slot, priority }));
+        }
+        if self.state.waiting.contains_key(run) {
+            return;
+        }
+        if let SlotKind::Identity { on_taken: OnTaken::Replace, .. } = slot.kind {
+            let kept: Vec<RunId> =
+                self.state.holders.iter().filter(|(_, it)| it.is_kept).map(|(run, _)| *run).collect();
+            for run in kept {
+                let reason = ReleaseReason::Replaced;
+                self.record(SlotEvent::SlotReleased(SlotReleased { run, reason }));
+            }
+        }
+        let is_first = self.state.waiting.keys().all(|waiting| self.still.contains(waiting));
+        if is_first && !self.still.contains(run) && self.state.holders.len() + aside < slot.limit() {
+            let (run, slot, priority) = (*run, slot.clone(), *priority);
+            return self.record(SlotEvent::SlotGranted(SlotGranted { run, slot, priority }));
+        }
+        let victims = self.victims(slot);
+        let (run, slot, priority, began) = (*run, slot.clone(), *priority, *began);
+        self.record(SlotEvent::SlotRequested(SlotRequested { run, slot, priority, began, victims }));
+    }
+
+    /// Whom the run sends away: of an identity everybody, else the oldest that no other run sent away yet.
+    fn victims(&self, slot: &WantedSlot) -> Vec<RunId> {
+        match slot.kind {
+            SlotKind::Identity { on_taken: OnTaken::Replace, .. } => {
+                self.state.living().chain(self.state.waiting.keys().copied()).collect()
+            }
+            SlotKind::Concurrency { on_limit: OnLimit::CancelOldest, .. } => {
+                let is_spared = |run: &RunId| !self.state.waiting.values().any(|it| it.evicted.contains(run));
+                let oldest = |run: &RunId| self.state.holders.get(run).map_or(u64::MAX, |it: &Holder| it.nth);
+                self.state.living().filter(is_spared).min_by_key(oldest).into_iter().collect()
+            }
+            SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => Vec::new(),
+        }
+    }
+
+    /// Grants what is free to those who wait, in their order. One who cannot be served keeps those behind
+    /// it waiting: a smaller limit must not be overtaken for ever. One who stands still is passed over, and keeps its
+    /// place.
+    fn grant(&mut self, aside: usize) {
+        for run in self.state.queue() {
+            if self.still.contains(&run) {
+                continue;
+            }
+            let Some(Waiting { slot, priority, .. }) = self.state.waiting.get(&run).cloned() else {
+                continue;
+            };
+            if self.state.holders.len() + aside >= slot.limit() {
+                return;
+            }
+            self.record(SlotEvent::SlotGranted(SlotGranted { run, slot, priority }));
+        }
+    }
+}

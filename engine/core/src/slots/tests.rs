@@ -1,0 +1,279 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use everfold_base::id::{Position, RunId};
+use everfold_language::definition::{OnLimit, OnTaken, Release};
+
+fn run(n: u128) -> RunId {
+    RunId(uuid::Uuid::from_u128(n))
+}
+
+fn slot(limit: u32, on_limit: OnLimit) -> WantedSlot {
+    WantedSlot { key: "repo".into(), kind: SlotKind::Concurrency { limit, on_limit } }
+}
+
+fn identity(release: Release, on_taken: OnTaken) -> WantedSlot {
+    WantedSlot { key: "task-1".into(), kind: SlotKind::Identity { release, on_taken } }
+}
+
+/// What a start finds while no run is paused.
+fn available(
+    key: &SlotState,
+    slot: &WantedSlot,
+    aside: usize,
+    ancestors: &[RunId],
+    leaving: &[RunId],
+) -> Availability {
+    super::available(key, slot, aside, ancestors, leaving, &BTreeSet::new())
+}
+
+/// A key and everything that happened to it.
+#[derive(Default)]
+struct Key(SlotState);
+
+impl Key {
+    fn give(&mut self, input: &SlotInput, aside: usize) -> Vec<String> {
+        self.give_while(input, aside, &[])
+    }
+
+    /// The same while some runs stand still.
+    fn give_while(&mut self, input: &SlotInput, aside: usize, still: &[u128]) -> Vec<String> {
+        let still = still.iter().map(|n| run(*n)).collect();
+        let events = decide(&self.0, input, aside, &still);
+        for event in &events {
+            let (kind, schema, bytes) = event.encode().unwrap();
+            assert_eq!(&SlotEvent::decode(kind, schema, &bytes).unwrap(), event);
+            self.0.apply(event);
+        }
+        let short = |run: &RunId| run.0.as_u128();
+        events
+            .iter()
+            .map(|event| match event {
+                SlotEvent::SlotRequested(event) => format!("requested {}", short(&event.run)),
+                SlotEvent::SlotGranted(event) => format!("granted {}", short(&event.run)),
+                SlotEvent::SlotReleased(event) => format!("released {}", short(&event.run)),
+                SlotEvent::SlotShared(event) => {
+                    format!("{} under {}", short(&event.run), short(&event.under))
+                }
+            })
+            .collect()
+    }
+
+    fn request(&mut self, n: u128, slot: WantedSlot, priority: i32) -> Vec<String> {
+        let began = Position(u64::try_from(n).unwrap());
+        self.give(&SlotInput::Request(Demand { run: run(n), slot, priority, began, ancestors: vec![] }), 0)
+    }
+
+    /// As a run that those wait for, the nearest first.
+    fn request_under(&mut self, n: u128, slot: WantedSlot, ancestors: &[u128]) -> Vec<String> {
+        let began = Position(u64::try_from(n).unwrap());
+        let ancestors = ancestors.iter().copied().map(run).collect();
+        self.give(&SlotInput::Request(Demand { run: run(n), slot, priority: 0, began, ancestors }), 0)
+    }
+
+    fn end(&mut self, n: u128, reason: ReleaseReason) -> Vec<String> {
+        self.give(&SlotInput::Release(run(n), reason), 0)
+    }
+}
+
+#[test]
+fn d9_slots_go_by_priority_and_then_in_the_order_of_the_runs() {
+    let mut key = Key::default();
+    let two = || slot(2, OnLimit::Queue);
+    assert_eq!(key.request(1, two(), 0), ["granted 1"]);
+    assert_eq!(key.request(2, two(), 0), ["granted 2"]);
+    assert_eq!(key.request(4, two(), 0), ["requested 4"]);
+    assert_eq!(key.request(3, two(), 0), ["requested 3"], "it began before, its request came later");
+    assert_eq!(key.request(5, two(), 7), ["requested 5"]);
+    assert!(key.request(4, two(), 0).is_empty(), "a repeated request");
+    assert_eq!(key.end(1, ReleaseReason::Failed), ["released 1", "granted 5"]);
+    assert_eq!(key.end(5, ReleaseReason::Succeeded), ["released 5", "granted 3"]);
+    assert_eq!(key.end(4, ReleaseReason::Cancelled), ["released 4"], "it stops waiting");
+    assert!(key.end(4, ReleaseReason::Cancelled).is_empty(), "a repeated release");
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
+    assert_eq!(key.end(3, ReleaseReason::Succeeded), ["released 3"]);
+    assert!(key.0.is_free() && !key.0.is_busy());
+}
+
+#[test]
+fn d9_a_slot_that_a_start_has_found_free_is_nobody_elses() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::Reject);
+    assert_eq!(available(&key.0, &one(), 0, &[], &[]), Availability::Free);
+    assert_eq!(available(&key.0, &one(), 1, &[], &[]), Availability::Full);
+    let ancestors = Vec::new();
+    let demand =
+        Demand { run: run(2), slot: slot(1, OnLimit::Queue), priority: 0, began: Position(2), ancestors };
+    assert_eq!(key.give(&SlotInput::Request(demand), 1), ["requested 2"]);
+    assert_eq!(key.give(&SlotInput::Look, 1), [""; 0]);
+    assert_eq!(key.give(&SlotInput::Look, 0), ["granted 2"], "the start came to nothing");
+}
+
+#[test]
+fn d9_who_replaces_a_run_does_not_find_that_runs_slot_taken() {
+    let mut key = Key::default();
+    let two = || slot(2, OnLimit::Reject);
+    key.request(1, two(), 0);
+    key.request(2, two(), 0);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[]), Availability::Full);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[run(3)]), Availability::Full);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[run(1)]), Availability::Waits, "it begins after its end");
+    assert_eq!(
+        available(&key.0, &two(), 1, &[], &[run(1)]),
+        Availability::Full,
+        "somebody else is on the way"
+    );
+    assert_eq!(key.request(4, slot(2, OnLimit::Queue), 0), ["requested 4"]);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[run(1)]), Availability::Full, "another one is before it");
+}
+
+#[test]
+fn d9_the_oldest_holder_that_nobody_sent_away_yet_makes_room() {
+    let mut key = Key::default();
+    let two = || slot(2, OnLimit::CancelOldest);
+    for n in 1..=5 {
+        key.request(n, two(), 0);
+    }
+    let victims = |n: u128| key.0.waits(run(n)).unwrap().evicted.clone();
+    assert_eq!((victims(3), victims(4), victims(5)), (vec![run(1)], vec![run(2)], vec![]));
+}
+
+#[test]
+fn d9_a_run_shares_the_slot_of_the_one_that_waits_for_it() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::CancelOldest);
+    key.request(1, one(), 0);
+    assert_eq!(available(&key.0, &slot(1, OnLimit::Reject), 0, &[run(1)], &[]), Availability::Shared);
+    assert_eq!(key.request_under(2, one(), &[1]), ["2 under 1"], "nobody is sent away");
+    assert_eq!(key.request_under(3, one(), &[2, 1]), ["3 under 2"]);
+    assert!(key.request_under(3, one(), &[2, 1]).is_empty(), "a repeated request");
+    assert_eq!(key.request(4, slot(1, OnLimit::Queue), 0), ["requested 4"], "sharers count for nothing");
+    assert_eq!(key.end(2, ReleaseReason::Failed), ["released 2"]);
+    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1"], "the sharer that is left has the slot");
+    assert!(key.0.holds(run(3)) && !key.0.holds(run(4)));
+    assert_eq!(key.end(3, ReleaseReason::Succeeded), ["released 3", "granted 4"]);
+}
+
+#[test]
+fn d9_a_run_that_waits_for_the_one_that_waits_for_it_shares_its_slot_when_it_asks_again() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::Queue);
+    key.request(1, one(), 0);
+    assert_eq!(key.request(2, one(), 0), ["requested 2"]);
+    assert_eq!(key.request_under(2, one(), &[1]), ["2 under 1"]);
+    assert!(key.0.queue().is_empty());
+    assert_eq!(key.end(1, ReleaseReason::Failed), ["released 1"]);
+    assert_eq!(key.request(3, one(), 0), ["requested 3"]);
+}
+
+#[test]
+fn l4_the_key_of_the_one_that_waits_for_it_is_neither_its_answer_nor_to_be_replaced() {
+    let mut key = Key::default();
+    let wanted = |on_taken| identity(Release::Ended, on_taken);
+    key.request(1, wanted(OnTaken::Return), 0);
+    for on_taken in [OnTaken::Return, OnTaken::Reject, OnTaken::Replace] {
+        assert_eq!(available(&key.0, &wanted(on_taken), 0, &[run(1)], &[]), Availability::Taken(run(1)));
+    }
+}
+
+#[test]
+fn l4_a_key_has_one_holder_until_its_end() {
+    let mut key = Key::default();
+    let wanted = |on_taken| identity(Release::Ended, on_taken);
+    assert_eq!(key.request(1, wanted(OnTaken::Return), 0), ["granted 1"]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Held(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Reject), 0, &[], &[]), Availability::Taken(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Replace), 0, &[], &[]), Availability::Waits);
+    assert_eq!(key.request(2, wanted(OnTaken::Replace), 0), ["requested 2"]);
+    assert_eq!(key.0.waits(run(2)).unwrap().evicted, [run(1)]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Held(run(2)));
+    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 2"]);
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Free);
+}
+
+#[test]
+fn l4_a_key_that_no_success_releases_stays_with_the_run_until_somebody_replaces_it() {
+    let mut key = Key::default();
+    let wanted = |on_taken| identity(Release::Unsuccessful, on_taken);
+    key.request(1, wanted(OnTaken::Return), 0);
+    key.end(1, ReleaseReason::Failed);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Free);
+    key.request(2, wanted(OnTaken::Return), 0);
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Held(run(2)));
+    assert!(!key.0.is_busy(), "nothing of it is to be looked after");
+    assert!(key.end(2, ReleaseReason::Succeeded).is_empty());
+    assert_eq!(key.request(3, wanted(OnTaken::Replace), 0), ["released 2", "granted 3"]);
+}
+
+#[test]
+fn the_order_of_keys_is_the_same_for_every_run_and_identities_are_keys_of_their_own() {
+    let named = |key: &str| WantedSlot { key: key.into(), ..slot(1, OnLimit::Queue) };
+    let id = WantedSlot { key: "b".into(), ..identity(Release::Ended, OnTaken::Return) };
+    let names = |slots: &[WantedSlot]| -> Vec<String> {
+        in_order(slots).into_iter().map(|(stream, _)| stream.to_string()).collect()
+    };
+    let wanted = ["key/identity:b", "key/slot:a", "key/slot:b"];
+    assert_eq!(names(&[named("b"), id.clone(), named("a")]), wanted);
+    assert_eq!(names(&[id, named("a"), named("b")]), wanted);
+    let long = names(&[named(&"x".repeat(500)), named("a\nb")]);
+    assert!(long.iter().all(|name| name.len() < 120), "{long:?}");
+}
+
+#[test]
+fn row_49_who_stands_still_is_passed_over_and_keeps_its_place() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::Queue);
+    let demand = |n: u128| {
+        let began = Position(u64::try_from(n).unwrap());
+        SlotInput::Request(Demand { run: run(n), slot: one(), priority: 0, began, ancestors: vec![] })
+    };
+    assert_eq!(key.request(1, one(), 0), ["granted 1"]);
+    assert_eq!(key.request(2, one(), 0), ["requested 2"]);
+    assert_eq!(key.request(3, one(), 0), ["requested 3"]);
+    let release = SlotInput::Release(run(1), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1", "granted 3"]);
+    let release = SlotInput::Release(run(3), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 3"]);
+    // Only paused runs stand before it.
+    assert_eq!(key.give_while(&demand(4), 0, &[2]), ["granted 4"]);
+    assert_eq!(key.give_while(&demand(5), 0, &[2]), ["requested 5"]);
+    let release = SlotInput::Release(run(4), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2, 5]), ["released 4"]);
+    // It goes on, and wants its slot once more.
+    assert_eq!(key.give_while(&demand(2), 0, &[5]), ["granted 2"]);
+    // One that stands still from the start gets none.
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2", "granted 5"]);
+    assert_eq!(key.end(5, ReleaseReason::Succeeded), ["released 5"]);
+    assert_eq!(key.give_while(&demand(6), 0, &[6]), ["requested 6"]);
+    assert_eq!(key.give_while(&demand(6), 0, &[]), ["granted 6"]);
+}
+
+#[test]
+fn row_49_a_start_that_may_not_wait_gets_what_only_those_that_stand_still_wait_for() {
+    let mut key = Key::default();
+    let wanted = |on_limit| slot(1, on_limit);
+    key.request(1, wanted(OnLimit::Queue), 0);
+    key.request(2, wanted(OnLimit::Queue), 0);
+    let found = |key: &Key, leaving: &[RunId], still: &[u128]| {
+        let still = still.iter().map(|n| run(*n)).collect();
+        super::available(&key.0, &wanted(OnLimit::Reject), 0, &[], leaving, &still)
+    };
+    assert_eq!(found(&key, &[], &[2]), Availability::Full);
+    assert_eq!(found(&key, &[run(1)], &[2]), Availability::Waits, "it begins after its end");
+    assert_eq!(found(&key, &[run(1)], &[]), Availability::Full, "another one is before it");
+    let release = SlotInput::Release(run(1), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1"]);
+    assert_eq!(found(&key, &[], &[2]), Availability::Free);
+    assert_eq!(found(&key, &[], &[]), Availability::Full, "it goes on");
+    // The run that claimed an identity has it, also while it stands still.
+    let mut key = Key::default();
+    let wanted = identity(Release::Ended, OnTaken::Return);
+    key.request(1, wanted.clone(), 0);
+    key.request(2, identity(Release::Ended, OnTaken::Replace), 0);
+    let release = SlotInput::Release(run(1), ReleaseReason::Cancelled);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1"]);
+    let still = BTreeSet::from([run(2)]);
+    assert_eq!(super::available(&key.0, &wanted, 0, &[], &[], &still), Availability::Held(run(2)));
+}

@@ -1,0 +1,355 @@
+//! Steps begin and end, are blocked and begin again.
+
+use super::attempt::set_task;
+use crate::event::{
+    GateEvaluated, ReworkRequested, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSucceeded,
+    StopReason, TimerId, TimerKind,
+};
+use crate::policy::Verdict;
+use crate::state::agenda::Agenda;
+use crate::state::control::{FailedOn, StepOrder};
+use crate::state::step::{Phase, Rework, Stage, StepState, Unit};
+use crate::state::stored_value::StoredValue;
+use crate::state::{Key, Outcome, RouteUse, RunState};
+use everfold_base::id::StepPath;
+use everfold_base::json::{Hash, Payload, Value, canonical};
+use everfold_base::time::Timestamp;
+
+impl RunState {
+    pub(super) fn step_scheduled(&mut self, event: &StepScheduled, at: Timestamp) {
+        let Some(key) = self.key(&event.id.path) else { return };
+        let version = self.facts.version;
+        self.forget_reset(&event.id.path);
+        if key.item.is_none() {
+            self.facts.agenda.remove(&Agenda::Ready(key.step));
+            let step = &mut self.facts.steps[key.step];
+            step.phase = Phase::Working;
+            step.round = event.id.round;
+            step.rounds_run += 1;
+            step.named = false;
+            self.facts.order.passed.remove(&key.step);
+            let step = &mut self.facts.steps[key.step];
+            step.started_at = Some(at);
+            step.base.clone_from(&self.facts.commit);
+            step.unit = Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() };
+        } else if let Some(items) = &mut self.facts.steps[key.step].items {
+            items.units.push(Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() });
+            items.open += 1;
+        }
+        match &event.work {
+            ScheduledWork::Task(task) => {
+                if let Some(unit) = self.unit_mut(key) {
+                    set_task(unit, task, version);
+                }
+                self.begin_attempt(key, at);
+            }
+            ScheduledWork::Gates => self.open_gate(key.step, 0),
+            ScheduledWork::Items | ScheduledWork::Approval | ScheduledWork::Question => {}
+            ScheduledWork::Wait => self.begin_waiting(key),
+        }
+        self.check_items(key.step);
+        self.touch(key);
+    }
+
+    pub(super) fn check_ready(&mut self, at: usize) {
+        let step = &self.facts.steps[at];
+        let is_met = step.unmet == 0 || (step.order.met > 0 && self.graph.joins_any(at));
+        if is_met && step.phase == Phase::Pending && !self.graph.is_finish(at) {
+            self.facts.agenda.insert(Agenda::Ready(at));
+        }
+    }
+
+    pub(super) fn step_succeeded(&mut self, event: &StepSucceeded, at: Timestamp) {
+        let Some(key) = self.key(&event.path) else { return };
+        if key.item.is_some() {
+            return self.end_item(key, Stage::Succeeded);
+        }
+        self.facts.labels.extend(event.labels.clone());
+        let step = &mut self.facts.steps[key.step];
+        step.failure = None;
+        self.end_step(key.step, Phase::Succeeded, at);
+        if let Some(status) = event.finish {
+            self.set_outcome(Outcome::Finished { status, path: Some(event.path.clone()) });
+        }
+    }
+
+    pub(super) fn step_skipped(&mut self, path: &StepPath, at: Timestamp) {
+        let Some(key) = self.key(path) else { return };
+        if key.item.is_some() {
+            return self.end_item(key, Stage::Skipped);
+        }
+        self.facts.steps[key.step].output = StoredValue::Null;
+        self.end_step(key.step, Phase::Skipped, at);
+    }
+
+    pub(super) fn step_failed(&mut self, event: &StepFailed, at: Timestamp) {
+        let Some(key) = self.key(&event.path) else { return };
+        if key.item.is_some() {
+            if let Some(unit) = self.unit_mut(key) {
+                unit.failure = Some(event.failure.clone());
+            }
+            return self.end_item(key, Stage::Failed);
+        }
+        let step = &mut self.facts.steps[key.step];
+        step.output = StoredValue::Null;
+        step.failure = Some(event.failure.clone());
+        self.end_step(key.step, Phase::Failed { tolerated: event.tolerated }, at);
+        if let Some(status) = event.finish {
+            self.set_outcome(Outcome::Finished { status, path: Some(event.path.clone()) });
+        } else if !event.tolerated {
+            self.set_outcome(Outcome::Failed {
+                path: Some(event.path.clone()),
+                failure: event.failure.clone(),
+            });
+        }
+    }
+
+    pub(super) fn end_by_path(&mut self, path: &StepPath, phase: Phase, at: Timestamp) {
+        if let Some(key) = self.key(path) {
+            self.end_step(key.step, phase, at);
+        }
+    }
+
+    pub(super) fn end_step(&mut self, at: usize, phase: Phase, now: Timestamp) {
+        self.clear_step(at);
+        let is_main = !self.graph.is_finish(at);
+        let step = &mut self.facts.steps[at];
+        let was_ended = step.phase.is_ended();
+        let newly_satisfied = phase.is_satisfied() && !step.phase.is_satisfied();
+        let newly_succeeded = phase == Phase::Succeeded && step.phase != Phase::Succeeded;
+        step.phase = phase;
+        step.order.cut = None;
+        step.ended_at = Some(now);
+        if is_main && !was_ended {
+            self.facts.unended -= 1;
+        }
+        let graph = self.graph.clone();
+        for dependent in graph.dependents(at) {
+            let joins_any = graph.joins_any(*dependent);
+            let step = &mut self.facts.steps[*dependent];
+            if if joins_any { !was_ended } else { newly_satisfied } {
+                step.unmet = step.unmet.saturating_sub(1);
+            }
+            step.order.met += u32::from(joins_any && newly_succeeded);
+            self.check_ready(*dependent);
+        }
+        self.take_up_deferred(at);
+        if self.facts.unended == 0 {
+            self.facts.agenda.insert(Agenda::End);
+        }
+    }
+
+    /// Drops everything that a step has outstanding, except attempts that are being stopped.
+    pub(super) fn clear_step(&mut self, at: usize) {
+        self.clear_agenda(at);
+        for key in self.units_of(at) {
+            self.clear_unit(key);
+        }
+    }
+
+    fn clear_agenda(&mut self, at: usize) {
+        self.facts.agenda.remove(&Agenda::Signal(Some(at)));
+        self.facts.agenda.remove(&Agenda::Settle(Key::step(at)));
+        self.facts.agenda.remove(&Agenda::Judge(at));
+        self.facts.agenda.remove(&Agenda::Ready(at));
+        self.facts.agenda.remove(&Agenda::Items(at));
+        self.facts.probing.remove(&at);
+    }
+
+    /// The step and its items that were scheduled.
+    fn units_of(&self, at: usize) -> Vec<Key> {
+        let scheduled = self.facts.steps[at].items.as_ref().map_or(0, |items| items.units.len());
+        let items =
+            (0..u32::try_from(scheduled).unwrap_or(u32::MAX)).map(|item| Key { step: at, item: Some(item) });
+        std::iter::once(Key::step(at)).chain(items).collect()
+    }
+
+    /// Drops what a step asks, probes and waits for; its attempts go on, and so does its deadline
+    /// unless the round is over with it.
+    pub(super) fn quiet_step(&mut self, at: usize, is_over: bool) {
+        self.clear_agenda(at);
+        for key in self.units_of(at) {
+            self.end_asking(key);
+            self.facts.order.waiting.remove(&key);
+            self.facts.agenda.remove(&Agenda::Settle(key));
+            self.unblock_key(key);
+            let path = self.path(key);
+            let timers: Vec<TimerId> = self.timers_of(&path).map(|(timer, _)| timer.clone()).collect();
+            for timer in timers {
+                match timer.kind {
+                    TimerKind::Timeout => {}
+                    TimerKind::Deadline if !is_over => {}
+                    _not_of_an_attempt => self.clear_timer(&timer),
+                }
+            }
+            self.touch(key);
+        }
+    }
+
+    pub(super) fn clear_unit(&mut self, key: Key) {
+        self.end_asking(key);
+        self.facts.order.waiting.remove(&key);
+        self.facts.agenda.remove(&Agenda::Settle(key));
+        self.facts.attempts.remove(&key);
+        self.facts.held.remove(&key);
+        self.facts.blocked.remove(&key);
+        let path = self.path(key);
+        let timers: Vec<TimerId> = self.timers_of(&path).map(|(timer, _)| timer.clone()).collect();
+        for timer in timers {
+            self.clear_timer(&timer);
+        }
+        self.touch(key);
+    }
+
+    pub(super) fn step_blocked(&mut self, event: &StepBlocked) {
+        let Some(key) = self.key(&event.path) else { return };
+        if key.item.is_none() {
+            self.quiet_step(key.step, false);
+        }
+        self.facts.agenda.remove(&Agenda::Settle(key));
+        self.facts.blocked.insert(key);
+        match key.item {
+            None => self.facts.steps[key.step].phase = Phase::Blocked(event.reason.clone()),
+            Some(_) => {
+                if let Some(unit) = self.unit_mut(key) {
+                    unit.stage = Stage::Blocked(event.reason.clone());
+                }
+                if let Some(items) = &mut self.facts.steps[key.step].items {
+                    items.blocked += 1;
+                }
+                self.check_items(key.step);
+            }
+        }
+        self.touch(key);
+        if key.item.is_none() {
+            self.take_up_deferred(key.step);
+        }
+    }
+
+    pub(super) fn unblock_key(&mut self, key: Key) {
+        if self.facts.blocked.remove(&key)
+            && key.item.is_some()
+            && let Some(items) = &mut self.facts.steps[key.step].items
+        {
+            items.blocked -= 1;
+        }
+    }
+
+    pub(super) fn rework_requested(&mut self, event: &ReworkRequested) {
+        let version = self.facts.version;
+        self.facts.routes.insert(event.route.clone(), RouteUse { used: event.used, max: event.max });
+        if event.source.by.is_none() && !event.hold {
+            self.facts.edge.reworks += 1;
+        }
+        let reset: Vec<usize> = event.reset.iter().filter_map(|step| self.graph.find(step)).collect();
+        // What is already being stopped there for another reason is waited for as well.
+        for (id, reason) in &mut self.facts.stops {
+            if *reason != StopReason::Rework && event.reset.contains(&id.path.step) {
+                *reason = StopReason::Rework;
+                self.facts.rework_stops += 1;
+            }
+        }
+        for at in &reset {
+            self.note_late(*at);
+            self.clear_step(*at);
+            let step = &mut self.facts.steps[*at];
+            if step.phase.is_ended() {
+                self.facts.unended += 1;
+            }
+            let mut former = std::mem::take(step);
+            *step = StepState {
+                round: former.round,
+                rounds_run: former.rounds_run,
+                commit: former.commit.take(),
+                judged: std::mem::take(&mut former.judged),
+                rework: former.rework.take(),
+                named: former.named && former.order.hold,
+                order: StepOrder {
+                    hold: former.order.hold,
+                    failed_on: std::mem::take(&mut former.order.failed_on),
+                    ..StepOrder::default()
+                },
+                last: former.into_last(),
+                ..StepState::default()
+            };
+        }
+        reset.iter().for_each(|at| self.count_needs(*at));
+        if let Some(target) = self.graph.find(&event.target) {
+            let step = &mut self.facts.steps[target];
+            let history = step.rework.take().map_or_else(Vec::new, |former| {
+                let mut history = former.history;
+                history.push(former.findings);
+                history.drain(..history.len().saturating_sub(Rework::HISTORY_MAX));
+                history
+            });
+            let findings = StoredValue::of(&event.findings, version);
+            step.rework = Some(Rework { source: event.source.clone(), findings, history });
+            step.named = true;
+            step.order.hold = event.hold;
+        }
+        for at in &reset {
+            // A round that waits for a person keeps what it is to be told.
+            if self.graph.find(&event.target) != Some(*at) && !self.facts.steps[*at].order.hold {
+                self.facts.steps[*at].rework = None;
+            }
+        }
+        self.facts.agenda.remove(&Agenda::End);
+        for at in reset {
+            self.check_ready(at);
+        }
+    }
+
+    /// What a step that begins anew waits for.
+    pub(super) fn count_needs(&mut self, at: usize) {
+        let joins_any = self.graph.joins_any(at);
+        let phases = || self.graph.needs(at).iter().map(|need| &self.facts.steps[*need].phase);
+        let unmet = if joins_any {
+            phases().filter(|phase| !phase.is_ended()).count()
+        } else {
+            phases().filter(|phase| !phase.is_satisfied()).count()
+        };
+        let met = phases().filter(|phase| joins_any && **phase == Phase::Succeeded).count();
+        let step = &mut self.facts.steps[at];
+        step.unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
+        step.order.met = u32::try_from(met).unwrap_or(u32::MAX);
+    }
+
+    /// Notes the evidence of a failure, and whether it is that of the gate's failure before.
+    pub(super) fn note_failed_evidence(&mut self, event: &GateEvaluated) {
+        let is_failure = event.verdict == Verdict::Fail;
+        let Some(key) = self.current_gate(&event.id, &event.gate).filter(|_| is_failure) else { return };
+        let hash = match &event.evidence {
+            Payload::Blob(blob) => blob.hash,
+            Payload::Inline(text) => {
+                let mut found = text.value();
+                forget_sources(&mut found);
+                Hash::of(canonical(&found).as_bytes())
+            }
+        };
+        let failed_on = &mut self.facts.steps[key.step].order.failed_on;
+        let again = failed_on.get(&event.gate).is_some_and(|former| former.hash == hash);
+        failed_on.insert(event.gate.clone(), FailedOn { hash, again });
+    }
+}
+
+/// Takes out where evidence came from, and that of a combinator's members: a source names the commit, which is
+/// another one each round. What was read is left in: another document is judged, whatever is said of it.
+fn forget_sources(evidence: &mut Value) {
+    let Some(fields) = evidence.as_object_mut() else { return };
+    let read = fields.remove("source").map(|source| documents(&source)).unwrap_or_default();
+    if !read.is_empty() {
+        fields.insert("source".to_owned(), Value::Array(read));
+    }
+    for member in fields.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(found) = member.get_mut("evidence") {
+            forget_sources(found);
+        }
+    }
+}
+
+/// The files that evidence was read from, by the hashes of their bytes.
+fn documents(source: &Value) -> Vec<Value> {
+    let several = source.as_array().map_or(std::slice::from_ref(source), Vec::as_slice);
+    let is_read = |one: &&Value| one["blob"].is_string();
+    several.iter().filter(is_read).map(|one| serde_json::json!([one["path"], one["blob"]])).collect()
+}

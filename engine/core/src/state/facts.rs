@@ -1,0 +1,103 @@
+//! The folded part of a run's state: what a snapshot holds.
+//!
+//! Law: the fields stand in the order of the stored bytes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::agenda::Agenda;
+use super::clock::ClockFacts;
+use super::control::Order;
+use super::executor_facts::EdgeFacts;
+use super::key::Key;
+use super::lifecycle::{Cancelling, Ended, Outcome, Started};
+use super::outbox::Outbox;
+use super::slot_demand::Queue;
+use super::spend::Spend;
+use super::step::{LateProbes, StepState};
+use super::stored_value::StoredValue;
+use crate::artefact::Workspace;
+use crate::event::{StopReason, TimerId};
+use everfold_base::id::{AttemptId, InputId, Version};
+use everfold_base::time::Timestamp;
+
+/// The folded part of the state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    pub(crate) version: Version,
+    pub(crate) last_at: Timestamp,
+    pub(crate) started: Option<Started>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) input: StoredValue,
+    /// The settings documents, by name.
+    pub(crate) config: StoredValue,
+    /// What the run waits for before it begins.
+    pub(crate) queue: Queue,
+    pub(crate) steps: Vec<StepState>,
+    pub(crate) workspace: Option<Workspace>,
+    /// The worktree's head as last recorded.
+    pub(crate) commit: Option<String>,
+    pub(crate) agenda: BTreeSet<Agenda>,
+    /// Units with an attempt to start or in progress.
+    pub(crate) attempts: BTreeSet<Key>,
+    /// Steps whose current gate waits for a probe.
+    pub(crate) probing: BTreeSet<usize>,
+    /// Probes of rounds that were reset.
+    pub(crate) late: LateProbes,
+    /// Attempts to end; until their end is recorded.
+    pub(crate) stops: BTreeMap<AttemptId, StopReason>,
+    /// How many of them a rework caused: attempts that are scheduled meanwhile wait for these.
+    pub(crate) rework_stops: usize,
+    /// Units that wait so.
+    pub(crate) held: BTreeSet<Key>,
+    pub(crate) timers: BTreeMap<TimerId, Timestamp>,
+    pub(crate) blocked: BTreeSet<Key>,
+    /// Units whose approval or question is open.
+    pub(crate) asking: BTreeSet<Key>,
+    /// Main steps that have not ended.
+    pub(crate) unended: usize,
+    /// Uses of each route.
+    pub(crate) routes: BTreeMap<String, RouteUse>,
+    pub(crate) paused: bool,
+    pub(crate) cancels: u32,
+    /// How the run will end, once that is certain.
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) ended: Option<Ended>,
+    /// Inputs of people, newest last: a repeated one is recognised.
+    pub(crate) inputs: VecDeque<InputId>,
+    pub(crate) usage: UsageTotal,
+    pub(crate) outbox: Outbox,
+    /// Signals, breakpoints, pauses.
+    pub order: Order,
+    /// Budgets; in a snapshot behind everything else, and only where there are any.
+    #[serde(skip)]
+    pub(crate) spend: Spend,
+    /// Written behind everything else, and only where there is something.
+    #[serde(skip)]
+    pub(crate) edge: EdgeFacts,
+    /// Likewise.
+    #[serde(skip)]
+    pub(crate) clock: ClockFacts,
+    /// Who had the run cancelled, and why; written like those.
+    #[serde(skip)]
+    pub(crate) cancelling: Option<Cancelling>,
+}
+
+/// How often a route was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RouteUse {
+    pub(crate) used: u32,
+    pub(crate) max: Option<u32>,
+}
+
+/// What a run used up so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageTotal {
+    /// Tokens read, cached ones included.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Cost in millionths of a US dollar.
+    pub cost_micros: u64,
+}

@@ -1,0 +1,59 @@
+//! The state of a run: a fold of its events, nothing else.
+//!
+//! Law: [`RunState::apply`] neither fails nor chooses, and each event costs O(1) in the size of the
+//! run (a rework costs what it resets). What is to be done next stands nowhere; it follows from the
+//! state ([`crate::effect`]) or from its agenda, which is folded like everything else.
+//!
+//! Called by `decide`, which applies what it records, and by every load of a history.
+
+mod agenda;
+mod apply;
+mod clock;
+mod clock_reading;
+mod control;
+mod effects;
+mod ending;
+mod executor_facts;
+mod executor_notes;
+mod facts;
+mod key;
+mod lifecycle;
+mod outbox;
+mod outstanding;
+mod people;
+mod run_state;
+mod runs;
+mod shown;
+mod slot_demand;
+mod slot_wait;
+mod snapshot;
+pub mod spend;
+mod spend_view;
+mod standstill;
+mod step;
+mod stored_value;
+mod view;
+
+pub(crate) use agenda::Agenda;
+pub use control::Order;
+pub(crate) use control::{Cut, KEPT_MAX};
+pub use control::{Pause, PausedBy};
+pub use effects::{effects, effects_of};
+pub(crate) use ending::Ending;
+pub use executor_facts::SharedWorkspace;
+pub(crate) use facts::RouteUse;
+pub use facts::{Facts, UsageTotal};
+pub use key::Key;
+pub use lifecycle::Cancelling;
+pub(crate) use lifecycle::{Ended, Forked, Outcome, Started};
+pub use outbox::{NOTICES_MAX, Outstanding};
+pub use people::{ApprovalState, CastVote, People, QuestionState};
+pub use run_state::{EventMeta, RunState};
+pub use snapshot::{FOLD_VERSION, SnapshotError};
+pub use spend::BudgetView;
+pub use step::{
+    AttemptEnding, GateVerdict, ItemEnd, Items, Judging, Last, Phase, Rework, Settling, Stage, StepState,
+    Unit,
+};
+pub use stored_value::StoredValue;
+pub use view::{Awaited, RunNote, RunStatus, StepStatus};

@@ -1,0 +1,250 @@
+//! What the state knows of budgets: how full each is, and which paid work waits for one.
+//!
+//! Law (L31): a budget of this run alone is counted here, and nowhere else. Of a budget that is shared
+//! with other runs this holds the last reading; its counter has a stream of its own. An attempt that asked
+//! for funds starts only when they are granted, and is heard of by the counters exactly once more.
+//!
+//! Called by the fold; `decide` and the driver read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budgets::{Use, limit, passed, room, shown};
+use crate::event::{BudgetReading, BudgetTerms, Measure, Spent, TimerId, TimerKind};
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath, Version};
+use everfold_base::time::Timestamp;
+
+/// What belongs to budgets stands under this name, which no step can have.
+const PLACE: &str = "$budget";
+
+/// Budgets and funds of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Spend {
+    pub(crate) budgets: Vec<BudgetState>,
+    /// Attempts that asked for funds, until they have ended.
+    pub(crate) funds: BTreeMap<AttemptId, Fund>,
+    /// Those of them that no budget has room for.
+    pub(crate) held: BTreeSet<(Version, AttemptId)>,
+    /// What attempts used up that counters are to hear of when they end.
+    pub(crate) used: BTreeMap<AttemptId, Spent>,
+    /// What counters are to hear of, by the version of the event that says so.
+    pub(crate) reports: BTreeMap<Version, Report>,
+    pub(crate) clock: RunClock,
+}
+
+/// One budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BudgetState {
+    pub(crate) terms: BudgetTerms,
+    /// Of a shared one as its counter said last.
+    pub(crate) spent: Spent,
+    pub(crate) reserved_micros: u64,
+    pub(crate) raised: Spent,
+    pub(crate) period: Option<(Timestamp, Timestamp)>,
+    /// What was used up after the end of the period, until it is recorded that the next one began.
+    pub(crate) carried: Spent,
+    /// The run's clock when the period began.
+    pub(crate) clock_base_ms: u64,
+    /// It had no room, and nothing has changed since.
+    pub(crate) over: Option<Measure>,
+}
+
+/// An attempt that asked for funds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fund {
+    pub(crate) stage: FundStage,
+    /// The event that made it ask, or ask again.
+    pub(crate) since: Version,
+    pub(crate) exempt: bool,
+    pub(crate) granted_at: Option<Timestamp>,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FundStage {
+    /// The counters are being asked.
+    Asked,
+    /// They have no room; they answer again when they have.
+    Refused,
+    /// A budget of the run itself has no room.
+    Held,
+    /// It may start.
+    Granted,
+}
+
+/// What the counters that a run shares are to hear of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// An attempt is over, or will not start.
+    Ended {
+        /// The attempt.
+        id: AttemptId,
+        /// It had asked for funds.
+        asked: bool,
+        /// What it used up.
+        spent: Spent,
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// A person raised a budget.
+    Raised {
+        /// The budget.
+        budget: String,
+        /// By how much.
+        add: Spent,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// The time of a run without that in which it stood still.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunClock {
+    elapsed_ms: u64,
+    since: Option<Timestamp>,
+}
+
+impl RunClock {
+    fn at(&self, now: Timestamp) -> u64 {
+        let running = self.since.map_or(Duration::ZERO, |since| now.since(since));
+        self.elapsed_ms.saturating_add(u64::try_from(running.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// The clock says less than when it began to run: what passed before then is unknown.
+    pub(crate) fn set_back(&mut self, clock: Timestamp) {
+        self.since = self.since.map(|since| since.min(clock));
+    }
+
+    /// Goes on, or stands still, from now on.
+    pub(crate) fn set(&mut self, runs: bool, now: Timestamp) {
+        if runs != self.since.is_some() {
+            self.elapsed_ms = self.at(now);
+            self.since = runs.then_some(now);
+        }
+    }
+}
+
+impl BudgetState {
+    pub(crate) fn new(terms: BudgetTerms) -> Self {
+        Self {
+            terms,
+            spent: Spent::default(),
+            reserved_micros: 0,
+            raised: Spent::default(),
+            period: None,
+            carried: Spent::default(),
+            clock_base_ms: 0,
+            over: None,
+        }
+    }
+
+    /// Whether other runs count towards it too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.terms.scope.is_some()
+    }
+
+    /// How far it is used up; the time of a run's own one is the run's clock.
+    pub(crate) fn used(&self, clock: &RunClock, now: Timestamp) -> Use {
+        let mut spent = self.spent;
+        if !self.is_shared() {
+            spent.wall_ms = clock.at(now).saturating_sub(self.clock_base_ms);
+        }
+        Use { spent, reserved_micros: self.reserved_micros, raised: self.raised }
+    }
+
+    pub(crate) fn room(&self, clock: &RunClock, now: Timestamp) -> Result<(), Measure> {
+        room(&self.terms, &self.used(clock, now))
+    }
+
+    pub(crate) fn reading(&self, clock: &RunClock, now: Timestamp) -> BudgetReading {
+        let Use { spent, reserved_micros, raised } = self.used(clock, now);
+        let until = self.period.map(|(_, until)| until);
+        BudgetReading { budget: self.terms.id.clone(), spent, reserved_micros, raised, until }
+    }
+
+    /// What is passed beyond its limit, if anything is; used up exactly is not.
+    pub(crate) fn passed(&self, clock: &RunClock, now: Timestamp) -> Option<Measure> {
+        passed(&self.terms, &self.used(clock, now))
+    }
+}
+
+/// A budget of a run, for readers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetView<'a> {
+    /// As it was rendered.
+    pub terms: &'a BudgetTerms,
+    /// How far it is used up; of a shared one as its counter said last.
+    pub used: Use,
+    /// What it has no room for any more: paid work waits for it.
+    pub over: Option<Measure>,
+    /// When its period began and ends.
+    pub period: Option<(Timestamp, Timestamp)>,
+}
+
+impl BudgetView<'_> {
+    /// `4.80 USD of 5.00 USD`: of what is used up, else of its first limit.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let limited = |measure: &Measure| limit(self.terms, *measure, self.used.raised).is_some();
+        let measure = self.over.or_else(|| Measure::ALL.into_iter().find(limited));
+        measure.map_or_else(String::new, |measure| summary(self.terms, &self.used, measure))
+    }
+}
+
+fn summary(terms: &BudgetTerms, used: &Use, measure: Measure) -> String {
+    let limit = limit(terms, measure, used.raised).unwrap_or_default();
+    let spent = shown(measure, measure.of(used.spent));
+    let mut text = format!("{spent} of {}", shown(measure, limit));
+    if measure == Measure::Cost {
+        if used.reserved_micros > 0 {
+            text.push_str(&format!(", {} reserved", shown(measure, used.reserved_micros)));
+        }
+        if terms.reserve_micros > 0 {
+            text.push_str(&format!(", {} wanted for the next", shown(measure, terms.reserve_micros)));
+        }
+    }
+    text
+}
+
+/// The failure that a used-up budget leads to.
+pub(crate) fn failure(terms: &BudgetTerms, used: &Use, measure: Measure) -> Failure {
+    let message = format!("budget “{}” is used up: {}", terms.id, summary(terms, used, measure));
+    Failure::new(FailureKind::Budget, message)
+        .with_hint("raise it with `everfold budget RUN --add 2.00 -m WHY`, or wait for its next period")
+}
+
+/// The attempt under which timers of budgets stand.
+fn place() -> AttemptId {
+    AttemptId { path: StepPath::step(&StepId::new(PLACE)), round: Round::ZERO, attempt: Attempt::ZERO }
+}
+
+/// Which moment of a budget a timer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BudgetTimer {
+    /// Its time is used up.
+    Wall,
+    /// Its next period begins.
+    Period,
+}
+
+/// Whether a budget's timer waits for its next period, by the calendar.
+pub(crate) fn is_period(timer: &TimerId) -> bool {
+    timer.kind == TimerKind::Budget && timer.name.ends_with("/period")
+}
+
+impl BudgetTimer {
+    pub(crate) fn id(self, budget: &str) -> TimerId {
+        let what = match self {
+            Self::Wall => "wall",
+            Self::Period => "period",
+        };
+        TimerId { id: place(), kind: TimerKind::Budget, name: format!("{budget}/{what}") }
+    }
+}

@@ -1,0 +1,538 @@
+//! What others may ask of a state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::UsageTotal;
+use super::key::Key;
+use super::lifecycle::Cancelling;
+use super::run_state::RunState;
+use super::step::{Phase, Stage, StepState};
+use super::stored_value::StoredValue;
+use crate::artefact::Workspace;
+use crate::event::{BlockReason, Origin, Parent, StopReason, TimerId, TimerKind};
+use everfold_base::actor::Actor;
+use everfold_base::failure::Failure;
+use everfold_base::id::{AttemptId, RunId, StepId, StepPath, Version};
+use everfold_base::json::Hash;
+use everfold_base::time::Timestamp;
+use everfold_language::definition::{FinishStatus, Step, Work};
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It waits for a slot.
+    Queued,
+    /// Something executes.
+    Running,
+    /// Only people, timers or signals are awaited.
+    Waiting,
+    /// Nothing new is started.
+    Paused,
+    /// It cannot go on without a person's decision.
+    Blocked,
+    /// It ended well.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// Every status.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Waiting,
+        Self::Paused,
+        Self::Blocked,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The word used in files, answers and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl std::fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a step is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// Its needs are not satisfied.
+    Pending,
+    /// Its work is to be started.
+    Scheduled,
+    /// Its work is in progress.
+    Running,
+    /// Its gates are judged.
+    Gating,
+    /// People or a timer are awaited.
+    Waiting,
+    /// It ended well.
+    Succeeded,
+    /// It failed for good.
+    Failed,
+    /// It did not apply.
+    Skipped,
+    /// It was ended with its run.
+    Cancelled,
+    /// A person must decide.
+    Blocked,
+}
+
+impl StepStatus {
+    /// The word used in files, answers and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Gating => "gating",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl std::fmt::Display for StepStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a start must know of a run without folding it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunNote {
+    /// It has not ended.
+    pub open: bool,
+    /// Something is to be started or stopped.
+    pub busy: bool,
+    /// The earliest timer.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Awaited {
+    /// Votes on an approval.
+    Approval {
+        /// The task.
+        id: AttemptId,
+        /// Who may vote; empty: anyone.
+        roles: Vec<String>,
+    },
+    /// An answer to a question.
+    Question {
+        /// The task.
+        id: AttemptId,
+        /// Who may answer; empty: anyone.
+        roles: Vec<String>,
+    },
+    /// A decision on a blocked step.
+    Unblock {
+        /// The step, or an item of it.
+        path: StepPath,
+        /// Why it is blocked.
+        reason: BlockReason,
+    },
+    /// A moment.
+    Timer {
+        /// What it belongs to.
+        path: StepPath,
+        /// When it is due.
+        at: Timestamp,
+        /// It bounds something else that is awaited.
+        is_limit: bool,
+    },
+    /// A signal.
+    Signal {
+        /// The step that waits for it.
+        path: StepPath,
+        /// Its name.
+        name: String,
+    },
+    /// The end of a pause.
+    Resume,
+    /// Room in a budget: its next period, or a person who raises it.
+    Budget {
+        /// Which.
+        budget: String,
+        /// When its next period begins; `None`: never.
+        until: Option<Timestamp>,
+    },
+}
+
+impl RunState {
+    /// The run, once it is started.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        self.facts.started.as_ref().map(|started| started.run)
+    }
+
+    /// The last folded version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.facts.version
+    }
+
+    /// The last input's time.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.facts.last_at
+    }
+
+    /// The pipeline's name.
+    #[must_use]
+    pub fn pipeline(&self) -> &str {
+        &self.graph.definition.name
+    }
+
+    /// The pinned definition's hash, once the run is started.
+    #[must_use]
+    pub fn definition_hash(&self) -> Option<Hash> {
+        self.facts.started.as_ref().map(|started| started.definition)
+    }
+
+    /// For readers.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.facts.started.as_ref()?.title.as_deref()
+    }
+
+    /// Who started it, and when.
+    #[must_use]
+    pub fn started(&self) -> Option<(&Actor, Timestamp)> {
+        self.facts.started.as_ref().map(|started| (&started.by, started.at))
+    }
+
+    /// Who had it cancelled, and why; `None`: it was not cancelled, whatever its status.
+    #[must_use]
+    pub fn cancelling(&self) -> Option<&Cancelling> {
+        self.facts.cancelling.as_ref()
+    }
+
+    /// The folder of the one who started it.
+    #[must_use]
+    pub fn cwd(&self) -> Option<&str> {
+        self.facts.started.as_ref()?.cwd.as_deref()
+    }
+
+    /// Addresses and filters.
+    #[must_use]
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.facts.labels
+    }
+
+    /// The checked input.
+    #[must_use]
+    pub fn input(&self) -> &StoredValue {
+        &self.facts.input
+    }
+
+    /// The settings documents, a map by name; null without any.
+    #[must_use]
+    pub fn config(&self) -> &StoredValue {
+        &self.facts.config
+    }
+
+    /// The step of another run that started it.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Parent> {
+        self.facts.started.as_ref()?.parent.as_ref()
+    }
+
+    /// The run whose history this one began with.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        Some(&self.facts.started.as_ref()?.forked.as_ref()?.origin)
+    }
+
+    /// The run that the history began with: the first origin of one that was forked, else the run itself.
+    #[must_use]
+    pub fn root(&self) -> Option<RunId> {
+        self.facts.edge.root.or_else(|| self.run())
+    }
+
+    /// The step that a retry of an ended run begins with: the one that made it fail, else the first that
+    /// did not end well.
+    #[must_use]
+    pub fn retry_step(&self) -> Option<StepId> {
+        let failed = self.facts.ended.as_ref()?.path.as_ref().map(|path| path.step.clone());
+        let is_open = |at: &usize| {
+            matches!(self.facts.steps[*at].phase, Phase::Failed { tolerated: false } | Phase::Cancelled)
+        };
+        let is_main = |step: &StepId| self.graph.find(step).is_some_and(|at| !self.graph.is_finish(at));
+        failed.filter(is_main).or_else(|| (0..self.graph.main_len()).find(is_open).map(|at| self.step_id(at)))
+    }
+
+    /// Higher goes first where runs wait for a slot.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.facts.started.as_ref().map_or(0, |started| started.priority)
+    }
+
+    /// Why an attempt is being stopped, if it is.
+    #[must_use]
+    pub fn stopping(&self, id: &AttemptId) -> Option<StopReason> {
+        self.facts.stops.get(id).copied()
+    }
+
+    /// The workspace, once it is there.
+    #[must_use]
+    pub fn workspace(&self) -> Option<&Workspace> {
+        self.facts.workspace.as_ref()
+    }
+
+    /// The worktree's head as last recorded.
+    #[must_use]
+    pub fn commit(&self) -> Option<&str> {
+        self.facts.commit.as_deref()
+    }
+
+    /// What was used up so far.
+    #[must_use]
+    pub fn usage(&self) -> UsageTotal {
+        self.facts.usage
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.facts.ended.is_some()
+    }
+
+    /// About how many bytes it needs beside what its events said.
+    pub fn fixed_bytes(&self) -> usize {
+        self.facts.steps.len() * std::mem::size_of::<super::StepState>()
+    }
+
+    /// When the run ended.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.facts.ended.as_ref().map(|ended| ended.at)
+    }
+
+    /// The run's result; null before its end.
+    #[must_use]
+    pub fn output(&self) -> &StoredValue {
+        self.facts.ended.as_ref().map_or(&StoredValue::Null, |ended| &ended.output)
+    }
+
+    /// How the run failed, and where.
+    #[must_use]
+    pub fn failure(&self) -> Option<(&Failure, Option<&StepPath>)> {
+        let ended = self.facts.ended.as_ref()?;
+        Some((ended.failure.as_ref()?, ended.path.as_ref()))
+    }
+
+    /// What the run is doing: the first that is true of ended, paused, running, blocked, waiting.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        let facts = &self.facts;
+        match &facts.ended {
+            Some(ended) => match ended.status {
+                FinishStatus::Succeeded => RunStatus::Succeeded,
+                FinishStatus::Failed => RunStatus::Failed,
+                FinishStatus::Cancelled => RunStatus::Cancelled,
+            },
+            None if facts.started.is_none() => RunStatus::Queued,
+            None if facts.paused => RunStatus::Paused,
+            None if facts.queue.waits && facts.outcome.is_none() => RunStatus::Queued,
+            None if self.is_busy() => RunStatus::Running,
+            None if !facts.blocked.is_empty() => RunStatus::Blocked,
+            None if !facts.spend.held.is_empty() => RunStatus::Paused,
+            None => RunStatus::Waiting,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let facts = &self.facts;
+        facts.attempts.len() > facts.spend.held.len()
+            || !facts.probing.is_empty()
+            || !facts.stops.is_empty()
+            || (self.owes_workspace() && !self.stands_still())
+            || self.next_agenda().is_some()
+    }
+
+    /// What a start must know of the run.
+    #[must_use]
+    pub fn note(&self) -> RunNote {
+        match self.is_ended() {
+            true => RunNote {
+                open: false,
+                busy: !self.facts.stops.is_empty() || !self.facts.outbox.is_empty() || self.needs_counters(),
+                wake_at: None,
+            },
+            false => RunNote {
+                open: true,
+                busy: self.is_busy()
+                    || self.facts.queue.waits
+                    || !self.facts.outbox.is_empty()
+                    || self.needs_counters(),
+                wake_at: match self.facts.queue.waits && self.wants_more_than_slots() {
+                    true => Some(self.last_at()),
+                    false => self.next_due().filter(|_| !self.stands_still()),
+                },
+            },
+        }
+    }
+
+    /// Whether a run that stands in a queue has anything else to do: then it is due at once. What it is to
+    /// work on waits until it is admitted.
+    fn wants_more_than_slots(&self) -> bool {
+        !self.facts.stops.is_empty() || !self.facts.outbox.is_empty() || self.needs_counters()
+    }
+
+    /// What the run waits for, people first.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<Awaited> {
+        let facts = &self.facts;
+        if facts.ended.is_some() {
+            return Vec::new();
+        }
+        let mut awaited: Vec<Awaited> = Vec::new();
+        if facts.paused {
+            awaited.push(Awaited::Resume);
+        }
+        // What a run that is about to end asked is withdrawn, though attempts of it are still being stopped.
+        let is_live = |key: &&Key| self.is_live(key.step);
+        for key in facts.asking.iter().filter(is_live) {
+            let Some(unit) = self.unit_at(*key) else { continue };
+            let id = self.attempt_id(*key);
+            if let Some(question) = unit.question() {
+                awaited.push(Awaited::Question { id, roles: question.terms.roles.clone() });
+            } else if let Some(approval) = unit.approval() {
+                awaited.push(Awaited::Approval { id, roles: approval.terms.roles.clone() });
+            }
+        }
+        for key in facts.blocked.iter().filter(is_live) {
+            if let Some(reason) = self.block_reason(&self.path(*key)) {
+                awaited.push(Awaited::Unblock { path: self.path(*key), reason: reason.clone() });
+            }
+        }
+        for key in facts.order.waiting.iter().filter(is_live) {
+            if let Some(Work::Wait(wait)) = &self.graph.step(key.step).work {
+                let (path, name) = (self.path(*key), wait.signal.clone().unwrap_or_default());
+                awaited.push(Awaited::Signal { path, name });
+            }
+        }
+        if !facts.spend.held.is_empty() {
+            let over = facts.spend.budgets.iter().filter(|budget| budget.over.is_some());
+            awaited.extend(over.map(|budget| Awaited::Budget {
+                budget: budget.terms.id.clone(),
+                until: budget.period.map(|(_, until)| until),
+            }));
+        }
+        if !facts.paused {
+            let is_meant = |timer: &TimerId| {
+                let step = self.graph.find(&timer.id.path.step);
+                timer.kind != TimerKind::Budget && step.is_none_or(|step| self.is_live(step))
+            };
+            let timers = self.facts.timers.iter().filter(|(timer, _)| is_meant(timer));
+            awaited.extend(timers.map(|(timer, at)| Awaited::Timer {
+                path: timer.id.path.clone(),
+                at: *at,
+                is_limit: matches!(timer.kind, TimerKind::Timeout | TimerKind::Deadline | TimerKind::Signal),
+            }));
+        }
+        awaited
+    }
+
+    /// What a task's id names, while its round and attempt are the current ones.
+    #[must_use]
+    pub fn asking_unit(&self, id: &AttemptId) -> Option<&super::Unit> {
+        self.unit_at(self.current(id)?)
+    }
+
+    /// Until when a task is open; `None`: for ever, or it is not.
+    #[must_use]
+    pub fn expires_at(&self, id: &AttemptId) -> Option<Timestamp> {
+        let timer = TimerId { id: id.clone(), kind: TimerKind::Expiry, name: String::new() };
+        self.facts.timers.get(&timer).copied()
+    }
+
+    /// The current attempt of a step, or of an item of one.
+    #[must_use]
+    pub fn attempt_of(&self, path: &StepPath) -> Option<AttemptId> {
+        Some(self.attempt_id(self.key(path)?))
+    }
+
+    /// What the newest probe of a step's gate said that gave no verdict, in short.
+    #[must_use]
+    pub fn said_of_gate(&self, step: &StepId) -> Option<&str> {
+        self.facts.steps[self.graph.find(step)?].judging.said.as_deref()
+    }
+
+    /// Why a step or item is blocked, if it is.
+    #[must_use]
+    pub fn block_reason(&self, path: &StepPath) -> Option<&BlockReason> {
+        let key = self.key(path)?;
+        match key.item {
+            None => match &self.facts.steps[key.step].phase {
+                Phase::Blocked(reason) => Some(reason),
+                _not_blocked => None,
+            },
+            Some(_) => match &self.unit_at(key)?.stage {
+                Stage::Blocked(reason) => Some(reason),
+                _not_blocked => None,
+            },
+        }
+    }
+
+    /// The steps in the order of the file, those of `on_finish` last.
+    pub fn steps(&self) -> impl Iterator<Item = (&Step, &StepState)> {
+        self.facts.steps.iter().enumerate().map(|(at, state)| (self.graph.step(at), state))
+    }
+
+    /// One step.
+    #[must_use]
+    pub fn step(&self, step: &StepId) -> Option<(&Step, &StepState)> {
+        let at = self.graph.find(step)?;
+        Some((self.graph.step(at), &self.facts.steps[at]))
+    }
+
+    /// Whether anything in the pipeline ever listens to a signal of this name.
+    pub fn listens_to(&self, signal: &str) -> bool {
+        self.graph.listeners(signal).is_some()
+            || !self.graph.woken_by(signal).is_empty()
+            || self.definition().on_signal.contains_key(signal)
+    }
+
+    /// Whether it is paused, alone or with others.
+    pub fn is_paused(&self) -> bool {
+        self.facts.paused
+    }
+}

@@ -1,0 +1,292 @@
+//! What a trigger wants of an occasion: a delivery, or a moment.
+//!
+//! Law: what follows from an occasion is a pure function of it and of the trigger. Whom it reaches is
+//! found out by the driver, and recorded as the occasion's outcome.
+//!
+//! Called by the driver for deliveries of hooks and for moments of schedules.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Hearing, RunEvent, SignalTaker};
+use everfold_base::id::RunId;
+use everfold_base::json::Value;
+use everfold_base::text::one_line;
+use everfold_language::definition::{SignalTarget, Trigger};
+use everfold_language::expr::{EvalError, Scope};
+
+/// What a trigger's expressions see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriggerEvent {
+    /// What came.
+    pub event: Value,
+    /// Who is behind it.
+    pub actor: String,
+}
+
+impl Scope for TriggerEvent {
+    fn get(&self, path: &[&str]) -> Result<Option<Value>, EvalError> {
+        Ok(match path {
+            ["event"] => Some(self.event.clone()),
+            ["actor"] => Some(Value::String(self.actor.clone())),
+            _other => None,
+        })
+    }
+}
+
+/// What a trigger wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriggerMatch {
+    /// A run.
+    pub start: Option<RequestedStart>,
+    /// A signal.
+    pub signal: Option<RequestedSignal>,
+}
+
+/// A run that is to be started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestedStart {
+    /// Its input.
+    pub input: Value,
+    /// For readers.
+    pub title: Option<String>,
+}
+
+/// A signal that is to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestedSignal {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub payload: Value,
+    /// To whom; `None`: to the holder of the key that a start with this input would have.
+    pub to: Option<Target>,
+    /// It is kept while nobody hears it.
+    pub park: bool,
+}
+
+/// To whom a signal goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The holder of a key.
+    Key(String),
+    /// All unended runs with all these labels.
+    Labels(BTreeMap<String, String>),
+    /// A run.
+    Run(String),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "the key “{key}”"),
+            Self::Run(run) => write!(f, "run {run}"),
+            Self::Labels(labels) => {
+                let labels: Vec<String> =
+                    labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                write!(f, "{}", labels.join(" "))
+            }
+        }
+    }
+}
+
+/// What an occasion led to, by one trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A run was started.
+    Started {
+        /// The run.
+        run: RunId,
+    },
+    /// A run has the key already, and is the answer.
+    Held {
+        /// The run.
+        run: RunId,
+    },
+    /// Runs were told.
+    Signalled {
+        /// The signal.
+        signal: String,
+        /// The runs.
+        runs: Vec<RunId>,
+    },
+    /// Nothing follows.
+    Ignored {
+        /// Why.
+        why: String,
+    },
+    /// It was refused.
+    Refused {
+        /// A stable word for programs.
+        code: String,
+        /// Why.
+        message: String,
+    },
+    /// Nobody hears the signal yet; it is kept.
+    Parked {
+        /// The signal.
+        signal: String,
+        /// Whom it waits for.
+        to: Target,
+    },
+    /// Runs were told that put it off: it is followed when the work that executes has ended.
+    Deferred {
+        /// The signal.
+        signal: String,
+        /// The runs.
+        runs: Vec<RunId>,
+    },
+    /// Runs were told that keep it for a `wait` to come.
+    Kept {
+        /// The signal.
+        signal: String,
+        /// The runs.
+        runs: Vec<RunId>,
+    },
+}
+
+impl Outcome {
+    /// The word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Held { .. } => "held",
+            Self::Signalled { .. } => "signalled",
+            Self::Ignored { .. } => "ignored",
+            Self::Refused { .. } => "refused",
+            Self::Parked { .. } => "parked",
+            Self::Deferred { .. } => "deferred",
+            Self::Kept { .. } => "kept",
+        }
+    }
+
+    /// The runs that it reached.
+    #[must_use]
+    pub fn runs(&self) -> Vec<RunId> {
+        match self {
+            Self::Started { run } | Self::Held { run } => vec![*run],
+            Self::Signalled { runs, .. } | Self::Deferred { runs, .. } | Self::Kept { runs, .. } => {
+                runs.clone()
+            }
+            Self::Ignored { .. } | Self::Refused { .. } | Self::Parked { .. } => Vec::new(),
+        }
+    }
+}
+
+/// What a run made of a signal, the least first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing takes it.
+    Unheard,
+    /// Something hears it, and nothing follows.
+    Ignored(SignalTaker),
+    /// It is kept for a `wait` to come.
+    Kept,
+    /// It is followed when the work that executes has ended.
+    Deferred,
+    /// It is followed.
+    Now,
+}
+
+impl Heard {
+    /// The more, the higher.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Unheard => 0,
+            Self::Ignored(_) => 1,
+            Self::Kept => 2,
+            Self::Deferred => 3,
+            Self::Now => 4,
+        }
+    }
+}
+
+/// What a run made of a signal, by the events that the signal led to at once.
+pub fn heard<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> Heard {
+    let (mut best, mut follows) = (Heard::Unheard, false);
+    for event in batch {
+        let taken = match event {
+            RunEvent::SignalReceived(_) => continue,
+            RunEvent::SignalTaken(taken) => taken,
+            _consequence => {
+                follows = true;
+                continue;
+            }
+        };
+        let found = match (taken.how, &taken.by) {
+            (Hearing::Ignored, SignalTaker::Nobody) => Heard::Unheard,
+            (Hearing::Ignored, by) => Heard::Ignored(by.clone()),
+            (Hearing::Kept, _) => Heard::Kept,
+            (Hearing::Deferred, _) => Heard::Deferred,
+            // A route may find that nothing is left to do: a pause of what is paused, a recheck of what is not judged.
+            (Hearing::Now, SignalTaker::Step(_) | SignalTaker::Run) if taken.ends.is_none() => {
+                Heard::Ignored(taken.by.clone())
+            }
+            (Hearing::Now, _) => Heard::Now,
+        };
+        if found.rank() > best.rank() {
+            best = found;
+        }
+    }
+    match best {
+        Heard::Ignored(_) if follows => Heard::Now,
+        other => other,
+    }
+}
+
+/// What a trigger wants of an occasion; `None` where its `when` does not hold.
+///
+/// # Errors
+/// [`EvalError`]: an expression failed.
+pub fn match_trigger(trigger: &Trigger, occasion: &TriggerEvent) -> Result<Option<TriggerMatch>, EvalError> {
+    if let Some(when) = &trigger.when
+        && !when.eval_bool(occasion)?
+    {
+        return Ok(None);
+    }
+    let start = match &trigger.start {
+        None => None,
+        Some(start) => Some(RequestedStart {
+            input: match &start.input {
+                Some(input) => input.render(occasion)?,
+                None => occasion.event.clone(),
+            },
+            title: start
+                .title
+                .as_ref()
+                .map(|title| title.render_text(occasion))
+                .transpose()?
+                .map(|title| one_line(&title).into_owned()),
+        }),
+    };
+    let signal = match &trigger.signal {
+        None => None,
+        Some(name) => Some(RequestedSignal {
+            name: name.render_text(occasion)?,
+            payload: match &trigger.payload {
+                Some(payload) => payload.render(occasion)?,
+                None => occasion.event.clone(),
+            },
+            to: trigger.to.as_ref().map(|to| target(to, occasion)).transpose()?,
+            park: trigger.park,
+        }),
+    };
+    Ok(Some(TriggerMatch { start, signal }))
+}
+
+fn target(to: &SignalTarget, occasion: &TriggerEvent) -> Result<Target, EvalError> {
+    Ok(match to {
+        SignalTarget::Key(key) => Target::Key(key.render_text(occasion)?),
+        SignalTarget::Run(run) => Target::Run(run.render_text(occasion)?),
+        SignalTarget::Labels(labels) => {
+            let render = |(name, value): (&String, &everfold_language::expr::Template)| {
+                Ok((name.clone(), value.render_text(occasion)?))
+            };
+            Target::Labels(labels.iter().map(render).collect::<Result<_, EvalError>>()?)
+        }
+    })
+}

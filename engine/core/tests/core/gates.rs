@@ -1,0 +1,299 @@
+//! Gates, rule by rule: policies and routes (L14), and judging again (L18).
+
+use everfold_core::effect::Effect;
+use everfold_core::event::{BlockReason, RunEvent, UnblockDecision};
+use everfold_core::input::InputKind;
+use everfold_core::policy::Verdict;
+use everfold_core::state::{RunStatus, StepStatus};
+use serde_json::{Value, json};
+
+use crate::fixtures::gates::{
+    PENDING, asked, command, exit, fire_poll, judged, poll_in, probe, probes, verdict, work_ended,
+};
+use crate::fixtures::scenario::{names, status};
+use crate::fixtures::simulated_run::{World, definition};
+
+#[test]
+fn l14_a_route_may_look_at_the_failure_when_it_says_continue() {
+    let warn = json!({"id": "w", "probe": {"expression": "false"}, "code": "W1",
+        "on_fail": [{"when": "failure.code == 'W1' && !evidence.value", "to": "continue"}]});
+    let world = judged(json!([warn]));
+    let judged_now = verdict(&work_ended(&world));
+    assert_eq!((judged_now.tolerated, judged_now.code.as_deref()), (true, Some("W1")));
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l14_a_policy_that_throws_or_says_nonsense_is_no_pass() {
+    for policy in ["evidence.missing == 1", "evidence.exit + 1", "'PASS'", "{'verdict': 'pass', 'why': ''}"] {
+        let mut world = judged(json!([command("g", json!({"policy": policy}))]));
+        let batch = world.probe("a/1/1", "g", 1, exit(0));
+        assert_eq!(names(&batch), ["ProbeFailed", "StepBlocked"], "{policy}");
+        let RunEvent::ProbeFailed(failed) = &batch[0] else { panic!("{batch:?}") };
+        assert!(failed.permanent && failed.message.contains(policy), "{failed:?}");
+        assert_eq!(status(&world, "a"), StepStatus::Blocked);
+    }
+}
+
+#[test]
+fn l14_a_policy_knows_how_often_and_how_long_it_was_asked_and_what_it_said_before() {
+    let policy = "gate.previous == null ? 'pending' : gate.previous.evidence.exit == evidence.exit ? 'fail' : gate.elapsed >= 20000 ? 'pass' : 'pending'";
+    let gate = command(
+        "g",
+        json!({"policy": policy, "poll": {"every": "10s", "max": 5}, "on_fail": [{"to": {"rework": "a"}}]}),
+    );
+    let mut world = judged(json!([gate]));
+    for (probe_no, exit_code, expected) in [(1, 5, "pending"), (2, 6, "pending"), (3, 7, "pass")] {
+        let judged_now = verdict(&world.probe("a/1/1", "g", probe_no, exit(exit_code)));
+        assert_eq!(judged_now.verdict.as_str(), expected, "probe {probe_no}");
+        if expected == "pending" {
+            fire_poll(&mut world);
+        }
+    }
+    let used = command(
+        "g",
+        json!({"policy": "{'verdict': gate.used > 0 && gate.round == 2 && gate.previous.round == 1, 'reason': 'used ' + string(gate.used) + ', probe ' + string(gate.probe_no)}", "on_fail": [{"to": {"rework": "a"}}]}),
+    );
+    let sibling = command("g2", json!({"on_fail": [{"to": {"rework": "a"}}]}));
+    let mut world = judged(json!([used, sibling]));
+    assert_eq!(verdict(&world.probe("a/1/1", "g", 1, exit(1))).reason, "used 0, probe 1");
+    world.succeed("a/2/1", json!(1));
+    let judged_now = verdict(&world.probe("a/2/1", "g", 1, exit(1)));
+    assert_eq!((judged_now.verdict, judged_now.reason.as_str()), (Verdict::Pass, "used 1, probe 1"));
+}
+
+#[test]
+fn l14_a_gate_without_a_route_takes_its_steps_and_one_whose_routes_do_not_hold_fails() {
+    let step = |gate: Value, on_fail: Value| {
+        let work = json!({"task": {"kind": "function", "spec": {"name": "f"}}});
+        let step = json!({"id": "a", "work": work, "gates": [gate], "on_fail": on_fail});
+        let mut world = World::start(definition(json!({"name": "p", "steps": [step]})), json!({}));
+        world.succeed("a/1/1", json!(1));
+        let batch = names(&world.probe("a/1/1", "g", 1, exit(1)));
+        (world, batch)
+    };
+    let back = json!([{"when": "failure.kind == 'gate' && evidence.exit == 1", "to": {"rework": "a"}}]);
+    let (_, batch) = step(command("g", json!({})), back.clone());
+    assert_eq!(batch, ["GateEvaluated", "ReworkRequested", "StepScheduled"]);
+    let (world, batch) = step(command("g", json!({"code": "W"})), json!([{"to": "continue"}]));
+    assert_eq!(batch, ["GateEvaluated", "StepSucceeded", "RunSucceeded"], "on to the next one: a warning");
+    assert!(
+        work_ended(&world)
+            .iter()
+            .any(|event| matches!(event, RunEvent::GateEvaluated(judged) if judged.tolerated))
+    );
+    let never = json!({"on_fail": [{"when": "evidence.exit == 2", "to": "block"}]});
+    let (_, batch) = step(command("g", never), back);
+    assert_eq!(
+        batch,
+        ["GateEvaluated", "StepFailed", "RunFailed"],
+        "a list that has no route for it says fail"
+    );
+}
+
+/// A rework of `build` while a gate of `check` is probed.
+pub fn reset_while_probed() -> World {
+    let task = json!({"task": {"kind": "function", "spec": {"name": "f"}}});
+    let mut world = World::start(
+        definition(json!({"name": "p", "steps": [
+            {"id": "build", "work": task},
+            {"id": "check", "needs": ["build"], "gates": [command("g", json!({}))]},
+            {"id": "other", "needs": ["build"], "work": task, "on_fail": [{"to": {"rework": "build"}}]},
+        ]})),
+        json!({}),
+    );
+    world.succeed("build/1/1", json!(1));
+    world.fail("other/1/1", "broken");
+    world
+}
+
+#[test]
+fn l14_a_late_verdict_of_a_reset_round_is_recorded_without_effect() {
+    let mut world = reset_while_probed();
+    assert_eq!(probes(&world), []);
+    let before = world.effects();
+    let batch = world.probe("check/1/1", "g", 1, exit(1));
+    assert_eq!(names(&batch), ["GateEvaluated"]);
+    let judged_now = verdict(&batch);
+    assert_eq!((judged_now.id.to_string().as_str(), judged_now.verdict), ("check/1/1", Verdict::Fail));
+    assert_eq!(world.effects(), before);
+    assert!(world.probe("check/1/1", "g", 1, exit(0)).is_empty(), "once");
+    world.succeed("build/2/1", json!(2));
+    assert_eq!(probes(&world), [("g".to_owned(), 1)], "each round judges anew");
+    assert_eq!(names(&world.probe("check/2/1", "g", 1, exit(0))), ["GateEvaluated", "StepSucceeded"]);
+    // Evidence that did not come in time is no verdict.
+    let mut world = reset_while_probed();
+    let kind = InputKind::ProbeFailed {
+        id: "check/1/1".parse().expect("an id"),
+        gate: "g".into(),
+        probe_no: 1,
+        message: "cancelled".into(),
+        permanent: false,
+        took_ms: 1,
+        broken: false,
+    };
+    assert_eq!(world.give(kind), Ok(Vec::new()));
+}
+
+fn recheck(policies: Value, reason: &str) -> InputKind {
+    InputKind::Recheck {
+        path: "a".parse().expect("a step"),
+        policies: serde_json::from_value(policies).expect("texts"),
+        reason: Some(reason.into()),
+    }
+}
+
+#[test]
+fn l18_recheck_judges_by_an_operators_policy_that_is_recorded_with_actor_and_reason() {
+    let blocked = || {
+        let mut world =
+            judged(json!([command("one", json!({})), command("two", json!({"on_fail": [{"to": "block"}]}))]));
+        world.probe("a/1/1", "one", 1, exit(0));
+        world.probe("a/1/1", "two", 1, exit(1));
+        assert_eq!(status(&world, "a"), StepStatus::Blocked);
+        world
+    };
+    let lenient = "evidence.exit <= 1";
+    let asks = [
+        recheck(json!({"two": lenient}), "a known flake"),
+        InputKind::Unblock {
+            path: None,
+            decision: UnblockDecision::Recheck,
+            output: None,
+            reason: Some("a known flake".into()),
+            policies: [("two".to_owned(), lenient.to_owned())].into(),
+        },
+    ];
+    for ask in asks {
+        let mut world = blocked();
+        let batch = world.by("ada", ask).expect("taken");
+        assert_eq!(names(&batch)[1..], ["ProbeScheduled"]);
+        let (meta, fact) = &world.history[world.history.len() - 2];
+        assert_eq!(meta.actor.to_string(), "user:ada");
+        assert!(format!("{fact:?}").contains(lenient) && format!("{fact:?}").contains("a known flake"));
+        assert_eq!(probes(&world), [("one".to_owned(), 2)], "all gates, the first first");
+        assert_eq!(verdict(&world.probe("a/1/1", "one", 2, exit(0))).policy, "default:command");
+        let judged_now = verdict(&world.probe("a/1/1", "two", 2, exit(1)));
+        assert_eq!((judged_now.verdict, judged_now.policy.as_str()), (Verdict::Pass, lenient));
+        assert_eq!(world.state.status(), RunStatus::Succeeded);
+    }
+    // The policy is that recheck's: another one judges by the pipeline's again.
+    let mut world = blocked();
+    world.by("ada", recheck(json!({"two": "evidence.exit > 5"}), "stricter")).expect("taken");
+    world.probe("a/1/1", "one", 2, exit(0));
+    world.probe("a/1/1", "two", 2, exit(0));
+    assert_eq!(status(&world, "a"), StepStatus::Blocked);
+    world.by("ada", recheck(json!({}), "as it was")).expect("taken");
+    world.probe("a/1/1", "one", 3, exit(0));
+    assert_eq!(verdict(&world.probe("a/1/1", "two", 3, exit(0))).policy, "default:command");
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l18_a_gate_that_is_pending_is_rechecked_and_a_probe_in_progress_does_not_count() {
+    let mut world = judged(json!([command("one", json!({})), command("g", json!({"policy": PENDING}))]));
+    world.probe("a/1/1", "one", 1, exit(0));
+    world.probe("a/1/1", "g", 1, exit(2));
+    world.by("ada", recheck(json!({}), "again")).expect("taken");
+    assert_eq!((probes(&world), poll_in(&world)), (vec![("one".to_owned(), 2)], None));
+    world.by("ada", recheck(json!({}), "and again")).expect("taken");
+    assert_eq!(probes(&world), [("one".to_owned(), 3)]);
+    assert!(world.probe("a/1/1", "one", 2, exit(1)).is_empty(), "the former probe is no longer asked");
+    assert_eq!(names(&world.probe("a/1/1", "one", 3, exit(0))), ["GateEvaluated", "ProbeScheduled"]);
+}
+
+#[test]
+fn l18_what_cannot_judge_is_refused_before_anything_is_recorded() {
+    let mut world = judged(json!([command("g", json!({"policy": PENDING}))]));
+    for (policies, code) in [
+        (json!({"h": "true"}), "no_gate"),
+        (json!({"g": "evidence.exit =="}), "bad_policy"),
+        (json!({"g": "evidenc.exit == 0"}), "bad_policy"),
+        (json!({"g": "steps.b.output == 1"}), "bad_policy"),
+    ] {
+        let refusal = world.by("ada", recheck(policies.clone(), "x")).expect_err("refused");
+        assert_eq!(refusal.code(), code, "{policies}: {refusal}");
+    }
+    let mut world = judged(json!([command("g", json!({})), command("h", json!({}))]));
+    world.probe("a/1/1", "g", 1, exit(0));
+    world.probe("a/1/1", "h", 1, exit(1));
+    assert_eq!(world.by("ada", recheck(json!({}), "x")).expect_err("over").code(), "ended");
+}
+
+#[test]
+fn l18_fresh_asks_since_the_rounds_first_commit_and_fails_whatever_the_policy() {
+    let step = json!({"id": "a", "work": {"task": {"kind": "command", "spec": {"argv": ["x"]}}},
+        "gates": [probe("g", "file", json!({"fresh": true, "policy": "true", "on_fail": [{"to": {"rework": "a"}}]}))]});
+    let mut world = World::start(
+        definition(json!({"name": "p", "workspace": {"git": {"git": "/r"}}, "steps": [step]})),
+        json!({}),
+    );
+    world.answer(&Effect::Workspace, 1);
+    let finish = |world: &mut World, id: &str, commit: &str| {
+        let kind = InputKind::AttemptFinished {
+            id: id.parse().expect("an id"),
+            result: Ok(json!(1).into()),
+            commit: Some(commit.into()),
+            artefacts: Vec::new(),
+            ended_at: world.now,
+            told: Default::default(),
+            ask: None,
+        };
+        world.give(kind).expect("reports are taken")
+    };
+    let batch = finish(&mut world, "a/1/1", "c1");
+    assert_eq!(asked(&batch).1["fresh"]["commit"], "c0", "the head before the round's work");
+    let found = json!({"exists": true, "path": "log.md", "unchanged": ["log.md"], "files": []});
+    let judged_now = verdict(&world.probe("a/1/1", "g", 1, found));
+    assert_eq!(judged_now.reason, "log.md is unchanged since the round began");
+    let batch = finish(&mut world, "a/2/1", "c2");
+    assert_eq!(asked(&batch).1["fresh"]["commit"], "c1");
+    let batch = world.probe("a/2/1", "g", 1, json!({"exists": true, "path": "log.md", "files": []}));
+    assert_eq!(names(&batch), ["GateEvaluated", "StepSucceeded", "RunSucceeded"]);
+}
+
+#[test]
+fn row_37_the_text_of_a_route_sees_the_verdict_of_its_own_gate() {
+    let message = "said ${steps.a.gates.g.reason}: ${steps.a.gates.g.evidence.exit}";
+    let route = json!([{"to": {"fail": {"code": "BAD", "message": message}}}]);
+    let mut world = judged(json!([command("g", json!({"policy": "evidence.exit == 0", "on_fail": route}))]));
+    let batch = world.probe("a/1/1", "g", 1, exit(3));
+    assert_eq!(names(&batch), ["GateEvaluated", "StepFailed", "RunFailed"], "it failed, and has evidence");
+    let (failure, _) = world.state.failure().expect("it failed");
+    assert_eq!(failure.message, "said `evidence.exit == 0` is false: 3");
+    assert_eq!(failure.code.as_deref(), Some("BAD"));
+    // Of the one that is judged at once, too.
+    let expression = json!([{"id": "g", "probe": {"expression": "output.n > 1"},
+        "on_fail": [{"to": {"fail": {"message": "said ${steps.a.gates.g.reason}"}}}]}]);
+    let world = judged(expression);
+    assert_eq!(world.state.failure().expect("it failed").0.message, "said `output.n > 1` is false");
+}
+
+#[test]
+fn row_37_a_route_that_cannot_be_followed_is_told_beside_the_verdict_which_stands() {
+    for route in [
+        json!([{"to": {"fail": {"message": "${steps.a.output.nothing}"}}}]),
+        json!([{"to": {"rework": "a"}, "max": {"times": "${steps.a.output.nothing}"}}]),
+        json!([{"when": "steps.a.output.nothing", "to": "continue"}]),
+    ] {
+        let mut world = judged(json!([command("g", json!({"on_fail": route.clone()}))]));
+        let batch = world.probe("a/1/1", "g", 1, exit(3));
+        assert_eq!(names(&batch), ["GateEvaluated", "StepBlocked"], "{route}");
+        assert_eq!(verdict(&batch).verdict, Verdict::Fail);
+        let RunEvent::StepBlocked(blocked) = batch.last().expect("events") else { panic!("{batch:?}") };
+        assert_eq!(blocked.reason, BlockReason::Gate { gate: "g".to_owned() }, "{blocked:?}");
+        for said in ["exit", "its route cannot be followed", "nothing"] {
+            assert!(blocked.message.contains(said), "{said} in {}", blocked.message);
+        }
+    }
+}
+
+#[test]
+fn row_37_the_cause_of_a_failed_policy_is_told_however_long_the_policy_is() {
+    let policy = format!("{}evidence.nothing == 1", "evidence.exit == 0 ||\n      ".repeat(40));
+    let mut world = judged(json!([command("g", json!({"policy": policy}))]));
+    let batch = world.probe("a/1/1", "g", 1, exit(3));
+    let RunEvent::StepBlocked(blocked) = batch.last().expect("events") else { panic!("{batch:?}") };
+    assert!(blocked.message.contains("nothing") && blocked.message.len() < 400, "{}", blocked.message);
+    assert!(blocked.message.contains("evidence.exit == 0 || evidence.exit == 0"), "{}", blocked.message);
+}

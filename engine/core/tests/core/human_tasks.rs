@@ -1,0 +1,136 @@
+//! What all that people are asked has in common: its end, its reminders, its one answer (L19), and how the run stands (L23).
+
+use std::time::Duration;
+
+use everfold_base::failure::FailureKind;
+use everfold_core::decide::Refusal;
+use everfold_core::effect::Effect;
+use everfold_core::event::{BlockReason, TimerKind, UnblockDecision};
+use everfold_core::input::InputKind;
+use everfold_core::state::{Awaited, RunStatus};
+use everfold_language::definition::Vote;
+use serde_json::json;
+
+use crate::fixtures::scenario::{approval, names, run, vote};
+use crate::fixtures::simulated_run::World;
+use crate::fixtures::tasks::{answer, fire, output, path, question, reader, save};
+
+#[test]
+fn l19_expiry_takes_its_route_and_default_is_the_step_s_on_fail() {
+    let mut world = run(json!([approval("ask", json!({"expires": "2d"}))]));
+    assert!(world.state.awaited().iter().any(|awaited| matches!(awaited, Awaited::Timer { .. })));
+    let expired = fire(&mut world, TimerKind::Expiry);
+    assert_eq!(names(&expired), ["TimerFired", "StepFailed", "RunFailed"]);
+    let (failure, _) = world.state.failure().expect("the run failed");
+    assert_eq!(failure.kind, FailureKind::Timeout);
+    assert!(failure.message.contains("172800 s"), "{}", failure.message);
+
+    let fields = json!({"expires": "1h", "on_expire": [{"to": "block"}]});
+    for step in [approval("ask", fields.clone()), question("ask", fields)] {
+        let mut world = run(json!([step]));
+        fire(&mut world, TimerKind::Expiry);
+        assert_eq!(world.state.block_reason(&path("ask")), Some(&BlockReason::Failed));
+        let late = world.by("ada", vote("ask/1/1", Vote::Approve));
+        assert_eq!(late, Err(Refusal::Superseded(path("ask"))));
+        let unblock = InputKind::Unblock {
+            path: None,
+            decision: UnblockDecision::Retry,
+            output: None,
+            reason: None,
+            policies: Default::default(),
+        };
+        let again = world.by("ada", unblock).expect("taken");
+        assert_eq!(names(&again)[..2], ["RunUnblocked", "RetryScheduled"], "people are asked again");
+        let task = match world.state.awaited().remove(0) {
+            Awaited::Approval { id, .. } | Awaited::Question { id, .. } => id.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(task, "ask/1/2", "another task");
+        fire(&mut world, TimerKind::Expiry);
+        assert_eq!(world.state.status(), RunStatus::Blocked);
+    }
+}
+
+#[test]
+fn l19_a_decision_ends_the_timers_of_its_task() {
+    let mut world = run(json!([approval("ask", json!({"expires": "1h", "remind": "10m"})), reader("ask")]));
+    let timers = |world: &World| {
+        world.effects().iter().filter(|effect| matches!(effect, Effect::Timer { .. })).count()
+    };
+    assert_eq!(timers(&world), 2);
+    world.by("ada", vote("ask/1/1", Vote::Approve)).expect("taken");
+    assert_eq!(timers(&world), 0);
+}
+
+#[test]
+fn l19_people_are_reminded_until_they_decide_and_once_after_a_long_sleep() {
+    let mut world = run(json!([question("ask", json!({"remind": "10m"}))]));
+    for _ in 0..3 {
+        // The engine was away for a day.
+        world.now = world.now.plus(Duration::from_secs(86_400));
+        let reminded = fire(&mut world, TimerKind::Reminder);
+        assert_eq!(names(&reminded), ["TimerFired", "TimerSet"]);
+    }
+    assert_eq!(world.state.status(), RunStatus::Waiting);
+    world.by("ada", answer("ask/1/1", json!({"text": "that one"}))).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l19_a_task_of_a_step_that_a_rework_reset_is_withdrawn() {
+    let mut first = json!({"id": "first", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}});
+    first["on_fail"] = json!([{"to": {"rework": "base"}}]);
+    first["needs"] = json!(["base"]);
+    let mut ask = question("ask", json!({"expires": "1h"}));
+    ask["needs"] = json!(["base"]);
+    let base = json!({"id": "base", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}});
+    let mut world = run(json!([base, first, ask]));
+    world.succeed("base/1/1", json!(1));
+    world.by("ada", save("ask/1/1", json!({"text": "half"}))).expect("taken");
+    world.fail("first/1/1", "broken");
+    let refused = world.by("ada", answer("ask/1/1", json!({"text": "late"})));
+    assert_eq!(refused, Err(Refusal::Superseded(path("ask"))));
+    assert!(!world.effects().iter().any(|effect| matches!(effect, Effect::Timer { .. })));
+    world.succeed("base/2/1", json!(1));
+    world.by("ada", answer("ask/2/1", json!({"text": "new"}))).expect("the new round asks anew");
+}
+
+#[test]
+fn l19_of_two_answers_the_same_is_no_event_and_another_is_refused() {
+    let mut world = run(json!([question("ask", json!({"options": ["a", "b"]})), reader("ask")]));
+    world.by("ada", answer("ask/1/1", json!({"text": "a"}))).expect("taken: it is an option");
+    assert_eq!(output(&world, "reader")["choice"], "a");
+    for same in [json!({"choice": "a"}), json!({"text": "a"})] {
+        assert!(world.by("bob", answer("ask/1/1", same)).expect("no news").is_empty());
+    }
+    let other = world.by("bob", answer("ask/1/1", json!({"choice": "b"})));
+    assert_eq!(other, Err(Refusal::Answered(path("ask"))));
+    assert_eq!(world.by("bob", save("ask/1/1", json!({}))), Err(Refusal::Answered(path("ask"))));
+    let wrong = world.by("bob", vote("ask/1/1", Vote::Approve));
+    assert_eq!(wrong, Err(Refusal::WrongKind { path: path("ask"), wants: "an answer" }));
+}
+
+#[test]
+fn l23_a_run_that_asks_is_running_while_another_branch_runs_then_blocked_then_waiting() {
+    let mut world = run(json!([
+        question("ask", json!({})),
+        {"id": "other", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "on_fail": [{"to": "block"}]},
+    ]));
+    assert_eq!(world.state.status(), RunStatus::Running);
+    world.fail("other/1/1", "broken");
+    assert_eq!(world.state.status(), RunStatus::Blocked);
+    let unblock = InputKind::Unblock {
+        path: None,
+        decision: UnblockDecision::Skip,
+        output: None,
+        reason: None,
+        policies: Default::default(),
+    };
+    world.by("ada", unblock).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Waiting);
+    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Paused);
+    world.by("ada", answer("ask/1/1", json!({"text": "x"}))).expect("decisions count while it is paused");
+    world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}

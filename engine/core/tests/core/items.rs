@@ -1,0 +1,224 @@
+//! Items of a step, rule by rule: they are worked on, asked about, cancelled and tried again each alone (L24, L29).
+
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_core::decide::Refusal;
+use everfold_core::event::{RunEvent, TimerKind, UnblockDecision};
+use everfold_core::input::InputKind;
+use everfold_core::state::{Awaited, RunStatus, StepStatus};
+use everfold_language::definition::{OnLost, Vote};
+use serde_json::{Value, json};
+
+use crate::fixtures::scenario::{approval, attempts, cancel_step, lose, names, run, status, vote, with};
+use crate::fixtures::simulated_run::World;
+use crate::fixtures::tasks::{agent, answer, ballot, fire, output, question, reader};
+
+fn each(on_failure: &str, more: Value) -> World {
+    let step = json!({"id": "each", "foreach": {"items": "${[10, 20, 30]}", "as": "n", "max_in_flight": 2, "on_failure": on_failure},
+        "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${n + index}"}}}});
+    run(
+        json!([with(step, more), {"id": "sum", "needs": ["each"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.each.output}"}}}}]),
+    )
+}
+
+#[test]
+fn l24_items_run_within_their_limit_and_give_their_results_in_input_order() {
+    let mut world = each("stop", json!({}));
+    assert_eq!(attempts(&world), ["each.0/1/1", "each.1/1/1"]);
+    world.succeed("each.1/1/1", json!("B"));
+    assert_eq!(attempts(&world), ["each.0/1/1", "each.2/1/1"]);
+    world.succeed("each.2/1/1", json!("C"));
+    let batch = world.succeed("each.0/1/1", json!("A"));
+    let text = format!("{batch:?}");
+    let one = |output| format!(r#"{{"failure":null,"output":"{output}","status":"succeeded"}}"#);
+    assert!(text.contains(&format!("[{},{},{}]", one("A"), one("B"), one("C"))), "{text}");
+}
+
+#[test]
+fn l24_a_failed_item_fails_the_step_after_the_rest_ended() {
+    let mut world = each("stop", json!({}));
+    world.fail("each.0/1/1", "broken");
+    assert_eq!(attempts(&world), ["each.1/1/1"], "no more items start");
+    let batch = world.succeed("each.1/1/1", json!("B"));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepFailed", "StepCancelled", "RunFailed"]);
+
+    let mut world = each("continue", json!({}));
+    world.fail("each.0/1/1", "broken");
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
+}
+
+#[test]
+fn l24_a_lost_item_is_blocked_alone_and_unblocked_by_its_path() {
+    let mut world = each("stop", json!({}));
+    lose(&mut world, "each.0/1/1", OnLost::Block);
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
+    world.succeed("each.1/1/1", json!("B"));
+    world.succeed("each.2/1/1", json!("C"));
+    assert_eq!(world.state.status(), RunStatus::Blocked);
+    let path = Some("each.0".parse().expect("a path"));
+    let retry = InputKind::Unblock {
+        path,
+        decision: UnblockDecision::Retry,
+        output: None,
+        reason: None,
+        policies: Default::default(),
+    };
+    world.by("ada", retry).expect("taken");
+    assert_eq!(attempts(&world), ["each.0/1/2"]);
+    world.succeed("each.0/1/2", json!("A"));
+    assert_eq!(status(&world, "sum"), StepStatus::Scheduled);
+}
+
+fn items(mut step: Value, more: Value) -> Value {
+    let mut foreach = json!({"items": "${['a', 'b', 'c']}", "as": "name"});
+    foreach.as_object_mut().expect("there").extend(more.as_object().expect("there").clone());
+    step["foreach"] = foreach;
+    step
+}
+
+#[test]
+fn l24_each_item_of_an_approval_is_a_task_of_its_own() {
+    let ask = items(approval("ask", json!({"title": "Ship ${name}?"})), json!({"max_in_flight": 2}));
+    let mut world = run(json!([ask, reader("ask")]));
+    let open = |world: &World| -> Vec<String> {
+        let tasks = world.state.awaited().into_iter();
+        tasks
+            .filter_map(|awaited| match awaited {
+                Awaited::Approval { id, .. } => Some(id.to_string()),
+                _other => None,
+            })
+            .collect()
+    };
+    assert_eq!(open(&world), ["ask.0/1/1", "ask.1/1/1"]);
+    for unknown in ["ask/1/1", "ask.3/1/1", "ask.0/2/1"] {
+        let refused = world.by("ada", vote(unknown, Vote::Approve));
+        assert!(matches!(refused, Err(Refusal::NotAsking(_))), "{refused:?}");
+    }
+    assert_eq!((world.state.status(), status(&world, "ask")), (RunStatus::Waiting, StepStatus::Waiting));
+    let title =
+        world.state.asking_unit(&"ask.1/1/1".parse().expect("there")).and_then(|unit| unit.approval());
+    assert_eq!(title.expect("there").title, "Ship b?");
+    world.by("ada", vote("ask.1/1/1", Vote::Approve)).expect("taken");
+    assert_eq!(open(&world), ["ask.0/1/1", "ask.2/1/1"]);
+    world.by("ada", vote("ask.2/1/1", Vote::Approve)).expect("taken");
+    world.by("ada", vote("ask.0/1/1", Vote::Approve)).expect("taken");
+    let said = output(&world, "reader");
+    let decisions: Vec<&Value> =
+        said.as_array().expect("there").iter().map(|item| &item["output"]["decision"]).collect();
+    assert_eq!(decisions, ["approve", "approve", "approve"]);
+    world.check_fold();
+}
+
+#[test]
+fn l24_what_people_say_of_items_leads_where_it_leads_for_the_step_when_all_are_over() {
+    let fields = json!({"on_changes": [{"to": {"rework": "ask"}}], "on_reject": [{"to": "continue"}]});
+    let ask = || items(approval("ask", fields.clone()), json!({"on_failure": "continue"}));
+    let mut world = run(json!([ask()]));
+    let words = ballot("ask.0/1/1", Vote::Changes, Some("shorter"), Vec::new(), None);
+    world.by("ada", words).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Waiting, "the others are asked on");
+    let words = ballot("ask.1/1/1", Vote::Changes, Some("longer"), Vec::new(), None);
+    world.by("bob", words).expect("taken");
+    world.by("bob", vote("ask.2/1/1", Vote::Approve)).expect("taken");
+    let (_, step) = world.state.step(&"ask".into()).expect("there");
+    assert_eq!(step.round.0, 2);
+    let rework = world.history.iter().find_map(|(_, event)| match event {
+        RunEvent::ReworkRequested(event) => Some(event.clone()),
+        _other => None,
+    });
+    let rework = rework.expect("a rework");
+    assert_eq!(rework.source.by.as_deref(), Some("user:ada, user:bob"));
+    assert_eq!(
+        serde_json::to_value(&rework.findings).expect("there"),
+        json!("user:ada: shorter\nuser:bob: longer")
+    );
+
+    let mut world = run(json!([ask()]));
+    for task in ["ask.0/1/1", "ask.1/1/1", "ask.2/1/1"] {
+        world.by("ada", vote(task, Vote::Reject)).expect("taken");
+    }
+    assert_eq!((status(&world, "ask"), world.state.status()), (StepStatus::Failed, RunStatus::Succeeded));
+}
+
+#[test]
+fn l24_items_of_questions_waits_and_asking_work() {
+    let ask = items(question("ask", json!({"title": "${name}?", "expires": "1h"})), json!({}));
+    let mut world = run(json!([ask, reader("ask")]));
+    for (task, text) in [("ask.0/1/1", "x"), ("ask.2/1/1", "z")] {
+        world.by("ada", answer(task, json!({"text": text}))).expect("taken");
+    }
+    fire(&mut world, TimerKind::Expiry);
+    let (failure, _) = world.state.failure().expect("an item expired");
+    assert_eq!(failure.kind, FailureKind::Timeout);
+
+    let wait = items(json!({"id": "pause", "work": {"wait": {"for": "5s"}}}), json!({"max_in_flight": 1}));
+    let mut world = run(json!([wait]));
+    for _ in 0..3 {
+        fire(&mut world, TimerKind::Wait);
+    }
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+
+    let work = items(agent("build", json!({})), json!({"on_failure": "continue"}));
+    let mut world = run(json!([work]));
+    world.asks("build.1/1/1", json!({"text": "?"}));
+    world.succeed("build.0/1/1", json!(1));
+    world.succeed("build.2/1/1", json!(1));
+    assert_eq!((world.state.status(), status(&world, "build")), (RunStatus::Waiting, StepStatus::Waiting));
+    world.by("ada", answer("build.1/1/1", json!({"text": "yes"}))).expect("taken");
+    assert_eq!(attempts(&world), ["build.1/1/2"]);
+    world.finish("build.1/1/2", Err(Failure::new(FailureKind::Exit, "exit 1")));
+    assert_eq!(world.state.status(), RunStatus::Failed);
+}
+
+#[test]
+fn l29_an_item_is_cancelled_alone() {
+    let mut world = run(json!([{"id": "each", "foreach": {"items": "${[1, 2]}", "on_failure": "continue"},
+        "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "retry": {"attempts": 3, "backoff_min": "1s", "backoff_max": "1s"},
+        "on_fail": [{"to": "continue"}]}]));
+    assert_eq!(
+        names(&cancel_step(&mut world, "each.1").expect("taken")),
+        ["StepCancelRequested", "StopRequested"]
+    );
+    assert_eq!(names(&world.fail("each.1/1/1", "stopped")), ["AttemptFailed", "StepFailed"]);
+    assert_eq!(attempts(&world), ["each.0/1/1"]);
+    assert!(matches!(cancel_step(&mut world, "each.1"), Err(Refusal::NotActive { .. })));
+    world.succeed("each.0/1/1", json!(1));
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+/// An item that a person let try again began beside as many others as may be in progress.
+#[test]
+fn l24_an_item_that_is_tried_again_waits_for_a_place_and_goes_before_those_that_have_not_begun() {
+    let mut world =
+        run(json!([{"id": "each", "foreach": {"items": "${[1, 2, 3, 4, 5]}", "max_in_flight": 2},
+        "on_lost": "block", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}}]));
+    let id = "each.0/1/1".parse().expect("an id");
+    world.give(InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }).expect("taken");
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
+    let again = || InputKind::Unblock {
+        path: Some("each.0".parse().expect("a path")),
+        decision: UnblockDecision::Retry,
+        output: None,
+        reason: None,
+        policies: Default::default(),
+    };
+    assert_eq!(names(&world.by("ada", again()).expect("taken")), ["RunUnblocked"]);
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"], "two may be");
+    assert!(world.by("ada", again()).is_err(), "it is not blocked any more");
+    assert!(world.state.awaited().is_empty());
+    world.succeed("each.1/1/1", json!(1));
+    assert_eq!(attempts(&world), ["each.0/1/2", "each.2/1/1"]);
+    for id in ["each.0/1/2", "each.2/1/1", "each.3/1/1", "each.4/1/1"] {
+        world.succeed(id, json!(1));
+    }
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l29_a_cancelled_foreach_ends_when_all_its_items_have_and_starts_no_more() {
+    let mut world = run(json!([{"id": "each", "foreach": {"items": "${[1, 2, 3]}", "max_in_flight": 2},
+        "work": {"task": {"kind": "function", "spec": {"name": "f"}}}}]));
+    cancel_step(&mut world, "each").expect("taken");
+    assert_eq!(names(&world.fail("each.0/1/1", "stopped")), ["AttemptFailed"]);
+    assert_eq!(names(&world.fail("each.1/1/1", "stopped")), ["AttemptFailed", "StepFailed", "RunFailed"]);
+    assert_eq!(world.state.failure().expect("a failure").0.kind, FailureKind::Cancelled);
+}

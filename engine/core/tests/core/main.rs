@@ -1,0 +1,29 @@
+//! The pure core: laws over generated pipelines and input sequences, and rules one by one.
+
+mod admission_and_children;
+mod approvals;
+mod bounds;
+mod clock;
+mod executor_facts;
+mod expression_names;
+mod fixtures;
+mod gate_and_task_rules;
+mod gate_polls;
+mod gates;
+mod golden;
+mod human_tasks;
+mod input_cost;
+mod items;
+mod laws;
+mod multi_probe;
+mod notices;
+mod questions;
+mod rework;
+mod routes;
+mod rule_details;
+mod run_budgets;
+mod signals;
+mod skip;
+mod step_control;
+mod step_rules;
+mod task_decisions;

@@ -1,0 +1,161 @@
+//! The whole pipeline, and its way through the reader.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::construct::{Construct as _, construct};
+use super::control::{Budget, Concurrency, Config, Key, Secret};
+use super::gate::Gate;
+use super::problem::BuildError;
+use super::route::Routes;
+use super::step::{Defaults, Step};
+use super::trigger::{Notice, Trigger};
+use super::value::{Data, Number, Text, Word};
+use super::workspace::Workspace;
+use crate::definition::{Checked, Definition, FileSource, OnRefused, parse};
+
+construct! {
+    /// A pipeline as it is written down so far; [`Pipeline::build`] reads and checks it.
+    Pipeline
+    set {
+        /// For readers.
+        description "description": Text;
+        /// The JSON Schema of the input.
+        input "input": Data;
+        /// The run's identity: a text, or [`Key`].
+        key "key": Key;
+        /// What every step takes over where it says nothing.
+        defaults "defaults": Defaults;
+        /// Where the steps work.
+        workspace "workspace": Workspace;
+        /// How often steps may be reworked without a person, by all routes together.
+        rounds "rounds": Number;
+        /// The run's result.
+        output "output": Data;
+    }
+    push {
+        /// A slot that the run holds from its admission to its end.
+        concurrency "concurrency": Concurrency;
+        /// What the run, or all runs of a scope, may use up.
+        budget "budget": Budget;
+        /// What starts or signals runs by itself.
+        trigger "triggers": Trigger;
+        /// Sends notices of what happens.
+        notify "notify": Notice;
+        /// The next step.
+        step "steps": Step;
+        /// A step that runs however the run ends.
+        on_finish "on_finish": Step;
+    }
+    entry {
+        /// A settings document: a path, paths, or [`Config`].
+        config "config": Config;
+        /// A label, rendered when the run starts.
+        label "labels": Text;
+        /// Where a secret comes from.
+        secret "secrets": Secret;
+        /// What a signal means that no step took.
+        on_signal "on_signal": Routes;
+    }
+    also ["name", "admit"]
+}
+
+impl Pipeline {
+    /// A pipeline of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self::empty().with_key("name", name.into())
+    }
+
+    /// The run's workspace is that of the run that starts it.
+    pub fn workspace_of_parent(self) -> Self {
+        self.with_key("workspace", "parent")
+    }
+
+    /// A gate that is judged before a run begins.
+    pub fn admit(mut self, gate: Gate) -> Self {
+        let gates = &mut self.admission()["gates"];
+        match gates.as_array_mut() {
+            Some(gates) => gates.push(gate.into()),
+            None => *gates = Value::Array(vec![gate.into()]),
+        }
+        self
+    }
+
+    /// What a refused admission means.
+    pub fn on_refused(mut self, on_refused: OnRefused) -> Self {
+        self.admission()["on_refused"] = Word::from(on_refused).into();
+        self
+    }
+
+    fn admission(&mut self) -> &mut Value {
+        self.keys.entry("admit").or_insert_with(|| json!({ "gates": [] }))
+    }
+
+    /// The pipeline as a file would have it, in JSON (which is YAML): for storing it, or looking at it.
+    #[must_use]
+    pub fn source(&self) -> String {
+        written(&Value::Object(self.keys.clone()))
+    }
+
+    /// Reads and checks the pipeline; it names no files.
+    ///
+    /// # Errors
+    /// Every problem at once, each with its place as a path of ids.
+    pub fn build(&self) -> Result<Definition, BuildError> {
+        self.build_with(&BTreeMap::new())
+    }
+
+    /// Reads and checks the pipeline, with the prompts, roles and pipelines that it names by path: a map
+    /// from paths to texts, or a function that reads them.
+    ///
+    /// # Errors
+    /// As for [`Pipeline::build`].
+    pub fn build_with(&self, files: &dyn FileSource) -> Result<Definition, BuildError> {
+        Ok(self.check(files)?.definition)
+    }
+
+    /// Reads and checks the pipeline, and tells what is allowed, but probably not meant.
+    ///
+    /// # Errors
+    /// Every problem at once, warnings among them.
+    pub fn check(&self, files: &dyn FileSource) -> Result<Built, BuildError> {
+        let source = self.source();
+        let told = |problems| BuildError::new(problems, &source);
+        let Checked { definition, warnings } =
+            parse(&source, super::problem::NAME, files).map_err(|problems| told(problems.0))?;
+        Ok(Built { definition, warnings: told(warnings) })
+    }
+}
+
+/// A pipeline that was read, with what is pointed out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Built {
+    /// The definition.
+    pub definition: Definition,
+    /// What is allowed, but probably not meant.
+    pub warnings: BuildError,
+}
+
+/// JSON with a line per key. What JSON lets stand as it is, but YAML does not, is escaped.
+fn written(value: &Value) -> String {
+    let text = format!("{value:#}");
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_plain(c) {
+            escaped.push(c);
+        } else {
+            let mut units = [0; 2];
+            escaped.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
+/// Whether YAML takes a character inside quotes as it is, on one line. Outside of them there is none else.
+fn is_plain(c: char) -> bool {
+    !matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}

@@ -1,0 +1,170 @@
+//! Routes: what follows.
+
+use serde_json::{Value, json};
+
+use super::construct::{Construct as _, construct};
+use super::value::{Data, Flag, Number, Text, Word};
+use crate::definition::{Busy, FinishStatus, IfUnchanged};
+use crate::words::UnblockDecision;
+
+construct! {
+    /// One route: where it leads, and when and how often it is taken.
+    Route
+    set {
+        /// Taken only where this holds; in a list of routes the first that holds counts.
+        when "when": Text;
+        /// How often this rework may be taken in the run.
+        max "max": Max;
+        /// What follows when it is used up; without it the step is blocked.
+        then "then": Route;
+        /// What the step is told instead of the ordinary findings.
+        findings "findings": Text;
+        /// The new round waits for a person.
+        hold "hold": Flag;
+        /// What a failure means whose evidence is that of the last one.
+        if_unchanged "if_unchanged": Word<IfUnchanged>;
+        /// What a signal does that comes while an attempt runs.
+        busy "busy": Word<Busy>;
+    }
+    also ["rework", "block", "fail", "continue", "finish", "approve", "reject", "changes", "answer",
+        "recheck", "unblock", "ignore"]
+}
+
+impl Route {
+    fn to(key: &str, value: impl Into<Value>) -> Self {
+        Self::empty().with_key(key, value)
+    }
+
+    /// The next round of a step, and of all that depends on it.
+    pub fn rework(step: impl Into<String>) -> Self {
+        Self::to("rework", step.into())
+    }
+
+    /// A person decides.
+    pub fn block() -> Self {
+        Self::to("block", true)
+    }
+
+    /// The run fails.
+    pub fn fail() -> Self {
+        Self::to("fail", true)
+    }
+
+    /// The run fails with a code of its own.
+    pub fn fail_with(code: impl Into<String>, message: impl Into<Text>) -> Self {
+        let message: Text = message.into();
+        Self::to("fail", json!({ "code": code.into(), "message": Value::from(message) }))
+    }
+
+    /// The hint of [`Route::fail_with`]; elsewhere it has no meaning and is refused.
+    pub fn hint(mut self, hint: impl Into<Text>) -> Self {
+        let hint: Text = hint.into();
+        match self.keys.get_mut("fail") {
+            Some(Value::Object(fail)) => {
+                fail.insert("hint".to_owned(), hint.into());
+                self
+            }
+            Some(_) => self.with_key("fail", json!({ "hint": Value::from(hint) })),
+            None => self.with_key("hint", hint),
+        }
+    }
+
+    /// The failure is tolerated.
+    pub fn go_on() -> Self {
+        Self::to("continue", true)
+    }
+
+    /// The run ends now.
+    pub fn finish(status: FinishStatus) -> Self {
+        Self::to("finish", Word::from(status))
+    }
+
+    /// A signal approves the step's open task.
+    pub fn approve() -> Self {
+        Self::to("approve", true)
+    }
+
+    /// A signal rejects the step's open task.
+    pub fn reject() -> Self {
+        Self::to("reject", true)
+    }
+
+    /// A signal asks for changes to what the step's open task shows.
+    pub fn changes() -> Self {
+        Self::to("changes", true)
+    }
+
+    /// A signal answers the step's open question.
+    pub fn answer(answer: impl Into<Data>) -> Self {
+        let answer: Data = answer.into();
+        Self::to("answer", answer)
+    }
+
+    /// A signal judges the step's gates again.
+    pub fn recheck() -> Self {
+        Self::to("recheck", true)
+    }
+
+    /// A signal decides what a person would decide about a blocked step.
+    pub fn unblock(decision: UnblockDecision) -> Self {
+        Self::to("unblock", Word::from(decision))
+    }
+
+    /// A signal is recorded only.
+    pub fn ignore() -> Self {
+        Self::to("ignore", true)
+    }
+}
+
+/// One route, or several with `when` of which the first that holds counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Routes(Value);
+
+impl From<Routes> for Value {
+    fn from(routes: Routes) -> Self {
+        routes.0
+    }
+}
+
+impl From<Route> for Routes {
+    fn from(route: Route) -> Self {
+        Self(route.into())
+    }
+}
+
+impl<const N: usize> From<[Route; N]> for Routes {
+    fn from(routes: [Route; N]) -> Self {
+        Self(routes.into_iter().map(Value::from).collect())
+    }
+}
+
+impl From<Vec<Route>> for Routes {
+    fn from(routes: Vec<Route>) -> Self {
+        Self(routes.into_iter().map(Value::from).collect())
+    }
+}
+
+/// How often a rework may be taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Max(Value);
+
+impl Max {
+    /// As often as it comes; only where a person or a limit of rounds stands in the loop.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self("unlimited".into())
+    }
+}
+
+impl<T: Into<Number>> From<T> for Max {
+    fn from(times: T) -> Self {
+        let times: Number = times.into();
+        Self(times.into())
+    }
+}
+
+impl From<Max> for Value {
+    fn from(max: Max) -> Self {
+        max.0
+    }
+}

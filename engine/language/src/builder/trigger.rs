@@ -1,0 +1,155 @@
+//! What starts runs by itself, and who is told.
+
+use serde_json::{Map, Value, json};
+
+use super::construct::{Construct as _, construct};
+use super::value::{Data, Flag, Pause, Text, Texts, Word};
+use crate::definition::{CatchUp, Overlap};
+
+construct! {
+    /// What starts or signals runs by itself.
+    Trigger
+    set {
+        /// Whether it applies, over `event` and `actor`.
+        when "when": Text;
+        /// Starts a run.
+        start "start": TriggerStart;
+        /// Sends a signal of this name.
+        signal "signal": Text;
+        /// To whom the signal goes; without it to the holder of the key that the start would have.
+        to "to": Target;
+        /// What the signal says; without it the event.
+        payload "payload": Data;
+        /// A signal that no run takes is kept and offered again.
+        park "park": Flag;
+    }
+    also ["hook", "schedule"]
+}
+
+impl Trigger {
+    /// Listens to deliveries of a source.
+    pub fn hook(source: impl Into<String>) -> Self {
+        Self::empty().with_key("hook", source.into())
+    }
+
+    /// Listens to moments.
+    pub fn schedule(schedule: Schedule) -> Self {
+        Self::empty().with_key("schedule", schedule)
+    }
+}
+
+construct! {
+    /// A run that a trigger starts.
+    TriggerStart
+    set {
+        /// Its input; without it the event.
+        input "input": Data;
+        /// For readers.
+        title "title": Text;
+    }
+}
+
+impl TriggerStart {
+    /// A run whose input is the event.
+    #[expect(clippy::new_without_default, reason = "all builders begin with a word of their own")]
+    pub fn new() -> Self {
+        Self::empty()
+    }
+}
+
+/// To whom a signal goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target(Value);
+
+impl Target {
+    /// The holder of a run key.
+    #[must_use]
+    pub fn key(key: impl Into<String>) -> Self {
+        Self(json!({ "key": key.into() }))
+    }
+
+    /// A run, by its id.
+    #[must_use]
+    pub fn run(id: impl Into<String>) -> Self {
+        Self(json!({ "run": id.into() }))
+    }
+
+    /// All unended runs that have all these labels.
+    #[must_use]
+    pub fn labels<K: Into<String>, V: Into<String>>(labels: impl IntoIterator<Item = (K, V)>) -> Self {
+        let labels: Map<String, Value> =
+            labels.into_iter().map(|(name, value)| (name.into(), Value::String(value.into()))).collect();
+        Self(json!({ "labels": labels }))
+    }
+}
+
+impl From<Target> for Value {
+    fn from(target: Target) -> Self {
+        target.0
+    }
+}
+
+construct! {
+    /// Moments that come again.
+    Schedule
+    set {
+        /// Only on these days, `mon` to `sun`.
+        weekdays "weekdays": Texts;
+        /// The time zone; without it UTC.
+        zone "zone": Text;
+        /// Each moment is put off by at most so much.
+        jitter "jitter": Pause;
+        /// What becomes of moments that passed while nothing ran.
+        catch_up "catch_up": Word<CatchUp>;
+        /// What becomes of a moment while a run of the last one has not ended.
+        overlap "overlap": Word<Overlap>;
+    }
+    also ["cron", "every", "hours"]
+}
+
+impl Schedule {
+    /// A cron pattern of five fields, or six that begin with seconds.
+    pub fn cron(pattern: impl Into<String>) -> Self {
+        Self::empty().with_key("cron", pattern.into())
+    }
+
+    /// A span between two moments.
+    pub fn every(span: impl Into<Pause>) -> Self {
+        let span: Pause = span.into();
+        Self::empty().with_key("every", span)
+    }
+
+    /// Only from this hour until before that one.
+    pub fn hours(self, from: u8, until: u8) -> Self {
+        self.with_key("hours", format!("{from}..{until}"))
+    }
+}
+
+construct! {
+    /// Sends notices of what happens to the run.
+    Notice
+    set {
+        /// Types of events; `*` stands for all.
+        events "events": Texts;
+        /// Whether it applies, over `event` and `actor`.
+        when "when": Text;
+        /// The parameters of its function.
+        with "with": Data;
+        /// In whose name.
+        sender "as": Text;
+        /// Notices of one channel go one after the other.
+        channel "channel": Text;
+        /// Of several that were not sent yet only the newest goes.
+        collapse "collapse": Flag;
+        /// It does not go where it says what the last one sent said.
+        changes_only "changes_only": Flag;
+    }
+    also ["id", "function"]
+}
+
+impl Notice {
+    /// A notice of this name, told by this function.
+    pub fn new(id: impl Into<String>, function: impl Into<String>) -> Self {
+        Self::empty().with_key("id", id.into()).with_key("function", function.into())
+    }
+}

@@ -1,0 +1,16 @@
+//! What only the whole pipeline shows: order, loops, names, types of expressions.
+
+mod absent;
+mod fields;
+mod graph;
+mod loops;
+mod name_check;
+mod names;
+mod signals;
+mod tolerated;
+mod types;
+mod upstream;
+
+pub(super) use graph::graph;
+pub(super) use names::names;
+pub(super) use signals::signals;

@@ -1,0 +1,447 @@
+//! The names in expressions: do they exist, may they be absent, do the types fit.
+
+use super::super::Work;
+use super::super::codes::Code;
+use super::super::read::{Place, Reader, Use};
+use super::super::similar::similar;
+use super::fields::{
+    FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
+    evidence_fields, fields, report,
+};
+use super::name_check::NameCheck;
+use super::upstream::Upstream;
+use crate::definition::read::Draft;
+use crate::definition::read::Pipeline;
+use crate::expr::functions::compile_pattern;
+use crate::expr::{Access, Expr, step_path};
+
+/// Roots of other places, for a better message.
+const ELSEWHERE: [(&str, &str); 17] = [
+    ("steps", "no step has run yet when this is computed"),
+    ("step", "this belongs to no step"),
+    ("workspace", "the workspace is not made yet when this is computed"),
+    ("rework", "this belongs to no step"),
+    ("answers", "it is there in the work of a step and after it"),
+    ("signal", "it is there in `on_signal` and in the `match` of a wait"),
+    ("answer", "it is there in the `accept` of a question"),
+    ("event", "it is there in triggers and notices"),
+    ("actor", "it is there in triggers and notices"),
+    ("item", "it is there in the work of a step with `foreach`"),
+    ("index", "it is there in the work of a step with `foreach`"),
+    ("output", "it is there in gates and routes; of other steps write steps.NAME.output"),
+    ("evidence", "it is there in the `policy` of a gate"),
+    ("gate", "it is there in the `policy` of a gate"),
+    ("failure", "it is there in `on_fail`"),
+    ("attempt", "it is there in the work of a step"),
+    ("input", "there is no run yet: what came is `event`"),
+];
+
+/// Checks every expression of the file against what the pipeline declares.
+pub(in super::super) fn names(reader: &mut Reader<'_>, pipeline: &Pipeline, upstream: Option<&Upstream>) {
+    let drafts = pipeline.drafts.as_slice();
+    let steps = drafts.iter().enumerate().rev().map(|(at, draft)| (draft.step.id.as_str(), at)).collect();
+    let (declared, input) = (&pipeline.definition, pipeline.definition.input.as_ref());
+    let check = NameCheck { drafts, steps, declared, input, upstream };
+    for (name, span) in std::mem::take(&mut reader.secrets) {
+        if !declared.secrets.contains_key(&name) {
+            let hint = check.secret_hint(&name);
+            let message = format!("there is no secret “{name}”");
+            reader.report(Code::UnknownName, span, message).hint = Some(hint);
+        }
+    }
+    for used in std::mem::take(&mut reader.uses) {
+        let before = reader.problems.len();
+        patterns(reader, &used);
+        for access in used.expr.accesses() {
+            check.access(reader, &used, access);
+        }
+        if reader.problems.len() == before {
+            check.types(reader, &used);
+        }
+    }
+}
+
+/// Reports patterns that could match nothing, because they do not compile.
+fn patterns(reader: &mut Reader<'_>, used: &Use) {
+    for pattern in used.expr.patterns() {
+        let Err(error) = compile_pattern(pattern) else { continue };
+        let at = used.expr.source().find(pattern.as_str()).unwrap_or(0);
+        let span = used.origin.at(at)..used.origin.at(at + pattern.len().max(1));
+        let problem = used.origin.source.problem(Code::Pattern, span, format!("“{pattern}”: {error}"));
+        reader.problems.push(problem);
+    }
+}
+
+impl<'a> NameCheck<'a> {
+    /// The names that expressions have at a place.
+    fn roots(&self, used: &Use) -> Vec<&'a str> {
+        if used.place == Place::Trigger {
+            return vec!["event", "actor"];
+        }
+        let mut roots = vec!["input", "run"];
+        if used.place == Place::Config {
+            return roots;
+        }
+        roots.push("config");
+        let step: &[&str] = &["steps", "step", "workspace", "rework"];
+        match used.place {
+            Place::Config | Place::Trigger | Place::Start => {}
+            Place::Workspace => roots.push("steps"),
+            Place::Output => roots.extend(["steps", "workspace"]),
+            Place::Notice => roots.extend(["steps", "workspace", "event", "actor"]),
+            Place::Commit => {
+                roots.extend(step);
+                roots.push("attempt");
+            }
+            Place::Step => roots.extend(step),
+            Place::Work | Place::Match | Place::Answer => {
+                roots.extend(step);
+                roots.extend(["attempt", "answers"]);
+                roots.extend(match used.place {
+                    Place::Match => Some("signal"),
+                    Place::Answer => Some("answer"),
+                    _ => None,
+                });
+                if let Some(foreach) = self.draft(used).and_then(|draft| draft.step.foreach.as_ref()) {
+                    roots.extend(["item", "index"]);
+                    roots.extend(foreach.name.as_deref());
+                }
+            }
+            // An admission is judged before there are steps.
+            Place::Gate if used.step.is_none() => {}
+            Place::Policy(_) if used.step.is_none() => roots.extend(["evidence", "gate"]),
+            Place::Gate => {
+                roots.extend(step);
+                roots.extend(["output", "answers"]);
+            }
+            Place::Policy(_) => {
+                roots.extend(step);
+                roots.extend(["output", "answers", "evidence", "gate"]);
+            }
+            Place::Route => {
+                roots.extend(step);
+                roots.extend(["output", "answers", "failure"]);
+            }
+            Place::Signal if used.step.is_none() => roots.extend(["steps", "workspace", "signal"]),
+            Place::Signal => {
+                roots.extend(step);
+                roots.extend(["output", "answers", "signal"]);
+            }
+        }
+        roots
+    }
+
+    fn access(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        let root = access.path[0].as_str();
+        if root == "secrets" {
+            return self.secret(reader, used, access);
+        }
+        let roots = self.roots(used);
+        if !roots.contains(&root) {
+            return self.unknown_root(reader, used, access, &roots);
+        }
+        match root {
+            "steps" => self.step(reader, used, access),
+            "input" => self.input(reader, used, access),
+            "config" => self.config(reader, used, access),
+            "run" => {
+                fields(reader, used, access, &RUN_FIELDS, "`run`");
+                self.run_end(reader, used, access);
+            }
+            "workspace" => {
+                fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`");
+                if self.declared.workspace.is_none() {
+                    self.null_root(reader, used, access, "the pipeline declares no workspace");
+                } else if self.is_before_workspace(used) {
+                    let why = "it is made when the first step begins that works in it, after the texts of its work \
+                               are rendered, and no such step is certain to lie before this one";
+                    self.null_root(reader, used, access, why);
+                }
+            }
+            "rework" => {
+                fields(reader, used, access, &REWORK_FIELDS, "`rework`");
+                self.null_root(reader, used, access, "nothing was reworked in the first round");
+            }
+            "gate" => fields(reader, used, access, &GATE_FIELDS, "`gate`"),
+            "failure" => fields(reader, used, access, &FAILURE_FIELDS, "`failure`"),
+            "step" => fields(reader, used, access, &OWN_FIELDS, "`step`"),
+            "evidence" => {
+                if let Place::Policy(probe) = used.place
+                    && !evidence_fields(probe).is_empty()
+                {
+                    fields(reader, used, access, evidence_fields(probe), "this gate's evidence");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Reports a secret where it may not stand, and one that is not declared.
+    fn secret(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        if !used.secrets {
+            let message = "a secret has no place here: its value would be recorded".to_owned();
+            let hint = "it may stand in `env`, in the `headers` of `http` and in `with`; a process reads its variable"
+                .to_owned();
+            return report(reader, used, access, 1, Code::Secret, message, hint);
+        }
+        match access.path.get(1) {
+            Some(name) if self.declared.secrets.contains_key(name) => {
+                if used.expr.secret().is_none() {
+                    // No expression may read it: what is made of a value is recorded with the value.
+                    let message = "a secret stands by itself between `${` and `}`".to_owned();
+                    let hint = format!("write texts around it: Bearer ${{secrets.{name}}}");
+                    report(reader, used, access, 1, Code::Secret, message, hint);
+                }
+            }
+            Some(name) => {
+                let (message, hint) = (format!("there is no secret “{name}”"), self.secret_hint(name));
+                report(reader, used, access, 2, Code::UnknownName, message, hint);
+            }
+            None => {
+                let message = "a secret is named: secrets.NAME".to_owned();
+                let hint = self.secret_hint("");
+                report(reader, used, access, 1, Code::Secret, message, hint);
+            }
+        }
+    }
+
+    fn secret_hint(&self, name: &str) -> String {
+        let names = self.declared.secrets.keys().map(String::as_str);
+        match similar(name, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.declared.secrets.is_empty() => {
+                format!("declare it: secrets: {{ {name}: {{ env: {name} }} }}")
+            }
+            None => format!("secrets: {}", names.collect::<Vec<_>>().join(", ")),
+        }
+    }
+
+    /// Reports settings that are not declared; what stands in them no schema says.
+    fn config(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        let Some(name) = access.path.get(1) else { return };
+        if self.declared.config.contains_key(name) {
+            return;
+        }
+        let names = self.declared.config.keys().map(String::as_str);
+        let hint = match similar(name, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.declared.config.is_empty() => {
+                format!("declare them: config: {{ {name}: [PATH] }}")
+            }
+            None => format!("settings: {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("there are no settings “{name}”");
+        report(reader, used, access, 2, Code::UnknownName, message, hint);
+    }
+
+    fn unknown_root(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, roots: &[&str]) {
+        let name = access.path[0].as_str();
+        if let Some((_, why)) = ELSEWHERE.iter().find(|(root, _)| *root == name) {
+            return report(
+                reader,
+                used,
+                access,
+                1,
+                Code::UnknownName,
+                format!("there is no “{name}” at this place"),
+                (*why).to_owned(),
+            );
+        }
+        let upper = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        let is_step = self.steps.contains_key(name);
+        let hint = if used.shell
+            && access.path.len() == 1
+            && (upper || similar(name, roots.iter().copied()).is_none())
+        {
+            format!("`${{…}}` is an expression; for the shell's variable write ${name} or $${{{name}}}")
+        } else if is_step {
+            format!("of a step write {}.output", step_path(name))
+        } else if let Some(near) = similar(name, roots.iter().copied()) {
+            format!("did you mean `{near}`?")
+        } else {
+            format!("names at this place: {}; texts stand in quotes", roots.join(", "))
+        };
+        report(reader, used, access, 1, Code::UnknownName, format!("there is no name “{name}”"), hint);
+    }
+
+    /// Reports who asks in `on_finish` for a status that is always the same there, and who takes a failure for
+    /// granted.
+    fn run_end(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        let finishing = self.draft(used).is_some_and(|draft| draft.finish);
+        match access.path.get(1).map(String::as_str) {
+            Some("status") if finishing => {
+                let message =
+                    "`run.status` does not say how the run ends: in `on_finish` it has not ended yet";
+                let hint = "write run.outcome: it is succeeded, failed or cancelled".to_owned();
+                report(reader, used, access, 2, Code::OnFinish, message.to_owned(), hint);
+            }
+            Some("failure") if access.path.len() > 2 => {
+                let field = access.path[2].as_str();
+                if field != "step" && !FAILURE_FIELDS.contains(&field) {
+                    let message = format!("`run.failure` has no “{field}”");
+                    let hint = format!("it has: {}, step", FAILURE_FIELDS.join(", "));
+                    return report(reader, used, access, 3, Code::UnknownField, message, hint);
+                }
+                let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+                let asks = |access: &Access| {
+                    let field = access.path.get(1).map(String::as_str);
+                    access.path[0] == "run"
+                        && (field == Some("outcome") || (field == Some("failure") && access.path.len() == 2))
+                };
+                let is_asked = used.expr.accesses().iter().any(asks)
+                    || when.is_some_and(|when| when.accesses().iter().any(asks));
+                if is_asked || self.guarded(used, access, 2) {
+                    return;
+                }
+                let message =
+                    format!("run.failure.{field} may be absent: a run that did not fail has no failure");
+                let hint = format!("write run.failure.?{field}, or ask for run.outcome first");
+                report(reader, used, access, 3, Code::Unguarded, message, hint);
+            }
+            _other => {}
+        }
+    }
+
+    /// Reports a field of a root that may be null as a whole.
+    fn null_root(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, why: &str) {
+        let root = &access.path[0];
+        let Some(field) = access.path.get(1) else { return };
+        let whole = |access: &Access| access.path.len() == 1 && access.path[0] == *root;
+        let asked = used.expr.accesses().iter().any(whole)
+            || self.conditions(used).any(|when| when.accesses().iter().any(whole));
+        if asked || self.guarded(used, access, 1) {
+            return;
+        }
+        let message = format!("{root}.{field} may be absent: {why}");
+        let hint = format!("write {root}.?{field}, or {root} == null ? '…' : {root}.{field}");
+        report(reader, used, access, 2, Code::Unguarded, message, hint);
+    }
+
+    /// Whether an expression of a step may be asked before there is a workspace.
+    fn is_before_workspace(&self, used: &Use) -> bool {
+        let (Some(own), Some(draft)) = (used.step, self.draft(used)) else { return false };
+        let is_behind_work = !matches!(used.place, Place::Step | Place::Work | Place::Match | Place::Answer);
+        // Gates without work before them are the first to need it themselves.
+        let has_attempts = matches!(draft.step.work, Some(Work::Task(_))) && draft.step.is_in_workspace();
+        if draft.finish || (is_behind_work && has_attempts) {
+            return false;
+        }
+        let makes_it = |(at, other): (usize, &Draft)| {
+            let runs =
+                !other.step.standby && (other.step.when.is_none() || other.step.when == draft.step.when);
+            runs && other.step.is_in_workspace() && self.upstream.is_none_or(|all| all.is_certain(own, at))
+        };
+        !self.drafts.iter().enumerate().any(makes_it)
+    }
+
+    fn step(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        let [_, name, field, ..] = access.path.as_slice() else { return };
+        let Some(at) = self.steps.get(name.as_str()).copied() else {
+            if reader.broken.contains(name) {
+                return;
+            }
+            let names = self.steps.keys().copied();
+            let hint = match similar(name, names.clone()) {
+                Some(near) => format!("did you mean {}?", step_path(near)),
+                None => format!("steps: {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            return report(
+                reader,
+                used,
+                access,
+                2,
+                Code::UnknownName,
+                format!("there is no step “{name}”"),
+                hint,
+            );
+        };
+        let target = &self.drafts[at];
+        if !STEP_FIELDS.contains(&field.as_str()) {
+            let hint = match similar(field, STEP_FIELDS.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if target.step.outputs.matches.contains_key(field) => {
+                    format!("it is in the output: {}.output.{field}", step_path(name))
+                }
+                None => format!("a step has: {}", STEP_FIELDS.join(", ")),
+            };
+            return report(
+                reader,
+                used,
+                access,
+                3,
+                Code::UnknownField,
+                format!("a step has no “{field}”"),
+                hint,
+            );
+        }
+        if !self.visible(used, at) {
+            let own = self.draft(used).map_or_else(String::new, |draft| draft.step.id.to_string());
+            let message = format!("“{name}” does not lie before “{own}”: its results may be missing");
+            let hint = format!("add it to the `needs` of “{own}”");
+            return report(reader, used, access, 2, Code::NotUpstream, message, hint);
+        }
+        if field == "outputs" {
+            self.outputs(reader, used, access, target);
+        }
+        if field == "gates" {
+            self.gates(reader, used, access, at);
+        }
+        self.maybe_null(reader, used, access, at);
+    }
+
+    /// Whether an expression may ask for a step.
+    fn visible(&self, used: &Use, target: usize) -> bool {
+        let Some(own) = used.step else { return true };
+        let Some(draft) = self.drafts.get(own) else { return true };
+        if draft.finish {
+            return !self.drafts[target].finish || target <= own;
+        }
+        own == target || self.upstream.is_none_or(|upstream| upstream.contains(own, target))
+    }
+
+    fn outputs(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, target: &Draft) {
+        let Some(name) = access.path.get(3) else { return };
+        let files = &target.step.outputs.files;
+        let id = &target.step.id;
+        match files.get(name) {
+            None => {
+                let names = files.keys().map(String::as_str);
+                let hint = match similar(name, names.clone()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if files.is_empty() => "declare it: outputs: { NAME: PATH }".to_owned(),
+                    None => format!("it declares: {}", names.collect::<Vec<_>>().join(", ")),
+                };
+                let message = format!("“{id}” declares no output “{name}”");
+                report(reader, used, access, 4, Code::UnknownField, message, hint);
+            }
+            Some(file) if file.optional && !self.guarded(used, access, 3) => {
+                let message = format!("the output “{name}” of “{id}” is optional: it may be absent");
+                let hint = format!("read it with {}.outputs.?{name}.orValue('')", step_path(id.as_str()));
+                report(reader, used, access, 4, Code::Unguarded, message, hint);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Whether the part of a chain at `index` may be absent without harm: it is read as an optional,
+    /// or the same expression or the step's `when` asks for it.
+    pub(super) fn guarded(&self, used: &Use, access: &Access, index: usize) -> bool {
+        if access.guarded_from.is_some_and(|guarded| guarded <= index) {
+            return true;
+        }
+        let asks = |other: &Access| {
+            (other.tested || other.guarded_from.is_some())
+                && other.path.len() > index
+                && other.path[..=index] == access.path[..=index]
+                && other.guarded_from.is_some_and(|guarded| guarded <= index)
+        };
+        used.expr.accesses().iter().any(asks)
+            || self.conditions(used).any(|when| when.accesses().iter().any(asks))
+    }
+
+    /// What holds wherever an expression is looked at: the `when` of its step, and that of what it belongs to.
+    pub(super) fn conditions<'u>(&'u self, used: &'u Use) -> impl Iterator<Item = &'u Expr> {
+        let of_step = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+        of_step.into_iter().chain(&used.guard)
+    }
+}

@@ -1,0 +1,82 @@
+//! The types of expressions, as far as the pipeline declares them.
+
+use serde_json::Value;
+
+use super::super::codes::Code;
+use super::super::input::local_reference;
+use super::super::read::{Place, Reader, Use, Wants};
+use super::name_check::NameCheck;
+use crate::expr::Type;
+
+impl NameCheck<'_> {
+    /// Reports an expression whose parts never go together, or that has another type than its field.
+    pub(super) fn types(&self, reader: &mut Reader<'_>, used: &Use) {
+        let lookup = |path: &[String]| self.type_of(used, path);
+        let problem = match used.expr.infer(&lookup) {
+            Err(problem) => Some((problem.message, problem.hint)),
+            Ok(found) => match (used.wants, found) {
+                (Wants::Bool, Type::Any | Type::Bool)
+                | (Wants::List, Type::Any | Type::List)
+                | (Wants::Any, _) => None,
+                (Wants::Bool, found) => {
+                    let hint = (found == Type::Text).then(|| "names stand bare, texts in quotes".to_owned());
+                    Some((format!("a condition is true or false, this is {}", found.words()), hint))
+                }
+                (Wants::List, found) => {
+                    Some((format!("`foreach` goes over a list, this is {}", found.words()), None))
+                }
+            },
+        };
+        if let Some((message, hint)) = problem {
+            let code = if used.wants == Wants::List { Code::ForeachList } else { Code::ExpressionType };
+            let (start, end) = (used.origin.at(0), used.origin.at(used.expr.source().len()));
+            let problem = used.origin.source.problem(code, start..end, message).hinted(hint);
+            reader.problems.push(problem);
+        }
+    }
+
+    fn type_of(&self, used: &Use, path: &[String]) -> Type {
+        match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["input", rest @ ..] => self.input_type(rest),
+            ["run", "id" | "short_id" | "root" | "pipeline" | "status"] => Type::Text,
+            [
+                "run" | "config" | "steps" | "step" | "workspace" | "rework" | "evidence" | "gate"
+                | "failure" | "event" | "answer",
+            ] => Type::Map,
+            ["answers"] => Type::List,
+            ["secrets", _] => Type::Text,
+            ["steps", _, "status" | "stage"] => Type::Text,
+            ["steps", _, "round" | "rounds"] => Type::Int,
+            ["steps", _, "outputs"] => Type::Map,
+            ["steps", _, "outputs", _] | ["workspace", "path" | "branch" | "base"] => Type::Text,
+            ["failure", "kind" | "message"] => Type::Text,
+            ["index"] => Type::Int,
+            ["gate", "round" | "probe_no"] => Type::Int,
+            ["evidence", "exit"] if used.place == Place::Policy("command") => Type::Int,
+            ["evidence", "exists"] => Type::Bool,
+            _ => Type::Any,
+        }
+    }
+
+    fn input_type(&self, path: &[&str]) -> Type {
+        let Some(root) = self.input else { return Type::Any };
+        let mut schema = root;
+        for name in path {
+            schema = local_reference(root, schema).unwrap_or(schema);
+            match schema.get("properties").and_then(|properties| properties.get(name)) {
+                Some(property) => schema = property,
+                None => return Type::Any,
+            }
+        }
+        schema = local_reference(root, schema).unwrap_or(schema);
+        match schema.get("type").and_then(Value::as_str) {
+            Some("string") => Type::Text,
+            Some("boolean") => Type::Bool,
+            Some("integer") => Type::Int,
+            Some("array") => Type::List,
+            Some("object") => Type::Map,
+            // A JSON number may be whole or not.
+            _ => Type::Any,
+        }
+    }
+}

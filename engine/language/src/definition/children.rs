@@ -1,0 +1,146 @@
+//! Pipelines that `run` steps name by path.
+//!
+//! Law: a definition holds the texts of the pipelines that it names by path, and of the files that
+//! those name, all by their path from its own folder. So a child is pinned with its parent: it is the
+//! file as it was when the parent was read, wherever and whenever it starts.
+
+use std::path::{Component, Path};
+
+use super::codes::{Code, Severity};
+use super::files::FileSource;
+use super::model::{Definition, Step, Task, Work};
+use super::pipeline_ref::PipelineRef;
+use super::problem::{Problem, Problems, Source};
+use everfold_base::json::Value;
+
+/// Pipelines name each other by path at most so deep.
+const DEPTH_MAX: usize = 16;
+
+/// Reads a pipeline: from its text, its place, its files, and those that are being read, outermost first.
+type ReadPipeline<'a> = dyn Fn(&str, &str, &dyn FileSource, &[String]) -> Result<Definition, Problems> + 'a;
+
+/// The pipelines that `run` steps name by path, read, checked and put into the definition's files.
+pub(super) fn collect(
+    definition: &mut Definition,
+    source: &Source,
+    files: &dyn FileSource,
+    open: &[String],
+    read: &ReadPipeline<'_>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut paths: Vec<String> =
+        definition.steps.iter().chain(&definition.on_finish).filter_map(child_path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths {
+        let mut report = |message: String, hint: &str| {
+            let at = source.text().find(&path).unwrap_or_default();
+            let mut problem = source.problem(Code::File, at..at + path.len(), message);
+            problem.hint = Some(hint.to_owned());
+            problems.push(problem);
+        };
+        let Some(place) = beside("", &path) else {
+            report(
+                format!("{path} leaves the pipeline's folder"),
+                "files are named relative to the pipeline and lie beside or below it",
+            );
+            continue;
+        };
+        if open.contains(&place) || open.len() >= DEPTH_MAX {
+            report(
+                format!("{path} leads back to itself by path"),
+                "save the pipeline and name it: a name is looked up when the child starts",
+            );
+            continue;
+        }
+        let text = match files.read(&place) {
+            Ok(Some(text)) => text,
+            Ok(None) => {
+                report(format!("there is no file {path}"), "a name without / or .yaml is a saved pipeline");
+                continue;
+            }
+            Err(why) => {
+                report(format!("{path} cannot be read: {why}"), "check the file's rights");
+                continue;
+            }
+        };
+        let own_files = Below { folder: folder(&place), files };
+        let inner: Vec<String> = open.iter().cloned().chain([place.clone()]).collect();
+        match read(&text, &place, &own_files, &inner) {
+            Ok(child) => {
+                let folder = folder(&place);
+                let named = child.files.into_iter();
+                definition
+                    .files
+                    .extend(named.filter_map(|(name, text)| Some((beside(&folder, &name)?, text))));
+                definition.files.insert(place, text);
+            }
+            Err(found) => {
+                problems.extend(found.0.into_iter().filter(|problem| problem.severity == Severity::Error));
+            }
+        }
+    }
+    problems
+}
+
+/// The path by which a step names its child, where it does and that is written out.
+fn child_path(step: &Step) -> Option<String> {
+    let Some(Work::Task(task)) = &step.work else { return None };
+    if task.kind != Task::RUN {
+        return None;
+    }
+    let named = task.spec.source().get("pipeline").and_then(Value::as_str)?;
+    (PipelineRef::is_path(named) && !named.contains("${")).then(|| named.to_owned())
+}
+
+/// Files as a pipeline in a folder below names them.
+pub(super) struct Below<'a, F: ?Sized> {
+    pub(super) folder: String,
+    pub(super) files: &'a F,
+}
+
+impl<F: FileSource + ?Sized> FileSource for Below<'_, F> {
+    fn read(&self, path: &str) -> Result<Option<String>, String> {
+        match beside(&self.folder, path) {
+            Some(place) => self.files.read(&place),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The folder of a place, as a place.
+pub(super) fn folder(place: &str) -> String {
+    Path::new(place).parent().and_then(Path::to_str).unwrap_or_default().to_owned()
+}
+
+/// A path from a folder on, without `.` and `..`; `None` where it leaves the top folder.
+pub(super) fn beside(folder: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for component in Path::new(folder).components().chain(Path::new(path).components()) {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(part) => parts.push(part.to_str()?),
+            Component::ParentDir => drop(parts.pop()?),
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_relative_to_the_top_folder_and_never_above_it() {
+        for (folder, path, place) in [
+            ("", "./deploy.yaml", Some("deploy.yaml")),
+            ("sub", "prompts/x.md", Some("sub/prompts/x.md")),
+            ("sub", "../x.yaml", Some("x.yaml")),
+            ("", "../x.yaml", None),
+            ("sub", "/x.yaml", None),
+        ] {
+            assert_eq!(beside(folder, path).as_deref(), place, "{folder} {path}");
+        }
+    }
+}

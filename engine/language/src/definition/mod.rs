@@ -1,0 +1,42 @@
+//! Pipelines: read, checked, canonical, hashed.
+//!
+//! Law: what [`parse`] lets through has no unresolved name and no expression that does not compile;
+//! the rest of the core relies on it.
+//!
+//! A file becomes a tree with places (`yaml`), the tree a model (`read`), and what only the whole
+//! shows is checked last (`check`). Every step pushes its problems into one list.
+
+mod check;
+mod children;
+mod codes;
+mod files;
+mod graph;
+pub mod input;
+mod model;
+mod parse;
+mod pipeline_ref;
+mod place;
+mod problem;
+mod read;
+mod schema;
+mod shell;
+mod similar;
+mod yaml;
+
+pub use crate::words::{
+    FinishStatus, OnLimit, OnLost, OnOver, OnTaken, Period, Release, Save, UnblockDecision, Vote,
+};
+pub use codes::{Code, Severity, codes};
+pub use files::{FileSource, NoFiles};
+pub use graph::Graph;
+pub use model::*;
+pub use parse::{
+    Checked, ChildError, DocumentError, child, document_of, parse, schedule_of, settings_of, value_of,
+};
+pub use pipeline_ref::{BadPipelineRef, NAME_BYTES_MAX, PipelineRef, Which};
+pub(crate) use place::place_of;
+pub use problem::{Colour, Problem, Problems};
+#[cfg(test)]
+pub(crate) use read::shapes;
+pub use schema::schema;
+pub use similar::similar;

@@ -1,0 +1,31 @@
+//! What a pipeline is, after parsing and checking.
+//!
+//! Law: serialising a [`Definition`] gives its canonical document; reading that document back gives
+//! an equal definition. Keys that hold their default are left out, so that a key added later does
+//! not change the hash of a pipeline that does not use it.
+
+mod control;
+mod definition;
+mod gate;
+mod outputs;
+mod people;
+mod route;
+mod setting;
+mod shape;
+mod step;
+mod trigger;
+mod work;
+mod workspace;
+
+pub use control::*;
+pub use definition::*;
+pub use gate::*;
+pub use outputs::*;
+pub use people::*;
+pub use route::*;
+pub use setting::*;
+pub use shape::*;
+pub use step::*;
+pub use trigger::*;
+pub use work::*;
+pub use workspace::*;

@@ -1,0 +1,277 @@
+//! A node of the pipeline, and how often its work is tried.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::Gate;
+use super::outputs::Outputs;
+use super::route::Routes;
+use super::setting::{Setting, Span};
+use super::work::Work;
+use super::workspace::StepWorkspace;
+use crate::expr::{Expr, Template};
+use crate::words::OnLost;
+use everfold_base::failure::FailureKind;
+use everfold_base::id::StepId;
+
+/// A node of the pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub id: StepId,
+    /// The board's column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// What must be satisfied before; explicit, also where the file left it to the step above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<StepId>,
+    /// How many of `needs`.
+    #[serde(default, skip_serializing_if = "Join::is_all")]
+    pub join: Join,
+    /// Evaluated once per round, when the needs are satisfied; false skips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expr>,
+    /// Started by a rework only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
+    /// Rounds in all that ran; refuses automatic reworks only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rounds: Option<Setting<u32>>,
+    /// The limit of one attempt; `None` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Setting<Span>>,
+    /// The limit of one round with everything in it, pauses left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Setting<Span>>,
+    /// From SIGTERM to SIGKILL.
+    #[serde(default = "grace_default", skip_serializing_if = "is_grace_default")]
+    pub grace: Setting<Span>,
+    /// How often an attempt is repeated inside a round.
+    #[serde(default, skip_serializing_if = "Retry::is_none")]
+    pub retry: Retry,
+    /// Whether repeating the work does no harm; `None` for the kind's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
+    /// What follows when an attempt vanished; `None`: `retry` where idempotent, else `block`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_lost: Option<OnLost>,
+    /// What follows work and gates that passed.
+    #[serde(default, skip_serializing_if = "Routes::is_empty")]
+    pub on_success: Routes,
+    /// What follows work that failed for good, and gates and rejections without an own route;
+    /// empty: fail.
+    #[serde(default, skip_serializing_if = "Routes::is_empty")]
+    pub on_fail: Routes,
+    /// What follows a signal while the step is active, by the signal's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub on_signal: BTreeMap<String, Routes>,
+    /// Judged in order after the work succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// Artefacts to keep, and how the output is read.
+    #[serde(default, skip_serializing_if = "Outputs::is_empty")]
+    pub outputs: Outputs,
+    /// Added to the run when the step succeeds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Template>,
+    /// For the process.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Template>,
+    /// Secrets of the pipeline that the process gets as variables, by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// What its process may do with the engine; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<StepApi>,
+    /// Slots of the engine that an attempt holds while it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// Higher goes first where attempts wait for a slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Setting<i32>>,
+    /// Whether its work starts whatever the budgets say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_exempt: Option<Condition>,
+    /// Questions that the work itself may ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
+    /// Where the work runs.
+    #[serde(default, skip_serializing_if = "StepWorkspace::is_run")]
+    pub workspace: StepWorkspace,
+    /// Resets the worktree before a retry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clean: bool,
+    /// One attempt per item of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreach: Option<Foreach>,
+    /// What it does; `None` for a step with gates only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+}
+
+impl Step {
+    /// Whether it works in the workspace of its run, where the pipeline has one: its first round makes it.
+    pub(crate) fn is_in_workspace(&self) -> bool {
+        let is_own = self.workspace == StepWorkspace::Own;
+        matches!(self.workspace, StepWorkspace::Run | StepWorkspace::Own)
+            && (matches!(&self.work, Some(Work::Task(task)) if is_own || task.is_in_folder())
+                || !self.gates.is_empty())
+    }
+}
+
+/// What the process of a step may do with the engine that runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepApi {
+    /// As whom.
+    pub role: StepRole,
+}
+
+/// The roles that a step's process can be given: none that could give itself more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepRole {
+    /// Reads everything.
+    Viewer,
+    /// Reads, and decides tasks of other runs.
+    Approver,
+    /// Reads, starts and steers runs.
+    Operator,
+}
+
+fn grace_default() -> Setting<Span> {
+    Setting::Fixed(Span(Duration::from_secs(10)))
+}
+
+fn is_grace_default(grace: &Setting<Span>) -> bool {
+    *grace == grace_default()
+}
+
+/// How many of a step's needs must be satisfied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// Every one.
+    #[default]
+    All,
+    /// One that succeeded.
+    Any,
+}
+
+impl Join {
+    fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+}
+
+/// The most attempts of one round.
+pub const ATTEMPTS_MAX: u32 = 100;
+
+/// How often an attempt is repeated inside a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub attempts: Setting<u32>,
+    /// The first pause; it doubles up to `backoff_max`, with jitter from the input's entropy.
+    pub backoff_min: Span,
+    /// The longest pause.
+    pub backoff_max: Span,
+    /// Failures to retry, by kind or by code; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: Setting::Fixed(1),
+            backoff_min: Span(Duration::from_secs(1)),
+            backoff_max: Span(Duration::from_secs(60)),
+            only: Vec::new(),
+        }
+    }
+}
+
+impl Retry {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a failure of this kind and code is tried again.
+    #[must_use]
+    pub fn covers(&self, kind: FailureKind, code: Option<&str>) -> bool {
+        self.only.is_empty()
+            || self.only.iter().any(|only| only == kind.as_str() || Some(only.as_str()) == code)
+    }
+}
+
+/// One attempt per item of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Foreach {
+    /// Gives the list; evaluated once per round.
+    pub items: Template,
+    /// The item's name in expressions, besides `item`.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
+    pub name: Option<String>,
+    /// Items in progress at once; `None`: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<Setting<u32>>,
+    /// Whether other items go on after one failed.
+    #[serde(default, skip_serializing_if = "OnItemFailure::is_stop")]
+    pub on_failure: OnItemFailure,
+}
+
+/// What a failed item means for the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnItemFailure {
+    /// No further item starts; running ones end.
+    #[default]
+    Stop,
+    /// The others go on.
+    Continue,
+}
+
+impl OnItemFailure {
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
+/// True, false, or found out when it is needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Condition {
+    /// As written.
+    Fixed(bool),
+    /// An expression.
+    Computed(Expr),
+}
+
+/// Questions that the work of a step may ask people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// How many in one round.
+    #[serde(default = "asks_default")]
+    pub max: Setting<u32>,
+    /// Who may answer; empty: anyone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// How long an answer is waited for; `None`: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Setting<Span>>,
+    /// What follows when none came in time; empty: the step's `on_fail`.
+    #[serde(default, skip_serializing_if = "Routes::is_empty")]
+    pub on_expire: Routes,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { max: asks_default(), roles: Vec::new(), expires: None, on_expire: Routes::default() }
+    }
+}
+
+fn asks_default() -> Setting<u32> {
+    Setting::Fixed(10)
+}

@@ -1,0 +1,91 @@
+//! What a step does.
+
+use serde::{Deserialize, Serialize};
+
+use super::people::{Approval, Question};
+use super::route::Routes;
+use super::setting::{Setting, Span};
+use crate::expr::{Expr, Template};
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Something that an executor does.
+    Task(Task),
+    /// People decide.
+    Approval(Approval),
+    /// People answer.
+    Question(Question),
+    /// Time passes, or a signal is awaited.
+    Wait(Wait),
+}
+
+/// Work of an executor. The core renders `spec` and hands it on; what it means is the executor's.
+///
+/// Shapes of `spec` by `kind`:
+/// - `command`: `{"shell": TEXT, "vars": {NAME: VALUE}}` or `{"argv": [TEXT]}`. The shell text has
+///   each `${…}` of the file replaced by a quoted reference to the variable that holds its value.
+/// - `agent`: `{profile?, role?, prompt?, model?, effort?, with?, session, schema?, repair?, on_invalid, args?}`.
+/// - `function`: `{name, with}`.
+/// - `http`: `{method, url, headers?, body?, expect, json?}`; `expect` is a list of statuses (`200`, `"2xx"`),
+///   `json` asks that the answer's body is JSON.
+/// - `run`: `{pipeline, input?, labels?, wait, on_parent_cancel}`; `pipeline` as a person names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// The executor's name: `command`, `agent`, `function`, `http`, `run`.
+    pub kind: String,
+    /// Its parameters, with `${…}`.
+    pub spec: Template,
+}
+
+impl Task {
+    /// A program, run in a supervised process.
+    pub const COMMAND: &'static str = "command";
+    /// An agent, run in a supervised process.
+    pub const AGENT: &'static str = "agent";
+    /// A function inside the engine's process.
+    pub const FUNCTION: &'static str = "function";
+    /// A request to a service.
+    pub const HTTP: &'static str = "http";
+    /// A child run.
+    pub const RUN: &'static str = "run";
+
+    /// Whether work looks at the folder that it is given. Of functions these are `git.*`, which must never find the
+    /// folder of the caller that started the run in its place; `git.ready` looks before there is a worktree.
+    pub(super) fn is_in_folder(&self) -> bool {
+        let name = self.spec.source()["name"].as_str().unwrap_or_default();
+        match self.kind.as_str() {
+            Self::FUNCTION => name.starts_with("git.") && name != "git.ready",
+            // A request is the engine's own: it has no folder.
+            Self::HTTP => false,
+            _processes_and_runs => true,
+        }
+    }
+}
+
+/// Time passes, or a signal is awaited: exactly one of `span`, `until` and `signal` is given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wait {
+    /// How long.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "for")]
+    pub span: Option<Setting<Span>>,
+    /// Until when: RFC 3339, or a local time of `zone`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Template>,
+    /// The time zone of a local time; `None`: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Template>,
+    /// The name of the signal that is awaited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// Which of those signals: over `signal`, its payload.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "match")]
+    pub matches: Option<Expr>,
+    /// How long the signal is waited for; `None`: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Setting<Span>>,
+    /// What follows when it did not come; empty: the step's `on_fail`.
+    #[serde(default, skip_serializing_if = "Routes::is_empty")]
+    pub on_timeout: Routes,
+}

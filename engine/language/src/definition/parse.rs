@@ -1,0 +1,176 @@
+//! The way from a file to a checked definition, and from a stored document back.
+
+use super::children::{self, Below};
+use super::codes::{Code, Severity};
+use super::files::{FileSource, NoFiles};
+use super::model::{Definition, Schedule};
+use super::problem::{Problem, Problems, Source};
+use super::read::Reader;
+use super::{check, yaml};
+
+/// A definition that may run, with what is only pointed out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The definition.
+    pub definition: Definition,
+    /// What is allowed, but probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks a pipeline file (YAML or JSON). `name` is the file's name in messages.
+///
+/// # Errors
+/// Every problem at once, in the order of the file; warnings are among them.
+pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked, Problems> {
+    parse_within(source, name, files, &[])
+}
+
+/// Reads and checks a pipeline that others name by path; `open` are those, outermost first.
+fn parse_within(
+    source: &str,
+    name: &str,
+    files: &dyn FileSource,
+    open: &[String],
+) -> Result<Checked, Problems> {
+    let source = Source::new(name, source);
+    let mut reader = Reader::new(&source, files);
+    let root = yaml::read(&source, &mut reader.problems);
+    let pipeline = root.as_ref().and_then(|root| reader.pipeline(root));
+    let mut definition = None;
+    if let Some(mut pipeline) = pipeline {
+        let upstream =
+            check::graph(&mut reader, &mut pipeline.drafts, pipeline.definition.workspace.as_ref());
+        check::signals(&mut reader, &pipeline.drafts);
+        check::names(&mut reader, &pipeline, upstream.as_ref());
+        let (finish, steps): (Vec<_>, Vec<_>) = pipeline.drafts.into_iter().partition(|draft| draft.finish);
+        definition = Some(Definition {
+            steps: steps.into_iter().map(|draft| draft.step).collect(),
+            on_finish: finish.into_iter().map(|draft| draft.step).collect(),
+            files: std::mem::take(&mut reader.loaded),
+            ..pipeline.definition
+        });
+    }
+    let mut problems = Problems(reader.problems);
+    if let Some(definition) = &mut definition {
+        problems.0.extend(children::collect(definition, &source, files, open, &child_within));
+    }
+    problems.sort(name);
+    let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
+    match definition {
+        Some(definition) if !errors => Ok(Checked { definition, warnings: problems.0 }),
+        _ => {
+            if !errors {
+                // A refusal without a reason would be a mistake of ours; better a vague one.
+                problems.0.push(source.problem(Code::Syntax, 0..0, "this is no pipeline"));
+            }
+            Err(problems)
+        }
+    }
+}
+
+fn child_within(
+    source: &str,
+    name: &str,
+    files: &dyn FileSource,
+    open: &[String],
+) -> Result<Definition, Problems> {
+    parse_within(source, name, files, open).map(|checked| checked.definition)
+}
+
+/// Why a child that is named by path cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChildError {
+    /// The parent does not hold it.
+    #[error("{0} is not among the files that the pipeline was read with")]
+    NoFile(String),
+    /// It is no pipeline.
+    #[error("{0}")]
+    Bad(Problems),
+}
+
+/// The pipeline that a parent names by path.
+///
+/// # Errors
+/// [`ChildError`]: the parent does not hold such a file, or it is no pipeline.
+pub fn child(parent: &Definition, path: &str) -> Result<Checked, ChildError> {
+    let missing = || ChildError::NoFile(path.to_owned());
+    let place = children::beside("", path).ok_or_else(missing)?;
+    let text = parent.files.get(&place).ok_or_else(missing)?;
+    let files = Below { folder: children::folder(&place), files: &parent.files };
+    parse(text, &place, &files).map_err(ChildError::Bad)
+}
+
+/// Why a stored document is no definition.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored definition cannot be read: {0}")]
+pub struct DocumentError(#[from] serde_json::Error);
+
+impl Definition {
+    /// Reads a canonical document back and compiles its expressions; the document was checked
+    /// before it was stored.
+    ///
+    /// # Errors
+    /// [`DocumentError`] for a text that [`Definition::document`] did not write.
+    pub fn from_document(text: &str) -> Result<Self, DocumentError> {
+        Ok(serde_json::from_str(text)?)
+    }
+}
+
+/// Reads and checks a schedule as the language writes it: a map, a cron pattern, or a duration.
+///
+/// # Errors
+/// Every problem at once.
+pub fn schedule_of(value: &serde_json::Value) -> Result<Schedule, Problems> {
+    let source = Source::new("schedule", &value.to_string());
+    let mut reader = Reader::new(&source, &NoFiles);
+    let root = yaml::read(&source, &mut reader.problems);
+    let schedule = root.as_ref().and_then(|root| reader.schedule(root));
+    match schedule {
+        Some(schedule) if reader.problems.is_empty() => Ok(schedule),
+        _bad => {
+            if reader.problems.is_empty() {
+                reader.problems.push(source.problem(Code::Type, 0..0, "this is no schedule"));
+            }
+            Err(Problems(reader.problems))
+        }
+    }
+}
+
+/// The plain value of a YAML (or JSON) text, as YAML 1.2 reads it; `None` where it is none.
+#[must_use]
+pub fn value_of(text: &str) -> Option<serde_json::Value> {
+    let mut problems = Vec::new();
+    let root = yaml::read(&Source::new("", text), &mut problems);
+    root.filter(|_| problems.is_empty()).map(|root| root.value())
+}
+
+/// The plain value of a YAML (or JSON) document.
+///
+/// # Errors
+/// Why it is none, with the places.
+pub fn document_of(text: &str, name: &str) -> Result<serde_json::Value, Problems> {
+    let mut problems = Vec::new();
+    let root = yaml::read(&Source::new(name, text), &mut problems);
+    match root {
+        Some(root) if problems.is_empty() => Ok(root.value()),
+        None if problems.is_empty() => Ok(serde_json::Value::Null),
+        _broken => Err(Problems(problems)),
+    }
+}
+
+/// The map that a settings document holds, YAML or JSON; where it holds nothing, an empty one.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn settings_of(text: &str, name: &str) -> Result<serde_json::Value, String> {
+    match document_of(text, name) {
+        Ok(settings @ serde_json::Value::Object(_)) => Ok(settings),
+        Ok(serde_json::Value::Null) => Ok(serde_json::Value::Object(serde_json::Map::new())),
+        Ok(_other) => Err(format!("{name} holds no map")),
+        Err(problems) => {
+            let first = problems.0.first();
+            let place = first.map(|first| format!(":{}:{}: {}", first.line, first.column, first.message));
+            Err(format!("{name}{}", place.unwrap_or_default()))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! One attempt per item of a list.
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Foreach, OnItemFailure};
+use super::reader::{Reader, Shape};
+use super::uses::{Place, Wants};
+
+pub(super) const FOREACH: Shape =
+    Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"] };
+
+/// Names that an expression has already, so that `as` cannot take them.
+const TAKEN: [&str; 21] = [
+    "input",
+    "config",
+    "run",
+    "steps",
+    "step",
+    "workspace",
+    "attempt",
+    "item",
+    "index",
+    "rework",
+    "answers",
+    "secrets",
+    "output",
+    "evidence",
+    "gate",
+    "failure",
+    "signal",
+    "event",
+    "actor",
+    "answer",
+    "optional",
+];
+
+impl Reader<'_> {
+    /// The list, the item's name, and how many at once.
+    pub(super) fn foreach(&mut self, node: &Node) -> Option<Foreach> {
+        let keys = self.keys(node, &FOREACH)?;
+        let Some(items) = keys.get("in") else {
+            self.missing(node.span.clone(), "`foreach`", "in", "in: \"${input.platforms}\", or a list");
+            return None;
+        };
+        let whole = items.text().is_some_and(|text| {
+            matches!(crate::expr::parts(text).as_deref(), Ok([crate::expr::Part::Expr { .. }]) | Err(_))
+        });
+        if !matches!(items.kind, Kind::List(_) | Kind::Bad) && !whole {
+            let bare = items.text().filter(|text| crate::expr::Expr::parse(text).is_ok()).map(str::to_owned);
+            let message = format!("`foreach` goes over a list, this is {}", items.what());
+            self.report(Code::ForeachList, items.span.clone(), message).hint = Some(match bare {
+                Some(text) if items.what() == "a text" => format!("write in: \"${{{text}}}\""),
+                _ => "write a list, or one whole `${…}` that gives a list".to_owned(),
+            });
+            return None;
+        }
+        let uses = self.uses.len();
+        let template = self.template(items, Place::Step);
+        if whole && let Some(last) = self.uses.get_mut(uses) {
+            last.wants = Wants::List;
+        }
+        let name = keys.get("as").and_then(|node| self.item_name(node));
+        let max_in_flight = keys
+            .get("max_in_flight")
+            .and_then(|node| self.number_setting(node, "`max_in_flight`", 1, Place::Step));
+        let words = [("stop", OnItemFailure::Stop), ("continue", OnItemFailure::Continue)];
+        let on_failure = keys
+            .get("on_failure")
+            .and_then(|node| self.word(node, "`on_failure`", &words))
+            .unwrap_or_default();
+        Some(Foreach { items: template?, name, max_in_flight, on_failure })
+    }
+
+    fn item_name(&mut self, node: &Node) -> Option<String> {
+        let name = self.text(node, "`as`")?;
+        let word = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !word {
+            self.report(Code::Value, node.span.clone(), format!("“{name}” is no name for an item")).hint =
+                Some("a lower-case letter, then letters, digits and `_`".to_owned());
+            return None;
+        }
+        if TAKEN.contains(&name.as_str()) {
+            self.report(
+                Code::Value,
+                node.span.clone(),
+                format!("`{name}` has a meaning in expressions already"),
+            )
+            .hint = Some("choose another name, such as `part`".to_owned());
+            return None;
+        }
+        Some(name)
+    }
+}

@@ -1,0 +1,413 @@
+//! Gates: one probe or several together, a policy, a route.
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Admit, Gate, Member, OnRefused, Poll, Probe, Routes, Setting, Span, Task};
+use super::reader::{Keys, Reader, Shape};
+use super::route::Cause;
+use super::uses::{Place, Wants};
+use crate::expr::{Expr, Template};
+
+pub(super) const SHAPE: Shape = Shape {
+    what: "a gate",
+    keys: &[
+        "id",
+        "when",
+        "otherwise",
+        "policy",
+        "poll",
+        "wake",
+        "fresh",
+        "code",
+        "on_fail",
+        "expression",
+        "command",
+        "file",
+        "frontmatter",
+        "tests",
+        "diff",
+        "http",
+        "ci",
+        "mergeable",
+        "runs",
+        "config",
+        "function",
+        "with",
+        "all",
+        "any",
+        "not",
+        "at_least",
+    ],
+};
+
+/// A probe among others that one gate judges together.
+pub(super) const MEMBER: Shape = Shape {
+    what: "a probe in a gate",
+    keys: &[
+        "id",
+        "when",
+        "otherwise",
+        "policy",
+        "expression",
+        "command",
+        "file",
+        "frontmatter",
+        "tests",
+        "diff",
+        "http",
+        "ci",
+        "mergeable",
+        "runs",
+        "config",
+        "function",
+        "with",
+        "all",
+        "any",
+        "not",
+        "at_least",
+    ],
+};
+
+const PROBES: [&str; 16] = [
+    "expression",
+    "command",
+    "file",
+    "frontmatter",
+    "tests",
+    "diff",
+    "http",
+    "ci",
+    "mergeable",
+    "runs",
+    "config",
+    "function",
+    "all",
+    "any",
+    "not",
+    "at_least",
+];
+
+pub(super) const POLL: Shape = Shape { what: "`poll`", keys: &["every", "max", "for", "on_timeout"] };
+
+pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"] };
+
+const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused"] };
+
+/// How often services are asked where the gate does not say.
+const OUTSIDE_EVERY: Span = Span(std::time::Duration::from_secs(30));
+/// How long services are asked where the gate does not say.
+const OUTSIDE_FOR: Span = Span(std::time::Duration::from_secs(60 * 60));
+
+/// What a gate and a probe among others have in common.
+struct Judged {
+    id: Option<String>,
+    kind: &'static str,
+    when: Option<Expr>,
+    otherwise: Option<Template>,
+    probe: Option<Probe>,
+    policy: Option<Expr>,
+}
+
+impl Reader<'_> {
+    /// The gates of a step.
+    pub(super) fn gates(&mut self, node: &Node) -> Vec<Gate> {
+        let mut gates: Vec<Gate> = Vec::new();
+        if !matches!(node.kind, Kind::List(_)) {
+            self.unread_gates.push(self.step);
+        }
+        for item in self.list(node, "`gates`") {
+            let Some(gate) = self.gate(item) else {
+                self.unread_gates.push(self.step);
+                continue;
+            };
+            if gates.iter().any(|other| other.id == gate.id) {
+                self.twice(item, &format!("there is a gate “{}” already", gate.id));
+            }
+            gates.push(gate);
+        }
+        gates
+    }
+
+    /// What is judged before a run begins: gates, or a map with them.
+    pub(super) fn admit(&mut self, node: &Node) -> Admit {
+        let (list, on_refused) = if matches!(node.kind, Kind::Map(_)) {
+            let Some(keys) = self.keys(node, &ADMIT) else { return Admit::default() };
+            let words = [("refuse", OnRefused::Refuse), ("fail", OnRefused::Fail)];
+            let on_refused = keys.get("on_refused").and_then(|node| self.word(node, "`on_refused`", &words));
+            let Some(gates) = keys.get("gates") else {
+                self.missing(node.span.clone(), "`admit`", "gates", "gates: and a list of gates");
+                return Admit::default();
+            };
+            (gates, on_refused)
+        } else {
+            (node, None)
+        };
+        for item in if let Kind::List(items) = &list.kind { items.as_slice() } else { &[] } {
+            for key in ["poll", "on_fail", "wake", "fresh"] {
+                if item.get(key).is_some() {
+                    let span = Keys { node: item }.key_span(key);
+                    self.report(Code::Combination, span, format!("`{key}` has no place in `admit`")).hint =
+                        Some("admission is judged once, and a failure refuses the run".to_owned());
+                }
+            }
+        }
+        let mut gates = self.gates(list);
+        // A question is asked once: nothing waits before there is a run.
+        gates.iter_mut().for_each(|gate| gate.poll = None);
+        Admit { gates, on_refused: on_refused.unwrap_or_default() }
+    }
+
+    fn twice(&mut self, item: &Node, message: &str) {
+        let span = match item.get("id") {
+            Some(id) => id.span.clone(),
+            None => self.first_line(item.span.clone()),
+        };
+        self.report(Code::DuplicateGate, span, message).hint =
+            Some("give each an `id` of its own".to_owned());
+    }
+
+    fn gate(&mut self, node: &Node) -> Option<Gate> {
+        let keys = self.keys(node, &SHAPE)?;
+        let judged = self.judged(keys, "gate");
+        let outside = judged.as_ref().and_then(|judged| judged.probe.as_ref()).is_some_and(asks_outside);
+        if let Some(file) = keys.get("file").filter(|_| keys.get("policy").is_none()) {
+            self.glob_that_fits_nothing(file);
+        }
+        let poll = match keys.get("poll") {
+            Some(poll) => self.poll(poll, outside),
+            None => outside.then(|| Poll {
+                every: Setting::Fixed(OUTSIDE_EVERY),
+                max: None,
+                span: Some(Setting::Fixed(OUTSIDE_FOR)),
+                on_timeout: Routes::default(),
+            }),
+        };
+        let wake = keys.get("wake").map_or_else(Vec::new, |node| self.signal_names(node, "`wake`"));
+        let fresh = keys.get("fresh").and_then(|node| self.bool(node, "`fresh`")).unwrap_or_default();
+        if fresh
+            && judged.as_ref().and_then(|judged| judged.probe.as_ref()).is_some_and(|it| !reads_files(it))
+        {
+            let span = keys.key_span("fresh");
+            self.report(Code::Combination, span, "`fresh` is for probes of files").hint =
+                Some("`file`, `frontmatter` and `tests` have it".to_owned());
+        }
+        let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
+        let on_fail = keys.get("on_fail").map_or_else(Routes::default, |node| self.routes(node, Cause::Gate));
+        let Judged { id, kind, when, otherwise, probe, policy } = judged?;
+        let id = match keys.get("id") {
+            Some(_) => id?,
+            None => kind.to_owned(),
+        };
+        Some(Gate { id, when, otherwise, probe: probe?, policy, poll, wake, fresh, code, on_fail })
+    }
+
+    /// Names of signals.
+    fn signal_names(&mut self, node: &Node, what: &str) -> Vec<String> {
+        match &node.kind {
+            Kind::Scalar { .. } => self.signal_name(node).into_iter().collect(),
+            _ => self.list(node, what).iter().filter_map(|item| self.signal_name(item)).collect(),
+        }
+    }
+
+    fn judged(&mut self, keys: Keys<'_>, what: &str) -> Option<Judged> {
+        let kind = self.one_probe(keys, what);
+        let id = keys.get("id").and_then(|id| self.id(id, &format!("{what} id"), true));
+        let when =
+            keys.get("when").and_then(|when| self.expression(when, "`when`", Place::Gate, Wants::Bool));
+        let otherwise =
+            keys.get("otherwise").and_then(|text| self.text_template(text, "`otherwise`", Place::Gate));
+        if keys.get("otherwise").is_some() && keys.get("when").is_none() {
+            let span = keys.key_span("otherwise");
+            self.report(
+                Code::Combination,
+                span,
+                "`otherwise` is the reason given where `when` is false; there is no `when`",
+            )
+            .hint = Some("add `when`, or take `otherwise` out".to_owned());
+        }
+        let policy = keys.get("policy").and_then(|policy| {
+            self.expression(policy, "`policy`", Place::Policy(kind.unwrap_or("any")), Wants::Any)
+        });
+        if kind == Some("config") && keys.get("policy").is_none() {
+            let span = self.first_line(keys.node.span.clone());
+            self.report(Code::MissingKey, span, "the probe `config` needs a `policy`").hint =
+                Some("a setting is neither good nor bad: policy: evidence.value == true".to_owned());
+        }
+        if keys.get("with").is_some() && kind != Some("function") {
+            let span = keys.key_span("with");
+            self.report(Code::Combination, span, "`with` belongs to `function`").hint =
+                Some("name the function: function: NAME".to_owned());
+        }
+        let kind = kind?;
+        Some(Judged { id, kind, when, otherwise, probe: self.probe(keys, kind), policy })
+    }
+
+    fn one_probe(&mut self, keys: Keys<'_>, what: &str) -> Option<&'static str> {
+        let given: Vec<&'static str> = PROBES.into_iter().filter(|name| keys.entry(name).is_some()).collect();
+        match given.as_slice() {
+            [one] => Some(one),
+            [] => {
+                let span = self.first_line(keys.node.span.clone());
+                self.report(Code::Probes, span, format!("this {what} has no probe")).hint =
+                    Some(format!("it has one of: {}", PROBES.join(", ")));
+                None
+            }
+            [first, second, ..] => {
+                let span = keys.key_span(second);
+                self.report(
+                    Code::Probes,
+                    span,
+                    format!("a {what} has one probe, not `{first}` and `{second}`"),
+                )
+                .hint = Some(
+                    "make two gates of it, which run in order, or judge them together: all: [{…}, {…}]"
+                        .to_owned(),
+                );
+                Some(first)
+            }
+        }
+    }
+
+    fn probe(&mut self, keys: Keys<'_>, kind: &'static str) -> Option<Probe> {
+        let node = keys.entry(kind)?;
+        if node.is_null() {
+            self.report(Code::Type, keys.key_span(kind), format!("`{kind}` has no value")).hint =
+                Some("write what is asked behind it".to_owned());
+            return None;
+        }
+        let spec = match kind {
+            "expression" => {
+                // With a policy of its own the evidence may have any type.
+                let wants = if keys.get("policy").is_some() { Wants::Any } else { Wants::Bool };
+                return self.expression(node, "`expression`", Place::Gate, wants).map(Probe::Expression);
+            }
+            "command" => return self.command(node, Place::Gate).map(Probe::Task),
+            "function" => return self.function(node, keys, Place::Gate).map(Probe::Task),
+            "http" => return self.http(node, Place::Gate).map(Probe::Task),
+            "all" => return self.members(node, "`all`").map(Probe::All),
+            "any" => return self.members(node, "`any`").map(Probe::Any),
+            "not" => return self.member(node).map(|member| Probe::Not(Box::new(member))),
+            "at_least" => return self.at_least(node),
+            "file" => self.file_probe(node)?,
+            "frontmatter" => self.frontmatter_probe(node)?,
+            "tests" => self.tests_probe(node)?,
+            "diff" => self.diff_probe(node)?,
+            "ci" => self.ci_probe(node)?,
+            "mergeable" => self.mergeable_probe(node)?,
+            "runs" => self.runs_probe(node)?,
+            _ => self.config_probe(node)?,
+        };
+        Some(Probe::Task(Task { kind: kind.to_owned(), spec }))
+    }
+
+    fn members(&mut self, node: &Node, what: &str) -> Option<Vec<Member>> {
+        let items = self.list(node, what);
+        if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            self.report(Code::Value, node.span.clone(), format!("{what} has at least one probe")).hint =
+                Some("write [{command: make check}], or another probe".to_owned());
+        }
+        let mut members: Vec<Member> = Vec::new();
+        for item in items {
+            let Some(member) = self.member(item) else { continue };
+            if member.id.is_some() && members.iter().any(|other| other.id == member.id) {
+                let name = member.id.as_deref().unwrap_or_default();
+                self.twice(item, &format!("there is a probe “{name}” in {what} already"));
+            }
+            members.push(member);
+        }
+        (!items.is_empty() && members.len() == items.len()).then_some(members)
+    }
+
+    fn member(&mut self, node: &Node) -> Option<Member> {
+        if let Kind::Map(entries) = &node.kind {
+            for (key, _) in entries {
+                if let Some(name @ ("poll" | "wake" | "fresh" | "code" | "on_fail")) = key.text() {
+                    self.report(
+                        Code::Combination,
+                        key.span.clone(),
+                        format!("`{name}` belongs to the gate, not to a probe in it"),
+                    )
+                    .hint = Some("move it up to the gate".to_owned());
+                    return None;
+                }
+            }
+        }
+        let keys = self.keys(node, &MEMBER)?;
+        let Judged { id, kind: _, when, otherwise, probe, policy } = self.judged(keys, "probe")?;
+        Some(Member { id, when, otherwise, probe: probe?, policy })
+    }
+
+    fn at_least(&mut self, node: &Node) -> Option<Probe> {
+        let keys = self.keys(node, &AT_LEAST)?;
+        for (key, example) in [("n", "n: 2"), ("of", "of: [{…}, {…}]")] {
+            if keys.get(key).is_none() {
+                self.missing(node.span.clone(), "`at_least`", key, example);
+            }
+        }
+        let n = keys.get("n").and_then(|n| self.number_setting(n, "`n` of `at_least`", 1, Place::Gate));
+        let of = keys.get("of").and_then(|of| self.members(of, "`of`"));
+        let (n, of) = (n?, of?);
+        if let (Setting::Fixed(n), Some(place)) = (&n, keys.get("n"))
+            && *n as usize > of.len()
+        {
+            let message = format!("{n} of {} probes never pass", of.len());
+            self.report(Code::Value, place.span.clone(), message);
+        }
+        Some(Probe::AtLeast { n, of })
+    }
+
+    /// `outside`: a service is asked, for which there is a default.
+    fn poll(&mut self, node: &Node, outside: bool) -> Option<Poll> {
+        let keys = self.keys(node, &POLL)?;
+        let every = match keys.get("every") {
+            None if outside => Setting::Fixed(OUTSIDE_EVERY),
+            None => {
+                self.missing(node.span.clone(), "`poll`", "every", "every: 30s");
+                return None;
+            }
+            Some(every) => {
+                let setting = self.span_setting(every, "`every`", Place::Gate)?;
+                if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
+                    self.report(Code::TooSmall, every.span.clone(), "`every` is more than nothing").hint =
+                        Some("write a pause: every: 30s".to_owned());
+                }
+                setting
+            }
+        };
+        let max = keys.get("max").and_then(|max| self.number_setting(max, "`max` of `poll`", 1, Place::Gate));
+        let mut span = keys.get("for").and_then(|span| self.span_setting(span, "`for`", Place::Gate));
+        if keys.get("max").is_none() && keys.get("for").is_none() {
+            if outside {
+                span = Some(Setting::Fixed(OUTSIDE_FOR));
+            } else {
+                let place = self.first_line(node.span.clone());
+                self.report(Code::Unbounded, place, "this poll would never end").hint =
+                    Some("add `max: 20` (probes) or `for: 30m`".to_owned());
+            }
+        }
+        let on_timeout =
+            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
+        Some(Poll { every, max, span, on_timeout })
+    }
+}
+
+/// Whether a probe, or one in it, is of a kind.
+fn any_kind(probe: &Probe, is: &dyn Fn(&str) -> bool) -> bool {
+    match probe {
+        Probe::Expression(_) => false,
+        Probe::Task(task) => is(&task.kind),
+        Probe::All(of) | Probe::Any(of) | Probe::AtLeast { of, .. } => {
+            of.iter().any(|member| any_kind(&member.probe, is))
+        }
+        Probe::Not(of) => any_kind(&of.probe, is),
+    }
+}
+
+/// Whether a service is asked whose answer takes its time.
+fn asks_outside(probe: &Probe) -> bool {
+    any_kind(probe, &|kind| matches!(kind, "ci" | "mergeable" | "http"))
+}
+
+fn reads_files(probe: &Probe) -> bool {
+    any_kind(probe, &|kind| matches!(kind, "file" | "frontmatter" | "tests"))
+}

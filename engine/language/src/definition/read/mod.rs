@@ -1,0 +1,72 @@
+//! From the tree of a file to the model.
+//!
+//! Law: every problem is pushed, none ends the reading. What could not be read is left out of the
+//! model, which is given away only when no error was found. What needs the whole pipeline (names,
+//! order) is remembered and checked afterwards.
+
+mod agent;
+mod attempt;
+mod control;
+mod foreach;
+mod gate;
+mod http;
+mod outputs;
+mod path;
+mod people;
+mod probe;
+mod reader;
+mod route;
+mod scalar;
+mod step;
+mod top;
+mod trigger;
+mod uses;
+mod wait;
+mod work;
+mod workspace;
+
+pub(super) use reader::Reader;
+pub(super) use step::Draft;
+pub(super) use top::Pipeline;
+pub(super) use uses::{Place, ReworkUse, Use, Wants};
+
+/// The keys of each construct with their place in the JSON Schema.
+#[cfg(test)]
+pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
+    vec![
+        ("", top::SHAPE.keys),
+        ("/properties/defaults", step::DEFAULTS.keys),
+        ("/$defs/key/oneOf/1", control::KEY.keys),
+        ("/$defs/concurrency", control::CONCURRENCY.keys),
+        ("/$defs/budget", control::BUDGET.keys),
+        ("/$defs/secret", control::SECRET.keys),
+        ("/$defs/trigger", trigger::TRIGGER.keys),
+        ("/$defs/schedule", trigger::SCHEDULE.keys),
+        ("/$defs/notice", trigger::NOTICE.keys),
+        ("/$defs/git", workspace::GIT.keys),
+        ("/$defs/step", step::SHAPE.keys),
+        ("/$defs/api", attempt::API.keys),
+        ("/$defs/retry", attempt::RETRY.keys),
+        ("/$defs/ask", people::ASK.keys),
+        ("/$defs/foreach", foreach::FOREACH.keys),
+        ("/$defs/gate", gate::SHAPE.keys),
+        ("/$defs/member", gate::MEMBER.keys),
+        ("/$defs/probes/file/oneOf/1", probe::FILE.keys),
+        ("/$defs/probes/frontmatter", probe::FRONTMATTER.keys),
+        ("/$defs/probes/tests/oneOf/2", probe::TESTS.keys),
+        ("/$defs/probes/diff", probe::DIFF.keys),
+        ("/$defs/probes/ci", probe::CI.keys),
+        ("/$defs/probes/mergeable", probe::MERGEABLE.keys),
+        ("/$defs/probes/runs", probe::RUNS.keys),
+        ("/$defs/probes/config/oneOf/1", probe::CONFIG.keys),
+        ("/$defs/probes/at_least", gate::AT_LEAST.keys),
+        ("/$defs/poll", gate::POLL.keys),
+        ("/$defs/routeMap", route::SHAPE.keys),
+        ("/$defs/http/oneOf/1", http::SHAPE.keys),
+        ("/$defs/run/oneOf/1", work::RUN.keys),
+        ("/$defs/approval", people::APPROVAL.keys),
+        ("/$defs/question", people::QUESTION.keys),
+        ("/$defs/agent/oneOf/1", agent::SHAPE.keys),
+        ("/$defs/wait", wait::WAIT.keys),
+    ]
+}

@@ -1,0 +1,312 @@
+//! What people are asked: approvals, questions, and what work itself may ask.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Approval, Ask, Question, Routes, Setting, Span, Vote};
+use super::reader::{Keys, Reader, Shape};
+use super::route::Cause;
+use super::uses::{Place, Wants};
+use crate::expr::Template;
+
+pub(super) const APPROVAL: Shape = Shape {
+    what: "`approval`",
+    keys: &[
+        "title",
+        "show",
+        "edit",
+        "roles",
+        "quorum",
+        "veto",
+        "self_approval",
+        "comment",
+        "expires",
+        "on_expire",
+        "remind",
+        "on_changes",
+        "on_reject",
+    ],
+};
+
+pub(super) const QUESTION: Shape = Shape {
+    what: "`question`",
+    keys: &[
+        "title",
+        "text",
+        "options",
+        "items",
+        "schema",
+        "accept",
+        "roles",
+        "expires",
+        "on_expire",
+        "remind",
+    ],
+};
+
+pub(super) const ASK: Shape = Shape { what: "`ask`", keys: &["max", "roles", "expires", "on_expire"] };
+
+const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options"] };
+
+impl Reader<'_> {
+    pub(super) fn approval(&mut self, node: &Node) -> Option<Approval> {
+        if let Some(title) = node.text() {
+            let hint = format!("write approval: {{ title: {title} }}");
+            self.report(Code::Type, node.span.clone(), "`approval` is a map, this is a text").hint =
+                Some(hint);
+            return None;
+        }
+        let keys = self.keys(node, &APPROVAL)?;
+        let title = match keys.get("title") {
+            Some(title) => self.text_template(title, "`title`", Place::Work),
+            None => {
+                self.missing(node.span.clone(), "`approval`", "title", "title: what is asked, in one line");
+                None
+            }
+        };
+        let show = keys
+            .get("show")
+            .map_or_else(Vec::new, |node| self.templates(node, "`show`", Place::Work).unwrap_or_default());
+        let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
+        let quorum = keys
+            .get("quorum")
+            .and_then(|node| self.number_setting(node, "`quorum`", 1, Place::Work))
+            .unwrap_or(Setting::Fixed(1));
+        let mut flag =
+            |key: &str| keys.get(key).and_then(|node| self.bool(node, &format!("`{key}`"))).unwrap_or(true);
+        let (veto, self_approval) = (flag("veto"), flag("self_approval"));
+        let comment = keys.get("comment").map_or_else(Vec::new, |node| self.votes(node));
+        let on_reject =
+            keys.get("on_reject").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
+        let on_changes =
+            keys.get("on_changes").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
+        if comment.contains(&Vote::Changes)
+            && on_changes.is_empty()
+            && let Some(node) = keys.get("comment")
+        {
+            self.report(Code::Combination, node.span.clone(), "nobody can ask for changes here").hint =
+                Some("add `on_changes`, the route that follows".to_owned());
+        }
+        let edit = keys.get("edit").and_then(|node| self.template(node, Place::Work));
+        let (expires, on_expire) = self.expiry(keys);
+        let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
+        Some(Approval {
+            title: title?,
+            show,
+            roles,
+            quorum,
+            veto,
+            self_approval,
+            comment,
+            edit,
+            expires,
+            on_expire,
+            remind,
+            on_changes,
+            on_reject,
+        })
+    }
+
+    fn votes(&mut self, node: &Node) -> Vec<Vote> {
+        let words = [("approve", Vote::Approve), ("reject", Vote::Reject), ("changes", Vote::Changes)];
+        let items: Vec<&Node> = match &node.kind {
+            Kind::List(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        items.into_iter().filter_map(|item| self.word(item, "a decision of `comment`", &words)).collect()
+    }
+
+    /// How long people have, and what follows then.
+    fn expiry(&mut self, keys: Keys<'_>) -> (Option<Setting<Span>>, Routes) {
+        let expires = keys.get("expires").and_then(|node| self.pause(node, "`expires`"));
+        let on_expire =
+            keys.get("on_expire").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
+        if keys.get("on_expire").is_some() && keys.get("expires").is_none() {
+            let span = keys.key_span("on_expire");
+            self.report(Code::Combination, span, "`on_expire` never follows: there is no `expires`").hint =
+                Some("add `expires: 2d`, or take `on_expire` out".to_owned());
+        }
+        (expires, on_expire)
+    }
+
+    /// A span that is more than nothing.
+    fn pause(&mut self, node: &Node, what: &str) -> Option<Setting<Span>> {
+        let setting = self.span_setting(node, what, Place::Work)?;
+        if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
+            self.report(Code::TooSmall, node.span.clone(), format!("{what} is more than nothing")).hint =
+                Some("write a span: 30m, 2h or 7d".to_owned());
+        }
+        Some(setting)
+    }
+
+    pub(super) fn question(&mut self, node: &Node) -> Option<Question> {
+        if let Some(title) = node.text() {
+            let hint = format!("write question: {{ title: {title} }}");
+            self.report(Code::Type, node.span.clone(), "`question` is a map, this is a text").hint =
+                Some(hint);
+            return None;
+        }
+        let keys = self.keys(node, &QUESTION)?;
+        let title = match keys.get("title") {
+            Some(title) => self.text_template(title, "`title`", Place::Work),
+            None => {
+                self.missing(node.span.clone(), "`question`", "title", "title: what is asked, in one line");
+                None
+            }
+        };
+        let text = keys.get("text").and_then(|node| self.text_template(node, "`text`", Place::Work));
+        let options = keys.get("options").and_then(|node| self.options(node));
+        let items = keys.get("items").and_then(|node| self.items(node));
+        let schema = keys.get("schema").and_then(|node| self.schema(node, "`schema`"));
+        let accept =
+            keys.get("accept").and_then(|node| self.expression(node, "`accept`", Place::Answer, Wants::Bool));
+        let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
+        let (expires, on_expire) = self.expiry(keys);
+        let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
+        Some(Question {
+            title: title?,
+            text,
+            options,
+            items,
+            schema,
+            accept,
+            roles,
+            expires,
+            on_expire,
+            remind,
+        })
+    }
+
+    /// What may be chosen: texts, or one whole `${…}` that gives a list.
+    fn options(&mut self, node: &Node) -> Option<Template> {
+        match &node.kind {
+            Kind::List(items) => {
+                if items.is_empty() {
+                    self.report(Code::Value, node.span.clone(), "`options` has at least one").hint =
+                        Some("write options: [yes, no], or take it out for a free answer".to_owned());
+                }
+                self.written_options(items, |item| item.text().map(str::to_owned));
+                self.templates(node, "an option", Place::Work)?;
+                Template::parse(&super::probe::text_value(node)).ok()
+            }
+            _ if super::scalar::is_whole(node) => self.template(node, Place::Work),
+            _ => {
+                self.wrong_type(node, "`options`", "a list of texts, or one whole `${…}`");
+                None
+            }
+        }
+    }
+
+    /// Reports options of the file that are empty or stand there twice; `shown` is what people choose by.
+    fn written_options(&mut self, items: &[Node], shown: impl Fn(&Node) -> Option<String>) {
+        let mut seen = BTreeSet::new();
+        for item in items.iter().filter(|item| !item.is_null()) {
+            let Some(text) = shown(item).filter(|text| !text.contains("${")) else { continue };
+            if text.trim().is_empty() {
+                self.report(Code::Value, item.span.clone(), "an option is empty").hint =
+                    Some("write what may be chosen, or take it out".to_owned());
+            } else if seen.contains(&text) {
+                let message = format!("“{text}” stands there twice");
+                self.report(Code::Value, item.span.clone(), message).hint =
+                    Some("take one of the two out".to_owned());
+            }
+            seen.insert(text);
+        }
+    }
+
+    /// Parts that are answered one by one: texts or maps, or one whole `${…}` that gives a list.
+    fn items(&mut self, node: &Node) -> Option<Template> {
+        let Kind::List(items) = &node.kind else {
+            if super::scalar::is_whole(node) {
+                return self.template(node, Place::Work);
+            }
+            self.wrong_type(node, "`items`", "a list, or one whole `${…}`");
+            return None;
+        };
+        let mut ids = BTreeSet::new();
+        for (at, item) in items.iter().enumerate() {
+            if !matches!(item.kind, Kind::Map(_)) {
+                self.text(item, "a part of a question")?;
+                self.plain_text(item, "a part of a question");
+                // What a whole `${…}` gives may have an id of its own.
+                if !super::scalar::is_whole(item) && !ids.insert((at + 1).to_string()) {
+                    let message = format!("there is a part “{}” already", at + 1);
+                    self.report(Code::DuplicateId, item.span.clone(), message).hint = Some(
+                        "a part without an `id` has its number as one: write {id: …, text: …}".to_owned(),
+                    );
+                }
+                continue;
+            }
+            let keys = self.keys(item, &ITEM)?;
+            for (key, example) in [("id", "id: scope"), ("text", "text: what is asked")] {
+                if keys.get(key).is_none() {
+                    self.missing(item.span.clone(), ITEM.what, key, example);
+                }
+            }
+            if let Some(id) = keys.get("id")
+                && self.id(id, "id of a part", true).is_some()
+                && let Some(name) = shown(id)
+                && !ids.insert(name.clone())
+            {
+                let message = format!("there is a part “{name}” already");
+                self.report(Code::DuplicateId, id.span.clone(), message);
+            }
+            if let Some(text) = keys.get("text") {
+                self.plain_text(text, "`text` of a part");
+            }
+            if let Some(options) = keys.get("options") {
+                self.options_of_part(options);
+            }
+        }
+        self.template(node, Place::Work)
+    }
+
+    /// Reports what is no text as it stands: its type is kept.
+    fn plain_text(&mut self, node: &Node, what: &str) {
+        if !node.is_bad() && !node.value().is_string() {
+            self.wrong_type(node, what, "a text");
+            if let (Some(text), Some(last)) = (node.text(), self.problems.last_mut()) {
+                last.hint = Some(format!("put it in quotes: \"{text}\""));
+            }
+        }
+    }
+
+    fn options_of_part(&mut self, node: &Node) {
+        let Kind::List(items) = &node.kind else {
+            if !super::scalar::is_whole(node) {
+                self.wrong_type(node, "`options` of a part", "a list of texts, or one whole `${…}`");
+            }
+            return;
+        };
+        for item in items.iter().filter(|item| item.text().is_none() || item.is_null()) {
+            self.wrong_type(item, "an option", "a text");
+        }
+        self.written_options(items, shown);
+    }
+
+    /// What the work itself may ask.
+    pub(super) fn ask(&mut self, node: &Node) -> Option<Ask> {
+        let keys = self.keys(node, &ASK)?;
+        let max =
+            keys.get("max").and_then(|node| self.number_setting(node, "`max` of `ask`", 0, Place::Step));
+        let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
+        let (expires, on_expire) = self.expiry(keys);
+        let mut ask = Ask { roles, expires, on_expire, ..Ask::default() };
+        if let Some(max) = max {
+            ask.max = max;
+        }
+        Some(ask)
+    }
+}
+
+/// What a value of the file is called where texts, numbers and bools count as texts.
+fn shown(node: &Node) -> Option<String> {
+    match node.value() {
+        Value::String(text) => Some(text),
+        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

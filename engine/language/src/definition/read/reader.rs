@@ -1,0 +1,243 @@
+//! The reader: the problems found so far, what is being read, and the maps and lists of the tree.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::super::codes::Code;
+use super::super::files::FileSource;
+use super::super::problem::{Problem, Source};
+use super::super::similar::similar;
+use super::super::yaml::{Kind, Node};
+use super::uses::{Origin, ReworkUse, SignalUse, Use};
+use crate::expr::{Expr, ExprError};
+
+/// What a map may hold.
+pub(in crate::definition) struct Shape {
+    /// The construct, in words: `a step`.
+    pub(in crate::definition) what: &'static str,
+    pub(in crate::definition) keys: &'static [&'static str],
+}
+
+pub(in crate::definition) struct Reader<'a> {
+    pub(in crate::definition) source: Arc<Source>,
+    pub(in crate::definition) problems: Vec<Problem>,
+    pub(in crate::definition) files: &'a dyn FileSource,
+    /// Texts of the files that were named, by path.
+    pub(in crate::definition) loaded: BTreeMap<String, String>,
+    pub(in crate::definition) uses: Vec<Use>,
+    pub(in crate::definition) reworks: Vec<ReworkUse>,
+    pub(in crate::definition) signals: Vec<SignalUse>,
+    /// Names of secrets that steps ask for, with their places.
+    pub(in crate::definition) secrets: Vec<(String, Range<usize>)>,
+    /// What is being read may hold secrets.
+    pub(super) secret_place: bool,
+    /// What is being read is looked at only where this holds.
+    pub(super) guard: Option<Expr>,
+    /// The step that is being read.
+    pub(in crate::definition) step: Option<usize>,
+    /// It belongs to `on_finish`.
+    pub(in crate::definition) finishing: bool,
+    /// Ids of steps that could not be read.
+    pub(in crate::definition) broken: Vec<String>,
+    /// Steps of whose gates one could not be read.
+    pub(in crate::definition) unread_gates: Vec<Option<usize>>,
+    /// The run gets a worktree, whose folder has a name that no file can know.
+    pub(super) has_worktree: bool,
+    /// What is being read looks into it.
+    pub(super) in_worktree: bool,
+}
+
+/// The entries of a map whose keys were checked against a shape.
+#[derive(Clone, Copy)]
+pub(in crate::definition) struct Keys<'n> {
+    pub(in crate::definition) node: &'n Node,
+}
+
+impl<'n> Keys<'n> {
+    /// The value of a key; an explicit `null` counts as absent.
+    pub(in crate::definition) fn get(self, key: &str) -> Option<&'n Node> {
+        self.node.get(key).filter(|value| !value.is_null())
+    }
+
+    /// The value of a key, `null` included.
+    pub(in crate::definition) fn entry(self, key: &str) -> Option<&'n Node> {
+        self.node.get(key)
+    }
+
+    /// The place of a key itself.
+    pub(in crate::definition) fn key_span(self, key: &str) -> Range<usize> {
+        let Kind::Map(entries) = &self.node.kind else { return self.node.span.clone() };
+        entries
+            .iter()
+            .find(|(name, _)| name.text() == Some(key))
+            .map_or_else(|| self.node.span.clone(), |(name, _)| name.span.clone())
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(in crate::definition) fn new(source: &Arc<Source>, files: &'a dyn FileSource) -> Self {
+        Self {
+            source: Arc::clone(source),
+            problems: Vec::new(),
+            files,
+            loaded: BTreeMap::new(),
+            uses: Vec::new(),
+            reworks: Vec::new(),
+            signals: Vec::new(),
+            secrets: Vec::new(),
+            secret_place: false,
+            guard: None,
+            step: None,
+            finishing: false,
+            broken: Vec::new(),
+            unread_gates: Vec::new(),
+            has_worktree: false,
+            in_worktree: false,
+        }
+    }
+
+    /// Reads something that may hold secrets.
+    pub(in crate::definition) fn with_secrets<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.secret_place, true);
+        let found = read(self);
+        self.secret_place = before;
+        found
+    }
+
+    /// Reads what is looked at only where a condition holds.
+    pub(in crate::definition) fn where_holds<T>(
+        &mut self,
+        guard: Option<&Expr>,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let before = std::mem::replace(&mut self.guard, guard.cloned());
+        let found = read(self);
+        self.guard = before;
+        found
+    }
+
+    /// Reports a problem at a place of the pipeline file.
+    pub(in crate::definition) fn report(
+        &mut self,
+        code: Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> &mut Problem {
+        let problem = self.source.problem(code, span, message);
+        self.problems.push(problem);
+        self.problems.last_mut().expect("a problem was just pushed")
+    }
+
+    /// Opens a map: reports what is no map, and every key that the shape does not have.
+    pub(in crate::definition) fn keys<'n>(&mut self, node: &'n Node, shape: &Shape) -> Option<Keys<'n>> {
+        let Kind::Map(entries) = &node.kind else {
+            if !node.is_bad() {
+                self.report(
+                    Code::Type,
+                    node.span.clone(),
+                    format!("{} is a map, this is {}", shape.what, node.what()),
+                )
+                .hint = Some(format!("its keys are: {}", shape.keys.join(", ")));
+            }
+            return None;
+        };
+        for (key, _) in entries {
+            let Some(name) = key.text() else { continue };
+            if shape.keys.contains(&name) {
+                continue;
+            }
+            let known = shape.keys.iter().copied();
+            let hint = match similar(name, known) {
+                Some(similar) => format!("did you mean `{similar}`?"),
+                None => format!("its keys are: {}", shape.keys.join(", ")),
+            };
+            self.report(Code::UnknownKey, key.span.clone(), format!("{} has no key “{name}”", shape.what))
+                .hint = Some(hint);
+        }
+        Some(Keys { node })
+    }
+
+    /// Reports a key that must be there.
+    pub(in crate::definition) fn missing(
+        &mut self,
+        span: Range<usize>,
+        what: &str,
+        key: &str,
+        example: &str,
+    ) {
+        let first = self.first_line(span);
+        self.report(Code::MissingKey, first, format!("{what} needs `{key}`")).hint =
+            Some(format!("write {example}"));
+    }
+
+    pub(in crate::definition) fn wrong_type(&mut self, node: &Node, what: &str, needed: &str) {
+        if !node.is_bad() {
+            let span = self.first_line(node.span.clone());
+            let hint = example_of(needed);
+            self.report(Code::Type, span, format!("{what} is {needed}, this is {}", node.what())).hint =
+                hint.map(str::to_owned);
+        }
+    }
+
+    pub(in crate::definition) fn first_line(&self, span: Range<usize>) -> Range<usize> {
+        let text = &self.source.text[span.clone()];
+        span.start..span.start + text.lines().next().map_or(0, str::len)
+    }
+
+    /// The items of a list.
+    pub(in crate::definition) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        match &node.kind {
+            Kind::List(items) => items,
+            _ => {
+                self.wrong_type(node, what, "a list");
+                if let (Some(text), Some(last), false) =
+                    (node.text(), self.problems.last_mut(), node.is_null())
+                {
+                    last.hint = Some(format!("write [{text}]"));
+                }
+                &[]
+            }
+        }
+    }
+
+    /// Reports an expression that does not compile.
+    /// `shell`: the text looks like the shell's own `${…}`.
+    pub(in crate::definition) fn bad_expression(&mut self, error: &ExprError, origin: &Origin, shell: bool) {
+        let at = origin.at(error.offset);
+        let end = if error.offset + 1 < origin.places.len() { at + 1 } else { at };
+        let hint = if shell {
+            Some("for the shell's own `${…}` write `$${…}`".to_owned())
+        } else {
+            error.hint.clone()
+        };
+        let problem = origin.source.problem(Code::Expression, at..end, error.message.clone()).hinted(hint);
+        self.problems.push(problem);
+    }
+}
+
+/// How a value of a type is written.
+fn example_of(needed: &str) -> Option<&'static str> {
+    let known = [
+        ("a map", "write NAME: VALUE, one a line, indented below the key"),
+        ("a list", "write [ONE, TWO], or one `- ITEM` a line"),
+        ("true or false", "write true or false, without quotes"),
+        ("a whole number", "write it in digits, without quotes: 3"),
+        ("a text", "write it behind the key; one with `: ` or a special character first stands in quotes"),
+        ("a word", "write it behind the key, without quotes"),
+        ("a JSON Schema", "write type: object, and its properties below it"),
+        ("a shell string", "write command: make test, or command: [make, test]"),
+        ("one route", "write it without the `-` of a list; `then` of the route goes on"),
+    ];
+    known.iter().find(|(type_name, _)| needed.starts_with(type_name)).map(|(_, example)| *example)
+}
+
+/// Whether a text after `${` looks like a parameter expansion: `VAR:-x}`, `#VAR}`, `VAR%.*}`.
+pub(super) fn shell_like(text: &str) -> bool {
+    let text = text.trim_start_matches("${");
+    if text.starts_with(['#', '!', '@', '*']) {
+        return true;
+    }
+    let name = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    name > 0 && text[name..].starts_with([':', '%', '#', '/', '^', ',', '-', '+', '='])
+}

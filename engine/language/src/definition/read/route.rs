@@ -1,0 +1,391 @@
+//! Routes: a word, a map, or a list of maps with `when`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Busy, FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Routes, Setting};
+use super::reader::{Keys, Reader, Shape};
+use super::uses::{Place, ReworkUse, SignalUse, Wants};
+use crate::words::UnblockDecision;
+use everfold_base::id::StepId;
+
+pub(super) const SHAPE: Shape = Shape {
+    what: "a route",
+    keys: &[
+        "rework",
+        "block",
+        "fail",
+        "continue",
+        "finish",
+        "approve",
+        "reject",
+        "changes",
+        "answer",
+        "recheck",
+        "unblock",
+        "ignore",
+        "when",
+        "max",
+        "then",
+        "findings",
+        "hold",
+        "if_unchanged",
+        "busy",
+    ],
+};
+
+pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"] };
+
+const TARGETS: [&str; 12] = [
+    "rework", "block", "fail", "continue", "finish", "approve", "reject", "changes", "answer", "recheck",
+    "unblock", "ignore",
+];
+
+/// Where only signals lead.
+const OF_SIGNALS: [&str; 7] = ["approve", "reject", "changes", "answer", "recheck", "unblock", "ignore"];
+
+/// How often a rework may be used where the file does not say.
+const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
+
+/// What a route follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The failure of a gate.
+    Gate,
+    /// The failure of a step, that of its gates included.
+    Failure,
+    /// The same of a step that people may reject.
+    Rejection,
+    /// The success of a step.
+    Success,
+    /// Time is over: of a poll, a wait, a question.
+    Over,
+    /// A person's decision.
+    Person,
+    /// A signal.
+    Signal,
+}
+
+impl Cause {
+    /// Which names the expressions of its routes have.
+    fn place(self) -> Place {
+        match self {
+            Self::Signal => Place::Signal,
+            // Nothing failed.
+            Self::Success => Place::Gate,
+            Self::Gate | Self::Failure | Self::Rejection | Self::Over | Self::Person => Place::Route,
+        }
+    }
+}
+
+/// Gives a rework without a limit the one that it has where no people are asked.
+pub(super) fn limit_reworks(route: &mut Route) {
+    if matches!(route.to, RouteTo::Rework(_)) && route.max.is_none() {
+        route.max = Some(BY_DEFAULT);
+    }
+    if let Some(then) = &mut route.then {
+        limit_reworks(then);
+    }
+}
+
+impl Reader<'_> {
+    /// Routes; empty where nothing could be read.
+    pub(super) fn routes(&mut self, node: &Node, cause: Cause) -> Routes {
+        let items: Vec<&Node> = match &node.kind {
+            Kind::List(items) if items.is_empty() => {
+                self.report(Code::Value, node.span.clone(), "a list of routes has at least one").hint =
+                    Some("write block, fail, continue, or {rework: STEP}".to_owned());
+                return Routes::default();
+            }
+            Kind::List(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        let mut routes = Vec::new();
+        let mut decided: Option<Range<usize>> = None;
+        for item in items {
+            if decided.is_some() {
+                let span = self.first_line(item.span.clone());
+                self.report(
+                    Code::Unreachable,
+                    span,
+                    "this route is never taken: the one before has no `when`",
+                )
+                .hint = Some("put routes with `when` first".to_owned());
+            }
+            let Some(route) = self.route(item, cause) else { continue };
+            if route.when.is_none() {
+                decided = Some(item.span.clone());
+            }
+            routes.push(route);
+        }
+        Routes(routes)
+    }
+
+    /// What follows signals, by their names.
+    pub(super) fn on_signal(&mut self, node: &Node) -> BTreeMap<String, Routes> {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong_type(node, "`on_signal`", "a map from names of signals to routes");
+            return BTreeMap::new();
+        };
+        let mut all = BTreeMap::new();
+        for (key, value) in entries {
+            let name = self.signal_name(key);
+            let routes = self.routes(value, Cause::Signal);
+            if let Some(name) = name {
+                all.insert(name, routes);
+            }
+        }
+        all
+    }
+
+    fn route(&mut self, node: &Node, cause: Cause) -> Option<Route> {
+        if let Some(word) = node.text() {
+            return self.route_word(node, word, cause).map(Route::to);
+        }
+        let keys = self.keys(node, &SHAPE)?;
+        let name = self.target(keys)?;
+        let rework = (name == "rework").then_some(self.reworks.len());
+        let to = self.target_of(keys, name, cause)?;
+        let place = cause.place();
+        let when =
+            keys.get("when").and_then(|when| self.expression(when, "`when` of a route", place, Wants::Bool));
+        let busy = keys.get("busy").and_then(|node| {
+            let words = [("defer", Busy::Defer), ("interrupt", Busy::Interrupt), ("ignore", Busy::Ignore)];
+            self.word(node, "`busy`", &words)
+        });
+        if keys.get("busy").is_some() && cause != Cause::Signal {
+            let span = keys.key_span("busy");
+            self.report(Code::Combination, span, "`busy` belongs to a route of `on_signal`").hint =
+                Some("take it out: elsewhere nothing executes when a route is taken".to_owned());
+        }
+        let busy = busy.unwrap_or_default();
+        let findings = keys.get("findings").and_then(|node| self.text_template(node, "`findings`", place));
+        let Some(rework) = rework else {
+            // Of a signal that decides a task they are the comment.
+            let is_vote = matches!(to, RouteTo::Approve | RouteTo::Reject | RouteTo::Changes);
+            for modifier in ["max", "then", "findings", "hold", "if_unchanged"] {
+                if keys.get(modifier).is_some() && !(is_vote && modifier == "findings") {
+                    let span = keys.key_span(modifier);
+                    self.report(
+                        Code::Combination,
+                        span,
+                        format!("`{modifier}` belongs to a route with `rework`"),
+                    )
+                    .hint = Some("take it out, or write rework: STEP".to_owned());
+                }
+            }
+            let findings = findings.filter(|_| is_vote);
+            return Some(Route { when, busy, findings, ..Route::to(to) });
+        };
+        let hold = keys.get("hold").and_then(|node| self.bool(node, "`hold`")).unwrap_or_default();
+        self.reworks[rework].hold = hold;
+        let if_unchanged = self.if_unchanged(keys, cause);
+        let max = self.max(keys, cause, rework);
+        let then = keys.get("then").and_then(|then| {
+            if matches!(then.kind, Kind::List(_)) {
+                self.wrong_type(then, "`then`", "one route");
+                return None;
+            }
+            if max == Some(RouteMax::Unlimited) {
+                let span = keys.key_span("then");
+                self.report(Code::Combination, span, "`then` is never reached: this rework is unlimited")
+                    .hint = Some("give `max` a number, or take `then` out".to_owned());
+            }
+            let route = self.route(then, cause)?;
+            if route.when.is_some() {
+                let span = Keys { node: then }.key_span("when");
+                self.report(Code::Combination, span, "`then` has no `when`: it follows always").hint =
+                    Some("take `when` out; a list of routes has conditions".to_owned());
+            }
+            Some(Box::new(route))
+        });
+        Some(Route { when, to, max, then, findings, hold, if_unchanged, busy })
+    }
+
+    fn route_word(&mut self, node: &Node, word: &str, cause: Cause) -> Option<RouteTo> {
+        match word {
+            "rework" | "finish" | "answer" | "unblock" => {
+                let example = match word {
+                    "rework" => "{rework: STEP}",
+                    "finish" => "{finish: succeeded}",
+                    "answer" => "{answer: \"${signal.text}\"}",
+                    _ => "{unblock: retry}",
+                };
+                self.report(Code::Value, node.span.clone(), format!("`{word}` needs to know what")).hint =
+                    Some(format!("write {example}"));
+                None
+            }
+            _ => match plain(word) {
+                Some(to) => {
+                    if word == "block" {
+                        self.no_person(node.span.clone(), "`block`");
+                    }
+                    self.fits(to, word, node.span.clone(), cause)
+                }
+                None => {
+                    let words: Vec<(&str, ())> =
+                        words(cause).into_iter().chain(["rework"]).map(|word| (word, ())).collect();
+                    self.word(node, "a route", &words);
+                    None
+                }
+            },
+        }
+    }
+
+    /// Reports a route that only signals have, and one that they do not have; remembers a signal's.
+    fn fits(&mut self, to: RouteTo, name: &str, span: Range<usize>, cause: Cause) -> Option<RouteTo> {
+        if cause != Cause::Signal {
+            if OF_SIGNALS.contains(&name) {
+                self.report(Code::SignalRoute, span, format!("`{name}` is a route of `on_signal` only"))
+                    .hint = Some(format!("here it is one of: {}, rework, finish", words(cause).join(", ")));
+                return None;
+            }
+            return Some(to);
+        }
+        if to == RouteTo::Continue {
+            self.report(Code::SignalRoute, span, "a signal has nothing to go on with").hint =
+                Some("for a signal that is recorded only write ignore".to_owned());
+            return None;
+        }
+        self.signals.push(SignalUse { step: self.step, to: to.clone(), span });
+        Some(to)
+    }
+
+    fn if_unchanged(&mut self, keys: Keys<'_>, cause: Cause) -> IfUnchanged {
+        let Some(node) = keys.get("if_unchanged") else { return IfUnchanged::default() };
+        if !matches!(cause, Cause::Gate | Cause::Failure | Cause::Rejection) {
+            let span = keys.key_span("if_unchanged");
+            self.report(Code::Combination, span, "`if_unchanged` is about the evidence of a gate").hint =
+                Some("it belongs to the `on_fail` of a gate, or of a step with gates".to_owned());
+        }
+        let words = [("count", IfUnchanged::Count), ("block", IfUnchanged::Block)];
+        self.word(node, "`if_unchanged`", &words).unwrap_or_default()
+    }
+
+    fn max(&mut self, keys: Keys<'_>, cause: Cause, rework: usize) -> Option<RouteMax> {
+        let Some(node) = keys.get("max") else {
+            return match cause {
+                Cause::Person => Some(RouteMax::Unlimited),
+                // Whether a person causes it is known when it happens.
+                Cause::Signal | Cause::Rejection => None,
+                Cause::Gate | Cause::Failure | Cause::Success | Cause::Over => Some(BY_DEFAULT),
+            };
+        };
+        if node.text() == Some("unlimited") {
+            if cause != Cause::Person {
+                self.reworks[rework].unlimited = Some(node.span.clone());
+            }
+            return Some(RouteMax::Unlimited);
+        }
+        let place = cause.place();
+        self.number_setting(node, "`max`", 0, place).map(RouteMax::Times)
+    }
+
+    fn target(&mut self, keys: Keys<'_>) -> Option<&'static str> {
+        let given: Vec<&'static str> =
+            TARGETS.into_iter().filter(|name| keys.entry(name).is_some()).collect();
+        match given.as_slice() {
+            [one] => Some(one),
+            [] => {
+                let span = self.first_line(keys.node.span.clone());
+                self.report(Code::MissingKey, span, "this route leads nowhere").hint =
+                    Some(format!("it has one of: {}", TARGETS[..5].join(", ")));
+                None
+            }
+            [first, second, ..] => {
+                let span = keys.key_span(second);
+                self.report(
+                    Code::Combination,
+                    span,
+                    format!("a route leads to one place, not to `{first}` and `{second}`"),
+                )
+                .hint = Some("a list of routes has `when` in each but the last".to_owned());
+                None
+            }
+        }
+    }
+
+    fn target_of(&mut self, keys: Keys<'_>, name: &str, cause: Cause) -> Option<RouteTo> {
+        let node = keys.entry(name)?;
+        let span = keys.key_span(name);
+        let place = cause.place();
+        let to = match name {
+            "rework" => {
+                self.no_person(span.clone(), "`rework`");
+                let target = self.text(node, "`rework`")?;
+                self.reworks.push(ReworkUse {
+                    step: self.step,
+                    target: target.clone(),
+                    span: node.span.clone(),
+                    unlimited: None,
+                    hold: false,
+                    of_run: cause == Cause::Signal && self.step.is_none(),
+                });
+                RouteTo::Rework(StepId::new(&target))
+            }
+            "finish" => {
+                let words = [
+                    ("succeeded", FinishStatus::Succeeded),
+                    ("failed", FinishStatus::Failed),
+                    ("cancelled", FinishStatus::Cancelled),
+                ];
+                RouteTo::Finish(self.word(node, "`finish`", &words)?)
+            }
+            "fail" if matches!(node.kind, Kind::Map(_)) => {
+                let keys = self.keys(node, &FAIL)?;
+                let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
+                let message =
+                    keys.get("message").and_then(|text| self.text_template(text, "`message`", place));
+                let hint = keys.get("hint").and_then(|text| self.text_template(text, "`hint`", place));
+                RouteTo::Fail { code, message, hint }
+            }
+            "answer" => RouteTo::Answer(self.template(node, place)?),
+            "unblock" => {
+                let words = [
+                    ("retry", UnblockDecision::Retry),
+                    ("recheck", UnblockDecision::Recheck),
+                    ("proceed", UnblockDecision::Proceed),
+                    ("skip", UnblockDecision::Skip),
+                    ("fail", UnblockDecision::Fail),
+                ];
+                RouteTo::Unblock(self.word(node, "`unblock`", &words)?)
+            }
+            _ => {
+                let bare = node.is_null() || matches!(node.value(), serde_json::Value::Bool(true));
+                if !bare {
+                    self.wrong_type(node, &format!("`{name}` as a key"), "`true` or nothing");
+                }
+                if name == "block" {
+                    self.no_person(span.clone(), "`block`");
+                }
+                plain(name)?
+            }
+        };
+        self.fits(to, name, span, cause)
+    }
+}
+
+/// The route that a word alone stands for.
+fn plain(word: &str) -> Option<RouteTo> {
+    Some(match word {
+        "continue" => RouteTo::Continue,
+        "block" => RouteTo::Block,
+        "fail" => RouteTo::Fail { code: None, message: None, hint: None },
+        "approve" => RouteTo::Approve,
+        "reject" => RouteTo::Reject,
+        "changes" => RouteTo::Changes,
+        "recheck" => RouteTo::Recheck,
+        "ignore" => RouteTo::Ignore,
+        _ => return None,
+    })
+}
+
+/// The words that may stand alone.
+fn words(cause: Cause) -> Vec<&'static str> {
+    match cause {
+        Cause::Signal => vec!["approve", "reject", "changes", "recheck", "ignore", "block", "fail"],
+        _ => vec!["continue", "block", "fail"],
+    }
+}

@@ -1,0 +1,392 @@
+//! One step with its settings; `defaults` are folded in here.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Ask, Condition, Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, Task, Work};
+use super::reader::{Keys, Reader, Shape};
+use super::route::{Cause, limit_reworks};
+use super::uses::{Place, Wants};
+use super::work::WORKS;
+use crate::expr::Template;
+use everfold_base::id::StepId;
+
+/// What a step may hold.
+pub(super) const SHAPE: Shape = Shape {
+    what: "a step",
+    keys: &[
+        "id",
+        "stage",
+        "needs",
+        "join",
+        "when",
+        "standby",
+        "max_rounds",
+        "timeout",
+        "deadline",
+        "grace",
+        "retry",
+        "idempotent",
+        "on_lost",
+        "on_success",
+        "on_fail",
+        "on_signal",
+        "gates",
+        "outputs",
+        "labels",
+        "env",
+        "secrets",
+        "api",
+        "workspace",
+        "clean",
+        "resources",
+        "priority",
+        "budget_exempt",
+        "ask",
+        "foreach",
+        "command",
+        "agent",
+        "function",
+        "with",
+        "http",
+        "run",
+        "approval",
+        "question",
+        "wait",
+    ],
+};
+
+pub(super) const DEFAULTS: Shape =
+    Shape { what: "`defaults`", keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"] };
+
+/// The limit of an attempt where neither step nor `defaults` says one.
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// The same of a step of `on_finish`: the run's end waits for it.
+const TIMEOUT_FINISH: Duration = Duration::from_secs(10 * 60);
+
+/// A step as it was read, with the places that later checks name.
+pub(in super::super) struct Draft {
+    pub(in super::super) step: Step,
+    pub(in super::super) id_span: Range<usize>,
+    /// `needs` as written; `None` leaves it to the step above.
+    pub(in super::super) needs: Option<Vec<(String, Range<usize>)>>,
+    pub(in super::super) when_span: Range<usize>,
+    /// It belongs to `on_finish`.
+    pub(in super::super) finish: bool,
+    pub(in super::super) standby_span: Range<usize>,
+}
+
+/// What every step takes over where it says nothing.
+#[derive(Default)]
+pub(super) struct Defaults {
+    timeout: Option<Setting<Span>>,
+    grace: Option<Setting<Span>>,
+    retry: Option<Retry>,
+    on_lost: Option<OnLost>,
+    env: BTreeMap<String, Template>,
+    /// Read again for each step, because a rework is judged from the step that it belongs to.
+    on_fail: Option<DefaultRoute>,
+}
+
+/// The routes of `defaults.on_fail` with the reworks and expressions that stand in them.
+struct DefaultRoute {
+    routes: Routes,
+    reworks: Range<usize>,
+    uses: Range<usize>,
+}
+
+impl Reader<'_> {
+    pub(super) fn defaults(&mut self, node: &Node) -> Defaults {
+        let Some(keys) = self.keys(node, &DEFAULTS) else { return Defaults::default() };
+        let (reworks, uses) = (self.reworks.len(), self.uses.len());
+        let on_fail = keys.get("on_fail").map(|node| self.routes(node, Cause::Rejection)).map(|routes| {
+            DefaultRoute { routes, reworks: reworks..self.reworks.len(), uses: uses..self.uses.len() }
+        });
+        Defaults {
+            timeout: keys.get("timeout").and_then(|node| self.span_setting(node, "`timeout`", Place::Step)),
+            grace: keys.get("grace").and_then(|node| self.span_setting(node, "`grace`", Place::Step)),
+            retry: keys.get("retry").and_then(|node| self.retry(node)),
+            on_lost: keys.get("on_lost").and_then(|node| self.on_lost(node)),
+            env: keys.get("env").map_or_else(BTreeMap::new, |node| self.env(node)),
+            on_fail,
+        }
+    }
+
+    pub(super) fn steps(
+        &mut self,
+        node: &Node,
+        what: &str,
+        finish: bool,
+        defaults: &Defaults,
+        drafts: &mut Vec<Draft>,
+    ) {
+        let mut stage = None;
+        self.finishing = finish;
+        for item in self.list(node, what) {
+            self.step = Some(drafts.len());
+            let (uses, reworks, signals) = (self.uses.len(), self.reworks.len(), self.signals.len());
+            let read = self.one_step(item, finish, defaults);
+            if read.is_none() {
+                // What belongs to a step that is not there cannot be judged; its name still counts.
+                self.uses.truncate(uses);
+                self.reworks.truncate(reworks);
+                self.signals.truncate(signals);
+                self.broken.extend(item.get("id").and_then(Node::text).map(str::to_owned));
+            }
+            if let Some(mut draft) = read {
+                // A step without a stage stands in the column of the one before.
+                match &draft.step.stage {
+                    Some(own) => stage = Some(own.clone()),
+                    None => draft.step.stage.clone_from(&stage),
+                }
+                if drafts.iter().any(|other| other.step.id == draft.step.id) {
+                    let message = format!("there is a step “{}” already", draft.step.id);
+                    self.report(Code::DuplicateStep, draft.id_span.clone(), message).hint =
+                        Some("each step has an id of its own, also in `on_finish`".to_owned());
+                }
+                drafts.push(draft);
+            }
+        }
+        self.step = None;
+        self.finishing = false;
+    }
+
+    fn one_step(&mut self, node: &Node, finish: bool, defaults: &Defaults) -> Option<Draft> {
+        let keys = self.keys(node, &SHAPE)?;
+        let id = match keys.get("id") {
+            Some(id) => self.id(id, "step id", false),
+            None => {
+                self.missing(node.span.clone(), "a step", "id", "id: build");
+                None
+            }
+        };
+        if finish {
+            for key in ["needs", "join", "standby", "max_rounds", "on_signal", "ask"] {
+                if keys.get(key).is_some() {
+                    let span = keys.key_span(key);
+                    self.report(Code::OnFinish, span, format!("`{key}` has no meaning in `on_finish`"))
+                        .hint = Some("its steps run once, in the order of the file".to_owned());
+                }
+            }
+        }
+        self.note_folder(keys);
+        let place = Place::Step;
+        let foreach = keys.get("foreach").and_then(|node| self.foreach(node));
+        let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
+        let work = self.work(keys, finish);
+        let gates = keys.get("gates").map_or_else(Vec::new, |node| self.gates(node));
+        let kind = match &work {
+            Some(Work::Task(task)) => Some(task.kind.as_str()),
+            _ => None,
+        };
+        // A child run has limits of its own.
+        let timed = kind.is_some_and(|kind| kind != Task::RUN);
+        let tried = kind.is_some();
+        if keys.get("foreach").is_some() && WORKS.iter().all(|kind| keys.entry(kind).is_none()) {
+            let span = keys.key_span("foreach");
+            self.report(Code::Combination, span, "`foreach` goes around work, here are only gates").hint =
+                Some("a gate may look at a whole list: expression: output.all(item, …)".to_owned());
+        }
+        let process = keys.entry("command").is_some()
+            || keys.entry("agent").is_some()
+            || keys.get("gates").is_some_and(has_command);
+        let mut env = if process { defaults.env.clone() } else { BTreeMap::new() };
+        if let Some(node) = keys.get("env") {
+            env.extend(self.env(node));
+        }
+        for key in ["env", "secrets", "api"] {
+            if keys.get(key).is_some() && !process {
+                let span = keys.key_span(key);
+                self.report(
+                    Code::Combination,
+                    span,
+                    format!("`{key}` is for processes: `command`, `agent` and gates with `command`"),
+                )
+                .hint = Some("take it out: nothing of this step is a process".to_owned());
+            }
+        }
+        self.without_meaning(keys);
+        let limit = if self.finishing { TIMEOUT_FINISH } else { TIMEOUT };
+        let task_default = (timed || tried && finish).then_some(Setting::Fixed(Span(limit)));
+        let timeout = keys
+            .get("timeout")
+            .and_then(|node| self.span_setting(node, "`timeout`", place))
+            .or_else(|| defaults.timeout.clone().filter(|_| timed))
+            .or(task_default);
+        let deadline = keys.get("deadline").and_then(|node| self.span_setting(node, "`deadline`", place));
+        // What is not executed has one attempt in a round: people, a wait.
+        let (timeout, deadline) = match (tried, timeout, deadline) {
+            (false, Some(limit), None) => (None, Some(limit)),
+            (false, Some(Setting::Fixed(limit)), Some(Setting::Fixed(round))) => {
+                (None, Some(Setting::Fixed(limit.min(round))))
+            }
+            (false, _, deadline) => (None, deadline),
+            (true, timeout, deadline) => (timeout, deadline),
+        };
+        let grace = keys
+            .get("grace")
+            .and_then(|node| self.span_setting(node, "`grace`", place))
+            .or_else(|| defaults.grace.clone())
+            .unwrap_or(Setting::Fixed(Span(Duration::from_secs(10))));
+        let retry = keys
+            .get("retry")
+            .and_then(|node| self.retry(node))
+            .or_else(|| defaults.retry.clone().filter(|_| tried))
+            .unwrap_or_default();
+        let on_lost =
+            keys.get("on_lost").and_then(|node| self.on_lost(node)).or(defaults.on_lost.filter(|_| tried));
+        let on_fail = match (keys.get("on_fail"), &defaults.on_fail) {
+            (Some(node), _) if keys.entry("approval").is_some() => self.routes(node, Cause::Rejection),
+            (Some(node), _) => self.routes(node, Cause::Failure),
+            (None, Some(route)) if !finish => {
+                let mut routes = self.default_route(route);
+                if keys.entry("approval").is_none() {
+                    routes.0.iter_mut().for_each(limit_reworks);
+                }
+                routes
+            }
+            (None, _) => Routes::default(),
+        };
+        let joins = [("all", Join::All), ("any", Join::Any)];
+        let join = keys.get("join").and_then(|node| self.word(node, "`join`", &joins));
+        let step = Step {
+            id: StepId::new(&id?),
+            stage: keys.get("stage").and_then(|node| self.text(node, "`stage`")),
+            needs: Vec::new(),
+            join: join.unwrap_or_default(),
+            when,
+            standby: keys.get("standby").and_then(|node| self.bool(node, "`standby`")).unwrap_or_default(),
+            max_rounds: keys
+                .get("max_rounds")
+                .and_then(|node| self.number_setting(node, "`max_rounds`", 1, place)),
+            timeout,
+            deadline,
+            grace,
+            retry,
+            idempotent: keys.get("idempotent").and_then(|node| self.bool(node, "`idempotent`")),
+            on_lost,
+            on_success: keys
+                .get("on_success")
+                .map_or_else(Routes::default, |node| self.routes(node, Cause::Success)),
+            on_fail,
+            gates,
+            outputs: keys.get("outputs").map_or_else(Outputs::default, |node| self.outputs(node)),
+            labels: keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, Place::Gate)),
+            env,
+            on_signal: keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node)),
+            secrets: keys.get("secrets").map_or_else(Vec::new, |node| self.secret_names(node)),
+            api: keys.get("api").and_then(|node| self.api(node)),
+            resources: keys.get("resources").map_or_else(Vec::new, |node| self.resources(node)),
+            priority: keys
+                .get("priority")
+                .and_then(|node| self.number_setting(node, "`priority`", i32::MIN, place)),
+            budget_exempt: keys
+                .get("budget_exempt")
+                .and_then(|node| self.condition(node, "`budget_exempt`"))
+                .filter(|condition| *condition != Condition::Fixed(false)),
+            ask: keys.get("ask").and_then(|node| self.ask(node)).filter(|ask| *ask != Ask::default()),
+            workspace: keys.get("workspace").and_then(|node| self.step_workspace(node)).unwrap_or_default(),
+            clean: keys.get("clean").and_then(|node| self.bool(node, "`clean`")).unwrap_or_default(),
+            foreach,
+            work,
+        };
+        Some(Draft {
+            step,
+            id_span: keys.get("id").map_or_else(|| node.span.clone(), |id| id.span.clone()),
+            needs: keys.get("needs").map(|node| self.needs(node)),
+            when_span: keys.get("when").map_or_else(|| node.span.clone(), |when| when.span.clone()),
+            finish,
+            standby_span: keys.key_span("standby"),
+        })
+    }
+
+    /// Reports keys that the step's kind of work never looks at.
+    fn without_meaning(&mut self, keys: Keys<'_>) {
+        let has = |kinds: &[&str]| kinds.iter().any(|kind| keys.entry(kind).is_some());
+        let is_process = has(&["command", "agent"]);
+        let is_executed = is_process || has(&["function", "http", "run"]);
+        if !has(&WORKS) && keys.get("gates").is_none() {
+            return;
+        }
+        if keys.get("outputs").is_some() && !is_process {
+            let span = keys.key_span("outputs");
+            self.report(Code::NoEffect, span, "`outputs` is for processes: `command` and `agent`").hint =
+                Some("of other work the output itself is kept: steps.ID.output".to_owned());
+        }
+        if is_executed {
+            return;
+        }
+        for (key, code) in [
+            ("grace", Code::NoEffect),
+            ("retry", Code::NoEffect),
+            ("idempotent", Code::NoEffect),
+            ("on_lost", Code::NoEffect),
+            ("ask", Code::Combination),
+            ("clean", Code::Combination),
+            ("resources", Code::Combination),
+        ] {
+            if keys.get(key).is_some() {
+                let message = format!(
+                    "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`"
+                );
+                let span = keys.key_span(key);
+                self.report(code, span, message);
+            }
+        }
+    }
+
+    /// `defaults.on_fail` as a route of the step that is being read.
+    fn default_route(&mut self, route: &DefaultRoute) -> Routes {
+        for index in route.reworks.clone() {
+            let original = &self.reworks[index];
+            let copy = super::ReworkUse { step: self.step, ..original.clone() };
+            self.reworks.push(copy);
+        }
+        for index in route.uses.clone() {
+            let original = &self.uses[index];
+            let (expr, origin) = (original.expr.clone(), original.origin.clone());
+            let (place, wants, shell) = (original.place, original.wants, original.shell);
+            // A route holds no secrets, so it was not remembered as a place of them.
+            self.remember(expr, origin, place, wants, shell);
+        }
+        route.routes.clone()
+    }
+
+    fn needs(&mut self, node: &Node) -> Vec<(String, Range<usize>)> {
+        let mut needs: Vec<(String, Range<usize>)> = Vec::new();
+        for item in self.list(node, "`needs`") {
+            let Some(name) = self.text(item, "a need") else { continue };
+            if needs.iter().any(|(other, _)| *other == name) {
+                self.report(Code::Value, item.span.clone(), format!("“{name}” is needed twice")).hint =
+                    Some("take one of the two out".to_owned());
+                continue;
+            }
+            needs.push((name, item.span.clone()));
+        }
+        needs
+    }
+
+    /// Reports what waits for a person where none will come.
+    pub(super) fn no_person(&mut self, span: Range<usize>, what: &str) {
+        if self.finishing {
+            self.report(Code::OnFinish, span, format!("{what} has no place in `on_finish`")).hint =
+                Some("the run has ended: nothing can be decided or reworked any more".to_owned());
+        }
+    }
+}
+
+/// Whether one of some gates starts a process.
+fn has_command(gates: &Node) -> bool {
+    match &gates.kind {
+        Kind::List(items) => items.iter().any(has_command),
+        Kind::Map(entries) => entries.iter().any(|(key, value)| match key.text() {
+            Some("command") => true,
+            Some("all" | "any" | "not" | "at_least" | "of") => has_command(value),
+            _ => false,
+        }),
+        _ => false,
+    }
+}

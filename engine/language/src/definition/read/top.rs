@@ -1,0 +1,144 @@
+//! The top level of a pipeline file.
+
+use std::collections::BTreeMap;
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Admit, Definition, ROUNDS_DEFAULT, ROUNDS_MAX, WorkspaceSpec};
+use super::reader::{Reader, Shape};
+use super::step::{Defaults, Draft};
+use super::uses::Place;
+use crate::expr::Template;
+
+pub(super) const SHAPE: Shape = Shape {
+    what: "a pipeline",
+    keys: &[
+        "name",
+        "description",
+        "input",
+        "config",
+        "key",
+        "labels",
+        "admit",
+        "concurrency",
+        "budget",
+        "workspace",
+        "secrets",
+        "rounds",
+        "defaults",
+        "triggers",
+        "on_signal",
+        "notify",
+        "steps",
+        "on_finish",
+        "output",
+    ],
+};
+
+/// A pipeline as it was read, before its names and order are checked.
+pub(in super::super) struct Pipeline {
+    /// All but the steps; without a name where the file has none.
+    pub(in super::super) definition: Definition,
+    /// Steps, then those of `on_finish`.
+    pub(in super::super) drafts: Vec<Draft>,
+}
+
+impl Reader<'_> {
+    /// Reads the whole file.
+    pub(in super::super) fn pipeline(&mut self, root: &Node) -> Option<Pipeline> {
+        let keys = self.keys(root, &SHAPE)?;
+        let name = match keys.get("name") {
+            Some(name) => self.name(name),
+            None => {
+                self.missing(root.span.clone(), "a pipeline", "name", "name: my-pipeline");
+                None
+            }
+        };
+        let description =
+            keys.get("description").and_then(|node| self.text(node, "`description`")).unwrap_or_default();
+        let input = keys.get("input").and_then(|node| self.schema(node, "`input`"));
+        let config = keys.get("config").map_or_else(BTreeMap::new, |node| self.config(node));
+        let key = keys.get("key").and_then(|node| self.run_key(node));
+        let labels = keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, Place::Start));
+        let admit = keys.get("admit").map_or_else(Admit::default, |node| self.admit(node));
+        let concurrency = keys.get("concurrency").map_or_else(Vec::new, |node| self.concurrency(node));
+        let budgets = keys.get("budget").map_or_else(Vec::new, |node| self.budgets(node));
+        let workspace = keys.get("workspace").and_then(|node| self.workspace(node));
+        self.has_worktree = matches!(workspace, Some(WorkspaceSpec::Git(_)));
+        let secrets = keys.get("secrets").map_or_else(BTreeMap::new, |node| self.secrets(node));
+        let rounds = keys.get("rounds").and_then(|node| self.rounds(node));
+        let triggers =
+            keys.get("triggers").map_or_else(Vec::new, |node| self.triggers(node, keys.get("key").is_some()));
+        let on_signal = keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node));
+        let notify = keys.get("notify").map_or_else(Vec::new, |node| self.notices(node));
+        let defaults = keys.get("defaults").map_or_else(Defaults::default, |node| self.defaults(node));
+        let mut drafts = Vec::new();
+        match keys.get("steps") {
+            Some(steps) => {
+                if matches!(&steps.kind, Kind::List(items) if items.is_empty()) {
+                    self.report(Code::MissingKey, steps.span.clone(), "a pipeline has at least one step")
+                        .hint = Some("write - {id: build, command: make}".to_owned());
+                }
+                self.steps(steps, "`steps`", false, &defaults, &mut drafts);
+            }
+            None => self.missing(root.span.clone(), "a pipeline", "steps", "steps: and a list of steps"),
+        }
+        if let Some(steps) = keys.get("on_finish") {
+            self.steps(steps, "`on_finish`", true, &defaults, &mut drafts);
+        }
+        self.step = None;
+        let output = keys.get("output").and_then(|node| self.template(node, Place::Output));
+        let definition = Definition {
+            name: name.unwrap_or_default(),
+            description,
+            input,
+            config,
+            key,
+            admit,
+            concurrency,
+            budgets,
+            workspace,
+            secrets,
+            labels,
+            rounds,
+            triggers,
+            on_signal,
+            notify,
+            steps: Vec::new(),
+            on_finish: Vec::new(),
+            output,
+            files: BTreeMap::new(),
+            derived: Default::default(),
+        };
+        Some(Pipeline { definition, drafts })
+    }
+
+    /// How often steps may be reworked without a person; what is the default anyway is left out, so that the
+    /// pipeline keeps its hash.
+    fn rounds(&mut self, node: &Node) -> Option<u32> {
+        let rounds: u32 = self.number(node, "`rounds`", 1)?;
+        if rounds > ROUNDS_MAX {
+            let message = format!("`rounds` is at most {ROUNDS_MAX}, not {rounds}");
+            self.report(Code::TooLarge, node.span.clone(), message).hint =
+                Some("a loop with a person in it needs none: people's reworks are not counted".to_owned());
+        }
+        (rounds != ROUNDS_DEFAULT).then_some(rounds)
+    }
+
+    fn name(&mut self, node: &Node) -> Option<String> {
+        let text = self.text(node, "`name`")?;
+        if text.len() <= 128 && text.split('/').all(|part| super::scalar::is_id(part, false)) {
+            return Some(text);
+        }
+        let fixed: Vec<String> = text.split('/').map(crate::expr::functions::slug_of).collect();
+        self.report(Code::Value, node.span.clone(), format!("“{text}” is no pipeline name")).hint = Some(
+            format!("lower-case letters, digits, `_` and `-`, in parts joined by `/`: `{}`", fixed.join("/")),
+        );
+        None
+    }
+
+    /// Labels: texts by name.
+    pub(super) fn labels(&mut self, node: &Node, place: Place) -> BTreeMap<String, Template> {
+        self.text_map(node, "`labels`", place)
+    }
+}

@@ -1,0 +1,408 @@
+//! What starts runs by itself, and who is told of what happens.
+
+use std::ops::Range;
+
+use super::super::codes::Code;
+use super::super::similar::similar;
+use super::super::yaml::{Kind, Node};
+use super::super::{
+    CatchUp, NOTICES_OF_A_PIPELINE_MAX, Notice, Overlap, Schedule, SignalTarget, Trigger, TriggerSource,
+    TriggerStart, WILDCARD,
+};
+use super::reader::{Keys, Reader, Shape};
+use super::uses::{Place, Wants};
+use crate::timetable::{BadSchedule, Timetable};
+use crate::words::EVENT_NAMES;
+
+pub(super) const TRIGGER: Shape = Shape {
+    what: "a trigger",
+    keys: &["hook", "schedule", "when", "start", "signal", "to", "payload", "park"],
+};
+
+pub(super) const SCHEDULE: Shape = Shape {
+    what: "`schedule`",
+    keys: &["cron", "every", "weekdays", "hours", "zone", "jitter", "catch_up", "overlap"],
+};
+
+const START: Shape = Shape { what: "`start`", keys: &["input", "title"] };
+
+const TO: Shape = Shape { what: "`to`", keys: &["key", "labels", "run"] };
+
+pub(super) const NOTICE: Shape = Shape {
+    what: "a notice",
+    keys: &["id", "events", "when", "function", "with", "as", "channel", "collapse", "changes_only"],
+};
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+impl Reader<'_> {
+    /// `keyed`: the pipeline's runs have keys, to whose holder a signal may go.
+    pub(super) fn triggers(&mut self, node: &Node, keyed: bool) -> Vec<Trigger> {
+        self.list(node, "`triggers`").iter().filter_map(|item| self.trigger(item, keyed)).collect()
+    }
+
+    fn trigger(&mut self, node: &Node, keyed: bool) -> Option<Trigger> {
+        let keys = self.keys(node, &TRIGGER)?;
+        let place = Place::Trigger;
+        let on = match (keys.get("hook"), keys.get("schedule")) {
+            (Some(hook), None) => self.id(hook, "name of a source", true).map(TriggerSource::Hook),
+            (None, Some(schedule)) => self.schedule(schedule).map(TriggerSource::Schedule),
+            (Some(_), Some(_)) => {
+                let span = keys.key_span("schedule");
+                self.report(Code::Combination, span, "a trigger listens to a `hook` or to a `schedule`")
+                    .hint = Some("make two triggers of it".to_owned());
+                None
+            }
+            (None, None) => {
+                self.missing(node.span.clone(), "a trigger", "hook", "hook: SOURCE, or schedule: {…}");
+                None
+            }
+        };
+        let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
+        let start = keys.get("start").and_then(|node| self.trigger_start(node));
+        let signal = keys.get("signal").and_then(|node| match node.text() {
+            Some(text) if !text.contains("${") => {
+                self.signal_name(node)?;
+                self.text_template(node, "`signal`", place)
+            }
+            _ => self.text_template(node, "`signal`", place),
+        });
+        let to = keys.get("to").and_then(|node| self.signal_target(node));
+        let payload = keys.get("payload").and_then(|node| self.template(node, place));
+        let park = keys.get("park").and_then(|node| self.bool(node, "`park`")).unwrap_or_default();
+        if keys.get("start").is_none() && keys.get("signal").is_none() {
+            let span = self.first_line(node.span.clone());
+            self.report(Code::MissingKey, span, "this trigger does nothing").hint =
+                Some("it has `start`, `signal`, or both".to_owned());
+        }
+        for key in ["to", "payload", "park"] {
+            if keys.get(key).is_some() && keys.get("signal").is_none() {
+                let span = keys.key_span(key);
+                self.report(Code::Combination, span, format!("`{key}` belongs to `signal`")).hint =
+                    Some("add `signal: NAME`, or take it out".to_owned());
+            }
+        }
+        if keys.get("park").is_some() && keys.get("schedule").is_some() {
+            let span = keys.key_span("park");
+            self.report(Code::Combination, span, "`park` keeps what a `hook` delivered, not a moment").hint =
+                Some(
+                    "a signal of a schedule that nobody hears is over; the next moment sends another"
+                        .to_owned(),
+                );
+        }
+        if keys.get("signal").is_some() && keys.get("to").is_none() && !keyed {
+            let span = keys.key_span("signal");
+            self.report(Code::MissingKey, span, "this signal has nobody to go to").hint = Some(
+                "add to: {key: …}, {labels: {…}} or {run: …}; without it, it goes to the holder of the pipeline's `key`"
+                    .to_owned(),
+            );
+        }
+        Some(Trigger { on: on?, when, start, signal, to, payload, park })
+    }
+
+    fn trigger_start(&mut self, node: &Node) -> Option<TriggerStart> {
+        if matches!(node.value(), serde_json::Value::Bool(true)) {
+            return Some(TriggerStart::default());
+        }
+        let keys = self.keys(node, &START)?;
+        let input = keys.get("input").and_then(|node| self.template(node, Place::Trigger));
+        let title = keys.get("title").and_then(|node| self.text_template(node, "`title`", Place::Trigger));
+        Some(TriggerStart { input, title })
+    }
+
+    fn signal_target(&mut self, node: &Node) -> Option<SignalTarget> {
+        let keys = self.keys(node, &TO)?;
+        let given: Vec<&str> = TO.keys.iter().copied().filter(|key| keys.get(key).is_some()).collect();
+        let [one] = given.as_slice() else {
+            let span = self.first_line(node.span.clone());
+            self.report(Code::Combination, span, "`to` has one of `key`, `labels` and `run`").hint =
+                Some("keep one of them".to_owned());
+            return None;
+        };
+        let target = keys.get(one)?;
+        match *one {
+            "key" => self.text_template(target, "`key`", Place::Trigger).map(SignalTarget::Key),
+            "run" => self.text_template(target, "`run`", Place::Trigger).map(SignalTarget::Run),
+            _ => {
+                let labels = self.text_map(target, "`labels`", Place::Trigger);
+                if labels.is_empty() && matches!(&target.kind, Kind::Map(entries) if entries.is_empty()) {
+                    self.report(
+                        Code::Value,
+                        target.span.clone(),
+                        "without a label every run would hear it",
+                    )
+                    .hint = Some("name at least one label: labels: {card: \"${event.card}\"}".to_owned());
+                }
+                Some(SignalTarget::Labels(labels))
+            }
+        }
+    }
+
+    /// A map, or short: a cron pattern, or a duration.
+    pub(in crate::definition) fn schedule(&mut self, node: &Node) -> Option<Schedule> {
+        let empty = Schedule {
+            cron: None,
+            every: None,
+            weekdays: Vec::new(),
+            hours: None,
+            zone: None,
+            jitter: None,
+            catch_up: CatchUp::default(),
+            overlap: Overlap::default(),
+        };
+        if let Some(text) = node.text() {
+            let schedule = match text.contains(char::is_whitespace) {
+                true => Schedule { cron: Some(self.cron(node)?), ..empty },
+                false => Schedule { every: Some(self.interval(node)?), ..empty },
+            };
+            return self.has_moments(node, &schedule).then_some(schedule);
+        }
+        let keys = self.keys(node, &SCHEDULE)?;
+        let before = self.problems.len();
+        match (keys.get("cron"), keys.get("every")) {
+            (Some(_), None) | (None, Some(_)) => {}
+            (Some(_), Some(_)) => {
+                let span = keys.key_span("every");
+                self.report(Code::Combination, span, "a schedule has `cron` or `every`, not both").hint =
+                    Some("keep one of them".to_owned());
+            }
+            (None, None) => {
+                let example = "cron: \"0 7 * * *\", or every: 15m";
+                self.missing(node.span.clone(), "`schedule`", "cron", example);
+            }
+        }
+        let catch_up = [("none", CatchUp::None), ("one", CatchUp::One), ("all", CatchUp::All)];
+        let overlap = [("skip", Overlap::Skip), ("allow", Overlap::Allow), ("queue", Overlap::Queue)];
+        let schedule = Schedule {
+            cron: keys.get("cron").and_then(|node| self.cron(node)),
+            every: keys.get("every").and_then(|node| self.interval(node)),
+            weekdays: keys.get("weekdays").map_or_else(Vec::new, |node| self.weekdays(node)),
+            hours: keys.get("hours").and_then(|node| self.hours(node)),
+            zone: keys.get("zone").and_then(|node| self.zone(node)),
+            jitter: keys.get("jitter").and_then(|node| self.span(node, "`jitter`")),
+            catch_up: keys
+                .get("catch_up")
+                .and_then(|node| self.word(node, "`catch_up`", &catch_up))
+                .unwrap_or_default(),
+            overlap: keys
+                .get("overlap")
+                .and_then(|node| self.word(node, "`overlap`", &overlap))
+                .unwrap_or_default(),
+        };
+        if self.problems.len() > before {
+            return None;
+        }
+        self.has_moments(node, &schedule).then_some(schedule)
+    }
+
+    /// Reports a schedule that has no moments: the 30th of February, a zone that is none.
+    fn has_moments(&mut self, node: &Node, schedule: &Schedule) -> bool {
+        match Timetable::new(schedule) {
+            Ok(_) => true,
+            Err(error) => {
+                let span = self.first_line(node.span.clone());
+                let hint = match &error {
+                    BadSchedule::Zone(_) => "write Europe/Berlin, or UTC",
+                    BadSchedule::Never(_) => "its pattern, weekdays and hours have no day in common",
+                    BadSchedule::Pattern { .. } | BadSchedule::Empty => {
+                        "minute, hour, day of the month, month, day of the week: \"30 7 * * mon-fri\""
+                    }
+                };
+                self.report(Code::Value, span, error.to_string()).hint = Some(hint.to_owned());
+                false
+            }
+        }
+    }
+
+    fn interval(&mut self, node: &Node) -> Option<super::super::Span> {
+        let span = self.span(node, "`every`")?;
+        if span.0.as_secs() == 0 {
+            self.report(Code::TooSmall, node.span.clone(), "`every` is at least a second").hint =
+                Some("write every: 15m".to_owned());
+            return None;
+        }
+        Some(span)
+    }
+
+    /// A cron pattern of five fields, or six with seconds first.
+    fn cron(&mut self, node: &Node) -> Option<String> {
+        let text = self.text(node, "`cron`")?;
+        match cron_problem(&text) {
+            None => Some(text),
+            Some(message) => {
+                self.report(Code::Value, node.span.clone(), message).hint = Some(
+                    "minute, hour, day of the month, month, day of the week: \"30 7 * * mon-fri\"; six fields begin with seconds"
+                        .to_owned(),
+                );
+                None
+            }
+        }
+    }
+
+    fn weekdays(&mut self, node: &Node) -> Vec<String> {
+        let items = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let words = DAYS.map(|day| (day, day));
+        let mut days: Vec<String> = Vec::new();
+        for item in items {
+            if let Some(day) = self.word(item, "a day of `weekdays`", &words)
+                && !days.iter().any(|other| other == day)
+            {
+                days.push(day.to_owned());
+            }
+        }
+        days
+    }
+
+    /// `8..18`: from 8 until before 18; over midnight as `22..6`.
+    fn hours(&mut self, node: &Node) -> Option<(u8, u8)> {
+        let text = self.text(node, "`hours`")?;
+        let hour = |text: &str| text.trim().parse::<u8>().ok().filter(|hour| *hour <= 24);
+        let read = text.split_once("..").and_then(|(from, until)| Some((hour(from)?, hour(until)?)));
+        let read = read.filter(|(from, until)| from != until);
+        if read.is_none() {
+            self.report(Code::Value, node.span.clone(), format!("“{text}” are no hours of the day")).hint =
+                Some("write 8..18: from 8 until before 18".to_owned());
+        }
+        read
+    }
+
+    pub(super) fn notices(&mut self, node: &Node) -> Vec<Notice> {
+        let mut notices: Vec<Notice> = Vec::new();
+        for item in self.list(node, "`notify`") {
+            let Some((notice, span)) = self.notice(item) else { continue };
+            if notices.iter().any(|other| other.id == notice.id) {
+                let message = format!("there is a notice “{}” already", notice.id);
+                self.report(Code::DuplicateId, span.clone(), message).hint =
+                    Some("each is sent once per event under its id".to_owned());
+            }
+            if notices.len() == NOTICES_OF_A_PIPELINE_MAX {
+                let message = format!("a pipeline has at most {NOTICES_OF_A_PIPELINE_MAX} notices");
+                self.report(Code::Value, span, message).hint =
+                    Some("one notice may listen to several types of events".to_owned());
+                break;
+            }
+            notices.push(notice);
+        }
+        notices
+    }
+
+    fn notice(&mut self, node: &Node) -> Option<(Notice, Range<usize>)> {
+        let keys = self.keys(node, &NOTICE)?;
+        let place = Place::Notice;
+        for (key, example) in
+            [("id", "id: failures"), ("events", "events: [RunFailed]"), ("function", "function: notify.log")]
+        {
+            if keys.get(key).is_none() {
+                self.missing(node.span.clone(), "a notice", key, example);
+            }
+        }
+        let id = keys.get("id").and_then(|id| self.id(id, "notice id", true));
+        let events = keys.get("events").map(|node| self.event_types(node));
+        let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
+        let function = keys.get("function").and_then(|node| self.function_name(node));
+        let (with, sender, channel) = self.where_holds(when.as_ref(), |reader| {
+            let with = keys.get("with").and_then(|node| reader.parameters(node, place));
+            let sender = keys.get("as").and_then(|node| reader.text_template(node, "`as`", place));
+            let channel = keys.get("channel").and_then(|node| reader.text_template(node, "`channel`", place));
+            (with, sender, channel)
+        });
+        let flag = |reader: &mut Self, keys: Keys<'_>, key: &str| {
+            keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
+        };
+        let (collapse, changes_only) = (flag(self, keys, "collapse"), flag(self, keys, "changes_only"));
+        let span = keys.get("id").map_or_else(|| node.span.clone(), |id| id.span.clone());
+        let (id, events, function) = (id?, events?, function?);
+        Some((Notice { id, events, when, function, with, sender, channel, collapse, changes_only }, span))
+    }
+
+    fn event_types(&mut self, node: &Node) -> Vec<String> {
+        let items = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        if items.is_empty() {
+            self.report(Code::Value, node.span.clone(), "a notice has at least one type of event").hint =
+                Some("write events: [RunFailed], or events: \"*\"".to_owned());
+        }
+        let mut types: Vec<String> = Vec::new();
+        for item in items {
+            let Some(name) = self.text(item, "a type of event") else { continue };
+            let known = || EVENT_NAMES.iter().copied().filter(|name| !is_of_notices(name));
+            if is_of_notices(&name) {
+                let message = format!("no notice tells of notices: “{name}”");
+                self.report(Code::Value, item.span.clone(), message).hint =
+                    Some("one that fails would call for another without end".to_owned());
+                continue;
+            }
+            if name != WILDCARD && !known().any(|known| known == name) {
+                let hint = match similar(&name, known()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "such as RunStarted, StepSucceeded, RunFailed; `*` stands for all".to_owned(),
+                };
+                self.report(Code::Value, item.span.clone(), format!("there is no event “{name}”")).hint =
+                    Some(hint);
+                continue;
+            }
+            if !types.contains(&name) {
+                types.push(name);
+            }
+        }
+        types
+    }
+}
+
+fn is_of_notices(name: &str) -> bool {
+    matches!(name, "NoticeQueued" | "NoticeSent" | "NoticeFailed")
+}
+
+/// What is wrong with a cron pattern, as far as its form shows.
+fn cron_problem(text: &str) -> Option<String> {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    if !matches!(fields.len(), 5 | 6) {
+        return Some(format!("a cron pattern has five or six fields, this has {}", fields.len()));
+    }
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let bounds: [(u32, u32, &[&str]); 6] =
+        [(0, 59, &[]), (0, 59, &[]), (0, 23, &[]), (1, 31, &[]), (1, 12, &MONTHS), (0, 7, &DAYS)];
+    let bounds = &bounds[6 - fields.len()..];
+    for (field, (least, most, names)) in fields.iter().zip(bounds) {
+        let value = |text: &str| {
+            let number = text.parse::<u32>().is_ok_and(|number| (*least..=*most).contains(&number));
+            number || names.contains(&text.to_ascii_lowercase().as_str())
+        };
+        let part = |part: &str| {
+            let (range, step) =
+                part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+            let range = match range.split_once('-') {
+                Some((from, until)) => value(from) && value(until),
+                None => range == "*" || value(range),
+            };
+            range && step.is_none_or(|step| step.parse::<u32>().is_ok_and(|step| step > 0))
+        };
+        if !field.split(',').all(part) {
+            return Some(format!("“{field}” is no field of a cron pattern here"));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cron_problem;
+
+    #[test]
+    fn cron_patterns_are_known_by_their_form() {
+        for text in ["* * * * *", "*/5 8-18 1,15 jan-mar MON-FRI", "0 30 7 * * 1", "0 0 29 2 0"] {
+            assert_eq!(cron_problem(text), None, "{text}");
+        }
+        for text in
+            ["* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "*/0 * * * *", "a * * * *"]
+        {
+            assert!(cron_problem(text).is_some(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Waiting: for time, for a moment, for a signal.
+
+use super::super::codes::Code;
+use super::super::yaml::Node;
+use super::super::{Routes, Wait};
+use super::reader::{Reader, Shape};
+use super::route::Cause;
+use super::uses::{Place, Wants};
+
+pub(super) const WAIT: Shape =
+    Shape { what: "`wait`", keys: &["for", "until", "zone", "signal", "match", "timeout", "on_timeout"] };
+
+const WAYS: [&str; 3] = ["for", "until", "signal"];
+
+impl Reader<'_> {
+    /// Exactly one of `for`, `until` and `signal`, with what belongs to it.
+    pub(super) fn wait(&mut self, node: &Node) -> Option<Wait> {
+        if let Some(text) = node.text() {
+            let hint = format!("write wait: {{ for: {text} }}");
+            self.report(Code::Type, node.span.clone(), "`wait` is a map, this is a text").hint = Some(hint);
+            return None;
+        }
+        let keys = self.keys(node, &WAIT)?;
+        let given: Vec<&str> = WAYS.into_iter().filter(|way| keys.get(way).is_some()).collect();
+        match given.as_slice() {
+            [_] => {}
+            [] => {
+                self.missing(node.span.clone(), "`wait`", "for", "for: 10m, until: MOMENT, or signal: NAME");
+                return None;
+            }
+            [first, second, ..] => {
+                let span = keys.key_span(second);
+                self.report(
+                    Code::Combination,
+                    span,
+                    format!("a step waits for one thing, not for `{first}` and `{second}`"),
+                )
+                .hint = Some("make two steps of it".to_owned());
+            }
+        }
+        for (key, owner) in
+            [("zone", "until"), ("match", "signal"), ("timeout", "signal"), ("on_timeout", "signal")]
+        {
+            if keys.get(key).is_some() && !given.contains(&owner) {
+                let span = keys.key_span(key);
+                self.report(Code::Combination, span, format!("`{key}` belongs to `{owner}`")).hint =
+                    Some("take it out, or let the step wait for that".to_owned());
+            }
+        }
+        if keys.get("on_timeout").is_some() && keys.get("timeout").is_none() {
+            let span = keys.key_span("on_timeout");
+            self.report(Code::Combination, span, "`on_timeout` never follows: there is no `timeout`").hint =
+                Some("add `timeout: 3d`, or take `on_timeout` out".to_owned());
+        }
+        let span = keys.get("for").map(|node| self.span_setting(node, "`for`", Place::Work));
+        let until = keys.get("until").map(|node| self.moment(node));
+        let zone = match keys.get("zone") {
+            Some(node) if !node.text().is_some_and(|text| text.contains("${")) => {
+                self.zone(node)?;
+                self.text_template(node, "`zone`", Place::Work)
+            }
+            Some(node) => self.text_template(node, "`zone`", Place::Work),
+            None => None,
+        };
+        let signal = keys.get("signal").map(|node| self.signal_name(node));
+        let matches =
+            keys.get("match").and_then(|node| self.expression(node, "`match`", Place::Match, Wants::Bool));
+        let timeout = keys.get("timeout").and_then(|node| self.span_setting(node, "`timeout`", Place::Work));
+        let on_timeout =
+            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
+        let wait = Wait {
+            span: span.clone().flatten(),
+            until: until.clone().flatten(),
+            zone,
+            signal: signal.clone().flatten(),
+            matches,
+            timeout,
+            on_timeout,
+        };
+        // One that could not be read was reported.
+        (span != Some(None) && until != Some(None) && signal != Some(None)).then_some(wait)
+    }
+
+    /// A moment: RFC 3339, or a local time.
+    fn moment(&mut self, node: &Node) -> Option<crate::expr::Template> {
+        let text = self.text(node, "`until`")?;
+        let computed = text.contains("${");
+        let written = computed
+            || text.parse::<jiff::Timestamp>().is_ok()
+            || text.parse::<jiff::civil::DateTime>().is_ok();
+        if !written {
+            self.report(Code::Value, node.span.clone(), format!("“{text}” is no moment")).hint =
+                Some("write 2026-12-24T08:00:00Z, or 2026-12-24T08:00 with `zone`".to_owned());
+            return None;
+        }
+        self.text_template(node, "`until`", Place::Work)
+    }
+}

@@ -1,0 +1,420 @@
+//! Evaluating an expression.
+//!
+//! Law: pure, bounded and deterministic. The context holds only what the expression refers to; loops
+//! take their sizes from one budget; maps are gone through in the order of their keys.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use cel::common::types::{
+    CelBool, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelOptional, CelString,
+    CelTimestamp, CelType, CelUInt,
+};
+use cel::common::value::{CowVal, Val};
+use cel::{Context, Env, ExecutionError, FunctionContext, Value as CelValue};
+use serde_json::Value;
+
+use super::functions::{self, kind};
+use super::parse::{Expr, HAS, RANGE, Reference};
+use super::values::{EvalError, Scope};
+use everfold_base::json::{DEPTH_MAX, STORED_DEPTH_MAX};
+
+/// What the loops of one evaluation may go over, in parts of values (a text counts per 64 bytes).
+const BUDGET: usize = 200_000;
+
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+impl Expr {
+    /// The expression's value.
+    ///
+    /// # Errors
+    /// - [`EvalError::Needs`]: all values that must be loaded first.
+    /// - [`EvalError::Failed`]: an absent key, a wrong type, a bound.
+    pub fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
+        let values = Values::gather(self.references(), self.source(), scope)?;
+        self.eval_with(&values)
+    }
+
+    /// The expression's value, which must be a bool.
+    ///
+    /// # Errors
+    /// As [`Expr::eval`]; another type is [`EvalError::Failed`].
+    pub fn eval_bool(&self, scope: &dyn Scope) -> Result<bool, EvalError> {
+        match self.eval(scope)? {
+            Value::Bool(answer) => Ok(answer),
+            other => Err(self.failed(format!("true or false is needed, this is {}", kind(&other)))),
+        }
+    }
+
+    pub(super) fn eval_with(&self, values: &Values) -> Result<Value, EvalError> {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        for reference in self.references() {
+            values.bind(reference, &mut context);
+        }
+        if !self.0.functions.is_empty() {
+            self.register(&mut context).map_err(|message| self.failed(message))?;
+        }
+        let result =
+            CelValue::resolve_val(&self.0.tree, &context).map_err(|error| self.failed(explain(&error)))?;
+        to_json(result.as_ref(), 0, DEPTH_MAX).map_err(|message| self.failed(message))
+    }
+
+    fn failed(&self, message: impl Into<String>) -> EvalError {
+        EvalError::Failed { expression: self.source().to_owned(), message: message.into(), code: None }
+    }
+
+    fn register(&self, context: &mut Context<'_, '_>) -> Result<(), String> {
+        let budget = Arc::new(AtomicUsize::new(BUDGET));
+        for name in &self.0.functions {
+            let budget = Arc::clone(&budget);
+            let function: cel_function::Function = if *name == RANGE {
+                Box::new(move |call| range(call, &budget))
+            } else if *name == HAS {
+                Box::new(has)
+            } else {
+                let run = functions::implementation(name).ok_or("an unknown function")?;
+                Box::new(move |call| own(call, run, &budget))
+            };
+            context.add_function(name, function).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+mod cel_function {
+    use cel::common::value::CowVal;
+    use cel::{ExecutionError, FunctionContext};
+
+    /// What CEL takes as a function of any arguments.
+    pub(super) type Function = Box<
+        dyn for<'context, 'call> Fn(
+                &mut FunctionContext<'context, 'call>,
+            ) -> Result<CowVal<'context, 'call>, ExecutionError>
+            + Send
+            + Sync,
+    >;
+}
+
+fn charge(budget: &AtomicUsize, weight: usize) -> Result<(), ExecutionError> {
+    let spent = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(weight));
+    match spent {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ExecutionError::function_error(
+            "limit",
+            "the expression goes over too many values; do this work in a step",
+        )),
+    }
+}
+
+/// What a value costs to go over: its parts, and its text. Stored values may be deeper than new ones.
+fn weight(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
+    if depth > STORED_DEPTH_MAX {
+        return Err(ExecutionError::function_error("limit", "a value is nested too deeply"));
+    }
+    if let Some(text) = value.downcast_ref::<CelString>() {
+        return Ok(1 + text.inner().len() / 64);
+    }
+    if let Some(list) = value.downcast_ref::<CelList>() {
+        return list.inner().iter().try_fold(1, |sum, item| Ok(sum + weight(item.as_ref(), depth + 1)?));
+    }
+    if let Some(map) = value.downcast_ref::<CelMap>() {
+        return map.inner().values().try_fold(1, |sum, item| Ok(sum + 1 + weight(item.as_ref(), depth + 1)?));
+    }
+    Ok(1)
+}
+
+fn range<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+    budget: &AtomicUsize,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let Some(value) = call.args.pop() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    charge(budget, weight(value.as_ref(), 0)?)?;
+    let Some(map) = value.downcast_ref::<CelMap>() else {
+        return Ok(value);
+    };
+    let mut keys: Vec<CelMapKey<'call>> = map.inner().keys().cloned().collect();
+    keys.sort_by_key(key_order);
+    let keys: Vec<Box<dyn Val + 'call>> = keys.into_iter().map(|key| key.inner().clone_as_boxed()).collect();
+    Ok(CowVal::owned(CelList::from(keys)))
+}
+
+fn has<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let [operand, field] = call.args.as_slice() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    let mut operand = operand.as_ref();
+    if let Some(optional) = operand.downcast_ref::<CelOptional>() {
+        match optional.option() {
+            Some(value) => operand = value,
+            None => return Ok(CowVal::owned(CelBool::from(false))),
+        }
+    }
+    let field = field.downcast_ref::<CelString>().map(|field| field.inner().to_owned()).unwrap_or_default();
+    let answer = match operand.downcast_ref::<CelMap>() {
+        Some(map) => map.inner().contains_key(&CelMapKey::from(field)),
+        None if operand.downcast_ref::<CelNull>().is_some() => false,
+        None => {
+            let message = format!("a value of type {} has no fields", operand.get_type().name());
+            return Err(ExecutionError::function_error("has", message));
+        }
+    };
+    Ok(CowVal::owned(CelBool::from(answer)))
+}
+
+fn key_order(key: &CelMapKey<'_>) -> (u8, i128, String) {
+    match key {
+        CelMapKey::Bool(flag) => (0, i128::from(*flag.inner()), String::new()),
+        CelMapKey::Int(number) => (1, i128::from(*number.inner()), String::new()),
+        CelMapKey::UInt(number) => (1, i128::from(*number.inner()), String::new()),
+        CelMapKey::String(text) => (2, 0, text.inner().to_owned()),
+    }
+}
+
+fn own<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+    run: functions::Implementation,
+    budget: &AtomicUsize,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let name = call.name.trim_start_matches('@');
+    let error = |message: String| ExecutionError::function_error(name, message);
+    let mut arguments = Vec::with_capacity(call.args.len() + 1);
+    for value in call.this.iter().chain(&call.args) {
+        charge(budget, weight(value.as_ref(), 0)?)?;
+        arguments.push(to_json(value.as_ref(), 0, STORED_DEPTH_MAX).map_err(error)?);
+    }
+    let result = run(&arguments).map_err(error)?;
+    Ok(CowVal::Owned(from_json(&result)))
+}
+
+/// The values of an expression's references; `None` where the scope has no such name.
+pub(super) struct Values(BTreeMap<Reference, Option<Value>>);
+
+impl Values {
+    /// Asks the scope for everything at once, so that one answer names all that must be loaded.
+    pub(super) fn gather<'a>(
+        references: impl IntoIterator<Item = &'a Reference>,
+        expression: &str,
+        scope: &dyn Scope,
+    ) -> Result<Self, EvalError> {
+        let mut values = BTreeMap::new();
+        let mut needs = Vec::new();
+        let mut failed = None;
+        for reference in references {
+            match scope.get(&reference.path()) {
+                Ok(value) => {
+                    values.insert(reference.clone(), value);
+                }
+                Err(EvalError::Needs(more)) => needs.extend(more),
+                Err(EvalError::Failed { message, code, .. }) => {
+                    failed.get_or_insert(EvalError::Failed {
+                        expression: expression.to_owned(),
+                        message,
+                        code,
+                    });
+                }
+            }
+        }
+        if !needs.is_empty() {
+            needs.sort();
+            needs.dedup();
+            return Err(EvalError::Needs(needs));
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(Self(values)),
+        }
+    }
+
+    fn bind(&self, reference: &Reference, context: &mut Context<'_, '_>) {
+        match reference {
+            Reference::Name(name) => {
+                if let Some(Some(value)) = self.0.get(reference) {
+                    context.add_variable_as_val(name.as_str(), from_json(value));
+                }
+            }
+            // All steps stand in one map, which is bound with the first of them.
+            Reference::Step { .. } => {
+                if context.get_variable("steps").is_none() {
+                    context.add_variable_as_val("steps", self.steps());
+                }
+            }
+        }
+    }
+
+    fn steps(&self) -> Box<dyn Val> {
+        let mut steps: BTreeMap<&str, HashMap<CelMapKey<'static>, Box<dyn Val>>> = BTreeMap::new();
+        for (reference, value) in &self.0 {
+            if let Reference::Step { step, field } = reference {
+                let fields = steps.entry(step).or_default();
+                if let Some(value) = value {
+                    fields.insert(CelMapKey::from(field.clone()), from_json(value));
+                }
+            }
+        }
+        let steps: HashMap<CelMapKey<'static>, Box<dyn Val>> = steps
+            .into_iter()
+            .map(|(step, fields)| {
+                (CelMapKey::from(step.to_owned()), Box::new(CelMap::from(fields)) as Box<dyn Val>)
+            })
+            .collect();
+        Box::new(CelMap::from(steps))
+    }
+}
+
+/// JSON as CEL sees it: whole numbers are `int` (CEL's own conversion would make them `uint`).
+fn from_json(value: &Value) -> Box<dyn Val> {
+    match value {
+        Value::Null => Box::new(CelNull),
+        Value::Bool(flag) => Box::new(CelBool::from(*flag)),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Box::new(CelInt::from(number)),
+            (None, number) => Box::new(CelDouble::from(number.unwrap_or(f64::NAN))),
+        },
+        Value::String(text) => Box::new(CelString::from(text.clone())),
+        Value::Array(items) => {
+            Box::new(CelList::from(items.iter().map(from_json).collect::<Vec<Box<dyn Val>>>()))
+        }
+        Value::Object(fields) => Box::new(CelMap::from(
+            fields
+                .iter()
+                .map(|(key, value)| (CelMapKey::from(key.clone()), from_json(value)))
+                .collect::<HashMap<CelMapKey<'static>, Box<dyn Val>>>(),
+        )),
+    }
+}
+
+/// CEL's value as JSON; `depth` lists and maps are open round it.
+fn to_json(value: &dyn Val, depth: usize, depth_max: usize) -> Result<Value, String> {
+    let is_open = || value.downcast_ref::<CelList>().is_some() || value.downcast_ref::<CelMap>().is_some();
+    if depth >= depth_max && is_open() {
+        return Err(too_deep(depth_max));
+    }
+    if value.downcast_ref::<CelNull>().is_some() {
+        return Ok(Value::Null);
+    }
+    if let Some(flag) = value.downcast_ref::<CelBool>() {
+        return Ok(Value::Bool(*flag.inner()));
+    }
+    if let Some(number) = value.downcast_ref::<CelInt>() {
+        return Ok(Value::from(*number.inner()));
+    }
+    if let Some(number) = value.downcast_ref::<CelUInt>() {
+        return Ok(Value::from(*number.inner()));
+    }
+    if let Some(number) = value.downcast_ref::<CelDouble>() {
+        return serde_json::Number::from_f64(*number.inner())
+            .map(Value::Number)
+            .ok_or_else(|| format!("{} is no JSON number", number.inner()));
+    }
+    if let Some(text) = value.downcast_ref::<CelString>() {
+        return Ok(Value::String(text.inner().to_owned()));
+    }
+    if let Some(list) = value.downcast_ref::<CelList>() {
+        return list.inner().iter().map(|item| to_json(item.as_ref(), depth + 1, depth_max)).collect();
+    }
+    if let Some(map) = value.downcast_ref::<CelMap>() {
+        // In the order of the keys: of two errors the same one is told each time.
+        let mut entries: Vec<_> = map.inner().iter().collect();
+        entries.sort_by_cached_key(|(key, _)| key_order(key));
+        let mut fields = BTreeMap::new();
+        for (key, value) in entries {
+            let value = to_json(value.as_ref(), depth + 1, depth_max)?;
+            if fields.insert(key_text(key), value).is_some() {
+                return Err(format!("a map has the key “{}” as a text and as another value", key_text(key)));
+            }
+        }
+        return Ok(Value::Object(fields.into_iter().collect()));
+    }
+    if let Some(optional) = value.downcast_ref::<CelOptional>() {
+        return optional.option().map_or(Ok(Value::Null), |value| to_json(value, depth, depth_max));
+    }
+    if let Some(span) = value.downcast_ref::<CelDuration>() {
+        return Ok(Value::String(format!("{}ms", span.inner().num_milliseconds())));
+    }
+    if let Some(time) = value.downcast_ref::<CelTimestamp>() {
+        return Ok(Value::String(time.inner().to_rfc3339()));
+    }
+    if let Some(name) = value.downcast_ref::<CelType>() {
+        return Ok(Value::String(name.name().to_owned()));
+    }
+    Err(format!("a value of type {} has no JSON form", value.get_type().name()))
+}
+
+pub(super) fn too_deep(depth_max: usize) -> String {
+    format!(
+        "the value is nested deeper than {depth_max} levels; keep it in a file, or as text with toJson(…)"
+    )
+}
+
+fn key_text(key: &CelMapKey<'_>) -> String {
+    match key {
+        CelMapKey::Bool(flag) => flag.inner().to_string(),
+        CelMapKey::Int(number) => number.inner().to_string(),
+        CelMapKey::UInt(number) => number.inner().to_string(),
+        CelMapKey::String(text) => text.inner().to_owned(),
+    }
+}
+
+/// CEL's error in words that help.
+fn explain(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(key) => {
+            format!("there is no “{key}”; test it with has(…), or read it with `.?{key}` and orValue(…)")
+        }
+        ExecutionError::UndeclaredReference(name) => {
+            format!("“{}” has no value here", name.trim_start_matches('@'))
+        }
+        ExecutionError::NoSuchOverload(overload) => mixed(overload.function(), overload.argument_types()),
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            let types = [left.type_of().to_string(), right.type_of().to_string()];
+            mixed(operator, &types)
+        }
+        ExecutionError::UnexpectedType { got, want } => format!("{want} is needed, this is {got}"),
+        ExecutionError::ValuesNotComparable(left, right) => {
+            format!("{} and {} cannot be compared", left.type_of(), right.type_of())
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "division by zero".to_owned()
+        }
+        ExecutionError::Overflow(..) => "the number is too large".to_owned(),
+        ExecutionError::IndexOutOfBounds(_) => "the index lies outside the list".to_owned(),
+        ExecutionError::FunctionError { function, message } if function == "limit" => message.clone(),
+        ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
+        other => other.to_string(),
+    }
+}
+
+fn mixed(function: &str, types: &[String]) -> String {
+    let operator = match function {
+        "_+_" | "add" => "+",
+        "_-_" | "sub" => "-",
+        "_*_" | "mul" => "*",
+        "_/_" | "div" => "/",
+        "_%_" | "rem" => "%",
+        "_<_" => "<",
+        "_<=_" => "<=",
+        "_>_" => ">",
+        "_>=_" => ">=",
+        "_&&_" => "&&",
+        "_||_" => "||",
+        "!_" => "!",
+        "-_" => "-",
+        "@in" => "in",
+        "_[_]" => "[…]",
+        other => other,
+    };
+    let message = format!("`{operator}` does not go with {}", types.join(" and "));
+    let has = |wanted: &[&str]| types.iter().any(|name| wanted.contains(&name.as_str()));
+    if has(&["int"]) && has(&["double", "float"]) {
+        return format!("{message}; write double(n) for the whole number");
+    }
+    if operator == "+" && has(&["string"]) {
+        return format!("{message}; write string(x), or a text with ${{x}}");
+    }
+    message
+}

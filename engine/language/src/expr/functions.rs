@@ -1,0 +1,425 @@
+//! The functions that expressions have besides CEL's own.
+//!
+//! Law: pure, bounded, the same answer everywhere: no clock, no randomness, no hash order.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde_json::{Value, json};
+
+use everfold_base::json::{Hash, canonical};
+
+/// Longest text that a function gives.
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
+const PATTERN_BYTES_MAX: usize = 1024;
+const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
+
+/// CEL's own functions and those of optional values.
+pub(super) const STANDARD: [&str; 37] = [
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bool",
+    "bytes",
+    "dyn",
+    "type",
+    "duration",
+    "timestamp",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "hasValue",
+    "value",
+    "or",
+    "orValue",
+    "optional.of",
+    "optional.none",
+    "optional.ofNonZeroValue",
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "map",
+    "filter",
+];
+
+pub(super) type Implementation = fn(&[Value]) -> Result<Value, String>;
+
+/// One function: callable as `f(x, …)` and as `x.f(…)`.
+pub(super) struct Own {
+    pub(super) name: &'static str,
+    /// Its name in the tree: one that no text can spell, so that CEL's own never shadow it.
+    pub(super) registered: &'static str,
+    pub(super) usage: &'static str,
+    pub(super) takes: RangeInclusive<usize>,
+    pub(super) run: Implementation,
+}
+
+const OWN: [Own; 17] = [
+    Own { name: "trim", registered: "@trim", usage: "text.trim()", takes: 1..=1, run: trim },
+    Own {
+        name: "lowerAscii",
+        registered: "@lowerAscii",
+        usage: "text.lowerAscii()",
+        takes: 1..=1,
+        run: lower_ascii,
+    },
+    Own {
+        name: "upperAscii",
+        registered: "@upperAscii",
+        usage: "text.upperAscii()",
+        takes: 1..=1,
+        run: upper_ascii,
+    },
+    Own {
+        name: "split",
+        registered: "@split",
+        usage: "text.split(separator) or text.split(separator, limit)",
+        takes: 2..=3,
+        run: split,
+    },
+    Own {
+        name: "join",
+        registered: "@join",
+        usage: "list.join() or list.join(separator)",
+        takes: 1..=2,
+        run: join,
+    },
+    Own {
+        name: "replace",
+        registered: "@replace",
+        usage: "text.replace(old, new) or text.replace(old, new, count)",
+        takes: 3..=4,
+        run: replace,
+    },
+    Own {
+        name: "substring",
+        registered: "@substring",
+        usage: "text.substring(start) or text.substring(start, end)",
+        takes: 2..=3,
+        run: substring,
+    },
+    Own {
+        name: "matches",
+        registered: "@matches",
+        usage: "text.matches(pattern)",
+        takes: 2..=2,
+        run: matches,
+    },
+    Own { name: "min", registered: "@min", usage: "min(a, b, …) or min(list)", takes: 1..=64, run: min },
+    Own { name: "max", registered: "@max", usage: "max(a, b, …) or max(list)", takes: 1..=64, run: max },
+    Own {
+        name: "slug",
+        registered: "@slug",
+        usage: "slug(text) or slug(text, length)",
+        takes: 1..=2,
+        run: slug,
+    },
+    Own { name: "pad", registered: "@pad", usage: "pad(number, width)", takes: 2..=2, run: pad },
+    Own { name: "hash", registered: "@hash", usage: "hash(value)", takes: 1..=1, run: hash },
+    Own { name: "json", registered: "@json", usage: "json(text)", takes: 1..=1, run: from_json },
+    Own { name: "toJson", registered: "@toJson", usage: "toJson(value)", takes: 1..=1, run: to_json },
+    Own { name: "lines", registered: "@lines", usage: "lines(text)", takes: 1..=1, run: lines },
+    Own { name: "basename", registered: "@basename", usage: "basename(path)", takes: 1..=1, run: basename },
+];
+
+/// The own function of a name.
+pub(super) fn own(name: &str) -> Option<&'static Own> {
+    OWN.iter().find(|own| own.name == name)
+}
+
+/// The implementation of a function as the tree names it.
+pub(super) fn implementation(registered: &str) -> Option<Implementation> {
+    OWN.iter().find(|own| own.registered == registered).map(|own| own.run)
+}
+
+/// Every function that a text may call, sorted.
+pub(super) fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = STANDARD.into_iter().chain(OWN.iter().map(|own| own.name)).collect();
+    names.sort_unstable();
+    names
+}
+
+pub(super) fn similar(name: &str) -> Option<&'static str> {
+    crate::definition::similar(name, names().into_iter())
+}
+
+fn text(arguments: &[Value], index: usize) -> Result<&str, String> {
+    match arguments.get(index) {
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(format!("a text is needed, this is {}", kind(other))),
+        None => Err("a text is missing".to_owned()),
+    }
+}
+
+fn count(arguments: &[Value], index: usize) -> Result<usize, String> {
+    match arguments.get(index).and_then(Value::as_i64) {
+        Some(number) => usize::try_from(number).map_err(|_| format!("{number} is below 0")),
+        None => Err("a whole number is needed".to_owned()),
+    }
+}
+
+/// How often at most; below 0: as often as there is reason to.
+fn limit(arguments: &[Value], index: usize) -> Result<usize, String> {
+    match arguments.get(index) {
+        None => Ok(usize::MAX),
+        Some(number) if number.as_i64().is_some_and(|number| number < 0) => Ok(usize::MAX),
+        Some(_) => count(arguments, index),
+    }
+}
+
+fn bounded(text: String) -> Result<Value, String> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    Ok(Value::String(text))
+}
+
+/// What a value is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a bool",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+/// The text that stands for a value inside other text.
+pub fn to_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => canonical(other),
+    }
+}
+
+fn trim(arguments: &[Value]) -> Result<Value, String> {
+    Ok(json!(text(arguments, 0)?.trim()))
+}
+
+fn lower_ascii(arguments: &[Value]) -> Result<Value, String> {
+    Ok(json!(text(arguments, 0)?.to_ascii_lowercase()))
+}
+
+fn upper_ascii(arguments: &[Value]) -> Result<Value, String> {
+    Ok(json!(text(arguments, 0)?.to_ascii_uppercase()))
+}
+
+fn split(arguments: &[Value]) -> Result<Value, String> {
+    let (whole, separator) = (text(arguments, 0)?, text(arguments, 1)?);
+    let limit = limit(arguments, 2)?;
+    let parts: Vec<String> = match (limit, separator) {
+        (0, _) => Vec::new(),
+        (_, "") => {
+            // The last part is what is left.
+            let mut starts: Vec<usize> = whole.char_indices().map(|(at, _)| at).take(limit).collect();
+            starts.push(whole.len());
+            starts.windows(2).map(|pair| whole[pair[0]..pair[1]].to_owned()).collect()
+        }
+        _ => whole.splitn(limit, separator).map(str::to_owned).collect(),
+    };
+    Ok(json!(parts))
+}
+
+fn join(arguments: &[Value]) -> Result<Value, String> {
+    let Some(Value::Array(items)) = arguments.first() else {
+        return Err("a list is needed".to_owned());
+    };
+    let separator = if arguments.len() > 1 { text(arguments, 1)? } else { "" };
+    let texts: Vec<String> = items.iter().map(to_text).collect();
+    bounded(texts.join(separator))
+}
+
+fn replace(arguments: &[Value]) -> Result<Value, String> {
+    let (whole, old, new) = (text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?);
+    let times = limit(arguments, 3)?;
+    let found = if old.is_empty() { whole.len() + 1 } else { whole.matches(old).count() };
+    if whole.len().saturating_add(found.min(times).saturating_mul(new.len())) > 2 * TEXT_BYTES_MAX {
+        return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    bounded(whole.replacen(old, new, times))
+}
+
+fn substring(arguments: &[Value]) -> Result<Value, String> {
+    let whole = text(arguments, 0)?;
+    let length = whole.chars().count();
+    let start = count(arguments, 1)?;
+    let end = if arguments.len() > 2 { count(arguments, 2)? } else { length };
+    if start > end || end > length {
+        return Err(format!("{start}..{end} lies outside a text of {length} characters"));
+    }
+    Ok(json!(whole.chars().skip(start).take(end - start).collect::<String>()))
+}
+
+fn matches(arguments: &[Value]) -> Result<Value, String> {
+    let (whole, pattern) = (text(arguments, 0)?, text(arguments, 1)?);
+    Ok(json!(compile_pattern(pattern)?.is_match(whole)))
+}
+
+/// Compiles a pattern that runs in linear time and stays small.
+pub(crate) fn compile_pattern(pattern: &str) -> Result<regex::Regex, String> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(format!("a pattern has at most {PATTERN_BYTES_MAX} bytes"));
+    }
+    regex::RegexBuilder::new(pattern)
+        .size_limit(PATTERN_PROGRAM_BYTES_MAX)
+        .dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX)
+        .nest_limit(64)
+        .build()
+        .map_err(|error| {
+            let text = error.to_string();
+            let line = text.lines().last().unwrap_or("it does not compile").trim();
+            format!("pattern: {}", line.trim_start_matches("error: "))
+        })
+}
+
+fn min(arguments: &[Value]) -> Result<Value, String> {
+    extreme(arguments, std::cmp::Ordering::Less)
+}
+
+fn max(arguments: &[Value]) -> Result<Value, String> {
+    extreme(arguments, std::cmp::Ordering::Greater)
+}
+
+fn extreme(arguments: &[Value], wanted: std::cmp::Ordering) -> Result<Value, String> {
+    let items = match arguments {
+        [Value::Array(items)] => items.as_slice(),
+        items => items,
+    };
+    let mut items = items.iter();
+    let mut best = items.next().ok_or("the list is empty")?;
+    for item in items {
+        let ordering = match (item, best) {
+            (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+            (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+                (Some(a), Some(b)) => Some(a.cmp(&b)),
+                _ => a.as_f64().partial_cmp(&b.as_f64()),
+            },
+            _ => None,
+        };
+        match ordering {
+            None => return Err(format!("{} and {} cannot be compared", kind(item), kind(best))),
+            Some(ordering) if ordering == wanted => best = item,
+            Some(_) => {}
+        }
+    }
+    Ok(best.clone())
+}
+
+/// Lower-case words of ASCII letters and digits, joined by `-`, at most so many bytes.
+fn slug(arguments: &[Value]) -> Result<Value, String> {
+    let length = if arguments.len() > 1 { count(arguments, 1)? } else { 48 };
+    let text = to_text(arguments.first().unwrap_or(&Value::Null));
+    let slug = slug_text(&text, length);
+    // Of a text without Latin letters and digits nothing is left: what tells it from others is its hash.
+    let is_lost = slug.is_empty() && !text.trim().is_empty();
+    Ok(json!(if is_lost { hash_text(&text, length) } else { slug }))
+}
+
+/// The beginning of a text's hash, for a name that says nothing and is always the same.
+fn hash_text(text: &str, length: usize) -> String {
+    Hash::of(text.trim().as_bytes()).to_string().chars().take(length.min(SLUG_HASH)).collect()
+}
+
+/// Digits of a hash in the place of a slug.
+const SLUG_HASH: usize = 12;
+
+/// The id that a text could be.
+pub(crate) fn slug_of(text: &str) -> String {
+    slug_text(text, 48)
+}
+
+fn slug_text(text: &str, length: usize) -> String {
+    let mut slug = String::new();
+    for c in text.chars() {
+        let c = fold_letter(c);
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+        if slug.len() >= length {
+            break;
+        }
+    }
+    slug.truncate(length);
+    slug.trim_end_matches('-').to_owned()
+}
+
+/// The ASCII letter under a common Latin one.
+fn fold_letter(c: char) -> char {
+    const FOLDED: [(&str, char); 9] = [
+        ("àáâãäåāÀÁÂÃÄÅĀ", 'a'),
+        ("çćčÇĆČ", 'c'),
+        ("èéêëēÈÉÊËĒ", 'e'),
+        ("ìíîïīÌÍÎÏĪ", 'i'),
+        ("ñńÑŃ", 'n'),
+        ("òóôõöøōÒÓÔÕÖØŌ", 'o'),
+        ("ùúûüūÙÚÛÜŪ", 'u'),
+        ("ýÿÝ", 'y'),
+        ("śšßŚŠ", 's'),
+    ];
+    FOLDED.iter().find(|(letters, _)| letters.contains(c)).map_or(c, |(_, ascii)| *ascii)
+}
+
+fn pad(arguments: &[Value]) -> Result<Value, String> {
+    let width = count(arguments, 1)?;
+    if width > 64 {
+        return Err("a number is padded to at most 64 digits".to_owned());
+    }
+    match arguments.first() {
+        Some(Value::Number(number)) if number.is_i64() => {
+            Ok(json!(format!("{:0width$}", number.as_i64().unwrap_or_default())))
+        }
+        Some(Value::String(digits)) => Ok(json!(format!("{digits:0>width$}"))),
+        _ => Err("a whole number is needed".to_owned()),
+    }
+}
+
+/// BLAKE3 in 64 hexadecimal digits: of a text its bytes, of another value its canonical JSON.
+fn hash(arguments: &[Value]) -> Result<Value, String> {
+    let value = arguments.first().unwrap_or(&Value::Null);
+    let bytes = match value {
+        Value::String(text) => text.clone(),
+        other => canonical(other),
+    };
+    Ok(json!(Hash::of(bytes.as_bytes()).to_string()))
+}
+
+fn from_json(arguments: &[Value]) -> Result<Value, String> {
+    serde_json::from_str(text(arguments, 0)?).map_err(|error| format!("this is no JSON: {error}"))
+}
+
+fn to_json(arguments: &[Value]) -> Result<Value, String> {
+    bounded(canonical(arguments.first().unwrap_or(&Value::Null)))
+}
+
+fn lines(arguments: &[Value]) -> Result<Value, String> {
+    Ok(json!(text(arguments, 0)?.lines().collect::<Vec<_>>()))
+}
+
+fn basename(arguments: &[Value]) -> Result<Value, String> {
+    let path = text(arguments, 0)?.trim_end_matches('/');
+    Ok(json!(path.rsplit('/').next().unwrap_or(path)))
+}
+
+/// How own functions are written, by name: for documentation.
+#[must_use]
+pub fn usages() -> BTreeMap<&'static str, &'static str> {
+    OWN.iter().map(|own| (own.name, own.usage)).collect()
+}

@@ -1,0 +1,23 @@
+//! Expressions: CEL, and texts with `${CEL}` in them.
+//!
+//! Law: evaluation is pure, bounded and deterministic; it asks its [`Scope`] only for the names that
+//! the expression mentions, so its cost does not grow with the run.
+
+mod error;
+mod eval;
+pub mod functions;
+mod parse;
+mod setting;
+mod template;
+#[cfg(test)]
+mod tests;
+mod token;
+mod types;
+mod values;
+
+pub use error::ExprError;
+pub use functions::usages;
+pub use parse::{Access, Expr, Reference, SOURCE_BYTES_MAX, step_path};
+pub use template::{Hidden, MASK, Part, Piece, Template, parts};
+pub use types::{Lookup, Type, TypeProblem};
+pub use values::{EvalError, Loaded, Scope, ValueRef};

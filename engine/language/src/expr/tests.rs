@@ -1,0 +1,344 @@
+//! What expressions and templates give, and what they refuse.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::parse::{Expr, Reference};
+use super::template::Template;
+use super::values::{EvalError, Scope, ValueRef};
+use crate::definition::{Setting, Span};
+use everfold_base::id::Version;
+use everfold_base::json::Hash;
+
+/// A scope over fixed values, by path joined with dots.
+struct Fixed(BTreeMap<String, Result<Value, ValueRef>>);
+
+impl Scope for Fixed {
+    fn get(&self, path: &[&str]) -> Result<Option<Value>, EvalError> {
+        match self.0.get(&path.join(".")) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(Some(value.clone())),
+            Some(Err(reference)) => Err(EvalError::Needs(vec![*reference])),
+        }
+    }
+}
+
+fn scope() -> Fixed {
+    let values = json!({
+        "input": {"n": 3, "name": "Ada", "list": [1, 2, 3], "map": {"b": 2, "a": 1}, "half": 0.5, "none": null},
+        "steps.build.output": {"ok": true, "items": [{"id": 1}, {"id": 2}]},
+        "steps.build.status": "succeeded",
+        "steps.fix-ci.output": "fixed",
+        "item": "x y",
+    });
+    let Value::Object(values) = values else { unreachable!("an object") };
+    Fixed(values.into_iter().map(|(path, value)| (path, Ok(value))).collect())
+}
+
+fn eval(source: &str) -> Result<Value, String> {
+    let expr = Expr::parse(source).map_err(|error| format!("{error}@{}", error.offset))?;
+    expr.eval(&scope()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn expressions_give_values() {
+    for (source, expected) in [
+        ("input.n + 1", json!(4)),
+        ("input.half >= 0.3", json!(true)),
+        ("double(input.n) * 0.5", json!(1.5)),
+        ("input.name + '!'", json!("Ada!")),
+        ("steps.build.output.ok && steps.build.status == 'succeeded'", json!(true)),
+        ("steps['fix-ci'].output", json!("fixed")),
+        ("steps.build.output.items.map(i, i.id)", json!([1, 2])),
+        ("steps.build.output.items.exists(i, i.id == 2)", json!(true)),
+        ("input.map.map(k, k)", json!(["a", "b"])),
+        ("has(input.nope)", json!(false)),
+        ("has(input.nope) ? input.nope : 'd'", json!("d")),
+        ("input.?nope.orValue('d')", json!("d")),
+        ("input?.nope.orValue('d')", json!("d")),
+        ("input.?name", json!("Ada")),
+        ("input.?nope", json!(null)),
+        ("has(steps.build.failure)", json!(false)),
+        ("steps.gone.?output.orValue(1)", json!(1)),
+        ("'a' in input.map", json!(true)),
+        ("2 in input.list", json!(true)),
+        ("' x '.trim()", json!("x")),
+        ("trim(' x ')", json!("x")),
+        ("'A-B'.split('-').map(p, p.lowerAscii()).join('/')", json!("a/b")),
+        ("'abc'.replace('b', 'x').upperAscii()", json!("AXC")),
+        ("'héllo'.substring(1, 3)", json!("él")),
+        ("'héy'.split('', 2)", json!(["h", "éy"])),
+        ("'héy'.split('')", json!(["h", "é", "y"])),
+        ("''.split('')", json!([])),
+        ("'a,b,c'.split(',', -1)", json!(["a", "b", "c"])),
+        ("'a,b,c'.replace(',', '-', -1)", json!("a-b-c")),
+        ("'v1.2'.matches('^v[0-9.]+$')", json!(true)),
+        ("min(input.list) + max(4, 9, 2)", json!(10)),
+        ("slug('Ünter den Linden: no. 7', 20)", json!("unter-den-linden-no")),
+        ("slug('') + slug('  ')", json!("")),
+        ("slug('日本語') == slug(' 日本語 ') && slug('日本語') != slug('東京')", json!(true)),
+        ("slug('日本語').matches('^[0-9a-f]{12}$') && size(slug('Привет', 5)) == 5", json!(true)),
+        ("slug('!?') != ''", json!(true)),
+        ("pad(7, 3)", json!("007")),
+        ("hash('a') == hash('a') && size(hash(input.map)) == 64", json!(true)),
+        ("json('{\"a\": [1]}').a[0]", json!(1)),
+        ("toJson(input.map)", json!(r#"{"a":1,"b":2}"#)),
+        ("lines('a\\nb\\n')", json!(["a", "b"])),
+        ("basename('/x/y.txt')", json!("y.txt")),
+        ("{'b': 1, 'a': input.n}", json!({"a": 3, "b": 1})),
+        ("type(input.name) == string", json!(true)),
+        ("duration('90s') > duration('1m')", json!(true)),
+        ("optional.of(3).value()", json!(3)),
+        ("input.none == null", json!(true)),
+        ("9223372036854775807 - 1", json!(9_223_372_036_854_775_806_i64)),
+    ] {
+        assert_eq!(eval(source), Ok(expected), "{source}");
+    }
+}
+
+#[test]
+fn failures_say_what_to_write_instead() {
+    for (source, expected) in [
+        ("input.nope", "there is no “nope”"),
+        ("input.n * 0.5", "double(n)"),
+        ("input.name + 1", "string(x)"),
+        ("input.n / 0", "division by zero"),
+        ("input.list[7]", "outside the list"),
+        ("substring('abc', 5)", "substring: 5..3 lies outside"),
+        ("'x'.matches('(')", "matches: pattern"),
+        ("rework.findings", "“rework” has no value here"),
+        ("b'abc'", "no JSON form"),
+        ("1.0 / 0.0", "no JSON number"),
+    ] {
+        let error = eval(source).unwrap_err();
+        assert!(error.contains(expected), "{source}: {error}");
+    }
+    let error = Expr::parse("input.n").unwrap().eval_bool(&scope()).unwrap_err();
+    assert!(error.to_string().contains("true or false is needed, this is a number"), "{error}");
+}
+
+#[test]
+fn texts_that_are_no_expressions_name_the_place() {
+    for (source, offset, expected) in [
+        ("input.n +", 9, "breaks off"),
+        ("a = b", 2, "`==` compares"),
+        ("input.name | upper", 11, "filters"),
+        ("1 == 1 and true", 7, "&&"),
+        ("x.trimm()", 2, "did you mean `trim`?"),
+        ("trim('a', 'b')", 0, "it is text.trim()"),
+        ("1 + steps[input.n].output", 4, "steps.NAME.FIELD"),
+        ("steps.build == null", 6, "steps.build.output"),
+        ("Foo{a: 1}", 0, "{'key': value}"),
+        ("", 0, "empty"),
+    ] {
+        let error = Expr::parse(source).unwrap_err();
+        let text = format!("{error} {}", error.hint.clone().unwrap_or_default());
+        assert!(text.contains(expected), "{source}: {text}");
+        assert_eq!(error.offset, offset, "{source}: {text}");
+    }
+}
+
+#[test]
+fn expressions_are_bounded() {
+    let deep = format!("{}1{}", "(".repeat(5_000), ")".repeat(5_000));
+    let wide = vec!["1"; 3_000].join("+");
+    let nested = "[".repeat(121);
+    let minus = "-".repeat(4_000);
+    let not = format!("{}true", "!".repeat(4_000));
+    let ternary = format!("{}1", "true ? 1 : ".repeat(300));
+    let select = format!("a{}", ".b".repeat(2_000));
+    for source in [&deep, &wide, &nested, &minus, &not, &ternary, &select] {
+        let _refused_or_small = Expr::parse(source).map(|expr| expr.eval(&scope()));
+    }
+    for source in [&deep, &wide, &nested] {
+        assert!(Expr::parse(source).is_err());
+    }
+    let chain = vec!["true"; 200].join(" && ");
+    assert_eq!(eval(&chain), Ok(json!(true)));
+
+    let big: Vec<i64> = (0..2_000).collect();
+    let mut scope = scope();
+    scope.0.insert("input".into(), Ok(json!({"list": big, "text": "x".repeat(1_000)})));
+    let run = |source: &str| Expr::parse(source).unwrap().eval(&scope).map_err(|error| error.to_string());
+    assert_eq!(run("input.list.map(x, x + 1).size()"), Ok(json!(2_000)));
+    let thrice = run("input.list.map(x, input.list.map(y, input.list.map(z, x + y + z)))");
+    assert!(thrice.unwrap_err().contains("too many values"));
+    let doubled = format!("[input.text]{}", ".map(x, x + x)".repeat(9));
+    assert!(run(&doubled).is_ok());
+    let squared = "input.text.replace('x', input.text).replace('x', input.text)";
+    assert!(run(squared).unwrap_err().contains("longer than"));
+}
+
+/// The deepest expressions that are accepted are evaluated on half of a usual thread's stack.
+#[test]
+fn the_deepest_expressions_fit_the_stack() {
+    let nest =
+        |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    let shapes: [fn(usize) -> String; 5] = [
+        |depth| vec!["1"; depth].join(" + "),
+        |depth| {
+            let open: String = (0..depth).map(|at| format!("[1].map(v{at}, ")).collect();
+            format!("{open}1{}", ")".repeat(depth))
+        },
+        |depth| format!("a{}", ".b".repeat(depth)),
+        |depth| format!("{}1{}", "trim(".repeat(depth), ")".repeat(depth)),
+        |depth| format!("{}1{}", "{'a': ".repeat(depth), "}".repeat(depth)),
+    ];
+    assert!(Expr::parse(&nest("[", "]", 40)).is_err());
+    for shape in shapes {
+        let deepest = (1..64).rev().find_map(|depth| Expr::parse(&shape(depth)).ok()).unwrap();
+        std::thread::Builder::new()
+            .stack_size(1024 * 1024)
+            .spawn(move || drop(deepest.eval(&scope())))
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+}
+
+#[test]
+fn an_expression_asks_only_for_what_it_names() {
+    let expr =
+        Expr::parse("steps.build.output.x + input.y + [1].map(input2, input2)[0] + (has(item.z) ? 1 : 0)")
+            .unwrap();
+    let step = |step: &str, field: &str| Reference::Step { step: step.into(), field: field.into() };
+    assert_eq!(
+        expr.references(),
+        [Reference::Name("input".into()), Reference::Name("item".into()), step("build", "output")]
+    );
+    let shadowed = Expr::parse("[1].all(input, input > 0)").unwrap();
+    assert!(shadowed.references().is_empty());
+    assert_eq!(shadowed.eval(&scope()), Ok(json!(true)));
+}
+
+#[test]
+fn everything_that_must_be_loaded_is_named_at_once() {
+    let reference = |version| ValueRef { version: Version(version), hash: Hash::ZERO, size_bytes: 2_000 };
+    let mut scope = scope();
+    scope.0.insert("steps.a.output".into(), Err(reference(4)));
+    scope.0.insert("steps.b.output".into(), Err(reference(9)));
+    let template =
+        Template::parse(&json!({"x": "${steps.a.output}", "y": ["${steps.b.output} ${input.n}"]})).unwrap();
+    assert_eq!(template.render(&scope), Err(EvalError::Needs(vec![reference(4), reference(9)])));
+    let expr = Expr::parse("false && steps.a.output == steps.b.output").unwrap();
+    assert_eq!(expr.eval(&scope), Err(EvalError::Needs(vec![reference(4), reference(9)])));
+}
+
+#[test]
+fn templates_keep_types_where_one_expression_is_the_whole() {
+    for (source, expected) in [
+        (json!("${input.n}"), json!(3)),
+        (json!("n=${input.n}"), json!("n=3")),
+        (json!("${input.list}"), json!([1, 2, 3])),
+        (json!("l=${input.map} ${input.none}."), json!(r#"l={"a":1,"b":2} ."#)),
+        (json!("$${input.n} costs 5$ or $$"), json!("${input.n} costs 5$ or $$")),
+        (json!("${'}' + \"{\"}"), json!("}{")),
+        (json!("${ {'a': {'b': 1}}.a }"), json!({"b": 1})),
+        (json!({"a": ["${item}", 1, null], "b": "plain"}), json!({"a": ["x y", 1, null], "b": "plain"})),
+        (json!("${input.name}${input.n}"), json!("Ada3")),
+    ] {
+        let template = Template::parse(&source).unwrap();
+        assert_eq!(template.render(&scope()), Ok(expected), "{source}");
+        let text = serde_json::to_string(&template).unwrap();
+        assert_eq!(serde_json::from_str::<Template>(&text).unwrap(), template);
+    }
+    assert!(Template::text("plain $${x} $5").unwrap().is_constant());
+    assert_eq!(Template::text("${input.none}").unwrap().render_text(&scope()), Ok(String::new()));
+    let literal = json!({"a": "${x}"});
+    assert_eq!(Template::constant(&literal).render(&scope()), Ok(literal));
+}
+
+#[test]
+fn templates_name_the_place_of_a_mistake() {
+    for (source, offset, expected) in [
+        ("ab ${input.n", 3, "not closed"),
+        ("ab ${1 +} c", 8, "breaks off"),
+        ("ab ${nope(1)}", 5, "no function"),
+        ("ab ${'x} c", 3, "not closed"),
+        ("ab ${}", 5, "empty"),
+    ] {
+        let error = Template::text(source).unwrap_err();
+        assert!(error.message.contains(expected), "{source}: {error}");
+        assert_eq!(error.offset, offset, "{source}: {error}");
+    }
+}
+
+#[test]
+fn settings_are_fixed_or_computed() {
+    let number: Setting<u32> = serde_json::from_value(json!("${input.n + 1}")).unwrap();
+    assert_eq!(number.resolve(&scope()), Ok(4));
+    let fixed: Setting<u32> = serde_json::from_value(json!(7)).unwrap();
+    assert_eq!(fixed.resolve(&scope()), Ok(7));
+    let span: Setting<Span> = serde_json::from_value(json!("${input.n}m")).unwrap();
+    assert_eq!(span.resolve(&scope()).map(|span| span.0.as_secs()), Ok(180));
+    let bad: Setting<Span> = serde_json::from_value(json!("${input.name}")).unwrap();
+    assert!(bad.resolve(&scope()).unwrap_err().to_string().contains("a duration like 30s"));
+}
+
+#[test]
+fn what_becomes_of_a_map_does_not_hang_on_the_order_in_which_it_lies_in_memory() {
+    for _ in 0..50 {
+        let doubled = eval("{1: 'number', '1': 'text'}").unwrap_err();
+        assert!(doubled.contains("the key “1” as a text"), "{doubled}");
+        let first = eval("{'c': -1.0 / 0.0, 'a': 0.0 / 0.0, 'b': 1.0 / 0.0}").unwrap_err();
+        assert!(first.contains("NaN is no JSON number"), "{first}");
+    }
+    assert_eq!(eval("{2: 'b', true: 'c', '1': 'a'}"), Ok(json!({"1": "a", "2": "b", "true": "c"})));
+}
+
+#[test]
+fn maps_are_gone_through_in_the_order_of_their_keys() {
+    let first = eval("input.map.map(k, k + '!').join()").unwrap();
+    for _ in 0..50 {
+        assert_eq!(eval("input.map.map(k, k + '!').join()").unwrap(), first);
+    }
+}
+
+#[test]
+fn row_49_what_does_not_compile_is_said_in_this_projects_words() {
+    let cases = [
+        ("input.a ==", "the expression breaks off: a value is missing at its end"),
+        ("size(input.a", "the expression breaks off: “)” is missing"),
+        ("input.a = 1", "“=” does not belong here: the expression is complete before it"),
+        ("input.a & input.b", "one `&` means nothing: `&&` is “and”"),
+        ("input.a | trim", "one `|` means nothing: `||` is “or”"),
+        ("for + 1", "“for” is a word of CEL, and no name"),
+        ("1 + * 2", "this does not belong here"),
+        ("99999999999999999999 > 1", "this number is too large"),
+    ];
+    for (source, expected) in cases {
+        let error = Expr::parse(source).map(|_| ()).expect_err(source);
+        assert!(error.message.starts_with(expected), "{source}: {error}");
+        for word in ["expecting", "mismatched", "EOF", "identifier", "literal", "token"] {
+            assert!(!error.message.contains(word), "{source}: {error}");
+        }
+    }
+}
+
+#[test]
+fn row_50_a_value_is_made_up_to_the_depth_that_one_may_enter_with() {
+    use everfold_base::json::{DEPTH_MAX, STORED_DEPTH_MAX, depth};
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    let mut scope = scope();
+    let mut eval = |levels: usize, source: &str| {
+        scope.0.insert("input".into(), Ok(nested(levels)));
+        let whole = Template::parse(&json!({ "deep": source })).unwrap();
+        whole.render(&scope).map_err(|error| error.to_string())
+    };
+    assert_eq!(depth(&eval(DEPTH_MAX - 2, "${[input]}").unwrap()), DEPTH_MAX);
+    for (levels, source) in [
+        (DEPTH_MAX - 1, "${[input]}"),
+        (DEPTH_MAX, "${[input]}"),
+        (DEPTH_MAX, "${input}"),
+        (DEPTH_MAX - 1, "${{'a': input}}"),
+        (STORED_DEPTH_MAX, "${input}"),
+    ] {
+        let error = eval(levels, source).unwrap_err();
+        assert!(error.contains("nested deeper than 100 levels"), "{source}: {error}");
+    }
+    // What is there already can still be worked with.
+    assert_eq!(eval(STORED_DEPTH_MAX, "${size(input)}").unwrap(), json!({"deep": 1}));
+    let text = eval(STORED_DEPTH_MAX, "${toJson(input)}").unwrap();
+    assert_eq!(text["deep"].as_str().map(str::len), Some(2 * STORED_DEPTH_MAX + 1));
+}

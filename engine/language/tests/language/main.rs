@@ -1,0 +1,13 @@
+//! Pipeline files: what is read, what is refused, and how it is said.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod builder;
+mod canonical_document;
+mod checked_pipeline;
+mod documentation;
+mod fixtures;
+mod json_schema;
+mod literal_checks;
+mod nullable_outputs;
+mod parser_laws;
+mod problem_messages;

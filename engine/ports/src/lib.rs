@@ -1,0 +1,38 @@
+//! Ports: the traits through which the runtime reaches executors, probers, workspaces and other systems, with their
+//! requests and results.
+//!
+//! Law: traits and data; a default method answers that nothing is known or done. The runtime calls these traits, crate
+//! `everfold-workflows` implements them. An implementation acts only on what it is asked for and never writes to a run.
+#![forbid(unsafe_code)]
+
+mod built_ins;
+mod directory;
+mod edge;
+mod executor;
+mod notifier;
+mod prober;
+mod secrets;
+mod service;
+mod survivors;
+mod witness;
+mod workdir;
+mod workspaces;
+
+pub use crate::built_ins::BuiltIns;
+pub use crate::directory::{Directory, DirectoryError, FoundRun, FoundRuns, RunQuery};
+pub use crate::edge::Edge;
+pub use crate::executor::{
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, RequestedFile,
+    RequestedJson, RequestedOutputs, Traits,
+};
+pub use crate::notifier::{NoticeFailure, NoticeRequest, Notifier};
+pub use crate::prober::{Fresh, ProbeFailure, ProbeRequest, Prober};
+pub use crate::secrets::Secrets;
+pub use crate::service::Service;
+pub use crate::survivors::Survivors;
+pub use crate::witness::{ENDS_MAX, Witness};
+pub use crate::workdir::{GitWorkdir, Workdir};
+pub use crate::workspaces::{Fate, Released, WorkspaceRequest, Workspaces};
+pub use everfold_core::artefact::{Artefact, Usage, Workspace};
+pub use everfold_core::event::Told;
+pub use everfold_language::expr::{Hidden, MASK, Piece};

@@ -1,0 +1,79 @@
+//! Who waits for the end of which run.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use everfold_base::id::RunId;
+
+/// The ends that are awaited inside this process. Reported by the shards, once an end is durable.
+#[derive(Default)]
+pub(crate) struct EndWatch {
+    awaited: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
+}
+
+/// An awaited end; given up on drop.
+pub(crate) struct AwaitedEnd<'a> {
+    ends: &'a EndWatch,
+    run: RunId,
+    ended: oneshot::Receiver<()>,
+}
+
+impl AwaitedEnd<'_> {
+    /// Resolves when it is seen; false where the engine ends.
+    pub(crate) async fn seen(mut self) -> bool {
+        (&mut self.ended).await.is_ok()
+    }
+}
+
+impl Drop for AwaitedEnd<'_> {
+    fn drop(&mut self) {
+        self.ended.close();
+        let mut awaited = self.ends.lock();
+        if let Some(waiting) = awaited.get_mut(&self.run) {
+            waiting.retain(|waiting| !waiting.is_closed());
+            if waiting.is_empty() {
+                awaited.remove(&self.run);
+            }
+        }
+    }
+}
+
+impl EndWatch {
+    /// The run's end, where it is seen from now on. The caller looks at the run afterwards: it may have
+    /// ended before.
+    pub(crate) fn of(&self, run: RunId) -> AwaitedEnd<'_> {
+        let (sender, ended) = oneshot::channel();
+        self.lock().entry(run).or_default().push(sender);
+        AwaitedEnd { ends: self, run, ended }
+    }
+
+    /// The run has ended.
+    pub(crate) fn tell(&self, run: RunId) {
+        for waiting in self.lock().remove(&run).into_iter().flatten() {
+            let _gone = waiting.send(());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<()>>>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_no_more_leaves_nothing_behind() {
+        let (ends, run) = (EndWatch::default(), RunId(Uuid::from_u128(1)));
+        let (one, other) = (ends.of(run), ends.of(run));
+        drop(one);
+        assert_eq!(ends.lock().len(), 1);
+        drop(other);
+        assert_eq!(ends.lock().len(), 0);
+    }
+}

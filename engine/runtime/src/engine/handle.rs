@@ -1,0 +1,215 @@
+//! The handle that everything outside holds.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::engine_parts::EngineParts;
+use crate::error::{DefinitionError, LoadError, QueryError, StartError, SubmitError};
+use crate::live_output::LiveRun;
+use crate::messages::ShardMessage;
+use crate::recovery::orphan_processes;
+use crate::replay::report::{ReplayError, Replayed};
+use crate::scheduler::view::{LineView, Waiting};
+use crate::start::fork::ForkRequest;
+use crate::start::submission::{Accepted, StartRequest, Started, Submission};
+use everfold_base::data_folder::Layout;
+use everfold_base::id::{Position, RunId, Version};
+use everfold_base::json::{Hash, JsonText};
+use everfold_core::state::RunState;
+use everfold_language::definition::Definition;
+use everfold_ports::Service;
+use everfold_store::{EventStore, Subscription};
+
+/// The engine: cheap to clone. Dropping the last clone ends it as a crash would, except that
+/// supervised work lives on either way; [`Engine::shutdown`] ends it in good order.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<EngineParts>,
+}
+
+impl Engine {
+    /// Starts a run; resolves when that is durable.
+    ///
+    /// # Errors
+    /// [`StartError`]: the input does not fit, the run exists, the store takes nothing, ….
+    pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
+        let started = Arc::clone(&self.inner.shared).start(request).await;
+        orphan_processes::end_unwanted_once(&self.inner);
+        started
+    }
+
+    /// Makes a run that goes on from another one's history; resolves when it is durable.
+    ///
+    /// # Errors
+    /// [`StartError`]: the origin is not there, refuses it, or the store takes nothing.
+    pub async fn fork(&self, request: ForkRequest) -> Result<Started, StartError> {
+        Arc::clone(&self.inner.shared).fork(request).await
+    }
+
+    /// Tells a run something; resolves when what followed is durable. From then on the run is driven.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was recorded, except with [`SubmitError::Store`], whose outcome is
+    /// found out by repeating the submission with the same id.
+    pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        let accepted = self.inner.shared.submit(submission).await;
+        orphan_processes::end_unwanted_once(&self.inner);
+        accepted
+    }
+
+    /// Looks at a run's durable state where it is kept; `look` must be quick. A mere look starts
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`QueryError`]: no such run, or one that cannot be folded.
+    pub async fn with_state<R: Send + 'static>(
+        &self,
+        run: RunId,
+        look: impl FnOnce(&RunState) -> R + Send + 'static,
+    ) -> Result<R, QueryError> {
+        self.inner.shared.with_state(run, look).await
+    }
+
+    /// A copy of a run's durable state. Costs O(run); prefer [`Engine::with_state`].
+    ///
+    /// # Errors
+    /// As for [`Engine::with_state`].
+    pub async fn state(&self, run: RunId) -> Result<RunState, QueryError> {
+        self.with_state(run, RunState::clone).await
+    }
+
+    /// The state of a run as it was after an event.
+    ///
+    /// # Errors
+    /// [`LoadError`]: no such run, or it has not come that far, or it cannot be folded.
+    pub async fn state_at(&self, run: RunId, version: Version) -> Result<RunState, LoadError> {
+        Ok(self.inner.shared.loader().fold(run, Some(version)).await?.state)
+    }
+
+    /// A pinned definition.
+    ///
+    /// # Errors
+    /// [`DefinitionError`]: it was never saved, or cannot be read.
+    pub async fn definition(&self, hash: Hash) -> Result<Arc<Definition>, DefinitionError> {
+        self.inner.shared.definitions.get(hash).await
+    }
+
+    /// The text of a value that the state holds by reference.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the event or its blob is missing or damaged.
+    pub async fn value(
+        &self,
+        run: RunId,
+        value: everfold_language::expr::ValueRef,
+    ) -> Result<JsonText, LoadError> {
+        let found = self.inner.shared.values.load(run, vec![value]).await?;
+        found.into_iter().next().map(|(_, text)| text).ok_or(LoadError::NotFound(run))
+    }
+
+    /// Every event from a position on, as it becomes durable.
+    #[must_use]
+    pub fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
+        self.inner.shared.store.subscribe(from)
+    }
+
+    /// What the run's attempts say at this moment. Not durable, and forgotten with the attempt.
+    #[must_use]
+    pub fn live(&self, run: RunId) -> watch::Receiver<LiveRun> {
+        self.inner.shared.live.watch(run)
+    }
+
+    /// The attempts and probes of a run that wait for a place, a resource, a rate or a breaker, in the
+    /// order of arrival: the first so many, and how many there are. Not durable.
+    #[must_use]
+    pub fn waiting(&self, run: RunId, max: usize) -> (Vec<Waiting>, usize) {
+        self.inner.shared.scheduler.waiting(run, max)
+    }
+
+    /// How places, resources, rates and breakers stand at this moment. Not durable.
+    #[must_use]
+    pub fn line(&self) -> LineView {
+        self.inner.shared.scheduler.view()
+    }
+
+    /// Closes a breaker, so that attempts start again at once. False where there is none before this service.
+    #[must_use]
+    pub fn reset_breaker(&self, service: &Service) -> bool {
+        self.inner.shared.scheduler.reset(service)
+    }
+
+    /// The store behind the engine.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.inner.shared.store
+    }
+
+    /// Where things lie in the data folder.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.inner.shared.layout
+    }
+
+    /// Resolves when a part of the engine panicked that it cannot do without, with what happened. A
+    /// panic that is one run's alone quarantines that run instead. What is broken is not mended: the
+    /// process is to end, and the next one goes on from what is durable.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.inner.shared.broken();
+        let panicked = broken.wait_for(Option::is_some).await.map(|panicked| panicked.clone());
+        match panicked {
+            Ok(Some(what)) => what,
+            // The sender lives as long as the engine.
+            _gone => std::future::pending().await,
+        }
+    }
+
+    /// The runs that cannot be gone on with, and why. [`Engine::recover`] with
+    /// [`super::Which::Only`] tries one again.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<(RunId, String)> {
+        self.inner.shared.quarantined().iter().map(|(run, reason)| (*run, reason.clone())).collect()
+    }
+
+    /// Decides every recorded input of a run again and compares.
+    ///
+    /// # Errors
+    /// [`ReplayError`]: the history cannot be read.
+    pub async fn replay(&self, run: RunId) -> Result<Replayed, ReplayError> {
+        crate::replay::redecide::replay_with(&self.inner.shared, run).await
+    }
+
+    /// Gives recorded verdicts of a run again, by another policy: a CEL text, or `default:KIND`. `versions` are in
+    /// ascending order; nothing is recorded.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the history cannot be read.
+    pub async fn rejudged(
+        &self,
+        run: RunId,
+        versions: &[Version],
+        policy: &str,
+    ) -> Result<Vec<crate::replay::backtest::Rejudged>, LoadError> {
+        crate::replay::backtest::by_policy(&self.inner.shared, run, versions, policy).await
+    }
+
+    /// Ends the engine: nothing new is taken or started; in-process work gets its grace, supervised
+    /// work lives on; what is on its way becomes durable. True when everything ended within
+    /// `deadline`. The store stays open.
+    pub async fn shutdown(&self, deadline: Duration) -> bool {
+        let inner = &self.inner;
+        inner.shared.stopping.store(true, Ordering::Release);
+        let sent = inner.shards.iter().map(|shard| shard.send(ShardMessage::Shutdown));
+        let ended = async {
+            futures::future::join_all(sent).await;
+            for shard in &inner.shards {
+                shard.closed().await;
+            }
+        };
+        let is_in_time = tokio::time::timeout(deadline, ended).await.is_ok();
+        inner.tasks().iter().for_each(tokio::task::JoinHandle::abort);
+        is_in_time
+    }
+}

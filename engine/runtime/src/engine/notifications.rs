@@ -1,0 +1,126 @@
+//! Notifications: subscriptions, notices that could not be sent, how the tries went.
+
+use crate::engine::handle::Engine;
+use crate::ledger::{Change, LedgerError};
+use crate::receivers::registry::NoticeStand;
+use crate::streams::notifications::registry::{NoticeError, SubscriptionStand, lock};
+use crate::streams::notifications::subscription::NoticeSubscription;
+use crate::streams::notifications::subscription_worker::SubscriptionWorker;
+use everfold_base::actor::Actor;
+use everfold_base::id::RunId;
+use everfold_core::notifications::{NoticeId, Notices, UndeliveredNotice};
+use everfold_ports::NoticeFailure;
+use everfold_store::Dedup;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+impl Engine {
+    /// How the notices of a run stand that this engine tried to tell, or that wait for a receiver that does not answer.
+    /// Those that were never tried are not among them; [`everfold_core::state::RunState::outstanding_notices`] lists all.
+    #[must_use]
+    pub fn notice_stands(&self, run: RunId) -> Vec<NoticeStand> {
+        let shared = &self.inner.shared;
+        shared.receivers.of(run, shared)
+    }
+}
+
+impl Engine {
+    /// Starts the workers: each subscription from where it was, a new one of what happens from the call on. Letters that
+    /// are to be resent are.
+    pub async fn tell(&self, subscriptions: Vec<NoticeSubscription>) {
+        let notifications = &self.inner.shared.notifications;
+        for subscription in subscriptions {
+            let (name, subscription) = (subscription.name.clone(), Arc::new(subscription));
+            if lock(&notifications.subscriptions).insert(name.clone(), Arc::clone(&subscription)).is_none() {
+                let worker = SubscriptionWorker::new(Arc::clone(&self.inner.shared), subscription);
+                // What cannot be recorded now is by the task, which tries again.
+                if let Err(error) = worker.open().await {
+                    tracing::warn!(subscription = name, "it does not begin yet: {error}");
+                }
+                lock(&notifications.tasks).push(tokio::spawn(worker.run()));
+            }
+        }
+        self.send_again();
+    }
+
+    fn send_again(&self) {
+        let notifications = &self.inner.shared.notifications;
+        notifications.wanted.notify_one();
+        if !notifications.is_sending.swap(true, Ordering::AcqRel) {
+            lock(&notifications.tasks).push(tokio::spawn(crate::streams::notifications::resend::run(
+                Arc::clone(&self.inner.shared),
+            )));
+        }
+    }
+
+    /// Failed notices, and how far subscriptions have come, durably.
+    ///
+    /// # Errors
+    /// The stream cannot be read.
+    pub async fn notices(&self) -> Result<Arc<Notices>, LedgerError> {
+        self.inner.shared.notifications.ledger.current().await
+    }
+
+    /// How the subscriptions stand that are active, by name. Not durable.
+    #[must_use]
+    pub fn subscriptions(&self) -> BTreeMap<String, SubscriptionStand> {
+        lock(&self.inner.shared.notifications.stands).clone()
+    }
+
+    /// Has an undelivered notice sent again, of a subscription or of a run; resolves when that is durable, before it is sent.
+    ///
+    /// # Errors
+    /// [`NoticeError`]: it is settled, too many are being sent, or the store does not take it.
+    pub async fn retry_notice(
+        &self,
+        undelivered: &UndeliveredNotice,
+        actor: Actor,
+        dedup: Option<Dedup>,
+    ) -> Result<Change, NoticeError> {
+        let ledger = &self.inner.shared.notifications.ledger;
+        let decide = |notices: &Notices, _| notices.retry(undelivered).map_err(NoticeError::from);
+        let change = ledger.change(actor, dedup, decide).await?;
+        self.send_again();
+        Ok(change)
+    }
+
+    /// Lets an undelivered notice be.
+    ///
+    /// # Errors
+    /// [`NoticeError`]: the store does not take it.
+    pub async fn drop_notice(
+        &self,
+        id: &NoticeId,
+        actor: Actor,
+        dedup: Option<Dedup>,
+    ) -> Result<Change, NoticeError> {
+        let ledger = &self.inner.shared.notifications.ledger;
+        ledger.change(actor, dedup, |notices, _| Ok(notices.drop_notice(id))).await
+    }
+
+    /// Sends a notice that says that it is a test, once.
+    ///
+    /// # Errors
+    /// [`NoticeFailure`]: why it did not arrive.
+    pub async fn test_subscription(&self, subscription: &NoticeSubscription) -> Result<(), NoticeFailure> {
+        let shared = &self.inner.shared;
+        let request = subscription.test(shared.draw_uuid(), shared.now())?;
+        crate::streams::notifications::delivery::once(shared, request).await
+    }
+
+    /// Ends the workers: those that wait for a next try stop at once, the others when they have sent what there is.
+    /// Those that take longer than `deadline` are let go; what they were about goes again at the next start.
+    pub async fn settle_notices(&self, deadline: Duration) {
+        let notifications = &self.inner.shared.notifications;
+        notifications.ending.send_replace(true);
+        notifications.wanted.notify_one();
+        let tasks = std::mem::take(&mut *lock(&notifications.tasks));
+        let handles: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
+        if tokio::time::timeout(deadline, futures::future::join_all(tasks)).await.is_err() {
+            handles.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+}

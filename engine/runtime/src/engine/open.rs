@@ -1,0 +1,60 @@
+//! Opening an engine: builds its parts and starts the tasks of the shards and the actors.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+
+use crate::config::EngineConfig;
+use crate::engine::handle::Engine;
+use crate::engine_parts::EngineParts;
+use crate::runtime::Runtime;
+use crate::shard::core::Shard;
+use crate::streams::budgets::allocator::BudgetAllocator;
+use crate::streams::schedules::actor::ScheduleActor;
+use crate::streams::slots::allocator::SlotAllocator;
+use crate::streams::webhooks::actor::HookActor;
+use crate::work::children::ChildRuns;
+use everfold_base::blobs::Blobs;
+use everfold_base::data_folder::Layout;
+use everfold_language::definition::Task;
+use everfold_ports::Edge;
+use everfold_store::EventStore;
+
+impl Engine {
+    /// An engine over a store. It does nothing by itself until runs are started, given an input, or
+    /// [recovered](Engine::recover). Must be called within a tokio runtime.
+    #[must_use]
+    pub fn open(
+        config: EngineConfig,
+        store: Arc<dyn EventStore>,
+        blobs: Arc<dyn Blobs>,
+        layout: Layout,
+        edge: Edge,
+    ) -> Self {
+        let count = config.shards.max(1);
+        let inbox = config.inbox.max(1);
+        let shared = Arc::new_cyclic(|shared| {
+            let mut edge = edge;
+            edge.executors.insert(Task::RUN.to_owned(), Arc::new(ChildRuns::new(shared.clone())));
+            Runtime::new(config, store, blobs, layout, edge)
+        });
+        let (shards, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(inbox)).unzip();
+        shared.mailboxes.set_shards(shards.iter().map(mpsc::Sender::downgrade).collect());
+        let shard =
+            |(at, receiver)| shared.keep_up("a shard", Shard::new(Arc::clone(&shared), at, receiver).run());
+        let mut tasks: Vec<_> = receivers.into_iter().enumerate().map(shard).collect();
+        if let Some(survivors) = shared.edge.survivors.clone()
+            && !shared.config.order.resources.is_empty()
+        {
+            shared.scheduler.keep_resources(true);
+            let ends = shards.iter().map(mpsc::Sender::downgrade).collect();
+            let count = crate::recovery::orphan_resources::count(Arc::clone(&shared), ends, survivors);
+            tasks.push(shared.keep_up("the count of what lives", count));
+        }
+        tasks.push(shared.keep_up("the desk of keys", SlotAllocator::new(Arc::clone(&shared)).run()));
+        tasks.push(shared.keep_up("the desk of webhooks", HookActor::new(Arc::clone(&shared)).run()));
+        tasks.push(shared.keep_up("the desk of schedules", ScheduleActor::new(Arc::clone(&shared)).run()));
+        tasks.push(shared.keep_up("the treasury", BudgetAllocator::new(Arc::clone(&shared)).run()));
+        Self { inner: Arc::new(EngineParts { shared, shards, tasks: Mutex::new(tasks) }) }
+    }
+}

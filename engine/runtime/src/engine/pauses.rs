@@ -1,0 +1,35 @@
+//! Pauses of pipelines and of the whole engine.
+
+use std::sync::Arc;
+
+use crate::engine::handle::Engine;
+use crate::pauses;
+use crate::pauses::{HaltError, Halting};
+use crate::streams::triggers::by::By;
+use everfold_core::event::HaltScope;
+use everfold_core::pauses::{Pauses, Wanted};
+
+impl Engine {
+    /// The pauses in force.
+    ///
+    /// # Errors
+    /// [`HaltError`]: their stream cannot be read.
+    pub async fn halts(&self) -> Result<Arc<Pauses>, HaltError> {
+        Ok(self.inner.shared.halts.current().await?)
+    }
+
+    /// Pauses a pipeline or the whole engine, or ends such a pause. Resolves when that is durable and
+    /// every unended run that is concerned has been informed.
+    ///
+    /// # Errors
+    /// [`HaltError`].
+    pub async fn halt(
+        &self,
+        wanted: Wanted,
+        scope: HaltScope,
+        reason: Option<&str>,
+        by: impl Into<By>,
+    ) -> Result<Halting, HaltError> {
+        pauses::halt(&self.inner.shared, wanted, scope, reason, by.into()).await
+    }
+}

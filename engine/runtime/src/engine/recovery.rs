@@ -1,0 +1,46 @@
+//! Operations after a start: recover runs, sweep workspaces, give up a run, list cut copies.
+
+use crate::engine::handle::Engine;
+use crate::error::{QueryError, RecoverError, SubmitError};
+use crate::recovery::abandon::{Abandon, abandon};
+use crate::recovery::aborted_forks::{CutCopy, all_cut_copies};
+use crate::recovery::recover::{Recovered, Which, recover, sweep};
+use crate::start::submission::Accepted;
+
+impl Engine {
+    /// Goes on with what a former engine left: resolves when every run concerned is folded and its
+    /// living attempts are re-attached. Beside it, work that lives on and that its run does not want
+    /// any more is ended, of whichever run.
+    ///
+    /// # Errors
+    /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
+    pub async fn recover(&self, which: Which) -> Result<Recovered, RecoverError> {
+        recover(&self.inner, which).await
+    }
+
+    /// Removes workspaces that ended runs left behind. The store is asked how each of them ended; where it
+    /// cannot say, the workspace stays.
+    ///
+    /// # Errors
+    /// [`RecoverError`]: the store cannot say which runs have not ended.
+    pub async fn sweep(&self) -> Result<(), RecoverError> {
+        sweep(&self.inner).await
+    }
+
+    /// Ends a run that is quarantined, whatever put it there; resolves when that is durable and nothing of its
+    /// work is left.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: there is no such run, it is not quarantined, it has ended, or the store takes nothing.
+    pub async fn abandon(&self, request: Abandon) -> Result<Accepted, SubmitError> {
+        abandon(&self.inner.shared, request).await
+    }
+
+    /// Copies that a crash cut short; those that are being made now are among them.
+    ///
+    /// # Errors
+    /// The store cannot say which.
+    pub async fn cut_copies(&self) -> Result<Vec<CutCopy>, QueryError> {
+        all_cut_copies(&self.inner.shared).await
+    }
+}

@@ -1,0 +1,131 @@
+//! Schedules: added, removed, paused, triggered, shown.
+
+use crate::engine::handle::Engine;
+use crate::ledger::Change;
+use crate::streams::schedules::error::ScheduleError;
+use crate::streams::schedules::mailbox::ScheduleRequest;
+use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
+use crate::streams::schedules::then::{PAGE, SchedulePast};
+use crate::streams::triggers::by::By;
+use everfold_base::id::{Position, Version};
+use everfold_core::schedules::{ScheduleEvent, is_name, stream};
+use everfold_language::timetable::Timetable;
+use tokio::sync::oneshot;
+
+impl Engine {
+    /// Looks at the clock: records the moments of schedules that have come, and has follow what they lead
+    /// to; gives up what waited for too long. To be called every second; resolves when the facts are durable.
+    pub async fn look_at_clock(&self) {
+        let shared = &self.inner.shared;
+        shared.mailboxes.webhooks.tick();
+        let (answer, done) = oneshot::channel();
+        if shared.mailboxes.schedules.asks.send(ScheduleRequest::Look(answer)).await.is_ok() {
+            let _gone = done.await;
+        }
+    }
+
+    /// Adds a schedule; its moments count from here on.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]
+    pub async fn add_schedule(&self, new: NewSchedule, by: impl Into<By>) -> Result<Change, ScheduleError> {
+        if !is_name(&new.name) {
+            return Err(ScheduleError::BadName(new.name.chars().take(64).collect()));
+        }
+        Timetable::new(&new.schedule)?;
+        let by = by.into();
+        self.inner
+            .shared
+            .mailboxes
+            .schedules
+            .ask(|answer| ScheduleRequest::Add(Box::new(new), by, answer))
+            .await
+    }
+
+    /// Removes a schedule that was added.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]
+    pub async fn remove_schedule(
+        &self,
+        name: &str,
+        reason: Option<String>,
+        by: impl Into<By>,
+    ) -> Result<Change, ScheduleError> {
+        let (name, by) = (name.to_owned(), by.into());
+        self.inner
+            .shared
+            .mailboxes
+            .schedules
+            .ask(|answer| ScheduleRequest::Remove(name, by, reason, answer))
+            .await
+    }
+
+    /// Has a schedule stand still, or go on.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]
+    pub async fn pause_schedule(
+        &self,
+        name: &str,
+        pauses: bool,
+        reason: Option<String>,
+        by: impl Into<By>,
+    ) -> Result<Change, ScheduleError> {
+        let (name, by) = (name.to_owned(), by.into());
+        self.inner
+            .shared
+            .mailboxes
+            .schedules
+            .ask(|answer| ScheduleRequest::Pause(name, pauses, by, reason, answer))
+            .await
+    }
+
+    /// Does now what a moment of a schedule would do, whatever else it does.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]
+    pub async fn trigger_schedule(&self, name: &str, by: impl Into<By>) -> Result<Ticked, ScheduleError> {
+        let (name, by) = (name.to_owned(), by.into());
+        self.inner.shared.mailboxes.schedules.ask(|answer| ScheduleRequest::Trigger(name, by, answer)).await
+    }
+
+    /// All schedules, in the order of their names.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Store`]
+    pub async fn schedules(&self) -> Result<Vec<ScheduleRecord>, ScheduleError> {
+        self.inner.shared.mailboxes.schedules.ask(ScheduleRequest::List).await
+    }
+}
+
+impl Engine {
+    /// A schedule as it was right behind a position; of one that was removed there, as it was before. Behind a moment
+    /// that was asked for: as it was when that had led to something, if it has. `None`: there was none.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Store`]
+    pub async fn schedule_then(
+        &self,
+        name: &str,
+        then: Position,
+    ) -> Result<Option<ScheduleRecord>, ScheduleError> {
+        let unread = |error: &dyn std::fmt::Display| ScheduleError::Store(error.to_string());
+        let (mut past, mut next) = (SchedulePast::new(name, then), Version::FIRST);
+        loop {
+            let page = self.inner.shared.store.read(&stream(name), next, PAGE).await;
+            let page = page.map_err(|error| unread(&error))?;
+            for envelope in &page {
+                let header = &envelope.header;
+                let event = ScheduleEvent::decode(header.kind, header.schema, &envelope.payload);
+                if past.is_over(envelope, &event.map_err(|error| unread(&error))?) {
+                    return Ok(past.known());
+                }
+                next = header.version.next();
+            }
+            if page.len() < PAGE {
+                return Ok(past.known());
+            }
+        }
+    }
+}

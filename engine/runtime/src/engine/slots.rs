@@ -1,0 +1,45 @@
+//! What the engine says of keys and slots.
+
+use crate::engine::handle::Engine;
+use crate::error::QueryError;
+use everfold_base::id::RunId;
+use everfold_core::event::WantedSlot;
+use everfold_core::slots::{identity_stream, in_order};
+
+impl Engine {
+    /// The unended run that has a key as its identity. Costs as much as the key's history is long.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]: the key cannot be read.
+    pub async fn holder(&self, key: &str) -> Result<Option<RunId>, QueryError> {
+        let key =
+            crate::streams::slots::key_stream::KeyStream::load(&self.inner.shared, &identity_stream(key))
+                .await;
+        let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
+        Ok(state.living().next())
+    }
+
+    /// The slots that a run waits for because others hold them or wait before it, with those others. Costs as much
+    /// as the keys' histories are long.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]: a key cannot be read.
+    pub async fn awaited_slots(
+        &self,
+        run: RunId,
+        slots: &[WantedSlot],
+    ) -> Result<Vec<(WantedSlot, Vec<RunId>)>, QueryError> {
+        let mut awaited = Vec::new();
+        for (stream, slot) in in_order(slots) {
+            let key = crate::streams::slots::key_stream::KeyStream::load(&self.inner.shared, &stream).await;
+            let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
+            // Those that came first go first, also where only they ask for a lower limit.
+            let ahead: Vec<RunId> = state.queue().into_iter().take_while(|waiting| *waiting != run).collect();
+            if !state.holds(run) && (!state.has_room(&slot) || !ahead.is_empty()) {
+                let holders: Vec<RunId> = state.living().collect();
+                awaited.push((slot, if holders.is_empty() { ahead } else { holders }));
+            }
+        }
+        Ok(awaited)
+    }
+}

@@ -1,0 +1,213 @@
+//! Loads a run: its newest snapshot, and the events after it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::definitions::Definitions;
+use crate::error::LoadError;
+use crate::panic::panic_text;
+use everfold_base::envelope::{Envelope, StreamId, flag};
+use everfold_base::id::{Position, RunId, Version};
+use everfold_base::json::Hash;
+use everfold_core::event;
+use everfold_core::event::RunEvent;
+use everfold_core::state::{EventMeta, FOLD_VERSION, RunState};
+use everfold_language::definition::Definition;
+use everfold_store::EventStore;
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+/// Events that are read first: most runs have no more, and need no snapshot.
+const BEGINNING: usize = 64;
+
+/// A folded run, and where its stream ends.
+pub(crate) struct FoldedRun {
+    pub(crate) state: RunState,
+    pub(crate) version: Version,
+    pub(crate) hash: Hash,
+    pub(crate) position: Position,
+    /// Its last event is a copy: it is no run yet.
+    pub(crate) is_hidden: bool,
+    /// Payload bytes of all folded events: a bound for the size of the state.
+    pub(crate) bytes: u64,
+    /// Events and bytes since the snapshot it began with.
+    pub(crate) events_since: u64,
+    pub(crate) bytes_since: u64,
+}
+
+/// Reads and folds histories.
+pub(crate) struct Loader<'a> {
+    pub(crate) store: &'a dyn EventStore,
+    pub(crate) definitions: &'a Definitions,
+}
+
+impl Loader<'_> {
+    /// Folds the run up to its end, or up to a version.
+    pub(crate) async fn fold(&self, run: RunId, until: Option<Version>) -> Result<FoldedRun, LoadError> {
+        let stream = StreamId::run(run);
+        let beginning = self.store.read(&stream, Version::FIRST, BEGINNING).await?;
+        let first = beginning.first().ok_or(LoadError::NotFound(run))?;
+        let definition = match decode(run, first)? {
+            RunEvent::RunStarted(started) => self.definition(run, started.definition).await?,
+            other => {
+                let what = "a history begins with RunStarted".into();
+                return Err(LoadError::Illegal { run, version: Version::FIRST, name: other.name(), what });
+            }
+        };
+        let mut is_whole = beginning.len() < BEGINNING;
+        let snapshot = if is_whole { None } else { self.snapshot(&stream, run, until, &definition).await? };
+        let mut folded = match snapshot {
+            Some(folded) => folded,
+            None => {
+                let mut folded = FoldedRun::nothing(definition);
+                self.go_on(run, &mut folded, &beginning, until).await?;
+                folded
+            }
+        };
+        while !is_whole && until.is_none_or(|until| folded.version < until) {
+            let room =
+                until.map_or(PAGE, |until| usize::try_from(until.0 - folded.version.0).unwrap_or(PAGE));
+            let limit = room.min(PAGE);
+            let page = self.store.read(&stream, folded.version.next(), limit).await?;
+            self.go_on(run, &mut folded, &page, until).await?;
+            is_whole = page.len() < limit;
+        }
+        match until {
+            Some(wanted) if folded.version < wanted => {
+                Err(LoadError::NotYet { run, wanted, last: folded.version })
+            }
+            _ => Ok(folded),
+        }
+    }
+
+    /// Folds the events up to a version.
+    async fn go_on(
+        &self,
+        run: RunId,
+        folded: &mut FoldedRun,
+        events: &[Envelope],
+        until: Option<Version>,
+    ) -> Result<(), LoadError> {
+        for envelope in events {
+            if until.is_some_and(|until| envelope.header.version > until) {
+                break;
+            }
+            let event = decode(run, envelope)?;
+            self.go_on_by(run, &mut folded.state, &event).await?;
+            folded.fold(run, envelope, &event)?;
+        }
+        Ok(())
+    }
+
+    /// Lays ready the definition by which a fork goes on, where that is another one than before.
+    pub(crate) async fn go_on_by(
+        &self,
+        run: RunId,
+        state: &mut RunState,
+        event: &RunEvent,
+    ) -> Result<(), LoadError> {
+        if let RunEvent::RunForked(forked) = event
+            && state.definition_hash() != Some(forked.definition)
+        {
+            state.goes_on_by(forked.definition, self.definition(run, forked.definition).await?);
+        }
+        Ok(())
+    }
+
+    async fn definition(&self, run: RunId, hash: Hash) -> Result<Arc<Definition>, LoadError> {
+        self.definitions.get(hash).await.map_err(|source| LoadError::Definition { run, source })
+    }
+
+    /// A snapshot that is of this history, of this fold, and not too new. An unusable one is passed
+    /// over: losing it loses nothing.
+    async fn snapshot(
+        &self,
+        stream: &StreamId,
+        run: RunId,
+        until: Option<Version>,
+        definition: &Arc<Definition>,
+    ) -> Result<Option<FoldedRun>, LoadError> {
+        let Some(snapshot) = self.store.load_snapshot(stream, FOLD_VERSION).await? else { return Ok(None) };
+        if until.is_some_and(|until| snapshot.version > until) {
+            return Ok(None);
+        }
+        let at = self.store.read(stream, snapshot.version, 1).await?;
+        let Some(envelope) = at.first().filter(|envelope| envelope.hash == snapshot.hash) else {
+            return Ok(None);
+        };
+        let Ok(pinned) = RunState::definition_of(&snapshot.bytes) else { return Ok(None) };
+        let definition = match pinned {
+            Some(hash) if hash != definition.hash() => self.definition(run, hash).await?,
+            _as_started => Arc::clone(definition),
+        };
+        let Ok(state) = RunState::from_snapshot(definition, &snapshot.bytes) else {
+            return Ok(None);
+        };
+        Ok((state.version() == snapshot.version).then_some(FoldedRun {
+            state,
+            version: snapshot.version,
+            hash: snapshot.hash,
+            position: envelope.position,
+            is_hidden: envelope.header.flags & flag::COPIED != 0,
+            bytes: snapshot.bytes.len() as u64,
+            events_since: 0,
+            bytes_since: 0,
+        }))
+    }
+}
+
+impl FoldedRun {
+    fn nothing(definition: Arc<Definition>) -> Self {
+        Self {
+            state: RunState::new(definition),
+            version: Version::ZERO,
+            hash: Hash::ZERO,
+            position: Position::ZERO,
+            is_hidden: false,
+            bytes: 0,
+            events_since: 0,
+            bytes_since: 0,
+        }
+    }
+
+    fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), LoadError> {
+        let version = envelope.header.version;
+        let illegal = |what: String| LoadError::Illegal { run, version, name: event.name(), what };
+        if version != self.version.next() {
+            return Err(illegal(format!("it follows version {}", self.version)));
+        }
+        if !envelope.is_linked(&self.hash) {
+            return Err(illegal("its hash does not fit its content and its predecessor".into()));
+        }
+        let meta = meta(envelope);
+        catch_unwind(AssertUnwindSafe(|| self.state.apply(event, &meta)))
+            .map_err(|panic| illegal(panic_text(panic.as_ref())))?;
+        self.version = version;
+        self.hash = envelope.hash;
+        self.position = envelope.position;
+        self.is_hidden = envelope.header.flags & flag::COPIED != 0;
+        let size = envelope.payload.len() as u64;
+        self.bytes += size;
+        self.bytes_since += size;
+        self.events_since += 1;
+        Ok(())
+    }
+}
+
+/// What the fold gets of an event's envelope.
+pub(crate) fn meta(envelope: &Envelope) -> EventMeta {
+    EventMeta {
+        at: envelope.header.recorded_at,
+        actor: envelope.header.actor.clone(),
+        input: envelope.header.cause.input,
+    }
+}
+
+pub(crate) fn decode(run: RunId, envelope: &Envelope) -> Result<RunEvent, LoadError> {
+    let header = &envelope.header;
+    event::decode(header.kind, header.schema, &envelope.payload).map_err(|source| LoadError::Event {
+        run,
+        version: header.version,
+        source,
+    })
+}

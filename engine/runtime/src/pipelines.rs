@@ -1,0 +1,161 @@
+//! Pipelines by name: saved ones, numbered, and those that come with the program.
+
+use std::sync::Arc;
+
+use crate::definitions::engine_event;
+use crate::error::{DefinitionError, PipelineError};
+use crate::runtime::Runtime;
+use crate::streams::triggers::by::By;
+use everfold_base::envelope::{Envelope, StreamKind};
+use everfold_base::id::{Position, Version};
+use everfold_base::json::Hash;
+use everfold_core::pipeline_versions::{
+    PipelineEvent, PipelineSaved, SavedPipeline, SavedVersion, Which, saved_pipeline,
+};
+use everfold_language::definition::{Definition, PipelineRef};
+use everfold_store::{Append, AppendError, StreamNote};
+
+/// Events and streams that are read at once.
+const PAGE: usize = 1_000;
+/// How often a version is numbered anew because another one was saved meanwhile.
+const TRIES: u32 = 5;
+/// A version as it was saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// The version.
+    pub version: SavedVersion,
+    /// The place of its event in the store.
+    pub position: Position,
+    /// It was the newest already, and nothing was added.
+    pub repeated: bool,
+    /// It was saved before under the same idempotency key: this is the first answer once more.
+    pub replayed: bool,
+}
+
+impl Runtime {
+    /// The names that were saved, in order.
+    pub(crate) async fn saved_names(&self) -> Result<Vec<String>, PipelineError> {
+        const START: &str = "pipeline-";
+        let store = &self.store;
+        let mut names = Vec::new();
+        let mut after = Some(START.to_owned());
+        loop {
+            let page = store.streams(StreamKind::Engine, after, PAGE).await?;
+            let ours = page.iter().map_while(|(stream, _)| stream.id.strip_prefix(START));
+            let before = names.len();
+            names.extend(ours.map(str::to_owned));
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE && names.len() - before == PAGE => {
+                    after = Some(last.id.to_string());
+                }
+                _last_page => return Ok(names),
+            }
+        }
+    }
+
+    pub(crate) async fn saved_versions(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(PipelineSaved, Envelope)>, PipelineError> {
+        let stream = SavedPipeline::stream(name);
+        let mut found = Vec::new();
+        let mut next = Version::FIRST;
+        loop {
+            let page = self.store.read(&stream, next, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            for envelope in page {
+                next = envelope.header.version.next();
+                let event = saved_pipeline(&envelope)
+                    .map_err(|what| PipelineError::Unreadable { name: name.to_owned(), what })?;
+                found.push((event, envelope));
+            }
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    pub(crate) async fn pipeline(&self, wanted: &PipelineRef) -> Result<Arc<Definition>, PipelineError> {
+        let unknown = || PipelineError::NotFound(wanted.to_string());
+        let mut saved = SavedPipeline::default();
+        for (event, _) in self.saved_versions(&wanted.name).await? {
+            saved.apply(&event);
+        }
+        if let Some(version) = saved.find(&wanted.which) {
+            return Ok(self.definitions.get(version.hash).await?);
+        }
+        let built_in = self.edge.built_ins.as_ref().and_then(|built_ins| built_ins.find(&wanted.name));
+        let built_in = built_in.ok_or_else(unknown)?;
+        match &wanted.which {
+            Which::Newest => Ok(built_in),
+            Which::Hash(start) if built_in.hash().to_string().starts_with(start.as_str()) => Ok(built_in),
+            Which::Hash(_) | Which::Nth(_) => Err(unknown()),
+        }
+    }
+
+    pub(crate) async fn save_pipeline(
+        &self,
+        definition: &Arc<Definition>,
+        text: Option<String>,
+        By { actor, dedup }: By,
+    ) -> Result<Saved, PipelineError> {
+        let name = definition.name.as_str();
+        name.parse::<PipelineRef>()?;
+        let hash = self.definitions.save(definition).await?;
+        // One after the other, so that no save is outrun for ever.
+        let _turn = self.saving.lock().await;
+        let mut tries = 0;
+        loop {
+            let former = self.saved_versions(name).await?;
+            if let Some(dedup) = &dedup
+                && let Some(first) = self.store.first_write(dedup.key).await?
+            {
+                if first.body != dedup.body {
+                    return Err(DefinitionError::from(AppendError::DedupConflict).into());
+                }
+                let position = first.appended.last_position();
+                let version = former.iter().find(|(_, envelope)| envelope.position == position);
+                let (event, _) = version.ok_or_else(|| PipelineError::NotFound(name.to_owned()))?;
+                let version = SavedVersion { n: event.n, hash: event.hash };
+                return Ok(Saved { version, position, repeated: false, replayed: true });
+            }
+            let mut saved = SavedPipeline::default();
+            former.iter().for_each(|(event, _)| saved.apply(event));
+            let newest = former.last().map(|(_, envelope)| envelope);
+            let Some(event) = saved.save(name, hash, text.clone()) else {
+                let (Some(version), Some(newest)) = (saved.newest(), newest) else {
+                    return Err(PipelineError::NotFound(name.to_owned()));
+                };
+                return Ok(Saved { version, position: newest.position, repeated: true, replayed: false });
+            };
+            let version = SavedVersion { n: event.n, hash };
+            let event = PipelineEvent::PipelineSaved(event);
+            let expected = newest.map_or(Version::ZERO, |newest| newest.header.version);
+            let previous = newest.map_or(Hash::ZERO, |newest| newest.hash);
+            let stream = SavedPipeline::stream(name);
+            let at = (self.config.clock)();
+            let event = engine_event(&stream, expected, &previous, &event, actor.clone(), at)?;
+            let append = Append {
+                stream,
+                expected,
+                previous,
+                events: vec![event],
+                dedup,
+                fence: self.config.fence,
+                note: StreamNote::default(),
+            };
+            match self.store.append(append).await {
+                Ok(appended) => {
+                    let (position, replayed) = (appended.last_position(), appended.repeated);
+                    return Ok(Saved { version, position, repeated: false, replayed });
+                }
+                Err(AppendError::WrongExpectedVersion { .. } | AppendError::WrongPreviousHash { .. })
+                    if tries < TRIES =>
+                {
+                    tries += 1;
+                }
+                Err(error) => return Err(DefinitionError::from(error).into()),
+            }
+        }
+    }
+}

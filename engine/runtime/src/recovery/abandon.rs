@@ -1,0 +1,199 @@
+//! Abandoning a quarantined run: it is ended where it stands.
+//!
+//! Law: only the head of its stream is needed. Where the history can be folded, the decision is the one that replay
+//! would give; else the two facts that end a run are recorded behind the last event. Its keys and slots
+//! are freed then, and nothing of its work lives on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use tokio::sync::oneshot;
+
+use crate::error::{RecoverError, SubmitError};
+use crate::messages::ShardMessage;
+use crate::runtime::Runtime;
+use crate::start::submission::Accepted;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId, StreamKind};
+use everfold_base::id::{InputId, RunId};
+use everfold_base::json::Hash;
+use everfold_core::decide::{Batch, Decision, Refusal, decide};
+use everfold_core::event;
+use everfold_core::event::{RunAbandoned, RunCancelled, RunEvent};
+use everfold_core::input::{Input, InputKind};
+use everfold_core::state::RunState;
+use everfold_language::expr::Loaded;
+use everfold_store::{Append, AppendError, Dedup, Head, StreamNote};
+
+/// Streams that are listed at once.
+const PAGE: usize = 1_000;
+/// How often a decision may ask for further values.
+const NEEDS_MAX: usize = 64;
+
+/// A run to give up.
+#[derive(Debug, Clone)]
+pub struct Abandon {
+    /// The run.
+    pub run: RunId,
+    /// Why.
+    pub reason: Option<String>,
+    /// Who does it.
+    pub actor: Actor,
+    /// Makes a repeated one recognisable.
+    pub id: InputId,
+    /// Recognises a repeated request.
+    pub dedup: Option<Dedup>,
+}
+
+/// Ends a run that is quarantined; see [`Engine::abandon`](crate::Engine::abandon).
+pub(crate) async fn abandon(shared: &Runtime, abandon: Abandon) -> Result<Accepted, SubmitError> {
+    if let Some(first) = shared.abandoned_before(&abandon).await? {
+        return Ok(first);
+    }
+    let run = abandon.run;
+    // Another engine may have found that it cannot be gone on with; this one looks for itself.
+    match shared.drive(run, true).await {
+        Ok(true) => {}
+        Ok(false) => return Err(SubmitError::NotFound(run)),
+        Err(RecoverError::ShuttingDown) => return Err(SubmitError::ShuttingDown),
+        Err(error) => return Err(SubmitError::Store(error.to_string())),
+    }
+    if !shared.quarantined().contains_key(&run) {
+        return Err(SubmitError::Refused(Refusal::NotSetAside));
+    }
+    let (accepted, is_folded) = shared.give_up(abandon).await?;
+    shared.leave(run, is_folded).await?;
+    Ok(accepted)
+}
+
+impl Runtime {
+    async fn abandoned_before(&self, abandon: &Abandon) -> Result<Option<Accepted>, SubmitError> {
+        let Some(dedup) = &abandon.dedup else { return Ok(None) };
+        let Some(first) = self.store.first_write(dedup.key).await? else { return Ok(None) };
+        if first.body != dedup.body {
+            return Err(SubmitError::KeyReused);
+        }
+        Ok(Some(Accepted::again(&first.appended)))
+    }
+
+    /// Records that the run is given up; tells whether its history could be folded.
+    async fn give_up(&self, abandon: Abandon) -> Result<(Accepted, bool), SubmitError> {
+        let failed = |error: &dyn std::fmt::Display| SubmitError::Store(error.to_string());
+        let (run, stream) = (abandon.run, StreamId::run(abandon.run));
+        let head = self.store.head(&stream).await.map_err(|error| failed(&error))?;
+        let head = head.ok_or(SubmitError::NotFound(run))?;
+        let last =
+            self.store.read(&stream, head.version, 1).await.ok().and_then(|read| read.into_iter().next());
+        let at = last.map_or(self.now(), |last| last.header.recorded_at.max(self.now()));
+        let kind = InputKind::Abandon { reason: abandon.reason.clone() };
+        let input = Input { id: abandon.id, at, actor: abandon.actor.clone(), kind };
+        let decided = self.decided(run, &head, &input).await?;
+        let is_folded = decided.is_some();
+        let (batch, note) = decided.unwrap_or_else(|| {
+            let facts: [RunEvent; 2] =
+                [RunAbandoned { reason: abandon.reason }.into(), RunCancelled {}.into()];
+            let batch = Batch { events: facts.into(), blobs: Vec::new() };
+            (batch, StreamNote { open: false, busy: false, wake_at: None })
+        });
+        for (_, text) in &batch.blobs {
+            self.blobs.put(run, text.as_str().as_bytes()).map_err(|error| failed(&error))?;
+        }
+        let cause = Cause { input: abandon.id, because: head.version };
+        let (mut version, mut hash) = (head.version, head.hash);
+        let mut events = Vec::with_capacity(batch.events.len());
+        for event in &batch.events {
+            let (schema, payload) = event::encode(event).map_err(|error| failed(&error))?;
+            version = version.next();
+            let header = EventHeader {
+                stream: stream.clone(),
+                version,
+                recorded_at: at,
+                actor: abandon.actor.clone(),
+                cause,
+                kind: event.kind(),
+                schema,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let event = NewEvent::link(header, payload, &hash);
+            hash = event.hash;
+            events.push(event);
+        }
+        let (expected, previous, dedup, fence) = (head.version, head.hash, abandon.dedup, self.config.fence);
+        let appended =
+            self.store.append(Append { stream, expected, previous, events, dedup, fence, note }).await;
+        match appended {
+            Ok(appended) => {
+                let (version, position) = (appended.last_version(), appended.last_position());
+                let repeated = appended.repeated;
+                Ok((Accepted { version, position, changed: true, repeated }, is_folded))
+            }
+            Err(AppendError::Full) => Err(SubmitError::Full),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// What follows from the history, where that can be known.
+    async fn decided(
+        &self,
+        run: RunId,
+        head: &Head,
+        input: &Input,
+    ) -> Result<Option<(Batch, StreamNote)>, SubmitError> {
+        let Ok(folded) = self.loader().fold(run, None).await else { return Ok(None) };
+        if folded.version != head.version {
+            return Err(SubmitError::Busy);
+        }
+        let mut loaded = Loaded::default();
+        for _ in 0..NEEDS_MAX {
+            let mut state: RunState = folded.state.clone();
+            match catch_unwind(AssertUnwindSafe(|| (decide(&mut state, input, &loaded), state.note()))) {
+                Ok((Ok(Decision::Events(batch)), note)) => {
+                    let note = StreamNote { open: note.open, busy: note.busy, wake_at: note.wake_at };
+                    return Ok(Some((batch, note)));
+                }
+                Ok((Err(refusal), _)) => return Err(SubmitError::Refused(refusal)),
+                Ok((Ok(Decision::Needs(wanted)), _)) => match self.values.load(run, wanted).await {
+                    Ok(values) => values.iter().for_each(|(value, text)| loaded.insert(value, text.clone())),
+                    Err(_unreadable) => return Ok(None),
+                },
+                Err(_panicked) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the work of a run that was given up, and gives what it held to others.
+    async fn leave(&self, run: RunId, is_folded: bool) -> Result<(), SubmitError> {
+        let (done, left) = oneshot::channel();
+        let shard = self.mailboxes.shard(run).ok_or(SubmitError::ShuttingDown)?;
+        let sent = shard.send(ShardMessage::Abandoned { run, is_folded, done }).await;
+        sent.map_err(|_| SubmitError::ShuttingDown)?;
+        drop(shard);
+        let _gone = left.await;
+        if let Some(survivors) = &self.edge.survivors {
+            let living = survivors.living(self.layout.all_attempts()).await;
+            let name = run.to_string();
+            let is_own = |folder: &&std::path::PathBuf| {
+                folder.parent().and_then(Path::file_name).is_some_and(|parent| parent == name.as_str())
+            };
+            let ending = living.iter().filter(is_own).map(|folder| survivors.end(folder.clone()));
+            futures::future::join_all(ending).await;
+        }
+        self.ends.tell(run);
+        // Which keys it holds its history would say; their streams say it as well, compared with its head.
+        let mut after = None;
+        loop {
+            let page = self.store.streams(StreamKind::Key, after, PAGE).await;
+            let page = page.map_err(|error| SubmitError::Store(error.to_string()))?;
+            self.mailboxes
+                .slots
+                .abandoned(run, page.iter().map(|(stream, _)| stream.clone()).collect())
+                .await;
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
+                _ => return Ok(()),
+            }
+        }
+    }
+}

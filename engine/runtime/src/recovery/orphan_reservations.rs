@@ -1,0 +1,23 @@
+//! Budget counters that hold a reservation since a former engine.
+//!
+//! Law: looked for once in the engine's life; the budget allocator compares each counter with its runs.
+
+use std::sync::atomic::Ordering;
+
+use crate::runtime::Runtime;
+use crate::streams::budgets::mailbox::BudgetRequest;
+use everfold_base::envelope::StreamKind;
+use everfold_store::ReadError;
+
+/// Asks the budget allocator to look at the counters that are due.
+///
+/// # Errors
+/// The store cannot say which.
+pub(crate) async fn look_at_counters(shared: &Runtime) -> Result<(), ReadError> {
+    if !shared.looked_at_counters.swap(true, Ordering::AcqRel) {
+        let due = shared.store.due(shared.now()).await?;
+        let counters = due.into_iter().filter(|stream| stream.kind == StreamKind::Budget);
+        counters.for_each(|stream| shared.mailboxes.budgets.put(BudgetRequest::Look(stream)));
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! Replay: decides recorded inputs again and compares.
+
+pub(crate) mod backtest;
+pub(crate) mod redecide;
+pub(crate) mod report;
+pub(crate) mod verdicts;

@@ -1,0 +1,215 @@
+//! Decides a run's recorded inputs again and compares: would this everfold have done the same?
+//!
+//! Law (H5): it would, for every history that this fold and these rules wrote. Where a fork cut a
+//! batch short, the recorded part is compared.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::LoadError;
+use crate::load::{decode, meta};
+use crate::panic::panic_text;
+use crate::replay::report::{Difference, ReplayError, Replayed};
+use crate::replay::verdicts;
+use crate::runtime::Runtime;
+use everfold_base::envelope::{Cause, Envelope, StreamId};
+use everfold_base::id::{RunId, Version};
+use everfold_base::json::{BlobRef, JsonText, Payload};
+use everfold_base::text::one_line;
+use everfold_core::decide::{Decision, decide};
+use everfold_core::event::{ApprovalRequested, QuestionAsked, RunEvent};
+use everfold_core::replay_input::input_of;
+use everfold_core::state::RunState;
+use everfold_language::expr::Loaded;
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+/// How often one decision may ask for further values.
+const NEEDS_MAX: usize = 64;
+
+/// The recorded events of one input.
+struct InputEvents {
+    cause: Cause,
+    first: Envelope,
+    events: Vec<RunEvent>,
+}
+
+pub(crate) async fn replay_with(shared: &Runtime, run: RunId) -> Result<Replayed, ReplayError> {
+    let stream = StreamId::run(run);
+    let mut replayed = Replayed::default();
+    let mut state: Option<RunState> = None;
+    let mut group: Option<InputEvents> = None;
+    let mut next = Version::FIRST;
+    loop {
+        let page = shared.store.read(&stream, next, PAGE).await.map_err(LoadError::from)?;
+        for envelope in &page {
+            let event = decode(run, envelope)?;
+            match &mut group {
+                Some(open) if open.cause == envelope.header.cause => open.events.push(event),
+                _ => {
+                    let new = InputEvents {
+                        cause: envelope.header.cause,
+                        first: envelope.clone(),
+                        events: vec![event],
+                    };
+                    if let Some(whole) = group.replace(new) {
+                        again(shared, run, &mut state, whole, &mut replayed).await?;
+                    }
+                }
+            }
+            next = envelope.header.version.next();
+        }
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    match group {
+        Some(last) => again(shared, run, &mut state, last, &mut replayed).await?,
+        None => return Err(LoadError::NotFound(run).into()),
+    }
+    Ok(replayed)
+}
+
+/// Decides one input again on the state before it; the state then takes what was recorded.
+async fn again(
+    shared: &Runtime,
+    run: RunId,
+    state: &mut Option<RunState>,
+    group: InputEvents,
+    replayed: &mut Replayed,
+) -> Result<(), ReplayError> {
+    let version = group.first.header.version;
+    let meta = meta(&group.first);
+    let mut state_now = match (state.take(), group.events.first()) {
+        (Some(state), _) => state,
+        (None, Some(RunEvent::RunStarted(started))) => {
+            let definition = shared.definitions.get(started.definition).await;
+            RunState::new(definition.map_err(|source| LoadError::Definition { run, source })?)
+        }
+        (None, first) => {
+            let name = first.map_or("nothing", RunEvent::name);
+            let what = "a history begins with RunStarted".into();
+            return Err(LoadError::Illegal { run, version, name, what }.into());
+        }
+    };
+    verdicts::again(shared, run, &state_now, (version, &meta), &group.events, replayed).await?;
+    let lacking = |what: String| ReplayError::Value { run, version, what };
+    let blobs = blobs(shared, run, &group.events[0]).await.map_err(lacking)?;
+    shared.loader().go_on_by(run, &mut state_now, &group.events[0]).await?;
+    let decided = match input_of(&group.events[0], &meta, &|blob| blobs.get(blob).cloned()) {
+        Ok(input) => {
+            let mut loaded = Loaded::default();
+            let mut asked = 0;
+            loop {
+                let decision = catch_unwind(AssertUnwindSafe(|| decide(&mut state_now, &input, &loaded)));
+                match decision {
+                    Err(panic) => break Err(panic_text(panic.as_ref())),
+                    Ok(Err(refusal)) => break Err(format!("refused: {refusal}")),
+                    Ok(Ok(Decision::Events(batch))) => break Ok(batch.events),
+                    Ok(Ok(Decision::Needs(wanted))) => {
+                        asked += 1;
+                        if asked > NEEDS_MAX {
+                            break Err("it asks for ever more values".into());
+                        }
+                        for (value, text) in shared.values.load(run, wanted).await? {
+                            loaded.insert(&value, text);
+                        }
+                    }
+                }
+            }
+        }
+        Err(no_input) => Err(no_input.to_string()),
+    };
+    replayed.inputs += 1;
+    replayed.events += group.events.len() as u64;
+    let is_equal = decided.as_ref().is_ok_and(|decided| *decided == group.events);
+    if !is_equal {
+        if let Some(difference) = compare(version, &group.events, decided) {
+            replayed.push(difference);
+        }
+        // Deciding has folded something else: what counts is the history.
+        let last = Version(version.0 + group.events.len() as u64 - 1);
+        state_now = shared.loader().fold(run, Some(last)).await?.state;
+    }
+    *state = Some(state_now);
+    Ok(())
+}
+
+/// The first difference. A recorded batch may be a beginning of the decided one: a fork cut it.
+fn compare(
+    version: Version,
+    recorded: &[RunEvent],
+    decided: Result<Vec<RunEvent>, String>,
+) -> Option<Difference> {
+    let fact = recorded[0].name();
+    let decided = match decided {
+        Ok(decided) => decided,
+        Err(message) => {
+            return Some(Difference {
+                version,
+                fact,
+                recorded: Some(recorded[0].clone()),
+                decided: None,
+                message,
+            });
+        }
+    };
+    let at =
+        recorded.iter().zip(&decided).position(|(one, other)| one != other && in_one_line(one) != *other);
+    let at = at.or_else(|| (recorded.len() > decided.len()).then_some(decided.len()))?;
+    let name = |event: Option<&RunEvent>| event.map_or("nothing", RunEvent::name);
+    let message = format!(
+        "event {} of the batch: {} is recorded, {} would follow now",
+        at + 1,
+        name(recorded.get(at)),
+        name(decided.get(at)),
+    );
+    let (recorded, decided) = (recorded.get(at).cloned(), decided.get(at).cloned());
+    Some(Difference { version, fact, recorded, decided, message })
+}
+
+/// What people are asked, as it is recorded now: former versions kept titles as they were rendered.
+fn in_one_line(event: &RunEvent) -> RunEvent {
+    let mut event = event.clone();
+    if let RunEvent::ApprovalRequested(ApprovalRequested { title, .. })
+    | RunEvent::QuestionAsked(QuestionAsked { title, .. }) = &mut event
+    {
+        *title = one_line(title).into_owned();
+    }
+    event
+}
+
+/// The values of a fact that are kept outside of it.
+async fn blobs(shared: &Runtime, run: RunId, fact: &RunEvent) -> Result<BTreeMap<BlobRef, JsonText>, String> {
+    let mut blobs = BTreeMap::new();
+    for payload in fact.payloads() {
+        if let Payload::Blob(blob) = payload {
+            blobs.insert(*blob, shared.values.text(run, payload).await?);
+        }
+    }
+    Ok(blobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
+    use everfold_core::event::{AskedBy, QuestionTerms};
+
+    fn asked(title: &str) -> RunEvent {
+        let id =
+            AttemptId { path: StepPath::step(&"how".into()), round: Round::FIRST, attempt: Attempt::FIRST };
+        let terms =
+            QuestionTerms { by: AskedBy::Step, options: vec![], items: None, roles: vec![], remind_ms: None };
+        RunEvent::QuestionAsked(QuestionAsked { id, title: title.into(), text: None, terms })
+    }
+
+    #[test]
+    fn row_57_a_title_that_a_former_version_kept_as_it_was_is_no_difference() {
+        let of = |recorded: &str, decided: &str| {
+            compare(Version::FIRST, &[asked(recorded)], Ok(vec![asked(decided)])).is_some()
+        };
+        assert!(!of("How\nmuch\u{202e}?", "How much?"));
+        assert!(of("How many?", "How much?") && of("How much?", "How\nmuch?"));
+    }
+}

@@ -1,0 +1,439 @@
+//! One run in a shard: its folded state, what waits for it, what it has in progress.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+use crate::limits::Class;
+use crate::load::FoldedRun;
+use crate::messages::{Look, Queued};
+use crate::run::append_batch::AppendBatch;
+use crate::run::notice_progress::NoticeProgress;
+use crate::run::reattachment::Reattachment;
+use crate::scheduler::places::{Grant, Ticket};
+use crate::scheduler::queue::WorkNeeds;
+use crate::shard::job_done::WantedBy;
+use crate::shard::timers::TimerKey;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::{AttemptId, Position, RunId, Version};
+use everfold_base::json::Hash;
+use everfold_base::time::Timestamp;
+use everfold_core::artefact::Workspace;
+use everfold_core::effect::Touched;
+use everfold_core::event::TimerId;
+use everfold_core::input::InputKind;
+use everfold_core::state::RunState;
+use everfold_language::expr::Loaded;
+use everfold_ports::{AttemptRequest, Executor, ProbeRequest, Prober, Traits};
+
+/// What can be done with a run at this moment.
+#[derive(Debug)]
+pub(crate) enum RunPhase {
+    /// Its history is being read.
+    Loading,
+    /// Its state is durable; inputs are decided at once.
+    Ready,
+    /// The state is ahead of the store until an append ends.
+    Appending,
+    /// A value that a decision needs is being read.
+    Fetching,
+    /// The disk is full; it goes on when there is room. Without a state it is read first.
+    Stalled,
+    /// It cannot be gone on with; inputs are kept.
+    Quarantined(String),
+}
+
+/// What waits for a run.
+pub(crate) enum Item {
+    Input(Box<Queued>),
+    Look(Look),
+}
+
+/// One run.
+pub(crate) struct LoadedRun {
+    pub(crate) run: RunId,
+    pub(crate) stream: StreamId,
+    pub(crate) phase: RunPhase,
+    /// Absent while it is loaded, and in a run that is quarantined.
+    pub(crate) state: Option<RunState>,
+    /// The last folded event, durable or on its way.
+    pub(crate) version: Version,
+    pub(crate) hash: Hash,
+    /// The last durable event.
+    pub(crate) position: Position,
+    /// Inputs and queries that wait for a decision.
+    pub(crate) queue: VecDeque<Item>,
+    /// What was decided and is not durable yet.
+    pub(crate) batches: VecDeque<AppendBatch>,
+    pub(crate) append: AppendState,
+    pub(crate) dispatching: Dispatching,
+    pub(crate) values: RunValues,
+    /// What becomes of each attempt that the state lists.
+    pub(crate) work: HashMap<AttemptId, AttemptWork>,
+    pub(crate) unstarted: Unstarted,
+    /// Re-attached attempts that are listened to before anything else is decided.
+    pub(crate) settling: Option<Reattachment>,
+    pub(crate) probes: BTreeMap<ProbeKey, Probing>,
+    /// The notice of each channel whose turn it is.
+    pub(crate) notices: BTreeMap<String, NoticeProgress>,
+    pub(crate) workspace: WorkspaceProgress,
+    pub(crate) slots: SlotProgress,
+    pub(crate) own_inputs: OwnInputs,
+    pub(crate) budgets: BudgetRequests,
+    pub(crate) timers: BTreeMap<Touched, Vec<(TimerId, Timestamp, TimerKey)>>,
+    /// Requests that wait for it to be loaded.
+    pub(crate) awaited: Vec<tokio::sync::oneshot::Sender<bool>>,
+    pub(crate) size: FoldedSize,
+    /// It stands on the list of runs to look at in this turn.
+    pub(crate) is_dirty: bool,
+}
+
+/// How its appends go.
+#[derive(Debug, Default)]
+pub(crate) struct AppendState {
+    /// Appends in a row that another writer came before, or whose outcome is unknown.
+    pub(crate) tries: u32,
+    /// The disk was full when it was appended to last.
+    pub(crate) is_stalled: bool,
+    /// The outcome of the last append is unknown; the load that follows tells.
+    pub(crate) is_in_doubt: bool,
+    /// Why it is to be quarantined when the append in flight has ended.
+    pub(crate) pending_quarantine: Option<String>,
+}
+
+/// Which of its effects are to be started.
+pub(crate) struct Dispatching {
+    /// Whether its effects are started; a query starts nothing.
+    pub(crate) driven: bool,
+    /// Its effects are to be listed in full: it was loaded.
+    pub(crate) unlisted: bool,
+    /// What could be started while the state was ahead of the store: it is looked at when it is durable.
+    pub(crate) later: Vec<WantedBy>,
+}
+
+/// Values that are kept outside of the state.
+#[derive(Default)]
+pub(crate) struct RunValues {
+    /// Those that plans have asked for.
+    pub(crate) of_plans: Loaded,
+    /// Those that the first waiting input asked for.
+    pub(crate) of_decision: Loaded,
+    /// Reads in progress.
+    pub(crate) fetching: usize,
+}
+
+/// Attempts that the state lists and that have not begun here.
+#[derive(Default)]
+pub(crate) struct Unstarted {
+    /// Those that were listed when the run was loaded: processes of a former engine may be at work on them.
+    pub(crate) doubtful: HashSet<AttemptId>,
+    /// Those that are to be planned, in their order.
+    pub(crate) queue: VecDeque<AttemptId>,
+}
+
+/// What is being done with its workspace.
+#[derive(Default)]
+pub(crate) struct WorkspaceProgress {
+    pub(crate) stage: WorkspaceStage,
+    /// A workspace that was made, and that the run did not take: it had ended, or was about to.
+    pub(crate) unwanted: Option<Workspace>,
+    /// Attempts that were given copies of the worktree; `None`: there may be some of a former engine.
+    pub(crate) copies: Option<BTreeSet<AttemptId>>,
+}
+
+/// How far its workspace is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum WorkspaceStage {
+    /// Nothing is in progress.
+    #[default]
+    AtRest,
+    /// It is being made, or the end of that is not yet decided.
+    Preparing,
+    /// The run has ended, and it is being given back.
+    Releasing,
+    /// The run has ended, and there is nothing left to give back.
+    Released,
+}
+
+/// What the slot allocator knows of the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum SlotProgress {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// It waits for its slots; `still`: it was paused when the allocator was informed, or since.
+    Waiting { still: bool },
+    /// It has ended.
+    Returned,
+}
+
+/// Inputs of the runtime's own that are queued and not yet decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OwnInputs {
+    /// To go on.
+    pub(crate) advancing: bool,
+    /// To stand still, or to go on after a pause.
+    pub(crate) aligning: bool,
+}
+
+/// What the budget allocator was asked.
+#[derive(Default)]
+pub(crate) struct BudgetRequests {
+    /// Attempts that it knows of, and since which event they ask.
+    pub(crate) asked: HashMap<AttemptId, Version>,
+    /// Reports that it has not confirmed.
+    pub(crate) reported: BTreeSet<Version>,
+}
+
+/// How much was folded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FoldedSize {
+    /// Payload bytes folded so far: a bound for the state's size.
+    pub(crate) bytes: u64,
+    pub(crate) since_snapshot: SinceSnapshot,
+}
+
+/// What was appended since the last snapshot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SinceSnapshot {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    /// The state's size when it was last measured.
+    pub(crate) state_bytes: u64,
+}
+
+/// What becomes of an attempt that is listed.
+pub(crate) enum AttemptWork {
+    /// It is to be planned.
+    Fresh,
+    /// It waits for its turn; the ticket is its place in the queue.
+    Waiting { _ticket: Ticket },
+    /// Values for its plan are being read; whether its turn had come.
+    Planning(Option<Grant>),
+    /// It starts when `AttemptStarted` is durable.
+    Recording(Box<PreparedAttempt>, Grant),
+    /// The system had too little for it, or for looking at it; it is tried again. What may live keeps its
+    /// place.
+    HeldBack { is_recorded: bool, grant: Option<Grant> },
+    /// It cannot be seen, and may live: it keeps its place until its run is gone on with.
+    Unseen(Option<Grant>),
+    /// It is in progress.
+    Running(Box<RunningAttempt>),
+    /// It ended; that is not yet decided.
+    Reported,
+}
+
+impl AttemptWork {
+    /// Whether it is in progress, or may be.
+    pub(crate) fn may_live(&self) -> bool {
+        match self {
+            Self::Running(_) | Self::HeldBack { .. } | Self::Unseen(_) => true,
+            Self::Fresh | Self::Waiting { .. } | Self::Planning(_) | Self::Recording(..) | Self::Reported => {
+                false
+            }
+        }
+    }
+}
+
+/// An attempt about to start.
+pub(crate) struct PreparedAttempt {
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) request: AttemptRequest,
+    pub(crate) traits: Traits,
+    pub(crate) class: Class,
+    pub(crate) needs: WorkNeeds,
+    pub(crate) priority: i32,
+}
+
+/// A probe in progress, or whose end is to be decided.
+pub(crate) struct Probing {
+    /// How to end it; `None` where it has ended, or was asked to.
+    pub(crate) stop: Option<(Arc<dyn Prober>, ProbeRequest)>,
+}
+
+/// The attempt that is judged, the gate, the number of the probe. There may be several of one attempt: a
+/// recheck asks anew while the former probe is still ending.
+pub(crate) type ProbeKey = (AttemptId, String, u32);
+
+/// An attempt in progress.
+pub(crate) struct RunningAttempt {
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) request: AttemptRequest,
+    pub(crate) traits: Traits,
+    pub(crate) task: AbortHandle,
+    /// Closed when nothing of the work is left in this process.
+    pub(crate) gone: Option<tokio::sync::oneshot::Receiver<()>>,
+    pub(crate) stopping: bool,
+    /// `AttemptStarted` is in the history.
+    pub(crate) is_recorded: bool,
+    /// What it holds while it runs; `None`: it is stopped without having been known.
+    pub(crate) grant: Option<Grant>,
+}
+
+impl LoadedRun {
+    pub(crate) fn new(run: RunId, phase: RunPhase, state: Option<RunState>) -> Box<Self> {
+        Box::new(Self {
+            run,
+            stream: StreamId::run(run),
+            phase,
+            state,
+            version: Version::ZERO,
+            hash: Hash::ZERO,
+            position: Position::ZERO,
+            queue: VecDeque::new(),
+            batches: VecDeque::new(),
+            append: AppendState::default(),
+            dispatching: Dispatching { driven: false, unlisted: true, later: Vec::new() },
+            values: RunValues::default(),
+            work: HashMap::new(),
+            unstarted: Unstarted::default(),
+            settling: None,
+            probes: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            workspace: WorkspaceProgress::default(),
+            slots: SlotProgress::default(),
+            own_inputs: OwnInputs::default(),
+            budgets: BudgetRequests::default(),
+            timers: BTreeMap::new(),
+            awaited: Vec::new(),
+            size: FoldedSize::default(),
+            is_dirty: false,
+        })
+    }
+
+    /// Takes over a loaded history.
+    pub(crate) fn adopt(&mut self, folded: FoldedRun) {
+        let is_known = self.position > Position::ZERO || self.append.is_in_doubt;
+        if std::mem::take(&mut self.append.is_in_doubt) && folded.position > self.position {
+            self.append.tries = 0; // It was kept after all.
+        }
+        let has_ended = folded.state.is_ended() && folded.state.run() == Some(self.run);
+        if has_ended && !is_known {
+            // What a former engine did not tell the slot allocator, that finds out by itself; and what that left
+            // behind is swept at the start.
+            (self.workspace.stage, self.slots) = (WorkspaceStage::Released, SlotProgress::Returned);
+        }
+        self.version = folded.version;
+        self.hash = folded.hash;
+        self.position = folded.position;
+        self.size.bytes = folded.bytes;
+        self.size.since_snapshot =
+            SinceSnapshot { events: folded.events_since, bytes: folded.bytes_since, state_bytes: 0 };
+        self.state = Some(folded.state);
+        self.phase = RunPhase::Ready;
+        self.dispatching.unlisted = true;
+        self.note_own();
+    }
+
+    /// What the driver itself asked of the run, and still waits, is not asked a second time: its id would be the same.
+    pub(crate) fn note_own(&mut self) {
+        let waits = |is_one: fn(&InputKind) -> bool| {
+            self.queue.iter().any(|item| matches!(item, Item::Input(queued) if is_one(&queued.kind)))
+        };
+        let advancing = waits(|kind| matches!(kind, InputKind::Advance));
+        let aligning = waits(|kind| matches!(kind, InputKind::Halt { .. } | InputKind::Release { .. }));
+        self.own_inputs = OwnInputs { advancing, aligning };
+    }
+
+    /// Whether the run is over, as far as it is known here.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.as_ref().is_some_and(RunState::is_ended)
+    }
+
+    /// Gives back the room that only a run at work needs, once it has ended.
+    ///
+    /// Answers with about how many bytes it holds now.
+    pub(crate) fn rest(&mut self) -> u64 {
+        if self.has_ended() {
+            self.queue.shrink_to_fit();
+            self.batches.shrink_to_fit();
+            self.unstarted.queue.shrink_to_fit();
+            self.work.shrink_to_fit();
+            self.budgets.asked.shrink_to_fit();
+            self.unstarted.doubtful.shrink_to_fit();
+        }
+        let state = self.state.as_ref().map_or(0, RunState::fixed_bytes);
+        self.size.bytes + (std::mem::size_of::<Self>() + state) as u64
+    }
+
+    /// Whether a request to it is still to be decided.
+    pub(crate) fn has_order(&self) -> bool {
+        let is_order = |item: &Item| matches!(item, Item::Input(queued) if queued.actor != Actor::Engine);
+        matches!(self.phase, RunPhase::Ready) && self.queue.iter().any(is_order)
+    }
+
+    /// Queues an input of the engine's own.
+    pub(crate) fn push(&mut self, queued: Queued) {
+        self.queue.push_back(Item::Input(Box::new(queued)));
+    }
+
+    /// Whether the history is a copy of another run's that nothing has made a run of.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.state.as_ref().and_then(RunState::run).is_some_and(|run| run != self.run)
+    }
+
+    /// Whether the input that makes a run of a copied history waits for it.
+    pub(crate) fn is_forking(&self) -> bool {
+        self.queue.iter().any(|item| match item {
+            Item::Input(queued) => matches!(queued.kind, InputKind::Fork(_)),
+            Item::Look(_) => false,
+        })
+    }
+
+    /// Whether there is no such run, and no start waits.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self.phase, RunPhase::Ready) && self.version == Version::ZERO && self.queue.is_empty()
+    }
+
+    /// The end of a piece of work is decided, durably: what the state lists from now on is new.
+    pub(crate) fn settle_work(&mut self, kind: &InputKind) {
+        match kind {
+            InputKind::AttemptFinished { id, .. } | InputKind::AttemptLost { id, .. }
+                if matches!(self.work.get(id), Some(AttemptWork::Reported)) =>
+            {
+                self.work.remove(id);
+            }
+            InputKind::ProbeFinished { id, gate, probe_no, .. }
+            | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
+                self.probes.remove(&(id.clone(), gate.clone(), *probe_no));
+            }
+            InputKind::WorkspacePrepared(prepared) => {
+                self.prepared();
+                let taken = self.state.as_ref().and_then(RunState::workspace);
+                self.workspace.unwanted = prepared.as_ref().ok().filter(|made| Some(*made) != taken).cloned();
+            }
+            InputKind::WorkspaceShared(_) => self.prepared(),
+            InputKind::NoticeFinished { version, notice, .. } => self.settle_notice(*version, notice),
+            _no_end_of_work => {}
+        }
+    }
+
+    /// Its workspace is not being made any more.
+    pub(crate) fn prepared(&mut self) {
+        if self.workspace.stage == WorkspaceStage::Preparing {
+            self.workspace.stage = WorkspaceStage::AtRest;
+        }
+    }
+
+    /// Whether it must stay in memory.
+    pub(crate) fn is_pinned(&self) -> bool {
+        !matches!(self.phase, RunPhase::Ready)
+            || !self.queue.is_empty()
+            || !self.work.is_empty()
+            || !self.probes.is_empty()
+            || self.notices.values().any(|telling| !telling.is_at_rest())
+            || matches!(self.workspace.stage, WorkspaceStage::Preparing | WorkspaceStage::Releasing)
+            || self.values.fetching > 0
+            || self.settling.is_some()
+    }
+
+    /// Whether work inside this process is in progress.
+    pub(crate) fn has_in_process_work(&self) -> bool {
+        self.work
+            .values()
+            .any(|work| matches!(work, AttemptWork::Running(running) if !running.traits.supervised))
+            || self.notices.values().any(NoticeProgress::is_going)
+    }
+}

@@ -1,0 +1,88 @@
+//! The notice of a channel whose turn it is.
+
+use crate::receivers::registry::{NoticeAddress, NoticeTicket, SendingPlace};
+use crate::shard::timers::TimerKey;
+use everfold_base::id::{RunId, Version};
+use everfold_base::json::Hash;
+use everfold_base::time::Timestamp;
+use std::time::Duration;
+
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// The notice of a channel whose turn it is.
+pub(crate) struct NoticeProgress {
+    pub(crate) version: Version,
+    pub(crate) notice: String,
+    /// Tries of its own.
+    pub(crate) tries: u32,
+    pub(crate) queued_at: Timestamp,
+    pub(crate) receiver: Hash,
+    /// Failures of its receiver before it was first to go there.
+    pub(crate) failures_before: u64,
+    pub(crate) stage: NoticeStage,
+}
+
+/// How far it is.
+pub(crate) enum NoticeStage {
+    /// It goes as soon as its values are there; where it was called, it has a place.
+    Next(Option<SendingPlace>),
+    /// It waits for a place, or for its receiver to answer; now and then it is looked at.
+    Waiting(NoticeTicket, TimerKey),
+    /// It is being sent.
+    Sending,
+    /// It failed, and goes again at this moment.
+    Pausing(TimerKey),
+    /// It was sent, or given up; that is not yet decided.
+    Reported,
+}
+
+/// Whether the turn of a notice has come.
+pub(crate) enum NoticeReadiness {
+    Now(NoticeProgress),
+    Later(NoticeProgress),
+    /// It has waited for its receiver for a day.
+    Never(NoticeProgress, String),
+}
+
+impl NoticeProgress {
+    pub(crate) fn is(&self, version: Version, notice: &str) -> bool {
+        self.version == version && self.notice == notice
+    }
+
+    pub(crate) fn about<'a>(&'a self, run: RunId, channel: &'a str) -> NoticeAddress<'a> {
+        NoticeAddress { run, channel, version: self.version, notice: &self.notice, tries: self.tries }
+    }
+
+    /// It is its turn, unless the place is another receiver's. Gives the moment that it need not wait for.
+    pub(crate) fn called(&mut self, place: SendingPlace) -> Option<TimerKey> {
+        let NoticeStage::Waiting(_, key) = self.stage else { return None };
+        if place.receiver() != self.receiver {
+            return None;
+        }
+        self.stage = NoticeStage::Next(Some(place));
+        Some(key)
+    }
+
+    /// Whether it needs nothing of its run for now.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.stage, NoticeStage::Pausing(_) | NoticeStage::Waiting(..))
+    }
+
+    /// The moment at which it is looked at again.
+    pub(crate) fn key(&self) -> Option<TimerKey> {
+        match self.stage {
+            NoticeStage::Pausing(key) | NoticeStage::Waiting(_, key) => Some(key),
+            NoticeStage::Next(_) | NoticeStage::Sending | NoticeStage::Reported => None,
+        }
+    }
+
+    /// Whether something of it is in progress that an engine which ends waits for.
+    pub(crate) fn is_going(&self) -> bool {
+        match &self.stage {
+            NoticeStage::Sending => true,
+            NoticeStage::Next(place) => place.is_some(),
+            NoticeStage::Waiting(ticket, _) => !ticket.is_left_alone(),
+            NoticeStage::Pausing(_) | NoticeStage::Reported => false,
+        }
+    }
+}

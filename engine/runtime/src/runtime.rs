@@ -1,0 +1,157 @@
+//! A running engine as its parts share it: dependencies, mailboxes, the scheduler, and how it stands.
+//!
+//! Law: it starts no actor and knows none of them, only their mailboxes.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt as _;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::EngineConfig;
+use crate::deps::Deps;
+use crate::end_watch::EndWatch;
+use crate::ledger::Ledger;
+use crate::live_output::Live;
+use crate::mailboxes::Mailboxes;
+use crate::panic::panic_text;
+use crate::receivers::registry::Receivers;
+use crate::scheduler::places::Scheduler;
+use crate::start::child_definitions::Children;
+use crate::streams::notifications::registry::Notifications;
+use crate::streams::triggers::known::TriggerCache;
+use crate::wakes::WakeTimes;
+use crate::work::multi_probe::Members;
+use everfold_base::blobs::Blobs;
+use everfold_base::data_folder::Layout;
+use everfold_base::id::RunId;
+use everfold_core::pauses::Pauses;
+use everfold_ports::Edge;
+use everfold_store::EventStore;
+use everfold_system::clock;
+
+/// What all parts of a running engine share. What is true of the dependencies alone is reached through [`Deref`].
+pub(crate) struct Runtime {
+    deps: Deps,
+    pub(crate) mailboxes: Mailboxes,
+    /// Attempts and probes that wait to start.
+    pub(crate) scheduler: Arc<Scheduler>,
+    /// The receivers of notices, and the notices that wait for them.
+    pub(crate) receivers: Arc<Receivers>,
+    /// Subscriptions to events of all runs.
+    pub(crate) notifications: Notifications,
+    pub(crate) live: Live,
+    pub(crate) wakes: WakeTimes,
+    /// Pauses of pipelines and of the engine.
+    pub(crate) halts: Ledger<Pauses>,
+    pub(crate) ends: EndWatch,
+    pub(crate) children: Children,
+    /// Held while a version of a pipeline is saved: one is saved after the other.
+    pub(crate) saving: tokio::sync::Mutex<()>,
+    pub(crate) triggers: TriggerCache,
+    /// While living attempts are re-attached, no new one starts.
+    pub(crate) holding: AtomicBool,
+    /// Processes that a former engine left were looked for.
+    pub(crate) looked_for_survivors: AtomicBool,
+    /// Workspaces that ended runs left were looked for.
+    pub(crate) swept: AtomicBool,
+    /// Counters that hold a reservation were looked for.
+    pub(crate) looked_at_counters: AtomicBool,
+    /// The engine ends: nothing new is taken or started.
+    pub(crate) stopping: AtomicBool,
+    quarantined: Mutex<BTreeMap<RunId, String>>,
+    /// The part of the engine that panicked first, and how.
+    broken: watch::Sender<Option<String>>,
+}
+
+impl Deref for Runtime {
+    type Target = Deps;
+
+    fn deref(&self) -> &Deps {
+        &self.deps
+    }
+}
+
+impl Runtime {
+    pub(crate) fn new(
+        config: EngineConfig,
+        store: Arc<dyn EventStore>,
+        blobs: Arc<dyn Blobs>,
+        layout: Layout,
+        edge: Edge,
+    ) -> Self {
+        let steady = clock::steady(&config.clock);
+        let scheduler = Arc::new(Scheduler::new(&config, steady.clone()));
+        let edge = with_members(edge, &scheduler);
+        Self {
+            mailboxes: Mailboxes::default(),
+            scheduler,
+            receivers: Arc::new(Receivers::new(&config, steady.clone())),
+            notifications: Notifications::new(Arc::clone(&store), &config),
+            live: Live::default(),
+            wakes: WakeTimes::default(),
+            halts: Ledger::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
+            ends: EndWatch::default(),
+            children: Children::default(),
+            saving: tokio::sync::Mutex::default(),
+            triggers: TriggerCache::default(),
+            holding: AtomicBool::new(false),
+            looked_for_survivors: AtomicBool::new(false),
+            swept: AtomicBool::new(false),
+            looked_at_counters: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            quarantined: Mutex::default(),
+            broken: watch::Sender::new(None),
+            deps: Deps::new(config, steady, store, blobs, layout, edge),
+        }
+    }
+
+    pub(crate) fn is_holding(&self) -> bool {
+        self.holding.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Spawns a task that the engine cannot do without: where it panics, the engine is broken.
+    pub(crate) fn keep_up(
+        self: &Arc<Self>,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let Err(panic) = AssertUnwindSafe(task).catch_unwind().await else { return };
+            let report = format!("{what} {}", panic_text(panic.as_ref()));
+            tracing::error!("the engine is broken: {report}");
+            shared.broken.send_if_modified(|broken| {
+                let is_first = broken.is_none();
+                broken.get_or_insert(report);
+                is_first
+            });
+        })
+    }
+
+    /// The part of the engine that panicked first, and how.
+    pub(crate) fn broken(&self) -> watch::Receiver<Option<String>> {
+        self.broken.subscribe()
+    }
+
+    /// The runs that are quarantined, and why.
+    pub(crate) fn quarantined(&self) -> MutexGuard<'_, BTreeMap<RunId, String>> {
+        self.quarantined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The edge with the prober that asks several others.
+fn with_members(mut edge: Edge, scheduler: &Arc<Scheduler>) -> Edge {
+    let (probers, scheduler) = (edge.probers.clone(), Arc::clone(scheduler));
+    edge.probers
+        .insert(everfold_core::decide::plan::MEMBERS.to_owned(), Arc::new(Members { probers, scheduler }));
+    edge
+}

@@ -1,0 +1,40 @@
+//! One run's turn: its queue is decided, and the append, read or dispatch that this needs is begun.
+//!
+//! Law: called for runs whose phase is ready, and never waits.
+
+use crate::run::decide_queue::QueueOutcome;
+use crate::run::loaded_run::{LoadedRun, RunPhase};
+use crate::shard::core::ShardCore;
+use crate::shard::job_done::WantedBy;
+use everfold_core::state::RunState;
+
+impl ShardCore {
+    /// Decides what waits, and sees to what that needs.
+    pub(crate) fn advance(&mut self, loaded: &mut LoadedRun) {
+        match loaded.decide_queue(&self.shared) {
+            QueueOutcome::Rest => {
+                loaded.append.tries = 0;
+                if loaded.values.fetching == 0 {
+                    loaded.values.of_plans = everfold_core::decide::Loaded::default();
+                }
+                // What is no event may give others their turn.
+                let is_touched = loaded.state.as_ref().is_some_and(RunState::is_touched);
+                // What was asked of a run that had to be loaded went first, and was refused.
+                if is_touched || (loaded.dispatching.driven && loaded.dispatching.unlisted) {
+                    self.dispatch(loaded);
+                }
+            }
+            QueueOutcome::Append => self.send(loaded),
+            QueueOutcome::Fetch(wanted) => {
+                if loaded.batches.is_empty() {
+                    loaded.phase = RunPhase::Fetching;
+                    self.fetch(loaded, wanted, WantedBy::Decision);
+                } else {
+                    // What was decided before goes first; the next look asks again.
+                    self.send(loaded);
+                }
+            }
+            QueueOutcome::Quarantine(reason) => self.quarantine(loaded, reason),
+        }
+    }
+}

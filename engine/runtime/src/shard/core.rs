@@ -1,0 +1,76 @@
+//! What a shard holds.
+
+use crate::messages::ShardMessage;
+use crate::run::loaded_run::LoadedRun;
+use crate::runtime::Runtime;
+use crate::shard::eviction::EvictionQueue;
+use crate::shard::job_done::JobDone;
+use crate::shard::parked::ParkedNotices;
+use crate::shard::shortage::Shortage;
+use crate::shard::start_queue::StartQueue;
+use crate::shard::timers::Timers;
+use crate::work::observer::ObservedAttempts;
+use crate::work::work_done::WorkDone;
+use everfold_base::id::RunId;
+use everfold_base::time::Timestamp;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+
+/// Most messages, results and timers taken in at once.
+pub(crate) const TAKEN_MAX: usize = 256;
+
+/// One shard.
+pub(crate) struct Shard {
+    /// Boxed: a table has room for twice as many as it holds, and a loaded run is large.
+    pub(crate) runs: HashMap<RunId, Box<LoadedRun>>,
+    pub(crate) core: ShardCore,
+    pub(crate) inbox: mpsc::Receiver<ShardMessage>,
+    pub(crate) messages: Vec<ShardMessage>,
+    pub(crate) done: Vec<JobDone>,
+    pub(crate) worked: Vec<WorkDone>,
+    /// Started at shutdown: when in-process work is given up.
+    pub(crate) closing: Option<Pin<Box<Sleep>>>,
+    pub(crate) is_given_up: bool,
+    /// What the clock said when it was looked at last.
+    pub(crate) clock: Timestamp,
+}
+
+/// What a shard has beside its runs.
+pub(crate) struct ShardCore {
+    pub(crate) shared: Arc<Runtime>,
+    /// Which shard it is.
+    pub(crate) at: usize,
+    pub(crate) jobs: FuturesUnordered<BoxFuture<'static, JobDone>>,
+    pub(crate) works: JoinSet<WorkDone>,
+    pub(crate) observed: Arc<ObservedAttempts>,
+    /// The runs' own, by the clock.
+    pub(crate) timers: Timers,
+    /// The driver's, by a clock that does not jump.
+    pub(crate) pauses: Timers,
+    pub(crate) start_queue: StartQueue,
+    pub(crate) idle: EvictionQueue,
+    /// Notices of runs that are not in memory.
+    pub(crate) parked: ParkedNotices,
+    pub(crate) dirty: VecDeque<RunId>,
+    pub(crate) room: Shortage,
+    pub(crate) sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
+    /// There is more to do at once.
+    pub(crate) again: bool,
+}
+
+impl ShardCore {
+    /// Puts the run on the list of those to look at in this turn.
+    pub(crate) fn mark(&mut self, loaded: &mut LoadedRun) {
+        if !loaded.is_dirty {
+            loaded.is_dirty = true;
+            self.dirty.push_back(loaded.run);
+        }
+    }
+}

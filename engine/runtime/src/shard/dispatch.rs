@@ -1,0 +1,278 @@
+//! From the durable state to what is in progress.
+//!
+//! Law: what is listed and not in progress is started; nothing else is. Only the parts that events
+//! touched are looked at, except after a load, when everything is.
+
+use std::collections::HashSet;
+
+use crate::messages::Queued;
+use crate::run::decide_queue::clock_read;
+use crate::run::loaded_run::{AttemptWork, LoadedRun, RunPhase, SlotProgress};
+use crate::run::reattachment::Reattachment;
+use crate::shard::core::ShardCore;
+use crate::shard::timers::{TimerDue, TimerKey};
+use crate::streams::slots::mailbox::SlotRequest;
+use everfold_base::id::InputId;
+use everfold_base::time::Timestamp;
+use everfold_core::effect::{Effect, Touched};
+use everfold_core::event::{HaltScope, OriginKind, TimerId};
+use everfold_core::input::InputKind;
+use everfold_core::state::effects_of;
+
+impl ShardCore {
+    /// Brings what is in progress in line with the state, which is durable.
+    pub(crate) fn dispatch(&mut self, loaded: &mut LoadedRun) {
+        let is_aligned = self.align(loaded);
+        let Some(state) = loaded.state.as_mut() else { return };
+        if state.is_ended() && state.run() == Some(loaded.run) {
+            self.shared.ends.tell(loaded.run);
+        }
+        let touched = state.take_touched();
+        if !is_aligned {
+            // It is dispatched again when that is durable.
+            loaded.dispatching.unlisted = true;
+            return;
+        }
+        // What a copied history lists is its origin's.
+        if !loaded.dispatching.driven || loaded.is_copy() {
+            loaded.dispatching.unlisted = true;
+            for waiting in loaded.awaited.drain(..) {
+                let _gone = waiting.send(true);
+            }
+            return;
+        }
+        if self.shared.is_stopping() {
+            loaded.dispatching.unlisted = true;
+            self.start_recorded(loaded);
+            // A second notice does no harm; what a run reports at its end should not wait for a next engine.
+            for part in touched.iter().filter(|part| matches!(part, Touched::Channel(_))) {
+                self.dispatch_part(loaded, part);
+            }
+        } else if std::mem::take(&mut loaded.dispatching.unlisted) {
+            self.dispatch_all(loaded);
+        } else {
+            for part in &touched {
+                self.dispatch_part(loaded, part);
+            }
+        }
+        if !self.shared.is_stopping() {
+            for start in std::mem::take(&mut loaded.dispatching.later) {
+                self.go_on_with(loaded, start);
+            }
+        }
+        for waiting in loaded.awaited.drain(..) {
+            let _gone = waiting.send(true);
+        }
+        self.release(loaded);
+    }
+
+    /// Whether the run stands still exactly with what does; else it gets an input, and nothing is started.
+    fn align(&mut self, loaded: &mut LoadedRun) -> bool {
+        let halts = self.shared.halts.last_known();
+        let Some(state) = loaded.state.as_ref().filter(|state| state.run().is_some() && !state.is_ended())
+        else {
+            return true;
+        };
+        if halts.is_empty() && state.halts().next().is_none() {
+            return true;
+        }
+        let name = state.pipeline();
+        let is_told = |scope: &HaltScope| state.halts().any(|known| known == scope);
+        let mut inputs = Vec::new();
+        // Where it is certain how a run ends it goes on to that, and is released from what it stands still with.
+        let is_new = |scope: &HaltScope| !state.is_ending() && !is_told(scope);
+        for (scope, halt) in halts.of_pipeline(name).filter(|(scope, _)| is_new(scope)) {
+            inputs.push(InputKind::Halt { scope: scope.clone(), reason: halt.reason.clone() });
+        }
+        for scope in state.halts().filter(|scope| halts.of_pipeline(name).all(|(known, _)| known != *scope)) {
+            inputs.push(InputKind::Release { scope: scope.clone() });
+        }
+        if inputs.is_empty() {
+            return true;
+        }
+        if !std::mem::replace(&mut loaded.own_inputs.aligning, true) {
+            for (at, kind) in inputs.into_iter().enumerate() {
+                let id = InputId::derive(&format!("{}/halts/{}/{at}", loaded.run, loaded.version));
+                loaded.push(Queued::own(id, kind));
+            }
+            self.mark(loaded);
+        }
+        false
+    }
+
+    /// At shutdown nothing starts but what is recorded as started: a later engine could not know that
+    /// it was not.
+    fn start_recorded(&mut self, loaded: &mut LoadedRun) {
+        let promised = loaded.work.iter().filter(|(_, work)| matches!(work, AttemptWork::Recording(..)));
+        let mut promised: Vec<_> = promised.map(|(id, _)| Touched::Path(id.path.clone())).collect();
+        promised.sort_unstable();
+        for part in promised {
+            let Some(state) = &loaded.state else { return };
+            for effect in effects_of(state, &part) {
+                if let Effect::Attempt { id, started: true } = effect
+                    && matches!(loaded.work.get(&id), Some(AttemptWork::Recording(..)))
+                {
+                    self.attempt_listed(loaded, id, true);
+                }
+            }
+        }
+    }
+
+    /// Everything, after a load. Attempts that a former engine started are heard first.
+    fn dispatch_all(&mut self, loaded: &mut LoadedRun) {
+        let Some(state) = &loaded.state else { return };
+        let mut parts: Vec<Touched> = vec![Touched::Run];
+        parts.extend(state.active_paths().into_iter().map(Touched::Path));
+        parts.extend(state.active_channels().map(Touched::Channel));
+        // Timers of parts that are no longer active.
+        let gone: Vec<Touched> = loaded.timers.keys().filter(|part| !parts.contains(part)).cloned().collect();
+        let living: HashSet<_> = parts
+            .iter()
+            .flat_map(|part| effects_of(state, part))
+            .filter_map(|effect| match effect {
+                Effect::Attempt { id, started: true } if !loaded.work.contains_key(&id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        if !living.is_empty() && loaded.settling.is_none() {
+            let until = self.shared.steady().plus(self.shared.config.settle);
+            let until = self.pauses.add(until, loaded.run, TimerDue::Settled);
+            loaded.settling = Some(Reattachment::new(living, until));
+        }
+        // Attempts that are not recorded as begun may have been begun by a former engine all the same.
+        let doubtful =
+            parts.iter().flat_map(|part| effects_of(state, part)).filter_map(|effect| match effect {
+                Effect::Attempt { id, started: false } if !loaded.work.contains_key(&id) => Some(id),
+                _ => None,
+            });
+        loaded.unstarted.doubtful.extend(doubtful);
+        if let Some(reason) = self.poison(loaded, &parts) {
+            return self.quarantine(loaded, reason);
+        }
+        for part in parts.iter().chain(&gone) {
+            self.dispatch_part(loaded, part);
+        }
+        self.discard_copies(loaded);
+        self.compare_clock(loaded);
+    }
+
+    /// Tells the run what the clock says, where something in it waits by a clock that said more.
+    pub(crate) fn compare_clock(&mut self, loaded: &mut LoadedRun) {
+        if !loaded.dispatching.driven || loaded.is_copy() || matches!(loaded.phase, RunPhase::Quarantined(_))
+        {
+            return;
+        }
+        let now = self.shared.now();
+        if loaded.state.as_ref().is_some_and(|state| !state.is_ended() && state.waits_since_later(now)) {
+            loaded.push(clock_read(loaded.run, loaded.version, now));
+            self.mark(loaded);
+        }
+    }
+
+    /// One part of the run.
+    pub(crate) fn dispatch_part(&mut self, loaded: &mut LoadedRun, part: &Touched) {
+        let Some(state) = &loaded.state else { return };
+        let effects = effects_of(state, part);
+        self.set_timers(loaded, part, &effects);
+        self.stop_probes(loaded, part);
+        if let Touched::Channel(channel) = part
+            && effects.is_empty()
+        {
+            self.channel_is_empty(loaded, channel);
+        }
+        for effect in effects {
+            match effect {
+                Effect::Attempt { id, started } => self.attempt_listed(loaded, id, started),
+                Effect::Stop { id } => self.stop_listed(loaded, id),
+                Effect::Probe { id, gate, probe_no } => self.probe_listed(loaded, id, gate, probe_no, part),
+                Effect::Workspace => self.workspace_listed(loaded, part),
+                Effect::Notice { channel, version, notice } => {
+                    self.notice_listed(loaded, channel, version, &notice);
+                }
+                Effect::Timer { .. } => {}
+                Effect::Slots => self.slots_listed(loaded),
+                Effect::Funds { id, since } => self.funds_listed(loaded, id, since),
+                Effect::SpendReport { version } => self.report_listed(loaded, version),
+                Effect::Advance => {
+                    if !std::mem::replace(&mut loaded.own_inputs.advancing, true) {
+                        let id = InputId::derive(&format!("{}/advance/{}", loaded.run, loaded.version));
+                        loaded.push(Queued::own(id, InputKind::Advance));
+                        self.mark(loaded);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the queue of timers equal to what the part lists.
+    fn set_timers(&mut self, loaded: &mut LoadedRun, part: &Touched, effects: &[Effect]) {
+        let mut former = loaded.timers.remove(part).unwrap_or_default();
+        let mut kept: Vec<(TimerId, Timestamp, TimerKey)> = Vec::new();
+        for effect in effects {
+            let Effect::Timer { timer, at } = effect else { continue };
+            let same = former.iter().position(|(known, due, _)| known == timer && due == at);
+            kept.push(match same {
+                Some(found) => former.swap_remove(found),
+                None => {
+                    let key = self.timers.add(*at, loaded.run, TimerDue::Timer(timer.clone()));
+                    (timer.clone(), *at, key)
+                }
+            });
+        }
+        former.into_iter().for_each(|(_, _, key)| self.timers.remove(key));
+        if !kept.is_empty() {
+            loaded.timers.insert(part.clone(), kept);
+        }
+    }
+
+    /// A timer of the run is due.
+    pub(crate) fn fired(&mut self, loaded: &mut LoadedRun, timer: TimerId, key: TimerKey) {
+        let part = Touched::Path(timer.id.path.clone());
+        if let Some(timers) = loaded.timers.get_mut(&part) {
+            timers.retain(|(_, _, known)| *known != key);
+            if timers.is_empty() {
+                loaded.timers.remove(&part);
+            }
+        }
+        let about = format!("{}/timer/{}/{:?}/{}/{}", loaded.run, timer.id, timer.kind, timer.name, key.0.0);
+        let queued = Queued::own(InputId::derive(&about), InputKind::TimerFired { timer, due: key.0 });
+        match &mut loaded.settling {
+            Some(settling) => settling.timer(queued),
+            None => loaded.push(queued),
+        }
+        self.mark(loaded);
+    }
+
+    /// Ends the listening of a recovered run when everything living was heard, or its time is over.
+    pub(crate) fn settled(&mut self, loaded: &mut LoadedRun, is_over: bool) {
+        let Some(settling) = loaded.settling.take_if(|settling| is_over || settling.is_settled()) else {
+            return;
+        };
+        self.pauses.remove(settling.until);
+        settling.into_inputs().for_each(|queued| loaded.push(queued));
+        self.mark(loaded);
+    }
+
+    /// Whether runs with timers may leave memory: the wake task wakes them.
+    pub(crate) fn may_park(&self) -> bool {
+        self.shared.wakes.attended.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// The state lists slots that it waits for.
+    fn slots_listed(&mut self, loaded: &mut LoadedRun) {
+        let Some(state) = &loaded.state else { return };
+        let still = state.is_paused();
+        let is_known = match std::mem::replace(&mut loaded.slots, SlotProgress::Waiting { still }) {
+            SlotProgress::Waiting { still: stood_still } => !stood_still || still,
+            SlotProgress::Unknown | SlotProgress::Returned => false,
+        };
+        if !is_known {
+            let (run, slots, priority) = (loaded.run, state.slots().to_vec(), state.priority());
+            // What takes the place of a run begins after that has ended.
+            let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
+            let after = origin.map(|origin| origin.run);
+            let parent = state.parent().cloned();
+            self.shared.mailboxes.slots.put(SlotRequest::Want { run, slots, priority, after, parent, still });
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Reading values that decisions and plans need, and going on where one was waited for.
+//!
+//! Law: what waited starts only on durable state (D2).
+
+use crate::error::LoadError;
+use crate::run::loaded_run::{AttemptWork, LoadedRun, RunPhase};
+use crate::shard::core::ShardCore;
+use crate::shard::job_done::{JobDone, WantedBy};
+use everfold_base::json::JsonText;
+use everfold_language::expr::ValueRef;
+use std::sync::Arc;
+
+impl ShardCore {
+    /// Reads values; the run goes on where it waits for them.
+    pub(crate) fn fetch(&mut self, loaded: &mut LoadedRun, wanted: Vec<ValueRef>, wanted_by: WantedBy) {
+        loaded.values.fetching += 1;
+        let (run, shared) = (loaded.run, Arc::clone(&self.shared));
+        self.jobs.push(Box::pin(async move {
+            let result = shared.values.load(run, wanted).await;
+            JobDone::Values { run, wanted_by, result }
+        }));
+    }
+
+    pub(crate) fn fetched(
+        &mut self,
+        loaded: &mut LoadedRun,
+        wanted_by: WantedBy,
+        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+    ) {
+        loaded.values.fetching = loaded.values.fetching.saturating_sub(1);
+        match result {
+            Ok(values) => {
+                let into = match &wanted_by {
+                    WantedBy::Decision => &mut loaded.values.of_decision,
+                    WantedBy::Attempt(_) | WantedBy::Part(_) => &mut loaded.values.of_plans,
+                };
+                values.into_iter().for_each(|(value, text)| into.insert(&value, text));
+            }
+            Err(error) => {
+                if let WantedBy::Attempt(id) = &wanted_by
+                    && matches!(loaded.work.get(id), Some(AttemptWork::Planning(_)))
+                {
+                    // Whatever lists it next plans it again.
+                    loaded.work.remove(id);
+                }
+                // A notice that cannot be read now waits without one.
+                loaded.give_up_places();
+                if !error.is_full() {
+                    return self.quarantine(loaded, error.to_string());
+                }
+                return match wanted_by {
+                    WantedBy::Decision => self.decide_later(loaded),
+                    WantedBy::Attempt(_) | WantedBy::Part(_) => self.list_later(loaded),
+                };
+            }
+        }
+        match wanted_by {
+            WantedBy::Decision if matches!(loaded.phase, RunPhase::Fetching) => {
+                loaded.phase = RunPhase::Ready
+            }
+            WantedBy::Decision => {}
+            start => self.go_on_with(loaded, start),
+        }
+        self.mark(loaded);
+    }
+
+    /// Starts what had to wait, where the state is durable (D2), else as soon as it is.
+    pub(crate) fn go_on_with(&mut self, loaded: &mut LoadedRun, start: WantedBy) {
+        if matches!(loaded.phase, RunPhase::Appending) {
+            return loaded.dispatching.later.push(start);
+        }
+        match start {
+            WantedBy::Decision => {}
+            WantedBy::Attempt(id) => self.planned(loaded, id),
+            WantedBy::Part(part) => self.dispatch_part(loaded, &part),
+        }
+    }
+}

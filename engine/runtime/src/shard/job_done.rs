@@ -1,0 +1,57 @@
+//! What the jobs of a shard end with: reads, appends, values.
+
+use crate::error::LoadError;
+use crate::load::FoldedRun;
+use everfold_base::id::{AttemptId, RunId};
+use everfold_base::json::JsonText;
+use everfold_language::expr::ValueRef;
+use everfold_store::{AppendError, Appended};
+
+/// The end of one of the shard's own futures.
+pub(crate) enum JobDone {
+    Appended {
+        run: RunId,
+        result: Result<Appended, AppendFailure>,
+    },
+    Loaded {
+        run: RunId,
+        result: Box<Result<FoldedRun, LoadError>>,
+    },
+    Values {
+        run: RunId,
+        wanted_by: WantedBy,
+        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+    },
+    /// The workspace of a run that has ended was given back; where it was, if it is gone.
+    Released {
+        run: RunId,
+        removed: Option<String>,
+    },
+    Kept,
+}
+
+impl JobDone {
+    /// The run that it is about.
+    pub(crate) fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Appended { run, .. }
+            | Self::Loaded { run, .. }
+            | Self::Values { run, .. }
+            | Self::Released { run, .. } => Some(*run),
+            Self::Kept => None,
+        }
+    }
+}
+
+/// Why an append did not happen.
+pub(crate) enum AppendFailure {
+    Store(AppendError),
+    Blob(std::io::Error),
+}
+
+/// What goes on when a value is there, or when the state is durable.
+pub(crate) enum WantedBy {
+    Decision,
+    Attempt(AttemptId),
+    Part(everfold_core::effect::Touched),
+}

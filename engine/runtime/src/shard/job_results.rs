@@ -1,0 +1,26 @@
+//! The result of each of a shard's own jobs goes to the function that waits for it.
+//!
+//! Law: a run that left memory meanwhile is skipped.
+
+use crate::shard::core::Shard;
+use crate::shard::job_done::JobDone;
+
+impl Shard {
+    pub(crate) fn took(&mut self, done: JobDone) {
+        match done {
+            JobDone::Appended { run, result } => self.appended(run, result),
+            JobDone::Loaded { run, result } => self.loaded(run, *result),
+            JobDone::Values { run, wanted_by, result } => {
+                if let Some(loaded) = self.runs.get_mut(&run) {
+                    self.core.fetched(loaded, wanted_by, result);
+                }
+            }
+            JobDone::Released { run, removed } => {
+                if let Some(loaded) = self.runs.get_mut(&run) {
+                    self.core.given_back(loaded, removed);
+                }
+            }
+            JobDone::Kept => {}
+        }
+    }
+}

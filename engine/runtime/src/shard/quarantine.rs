@@ -1,0 +1,38 @@
+//! Quarantine: a run that cannot be gone on with is left alone, visibly, and keeps no other from its work.
+//!
+//! Law: what is on its way into the store is waited for first; a run has one append in flight.
+
+use crate::error::SubmitError;
+use crate::run::loaded_run::{LoadedRun, RunPhase, SlotProgress};
+use crate::shard::core::ShardCore;
+
+impl ShardCore {
+    /// Leaves a run that cannot be gone on with; what comes for it is kept up to a bound. Of what is on
+    /// its way into the store it is heard first: a run has one append in flight.
+    pub(crate) fn quarantine(&mut self, loaded: &mut LoadedRun, reason: String) {
+        if matches!(loaded.phase, RunPhase::Appending) {
+            loaded.append.pending_quarantine.get_or_insert(reason);
+        } else {
+            self.quarantine_now(loaded, reason);
+        }
+    }
+
+    pub(crate) fn quarantine_now(&mut self, loaded: &mut LoadedRun, reason: String) {
+        tracing::error!(run = %loaded.run, reason, "run set aside");
+        loaded.requeue();
+        let error = SubmitError::SetAside { run: loaded.run, reason: reason.clone() };
+        loaded.refuse(|queued| queued.answer.is_some(), &error);
+        self.shared.quarantined().insert(loaded.run, reason.clone());
+        // Answers of the slot and budget allocators are ignored from here on; the run asks again after its next load.
+        if let SlotProgress::Waiting { .. } = loaded.slots {
+            loaded.slots = SlotProgress::Unknown;
+        }
+        loaded.give_up_places();
+        loaded.budgets.asked.clear();
+        loaded.budgets.reported.clear();
+        for waiting in loaded.awaited.drain(..) {
+            let _gone = waiting.send(true);
+        }
+        loaded.phase = RunPhase::Quarantined(reason);
+    }
+}

@@ -1,0 +1,60 @@
+//! Attempts that are to be planned, and those whose turn has come.
+//!
+//! Law: runs are planned in turn, so that one with ten thousand items does not keep the others from
+//! queued; the scheduler decides which starts first ([`crate::scheduler`]).
+
+use crate::run::loaded_run::LoadedRun;
+use crate::shard::core::{Shard, ShardCore};
+use everfold_base::id::AttemptId;
+
+/// Attempts planned, and attempts started, in one turn; then other things have theirs.
+const STARTED_MAX: usize = 256;
+
+impl ShardCore {
+    /// An attempt is to be planned.
+    pub(crate) fn enlist(&mut self, loaded: &mut LoadedRun, id: AttemptId) {
+        if loaded.unstarted.queue.is_empty() {
+            self.start_queue.runs.push_back(loaded.run);
+        }
+        loaded.unstarted.queue.push_back(id);
+        self.again = true;
+    }
+
+    /// A request to a run is decided before more of its work begins: it may be that it shall not.
+    fn orders_first(&mut self, loaded: &mut LoadedRun) {
+        if loaded.has_order() {
+            self.advance(loaded);
+        }
+    }
+}
+
+impl Shard {
+    /// Starts attempts whose turn has come, and plans others, as far as this turn allows.
+    pub(crate) fn start_waiting(&mut self) {
+        if self.closing.is_some() || self.core.shared.is_holding() {
+            return;
+        }
+        let line = std::sync::Arc::clone(&self.core.shared.scheduler);
+        line.tick();
+        let granted = line.take(self.core.at, STARTED_MAX);
+        self.core.again |= granted.len() == STARTED_MAX;
+        for (id, grant) in granted {
+            // Where the run is gone, the grant is given back.
+            if let Some(loaded) = self.runs.get_mut(&id.run) {
+                self.core.orders_first(loaded);
+                self.core.served(loaded, id.attempt, grant);
+            }
+        }
+        for _ in 0..STARTED_MAX {
+            let Some(run) = self.core.start_queue.runs.pop_front() else { return };
+            let Some(loaded) = self.runs.get_mut(&run) else { continue };
+            let Some(id) = loaded.unstarted.queue.pop_front() else { continue };
+            if !loaded.unstarted.queue.is_empty() {
+                self.core.start_queue.runs.push_back(run);
+            }
+            self.core.orders_first(loaded);
+            self.core.take_up(loaded, id);
+        }
+        self.core.again |= !self.core.start_queue.runs.is_empty();
+    }
+}

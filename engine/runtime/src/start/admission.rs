@@ -1,0 +1,236 @@
+//! What is read and probed before a run begins: its settings, and the evidence of its `admit` gates.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::blocking::Blocking;
+use crate::error::{LoadError, QueryError};
+use crate::runtime::Runtime;
+use everfold_base::id::{EffectId, Round, RunId};
+use everfold_base::json::{JsonText, Value};
+use everfold_core::decide::begin::{Admission, AdmissionProbe, Beginning, Document, EVIDENCE_BYTES_MAX};
+use everfold_core::decide::plan::take_hidden;
+use everfold_core::decide::{Refusal, admission_id, begin};
+use everfold_core::event::AdmissionEvidence;
+use everfold_core::state::{RunState, StoredValue};
+use everfold_language::definition;
+use everfold_language::expr::Loaded;
+use everfold_ports::{ProbeRequest, Secrets, Workdir};
+use everfold_system::clock::Stopwatch;
+
+/// The time limit of one probe: a caller waits for the answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest settings file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The settings of a run: a map by name; `None` where the pipeline names none.
+///
+/// # Errors
+/// [`Refusal::Config`]: a document is there at no place, or cannot be read; [`Refusal::TooLarge`].
+pub(crate) async fn config(
+    beginning: &Beginning,
+    cwd: Option<&str>,
+    blocking: Blocking,
+) -> Result<Option<Value>, Refusal> {
+    let documents = beginning.documents()?;
+    if documents.is_empty() {
+        return Ok(None);
+    }
+    let mut config = serde_json::Map::new();
+    for (name, sources) in documents {
+        let mut parts = Vec::new();
+        let mut tried = Vec::new();
+        for source in sources {
+            match source {
+                Document::Values(values) => parts.push(values),
+                Document::File(path) => {
+                    let why = |why: String| Refusal::Config { name: name.clone(), why };
+                    let place = place(&path, cwd).map_err(why)?;
+                    parts.extend(read(place, &path, blocking).await.map_err(why)?);
+                    tried.push(path);
+                }
+            }
+        }
+        let merged = begin::merge(parts).ok_or_else(|| Refusal::Config {
+            name: name.clone(),
+            why: format!("there is none of {}", tried.join(", ")),
+        })?;
+        config.insert(name, merged);
+    }
+    let config = Value::Object(config);
+    begin::check_config(&config)?;
+    Ok(Some(config))
+}
+
+fn place(path: &str, cwd: Option<&str>) -> Result<PathBuf, String> {
+    if let Some(below) = path.strip_prefix("~/") {
+        let home = std::env::home_dir().ok_or_else(|| format!("{path}: the engine's user has no home"))?;
+        return Ok(home.join(below));
+    }
+    match cwd {
+        Some(cwd) => Ok(Path::new(cwd).join(path)),
+        None if Path::new(path).is_absolute() => Ok(PathBuf::from(path)),
+        None => Err(format!("{path} is relative, and the run has no working folder")),
+    }
+}
+
+/// The map that a file holds; `None` where there is no such file.
+async fn read(place: PathBuf, named: &str, blocking: Blocking) -> Result<Option<Value>, String> {
+    let read = blocking.run(move || {
+        let size = match std::fs::metadata(&place) {
+            Ok(about) => about.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        if size > FILE_BYTES_MAX {
+            return Err(format!("it is over the limit of {FILE_BYTES_MAX} bytes"));
+        }
+        std::fs::read_to_string(&place).map(Some).map_err(|error| error.to_string())
+    });
+    let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
+    let Some(text) = read.map_err(|why| format!("{named} cannot be read: {why}"))? else { return Ok(None) };
+    definition::settings_of(&text, named).map(Some)
+}
+
+impl Runtime {
+    /// Collects the evidence of `admit`, gate by gate, up to the first that fails.
+    pub(crate) async fn admission(
+        &self,
+        run: RunId,
+        beginning: &Beginning,
+        cwd: Option<&str>,
+        round: Round,
+    ) -> (Vec<AdmissionEvidence>, bool) {
+        let mut evidence = Vec::new();
+        loop {
+            match beginning.admission(&evidence) {
+                Admission::Probe(probe) => {
+                    let gate = probe.gate.clone();
+                    let watch = Stopwatch::start();
+                    let found = self.probe_admission(run, beginning, probe, cwd, round).await;
+                    let found = found.and_then(|value| {
+                        let text = JsonText::new(&value);
+                        match text.as_str().len() <= EVIDENCE_BYTES_MAX {
+                            true => Ok(text),
+                            false => Err(format!("the evidence is over {EVIDENCE_BYTES_MAX} bytes")),
+                        }
+                    });
+                    let took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    let (evidence_of, message) = match found {
+                        Ok(text) => (Some(text), None),
+                        Err(message) => (None, Some(message)),
+                    };
+                    evidence.push(AdmissionEvidence { gate, evidence: evidence_of, message, took_ms });
+                }
+                Admission::Admitted(_) => return (evidence, true),
+                Admission::Refused(_) => return (evidence, false),
+            }
+        }
+    }
+
+    async fn probe_admission(
+        &self,
+        run: RunId,
+        beginning: &Beginning,
+        probe: AdmissionProbe,
+        cwd: Option<&str>,
+        round: Round,
+    ) -> Result<Value, String> {
+        let Some(prober) = self.edge.probers.get(&probe.kind) else {
+            return Err(format!("no probe of kind “{}” can be made here", probe.kind));
+        };
+        let id = EffectId { run, attempt: admission_id(round) };
+        let path = match cwd {
+            Some(cwd) => PathBuf::from(cwd),
+            // Started from afar: its probes work in the folder that its steps are going to work in.
+            None => {
+                let scratch = self.layout.scratch(run);
+                let made = scratch.clone();
+                let made = self.config.blocking.run(move || std::fs::create_dir_all(made)).await;
+                made.map_err(std::io::Error::other)
+                    .flatten()
+                    .map_err(|error| format!("the folder {} cannot be made: {error}", scratch.display()))?;
+                scratch
+            }
+        };
+        let mut spec = probe.spec;
+        let secrets = Secrets {
+            spec: take_hidden(&mut spec),
+            sources: Arc::new(beginning.secrets().clone()),
+            folder: cwd.map(PathBuf::from),
+            ..Secrets::default()
+        };
+        let request = ProbeRequest {
+            folder: self.layout.probe(&id, &probe.gate, 1),
+            id,
+            gate: probe.gate,
+            probe_no: 1,
+            spec,
+            env: BTreeMap::new(),
+            secrets,
+            fresh: None,
+            timeout: TIMEOUT,
+            workdir: Workdir { path, git: None },
+        };
+        match tokio::time::timeout(TIMEOUT, prober.probe(request.clone())).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(failure.message),
+            Err(_too_late) => {
+                prober.cancel(request).await;
+                Err(format!("no answer within {} s", TIMEOUT.as_secs()))
+            }
+        }
+    }
+
+    /// The evidence on which a run that holds its slots is judged once more. `None` where it waits no more.
+    ///
+    /// # Errors
+    /// [`QueryError`]: the run, or what it was started with, cannot be looked at now.
+    pub(crate) async fn admission_from_queue(
+        &self,
+        run: RunId,
+    ) -> Result<Option<Vec<AdmissionEvidence>>, QueryError> {
+        let look = |state: &RunState| {
+            state.is_queued().then(|| {
+                let definition = std::sync::Arc::clone(state.definition());
+                let values = (state.input().clone(), state.config().clone());
+                let about = (state.title().map(str::to_owned), state.cwd().map(str::to_owned));
+                (definition, values, about, (state.root(), state.labels().clone()))
+            })
+        };
+        let found = self.with_state(run, look).await?;
+        let Some((definition, (input, config), (title, cwd), (root, labels))) = found else {
+            return Ok(None);
+        };
+        if definition.admit.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let unread = |error: LoadError| match error.is_full() {
+            true => QueryError::Full(run),
+            false => QueryError::Store(format!("what the run was started with cannot be read: {error}")),
+        };
+        let input = self.kept(run, input).await.map_err(unread)?;
+        let config = self.kept(run, config).await.map_err(unread)?;
+        let config = if config.is_null() { Value::Object(serde_json::Map::new()) } else { config };
+        // It began with these; that they do not fit now is shown with the run.
+        let Ok(beginning) = Beginning::new(RunState::new(definition), run, title.as_deref(), &input) else {
+            return Ok(None);
+        };
+        let beginning = beginning.rooted(root).in_folder(cwd.as_deref());
+        let beginning = beginning.with_config(config).with_labels(&labels);
+        Ok(Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.0))
+    }
+
+    /// A value of a run, wherever it is kept.
+    pub(crate) async fn kept(&self, run: RunId, kept: StoredValue) -> Result<Value, LoadError> {
+        let mut loaded = Loaded::default();
+        if let Some(reference) = kept.reference() {
+            for (value, text) in self.values.load(run, vec![reference]).await? {
+                loaded.insert(&value, text);
+            }
+        }
+        Ok(kept.value(&loaded).expect("what it refers to was loaded"))
+    }
+}

@@ -1,0 +1,372 @@
+//! A run that goes on from another one's history: forks, retries of ended runs, restarts.
+//!
+//! Law (D11): the new run's stream begins with copies of the origin's events, with their stored bytes and
+//! the flag `copied`; `RunForked` makes it a run. Until then it is none: it is not shown, found or loaded.
+//! A copy that a crash cut short is completed by repeating the request with its idempotency key; else it is
+//! named ([`crate::recovery::aborted_forks`]) and blocks nothing.
+
+use std::sync::Arc;
+
+use crate::error::{LoadError, QueryError, StartError, SubmitError};
+use crate::load::decode;
+use crate::messages::Queued;
+use crate::recovery::aborted_forks::COPYING;
+use crate::runtime::Runtime;
+use crate::start::admission;
+use crate::start::start_run::in_one_line;
+use crate::start::submission::{Accepted, Started};
+use crate::streams::slots::mailbox::SlotCheck;
+use crate::streams::slots::reservation::SlotReservation;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::{Envelope, EventHeader, NewEvent, StreamId, flag};
+use everfold_base::id::{InputId, Round, RunId, StepId, Version};
+use everfold_base::json::{Hash, JsonText, Value};
+use everfold_core::decide::begin::Beginning;
+use everfold_core::decide::{Decision, Refusal, begin, decide};
+use everfold_core::event::{Origin, OriginKind, SlotKind};
+use everfold_core::input::{Fork, Input, InputKind};
+use everfold_core::state::{RunState, StoredValue};
+use everfold_language::definition::Definition;
+use everfold_language::expr::Loaded;
+use everfold_language::words::OnTaken;
+use everfold_store::{Append, AppendError, Dedup, Head};
+
+/// Events that are copied in one append, and their bytes.
+const CHUNK_EVENTS: usize = 500;
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+/// How often the preview may ask for further values.
+const NEEDS_MAX: usize = 64;
+
+/// What is to be done with a run's history.
+#[derive(Debug, Clone)]
+pub struct ForkRequest {
+    /// The run.
+    pub origin: RunId,
+    /// What is done with it.
+    pub how: OriginKind,
+    /// Its last version that is copied; `None`: all of it.
+    pub at: Option<Version>,
+    /// The step that begins anew; of a retry `None` is the one that failed.
+    pub from_step: Option<StepId>,
+    /// Fields that replace those of the input.
+    pub input: Option<Value>,
+    /// Settings documents that replace those of the origin, by name.
+    pub config: Option<Value>,
+    /// What the run goes on by; `None`: the origin's definition. Where it is another one, the history must
+    /// fit it.
+    pub definition: Option<Arc<Definition>>,
+    /// For readers; `None`: the origin's.
+    pub title: Option<String>,
+    /// The run pauses before this step, and keeps none of the origin's breakpoints.
+    pub until_step: Option<StepId>,
+    /// Who does it.
+    pub actor: Actor,
+    /// Recognises a repeated request.
+    pub dedup: Option<Dedup>,
+}
+
+impl Runtime {
+    /// Makes a run that goes on from another one's history; resolves when it is durable.
+    pub(crate) async fn fork(self: Arc<Self>, request: ForkRequest) -> Result<Started, StartError> {
+        self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
+            return Ok(first);
+        }
+        let run = match &request.dedup {
+            Some(dedup) => RunId(uuid::Uuid::new_v5(&request.origin.0, dedup.key.to_string().as_bytes())),
+            None => RunId(self.draw_uuid()),
+        };
+        let id = InputId::derive(&format!("{run}/fork"));
+        let mut state = self.at(request.origin, request.at).await?;
+        let definition = Arc::clone(request.definition.as_ref().unwrap_or(state.definition()));
+        self.scheduler.config().knows_resources_of(&definition)?;
+        let fork = self.plan_fork(run, &state, &definition, &request).await?;
+        state.goes_on_by(fork.definition, Arc::clone(&definition));
+        match self.preview(&state, &fork, id, &request.actor).await {
+            Err(StartError::Refused(refusal)) => {
+                return Err(self.since_when(request.origin, fork.origin.version, refusal).await.into());
+            }
+            other => other?,
+        }
+        self.check_fork(run, &state, &definition, &fork, &request.how).await?;
+        self.definitions.save(&definition).await?;
+        self.copy(request.origin, run, fork.origin.version).await?;
+        let kind = InputKind::Fork(Box::new(fork));
+        let (actor, dedup, definition) = (request.actor, request.dedup, Some(definition));
+        let queued = Queued { actor, dedup, definition, ..Queued::own(id, kind) };
+        let Accepted { version, position, changed, repeated } = self.ask(run, queued).await?;
+        Ok(Started { run, version, position, repeated: repeated || !changed, held: false })
+    }
+
+    async fn head_of(&self, run: RunId) -> Result<Option<Head>, StartError> {
+        let head = self.store.head(&StreamId::run(run)).await;
+        head.map_err(|error| SubmitError::Store(error.to_string()).into())
+    }
+
+    /// The origin as it is or was.
+    async fn at(&self, origin: RunId, at: Option<Version>) -> Result<RunState, StartError> {
+        let folded = match at {
+            Some(version) => self.loader().fold(origin, Some(version)).await,
+            // What the shard has durably, not what is on its way.
+            None => match self.with_state(origin, RunState::version).await {
+                Ok(version) => self.loader().fold(origin, Some(version)).await,
+                Err(QueryError::NotFound(run)) => Err(LoadError::NotFound(run)),
+                Err(QueryError::ShuttingDown) => return Err(SubmitError::ShuttingDown.into()),
+                Err(error) => return Err(SubmitError::Store(error.to_string()).into()),
+            },
+        };
+        match folded {
+            Ok(folded) => Ok(folded.state),
+            Err(LoadError::NotFound(run)) => Err(SubmitError::NotFound(run).into()),
+            Err(LoadError::NotYet { wanted, last, .. }) => {
+                Err(Refusal::Start(format!("the run is at version {last}, not yet at {wanted}")).into())
+            }
+            Err(error) => Err(SubmitError::Store(error.to_string()).into()),
+        }
+    }
+
+    async fn plan_fork(
+        &self,
+        run: RunId,
+        state: &RunState,
+        definition: &Arc<Definition>,
+        request: &ForkRequest,
+    ) -> Result<Fork, StartError> {
+        let from_step = match (request.how, &request.from_step) {
+            (_, Some(step)) => Some(step.clone()),
+            (OriginKind::Retry, None) => {
+                Some(state.retry_step().ok_or_else(|| Refusal::NothingToRetry(state.status()))?)
+            }
+            (OriginKind::Restart, None) => {
+                return Err(Refusal::Start("a restart names the step that it begins with".into()).into());
+            }
+            (OriginKind::Fork, None) => None,
+        };
+        let mut input = self.value_of(request.origin, state.input()).await?;
+        if let Some(given) = &request.input {
+            match (&mut input, given) {
+                (Value::Object(input), Value::Object(given)) => input.extend(given.clone()),
+                (input, given) => *input = given.clone(),
+            }
+        }
+        let mut config = self.value_of(request.origin, state.config()).await?;
+        if let Some(given) = &request.config {
+            let Value::Object(given) = given else {
+                return Err(Refusal::Start("config is a map of settings documents by name".into()).into());
+            };
+            merge(&mut config, given.clone());
+        }
+        let hash = match &request.definition {
+            Some(definition) => definition.hash(),
+            None => state.definition_hash().unwrap_or(Hash::ZERO),
+        };
+        if Some(hash) != state.definition_hash() {
+            self.add_documents(run, state, definition, &input, &mut config).await?;
+        }
+        begin::check_config(&config)?;
+        Ok(Fork {
+            run,
+            origin: Origin { run: request.origin, version: state.version(), how: request.how },
+            definition: hash,
+            input: JsonText::new(&input),
+            config: (!config.is_null()).then(|| JsonText::new(&config)),
+            from_step,
+            title: in_one_line(request.title.as_deref()),
+            entropy: self.draw_u64(),
+            until_step: request.until_step.clone(),
+        })
+    }
+
+    /// Settings documents that another definition names and the run does not have yet: as they are now.
+    async fn add_documents(
+        &self,
+        run: RunId,
+        state: &RunState,
+        definition: &Arc<Definition>,
+        input: &Value,
+        config: &mut Value,
+    ) -> Result<(), StartError> {
+        let mut wanted = Definition::clone(definition);
+        wanted.config.retain(|name, _| config.get(name).is_none());
+        if wanted.config.is_empty() {
+            return Ok(());
+        }
+        let new = RunState::new(Arc::new(wanted));
+        let beginning =
+            Beginning::new(new, run, state.title(), input)?.rooted(state.root()).in_folder(state.cwd());
+        let found = admission::config(&beginning, state.cwd(), self.config.blocking).await?;
+        if let Some(Value::Object(found)) = found {
+            merge(config, found);
+        }
+        Ok(())
+    }
+
+    async fn value_of(&self, run: RunId, kept: &StoredValue) -> Result<Value, StartError> {
+        self.kept(run, kept.clone()).await.map_err(|error| {
+            SubmitError::Store(format!("a value of run {run} cannot be read: {error}")).into()
+        })
+    }
+
+    /// Decides on a copy of the origin's state, so that what is refused stores nothing.
+    async fn preview(
+        &self,
+        state: &RunState,
+        fork: &Fork,
+        id: InputId,
+        actor: &Actor,
+    ) -> Result<(), StartError> {
+        let (at, actor) = (self.now(), actor.clone());
+        let input = Input { id, at, actor, kind: InputKind::Fork(Box::new(fork.clone())) };
+        let mut loaded = Loaded::default();
+        for _ in 0..NEEDS_MAX {
+            match decide(&mut state.clone(), &input, &loaded) {
+                Ok(Decision::Events(_)) => return Ok(()),
+                Ok(Decision::Needs(wanted)) => {
+                    let values = self.values.load(fork.origin.run, wanted).await;
+                    let values = values.map_err(|error| SubmitError::Store(error.to_string()))?;
+                    values.iter().for_each(|(value, text)| loaded.insert(value, text.clone()));
+                }
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+        Err(SubmitError::Store("a decision asks for ever more values".into()).into())
+    }
+
+    /// Whether gates, key and slots let the run begin (L30).
+    async fn check_fork(
+        self: &Arc<Self>,
+        run: RunId,
+        state: &RunState,
+        definition: &Arc<Definition>,
+        fork: &Fork,
+        how: &OriginKind,
+    ) -> Result<(), StartError> {
+        let new = RunState::new(Arc::clone(definition));
+        let title = fork.title.as_deref().or(state.title());
+        let config = fork.config.as_ref().map_or_else(|| Value::Object(Default::default()), JsonText::value);
+        let beginning = Beginning::new(new, run, title, &fork.input.value())?
+            .rooted(state.root())
+            .in_folder(state.cwd())
+            .with_config(config)
+            .with_labels(state.labels());
+        let (evidence, _) = self.admission(run, &beginning, state.cwd(), Round::FIRST).await;
+        if let Some(refusal) = beginning.refusal(&evidence) {
+            return Err(refusal.into());
+        }
+        // A fork never waits for its origin, so it shares none of its slots.
+        let claim = SlotReservation::new(Arc::clone(self), run);
+        let origin = fork.origin.run;
+        if *how != OriginKind::Fork
+            && let Some(identity) = beginning.identity()?
+            && let SlotKind::Identity { release, on_taken } = identity.kind
+        {
+            // Its origin's key is its own; anybody else's is not.
+            let asked = SlotKind::Identity { release, on_taken: OnTaken::Reject };
+            let mut asked_for = identity.clone();
+            asked_for.kind = asked;
+            let found = claim.check(vec![asked_for], Vec::new()).await?;
+            match (found, on_taken) {
+                // The run that has it is no answer: it does not go on from this one's history.
+                (SlotCheck::Taken(slot, holder), OnTaken::Reject | OnTaken::Return) if holder != origin => {
+                    return Err(Refusal::KeyTaken { key: slot.key, holder }.into());
+                }
+                _free_or_replaced => {}
+            }
+        }
+        let frees_its_own = *how != OriginKind::Fork && !state.is_ended();
+        let slots = beginning.slots()?;
+        if !slots.is_empty() && !frees_its_own {
+            let found = claim.check(slots, Vec::new()).await?;
+            if let SlotCheck::Full(slot) = found {
+                let limit = match slot.kind {
+                    SlotKind::Concurrency { limit, .. } => limit,
+                    SlotKind::Identity { .. } => 1,
+                };
+                return Err(Refusal::NoSlot { key: slot.key, limit }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the history of a run up to a version, as far as it is not copied yet.
+    async fn copy(&self, origin: RunId, run: RunId, until: Version) -> Result<(), StartError> {
+        let failed = |what: String| StartError::from(SubmitError::Store(what));
+        let (mut version, mut hash) = match self.head_of(run).await? {
+            Some(head) => (head.version, head.hash),
+            None => (Version::ZERO, Hash::ZERO),
+        };
+        let stream = StreamId::run(run);
+        while version < until {
+            let left = usize::try_from(until.0 - version.0).unwrap_or(CHUNK_EVENTS);
+            let page = self.store.read(&StreamId::run(origin), version.next(), left.min(CHUNK_EVENTS)).await;
+            let page = page.map_err(|error| failed(error.to_string()))?;
+            if page.is_empty() {
+                return Err(failed(format!("run {origin} has no version {}", version.next())));
+            }
+            let (expected, previous) = (version, hash);
+            let mut events = Vec::with_capacity(page.len());
+            let mut bytes = 0;
+            for envelope in page {
+                if !events.is_empty() && bytes + envelope.payload.len() > CHUNK_BYTES {
+                    break;
+                }
+                bytes += envelope.payload.len();
+                self.copy_values(origin, run, &envelope).await?;
+                let header = EventHeader {
+                    stream: stream.clone(),
+                    flags: envelope.header.flags | flag::COPIED,
+                    ..envelope.header
+                };
+                version = header.version;
+                let event = NewEvent::link(header, envelope.payload, &hash);
+                hash = event.hash;
+                events.push(event);
+            }
+            let append = Append {
+                stream: stream.clone(),
+                expected,
+                previous,
+                events,
+                dedup: None,
+                fence: self.config.fence,
+                note: COPYING,
+            };
+            match self.store.append(append).await {
+                Ok(_) => {}
+                Err(AppendError::Full) => return Err(SubmitError::Full.into()),
+                Err(error) => return Err(failed(error.to_string())),
+            }
+            if self.config.crash_after.as_deref() == Some("Copied") {
+                crate::crash_point::abort_process();
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the values that an event keeps outside of it.
+    async fn copy_values(&self, origin: RunId, run: RunId, envelope: &Envelope) -> Result<(), StartError> {
+        let failed = |what: String| StartError::from(SubmitError::Store(what));
+        let event = decode(origin, envelope).map_err(|error| failed(error.to_string()))?;
+        let wanted = event.blobs();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let blobs = Arc::clone(&self.blobs);
+        let copied = self.config.blocking.run(move || {
+            wanted.iter().try_for_each(|blob| blobs.put(run, &blobs.get(origin, blob)?).map(drop))
+        });
+        let copied = copied.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        copied.map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => SubmitError::Full.into(),
+            _other => failed(format!("a value of run {origin} could not be copied: {error}")),
+        })
+    }
+}
+
+/// Fields that replace those of a map, which may be none yet.
+fn merge(map: &mut Value, fields: serde_json::Map<String, Value>) {
+    match map {
+        Value::Object(map) => map.extend(fields),
+        none => *none = Value::Object(fields),
+    }
+}

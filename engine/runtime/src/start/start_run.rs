@@ -1,0 +1,269 @@
+//! A run begins: what is looked up and read before its first event.
+
+use std::sync::Arc;
+
+use crate::error::{QueryError, StartError, SubmitError};
+use crate::messages::Queued;
+use crate::recovery::unknown_work::unknown_work;
+use crate::runtime::Runtime;
+use crate::start::admission;
+use crate::start::ancestors::ancestors;
+use crate::start::submission::{Accepted, StartRequest, Started};
+use crate::streams::slots::mailbox::SlotCheck;
+use crate::streams::slots::reservation::SlotReservation;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::{InputId, Position, Round, RunId, Version};
+use everfold_base::json::{JsonText, Value};
+use everfold_base::text::one_line;
+use everfold_core::decide::Refusal;
+use everfold_core::decide::begin::Beginning;
+use everfold_core::event::{AdmissionEvidence, SlotKind, WantedSlot};
+use everfold_core::input::{InputKind, Start};
+use everfold_core::state::RunState;
+use everfold_language::definition::Definition;
+use everfold_ports::Edge;
+use everfold_store::{Dedup, Writability};
+
+/// What a start found out before it recorded anything.
+enum PreparedStart {
+    Ready(ReadyStart),
+    /// This run holds its key, and is the answer.
+    Held(Started),
+}
+
+#[derive(Default)]
+struct ReadyStart {
+    config: Option<Value>,
+    admission: Vec<AdmissionEvidence>,
+    reservation: Option<SlotReservation>,
+}
+
+/// A title as it is kept. What decides does not clean it, so that former histories are decided as they were.
+pub(crate) fn in_one_line(title: Option<&str>) -> Option<String> {
+    title.map(|title| one_line(title).into_owned())
+}
+
+impl Runtime {
+    /// Starts a run; resolves when that is durable.
+    pub(crate) async fn start(self: Arc<Self>, mut request: StartRequest) -> Result<Started, StartError> {
+        // Before anything is made of it: what expressions see of the title is what stands in the history.
+        request.title = in_one_line(request.title.as_deref());
+        match &*self.store.writability().borrow() {
+            Writability::Writable => {}
+            Writability::Full => return Err(SubmitError::Full.into()),
+            Writability::ReadOnly(reason) | Writability::NotOurs(reason) => {
+                return Err(SubmitError::Store(reason.clone()).into());
+            }
+        }
+        self.scheduler.config().knows_resources_of(&request.definition)?;
+        refuse_unknown(&self.edge, &request.definition)?;
+        let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
+        self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        let id = match &request.dedup {
+            Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),
+            None => InputId::derive(&format!("{run}/start")),
+        };
+        let prepared = match self.prepare(run, id, &request).await {
+            Ok(PreparedStart::Ready(ready)) => ready,
+            Ok(PreparedStart::Held(held)) => return Ok(held),
+            Err(error) => {
+                self.forget(run).await;
+                return Err(error);
+            }
+        };
+        self.definitions.save(&request.definition).await?;
+        let start = Start {
+            run,
+            input: request.input,
+            title: request.title,
+            labels: request.labels,
+            cwd: request.cwd,
+            entropy: self.draw_u64(),
+            config: prepared.config.as_ref().map(JsonText::new),
+            parent: request.parent,
+            priority: request.priority,
+            admission: prepared.admission,
+        };
+        let queued = Queued {
+            id,
+            actor: request.actor,
+            kind: InputKind::Start(start),
+            dedup: request.dedup,
+            answer: None,
+            definition: Some(request.definition),
+        };
+        let asked = self.ask(run, queued).await;
+        if let Some(reservation) = prepared.reservation {
+            // A run that waits has said so by the time that it is seen.
+            let _not_there = self.with_state(run, |_| ()).await;
+            drop(reservation);
+        }
+        if matches!(asked, Err(SubmitError::Refused(_))) {
+            self.forget(run).await;
+        } else {
+            self.mailboxes.webhooks.attend();
+        }
+        match asked {
+            // The core has seen this very start before.
+            Ok(Accepted { changed: false, .. }) => self.started_before(run, id).await,
+            Ok(Accepted { version, position, repeated: false, .. }) => {
+                Ok(Started { run, version, position, repeated: false, held: false })
+            }
+            Ok(Accepted { version, position, repeated: true, .. }) => {
+                let run = self.run_at(position).await?;
+                Ok(Started { run, version, position, repeated: true, held: false })
+            }
+            Err(SubmitError::Refused(Refusal::AlreadyStarted)) => self.started_before(run, id).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads, looks up and judges what a start needs to know (L2: config, key, admit, concurrency), without
+    /// recording anything.
+    async fn prepare(
+        self: &Arc<Self>,
+        run: RunId,
+        id: InputId,
+        request: &StartRequest,
+    ) -> Result<PreparedStart, StartError> {
+        let definition = &request.definition;
+        let is_plain = definition.config.is_empty()
+            && definition.key.is_none()
+            && definition.admit.is_empty()
+            && definition.concurrency.is_empty();
+        if is_plain {
+            return Ok(PreparedStart::Ready(ReadyStart::default()));
+        }
+        // It was done before, whatever would be refused now.
+        if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
+            return Ok(PreparedStart::Held(first));
+        }
+        let stream = StreamId::run(run);
+        if request.run.is_some() && self.store.head(&stream).await.map_err(SubmitError::from)?.is_some() {
+            // It began, though the caller does not know: its key is taken by itself.
+            return self.started_before(run, id).await.map(PreparedStart::Held);
+        }
+        let (title, cwd) = (request.title.as_deref(), request.cwd.as_deref());
+        let state = RunState::new(Arc::clone(definition));
+        let mut beginning = Beginning::new(state, run, title, &request.input.value())?.in_folder(cwd);
+        let config = admission::config(&beginning, cwd, self.config.blocking).await?;
+        if let Some(config) = &config {
+            beginning = beginning.with_config(config.clone());
+        }
+        let mut labels = beginning.labels()?;
+        labels.extend(request.labels.clone());
+        let beginning = beginning.with_labels(&labels);
+        let ancestors = match &request.parent {
+            Some(parent) => {
+                ancestors(self, run, Some(parent.clone())).await.map_err(|error| match error {
+                    QueryError::ShuttingDown => SubmitError::ShuttingDown,
+                    other => SubmitError::Store(other.to_string()),
+                })?
+            }
+            None => Vec::new(),
+        };
+        let mut reservation = None;
+        let identity = beginning.identity()?;
+        if let Some(identity) = identity.clone() {
+            let claim = reservation.get_or_insert_with(|| SlotReservation::new(Arc::clone(self), run));
+            if let Some(held) = self.found(claim, vec![identity], &ancestors).await? {
+                return Ok(PreparedStart::Held(held));
+            }
+        }
+        let (admission, is_admitted) = self.admission(run, &beginning, cwd, Round::FIRST).await;
+        if let Some(refusal) = beginning.refusal(&admission) {
+            return Err(refusal.into());
+        }
+        let slots = beginning.slots()?;
+        if is_admitted && !slots.is_empty() {
+            let claim = reservation.get_or_insert_with(|| SlotReservation::new(Arc::clone(self), run));
+            // Beside its key: whom the run replaces makes room for it.
+            let slots = identity.into_iter().chain(slots).collect();
+            if let Some(held) = self.found(claim, slots, &ancestors).await? {
+                return Ok(PreparedStart::Held(held));
+            }
+        }
+        Ok(PreparedStart::Ready(ReadyStart { config, admission, reservation }))
+    }
+
+    /// What the slot allocator says of a start; the run that is its answer, if another one is.
+    async fn found(
+        &self,
+        claim: &SlotReservation,
+        slots: Vec<WantedSlot>,
+        ancestors: &[RunId],
+    ) -> Result<Option<Started>, StartError> {
+        let found = claim.check(slots, ancestors.to_vec()).await?;
+        let holder = match found {
+            SlotCheck::Open => return Ok(None),
+            SlotCheck::Full(slot) => {
+                let limit = match slot.kind {
+                    SlotKind::Concurrency { limit, .. } => limit,
+                    SlotKind::Identity { .. } => 1,
+                };
+                return Err(Refusal::NoSlot { key: slot.key, limit }.into());
+            }
+            SlotCheck::Taken(slot, holder) => return Err(Refusal::KeyTaken { key: slot.key, holder }.into()),
+            SlotCheck::Held(holder) => holder,
+        };
+        let head = self.store.head(&StreamId::run(holder)).await.map_err(SubmitError::from)?;
+        let head = head.ok_or(SubmitError::NotFound(holder))?;
+        let (version, position) = (head.version, head.position);
+        Ok(Some(Started { run: holder, version, position, repeated: true, held: true }))
+    }
+
+    /// Removes what probes left of a run that never began.
+    async fn forget(&self, run: RunId) {
+        let is_there = self.store.head(&StreamId::run(run)).await;
+        if matches!(is_there, Ok(None)) {
+            let folders = [self.layout.attempts(run), self.layout.scratch(run)];
+            for folder in folders {
+                let _nothing_left = self.config.blocking.run(move || std::fs::remove_dir_all(folder)).await;
+            }
+        }
+    }
+
+    /// The start of a run that exists: the same one, or another's.
+    async fn started_before(&self, run: RunId, id: InputId) -> Result<Started, StartError> {
+        let events =
+            self.store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(SubmitError::from)?;
+        let own = events.iter().take_while(|event| event.header.cause.input == id).last();
+        match own {
+            Some(last) => {
+                let (version, position) = (last.header.version, last.position);
+                Ok(Started { run, version, position, repeated: true, held: false })
+            }
+            None => Err(StartError::Exists(run)),
+        }
+    }
+
+    /// What became of the same order when it came first.
+    pub(crate) async fn done_before(&self, dedup: Option<&Dedup>) -> Result<Option<Started>, StartError> {
+        let Some(dedup) = dedup else { return Ok(None) };
+        let first = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?;
+        let Some(first) = first else { return Ok(None) };
+        if first.body != dedup.body {
+            return Err(SubmitError::KeyReused.into());
+        }
+        let (version, position) = (first.appended.last_version(), first.appended.last_position());
+        let run = self.run_at(position).await?;
+        Ok(Some(Started { run, version, position, repeated: true, held: false }))
+    }
+
+    async fn run_at(&self, position: Position) -> Result<RunId, StartError> {
+        let failed = |what: String| StartError::Submit(SubmitError::Store(what));
+        let events = self.store.read_all(position, 1).await.map_err(SubmitError::from)?;
+        let stream = events.first().map(|event| event.header.stream.id.as_str());
+        stream
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(|| failed(format!("position {position} holds no event of a run")))
+    }
+}
+
+/// Refuses a pipeline that asks for what this engine could never do.
+pub(crate) fn refuse_unknown(edge: &Edge, definition: &Definition) -> Result<(), StartError> {
+    match unknown_work(edge, definition).into_iter().next() {
+        Some(unknown) => Err(StartError::UnknownWork(Box::new(unknown))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,106 @@
+//! What callers hand to the engine, and what it answers.
+
+use everfold_base::actor::Actor;
+use everfold_base::id::{InputId, Position, RunId, Version};
+use everfold_base::json::JsonText;
+use everfold_core::event::Parent;
+use everfold_core::input::InputKind;
+use everfold_language::definition::Definition;
+use everfold_store::{Appended, Dedup};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A run to start.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The run's id where it is derived; else one is drawn.
+    pub run: Option<RunId>,
+    /// What it is pinned to.
+    pub definition: Arc<Definition>,
+    /// Its input, as given.
+    pub input: JsonText,
+    /// For readers.
+    pub title: Option<String>,
+    /// Labels beside the pipeline's own.
+    pub labels: BTreeMap<String, String>,
+    /// Where steps without a workspace work.
+    pub cwd: Option<String>,
+    /// Who starts it.
+    pub actor: Actor,
+    /// Recognises a repeated start.
+    pub dedup: Option<Dedup>,
+    /// The step of another run that starts it.
+    pub parent: Option<Parent>,
+    /// Higher goes first where runs wait for a slot.
+    pub priority: i32,
+}
+
+impl StartRequest {
+    /// A run without anything that may be left out.
+    #[must_use]
+    pub fn new(definition: Arc<Definition>, input: JsonText, actor: Actor) -> Self {
+        Self {
+            run: None,
+            definition,
+            input,
+            title: None,
+            labels: BTreeMap::new(),
+            cwd: None,
+            actor,
+            dedup: None,
+            parent: None,
+            priority: 0,
+        }
+    }
+}
+
+/// A run that is durably started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// The run.
+    pub run: RunId,
+    /// Its version after the start.
+    pub version: Version,
+    /// The place of that event.
+    pub position: Position,
+    /// It had been started before by the same request.
+    pub repeated: bool,
+    /// It holds the key that was asked for, and is the answer; nothing was started.
+    pub held: bool,
+}
+
+/// An input of the outside.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The run.
+    pub run: RunId,
+    /// What happens to it.
+    pub kind: InputKind,
+    /// Who causes it.
+    pub actor: Actor,
+    /// Makes a repeated one recognisable; `None`: derived from the idempotency key, else drawn.
+    pub id: Option<InputId>,
+    /// Recognises a repeated request.
+    pub dedup: Option<Dedup>,
+}
+
+/// An input that was taken, durably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The version the answer rests on.
+    pub version: Version,
+    /// The place of that event.
+    pub position: Position,
+    /// Something was recorded; false for what is history already.
+    pub changed: bool,
+    /// It was recorded before, under the same idempotency key: this is the first answer once more.
+    pub repeated: bool,
+}
+
+impl Accepted {
+    /// The first answer to a write, once more.
+    pub(crate) fn again(first: &Appended) -> Self {
+        let (version, position) = (first.last_version(), first.last_position());
+        Self { version, position, changed: true, repeated: true }
+    }
+}

@@ -1,0 +1,146 @@
+//! One counter of the budget allocator: its folded stream, and the appends to it.
+
+use crate::deps::Deps;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use everfold_base::id::{InputId, Version};
+use everfold_base::json::Hash;
+use everfold_core::budgets::{Counter, CounterEvent, CounterInput, decide};
+use everfold_core::event::{BudgetTerms, Measure};
+use everfold_store::{Append, AppendError, StreamNote};
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+
+/// A counter and where its stream ends.
+pub(crate) struct CounterStream {
+    pub(crate) counter: Counter,
+    stream: StreamId,
+    version: Version,
+    hash: Hash,
+}
+
+/// Why the budget allocator cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CounterError {
+    /// The stream is not what this engine left.
+    #[error("the counter's stream changed under the treasurer")]
+    Changed,
+    /// The counter cannot be read, or the store does not take it.
+    #[error("{0}")]
+    Store(String),
+    /// The store takes nothing more.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl CounterStream {
+    /// A counter of which nothing was read yet.
+    pub(crate) fn unread(stream: StreamId) -> Self {
+        Self { counter: Counter::default(), stream, version: Version::ZERO, hash: Hash::ZERO }
+    }
+
+    /// Folds a counter's stream.
+    pub(crate) async fn load(shared: &Deps, stream: &StreamId) -> Result<Self, CounterError> {
+        let mut counter_stream = Self::unread(stream.clone());
+        counter_stream.read_on(shared).await?;
+        Ok(counter_stream)
+    }
+
+    /// Folds what was added to the stream since it was read.
+    pub(crate) async fn read_on(&mut self, shared: &Deps) -> Result<(), CounterError> {
+        let failed = |stream: &StreamId, error: String| CounterError::Store(format!("{stream}: {error}"));
+        loop {
+            let page = shared.store.read(&self.stream, self.version.next(), PAGE).await;
+            let page = page.map_err(|error| failed(&self.stream, error.to_string()))?;
+            for envelope in &page {
+                let header = &envelope.header;
+                let event = CounterEvent::decode(header.kind, header.schema, &envelope.payload);
+                self.counter.apply(&event.map_err(|error| failed(&self.stream, error.to_string()))?);
+                (self.version, self.hash) = (header.version, envelope.hash);
+            }
+            if page.len() < PAGE {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Decides, and makes durable what follows. With [`CounterError::Changed`] the counter is to be loaded
+    /// anew.
+    pub(crate) async fn give(
+        &mut self,
+        shared: &Deps,
+        terms: &BudgetTerms,
+        input: &CounterInput,
+    ) -> Result<Result<(), Measure>, CounterError> {
+        let (events, found) = decide(&self.counter, terms, input, shared.now());
+        if events.is_empty() {
+            return Ok(found);
+        }
+        loop {
+            let (append, after) = self.append_of(shared, &events)?;
+            let last = append.events.last().map(|last| (last.header.version, last.hash));
+            match shared.store.append(append).await {
+                Ok(_) => {
+                    let wish = shared.config.crash_after.as_deref();
+                    if events.iter().any(|event| wish == Some(event.name())) {
+                        crate::crash_point::abort_process();
+                    }
+                    (self.version, self.hash) = last.unwrap_or((self.version, self.hash));
+                    self.counter = after;
+                    return Ok(found);
+                }
+                Err(AppendError::Full | AppendError::ReadOnly(_)) => {
+                    shared.until_writable().await.ok_or(CounterError::Closed)?;
+                }
+                Err(
+                    AppendError::WrongExpectedVersion { .. }
+                    | AppendError::WrongPreviousHash { .. }
+                    | AppendError::Unknown(_),
+                ) => return Err(CounterError::Changed),
+                Err(AppendError::Closed | AppendError::NotOurs(_) | AppendError::Fenced { .. }) => {
+                    return Err(CounterError::Closed);
+                }
+                Err(error) => return Err(CounterError::Store(error.to_string())),
+            }
+        }
+    }
+
+    fn append_of(&self, shared: &Deps, events: &[CounterEvent]) -> Result<(Append, Counter), CounterError> {
+        let about = format!("{}/{}", self.stream, self.version);
+        let cause = Cause { input: InputId::derive(&about), because: self.version };
+        let (mut version, mut hash, mut after) = (self.version, self.hash, self.counter.clone());
+        let mut linked = Vec::with_capacity(events.len());
+        for event in events {
+            let (kind, schema, payload) =
+                event.encode().map_err(|error| CounterError::Store(error.to_string()))?;
+            version = version.next();
+            let header = EventHeader {
+                stream: self.stream.clone(),
+                version,
+                recorded_at: shared.now(),
+                actor: Actor::Engine,
+                cause,
+                kind,
+                schema,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let event_linked = NewEvent::link(header, payload, &hash);
+            hash = event_linked.hash;
+            linked.push(event_linked);
+            after.apply(event);
+        }
+        let append = Append {
+            stream: self.stream.clone(),
+            expected: self.version,
+            previous: self.hash,
+            events: linked,
+            dedup: None,
+            fence: shared.config.fence,
+            // What a crash leaves undone the runs say again; those that are over are asked.
+            note: StreamNote { open: true, busy: after.reserved().next().is_some(), wake_at: None },
+        };
+        Ok((append, after))
+    }
+}

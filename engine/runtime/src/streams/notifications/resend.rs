@@ -1,0 +1,216 @@
+//! Letters (failed notices) that are resent on request: each by itself, a few at a time. Those that fail keep no other back
+//! while they pause.
+//!
+//! An undelivered notice of a subscription says what the settings make it say now; one of a run says what the run recorded.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::ledger::LedgerError;
+use crate::load::decode;
+use crate::runtime::Runtime;
+use crate::streams::notifications::delivery;
+use crate::streams::notifications::delivery::DeliveryOutcome;
+use crate::streams::notifications::subscription_worker::{SubscriptionError, found, given_up, notice, write};
+use crate::work::request;
+use everfold_base::envelope::{Envelope, StreamId};
+use everfold_base::id::{RunId, Version};
+use everfold_base::json::Value;
+use everfold_base::time::Timestamp;
+use everfold_core::decide::plan;
+use everfold_core::decide::plan::SecretPlan;
+use everfold_core::event::{NoticeQueued, RunEvent};
+use everfold_core::notifications::{AGAIN_MAX, NoticeEvent, NoticeId, Told, UndeliveredNotice};
+use everfold_language::expr::Loaded;
+use everfold_ports::NoticeRequest;
+use everfold_store::ReadError;
+
+/// Letters that are sent at once.
+const AT_ONCE: usize = 8;
+/// How long it is waited where the store cannot be read or written.
+const AFTER_TROUBLE: Duration = Duration::from_secs(5);
+/// Events that are read at once to find a notice.
+const PAGE: usize = 500;
+
+/// The task's whole life.
+pub(crate) async fn run(shared: Arc<Runtime>) {
+    let mut busy: BTreeSet<NoticeId> = BTreeSet::new();
+    let mut sending: JoinSet<NoticeId> = JoinSet::new();
+    let mut ending = shared.notifications.ending.subscribe();
+    let mut is_unread = false;
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let read = shared.notifications.ledger.current().await;
+        let was_unread = std::mem::replace(&mut is_unread, read.is_err());
+        match read {
+            Ok(notices) => {
+                let wanted = notices
+                    .undelivered()
+                    .filter(|undelivered| undelivered.again.is_some() && !busy.contains(&undelivered.id));
+                for undelivered in
+                    wanted.take(AGAIN_MAX.saturating_sub(busy.len())).map(Arc::clone).collect::<Vec<_>>()
+                {
+                    busy.insert(undelivered.id.clone());
+                    let (shared, places) = (Arc::clone(&shared), Arc::clone(&places));
+                    sending.spawn(async move {
+                        if let Err(error) = send(&shared, &undelivered, &places).await {
+                            tracing::warn!(notice = %undelivered.id, "it was not sent again: {error}");
+                            let mut ending = shared.notifications.ending.subscribe();
+                            // The store may be back in a moment.
+                            let _ended =
+                                tokio::time::timeout(AFTER_TROUBLE, ending.wait_for(|ending| *ending)).await;
+                        }
+                        undelivered.id.clone()
+                    });
+                }
+            }
+            Err(LedgerError::Read(ReadError::Closed)) => return,
+            Err(error) if !was_unread => {
+                tracing::warn!(%error, "the notices that are to be sent again cannot be read; it is tried again");
+            }
+            Err(_said_before) => {}
+        }
+        tokio::select! {
+            biased;
+            Some(sent) = sending.join_next(), if !sending.is_empty() => {
+                // A task of these does not panic on its own: what it calls is caught.
+                if let Ok(id) = sent {
+                    busy.remove(&id);
+                }
+            }
+            _ = ending.wait_for(|ending| *ending), if sending.is_empty() => return,
+            () = shared.notifications.wanted.notified() => {}
+            () = tokio::time::sleep(AFTER_TROUBLE), if is_unread => {}
+        }
+        if shared.notifications.is_ending() {
+            while sending.join_next().await.is_some() {}
+            return;
+        }
+    }
+}
+
+async fn send(
+    shared: &Runtime,
+    undelivered: &UndeliveredNotice,
+    places: &Semaphore,
+) -> Result<(), SubscriptionError> {
+    let since = undelivered.again.as_ref().map_or(undelivered.at, |again| again.since);
+    let outcome = match of(shared, undelivered).await? {
+        Ok(request) => delivery::all(shared, request, since, Some(places), |_| {}).await,
+        Err(message) => DeliveryOutcome::GivenUp { tries: 0, message },
+    };
+    let id = undelivered.id.clone();
+    let event = match outcome {
+        DeliveryOutcome::Left => return Ok(()),
+        DeliveryOutcome::Told { tries } => NoticeEvent::Told(Told { id, place: None, tries }),
+        DeliveryOutcome::GivenUp { tries, message } => {
+            given_up(id, None, &undelivered.event, undelivered.tries.saturating_add(tries), &message)
+        }
+    };
+    write(shared, event).await
+}
+
+/// What is to be sent; an inner error says why there is nothing to send any more.
+async fn of(
+    shared: &Runtime,
+    undelivered: &UndeliveredNotice,
+) -> Result<Result<NoticeRequest, String>, SubscriptionError> {
+    let id = &undelivered.id;
+    let stream = StreamId::run(id.run);
+    let events = shared.store.read(&stream, id.version, 1).await?;
+    let Some(envelope) = events.first() else {
+        return Ok(Err(format!("event {} of run {} is not there any more", id.version, id.run.short())));
+    };
+    let Some(name) = id.subscription() else { return of_run(shared, id, envelope).await };
+    let Some(subscription) = shared.notifications.subscription(name) else {
+        return Ok(Err(format!("the settings have no subscription {name} any more")));
+    };
+    let Some(run) = found(shared, id.run).await? else {
+        return Ok(Err(format!("the run {} is not there any more", id.run.short())));
+    };
+    Ok(match notice(&subscription, envelope, id.run, run) {
+        Ok(Some(request)) => Ok(request),
+        Ok(None) => Err(format!("the subscription {name} is not for this event any more")),
+        Err(message) => Err(message),
+    })
+}
+
+/// The notice that a run gave up, as it was queued.
+async fn of_run(
+    shared: &Runtime,
+    id: &NoticeId,
+    envelope: &Envelope,
+) -> Result<Result<NoticeRequest, String>, SubscriptionError> {
+    let Some((queued, _at)) = queued(shared, id).await? else {
+        return Ok(Err("the notice was never rendered: there is nothing to send".to_owned()));
+    };
+    let text = match shared.values.text(id.run, &queued.with).await {
+        Ok(text) => text,
+        Err(message) => return Ok(Err(message)),
+    };
+    let mut said = text.value();
+    let spec = plan::take_hidden(&mut said);
+    let folded = match shared.loader().fold(id.run, None).await {
+        Ok(folded) => folded,
+        Err(error) if error.is_passing() => return Err(SubscriptionError::Runs(error.to_string())),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let secrets = request::secrets(&folded.state, SecretPlan { spec, ..SecretPlan::default() });
+    let none = Loaded::default();
+    let of_run = plan::of_run(&folded.state, &none);
+    let mut event = match decode(id.run, envelope).map(|event| serde_json::to_value(&event)) {
+        Ok(Ok(event)) => event,
+        _unreadable => Value::Null,
+    };
+    if let Value::Object(fields) = &mut event {
+        fields.insert("version".to_owned(), serde_json::json!(id.version));
+        fields.insert("at".to_owned(), serde_json::json!(envelope.header.recorded_at));
+        fields.insert("actor".to_owned(), serde_json::json!(envelope.header.actor));
+    }
+    Ok(Ok(NoticeRequest {
+        run: id.run,
+        version: id.version,
+        notice: queued.notice,
+        function: queued.function,
+        with: said["with"].take(),
+        secrets,
+        sender: said["as"].as_str().map(ToOwned::to_owned),
+        event,
+        of_run,
+        attempt: 1,
+    }))
+}
+
+/// The event that queued a notice: behind the one that it tells of.
+async fn queued(
+    shared: &Runtime,
+    id: &NoticeId,
+) -> Result<Option<(NoticeQueued, Timestamp)>, SubscriptionError> {
+    let (stream, mut next): (_, Version) = (StreamId::run(id.run), id.version.next());
+    loop {
+        let page = shared.store.read(&stream, next, PAGE).await?;
+        for envelope in &page {
+            if let Some(queued) = as_queued(id.run, envelope)
+                && (queued.version, queued.notice.as_str()) == (id.version, id.notice.as_str())
+            {
+                return Ok(Some((queued, envelope.header.recorded_at)));
+            }
+        }
+        let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(None) };
+        next = last.header.version.next();
+    }
+}
+
+fn as_queued(run: RunId, envelope: &Envelope) -> Option<NoticeQueued> {
+    if RunEvent::name_of(envelope.header.kind) != Some("NoticeQueued") {
+        return None;
+    }
+    match decode(run, envelope) {
+        Ok(RunEvent::NoticeQueued(queued)) => Some(queued),
+        _other => None,
+    }
+}

@@ -1,0 +1,14 @@
+//! Schedules: the actor that compares them with the clock, and what their moments start.
+//!
+//! Law: one task, the schedule actor, is the only writer of the schedules' streams. Nothing follows from a moment
+//! before its fact is durable. Moments come only while the server calls [`crate::Engine::look_at_clock`]:
+//! a process that owns a store for a moment starts nothing by itself.
+
+pub(crate) mod actor;
+pub(crate) mod error;
+pub(crate) mod known;
+pub(crate) mod mailbox;
+pub(crate) mod record;
+pub(crate) mod then;
+pub(crate) mod tick;
+pub(crate) mod trouble;

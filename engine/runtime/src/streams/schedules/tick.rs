@@ -1,0 +1,157 @@
+//! What a moment leads to.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::error::PipelineError;
+use crate::runtime::Runtime;
+use crate::start::start_run::in_one_line;
+use crate::streams::schedules::mailbox::ScheduleRequest;
+use crate::streams::triggers::action::{RecordTargets, TriggerAction, TriggerDone, act, started_before};
+use crate::streams::triggers::stopped::EngineStopped;
+use everfold_base::actor::Actor;
+use everfold_base::id::{RunId, Version};
+use everfold_core::schedules::{ScheduleOrigin, Tick, stream};
+use everfold_core::triggers::{Outcome, RequestedStart, TriggerEvent, TriggerMatch, match_trigger};
+use everfold_language::definition::{PipelineRef, TriggerSource};
+
+/// A moment that has come.
+pub(crate) struct TickWork {
+    pub(crate) name: String,
+    pub(crate) version: Version,
+    pub(crate) tick: Tick,
+    pub(crate) origin: ScheduleOrigin,
+    /// The runs that were about to get the signal when an engine ended.
+    pub(crate) recorded_targets: Option<Vec<RunId>>,
+}
+
+/// Has the actor record the runs that are about to get the signal.
+fn record_targets(shared: &Arc<Runtime>, name: &str, tick: Version) -> RecordTargets {
+    let (shared, name) = (Arc::clone(shared), name.to_owned());
+    Box::new(move |runs| {
+        async move {
+            let (answer, recorded) = oneshot::channel();
+            let ask = ScheduleRequest::RecordTargets(name, tick, runs, answer);
+            shared.mailboxes.schedules.asks.send(ask).await.map_err(|_| EngineStopped)?;
+            recorded.await.map_err(|_| EngineStopped)
+        }
+        .boxed()
+    })
+}
+
+/// How a moment is called: what its runs derive from, and what the runs that get the signal call it.
+struct TickIdentity {
+    about: String,
+    delivery: String,
+    actor: Actor,
+}
+
+fn unreadable(name: &str, what: &str) -> EngineStopped {
+    tracing::error!(schedule = name, what, "a moment cannot be followed");
+    EngineStopped
+}
+
+async fn called(
+    shared: &Runtime,
+    name: &str,
+    version: Version,
+    tick: Tick,
+) -> Result<TickIdentity, EngineStopped> {
+    let read = shared.store.read(&stream(name), version, 1).await;
+    let read = read.map_err(|error| unreadable(name, &error.to_string()))?;
+    let hash = read.first().map(|envelope| envelope.hash).ok_or_else(|| unreadable(name, "it is gone"))?;
+    Ok(TickIdentity {
+        about: format!("schedule/{name}/{version}/{hash}"),
+        // Two that were asked for may be of one time.
+        delivery: format!("{name}/{}/{version}", tick.at),
+        actor: Actor::Schedule(name.to_owned()),
+    })
+}
+
+/// Whether a run of a moment that waits has begun: right before an engine ended that could not say so any more.
+pub(crate) async fn has_begun(
+    shared: &Arc<Runtime>,
+    name: &str,
+    version: Version,
+    tick: Tick,
+) -> Result<bool, EngineStopped> {
+    let TickIdentity { about, delivery, actor } = called(shared, name, version, tick).await?;
+    Ok(started_before(shared, &about, &delivery, &actor).await?.is_some())
+}
+
+/// Has follow what a moment leads to, as often as it is asked, once.
+pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outcome, EngineStopped> {
+    let TickWork { name, version, tick, origin, recorded_targets } = work;
+    let unreadable = |what: String| unreadable(&name, &what);
+    let TickIdentity { about, delivery, actor } = called(shared, &name, version, tick).await?;
+    let event = json!({
+        "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
+        "headers": {}, "body": null,
+    });
+    // Its run may have begun right before an engine ended, and its trigger be another one since.
+    if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
+        return Ok(Outcome::Started { run });
+    }
+    let refused = |code: &str, message: String| Outcome::Refused { code: code.to_owned(), message };
+    let (definition, matched) = match origin {
+        ScheduleOrigin::Added { pipeline, input, title } => {
+            let reference: PipelineRef = match pipeline.parse() {
+                Ok(reference) => reference,
+                Err(error) => return Ok(refused("no_pipeline", format!("{error}"))),
+            };
+            let definition = match shared.pipeline(&reference).await {
+                Ok(definition) => definition,
+                Err(error @ (PipelineError::NotFound(_) | PipelineError::Unreadable { .. })) => {
+                    return Ok(refused("no_pipeline", error.to_string()));
+                }
+                Err(error) => return Err(unreadable(error.to_string())),
+            };
+            let title = in_one_line(title.as_deref());
+            let start = Some(RequestedStart { input: input.value(), title });
+            (definition, TriggerMatch { start, signal: None })
+        }
+        ScheduleOrigin::Trigger { pipeline, index } => {
+            let triggers =
+                shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
+            let listed = triggers.get(&pipeline, index as usize);
+            let listed = listed.filter(|listed| matches!(listed.trigger.on, TriggerSource::Schedule(_)));
+            if let Some(damage) = triggers.damage(&pipeline) {
+                return Ok(refused(
+                    "no_pipeline",
+                    format!("the pipeline {pipeline} cannot be read: {damage}"),
+                ));
+            }
+            let Some(listed) = listed else {
+                let why = format!("the newest version of {pipeline} has no such trigger");
+                return Ok(Outcome::Ignored { why });
+            };
+            let occasion = TriggerEvent { event: event.clone(), actor: actor.to_string() };
+            match match_trigger(listed.trigger, &occasion) {
+                Err(error) => {
+                    return Ok(refused("expression", error.to_string()));
+                }
+                Ok(None) => return Ok(Outcome::Ignored { why: "its `when` does not hold".to_owned() }),
+                Ok(Some(matched)) => (Arc::clone(listed.definition), matched),
+            }
+        }
+    };
+    let action = TriggerAction {
+        definition,
+        matched,
+        event,
+        about,
+        delivery,
+        actor,
+        recorded_targets,
+        record_targets: record_targets(shared, &name, version),
+    };
+    Ok(match act(shared, action).await? {
+        TriggerDone::Led(outcome) => outcome,
+        TriggerDone::Nobody { to, .. } => {
+            Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
+        }
+    })
+}

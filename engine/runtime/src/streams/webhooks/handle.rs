@@ -1,0 +1,220 @@
+//! What a delivery leads to, and what a signal that waited does.
+
+use std::sync::Arc;
+
+use crate::runtime::Runtime;
+use crate::streams::triggers::action::{
+    RecordTargets, TriggerAction, TriggerDone, act, started_before, tell_all,
+};
+use crate::streams::triggers::stopped::EngineStopped;
+use crate::streams::webhooks::error::HookError;
+use crate::streams::webhooks::mailbox::HookRequest;
+use crate::streams::webhooks::source::decoded;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::Envelope;
+use everfold_base::id::{RunId, Version};
+use everfold_base::json::{Hash, JsonText};
+use everfold_base::text::is_direction;
+use everfold_core::hooks::{
+    DeliveryReceived, HookEvent, KEPT, MeantBy, Parked, ParkedId, ParkedSignal, TriggerOutcome, stream,
+};
+use everfold_core::triggers::{Outcome, RequestedSignal, match_trigger};
+use futures::FutureExt as _;
+use tokio::sync::oneshot;
+
+/// What is to be handled.
+pub(crate) struct DeliveryWork {
+    pub(crate) source: String,
+    pub(crate) delivery: Version,
+    pub(crate) nth: u32,
+    /// The runs that were about to get the signal when an engine ended.
+    pub(crate) recorded_targets: Vec<(MeantBy, Vec<RunId>)>,
+}
+
+/// What a delivery led to.
+pub(crate) type Handled = (Vec<TriggerOutcome>, Vec<ParkedSignal>);
+
+/// A delivery as it was received, with what ids derive from.
+async fn received(
+    shared: &Runtime,
+    source: &str,
+    version: Version,
+) -> Result<(DeliveryReceived, Envelope), HookError> {
+    let read = shared.store.read(&stream(source), version, 1).await;
+    let read = read.map_err(|error| HookError::Store(error.to_string()))?;
+    let envelope = read.into_iter().next().ok_or_else(|| HookError::NotFound(version.to_string()))?;
+    match decoded(&envelope).map_err(HookError::Store)? {
+        HookEvent::DeliveryReceived(event) => Ok((event, envelope)),
+        other => Err(HookError::Store(format!("version {version} of {source} is {}", other.name()))),
+    }
+}
+
+/// What makes one handling of a delivery one of its kind, in whichever store.
+fn about(source: &str, delivery: Version, hash: Hash, nth: u32) -> String {
+    format!("hook/{source}/{delivery}/{hash}/{nth}")
+}
+
+/// What the runs that get the signal call the delivery.
+fn called(source: &str, id: &str, nth: u32) -> String {
+    match nth {
+        0 | 1 => format!("{source}/{id}"),
+        again => format!("{source}/{id}/{again}"),
+    }
+}
+
+/// Who is behind a delivery: its source and, where the source says so, its sender.
+fn actor(source: &str, event: &DeliveryReceived) -> Actor {
+    const SENDER_CHARS_MAX: usize = 100;
+    let sender = event
+        .sender
+        .iter()
+        .flat_map(|sender| sender.chars())
+        .filter(|c| !c.is_control() && !is_direction(*c));
+    let sender: String = sender.take(SENDER_CHARS_MAX).collect();
+    match sender.trim() {
+        "" => Actor::Hook(source.to_owned()),
+        sender => Actor::Hook(format!("{source}/{sender}")),
+    }
+}
+
+/// Has the actor record the runs that are about to get the signal.
+fn record_targets(shared: &Arc<Runtime>, source: &str, by: MeantBy) -> RecordTargets {
+    let (shared, source) = (Arc::clone(shared), source.to_owned());
+    Box::new(move |runs| {
+        async move {
+            let (answer, recorded) = oneshot::channel();
+            let ask = HookRequest::RecordTargets { source, by, runs, answer };
+            shared.mailboxes.webhooks.asks.send(ask).await.map_err(|_| EngineStopped)?;
+            recorded.await.map_err(|_| EngineStopped)
+        }
+        .boxed()
+    })
+}
+
+/// Has every trigger that names the source do what it wants.
+pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result<Handled, EngineStopped> {
+    let (source, nth) = (work.source.as_str(), work.nth);
+    let unreadable = |what: String| {
+        tracing::error!(source, delivery = work.delivery.get(), what, "a delivery cannot be handled");
+        EngineStopped
+    };
+    let (event, envelope) =
+        received(shared, source, work.delivery).await.map_err(|error| unreadable(error.to_string()))?;
+    let triggers = shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
+    let occasion = event.trigger_event(source, envelope.header.recorded_at);
+    let about = about(source, work.delivery, envelope.hash, nth);
+    let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
+    for listed in triggers.of_hook(source) {
+        let trigger = u32::try_from(listed.index).unwrap_or(u32::MAX);
+        let pipeline = listed.pipeline.to_owned();
+        let about = format!("{about}/{pipeline}/{trigger}");
+        let (delivery, actor) = (called(source, &event.id, nth), actor(source, &event));
+        // Its run may have begun right before an engine ended, and its trigger be another one since.
+        let outcome = if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
+            Outcome::Started { run }
+        } else {
+            match match_trigger(listed.trigger, &occasion) {
+                Err(error) => Outcome::Refused { code: "expression".to_owned(), message: error.to_string() },
+                Ok(None) => Outcome::Ignored { why: "its `when` does not hold".to_owned() },
+                Ok(Some(matched)) => {
+                    let by = MeantBy::Trigger {
+                        delivery: work.delivery,
+                        nth,
+                        pipeline: pipeline.clone(),
+                        trigger,
+                    };
+                    let recorded_targets = work
+                        .recorded_targets
+                        .iter()
+                        .find(|(recorded_targets, _)| *recorded_targets == by)
+                        .map(|(_, runs)| runs.clone());
+                    let action = TriggerAction {
+                        definition: Arc::clone(listed.definition),
+                        matched,
+                        event: occasion.event.clone(),
+                        about,
+                        delivery,
+                        actor,
+                        recorded_targets,
+                        record_targets: record_targets(shared, source, by),
+                    };
+                    match act(shared, action).await? {
+                        TriggerDone::Led(outcome) => outcome,
+                        TriggerDone::Nobody { signal, to } if signal.park => {
+                            let is_event = signal.payload == occasion.event;
+                            parked.push(ParkedSignal {
+                                pipeline: pipeline.clone(),
+                                trigger,
+                                signal: signal.name.clone(),
+                                to: to.clone(),
+                                payload: (!is_event).then(|| JsonText::new(&signal.payload)),
+                            });
+                            Outcome::Parked { signal: signal.name, to }
+                        }
+                        TriggerDone::Nobody { to, .. } => {
+                            Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
+                        }
+                    }
+                }
+            }
+        };
+        outcomes.push(TriggerOutcome { pipeline, trigger, outcome });
+    }
+    Ok((outcomes, parked))
+}
+
+/// Offers the signals that wait once more; gives what is over. `recorded_targets`: the runs that were about to get it.
+pub(crate) async fn offer(
+    shared: &Arc<Runtime>,
+    source: &str,
+    parked: Vec<(ParkedId, Parked, Option<Vec<RunId>>)>,
+) -> Result<Vec<(ParkedId, Outcome)>, EngineStopped> {
+    let mut settled = Vec::new();
+    for (id, parked, recorded_targets) in parked {
+        let by = MeantBy::Parked { handled: id.0, at: id.1 };
+        match offer_one(shared, source, id, &parked, recorded_targets, record_targets(shared, source, by))
+            .await?
+        {
+            Some(outcome) => settled.push((id, outcome)),
+            None if shared.now().since(parked.since) >= KEPT => {
+                let why = format!("nobody heard it within 7 days: no unended run had {}", parked.to);
+                settled.push((id, Outcome::Ignored { why }));
+            }
+            None => {}
+        }
+    }
+    Ok(settled)
+}
+
+async fn offer_one(
+    shared: &Arc<Runtime>,
+    source: &str,
+    (handled, at): ParkedId,
+    parked: &Parked,
+    recorded_targets: Option<Vec<RunId>>,
+    record_targets: RecordTargets,
+) -> Result<Option<Outcome>, EngineStopped> {
+    let unreadable = |what: String| {
+        tracing::error!(source, version = handled.get(), what, "a signal that waits cannot be read");
+        EngineStopped
+    };
+    let (event, envelope) =
+        received(shared, source, parked.delivery).await.map_err(|error| unreadable(error.to_string()))?;
+    let read = shared.store.read(&stream(source), handled, 1).await;
+    let read = read.map_err(|error| unreadable(error.to_string()))?;
+    let kept = match read.first().map(decoded) {
+        Some(Ok(HookEvent::DeliveryHandled(event))) => event.parked.into_iter().nth(at as usize),
+        _other => None,
+    };
+    let kept = kept.ok_or_else(|| unreadable("there is none".to_owned()))?;
+    let payload = match kept.payload {
+        Some(payload) => payload.value(),
+        None => event.trigger_event(source, envelope.header.recorded_at).event,
+    };
+    let signal = RequestedSignal { name: kept.signal, payload, to: None, park: true };
+    let about = about(source, parked.delivery, envelope.hash, parked.nth);
+    let about = format!("{about}/{}/{}", kept.pipeline, kept.trigger);
+    let delivery = called(source, &event.id, parked.nth);
+    let action = (about, delivery, actor(source, &event));
+    tell_all(shared, action, signal, kept.to, recorded_targets, record_targets).await
+}

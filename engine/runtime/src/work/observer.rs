@@ -1,0 +1,75 @@
+//! What attempts in progress tell their shard.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
+
+use futures::task::AtomicWaker;
+
+use crate::runtime::Runtime;
+use everfold_base::id::EffectId;
+use everfold_core::artefact::Usage;
+use everfold_ports::AttemptObserver;
+
+/// Attempts that say that they began; each says so once, so there are never more than are in
+/// progress.
+#[derive(Default)]
+pub(crate) struct ObservedAttempts {
+    began: Mutex<Vec<EffectId>>,
+    /// What each has used up so far, as it said last.
+    used: Mutex<BTreeMap<EffectId, Vec<Usage>>>,
+    waker: AtomicWaker,
+}
+
+impl ObservedAttempts {
+    fn tell(&self, id: EffectId) {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        self.waker.wake();
+    }
+
+    fn used(&self, id: &EffectId, so_far: &[Usage]) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), so_far.to_vec());
+        self.waker.wake();
+    }
+
+    /// Whether there is something to take; the task is woken when there will be.
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        !self.began.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+            || !self.used.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(crate) fn take_used(&self) -> BTreeMap<EffectId, Vec<Usage>> {
+        std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn take(&self) -> Vec<EffectId> {
+        std::mem::take(&mut *self.began.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The ear of one attempt.
+pub(crate) struct Observer {
+    pub(crate) id: EffectId,
+    pub(crate) observed: Arc<ObservedAttempts>,
+    pub(crate) shared: Arc<Runtime>,
+    /// It has said so, or need not.
+    pub(crate) has_begun: AtomicBool,
+}
+
+impl AttemptObserver for Observer {
+    fn started(&self) {
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            self.observed.tell(self.id.clone());
+        }
+    }
+
+    fn line(&self, line: &str) {
+        self.shared.live.line(&self.id, line, self.shared.now());
+    }
+
+    fn used(&self, so_far: &[Usage]) {
+        self.observed.used(&self.id, so_far);
+    }
+}

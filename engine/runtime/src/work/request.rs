@@ -1,0 +1,241 @@
+//! From the core's plans to what executors, probers and workspaces are asked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use everfold_base::data_folder::Layout;
+use everfold_base::id::{EffectId, RunId};
+use everfold_base::json::Value;
+use everfold_core::decide::plan;
+use everfold_core::decide::plan::{AttemptPlan, Place, ProbePlan, SecretPlan, WorkspacePlan};
+use everfold_core::state::RunState;
+use everfold_language::definition::{Keep, WorkspaceSpec};
+use everfold_language::expr::{EvalError, Loaded};
+use everfold_language::words::Save;
+use everfold_ports::{
+    AttemptRequest, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Secrets,
+    Workdir, WorkspaceRequest,
+};
+
+/// The time limit of one probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// What an executor is asked, without the input of the work.
+pub(crate) fn attempt(
+    state: &RunState,
+    layout: &Layout,
+    id: &EffectId,
+    plan: AttemptPlan,
+    loaded: &Loaded,
+) -> Result<AttemptRequest, EvalError> {
+    Ok(AttemptRequest {
+        workdir: workdir(state, layout, id, &plan.place, loaded)?,
+        folder: layout.attempt(id),
+        id: id.clone(),
+        secrets: secrets(state, plan.secrets),
+        spec: plan.spec,
+        env: plan.env,
+        idempotent: plan.idempotent,
+        timeout: plan.timeout,
+        grace: plan.grace,
+        input: Value::Null,
+        outputs: outputs(&plan.outputs),
+        reset_to: plan.reset_to,
+        session: plan.session,
+    })
+}
+
+/// What an executor is asked that is to end an attempt of which no more is known than its name.
+pub(crate) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
+    AttemptRequest {
+        workdir: Workdir { path: layout.scratch(id.run), git: None },
+        folder: layout.attempt(&id),
+        id,
+        spec: Value::Null,
+        env: BTreeMap::new(),
+        secrets: Secrets::default(),
+        idempotent: None,
+        timeout: None,
+        grace: Duration::ZERO,
+        input: Value::Null,
+        outputs: RequestedOutputs::default(),
+        reset_to: None,
+        session: None,
+    }
+}
+
+/// What a prober is asked.
+pub(crate) fn probe(
+    state: &RunState,
+    layout: &Layout,
+    id: &EffectId,
+    gate: &str,
+    probe_no: u32,
+    plan: ProbePlan,
+    loaded: &Loaded,
+) -> Result<ProbeRequest, EvalError> {
+    Ok(ProbeRequest {
+        workdir: workdir(state, layout, id, &plan.place, loaded)?,
+        folder: layout.probe(id, gate, probe_no),
+        id: id.clone(),
+        gate: gate.to_owned(),
+        probe_no,
+        secrets: secrets(state, plan.secrets),
+        spec: plan.spec,
+        env: plan.env,
+        timeout: PROBE_TIMEOUT,
+        fresh: fresh(&plan.fresh),
+    })
+}
+
+/// Where the secrets of a piece of work come from.
+pub(crate) fn secrets(state: &RunState, plan: SecretPlan) -> Secrets {
+    let SecretPlan { vars, spec, env } = plan;
+    if state.definition().secrets.is_empty() {
+        return Secrets::default();
+    }
+    let folder = state.cwd().map(PathBuf::from);
+    Secrets { sources: Arc::new(state.definition().secrets.clone()), vars, spec, env, folder }
+}
+
+/// Since when files must have changed; the core wrote it ([`ProbePlan::fresh`]).
+fn fresh(document: &Value) -> Option<Fresh> {
+    let at = document.get("at")?.as_str()?.parse().ok()?;
+    Some(Fresh { commit: document["commit"].as_str().map(str::to_owned), at })
+}
+
+/// What is asked for a workspace. Paths are relative to where the run was started, or to its own folder.
+/// `None`: it is another run's, and nothing is to be made.
+pub(crate) fn workspace(
+    state: &RunState,
+    layout: &Layout,
+    run: RunId,
+    plan: WorkspacePlan,
+) -> Option<WorkspaceRequest> {
+    let from = state.cwd().map_or_else(|| layout.scratch(run), PathBuf::from);
+    match plan {
+        WorkspacePlan::Parent => None,
+        WorkspacePlan::Dir(dir) => Some(WorkspaceRequest::Dir(from.join(dir))),
+        WorkspacePlan::Git { repository, base, from: commit, branch } => {
+            let (keep, keep_branch) = keeps(state);
+            let repository = from.join(repository);
+            Some(WorkspaceRequest::Git { repository, base, from: commit, branch, keep, keep_branch })
+        }
+    }
+}
+
+/// Whether the run's worktree and its branch stay when it has ended.
+pub(crate) fn keeps(state: &RunState) -> (Keep, bool) {
+    match &state.definition().workspace {
+        Some(WorkspaceSpec::Git(git)) => (git.keep, git.keep_branch.unwrap_or(true)),
+        Some(WorkspaceSpec::Dir(_) | WorkspaceSpec::Parent) | None => (Keep::Always, true),
+    }
+}
+
+/// The folder that must be there before work without one of its own can start.
+pub(crate) fn folder_to_make(
+    request: &AttemptRequest,
+    is_supervised: bool,
+    layout: &Layout,
+) -> Option<PathBuf> {
+    let is_scratch = request.workdir.path == layout.scratch(request.id.run);
+    (is_supervised && is_scratch).then(|| request.workdir.path.clone())
+}
+
+fn workdir(
+    state: &RunState,
+    layout: &Layout,
+    id: &EffectId,
+    place: &Place,
+    loaded: &Loaded,
+) -> Result<Workdir, EvalError> {
+    let outside = || state.cwd().map_or_else(|| layout.scratch(id.run), PathBuf::from);
+    let Some(workspace) = state.workspace() else {
+        return Ok(match place {
+            Place::Dir(dir) => Workdir { path: outside().join(dir), git: None },
+            Place::Workspace | Place::Copy(_) | Place::Outside => Workdir { path: outside(), git: None },
+        });
+    };
+    let path = match place {
+        Place::Dir(dir) => return Ok(Workdir { path: outside().join(dir), git: None }),
+        Place::Outside => return Ok(Workdir { path: outside(), git: None }),
+        Place::Workspace => PathBuf::from(&workspace.path),
+        Place::Copy(_) => layout.copy(id),
+    };
+    let Some(repository) = workspace.repository.as_ref().map(PathBuf::from) else {
+        return Ok(Workdir { path, git: None });
+    };
+    let unsaved = GitWorkdir {
+        save: Save::None,
+        message: None,
+        author: None,
+        base_commit: workspace.commit.clone().unwrap_or_default(),
+        is_copy: false,
+        repository,
+        branch: workspace.branch.clone(),
+    };
+    let git = match (&state.definition().workspace, state.shared_workspace()) {
+        _ if matches!(place, Place::Copy(_)) => GitWorkdir { is_copy: true, branch: None, ..unsaved },
+        (Some(WorkspaceSpec::Git(git)), _) => {
+            let save = plan::save(state, &id.attempt, git, loaded)?;
+            GitWorkdir { save: git.save, message: save.message, author: save.author, ..unsaved }
+        }
+        // As the run whose worktree it is says.
+        (_, Some(shared)) => GitWorkdir { save: shared.save, author: shared.author.clone(), ..unsaved },
+        _ => unsaved,
+    };
+    Ok(Workdir { path, git: Some(git) })
+}
+
+/// Reads what a step declares that it leaves; the core wrote it ([`AttemptPlan::outputs`]).
+fn outputs(declared: &Value) -> RequestedOutputs {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let flag = |value: &Value| value.as_bool().unwrap_or(false);
+    let fields = |value: &Value| -> BTreeMap<String, Value> {
+        value.as_object().map(|fields| fields.clone().into_iter().collect()).unwrap_or_default()
+    };
+    let file = |file: &Value| RequestedFile {
+        path: text(&file["path"]),
+        optional: flag(&file["optional"]),
+        fresh: flag(&file["fresh"]),
+    };
+    RequestedOutputs {
+        files: fields(&declared["files"])
+            .iter()
+            .map(|(name, declared)| (name.clone(), file(declared)))
+            .collect(),
+        json: match &declared["json"] {
+            Value::String(word) if word == "stdout" => Some(RequestedJson::Stdout),
+            Value::String(word) if word == "lenient" => Some(RequestedJson::Lenient),
+            Value::Object(place) => place.get("file").map(|file| RequestedJson::File(text(file))),
+            _ => None,
+        },
+        matches: fields(&declared["matches"])
+            .iter()
+            .map(|(name, regex)| (name.clone(), text(regex)))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn declared_outputs_are_read_as_the_core_writes_them() {
+        let read = outputs(&json!({
+            "files": {"report": {"path": "docs/r.md", "optional": true, "fresh": false}},
+            "json": {"file": "out.json"},
+            "matches": {"id": "id=(\\d+)"},
+        }));
+        assert_eq!(read.files["report"].path, "docs/r.md");
+        assert!(read.files["report"].optional && !read.files["report"].fresh);
+        assert!(matches!(read.json, Some(RequestedJson::File(file)) if file == "out.json"));
+        assert_eq!(read.matches["id"], "id=(\\d+)");
+        assert!(matches!(outputs(&json!({"json": "stdout"})).json, Some(RequestedJson::Stdout)));
+        assert!(outputs(&json!({"files": {}, "json": null, "matches": {}})).json.is_none());
+    }
+}

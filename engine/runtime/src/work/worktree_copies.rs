@@ -1,0 +1,103 @@
+//! Copies of a run's worktree that single attempts are given (`workspace: own`).
+//!
+//! Law: a copy stands before its attempt begins, as long as the attempt runs and its gates are judged, and
+//! no longer. It is found by its attempt's name, so that a crash loses none and leaves none for ever.
+
+use std::collections::{BTreeSet, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::run::loaded_run::LoadedRun;
+use crate::shard::core::ShardCore;
+use crate::shard::job_done::JobDone;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{AttemptId, EffectId};
+use everfold_core::decide::plan;
+use everfold_core::decide::plan::Place;
+use everfold_core::state::RunState;
+use everfold_ports::AttemptRequest;
+
+impl ShardCore {
+    /// What makes the copy that an attempt works in; `None` where it needs none.
+    pub(crate) fn copying(
+        &self,
+        loaded: &mut LoadedRun,
+        id: &AttemptId,
+        request: &AttemptRequest,
+    ) -> Result<Option<BoxFuture<'static, Result<(), Failure>>>, Failure> {
+        if !request.workdir.git.as_ref().is_some_and(|git| git.is_copy) {
+            return Ok(None);
+        }
+        let failed = |what: &str| Failure::new(FailureKind::Spawn, what);
+        let Some(state) = &loaded.state else { return Ok(None) };
+        let Some(workspaces) = &self.shared.edge.workspaces else {
+            return Err(failed("no workspace can be made here"));
+        };
+        let place = plan::place_of(state, id, &loaded.values.of_plans);
+        let (Ok(Some(Place::Copy(Some(commit)))), Some(workspace)) = (place, state.workspace()) else {
+            return Err(failed("the run's worktree has no commit of which a copy could be made"));
+        };
+        let (workspaces, workspace, run) = (Arc::clone(workspaces), workspace.clone(), loaded.run);
+        let path = request.workdir.path.clone();
+        if let Some(copies) = &mut loaded.workspace.copies {
+            copies.insert(id.clone());
+        }
+        let copied = AssertUnwindSafe(async move { workspaces.copy(run, workspace, commit, path).await });
+        Ok(Some(
+            copied
+                .catch_unwind()
+                .map(|copied| {
+                    copied.unwrap_or_else(|_panic| {
+                        Err(Failure::new(FailureKind::Spawn, "making a copy of the worktree panicked"))
+                    })
+                })
+                .boxed(),
+        ))
+    }
+
+    /// Takes away copies that are not needed any more; on the first look also those of a former engine.
+    pub(crate) fn discard_copies(&mut self, loaded: &mut LoadedRun) {
+        let (Some(state), Some(workspaces)) = (&loaded.state, &self.shared.edge.workspaces) else { return };
+        if !state.has_copies() {
+            return;
+        }
+        let wanted = wanted(loaded, state);
+        let Some(workspace) = state.workspace().cloned() else { return };
+        let path =
+            |id: &AttemptId| self.shared.layout.copy(&EffectId { run: loaded.run, attempt: id.clone() });
+        // Named one by one: what is copied from now on is not among them.
+        let unwanted: HashSet<PathBuf> = match &loaded.workspace.copies {
+            Some(known) => known.difference(&wanted).map(path).collect(),
+            None => {
+                let kept: HashSet<PathBuf> = wanted.iter().map(path).collect();
+                let there = std::fs::read_dir(self.shared.layout.copies(loaded.run)).into_iter().flatten();
+                let paths = there.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+                paths.filter(|path| !kept.contains(path)).collect()
+            }
+        };
+        loaded.workspace.copies = Some(wanted);
+        if unwanted.is_empty() {
+            return;
+        }
+        let (run, workspaces) = (loaded.run, Arc::clone(workspaces));
+        let discarded = async move { workspaces.discard(run, workspace, unwanted).await };
+        self.jobs.push(Box::pin(async move {
+            if AssertUnwindSafe(discarded).catch_unwind().await.is_err() {
+                tracing::error!(%run, "taking copies of the worktree away panicked; the next start sweeps them");
+            }
+            JobDone::Kept
+        }));
+    }
+}
+
+/// The attempts whose copies are needed: current ones of rounds that have not ended, and whatever runs.
+fn wanted(loaded: &LoadedRun, state: &RunState) -> BTreeSet<AttemptId> {
+    let mut wanted = state.copied_attempts();
+    let running = loaded.work.iter().filter(|(_, work)| work.may_live());
+    wanted.extend(running.map(|(id, _)| id.clone()));
+    wanted
+}

@@ -1,0 +1,79 @@
+//! Moments: to the millisecond, in memory or not.
+
+use std::time::Duration;
+
+use everfold_core::event::RunEvent;
+use everfold_core::state::RunStatus;
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::fixtures::test_engine::{Rig, pipeline, request};
+
+fn waits(span: &str) -> std::sync::Arc<everfold_language::definition::Definition> {
+    pipeline(vec![json!({"id": "pause", "work": {"wait": {"for": span}}})])
+}
+
+async fn lateness(rig: &Rig, run: everfold_base::id::RunId) -> Duration {
+    let envelopes = rig.envelopes(run).await;
+    let fired = rig.history(run).await.iter().zip(&envelopes).find_map(|(event, envelope)| match event {
+        RunEvent::TimerFired(event) => Some(envelope.header.recorded_at.since(event.due)),
+        _ => None,
+    });
+    fired.expect("it fired")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_fires_to_the_millisecond() {
+    let rig = Rig::new();
+    for span in ["1ms", "250ms", "30s", "2h", "7d"] {
+        let run = rig.start(&waits(span)).await;
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        assert!(lateness(&rig, run).await <= Duration::from_millis(2), "{span}");
+        rig.assert_replays(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_left_memory_wakes_in_time() {
+    let rig = Rig::with(|config| config.states = 1);
+    rig.recover().await;
+    let definition = waits("1h");
+    let starts = join_all((0..50).map(|_| rig.engine.start(request(&definition, json!({}))))).await;
+    let runs: Vec<_> = starts.into_iter().map(|started| started.unwrap().run).collect();
+    for run in runs {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        assert!(lateness(&rig, run).await <= Duration::from_millis(50));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_anyone_to_wake_them_runs_with_timers_stay_in_memory() {
+    let rig = Rig::with(|config| config.states = 1);
+    let definition = waits("1h");
+    let starts = join_all((0..20).map(|_| rig.engine.start(request(&definition, json!({}))))).await;
+    for started in starts {
+        assert_eq!(rig.end(started.unwrap().run).await, RunStatus::Succeeded);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_came_due_while_down_fires_at_once() {
+    let mut rig = Rig::new();
+    let run = rig.start(&waits("10s")).await;
+    rig.crash().await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(rig.recover().await, 1);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let late = lateness(&rig, run).await;
+    assert!(late < Duration::from_secs(3_592), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_not_due_at_the_start_fires_later() {
+    let mut rig = Rig::new();
+    let run = rig.start(&waits("1h")).await;
+    rig.crash().await;
+    assert_eq!(rig.recover().await, 0, "only runs that are busy or due are read");
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert!(lateness(&rig, run).await <= Duration::from_millis(50));
+}

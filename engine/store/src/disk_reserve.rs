@@ -1,0 +1,55 @@
+//! Room on the disk that is kept back for the time when it is full.
+//!
+//! Law: the journal's room is laid out ahead, the index's is not. When the index finds the disk full,
+//! the reserve is given up, so that what has begun can go on into the journal's rest.
+//!
+//! Made when a store is opened, given up and made again by the checkpointer.
+
+use std::io;
+use std::path::Path;
+
+use super::error::ReadError;
+use super::files::Files;
+use super::journal::segment::SegmentSizes;
+
+/// The file's name.
+pub(crate) const FILE_NAME: &str = "reserve";
+/// A disk with less room than this is full: the index grows by half a megabyte at a time.
+const FULL_BYTES: u64 = 4 * 1024 * 1024;
+/// What a new segment of the journal leaves to the index and to everybody else.
+pub(crate) const MARGIN_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The room that is left in a folder's file system; as much as one likes where that is unknown.
+pub(crate) fn left(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Whether the file system has no room for anything that grows.
+pub(crate) fn is_full(folder: &Path) -> bool {
+    left(folder) < FULL_BYTES
+}
+
+/// Whether what failed needs room. A panic of the index does not say what it lacked; the disk does.
+pub(crate) fn is_wanted_by(error: &ReadError, folder: &Path) -> bool {
+    error.is_full() || (matches!(error, ReadError::Index(_)) && is_full(folder))
+}
+
+/// Makes the reserve, a quarter of a segment, if there is room enough and none yet.
+pub(crate) fn keep(files: &dyn Files, folder: &Path, sizes: &SegmentSizes) -> io::Result<()> {
+    let (path, length) = (folder.join(FILE_NAME), sizes.later / 4);
+    if path.exists() || left(folder) < length + MARGIN_BYTES {
+        return Ok(());
+    }
+    // Not synced: it holds room, and says nothing.
+    let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+    files.create(&path)?.write_at(&zeros, 0)
+}
+
+/// Gives the reserve up.
+pub(crate) fn give_up(files: &dyn Files, folder: &Path) {
+    match files.remove(&folder.join(FILE_NAME)) {
+        Ok(()) => tracing::warn!("the disk is full: the reserve is given up"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%error, "the disk is full, and the reserve cannot be given up"),
+    }
+}

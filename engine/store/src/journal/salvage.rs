@@ -1,0 +1,206 @@
+//! Walks a journal as far as it can be read, over damage, which it names.
+//!
+//! Law: every group that is given out is whole; every position is either given out or named as lost.
+//!
+//! Called by verification and repair. Unlike recovery it never ends at the first fault.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format;
+use super::format::{ALIGNMENT, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
+use super::reader::{GroupPlace, GroupWalk, Window};
+use super::recover;
+use super::recover::TornTail;
+use super::segment;
+use super::segment::{GroupStart, Segment};
+use crate::error::{Damage, OpenError, ReadError};
+use crate::files::{Access, Files};
+use everfold_base::id::Position;
+
+/// What the walk meets.
+pub(crate) enum SalvageItem<'a> {
+    Group(GroupHeader, GroupPlace<'a>),
+    Lost(Damage),
+    /// Bytes of a write that was never acknowledged, at the journal's end.
+    Unfinished(TornTail),
+}
+
+/// Visits all groups of a journal up to the position `last`; gives the position behind them.
+pub(crate) fn walk(
+    files: &dyn Files,
+    folder: &Path,
+    store: Option<u128>,
+    last: Position,
+    visit: &mut dyn FnMut(SalvageItem<'_>) -> Result<(), ReadError>,
+) -> Result<Position, ReadError> {
+    let (numbers, _) = recover::list(folder).map_err(unreadable)?;
+    let mut headers = Vec::with_capacity(numbers.len());
+    for number in &numbers {
+        headers.push(recover::read_header(files, folder, *number, store).map_err(unreadable)?);
+    }
+    let mut walk = Walk { files, folder, visit, next: Position::FIRST, crc: Some(0), last };
+    let mut expected = 1;
+    for (index, (&number, header)) in numbers.iter().zip(&headers).enumerate() {
+        let following = headers.get(index + 1).and_then(|header| header.as_ref().ok());
+        let until = following.map(|header| header.first_position);
+        while expected < number {
+            let until = header.as_ref().map_or(until, |header| Some(header.first_position));
+            walk.lose(folder.join(segment::file_name(expected)), 0, "the segment is missing".into(), until)?;
+            expected += 1;
+        }
+        expected = number + 1;
+        match header {
+            Err(damage) => walk.lose(damage.file.clone(), 0, damage.what.clone(), until)?,
+            Ok(header) => {
+                let next = following.filter(|next| next.number == number + 1);
+                walk.segment(header, next, index + 1 == numbers.len())?;
+            }
+        }
+        if walk.next > last {
+            break;
+        }
+    }
+    Ok(walk.next)
+}
+
+fn unreadable(error: OpenError) -> ReadError {
+    match error {
+        OpenError::Damaged(damage) => damage.into(),
+        OpenError::Io { path, source } => ReadError::Io { path, source },
+        other => ReadError::Index(other.to_string()),
+    }
+}
+
+struct Walk<'a> {
+    files: &'a dyn Files,
+    folder: &'a Path,
+    visit: &'a mut dyn FnMut(SalvageItem<'_>) -> Result<(), ReadError>,
+    next: Position,
+    /// The last group's checksum, where no damage lies between.
+    crc: Option<u32>,
+    last: Position,
+}
+
+impl Walk<'_> {
+    /// Names what is lost, up to the position where the log goes on, if that is known.
+    fn lose(
+        &mut self,
+        file: PathBuf,
+        offset: u64,
+        what: String,
+        until: Option<Position>,
+    ) -> Result<(), ReadError> {
+        let positions = match until {
+            Some(until) if until > self.next => Some((self.next, Position(until.0 - 1))),
+            // Two faults in a row: the first one has named the positions.
+            Some(_) => None,
+            None => Some((self.next, self.next)),
+        };
+        self.next = until.map_or(self.next, |until| until.max(self.next));
+        self.crc = None;
+        (self.visit)(SalvageItem::Lost(Damage { file, offset, what, positions }))
+    }
+
+    fn segment(
+        &mut self,
+        header: &SegmentHeader,
+        next: Option<&SegmentHeader>,
+        is_last: bool,
+    ) -> Result<(), ReadError> {
+        let path = self.folder.join(segment::file_name(header.number));
+        let failed = |source| ReadError::Io { path: path.clone(), source };
+        if header.first_position != self.next || self.crc.is_some_and(|crc| crc != header.previous_crc) {
+            let what =
+                format!("the segment goes on at position {}, not {}", header.first_position, self.next);
+            self.lose(path.clone(), 0, what, Some(header.first_position))?;
+        }
+        let length = self.files.open(&path, Access::Read).and_then(|file| file.length()).map_err(failed)?;
+        let end = next.map_or(length, |next| next.previous_end);
+        let segment = Arc::new(Segment::new(self.folder, *header, end, None));
+        let mut groups = GroupWalk::open(self.files, &segment)?;
+        (self.next, self.crc) = (header.first_position, Some(header.previous_crc));
+        while groups.offset < end && self.next <= self.last {
+            match groups.next_within(end).map_err(failed)? {
+                Ok((group, offset)) => {
+                    let place = groups.place();
+                    (self.next, self.crc) = (place.position, Some(place.previous_crc));
+                    let body = groups.body_of(&group, offset);
+                    (self.visit)(SalvageItem::Group(group, GroupPlace { path: &path, offset, body }))?;
+                }
+                Err(what) => {
+                    let offset = groups.offset;
+                    match self.resume(&segment, offset, end)? {
+                        Some(at) => {
+                            self.lose(path.clone(), offset, what, Some(at.position))?;
+                            self.crc = Some(at.previous_crc);
+                            groups = GroupWalk::open_at(self.files, &segment, at)?;
+                        }
+                        None if is_last => return self.ending(&path, header, offset, length),
+                        // Where its successor's header is damaged, only the zeros say where it ends.
+                        None if next.is_none() && self.is_zero(&path, header, offset, length)? => {
+                            return Ok(());
+                        }
+                        None => {
+                            return self.lose(path, offset, what, next.map(|next| next.first_position));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next whole group behind a bad one.
+    fn resume(&self, segment: &Segment, from: u64, end: u64) -> Result<Option<GroupStart>, ReadError> {
+        let failed = |source| ReadError::Io { path: segment.path.clone(), source };
+        let mut window = Window::new(self.files.open(&segment.path, Access::Read).map_err(failed)?);
+        let nonce = segment.header.nonce;
+        let mut offset = from.max(SEGMENT_HEADER as u64) + ALIGNMENT;
+        while offset < end {
+            let bytes = window.get(offset, GROUP_HEADER, end).map_err(failed)?;
+            if let Some((header, _)) = GroupHeader::decode(bytes, nonce, offset) {
+                let whole = GROUP_HEADER + header.body_bytes as usize;
+                let body = window.get(offset, whole, end).map_err(failed)?.get(GROUP_HEADER..whole);
+                if body.is_some_and(|body| format::body_crc(nonce, offset, body) == header.body_crc) {
+                    return Ok(Some(GroupStart {
+                        position: header.first_position,
+                        offset,
+                        sequence: header.sequence,
+                        previous_crc: header.previous_crc,
+                    }));
+                }
+            }
+            offset += ALIGNMENT;
+        }
+        Ok(None)
+    }
+
+    fn is_zero(
+        &self,
+        path: &Path,
+        header: &SegmentHeader,
+        offset: u64,
+        length: u64,
+    ) -> Result<bool, ReadError> {
+        let rest = recover::Rest::look(self.files, path, header, offset, length).map_err(unreadable)?;
+        Ok(rest.last_nonzero.is_none())
+    }
+
+    /// What is no group and has none behind it, in the last segment.
+    fn ending(
+        &mut self,
+        path: &Path,
+        header: &SegmentHeader,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), ReadError> {
+        let rest = recover::Rest::look(self.files, path, header, offset, length).map_err(unreadable)?;
+        match rest.last_nonzero {
+            Some(to) => {
+                (self.visit)(SalvageItem::Unfinished(TornTail { path: path.to_owned(), from: offset, to }))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Where a journal ends, and whose segments it consists of.
+
+use super::format::SegmentHeader;
+use everfold_base::id::Position;
+use everfold_base::time::Timestamp;
+use everfold_system::clock;
+
+/// Where the journal ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) next_sequence: u64,
+    /// The checksum of the last group's header.
+    pub(crate) crc: u32,
+    pub(crate) next_position: Position,
+    pub(crate) committed_at: Timestamp,
+}
+
+impl Tail {
+    /// The tail of a journal without groups.
+    pub(crate) const EMPTY: Self =
+        Self { next_sequence: 1, crc: 0, next_position: Position::FIRST, committed_at: Timestamp(0) };
+
+    /// The last event's position.
+    pub(crate) fn position(&self) -> Position {
+        Position(self.next_position.0 - 1)
+    }
+}
+
+/// Who the segments belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) store: u128,
+    pub(crate) epoch: u64,
+}
+
+impl Owner {
+    /// The header of a journal's first segment, in a file of so many bytes.
+    pub(crate) fn first_segment(self, capacity: u64) -> SegmentHeader {
+        SegmentHeader {
+            number: 1,
+            nonce: clock::draw_u64(),
+            store: self.store,
+            epoch: self.epoch,
+            first_position: Tail::EMPTY.next_position,
+            first_sequence: Tail::EMPTY.next_sequence,
+            previous_end: 0,
+            previous_crc: Tail::EMPTY.crc,
+            previous_abandoned: false,
+            committed_at: Tail::EMPTY.committed_at,
+            capacity,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Where events are kept: an append-only journal, an index derived from it, blobs beside them.
+//!
+//! Law: *acknowledged means durable on power loss*; an append is there as a whole or not at all;
+//! versions and positions have no gaps. What the bytes of an event mean is not known here.
+//!
+//! Called by the driver, which is the only writer of streams, and by everything that reads.
+//!
+//! The way of an append: [`SledStore::append`](sled_store::SledStore) encodes and queues it, the writer thread
+//! (`commit`) validates it (`validate`) and writes a group (`journal`), `post_commit` publishes it and answers,
+//! `unindexed` holds it until `index_writer` has brought it into the index (`sled`). `checkpointer` makes the index
+//! durable now and then, and has it rebuilt where it failed (`rebuild_index`).
+#![forbid(unsafe_code)]
+
+mod append;
+pub mod bench;
+pub mod blob;
+mod checkpoint_requests;
+mod checkpointer;
+mod commit;
+mod committed;
+mod disk_reserve;
+mod error;
+mod event_store;
+pub mod files;
+mod follower;
+mod index_record;
+mod index_writer;
+pub mod info;
+mod journal;
+mod lock;
+mod manifest;
+mod memory;
+mod observer;
+mod open;
+mod options;
+mod paths;
+mod post_commit;
+mod progress;
+mod published;
+mod rebuild_index;
+mod recent;
+mod record;
+pub mod repair;
+mod report;
+mod shutdown;
+mod sled;
+mod sled_store;
+mod store_core;
+mod stream_head;
+#[cfg(test)]
+mod tests;
+mod unindexed;
+mod validate;
+pub mod verify;
+mod writability;
+mod write_gate;
+
+pub use append::{
+    APPEND_BYTES_MAX, APPEND_EVENTS_MAX, Append, Appended, Dedup, DedupKeep, Fence, FirstWrite,
+};
+pub use blob::{BlobError, BlobStore};
+pub use error::{AppendError, Damage, OpenError, ReadError};
+pub use event_store::{EventStore, Subscription};
+pub use everfold_system::os_error::{is_disk_full, is_shortage};
+pub use index_record::DEDUP_KEPT;
+pub use journal::segment::SegmentSizes;
+pub use manifest::STORE_FORMAT;
+pub use memory::MemoryStore;
+pub use observer::{Flushed, StoreObserver, Unobserved};
+pub use options::SledOptions;
+pub use progress::Progress;
+pub use report::{IndexOpened, OpenReport};
+pub use sled_store::SledStore;
+pub use stream_head::{Head, Snapshot, StreamNote};
+pub use validate::ACTOR_BYTES_MAX;
+pub use writability::Writability;

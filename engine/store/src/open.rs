@@ -1,0 +1,356 @@
+//! Opening a data folder: locks it, finds the end of its journal, decides whether its index is trusted.
+//!
+//! Law: nothing that was acknowledged is passed over. Recovery reports each repair as a warning; damage that it cannot
+//! prove harmless is an error, and then nothing was changed.
+//!
+//! Called by [`super::SledStore::open`].
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::disk_reserve;
+use super::error::{Damage, OpenError, ReadError};
+use super::files::{Access, Files, StoreFile};
+use super::journal::recover::Survey;
+use super::journal::segment::Segment;
+use super::journal::tail::Tail;
+use super::journal::{prepare, recover, segment, writer};
+use super::lock;
+use super::lock::FolderLock;
+use super::manifest;
+use super::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
+use super::options::SledOptions;
+use super::paths::{INDEX_FOLDER, JOURNAL_FOLDER, new_index_folder};
+use super::rebuild_index;
+use super::report::{IndexOpened, OpenReport};
+use super::sled::Index;
+use everfold_base::id::Position;
+
+/// What other parts keep in a data folder; anything else, without a store, makes it a foreign one.
+const NEIGHBOURS: [&str; 18] = [
+    "attempts",
+    "backups",
+    "blobs",
+    "definitions",
+    "everfold.sock",
+    "everfold.toml",
+    "logs",
+    "owner.json",
+    "projections",
+    "repos",
+    "runs",
+    "secrets",
+    "tmp",
+    "tokens.json",
+    "workspaces",
+    "worktrees",
+    "README.md",
+    "pipelines",
+];
+
+/// A folder that is locked and looked through, ready to be worked on.
+pub(crate) struct OpenedFolder {
+    pub(crate) lock: Arc<FolderLock>,
+    pub(crate) manifest: Manifest,
+    pub(crate) index: Index,
+    pub(crate) survey: Survey,
+    pub(crate) active: (Arc<Segment>, Box<dyn StoreFile>),
+    pub(crate) report: OpenReport,
+}
+
+/// Opens a folder, or makes a new store in an empty one.
+pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenError> {
+    let files = options.files.as_ref();
+    if !folder.exists() {
+        files.create_folder(folder).map_err(OpenError::at(folder))?;
+    }
+    refuse_foreign(folder, manifest::read_known(folder)?.is_none())?;
+    let lock = Arc::new(FolderLock::take(folder)?);
+    lock::refuse_written(files, folder, Access::Write)?;
+    let found = manifest::read_known(folder)?;
+    let mut warnings = Vec::new();
+    let (known, damaged) = match found {
+        None => (None, None),
+        Some(Ok(manifest)) => (Some(manifest), None),
+        Some(Err(what)) => (None, Some(what)),
+    };
+    let journal = folder.join(JOURNAL_FOLDER);
+    if known.as_ref().is_none_or(|manifest| !matches!(manifest.index, IndexState::Closed { .. })) {
+        sync_last_segment(files, &journal)?;
+    }
+    if disk_reserve::is_full(folder) {
+        disk_reserve::give_up(files, folder);
+    }
+    let store = known.as_ref().map(|manifest| manifest.store_id());
+    let survey = recover::survey(files, &journal, store)?;
+    let is_new = known.is_none() && damaged.is_none() && survey.is_none();
+    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
+    let mut manifest = match known {
+        Some(manifest) => manifest,
+        None => {
+            if !is_new {
+                let what = damaged.unwrap_or_else(|| "it is missing".into());
+                warnings.push(format!(
+                    "{} could not be used ({what}); it is made again from the journal",
+                    folder.join(manifest::FILE_NAME).display()
+                ));
+            }
+            Manifest::draw(survey.as_ref(), place, is_new)
+        }
+    };
+    let survey = survey.unwrap_or_else(|| Survey {
+        segments: Vec::new(),
+        tail: Tail::EMPTY,
+        torn: None,
+        leftovers: Vec::new(),
+        warnings: Vec::new(),
+    });
+    compare(&journal, &manifest, &survey)?;
+    warnings.extend(survey.warnings.iter().cloned());
+    let believed = is_believed(folder, &manifest, &place, options, survey.tail.position(), &mut warnings);
+    // Before anything is written: what is written names the place as it is now.
+    manifest.note_identity(place);
+    let (index, index_opened) =
+        open_index(folder, options, &survey, &mut manifest, believed, is_new, &mut warnings)?;
+    if let Some(last) = survey.segments.last() {
+        manifest.journal = JournalEnd {
+            segment: last.number,
+            end: last.end(),
+            position: survey.tail.position(),
+            crc: survey.tail.crc,
+        };
+    }
+    manifest.index = IndexState::Open { boot: options.boot_id.clone() };
+    manifest::write(files, folder, &manifest).map_err(OpenError::at(&folder.join(manifest::FILE_NAME)))?;
+    let active = open_active(options, &journal, &manifest, &survey, &mut warnings)?;
+    if !active.1.lock().map_err(OpenError::at(&active.0.path))? {
+        return Err(lock::in_use(folder));
+    }
+    lock.set_active(&active.0.path, active.1.id().map_err(OpenError::at(&active.0.path))?);
+    let mut survey = survey;
+    if survey.segments.is_empty() {
+        survey.segments.push(active.0.clone());
+    }
+    if let Err(error) = disk_reserve::keep(files, folder, &options.segments) {
+        warnings.push(format!("no room could be kept for a full disk: {error}"));
+    }
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let report = OpenReport {
+        store: manifest.store.clone(),
+        epoch: manifest.epoch.clone(),
+        adopted: manifest.adopted,
+        is_new,
+        position: survey.tail.position(),
+        index: index_opened,
+        warnings,
+    };
+    Ok(OpenedFolder { lock, manifest, index, survey, active, report })
+}
+
+fn refuse_foreign(folder: &Path, without_mark: bool) -> Result<(), OpenError> {
+    if !without_mark || folder.join(JOURNAL_FOLDER).exists() || folder.join(INDEX_FOLDER).exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).map_err(OpenError::at(folder))? {
+        let name = entry.map_err(OpenError::at(folder))?.file_name();
+        let name = name.to_string_lossy();
+        let ours = name == lock::FILE_NAME
+            || name.starts_with('.')
+            || name.ends_with(".tmp")
+            || name == "lost+found"
+            || NEIGHBOURS.contains(&name.as_ref());
+        if !ours {
+            return Err(OpenError::Foreign { folder: folder.to_owned(), found: name.into_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Makes the last segment's content durable, then has it read from the disk itself: what a process
+/// wrote before it was killed may only be in the system's memory, and after a failed sync that memory
+/// says what the disk does not have.
+fn sync_last_segment(files: &dyn Files, journal: &Path) -> Result<(), OpenError> {
+    let last = match fs::read_dir(journal) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries
+            .map_err(OpenError::at(journal))?
+            .filter_map(|entry| segment::number_of(&entry.ok()?.file_name().to_string_lossy()))
+            .max(),
+    };
+    files.sync_folder(journal).map_err(OpenError::at(journal))?;
+    let Some(last) = last else { return Ok(()) };
+    let path = journal.join(segment::file_name(last));
+    let file = files.open(&path, Access::Write).map_err(OpenError::at(&path))?;
+    file.sync().and_then(|()| file.forget_cached()).map_err(OpenError::at(&path))
+}
+
+/// Refuses a journal that holds less than was known to be durable.
+fn compare(journal: &Path, manifest: &Manifest, survey: &Survey) -> Result<(), OpenError> {
+    let (known, tail) = (manifest.journal, survey.tail);
+    let last = survey.segments.last();
+    let closed = matches!(manifest.index, IndexState::Closed { .. });
+    let damaged = |segment: &Segment, what: &str| {
+        let positions = Some((tail.next_position, known.position.max(tail.next_position)));
+        let (file, offset) = (segment.path.clone(), segment.end());
+        OpenError::Damaged(Damage { file, offset, what: what.to_owned(), positions })
+    };
+    match (last, &survey.torn) {
+        (Some(last), Some(_)) if known.position > tail.position() => {
+            Err(damaged(last, "a group that was durable is not readable"))
+        }
+        (Some(last), Some(_)) if closed && known.position == tail.position() => {
+            Err(damaged(last, "there are bytes behind the end at which the store was closed"))
+        }
+        _ if known.position > tail.position() => Err(OpenError::Missing {
+            folder: journal.to_owned(),
+            first: tail.next_position,
+            last: known.position,
+            what: "the store's mark says that they were durable".into(),
+        }),
+        (Some(last), _)
+            if known.position == tail.position() && known.crc != tail.crc && known.segment > 0 =>
+        {
+            Err(damaged(last, "the last group is not the one that the store's mark names"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_believed(
+    folder: &Path,
+    manifest: &Manifest,
+    place: &FolderIdentity,
+    options: &SledOptions,
+    position: Position,
+    warnings: &mut Vec<String>,
+) -> bool {
+    match &manifest.index {
+        IndexState::Building => false,
+        // A copy made while the store was open is not what this boot wrote.
+        IndexState::Open { boot } => !boot.is_empty() && *boot == options.boot_id && manifest.place.is(place),
+        IndexState::Closed { files } => {
+            let same = rebuild_index::digest(&folder.join(INDEX_FOLDER)).is_ok_and(|now| now == *files);
+            if !same {
+                warnings.push("the index's files are not what they were at the close".into());
+            }
+            same && manifest.journal.position == position
+        }
+    }
+}
+
+fn open_index(
+    folder: &Path,
+    options: &SledOptions,
+    survey: &Survey,
+    manifest: &mut Manifest,
+    believed: bool,
+    is_new: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(Index, IndexOpened), OpenError> {
+    let path = folder.join(INDEX_FOLDER);
+    let last = survey.tail.position();
+    let present = path.exists();
+    let is_for_room = |error: &ReadError| disk_reserve::is_wanted_by(error, folder);
+    if present {
+        match Index::open(&path, options.cache_bytes).and_then(|index| Ok((index.position()?, index))) {
+            Ok((position, _)) if position > last => {
+                return Err(OpenError::Missing {
+                    folder: folder.join(JOURNAL_FOLDER),
+                    first: survey.tail.next_position,
+                    last: position,
+                    what: "the index holds them".into(),
+                });
+            }
+            // A new store that was killed before its index was first flushed.
+            Ok((Position::ZERO, _)) if believed && last > Position::ZERO => {}
+            Ok((_, index)) if !index.is_readable() => {
+                warnings.push("the index has the layout of another version and is built again".into());
+            }
+            Ok((_, index)) if believed => {
+                match rebuild_index::fill(&index, options, &survey.segment_list(), last) {
+                    Ok(0) => return Ok((index, IndexOpened::Kept)),
+                    Ok(events) => {
+                        index.flush().map_err(|error| OpenError::from_read(&path, error.into()))?;
+                        return Ok((index, IndexOpened::CaughtUp { events }));
+                    }
+                    Err(ReadError::Damaged(damage)) => return Err(damage.into()),
+                    Err(ReadError::IndexInUse(_)) => return Err(lock::in_use(folder)),
+                    Err(error) if is_for_room(&error) => return Err(OpenError::Full { path }),
+                    Err(error) => warnings.push(format!("the index failed ({error}); it is built again")),
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = ReadError::from(error);
+                if matches!(error, ReadError::IndexInUse(_)) {
+                    return Err(lock::in_use(folder));
+                }
+                if is_for_room(&error) {
+                    return Err(OpenError::Full { path });
+                }
+                warnings.push(format!("the index could not be opened ({error}); it is built again"))
+            }
+        }
+    } else if !is_new && manifest.index != IndexState::Building {
+        warnings.push("the index was missing and was built again from the journal".into());
+    }
+    let failed = |error: ReadError| match is_for_room(&error) {
+        true => OpenError::Full { path: path.clone() },
+        false => OpenError::from_read(&path, error),
+    };
+    let segments = survey.segment_list();
+    let writing = |manifest: &Manifest| {
+        manifest::write(options.files.as_ref(), folder, manifest)
+            .map_err(OpenError::at(&folder.join(manifest::FILE_NAME)))
+    };
+    let (index, events) = if present && !is_new {
+        let built = rebuild_index::build(&new_index_folder(folder), options, &segments, last).map_err(failed);
+        if built.is_err() {
+            // Half an index would keep the room that others need.
+            rebuild_index::discard(folder);
+        }
+        let (built, events) = built?;
+        drop(built);
+        manifest.index = IndexState::Building;
+        writing(manifest)?;
+        (rebuild_index::swap(folder, options).map_err(failed)?, events)
+    } else {
+        manifest.index = IndexState::Building;
+        writing(manifest)?;
+        rebuild_index::build(&path, options, &segments, last).map_err(failed)?
+    };
+    Ok((index, if is_new { IndexOpened::Kept } else { IndexOpened::Rebuilt { events } }))
+}
+
+/// Opens the last segment for writing, cuts a torn tail, or makes the first segment.
+fn open_active(
+    options: &SledOptions,
+    journal: &Path,
+    manifest: &Manifest,
+    survey: &Survey,
+    warnings: &mut Vec<String>,
+) -> Result<(Arc<Segment>, Box<dyn StoreFile>), OpenError> {
+    let files = options.files.as_ref();
+    for leftover in &survey.leftovers {
+        files.remove(leftover).map_err(OpenError::at(leftover))?;
+    }
+    if let Some(last) = survey.segments.last() {
+        let file = files.open(&last.path, Access::Write).map_err(OpenError::at(&last.path))?;
+        if let Some(torn) = &survey.torn {
+            torn.overwrite(file.as_ref()).map_err(OpenError::at(&torn.path))?;
+            warnings.push(format!("{torn}; they were cut"));
+        }
+        return Ok((last.clone(), file));
+    }
+    files.create_folder(journal).map_err(OpenError::at(journal))?;
+    if let Some(above) = journal.parent() {
+        files.sync_folder(above).map_err(OpenError::at(above))?;
+    }
+    let made = prepare::prepare(files, journal, options.segments.first).map_err(OpenError::at(journal))?;
+    let header = manifest.owner().first_segment(made.capacity);
+    writer::open_segment(files, journal, &header, made).map_err(OpenError::at(journal))
+}

@@ -1,0 +1,50 @@
+//! How a store is opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::{Files, SystemFiles};
+use super::journal::segment::SegmentSizes;
+use super::manifest;
+use super::observer::{StoreObserver, Unobserved};
+use super::progress::Progress;
+use everfold_system::clock::{self, Clock};
+
+/// A process that opens the store for one write has closed it by then, and does not pay for it.
+const RENEW_MARK_AFTER: Duration = Duration::from_millis(100);
+
+/// How a store is opened. `Default` is what everything but tests wants.
+#[derive(Clone)]
+pub struct SledOptions {
+    /// The system calls.
+    pub files: Arc<dyn Files>,
+    /// Where commit times come from.
+    pub clock: Clock,
+    /// The kernel's name for this boot; while it stays, a kill is no power cut.
+    pub boot_id: String,
+    /// How long the journal's files are made.
+    pub segments: SegmentSizes,
+    /// Memory for sled's pages.
+    pub cache_bytes: u64,
+    /// How long after the first write that follows a checkpoint `store.json` becomes another file.
+    pub renew_mark_after: Duration,
+    /// Called with how far building the index has come.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    /// Called after appends and flushes.
+    pub observer: Arc<dyn StoreObserver>,
+}
+
+impl Default for SledOptions {
+    fn default() -> Self {
+        Self {
+            files: Arc::new(SystemFiles),
+            clock: clock::system(),
+            boot_id: manifest::boot_id(),
+            segments: SegmentSizes::default(),
+            cache_bytes: 32 * 1024 * 1024,
+            renew_mark_after: RENEW_MARK_AFTER,
+            progress: Arc::new(|_| {}),
+            observer: Arc::new(Unobserved),
+        }
+    }
+}

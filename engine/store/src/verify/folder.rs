@@ -1,0 +1,94 @@
+//! Verification of a folder that no process has open.
+
+use std::path::Path;
+
+use super::index_copy::IndexCopy;
+use super::meaning::Meaning;
+use super::report::{Fault, VerifyReport};
+use super::walk::Verification;
+use crate::blob::BlobStore;
+use crate::error::OpenError;
+use crate::files::Access;
+use crate::lock;
+use crate::lock::FolderLock;
+use crate::manifest;
+use crate::manifest::IndexState;
+use crate::options::SledOptions;
+use crate::paths::{index_folder, journal_folder};
+use crate::rebuild_index;
+use crate::sled::Index;
+use everfold_base::id::Position;
+
+/// Verifies a folder that no process has open. Blocks.
+///
+/// # Errors
+/// Where nothing can be said: the folder is in use, newer, or not readable.
+pub fn verify_folder(
+    folder: &Path,
+    options: &SledOptions,
+    meaning: &mut dyn Meaning,
+) -> Result<VerifyReport, OpenError> {
+    let _lock = FolderLock::look(folder)?;
+    lock::refuse_written(options.files.as_ref(), folder, Access::Read)?;
+    let mut report = VerifyReport::default();
+    let found = manifest::read_known(folder)?;
+    let known = match found {
+        Some(Ok(manifest)) => Some(manifest),
+        Some(Err(what)) => {
+            report.fault(Fault::Description { file: folder.join(manifest::FILE_NAME), what });
+            None
+        }
+        None => {
+            let what = "it is missing".into();
+            report.fault(Fault::Description { file: folder.join(manifest::FILE_NAME), what });
+            None
+        }
+    };
+    if let Some(manifest) = &known
+        && let IndexState::Closed { files } = manifest.index
+        && !rebuild_index::digest(&index_folder(folder)).is_ok_and(|now| now == files)
+    {
+        report.fault(Fault::Index { what: "its files are not what they were at the close".into() });
+    }
+    let is_to_come = known.as_ref().is_some_and(|manifest| matches!(manifest.index, IndexState::Building))
+        && !index_folder(folder).exists();
+    // On a copy: opening sled changes its files, and a damaged one most of all.
+    let copied = (!is_to_come).then(|| IndexCopy::make(folder, options.cache_bytes));
+    let index = match &copied {
+        None => {
+            report.notes.push("there is no index, as after a repair: the next start builds it".into());
+            None
+        }
+        Some(Ok(copy)) => Some(&copy.index),
+        Some(Err(what)) => {
+            report.fault(Fault::Index { what: what.clone() });
+            None
+        }
+    };
+    // Of another layout only the position can be told.
+    let indexed = index.map_or(Position::ZERO, Index::held);
+    let index = index.filter(|index| {
+        if !index.is_readable() {
+            let note = "the index has the layout of another version; the next start builds it again";
+            report.notes.push(note.into());
+        }
+        index.is_readable()
+    });
+    let journal = journal_folder(folder);
+    let store = known.as_ref().map(|manifest| manifest.store_id());
+    let last = Position(u64::MAX - 1);
+    let mut verification = Verification::new(report, meaning, index, options, last);
+    let end = verification.journal(&journal, store).map_err(|error| OpenError::from_read(folder, error))?;
+    let durable = known.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position);
+    for (position, what) in
+        [(durable, "the store's description says that they were durable"), (indexed, "the index holds them")]
+    {
+        if position >= end {
+            verification.report.fault(Fault::Missing { first: end, last: position, what: what.into() });
+        }
+    }
+    // An index of a killed store is behind, and brought up at the next start.
+    verification.index_to(if indexed < end { Some(indexed) } else { None });
+    verification.blobs(&BlobStore::with_files(folder, options.files.clone()));
+    Ok(verification.report)
+}

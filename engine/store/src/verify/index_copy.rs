@@ -1,0 +1,63 @@
+//! A copy of a closed index, to be looked at: opening sled changes its files, and a damaged one most of all.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::paths::{index_folder, remove_folder};
+use crate::sled::Index;
+use everfold_system::clock;
+
+/// A copy of a closed index, gone when dropped.
+pub(super) struct IndexCopy {
+    pub(super) index: Index,
+    folder: PathBuf,
+}
+
+impl IndexCopy {
+    /// Beside the index, or where temporary files go if the folder may only be read.
+    pub(super) fn make(folder: &Path, cache_bytes: u64) -> Result<Self, String> {
+        let mut copy = folder.join("sled.verify.tmp");
+        let mut made = remove_folder(&copy).and_then(|()| fs::create_dir(&copy));
+        if made.as_ref().is_err_and(is_forbidden) {
+            copy = std::env::temp_dir().join(format!("everfold-verify-{:016x}", clock::draw_u64()));
+            made = fs::DirBuilder::new().mode(0o700).create(&copy);
+        }
+        let made = made.and_then(|()| copy_folder(&index_folder(folder), &copy));
+        let opened = made.map_err(|error| error.to_string()).and_then(|()| {
+            Index::open(&copy, cache_bytes).map_err(|error| format!("it cannot be opened: {error}"))
+        });
+        match opened {
+            Ok(index) => Ok(Self { index, folder: copy }),
+            Err(what) => {
+                // Named .tmp: what stays is removed by the next verification.
+                let _unimportant = remove_folder(&copy);
+                Err(what)
+            }
+        }
+    }
+}
+
+impl Drop for IndexCopy {
+    fn drop(&mut self) {
+        let _unimportant = remove_folder(&self.folder);
+    }
+}
+
+fn is_forbidden(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Verification of an open store, beside its work.
+//!
+//! Law: sees the store up to the last position at the start of the call; hinders no append.
+
+use std::sync::Arc;
+
+use super::meaning::Meaning;
+use super::report::VerifyReport;
+use super::walk::Verification;
+use crate::blob::BlobStore;
+use crate::error::ReadError;
+use crate::index_writer;
+use crate::index_writer::Needs;
+use crate::options::SledOptions;
+use crate::paths::journal_folder;
+use crate::progress::Progress;
+use crate::sled_store::SledStore;
+use crate::store_core::StoreCore;
+
+impl SledStore {
+    /// Verifies the store beside its work, up to the last position at the start of the call; calls
+    /// `progress` now and then. Blocks.
+    ///
+    /// # Errors
+    /// Where nothing can be said: the store is closed, or its files are not readable.
+    pub fn verify(
+        &self,
+        meaning: &mut dyn Meaning,
+        progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    ) -> Result<VerifyReport, ReadError> {
+        let core: &StoreCore = self.core();
+        let options = SledOptions { progress, ..core.options.clone() };
+        let last = core.published.borrow().position;
+        let index = index_writer::index_with(core, &Needs::All)?;
+        let store = core.manifest().store_id();
+        let report = VerifyReport::default();
+        let mut verification = Verification::new(report, meaning, Some(&index), &options, last);
+        verification.journal(&journal_folder(&core.folder), Some(store))?;
+        verification.index_to(Some(last));
+        verification.blobs(&BlobStore::with_files(&core.folder, core.files.clone()));
+        Ok(verification.report)
+    }
+}
+
+/// Verification of an open store on a thread for that, which calls `progress` with how far it has come.
+///
+/// # Errors
+/// As for [`SledStore::verify`].
+pub async fn verify_open(
+    store: Arc<SledStore>,
+    mut meaning: Box<dyn Meaning>,
+    progress: Arc<dyn Fn(Progress) + Send + Sync>,
+) -> Result<VerifyReport, ReadError> {
+    tokio::task::spawn_blocking(move || store.verify(meaning.as_mut(), progress))
+        .await
+        .map_err(|_| ReadError::Closed)?
+}

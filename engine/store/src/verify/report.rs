@@ -1,0 +1,119 @@
+//! What a verification found.
+
+use std::path::PathBuf;
+
+use crate::error::Damage;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::{Position, RunId, Version};
+use everfold_base::json::Hash;
+
+/// Faults that a report lists; more are counted.
+const FAULTS_MAX: usize = 1_000;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The journal is damaged.
+    #[error("{0}{lost}", lost = lost(&.0.positions))]
+    Journal(Damage),
+    /// Events that were durable are not there.
+    #[error("positions {first} to {last} are missing: {what}")]
+    Missing {
+        /// The first one.
+        first: Position,
+        /// The last one.
+        last: Position,
+        /// How that is known.
+        what: String,
+    },
+    /// An event does not follow the one before it, or its payload or header was changed.
+    #[error("{stream} at version {version} (position {position}): {what}")]
+    Event {
+        /// The stream.
+        stream: StreamId,
+        /// The event.
+        version: Version,
+        /// Its position.
+        position: Position,
+        /// What is wrong.
+        what: String,
+    },
+    /// The index does not say what the journal says; it can be built again.
+    #[error("the index: {what}")]
+    Index {
+        /// What is wrong.
+        what: String,
+    },
+    /// A snapshot is not what the events say; it is not needed.
+    #[error("the snapshot of {stream}: {what}")]
+    Snapshot {
+        /// The stream.
+        stream: StreamId,
+        /// What is wrong.
+        what: String,
+    },
+    /// A blob is missing or not what its name says.
+    #[error("{what}")]
+    Blob {
+        /// The run.
+        run: RunId,
+        /// The blob.
+        hash: Hash,
+        /// What is wrong.
+        what: String,
+    },
+    /// The store's own description is damaged.
+    #[error("{file}: {what}", file = file.display())]
+    Description {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+fn lost(positions: &Option<(Position, Position)>) -> String {
+    match positions {
+        Some((first, last)) if first == last => format!("; position {first} is lost or in doubt"),
+        Some((first, last)) => format!("; positions {first} to {last} are lost"),
+        None => String::new(),
+    }
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Groups of the journal.
+    pub groups: u64,
+    /// Events of the journal.
+    pub events: u64,
+    /// Streams.
+    pub streams: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// What is wrong, the first 1,000.
+    pub faults: Vec<Fault>,
+    /// How many more are wrong.
+    pub more_faults: u64,
+    /// What is not wrong and worth saying: an unfinished write at the end.
+    pub notes: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        } else {
+            self.more_faults += 1;
+        }
+    }
+}

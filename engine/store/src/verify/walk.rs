@@ -1,0 +1,308 @@
+//! The walk of a verification: every group, every event, then what is derived from them.
+//!
+//! Law: what the index should say is computed from the journal alone, and compared.
+//!
+//! Called by the entries in the module above.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::meaning::Meaning;
+use super::report::{Fault, VerifyReport};
+use crate::append::Appended;
+use crate::blob::{BlobError, BlobStore};
+use crate::error::{Damage, ReadError};
+use crate::index_record::{DedupRecord, HeadRecord};
+use crate::journal::salvage::SalvageItem;
+use crate::journal::{format, salvage};
+use crate::options::SledOptions;
+use crate::progress::Progress;
+use crate::record;
+use crate::sled::Index;
+use everfold_base::envelope::{Envelope, StreamId};
+use everfold_base::id::{Position, RunId, Version};
+use everfold_base::json::Hash;
+use everfold_base::time::Timestamp;
+
+/// A verification under way.
+pub(super) struct Verification<'a> {
+    pub(super) report: VerifyReport,
+    meaning: &'a mut dyn Meaning,
+    index: Option<&'a Index>,
+    options: &'a SledOptions,
+    last: Position,
+    heads: HashMap<StreamId, HeadRecord>,
+    dedups: HashMap<Hash, DedupRecord>,
+    batches: u64,
+    named_blobs: HashSet<(RunId, Hash)>,
+    indexed: Position,
+}
+
+impl<'a> Verification<'a> {
+    pub(super) fn new(
+        report: VerifyReport,
+        meaning: &'a mut dyn Meaning,
+        index: Option<&'a Index>,
+        options: &'a SledOptions,
+        last: Position,
+    ) -> Self {
+        Self {
+            report,
+            meaning,
+            index,
+            options,
+            last,
+            heads: HashMap::new(),
+            dedups: HashMap::new(),
+            batches: 0,
+            named_blobs: HashSet::new(),
+            indexed: index.map_or(Position::ZERO, Index::held),
+        }
+    }
+
+    /// Every group, every event; gives the position behind the last one.
+    pub(super) fn journal(&mut self, folder: &Path, store: Option<u128>) -> Result<Position, ReadError> {
+        let files = self.options.files.clone();
+        let progress = self.options.progress.clone();
+        let last = self.last;
+        let known = self.indexed;
+        let mut shown = Position::ZERO;
+        let end = salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
+            match found {
+                SalvageItem::Lost(damage) => self.report.fault(Fault::Journal(damage)),
+                SalvageItem::Unfinished(torn) => self.report.notes.push(torn.to_string()),
+                SalvageItem::Group(group, place) => {
+                    self.report.groups += 1;
+                    let mut first = group.first_position;
+                    for bytes in format::records(place.body) {
+                        let decoded = bytes
+                            .and_then(|bytes| Ok((bytes, record::decode(bytes, first, group.committed_at)?)));
+                        match decoded {
+                            Ok((bytes, (head, events))) => {
+                                first = Position(first.0 + events.len() as u64);
+                                self.batch(bytes, &head, &events);
+                            }
+                            Err(what) => {
+                                let positions = Some((first, Position(group.next_position().0 - 1)));
+                                let (file, offset) = (place.path.to_owned(), place.offset);
+                                self.report.fault(Fault::Journal(Damage { file, offset, what, positions }));
+                                break;
+                            }
+                        }
+                    }
+                    if first.0 >= shown.0 + 10_000 {
+                        shown = first;
+                        progress(Progress::Verify { done: first, of: known.max(first) });
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        // What follows is short beside it.
+        progress(Progress::Verify { done: end.max(known), of: end.max(known) });
+        Ok(end)
+    }
+
+    /// One append of the journal.
+    fn batch(&mut self, bytes: &[u8], head: &record::RecordHead, events: &[Envelope]) {
+        let stream = &head.stream;
+        let before = self.heads.get(stream).copied();
+        let (mut version, mut hash) = before.map_or((Version::ZERO, Hash::ZERO), |h| (h.version, h.hash));
+        for event in events {
+            let at = |what: String| Fault::Event {
+                stream: stream.clone(),
+                version: event.header.version,
+                position: event.position,
+                what,
+            };
+            if event.header.version != version.next() {
+                self.report.fault(at(format!("it follows version {version}")));
+            } else if !event.is_linked(&hash) {
+                self.report.fault(at("it is not linked to the event before it".into()));
+            }
+            if let Err(what) = self.meaning.event(event) {
+                self.report.fault(at(what));
+            }
+            self.named_blobs.extend(self.meaning.blobs(event));
+            (version, hash) = (event.header.version, event.hash);
+        }
+        let Some((first, last)) = events.first().zip(events.last()) else { return };
+        self.report.events += events.len() as u64;
+        self.batches += 1;
+        let after = HeadRecord {
+            version,
+            hash,
+            position: last.position,
+            note: head.note,
+            fence: head.fence.max(before.and_then(|head| head.fence)),
+        };
+        if before.is_none() {
+            self.report.streams += 1;
+        }
+        self.heads.insert(stream.clone(), after);
+        if let Some(dedup) = &head.dedup {
+            let appended = Appended {
+                first_version: head.first_version,
+                first_position: first.position,
+                count: head.count,
+                committed_at: first.committed_at,
+                repeated: false,
+            };
+            self.dedups.insert(dedup.key, DedupRecord::new(dedup, &appended));
+        }
+        if let Some(index) = self.index
+            && last.position <= self.indexed
+        {
+            self.indexed_batch(index, stream, head.first_version, first, bytes);
+        }
+    }
+
+    fn indexed_batch(
+        &mut self,
+        index: &Index,
+        stream: &StreamId,
+        first_version: Version,
+        first: &Envelope,
+        bytes: &[u8],
+    ) {
+        let what = match index.batch(stream, first_version) {
+            Ok(Some((place, held)))
+                if held == bytes
+                    && place.first_position == first.position
+                    && place.committed_at == first.committed_at =>
+            {
+                return;
+            }
+            Ok(Some(_)) => "is not what the journal holds".to_owned(),
+            Ok(None) => "is missing".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let what = format!("the batch of {stream} from version {first_version} {what}");
+        self.report.fault(Fault::Index { what });
+    }
+
+    /// Heads, lists, idempotency entries and snapshots. Where the index is behind, or goes on beside
+    /// this, what lies behind `known` is left out.
+    pub(super) fn index_to(&mut self, known: Option<Position>) {
+        let Some(index) = self.index else { return };
+        let now = (self.options.clock)();
+        let compared = index.compare(&self.heads, &self.dedups, self.batches, known, now);
+        match compared {
+            Ok(faults) => faults.into_iter().for_each(|what| self.report.fault(Fault::Index { what })),
+            Err(error) => self.report.fault(Fault::Index { what: error.to_string() }),
+        }
+        let (report, meaning) = (&mut self.report, &mut self.meaning);
+        let visited = index.each_snapshot(&mut |stream, snapshot| {
+            report.snapshots += 1;
+            let checked = snapshot.and_then(|snapshot| meaning.snapshot(&stream, &snapshot));
+            if let Err(what) = checked {
+                report.fault(Fault::Snapshot { stream, what });
+            }
+        });
+        if let Err(error) = visited {
+            self.report.fault(Fault::Index { what: error.to_string() });
+        }
+    }
+
+    /// Every blob that is there, and every one that is named.
+    pub(super) fn blobs(&mut self, blobs: &BlobStore) {
+        let mut check = |run: RunId, hash: Hash, named: bool| {
+            if named {
+                self.report.blobs += 1;
+            }
+            match blobs.get_blocking(run, &hash) {
+                Ok(_) => {}
+                Err(BlobError::Missing { .. }) if named => {}
+                Err(error) => {
+                    let what = match &error {
+                        BlobError::Io { source, .. } => format!("{error}: {source}"),
+                        other => other.to_string(),
+                    };
+                    self.report.fault(Fault::Blob { run, hash, what });
+                }
+            }
+        };
+        let mut present = HashSet::new();
+        for run in blobs.runs().unwrap_or_default() {
+            for hash in blobs.list(run).unwrap_or_default() {
+                present.insert((run, hash));
+                check(run, hash, true);
+            }
+        }
+        for (run, hash) in std::mem::take(&mut self.named_blobs) {
+            if !present.contains(&(run, hash)) {
+                check(run, hash, false);
+            }
+        }
+    }
+}
+
+/// What the index lacks or has too much, compared with what the journal says.
+impl Index {
+    fn compare(
+        &self,
+        heads: &HashMap<StreamId, HeadRecord>,
+        dedups: &HashMap<Hash, DedupRecord>,
+        batches: u64,
+        known: Option<Position>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, ReadError> {
+        let mut faults = Vec::new();
+        let is_known = |position: Position| known.is_none_or(|known| position <= known);
+        let mut seen = 0;
+        self.each_head(&mut |stream, head| match (heads.get(&stream), head) {
+            (_, Err(what)) => faults.push(format!("the head of {stream}: {what}")),
+            (Some(expected), Ok(head)) => {
+                seen += 1;
+                if *expected != head && is_known(expected.position) && is_known(head.position) {
+                    faults.push(format!("the head of {stream} is not what the journal says"));
+                }
+            }
+            (None, Ok(head)) if is_known(head.position) => {
+                faults.push(format!("{stream} is not in the journal"));
+            }
+            (None, Ok(_)) => {}
+        })?;
+        let expected = heads.values().filter(|head| is_known(head.position)).count();
+        if seen < expected {
+            faults.push(format!("{} streams are missing", expected - seen));
+        }
+        if known.is_none() {
+            let mut held = 0;
+            self.each_place(&mut |_, _, _| held += 1)?;
+            if held != batches {
+                faults.push(format!("{held} batches are there, and {batches} in the journal"));
+            }
+            self.compare_lists(heads, &mut faults)?;
+        }
+        for (key, expected) in dedups {
+            if expected.is_kept(now)
+                && is_known(expected.first_position)
+                && self.dedup(key)?.as_ref() != Some(expected)
+            {
+                let position = expected.first_position;
+                faults.push(format!("the idempotency entry of position {position} is not what was written"));
+            }
+        }
+        Ok(faults)
+    }
+
+    fn compare_lists(
+        &self,
+        heads: &HashMap<StreamId, HeadRecord>,
+        faults: &mut Vec<String>,
+    ) -> Result<(), ReadError> {
+        let due: HashSet<StreamId> = self.due(Timestamp(i64::MAX))?.into_iter().collect();
+        for (stream, head) in heads {
+            let listed = head.note.busy || head.note.wake_at.is_some();
+            if listed != due.contains(stream) {
+                faults.push(format!("{stream} is {}listed as due", if listed { "not " } else { "" }));
+            }
+        }
+        let wake = heads.values().filter(|head| !head.note.busy).filter_map(|head| head.note.wake_at).min();
+        if self.next_wake()? != wake {
+            faults.push("the earliest timer is not what the journal says".into());
+        }
+        Ok(())
+    }
+}

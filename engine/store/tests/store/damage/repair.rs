@@ -1,0 +1,118 @@
+//! What repair restores, and what it refuses.
+
+use std::fs;
+use std::path::Path;
+
+use everfold_base::id::{Position, Version};
+use everfold_store::repair::{self, RepairError, RepairStep};
+use everfold_store::verify::{NoMeaning, verify_folder};
+use everfold_store::{EventStore, OpenError, ReadError, SledOptions, SledStore};
+use tempfile::TempDir;
+
+use super::sample;
+use crate::fixtures::run;
+use crate::writer::Writer;
+
+/// Two sealed segments and a living one; the payloads' first bytes count.
+async fn large(folder: &Path) -> SledStore {
+    let store = SledStore::open(folder, SledOptions::default()).unwrap();
+    let mut writer = Writer::run("large");
+    for number in 0..9 {
+        store
+            .append(writer.append(&[&vec![number; 900_000], &vec![number; 2_000_000], b"small"]))
+            .await
+            .unwrap();
+    }
+    store
+}
+
+#[test]
+fn s5_what_the_journal_lost_is_restored_from_the_index_as_far_as_the_chain_proves_it() {
+    let kept = TempDir::new().unwrap();
+    let folder = kept.path().join("store");
+    let expected = sample::make(&folder);
+    let segment = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    // One in the middle, and the last two.
+    bytes[groups[4] + 80] ^= 1;
+    bytes[groups[groups.len() - 2]..].fill(0);
+    fs::write(&segment, &bytes).unwrap();
+    assert!(matches!(SledStore::open(&folder, SledOptions::default()), Err(OpenError::Damaged(_))));
+    let options = SledOptions::default();
+    let without = repair::plan(&folder, &options, false).unwrap();
+    assert_eq!(without.lost, [(Position(9), Position(10)), (Position(29), Position(31))]);
+    assert!(matches!(repair::apply(&folder, &options, false), Err(RepairError::Lost { .. })));
+    assert_eq!(fs::read(&segment).unwrap(), bytes, "a repair that cannot be done changes nothing");
+    let plan = repair::plan(&folder, &options, true).unwrap();
+    assert_eq!(plan.lost, []);
+    let [RepairStep::RewriteJournal { kept_as, from_index }, RepairStep::RebuildIndex] =
+        plan.steps.as_slice()
+    else {
+        panic!("{:?}", plan.steps)
+    };
+    assert_eq!(*from_index, without.lost);
+    assert_eq!(fs::read(&segment).unwrap(), bytes, "a plan changes nothing");
+    assert_eq!(repair::apply(&folder, &options, true).unwrap(), plan);
+    assert_eq!(fs::read(kept_as.join("0000000001.segment")).unwrap(), bytes, "the old journal is kept");
+    let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
+    assert!(report.faults.iter().all(|fault| fault.to_string().contains("index")), "{:?}", report.faults);
+    let store = SledStore::open(&folder, options).unwrap();
+    assert!(run(sample::answers(&store)).unwrap() == expected);
+}
+
+#[test]
+fn s12_a_damaged_sealed_segment_does_not_stop_the_store_and_is_named_to_who_needs_it() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = large(folder.path()).await;
+        store.close().await.unwrap();
+        drop(store);
+        let sealed = folder.path().join("journal/0000000002.segment");
+        let whole = fs::read(&sealed).unwrap();
+        for at in [40, 2_000_000] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&sealed, &bytes).unwrap();
+            let store = SledStore::open(folder.path(), SledOptions::default()).unwrap();
+            let mut writer = Writer::run("large");
+            // The stream is whole in the index, and goes on.
+            let events = store.read(&writer.stream, Version(1), 1_000).await.unwrap();
+            writer = Writer::at(&writer.stream, store.head(&writer.stream).await.unwrap());
+            assert_eq!(events.len() as u64, writer.version.0);
+            store.append(writer.append(&[b"goes on"])).await.unwrap();
+            match store.read_all(Position(1), usize::MAX).await {
+                Err(ReadError::Damaged(damage)) => assert_eq!(damage.file, sealed),
+                other => panic!("{:?}", other.map(|events| events.len())),
+            }
+            store.close().await.unwrap();
+            drop(store);
+            let report = verify_folder(folder.path(), &SledOptions::default(), &mut NoMeaning).unwrap();
+            assert!(report.faults[0].to_string().contains("0000000002.segment"), "{:?}", report.faults);
+        }
+        let plan = repair::apply(folder.path(), &SledOptions::default(), true).unwrap();
+        assert!(matches!(plan.steps[0], RepairStep::RewriteJournal { .. }));
+        let store = SledStore::open(folder.path(), SledOptions::default()).unwrap();
+        assert_eq!(store.read_all(Position(1), usize::MAX).await.unwrap().len(), 9 * 3 + 2);
+    });
+}
+
+#[test]
+fn an_unfinished_write_is_cut_by_repair_as_by_opening() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let segment = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let from = (used + 9).next_multiple_of(8);
+    bytes[from + 24..from + 40].fill(9);
+    fs::write(&segment, bytes).unwrap();
+    let plan = repair::apply(&folder, &SledOptions::default(), false).unwrap();
+    assert!(
+        matches!(plan.steps.as_slice(), [RepairStep::CutTail { to, .. }] if *to == from as u64 + 40),
+        "{plan:?}"
+    );
+    assert_eq!(repair::plan(&folder, &SledOptions::default(), false).unwrap().steps, []);
+    SledStore::open(&folder, SledOptions::default()).unwrap();
+}

@@ -1,0 +1,129 @@
+//! What verification sees.
+
+use std::fs;
+use std::path::Path;
+
+use everfold_base::envelope::{Envelope, StreamId};
+use everfold_base::id::{Position, RunId};
+use everfold_base::json::Hash;
+use everfold_store::verify::{Fault, Meaning, NoMeaning, VerifyReport, verify_folder};
+use everfold_store::{EventStore, SledOptions, SledStore, Snapshot, info};
+use tempfile::TempDir;
+
+use super::sample::{self, RUN};
+use crate::fixtures::run;
+use crate::writer::Writer;
+
+fn verify(folder: &Path) -> VerifyReport {
+    verify_folder(folder, &SledOptions::default(), &mut NoMeaning).unwrap()
+}
+
+#[test]
+fn a_sound_store_has_no_fault_and_is_not_changed_by_looking() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    let made = sample::make(&folder);
+    let before: Vec<_> =
+        sample::files(&folder).iter().map(|file| fs::read(folder.join(file)).unwrap()).collect();
+    let report = verify(&folder);
+    assert_eq!(report.faults, []);
+    assert_eq!((report.events, report.streams), (made.log.len() as u64, 4));
+    assert_eq!((report.blobs, report.snapshots), (1, 3));
+    let after: Vec<_> =
+        sample::files(&folder).iter().map(|file| fs::read(folder.join(file)).unwrap()).collect();
+    assert!(before == after, "verification changed a file");
+    let about = info::info(&folder).unwrap();
+    assert_eq!((about.position.0, about.segments.len(), about.is_orderly), (31, 1, true));
+}
+
+#[test]
+fn a_running_store_is_verified_beside_its_work() {
+    let folder = TempDir::new().unwrap();
+    run(async {
+        let store = std::sync::Arc::new(SledStore::open(folder.path(), SledOptions::default()).unwrap());
+        let writing = tokio::spawn({
+            let store = store.clone();
+            async move {
+                let mut writer = Writer::run("a");
+                for _ in 0..300 {
+                    store.append(writer.append(&[b"1", b"2"])).await.unwrap();
+                }
+            }
+        });
+        for _ in 0..5 {
+            let report = everfold_store::verify::verify_open(
+                store.clone(),
+                Box::new(NoMeaning),
+                std::sync::Arc::new(|_| {}),
+            )
+            .await
+            .unwrap();
+            assert_eq!(report.faults, []);
+        }
+        writing.await.unwrap();
+        let report = everfold_store::verify::verify_open(
+            store.clone(),
+            Box::new(NoMeaning),
+            std::sync::Arc::new(|_| {}),
+        )
+        .await
+        .unwrap();
+        assert_eq!((report.faults, report.events), (vec![], 600));
+        assert_eq!(store.info().position, Position(600));
+    });
+}
+
+#[test]
+fn damage_in_the_middle_is_named_with_the_positions_that_are_lost_and_the_rest_is_looked_at() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let segment = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    bytes[groups[3] + 100] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let report = verify(&folder);
+    let Some(Fault::Journal(damage)) = report.faults.first() else { panic!("{:?}", report.faults) };
+    assert_eq!(damage.offset, groups[3] as u64);
+    assert_eq!(damage.positions, Some((Position(7), Position(8))));
+    assert_eq!(report.events, 29);
+    assert!(report.faults.iter().any(|fault| matches!(fault, Fault::Event { .. })), "{:?}", report.faults);
+}
+
+/// Finds fault with whatever it is told to.
+#[derive(Default)]
+struct Picky {
+    events: u64,
+    names: Option<Hash>,
+}
+
+impl Meaning for Picky {
+    fn event(&mut self, event: &Envelope) -> Result<(), String> {
+        self.events += 1;
+        if event.position == Position(5) { Err("means nothing".into()) } else { Ok(()) }
+    }
+
+    fn blobs(&mut self, _event: &Envelope) -> Vec<(RunId, Hash)> {
+        self.names.map(|hash| (RUN, hash)).into_iter().collect()
+    }
+
+    fn snapshot(&mut self, stream: &StreamId, _snapshot: &Snapshot) -> Result<(), String> {
+        if stream.id == "b" { Err("is not the fold".into()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn what_bytes_mean_is_asked_of_the_caller() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let mut picky = Picky { names: Some(Hash::of(b"never written")), ..Picky::default() };
+    let report = verify_folder(&folder, &SledOptions::default(), &mut picky).unwrap();
+    assert_eq!(picky.events, 31);
+    let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(faults[0].contains("position 5") && faults[0].contains("means nothing"));
+    assert!(faults[1].contains("run/b") && faults[1].contains("is not the fold"));
+    assert!(faults[2].contains("is missing"));
+}

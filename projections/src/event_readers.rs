@@ -1,0 +1,106 @@
+//! Which part of the read side reads which kind of event.
+//!
+//! Law: this is the one declaration. The match over the kinds is total, so that a new kind does not compile until it is
+//! decided which models read it. What a model is shown follows from it ([`is_read_by`]); where a fold has no arm for a kind,
+//! [`passed_over`] checks in tests that the declaration says so, too.
+//!
+//! The status of runs is not in it: `runs::activity` has a total match of its own.
+
+use everfold_core::event::RunEvent;
+
+/// Begins a row of `runs`.
+pub(crate) const ROW_START: u16 = 1;
+/// Changes what a row shows beside status, steps and awaited actions.
+pub(crate) const ROW: u16 = 1 << 1;
+/// Opens, changes or closes tasks of `inbox`.
+pub(crate) const INBOX: u16 = 1 << 2;
+/// Gives `audit` the pipeline of a run, or ends the run.
+pub(crate) const PIPELINES: u16 = 1 << 3;
+/// Is a decision, or may be one: `audit` and the list of a run's decisions.
+pub(crate) const DECISIONS: u16 = 1 << 4;
+/// Is counted by `spend`, or says what it counts a report for.
+pub(crate) const SPEND: u16 = 1 << 5;
+/// Carries the task of an attempt, of which the log reader keeps the agent's role.
+pub(crate) const TASKS: u16 = 1 << 6;
+/// Is listed by `notices`.
+pub(crate) const FAILED_NOTICES: u16 = 1 << 7;
+/// Begins or ends a bar of a run's timeline.
+pub(crate) const TIMELINE: u16 = 1 << 8;
+
+/// The readers of an event, by its kind.
+fn readers(event: &RunEvent) -> u16 {
+    match event {
+        RunEvent::RunStarted(_) | RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND,
+        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE,
+        RunEvent::AttemptStarted(_) | RunEvent::AttemptLost(_) => TIMELINE,
+        RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE,
+        RunEvent::AttemptFailed(_) => ROW | TIMELINE,
+        RunEvent::StopRequested(_)
+        | RunEvent::StepSkipped(_)
+        | RunEvent::StepFailed(_)
+        | RunEvent::StepBlocked(_)
+        | RunEvent::StepCancelled(_)
+        | RunEvent::ApprovalRequested(_)
+        | RunEvent::TimerSet(_)
+        | RunEvent::QuestionAsked(_)
+        | RunEvent::AnswerSaved(_)
+        | RunEvent::SignalTaken(_) => INBOX,
+        RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE,
+        RunEvent::StepSucceeded(_) | RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX,
+        RunEvent::GateEvaluated(_) | RunEvent::StepCancelRequested(_) => DECISIONS,
+        RunEvent::ReworkRequested(_)
+        | RunEvent::VoteCast(_)
+        | RunEvent::ApprovalDecided(_)
+        | RunEvent::TimerFired(_)
+        | RunEvent::RunUnblocked(_)
+        | RunEvent::QuestionAnswered(_)
+        | RunEvent::RecheckRequested(_) => INBOX | DECISIONS,
+        RunEvent::UsageRecorded(_) => ROW | SPEND,
+        RunEvent::RunPaused(_)
+        | RunEvent::RunResumed(_)
+        | RunEvent::AttemptAsked(_)
+        | RunEvent::BreakpointHit(_)
+        | RunEvent::RunHalted(_)
+        | RunEvent::RunReleased(_) => ROW,
+        RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => ROW | INBOX | DECISIONS,
+        RunEvent::RunCancelled(_) | RunEvent::RunSucceeded(_) => INBOX | PIPELINES | SPEND,
+        RunEvent::RunFailed(_) => ROW | INBOX | PIPELINES | SPEND,
+        RunEvent::NoticeFailed(_) => FAILED_NOTICES,
+        // Only the status of the run follows from these, if anything does: `runs::activity` reads every kind.
+        RunEvent::WorkspacePrepared(_)
+        | RunEvent::ItemsExpanded(_)
+        | RunEvent::ProbeScheduled(_)
+        | RunEvent::ProbeFailed(_)
+        | RunEvent::Advanced(_)
+        | RunEvent::NoteAdded(_)
+        | RunEvent::RunQueued(_)
+        | RunEvent::RunAdmitted(_)
+        | RunEvent::ChildStarted(_)
+        | RunEvent::ChildFinished(_)
+        | RunEvent::SignalReceived(_)
+        | RunEvent::BreakpointsSet(_)
+        | RunEvent::BudgetsOpened(_)
+        | RunEvent::BudgetRaised(_)
+        | RunEvent::NoticeQueued(_)
+        | RunEvent::NoticeSent(_)
+        | RunEvent::ChildStopped(_)
+        | RunEvent::FundsRequested(_)
+        | RunEvent::BudgetPeriodBegan(_)
+        | RunEvent::FundsAnswered(_)
+        | RunEvent::SpendReported(_)
+        | RunEvent::WorktreeReset(_)
+        | RunEvent::WorkspaceShared(_)
+        | RunEvent::ClockRead(_)
+        | RunEvent::WorkspaceRemoved(_) => 0,
+    }
+}
+
+/// Whether one of the readers reads events of this kind.
+pub(crate) fn is_read_by(event: &RunEvent, reader: u16) -> bool {
+    readers(event) & reader != 0
+}
+
+/// The reader has nothing to do with this kind of event.
+pub(crate) fn passed_over(event: &RunEvent, reader: u16) {
+    debug_assert!(!is_read_by(event, reader), "no arm reads {}, but the declaration names it", event.name());
+}

@@ -1,0 +1,282 @@
+//! The log as facts: read, decoded, and each fork with the history that it takes over.
+//!
+//! Law: an event that cannot be read is reported and skipped; the engine quarantines its run, and the other runs
+//! go on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use everfold_base::envelope::{Envelope, EventView, StreamId, flag};
+use everfold_base::id::{Position, RunId, Version};
+use everfold_base::json::{JsonText, Payload, Value};
+use everfold_core::event::{self, RetryScheduled, RunEvent, ScheduledWork};
+use everfold_core::pipeline_versions::{is_definition_stream, saved_definition};
+use everfold_store::{BlobStore, EventStore, ReadError, Subscription};
+use serde_json::json;
+
+use crate::columns::{DefinitionColumns, StepColumns};
+use crate::event_readers::{TASKS, passed_over};
+use crate::projection::{CopiedEvent, EventContext, Fact};
+
+/// Events of a copied history that are read at once.
+const CHUNK: usize = 1_000;
+/// Facts that the models fold at once, where so many are there: indexes follow once for all of them.
+const ENOUGH: usize = 1_024;
+
+/// An event that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The run.
+    pub run: RunId,
+    /// The event.
+    pub version: Version,
+    /// What was found.
+    pub what: String,
+}
+
+/// Events of the log, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct FactBatch {
+    read: Vec<ReadEvent>,
+    /// The position of the first event, whether it is a run's or not.
+    pub(crate) first: Position,
+    /// The position of the last one.
+    pub(crate) last: Position,
+    pub(crate) unreadable: Vec<Unreadable>,
+    staged: Vec<DefinitionColumns>,
+    /// The stream of the last event, and its run.
+    stream: Option<(StreamId, Option<RunId>)>,
+}
+
+#[derive(Debug)]
+struct ReadEvent {
+    run: RunId,
+    context: EventContext,
+    event: RunEvent,
+    copied: Vec<CopiedEvent>,
+}
+
+impl FactBatch {
+    /// The facts behind a position.
+    pub(crate) fn after(&self, position: Position) -> impl Iterator<Item = Fact<'_>> {
+        let from = self.read.partition_point(|read| read.context.position <= position);
+        self.read[from..].iter().map(|read| Fact::new(read.run, &read.context, &read.event, &read.copied))
+    }
+
+    /// The definitions behind a position that name stages.
+    pub(crate) fn staged_after(&self, position: Position) -> &[DefinitionColumns] {
+        let from = self.staged.partition_point(|staged| staged.position <= position);
+        &self.staged[from..]
+    }
+
+    /// Decodes events of the log, and reads what forks among them take over.
+    pub(crate) async fn of(events: Vec<Arc<Envelope>>, store: &dyn EventStore) -> Result<Self, ReadError> {
+        let mut facts = Self::default();
+        events.iter().for_each(|event| facts.add(&EventView::from(&**event), None));
+        facts.take_over(store, None).await?;
+        Ok(facts)
+    }
+
+    /// Empties the batch and keeps its allocations.
+    fn clear(&mut self) {
+        self.read.clear();
+        self.unreadable.clear();
+        self.staged.clear();
+        (self.first, self.last) = (Position::ZERO, Position::ZERO);
+    }
+
+    /// Decodes the event of the log that comes next. A fork has no history yet: see [`FactBatch::take_over`].
+    fn add(&mut self, event: &EventView<'_>, values: Option<&BlobStore>) {
+        if self.first == Position::ZERO {
+            self.first = event.position;
+        }
+        self.last = event.position;
+        // The events of an append are consecutive; their stream is parsed once.
+        let run = match &self.stream {
+            Some((stream, run)) if stream == event.stream => *run,
+            _another => {
+                let run = event.stream.as_run();
+                self.stream = Some((event.stream.clone(), run));
+                run
+            }
+        };
+        let Some(run) = run else { return self.staged.extend(staged(event)) };
+        if event.flags & flag::COPIED != 0 {
+            return;
+        }
+        if let Err(unreadable) = self.decode(run, event) {
+            self.unreadable.push(unreadable);
+        } else if let (Some(values), Some(read)) = (values, self.read.last_mut()) {
+            name_role(run, &mut read.event, values);
+        }
+    }
+
+    /// Decodes an event of a run. It is large, and stays where it is put.
+    fn decode(&mut self, run: RunId, event: &EventView<'_>) -> Result<(), Unreadable> {
+        let decoded = event::decode(event.kind, event.schema, event.payload).map_err(|error| Unreadable {
+            run,
+            version: event.version,
+            what: error.to_string(),
+        })?;
+        self.read.push(ReadEvent {
+            run,
+            context: EventContext::of(event),
+            event: decoded,
+            copied: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Reads what forks take over.
+    async fn take_over(
+        &mut self,
+        store: &dyn EventStore,
+        values: Option<&BlobStore>,
+    ) -> Result<(), ReadError> {
+        let forks = self.read.iter_mut().filter(|read| matches!(read.event, RunEvent::RunForked(_)));
+        for ReadEvent { run, context, copied, .. } in forks {
+            *copied = self::copied(&StreamId::run(*run), context.version, store).await?;
+            if let Some(values) = values {
+                copied.iter_mut().for_each(|copied| name_role(*run, &mut copied.event, values));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a definition that was saved says of stages.
+fn staged(event: &EventView<'_>) -> Option<DefinitionColumns> {
+    if !is_definition_stream(event.stream) {
+        return None;
+    }
+    let saved = saved_definition(event).ok()?;
+    let stages = StepColumns::of(saved.document.as_str())?;
+    Some(DefinitionColumns { position: event.position, definition: saved.hash, stages })
+}
+
+/// The history before a fork, without its origin's end.
+async fn copied(
+    stream: &StreamId,
+    before: Version,
+    store: &dyn EventStore,
+) -> Result<Vec<CopiedEvent>, ReadError> {
+    let (mut copied, mut next) = (Vec::new(), Version::FIRST);
+    while next < before {
+        let wanted = CHUNK.min(usize::try_from(before.0 - next.0).unwrap_or(CHUNK));
+        let events = store.read(stream, next, wanted).await?;
+        let Some(last) = events.last() else { break };
+        next = last.header.version.next();
+        for envelope in events {
+            let header = &envelope.header;
+            if RunEvent::ends_run(header.kind) {
+                continue;
+            }
+            if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
+                copied.push(CopiedEvent { context: EventContext::of(&(&envelope).into()), event });
+            }
+        }
+    }
+    Ok(copied)
+}
+
+/// Follows the log. Reading blocks, so it has a thread of its own.
+pub(crate) struct FactReader {
+    store: Arc<dyn EventStore>,
+    subscription: Box<dyn Subscription>,
+    values: Option<BlobStore>,
+}
+
+impl FactReader {
+    /// `values` is the data folder where values lie that are too large for an event.
+    pub(crate) fn from(store: Arc<dyn EventStore>, first: Position, values: Option<&Path>) -> Self {
+        let subscription = store.subscribe(first);
+        Self { store, subscription, values: values.map(BlobStore::new) }
+    }
+
+    /// The next facts, in place of what these were; waits for them, and takes what is there of more.
+    pub(crate) async fn next(&mut self, facts: &mut FactBatch) -> Result<(), ReadError> {
+        facts.clear();
+        let values = self.values.as_ref();
+        loop {
+            let is_there = self.subscription.show(&mut |event| facts.add(event, values))?;
+            if !is_there {
+                let events = self.subscription.next().await?;
+                events.iter().for_each(|event| facts.add(&EventView::from(&**event), values));
+            }
+            if facts.read.len() >= ENOUGH || facts.last >= self.store.last_position() {
+                return facts.take_over(self.store.as_ref(), values).await;
+            }
+        }
+    }
+}
+
+/// Replaces an agent's task that is stored outside of its event by its role, which is all that models read of it. A
+/// value that is gone has no role.
+fn name_role(run: RunId, event: &mut RunEvent, values: &BlobStore) {
+    let task = match event {
+        RunEvent::StepScheduled(event) => match &mut event.work {
+            ScheduledWork::Task(task) => task,
+            ScheduledWork::Wait
+            | ScheduledWork::Gates
+            | ScheduledWork::Items
+            | ScheduledWork::Approval
+            | ScheduledWork::Question => return,
+        },
+        RunEvent::RetryScheduled(RetryScheduled { task, .. }) => match task {
+            Some(task) => task,
+            None => return,
+        },
+        other => return passed_over(other, TASKS),
+    };
+    let Payload::Blob(blob) = &task.task else { return };
+    if task.kind != "agent" {
+        return;
+    }
+    let read = values.get_blocking(run, &blob.hash).ok();
+    let document = read.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    if let Some(role) = document.as_ref().and_then(|document| document["spec"]["role"].as_str()) {
+        task.task = Payload::Inline(JsonText::new(&json!({ "spec": { "role": role } })));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use everfold_base::json::BlobRef;
+    use everfold_core::event::{ScheduledTask, StepScheduled};
+
+    use super::*;
+
+    fn scheduled(kind: &str, blob: BlobRef) -> RunEvent {
+        let task = Payload::Blob(blob);
+        let work =
+            ScheduledWork::Task(ScheduledTask { kind: kind.to_owned(), task, timeout_ms: None, grace_ms: 0 });
+        RunEvent::StepScheduled(StepScheduled { id: "a/1/1".parse().unwrap(), work })
+    }
+
+    fn role(event: &RunEvent) -> Option<String> {
+        let RunEvent::StepScheduled(StepScheduled { work: ScheduledWork::Task(task), .. }) = event else {
+            return None;
+        };
+        match &task.task {
+            Payload::Inline(text) => text.value()["spec"]["role"].as_str().map(str::to_owned),
+            Payload::Blob(_) => None,
+        }
+    }
+
+    #[test]
+    fn the_role_of_a_task_that_is_kept_outside_of_its_event_is_read_where_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let (values, run) = (BlobStore::new(folder.path()), RunId(uuid::Uuid::from_u128(7)));
+        let task = json!({"spec": {"role": "reviewer", "prompt": "x".repeat(50_000)}, "env": {}});
+        let blob = values.put_blocking(run, task.to_string().as_bytes()).unwrap();
+        let mut event = scheduled("agent", blob);
+        name_role(run, &mut event, &values);
+        assert_eq!(role(&event).as_deref(), Some("reviewer"));
+        let mut other = scheduled("command", blob);
+        name_role(run, &mut other, &values);
+        assert_eq!(other, scheduled("command", blob), "nobody asks for it");
+        let mut gone = scheduled("agent", blob);
+        name_role(RunId(uuid::Uuid::from_u128(8)), &mut gone, &values);
+        assert_eq!(gone, scheduled("agent", blob), "a value that is not there has no role");
+    }
+}

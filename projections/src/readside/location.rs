@@ -1,0 +1,37 @@
+//! Where read models are stored, and what their files must agree with to be trusted.
+
+use std::path::PathBuf;
+
+/// Where the read models are kept.
+#[derive(Debug, Clone)]
+pub struct StorageLocation {
+    /// The folder; `None`: in memory.
+    pub folder: Option<PathBuf>,
+    /// The store's epoch: models of another epoch are not trusted.
+    pub epoch: String,
+    /// The kernel's name for this boot.
+    pub boot: String,
+    /// The data folder with the values that are too large for an event; `None`: they count as unknown.
+    pub values: Option<PathBuf>,
+}
+
+impl StorageLocation {
+    /// Read models in memory.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self { folder: None, epoch: String::new(), boot: String::new(), values: None }
+    }
+
+    /// Read models in a folder.
+    #[must_use]
+    pub fn folder(folder: PathBuf, epoch: &str) -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { folder: Some(folder), epoch: epoch.to_owned(), boot: boot.trim().to_owned(), values: None }
+    }
+
+    /// Reads what is too large for an event from this data folder.
+    #[must_use]
+    pub fn with_values(self, data_folder: PathBuf) -> Self {
+        Self { values: Some(data_folder), ..self }
+    }
+}

@@ -1,0 +1,123 @@
+//! Opens the read side: its storage, its models, its threads.
+//!
+//! Law: what is stored and cannot be trusted or read is folded again; it is no error.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+
+use everfold_base::id::Position;
+use everfold_store::EventStore;
+use tokio::sync::watch;
+
+use super::channel::channel;
+use super::location::StorageLocation;
+use super::side::ReadSide;
+use super::state::{ModelProgress, ModelSet, ReadSideState};
+use super::threads::{ReportTo, fold, follow, spawn, write_checkpoints};
+use crate::generation::{self, Generation};
+use crate::model::{Model, ModelFold};
+use crate::projection::Projection;
+use crate::storage::{Storage, StorageError};
+
+impl ReadSide {
+    /// Opens the read models, and goes on with them on threads of their own. Blocks for as long as sled
+    /// takes to open.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written. Files in it that cannot be trusted or read are no error:
+    /// it is folded again.
+    pub fn open(
+        location: StorageLocation,
+        store: Arc<dyn EventStore>,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Self, StorageError> {
+        let (storage, closed) = match &location.folder {
+            None => (Storage::memory(), None),
+            Some(folder) => {
+                let opened = Storage::open(folder, &location.epoch, &location.boot)?;
+                (opened.storage, opened.closed)
+            }
+        };
+        let storage = Arc::new(storage);
+        let next = AtomicU32::new(generation::next_generation(&storage)?);
+        let opener = ModelOpener { storage: &storage, closed, head: store.last_position(), next };
+        let models = ModelSet {
+            runs: opener.model()?,
+            inbox: opener.model()?,
+            audit: opener.model()?,
+            spend: opener.model()?,
+            notices: opener.model()?,
+        };
+        let next_generation = AtomicU32::new(opener.next.load(Ordering::Relaxed));
+        let position = models.position().unwrap_or(Position::ZERO);
+        let head_at_open = opener.head;
+        let ready = position >= head_at_open;
+        let (progress, _) = watch::channel(ModelProgress { position, ready, closed: false, unread: None });
+        let unreadable = Mutex::default();
+        let shown = Mutex::new(position);
+        let shared = Arc::new(ReadSideState {
+            models,
+            storage,
+            location,
+            store,
+            progress,
+            unreadable,
+            next_generation,
+            head_at_open,
+            shown,
+        });
+        let (stop, stopping) = watch::channel(false);
+        let (sender, receiver) = channel();
+        let reader = {
+            let (shared, runtime, stopping) = (Arc::clone(&shared), runtime.clone(), stopping.clone());
+            spawn("read-side-log", move || {
+                runtime.block_on(follow(&shared, position.next(), &sender, stopping, ReportTo::Readers))
+            })?
+        };
+        let (ready, writing) = sync_channel(shared.models.all().len());
+        let writer = {
+            let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+            spawn("read-side-store", move || write_checkpoints(&shared, &writing, &stopping))?
+        };
+        let folder = {
+            let (shared, stopping) = (Arc::clone(&shared), stopping);
+            spawn("read-side-fold", move || fold(&shared, &receiver, &ready, &stopping))?
+        };
+        Ok(Self { shared, stop, threads: Mutex::new(vec![reader, folder, writer]) })
+    }
+}
+
+/// Opens models.
+struct ModelOpener<'a> {
+    storage: &'a Arc<Storage>,
+    /// The positions of an orderly end.
+    closed: Option<BTreeMap<String, u64>>,
+    head: Position,
+    next: AtomicU32,
+}
+
+impl ModelOpener<'_> {
+    /// Opens a model, or begins it from nothing where the stored one cannot be trusted: of another schema, ahead
+    /// of the log, or not at the position that the manifest names.
+    fn model<P: Projection>(&self) -> Result<Arc<Model<P>>, StorageError> {
+        let found = generation::generation_of(self.storage, P::NAME)?;
+        let kept = found.filter(|found| found.schema == P::SCHEMA).and_then(|found| {
+            let inner = ModelFold::<P>::open(Arc::clone(self.storage), found.number).ok()?;
+            let closed_at = self.closed.as_ref().map(|closed| closed.get(P::NAME).copied());
+            let is_whole = closed_at.is_none_or(|position| position == Some(inner.position.0));
+            (is_whole && inner.position <= self.head).then_some(inner)
+        });
+        let inner = match kept {
+            Some(inner) => inner,
+            None => {
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                generation::save_generation(self.storage, P::NAME, Generation { number, schema: P::SCHEMA })?;
+                ModelFold::open(Arc::clone(self.storage), number)
+                    .map_err(|error| StorageError::new(error.to_string()))?
+            }
+        };
+        Ok(Arc::new(Model::new(Arc::clone(self.storage), inner)))
+    }
+}

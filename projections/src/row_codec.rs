@@ -1,0 +1,74 @@
+//! Rows as bytes: bincode 1.3 with short numbers. A read model's schema number stands for the form.
+
+use bincode::Options as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::projection::FoldError;
+
+/// No row is longer.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most rows are shorter.
+const ROOM_BYTES: usize = 256;
+
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_limit(BYTES_MAX).allow_trailing_bytes()
+}
+
+/// Writes a value behind what is there.
+pub(crate) fn write(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), FoldError> {
+    // With a limit it would be gone through twice.
+    let options = bincode::DefaultOptions::new();
+    options.serialize_into(bytes, value).map_err(|error| FoldError::Row(error.to_string()))
+}
+
+/// A value as bytes.
+pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, FoldError> {
+    encode_in(ROOM_BYTES, value)
+}
+
+/// The same for a value of about so many bytes.
+pub(crate) fn encode_in(room: usize, value: &impl Serialize) -> Result<Vec<u8>, FoldError> {
+    let mut bytes = Vec::with_capacity(room);
+    write(&mut bytes, value)?;
+    Ok(bytes)
+}
+
+/// Reads a value, and moves behind it.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, FoldError> {
+    options().deserialize_from(bytes).map_err(|error| FoldError::Row(error.to_string()))
+}
+
+/// Bytes in one piece, where a list of them would be written one by one.
+pub(crate) mod raw {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_byte_buf(RawBytes)
+    }
+
+    struct RawBytes;
+
+    impl Visitor<'_> for RawBytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A run's row as lists return it.
+
+use everfold_base::id::{Position, RunId, Version};
+use everfold_base::json::Hash;
+use everfold_base::text::one_line;
+use everfold_base::time::Timestamp;
+use everfold_core::event::Origin;
+use serde::{Deserialize, Serialize};
+
+use super::row_history::HistoryEntry;
+use super::row_json;
+use super::row_state::{RowParent, RowState};
+
+/// A run as lists show it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunRow {
+    /// The run.
+    pub id: RunId,
+    /// The last 8 digits of the id.
+    pub short_id: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// For readers.
+    pub title: Option<String>,
+    /// Who started it.
+    pub started_by: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// What it shows; a part of the row in JSON.
+    #[serde(flatten, serialize_with = "row_json::state")]
+    pub shown: RowState,
+    /// When the last event was recorded.
+    pub updated_at: Timestamp,
+    /// Its last version.
+    pub version: Version,
+    /// The place in the store from which on it is to be seen: the order of the list.
+    pub position: Position,
+    /// The place of its last event: the row holds since then.
+    pub since: Position,
+    /// The step of another run that started it.
+    #[serde(serialize_with = "row_json::parent")]
+    pub parent: Option<RowParent>,
+    /// The run whose history this one began with.
+    pub origin: Option<Origin>,
+    /// The definition that the run is pinned to, where its steps name stages.
+    #[serde(skip)]
+    pub(super) definition: Option<Hash>,
+}
+
+/// What never changes of a run once it is to be seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct RowIdentity {
+    pub(super) id: RunId,
+    pub(super) pipeline: String,
+    pub(super) title: Option<String>,
+    pub(super) started_by: String,
+    pub(super) started_at: Timestamp,
+    pub(super) position: Position,
+    pub(super) parent: Option<RowParent>,
+    pub(super) origin: Option<Origin>,
+    /// The definition that the run is pinned to, where its steps name stages.
+    pub(super) definition: Option<Hash>,
+}
+
+impl RowIdentity {
+    pub(super) fn into_row(self, entry: &HistoryEntry, shown: RowState) -> RunRow {
+        RunRow {
+            id: self.id,
+            short_id: self.id.short(),
+            pipeline: self.pipeline,
+            // Former versions kept titles as they were given.
+            title: self.title.map(|title| one_line(&title).into_owned()),
+            started_by: self.started_by,
+            started_at: self.started_at,
+            shown,
+            updated_at: entry.at,
+            version: entry.version,
+            position: self.position,
+            since: entry.position,
+            parent: self.parent,
+            origin: self.origin,
+            definition: self.definition,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The part of a run's row that changes while the run lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use everfold_base::failure::Failure;
+use everfold_base::id::{RunId, StepId};
+use everfold_base::time::Timestamp;
+use everfold_core::state::RunStatus;
+use serde::{Deserialize, Serialize};
+
+use super::awaited_action::AwaitedAction;
+
+/// What changes of a run while it lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RowState {
+    /// What it is doing.
+    pub status: RunStatus,
+    /// Since when it has been doing that at these steps.
+    pub moved_at: Timestamp,
+    /// The steps that something goes on in, or that wait for people.
+    pub steps: Vec<StepId>,
+    /// How it failed.
+    pub failure: Option<RowFailure>,
+    /// Why it is paused, where a reason was given.
+    pub paused: Option<String>,
+    /// Addresses and filters.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Whom it waits for.
+    pub awaits: Vec<AwaitedAction>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it used up.
+    pub usage: RowUsage,
+}
+
+/// What a run used up, counted as its own state counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowUsage {
+    /// Tokens read, those from a cache among them.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Cost in millionths of a US dollar.
+    pub cost_micros: u64,
+}
+
+/// How a run failed: what its last event says, without the detail, which may be long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowFailure {
+    /// The step that made it fail, or an item of it.
+    pub step: Option<String>,
+    /// How; without `detail`.
+    pub failure: Failure,
+}
+
+/// The step of another run that started a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowParent {
+    /// Its run.
+    pub run: RunId,
+    /// The step, or an item of it.
+    pub step: String,
+}
+
+impl Default for RowState {
+    fn default() -> Self {
+        Self {
+            status: RunStatus::Running,
+            moved_at: Timestamp(0),
+            steps: Vec::new(),
+            failure: None,
+            paused: None,
+            labels: Arc::default(),
+            awaits: Vec::new(),
+            ended_at: None,
+            usage: RowUsage::default(),
+        }
+    }
+}
+
+impl RowState {
+    /// How it failed or why it is paused, in one line.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        let failed = self.failure.as_ref().map(|failed| failed.failure.message.as_str());
+        failed.or(self.paused.as_deref())
+    }
+}

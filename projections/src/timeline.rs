@@ -1,0 +1,143 @@
+//! The timeline of a run: every attempt with its times.
+
+use std::collections::HashMap;
+
+use everfold_base::envelope::{Envelope, flag};
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{Attempt, AttemptId, Round};
+use everfold_base::time::Timestamp;
+use everfold_core::event::{self, RunEvent, ScheduledWork};
+use serde::Serialize;
+
+use crate::event_readers::{TIMELINE, passed_over};
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptRow {
+    /// The step, or an item of it.
+    pub step: String,
+    /// The round.
+    pub round: Round,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The executor; empty where a retry does not name it again.
+    pub kind: String,
+    /// When it was scheduled.
+    pub scheduled_at: Timestamp,
+    /// When it really began.
+    pub started_at: Option<Timestamp>,
+    /// How it ended.
+    pub end: Option<AttemptEnd>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptEnd {
+    /// When.
+    pub at: Timestamp,
+    /// How it failed; none: well.
+    pub failure: Option<AttemptFailure>,
+}
+
+/// How an attempt failed: what its event says, without the detail.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptFailure {
+    /// Which kind.
+    pub kind: FailureKind,
+    /// An own code below the kind.
+    pub code: Option<String>,
+    /// What happened, in one line.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+    /// The exit code, where there is one.
+    pub exit_code: Option<i32>,
+}
+
+impl AttemptFailure {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            kind: failure.kind,
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            hint: failure.hint().to_owned(),
+            exit_code: failure.exit_code,
+        }
+    }
+}
+
+/// The attempts that a run's events tell of, in the order they were scheduled; a copied history is
+/// another run's.
+#[must_use]
+pub fn attempts(events: &[Envelope]) -> Vec<AttemptRow> {
+    let mut rows = Rows::default();
+    let own = events.iter().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
+    for envelope in own {
+        let header = &envelope.header;
+        if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
+            rows.apply(&event, header.recorded_at);
+        }
+    }
+    rows.rows
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Rows {
+    rows: Vec<AttemptRow>,
+    open: HashMap<AttemptId, usize>,
+}
+
+impl Rows {
+    fn schedule(&mut self, id: &AttemptId, kind: &str, at: Timestamp) {
+        self.open.insert(id.clone(), self.rows.len());
+        self.rows.push(AttemptRow {
+            step: id.path.to_string(),
+            round: id.round,
+            attempt: id.attempt,
+            kind: kind.to_owned(),
+            scheduled_at: at,
+            started_at: None,
+            end: None,
+        });
+    }
+
+    fn end(&mut self, id: &AttemptId, end: AttemptEnd) {
+        if let Some(row) = self.open.remove(id).and_then(|at| self.rows.get_mut(at)) {
+            row.end = Some(end);
+        }
+    }
+
+    fn apply(&mut self, event: &RunEvent, at: Timestamp) {
+        match event {
+            RunEvent::StepScheduled(event) => {
+                if let ScheduledWork::Task(task) = &event.work {
+                    self.schedule(&event.id, &task.kind, at);
+                }
+            }
+            RunEvent::RetryScheduled(event) => {
+                let kind = event.task.as_ref().map_or("", |task| task.kind.as_str());
+                self.schedule(&event.id, kind, event.at);
+            }
+            RunEvent::AttemptStarted(event) => {
+                if let Some(row) = self.open.get(&event.id).and_then(|at| self.rows.get_mut(*at)) {
+                    row.started_at = Some(at);
+                }
+            }
+            RunEvent::AttemptSucceeded(event) => {
+                let end = AttemptEnd { at: event.ended_at, failure: None };
+                self.end(&event.id, end);
+            }
+            RunEvent::AttemptFailed(event) => {
+                let failure = Some(AttemptFailure::of(&event.failure));
+                let end = AttemptEnd { at: event.ended_at, failure };
+                self.end(&event.id, end);
+            }
+            RunEvent::AttemptLost(event) => {
+                let lost = Failure::new(FailureKind::Lost, event.reason.clone());
+                let end = AttemptEnd { at, failure: Some(AttemptFailure::of(&lost)) };
+                self.end(&event.id, end);
+            }
+            other => passed_over(other, TIMELINE),
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Laws of the read models over histories that the real core decided.
+
+use std::sync::Arc;
+
+use everfold_base::envelope::Envelope;
+use everfold_base::failure::Failure;
+use everfold_base::id::{Attempt, AttemptId, Position};
+use everfold_base::time::Timestamp;
+use everfold_core::policy::Verdict;
+use everfold_core::state::{Awaited, RunStatus};
+use everfold_projections::{
+    GateFilter, GroupBy, Models, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, Task, TaskKind,
+};
+use everfold_store::MemoryStore;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::random_run::RandomRun;
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn apply(models: &mut Models, events: &[Arc<Envelope>]) {
+    // No store is read: there are no forks among these.
+    block_on(models.apply(events.to_vec(), &MemoryStore::default())).unwrap();
+    assert_eq!(models.stopped(), None);
+}
+
+fn folded(events: &[Arc<Envelope>]) -> Models {
+    let mut models = Models::in_memory().unwrap();
+    apply(&mut models, events);
+    models
+}
+
+/// Several runs, and in which order their events came into the store.
+fn log(choices: &[(usize, usize, u8)], runs: u64) -> (Vec<RandomRun>, Vec<Arc<Envelope>>) {
+    let mut drawn: Vec<RandomRun> = (0..runs).map(RandomRun::begin).collect();
+    let mut shown = vec![0; drawn.len()];
+    let mut log: Vec<Arc<Envelope>> = Vec::new();
+    let mut show = |drawn: &[RandomRun], shown: &mut Vec<usize>, which: usize| {
+        for event in &drawn[which].events[shown[which]..] {
+            let position = Position(log.len() as u64 + 1);
+            log.push(Arc::new(Envelope { position, ..event.clone() }));
+        }
+        shown[which] = drawn[which].events.len();
+    };
+    for (run, which, how) in choices {
+        let run = run % drawn.len();
+        show(&drawn, &mut shown, run);
+        drawn[run].step(*which, *how);
+        show(&drawn, &mut shown, run);
+    }
+    (drawn, log)
+}
+
+fn filters() -> Vec<RunFilter> {
+    let words = |words: &[&str]| RunFilter {
+        words: words.iter().map(|word| (*word).to_owned()).collect(),
+        ..RunFilter::default()
+    };
+    let status = |status: &[RunStatus]| RunFilter { status: status.to_vec(), ..RunFilter::default() };
+    vec![
+        RunFilter::default(),
+        status(&[RunStatus::Running]),
+        status(&[RunStatus::Waiting, RunStatus::Blocked, RunStatus::Cancelled]),
+        status(&[RunStatus::Succeeded, RunStatus::Failed]),
+        RunFilter { labels: vec![("team".into(), Some("t1".into()))], ..RunFilter::default() },
+        RunFilter { labels: vec![("team".into(), None)], ..status(&[RunStatus::Paused, RunStatus::Waiting]) },
+        RunFilter { pipeline: Some("everything".into()), ..RunFilter::default() },
+        RunFilter { pipeline: Some("nothing".into()), ..RunFilter::default() },
+        RunFilter { started_after: Some(Timestamp(1_790_000_002_600)), ..RunFilter::default() },
+        RunFilter { step: Some("a".into()), ..RunFilter::default() },
+        RunFilter { awaiting: Some("product".into()), ..RunFilter::default() },
+        words(&["GRÖSSE"]),
+        words(&["größe", "ver"]),
+        words(&["de", "t2"]),
+        words(&["dead"]),
+        words(&["0198c1f0-0000"]),
+        words(&["iver gr"]),
+    ]
+}
+
+/// What a filter says, looked at row by row.
+fn fits(filter: &RunFilter, row: &RunRow) -> bool {
+    let shown = &row.shown;
+    let mut texts = vec![row.pipeline.to_lowercase(), row.title.clone().unwrap_or_default().to_lowercase()];
+    texts.extend(shown.labels.iter().flat_map(|(key, value)| [key.to_lowercase(), value.to_lowercase()]));
+    let begins = |text: &str, word: &str| {
+        text.split(|char: char| !char.is_alphanumeric()).any(|part| part.starts_with(word))
+    };
+    let mentions = |word: &String| {
+        let word = word.to_lowercase();
+        let in_text = |text: &String| {
+            if word.chars().count() < 3 { begins(text, &word) } else { text.contains(&word) }
+        };
+        let is_id = word.len() >= 4 && word.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+        texts.iter().any(in_text)
+            || (is_id && (row.id.to_string().starts_with(&word) || row.short_id.starts_with(&word)))
+    };
+    (filter.status.is_empty() || filter.status.contains(&shown.status))
+        && filter.pipeline.as_ref().is_none_or(|name| *name == row.pipeline)
+        && filter.labels.iter().all(|(key, value)| {
+            shown.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
+        })
+        && filter.started_after.is_none_or(|after| row.started_at > after)
+        && filter.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
+        && filter.awaiting.as_ref().is_none_or(|role| {
+            shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
+        })
+        && filter.words.iter().all(mentions)
+}
+
+fn pages(models: &Models, filter: &RunFilter, order: RunOrder, at: Option<Position>) -> Vec<RunRow> {
+    let (mut rows, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = models.runs().unwrap().list(filter, order, cursor, 3, at).unwrap();
+        assert!(page.items.len() == 3 || page.next.is_none());
+        rows.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return rows;
+        }
+    }
+}
+
+/// Every answer of every model.
+fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
+    let mut answers = Vec::new();
+    for (number, filter) in filters().iter().enumerate() {
+        for order in [RunOrder::Newest, RunOrder::Oldest, RunOrder::EndedLast, RunOrder::EndedFirst] {
+            let rows = pages(models, filter, order, at);
+            answers.push((format!("runs {number} {order:?}"), json!(rows)));
+        }
+    }
+    for group_by in [GroupBy::Status, GroupBy::Stage] {
+        answers.push((
+            format!("board {group_by:?}"),
+            json!(models.runs().unwrap().board(group_by, at, 2).unwrap()),
+        ));
+    }
+    answers.push(("counts".into(), json!(models.runs().unwrap().counts(at).unwrap())));
+    for filter in [
+        GateFilter::default(),
+        GateFilter { verdict: Some(Verdict::Fail), gate: Some("checked".into()), ..GateFilter::default() },
+        GateFilter {
+            pipeline: Some("everything".into()),
+            verdict: Some(Verdict::Pass),
+            ..GateFilter::default()
+        },
+    ] {
+        let filter = GateFilter { until: at, ..filter };
+        let (mut places, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = models.audit().unwrap().gates(&filter, cursor, 2).unwrap();
+            places.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        answers.push((format!("gates {:?} {:?}", filter.verdict, filter.pipeline), json!(places)));
+    }
+    for (word, by) in SpendBy::ALL {
+        for filter in [
+            SpendFilter::default(),
+            SpendFilter { pipeline: Some("everything".into()), ..SpendFilter::default() },
+            SpendFilter { run: Some(RandomRun::begin(1).run), ..SpendFilter::default() },
+        ] {
+            answers.push((format!("spend {word}"), json!(models.spend().by(by, &filter, at).unwrap())));
+        }
+    }
+    for role in [None, Some("product")] {
+        let (mut tasks, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = models.inbox().unwrap().list(role, None, cursor, 2, at).unwrap();
+            tasks.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        answers.push((format!("inbox {role:?}"), json!(tasks)));
+    }
+    answers
+}
+
+fn choices(most: usize) -> impl Strategy<Value = Vec<(usize, usize, u8)>> {
+    prop::collection::vec((0_usize..9, 0_usize..8, any::<u8>()), 1..most)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// The list's status and labels are the run's own, whatever happened; the inbox asks what the run awaits.
+    #[test]
+    fn the_models_agree_with_the_runs_own_state(choices in choices(120)) {
+        let mut drawn = RandomRun::begin(5);
+        let mut models = Models::in_memory().unwrap();
+        for (_, which, how) in choices {
+            drawn.step(which, how);
+            let events: Vec<_> = drawn.events.iter().cloned().map(Arc::new).collect();
+            apply(&mut models, &events);
+            let row = models.runs().unwrap().get(drawn.run, None).unwrap().unwrap();
+            let trace: Vec<&str> = drawn
+                .events
+                .iter()
+                .filter_map(|event| everfold_core::event::RunEvent::name_of(event.header.kind))
+                .collect();
+            prop_assert_eq!(row.shown.status, drawn.state.status(), "after {:?}", trace);
+            prop_assert_eq!(&*row.shown.labels, drawn.state.labels(), "after {:?}", trace);
+            prop_assert_eq!(row.version, drawn.state.version());
+            let (usage, total) = (row.shown.usage, drawn.state.usage());
+            let told = (usage.input_tokens, usage.output_tokens, usage.cost_micros);
+            prop_assert_eq!(told, (total.input_tokens, total.output_tokens, total.cost_micros), "after {:?}", trace);
+            let failure = row.shown.failure.map(|failed| (failed.step, failed.failure));
+            let wanted = drawn.state.failure().map(|(failure, path)| {
+                (path.map(ToString::to_string), Failure { detail: None, ..failure.clone() })
+            });
+            prop_assert_eq!(failure, wanted, "after {:?}", trace);
+            let awaited = drawn.state.awaited();
+            let open = |id: &AttemptId, is_blocked| Task::id_of(drawn.run, id, is_blocked);
+            let mut wanted: Vec<String> = Vec::new();
+            for it in &awaited {
+                match it {
+                    Awaited::Approval { id, .. } | Awaited::Question { id, .. } => wanted.push(open(id, false)),
+                    Awaited::Unblock { path, .. } => {
+                        let round = drawn.state.attempt_of(path).unwrap().round;
+                        let id = AttemptId { path: path.clone(), round, attempt: Attempt::FIRST };
+                        wanted.push(open(&id, true));
+                    }
+                    Awaited::Timer { .. }
+                    | Awaited::Signal { .. }
+                    | Awaited::Resume
+                    | Awaited::Budget { .. } => {}
+                }
+            }
+            wanted.sort();
+            let asked = models.inbox().unwrap().list(None, None, None, 1_000, None).unwrap().items;
+            // Of what budgets hold the first is shown, whatever comes next.
+            let asked = asked.into_iter().filter(|task| !matches!(task.kind, TaskKind::Budget { .. }));
+            let mut asked: Vec<String> = asked.map(|task| task.id).collect();
+            asked.sort();
+            prop_assert_eq!(asked, wanted, "after {:?}", trace);
+        }
+    }
+
+    /// What the indexes find is what looking at every row finds.
+    #[test]
+    fn lists_by_index_equal_lists_row_by_row(choices in choices(160)) {
+        let (_, log) = log(&choices, 9);
+        let models = folded(&log);
+        let all = pages(&models, &RunFilter::default(), RunOrder::Newest, None);
+        for filter in filters() {
+            let wanted: Vec<_> = all.iter().filter(|row| fits(&filter, row)).cloned().collect();
+            prop_assert_eq!(pages(&models, &filter, RunOrder::Newest, None), wanted, "{:?}", filter);
+        }
+    }
+
+    /// Kept up event by event, with checkpoints, repeats and new processes in between: the same answers as
+    /// folded from the first event at once.
+    #[test]
+    fn rebuilt_from_zero_equals_kept_live_and_gone_on_with_from_any_checkpoint(
+        choices in choices(120),
+        cuts in prop::collection::vec((1_usize..40, 0_u8..5), 1..40),
+    ) {
+        let (_, log) = log(&choices, 7);
+        let mut live = Models::in_memory().unwrap();
+        let (mut from, mut cuts) = (0, cuts.into_iter().cycle());
+        while from < log.len() {
+            let (length, then) = cuts.next().unwrap();
+            let to = (from + length).min(log.len());
+            apply(&mut live, &log[from.saturating_sub(2)..to]);
+            from = to;
+            match then {
+                0 => live.checkpoint().unwrap(),
+                1 => {
+                    live.checkpoint().unwrap();
+                    live = live.reopened().unwrap();
+                }
+                2 | 3 => {
+                    // A crash, perhaps in the middle of a checkpoint: what was not put away is folded again.
+                    if then == 3 {
+                        live.torn_checkpoint().unwrap();
+                    }
+                    live = live.reopened().unwrap();
+                    let position = usize::try_from(live.position().0).unwrap();
+                    apply(&mut live, &log[position..to]);
+                }
+                _ => {}
+            }
+        }
+        let rebuilt = folded(&log);
+        for (now, then) in everything(&live, None).into_iter().zip(everything(&rebuilt, None)) {
+            prop_assert_eq!(now, then);
+        }
+    }
+
+    /// Every view as of a position equals a fold that stopped there.
+    #[test]
+    fn as_of_a_position_equals_a_rebuild_stopped_there(
+        choices in choices(120),
+        at in prop::collection::vec(any::<prop::sample::Index>(), 4),
+        reopens in any::<bool>(),
+    ) {
+        let (_, log) = log(&choices, 7);
+        let mut whole = folded(&log);
+        if reopens {
+            whole.checkpoint().unwrap();
+            whole = whole.reopened().unwrap();
+        }
+        for at in at {
+            let at = at.index(log.len() + 1);
+            let position = Position(at as u64);
+            let stopped = folded(&log[..at]);
+            let then = everything(&stopped, None);
+            for (past, then) in everything(&whole, Some(position)).into_iter().zip(then) {
+                prop_assert_eq!(past, then, "at {}", position);
+            }
+        }
+    }
+}
+
+#[test]
+fn lists_are_newest_first_and_cut_by_a_cursor() {
+    let log: Vec<Arc<Envelope>> = (0..5)
+        .map(|number| {
+            let event = RandomRun::begin(number).events[0].clone();
+            Arc::new(Envelope { position: Position(number + 1), ..event })
+        })
+        .collect();
+    let models = folded(&log);
+    let list = |cursor, limit| {
+        models.runs().unwrap().list(&RunFilter::default(), RunOrder::Newest, cursor, limit, None).unwrap()
+    };
+    let positions = |rows: &[RunRow]| rows.iter().map(|row| row.position.get()).collect::<Vec<_>>();
+    assert_eq!((positions(&list(None, 10).items), list(None, 10).next), (vec![5, 4, 3, 2, 1], None));
+    let first = list(None, 2);
+    assert_eq!(positions(&first.items), [5, 4]);
+    assert_eq!(positions(&list(first.next, 2).items), [3, 2]);
+    assert_eq!(models.runs().unwrap().newest_but(1).unwrap(), Some(RandomRun::begin(3).run));
+    assert_eq!(models.runs().unwrap().with_short("dead", 10).unwrap().len(), 5);
+}

@@ -1,0 +1,292 @@
+//! Runs that random choices lead through the real core.
+
+use std::sync::Arc;
+
+use everfold_base::actor::Actor;
+use everfold_base::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{AttemptId, InputId, Position, RunId, Version};
+use everfold_base::json::{Hash, JsonText};
+use everfold_base::time::Timestamp;
+use everfold_core::artefact::Usage;
+use everfold_core::decide::{Decision, Loaded, decide};
+use everfold_core::effect::Effect;
+use everfold_core::event::{RunEvent, Told, UnblockDecision, decode, encode};
+use everfold_core::input::{Input, InputKind, Start};
+use everfold_core::state::{Awaited, RunState, effects};
+use everfold_language::definition::{NoFiles, OnLost, Vote, parse};
+use serde_json::json;
+
+const PIPELINE: &str = "\
+name: everything
+steps:
+  - id: a
+    command: work
+    retry: { attempts: 2, backoff: 1s..2s }
+    gates:
+      - { id: checked, command: check, wake: [ci], poll: { every: 5s, max: 2 }, on_fail: { rework: a, max: 1 } }
+      - { id: known, expression: 'step.round > 1 ? true : false', policy: \"evidence.value ? 'pass' : 'pending'\", wake: [ci], poll: { every: 5s, max: 2 } }
+  - id: b
+    needs: [a]
+    foreach: { in: '${[1, 2, 3]}', max_in_flight: 2, on_failure: continue }
+    command: work
+    on_fail: block
+  - id: c
+    needs: [a]
+    approval: { title: Right?, on_reject: { rework: a } }
+    on_fail: block
+  - id: d
+    needs: [b, c]
+    command: last
+";
+
+/// A run that random choices lead through the core.
+pub struct RandomRun {
+    pub run: RunId,
+    pub state: RunState,
+    pub events: Vec<Envelope>,
+    now: i64,
+    inputs: u128,
+}
+
+impl RandomRun {
+    /// The run of a number: its id, title and labels follow from it.
+    pub fn begin(number: u64) -> Self {
+        let parsed = parse(PIPELINE, "everything.yaml", &NoFiles).unwrap().definition;
+        let mut document = serde_json::to_value(parsed).unwrap();
+        let question = json!({"title": "Which?", "expires": "5m", "remind": "1m"});
+        document["steps"].as_array_mut().unwrap().extend([
+            json!({"id": "q", "needs": ["a"], "on_fail": [{"to": "block"}], "work": {"question": question}}),
+            json!({"id": "qs", "needs": ["a"], "foreach": {"items": "${['x', 'y']}", "on_failure": "continue"},
+                   "on_fail": [{"to": {"rework": "qs"}}], "work": {"question": question}}),
+        ]);
+        let definition = Arc::new(serde_json::from_value(document).unwrap());
+        let run: RunId =
+            format!("0198c1f0-0000-7000-8000-0000dead{:04x}", number * 0x1357 % 0x1_0000).parse().unwrap();
+        let mut drawn = Self {
+            run,
+            state: RunState::new(definition),
+            events: Vec::new(),
+            now: 1_790_000_000_000 + number.cast_signed() * 500,
+            inputs: 0,
+        };
+        let start = Start {
+            run,
+            input: JsonText::new(&json!({})),
+            title: (!number.is_multiple_of(4)).then(|| format!("Deliver Größe {number}")),
+            labels: [("team".to_owned(), format!("t{}", number % 3))].into(),
+            cwd: None,
+            entropy: 7,
+            config: None,
+            parent: None,
+            priority: 0,
+            admission: Vec::new(),
+        };
+        drawn.tell(InputKind::Start(start), Actor::User("ada".into()));
+        drawn
+    }
+
+    /// Decides on an input; a refused one changes nothing.
+    fn tell(&mut self, kind: InputKind, actor: Actor) {
+        self.inputs += 1;
+        self.now += 1_000;
+        let input = Input { id: InputId(self.inputs.to_be_bytes()), at: Timestamp(self.now), actor, kind };
+        let because = self.state.version();
+        let Ok(Decision::Events(batch)) = decide(&mut self.state, &input, &Loaded::default()) else { return };
+        for event in batch.events {
+            let (schema, payload) = encode(&event).unwrap();
+            let number = self.events.len() as u64 + 1;
+            let previous = self.events.last().map_or(Hash::ZERO, |event| event.hash);
+            let header = EventHeader {
+                stream: StreamId::run(self.run),
+                version: Version(number),
+                recorded_at: input.at,
+                actor: input.actor.clone(),
+                cause: Cause { input: input.id, because },
+                kind: event.kind(),
+                schema,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let NewEvent { header, hash, payload } = NewEvent::link(header, payload, &previous);
+            self.events.push(Envelope {
+                header,
+                hash,
+                position: Position(number),
+                committed_at: input.at,
+                payload,
+            });
+        }
+    }
+
+    /// Lets something happen that can happen now.
+    pub fn step(&mut self, which: usize, how: u8) {
+        let open = effects(&self.state);
+        if let Some(effect) = open.get(which % open.len().max(1))
+            && how < 200
+        {
+            return self.happen(effect.clone(), how);
+        }
+        let user = Actor::User("ada".into());
+        match how % 9 {
+            6 => self.tell(
+                InputKind::Signal { name: "ci".into(), payload: JsonText::null(), delivery: None },
+                Actor::Hook("ci".into()),
+            ),
+            7 => {
+                let path = "a".parse().unwrap();
+                self.tell(InputKind::Recheck { path, policies: Default::default(), reason: None }, user);
+            }
+            8 => self.late(which),
+            0 | 1 => {
+                let asked = self.state.awaited().into_iter().find_map(|awaited| match awaited {
+                    Awaited::Approval { id, .. } => Some((id, false)),
+                    Awaited::Question { id, .. } => Some((id, true)),
+                    _other => None,
+                });
+                if let Some((id, true)) = asked {
+                    let answer = JsonText::new(&json!({"text": "that one"}));
+                    let kind = match how % 4 {
+                        0 => InputKind::SaveAnswer { id, answer, roles: Vec::new() },
+                        _ => InputKind::Answer { id, answer, roles: Vec::new() },
+                    };
+                    self.tell(kind, user);
+                } else if let Some((id, false)) = asked {
+                    let vote = if how.is_multiple_of(2) { Vote::Approve } else { Vote::Reject };
+                    self.tell(
+                        InputKind::Vote {
+                            id,
+                            vote,
+                            comment: None,
+                            roles: Vec::new(),
+                            comments: Vec::new(),
+                            edited: None,
+                        },
+                        user,
+                    );
+                }
+            }
+            2 | 3 => {
+                let decision =
+                    if how.is_multiple_of(2) { UnblockDecision::Retry } else { UnblockDecision::Skip };
+                let path = self.state.awaited().into_iter().find_map(|awaited| match awaited {
+                    Awaited::Unblock { path, .. } => Some(path),
+                    _other => None,
+                });
+                self.tell(
+                    InputKind::Unblock {
+                        path,
+                        decision,
+                        output: None,
+                        reason: None,
+                        policies: Default::default(),
+                    },
+                    user,
+                );
+            }
+            4 if how > 250 => self.tell(InputKind::Cancel { reason: None }, user),
+            4 => self.tell(InputKind::Pause { reason: None }, user),
+            _ => {
+                let open = effects(&self.state);
+                let working = open.iter().find_map(|effect| match effect {
+                    Effect::Attempt { id, .. } => Some(id.clone()),
+                    _other => None,
+                });
+                match working.filter(|_| !which.is_multiple_of(4)) {
+                    Some(id) => self.used(id, which),
+                    None => self.tell(InputKind::Resume { reason: None }, user),
+                }
+            }
+        }
+    }
+
+    /// An attempt reports what it used up.
+    fn used(&mut self, id: AttemptId, which: usize) {
+        let usage = Usage {
+            model: which.is_multiple_of(2).then(|| format!("model-{}", which % 3)),
+            input_tokens: 100,
+            output_tokens: which as u64,
+            cost_micros: 1_000 * self.inputs as u64,
+            ..Usage::default()
+        };
+        let seq = self.inputs as u32;
+        self.tell(InputKind::Usage { id, seq, usage }, Actor::Engine);
+    }
+
+    /// A probe answers, perhaps of a round that was reset.
+    fn late(&mut self, which: usize) {
+        let asked = self.events.iter().filter_map(|event| {
+            match decode(event.header.kind, event.header.schema, &event.payload).unwrap() {
+                RunEvent::ProbeScheduled(probe) => Some((probe.id, probe.gate, probe.probe_no)),
+                _other => None,
+            }
+        });
+        let asked: Vec<_> = asked.collect();
+        if let Some((id, gate, probe_no)) = asked.get(which % asked.len().max(1)).cloned() {
+            let evidence = JsonText::new(&json!({ "argv": ["check"], "exit": 0, "output": "late" }));
+            let kind = InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms: 1 };
+            self.tell(kind, Actor::Engine);
+        }
+    }
+
+    fn happen(&mut self, effect: Effect, how: u8) {
+        let kind = match effect {
+            Effect::Attempt { id, started: false } if how.is_multiple_of(3) => {
+                InputKind::AttemptStarted { id }
+            }
+            Effect::Attempt { id, .. } | Effect::Stop { id } if how.is_multiple_of(11) => {
+                InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }
+            }
+            Effect::Attempt { id, .. } | Effect::Stop { id } => {
+                let result = match how % 4 {
+                    0 => Err(Failure::new(FailureKind::Exit, "exit 1")),
+                    _ => Ok(JsonText::new(&json!({ "exit_code": 0, "stdout": "" }))),
+                };
+                let mut told = Told::default();
+                if how.is_multiple_of(5) {
+                    told.labels.insert("by".into(), format!("{id} {how}"));
+                }
+                let ask = (how % 9 == 1).then(|| JsonText::new(&json!({"text": "which one?"})));
+                InputKind::AttemptFinished {
+                    id,
+                    result,
+                    commit: None,
+                    artefacts: Vec::new(),
+                    ended_at: Timestamp(self.now),
+                    told,
+                    ask,
+                }
+            }
+            Effect::Probe { id, gate, probe_no } if how.is_multiple_of(7) => InputKind::ProbeFailed {
+                id,
+                gate,
+                probe_no,
+                message: "no answer".into(),
+                permanent: false,
+                took_ms: 1,
+                broken: false,
+            },
+            Effect::Probe { id, gate, probe_no } => InputKind::ProbeFinished {
+                id,
+                gate,
+                probe_no,
+                evidence: JsonText::new(
+                    &json!({ "argv": ["check"], "exit": u8::from(how.is_multiple_of(3)), "output": "" }),
+                ),
+                took_ms: 1,
+            },
+            Effect::Notice { version, notice, .. } => {
+                InputKind::NoticeFinished { version, notice, tries: 1, failure: None }
+            }
+            Effect::Timer { timer, at } => {
+                self.now = self.now.max(at.0);
+                InputKind::TimerFired { timer, due: at }
+            }
+            Effect::Workspace => InputKind::WorkspacePrepared(Err(Failure::new(FailureKind::Spawn, "none"))),
+            Effect::Advance => InputKind::Advance,
+            Effect::Slots => InputKind::Admitted { admission: Vec::new(), at_once: false },
+            Effect::Funds { .. } | Effect::SpendReport { .. } => return,
+        };
+        self.tell(kind, Actor::Engine);
+    }
+}

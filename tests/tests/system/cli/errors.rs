@@ -1,0 +1,124 @@
+//! What a person sees who did something wrong.
+
+use super::fixtures::{Scratch, fixed};
+
+/// Runs a command that fails and gives its code and its words.
+fn seen(scratch: &Scratch, args: &[&str]) -> String {
+    let done = scratch.run(args);
+    assert_ne!(done.code, 0, "{args:?}: {done:?}");
+    fixed(&format!("$ everfold {}\nexit {}\n{}", args.join(" "), done.code, done.err), scratch, &[])
+}
+
+#[test]
+fn errors_say_what_where_and_what_next() {
+    let scratch = Scratch::new();
+    scratch.write("broken.yaml", "name: broken\nsteps:\n  - id: a\n    comand: echo\n  - id: b\n    needs: [c]\n    command: echo ${input.x\n");
+    scratch.write("wants.yaml", "name: wants\ninput:\n  type: object\n  required: [repo]\n  properties: { repo: { type: string }, level: { enum: [low, high] } }\nsteps:\n  - id: a\n    command: echo\n");
+    scratch.write("not.json", "{");
+    let commands: &[&[&str]] = &[
+        &["show", "abcd"],
+        &["show", "no-run"],
+        &["rnus"],
+        &["run"],
+        &["run", "delivry"],
+        &["run", "wants"],
+        &["run", "./absent.yaml"],
+        &["run", "./broken.yaml"],
+        &["run", "./wants.yaml"],
+        &["run", "./wants.yaml", "-i", "repo=r", "-i", "level=hihg"],
+        &["run", "./wants.yaml", "-i", "repo"],
+        &["run", "./wants.yaml", "--input-file", "not.json"],
+        &["run", "./wants.yaml", "--config", "absent.toml", "-i", "repo=r"],
+        &["approve", "abcd:ok:1"],
+        &["unblock", "@", "--decision", "retry"],
+        &["state", "@", "--at", "yesterday"],
+        &["explain", "EF9999"],
+        &["--dir", "/proc/nowhere", "run", "./wants.yaml", "-i", "repo=r"],
+    ];
+    let text: Vec<String> = commands.iter().map(|args| seen(&scratch, args)).collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn errors_as_json_are_problem_documents() {
+    let scratch = Scratch::new();
+    let done = scratch.run(&["show", "abcd", "--json"]);
+    let problem: serde_json::Value = serde_json::from_str(&done.err).unwrap();
+    assert_eq!((done.code, &problem["code"], &problem["status"]), (3, &"EF0201".into(), &404.into()));
+    assert!(done.out.is_empty());
+}
+
+#[test]
+fn settings_with_an_unknown_key_are_refused_with_the_line() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.data()).unwrap();
+    std::fs::write(scratch.data().join("everfold.toml"), "[git]\nautor = \"A <a@b>\"\n").unwrap();
+    let done = scratch.run(&["runs"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.err.contains("EF0503") && done.err.contains("everfold.toml:2"), "{}", done.err);
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_left_alone() {
+    let scratch = Scratch::new();
+    scratch.write("ok.yaml", "name: ok\nsteps:\n  - id: a\n    command: echo\n");
+    std::fs::create_dir(scratch.path("photos")).unwrap();
+    scratch.write("photos/cat.jpg", "");
+    let done = scratch.run(&["--dir", "photos", "run", "./ok.yaml"]);
+    assert_eq!(done.code, 7, "{done:?}");
+    assert!(done.err.contains("EF0404"), "{}", done.err);
+    assert_eq!(std::fs::read_dir(scratch.path("photos")).unwrap().count(), 1);
+}
+
+#[test]
+fn every_code_that_is_shown_is_explained() {
+    let scratch = Scratch::new();
+    let all = scratch.run(&["explain"]).out;
+    for line in all.lines() {
+        let code = line.split_whitespace().next().unwrap();
+        if code.ends_with('1') {
+            assert_eq!(scratch.run(&["explain", code]).code, 0, "{code}");
+        }
+    }
+    assert!(all.lines().count() > 60);
+}
+
+#[test]
+fn arguments_that_are_not_understood_are_a_problem_document_where_json_is_wanted() {
+    let scratch = Scratch::new();
+    let problem = |args: &[&str]| -> (i32, serde_json::Value) {
+        let done = scratch.run(args);
+        assert!(done.out.is_empty(), "{done:?}");
+        (done.code, serde_json::from_str(&done.err).unwrap_or_else(|_| panic!("{args:?}: {}", done.err)))
+    };
+    for (args, message, hint) in [
+        (&["runs", "--json", "--stauts", "failed"][..], "unexpected argument '--stauts' found", "'--status'"),
+        (&["--json", "rnus"], "unrecognized subcommand 'rnus'", "'runs'"),
+        (&["--json", "run"], "<PIPELINE>", "usage: everfold"),
+        (&["--json"], "a verb is missing", "usage: everfold"),
+        (&["--json", "token"], "a verb is missing", "usage: everfold token"),
+    ] {
+        let (code, problem) = problem(args);
+        assert_eq!((code, &problem["code"]), (2, &"EF0501".into()), "{problem}");
+        assert!(problem.to_string().contains(message) && problem.to_string().contains(hint), "{problem}");
+    }
+    // What comes behind `--` is no flag.
+    assert!(scratch.run(&["runs", "--stauts", "--", "--json"]).err.starts_with("error[EF0501]:"));
+}
+
+#[test]
+fn names_and_moments_that_are_empty_are_refused_in_words() {
+    let scratch = Scratch::new();
+    for (args, words) in [
+        (&["pause", "--pipeline", ""][..], "a value is required for '--pipeline <NAME>'"),
+        (&["resume", "--pipeline", ""], "a value is required for '--pipeline <NAME>'"),
+        (&["signal", "@", ""], "the name of the signal is empty"),
+        (&["signal", "", "go"], "the run is empty"),
+        (&["signal", "--key", "k", ""], "the name of the signal is empty"),
+        (&["fork", "@", "--at", "0"], "--at 0 is no moment of a run: its first version is 1"),
+    ] {
+        let done = scratch.run(args);
+        assert_eq!(done.code, 2, "{args:?}: {done:?}");
+        assert!(done.err.contains(words), "{args:?}: {}", done.err);
+    }
+}

@@ -1,0 +1,178 @@
+//! Whose folder it is, when somebody removes, replaces or damages what lies in it under a living process.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use everfold_engine::id::{InputId, Version};
+use everfold_engine::json::Hash;
+use everfold_engine::store::{Append, EventStore as _, SledOptions, SledStore, StreamNote};
+use everfold_engine::time::Timestamp;
+use rustix::process::Signal;
+
+use super::fixtures::{Scratch, await_that, lines};
+
+const ASKS: &str = "name: asks\nsteps:\n  - id: ok\n    approval: { title: Is it right? }\n  - id: charge\n    needs: [ok]\n    command: echo charged >> charges\n";
+
+#[test]
+fn row_01_a_removed_lock_and_socket_make_no_second_owner() {
+    let scratch = Scratch::new();
+    let (mut server, served) = scratch.serve(&[]);
+    let record: serde_json::Value =
+        serde_json::from_slice(&fs::read(scratch.data().join("owner.json")).unwrap()).unwrap();
+    fs::remove_file(scratch.data().join("lock")).unwrap();
+    fs::remove_file(scratch.data().join("everfold.sock")).unwrap();
+    let second = scratch.run(&["runs"]);
+    assert_eq!(second.code, 7, "{second:?}");
+    let expected = format!("error[EF0401]: the store is in use by process {}", record["pid"]);
+    assert!(second.err.contains(&expected), "{}", second.err);
+    // The owner goes on.
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo one\n");
+    let done = scratch.run_far(&served, &["run", "./quick.yaml"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "succeeded");
+    assert_eq!(scratch.run(&["store", "verify"]).code, 0);
+}
+
+#[test]
+fn row_02_an_owner_whose_folder_was_made_anew_leaves_the_next_one_alone() {
+    let scratch = Scratch::new();
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo one\n");
+    let (mut old, served) = scratch.serve(&[]);
+    assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
+    fs::remove_dir_all(scratch.data()).unwrap();
+    let (mut new, _) = scratch.serve(&[]);
+    assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
+    let record = fs::read(scratch.data().join("owner.json")).unwrap();
+    // What the old one is told it cannot keep, and it says so; then it is told to end.
+    let refused = scratch.run_far(&served, &["run", "./quick.yaml"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    old.signal(Signal::TERM);
+    old.end();
+    assert_eq!(fs::read(scratch.data().join("owner.json")).unwrap(), record);
+    let runs = scratch.run(&["runs", "--json"]);
+    assert_eq!(runs.json()["items"].as_array().map(Vec::len), Some(1), "{runs:?}");
+    let verified = scratch.run(&["store", "verify"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    new.signal(Signal::TERM);
+    assert_eq!(new.end().code, 0);
+    let verified = scratch.run(&["store", "verify"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+}
+
+fn cp(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
+fn row_04_a_backup_that_was_put_back_does_not_act_before_somebody_says_so() {
+    let scratch = Scratch::new();
+    scratch.write("asks.yaml", ASKS);
+    let mut waiting = scratch.start(&["run", "./asks.yaml"]);
+    scratch.await_status("@", "waiting");
+    waiting.signal(Signal::INT);
+    waiting.end();
+    cp(&scratch.data(), &scratch.path("backup"));
+    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
+    let done = scratch.run(&["resume", "@"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let charges = || fs::read_to_string(scratch.path("charges")).map_or(0, |text| text.lines().count());
+    let found = charges();
+    // Into the files that are there: the folder, the journal and its segment stay the same files.
+    cp(&scratch.path("backup/."), &scratch.data());
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting", "it can be read");
+    let refused = scratch.run(&["approve", "@"]);
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(refused.err.contains("error[EF0408]") && refused.err.contains("store adopt"), "{}", refused.err);
+    assert_eq!(charges(), found, "nothing was done twice");
+    assert_eq!(scratch.run(&["store", "adopt"]).code, 0);
+    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
+    assert_eq!(scratch.run(&["resume", "@"]).code, 0);
+}
+
+/// Fills the journal beyond its first segment with what means nothing to runs.
+fn fill(folder: &Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(folder, SledOptions::default()).unwrap();
+        let stream = StreamId::engine("filler");
+        let mut last = (Version::ZERO, Hash::ZERO);
+        for _ in 0..4 {
+            let header = EventHeader {
+                stream: stream.clone(),
+                version: last.0.next(),
+                recorded_at: Timestamp(1),
+                actor: Actor::Engine,
+                cause: Cause { input: InputId([1; 16]), because: last.0 },
+                kind: 1,
+                schema: 1,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let event = NewEvent::link(header, vec![7; 600_000], &last.1);
+            let (expected, previous) = last;
+            last = (event.header.version, event.hash);
+            let note = StreamNote::default();
+            let (events, stream) = (vec![event], stream.clone());
+            store
+                .append(Append { stream, expected, previous, events, dedup: None, fence: None, note })
+                .await
+                .unwrap();
+        }
+        store.close().await.unwrap();
+    });
+}
+
+#[test]
+fn row_05_a_flipped_byte_in_an_old_segment_holds_up_neither_schedules_nor_the_end() {
+    let scratch = Scratch::new();
+    let trace = scratch.path("trace");
+    let step = format!("name: tick\nsteps:\n  - id: one\n    command: echo tick >> {}\n", trace.display());
+    scratch.write("tick.yaml", &step);
+    assert_eq!(scratch.run(&["pipeline", "save", "./tick.yaml"]).code, 0);
+    let added = scratch.run(&["schedule", "add", "often", "tick", "--every", "1s", "--overlap", "allow"]);
+    assert_eq!(added.code, 0, "{added:?}");
+    fill(&scratch.data());
+    let segment = scratch.data().join("journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[300_000] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    // As after an upgrade, or where somebody needed room.
+    fs::remove_dir_all(scratch.data().join("projections")).unwrap();
+    let (mut server, _served) = scratch.serve(&[]);
+    await_that("the schedule has a moment", || lines(&trace).first().cloned());
+    let refused = scratch.run(&["runs"]);
+    assert_eq!(refused.code, 7, "{refused:?}");
+    for part in ["error[EF0402]", "0000000001.segment", "byte", "position"] {
+        assert!(refused.err.contains(part), "{part}: {}", refused.err);
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+}
+
+#[test]
+fn row_05_a_start_that_takes_long_hears_that_it_is_to_end() {
+    use std::os::unix::net::UnixListener;
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.data()).unwrap();
+    // An owner that takes connections and says nothing: the start waits for it.
+    let _silent = UnixListener::bind(scratch.data().join("everfold.sock")).unwrap();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = scratch.start(&["serve", "--listen", "127.0.0.1:0"]);
+        let listens = |pid: u32| {
+            fs::read_to_string(format!("/proc/{pid}/status")).ok().filter(|text| {
+                let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim();
+                u64::from_str_radix(caught, 16).is_ok_and(|caught| caught & (1 << (15 - 1)) != 0)
+            })
+        };
+        let pid = server.pid();
+        await_that("it hears signals", || listens(pid));
+        server.signal(signal);
+        assert_eq!(server.end().code, 0);
+    }
+}

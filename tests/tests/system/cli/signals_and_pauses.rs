@@ -1,0 +1,406 @@
+//! Signals, breakpoints and pauses on the command line: what is said, and how it ends.
+
+use serde_json::json;
+
+use super::fixtures::Scratch;
+
+const WAITS: &str = "name: p\nlabels: { team: '${input.team}' }\ninput: { type: object, required: [team], properties: { team: { type: string } } }\nsteps:\n  - id: w\n    wait: { signal: go }\n  - id: b\n    command: echo done\n";
+
+#[test]
+fn a_signal_goes_to_every_unended_run_with_the_labels_and_says_who_took_it() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    for team in ["red", "red", "blue"] {
+        let done = scratch.run(&["run", "./p.yaml", "-i", &format!("team={team}"), "--no-wait"]);
+        assert_eq!(done.code, 6, "{}", done.err);
+    }
+    let told = scratch.run(&["signal", "--label", "team=red", "go", "{}"]);
+    assert_eq!((told.code, told.out.matches("w waited for it").count()), (0, 2), "{}", told.out);
+    scratch.await_status("@1", "succeeded");
+    scratch.await_status("@2", "succeeded");
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting");
+    let none = scratch.run(&["signal", "--label", "team=red", "go"]);
+    assert!(none.out.contains("no unended run"), "{}", none.out);
+    let ended = scratch.run(&["signal", "@1", "go"]);
+    assert_eq!(ended.code, 4);
+    assert!(ended.err.contains("the run is over"), "{}", ended.err);
+    let json = scratch.run(&["signal", "@", "other", "words", "--json"]).json();
+    assert_eq!((&json["taken"], &json["repeated"]), (&serde_json::json!([]), &false.into()), "{json}");
+    assert_eq!(scratch.run(&["signal", "@"]).code, 2);
+    assert_eq!(scratch.run(&["signal", "--label", "nothing", "go"]).code, 2);
+}
+
+#[test]
+fn what_is_awaited_names_the_signal_and_the_command_that_sends_it() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    let started = scratch.run(&["run", "./p.yaml", "-i", "team=red", "--no-wait"]);
+    let short = scratch.short("@");
+    assert!(started.out.contains(&format!("everfold signal {short} go")), "{}", started.out);
+    assert!(scratch.run(&["show"]).out.contains("w: the signal go"));
+    assert_eq!(scratch.run(&["breakpoints", "@", "b", "nope"]).code, 3);
+    assert_eq!(scratch.run(&["breakpoints", "@", "b"]).code, 0);
+    let cleared = scratch.run(&["breakpoints", "@", "--clear"]);
+    assert!(cleared.out.contains("no breakpoints"), "{}", cleared.out);
+    assert_eq!(scratch.run(&["cancel", "@", "b"]).code, 4, "it has not begun");
+    assert_eq!(scratch.run(&["cancel", "@", "nope"]).code, 3);
+}
+
+#[test]
+fn a_pause_of_the_engine_is_said_where_one_looks_and_lifted_by_name() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    scratch.run(&["run", "./p.yaml", "-i", "team=red", "--no-wait"]);
+    let paused = scratch.run(&["pause", "--all", "-m", "moving house"]);
+    assert!(paused.out.contains("everfold resume --all"), "{}", paused.out);
+    assert_eq!(scratch.run(&["pause"]).code, 2);
+    assert_eq!(scratch.run(&["pause", "@", "--all"]).code, 2);
+    let shown = scratch.run(&["show"]).out;
+    assert!(shown.contains("the whole engine") && shown.contains("moving house"), "{shown}");
+    assert!(shown.contains("everfold resume --all"), "{shown}");
+    assert!(scratch.run(&["runs"]).out.contains("moving house"));
+    assert!(scratch.run(&["doctor"]).out.contains("moving house"));
+    let own = scratch.run(&["resume", "@", "--no-wait"]);
+    assert_eq!(own.code, 6, "what it shares is not its own to lift: {}", own.err);
+    let resumed = scratch.run(&["resume", "--all", "--json"]).json();
+    assert_eq!(resumed["paused"], serde_json::json!([]));
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting");
+    assert_eq!(scratch.run(&["resume", "--all"]).code, 4);
+}
+
+#[test]
+fn l26_a_signal_is_addressed_by_run_by_key_or_by_labels() {
+    let scratch = Scratch::new();
+    let keyed = WAITS.replace("name: p\n", "name: p\nkey: 'card/${input.team}'\n");
+    scratch.write("keyed.yaml", &keyed);
+    for team in ["red", "blue"] {
+        let started = scratch.run(&["run", "./keyed.yaml", "-i", &format!("team={team}"), "--no-wait"]);
+        assert_eq!(started.code, 6, "{started:?}");
+    }
+    let told = scratch.run(&["signal", "--key", "card/red", "go", "{}"]);
+    let red = scratch.short("@1");
+    assert!(told.out.starts_with(&format!("run {red}: ")) && told.out.lines().count() == 1, "{told:?}");
+    scratch.await_status("@1", "succeeded");
+    let blue = scratch.short("@");
+    assert_eq!(
+        scratch.run(&["show", &blue, "--json"]).json()["status"],
+        "waiting",
+        "the other one still waits"
+    );
+    let ended = scratch.run(&["signal", "--key", "card/red", "go"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("no unended run has the key “card/red”"), "{}", ended.err);
+    assert_eq!(scratch.run(&["signal", "--label", "team=blue", "go"]).code, 0);
+    let both = scratch.run(&["signal", "--key", "card/red", "--label", "team=blue", "go"]);
+    assert_eq!(both.code, 2, "{both:?}");
+}
+
+#[test]
+fn a_run_that_a_trigger_starts_works_in_a_folder_of_its_own() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "intake.yaml",
+        "name: intake
+triggers:
+  - { hook: tracker, start: { input: {} } }
+steps:
+  - id: a
+    command: pwd; echo hi > here.txt
+  - id: b
+    gates: [{ id: there, file: { exists: here.txt } }]
+",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./intake.yaml"]).code, 0);
+    scratch.write("event.json", "{}");
+    for id in ["1", "2"] {
+        assert_eq!(scratch.run(&["hook", "deliver", "tracker", "event.json", "--id", id]).code, 0);
+        assert_eq!(scratch.run(&["resume", "@"]).code, 0);
+        let run = scratch.run(&["show", "@", "--json"]).json()["id"].as_str().unwrap().to_owned();
+        let folder = scratch.data().join("scratch").join(&run);
+        assert!(folder.join("here.txt").is_file(), "{run}");
+        let printed = scratch.run(&["logs", "@", "a"]).out;
+        assert_eq!(printed.trim(), folder.canonicalize().unwrap().display().to_string());
+    }
+    assert!(!scratch.path("here.txt").exists(), "not where somebody happened to type");
+}
+
+/// What is asked before a run begins is asked in the folder that it is going to work in.
+#[test]
+fn row_18_a_command_admits_what_is_started_from_afar() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "intake.yaml",
+        "name: intake
+input: { type: object, properties: { go: { type: boolean, default: true } } }
+triggers:
+  - { hook: tracker, start: { input: { go: '${event.body.go}' } } }
+admit:
+  - { id: ready, command: 'test ${input.go} = true && pwd' }
+steps:
+  - id: a
+    command: pwd
+",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./intake.yaml"]).code, 0);
+    scratch.write("event.json", "{\"go\": true}");
+    let delivered = scratch.run(&["hook", "deliver", "tracker", "event.json", "--id", "1", "--json"]);
+    assert_eq!(delivered.code, 0, "{delivered:?}");
+    assert_eq!(scratch.run(&["resume", "@"]).code, 0, "{delivered:?}");
+    let run = scratch.run(&["show", "@", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let folder = scratch.data().join("scratch").join(&run).canonicalize().unwrap();
+    let evaluated = scratch.run(&["events", "@", "--json"]).out;
+    assert!(evaluated.contains(&folder.display().to_string()), "{evaluated}");
+    // A start that is refused leaves nothing behind.
+    scratch.write("event.json", "{\"go\": false}");
+    let refused = scratch.run(&["hook", "deliver", "tracker", "event.json", "--id", "2", "--json"]);
+    assert!(refused.out.contains("ready"), "{refused:?}");
+    let left: Vec<_> = std::fs::read_dir(scratch.data().join("scratch")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// Whoever is to get another run's key waits for that run, and leaves nobody behind with neither.
+#[test]
+fn row_19_a_run_that_takes_anothers_key_is_not_left_before_it_has_it() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "card.yaml",
+        "name: card
+key: { value: 'card:1', on_taken: replace }
+steps:
+  - id: work
+    command: echo worked >> trace
+  - id: ok
+    approval: { title: Is it right? }
+",
+    );
+    for n in 0..6 {
+        let started = scratch.run(&["run", "./card.yaml", "--no-wait"]);
+        assert_eq!(started.code, 6, "{started:?}");
+        let view = scratch.run(&["show", "@", "--json"]).json();
+        assert_eq!(view["status"], "waiting", "start {n}: {started:?}");
+        if n > 0 {
+            assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled", "start {n}");
+        }
+    }
+    let again = scratch.run(&["restart", "@", "--from", "work", "--no-wait"]);
+    assert_eq!(again.code, 6, "{again:?}");
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting", "{again:?}");
+    assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled");
+    assert_eq!(super::fixtures::lines(&scratch.path("trace")).len(), 7);
+    // In its queue for a slot, which nobody gives up for it, a run rests.
+    scratch.write("one.yaml", "name: one\nconcurrency: { key: one, limit: 1 }\nsteps:\n  - id: ok\n    approval: { title: Go on? }\n");
+    assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
+    assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "queued");
+    // Behind one that waits already it rests as well, though it would take a second slot.
+    scratch.write("two.yaml", "name: two\nconcurrency: { key: one, limit: 2 }\nsteps:\n  - id: ok\n    approval: { title: Go on? }\n");
+    assert_eq!(scratch.run(&["run", "./two.yaml", "--no-wait"]).code, 6);
+    let behind = scratch.run(&["show", "@", "--json"]).json();
+    assert!(behind["status"] == "queued" && behind["awaits"][0]["key"] == "one", "{behind}");
+    // Where another one ends for it, it does not.
+    scratch.write("new.yaml", "name: new\nconcurrency: { key: new, limit: 1, on_limit: cancel-oldest }\nsteps:\n  - id: ok\n    approval: { title: Go on? }\n");
+    for again in [&["run", "./new.yaml", "--no-wait"][..], &["restart", "@", "--from", "ok", "--no-wait"]] {
+        assert_eq!(scratch.run(&["run", "./new.yaml", "--no-wait"]).code, 6);
+        let again = scratch.run(again);
+        assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting", "{again:?}");
+        assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled", "{again:?}");
+    }
+    // A pause gives it nothing.
+    assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
+    assert_eq!(scratch.run(&["pause", "@"]).code, 0);
+    let paused = scratch.run(&["show", "@"]);
+    assert!(paused.out.contains("paused") && paused.out.contains("slots     waits for one"), "{paused:?}");
+}
+
+#[test]
+fn row_23_a_trigger_by_hand_whose_start_is_refused_is_no_success() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "nightly.yaml",
+        "name: nightly
+triggers:
+  - { schedule: { every: 24h }, start: { input: {} } }
+admit:
+  - { id: open, code: CLOSED, file: { exists: /nowhere/open } }
+steps:
+  - id: a
+    command: 'true'
+",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./nightly.yaml"]).code, 0);
+    let told = scratch.run(&["schedule", "trigger", "nightly:1"]);
+    assert_eq!(told.code, 4, "{told:?}");
+    assert!(told.out.contains("refused") && told.out.contains("open"), "{}", told.out);
+    let json = scratch.run(&["schedule", "trigger", "nightly:1", "--json"]);
+    assert_eq!((json.code, &json.json()["triggered"]["outcome"]), (4, &json!("refused")), "{json:?}");
+    let open = "name: nightly\ntriggers:\n  - { schedule: { every: 24h }, start: { input: {} } }\nsteps:\n  - id: a\n    command: 'true'\n";
+    scratch.write("nightly.yaml", open);
+    assert_eq!(scratch.run(&["pipeline", "save", "./nightly.yaml"]).code, 0);
+    let told = scratch.run(&["schedule", "trigger", "nightly:1"]);
+    assert!(told.code == 0 && told.out.contains("started run"), "{told:?}");
+    scratch.await_status("@", "succeeded");
+}
+
+#[test]
+fn row_24_a_retry_of_what_succeeded_is_refused_for_what_it_is() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", "name: p\nsteps:\n  - id: a\n    command: 'true'\n");
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
+    let refused = scratch.run(&["retry", "@"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.err.contains("EF0380") && refused.err.contains("nothing of the run"), "{}", refused.err);
+    assert!(refused.err.contains("everfold restart"), "{}", refused.err);
+}
+
+#[test]
+fn row_25_show_says_who_cancelled_a_run_and_why() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    scratch.run(&["run", "./p.yaml", "-i", "team=red", "--no-wait"]);
+    assert!(scratch.run(&["show", "@", "--json"]).json().get("cancelled").is_none());
+    assert_eq!(scratch.run(&["cancel", "@", "-m", "the card was moved"]).code, 0);
+    scratch.await_status("@", "cancelled");
+    let shown = scratch.run(&["show", "@"]).out;
+    assert!(shown.contains("cancelled by user:ada") && shown.contains("the card was moved"), "{shown}");
+    let told = scratch.run(&["show", "@", "--json"]).json()["cancelled"].clone();
+    assert_eq!((&told["by"], &told["reason"]), (&json!("user:ada"), &json!("the card was moved")), "{told}");
+    scratch.run(&["restart", "@", "--from", "w", "--no-wait"]);
+    assert!(
+        scratch.run(&["show", "@", "--json"]).json().get("cancelled").is_none(),
+        "nobody cancelled that one"
+    );
+}
+
+#[test]
+fn row_26_a_mistyped_role_makes_no_token_and_its_name_stays_free() {
+    let scratch = Scratch::new();
+    let wrong = scratch.run(&["token", "create", "ci", "--role", "oprator"]);
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(
+        wrong.err.contains("did you mean operator?") && wrong.err.contains("--approves"),
+        "{}",
+        wrong.err
+    );
+    let unknown = scratch.run(&["token", "create", "ci", "--role", "product"]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    let made = scratch.run(&["token", "create", "ci", "--role", "operator", "--json"]);
+    assert_eq!(
+        (made.code, &made.json()["role"]),
+        (0, &json!("operator")),
+        "the name was not taken: {made:?}"
+    );
+    let own = scratch.run(&["token", "create", "ada", "--approves", "product", "--json"]).json();
+    assert_eq!((&own["role"], &own["approves"]), (&json!("approver"), &json!(["product"])));
+    let both =
+        scratch.run(&["token", "create", "eve", "--role", "viewer", "--approves", "product", "--json"]);
+    assert_eq!((&both.json()["role"], &both.json()["approves"]), (&json!("viewer"), &json!(["product"])));
+    assert_eq!(scratch.run(&["token", "create", "nobody"]).code, 2, "without either");
+}
+
+/// Whom a trigger tells: runs with some labels, one run, or whom it names though a start was wanted as well.
+#[test]
+fn t_a_trigger_tells_those_with_its_labels_the_run_that_it_names_or_the_holder_of_a_key() {
+    let scratch = Scratch::new();
+    let triggers = r#"key: "card/${input.card}"
+triggers:
+  - { hook: teams, signal: go, to: { labels: { team: "${event.body.team}" } } }
+  - { hook: runs, signal: go, to: { run: "${event.body.run}" }, payload: { team: "${event.body.by}" } }
+  - hook: cards
+    start: { input: { team: "${event.body.team}", card: "${event.body.card}" } }
+    signal: go
+    to: { labels: { team: "${event.body.tell}" } }
+"#;
+    let waits = WAITS.replace("name: p\n", &format!("name: p\n{triggers}"));
+    scratch.write(
+        "p.yaml",
+        &format!(
+            "{waits}output: \"${{steps.w.output.?body.?team.orValue(steps.w.output.?team.orValue('?'))}}\"\n"
+        ),
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./p.yaml"]).code, 0);
+    let start = |team: &str, card: &str| {
+        let (team, card) = (format!("team={team}"), format!("card={card}"));
+        let started = scratch.run(&["run", "p", "-i", &team, "-i", &card, "--no-wait", "--json"]);
+        assert_eq!(started.code, 6, "{started:?}");
+        started.json()["id"].as_str().unwrap().to_owned()
+    };
+    let deliver = |source: &str, id: &str, body: serde_json::Value| {
+        scratch.write("d.json", &body.to_string());
+        let done = scratch.run(&["hook", "deliver", source, "d.json", "--id", id, "--json"]);
+        assert_eq!(done.code, 0, "{done:?}");
+        done.json()["handled"][0]["outcomes"][0].clone()
+    };
+    let of = |outcome: &serde_json::Value| {
+        let word = outcome["outcome"].as_str().unwrap().to_owned();
+        let runs = outcome["runs"].as_array().into_iter().flatten();
+        let mut runs: Vec<String> = runs.map(|run| run.as_str().unwrap().to_owned()).collect();
+        runs.sort();
+        (word, runs)
+    };
+    let output = |run: &str| {
+        scratch.await_status(run, "succeeded");
+        scratch.run(&["show", run, "--json"]).json()["output"].as_str().unwrap().to_owned()
+    };
+    let (one, two, blue) = (start("red", "1"), start("red", "2"), start("blue", "3"));
+    let mut red = vec![one.clone(), two.clone()];
+    red.sort();
+    assert_eq!(of(&deliver("teams", "t1", json!({"team": "red"}))), ("signalled".into(), red));
+    assert_eq!((output(&one).as_str(), output(&two).as_str()), ("red", "red"), "the event is what it says");
+    assert_eq!(of(&deliver("teams", "t2", json!({"team": "red"}))).0, "ignored", "both have ended");
+    assert_eq!(
+        of(&deliver("runs", "r1", json!({"run": blue, "by": "hand"}))),
+        ("signalled".into(), vec![blue.clone()])
+    );
+    assert_eq!(output(&blue), "hand");
+    assert_eq!(of(&deliver("runs", "r2", json!({"run": blue, "by": "hand"}))).0, "ignored");
+    assert_eq!(of(&deliver("runs", "r3", json!({"run": "that one", "by": "hand"}))).0, "refused");
+    // The key is free: a run is started. It is taken: those are told whom the trigger names, not its holder.
+    let card = |id: &str| deliver("cards", id, json!({"team": "green", "card": "9", "tell": "grey"}));
+    let (word, green) = of(&card("c1"));
+    assert_eq!((word.as_str(), green.len()), ("started", 1));
+    let grey = start("grey", "10");
+    assert_eq!(of(&card("c2")), ("signalled".into(), vec![grey.clone()]));
+    assert_eq!(output(&grey), "green");
+    assert_eq!(scratch.run(&["show", &green[0], "--json"]).json()["status"], "waiting");
+}
+
+#[test]
+fn t_without_an_input_the_event_is_the_input_and_who_has_the_key_is_the_answer() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "plain.yaml",
+        "name: plain\nkey: \"${input.body.id}\"\ntriggers:\n  - { hook: tracker, start: true }\n  - { hook: words, signal: go }\nsteps:\n  - id: w\n    wait: { signal: go }\noutput: \"${input.source} ${input.body.id} ${input.headers.x_event}\"\n"
+            .replace("headers.x_event", "headers['x-event']")
+            .as_str(),
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./plain.yaml"]).code, 0);
+    scratch.write("d.json", "{\"id\": \"i7\"}");
+    let deliver = |source: &str, id: &str| {
+        let args = ["hook", "deliver", source, "d.json", "--id", id, "--header", "X-Event:opened", "--json"];
+        scratch.run(&args).json()["handled"][0]["outcomes"][0].clone()
+    };
+    let (first, second) = (deliver("tracker", "1"), deliver("tracker", "2"));
+    assert_eq!((&first["outcome"], &second["outcome"]), (&json!("started"), &json!("held")));
+    assert_eq!(first["runs"], second["runs"]);
+    // A signal that names nobody goes to the holder of the key that a start by this event would have.
+    let told = deliver("words", "3");
+    assert_eq!((&told["outcome"], &told["runs"]), (&json!("signalled"), &first["runs"]));
+    scratch.await_status("@", "succeeded");
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["output"], "tracker i7 opened");
+    assert_eq!(deliver("words", "4")["outcome"], "ignored");
+}
+
+#[test]
+fn t_a_signal_that_was_parked_for_labels_reaches_the_run_that_gets_them() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "p.yaml",
+        "name: p\ntriggers:\n  - { hook: forge, signal: go, to: { labels: { pr: \"${event.body.pr}\" } }, park: true }\nsteps:\n  - id: open\n    function: everfold.noop\n    labels: { pr: \"17\" }\n  - id: w\n    wait: { signal: go }\noutput: \"${steps.w.output.body.pr}\"\n",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./p.yaml"]).code, 0);
+    scratch.write("d.json", "{\"pr\": 17}");
+    let kept = scratch.run(&["hook", "deliver", "forge", "d.json", "--id", "1", "--json"]).json();
+    assert_eq!(kept["handled"][0]["outcomes"][0]["outcome"], "parked", "{kept}");
+    let done = scratch.run(&["run", "p", "--json"]);
+    assert_eq!((done.code, &done.json()["output"]), (0, &json!(17)), "{done:?}");
+}

@@ -1,0 +1,31 @@
+//! The whole system, seen from outside: the real program in real folders, its processes, its server.
+//!
+//! | module | what it tests |
+//! |---|---|
+//! | `cli` | the command line: texts, exit codes, two owners of a folder, a server |
+//! | `crash` | SIGKILL at every event and at random, full disks |
+//! | `service` | the served program under load, killed and started again |
+//! | `workers` | workers of the program, killed and outlived |
+//! | `real_executors` | an engine over the executors, probers and workspaces of `everfold-workflows` |
+//! | `full_disk` | the store on file systems that are full (needs root) |
+//! | `demo`, `documents`, `readme` | what `everfold demo`, the pages and the README say, done word for word |
+//!
+//! Law: no test changes its process: environment, current directory, limits. So all run at once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cli;
+mod crash;
+mod demo;
+mod documents;
+mod full_disk;
+mod history;
+mod readme;
+mod real_executors;
+mod service;
+mod workers;
+#[path = "../../../workflows/tests/fixtures/mod.rs"]
+#[allow(dead_code, reason = "the tests of `everfold-workflows` use the rest")]
+mod workflow_fixtures;
+
+/// The program that supervises attempts.
+const SUPERVISOR: &str = env!("CARGO_BIN_EXE_everfold-under-test");

@@ -1,0 +1,11 @@
+//! The service with real processes: the program serves, is killed and serves again; programs write, read and
+//! follow over REST, and afterwards the log is compared with what they were told.
+
+mod event_streams;
+mod fixtures;
+mod load;
+mod python_example;
+mod rest_client;
+mod shutdown;
+mod traces;
+mod webhook_deliveries;

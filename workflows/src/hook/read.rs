@@ -1,0 +1,94 @@
+//! Reads deliveries by the reader of their source.
+
+use everfold_base::json::{self, Hash, JsonText, Value};
+use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived, ID_BYTES_MAX};
+
+use super::found::Headers;
+use super::settings::{HookSettings, Place, ReaderKind};
+use super::{generic, gitea, github, gitlab, plane};
+
+/// Why a delivery cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It is too large.
+    #[error("the body has {0} bytes, {BODY_BYTES_MAX} are allowed")]
+    TooLarge(usize),
+    /// It is no JSON, or would be read as something else than it says.
+    #[error("the body cannot be read as JSON: {0}")]
+    NoJson(String),
+}
+
+/// Reads a delivery as its source's settings say. `id`: what to call it, where its sender's word does not
+/// count.
+///
+/// # Errors
+/// [`ReadError`]
+pub fn read(
+    settings: &HookSettings,
+    headers: &Headers,
+    raw: &[u8],
+    id: Option<&str>,
+) -> Result<DeliveryReceived, ReadError> {
+    if raw.len() > BODY_BYTES_MAX {
+        return Err(ReadError::TooLarge(raw.len()));
+    }
+    let body: Value = match raw.iter().all(u8::is_ascii_whitespace) {
+        true => Value::Null,
+        false => json::strict::value(raw).map_err(ReadError::NoJson)?,
+    };
+    let mut found = match settings.reader {
+        ReaderKind::Generic => generic::read(headers, &body),
+        ReaderKind::Gitea => gitea::read(headers, &body),
+        ReaderKind::Github => github::read(headers, &body),
+        ReaderKind::Gitlab => gitlab::read(headers, &body),
+        ReaderKind::Plane => plane::read(headers, &body),
+    };
+    let place = |place: &Option<Place>| place.as_ref().and_then(|place| place.find(headers, &body));
+    found.id = place(&settings.id).or(found.id);
+    found.name = place(&settings.name).or(found.name);
+    found.sender = place(&settings.sender).or(found.sender);
+    let id = id.map(str::to_owned).or(found.id).filter(|id| is_id(id));
+    Ok(DeliveryReceived {
+        // Without a name of its own a delivery is what it says.
+        id: id.unwrap_or_else(|| Hash::of(raw).to_string()[..32].to_owned()),
+        name: found.name,
+        sender: found.sender,
+        headers: shown(settings, headers),
+        body: JsonText::new(&body),
+        about: JsonText::new(&Value::Object(found.about)),
+    })
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}
+
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control)
+}
+
+/// The headers that are kept: those that hold nothing that lets their reader act as the sender.
+fn shown(settings: &HookSettings, headers: &Headers) -> Headers {
+    let secret = settings.secret.as_ref().and_then(|secret| secret.read().ok());
+    let is_shown = |(name, value): &(&String, &String)| {
+        may_be_shown(settings, name) && !secret.as_ref().is_some_and(|secret| holds(value, secret))
+    };
+    headers.iter().filter(is_shown).map(owned).collect()
+}
+
+/// Whether the name of a header says of no secret. A header that the settings read an id, an event or a sender from is
+/// recorded as that, so that it is shown by its own name, too.
+fn may_be_shown(settings: &HookSettings, name: &str) -> bool {
+    const SECRET: [&str; 9] =
+        ["key", "auth", "secret", "token", "signature", "cookie", "password", "passphrase", "credential"];
+    let is_read = |place: &Option<Place>| matches!(place, Some(Place::Header(own)) if own == name);
+    let is_told = [&settings.id, &settings.name, &settings.sender].into_iter().any(is_read);
+    settings.header.as_deref() != Some(name) && (is_told || !SECRET.iter().any(|word| name.contains(word)))
+}
+
+/// Whether a value is the source's secret, or holds it beside other words; a short one may stand in any text.
+fn holds(value: &str, secret: &str) -> bool {
+    const SHORT: usize = 8;
+    value.trim() == secret || (secret.len() >= SHORT && value.contains(secret))
+}

@@ -1,0 +1,257 @@
+//! The client: one connection for each request.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::endpoint::Endpoint;
+use super::request::{HttpAnswer, HttpError, HttpRequest};
+use super::tls::{native_roots, tls};
+use everfold_system::os_error::is_shortage;
+
+/// Redirects that are followed before the chain counts as endless.
+const REDIRECTS_MAX: usize = 5;
+/// How long a request waits that the system has no handle for, before it asks for one again.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
+/// Headers of one answer.
+const HEADERS_MAX: usize = 256;
+const AGENT: &str = concat!("everfold/", env!("CARGO_PKG_VERSION"));
+/// Headers that name who asks: another host must not learn them.
+const IDENTITY: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+
+/// How far a request has come.
+#[derive(Default)]
+struct Stand {
+    is_sent: AtomicBool,
+    /// The system had no handle or memory for it.
+    is_held_back: AtomicBool,
+}
+
+/// Sends requests, each over a connection of its own. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct HttpClient {
+    tls: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
+}
+
+impl HttpClient {
+    /// A client that trusts what this machine trusts (`SSL_CERT_FILE`, `SSL_CERT_DIR`, or the system's
+    /// store); it is read when the first `https` request is made.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A client that trusts these authorities only.
+    #[must_use]
+    pub fn trusting(roots: RootCertStore) -> Self {
+        let tls = OnceLock::new();
+        // A new cell is empty.
+        let _set = tls.set(self::tls(roots));
+        Self { tls: Arc::new(tls) }
+    }
+
+    /// Sends a request; a `GET` or `HEAD` is sent on to where the answer says that it moved. Where the system has
+    /// no file handle for a connection, it waits for one, up to the request's time limit.
+    ///
+    /// # Errors
+    /// [`HttpError`]: there is no answer. Any status is one.
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        let limit = request.timeout;
+        let mut place = Endpoint::of(&request.url)?;
+        let host = place.authority();
+        let stand = Stand::default();
+        match tokio::time::timeout(limit, self.follow(request, &mut place, &stand)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                let limit = everfold_base::duration::format(limit);
+                Err(if stand.is_sent.into_inner() {
+                    HttpError::NoAnswer { host, reason: format!("no answer within {limit}") }
+                } else if stand.is_held_back.into_inner() {
+                    let reason = format!("this machine had no file handle or memory for it within {limit}");
+                    HttpError::Unreachable { host, reason }
+                } else {
+                    HttpError::Unreachable { host, reason: format!("no answer within {limit}") }
+                })
+            }
+        }
+    }
+
+    /// How it speaks TLS. A machine that named no authority is asked again: it may have had no handle to read them.
+    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        if let Some(config) = self.tls.get() {
+            return config.clone();
+        }
+        let config = tls(native_roots()?);
+        self.tls.get_or_init(|| config).clone()
+    }
+
+    async fn follow(
+        &self,
+        request: HttpRequest,
+        place: &mut Endpoint,
+        stand: &Stand,
+    ) -> Result<HttpAnswer, HttpError> {
+        let mut headers = headers(&request.headers)?;
+        let is_safe = matches!(request.method, Method::GET | Method::HEAD);
+        for _ in 0..=REDIRECTS_MAX {
+            let answer = self.once(&request, place, headers.clone(), stand).await?;
+            let moved = match answer.status {
+                301 | 302 | 303 | 307 | 308 if is_safe => answer.headers.get("location"),
+                _stays => None,
+            };
+            let Some(moved) = moved else { return Ok(answer) };
+            let next = place.join(moved)?;
+            if next.authority() != place.authority() || (place.is_tls && !next.is_tls) {
+                IDENTITY.iter().for_each(|name| drop(headers.remove(name)));
+            }
+            *place = next;
+        }
+        let reason = format!("more than {REDIRECTS_MAX} redirects");
+        Err(HttpError::NoAnswer { host: place.authority(), reason })
+    }
+
+    async fn once(
+        &self,
+        request: &HttpRequest,
+        place: &Endpoint,
+        headers: HeaderMap,
+        stand: &Stand,
+    ) -> Result<HttpAnswer, HttpError> {
+        let unreachable =
+            |reason: String| HttpError::Unreachable { host: place.authority(), reason: shown(reason) };
+        let stream = loop {
+            match TcpStream::connect((place.host.as_str(), place.port)).await {
+                Ok(stream) => break stream,
+                Err(error) if is_shortage(&error) => {
+                    stand.is_held_back.store(true, Ordering::Relaxed);
+                    tokio::time::sleep(SHORTAGE_PAUSE).await;
+                }
+                Err(error) => return Err(unreachable(error.to_string())),
+            }
+        };
+        let _small_writes_go_at_once = stream.set_nodelay(true);
+        if !place.is_tls {
+            return exchange(request, place, headers, stream, stand).await;
+        }
+        let config = self.config().map_err(unreachable)?;
+        let name = ServerName::try_from(place.host.clone())
+            .map_err(|_| HttpError::Invalid(format!("{} is no name of a host", place.host)))?;
+        let stream = TlsConnector::from(config)
+            .connect(name, stream)
+            .await
+            .map_err(|error| unreachable(error.to_string()))?;
+        exchange(request, place, headers, stream, stand).await
+    }
+}
+
+async fn exchange<S>(
+    request: &HttpRequest,
+    place: &Endpoint,
+    headers: HeaderMap,
+    stream: S,
+    stand: &Stand,
+) -> Result<HttpAnswer, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let failed = |error: hyper::Error| HttpError::NoAnswer {
+        host: place.authority(),
+        reason: shown(
+            std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
+        ),
+    };
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(HEADERS_MAX)
+        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
+    let body = Full::new(Bytes::from(request.body.clone().unwrap_or_default()));
+    let mut message = Request::builder().method(request.method.clone()).uri(place.target.clone());
+    if let Some(all) = message.headers_mut() {
+        all.insert(header::HOST, value("Host", &place.host_header())?);
+        all.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(user) = &place.user {
+            all.insert(header::AUTHORIZATION, value("Authorization", user)?);
+        }
+        all.extend(headers);
+    }
+    let message = message.body(body).map_err(|error| HttpError::Invalid(error.to_string()))?;
+    stand.is_sent.store(true, Ordering::Relaxed);
+    let answered = async {
+        let response = sender.send_request(message).await.map_err(failed)?;
+        read(response, place, request.body_bytes_max).await.map_err(failed)
+    };
+    // Both on this task: a request that is given up leaves nothing behind.
+    let connection = std::pin::pin!(connection);
+    let answered = std::pin::pin!(answered);
+    match futures::future::select(answered, connection).await {
+        futures::future::Either::Left((answer, _)) => answer,
+        // The connection ended; what was received of the answer is still to be read.
+        futures::future::Either::Right((Ok(()), answered)) => answered.await,
+        futures::future::Either::Right((Err(error), _)) => Err(failed(error)),
+    }
+}
+
+async fn read(
+    response: Response<Incoming>,
+    place: &Endpoint,
+    bytes_max: usize,
+) -> Result<HttpAnswer, hyper::Error> {
+    let (head, mut incoming) = response.into_parts();
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in &head.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let all = headers.entry(name.as_str().to_owned()).or_default();
+        if !all.is_empty() {
+            all.push_str(", ");
+        }
+        all.push_str(&value);
+    }
+    let (mut body, mut truncated) = (Vec::new(), false);
+    while let Some(frame) = incoming.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = bytes_max - body.len();
+        truncated = data.len() > room;
+        body.extend_from_slice(&data[..data.len().min(room)]);
+        if truncated {
+            break;
+        }
+    }
+    Ok(HttpAnswer { status: head.status.as_u16(), headers, body, truncated, url: place.shown() })
+}
+
+fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, HttpError> {
+    let mut headers = HeaderMap::new();
+    for (name, text) in given {
+        let known = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| HttpError::Invalid(format!("“{name}” is no name of a header")))?;
+        headers.insert(known, value(name, text)?);
+    }
+    Ok(headers)
+}
+
+/// Never shows the value: it may be a secret.
+fn value(name: &str, text: &str) -> Result<HeaderValue, HttpError> {
+    HeaderValue::from_str(text)
+        .map_err(|_| HttpError::Invalid(format!("the value of header {name} holds a line break or the like")))
+}
+
+fn shown(reason: String) -> String {
+    if reason.contains("Name or service not known") || reason.contains("failed to lookup address") {
+        return "there is no host of that name".to_owned();
+    }
+    reason
+}

@@ -1,0 +1,114 @@
+//! A request, its answer, and why there is none.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use everfold_base::time::Timestamp;
+use hyper::Method;
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    /// `GET`, `POST`, ….
+    pub method: Method,
+    /// `http://` or `https://`.
+    pub url: String,
+    /// Beside `Host`, `User-Agent` and `Content-Length`.
+    pub headers: BTreeMap<String, String>,
+    /// What is sent.
+    pub body: Option<Vec<u8>>,
+    /// From looking the name up to the last byte of the body.
+    pub timeout: Duration,
+    /// More of the answer's body is not read.
+    pub body_bytes_max: usize,
+}
+
+impl HttpRequest {
+    /// A `GET` within 30 seconds that reads up to 1 MiB.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            url: url.into(),
+            headers: BTreeMap::new(),
+            body: None,
+            timeout: Duration::from_secs(30),
+            body_bytes_max: 1024 * 1024,
+        }
+    }
+}
+
+/// An answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct HttpAnswer {
+    /// The status code.
+    pub status: u16,
+    /// By name in lower case; repeated ones joined by `, `.
+    pub headers: BTreeMap<String, String>,
+    /// The body, as far as it was read.
+    pub body: Vec<u8>,
+    /// There was more than was to be read.
+    pub truncated: bool,
+    /// Where it came from, after redirects, without a name and password.
+    pub url: String,
+}
+
+impl HttpAnswer {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is none, or was cut.
+    pub fn json(&self) -> Result<serde_json::Value, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+
+    /// How long the other side wants to be left alone: `Retry-After`, in seconds or as a date.
+    #[must_use]
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        let said = self.headers.get("retry-after")?.trim();
+        if let Ok(seconds) = said.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let at = jiff::fmt::rfc2822::parse(said).ok()?.timestamp().as_millisecond();
+        Some(Timestamp(at).since(now))
+    }
+
+    /// The body as text; what is no UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// There is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The request makes no sense; asking again cannot help.
+    #[error("{0}")]
+    Invalid(String),
+    /// Nothing was sent: no such host, a refused connection, a certificate that is not trusted.
+    #[error("{host} cannot be reached: {reason}")]
+    Unreachable {
+        /// The host and port.
+        host: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The request may have arrived; there is no whole answer.
+    #[error("{host} did not answer: {reason}")]
+    NoAnswer {
+        /// The host and port.
+        host: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl HttpError {
+    /// Whether the other side may have seen the request.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. })
+    }
+}

@@ -1,0 +1,21 @@
+//! Variables that processes do not inherit from the engine.
+
+use everfold_ports::Secrets;
+
+/// Variables that would bind a git below to another repository.
+const GIT_LOCAL: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
+];
+
+/// Variables that never reach a process from the engine's own environment.
+pub(crate) fn env_removed(secrets: &Secrets) -> Vec<String> {
+    let fixed = GIT_LOCAL.iter().map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]);
+    fixed.chain(secrets.variables().cloned()).collect()
+}

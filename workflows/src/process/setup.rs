@@ -1,0 +1,29 @@
+//! What the executors and probers of processes share.
+
+use std::sync::Arc;
+
+use super::shim_program::ShimProgram;
+use crate::secret::SecretResolver;
+use crate::settings::WorkflowSettings;
+use everfold_base::blobs::Blobs;
+
+/// What all executors of processes share.
+#[derive(Clone)]
+pub struct Processes {
+    /// Supervises.
+    pub shim: ShimProgram,
+    /// Keeps declared files and prompts.
+    pub blobs: Arc<dyn Blobs>,
+    /// Limits, identity, profiles.
+    pub settings: Arc<WorkflowSettings>,
+    /// Looks secrets up.
+    pub(crate) secrets: SecretResolver,
+}
+
+impl Processes {
+    /// What executors share that is of one owner of a data folder.
+    #[must_use]
+    pub fn new(shim: ShimProgram, blobs: Arc<dyn Blobs>, settings: Arc<WorkflowSettings>) -> Self {
+        Self { shim, blobs, settings, secrets: SecretResolver::default() }
+    }
+}

@@ -1,0 +1,61 @@
+//! Why an attempt did not come as far as it should.
+
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_ports::AttemptResult;
+
+use super::attach_error::{AttachError, Says};
+use everfold_system::os_error::is_shortage;
+
+/// Why an attempt did not come as far as it should.
+#[derive(Debug)]
+pub(super) enum Unready {
+    Failed(Failure),
+    /// It will, when the system has what that needs.
+    NoRoom(String),
+    /// It may have: the system does not let it be seen.
+    Unseen(String),
+}
+
+impl Unready {
+    /// What the system refused: for want of what it has too little of, or else what is made of it.
+    pub(super) fn of(error: &std::io::Error, what: &str, failure: impl FnOnce() -> Failure) -> Self {
+        if is_shortage(error) { Self::NoRoom(format!("{what}: {error}")) } else { Self::Failed(failure()) }
+    }
+
+    /// A file of the attempt's folder that could not be read or moved, of an attempt that may have begun.
+    pub(super) fn unseen(what: &str, error: &std::io::Error) -> Self {
+        let reason = format!("{what}: {error}");
+        if is_shortage(error) { Self::NoRoom(reason) } else { Self::Unseen(reason) }
+    }
+}
+
+impl From<AttachError> for Unready {
+    fn from(error: AttachError) -> Self {
+        match error.says() {
+            Says::NotNow => Self::NoRoom(error.explained()),
+            Says::Unknown => Self::Unseen(error.explained()),
+            Says::NotBegun => Self::Failed(unattached(&error)),
+        }
+    }
+}
+
+impl From<Failure> for Unready {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Unready> for AttemptResult {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Failed(failure) => Self::Failed(failure),
+            Unready::NoRoom(reason) => Self::NoRoom { reason },
+            Unready::Unseen(reason) => Self::Unreadable { reason },
+        }
+    }
+}
+
+fn unattached(error: &AttachError) -> Failure {
+    Failure::new(FailureKind::Spawn, error.explained())
+        .with_hint("look at the space and the permissions of the data folder; `everfold doctor` checks both")
+}

@@ -1,0 +1,129 @@
+//! Everything of this crate that an engine acts with.
+
+use std::sync::Arc;
+
+use everfold_base::data_folder::Layout;
+use everfold_ports::{Directory, Edge, Executor, Prober};
+
+use crate::agent::AgentExecutor;
+use crate::builtin::Checked;
+use crate::command::CommandExecutor;
+use crate::function::{FunctionExecutor, Functions};
+use crate::git::{self, GitWorkspaces};
+use crate::http::{HttpClient, HttpExecutor};
+use crate::notify::{self, FunctionNotifier};
+use crate::probe::{
+    CiProber, CommandProber, ConfigProber, DiffProber, FileProber, FrontmatterProber, FunctionProber,
+    HttpProber, MergeableProber, RunsProber, TestsProber,
+};
+use crate::process::{ProcessSurvivors, Processes};
+use crate::provider::Providers;
+use crate::remote::LeaseTable;
+use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber, SecretResolver};
+use crate::witness::AbortWitness;
+
+/// Every executor and prober of the reference, git workspaces in the data folder, and what finds
+/// supervised processes again. The functions `git.*` are added to those given. Without a directory gates
+/// cannot ask about other runs.
+#[must_use]
+pub fn edge(
+    layout: &Layout,
+    processes: &Processes,
+    functions: Functions,
+    directory: Option<Arc<dyn Directory>>,
+) -> Edge {
+    registry(layout, processes, functions, directory).edge
+}
+
+/// Everything that an engine acts with, and what its own edge must know of that.
+pub struct Registry {
+    /// For the engine.
+    pub edge: Edge,
+    /// Every function that pipelines may name.
+    pub functions: Arc<Functions>,
+    /// The work of those that workers do.
+    pub leases: LeaseTable,
+}
+
+/// As [`edge`]; functions that the settings leave to workers are added to those given.
+#[must_use]
+pub fn registry(
+    layout: &Layout,
+    processes: &Processes,
+    mut functions: Functions,
+    directory: Option<Arc<dyn Directory>>,
+) -> Registry {
+    let (client, secrets) = (HttpClient::new(), &processes.secrets);
+    let providers = Providers::new(&processes.settings.providers, &client);
+    let author = processes.settings.git.author.clone();
+    git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
+    notify::declare(&mut functions, processes.settings.mail.clone());
+    processes.settings.workers.functions().for_each(|function| functions.offer(function));
+    let leases = LeaseTable::new(layout, processes.settings.workers.lease());
+    let known = Arc::new(functions);
+    let functions = FunctionExecutor::with_workers(Arc::clone(&known), leases.clone());
+    let notifier = FunctionNotifier::new(Arc::clone(&known), processes.settings.url.clone());
+    let executors: [(&str, Arc<dyn Executor>); 4] = [
+        ("command", Arc::new(CommandExecutor::new(processes.clone()))),
+        ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
+        ("function", Arc::new(GuardedExecutor(Arc::new(functions.clone()), secrets.clone()))),
+        ("http", Arc::new(GuardedExecutor(Arc::new(HttpExecutor::new(client.clone())), secrets.clone()))),
+    ];
+    let probers: [(&str, Arc<dyn Prober>); 11] = [
+        ("command", Arc::new(CommandProber::new(processes.clone()))),
+        ("file", Arc::new(FileProber::new(processes.clone()))),
+        ("frontmatter", Arc::new(FrontmatterProber::new(processes.clone()))),
+        ("diff", Arc::new(DiffProber)),
+        ("tests", Arc::new(TestsProber)),
+        ("http", Arc::new(HttpProber::new(client))),
+        ("runs", Arc::new(RunsProber::new(directory.clone()))),
+        ("config", Arc::new(ConfigProber)),
+        ("function", Arc::new(FunctionProber::new(functions))),
+        ("ci", Arc::new(CiProber::new(providers.clone()))),
+        ("mergeable", Arc::new(MergeableProber::new(providers))),
+    ];
+    let edge = Edge {
+        directory,
+        executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
+        probers: probers
+            .into_iter()
+            .map(|(kind, it)| (kind.to_owned(), guarded(kind, it, secrets)))
+            .collect(),
+        workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
+        survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
+        notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier), secrets.clone()))),
+        built_ins: Some(Arc::new(Checked)),
+        witness: Some(Arc::new(AbortWitness::new(layout))),
+    };
+    Registry { edge, functions: known, leases }
+}
+
+/// Commands are given secrets by their supervisor, which masks what they say; those that keep the files that
+/// they read mask these as well.
+fn guarded(kind: &str, prober: Arc<dyn Prober>, secrets: &SecretResolver) -> Arc<dyn Prober> {
+    match kind {
+        "command" | "file" | "frontmatter" => prober,
+        _answers_only => Arc::new(GuardedProber(prober, secrets.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everfold_ports::Service;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_given_secrets_calls_upon_the_same_services_and_fails_alike() {
+        let client = HttpClient::new();
+        let guarded = GuardedExecutor(Arc::new(HttpExecutor::new(client)), SecretResolver::default());
+        let spec = json!({ "url": "https://api.example.org/x" });
+        assert_eq!(guarded.services(&spec), [Service::new("http", "api.example.org")]);
+        let mut failure = everfold_base::failure::Failure::new(
+            everfold_base::failure::FailureKind::Error,
+            "GET https://api.example.org/x answered 503, not 2xx",
+        );
+        failure.code = Some("HTTP_503".to_owned());
+        assert!(guarded.is_outage(&failure));
+    }
+}

@@ -1,0 +1,221 @@
+//! Looks secrets up at their sources.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use everfold_base::failure::{Failure, FailureKind, SECRET_CODE};
+use everfold_language::definition::SecretSource;
+use everfold_ports::Secrets;
+use tokio::io::AsyncReadExt as _;
+
+use super::mask::VALUE_BYTES_MIN;
+use super::resolver::SecretResolver;
+use super::values::Values;
+
+/// The longest value.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+/// How long a command may take to tell one.
+const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(30);
+
+impl SecretResolver {
+    /// Looks up all that a piece of work is given.
+    ///
+    /// # Errors
+    /// A failure of kind `spawn` with the code `SECRET`, which names the secret and what to do.
+    pub(crate) async fn look_up(&self, secrets: &Secrets) -> Result<Values, Failure> {
+        let folder = secrets.folder.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let (mut values, mut before) = (BTreeMap::new(), Vec::new());
+        for name in secrets.names() {
+            let Some(source) = secrets.sources.get(name) else {
+                return Err(failure(name, "the pipeline does not declare it", "declare it under `secrets`"));
+            };
+            let value = value(name, source, &folder).await?;
+            before.extend(self.before(source, &folder, &value));
+            values.insert(name.to_owned(), value);
+        }
+        Ok(Values(values, before))
+    }
+}
+
+fn failure(name: &str, what: &str, hint: &str) -> Failure {
+    let mut failure =
+        Failure::new(FailureKind::Spawn, format!("the secret {name} cannot be had: {what}")).with_hint(hint);
+    failure.code = Some(SECRET_CODE.to_owned());
+    failure
+}
+
+/// One value.
+pub(crate) async fn value(name: &str, source: &SecretSource, folder: &Path) -> Result<String, Failure> {
+    let bytes = match source {
+        SecretSource::Env(variable) => match std::env::var_os(variable) {
+            Some(value) => std::os::unix::ffi::OsStringExt::into_vec(value),
+            None => {
+                let what = format!("the engine has no variable {variable}");
+                let hint = "set it where the engine is started: `everfold serve`, or the `everfold run` that owns the data folder";
+                return Err(failure(name, &what, hint));
+            }
+        },
+        SecretSource::File(file) => read_file(name, &folder.join(file)).await?,
+        SecretSource::Command(argv) => without_line_end(run(name, argv, folder).await?),
+    };
+    checked(name, bytes)
+}
+
+/// A value that can be given and masked.
+fn checked(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {
+    let hint = "correct what it comes from";
+    let value = String::from_utf8(bytes).map_err(|_| failure(name, "it is no UTF-8 text", hint))?;
+    match value.len() {
+        0 => Err(failure(name, "it is empty", hint)),
+        length if length < VALUE_BYTES_MIN => {
+            let what = format!("it has less than {VALUE_BYTES_MIN} bytes, so it cannot be masked");
+            Err(failure(
+                name,
+                &what,
+                "what is so short is no secret: write it into the pipeline, or take a longer one",
+            ))
+        }
+        length if length > VALUE_BYTES_MAX => {
+            Err(failure(name, "it is larger than 64 KiB", "name a file that the work reads itself"))
+        }
+        _ if value.contains('\0') => Err(failure(name, "it holds a zero byte, which no variable can", hint)),
+        _ => Ok(value),
+    }
+}
+
+async fn read_file(name: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let file = tokio::fs::File::open(path).await;
+    let failed = |error: std::io::Error| {
+        failure(
+            name,
+            &format!("{}: {error}", path.display()),
+            "write it there, readable for the engine's user",
+        )
+    };
+    let mut bytes = Vec::new();
+    let limit = VALUE_BYTES_MAX as u64 + 2;
+    file.map_err(failed)?.take(limit).read_to_end(&mut bytes).await.map_err(failed)?;
+    Ok(without_line_end(bytes))
+}
+
+/// What a program prints. What it says of its own failure is not shown: the value may be in it.
+async fn run(name: &str, argv: &[String], folder: &Path) -> Result<Vec<u8>, Failure> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(failure(name, "its command names no program", "give it one"));
+    };
+    let hint = "run the command by hand, as the engine's user, and see what it says";
+    let mut command = tokio::process::Command::new(program);
+    for variable in crate::process::environment::env_removed(&Secrets::default()) {
+        command.env_remove(variable);
+    }
+    let child = command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = child.map_err(|error| failure(name, &format!("{program}: {error}"), hint))?;
+    let read = async {
+        let mut bytes = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(VALUE_BYTES_MAX as u64 + 2).read_to_end(&mut bytes).await?;
+        }
+        Ok::<_, std::io::Error>((child.wait().await?, bytes))
+    };
+    match tokio::time::timeout(COMMAND_TIME_LIMIT, read).await {
+        // One that says too much may end with the pipe's signal: it is told that it says too much.
+        Ok(Ok((status, bytes))) if status.success() || bytes.len() > VALUE_BYTES_MAX + 1 => Ok(bytes),
+        Ok(Ok((status, _))) => Err(failure(name, &format!("{program} ended with {status}"), hint)),
+        Ok(Err(error)) => Err(failure(name, &format!("{program}: {error}"), hint)),
+        Err(_) => {
+            let what = format!("{program} took longer than {} s", COMMAND_TIME_LIMIT.as_secs());
+            Err(failure(name, &what, hint))
+        }
+    }
+}
+
+/// A file or a program's output ends with a line end that is not part of the value.
+fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
+    for end in [b'\n', b'\r'] {
+        if bytes.last() == Some(&end) {
+            bytes.pop();
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use everfold_ports::{Hidden, Piece};
+
+    use super::*;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn secrets(source: SecretSource) -> Secrets {
+        let sources = BTreeMap::from([("T".to_owned(), source)]);
+        Secrets { sources: Arc::new(sources), vars: vec!["T".to_owned()], ..Secrets::default() }
+    }
+
+    fn command(script: &str) -> SecretSource {
+        SecretSource::Command(["sh", "-c", script].map(str::to_owned).to_vec())
+    }
+
+    #[tokio::test]
+    async fn l34_a_value_comes_from_a_variable_a_file_or_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "from-file\r\n").unwrap();
+        for (source, value) in [
+            (SecretSource::File("token".to_owned()), "from-file"),
+            (command("cat token; echo"), "from-file\r\n"),
+            (SecretSource::Env("PATH".to_owned()), std::env::var("PATH").unwrap().as_str()),
+        ] {
+            let secrets = Secrets { folder: Some(folder.path().to_owned()), ..secrets(source) };
+            assert_eq!(
+                SecretResolver::default().look_up(&secrets).await.unwrap().variables(&secrets)["T"],
+                value
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn l34_what_cannot_be_had_or_masked_is_a_failure_that_says_so() {
+        for (source, part) in [
+            (
+                SecretSource::Env("EVERFOLD_NO_SUCH_VARIABLE".to_owned()),
+                "no variable EVERFOLD_NO_SUCH_VARIABLE",
+            ),
+            (SecretSource::File("/no/such/file".to_owned()), "/no/such/file"),
+            (command("echo leaked-value >&2; exit 3"), "ended with exit status: 3"),
+            (command("echo abc"), "less than 4 bytes"),
+            (command("true"), "it is empty"),
+            (command("printf 'ab\\0cd'"), "a zero byte"),
+            (command("printf '\\377\\376abc'"), "no UTF-8"),
+            (command("head -c 70000 /dev/zero | tr '\\0' x"), "64 KiB"),
+        ] {
+            let failure = SecretResolver::default().look_up(&secrets(source)).await.unwrap_err();
+            assert_eq!((failure.kind, failure.code.as_deref()), (FailureKind::Spawn, Some("SECRET")));
+            assert!(failure.message.contains(part), "{}", failure.message);
+            assert!(!failure.message.contains("leaked-value") && failure.hint.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn l34_values_are_filled_in_where_they_stand_masked() {
+        let mut secrets = secrets(command("echo t0ken"));
+        let of = vec![Piece::Text("Bearer ".to_owned()), Piece::Secret { secret: "T".to_owned() }];
+        secrets.spec = vec![Hidden { at: "/headers/a~1b".to_owned(), of: of.clone() }];
+        secrets.env = vec![Hidden { at: "/AUTH".to_owned(), of }];
+        let values = SecretResolver::default().look_up(&secrets).await.unwrap();
+        let mut spec = json!({"headers": {"a/b": "Bearer ***"}});
+        values.fill(&mut spec, &secrets.spec);
+        assert_eq!(spec, json!({"headers": {"a/b": "Bearer t0ken"}}));
+        let variables = values.variables(&secrets);
+        assert_eq!((variables["T"].as_str(), variables["AUTH"].as_str()), ("t0ken", "Bearer t0ken"));
+        assert_eq!(format!("{values:?}"), "{\"T\"}");
+    }
+}

@@ -1,0 +1,74 @@
+//! What sources of secrets told before: after a rotation work still comes across the old value, in files
+//! that were written and in answers of those who have not changed it yet.
+//!
+//! Law: a former value is in the memory of the owner that looked it up, as long as that lives, and nowhere else. The
+//! memory is bounded: of each source the newest values, and the sources that were asked last.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use everfold_language::definition::SecretSource;
+use lru::LruCache;
+
+/// Values of one source that are remembered.
+const VALUES_MAX: usize = 4;
+/// Sources that are remembered.
+const SOURCES_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// By folder and source, the newest value first.
+type FormerValues = LruCache<(PathBuf, String), Vec<String>>;
+
+/// What looks secrets up, and remembers what their sources told. Cheap to clone: all clones remember together.
+#[derive(Clone)]
+pub(crate) struct SecretResolver(Arc<Mutex<FormerValues>>);
+
+impl Default for SecretResolver {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(LruCache::new(SOURCES_MAX))))
+    }
+}
+
+impl SecretResolver {
+    /// Notes what a source tells now; gives what it told before.
+    pub(super) fn before(&self, source: &SecretSource, folder: &Path, value: &str) -> Vec<String> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = told.get_or_insert_mut((folder.to_owned(), format!("{source:?}")), Vec::new);
+        values.retain(|known| known != value);
+        values.insert(0, value.to_owned());
+        values.truncate(VALUES_MAX + 1);
+        values[1..].to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_72_what_a_source_told_before_a_rotation_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = SecretSource::File("token".into());
+        let desk = SecretResolver::default();
+        let of = |value: &str| desk.clone().before(&source, folder.path(), value);
+        assert!(of("first value").is_empty());
+        assert_eq!(of("second value"), ["first value"]);
+        assert_eq!(of("second value"), ["first value"]);
+        // Turned back.
+        assert_eq!(of("first value"), ["second value"]);
+        for round in 0..20 {
+            assert!(of(&format!("value {round}")).len() <= VALUES_MAX, "bounded");
+        }
+        assert!(!of("value 20").contains(&"first value".to_owned()), "the oldest are forgotten");
+    }
+
+    #[test]
+    fn row_72_one_owner_knows_nothing_of_what_another_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = SecretSource::File("token".into());
+        let (one, other) = (SecretResolver::default(), SecretResolver::default());
+        assert!(one.before(&source, folder.path(), "first value").is_empty());
+        assert!(other.before(&source, folder.path(), "second value").is_empty());
+        assert_eq!(one.before(&source, folder.path(), "second value"), ["first value"]);
+    }
+}

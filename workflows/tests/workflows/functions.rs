@@ -1,0 +1,244 @@
+//! Functions with types: what they are called with, what they can say, how they end.
+
+use everfold_core::artefact::Usage;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::fixtures::home::{Home, failure, nobody, output, probe_request, until};
+use everfold_base::failure::FailureKind;
+use everfold_ports::{AttemptResult, Executor, Prober};
+use everfold_workflows::function::{Call, Function, FunctionError, FunctionExecutor, Functions, StepError};
+use everfold_workflows::probe::FunctionProber;
+use everfold_workflows::shim::log::LogReader;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    /// What is ordered.
+    item: String,
+    #[serde(default)]
+    count: u32,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Receipt {
+    number: String,
+    ok: bool,
+}
+
+async fn place(call: Call, order: Order) -> Result<Receipt, StepError> {
+    call.log(format!("{} of {}", order.count, order.item));
+    call.log("second line");
+    call.progress("sent");
+    call.usage(Usage { cost_micros: 250_000, ..Usage::default() });
+    if order.item == "unobtainium" {
+        return Err(StepError::new("sold out").code("SOLD_OUT").hint("order another item"));
+    }
+    Ok(Receipt { number: call.idempotency_key().to_owned(), ok: true })
+}
+
+fn executor(functions: impl IntoIterator<Item = Function>) -> FunctionExecutor {
+    let mut all = Functions::built_in();
+    functions.into_iter().for_each(|function| all.register(function).unwrap());
+    FunctionExecutor::new(all)
+}
+
+#[tokio::test]
+async fn a_typed_function_gets_its_parameters_and_says_what_it_does() {
+    let home = Home::new();
+    let executor = executor([Function::new("shop.order", place).idempotent()]);
+    let mut request = home.request(json!({"name": "shop.order", "with": {"item": "tea", "count": 2}}));
+    request.folder = home.path("attempt");
+    let seen = nobody();
+    let end = executor.start(request.clone(), seen.clone()).await;
+    assert_eq!(output(&end), &json!({"number": request.id.idempotency_key(), "ok": true}));
+    assert_eq!(end.usage.iter().map(|usage| usage.cost_micros).collect::<Vec<_>>(), [250_000]);
+    let log = LogReader::from_start(&home.path("attempt/log")).read().unwrap();
+    assert_eq!(log.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["2 of tea", "second line"]);
+    assert_eq!(*seen.lines.lock().unwrap(), ["2 of tea", "second line", "sent"]);
+
+    request.spec = json!({"name": "shop.order", "with": {"item": "unobtainium"}});
+    let end = executor.start(request, nobody()).await;
+    let failed = failure(&end);
+    assert_eq!(
+        (failed.kind, failed.message.as_str(), failed.code.as_deref(), failed.hint()),
+        (FailureKind::Error, "sold out", Some("SOLD_OUT"), "order another item")
+    );
+    assert_eq!(end.usage.len(), 1, "what a failed attempt used up counts, too");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_a_validation_and_its_value_is_not_repeated() {
+    async fn huge(_: Call, bytes: usize) -> Result<String, StepError> {
+        Ok("x".repeat(bytes))
+    }
+    async fn liar(_: Call, _: ()) -> Result<Value, StepError> {
+        Ok(json!({"n": "no number"}))
+    }
+    async fn unsayable(_: Call, _: ()) -> Result<std::collections::BTreeMap<(u8, u8), u8>, StepError> {
+        Ok([((1, 2), 3)].into())
+    }
+    let home = Home::new();
+    let numbers = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    let executor = executor([
+        Function::new("shop.order", place),
+        Function::new("huge", huge),
+        Function::described("liar", json!({"type": "null"}), numbers, liar),
+        Function::described("unsayable", json!({"type": "null"}), json!(true), unsayable),
+    ]);
+    let fails = async |name: &str, with: Value| {
+        let end = executor.start(home.request(json!({"name": name, "with": with})), nobody()).await;
+        let failed = failure(&end).clone();
+        assert_eq!(failed.kind, FailureKind::Validation, "{failed:?}");
+        assert!(failed.hint.is_some(), "{failed:?}");
+        failed.message
+    };
+    let missing = fails("shop.order", json!({})).await;
+    assert!(missing.contains("\"item\" is a required property"), "{missing}");
+    let wrong = fails("shop.order", json!({"item": "tea", "count": "hunter2"})).await;
+    assert!(wrong.contains("`with/count`") && !wrong.contains("hunter2"), "{wrong}");
+    let unknown = fails("shop.order", json!({"item": "tea", "colour": "red"})).await;
+    assert!(unknown.contains("colour"), "{unknown}");
+    assert!(fails("huge", json!(2 * 1024 * 1024)).await.contains("at most 1048576"));
+    assert!(fails("liar", Value::Null).await.contains("`output/n`"));
+    assert!(fails("unsayable", Value::Null).await.contains("no JSON"));
+}
+
+#[tokio::test]
+async fn a_function_that_listens_gets_the_grace_to_end_in_good_order() {
+    let cleaned = Arc::new(AtomicBool::new(false));
+    let own = Arc::clone(&cleaned);
+    let listens = move |call: Call, _: Value| {
+        let cleaned = Arc::clone(&own);
+        async move {
+            call.progress("waiting");
+            call.cancelled().await;
+            tokio::task::yield_now().await;
+            cleaned.store(true, Ordering::SeqCst);
+            Ok::<_, StepError>("too late")
+        }
+    };
+    async fn deaf(call: Call, _: Value) -> Result<(), StepError> {
+        call.progress("waiting");
+        std::future::pending().await
+    }
+    let home = Home::new();
+    let executor = executor([Function::new("listens", listens), Function::new("deaf", deaf)]);
+    for name in ["listens", "deaf"] {
+        let mut request = home.request(json!({"name": name, "with": {}}));
+        request.grace = Duration::from_secs(3600);
+        let seen = nobody();
+        let running = tokio::spawn(executor.start(request.clone(), seen.clone()));
+        until("its beginning", || !seen.lines.lock().unwrap().is_empty()).await;
+        executor.cancel(request).await;
+        assert_eq!(failure(&running.await.unwrap()).kind, FailureKind::Cancelled, "{name}");
+    }
+    assert!(cleaned.swap(false, Ordering::SeqCst));
+    let mut request = home.request(json!({"name": "listens", "with": {}}));
+    (request.timeout, request.grace) = (Some(Duration::from_millis(20)), Duration::from_secs(3600));
+    assert_eq!(failure(&executor.start(request, nobody()).await).kind, FailureKind::Timeout);
+    assert!(cleaned.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_task_that_a_function_left_behind_hears_of_its_end() {
+    let heard = Arc::new(AtomicBool::new(false));
+    let own = Arc::clone(&heard);
+    let leaves = move |call: Call, _: Value| {
+        let (token, heard) = (call.cancellation(), Arc::clone(&own));
+        tokio::spawn(async move {
+            token.cancelled().await;
+            heard.store(true, Ordering::SeqCst);
+        });
+        async { Ok::<_, StepError>(()) }
+    };
+    let executor = executor([Function::new("leaves", leaves)]);
+    let end = executor.start(Home::new().request(json!({"name": "leaves"})), nobody()).await;
+    assert_eq!(output(&end), &Value::Null);
+    until("the end that it hears of", || heard.load(Ordering::SeqCst)).await;
+}
+
+#[tokio::test]
+async fn a_panic_is_the_failure_of_its_attempt_with_what_it_said() {
+    async fn panics(_: Call, n: u32) -> Result<u32, StepError> {
+        let list = [1, 2];
+        Ok(list[n as usize])
+    }
+    let at_once = |_: Call, _: Value| -> std::future::Ready<Result<(), StepError>> { panic!("at once") };
+    let executor = executor([Function::new("panics", panics), Function::new("at-once", at_once)]);
+    let home = Home::new();
+    for (name, said) in [("panics", "index out of bounds"), ("at-once", "at once")] {
+        let end = executor.start(home.request(json!({"name": name, "with": 7})), nobody()).await;
+        let failed = failure(&end);
+        assert_eq!((failed.kind, failed.message.as_str()), (FailureKind::Crash, "the function panicked"));
+        assert!(failed.detail.as_deref().unwrap().contains(said), "{failed:?}");
+        assert!(failed.hint().contains("correct it, then retry"));
+    }
+}
+
+#[tokio::test]
+async fn any_error_becomes_a_failure_with_its_causes() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the order could not be read")]
+    struct Unread(#[source] std::num::ParseIntError);
+    async fn reads(_: Call, text: String) -> Result<u8, StepError> {
+        Ok(text.parse::<u8>().map_err(Unread)?)
+    }
+    let executor = executor([Function::new("reads", reads)]);
+    let end = executor.start(Home::new().request(json!({"name": "reads", "with": "x"})), nobody()).await;
+    let failed = failure(&end);
+    assert_eq!(failed.message, "the order could not be read");
+    assert_eq!(failed.detail.as_deref(), Some("invalid digit found in string"));
+}
+
+#[tokio::test]
+async fn only_what_reads_only_is_a_probe_and_its_answer_is_the_evidence() {
+    let home = Home::new();
+    let read_only = Function::new("shop.open", place).read_only();
+    let prober = FunctionProber::new(executor([read_only, Function::new("shop.order", place).idempotent()]));
+    let ask = |name: &str| probe_request(&home, json!({"name": name, "with": {"item": "tea"}}));
+    assert_eq!(prober.probe(ask("shop.open")).await.unwrap()["ok"], json!(true));
+    assert!(prober.probe(ask("shop.order")).await.unwrap_err().message.contains("only reads"));
+}
+
+#[test]
+fn what_a_function_says_of_itself_is_made_from_its_types() {
+    let mut functions = Functions::built_in();
+    functions.register(Function::new("shop.order", place).summary("Orders.").paid().told()).unwrap();
+    let about = functions.about("shop.order").unwrap();
+    assert!(about.effects.paid && about.told && !about.effects.idempotent && !about.effects.read_only);
+    assert_eq!(about.input["properties"]["item"]["description"], "What is ordered.");
+    assert_eq!(about.input["required"], json!(["item"]));
+    assert_eq!(about.output["required"], json!(["number", "ok"]));
+    let traits = FunctionExecutor::new(functions).traits(&json!({"name": "shop.order"}));
+    assert!(traits.told && !traits.loss.idempotent);
+}
+
+#[test]
+fn a_function_that_no_pipeline_could_call_is_refused() {
+    let mut functions = Functions::built_in();
+    for name in ["Order", "shop..order", "", "shop order"] {
+        let refused = functions.register(Function::new(name, place)).unwrap_err();
+        assert_eq!(refused, FunctionError::Name { name: name.to_owned() });
+    }
+    let twice = functions.register(Function::new("everfold.echo", place)).unwrap_err();
+    assert_eq!(twice.to_string(), "there is a function everfold.echo already");
+    let bad = Function::described("x", json!({"type": "strin"}), json!(true), place);
+    assert!(functions.register(bad).unwrap_err().to_string().starts_with("the schema of the input of x"));
+}
+
+#[tokio::test]
+async fn a_function_that_may_not_be_repeated_is_lost_with_its_engine() {
+    let home = Home::new();
+    let executor = executor([Function::new("shop.order", place)]);
+    let request = home.request(json!({"name": "shop.order", "with": {"item": "tea"}}));
+    let end = executor.reattach(request.clone(), nobody()).await;
+    assert!(matches!(end.result, AttemptResult::Lost { .. }), "{end:?}");
+    let end =
+        executor.reattach(everfold_ports::AttemptRequest { idempotent: Some(true), ..request }, nobody());
+    assert!(matches!(end.await.result, AttemptResult::Succeeded(_)));
+}

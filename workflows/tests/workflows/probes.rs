@@ -1,0 +1,188 @@
+//! Evidence from real files, commits and processes, judged by the default policies.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fixtures::home::{Home, git, in_git, judged, probe_request as request, repository};
+use everfold_core::policy::Verdict;
+use everfold_ports::{ProbeFailure, Prober};
+use everfold_workflows::probe::{CommandProber, DiffProber, FileProber, FrontmatterProber};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_command_gives_its_exit_and_the_end_of_its_output() {
+    let home = Home::new();
+    let prober = CommandProber::new(home.processes());
+    let spec = json!({"shell": "echo $GREETING $V1 $EVERFOLD_GATE; echo 2 tests failed >&2; exit 1", "vars": {"V1": "x y"}});
+    let evidence = prober.probe(request(&home, spec.clone())).await.unwrap();
+    assert_eq!(evidence["exit"], 1);
+    assert!(evidence["output"].as_str().unwrap().contains("hello x y g"), "{evidence}");
+    assert_eq!(evidence["source"]["argv"], evidence["argv"]);
+    assert_eq!(judged("command", &evidence), (Verdict::Fail, "exit 1: 2 tests failed".to_owned()));
+    let again = prober.probe(request(&home, spec)).await.unwrap();
+    assert_eq!(again, evidence, "the same probe is not run again");
+}
+
+#[tokio::test]
+async fn no_program_is_no_evidence_and_a_lost_probe_is_repeated() {
+    let home = Home::new();
+    let prober = CommandProber::new(home.processes());
+    for spec in [json!({"argv": ["no-such-program-here"]}), json!({"shell": "no-such-program-here"})] {
+        let _gone = std::fs::remove_dir_all(home.path("probe"));
+        let failure = prober.probe(request(&home, spec)).await.unwrap_err();
+        assert!(!failure.permanent && failure.message.contains("no"), "{failure:?}");
+    }
+    std::fs::remove_dir_all(home.path("probe")).unwrap();
+    let once = json!({"shell": "if [ -e seen ]; then exit 0; fi; touch seen; sleep 60"});
+    let probe = tokio::spawn(prober.probe(request(&home, once)));
+    let record = home.path("probe/shim.json");
+    crate::fixtures::home::until("the probe", || record.exists() && home.work("seen").exists()).await;
+    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    crate::fixtures::home::kill_hard(i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap());
+    assert_eq!(probe.await.unwrap().unwrap()["exit"], 0);
+    std::fs::remove_dir_all(home.path("probe")).unwrap();
+    let mut limited = request(&home, json!({"shell": "sleep 60"}));
+    limited.timeout = Duration::from_millis(200);
+    let evidence = prober.probe(limited).await.unwrap();
+    assert_eq!((evidence["exit"].as_i64(), evidence["timed_out"].as_bool()), (Some(124), Some(true)));
+}
+
+#[tokio::test]
+async fn files_are_found_and_looked_into() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.work("docs/deep")).unwrap();
+    std::fs::write(home.work("docs/a.md"), "# A\n").unwrap();
+    std::fs::write(home.work("docs/deep/b.md"), "# B\n").unwrap();
+    std::fs::write(home.work("ok.json"), "{\"a\": 1}").unwrap();
+    std::fs::write(home.work("bad.json"), "{").unwrap();
+    std::fs::write(home.work("ok.yaml"), "a: [1]\n").unwrap();
+    std::fs::write(home.work("bad.yaml"), "a: [\n").unwrap();
+    std::os::unix::fs::symlink("../ok.json", home.work("docs/link.json")).unwrap();
+    std::os::unix::fs::symlink("../../blobs", home.work("docs/out.json")).unwrap();
+    let prober = FileProber::new(home.processes());
+    for (spec, verdict, reason) in [
+        (json!({"exists": "docs/a.md"}), Verdict::Pass, "docs/a.md is there"),
+        (json!({"exists": "docs/none.md"}), Verdict::Fail, "docs/none.md does not exist"),
+        (json!({"all": ["docs/a.md", "none"]}), Verdict::Fail, "none does not exist"),
+        (json!({"glob": "**/*.md", "min": 2}), Verdict::Pass, "2 files of **/*.md, 2 needed"),
+        (json!({"glob": "*.md", "in": "docs", "min": "3"}), Verdict::Fail, "2 files of *.md, 3 needed"),
+        (json!({"glob": "*", "in": "none"}), Verdict::Fail, "0 files of *, 1 needed"),
+        (json!({"exists": "ok.json", "json": true}), Verdict::Pass, "ok.json is there"),
+        (json!({"exists": "docs/a.md", "matches": "^# B"}), Verdict::Fail, "docs/a.md: nothing matches ^# B"),
+        (json!({"exists": "ok.yaml", "yaml": true}), Verdict::Pass, "ok.yaml is there"),
+        // Of those that a pattern finds only the sound ones count.
+        (json!({"glob": "**/*.md", "matches": "^# B"}), Verdict::Pass, "1 file of **/*.md, 1 needed"),
+        (
+            json!({"glob": "**/*.md", "matches": "^# B", "min": 2}),
+            Verdict::Fail,
+            "1 file of **/*.md, 2 needed; docs/a.md: nothing matches ^# B",
+        ),
+        // A link may lead out of the folder that is looked at, and not out of the workspace.
+        (json!({"exists": "link.json", "in": "docs", "json": true}), Verdict::Pass, "link.json is there"),
+    ] {
+        let evidence = prober.probe(request(&home, spec.clone())).await.unwrap();
+        assert_eq!(judged("file", &evidence), (verdict, reason.to_owned()), "{spec} {evidence}");
+    }
+    let evidence = prober.probe(request(&home, json!({"exists": "bad.json", "json": true}))).await.unwrap();
+    assert!(judged("file", &evidence).1.starts_with("bad.json: no JSON: "), "{evidence}");
+    let absolute = json!({"exists": home.work("docs/a.md"), "in": "docs"});
+    let found = prober.probe(request(&home, absolute)).await.unwrap();
+    assert_eq!(judged("file", &found).0, Verdict::Pass, "{found}");
+    let found = prober.probe(request(&home, json!({"exists": "bad.yaml", "yaml": true}))).await.unwrap();
+    assert!(judged("file", &found).1.starts_with("bad.yaml: no YAML: "), "{found}");
+    assert_eq!(evidence["source"]["blob"].as_str().unwrap().len(), 64);
+    for spec in [
+        json!({"exists": "../attempt"}),
+        json!({"exists": "out.json", "in": "docs"}),
+        json!({}),
+        json!({"exists": "a", "exist": "b"}),
+        json!({"exists": "a", "matches": "("}),
+    ] {
+        assert!(prober.probe(request(&home, spec)).await.unwrap_err().permanent);
+    }
+}
+
+#[tokio::test]
+async fn frontmatter_is_read_from_the_first_place_that_has_the_file() {
+    let home = Home::new();
+    let work = home.path("work");
+    repository(&work);
+    std::fs::write(work.join("log.md"), "---\ndeploy_status: failed\n---\ntext\n").unwrap();
+    git(&work, &["add", "."]);
+    git(&work, &["commit", "--quiet", "-m", "log"]);
+    git(&work, &["tag", "v1"]);
+    let prober = FrontmatterProber::new(home.processes());
+    let spec = |from: Value| json!({"file": "log.md", "fields": ["deploy_status"], "pass": ["SUCCESS"], "fail": ["FAILED"], "from": from});
+    let evidence = prober.probe(in_git(&home, spec(json!(null)))).await.unwrap();
+    assert_eq!(judged("frontmatter", &evidence), (Verdict::Fail, "deploy_status is FAILED".to_owned()));
+    assert_eq!((evidence["from"].as_str(), evidence["value"].as_str()), (Some("worktree"), Some("failed")));
+    std::fs::write(work.join("log.md"), "---\ndeploy_status: Success\n---\n").unwrap();
+    for (from, verdict) in [(json!(["worktree", "v1"]), Verdict::Pass), (json!("v1"), Verdict::Fail)] {
+        let evidence = prober.probe(in_git(&home, spec(from))).await.unwrap();
+        assert_eq!(judged("frontmatter", &evidence).0, verdict, "{evidence}");
+        assert_eq!(evidence["source"]["commit"].as_str().unwrap().len(), 40);
+    }
+    std::fs::remove_file(work.join("log.md")).unwrap();
+    let evidence = prober.probe(in_git(&home, spec(json!(["worktree", "v1"])))).await.unwrap();
+    assert_eq!(evidence["from"], "v1");
+    let evidence = prober.probe(in_git(&home, spec(json!("worktree")))).await.unwrap();
+    assert_eq!(judged("frontmatter", &evidence), (Verdict::Fail, "log.md: does not exist".to_owned()));
+    // Whatever stands in it, the first place that has the file decides; keys are as they are written.
+    for (text, reason) in [
+        ("deploy_status: Success\n", "log.md: has no front matter: its first line is not ---"),
+        ("---\nDeploy_Status: Success\n---\n", "log.md: no deploy_status at its head"),
+    ] {
+        std::fs::write(work.join("log.md"), text).unwrap();
+        let evidence = prober.probe(in_git(&home, spec(json!(["worktree", "v1"])))).await.unwrap();
+        assert_eq!(judged("frontmatter", &evidence), (Verdict::Fail, reason.to_owned()));
+        assert_eq!(evidence["from"], "worktree");
+    }
+    std::fs::write(work.join("log.md"), "---\nn: 1.10\ndeploy_status: ok\nlist: [1]\n---\n").unwrap();
+    for (fields, value, all) in [
+        (json!(["n", "deploy_status"]), json!("1.10"), json!({"n": "1.10", "deploy_status": "ok"})),
+        (json!(["list", "n"]), json!(null), json!({"list": ["1"], "n": "1.10"})),
+        (json!(["none"]), json!(null), json!({"none": null})),
+    ] {
+        let asked = json!({"file": "log.md", "fields": fields, "pass": ["1.10"]});
+        let evidence = prober.probe(in_git(&home, asked)).await.unwrap();
+        assert_eq!((&evidence["value"], &evidence["fields"]), (&value, &all), "the first field's, as text");
+    }
+    let failure = prober.probe(in_git(&home, spec(json!("no-such-ref")))).await.unwrap_err();
+    assert!(!failure.permanent && failure.message.contains("no-such-ref"));
+    let outside = json!({"file": "../x", "from": "v1"});
+    assert!(matches!(prober.probe(in_git(&home, outside)).await, Err(ProbeFailure { permanent: true, .. })));
+}
+
+#[tokio::test]
+async fn a_diff_counts_tracked_and_untracked_changes_since_the_base() {
+    let home = Home::new();
+    let work: PathBuf = home.path("work");
+    repository(&work);
+    std::fs::write(work.join(".gitignore"), "ignored\n").unwrap();
+    std::fs::write(work.join("ignored"), "x\n").unwrap();
+    git(&work, &["add", "."]);
+    git(&work, &["commit", "--quiet", "-m", "second"]);
+    std::fs::write(work.join("readme"), "one\ntwo\n").unwrap();
+    std::fs::write(work.join("new ä.txt"), "1\n2\n3").unwrap();
+    std::fs::write(work.join("bin"), [0, 1, 10]).unwrap();
+    let evidence =
+        DiffProber.probe(in_git(&home, json!({"max_files": "9", "deny": ["*.lock"]}))).await.unwrap();
+    assert_eq!(evidence["names"], json!([".gitignore", "bin", "new ä.txt", "readme"]));
+    assert_eq!((evidence["files"].as_u64(), evidence["lines"].as_u64()), (Some(4), Some(5)));
+    assert_eq!(judged("diff", &evidence), (Verdict::Pass, "4 files and 5 lines changed".to_owned()));
+    let bounds = json!({"min_files": 5, "allow": ["*"], "deny": []});
+    let evidence = DiffProber.probe(in_git(&home, bounds)).await.unwrap();
+    assert_eq!(judged("diff", &evidence), (Verdict::Fail, "4 files changed, at least 5 needed".to_owned()));
+    let evidence = DiffProber.probe(in_git(&home, json!({"allow": "readme"}))).await.unwrap();
+    let (verdict, reason) = judged("diff", &evidence);
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (Verdict::Fail, ".gitignore is changed, which only readme may be")
+    );
+    let evidence = DiffProber.probe(in_git(&home, json!({"max_lines": 4}))).await.unwrap();
+    assert_eq!(judged("diff", &evidence), (Verdict::Fail, "5 lines changed, at most 4 allowed".to_owned()));
+    for spec in [json!({"max_files": "many"}), json!({"maxfiles": 1}), json!({"deny": [1]})] {
+        assert!(DiffProber.probe(in_git(&home, spec)).await.unwrap_err().permanent);
+    }
+    assert!(DiffProber.probe(request(&home, json!({}))).await.unwrap_err().permanent, "no git workspace");
+}
