@@ -142,7 +142,7 @@ pub enum UnblockDecision {
     Fail,
 }
 
-/// The names of the kinds of events of a run, which notices listen to; [`event`](everfold_core::event) asserts when it is
+/// The names of the kinds of events of a run, which notices listen to; the core's module `event` asserts when it is
 /// compiled that it has these and no others.
 pub const EVENT_NAMES: &[&str] = &[
     "RunStarted",

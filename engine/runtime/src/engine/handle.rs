@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// The runs that cannot be gone on with, and why. [`Engine::recover`] with
-    /// [`super::Which::Only`] tries one again.
+    /// [`Which::Only`](crate::Which::Only) tries one again.
     #[must_use]
     pub fn set_aside(&self) -> Vec<(RunId, String)> {
         self.inner.shared.quarantined().iter().map(|(run, reason)| (*run, reason.clone())).collect()
