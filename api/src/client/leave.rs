@@ -3,7 +3,7 @@
 /// What is to become of runs that go on when a command ends that was their owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// None goes on; the next owner that is asked to goes on with them.
+    /// This process drives none of them; the next owner of the folder that is asked to does.
     Nothing,
     /// Runs that were started with `--detach` go on in the background.
     Waiting,

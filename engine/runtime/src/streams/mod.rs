@@ -3,6 +3,7 @@
 //! Law: one task is the only writer of its streams; it answers after the append is durable.
 
 pub(crate) mod budgets;
+pub(crate) mod linked_events;
 pub(crate) mod notifications;
 pub(crate) mod schedules;
 pub(crate) mod slots;

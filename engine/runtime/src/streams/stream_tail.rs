@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::deps::Deps;
+use crate::streams::linked_events::linked_events;
 use crate::streams::triggers::by::By;
-use everfold_base::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
-use everfold_base::id::{InputId, Position, Version};
+use everfold_base::envelope::{Envelope, StreamId};
+use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_store::{Append, AppendError, Appended, Snapshot, StreamNote};
@@ -139,29 +140,10 @@ impl StreamTail {
         note: StreamNote,
     ) -> Result<Appended, TailError> {
         let crashes = events.iter().any(|event| shared.config.crash_after.as_deref() == Some(event.name));
-        let cause = Cause {
-            input: InputId::derive(&format!("{}/{}", self.stream, self.version)),
-            because: self.version,
-        };
-        let (mut version, mut hash) = (self.version, self.hash);
-        let mut linked = Vec::with_capacity(events.len());
-        for event in events {
-            version = version.next();
-            let header = EventHeader {
-                stream: self.stream.clone(),
-                version,
-                recorded_at: at,
-                actor: by.actor.clone(),
-                cause,
-                kind: event.kind,
-                schema: event.schema,
-                flags: 0,
-                payload_hash: Hash::ZERO,
-            };
-            let event = NewEvent::link(header, event.bytes, &hash);
-            hash = event.hash;
-            linked.push(event);
-        }
+        let encoded = events.into_iter().map(|event| (event.kind, event.schema, event.bytes)).collect();
+        let end = (self.version, self.hash);
+        let linked = linked_events(&self.stream, end, (&by.actor, at), encoded);
+        let (version, hash) = linked.last().map_or(end, |event| (event.header.version, event.hash));
         let append = Append {
             stream: self.stream.clone(),
             expected: self.version,

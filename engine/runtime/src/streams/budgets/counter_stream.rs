@@ -1,9 +1,10 @@
 //! One counter of the budget allocator: its folded stream, and the appends to it.
 
 use crate::deps::Deps;
+use crate::streams::linked_events::linked_events;
 use everfold_base::actor::Actor;
-use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_base::id::{InputId, Version};
+use everfold_base::envelope::StreamId;
+use everfold_base::id::Version;
 use everfold_base::json::Hash;
 use everfold_core::budgets::{Counter, CounterEvent, CounterInput, decide};
 use everfold_core::event::{BudgetTerms, Measure};
@@ -107,30 +108,12 @@ impl CounterStream {
     }
 
     fn append_of(&self, shared: &Deps, events: &[CounterEvent]) -> Result<(Append, Counter), CounterError> {
-        let about = format!("{}/{}", self.stream, self.version);
-        let cause = Cause { input: InputId::derive(&about), because: self.version };
-        let (mut version, mut hash, mut after) = (self.version, self.hash, self.counter.clone());
-        let mut linked = Vec::with_capacity(events.len());
-        for event in events {
-            let (kind, schema, payload) =
-                event.encode().map_err(|error| CounterError::Store(error.to_string()))?;
-            version = version.next();
-            let header = EventHeader {
-                stream: self.stream.clone(),
-                version,
-                recorded_at: shared.now(),
-                actor: Actor::Engine,
-                cause,
-                kind,
-                schema,
-                flags: 0,
-                payload_hash: Hash::ZERO,
-            };
-            let event_linked = NewEvent::link(header, payload, &hash);
-            hash = event_linked.hash;
-            linked.push(event_linked);
-            after.apply(event);
-        }
+        let mut after = self.counter.clone();
+        events.iter().for_each(|event| after.apply(event));
+        let encoded: Result<Vec<_>, _> = events.iter().map(CounterEvent::encode).collect();
+        let encoded = encoded.map_err(|error| CounterError::Store(error.to_string()))?;
+        let end = (self.version, self.hash);
+        let linked = linked_events(&self.stream, end, (&Actor::Engine, shared.now()), encoded);
         let append = Append {
             stream: self.stream.clone(),
             expected: self.version,

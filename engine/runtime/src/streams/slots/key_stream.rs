@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::deps::Deps;
 use crate::error::QueryError;
+use crate::streams::linked_events::linked_events;
 use everfold_base::actor::Actor;
-use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_base::id::{InputId, RunId, Version};
+use everfold_base::envelope::StreamId;
+use everfold_base::id::{RunId, Version};
 use everfold_base::json::Hash;
 use everfold_core::event::{SlotKind, WantedSlot};
 use everfold_core::slots::{SlotEvent, SlotInput, SlotState, decide, in_order};
@@ -113,32 +114,12 @@ impl KeyStream {
     }
 
     fn append_of(&self, shared: &Deps, events: &[SlotEvent]) -> Result<(Append, SlotState), SlotError> {
-        let cause = Cause {
-            input: InputId::derive(&format!("{}/{}", self.stream, self.version)),
-            because: self.version,
-        };
-        let (mut version, mut hash, mut after) = (self.version, self.hash, self.state.clone());
-        let mut linked = Vec::with_capacity(events.len());
-        for event in events {
-            let (kind, schema, payload) =
-                event.encode().map_err(|error| SlotError::Store(error.to_string()))?;
-            version = version.next();
-            let header = EventHeader {
-                stream: self.stream.clone(),
-                version,
-                recorded_at: shared.now(),
-                actor: Actor::Engine,
-                cause,
-                kind,
-                schema,
-                flags: 0,
-                payload_hash: Hash::ZERO,
-            };
-            let event_linked = NewEvent::link(header, payload, &hash);
-            hash = event_linked.hash;
-            linked.push(event_linked);
-            after.apply(event);
-        }
+        let mut after = self.state.clone();
+        events.iter().for_each(|event| after.apply(event));
+        let encoded: Result<Vec<_>, _> = events.iter().map(SlotEvent::encode).collect();
+        let encoded = encoded.map_err(|error| SlotError::Store(error.to_string()))?;
+        let end = (self.version, self.hash);
+        let linked = linked_events(&self.stream, end, (&Actor::Engine, shared.now()), encoded);
         let note = StreamNote { open: !after.is_free(), busy: after.is_busy(), wake_at: None };
         let append = Append {
             stream: self.stream.clone(),
