@@ -10,7 +10,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use everfold_engine::definition::{self, ConfigSource, Definition, Member, Probe, Task, Work, similar};
+use everfold_engine::definition::{
+    self, ConfigSource, Definition, ExecutorTask, Member, Probe, Work, similar,
+};
 use everfold_engine::driver::Unknown;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -133,9 +135,9 @@ fn scripts_of(probe: &Probe) -> Vec<String> {
     }
 }
 
-fn script_of(task: &Task) -> Option<String> {
+fn script_of(task: &ExecutorTask) -> Option<String> {
     let text = task.spec.source().get("shell")?.as_str()?;
-    (task.kind == Task::COMMAND).then(|| text.replace("$${", "${"))
+    (task.kind == ExecutorTask::COMMAND).then(|| text.replace("$${", "${"))
 }
 
 /// What the shell says of a script that it cannot read; nothing is said where there is no shell.

@@ -13,6 +13,6 @@ pub use everfold_core::{
 pub use everfold_language::{builder, definition, expr, timetable};
 pub use everfold_ports as execution;
 pub use everfold_runtime as driver;
-pub use everfold_runtime::ledger;
+pub use everfold_runtime::aggregate_store;
 pub use everfold_store as store;
 pub use everfold_system::{clock, os_error};

@@ -73,7 +73,7 @@ fn history(number: u64) -> Vec<RunEvent> {
             commit: None,
             artefacts: Vec::new(),
             ended_at: Timestamp(1),
-            told: Default::default(),
+            notes: Default::default(),
         };
         events.push(succeeded.into());
         let labels = Default::default();

@@ -1,7 +1,7 @@
 //! The read model `audit`: where decisions stand in the log, by what they are.
 //!
-//! Law: it holds places, not evidence: what was decided, on what and by whom is read from the event itself,
-//! so it cannot differ from it. Decisions of copied histories are their origins'.
+//! Law: it holds places, not evidence: the decision, its object and its actor are read from the event itself,
+//! so the model cannot contradict it. Decisions of copied histories are their origins'.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;

@@ -22,7 +22,7 @@ pub struct Decision {
     pub position: Position,
     /// When.
     pub at: Timestamp,
-    /// By whom.
+    /// The actor that caused it.
     pub actor: String,
     /// The step, or an item of it.
     pub step: Option<String>,
@@ -58,7 +58,7 @@ pub enum DecisionKind {
         /// It failed, and the run went on.
         tolerated: bool,
     },
-    /// Someone voted.
+    /// A vote.
     Vote {
         /// What was said.
         vote: &'static str,
@@ -71,7 +71,7 @@ pub enum DecisionKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         edited: Option<Payload>,
     },
-    /// Someone answered a question.
+    /// An answer to a question.
     Answer {
         /// `{choice, text, items, by}`.
         answer: Payload,
@@ -119,7 +119,7 @@ pub enum DecisionKind {
         /// How many are allowed.
         max: Option<u32>,
     },
-    /// Someone cancelled the run, or a step of it.
+    /// The run, or a step of it, was cancelled.
     Cancel {
         /// Why.
         reason: Option<String>,

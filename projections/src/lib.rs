@@ -50,5 +50,5 @@ pub use runs::{
 };
 pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
 pub use storage::StorageError;
-pub use timeline::{AttemptEnd, AttemptFailure, AttemptRow, attempts};
+pub use timeline::{AttemptFailure, AttemptRow, AttemptRowEnd, attempts};
 pub use write_batch::WriteBatch;

@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(role(&event).as_deref(), Some("reviewer"));
         let mut other = scheduled("command", blob);
         name_role(run, &mut other, &values);
-        assert_eq!(other, scheduled("command", blob), "nobody asks for it");
+        assert_eq!(other, scheduled("command", blob), "only an agent has a role");
         let mut gone = scheduled("agent", blob);
         name_role(RunId(uuid::Uuid::from_u128(8)), &mut gone, &values);
         assert_eq!(gone, scheduled("agent", blob), "a value that is not there has no role");

@@ -12,7 +12,7 @@ mod tests {
 
     #[test]
     fn money_has_six_digits_behind_the_point() {
-        let told = [0, 5, 250_000, 1_250_000, u64::MAX].map(usd);
-        assert_eq!(told, ["0.000000", "0.000005", "0.250000", "1.250000", "18446744073709.551615"]);
+        let written = [0, 5, 250_000, 1_250_000, u64::MAX].map(usd);
+        assert_eq!(written, ["0.000000", "0.000005", "0.250000", "1.250000", "18446744073709.551615"]);
     }
 }

@@ -27,12 +27,12 @@ pub struct AttemptRow {
     /// When it really began.
     pub started_at: Option<Timestamp>,
     /// How it ended.
-    pub end: Option<AttemptEnd>,
+    pub end: Option<AttemptRowEnd>,
 }
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AttemptEnd {
+pub struct AttemptRowEnd {
     /// When.
     pub at: Timestamp,
     /// How it failed; none: well.
@@ -101,7 +101,7 @@ impl Rows {
         });
     }
 
-    fn end(&mut self, id: &AttemptId, end: AttemptEnd) {
+    fn end(&mut self, id: &AttemptId, end: AttemptRowEnd) {
         if let Some(row) = self.open.remove(id).and_then(|at| self.rows.get_mut(at)) {
             row.end = Some(end);
         }
@@ -124,17 +124,17 @@ impl Rows {
                 }
             }
             RunEvent::AttemptSucceeded(event) => {
-                let end = AttemptEnd { at: event.ended_at, failure: None };
+                let end = AttemptRowEnd { at: event.ended_at, failure: None };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptFailed(event) => {
                 let failure = Some(AttemptFailure::of(&event.failure));
-                let end = AttemptEnd { at: event.ended_at, failure };
+                let end = AttemptRowEnd { at: event.ended_at, failure };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptLost(event) => {
                 let lost = Failure::new(FailureKind::Lost, event.reason.clone());
-                let end = AttemptEnd { at, failure: Some(AttemptFailure::of(&lost)) };
+                let end = AttemptRowEnd { at, failure: Some(AttemptFailure::of(&lost)) };
                 self.end(&event.id, end);
             }
             other => passed_over(other, TIMELINE),

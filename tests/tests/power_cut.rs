@@ -18,7 +18,7 @@ use everfold_engine::actor::Actor;
 use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use everfold_engine::id::{InputId, Position, Version};
 use everfold_engine::json::Hash;
-use everfold_engine::store::verify::{Fault, NoMeaning, verify_folder};
+use everfold_engine::store::verify::{NoMeaning, VerifyFault, verify_folder};
 use everfold_engine::store::{Append, EventStore, IndexOpened, SledOptions, SledStore, StreamNote};
 use everfold_engine::time::Timestamp;
 use rand::{Rng as _, SeedableRng as _};
@@ -244,7 +244,7 @@ fn check(image: &Path, folder: &Path, known: &BTreeMap<u64, String>, context: &s
     // Before anything is mended: nothing but the index, and an unfinished write, may be wrong.
     let report = verify_folder(&store, &options, &mut NoMeaning).unwrap();
     for fault in &report.faults {
-        assert!(matches!(fault, Fault::Index { .. }), "{context}: {fault}");
+        assert!(matches!(fault, VerifyFault::Index { .. }), "{context}: {fault}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

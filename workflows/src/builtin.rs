@@ -44,9 +44,9 @@ pub fn find(name: &str) -> Option<&'static BuiltIn> {
 
 /// The built-in pipelines for `run` steps, read and checked once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Checked;
+pub(crate) struct CheckedBuiltIns;
 
-impl BuiltIns for Checked {
+impl BuiltIns for CheckedBuiltIns {
     fn find(&self, name: &str) -> Option<Arc<Definition>> {
         static CHECKED: OnceLock<Vec<Arc<Definition>>> = OnceLock::new();
         let checked = CHECKED.get_or_init(|| {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::process::{Answer, Begun, Ended, Plan, Processes, absolute, attempt, cancel};
+use crate::process::{Answer, Begun, EndedProcess, Plan, Processes, absolute, attempt, cancel};
 
 /// Standard output that is kept as it came.
 pub(crate) const STDOUT_BYTES_MAX: u64 = 1024 * 1024;
@@ -35,13 +35,13 @@ enum Spec {
 }
 
 /// The arguments and variables of a command.
-pub(crate) struct CommandLine {
+pub(crate) struct CommandInvocation {
     pub(crate) argv: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
 }
 
 /// Reads a command's parameters, `{"shell", "vars"}` or `{"argv"}`.
-pub(crate) fn command_line(spec: &Value) -> Result<CommandLine, Failure> {
+pub(crate) fn command_line(spec: &Value) -> Result<CommandInvocation, Failure> {
     let invalid = |message: String| Failure::new(FailureKind::Validation, message);
     match serde_json::from_value(spec.clone()).map_err(|error| invalid(format!("`command`: {error}")))? {
         Spec::Argv { argv } => {
@@ -49,7 +49,7 @@ pub(crate) fn command_line(spec: &Value) -> Result<CommandLine, Failure> {
             if argv.first().is_none_or(String::is_empty) {
                 return Err(invalid("`command` names no program".to_owned()));
             }
-            Ok(CommandLine { argv, env: BTreeMap::new() })
+            Ok(CommandInvocation { argv, env: BTreeMap::new() })
         }
         Spec::Shell { shell, vars } => {
             let env: BTreeMap<String, String> =
@@ -64,7 +64,7 @@ pub(crate) fn command_line(spec: &Value) -> Result<CommandLine, Failure> {
             if let Some((name, _)) = env.iter().find(|(_, value)| value.contains('\0')) {
                 return Err(invalid(format!("the value of {name} holds a zero byte, which no variable can")));
             }
-            Ok(CommandLine { argv: ["sh", "-e", "-c", &shell].map(str::to_owned).to_vec(), env })
+            Ok(CommandInvocation { argv: ["sh", "-e", "-c", &shell].map(str::to_owned).to_vec(), env })
         }
     }
 }
@@ -104,7 +104,7 @@ impl CommandExecutor {
 }
 
 fn plan(request: &AttemptRequest) -> Result<Plan, Failure> {
-    let CommandLine { argv, env } = command_line(&request.spec)?;
+    let CommandInvocation { argv, env } = command_line(&request.spec)?;
     Ok(Plan {
         argv,
         env,
@@ -125,7 +125,7 @@ fn plan(request: &AttemptRequest) -> Result<Plan, Failure> {
 }
 
 /// The result file, else the exit code and what was printed.
-fn interpret(ended: &Ended<'_>) -> Answer {
+fn interpret(ended: &EndedProcess<'_>) -> Answer {
     let output = ended.result.cloned().unwrap_or_else(|| {
         let mut output = json!({"exit_code": ended.exit_code, "stdout": ended.stdout.text});
         if ended.stdout.tail.is_some() {
@@ -142,7 +142,7 @@ impl Executor for CommandExecutor {
             supervised: true,
             loss: LossTraits { idempotent: false, on_lost: OnLost::Block },
             paid: false,
-            told: true,
+            reads_input: true,
         }
     }
 

@@ -19,7 +19,7 @@ const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
 /// Where a part of a document comes from.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum DocumentSource {
     /// A file; `~/` stands for the home of the engine's user.
     File(PathBuf),
     /// Written in the pipeline.
@@ -38,7 +38,7 @@ pub struct Merged {
 /// A document cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DocumentError {
+pub enum DocumentReadError {
     /// None of its files is there, and the pipeline writes no values.
     #[error("none of the files is there: {}", .files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
     NoneThere {
@@ -72,15 +72,15 @@ pub enum DocumentError {
 /// Reads the sources of a document; files are relative to `folder`.
 ///
 /// # Errors
-/// [`DocumentError`]: nothing is there, or what is there cannot be read.
-pub fn merged(folder: &Path, sources: &[Source]) -> Result<Merged, DocumentError> {
+/// [`DocumentReadError`]: nothing is there, or what is there cannot be read.
+pub fn merged(folder: &Path, sources: &[DocumentSource]) -> Result<Merged, DocumentReadError> {
     let mut documents = Vec::new();
     let mut files = Vec::new();
     let mut missing = Vec::new();
     for source in sources {
         let next = match source {
-            Source::Values(values) => values.clone(),
-            Source::File(file) => {
+            DocumentSource::Values(values) => values.clone(),
+            DocumentSource::File(file) => {
                 let file = match (file.strip_prefix("~"), std::env::home_dir()) {
                     (Ok(below), Some(home)) => home.join(below),
                     _as_it_stands => folder.join(file),
@@ -99,18 +99,18 @@ pub fn merged(folder: &Path, sources: &[Source]) -> Result<Merged, DocumentError
         };
         documents.push(next);
     }
-    let value = begin::merge(documents).ok_or(DocumentError::NoneThere { files: missing })?;
+    let value = begin::merge(documents).ok_or(DocumentReadError::NoneThere { files: missing })?;
     Ok(Merged { value, files })
 }
 
-fn read(file: &Path) -> Result<Option<Value>, DocumentError> {
+fn read(file: &Path) -> Result<Option<Value>, DocumentReadError> {
     let bytes = match read_bounded(file, DOCUMENT_BYTES_MAX) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(DocumentError::TooLarge { file: file.to_owned() }),
+        Ok(None) => return Err(DocumentReadError::TooLarge { file: file.to_owned() }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(DocumentError::Io { file: file.to_owned(), source }),
+        Err(source) => return Err(DocumentReadError::Io { file: file.to_owned(), source }),
     };
-    let malformed = |message: String| DocumentError::Malformed { file: file.to_owned(), message };
+    let malformed = |message: String| DocumentReadError::Malformed { file: file.to_owned(), message };
     let text =
         String::from_utf8(bytes).map_err(|_| malformed(format!("{} is no UTF-8 text", file.display())))?;
     settings_of(&text, &file.display().to_string()).map(Some).map_err(malformed)
@@ -134,11 +134,11 @@ mod tests {
         .unwrap();
         std::fs::write(folder.path().join("base.yml"), "none: given\nwords: [1_000, 017, 1e3, no, 1.10]\n")
             .unwrap();
-        let sources =
-            ["missing.yaml", "own.yaml", "team.json", "base.yml"].map(|name| Source::File(name.into()));
+        let sources = ["missing.yaml", "own.yaml", "team.json", "base.yml"]
+            .map(|name| DocumentSource::File(name.into()));
         let found = merged(
             folder.path(),
-            &[&sources[..], &[Source::Values(json!({"limits": {"wall": "1h"}}))]].concat(),
+            &[&sources[..], &[DocumentSource::Values(json!({"limits": {"wall": "1h"}}))]].concat(),
         )
         .unwrap();
         assert_eq!(found.files.len(), 3);
@@ -150,6 +150,6 @@ mod tests {
         let none = merged(folder.path(), &sources[..1]).unwrap_err();
         assert!(none.to_string().contains("missing.yaml"), "{none}");
         std::fs::write(folder.path().join("own.yaml"), "a: [").unwrap();
-        assert!(matches!(merged(folder.path(), &sources), Err(DocumentError::Malformed { .. })));
+        assert!(matches!(merged(folder.path(), &sources), Err(DocumentReadError::Malformed { .. })));
     }
 }

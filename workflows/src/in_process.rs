@@ -1,8 +1,8 @@
 //! Attempts that are made inside the engine's own process.
 //!
 //! Law: an attempt ends by itself, by its time limit or by a cancel, whichever is first, and a panic in
-//! it is its own failure. Whoever listens for its end gets the step's grace; then, and where nobody
-//! listens at once, ending early is being dropped: nothing of it goes on.
+//! it is its own failure. Work that listens for its stop gets the step's grace; after the grace, and at once where
+//! the work does not listen, its future is dropped: nothing of it goes on.
 //!
 //! Used by the executors `function` and `http`.
 
@@ -26,30 +26,30 @@ use crate::attempt_end::ended_now;
 /// The attempts in progress.
 #[derive(Clone, Default)]
 pub(crate) struct InProcess {
-    running: Arc<Mutex<HashMap<EffectId, Running>>>,
+    running: Arc<Mutex<HashMap<EffectId, InProcessAttempt>>>,
 }
 
 /// An attempt to make.
-pub(crate) struct Work {
+pub(crate) struct InProcessWork {
     pub(crate) id: EffectId,
     pub(crate) timeout: Option<Duration>,
     /// Names it in failures: `the function`.
     pub(crate) what: &'static str,
-    pub(crate) stop: Stop,
+    pub(crate) stop: StopHandle,
 }
 
-/// How work hears that it is to end.
+/// How work learns that it must stop.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stop {
+pub(crate) struct StopHandle {
     pub(crate) token: CancellationToken,
     /// The work asked for the token.
-    pub(crate) heard: Arc<AtomicBool>,
+    pub(crate) listens: Arc<AtomicBool>,
     /// How long work that asked for it may go on.
     pub(crate) grace: Duration,
 }
 
 #[derive(Clone)]
-struct Running {
+struct InProcessAttempt {
     stop: CancellationToken,
     ended: CancellationToken,
 }
@@ -59,13 +59,13 @@ struct Listed {
     running: InProcess,
     id: EffectId,
     ended: CancellationToken,
-    told: CancellationToken,
+    stop: CancellationToken,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        // Tasks that it left behind hear of it, too.
-        self.told.cancel();
+        // Stops the tasks that the work started, too.
+        self.stop.cancel();
         self.running.list().remove(&self.id);
         self.ended.cancel();
     }
@@ -75,14 +75,14 @@ impl InProcess {
     /// Does the work of an attempt.
     pub(crate) fn run(
         &self,
-        attempt: Work,
+        attempt: InProcessWork,
         observer: Arc<dyn AttemptObserver>,
         work: impl Future<Output = AttemptResult> + Send + 'static,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let Work { id, timeout, what, stop } = attempt;
-        let mine = Running { stop: CancellationToken::new(), ended: CancellationToken::new() };
+        let InProcessWork { id, timeout, what, stop } = attempt;
+        let mine = InProcessAttempt { stop: CancellationToken::new(), ended: CancellationToken::new() };
         self.list().insert(id.clone(), mine.clone());
-        let listed = Listed { running: self.clone(), id, ended: mine.ended, told: stop.token.clone() };
+        let listed = Listed { running: self.clone(), id, ended: mine.ended, stop: stop.token.clone() };
         let limit = timeout.unwrap_or(Duration::MAX);
         async move {
             let _listed = listed;
@@ -101,7 +101,7 @@ impl InProcess {
                 },
             };
             stop.token.cancel();
-            if stop.heard.load(Ordering::Acquire) {
+            if stop.listens.load(Ordering::Acquire) {
                 // What it gives now does not count: it was to end.
                 let _late = tokio::time::timeout(stop.grace, work).await;
             }
@@ -122,7 +122,7 @@ impl InProcess {
         .boxed()
     }
 
-    fn list(&self) -> MutexGuard<'_, HashMap<EffectId, Running>> {
+    fn list(&self) -> MutexGuard<'_, HashMap<EffectId, InProcessAttempt>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,9 +131,9 @@ impl InProcess {
 fn panicked(what: &str, panic: &(dyn Any + Send)) -> AttemptResult {
     let failure = Failure::new(FailureKind::Crash, format!("{what} panicked"))
         .with_hint("a bug in the program: its standard error names the line; correct it, then retry");
-    let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
-    AttemptResult::Failed(match said.or_else(|| panic.downcast_ref::<String>().cloned()) {
-        Some(said) => failure.with_detail(said),
+    let message = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+    AttemptResult::Failed(match message.or_else(|| panic.downcast_ref::<String>().cloned()) {
+        Some(message) => failure.with_detail(message),
         None => failure,
     })
 }

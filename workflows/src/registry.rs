@@ -6,7 +6,7 @@ use everfold_base::data_folder::Layout;
 use everfold_ports::{Directory, Edge, Executor, Prober};
 
 use crate::agent::AgentExecutor;
-use crate::builtin::Checked;
+use crate::builtin::CheckedBuiltIns;
 use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::{self, GitWorkspaces};
@@ -92,7 +92,7 @@ pub fn registry(
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
         notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier), secrets.clone()))),
-        built_ins: Some(Arc::new(Checked)),
+        built_ins: Some(Arc::new(CheckedBuiltIns)),
         witness: Some(Arc::new(AbortWitness::new(layout))),
     };
     Registry { edge, functions: known, leases }

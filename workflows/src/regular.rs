@@ -58,7 +58,7 @@ mod tests {
             assert_eq!(kind(name), ErrorKind::InvalidInput, "{name}");
         }
         assert_eq!(kind("none"), ErrorKind::NotFound);
-        assert!(options().append(true).create(true).open(at("pipe")).is_err(), "nobody reads it");
+        assert!(options().append(true).create(true).open(at("pipe")).is_err(), "no process reads it");
         assert_eq!(read(&at("link")).unwrap(), b"text");
         assert_eq!(read_bounded(&at("file"), 4).unwrap().as_deref(), Some(&b"text"[..]));
         assert_eq!(read_bounded(&at("file"), 3).unwrap(), None);

@@ -1,13 +1,13 @@
-//! What was in hand whenever the engine ended by itself.
+//! What the engine worked on each time it ended by itself.
 //!
 //! An engine that aborts (a stack that overflows, memory that cannot be had) can say nothing of the cause. A
 //! signal handler leaves one byte in the file `aborts`; the next engine counts, for each attempt and probe that it
 //! finds outstanding and takes up again, how many ends of that kind in a row had it in hand. It notes that in the
 //! file `suspects` before anything is taken up, so that it is known also if the same happens at once.
 //!
-//! Law: only ends that the engine brought about itself count. Whoever kills it, or cuts its power, blames nothing
-//! that was in hand: runs go on after that however often it happens. Work whose own process lives on was not
-//! being looked at, so it is not to blame either.
+//! Law: only aborts of the engine itself count. A kill or a power cut counts for nothing that was in hand: runs go on
+//! after it however often it happens. Work whose own process lives on was not being read, so it does not count
+//! either.
 //!
 //! Called by the driver, for what a former engine left; what begins anew costs nothing here.
 
@@ -33,12 +33,12 @@ const SUSPECTS_MAX: usize = 10_000;
 pub struct AbortWitness {
     aborts: PathBuf,
     suspects: PathBuf,
-    session: Mutex<Option<Session>>,
+    session: Mutex<Option<EngineSession>>,
 }
 
 /// What one engine knows.
 #[derive(Debug, Default)]
-struct Session {
+struct EngineSession {
     /// The engine before this one ended by itself.
     is_after_abort: bool,
     /// What the engines before this one noted.
@@ -55,7 +55,7 @@ impl AbortWitness {
         Self { aborts: layout.aborts(), suspects: layout.suspects(), session: Mutex::new(None) }
     }
 
-    fn open(&self) -> io::Result<Session> {
+    fn open(&self) -> io::Result<EngineSession> {
         let is_after_abort = match std::fs::metadata(&self.aborts) {
             Ok(found) => found.len() > 0,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -67,7 +67,7 @@ impl AbortWitness {
             Err(error) => return Err(error),
         };
         if !is_after_abort && former.is_empty() {
-            return Ok(Session::default());
+            return Ok(EngineSession::default());
         }
         let lines = former.iter().take(SUSPECTS_MAX).map(|(name, ends)| line(name, *ends));
         write_private(&self.suspects, format!("{HEAD}\n{}", lines.collect::<String>()).as_bytes())?;
@@ -75,7 +75,7 @@ impl AbortWitness {
         if is_after_abort {
             File::options().write(true).open(&self.aborts)?.set_len(0)?;
         }
-        Ok(Session { is_after_abort, former, now: BTreeMap::new(), file: Some(file) })
+        Ok(EngineSession { is_after_abort, former, now: BTreeMap::new(), file: Some(file) })
     }
 }
 
@@ -85,7 +85,7 @@ impl Witness for AbortWitness {
         let session = session.get_or_insert_with(|| {
             self.open().unwrap_or_else(|error| {
                 tracing::warn!(%error, "what was in hand when the engine ended by itself cannot be counted");
-                Session::default()
+                EngineSession::default()
             })
         });
         let Some(name) = name(folder).filter(|_| session.file.is_some()) else { return 0 };
@@ -141,9 +141,9 @@ fn name(folder: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
-    struct Place(tempfile::TempDir);
+    struct WitnessFixture(tempfile::TempDir);
 
-    impl Place {
+    impl WitnessFixture {
         fn layout(&self) -> Layout {
             Layout::new(self.0.path())
         }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn row_38_ends_are_counted_in_a_row_for_what_was_in_hand_each_time() {
-        let place = Place(tempfile::tempdir().unwrap());
+        let place = WitnessFixture(tempfile::tempdir().unwrap());
         let (bad, other) = (place.folder("parse-r1-a1-tests-p1"), place.folder("build-r1-a1"));
         assert_eq!(place.next(false).ends_with(&bad), 0);
         assert!(!place.layout().suspects().exists(), "nothing is noted where nothing happened");
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn row_38_what_another_version_could_not_do_this_one_tries() {
-        let place = Place(tempfile::tempdir().unwrap());
+        let place = WitnessFixture(tempfile::tempdir().unwrap());
         let bad = place.folder("parse-r1-a1");
         let key = name(&bad).unwrap();
         std::fs::write(place.layout().suspects(), format!("everfold 0.0.0\n2 {key}\n")).unwrap();

@@ -11,7 +11,7 @@ pub(crate) enum ResolvedPath {
     Inside(PathBuf),
     /// To nothing.
     Missing,
-    /// Out of the workspace, or to nowhere that can be told.
+    /// Out of the workspace, or to no place that can be resolved.
     Outside(String),
 }
 

@@ -14,7 +14,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 use everfold_ports::{AttemptResult, Executor as _};
 use everfold_workflows::command::CommandExecutor;
 use everfold_workflows::http::{HttpClient, HttpRequest};
-use home::{Home, is_alive, nobody, output, pid_in, until};
+use home::{Home, is_alive, observer, output, pid_in, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The program that supervises attempts.
@@ -56,14 +56,14 @@ fn row_11_an_attempt_that_finds_no_handle_is_held_back_at_whatever_it_needed_one
             let mut taken = take_all();
             let kept = taken.len() - left;
             taken.truncate(kept);
-            let end = executor.start(request.clone(), nobody()).await;
+            let end = executor.start(request.clone(), observer()).await;
             drop(taken);
             match &end.result {
                 result if is_held_back(result) => held_back += 1,
                 AttemptResult::Succeeded(_) => {}
                 _ => panic!("{left} handles: {end:?}"),
             }
-            let end = executor.start(request, nobody()).await;
+            let end = executor.start(request, observer()).await;
             assert!(matches!(end.result, AttemptResult::Succeeded(_)), "{left} handles: {end:?}");
             assert_eq!(runs(&home), 1, "{left} handles");
         }
@@ -78,25 +78,25 @@ fn row_09_an_attempt_that_lives_is_neither_failed_nor_begun_again_while_there_is
     runtime.block_on(async {
         let home = Home::new();
         let request = home.shell(SLOW);
-        let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), nobody()));
+        let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), observer()));
         let head = pid_in(&home.work("head")).await;
         until("shim.json", || home.path("attempt/shim.json").exists()).await;
         attempt.abort();
         let _aborted = attempt.await;
         let executor = CommandExecutor::new(home.processes());
         let taken = take_all();
-        let end = executor.reattach(request.clone(), nobody()).await;
+        let end = executor.reattach(request.clone(), observer()).await;
         drop(taken);
         assert!(is_held_back(&end.result), "{end:?}");
         assert!(is_alive(head));
-        // It ends while nobody can look.
+        // It ends while the engine cannot look.
         std::fs::write(home.work("go"), "").unwrap();
         until("the end", || home.path("attempt/exit.json").exists()).await;
         let taken = take_all();
-        let end = executor.reattach(request.clone(), nobody()).await;
+        let end = executor.reattach(request.clone(), observer()).await;
         drop(taken);
         assert!(is_held_back(&end.result), "{end:?}");
-        let end = executor.reattach(request, nobody()).await;
+        let end = executor.reattach(request, observer()).await;
         assert_eq!((output(&end)["exit_code"].as_i64(), runs(&home)), (Some(0), 1));
     });
 }

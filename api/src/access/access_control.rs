@@ -1,18 +1,18 @@
-//! Lets callers in, makes tokens, and writes down who was refused.
+//! Access control: authenticates callers, makes and revokes tokens, sessions and login links, and records refusals.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::aggregate_store::{AggregateError, AggregateStore, Change};
 use everfold_engine::clock::{self, Clock};
 use everfold_engine::id::Position;
 use everfold_engine::json::Hash;
-use everfold_engine::ledger::{Change, Ledger, LedgerError};
 use everfold_engine::store::{Dedup, EventStore};
 use everfold_engine::time::Timestamp;
 use everfold_engine::tokens::{
-    Access, AccessEvent, AccessRefusal, CallRefused, NotLetIn, Role, Token, TokenCreated,
+    AccessEvent, AccessRefusal, AccessRegistry, CallRefused, NotLetIn, Role, Token, TokenCreated,
 };
 
 use tokio::sync::watch;
@@ -24,9 +24,9 @@ use super::secret::Credential;
 const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
 /// How long a login link works.
 const LINK: Duration = Duration::from_secs(15 * 60);
-/// When it is looked again where tokens cannot be read.
+/// The time until the next look where tokens cannot be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Login links that wait at once.
+/// Unused login links at once.
 const LINKS_MAX: usize = 100;
 /// Refusals of one caller on one route are recorded at most so often; the rest is counted.
 const REFUSAL_EVERY: Duration = Duration::from_secs(60);
@@ -56,7 +56,7 @@ pub enum AccessError {
     LinkOver,
     /// The stream could not be read or added to.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Aggregate(#[from] AggregateError),
 }
 
 /// A token to make.
@@ -119,11 +119,11 @@ struct Refusals {
 
 /// Tokens, sessions and login links of a folder.
 pub struct AccessControl {
-    ledger: Ledger<Access>,
+    aggregate: AggregateStore<AccessRegistry>,
     clock: Clock,
     links: Mutex<HashMap<Hash, Link>>,
     refusals: Mutex<HashMap<(String, String), Refusals>>,
-    /// Rings when a caller may have been shut out.
+    /// Notified when a token or session may have ended.
     shut: watch::Sender<()>,
 }
 
@@ -133,7 +133,7 @@ impl AccessControl {
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         let clock = clock::system();
         Self {
-            ledger: Ledger::new(store, Arc::clone(&clock), everfold_engine::clock::chance()),
+            aggregate: AggregateStore::new(store, Arc::clone(&clock), everfold_engine::clock::chance()),
             clock,
             links: Mutex::default(),
             refusals: Mutex::default(),
@@ -145,8 +145,8 @@ impl AccessControl {
     ///
     /// # Errors
     /// The stream cannot be read.
-    pub async fn access(&self) -> Result<Arc<Access>, AccessError> {
-        Ok(self.ledger.current().await?)
+    pub async fn access(&self) -> Result<Arc<AccessRegistry>, AccessError> {
+        Ok(self.aggregate.current().await?)
     }
 
     /// Makes a token.
@@ -163,7 +163,7 @@ impl AccessControl {
         let hash = secret.hash();
         let (name, mut expires_at) = (wish.name.clone(), None);
         let change = self
-            .ledger
+            .aggregate
             .change(actor, dedup, |access, now| {
                 expires_at = wish.lasts.map(|lasts| now.plus(lasts));
                 let TokenWish { name, role, approves, .. } = wish;
@@ -189,14 +189,14 @@ impl AccessControl {
         dedup: Option<Dedup>,
     ) -> Result<Change, AccessError> {
         let change = self
-            .ledger
+            .aggregate
             .change(actor, dedup, |access, _| Ok::<_, AccessError>(access.revoke(name, reason)?))
             .await?;
         self.shut.send_replace(());
         Ok(change)
     }
 
-    /// Waits until a caller is not let in any more, and says why; for ever with those who came without a token.
+    /// Resolves with the reason when a caller's token or session has ended; never for callers without a token.
     pub async fn shut_out(&self, caller: &Caller, session: Option<&Credential>) -> String {
         let (Actor::Token(name) | Actor::Worker(name)) = &caller.actor else {
             return std::future::pending().await;
@@ -210,7 +210,7 @@ impl AccessControl {
                     Ok(until) => until,
                     Err(why) => return why.to_string(),
                 },
-                // It cannot be known at this moment; requests are refused for the same reason.
+                // Tokens cannot be read at this moment; requests are refused for the same reason.
                 Err(_unreadable) => Some(now.plus(LOOK_AGAIN)),
             };
             let over = async {
@@ -257,7 +257,7 @@ impl AccessControl {
         let (access, now) = (self.access().await?, (self.clock)());
         // Decided as for a session, which it becomes.
         access.open(token, Hash::ZERO, now.plus(LINK), now).map_err(|why| match why {
-            // Not the caller is unknown, but whom they name.
+            // It is the named token that is unknown, not the caller.
             NotLetIn::Unknown => AccessRefusal::NoToken(token.to_owned()).into(),
             over => AccessError::TokenOver(over),
         })?;
@@ -289,7 +289,7 @@ impl AccessControl {
         let hash = secret.hash();
         let actor = Actor::Token(name.clone());
         let change = self
-            .ledger
+            .aggregate
             .change(actor, None, |access, now| {
                 Ok::<_, AccessError>(Some(access.open(&name, hash, now.plus(SESSION), now)?))
             })
@@ -305,12 +305,12 @@ impl AccessControl {
     pub async fn close(&self, secret: &Credential, actor: Actor) -> Result<Position, AccessError> {
         let hash = secret.hash();
         let change =
-            self.ledger.change(actor, None, |access, _| Ok::<_, AccessError>(access.close(hash))).await?;
+            self.aggregate.change(actor, None, |access, _| Ok::<_, AccessError>(access.close(hash))).await?;
         self.shut.send_replace(());
         Ok(change.position)
     }
 
-    /// Writes down that a caller was refused; a caller who tries again and again is counted.
+    /// Records that a caller was refused; repeats of a short time are only counted.
     pub async fn refused(&self, caller: &Caller, route: String, needed: Role) {
         let now = (self.clock)();
         let who = (caller.actor.to_string(), route.clone());
@@ -330,17 +330,19 @@ impl AccessControl {
             refusals.insert(who, Refusals { recorded_at: now, since: 0 }).map_or(0, |former| former.since) + 1
         };
         let event = AccessEvent::CallRefused(CallRefused { route, needed, times });
-        let recorded =
-            self.ledger.change(caller.actor.clone(), None, |_, _| Ok::<_, LedgerError>(Some(event))).await;
+        let recorded = self
+            .aggregate
+            .change(caller.actor.clone(), None, |_, _| Ok::<_, AggregateError>(Some(event)))
+            .await;
         if let Err(error) = recorded {
             tracing::warn!(%error, actor = %caller.actor, "a refused call could not be recorded");
         }
     }
 }
 
-/// Until when a token is good, and the session by which its holder came; `None`: for ever.
+/// Until when a token is good, or the session by which its holder came; `None`: for ever.
 fn good_until(
-    access: &Access,
+    access: &AccessRegistry,
     name: &str,
     session: Option<&Credential>,
     now: Timestamp,

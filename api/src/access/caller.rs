@@ -1,7 +1,7 @@
-//! Who asks.
+//! The caller of a request.
 //!
-//! The seam of authentication: the listener of a connection (the socket, the command itself, the
-//! TCP server with its tokens) decides who is calling and puts a [`Caller`] into the request.
+//! Law: the listener of a connection (the socket, the command itself, the TCP server with its tokens) authenticates the
+//! caller and puts a [`Caller`] into the request; the routes only read it.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -15,16 +15,16 @@ use crate::fault::{Code, Fault};
 /// The header in which the command line names its user, on a connection of the same system user.
 pub const USER_HEADER: &str = "everfold-user";
 
-/// Who asks, and what they may.
+/// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// For the events.
+    /// The actor that events name.
     pub actor: Actor,
     /// What they may do; `None`: they are unknown, and may do what needs no role.
     pub role: Option<Role>,
     /// Their approval roles; `None`: the owner of the data folder, who has every role.
     pub roles: Option<Vec<String>>,
-    /// Whether they sit at this machine: such a caller's own folder is where commands run.
+    /// Whether the caller is at this machine: then commands run in its own folder.
     pub local: bool,
 }
 
@@ -42,9 +42,9 @@ impl Caller {
         Self { actor: Actor::Run(name), role, roles: Some(Vec::new()), local: role.is_some() }
     }
 
-    /// A process of which it is unknown for whom it acts.
+    /// A process whose actor cannot be found out; it has no rights.
     #[must_use]
-    pub fn of_nobody() -> Self {
+    pub fn of_unknown() -> Self {
         Self { actor: Actor::Run("unknown".to_owned()), ..Self::anonymous() }
     }
 

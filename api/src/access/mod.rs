@@ -1,8 +1,7 @@
 //! Who may do what: callers, tokens, the sessions of browsers, and the role that each route asks for.
 //!
-//! Law: only hashes are stored; a token is let in by what the stream `engine/access` says at that
-//! moment, so a revoked one is refused with the next request. A route that the table does not list asks for
-//! an admin.
+//! Law: only hashes of tokens are stored. Each request is judged by the present state of the stream `engine/access`, so
+//! a revoked token is refused with the next request. A route that the table does not list requires an admin.
 
 mod access_control;
 pub mod caller;

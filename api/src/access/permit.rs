@@ -1,15 +1,15 @@
-//! Which role a route asks for.
+//! The role that each route requires.
 
 use axum::http::Method;
 use everfold_engine::tokens::Role;
 
-/// What a route asks of its caller.
+/// What a route requires of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequiredRole {
-    /// Nothing: it tells nothing, or is signed in another way.
-    Nobody,
-    /// To be let in: about the caller alone.
-    Somebody,
+    /// Nothing: the route reveals nothing, or its request is signed in another way.
+    Public,
+    /// Any role: the route is about the caller alone.
+    AnyRole,
     /// To read.
     Read,
     /// To decide tasks; which ones, the task's own roles say.
@@ -27,7 +27,7 @@ impl RequiredRole {
     #[must_use]
     pub fn has(self, role: Role) -> bool {
         match self {
-            Self::Nobody | Self::Somebody => true,
+            Self::Public | Self::AnyRole => true,
             Self::Read => role != Role::Worker,
             Self::Decide => matches!(role, Role::Approver | Role::Operator | Role::Admin),
             Self::Operate => matches!(role, Role::Operator | Role::Admin),
@@ -40,7 +40,7 @@ impl RequiredRole {
     #[must_use]
     pub fn least(self) -> Role {
         match self {
-            Self::Nobody | Self::Somebody | Self::Read => Role::Viewer,
+            Self::Public | Self::AnyRole | Self::Read => Role::Viewer,
             Self::Decide => Role::Approver,
             Self::Operate => Role::Operator,
             Self::Work => Role::Worker,
@@ -49,17 +49,17 @@ impl RequiredRole {
     }
 }
 
-/// What a route asks for, by its pattern as the router has it. What is not known asks for everything.
+/// What a route requires, by its pattern as the router has it. An unknown route requires [`RequiredRole::Administer`].
 #[must_use]
 pub fn needed(method: &Method, route: &str) -> RequiredRole {
-    // It tells which methods there are, and that stands in the document.
+    // It lists the methods of the route, which are in the public document.
     if *method == Method::OPTIONS {
-        return RequiredRole::Nobody;
+        return RequiredRole::Public;
     }
     let Some(rest) = route.strip_prefix("/api/v1/") else {
         return match route {
             "/healthz" | "/readyz" | "/login" | "/api/openapi.json" | "/api" | "/api/{file}" | "/" => {
-                RequiredRole::Nobody
+                RequiredRole::Public
             }
             "/metrics" => RequiredRole::Read,
             _unknown => RequiredRole::Administer,
@@ -67,21 +67,21 @@ pub fn needed(method: &Method, route: &str) -> RequiredRole {
     };
     let is_read = *method == Method::GET || *method == Method::HEAD;
     match (rest.split('/').next().unwrap_or(rest), is_read) {
-        // The whole log holds what is said of tokens, too.
+        // The whole log holds the events of tokens, too.
         ("tokens" | "events", _) => RequiredRole::Administer,
         // A session is opened with a token, and every other call of these is about the caller.
         ("session", _) if rest == "session" => {
             if *method == Method::POST {
-                RequiredRole::Nobody
+                RequiredRole::Public
             } else {
-                RequiredRole::Somebody
+                RequiredRole::AnyRole
             }
         }
         ("session", _) => RequiredRole::Administer,
         ("workers", false) => RequiredRole::Work,
-        // Signed by who sends it.
-        ("hooks", false) if rest == "hooks/{source}" => RequiredRole::Nobody,
-        // A verification reads everything that there is.
+        // Its sender signs it.
+        ("hooks", false) if rest == "hooks/{source}" => RequiredRole::Public,
+        // A verification reads the whole store.
         ("store", _) if matches!(rest, "store/adopt" | "store/verify") => RequiredRole::Administer,
         ("projections", false) => RequiredRole::Administer,
         (_, true) => RequiredRole::Read,

@@ -1,4 +1,4 @@
-//! Texts that let their holder in.
+//! Secrets of tokens, sessions and login links.
 //!
 //! Law: 256 bits from the operating system's generator, so nothing can be guessed and a fast keyed
 //! hash is enough to keep them by (a slow one such as Argon2 is for what people think up). The
@@ -14,7 +14,7 @@ const PREFIX: &str = "evf_";
 /// Separates these hashes from all others (BLAKE3's key derivation mode).
 const CONTEXT: &str = "everfold 2026-11-20 access tokens, sessions and login links";
 
-/// A text that lets its holder in; shown once.
+/// A secret text that authenticates its holder; shown once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential(String);
 
@@ -25,7 +25,7 @@ impl Credential {
         Self(format!("{PREFIX}{:032x}{:032x}", draw_u128(), draw_u128()))
     }
 
-    /// What a caller sent; `None` where it cannot be one.
+    /// The secret in a caller's text; `None` where the text has another form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(PREFIX)?;
@@ -33,7 +33,7 @@ impl Credential {
         is_hex.then(|| Self(text.to_owned()))
     }
 
-    /// What it is recognised by.
+    /// The hash by which it is recognised.
     #[must_use]
     pub fn hash(&self) -> Hash {
         Hash(blake3::derive_key(CONTEXT, self.0.as_bytes()))

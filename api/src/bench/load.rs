@@ -12,6 +12,7 @@ use everfold_engine::envelope::StreamId;
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Edge, Executor, Traits};
 use everfold_engine::id::Version;
+use everfold_engine::input::StartOptions;
 use everfold_engine::json::{JsonText, Value};
 use everfold_engine::state::{EventMeta, RunState};
 use everfold_engine::store::{EventStore, Subscription};
@@ -70,7 +71,7 @@ pub(super) fn chain(steps: usize) -> Result<Arc<Definition>, BenchError> {
 }
 
 pub(super) fn request(definition: &Arc<Definition>, input: JsonText) -> StartRequest {
-    StartRequest::new(definition.clone(), input, Actor::User("bench".into()))
+    StartRequest::new(definition.clone(), StartOptions::new(input), Actor::User("bench".into()))
 }
 
 /// Counts runs that end.
@@ -141,10 +142,11 @@ pub(super) async fn titled(
     in_flight: usize,
 ) -> Result<Duration, BenchError> {
     let definition = chain(1)?;
-    let named = move |number: usize| StartRequest {
-        title: Some(format!("Bench run number {number}")),
-        labels: BTreeMap::from([("team".to_owned(), format!("t{}", number % 10))]),
-        ..request(&definition, JsonText::null())
+    let named = move |number: usize| {
+        let mut request = request(&definition, JsonText::null());
+        request.options.title = Some(format!("Bench run number {number}"));
+        request.options.labels.insert("team".to_owned(), format!("t{}", number % 10));
+        request
     };
     flow(bench, runs, in_flight, named).await
 }

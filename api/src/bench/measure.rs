@@ -122,7 +122,7 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<BenchR
     ] {
         say(name);
         let place = folder.join(name.replace(' ', "-"));
-        let beside = notices::beside(&place, size.untold, receiver).await?;
+        let beside = notices::beside(&place, size.unsent, receiver).await?;
         let seconds = |took: notices::StartCost| took.wall.as_secs_f64();
         report
             .add(name, seconds(beside.quiet), "s")
@@ -131,7 +131,7 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<BenchR
             .with("the_first_of_them_s", seconds(beside.first))
             .with("cpu_s", beside.quiet.cpu.as_secs_f64())
             .with("cpu_s_alone", beside.alone.cpu.as_secs_f64())
-            .with("runs", size.untold as f64);
+            .with("runs", size.unsent as f64);
     }
 
     say("recovery of unfinished runs");

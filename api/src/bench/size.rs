@@ -12,7 +12,7 @@ pub struct Size {
     pub(crate) unfinished: usize,
     pub(crate) history: u64,
     pub(crate) listed: usize,
-    pub(crate) untold: usize,
+    pub(crate) unsent: usize,
 }
 
 impl Size {
@@ -25,7 +25,7 @@ impl Size {
         unfinished: 10_000,
         history: 10_000,
         listed: 10_000,
-        untold: 2_000,
+        unsent: 2_000,
     };
     /// Takes minutes, and varies less.
     pub const FULL: Self = Self {
@@ -36,6 +36,6 @@ impl Size {
         unfinished: 50_000,
         history: 100_000,
         listed: 100_000,
-        untold: 20_000,
+        unsent: 20_000,
     };
 }

@@ -1,4 +1,7 @@
 //! Bodies that start runs, anew or from a former one.
+//!
+//! A restart and a fork name what the new run goes on by with the same five fields, written twice: flattened into
+//! one struct they would change the OpenAPI document, and the error on an unknown field would not list the known ones.
 
 use std::collections::BTreeMap;
 

@@ -43,7 +43,7 @@ async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The attempt that is meant.
+/// The attempt that the arguments name.
 async fn found(
     context: &CommandContext,
     view: &RunView,
@@ -57,7 +57,7 @@ async fn found(
     Ok((step, round, attempt))
 }
 
-/// Whether what is meant may still begin and leave a log.
+/// Whether the attempt may still begin and write a log.
 fn may_begin(view: &RunView, args: &LogsArgs) -> bool {
     let is_process = |step: &StepView| step.kind == "command" || step.kind == "agent";
     let may = match &args.step {
@@ -72,7 +72,7 @@ fn may_begin(view: &RunView, args: &LogsArgs) -> bool {
     may && !view.status.is_ended()
 }
 
-/// Waits until what is meant has begun, or never will.
+/// Waits until the attempt has begun, or cannot begin any more.
 async fn begun(
     context: &CommandContext,
     view: &RunView,
@@ -95,7 +95,7 @@ async fn begun(
     }
 }
 
-/// The step that is meant where none is named: the one that runs, else that failed, else the last.
+/// The step where none is named: the one that runs, else the one that failed, else the last.
 fn usual(view: &RunView) -> Result<String, Fault> {
     let logged = || view.steps.iter().filter(|step| is_logged(step));
     let found = logged()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use everfold_engine::data_folder::Layout;
-use everfold_engine::definition::{self, Checked, Definition, Problem};
+use everfold_engine::definition::{self, CheckedPipeline, Definition, Problem};
 use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
@@ -238,7 +238,7 @@ async fn list(context: &CommandContext) -> Result<u8, Fault> {
 async fn save(context: &CommandContext, file: &str) -> Result<u8, Fault> {
     let path = if is_path(file) { file.to_owned() } else { format!("./{file}") };
     let loaded = load(&path, context.json)?;
-    let Checked { definition, warnings, .. } = &loaded.checked;
+    let CheckedPipeline { definition, warnings, .. } = &loaded.checked;
     if !context.json {
         print_problems(warnings);
     }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::{self, Checked, Colour, Problem};
+use everfold_engine::definition::{self, CheckedPipeline, Colour, Problem};
 use everfold_engine::pipeline_versions::PipelineRef;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::node;
 /// A pipeline file that was read and has no errors.
 pub(crate) struct LoadedPipeline {
     /// The pipeline.
-    pub(crate) checked: Checked,
+    pub(crate) checked: CheckedPipeline,
     /// Its file's text; a built-in one has none.
     pub(crate) text: Option<String>,
     /// Its file's name in messages, or its own.
@@ -42,7 +42,7 @@ pub(crate) async fn named(context: &CommandContext, name: &str) -> Result<Pipeli
     found.map_err(|fault| fault.hinted(near_file(name)))
 }
 
-/// The file that may be meant where no pipeline has this name.
+/// A file with this name, for the hint where no pipeline has it.
 pub(super) fn near_file(name: &str) -> Option<String> {
     let as_file = ["yaml", "yml"].map(|end| format!("{name}.{end}"));
     let near = as_file.iter().find(|file| Path::new(file).is_file());

@@ -35,7 +35,7 @@ pub(crate) struct PlainLines {
     began_at: Option<i64>,
     reported: BTreeSet<String>,
     begins: Begins,
-    /// What waits in line, as far as it was not told.
+    /// What waits in the scheduler's queue and was not printed yet.
     in_line: Vec<Waiting>,
 }
 

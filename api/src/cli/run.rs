@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use everfold_engine::definition::{Checked, input};
+use everfold_engine::definition::{CheckedPipeline, input};
 use serde_json::{Value, json};
 
 use super::args::{ResumeArgs, RunArgs};
@@ -32,7 +32,7 @@ struct RunSource {
 pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, Fault> {
     let (source, schema) = if pipeline_source::is_path(&args.pipeline) {
         let loaded = pipeline_source::load(&args.pipeline, context.json)?;
-        let Checked { definition, warnings, .. } = loaded.checked;
+        let CheckedPipeline { definition, warnings, .. } = loaded.checked;
         if !context.json {
             pipeline_source::print_problems(&warnings);
         }

@@ -304,7 +304,7 @@ pub(crate) fn past(view: &RunView) -> String {
     lines_at(view, view.updated_at).join("\n") + "\n"
 }
 
-/// What a run was like at a moment: its head, its steps, whom it waited for, and how it failed.
+/// A run at a moment: its head, its steps, the people that it waited for, and its failure.
 fn lines_at(view: &RunView, now: Timestamp) -> Vec<String> {
     let mut lines = head(view, now);
     lines.push(String::new());

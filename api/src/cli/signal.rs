@@ -28,7 +28,7 @@ pub(crate) async fn signal(context: &CommandContext, args: SignalArgs) -> Result
         return Err(Fault::new(Code::Usage, "the name of the signal is empty")
             .hint("`everfold show RUN` names the signals that a run waits for"));
     }
-    // Text that is no JSON is meant as text.
+    // Text that is no JSON becomes a JSON string.
     let payload = payload.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
     let (payload, delivery) = (payload.unwrap_or_default(), args.delivery);
     if let Some(run) = run {

@@ -1,8 +1,8 @@
 //! Whether anything of a run still needs the process that goes on with it.
 //!
 //! Law: a run rests where it waits for people, moments, signals or the end of others, and so does every run below it
-//! that has not ended. One that is to get another run's key or slot does not: that run ends for it. Where that cannot be
-//! told, it does not rest either.
+//! that has not ended. One that is to get another run's key or slot does not: that run ends for it. Where that is
+//! unknown, it does not rest either.
 
 use everfold_engine::definition::OnLimit;
 use everfold_engine::event::SlotKind;

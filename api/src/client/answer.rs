@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Response;
 use everfold_engine::json::{DEPTH_MAX, JsonText};
-use http_body_util::BodyExt as _;
+use everfold_workflows::http::{BodyError, read_body};
 use serde::de::DeserializeOwned;
 
 use crate::fault::{Code, Fault, ProblemDocument};
@@ -57,20 +57,12 @@ impl From<BrokenAnswer> for Fault {
 }
 
 /// The whole body.
-pub(super) async fn bytes(mut body: Body) -> Result<Vec<u8>, BrokenAnswer> {
-    let mut bytes = Vec::new();
-    loop {
-        let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-        let frame =
-            frame.map_err(|_| BrokenAnswer::Off(format!("nothing came for {} s", SILENCE.as_secs())))?;
-        let Some(frame) = frame else { return Ok(bytes) };
-        let frame = frame.map_err(|error| BrokenAnswer::Off(crate::fault::chain(&error)))?;
-        let data = frame.into_data().unwrap_or_default();
-        if bytes.len() + data.len() > ANSWER_BYTES_MAX {
-            return Err(BrokenAnswer::TooLarge);
-        }
-        bytes.extend_from_slice(&data);
-    }
+pub(super) async fn bytes(body: Body) -> Result<Vec<u8>, BrokenAnswer> {
+    let read = read_body(body, ANSWER_BYTES_MAX, SILENCE).await.map_err(|error| match error {
+        BodyError::Silent(span) => BrokenAnswer::Off(format!("nothing came for {} s", span.as_secs())),
+        BodyError::Broken(error) => BrokenAnswer::Off(crate::fault::chain(&error)),
+    })?;
+    if read.is_truncated { Err(BrokenAnswer::TooLarge) } else { Ok(read.bytes) }
 }
 
 /// The fault that an answer tells.

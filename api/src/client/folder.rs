@@ -12,8 +12,8 @@ use everfold_engine::clock::Stopwatch;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::id::RunId;
 use everfold_engine::store::Progress;
+use everfold_workflows::http::KeptConnection;
 use everfold_workflows::process::{Descent, descent};
-use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 use tower::ServiceExt as _;
 
@@ -124,18 +124,13 @@ impl LocalFolder {
             return routes.oneshot(request).await.map(Some).map_err(|never| match never {});
         }
         let Ok(stream) = serve::connect(&self.place.layout.socket()).await else { return Ok(None) };
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-        let (mut sender, connection) = match tokio::time::timeout(PATIENCE, handshake).await {
-            Ok(Ok(parts)) => parts,
+        let mut connection = match tokio::time::timeout(PATIENCE, KeptConnection::over(stream)).await {
+            Ok(Ok(connection)) => connection,
             Ok(Err(_)) => return Ok(None),
             Err(_) => return Err(self.no_answer()),
         };
-        tokio::spawn(async move {
-            // A broken connection shows in the answer's body.
-            let _ended = connection.await;
-        });
         request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("everfold"));
-        match tokio::time::timeout(ANSWER, sender.send_request(request)).await {
+        match tokio::time::timeout(ANSWER, connection.send(request)).await {
             Ok(Ok(response)) => Ok(Some(response.map(Body::new))),
             Ok(Err(_)) => Ok(None),
             Err(_) => Err(self.no_answer()),
@@ -287,16 +282,10 @@ async fn end_broken(owner: std::sync::Arc<node::Node>) {
 
 /// Whether the owner at the other end says that it is there.
 async fn is_healthy(stream: tokio::net::UnixStream) -> bool {
-    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await
-    else {
-        return false;
-    };
-    tokio::spawn(async move {
-        let _ended = connection.await;
-    });
+    let Ok(mut connection) = KeptConnection::over(stream).await else { return false };
     let request = Request::builder().uri("/healthz").header(header::HOST, "everfold").body(Body::empty());
     match request {
-        Ok(request) => sender.send_request(request).await.is_ok_and(|answer| answer.status().is_success()),
+        Ok(request) => connection.send(request).await.is_ok_and(|answer| answer.status().is_success()),
         Err(_) => false,
     }
 }

@@ -1,9 +1,8 @@
 //! Requests: their parts, paths and parameters.
 
-use std::fmt::Write as _;
-
 use axum::body::Body;
 use axum::http::{Request, header};
+use everfold_workflows::http::percent_encoded;
 
 use crate::fault::{Code, Fault};
 
@@ -48,17 +47,7 @@ impl<'a> RestRequest<'a> {
 /// A text as a segment of a path or a value of a query.
 #[must_use]
 pub fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'@' | b':' => {
-                encoded.push(char::from(byte));
-            }
-            // Writing to a String cannot fail.
-            other => drop(write!(encoded, "%{other:02X}")),
-        }
-    }
-    encoded
+    percent_encoded(text, b"@:")
 }
 
 /// The query string of the parameters that are there, with its question mark.

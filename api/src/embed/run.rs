@@ -1,4 +1,4 @@
-//! A run: looked at, waited for, told.
+//! A run in an embedding program: its state, waiting for it, signals and answers to it.
 
 use std::sync::Arc;
 

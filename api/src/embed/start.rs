@@ -1,10 +1,10 @@
 //! Starting a run.
 
-use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::sync::Arc;
 
 use everfold_engine::definition::Definition;
+use everfold_engine::input::StartOptions;
 use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::store::{Dedup, DedupKeep};
 use futures::FutureExt as _;
@@ -35,19 +35,16 @@ pub struct Start<'a> {
     engine: &'a Everfold,
     source: PipelineSource,
     input: Result<Value, Fault>,
-    title: Option<String>,
-    labels: BTreeMap<String, String>,
-    folder: Option<String>,
+    /// Its `input` is filled in when the start is awaited.
+    options: StartOptions,
     once: Option<String>,
-    priority: i32,
 }
 
 impl<'a> Start<'a> {
     pub(super) fn new(engine: &'a Everfold, source: PipelineSource, input: impl Serialize) -> Self {
         let input = serde_json::to_value(input)
             .map_err(|error| Fault::new(Code::BadInput, format!("the input is no JSON: {error}")));
-        let (title, labels, folder, once) = (None, BTreeMap::new(), None, None);
-        Self { engine, source, input, title, labels, folder, once, priority: 0 }
+        Self { engine, source, input, options: StartOptions::default(), once: None }
     }
 
     /// Recognises a repeated start: the same key with the same pipeline and input gives the run that it
@@ -59,25 +56,25 @@ impl<'a> Start<'a> {
 
     /// For readers.
     pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.title = Some(title.into());
+        self.options.title = Some(title.into());
         self
     }
 
     /// A label beside the pipeline's own.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.labels.insert(name.into(), value.into());
+        self.options.labels.insert(name.into(), value.into());
         self
     }
 
     /// Where commands run that have no workspace; without it in a folder of the run's own.
     pub fn folder(mut self, folder: impl Into<String>) -> Self {
-        self.folder = Some(folder.into());
+        self.options.cwd = Some(folder.into());
         self
     }
 
     /// Higher goes first where runs wait for a slot.
     pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
+        self.options.priority = priority;
         self
     }
 
@@ -96,14 +93,10 @@ impl<'a> Start<'a> {
         });
         let begin = StartRun {
             source: self.source,
-            input,
-            title: self.title,
-            labels: self.labels,
-            cwd: self.folder,
+            options: StartOptions { input: JsonText::new(&input), ..self.options },
             actor: engine.actor(),
             dedup,
             detach: false,
-            priority: self.priority,
         };
         let begun = engine.node().begin(begin).await?;
         Ok(engine.handle(begun.run))

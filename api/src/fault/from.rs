@@ -1,12 +1,12 @@
 //! What the parts below say, as errors of the edge.
 
+use everfold_engine::aggregate_store::AggregateError;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{
     DefinitionError, HaltError, HookError, LoadError, NoticeError, PipelineError, QueryError, RecoverError,
     ScheduleError, StartError, SubmitError,
 };
 use everfold_engine::event::HaltScope;
-use everfold_engine::ledger::LedgerError;
 use everfold_engine::notifications::NoticeRefusal;
 use everfold_engine::pauses::PauseRefusal;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
@@ -62,17 +62,17 @@ impl From<AccessError> for Fault {
             }
             AccessError::NotLetIn(_) => Code::NotKnown,
             AccessError::LinkOver => Code::LinkOver,
-            AccessError::Ledger(error) => return error.into(),
+            AccessError::Aggregate(error) => return error.into(),
         };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<LedgerError> for Fault {
-    fn from(error: LedgerError) -> Self {
+impl From<AggregateError> for Fault {
+    fn from(error: AggregateError) -> Self {
         match error {
-            LedgerError::Read(error) => error.into(),
-            LedgerError::Append(error) => error.into(),
+            AggregateError::Read(error) => error.into(),
+            AggregateError::Append(error) => error.into(),
             unreadable => Self::new(Code::Damaged, unreadable.to_string()),
         }
     }
@@ -81,7 +81,7 @@ impl From<LedgerError> for Fault {
 impl From<NoticeError> for Fault {
     fn from(error: NoticeError) -> Self {
         match error {
-            NoticeError::Ledger(error) => error.into(),
+            NoticeError::Aggregate(error) => error.into(),
             NoticeError::Refused(refusal @ NoticeRefusal::TooMany) => {
                 Self::new(Code::Busy, refusal.to_string())
             }

@@ -1,7 +1,7 @@
 //! What a picture shows of a definition, before it is placed.
 
 use everfold_engine::definition::{
-    Definition, Gate, Join, Member, Probe, RouteTo, Routes, Step, Task, Wait, Work,
+    Definition, ExecutorTask, Gate, Join, Member, Probe, RouteTo, Routes, Step, Wait, Work,
 };
 use serde_json::Value;
 
@@ -198,17 +198,19 @@ fn describe(step: &Step, finish: bool) -> Box {
     Box { id: step.id.to_string(), kind, summary, notes, gates, routes, standby: step.standby, finish }
 }
 
-fn task_words(task: &Task) -> (SketchKind, String) {
+fn task_words(task: &ExecutorTask) -> (SketchKind, String) {
     let spec = task.spec.source();
     let text = |key: &str| spec.get(key).and_then(Value::as_str).map(one_line);
     match task.kind.as_str() {
-        Task::AGENT => {
+        ExecutorTask::AGENT => {
             let who = text("role").or_else(|| text("profile"));
             (SketchKind::Agent, who.map_or_else(|| "agent".to_owned(), |who| format!("agent {who}")))
         }
-        Task::FUNCTION => (SketchKind::Function, text("name").unwrap_or_else(|| "function".to_owned())),
-        Task::HTTP => (SketchKind::Http, request_words(spec)),
-        Task::RUN => (SketchKind::Run, format!("run {}", text("pipeline").unwrap_or_default())),
+        ExecutorTask::FUNCTION => {
+            (SketchKind::Function, text("name").unwrap_or_else(|| "function".to_owned()))
+        }
+        ExecutorTask::HTTP => (SketchKind::Http, request_words(spec)),
+        ExecutorTask::RUN => (SketchKind::Run, format!("run {}", text("pipeline").unwrap_or_default())),
         _ => (SketchKind::Command, format!("$ {}", command_line(spec))),
     }
 }
@@ -256,8 +258,10 @@ fn probe_words(probe: &Probe) -> String {
         Probe::Not(of) => format!("not {}", probe_words(&of.probe)),
         Probe::AtLeast { n, of } => format!("{} of {}", setting(n), members(of)),
         Probe::Expression(expr) => one_line(expr.source()),
-        Probe::Task(task) if task.kind == Task::COMMAND => format!("$ {}", command_line(task.spec.source())),
-        Probe::Task(task) if task.kind == Task::HTTP => request_words(task.spec.source()),
+        Probe::Task(task) if task.kind == ExecutorTask::COMMAND => {
+            format!("$ {}", command_line(task.spec.source()))
+        }
+        Probe::Task(task) if task.kind == ExecutorTask::HTTP => request_words(task.spec.source()),
         Probe::Task(task) => {
             const TELLING: [&str; 7] = ["file", "exists", "glob", "name", "path", "sha", "pr"];
             let spec = task.spec.source();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
 use super::app::App;
-use super::extract::{Body, Params, Path, once};
+use super::extract::{JsonBody, Params, Path, once};
 use crate::access::session_cookie;
 use crate::access::{Caller, Credential, RequestSession, TokenWish};
 use crate::body::token::{LinkBody, TokenBody};
@@ -56,9 +56,9 @@ pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    body: Body<TokenBody>,
+    body: JsonBody<TokenBody>,
 ) -> Result<Response, Fault> {
-    let Body { value: asked, bytes } = body;
+    let JsonBody { value: asked, bytes } = body;
     let once = once(&headers, &caller, "POST /tokens", &bytes, DedupKeep::Week)?;
     let lasts = asked.expires_in.as_deref().map(span).transpose()?;
     let (role, approves) = (role_of(asked.role.as_deref(), &asked.approves)?, asked.approves);
@@ -74,8 +74,8 @@ pub(crate) async fn create(
     Ok(written(StatusCode::CREATED, made.position, token))
 }
 
-/// The role that is meant. A word that is none is refused: a mistyped role would be a token that can do next to
-/// nothing, under a name that no other token can have.
+/// Reads a role. An unknown word is refused: it would make a token that may do next to nothing, under a name that no
+/// other token can have.
 fn role_of(word: Option<&str>, approves: &[String]) -> Result<Role, Fault> {
     let Some(word) = word else {
         return match approves.is_empty() {
@@ -192,7 +192,7 @@ pub(crate) struct LoginBody {
 pub(crate) async fn login(
     State(app): State<App>,
     session: Option<Extension<RequestSession>>,
-    body: Body<LoginBody>,
+    body: JsonBody<LoginBody>,
 ) -> Result<Response, Fault> {
     let secure = session.is_some_and(|session| session.secure);
     let key = Credential::parse(body.value.token.trim())
@@ -251,7 +251,7 @@ pub(crate) struct LinkAnswer {
     request_body = LinkBody,
     responses((status = 201, description = "The link.", body = LinkAnswer))
 )]
-pub(crate) async fn link(State(app): State<App>, body: Body<LinkBody>) -> Result<Response, Fault> {
+pub(crate) async fn link(State(app): State<App>, body: JsonBody<LinkBody>) -> Result<Response, Fault> {
     let made = app.access().link(&body.value.token).await?;
     let path = format!("/login?code={}", made.code.reveal());
     let url = app.url().map(|url| format!("{url}{path}"));
@@ -276,7 +276,7 @@ pub(crate) struct LoginParams {
     responses((status = 200, description = "A page with a button, which asks for the session.", body = String, content_type = "text/html; charset=utf-8"))
 )]
 pub(crate) async fn link_page(Params(params): Params<LoginParams>) -> Result<Response, Fault> {
-    // Hexadecimal digits behind a fixed word: nothing in it means anything to a browser.
+    // Hexadecimal digits behind a fixed word: nothing to escape for HTML.
     let code = Credential::parse(&params.code).ok_or_else(over)?;
     let page = LINK_PAGE.replace("{code}", code.reveal());
     let head = [
@@ -285,7 +285,7 @@ pub(crate) async fn link_page(Params(params): Params<LoginParams>) -> Result<Res
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ),
-        // With no-referrer a browser sends `Origin: null` for the button, and this server would refuse the login.
+        // With no-referrer a browser would send `Origin: null` for the button, and this server would refuse the login.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     Ok((head, page).into_response())
@@ -311,7 +311,7 @@ pub(crate) async fn by_link(
     headers: HeaderMap,
     Params(params): Params<LoginParams>,
 ) -> Result<Response, Fault> {
-    // Another site's page must not log its visitor in under another name; browsers say where a form stands.
+    // Another site's page must not log its visitor in under another name; browsers send the origin of a form.
     let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return Err(Fault::new(Code::NoCsrf, "the button stands on another page")
@@ -330,7 +330,7 @@ pub(crate) async fn by_link(
 }
 
 fn set_cookie(response: &mut Response, cookie: &str) {
-    // Made of a fixed text and hexadecimal digits, so it always is a value.
+    // A fixed text and hexadecimal digits, so it always is a valid header value.
     if let Ok(value) = HeaderValue::from_str(cookie) {
         response.headers_mut().insert(header::SET_COOKIE, value);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,4 +1,4 @@
-//! What answers are made of.
+//! The parts of answers: pages of lists, and headers with the position and the replay of a write.
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::fault::Fault;
 use crate::node::WriteReceipt;
 
-/// The header with the place in the store that a write led to, or that a list knows.
+/// The header with the position that a write led to, or up to which a read model has folded.
 pub const POSITION_HEADER: HeaderName = HeaderName::from_static("everfold-position");
-/// The header of an answer that a write had before: `true`; absent otherwise.
+/// The header of an answer to a repeated write: `true`; absent otherwise.
 pub const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The type of every error's body.
 pub const PROBLEM_TYPE: &str = "application/problem+json";
@@ -35,7 +35,7 @@ impl IntoResponse for Fault {
     }
 }
 
-/// The answer to a write: the body, where it went, and whether it was answered so before.
+/// The answer to a write: the body, the position that it led to, and whether this is the first answer again.
 pub(crate) fn written(status: StatusCode, went: impl Into<WriteReceipt>, body: impl Serialize) -> Response {
     let WriteReceipt { position, replayed } = went.into();
     let position = [(POSITION_HEADER, HeaderValue::from(position.get()))];
@@ -46,7 +46,7 @@ pub(crate) fn written(status: StatusCode, went: impl Into<WriteReceipt>, body: i
     response
 }
 
-/// The answer of a read model: the body, and the last event that it knows.
+/// The answer of a read model: the body, and the position up to which it has folded.
 pub(crate) fn read(position: Position, body: impl Serialize) -> Response {
     ([(POSITION_HEADER, HeaderValue::from(position.get()))], Json(body)).into_response()
 }

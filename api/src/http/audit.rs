@@ -82,7 +82,7 @@ pub(crate) async fn gates(
     Ok(read(answer.position, Page { items, next_cursor }))
 }
 
-/// The position behind which verdicts were given from a time on.
+/// The last position before a time: the verdicts from that time on have later ones.
 pub(super) async fn since(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
     let Some(text) = asked else { return Ok(None) };
     let since = time("since", text)?;
@@ -115,7 +115,7 @@ pub(crate) async fn of_run(
     Ok(Json(Page { items, next_cursor: None }))
 }
 
-/// What was decided at a place: read from the event, so that it cannot differ from it.
+/// The decision at a place of the log, read from its event, so that the two cannot differ.
 async fn decided(app: &App, place: &DecisionPlace) -> Result<Option<Decision>, Fault> {
     let events = app.store().read(&StreamId::run(place.run), place.version, 1).await?;
     Ok(events.first().filter(|event| event.position == place.position).and_then(decision_of))

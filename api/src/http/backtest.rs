@@ -1,7 +1,7 @@
 //! A new policy over recorded verdicts, before it is turned on.
 //!
-//! Law: nothing is recorded and no run is touched. A part is as large as the caller says, and each says where the
-//! next begins, so that a long history is gone through in bounded answers.
+//! Law: nothing is recorded and no run changes. The caller says how large a part is, and each part says where the next
+//! begins, so that a long history is read in bounded answers.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use everfold_projections::GateFilter;
 
 use super::app::App;
 use super::audit::since;
-use super::extract::Body;
+use super::extract::JsonBody;
 use super::parameters::limit;
 use crate::body::backtest::{BacktestAnswer, BacktestBody, BacktestVerdict, Changed};
 use crate::fault::{Code, Fault};
@@ -31,7 +31,7 @@ use crate::fault::{Code, Fault};
 )]
 pub(crate) async fn backtest(
     State(app): State<App>,
-    body: Body<BacktestBody>,
+    body: JsonBody<BacktestBody>,
 ) -> Result<Json<BacktestAnswer>, Fault> {
     let asked = body.value;
     if asked.gate.is_empty() {

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use tower::ServiceExt as _;
 
 use super::backtest::backtest;
-use super::extract::Body;
+use super::extract::JsonBody;
 use crate::access::Caller;
 use crate::body::backtest::{BacktestAnswer, BacktestBody};
 use crate::serve::{NodeGuard, imagine};
@@ -36,7 +36,7 @@ async fn asked(node_guard: &NodeGuard) -> BacktestAnswer {
     let (gate, policy) = ("small".to_owned(), "evidence.value < 2".to_owned());
     let value = BacktestBody { gate, policy, since: None, pipeline: None, limit: None, cursor: None };
     let app = State(node_guard.node().clone());
-    backtest(app, Body { value, bytes: axum::body::Bytes::new() }).await.ok().unwrap().0
+    backtest(app, JsonBody { value, bytes: axum::body::Bytes::new() }).await.ok().unwrap().0
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::runs::ListedRun;
 use crate::fault::{Code, Fault};
 use crate::schema;
 
-/// Cards of a column unless asked otherwise, and at most.
+/// Cards of a column without `limit`, and the largest `limit`.
 const CARDS: usize = 50;
 const CARDS_MAX: usize = 500;
 
@@ -34,18 +34,27 @@ pub(crate) struct BoardParams {
 }
 
 /// The board, and the position that it is of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Board)]
 struct BoardAnswer {
+    #[schema(value_type = u64)]
     position: Position,
+    #[schema(value_type = schema::GroupBySchema)]
     group_by: GroupBy,
     columns: Vec<ColumnAnswer>,
 }
 
-#[derive(Debug, Serialize)]
+/// A column of the board.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Column)]
 struct ColumnAnswer {
     name: String,
+    /// Steps are in progress in it: its name is a stage or a step, not a status.
     is_step: bool,
+    /// How many runs are in it.
     count: u64,
+    /// The newest of them, as lists show them.
+    #[schema(value_type = Vec<schema::RunRowSchema>)]
     cards: Vec<ListedRun>,
 }
 
@@ -55,7 +64,7 @@ struct ColumnAnswer {
     path = "/board",
     tag = "runs",
     params(BoardParams),
-    responses((status = 200, description = "The columns with their cards.", body = schema::BoardSchema))
+    responses((status = 200, description = "The columns with their cards.", body = BoardAnswer))
 )]
 pub(crate) async fn board(
     State(app): State<App>,

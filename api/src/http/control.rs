@@ -1,10 +1,12 @@
-//! What a person may do to a run: cancel, pause, resume, unblock, leave a note, have it go on.
+//! Steering one run: cancel, abandon, pause, resume, unblock, recheck, note, drive.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use everfold_engine::event::UnblockDecision;
+use everfold_engine::event::{
+    CancelRequested, NoteAdded, RecheckRequested, RunPaused, RunResumed, StepCancelRequested, UnblockDecision,
+};
 use everfold_engine::id::{RunId, StepPath, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
@@ -13,8 +15,8 @@ use serde_json::Value;
 
 use super::answer::written;
 use super::app::App;
-use super::extract::{Body, Path};
-use super::named::once_of_run;
+use super::extract::{JsonBody, Path};
+use super::relative_names::once_of_run;
 use crate::access::Caller;
 use crate::body::steering::{CancelBody, DriveBody, ReasonBody, RecheckBody, UnblockBody};
 use crate::fault::{Code, Fault};
@@ -34,9 +36,9 @@ pub(crate) async fn pause(
     caller: Caller,
     headers: HeaderMap,
     run: Path<String>,
-    body: Body<ReasonBody>,
+    body: JsonBody<ReasonBody>,
 ) -> Result<Response, Fault> {
-    let kind = InputKind::Pause { reason: body.value.reason };
+    let kind = InputKind::Pause(RunPaused { reason: body.value.reason });
     act(app, caller, headers, run, "pause", &body.bytes, kind).await
 }
 
@@ -53,9 +55,9 @@ pub(crate) async fn resume(
     caller: Caller,
     headers: HeaderMap,
     run: Path<String>,
-    body: Body<ReasonBody>,
+    body: JsonBody<ReasonBody>,
 ) -> Result<Response, Fault> {
-    let kind = InputKind::Resume { reason: body.value.reason };
+    let kind = InputKind::Resume(RunResumed { reason: body.value.reason });
     act(app, caller, headers, run, "resume", &body.bytes, kind).await
 }
 
@@ -72,14 +74,14 @@ pub(crate) async fn cancel(
     caller: Caller,
     headers: HeaderMap,
     run: Path<String>,
-    body: Body<CancelBody>,
+    body: JsonBody<CancelBody>,
 ) -> Result<Response, Fault> {
     let CancelBody { step, reason } = body.value;
     let path = step.map(|step| step.parse::<StepPath>()).transpose();
     let path = path.map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
     let kind = match path {
-        None => InputKind::Cancel { reason },
-        Some(path) => InputKind::CancelStep { path, reason },
+        None => InputKind::Cancel(CancelRequested { reason }),
+        Some(path) => InputKind::CancelStep(StepCancelRequested { path, reason }),
     };
     act(app, caller, headers, run, "cancel", &body.bytes, kind).await
 }
@@ -111,7 +113,7 @@ pub(crate) async fn abandon(
     caller: Caller,
     headers: HeaderMap,
     Path(run): Path<String>,
-    body: Body<ReasonBody>,
+    body: JsonBody<ReasonBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "abandon", &body.bytes).await?;
     let ended = app.abandon(run, body.value.reason, caller.actor, once).await?;
@@ -132,9 +134,9 @@ pub(crate) async fn unblock(
     caller: Caller,
     headers: HeaderMap,
     run: Path<String>,
-    body: Body<UnblockBody>,
+    body: JsonBody<UnblockBody>,
 ) -> Result<Response, Fault> {
-    let Body { value: asked, bytes } = body;
+    let JsonBody { value: asked, bytes } = body;
     let path = asked.step.map(|step| step.parse::<StepPath>());
     let path = path.transpose().map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
     let kind = InputKind::Unblock {
@@ -160,12 +162,12 @@ pub(crate) async fn recheck(
     caller: Caller,
     headers: HeaderMap,
     run: Path<String>,
-    body: Body<RecheckBody>,
+    body: JsonBody<RecheckBody>,
 ) -> Result<Response, Fault> {
-    let Body { value: asked, bytes } = body;
+    let JsonBody { value: asked, bytes } = body;
     let path = asked.step.parse::<StepPath>();
     let path = path.map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
-    let kind = InputKind::Recheck { path, policies: asked.policy, reason: asked.reason };
+    let kind = InputKind::Recheck(RecheckRequested { path, policies: asked.policy, reason: asked.reason });
     act(app, caller, headers, run, "recheck", &bytes, kind).await
 }
 
@@ -198,9 +200,9 @@ pub(crate) async fn note(
     caller: Caller,
     headers: HeaderMap,
     run: Path<String>,
-    body: Body<NoteBody>,
+    body: JsonBody<NoteBody>,
 ) -> Result<Response, Fault> {
-    let kind = InputKind::Note { text: body.value.text };
+    let kind = InputKind::Note(NoteAdded { text: body.value.text });
     act(app, caller, headers, run, "notes", &body.bytes, kind).await
 }
 
@@ -215,7 +217,7 @@ pub(crate) async fn note(
 pub(crate) async fn drive(
     State(app): State<App>,
     Path(run): Path<String>,
-    body: Body<DriveBody>,
+    body: JsonBody<DriveBody>,
 ) -> Result<Json<RunView>, Fault> {
     let run = app.resolve(&run).await?;
     app.drive(run, body.value.detach).await?;

@@ -1,4 +1,4 @@
-//! A run at two moments, compared.
+//! The difference between two versions of a run.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,8 +1,8 @@
 //! The events of a run: as a list, and as a stream that follows it.
 //!
-//! A stream of server-sent events has an id `EPOCH-VERSION` per event, so that a reader who lost the
-//! connection goes on without a gap, also with the next owner. With `live=true` the run's whole
-//! state comes between the events whenever it changed, without an id and at most ten times a second.
+//! Law: each event of the stream has the id `EPOCH-VERSION`, so that a reader that lost its connection resumes without
+//! a gap, also at the folder's next owner. With `live=true` the stream sends the run's whole state between the events
+//! whenever it changed, without an id and at most ten times a second.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     Path(run): Path<String>,
     Params(params): Params<EventListParams>,
-    standing: SessionCheck,
+    session: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -70,7 +70,7 @@ pub(crate) async fn list(
         None => params.from.unwrap_or(1),
     };
     if export::wants_lines(&headers) && params.limit.is_none() {
-        return Ok(export::of_run(app, standing, StreamId::run(run), Version(from.max(1))));
+        return Ok(export::of_run(app, session, StreamId::run(run), Version(from.max(1))));
     }
     let limit = limit(params.limit)?;
     let mut events = app.store().read(&StreamId::run(run), Version(from.max(1)), limit + 1).await?;
@@ -91,9 +91,9 @@ pub(crate) struct RunStreamParams {
 
 /// How often a run's state is sent at most.
 const STATE_EVERY: Duration = Duration::from_millis(100);
-/// How often the state is sent anew while something waits in line.
+/// How often the state is sent again while an attempt of the run waits in the scheduler's queue.
 const LINE_EVERY: Duration = Duration::from_secs(1);
-/// Events read at once: what they take waits for as long as the reader does.
+/// Events read at once: they stay in memory until the reader has taken them.
 const CHUNK: usize = 32;
 
 /// `GET /runs/{id}/events/stream`: server-sent events; ends behind the run's last event.
@@ -108,7 +108,7 @@ pub(crate) async fn stream(
     State(app): State<App>,
     Path(run): Path<String>,
     Params(params): Params<RunStreamParams>,
-    standing: SessionCheck,
+    session: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -133,7 +133,7 @@ pub(crate) async fn stream(
         ended: false,
         app: app.clone(),
     };
-    Ok(sse::answer(app, standing, follower))
+    Ok(sse::answer(app, session, follower))
 }
 
 /// The number in `Last-Event-ID`, where a reader goes on.
@@ -142,7 +142,7 @@ pub(super) fn last_event_id(app: &App, headers: &HeaderMap) -> Result<Option<u64
     id.map(|id| app.cursor(id)).transpose()
 }
 
-/// What a reader gets next.
+/// The source of a stream of one run.
 enum StreamItem {
     Event(Arc<Envelope>),
     State(Bytes),
@@ -157,9 +157,9 @@ struct RunFollower {
     live: bool,
     /// Whether stored events are still to be read.
     history: bool,
-    /// What is still to be sent; events are encoded one by one, as the reader takes them.
+    /// Chunks to send; events are encoded one by one, as the reader takes them.
     ready: VecDeque<StreamItem>,
-    /// What the run's attempts say; listened to while the run goes on.
+    /// The output of the run's attempts, followed while this node drives the run.
     lines: Option<watch::Receiver<LiveRun>>,
     state: StateFeed,
     ended: bool,
@@ -170,9 +170,9 @@ struct StateFeed {
     /// The state that was sent last, and when.
     sent: Option<Value>,
     age: Stopwatch,
-    /// It has changed since.
+    /// The state has changed since.
     is_due: bool,
-    /// Something of the run waits in line: its place changes without an event of the run.
+    /// An attempt of the run waits in the scheduler's queue: its place changes without an event of the run.
     in_line: bool,
 }
 

@@ -1,8 +1,9 @@
-//! Events in lines of JSON, as many as there are.
+//! The export of events as lines of JSON, of a run or of the whole log.
 //!
-//! Law: what is in memory at once is one piece, however long the history: the reader's pace sets the pace of reading.
-//! A line holds what its hash is made of: the header, and in `raw` the stored bytes; `event` is for readers. It is cut
-//! where its reader is not let in any more: what came is not the whole, and the connection says so.
+//! Law: only one piece is in memory at once, however long the history: the next is read when the reader has taken the
+//! last. A line holds what its hash is made of: the header, and in `raw` the stored bytes; `event` is the same for
+//! people. When the caller's token or session ends, the connection breaks off, so that a part does not look like the
+//! whole.
 
 use std::collections::VecDeque;
 use std::io;
@@ -39,7 +40,7 @@ pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
 }
 
 /// The events of a run from a version on.
-pub(super) fn of_run(app: App, standing: SessionCheck, stream: StreamId, from: Version) -> Response {
+pub(super) fn of_run(app: App, session: SessionCheck, stream: StreamId, from: Version) -> Response {
     let of = app.clone();
     let read = move |from: Version| {
         let (app, stream) = (app.clone(), stream.clone());
@@ -49,7 +50,7 @@ pub(super) fn of_run(app: App, standing: SessionCheck, stream: StreamId, from: V
             Ok::<_, io::Error>((events.iter().map(line).collect::<Vec<_>>(), next))
         }
     };
-    lines(of, standing, from, read)
+    lines(of, session, from, read)
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -77,7 +78,7 @@ pub(crate) struct ExportParams {
 pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<ExportParams>,
-    standing: SessionCheck,
+    session: SessionCheck,
 ) -> Result<Response, Fault> {
     let (of, end) = (app.clone(), app.store().last_position());
     let read = move |from: Position| {
@@ -93,24 +94,24 @@ pub(crate) async fn all(
             Ok::<_, io::Error>((until_end.map(|event| line(event)).collect::<Vec<_>>(), next))
         }
     };
-    Ok(lines(of, standing, Position(params.from.unwrap_or(1).max(1)), read))
+    Ok(lines(of, session, Position(params.from.unwrap_or(1).max(1)), read))
 }
 
-/// The answer of pieces that are read one by one.
-fn lines<At, Read, Reading>(app: App, standing: SessionCheck, from: At, read: Read) -> Response
+/// An answer whose pieces are read one by one.
+fn lines<At, Read, Reading>(app: App, session: SessionCheck, from: At, read: Read) -> Response
 where
     At: Send + 'static,
     Read: Fn(At) -> Reading + Send + 'static,
     Reading: Future<Output = io::Result<(Vec<Bytes>, Option<At>)>> + Send,
 {
-    let reader = Arc::new((app, standing));
+    let reader = Arc::new((app, session));
     let pieces = stream::unfold((Some(from), read), move |(at, read)| {
         let reader = Arc::clone(&reader);
         async move {
-            let (app, standing) = &*reader;
+            let (app, session) = &*reader;
             let piece = tokio::select! {
                 biased;
-                why = standing.over(app) => Err(io::Error::new(io::ErrorKind::PermissionDenied, why)),
+                why = session.ended(app) => Err(io::Error::new(io::ErrorKind::PermissionDenied, why)),
                 piece = read(at?) => piece,
             };
             match piece {
@@ -133,7 +134,7 @@ where
         };
         stream::iter(lines)
     });
-    // Compression asks once more behind the end, where the pieces must not be asked.
+    // The compressor polls once more behind the end, and an unfold must not be polled then.
     let head = [(header::CONTENT_TYPE, NDJSON), (header::CACHE_CONTROL, "no-store")];
     (head, Body::from_stream(lines.fuse())).into_response()
 }

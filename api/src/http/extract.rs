@@ -1,4 +1,7 @@
-//! How requests are read: bodies and parameters whose faults are problem+json, and idempotency keys.
+//! Extractors of requests: JSON bodies, raw bodies, parameters of query and path, idempotency keys.
+//!
+//! Law: a request that cannot be read is answered with problem+json, never with axum's own text. No body is waited for
+//! or kept without a bound.
 
 use std::time::Duration;
 
@@ -15,18 +18,18 @@ use serde::de::DeserializeOwned;
 
 use everfold_engine::definition::similar;
 
-use super::room::{ByteReservation, Full, Rooms};
+use super::byte_reservation::{ByteReservation, Full, Rooms};
 use crate::access::Caller;
 use crate::fault::{Code, Fault};
 use crate::node::Idempotency;
 
 /// A JSON body, and its canonical bytes. An empty body is an empty object.
-pub(crate) struct Body<T> {
+pub(crate) struct JsonBody<T> {
     pub(crate) value: T,
     pub(crate) bytes: Bytes,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Fault;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
@@ -34,14 +37,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let Raw(bytes) = Raw::from_request(request, state).await?;
         let text: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
         if text.trim_ascii_start().first() != Some(&b'{') {
-            // A list would be read as the fields in their order.
+            // serde would read a list as the fields in their order.
             let read = serde_json::from_slice::<serde::de::IgnoredAny>(text);
             return Err(match read {
                 Ok(_) => Fault::new(Code::Invalid, "the body is no JSON object"),
                 Err(error) => Fault::new(Code::Unreadable, format!("the body: {error}")),
             });
         }
-        // First of all: a field that stands there twice would be told as one of a wrong value.
+        // Before the fields are read: else the message about a repeated field would speak of a wrong value.
         let bytes = strict::canonical(text)
             .map_err(|error| Fault::new(Code::Unreadable, format!("the body: {error}")))?
             .into();
@@ -75,7 +78,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// Whether what is escaped in a query is text: its reader would put marks in place of what is none.
+/// Whether the escaped bytes of a query are UTF-8: the reader of queries would replace others without a fault.
 fn is_text(query: &str) -> bool {
     let (mut bytes, mut rest) = (Vec::with_capacity(query.len()), query.as_bytes());
     while let Some((first, after)) = rest.split_first() {
@@ -89,7 +92,7 @@ fn is_text(query: &str) -> bool {
     String::from_utf8(bytes).is_ok()
 }
 
-/// What stands in the path. What does not fit is nowhere.
+/// The parameters of the path.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -107,21 +110,21 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// A body as it came, whatever it is.
+/// The bytes of a body, of any type.
 pub(crate) struct Raw(pub(crate) Bytes);
 
-/// How long a body may take; in the extensions of requests that come from afar.
+/// How long a body may take; the server puts it into the extensions of requests over TCP.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyWithin(pub Duration);
 
-/// How large a body may be, where less than usual is taken; in the extensions of requests.
+/// How large a body may be where 4 MiB are too much; in the extensions of requests.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyMax(pub usize);
 
-/// The largest body of others.
+/// The largest body of requests without an own [`BodyMax`].
 const BODY_MAX: BodyMax = BodyMax(4 * 1024 * 1024);
 
-/// How long others may take.
+/// How long the body of requests without an own [`BodyWithin`] may take.
 const BODY_WITHIN: BodyWithin = BodyWithin(Duration::from_secs(30));
 
 impl<S: Send + Sync> FromRequest<S> for Raw {
@@ -141,7 +144,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
         match read.map_err(late)? {
             Ok(bytes) => Ok(Self(bytes)),
             Err(BodyNotRead::NoRoom(full)) => {
-                // Who is still sending would not read the answer.
+                // A client that is still sending would not read the answer.
                 let rest = async { while let Some(Ok(_dropped)) = body.frame().await {} };
                 let _sent = tokio::time::timeout(REST_WITHIN.min(within), rest).await;
                 Err(full.of_bodies())
@@ -158,17 +161,17 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     }
 }
 
-/// How long the rest of a body is listened to for which there is no room.
+/// How long the rest of a body is read and dropped where there is no room for it.
 const REST_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why a body was not taken in.
+/// Why a body was not read.
 enum BodyNotRead {
     NoRoom(Full),
     TooLarge,
     Broken(axum::Error),
 }
 
-/// A body, for every part of which there is room before the next is read.
+/// Reads a body; room for a part is reserved before the next part is read.
 async fn taken_in(
     body: &mut axum::body::Body,
     mut room: Option<ByteReservation>,
@@ -196,7 +199,7 @@ fn is_over_limit(error: &axum::Error) -> bool {
     causes.any(|error| error.is::<LengthLimitError>())
 }
 
-/// Refuses a body that says of itself that it is something else than JSON.
+/// Refuses a body whose `Content-Type` is another one than JSON.
 fn is_json(headers: &HeaderMap) -> Result<(), Fault> {
     let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let given = given.to_str().unwrap_or_default();
@@ -208,7 +211,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Fault> {
         .hint("send `Content-Type: application/json`"))
 }
 
-/// What was probably meant, where a message of serde names an unknown word and the known ones.
+/// “did you mean …?”, where a message of serde names an unknown word and the known ones.
 fn nearest(message: &str) -> Option<String> {
     let (said, known) = message.split_once(", expected ")?;
     let word = said.split('`').nth(1).filter(|_| said.contains("unknown "))?;

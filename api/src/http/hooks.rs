@@ -1,5 +1,5 @@
-//! Deliveries of webhooks: as their services send them, signed, and as operators bring and read them, where `-`
-//! stands for any source.
+//! Deliveries of webhooks: services send them, signed; operators submit, read and repeat them, where `-` stands for any
+//! source.
 
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
 use super::app::App;
-use super::extract::{Body, Params, Path, Raw, once};
+use super::extract::{JsonBody, Params, Path, Raw, once};
 use super::parameters::limit;
 use crate::access::Caller;
 use crate::body::hook::DeliverBody;
@@ -104,7 +104,7 @@ pub(crate) async fn receive(
     let headers = request.headers().iter();
     let headers =
         headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect();
-    // Before the body is taken in: what is not even signed is not waited for.
+    // Before the body is read: a request without a signature is refused at once.
     app.expects(&source, &headers)?;
     let Raw(body) = Raw::from_request(request, &app).await?;
     let (position, id, repeated) = app.receive(&source, &headers, &body).await?;
@@ -129,7 +129,7 @@ pub(crate) async fn deliver(
     State(app): State<App>,
     caller: Caller,
     Path(source): Path<String>,
-    body: Body<DeliverBody>,
+    body: JsonBody<DeliverBody>,
 ) -> Result<Response, Fault> {
     speaks_for_sources(&caller)?;
     let DeliverBody { body, headers, id } = body.value;
@@ -173,7 +173,7 @@ pub(crate) async fn redeliver(
     Ok(written(StatusCode::OK, went, view))
 }
 
-/// Refuses the process of a step: what is delivered counts as said by the source, and may decide where steps do not.
+/// Refuses the process of a step: a delivery counts as the source's word, and may decide where a step may not.
 fn speaks_for_sources(caller: &Caller) -> Result<(), Fault> {
     match &caller.actor {
         Actor::Run(_) => {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::definition::Vote;
-use everfold_engine::event::Comment;
+use everfold_engine::event::{AnswerSaved, Comment, QuestionAnswered, VoteCast};
 use everfold_engine::id::{AttemptId, RunId};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{Hash, JsonText, Payload};
@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use super::answer::{Page, read, written};
 use super::app::App;
-use super::extract::{Body, Params, Path};
-use super::named::once_of_task;
+use super::extract::{JsonBody, Params, Path};
 use super::parameters::{limit, min_position, moment};
+use super::relative_names::once_of_task;
 use crate::access::Caller;
 use crate::body::inbox::{DecideBody, RemarkBody};
 use crate::fault::{Code, Fault};
@@ -62,6 +62,11 @@ pub(crate) async fn list(
     Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
 }
 
+/// A value as an input brings it: inline, whatever its size.
+fn value_of(value: &Value) -> Payload {
+    Payload::Inline(JsonText::new(value))
+}
+
 /// `POST /inbox/{task}`: a vote, an answer, or a part of one. In place of the task's id the run will
 /// do, where one task of that kind is open.
 #[utoipa::path(
@@ -76,9 +81,9 @@ pub(crate) async fn decide(
     caller: Caller,
     headers: HeaderMap,
     Path(task): Path<String>,
-    body: Body<DecideBody>,
+    body: JsonBody<DecideBody>,
 ) -> Result<Response, Fault> {
-    let Body { value: asked, bytes } = body;
+    let JsonBody { value: asked, bytes } = body;
     let asks = asked.kind()?;
     let found = find(&app, &task, &asks);
     let (run, id, once) = once_of_task(&app, (&headers, &caller), &task, &bytes, found).await?;
@@ -95,18 +100,18 @@ pub(crate) async fn decide(
     let kind = match asks {
         Asks::Vote(vote) => {
             let comments = remarks(&app, run, &id, asked.comments).await?;
-            let edited = asked.value.as_ref().map(JsonText::new);
-            InputKind::Vote { id, vote, comment: asked.comment, roles, comments, edited }
+            let (comment, edited) = (asked.comment, asked.value.as_ref().map(value_of));
+            InputKind::Vote(VoteCast { id, vote, comment, roles, comments, edited })
         }
-        Asks::Answer(answer) => InputKind::Answer { id, answer: JsonText::new(&answer), roles },
-        Asks::Save(answer) => InputKind::SaveAnswer { id, answer: JsonText::new(&answer), roles },
+        Asks::Answer(answer) => InputKind::Answer(QuestionAnswered { id, answer: value_of(&answer), roles }),
+        Asks::Save(answer) => InputKind::SaveAnswer(AnswerSaved { id, answer: value_of(&answer), roles }),
     };
     let submitted = app.submit(run, kind, caller.actor, once).await;
     let went = submitted.map_err(|fault| with_next(fault, run, &name, &verb))?;
     Ok(written(StatusCode::OK, went, app.view(run).await?))
 }
 
-/// What a body says.
+/// The input that a body becomes.
 enum Asks {
     Vote(Vote),
     Answer(Value),
@@ -145,8 +150,8 @@ impl DecideBody {
     }
 }
 
-/// Remarks as they are recorded: each on something that is shown, with the hash of the text that was
-/// shown where it is a kept file's.
+/// Remarks as they are recorded: each is on something that the task shows; where that is a kept file, with the hash of
+/// the text that was shown.
 async fn remarks(
     app: &App,
     run: RunId,
@@ -161,7 +166,7 @@ async fn remarks(
     let task = tasks.into_iter().find(|task| task.id == name);
     let (show, files) = match task.map(|task| task.kind) {
         Some(TaskKind::Approval { show, shown, .. }) => (show, shown),
-        // The core says why the task is not open.
+        // The core refuses the input, with the reason why the task is not open.
         _gone => (Payload::Inline(JsonText::null()), Default::default()),
     };
     let show = match show {
@@ -193,7 +198,7 @@ async fn remarks(
     Ok(remarks)
 }
 
-/// A refusal with the command that goes on from it.
+/// Adds to a refusal the command by which the caller goes on.
 fn with_next(fault: Fault, run: RunId, task: &str, verb: &str) -> Fault {
     match fault.code {
         Code::WrongTask | Code::BadAnswer => {

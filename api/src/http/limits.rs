@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::answer::written;
 use super::app::App;
-use super::extract::{Body, Path};
+use super::extract::{JsonBody, Path};
 use crate::access::Caller;
 use crate::body::limits::LimitsAnswer;
 use crate::fault::{Code, Fault};
@@ -46,7 +46,7 @@ pub(crate) async fn reset(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
-    body: Body<ResetBody>,
+    body: JsonBody<ResetBody>,
 ) -> Result<Response, Fault> {
     let service: Service = name.parse().map_err(|error: String| Fault::new(Code::Invalid, error))?;
     let position = app.reset_breaker(&service, body.value.reason, caller.actor).await?;

@@ -1,4 +1,4 @@
-//! What attempts wrote.
+//! The logs of attempts: as text, as JSON lines, and as a stream that follows them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
 use everfold_engine::time::Timestamp;
-use everfold_workflows::shim::log::{LogLine, LogReader, Source};
+use everfold_workflows::shim::log::{LogLine, LogReader, LogSource};
 use everfold_workflows::shim::protocol;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -44,7 +44,7 @@ enum Format {
     Json,
 }
 
-/// How often a log that is followed is looked at.
+/// How often a log that is followed is read again.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// `GET /runs/{id}/attempts/{step}/{round}/{attempt}/log`: what a process wrote, also while it writes.
@@ -59,7 +59,7 @@ pub(crate) async fn log(
     State(app): State<App>,
     Path((run, step, round, attempt)): Path<(String, String, u32, u32)>,
     Params(params): Params<LogParams>,
-    standing: SessionCheck,
+    session: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -84,11 +84,11 @@ pub(crate) async fn log(
         let place = reader.place();
         return Ok(sse::answer(
             app.clone(),
-            standing,
+            session,
             Streamed { app, id, reader, params, place, over: Over::No },
         ));
     }
-    let follower = LogFollower { app, id, reader, params, standing, ready: VecDeque::new(), over: false };
+    let follower = LogFollower { app, id, reader, params, session, ready: VecDeque::new(), over: false };
     let kind = match follower.params.format {
         Format::Text => "text/plain; charset=utf-8",
         Format::Json => "application/jsonl",
@@ -111,8 +111,8 @@ struct LogFollower {
     reader: LogReader,
     params: LogParams,
     ready: VecDeque<LogLine>,
-    standing: SessionCheck,
-    /// The attempt ended, and what was there then is read once more.
+    session: SessionCheck,
+    /// The attempt has ended; the log is read once more after that.
     over: bool,
 }
 
@@ -125,13 +125,14 @@ impl LogFollower {
                 Ok(_) => {
                     self.over = match self.app.is_in_progress(&self.id).await {
                         Ok(goes_on) => !goes_on,
-                        // Not its end: the reader is cut off, asks again, and is told why.
+                        // Unknown is not ended: breaks the connection off, so that the reader asks again and gets the
+                        // fault.
                         Err(_) => return Some(Err(std::io::ErrorKind::ConnectionAborted.into())),
                     };
                     if !self.over {
                         tokio::select! {
                             () = tokio::time::sleep(LOOK_EVERY) => {}
-                            _why = self.standing.over(&self.app) => return Some(Err(std::io::ErrorKind::PermissionDenied.into())),
+                            _why = self.session.ended(&self.app) => return Some(Err(std::io::ErrorKind::PermissionDenied.into())),
                             () = self.app.closing() => return Some(Err(std::io::ErrorKind::ConnectionAborted.into())),
                         }
                     }
@@ -147,13 +148,13 @@ impl LogFollower {
     }
 }
 
-/// How far a stream is with the end of its attempt.
+/// Where a stream is in the life of its attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Over {
     No,
-    /// It ended; what was there then is read once more.
+    /// The attempt has ended; the log is read once more after that.
     Ended,
-    /// All is sent, and was said to be.
+    /// Everything is sent, with `over` at the end.
     Sent,
 }
 
@@ -163,7 +164,7 @@ struct Streamed {
     id: EffectId,
     reader: LogReader,
     params: LogParams,
-    /// Behind what was sent.
+    /// The place in the log behind the last line that was sent.
     place: u64,
     over: Over,
 }
@@ -172,7 +173,7 @@ impl sse::ChunkSource for Streamed {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
-                // What cannot be read ends the stream without its last word: the reader asks again and is told why.
+                // A log that cannot be read ends the stream without `over`: the reader asks again and gets the fault.
                 let lines = self.reader.read_placed().ok()?;
                 self.place = self.reader.place();
                 let text: Vec<u8> = lines.iter().flat_map(|(place, line)| self.event(*place, line)).collect();
@@ -220,14 +221,14 @@ impl Streamed {
 
 fn shown(line: &LogLine, format: Format) -> String {
     let source = match line.source {
-        Source::Stdout => "stdout",
-        Source::Stderr => "stderr",
-        Source::Supervisor => "supervisor",
+        LogSource::Stdout => "stdout",
+        LogSource::Stderr => "stderr",
+        LogSource::Supervisor => "supervisor",
     };
     match format {
-        // What is missing is said in its place.
+        // A gap of the log becomes an event in its place.
         Format::Text if line.tells_loss() => format!("[everfold: {}]\n", line.text),
-        Format::Text if line.source == Source::Supervisor => String::new(),
+        Format::Text if line.source == LogSource::Supervisor => String::new(),
         Format::Text if line.complete => format!("{}\n", line.text),
         Format::Text => line.text.clone(),
         Format::Json => {

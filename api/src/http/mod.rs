@@ -1,10 +1,12 @@
-//! REST: the one way in. The command line comes through here too, over the folder's socket or within
-//! its own process, so that both answer alike.
+//! REST: the only way to a node. The command line uses the same routes, over the folder's socket or within its own
+//! process, so that both give the same answers.
 //!
-//! Law: every error is `application/problem+json` with a stable code, wherever it comes from; every
-//! write takes `Idempotency-Key` and answers with `Everfold-Position`.
+//! Law: every error is `application/problem+json` with a stable code, wherever it comes from. Every write answers with
+//! `Everfold-Position`, and takes `Idempotency-Key` unless it is recognised by what it holds.
 //!
-//! A file per group of routes; `routes.rs` lists them all. Statuses stand in [`crate::fault::Code`].
+//! One file per group of routes. To begin with: `routes.rs` lists all routes and the layers around them; `extract.rs`
+//! reads requests, `answer.rs` builds answers, `layers.rs` and `role_check.rs` stand in front of every handler,
+//! `document/` makes the OpenAPI document. The statuses of errors are in [`crate::fault::Code`].
 
 mod access;
 mod answer;
@@ -14,27 +16,27 @@ mod backtest;
 #[cfg(test)]
 mod backtest_tests;
 mod board;
+mod byte_reservation;
 mod control;
 mod diff;
 mod document;
 mod events;
 mod export;
 mod extract;
-mod guard;
-mod head;
 mod health;
 mod hooks;
 mod inbox;
+mod layers;
 mod limits;
 mod logs;
-mod named;
 mod notices;
 mod parameters;
 mod pipeline_source;
 mod pipelines;
 mod projections;
+mod relative_names;
 mod rerun;
-mod room;
+mod role_check;
 mod routes;
 mod runs;
 mod schedules;
@@ -57,6 +59,6 @@ pub(crate) use crate::body::spend::{BudgetsAnswer, CounterView, SpendAnswer, Spe
 pub use answer::{POSITION_HEADER, PROBLEM_TYPE, REPLAYED_HEADER};
 pub use app::BODY_BYTES_MAX;
 pub use extract::{BodyMax, BodyWithin};
-pub use head::{REQUEST_ID, named};
+pub use layers::{REQUEST_ID, with_request_id};
 pub use routes::{document, router};
 pub(crate) use signals::SignalAnswer;

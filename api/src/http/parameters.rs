@@ -6,7 +6,7 @@ use super::app::App;
 use super::values::time;
 use crate::fault::{Code, Fault};
 
-/// Items of a list unless asked otherwise, and at most.
+/// Items of a list without `limit`, and the largest `limit`.
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
@@ -18,7 +18,7 @@ pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
     }
 }
 
-/// The position that a read waits for.
+/// The position of `min_position`, which a read waits for.
 pub(crate) fn min_position(app: &App, asked: Option<u64>) -> Result<Option<Position>, Fault> {
     match asked {
         Some(wanted) if wanted > app.store().last_position().get() => Err(Fault::new(

@@ -1,4 +1,4 @@
-//! The pipeline that a body names or holds.
+//! The pipeline of a body: named, or held as a definition.
 
 use std::collections::BTreeMap;
 

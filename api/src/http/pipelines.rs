@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use everfold_engine::definition::{self, Checked};
+use everfold_engine::definition::{self, CheckedPipeline};
 use everfold_engine::driver::By;
 use everfold_engine::store::DedupKeep;
 use everfold_workflows::builtin;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::answer::{Page, written};
 use super::app::App;
-use super::extract::{Body, Path, once};
+use super::extract::{JsonBody, Path, once};
 use super::pipeline_source::{source, text_of};
 use crate::access::Caller;
 use crate::body::pipeline::{CheckBody, SaveBody};
@@ -130,7 +130,7 @@ pub(crate) async fn save(
     caller: Caller,
     headers: HeaderMap,
     Path(name): Path<String>,
-    body: Body<SaveBody>,
+    body: JsonBody<SaveBody>,
 ) -> Result<Response, Fault> {
     let about = format!("PUT /pipelines/{name}");
     let dedup = once(&headers, &caller, &about, &body.bytes, DedupKeep::Week)?.dedup;
@@ -172,7 +172,7 @@ pub(crate) struct CheckView {
 pub(crate) async fn check(
     State(app): State<App>,
     caller: Caller,
-    body: Body<CheckBody>,
+    body: JsonBody<CheckBody>,
 ) -> Result<Json<CheckView>, Fault> {
     let CheckBody { pipeline, definition, file, files, cwd } = body.value;
     if cwd.is_some() && !caller.local {
@@ -185,7 +185,7 @@ pub(crate) async fn check(
             (name.clone(), app.pipeline(&name).await?, view, Vec::new())
         }
         Some(PipelineSource::Text { text, file, files }) => {
-            let Checked { definition, warnings, .. } = node::parsed(&text, file.as_deref(), &files)?;
+            let CheckedPipeline { definition, warnings, .. } = node::parsed(&text, file.as_deref(), &files)?;
             let name = file.unwrap_or_else(|| "definition".to_owned());
             let view = PipelineView::of(&definition, "file", None);
             (name, Arc::new(definition), view, warnings)

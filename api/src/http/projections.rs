@@ -1,4 +1,4 @@
-//! The read models themselves: how far they are, and building one anew.
+//! The read models: how far each has folded the log, and the rebuild of one.
 
 use axum::Json;
 use axum::extract::State;

@@ -8,9 +8,9 @@ use everfold_engine::id::{RunId, Version};
 
 use super::answer::written;
 use super::app::App;
-use super::extract::{Body, Path};
-use super::named::once_of_run;
+use super::extract::{JsonBody, Path};
 use super::pipeline_source::source;
+use super::relative_names::once_of_run;
 use super::state::version_at;
 use super::values::time;
 use crate::access::Caller;
@@ -35,7 +35,7 @@ pub(crate) async fn retry(
     caller: Caller,
     headers: HeaderMap,
     Path(run): Path<String>,
-    body: Body<RetryBody>,
+    body: JsonBody<RetryBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "retry", &body.bytes).await?;
     let RetryBody { step, detach } = body.value;
@@ -60,7 +60,7 @@ pub(crate) async fn restart(
     caller: Caller,
     headers: HeaderMap,
     Path(run): Path<String>,
-    body: Body<RestartBody>,
+    body: JsonBody<RestartBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "restart", &body.bytes).await?;
     let RestartBody { from_step, input, title, pipeline, definition, file, files, config, detach } =
@@ -88,7 +88,7 @@ pub(crate) async fn fork(
     caller: Caller,
     headers: HeaderMap,
     Path(run): Path<String>,
-    body: Body<ForkBody>,
+    body: JsonBody<ForkBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "fork", &body.bytes).await?;
     let asked = body.value;

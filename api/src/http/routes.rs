@@ -15,33 +15,33 @@ use utoipa_axum::routes;
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
-    access, audit, backtest, board, control, diff, events, export, guard, head, health, hooks, inbox, limits,
-    logs, notices, pipelines, projections, rerun, room, runs, schedules, signals, spend, state, store,
-    stream, workers,
+    access, audit, backtest, board, byte_reservation, control, diff, events, export, health, hooks, inbox,
+    layers, limits, logs, notices, pipelines, projections, rerun, role_check, runs, schedules, signals,
+    spend, state, store, stream, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
 
-/// Shorter answers go out as they are: a compressor holds more memory than they have.
+/// Shorter answers are not compressed: a compressor holds more memory than they have bytes.
 const COMPRESSED_FROM: u64 = 1024;
 
-/// All routes over one node. A caller is known from the [`crate::access::Caller`] that the
-/// listener of the connection puts into the request's extensions; without one a request is refused.
+/// All routes over one node. The listener of a connection puts a [`crate::access::Caller`] into the request's
+/// extensions; a request without one is refused.
 pub fn router(node: Arc<Node>) -> Router {
     let (routes, _document) = routes().split_for_parts();
     routes
-        .fallback(guard::no_route)
-        .method_not_allowed_fallback(guard::no_method)
-        .layer(middleware::from_fn_with_state(Arc::clone(&node), guard::guarded))
+        .fallback(role_check::no_route)
+        .method_not_allowed_fallback(role_check::no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&node), role_check::checked))
         .layer(middleware::from_fn_with_state(Arc::clone(node.metrics()), count))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(head::dressed))
-        .layer(middleware::from_fn(head::named))
+        .layer(middleware::from_fn(layers::within_time))
+        .layer(middleware::from_fn(layers::with_request_id))
         .layer(Extension(DocumentText(document_text)))
-        .layer(Extension(room::Rooms::default()))
+        .layer(Extension(byte_reservation::Rooms::default()))
         .layer(
             CompressionLayer::new().compress_when(
-                // What is followed line by line is not held back.
+                // Logs that are followed line by line: a compressor would delay lines.
                 DefaultPredicate::new()
                     .and(SizeAbove::new(COMPRESSED_FROM))
                     .and(NotForContentType::const_new("text/plain"))
@@ -54,7 +54,7 @@ pub fn router(node: Arc<Node>) -> Router {
         .with_state(node)
 }
 
-/// Every route there is: each comes with its part of the document, so that none is without.
+/// Every route there is. `routes!` adds a route together with its part of the document, so that no route lacks one.
 pub(super) fn routes() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .routes(routes!(runs::list, runs::create))
@@ -147,7 +147,7 @@ pub fn document() -> &'static Value {
     &DOCUMENT
 }
 
-/// One copy of the document's text for all who ask: callers without a token may ask often, and take nothing.
+/// The document's text, one copy for all requests: callers without a token may ask often, and then take no answer.
 fn document_text() -> Bytes {
     static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
     TEXT.clone()

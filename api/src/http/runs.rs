@@ -1,5 +1,7 @@
-//! Runs: the list, one of them, a new one.
+//! Runs: the list, one run, the start of a run.
 
+use everfold_engine::input::StartOptions;
+use everfold_engine::json::JsonText;
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -15,7 +17,7 @@ use serde_json::Value;
 
 use super::answer::{Page, read, written};
 use super::app::App;
-use super::extract::{Body, Params, Path, bad_key, once};
+use super::extract::{JsonBody, Params, Path, bad_key, once};
 use super::parameters::{limit, min_position, moment};
 use super::pipeline_source::source;
 use super::values::time;
@@ -26,7 +28,7 @@ use crate::node::{StartRun, StartedRun};
 use crate::schema;
 use crate::view::RunView;
 
-/// The header in which a write says its key.
+/// The header with the idempotency key of a write.
 const KEY_HEADER: &str = "idempotency-key";
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -90,7 +92,7 @@ pub(super) struct ListedRun {
 }
 
 impl ListedRun {
-    /// Rows as answers show them.
+    /// Converts rows of the read model into rows of answers.
     pub(super) fn of(app: &App) -> impl Fn(RunRow) -> Self + use<> {
         let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
         move |row| Self { set_aside: aside.get(&row.id).cloned(), row }
@@ -177,9 +179,9 @@ pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
     mut headers: HeaderMap,
-    body: Body<CreateBody>,
+    body: JsonBody<CreateBody>,
 ) -> Result<Response, Fault> {
-    let Body { value: asked, bytes } = body;
+    let JsonBody { value: asked, bytes } = body;
     if let Some(key) = &asked.idempotency_key {
         let key: HeaderValue = key.parse().map_err(|_| bad_key())?;
         if let Some(other) = headers.get_all(KEY_HEADER).iter().find(|other| **other != key) {
@@ -197,17 +199,16 @@ pub(crate) async fn create(
         return Err(Fault::new(Code::NotPermitted, "cwd is for callers at this machine only"));
     }
     let once = once(&headers, &caller, "POST /runs", &bytes, DedupKeep::Stream)?;
-    let begin = StartRun {
-        source,
-        input: asked.input.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+    let input = asked.input.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let options = StartOptions {
+        input: JsonText::new(&input),
         title: asked.title,
         labels: asked.labels,
         cwd: asked.cwd,
-        actor: caller.actor,
-        dedup: once.dedup,
-        detach: asked.detach,
+        parent: None,
         priority: asked.priority,
     };
+    let begin = StartRun { source, options, actor: caller.actor, dedup: once.dedup, detach: asked.detach };
     let StartedRun { run, went, held } = app.begin(begin).await?;
     if !held {
         app.traces().started_by(run, &headers);

@@ -1,4 +1,4 @@
-//! Schedules.
+//! Schedules: the list, one schedule, adding, removing, pausing, resuming and triggering it.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::answer::{Page, written};
 use super::app::App;
-use super::extract::{Body, Params, Path, once};
+use super::extract::{JsonBody, Params, Path, once};
 use crate::access::Caller;
 use crate::body::schedule::AddBody;
 use crate::body::steering::ReasonBody;
@@ -54,7 +54,7 @@ pub(crate) async fn add(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    body: Body<AddBody>,
+    body: JsonBody<AddBody>,
 ) -> Result<Response, Fault> {
     let dedup = once(&headers, &caller, "POST /schedules", &body.bytes, DedupKeep::Week)?.dedup;
     let by = By { actor: caller.actor, dedup };
@@ -64,7 +64,7 @@ pub(crate) async fn add(
     Ok(written(StatusCode::CREATED, went, view))
 }
 
-/// Who orders something, recognised when the order comes again.
+/// The actor of a write with its idempotency key.
 fn by(headers: &HeaderMap, caller: Caller, name: &str, verb: &str, body: &[u8]) -> Result<By, Fault> {
     let about = format!("POST /schedules/{name}/{verb}");
     let dedup = once(headers, &caller, &about, body, DedupKeep::Week)?.dedup;
@@ -104,7 +104,7 @@ pub(crate) async fn pause(
     caller: Caller,
     headers: HeaderMap,
     Path(name): Path<String>,
-    body: Body<ReasonBody>,
+    body: JsonBody<ReasonBody>,
 ) -> Result<Response, Fault> {
     let by = by(&headers, caller, &name, "pause", &body.bytes)?;
     let (went, view) = app.pause_schedule(&name, true, body.value.reason, by).await?;
@@ -124,7 +124,7 @@ pub(crate) async fn resume(
     caller: Caller,
     headers: HeaderMap,
     Path(name): Path<String>,
-    body: Body<ReasonBody>,
+    body: JsonBody<ReasonBody>,
 ) -> Result<Response, Fault> {
     let by = by(&headers, caller, &name, "resume", &body.bytes)?;
     let (went, view) = app.pause_schedule(&name, false, body.value.reason, by).await?;

@@ -1,7 +1,7 @@
-//! How long a caller stays let in, for answers that go on and on.
+//! The end of a caller's token or session during an answer that goes on: streams, exports, logs that are followed.
 //!
-//! Law: what a token or a session opened ends with it: when it is revoked, when its time is over, when the
-//! session is closed. A request that is answered at once is judged once, at its beginning.
+//! Law: such an answer ends when the token that opened it is revoked or expires, or the session is closed. A request
+//! that is answered at once is checked once, at its beginning.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use super::app::App;
 use crate::access::{Caller, Credential, RequestSession};
 
-/// By what the caller of a request was let in.
+/// The token or session by which the caller of a request was let in.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionCheck {
     caller: Option<Caller>,
@@ -29,9 +29,8 @@ impl<S: Sync> FromRequestParts<S> for SessionCheck {
 }
 
 impl SessionCheck {
-    /// Waits until the caller is not let in any more, and says why; for ever with callers on the folder's
-    /// own socket.
-    pub(crate) async fn over(&self, app: &App) -> String {
+    /// Resolves with the reason when the token or session has ended; never for callers on the folder's own socket.
+    pub(crate) async fn ended(&self, app: &App) -> String {
         match &self.caller {
             Some(caller) => app.access().shut_out(caller, self.session.as_ref()).await,
             None => std::future::pending().await,

@@ -5,18 +5,18 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::driver::By;
-use everfold_engine::event::HaltScope;
+use everfold_engine::event::{BreakpointsSet, HaltScope};
 use everfold_engine::id::StepId;
 use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
-use everfold_engine::pauses::Wanted;
+use everfold_engine::pauses::PauseOrder;
 use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
 
 use super::answer::written;
 use super::app::App;
-use super::extract::{Body, Path, once};
-use super::named::once_of_run;
+use super::extract::{JsonBody, Path, once};
+use super::relative_names::once_of_run;
 use crate::access::Caller;
 use crate::body::steering::{BreakpointsBody, HaltBody, SignalAllBody, SignalBody};
 use crate::fault::{Code, Fault};
@@ -44,7 +44,7 @@ pub(crate) async fn signal(
     caller: Caller,
     headers: HeaderMap,
     Path((run, name)): Path<(String, String)>,
-    body: Body<SignalBody>,
+    body: JsonBody<SignalBody>,
 ) -> Result<Response, Fault> {
     let verb = format!("signals/{name}");
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, &verb, &body.bytes).await?;
@@ -73,9 +73,9 @@ pub(crate) async fn signal_all(
     caller: Caller,
     headers: HeaderMap,
     Path(name): Path<String>,
-    body: Body<SignalAllBody>,
+    body: JsonBody<SignalAllBody>,
 ) -> Result<Response, Fault> {
-    let Body { value: asked, bytes } = body;
+    let JsonBody { value: asked, bytes } = body;
     let once = once(&headers, &caller, &format!("POST /signals/{name}"), &bytes, DedupKeep::Week)?;
     let signal = Signal { name, payload: JsonText::new(&asked.payload), delivery: asked.delivery };
     let (went, items) = match (&asked.key, asked.labels.is_empty()) {
@@ -106,11 +106,11 @@ pub(crate) async fn breakpoints(
     caller: Caller,
     headers: HeaderMap,
     Path(run): Path<String>,
-    body: Body<BreakpointsBody>,
+    body: JsonBody<BreakpointsBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "breakpoints", &body.bytes).await?;
     let steps = body.value.steps.iter().map(|step| StepId::new(step)).collect();
-    let went = app.submit(run, InputKind::Breakpoints { steps }, caller.actor, once).await?;
+    let went = app.submit(run, InputKind::Breakpoints(BreakpointsSet { steps }), caller.actor, once).await?;
     Ok(written(StatusCode::OK, went, app.view(run).await?))
 }
 
@@ -144,9 +144,9 @@ pub(crate) async fn pause(
     app: State<App>,
     caller: Caller,
     headers: HeaderMap,
-    body: Body<HaltBody>,
+    body: JsonBody<HaltBody>,
 ) -> Result<Response, Fault> {
-    halt(app, caller, &headers, Wanted::Halt, body).await
+    halt(app, caller, &headers, PauseOrder::Halt, body).await
 }
 
 /// `POST /engine/resume`: they go on.
@@ -161,21 +161,21 @@ pub(crate) async fn resume(
     app: State<App>,
     caller: Caller,
     headers: HeaderMap,
-    body: Body<HaltBody>,
+    body: JsonBody<HaltBody>,
 ) -> Result<Response, Fault> {
-    halt(app, caller, &headers, Wanted::Release, body).await
+    halt(app, caller, &headers, PauseOrder::Release, body).await
 }
 
 async fn halt(
     State(app): State<App>,
     caller: Caller,
     headers: &HeaderMap,
-    wanted: Wanted,
-    Body { value: asked, bytes }: Body<HaltBody>,
+    wanted: PauseOrder,
+    JsonBody { value: asked, bytes }: JsonBody<HaltBody>,
 ) -> Result<Response, Fault> {
     let about = match wanted {
-        Wanted::Halt => "POST /engine/pause",
-        Wanted::Release => "POST /engine/resume",
+        PauseOrder::Halt => "POST /engine/pause",
+        PauseOrder::Release => "POST /engine/resume",
     };
     let dedup = once(headers, &caller, about, &bytes, DedupKeep::Week)?.dedup;
     let by = By { actor: caller.actor, dedup };

@@ -13,9 +13,9 @@ use serde::Deserialize;
 
 use super::answer::written;
 use super::app::App;
-use super::extract::{Body, Params, Path};
-use super::named::once_of_run;
+use super::extract::{JsonBody, Params, Path};
 use super::parameters::{min_position, moment};
+use super::relative_names::once_of_run;
 use crate::access::Caller;
 use crate::body::spend::RaiseBody;
 use crate::body::spend::{BudgetsAnswer, SpendAnswer, SpendItem};
@@ -49,7 +49,7 @@ pub(crate) async fn raise(
     caller: Caller,
     headers: HeaderMap,
     Path(run): Path<String>,
-    body: Body<RaiseBody>,
+    body: JsonBody<RaiseBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "budget", &body.bytes).await?;
     let asked = body.value;
@@ -68,7 +68,7 @@ pub(crate) async fn raise(
 const AMOUNT_MAX: f64 = 1e12;
 
 fn money(value: &serde_json::Value) -> Result<u64, Fault> {
-    // Not every amount has a binary fraction: the nearest millionth is meant.
+    // A binary fraction cannot hold every amount: rounds to the nearest millionth.
     if let Some(number) = value.as_f64().filter(|number| (0.0..=AMOUNT_MAX).contains(number)) {
         return Ok((number * 1e6).round() as u64);
     }

@@ -1,9 +1,8 @@
 //! Server-sent events: what all streams have in common.
 //!
-//! Law: a reader who is slow is left behind, never waited for: a bounded number of bytes waits for
-//! it; when they have waited too long the stream ends with an event that says where to go on. An idle
-//! stream says now and then that it lives. Every stream ends when the owner does, and when its reader is
-//! not let in any more.
+//! Law: no stream waits for a slow reader without a bound. A bounded number of bytes is queued for it; when they have
+//! been queued too long the stream ends with an event `end` that names the id to resume from. An idle stream sends a
+//! comment every [`IDLE`]. Every stream ends when the node closes, and when its caller's token or session ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +19,14 @@ use super::app::App;
 use super::session_check::SessionCheck;
 use crate::body::sse_chunk::sse_chunk;
 
-/// What streams are.
+/// The content type of streams.
 pub(super) const KIND: &str = "text/event-stream";
-/// How often an idle stream says that it lives.
+/// How often an idle stream sends a comment.
 pub(super) const IDLE: Duration = Duration::from_secs(15);
-/// Bytes that wait for a reader; a single chunk may be larger, and then waits alone.
+/// Bytes that are queued for a reader; a single chunk may be larger, and is then queued alone.
 const WAITING_BYTES_MAX: usize = 256 * 1024;
-/// How long they may wait. Shorter than the server's own patience with a connection that takes nothing, so that the
-/// last word reaches who begins to read again.
+/// How long they may be queued. Shorter than the time after which the server closes a connection that takes nothing, so
+/// that the event `end` reaches a reader that begins to read again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What feeds a stream.
@@ -35,19 +34,19 @@ pub(super) trait ChunkSource: Send + 'static {
     /// The next chunk; `None` at the end.
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>>;
 
-    /// Where a reader goes on who has taken nothing yet; asked before the first chunk.
+    /// The id from which a reader resumes that has taken nothing yet; asked before the first chunk.
     fn first_id(&self) -> String;
 }
 
-/// The feeding end of what waits for a reader.
+/// The sending end of the chunks that are queued for a reader.
 struct ChunkQueue {
     chunks: mpsc::UnboundedSender<QueuedChunk>,
-    /// Bytes for which there is room.
+    /// Permits for the bytes that still fit.
     bytes: Arc<Semaphore>,
     bytes_max: usize,
 }
 
-/// A chunk that waits, and the room that it takes meanwhile.
+/// A queued chunk with its permits.
 struct QueuedChunk {
     chunk: Bytes,
     _room: Option<OwnedSemaphorePermit>,
@@ -58,7 +57,7 @@ struct QueuedChunk {
 enum HandOverError {
     /// The reader is gone.
     Gone,
-    /// There was no room for so long.
+    /// The queue was full for so long.
     Slow,
 }
 
@@ -90,7 +89,7 @@ impl ChunkQueue {
         }
     }
 
-    /// The last word needs no room.
+    /// Queues the event that ends the stream, also where the queue is full.
     fn end(&self, chunk: Bytes) {
         let _gone = self.chunks.send(QueuedChunk { chunk, _room: None });
     }
@@ -112,17 +111,17 @@ impl Drop for OpenStream {
     }
 }
 
-/// The sign of life.
+/// The comment that an idle stream sends.
 pub(super) fn idle() -> Bytes {
     Bytes::from_static(b": idle\n\n")
 }
 
 /// The answer that a source feeds.
-pub(super) fn answer(app: App, standing: SessionCheck, source: impl ChunkSource) -> Response {
+pub(super) fn answer(app: App, session: SessionCheck, source: impl ChunkSource) -> Response {
     let (room, taken) = ChunkQueue::new(WAITING_BYTES_MAX);
     let open = OpenStream::new(&app.metrics().streams);
     tokio::spawn(async move {
-        feed(app, standing, source, room).await;
+        feed(app, session, source, room).await;
         drop(open);
     });
     let body = Body::from_stream(futures::stream::unfold(taken, |mut taken| async move {
@@ -132,17 +131,17 @@ pub(super) fn answer(app: App, standing: SessionCheck, source: impl ChunkSource)
     let head = [
         (header::CONTENT_TYPE, KIND),
         (header::CACHE_CONTROL, "no-store"),
-        // Proxies that gather answers would hold events back.
+        // Proxies that buffer answers would delay events.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (head, body).into_response()
 }
 
-async fn feed(app: App, standing: SessionCheck, source: impl ChunkSource, room: ChunkQueue) {
+async fn feed(app: App, session: SessionCheck, source: impl ChunkSource, room: ChunkQueue) {
     let mut last_id = source.first_id();
     let reason = tokio::select! {
         biased;
-        reason = standing.over(&app) => reason,
+        reason = session.ended(&app) => reason,
         () = app.closing() => "the server ends".to_owned(),
         () = room.chunks.closed() => return,
         slow = hand_over(source, &room, &mut last_id, PATIENCE) => match slow {
@@ -153,7 +152,8 @@ async fn feed(app: App, standing: SessionCheck, source: impl ChunkSource, room: 
     room.end(sse_chunk(None, "end", &json!({ "reason": reason, "last_event_id": last_id })));
 }
 
-/// Hands over chunk by chunk and keeps the id of the last one that has one; says why it ends before the source does.
+/// Hands over chunk by chunk and keeps the last id in `last_id`. Returns why the stream ends before its source does;
+/// `None`: the source ended, or the reader is gone.
 async fn hand_over(
     mut source: impl ChunkSource,
     room: &ChunkQueue,
@@ -177,14 +177,14 @@ async fn hand_over(
     None
 }
 
-/// The source's next chunk; while it has none the reader hears that the stream lives, also where the source is
-/// busy with what the reader does not want to hear.
+/// The source's next chunk. While it has none the stream sends comments, also where the source is busy with events that
+/// the reader's filter leaves out.
 async fn next(source: &mut impl ChunkSource, room: &ChunkQueue) -> Option<Bytes> {
     let mut next = source.next();
     loop {
         tokio::select! {
             chunk = &mut next => return chunk,
-            // Where no room is left the reader has signs of life enough.
+            // Where the queue is full the reader has enough to read.
             () = tokio::time::sleep(IDLE) => room.try_send(idle()),
         }
     }
@@ -250,10 +250,10 @@ mod tests {
         assert_eq!(id_of(&idle()), None);
     }
 
-    /// Busy for ever with chunks that no reader takes.
-    struct Busy;
+    /// A source that is busy for ever with events that its reader's filter leaves out.
+    struct Unheard;
 
-    impl ChunkSource for Busy {
+    impl ChunkSource for Unheard {
         fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
             async {
                 loop {
@@ -271,8 +271,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_says_that_it_lives_also_where_all_that_happens_is_left_out() {
         let (room, mut taken) = ChunkQueue::new(1_000);
-        let mut last_id = Busy.first_id();
-        let fed = hand_over(Busy, &room, &mut last_id, PATIENCE);
+        let mut last_id = Unheard.first_id();
+        let fed = hand_over(Unheard, &room, &mut last_id, PATIENCE);
         assert!(tokio::time::timeout(IDLE * 3 + Duration::from_secs(1), fed).await.is_err());
         drop(room);
         let mut signs = 0;
@@ -292,9 +292,9 @@ mod tests {
     }
 
     /// Large events without end.
-    struct Large;
+    struct LargeEvents;
 
-    impl ChunkSource for Large {
+    impl ChunkSource for LargeEvents {
         fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
             let chunk = sse_chunk(Some("e-1"), "event", &json!("x".repeat(60_000)));
             async move { Some(chunk) }.boxed()
@@ -305,12 +305,12 @@ mod tests {
         }
     }
 
-    /// 64 chunks waited for each reader, however large they were: 500 readers cost 2.3 GB.
+    /// Once 64 chunks of any size were queued for each reader: 500 readers took 2.3 GB.
     #[tokio::test(start_paused = true)]
     async fn row_53_what_waits_for_a_reader_is_bounded_by_its_bytes_and_a_larger_chunk_waits_alone() {
         let (room, mut taken) = ChunkQueue::new(WAITING_BYTES_MAX);
         let mut last_id = String::new();
-        assert!(hand_over(Large, &room, &mut last_id, PATIENCE).await.is_some());
+        assert!(hand_over(LargeEvents, &room, &mut last_id, PATIENCE).await.is_some());
         let mut bytes = 0;
         while let Ok(waiting) = taken.try_recv() {
             bytes += waiting.chunk.len();

@@ -1,4 +1,4 @@
-//! A run at any moment, and what can be said about it afterwards.
+//! A run at any moment: its state, its definition, its timeline and its replay.
 
 use axum::Json;
 use axum::extract::State;
@@ -49,7 +49,7 @@ pub(crate) async fn at(
         (None, None) => return Ok(Json(app.view(run).await?)),
         (Some(version), None) => Version(version),
         (None, Some(at)) => version_at(&app, run, time("at", &at)?).await?,
-        // Both bound it: it is the run as far as both let it be seen.
+        // The earlier of the two wins.
         (Some(version), Some(at)) => version_at(&app, run, time("at", &at)?).await?.min(Version(version)),
     };
     if version == Version::ZERO {
@@ -60,7 +60,8 @@ pub(crate) async fn at(
     Ok(Json(app.view_at(run, version).await?))
 }
 
-/// The last version that was durable at a time: commit times never decrease along the positions.
+/// The last version that was durable at a time. Commit times never decrease along the positions, so reading ends at the
+/// first later one.
 pub(super) async fn version_at(
     app: &App,
     run: everfold_engine::id::RunId,

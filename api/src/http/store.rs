@@ -1,4 +1,4 @@
-//! The store behind it all.
+//! The store: where it is and how far, its verification, and the adoption of a copy.
 
 use std::sync::Arc;
 
@@ -121,7 +121,7 @@ pub(crate) struct VerifyParams {
     progress: bool,
 }
 
-/// Lines that wait for a slow reader; it misses further ones, and never the last.
+/// Lines that are queued for a slow reader. It misses lines of progress beyond these, and never the last line.
 const LINES: usize = 16;
 
 /// `GET /store/verify`: every event, index entry, blob and snapshot. Takes a while.
@@ -146,7 +146,7 @@ pub(crate) async fn verify(
             let _slow = progress_sender.try_send(json!({ "done": done, "of": of }));
         }
     });
-    // Goes on to its end where the reader is gone, as its thread does anyway.
+    // Where the reader is gone the verification goes on to its end: its thread cannot be stopped.
     tokio::spawn(async move {
         let last = match app.verify(progress).await {
             Ok(verified) => json!(verified),

@@ -1,4 +1,4 @@
-//! Everything that happens, as it happens.
+//! The stream of all events of all runs, as they are recorded.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(crate) struct StreamParams {
 pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<StreamParams>,
-    standing: SessionCheck,
+    session: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let now = app.store().last_position().get();
@@ -89,25 +89,25 @@ pub(crate) async fn all(
         ready: Some(ready),
         waiting: VecDeque::new(),
     };
-    Ok(sse::answer(app, standing, source))
+    Ok(sse::answer(app, session, source))
 }
 
 struct Everything {
     filter: Filter,
     subscription: Box<dyn Subscription>,
-    /// Behind this position it begins.
+    /// The stream begins behind this position.
     before: Position,
-    /// The first word, until it was given.
+    /// The event `ready`, until it was sent.
     ready: Option<Bytes>,
-    /// Events that are still to be looked at; they are encoded one by one, as the reader takes them.
+    /// Events that the filter has still to judge; they are encoded one by one, as the reader takes them.
     waiting: VecDeque<Arc<Envelope>>,
 }
 
-/// What a reader wants to hear.
+/// Which events a reader wants.
 struct Filter {
     app: App,
     run: Option<RunId>,
-    /// Kinds that are wanted; none: all.
+    /// The wanted types; empty: all.
     types: BTreeSet<u16>,
     pipeline: Option<String>,
 }
@@ -137,7 +137,7 @@ impl ChunkSource for Everything {
                     return Some(chunk);
                 }
                 while let Some(event) = self.waiting.pop_front() {
-                    // Where that cannot be told the stream ends: a reader who resumes it misses nothing.
+                    // Where the filter cannot be judged the stream ends: a reader that resumes it misses nothing.
                     if self.filter.wants(&event).await.ok()? {
                         let (app, number) = (&self.filter.app, event.position.get());
                         return Some(app.encoded().event(&app.cursor_text(number), number, &event));

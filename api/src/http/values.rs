@@ -1,4 +1,4 @@
-//! Values of requests, read as the document writes them: what it allows is taken.
+//! Values of requests. Law: every value that the OpenAPI document allows is accepted, however it is written.
 
 pub(super) use crate::body::whole_number::whole;
 use crate::fault::{Code, Fault};
@@ -6,7 +6,7 @@ use everfold_engine::time::Timestamp;
 
 /// The last millisecond that can be written down.
 const LAST: Timestamp = Timestamp(253_402_207_200_000);
-/// Digits of a second's fraction that are looked at.
+/// Digits of a second's fraction that are read; further ones are cut off.
 const FRACTION_DIGITS: usize = 9;
 
 /// A time in RFC 3339. `what` names the field.
@@ -18,7 +18,7 @@ pub(super) fn time(what: &str, text: &str) -> Result<Timestamp, Fault> {
     })
 }
 
-/// A time with a longer fraction than is looked at.
+/// Reads a time whose fraction is longer than [`FRACTION_DIGITS`], without the rest of it.
 fn far(text: &str) -> Option<Timestamp> {
     let dot = text.find('.')?;
     let digits = text[dot + 1..].bytes().take_while(u8::is_ascii_digit).count();
@@ -27,7 +27,8 @@ fn far(text: &str) -> Option<Timestamp> {
     cut.parse().ok()
 }
 
-/// A time of the last days: they are told as the last moment that can be told.
+/// Reads a time between [`LAST`] and the end of the year 9999, which RFC 3339 can write and a timestamp cannot: as
+/// [`LAST`].
 fn last(text: &str) -> Option<Timestamp> {
     let year = text.strip_prefix("9999-12-3")?;
     let earlier = format!("9998-12-3{year}");
@@ -42,7 +43,7 @@ mod tests {
     use crate::body::whole_number::whole_if;
 
     #[derive(serde::Deserialize)]
-    struct Body {
+    struct WholeNumbers {
         #[serde(deserialize_with = "whole")]
         count: u32,
         #[serde(default, deserialize_with = "whole_if")]
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn row_59_every_way_to_write_a_whole_number_is_taken() {
-        let read = |body: serde_json::Value| serde_json::from_value::<Body>(body);
+        let read = |body: serde_json::Value| serde_json::from_value::<WholeNumbers>(body);
         for (count, limit) in [(json!(7), json!(null)), (json!(7.0), json!(7.0)), (json!(7e0), json!(7))] {
             let body = read(json!({ "count": count, "limit": limit })).unwrap();
             assert_eq!((body.count, body.limit.unwrap_or(7)), (7, 7));

@@ -1,4 +1,4 @@
-//! Work that workers fetch: polls, heartbeats, reports; and who they are.
+//! The routes of workers: polls for work, heartbeats and reports of attempts, and the list of workers.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use everfold_engine::definition::similar;
 use everfold_engine::execution::Usage;
 use everfold_engine::id::EffectId;
 use everfold_workflows::remote::{
-    AttemptName, Heartbeat, HeartbeatReply, Instance, Job, LeaseClaim, Poll, Report, Reported,
-    ReportedFailure, WorkerName, WorkerRefusal,
+    AttemptName, Heartbeat, HeartbeatReply, Instance, Job, LeaseClaim, Reported, ReportedFailure, WorkerName,
+    WorkerPoll, WorkerRefusal, WorkerReport,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
 use super::app::App;
-use super::extract::{Body, Path};
+use super::extract::{JsonBody, Path};
 use super::session_check::SessionCheck;
 use super::values::whole;
 use crate::access::Caller;
@@ -183,7 +183,7 @@ struct ReportReceipt {
     get,
     path = "/workers",
     tag = "workers",
-    responses((status = 200, description = "The workers and the functions that they do.", body = schema::WorkersAnswerSchema))
+    responses((status = 200, description = "The workers and the functions that they do.", body = WorkersAnswer))
 )]
 pub(crate) async fn list(State(app): State<App>) -> Json<WorkersAnswer> {
     Json(app.workers().await)
@@ -200,8 +200,8 @@ pub(crate) async fn list(State(app): State<App>) -> Json<WorkersAnswer> {
 pub(crate) async fn poll(
     State(app): State<App>,
     caller: Caller,
-    standing: SessionCheck,
-    body: Body<PollBody>,
+    session: SessionCheck,
+    body: JsonBody<PollBody>,
 ) -> Result<Json<PollAnswer>, Fault> {
     let PollBody { mut kinds, capacity, wait, instance } = body.value;
     let invalid = |message: String| Err(Fault::new(Code::Invalid, message));
@@ -219,12 +219,12 @@ pub(crate) async fn poll(
     for kind in &kinds {
         is_remote(&app, kind)?;
     }
-    let poll = Poll { functions: kinds, capacity, wait: Duration::from_secs_f64(wait) };
+    let poll = WorkerPoll { functions: kinds, capacity, wait: Duration::from_secs_f64(wait) };
     let worker = WorkerName::new(caller.actor.to_string(), instance);
     let attempts = tokio::select! {
         biased;
         () = app.closing() => Vec::new(),
-        why = standing.over(&app) => return Err(Fault::new(Code::NotKnown, why)),
+        why = session.ended(&app) => return Err(Fault::new(Code::NotKnown, why)),
         polled = app.book().poll(&worker, poll) => polled.map_err(refused)?,
     };
     Ok(Json(PollAnswer { attempts }))
@@ -259,19 +259,19 @@ pub(crate) async fn heartbeat(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    body: Body<BeatBody>,
+    body: JsonBody<BeatBody>,
 ) -> Result<Json<HeartbeatReply>, Fault> {
     let BeatBody { lease, instance, log, progress } = body.value;
     lines_fit(&log)?;
     if progress.as_ref().is_some_and(|line| line.len() > LINE_BYTES_MAX) {
         return Err(Fault::new(Code::TooLarge, "`progress` is longer than 64 KiB"));
     }
-    let said = said(&caller, &id, lease, instance)?;
-    let (book, lives) = (app.book(), lives(&app, &said));
-    let id = said.id.0.clone();
-    match book.heartbeat(said, Heartbeat { log, progress }, lives).await {
+    let claim = lease_claim(&caller, &id, lease, instance)?;
+    let (book, lives) = (app.book(), lives(&app, &claim));
+    let id = claim.id.0.clone();
+    match book.heartbeat(claim, Heartbeat { log, progress }, lives).await {
         Ok(heard) => Ok(Json(heard)),
-        Err(why) => Err(not_heard(&app, &id, why).await),
+        Err(why) => Err(refused_report(&app, &id, why).await),
     }
 }
 
@@ -288,7 +288,7 @@ pub(crate) async fn complete(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    body: Body<CompleteBody>,
+    body: JsonBody<CompleteBody>,
 ) -> Result<Response, Fault> {
     let CompleteBody { lease, instance, output, usage, log } = body.value;
     let bytes = output.to_string().len();
@@ -298,8 +298,8 @@ pub(crate) async fn complete(
     }
     report(
         &app,
-        said(&caller, &id, lease, instance)?,
-        Report { result: Reported::Output(output), usage: used(usage), log },
+        lease_claim(&caller, &id, lease, instance)?,
+        WorkerReport { result: Reported::Output(output), usage: used(usage), log },
     )
     .await
 }
@@ -317,7 +317,7 @@ pub(crate) async fn fail(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    body: Body<FailBody>,
+    body: JsonBody<FailBody>,
 ) -> Result<Response, Fault> {
     let FailBody { lease, instance, failure, usage, log } = body.value;
     let texts =
@@ -326,34 +326,44 @@ pub(crate) async fn fail(
         return Err(Fault::new(Code::TooLarge, "a text of the failure is longer than 64 KiB"));
     }
     let result = Reported::Failure(failure.into());
-    report(&app, said(&caller, &id, lease, instance)?, Report { result, usage: used(usage), log }).await
+    report(
+        &app,
+        lease_claim(&caller, &id, lease, instance)?,
+        WorkerReport { result, usage: used(usage), log },
+    )
+    .await
 }
 
-async fn report(app: &App, said: LeaseClaim, report: Report) -> Result<Response, Fault> {
+async fn report(app: &App, claim: LeaseClaim, report: WorkerReport) -> Result<Response, Fault> {
     lines_fit(&report.log)?;
     if report.usage.len() > USAGES_MAX {
         return Err(Fault::new(Code::TooLarge, format!("`usage` has more than {USAGES_MAX} parts")));
     }
-    let (id, lives) = (said.id.clone(), lives(app, &said));
-    let repeated = match app.book().report(said, report, lives).await {
+    let (id, lives) = (claim.id.clone(), lives(app, &claim));
+    let repeated = match app.book().report(claim, report, lives).await {
         Ok(repeated) => repeated,
-        Err(why) => return Err(not_heard(app, &id.0, why).await),
+        Err(why) => return Err(refused_report(app, &id.0, why).await),
     };
-    // Its end becomes an event of its run in a moment.
+    // The attempt's end becomes an event of its run a moment after this answer.
     let went = WriteReceipt { position: app.store().last_position(), replayed: repeated };
     Ok(written(axum::http::StatusCode::OK, went, ReportReceipt { id, repeated }))
 }
 
-fn said(caller: &Caller, id: &str, lease: String, instance: Option<Instance>) -> Result<LeaseClaim, Fault> {
+fn lease_claim(
+    caller: &Caller,
+    id: &str,
+    lease: String,
+    instance: Option<Instance>,
+) -> Result<LeaseClaim, Fault> {
     let id = id.parse().map_err(|error| Fault::new(Code::Invalid, format!("{error}")))?;
     let _: &AttemptName = &id;
     Ok(LeaseClaim { id, lease, worker: WorkerName::new(caller.actor.to_string(), instance) })
 }
 
-/// Whether the run of an attempt still wants it. Where that cannot be told now the worker asks again: what it has
-/// done would be lost.
-fn lives(app: &App, said: &LeaseClaim) -> impl Future<Output = Result<bool, String>> + use<> {
-    let (app, id) = (App::clone(app), said.id.0.clone());
+/// Whether the attempt is still in progress in its run. Where the run cannot be read now the answer is an error, so
+/// that the worker asks again: a “no” would make it drop what it has done.
+fn lives(app: &App, claim: &LeaseClaim) -> impl Future<Output = Result<bool, String>> + use<> {
+    let (app, id) = (App::clone(app), claim.id.0.clone());
     async move {
         match app.is_in_progress(&id).await {
             Ok(lives) => Ok(lives),
@@ -370,9 +380,9 @@ fn lines_fit(log: &[String]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What a worker is told whose word does not count. Of an attempt that is over it hears what became of it, too: an
-/// output that it reported may have been refused since.
-async fn not_heard(app: &App, id: &EffectId, why: WorkerRefusal) -> Fault {
+/// The fault of a report that is refused. Where the attempt is over it says how the attempt failed, too: the output
+/// that the worker reported may have been refused since.
+async fn refused_report(app: &App, id: &EffectId, why: WorkerRefusal) -> Fault {
     let failed = match &why {
         WorkerRefusal::Over(_) => app.failure_of(id).await,
         _other => None,

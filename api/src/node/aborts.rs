@@ -1,7 +1,7 @@
-//! Leaves a mark when this process ends by itself: an abort cannot be told from a kill afterwards.
+//! Leaves a mark in a file when this process aborts, since an abort looks like a kill afterwards.
 //!
-//! Law: the mark is written by the signal's handler with one `write`, and the signal then does what it always
-//! does. Its reader is [`everfold_workflows::AbortWitness`].
+//! Law: the handler of SIGABRT writes the mark with one `write`, and the signal then has its usual effect.
+//! [`everfold_workflows::AbortWitness`] reads the mark.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use signal_hook::consts::SIGABRT;
 use signal_hook::{SigId, flag, low_level};
 
-/// What the signal does where no mark is to be left: without it a handler that is gone would swallow it.
+/// The handler that gives the signal its usual effect while no mark is set: signal-hook keeps the signal handled once
+/// it was, so without a handler the signal would have no effect.
 static AS_EVER: Mutex<Option<SigId>> = Mutex::new(None);
 
-/// The mark is left as long as this is held.
+/// Aborts leave the mark as long as this exists.
 #[derive(Debug)]
 pub(crate) struct AbortMark {
     mark: SigId,
@@ -31,7 +32,7 @@ impl AbortMark {
     pub(crate) fn in_file(place: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(place)?;
         let mut as_ever = AS_EVER.lock().unwrap_or_else(PoisonError::into_inner);
-        // In the order in which they are registered: first the mark, then the end.
+        // Handlers run in the order of registration: first the mark, then the end of the process.
         let mark = low_level::pipe::register(SIGABRT, file)?;
         let end = match end_the_process() {
             Ok(end) => end,

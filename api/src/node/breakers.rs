@@ -1,20 +1,20 @@
-//! Breakers that people close.
+//! Resets of breakers by people.
 
 use everfold_engine::actor::Actor;
+use everfold_engine::aggregate_store::AggregateError;
 use everfold_engine::breaker_resets::{BreakerEvent, BreakerReset, REASON_BYTES_MAX, Reset};
 use everfold_engine::driver::BreakerStand;
 use everfold_engine::execution::Service;
 use everfold_engine::id::Position;
-use everfold_engine::ledger::LedgerError;
 
 use super::handle::Node;
 use crate::fault::{Code, Fault};
 
 impl Node {
-    /// Closes a breaker: recorded first, so that what starts then is explained.
+    /// Closes a breaker. The reset is recorded first, so that the log explains why attempts start again.
     ///
     /// # Errors
-    /// There is no such breaker, or the store does not take it.
+    /// There is no such breaker, or the store takes no writes.
     pub(crate) async fn reset_breaker(
         &self,
         service: &Service,
@@ -37,7 +37,7 @@ impl Node {
         let reset = BreakerReset { service: name.clone(), failures: known.failures, reason };
         let event = BreakerEvent::BreakerReset(reset);
         let change =
-            self.resets.change(actor, None, |_, _| Ok::<_, LedgerError>(is_news.then_some(event))).await?;
+            self.resets.change(actor, None, |_, _| Ok::<_, AggregateError>(is_news.then_some(event))).await?;
         if self.engine.reset_breaker(service) { Ok(change.position) } else { Err(unknown()) }
     }
 

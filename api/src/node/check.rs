@@ -1,4 +1,5 @@
-//! Checks of pipelines, as thorough as those of files: by what this owner has and this machine says.
+//! Checks of a pipeline against this folder and machine: its functions, profiles, resources, shell commands and
+//! settings documents.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use super::handle::Node;
 use crate::fault::{Code, Fault};
 use crate::preflight;
 
-/// What a check found that is no error.
+/// The findings of a check that are no errors.
 #[derive(Debug, Default)]
 pub(crate) struct CheckNote {
     /// Settings documents that a run in the folder would not get.
@@ -19,8 +20,8 @@ pub(crate) struct CheckNote {
 }
 
 impl Node {
-    /// Refuses what no run could do here: functions, profiles and resources that there are not, commands that the
-    /// shell cannot read. Settings documents are looked for in `folder`, where one is named.
+    /// Refuses what no run could do here: functions, profiles and resources that do not exist, commands that the shell
+    /// cannot read. Where `folder` is given, settings documents are searched there.
     ///
     /// # Errors
     /// [`Code::NoFunction`], [`Code::NoResource`], [`Code::BadPipeline`], with every fault of the first kind found.
@@ -34,7 +35,7 @@ impl Node {
         let known: Vec<String> = self.engine().line().resources.into_iter().map(|pool| pool.name).collect();
         preflight::refuse_missing(name, definition, &known)?;
         let unread = {
-            // One shell at a time, however many ask.
+            // One shell at a time, however many checks wait.
             let _turn = self.turns.check.acquire().await;
             preflight::refuse_unreadable(name, definition).await?
         };

@@ -1,6 +1,7 @@
 //! Cursors of lists and ids of streams: `EPOCH-NUMBER`.
 //!
-//! Law: a cursor of another copy of the store is refused, since that copy may have gone on otherwise.
+//! Law: a cursor of another copy of the store is refused, since the copies may hold different events from some position
+//! on.
 
 use crate::fault::{Code, Fault};
 
@@ -27,5 +28,5 @@ pub(crate) fn cursor(epoch: &str, text: &str) -> Result<u64, Fault> {
 
 /// Hexadecimal digits of an epoch.
 const EPOCH_DIGITS: usize = 16;
-/// No log grows so long; what lies behind such a number is a number, too.
+/// The largest number of a cursor: no log grows so long, and its successor does not overflow.
 const NUMBER_DIGITS: usize = 18;

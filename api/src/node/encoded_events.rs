@@ -1,6 +1,6 @@
-//! Events as streams of server-sent events show them, encoded once for all their readers.
+//! A cache of events as server-sent events, encoded once for all readers.
 //!
-//! Law: what is kept is bounded by its bytes; the one that was asked for the longest ago makes room.
+//! Law: the cache is bounded by its bytes; the event that was asked for the longest ago is evicted first.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,10 +11,10 @@ use lru::LruCache;
 use crate::body::event::event_body;
 use crate::body::sse_chunk::sse_chunk;
 
-/// What is kept of encoded events.
+/// Bytes of encoded events in the cache.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Encoded events by their ids, which differ between the stream of a run and that of everything.
+/// Encoded events by their ids, which differ between the stream of a run and the stream of all events.
 pub(crate) struct EncodedEvents(Mutex<EncodedChunks>);
 
 struct EncodedChunks {
@@ -35,7 +35,7 @@ impl EncodedEvents {
         if let Some(chunk) = self.kept().chunks.get(&key) {
             return chunk.clone();
         }
-        // Not under the lock: readers of other events need not wait.
+        // Encodes outside of the lock, so that readers of other events do not wait.
         let chunk = sse_chunk(Some(id), "event", &event_body(event));
         if chunk.len() > BYTES_MAX {
             return chunk;

@@ -1,14 +1,14 @@
-//! The node's parts, and what is asked of it as a whole: its readiness, its folder, its end.
+//! The node's parts, and what concerns it as a whole: its readiness, its folder, its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use everfold_engine::aggregate_store::AggregateStore;
 use everfold_engine::breaker_resets::Resets;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::driver::{Engine, NoticeSubscription};
 use everfold_engine::id::RunId;
-use everfold_engine::ledger::Ledger;
 use everfold_engine::store::{EventStore, OpenReport, SledStore};
 use everfold_projections::ReadSide;
 use everfold_workflows::function::Functions;
@@ -25,13 +25,13 @@ use crate::fault::{Code, Fault};
 use crate::metrics::{self, Metrics};
 use crate::traces::Traces;
 
-/// What is done once at a time.
+/// Locks of work that is done once at a time.
 pub(super) struct Turns {
     /// Verifying the store.
     pub(super) verify: Arc<Semaphore>,
-    /// An answer of a backtest: it costs as much as its caller's policy.
+    /// Working out an answer of a backtest: the caller's policy decides what it costs.
     pub(super) backtest: Semaphore,
-    /// Having a shell read commands.
+    /// A shell that parses commands of a check.
     pub(super) check: Semaphore,
 }
 
@@ -45,7 +45,7 @@ impl Default for Turns {
 pub struct Node {
     pub(super) engine: Engine,
     pub(super) access: AccessControl,
-    pub(super) resets: Ledger<Resets>,
+    pub(super) resets: AggregateStore<Resets>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Mutex<Readiness>,
     /// Where it serves, once it does.
@@ -55,27 +55,27 @@ pub struct Node {
     pub(super) layout: Layout,
     pub(super) epoch: String,
     pub(super) views: Arc<ReadSide>,
-    /// Runs that no command waits for and that are to go on when this node ends.
+    /// Runs that no command waits for: a background process drives them when this node ends.
     pub(super) detached: Mutex<BTreeSet<RunId>>,
-    /// Runs that this node goes on with.
+    /// Runs that this node drives.
     pub(super) driven: Mutex<BTreeSet<RunId>>,
     pub(super) closing: CancellationToken,
     pub(super) functions: Arc<Functions>,
     pub(super) book: LeaseTable,
     /// How sources of webhooks are read.
     pub(super) hooks: BTreeMap<String, HookSettings>,
-    /// Who is told of events of all runs.
+    /// Subscriptions of the settings to events of all runs.
     pub(super) subscriptions: Vec<NoticeSubscription>,
     /// Runs as traces.
     pub(super) traces: Traces,
     /// Events as streams show them.
     pub(super) encoded: EncodedEvents,
     pub(super) turns: Turns,
-    /// They are being told.
+    /// Set once the subscriptions are being delivered to.
     pub(super) telling: OnceCell<()>,
-    /// The duties by the clock are kept.
+    /// Whether the periodic duties have been started.
     pub(super) attended: AtomicBool,
-    /// Whether this process's own children act for its user: so in a program that embeds the engine.
+    /// Whether children of this process act for its user, as in a program that embeds the engine.
     pub(super) trusts_children: bool,
 }
 
@@ -96,13 +96,13 @@ impl Node {
         &self.access
     }
 
-    /// What is measured.
+    /// The metrics of this process.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// Counts what is recorded from here on, and says it where the log is to.
+    /// Starts counting recorded events in the metrics and writing them to the log.
     pub fn measure(&self) {
         let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
         tokio::spawn(metrics::follow(store, metrics, self.closing.clone()));
@@ -118,14 +118,14 @@ impl Node {
     /// Says whether it can be relied on.
     pub fn set_readiness(&self, readiness: Readiness) {
         let mut stands = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is broken does not get ready again.
+        // A broken node stays broken.
         if *stands != Readiness::Broken {
             *stands = readiness;
         }
     }
 
-    /// Resolves with the fault to end with when a part of the engine panicked; requests that ask whether
-    /// the owner can be relied on are told so from then on.
+    /// Resolves when a part of the engine has panicked, with the fault to end with. From then on the readiness is
+    /// [`Readiness::Broken`].
     pub async fn broken(&self) -> Fault {
         let what = self.engine.broken().await;
         self.set_readiness(Readiness::Broken);
@@ -133,13 +133,13 @@ impl Node {
             .hint("nothing that was acknowledged is lost: start it again, and report the message as a bug")
     }
 
-    /// Where it serves, if it does.
+    /// The URL that it serves at, if it does.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.url.get().map(String::as_str)
     }
 
-    /// Says where it serves, in `owner.json` too.
+    /// Sets the URL that it serves at, in `owner.json` too.
     pub fn set_url(&self, url: &str) {
         let url = self.url.get_or_init(|| url.to_owned());
         if let Err(error) = record::write(&self.layout.owner(), Some(url)) {
@@ -147,7 +147,7 @@ impl Node {
         }
     }
 
-    /// Whether this process's own children act for its user.
+    /// Whether children of this process act for its user.
     pub(crate) fn trusts_children(&self) -> bool {
         self.trusts_children
     }
@@ -158,7 +158,7 @@ impl Node {
         &self.engine
     }
 
-    /// The turn to work out an answer of a backtest; it is given back when it is dropped.
+    /// Waits for the turn to work out an answer of a backtest; dropping it ends the turn.
     pub(crate) async fn backtest_turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.turns.backtest.acquire().await.ok()
     }
@@ -169,7 +169,7 @@ impl Node {
         &self.store
     }
 
-    /// Where things lie.
+    /// The paths of the data folder.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -208,7 +208,7 @@ impl Node {
         self.may_write().is_err()
     }
 
-    /// What lies in the folder, in bytes; null for a store in memory.
+    /// The sizes of the folder's files, in bytes; null for a store in memory.
     ///
     /// # Errors
     /// The folder cannot be looked through.
@@ -228,7 +228,7 @@ impl Node {
     /// Lets a copied or moved store act.
     ///
     /// # Errors
-    /// Where that cannot be recorded.
+    /// The adoption cannot be recorded.
     pub async fn adopt(&self) -> Result<(), Fault> {
         match &self.sled {
             Some(sled) => Ok(sled.adopt().await?),
@@ -236,7 +236,7 @@ impl Node {
         }
     }
 
-    /// The runs that cannot be gone on with, and why.
+    /// The quarantined runs, each with the reason.
     #[must_use]
     pub fn set_aside(&self) -> Vec<(RunId, String)> {
         self.engine.set_aside()
@@ -250,8 +250,8 @@ impl Node {
         self.detached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The runs that this owner goes on with, and what they started: no command waits for a child whose
-    /// parent has ended.
+    /// The runs that this node drives, and the runs that these started: no command waits for a child whose parent has
+    /// ended.
     pub async fn driven_runs(&self) -> Vec<RunId> {
         let (mut driven, mut detached) = (self.driven().clone(), self.detached().clone());
         let found = self.runs(None, move |runs| {

@@ -1,4 +1,4 @@
-//! Deliveries of webhooks: taken, handled, listed.
+//! Deliveries of webhooks: received, submitted by hand, handled again, listed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use everfold_engine::id::{Position, RunId};
 use everfold_engine::time::Timestamp;
 use everfold_engine::triggers::Outcome;
 use everfold_workflows::hook::signature::SignatureError;
-use everfold_workflows::hook::{self, Headers, HookSettings, ReadError};
+use everfold_workflows::hook::{self, DeliveryReadError, Headers, HookSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +17,8 @@ use super::write_receipt::WriteReceipt;
 use crate::fault::{Code, Fault};
 use crate::schema;
 
-/// How long an answer waits for what a delivery leads to. It is recorded by then; only the answer knows less.
+/// How long an answer waits for the outcome of a delivery. The delivery is durable before; a late outcome is only
+/// missing from the answer.
 const OUTCOME: Duration = Duration::from_secs(30);
 
 /// A delivery as answers show it.
@@ -140,7 +141,7 @@ fn read(
     id: Option<&str>,
 ) -> Result<DeliveryReceived, Fault> {
     hook::read(settings, headers, raw, id).map_err(|error| match &error {
-        ReadError::TooLarge(_) => Fault::new(Code::TooLarge, error.to_string())
+        DeliveryReadError::TooLarge(_) => Fault::new(Code::TooLarge, error.to_string())
             .hint("a delivery may have 1 MiB; have the source send less"),
         _unreadable => Fault::new(Code::Unreadable, error.to_string())
             .hint("a delivery's body is JSON; set the content type of the webhook to application/json"),
@@ -153,8 +154,8 @@ fn not_believed(error: SignatureError) -> Fault {
 }
 
 impl Node {
-    /// Takes a delivery; resolves when it is durable and, within half a minute, what it led to is. `id` is
-    /// what to call it, where its sender's word does not count.
+    /// Records a delivery that an operator submits; resolves when it is durable and, within half a minute, so is its
+    /// outcome. `id` names it in place of the id that its headers hold.
     ///
     /// # Errors
     /// It cannot be read, or the store takes nothing.
@@ -167,7 +168,7 @@ impl Node {
     ) -> Result<(WriteReceipt, DeliveryView), Fault> {
         self.may_write()?;
         let settings = self.hooks.get(source).cloned().unwrap_or_default();
-        // By hand the request itself was readable: what is not is the delivery in it.
+        // The request itself was readable: it is the delivery in it that cannot be read.
         let delivery = read(&settings, headers, raw, id).map_err(|fault| match fault.code {
             Code::Unreadable => Fault { code: Code::BadDelivery, ..fault },
             _other => fault,
@@ -177,7 +178,7 @@ impl Node {
         self.await_outcome(source, &id, receipt).await
     }
 
-    /// Refuses a delivery of which its head alone tells that it will not be taken.
+    /// Refuses a delivery whose head alone shows that it cannot be accepted.
     ///
     /// # Errors
     /// The settings do not know the source, or the head holds no signature of its kind.
@@ -191,7 +192,7 @@ impl Node {
         self.hooks.get(source).is_some_and(|settings| settings.scheme() != hook::Scheme::None)
     }
 
-    /// The settings of a source. Who sends is told nothing of what there is.
+    /// The settings of a source. The fault names no other source: its reader may be any sender.
     fn source(&self, source: &str) -> Result<&HookSettings, Fault> {
         self.hooks.get(source).ok_or_else(|| {
             Fault::new(Code::NoSource, format!("there is no source “{source}”"))
@@ -199,11 +200,11 @@ impl Node {
         })
     }
 
-    /// Takes a signed delivery; resolves when it is durable, with its id and whether it had come before.
+    /// Records a signed delivery; resolves when it is durable, with its id and whether it had come before.
     ///
     /// # Errors
-    /// The settings do not know the source, the signature does not fit, it cannot be read, or the store takes
-    /// nothing.
+    /// The settings do not know the source, the signature does not fit, the delivery cannot be read, or the store takes no
+    /// writes.
     pub async fn receive(
         &self,
         source: &str,
@@ -220,7 +221,7 @@ impl Node {
         Ok((receipt.position, id, receipt.repeated))
     }
 
-    /// Has a delivery handled once more.
+    /// Handles a delivery once more.
     ///
     /// # Errors
     /// There is none, or the store takes nothing.
@@ -234,7 +235,7 @@ impl Node {
         let (record, _) = self.engine().delivery(source, id).await?;
         let receipt = self.engine().redeliver(&record, by).await?;
         let (went, view) = self.await_outcome(&record.source, &record.id, receipt).await?;
-        // The order is the one that came again, not the delivery.
+        // The repeated write is this order, not the delivery.
         Ok((went, DeliveryView { repeated: false, ..view }))
     }
 
@@ -248,7 +249,7 @@ impl Node {
         if let Ok(Ok(outcomes)) = tokio::time::timeout(OUTCOME, outcome).await {
             for run in outcomes.iter().flat_map(|one| one.outcome.runs()) {
                 if repeated {
-                    // It may have been begun through an owner that is gone.
+                    // A former owner of the folder may have started the run.
                     self.drive(run, true).await?;
                 } else {
                     self.note_driven(run, true);

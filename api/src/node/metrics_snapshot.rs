@@ -1,4 +1,4 @@
-//! What the metrics tell of this moment.
+//! The metrics that are worked out when they are asked for: gauges of runs, tasks, queues and read models.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use super::handle::Node;
 use crate::fault::Fault;
 use crate::metrics::MetricsSnapshot;
 
-/// Runs at work whose steps are counted; of more the oldest ones.
+/// Running runs whose active steps are counted; of more runs, the oldest.
 const ROWS: usize = 1_000;
 
 impl Node {
-    /// Runs by status, what is under way, and how old the oldest of what waits is.
+    /// Runs by status, attempts in progress, and the age of the oldest queued run and the oldest open task.
     ///
     /// # Errors
     /// The log cannot be read.

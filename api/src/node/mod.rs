@@ -1,10 +1,10 @@
 //! The node: the one process that holds a data folder's lock, its store and its engine.
 //!
-//! Law: what the routes, the command line and embedding programs do to a folder is a method of [`Node`]. The node knows
+//! Law: whatever routes, the command line and embedding programs do to a folder is a method of [`Node`]. The node knows
 //! neither routes nor connections: [`crate::http`] and [`crate::serve`] stand above it.
 //!
-//! A file per subject; `handle.rs` holds the struct, `open.rs` puts it together, `periodic.rs` does what is due by the
-//! clock.
+//! One file per subject. To begin with: `handle.rs` holds the struct, `open.rs` opens and closes it, `periodic.rs` runs
+//! its duties by the clock.
 
 mod aborts;
 mod breakers;

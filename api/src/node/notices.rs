@@ -1,7 +1,7 @@
-//! Notices: what was given up, and who is subscribed to events of all runs.
+//! Notices that were given up, and subscriptions to events of all runs.
 //!
-//! What runs gave up comes from the read models, what subscriptions gave up and what became of either since from the
-//! engine's own stream; here they are one list.
+//! Law: one list from two sources. The read models know the notices that runs gave up; the engine's own stream knows
+//! those that subscriptions gave up, and which of either were sent again or dropped since.
 
 use std::cmp::Reverse;
 
@@ -18,9 +18,9 @@ use super::write_receipt::WriteReceipt;
 use crate::body::notice::{NoticeView, SubscriptionView};
 use crate::fault::{Code, Fault};
 
-/// What runs gave up is looked through so far back.
+/// Given-up notices of runs that are read at most for one answer.
 const LOST_MAX: usize = 10_000;
-/// What one run gave up is shown up to so many.
+/// Given-up notices that the view of one run shows at most.
 const GIVEN_UP_MAX: usize = 20;
 
 fn delivery(lost: FailedNotice, event: String) -> UndeliveredNotice {
@@ -29,13 +29,14 @@ fn delivery(lost: FailedNotice, event: String) -> UndeliveredNotice {
 }
 
 impl Node {
-    /// Begins to tell subscriptions and to send traces, once: this process goes on with runs.
+    /// Starts the delivery of notices to subscriptions and the sending of traces, once: when this process begins to
+    /// drive runs.
     pub(super) async fn attend_notices(&self) {
         self.traces.begin(&self.store, &self.layout);
         self.telling.get_or_init(|| self.engine.tell(self.subscriptions.clone())).await;
     }
 
-    /// What was given up, newest first, behind `after`.
+    /// The given-up notices, newest first, behind `after`.
     ///
     /// # Errors
     /// The store or the read models cannot be read.
@@ -63,7 +64,8 @@ impl Node {
         Ok((views, has_more))
     }
 
-    /// What a run gave up that is not settled since, as the read models know it at this moment.
+    /// The given-up notices of a run that were neither sent again nor dropped since, as far as the read models have
+    /// folded.
     pub(super) async fn given_up(&self, run: RunId) -> Result<Vec<NoticeView>, Fault> {
         let at_once = Some(Position::ZERO);
         let lost =
@@ -104,27 +106,27 @@ impl Node {
         Ok(delivery(lost, event.unwrap_or_default()))
     }
 
-    /// Has a lost notice sent again; resolves when that is durable, before it is sent.
+    /// Orders that a given-up notice is sent again; resolves when the order is durable, before the notice is sent.
     ///
     /// # Errors
-    /// There is none of that id, it was settled, or the store takes nothing.
+    /// No given-up notice has the id, it was sent again or dropped since, or the store takes no writes.
     pub async fn retry_notice(&self, id: &str, by: By) -> Result<(WriteReceipt, NoticeView), Fault> {
         self.may_write()?;
         let delivery = self.failed_notice(id).await?;
         self.attend_notices().await;
         let change = self.engine().retry_notice(&delivery, by.actor, by.dedup).await?;
         let notices = self.engine().notices().await?;
-        // It may be there already: then it is told as it was when that was wanted.
+        // It may have arrived already: then the answer shows it as it was when the order came.
         let view = notices
             .find(&delivery.id)
             .map_or_else(|| NoticeView::of(&delivery), |delivery| NoticeView::of(delivery));
         Ok((change.into(), NoticeView { status: "retrying".to_owned(), ..view }))
     }
 
-    /// Lets a lost notice be.
+    /// Drops a given-up notice.
     ///
     /// # Errors
-    /// There is none of that id, or the store takes nothing.
+    /// No given-up notice has the id, or the store takes no writes.
     pub async fn drop_notice(&self, id: &str, by: By) -> Result<(WriteReceipt, NoticeView), Fault> {
         self.may_write()?;
         let delivery = self.failed_notice(id).await?;
@@ -159,9 +161,9 @@ impl Node {
                 state: state.to_owned(),
                 lag: position.map_or(0, |position| head.0.saturating_sub(position.0)),
                 position,
-                delivered: standing.map_or(0, |standing| standing.told),
+                delivered: standing.map_or(0, |standing| standing.delivered),
                 given_up: standing.map_or(0, |standing| standing.given_up),
-                last_delivered_at: standing.and_then(|standing| standing.last_told_at),
+                last_delivered_at: standing.and_then(|standing| standing.last_delivered_at),
                 telling: stand.telling,
                 tries: stand.tries,
                 next_try_at: stand.next,
@@ -171,7 +173,7 @@ impl Node {
         Ok(self.subscriptions.iter().map(view).collect())
     }
 
-    /// Sends a notice that says that it is a test, once.
+    /// Sends a test notice to a subscription, once.
     ///
     /// # Errors
     /// There is no such subscription, or the notice did not arrive.
@@ -193,7 +195,7 @@ impl Node {
     }
 }
 
-/// A notice of a run, where it was neither sent again nor dropped since.
+/// The view of a run's notice; `None` where it was sent again or dropped since.
 fn unsettled(notices: &Notices, lost: FailedNotice) -> Option<NoticeView> {
     let delivery = delivery(lost, String::new());
     let is_known = notices.is_settled(&delivery.id) || notices.find(&delivery.id).is_some();

@@ -1,4 +1,4 @@
-//! Putting a node together over a data folder, and taking it apart.
+//! Opening a node over a data folder, and closing it.
 //!
 //! Law: opening is all or nothing; closing leaves supervised work running and everything that was
 //! acknowledged durable.
@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::settings::Settings;
+use everfold_engine::aggregate_store::AggregateStore;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription, Unknown};
-use everfold_engine::ledger::Ledger;
 use everfold_engine::store::files::{Files as _, SystemFiles};
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
 use everfold_projections::{ReadSide, RunDirectory, StorageLocation};
@@ -32,27 +32,27 @@ use crate::fault::{Code, Fault};
 use crate::metrics::{Metrics, StoreMetrics};
 use crate::traces::Traces;
 
-/// How a folder is taken.
+/// How a folder is opened.
 #[derive(Clone, Default)]
 pub struct HoldOptions {
     /// Another settings file than the folder's own.
     pub config: Option<PathBuf>,
-    /// For demonstrations and tests: the process kills itself behind the first event of this name.
+    /// For demonstrations and tests: the process kills itself after the first event of this name is durable.
     pub crash_after: Option<String>,
     /// Functions beside the built-in ones.
     pub functions: Vec<Function>,
     /// What supervises processes; `None`: this program.
     pub supervisor: Option<ShimProgram>,
-    /// Whether this process has no children but those that it starts for runs: they are not let in on the socket.
+    /// Whether this process starts no children but those of runs, which the socket then refuses.
     pub serves_alone: bool,
-    /// Told how far building the index has come.
+    /// Called with how far the rebuild of the store's index is.
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
-/// How long in-process work may go on, and the rest of the end on top of it.
+/// How long the engine waits at its end for work within this process.
 const ENGINE_END: Duration = Duration::from_millis(4_500);
 
-/// How long the end is held up for subscriptions that were not told everything yet.
+/// How long the end waits for subscriptions that have still to deliver notices.
 const TELLING_END: Duration = Duration::from_secs(3);
 
 /// Opens the folder at `layout`, which is made where it is not.
@@ -89,7 +89,7 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
     let place = StorageLocation::folder(layout.projections(), &epoch).with_values(layout.root().to_owned());
     let views = views(place, &store).await?;
     let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
-    let hands = hands(&layout, settings, shim, functions, &views);
+    let registry = registry(&layout, settings, shim, functions, &views);
     Ok(assemble(
         layout,
         views,
@@ -97,7 +97,7 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
         Some(sled),
         store,
         epoch,
-        hands,
+        registry,
         config,
         hooks,
         subscriptions,
@@ -105,7 +105,7 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
     ))
 }
 
-/// A node with an empty store in memory: answers for a folder that is not there, and makes none.
+/// A node with an empty store in memory: it answers for a folder that does not exist, and makes none.
 ///
 /// # Errors
 /// None in practice.
@@ -115,9 +115,21 @@ pub(crate) fn in_memory(layout: Layout) -> Result<Arc<Node>, Fault> {
     let views =
         ReadSide::open(StorageLocation::memory(), Arc::clone(&store), &tokio::runtime::Handle::current());
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
-    let hands = hands(&layout, Settings::default(), shim, Functions::built_in(), &views);
+    let registry = registry(&layout, Settings::default(), shim, Functions::built_in(), &views);
     let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
-    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks, Vec::new(), true))
+    Ok(assemble(
+        layout,
+        views,
+        metrics,
+        None,
+        store,
+        "0".repeat(16),
+        registry,
+        config,
+        hooks,
+        Vec::new(),
+        true,
+    ))
 }
 
 /// Opens the read models beside the store.
@@ -140,19 +152,19 @@ fn assemble(
     sled: Option<Arc<SledStore>>,
     store: Arc<dyn EventStore>,
     epoch: String,
-    hands: Registry,
+    registry: Registry,
     config: EngineConfig,
     hooks: BTreeMap<String, HookSettings>,
     subscriptions: Vec<NoticeSubscription>,
     trusts_children: bool,
 ) -> Arc<Node> {
     let blobs = Arc::new(BlobStore::new(layout.root()));
-    let Registry { edge, functions, leases: book } = hands;
+    let Registry { edge, functions, leases: book } = registry;
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
     Arc::new(Node {
         engine,
         access: AccessControl::new(Arc::clone(&store)),
-        resets: Ledger::new(
+        resets: AggregateStore::new(
             Arc::clone(&store),
             everfold_engine::clock::system(),
             everfold_engine::clock::chance(),
@@ -181,13 +193,13 @@ fn assemble(
     })
 }
 
-/// The engine's bounds, as the settings have them.
+/// The engine's bounds, from the settings.
 fn config(settings: &Settings, crash_after: Option<String>) -> EngineConfig {
     EngineConfig { crash_after, ..settings.engine_config() }
 }
 
-/// Everything that the engine acts with.
-fn hands(
+/// The executors, probes and functions that the engine acts with.
+fn registry(
     layout: &Layout,
     settings: Settings,
     shim: ShimProgram,
@@ -200,7 +212,7 @@ fn hands(
     everfold_workflows::registry(layout, &processes, functions, Some(directory))
 }
 
-/// What a pipeline names and no owner of this folder, with these settings, could do.
+/// The functions and agent profiles that a pipeline names and this folder's settings do not have.
 ///
 /// # Errors
 /// The settings cannot be read.
@@ -212,11 +224,11 @@ pub(crate) fn unknown_work(
     let settings = Arc::new(settings(layout, config)?.workflows());
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let processes = Processes::new(ShimProgram::at(Path::new("everfold")), blobs, settings);
-    let hands = everfold_workflows::registry(layout, &processes, Functions::built_in(), None);
-    Ok(everfold_engine::driver::unknown_work(&hands.edge, definition))
+    let registry = everfold_workflows::registry(layout, &processes, Functions::built_in(), None);
+    Ok(everfold_engine::driver::unknown_work(&registry.edge, definition))
 }
 
-/// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.
+/// Makes a data folder that only its user can read and that git ignores, since it often lies in a repository.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
     if folder.is_dir() {
         return Ok(());
@@ -230,7 +242,7 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
 }
 
 impl Node {
-    /// Whether what lies in the folder is still this process's: false where the folder was taken from it.
+    /// Whether the folder still holds this process's store: false where it was moved or replaced meanwhile.
     pub(crate) async fn still_owns_folder(&self) -> bool {
         match self.sled.clone() {
             Some(sled) => tokio::task::spawn_blocking(move || sled.is_ours()).await.unwrap_or(false),
@@ -238,7 +250,7 @@ impl Node {
         }
     }
 
-    /// Whether the store lies in a folder, and not in memory.
+    /// Whether the store is in a folder, not in memory.
     pub(crate) fn is_on_disk(&self) -> bool {
         self.sled.is_some()
     }
@@ -248,7 +260,7 @@ impl Node {
         if !self.engine.shutdown(ENGINE_END).await {
             tracing::warn!("not everything ended in time; it is gone on with at the next start");
         }
-        // After the runs: what they did last is told of, too.
+        // After the runs, so that notices of their last events are delivered, too.
         self.engine.settle_notices(TELLING_END).await;
         self.traces.end().await;
         if is_ours {

@@ -8,6 +8,10 @@
 //! Law: a tick decides nothing. Which moments have come is decided in the core, on the time that the engine
 //! reads; so a tick that is late, lost or doubled changes nothing. A duty never delays another one.
 //!
+//! The scheduler goes by the machine's clock: where that is set back, the next tick would come when the clock has caught
+//! up. So the node compares the clock with its last reading each second, by a timer that does not jump, and begins with
+//! a new scheduler where the clock shows less.
+//!
 //! What has a timer of its own, and why it is none of these:
 //! - The store (group commit, checkpoints by size and age, repair of the index) and the read models (checkpoints) wait
 //!   on threads of their own for their own work, and must do so while the runtime is busy.
@@ -19,9 +23,11 @@
 //! - Metrics and health: worked out when they are asked for. Callers that have gone are forgotten by the count of requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_engine::clock;
 use everfold_engine::driver::Engine;
+use everfold_engine::time::Timestamp;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
@@ -32,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Copy)]
 enum DutyPeriod {
     Second,
-    /// Counted from the start of the node.
+    /// Counted from the start of the scheduler.
     Hour,
 }
 
@@ -76,26 +82,61 @@ async fn sweep_workspaces(engine: Engine) {
 /// # Errors
 /// The scheduler does not start.
 pub(super) async fn keep(engine: Engine, closing: CancellationToken) -> Result<(), JobSchedulerError> {
-    let mut scheduler = JobScheduler::new().await?;
-    for duty in DUTIES {
-        // Holds one tick at most: those that come while the duty is being done count as one.
-        let due = Arc::new(Notify::new());
-        let tick = Arc::clone(&due);
-        let job = Job::new_async(duty.period.cron().as_str(), move |_job, _scheduler| {
-            let tick = Arc::clone(&tick);
-            async move { tick.notify_one() }.boxed()
-        })?;
-        scheduler.add(job).await?;
-        tokio::spawn(repeat(duty, due, engine.clone(), closing.clone()));
+    // Each holds one tick at most: those that come while the duty is being done count as one.
+    let due: Vec<Arc<Notify>> = DUTIES.iter().map(|_| Arc::default()).collect();
+    let mut scheduler = started(&due).await?;
+    for (duty, due) in DUTIES.into_iter().zip(&due) {
+        tokio::spawn(repeat(duty, Arc::clone(due), engine.clone(), closing.clone()));
     }
-    scheduler.start().await?;
     tokio::spawn(async move {
-        closing.cancelled().await;
-        if let Err(error) = scheduler.shutdown().await {
-            tracing::debug!(%error, "the ticks did not end in order");
+        while closing.run_until_cancelled(set_back(clock::now)).await.is_some() {
+            stop(scheduler).await;
+            tracing::info!("the clock was set back: the periodic duties go by its new reading");
+            scheduler = match started(&due).await {
+                Ok(scheduler) => scheduler,
+                Err(error) => {
+                    tracing::error!(%error, "the periodic duties ended; start the process again");
+                    return;
+                }
+            };
         }
+        stop(scheduler).await;
     });
     Ok(())
+}
+
+/// A scheduler that ticks for each duty.
+async fn started(due: &[Arc<Notify>]) -> Result<JobScheduler, JobSchedulerError> {
+    let scheduler = JobScheduler::new().await?;
+    for (duty, due) in DUTIES.iter().zip(due) {
+        let due = Arc::clone(due);
+        let job = Job::new_async(duty.period.cron().as_str(), move |_job, _scheduler| {
+            let due = Arc::clone(&due);
+            async move { due.notify_one() }.boxed()
+        })?;
+        scheduler.add(job).await?;
+    }
+    scheduler.start().await?;
+    Ok(scheduler)
+}
+
+async fn stop(mut scheduler: JobScheduler) {
+    if let Err(error) = scheduler.shutdown().await {
+        tracing::debug!(%error, "the ticks did not end in order");
+    }
+}
+
+/// Resolves when the clock shows less than a second before.
+async fn set_back(read: impl Fn() -> Timestamp) {
+    let mut last = read();
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = read();
+        if now < last {
+            return;
+        }
+        last = now;
+    }
 }
 
 /// Does one duty at each tick, one at a time.
@@ -113,6 +154,8 @@ async fn repeat(duty: Duty, due: Arc<Notify>, engine: Engine, closing: Cancellat
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use super::*;
 
     #[test]
@@ -121,6 +164,33 @@ mod tests {
             let job = Job::new_async(duty.period.cron().as_str(), |_job, _scheduler| async {}.boxed());
             assert!(job.is_ok(), "{}: {}", duty.name, duty.period.cron());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_is_noticed_within_a_second_and_one_that_goes_on_is_not() {
+        let wall = Arc::new(AtomicI64::new(1_000_000));
+        let read = {
+            let wall = Arc::clone(&wall);
+            move || Timestamp(wall.load(Ordering::Relaxed))
+        };
+        let mut noticed = std::pin::pin!(set_back(read));
+        for _second in 0..100 {
+            wall.fetch_add(1_000, Ordering::Relaxed);
+            let waited = tokio::time::timeout(Duration::from_secs(1), &mut noticed).await;
+            assert!(waited.is_err(), "the clock goes on");
+        }
+        wall.fetch_sub(3_600_000, Ordering::Relaxed);
+        let waited = tokio::time::timeout(Duration::from_secs(2), &mut noticed).await;
+        assert!(waited.is_ok(), "the clock was set back by an hour");
+    }
+
+    #[tokio::test]
+    async fn a_scheduler_that_follows_another_one_ticks() {
+        let due: Vec<Arc<Notify>> = DUTIES.iter().map(|_| Arc::default()).collect();
+        stop(started(&due).await.unwrap()).await;
+        let second = started(&due).await.unwrap();
+        due[0].notified().await;
+        stop(second).await;
     }
 
     #[test]

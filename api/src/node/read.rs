@@ -1,4 +1,4 @@
-//! What is read from the owner: runs by any name, their states, the read models.
+//! Reads: runs by any of their names, their states and views, the read models.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +24,16 @@ use crate::fault::{Code, Fault, chain};
 use crate::schema;
 use crate::view::{AmountsView, AwaitView, RunView, usd};
 
-/// Runs that are named where a short id fits several.
+/// Runs that a fault names where a short id fits several.
 const NAMED_MAX: usize = 5;
 /// Events of a history that are read at once.
 const CHUNK: usize = 1_000;
-/// The largest value that is shown in place of where it is.
+/// The largest stored value that a view loads in place of its reference.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
-/// Attempts that wait in line and are shown one by one.
+/// Queued attempts that a view shows one by one.
 const IN_LINE_MAX: usize = 20;
 
-/// How long an answer to a raise is held up for what it lets go on.
+/// How long the answer to a raised budget waits for the attempts that it lets start.
 const COUNTERS_WAIT: Duration = Duration::from_secs(2);
 
 /// What deciding again on a run's recorded facts gave.
@@ -111,7 +111,7 @@ impl Node {
         &self.views
     }
 
-    /// Asks the read model of runs, which knows what was durable at the call.
+    /// Asks the read model of runs, once it has folded what was durable at the call.
     ///
     /// # Errors
     /// It has stopped, cannot be read, or is not at `min` in time.
@@ -123,7 +123,7 @@ impl Node {
         Ok(self.views.runs(min, ask).await?.value)
     }
 
-    /// Asks the read model of what people are asked.
+    /// Asks the read model of the inbox.
     ///
     /// # Errors
     /// It has stopped, cannot be read, or is not at `min` in time.
@@ -151,7 +151,7 @@ impl Node {
         }
     }
 
-    /// The last position that was durable at a time: commit times never decrease along the positions.
+    /// The last position that was durable at a time, by bisection: commit times never decrease along the positions.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -173,7 +173,7 @@ impl Node {
     /// The pipeline of a run.
     ///
     /// # Errors
-    /// The read model of runs cannot say.
+    /// The read model of runs cannot be read.
     pub async fn pipeline_of(&self, run: RunId) -> Result<Option<String>, Fault> {
         Ok(self.runs(None, move |runs| runs.get(run, None)).await?.map(|row| row.pipeline))
     }
@@ -195,7 +195,7 @@ impl Node {
         Ok(counters.into_iter().map(view).collect())
     }
 
-    /// What the run's attempts say at this moment.
+    /// The live output of the run's attempts.
     #[must_use]
     pub fn live(&self, run: RunId) -> watch::Receiver<LiveRun> {
         self.engine.live(run)
@@ -213,7 +213,7 @@ impl Node {
             .with_state(run, move |state| {
                 let shared: Vec<BudgetTerms> = state.shared_budgets().cloned().collect();
                 let tells = !state.definition().notify.is_empty();
-                ((RunView::of(state, live.as_ref(), driven), large(state)), shared, tells)
+                ((RunView::of(state, live.as_ref(), driven), referenced_values(state)), shared, tells)
             })
             .await?;
         let (seen, shared, tells) = seen;
@@ -226,7 +226,7 @@ impl Node {
             for terms in &shared {
                 match self.engine.shared_budget(terms).await {
                     Ok(now) => now.iter().for_each(|now| view.shares(now)),
-                    // The run is shown all the same, with what the counter said last.
+                    // Shows the run all the same, with the counter's last known state.
                     Err(error) => tracing::warn!(%run, budget = terms.id, %error, "a counter cannot be read"),
                 }
             }
@@ -235,8 +235,8 @@ impl Node {
         Ok(view)
     }
 
-    /// Waits until the counters that a run shares with others know of what was recorded up to `position`, and
-    /// have said whether what waits may go on; for a moment at most, and only where it is gone on with here.
+    /// Waits until the shared budget counters of a run have seen what was recorded up to `position` and have answered
+    /// the run's requests; for [`COUNTERS_WAIT`] at most, and only where this node drives the run.
     pub(crate) async fn counters_have_answered(&self, run: RunId, position: Position) {
         if !self.driven().contains(&run) {
             return;
@@ -258,11 +258,15 @@ impl Node {
     /// There is no such run, or it has not come that far.
     pub async fn view_at(&self, run: RunId, version: Version) -> Result<RunView, Fault> {
         let state = self.engine.state_at(run, version).await?;
-        self.shown(run, (RunView::of(&state, None, false), large(&state))).await
+        self.shown(run, (RunView::of(&state, None, false), referenced_values(&state))).await
     }
 
-    /// Puts values in place that the state holds by reference.
-    async fn shown(&self, run: RunId, (view, large): (Option<RunView>, Large)) -> Result<RunView, Fault> {
+    /// Completes a view with the values that the state holds by reference.
+    async fn shown(
+        &self,
+        run: RunId,
+        (view, referenced): (Option<RunView>, ReferencedValues),
+    ) -> Result<RunView, Fault> {
         let unknown = || Fault::new(Code::NoRun, format!("there is no run {run}"));
         let mut view = view.ok_or_else(unknown)?;
         if view.status == RunStatus::Queued {
@@ -270,13 +274,13 @@ impl Node {
             let slots = awaited.into_iter().map(|(slot, holders)| AwaitView::Slot { key: slot.key, holders });
             view.awaits.extend(slots);
         }
-        if let Some(value) = self.loaded(run, large.input).await? {
+        if let Some(value) = self.loaded(run, referenced.input).await? {
             view.input = value;
         }
-        if let Some(value) = self.loaded(run, large.output).await? {
+        if let Some(value) = self.loaded(run, referenced.output).await? {
             view.output = value;
         }
-        for (task, part, reference) in large.asked {
+        for (task, part, reference) in referenced.asked {
             let Some(loaded) = self.loaded(run, Some(reference)).await? else { continue };
             for awaited in &mut view.awaits {
                 match (awaited, part) {
@@ -320,7 +324,7 @@ impl Node {
         Ok(self.engine.with_state(run, |state| Arc::clone(state.definition())).await?)
     }
 
-    /// Decides every recorded input of a run again and compares.
+    /// Decides every recorded input of a run again and compares the events.
     ///
     /// # Errors
     /// The history cannot be read.
@@ -340,7 +344,7 @@ impl Node {
         Ok(Replay { run, inputs, events, verdicts, differences })
     }
 
-    /// Whether an attempt is to be started or in progress.
+    /// Whether an attempt is scheduled or in progress.
     ///
     /// # Errors
     /// There is no such run or step.
@@ -350,7 +354,7 @@ impl Node {
         found.ok_or_else(|| Fault::new(Code::NoStep, format!("there is no step “{}”", id.attempt.path)))
     }
 
-    /// How an attempt failed, if it did and its step went on with no other since.
+    /// How an attempt failed, where it failed and is its step's last one.
     pub(crate) async fn failure_of(&self, id: &EffectId) -> Option<String> {
         let attempt = id.attempt.clone();
         let failure = self.engine.with_state(id.run, move |state| {
@@ -359,7 +363,7 @@ impl Node {
         failure.await.ok().flatten()
     }
 
-    /// The roles that an approval or a question asks.
+    /// The roles that may answer an approval or a question.
     pub(crate) async fn roles_asked(&self, run: RunId, id: &AttemptId) -> Result<Vec<String>, Fault> {
         let id = id.clone();
         let roles = self.engine.with_state(run, move |state| {
@@ -382,14 +386,14 @@ impl Node {
     }
 }
 
-/// Values of a state that are to be loaded before they are shown.
-struct Large {
+/// References to values of a state that a view has to load.
+struct ReferencedValues {
     input: Option<ValueRef>,
     output: Option<ValueRef>,
     asked: Vec<(String, TaskPart, ValueRef)>,
 }
 
-/// What a task shows that may be large.
+/// The parts of a task that may be held by reference.
 #[derive(Debug, Clone, Copy)]
 enum TaskPart {
     Show,
@@ -398,7 +402,7 @@ enum TaskPart {
     Draft,
 }
 
-fn large(state: &RunState) -> Large {
+fn referenced_values(state: &RunState) -> ReferencedValues {
     let mut asked = Vec::new();
     for awaited in state.awaited() {
         let (Awaited::Approval { id, .. } | Awaited::Question { id, .. }) = awaited else { continue };
@@ -416,7 +420,7 @@ fn large(state: &RunState) -> Large {
             add(TaskPart::Draft, &question.draft);
         }
     }
-    Large { input: state.input().reference(), output: state.output().reference(), asked }
+    ReferencedValues { input: state.input().reference(), output: state.output().reference(), asked }
 }
 
 fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {
@@ -424,7 +428,7 @@ fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {
     Some(!state.is_ended() && current.is_some_and(|unit| unit.stage.is_in_flight()))
 }
 
-/// The step or item of an attempt, where none came after that attempt. The outer `None`: there is no such step.
+/// The step or item of an attempt, where the attempt is its last one. The outer `None`: there is no such step.
 fn current_unit<'a>(state: &'a RunState, id: &AttemptId) -> Option<Option<&'a Unit>> {
     let (_, facts) = state.step(&id.path.step)?;
     let unit = match id.path.item {

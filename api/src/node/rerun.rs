@@ -1,4 +1,4 @@
-//! Runs that go on from another one's history.
+//! Runs that continue from the history of another run: retry, restart, fork.
 
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::ForkRequest;
@@ -12,12 +12,12 @@ use super::idempotency::Idempotency;
 use super::start_run::{PipelineSource, StartedRun};
 use crate::fault::{Code, Fault};
 
-/// What is to be done with a run's history.
+/// How a new run continues from a run's history.
 #[derive(Debug, Clone)]
 pub(crate) struct Rerun {
-    /// What is done with it.
+    /// Retry, restart or fork.
     pub(crate) how: OriginKind,
-    /// Its last version that counts; `None`: all of it.
+    /// The last version that is copied; `None`: the newest.
     pub(crate) at: Option<Version>,
     /// The step that begins anew.
     pub(crate) from_step: Option<String>,
@@ -25,18 +25,18 @@ pub(crate) struct Rerun {
     pub(crate) input: Option<Value>,
     /// Settings documents that replace those of the origin, by name.
     pub(crate) config: Option<Value>,
-    /// Another definition that it goes on by.
+    /// Another definition for the new run.
     pub(crate) source: Option<PipelineSource>,
-    /// For readers.
+    /// The title of the new run.
     pub(crate) title: Option<String>,
     /// The run pauses before this step.
     pub(crate) until_step: Option<String>,
-    /// No command waits for it.
+    /// No command waits for the new run.
     pub(crate) detach: bool,
 }
 
 impl Rerun {
-    /// All of the history, with nothing changed.
+    /// Continues from the whole history, with nothing changed.
     pub(crate) fn new(how: OriginKind, detach: bool) -> Self {
         let (at, from_step, until_step) = (None, None, None);
         let (input, config, source, title) = (None, None, None, None);
@@ -45,7 +45,7 @@ impl Rerun {
 }
 
 impl Node {
-    /// Makes a run that goes on from another one's history.
+    /// Makes a run that continues from the history of another run.
     ///
     /// # Errors
     /// There is no such run or step, or the run refuses it.
@@ -90,7 +90,7 @@ impl Node {
     /// Retries a run: a blocked one in place, an ended one as a new run.
     ///
     /// # Errors
-    /// There is no such run or step, nothing of it is to be retried, or the run refuses it.
+    /// There is no such run or step, nothing of the run can be retried, or the run refuses it.
     pub(crate) async fn retry(
         &self,
         run: RunId,

@@ -1,7 +1,7 @@
-//! What is different between two moments of a run.
+//! The difference between two moments of a run.
 //!
-//! Law: both moments are folds of the same history, so what is told as changed is what the events between them
-//! changed; nothing of now shows through.
+//! Law: both moments are folds of the same history, so the difference is what the events between them changed; the live
+//! state of the run has no part in it.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ use crate::compare::{ValueDifference, differences};
 use crate::fault::{Code, Fault};
 use crate::schema;
 
-/// Events that are named one by one.
+/// Events that are listed one by one.
 const EVENTS_MAX: usize = 1_000;
-/// Fields of a run that tell nothing of what changed, or are told apart.
+/// Fields of a run that change with every event, or are compared elsewhere.
 const APART: [&str; 5] = ["version", "updated_at", "driven", "steps", "next_steps"];
 
 /// What is different between two moments of a run.
@@ -101,7 +101,7 @@ impl Node {
             let fault = Fault::new(Code::NotYet, "versions count from 1");
             return Err(fault.hint("`everfold events RUN` shows them"));
         }
-        // Whichever was named first: what changed, changed in the order of time.
+        // In the order of time, whichever version the caller named first.
         let (from, to) = (from.min(to), from.max(to));
         let (before, after) = (self.engine.state_at(run, from).await?, self.engine.state_at(run, to).await?);
         let (earlier, later) = (self.view_at(run, from).await?, self.view_at(run, to).await?);
@@ -157,7 +157,7 @@ impl Node {
         Ok((events.iter().map(brief).collect(), next))
     }
 
-    /// A value as it is, or what is known of it where it is too large to be shown.
+    /// The value, or its reference where it is too large to be shown.
     async fn shown_value(&self, run: RunId, kept: &StoredValue) -> Result<Value, Fault> {
         if let Some(reference) = kept.reference() {
             let loaded = self.loaded(run, Some(reference)).await?;
@@ -189,7 +189,7 @@ fn written(view: &crate::view::RunView) -> Result<Value, Fault> {
     serde_json::to_value(view).map_err(|error| Fault::new(Code::Internal, error.to_string()))
 }
 
-/// Takes the steps out of a run's view, and what tells nothing.
+/// Removes the steps and the fields of [`APART`] from a run's view.
 fn steps_of(view: &mut Value) -> BTreeMap<String, Value> {
     let steps = view["steps"].take();
     if let Some(fields) = view.as_object_mut() {

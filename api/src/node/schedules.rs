@@ -19,7 +19,7 @@ use crate::fault::{Code, Fault};
 use crate::schema;
 use everfold_engine::triggers::Outcome;
 
-/// How long an answer waits for what a moment leads to.
+/// How long an answer waits for the outcome of a triggered moment.
 const OUTCOME: Duration = Duration::from_secs(30);
 
 /// A schedule as answers show it.
@@ -145,7 +145,7 @@ impl Node {
     /// Adds a schedule.
     ///
     /// # Errors
-    /// It has no moments, its pipeline is none, or its input does not fit.
+    /// The schedule has no moments, its pipeline does not exist, or its input does not fit.
     pub(crate) async fn add_schedule(&self, add: Add, by: By) -> Result<(WriteReceipt, ScheduleView), Fault> {
         self.may_write()?;
         let schedule: Schedule = definition::schedule_of(&add.schedule).map_err(|problems| {
@@ -174,7 +174,7 @@ impl Node {
     /// Removes a schedule; gives it as it was.
     ///
     /// # Errors
-    /// There is none, or it belongs to a pipeline.
+    /// There is no such schedule, or it belongs to a pipeline.
     pub(crate) async fn remove_schedule(
         &self,
         name: &str,
@@ -194,10 +194,10 @@ impl Node {
         Ok((change.into(), ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
     }
 
-    /// Has a schedule stand still, or go on.
+    /// Pauses or resumes a schedule.
     ///
     /// # Errors
-    /// There is none, or it is so already.
+    /// There is no such schedule, or it already is paused or active as asked.
     pub(crate) async fn pause_schedule(
         &self,
         name: &str,
@@ -212,7 +212,7 @@ impl Node {
         }
     }
 
-    /// Does now what a moment of a schedule would do.
+    /// Triggers a schedule as if one of its moments had come.
     ///
     /// # Errors
     /// There is none.
@@ -236,7 +236,7 @@ impl Node {
         Ok((went, ScheduleView { triggered, ..view }))
     }
 
-    /// The schedule behind an order that was taken, also where that came again and the schedule is there no more.
+    /// The schedule of a write that was done, also where the write is a repeat and the schedule was removed since.
     async fn schedule_after(&self, name: &str, position: Position) -> Result<ScheduleView, Fault> {
         match self.schedule(name).await {
             Err(fault) if fault.code == Code::NoSchedule => {
@@ -247,7 +247,7 @@ impl Node {
         }
     }
 
-    /// Why an order was not taken; of a schedule that there is not, with the one that may be meant.
+    /// The fault of a refused write; where the schedule does not exist, with the nearest name.
     async fn refused(&self, name: &str, error: ScheduleError) -> Fault {
         match (error, self.schedule(name).await) {
             (ScheduleError::NotFound(_), Err(fault)) => fault,

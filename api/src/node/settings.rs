@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 /// Reads the settings of a folder, or those of `--config`.
 ///
 /// # Errors
-/// Unknown keys and wrong values, with the line.
+/// A key is unknown or has a wrong value; the fault names the line.
 pub fn settings(layout: &Layout, config: Option<&Path>) -> Result<Settings, Fault> {
     let path = config.map_or_else(|| layout.settings(), Path::to_owned);
     if config.is_some() && !path.exists() {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::{By, Submission};
 use everfold_engine::envelope::StreamId;
-use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalTaker};
+use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalReceived, SignalTaker};
 use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::{Hash, JsonText};
-use everfold_engine::pauses::Wanted;
+use everfold_engine::json::{Hash, JsonText, Payload};
+use everfold_engine::pauses::PauseOrder;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::Dedup;
 use everfold_engine::time::Timestamp;
@@ -22,11 +22,11 @@ use super::write_receipt::WriteReceipt;
 use crate::fault::{Code, Fault};
 use crate::schema;
 
-/// Runs that one signal may go to.
+/// The most runs that one signal may go to.
 const RUNS_MAX: usize = 10_000;
-/// Runs looked through at once.
+/// Runs that are read from the list at once.
 const PAGE: usize = 1_000;
-/// Events of one signal that are read back.
+/// Events after a signal that are searched for its takers.
 const TAKEN_MAX: u64 = 256;
 
 /// A signal to send.
@@ -43,13 +43,12 @@ pub struct Signal {
 impl Signal {
     fn input(&self) -> InputKind {
         let (name, payload, delivery) = (self.name.clone(), self.payload.clone(), self.delivery.clone());
-        InputKind::Signal { name, payload, delivery }
+        InputKind::Signal(SignalReceived { name, payload: Payload::Inline(payload), delivery })
     }
 }
 
 /// Who took a signal, and what became of it there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = Taken)]
 pub struct SignalReceipt {
     /// Who.
     #[schema(value_type = schema::SignalTakerSchema)]
@@ -145,8 +144,8 @@ impl Node {
     /// Sends a signal to every unended run that has all these labels, each once.
     ///
     /// # Errors
-    /// Too many runs are meant, or the store takes nothing. What some runs were told before that
-    /// stays; a repeat with the same key tells the rest.
+    /// The labels fit too many runs, or the store takes no writes. Runs that got the signal before the fault keep it; a
+    /// repeat with the same key sends it to the rest.
     pub(crate) async fn signal_labels(
         &self,
         labels: &BTreeMap<String, String>,
@@ -158,7 +157,7 @@ impl Node {
         let (mut signalled, mut is_first) = (Vec::new(), false);
         for run in self.unended_with(labels).await? {
             let input = InputId::derive(&format!("{}/{run}", once.input));
-            // Each run is told under a key of its own, so that a repeat gets from each what it said then.
+            // Each run gets the signal under a key of its own, so that a repeat gets the first answer of each run.
             let dedup =
                 once.dedup.map(|of| Dedup { key: Hash::of(format!("{}\n{run}", of.key).as_bytes()), ..of });
             match self.signal(run, signal, actor.clone(), Idempotency { dedup, input }).await {
@@ -166,7 +165,7 @@ impl Node {
                     is_first |= !went.replayed;
                     signalled.push(outcome);
                 }
-                // It ended meanwhile.
+                // The run ended meanwhile.
                 Err(fault) if fault.code == Code::Ended => {}
                 Err(fault) => return Err(fault),
             }
@@ -202,7 +201,7 @@ impl Node {
         }
     }
 
-    /// Who took the signal of this input, whose events end at `last`.
+    /// The takers of the signal of an input, whose events end at `last`.
     async fn taken(&self, run: RunId, last: Version, input: InputId) -> Result<Vec<SignalReceipt>, Fault> {
         let first = Version(last.get().saturating_sub(TAKEN_MAX - 1).max(1));
         let limit = usize::try_from(TAKEN_MAX).unwrap_or(usize::MAX);
@@ -224,7 +223,7 @@ impl Node {
     /// It is not paused, or the store takes nothing.
     pub(crate) async fn halt(
         &self,
-        wanted: Wanted,
+        wanted: PauseOrder,
         scope: HaltScope,
         reason: Option<&str>,
         by: By,

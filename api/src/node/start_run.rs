@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::definition::{self, Checked, Definition, similar};
+use everfold_engine::definition::{self, CheckedPipeline, Definition, similar};
 use everfold_engine::driver::{Abandon, Accepted, StartRequest, Submission, Which};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::RunId;
-use everfold_engine::input::InputKind;
-use everfold_engine::json::JsonText;
+use everfold_engine::input::{InputKind, StartOptions};
 use everfold_engine::store::{Dedup, Writability};
 use everfold_workflows::builtin;
 use serde_json::{Value, json};
@@ -44,22 +43,14 @@ pub enum PipelineSource {
 pub struct StartRun {
     /// The pipeline.
     pub source: PipelineSource,
-    /// The input, as given.
-    pub input: Value,
-    /// For readers.
-    pub title: Option<String>,
-    /// Labels beside the pipeline's own.
-    pub labels: BTreeMap<String, String>,
-    /// Where commands run that have no workspace; `None`: a folder of the run's own.
-    pub cwd: Option<String>,
+    /// What is recorded of the run.
+    pub options: StartOptions,
     /// Who begins it.
     pub actor: Actor,
     /// Recognises a repeated request.
     pub dedup: Option<Dedup>,
     /// No command waits for it.
     pub detach: bool,
-    /// Higher goes first where runs wait for a slot.
-    pub priority: i32,
 }
 
 /// A run that was begun, or is the answer to a start.
@@ -78,7 +69,7 @@ pub struct StartedRun {
 ///
 /// # Errors
 /// [`Code::NoPipeline`], with the nearest name.
-pub fn built_in(name: &str) -> Result<Checked, Fault> {
+pub fn built_in(name: &str) -> Result<CheckedPipeline, Fault> {
     let Some(pipeline) = builtin::find(name) else {
         let near = similar(name, builtin::pipelines().iter().map(|pipeline| pipeline.name));
         return Err(Fault::new(Code::NoPipeline, format!("there is no pipeline “{name}”"))
@@ -92,7 +83,11 @@ pub fn built_in(name: &str) -> Result<Checked, Fault> {
 ///
 /// # Errors
 /// [`Code::BadPipeline`] with every problem.
-pub fn parsed(text: &str, file: Option<&str>, files: &BTreeMap<String, String>) -> Result<Checked, Fault> {
+pub fn parsed(
+    text: &str,
+    file: Option<&str>,
+    files: &BTreeMap<String, String>,
+) -> Result<CheckedPipeline, Fault> {
     let name = file.unwrap_or("definition");
     definition::parse(text, name, files).map_err(|problems| bad(name, &problems))
 }
@@ -112,7 +107,7 @@ impl Node {
         self.attend_notices().await;
         let definition = self.definition_of(&begin.source).await?;
         if let Some(schema) = &definition.input
-            && let Err(problems) = definition::input::check(schema, &begin.input)
+            && let Err(problems) = definition::input::check(schema, &begin.options.input.value())
         {
             let name = &definition.name;
             let errors = problems.iter().map(|problem| json!(problem)).collect();
@@ -122,12 +117,8 @@ impl Node {
         let started = self
             .engine
             .start(StartRequest {
-                title: begin.title,
-                labels: begin.labels,
-                cwd: begin.cwd,
                 dedup: begin.dedup,
-                priority: begin.priority,
-                ..StartRequest::new(definition, JsonText::new(&begin.input), begin.actor)
+                ..StartRequest::new(definition, begin.options, begin.actor)
             })
             .await?;
         if started.repeated {

@@ -1,7 +1,7 @@
-//! As whom the process of a step may speak to the engine that runs it.
+//! The rights of a step's process at the engine that runs it.
 //!
-//! Law: what it may do ends with its attempt. It is known by where it comes from, so there is no token that could
-//! leak or outlive it.
+//! Law: the rights end with the attempt. The process is recognised by its descent, so there is no token that could leak
+//! or outlive the attempt.
 
 use std::path::Path;
 
@@ -17,30 +17,30 @@ use crate::access::Caller;
 use crate::fault::{Code, Fault};
 
 impl Node {
-    /// Who a process is that descends from the attempt, or from the command of a gate, in `folder`.
+    /// The caller that a process is which descends from the attempt, or from the command of a gate, in `folder`.
     pub(crate) async fn caller_of(&self, folder: &Path) -> Caller {
         let run = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str()?.parse().ok());
-        let Some(run) = run else { return Caller::of_nobody() };
+        let Some(run) = run else { return Caller::of_unknown() };
         let (layout, name) = (self.layout.clone(), folder.file_name().map(ToOwned::to_owned));
         let is_it = move |folder: &Path| folder.file_name() == name.as_deref();
         let found = self.engine.with_state(run, move |state| step_of(run, state, &layout, is_it)).await;
         match found {
             Ok(Some((step, role))) => Caller::of_step(run, &step, role),
-            // What is to end, or is over; a run that cannot be read.
+            // The attempt is asked to end or has ended, or its run cannot be read.
             Ok(None) | Err(_) => Caller::of_step(run, "", None),
         }
     }
 }
 
-/// Runs above one that are looked at.
+/// Ancestors of a run that are checked at most.
 const ABOVE_MAX: usize = 64;
 
 impl Node {
-    /// Refuses the vote of a step's process on a run that its own run came of: begun by one of that run's steps, as
-    /// its child or by a process, or by a run that such a one began.
+    /// Refuses the vote of a step's process on an ancestor of its own run. A run's ancestors are the runs whose steps
+    /// started it, as a child or from a process, and their ancestors.
     ///
     /// # Errors
-    /// [`Code::NotAllowed`]; a run above that cannot be looked at.
+    /// [`Code::NotAllowed`]; an ancestor cannot be read.
     pub(crate) async fn refuse_below(&self, caller: &Actor, run: RunId) -> Result<(), Fault> {
         let mut below = run_of(caller);
         for _ in 0..ABOVE_MAX {
@@ -60,7 +60,7 @@ impl Node {
     }
 }
 
-/// The run that a step's process, or a run's step, acts for.
+/// The run for which an actor acts that is a step's process or a run's step.
 fn run_of(actor: &Actor) -> Option<RunId> {
     match actor {
         Actor::Run(name) => name.split('/').next()?.parse().ok(),
@@ -68,7 +68,7 @@ fn run_of(actor: &Actor) -> Option<RunId> {
     }
 }
 
-/// The step of an attempt, or of a gate's command, that is in progress, and as what its process may speak.
+/// The step of an attempt or gate's command that is in progress, and the role of its process.
 fn step_of(
     run: RunId,
     state: &RunState,

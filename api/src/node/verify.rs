@@ -1,14 +1,14 @@
-//! What verification must know of the bytes: events decode, runs begin as they must, a snapshot of a
+//! Verification of the store's content: every event decodes, every run begins with its first event, a snapshot of a
 //! run's newest version equals the fold.
 //!
-//! Bounded: of very many or very large runs only the newest states are kept, so an old run's snapshot may be
-//! checked for being readable only; and the owner does one verification at a time.
+//! Law: bounded memory. Only the newest states of very many or very large runs are kept, so that an old run's snapshot
+//! may be checked for being readable alone; and a node does one verification at a time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use everfold_engine::aggregate::Aggregate as _;
+use everfold_engine::aggregate::Aggregate;
 use everfold_engine::breaker_resets::Resets;
 use everfold_engine::budgets::CounterEvent;
 use everfold_engine::definition::Definition;
@@ -18,13 +18,15 @@ use everfold_engine::event::{self, RunEvent};
 use everfold_engine::hooks::HookEvent;
 use everfold_engine::id::RunId;
 use everfold_engine::json::Hash;
+use everfold_engine::notifications::Notices;
+use everfold_engine::pauses::Pauses;
 use everfold_engine::pipeline_versions::SavedPipeline;
 use everfold_engine::schedules::ScheduleEvent;
 use everfold_engine::slots::SlotEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyReport};
 use everfold_engine::store::{Progress, SledOptions, Snapshot};
-use everfold_engine::tokens::Access;
+use everfold_engine::tokens::AccessRegistry;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -33,10 +35,10 @@ use crate::fault::{Code, Fault};
 
 /// States kept at once.
 const STATES_MAX: usize = 20_000;
-/// Bytes of the events that they were folded from, which they are about as large as.
+/// Bytes of the events that the kept states were folded from: a state is about as large.
 const STATES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A folder without any of these holds settings at most, as `init` leaves it.
+/// The parts of a folder's store. A folder without any of these holds settings at most, as `init` makes it.
 const WRITTEN_BY_RUNS: [&str; 8] =
     ["attempts", "blobs", "journal", "reserve", "scratch", "sled", "store.json", "worktrees"];
 
@@ -80,11 +82,11 @@ impl From<VerifyReport> for Verified {
 }
 
 impl Node {
-    /// Verifies the store beside its work, and tells `progress` how far it has come. It goes on to its end where
-    /// its caller is gone.
+    /// Verifies the store while it is in use, and calls `progress` with how far it is. The verification goes on to its
+    /// end where its caller is gone.
     ///
     /// # Errors
-    /// Where nothing can be said, or another verification goes on.
+    /// The store cannot be read, or another verification is in progress.
     pub async fn verify(&self, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Result<Verified, Fault> {
         let Some(sled) = self.sled.clone() else {
             return Ok(Verified { sound: true, ..Verified::default() });
@@ -101,7 +103,7 @@ impl Node {
 /// Verifies a folder that no process holds.
 ///
 /// # Errors
-/// The folder is in use, or nothing can be said.
+/// The folder is in use, or the store cannot be read.
 pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, Fault> {
     if WRITTEN_BY_RUNS.iter().all(|name| !folder.join(name).exists()) {
         let notes = vec!["nothing was ever stored here".to_owned()];
@@ -110,14 +112,14 @@ pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, F
     Ok(verify::verify_folder(folder, options, &mut Runs::default())?.into())
 }
 
-/// The meaning of run streams and definitions.
+/// Decodes and folds run streams and definitions for the verification.
 #[derive(Default)]
 struct Runs {
     definitions: HashMap<String, Arc<Definition>>,
     states: BTreeMap<RunId, VerifiedState>,
-    /// Of all of them.
+    /// Bytes of all kept states.
     bytes: usize,
-    /// Given back with the thread that verifies.
+    /// The turn to verify; dropped when the verifying thread ends.
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -135,7 +137,7 @@ impl Runs {
     fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), String> {
         let header = &envelope.header;
         if let RunEvent::RunStarted(started) = event {
-            // A copied history names its origin, until it says whose it is.
+            // A fork's copied events fold as its origin's, until `RunForked`.
             if started.run != run && header.flags & flag::COPIED == 0 {
                 return Err(format!("it starts another run, {}", started.run));
             }
@@ -179,6 +181,12 @@ impl Runs {
     }
 }
 
+/// Checks that an event of an aggregate's stream decodes.
+fn decodes<A: Aggregate>(envelope: &Envelope) -> Result<(), String> {
+    let header = &envelope.header;
+    A::decode(header.kind, header.schema, &envelope.payload).map(drop)
+}
+
 impl Meaning for Runs {
     fn event(&mut self, envelope: &Envelope) -> Result<(), String> {
         let stream = &envelope.header.stream;
@@ -206,12 +214,14 @@ impl Meaning for Runs {
             if !self.definitions.contains_key(&saved.hash.to_string()) {
                 return Err(format!("its definition {} was never saved", saved.hash.short()));
             }
-        } else if *stream == Access::stream() {
-            let header = &envelope.header;
-            Access::decode(header.kind, header.schema, &envelope.payload)?;
+        } else if *stream == AccessRegistry::stream() {
+            decodes::<AccessRegistry>(envelope)?;
         } else if *stream == Resets::stream() {
-            let header = &envelope.header;
-            Resets::decode(header.kind, header.schema, &envelope.payload)?;
+            decodes::<Resets>(envelope)?;
+        } else if *stream == Pauses::stream() {
+            decodes::<Pauses>(envelope)?;
+        } else if *stream == Notices::stream() {
+            decodes::<Notices>(envelope)?;
         } else if stream.kind == StreamKind::Budget {
             let header = &envelope.header;
             CounterEvent::decode(header.kind, header.schema, &envelope.payload)

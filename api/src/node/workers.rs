@@ -1,4 +1,4 @@
-//! Work that workers do, and the functions that there are.
+//! Workers and the functions that pipelines may name.
 
 use std::sync::Arc;
 
@@ -10,20 +10,23 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::Node;
 use crate::fault::{Code, Fault};
+use crate::schema;
 
 /// Who works for this engine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WorkersAnswer {
     /// The workers.
+    #[schema(value_type = Vec<schema::WorkerViewSchema>)]
     pub items: Vec<WorkerView>,
     /// The functions that workers do.
+    #[schema(value_type = Vec<schema::RemoteViewSchema>)]
     pub functions: Vec<RemoteView>,
     /// There is no more.
     pub next_cursor: Option<String>,
 }
 
 impl Node {
-    /// The work that workers fetch.
+    /// The table of leases: the work that workers fetch and hold.
     #[must_use]
     pub fn book(&self) -> &LeaseTable {
         &self.book
@@ -35,7 +38,7 @@ impl Node {
         &self.functions
     }
 
-    /// Who polls, what they hold, and what waits for them.
+    /// The workers that poll, the attempts that they hold, and those that wait for them.
     pub async fn workers(&self) -> WorkersAnswer {
         let names = self.functions.names().into_iter().filter(|name| self.functions.is_remote(name));
         let summary = |name: &str| self.functions.about(name).map_or("", |about| about.summary.as_str());
@@ -43,10 +46,10 @@ impl Node {
         WorkersAnswer { items: self.book.workers().await, functions, next_cursor: None }
     }
 
-    /// That there is every function and every agent profile that the steps and gates of a pipeline name.
+    /// Checks that every function and every agent profile that steps and gates of a pipeline name exists.
     ///
     /// # Errors
-    /// [`Code::NoFunction`], with each that there is not and the nearest that there is.
+    /// [`Code::NoFunction`], with each missing name and the nearest known one.
     pub fn knows_work(&self, definition: &Definition) -> Result<(), Fault> {
         let unknown = self.engine().unknown_work(definition);
         let Some(first) = unknown.first() else { return Ok(()) };
@@ -58,7 +61,7 @@ impl Node {
     }
 }
 
-/// One of several that there are not, for programs.
+/// A missing function or profile, as a single fault of a problem document.
 pub(crate) fn unknown_view(unknown: &Unknown) -> serde_json::Value {
     let Unknown { place, failure } = unknown;
     serde_json::json!({ "place": place, "message": failure.message, "hint": failure.hint() })

@@ -1,19 +1,19 @@
-//! Where writes went, and whether they were answered from their first time.
+//! The receipt of a write: its position in the log, and whether it is a replay of the first answer.
 
+use everfold_engine::aggregate_store::Change;
 use everfold_engine::driver::{Accepted, Halting, Saved, Started};
 use everfold_engine::id::Position;
-use everfold_engine::ledger::Change;
 
-/// Where a write went.
+/// The receipt of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteReceipt {
-    /// The place in the store that it led to.
+    /// The last position that the write led to.
     pub position: Position,
-    /// It was done before under the same idempotency key, and this is the answer of then.
+    /// The write was done before under the same idempotency key, and this is its first answer.
     pub replayed: bool,
 }
 
-/// A write that takes no key.
+/// The receipt of a write without a key.
 impl From<Position> for WriteReceipt {
     fn from(position: Position) -> Self {
         Self { position, replayed: false }
@@ -44,7 +44,7 @@ impl From<Saved> for WriteReceipt {
     }
 }
 
-/// A start whose key another run has records nothing: it is answered anew each time.
+/// A start whose run key another run holds records nothing, so it is never a replay.
 impl From<Started> for WriteReceipt {
     fn from(Started { position, repeated, held, .. }: Started) -> Self {
         Self { position, replayed: repeated && !held }

@@ -1,20 +1,9 @@
-//! The board, and how many runs there are.
+//! What makes a column of the board, and how many runs there are.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use super::run::RunRowSchema;
-
-/// The board, and the position that it is of.
-#[derive(ToSchema, Serialize)]
-#[schema(as = Board)]
-pub(crate) struct BoardSchema {
-    position: u64,
-    group_by: GroupBySchema,
-    columns: Vec<ColumnSchema>,
-}
 
 /// What makes a column.
 #[derive(ToSchema, Serialize)]
@@ -23,19 +12,6 @@ pub(crate) struct BoardSchema {
 pub(crate) enum GroupBySchema {
     Status,
     Stage,
-}
-
-/// A column of the board.
-#[derive(ToSchema, Serialize)]
-#[schema(as = Column)]
-pub(crate) struct ColumnSchema {
-    name: String,
-    /// Steps are in progress in it: its name is a stage or a step, not a status.
-    is_step: bool,
-    /// How many runs are in it.
-    count: u64,
-    /// The newest of them, as lists show them.
-    cards: Vec<RunRowSchema>,
 }
 
 /// How many runs there are.

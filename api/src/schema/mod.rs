@@ -1,7 +1,13 @@
 //! Schemas of the types that other crates own, for the OpenAPI document.
 //!
-//! Law: `NameSchema` describes what the type `Name` serializes to; the crates below depend on no document, so the
-//! schemas stand here, and a test validates real answers against them. No value of them is ever constructed.
+//! Law: `NameSchema` describes what the type `Name` serializes to. No value of a schema is ever constructed. A type that
+//! this crate owns derives its schema itself; only what comes from below has a mirror here.
+//!
+//! Why mirrors: the crates below depend on no document. A schema that schemars derived there would need it in the crate
+//! of ids and times, which the core stands on, and would say other things than this document does: fields that may be
+//! null as required, variants with a description each, numbers without their range, comments for programmers in place of
+//! those for callers. The tests `schema_mirrors` of `api/tests/api` compare the fields, variants and words of each mirror
+//! with its type, and `document` validates real answers against the whole document.
 #![allow(dead_code, reason = "they are read by their derive alone")]
 
 mod access;
@@ -18,7 +24,7 @@ mod task;
 mod worker;
 
 pub(crate) use access::{RoleSchema, TokenSchema};
-pub(crate) use board::{BoardSchema, StatsSchema};
+pub(crate) use board::{GroupBySchema, StatsSchema};
 pub(crate) use budget::{AmountSchema, MeasureSchema, OnOverSchema, PeriodSchema, SpendBySchema};
 pub(crate) use history::{
     AttemptRowSchema, DecisionSchema, EventLineSchema, RunDecisionSchema, StreamEventSchema, VerdictSchema,
@@ -34,5 +40,5 @@ pub(crate) use run::{
 pub(crate) use signal::{HearingSchema, SignalTakerSchema};
 pub(crate) use task::{TaskSchema, UnblockingSchema, VotingSchema};
 pub(crate) use worker::{
-    AttemptNameSchema, HeardSchema, JobSchema, ReportedFailureSchema, WorkersAnswerSchema,
+    AttemptNameSchema, HeardSchema, JobSchema, RemoteViewSchema, ReportedFailureSchema, WorkerViewSchema,
 };

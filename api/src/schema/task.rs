@@ -101,4 +101,6 @@ pub(crate) enum TaskKindSchema {
     },
     /// Decide on a blocked step.
     Blocked { message: String, reason: BlockReasonSchema },
+    /// Raise a budget that is used up, or let it be.
+    Budget { budget: String, message: String, until: Option<TimeSchema> },
 }

@@ -6,17 +6,6 @@ use utoipa::ToSchema;
 
 use super::id::{RunIdSchema, TimeSchema};
 
-/// Who works for this engine.
-#[derive(ToSchema, Serialize)]
-#[schema(as = WorkersAnswer)]
-pub(crate) struct WorkersAnswerSchema {
-    items: Vec<WorkerViewSchema>,
-    /// The functions that workers do.
-    functions: Vec<RemoteViewSchema>,
-    /// There is no more.
-    next_cursor: Option<String>,
-}
-
 /// A worker: a process, or all that poll with one token and do not say which process they are.
 #[derive(ToSchema, Serialize)]
 #[schema(as = WorkerView)]

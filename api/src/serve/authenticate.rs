@@ -1,4 +1,7 @@
-//! Tells who calls over TCP.
+//! Authentication over TCP: the caller of a request, by its token, its session or its signature.
+//!
+//! Law: a request reaches the routes with a [`Caller`] or not at all. Bodies of callers without a token are bounded,
+//! and a refused token counts against the address that it came from.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,9 +25,9 @@ use crate::node::Node;
 /// The header that a program in the browser sends with a write, so that no other page can.
 const CSRF_HEADER: &str = "x-csrf-token";
 
-/// Where a login link leads.
+/// The path of login links.
 const LOGIN: &str = "/login";
-/// Where services deliver.
+/// The path below which services deliver webhooks.
 const HOOKS: &str = "/api/v1/hooks/";
 
 /// What stands between the listener and the routes.
@@ -43,7 +46,7 @@ impl RequestGate {
         Self { node, rates, bodies, peers, hosts }
     }
 
-    /// Refuses what did not come on the way, or by the name, or from the page that it should.
+    /// Refuses a request in the clear from another machine, to a host that is not served, or from another site's page.
     fn expected(
         &self,
         peer: SocketAddr,
@@ -53,7 +56,7 @@ impl RequestGate {
         is_signed: bool,
     ) -> Result<(), Fault> {
         let path = uri.path();
-        // What watches over the process calls it by any address, and is told nothing that is secret.
+        // Monitoring calls the process by any address, and these routes reveal nothing secret.
         if !matches!(path, "/healthz" | "/readyz") {
             self.peers.let_near(peer)?;
         }
@@ -61,7 +64,7 @@ impl RequestGate {
             return Ok(());
         }
         let asked = self.hosts.asked(uri, headers)?;
-        // A signature says more of who sends it than any browser could.
+        // A signature proves the sender, which `Origin` does not.
         if is_read(method) || is_signed {
             return Ok(());
         }
@@ -83,10 +86,10 @@ impl RequestGate {
     ) -> Result<(Caller, RequestSession), Fault> {
         let session = |secret, expires_at| RequestSession { secret, expires_at, secure };
         if path == LOGIN {
-            // Who logs in is known by the code alone, and by no cookie.
+            // A login is judged by its code alone, never by a cookie.
             return Ok((Caller::anonymous(), session(None, None)));
         }
-        // A service that delivers sends what stands in the address that it was given, a name and a password too.
+        // A delivering service sends the name and password of the URL that it was given; they are no token.
         let is_of_everfold = |value: &&HeaderValue| !path.starts_with(HOOKS) || bearer(value).is_some();
         if let Some(value) = headers.get(header::AUTHORIZATION).filter(is_of_everfold) {
             let secret = bearer(value).ok_or_else(|| {
@@ -116,7 +119,7 @@ impl RequestGate {
                 }
                 Ok((caller, session(Some(secret), Some(expires_at))))
             }
-            // A browser with an old cookie is a stranger, who may log in.
+            // A browser with an old cookie counts as unknown, so that it can log in.
             Err(AccessError::NotLetIn(_)) => Ok((Caller::anonymous(), session(None, None))),
             Err(error) => Err(error.into()),
         }
@@ -143,7 +146,7 @@ pub(super) async fn let_in(
         Err(fault) => return fault.into_response(),
     };
     let is_stranger = caller.role.is_none();
-    // Who signs is no stranger: only a signature that turns out wrong counts.
+    // A signed delivery counts against its address only where the answer refuses it, below.
     let is_signed = is_stranger && is_signed;
     let counted = match &caller.role {
         Some(_) => gate.rates.of_token(&caller.actor.to_string()),
@@ -178,7 +181,7 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Too many bodies of strangers are on their way.
+/// The fault where too many bodies of unknown callers are being read.
 fn busy() -> Fault {
     let mut fault = Fault::new(Code::TooMany, "too many bodies of callers without a token are on their way")
         .hint("come again a little later");
@@ -193,7 +196,7 @@ fn bearer(value: &HeaderValue) -> Option<Credential> {
 
 fn has_csrf(headers: &HeaderMap, session: &Credential) -> bool {
     let given = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // As hashes, whose comparison takes equally long whatever they hold.
+    // Hashes compare in constant time; the time of comparing texts would reveal how much of them is equal.
     blake3::hash(given.as_bytes()) == blake3::hash(session.derived("csrf").as_bytes())
 }
 
@@ -215,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// What a caller at an address is answered by a server that every machine reaches in the clear.
+    /// The answer to a caller at an address, by a server that every machine reaches in the clear.
     async fn asked(routes: &Router, peer: &str, path: &str) -> StatusCode {
         let mut request =
             Request::get(path).header(header::HOST, "10.0.0.1:7878").body(Body::empty()).unwrap();

@@ -1,8 +1,7 @@
-//! Bodies of requests from strangers: how many are taken in at once, and how large they may be.
+//! Bodies of unknown callers: how many are read at once, and how large they may be.
 //!
-//! Law: a stranger makes the server keep no more than a bound, whatever they begin and do
-//! not end, and one address keeps no other out. Who comes while there is no room waits a moment, since honest
-//! bodies are short.
+//! Law: unknown callers make the server keep no more than a bound, whatever requests they begin and do not end, and one
+//! address keeps no other out. A request that finds no room waits a moment, since honest bodies are short.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,22 +12,22 @@ use axum::body::Body;
 use http_body_util::Limited;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The largest body of a stranger: that of a webhook's delivery.
+/// The largest body of an unknown caller: that of a webhook's delivery.
 pub(super) const BYTES_MAX: usize = 1024 * 1024;
-/// Bodies of strangers at once.
+/// Bodies of unknown callers at once.
 const AT_ONCE: usize = 64;
 /// The same of one address.
 const OF_ADDRESS: usize = 8;
-/// How long a stranger waits for room.
+/// How long an unknown caller's request waits for room.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// The bodies of strangers that are being taken in.
+/// The bodies of unknown callers that are being read.
 pub(super) struct Bodies {
     all: Arc<Semaphore>,
     of: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
 }
 
-/// Room for a body; given back when it is dropped.
+/// The room of one body; dropping it frees the room.
 pub(super) struct BodyPermit<'a> {
     bodies: &'a Bodies,
     address: IpAddr,
@@ -45,7 +44,7 @@ impl Default for Bodies {
 impl Bodies {
     /// Room for a body from an address; `None` where there was none for a while.
     pub(super) async fn room(&self, address: IpAddr) -> Option<BodyPermit<'_>> {
-        // From here on it is given back, wherever the wait ends.
+        // From here on a drop frees it, also where the wait is cancelled.
         let mut room = BodyPermit { bodies: self, address, own: None, _all: None };
         let own = {
             let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,14 +63,14 @@ impl Drop for BodyPermit<'_> {
     fn drop(&mut self) {
         let mut of = self.bodies.of.lock().unwrap_or_else(PoisonError::into_inner);
         self.own = None;
-        // No request of that address holds or awaits any: the table grows no longer than who is there.
+        // No request of the address holds or awaits room any more: removes it, so that the table stays small.
         if of.get(&self.address).is_some_and(|own| Arc::strong_count(own) == 1) {
             of.remove(&self.address);
         }
     }
 }
 
-/// The body, of which no more is read than a stranger may send.
+/// The body, bounded by what an unknown caller may send.
 pub(super) fn bounded(body: Body) -> Body {
     Body::new(Limited::new(body, BYTES_MAX))
 }

@@ -1,4 +1,4 @@
-//! Readers of streams who are gone without a word, or take nothing any more: the server gives them up.
+//! Readers of streams that vanish without closing, or take nothing any more: the server cuts their connections.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tower::ServiceExt as _;
 
-use super::guard::{NodeGuard, imagine};
+use super::node_guard::{NodeGuard, imagine};
 use super::server::{Server, TAKES_NOTHING, listen};
 use crate::access::{Caller, TokenWish};
 
@@ -53,7 +53,7 @@ impl ServedNode {
         served
     }
 
-    /// Asks without a connection.
+    /// Sends a request to the routes, without a connection.
     async fn post(&self, path: &str, body: Value) -> Value {
         let body = Body::from(body.to_string());
         let request = Request::post(path).extension(Caller::local("ada")).body(body);
@@ -70,7 +70,7 @@ impl ServedNode {
         self.server.url.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
-    /// A reader who has heard that the stream began, with little room for what comes then.
+    /// A reader of a stream that has received its beginning, with a small receive buffer for the rest.
     async fn reader(&self) -> TcpStream {
         let wish = TokenWish { name: "eye".into(), role: Role::Viewer, approves: Vec::new(), lasts: None };
         let token = self.node_guard.node().access().create(wish, Actor::Engine, None).await.unwrap();
@@ -102,7 +102,7 @@ impl ServedNode {
         answer.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
-    /// Waits until the reader's place is free, and nothing is gathered for it any more.
+    /// Waits until the reader's place is free, and no events are queued for it any more.
     async fn given_up(&self) {
         let streams = &self.node_guard.node().metrics().streams;
         let given_up = async {
@@ -131,7 +131,7 @@ async fn a_reader_who_takes_nothing_any_more_is_given_up_and_its_place_is_free()
 async fn a_reader_who_vanished_is_given_up_and_its_place_is_free() {
     let served = ServedNode::new().await;
     let reader = served.reader().await;
-    // From here on nothing reaches it, so that it acknowledges nothing: a filter that lets 0 bytes of each packet through.
+    // A filter that lets 0 bytes of each packet through: from here on the reader receives and acknowledges nothing.
     const RETURN: u16 = 0x06;
     SockRef::from(&reader).attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]).unwrap();
     served.note(1).await;

@@ -1,10 +1,8 @@
-//! How many connections are open at once, and who makes room.
+//! The bound on open connections, of the server over TCP with and without TLS, and of the folder's socket.
 //!
-//! Law: there are never more than a bound. Who holds a connection on which nothing is asked makes room for who
-//! comes, the one that has been idle the longest first; where all are busy, a newcomer is told so and goes. So
-//! idle connections, however many, keep no client out. Those who are told are few at a time; further ones are hung up on.
-//!
-//! Held so by the server over TCP, with and without TLS, and by the owner's socket.
+//! Law: there are never more connections than the bound. A new connection closes the one that has been idle the
+//! longest, so idle connections, however many, keep no client out. Where all are busy, the new connection is answered
+//! with [`Code::TooMany`] and closed; only a few are answered so at a time, further ones are closed without an answer.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -34,9 +32,9 @@ use crate::http::PROBLEM_TYPE;
 
 /// File handles that connections leave to the rest of the process.
 const HANDLES_LEFT: u64 = 512;
-/// Newcomers who are told at once that there is no room; others are just hung up on.
+/// Refused connections that are answered at once; further ones are closed without an answer.
 const REFUSALS_MAX: usize = 64;
-/// How long telling may take.
+/// How long the answer to a refused connection may take.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
 /// The same where TLS has to begin first.
 const TELL_OVER_TLS_WITHIN: Duration = Duration::from_secs(5);
@@ -46,7 +44,7 @@ pub(crate) struct Connections {
     max: usize,
     /// Whether the peer understands a plain answer.
     is_plain: bool,
-    /// What is said to whom there is no room for.
+    /// The hint in the answer to a refused connection.
     hint: &'static str,
     open: Mutex<OpenConnections>,
     telling: Arc<Semaphore>,
@@ -65,7 +63,7 @@ struct Connection {
     busy: AtomicUsize,
     /// The turn at which it became idle.
     idle_since: AtomicU64,
-    /// It makes room for another.
+    /// The connection is to end, since it makes room for another.
     is_over: AtomicBool,
     reading: AtomicWaker,
 }
@@ -85,7 +83,7 @@ impl Connections {
         Arc::new(Self { max, is_plain, hint, open, telling, turn })
     }
 
-    /// At most so many, of a kind that no setting is about.
+    /// At most so many connections; no setting changes that bound.
     pub(crate) fn few(max: usize) -> Arc<Self> {
         let telling = Arc::new(Semaphore::new(REFUSALS_MAX));
         let (open, turn) = (Mutex::default(), AtomicU64::new(0));
@@ -125,7 +123,7 @@ impl Connections {
     }
 }
 
-/// A place among the open connections; given back when it is dropped.
+/// A place among the open connections; dropping it frees the place.
 struct ConnectionTicket {
     connections: Arc<Connections>,
     number: u64,
@@ -144,31 +142,31 @@ impl Drop for ConnectionTicket {
     }
 }
 
-/// Takes connections in.
+/// The acceptor of the server's connections.
 #[derive(Clone)]
 pub(super) struct Door(pub(super) Arc<Connections>);
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Door {
     type Stream = BoundedStream<TcpStream>;
-    type Service = Counted<S>;
-    type Future = BoxFuture<'static, io::Result<(BoundedStream<TcpStream>, Counted<S>)>>;
+    type Service = CountedService<S>;
+    type Future = BoxFuture<'static, io::Result<(BoundedStream<TcpStream>, CountedService<S>)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let connections = Arc::clone(&self.0);
         Box::pin(async move {
             match connections.take_in(stream) {
-                Ok((stream, busy)) => Ok((stream, Counted { service, of: Of::Open(busy) })),
+                Ok((stream, busy)) => Ok((stream, CountedService { service, of: Of::Open(busy) })),
                 Err((stream, Some(permit))) if connections.is_plain => {
                     let _gone = tokio::time::timeout(TELL_WITHIN, tell(stream, connections.no_room())).await;
                     drop(permit);
                     Err(too_many())
                 }
-                // What is said before TLS has begun, the client cannot read.
+                // Before the TLS handshake the client cannot read an answer.
                 Err((stream, Some(permit))) => {
                     let over = Box::pin(tokio::time::sleep(TELL_OVER_TLS_WITHIN));
                     let stream =
                         BoundedStream { stream, place: ConnectionPlace::Guest { _permit: permit, over } };
-                    Ok((stream, Counted { service, of: Of::Guest(connections) }))
+                    Ok((stream, CountedService { service, of: Of::Guest(connections) }))
                 }
                 Err((_, None)) => Err(too_many()),
             }
@@ -180,11 +178,11 @@ fn too_many() -> io::Error {
     io::Error::other("there are too many connections")
 }
 
-/// A newcomer for whom there is no room, with the leave to tell it so where few are told at that moment.
+/// A refused connection, with the permit to answer it where few are being answered at that moment.
 type NoRoom<S> = (S, Option<OwnedSemaphorePermit>);
 
 impl Connections {
-    /// Takes a connection in, or gives it back.
+    /// Admits a connection, or gives it back.
     fn take_in<S>(self: &Arc<Self>, stream: S) -> Result<(BoundedStream<S>, BusyFlag), NoRoom<S>> {
         let Some(ticket) = self.enter() else {
             let permit = Arc::clone(&self.telling).try_acquire_owned().ok();
@@ -194,7 +192,7 @@ impl Connections {
         Ok((BoundedStream { stream, place: ConnectionPlace::Of(ticket) }, busy))
     }
 
-    /// Takes a connection in on which answers are given in the clear; tells it where there is no room.
+    /// Admits a connection without TLS, or answers it that there is no room.
     pub(crate) fn take_in_or_tell<S>(self: &Arc<Self>, stream: S) -> Option<BoundedStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -214,7 +212,7 @@ impl Connections {
     }
 }
 
-/// Says that there is no room, and waits until it is read.
+/// Answers a refused connection, and waits until the client has read that.
 async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, no_room: Fault) -> io::Result<()> {
     let body = serde_json::to_vec(&no_room.problem())?;
     let head = format!(
@@ -226,7 +224,7 @@ async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, no_room: Fault) -
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
     stream.shutdown().await?;
-    // What is left unread would take the answer back.
+    // Unread bytes at the close would make the kernel reset the connection and drop the answer.
     let mut asked = [0; 4096];
     for _ in 0..16 {
         if stream.read(&mut asked).await? == 0 {
@@ -236,14 +234,14 @@ async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, no_room: Fault) -
     Ok(())
 }
 
-/// A connection that ends when it is to make room.
+/// A connection that ends when it has to make room.
 pub(crate) struct BoundedStream<S> {
     stream: S,
     place: ConnectionPlace,
 }
 
 impl<S> BoundedStream<S> {
-    /// How it is told that it answers; `None`: a newcomer for whom there is no room.
+    /// The flag that a request is being answered; `None`: a refused connection.
     pub(crate) fn busy(&self) -> Option<BusyFlag> {
         match &self.place {
             ConnectionPlace::Of(ticket) => Some(ticket.busy()),
@@ -255,12 +253,12 @@ impl<S> BoundedStream<S> {
 enum ConnectionPlace {
     /// One of the open connections.
     Of(ConnectionTicket),
-    /// A newcomer who is told that there is no room, in a bounded time.
+    /// A refused connection, which is answered in a bounded time.
     Guest { _permit: OwnedSemaphorePermit, over: Pin<Box<Sleep>> },
 }
 
 impl ConnectionPlace {
-    /// Whether the connection is over; who reads is woken when it is.
+    /// Whether the connection is to end; wakes the reading task when it is.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         match self {
             Self::Of(ConnectionTicket { connection, .. }) => {
@@ -287,7 +285,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
 
 write_through!(BoundedStream);
 
-/// Which connection requests are answered on.
+/// The connection of a request, to mark it as busy.
 #[derive(Clone)]
 pub(crate) struct BusyFlag {
     connections: Arc<Connections>,
@@ -295,7 +293,7 @@ pub(crate) struct BusyFlag {
 }
 
 impl BusyFlag {
-    /// A request is being answered from here on.
+    /// Marks the connection as busy until the result is dropped.
     pub(crate) fn answering(&self) -> Answering {
         Answering::new(self.clone())
     }
@@ -310,13 +308,13 @@ impl Answering {
         Self(of)
     }
 
-    /// The answer that has begun: it is being given up to its last byte.
+    /// The answer, which keeps the connection busy up to its last byte.
     pub(crate) fn up_to_the_end_of<B>(self, answer: Response<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        answer.map(|body| Body::new(Whole { body: Body::new(body), _answering: self }))
+        answer.map(|body| Body::new(TrackedBody { body: Body::new(body), _answering: self }))
     }
 }
 
@@ -329,9 +327,9 @@ impl Drop for Answering {
     }
 }
 
-/// Answers requests, and knows while it does.
+/// A service that marks its connection as busy while it answers.
 #[derive(Clone)]
-pub(super) struct Counted<S> {
+pub(super) struct CountedService<S> {
     service: S,
     of: Of,
 }
@@ -339,11 +337,11 @@ pub(super) struct Counted<S> {
 #[derive(Clone)]
 enum Of {
     Open(BusyFlag),
-    /// For this one there is no room.
+    /// A refused connection.
     Guest(Arc<Connections>),
 }
 
-impl<S, I, B> Service<Request<I>> for Counted<S>
+impl<S, I, B> Service<Request<I>> for CountedService<S>
 where
     S: Service<Request<I>, Response = Response<B>>,
     S::Future: Send + 'static,
@@ -375,13 +373,13 @@ where
     }
 }
 
-/// An answer's body: its connection is busy up to the last byte.
-struct Whole {
+/// An answer's body that keeps its connection busy up to the last byte.
+struct TrackedBody {
     body: Body,
     _answering: Answering,
 }
 
-impl HttpBody for Whole {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

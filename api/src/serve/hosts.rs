@@ -1,8 +1,8 @@
-//! Which hosts are served here, and which pages may write.
+//! The hosts that are served, and the pages that may write.
 //!
-//! Law: a page that a browser was led to under another name reaches nothing, though the name leads to this address:
-//! what a request calls its host is one that is served here. Pages of other hosts write nothing, whatever lets
-//! their reader in.
+//! Law: a request must name a host that is served here, so that a page under a foreign name that resolves to this
+//! address (DNS rebinding) reaches nothing. Pages of other hosts write nothing, whatever token or session their browser
+//! has.
 
 use crate::settings::{Host, HostPort, ServeSettings};
 use axum::http::{HeaderMap, Uri, header};
@@ -12,14 +12,14 @@ use tokio_rustls::rustls::server::ParsedCertificate;
 
 use crate::fault::{Code, Fault};
 
-/// In which relation a page stands to the address that it asks; browsers let no page choose it.
+/// The header by which a browser says how the page's site relates to the asked one; no page can set it.
 const FETCH_SITE: &str = "sec-fetch-site";
 
 /// The hosts that are served.
 pub(super) struct Hosts {
     /// Those that the settings name, with the scheme where it is known.
     named: Vec<(Option<String>, HostPort)>,
-    /// Only this machine can call, so only names of this machine are meant.
+    /// Whether only this machine can call, so that only names of this machine are served.
     is_loopback: bool,
     certificate: Option<CertificateDer<'static>>,
 }
@@ -62,7 +62,7 @@ impl Hosts {
             return true;
         }
         match host {
-            // An address in place of a name was not looked up, so no name server could have led it astray.
+            // An address was not looked up, so no name server can have redirected it.
             Host::Address(_) => !self.is_loopback,
             Host::Name(name) => self.is_certified(name),
         }
@@ -90,9 +90,9 @@ impl Hosts {
         let site = headers.get(FETCH_SITE).map(|site| site.to_str().unwrap_or("?"));
         let mut origins = headers.get_all(header::ORIGIN).iter().map(|origin| origin.to_str().unwrap_or("?"));
         let is_own = match (origins.next(), origins.next()) {
-            // No browser, or one that says it in another way.
+            // No browser, or one that only sends `Sec-Fetch-Site`.
             (None, _) => matches!(site, None | Some("same-origin" | "none")),
-            // A page that does not let its address be told, of which the browser says that it is one of these.
+            // A page that hides its origin, which the browser says to be of the same origin.
             (Some("null"), None) => site == Some("same-origin"),
             (Some(origin), None) => self.is_own(origin, asked, is_secure) && site != Some("cross-site"),
             (Some(_), Some(_)) => false,
@@ -113,7 +113,7 @@ impl Hosts {
         let Some((scheme, host)) = origin.split_once("://") else { return false };
         let default = match scheme {
             "https" => 443,
-            // A machine in between could have written a page in the clear.
+            // A machine in between could have forged a page that came in the clear.
             "http" if !is_secure => 80,
             _ => return false,
         };
@@ -132,7 +132,7 @@ fn not_served(text: &str) -> Fault {
         .hint("ask by the address that `everfold serve` prints; further names stand in everfold.toml: [serve] url, or hosts = [\"NAME\"]")
 }
 
-/// What a stranger wrote, short and as plain text.
+/// A text of an unknown caller, shortened and without control characters.
 fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 100;
     everfold_engine::text::one_line(text).chars().take(CHARS_MAX).collect()

@@ -1,27 +1,29 @@
 //! The listeners: the routes on the socket of a data folder, and over TCP for callers with tokens.
 //!
 //! Law: a process that holds a folder listens on its socket with the same routes as over TCP, so that a command gives
-//! the same answer whether another process holds the folder or the command itself does. Who calls is known from the
-//! connection, a token or a session alone; the rest of a request is not believed.
+//! the same answer whether another process holds the folder or the command itself does. Only the connection, a token or
+//! a session says who calls; nothing else in a request does.
 //!
-//! [`hold`] takes a folder and [`Server::start`] listens on an address.
+//! [`hold`] opens a folder and serves its socket; [`Server::start`] listens on an address. A request over TCP passes
+//! `connections.rs` (the bound on connections), with TLS `first_bytes.rs`, then `authenticate.rs`, which asks `peers.rs`
+//! (proxies), `hosts.rs` (names and pages), `rate.rs`, and `bodies.rs` (bounds on unknown callers).
 
 mod authenticate;
 mod bodies;
 #[cfg(test)]
 mod connection_tests;
 mod connections;
-mod first;
-mod guard;
+mod first_bytes;
 mod hosts;
+mod listen_place;
+mod node_guard;
 mod peers;
-mod place;
 mod rate;
 mod server;
 mod socket;
 mod write_through;
 
-pub use guard::{NodeGuard, hold, imagine};
-pub use place::ListenPlace;
+pub use listen_place::ListenPlace;
+pub use node_guard::{NodeGuard, hold, imagine};
 pub use server::Server;
 pub use socket::{connect, listen};

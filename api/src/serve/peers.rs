@@ -1,7 +1,7 @@
-//! Who is at the other end of a connection, and for whom they speak.
+//! The address of a caller behind proxies.
 //!
-//! Law: only a proxy that the settings name is believed what it says of others; any other client that says the same is
-//! known by their own address, and heard from afar by TLS alone.
+//! Law: only the headers of a proxy that the settings name count. Any other client has its own address, whatever
+//! headers it sends, and from another machine it has to speak TLS.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,7 +13,7 @@ use crate::fault::{Code, Fault};
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// How peers are judged.
+/// The proxies that are trusted, and whether the server speaks TLS.
 pub(super) struct Peers {
     proxies: Proxies,
     is_tls: bool,
@@ -29,7 +29,7 @@ impl Peers {
         let mut from = peer.ip().to_canonical();
         let values = headers.get_all(FORWARDED_FOR).iter().rev();
         let mut named = values.flat_map(|value| value.to_str().unwrap_or("?").rsplit(','));
-        // Further to the left stands what the last one who is no proxy wanted to stand there.
+        // The caller itself may have written the addresses further to the left.
         while self.proxies.contains(from)
             && let Some(next) = named.next().and_then(|text| address(text.trim()))
         {
@@ -38,7 +38,7 @@ impl Peers {
         from
     }
 
-    /// Whether what is said cannot be read on its way.
+    /// Whether the request came by TLS all the way.
     pub(super) fn is_secure(&self, peer: SocketAddr, headers: &HeaderMap) -> bool {
         if self.is_tls {
             return true;
@@ -51,10 +51,10 @@ impl Peers {
             && seen.all(|proto| proto.trim().eq_ignore_ascii_case("https"))
     }
 
-    /// Refuses who comes from another machine in the clear and is no proxy.
+    /// Refuses a client of another machine that comes in the clear and is no proxy.
     ///
     /// # Errors
-    /// It is such a one.
+    /// The client is one of these.
     pub(super) fn let_near(&self, peer: SocketAddr) -> Result<(), Fault> {
         let address = peer.ip().to_canonical();
         if self.is_tls || address.is_loopback() || self.proxies.contains(address) {
@@ -102,7 +102,7 @@ mod tests {
             ("10.0.0.0/8", "10.0.0.2", &[], "10.0.0.2"),
             ("10.0.0.0/8", "10.0.0.2", &["1.1.1.1"], "1.1.1.1"),
             ("10.0.0.0/8", "::ffff:10.0.0.2", &["1.1.1.1"], "1.1.1.1"),
-            // What the caller wrote stands left of what the proxy added.
+            // The caller's own entries are to the left of the proxy's.
             ("10.0.0.0/8", "10.0.0.2", &["6.6.6.6, 1.1.1.1"], "1.1.1.1"),
             ("10.0.0.0/8", "10.0.0.2", &["6.6.6.6", "1.1.1.1, 10.0.0.3"], "1.1.1.1"),
             ("10.0.0.0/8", "10.0.0.2", &["10.0.0.4, 10.0.0.3"], "10.0.0.4"),

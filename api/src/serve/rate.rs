@@ -1,7 +1,7 @@
-//! How fast callers may call.
+//! Limits on the rate of requests.
 //!
-//! Law: a caller who is too fast is told when to come again; others do not notice. Callers without a
-//! token, and those whose token is refused, are counted by their address, so that guessing is slow.
+//! Law: a caller that is too fast gets the time of its next request, and other callers do not notice. Callers without a
+//! token, and those whose token is refused, count by their address, so that guessing tokens is slow.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use governor::{Quota, RateLimiter};
 const STRANGER: (u32, u32) = (20, 100);
 /// Refused tokens of one address, per minute.
 const WRONG_TOKENS: u32 = 30;
-/// So many requests come before those who are silent are forgotten.
+/// Requests between two cleanups of callers that are silent.
 const FORGET_EVERY: u32 = 10_000;
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
@@ -70,7 +70,7 @@ impl RequestRates {
         check(&self.wrong, &address)
     }
 
-    /// Keeps the tables as small as the number of those who called of late.
+    /// Removes callers that have been silent, so that the tables stay small.
     fn forget_now_and_then(&self) {
         if self.seen.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.tokens.retain_recent();

@@ -1,7 +1,7 @@
 //! The server over TCP, for callers with tokens.
 //!
-//! Law: beyond this machine nothing is served in the clear unless the settings say that a proxy in front
-//! speaks TLS, and says which. Who calls is known from a token or a session alone; the rest of a request is not believed.
+//! Law: beyond this machine nothing is served in the clear, unless the settings name a proxy in front that speaks TLS.
+//! Only a token or a session says who calls; nothing else in a request does.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use super::authenticate;
 use super::connections::{Connections, Door};
-use super::first::First;
+use super::first_bytes::First;
 use super::hosts::Hosts;
-use super::place::ListenPlace;
+use super::listen_place::ListenPlace;
 
 use crate::fault::{Code, Fault};
 use crate::http::BodyWithin;
 use crate::node::Node;
 
-/// How long requests that are being answered may go on when the server ends.
+/// How long the server waits at its end for answers that have begun.
 const FINISH: Duration = Duration::from_secs(10);
-/// How long a reader may take nothing of what is written to it before its connection is cut.
+/// How long a client may take none of the bytes that are written to it before its connection is cut.
 pub(super) const TAKES_NOTHING: Duration = Duration::from_secs(30);
-/// What is kept of a connection's requests and answers that are on their way.
+/// Bytes that are buffered of a connection's requests and answers.
 const BUFFERED_MAX: usize = 64 * 1024;
 /// Requests at once on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 100;
-/// What a client of HTTP/2 may send of bodies that no handler reads yet.
+/// Bytes of bodies that a client of HTTP/2 may send before a handler reads them.
 const WINDOW: u32 = 64 * 1024;
 
 /// A server that listens.
@@ -58,7 +58,7 @@ impl Server {
         Self::patient(owner, routes, settings, TAKES_NOTHING).await
     }
 
-    /// The same, with connections that are cut where their readers take nothing for so long.
+    /// The same, with another time after which connections are cut whose client takes nothing.
     pub(super) async fn patient(
         owner: Arc<Node>,
         routes: Router,
@@ -77,7 +77,7 @@ impl Server {
         let hosts = Hosts::new(settings, address.ip().is_loopback(), own);
         let gate = authenticate::RequestGate::new(owner, settings, hosts);
         let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
-        let routes = routes.layer(middleware::from_fn(crate::http::named));
+        let routes = routes.layer(middleware::from_fn(crate::http::with_request_id));
         let routes = routes.layer(Extension(BodyWithin(Duration::from_secs(settings.body_seconds.max(1)))));
         let head = Duration::from_secs(settings.head_seconds.max(1));
         let door = Door(Connections::new(settings.connections as usize, settings.tls.is_none()));
@@ -86,7 +86,7 @@ impl Server {
         let serving = match &settings.tls {
             None => {
                 let server = axum_server::from_tcp(listener).map_err(cannot)?.acceptor(door);
-                // Where the version is guessed from the first bytes, none at all are waited for without end.
+                // HTTP/1 alone: the detection of the version would wait for the first bytes without a bound.
                 let mut server = server.http1_only().handle(handle.clone());
                 let http = server.http_builder();
                 http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFERED_MAX);
@@ -113,7 +113,7 @@ impl Server {
         Ok(Self { url, address, handle, serving })
     }
 
-    /// Ends listening, and what is being answered in its time.
+    /// Stops listening, and waits a bounded time for answers that have begun.
     pub async fn stop(self) {
         self.handle.graceful_shutdown(Some(FINISH));
         match self.serving.await {
@@ -124,24 +124,24 @@ impl Server {
     }
 }
 
-/// A listener whose connections are cut where the other end takes nothing, or is gone without a word: otherwise each would
-/// be kept for ever, with what is to be written to it. A stream on which nothing happens writes its sign of life, so that
-/// one whose reader is gone is found out, too.
+/// A listener whose connections the kernel cuts where the other end acknowledges nothing any more: otherwise each would
+/// be kept for ever, with the bytes to write to it. An idle stream writes comments, so that a vanished reader of it is
+/// noticed, too.
 pub(super) fn listen(address: SocketAddr, takes_nothing: Duration) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
-    // Connections have it from the listener.
+    // Accepted connections inherit the option from the listener.
     set_tcp_user_timeout(&listener, takes_nothing.as_millis() as u32)?;
     Ok(listener)
 }
 
 async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
-    // The process's provider of cryptography; set before, it stays as it is.
+    // The cryptography of the whole process; where it was set before, it stays.
     let _set = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     RustlsConfig::from_pem_file(&files.cert, &files.key).await.map_err(|error| unusable(files, &error))
 }
 
-/// The server's own certificate, whose names it is served by.
+/// The server's certificate; its names are hosts that are served.
 fn own_certificate(files: &TlsFiles) -> Result<CertificateDer<'static>, Fault> {
     CertificateDer::from_pem_file(&files.cert).map_err(|error| unusable(files, &error))
 }

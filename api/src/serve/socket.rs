@@ -1,9 +1,8 @@
-//! The owner's socket, from both ends.
+//! The socket of a data folder: the listener of the process that owns the folder, and the connection of a client.
 //!
-//! Law: only the folder's user can connect (0600 in a folder of theirs); who connects is known from
-//! the kernel, not from what they say: a process that descends from a step's attempt is that step and not the
-//! folder's user. There are never more connections than a bound: as at the server, who is idle makes
-//! room.
+//! Law: only the folder's user can connect (mode 0600 in a folder of theirs). The kernel says which process connected,
+//! not the request: a process that descends from a step's attempt is that step and not the folder's user. The number of
+//! connections is bounded as at the server: an idle connection makes room for a new one.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -25,12 +24,12 @@ use super::connections::{BoundedStream, BusyFlag, Connections};
 use crate::access::Caller;
 use crate::node::Node;
 
-/// Connections at once: out of the file handles that the server leaves to the rest of the process.
+/// Connections at once. They take from the file handles that the server leaves to the rest of the process.
 const CONNECTIONS_MAX: usize = 256;
 /// The longest path that fits into a socket's address, with a byte for its end.
 const PATH_BYTES_MAX: usize = 107;
 
-/// A path that fits, however long the real one is; the folder is kept open for as long.
+/// A path to the socket that fits into an address, however long the real one is. The open folder keeps it valid.
 struct Address {
     path: PathBuf,
     _folder: Option<std::fs::File>,
@@ -50,8 +49,8 @@ impl Address {
     }
 }
 
-/// Listens and serves the routes until `closing`. The caller holds the folder's lock, so a socket
-/// that is there is a dead owner's. Without a node there are no attempts that a caller could descend from.
+/// Listens and serves the routes until `closing`. The caller holds the folder's lock, so a socket that exists is a dead
+/// process's. Without a node there are no attempts from which a caller could descend.
 ///
 /// # Errors
 /// The socket cannot be made.
@@ -80,7 +79,7 @@ pub fn listen(
     }))
 }
 
-/// Takes in as many connections as there may be.
+/// Accepts connections, up to the bound.
 struct Bounded {
     listener: UnixListener,
     attempts: Option<Arc<Path>>,
@@ -94,7 +93,7 @@ impl Listener for Bounded {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, _nameless) = Listener::accept(&mut self.listener).await;
-            // Before anything is read: who connected is likely to be there still.
+            // Before anything is read, while the connected process most likely still exists.
             let from = PeerOrigin::of(&stream, self.attempts.as_deref());
             if let Some(connection) = self.connections.take_in_or_tell(stream) {
                 return (connection, from);
@@ -107,7 +106,7 @@ impl Listener for Bounded {
     }
 }
 
-/// Where a connection comes from.
+/// The process at the other end of a connection.
 #[derive(Debug, Clone)]
 struct PeerOrigin {
     uid: Option<u32>,
@@ -120,7 +119,7 @@ impl PeerOrigin {
         let own = rustix::process::geteuid().as_raw();
         let itself = rustix::process::getpid().as_raw_nonzero().get();
         let descent = match (peer.pid(), attempts) {
-            // Of another user's processes the system may tell nothing; root may do everything anyway.
+            // The system may hide the processes of other users; root may do everything anyway.
             _ if peer.uid() == 0 && own != 0 => Descent::Outside,
             (Some(pid), Some(attempts)) if pid != itself => descent(pid, attempts),
             _itself_or_unknown => Descent::Outside,
@@ -142,7 +141,8 @@ impl Connected<IncomingStream<'_, Bounded>> for Peer {
     }
 }
 
-/// Names the caller by the connection, which is busy up to the end of the answer. Without a name the routes refuse.
+/// Adds the connection's caller to the request, and marks the connection as busy up to the end of the answer. The
+/// routes refuse a request without a caller.
 async fn named(State(node): State<Option<Arc<Node>>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.clone());
     if let Some(Peer { from: PeerOrigin { uid: Some(uid), descent }, .. }) = &peer {
@@ -152,7 +152,7 @@ async fn named(State(node): State<Option<Arc<Node>>>, mut request: Request, next
             }
             (Descent::Outside, _) | (_, None) => Caller::on_socket(*uid, request.headers()),
             (Descent::Attempt(folder), Some(node)) => node.caller_of(folder).await,
-            (Descent::Own | Descent::Gone, Some(_)) => Caller::of_nobody(),
+            (Descent::Own | Descent::Gone, Some(_)) => Caller::of_unknown(),
         };
         request.extensions_mut().insert(caller);
     }

@@ -1,6 +1,6 @@
-//! Streams that read in their own way and write as the stream within does.
+//! Writing for streams that wrap another stream and change only how it is read.
 
-/// Implements writing for a stream whose field `stream` is written to.
+/// Implements `AsyncWrite` by the field `stream`.
 macro_rules! write_through {
     ($stream:ident) => {
         impl<S: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for $stream<S> {

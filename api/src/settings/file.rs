@@ -13,7 +13,7 @@ use everfold_workflows::hook::HookSettings;
 use everfold_workflows::notify::MailSettings;
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::remote::WorkerSettings;
-use everfold_workflows::secret::Source;
+use everfold_workflows::secret::SettingsSecret;
 use everfold_workflows::settings::{GitSettings, LogSettings, WorkflowSettings};
 use serde::Deserialize;
 
@@ -41,7 +41,7 @@ pub struct Settings {
     pub breakers: BreakerKinds,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
-    /// What tokens cost, by `PROVIDER:MODEL`, where whoever used them does not say.
+    /// What tokens cost, by `PROVIDER:MODEL`, where a report of usage has no cost.
     pub prices: BTreeMap<String, PriceSettings>,
     /// Services that host repositories, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
@@ -53,9 +53,9 @@ pub struct Settings {
     pub hooks: BTreeMap<String, HookSettings>,
     /// The server that mails go through.
     pub mail: Option<MailSettings>,
-    /// What subscriptions are given and nobody is shown, by name.
-    pub secrets: BTreeMap<String, Source>,
-    /// Who is told of events of all runs.
+    /// Secrets for subscriptions, by name.
+    pub secrets: BTreeMap<String, SettingsSecret>,
+    /// Subscriptions to events of all runs.
     pub subscriptions: Vec<SubscriptionSettings>,
 }
 
@@ -150,7 +150,7 @@ impl Settings {
         }
     }
 
-    /// Who is told of events of all runs; commands that tell secrets run in `folder`.
+    /// The subscriptions to events of all runs; commands that print secrets run in `folder`.
     #[must_use]
     pub fn subscriptions(&self, folder: &Path) -> Vec<NoticeSubscription> {
         subscriptions::of(&self.subscriptions, &self.secrets, folder)

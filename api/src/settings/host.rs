@@ -82,7 +82,7 @@ impl Host {
         is_name.then(|| Self::Name(name.to_ascii_lowercase()))
     }
 
-    /// Whether it names this machine, whoever is asked for the address of the name.
+    /// Whether it names this machine, whatever a name server answers.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {

@@ -21,7 +21,7 @@ pub struct LimitSettings {
     pub functions: usize,
     /// Probes of gates.
     pub probes: usize,
-    /// Between whom places are shared out evenly: `run`, `pipeline`, `label:NAME`, `nobody`.
+    /// By what places are shared out evenly: `run`, `pipeline`, `label:NAME`, or `nobody` for first come, first served.
     pub fair_by: String,
     /// How often agents may start, by profile.
     pub agent: BTreeMap<String, RateSettings>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use everfold_engine::prices::{Price, Prices};
 use serde::Deserialize;
 
-/// More than that nobody asks for a million tokens.
+/// The largest price of a million tokens that settings may name.
 const DOLLARS_MAX: f64 = 1_000_000.0;
 
 /// The prices of a model, in US dollars per million tokens.

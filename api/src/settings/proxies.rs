@@ -1,4 +1,4 @@
-//! Proxies in front of the server that are believed.
+//! The proxies in front of the server whose headers are trusted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// The word for every address of this machine's loopback.
 const LOOPBACK: &str = "loopback";
 
-/// The peers that say for whom they speak; none unless they are named.
+/// The peers whose headers name their callers; none by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "ProxySetting")]
 pub struct Proxies(Vec<Network>);
@@ -36,8 +36,8 @@ impl TryFrom<ProxySetting> for Proxies {
 }
 
 impl Proxies {
-    /// A proxy on this machine: what is meant where no address is named, since whoever else reaches the server
-    /// could say the same words.
+    /// A proxy on this machine: the default of `--behind-proxy` without an address, since any other client could send
+    /// the same headers.
     #[must_use]
     pub fn loopback() -> Self {
         let of = |address: IpAddr, bits| Network { address, bits };

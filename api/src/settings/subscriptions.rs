@@ -1,4 +1,4 @@
-//! Who is told of what happens in the whole engine: `[[subscriptions]]`.
+//! Subscriptions to events of all runs: `[[subscriptions]]`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use everfold_engine::driver::NoticeSubscription;
 use everfold_engine::event::RunEvent;
 use everfold_engine::expr::{Expr, Reference, Template};
 use everfold_engine::json::Value;
-use everfold_workflows::secret::Source;
+use everfold_workflows::secret::SettingsSecret;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ const NAME_BYTES_MAX: usize = 64;
 /// What expressions may name.
 const NAMES: [&str; 3] = ["event", "actor", "run"];
 
-/// Somebody who is told of events of all runs.
+/// One subscription to events of all runs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriptionSettings {
@@ -112,7 +112,7 @@ impl SubscriptionSettings {
         Template::parse(&with).map_err(|error| error.to_string())
     }
 
-    fn check(&self, secrets: &BTreeMap<String, Source>) -> Result<(), String> {
+    fn check(&self, secrets: &BTreeMap<String, SettingsSecret>) -> Result<(), String> {
         let is_name_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
         if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.chars().all(is_name_char) {
             return Err("the name has lower-case letters, digits, - and _, at most 64".to_owned());
@@ -151,7 +151,7 @@ impl SubscriptionSettings {
 /// Whether all can be used.
 pub(super) fn check(
     subscriptions: &[SubscriptionSettings],
-    secrets: &BTreeMap<String, Source>,
+    secrets: &BTreeMap<String, SettingsSecret>,
 ) -> Result<(), String> {
     if subscriptions.len() > SUBSCRIPTIONS_MAX {
         return Err(format!("subscriptions: there are at most {SUBSCRIPTIONS_MAX}"));
@@ -169,7 +169,7 @@ pub(super) fn check(
 /// What the engine is given of them.
 pub(super) fn of(
     subscriptions: &[SubscriptionSettings],
-    secrets: &BTreeMap<String, Source>,
+    secrets: &BTreeMap<String, SettingsSecret>,
     folder: &Path,
 ) -> Vec<NoticeSubscription> {
     let sources: BTreeMap<String, SecretSource> =

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::id::RunId;
+use everfold_engine::input::StartOptions;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -91,14 +92,10 @@ steps:
 async fn begin(node_guard: &NodeGuard) -> RunId {
     let begin = StartRun {
         source: PipelineSource::Text { text: PIPELINE.to_owned(), file: None, files: Default::default() },
-        input: json!({}),
-        title: Some("t".to_owned()),
-        labels: Default::default(),
-        cwd: None,
+        options: StartOptions { title: Some("t".to_owned()), ..StartOptions::new(json!({}).into()) },
         actor: everfold_engine::actor::Actor::User("ada".to_owned()),
         dedup: None,
         detach: false,
-        priority: 0,
     };
     node_guard.node().begin(begin).await.unwrap().run
 }

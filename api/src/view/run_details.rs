@@ -19,7 +19,7 @@ impl RunView {
         (self.in_line, self.in_line_total) = (waiting, total);
     }
 
-    /// Shows a shared budget as its counter stands, also where what waits for it was told of an earlier moment.
+    /// Shows a shared budget as its counter is now, also in what the run waits for since an earlier moment.
     pub(crate) fn shares(&mut self, now: &everfold_engine::state::BudgetView<'_>) {
         let Some(shown) = self.budget.iter_mut().find(|shown| shown.id == now.terms.id) else { return };
         let over = now.over.filter(|_| shown.over.is_some());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::definition::{Step, StepWorkspace, Task as RunTask, Work};
+use everfold_engine::definition::{ExecutorTask, Step, StepWorkspace, Work};
 use everfold_engine::driver::LiveRun;
 use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath};
 use everfold_engine::policy::Verdict;
@@ -161,7 +161,7 @@ pub(super) fn step_view(
 
 /// The run that a step's current attempt started.
 fn child_of(state: &RunState, step: &Step, facts: &StepState) -> Option<RunId> {
-    let is_run = matches!(&step.work, Some(Work::Task(task)) if task.kind == RunTask::RUN);
+    let is_run = matches!(&step.work, Some(Work::Task(task)) if task.kind == ExecutorTask::RUN);
     let began = matches!(facts.unit.stage, Stage::Running | Stage::Ended(_)) || facts.phase.is_ended();
     if !is_run || facts.items.is_some() || facts.unit.attempt == Attempt::ZERO || !began {
         return None;

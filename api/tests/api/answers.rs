@@ -122,7 +122,7 @@ async fn head_and_options_answer_sensibly() {
     let api = Api::new();
     let (status, _, body) = read(api.send("HEAD", "/api/v1/runs", &[], Body::empty()).await).await;
     assert_eq!((status, body.len()), (200, 0));
-    // The tag is that of the answer to `GET`, and whoever has it is told so.
+    // The tag is that of the answer to `GET`, and a caller that has it gets 304.
     let (_, of_get, _) = read(api.send("GET", "/api/v1/runs", &[], Body::empty()).await).await;
     let (_, of_head, _) = read(api.send("HEAD", "/api/v1/runs", &[], Body::empty()).await).await;
     assert_eq!(of_get["etag"], of_head["etag"]);
@@ -249,7 +249,7 @@ async fn events_are_exported_in_lines_with_the_stored_bytes() {
     }
 }
 
-/// The worker was told that the run goes on without it, and dropped what it had done.
+/// Once the answer was that the run goes on without the worker, and the worker dropped what it had done.
 #[tokio::test]
 async fn a_worker_keeps_what_nobody_can_judge_at_this_moment() {
     let api = Api::new();

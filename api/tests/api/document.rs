@@ -201,7 +201,7 @@ async fn every_route_lets_in_the_roles_of_the_table_and_no_others() {
             let what = format!("{} {place} as {role:?}: {status} {code}", operation.method);
             assert!(!["EF0207", "EF0208", "EF0219"].contains(&code.as_str()), "{what}");
             let is_let_in = match role {
-                None => needs == RequiredRole::Nobody,
+                None => needs == RequiredRole::Public,
                 Some(role) => needs.has(role),
             };
             match (is_let_in, role) {
@@ -220,7 +220,7 @@ async fn every_route_lets_in_the_roles_of_the_table_and_no_others() {
             .iter()
             .map(|role| role.as_str().unwrap())
             .collect();
-        may.retain(|role| role != "anonymous" || needs == RequiredRole::Nobody);
+        may.retain(|role| role != "anonymous" || needs == RequiredRole::Public);
         let of_roles: Vec<&str> =
             may.iter().map(String::as_str).filter(|role| *role != "anonymous").collect();
         assert_eq!(said, of_roles, "{} {}", operation.method, operation.path);
@@ -313,6 +313,26 @@ async fn real_answers_have_the_shapes_of_the_document() {
     api.well(post.clone(), "/api/v1/runs/{run}/cancel", &at, "", json!({})).await;
     api.well(Method::DELETE, "/api/v1/schedules/{name}", &nightly, "?reason=over", Value::Null).await;
     api.well(Method::DELETE, "/api/v1/tokens/{name}", &[("name", "ci")], "", Value::Null).await;
+}
+
+#[tokio::test]
+async fn an_answer_to_a_signal_says_who_took_it_as_the_document_does() {
+    const WAITS: &str = "\
+name: waits
+key: only
+labels: { team: core }
+steps: [{ id: first, wait: { signal: go } }, { id: second, wait: { signal: go } }]
+";
+    let api = Api::new();
+    let start = json!({ "definition": WAITS });
+    let run = api.well(Method::POST, "/api/v1/runs", &[], "", start).await["id"].as_str().unwrap().to_owned();
+    tokio::time::timeout(Duration::from_secs(20), api.until(&run, "waiting")).await.unwrap();
+    let at = [("run", run.as_str()), ("name", "go")];
+    let taken = api.well(Method::POST, "/api/v1/runs/{run}/signals/{name}", &at, "", json!({})).await;
+    assert!(taken["taken"][0]["by"]["wait"].is_object(), "{taken}");
+    tokio::time::timeout(Duration::from_secs(20), api.until(&run, "waiting")).await.unwrap();
+    let taken = api.well(Method::POST, "/api/v1/signals/{name}", &at, "", json!({ "key": "only" })).await;
+    assert_eq!(taken["items"][0]["taken"].as_array().unwrap().len(), 1, "{taken}");
 }
 
 /// Calls every route that reads.

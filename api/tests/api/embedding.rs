@@ -215,7 +215,7 @@ async fn row_75_a_held_run_shows_its_shared_budget_as_its_counter_stands_now() {
     engine.close().await;
 }
 
-/// A function that costs what it is told.
+/// A function that costs what its parameters say.
 fn spends() -> Function {
     async fn spend(call: Call, with: BTreeMap<String, u64>) -> Result<(), StepError> {
         call.usage(Usage { cost_micros: with["cents"] * 10_000, ..Usage::default() });

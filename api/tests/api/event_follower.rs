@@ -43,7 +43,7 @@ async fn note(store: &dyn EventStore, number: u128) {
     store.append(append).await.unwrap();
 }
 
-/// Nothing was counted, traced or told any more until the next start.
+/// Once metrics, traces and notices stopped until the next start.
 #[tokio::test(start_paused = true)]
 async fn events_go_on_to_be_counted_each_once() {
     let to_fail = Arc::new(AtomicUsize::new(0));

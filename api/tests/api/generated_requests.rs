@@ -366,9 +366,9 @@ async fn row_59_no_operation_refuses_the_form_of_what_the_document_allows() {
                     _well => Value::Null,
                 };
                 let is_form = FORM.iter().any(|form| code["code"] == *form);
-                let is_told = !answers.is_null()
+                let is_documented = !answers.is_null()
                     && kind.as_ref().is_none_or(|kind| !answers["content"][kind].is_null());
-                if is_form || !is_told || status == 500 {
+                if is_form || !is_documented || status == 500 {
                     let said: String = said.chars().take(600).collect();
                     wrong.push(format!(
                         "{said}\n    {status} {} {} {}",

@@ -100,7 +100,7 @@ async fn row_57_a_page_under_a_name_that_only_leads_here_uses_nothing() {
         421
     );
     assert_eq!(served.ask("GET /api/v1/runs", "", "").await.status, 421, "a request says whom it means");
-    // Whoever watches over the process calls it by any name.
+    // Monitoring calls the process by any name.
     for path in ["/healthz", "/readyz", "/metrics"] {
         let head = format!("host: 10.1.2.3:7878\r\nauthorization: Bearer {token}\r\n");
         assert_ne!(served.ask(&format!("GET {path}"), &head, "").await.status, 421, "{path}");
@@ -164,12 +164,12 @@ async fn row_57_what_a_browser_sends_for_another_page_writes_nothing_whatever_le
     for head in ["", &own, "origin: null\r\nsec-fetch-site: same-origin\r\n", "sec-fetch-site: none\r\n"] {
         assert_eq!(pause(head).await.status, 200, "{head}");
     }
-    // It reads: what it asked for is not told to the page, since no other origin is let in.
+    // A read: the browser hides the answer from the page, since no other origin is let in.
     let head = format!("host: {host}\r\nauthorization: Bearer {token}\r\norigin: http://evil.example\r\n");
     let answer = served.ask("GET /api/v1/runs", &head, "").await;
     assert_eq!(answer.status, 200);
     assert!(!answer.head.contains("access-control-allow"), "{}", answer.head);
-    // Nor does it log its visitor in as somebody else.
+    // Nor does it log its visitor in under another name.
     let head = format!("host: {host}\r\norigin: http://evil.example\r\n");
     let body = json!({ "token": token }).to_string();
     assert_eq!(served.ask("POST /api/v1/session", &head, &body).await.code(), "EF0607");
@@ -219,7 +219,7 @@ async fn row_57_a_peer_that_is_no_proxy_is_not_believed() {
     let listed = |text: &'static str| {
         move |settings: &mut ServeSettings| settings.behind_proxy = Proxies::listed([text]).unwrap()
     };
-    // Whoever guesses is slowed down by the address; by one that they choose themselves they would not be.
+    // Guesses are limited by the real address, not by one that the guesser writes into a header.
     let guesses = async |served: &Served| {
         let mut statuses = Vec::new();
         for n in 0..40 {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::fixtures::in_memory::{Api, STEPS, read};
 
-/// A text of the token is told once, so its making is refused; the others need what a run loses after days, or a history
-/// that cannot be folded.
+/// A token's text is shown once, so the repeat of its making is refused; the others need what a run loses after days,
+/// or a history that cannot be folded.
 const ELSEWHERE: [(&str, &str); 4] = [
     ("post", "/api/v1/tokens"),
     ("post", "/api/v1/notices/{notice}/retry"),
@@ -149,13 +149,13 @@ async fn row_58_every_write_with_a_key_says_when_it_is_answered_from_its_first_t
     let hears = json!({ "definition": HEARS });
     twice.send(All, "PUT", "/api/v1/pipelines/{name}", &["hears"], hears).await;
     let run = twice.start(HEARS, "waiting").await;
-    let told =
+    let answer =
         twice.send(Run, "POST", "/api/v1/runs/{run}/signals/{name}", &[&run, "hello"], json!({})).await;
-    assert_eq!(told["taken"][0]["how"], "now", "{told}");
-    for whom in [json!({ "key": "only" }), json!({ "labels": { "team": "a" } })] {
-        let told = twice.send(All, "POST", "/api/v1/signals/{name}", &["bye"], whom).await;
+    assert_eq!(answer["taken"][0]["how"], "now", "{answer}");
+    for to in [json!({ "key": "only" }), json!({ "labels": { "team": "a" } })] {
+        let answer = twice.send(All, "POST", "/api/v1/signals/{name}", &["bye"], to).await;
         assert_eq!(
-            (told["items"][0]["run"].as_str(), &told["items"][0]["repeated"]),
+            (answer["items"][0]["run"].as_str(), &answer["items"][0]["repeated"]),
             (Some(&*run), &json!(false))
         );
     }

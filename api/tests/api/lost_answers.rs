@@ -1,4 +1,5 @@
-//! Writes to what is the newest, whose answer was lost: the same key means what it meant the first time.
+//! Writes to the newest run or task whose answer was lost: a repeat with the same key goes to the run of the first
+//! time.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! The api from outside: routes over a store in memory, servers over real sockets, the document, programs that embed.
 //!
 //! One binary: no test changes the environment, the current directory or a limit of the process. `embedding` starts this
-//! very binary once more, as the program that embeds.
+//! very binary once more, as the program that embeds; `ops` starts `everfold` itself.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answers;
@@ -16,11 +16,14 @@ mod hosts_and_origins;
 mod idempotency;
 mod lost_answers;
 mod notices;
+mod ops;
 mod past_states;
 mod pipeline_checks;
 mod request_forms;
 mod routes;
 mod run_shapes;
+mod schema_mirrors;
 mod slow_clients;
 mod titles;
 mod tokens_and_roles;
+mod verification;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::in_memory::Api;
 
-/// Its end is told to a port at which nobody listens, and by a function that is called wrongly.
+/// Its end is sent to a port without a listener, and by a function with wrong parameters.
 fn telling() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();

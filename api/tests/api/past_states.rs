@@ -68,7 +68,7 @@ async fn two_moments_of_a_run_differ_by_what_the_events_between_changed() {
     let steps: Vec<&str> =
         whole["steps"].as_array().unwrap().iter().map(|it| it["step"].as_str().unwrap()).collect();
     assert_eq!(steps, ["a", "b"]);
-    // A value that the state holds by reference is told as it is.
+    // A value that the state holds by reference is loaded.
     let output = whole["steps"][0]["changes"].as_array().unwrap();
     let output = output.iter().find(|it| it["path"] == "output").unwrap();
     assert_eq!(

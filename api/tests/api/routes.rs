@@ -121,7 +121,7 @@ async fn s10_an_order_about_a_schedule_gets_its_first_answer_also_where_the_sche
         let again = order(method, path, &format!("key-{number}"), body).await;
         assert_eq!(again, first[number], "{method} {path}");
     }
-    // Nothing came of that, and an order of its own is told that there is none, with what may be meant.
+    // The repeats recorded nothing; a write with another key gets “not found”, with the nearest name.
     assert_eq!(api.get(one).await.0, 404);
     for (method, path, body) in &orders[1..] {
         let (_, (status, problem)) = order(method, path, "another", body).await;
@@ -148,7 +148,7 @@ async fn s10_a_token_is_told_once_and_a_repeat_of_its_making_says_so_and_makes_n
         let hint = problem["hint"].as_str().unwrap();
         assert!(hint.contains("everfold token revoke ci") && hint.contains("another name"), "{hint}");
         assert_eq!(api.get("/api/v1/tokens").await.1["items"].as_array().unwrap().len(), 1);
-        // Also where the name is free for nobody any more.
+        // Also after the token is revoked: its name stays taken.
         let revoked = api.send("DELETE", "/api/v1/tokens/ci", &[], Body::empty()).await;
         assert_eq!(revoked.status(), 200);
     }

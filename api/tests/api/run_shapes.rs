@@ -40,7 +40,7 @@ steps:
     approval: { title: Right?, roles: [product] }
 ";
 
-/// What only lists tell of a run.
+/// Fields of a run that only lists have.
 const OF_LISTS: [&str; 6] = ["active_steps", "moved_at", "note", "position", "set_aside", "since"];
 
 struct Api {
@@ -110,7 +110,7 @@ impl Api {
     }
 }
 
-/// Everything that a part tells is told by the whole, the same.
+/// Every field of a part is in the whole, with the same value.
 fn within(part: &Value, whole: &Value, at: &str) {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => {
@@ -123,7 +123,7 @@ fn within(part: &Value, whole: &Value, at: &str) {
     }
 }
 
-/// What the list tells of a run, against the run alone.
+/// Compares a run's row of the list with its own view.
 fn same_run(row: &Value, alone: &Value) {
     let row = row.as_object().unwrap();
     let mut only: Vec<&str> = Vec::new();
@@ -177,7 +177,7 @@ async fn row_59_a_run_is_told_the_same_in_lists_boards_streams_and_alone() {
         within(&json!({ "usage": row["usage"], "failure": state["failure"] }), &alone, "state");
     }
 
-    // A cost and a failure, in every place where they are told.
+    // A cost and a failure, in every answer that has them.
     let (row, alone) = (listed(&list, child), api.get(&format!("/api/v1/runs/{child}")).await);
     assert_eq!(row["usage"], json!({ "input_tokens": 15, "output_tokens": 7, "cost_usd": "0.250000" }));
     assert_eq!(row["usage"], alone["usage"]);
@@ -219,7 +219,7 @@ async fn row_59_a_run_is_told_the_same_in_lists_boards_streams_and_alone() {
     assert_eq!(&json!(seen["event"]), &events);
     assert_eq!(seen["state"].last().unwrap(), &alone);
 
-    // Whom a run waits for, alone and in the inbox.
+    // The people that a run waits for, in its own view and in the inbox.
     let alone = api.get(&format!("/api/v1/runs/{asks}")).await;
     assert_eq!(
         listed(&list, &asks)["awaits"],

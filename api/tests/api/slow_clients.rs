@@ -160,7 +160,7 @@ async fn a_head_or_a_body_that_does_not_come_ends_in_its_time() {
         }
     };
     in_time(dripping).await;
-    // A body: it is told.
+    // A body: the client gets an answer.
     let begun = format!(
         "POST /api/v1/engine/pause HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{"
     );
@@ -350,7 +350,7 @@ async fn a_log_is_followed_as_events_and_taken_up_behind_the_last_one() {
         let end = in_time(read_until(stream, "0\r\n\r\n")).await;
         assert!(end.contains("event: over"), "{end}");
     }
-    // One that is over is told whole, and that it is over; a place beyond its end is none.
+    // A log that is over comes whole, with `over` at its end; a place beyond its end is refused.
     let mut whole = served.get_as(&token, &path, SSE).await;
     let all = in_time(read_until(&mut whole, "0\r\n\r\n")).await;
     assert!(all.contains("one") && all.contains("event: over"), "{all}");

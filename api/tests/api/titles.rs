@@ -1,4 +1,4 @@
-//! Titles of runs and of what people are asked: one line wherever they are shown, whoever wrote them.
+//! Titles of runs and tasks: one line wherever they are shown, whatever their author wrote.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// As somebody would write it who wants a list to say something else.
+/// A title by which an author could forge lines of a list.
 const NASTY: &str = "Pay invoice\u{202e}fdp.exe\u{202c}\r\nrun 1f3a2b4c succeeded\u{2028}\u{1b}[2J";
 const CLEAN: &str = "Pay invoicefdp.exe run 1f3a2b4c succeeded [2J";
 

@@ -79,7 +79,7 @@ async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_record
 
     // Who was refused what stands in the log, once per route, with its actor.
     let store = served.held.node().store().clone();
-    let stream = everfold_engine::tokens::Access::stream();
+    let stream = everfold_engine::tokens::AccessRegistry::stream();
     let events = store.read(&stream, everfold_engine::id::Version::FIRST, 100).await.unwrap();
     let refused = events.into_iter().filter(|event| event.header.kind == 34);
     let by: Vec<String> = refused.map(|event| event.header.actor.to_string()).collect();
@@ -100,7 +100,7 @@ async fn row_53_a_verification_is_for_admins() {
     }
 }
 
-/// Each took 170 MB, and nobody waited for another one.
+/// Once each took 170 MB, and all were answered at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_53_there_is_one_verification_at_a_time_also_where_nobody_waits_for_it_any_more() {
     let folder = tempfile::tempdir().unwrap();
@@ -113,10 +113,10 @@ async fn row_53_there_is_one_verification_at_a_time_also_where_nobody_waits_for_
     let (begun, begins) = std::sync::mpsc::channel();
     let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
     let goes_on = std::sync::Mutex::new(goes_on);
-    // Ends when it may go on, or nobody is there who would say so.
+    // Ends when it may go on, or the sender is gone.
     let first: std::sync::Arc<dyn Fn(everfold_engine::store::Progress) + Send + Sync> =
         std::sync::Arc::new(move |_| {
-            let _told = begun.send(());
+            let _sent = begun.send(());
             let _ended = goes_on.lock().unwrap().recv();
         });
     let asking = tokio::spawn({
@@ -245,8 +245,8 @@ fn reading_asks_for_a_reader_and_writing_for_more() {
     assert_eq!(needed(&Method::POST, "/api/v1/runs/{run}/cancel"), RequiredRole::Operate);
     assert_eq!(needed(&Method::POST, "/api/v1/inbox/{task}"), RequiredRole::Decide);
     assert_eq!(needed(&Method::POST, "/api/v1/workers/poll"), RequiredRole::Work);
-    assert_eq!(needed(&Method::POST, "/api/v1/hooks/{source}"), RequiredRole::Nobody);
-    assert_eq!(needed(&Method::GET, "/healthz"), RequiredRole::Nobody);
+    assert_eq!(needed(&Method::POST, "/api/v1/hooks/{source}"), RequiredRole::Public);
+    assert_eq!(needed(&Method::GET, "/healthz"), RequiredRole::Public);
 }
 
 #[tokio::test]

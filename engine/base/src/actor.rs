@@ -37,7 +37,7 @@ impl Actor {
         }
     }
 
-    /// Whether a person caused it: such inputs are told apart by their id, not by what they change.
+    /// Whether a person caused it: such inputs are distinguished by their id, not by what they change.
     #[must_use]
     pub fn is_engine(&self) -> bool {
         matches!(self, Self::Engine)

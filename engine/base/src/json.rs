@@ -172,7 +172,7 @@ impl serde::de::Visitor<'_> for Stored {
             return Ok(JsonText::null());
         }
         // Stored bytes are not trusted: `value` relies on this check.
-        if serde_json::from_str::<Checked>(text).is_err() {
+        if serde_json::from_str::<ValidJson>(text).is_err() {
             deep::read(text, STORED_DEPTH_MAX).map_err(E::custom)?;
         }
         Ok(JsonText(text.into()))
@@ -181,15 +181,15 @@ impl serde::de::Visitor<'_> for Stored {
 
 /// Any value, read as strictly as [`Value`] is and kept nowhere. `IgnoredAny` also takes what no value
 /// can hold: half a surrogate pair, a number out of all range.
-struct Checked;
+struct ValidJson;
 
-impl<'de> Deserialize<'de> for Checked {
+impl<'de> Deserialize<'de> for ValidJson {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Self)
     }
 }
 
-impl<'de> serde::de::Visitor<'de> for Checked {
+impl<'de> serde::de::Visitor<'de> for ValidJson {
     type Value = Self;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -346,6 +346,15 @@ impl<'de> Deserialize<'de> for Payload {
 }
 
 impl Payload {
+    /// The canonical text, where it is inline.
+    #[must_use]
+    pub fn text(&self) -> Option<&JsonText> {
+        match self {
+            Self::Inline(text) => Some(text),
+            Self::Blob(_) => None,
+        }
+    }
+
     /// The hash of the canonical text, wherever it is kept.
     #[must_use]
     pub fn hash(&self) -> Hash {

@@ -41,7 +41,7 @@ pub enum BreakerEvent {
 
 stored!(BreakerEvent, BYTES_MAX, { BreakerReset = 40 });
 
-/// A reset, with who made it.
+/// A reset, with its actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reset {
     /// The service behind the breaker.
@@ -50,7 +50,7 @@ pub struct Reset {
     pub failures: u32,
     /// Why.
     pub reason: Option<String>,
-    /// Who.
+    /// Its actor.
     pub by: String,
     /// When.
     pub at: Timestamp,

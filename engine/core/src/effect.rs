@@ -45,7 +45,7 @@ pub enum Effect {
     Notice {
         /// The channel.
         channel: String,
-        /// The version of the event that it tells of.
+        /// The version of the event that it reports.
         version: Version,
         /// The notice.
         notice: String,
@@ -59,12 +59,12 @@ pub enum Effect {
         /// The event since which it asks: after a new period it asks again.
         since: Version,
     },
-    /// What counters of budgets are to hear of. Listed also after the run's end.
+    /// A report to the counters of budgets. Listed also after the run's end.
     SpendReport {
         /// The version of the event that it follows from.
         version: Version,
     },
-    /// `decide` stopped at a bound, or needs values loaded: it wants an `advance` input.
+    /// `decide` stopped at a bound, or needs values loaded: it needs an `advance` input.
     Advance,
 }
 

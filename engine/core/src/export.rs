@@ -16,7 +16,7 @@ use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct ExportLine {
     stream: StreamId,
     version: Version,
     #[serde(default, skip_deserializing)]
@@ -56,7 +56,7 @@ pub enum LineError {
 #[must_use]
 pub fn to_line(envelope: &Envelope) -> String {
     let header = &envelope.header;
-    let line = Line {
+    let line = ExportLine {
         stream: header.stream.clone(),
         version: header.version,
         position: envelope.position,
@@ -80,7 +80,7 @@ pub fn to_line(envelope: &Envelope) -> String {
 /// # Errors
 /// [`LineError`]: not a line of [`to_line`], or an altered payload.
 pub fn from_line(text: &str) -> Result<NewEvent, LineError> {
-    let line: Line = serde_json::from_str(text)?;
+    let line: ExportLine = serde_json::from_str(text)?;
     let (stream, version) = (line.stream, line.version);
     let payload = match BASE64_STANDARD.decode(&line.raw) {
         Ok(payload) if Hash::of(&payload) == line.payload_hash => payload,

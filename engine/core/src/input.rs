@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
-    AdmissionEvidence, BudgetReading, BudgetRefusal, Comment, HaltScope, Origin, Parent, Spent, TimerId,
-    Told, UnblockDecision,
+    AdmissionEvidence, AnswerSaved, AttemptNotes, AttemptStarted, BreakpointsSet, CancelRequested, ClockRead,
+    FundsAnswered, FundsRequested, NoteAdded, NoticeFailed, NoticeSent, Origin, Parent, ProbeFailed,
+    QuestionAnswered, RecheckRequested, RunAbandoned, RunAdmitted, RunHalted, RunPaused, RunReleased,
+    RunResumed, SignalReceived, SpendReported, Spent, StepCancelRequested, TimerFired, UnblockDecision,
+    UsageRecorded, VoteCast, WorkspaceRemoved, WorkspaceShared,
 };
 use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
-use everfold_base::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
-use everfold_base::json::{Hash, JsonText};
+use everfold_base::id::{AttemptId, InputId, RunId, StepId, StepPath};
+use everfold_base::json::{Hash, JsonText, Payload};
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{OnLost, Save, Vote};
+use everfold_language::definition::OnLost;
 
 /// Something that happened, with everything `decide` may know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,30 +30,18 @@ pub struct Input {
     pub kind: InputKind,
 }
 
-/// A workspace that is another run's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedFrom {
-    /// Where it is, and its head at this moment.
-    pub workspace: Workspace,
-    /// Whose it is.
-    pub owner: RunId,
-    /// Whether leftovers are committed there after each attempt.
-    pub save: Save,
-    /// The author of such commits; `None`: the settings'.
-    pub author: Option<String>,
-}
-
 /// What happened.
+///
+/// An input whose fact says all of it carries the fact's struct, and `decide` records that. Values in it are
+/// inline, whatever their size: `decide` makes a blob of what is too large for an event. A variant with fields
+/// of its own says less than its fact, or has several facts; its comment says which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputKind {
-    /// A run begins.
+    /// A run begins. The fact also names the pipeline that the state is pinned to.
     Start(Start),
-    /// Work really began.
-    AttemptStarted {
-        /// The attempt.
-        id: AttemptId,
-    },
-    /// Work ended.
+    /// Work really began. The fact of an attempt whose work is a run is `ChildStarted`.
+    AttemptStarted(AttemptStarted),
+    /// Work ended. Its facts: `AttemptSucceeded`, `AttemptFailed`, `AttemptAsked`, `ChildFinished`, `ChildStopped`.
     AttemptFinished {
         /// The attempt.
         id: AttemptId,
@@ -63,11 +54,11 @@ pub enum InputKind {
         /// When the work itself ended.
         ended_at: Timestamp,
         /// What it said beside its output.
-        told: Told,
+        notes: AttemptNotes,
         /// It ended with a question to people, `{text, options, items}`; the result does not count.
         ask: Option<JsonText>,
     },
-    /// Work vanished without a record.
+    /// Work vanished without a record. Its facts: `AttemptLost`, `ChildStopped`.
     AttemptLost {
         /// The attempt.
         id: AttemptId,
@@ -77,31 +68,22 @@ pub enum InputKind {
         fallback: OnLost,
     },
     /// Something was used up.
-    Usage {
-        /// By whom.
-        id: AttemptId,
-        /// The number of the report within the attempt, 1-based.
-        seq: u32,
-        /// What.
-        usage: Usage,
-    },
-    /// All that an attempt has used up so far of one model: what is new of it is recorded.
+    Usage(UsageRecorded),
+    /// All that an attempt has used up so far of one model. The fact is a `UsageRecorded` with what is new of it.
     UsageSoFar {
         /// By whom.
         id: AttemptId,
         /// What.
         usage: Usage,
     },
-    /// The workspace is there, or cannot be had. Each preparation reports under an id of its own.
+    /// The workspace is there, or cannot be had: one of both, which the fact's two options do not say. Each
+    /// preparation reports under an id of its own.
     WorkspacePrepared(Result<Workspace, Failure>),
     /// The workspace is that of the run that started this one.
-    WorkspaceShared(SharedFrom),
+    WorkspaceShared(WorkspaceShared),
     /// The run has ended, and its workspace is gone.
-    WorkspaceRemoved {
-        /// Where it was.
-        path: String,
-    },
-    /// Evidence is there.
+    WorkspaceRemoved(WorkspaceRemoved),
+    /// Evidence is there. Its fact is the judgement on it, `GateEvaluated`, or `ProbeFailed` where there is none.
     ProbeFinished {
         /// The attempt that is judged.
         id: AttemptId,
@@ -115,140 +97,43 @@ pub enum InputKind {
         took_ms: u64,
     },
     /// Evidence could not be had.
-    ProbeFailed {
-        /// The attempt that is judged.
-        id: AttemptId,
-        /// The gate.
-        gate: String,
-        /// The number of the probe.
-        probe_no: u32,
-        /// What happened.
-        message: String,
-        /// Asking again cannot help.
-        permanent: bool,
-        /// How long it took.
-        took_ms: u64,
-        /// The gate itself cannot be judged.
-        broken: bool,
-    },
-    /// Time has passed.
-    TimerFired {
-        /// Which timer.
-        timer: TimerId,
-        /// When it was due: a timer that was set anew is another one.
-        due: Timestamp,
-    },
+    ProbeFailed(ProbeFailed),
+    /// Time has passed. A timer that was set anew is due at another time, and so another one.
+    TimerFired(TimerFired),
     /// Someone votes.
-    Vote {
-        /// The task.
-        id: AttemptId,
-        /// What is said.
-        vote: Vote,
-        /// With which words.
-        comment: Option<String>,
-        /// The voter's roles.
-        roles: Vec<String>,
-        /// Remarks on what was shown.
-        comments: Vec<Comment>,
-        /// What is put in the place of the shown value.
-        edited: Option<JsonText>,
-    },
-    /// Someone saves a part of an answer.
-    SaveAnswer {
-        /// The task.
-        id: AttemptId,
-        /// `{choice?, text?, items?}`.
-        answer: JsonText,
-        /// Their roles.
-        roles: Vec<String>,
-    },
-    /// Someone answers.
-    Answer {
-        /// The task.
-        id: AttemptId,
-        /// `{choice?, text?, items?}`; what is left out stands in what was saved.
-        answer: JsonText,
-        /// Their roles.
-        roles: Vec<String>,
-    },
+    Vote(VoteCast),
+    /// Someone saves a part of an answer. The fact's `answer` is merged with what was saved before.
+    SaveAnswer(AnswerSaved),
+    /// Someone answers `{choice?, text?, items?}`. The fact's `answer` is completed with what was saved before.
+    Answer(QuestionAnswered),
     /// A signal comes.
-    Signal {
-        /// Its name.
-        name: String,
-        /// What it says.
-        payload: JsonText,
-        /// The delivery that it comes with.
-        delivery: Option<String>,
-    },
+    Signal(SignalReceived),
     /// All gates of a step are to be judged again.
-    Recheck {
-        /// The step.
-        path: StepPath,
-        /// Policies that judge instead of the pipeline's, by gate.
-        policies: BTreeMap<String, String>,
-        /// Why.
-        reason: Option<String>,
-    },
+    Recheck(RecheckRequested),
     /// A step is to end as cancelled.
-    CancelStep {
-        /// The step, or an item of it.
-        path: StepPath,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// These steps are not to begin before a person says so.
-    Breakpoints {
-        /// All of them.
-        steps: Vec<StepId>,
-    },
+    CancelStep(StepCancelRequested),
+    /// These steps, and no others, are not to begin before a person says so.
+    Breakpoints(BreakpointsSet),
     /// The run holds all its slots.
-    Admitted {
-        /// What `admit` is judged on at this moment.
-        admission: Vec<AdmissionEvidence>,
-        /// It waited for nothing since its start, where `admit` was judged; it is not judged again.
-        at_once: bool,
-    },
-    /// A notice was sent, or will not be.
-    NoticeFinished {
-        /// The event's version.
-        version: Version,
-        /// The notice.
-        notice: String,
-        /// Tries in all.
-        tries: u32,
-        /// Why the notice was not delivered.
-        failure: Option<String>,
-    },
-    /// The history so far is another run's; from here on this run goes its own way.
+    Admitted(RunAdmitted),
+    /// A notice was sent.
+    NoticeSent(NoticeSent),
+    /// A notice will not be sent.
+    NoticeFailed(NoticeFailed),
+    /// The history so far is another run's; from here on this run goes its own way. The fact also lists the steps
+    /// that begin anew.
     Fork(Box<Fork>),
     /// The run is to end.
-    Cancel {
-        /// Why.
-        reason: Option<String>,
-    },
+    Cancel(CancelRequested),
     /// Nothing more is to start.
-    Pause {
-        /// Why.
-        reason: Option<String>,
-    },
+    Pause(RunPaused),
     /// The run's pipeline, or the whole engine, is paused.
-    Halt {
-        /// What is paused.
-        scope: HaltScope,
-        /// Why.
-        reason: Option<String>,
-    },
+    Halt(RunHalted),
     /// What was paused goes on.
-    Release {
-        /// What was paused.
-        scope: HaltScope,
-    },
+    Release(RunReleased),
     /// The pause is over.
-    Resume {
-        /// Why.
-        reason: Option<String>,
-    },
-    /// A person decides on a blocked step.
+    Resume(RunResumed),
+    /// A person decides on a blocked step. The fact names the step.
     Unblock {
         /// The step or item; `None`: the only blocked one.
         path: Option<StepPath>,
@@ -262,32 +147,14 @@ pub enum InputKind {
         policies: BTreeMap<String, String>,
     },
     /// Someone leaves a note.
-    Note {
-        /// What it says.
-        text: String,
-    },
+    Note(NoteAdded),
     /// Paid work is about to start.
-    FundsWanted {
-        /// The attempt.
-        id: AttemptId,
-    },
+    FundsWanted(FundsRequested),
     /// The counters that the run shares with others say whether there is room.
-    FundsAnswered {
-        /// The attempt.
-        id: AttemptId,
-        /// The budget that has none.
-        refused: Option<BudgetRefusal>,
-        /// How full each is.
-        readings: Vec<BudgetReading>,
-    },
+    FundsAnswered(FundsAnswered),
     /// The counters that the run shares with others know of a use or a raise.
-    SpendReported {
-        /// The version of the event that it followed from.
-        version: Version,
-        /// How full each is now.
-        readings: Vec<BudgetReading>,
-    },
-    /// A person raises a budget.
+    SpendReported(SpendReported),
+    /// A person raises a budget. The fact names the budget.
     RaiseBudget {
         /// Which; `None`: the only one.
         budget: Option<String>,
@@ -297,17 +164,11 @@ pub enum InputKind {
         reason: Option<String>,
     },
     /// The run cannot be gone on with, and is given up where it stands.
-    Abandon {
-        /// Why.
-        reason: Option<String>,
-    },
+    Abandon(RunAbandoned),
     /// What was left undone is gone on with.
     Advance,
     /// The clock says less than what was recorded.
-    ClockRead {
-        /// What it says.
-        clock: Timestamp,
-    },
+    ClockRead(ClockRead),
 }
 
 impl InputKind {
@@ -315,67 +176,84 @@ impl InputKind {
     #[must_use]
     pub fn depth(&self) -> Option<usize> {
         match self {
-            Self::Start(start) => Some(&start.input),
+            Self::Start(start) => Some(&start.options.input),
             Self::Fork(fork) => Some(&fork.input),
             Self::AttemptFinished { result, .. } => result.as_ref().ok(),
             Self::ProbeFinished { evidence, .. } => Some(evidence),
-            Self::Vote { edited, .. } => edited.as_ref(),
-            Self::SaveAnswer { answer, .. } | Self::Answer { answer, .. } => Some(answer),
-            Self::Signal { payload, .. } => Some(payload),
+            Self::Vote(vote) => vote.edited.as_ref().and_then(Payload::text),
+            Self::SaveAnswer(saved) => saved.answer.text(),
+            Self::Answer(answered) => answered.answer.text(),
+            Self::Signal(signal) => signal.payload.text(),
             Self::Unblock { output, .. } => output.as_ref(),
-            Self::AttemptStarted { .. }
+            Self::AttemptStarted(_)
             | Self::AttemptLost { .. }
-            | Self::Usage { .. }
+            | Self::Usage(_)
             | Self::UsageSoFar { .. }
-            | Self::Abandon { .. }
+            | Self::Abandon(_)
             | Self::WorkspacePrepared(_)
             | Self::WorkspaceShared(_)
-            | Self::WorkspaceRemoved { .. }
-            | Self::ProbeFailed { .. }
-            | Self::TimerFired { .. }
-            | Self::Recheck { .. }
-            | Self::CancelStep { .. }
-            | Self::Breakpoints { .. }
-            | Self::Admitted { .. }
-            | Self::NoticeFinished { .. }
-            | Self::Cancel { .. }
-            | Self::Pause { .. }
-            | Self::Halt { .. }
-            | Self::Release { .. }
-            | Self::Resume { .. }
-            | Self::Note { .. }
-            | Self::FundsWanted { .. }
-            | Self::FundsAnswered { .. }
-            | Self::SpendReported { .. }
+            | Self::WorkspaceRemoved(_)
+            | Self::ProbeFailed(_)
+            | Self::TimerFired(_)
+            | Self::Recheck(_)
+            | Self::CancelStep(_)
+            | Self::Breakpoints(_)
+            | Self::Admitted(_)
+            | Self::NoticeSent(_)
+            | Self::NoticeFailed(_)
+            | Self::Cancel(_)
+            | Self::Pause(_)
+            | Self::Halt(_)
+            | Self::Release(_)
+            | Self::Resume(_)
+            | Self::Note(_)
+            | Self::FundsWanted(_)
+            | Self::FundsAnswered(_)
+            | Self::SpendReported(_)
             | Self::RaiseBudget { .. }
             | Self::Advance
-            | Self::ClockRead { .. } => None,
+            | Self::ClockRead(_) => None,
         }
         .map(JsonText::depth)
     }
 }
 
-/// A run begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
-    /// The run.
-    pub run: RunId,
+/// What the caller of a start says of the run. `RunStarted` records all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartOptions {
     /// The input, as given.
     pub input: JsonText,
     /// For readers.
     pub title: Option<String>,
     /// Labels beside the pipeline's own.
     pub labels: BTreeMap<String, String>,
-    /// Where steps without a workspace work.
+    /// Where steps without a workspace work; `None`: a folder of the run's own.
     pub cwd: Option<String>,
-    /// Drawn by the driver; jitter follows from it.
-    pub entropy: u64,
-    /// The settings documents, merged: a map by name.
-    pub config: Option<JsonText>,
     /// The step of another run that starts it.
     pub parent: Option<Parent>,
     /// Higher goes first where runs wait for a slot.
     pub priority: i32,
+}
+
+impl StartOptions {
+    /// A run of which nothing is said but its input.
+    #[must_use]
+    pub fn new(input: JsonText) -> Self {
+        Self { input, ..Self::default() }
+    }
+}
+
+/// A run begins: what its caller says, and what the driver read and drew for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The run.
+    pub run: RunId,
+    /// What the caller says.
+    pub options: StartOptions,
+    /// Drawn by the driver; jitter follows from it.
+    pub entropy: u64,
+    /// The settings documents, merged: a map by name.
+    pub config: Option<JsonText>,
     /// What `admit` is judged on.
     pub admission: Vec<AdmissionEvidence>,
 }

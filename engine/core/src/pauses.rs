@@ -1,10 +1,10 @@
 //! Pauses of whole pipelines and of the engine: one stream of the engine's own, `engine/halts`.
 //!
 //! Law: pure, like the core of a run: applying a fact neither fails nor chooses, [`Pauses::decide`]
-//! knows no clock. What stands still here is told to each run as an input of that run, so a run's
-//! own history says why it stood still.
+//! knows no clock. Each run gets a pause that applies to it as an input of that run, so a run's
+//! own history says why it was paused.
 //!
-//! Called by the driver, which keeps the stream and tells the runs.
+//! Called by the driver, which keeps the stream and sends the runs their inputs.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub enum PauseEvent {
     /// A pipeline, or the engine, is paused.
     Halted(Halted),
     /// It goes on.
-    Released(Released),
+    Released(PauseReleased),
 }
 
 stored!(PauseEvent, BYTES_MAX, { Halted = 20, Released = 21 });
@@ -45,7 +45,7 @@ pub struct Halted {
 
 /// What was paused goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Released {
+pub struct PauseReleased {
     /// What.
     pub scope: HaltScope,
     /// Why.
@@ -57,7 +57,7 @@ pub struct Released {
 pub struct StandingPause {
     /// Why.
     pub reason: Option<String>,
-    /// Who said so.
+    /// The actor that ordered it.
     pub by: String,
     /// Since when.
     pub since: Timestamp,
@@ -69,16 +69,16 @@ pub struct Pauses {
     in_force: BTreeMap<HaltScope, StandingPause>,
 }
 
-/// What somebody wants.
+/// What an operator orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum PauseOrder {
     /// A pause.
     Halt,
     /// Its end.
     Release,
 }
 
-/// Why it cannot be.
+/// Why an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PauseRefusal {
     /// There is nothing to release.
@@ -99,7 +99,7 @@ impl Pauses {
     /// [`PauseRefusal`].
     pub fn decide(
         &self,
-        wanted: Wanted,
+        wanted: PauseOrder,
         scope: &HaltScope,
         reason: Option<&str>,
     ) -> Result<Option<PauseEvent>, PauseRefusal> {
@@ -109,11 +109,11 @@ impl Pauses {
         let is_halted = self.in_force.contains_key(scope);
         let (scope, reason) = (scope.clone(), reason.map(str::to_owned));
         match (wanted, is_halted) {
-            (Wanted::Halt, true) => Ok(None),
-            (Wanted::Halt, false) if self.in_force.len() >= PAUSES_MAX => Err(PauseRefusal::TooMany),
-            (Wanted::Halt, false) => Ok(Some(PauseEvent::Halted(Halted { scope, reason }))),
-            (Wanted::Release, true) => Ok(Some(PauseEvent::Released(Released { scope, reason }))),
-            (Wanted::Release, false) => Err(PauseRefusal::NotHalted(scope)),
+            (PauseOrder::Halt, true) => Ok(None),
+            (PauseOrder::Halt, false) if self.in_force.len() >= PAUSES_MAX => Err(PauseRefusal::TooMany),
+            (PauseOrder::Halt, false) => Ok(Some(PauseEvent::Halted(Halted { scope, reason }))),
+            (PauseOrder::Release, true) => Ok(Some(PauseEvent::Released(PauseReleased { scope, reason }))),
+            (PauseOrder::Release, false) => Err(PauseRefusal::NotHalted(scope)),
         }
     }
 
@@ -128,7 +128,7 @@ impl Pauses {
         self.in_force.is_empty()
     }
 
-    /// Those that a run of this pipeline stands still with.
+    /// Those that pause a run of this pipeline.
     pub fn of_pipeline(&self, name: &str) -> impl Iterator<Item = (&HaltScope, &StandingPause)> {
         self.in_force.iter().filter(move |(scope, _)| match scope {
             HaltScope::Engine => true,
@@ -178,19 +178,19 @@ mod tests {
         let (mut halts, ada) = (Pauses::default(), Actor::User("ada".into()));
         let nightly = HaltScope::Pipeline("nightly".into());
         assert_eq!(
-            halts.decide(Wanted::Release, &nightly, None),
+            halts.decide(PauseOrder::Release, &nightly, None),
             Err(PauseRefusal::NotHalted(nightly.clone()))
         );
         for scope in [nightly.clone(), HaltScope::Engine] {
-            let event = halts.decide(Wanted::Halt, &scope, Some("freeze")).unwrap().unwrap();
+            let event = halts.decide(PauseOrder::Halt, &scope, Some("freeze")).unwrap().unwrap();
             let (kind, schema, bytes) = Pauses::encode(&event).unwrap();
             assert_eq!(Pauses::decode(kind, schema, &bytes).unwrap(), event);
             halts.apply(&event, &EventStamp { by: &ada, at: Timestamp(7) });
-            assert_eq!(halts.decide(Wanted::Halt, &scope, None), Ok(None), "the same again is no news");
+            assert_eq!(halts.decide(PauseOrder::Halt, &scope, None), Ok(None), "the same again is no news");
         }
         assert_eq!(halts.of_pipeline("nightly").count(), 2);
         assert_eq!(halts.of_pipeline("other").count(), 1);
-        let event = halts.decide(Wanted::Release, &HaltScope::Engine, None).unwrap().unwrap();
+        let event = halts.decide(PauseOrder::Release, &HaltScope::Engine, None).unwrap().unwrap();
         halts.apply(&event, &EventStamp { by: &ada, at: Timestamp(8) });
         assert_eq!(halts.of_pipeline("other").count(), 0);
         assert!(Pauses::decode(99, 1, &[]).is_err());
@@ -200,7 +200,7 @@ mod tests {
     fn the_stored_bytes_stay() {
         let (pipeline, reason) = (HaltScope::Pipeline("nightly".into()), Some("freeze".to_owned()));
         let halted = PauseEvent::Halted(Halted { scope: pipeline, reason });
-        let released = PauseEvent::Released(Released { scope: HaltScope::Engine, reason: None });
+        let released = PauseEvent::Released(PauseReleased { scope: HaltScope::Engine, reason: None });
         let stored = [stored_text::<Pauses>(&halted), stored_text::<Pauses>(&released)];
         assert_eq!(
             stored,

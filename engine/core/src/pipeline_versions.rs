@@ -13,7 +13,7 @@ use everfold_base::codec::{StoredError, stored};
 use everfold_base::envelope::{Envelope, EventView, StreamId, StreamKind};
 use everfold_base::json::Hash;
 
-pub use everfold_language::definition::{BadPipelineRef, NAME_BYTES_MAX, PipelineRef, Which};
+pub use everfold_language::definition::{BadPipelineRef, NAME_BYTES_MAX, PipelineRef, VersionSelector};
 
 /// No event of these streams is longer; an append holds at most as much.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -132,13 +132,13 @@ impl SavedPipeline {
         &self.versions
     }
 
-    /// The version that is meant; of several with the hash the newest.
+    /// The version that a reference names; of several with the hash the newest.
     #[must_use]
-    pub fn find(&self, which: &Which) -> Option<SavedVersion> {
+    pub fn find(&self, which: &VersionSelector) -> Option<SavedVersion> {
         match which {
-            Which::Newest => self.newest(),
-            Which::Nth(n) => self.versions.iter().find(|version| version.n == *n).copied(),
-            Which::Hash(start) => {
+            VersionSelector::Newest => self.newest(),
+            VersionSelector::Nth(n) => self.versions.iter().find(|version| version.n == *n).copied(),
+            VersionSelector::Hash(start) => {
                 let fits = |version: &&SavedVersion| version.hash.to_string().starts_with(start.as_str());
                 self.versions.iter().rev().find(fits).copied()
             }

@@ -1,13 +1,16 @@
 //! From a recorded fact back to the input that caused it.
 //!
-//! Law (H5): every kind of input has exactly one kind of fact, first in its batch, that holds all of
-//! it. So `decide(fold(prefix), input_of(fact))` equals the recorded batch.
+//! Law (H5): the fact of an input is first in its batch and holds all of the input. So
+//! `decide(fold(prefix), input_of(fact))` equals the recorded batch.
 //!
 //! Called by replay.
 
-use crate::event::RunEvent;
-use crate::event::Told;
-use crate::input::{Fork, Input, InputKind, SharedFrom, Start};
+use crate::event::{
+    Advanced, AnswerSaved, AttemptAsked, AttemptFailed, AttemptLost, AttemptNotes, AttemptStarted,
+    AttemptSucceeded, BudgetRaised, ChildFinished, ChildStopped, GateEvaluated, QuestionAnswered, RunEvent,
+    RunForked, RunStarted, RunUnblocked, SignalReceived, Unblocked, VoteCast, WorkspacePrepared,
+};
+use crate::input::{Fork, Input, InputKind, Start, StartOptions};
 use crate::state::EventMeta;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::{BlobRef, JsonText, Payload};
@@ -37,182 +40,93 @@ pub fn input_of(
     meta: &EventMeta,
     blob: &dyn Fn(&BlobRef) -> Option<JsonText>,
 ) -> Result<Input, NoInput> {
-    let text = |payload: &Payload| match payload {
-        Payload::Inline(text) => Ok(text.clone()),
-        Payload::Blob(reference) => {
-            blob(reference).ok_or(NoInput::Missing { name: event.name(), blob: *reference })
+    let kind = kind_of(event, &Values { name: event.name(), blob })?;
+    Ok(Input { id: meta.input, at: meta.at, actor: meta.actor.clone(), kind })
+}
+
+/// The values of one event, wherever they are kept.
+struct Values<'a> {
+    name: &'static str,
+    blob: &'a dyn Fn(&BlobRef) -> Option<JsonText>,
+}
+
+impl Values<'_> {
+    fn text(&self, payload: &Payload) -> Result<JsonText, NoInput> {
+        match payload {
+            Payload::Inline(text) => Ok(text.clone()),
+            Payload::Blob(blob) => (self.blob)(blob).ok_or(NoInput::Missing { name: self.name, blob: *blob }),
         }
-    };
-    let kind = match event.clone() {
-        RunEvent::RunStarted(fact) => InputKind::Start(Start {
-            run: fact.run,
-            input: text(&fact.input)?,
-            title: fact.title,
-            // The pipeline's own are among them: given again, they win over equal ones.
-            labels: fact.labels,
-            cwd: fact.cwd,
-            entropy: fact.entropy,
-            config: fact.config.as_ref().map(text).transpose()?,
-            parent: fact.parent,
-            priority: fact.priority,
-            admission: fact.admission,
-        }),
-        RunEvent::AttemptStarted(fact) => InputKind::AttemptStarted { id: fact.id },
-        RunEvent::AttemptSucceeded(fact) => InputKind::AttemptFinished {
-            id: fact.id,
-            result: Ok(text(&fact.output)?),
-            commit: fact.commit,
-            artefacts: fact.artefacts,
-            ended_at: fact.ended_at,
-            told: fact.told,
-            ask: None,
-        },
-        RunEvent::AttemptFailed(fact) => InputKind::AttemptFinished {
-            id: fact.id,
-            result: Err(fact.failure),
-            commit: fact.commit,
-            artefacts: fact.artefacts,
-            ended_at: fact.ended_at,
-            told: fact.told,
-            ask: None,
-        },
-        RunEvent::AttemptAsked(fact) => InputKind::AttemptFinished {
-            ask: Some(text(&fact.ask)?),
-            id: fact.id,
-            result: Ok(JsonText::null()),
-            commit: fact.commit,
-            artefacts: Vec::new(),
-            ended_at: fact.ended_at,
-            told: fact.told,
-        },
-        RunEvent::ChildStarted(fact) => InputKind::AttemptStarted { id: fact.id },
-        RunEvent::ChildFinished(fact) => InputKind::AttemptFinished {
-            result: match fact.failure {
-                Some(failure) => Err(failure),
-                None => Ok(text(&fact.output)?),
-            },
-            id: fact.id,
-            commit: fact.commit,
-            artefacts: Vec::new(),
-            ended_at: fact.ended_at,
-            told: Told::default(),
-            ask: None,
-        },
-        RunEvent::ChildStopped(fact) => InputKind::AttemptFinished {
-            id: fact.id,
-            result: Err(Failure::new(FailureKind::Cancelled, "the run that started it was cancelled")),
-            commit: None,
-            artefacts: Vec::new(),
-            ended_at: fact.ended_at,
-            told: Told::default(),
-            ask: None,
-        },
-        RunEvent::AttemptLost(fact) => {
-            InputKind::AttemptLost { id: fact.id, reason: fact.reason, fallback: fact.fallback }
+    }
+
+    fn text_if(&self, payload: Option<&Payload>) -> Result<Option<JsonText>, NoInput> {
+        payload.map(|payload| self.text(payload)).transpose()
+    }
+
+    fn inline(&self, payload: &Payload) -> Result<Payload, NoInput> {
+        self.text(payload).map(Payload::Inline)
+    }
+
+    fn inline_if(&self, payload: Option<&Payload>) -> Result<Option<Payload>, NoInput> {
+        payload.map(|payload| self.inline(payload)).transpose()
+    }
+}
+
+/// Most facts are their input, with values put inline; one that differs from it has a function of its own.
+fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    Ok(match event.clone() {
+        RunEvent::RunStarted(fact) => start(fact, values)?,
+        RunEvent::RunForked(fact) => fork(fact, values)?,
+        RunEvent::AttemptStarted(fact) => InputKind::AttemptStarted(fact),
+        RunEvent::ChildStarted(fact) => InputKind::AttemptStarted(AttemptStarted { id: fact.id }),
+        RunEvent::AttemptSucceeded(fact) => succeeded(fact, values)?,
+        RunEvent::AttemptFailed(fact) => failed(fact),
+        RunEvent::AttemptAsked(fact) => asked(fact, values)?,
+        RunEvent::ChildFinished(fact) => child_finished(fact, values)?,
+        RunEvent::ChildStopped(fact) => child_stopped(fact),
+        RunEvent::AttemptLost(AttemptLost { id, reason, fallback }) => {
+            InputKind::AttemptLost { id, reason, fallback }
         }
-        RunEvent::UsageRecorded(fact) => InputKind::Usage { id: fact.id, seq: fact.seq, usage: fact.usage },
-        RunEvent::WorkspacePrepared(fact) => {
-            InputKind::WorkspacePrepared(match (fact.workspace, fact.failure) {
-                (Some(workspace), _) => Ok(workspace),
-                (None, Some(failure)) => Err(failure),
-                (None, None) => return Err(NoInput::NotAFact("WorkspacePrepared")),
-            })
-        }
-        RunEvent::WorkspaceShared(fact) => InputKind::WorkspaceShared(SharedFrom {
-            workspace: fact.workspace,
-            owner: fact.owner,
-            save: fact.save,
-            author: fact.author,
-        }),
-        RunEvent::WorkspaceRemoved(fact) => InputKind::WorkspaceRemoved { path: fact.path },
-        RunEvent::GateEvaluated(fact) => InputKind::ProbeFinished {
-            evidence: text(&fact.evidence)?,
-            id: fact.id,
-            gate: fact.gate,
-            probe_no: fact.probe_no,
-            took_ms: fact.took_ms,
-        },
-        RunEvent::ProbeFailed(fact) => InputKind::ProbeFailed {
-            id: fact.id,
-            gate: fact.gate,
-            probe_no: fact.probe_no,
-            message: fact.message,
-            permanent: fact.permanent,
-            took_ms: fact.took_ms,
-            broken: fact.broken,
-        },
-        RunEvent::TimerFired(fact) => InputKind::TimerFired { timer: fact.timer, due: fact.due },
+        RunEvent::GateEvaluated(fact) => probe_finished(fact, values)?,
+        RunEvent::ProbeFailed(fact) => InputKind::ProbeFailed(fact),
+        RunEvent::WorkspacePrepared(fact) => workspace_prepared(fact)?,
+        RunEvent::WorkspaceShared(fact) => InputKind::WorkspaceShared(fact),
+        RunEvent::WorkspaceRemoved(fact) => InputKind::WorkspaceRemoved(fact),
+        RunEvent::UsageRecorded(fact) => InputKind::Usage(fact),
+        RunEvent::TimerFired(fact) => InputKind::TimerFired(fact),
         RunEvent::VoteCast(fact) => {
-            let edited = fact.edited.as_ref().map(text).transpose()?;
-            let (vote, comment, roles, comments) = (fact.vote, fact.comment, fact.roles, fact.comments);
-            InputKind::Vote { id: fact.id, vote, comment, roles, comments, edited }
+            InputKind::Vote(VoteCast { edited: values.inline_if(fact.edited.as_ref())?, ..fact })
         }
         RunEvent::AnswerSaved(fact) => {
-            InputKind::SaveAnswer { answer: text(&fact.answer)?, id: fact.id, roles: fact.roles }
+            InputKind::SaveAnswer(AnswerSaved { answer: values.inline(&fact.answer)?, ..fact })
         }
         RunEvent::QuestionAnswered(fact) => {
-            InputKind::Answer { answer: text(&fact.answer)?, id: fact.id, roles: fact.roles }
+            InputKind::Answer(QuestionAnswered { answer: values.inline(&fact.answer)?, ..fact })
         }
         RunEvent::SignalReceived(fact) => {
-            InputKind::Signal { payload: text(&fact.payload)?, name: fact.name, delivery: fact.delivery }
+            InputKind::Signal(SignalReceived { payload: values.inline(&fact.payload)?, ..fact })
         }
-        RunEvent::RecheckRequested(fact) => {
-            InputKind::Recheck { path: fact.path, policies: fact.policies, reason: fact.reason }
+        RunEvent::RecheckRequested(fact) => InputKind::Recheck(fact),
+        RunEvent::StepCancelRequested(fact) => InputKind::CancelStep(fact),
+        RunEvent::BreakpointsSet(fact) => InputKind::Breakpoints(fact),
+        RunEvent::RunAdmitted(fact) => InputKind::Admitted(fact),
+        RunEvent::NoticeSent(fact) => InputKind::NoticeSent(fact),
+        RunEvent::NoticeFailed(fact) => InputKind::NoticeFailed(fact),
+        RunEvent::CancelRequested(fact) => InputKind::Cancel(fact),
+        RunEvent::RunPaused(fact) => InputKind::Pause(fact),
+        RunEvent::RunHalted(fact) => InputKind::Halt(fact),
+        RunEvent::RunReleased(fact) => InputKind::Release(fact),
+        RunEvent::RunResumed(fact) => InputKind::Resume(fact),
+        RunEvent::RunUnblocked(RunUnblocked { unblocked }) => unblock(unblocked, values)?,
+        RunEvent::NoteAdded(fact) => InputKind::Note(fact),
+        RunEvent::FundsRequested(fact) => InputKind::FundsWanted(fact),
+        RunEvent::FundsAnswered(fact) => InputKind::FundsAnswered(fact),
+        RunEvent::SpendReported(fact) => InputKind::SpendReported(fact),
+        RunEvent::BudgetRaised(BudgetRaised { budget, add, reason }) => {
+            InputKind::RaiseBudget { budget: Some(budget), add, reason }
         }
-        RunEvent::StepCancelRequested(fact) => InputKind::CancelStep { path: fact.path, reason: fact.reason },
-        RunEvent::BreakpointsSet(fact) => InputKind::Breakpoints { steps: fact.steps },
-        RunEvent::RunAdmitted(fact) => {
-            InputKind::Admitted { admission: fact.admission, at_once: fact.at_once }
-        }
-        RunEvent::NoticeSent(fact) => InputKind::NoticeFinished {
-            version: fact.version,
-            notice: fact.notice,
-            tries: fact.tries,
-            failure: None,
-        },
-        RunEvent::NoticeFailed(fact) => InputKind::NoticeFinished {
-            version: fact.version,
-            notice: fact.notice,
-            tries: fact.tries,
-            failure: Some(fact.message),
-        },
-        RunEvent::RunForked(fact) => InputKind::Fork(Box::new(Fork {
-            input: text(&fact.input)?,
-            config: fact.config.as_ref().map(text).transpose()?,
-            run: fact.run,
-            origin: fact.origin,
-            definition: fact.definition,
-            from_step: fact.from_step,
-            title: fact.title,
-            entropy: fact.entropy,
-            until_step: fact.until_step,
-        })),
-        RunEvent::CancelRequested(fact) => InputKind::Cancel { reason: fact.reason },
-        RunEvent::RunPaused(fact) => InputKind::Pause { reason: fact.reason },
-        RunEvent::RunHalted(fact) => InputKind::Halt { scope: fact.scope, reason: fact.reason },
-        RunEvent::RunReleased(fact) => InputKind::Release { scope: fact.scope },
-        RunEvent::RunResumed(fact) => InputKind::Resume { reason: fact.reason },
-        RunEvent::RunUnblocked(fact) => InputKind::Unblock {
-            output: fact.unblocked.output.as_ref().map(text).transpose()?,
-            path: Some(fact.unblocked.path),
-            decision: fact.unblocked.decision,
-            reason: fact.unblocked.reason,
-            policies: fact.unblocked.policies,
-        },
-        RunEvent::NoteAdded(fact) => InputKind::Note { text: fact.text },
-        RunEvent::FundsRequested(fact) => InputKind::FundsWanted { id: fact.id },
-        RunEvent::FundsAnswered(fact) => {
-            InputKind::FundsAnswered { id: fact.id, refused: fact.refused, readings: fact.readings }
-        }
-        RunEvent::SpendReported(fact) => {
-            InputKind::SpendReported { version: fact.version, readings: fact.readings }
-        }
-        RunEvent::BudgetRaised(fact) => {
-            InputKind::RaiseBudget { budget: Some(fact.budget), add: fact.add, reason: fact.reason }
-        }
-        RunEvent::RunAbandoned(fact) => InputKind::Abandon { reason: fact.reason },
-        RunEvent::Advanced(_) => InputKind::Advance,
-        RunEvent::ClockRead(fact) => InputKind::ClockRead { clock: fact.clock },
+        RunEvent::RunAbandoned(fact) => InputKind::Abandon(fact),
+        RunEvent::Advanced(Advanced {}) => InputKind::Advance,
+        RunEvent::ClockRead(fact) => InputKind::ClockRead(fact),
         RunEvent::StepScheduled(_)
         | RunEvent::ItemsExpanded(_)
         | RunEvent::StopRequested(_)
@@ -240,6 +154,117 @@ pub fn input_of(
         | RunEvent::FundsGranted(_)
         | RunEvent::BudgetPeriodBegan(_)
         | RunEvent::WorktreeReset(_) => return Err(NoInput::NotAFact(event.name())),
+    })
+}
+
+fn start(fact: RunStarted, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    let options = StartOptions {
+        input: values.text(&fact.input)?,
+        title: fact.title,
+        // The pipeline's own are among them: given again, they win over equal ones.
+        labels: fact.labels,
+        cwd: fact.cwd,
+        parent: fact.parent,
+        priority: fact.priority,
     };
-    Ok(Input { id: meta.input, at: meta.at, actor: meta.actor.clone(), kind })
+    let config = values.text_if(fact.config.as_ref())?;
+    let RunStarted { run, entropy, admission, .. } = fact;
+    Ok(InputKind::Start(Start { run, options, entropy, config, admission }))
+}
+
+fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    Ok(InputKind::Fork(Box::new(Fork {
+        input: values.text(&fact.input)?,
+        config: values.text_if(fact.config.as_ref())?,
+        run: fact.run,
+        origin: fact.origin,
+        definition: fact.definition,
+        from_step: fact.from_step,
+        title: fact.title,
+        entropy: fact.entropy,
+        until_step: fact.until_step,
+    })))
+}
+
+fn succeeded(fact: AttemptSucceeded, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    Ok(InputKind::AttemptFinished {
+        result: Ok(values.text(&fact.output)?),
+        id: fact.id,
+        commit: fact.commit,
+        artefacts: fact.artefacts,
+        ended_at: fact.ended_at,
+        notes: fact.notes,
+        ask: None,
+    })
+}
+
+fn failed(fact: AttemptFailed) -> InputKind {
+    InputKind::AttemptFinished {
+        id: fact.id,
+        result: Err(fact.failure),
+        commit: fact.commit,
+        artefacts: fact.artefacts,
+        ended_at: fact.ended_at,
+        notes: fact.notes,
+        ask: None,
+    }
+}
+
+fn asked(fact: AttemptAsked, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    Ok(InputKind::AttemptFinished {
+        ask: Some(values.text(&fact.ask)?),
+        id: fact.id,
+        result: Ok(JsonText::null()),
+        commit: fact.commit,
+        artefacts: Vec::new(),
+        ended_at: fact.ended_at,
+        notes: fact.notes,
+    })
+}
+
+fn child_finished(fact: ChildFinished, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    Ok(InputKind::AttemptFinished {
+        result: match fact.failure {
+            Some(failure) => Err(failure),
+            None => Ok(values.text(&fact.output)?),
+        },
+        id: fact.id,
+        commit: fact.commit,
+        artefacts: Vec::new(),
+        ended_at: fact.ended_at,
+        notes: AttemptNotes::default(),
+        ask: None,
+    })
+}
+
+fn child_stopped(fact: ChildStopped) -> InputKind {
+    InputKind::AttemptFinished {
+        id: fact.id,
+        result: Err(Failure::new(FailureKind::Cancelled, "the run that started it was cancelled")),
+        commit: None,
+        artefacts: Vec::new(),
+        ended_at: fact.ended_at,
+        notes: AttemptNotes::default(),
+        ask: None,
+    }
+}
+
+fn probe_finished(fact: GateEvaluated, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    let evidence = values.text(&fact.evidence)?;
+    let GateEvaluated { id, gate, probe_no, took_ms, .. } = fact;
+    Ok(InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms })
+}
+
+fn workspace_prepared(fact: WorkspacePrepared) -> Result<InputKind, NoInput> {
+    match (fact.workspace, fact.failure) {
+        (Some(workspace), _) => Ok(InputKind::WorkspacePrepared(Ok(workspace))),
+        (None, Some(failure)) => Ok(InputKind::WorkspacePrepared(Err(failure))),
+        (None, None) => Err(NoInput::NotAFact("WorkspacePrepared")),
+    }
+}
+
+fn unblock(fact: Unblocked, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    let output = values.text_if(fact.output.as_ref())?;
+    let Unblocked { path, decision, output: _, reason, policies } = fact;
+    Ok(InputKind::Unblock { path: Some(path), decision, output, reason, policies })
 }

@@ -1,7 +1,7 @@
-//! What a trigger wants of an occasion: a delivery, or a moment.
+//! What a trigger starts or sends for an occasion: a delivery, or a moment.
 //!
-//! Law: what follows from an occasion is a pure function of it and of the trigger. Whom it reaches is
-//! found out by the driver, and recorded as the occasion's outcome.
+//! Law: what follows from an occasion is a pure function of it and of the trigger. The driver
+//! finds the runs that it reaches, and records them as the occasion's outcome.
 //!
 //! Called by the driver for deliveries of hooks and for moments of schedules.
 
@@ -35,7 +35,7 @@ impl Scope for TriggerEvent {
     }
 }
 
-/// What a trigger wants.
+/// What a trigger starts or sends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TriggerMatch {
     /// A run.
@@ -60,13 +60,13 @@ pub struct RequestedSignal {
     pub name: String,
     /// What it says.
     pub payload: Value,
-    /// To whom; `None`: to the holder of the key that a start with this input would have.
+    /// Its receivers; `None`: the holder of the key that a start with this input would have.
     pub to: Option<Target>,
-    /// It is kept while nobody hears it.
+    /// It is kept while no run takes it.
     pub park: bool,
 }
 
-/// To whom a signal goes.
+/// The receivers of a signal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -106,7 +106,7 @@ pub enum Outcome {
         /// The run.
         run: RunId,
     },
-    /// Runs were told.
+    /// Runs got the signal.
     Signalled {
         /// The signal.
         signal: String,
@@ -125,21 +125,21 @@ pub enum Outcome {
         /// Why.
         message: String,
     },
-    /// Nobody hears the signal yet; it is kept.
+    /// No run takes the signal yet; it is kept.
     Parked {
         /// The signal.
         signal: String,
-        /// Whom it waits for.
+        /// The runs that it waits for.
         to: Target,
     },
-    /// Runs were told that put it off: it is followed when the work that executes has ended.
+    /// Runs got the signal and deferred it: it is followed when the work that executes has ended.
     Deferred {
         /// The signal.
         signal: String,
         /// The runs.
         runs: Vec<RunId>,
     },
-    /// Runs were told that keep it for a `wait` to come.
+    /// Runs got the signal and keep it for a `wait` to come.
     Kept {
         /// The signal.
         signal: String,
@@ -177,14 +177,14 @@ impl Outcome {
     }
 }
 
-/// What a run made of a signal, the least first.
+/// The effect of a signal on a run, the least first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum SignalEffect {
     /// Nothing takes it.
-    Unheard,
-    /// Something hears it, and nothing follows.
+    NotTaken,
+    /// A route takes it, and nothing follows.
     Ignored(SignalTaker),
-    /// It is kept for a `wait` to come.
+    /// It is kept for a later `wait`.
     Kept,
     /// It is followed when the work that executes has ended.
     Deferred,
@@ -192,11 +192,11 @@ pub enum Heard {
     Now,
 }
 
-impl Heard {
+impl SignalEffect {
     /// The more, the higher.
     fn rank(&self) -> u8 {
         match self {
-            Self::Unheard => 0,
+            Self::NotTaken => 0,
             Self::Ignored(_) => 1,
             Self::Kept => 2,
             Self::Deferred => 3,
@@ -205,9 +205,9 @@ impl Heard {
     }
 }
 
-/// What a run made of a signal, by the events that the signal led to at once.
-pub fn heard<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> Heard {
-    let (mut best, mut follows) = (Heard::Unheard, false);
+/// The effect of a signal on a run, by the events that the signal led to at once.
+pub fn signal_effect<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> SignalEffect {
+    let (mut best, mut follows) = (SignalEffect::NotTaken, false);
     for event in batch {
         let taken = match event {
             RunEvent::SignalReceived(_) => continue,
@@ -218,27 +218,27 @@ pub fn heard<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> Heard {
             }
         };
         let found = match (taken.how, &taken.by) {
-            (Hearing::Ignored, SignalTaker::Nobody) => Heard::Unheard,
-            (Hearing::Ignored, by) => Heard::Ignored(by.clone()),
-            (Hearing::Kept, _) => Heard::Kept,
-            (Hearing::Deferred, _) => Heard::Deferred,
+            (Hearing::Ignored, SignalTaker::Nobody) => SignalEffect::NotTaken,
+            (Hearing::Ignored, by) => SignalEffect::Ignored(by.clone()),
+            (Hearing::Kept, _) => SignalEffect::Kept,
+            (Hearing::Deferred, _) => SignalEffect::Deferred,
             // A route may find that nothing is left to do: a pause of what is paused, a recheck of what is not judged.
             (Hearing::Now, SignalTaker::Step(_) | SignalTaker::Run) if taken.ends.is_none() => {
-                Heard::Ignored(taken.by.clone())
+                SignalEffect::Ignored(taken.by.clone())
             }
-            (Hearing::Now, _) => Heard::Now,
+            (Hearing::Now, _) => SignalEffect::Now,
         };
         if found.rank() > best.rank() {
             best = found;
         }
     }
     match best {
-        Heard::Ignored(_) if follows => Heard::Now,
+        SignalEffect::Ignored(_) if follows => SignalEffect::Now,
         other => other,
     }
 }
 
-/// What a trigger wants of an occasion; `None` where its `when` does not hold.
+/// What a trigger starts or sends for an occasion; `None` where its `when` does not hold.
 ///
 /// # Errors
 /// [`EvalError`]: an expression failed.

@@ -11,7 +11,7 @@ use everfold_base::id::EffectId;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::{Artefact, Usage};
-use everfold_core::event::Told;
+use everfold_core::event::AttemptNotes;
 use everfold_language::definition::OnLost;
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -99,7 +99,7 @@ pub struct AttemptEnd {
     /// When the work itself ended: by the supervisor's record, not by when it was read.
     pub ended_at: Timestamp,
     /// What it said beside its output.
-    pub told: Told,
+    pub told: AttemptNotes,
     /// It ended with a question to people, `{text, options, items}`; the result does not count.
     pub ask: Option<Value>,
     /// What it called upon asks to be left alone for so long (`Retry-After`). Not recorded: who waits for the
@@ -117,7 +117,7 @@ impl AttemptEnd {
             artefacts: Vec::new(),
             usage: Vec::new(),
             ended_at,
-            told: Told::default(),
+            told: AttemptNotes::default(),
             ask: None,
             again_after: None,
         }
@@ -181,7 +181,7 @@ pub struct Traits {
     pub paid: bool,
     /// Whether it reads [`AttemptRequest::input`]; else that is null. It holds the run's whole input, so
     /// making it for each of many items that do not read it would cost their number squared.
-    pub told: bool,
+    pub reads_input: bool,
 }
 
 /// What an executor says of work whose end is not known.

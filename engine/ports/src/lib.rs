@@ -34,5 +34,5 @@ pub use crate::witness::{ENDS_MAX, Witness};
 pub use crate::workdir::{GitWorkdir, Workdir};
 pub use crate::workspaces::{Fate, Released, WorkspaceRequest, Workspaces};
 pub use everfold_core::artefact::{Artefact, Usage, Workspace};
-pub use everfold_core::event::Told;
+pub use everfold_core::event::AttemptNotes;
 pub use everfold_language::expr::{Hidden, MASK, Piece};

@@ -76,10 +76,10 @@ pub trait Notifier: Send + Sync + 'static {
     /// [`NoticeFailure`]; one that may pass is tried again for 24 hours.
     fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>>;
 
-    /// What of a function's parameters says whom it tells. Notices of one function with the same have the same
-    /// receiver: where that does not answer one of them, it is left alone by all for a while.
+    /// The part of a function's parameters that names the receiver. Notices of one function with an equal part
+    /// go to the same receiver: while it does not answer, none of them is sent for a while.
     ///
-    /// Where nothing is known of the function, all of them.
+    /// Where nothing is known of the function, all parameters.
     fn receiver(&self, function: &str, with: &Value) -> Value {
         let _any = function;
         with.clone()

@@ -38,7 +38,7 @@ pub struct EngineConfig {
     pub probes_max: usize,
     /// Notices that are being sent at once.
     pub notices_max: usize,
-    /// Who goes first among those who wait, and what they wait for beside these places.
+    /// The order among requests that wait, and what they wait for beside these places.
     pub order: OrderConfig,
     /// How long in-process work may go on after a stop or a shutdown.
     pub grace: Duration,

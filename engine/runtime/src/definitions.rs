@@ -1,7 +1,7 @@
 //! Pinned definitions: saved before the first run that needs them, read once, kept by hash.
 //!
-//! Law: the stream `engine/definition-HASH` has exactly one event, [`DefinitionSaved`]; that it is
-//! there already means that the work is done.
+//! Law: the stream `engine/definition-HASH` has exactly one event, [`DefinitionSaved`]. Where it is
+//! there already, nothing is left to do.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 
 use crate::error::DefinitionError;
+use crate::stream_end::{EventOrigin, StreamEnd};
 use everfold_base::actor::Actor;
-use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_base::id::{InputId, Version};
+use everfold_base::id::Version;
 use everfold_base::json::{Hash, JsonText};
-use everfold_base::time::Timestamp;
 use everfold_core::event::DefinitionSaved;
 use everfold_core::pipeline_versions::{PipelineEvent, definition_stream, saved_definition};
 use everfold_language::definition::Definition;
@@ -32,8 +31,8 @@ pub(crate) struct Definitions {
 struct DefinitionCache {
     /// By hash: definitions that are known to be saved.
     saved: LruCache<Hash, Arc<Definition>>,
-    /// By address: starts hand in the same definition again and again, and its hash costs more than
-    /// the start. The definition is kept beside, so that the address stays its own.
+    /// By address: starts bring the same definition again and again, and to hash it costs more than the start. The
+    /// definition is kept beside its hash, so that its address is not used for another one.
     hashes: LruCache<usize, (Arc<Definition>, Hash)>,
 }
 
@@ -79,12 +78,15 @@ impl Definitions {
         }
         let saved = PipelineEvent::DefinitionSaved(saved);
         let at = (self.clock)();
-        let event = engine_event(&stream, Version::ZERO, &Hash::ZERO, &saved, Actor::Engine, at)?;
+        let encoded = saved.encode().map_err(|error| DefinitionError::TooLarge(error.to_string()))?;
+        let mut end = StreamEnd::default();
+        let origin = EventOrigin { stream: &stream, actor: &Actor::Engine, at, cause: end.cause(&stream) };
+        let events = vec![end.link(&origin, encoded)];
         let append = Append {
             stream,
             expected: Version::ZERO,
             previous: Hash::ZERO,
-            events: vec![event],
+            events,
             dedup: None,
             fence: None,
             note: StreamNote::default(),
@@ -120,29 +122,4 @@ impl Definitions {
     fn cache(&self) -> MutexGuard<'_, DefinitionCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An event of a stream of the engine's own, that follows the one of `expected`.
-pub(crate) fn engine_event(
-    stream: &StreamId,
-    expected: Version,
-    previous: &Hash,
-    event: &PipelineEvent,
-    actor: Actor,
-    at: Timestamp,
-) -> Result<NewEvent, DefinitionError> {
-    let (kind, schema, payload) =
-        event.encode().map_err(|error| DefinitionError::TooLarge(error.to_string()))?;
-    let header = EventHeader {
-        stream: stream.clone(),
-        version: expected.next(),
-        recorded_at: at,
-        actor,
-        cause: Cause { input: InputId::derive(&format!("{stream}/{expected}")), because: expected },
-        kind,
-        schema,
-        flags: 0,
-        payload_hash: Hash::ZERO,
-    };
-    Ok(NewEvent::link(header, payload, previous))
 }

@@ -1,4 +1,4 @@
-//! Who waits for the end of which run.
+//! Callers that wait for the end of a run.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,7 +50,7 @@ impl EndWatch {
     }
 
     /// The run has ended.
-    pub(crate) fn tell(&self, run: RunId) {
+    pub(crate) fn report(&self, run: RunId) {
         for waiting in self.lock().remove(&run).into_iter().flatten() {
             let _gone = waiting.send(());
         }

@@ -12,7 +12,7 @@
 //! workspaces of [`everfold_ports::Edge`], and is the only writer of run streams.
 #![forbid(unsafe_code)]
 
-pub mod ledger;
+pub mod aggregate_store;
 
 mod blocking;
 mod config;
@@ -42,6 +42,9 @@ mod runtime;
 mod scheduler;
 mod shard;
 mod start;
+mod stream_end;
+mod stream_listing;
+mod stream_pages;
 mod streams;
 mod values;
 mod wakes;

@@ -1,9 +1,9 @@
 //! What work counts as among all that is in progress.
 
-use everfold_language::definition::Task;
+use everfold_language::definition::ExecutorTask;
 use everfold_ports::Traits;
 
-/// What an attempt or probe counts as. Each class has so many places ([`super::line`]).
+/// What an attempt or probe counts as. Each class has so many places ([`crate::scheduler::places`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Class {
     Supervised,
@@ -20,7 +20,7 @@ pub(crate) enum Class {
 impl Class {
     pub(crate) fn of(kind: &str, traits: &Traits, is_elsewhere: bool) -> Self {
         match kind {
-            Task::RUN => Self::Child,
+            ExecutorTask::RUN => Self::Child,
             _other if is_elsewhere => Self::Elsewhere,
             _other if traits.supervised => Self::Supervised,
             _other => Self::Function,

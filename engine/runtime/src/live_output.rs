@@ -26,14 +26,14 @@ pub struct LiveAttempt {
 /// What the attempts of one run said last.
 pub type LiveRun = Arc<BTreeMap<AttemptId, LiveAttempt>>;
 
-/// Watches from which on it is looked who is gone, at first.
+/// So many watches, and those that are closed are removed; at first.
 const SWEPT_MIN: usize = 64;
 
 /// The newest lines of all runs: one watch per run that speaks or is listened to.
 #[derive(Default)]
 pub(crate) struct Live {
     runs: Mutex<HashMap<RunId, watch::Sender<LiveRun>>>,
-    /// With how many watches it is looked who is gone: twice those that were needed the last time.
+    /// With how many watches those that are closed are removed: twice those that were left the last time.
     swept_at: AtomicUsize,
 }
 

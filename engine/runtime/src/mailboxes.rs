@@ -1,7 +1,7 @@
 //! The mailboxes of the actors and of the shards.
 //!
-//! Law: the senders to shards are weak, so shards end with the last handle of the engine, however much of their
-//! work still wants something of another run.
+//! Law: the senders to shards are weak, so shards end with the last handle of the engine, also while their work
+//! still has messages for other runs.
 
 use std::sync::OnceLock;
 
@@ -9,21 +9,33 @@ use tokio::sync::mpsc;
 
 use crate::messages::{ShardMessage, shard_of};
 use crate::streams::budgets::mailbox::BudgetMailbox;
-use crate::streams::schedules::mailbox::SchedulePost;
+use crate::streams::mailbox::Mailbox;
+use crate::streams::schedules::mailbox::{self, ScheduleMailbox};
 use crate::streams::slots::mailbox::SlotMailbox;
-use crate::streams::webhooks::mailbox::HookPost;
+use crate::streams::webhooks::mailbox::WebhookMailbox;
 use everfold_base::id::RunId;
 
 /// Where messages to actors and shards are put.
-#[derive(Default)]
 pub(crate) struct Mailboxes {
     /// Keys and slots.
     pub(crate) slots: SlotMailbox,
     /// Counters of budgets that runs share.
     pub(crate) budgets: BudgetMailbox,
-    pub(crate) webhooks: HookPost,
-    pub(crate) schedules: SchedulePost,
+    pub(crate) webhooks: WebhookMailbox,
+    pub(crate) schedules: ScheduleMailbox,
     shards: OnceLock<Vec<mpsc::WeakSender<ShardMessage>>>,
+}
+
+impl Default for Mailboxes {
+    fn default() -> Self {
+        Self {
+            slots: Mailbox::unbounded(),
+            budgets: Mailbox::unbounded(),
+            webhooks: WebhookMailbox::default(),
+            schedules: Mailbox::bounded(mailbox::WAITING_MAX),
+            shards: OnceLock::new(),
+        }
+    }
 }
 
 impl Mailboxes {

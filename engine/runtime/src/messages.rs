@@ -16,8 +16,8 @@ use everfold_store::Dedup;
 /// Where an answer goes.
 pub(crate) type Answer = oneshot::Sender<Result<Accepted, SubmitError>>;
 
-/// A look at a state.
-pub(crate) type Look = Box<dyn FnOnce(Result<&RunState, QueryError>) + Send>;
+/// A query that reads a state.
+pub(crate) type Query = Box<dyn FnOnce(Result<&RunState, QueryError>) + Send>;
 
 /// An input on its way to its run.
 pub(crate) struct Queued {
@@ -41,7 +41,7 @@ impl Queued {
         self.definition.as_ref().filter(|_| matches!(self.kind, InputKind::Start(_)))
     }
 
-    /// Answers the one who waits, if anyone does.
+    /// Answers the caller, if one waits.
     pub(crate) fn answer(&mut self, answer: Result<Accepted, SubmitError>) {
         if let Some(waiting) = self.answer.take() {
             // There is no receiver when the caller went away.
@@ -55,7 +55,7 @@ impl ShardMessage {
     pub(crate) fn run(&self) -> Option<RunId> {
         match self {
             Self::Input { run, .. }
-            | Self::Look { run, .. }
+            | Self::Query { run, .. }
             | Self::Drive { run, .. }
             | Self::Align { run, .. }
             | Self::Abandoned { run, .. } => Some(*run),
@@ -68,16 +68,15 @@ impl ShardMessage {
 pub(crate) enum ShardMessage {
     /// An input of the outside.
     Input { run: RunId, queued: Box<Queued> },
-    /// A look at a run's state.
-    Look { run: RunId, look: Look },
-    /// The run is to be gone on with; answered when it is folded and its living work is re-attached.
+    /// A query to a run's state.
+    Query { run: RunId, query: Query },
+    /// The run is to be driven; answered when it is folded and its living work is re-attached.
     /// A run that is quarantined is tried again only with `even_quarantined`.
     Drive { run: RunId, even_quarantined: bool, done: oneshot::Sender<bool> },
-    /// The run is to stand still, or go on, with its pipeline and the engine; answered when it does.
-    /// With `drives` it is gone on with, too.
+    /// The run is to take over the pauses of its pipeline and the engine; answered when it has. With `drives` it is
+    /// driven, too.
     Align { run: RunId, drives: bool, done: oneshot::Sender<bool> },
-    /// The run was given up, durably: what it has in progress here ends. It is loaded anew, or forgotten where it
-    /// cannot be folded.
+    /// The run was abandoned, durably: its work here ends. It is loaded anew, or forgotten where it cannot be folded.
     Abandoned { run: RunId, is_folded: bool, done: oneshot::Sender<bool> },
     /// Recovery is over: new attempts may start.
     Release,

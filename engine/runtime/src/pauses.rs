@@ -1,24 +1,23 @@
-//! Pauses of pipelines and of the engine: has them recorded, and tells the runs.
+//! Pauses of pipelines and of the engine: recorded, and passed on to the runs.
 //!
 //! Law (S9): what is paused is durable on its own stream first; each run is informed by an input of its
-//! own, at least once: when it is loaded, when it is gone on with, and when the pauses change. A run
-//! whose state does not say so yet starts nothing.
+//! own, at least once: when it is loaded, when it is resumed, and when the pauses change. A run
+//! that has not folded that input yet starts nothing.
 
 use futures::StreamExt as _;
 
-use crate::ledger::{Change, LedgerError};
+use crate::aggregate_store::{AggregateError, Change};
 use crate::runtime::Runtime;
+use crate::stream_listing::StreamListing;
 use crate::streams::triggers::by::By;
 use everfold_base::envelope::StreamKind;
 use everfold_base::id::{Position, RunId};
 use everfold_core::event::HaltScope;
-use everfold_core::pauses::{PauseRefusal, Pauses, Wanted};
+use everfold_core::pauses::{PauseOrder, PauseRefusal, Pauses};
 use everfold_store::{AppendError, ReadError};
 
-/// Streams that are listed at once.
-const PAGE: usize = 1_000;
 /// Runs that are informed at once.
-const TELLING_MAX: usize = 256;
+const INFORMED_MAX: usize = 256;
 
 /// Why a pause was not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -51,20 +50,20 @@ pub struct Halting {
     pub runs: usize,
 }
 
-impl From<LedgerError> for HaltError {
-    fn from(error: LedgerError) -> Self {
+impl From<AggregateError> for HaltError {
+    fn from(error: AggregateError) -> Self {
         match error {
-            LedgerError::Read(error) => Self::Read(error),
-            LedgerError::Append(error) => Self::Append(error),
-            LedgerError::Unreadable { what, .. } => Self::Unreadable(what),
+            AggregateError::Read(error) => Self::Read(error),
+            AggregateError::Append(error) => Self::Append(error),
+            AggregateError::Unreadable { what, .. } => Self::Unreadable(what),
         }
     }
 }
 
-/// Records a pause or the end of one, and has every unended run that is concerned look at it.
+/// Records a pause or the end of one, and has every unended run compare itself with the pauses.
 pub(crate) async fn halt(
     shared: &Runtime,
-    wanted: Wanted,
+    wanted: PauseOrder,
     scope: HaltScope,
     reason: Option<&str>,
     by: By,
@@ -77,33 +76,30 @@ pub(crate) async fn halt(
         Err(HaltError::Refused(PauseRefusal::NotHalted(_))) => true,
         Err(_) => false,
     };
-    // Also where nothing changed, or is not known to have: an order before this one may not have informed them all.
-    let runs = if may_hold { tell_runs(shared, wanted).await } else { Ok(0) };
+    // Also where nothing changed, or the outcome is unknown: a former request may not have informed all runs.
+    let runs = if may_hold { inform_runs(shared, wanted).await } else { Ok(0) };
     let Change { position, changed, repeated } = change?;
     Ok(Halting { position, changed, repeated, runs: runs? })
 }
 
-/// Has every unended run look at the pauses.
-async fn tell_runs(shared: &Runtime, wanted: Wanted) -> Result<usize, HaltError> {
-    // An engine that attends to all runs resumes those that may go on now.
+/// Has every unended run compare itself with the pauses.
+async fn inform_runs(shared: &Runtime, wanted: PauseOrder) -> Result<usize, HaltError> {
+    // An engine that resumes all runs drives those that may go on now.
     let drives =
-        wanted == Wanted::Release && shared.wakes.attended.load(std::sync::atomic::Ordering::Acquire);
-    let (mut after, mut informed) = (None, 0);
-    loop {
-        let page = shared.store.streams(StreamKind::Run, after, PAGE).await?;
+        wanted == PauseOrder::Release && shared.wakes.attended.load(std::sync::atomic::Ordering::Acquire);
+    let mut informed = 0;
+    let mut listing = StreamListing::new(shared.store.as_ref(), StreamKind::Run);
+    while let Some(page) = listing.next().await? {
         let open: Vec<RunId> =
             page.iter().filter(|(_, head)| head.note.open).filter_map(|(id, _)| id.as_run()).collect();
         informed += open.len();
-        let mut telling = futures::stream::iter(open.into_iter().map(|run| shared.align(run, drives)))
-            .buffer_unordered(TELLING_MAX);
-        while let Some(sent) = telling.next().await {
+        let mut informing = futures::stream::iter(open.into_iter().map(|run| shared.align(run, drives)))
+            .buffer_unordered(INFORMED_MAX);
+        while let Some(sent) = informing.next().await {
             if sent.is_err() {
-                return Ok(0); // The engine ends; the next one informs them.
+                return Ok(0); // The engine ends; the next one informs the runs.
             }
         }
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
-            _ => return Ok(informed),
-        }
     }
+    Ok(informed)
 }

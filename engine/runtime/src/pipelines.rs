@@ -2,23 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::definitions::engine_event;
 use crate::error::{DefinitionError, PipelineError};
 use crate::runtime::Runtime;
+use crate::stream_end::{EventOrigin, StreamEnd};
+use crate::stream_listing::StreamListing;
+use crate::stream_pages::StreamPages;
 use crate::streams::triggers::by::By;
 use everfold_base::envelope::{Envelope, StreamKind};
 use everfold_base::id::{Position, Version};
-use everfold_base::json::Hash;
 use everfold_core::pipeline_versions::{
-    PipelineEvent, PipelineSaved, SavedPipeline, SavedVersion, Which, saved_pipeline,
+    PipelineEvent, PipelineSaved, SavedPipeline, SavedVersion, VersionSelector, saved_pipeline,
 };
 use everfold_language::definition::{Definition, PipelineRef};
 use everfold_store::{Append, AppendError, StreamNote};
 
-/// Events and streams that are read at once.
+/// Events that are read at once.
 const PAGE: usize = 1_000;
 /// How often a version is numbered anew because another one was saved meanwhile.
 const TRIES: u32 = 5;
+
 /// A version as it was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Saved {
@@ -28,7 +30,7 @@ pub struct Saved {
     pub position: Position,
     /// It was the newest already, and nothing was added.
     pub repeated: bool,
-    /// It was saved before under the same idempotency key: this is the first answer once more.
+    /// It was saved before under the same idempotency key, and this is the first answer once more.
     pub replayed: bool,
 }
 
@@ -36,21 +38,15 @@ impl Runtime {
     /// The names that were saved, in order.
     pub(crate) async fn saved_names(&self) -> Result<Vec<String>, PipelineError> {
         const START: &str = "pipeline-";
-        let store = &self.store;
         let mut names = Vec::new();
-        let mut after = Some(START.to_owned());
-        loop {
-            let page = store.streams(StreamKind::Engine, after, PAGE).await?;
-            let ours = page.iter().map_while(|(stream, _)| stream.id.strip_prefix(START));
-            let before = names.len();
-            names.extend(ours.map(str::to_owned));
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE && names.len() - before == PAGE => {
-                    after = Some(last.id.to_string());
-                }
-                _last_page => return Ok(names),
+        let mut listing = StreamListing::after(self.store.as_ref(), StreamKind::Engine, START);
+        while let Some(page) = listing.next().await? {
+            for (stream, _) in &page {
+                let Some(name) = stream.id.strip_prefix(START) else { return Ok(names) };
+                names.push(name.to_owned());
             }
         }
+        Ok(names)
     }
 
     pub(crate) async fn saved_versions(
@@ -59,20 +55,15 @@ impl Runtime {
     ) -> Result<Vec<(PipelineSaved, Envelope)>, PipelineError> {
         let stream = SavedPipeline::stream(name);
         let mut found = Vec::new();
-        let mut next = Version::FIRST;
-        loop {
-            let page = self.store.read(&stream, next, PAGE).await?;
-            let is_last = page.len() < PAGE;
+        let mut pages = StreamPages::new(self.store.as_ref(), &stream, Version::FIRST, PAGE);
+        while let Some(page) = pages.next().await? {
             for envelope in page {
-                next = envelope.header.version.next();
                 let event = saved_pipeline(&envelope)
                     .map_err(|what| PipelineError::Unreadable { name: name.to_owned(), what })?;
                 found.push((event, envelope));
             }
-            if is_last {
-                return Ok(found);
-            }
         }
+        Ok(found)
     }
 
     pub(crate) async fn pipeline(&self, wanted: &PipelineRef) -> Result<Arc<Definition>, PipelineError> {
@@ -87,9 +78,11 @@ impl Runtime {
         let built_in = self.edge.built_ins.as_ref().and_then(|built_ins| built_ins.find(&wanted.name));
         let built_in = built_in.ok_or_else(unknown)?;
         match &wanted.which {
-            Which::Newest => Ok(built_in),
-            Which::Hash(start) if built_in.hash().to_string().starts_with(start.as_str()) => Ok(built_in),
-            Which::Hash(_) | Which::Nth(_) => Err(unknown()),
+            VersionSelector::Newest => Ok(built_in),
+            VersionSelector::Hash(start) if built_in.hash().to_string().starts_with(start.as_str()) => {
+                Ok(built_in)
+            }
+            VersionSelector::Hash(_) | VersionSelector::Nth(_) => Err(unknown()),
         }
     }
 
@@ -102,7 +95,7 @@ impl Runtime {
         let name = definition.name.as_str();
         name.parse::<PipelineRef>()?;
         let hash = self.definitions.save(definition).await?;
-        // One after the other, so that no save is outrun for ever.
+        // One save after the other, so that each one succeeds after a few tries.
         let _turn = self.saving.lock().await;
         let mut tries = 0;
         loop {
@@ -130,16 +123,18 @@ impl Runtime {
             };
             let version = SavedVersion { n: event.n, hash };
             let event = PipelineEvent::PipelineSaved(event);
-            let expected = newest.map_or(Version::ZERO, |newest| newest.header.version);
-            let previous = newest.map_or(Hash::ZERO, |newest| newest.hash);
+            let encoded = event.encode().map_err(|error| DefinitionError::TooLarge(error.to_string()))?;
             let stream = SavedPipeline::stream(name);
-            let at = (self.config.clock)();
-            let event = engine_event(&stream, expected, &previous, &event, actor.clone(), at)?;
+            let before = newest.map(StreamEnd::of).unwrap_or_default();
+            let mut end = before;
+            let (at, cause) = ((self.config.clock)(), end.cause(&stream));
+            let origin = EventOrigin { stream: &stream, actor: &actor, at, cause };
+            let events = vec![end.link(&origin, encoded)];
             let append = Append {
                 stream,
-                expected,
-                previous,
-                events: vec![event],
+                expected: before.version,
+                previous: before.hash,
+                events,
                 dedup,
                 fence: self.config.fence,
                 note: StreamNote::default(),

@@ -97,19 +97,19 @@ impl Runtime {
             });
             let _gone = sender.send(seen);
         });
-        self.send(run, ShardMessage::Look { run, look }).await.map_err(|error| match error {
+        self.send(run, ShardMessage::Query { run, query: look }).await.map_err(|error| match error {
             SubmitError::ShuttingDown => QueryError::ShuttingDown,
             other => QueryError::Store(other.to_string()),
         })?;
         seen.await.unwrap_or(Err(QueryError::ShuttingDown))
     }
 
-    /// Goes on with one run; false where there is none.
+    /// Drives one run; false where there is none.
     pub(crate) async fn drive(&self, run: RunId, even_quarantined: bool) -> Result<bool, RecoverError> {
         self.order(run, |done| ShardMessage::Drive { run, even_quarantined, done }).await
     }
 
-    /// Has one run stand still, or go on, with its pipeline and the engine; false where there is none.
+    /// Has one run take over the pauses of its pipeline and the engine; false where there is none.
     pub(crate) async fn align(&self, run: RunId, drives: bool) -> Result<bool, RecoverError> {
         self.order(run, |done| ShardMessage::Align { run, drives, done }).await
     }

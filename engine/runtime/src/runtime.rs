@@ -12,18 +12,19 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::aggregate_store::AggregateStore;
 use crate::config::EngineConfig;
 use crate::deps::Deps;
 use crate::end_watch::EndWatch;
-use crate::ledger::Ledger;
 use crate::live_output::Live;
 use crate::mailboxes::Mailboxes;
 use crate::panic::panic_text;
 use crate::receivers::registry::Receivers;
 use crate::scheduler::places::Scheduler;
 use crate::start::child_definitions::Children;
+use crate::streams::budgets::read_counters::ReadCounters;
 use crate::streams::notifications::registry::Notifications;
-use crate::streams::triggers::known::TriggerCache;
+use crate::streams::triggers::trigger_cache::TriggerCache;
 use crate::wakes::WakeTimes;
 use crate::work::multi_probe::Members;
 use everfold_base::blobs::Blobs;
@@ -38,6 +39,8 @@ use everfold_system::clock;
 pub(crate) struct Runtime {
     deps: Deps,
     pub(crate) mailboxes: Mailboxes,
+    /// Counters of shared budgets, as readers asked for them.
+    pub(crate) read_counters: ReadCounters,
     /// Attempts and probes that wait to start.
     pub(crate) scheduler: Arc<Scheduler>,
     /// The receivers of notices, and the notices that wait for them.
@@ -47,7 +50,7 @@ pub(crate) struct Runtime {
     pub(crate) live: Live,
     pub(crate) wakes: WakeTimes,
     /// Pauses of pipelines and of the engine.
-    pub(crate) halts: Ledger<Pauses>,
+    pub(crate) halts: AggregateStore<Pauses>,
     pub(crate) ends: EndWatch,
     pub(crate) children: Children,
     /// Held while a version of a pipeline is saved: one is saved after the other.
@@ -89,12 +92,13 @@ impl Runtime {
         let edge = with_members(edge, &scheduler);
         Self {
             mailboxes: Mailboxes::default(),
+            read_counters: ReadCounters::default(),
             scheduler,
             receivers: Arc::new(Receivers::new(&config, steady.clone())),
             notifications: Notifications::new(Arc::clone(&store), &config),
             live: Live::default(),
             wakes: WakeTimes::default(),
-            halts: Ledger::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
+            halts: AggregateStore::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
             ends: EndWatch::default(),
             children: Children::default(),
             saving: tokio::sync::Mutex::default(),

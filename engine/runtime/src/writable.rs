@@ -9,7 +9,7 @@ const REFUSED_AGAIN: Duration = Duration::from_millis(50);
 
 /// Waits until a store says that it takes appends; `None` where it never will again.
 pub(crate) async fn until_writable(mut writable: watch::Receiver<Writability>) -> Option<()> {
-    let is_told = *writable.borrow() != Writability::Writable;
+    let was_reported = *writable.borrow() != Writability::Writable;
     {
         let is_over = |now: &Writability| matches!(now, Writability::Writable | Writability::NotOurs(_));
         // A closed watch means a closed store.
@@ -18,7 +18,7 @@ pub(crate) async fn until_writable(mut writable: watch::Receiver<Writability>) -
             return None;
         }
     }
-    if !is_told {
+    if !was_reported {
         tokio::time::sleep(REFUSED_AGAIN).await;
     }
     Some(())

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{Access, Files, SystemFiles};
+use super::files::{FileAccess, Files, SystemFiles};
 use everfold_base::blobs::Blobs;
 use everfold_base::id::RunId;
 use everfold_base::json::{BlobRef, Hash};
@@ -124,7 +124,7 @@ impl BlobStore {
         }
         if self.get_blocking(run, &hash).is_ok() {
             // The process that wrote it may have been stopped before it was durable.
-            let file = self.files.open(&path, Access::Write).map_err(failed)?;
+            let file = self.files.open(&path, FileAccess::Write).map_err(failed)?;
             file.sync().map_err(failed)?;
         } else {
             let beside = folder.join(format!("{hash}.{:016x}.tmp", clock::draw_u64()));
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(blobs.list(run).expect("no folder is no blob"), []);
         let kept = blobs.put_blocking(run, b"evidence").expect("room");
         assert_eq!(blobs.put_blocking(run, b"evidence").expect("again"), kept);
-        let swept = blobs.put_blocking(run, b"nobody names me").expect("room");
+        let swept = blobs.put_blocking(run, b"no event names this").expect("room");
         assert_eq!(blobs.get_blocking(run, &kept.hash).expect("there"), b"evidence");
         assert_eq!(blobs.runs().expect("readable"), [run]);
         fs::write(blobs.path(run, &swept.hash).with_extension("1.tmp"), "half").expect("room");

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 
 use super::append::{Append, Appended, FirstWrite};
 use super::error::{AppendError, ReadError};
-use super::stream_head::{Head, Snapshot};
+use super::stream_head::{Snapshot, StreamHead};
 use super::writability::Writability;
 use everfold_base::envelope::{Envelope, EventView, StreamId, StreamKind};
 use everfold_base::id::{Position, Version};
@@ -43,10 +43,10 @@ pub trait EventStore: Send + Sync + 'static {
     fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>>;
 
     /// The end of a stream, or `None` where there is none.
-    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>>;
+    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<StreamHead>, ReadError>>;
 
     /// The ends of several streams, in their order; for thousands of them much less work than one by one.
-    fn heads(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Option<Head>>, ReadError>> {
+    fn heads(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Option<StreamHead>>, ReadError>> {
         Box::pin(async move {
             let mut heads = Vec::with_capacity(streams.len());
             for stream in &streams {
@@ -66,7 +66,7 @@ pub trait EventStore: Send + Sync + 'static {
         kind: StreamKind,
         after: Option<String>,
         limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>>;
+    ) -> BoxFuture<'_, Result<Vec<(StreamId, StreamHead)>, ReadError>>;
 
     /// The streams whose note says busy, and those with a timer up to `until`; what a start loads.
     fn due(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<StreamId>, ReadError>>;

@@ -22,7 +22,7 @@ pub trait Files: Send + Sync + 'static {
     fn create(&self, path: &Path) -> io::Result<Box<dyn StoreFile>>;
 
     /// Opens a file that exists.
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StoreFile>>;
+    fn open(&self, path: &Path, access: FileAccess) -> io::Result<Box<dyn StoreFile>>;
 
     /// Gives a file another name, in the place of a file that had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -125,7 +125,7 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum FileAccess {
     /// Reading alone.
     Read,
     /// Reading and writing.
@@ -170,8 +170,8 @@ impl Files for SystemFiles {
         Ok(Box::new(SystemFile(file)))
     }
 
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StoreFile>> {
-        let file = fs::OpenOptions::new().read(true).write(access == Access::Write).open(path)?;
+    fn open(&self, path: &Path, access: FileAccess) -> io::Result<Box<dyn StoreFile>> {
+        let file = fs::OpenOptions::new().read(true).write(access == FileAccess::Write).open(path)?;
         Ok(Box::new(SystemFile(file)))
     }
 

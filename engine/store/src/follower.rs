@@ -1,7 +1,7 @@
 //! Following the log.
 //!
 //! Law: each event from the first position on comes once, in order. A slow follower is served from
-//! the journal; it never holds anybody up.
+//! the journal; it never delays the writer or another follower.
 //!
 //! Made by [`super::SledStore::subscribe`].
 

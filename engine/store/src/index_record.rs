@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::append::{Append, Appended, Dedup, DedupKeep, Fence, FirstWrite};
-use super::stream_head::{Head, StreamNote};
+use super::stream_head::{StreamHead, StreamNote};
 use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
@@ -24,8 +24,8 @@ pub(crate) struct HeadRecord {
 }
 
 impl HeadRecord {
-    pub(crate) fn public(&self) -> Head {
-        Head { version: self.version, hash: self.hash, position: self.position, note: self.note }
+    pub(crate) fn public(&self) -> StreamHead {
+        StreamHead { version: self.version, hash: self.hash, position: self.position, note: self.note }
     }
 }
 

@@ -71,6 +71,6 @@ pub use options::SledOptions;
 pub use progress::Progress;
 pub use report::{IndexOpened, OpenReport};
 pub use sled_store::SledStore;
-pub use stream_head::{Head, Snapshot, StreamNote};
+pub use stream_head::{Snapshot, StreamHead, StreamNote};
 pub use validate::ACTOR_BYTES_MAX;
 pub use writability::Writability;

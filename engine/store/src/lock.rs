@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::OpenError;
 use super::files;
-use super::files::{Access, FileId, Files};
+use super::files::{FileAccess, FileId, Files};
 use super::journal::{recover, segment};
 use super::paths::journal_folder;
 use everfold_base::data_folder::Layout;
@@ -202,7 +202,7 @@ fn taken_again(path: &Path) -> io::Result<Option<(File, FileId)>> {
 }
 
 /// Refuses a journal whose last segment another process writes, whatever became of the folder's own locks.
-pub(crate) fn refuse_written(files: &dyn Files, folder: &Path, access: Access) -> Result<(), OpenError> {
+pub(crate) fn refuse_written(files: &dyn Files, folder: &Path, access: FileAccess) -> Result<(), OpenError> {
     let journal = journal_folder(folder);
     let Some(last) = recover::list(&journal)?.0.pop() else { return Ok(()) };
     let path = journal.join(segment::file_name(last));

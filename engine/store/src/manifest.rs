@@ -244,8 +244,8 @@ pub(crate) fn write(files: &dyn Files, folder: &Path, manifest: &Manifest) -> io
     })
 }
 
-/// The kernel's name for this boot; empty where the system has none, and then no kill is told from a
-/// power cut.
+/// The kernel's name for this boot; empty where the system has none, and then a kill cannot be
+/// distinguished from a power cut.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }

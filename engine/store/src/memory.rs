@@ -17,7 +17,7 @@ use super::error::{AppendError, ReadError};
 use super::event_store::{EventStore, Subscription};
 use super::index_record::{DedupRecord, HeadRecord, head_after};
 use super::published::PublishedEnd;
-use super::stream_head::{Head, Snapshot};
+use super::stream_head::{Snapshot, StreamHead};
 use super::validate;
 use super::writability::Writability;
 use super::write_gate::WriteGate;
@@ -34,11 +34,11 @@ const EVENTS_MAX: usize = 1_024;
 #[derive(Default)]
 struct Contents {
     log: Vec<Arc<Envelope>>,
-    streams: BTreeMap<StreamId, Stream>,
+    streams: BTreeMap<StreamId, MemoryStream>,
     dedups: HashMap<Hash, DedupRecord>,
 }
 
-struct Stream {
+struct MemoryStream {
     head: HeadRecord,
     events: Vec<Arc<Envelope>>,
     snapshot: Option<Snapshot>,
@@ -108,7 +108,7 @@ impl MemoryStore {
         let name = append.stream.clone();
         let events: Vec<_> = envelopes(append, &appended).map(Arc::new).collect();
         contents.log.extend(events.iter().cloned());
-        let stream = contents.streams.entry(name).or_insert_with(|| Stream {
+        let stream = contents.streams.entry(name).or_insert_with(|| MemoryStream {
             head,
             events: Vec::new(),
             snapshot: None,
@@ -152,7 +152,7 @@ impl EventStore for MemoryStore {
         Box::pin(ready(Ok(read_log(&self.contents, from, limit))))
     }
 
-    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
+    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<StreamHead>, ReadError>> {
         let head = self.contents().streams.get(stream).map(|stream| stream.head.public());
         Box::pin(ready(Ok(head)))
     }
@@ -168,7 +168,7 @@ impl EventStore for MemoryStore {
         kind: StreamKind,
         after: Option<String>,
         limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>> {
+    ) -> BoxFuture<'_, Result<Vec<(StreamId, StreamHead)>, ReadError>> {
         let contents = self.contents();
         let wanted = contents
             .streams

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use super::disk_reserve;
 use super::error::{Damage, OpenError, ReadError};
-use super::files::{Access, Files, StoreFile};
+use super::files::{FileAccess, Files, StoreFile};
 use super::journal::recover::Survey;
 use super::journal::segment::Segment;
-use super::journal::tail::Tail;
+use super::journal::tail::JournalTail;
 use super::journal::{prepare, recover, segment, writer};
 use super::lock;
 use super::lock::FolderLock;
@@ -68,7 +68,7 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder,
     }
     refuse_foreign(folder, manifest::read_known(folder)?.is_none())?;
     let lock = Arc::new(FolderLock::take(folder)?);
-    lock::refuse_written(files, folder, Access::Write)?;
+    lock::refuse_written(files, folder, FileAccess::Write)?;
     let found = manifest::read_known(folder)?;
     let mut warnings = Vec::new();
     let (known, damaged) = match found {
@@ -102,7 +102,7 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder,
     };
     let survey = survey.unwrap_or_else(|| Survey {
         segments: Vec::new(),
-        tail: Tail::EMPTY,
+        tail: JournalTail::EMPTY,
         torn: None,
         leftovers: Vec::new(),
         warnings: Vec::new(),
@@ -184,7 +184,7 @@ fn sync_last_segment(files: &dyn Files, journal: &Path) -> Result<(), OpenError>
     files.sync_folder(journal).map_err(OpenError::at(journal))?;
     let Some(last) = last else { return Ok(()) };
     let path = journal.join(segment::file_name(last));
-    let file = files.open(&path, Access::Write).map_err(OpenError::at(&path))?;
+    let file = files.open(&path, FileAccess::Write).map_err(OpenError::at(&path))?;
     file.sync().and_then(|()| file.forget_cached()).map_err(OpenError::at(&path))
 }
 
@@ -339,7 +339,7 @@ fn open_active(
         files.remove(leftover).map_err(OpenError::at(leftover))?;
     }
     if let Some(last) = survey.segments.last() {
-        let file = files.open(&last.path, Access::Write).map_err(OpenError::at(&last.path))?;
+        let file = files.open(&last.path, FileAccess::Write).map_err(OpenError::at(&last.path))?;
         if let Some(torn) = &survey.torn {
             torn.overwrite(file.as_ref()).map_err(OpenError::at(&torn.path))?;
             warnings.push(format!("{torn}; they were cut"));

@@ -16,17 +16,17 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 const EVENT_BYTES: usize = 320;
 
 #[derive(Default)]
-struct State {
+struct RecentEvents {
     events: VecDeque<Arc<Envelope>>,
     bytes: usize,
 }
 
 /// The newest events.
 #[derive(Default)]
-pub(crate) struct Recent(Mutex<State>);
+pub(crate) struct Recent(Mutex<RecentEvents>);
 
 impl Recent {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RecentEvents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -115,7 +115,7 @@ fn encode_events(append: &Append, bytes: &mut Vec<u8>) {
 
 /// Reads the head and the last event's hash, without looking at payloads.
 pub(crate) fn decode_outline(bytes: &[u8]) -> Result<(RecordHead, Hash), String> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteReader(bytes);
     let head = read_head(&mut reader)?;
     let mut last = Hash::ZERO;
     for _ in 0..head.count {
@@ -152,7 +152,7 @@ struct SharedHeader {
 
 /// Goes through the events behind the head.
 fn parts<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut ByteReader<'a>,
     count: u32,
     mut each: impl FnMut(u64, &SharedHeader, RawEvent<'a>),
 ) -> Result<(), String> {
@@ -187,7 +187,7 @@ pub(crate) fn decode(
     first_position: Position,
     committed_at: Timestamp,
 ) -> Result<(RecordHead, Vec<Envelope>), String> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteReader(bytes);
     let head = read_head(&mut reader)?;
     let mut events: Vec<Envelope> = Vec::with_capacity((head.count as usize).min(super::APPEND_EVENTS_MAX));
     parts(&mut reader, head.count, |index, shared, part| {
@@ -222,7 +222,7 @@ pub(crate) fn show(
     first_position: Position,
     mut each: impl FnMut(&EventView<'_>),
 ) -> Result<u64, String> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteReader(bytes);
     let head = read_head(&mut reader)?;
     parts(&mut reader, head.count, |index, shared, part| {
         each(&EventView {
@@ -240,7 +240,7 @@ pub(crate) fn show(
     Ok(u64::from(head.count))
 }
 
-fn read_head(reader: &mut Reader<'_>) -> Result<RecordHead, String> {
+fn read_head(reader: &mut ByteReader<'_>) -> Result<RecordHead, String> {
     let format = reader.u8()?;
     if format != FORMAT {
         return Err(format!("a record of format {format}; this everfold reads {FORMAT}"));
@@ -274,9 +274,9 @@ fn read_head(reader: &mut Reader<'_>) -> Result<RecordHead, String> {
 }
 
 /// Takes fixed-width little-endian numbers and runs of bytes from the front.
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub(crate) struct ByteReader<'a>(pub(crate) &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
         if length > self.0.len() {
             return Err(format!("{length} bytes expected where {} are left", self.0.len()));

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{Damage, OpenError, ReadError};
-use super::files::{Access, Files as _, SystemFiles};
+use super::files::{FileAccess, Files as _, SystemFiles};
 use super::journal::format::GROUP_HEADER;
 use super::journal::prepare::Preparer;
 use super::journal::recover::TornTail;
 use super::journal::salvage::SalvageItem;
 use super::journal::segment::{SegmentSizes, Segments};
-use super::journal::tail::{Owner, Tail};
+use super::journal::tail::{JournalTail, Owner};
 use super::journal::writer::{GroupError, JournalWriter};
 use super::journal::{format, prepare, salvage, writer};
 use super::lock;
@@ -151,7 +151,7 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
         match step {
             RepairStep::CutTail { file, from, to } => {
                 let torn = TornTail { path: file.clone(), from: *from, to: *to };
-                let file = SystemFiles.open(file, Access::Write).map_err(failed)?;
+                let file = SystemFiles.open(file, FileAccess::Write).map_err(failed)?;
                 torn.overwrite(file.as_ref()).map_err(failed)?;
             }
             RepairStep::RewriteJournal { kept_as, .. } => rewrite(folder, options, &looked, kept_as, &lock)?,
@@ -171,7 +171,7 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
 
 fn taken(folder: &Path) -> Result<Arc<FolderLock>, RepairError> {
     let lock = FolderLock::take(folder)?;
-    lock::refuse_written(&SystemFiles, folder, Access::Read)?;
+    lock::refuse_written(&SystemFiles, folder, FileAccess::Read)?;
     Ok(Arc::new(lock))
 }
 
@@ -308,9 +308,9 @@ fn rewrite(
         .map_err(|error| RepairError::from(ReadError::from(error)))?;
     let owner = looked.manifest.as_ref().map(Manifest::owner);
     let owner = owner.ok_or_else(|| RepairError::Write("store.json is not readable".into()))?;
-    let mut target = Target::new(&beside, owner, lock)?;
+    let mut target = RewrittenJournal::new(&beside, owner, lock)?;
     let mut indexed = looked.indexed.iter().peekable();
-    let mut fill = |target: &mut Target, until: Position| -> Result<(), RepairError> {
+    let mut fill = |target: &mut RewrittenJournal, until: Position| -> Result<(), RepairError> {
         while let Some((&position, (stream, version))) = indexed.next_if(|(position, _)| **position < until) {
             let unproven = || RepairError::Unproven { stream: stream.clone(), version: *version };
             let (place, bytes) = index.batch(stream, *version).ok().flatten().ok_or_else(unproven)?;
@@ -371,7 +371,7 @@ fn rewrite(
 }
 
 /// A journal that is being written from old records.
-struct Target {
+struct RewrittenJournal {
     writer: JournalWriter,
     preparer: Arc<Preparer>,
     maker: Option<std::thread::JoinHandle<()>>,
@@ -379,7 +379,7 @@ struct Target {
     buffer: Vec<u8>,
 }
 
-impl Target {
+impl RewrittenJournal {
     fn new(folder: &Path, owner: Owner, lock: &Arc<FolderLock>) -> Result<Self, RepairError> {
         let failed = |error: std::io::Error| RepairError::Write(error.to_string());
         let sizes = SegmentSizes::default();
@@ -401,7 +401,7 @@ impl Target {
             owner,
             (preparer.clone(), sizes.later),
             active,
-            Tail::EMPTY,
+            JournalTail::EMPTY,
         );
         let (ends, buffer) = (HashMap::new(), Vec::new());
         Ok(Self { writer, preparer, maker: Some(maker), ends, buffer })
@@ -442,7 +442,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for RewrittenJournal {
     fn drop(&mut self) {
         self.preparer.stop();
         if let Some(maker) = self.maker.take() {

@@ -18,20 +18,20 @@ use super::sled;
 use super::store_core::StoreCore;
 
 /// The threads that end with the store.
-pub(crate) struct Running {
+pub(crate) struct StoreThreads {
     pub(crate) writer: JoinHandle<()>,
     pub(crate) others: Vec<JoinHandle<()>>,
     pub(crate) preparer: Arc<Preparer>,
 }
 
 /// Waits for the threads, makes the index durable, records that, and releases the folder.
-pub(crate) fn finish(core: &StoreCore, running: &Mutex<Option<Running>>) {
+pub(crate) fn finish(core: &StoreCore, running: &Mutex<Option<StoreThreads>>) {
     let Some(ended) = running.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     close_index(core, ended);
     core.lock.release();
 }
 
-fn close_index(core: &StoreCore, ended: Running) {
+fn close_index(core: &StoreCore, ended: StoreThreads) {
     let wrote = ended.writer.join().is_ok();
     ended.preparer.stop();
     core.checkpoints.stop();

@@ -31,10 +31,10 @@ use super::paths;
 use super::post_commit::PostCommit;
 use super::report::OpenReport;
 use super::shutdown;
-use super::shutdown::Running;
+use super::shutdown::StoreThreads;
 use super::sled::Index;
 use super::store_core::StoreCore;
-use super::stream_head::{Head, Snapshot};
+use super::stream_head::{Snapshot, StreamHead};
 use super::validate;
 use super::writability::Writability;
 use super::write_gate::{IndexHealth, WriteGate};
@@ -56,7 +56,7 @@ pub(crate) const READ_BYTES_ENOUGH: usize = 8 * 1024 * 1024;
 pub struct SledStore {
     core: Arc<StoreCore>,
     queue: Option<mpsc::Sender<Command>>,
-    running: Arc<Mutex<Option<Running>>>,
+    running: Arc<Mutex<Option<StoreThreads>>>,
     report: OpenReport,
 }
 
@@ -116,7 +116,7 @@ impl SledStore {
             })?,
         ];
         let writer = spawn("everfold-write", Box::new(move || committer.run(commands)))?;
-        let running = Running { writer, others, preparer };
+        let running = StoreThreads { writer, others, preparer };
         let running = Arc::new(Mutex::new(Some(running)));
         Ok(Self { core, queue: Some(queue), running, report })
     }
@@ -329,7 +329,7 @@ impl EventStore for SledStore {
         })
     }
 
-    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
+    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<StreamHead>, ReadError>> {
         if let Some(head) = self.core.heads().get(stream) {
             let head = head.public();
             return Box::pin(std::future::ready(Ok(Some(head))));
@@ -345,7 +345,7 @@ impl EventStore for SledStore {
         })
     }
 
-    fn heads(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Option<Head>>, ReadError>> {
+    fn heads(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Option<StreamHead>>, ReadError>> {
         Box::pin(async move {
             let heads = self
                 .indexed(Needs::All, move |index| {
@@ -382,7 +382,7 @@ impl EventStore for SledStore {
         kind: StreamKind,
         after: Option<String>,
         limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>> {
+    ) -> BoxFuture<'_, Result<Vec<(StreamId, StreamHead)>, ReadError>> {
         Box::pin(async move {
             let streams = self
                 .indexed(Needs::All, move |index| Ok(index.streams(kind, after.as_deref(), limit)?))

@@ -19,7 +19,7 @@ pub struct StreamNote {
 
 /// The end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct StreamHead {
     /// The last event's version.
     pub version: Version,
     /// The last event's hash.

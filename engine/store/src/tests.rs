@@ -17,9 +17,9 @@ use everfold_system::clock;
 const NAME: &str = "checkpointer-under-test";
 
 /// Lets a test that fails end.
-struct Stop<'a>(&'a CheckpointRequests);
+struct StopOnDrop<'a>(&'a CheckpointRequests);
 
-impl Drop for Stop<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.stop();
     }
@@ -47,7 +47,7 @@ fn row_06_a_panic_while_the_index_is_built_does_not_leave_the_writer_waiting() {
     store.core().gate.set_index(IndexHealth::Building);
     requests.request_rebuild();
     std::thread::scope(|scope| {
-        let _stop = Stop(&requests);
+        let _stop = StopOnDrop(&requests);
         let body = || Checkpointer { core: store.core(), requests: &requests }.run();
         std::thread::Builder::new().name(NAME.into()).spawn_scoped(scope, body).unwrap();
         runtime.block_on(async {

@@ -30,7 +30,7 @@ const ENOUGH_BYTES: usize = 3 * 1024 * 1024;
 const ENOUGH_APPENDS: usize = 8_192;
 
 #[derive(Default)]
-struct State {
+struct UnindexedState {
     waiting: IndexBatch,
     /// On its way into the index; still looked at until it is there.
     moving: Option<Arc<IndexBatch>>,
@@ -39,7 +39,7 @@ struct State {
     stopped: bool,
 }
 
-impl State {
+impl UnindexedState {
     fn is_times(&self, factor: usize) -> bool {
         self.waiting.bytes() >= factor * ENOUGH_BYTES || self.waiting.appends() >= factor * ENOUGH_APPENDS
     }
@@ -48,14 +48,14 @@ impl State {
 /// Published appends in their order, by stream.
 #[derive(Default)]
 pub(crate) struct Unindexed {
-    state: Mutex<State>,
+    state: Mutex<UnindexedState>,
     changed: Condvar,
     /// Held while something is brought in.
     turn: Mutex<()>,
 }
 
 impl Unindexed {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, UnindexedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

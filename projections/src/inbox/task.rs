@@ -72,7 +72,7 @@ pub enum TaskKind {
         title: String,
         /// What is asked, in full.
         text: Option<Payload>,
-        /// Who asks, what an answer may be, and of whom.
+        /// The asker, the permitted answers, and the roles that may answer.
         terms: QuestionTerms,
         /// The parts of an answer that were saved: `{choice?, text?, items?}`.
         draft: Option<Payload>,

@@ -29,7 +29,7 @@ use crate::small_map::SmallMap;
 pub(super) struct PeopleRequest {
     /// A question; else a decision.
     question: bool,
-    /// Of whom; empty: of anyone.
+    /// The roles that may answer; empty: any.
     roles: Vec<String>,
 }
 

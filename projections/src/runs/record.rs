@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, Position, Version};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{RunEvent, Told};
+use everfold_core::event::{AttemptNotes, RunEvent};
 use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
@@ -240,11 +240,11 @@ impl RowRecord {
 }
 
 /// What an attempt reported at its end beside its result.
-fn reported(event: &RunEvent) -> Option<(&AttemptId, &Told)> {
+fn reported(event: &RunEvent) -> Option<(&AttemptId, &AttemptNotes)> {
     match event {
-        RunEvent::AttemptSucceeded(event) => Some((&event.id, &event.told)),
-        RunEvent::AttemptFailed(event) => Some((&event.id, &event.told)),
-        RunEvent::AttemptAsked(event) => Some((&event.id, &event.told)),
+        RunEvent::AttemptSucceeded(event) => Some((&event.id, &event.notes)),
+        RunEvent::AttemptFailed(event) => Some((&event.id, &event.notes)),
+        RunEvent::AttemptAsked(event) => Some((&event.id, &event.notes)),
         _no_end => None,
     }
 }

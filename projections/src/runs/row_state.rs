@@ -26,7 +26,7 @@ pub struct RowState {
     pub paused: Option<String>,
     /// Addresses and filters.
     pub labels: Arc<BTreeMap<String, String>>,
-    /// Whom it waits for.
+    /// The people that it waits for.
     pub awaits: Vec<AwaitedAction>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,

@@ -88,9 +88,9 @@ mod tests {
     use crate::write_batch::WriteBatch;
 
     /// Counts the reads of keys.
-    struct Counted<'a>(&'a WriteBatch, Cell<usize>);
+    struct CountingReader<'a>(&'a WriteBatch, Cell<usize>);
 
-    impl KeyReader for Counted<'_> {
+    impl KeyReader for CountingReader<'_> {
         fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StorageError> {
             self.1.set(self.1.get() + 1);
             self.0.get(key)
@@ -114,7 +114,7 @@ mod tests {
         }
         changes.flush(&mut batch).unwrap();
         batch.publish(Position(1));
-        let keys = Counted(&batch, Cell::new(0));
+        let keys = CountingReader(&batch, Cell::new(0));
         let (mut windows, nothing) = (Windows::default(), IdMap::default());
         for number in 0..RUNS {
             assert_eq!(windows.candidates(&keys, RUNS, run(number), &nothing).unwrap(), [number]);

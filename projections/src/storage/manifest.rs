@@ -15,7 +15,7 @@ const FILE_NAME: &str = "mark.json";
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Manifest {
+pub(crate) struct StorageManifest {
     /// The store's epoch: a copy of a store folds its own read models.
     pub(crate) epoch: String,
     /// The kernel's name for the boot that wrote it.
@@ -24,7 +24,7 @@ pub(crate) struct Manifest {
     pub(crate) closed: Option<BTreeMap<String, u64>>,
 }
 
-impl Manifest {
+impl StorageManifest {
     /// Whether the models may continue from the folder's data.
     pub(crate) fn is_trusted(&self, epoch: &str, boot: &str) -> bool {
         self.epoch == epoch && (self.closed.is_some() || (!boot.is_empty() && self.boot == boot))
@@ -32,12 +32,12 @@ impl Manifest {
 }
 
 /// Reads the file; a file that cannot be read counts as missing.
-pub(crate) fn read(folder: &Path) -> Option<Manifest> {
+pub(crate) fn read(folder: &Path) -> Option<StorageManifest> {
     serde_json::from_slice(&fs::read(folder.join(FILE_NAME)).ok()?).ok()
 }
 
 /// Replaces the file.
-pub(crate) fn write(folder: &Path, manifest: &Manifest) -> io::Result<()> {
+pub(crate) fn write(folder: &Path, manifest: &StorageManifest) -> io::Result<()> {
     let beside = folder.join("mark.json.new");
     fs::write(&beside, serde_json::to_vec(manifest).map_err(io::Error::other)?)?;
     fs::File::open(&beside)?.sync_data()?;
@@ -51,8 +51,11 @@ mod tests {
 
     #[test]
     fn s5_only_a_clean_close_or_the_same_boot_is_believed() {
-        let manifest =
-            |closed: Option<BTreeMap<String, u64>>| Manifest { epoch: "e".into(), boot: "b".into(), closed };
+        let manifest = |closed: Option<BTreeMap<String, u64>>| StorageManifest {
+            epoch: "e".into(),
+            boot: "b".into(),
+            closed,
+        };
         assert!(manifest(None).is_trusted("e", "b"));
         assert!(!manifest(None).is_trusted("e", "another boot"));
         assert!(manifest(Some(BTreeMap::new())).is_trusted("e", "another boot"));

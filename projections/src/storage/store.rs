@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use super::error::StorageError;
-use super::manifest::{self, Manifest};
+use super::manifest::{self, StorageManifest};
 use super::values::{Checkpoint, KeyChanges, StoredPair};
 
 /// Memory for sled's pages.
@@ -59,7 +59,7 @@ impl Storage {
                 (open_sled(folder)?, None)
             }
         };
-        let manifest = Manifest { epoch: epoch.to_owned(), boot: boot.to_owned(), closed: None };
+        let manifest = StorageManifest { epoch: epoch.to_owned(), boot: boot.to_owned(), closed: None };
         manifest::write(folder, &manifest)?;
         Ok(OpenedStorage {
             storage: Self::Disk(Disk { db: RwLock::new(Some(db)), folder: folder.to_owned() }),
@@ -188,7 +188,8 @@ impl Storage {
         drop(disk.db.write().unwrap_or_else(PoisonError::into_inner).take());
         // sled's own flush leaves the disk's cache alone.
         fs::File::open(disk.folder.join("db"))?.sync_data()?;
-        let manifest = Manifest { epoch: epoch.to_owned(), boot: boot.to_owned(), closed: Some(models) };
+        let manifest =
+            StorageManifest { epoch: epoch.to_owned(), boot: boot.to_owned(), closed: Some(models) };
         Ok(manifest::write(&disk.folder, &manifest)?)
     }
 }

@@ -8,7 +8,7 @@ use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_store::{
-    Append, AppendError, Appended, EventStore, FirstWrite, Head, MemoryStore, ReadError, Snapshot,
+    Append, AppendError, Appended, EventStore, FirstWrite, MemoryStore, ReadError, Snapshot, StreamHead,
     Subscription, Writability,
 };
 use futures::future::BoxFuture;
@@ -41,7 +41,7 @@ impl EventStore for FailingLog {
         self.inner.read_all(from, limit)
     }
 
-    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
+    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<StreamHead>, ReadError>> {
         self.inner.head(stream)
     }
 
@@ -54,7 +54,7 @@ impl EventStore for FailingLog {
         kind: StreamKind,
         after: Option<String>,
         limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>> {
+    ) -> BoxFuture<'_, Result<Vec<(StreamId, StreamHead)>, ReadError>> {
         self.inner.streams(kind, after, limit)
     }
 

@@ -211,8 +211,8 @@ proptest! {
             prop_assert_eq!(&*row.shown.labels, drawn.state.labels(), "after {:?}", trace);
             prop_assert_eq!(row.version, drawn.state.version());
             let (usage, total) = (row.shown.usage, drawn.state.usage());
-            let told = (usage.input_tokens, usage.output_tokens, usage.cost_micros);
-            prop_assert_eq!(told, (total.input_tokens, total.output_tokens, total.cost_micros), "after {:?}", trace);
+            let spent = (usage.input_tokens, usage.output_tokens, usage.cost_micros);
+            prop_assert_eq!(spent, (total.input_tokens, total.output_tokens, total.cost_micros), "after {:?}", trace);
             let failure = row.shown.failure.map(|failed| (failed.step, failed.failure));
             let wanted = drawn.state.failure().map(|(failure, path)| {
                 (path.map(ToString::to_string), Failure { detail: None, ..failure.clone() })

@@ -6,13 +6,17 @@ use everfold_base::actor::Actor;
 use everfold_base::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, InputId, Position, RunId, Version};
-use everfold_base::json::{Hash, JsonText};
+use everfold_base::json::{Hash, JsonText, Payload};
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
 use everfold_core::decide::{Decision, Loaded, decide};
 use everfold_core::effect::Effect;
-use everfold_core::event::{RunEvent, Told, UnblockDecision, decode, encode};
-use everfold_core::input::{Input, InputKind, Start};
+use everfold_core::event::{
+    AnswerSaved, AttemptNotes, AttemptStarted, CancelRequested, NoticeSent, ProbeFailed, QuestionAnswered,
+    RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SignalReceived, TimerFired,
+    UnblockDecision, UsageRecorded, VoteCast, decode, encode,
+};
+use everfold_core::input::{Input, InputKind, Start, StartOptions};
 use everfold_core::state::{Awaited, RunState, effects};
 use everfold_language::definition::{NoFiles, OnLost, Vote, parse};
 use serde_json::json;
@@ -72,14 +76,13 @@ impl RandomRun {
         };
         let start = Start {
             run,
-            input: JsonText::new(&json!({})),
-            title: (!number.is_multiple_of(4)).then(|| format!("Deliver Größe {number}")),
-            labels: [("team".to_owned(), format!("t{}", number % 3))].into(),
-            cwd: None,
+            options: StartOptions {
+                title: (!number.is_multiple_of(4)).then(|| format!("Deliver Größe {number}")),
+                labels: [("team".to_owned(), format!("t{}", number % 3))].into(),
+                ..StartOptions::new(JsonText::new(&json!({})))
+            },
             entropy: 7,
             config: None,
-            parent: None,
-            priority: 0,
             admission: Vec::new(),
         };
         drawn.tell(InputKind::Start(start), Actor::User("ada".into()));
@@ -130,12 +133,19 @@ impl RandomRun {
         let user = Actor::User("ada".into());
         match how % 9 {
             6 => self.tell(
-                InputKind::Signal { name: "ci".into(), payload: JsonText::null(), delivery: None },
+                InputKind::Signal(SignalReceived {
+                    name: "ci".into(),
+                    payload: Payload::Inline(JsonText::null()),
+                    delivery: None,
+                }),
                 Actor::Hook("ci".into()),
             ),
             7 => {
                 let path = "a".parse().unwrap();
-                self.tell(InputKind::Recheck { path, policies: Default::default(), reason: None }, user);
+                self.tell(
+                    InputKind::Recheck(RecheckRequested { path, policies: Default::default(), reason: None }),
+                    user,
+                );
             }
             8 => self.late(which),
             0 | 1 => {
@@ -147,21 +157,29 @@ impl RandomRun {
                 if let Some((id, true)) = asked {
                     let answer = JsonText::new(&json!({"text": "that one"}));
                     let kind = match how % 4 {
-                        0 => InputKind::SaveAnswer { id, answer, roles: Vec::new() },
-                        _ => InputKind::Answer { id, answer, roles: Vec::new() },
+                        0 => InputKind::SaveAnswer(AnswerSaved {
+                            id,
+                            answer: Payload::Inline(answer),
+                            roles: Vec::new(),
+                        }),
+                        _ => InputKind::Answer(QuestionAnswered {
+                            id,
+                            answer: Payload::Inline(answer),
+                            roles: Vec::new(),
+                        }),
                     };
                     self.tell(kind, user);
                 } else if let Some((id, false)) = asked {
                     let vote = if how.is_multiple_of(2) { Vote::Approve } else { Vote::Reject };
                     self.tell(
-                        InputKind::Vote {
+                        InputKind::Vote(VoteCast {
                             id,
                             vote,
                             comment: None,
                             roles: Vec::new(),
                             comments: Vec::new(),
                             edited: None,
-                        },
+                        }),
                         user,
                     );
                 }
@@ -184,8 +202,8 @@ impl RandomRun {
                     user,
                 );
             }
-            4 if how > 250 => self.tell(InputKind::Cancel { reason: None }, user),
-            4 => self.tell(InputKind::Pause { reason: None }, user),
+            4 if how > 250 => self.tell(InputKind::Cancel(CancelRequested { reason: None }), user),
+            4 => self.tell(InputKind::Pause(RunPaused { reason: None }), user),
             _ => {
                 let open = effects(&self.state);
                 let working = open.iter().find_map(|effect| match effect {
@@ -194,7 +212,7 @@ impl RandomRun {
                 });
                 match working.filter(|_| !which.is_multiple_of(4)) {
                     Some(id) => self.used(id, which),
-                    None => self.tell(InputKind::Resume { reason: None }, user),
+                    None => self.tell(InputKind::Resume(RunResumed { reason: None }), user),
                 }
             }
         }
@@ -210,7 +228,7 @@ impl RandomRun {
             ..Usage::default()
         };
         let seq = self.inputs as u32;
-        self.tell(InputKind::Usage { id, seq, usage }, Actor::Engine);
+        self.tell(InputKind::Usage(UsageRecorded { id, seq, usage }), Actor::Engine);
     }
 
     /// A probe answers, perhaps of a round that was reset.
@@ -232,7 +250,7 @@ impl RandomRun {
     fn happen(&mut self, effect: Effect, how: u8) {
         let kind = match effect {
             Effect::Attempt { id, started: false } if how.is_multiple_of(3) => {
-                InputKind::AttemptStarted { id }
+                InputKind::AttemptStarted(AttemptStarted { id })
             }
             Effect::Attempt { id, .. } | Effect::Stop { id } if how.is_multiple_of(11) => {
                 InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }
@@ -242,9 +260,9 @@ impl RandomRun {
                     0 => Err(Failure::new(FailureKind::Exit, "exit 1")),
                     _ => Ok(JsonText::new(&json!({ "exit_code": 0, "stdout": "" }))),
                 };
-                let mut told = Told::default();
+                let mut notes = AttemptNotes::default();
                 if how.is_multiple_of(5) {
-                    told.labels.insert("by".into(), format!("{id} {how}"));
+                    notes.labels.insert("by".into(), format!("{id} {how}"));
                 }
                 let ask = (how % 9 == 1).then(|| JsonText::new(&json!({"text": "which one?"})));
                 InputKind::AttemptFinished {
@@ -253,19 +271,21 @@ impl RandomRun {
                     commit: None,
                     artefacts: Vec::new(),
                     ended_at: Timestamp(self.now),
-                    told,
+                    notes,
                     ask,
                 }
             }
-            Effect::Probe { id, gate, probe_no } if how.is_multiple_of(7) => InputKind::ProbeFailed {
-                id,
-                gate,
-                probe_no,
-                message: "no answer".into(),
-                permanent: false,
-                took_ms: 1,
-                broken: false,
-            },
+            Effect::Probe { id, gate, probe_no } if how.is_multiple_of(7) => {
+                InputKind::ProbeFailed(ProbeFailed {
+                    id,
+                    gate,
+                    probe_no,
+                    message: "no answer".into(),
+                    permanent: false,
+                    took_ms: 1,
+                    broken: false,
+                })
+            }
             Effect::Probe { id, gate, probe_no } => InputKind::ProbeFinished {
                 id,
                 gate,
@@ -276,15 +296,15 @@ impl RandomRun {
                 took_ms: 1,
             },
             Effect::Notice { version, notice, .. } => {
-                InputKind::NoticeFinished { version, notice, tries: 1, failure: None }
+                InputKind::NoticeSent(NoticeSent { version, notice, tries: 1 })
             }
             Effect::Timer { timer, at } => {
                 self.now = self.now.max(at.0);
-                InputKind::TimerFired { timer, due: at }
+                InputKind::TimerFired(TimerFired { timer, due: at })
             }
             Effect::Workspace => InputKind::WorkspacePrepared(Err(Failure::new(FailureKind::Spawn, "none"))),
             Effect::Advance => InputKind::Advance,
-            Effect::Slots => InputKind::Admitted { admission: Vec::new(), at_once: false },
+            Effect::Slots => InputKind::Admitted(RunAdmitted { admission: Vec::new(), at_once: false }),
             Effect::Funds { .. } | Effect::SpendReport { .. } => return,
         };
         self.tell(kind, Actor::Engine);

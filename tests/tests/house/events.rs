@@ -10,13 +10,17 @@ use quote::ToTokens as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Expr, ExprLit, Field, Fields, Ident, Item, Lit, LitInt, Meta, Token, braced, bracketed,
+    Attribute, Expr, ExprLit, Field, Fields, Ident, Item, Lit, LitInt, Meta, MetaNameValue, Token, braced,
+    bracketed,
 };
 
 use crate::repository;
 
-/// Where the events of runs are declared.
-const RUNS: &str = "engine/core/src/event/kinds.rs";
+/// The table of the events of runs: their names and numbers.
+const TABLE: &str = "engine/core/src/event/run_event.rs";
+
+/// Where their payloads are declared, by family.
+const PAYLOADS: &str = "engine/core/src/event/kinds";
 
 /// The other streams: heading, what the stream is of, file and enum of its events.
 const OTHERS: [(&str, &str, &str, &str); 9] = [
@@ -30,7 +34,7 @@ const OTHERS: [(&str, &str, &str, &str); 9] = [
         "notifications/event.rs",
         "NoticeEvent",
     ),
-    ("Tokens", "Who may come in over HTTP.", "tokens.rs", "AccessEvent"),
+    ("Tokens", "Who may come in over HTTP.", "tokens/event.rs", "AccessEvent"),
     ("Pauses", "Pauses of pipelines and of the engine.", "pauses.rs", "PauseEvent"),
     ("Breaker resets", "Breakers that a person closed.", "breaker_resets.rs", "BreakerEvent"),
     (
@@ -40,6 +44,9 @@ const OTHERS: [(&str, &str, &str, &str); 9] = [
         "PipelineEvent",
     ),
 ];
+
+/// Types that the page keeps showing under a former name.
+const SHOWN_AS: [(&str, &str); 1] = [("AttemptNotes", "Told")];
 
 /// An event as it is declared.
 struct Event {
@@ -51,17 +58,23 @@ struct Event {
     fields: Vec<Field>,
 }
 
-/// The body of `run_events!`.
-struct Declared(Vec<Event>);
+/// A payload as it is declared.
+struct Declaration {
+    attributes: Vec<Attribute>,
+    name: Ident,
+    has_former: bool,
+    fields: Vec<Field>,
+}
 
-impl Parse for Declared {
+/// The body of `event_payloads!`.
+struct Declarations(Vec<Declaration>);
+
+impl Parse for Declarations {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let mut events = Vec::new();
+        let mut declarations = Vec::new();
         while !input.is_empty() {
             let attributes = input.call(Attribute::parse_outer)?;
             let name = input.parse()?;
-            input.parse::<Token![=]>()?;
-            let number = input.parse()?;
             let has_former = input.peek(syn::token::Bracket);
             if has_former {
                 let former;
@@ -71,9 +84,27 @@ impl Parse for Declared {
             let body;
             braced!(body in input);
             let fields = Punctuated::<Field, Token![,]>::parse_terminated_with(&body, Field::parse_named)?;
-            events.push(Event { attributes, name, number, has_former, fields: fields.into_iter().collect() });
+            let fields = fields.into_iter().collect();
+            declarations.push(Declaration { attributes, name, has_former, fields });
         }
-        Ok(Self(events))
+        Ok(Self(declarations))
+    }
+}
+
+/// `Name = 1`.
+fn numbered(one: ParseStream<'_>) -> syn::Result<(Ident, LitInt)> {
+    let name = one.parse()?;
+    one.parse::<Token![=]>()?;
+    Ok((name, one.parse()?))
+}
+
+/// The body of `run_events!`: `Name = 1, …`.
+struct Table(Vec<(Ident, LitInt)>);
+
+impl Parse for Table {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let numbers = Punctuated::<_, Token![,]>::parse_terminated_with(input, numbered)?;
+        Ok(Self(numbers.into_iter().collect()))
     }
 }
 
@@ -91,12 +122,7 @@ impl Parse for Numbered {
         input.parse::<Token![,]>()?;
         let body;
         braced!(body in input);
-        let number = |one: ParseStream<'_>| {
-            let name = one.parse()?;
-            one.parse::<Token![=]>()?;
-            Ok((name, one.parse()?))
-        };
-        let numbers = Punctuated::<_, Token![,]>::parse_terminated_with(&body, number)?;
+        let numbers = Punctuated::<_, Token![,]>::parse_terminated_with(&body, numbered)?;
         Ok(Self { of, numbers: numbers.into_iter().collect() })
     }
 }
@@ -106,15 +132,31 @@ fn source(path: &str) -> syn::File {
     syn::parse_file(&text).unwrap()
 }
 
-fn run_events() -> Vec<Event> {
-    let file = source(RUNS);
-    let body = file.items.iter().find_map(|item| match item {
-        Item::Macro(it) if it.mac.path.is_ident("run_events") => {
-            Some(it.mac.parse_body::<Declared>().unwrap().0)
-        }
+/// The bodies of the macro of this name in a file.
+fn bodies<T: Parse>(path: &str, name: &str) -> Vec<T> {
+    let items = source(path).items.into_iter();
+    let body = |item| match item {
+        Item::Macro(it) if it.mac.path.is_ident(name) => Some(it.mac.parse_body().unwrap()),
         _ => None,
-    });
-    body.unwrap_or_else(|| panic!("{RUNS} has no run_events!"))
+    };
+    items.filter_map(body).collect()
+}
+
+fn run_events() -> Vec<Event> {
+    let mut declared = BTreeMap::new();
+    for file in fs::read_dir(repository().join(PAYLOADS)).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        for body in bodies::<Declarations>(&format!("{PAYLOADS}/{file}"), "event_payloads") {
+            declared.extend(body.0.into_iter().map(|it| (it.name.to_string(), it)));
+        }
+    }
+    let table = bodies::<Table>(TABLE, "run_events").pop();
+    let event = |(name, number): (Ident, LitInt)| {
+        let Declaration { attributes, has_former, fields, .. } =
+            declared.remove(&name.to_string()).unwrap_or_else(|| panic!("{PAYLOADS} declares no {name}"));
+        Event { attributes, name, number, has_former, fields }
+    };
+    table.unwrap_or_else(|| panic!("{TABLE} has no run_events!")).0.into_iter().map(event).collect()
 }
 
 fn other_events(path: &str, name: &str) -> Vec<Event> {
@@ -172,11 +214,37 @@ fn doc(attributes: &[Attribute]) -> Vec<String> {
     paragraphs
 }
 
+/// The name of a field in JSON: `#[serde(rename = "…")]`, or its own.
+fn wire_name(field: &Field) -> String {
+    let mut name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
+    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        let Meta::List(list) = &attribute.meta else { continue };
+        let options = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).unwrap();
+        for option in options {
+            if let Meta::NameValue(MetaNameValue {
+                path,
+                value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }),
+                ..
+            }) = option
+                && path.is_ident("rename")
+            {
+                name = text.value();
+            }
+        }
+    }
+    name
+}
+
 /// A type as people write it.
 fn spelled(field: &Field) -> String {
     let mut text = field.ty.to_token_stream().to_string();
     for (from, to) in [(" < ", "<"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" :: ", "::")] {
         text = text.replace(from, to);
+    }
+    for (name, shown) in SHOWN_AS {
+        if text == name {
+            return shown.to_owned();
+        }
     }
     text
 }
@@ -203,7 +271,7 @@ fn chapter(page: &mut String, events: &[Event]) {
         }
         page.push_str("| Field | Type | Meaning |\n| --- | --- | --- |\n");
         for field in &event.fields {
-            let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
+            let name = wire_name(field);
             writeln!(page, "| `{name}` | `{}` | {} |", spelled(field), doc(&field.attrs).join(" ")).unwrap();
         }
     }

@@ -59,7 +59,7 @@ impl Source {
         Self { root: root.into(), files }
     }
 
-    /// Who takes what from whom.
+    /// The imports between the files.
     pub fn arrows(&self) -> Arrows {
         let mut reexports: BTreeMap<(PathBuf, String), PathBuf> = BTreeMap::new();
         for (module, file) in &self.files {

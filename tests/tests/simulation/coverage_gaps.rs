@@ -25,7 +25,7 @@ pub fn never_of_run(pair: Pair) -> Option<&'static str> {
         ("none", "RunStarted") => None,
         ("none", _) => Some("a history begins with RunStarted"),
         (_, "RunStarted") => Some("a run starts once"),
-        // The outbox outlives the run; a history goes on as another run's; work that was stopped late is told of.
+        // The outbox outlives the run; a history goes on as another run's; work that was stopped late is reported.
         (_, "NoticeQueued" | "NoticeSent" | "NoticeFailed" | "RunForked" | "NoteAdded" | "SpendReported")
             if is_over =>
         {
@@ -34,7 +34,7 @@ pub fn never_of_run(pair: Pair) -> Option<&'static str> {
         (_, "WorkspaceRemoved") => {
             Some("this machine keeps its folders; the driver's tests have some that go")
         }
-        (_, "RunAbandoned") => Some("nobody gives up a run of these plans; the driver's tests do"),
+        (_, "RunAbandoned") => Some("no plan abandons a run; the tests of the runtime do"),
         _ if is_over => Some("L30: ended runs never change"),
         (_, "WorktreeReset") => Some("this machine has no worktrees of git; the tests of workspaces have"),
         (_, "WorkspaceShared") => Some("no plan has a workspace of its parent's; the driver's tests have"),
@@ -174,7 +174,7 @@ const RARE_OF_RUN: &[Row] = &[
             "AnswerSaved",
             "RecheckRequested",
         ],
-        why: "a fork that stands in a queue is told a signal, or people decide on what it copied",
+        why: "a fork that stands in a queue gets a signal, or people decide on what it copied",
     },
     Row {
         statuses: &["queued", "waiting", "blocked"],
@@ -204,7 +204,7 @@ const RARE_OF_RUN: &[Row] = &[
     Row {
         statuses: &["paused"],
         events: &["WorkspacePrepared", "ProbeFailed", "FundsRequested"],
-        why: "somebody pauses the run within the moment that this takes",
+        why: "a user pauses the run within the moment that this takes",
     },
     Row {
         statuses: &["paused"],

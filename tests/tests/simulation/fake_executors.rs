@@ -63,7 +63,7 @@ impl Executor for Processes {
             supervised: true,
             loss: LossTraits { idempotent: false, on_lost: OnLost::Block },
             paid: self.1,
-            told: true,
+            reads_input: true,
         }
     }
 
@@ -109,7 +109,7 @@ impl Executor for Processes {
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
         let machine = Arc::clone(&self.0);
-        // At once: whoever gets its place may begin before this is polled.
+        // At once: the next holder of its slot may begin before this is polled.
         machine.side_effects.asked_to_end(&request.id);
         Box::pin(async move {
             let id = request.id;
@@ -139,7 +139,7 @@ impl Executor for Functions {
     fn traits(&self, spec: &Value) -> Traits {
         let idempotent = self.0.luck(&spec["name"].to_string()).is_one_of(2);
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, loss: LossTraits { idempotent, on_lost }, paid: false, told: true }
+        Traits { supervised: false, loss: LossTraits { idempotent, on_lost }, paid: false, reads_input: true }
     }
 
     fn services(&self, spec: &Value) -> Vec<Service> {

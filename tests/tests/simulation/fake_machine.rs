@@ -85,7 +85,7 @@ impl FakeMachine {
         self.processes.lock().unwrap()
     }
 
-    /// What an engine is told that cannot look at a process which lives, or has ended.
+    /// The error that an engine gets that cannot look at a process, alive or ended.
     pub fn cannot_look(&self, id: &EffectId) -> Option<AttemptResult> {
         let look = {
             let mut looks = self.looks.lock().unwrap();

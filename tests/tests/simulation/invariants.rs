@@ -85,7 +85,7 @@ pub async fn check(stage: &Stage<'_>) -> Result<Played, String> {
     let asked = models.inbox().and_then(|inbox| inbox.list(None, None, None, 1, None));
     let asked = asked.map_err(|error| of_models(&error))?;
     if let Some(task) = asked.items.first() {
-        return Err(format!("projections: every run has ended, and somebody is asked {task:?}"));
+        return Err(format!("projections: every run has ended, and the inbox still asks {task:?}"));
     }
     let mut text = String::new();
     for envelope in &log {
@@ -110,7 +110,7 @@ async fn one(
     for (envelope, event) in history {
         let header = &envelope.header;
         let cause = header.cause;
-        // The end of a child that nobody waited for has the id of its start, which ended the attempt.
+        // The end of a child that no step waited for has the id of its start, which ended the attempt.
         let is_second_end = matches!(event, RunEvent::ChildStopped(_));
         if former != Some((cause.input, cause.because))
             && !is_second_end

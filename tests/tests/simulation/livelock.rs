@@ -75,8 +75,8 @@ impl LivelockGuard {
     }
 }
 
-/// Sees to it that the test ends though a plan goes round without a store and without virtual time: nobody
-/// can end its thread, so the process ends, and says which plan it was.
+/// Ends the test when a plan loops without a store and without virtual time: no other thread can stop that
+/// one, so the process exits and names the plan.
 pub struct Watchdog {
     _play_is_over: mpsc::Sender<()>,
 }

@@ -38,7 +38,7 @@ pub struct Piece {
 pub struct Act {
     /// How long nothing happened before.
     pub pause: u8,
-    /// What, and by whom.
+    /// What is done, and the actor.
     pub kind: u8,
     /// To which run, step or task.
     pub pick: prop::sample::Index,
@@ -55,9 +55,9 @@ pub struct Fault {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// It is kept, and nobody is told.
+    /// The append is durable, and its writer gets an error.
     Kept,
-    /// It is not kept, and nobody can know.
+    /// The append is lost, and its writer gets the same error.
     Dropped,
     /// The disk is full for a while.
     Full,

@@ -30,7 +30,7 @@ use super::plan::{Piece, Plan};
 use super::side_effects::{LAMP, Needs, SideEffects};
 use super::triggers::{self, TriggerRecord};
 
-/// The longest that somebody waits for an answer.
+/// The longest that a user waits for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// What came of a plan that kept every law.
@@ -241,7 +241,7 @@ impl<'a> Stage<'a> {
             biased;
             () = store.dies.notified() => None,
             done = doing => Some(done),
-            () = tokio::time::sleep(ANSWER_MAX) => return Err("answers: somebody asks the engine, and is never answered".into()),
+            () = tokio::time::sleep(ANSWER_MAX) => return Err("answers: the engine never answers a request".into()),
         };
         drop(store);
         if done.is_none() {

@@ -115,14 +115,14 @@ fn the_same_seed_twice_gives_the_same_log() {
     }
 }
 
-/// What they found: a moment of a schedule that was removed, a busy run that nobody came back to, a verdict
-/// that there could not be, decided on values that its fact does not ask for, a run that was read over and over
-/// to be told what it knew, a resource given while nobody could read who held it, a copied beginning that was
-/// taken for the copy's own, labels of work that was cut short, notices that nobody sent; and what a read that
-/// failed left behind: queued runs that were set aside, keys that nobody gave back, children that were taken for
-/// started; a schedule that was triggered twice in one moment, and an order of the driver's own that was recorded
-/// twice; a reading of the clock that was out of date when it was recorded, runs that were not told of the end of a
-/// pause, a trigger whose repetition was taken for a second one, funds kept free for work that was over.
+/// The bugs that these seeds found: a moment of a removed schedule was used; a busy run was never loaded again; an
+/// impossible verdict was decided on values that its event does not ask for; a run was read over and over for an
+/// input that it had already; a resource was granted while its holders could not be read; a copied beginning was
+/// taken for the copy's own; labels of work that was cut short were kept; notices were never sent. After a failed
+/// read: queued runs were set aside, keys were never released, children were taken for started. Also: a schedule was
+/// triggered twice in one moment, an input of the runtime's own was recorded twice, an outdated reading of the clock
+/// was recorded, runs did not learn of the end of a pause, the repetition of a trigger was taken for a second one, and
+/// a reservation outlived its work.
 #[test]
 fn seeds_that_failed_once_hold() {
     be_quiet();

@@ -67,7 +67,7 @@ struct Known {
     counters: BTreeMap<StreamId, Counter>,
     charged: HashSet<(RunId, Version, StreamId)>,
     notices: HashSet<Notice>,
-    told: BTreeMap<Notice, Timestamp>,
+    settled: BTreeMap<Notice, Timestamp>,
     in_flight_max: BTreeMap<(RunId, String), u32>,
     begun: BTreeMap<EffectId, u32>,
     at_work: BTreeMap<Place, BTreeSet<EffectId>>,
@@ -224,9 +224,9 @@ impl SideEffects {
         if !known.notices.contains(&notice) {
             known.violate(format!("intent before effect: notice {} is not queued", request.dedup()));
         }
-        // Whoever replaces a notice may come while it is being told.
-        if known.told.get(&notice).is_some_and(|at| now.since(*at) > Duration::from_secs(1)) {
-            known.violate(format!("notice {} was settled, and is told again", request.dedup()));
+        // A notice may be replaced while it is being sent.
+        if known.settled.get(&notice).is_some_and(|at| now.since(*at) > Duration::from_secs(1)) {
+            known.violate(format!("notice {} was settled, and is sent again", request.dedup()));
         }
     }
 
@@ -235,7 +235,7 @@ impl SideEffects {
         self.known().at_work.values().flatten().map(name).collect()
     }
 
-    /// Keys that somebody holds or waits for.
+    /// Keys that a run holds or waits for.
     pub fn busy_keys(&self) -> Vec<String> {
         let known = self.known();
         let busy =
@@ -310,9 +310,9 @@ impl Known {
             RunEvent::NoticeQueued(event) => {
                 note(&mut self.notices, (run, event.version, event.notice.clone()))
             }
-            RunEvent::NoticeSent(event) => self.told(run, event.version, &event.notice, at),
+            RunEvent::NoticeSent(event) => self.settled(run, event.version, &event.notice, at),
 
-            RunEvent::NoticeFailed(event) => self.told(run, event.version, &event.notice, at),
+            RunEvent::NoticeFailed(event) => self.settled(run, event.version, &event.notice, at),
 
             RunEvent::RunForked(forked) => {
                 self.forked.insert(run);
@@ -336,8 +336,8 @@ impl Known {
         }
     }
 
-    fn told(&mut self, run: RunId, version: Version, notice: &str, at: Timestamp) {
-        self.told.insert((run, version, notice.to_owned()), at);
+    fn settled(&mut self, run: RunId, version: Version, notice: &str, at: Timestamp) {
+        self.settled.insert((run, version, notice.to_owned()), at);
     }
 
     fn of_key(&mut self, stream: &StreamId, event: &NewEvent) {

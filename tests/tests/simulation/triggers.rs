@@ -1,7 +1,7 @@
 //! Deliveries and moments: what is brought, who looks at the clock, and what must have come of it.
 //!
 //! Laws (L28, T, S9): whatever dies or fails in between, a delivery and a moment are handled once each, a
-//! run is started for one at most once, a run is told of one at most once, and nothing is left unhandled.
+//! run is started for one at most once, a run is signalled for one at most once, and nothing is left unhandled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use everfold_engine::hooks::{DeliveryReceived, HookEvent};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::JsonText;
 use everfold_engine::schedules::{ScheduleEvent, ScheduleOrigin};
-use everfold_engine::triggers::{Heard, Outcome, heard};
+use everfold_engine::triggers::{Outcome, SignalEffect, signal_effect};
 use serde_json::json;
 
 use super::plan::{Act, SOURCE};
 use super::play::{Asked, DONE, again, once};
 
-/// How often somebody looks at the clock.
+/// How often the scheduler looks at the clock.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The schedule that people add and remove.
 const TICK: &str = "tick";
@@ -34,7 +34,7 @@ pub async fn look_at_clock(engine: Engine) {
     }
 }
 
-/// Somebody brings something; few names, so that the same comes again.
+/// A delivery; of few names, so that the same comes again.
 pub fn delivery(luck: u8) -> DeliveryReceived {
     DeliveryReceived {
         id: format!("d{}", luck % 24),
@@ -70,7 +70,7 @@ pub async fn redeliver(engine: Engine, at: usize, act: Act) -> Asked {
     }
 }
 
-/// Somebody does something to a schedule.
+/// A user adds, removes, pauses, resumes or triggers a schedule.
 pub async fn schedule(engine: Engine, at: usize, act: Act) -> Asked {
     let by = By { actor: Actor::User("ada".into()), dedup: once(&format!("schedule {at}")) };
     let done = match act.luck % 6 {
@@ -220,8 +220,8 @@ impl TriggerRecord {
         if let Some(open) = self.unhandled().first() {
             return Err(format!("outside: {open} is not handled"));
         }
-        let (mut begun, mut told) = (BTreeSet::new(), BTreeMap::new());
-        // What leads to nothing is recorded, and is no signal that somebody was told.
+        let (mut begun, mut received) = (BTreeSet::new(), BTreeMap::new());
+        // A signal that leads to nothing is recorded, and does not count as received.
         let mut batches: BTreeMap<_, Vec<RunEvent>> = BTreeMap::new();
         for envelope in log.iter().filter(|envelope| envelope.header.stream.kind == StreamKind::Run) {
             let header = &envelope.header;
@@ -233,8 +233,8 @@ impl TriggerRecord {
         let is_taken = |envelope: &Envelope| {
             let header = &envelope.header;
             let place = (header.stream.clone(), header.cause.input, header.cause.because);
-            let made = batches.get(&place).map_or(Heard::Unheard, heard);
-            !matches!(made, Heard::Unheard | Heard::Ignored(_))
+            let made = batches.get(&place).map_or(SignalEffect::NotTaken, signal_effect);
+            !matches!(made, SignalEffect::NotTaken | SignalEffect::Ignored(_))
         };
         for envelope in log.iter().filter(|envelope| envelope.header.flags & flag::COPIED == 0) {
             let header = &envelope.header;
@@ -245,7 +245,7 @@ impl TriggerRecord {
             match event::decode(header.kind, header.schema, &envelope.payload) {
                 Ok(RunEvent::RunStarted(_)) => drop(begun.insert(run)),
                 Ok(RunEvent::SignalReceived(event)) if is_ours(event.delivery.as_deref()) => {
-                    let known = told.entry((run, event.name, event.delivery)).or_insert((0, false));
+                    let known = received.entry((run, event.name, event.delivery)).or_insert((0, false));
                     known.0 += 1;
                     known.1 |= is_taken(envelope);
                 }
@@ -274,9 +274,9 @@ impl TriggerRecord {
             self.violations.push(format!("began or was said to begin, not both: {odd:?}"));
         }
         let mut hearers: BTreeMap<(RunId, String), usize> = BTreeMap::new();
-        for ((run, signal, delivery), (times, is_taken)) in told {
+        for ((run, signal, delivery), (times, is_taken)) in received {
             if times > 1 {
-                self.violations.push(format!("{run} was told {signal} of {delivery:?} {times} times"));
+                self.violations.push(format!("{run} got {signal} of {delivery:?} {times} times"));
             }
             if !is_taken {
                 continue;
@@ -284,7 +284,7 @@ impl TriggerRecord {
             *hearers.entry((run, signal)).or_default() += 1;
         }
         if hearers != signalled {
-            self.violations.push(format!("told {hearers:?}, said to be told {signalled:?}"));
+            self.violations.push(format!("signalled {hearers:?}, said to be signalled {signalled:?}"));
         }
         self.violations.first().map_or(Ok(()), |what| Err(format!("outside: {what}")))
     }

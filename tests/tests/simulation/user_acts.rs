@@ -2,7 +2,10 @@
 
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::{Submission, SubmitError};
-use everfold_engine::event::{HaltScope, RunEvent, Spent};
+use everfold_engine::event::{
+    AttemptStarted, BreakpointsSet, CancelRequested, HaltScope, NoteAdded, RunEvent, RunPaused, RunResumed,
+    Spent, StepCancelRequested,
+};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{InputId, RunId};
 use everfold_engine::input::InputKind;
@@ -13,18 +16,20 @@ use serde_json::json;
 use super::plan::Act;
 use super::user_inputs;
 
-/// What somebody does, perhaps sensibly.
+/// What a user does, perhaps sensibly.
 pub fn act(state: &RunState, history: &[RunEvent], act: &Act, at: Timestamp) -> Option<(Actor, InputKind)> {
     let ada = Actor::User("ada".into());
     let kind = match act.kind % 64 {
-        0..3 => InputKind::Cancel { reason: None },
-        3..6 => InputKind::Pause { reason: None },
+        0..3 => InputKind::Cancel(CancelRequested { reason: None }),
+        3..6 => InputKind::Pause(RunPaused { reason: None }),
         6..10 => resume(state)?,
-        10..12 => InputKind::Note { text: "seen".into() },
-        12..15 => InputKind::Breakpoints { steps: vec![user_inputs::path(state, act.luck).step] },
+        10..12 => InputKind::Note(NoteAdded { text: "seen".into() }),
+        12..15 => {
+            InputKind::Breakpoints(BreakpointsSet { steps: vec![user_inputs::path(state, act.luck).step] })
+        }
         15..18 => {
             let path = user_inputs::path(state, act.luck);
-            InputKind::CancelStep { path, reason: Some("enough".into()) }
+            InputKind::CancelStep(StepCancelRequested { path, reason: Some("enough".into()) })
         }
         18..27 => {
             let signal = user_inputs::any_signal(act.luck);
@@ -59,7 +64,7 @@ fn late(history: &[RunEvent], act: &Act, at: Timestamp) -> Option<InputKind> {
     }
     let id = super::side_effects::ended(event)?.clone();
     if act.luck.is_multiple_of(4) {
-        return Some(InputKind::AttemptStarted { id });
+        return Some(InputKind::AttemptStarted(AttemptStarted { id }));
     }
     let result = match act.luck % 2 {
         0 => Ok(json!("late").into()),
@@ -71,7 +76,7 @@ fn late(history: &[RunEvent], act: &Act, at: Timestamp) -> Option<InputKind> {
         commit: None,
         artefacts: Vec::new(),
         ended_at: at,
-        told: Default::default(),
+        notes: Default::default(),
         ask: None,
     })
 }
@@ -79,7 +84,7 @@ fn late(history: &[RunEvent], act: &Act, at: Timestamp) -> Option<InputKind> {
 /// What lifts the run's own pause.
 fn resume(state: &RunState) -> Option<InputKind> {
     let is_own = state.pauses().any(|pause| !matches!(pause.by, PausedBy::Halt(_)));
-    is_own.then_some(InputKind::Resume { reason: Some("go on".into()) })
+    is_own.then_some(InputKind::Resume(RunResumed { reason: Some("go on".into()) }))
 }
 
 fn answer(state: &RunState, act: &Act, at: Timestamp) -> Option<InputKind> {

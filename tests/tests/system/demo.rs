@@ -42,27 +42,27 @@ fn a_delivery_whose_engine_is_killed_goes_on_and_runs_nothing_twice() {
     let scratch = tempfile::tempdir().unwrap();
     let since = Instant::now();
     let output = demo(scratch.path()).arg("--json").output().unwrap();
-    let told: Value = serde_json::from_str(&played(&output)).unwrap();
+    let report: Value = serde_json::from_str(&played(&output)).unwrap();
     assert!(since.elapsed() < Duration::from_secs(30), "it took {:?}", since.elapsed());
 
     // The file on disk, not what the demo says about it.
-    let folder = Path::new(told["folder"].as_str().unwrap());
+    let folder = Path::new(report["folder"].as_str().unwrap());
     let executions = std::fs::read_to_string(folder.join("agents/executions.log")).unwrap();
     let ran: Vec<Vec<&str>> = executions.lines().map(|line| line.split(' ').collect()).collect();
     let what: Vec<String> = ran.iter().map(|line| line[..3].join(" ")).collect();
     assert_eq!(what, ["analyse 1 1", "design 1 1", "develop 1 1", "review 1 1", "develop 2 1", "review 2 1"]);
-    assert_eq!(ran[2][3], told["agent_pid"].to_string(), "the agent that survived is the one that began");
-    assert_ne!(told["engines"][0], told["engines"][1]);
+    assert_eq!(ran[2][3], report["agent_pid"].to_string(), "the agent that survived is the one that began");
+    assert_ne!(report["engines"][0], report["engines"][1]);
 
     // The merge is in the repository, and the merged program is right.
-    let repository = told["repository"].as_str().unwrap();
-    let merged = told["merged"].as_str().unwrap();
+    let repository = report["repository"].as_str().unwrap();
+    let merged = report["merged"].as_str().unwrap();
     let contains = format!("git merge-base --is-ancestor {merged} main && sh test.sh && sh roman.sh 1994");
     let checked = typed(&contains, Path::new(repository));
     assert!(played(&checked).ends_with("10 tests passed, 0 failed\nMCMXCIV\n"));
 
     // Every gate is there with its evidence; the tests failed once and then passed.
-    let decisions = told["decisions"].as_array().unwrap();
+    let decisions = report["decisions"].as_array().unwrap();
     let verdicts = |gate: &str| -> Vec<(u64, String, String)> {
         let own = decisions.iter().filter(|decision| decision["gate"] == gate);
         own.map(|own| {
@@ -80,19 +80,19 @@ fn a_delivery_whose_engine_is_killed_goes_on_and_runs_nothing_twice() {
         );
         assert!(!verdicts(gate).is_empty(), "{gate}");
     }
-    assert_eq!(told["findings"], "develop: the tests say: 4: expected IV, got IIII");
-    assert_eq!(told["replay"]["differences"], serde_json::json!([]));
-    assert!(told["verified_events"].as_u64().unwrap() > 60);
+    assert_eq!(report["findings"], "develop: the tests say: 4: expected IV, got IIII");
+    assert_eq!(report["replay"]["differences"], serde_json::json!([]));
+    assert!(report["verified_events"].as_u64().unwrap() > 60);
 
     // The whole history of the built-in delivery.
     let program = env!("CARGO_BIN_EXE_everfold-under-test");
-    let data = told["dir"].as_str().unwrap();
-    let run = told["run"].as_str().unwrap();
+    let data = report["dir"].as_str().unwrap();
+    let run = report["run"].as_str().unwrap();
     let events =
         Command::new(program).arg("--dir").arg(data).args(["events", run, "--json"]).output().unwrap();
     let (place, real) = (folder.display().to_string(), folder.canonicalize().unwrap().display().to_string());
     let hidden = [(real.as_str(), "FOLDER"), (place.as_str(), "FOLDER"), (program, "everfold")];
-    let history = crate::history::told(&played(&events), &hidden);
+    let history = crate::history::steady_history(&played(&events), &hidden);
     insta::with_settings!({ snapshot_path => "history/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("demo", history);
     });
@@ -106,7 +106,7 @@ fn the_three_commands_that_it_prints_work_and_so_does_the_removal() {
     std::fs::create_dir_all(&odd).unwrap();
     let output = demo(&odd).env("NO_COLOR", "1").output().unwrap();
     let shown = played(&output);
-    assert!(!shown.contains('\u{1b}'), "no colours where nobody looks");
+    assert!(!shown.contains('\u{1b}'), "no colours without a terminal");
     let lines: Vec<&str> = shown.lines().collect();
     let next = lines.iter().position(|line| *line == "Try next").unwrap();
     let commands: Vec<&str> =

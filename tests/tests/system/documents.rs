@@ -106,7 +106,7 @@ fn tried(page: &str, example: &Example, all: &[Example]) -> Option<String> {
     let events = shell(folder, &format!("everfold events {} --json", example.of));
     let place = folder.canonicalize().unwrap().display().to_string();
     let hidden = [(place.as_str(), "FOLDER"), (folder.to_str().unwrap(), "FOLDER")];
-    let history = crate::history::told(&String::from_utf8_lossy(&events.stdout), &hidden);
+    let history = crate::history::steady_history(&String::from_utf8_lossy(&events.stdout), &hidden);
     let page = page.rsplit('/').next().unwrap().trim_end_matches(".md");
     let name = format!("{page}__{}", example.file.replace(['/', '.'], "_"));
     insta::with_settings!({ snapshot_path => "history/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {

@@ -1,4 +1,4 @@
-//! A disk that is really full: a small file system in memory, filled by somebody else.
+//! A disk that is really full: a small file system in memory, filled by another writer.
 //!
 //! Needs root, for one test btrfs too. Elsewhere it says so, loudly, and passes; with
 //! `EVERFOLD_REQUIRE_POWER_CUT=1` it fails.

@@ -23,8 +23,6 @@ mod readme;
 mod real_executors;
 mod service;
 mod workers;
-#[path = "../../../workflows/tests/fixtures/mod.rs"]
-#[allow(dead_code, reason = "the tests of `everfold-workflows` use the rest")]
 mod workflow_fixtures;
 
 /// The program that supervises attempts.

@@ -176,7 +176,7 @@ fn the_python_worker_outlives_the_engine_and_the_engine_outlives_it() {
     });
     assert_eq!(workers["items"][0]["name"], "worker:canary");
     let instance = workers["items"][0]["instance"].as_str().unwrap();
-    assert!(place.says(&["workers"]).contains(instance), "the process is told by its own name");
+    assert!(place.says(&["workers"]).contains(instance), "the process is listed under its own name");
     assert_eq!(workers["functions"][0]["name"], "deploy.canary");
     let log = place.says(&["logs", &run, "canary"]);
     assert!(log.contains("deploys 1.2 with the key"), "{log}");
@@ -238,7 +238,7 @@ async fn the_rust_worker_does_typed_functions_and_bad_calls_are_refused_with_rea
     assert!(place.says(&["logs", &run, "canary"]).contains("in Rust"));
     stop.cancel();
     working.await.unwrap().unwrap();
-    // One whose function nobody left to workers is told so.
+    // A worker whose function the settings do not leave to workers is refused.
     let other = Worker::at(&url, &token).function(Function::new("deploy.canry", canary)).unwrap();
     let refused = other.run(CancellationToken::new()).await.unwrap_err().to_string();
     assert!(refused.contains("EF0622"), "{refused}");

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::settings::OutputFormat;
 use super::transcript::{Transcript, one_line};
 use super::{claude, codex};
-use crate::process::{ANSWER, Answer, Ended, Former, OutputCheck, last_json};
+use crate::process::{ANSWER, Answer, EndedProcess, Former, OutputCheck, last_json};
 
 fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)
@@ -23,7 +23,7 @@ const PROBLEMS_MAX: usize = 5;
 /// What follows an answer that the schema refuses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum OnInvalid {
+pub(super) enum InvalidAnswerPolicy {
     /// The attempt fails.
     #[default]
     Fail,
@@ -34,9 +34,9 @@ pub(super) enum OnInvalid {
 pub(super) fn interpret(
     format: OutputFormat,
     schema: Option<&Value>,
-    on_invalid: OnInvalid,
+    on_invalid: InvalidAnswerPolicy,
     continues: bool,
-    ended: &Ended<'_>,
+    ended: &EndedProcess<'_>,
 ) -> Answer {
     let transcript = read(format, ended);
     let mut usage = transcript.usage.clone();
@@ -47,7 +47,9 @@ pub(super) fn interpret(
     let is_protocol = matches!(format, OutputFormat::Claude | OutputFormat::Codex);
     let text = is_protocol.then(|| transcript.text.clone().unwrap_or_default());
     let output = match answer(format, transcript, schema, ended) {
-        Err(failure) if failure.kind == FailureKind::Validation && on_invalid == OnInvalid::Keep => {
+        Err(failure)
+            if failure.kind == FailureKind::Validation && on_invalid == InvalidAnswerPolicy::Keep =>
+        {
             Ok(Value::Null)
         }
         output => output,
@@ -55,7 +57,7 @@ pub(super) fn interpret(
     let check = schema
         .cloned()
         .map(|schema| -> OutputCheck { Arc::new(move |what, value| check(&schema, what, value)) });
-    Answer { output, usage, text, check, keeps: on_invalid == OnInvalid::Keep }
+    Answer { output, usage, text, check, keeps: on_invalid == InvalidAnswerPolicy::Keep }
 }
 
 /// Why an answer cannot be used, where another one may be; and what it was, and in which session.
@@ -103,7 +105,7 @@ pub(super) fn lost_session(format: OutputFormat, former: &Former<'_>) -> Option<
     Some(one_line(&said))
 }
 
-fn read(format: OutputFormat, ended: &Ended<'_>) -> Transcript {
+fn read(format: OutputFormat, ended: &EndedProcess<'_>) -> Transcript {
     let head = &ended.stdout.text;
     // Where the middle is missing, the line that was cut is no JSON and is passed over.
     let tail = ended.stdout.tail.as_deref().unwrap_or_default();
@@ -121,7 +123,7 @@ fn answer(
     format: OutputFormat,
     transcript: Transcript,
     schema: Option<&Value>,
-    ended: &Ended<'_>,
+    ended: &EndedProcess<'_>,
 ) -> Result<Value, Failure> {
     if let Some(error) = transcript.error {
         return Err(Failure::new(FailureKind::Error, one_line(&error)).with_detail(error));
@@ -184,10 +186,10 @@ mod tests {
         format: OutputFormat,
         text: &str,
         schema: Option<Value>,
-        on_invalid: OnInvalid,
+        on_invalid: InvalidAnswerPolicy,
     ) -> Result<Value, Failure> {
         let stdout = Stdout { text: text.to_owned(), tail: None };
-        let ended = Ended { exit_code: 0, stdout: &stdout, result: None };
+        let ended = EndedProcess { exit_code: 0, stdout: &stdout, result: None };
         interpret(format, schema.as_ref(), on_invalid, false, &ended).output
     }
 
@@ -196,25 +198,35 @@ mod tests {
         let schema =
             || Some(json!({"type": "object", "required": ["ok"], "properties": {"ok": {"type": "boolean"}}}));
         let text = "Sure!\n```json\n{\"ok\": true}\n```";
-        assert_eq!(output(OutputFormat::Text, text, schema(), OnInvalid::Fail).unwrap(), json!({"ok": true}));
-        let failure = output(OutputFormat::Text, "{\"ok\": 1}", schema(), OnInvalid::Fail).unwrap_err();
+        assert_eq!(
+            output(OutputFormat::Text, text, schema(), InvalidAnswerPolicy::Fail).unwrap(),
+            json!({"ok": true})
+        );
+        let failure =
+            output(OutputFormat::Text, "{\"ok\": 1}", schema(), InvalidAnswerPolicy::Fail).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Validation);
         assert!(failure.message.contains("/ok"), "{}", failure.message);
         assert!(
-            output(OutputFormat::Text, "no", schema(), OnInvalid::Fail)
+            output(OutputFormat::Text, "no", schema(), InvalidAnswerPolicy::Fail)
                 .unwrap_err()
                 .message
                 .contains("no JSON")
         );
-        assert_eq!(output(OutputFormat::Text, "no", schema(), OnInvalid::Keep).unwrap(), Value::Null);
+        assert_eq!(
+            output(OutputFormat::Text, "no", schema(), InvalidAnswerPolicy::Keep).unwrap(),
+            Value::Null
+        );
         assert!(check_schema(&json!({"type": 7})).is_err());
     }
 
     #[test]
     fn without_a_schema_the_answer_is_text_unless_the_profile_says_json() {
-        assert_eq!(output(OutputFormat::Text, " hi\n", None, OnInvalid::Fail).unwrap(), json!("hi"));
         assert_eq!(
-            output(OutputFormat::Json, "log\n{\"a\":1}", None, OnInvalid::Fail).unwrap(),
+            output(OutputFormat::Text, " hi\n", None, InvalidAnswerPolicy::Fail).unwrap(),
+            json!("hi")
+        );
+        assert_eq!(
+            output(OutputFormat::Json, "log\n{\"a\":1}", None, InvalidAnswerPolicy::Fail).unwrap(),
             json!({"a": 1})
         );
     }
@@ -222,10 +234,10 @@ mod tests {
     #[test]
     fn an_agent_that_says_it_failed_has_failed_whatever_its_exit_code() {
         let text = include_str!("../../tests/transcripts/claude-error.jsonl");
-        let failure = output(OutputFormat::Claude, text, None, OnInvalid::Keep).unwrap_err();
+        let failure = output(OutputFormat::Claude, text, None, InvalidAnswerPolicy::Keep).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Error);
         assert!(
-            output(OutputFormat::Claude, "", None, OnInvalid::Fail)
+            output(OutputFormat::Claude, "", None, InvalidAnswerPolicy::Fail)
                 .unwrap_err()
                 .message
                 .contains("before its result")

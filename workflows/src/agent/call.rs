@@ -70,15 +70,15 @@ pub(super) struct Spec {
     pub(super) profile: Option<String>,
     pub(super) role: Option<String>,
     pub(super) prompt: Option<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "present")]
     pub(super) model: Option<Option<String>>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "present")]
     pub(super) effort: Option<Option<String>>,
     pub(super) with: Option<Value>,
     pub(super) session: Option<String>,
     pub(super) schema: Option<Value>,
     pub(super) repair: Option<u64>,
-    pub(super) on_invalid: Option<answer::OnInvalid>,
+    pub(super) on_invalid: Option<answer::InvalidAnswerPolicy>,
     pub(super) args: Option<Vec<Value>>,
 }
 
@@ -91,7 +91,7 @@ impl Spec {
 
 /// A null that is said is another thing than nothing: it leaves the program's flag out.
 #[allow(clippy::option_option, reason = "nothing and null are two things")]
-fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 

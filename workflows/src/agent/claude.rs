@@ -21,7 +21,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
             Some("assistant") => {
                 model = event["message"]["model"].as_str().map(str::to_owned).or(model);
                 messages.note(&event);
-                last_text = said(&event).or(last_text);
+                last_text = text_of(&event).or(last_text);
             }
             Some("result") => {
                 transcript.complete = true;
@@ -31,13 +31,16 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
                     || event["subtype"].as_str().is_some_and(|it| it.starts_with("error"))
                 {
                     let subtype = event["subtype"].as_str().unwrap_or("error").replace('_', " ");
-                    transcript.error = Some(match text("result").filter(|said| !said.trim().is_empty()) {
-                        Some(said) => said,
-                        None => match event["errors"][0].as_str() {
-                            Some(first) => format!("the agent ended with: {subtype}: {}", one_line(first)),
-                            None => format!("the agent ended with: {subtype}"),
-                        },
-                    });
+                    transcript.error =
+                        Some(match text("result").filter(|result| !result.trim().is_empty()) {
+                            Some(result) => result,
+                            None => match event["errors"][0].as_str() {
+                                Some(first) => {
+                                    format!("the agent ended with: {subtype}: {}", one_line(first))
+                                }
+                                None => format!("the agent ended with: {subtype}"),
+                            },
+                        });
                 }
                 transcript.usage = usage(&event, model.clone(), session.clone());
             }
@@ -140,7 +143,7 @@ fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<
     }]
 }
 
-fn said(event: &Value) -> Option<String> {
+fn text_of(event: &Value) -> Option<String> {
     let blocks = event["message"]["content"].as_array()?;
     let texts: Vec<&str> = blocks
         .iter()
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_result_and_a_stream_without_a_result_are_told_apart() {
+    fn an_error_result_and_a_stream_without_a_result_are_distinguished() {
         let failed = read(&mut FAILED.lines());
         assert_eq!(failed.error.as_deref(), Some("the agent ended with: error max turns"));
         assert_eq!(failed.usage[0].cost_micros, 12_500);

@@ -36,7 +36,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
                 transcript.complete = true;
                 transcript.error = Some(message(&event["error"]));
             }
-            // A reconnection is told as an error too; only a failed turn is final.
+            // A reconnection is reported as an error too; only a failed turn is final.
             Some("error") if transcript.error.is_none() => transcript.error = Some(message(&event)),
             _ => {}
         }

@@ -164,7 +164,12 @@ impl Executor for AgentExecutor {
             self.processes.settings.profile(spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE))
         });
         let on_lost = profile.and_then(|profile| profile.on_lost).unwrap_or(OnLost::Block);
-        Traits { supervised: true, loss: LossTraits { idempotent: false, on_lost }, paid: true, told: true }
+        Traits {
+            supervised: true,
+            loss: LossTraits { idempotent: false, on_lost },
+            paid: true,
+            reads_input: true,
+        }
     }
 
     fn unknown(&self, spec: &Value) -> Option<Failure> {

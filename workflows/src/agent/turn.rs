@@ -61,8 +61,8 @@ fn turn(
     Turn { kind, remark, argv: made.argv, env, stdin: made.stdin, files }
 }
 
-/// What is wrong with the answer, and what is wanted. A program that does not remember its task is told
-/// that, too.
+/// What is wrong with the answer, and what is wanted. A program that does not remember its task gets
+/// the task again, too.
 fn repair_prompt(call: &AgentCall, prompt: &str, unusable: &Unusable, remembers: bool) -> String {
     let Unusable { failure, text, .. } = unusable;
     let mut asked = String::new();

@@ -2,7 +2,9 @@
 
 use everfold_base::duration;
 use everfold_base::json::Value;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Map;
 
 use super::call::Call;
 use super::declare::Function;
@@ -26,25 +28,12 @@ impl Functions {
 }
 
 fn basic_functions() -> [Function; 3] {
-    let anything = || json!(true);
     [
-        Function::described("everfold.noop", anything(), json!({ "type": "null" }), noop)
-            .summary("Does nothing.")
+        Function::built_in("everfold.noop", noop).summary("Does nothing.").read_only(),
+        Function::built_in("everfold.echo", echo).summary("Gives its `with`.").read_only(),
+        Function::built_in("everfold.sleep", sleep)
+            .summary("Waits for the duration in `with.for` and gives its `with`.")
             .read_only(),
-        Function::described("everfold.echo", anything(), anything(), echo)
-            .summary("Gives its `with`.")
-            .read_only(),
-        Function::described(
-            "everfold.sleep",
-            json!({
-                "type": "object", "required": ["for"],
-                "properties": { "for": { "type": "string", "description": "a duration, such as 5s" } },
-            }),
-            anything(),
-            sleep,
-        )
-        .summary("Waits for the duration in `with.for` and gives its `with`.")
-        .read_only(),
     ]
 }
 
@@ -56,10 +45,23 @@ async fn echo(_call: Call, with: Value) -> Result<Value, StepError> {
     Ok(with)
 }
 
-async fn sleep(_call: Call, with: Value) -> Result<Value, StepError> {
-    let span = with["for"].as_str().unwrap_or_default();
-    let span =
-        duration::parse(span).map_err(|error| StepError::validation(format!("`with.for`: {error}")))?;
-    tokio::time::sleep(span).await;
-    Ok(with)
+/// The `with` of `everfold.sleep`.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(description = "")]
+struct Sleep {
+    #[serde(rename = "for")]
+    #[schemars(description = "a duration, such as 5s")]
+    span: String,
+    /// Given back as it is.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+async fn sleep(_call: Call, with: Sleep) -> Result<Value, StepError> {
+    let Sleep { span, mut rest } = with;
+    let pause =
+        duration::parse(&span).map_err(|error| StepError::validation(format!("`with.for`: {error}")))?;
+    tokio::time::sleep(pause).await;
+    rest.insert("for".to_owned(), span.into());
+    Ok(Value::Object(rest))
 }

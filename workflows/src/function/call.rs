@@ -12,9 +12,9 @@ use everfold_core::artefact::Usage;
 use everfold_ports::{AttemptObserver, Workdir};
 use tokio_util::sync::CancellationToken;
 
-use crate::in_process::Stop;
+use crate::in_process::StopHandle;
 use crate::private_file::make_private;
-use crate::shim::log::{LogWriter, Source};
+use crate::shim::log::{LogSource, LogWriter};
 use crate::shim::protocol::LOG;
 
 /// The limit of one function's log.
@@ -31,10 +31,10 @@ pub struct Call {
 struct CallState {
     id: EffectId,
     idempotency_key: String,
-    told: Value,
+    context: Value,
     workdir: Workdir,
-    stop: Stop,
-    said: Mutex<CallRecord>,
+    stop: StopHandle,
+    record: Mutex<CallRecord>,
     observer: Option<Arc<dyn AttemptObserver>>,
     /// The attempt's own folder; without one nothing is logged.
     folder: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub(crate) type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 struct CallRecord {
     usage: Vec<Usage>,
     log: Log,
-    /// The other side asked to be left alone for so long.
+    /// The pause that the service asked for.
     later: Option<Duration>,
 }
 
@@ -68,13 +68,13 @@ impl std::fmt::Debug for Call {
     }
 }
 
-/// Where a call comes from, and who hears it.
+/// What a call is made of: its attempt, and where its reports go.
 pub(crate) struct CallParts {
     pub(crate) id: EffectId,
     pub(crate) idempotency_key: String,
-    pub(crate) told: Value,
+    pub(crate) context: Value,
     pub(crate) workdir: Workdir,
-    pub(crate) stop: Stop,
+    pub(crate) stop: StopHandle,
     pub(crate) observer: Option<Arc<dyn AttemptObserver>>,
     pub(crate) folder: Option<PathBuf>,
     pub(crate) sink: Option<LogSink>,
@@ -82,13 +82,13 @@ pub(crate) struct CallParts {
 
 impl CallParts {
     /// A call without a log that cannot be stopped.
-    pub(crate) fn silent(id: EffectId, idempotency_key: String, told: Value, workdir: Workdir) -> Self {
+    pub(crate) fn silent(id: EffectId, idempotency_key: String, context: Value, workdir: Workdir) -> Self {
         Self {
             id,
             idempotency_key,
-            told,
+            context,
             workdir,
-            stop: Stop::default(),
+            stop: StopHandle::default(),
             observer: None,
             folder: None,
             sink: None,
@@ -98,16 +98,16 @@ impl CallParts {
 
 impl Call {
     pub(crate) fn new(caller: CallParts) -> Self {
-        let CallParts { id, idempotency_key, told, workdir, stop, observer, folder, sink } = caller;
-        let said = Mutex::default();
+        let CallParts { id, idempotency_key, context, workdir, stop, observer, folder, sink } = caller;
+        let record = Mutex::default();
         Self {
             inner: Arc::new(CallState {
                 id,
                 idempotency_key,
-                told,
+                context,
                 workdir,
                 stop,
-                said,
+                record,
                 observer,
                 folder,
                 sink,
@@ -152,12 +152,12 @@ impl Call {
         &self.inner.idempotency_key
     }
 
-    /// What any work is told: `{input, config, run, step, round, attempt, with, needs, rework, answers,
-    /// previous}`; null for a function that does not say that it reads it
-    /// ([`super::Function::told`]), and where a gate calls.
+    /// The context that any work gets: `{input, config, run, step, round, attempt, with, needs, rework, answers,
+    /// previous}`; null for a function that does not declare that it reads it
+    /// ([`super::Function::reads_context`]), and where a gate calls.
     #[must_use]
-    pub fn told(&self) -> &Value {
-        &self.inner.told
+    pub fn context(&self) -> &Value {
+        &self.inner.context
     }
 
     /// The folder to work in: the run's workspace, where the step has one.
@@ -187,7 +187,7 @@ impl Call {
     /// The same as a token, for select loops and tasks of the function's own.
     #[must_use]
     pub fn cancellation(&self) -> CancellationToken {
-        self.inner.stop.heard.store(true, Ordering::Release);
+        self.inner.stop.listens.store(true, Ordering::Release);
         self.inner.stop.token.clone()
     }
 
@@ -214,21 +214,21 @@ impl Call {
             sink(&line);
         }
         let Some(folder) = &self.inner.folder else { return };
-        let mut said = self.said();
-        if matches!(said.log, Log::Unopened) {
+        let mut record = self.record();
+        if matches!(record.log, Log::Unopened) {
             let opened =
                 make_private(folder).and_then(|()| LogWriter::open(&folder.join(LOG), LOG_BYTES_MAX));
-            said.log = opened.map_or(Log::Closed, Log::Open);
+            record.log = opened.map_or(Log::Closed, Log::Open);
         }
-        if let Log::Open(log) = &mut said.log {
-            log.take(Source::Stdout, format!("{line}\n").as_bytes());
+        if let Log::Open(log) = &mut record.log {
+            log.take(LogSource::Stdout, format!("{line}\n").as_bytes());
         }
     }
 
     /// Reports what it used up; added to the run's spend with its end, however that is. Reports beyond
     /// a thousand are added up in the last one.
     pub fn usage(&self, usage: Usage) {
-        let usages = &mut self.said().usage;
+        let usages = &mut self.record().usage;
         let is_full = usages.len() >= USAGES_MAX;
         match usages.last_mut().filter(|_| is_full) {
             None => usages.push(usage),
@@ -241,22 +241,22 @@ impl Call {
         }
     }
 
-    /// The other side asked to be left alone for so long before the next try.
+    /// The service asked for this pause before the next try.
     pub(crate) fn ask_later(&self, pause: Duration) {
-        self.said().later = Some(pause);
+        self.record().later = Some(pause);
     }
 
-    /// How long the other side asked to be left alone.
+    /// The pause that the service asked for.
     pub(crate) fn asked_later(&self) -> Option<Duration> {
-        self.said().later
+        self.record().later
     }
 
     /// What it used up so far.
     pub(crate) fn used(&self) -> Vec<Usage> {
-        self.said().usage.clone()
+        self.record().usage.clone()
     }
 
-    fn said(&self) -> MutexGuard<'_, CallRecord> {
-        self.inner.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, CallRecord> {
+        self.inner.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,11 +10,12 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Call;
+use super::schema::{Direction, plain_schema_of, schema_of};
 
 /// What a function does with parameters that were checked.
 pub(crate) type Body = Arc<dyn Fn(Call, Value) -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
@@ -37,8 +38,8 @@ pub struct FunctionDescription {
     pub summary: String,
     /// What a call does beyond its output.
     pub effects: FunctionEffects,
-    /// It reads [`Call::told`].
-    pub told: bool,
+    /// It reads [`Call::context`].
+    pub reads_context: bool,
     /// JSON Schema of its `with`; checked before each call.
     pub input: Value,
     /// JSON Schema of what it gives; checked after each call.
@@ -96,7 +97,21 @@ impl Function {
         F: Fn(Call, I) -> R + Send + Sync + 'static,
         R: Future<Output = Result<O, E>> + Send + 'static,
     {
-        Self::described(name, schema_of::<I>(true), schema_of::<O>(false), body)
+        Self::described(name, schema_of::<I>(Direction::Read), schema_of::<O>(Direction::Written), body)
+    }
+
+    /// A function of the program itself, whose types say what it takes and gives ([`super::schema`]).
+    pub(crate) fn built_in<I, O, E, F, R>(name: &str, body: F) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + 'static,
+        O: Serialize + JsonSchema + 'static,
+        E: Into<Failure>,
+        F: Fn(Call, I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, E>> + Send + 'static,
+    {
+        let (input, output) =
+            (plain_schema_of::<I>(Direction::Read), plain_schema_of::<O>(Direction::Written));
+        Self::described(name, input, output, body)
     }
 
     /// A function whose schemas are written by hand.
@@ -123,7 +138,7 @@ impl Function {
         let about = FunctionDescription {
             summary: String::new(),
             effects: FunctionEffects::default(),
-            told: false,
+            reads_context: false,
             input,
             output,
         };
@@ -136,7 +151,7 @@ impl Function {
         let about = FunctionDescription {
             summary: String::new(),
             effects: FunctionEffects::default(),
-            told: false,
+            reads_context: false,
             input: true.into(),
             output: true.into(),
         };
@@ -186,11 +201,11 @@ impl Function {
         self
     }
 
-    /// It reads [`Call::told`], the run's input among it. Making that costs time in proportion to what
-    /// the run holds, so it is made only for functions that say so.
+    /// It reads [`Call::context`], the run's input among it. Making that costs time in proportion to what
+    /// the run holds, so it is made only for functions that declare this.
     #[must_use]
-    pub fn told(mut self) -> Self {
-        self.about.told = true;
+    pub fn reads_context(mut self) -> Self {
+        self.about.reads_context = true;
         self
     }
 }
@@ -205,11 +220,4 @@ fn unfit(name: &str) -> Failure {
 fn unsaid(name: &str, error: &serde_json::Error) -> Failure {
     Failure::new(FailureKind::Validation, format!("{name} gave what is no JSON: {error}"))
         .with_hint("an output is made of JSON: maps have texts as keys, numbers are finite")
-}
-
-/// The schema of a type, as it is read or as it is written.
-fn schema_of<T: JsonSchema>(is_read: bool) -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
-    let settings = if is_read { settings.for_deserialize() } else { settings.for_serialize() };
-    settings.into_generator().into_root_schema_for::<T>().to_value()
 }

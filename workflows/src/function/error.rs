@@ -42,7 +42,7 @@ impl StepError {
         Self { failure: Failure::new(FailureKind::Conflict, message) }
     }
 
-    /// A code of its own, by which routes and programs tell failures apart.
+    /// A code of its own, by which routes and programs distinguish failures.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.failure.code = Some(code.into());

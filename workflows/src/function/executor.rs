@@ -16,7 +16,7 @@ use super::call::{Call, CallParts};
 use super::registry::Functions;
 use crate::attempt_end::ended_now;
 use crate::git::head;
-use crate::in_process::{InProcess, Stop, Work};
+use crate::in_process::{InProcess, InProcessWork, StopHandle};
 use crate::remote::{LeaseTable, carry};
 
 /// Does the work of `function` steps.
@@ -74,12 +74,12 @@ fn name_of(spec: &Value) -> &str {
 impl Executor for FunctionExecutor {
     fn traits(&self, spec: &Value) -> Traits {
         let about = self.functions.find(name_of(spec)).map(|function| &function.about);
-        let (idempotent, told, paid) = about.map_or((false, false, false), |about| {
-            (about.effects.idempotent, about.told, about.effects.paid)
+        let (idempotent, reads_context, paid) = about.map_or((false, false, false), |about| {
+            (about.effects.idempotent, about.reads_context, about.effects.paid)
         });
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
         let supervised = self.is_elsewhere(spec);
-        Traits { supervised, loss: LossTraits { idempotent, on_lost }, paid, told }
+        Traits { supervised, loss: LossTraits { idempotent, on_lost }, paid, reads_input: reads_context }
     }
 
     fn unknown(&self, spec: &Value) -> Option<Failure> {
@@ -116,11 +116,11 @@ impl Executor for FunctionExecutor {
         let (mut spec, workdir) = (request.spec, request.workdir.clone());
         let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
         let with = with.unwrap_or_else(|| json!({}));
-        let stop = Stop { grace: request.grace, ..Stop::default() };
+        let stop = StopHandle { grace: request.grace, ..StopHandle::default() };
         let call = Call::new(CallParts {
             idempotency_key: request.id.idempotency_key(),
             id: request.id.clone(),
-            told: request.input,
+            context: request.input,
             workdir: request.workdir,
             stop: stop.clone(),
             observer: Some(Arc::clone(&observer)),
@@ -132,7 +132,7 @@ impl Executor for FunctionExecutor {
             Ok(called) => called,
             Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),
         };
-        let work = Work { id: request.id, timeout: request.timeout, what: "the function", stop };
+        let work = InProcessWork { id: request.id, timeout: request.timeout, what: "the function", stop };
         let work = self.running.run(work, observer, async move {
             match called.await {
                 Ok(output) => AttemptResult::Succeeded(output),

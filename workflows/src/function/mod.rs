@@ -13,6 +13,7 @@ mod declare;
 mod error;
 mod executor;
 mod registry;
+mod schema;
 
 pub use call::Call;
 pub(crate) use call::CallParts;

@@ -150,7 +150,7 @@ impl Git {
             }
         }
         let child = command
-            // What is put in order there, and when, is up to the people who own it.
+            // The owner of the checkout decides when it is packed.
             .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(arguments)
             .current_dir(&self.folder)
@@ -218,7 +218,7 @@ fn command_of<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     names.into_iter().find(|name| !name.starts_with('-') && !name.contains('=')).unwrap_or_default()
 }
 
-/// The line of what git said that tells why it failed.
+/// The line of git's standard error that holds the reason of a failure.
 fn first_fault(said: &str) -> &str {
     said.lines()
         .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
@@ -230,10 +230,10 @@ fn first_fault(said: &str) -> &str {
 fn refusal(said: &str, output: &str) -> Option<String> {
     const LINES_MAX: usize = 12;
     const CHARS_MAX: usize = 1_000;
-    let told = said.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);
+    let remote = said.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);
     // `!<TAB>FROM:TO<TAB>[rejected] (why)`, as `--porcelain` has it.
     let states = output.lines().filter_map(|line| line.strip_prefix("!\t")?.split('\t').nth(1));
-    let parts: Vec<&str> = states.chain(told).filter(|part| !part.is_empty()).take(LINES_MAX).collect();
+    let parts: Vec<&str> = states.chain(remote).filter(|part| !part.is_empty()).take(LINES_MAX).collect();
     let text: String = parts.join("; ").chars().filter(|c| !c.is_control()).take(CHARS_MAX).collect();
     (!text.is_empty()).then_some(text)
 }
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_git_that_nobody_waits_for_ends_and_leaves_no_lock() {
+    async fn a_git_whose_caller_is_gone_ends_and_leaves_no_lock() {
         let folder = tempfile::tempdir().unwrap();
         let (place, git) = (folder.path().to_owned(), Git::at(folder.path()));
         git.text(&["init", "--quiet"]).await.unwrap();
@@ -353,7 +353,7 @@ mod tests {
 
     /// Only git itself was asked to end: what it had started (ssh, a filter, a hook) lived on.
     #[tokio::test]
-    async fn row_69_a_git_that_nobody_waits_for_takes_along_what_it_started() {
+    async fn row_69_a_git_whose_caller_is_gone_takes_along_what_it_started() {
         let folder = tempfile::tempdir().unwrap();
         let (place, git) = (folder.path().to_owned(), Git::at(folder.path()));
         git.text(&["init", "--quiet"]).await.unwrap();

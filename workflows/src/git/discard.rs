@@ -1,8 +1,8 @@
 //! Taking a worktree away, with git's record of it.
 //!
 //! Law: records of other worktrees are left alone, also where their folders are not there: they may lie on a disk
-//! that is away. So nothing is ever pruned, and what belongs to a folder is told by the path in its record. A
-//! record that was never finished names no path; one of an engine is told by its name, which holds a run's id.
+//! that is away. So nothing is ever pruned, and the path in a record says to which folder it belongs. A
+//! record that was never finished names no path; one of an engine is recognised by its name, which holds a run's id.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -26,7 +26,7 @@ pub enum GitError {
         /// The subcommand.
         command: String,
     },
-    /// It said more than is reasonable.
+    /// Its output is over the limit.
     #[error("git {command} printed more than {} MiB", OUTPUT_BYTES_MAX / 1024 / 1024)]
     TooMuch {
         /// The subcommand.
@@ -37,7 +37,7 @@ pub enum GitError {
     NoRoom {
         /// The subcommand.
         command: String,
-        /// What it said, in one line.
+        /// Its message, in one line.
         message: String,
     },
     /// It failed.
@@ -45,7 +45,7 @@ pub enum GitError {
     Failed {
         /// The subcommand.
         command: String,
-        /// What it said, in one line.
+        /// Its message, in one line.
         message: String,
         /// Its exit code; `None`: a signal ended it.
         status: Option<i32>,

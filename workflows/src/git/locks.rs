@@ -2,7 +2,7 @@
 //!
 //! Law: locks are taken away in a run's own worktree alone, of its index, its head and the branch that it stands
 //! on, and only when nothing that could hold them lives: no process of a run that works there, and no git. In a
-//! checkout that people own a lock is waited for, and never touched.
+//! user's checkout a lock is waited for, and never removed.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -38,7 +38,7 @@ pub(super) async fn free_branch(git: &Git, branch: &str) -> Result<(), GitError>
     free_named(git, &[format!("refs/heads/{branch}.lock")], Whose::Runs(&git.folder)).await
 }
 
-/// Who may hold a lock.
+/// The processes that may hold a lock.
 #[derive(Clone, Copy)]
 enum Whose<'a> {
     /// A run that works in this folder.
@@ -110,8 +110,10 @@ fn works_in(pid: i32, folder: &Path) -> bool {
     }
     let environ = std::fs::read(at("environ")).unwrap_or_default();
     environ.split(|byte| *byte == 0).any(|variable| {
-        let told = variable.strip_prefix(b"EVERFOLD_WORKSPACE=").map(OsStr::from_bytes);
-        told.is_some_and(|told| Path::new(told).canonicalize().is_ok_and(|place| place.starts_with(folder)))
+        let workspace = variable.strip_prefix(b"EVERFOLD_WORKSPACE=").map(OsStr::from_bytes);
+        workspace.is_some_and(|workspace| {
+            Path::new(workspace).canonicalize().is_ok_and(|place| place.starts_with(folder))
+        })
     })
 }
 
@@ -153,7 +155,7 @@ mod tests {
         place
     }
 
-    /// A lock was taken from a living git after two seconds, in checkouts of people as well.
+    /// A lock was taken from a living git after two seconds, also in checkouts of users.
     #[tokio::test]
     async fn row_65_a_lock_in_a_checkout_of_people_stays_however_old_it_is() {
         let (folder, _git) = repository().await;
@@ -174,7 +176,7 @@ mod tests {
         process.kill().unwrap();
         process.wait().unwrap();
         assert!(stayed, "a process of the run works there");
-        // A git that anybody calls there; it waits for its input.
+        // A git that another program calls there; it waits for its input.
         let mut command = Command::new("git");
         command.args(["cat-file", "--batch"]).current_dir(folder.path()).stdin(Stdio::piped());
         let mut process = command.stdout(Stdio::null()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! What a repository can be asked before a worktree is made of it, and what is said when it cannot be.
+//! Questions to a repository before a worktree is made of it, and the failures where that cannot be.
 //!
 //! Law: nothing here changes the repository; every failure names the place and what to do.
 

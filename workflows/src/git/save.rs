@@ -25,10 +25,10 @@ use crate::provider::{ProviderSettings, Remote, token_for};
 const TIME_MIN: Duration = Duration::from_secs(120);
 /// Bytes of the names of files that a failure tells.
 const NAMES_BYTES_MAX: u64 = 2_000;
-/// No hook of the repository has a say in what is saved.
+/// Saving runs no hook of the repository.
 const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
 
-/// What to commit, and as whom.
+/// What to commit, and with which author.
 pub(crate) struct SaveRequest<'a> {
     pub(crate) run: RunId,
     pub(crate) workdir: &'a Workdir,
@@ -235,8 +235,8 @@ async fn commit(git: &Git, message: &str) -> Result<(), SaveError> {
         return Ok(());
     }
     let arguments = ["-c", "commit.gpgSign=false", "commit", "--quiet", "--no-verify"];
-    let told = ["--allow-empty-message", "-m", message];
-    git.text(&[&NO_HOOKS[..], &arguments[..], &told[..]].concat()).await?;
+    let message = ["--allow-empty-message", "-m", message];
+    git.text(&[&NO_HOOKS[..], &arguments[..], &message[..]].concat()).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A worktree per run.
 //!
 //! Law: what is made for a run is found again after a crash, complete, or made anew. A record beside
-//! the worktree says what was meant, and whether it is to be kept, before anything is made; it starts out
+//! the worktree says what is to be made, and whether it is to be kept, before anything is made; it starts out
 //! incomplete. Nothing is removed unless it is certain that it is not wanted.
 
 use std::collections::{BTreeMap, HashSet};
@@ -30,9 +30,9 @@ use super::workspaces::GitWorkspaces;
 use crate::private_file::{make_private, write_private};
 use crate::process::make_absolute;
 
-/// What was meant to be made for a run.
+/// The worktree that a run asked for, as the record beside it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
+struct WorktreeRecord {
     workspace: Workspace,
     /// Everything stands.
     complete: bool,
@@ -47,7 +47,7 @@ struct Record {
 }
 
 /// What a run's pipeline says of its worktree.
-struct Wanted {
+struct WantedWorktree {
     base: Option<String>,
     from: Option<String>,
     branch: String,
@@ -72,18 +72,23 @@ impl GitWorkspaces {
         self.root.join(format!("{run}.json"))
     }
 
-    fn record(&self, run: RunId) -> Option<Record> {
+    fn record(&self, run: RunId) -> Option<WorktreeRecord> {
         serde_json::from_slice(&std::fs::read(self.record_path(run)).ok()?).ok()
     }
 
-    fn write(&self, run: RunId, record: &Record) -> Result<(), Failure> {
+    fn write(&self, run: RunId, record: &WorktreeRecord) -> Result<(), Failure> {
         let failed = |error: std::io::Error| unwritable(&self.root, &error);
         make_private(&self.root).map_err(failed)?;
         let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
         write_private(&self.record_path(run), &text).map_err(failed)
     }
 
-    async fn prepare_git(&self, run: RunId, repository: &Path, wanted: Wanted) -> Result<Workspace, Failure> {
+    async fn prepare_git(
+        &self,
+        run: RunId,
+        repository: &Path,
+        wanted: WantedWorktree,
+    ) -> Result<Workspace, Failure> {
         let repository = checked_repository(repository).await?;
         let (common_dir, _turn) = self.turn(&repository).await.map_err(|error| unable(&error))?;
         let git = Git::of(&repository);
@@ -93,19 +98,19 @@ impl GitWorkspaces {
             None => {
                 let (keep, keep_branch) = (Some(wanted.keep), Some(wanted.keep_branch));
                 let workspace = self.plan(run, &git, wanted).await?;
-                let record = Record { workspace, complete: false, kept: false, keep, keep_branch };
+                let record = WorktreeRecord { workspace, complete: false, kept: false, keep, keep_branch };
                 self.write(run, &record)?;
                 record
             }
         };
         self.make(&git, &common_dir, &record.workspace).await?;
-        self.write(run, &Record { complete: true, ..record.clone() })?;
+        self.write(run, &WorktreeRecord { complete: true, ..record.clone() })?;
         Ok(record.workspace)
     }
 
     /// Finds out what to make; nothing is changed before all of it is known to be possible.
-    async fn plan(&self, run: RunId, git: &Git, wanted: Wanted) -> Result<Workspace, Failure> {
-        let Wanted { base, from, branch, .. } = wanted;
+    async fn plan(&self, run: RunId, git: &Git, wanted: WantedWorktree) -> Result<Workspace, Failure> {
+        let WantedWorktree { base, from, branch, .. } = wanted;
         let repository = git.folder.display().to_string();
         if git.text(&["check-ref-format", "--branch", &branch]).await.is_err() {
             return Err(Failure::new(FailureKind::Validation, format!("“{branch}” is no name for a branch")));
@@ -254,7 +259,7 @@ impl GitWorkspaces {
         if !stays {
             return self.remove(run, &record.workspace, branch).await;
         }
-        if let Err(failure) = self.write(run, &Record { kept: true, ..record }) {
+        if let Err(failure) = self.write(run, &WorktreeRecord { kept: true, ..record }) {
             tracing::warn!(%run, failure = failure.message, "could not mark a worktree as kept");
         }
         Released::Kept
@@ -285,7 +290,7 @@ fn stays(keep: Keep, succeeded: bool) -> bool {
 }
 
 /// Whether a worktree holds what is nowhere else. In doubt it does.
-async fn has_work(record: &Record) -> bool {
+async fn has_work(record: &WorktreeRecord) -> bool {
     if !record.complete {
         return false;
     }
@@ -331,7 +336,7 @@ impl Workspaces for GitWorkspaces {
         async move {
             match request {
                 WorkspaceRequest::Git { repository, base, from, branch, keep, keep_branch } => {
-                    let wanted = Wanted { base, from, branch, keep, keep_branch };
+                    let wanted = WantedWorktree { base, from, branch, keep, keep_branch };
                     this.prepare_git(run, &repository, wanted).await
                 }
                 WorkspaceRequest::Dir(path) if path.is_dir() => Ok(Workspace {
@@ -370,7 +375,7 @@ impl Workspaces for GitWorkspaces {
                 return this.remove(run, &workspace, Branch::of(keep_branch)).await;
             }
             let (keep, keep_branch) = (Some(keep), Some(keep_branch));
-            let record = Record { workspace, complete: true, kept: true, keep, keep_branch };
+            let record = WorktreeRecord { workspace, complete: true, kept: true, keep, keep_branch };
             if let Err(failure) = this.write(run, &record) {
                 tracing::warn!(%run, failure = failure.message, "could not mark a worktree as kept");
             }

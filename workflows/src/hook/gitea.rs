@@ -2,11 +2,11 @@
 
 use everfold_base::json::Value;
 
-use super::found::{Found, Headers, about, branch, first, header, text};
+use super::content::{DeliveryContent, Headers, about, branch, first, header, text};
 
-pub(super) fn read(headers: &Headers, body: &Value) -> Found {
+pub(super) fn read(headers: &Headers, body: &Value) -> DeliveryContent {
     let name = header(headers, &["x-gitea-event", "x-forgejo-event", "x-gogs-event"]);
-    Found {
+    DeliveryContent {
         id: header(headers, &["x-gitea-delivery", "x-forgejo-delivery", "x-gogs-delivery"]),
         name,
         sender: first(body, &["sender.login", "pusher.login", "sender.username"]),

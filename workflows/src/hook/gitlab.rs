@@ -2,12 +2,12 @@
 
 use everfold_base::json::Value;
 
-use super::found::{Found, Headers, about, branch, first, header, text};
+use super::content::{DeliveryContent, Headers, about, branch, first, header, text};
 
-pub(super) fn read(headers: &Headers, body: &Value) -> Found {
+pub(super) fn read(headers: &Headers, body: &Value) -> DeliveryContent {
     let kind = text(body, "object_kind");
     let of_branch = branch(first(body, &["object_attributes.source_branch", "object_attributes.ref", "ref"]));
-    Found {
+    DeliveryContent {
         // The key is the same for each try of one delivery; the UUID is that of the event.
         id: header(headers, &["idempotency-key", "x-gitlab-event-uuid"]),
         name: kind.or_else(|| header(headers, &["x-gitlab-event"])),

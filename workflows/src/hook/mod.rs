@@ -6,7 +6,7 @@
 //! Called by the command line's `hook deliver`, and by the server that takes deliveries from a network, which checks
 //! the [`signature`] first.
 
-mod found;
+mod content;
 mod generic;
 mod gitea;
 mod github;
@@ -18,6 +18,6 @@ pub mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use found::Headers;
-pub use read::{ReadError, read};
-pub use settings::{HookSettings, Place, ReaderKind, Scheme};
+pub use content::Headers;
+pub use read::{DeliveryReadError, read};
+pub use settings::{DeliveryPath, HookSettings, ReaderKind, Scheme};

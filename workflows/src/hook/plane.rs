@@ -2,10 +2,10 @@
 
 use everfold_base::json::Value;
 
-use super::found::{Found, Headers, about, first, header, text};
+use super::content::{DeliveryContent, Headers, about, first, header, text};
 
-pub(super) fn read(headers: &Headers, body: &Value) -> Found {
-    Found {
+pub(super) fn read(headers: &Headers, body: &Value) -> DeliveryContent {
+    DeliveryContent {
         id: header(headers, &["x-plane-delivery"]),
         name: header(headers, &["x-plane-event"]).or_else(|| text(body, "event")),
         sender: first(body, &["activity.actor.display_name", "activity.actor.id"]),

@@ -3,14 +3,14 @@
 use everfold_base::json::{self, Hash, JsonText, Value};
 use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived, ID_BYTES_MAX};
 
-use super::found::Headers;
-use super::settings::{HookSettings, Place, ReaderKind};
+use super::content::Headers;
+use super::settings::{DeliveryPath, HookSettings, ReaderKind};
 use super::{generic, gitea, github, gitlab, plane};
 
 /// Why a delivery cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReadError {
+pub enum DeliveryReadError {
     /// It is too large.
     #[error("the body has {0} bytes, {BODY_BYTES_MAX} are allowed")]
     TooLarge(usize),
@@ -23,19 +23,19 @@ pub enum ReadError {
 /// count.
 ///
 /// # Errors
-/// [`ReadError`]
+/// [`DeliveryReadError`]
 pub fn read(
     settings: &HookSettings,
     headers: &Headers,
     raw: &[u8],
     id: Option<&str>,
-) -> Result<DeliveryReceived, ReadError> {
+) -> Result<DeliveryReceived, DeliveryReadError> {
     if raw.len() > BODY_BYTES_MAX {
-        return Err(ReadError::TooLarge(raw.len()));
+        return Err(DeliveryReadError::TooLarge(raw.len()));
     }
     let body: Value = match raw.iter().all(u8::is_ascii_whitespace) {
         true => Value::Null,
-        false => json::strict::value(raw).map_err(ReadError::NoJson)?,
+        false => json::strict::value(raw).map_err(DeliveryReadError::NoJson)?,
     };
     let mut found = match settings.reader {
         ReaderKind::Generic => generic::read(headers, &body),
@@ -44,13 +44,13 @@ pub fn read(
         ReaderKind::Gitlab => gitlab::read(headers, &body),
         ReaderKind::Plane => plane::read(headers, &body),
     };
-    let place = |place: &Option<Place>| place.as_ref().and_then(|place| place.find(headers, &body));
+    let place = |place: &Option<DeliveryPath>| place.as_ref().and_then(|place| place.find(headers, &body));
     found.id = place(&settings.id).or(found.id);
     found.name = place(&settings.name).or(found.name);
     found.sender = place(&settings.sender).or(found.sender);
     let id = id.map(str::to_owned).or(found.id).filter(|id| is_id(id));
     Ok(DeliveryReceived {
-        // Without a name of its own a delivery is what it says.
+        // A delivery without an id gets one from its content.
         id: id.unwrap_or_else(|| Hash::of(raw).to_string()[..32].to_owned()),
         name: found.name,
         sender: found.sender,
@@ -82,9 +82,10 @@ fn shown(settings: &HookSettings, headers: &Headers) -> Headers {
 fn may_be_shown(settings: &HookSettings, name: &str) -> bool {
     const SECRET: [&str; 9] =
         ["key", "auth", "secret", "token", "signature", "cookie", "password", "passphrase", "credential"];
-    let is_read = |place: &Option<Place>| matches!(place, Some(Place::Header(own)) if own == name);
-    let is_told = [&settings.id, &settings.name, &settings.sender].into_iter().any(is_read);
-    settings.header.as_deref() != Some(name) && (is_told || !SECRET.iter().any(|word| name.contains(word)))
+    let is_read =
+        |place: &Option<DeliveryPath>| matches!(place, Some(DeliveryPath::Header(own)) if own == name);
+    let is_named = [&settings.id, &settings.name, &settings.sender].into_iter().any(is_read);
+    settings.header.as_deref() != Some(name) && (is_named || !SECRET.iter().any(|word| name.contains(word)))
 }
 
 /// Whether a value is the source's secret, or holds it beside other words; a short one may stand in any text.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 
-use super::found::{Headers, text};
+use super::content::{Headers, text};
 use crate::provider::TokenSource;
 
 /// A source of webhooks.
@@ -25,11 +25,11 @@ pub struct HookSettings {
     /// How old a delivery with a signed time may be; `None`: 5 minutes.
     pub tolerance: Option<String>,
     /// Where the delivery's id stands, where the reader does not know.
-    pub id: Option<Place>,
+    pub id: Option<DeliveryPath>,
     /// Where the kind of event stands.
-    pub name: Option<Place>,
+    pub name: Option<DeliveryPath>,
     /// Where the sender stands.
-    pub sender: Option<Place>,
+    pub sender: Option<DeliveryPath>,
 }
 
 /// How deliveries are read.
@@ -85,14 +85,14 @@ impl ReaderKind {
 
 /// Where a text stands in a delivery: `headers.NAME` or `body.PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum DeliveryPath {
     /// A header, in lower case.
     Header(String),
     /// A field of the body; parts of the path are separated by dots.
     Body(String),
 }
 
-impl Place {
+impl DeliveryPath {
     pub(super) fn find(&self, headers: &Headers, body: &Value) -> Option<String> {
         match self {
             Self::Header(name) => headers.get(name).filter(|value| !value.is_empty()).cloned(),
@@ -101,7 +101,7 @@ impl Place {
     }
 }
 
-impl<'de> Deserialize<'de> for Place {
+impl<'de> Deserialize<'de> for DeliveryPath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         match text.split_once('.') {

@@ -1,4 +1,4 @@
-//! Whether a delivery comes from whom it says.
+//! Whether a delivery comes from the sender that it names.
 //!
 //! Law: the bytes as they came are checked, before anything of them is read; digests and secrets are
 //! compared in constant time; no message holds any of a secret or of what was expected.
@@ -9,7 +9,7 @@ use everfold_base::time::Timestamp;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::found::Headers;
+use super::content::Headers;
 use super::settings::{HookSettings, Scheme};
 use crate::provider::TokenError;
 

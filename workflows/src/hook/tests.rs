@@ -5,8 +5,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::found::Headers;
-use super::read::{ReadError, read};
+use super::content::Headers;
+use super::read::{DeliveryReadError, read};
 use super::settings::HookSettings;
 use super::signature::{SignatureError, check};
 use everfold_base::json::{JsonText, Value};
@@ -121,8 +121,8 @@ fn l28_without_an_id_equal_bodies_are_one_delivery() {
 fn l28_what_is_no_json_or_too_large_is_refused() {
     let settings = HookSettings::default();
     let refused = |raw: &[u8]| read(&settings, &headers(&[]), raw, None).unwrap_err();
-    assert!(matches!(refused(b"payload=%7B"), ReadError::NoJson(_)));
-    assert_eq!(refused(&vec![b' '; BODY_BYTES_MAX + 1]), ReadError::TooLarge(BODY_BYTES_MAX + 1));
+    assert!(matches!(refused(b"payload=%7B"), DeliveryReadError::NoJson(_)));
+    assert_eq!(refused(&vec![b' '; BODY_BYTES_MAX + 1]), DeliveryReadError::TooLarge(BODY_BYTES_MAX + 1));
     assert_eq!(read(&settings, &headers(&[]), b"", None).unwrap().body, JsonText::null());
 }
 
@@ -206,7 +206,7 @@ fn a_delivery_that_would_be_read_as_another_one_is_refused() {
     let settings = settings("id = \"body.id\"");
     for body in [r#"{"id": 20000000000000000001}"#, r#"{"id": "x", "n": 1, "n": 2}"#] {
         let refused = read(&settings, &headers(&[]), body.as_bytes(), None);
-        assert!(matches!(refused, Err(ReadError::NoJson(_))), "{body}: {refused:?}");
+        assert!(matches!(refused, Err(DeliveryReadError::NoJson(_))), "{body}: {refused:?}");
     }
 }
 

@@ -5,31 +5,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
+use everfold_system::os_error::is_shortage;
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::body::{BodyError, read_body};
+use super::connection::{TlsError, connect_tcp, is_unknown_host, start_http, start_tls};
 use super::endpoint::Endpoint;
 use super::request::{HttpAnswer, HttpError, HttpRequest};
 use super::tls::{native_roots, tls};
-use everfold_system::os_error::is_shortage;
 
 /// Redirects that are followed before the chain counts as endless.
 const REDIRECTS_MAX: usize = 5;
-/// How long a request waits that the system has no handle for, before it asks for one again.
+/// The pause before a request asks the system again for a file handle.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
-/// Headers of one answer.
-const HEADERS_MAX: usize = 256;
-const AGENT: &str = concat!("everfold/", env!("CARGO_PKG_VERSION"));
-/// Headers that name who asks: another host must not learn them.
+/// The `User-Agent` of every request of the program.
+pub const USER_AGENT: &str = concat!("everfold/", env!("CARGO_PKG_VERSION"));
+/// Headers that identify the caller: another host must not get them.
 const IDENTITY: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
 /// How far a request has come.
@@ -89,7 +85,8 @@ impl HttpClient {
         }
     }
 
-    /// How it speaks TLS. A machine that named no authority is asked again: it may have had no handle to read them.
+    /// Its TLS configuration. Where the system gave no authority, the next request asks again: it may have had no file
+    /// handle to read them.
     fn config(&self) -> Result<Arc<ClientConfig>, String> {
         if let Some(config) = self.tls.get() {
             return config.clone();
@@ -133,7 +130,7 @@ impl HttpClient {
         let unreachable =
             |reason: String| HttpError::Unreachable { host: place.authority(), reason: shown(reason) };
         let stream = loop {
-            match TcpStream::connect((place.host.as_str(), place.port)).await {
+            match connect_tcp(&place.host, place.port).await {
                 Ok(stream) => break stream,
                 Err(error) if is_shortage(&error) => {
                     stand.is_held_back.store(true, Ordering::Relaxed);
@@ -142,17 +139,14 @@ impl HttpClient {
                 Err(error) => return Err(unreachable(error.to_string())),
             }
         };
-        let _small_writes_go_at_once = stream.set_nodelay(true);
         if !place.is_tls {
             return exchange(request, place, headers, stream, stand).await;
         }
         let config = self.config().map_err(unreachable)?;
-        let name = ServerName::try_from(place.host.clone())
-            .map_err(|_| HttpError::Invalid(format!("{} is no name of a host", place.host)))?;
-        let stream = TlsConnector::from(config)
-            .connect(name, stream)
-            .await
-            .map_err(|error| unreachable(error.to_string()))?;
+        let stream = start_tls(stream, &place.host, config).await.map_err(|error| match error {
+            TlsError::HostName(_) => HttpError::Invalid(error.to_string()),
+            TlsError::Handshake(error) => unreachable(error.to_string()),
+        })?;
         exchange(request, place, headers, stream, stand).await
     }
 }
@@ -173,16 +167,12 @@ where
             std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
         ),
     };
-    let (mut sender, connection) = http1::Builder::new()
-        .max_headers(HEADERS_MAX)
-        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
-        .await
-        .map_err(failed)?;
+    let (mut sender, connection) = start_http::<S, Full<Bytes>>(stream).await.map_err(failed)?;
     let body = Full::new(Bytes::from(request.body.clone().unwrap_or_default()));
     let mut message = Request::builder().method(request.method.clone()).uri(place.target.clone());
     if let Some(all) = message.headers_mut() {
         all.insert(header::HOST, value("Host", &place.host_header())?);
-        all.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        all.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if let Some(user) = &place.user {
             all.insert(header::AUTHORIZATION, value("Authorization", user)?);
         }
@@ -192,7 +182,13 @@ where
     stand.is_sent.store(true, Ordering::Relaxed);
     let answered = async {
         let response = sender.send_request(message).await.map_err(failed)?;
-        read(response, place, request.body_bytes_max).await.map_err(failed)
+        read(response, place, request.body_bytes_max).await.map_err(|error| match error {
+            BodyError::Broken(error) => failed(error),
+            BodyError::Silent(span) => HttpError::NoAnswer {
+                host: place.authority(),
+                reason: format!("nothing came for {}", everfold_base::duration::format(span)),
+            },
+        })
     };
     // Both on this task: a request that is given up leaves nothing behind.
     let connection = std::pin::pin!(connection);
@@ -209,8 +205,8 @@ async fn read(
     response: Response<Incoming>,
     place: &Endpoint,
     bytes_max: usize,
-) -> Result<HttpAnswer, hyper::Error> {
-    let (head, mut incoming) = response.into_parts();
+) -> Result<HttpAnswer, BodyError<hyper::Error>> {
+    let (head, incoming) = response.into_parts();
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &head.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -220,16 +216,9 @@ async fn read(
         }
         all.push_str(&value);
     }
-    let (mut body, mut truncated) = (Vec::new(), false);
-    while let Some(frame) = incoming.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        let room = bytes_max - body.len();
-        truncated = data.len() > room;
-        body.extend_from_slice(&data[..data.len().min(room)]);
-        if truncated {
-            break;
-        }
-    }
+    // The request's own limit covers silence.
+    let body = read_body(incoming, bytes_max, Duration::MAX).await?;
+    let (body, truncated) = (body.bytes, body.is_truncated);
     Ok(HttpAnswer { status: head.status.as_u16(), headers, body, truncated, url: place.shown() })
 }
 
@@ -250,7 +239,7 @@ fn value(name: &str, text: &str) -> Result<HeaderValue, HttpError> {
 }
 
 fn shown(reason: String) -> String {
-    if reason.contains("Name or service not known") || reason.contains("failed to lookup address") {
+    if is_unknown_host(&reason) {
         return "there is no host of that name".to_owned();
     }
     reason

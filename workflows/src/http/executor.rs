@@ -25,7 +25,7 @@ use serde_json::json;
 use super::client::HttpClient;
 use super::request::{HttpAnswer, HttpError, HttpRequest};
 use crate::attempt_end::ended_now;
-use crate::in_process::{InProcess, Stop, Work};
+use crate::in_process::{InProcess, InProcessWork, StopHandle};
 
 /// Where neither the step nor its defaults name one.
 const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -74,7 +74,12 @@ impl Executor for HttpExecutor {
         let idempotent =
             ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].iter().any(|it| it.eq_ignore_ascii_case(method));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, loss: LossTraits { idempotent, on_lost }, paid: false, told: false }
+        Traits {
+            supervised: false,
+            loss: LossTraits { idempotent, on_lost },
+            paid: false,
+            reads_input: false,
+        }
     }
 
     /// The host that is asked.
@@ -105,9 +110,14 @@ impl Executor for HttpExecutor {
             }
         };
         let client = self.client.clone();
-        let work = Work { id: request.id, timeout: Some(limit), what: "the request", stop: Stop::default() };
-        let wish = Arc::new(OnceLock::new());
-        let heard = Arc::clone(&wish);
+        let work = InProcessWork {
+            id: request.id,
+            timeout: Some(limit),
+            what: "the request",
+            stop: StopHandle::default(),
+        };
+        let retry_after = Arc::new(OnceLock::new());
+        let noted = Arc::clone(&retry_after);
         let done = self.running.run(work, observer, async move {
             let what = format!("{} {}", asked.method, place(&asked.url));
             match client.send(asked).await {
@@ -116,7 +126,7 @@ impl Executor for HttpExecutor {
                         && let Some(span) = answer.retry_after(clock::now())
                     {
                         // It is the only answer.
-                        let _first = heard.set(span);
+                        let _first = noted.set(span);
                     }
                     judged(&what, &spec, answer)
                 }
@@ -126,7 +136,7 @@ impl Executor for HttpExecutor {
                 Err(error) => AttemptResult::Failed(unanswered(&what, &error)),
             }
         });
-        done.map(move |end| AttemptEnd { again_after: wish.get().copied(), ..end }).boxed()
+        done.map(move |end| AttemptEnd { again_after: retry_after.get().copied(), ..end }).boxed()
     }
 
     fn reattach(

@@ -62,7 +62,7 @@ impl HttpAnswer {
         serde_json::from_slice(&self.body)
     }
 
-    /// How long the other side wants to be left alone: `Retry-After`, in seconds or as a date.
+    /// The pause that the server asks for: `Retry-After`, in seconds or as a date.
     #[must_use]
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let said = self.headers.get("retry-after")?.trim();

@@ -1,4 +1,4 @@
-//! Whom TLS connections trust.
+//! The authorities that TLS connections trust.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub fn native_roots() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// How a client speaks TLS that trusts these authorities.
+/// The TLS configuration of a client that trusts these authorities.
 ///
 /// # Errors
 /// This build speaks no version of TLS that is safe.

@@ -16,11 +16,11 @@ const STDERR_BYTES_MAX: u64 = 4 * 1024;
 
 /// Runs `with.argv` with `{id, notice, text, as, with, event, run}` as JSON on standard input.
 ///
-/// A list, never a shell's text: what a notice says is not parsed as code. Whoever drops the future
+/// The arguments are a list, never a shell's text: what a notice says is not parsed as code. Dropping the future
 /// kills the program.
 pub(super) async fn run(call: Call, with: Value) -> Result<Value, Failure> {
     let argv = argv(&with)?;
-    let mut document = call.told().clone();
+    let mut document = call.context().clone();
     if !document.is_object() {
         document = json!({ "input": document });
     }
@@ -50,26 +50,28 @@ async fn attend(mut child: Child, document: String) -> std::io::Result<Result<Va
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
-            // A program need not read what it is told.
+            // A program need not read its standard input.
             let _closed = stdin.write_all(document.as_bytes()).await;
         }
     };
     let read = async {
-        let mut said = Vec::new();
+        let mut complaints = Vec::new();
         if let Some(mut stderr) = stderr {
-            (&mut stderr).take(STDERR_BYTES_MAX).read_to_end(&mut said).await?;
-            // The rest is let go, so that the program does not wait for a reader.
+            (&mut stderr).take(STDERR_BYTES_MAX).read_to_end(&mut complaints).await?;
+            // The rest is read and dropped, so that the program does not wait for a reader.
             tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await?;
         }
-        std::io::Result::Ok(String::from_utf8_lossy(&said).into_owned())
+        std::io::Result::Ok(String::from_utf8_lossy(&complaints).into_owned())
     };
-    let ((), said) = tokio::join!(write, read);
-    let said = said?;
+    let ((), complaints) = tokio::join!(write, read);
+    let complaints = complaints?;
     let status = child.wait().await?;
     if status.success() {
         return Ok(Ok(Value::Null));
     }
-    Ok(Err(Failure::new(FailureKind::Exit, format!("the program ended with {status}")).with_detail(said)))
+    Ok(Err(
+        Failure::new(FailureKind::Exit, format!("the program ended with {status}")).with_detail(complaints)
+    ))
 }
 
 fn argv(with: &Value) -> Result<Vec<String>, Failure> {

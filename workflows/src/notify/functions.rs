@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::email::Mailer;
 use super::settings::MailSettings;
 use super::{command, http, log, slack, telegram};
@@ -31,29 +29,27 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TO.iter().map(|(name, _)| *name)
 }
 
-/// The functions of this module that need no settings. What they take is checked by themselves: a notice's text
-/// may be all.
+/// The functions of this module that need no settings. They take any value, and check it themselves: a notice's text
+/// may be all, and what is wrong names the parameter, the nearest one and where to find its value.
 pub(crate) fn functions() -> [Function; 5] {
     let client = HttpClient::new();
-    let anything = || json!(true);
     let sender = |client: &HttpClient| client.clone();
     let (to_url, to_chat, to_bot) = (sender(&client), sender(&client), sender(&client));
     let post = move |call, with| http::post(to_url.clone(), call, with);
     let slack = move |call, with| slack::post(to_chat.clone(), call, with);
     let telegram = move |call, with| telegram::send(to_bot.clone(), call, with);
     [
-        Function::described("notify.http", anything(), anything(), post)
+        Function::built_in("notify.http", post)
             .summary("Posts JSON to an address, signed where a secret is named."),
-        Function::described("notify.slack", anything(), anything(), slack)
+        Function::built_in("notify.slack", slack)
             .summary("Writes to a channel by an incoming webhook of Slack or what speaks like it."),
-        Function::described("notify.telegram", anything(), anything(), telegram)
-            .summary("Writes to a chat of Telegram as a bot."),
-        Function::described("notify.log", anything(), anything(), log::write)
+        Function::built_in("notify.telegram", telegram).summary("Writes to a chat of Telegram as a bot."),
+        Function::built_in("notify.log", log::write)
             .summary("Writes a line of JSON into a file, or a line into the engine's log."),
-        Function::described("notify.command", anything(), anything(), command::run)
+        Function::built_in("notify.command", command::run)
             .summary("Runs a program with JSON on its standard input."),
     ]
-    .map(|function| function.idempotent().told())
+    .map(|function| function.idempotent().reads_context())
 }
 
 /// Adds those that need settings.
@@ -61,7 +57,7 @@ pub(crate) fn declare(functions: &mut Functions, mail: Option<MailSettings>) {
     // The settings have made the files of secrets absolute.
     let mailer = Mailer::new(mail, PathBuf::from("/"));
     let send = move |call, with| mailer.clone().send(call, with);
-    let email = Function::described("notify.email", json!(true), json!(true), send)
-        .summary("Sends a mail through the server of the settings.");
-    functions.offer(email.idempotent().told());
+    let email =
+        Function::built_in("notify.email", send).summary("Sends a mail through the server of the settings.");
+    functions.offer(email.idempotent().reads_context());
 }

@@ -23,7 +23,7 @@ const TIME: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
 /// `sha256=` and the HMAC-SHA256 of the raw body alone, in hexadecimal digits.
 const OF_BODY: &str = "Everfold-Signature";
-/// A receiver that says so once will say so again.
+/// Statuses that the same request would get again.
 const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
 
 /// Posts `with.body`, else `{id, notice, text, as, event, run}`, to `with.url`.
@@ -55,8 +55,8 @@ fn body(call: &Call, with: &Value) -> Value {
     if !with["body"].is_null() {
         return with["body"].clone();
     }
-    let mut body = match call.told() {
-        told @ Value::Object(_) => told.clone(),
+    let mut body = match call.context() {
+        notice @ Value::Object(_) => notice.clone(),
         other => json!({ "input": other }),
     };
     body["text"] = json!(text(call, with));
@@ -102,10 +102,10 @@ mod tests {
         let attempt =
             AttemptId { path: StepPath::step(&"notify".into()), round: Round(1), attempt: Attempt(1) };
         let run = "00000000-0000-0000-0000-000000000007".parse().unwrap();
-        let told = json!({"id": "run/12/failures", "event": {"type": "RunFailed"}});
+        let notice = json!({"id": "run/12/failures", "event": {"type": "RunFailed"}});
         let workdir = everfold_ports::Workdir { path: "/".into(), git: None };
         let key = "run/12/failures".to_owned();
-        Call::new(crate::function::CallParts::silent(EffectId { run, attempt }, key, told, workdir))
+        Call::new(crate::function::CallParts::silent(EffectId { run, attempt }, key, notice, workdir))
     }
 
     /// A receiver that answers one request, and gives what it got.

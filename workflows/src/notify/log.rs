@@ -29,9 +29,9 @@ pub(super) async fn write(call: Call, with: Value) -> Result<Value, Failure> {
     let mut line = json!({
         "id": call.idempotency_key(),
         "text": text,
-        "as": call.told()["as"],
-        "event": call.told()["event"],
-        "run": call.told()["run"],
+        "as": call.context()["as"],
+        "event": call.context()["event"],
+        "run": call.context()["run"],
     })
     .to_string();
     line.push('\n');

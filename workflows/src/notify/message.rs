@@ -1,7 +1,7 @@
 //! What a notice says where the pipeline gives no text of its own: what happened, where, and what to type next.
 //!
-//! Law: a pure function of what the call was told. Whoever reads it in a chat or by mail knows the run, the
-//! step, the reason and the next command without opening anything.
+//! Law: a pure function of the notice. A chat or a mail shows the run, the step, the reason and the next command
+//! without a link to open.
 
 use everfold_base::json::Value;
 use everfold_base::text::one_line;
@@ -10,7 +10,7 @@ use crate::function::Call;
 
 /// The longest subject, in characters.
 const SUBJECT_CHARS_MAX: usize = 160;
-/// The longest line of what was said of a failure.
+/// The longest line of a failure's message.
 const LINE_CHARS_MAX: usize = 500;
 
 /// A notice in words.
@@ -33,12 +33,12 @@ impl Message {
                 let subject = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
                 Self { subject: cut(subject, SUBJECT_CHARS_MAX), lines: vec![text.to_owned()], is_own: true }
             }
-            None => Self::told(call.told()),
+            None => Self::of_notice(call.context()),
         }
     }
 
-    fn told(told: &Value) -> Self {
-        let (run, event) = (&told["run"], &told["event"]);
+    fn of_notice(notice: &Value) -> Self {
+        let (run, event) = (&notice["run"], &notice["event"]);
         let (short, step) = (word(&run["short_id"]), step(event));
         let title = run["title"].as_str().map(|title| format!(" “{}”", cut(title, 80))).unwrap_or_default();
         let happened = happened(event, &step);
@@ -46,7 +46,7 @@ impl Message {
             cut(&format!("{} {short}{title}: {happened}", word(&run["pipeline"])), SUBJECT_CHARS_MAX);
         let mut lines = reasons(event);
         lines.extend(next(event, short, &step).into_iter().map(|command| format!("next: {command}")));
-        if let Some(link) = told["link"].as_str() {
+        if let Some(link) = notice["link"].as_str() {
             lines.push(link.to_owned());
         }
         Self { subject, lines, is_own: false }
@@ -174,7 +174,7 @@ mod tests {
 
     fn said(event: Value, link: Option<&str>) -> String {
         let run = json!({"pipeline": "delivery", "short_id": "1f3a2b4c", "title": "Add login"});
-        Message::told(&json!({"run": run, "event": event, "link": link})).text()
+        Message::of_notice(&json!({"run": run, "event": event, "link": link})).text()
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn row_57_a_title_says_nothing_else_in_a_subject_than_it_holds() {
-        let message = Message::told(&json!({
+        let message = Message::of_notice(&json!({
             "run": {"pipeline": "p", "short_id": "1f3a2b4c", "title": "Pay\u{202e}fdp.exe\r\nBcc: all"},
             "event": {"type": "RunSucceeded"},
         }));
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn l32_a_subject_stays_one_short_line() {
-        let message = Message::told(&json!({
+        let message = Message::of_notice(&json!({
             "run": {"pipeline": "p", "short_id": "1f3a2b4c", "title": "x\ny".repeat(200)},
             "event": {"type": "QuestionAsked", "title": "z".repeat(900)},
         }));

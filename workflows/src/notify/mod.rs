@@ -1,8 +1,8 @@
-//! The functions that tell people and other systems: `notify.log`, `notify.command`, `notify.http`,
+//! The functions that send notices to people and other systems: `notify.log`, `notify.command`, `notify.http`,
 //! `notify.slack`, `notify.telegram`, `notify.email`.
 //!
-//! Law: whatever tells is told the notice's id (`RUN/VERSION/NOTICE`), by which a repeated one is
-//! recognised: after a crash, and after a failure that came too late, a notice goes again.
+//! Law: each of them sends the notice's id (`RUN/VERSION/NOTICE`), by which receivers recognise a repeated notice:
+//! after a crash, and after a failure that came too late, a notice is sent again.
 //!
 //! They are functions like any other: a notice may call any function, and a step may call these.
 

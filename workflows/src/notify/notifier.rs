@@ -47,16 +47,16 @@ impl Notifier for FunctionNotifier {
 
     fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
         let call = call(&request, self.link(request.run));
-        let told = match self.functions.call(&request.function, request.with, || call.clone()) {
-            Ok(told) => told,
+        let called = match self.functions.call(&request.function, request.with, || call.clone()) {
+            Ok(called) => called,
             Err(unknown) => {
                 let failure = NoticeFailure::permanent(format!("{}; {}", unknown.message, unknown.hint()));
                 return std::future::ready(Err(failure)).boxed();
             }
         };
         async move {
-            let failed = |failure: Failure| not_told(&failure, call.asked_later());
-            told.await.map(drop).map_err(failed)
+            let failed = |failure: Failure| notice_failure(&failure, call.asked_later());
+            called.await.map(drop).map_err(failed)
         }
         .boxed()
     }
@@ -69,7 +69,7 @@ fn call(request: &NoticeRequest, link: Option<String>) -> Call {
         round: Round(u32::try_from(request.version.0).unwrap_or(u32::MAX)),
         attempt: Attempt(request.attempt),
     };
-    let told = json!({
+    let notice = json!({
         "id": request.dedup(),
         "notice": request.notice,
         "as": request.sender,
@@ -80,11 +80,11 @@ fn call(request: &NoticeRequest, link: Option<String>) -> Call {
     // A notice belongs to no step, so it has no folder of its own.
     let workdir = Workdir { path: "/".into(), git: None };
     let id = EffectId { run: request.run, attempt };
-    Call::new(CallParts::silent(id, request.dedup(), told, workdir))
+    Call::new(CallParts::silent(id, request.dedup(), notice, workdir))
 }
 
 /// Wrong parameters stay wrong; everything else may pass.
-fn not_told(failure: &Failure, after: Option<Duration>) -> NoticeFailure {
+fn notice_failure(failure: &Failure, after: Option<Duration>) -> NoticeFailure {
     let mut message = failure.message.clone();
     if let Some(detail) = failure.detail.as_deref().map(str::trim).filter(|detail| !detail.is_empty()) {
         message = format!("{message}: {detail}");

@@ -39,7 +39,7 @@ pub(super) fn taken(answer: &HttpAnswer, call: &Call, who: &str, refusals: &[u16
     Err(Failure::new(kind, format!("{who} answered {}", answer.status)).with_detail(answer.text()))
 }
 
-/// How long an answer asks to be left alone: `Retry-After`, in seconds.
+/// The pause that an answer asks for: `Retry-After`, in seconds.
 fn asked_pause(answer: &HttpAnswer) -> Option<Duration> {
     answer.headers.get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::secret::source::Source;
+use crate::secret::source::SettingsSecret;
 
 /// How mails are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,7 +25,7 @@ pub struct MailSettings {
     pub user: Option<String>,
     /// With what.
     #[serde(default)]
-    pub password: Option<Source>,
+    pub password: Option<SettingsSecret>,
 }
 
 /// How the way to the mail server is kept secret.

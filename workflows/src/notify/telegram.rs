@@ -46,22 +46,22 @@ pub(super) async fn send(client: HttpClient, call: Call, with: Value) -> Result<
     let request = post::request(url, body.to_string().into_bytes());
     let request = HttpRequest { body_bytes_max: ANSWER_BYTES_MAX, ..request };
     let answer = client.send(request).await.map_err(unreached)?;
-    let said = answer.json().unwrap_or(Value::Null);
-    if said["ok"] == json!(true) {
-        return Ok(json!({ "message": said["result"]["message_id"] }));
+    let reply = answer.json().unwrap_or(Value::Null);
+    if reply["ok"] == json!(true) {
+        return Ok(json!({ "message": reply["result"]["message_id"] }));
     }
-    Err(refused(&call, &answer, &said))
+    Err(refused(&call, &answer, &reply))
 }
 
 /// What Telegram says of an error: `{ok: false, error_code, description, parameters?}`.
-fn refused(call: &Call, answer: &HttpAnswer, said: &Value) -> Failure {
-    let status = said["error_code"].as_u64().unwrap_or(u64::from(answer.status));
-    let description = said["description"].as_str().unwrap_or("it did not answer as Telegram does");
-    if let Some(seconds) = said["parameters"]["retry_after"].as_u64() {
+fn refused(call: &Call, answer: &HttpAnswer, reply: &Value) -> Failure {
+    let status = reply["error_code"].as_u64().unwrap_or(u64::from(answer.status));
+    let description = reply["description"].as_str().unwrap_or("it did not answer as Telegram does");
+    if let Some(seconds) = reply["parameters"]["retry_after"].as_u64() {
         call.ask_later(Duration::from_secs(seconds));
     }
     let message = format!("Telegram answered {status}: {description}");
-    if let Some(chat) = said["parameters"]["migrate_to_chat_id"].as_i64() {
+    if let Some(chat) = reply["parameters"]["migrate_to_chat_id"].as_i64() {
         return invalid(message).with_hint(format!("the group became a supergroup: set its new id, {chat}"));
     }
     match status {

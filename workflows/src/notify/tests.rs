@@ -54,14 +54,14 @@ pub(super) async fn notify(
     FunctionNotifier::new(Arc::new(functions), url).notify(request(function, with)).await
 }
 
-/// A service that answers what it is told to, and keeps what it was sent.
+/// A receiver that gives the answers that a test sets, and keeps the requests.
 #[derive(Clone, Default)]
-struct Service {
+struct FakeReceiver {
     answers: Arc<Mutex<VecDeque<(u16, HeaderMap, String)>>>,
     got: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-impl Service {
+impl FakeReceiver {
     async fn start(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let place = format!("http://{}", listener.local_addr().unwrap());
@@ -86,8 +86,8 @@ impl Service {
 }
 
 #[tokio::test]
-async fn l32_a_chat_is_told_by_its_incoming_webhook_and_its_refusals_are_understood() {
-    let slack = Service::default();
+async fn l32_a_notice_reaches_a_chat_by_its_incoming_webhook_and_its_refusals_are_understood() {
+    let slack = FakeReceiver::default();
     let url = slack.clone().start().await + "/services/T0/B0/secret";
     slack.answers(200, &[], "ok");
     notify("notify.slack", json!({"url": url}), None).await.unwrap();
@@ -108,8 +108,8 @@ async fn l32_a_chat_is_told_by_its_incoming_webhook_and_its_refusals_are_underst
 }
 
 #[tokio::test]
-async fn l32_a_telegram_bot_writes_and_waits_as_long_as_it_is_told() {
-    let telegram = Service::default();
+async fn l32_a_telegram_bot_writes_and_waits_as_long_as_telegram_asks() {
+    let telegram = FakeReceiver::default();
     let api = telegram.clone().start().await;
     let with = json!({"token": "123:AbC-x_y", "chat": -100_123, "silent": true, "api": api});
     telegram.answers(200, &[], json!({"ok": true, "result": {"message_id": 7}}));
@@ -208,15 +208,15 @@ async fn mailed(
     );
     let mail = mail_settings(&text, folder.path()).unwrap();
     let serving = tokio::spawn(async move { mail_server(listener.accept().await.unwrap().0, refuse).await });
-    let told = notify("notify.email", with, Some(mail)).await;
-    (told, serving.await.unwrap())
+    let sent = notify("notify.email", with, Some(mail)).await;
+    (sent, serving.await.unwrap())
 }
 
 #[tokio::test]
 async fn l32_a_mail_goes_through_the_server_of_the_settings_under_an_id_of_its_own() {
     let with = json!({"to": ["Ada <ada@example.org>", "ops@example.org"]});
-    let (told, said) = mailed(with.clone(), None).await;
-    told.unwrap();
+    let (sent, said) = mailed(with.clone(), None).await;
+    sent.unwrap();
     let at = |part: &str| {
         said.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {said:#?}"))
     };
@@ -244,8 +244,8 @@ async fn l32_what_a_mail_server_refuses_is_given_up_and_what_it_puts_off_is_not(
         (("MAIL", "421 4.3.2 going down"), false, "421"),
         (("AUTH", "535 5.7.8 wrong password"), false, "mail.password"),
     ] {
-        let (told, _) = mailed(with.clone(), Some(refuse)).await;
-        let failure = told.unwrap_err();
+        let (sent, _) = mailed(with.clone(), Some(refuse)).await;
+        let failure = sent.unwrap_err();
         assert_eq!(failure.permanent, permanent, "{failure}");
         assert!(failure.message.contains(part) && !failure.message.contains("sesame"), "{failure}");
     }
@@ -258,8 +258,8 @@ async fn l32_what_a_mail_server_refuses_is_given_up_and_what_it_puts_off_is_not(
 #[tokio::test]
 async fn row_74_one_refused_receiver_keeps_no_other_from_the_mail_and_is_named() {
     let with = json!({"to": ["ada@example.org", "gone@example.org", "ops@example.org"], "text": "y"});
-    let (told, said) = mailed(with.clone(), Some(("RCPT TO:<gone", "550 5.1.1 no such user"))).await;
-    let failure = told.unwrap_err();
+    let (sent, said) = mailed(with.clone(), Some(("RCPT TO:<gone", "550 5.1.1 no such user"))).await;
+    let failure = sent.unwrap_err();
     // It is not sent again: the others would get it twice.
     assert!(failure.permanent, "{failure}");
     for part in ["2 of 3 receivers", "gone@example.org (550 5.1.1 no such user)"] {
@@ -271,8 +271,8 @@ async fn row_74_one_refused_receiver_keeps_no_other_from_the_mail_and_is_named()
     assert!(said.contains(&".".to_owned()), "the mail was given to the server: {said:#?}");
 
     // One that is put off: nothing was sent, so the mail goes again whole.
-    let (told, said) = mailed(with, Some(("RCPT TO:<gone", "451 4.7.1 greylisted"))).await;
-    let failure = told.unwrap_err();
+    let (sent, said) = mailed(with, Some(("RCPT TO:<gone", "451 4.7.1 greylisted"))).await;
+    let failure = sent.unwrap_err();
     assert!(!failure.permanent && failure.message.contains("gone@example.org"), "{failure}");
     assert!(!said.contains(&"DATA".to_owned()), "{said:#?}");
 }

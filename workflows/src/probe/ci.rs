@@ -12,7 +12,7 @@ use super::failures::{never, not_now};
 use super::hosted::{self, Question};
 use super::mergeable::pull_meant;
 use crate::git::repository::is_plain;
-use crate::provider::{Check, CheckState, ProviderError, Providers, Target};
+use crate::provider::{Check, CheckState, HostedRepository, ProviderError, Providers};
 
 /// More are counted and not listed; those that are bad or open come first.
 const LISTED_MAX: usize = 100;
@@ -65,7 +65,7 @@ impl Prober for CiProber {
     }
 }
 
-async fn checks(target: Target, spec: Spec) -> Result<Value, ProbeFailure> {
+async fn checks(target: HostedRepository, spec: Spec) -> Result<Value, ProbeFailure> {
     let mut evidence = json!({
         "provider": target.name,
         "repository": target.repository,

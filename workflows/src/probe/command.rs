@@ -9,14 +9,14 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::failures::{never, not_now};
-use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
+use crate::command::{CommandInvocation, STDOUT_BYTES_MAX, command_line};
 use crate::private_file::make_private;
 use crate::process::environment::env_removed;
 use crate::process::{Processes, Says, attach, cancel, ceiling, make_absolute, millis, tell_data_folder};
 use crate::secret::SecretResolver;
 use crate::shim::Handover;
 use crate::shim::log;
-use crate::shim::protocol::{LOG, Outcome, PROTOCOL, PROTOCOL_SECRETS, Request, STARTED};
+use crate::shim::protocol::{CommandOutcome, CommandRequest, LOG, PROTOCOL, PROTOCOL_SECRETS, STARTED};
 
 const GRACE_MS: u64 = 10_000;
 /// How often it is tried again while the system has too little of what a command needs.
@@ -74,25 +74,25 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
                 Err(error) => return Err(not_now(error.explained())),
             };
         let (exit, timed_out) = match record.outcome {
-            Outcome::Exited { code: 127 } => {
+            CommandOutcome::Exited { code: 127 } => {
                 let said = log::tail(&request.folder.join(LOG), 1);
                 return Err(not_now(format!("a program of the command is not installed (exit 127): {said}")));
             }
-            Outcome::Exited { code } => (code, false),
-            Outcome::Signalled { signal } => (128 + signal, false),
-            Outcome::TimedOut => (124, true),
-            Outcome::Cancelled => return Err(not_now("the probe was cancelled")),
-            Outcome::NotStarted { reason, .. } => {
+            CommandOutcome::Exited { code } => (code, false),
+            CommandOutcome::Signalled { signal } => (128 + signal, false),
+            CommandOutcome::TimedOut => (124, true),
+            CommandOutcome::Cancelled => return Err(not_now("the probe was cancelled")),
+            CommandOutcome::NotStarted { reason, .. } => {
                 return Err(not_now(format!("the command could not be started: {reason}")));
             }
             // A probe only looks, so one without a record is repeated under its number.
-            Outcome::Lost { .. } if !repeated => {
+            CommandOutcome::Lost { .. } if !repeated => {
                 repeated = true;
                 std::fs::remove_dir_all(&request.folder)
                     .map_err(|error| not_now(format!("the lost probe's folder: {error}")))?;
                 continue;
             }
-            Outcome::Lost { reason } => return Err(not_now(reason)),
+            CommandOutcome::Lost { reason } => return Err(not_now(reason)),
         };
         return Ok(evidence(&request, &line, exit, timed_out));
     }
@@ -106,7 +106,7 @@ async fn handover(resolver: &SecretResolver, secrets: &Secrets) -> Result<Handov
     Ok(Handover { env, values: values.texts().cloned().collect(), ..Handover::default() })
 }
 
-fn evidence(request: &ProbeRequest, line: &CommandLine, exit: i32, timed_out: bool) -> Value {
+fn evidence(request: &ProbeRequest, line: &CommandInvocation, exit: i32, timed_out: bool) -> Value {
     let argv: Vec<String> =
         line.argv.iter().map(|argument| cut(argument, ARGUMENT_BYTES_MAX).to_owned()).collect();
     let printed = log::tail(&request.folder.join(LOG), OUTPUT_LINES);
@@ -134,7 +134,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandLine) -> Request {
+fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandInvocation) -> CommandRequest {
     let id = &request.id.attempt;
     let mut env = line.env.clone();
     env.extend(request.env.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -151,7 +151,7 @@ fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandLin
     env.extend(ceiling(&request.workdir, &env));
     tell_data_folder(&mut env, &request.folder, request.id.run);
     let secrets = !request.secrets.is_empty();
-    Request {
+    CommandRequest {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
         secrets,
         declared: Vec::new(),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::failures::{never, not_now};
-use crate::documents::{DocumentError, Source, merged};
+use crate::documents::{DocumentReadError, DocumentSource, merged};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +18,7 @@ struct Spec {
     path: String,
     /// Put there by the core: the sources of the document that the path begins with.
     #[serde(default)]
-    documents: Vec<Source>,
+    documents: Vec<DocumentSource>,
 }
 
 /// Reads settings documents anew.
@@ -45,8 +45,10 @@ fn probe(request: &ProbeRequest) -> Result<Value, ProbeFailure> {
         return Err(never(format!("the pipeline has no settings document “{name}” under `config`")));
     }
     let found = merged(&request.workdir.path, &spec.documents).map_err(|error| match error {
-        DocumentError::Io { .. } | DocumentError::NoneThere { .. } => not_now(error.to_string()),
-        DocumentError::Malformed { .. } | DocumentError::TooLarge { .. } => not_now(error.to_string()),
+        DocumentReadError::Io { .. } | DocumentReadError::NoneThere { .. } => not_now(error.to_string()),
+        DocumentReadError::Malformed { .. } | DocumentReadError::TooLarge { .. } => {
+            not_now(error.to_string())
+        }
     })?;
     let mut value = Some(&found.value);
     for part in parts {

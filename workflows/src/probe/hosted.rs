@@ -1,6 +1,6 @@
 //! What is asked of a service that hosts repositories: the first half of the probes `ci` and `mergeable`.
 //!
-//! Law: bounded in time; what the service says of itself (it is not there, it wants to be left alone) goes
+//! Law: bounded in time; what concerns the service itself (an outage, a rate limit) goes
 //! to its breaker, never into a verdict.
 
 use everfold_base::duration;
@@ -9,7 +9,7 @@ use everfold_ports::{ProbeFailure, ProbeRequest, Service};
 use serde::de::DeserializeOwned;
 
 use super::failures::{never, not_now};
-use crate::provider::{ProviderError, Providers, Target};
+use crate::provider::{HostedRepository, ProviderError, Providers};
 
 /// The parameters of such a probe.
 pub(super) trait Question: DeserializeOwned {
@@ -26,7 +26,7 @@ pub(super) trait Question: DeserializeOwned {
 pub(super) async fn asked<Q, F>(
     providers: Providers,
     request: ProbeRequest,
-    ask: impl FnOnce(Target, Q) -> F,
+    ask: impl FnOnce(HostedRepository, Q) -> F,
 ) -> Result<Value, ProbeFailure>
 where
     Q: Question,

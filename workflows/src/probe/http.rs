@@ -108,7 +108,7 @@ fn evidence(answer: &HttpAnswer, json: bool) -> Value {
         }
         true => Some(answer.json().map_err(|error| format!("the body is no JSON: {error}"))),
     };
-    // Who asks for JSON is told that there is none; what an answer says of itself is no promise to the gate.
+    // A gate that asks for JSON gets the problem as evidence; the content type of an answer promises the gate nothing.
     let problem = parsed.as_ref().and_then(|parsed| parsed.as_ref().err().cloned()).filter(|_| json);
     let headers = answer.headers.iter().filter(|(name, _)| *name != "set-cookie");
     let headers: BTreeMap<&String, String> =

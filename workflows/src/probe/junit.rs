@@ -99,7 +99,7 @@ struct Sum {
 
 /// What one report says.
 #[derive(Debug, Default, PartialEq)]
-struct Report {
+struct JunitReport {
     tests: u64,
     failed: u64,
     skipped: u64,
@@ -156,7 +156,7 @@ impl Sum {
     }
 }
 
-fn report(bytes: &[u8]) -> Result<Report, String> {
+fn report(bytes: &[u8]) -> Result<JunitReport, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is no UTF-8 text".to_owned())?;
     let text = text.trim_start_matches('\u{feff}');
     let document = xml::read(text)?;
@@ -164,7 +164,7 @@ fn report(bytes: &[u8]) -> Result<Report, String> {
     if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
         return Err(format!("is no JUnit report: it begins with <{}>", root.tag_name().name()));
     }
-    let mut report = Report::default();
+    let mut report = JunitReport::default();
     for case in root.descendants().filter(|node| node.has_tag_name("testcase")) {
         report.tests += 1;
         let part = |names: &[&str]| {
@@ -222,7 +222,10 @@ mod tests {
             <testsuite><testsuite tests="1" errors="1"><testcase name="boom"><error>x</error></testcase></testsuite></testsuite>
             </testsuites>"#;
         let failures = vec![("a::bad".into(), "1 != 2\nat line 3".into()), ("boom".into(), "x".into())];
-        assert_eq!(report(text.as_bytes()).unwrap(), Report { tests: 4, failed: 2, skipped: 1, failures });
+        assert_eq!(
+            report(text.as_bytes()).unwrap(),
+            JunitReport { tests: 4, failed: 2, skipped: 1, failures }
+        );
         let sums = r#"<testsuite tests="2" failures="0" errors="1"><testcase name="ok"/></testsuite>"#;
         assert_eq!(report(sums.as_bytes()).unwrap().failed, 1, "a suite that could not be set up");
         for (text, part) in [("<html/>", "no JUnit"), ("<testsuite>", "no XML"), ("", "no XML")] {

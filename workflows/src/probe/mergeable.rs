@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::hosted::{self, Question};
-use crate::provider::{ProviderError, Providers, Pull, PullState, Target, pull_number};
+use crate::provider::{HostedRepository, ProviderError, Providers, Pull, PullState, pull_number};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +53,7 @@ impl Prober for MergeableProber {
     }
 }
 
-async fn pull(target: Target, spec: Spec) -> Result<Value, ProbeFailure> {
+async fn pull(target: HostedRepository, spec: Spec) -> Result<Value, ProbeFailure> {
     let source =
         json!({"provider": target.name, "repository": target.repository, "fetched_at": clock::now()});
     let mut evidence = match pull_meant(&target, &spec.pr).await.map_err(ProviderError::no_evidence)? {
@@ -69,7 +69,7 @@ async fn pull(target: Target, spec: Spec) -> Result<Value, ProbeFailure> {
 }
 
 /// The pull request of this number, address or branch. A branch's open one counts, else its newest.
-pub(super) async fn pull_meant(target: &Target, pr: &Value) -> Result<Option<Pull>, ProviderError> {
+pub(super) async fn pull_meant(target: &HostedRepository, pr: &Value) -> Result<Option<Pull>, ProviderError> {
     let number = match pull_number(pr) {
         Some(number) => Some(number),
         None => {

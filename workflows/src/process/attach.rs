@@ -21,10 +21,10 @@ use crate::private_file;
 use crate::regular;
 use crate::shim::Handover;
 use crate::shim::leftovers;
-use crate::shim::log::{LogReader, Source};
+use crate::shim::log::{LogReader, LogSource};
 use crate::shim::protocol::{
-    CANCEL, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOG, Outcome, REQUEST, Request, SHIM,
-    SHIM_ERRORS, STARTED, ShimRecord, WAKE,
+    CANCEL, CommandOutcome, CommandRequest, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOG, REQUEST,
+    SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
 
 /// Supervisors started in vain before it is given up.
@@ -76,15 +76,15 @@ impl Watch {
         if let Some(metered) = &mut self.metered {
             metered.look(&*self.observer);
         }
-        // Who writes faster than it is read here is shown by the end of the log.
+        // Of a process that writes faster than this reads, only the end of the log is shown.
         let Ok(lines) = self.reader.skip(SHOWN_BYTES_MAX).and_then(|()| self.reader.read()) else { return };
         let shown = lines
             .iter()
             .rev()
-            .filter(|line| line.source != Source::Supervisor && !line.text.trim().is_empty())
+            .filter(|line| line.source != LogSource::Supervisor && !line.text.trim().is_empty())
             .find_map(|line| match line.source {
-                Source::Stdout => (self.progress)(&line.text),
-                Source::Stderr | Source::Supervisor => Some(line.text.clone()),
+                LogSource::Stdout => (self.progress)(&line.text),
+                LogSource::Stderr | LogSource::Supervisor => Some(line.text.clone()),
             });
         if let Some(line) = shown {
             self.observer.line(line.trim_end());
@@ -96,7 +96,7 @@ impl Watch {
 pub(crate) async fn attach(
     shim: &ShimProgram,
     folder: &Path,
-    request: &Request,
+    request: &CommandRequest,
     handover: Option<&Handover>,
     mut watch: Option<Watch>,
 ) -> Result<ExitRecord, AttachError> {
@@ -116,13 +116,13 @@ pub(crate) async fn attach(
         starts += 1;
         let handover = handover.filter(|_| !has_started);
         let unable = match watched(start(shim, folder, handover), &mut watch).await {
-            Ok(Some(code)) if code == i32::from(EXIT_NO_ROOM) => AttachError::NoRoom(said(folder)),
-            Ok(Some(code)) if code == i32::from(EXIT_UNABLE) => AttachError::Unable(said(folder)),
+            Ok(Some(code)) if code == i32::from(EXIT_NO_ROOM) => AttachError::NoRoom(last_complaint(folder)),
+            Ok(Some(code)) if code == i32::from(EXIT_UNABLE) => AttachError::Unable(last_complaint(folder)),
             Ok(Some(code)) if code == i32::from(EXIT_HELD) => {
                 starts -= 1;
                 continue;
             }
-            Ok(_) if starts >= STARTS_MAX => AttachError::Unable(said(folder)),
+            Ok(_) if starts >= STARTS_MAX => AttachError::Unable(last_complaint(folder)),
             Ok(_) => continue,
             Err(error) => error,
         };
@@ -150,7 +150,8 @@ async fn lost(folder: &Path, why: &str) -> ExitRecord {
     let (root, why) = (folder.to_owned(), why.to_owned());
     let killed = tokio::task::spawn_blocking(move || leftovers::kill(&root)).await.unwrap_or_default();
     let left = if killed == 0 { String::new() } else { format!("; {killed} processes it left were killed") };
-    Outcome::Lost { reason: format!("its supervisor ended without a record, and {why}{left}") }.record()
+    CommandOutcome::Lost { reason: format!("its supervisor ended without a record, and {why}{left}") }
+        .record()
 }
 
 /// Asks whatever is in the folder to end, and resolves when nothing of it is left. A folder that
@@ -279,12 +280,12 @@ async fn start(
 }
 
 /// The supervisor's last word.
-fn said(folder: &Path) -> String {
-    let said = std::fs::read_to_string(folder.join(SHIM_ERRORS)).unwrap_or_default();
-    said.lines().next_back().unwrap_or("it ended without a word").to_owned()
+fn last_complaint(folder: &Path) -> String {
+    let last_complaint = std::fs::read_to_string(folder.join(SHIM_ERRORS)).unwrap_or_default();
+    last_complaint.lines().next_back().unwrap_or("it ended without a word").to_owned()
 }
 
-fn write_request(folder: &Path, request: &Request) -> Result<(), AttachError> {
+fn write_request(folder: &Path, request: &CommandRequest) -> Result<(), AttachError> {
     let path = folder.join(REQUEST);
     let io = |source| AttachError::Io { path: path.clone(), source };
     let text = serde_json::to_vec(request).map_err(|error| io(error.into()))?;

@@ -10,8 +10,9 @@ use everfold_ports::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult}
 use super::attach::{Watch, attach};
 use super::attempt_folder;
 use super::plan::{Begun, Plan};
-use super::report::{self, StoredEnd};
+use super::report;
 use super::setup::Processes;
+use super::stored_end::StoredEnd;
 use super::unready::Unready;
 use super::{process_input, program, turns};
 use crate::attempt_end::ended_now;
@@ -26,7 +27,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes the attempt, or goes on with it, wherever it stands.
 ///
-/// Errors of the system are no end of it: it is looked again a few times, and then said that it cannot be seen.
+/// An error of the system is no end of the attempt: the folder is read again a few times, then the attempt is
+/// reported as unreadable.
 pub(crate) async fn attempt(
     processes: Processes,
     request: AttemptRequest,
@@ -105,7 +107,7 @@ fn unturned(error: &std::io::Error) -> Unready {
     Unready::unseen("the next turn", error)
 }
 
-/// Sees to it that the worktree is there, and brings it back to where the attempt is to begin, unless it has.
+/// Checks that the worktree is there, and resets it to where the attempt begins, unless the attempt has begun.
 async fn cleaned(request: &AttemptRequest) -> Result<(), Unready> {
     let Some(git) = &request.workdir.git else { return Ok(()) };
     if has_begun(request)? {

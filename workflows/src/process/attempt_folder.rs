@@ -40,7 +40,7 @@ pub(crate) fn is_held(folder: &Path) -> Result<bool, AttachError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(look(source)),
     };
-    // Shared, and let go at once: a supervisor that starts in this moment tries again.
+    // A shared lock, released at once: a supervisor that starts at this moment tries again.
     match rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockShared)) {
         Ok(()) => Ok(false),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),

@@ -1,8 +1,8 @@
 //! Which attempt a process belongs to, as the kernel tells it.
 //!
 //! A supervisor is the process that orphans below it are given to, so whatever a command forks, detaches
-//! or makes a leader of a session stays below its supervisor for as long as that lives. Who descends from
-//! one is known by that alone: names, variables and folders that a process claims count only against it.
+//! or makes a leader of a session stays below its supervisor for as long as that lives. Descent from
+//! a supervisor is judged by that alone: names, variables and folders that a process claims count only against it.
 //!
 //! Where the system lists no processes under `/proc`, no process is found to belong to an attempt.
 

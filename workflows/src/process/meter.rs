@@ -1,7 +1,7 @@
 //! What a process uses up while it works.
 //!
-//! Law: read from the beginning of what it said, so that an engine that takes it up again says no less than the
-//! one before. What it says is only ever more: the end of the attempt corrects nothing, it adds.
+//! Law: the output is read from its beginning, so that an engine that takes the attempt up again reports no less than
+//! the one before. Reports only grow: the end of the attempt adds to them and corrects nothing.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) struct Metered {
     line: Vec<u8>,
     is_skipping: bool,
     is_changed: bool,
-    told: Option<(Instant, u64)>,
+    reported: Option<(Instant, u64)>,
 }
 
 impl Metered {
@@ -52,7 +52,7 @@ impl Metered {
             line,
             is_skipping: false,
             is_changed: false,
-            told: None,
+            reported: None,
         }
     }
 
@@ -68,12 +68,12 @@ impl Metered {
                 .into_iter()
                 .fold(sum, u64::saturating_add)
         });
-        let is_due = match self.told {
+        let is_due = match self.reported {
             None => sum > 0,
-            Some((at, told)) => at.elapsed() >= EVERY && sum > told.saturating_add(told / PART),
+            Some((at, reported)) => at.elapsed() >= EVERY && sum > reported.saturating_add(reported / PART),
         };
         if is_due {
-            self.told = Some((Instant::now(), sum));
+            self.reported = Some((Instant::now(), sum));
             self.is_changed = false;
             observer.used(&used);
         }

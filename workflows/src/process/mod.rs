@@ -24,6 +24,7 @@ mod program;
 mod report;
 mod setup;
 mod shim_program;
+mod stored_end;
 mod turns;
 mod unready;
 mod usage;
@@ -39,7 +40,7 @@ pub(crate) use output::{ANSWER, last_json};
 #[cfg(test)]
 pub(crate) use plan::Stdout;
 pub(crate) use plan::{
-    Answer, Begun, Ended, Former, Interpret, Meter, Next, OutputCheck, Plan, Turn, TurnKind,
+    Answer, Begun, EndedProcess, Former, Interpret, Meter, Next, OutputCheck, Plan, Turn, TurnKind,
 };
 pub(crate) use process_input::{ceiling, millis, tell_data_folder};
 pub use program::find_program;

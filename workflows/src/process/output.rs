@@ -19,15 +19,15 @@ use crate::regular::read_bounded;
 use crate::shim::copy_of;
 use crate::workspace_path::{ResolvedPath, resolve};
 
-/// What is said to be wrong where the output was said, and not left in a file.
+/// Names the output in failures where standard output is the output, and not a file.
 pub(crate) const ANSWER: &str = "the answer";
 /// A note is cut here: it is for readers.
 const NOTE_CHARS_MAX: usize = 8 * 1024;
 
 /// What the result file holds beside the output, under its one reserved key.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Told {
+#[serde(deny_unknown_fields, expecting = "a map of usage, note, labels, code and ask")]
+pub(crate) struct ReservedOutput {
     #[serde(default)]
     usage: Option<OneOrMore>,
     #[serde(default)]
@@ -41,9 +41,9 @@ pub(crate) struct Told {
     pub(crate) ask: Option<Value>,
 }
 
-impl Told {
-    /// What is said for readers and for the run, as the core takes it.
-    pub(crate) fn read(&self) -> Result<execution::Told, Failure> {
+impl ReservedOutput {
+    /// The labels, the note and the code, as the core takes them.
+    pub(crate) fn read(&self) -> Result<execution::AttemptNotes, Failure> {
         let mut labels = BTreeMap::new();
         for (name, value) in self.labels.iter().flatten() {
             let text = match value {
@@ -57,20 +57,20 @@ impl Told {
             labels.insert(name.clone(), text);
         }
         let note = self.note.as_ref().map(|note| note.chars().take(NOTE_CHARS_MAX).collect());
-        Ok(execution::Told { labels, note, code: self.code.clone() })
+        Ok(execution::AttemptNotes { labels, note, code: self.code.clone() })
     }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum OneOrMore {
-    One(ToldUsage),
-    More(Vec<ToldUsage>),
+    One(UsageEntry),
+    More(Vec<UsageEntry>),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ToldUsage {
+struct UsageEntry {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
@@ -90,11 +90,11 @@ struct ToldUsage {
 pub(crate) struct ResultFile {
     /// The output without the reserved key; `None` when the process left none.
     pub(crate) output: Option<Value>,
-    pub(crate) told: Told,
+    pub(crate) reserved: ReservedOutput,
     pub(crate) usage: Vec<Usage>,
 }
 
-/// A document that is none.
+/// The failure of a text that is no JSON.
 fn no_json(what: &str, error: &serde_json::Error) -> Failure {
     if error.to_string().starts_with("recursion limit exceeded") {
         return invalid(format!("{what} is nested deeper than 128 levels"))
@@ -113,7 +113,7 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)
 }
 
-/// Reads the file that `EVERFOLD_OUTPUT` names; the failure is that of who wrote it.
+/// Reads the file that `EVERFOLD_OUTPUT` names; a failure is one of the program that wrote it.
 ///
 /// # Errors
 /// When the system cannot read it, or not now: that says nothing about the file.
@@ -135,22 +135,22 @@ fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
     let mut value: Value =
         serde_json::from_slice(bytes).map_err(|error| no_json("the result file", &error))?;
     let reserved = value.as_object_mut().and_then(|fields| fields.remove("everfold"));
-    let told = match reserved {
+    let reserved = match reserved {
         None => return Ok(ResultFile { output: Some(value), ..ResultFile::default() }),
-        Some(reserved) => serde_json::from_value::<Told>(reserved)
+        Some(reserved) => serde_json::from_value::<ReservedOutput>(reserved)
             .map_err(|error| invalid(format!("`everfold` in the result file: {error}")))?,
     };
-    let usage = match &told.usage {
+    let usage = match &reserved.usage {
         None => Vec::new(),
         Some(OneOrMore::One(one)) => vec![usage(one)?],
         Some(OneOrMore::More(more)) => more.iter().map(usage).collect::<Result<_, _>>()?,
     };
     let output = Some(value).filter(|value| value.as_object().is_none_or(|fields| !fields.is_empty()));
-    Ok(ResultFile { output, told, usage })
+    Ok(ResultFile { output, reserved, usage })
 }
 
-fn usage(told: &ToldUsage) -> Result<Usage, Failure> {
-    let cost_micros = match &told.cost {
+fn usage(entry: &UsageEntry) -> Result<Usage, Failure> {
+    let cost_micros = match &entry.cost {
         None | Some(Value::Null) => 0,
         Some(cost) => {
             let dollars = match cost {
@@ -163,12 +163,12 @@ fn usage(told: &ToldUsage) -> Result<Usage, Failure> {
         }
     };
     Ok(Usage {
-        model: told.model.clone(),
-        input_tokens: told.input_tokens,
-        cached_tokens: told.cached_tokens,
-        output_tokens: told.output_tokens,
+        model: entry.model.clone(),
+        input_tokens: entry.input_tokens,
+        cached_tokens: entry.cached_tokens,
+        output_tokens: entry.output_tokens,
         cost_micros,
-        session: told.session.clone(),
+        session: entry.session.clone(),
     })
 }
 
@@ -313,7 +313,7 @@ mod tests {
         let result = read_result(&path).unwrap().unwrap();
         assert_eq!(result.output, Some(json!({"n": 1})));
         assert_eq!((result.usage[0].cost_micros, result.usage[0].input_tokens), (250_000, 5));
-        assert_eq!(result.told.code.as_deref(), Some("E7"));
+        assert_eq!(result.reserved.code.as_deref(), Some("E7"));
         for (text, part) in [
             ("{", "no JSON"),
             (r#"{"everfold": {"usages": 1}}"#, "usages"),
@@ -335,13 +335,13 @@ mod tests {
         let text = r#"{"everfold": {"labels": {"pr": 17, "ok": true, "team": "blue"}, "note": "opened", "ask": {"text": "go on?"}}}"#;
         std::fs::write(&path, text).unwrap();
         let result = read_result(&path).unwrap().unwrap();
-        let told = result.told.read().unwrap();
-        let labels: Vec<_> = told.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let parts = result.reserved.read().unwrap();
+        let labels: Vec<_> = parts.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(labels, ["ok=true", "pr=17", "team=blue"]);
-        assert_eq!(told.note.as_deref(), Some("opened"));
-        assert_eq!((result.output, result.told.ask), (None, Some(json!({"text": "go on?"}))));
+        assert_eq!(parts.note.as_deref(), Some("opened"));
+        assert_eq!((result.output, result.reserved.ask), (None, Some(json!({"text": "go on?"}))));
         std::fs::write(&path, r#"{"everfold": {"labels": {"pr": [17]}}}"#).unwrap();
-        let failure = read_result(&path).unwrap().unwrap().told.read().unwrap_err();
+        let failure = read_result(&path).unwrap().unwrap().reserved.read().unwrap_err();
         assert!(failure.message.contains("everfold.labels.pr"), "{}", failure.message);
     }
 

@@ -30,17 +30,17 @@ pub(crate) struct Plan {
     pub(crate) model: Option<String>,
     /// Whether it is called once more when it has ended.
     pub(crate) next: Option<Next>,
-    /// Said in the log before it begins.
+    /// Written to the log before it begins.
     pub(crate) remark: Option<String>,
     /// What to do when the program is not there.
     pub(crate) missing_hint: String,
 }
 
 /// Reads the output of a process that ended; also of one that failed, for its usage.
-pub(crate) type Interpret = Arc<dyn Fn(&Ended<'_>) -> Answer + Send + Sync>;
+pub(crate) type Interpret = Arc<dyn Fn(&EndedProcess<'_>) -> Answer + Send + Sync>;
 
 /// A process that ended by itself.
-pub(crate) struct Ended<'a> {
+pub(crate) struct EndedProcess<'a> {
     pub(crate) exit_code: i32,
     pub(crate) stdout: &'a Stdout,
     /// What the result file holds, without the reserved key.
@@ -61,9 +61,9 @@ pub(crate) struct Answer {
     pub(crate) keeps: bool,
 }
 
-/// Counts what a process uses up, by what it says on standard output while it works.
+/// Counts what a process uses up, by its standard output while it works.
 pub(crate) trait Meter: Send {
-    /// Takes a line; whether it said something of that.
+    /// Takes a line; whether it held usage.
     fn line(&mut self, line: &str) -> bool;
 
     /// All of it so far, by model.
@@ -98,7 +98,7 @@ pub(crate) type Progress = fn(&str) -> Option<String>;
 pub(crate) struct Turn {
     /// Why.
     pub(crate) kind: TurnKind,
-    /// Said in the log.
+    /// Written to the log.
     pub(crate) remark: String,
     pub(crate) argv: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
@@ -119,7 +119,7 @@ pub(crate) enum TurnKind {
 
 /// A turn that just ended.
 pub(crate) struct Former<'a> {
-    pub(crate) ended: Ended<'a>,
+    pub(crate) ended: EndedProcess<'a>,
     /// What is wrong with its result file.
     pub(crate) broken: Option<&'a Failure>,
     /// What the step declares as its output, as it was read; `None` where it declares none.

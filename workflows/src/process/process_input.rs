@@ -1,4 +1,4 @@
-//! What a process is told: its environment, its input file, the request for its supervisor.
+//! What a process gets: its environment, its input file, the request for its supervisor.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,19 +12,19 @@ use super::environment::env_removed;
 use super::plan::Plan;
 use crate::git::{CEILING, ceiling_of};
 use crate::handles;
-use crate::secret::Values;
+use crate::secret::SecretValues;
 use crate::shim::Handover;
-use crate::shim::protocol::{INPUT, OUTPUT, PROTOCOL, PROTOCOL_SECRETS, Request};
+use crate::shim::protocol::{CommandRequest, INPUT, OUTPUT, PROTOCOL, PROTOCOL_SECRETS};
 
 /// The request of an attempt.
-pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, log_max_bytes: u64) -> Request {
+pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, log_max_bytes: u64) -> CommandRequest {
     let mut env: BTreeMap<String, String> = plan.env.clone();
     env.extend(attempt.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     env.extend(variables(attempt));
     env.extend(ceiling(&attempt.workdir, &env));
     tell_data_folder(&mut env, &attempt.folder, attempt.id.run);
     let secrets = !attempt.secrets.is_empty();
-    Request {
+    CommandRequest {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
         secrets,
         declared: if secrets { declared(&attempt.outputs) } else { Vec::new() },
@@ -43,7 +43,7 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, log_max_bytes: u64)
 }
 
 /// Keeps a git of the process from the repository in which the data folder lies, where the folder that it works
-/// in is none any more. What the step, or else the engine, is told of such folders counts as well.
+/// in is none any more. The step's own variable for such folders, or else the engine's, counts as well.
 pub(crate) fn ceiling(workdir: &Workdir, env: &BTreeMap<String, String>) -> Option<(String, String)> {
     let own = ceiling_of(workdir)?.into_os_string();
     let others = env.get(CEILING).map(OsString::from).or_else(|| std::env::var_os(CEILING));
@@ -63,7 +63,7 @@ fn declared(outputs: &RequestedOutputs) -> Vec<String> {
 }
 
 /// What the supervisor is handed on its standard input.
-pub(crate) fn handover(attempt: &AttemptRequest, values: &Values) -> Handover {
+pub(crate) fn handover(attempt: &AttemptRequest, values: &SecretValues) -> Handover {
     let mut files = BTreeMap::new();
     if !attempt.secrets.spec.is_empty() && attempt.input.get("with").is_some() {
         let (mut spec, mut input) = (attempt.spec.clone(), attempt.input.clone());

@@ -1,4 +1,4 @@
-//! From the record of an end to what the driver is told.
+//! From the record of an end to the report that the driver gets.
 //!
 //! Law: reported once, reported alike for ever. The first report is kept in the folder, because
 //! files and commits of the workspace may be others by the time it is asked for again.
@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::json::{Hash, JsonText, Value, canonical};
+use everfold_base::json::{Hash, Value, canonical};
 use everfold_base::time::Timestamp;
 use everfold_language::definition::Save;
-use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Told, Usage};
-use serde::{Deserialize, Serialize};
+use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Usage};
 
 use super::outcome::outcome;
 use super::output::{self, ResultFile, outside};
-use super::plan::{Answer, Ended, Former, Interpret, Plan, Progress, Stdout, Turn, TurnKind};
+use super::plan::{Answer, EndedProcess, Former, Interpret, Plan, Progress, Stdout, Turn, TurnKind};
 use super::setup::Processes;
+use super::stored_end::StoredEnd;
 use super::turns::Past;
 use super::unready::Unready;
 use super::usage;
@@ -25,11 +25,9 @@ use crate::git::{Git, SaveError, SaveRequest, free_locks, save};
 use crate::private_file::{if_there, is_of_the_system, write_private};
 use crate::regular;
 use crate::shim::log;
-use crate::shim::protocol::{ExitRecord, LOG, OUTPUT, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
+use crate::shim::protocol::{CommandOutcome, ExitRecord, LOG, OUTPUT, STDOUT, STDOUT_TAIL};
 use crate::workspace_path::{ResolvedPath, resolve};
 
-/// The first report.
-const REPORT: &str = "report.json";
 /// What declared files were before the attempt.
 const BEFORE: &str = "before.json";
 /// The limit of a kept file.
@@ -38,76 +36,6 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Lines of output in a failure.
 const DETAIL_LINES: usize = 20;
-
-/// A report as it is kept.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct StoredEnd {
-    protocol: u32,
-    result: StoredResult,
-    commit: Option<String>,
-    artefacts: Vec<Artefact>,
-    usage: Vec<Usage>,
-    ended_at: i64,
-    #[serde(default)]
-    told: Told,
-    #[serde(default)]
-    ask: Option<JsonText>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredResult {
-    Succeeded(JsonText),
-    Failed(Failure),
-    Lost(String),
-}
-
-impl StoredEnd {
-    /// The report that was given before, if one was.
-    pub(crate) fn load(folder: &Path) -> std::io::Result<Option<Self>> {
-        let text = if_there(regular::read(&folder.join(REPORT)))?;
-        let end = text.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
-        Ok(end.filter(|end| end.protocol <= PROTOCOL))
-    }
-
-    /// `None` where nothing has ended yet.
-    fn of(end: &AttemptEnd) -> Option<Self> {
-        Some(Self {
-            protocol: PROTOCOL,
-            result: match &end.result {
-                AttemptResult::Succeeded(output) => StoredResult::Succeeded(JsonText::new(output)),
-                AttemptResult::Failed(failure) => StoredResult::Failed(failure.clone()),
-                AttemptResult::Lost { reason } => StoredResult::Lost(reason.clone()),
-                AttemptResult::NoRoom { .. } | AttemptResult::Unreadable { .. } => return None,
-            },
-            commit: end.commit.clone(),
-            artefacts: end.artefacts.clone(),
-            usage: end.usage.clone(),
-            ended_at: end.ended_at.0,
-            told: end.told.clone(),
-            ask: end.ask.as_ref().map(JsonText::new),
-        })
-    }
-}
-
-impl From<StoredEnd> for AttemptEnd {
-    fn from(stored: StoredEnd) -> Self {
-        Self {
-            result: match stored.result {
-                StoredResult::Succeeded(output) => AttemptResult::Succeeded(output.value()),
-                StoredResult::Failed(failure) => AttemptResult::Failed(failure),
-                StoredResult::Lost(reason) => AttemptResult::Lost { reason },
-            },
-            commit: stored.commit,
-            artefacts: stored.artefacts,
-            usage: stored.usage,
-            ended_at: Timestamp(stored.ended_at),
-            told: stored.told,
-            ask: stored.ask.map(|ask| ask.value()),
-            again_after: None,
-        }
-    }
-}
 
 /// Notes what the files are that must be fresh afterwards.
 pub(crate) fn note_before(request: &AttemptRequest) -> std::io::Result<()> {
@@ -139,7 +67,7 @@ pub(crate) async fn next_turn(
     record: &ExitRecord,
     past: &[Past],
 ) -> Result<Option<Turn>, Unready> {
-    let (Some(next), Outcome::Exited { code }) = (plan.next.clone(), &record.outcome) else {
+    let (Some(next), CommandOutcome::Exited { code }) = (plan.next.clone(), &record.outcome) else {
         return Ok(None);
     };
     let code = *code;
@@ -150,7 +78,7 @@ pub(crate) async fn next_turn(
         let result = result_in(folder)?;
         let stdout = stdout(folder, &record)?;
         let result_output = result.as_ref().ok().and_then(|result| result.output.as_ref());
-        let ended = || Ended { exit_code: code, stdout: &stdout, result: result_output };
+        let ended = || EndedProcess { exit_code: code, stdout: &stdout, result: result_output };
         let Answer { text, check, .. } = interpret(&ended());
         let text = text.map(|text| Stdout { text, tail: None });
         let said = text.as_ref().unwrap_or(&stdout);
@@ -167,7 +95,7 @@ pub(crate) async fn next_turn(
             said: &log::tail(&folder.join(LOG), DETAIL_LINES),
             kinds: &kinds,
         });
-        Ok(turn.filter(|_| !result.is_ok_and(|result| result.told.ask.is_some())))
+        Ok(turn.filter(|_| !result.is_ok_and(|result| result.reserved.ask.is_some())))
     });
     deciding.await.unwrap_or(Ok(None))
 }
@@ -182,8 +110,8 @@ fn before(interpret: &Interpret, past: &[Past]) -> Result<Vec<Usage>, Unready> {
     for turn in past {
         let stdout = stdout(&turn.folder, &turn.record)?;
         let result = result_in(&turn.folder)?.unwrap_or_default();
-        let exit_code = if let Outcome::Exited { code } = turn.record.outcome { code } else { -1 };
-        let answer = interpret(&Ended { exit_code, stdout: &stdout, result: result.output.as_ref() });
+        let exit_code = if let CommandOutcome::Exited { code } = turn.record.outcome { code } else { -1 };
+        let answer = interpret(&EndedProcess { exit_code, stdout: &stdout, result: result.output.as_ref() });
         used.extend(answer.usage.into_iter().chain(result.usage));
     }
     Ok(used)
@@ -237,9 +165,12 @@ pub(crate) async fn report(
         ))),
     };
     match record.outcome {
-        Outcome::NotStarted { .. } => {}
-        Outcome::Exited { .. } => commit(processes, request, &mut end).await?,
-        Outcome::Signalled { .. } | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost { .. } => {
+        CommandOutcome::NotStarted { .. } => {}
+        CommandOutcome::Exited { .. } => commit(processes, request, &mut end).await?,
+        CommandOutcome::Signalled { .. }
+        | CommandOutcome::TimedOut
+        | CommandOutcome::Cancelled
+        | CommandOutcome::Lost { .. } => {
             if let (Ok(git), true) = (Git::within(&request.workdir), request.workdir.git.is_some())
                 && let Err(error) = free_locks(&git).await
             {
@@ -248,11 +179,7 @@ pub(crate) async fn report(
             commit(processes, request, &mut end).await?;
         }
     }
-    let Some(stored) = StoredEnd::of(&end) else { return Ok(end) };
-    let kept = serde_json::to_vec(&stored)
-        .map_err(std::io::Error::from)
-        .and_then(|text| write_private(&request.folder.join(REPORT), &text));
-    if let Err(error) = kept {
+    if let Err(error) = StoredEnd::keep(&end, &request.folder) {
         tracing::warn!(attempt = %request.id, %error, "could not keep the report of an attempt");
     }
     Ok(end)
@@ -305,7 +232,7 @@ fn read_into(
     let exit = outcome(record, request, hint);
     let result = result_in(&request.folder)?;
     let stdout = stdout(&request.folder, record)?;
-    let Answer { output, usage, text, check, keeps } = interpret(&Ended {
+    let Answer { output, usage, text, check, keeps } = interpret(&EndedProcess {
         exit_code: *exit.as_ref().unwrap_or(&-1),
         stdout: &stdout,
         result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
@@ -314,10 +241,10 @@ fn read_into(
     if let Ok(result) = &result {
         end.usage.extend(result.usage.iter().cloned());
     }
-    let code = result.as_ref().ok().and_then(|result| result.told.code.clone());
+    let code = result.as_ref().ok().and_then(|result| result.reserved.code.clone());
     if let Ok(result) = &result {
-        // Also of one that failed; what is wrong with it is said of one that did not.
-        end.told = result.told.read().unwrap_or_default();
+        // Also of a process that failed; problems of the result file itself are reported only for one that did not.
+        end.told = result.reserved.read().unwrap_or_default();
     }
     match exit {
         Err(mut failure) => {
@@ -337,8 +264,8 @@ fn read_into(
         }
     }
     let mut result = result?;
-    end.told = result.told.read()?;
-    if let Some(ask) = result.told.ask.take() {
+    end.told = result.reserved.read()?;
+    if let Some(ask) = result.reserved.ask.take() {
         match output {
             // A program that says that it failed, or whose protocol breaks off, asks no question.
             Err(failure) if failure.kind != FailureKind::Validation => return Err(failure.into()),
@@ -463,7 +390,7 @@ fn keep_texts(processes: &Processes, request: &AttemptRequest, texts: &[(String,
     texts.iter().filter_map(keep).collect()
 }
 
-/// Commits leftovers where the workspace says so; tells the head.
+/// Commits leftovers where the workspace asks for it; gives the head.
 async fn commit(
     processes: &Processes,
     request: &AttemptRequest,
@@ -488,7 +415,7 @@ async fn commit(
     match result {
         Ok(commit) => end.commit = Some(commit),
         Err(error) if error.is_full() => {
-            // What it did is there, and is committed when there is room.
+            // The work is in the worktree, and is committed when there is room.
             return Err(Unready::NoRoom(format!("the worktree could not be saved: {error}")));
         }
         Err(error) => {

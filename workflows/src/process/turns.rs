@@ -15,7 +15,9 @@ use super::plan::Turn;
 use crate::private_file::{if_there, make_private, write_private};
 use crate::regular;
 use crate::shim::log;
-use crate::shim::protocol::{EXIT, ExitRecord, LOG, OUTPUT, Request, SHIM, STARTED, STDOUT, STDOUT_TAIL};
+use crate::shim::protocol::{
+    CommandRequest, EXIT, ExitRecord, LOG, OUTPUT, SHIM, STARTED, STDOUT, STDOUT_TAIL,
+};
 use crate::shim::wall_clock::now_ms;
 
 const TURNS: &str = "turns";
@@ -105,7 +107,7 @@ fn allow_missing(result: std::io::Result<()>) -> std::io::Result<()> {
 }
 
 /// The request of the turn after these: what is left of the attempt's time is its own.
-pub(crate) fn change_request(request: &mut Request, past: &[Past]) {
+pub(crate) fn change_request(request: &mut CommandRequest, past: &[Past]) {
     let (Some(first), Some(last)) = (past.first(), past.last()) else { return };
     request.argv.clone_from(&last.next.argv);
     // Where the next turn has a session, it names it.
@@ -130,7 +132,7 @@ mod tests {
 
     use super::super::plan::TurnKind;
     use super::*;
-    use crate::shim::protocol::Outcome;
+    use crate::shim::protocol::CommandOutcome;
 
     #[test]
     fn a_change_of_turns_that_broke_off_is_gone_on_from_wherever_it_stood() {
@@ -145,7 +147,7 @@ mod tests {
         for moved in 0..=4 {
             let home = tempfile::tempdir().unwrap();
             let folder = home.path();
-            let record = serde_json::to_vec(&Outcome::Exited { code: 0 }.record()).unwrap();
+            let record = serde_json::to_vec(&CommandOutcome::Exited { code: 0 }.record()).unwrap();
             for (name, text) in [(STDOUT, &b"said"[..]), (STARTED, b""), (EXIT, &record)] {
                 std::fs::write(folder.join(name), text).unwrap();
             }

@@ -12,7 +12,7 @@ use hyper::Method;
 
 use super::error::ProviderError;
 use super::settings::{ProviderSettings, TokenSource};
-use crate::http::{HttpAnswer, HttpClient, HttpError, HttpRequest};
+use crate::http::{HttpAnswer, HttpClient, HttpError, HttpRequest, percent_encoded};
 
 /// One request.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -175,7 +175,7 @@ impl Api {
 
     fn error(&self, answer: &HttpAnswer, token: Option<&str>, what: &str) -> ProviderError {
         let provider = self.name.clone();
-        let mut message = said(answer);
+        let mut message = error_text(answer);
         if let Some(token) = token {
             message = message.replace(token, "***");
         }
@@ -236,7 +236,7 @@ fn after(answer: &HttpAnswer) -> Option<Duration> {
 }
 
 /// What a provider says of an error, in one line.
-fn said(answer: &HttpAnswer) -> String {
+fn error_text(answer: &HttpAnswer) -> String {
     let document = answer.json().unwrap_or(Value::Null);
     let mut parts = Vec::new();
     for key in ["message", "error", "error_description", "errors"] {
@@ -269,16 +269,7 @@ fn collect(value: &Value, parts: &mut Vec<String>) {
 
 /// A part of a path or of a query, with everything escaped that has a meaning there.
 pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
+    percent_encoded(text, b"")
 }
 
 #[cfg(test)]
@@ -323,12 +314,12 @@ mod tests {
             ("<html>\n bad   gateway</html>", "<html> bad gateway</html>"),
             ("{}", "it said nothing more"),
         ] {
-            assert_eq!(said(&answer(422, &[], body)), line);
+            assert_eq!(error_text(&answer(422, &[], body)), line);
         }
     }
 
     #[test]
-    fn limits_are_told_from_refusals() {
+    fn limits_are_distinguished_from_refusals() {
         assert!(is_limited(&answer(429, &[], "")));
         assert!(is_limited(&answer(403, &[("x-ratelimit-remaining", "0")], "")));
         assert!(is_limited(&answer(403, &[], "You have exceeded a secondary rate limit")));

@@ -67,7 +67,7 @@ pub enum ProviderError {
     Foreign {
         /// The provider's name.
         provider: String,
-        /// What it was said to be.
+        /// The kind that the settings name.
         kind: &'static str,
         /// What is wrong.
         message: String,

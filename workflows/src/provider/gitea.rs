@@ -19,7 +19,7 @@ use crate::http::HttpClient;
 
 /// How long the service may take to find out whether a request can be merged.
 const CHECKING_MS: i64 = 60_000;
-/// Pages of 50 requests that are open. A repository with more of them is none that people look after.
+/// Pages of 50 requests that are open. In a repository with more of them the search stops.
 const OPEN_PAGES_MAX: u32 = 200;
 /// How far back a request that is closed is looked for.
 const CLOSED_PAGES_MAX: u32 = 2;

@@ -96,7 +96,7 @@ fn state(word: &str, may_fail: bool) -> CheckState {
         "success" | "skipped" => CheckState::Pass,
         "failed" | "canceled" | "canceling" if may_fail => CheckState::Pass,
         "failed" | "canceled" | "canceling" => CheckState::Fail,
-        // Nobody must start it.
+        // A manual job that may fail need not be started.
         "manual" if may_fail => CheckState::Pass,
         _going_on => CheckState::Pending,
     }

@@ -22,7 +22,7 @@ pub use error::ProviderError;
 pub(crate) use pull::pull_number;
 pub use pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
 pub(crate) use registry::token_for;
-pub use registry::{Providers, Target};
+pub use registry::{HostedRepository, Providers};
 pub(crate) use remote::Remote;
 pub use service::{Asked, Provider};
 pub use settings::{ProviderKind, ProviderSettings, TokenError, TokenSource};

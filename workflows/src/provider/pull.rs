@@ -1,6 +1,7 @@
 //! Pull requests, whatever the service calls them.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 
@@ -77,8 +78,9 @@ pub struct MergeOrder {
 }
 
 /// Ways to merge.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(description = "")]
 pub enum MergeMethod {
     /// A commit with two parents.
     #[default]

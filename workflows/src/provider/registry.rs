@@ -28,7 +28,7 @@ struct Known {
 
 /// A repository at a provider.
 #[derive(Clone)]
-pub struct Target {
+pub struct HostedRepository {
     /// The provider's name in the settings.
     pub name: String,
     /// The provider.
@@ -65,7 +65,7 @@ impl Providers {
         provider: Option<&str>,
         repository: Option<&str>,
         workdir: &Workdir,
-    ) -> Result<Target, ProviderError> {
+    ) -> Result<HostedRepository, ProviderError> {
         let remote = match Git::within(workdir) {
             Ok(git) => Remote::of(&git, "origin").await.unwrap_or_default(),
             Err(_) => None,
@@ -97,7 +97,7 @@ impl Providers {
                 });
             }
         };
-        Ok(Target { name: name.to_owned(), provider: known.provider.clone(), repository })
+        Ok(HostedRepository { name: name.to_owned(), provider: known.provider.clone(), repository })
     }
 
     /// The provider that a remote lies at, and its token where it has one.

@@ -5,11 +5,11 @@ use crate::git::{Git, GitError};
 /// The address of a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remote {
-    /// As git is told; it may hold a password.
+    /// As git gets it; it may hold a password.
     pub(crate) url: String,
     /// Lower case, without a port; `None`: a path of this machine.
     host: Option<String>,
-    /// Whether git speaks HTTP to it.
+    /// Whether git reaches it over HTTP.
     pub(crate) is_http: bool,
     /// Without `.git` and without slashes around it.
     path: String,

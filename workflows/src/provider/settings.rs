@@ -9,7 +9,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
-    /// What it speaks.
+    /// Its API.
     pub kind: ProviderKind,
     /// Where it is, as a browser shows it; `None`: the public service of that kind.
     #[serde(default)]
@@ -25,7 +25,7 @@ pub struct ProviderSettings {
     pub repository: Option<String>,
 }
 
-/// What a provider speaks.
+/// The API of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {

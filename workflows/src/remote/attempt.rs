@@ -1,7 +1,7 @@
 //! One attempt that is offered, held, ended.
 //!
 //! Law: what an attempt is stands behind one lock, which is held until what changes is durable. So of a
-//! report, a lease that ends, a time limit and a cancel one is first, and the others hear of it.
+//! report, a lease that ends, a time limit and a cancel one is first, and the others see it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,30 +17,30 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::record::{End, EndResult, Lease};
+use super::record::{EndResult, Lease, RecordedEnd};
 use crate::private_file::make_private;
-use crate::shim::log::{LogWriter, Source};
+use crate::shim::log::{LogSource, LogWriter};
 use crate::shim::protocol::LOG;
 
 /// The limit of one attempt's log.
 const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// An attempt to offer to workers.
-pub(crate) struct Offer {
+pub(crate) struct WorkOffer {
     pub(crate) id: EffectId,
     pub(crate) function: String,
     pub(crate) with: Value,
-    pub(crate) told: Value,
+    pub(crate) context: Value,
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
     pub(crate) folder: std::path::PathBuf,
     pub(crate) observer: Arc<dyn AttemptObserver>,
 }
 
-/// An attempt in the book.
+/// An attempt in the table.
 pub(super) struct Attempt {
-    pub(super) offer: Offer,
-    pub(super) stage: tokio::sync::Mutex<Stage>,
+    pub(super) offer: WorkOffer,
+    pub(super) stage: tokio::sync::Mutex<OfferStage>,
     /// The stage is another one, or what it waits for is.
     pub(super) changed: Notify,
     /// No worker holds it any more.
@@ -50,17 +50,17 @@ pub(super) struct Attempt {
 
 /// How far it is.
 #[expect(clippy::large_enum_variant, reason = "most are held, and there are few")]
-pub(super) enum Stage {
+pub(super) enum OfferStage {
     Offered,
     Held(Held),
-    Ended(Box<End>),
+    Ended(Box<RecordedEnd>),
 }
 
 /// It is a worker's.
 pub(super) struct Held {
     pub(super) lease: Lease,
     pub(super) until: Instant,
-    /// The same for people.
+    /// The same as a time of day.
     pub(super) until_at: Timestamp,
     limit: Option<Instant>,
     pub(super) stopping: Option<Stopping>,
@@ -81,7 +81,7 @@ impl Held {
         Self { lease, until: now + span, until_at: at.plus(span), limit, stopping: None }
     }
 
-    /// The worker was heard of.
+    /// The worker sent a heartbeat.
     pub(super) fn extend(&mut self, span: Duration) {
         (self.until, self.until_at) = (Instant::now() + span, clock::now().plus(span));
     }
@@ -99,7 +99,7 @@ impl Held {
     }
 
     /// The end that time has brought, if it has.
-    pub(super) fn due(&mut self, now: Instant, offer: &Offer, span: Duration) -> Option<End> {
+    pub(super) fn due(&mut self, now: Instant, offer: &WorkOffer, span: Duration) -> Option<RecordedEnd> {
         if self.limit.is_some_and(|limit| limit <= now) && self.stopping.is_none() {
             let limit = offer.timeout.unwrap_or_default();
             let message = format!("the time limit of {} passed", duration::format(limit));
@@ -116,12 +116,12 @@ impl Held {
             )),
             _goes_on => return None,
         };
-        Some(End::own(result, clock::now()))
+        Some(RecordedEnd::own(result, clock::now()))
     }
 }
 
 impl Attempt {
-    pub(super) fn new(offer: Offer, stage: Stage) -> Self {
+    pub(super) fn new(offer: WorkOffer, stage: OfferStage) -> Self {
         Self {
             offer,
             stage: tokio::sync::Mutex::new(stage),
@@ -145,7 +145,7 @@ impl Attempt {
                     .ok();
             }
             if let Some(log) = log.as_mut() {
-                log.take(Source::Stdout, format!("{line}\n").as_bytes());
+                log.take(LogSource::Stdout, format!("{line}\n").as_bytes());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A worker in Rust: fetches work over the routes, calls functions, reports.
 //!
-//! Law: what was done is reported until the engine answers; a worker that is told that it holds an attempt no
-//! longer drops the work.
+//! Law: what was done is reported until the engine answers; a worker that no longer holds an attempt drops
+//! the work.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use super::name::Instance;
 use super::protocol::{HeartbeatReply, Job, ReportedFailure, ReportedFailureKind};
 use crate::function::{Call, CallParts, Function, FunctionError, Functions};
 use crate::http::{HttpClient, HttpError, HttpRequest};
-use crate::in_process::Stop;
+use crate::in_process::StopHandle;
 
 /// How long one poll waits on the other side.
 const WAIT: Duration = Duration::from_secs(30);
@@ -267,14 +267,16 @@ impl Shared {
         match answer.status {
             200..=299 => serde_json::from_slice(&answer.body)
                 .map_err(|error| NoAnswer::Passing(format!("its answer cannot be read: {error}"))),
-            408 | 429 | 500.. => Err(NoAnswer::Passing(format!("{}: {}", answer.status, said(&answer)))),
-            _refused => Err(NoAnswer::WorkerRefusal(said(&answer))),
+            408 | 429 | 500.. => {
+                Err(NoAnswer::Passing(format!("{}: {}", answer.status, problem_text(&answer))))
+            }
+            _refused => Err(NoAnswer::WorkerRefusal(problem_text(&answer))),
         }
     }
 }
 
-/// What an answer says for people.
-fn said(answer: &crate::http::HttpAnswer) -> String {
+/// The message of an answer.
+fn problem_text(answer: &crate::http::HttpAnswer) -> String {
     let problem = answer.json().unwrap_or_default();
     let code = problem["code"].as_str().map(|code| format!("{code} ")).unwrap_or_default();
     match problem["detail"].as_str() {
@@ -285,15 +287,16 @@ fn said(answer: &crate::http::HttpAnswer) -> String {
 
 /// Does one attempt, and reports.
 async fn work(shared: Arc<Shared>, job: Job) {
-    let (ear, stop) = (Arc::new(LogForwarder::default()), Stop { grace: GRACE, ..Stop::default() });
-    let logged = Arc::clone(&ear);
+    let (forwarder, stop) =
+        (Arc::new(LogForwarder::default()), StopHandle { grace: GRACE, ..StopHandle::default() });
+    let logged = Arc::clone(&forwarder);
     let call = Call::new(CallParts {
         id: job.id.0.clone(),
         idempotency_key: job.idempotency_key.clone(),
-        told: job.told.clone(),
+        context: job.context.clone(),
         workdir: Workdir { path: shared.folder.clone(), git: None },
         stop: stop.clone(),
-        observer: Some(Arc::clone(&ear) as Arc<dyn AttemptObserver>),
+        observer: Some(Arc::clone(&forwarder) as Arc<dyn AttemptObserver>),
         folder: None,
         sink: Some(Arc::new(move |line| logged.log(line))),
     });
@@ -304,11 +307,11 @@ async fn work(shared: Arc<Shared>, job: Job) {
             let mut called = tokio::spawn(called);
             let mut result = tokio::select! {
                 ended = &mut called => Some(ended),
-                () = beats(&shared, &job, &ear) => None,
+                () = send_heartbeats(&shared, &job, &forwarder) => None,
             };
             if result.is_none() {
                 stop.token.cancel();
-                if stop.heard.load(std::sync::atomic::Ordering::Acquire) {
+                if stop.listens.load(std::sync::atomic::Ordering::Acquire) {
                     result = tokio::time::timeout(GRACE, &mut called).await.ok();
                 }
                 called.abort();
@@ -322,24 +325,24 @@ async fn work(shared: Arc<Shared>, job: Job) {
     };
     stop.token.cancel();
     let cancelled = || Failure::new(FailureKind::Error, "the worker dropped it, as it was told");
-    report(&shared, &job, &ear, result.unwrap_or_else(|| Err(cancelled())), call.used()).await;
+    report(&shared, &job, &forwarder, result.unwrap_or_else(|| Err(cancelled())), call.used()).await;
 }
 
-/// Says that the work goes on, until the engine says that it is to end.
-async fn beats(shared: &Shared, job: &Job, ear: &LogForwarder) {
+/// Sends heartbeats until the engine answers that the work must stop.
+async fn send_heartbeats(shared: &Shared, job: &Job, forwarder: &LogForwarder) {
     let span = Duration::try_from_secs_f64(job.lease_seconds / 3.0).unwrap_or(PAUSE_MAX);
     let path = format!("attempts/{}/heartbeat", job.id);
     let mut log = Vec::new();
     loop {
         tokio::time::sleep(span).await;
-        log.append(&mut ear.take_log());
+        log.append(&mut forwarder.take_log());
         let excess = log.len().saturating_sub(LINES_MAX);
         log.drain(..excess);
         let body = json!({
-            "lease": job.lease, "instance": shared.instance, "log": log, "progress": ear.take_progress(),
+            "lease": job.lease, "instance": shared.instance, "log": log, "progress": forwarder.take_progress(),
         });
         match shared.post::<HeartbeatReply>(&path, &body).await {
-            Ok(heard) if heard.cancel => return,
+            Ok(reply) if reply.cancel => return,
             Ok(_goes_on) => log.clear(),
             Err(NoAnswer::WorkerRefusal(why)) => {
                 tracing::warn!(attempt = %job.id, %why, "the attempt is this worker's no longer");
@@ -353,11 +356,11 @@ async fn beats(shared: &Shared, job: &Job, ear: &LogForwarder) {
 async fn report(
     shared: &Shared,
     job: &Job,
-    ear: &LogForwarder,
+    forwarder: &LogForwarder,
     result: Result<Value, Failure>,
     usage: Vec<Usage>,
 ) {
-    let log = ear.take_log();
+    let log = forwarder.take_log();
     let mut body = json!({ "lease": job.lease, "instance": shared.instance, "usage": usage, "log": log });
     let verb = match result {
         Ok(output) => {
@@ -365,7 +368,7 @@ async fn report(
             "complete"
         }
         Err(failure) => {
-            body["failure"] = json!(told(failure));
+            body["failure"] = json!(reported(failure));
             "fail"
         }
     };
@@ -386,7 +389,7 @@ async fn report(
     }
 }
 
-fn told(failure: Failure) -> ReportedFailure {
+fn reported(failure: Failure) -> ReportedFailure {
     let kind = match failure.kind {
         FailureKind::Validation | FailureKind::Spawn => ReportedFailureKind::Validation,
         FailureKind::Conflict => ReportedFailureKind::Conflict,

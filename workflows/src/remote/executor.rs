@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::attempt::Offer;
+use super::attempt::WorkOffer;
 use super::lease_table::LeaseTable;
 use crate::attempt_end::ended_now;
 use crate::function::Functions;
@@ -16,7 +16,7 @@ use crate::function::Functions;
 /// Offers an attempt, or goes on with one that was offered: its folder says which. What does not fit is
 /// offered to no worker; what does not fit of the output is the attempt's failure.
 pub(crate) fn carry(
-    book: &LeaseTable,
+    table: &LeaseTable,
     functions: &Arc<Functions>,
     request: AttemptRequest,
     observer: Arc<dyn AttemptObserver>,
@@ -28,11 +28,19 @@ pub(crate) fn carry(
         Ok(with) => with,
         Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),
     };
-    let (book, functions) = (book.clone(), Arc::clone(functions));
+    let (table, functions) = (table.clone(), Arc::clone(functions));
     async move {
-        let offer =
-            Offer { id, function: function.clone(), with, told: input, timeout, grace, folder, observer };
-        let mut end = book.carry(offer).await;
+        let offer = WorkOffer {
+            id,
+            function: function.clone(),
+            with,
+            context: input,
+            timeout,
+            grace,
+            folder,
+            observer,
+        };
+        let mut end = table.carry(offer).await;
         if let AttemptResult::Succeeded(output) = end.result {
             end.result = match functions.given(&function, output) {
                 Ok(output) => AttemptResult::Succeeded(output),

@@ -8,7 +8,7 @@ use everfold_base::json::Value;
 use super::settings::WorkerSettings;
 use crate::function::{Function, Functions};
 
-/// The shortest lease: a worker must be able to be heard of in time.
+/// The shortest lease: heartbeats must arrive in time.
 const LEASE_MIN: Duration = Duration::from_secs(1);
 /// The longest: an attempt of a worker that vanished is lost only after it.
 const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -24,7 +24,7 @@ impl WorkerSettings {
             let function = function.schemas(schema(&it.input), schema(&it.output));
             let function = if it.idempotent { function.idempotent() } else { function };
             let function = if it.paid { function.paid() } else { function };
-            if it.told { function.told() } else { function }
+            if it.reads_context { function.reads_context() } else { function }
         })
     }
 

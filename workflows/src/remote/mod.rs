@@ -1,9 +1,9 @@
 //! Functions that workers do: they fetch attempts, work on them elsewhere, and report.
 //!
 //! Laws:
-//! - An attempt is given to at most one worker, ever. Where that one is not heard of for the span of its
+//! - An attempt is given to at most one worker, ever. Where that one sends nothing for the span of its
 //!   lease, the attempt is lost, and the next attempt is another one.
-//! - A lease is durable before its worker hears of it, a report before its worker is thanked; so a crash of
+//! - A lease is durable before its worker gets it, a report before it is acknowledged; so a crash of
 //!   the engine changes nothing for a worker, but that its lease begins anew.
 //! - A worker is a process: two that use one token are two, and neither may speak of what the other holds.
 //! - A report counts once, and only from the worker that holds the attempt.
@@ -13,9 +13,10 @@
 //! | `queue` | what is offered and who waits; pure |
 //! | `attempt` | one attempt: offered, held, ended |
 //! | `record` | what of that is durable, in the attempt's folder |
-//! | `lease_table` | all of it, as the executor and the routes use it |
+//! | `lease_table` | all of it, as the executor uses it and polls do |
+//! | `worker_reports` | heartbeats and ends, as workers report them |
 //! | `name` | who a worker is |
-//! | `seen` | which workers were heard of |
+//! | `known_worker` | which workers polled or reported |
 //! | `protocol`, `view` | the bodies of the routes and what is shown |
 //! | `settings`, `functions` | which functions are left to workers |
 //! | `client` | a worker in Rust |
@@ -24,14 +25,15 @@ mod attempt;
 mod client;
 mod executor;
 mod functions;
+mod known_worker;
 mod lease_table;
 mod name;
 mod protocol;
 mod queue;
 mod record;
-mod seen;
 pub(crate) mod settings;
 mod view;
+mod worker_reports;
 
 #[cfg(test)]
 mod tests;
@@ -41,8 +43,8 @@ pub(crate) use executor::carry;
 pub use lease_table::LeaseTable;
 pub use name::{BadInstance, Instance, WorkerName};
 pub use protocol::{
-    AttemptName, Heartbeat, HeartbeatReply, Job, LeaseClaim, NoAttemptName, Poll, Report, Reported,
-    ReportedFailure, ReportedFailureKind, WorkerRefusal,
+    AttemptName, Heartbeat, HeartbeatReply, Job, LeaseClaim, NoAttemptName, Reported, ReportedFailure,
+    ReportedFailureKind, WorkerPoll, WorkerRefusal, WorkerReport,
 };
 pub use settings::{RemoteSettings, WorkerSettings};
 pub use view::{HeldView, RemoteView, WorkerView};

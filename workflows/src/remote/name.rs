@@ -1,4 +1,4 @@
-//! Who a worker is: the actor by whose token it speaks, and the process that it is.
+//! The name of a worker: the actor of its token, and its process.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The longest name of an instance.
 const INSTANCE_BYTES_MAX: usize = 64;
 
-/// A worker: several processes may use one token, and are told apart by their instances.
+/// A worker: several processes may use one token, which their instances distinguish.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerName {
     /// The actor.

@@ -12,7 +12,7 @@ use everfold_ports::Usage;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::attempt::{Held, Offer};
+use super::attempt::{Held, WorkOffer};
 use super::name::WorkerName;
 use super::record::EndResult;
 
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for AttemptName {
 
 /// A worker asks for work.
 #[derive(Debug, Clone)]
-pub struct Poll {
+pub struct WorkerPoll {
     /// The functions that it does.
     pub functions: Vec<String>,
     /// How many attempts it takes at once.
@@ -75,9 +75,9 @@ pub struct Job {
     pub id: AttemptName,
     /// Proves that it is this worker's.
     pub lease: String,
-    /// Until when it is, unless it is heard of.
+    /// Until when, unless a heartbeat comes.
     pub lease_until: Timestamp,
-    /// How long it is after each time that it is heard of, in seconds.
+    /// How long the lease lasts after each heartbeat, in seconds.
     pub lease_seconds: f64,
     /// What is to be done.
     pub function: String,
@@ -95,13 +95,13 @@ pub struct Job {
     pub idempotency_key: String,
     /// The time limit, counted from now, in seconds.
     pub timeout_seconds: Option<f64>,
-    /// What the run tells, where the function says that it reads it; else null.
-    #[serde(default)]
-    pub told: Value,
+    /// The run's context, where the function declares that it reads it; else null.
+    #[serde(default, rename = "told")]
+    pub context: Value,
 }
 
 impl Job {
-    pub(super) fn new(offer: &Offer, held: &Held, lease: Duration) -> Self {
+    pub(super) fn new(offer: &WorkOffer, held: &Held, lease: Duration) -> Self {
         let AttemptId { path, round, attempt } = &offer.id.attempt;
         Self {
             id: AttemptName(offer.id.clone()),
@@ -116,12 +116,12 @@ impl Job {
             attempt: attempt.0,
             idempotency_key: offer.id.idempotency_key(),
             timeout_seconds: offer.timeout.map(|timeout| timeout.as_secs_f64()),
-            told: offer.told.clone(),
+            context: offer.context.clone(),
         }
     }
 }
 
-/// Who speaks of which attempt.
+/// Which worker reports on which attempt, by which lease.
 #[derive(Debug, Clone)]
 pub struct LeaseClaim {
     /// The attempt.
@@ -141,7 +141,7 @@ pub struct Heartbeat {
     pub progress: Option<String>,
 }
 
-/// What a worker hears then.
+/// The reply to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeartbeatReply {
     /// Until when it holds the attempt.
@@ -154,7 +154,7 @@ pub struct HeartbeatReply {
 
 /// How an attempt ended, as its worker says.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct WorkerReport {
     /// What came of it.
     pub result: Reported,
     /// What it used up.
@@ -191,7 +191,7 @@ pub struct ReportedFailure {
     /// What kind of failure; none: `error`.
     #[serde(default)]
     pub kind: ReportedFailureKind,
-    /// A code of its own, by which routes and programs tell failures apart.
+    /// A code of its own, by which routes and programs distinguish failures.
     #[serde(default)]
     pub code: Option<String>,
     /// What a person can do next.
@@ -216,14 +216,14 @@ pub enum ReportedFailureKind {
 }
 
 impl From<ReportedFailure> for Failure {
-    fn from(told: ReportedFailure) -> Self {
-        let kind = match told.kind {
+    fn from(reported: ReportedFailure) -> Self {
+        let kind = match reported.kind {
             ReportedFailureKind::Error => FailureKind::Error,
             ReportedFailureKind::Validation => FailureKind::Validation,
             ReportedFailureKind::Conflict => FailureKind::Conflict,
         };
-        let ReportedFailure { code, hint, detail, .. } = told;
-        Self { code, hint, detail, ..Self::new(kind, told.message) }
+        let ReportedFailure { code, hint, detail, .. } = reported;
+        Self { code, hint, detail, ..Self::new(kind, reported.message) }
     }
 }
 

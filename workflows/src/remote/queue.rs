@@ -1,11 +1,11 @@
-//! What is offered and who waits for it. Pure: no clock, no files, no tasks.
+//! The offered attempts, and the polls that wait for them. Pure: no clock, no files, no tasks.
 //!
 //! Laws:
 //! - Of the runs whose work a poll may take, the one that was served longest ago goes first; within a run
 //!   the oldest offer does.
 //! - An offer wakes one waiter: the one of its function that has waited longest. A waiter that was woken
 //!   and goes without taking anything wakes the next.
-//! - Nothing is looked through: every operation costs O(log n), times the functions of a poll.
+//! - No operation scans: each costs O(log n), times the functions of a poll.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 /// Offers of all functions, and the polls that wait.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
-    functions: HashMap<String, Line>,
+    functions: HashMap<String, FunctionQueue>,
     /// Grows with everything that is taken: by it runs take turns.
     turn: u64,
     waiters: BTreeMap<u64, Waiter>,
@@ -24,7 +24,7 @@ pub(super) struct Queues {
 
 /// The offers and waiters of one function.
 #[derive(Debug, Default)]
-struct Line {
+struct FunctionQueue {
     runs: BTreeMap<(u64, RunId), VecDeque<EffectId>>,
     turns: HashMap<RunId, u64>,
     offers: usize,
@@ -173,7 +173,7 @@ impl Queues {
     }
 
     fn forget_if_idle(&mut self, function: &str) {
-        let is_idle = |line: &Line| line.offers == 0 && line.waiters.is_empty();
+        let is_idle = |line: &FunctionQueue| line.offers == 0 && line.waiters.is_empty();
         if self.functions.get(function).is_some_and(is_idle) {
             self.functions.remove(function);
         }

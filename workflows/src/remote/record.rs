@@ -1,7 +1,7 @@
 //! What is durable of an attempt that a worker does, in the attempt's own folder: who holds it, and how it
 //! ended.
 //!
-//! Law: the lease is durable before the worker hears of it, the end before the worker is thanked for it.
+//! Law: the lease is durable before the worker gets it, the end before the report is acknowledged.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -24,7 +24,7 @@ const END: &str = "end.json";
 /// An output of 1 MiB, escaped at its worst, and what stands around it.
 const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Who holds an attempt: at most one worker ever.
+/// The worker that holds an attempt: at most one, ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Lease {
     /// Drawn at random: a report must name it.
@@ -36,8 +36,8 @@ pub(super) struct Lease {
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct End {
-    /// Who reported it; `None`: no worker did.
+pub(super) struct RecordedEnd {
+    /// The worker that reported it; `None`: no worker did.
     pub(super) by: Option<Reporter>,
     pub(super) result: EndResult,
     #[serde(default)]
@@ -51,7 +51,7 @@ pub(super) struct Reporter {
     pub(super) lease: String,
     #[serde(flatten)]
     pub(super) worker: WorkerName,
-    /// Of what it said.
+    /// Of the report.
     pub(super) hash: String,
 }
 
@@ -64,7 +64,7 @@ pub(super) enum EndResult {
     Lost(String),
 }
 
-impl End {
+impl RecordedEnd {
     /// An end that no worker reported.
     pub(super) fn own(result: EndResult, at: Timestamp) -> Self {
         Self { by: None, result, usage: Vec::new(), at }
@@ -92,7 +92,7 @@ impl From<EndResult> for AttemptResult {
 }
 
 /// What a folder holds.
-pub(super) fn read(folder: &Path) -> io::Result<(Option<Lease>, Option<End>)> {
+pub(super) fn read(folder: &Path) -> io::Result<(Option<Lease>, Option<RecordedEnd>)> {
     Ok((read_one(&folder.join(LEASE))?, read_one(&folder.join(END))?))
 }
 
@@ -100,13 +100,13 @@ pub(super) fn write_lease(folder: &Path, lease: &Lease) -> io::Result<()> {
     write(folder, LEASE, lease)
 }
 
-/// Takes back a lease that no worker has heard of.
+/// Takes back a lease that no worker received.
 pub(super) fn remove_lease(folder: &Path) -> io::Result<()> {
     std::fs::remove_file(folder.join(LEASE))?;
     synced(folder)
 }
 
-pub(super) fn write_end(folder: &Path, end: &End) -> io::Result<()> {
+pub(super) fn write_end(folder: &Path, end: &RecordedEnd) -> io::Result<()> {
     write(folder, END, end)
 }
 
@@ -144,7 +144,7 @@ mod tests {
     use everfold_base::failure::FailureKind;
 
     #[test]
-    fn records_read_back_as_written_and_damage_is_told() {
+    fn records_read_back_as_written_and_damage_is_reported() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("attempt");
         assert!(matches!(read(&folder), Ok((None, None))));
@@ -160,7 +160,7 @@ mod tests {
             EndResult::Failed(Failure::new(FailureKind::Conflict, "held")),
             EndResult::Lost("gone".into()),
         ] {
-            write_end(&folder, &End::own(result.clone(), Timestamp(9))).unwrap();
+            write_end(&folder, &RecordedEnd::own(result.clone(), Timestamp(9))).unwrap();
             let (held, end) = read(&folder).unwrap();
             assert_eq!(held.as_ref(), Some(&lease));
             assert_eq!(format!("{:?}", end.unwrap().result), format!("{result:?}"));

@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerSettings {
-    /// How long a worker holds an attempt without being heard of.
+    /// How long a worker holds an attempt without a heartbeat.
     pub lease: String,
     /// What they do, by name.
     pub functions: BTreeMap<String, RemoteSettings>,
@@ -27,8 +27,9 @@ pub struct RemoteSettings {
     pub idempotent: bool,
     /// It costs money.
     pub paid: bool,
-    /// It is given what the run tells.
-    pub told: bool,
+    /// It is given the run's context.
+    #[serde(rename = "told")]
+    pub reads_context: bool,
     /// JSON Schema of its `with`.
     pub input: Option<Value>,
     /// JSON Schema of what it gives.
@@ -45,7 +46,7 @@ impl Default for WorkerSettings {
 }
 
 impl WorkerSettings {
-    /// How long a worker holds an attempt without being heard of.
+    /// How long a worker holds an attempt without a heartbeat.
     #[must_use]
     pub fn lease(&self) -> Duration {
         // Settings that were read have been checked.

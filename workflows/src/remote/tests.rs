@@ -1,4 +1,4 @@
-//! The book: leases, reports, crashes of the engine, fairness.
+//! The lease table: leases, reports, crashes of the engine, fairness.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,10 +14,10 @@ use everfold_ports::{AttemptEnd, AttemptObserver, AttemptResult};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::attempt::Offer;
+use super::attempt::WorkOffer;
 use super::lease_table::LeaseTable;
 use super::name::WorkerName;
-use super::protocol::{Heartbeat, Job, LeaseClaim, Poll, Report, Reported, WorkerRefusal};
+use super::protocol::{Heartbeat, Job, LeaseClaim, Reported, WorkerPoll, WorkerRefusal, WorkerReport};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
@@ -39,11 +39,11 @@ fn effect(run: u8, item: u32) -> EffectId {
     EffectId { run, attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } }
 }
 
-fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> Offer {
-    Offer {
+fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> WorkOffer {
+    WorkOffer {
         function: "deploy".into(),
         with: json!({ "item": id.attempt.path.item }),
-        told: Value::Null,
+        context: Value::Null,
         timeout,
         grace: SHORT,
         folder: layout.attempt(&id),
@@ -52,15 +52,15 @@ fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> Offer {
     }
 }
 
-struct Bench {
+struct LeaseTableFixture {
     layout: Layout,
-    book: LeaseTable,
+    table: LeaseTable,
 }
 
-impl Bench {
+impl LeaseTableFixture {
     fn new(folder: &Path, lease: Duration) -> Self {
         let layout = Layout::new(folder);
-        Self { book: LeaseTable::new(&layout, lease), layout }
+        Self { table: LeaseTable::new(&layout, lease), layout }
     }
 
     fn carry(&self, id: EffectId) -> JoinHandle<AttemptEnd> {
@@ -68,22 +68,22 @@ impl Bench {
     }
 
     fn carry_within(&self, id: EffectId, timeout: Option<Duration>) -> JoinHandle<AttemptEnd> {
-        let (book, offer) = (self.book.clone(), offer(&self.layout, id, timeout));
-        tokio::spawn(async move { book.carry(offer).await })
+        let (table, offer) = (self.table.clone(), offer(&self.layout, id, timeout));
+        tokio::spawn(async move { table.carry(offer).await })
     }
 
     async fn poll(&self, worker: &str, capacity: usize) -> Vec<Job> {
-        self.book.poll(&named(worker), poll(capacity, LONG)).await.unwrap()
+        self.table.poll(&named(worker), poll(capacity, LONG)).await.unwrap()
     }
 
     async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, WorkerRefusal> {
-        let report = Report { result: Reported::Output(output), usage: Vec::new(), log: Vec::new() };
-        self.book.report(said(job, worker), report, async { Ok(true) }).await
+        let report = WorkerReport { result: Reported::Output(output), usage: Vec::new(), log: Vec::new() };
+        self.table.report(claim(job, worker), report, async { Ok(true) }).await
     }
 }
 
-fn poll(capacity: usize, wait: Duration) -> Poll {
-    Poll { functions: vec!["deploy".into()], capacity, wait }
+fn poll(capacity: usize, wait: Duration) -> WorkerPoll {
+    WorkerPoll { functions: vec!["deploy".into()], capacity, wait }
 }
 
 /// `ACTOR` or `ACTOR#INSTANCE`.
@@ -94,7 +94,7 @@ fn named(worker: &str) -> WorkerName {
     }
 }
 
-fn said(job: &Job, worker: &str) -> LeaseClaim {
+fn claim(job: &Job, worker: &str) -> LeaseClaim {
     LeaseClaim { id: job.id.clone(), lease: job.lease.clone(), worker: named(worker) }
 }
 
@@ -113,63 +113,66 @@ fn failure(end: AttemptEnd) -> Failure {
 }
 
 #[tokio::test]
-async fn a_report_counts_once_and_only_for_whoever_holds_the_attempt() {
+async fn a_report_counts_once_and_only_from_the_worker_that_holds_the_attempt() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
-    let end = bench.carry(effect(1, 0));
-    let jobs = bench.poll("worker:a", 5).await;
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let end = fixture.carry(effect(1, 0));
+    let jobs = fixture.poll("worker:a", 5).await;
     assert_eq!((jobs.len(), &jobs[0].with), (1, &json!({ "item": 0 })));
     let job = &jobs[0];
-    let foreign = bench.report(job, "worker:b", json!(1)).await.unwrap_err();
+    let foreign = fixture.report(job, "worker:b", json!(1)).await.unwrap_err();
     assert_eq!(foreign, WorkerRefusal::Foreign(named("worker:a")));
     let other_lease = Job { lease: "guessed".into(), ..job.clone() };
-    assert!(matches!(bench.report(&other_lease, "worker:a", json!(1)).await, Err(WorkerRefusal::Foreign(_))));
+    assert!(matches!(
+        fixture.report(&other_lease, "worker:a", json!(1)).await,
+        Err(WorkerRefusal::Foreign(_))
+    ));
     let elsewhere = Job { id: super::AttemptName(effect(9, 9)), ..job.clone() };
-    assert_eq!(bench.report(&elsewhere, "worker:a", json!(1)).await, Err(WorkerRefusal::Unknown));
-    assert_eq!(bench.report(job, "worker:a", json!({ "x": 1 })).await, Ok(false));
+    assert_eq!(fixture.report(&elsewhere, "worker:a", json!(1)).await, Err(WorkerRefusal::Unknown));
+    assert_eq!(fixture.report(job, "worker:a", json!({ "x": 1 })).await, Ok(false));
     assert_eq!(output(end.await.unwrap()), json!({ "x": 1 }));
-    assert_eq!(bench.report(job, "worker:a", json!({ "x": 1 })).await, Ok(true), "said again");
-    let other = bench.report(job, "worker:a", json!({ "x": 2 })).await.unwrap_err();
+    assert_eq!(fixture.report(job, "worker:a", json!({ "x": 1 })).await, Ok(true), "reported again");
+    let other = fixture.report(job, "worker:a", json!({ "x": 2 })).await.unwrap_err();
     assert!(matches!(&other, WorkerRefusal::Over(why) if why.contains("another report")), "{other}");
-    assert!(bench.book.workers().await[0].holds.is_empty());
+    assert!(fixture.table.workers().await[0].holds.is_empty());
 }
 
 /// Both know each other's leases: they read one queue of their own.
 #[tokio::test]
 async fn row_59_two_processes_of_one_token_are_two_workers_and_neither_ends_what_the_other_holds() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
     let (one, other, unnamed) = ("token:ci#host-1", "token:ci#host-2", "token:ci");
-    let ends = [bench.carry(effect(1, 0)), bench.carry(effect(1, 1)), bench.carry(effect(1, 2))];
+    let ends = [fixture.carry(effect(1, 0)), fixture.carry(effect(1, 1)), fixture.carry(effect(1, 2))];
     let jobs = [
-        bench.poll(one, 1).await.remove(0),
-        bench.poll(other, 1).await.remove(0),
-        bench.poll(unnamed, 1).await.remove(0),
+        fixture.poll(one, 1).await.remove(0),
+        fixture.poll(other, 1).await.remove(0),
+        fixture.poll(unnamed, 1).await.remove(0),
     ];
     let holds: Vec<(WorkerName, usize)> =
-        bench.book.workers().await.iter().map(|it| (it.worker(), it.holds.len())).collect();
+        fixture.table.workers().await.iter().map(|it| (it.worker(), it.holds.len())).collect();
     assert_eq!(holds, [(named(unnamed), 1), (named(one), 1), (named(other), 1)]);
     for (job, holder) in jobs.iter().zip([one, other, unnamed]) {
         for another in [one, other, unnamed].into_iter().filter(|it| *it != holder) {
             let refused = WorkerRefusal::OtherInstance(named(holder));
-            assert_eq!(bench.report(job, another, json!(another)).await, Err(refused.clone()));
+            assert_eq!(fixture.report(job, another, json!(another)).await, Err(refused.clone()));
             let beat =
-                bench.book.heartbeat(said(job, another), Heartbeat::default(), async { Ok(true) }).await;
+                fixture.table.heartbeat(claim(job, another), Heartbeat::default(), async { Ok(true) }).await;
             assert_eq!(beat, Err(refused));
         }
-        let folder = bench.layout.attempt(&job.id.0);
+        let folder = fixture.layout.attempt(&job.id.0);
         let lease: Value =
             serde_json::from_slice(&std::fs::read(folder.join("lease.json")).unwrap()).unwrap();
         let instance = holder.split_once('#').map(|(_, instance)| instance);
         assert_eq!((lease["worker"].as_str(), lease["instance"].as_str()), (Some("token:ci"), instance));
     }
     // The next engine tells them apart, too, before anything of the run is taken up.
-    let next = Bench::new(place.path(), LONG);
+    let next = LeaseTableFixture::new(place.path(), LONG);
     assert_eq!(next.report(&jobs[0], other, json!(1)).await, Err(WorkerRefusal::OtherInstance(named(one))));
     for ((job, holder), end) in jobs.iter().zip([one, other, unnamed]).zip(ends) {
-        assert_eq!(bench.report(job, holder, json!(holder)).await, Ok(false));
+        assert_eq!(fixture.report(job, holder, json!(holder)).await, Ok(false));
         assert_eq!(output(end.await.unwrap()), json!(holder));
-        let end = std::fs::read_to_string(bench.layout.attempt(&job.id.0).join("end.json")).unwrap();
+        let end = std::fs::read_to_string(fixture.layout.attempt(&job.id.0).join("end.json")).unwrap();
         let instance = holder.split_once('#').map(|(_, instance)| instance);
         assert!(instance.is_none_or(|instance| end.contains(instance)), "{end}");
     }
@@ -179,61 +182,62 @@ async fn row_59_two_processes_of_one_token_are_two_workers_and_neither_ends_what
 #[tokio::test]
 async fn row_59_processes_that_are_gone_take_a_bounded_room() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
     for number in 0..1_200 {
         let worker = named(&format!("token:ci#p{number}"));
-        assert!(bench.book.poll(&worker, poll(1, Duration::ZERO)).await.unwrap().is_empty());
+        assert!(fixture.table.poll(&worker, poll(1, Duration::ZERO)).await.unwrap().is_empty());
     }
-    assert!(bench.book.workers().await.len() <= 1_000);
-    assert!(bench.book.workers().await.iter().any(|it| it.worker() == named("token:ci#p1199")));
+    assert!(fixture.table.workers().await.len() <= 1_000);
+    assert!(fixture.table.workers().await.iter().any(|it| it.worker() == named("token:ci#p1199")));
 }
 
 #[tokio::test]
 async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), SHORT);
-    let end = bench.carry(effect(1, 0));
-    let job = bench.poll("worker:a", 1).await.remove(0);
+    let fixture = LeaseTableFixture::new(place.path(), SHORT);
+    let end = fixture.carry(effect(1, 0));
+    let job = fixture.poll("worker:a", 1).await.remove(0);
     let span = job.lease_until;
     for _ in 0..3 {
         tokio::time::sleep(SHORT / 2).await;
-        let heard =
-            bench.book.heartbeat(said(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
-        assert!(heard.unwrap().lease_until > span, "it is heard of");
+        let reply =
+            fixture.table.heartbeat(claim(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
+        assert!(reply.unwrap().lease_until > span, "the heartbeat extends it");
     }
     match end.await.unwrap().result {
         AttemptResult::Lost { reason } => assert!(reason.contains("worker:a was not heard of"), "{reason}"),
         other => panic!("{other:?}"),
     }
-    let late = bench.report(&job, "worker:a", json!(1)).await.unwrap_err();
+    let late = fixture.report(&job, "worker:a", json!(1)).await.unwrap_err();
     assert!(matches!(&late, WorkerRefusal::Over(why) if why.contains("lost")), "{late}");
-    let late = bench.book.heartbeat(said(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
+    let late =
+        fixture.table.heartbeat(claim(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
     assert!(matches!(late, Err(WorkerRefusal::Over(_))));
 }
 
 #[tokio::test]
 async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
     for id in [effect(1, 0), effect(1, 1), effect(1, 2)] {
-        drop(bench.carry(id));
+        drop(fixture.carry(id));
     }
-    let jobs = [bench.poll("worker:a", 1).await, bench.poll("worker:a", 1).await].concat();
-    // The second is reported, and nobody reads that any more; the third was given to nobody.
-    assert_eq!(bench.report(&jobs[1], "worker:a", json!("kept")).await, Ok(false));
+    let jobs = [fixture.poll("worker:a", 1).await, fixture.poll("worker:a", 1).await].concat();
+    // The second is reported after the poll ended; the third was given to no worker.
+    assert_eq!(fixture.report(&jobs[1], "worker:a", json!("kept")).await, Ok(false));
 
-    let next = Bench::new(place.path(), LONG);
-    // Before its run is recovered: the heartbeat is heard, and the result of a run that lives is taken.
-    let heard =
-        next.book.heartbeat(said(&jobs[0], "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
-    assert!(!heard.unwrap().cancel);
-    let report = || Report { result: Reported::Output(json!(0)), usage: Vec::new(), log: Vec::new() };
-    let dead = next.book.report(said(&jobs[0], "worker:a"), report(), async { Ok(false) }).await;
+    let next = LeaseTableFixture::new(place.path(), LONG);
+    // Before its run is recovered: the heartbeat is taken, and the result of a run that lives is taken.
+    let reply =
+        next.table.heartbeat(claim(&jobs[0], "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
+    assert!(!reply.unwrap().cancel);
+    let report = || WorkerReport { result: Reported::Output(json!(0)), usage: Vec::new(), log: Vec::new() };
+    let dead = next.table.report(claim(&jobs[0], "worker:a"), report(), async { Ok(false) }).await;
     assert!(matches!(dead, Err(WorkerRefusal::Over(_))));
     let (held, kept) = (next.carry(jobs[0].id.0.clone()), next.carry(jobs[1].id.0.clone()));
     assert_eq!(output(kept.await.unwrap()), json!("kept"));
     let again = next.carry(effect(1, 2));
-    assert_eq!(next.poll("worker:b", 5).await[0].id.0, effect(1, 2), "what nobody holds is offered again");
+    assert_eq!(next.poll("worker:b", 5).await[0].id.0, effect(1, 2), "what no worker holds is offered again");
     assert_eq!(next.report(&jobs[0], "worker:a", json!("late but good")).await, Ok(false));
     assert_eq!(output(held.await.unwrap()), json!("late but good"));
     again.abort();
@@ -242,54 +246,54 @@ async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
 #[tokio::test]
 async fn a_lease_begins_anew_with_the_engine_and_then_it_ends() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), SHORT);
-    let first = bench.carry(effect(1, 0));
-    drop(bench.poll("worker:a", 1).await);
+    let fixture = LeaseTableFixture::new(place.path(), SHORT);
+    let first = fixture.carry(effect(1, 0));
+    drop(fixture.poll("worker:a", 1).await);
     first.abort();
-    let next = Bench::new(place.path(), SHORT);
+    let next = LeaseTableFixture::new(place.path(), SHORT);
     assert!(matches!(next.carry(effect(1, 0)).await.unwrap().result, AttemptResult::Lost { .. }));
 }
 
 #[tokio::test]
-async fn a_cancel_is_told_by_the_heartbeat_and_what_comes_then_does_not_count() {
+async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
-    let end = bench.carry(effect(1, 0));
-    let job = bench.poll("worker:a", 1).await.remove(0);
-    let (book, id, folder) = (bench.book.clone(), job.id.0.clone(), bench.layout.attempt(&job.id.0));
-    let cancel = tokio::spawn(async move { book.cancel(id, folder, LONG).await });
-    let heard = loop {
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let end = fixture.carry(effect(1, 0));
+    let job = fixture.poll("worker:a", 1).await.remove(0);
+    let (table, id, folder) = (fixture.table.clone(), job.id.0.clone(), fixture.layout.attempt(&job.id.0));
+    let cancel = tokio::spawn(async move { table.cancel(id, folder, LONG).await });
+    let reply = loop {
         let beat = Heartbeat { log: vec!["cleaning up".into()], progress: None };
-        let heard = bench.book.heartbeat(said(&job, "worker:a"), beat, async { Ok(true) }).await.unwrap();
-        if heard.cancel {
-            break heard;
+        let reply = fixture.table.heartbeat(claim(&job, "worker:a"), beat, async { Ok(true) }).await.unwrap();
+        if reply.cancel {
+            break reply;
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(heard.reason.as_deref(), Some("cancelled"));
-    assert_eq!(bench.report(&job, "worker:a", json!("done all the same")).await, Ok(false));
+    assert_eq!(reply.reason.as_deref(), Some("cancelled"));
+    assert_eq!(fixture.report(&job, "worker:a", json!("done all the same")).await, Ok(false));
     assert_eq!(failure(end.await.unwrap()).kind, FailureKind::Cancelled);
     cancel.await.unwrap();
 
-    // One that nobody holds, and one of whom a former engine knew.
-    let waits = bench.carry(effect(1, 1));
-    while bench.book.function("deploy", "").waiting == 0 {
+    // One that no worker holds, and one that a former engine lent.
+    let waits = fixture.carry(effect(1, 1));
+    while fixture.table.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
-    bench.book.cancel(effect(1, 1), bench.layout.attempt(&effect(1, 1)), LONG).await;
+    fixture.table.cancel(effect(1, 1), fixture.layout.attempt(&effect(1, 1)), LONG).await;
     assert_eq!(failure(waits.await.unwrap()).kind, FailureKind::Cancelled);
-    bench.book.cancel(effect(1, 2), bench.layout.attempt(&effect(1, 2)), LONG).await;
-    assert_eq!(failure(bench.carry(effect(1, 2)).await.unwrap()).kind, FailureKind::Cancelled);
-    assert_eq!(bench.book.function("deploy", "").waiting, 0);
+    fixture.table.cancel(effect(1, 2), fixture.layout.attempt(&effect(1, 2)), LONG).await;
+    assert_eq!(failure(fixture.carry(effect(1, 2)).await.unwrap()).kind, FailureKind::Cancelled);
+    assert_eq!(fixture.table.function("deploy", "").waiting, 0);
 }
 
 #[tokio::test]
 async fn a_time_limit_counts_from_the_lease_and_leaves_the_grace() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
-    let end = bench.carry_within(effect(1, 0), Some(SHORT));
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let end = fixture.carry_within(effect(1, 0), Some(SHORT));
     tokio::time::sleep(SHORT * 2).await;
-    let job = bench.poll("worker:a", 1).await.remove(0);
+    let job = fixture.poll("worker:a", 1).await.remove(0);
     assert_eq!(job.timeout_seconds, Some(SHORT.as_secs_f64()));
     let failure = failure(end.await.unwrap());
     assert_eq!(
@@ -299,49 +303,50 @@ async fn a_time_limit_counts_from_the_lease_and_leaves_the_grace() {
 }
 
 #[tokio::test]
-async fn work_that_nobody_heard_of_is_offered_again() {
+async fn work_that_no_worker_received_is_offered_again() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
     for _ in 0..20 {
-        let mut waits = Box::pin(bench.poll("worker:gone", 1));
+        let mut waits = Box::pin(fixture.poll("worker:gone", 1));
         assert!(futures::poll!(&mut waits).is_pending());
         drop(waits);
     }
-    let end = bench.carry(effect(1, 0));
-    let book = bench.book.clone();
+    let end = fixture.carry(effect(1, 0));
+    let table = fixture.table.clone();
     // It goes while the lease is being written.
-    let mut gone = Box::pin(async move { book.poll(&named("worker:gone"), poll(1, LONG)).await });
-    while bench.book.function("deploy", "").waiting == 0 {
+    let mut gone = Box::pin(async move { table.poll(&named("worker:gone"), poll(1, LONG)).await });
+    while fixture.table.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
     assert!(futures::poll!(&mut gone).is_pending());
     drop(gone);
-    let job = bench.poll("worker:a", 1).await.remove(0);
-    bench.report(&job, "worker:a", Value::Null).await.unwrap();
+    let job = fixture.poll("worker:a", 1).await.remove(0);
+    fixture.report(&job, "worker:a", Value::Null).await.unwrap();
     assert_eq!(output(end.await.unwrap()), Value::Null);
 }
 
 #[tokio::test]
 async fn a_thousand_attempts_of_ten_runs_are_shared_out_evenly_among_three_workers() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Arc::new(Bench::new(place.path(), LONG));
+    let fixture = Arc::new(LeaseTableFixture::new(place.path(), LONG));
     let mut ends = Vec::new();
     for run in 0..10 {
-        ends.extend((0..100).map(|item| bench.carry(effect(run, item))));
+        ends.extend((0..100).map(|item| fixture.carry(effect(run, item))));
     }
-    while bench.book.function("deploy", "").waiting < 1_000 {
+    while fixture.table.function("deploy", "").waiting < 1_000 {
         tokio::task::yield_now().await;
     }
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     let workers = (0..3).map(|worker| {
-        let (bench, order) = (Arc::clone(&bench), Arc::clone(&order));
+        let (fixture, order) = (Arc::clone(&fixture), Arc::clone(&order));
         tokio::spawn(async move {
             let name = format!("worker:{worker}");
             loop {
-                let jobs = bench.book.poll(&named(&name), poll(1, Duration::from_millis(50))).await.unwrap();
+                let jobs =
+                    fixture.table.poll(&named(&name), poll(1, Duration::from_millis(50))).await.unwrap();
                 let Some(job) = jobs.first() else { return };
                 order.lock().unwrap().push(job.run.clone());
-                bench.report(job, &name, json!(job.step)).await.unwrap();
+                fixture.report(job, &name, json!(job.step)).await.unwrap();
             }
         })
     });
@@ -366,12 +371,12 @@ async fn a_thousand_attempts_of_ten_runs_are_shared_out_evenly_among_three_worke
 #[tokio::test]
 async fn polls_that_wait_do_nothing_until_there_is_work() {
     let place = tempfile::tempdir().unwrap();
-    let bench = Bench::new(place.path(), LONG);
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
     let mut waiting: Vec<_> = (0..1_000)
         .map(|at| {
-            let book = bench.book.clone();
+            let table = fixture.table.clone();
             tokio_test_task(
-                async move { book.poll(&named(&format!("worker:{}", at % 7)), poll(1, LONG)).await },
+                async move { table.poll(&named(&format!("worker:{}", at % 7)), poll(1, LONG)).await },
             )
         })
         .collect();
@@ -381,8 +386,8 @@ async fn polls_that_wait_do_nothing_until_there_is_work() {
     for ((task, _), wakes) in waiting.iter_mut().zip(&wakes) {
         assert!(poll_once(task, &std::task::Waker::from(Arc::clone(wakes))).is_pending());
     }
-    let end = bench.carry(effect(1, 0));
-    while bench.book.function("deploy", "").waiting == 0 {
+    let end = fixture.carry(effect(1, 0));
+    while fixture.table.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
     let woken: Vec<usize> = (0..wakes.len()).filter(|at| wakes[*at].0.load(Ordering::SeqCst) > 0).collect();

@@ -19,7 +19,7 @@ use super::mask::Mask;
 use super::resolver::SecretResolver;
 use crate::attempt_end::ended_now;
 
-/// The function whose whole work is to show what it is told.
+/// The function whose whole work is to show its parameters.
 const SHOWS: &str = "notify.log";
 
 /// An executor whose work is given secrets.
@@ -153,7 +153,7 @@ impl Prober for GuardedProber {
 }
 
 /// Gives a probe its secrets, and masks them in its evidence. A prober that keeps what it read masks that
-/// itself, so it is told what to mask.
+/// itself, so it gets the mask.
 pub(crate) async fn probed<F, P>(
     resolver: SecretResolver,
     mut request: ProbeRequest,

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::mask::VALUE_BYTES_MIN;
 use super::resolver::SecretResolver;
-use super::values::Values;
+use super::values::SecretValues;
 
 /// The longest value.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -24,7 +24,7 @@ impl SecretResolver {
     ///
     /// # Errors
     /// A failure of kind `spawn` with the code `SECRET`, which names the secret and what to do.
-    pub(crate) async fn look_up(&self, secrets: &Secrets) -> Result<Values, Failure> {
+    pub(crate) async fn look_up(&self, secrets: &Secrets) -> Result<SecretValues, Failure> {
         let folder = secrets.folder.clone().unwrap_or_else(|| PathBuf::from("/"));
         let (mut values, mut before) = (BTreeMap::new(), Vec::new());
         for name in secrets.names() {
@@ -35,7 +35,7 @@ impl SecretResolver {
             before.extend(self.before(source, &folder, &value));
             values.insert(name.to_owned(), value);
         }
-        Ok(Values(values, before))
+        Ok(SecretValues(values, before))
     }
 }
 
@@ -127,7 +127,7 @@ async fn run(name: &str, argv: &[String], folder: &Path) -> Result<Vec<u8>, Fail
         Ok::<_, std::io::Error>((child.wait().await?, bytes))
     };
     match tokio::time::timeout(COMMAND_TIME_LIMIT, read).await {
-        // One that says too much may end with the pipe's signal: it is told that it says too much.
+        // A program that prints too much may end with the pipe's signal: the caller reports that it printed too much.
         Ok(Ok((status, bytes))) if status.success() || bytes.len() > VALUE_BYTES_MAX + 1 => Ok(bytes),
         Ok(Ok((status, _))) => Err(failure(name, &format!("{program} ended with {status}"), hint)),
         Ok(Err(error)) => Err(failure(name, &format!("{program}: {error}"), hint)),

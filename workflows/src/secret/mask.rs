@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;
-use everfold_ports::{AttemptEnd, AttemptResult, MASK, Told};
+use everfold_ports::{AttemptEnd, AttemptNotes, AttemptResult, MASK};
 
 use super::spelling::{Spelled, spelled};
 
@@ -134,7 +134,7 @@ impl Mask {
         found.into_iter().find(|found| *found != Spelled::No).unwrap_or(Spelled::No)
     }
 
-    /// Masks what can be told; gives where that ends.
+    /// Masks as far as values can be recognised; gives where that ends.
     fn mask_into(&self, text: &[u8], is_last: bool, masked: &mut Vec<u8>) -> usize {
         let mut at = 0;
         while at < text.len() {
@@ -207,14 +207,14 @@ impl Mask {
         self.maybe(&mut failure.hint);
     }
 
-    fn told(&self, told: &mut Told) {
-        for (mut name, mut value) in std::mem::take(&mut told.labels) {
+    fn parts(&self, parts: &mut AttemptNotes) {
+        for (mut name, mut value) in std::mem::take(&mut parts.labels) {
             self.text(&mut name);
             self.text(&mut value);
-            told.labels.insert(name, value);
+            parts.labels.insert(name, value);
         }
-        self.maybe(&mut told.note);
-        self.maybe(&mut told.code);
+        self.maybe(&mut parts.note);
+        self.maybe(&mut parts.code);
     }
 
     /// Masks everything that an attempt reports.
@@ -226,26 +226,26 @@ impl Mask {
             | AttemptResult::Unreadable { reason }
             | AttemptResult::Lost { reason } => self.text(reason),
         }
-        self.told(&mut end.told);
+        self.parts(&mut end.told);
         if let Some(ask) = &mut end.ask {
             self.value(ask);
         }
     }
 
     /// Masks what comes in pieces.
-    pub(crate) fn stream(&self) -> Stream {
-        Stream { mask: self.clone(), held: Vec::new() }
+    pub(crate) fn stream(&self) -> MaskStream {
+        MaskStream { mask: self.clone(), held: Vec::new() }
     }
 }
 
 /// What comes in pieces: the end of a piece that may be the beginning of a value waits for the next.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct MaskStream {
     mask: Mask,
     held: Vec<u8>,
 }
 
-impl Stream {
+impl MaskStream {
     /// Takes a piece; gives what of it, and of what was held back, may be shown.
     pub(crate) fn take(&mut self, piece: &[u8]) -> Vec<u8> {
         if self.mask.is_empty() {

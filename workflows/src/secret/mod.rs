@@ -1,7 +1,7 @@
-//! Secrets: looked up when work starts, given to it, and masked in all that it says.
+//! Secrets: looked up when work starts, given to it, and masked in all its output.
 //!
 //! Law (L34): a value is in memory, in the environment of the process that it is for, and nowhere
-//! else. Who needs one anew looks it up anew; what cannot be looked up or masked starts nothing.
+//! else. Each start looks its values up again; work whose values cannot be looked up or masked does not start.
 
 mod guard;
 mod lookup;
@@ -13,7 +13,7 @@ mod values;
 
 pub(crate) use guard::{GuardedExecutor, GuardedNotifier, GuardedProber, probed};
 pub(crate) use lookup::value;
-pub(crate) use mask::{Mask, Stream};
+pub(crate) use mask::{Mask, MaskStream};
 pub(crate) use resolver::SecretResolver;
-pub use source::Source;
-pub(crate) use values::Values;
+pub use source::SettingsSecret;
+pub(crate) use values::SecretValues;

@@ -1,5 +1,5 @@
-//! What sources of secrets told before: after a rotation work still comes across the old value, in files
-//! that were written and in answers of those who have not changed it yet.
+//! The values that sources of secrets gave before: after a rotation work still meets the old value, in files that
+//! were written and in answers of systems that have not changed it yet.
 //!
 //! Law: a former value is in the memory of the owner that looked it up, as long as that lives, and nowhere else. The
 //! memory is bounded: of each source the newest values, and the sources that were asked last.
@@ -19,7 +19,7 @@ const SOURCES_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 /// By folder and source, the newest value first.
 type FormerValues = LruCache<(PathBuf, String), Vec<String>>;
 
-/// What looks secrets up, and remembers what their sources told. Cheap to clone: all clones remember together.
+/// What looks secrets up, and remembers what their sources gave before. Cheap to clone: all clones remember together.
 #[derive(Clone)]
 pub(crate) struct SecretResolver(Arc<Mutex<FormerValues>>);
 
@@ -30,10 +30,10 @@ impl Default for SecretResolver {
 }
 
 impl SecretResolver {
-    /// Notes what a source tells now; gives what it told before.
+    /// Notes what a source gives now; returns what it gave before.
     pub(super) fn before(&self, source: &SecretSource, folder: &Path, value: &str) -> Vec<String> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = told.get_or_insert_mut((folder.to_owned(), format!("{source:?}")), Vec::new);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = known.get_or_insert_mut((folder.to_owned(), format!("{source:?}")), Vec::new);
         values.retain(|known| known != value);
         values.insert(0, value.to_owned());
         values.truncate(VALUES_MAX + 1);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn row_72_what_a_source_told_before_a_rotation_is_known() {
+    fn row_72_what_a_source_gave_before_a_rotation_is_known() {
         let folder = tempfile::tempdir().unwrap();
         let source = SecretSource::File("token".into());
         let desk = SecretResolver::default();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn row_72_one_owner_knows_nothing_of_what_another_was_told() {
+    fn row_72_one_owner_knows_no_value_of_another() {
         let folder = tempfile::tempdir().unwrap();
         let source = SecretSource::File("token".into());
         let (one, other) = (SecretResolver::default(), SecretResolver::default());

@@ -10,9 +10,9 @@ use serde::de::{Error as _, MapAccess, Visitor};
 
 /// Where a secret comes from: `{ env = "NAME" }`, `{ file = "PATH" }` or `{ command = ["PROGRAM", …] }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source(pub SecretSource);
+pub struct SettingsSecret(pub SecretSource);
 
-impl Source {
+impl SettingsSecret {
     /// A relative file lies in the folder of the settings.
     pub fn settle(&mut self, folder: &Path) {
         if let SecretSource::File(file) = &mut self.0 {
@@ -30,7 +30,7 @@ impl Source {
         }
     }
 
-    /// Looks the value up and lets go of it at once.
+    /// Looks the value up and drops it at once.
     ///
     /// # Errors
     /// Why it cannot be had, and what to do.
@@ -40,7 +40,7 @@ impl Source {
     }
 }
 
-impl<'de> Deserialize<'de> for Source {
+impl<'de> Deserialize<'de> for SettingsSecret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SourceVisitor)
     }
@@ -52,17 +52,17 @@ struct SourceVisitor;
 const HOW: &str = "a secret is never written into the settings: say { env = \"NAME\" }, { file = \"PATH\" } or { command = [\"PROGRAM\"] }";
 
 impl<'de> Visitor<'de> for SourceVisitor {
-    type Value = Source;
+    type Value = SettingsSecret;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("{ env = \"NAME\" }, { file = \"PATH\" } or { command = [\"PROGRAM\"] }")
     }
 
-    fn visit_str<E: serde::de::Error>(self, _value: &str) -> Result<Source, E> {
+    fn visit_str<E: serde::de::Error>(self, _value: &str) -> Result<SettingsSecret, E> {
         Err(E::custom(HOW))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Source, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SettingsSecret, A::Error> {
         let how = |_error: A::Error| A::Error::custom(HOW);
         let source = match map.next_key::<String>()?.as_deref() {
             Some("env") => SecretSource::Env(map.next_value().map_err(how)?),
@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for SourceVisitor {
             Some(_) | None => return Err(A::Error::custom(HOW)),
         };
         match map.next_key::<String>()? {
-            None => Ok(Source(source)),
+            None => Ok(SettingsSecret(source)),
             Some(_second) => Err(A::Error::custom(HOW)),
         }
     }

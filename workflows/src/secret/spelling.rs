@@ -21,7 +21,7 @@ const NAMED: [(&str, char); 6] =
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     ends: Vec<usize>,
-    /// The text ends before it can be told.
+    /// The text ends before that is decided.
     is_cut: bool,
 }
 
@@ -132,7 +132,7 @@ fn number(digits: &[u8], radix: u32) -> Option<u32> {
 pub(super) enum Spelled {
     /// Something else.
     No,
-    /// It may be; the text ends before that can be told.
+    /// It may be; the text ends before that is decided.
     Perhaps,
     /// The value, up to here.
     Until(usize),

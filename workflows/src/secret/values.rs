@@ -7,17 +7,17 @@ use everfold_ports::{Hidden, Piece, Secrets};
 
 use super::mask::Mask;
 
-/// Values by name, and what their sources told before.
+/// Values by name, and the values that their sources gave before.
 #[derive(Clone, Default)]
-pub(crate) struct Values(pub(super) BTreeMap<String, String>, pub(super) Vec<String>);
+pub(crate) struct SecretValues(pub(super) BTreeMap<String, String>, pub(super) Vec<String>);
 
-impl std::fmt::Debug for Values {
+impl std::fmt::Debug for SecretValues {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl Values {
+impl SecretValues {
     /// What masks them.
     pub(crate) fn mask(&self) -> Mask {
         Mask::new(self.texts().map(String::as_str))

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Write;
 
 use super::folder::Folder;
-use super::protocol::{Request, STDOUT, STDOUT_TAIL};
+use super::protocol::{CommandRequest, STDOUT, STDOUT_TAIL};
 
 pub(crate) struct Capture {
     file: Option<File>,
@@ -20,7 +20,7 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    pub(crate) fn open(folder: &Folder, request: &Request) -> std::io::Result<Self> {
+    pub(crate) fn open(folder: &Folder, request: &CommandRequest) -> std::io::Result<Self> {
         Ok(Self {
             file: Some(super::log::create(&folder.path(STDOUT))?),
             room_bytes: request.stdout_max_bytes,

@@ -1,6 +1,6 @@
 //! The command and everything that came of it.
 //!
-//! Law: the command itself is reaped last, so the number of its process group cannot pass to anyone
+//! Law: the command itself is reaped last, so the number of its process group cannot pass to a process
 //! else while signals may still be sent to it; only own, unreaped children are signalled by number.
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A running command and its descendants, who come to this process when their parents end.
+/// A running command and its descendants, which become children of this process when their parents end.
 pub(crate) struct Family {
     pub(crate) head: Pid,
 }
@@ -46,7 +46,7 @@ impl Family {
     pub(crate) fn end_leftovers(&self, mut drain: impl FnMut(Duration)) -> u32 {
         let mut signal = Signal::TERM;
         let mut until = Instant::now() + LEFTOVER_GRACE;
-        let mut told = false;
+        let mut is_signalled = false;
         loop {
             self.reap_orphans();
             let alive = self.orphans();
@@ -57,11 +57,11 @@ impl Family {
                 if signal == Signal::KILL {
                     return u32::try_from(alive.len()).unwrap_or(u32::MAX);
                 }
-                (signal, until, told) = (Signal::KILL, Instant::now() + KILL_LIMIT, false);
+                (signal, until, is_signalled) = (Signal::KILL, Instant::now() + KILL_LIMIT, false);
             }
-            if !told || signal == Signal::KILL {
+            if !is_signalled || signal == Signal::KILL {
                 self.signal_all(signal); // SIGKILL again and again: a storm of forks dies by the round.
-                told = true;
+                is_signalled = true;
             }
             drain(PAUSE);
         }

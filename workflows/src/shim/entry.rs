@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::folder::{Claim, Folder, ShimError, complain};
 use super::handover::Handover;
-use super::protocol::{self, INPUT, OUTPUT, Outcome};
+use super::protocol::{self, CommandOutcome, INPUT, OUTPUT};
 use super::{leftovers, os, supervise};
 
 /// Supervises the command that `request.json` in `folder` asks for, until nothing of it is left.
@@ -37,7 +37,7 @@ fn run(path: &Path) -> Result<(), ShimError> {
     // Before the claim: a command that has begun cannot be given them later.
     let handover = if request.secrets && begins { Handover::read()? } else { Handover::default() };
     match folder.claim()? {
-        Claim::Cancelled => folder.end(&Outcome::Cancelled.record()),
+        Claim::Cancelled => folder.end(&CommandOutcome::Cancelled.record()),
         Claim::StartedBefore => {
             let killed = leftovers::kill(path);
             if request.secrets {
@@ -50,7 +50,7 @@ fn run(path: &Path) -> Result<(), ShimError> {
                 0 => "its supervisor ended without a record".to_owned(),
                 n => format!("its supervisor ended without a record; {n} processes it left were killed"),
             };
-            folder.end(&Outcome::Lost { reason }.record())
+            folder.end(&CommandOutcome::Lost { reason }.record())
         }
         Claim::Ours => {
             let record = supervise::supervise(&folder, &request, &handover);

@@ -1,8 +1,8 @@
 //! The supervisor's hold on its folder: the lock, the one start, the last record.
 //!
 //! Law: `started` is durable before the command runs, and room for `exit.json` is there before
-//! `started` is. Who has made `started` holds the lock until `exit.json` stands in the folder, however
-//! long that cannot be written: what came of the command is known only here.
+//! `started` is. The supervisor that made `started` holds the lock until `exit.json` stands in the folder,
+//! however long that cannot be written: only this process knows the outcome of the command.
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,7 @@ use everfold_system::os_error::is_shortage;
 use rustix::fs::{FlockOperation, flock, fstat};
 
 use super::protocol::{
-    CANCEL, EXIT, EXIT_RESERVE, ExitRecord, FolderRef, LOCK, PROTOCOL_SECRETS, REQUEST, Request, SHIM,
+    CANCEL, CommandRequest, EXIT, EXIT_RESERVE, ExitRecord, FolderRef, LOCK, PROTOCOL_SECRETS, REQUEST, SHIM,
     STARTED, ShimRecord, WAKE,
 };
 
@@ -127,7 +127,7 @@ impl Folder {
         self.path(CANCEL).exists()
     }
 
-    pub(crate) fn request(&self) -> Result<Request, ShimError> {
+    pub(crate) fn request(&self) -> Result<CommandRequest, ShimError> {
         let text = std::fs::read_to_string(self.path(REQUEST)).map_err(before("read request.json"))?;
         let bad = |error: serde_json::Error| ShimError::Request(error.to_string());
         let value: serde_json::Value = serde_json::from_str(&text).map_err(bad)?;
@@ -162,7 +162,7 @@ impl Folder {
         Ok(Claim::Ours)
     }
 
-    /// Writes down who supervises what, for an engine that comes later.
+    /// Writes down which process supervises which command, for a later engine.
     pub(crate) fn introduce(&self, record: &ShimRecord) -> std::io::Result<()> {
         let text = serde_json::to_vec(record)?;
         let new = self.path("shim.json.new");
@@ -170,8 +170,8 @@ impl Folder {
         std::fs::rename(new, self.path(SHIM))
     }
 
-    /// Leaves the last record, and tries until it is there. No other supervisor takes the lock meanwhile, so none believes
-    /// the command lost.
+    /// Writes the last record, and retries until it is there. No other supervisor gets the lock meanwhile, so none
+    /// takes the command for lost.
     ///
     /// # Errors
     /// When the folder is not there any more: there is no place to write it then.

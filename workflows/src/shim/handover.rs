@@ -37,7 +37,7 @@ pub(crate) struct Handover {
 }
 
 impl Handover {
-    /// Reads it, to its end: one that breaks off is none.
+    /// Reads it to its end; one that breaks off is an error.
     pub(crate) fn read() -> Result<Self, ShimError> {
         let mut text = Vec::new();
         std::io::stdin()

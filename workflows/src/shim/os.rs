@@ -1,5 +1,5 @@
-//! What the supervisor asks of the operating system, and how a process is told from a later one
-//! with the same number.
+//! What the supervisor asks of the operating system, and how a process is distinguished from a later
+//! one with the same number.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

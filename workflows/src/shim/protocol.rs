@@ -27,13 +27,13 @@ pub const REQUEST: &str = "request.json";
 pub const LOCK: &str = "lock";
 /// Made, exclusively, before the command may run: it never runs again after that.
 pub const STARTED: &str = "started";
-/// Who supervises what.
+/// Which process supervises which command.
 pub const SHIM: &str = "shim.json";
 /// How it ended.
 pub const EXIT: &str = "exit.json";
 /// The room for [`EXIT`] on a disk that fills up.
 pub const EXIT_RESERVE: &str = "exit.json.new";
-/// Made by who wants it to end.
+/// Made by the process that cancels the attempt.
 pub const CANCEL: &str = "cancel";
 /// A FIFO that wakes the supervisor to look for [`CANCEL`].
 pub const WAKE: &str = "wake";
@@ -55,7 +55,7 @@ pub const MARK_VARIABLE: &str = "EVERFOLD_SHIM";
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct CommandRequest {
     /// [`PROTOCOL`].
     pub protocol: u32,
     /// The program and its arguments.
@@ -115,7 +115,7 @@ impl FolderRef {
     }
 }
 
-/// Who supervises what.
+/// Which process supervises which command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShimRecord {
     /// [`PROTOCOL`].
@@ -140,7 +140,7 @@ pub struct ExitRecord {
     pub protocol: u32,
     /// What came of the command.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: CommandOutcome,
     /// When it started, in milliseconds since 1970; 0 where it never did.
     pub started_at: i64,
     /// When it ended, in milliseconds since 1970.
@@ -161,7 +161,7 @@ pub struct ExitRecord {
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// It ended by itself.
     Exited {
         /// Its exit code.
@@ -190,7 +190,7 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl CommandOutcome {
     /// The record of an end with no more to say.
     #[must_use]
     pub fn record(self) -> ExitRecord {

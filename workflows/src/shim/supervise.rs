@@ -19,11 +19,13 @@ use super::capture::Capture;
 use super::children::Family;
 use super::folder::{Folder, complain};
 use super::handover::{Handover, mask_all};
-use super::log::{LogWriter, Source};
+use super::log::{LogSource, LogWriter};
 use super::os;
-use super::protocol::{ExitRecord, LOG, MARK_VARIABLE, Outcome, PROTOCOL, Request, ShimRecord, WAKE};
+use super::protocol::{
+    CommandOutcome, CommandRequest, ExitRecord, LOG, MARK_VARIABLE, PROTOCOL, ShimRecord, WAKE,
+};
 use super::wall_clock::now_ms;
-use crate::secret::{Mask, Stream};
+use crate::secret::{Mask, MaskStream};
 
 /// How long an unfinished line waits for its end before it is logged as a piece.
 const PIECE_AFTER: Duration = Duration::from_millis(150);
@@ -37,10 +39,10 @@ const BEGIN_EVERY: Duration = Duration::from_millis(200);
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the request's command; resolves when nothing of it is left.
-pub(crate) fn supervise(folder: &Folder, request: &Request, handover: &Handover) -> ExitRecord {
+pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Handover) -> ExitRecord {
     let wake = make_wake(folder);
     if folder.is_cancelled() {
-        return Outcome::Cancelled.record();
+        return CommandOutcome::Cancelled.record();
     }
     if let Some(soft) = request.handles {
         os::limit_handles(soft);
@@ -48,10 +50,10 @@ pub(crate) fn supervise(folder: &Folder, request: &Request, handover: &Handover)
     let mask = handover.mask();
     let record = match begin(folder, request, handover, &mask) {
         Ok(Some(begun)) => Supervision::of(folder, request, begun, wake).run(),
-        Ok(None) => Outcome::Cancelled.record(),
+        Ok(None) => CommandOutcome::Cancelled.record(),
         Err(error) => {
             let missing = matches!(error.kind(), ErrorKind::NotFound);
-            Outcome::NotStarted { missing, reason: error.to_string() }.record()
+            CommandOutcome::NotStarted { missing, reason: error.to_string() }.record()
         }
     };
     let unmasked = mask_all(folder.root(), &request.cwd, &request.declared, &mask);
@@ -68,7 +70,7 @@ fn make_wake(folder: &Folder) -> Option<OwnedFd> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum StopReason {
+enum StopCause {
     Timeout,
     Cancel,
 }
@@ -81,7 +83,7 @@ struct Supervision<'a> {
     wake: Option<OwnedFd>,
     deadline: Option<Instant>,
     grace: Duration,
-    stop: Option<(StopReason, Instant)>,
+    stop: Option<(StopCause, Instant)>,
     started_at: i64,
 }
 
@@ -95,7 +97,7 @@ struct StartedCommand {
 /// Starts the command, as soon as the system has what that needs; `None` when it was cancelled before.
 fn begin(
     folder: &Folder,
-    request: &Request,
+    request: &CommandRequest,
     handover: &Handover,
     mask: &Mask,
 ) -> std::io::Result<Option<StartedCommand>> {
@@ -117,7 +119,7 @@ fn begin(
 
 fn try_begin(
     folder: &Folder,
-    request: &Request,
+    request: &CommandRequest,
     handover: &Handover,
     mask: &Mask,
 ) -> std::io::Result<StartedCommand> {
@@ -149,7 +151,12 @@ fn try_begin(
 }
 
 impl<'a> Supervision<'a> {
-    fn of(folder: &'a Folder, request: &Request, begun: StartedCommand, wake: Option<OwnedFd>) -> Self {
+    fn of(
+        folder: &'a Folder,
+        request: &CommandRequest,
+        begun: StartedCommand,
+        wake: Option<OwnedFd>,
+    ) -> Self {
         let StartedCommand { head, started_at, pipes } = begun;
         Self {
             folder,
@@ -179,13 +186,13 @@ impl<'a> Supervision<'a> {
         pipes.drain_rest();
         let status = family.reap_head();
         let outcome = match (self.stop, status) {
-            (Some((StopReason::Timeout, _)), _) => Outcome::TimedOut,
-            (Some((StopReason::Cancel, _)), _) => Outcome::Cancelled,
+            (Some((StopCause::Timeout, _)), _) => CommandOutcome::TimedOut,
+            (Some((StopCause::Cancel, _)), _) => CommandOutcome::Cancelled,
             (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => Outcome::Exited { code },
-                (None, signal) => Outcome::Signalled { signal: signal.unwrap_or(0) },
+                (Some(code), _) => CommandOutcome::Exited { code },
+                (None, signal) => CommandOutcome::Signalled { signal: signal.unwrap_or(0) },
             },
-            (None, None) => Outcome::Lost { reason: "its exit status could not be read".to_owned() },
+            (None, None) => CommandOutcome::Lost { reason: "its exit status could not be read".to_owned() },
         };
         self.pipes.capture.finish(self.folder);
         ExitRecord {
@@ -239,9 +246,9 @@ impl<'a> Supervision<'a> {
         match self.stop {
             None => {
                 let reason = if self.folder.is_cancelled() {
-                    StopReason::Cancel
+                    StopCause::Cancel
                 } else if self.deadline.is_some_and(|deadline| now >= deadline) {
-                    StopReason::Timeout
+                    StopCause::Timeout
                 } else {
                     return;
                 };
@@ -267,7 +274,7 @@ fn handle(_pid: Pid) -> Option<OwnedFd> {
     None
 }
 
-fn spawn(folder: &Folder, request: &Request, handover: &Handover) -> std::io::Result<Child> {
+fn spawn(folder: &Folder, request: &CommandRequest, handover: &Handover) -> std::io::Result<Child> {
     let (program, arguments) = request
         .argv
         .split_first()
@@ -303,17 +310,18 @@ struct Pipes {
     capture: Capture,
     log: LogWriter,
     /// Of standard output and of standard error.
-    masks: [Stream; 2],
+    masks: [MaskStream; 2],
     buffer: Vec<u8>,
 }
 
 impl Pipes {
     /// Waits until something can be read, one of `others` is ready, or the pause is over, and reads.
     fn read(&mut self, pause: Duration, others: &[&OwnedFd]) {
-        let pipes: Vec<(Source, &File)> = [(Source::Stdout, &self.stdout), (Source::Stderr, &self.stderr)]
-            .into_iter()
-            .filter_map(|(source, pipe)| Some((source, pipe.as_ref()?)))
-            .collect();
+        let pipes: Vec<(LogSource, &File)> =
+            [(LogSource::Stdout, &self.stdout), (LogSource::Stderr, &self.stderr)]
+                .into_iter()
+                .filter_map(|(source, pipe)| Some((source, pipe.as_ref()?)))
+                .collect();
         let mut fds: Vec<PollFd<'_>> = pipes
             .iter()
             .map(|(_, pipe)| pipe.as_fd())
@@ -325,7 +333,7 @@ impl Pipes {
             tv_nsec: i64::from(pause.subsec_nanos()),
         };
         let count = poll(&mut fds, Some(&timeout)).unwrap_or(0);
-        let ready: Vec<Source> = pipes
+        let ready: Vec<LogSource> = pipes
             .iter()
             .zip(&fds)
             .filter(|(_, fd)| !fd.revents().is_empty())
@@ -339,13 +347,13 @@ impl Pipes {
         }
     }
 
-    fn read_one(&mut self, source: Source) {
-        let pipe = if source == Source::Stderr { &mut self.stderr } else { &mut self.stdout };
+    fn read_one(&mut self, source: LogSource) {
+        let pipe = if source == LogSource::Stderr { &mut self.stderr } else { &mut self.stdout };
         let Some(file) = pipe.as_mut() else { return };
         match file.read(&mut self.buffer) {
             Ok(0) => *pipe = None,
             Ok(count) => {
-                let shown = self.masks[usize::from(source == Source::Stderr)].take(&self.buffer[..count]);
+                let shown = self.masks[usize::from(source == LogSource::Stderr)].take(&self.buffer[..count]);
                 self.keep(source, &shown);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -354,9 +362,9 @@ impl Pipes {
     }
 
     /// Takes what may be shown.
-    fn keep(&mut self, source: Source, shown: &[u8]) {
+    fn keep(&mut self, source: LogSource, shown: &[u8]) {
         self.log.take(source, shown);
-        if source == Source::Stdout {
+        if source == LogSource::Stdout {
             self.capture.take(shown);
         }
     }
@@ -375,8 +383,8 @@ impl Pipes {
         while self.is_open() && Instant::now() < until {
             self.read(until.saturating_duration_since(Instant::now()), &[]);
         }
-        for source in [Source::Stdout, Source::Stderr] {
-            let shown = self.masks[usize::from(source == Source::Stderr)].finish();
+        for source in [LogSource::Stdout, LogSource::Stderr] {
+            let shown = self.masks[usize::from(source == LogSource::Stderr)].finish();
             self.keep(source, &shown);
         }
         self.log.finish();

@@ -34,7 +34,7 @@ fn engine(folder: &str, workdir: &str, script: &str) -> ExitCode {
         let shim = ShimProgram::current()?;
         let settings = Arc::new(WorkflowSettings::default());
         let executor = CommandExecutor::new(Processes::new(shim, Arc::new(NoBlobs), settings));
-        executor.start(request(folder, workdir, script), Arc::new(Nobody)).await;
+        executor.start(request(folder, workdir, script), Arc::new(SilentObserver)).await;
         std::io::Result::Ok(())
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -81,9 +81,9 @@ impl Blobs for NoBlobs {
     }
 }
 
-struct Nobody;
+struct SilentObserver;
 
-impl AttemptObserver for Nobody {
+impl AttemptObserver for SilentObserver {
     fn started(&self) {}
 
     fn line(&self, _line: &str) {}

@@ -1,12 +1,12 @@
 //! The built-in pipeline `delivery` on the demo's project: the pure core decides, the real executors,
 //! probers and workspaces act, one effect after the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fixtures::home::{Home, git, nobody};
+use crate::fixtures::home::{Home, git, observer};
 use everfold_base::actor::Actor;
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{AttemptId, EffectId, InputId};
@@ -14,8 +14,8 @@ use everfold_base::json::{Hash, JsonText, Payload, Value, canonical};
 use everfold_base::time::Timestamp;
 use everfold_core::decide::{Decision, Loaded, decide, plan, rejudge};
 use everfold_core::effect::Effect;
-use everfold_core::event::RunEvent;
-use everfold_core::input::{Input, InputKind, Start};
+use everfold_core::event::{RunEvent, VoteCast};
+use everfold_core::input::{Input, InputKind, Start, StartOptions};
 use everfold_core::state::{Awaited, EventMeta, RunState, RunStatus, effects};
 use everfold_language::definition::{Keep, Vote, WorkspaceSpec, input, parse};
 use everfold_language::expr::{EvalError, ValueRef};
@@ -56,14 +56,9 @@ impl Run {
         };
         run.tell(InputKind::Start(Start {
             run: run.home.run,
-            input: JsonText::new(&run_input),
-            title: None,
-            labels: BTreeMap::new(),
-            cwd: None,
+            options: StartOptions::new(JsonText::new(&run_input)),
             entropy: 1,
             config: None,
-            parent: None,
-            priority: 0,
             admission: Vec::new(),
         }));
         run
@@ -172,7 +167,7 @@ impl Run {
                 .map(|(name, regex)| (name.clone(), regex.as_str().unwrap().to_owned()))
                 .collect(),
         };
-        let input = self.planned(|state, loaded| plan::told(state, id, &plan.spec, loaded));
+        let input = self.planned(|state, loaded| plan::work_context(state, id, &plan.spec, loaded));
         let folder = self.layout.attempt(&self.effect_id(id));
         let request = AttemptRequest {
             id: self.effect_id(id),
@@ -206,13 +201,13 @@ impl Run {
             // The engine goes while the agent works: the executor and its future are gone.
             let folder = request.folder.clone();
             tokio::select! {
-                end = self.executor(&kind).start(request.clone(), nobody()) => panic!("too fast: {end:?}"),
+                end = self.executor(&kind).start(request.clone(), observer()) => panic!("too fast: {end:?}"),
                 () = crate::fixtures::home::until("the start", || folder.join("shim.json").exists()) => {}
             }
         }
         let end = match id.path.step.as_str() == LONG_STEP {
-            true => self.executor(&kind).reattach(request, nobody()).await,
-            false => self.executor(&kind).start(request, nobody()).await,
+            true => self.executor(&kind).reattach(request, observer()).await,
+            false => self.executor(&kind).start(request, observer()).await,
         };
         let (commit, artefacts, ended_at) = (end.commit, end.artefacts, end.ended_at);
         let result = match end.result {
@@ -229,7 +224,7 @@ impl Run {
             commit,
             artefacts,
             ended_at,
-            told: Default::default(),
+            notes: Default::default(),
             ask: None,
         });
     }
@@ -284,14 +279,14 @@ impl Run {
                     _ => None,
                 });
                 let Some(id) = approval else { return false };
-                self.tell(InputKind::Vote {
+                self.tell(InputKind::Vote(VoteCast {
                     id,
                     vote: Vote::Approve,
                     comment: None,
                     roles: Vec::new(),
                     comments: Vec::new(),
                     edited: None,
-                });
+                }));
             }
         }
         true

@@ -114,7 +114,7 @@ async fn l18_a_file_that_is_as_the_rounds_first_commit_has_it_is_not_fresh() {
         );
         assert!(evidence["source"]["fresh_since"].is_object(), "{evidence}");
     }
-    // What git ignores is told by when it was written.
+    // What git ignores is recognised by when it was written.
     std::fs::create_dir_all(work.join("reports")).unwrap();
     std::fs::write(work.join("reports/a.xml"), GOOD).unwrap();
     let spec = json!({"files": ["reports/*.xml"]});
@@ -181,8 +181,8 @@ async fn a_url_is_asked_and_its_status_is_expected_or_not() {
         request.starts_with("GET /healthz?deep=1 HTTP/1.1\r\n") && request.contains("x-token: s3cret"),
         "{request}"
     );
-    let nobody = prober.probe(probe_request(&home, spec("/"))).await.unwrap_err();
-    assert!(!nobody.permanent && nobody.message.contains("cannot be reached"), "{nobody:?}");
+    let unreachable = prober.probe(probe_request(&home, spec("/"))).await.unwrap_err();
+    assert!(!unreachable.permanent && unreachable.message.contains("cannot be reached"), "{unreachable:?}");
     for spec in [
         json!({"url": "nonsense"}),
         json!({"url": url, "expect": "fine"}),
@@ -207,7 +207,7 @@ async fn row_27_a_page_is_no_json_and_passes_no_gate_that_asks_for_it() {
     assert_eq!(
         judged("http", &ask(false).await).0,
         Verdict::Pass,
-        "a page is fine where nobody asked for JSON"
+        "a page is fine where the gate asks for no JSON"
     );
     let refused = judged("http", &ask(true).await);
     assert!(refused.0 == Verdict::Fail && refused.1.contains("the body is no JSON"), "{refused:?}");
@@ -242,7 +242,7 @@ async fn redirects_are_followed_without_telling_another_host_who_asks() {
     assert_eq!(client.send(request).await.unwrap().status, 302);
 }
 
-/// An authority of these tests and a certificate of its for `localhost`; nobody else trusts it.
+/// An authority of these tests and a certificate of its for `localhost`; no system trusts it.
 fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/certificates").join(name)
 }

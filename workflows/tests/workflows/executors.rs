@@ -1,14 +1,14 @@
 //! Executors over real processes, and engines that come and go.
 
+use super::remarks::remarks;
 use crate::fixtures::home::{
-    Home, failure, git, is_alive, kill_hard, nobody, output, pid_in, repository, until,
+    Home, failure, git, is_alive, kill_hard, observer, output, pid_in, repository, until,
 };
 use everfold_base::failure::FailureKind;
-use everfold_language::definition::{OnLost, Save};
-use everfold_ports::{AttemptResult, Executor, GitWorkdir, RequestedFile, RequestedJson};
+use everfold_language::definition::Save;
+use everfold_ports::{AttemptResult, Executor as _, GitWorkdir, RequestedFile, RequestedJson};
 use everfold_workflows::agent::AgentExecutor;
 use everfold_workflows::command::CommandExecutor;
-use everfold_workflows::function::{Call, Function, FunctionExecutor, Functions, StepError};
 use serde_json::{Value, json};
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -20,7 +20,7 @@ fn file(path: &str) -> RequestedFile {
 }
 
 #[tokio::test]
-async fn y_a_command_is_told_its_place_and_tells_its_output() {
+async fn y_a_command_gets_its_place_and_gives_its_output() {
     let home = Home::new();
     let executor = CommandExecutor::new(home.processes());
     let end = executor
@@ -31,7 +31,7 @@ async fn y_a_command_is_told_its_place_and_tells_its_output() {
                  test $EVERFOLD_RUN = 0198c1f0-0000-7000-8000-0000deadbeef; test ! -e $EVERFOLD_OUTPUT; \
                  test -z \"$EVERFOLD_PROMPT$EVERFOLD_ROLE$EVERFOLD_MODEL$EVERFOLD_SESSION$EVERFOLD_GATE\"",
             ),
-            nobody(),
+            observer(),
         )
         .await;
     let expected =
@@ -41,11 +41,11 @@ async fn y_a_command_is_told_its_place_and_tells_its_output() {
 }
 
 #[tokio::test]
-async fn y_the_result_file_is_the_output_and_usage_is_told() {
+async fn y_the_result_file_is_the_output_and_usage_is_reported() {
     let home = Home::new();
     let script =
         r#"echo '{"ok": true, "everfold": {"usage": {"input_tokens": 3, "cost": 0.5}}}' > $EVERFOLD_OUTPUT"#;
-    let end = CommandExecutor::new(home.processes()).start(home.shell(script), nobody()).await;
+    let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;
     assert_eq!(output(&end), &json!({"ok": true}));
     assert_eq!((end.usage[0].input_tokens, end.usage[0].cost_micros), (3, 500_000));
 }
@@ -54,7 +54,7 @@ async fn y_the_result_file_is_the_output_and_usage_is_told() {
 async fn a_failure_has_its_code_and_the_last_lines() {
     let home = Home::new();
     let script = r#"echo '{"everfold": {"code": "E7"}}' > $EVERFOLD_OUTPUT; echo one; echo two >&2; exit 3"#;
-    let end = CommandExecutor::new(home.processes()).start(home.shell(script), nobody()).await;
+    let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;
     let failure = failure(&end);
     assert_eq!(
         (failure.kind, failure.exit_code, failure.code.as_deref()),
@@ -73,8 +73,8 @@ fn a_process_outlives_two_engines_and_runs_once() {
         let executor = CommandExecutor::new(home.processes());
         first.block_on(async {
             let attempt = match engine {
-                0 => executor.start(request.clone(), nobody()),
-                _ => executor.reattach(request.clone(), nobody()),
+                0 => executor.start(request.clone(), observer()),
+                _ => executor.reattach(request.clone(), observer()),
             };
             tokio::select! {
                 end = attempt => panic!("ended in engine {engine}: {end:?}"),
@@ -85,11 +85,11 @@ fn a_process_outlives_two_engines_and_runs_once() {
     }
     std::fs::write(home.work("go"), "").unwrap();
     runtime().block_on(async {
-        let seen = nobody();
+        let seen = observer();
         let end = CommandExecutor::new(home.processes()).reattach(request.clone(), seen.clone()).await;
         assert_eq!(failure(&end).exit_code, Some(5));
         assert_eq!(seen.lines.lock().unwrap().last().map(String::as_str), Some("bye"));
-        let again = CommandExecutor::new(home.processes()).start(request.clone(), nobody()).await;
+        let again = CommandExecutor::new(home.processes()).start(request.clone(), observer()).await;
         assert_eq!((failure(&again), again.ended_at), (failure(&end), end.ended_at));
     });
     assert_eq!(std::fs::read_to_string(home.work("runs")).unwrap(), "ran\n");
@@ -102,7 +102,7 @@ fn an_end_while_no_engine_was_there_is_the_result() {
     request.timeout = Some(std::time::Duration::from_millis(400));
     let first = runtime();
     first.block_on(async {
-        let attempt = CommandExecutor::new(home.processes()).start(request.clone(), nobody());
+        let attempt = CommandExecutor::new(home.processes()).start(request.clone(), observer());
         tokio::select! {
             end = attempt => panic!("{end:?}"),
             () = until("the start", || home.work("up").exists()) => {}
@@ -111,7 +111,7 @@ fn an_end_while_no_engine_was_there_is_the_result() {
     first.shutdown_background();
     runtime().block_on(async {
         until("the record", || home.path("attempt/exit.json").exists()).await;
-        let end = CommandExecutor::new(home.processes()).reattach(request, nobody()).await;
+        let end = CommandExecutor::new(home.processes()).reattach(request, observer()).await;
         let failure = failure(&end);
         assert_eq!((failure.kind, failure.exit_code), (FailureKind::Timeout, Some(124)));
         assert!(failure.message.contains("400ms"), "{}", failure.message);
@@ -122,7 +122,7 @@ fn an_end_while_no_engine_was_there_is_the_result() {
 async fn p2_a_killed_supervisor_means_lost_and_nothing_of_it_lives() {
     let home = Home::new();
     let executor = CommandExecutor::new(home.processes());
-    let attempt = tokio::spawn(executor.start(home.shell("echo $$ > head; sleep 60"), nobody()));
+    let attempt = tokio::spawn(executor.start(home.shell("echo $$ > head; sleep 60"), observer()));
     let head = pid_in(&home.work("head")).await;
     until("shim.json", || home.path("attempt/shim.json").exists()).await;
     let record: Value =
@@ -131,7 +131,7 @@ async fn p2_a_killed_supervisor_means_lost_and_nothing_of_it_lives() {
     let end = attempt.await.unwrap();
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "{end:?}");
     assert!(!is_alive(head));
-    let again = executor.reattach(home.shell("echo never > never"), nobody()).await;
+    let again = executor.reattach(home.shell("echo never > never"), observer()).await;
     assert!(matches!(again.result, AttemptResult::Lost { .. }));
     assert!(!home.work("never").exists());
 }
@@ -140,7 +140,7 @@ async fn p2_a_killed_supervisor_means_lost_and_nothing_of_it_lives() {
 async fn cancel_by_another_engine_ends_the_waiting_one_too() {
     let home = Home::new();
     let request = home.shell("trap '' TERM; echo $$ > head; while :; do sleep 0.05; done");
-    let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), nobody()));
+    let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), observer()));
     let head = pid_in(&home.work("head")).await;
     let other = CommandExecutor::new(home.processes());
     other.cancel(request.clone()).await;
@@ -155,7 +155,7 @@ async fn cancelled_before_it_started_it_never_starts() {
     let executor = CommandExecutor::new(home.processes());
     let request = home.shell("echo never > never");
     executor.cancel(request.clone()).await;
-    let end = executor.start(request, nobody()).await;
+    let end = executor.start(request, observer()).await;
     assert_eq!(failure(&end).kind, FailureKind::Cancelled);
     assert!(!home.work("never").exists());
 }
@@ -182,7 +182,7 @@ async fn an_engine_killed_with_its_group_and_without_its_file_leaves_the_process
     engine.wait().unwrap();
     assert!(is_alive(head));
     std::fs::write(home.work("on"), "").unwrap();
-    let end = CommandExecutor::new(home.processes()).reattach(home.shell("never"), nobody()).await;
+    let end = CommandExecutor::new(home.processes()).reattach(home.shell("never"), observer()).await;
     assert_eq!(failure(&end).exit_code, Some(9));
 }
 
@@ -197,14 +197,14 @@ async fn p1_killed_at_any_moment_a_command_runs_at_most_once_and_leaves_nothing(
         let home = Home::new();
         let executor = CommandExecutor::new(home.processes());
         let request = home.shell("echo $$ >> runs; sleep 0.02; echo done >> ends");
-        let attempt = tokio::spawn(executor.start(request.clone(), nobody()));
+        let attempt = tokio::spawn(executor.start(request.clone(), observer()));
         tokio::time::sleep(std::time::Duration::from_micros((random >> 33) % 40_000)).await;
         // Engine and supervisor die together; who supervises is known by the lock alone.
         attempt.abort();
         for pid in shims_of(&home.path("attempt")) {
             kill_hard(pid);
         }
-        let end = executor.start(request, nobody()).await;
+        let end = executor.start(request, observer()).await;
         let lines = |name: &str| std::fs::read_to_string(home.work(name)).unwrap_or_default().lines().count();
         match end.result {
             AttemptResult::Succeeded(_) => {
@@ -238,10 +238,10 @@ fn shims_of(folder: &std::path::Path) -> Vec<i32> {
 async fn p1_what_began_is_lost_with_its_folder_and_never_begun_again() {
     let home = Home::new();
     let executor = CommandExecutor::new(home.processes());
-    let end = executor.reattach(home.shell("echo never > never"), nobody()).await;
+    let end = executor.reattach(home.shell("echo never > never"), observer()).await;
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "{end:?}");
     drop(executor.cancel(home.shell("")));
-    let end = executor.reattach(home.shell("echo never > never"), nobody()).await;
+    let end = executor.reattach(home.shell("echo never > never"), observer()).await;
     assert_eq!(failure(&end).kind, FailureKind::Cancelled, "the mark is there before the future is polled");
     assert!(!home.work("never").exists());
 }
@@ -251,7 +251,7 @@ async fn a_cancel_settles_what_a_killed_supervisor_left() {
     let home = Home::new();
     let executor = CommandExecutor::new(home.processes());
     let request = home.shell("echo $$ > head; sleep 60");
-    let attempt = executor.start(request.clone(), nobody());
+    let attempt = executor.start(request.clone(), observer());
     tokio::select! {
         end = attempt => panic!("{end:?}"),
         () = until("shim.json", || home.path("attempt/shim.json").exists() && home.work("head").exists()) => {}
@@ -268,18 +268,18 @@ async fn a_cancel_settles_what_a_killed_supervisor_left() {
 async fn a_missing_program_fails_before_anything_is_made() {
     let home = Home::new();
     let executor = CommandExecutor::new(home.processes());
-    let end = executor.start(home.request(json!({"argv": ["no-such-program-here"]})), nobody()).await;
+    let end = executor.start(home.request(json!({"argv": ["no-such-program-here"]})), observer()).await;
     assert_eq!(failure(&end).kind, FailureKind::Spawn);
     assert!(!home.path("attempt").exists());
     let agents = AgentExecutor::new(home.processes_with("[agents.claude]\ncommand = [\"no-such-agent\"]\n"));
-    let end = agents.start(home.request(json!({"prompt": "x"})), nobody()).await;
+    let end = agents.start(home.request(json!({"prompt": "x"})), observer()).await;
     assert_eq!(failure(&end).kind, FailureKind::Spawn);
     assert!(
         failure(&end).hint().contains("agents.claude.command in everfold.toml"),
         "{}",
         failure(&end).hint()
     );
-    let end = agents.start(home.request(json!({"prompt": "x", "profile": "claud"})), nobody()).await;
+    let end = agents.start(home.request(json!({"prompt": "x", "profile": "claud"})), observer()).await;
     assert!(failure(&end).message.contains("did you mean claude?"));
 }
 
@@ -291,12 +291,12 @@ async fn declared_files_are_kept_and_a_repeated_report_is_the_same() {
     request.outputs.files.insert("report".to_owned(), file("r.md"));
     request.outputs.files.insert("extra".to_owned(), RequestedFile { optional: true, ..file("none.md") });
     request.outputs.matches.insert("n".to_owned(), "n=(\\d+)".to_owned());
-    let end = executor.start(request.clone(), nobody()).await;
+    let end = executor.start(request.clone(), observer()).await;
     assert_eq!(output(&end)["n"], "42");
     let [artefact] = end.artefacts.as_slice() else { panic!("{end:?}") };
     assert_eq!((artefact.name.as_str(), home.blob(artefact.blob).as_str()), ("report", "report\n"));
     std::fs::write(home.work("r.md"), "changed since").unwrap();
-    let again = executor.reattach(request, nobody()).await;
+    let again = executor.reattach(request, observer()).await;
     assert_eq!((again.artefacts, again.ended_at), (end.artefacts, end.ended_at));
 }
 
@@ -313,7 +313,7 @@ async fn l33_a_declared_file_that_is_missing_stale_or_outside_is_a_validation_fa
         std::os::unix::fs::symlink("/etc/hostname", home.work("link")).unwrap();
         let mut request = home.shell("touch old.md");
         request.outputs.files.insert("x".to_owned(), RequestedFile { fresh, ..file(path) });
-        let end = CommandExecutor::new(home.processes()).start(request, nobody()).await;
+        let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
         assert_eq!(failure(&end).kind, FailureKind::Validation);
         assert!(failure(&end).message.contains(part), "{path}: {}", failure(&end).message);
     }
@@ -326,7 +326,7 @@ async fn output_over_the_limit_still_gives_its_last_json() {
         "i=0; while [ $i -lt 1300 ]; do printf '%01000d\\n' $i; i=$((i+1)); done; echo '{\"last\": 1}'",
     );
     request.outputs.json = Some(RequestedJson::Lenient);
-    let end = CommandExecutor::new(home.processes()).start(request, nobody()).await;
+    let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
     assert_eq!(output(&end), &json!({"last": 1}));
 }
 
@@ -346,7 +346,7 @@ async fn l33_leftovers_are_committed_once_with_the_configured_author() {
         repository: home.path("work"),
         branch: Some("main".to_owned()),
     });
-    let end = executor.start(request.clone(), nobody()).await;
+    let end = executor.start(request.clone(), observer()).await;
     assert_eq!(failure(&end).kind, FailureKind::Exit);
     assert_eq!(end.commit.as_deref(), Some(git(&home.path("work"), &["rev-parse", "HEAD"]).as_str()));
     assert_eq!(
@@ -355,80 +355,9 @@ async fn l33_leftovers_are_committed_once_with_the_configured_author() {
     );
     // As after a crash between the end and its report.
     std::fs::remove_file(home.path("attempt/report.json")).unwrap();
-    let again = executor.reattach(request, nobody()).await;
+    let again = executor.reattach(request, observer()).await;
     assert_eq!(again.commit, end.commit);
     assert_eq!(git(&home.path("work"), &["rev-list", "--count", "HEAD"]), "2");
-}
-
-#[tokio::test]
-async fn the_script_profile_runs_any_program_with_the_prompt_as_a_file() {
-    let home = Home::new();
-    std::fs::write(
-        home.work("agent.sh"),
-        "cat \"$EVERFOLD_PROMPT\"; echo; echo $1 $EVERFOLD_ROLE $EVERFOLD_MODEL ${EVERFOLD_SESSION-none} >&2",
-    )
-    .unwrap();
-    let executor = AgentExecutor::new(home.processes());
-    let spec = json!({"profile": "script", "role": "analyst", "model": "small", "prompt": "Do it.", "args": ["sh", "agent.sh", 7]});
-    let end = executor.start(home.request(spec), nobody()).await;
-    assert_eq!(output(&end), &json!("Do it."));
-    let [prompt] = end.artefacts.as_slice() else { panic!("{end:?}") };
-    assert_eq!((prompt.name.as_str(), home.blob(prompt.blob).as_str()), ("everfold.prompt", "Do it."));
-    let log = everfold_workflows::shim::log::tail(&home.path("attempt/log"), 10);
-    assert!(log.contains("7 analyst small none"), "{log}");
-}
-
-/// A null of a step or of its role counted as nothing, so the profile's model was taken.
-#[tokio::test]
-async fn a_null_leaves_the_flag_out_whatever_the_profile_says() {
-    let settings = "[agents.script]\ncommand = [\"sh\", \"-c\", \"echo called $*\", \"sh\", \
-                    [\"--model\", \"{model}\"], [\"--effort\", \"{effort}\"]]\n\
-                    prompt = \"file\"\nmodel = \"large\"\neffort = \"high\"\n";
-    for (said, called) in [
-        (json!({}), "called --model large --effort high"),
-        (json!({"model": null}), "called --effort high"),
-        (json!({"effort": null, "model": "small"}), "called --model small"),
-        (json!({"effort": null, "model": null}), "called"),
-    ] {
-        let home = Home::new();
-        let mut spec = json!({"profile": "script", "prompt": "Do it."});
-        spec.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
-        let end = AgentExecutor::new(home.processes_with(settings)).start(home.request(spec), nobody()).await;
-        assert_eq!(output(&end), &json!(called), "{said}");
-    }
-}
-
-#[tokio::test]
-async fn a_claude_stream_gives_answer_usage_and_progress() {
-    let home = Home::new();
-    let transcript = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts/claude.jsonl");
-    let settings = format!(
-        "[agents.claude]\ncommand = [\"sh\", \"-c\", \"cat > prompt; cat '{transcript}'; sleep 0.5\", \"sh\", [\"--model\", \"{{model}}\"]]\n\
-         output = \"claude\"\non_lost = \"retry\"\n"
-    );
-    let executor = AgentExecutor::new(home.processes_with(&settings));
-    let spec = json!({"prompt": "Fix the greeting."});
-    assert_eq!(executor.traits(&spec).loss.on_lost, OnLost::Retry);
-    let seen = nobody();
-    let end = executor.start(home.request(spec), seen.clone()).await;
-    assert_eq!(output(&end), &json!("The greeting now handles an empty name. All 4 tests pass."));
-    assert_eq!(end.usage.iter().map(|usage| usage.cost_micros).sum::<u64>(), 36_201);
-    assert_eq!(std::fs::read_to_string(home.work("prompt")).unwrap(), "Fix the greeting.");
-    assert_eq!(
-        seen.lines.lock().unwrap().last().map(String::as_str),
-        Some("The greeting now handles an empty name. All 4 tests pass.")
-    );
-    assert_eq!(*seen.started.lock().unwrap(), 1);
-}
-
-#[tokio::test]
-async fn parameters_that_mean_nothing_are_refused_before_anything_is_paid_for() {
-    let home = Home::new();
-    let executor = AgentExecutor::new(home.processes());
-    for spec in [json!({"schema": {"type": 3}}), json!({"promt": "x"})] {
-        let end = executor.start(home.request(spec), nobody()).await;
-        assert_eq!(failure(&end).kind, FailureKind::Validation);
-    }
 }
 
 #[tokio::test]
@@ -437,60 +366,27 @@ async fn l22_a_process_that_asks_ends_without_an_output_and_its_files_are_not_ke
     let executor = CommandExecutor::new(home.processes());
     let script = r#"echo '{"n": 1, "everfold": {"ask": {"text": "which?"}, "note": "half-way", "labels": {"pr": 1}}}' > $EVERFOLD_OUTPUT"#;
     let request = home.shell(script);
-    let end = executor.start(request.clone(), nobody()).await;
+    let end = executor.start(request.clone(), observer()).await;
     assert_eq!(end.ask, Some(json!({"text": "which?"})));
     assert_eq!(output(&end), &Value::Null);
     assert_eq!((end.told.note.as_deref(), end.told.labels["pr"].as_str()), (Some("half-way"), "1"));
-    let again = executor.reattach(request, nobody()).await;
+    let again = executor.reattach(request, observer()).await;
     assert_eq!((again.ask, again.told), (end.ask, end.told), "reported alike after a restart");
     let script = r#"echo '{"everfold": {"ask": {"text": "which?"}}}' > $EVERFOLD_OUTPUT; exit 3"#;
     let home = Home::new();
-    let end = CommandExecutor::new(home.processes()).start(home.shell(script), nobody()).await;
-    assert_eq!((failure(&end).kind, end.ask.is_none()), (FailureKind::Exit, true), "a failure asks nobody");
-}
-
-#[tokio::test]
-async fn functions_are_called_by_name_and_say_whether_a_repeat_does_harm() {
-    let home = Home::new();
-    let mut functions = Functions::built_in();
-    async fn pay(_: Call, _: Value) -> Result<String, StepError> {
-        Ok("paid".to_owned())
-    }
-    async fn panics(_: Call, with: Value) -> Result<Value, StepError> {
-        assert!(with.is_string(), "a list");
-        Ok(Value::Null)
-    }
-    functions.register(Function::new("pay", pay)).unwrap();
-    functions.register(Function::new("panics", panics).idempotent()).unwrap();
-    let executor = FunctionExecutor::new(functions);
-    let call = |name: &str, with: Value| home.request(json!({"name": name, "with": with}));
-    let end = executor.start(call("everfold.echo", json!([1])), nobody()).await;
-    assert_eq!(output(&end), &json!([1]));
-    let end = executor.reattach(call("everfold.echo", json!([2])), nobody()).await;
-    assert_eq!(output(&end), &json!([2]));
-    let end = executor.reattach(call("pay", json!(1)), nobody()).await;
-    assert!(matches!(end.result, AttemptResult::Lost { .. }));
-    assert_eq!(executor.traits(&json!({"name": "pay"})).loss.on_lost, OnLost::Block);
-    let end = executor.start(call("panics", json!(1)), nobody()).await;
-    assert_eq!(failure(&end).kind, FailureKind::Crash);
-    assert_eq!(failure(&end).detail.as_deref(), Some("a list"));
-    assert!(failure(&end).hint().contains("a bug in the program"));
-    let end = executor.start(call("everfold.ecko", json!(1)), nobody()).await;
-    assert!(failure(&end).message.contains("did you mean everfold.echo?"));
-    let sleep = call("everfold.sleep", json!({"for": "1h"}));
-    let sleeping = tokio::spawn(executor.start(sleep.clone(), nobody()));
-    executor.cancel(sleep).await;
-    assert_eq!(failure(&sleeping.await.unwrap()).kind, FailureKind::Cancelled);
-    let mut limited = call("everfold.sleep", json!({"for": "1h"}));
-    limited.timeout = Some(std::time::Duration::from_millis(20));
-    assert_eq!(failure(&executor.start(limited, nobody()).await).kind, FailureKind::Timeout);
+    let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;
+    assert_eq!(
+        (failure(&end).kind, end.ask.is_none()),
+        (FailureKind::Exit, true),
+        "a failure asks no question"
+    );
 }
 
 #[tokio::test]
 async fn pipes_and_devices_that_a_command_leaves_are_no_files_and_hold_nothing_up() {
     for script in ["mkfifo $EVERFOLD_OUTPUT", "ln -s /dev/zero $EVERFOLD_OUTPUT"] {
         let home = Home::new();
-        let end = CommandExecutor::new(home.processes()).start(home.shell(script), nobody()).await;
+        let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;
         let failure = failure(&end);
         assert_eq!(failure.kind, FailureKind::Validation, "{script}");
         assert!(failure.message.contains("no regular file"), "{}", failure.message);
@@ -503,7 +399,55 @@ async fn pipes_and_devices_that_a_command_leaves_are_no_files_and_hold_nothing_u
         }
         let mut request = home.shell("test -p left || mkfifo left");
         request.outputs.files.insert("left".to_owned(), RequestedFile { fresh: true, ..file("left") });
-        let end = CommandExecutor::new(home.processes()).start(request, nobody()).await;
+        let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
         assert!(failure(&end).message.contains("is no file"), "{}", failure(&end).message);
     }
+}
+
+#[tokio::test]
+async fn y_what_a_process_leaves_is_bounded_and_a_log_over_its_limit_says_so() {
+    let home = Home::new();
+    let executor = CommandExecutor::new(home.processes_with("[logs]\nmax_bytes = 20000\n"));
+    let end = executor.start(home.shell("yes 0123456789 | head -n 50000"), observer()).await;
+    assert_eq!(output(&end)["exit_code"], 0);
+    assert!(std::fs::metadata(home.path("attempt/log")).unwrap().len() < 21_000);
+    assert!(remarks(&home.path("attempt"))[0].contains("the limit of this log is reached"));
+    for (script, part) in [
+        ("head -c 1100000 /dev/zero | tr '\\0' ' ' > $EVERFOLD_OUTPUT", "larger than 1 MiB"),
+        ("echo '{\"a\": ' > $EVERFOLD_OUTPUT", "no JSON"),
+    ] {
+        let home = Home::new();
+        let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;
+        assert_eq!(failure(&end).kind, FailureKind::Validation);
+        assert!(failure(&end).message.contains(part), "{}", failure(&end).message);
+    }
+    let home = Home::new();
+    std::os::unix::fs::symlink("/etc/hostname", home.work("link")).unwrap();
+    for path in ["link", "../token", "/etc/hostname"] {
+        std::fs::write(home.path("token"), "x").unwrap();
+        let mut request = home.shell("true");
+        request.folder = home.path(&format!("attempt-{}", path.len()));
+        let file = RequestedFile { path: path.to_owned(), optional: false, fresh: false };
+        request.outputs.files.insert("f".to_owned(), file);
+        let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
+        assert!(failure(&end).message.contains("leads out of the workspace"), "{:?}", end.result);
+    }
+}
+
+#[tokio::test]
+async fn y_a_process_that_forks_away_and_one_that_ignores_sigterm_do_not_outlive_their_attempt() {
+    let home = Home::new();
+    let script = "setsid sh -c 'trap \"\" TERM; (trap \"\" TERM; echo $$ > away; sleep 600) & sleep 600' & \
+                  while [ ! -s away ]; do sleep 0.02; done";
+    let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;
+    assert_eq!(output(&end)["exit_code"], 0);
+    let away = pid_in(&home.work("away")).await;
+    until("what forked away is gone", || !crate::fixtures::home::is_alive(away)).await;
+    let home = Home::new();
+    let mut request = home.shell("trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
+    request.timeout = Some(std::time::Duration::from_millis(700));
+    let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
+    assert_eq!(failure(&end).kind, FailureKind::Timeout);
+    let stubborn = pid_in(&home.work("pid")).await;
+    until("what ignores SIGTERM is gone", || !crate::fixtures::home::is_alive(stubborn)).await;
 }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::fixtures::home::{FolderBlobs, Home, nobody};
+use crate::fixtures::home::{FolderBlobs, Home, observer};
 use everfold_ports::{AttemptResult, Executor as _, RequestedFile};
 use everfold_workflows::command::CommandExecutor;
 
@@ -64,14 +64,14 @@ async fn s7_an_attempt_that_a_full_disk_keeps_from_beginning_begins_when_there_i
         let mut request = home.shell("echo ran >> runs");
         request.folder = home.path("disk").join(format!("attempt{pages}"));
         disk.fill_but(pages);
-        let end = executor.start(request.clone(), nobody()).await;
+        let end = executor.start(request.clone(), observer()).await;
         match &end.result {
             AttemptResult::NoRoom { .. } => held_back += 1,
             AttemptResult::Succeeded(_) => {}
             _other => panic!("{pages} pages: {end:?}"),
         }
         disk.make_room();
-        let end = executor.start(request, nobody()).await;
+        let end = executor.start(request, observer()).await;
         assert!(matches!(end.result, AttemptResult::Succeeded(_)), "{pages} pages: {end:?}");
         assert_eq!(lines(&home.work("runs")), usize::try_from(pages).unwrap() + 1, "it ran once");
     }
@@ -89,10 +89,10 @@ async fn s7_files_that_a_full_disk_cannot_take_are_kept_when_there_is_room() {
     let report = RequestedFile { path: "report.md".into(), optional: false, fresh: true };
     request.outputs.files.insert("report".into(), report);
     disk.fill_but(0);
-    let end = executor.start(request.clone(), nobody()).await;
+    let end = executor.start(request.clone(), observer()).await;
     assert!(matches!(end.result, AttemptResult::NoRoom { .. }), "{end:?}");
     disk.make_room();
-    let end = executor.start(request, nobody()).await;
+    let end = executor.start(request, observer()).await;
     assert!(matches!(end.result, AttemptResult::Succeeded(_)), "{end:?}");
     assert_eq!((end.artefacts.len(), lines(&home.work("runs"))), (1, 1));
 }

@@ -1,13 +1,14 @@
 //! Functions with types: what they are called with, what they can say, how they end.
 
-use everfold_core::artefact::Usage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::fixtures::home::{Home, failure, nobody, output, probe_request, until};
+use crate::fixtures::home::{Home, failure, observer, output, probe_request, until};
 use everfold_base::failure::FailureKind;
-use everfold_ports::{AttemptResult, Executor, Prober};
+use everfold_core::artefact::Usage;
+use everfold_language::definition::OnLost;
+use everfold_ports::{AttemptResult, Executor as _, Prober as _};
 use everfold_workflows::function::{Call, Function, FunctionError, FunctionExecutor, Functions, StepError};
 use everfold_workflows::probe::FunctionProber;
 use everfold_workflows::shim::log::LogReader;
@@ -53,7 +54,7 @@ async fn a_typed_function_gets_its_parameters_and_says_what_it_does() {
     let executor = executor([Function::new("shop.order", place).idempotent()]);
     let mut request = home.request(json!({"name": "shop.order", "with": {"item": "tea", "count": 2}}));
     request.folder = home.path("attempt");
-    let seen = nobody();
+    let seen = observer();
     let end = executor.start(request.clone(), seen.clone()).await;
     assert_eq!(output(&end), &json!({"number": request.id.idempotency_key(), "ok": true}));
     assert_eq!(end.usage.iter().map(|usage| usage.cost_micros).collect::<Vec<_>>(), [250_000]);
@@ -62,7 +63,7 @@ async fn a_typed_function_gets_its_parameters_and_says_what_it_does() {
     assert_eq!(*seen.lines.lock().unwrap(), ["2 of tea", "second line", "sent"]);
 
     request.spec = json!({"name": "shop.order", "with": {"item": "unobtainium"}});
-    let end = executor.start(request, nobody()).await;
+    let end = executor.start(request, observer()).await;
     let failed = failure(&end);
     assert_eq!(
         (failed.kind, failed.message.as_str(), failed.code.as_deref(), failed.hint()),
@@ -91,7 +92,7 @@ async fn what_does_not_fit_is_a_validation_and_its_value_is_not_repeated() {
         Function::described("unsayable", json!({"type": "null"}), json!(true), unsayable),
     ]);
     let fails = async |name: &str, with: Value| {
-        let end = executor.start(home.request(json!({"name": name, "with": with})), nobody()).await;
+        let end = executor.start(home.request(json!({"name": name, "with": with})), observer()).await;
         let failed = failure(&end).clone();
         assert_eq!(failed.kind, FailureKind::Validation, "{failed:?}");
         assert!(failed.hint.is_some(), "{failed:?}");
@@ -131,7 +132,7 @@ async fn a_function_that_listens_gets_the_grace_to_end_in_good_order() {
     for name in ["listens", "deaf"] {
         let mut request = home.request(json!({"name": name, "with": {}}));
         request.grace = Duration::from_secs(3600);
-        let seen = nobody();
+        let seen = observer();
         let running = tokio::spawn(executor.start(request.clone(), seen.clone()));
         until("its beginning", || !seen.lines.lock().unwrap().is_empty()).await;
         executor.cancel(request).await;
@@ -140,7 +141,7 @@ async fn a_function_that_listens_gets_the_grace_to_end_in_good_order() {
     assert!(cleaned.swap(false, Ordering::SeqCst));
     let mut request = home.request(json!({"name": "listens", "with": {}}));
     (request.timeout, request.grace) = (Some(Duration::from_millis(20)), Duration::from_secs(3600));
-    assert_eq!(failure(&executor.start(request, nobody()).await).kind, FailureKind::Timeout);
+    assert_eq!(failure(&executor.start(request, observer()).await).kind, FailureKind::Timeout);
     assert!(cleaned.load(Ordering::SeqCst));
 }
 
@@ -157,7 +158,7 @@ async fn a_task_that_a_function_left_behind_hears_of_its_end() {
         async { Ok::<_, StepError>(()) }
     };
     let executor = executor([Function::new("leaves", leaves)]);
-    let end = executor.start(Home::new().request(json!({"name": "leaves"})), nobody()).await;
+    let end = executor.start(Home::new().request(json!({"name": "leaves"})), observer()).await;
     assert_eq!(output(&end), &Value::Null);
     until("the end that it hears of", || heard.load(Ordering::SeqCst)).await;
 }
@@ -172,7 +173,7 @@ async fn a_panic_is_the_failure_of_its_attempt_with_what_it_said() {
     let executor = executor([Function::new("panics", panics), Function::new("at-once", at_once)]);
     let home = Home::new();
     for (name, said) in [("panics", "index out of bounds"), ("at-once", "at once")] {
-        let end = executor.start(home.request(json!({"name": name, "with": 7})), nobody()).await;
+        let end = executor.start(home.request(json!({"name": name, "with": 7})), observer()).await;
         let failed = failure(&end);
         assert_eq!((failed.kind, failed.message.as_str()), (FailureKind::Crash, "the function panicked"));
         assert!(failed.detail.as_deref().unwrap().contains(said), "{failed:?}");
@@ -189,7 +190,7 @@ async fn any_error_becomes_a_failure_with_its_causes() {
         Ok(text.parse::<u8>().map_err(Unread)?)
     }
     let executor = executor([Function::new("reads", reads)]);
-    let end = executor.start(Home::new().request(json!({"name": "reads", "with": "x"})), nobody()).await;
+    let end = executor.start(Home::new().request(json!({"name": "reads", "with": "x"})), observer()).await;
     let failed = failure(&end);
     assert_eq!(failed.message, "the order could not be read");
     assert_eq!(failed.detail.as_deref(), Some("invalid digit found in string"));
@@ -208,14 +209,16 @@ async fn only_what_reads_only_is_a_probe_and_its_answer_is_the_evidence() {
 #[test]
 fn what_a_function_says_of_itself_is_made_from_its_types() {
     let mut functions = Functions::built_in();
-    functions.register(Function::new("shop.order", place).summary("Orders.").paid().told()).unwrap();
+    functions.register(Function::new("shop.order", place).summary("Orders.").paid().reads_context()).unwrap();
     let about = functions.about("shop.order").unwrap();
-    assert!(about.effects.paid && about.told && !about.effects.idempotent && !about.effects.read_only);
+    assert!(
+        about.effects.paid && about.reads_context && !about.effects.idempotent && !about.effects.read_only
+    );
     assert_eq!(about.input["properties"]["item"]["description"], "What is ordered.");
     assert_eq!(about.input["required"], json!(["item"]));
     assert_eq!(about.output["required"], json!(["number", "ok"]));
     let traits = FunctionExecutor::new(functions).traits(&json!({"name": "shop.order"}));
-    assert!(traits.told && !traits.loss.idempotent);
+    assert!(traits.reads_input && !traits.loss.idempotent);
 }
 
 #[test]
@@ -236,9 +239,46 @@ async fn a_function_that_may_not_be_repeated_is_lost_with_its_engine() {
     let home = Home::new();
     let executor = executor([Function::new("shop.order", place)]);
     let request = home.request(json!({"name": "shop.order", "with": {"item": "tea"}}));
-    let end = executor.reattach(request.clone(), nobody()).await;
+    let end = executor.reattach(request.clone(), observer()).await;
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "{end:?}");
     let end =
-        executor.reattach(everfold_ports::AttemptRequest { idempotent: Some(true), ..request }, nobody());
+        executor.reattach(everfold_ports::AttemptRequest { idempotent: Some(true), ..request }, observer());
     assert!(matches!(end.await.result, AttemptResult::Succeeded(_)));
+}
+
+#[tokio::test]
+async fn functions_are_called_by_name_and_say_whether_a_repeat_does_harm() {
+    let home = Home::new();
+    let mut functions = Functions::built_in();
+    async fn pay(_: Call, _: Value) -> Result<String, StepError> {
+        Ok("paid".to_owned())
+    }
+    async fn panics(_: Call, with: Value) -> Result<Value, StepError> {
+        assert!(with.is_string(), "a list");
+        Ok(Value::Null)
+    }
+    functions.register(Function::new("pay", pay)).unwrap();
+    functions.register(Function::new("panics", panics).idempotent()).unwrap();
+    let executor = FunctionExecutor::new(functions);
+    let call = |name: &str, with: Value| home.request(json!({"name": name, "with": with}));
+    let end = executor.start(call("everfold.echo", json!([1])), observer()).await;
+    assert_eq!(output(&end), &json!([1]));
+    let end = executor.reattach(call("everfold.echo", json!([2])), observer()).await;
+    assert_eq!(output(&end), &json!([2]));
+    let end = executor.reattach(call("pay", json!(1)), observer()).await;
+    assert!(matches!(end.result, AttemptResult::Lost { .. }));
+    assert_eq!(executor.traits(&json!({"name": "pay"})).loss.on_lost, OnLost::Block);
+    let end = executor.start(call("panics", json!(1)), observer()).await;
+    assert_eq!(failure(&end).kind, FailureKind::Crash);
+    assert_eq!(failure(&end).detail.as_deref(), Some("a list"));
+    assert!(failure(&end).hint().contains("a bug in the program"));
+    let end = executor.start(call("everfold.ecko", json!(1)), observer()).await;
+    assert!(failure(&end).message.contains("did you mean everfold.echo?"));
+    let sleep = call("everfold.sleep", json!({"for": "1h"}));
+    let sleeping = tokio::spawn(executor.start(sleep.clone(), observer()));
+    executor.cancel(sleep).await;
+    assert_eq!(failure(&sleeping.await.unwrap()).kind, FailureKind::Cancelled);
+    let mut limited = call("everfold.sleep", json!({"for": "1h"}));
+    limited.timeout = Some(std::time::Duration::from_millis(20));
+    assert_eq!(failure(&executor.start(limited, observer()).await).kind, FailureKind::Timeout);
 }

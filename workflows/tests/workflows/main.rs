@@ -6,8 +6,10 @@
 //! | `executors`, `functions` | attempts by processes and by functions |
 //! | `unreadable_attempts` | attempt folders that the system does not let be read |
 //! | `full_disk` | attempts on a disk that is full (needs root) |
-//! | `secrets_and_turns` | secrets, clean worktrees, turns of agents, copies of worktrees |
-//! | `workspaces`, `users_checkout` | worktrees of runs, and the repository around the data folder |
+//! | `agents` | agents: profiles, answers in turns, sessions |
+//! | `secrets` | secrets of attempts |
+//! | `workspaces`, `clean_worktrees` | worktrees of runs, clean retries, copies |
+//! | `users_checkout`, `saved_work` | the repository around the data folder, and what is saved |
 //! | `probes`, `evidence` | what probers find |
 //! | `providers` | requests, services that host repositories, the functions `git.*` |
 //! | `delivery_pipeline` | the built-in pipeline, effect by effect |
@@ -15,7 +17,10 @@
 //! `tests/handles.rs` is a program of its own: it takes all file handles that its process may have.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod agents;
 mod builtin_pipelines;
+mod checkout;
+mod clean_worktrees;
 mod delivery_pipeline;
 mod evidence;
 mod executors;
@@ -25,7 +30,9 @@ mod full_disk;
 mod functions;
 mod probes;
 mod providers;
-mod secrets_and_turns;
+mod remarks;
+mod saved_work;
+mod secrets;
 mod supervisor;
 mod unreadable_attempts;
 mod users_checkout;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use everfold_workflows::shim::log::{LogReader, Source, tail};
+use everfold_workflows::shim::log::{LogReader, LogSource, tail};
 use everfold_workflows::shim::protocol::{
-    ExitRecord, Outcome, PROTOCOL, PROTOCOL_SECRETS, Request, ShimRecord,
+    CommandOutcome, CommandRequest, ExitRecord, PROTOCOL, PROTOCOL_SECRETS, ShimRecord,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,11 +18,11 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn new(script: &str, change: impl FnOnce(&mut Request)) -> Self {
+    fn new(script: &str, change: impl FnOnce(&mut CommandRequest)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("attempt");
         std::fs::create_dir(&folder).unwrap();
-        let mut request = Request {
+        let mut request = CommandRequest {
             protocol: PROTOCOL,
             argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
             env: [("HOME_OF_TEST".to_owned(), home.path().display().to_string())].into(),
@@ -107,7 +107,7 @@ fn p1_exit_output_and_environment_are_recorded() {
     );
     assert!(attempt.run().success());
     let record = attempt.record();
-    assert_eq!(record.outcome, Outcome::Exited { code: 7 });
+    assert_eq!(record.outcome, CommandOutcome::Exited { code: 7 });
     assert_eq!(std::fs::read_to_string(attempt.folder.join("stdout")).unwrap(), "out\nno-end");
     assert_eq!(record.stdout_bytes, 10);
     assert!(record.started_at > 0 && record.ended_at >= record.started_at);
@@ -116,7 +116,7 @@ fn p1_exit_output_and_environment_are_recorded() {
         log.contains("out\n") && log.contains("err\n") && log.contains("gone") && !log.contains("s3cret")
     );
     let lines = LogReader::from_start(&attempt.folder.join("log")).read().unwrap();
-    assert!(lines.iter().any(|line| line.source == Source::Stderr && line.text == "err"));
+    assert!(lines.iter().any(|line| line.source == LogSource::Stderr && line.text == "err"));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn p1_started_without_a_record_is_lost_and_not_run() {
     let attempt = Attempt::new("echo ran >> count", |_| {});
     std::fs::write(attempt.folder.join("started"), "").unwrap();
     assert!(attempt.run().success());
-    assert!(matches!(attempt.record().outcome, Outcome::Lost { .. }));
+    assert!(matches!(attempt.record().outcome, CommandOutcome::Lost { .. }));
     assert!(!attempt.file("count").exists());
 }
 
@@ -155,7 +155,7 @@ fn p2_the_group_of_a_killed_supervisor_is_killed_before_it_is_lost() {
     assert!(is_alive(head) && is_alive(runaway), "the command outlives its supervisor");
     assert!(attempt.run().success());
     assert!(!is_alive(head) && !is_alive(runaway));
-    let Outcome::Lost { reason } = attempt.record().outcome else { panic!("not lost") };
+    let CommandOutcome::Lost { reason } = attempt.record().outcome else { panic!("not lost") };
     assert!(reason.contains("were killed"), "{reason}");
 }
 
@@ -167,7 +167,7 @@ fn p3_the_time_limit_is_kept_and_a_command_that_ignores_sigterm_is_killed() {
     let started = Instant::now();
     assert!(attempt.run().success());
     assert!(started.elapsed() >= Duration::from_millis(700), "limit and grace");
-    assert_eq!(attempt.record().outcome, Outcome::TimedOut);
+    assert_eq!(attempt.record().outcome, CommandOutcome::TimedOut);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn sigterm_lets_a_command_tidy_up_within_the_grace() {
             (request.timeout_ms, request.grace_ms) = (Some(300), 20_000)
         });
     assert!(attempt.run().success());
-    assert_eq!(attempt.record().outcome, Outcome::TimedOut);
+    assert_eq!(attempt.record().outcome, CommandOutcome::TimedOut);
     assert!(attempt.file("tidied").exists());
 }
 
@@ -196,7 +196,7 @@ fn a_runaway_in_its_own_session_does_not_outlive_the_command() {
         |_| {},
     );
     assert!(attempt.run().success());
-    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 3 });
+    assert_eq!(attempt.record().outcome, CommandOutcome::Exited { code: 3 });
     assert!(!is_alive(pid_in(&attempt.file("runaway"))));
 }
 
@@ -213,7 +213,7 @@ fn a_storm_of_forks_ends_with_the_time_limit() {
     assert!(attempt.run().success());
     assert!(started.elapsed() < Duration::from_secs(20));
     let record = attempt.record();
-    assert_eq!((record.outcome, record.left_over), (Outcome::TimedOut, 0));
+    assert_eq!((record.outcome, record.left_over), (CommandOutcome::TimedOut, 0));
     let mark = format!("EVERFOLD_SHIM={}", attempt.folder.display());
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
@@ -229,7 +229,7 @@ fn a_huge_log_is_cut_with_a_mark_and_the_end_of_stdout_is_kept() {
     );
     assert!(attempt.run().success());
     let record = attempt.record();
-    assert_eq!(record.outcome, Outcome::Exited { code: 0 });
+    assert_eq!(record.outcome, CommandOutcome::Exited { code: 0 });
     assert!(record.stdout_truncated && record.log_lost_bytes > 0);
     assert_eq!(record.stdout_bytes, 400 * 1001 + 8);
     assert!(std::fs::metadata(attempt.folder.join("log")).unwrap().len() < 101_000);
@@ -247,7 +247,7 @@ fn cancel_from_another_process_ends_the_whole_group() {
     let script = format!("touch {}/cancel; echo > {}", attempt.folder.display(), wake.display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     assert!(shim.wait().unwrap().success());
-    assert_eq!(attempt.record().outcome, Outcome::Cancelled);
+    assert_eq!(attempt.record().outcome, CommandOutcome::Cancelled);
     assert!(!is_alive(head));
 }
 
@@ -256,23 +256,23 @@ fn cancelled_before_its_start_a_command_never_runs() {
     let attempt = Attempt::new("echo ran >> count", |_| {});
     std::fs::write(attempt.folder.join("cancel"), "").unwrap();
     assert!(attempt.run().success());
-    assert_eq!(attempt.record().outcome, Outcome::Cancelled);
+    assert_eq!(attempt.record().outcome, CommandOutcome::Cancelled);
     assert!(!attempt.file("count").exists());
 }
 
 #[test]
-fn a_missing_program_and_a_missing_folder_are_told_apart() {
+fn a_missing_program_and_a_missing_folder_are_distinguished() {
     let attempt = Attempt::new("", |request| request.argv = vec!["no-such-program-here".to_owned()]);
     assert!(attempt.run().success());
-    assert!(matches!(attempt.record().outcome, Outcome::NotStarted { missing: true, .. }));
+    assert!(matches!(attempt.record().outcome, CommandOutcome::NotStarted { missing: true, .. }));
     let attempt = Attempt::new("true", |request| request.cwd = PathBuf::from("/no/such/folder"));
     assert!(attempt.run().success());
-    let Outcome::NotStarted { missing: false, reason } = attempt.record().outcome else { panic!() };
+    let CommandOutcome::NotStarted { missing: false, reason } = attempt.record().outcome else { panic!() };
     assert!(reason.contains("/no/such/folder"), "{reason}");
 }
 
 #[test]
-fn the_supervisor_survives_whoever_started_it() {
+fn the_supervisor_survives_the_process_that_started_it() {
     let attempt = Attempt::new("sleep 0.4; echo done > done; exit 5", |_| {});
     // A shell starts the supervisor in its own process group and is killed with the whole group.
     let script = format!("{} shim {} & sleep 60", crate::SUPERVISOR, attempt.folder.display());
@@ -282,7 +282,7 @@ fn the_supervisor_survives_whoever_started_it() {
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
     engine.wait().unwrap();
     until("exit.json", || attempt.folder.join("exit.json").exists());
-    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 5 });
+    assert_eq!(attempt.record().outcome, CommandOutcome::Exited { code: 5 });
     assert!(attempt.file("done").exists());
 }
 
@@ -292,7 +292,7 @@ fn a_killed_command_is_a_crash_and_not_an_exit() {
     let mut shim = attempt.spawn();
     kill_hard(pid_in(&attempt.file("head")));
     assert!(shim.wait().unwrap().success());
-    assert_eq!(attempt.record().outcome, Outcome::Signalled { signal: 9 });
+    assert_eq!(attempt.record().outcome, CommandOutcome::Signalled { signal: 9 });
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn p2_a_full_disk_stops_neither_the_command_nor_the_record() {
     let free = std::fs::write(home.path().join("more"), vec![0; 64 * 1024]).is_ok();
     assert!(Command::new("umount").arg(home.path()).status().unwrap().success());
     let record = record.unwrap();
-    assert_eq!(record.outcome, Outcome::Exited { code: 4 });
+    assert_eq!(record.outcome, CommandOutcome::Exited { code: 4 });
     assert!(record.stdout_truncated && record.log_lost_bytes > 0);
     assert!(!free, "the disk was not full");
 }
@@ -351,9 +351,9 @@ fn signal(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-/// A folder stands where the record is to be written: it cannot be, whoever tries. Nor can what is said of that.
+/// A folder stands where the record is to be written: no process can write it. Nor can the message about that.
 #[test]
-fn row_08_a_record_that_cannot_be_written_is_tried_again_and_nobody_takes_the_folder_meanwhile() {
+fn row_08_a_record_that_cannot_be_written_is_tried_again_and_no_other_takes_the_folder_meanwhile() {
     let attempt = Attempt::new("echo ran >> count; while [ ! -e go ]; do sleep 0.02; done; exit 4", |_| {});
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut shim = attempt.supervisor_of(&attempt.folder).stderr(full).spawn().unwrap();
@@ -370,7 +370,7 @@ fn row_08_a_record_that_cannot_be_written_is_tried_again_and_nobody_takes_the_fo
     assert!(shim.try_wait().unwrap().is_none() && !attempt.folder.join("exit.json").exists());
     std::fs::remove_dir(&reserve).unwrap();
     assert!(shim.wait().unwrap().success());
-    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 4 });
+    assert_eq!(attempt.record().outcome, CommandOutcome::Exited { code: 4 });
     assert_eq!(std::fs::read_to_string(attempt.file("count")).unwrap(), "ran\n");
 }
 
@@ -403,7 +403,7 @@ fn row_10_signals_that_ask_for_an_end_do_not_end_the_supervisor() {
     assert!(shim.try_wait().unwrap().is_none() && is_alive(head));
     std::fs::write(attempt.file("go"), "").unwrap();
     assert!(shim.wait().unwrap().success());
-    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 3 });
+    assert_eq!(attempt.record().outcome, CommandOutcome::Exited { code: 3 });
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn row_10_a_command_that_the_same_stop_ends_has_its_end_recorded() {
     signal(record.shim.pid, Signal::TERM);
     signal(head, Signal::TERM);
     assert!(shim.wait().unwrap().success());
-    assert_eq!(attempt.record().outcome, Outcome::Signalled { signal: 15 });
+    assert_eq!(attempt.record().outcome, CommandOutcome::Signalled { signal: 15 });
 }
 
 #[test]
@@ -444,7 +444,8 @@ fn a_supervisor_whose_folder_is_moved_leaves_its_record_there_and_hears_a_cancel
         assert!(supervisor.wait().unwrap().success());
         let record: ExitRecord =
             serde_json::from_slice(&std::fs::read(moved.join("exit.json")).unwrap()).unwrap();
-        let wanted = if is_cancelled { Outcome::Cancelled } else { Outcome::Exited { code: 0 } };
+        let wanted =
+            if is_cancelled { CommandOutcome::Cancelled } else { CommandOutcome::Exited { code: 0 } };
         assert_eq!(record.outcome, wanted);
         assert!(!attempt.folder.exists(), "nothing is left under the former name");
     }
@@ -463,9 +464,9 @@ fn a_supervisor_of_a_copied_folder_kills_nothing_of_the_original() {
     }
     assert!(attempt.supervisor_of(&copy).status().unwrap().success());
     let record: ExitRecord = serde_json::from_slice(&std::fs::read(copy.join("exit.json")).unwrap()).unwrap();
-    assert!(matches!(record.outcome, Outcome::Lost { .. }), "{:?}", record.outcome);
+    assert!(matches!(record.outcome, CommandOutcome::Lost { .. }), "{:?}", record.outcome);
     assert!(supervisor.try_wait().unwrap().is_none(), "the original lives");
     std::fs::write(attempt.file("go"), "").unwrap();
     assert!(supervisor.wait().unwrap().success());
-    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 0 });
+    assert_eq!(attempt.record().outcome, CommandOutcome::Exited { code: 0 });
 }

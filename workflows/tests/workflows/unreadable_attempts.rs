@@ -1,12 +1,12 @@
 //! Attempts that the system does not let be seen: an error is neither an end nor a beginning.
 //!
-//! A link that leads to itself stands where a file is looked for (`ELOOP`), so that it can be opened by nobody,
-//! whoever runs the tests.
+//! A link that leads to itself stands where a file is looked for (`ELOOP`), so that no process can open it,
+//! whichever user runs the tests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::fixtures::home::{Home, is_alive, nobody, output, pid_in, until};
+use crate::fixtures::home::{Home, is_alive, observer, output, pid_in, until};
 use everfold_ports::{AttemptEnd, AttemptRequest, AttemptResult, Executor as _};
 use everfold_workflows::command::CommandExecutor;
 
@@ -48,7 +48,7 @@ fn is_no_end(end: &AttemptEnd) -> bool {
 /// An attempt that an engine began, and then went.
 async fn begun(home: &Home) -> (AttemptRequest, i32) {
     let request = home.shell(SLOW);
-    let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), nobody()));
+    let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), observer()));
     let head = pid_in(&home.work("head")).await;
     until("shim.json", || home.path("attempt/shim.json").exists()).await;
     attempt.abort();
@@ -57,7 +57,7 @@ async fn begun(home: &Home) -> (AttemptRequest, i32) {
 }
 
 async fn another_engine(home: &Home, request: &AttemptRequest) -> AttemptEnd {
-    CommandExecutor::new(home.processes()).reattach(request.clone(), nobody()).await
+    CommandExecutor::new(home.processes()).reattach(request.clone(), observer()).await
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn row_09_an_error_that_passes_is_no_more_than_a_delay() {
     let (request, _head) = begun(&home).await;
     let veiled = Veiled::new(home.path("attempt/report.json"));
     let processes = home.processes();
-    let looking = tokio::spawn(CommandExecutor::new(processes).reattach(request, nobody()));
+    let looking = tokio::spawn(CommandExecutor::new(processes).reattach(request, observer()));
     tokio::task::yield_now().await;
     veiled.unveil();
     std::fs::write(home.work("go"), "").unwrap();
@@ -92,12 +92,12 @@ async fn row_09_an_error_that_passes_is_no_more_than_a_delay() {
 }
 
 #[tokio::test]
-async fn row_08_what_an_ended_attempt_left_and_nobody_can_read_is_no_failure_of_it() {
+async fn row_08_unreadable_leftovers_of_an_ended_attempt_are_no_failure_of_it() {
     for name in ["exit.json", "stdout", "output.json"] {
         let home = Home::new();
         let request = home.shell("echo ran >> runs; echo '{\"n\": 7}' > \"$EVERFOLD_OUTPUT\"; echo said");
         let (folder, processes) = (home.path("attempt"), home.processes());
-        let attempt = tokio::spawn(CommandExecutor::new(processes).start(request.clone(), nobody()));
+        let attempt = tokio::spawn(CommandExecutor::new(processes).start(request.clone(), observer()));
         until("the end", || folder.join("report.json").exists()).await;
         attempt.await.unwrap();
         std::fs::remove_file(folder.join("report.json")).unwrap();
@@ -123,7 +123,7 @@ async fn row_08_finished_work_whose_record_cannot_be_written_is_not_called_unsta
     std::fs::write(home.work("go"), "").unwrap();
     until("the end of the command", || !is_alive(head)).await;
     let executor = CommandExecutor::new(home.processes());
-    let seen = nobody();
+    let seen = observer();
     let waiting = tokio::spawn(executor.reattach(request.clone(), Arc::clone(&seen) as _));
     until("the engine waits for it", || *seen.started.lock().unwrap() > 0).await;
     assert!(!waiting.is_finished());
@@ -134,7 +134,7 @@ async fn row_08_finished_work_whose_record_cannot_be_written_is_not_called_unsta
 
 /// `started` is there, and no supervisor can begin: whatever it was, it is not unstarted work.
 #[tokio::test]
-async fn row_08_begun_work_that_nobody_can_supervise_is_lost_and_what_is_left_of_it_is_ended() {
+async fn row_08_begun_work_that_cannot_be_supervised_is_lost_and_what_is_left_of_it_is_ended() {
     let home = Home::new();
     let (request, head) = begun(&home).await;
     let record: serde_json::Value =

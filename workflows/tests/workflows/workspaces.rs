@@ -129,7 +129,7 @@ async fn the_default_is_what_origin_calls_its_default() {
 }
 
 #[tokio::test]
-async fn release_and_sweep_keep_what_they_are_told_to_keep() {
+async fn release_and_sweep_keep_what_is_to_be_kept() {
     let place = Place::new();
     let repo = place.home.path("repo");
     let worktrees = || git(&repo, &["worktree", "list"]).lines().count() - 1;

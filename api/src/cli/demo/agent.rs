@@ -6,7 +6,7 @@ use everfold_engine::data_folder::Layout;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
 use everfold_engine::time::Timestamp;
 use everfold_workflows::demo::{Execution, LONG_STEP};
-use everfold_workflows::shim::log::{LogReader, Source};
+use everfold_workflows::shim::log::{LogReader, LogSource};
 use everfold_workflows::shim::protocol;
 use rustix::process::{Pid, test_kill_process};
 
@@ -54,6 +54,6 @@ pub(super) fn written(
     let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(1) } };
     let log = layout.attempt(&id).join(protocol::LOG);
     let lines = LogReader::from_start(&log).read()?;
-    let own = lines.into_iter().filter(|line| line.source != Source::Supervisor && line.at > since.0);
+    let own = lines.into_iter().filter(|line| line.source != LogSource::Supervisor && line.at > since.0);
     Ok(own.map(|line| line.text).collect())
 }

@@ -88,8 +88,8 @@ impl DemoEngine {
         }
     }
 
-    /// Shows what it says until that was told, so that what comes next is not shown before it. An
-    /// engine that does not tell it in time is not waited for: nothing depends on it.
+    /// Shows the engine's lines up to this event, so that the next chapter is not shown before it. The wait is bounded:
+    /// nothing depends on the line.
     pub(super) async fn hear(&mut self, screen: &mut Screen, place: &str, word: &str) {
         let heard = async {
             while !screen.has_shown(place, word) {

@@ -33,7 +33,7 @@ pub(super) struct Proof {
     pub(super) tests: String,
     /// `{step, round, gate, verdict, evidence, version}`, in order.
     pub(super) decisions: Vec<Value>,
-    /// What the second round of development says that it was told.
+    /// The findings that the second round of development received, as it prints them.
     pub(super) findings: String,
     pub(super) replay: Replay,
     /// Events whose hashes were checked.

@@ -15,7 +15,7 @@ pub(super) struct Screen {
     chapters: u32,
     /// Event lines of an earlier engine: a later one tells the run's history from its beginning.
     shown: Vec<String>,
-    /// How many of these the present engine has told again.
+    /// How many of these the present engine has printed again.
     again: usize,
     /// Whether the present lines are the engine's words about what to type.
     aside: bool,
@@ -61,7 +61,7 @@ impl Screen {
         self.aside = false;
     }
 
-    /// Whether the present engine has told that this happened to this place.
+    /// Whether the present engine has printed this event of this place.
     pub(super) fn has_shown(&self, place: &str, word: &str) -> bool {
         let shown = self.shown[..self.again].iter().filter_map(|line| EngineLine::of(line));
         shown.into_iter().any(|event| event.place.trim() == place && event.word == word)

@@ -1,6 +1,7 @@
 //! Where a server is, as people write it.
 //!
-//! Law: a token goes to another machine over TLS only.
+//! Law: a token goes to another machine over TLS only. So these URLs are read here, and not as those of
+//! `everfold_workflows::http`, which may hold a name and password and may be of any machine.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,6 @@
-//! Connections to a server, and what is to be said where there is none.
+//! Connections to a server, and the fault, with the place and a hint, where there is none.
+//!
+//! The connections themselves are those of `everfold_workflows::http`.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,13 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use everfold_workflows::http::{
+    KeptConnection, TlsError, connect_tcp, is_unknown_host, probe_when_idle, start_tls,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
 
 use super::address::ServerAddress;
@@ -22,9 +22,6 @@ use crate::fault::{Code, Fault, chain};
 
 /// How long it may take to be connected.
 const CONNECT: Duration = Duration::from_secs(10);
-/// A silent connection is probed after so long, so often, and so many times: so that a machine that
-/// sleeps, or whose cable is out, is not waited for for ever.
-const PROBE: (Duration, Duration, u32) = (Duration::from_secs(20), Duration::from_secs(10), 3);
 
 /// How TLS is spoken; made with the first connection.
 pub(super) struct Tls {
@@ -42,7 +39,7 @@ impl Tls {
         &self,
         address: &ServerAddress,
         patience: Duration,
-    ) -> Result<SendRequest<Body>, Lost> {
+    ) -> Result<KeptConnection<Body>, Lost> {
         let patience = CONNECT.min(patience);
         let late = |_elapsed| {
             let what = format!("{address} did not take a connection within {} s", patience.as_secs().max(1));
@@ -50,36 +47,30 @@ impl Tls {
                 Fault::new(Code::ServerAway, what).hint("a firewall, or a machine that is down, does that"),
             )
         };
-        let connecting = TcpStream::connect((address.host.as_str(), address.port));
+        let connecting = connect_tcp(&address.host, address.port);
         let stream = tokio::time::timeout(patience, connecting).await.map_err(late)?;
         let stream = stream.map_err(|error| not_connected(address, &error))?;
-        let _small_writes_go_at_once = stream.set_nodelay(true);
-        probe(&stream);
+        probe_when_idle(&stream);
         if !address.is_tls {
             return speak(address, stream).await;
         }
         let config = self.config.get_or_try_init(async || trust::config(self.ca.as_deref()));
         let config = config.await.map_err(Lost::Never)?.clone();
-        let name = ServerName::try_from(address.host.clone()).map_err(|_| {
-            Lost::Never(Fault::new(Code::Usage, format!("{} is no name of a host", address.host)))
-        })?;
-        let shaking = TlsConnector::from(config).connect(name, stream);
+        let shaking = start_tls(stream, &address.host, config);
         let stream = tokio::time::timeout(patience, shaking).await.map_err(late)?;
-        speak(address, stream.map_err(|error| not_trusted(address, &error))?).await
+        let stream = stream.map_err(|error| match error {
+            TlsError::Handshake(error) => not_trusted(address, &error),
+            other => Lost::Never(Fault::new(Code::Usage, other.to_string())),
+        })?;
+        speak(address, stream).await
     }
 }
 
-async fn speak<S>(address: &ServerAddress, stream: S) -> Result<SendRequest<Body>, Lost>
+async fn speak<S>(address: &ServerAddress, stream: S) -> Result<KeptConnection<Body>, Lost>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = handshake.map_err(|error| Lost::Away(away(address, &error)))?;
-    tokio::spawn(async move {
-        // A broken connection shows in the answer.
-        let _ended = connection.await;
-    });
-    Ok(sender)
+    KeptConnection::over(stream).await.map_err(|error| Lost::Away(away(address, &error)))
 }
 
 /// The fault of a connection that is lost.
@@ -108,20 +99,8 @@ fn reason(error: &hyper::Error) -> String {
     chain(error)
 }
 
-/// Has the system look now and then whether the other end lives. It works without, too.
-fn probe(stream: &TcpStream) {
-    use rustix::net::sockopt;
-    let (idle, every, times) = PROBE;
-    let _asked = sockopt::set_socket_keepalive(stream, true)
-        .and_then(|()| sockopt::set_tcp_keepidle(stream, idle))
-        .and_then(|()| sockopt::set_tcp_keepintvl(stream, every))
-        .and_then(|()| sockopt::set_tcp_keepcnt(stream, times));
-}
-
 fn not_connected(address: &ServerAddress, error: &io::Error) -> Lost {
-    let text = error.to_string();
-    let is_unknown = text.contains("failed to lookup address") || text.contains("Name or service not known");
-    if is_unknown {
+    if is_unknown_host(&error.to_string()) {
         return Lost::Away(
             Fault::new(Code::ServerAway, format!("there is no host {}", address.host))
                 .hint("look at how it is spelled, and whether this machine is in its network"),

@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use everfold_engine::clock::Stopwatch;
-use futures::FutureExt as _;
-use hyper::client::conn::http1::SendRequest;
+use everfold_workflows::http::{KeptConnection, USER_AGENT};
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -25,7 +24,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// So long it may be away without a word about it.
 const QUIET: Duration = Duration::from_secs(2);
-const AGENT: &str = concat!("everfold/", env!("CARGO_PKG_VERSION"));
 
 /// A server, and how it is reached.
 pub(crate) struct RemoteServer {
@@ -37,7 +35,7 @@ pub(crate) struct RemoteServer {
     /// The version of the server that was met.
     met: OnceCell<String>,
     /// A connection that may be used again.
-    spare: Mutex<Option<SendRequest<Body>>>,
+    spare: Mutex<Option<KeptConnection<Body>>>,
 }
 
 impl RemoteServer {
@@ -141,11 +139,11 @@ impl RemoteServer {
         let mut request = ask.request(&self.address.target(ask.path)).map_err(Lost::Never)?;
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host()?);
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if let Some(token) = self.token().await.map_err(Lost::Never)? {
             headers.insert(header::AUTHORIZATION, token);
         }
-        let response = match tokio::time::timeout(self.patience, sender.send_request(request)).await {
+        let response = match tokio::time::timeout(self.patience, sender.send(request)).await {
             Ok(Ok(response)) => response.map(Body::new),
             Ok(Err(error)) => return Err(Lost::Away(away(&self.address, &error))),
             Err(_elapsed) => return Err(Lost::Never(self.no_answer())),
@@ -161,9 +159,9 @@ impl RemoteServer {
     }
 
     /// A connection to a server that is known to be one.
-    async fn connection(&self) -> Result<SendRequest<Body>, Lost> {
+    async fn connection(&self) -> Result<KeptConnection<Body>, Lost> {
         if let Some(mut spare) = self.spare.lock().await.take()
-            && let Some(Ok(())) = spare.ready().now_or_never()
+            && spare.is_free()
         {
             return Ok(spare);
         }
@@ -179,7 +177,7 @@ impl RemoteServer {
             }
             // Another task may have met it meanwhile.
             let _known = self.met.set(version);
-            if sender.ready().await.is_err() {
+            if !sender.freed().await {
                 // One answer per connection is what it gives.
                 sender = self.tls.connect(&self.address, self.patience).await?;
             }
@@ -188,13 +186,12 @@ impl RemoteServer {
     }
 
     /// Asks who is there; gives the version of the server.
-    async fn introduce(&self, sender: &mut SendRequest<Body>) -> Result<String, Lost> {
+    async fn introduce(&self, sender: &mut KeptConnection<Body>) -> Result<String, Lost> {
         let request = RestRequest::get("/healthz").request(&self.address.target("/healthz"));
         let mut request = request.map_err(Lost::Never)?;
         request.headers_mut().insert(header::HOST, self.host()?);
         let asked = async {
-            let response =
-                sender.send_request(request).await.map_err(|error| unknown(&self.address, &error))?;
+            let response = sender.send(request).await.map_err(|error| unknown(&self.address, &error))?;
             let (head, body) = response.into_parts();
             let body = bytes(Body::new(body)).await.map_err(|error| unknown(&self.address, &error))?;
             Ok((head, body))

@@ -1,6 +1,6 @@
-//! What the fields of a body cannot say one by one: which of them are needed, and which do not go together.
+//! Rules over several fields of a body: which of them are required, and which exclude each other.
 //!
-//! Law: a choice forbids nothing that its route takes. So a field that is null is one that is left out.
+//! Law: a rule forbids nothing that its route accepts. So a field that is null counts as one that is left out.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
-/// Writes them into the schemas of bodies, in words and as JSON Schema.
-pub(super) fn say(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+/// Writes the rules into the schemas of bodies: as text into the description, and as JSON Schema.
+pub(super) fn write(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, words, word, choice) in choices() {
         let Some(RefOr::T(Schema::Object(body))) = schemas.get_mut(name) else {
             debug_assert!(false, "there is no body {name}");
@@ -17,12 +17,12 @@ pub(super) fn say(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
         };
         let about = body.description.take().map(|about| format!("{about}\n\n")).unwrap_or_default();
         body.description = Some(format!("{about}{words}"));
-        // A word that these objects have no field for.
+        // `ObjectBuilder` of utoipa has no field for these keywords.
         body.extensions.get_or_insert_default().insert(word.to_owned(), choice);
     }
 }
 
-/// The body, what it is about in words, and the word of JSON Schema with its value.
+/// For each body its rule as text, the keyword of JSON Schema, and the keyword's value.
 fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
     [
         (
@@ -92,7 +92,7 @@ fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
     ]
 }
 
-/// Some fields are there, others are not.
+/// A schema by which the fields `there` are present and the fields `absent` are not.
 fn given(there: &[&str], absent: &[&str]) -> Value {
     let there_is = there.iter().map(|name| ((*name).to_owned(), json!({ "not": { "type": "null" } })));
     let is_absent = absent.iter().map(|name| ((*name).to_owned(), json!({ "type": "null" })));
@@ -100,7 +100,7 @@ fn given(there: &[&str], absent: &[&str]) -> Value {
     json!({ "required": there, "properties": properties })
 }
 
-/// The same, where a field is like that if it is there.
+/// The same schema, with a further condition on a field where it is present.
 fn with(mut choice: Value, name: &str, like: Value) -> Value {
     choice["properties"][name] = like;
     choice

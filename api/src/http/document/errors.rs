@@ -9,7 +9,7 @@ use super::part::part;
 use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
 
-/// Each status of errors with what it means.
+/// Each status of errors: its number, its name in the document, what it means.
 const STATUSES: [(u16, &str, &str); 15] = [
     (400, "Unreadable", "It cannot be read."),
     (401, "NotLetIn", "Nobody is known who asks."),
@@ -68,7 +68,7 @@ fn response(status: u16, about: &str) -> RefOr<Response> {
     }))
 }
 
-/// Whether a route can answer with it; the others are of commands and of a server that begins.
+/// Whether a route can answer with the code. The other codes are those of the command line and of a server that starts.
 fn is_answered(code: Code) -> bool {
     !matches!(
         code,
@@ -79,7 +79,7 @@ fn is_answered(code: Code) -> bool {
             | Code::InTheClear
             | Code::Served
             | Code::NoMethod
-            // What a command line says of a server, or of its own arguments.
+            // Codes of the command line: about a server, or about its own arguments.
             | Code::ServerAway
             | Code::NotTrusted
             | Code::NotEverfold

@@ -1,7 +1,7 @@
-//! What a derive cannot say of values: closed sets of words, patterns, the range of numbers, examples.
+//! What a derive cannot express: closed sets of words, patterns, the range of numbers, examples.
 //!
-//! Law: what stands here is what the routes enforce. A test sends what the document allows and sees that no route
-//! refuses it for its form.
+//! Law: these tables say what the routes enforce, no more. A test sends values that the document allows and fails where
+//! a route refuses one for its form.
 
 use everfold_engine::event::RunEvent;
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ const STATUSES: [&str; 8] =
     ["queued", "running", "waiting", "paused", "blocked", "succeeded", "failed", "cancelled"];
 
 /// Writes it into the whole document.
-pub(super) fn say(document: &mut Value) {
+pub(super) fn write(document: &mut Value) {
     for (_, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
             of_operation(operation);
@@ -67,13 +67,13 @@ fn of_operation(operation: &mut Value) {
             "schema": { "type": "string" },
         }));
     }
-    // Looked up, not indexed: what is not there is not to be made.
+    // `get_mut`, not an index: indexing a `Value` would insert the key.
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         let place = parameter["in"].as_str().unwrap_or_default().to_owned();
         if let Some(what) = of_parameter(&id, &place, &name) {
-            // What it is goes in place of what the derive made of it; what it is without a value stays.
+            // Replaces the schema that the derive made, and keeps its default.
             let former = parameter["schema"].get("default").cloned();
             parameter["schema"] = what;
             if let Some(former) = former {
@@ -90,7 +90,7 @@ fn of_operation(operation: &mut Value) {
     if let (Some(body), Some(examples)) = (body, examples(&id)) {
         body["examples"] = examples;
     }
-    links::say(operation);
+    links::write(operation);
 }
 
 /// The schema of a parameter.
@@ -128,7 +128,7 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
     }
 }
 
-/// Words, several by commas.
+/// A pattern for words of a list, with commas between several.
 fn listed(words: &[&str]) -> String {
     let word = words.join("|");
     format!("^({word})(,({word}))*$")
@@ -214,7 +214,7 @@ fn examples(id: &str) -> Option<Value> {
     })
 }
 
-/// Fields of schemas: the schema, the field, what is to be said of it.
+/// Fields of schemas: the schema, the field, the keywords to add.
 fn fields() -> Vec<(&'static str, &'static str, Value)> {
     let pattern = |pattern: &str| json!({ "pattern": pattern });
     let words = |words: &[&str]| json!({ "enum": words });
@@ -265,7 +265,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// The same of schemas as a whole.
+/// Whole schemas: the schema, the keywords to add.
 fn wholes() -> Vec<(&'static str, Value)> {
     vec![
         ("RunId", json!({ "format": "uuid" })),
@@ -286,7 +286,7 @@ fn add(schema: &mut Value, what: Value) {
     }
 }
 
-/// Says of every whole number what it is and which it can be: those without a sign are told as what they are.
+/// Writes format and range of every whole number below a schema: a derive calls unsigned ones `int32` or `int64`.
 fn numbers(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! Where an answer leads: from what was made, or is listed, to the operations that read and steer it.
+//! Links of OpenAPI: from an answer that holds an id to the operations that read and steer what has the id.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ const LINKS: [(&str, &str, &str, &str, Parameters); 25] = [
 ];
 
 /// Writes the links into the answers of an operation.
-pub(super) fn say(operation: &mut Value) {
+pub(super) fn write(operation: &mut Value) {
     let own = operation["operationId"].as_str().unwrap_or_default().to_owned();
     for (_, status, name, target, parameters) in LINKS.iter().filter(|(of, ..)| *of == own) {
         let Some(response) = operation["responses"].get_mut(*status) else {

@@ -1,8 +1,11 @@
 //! The OpenAPI document of the routes, and its page.
 //!
-//! Law: the document is made of the very routes that are served, and what all of them have in common (who may
-//! call, how errors look, what comes with a write) is written by one place from the tables that decide it:
-//! [`crate::access::needed`] and [`crate::fault::Code`]. So it cannot say something else than they do.
+//! Law: the document is generated from the routes that are served. What all operations have in common (the required
+//! role, errors, headers of writes) is written in one place, from the tables that decide it: [`crate::access::needed`]
+//! and [`crate::fault::Code`]. So the document cannot differ from what the routes do.
+//!
+//! `openapi.rs` assembles it: `operation.rs`, `errors.rs`, `names.rs`, `choices.rs`, `exact.rs` and `links.rs` each add
+//! a part; `page.rs` serves it.
 
 mod choices;
 mod errors;

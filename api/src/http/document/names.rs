@@ -1,4 +1,5 @@
-//! What operations are called: `listRuns`, `startRun`. Programs that are made of the document call their functions so.
+//! The names of operations: `listRuns`, `startRun`. Clients that are generated from the document call their functions
+//! so.
 //!
 //! Law: a name never changes and never goes to another operation.
 
@@ -99,7 +100,7 @@ const NAMES: [(&str, &str, &str); 90] = [
     ("GET", "/api/openapi.json", "getDocument"),
 ];
 
-/// What an operation is called.
+/// The name of an operation.
 pub(super) fn of(path: &str, method: &Method) -> Option<&'static str> {
     NAMES.iter().find(|(verb, place, _)| *verb == method.as_str() && *place == path).map(|(_, _, name)| *name)
 }

@@ -1,8 +1,4 @@
-//! The OpenAPI document of the routes, and its page.
-//!
-//! Law: the document is made of the very routes that are served, and what all of them have in common (who may
-//! call, how errors look, what comes with a write) is written by one place from the tables that decide it:
-//! [`crate::access::needed`] and [`crate::fault::Code`]. So it cannot say something else than they do.
+//! Assembles the OpenAPI document: the routes' own parts, what operations share, and what derives cannot express.
 
 use axum::http::Method;
 use serde_json::Value;
@@ -44,7 +40,7 @@ const ABOUT: &str = "Durable workflows over HTTP.\n\n\
 /// The document of these routes.
 pub(crate) fn document_of(routes: OpenApi) -> Value {
     let mut document: Value = part(completed(routes));
-    exact::say(&mut document);
+    exact::write(&mut document);
     document
 }
 
@@ -66,7 +62,7 @@ pub(super) fn completed(mut document: OpenApi) -> OpenApi {
     document.info.description = Some(ABOUT.to_owned());
     document.info.license = Some(License::new("MIT OR Apache-2.0"));
     document.tags = Some(TAGS.iter().map(|(name, about)| tag(name, about)).collect());
-    choices::say(&mut document.components.get_or_insert_default().schemas);
+    choices::write(&mut document.components.get_or_insert_default().schemas);
     let schemas =
         document.components.as_ref().and_then(|components| serde_json::to_value(&components.schemas).ok());
     let schemas = schemas.unwrap_or_default();

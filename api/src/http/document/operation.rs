@@ -1,4 +1,4 @@
-//! What operations have in common: rights, parameters of paths, headers of writes, errors.
+//! The parts of the document that operations have in common: rights, parameters of paths, headers of writes, errors.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::part::part;
 use crate::access::SESSION_COOKIE;
 use crate::access::{RequiredRole, needed};
 
-/// What stands in paths.
+/// The parameters of paths: the name, what it is, an example.
 const NAMES: [(&str, &str, &str); 11] = [
     ("notice", "A lost notice, as the list calls it: `RUN:VERSION:NOTICE`.", "5e2f8a10:12:failures"),
     ("run", "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before.", "@"),
@@ -35,7 +35,7 @@ const NAMES: [(&str, &str, &str); 11] = [
 /// How an attempt of a worker is written: the run, the step or an item of it, round and attempt.
 const ATTEMPT: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[a-z0-9][a-z0-9_-]{0,63}(\\.[0-9]{1,9})?:[0-9]{1,9}:[0-9]{1,9}$";
 
-/// Writes into an operation what it has in common with others.
+/// Completes an operation with what it has in common with others.
 pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
     let needs = needed(method, path);
     let is_write = *method != Method::GET;
@@ -49,7 +49,7 @@ pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
                 "schema": { "type": "string", "minLength": 1, "maxLength": 256 },
             }))));
         }
-        if needs != RequiredRole::Nobody {
+        if needs != RequiredRole::Public {
             operation.parameters.get_or_insert_default().push(RefOr::T(part(json!({
                 "name": "X-CSRF-Token", "in": "header", "required": false,
                 "description": "With the cookie of a session: the text that `GET /api/v1/session` tells.",
@@ -67,10 +67,10 @@ pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
     }
 }
 
-/// Says of reads that they are answered briefly where nothing changed.
+/// Describes `ETag` and 304 of reads.
 fn tag(path: &str, operation: &mut Operation) {
     let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
-    if !response.content.contains_key("application/json") || super::super::head::is_secret(path) {
+    if !response.content.contains_key("application/json") || crate::http::layers::is_secret(path) {
         return;
     }
     response.headers.insert(
@@ -115,13 +115,13 @@ fn say(operation: &mut Operation, needs: RequiredRole) {
     let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     operation.summary = Some(format!("{capital}{}", letters.as_str()));
     let who = match needs {
-        RequiredRole::Nobody => "Needs no token.".to_owned(),
-        RequiredRole::Somebody => "Needs a token of any role, or a session.".to_owned(),
+        RequiredRole::Public => "Needs no token.".to_owned(),
+        RequiredRole::AnyRole => "Needs a token of any role, or a session.".to_owned(),
         _role => format!("Needs the role: {}.", roles(needs).join(", ")),
     };
     operation.description = Some(format!("{}\n\n{who}", rest.trim()).trim().to_owned());
     let requirement: Vec<_> = match needs {
-        RequiredRole::Nobody => Vec::new(),
+        RequiredRole::Public => Vec::new(),
         _known => vec![part(json!({ "bearer": [] })), part(json!({ "session": [] }))],
     };
     operation.security = Some(requirement);
@@ -159,7 +159,7 @@ fn parameters(path: &str, operation: &mut Operation) {
     operation.parameters = (!all.is_empty()).then_some(all);
 }
 
-/// What lists and reads have in common, said once: the words and the bounds of a parameter.
+/// Describes and bounds a query parameter that several lists and reads share, in one place for all of them.
 fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
     let Ok(mut written) = serde_json::to_value(&parameter) else { return parameter };
     let name = written["name"].as_str().unwrap_or_default().to_owned();
@@ -177,7 +177,7 @@ fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
     if written["description"].is_null() && !about.is_empty() {
         written["description"] = json!(about);
     }
-    // Optional is optional: there is no way to write null.
+    // An optional parameter is left out; a query cannot write null.
     if let Some(kinds) = written["schema"]["type"].as_array_mut() {
         kinds.retain(|kind| kind != "null");
         if let [one] = kinds.as_slice() {
@@ -186,10 +186,10 @@ fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
     }
     if let Some(schema) = written["schema"].as_object_mut() {
         if schema.get("type").is_some_and(|kind| kind == "integer") {
-            // Positions have 64 bits without a sign.
+            // A derive writes `int64`; positions are unsigned.
             schema.remove("format");
         }
-        // A route with a bound of its own says it.
+        // A route's own bound goes before the common one.
         if let (false, Value::Object(bounds)) = (schema.contains_key("maximum"), bounds) {
             schema.extend(bounds);
         }
@@ -197,7 +197,7 @@ fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
     RefOr::T(part(written))
 }
 
-/// A body whose fields all may be left out may be left out itself.
+/// Marks a body as optional where every field of it is optional.
 pub(super) fn may_be_empty(operation: &mut Operation, schemas: &Value) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     let Ok(written) = serde_json::to_value(&*body) else { return };
@@ -213,8 +213,8 @@ pub(super) fn may_be_empty(operation: &mut Operation, schemas: &Value) {
     }
 }
 
-/// Whether a write is recognised by a key. The others do no harm when they come twice, or are recognised by what they
-/// hold: a delivery by its id, a worker's report by its lease.
+/// Whether a write takes `Idempotency-Key`. The other writes are harmless when they come twice, or are recognised by
+/// what they hold: a delivery by its id, a worker's report by its lease.
 fn takes_key(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
     !(path == "/login"
@@ -230,14 +230,14 @@ fn takes_key(path: &str) -> bool {
         || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries"))
 }
 
-/// Whether a write is recognised by what it holds, and then answered as it was the first time.
+/// Whether a write is recognised by what it holds, and a repeat gets the first answer.
 fn is_recognised(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
     matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries")
         || (rest.starts_with("workers/") && (rest.ends_with("/complete") || rest.ends_with("/fail")))
 }
 
-/// Says of the answers to a write that they say when they were given before.
+/// Describes the header `Idempotency-Replayed` of the answers to a write.
 fn replays(operation: &mut Operation) {
     for response in operation.responses.responses.values_mut() {
         let RefOr::T(Response { headers, .. }) = response else { continue };
@@ -251,7 +251,7 @@ fn replays(operation: &mut Operation) {
     }
 }
 
-/// Says of the answers to a write where it went.
+/// Describes the headers `Everfold-Position` and `Location` of the answers to a write.
 fn positions(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(Response { headers, .. }) = response else { continue };
@@ -275,7 +275,7 @@ fn positions(operation: &mut Operation) {
 
 fn fail(path: &str, needs: RequiredRole, is_write: bool, operation: &mut Operation) {
     let mut statuses: Vec<u16> = vec![429, 500, 503];
-    if needs != RequiredRole::Nobody {
+    if needs != RequiredRole::Public {
         statuses.extend([401, 403]);
     }
     if !matches!(path, "/healthz" | "/readyz" | "/metrics") {

@@ -1,6 +1,7 @@
 //! The document as JSON and as a page for people.
 //!
-//! Law: the page is whole within the program: no other host is asked for anything, and no script stands in it.
+//! Law: the program holds all of the page: the browser asks no other host for anything, and the page has no inline
+//! script.
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -11,8 +12,8 @@ use super::uncompressed::Uncompressed;
 use crate::fault::{Code, Fault};
 use crate::http::extract::Path;
 
-/// How the text of the document is had; in the extensions of requests, since it is made of the routes that this page
-/// is one of.
+/// A function that gives the text of the document. It comes in the extensions of requests: the document is made of all
+/// routes, and these handlers are among them, so they cannot name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DocumentText(pub(crate) fn() -> Bytes);
 

@@ -1,5 +1,8 @@
 //! What holds for the document as a whole, over every route.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::openapi::{TAGS, completed, operations};
@@ -20,8 +23,8 @@ fn every_operation_says_what_it_does_who_may_and_how_it_fails() {
             assert!(tags.contains(&operation["tags"][0].as_str().unwrap()), "{what}");
             let needs = needed(&method, path);
             let is_open = operation["security"] == json!([]);
-            assert_eq!(is_open, needs == RequiredRole::Nobody, "{what}");
-            assert!(operation["responses"].get("401").is_some() || needs == RequiredRole::Nobody, "{what}");
+            assert_eq!(is_open, needs == RequiredRole::Public, "{what}");
+            assert!(operation["responses"].get("401").is_some() || needs == RequiredRole::Public, "{what}");
             assert!(operation["responses"].get("500").is_some(), "{what}");
         }
     }
@@ -56,6 +59,57 @@ fn every_reference_leads_somewhere() {
         let pointer = &rest[..rest.find('"').unwrap()];
         assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
     }
+}
+
+/// Where two types claim a name, utoipa keeps the later one and reports nothing.
+#[test]
+fn no_two_types_claim_one_schema_name() {
+    fn claimed(folder: &Path, claims: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                claimed(&path, claims);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(&path).unwrap();
+                let own = schema_names(&source).into_iter();
+                claims.extend(own.map(|name| (name, path.display().to_string())));
+            }
+        }
+    }
+    let mut claims = Vec::new();
+    claimed(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut claims);
+    let mut known = BTreeMap::new();
+    for (name, file) in &claims {
+        let former = known.insert(name, file);
+        assert_eq!(former, None, "{name} is claimed by {file}, too");
+    }
+    let schemas = document()["components"]["schemas"].as_object().unwrap();
+    let unclaimed = |name: &&String| !known.contains_key(name) && !name.starts_with("Page_");
+    assert_eq!(schemas.keys().find(unclaimed), None, "no type of this crate claims it");
+}
+
+/// The schema names of the types in a source file: what `#[schema(as = …)]` says, else the name of the type.
+fn schema_names(source: &str) -> Vec<String> {
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut names = Vec::new();
+    // Between the derive of a schema and the type that it is of.
+    let mut derived: Option<Option<String>> = None;
+    for line in source.lines().map(str::trim_start) {
+        if line.starts_with("#[derive(") && line.contains("ToSchema") {
+            derived = Some(None);
+        }
+        let Some(given) = &mut derived else { continue };
+        if let Some((_, name)) = line.split_once("#[schema(").and_then(|(_, rest)| rest.split_once("as = ")) {
+            *given = Some(name.chars().take_while(|c| is_of_name(*c)).collect());
+        }
+        let of_type = line.split_once("struct ").or_else(|| line.split_once("enum "));
+        if let Some((_, name)) = of_type.filter(|_| !line.starts_with(['/', '#'])) {
+            let own = || name.chars().take_while(|c| is_of_name(*c)).collect();
+            names.push(given.take().unwrap_or_else(own));
+            derived = None;
+        }
+    }
+    names
 }
 
 #[test]

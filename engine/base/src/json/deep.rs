@@ -66,7 +66,7 @@ pub fn depth(value: &Value) -> usize {
 }
 
 /// A list or map that is not closed yet.
-enum Open {
+enum OpenValue {
     List(Vec<Value>),
     /// With the key of the value that comes next.
     Map(Map<String, Value>, String),
@@ -74,14 +74,14 @@ enum Open {
 
 /// Reads a text however deep it is nested, up to `depth_max`.
 pub(crate) fn read(text: &str, depth_max: usize) -> Result<Value, DeepError> {
-    let mut reader = Reader { text, at: 0 };
-    let mut open: Vec<Open> = Vec::new();
+    let mut reader = DeepReader { text, at: 0 };
+    let mut open: Vec<OpenValue> = Vec::new();
     loop {
         let mut value = match reader.peek() {
             Some(b'[') => {
                 reader.at += 1;
                 if !reader.takes(b']') {
-                    open.push(Open::List(Vec::new()));
+                    open.push(OpenValue::List(Vec::new()));
                     if open.len() > depth_max {
                         return Err(DeepError::TooDeep);
                     }
@@ -92,7 +92,7 @@ pub(crate) fn read(text: &str, depth_max: usize) -> Result<Value, DeepError> {
             Some(b'{') => {
                 reader.at += 1;
                 if !reader.takes(b'}') {
-                    open.push(Open::Map(Map::new(), reader.key()?));
+                    open.push(OpenValue::Map(Map::new(), reader.key()?));
                     if open.len() > depth_max {
                         return Err(DeepError::TooDeep);
                     }
@@ -107,20 +107,20 @@ pub(crate) fn read(text: &str, depth_max: usize) -> Result<Value, DeepError> {
             match open.pop() {
                 None if reader.peek().is_none() => return Ok(value),
                 None => return Err(reader.malformed()),
-                Some(Open::List(mut items)) => {
+                Some(OpenValue::List(mut items)) => {
                     items.push(value);
                     if reader.takes(b',') {
-                        open.push(Open::List(items));
+                        open.push(OpenValue::List(items));
                         break;
                     }
                     reader.must(b']')?;
                     value = Value::Array(items);
                 }
-                Some(Open::Map(mut fields, key)) => {
+                Some(OpenValue::Map(mut fields, key)) => {
                     fields.insert(key, value);
                     if reader.takes(b',') {
                         let key = reader.key()?;
-                        open.push(Open::Map(fields, key));
+                        open.push(OpenValue::Map(fields, key));
                         break;
                     }
                     reader.must(b'}')?;
@@ -131,12 +131,12 @@ pub(crate) fn read(text: &str, depth_max: usize) -> Result<Value, DeepError> {
     }
 }
 
-struct Reader<'a> {
+struct DeepReader<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl Reader<'_> {
+impl DeepReader<'_> {
     /// The next byte that is no white space.
     fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::event::CounterEvent;
 use super::period;
-use super::room::Use;
+use super::room::BudgetUse;
 use crate::event::{BudgetTerms, Spent};
 use everfold_base::id::{EffectId, RunId, Version};
 use everfold_base::time::Timestamp;
@@ -13,7 +13,7 @@ use everfold_base::time::Timestamp;
 /// only what a crash left unconfirmed comes again, and it comes first.
 const RECENT_MAX: usize = 4_096;
 
-/// What is kept free for an attempt.
+/// What is reserved for an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserved {
     /// In millionths of a US dollar.
@@ -74,26 +74,26 @@ impl Counter {
         }
     }
 
-    /// Whether a moment counts in the period: what is told late counts where it was, in a former one.
+    /// Whether a moment counts in the period: use that is reported late counts in the former period in which it occurred.
     fn is_current(&self, at: Timestamp) -> bool {
         self.period.is_none_or(|(from, _)| at >= from)
     }
 
     /// How far it is used up.
     #[must_use]
-    pub fn used(&self) -> Use {
-        Use { spent: self.spent, reserved_micros: self.reserved_micros, raised: self.raised }
+    pub fn used(&self) -> BudgetUse {
+        BudgetUse { spent: self.spent, reserved_micros: self.reserved_micros, raised: self.raised }
     }
 
     /// How far it is used up at a moment, and the period of that: where its own is over, the next one has begun and
     /// nothing of it is spent, though no event says so yet.
     #[must_use]
-    pub fn at(&self, terms: &BudgetTerms, now: Timestamp) -> (Use, Option<(Timestamp, Timestamp)>) {
+    pub fn at(&self, terms: &BudgetTerms, now: Timestamp) -> (BudgetUse, Option<(Timestamp, Timestamp)>) {
         match self.period {
             Some((_, until)) if now < until => (self.used(), self.period),
             _over_or_none => match period(now, terms.per, terms.zone.as_deref()) {
                 None => (self.used(), self.period),
-                begun => (Use { reserved_micros: self.reserved_micros, ..Use::default() }, begun),
+                begun => (BudgetUse { reserved_micros: self.reserved_micros, ..BudgetUse::default() }, begun),
             },
         }
     }
@@ -104,13 +104,13 @@ impl Counter {
         self.period
     }
 
-    /// Whether something is kept free for an attempt.
+    /// Whether something is reserved for an attempt.
     #[must_use]
     pub fn has_reserved(&self, attempt: &EffectId) -> bool {
         self.reserved.contains_key(attempt)
     }
 
-    /// What is kept free, and for which attempts.
+    /// What is reserved, and for which attempts.
     pub fn reserved(&self) -> impl Iterator<Item = (&EffectId, &Reserved)> {
         self.reserved.iter()
     }
@@ -145,7 +145,11 @@ mod tests {
         let attempt = EffectId { run, attempt: "a/1/1".parse().unwrap() };
         let amount = |cost_micros| Spent { cost_micros, ..Spent::default() };
         let mut counter = Counter::default();
-        assert_eq!(counter.at(&terms, day), (Use::default(), Some((day, next))), "nothing was ever said");
+        assert_eq!(
+            counter.at(&terms, day),
+            (BudgetUse::default(), Some((day, next))),
+            "nothing was ever said"
+        );
         for event in [
             CounterEvent::CounterPeriodBegan(CounterPeriodBegan { from: day, until: next }),
             CounterEvent::SpendCharged(SpendCharged { attempt, version, spent: amount(70), at: day }),
@@ -156,6 +160,6 @@ mod tests {
         let (used, period) = counter.at(&terms, Timestamp(next.0 - 1));
         assert_eq!((used.spent.cost_micros, used.raised.cost_micros, period), (70, 5, Some((day, next))));
         let (used, period) = counter.at(&terms, next);
-        assert_eq!((used, period.map(|(from, _)| from)), (Use::default(), Some(next)));
+        assert_eq!((used, period.map(|(from, _)| from)), (BudgetUse::default(), Some(next)));
     }
 }

@@ -10,7 +10,7 @@ use everfold_language::definition::OnOver;
 
 /// An attempt that wants to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct FundsRequest {
     /// The attempt.
     pub attempt: EffectId,
     /// The limits are its own run's.
@@ -49,7 +49,7 @@ pub struct Raise {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CounterInput {
     /// An attempt wants to start.
-    Request(Request),
+    Request(FundsRequest),
     /// An attempt is over.
     Charge(Charge),
     /// The limits are raised.
@@ -64,7 +64,7 @@ pub fn decide(
     input: &CounterInput,
     now: Timestamp,
 ) -> (Vec<CounterEvent>, Result<(), Measure>) {
-    let mut draft = Draft { counter: counter.clone(), events: Vec::new() };
+    let mut draft = BudgetDraft { counter: counter.clone(), events: Vec::new() };
     draft.begin_period(terms, now);
     let found = match input {
         CounterInput::Request(request) => draft.request(request),
@@ -80,12 +80,12 @@ pub fn decide(
     (draft.events, found)
 }
 
-struct Draft {
+struct BudgetDraft {
     counter: Counter,
     events: Vec<CounterEvent>,
 }
 
-impl Draft {
+impl BudgetDraft {
     fn record(&mut self, event: CounterEvent) {
         self.counter.apply(&event);
         self.events.push(event);
@@ -98,7 +98,7 @@ impl Draft {
         }
     }
 
-    fn request(&mut self, request: &Request) -> Result<(), Measure> {
+    fn request(&mut self, request: &FundsRequest) -> Result<(), Measure> {
         if self.counter.has_reserved(&request.attempt) {
             return Ok(()); // A repeated request: the answer was lost.
         }

@@ -1,6 +1,6 @@
 //! Budgets: what fits, when periods begin, and the counters that runs share.
 //!
-//! Law (L31): paid work starts only where what was spent, what is kept free for work that runs and the
+//! Law (L31): paid work starts only where what was spent, what is reserved for work that runs and the
 //! `reserve` fit into every limit, and something is left of it. So a budget is exceeded by no more than
 //! what the work that runs uses up beyond its reserve. Everything here is pure; a counter's stream says
 //! all of it.
@@ -8,7 +8,7 @@
 //! A budget of one run alone is a part of that run's state. Budgets with a `scope` are counters: one for
 //! each scope, period and zone, over all runs of the store.
 //!
-//! Called by `decide` for a run's own budgets, and by the driver's treasurer, the only writer of counters.
+//! Called by `decide` for a run's own budgets, and by the budget allocator of the driver, the only writer of counters.
 
 mod counter;
 mod decide;
@@ -17,10 +17,10 @@ mod period;
 mod room;
 
 pub use counter::{Counter, Reserved};
-pub use decide::{Charge, CounterInput, Raise, Request, decide};
+pub use decide::{Charge, CounterInput, FundsRequest, Raise, decide};
 pub use event::{CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, SpendCharged};
 pub use period::period;
-pub use room::{Use, limit, passed, room, shown};
+pub use room::{BudgetUse, limit, passed, room, shown};
 
 use crate::event::BudgetTerms;
 use everfold_base::envelope::{StreamId, StreamKind};

@@ -5,10 +5,10 @@ use everfold_language::definition::Money;
 
 /// How far a budget is used up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Use {
+pub struct BudgetUse {
     /// What was spent.
     pub spent: Spent,
-    /// What is kept free for work that runs, in millionths of a US dollar.
+    /// What is reserved for work that runs, in millionths of a US dollar.
     pub reserved_micros: u64,
     /// By how much the limits were raised.
     pub raised: Spent,
@@ -18,7 +18,7 @@ pub struct Use {
 ///
 /// # Errors
 /// What is used up.
-pub fn room(terms: &BudgetTerms, used: &Use) -> Result<(), Measure> {
+pub fn room(terms: &BudgetTerms, used: &BudgetUse) -> Result<(), Measure> {
     if let Some(limit) = limit(terms, Measure::Cost, used.raised) {
         let taken = used.spent.cost_micros.saturating_add(used.reserved_micros);
         if taken >= limit || taken.saturating_add(terms.reserve_micros) > limit {
@@ -36,7 +36,7 @@ pub fn room(terms: &BudgetTerms, used: &Use) -> Result<(), Measure> {
 
 /// What is passed beyond its limit, if anything is; used up exactly is not.
 #[must_use]
-pub fn passed(terms: &BudgetTerms, used: &Use) -> Option<Measure> {
+pub fn passed(terms: &BudgetTerms, used: &BudgetUse) -> Option<Measure> {
     let is_passed = |measure: &Measure| {
         let amount = measure.of(used.spent);
         limit(terms, *measure, used.raised).is_some_and(|limit| match measure {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn l31_work_starts_only_where_spent_reserved_and_reserve_fit_and_something_is_left() {
-        let used = |cost_micros, reserved_micros| Use {
+        let used = |cost_micros, reserved_micros| BudgetUse {
             spent: Spent { cost_micros, ..Spent::default() },
             reserved_micros,
             raised: Spent::default(),
@@ -127,10 +127,10 @@ mod tests {
         let careful = terms(Some(100), None, 10);
         assert_eq!(room(&careful, &used(90, 0)), Ok(()));
         assert_eq!(room(&careful, &used(91, 0)), Err(Measure::Cost));
-        let raised = Use { raised: Spent { cost_micros: 1, ..Spent::default() }, ..used(91, 0) };
+        let raised = BudgetUse { raised: Spent { cost_micros: 1, ..Spent::default() }, ..used(91, 0) };
         assert_eq!(room(&careful, &raised), Ok(()));
         assert_eq!(room(&terms(Some(0), None, 0), &used(0, 0)), Err(Measure::Cost), "a limit of nothing");
-        let tokens = Use { spent: Spent { tokens: 7, ..Spent::default() }, ..Use::default() };
+        let tokens = BudgetUse { spent: Spent { tokens: 7, ..Spent::default() }, ..BudgetUse::default() };
         assert_eq!(room(&terms(None, Some(8), 0), &tokens), Ok(()));
         assert_eq!(room(&terms(None, Some(7), 0), &tokens), Err(Measure::Tokens));
     }

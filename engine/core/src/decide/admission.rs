@@ -3,7 +3,7 @@
 use super::begin::{Admission, Beginning};
 use super::draft::{Draft, Interrupt, settled};
 use super::refusal::Refusal;
-use crate::event::{AdmissionEvidence, GateEvaluated, ProbeFailed, RunAdmitted, RunFailed};
+use crate::event::{GateEvaluated, ProbeFailed, RunAdmitted, RunFailed};
 use crate::policy::EVALUATOR;
 use crate::policy::Judgement;
 use crate::state::RunState;
@@ -29,25 +29,24 @@ pub fn admission_id(round: Round) -> AttemptId {
 /// The run holds all its slots: it begins, if its gates still let it. They are asked again where it waited.
 pub(super) fn admitted(
     draft: &mut Draft<'_>,
-    evidence: &[AdmissionEvidence],
-    at_once: bool,
+    admitted: &RunAdmitted,
 ) -> Result<Result<(), Interrupt>, Refusal> {
     if !draft.state.is_queued() {
         return Ok(Ok(())); // It began before, or is over.
     }
-    // What is gone on with from another run's history was judged nowhere that its own history tells of.
-    if at_once && draft.state.origin().is_none() {
-        draft.record(RunAdmitted { admission: Vec::new(), at_once });
+    // A forked run was admitted in its origin's history; its own history has no judgement yet.
+    if admitted.at_once && draft.state.origin().is_none() {
+        draft.record(RunAdmitted { admission: Vec::new(), at_once: true });
         return Ok(Ok(()));
     }
     let beginning = match settled(again(draft.state, draft.loaded)) {
         Ok(beginning) => beginning.unwrap_or_else(Err),
         Err(interrupt) => return Ok(Err(interrupt)),
     };
-    draft.record(RunAdmitted { admission: evidence.to_vec(), at_once: false });
+    draft.record(RunAdmitted { at_once: false, ..admitted.clone() });
     if draft.state.facts.outcome.is_none() {
         match &beginning {
-            Ok(beginning) => drop(record(draft, &beginning.admission(evidence), FROM_QUEUE)),
+            Ok(beginning) => drop(record(draft, &beginning.admission(&admitted.admission), FROM_QUEUE)),
             Err(failure) => draft.record(RunFailed { path: None, failure: failure.clone() }),
         }
     }

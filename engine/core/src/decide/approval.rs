@@ -1,39 +1,25 @@
-//! What people decide: votes, unblocking, cancelling, pausing.
-
-use std::collections::BTreeMap;
+//! Votes on approvals.
 
 use super::draft::{Draft, Interrupt, settled};
 use super::preconditions::{TEXT_BYTES_MAX, check_text, refuse_ended};
 use super::refusal::Refusal;
 use super::render::type_name;
-use crate::event::{
-    ApprovalDecided, ApprovalTerms, CancelRequested, Comment, NoteAdded, RunAbandoned, RunCancelled,
-    RunResumed, RunUnblocked, UnblockDecision, Unblocked, VoteCast,
-};
+use crate::event::{ApprovalDecided, ApprovalTerms, Comment, VoteCast};
 use crate::state::{ApprovalState, Key, RunState, Unit};
 use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
-use everfold_base::json::JsonText;
+use everfold_base::json::{JsonText, Payload};
 use everfold_language::definition::{Vote, Work};
 
-/// A vote on an approval.
-pub(super) struct Ballot<'a> {
-    pub(super) vote: Vote,
-    pub(super) comment: Option<&'a String>,
-    pub(super) roles: &'a [String],
-    pub(super) comments: &'a [Comment],
-    pub(super) edited: Option<&'a JsonText>,
-}
-
-/// What a task may be told now.
-pub(super) enum Open {
+/// Whether a task takes a vote or an answer now.
+pub(super) enum TaskLookup {
     /// It is open.
-    Task(Key),
+    Open(Key),
     /// It was decided or answered, and its step has not begun anew since.
     Closed(Key),
 }
 
 /// The unit that a task's id names, if that task was not withdrawn.
-pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<Open, Refusal> {
+pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<TaskLookup, Refusal> {
     let path = &id.path;
     let key = state.key(path).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
     let asks = |unit: &Unit| unit.approval().is_some() || unit.question().is_some();
@@ -43,7 +29,7 @@ pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<Open, Refusal> {
                 .unit_at(key)
                 .is_some_and(|unit| unit.answers().iter().any(|answered| answered.attempt == id.attempt));
         return match (was_answered, may_have_asked(state, key, id)) {
-            (true, _) => Ok(Open::Closed(key)),
+            (true, _) => Ok(TaskLookup::Closed(key)),
             (false, true) => Err(Refusal::Superseded(path.clone())),
             (false, false) => Err(Refusal::NotAsking(path.clone())),
         };
@@ -54,8 +40,8 @@ pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<Open, Refusal> {
             || unit.question().is_some_and(|question| question.answer.is_some())
     });
     match (is_open, is_decided) {
-        (_, true) => Ok(Open::Closed(key)),
-        (true, false) => refuse_ended(state).map(|()| Open::Task(key)),
+        (_, true) => Ok(TaskLookup::Closed(key)),
+        (true, false) => refuse_ended(state).map(|()| TaskLookup::Open(key)),
         (false, false) => Err(Refusal::Superseded(path.clone())),
     }
 }
@@ -92,23 +78,20 @@ pub(super) fn check_roles(path: &StepPath, wanted: &[String], has: &[String]) ->
     Err(Refusal::WrongRole { path: path.clone(), roles: wanted.to_vec() })
 }
 
-pub(super) fn vote(
-    draft: &mut Draft<'_>,
-    id: &AttemptId,
-    ballot: &Ballot<'_>,
-) -> Result<Result<(), Interrupt>, Refusal> {
-    check_text("the comment", ballot.comment.map(String::as_str))?;
-    check_remarks(ballot.comments)?;
+pub(super) fn vote(draft: &mut Draft<'_>, ballot: &VoteCast) -> Result<Result<(), Interrupt>, Refusal> {
+    check_text("the comment", ballot.comment.as_deref())?;
+    check_remarks(&ballot.comments)?;
+    let id = &ballot.id;
     let path = &id.path;
     let key = match find(draft.state, id)? {
-        Open::Task(key) | Open::Closed(key) => key,
+        TaskLookup::Open(key) | TaskLookup::Closed(key) => key,
     };
     let Some(approval) = draft.state.unit_at(key).and_then(Unit::approval) else {
         return Err(Refusal::WrongKind { path: path.clone(), wants: "an answer" });
     };
     let (vote, by) = (ballot.vote, draft.meta.actor.to_string());
     if let Some(decision) = approval.decision {
-        // The same again is no news.
+        // The same again changes nothing.
         return if decision == vote {
             Ok(Ok(()))
         } else {
@@ -116,7 +99,7 @@ pub(super) fn vote(
         };
     }
     check_ballot(draft, path, approval, ballot, &by)?;
-    let edited = match ballot.edited {
+    let edited = match &ballot.edited {
         None => None,
         Some(edited) => match replaced(draft, path, approval, edited)? {
             Ok(edited) => edited,
@@ -125,21 +108,14 @@ pub(super) fn vote(
     };
     let is_repeated = approval.votes.get(&by).is_some_and(|former| {
         approval.counts(former, vote)
-            && former.comment.as_ref() == ballot.comment
+            && former.comment == ballot.comment
             && former.comments == ballot.comments
     });
     if is_repeated && edited.is_none() {
         return Ok(Ok(()));
     }
     let edited = edited.map(|edited| draft.payload(edited));
-    draft.record(VoteCast {
-        id: id.clone(),
-        vote,
-        comment: ballot.comment.cloned(),
-        roles: ballot.roles.to_vec(),
-        comments: ballot.comments.to_vec(),
-        edited,
-    });
+    draft.record(VoteCast { edited, ..ballot.clone() });
     if let Some(approval) = draft.state.unit_at(key).and_then(Unit::approval)
         && let Some(decision) = approval.outcome()
     {
@@ -175,8 +151,8 @@ fn run_of(actor: &str) -> Option<&str> {
     actor.strip_prefix("run:").map(|name| name.split('/').next().unwrap_or(name))
 }
 
-/// Whether this would be an approval of one's own: a run's steps never decide on it, whoever started it, and who did only
-/// where that is allowed.
+/// Whether this would be a self-approval: a run's own steps never decide on it; the actor that started the run
+/// decides only where the terms allow it.
 pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &str) -> bool {
     let started_by = state.started().map(|(by, _)| by.to_string());
     let is_starter = started_by.as_deref() == Some(by)
@@ -185,24 +161,24 @@ pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &str) -> bool
     is_own || !terms.self_approval && is_starter
 }
 
-/// Whether this person may say this.
+/// Whether this person may cast this ballot.
 fn check_ballot(
     draft: &Draft<'_>,
     path: &StepPath,
     approval: &ApprovalState,
-    ballot: &Ballot<'_>,
+    ballot: &VoteCast,
     by: &str,
 ) -> Result<(), Refusal> {
     let terms = &approval.terms;
     let vote = ballot.vote;
-    check_roles(path, &terms.roles, ballot.roles)?;
+    check_roles(path, &terms.roles, &ballot.roles)?;
     if is_self(draft.state, terms, by) {
         return Err(Refusal::SelfApproval(path.clone()));
     }
     if vote == Vote::Changes && !terms.changes {
         return Err(Refusal::NotOffered { path: path.clone(), vote });
     }
-    let has_words = ballot.comment.is_some_and(|comment| !comment.trim().is_empty())
+    let has_words = ballot.comment.as_ref().is_some_and(|comment| !comment.trim().is_empty())
         || ballot.comments.iter().any(|comment| !comment.text.trim().is_empty());
     if terms.comment.contains(&vote) && !has_words {
         return Err(Refusal::CommentNeeded { path: path.clone(), vote });
@@ -222,9 +198,10 @@ fn replaced(
     draft: &Draft<'_>,
     path: &StepPath,
     approval: &ApprovalState,
-    edited: &JsonText,
+    edited: &Payload,
 ) -> Result<Result<Option<JsonText>, Interrupt>, Refusal> {
     let refuse = |why: String| Refusal::InvalidEdit { path: path.clone(), why };
+    let edited = edited.text().ok_or_else(|| refuse("a vote brings the value itself".into()))?;
     if edited.as_str().len() > EDIT_BYTES_MAX {
         return Err(Refusal::TooLarge { what: "the value", max: EDIT_BYTES_MAX });
     }
@@ -245,103 +222,3 @@ fn replaced(
 
 /// A value that an approver puts in the place of the shown one.
 const EDIT_BYTES_MAX: usize = 1024 * 1024;
-
-pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
-    check_text("the reason", reason.map(String::as_str))?;
-    if draft.state.is_ended() {
-        return Err(Refusal::Ended(draft.state.status()));
-    }
-    let was_paused = draft.state.facts.order.pause.is_some();
-    let is_first = draft.state.facts.cancels == 0;
-    draft.record(CancelRequested { reason: reason.cloned() });
-    if was_paused {
-        // What ends the run must not wait for a person to resume it.
-        draft.record(RunResumed { reason: None });
-    }
-    if is_first {
-        super::stops::stop_children(draft);
-    }
-    Ok(())
-}
-
-/// The run ends where it stands: nothing of it is stopped, followed up or tidied away by its own steps.
-pub(super) fn abandon(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
-    check_text("the reason", reason.map(String::as_str))?;
-    if draft.state.is_ended() {
-        return Err(Refusal::Ended(draft.state.status()));
-    }
-    draft.record(RunAbandoned { reason: reason.cloned() });
-    draft.record(RunCancelled {});
-    Ok(())
-}
-
-pub(super) fn note(draft: &mut Draft<'_>, text: &str) -> Result<(), Refusal> {
-    check_text("the note", Some(text))?;
-    draft.record(NoteAdded { text: text.to_owned() });
-    Ok(())
-}
-
-/// What a person decides on a blocked step.
-pub(super) struct Unblocking<'a> {
-    pub(super) decision: UnblockDecision,
-    pub(super) output: Option<&'a JsonText>,
-    pub(super) reason: Option<&'a String>,
-    pub(super) policies: &'a BTreeMap<String, String>,
-}
-
-pub(super) fn unblock(
-    draft: &mut Draft<'_>,
-    path: Option<&StepPath>,
-    unblocking: Unblocking<'_>,
-) -> Result<(), Refusal> {
-    let Unblocking { decision, output, reason, policies } = unblocking;
-    check_text("the reason", reason.map(String::as_str))?;
-    refuse_ended(draft.state)?;
-    let path = blocked_path(draft.state, path)?;
-    let Some(blocked) = draft.state.block_reason(&path).cloned() else {
-        return Err(Refusal::NotBlocked(path));
-    };
-    if decision == UnblockDecision::Recheck && (path.item.is_some() || blocked.gate().is_none()) {
-        let why = "no gate blocks it, so there is nothing to judge again";
-        return Err(Refusal::CannotUnblock { path, decision, why });
-    }
-    let at = draft.state.graph.find(&path.step).filter(|_| path.item.is_none());
-    if decision == UnblockDecision::Skip
-        && let Some(reader) = at.and_then(|at| super::readers::first_reader(draft.state, at))
-    {
-        return Err(Refusal::Needed { path, reader: reader.of, chain: reader.chain });
-    }
-    if output.is_some() && decision != UnblockDecision::Proceed {
-        return Err(Refusal::CannotUnblock { path, decision, why: "only proceed takes an output" });
-    }
-    if !policies.is_empty() && decision != UnblockDecision::Recheck {
-        return Err(Refusal::CannotUnblock { path, decision, why: "only recheck takes policies" });
-    }
-    super::recheck::check_policies(draft.state, &path, policies)?;
-    let output = output.map(|output| draft.payload(output.clone()));
-    let (reason, policies) = (reason.cloned(), policies.clone());
-    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
-    Ok(())
-}
-
-fn blocked_path(state: &RunState, path: Option<&StepPath>) -> Result<StepPath, Refusal> {
-    let blocked: Vec<StepPath> = state.facts.blocked.iter().map(|key| state.path(*key)).collect();
-    match path {
-        Some(path) if state.graph.find(&path.step).is_none() => Err(Refusal::UnknownStep(path.clone())),
-        Some(path) if blocked.contains(path) => Ok(path.clone()),
-        // The step of a single blocked item is meant.
-        Some(path) => {
-            let mut of_step = blocked.iter().filter(|other| other.step == path.step);
-            match (of_step.next(), of_step.next()) {
-                (Some(only), None) if path.item.is_none() => Ok(only.clone()),
-                (Some(_), Some(_)) if path.item.is_none() => Err(Refusal::SeveralBlocked(blocked)),
-                _none => Err(Refusal::NotBlocked(path.clone())),
-            }
-        }
-        None => match blocked.as_slice() {
-            [] => Err(Refusal::NothingBlocked),
-            [only] => Ok(only.clone()),
-            _several => Err(Refusal::SeveralBlocked(blocked)),
-        },
-    }
-}

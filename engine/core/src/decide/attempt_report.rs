@@ -9,17 +9,16 @@ use super::multi_probe::NoVerdict;
 use super::start::LABELS_BYTES_MAX;
 use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
-    ProbeFailed, StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
+    AttemptFailed, AttemptLost, AttemptNotes, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted,
+    ChildStopped, ProbeFailed, StopReason, StopRequested, TimerFired, TimerKind, TimerSet, UsageRecorded,
     WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
 };
-use crate::input::SharedFrom;
 use crate::state::{Key, RunState, Stage};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, RunId};
 use everfold_base::json::{JsonText, Payload};
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{OnLost, Task, Work};
+use everfold_language::definition::{ExecutorTask, OnLost, Work};
 use everfold_language::expr::EvalError;
 
 /// Whether an attempt's end is still awaited: it is the current one of its step, or being stopped.
@@ -35,12 +34,13 @@ fn is_child_left_behind(state: &RunState, id: &AttemptId) -> bool {
     state.facts.stops.get(id) == Some(&StopReason::Parent)
 }
 
-pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
+pub(super) fn started(draft: &mut Draft<'_>, started: &AttemptStarted) {
+    let id = &started.id;
     let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
     if unit.is_some_and(|unit| unit.stage == Stage::Scheduled) {
         match child_of(draft.state, id) {
             Some(child) => draft.record(ChildStarted { id: id.clone(), child }),
-            None => draft.record(AttemptStarted { id: id.clone() }),
+            None => draft.record(started.clone()),
         }
     }
 }
@@ -48,21 +48,21 @@ pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
 /// The run that an attempt starts, where its work is one.
 fn child_of(state: &RunState, id: &AttemptId) -> Option<RunId> {
     match &state.graph.step(state.key(&id.path)?.step).work {
-        Some(Work::Task(task)) if task.kind == Task::RUN => state.run().map(|run| run.child(id)),
+        Some(Work::Task(task)) if task.kind == ExecutorTask::RUN => state.run().map(|run| run.child(id)),
         _other_work => None,
     }
 }
 
 /// How work ended.
-pub(super) struct End<'a> {
+pub(super) struct ReportedEnd<'a> {
     pub(super) result: &'a Result<JsonText, Failure>,
     pub(super) commit: Option<&'a String>,
     pub(super) artefacts: &'a [Artefact],
     pub(super) ended_at: Timestamp,
-    pub(super) told: &'a Told,
+    pub(super) notes: &'a AttemptNotes,
 }
 
-pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
+pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: ReportedEnd<'_>) {
     if !is_awaited(draft.state, id) {
         return; // A repeated report: the first one is already history.
     }
@@ -79,23 +79,30 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
         let commit = end.commit.cloned();
         return draft.record(ChildFinished { id, child, output, failure, ended_at, commit });
     }
-    let (commit, artefacts, told) = (end.commit.cloned(), end.artefacts.to_vec(), end.told.clone());
+    let (commit, artefacts, notes) = (end.commit.cloned(), end.artefacts.to_vec(), end.notes.clone());
     match end.result {
-        Ok(_) if labels_too_large(draft.state, &told.labels) => {
+        Ok(_) if labels_too_large(draft.state, &notes.labels) => {
             let message = format!("the labels of the run would be larger than {LABELS_BYTES_MAX} bytes");
             let failure = Failure::new(FailureKind::Validation, message);
-            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, told: Told::default() });
+            draft.record(AttemptFailed {
+                id,
+                failure,
+                commit,
+                artefacts,
+                ended_at,
+                notes: AttemptNotes::default(),
+            });
         }
         Ok(output) => {
             let output = draft.payload(output.clone());
-            draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at, told });
+            draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at, notes });
         }
         Err(failure) => {
             // How it failed is worth more than labels that do not fit.
             let labels =
-                if labels_too_large(draft.state, &told.labels) { BTreeMap::new() } else { told.labels };
-            let (failure, told) = (failure.clone(), Told { labels, ..told });
-            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, told });
+                if labels_too_large(draft.state, &notes.labels) { BTreeMap::new() } else { notes.labels };
+            let (failure, notes) = (failure.clone(), AttemptNotes { labels, ..notes });
+            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, notes });
         }
     }
 }
@@ -115,15 +122,16 @@ pub(super) fn lost(draft: &mut Draft<'_>, id: &AttemptId, reason: &str, fallback
     }
 }
 
-pub(super) fn usage(draft: &mut Draft<'_>, id: &AttemptId, seq: u32, usage: &Usage) {
+pub(super) fn usage(draft: &mut Draft<'_>, usage: &UsageRecorded) {
+    let id = &usage.id;
     let known = draft.state.current(id).and_then(|key| draft.state.unit_at(key)).map(|unit| unit.usage_seq);
     // What a stopped attempt of a former round used up is recorded once, with its end.
     let is_new = match known {
-        Some(known) => seq > known && is_awaited(draft.state, id),
+        Some(known) => usage.seq > known && is_awaited(draft.state, id),
         None => draft.state.facts.stops.contains_key(id),
     };
     if is_new {
-        draft.record(UsageRecorded { id: id.clone(), seq, usage: usage.clone() });
+        draft.record(usage.clone());
     }
 }
 
@@ -182,17 +190,16 @@ pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Fail
 }
 
 /// The workspace is that of the run that started this one.
-pub(super) fn workspace_shared(draft: &mut Draft<'_>, shared: &SharedFrom) {
+pub(super) fn workspace_shared(draft: &mut Draft<'_>, shared: &WorkspaceShared) {
     if draft.state.wants_workspace() {
-        let SharedFrom { workspace, owner, save, author } = shared.clone();
-        draft.record(WorkspaceShared { workspace, owner, save, author });
+        draft.record(shared.clone());
     }
 }
 
-/// The workspace of a run that has ended is gone. Told once: the input is known by its id.
-pub(super) fn workspace_removed(draft: &mut Draft<'_>, path: &str) {
+/// The workspace of a run that has ended is gone. Recorded once: the input is known by its id.
+pub(super) fn workspace_removed(draft: &mut Draft<'_>, removed: &WorkspaceRemoved) {
     if draft.state.is_ended() {
-        draft.record(WorkspaceRemoved { path: path.to_owned() });
+        draft.record(removed.clone());
     }
 }
 
@@ -201,8 +208,8 @@ fn fail_waiting(draft: &mut Draft<'_>, key: Key, failure: &Failure, ended_at: Ti
     let id = draft.state.attempt_id(key);
     if draft.state.facts.attempts.contains(&key) {
         let failure = failure.clone();
-        let told = Told::default();
-        draft.record(AttemptFailed { id, failure, commit: None, artefacts: Vec::new(), ended_at, told });
+        let notes = AttemptNotes::default();
+        draft.record(AttemptFailed { id, failure, commit: None, artefacts: Vec::new(), ended_at, notes });
     } else if let Some(gate) = gate::current(draft.state, key.step) {
         let (gate, probe_no) = (gate.id.clone(), draft.state.facts.steps[key.step].judging.probe_no);
         let message = failure.message.clone();
@@ -255,33 +262,18 @@ pub(super) fn probe_finished(
     Ok(())
 }
 
-/// Why there is no verdict on a gate.
-pub(super) struct Missing<'a> {
-    pub(super) message: &'a str,
-    pub(super) permanent: bool,
-    pub(super) broken: bool,
-    pub(super) took_ms: u64,
-}
-
-pub(super) fn probe_failed(
-    draft: &mut Draft<'_>,
-    id: &AttemptId,
-    gate: &str,
-    probe_no: u32,
-    missing: &Missing<'_>,
-) {
-    if probing(draft.state, id, gate, probe_no).is_some() {
-        let &Missing { message, permanent, broken, took_ms } = missing;
-        let (id, gate, message) = (id.clone(), gate.to_owned(), message.to_owned());
-        draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken });
+pub(super) fn probe_failed(draft: &mut Draft<'_>, failed: &ProbeFailed) {
+    if probing(draft.state, &failed.id, &failed.gate, failed.probe_no).is_some() {
+        draft.record(failed.clone());
     }
 }
 
-pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp) {
-    if draft.state.facts.timers.get(timer) != Some(&due) {
+pub(super) fn timer_fired(draft: &mut Draft<'_>, fired: &TimerFired) {
+    let timer = &fired.timer;
+    if draft.state.facts.timers.get(timer) != Some(&fired.due) {
         return;
     }
-    draft.record(TimerFired { timer: timer.clone(), due });
+    draft.record(fired.clone());
     if timer.kind == TimerKind::Deadline {
         super::cancel_step::deadline(draft, timer);
     }
@@ -291,7 +283,7 @@ pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp
     if timer.kind == TimerKind::Reminder
         && let Some(span) = remind_again(draft.state, &timer.id)
     {
-        // From now, not from when it was due: who was away is reminded once.
+        // From now, not from when it was due: after downtime people are reminded once.
         draft.record(TimerSet { timer: timer.clone(), at: draft.now().plus(span) });
     }
 }

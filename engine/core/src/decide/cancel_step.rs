@@ -5,12 +5,13 @@ use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
 use crate::event::{StepCancelRequested, StopReason, StopRequested, TimerId};
 use crate::state::{Cut, Key, Phase};
-use everfold_base::id::{AttemptId, StepPath};
+use everfold_base::id::AttemptId;
 
 /// A person cancels a step, or an item of one: it fails as `cancelled` when what executes has ended.
-pub(super) fn cancel(draft: &mut Draft<'_>, path: &StepPath, reason: Option<&String>) -> Result<(), Refusal> {
-    check_text("the reason", reason.map(String::as_str))?;
+pub(super) fn cancel(draft: &mut Draft<'_>, request: &StepCancelRequested) -> Result<(), Refusal> {
+    check_text("the reason", request.reason.as_deref())?;
     refuse_ended(draft.state)?;
+    let path = &request.path;
     let state = &*draft.state;
     let unknown = || Refusal::UnknownStep(path.clone());
     let key = state.key(path).ok_or_else(unknown)?;
@@ -22,9 +23,9 @@ pub(super) fn cancel(draft: &mut Draft<'_>, path: &StepPath, reason: Option<&Str
     }
     let known = if key.item.is_some() { &unit.cut } else { &step.order.cut };
     if matches!(known, Some(Cut::Cancelled { .. })) && !matches!(step.phase, Phase::Blocked(_)) {
-        return Ok(()); // The same again is no news.
+        return Ok(()); // The same again changes nothing.
     }
-    draft.record(StepCancelRequested { path: path.clone(), reason: reason.cloned() });
+    draft.record(request.clone());
     match key.item {
         None => stop_step(draft, key.step, StopReason::Person),
         Some(_) => stop(draft, vec![key], StopReason::Person),

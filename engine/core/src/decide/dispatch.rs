@@ -4,8 +4,8 @@ use super::decision::{Batch, Decision};
 use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
 use super::{
-    admission, approval, attempt_report, breakpoint, cancel_step, completion, end, fork, gate, notice, pause,
-    question, recheck, signal, spend, start, step_start,
+    admission, approval, attempt_report, breakpoint, cancel, cancel_step, completion, end, fork, gate, note,
+    notice, pause, question, recheck, signal, spend, start, step_start, unblock,
 };
 use crate::event::Advanced;
 use crate::input::{Input, InputKind};
@@ -51,92 +51,71 @@ pub fn decide(state: &mut RunState, input: &Input, loaded: &Loaded) -> Result<De
 fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrupt>, Refusal> {
     match kind {
         InputKind::Start(start) => return start::start(draft, start),
-        InputKind::AttemptStarted { id } => attempt_report::started(draft, id),
-        InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, told, ask } => {
-            let end =
-                attempt_report::End { result, commit: commit.as_ref(), artefacts, ended_at: *ended_at, told };
+        InputKind::AttemptStarted(started) => attempt_report::started(draft, started),
+        InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, notes, ask } => {
+            let end = attempt_report::ReportedEnd {
+                result,
+                commit: commit.as_ref(),
+                artefacts,
+                ended_at: *ended_at,
+                notes,
+            };
             match ask {
                 None => attempt_report::finished(draft, id, end),
                 Some(ask) => question::asked_by_work(draft, id, ask, end),
             }
         }
         InputKind::AttemptLost { id, reason, fallback } => attempt_report::lost(draft, id, reason, *fallback),
-        InputKind::Usage { id, seq, usage } => attempt_report::usage(draft, id, *seq, usage),
+        InputKind::Usage(usage) => attempt_report::usage(draft, usage),
         InputKind::UsageSoFar { id, usage } => attempt_report::usage_so_far(draft, id, usage),
         InputKind::WorkspacePrepared(prepared) => attempt_report::workspace(draft, prepared),
         InputKind::WorkspaceShared(shared) => attempt_report::workspace_shared(draft, shared),
-        InputKind::WorkspaceRemoved { path } => attempt_report::workspace_removed(draft, path),
+        InputKind::WorkspaceRemoved(removed) => attempt_report::workspace_removed(draft, removed),
         InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms } => {
             return Ok(attempt_report::probe_finished(draft, id, gate, *probe_no, evidence, *took_ms));
         }
-        InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken } => {
-            let missing = attempt_report::Missing {
-                message,
-                permanent: *permanent,
-                broken: *broken,
-                took_ms: *took_ms,
-            };
-            attempt_report::probe_failed(draft, id, gate, *probe_no, &missing);
-        }
-        InputKind::TimerFired { timer, due } => attempt_report::timer_fired(draft, timer, *due),
-        InputKind::Vote { id, vote, comment, roles, comments, edited } => {
-            let ballot = approval::Ballot {
-                vote: *vote,
-                comment: comment.as_ref(),
-                roles,
-                comments,
-                edited: edited.as_ref(),
-            };
-            return approval::vote(draft, id, &ballot);
-        }
-        InputKind::SaveAnswer { id, answer, roles } => return question::save(draft, id, answer, roles),
-        InputKind::Answer { id, answer, roles } => return question::answer(draft, id, answer, roles),
-        InputKind::Signal { name, payload, delivery } => {
-            return signal::receive(draft, name, payload, delivery.as_ref());
-        }
-        InputKind::Recheck { path, policies, reason } => {
-            recheck::recheck(draft, path, policies, reason.as_ref())?;
-        }
-        InputKind::CancelStep { path, reason } => cancel_step::cancel(draft, path, reason.as_ref())?,
-        InputKind::Breakpoints { steps } => breakpoint::set(draft, steps)?,
-        InputKind::Admitted { admission, at_once } => {
-            return admission::admitted(draft, admission, *at_once);
-        }
-        InputKind::NoticeFinished { version, notice, tries, failure } => {
-            notice::finished(draft, *version, notice, *tries, failure.as_ref());
-        }
+        InputKind::ProbeFailed(failed) => attempt_report::probe_failed(draft, failed),
+        InputKind::TimerFired(fired) => attempt_report::timer_fired(draft, fired),
+        InputKind::Vote(vote) => return approval::vote(draft, vote),
+        InputKind::SaveAnswer(part) => return question::save(draft, part),
+        InputKind::Answer(answer) => return question::answer(draft, answer),
+        InputKind::Signal(signal) => return signal::receive(draft, signal),
+        InputKind::Recheck(request) => recheck::recheck(draft, request)?,
+        InputKind::CancelStep(request) => cancel_step::cancel(draft, request)?,
+        InputKind::Breakpoints(breakpoints) => breakpoint::set(draft, &breakpoints.steps)?,
+        InputKind::Admitted(admitted) => return admission::admitted(draft, admitted),
+        InputKind::NoticeSent(sent) => notice::sent(draft, sent),
+        InputKind::NoticeFailed(failed) => notice::failed(draft, failed),
         InputKind::Fork(fork) => return fork::fork(draft, fork),
-        InputKind::Cancel { reason } => approval::cancel(draft, reason.as_ref())?,
-        InputKind::Abandon { reason } => approval::abandon(draft, reason.as_ref())?,
-        InputKind::Pause { reason } => pause::pause(draft, reason.as_ref())?,
-        InputKind::Resume { reason } => pause::resume(draft, reason.as_ref())?,
-        InputKind::Halt { scope, reason } => pause::halt(draft, scope, reason.as_ref()),
-        InputKind::Release { scope } => pause::release(draft, scope),
+        InputKind::Cancel(request) => cancel::cancel(draft, request)?,
+        InputKind::Abandon(abandoned) => cancel::abandon(draft, abandoned)?,
+        InputKind::Pause(paused) => pause::pause(draft, paused)?,
+        InputKind::Resume(resumed) => pause::resume(draft, resumed)?,
+        InputKind::Halt(halted) => pause::halt(draft, halted),
+        InputKind::Release(released) => pause::release(draft, released),
         InputKind::Unblock { path, decision, output, reason, policies } => {
-            let unblocking = approval::Unblocking {
+            let unblocking = unblock::Unblocking {
                 decision: *decision,
                 output: output.as_ref(),
                 reason: reason.as_ref(),
                 policies,
             };
-            approval::unblock(draft, path.as_ref(), unblocking)?;
+            unblock::unblock(draft, path.as_ref(), unblocking)?;
         }
-        InputKind::FundsWanted { id } => return Ok(spend::wanted(draft, id)),
-        InputKind::FundsAnswered { id, refused, readings } => {
-            spend::answered(draft, id, refused.as_ref(), readings);
-        }
-        InputKind::SpendReported { version, readings } => spend::reported(draft, *version, readings),
+        InputKind::FundsWanted(request) => return Ok(spend::wanted(draft, request)),
+        InputKind::FundsAnswered(answer) => spend::answered(draft, answer),
+        InputKind::SpendReported(report) => spend::reported(draft, report),
         InputKind::RaiseBudget { budget, add, reason } => {
             spend::raise(draft, budget.as_ref(), *add, reason.as_ref())?;
         }
-        InputKind::Note { text } => approval::note(draft, text)?,
+        InputKind::Note(note) => note::note(draft, note)?,
         InputKind::Advance => draft.record_with_next(Advanced {}),
-        InputKind::ClockRead { clock } => draft.read_clock(*clock),
+        InputKind::ClockRead(reading) => draft.read_clock(reading),
     }
     Ok(Ok(()))
 }
 
-/// Goes on with everything that a fact made possible, budgets last.
+/// Decides everything that a fact made possible, budgets last.
 fn follow(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
     loop {
         advance(draft)?;
@@ -150,9 +129,9 @@ fn follow(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
     }
 }
 
-/// Goes on with what the agenda holds, until nothing follows or a bound is reached.
+/// Works off the agenda, until nothing follows or a bound is reached.
 ///
-/// Only what a fact made possible is gone on with here: an input without a fact changes nothing.
+/// Continues only what a fact made possible: an input without a fact changes nothing.
 fn advance(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
     if draft.is_empty() && !draft.has_fact() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The batch that is being decided: every recorded event is folded at once.
 
 use super::decision::Batch;
-use super::wanted_notice::Wanted;
+use super::due_notice::DueNotice;
 
 use crate::event::{ClockRead, RunEvent};
 use crate::input::Input;
@@ -26,17 +26,17 @@ pub(super) enum Interrupt {
 pub(super) struct Draft<'a> {
     pub(super) state: &'a mut RunState,
     pub(super) loaded: &'a Loaded,
-    /// What of it would be loaded for the input's fact alone: what notices may mention.
+    /// The part of it that would be loaded for the input's fact alone: notices may mention it.
     pub(super) alone: &'a Loaded,
     pub(super) meta: EventMeta,
     batch: Batch,
     bytes: usize,
-    /// Recorded together with the first event that follows: a fact that is worth nothing alone.
+    /// A fact that is recorded only together with a first event that follows from it.
     fact: Option<RunEvent>,
     /// Called with each event that was folded: notices look at the state right after their event.
     observe: fn(&mut Draft<'_>, &RunEvent),
     /// Notices of the events so far; they are recorded last.
-    wanted: Vec<Wanted>,
+    wanted: Vec<DueNotice>,
     /// What was loaded, and what this batch itself brought: notices may mention either.
     values: Option<Loaded>,
 }
@@ -62,13 +62,14 @@ impl<'a> Draft<'a> {
     }
 
     /// Records what the clock says, where that is less than what is recorded.
-    pub(super) fn read_clock(&mut self, clock: Timestamp) {
+    pub(super) fn read_clock(&mut self, reading: &ClockRead) {
+        let clock = reading.clock;
         if clock < self.meta.at && clock != self.now() && !self.state.is_ended() {
-            self.record(ClockRead { clock });
+            self.record(reading.clone());
         }
     }
 
-    /// From here on it is decided as by the fact alone that comes: what else was loaded is not at hand.
+    /// From here on only the values that the next fact alone would load are visible.
     pub(super) fn go_on_alone(&mut self) {
         self.loaded = self.alone;
         self.values = self.values.is_some().then(|| self.alone.clone());
@@ -116,7 +117,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn want_notice(&mut self, wanted: Wanted) {
+    pub(super) fn want_notice(&mut self, wanted: DueNotice) {
         self.bytes += 512;
         self.wanted.push(wanted);
     }
@@ -154,7 +155,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The notices that events of the batch called for, to be recorded behind all of them.
-    pub(super) fn take_wanted(&mut self) -> Vec<Wanted> {
+    pub(super) fn take_wanted(&mut self) -> Vec<DueNotice> {
         std::mem::take(&mut self.wanted)
     }
 
@@ -163,7 +164,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Parts what must be loaded from what failed: the first interrupts, the second is a failure of the
+/// Separates values that must be loaded from failures: the first interrupt, the second are failures of the
 /// run.
 pub(super) fn settled<T>(result: Result<T, EvalError>) -> Result<Result<T, Failure>, Interrupt> {
     match result {

@@ -8,7 +8,7 @@ use super::stops::STOPS_MAX;
 use crate::event::{
     RunCancelled, RunFailed, RunSucceeded, SkipReason, StepCancelled, StepSkipped, StopReason, StopRequested,
 };
-use crate::state::{Ending, Key, Outcome};
+use crate::state::{Ending, Key, RunOutcome};
 use everfold_base::id::{AttemptId, StepPath};
 use everfold_language::definition::FinishStatus;
 
@@ -29,7 +29,7 @@ pub(super) fn end(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
 
 fn stop(draft: &mut Draft<'_>) {
     let state = &*draft.state;
-    let is_cancelled = matches!(state.facts.outcome, Some(Outcome::Cancelled));
+    let is_cancelled = matches!(state.facts.outcome, Some(RunOutcome::Cancelled));
     let ids: Vec<AttemptId> = state
         .facts
         .attempts
@@ -44,7 +44,7 @@ fn stop(draft: &mut Draft<'_>) {
 
 /// Marks main steps that have not ended: bypassed by a `finish` route, else cancelled.
 fn sweep(draft: &mut Draft<'_>) {
-    let is_finished = matches!(draft.state.facts.outcome, Some(Outcome::Finished { .. }));
+    let is_finished = matches!(draft.state.facts.outcome, Some(RunOutcome::Finished { .. }));
     for at in 0..draft.state.graph.main_len() {
         if draft.state.facts.steps[at].phase.is_ended() {
             continue;

@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::start::INPUT_BYTES_MAX;
 use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SlotKind, WantedSlot};
 use crate::input::Fork;
-use crate::state::{Outcome, Phase, RunState};
+use crate::state::{Phase, RunOutcome, RunState};
 use everfold_base::id::StepId;
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::{Graph, OnTaken};
@@ -47,7 +47,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         .with_config(config)
         .with_labels(state.labels());
     let mut slots: Vec<WantedSlot> = beginning.slots()?;
-    // What is gone on with beside its origin has no identity; what takes its place takes that, too.
+    // A fork beside its origin has no identity; a fork that replaces its origin takes over its identity.
     if fork.origin.how != OriginKind::Fork
         && let Some(mut identity) = beginning.identity()?
     {
@@ -109,7 +109,7 @@ fn reset(state: &RunState, next: &Graph, fork: &Fork) -> Result<Vec<StepId>, Ref
     };
     mark(from, &mut anew);
     let is_ending = state.facts.outcome.is_some();
-    let is_bypassing = matches!(state.facts.outcome, Some(Outcome::Finished { .. }));
+    let is_bypassing = matches!(state.facts.outcome, Some(RunOutcome::Finished { .. }));
     for at in 0..graph.main_len() {
         let id = &graph.step(at).id;
         let is_undone = match &state.facts.steps[at].phase {
@@ -117,7 +117,7 @@ fn reset(state: &RunState, next: &Graph, fork: &Fork) -> Result<Vec<StepId>, Ref
                 mark(id, &mut anew);
                 false
             }
-            // It may have been passed over by the end; else its condition is looked at once more.
+            // The end may have passed it over; otherwise its condition is evaluated once more.
             Phase::Skipped => is_bypassing,
             Phase::Succeeded | Phase::Failed { tolerated: true } => false,
             Phase::Pending | Phase::Working | Phase::Judging | Phase::Settling(_) | Phase::Blocked(_) => {

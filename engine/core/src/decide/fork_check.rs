@@ -9,7 +9,7 @@ use crate::state::{Phase, RunState, StepState};
 use everfold_base::id::StepId;
 use everfold_language::definition::{Graph, Probe, Step, Wait, Work};
 
-/// Something of a history that a definition has no place for.
+/// A part of a history that a definition lacks or declares otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
     /// The step.

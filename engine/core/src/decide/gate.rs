@@ -5,7 +5,7 @@ use serde_json::json;
 use super::draft::{Draft, Interrupt, settled};
 use super::multi_probe::{self, NoVerdict, default_name};
 use super::render::render_env;
-use super::route::{self, Next, Place};
+use super::route::{self, Next, RoutePlace};
 use super::scope::{RunScope, failure_value};
 use crate::event::{
     BlockReason, GateEvaluated, Hearing, ProbeFailed, ProbeScheduled, SignalTaken, SignalTaker,
@@ -67,10 +67,10 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let probe_no = draft.state.facts.steps[at].judging.probe_no + 1;
     let case = Case { at, gate, id: &id, probe_no, now: draft.now() };
     match settled(prepare(draft.state, draft.loaded, case, step))? {
-        Ok(Prepared::Judged(probe_no, evidence, evaluated)) => {
+        Ok(PreparedGate::Judged(probe_no, evidence, evaluated)) => {
             record(draft, Case { probe_no, ..case }, JsonText::new(&evidence), 0, evaluated);
         }
-        Ok(Prepared::Probe(kind, document)) => {
+        Ok(PreparedGate::Probe(kind, document)) => {
             let task = draft.payload_of(&document);
             draft.record(ProbeScheduled { id, gate: gate.id.clone(), probe_no, kind, task });
         }
@@ -84,23 +84,28 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     Ok(())
 }
 
-enum Prepared {
+enum PreparedGate {
     Judged(u32, Value, Evaluated),
     Probe(String, Value),
 }
 
-fn prepare(state: &RunState, loaded: &Loaded, case: Case<'_>, step: &Step) -> Result<Prepared, EvalError> {
+fn prepare(
+    state: &RunState,
+    loaded: &Loaded,
+    case: Case<'_>,
+    step: &Step,
+) -> Result<PreparedGate, EvalError> {
     let gate = case.gate;
     let scope = scope(state, loaded, case)?;
     if let Some((policy, judgement)) = passed_over(gate, &scope)? {
         let evaluated = Evaluated { policy, judgement, tolerated: false, evidence: None };
-        return Ok(Prepared::Judged(0, Value::Null, evaluated));
+        return Ok(PreparedGate::Judged(0, Value::Null, evaluated));
     }
     let (kind, spec) = match &gate.probe {
         Probe::Expression(expression) => {
             let evidence = multi_probe::expression(expression, &scope)?;
             let evaluated = evaluate(state, loaded, case, &evidence)?;
-            return Ok(Prepared::Judged(case.probe_no, evidence, evaluated));
+            return Ok(PreparedGate::Judged(case.probe_no, evidence, evaluated));
         }
         Probe::Task(task) => (task.kind.clone(), multi_probe::task_spec(task, &scope)?),
         Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. } => {
@@ -109,7 +114,7 @@ fn prepare(state: &RunState, loaded: &Loaded, case: Case<'_>, step: &Step) -> Re
                 // Nothing but expressions, or nothing that applies: there is no prober to ask.
                 let evaluated = evaluate(state, loaded, case, &spec)?;
                 let evidence = evaluated.evidence.clone().unwrap_or(spec);
-                return Ok(Prepared::Judged(case.probe_no, evidence, evaluated));
+                return Ok(PreparedGate::Judged(case.probe_no, evidence, evaluated));
             }
             (multi_probe::KIND.to_owned(), spec)
         }
@@ -122,7 +127,7 @@ fn prepare(state: &RunState, loaded: &Loaded, case: Case<'_>, step: &Step) -> Re
         let commit = step.base.clone().or_else(|| state.workspace().and_then(|made| made.commit.clone()));
         document["fresh"] = json!({"commit": commit, "at": step.started_at.unwrap_or(case.now)});
     }
-    Ok(Prepared::Probe(kind, document))
+    Ok(PreparedGate::Probe(kind, document))
 }
 
 /// Whether the gate does not apply, and why.
@@ -292,12 +297,13 @@ fn next(
     gate: &Gate,
     failure: &Failure,
 ) -> Result<Next, EvalError> {
-    let own = Place { name: place_name(state, at, gate), routes: &gate.on_fail, by_person: false };
+    let own = RoutePlace { name: place_name(state, at, gate), routes: &gate.on_fail, by_person: false };
     if let Some(next) = route::choose(state, scope, &own, Some(failure))? {
         return Ok(next);
     }
     let step = state.graph.step(at);
-    let of_step = Place { name: format!("{}/on_fail", step.id), routes: &step.on_fail, by_person: false };
+    let of_step =
+        RoutePlace { name: format!("{}/on_fail", step.id), routes: &step.on_fail, by_person: false };
     Ok(route::choose(state, scope, &of_step, Some(failure))?.unwrap_or(Next::Fail(None)))
 }
 
@@ -315,7 +321,8 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
     let key = Key::step(at);
     let id = draft.state.attempt_id(key);
     let case = Case { at, gate, id: &id, probe_no: 0, now: draft.now() };
-    let Some(Settled { failure, next, findings, is_stale }) = settle_failed(draft.state, draft.loaded, case)?
+    let Some(GateConsequence { failure, next, findings, is_stale }) =
+        settle_failed(draft.state, draft.loaded, case)?
     else {
         return Ok(());
     };
@@ -333,55 +340,69 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
 }
 
 /// What is known of a gate that failed.
-struct Seen {
+struct FailedGate {
     verdict: Verdict,
     failure: Failure,
     evidence: Value,
-    /// What a step is told of it where the route does not say.
+    /// The findings for a reworked step where the route has none.
     findings: Value,
 }
 
-fn seen(state: &RunState, loaded: &Loaded, at: usize, gate: &Gate) -> Result<Option<(u32, Seen)>, Interrupt> {
+fn seen(
+    state: &RunState,
+    loaded: &Loaded,
+    at: usize,
+    gate: &Gate,
+) -> Result<Option<(u32, FailedGate)>, Interrupt> {
     let Some(newest) = newest(state, at, gate) else { return Ok(None) };
     let failure = failure_of(gate, &newest.reason);
     let evidence = settled(newest.evidence.value(loaded))?.unwrap_or_default();
     let own = settled(newest.findings.value(loaded))?.unwrap_or_default();
     let findings =
         if own.is_null() { multi_probe::default_findings(&failure.message, &evidence) } else { own };
-    Ok(Some((newest.probe_no, Seen { verdict: newest.verdict, failure, evidence, findings })))
+    Ok(Some((newest.probe_no, FailedGate { verdict: newest.verdict, failure, evidence, findings })))
 }
 
 /// What follows from a gate that failed.
-struct Settled {
+struct GateConsequence {
     failure: Failure,
     next: Next,
     findings: Value,
-    /// It is to see what is fresh, and nothing was.
+    /// It wants fresh evidence, and nothing changed.
     is_stale: bool,
 }
 
-fn settle_failed(state: &RunState, loaded: &Loaded, case: Case<'_>) -> Result<Option<Settled>, Interrupt> {
+fn settle_failed(
+    state: &RunState,
+    loaded: &Loaded,
+    case: Case<'_>,
+) -> Result<Option<GateConsequence>, Interrupt> {
     let Some((probe_no, seen)) = seen(state, loaded, case.at, case.gate)? else { return Ok(None) };
     let case = Case { probe_no, ..case };
-    let Seen { failure, evidence, findings, .. } = seen;
+    let FailedGate { failure, evidence, findings, .. } = seen;
     let is_stale = case.gate.fresh && policy::is_stale(&evidence);
     let next = settled(scope(state, loaded, case).and_then(|scope| {
         let scope = scope.with("evidence", evidence).with("failure", failure_value(&failure));
         next(state, &scope, case.at, case.gate, &failure)
     }))?;
     Ok(Some(match next {
-        Ok(next) => Settled { failure, next, findings, is_stale },
+        Ok(next) => GateConsequence { failure, next, findings, is_stale },
         Err(broken) => {
             // Where it leads is unknown: a person decides.
             let message = format!("{}; its route cannot be followed: {}", failure.message, broken.message);
-            Settled { failure: Failure { message, ..failure }, next: Next::Block(None), findings, is_stale }
+            GateConsequence {
+                failure: Failure { message, ..failure },
+                next: Next::Block(None),
+                findings,
+                is_stale,
+            }
         }
     }))
 }
 
-/// What the step is told that a failed gate sends back to: what its route to that step says, else what was
-/// seen. A gate without a verdict: `None`.
-pub(super) fn told(
+/// The findings for the step that a failed gate sends back to: those of its route to that step, else those of
+/// the verdict. A gate without a verdict: `None`.
+pub(super) fn findings_for(
     state: &RunState,
     loaded: &Loaded,
     case: Case<'_>,
@@ -396,7 +417,7 @@ pub(super) fn told(
     let routes = if own.is_empty() { &state.graph.step(case.at).on_fail } else { own };
     let said = settled(scope(state, loaded, case).and_then(|scope| {
         let scope = scope.with("evidence", seen.evidence).with("failure", failure_value(&seen.failure));
-        route::told(state, &scope, routes, target)
+        route::findings_for(state, &scope, routes, target)
     }))?;
     Ok(Some(said.ok().flatten().unwrap_or(seen.findings)))
 }

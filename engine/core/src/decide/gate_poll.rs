@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate::{self, Case, Evaluated, GAVE_UP};
 use super::multi_probe;
-use super::route::{self, Next, Place};
+use super::route::{self, Next, RoutePlace};
 use super::scope::{RunScope, failure_value};
 use crate::event::{BlockReason, StepBlocked, StepFailed, TimerId, TimerKind, TimerSet};
 use crate::policy::{Judgement, Verdict};
@@ -84,7 +84,7 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     failure.code.clone_from(&gate.code);
     let next = {
         let none = Routes(Vec::new());
-        let place = Place {
+        let place = RoutePlace {
             name: format!("{}/timeout", gate::place_name(draft.state, at, gate)),
             routes: gate.poll.as_ref().map_or(&none, |poll| &poll.on_timeout),
             by_person: false,
@@ -123,7 +123,7 @@ pub(super) fn broken(draft: &mut Draft<'_>, at: usize) {
     block(draft, Case { at, gate, id: &id, probe_no, now: draft.now() }, message);
 }
 
-/// Blocks the step whose gate is broken; a step of `on_finish` goes on, with the failure told.
+/// Blocks the step whose gate is broken; a step of `on_finish` goes on, with the failure recorded.
 fn block(draft: &mut Draft<'_>, case: Case<'_>, message: String) {
     let (path, round) = (case.id.path.clone(), case.id.round);
     if draft.state.graph.is_finish(case.at) {

@@ -16,13 +16,13 @@ use serde_json::json;
 use super::scope::RunScope;
 use crate::policy::{self, Combination, Judgement, Verdict, combine};
 use everfold_base::json::{Value, canonical};
-use everfold_language::definition::{ConfigSource, Member, Probe, Task};
+use everfold_language::definition::{ConfigSource, ExecutorTask, Member, Probe};
 use everfold_language::expr::{EvalError, Expr, Hidden, Template};
 
 /// The kind of a probe that collects the evidence of several.
 pub const KIND: &str = "members";
 
-/// The key of parameters under which stands which of their texts hold secrets; no parameter has this name.
+/// The key of parameters that lists which of their texts hold secrets; no parameter has this name.
 pub const HIDDEN: &str = "$secrets";
 
 /// Findings are cut here: they go into a prompt.
@@ -124,7 +124,7 @@ pub(super) fn passed_over(
 }
 
 /// The parameters of a single probe. Those of `config` name where its document is read from.
-pub(super) fn task_spec(task: &Task, scope: &RunScope<'_>) -> Result<Value, EvalError> {
+pub(super) fn task_spec(task: &ExecutorTask, scope: &RunScope<'_>) -> Result<Value, EvalError> {
     let (mut spec, hidden) = task.spec.render_hiding(scope)?;
     hide(&mut spec, &hidden);
     if task.kind == "config" {
@@ -158,7 +158,7 @@ pub(super) fn hide(spec: &mut Value, hidden: &[Hidden]) {
     }
 }
 
-/// What is to be asked of each member, and whether anybody is to be asked at all.
+/// What the prober asks of each member, and whether it has to ask at all.
 pub(super) fn prepare(probe: &Probe, scope: &RunScope<'_>) -> Result<(Value, bool), EvalError> {
     let members = members_of(probe).map(|(_, members)| members).unwrap_or_default();
     let (mut listed, mut asks) = (Vec::new(), false);
@@ -218,13 +218,13 @@ pub(super) fn judge_one(
     }
 }
 
-/// Why a policy that looks at the runs by name gives no verdict: some of them are not named, and it does not care.
+/// Why a policy that looks at the runs by name gives no verdict: some of them are not named, and the policy does not depend on them.
 fn unseen(own: &Expr, probe: &Probe, evidence: &Value) -> Option<String> {
     let unnamed = evidence["unnamed"].as_u64().filter(|unnamed| *unnamed > 0 && kind_of(probe) == "runs")?;
     let looks_at = |field: &str| {
         let is_it =
             |path: &[String]| matches!(path, [root, first, ..] if root == "evidence" && first == field);
-        own.accesses().iter().any(|access| is_it(&access.path))
+        own.chains().iter().any(|chain| is_it(&chain.path))
     };
     (looks_at("runs") && !looks_at("unnamed")).then(|| {
         let total = evidence["total"].as_u64().unwrap_or(unnamed);
@@ -303,7 +303,7 @@ pub(super) fn judge(
     let named: Vec<(&str, &Judgement)> = names.iter().map(String::as_str).zip(&judgements).collect();
     let combined = combine(how, &named);
     if combined.verdict == Verdict::Pending && is_hopeless(&judged) {
-        // None of those waited for will ever answer.
+        // No pending member will ever answer.
         let message = format!("no evidence, and asking again cannot help: {}", combined.reason);
         let failed = EvalError::Failed { expression: word.to_owned(), message, code: None };
         return Err(NoVerdict::Hopeless(failed));
@@ -351,7 +351,7 @@ fn is_hopeless(judged: &[Value]) -> bool {
     pending.peek().is_some() && pending.all(|member| member["permanent"] == true)
 }
 
-/// Reason and evidence as text: what the next round is told. Of several members, those that failed.
+/// Reason and evidence as text: the findings for the next round. Of several members, those that failed.
 pub(super) fn default_findings(message: &str, evidence: &Value) -> Value {
     let mut parts = Vec::new();
     failed_members(evidence, "", &mut parts);
@@ -375,12 +375,12 @@ fn failed_members(evidence: &Value, of: &str, parts: &mut Vec<String>) {
             continue;
         }
         let reason = member["reason"].as_str().unwrap_or_default();
-        let told = match &member["findings"] {
+        let findings = match &member["findings"] {
             Value::Null => shown(&member["evidence"]),
             Value::String(findings) => findings.clone(),
             findings => canonical(findings),
         };
-        parts.push(format!("{name}: {reason}\n{told}"));
+        parts.push(format!("{name}: {reason}\n{findings}"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who is told of what happens.
+//! Notices: which events of a run queue one, and what it says.
 //!
 //! Law (L32): what a notice says is rendered on the state right after its event, and stands in the
 //! same batch, after all that the input led to. No notice changes what follows for the run: one that
@@ -10,9 +10,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::draft::Draft;
+use super::due_notice::{DueNotice, Said};
 use super::multi_probe;
 use super::scope::RunScope;
-use super::wanted_notice::{Said, Wanted};
 use crate::event::{NoticeFailed, NoticeQueued, NoticeSent, RunEvent};
 use crate::state::{Last, NOTICES_MAX, RunState, StoredValue};
 use everfold_base::id::Version;
@@ -26,7 +26,7 @@ const CHANNEL_BYTES_MAX: usize = 256;
 /// The most that the parameters of one notice weigh.
 const WITH_BYTES_MAX: usize = 256 * 1024;
 
-/// The values that notices may ask for and that must be loaded: all of them are had beforehand,
+/// The values that notices may ask for and that must be loaded: all of them are loaded beforehand,
 /// because a batch that has begun is not taken back.
 pub(super) fn wants(state: &RunState, loaded: &Loaded) -> Vec<ValueRef> {
     let definition = state.definition();
@@ -109,7 +109,7 @@ pub(super) fn follow(draft: &mut Draft<'_>, event: &RunEvent) {
                 .to_owned()),
             Err(failed @ EvalError::Failed { .. }) => Err(failed.to_string()),
         };
-        draft.want_notice(Wanted { version, at, said });
+        draft.want_notice(DueNotice { version, at, said });
     }
 }
 
@@ -159,10 +159,10 @@ fn check(said: Said) -> Result<Said, String> {
 }
 
 /// Records what is wanted, at the end of the batch. Of several that stand for each other only the newest is a fact.
-pub(super) fn queue_all(draft: &mut Draft<'_>, wanted: Vec<Wanted>) {
+pub(super) fn queue_all(draft: &mut Draft<'_>, wanted: Vec<DueNotice>) {
     let definition = Arc::clone(draft.state.definition());
     let mut newer = BTreeSet::new();
-    let mut kept: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    let mut kept: Vec<DueNotice> = Vec::with_capacity(wanted.len());
     for one in wanted.into_iter().rev() {
         let collapses = definition.notify.get(one.at).is_some_and(|notice| notice.collapse);
         if let (true, Ok(said)) = (collapses, &one.said)
@@ -202,22 +202,16 @@ fn fail(draft: &mut Draft<'_>, version: Version, notice: &Notice, message: Strin
     draft.record(NoticeFailed { version, notice: notice.id.clone(), tries: 0, message });
 }
 
-/// A notice was sent, or will not be.
-pub(super) fn finished(
-    draft: &mut Draft<'_>,
-    version: Version,
-    notice: &str,
-    tries: u32,
-    failure: Option<&String>,
-) {
-    if !draft.state.facts.outbox.holds(version, notice) {
-        return; // A repeated report, or a newer notice took its place meanwhile.
+/// A notice was sent. One that the outbox does not hold was reported before, or a newer one took its place.
+pub(super) fn sent(draft: &mut Draft<'_>, sent: &NoticeSent) {
+    if draft.state.facts.outbox.holds(sent.version, &sent.notice) {
+        draft.record(sent.clone());
     }
-    let notice = notice.to_owned();
-    match failure {
-        None => draft.record(NoticeSent { version, notice, tries }),
-        Some(message) => {
-            draft.record(NoticeFailed { version, notice, tries, message: message.clone() });
-        }
+}
+
+/// A notice will not be sent. One that the outbox does not hold was reported before, or a newer one took its place.
+pub(super) fn failed(draft: &mut Draft<'_>, failed: &NoticeFailed) {
+    if draft.state.facts.outbox.holds(failed.version, &failed.notice) {
+        draft.record(failed.clone());
     }
 }

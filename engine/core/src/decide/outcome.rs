@@ -1,6 +1,6 @@
 //! How a run ends whose steps have ended.
 
-use crate::state::{Outcome, RunState};
+use crate::state::{RunOutcome, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::StepPath;
 use everfold_language::definition::FinishStatus;
@@ -10,9 +10,9 @@ use everfold_language::definition::FinishStatus;
 /// Until that is certain it is to succeed.
 pub(super) fn outcome(state: &RunState) -> (FinishStatus, Option<(Failure, Option<StepPath>)>) {
     match state.facts.outcome.clone() {
-        Some(Outcome::Cancelled) => (FinishStatus::Cancelled, None),
-        Some(Outcome::Failed { path, failure }) => (FinishStatus::Failed, Some((failure, path))),
-        Some(Outcome::Finished { status: FinishStatus::Failed, path }) => {
+        Some(RunOutcome::Cancelled) => (FinishStatus::Cancelled, None),
+        Some(RunOutcome::Failed { path, failure }) => (FinishStatus::Failed, Some((failure, path))),
+        Some(RunOutcome::Finished { status: FinishStatus::Failed, path }) => {
             let key = path.as_ref().and_then(|path| state.key(path));
             let known = key.and_then(|key| state.facts.steps[key.step].failure.clone());
             let failure = known.unwrap_or_else(|| {
@@ -24,7 +24,7 @@ pub(super) fn outcome(state: &RunState) -> (FinishStatus, Option<(Failure, Optio
             });
             (FinishStatus::Failed, Some((failure, path)))
         }
-        Some(Outcome::Finished { status, .. }) => (status, None),
+        Some(RunOutcome::Finished { status, .. }) => (status, None),
         None => (FinishStatus::Succeeded, None),
     }
 }

@@ -39,7 +39,7 @@ pub struct AttemptPlan {
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
     /// Where it runs.
-    pub place: Place,
+    pub place: WorkPlace,
     /// The commit to which its worktree is brought back first.
     pub reset_to: Option<String>,
     /// The session of an agent that it continues.
@@ -58,7 +58,7 @@ pub struct ProbePlan {
     /// What it is given that no state holds.
     pub secrets: SecretPlan,
     /// Where the judged work ran.
-    pub place: Place,
+    pub place: WorkPlace,
     /// Since when a file must have changed: `{commit, at}`; null: it need not have.
     pub fresh: Value,
 }
@@ -83,7 +83,7 @@ pub fn take_hidden(document: &mut Value) -> Vec<Hidden> {
 
 /// Where work runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum WorkPlace {
     /// In the run's workspace.
     Workspace,
     /// In a copy of the run's workspace at this commit, which is thrown away.
@@ -114,7 +114,7 @@ pub enum WorkspacePlan {
     Parent,
 }
 
-/// What is committed after an attempt, and by whom.
+/// What is committed after an attempt, and its author.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SavePlan {
     /// The message; `None`: the engine's own.
@@ -156,16 +156,16 @@ fn secrets(state: &RunState, key: Key, spec: &mut Value, document: &mut Value) -
     }
 }
 
-/// How an attempt stands among those that wait.
+/// The place of an attempt in the scheduler's queue: its resources and priority.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing<'a> {
+pub struct QueuePosition<'a> {
     /// The resources that it holds while it runs.
     pub resources: &'a [String],
     /// How urgent it is: its run's priority and its step's.
     pub priority: i32,
 }
 
-/// How an attempt stands among those that wait. `None`: it is not known, or a rework has superseded it.
+/// The place of an attempt in the scheduler's queue: its resources and priority. `None`: it is not known, or a rework has superseded it.
 ///
 /// # Errors
 /// [`EvalError`]: values must be loaded first, or `priority` of the step is no number.
@@ -173,14 +173,14 @@ pub fn standing<'a>(
     state: &'a RunState,
     id: &AttemptId,
     loaded: &Loaded,
-) -> Result<Option<Standing<'a>>, EvalError> {
+) -> Result<Option<QueuePosition<'a>>, EvalError> {
     let Some(key) = state.current(id) else { return Ok(None) };
     let step = state.graph.step(key.step);
     let own = match &step.priority {
         Some(priority) => priority.resolve(&RunScope::of(state, loaded, key))?,
         None => 0,
     };
-    Ok(Some(Standing { resources: &step.resources, priority: state.priority().saturating_add(own) }))
+    Ok(Some(QueuePosition { resources: &step.resources, priority: state.priority().saturating_add(own) }))
 }
 
 /// The executor of an attempt, whether or not a rework has superseded it. `None`: it has none.
@@ -259,11 +259,11 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
 /// A notice that stands first in its channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoticePlan {
-    /// The version of the event that it tells of.
+    /// The version of the event that it reports.
     pub version: Version,
     /// The notice.
     pub notice: String,
-    /// The function that tells.
+    /// The function that delivers it.
     pub function: String,
     /// Its parameters.
     pub with: Value,
@@ -328,28 +328,33 @@ pub fn save(
 ///
 /// # Errors
 /// [`EvalError`]: values must be loaded first, or an expression failed.
-pub fn place_of(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Option<Place>, EvalError> {
+pub fn place_of(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Option<WorkPlace>, EvalError> {
     state.current(id).map(|key| place(state, key, loaded)).transpose()
 }
 
-fn place(state: &RunState, key: Key, loaded: &Loaded) -> Result<Place, EvalError> {
+fn place(state: &RunState, key: Key, loaded: &Loaded) -> Result<WorkPlace, EvalError> {
     Ok(match &state.graph.step(key.step).workspace {
-        StepWorkspace::Run if state.definition().workspace.is_some() => Place::Workspace,
+        StepWorkspace::Run if state.definition().workspace.is_some() => WorkPlace::Workspace,
         StepWorkspace::Own if state.definition().workspace.is_some() => {
             let begun = || state.workspace().and_then(|workspace| workspace.commit.clone());
-            Place::Copy(state.commit().map(str::to_owned).or_else(begun))
+            WorkPlace::Copy(state.commit().map(str::to_owned).or_else(begun))
         }
-        StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Own => Place::Outside,
-        StepWorkspace::Dir(dir) => Place::Dir(dir.render_text(&RunScope::of(state, loaded, key))?),
+        StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Own => WorkPlace::Outside,
+        StepWorkspace::Dir(dir) => WorkPlace::Dir(dir.render_text(&RunScope::of(state, loaded, key))?),
     })
 }
 
-/// What the work of an attempt is told: `{input, config, run, step, round, attempt, with, needs, rework,
+/// The document that the work of an attempt gets: `{input, config, run, step, round, attempt, with, needs, rework,
 /// answers, previous}`, and the item of a `foreach`. Null where the attempt is not known.
 ///
 /// # Errors
 /// [`EvalError::Needs`] where values must be loaded first.
-pub fn told(state: &RunState, id: &AttemptId, spec: &Value, loaded: &Loaded) -> Result<Value, EvalError> {
+pub fn work_context(
+    state: &RunState,
+    id: &AttemptId,
+    spec: &Value,
+    loaded: &Loaded,
+) -> Result<Value, EvalError> {
     use everfold_language::expr::Scope as _;
     let Some(key) = state.current(id) else { return Ok(Value::Null) };
     let scope = RunScope::of(state, loaded, key);
@@ -367,7 +372,7 @@ pub fn told(state: &RunState, id: &AttemptId, spec: &Value, loaded: &Loaded) -> 
     if !missing.is_empty() {
         return Err(EvalError::Needs(missing));
     }
-    let mut told = json!({
+    let mut context = json!({
         "input": get("input")?,
         "config": get("config")?,
         "run": get("run")?,
@@ -381,10 +386,10 @@ pub fn told(state: &RunState, id: &AttemptId, spec: &Value, loaded: &Loaded) -> 
         "previous": scope.last(&state.facts.steps[key.step])?,
     });
     if matches!(&step.work, Some(Work::Task(_))) && key.item.is_some() {
-        told["item"] = get("item")?;
-        told["index"] = get("index")?;
+        context["item"] = get("item")?;
+        context["index"] = get("index")?;
     }
-    Ok(told)
+    Ok(context)
 }
 
 fn texts(map: &Value) -> BTreeMap<String, String> {

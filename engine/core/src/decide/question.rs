@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::approval::{self, Open};
-use super::attempt_report::{self, End};
+use super::approval::{self, TaskLookup};
+use super::attempt_report::{self, ReportedEnd};
 use super::draft::{Draft, Interrupt, settled};
 use super::people_timers::set_limits;
 use super::refusal::Refusal;
@@ -21,7 +21,7 @@ use crate::event::{
 use crate::state::{Key, QuestionState, StoredValue, Unit};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, StepPath};
-use everfold_base::json::{JsonText, Value};
+use everfold_base::json::{JsonText, Payload, Value};
 use everfold_base::text;
 use everfold_language::definition::{Ask, Question, Work};
 use everfold_language::expr::EvalError;
@@ -147,7 +147,7 @@ fn read_ask(ask: &Value) -> Result<AskedInWork, String> {
 }
 
 /// Work ended with a question. One that cannot be asked is a failure of the work.
-pub(super) fn asked_by_work(draft: &mut Draft<'_>, id: &AttemptId, ask: &JsonText, end: End<'_>) {
+pub(super) fn asked_by_work(draft: &mut Draft<'_>, id: &AttemptId, ask: &JsonText, end: ReportedEnd<'_>) {
     if !attempt_report::is_awaited(draft.state, id) {
         return;
     }
@@ -157,7 +157,7 @@ pub(super) fn asked_by_work(draft: &mut Draft<'_>, id: &AttemptId, ask: &JsonTex
         _ if ask.as_str().len() > ANSWER_BYTES_MAX => {
             Some(format!("it is larger than {ANSWER_BYTES_MAX} bytes"))
         }
-        _ if attempt_report::labels_too_large(draft.state, &end.told.labels) => {
+        _ if attempt_report::labels_too_large(draft.state, &end.notes.labels) => {
             Some("its labels are too large".to_owned())
         }
         Ok(_) => None,
@@ -166,14 +166,14 @@ pub(super) fn asked_by_work(draft: &mut Draft<'_>, id: &AttemptId, ask: &JsonTex
     if let Some(problem) = problem {
         let message = format!("the work asked with `everfold.ask`, and {problem}");
         let result = Err(Failure::new(FailureKind::Validation, message));
-        return attempt_report::finished(draft, id, End { result: &result, ..end });
+        return attempt_report::finished(draft, id, ReportedEnd { result: &result, ..end });
     }
     let ask = draft.payload(ask.clone());
-    let (id, commit, told) = (id.clone(), end.commit.cloned(), end.told.clone());
-    draft.record(AttemptAsked { id, ask, commit, ended_at: end.ended_at, told });
+    let (id, commit, notes) = (id.clone(), end.commit.cloned(), end.notes.clone());
+    draft.record(AttemptAsked { id, ask, commit, ended_at: end.ended_at, notes });
 }
 
-/// Puts the question of the work to people, or blocks where it asks too often.
+/// Opens a task for the question of the work, or blocks where it asks too often.
 pub(super) fn raise(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
     let of_step = graph.step(key.step).ask.clone().unwrap_or_default();
@@ -232,46 +232,42 @@ fn one_line(text: &str) -> String {
 }
 
 /// A person saves a part of an answer: it adds to what was saved before.
-pub(super) fn save(
-    draft: &mut Draft<'_>,
-    id: &AttemptId,
-    answer: &JsonText,
-    roles: &[String],
-) -> Result<Result<(), Interrupt>, Refusal> {
+pub(super) fn save(draft: &mut Draft<'_>, part: &AnswerSaved) -> Result<Result<(), Interrupt>, Refusal> {
+    let id = &part.id;
     let key = match approval::find(draft.state, id)? {
-        Open::Task(key) => key,
-        Open::Closed(_) => return Err(Refusal::Answered(id.path.clone())),
+        TaskLookup::Open(key) => key,
+        TaskLookup::Closed(_) => return Err(Refusal::Answered(id.path.clone())),
     };
     let question = question_of(draft, id, key)?;
-    approval::check_roles(&id.path, &question.terms.roles, roles)?;
-    let given = read_answer(&id.path, &question.terms, answer)?;
+    approval::check_roles(&id.path, &question.terms.roles, &part.roles)?;
+    let given = read_answer(&id.path, &question.terms, answer_text(&id.path, &part.answer)?)?;
     let saved = match settled(question.draft.value(draft.loaded)) {
         Err(interrupt) => return Ok(Err(interrupt)),
         Ok(saved) => saved.unwrap_or_default(),
     };
     let merged = merge(&saved, &given);
     if merged == saved {
-        return Ok(Ok(())); // The same again is no news.
+        return Ok(Ok(())); // The same again changes nothing.
     }
-    let (id, answer, roles) = (id.clone(), draft.payload_of(&merged), roles.to_vec());
-    draft.record(AnswerSaved { id, answer, roles });
+    let answer = draft.payload_of(&merged);
+    draft.record(AnswerSaved { answer, ..part.clone() });
     Ok(Ok(()))
 }
 
 /// A person answers, with what was saved and what is given now.
 pub(super) fn answer(
     draft: &mut Draft<'_>,
-    id: &AttemptId,
-    answer: &JsonText,
-    roles: &[String],
+    answer: &QuestionAnswered,
 ) -> Result<Result<(), Interrupt>, Refusal> {
+    let id = &answer.id;
+    let text = answer_text(&id.path, &answer.answer)?;
     let key = match approval::find(draft.state, id)? {
-        Open::Task(key) => key,
-        Open::Closed(key) => return answered_before(draft, id, key, answer),
+        TaskLookup::Open(key) => key,
+        TaskLookup::Closed(key) => return answered_before(draft, id, key, text),
     };
     let question = question_of(draft, id, key)?;
-    approval::check_roles(&id.path, &question.terms.roles, roles)?;
-    let given = read_answer(&id.path, &question.terms, answer)?;
+    approval::check_roles(&id.path, &question.terms.roles, &answer.roles)?;
+    let given = read_answer(&id.path, &question.terms, text)?;
     let saved = match settled(question.draft.value(draft.loaded)) {
         Err(interrupt) => return Ok(Err(interrupt)),
         Ok(saved) => saved.unwrap_or_default(),
@@ -280,12 +276,12 @@ pub(super) fn answer(
         Err(interrupt) => return Ok(Err(interrupt)),
         Ok(whole) => whole,
     };
-    let (id, answer, roles) = (id.clone(), draft.payload_of(&whole), roles.to_vec());
-    draft.record(QuestionAnswered { id, answer, roles });
+    let whole = draft.payload_of(&whole);
+    draft.record(QuestionAnswered { answer: whole, ..answer.clone() });
     Ok(Ok(()))
 }
 
-/// An answer to what was answered before: the same again is no news.
+/// An answer to what was answered before: the same again changes nothing.
 fn answered_before(
     draft: &Draft<'_>,
     id: &AttemptId,
@@ -324,7 +320,12 @@ fn refuse(path: &StepPath, problems: Vec<String>) -> Refusal {
     Refusal::InvalidAnswer { path: path.clone(), problems }
 }
 
-/// Reads `{choice?, text?, items?}` and looks at what can be looked at in a part.
+/// The text of an answer: inline, whatever its size.
+fn answer_text<'a>(path: &StepPath, answer: &'a Payload) -> Result<&'a JsonText, Refusal> {
+    answer.text().ok_or_else(|| refuse(path, vec!["an answer brings the value itself".into()]))
+}
+
+/// Reads `{choice?, text?, items?}` and checks what can be checked in a part.
 fn read_answer(
     path: &StepPath,
     terms: &QuestionTerms,
@@ -336,7 +337,7 @@ fn read_answer(
     let Value::Object(mut given) = answer.value() else {
         return Err(refuse(path, vec!["it is no map of `choice`, `text` and `items`".into()]));
     };
-    given.remove("by"); // Who answers is known from elsewhere.
+    given.remove("by"); // The actor of the input is the author of the answer.
     let mut problems = Vec::new();
     for (name, value) in &given {
         match (name.as_str(), value) {
@@ -417,7 +418,7 @@ fn merge(saved: &Value, given: &Map<String, Value>) -> Value {
     Value::Object(merged)
 }
 
-/// Whether the whole answer will do; gives it as it is recorded: `{choice, text, items, by}`.
+/// Checks the whole answer; returns it as it is recorded: `{choice, text, items, by}`.
 fn judge(
     draft: &Draft<'_>,
     id: &AttemptId,
@@ -456,7 +457,7 @@ fn judge(
         whole[name] = answer.get(name).cloned().unwrap_or_default();
     }
     if let Some(accept) = of_step.and_then(|of_step| of_step.accept.as_ref()) {
-        // What was left out is absent here, so that `has` tells.
+        // What was left out is absent here, so that `has` is false.
         let scope = RunScope::of(draft.state, draft.loaded, key).with("answer", answer);
         let refusal = match settled(accept.eval(&scope)) {
             Err(interrupt) => return Ok(Err(interrupt)),
@@ -475,7 +476,7 @@ fn judge(
     Ok(Ok(whole))
 }
 
-/// What an answer leaves out that is asked for.
+/// The required parts that an answer leaves out.
 fn missing(terms: &QuestionTerms, given: &Map<String, Value>, has_schema: bool) -> Vec<String> {
     let mut problems = Vec::new();
     if !terms.options.is_empty() && !given.contains_key("choice") {

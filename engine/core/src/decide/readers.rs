@@ -1,14 +1,14 @@
-//! Who reads the output of a step: whether it may be skipped.
+//! The readers of a step's output: whether the step may be skipped.
 //!
 //! Law: named is only what would fail for certain once it begins. An expression that asks first (`.?`, `has`, the
 //! step's status, its whole output) is none of them.
 
 use crate::state::RunState;
 use everfold_language::definition::{Step, Work};
-use everfold_language::expr::{Access, Expr, Template, step_path};
+use everfold_language::expr::{Expr, FieldChain, Template, step_path};
 
 /// A place of the pipeline that takes the output of a step for granted.
-pub(super) struct Reader {
+pub(super) struct OutputReader {
     /// Whose it is: “build”, or the run's `output`.
     pub(super) of: String,
     /// What it reads: `steps.plan.output.files`.
@@ -16,7 +16,7 @@ pub(super) struct Reader {
 }
 
 /// The first that cannot go on without the output of a step.
-pub(super) fn first_reader(state: &RunState, at: usize) -> Option<Reader> {
+pub(super) fn first_reader(state: &RunState, at: usize) -> Option<OutputReader> {
     let id = state.step_id(at);
     let later = state.graph.downstream(at).into_iter().filter(|step| *step != at);
     let of_step = later.into_iter().find_map(|step| {
@@ -24,12 +24,12 @@ pub(super) fn first_reader(state: &RunState, at: usize) -> Option<Reader> {
         let asked: Vec<&Expr> = step.when.iter().collect();
         let chain = beginning(step).into_iter().find_map(|expr| taken(expr, &asked, id.as_str()));
         let chain = chain.or_else(|| list_of(step, id.as_str()));
-        chain.map(|chain| Reader { of: format!("“{}”", step.id), chain })
+        chain.map(|chain| OutputReader { of: format!("“{}”", step.id), chain })
     });
     of_step.or_else(|| {
         let output = state.definition().output.as_ref()?;
         let chain = output.expressions().into_iter().find_map(|expr| taken(expr, &[], id.as_str()))?;
-        Some(Reader { of: "the run's `output`".to_owned(), chain })
+        Some(OutputReader { of: "the run's `output`".to_owned(), chain })
     })
 }
 
@@ -58,25 +58,25 @@ fn beginning(step: &Step) -> Vec<&Expr> {
 
 /// What an expression takes for granted of the step's output.
 fn taken(expr: &Expr, when: &[&Expr], step: &str) -> Option<String> {
-    let is_of = |access: &Access| matches!(access.path.as_slice(), [root, name, ..] if root == "steps" && name == step);
-    let field = |access: &Access| access.path.get(2).map(String::as_str).unwrap_or_default().to_owned();
-    let asks = |access: &Access| {
-        let is_whole = access.path.len() == 3 && field(access) == "output";
-        let is_tested = access.tested || access.guarded_from.is_some();
-        is_of(access) && (field(access) == "status" || is_whole || (field(access) == "output" && is_tested))
+    let is_of = |chain: &FieldChain| matches!(chain.path.as_slice(), [root, name, ..] if root == "steps" && name == step);
+    let field = |chain: &FieldChain| chain.path.get(2).map(String::as_str).unwrap_or_default().to_owned();
+    let asks = |chain: &FieldChain| {
+        let is_whole = chain.path.len() == 3 && field(chain) == "output";
+        let is_tested = chain.tested || chain.guarded_from.is_some();
+        is_of(chain) && (field(chain) == "status" || is_whole || (field(chain) == "output" && is_tested))
     };
-    if expr.accesses().iter().chain(when.iter().flat_map(|when| when.accesses())).any(asks) {
+    if expr.chains().iter().chain(when.iter().flat_map(|when| when.chains())).any(asks) {
         return None;
     }
-    let granted = |access: &&Access| {
-        is_of(access)
-            && field(access) == "output"
-            && access.path.len() > 3
-            && !access.tested
-            && access.guarded_from.is_none_or(|guarded| guarded > 3)
+    let granted = |chain: &&FieldChain| {
+        is_of(chain)
+            && field(chain) == "output"
+            && chain.path.len() > 3
+            && !chain.tested
+            && chain.guarded_from.is_none_or(|guarded| guarded > 3)
     };
-    let access = expr.accesses().iter().find(granted)?;
-    Some(format!("{}.{}", step_path(step), access.path[2..].join(".")))
+    let chain = expr.chains().iter().find(granted)?;
+    Some(format!("{}.{}", step_path(step), chain.path[2..].join(".")))
 }
 
 /// The list of a `foreach`, where it is the step's whole output: nothing is no list.

@@ -11,14 +11,10 @@ use everfold_base::id::StepPath;
 use everfold_language::expr::Expr;
 
 /// All gates of a step are judged again on the same artefacts.
-pub(super) fn recheck(
-    draft: &mut Draft<'_>,
-    path: &StepPath,
-    policies: &BTreeMap<String, String>,
-    reason: Option<&String>,
-) -> Result<(), Refusal> {
-    check_text("the reason", reason.map(String::as_str))?;
+pub(super) fn recheck(draft: &mut Draft<'_>, request: &RecheckRequested) -> Result<(), Refusal> {
+    check_text("the reason", request.reason.as_deref())?;
     refuse_ended(draft.state)?;
+    let path = &request.path;
     let at = draft.state.graph.find(&path.step).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
     let has_verdicts = match &draft.state.facts.steps[at].phase {
         Phase::Judging
@@ -29,9 +25,8 @@ pub(super) fn recheck(
     if path.item.is_some() || !has_verdicts || !draft.state.is_live(at) {
         return Err(Refusal::NotJudged(path.clone()));
     }
-    check_policies(draft.state, path, policies)?;
-    let (path, policies, reason) = (path.clone(), policies.clone(), reason.cloned());
-    draft.record(RecheckRequested { path, policies, reason });
+    check_policies(draft.state, path, &request.policies)?;
+    draft.record(request.clone());
     Ok(())
 }
 

@@ -19,7 +19,7 @@ pub enum Refusal {
     /// The run is over; it never changes again.
     #[error("the run is over: it {}", how_ended(*.0))]
     Ended(RunStatus),
-    /// Only a run that cannot be gone on with is given up where it stands.
+    /// Only a run that cannot continue is abandoned.
     #[error("the run is not set aside: it can be cancelled in order")]
     NotSetAside,
     /// The input does not fit the pipeline's schema.
@@ -90,7 +90,7 @@ pub enum Refusal {
         /// Who may vote.
         roles: Vec<String>,
     },
-    /// The one who started the run may not vote.
+    /// The actor that started the run may not vote.
     #[error("who started the run, and the run's own steps, may not decide on “{0}”")]
     SelfApproval(StepPath),
     /// This decision needs a comment.
@@ -160,7 +160,7 @@ pub enum Refusal {
     Needed {
         /// The step.
         path: StepPath,
-        /// Who reads it.
+        /// What reads it.
         reader: String,
         /// What it reads.
         chain: String,

@@ -24,7 +24,7 @@ pub(super) fn render_texts(
     templates.iter().map(|(name, template)| Ok((name.clone(), template.render_text(scope)?))).collect()
 }
 
-/// The variables of a process; secrets in them are masked, and told beside them.
+/// The variables of a process; secrets in them are masked, and listed beside them.
 pub(super) fn render_env(
     templates: &BTreeMap<String, Template>,
     scope: &RunScope<'_>,

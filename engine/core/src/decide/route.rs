@@ -20,7 +20,7 @@ use everfold_language::expr::{EvalError, Template};
 const MAX_DEFAULT: u32 = 3;
 
 /// Where a list of routes stands.
-pub(super) struct Place<'a> {
+pub(super) struct RoutePlace<'a> {
     /// `STEP/gate:ID`, `STEP/on_fail`, …: the counters' name.
     pub(super) name: String,
     pub(super) routes: &'a Routes,
@@ -31,21 +31,21 @@ pub(super) struct Place<'a> {
 /// Where a route leads, with every limit looked at.
 pub(super) enum Next {
     Continue,
-    Rework(Rework),
+    Rework(AllowedRework),
     Block(Option<StepId>),
-    /// A person decides: the run has been reworked as often by itself as its pipeline lets it.
+    /// A person decides: the run reached its limit of reworks without a person.
     Ceiling(StepId),
     Fail(Option<Failure>),
     Finish(FinishStatus),
 }
 
 /// A rework that is allowed.
-pub(super) struct Rework {
+pub(super) struct AllowedRework {
     target: usize,
     route: String,
     used: u32,
     max: Option<u32>,
-    /// What it is told; `None`: the default.
+    /// Its findings; `None`: the default.
     findings: Option<Value>,
     hold: bool,
     /// A person decides where the gate failed on the evidence of its failure before.
@@ -53,7 +53,7 @@ pub(super) struct Rework {
     by_person: bool,
 }
 
-impl Rework {
+impl AllowedRework {
     /// The step that begins anew.
     pub(super) fn target(&self) -> usize {
         self.target
@@ -64,7 +64,7 @@ impl Rework {
 pub(super) fn choose(
     state: &RunState,
     scope: &RunScope<'_>,
-    place: &Place<'_>,
+    place: &RoutePlace<'_>,
     failure: Option<&Failure>,
 ) -> Result<Option<Next>, EvalError> {
     if place.routes.is_empty() {
@@ -92,7 +92,7 @@ pub(super) fn follow(
         RouteTo::Continue => Next::Continue,
         RouteTo::Block => Next::Block(None),
         RouteTo::Finish(status) => Next::Finish(*status),
-        // The check lets these stand in `on_signal` only, which has its own way.
+        // The checker of definitions allows these in `on_signal` only, which `signal` handles.
         RouteTo::Approve
         | RouteTo::Reject
         | RouteTo::Changes
@@ -115,7 +115,7 @@ pub(super) fn follow(
             let Some(target) = state.graph.find(target) else { return Ok(Next::Block(None)) };
             let former = state.facts.routes.get(&name).copied();
             let max = match (former, &route.max) {
-                // What people caused without a limit does not lift it for what follows by itself.
+                // An unlimited rework by a person does not lift the limit of automatic reworks.
                 (_, None) => (!by_person).then_some(MAX_DEFAULT),
                 (Some(former), Some(_)) => former.max,
                 (None, Some(RouteMax::Unlimited)) => None,
@@ -126,12 +126,12 @@ pub(super) fn follow(
             let used = former.map_or(0, |former: RouteUse| former.used);
             let rounds_left = by_person || has_rounds_left(state, scope, target)?;
             let is_allowed = rounds_left && max.is_none_or(|max| used < max);
-            // A held round begins with a person, so it is none of those that go on by themselves.
+            // A person begins a held round, so it does not count as an automatic rework.
             if is_allowed && !by_person && !route.hold && state.reworks() >= ceiling(state) {
                 return Ok(Next::Ceiling(state.step_id(target)));
             }
             if is_allowed {
-                return Ok(Next::Rework(Rework {
+                return Ok(Next::Rework(AllowedRework {
                     target,
                     route: name,
                     used: used + 1,
@@ -143,7 +143,7 @@ pub(super) fn follow(
                 }));
             }
             match &route.then {
-                // What was used up is what a person may let happen once more, whether `then` says `block` or nothing.
+                // A person may allow the used-up rework once more, whether `then` says `block` or nothing.
                 Some(then) => match follow(state, scope, then, format!("{name}/then"), by_person, failure)? {
                     Next::Block(None) => Next::Block(Some(state.step_id(target))),
                     other => other,
@@ -159,7 +159,7 @@ fn ceiling(state: &RunState) -> u32 {
     state.definition().rounds.unwrap_or(ROUNDS_DEFAULT)
 }
 
-/// Why a person decides once so many rounds went by without one.
+/// The message of a run that reached its limit of reworks without a person.
 pub(super) fn ceiling_message(state: &RunState, cause: &str) -> String {
     let rounds = ceiling(state);
     format!(
@@ -167,7 +167,7 @@ pub(super) fn ceiling_message(state: &RunState, cause: &str) -> String {
     )
 }
 
-/// What the route says that the step is told. Findings that cannot be rendered are replaced by the
+/// The findings that the route gives the step. Findings that cannot be rendered are replaced by the
 /// default: the rework matters more.
 fn findings(route: &Route, scope: &RunScope<'_>) -> Result<Option<Value>, EvalError> {
     match route.findings.as_ref().map(|template| template.render(scope)).transpose() {
@@ -176,8 +176,8 @@ fn findings(route: &Route, scope: &RunScope<'_>) -> Result<Option<Value>, EvalEr
     }
 }
 
-/// What the route that holds says that this step is told: the route itself, or what follows when it is used up.
-pub(super) fn told(
+/// The findings that the route that holds gives this step: its own, or those of what follows when it is used up.
+pub(super) fn findings_for(
     state: &RunState,
     scope: &RunScope<'_>,
     routes: &Routes,
@@ -205,19 +205,19 @@ pub(super) struct From {
     pub(super) key: Key,
     pub(super) id: AttemptId,
     pub(super) gate: Option<String>,
-    /// The gate is to see what is fresh, and saw nothing that changed since the round began.
+    /// The gate wants fresh evidence, and nothing changed since the round began.
     pub(super) is_stale: bool,
     pub(super) by: Option<String>,
     pub(super) failure: Failure,
     /// Why the step would be blocked.
     pub(super) blocked: BlockReason,
-    /// What a reworked step is told where the route does not say.
+    /// The findings for a reworked step where the route has none.
     pub(super) findings: Value,
 }
 
 /// Whether the round of a step began because this gate of it failed, and it is to be sent back once more: what did not
-/// change since then is what the gate refused, though it says another thing of it now.
-fn was_sent_back(state: &RunState, rework: &Rework, at: usize, gate: &str) -> bool {
+/// change since then is what the gate refused, even if its reason is another one now.
+fn was_sent_back(state: &RunState, rework: &AllowedRework, at: usize, gate: &str) -> bool {
     let source = state.facts.steps[at].rework.as_ref().map(|rework| &rework.source);
     let is_it = |source: &ReworkSource| {
         source.gate.as_deref() == Some(gate) && source.id.path.step == state.step_id(at)
@@ -225,7 +225,7 @@ fn was_sent_back(state: &RunState, rework: &Rework, at: usize, gate: &str) -> bo
     rework.target == at && source.is_some_and(is_it)
 }
 
-/// Goes where a route of a failure leads.
+/// Follows a route of a failure.
 pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), Interrupt> {
     let is_finish_step = draft.state.graph.is_finish(from.key.step);
     let (path, round) = (from.id.path.clone(), from.id.round);
@@ -283,7 +283,7 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
 }
 
 /// Takes a rework that is allowed.
-pub(super) fn request(draft: &mut Draft<'_>, rework: Rework, from: From) {
+pub(super) fn request(draft: &mut Draft<'_>, rework: AllowedRework, from: From) {
     let findings = rework.findings.unwrap_or(from.findings);
     let source = ReworkSource { id: from.id, gate: from.gate, by: from.by };
     let (used, target) = ((rework.used, rework.max), rework.target);
@@ -327,7 +327,7 @@ fn begin(
     draft.record(ReworkRequested { target, source, route, used, max, findings, reset, hold });
 }
 
-/// What a reworked step is told of a failure.
+/// The findings for a reworked step that a failure led to.
 pub(super) fn failure_findings(failure: &Failure) -> Value {
     match &failure.detail {
         Some(detail) => json!(format!("{}\n{detail}", failure.message)),

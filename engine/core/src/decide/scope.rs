@@ -8,7 +8,7 @@ use crate::state::{
 use everfold_base::failure::Failure;
 use everfold_base::id::Round;
 use everfold_base::json::Value;
-use everfold_language::definition::{FinishStatus, Step, Task, Work};
+use everfold_language::definition::{ExecutorTask, FinishStatus, Step, Work};
 use everfold_language::expr::Loaded;
 use everfold_language::expr::{EvalError, Scope};
 
@@ -34,7 +34,7 @@ impl<'a> RunScope<'a> {
         Self { state, loaded, key: Some(key), extra: Vec::new(), begins: None }
     }
 
-    /// The same while a round of the step is about to begin: what its work is told is that round's.
+    /// The same while a round of the step is about to begin: its work sees that round's values.
     pub(crate) fn beginning(mut self, round: Round) -> Self {
         self.begins = Some(round);
         self
@@ -327,7 +327,7 @@ pub(crate) fn all(values: impl Iterator<Item = Result<Value, EvalError>>) -> Res
 /// In which role a step's agent works; null of any other work.
 fn role(step: &Step) -> Value {
     match &step.work {
-        Some(Work::Task(task)) if task.kind == Task::AGENT => task.spec.source()["role"].clone(),
+        Some(Work::Task(task)) if task.kind == ExecutorTask::AGENT => task.spec.source()["role"].clone(),
         _no_agent => Value::Null,
     }
 }

@@ -1,8 +1,8 @@
-//! Signals: who hears them, and what follows.
+//! Signals: which gates, steps and routes take them, and what follows.
 //!
 //! Every gate that a signal wakes asks at once. Besides, it is taken by the first of: a step that
 //! waits for it; the `on_signal` of an active step, in the order of the file; the run's. While work
-//! of that step executes (for the run: any), its route may put the signal off. A signal that no step
+//! of that step executes (for the run: any), its route may defer the signal. A signal that no step
 //! takes is kept where a `wait` may still come for it.
 //!
 //! Law: everything that may have to be loaded is looked at before the first event, so a signal is
@@ -20,14 +20,15 @@ use super::route::{self, Next};
 use super::scope::{RunScope, failure_value};
 use super::{question, wait};
 use crate::event::{
-    ApprovalDecided, BlockReason, Hearing, RunPaused, RunUnblocked, SignalEnd, SignalReceived, SignalTaken,
-    SignalTaker, StepBlocked, StepFailed, StopReason, UnblockDecision, Unblocked, VoteCast,
+    ApprovalDecided, BlockReason, Hearing, QuestionAnswered, RecheckRequested, RunPaused, RunUnblocked,
+    SignalEnd, SignalReceived, SignalTaken, SignalTaker, StepBlocked, StepFailed, StopReason,
+    UnblockDecision, Unblocked, VoteCast,
 };
 use crate::state::{KEPT_MAX, Key, Order, RunState};
 use everfold_base::actor::Actor;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, StepPath, Version};
-use everfold_base::json::{JsonText, Value, canonical};
+use everfold_base::json::{JsonText, Payload, Value, canonical};
 use everfold_language::definition::{Busy, Route, RouteTo, Routes, Vote, Work};
 use everfold_language::expr::EvalError;
 use everfold_language::expr::Loaded;
@@ -35,21 +36,21 @@ use everfold_language::expr::Loaded;
 /// Names of signals and ids of deliveries.
 const NAME_BYTES_MAX: usize = 128;
 const DELIVERY_BYTES_MAX: usize = 256;
-/// What a signal says that is as good as a comment.
+/// The fields of a signal that count as a comment.
 const LITTLE_BYTES: usize = 512;
 /// What a signal says.
 pub const SIGNAL_BYTES_MAX: usize = 1024 * 1024;
 
 /// A signal that is offered.
-struct Offer {
+struct OfferedSignal {
     version: Version,
     name: String,
     payload: Value,
     by: Actor,
 }
 
-impl Offer {
-    /// Whether a person is behind it: reworks that people cause are not limited.
+impl OfferedSignal {
+    /// Whether a person sent it: reworks that people cause are not limited.
     fn is_by_person(&self) -> bool {
         matches!(self.by, Actor::User(_) | Actor::Token(_))
     }
@@ -84,7 +85,7 @@ impl Offer {
     }
 }
 
-/// As much of a text as people's words may have.
+/// A text, cut at the limit of a comment.
 fn fitting(text: &str) -> &str {
     let mut end = text.len().min(TEXT_BYTES_MAX);
     while !text.is_char_boundary(end) {
@@ -93,7 +94,7 @@ fn fitting(text: &str) -> &str {
     &text[..end]
 }
 
-/// Who takes a signal, and what follows.
+/// What takes a signal, and what follows.
 enum Taker {
     Wait(Key),
     Step(usize, Act),
@@ -116,28 +117,28 @@ enum Act {
 /// A signal comes.
 pub(super) fn receive(
     draft: &mut Draft<'_>,
-    name: &str,
-    payload: &JsonText,
-    delivery: Option<&String>,
+    signal: &SignalReceived,
 ) -> Result<Result<(), Interrupt>, Refusal> {
+    let SignalReceived { name, payload, delivery } = signal;
     refuse_ended(draft.state)?;
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return Err(Refusal::BadSignal(name.chars().take(NAME_BYTES_MAX).collect()));
     }
-    if payload.as_str().len() > SIGNAL_BYTES_MAX {
-        return Err(Refusal::TooLarge { what: "the payload", max: SIGNAL_BYTES_MAX });
-    }
-    if delivery.is_some_and(|delivery| delivery.len() > DELIVERY_BYTES_MAX) {
+    // An input brings the payload inline; what is too large for an event becomes a blob below.
+    let payload = payload.text().filter(|text| text.as_str().len() <= SIGNAL_BYTES_MAX);
+    let too_large = Refusal::TooLarge { what: "the payload", max: SIGNAL_BYTES_MAX };
+    let payload = payload.ok_or(too_large)?;
+    if delivery.as_ref().is_some_and(|delivery| delivery.len() > DELIVERY_BYTES_MAX) {
         return Err(Refusal::TooLarge { what: "the delivery's id", max: DELIVERY_BYTES_MAX });
     }
     if let Some(delivery) = delivery
         && draft.state.facts.order.deliveries.contains(&Order::delivery(name, delivery))
     {
-        return Ok(Ok(())); // The same delivery again is no news.
+        return Ok(Ok(())); // The same delivery again changes nothing.
     }
-    let offer = Offer {
+    let offer = OfferedSignal {
         version: draft.state.version().next(),
-        name: name.to_owned(),
+        name: name.clone(),
         payload: payload.value(),
         by: draft.meta.actor.clone(),
     };
@@ -146,7 +147,7 @@ pub(super) fn receive(
         Ok(taker) => taker.unwrap_or(Taker::Nobody),
     };
     let payload = draft.payload(payload.clone());
-    draft.record(SignalReceived { name: name.to_owned(), payload, delivery: delivery.cloned() });
+    draft.record(SignalReceived { payload, ..signal.clone() });
     for at in gate::listening(draft.state, name) {
         gate::wake(draft, at, offer.version);
     }
@@ -157,26 +158,28 @@ pub(super) fn receive(
     Ok(Ok(()))
 }
 
-/// The oldest signal that was put off there is offered again.
+/// Offers the oldest signal that was deferred there again.
 pub(super) fn take_up(draft: &mut Draft<'_>, place: Option<usize>) -> Result<(), Interrupt> {
     let Some(heard) = draft.state.facts.order.first_deferred(place).cloned() else { return Ok(()) };
     let taker = settled(heard.payload.value(draft.loaded).and_then(|payload| {
-        let offer = Offer { version: heard.version, name: heard.name.clone(), payload, by: heard.by.clone() };
+        let offer =
+            OfferedSignal { version: heard.version, name: heard.name.clone(), payload, by: heard.by.clone() };
         taker(draft.state, draft.loaded, &offer, Some(place)).map(|taker| (offer, taker))
     }))?;
     let (offer, taker) = taker.unwrap_or_else(|_unreadable| {
-        let offer = Offer { version: heard.version, name: heard.name, payload: Value::Null, by: heard.by };
+        let offer =
+            OfferedSignal { version: heard.version, name: heard.name, payload: Value::Null, by: heard.by };
         (offer, Taker::Nobody)
     });
     take(draft, &offer, taker);
     Ok(())
 }
 
-/// Who takes the signal. `place`: where it was put off; its step is asked before all others.
+/// What takes the signal. `place`: where it was deferred; its step comes before all others.
 fn taker(
     state: &RunState,
     loaded: &Loaded,
-    offer: &Offer,
+    offer: &OfferedSignal,
     place: Option<Option<usize>>,
 ) -> Result<Taker, EvalError> {
     if let Some(Some(at)) = place
@@ -215,7 +218,12 @@ fn taker(
     Ok(if may_come && state.facts.order.kept.len() < KEPT_MAX { Taker::Kept } else { Taker::Nobody })
 }
 
-fn of_step(state: &RunState, loaded: &Loaded, offer: &Offer, at: usize) -> Result<Option<Act>, EvalError> {
+fn of_step(
+    state: &RunState,
+    loaded: &Loaded,
+    offer: &OfferedSignal,
+    at: usize,
+) -> Result<Option<Act>, EvalError> {
     let step = state.graph.step(at);
     let Some(routes) = step.on_signal.get(&offer.name) else { return Ok(None) };
     let output = state.facts.steps[at].output.value(loaded)?;
@@ -224,17 +232,17 @@ fn of_step(state: &RunState, loaded: &Loaded, offer: &Offer, at: usize) -> Resul
     choose(state, &scope, offer, routes, &name, state.is_executing(at))
 }
 
-fn named<'a>(scope: RunScope<'a>, offer: &Offer) -> RunScope<'a> {
+fn named<'a>(scope: RunScope<'a>, offer: &OfferedSignal) -> RunScope<'a> {
     let failure = failure_value(&offer.failure());
     scope.with("signal", offer.payload.clone()).with("actor", json!(offer.by)).with("failure", failure)
 }
 
-/// The first route that holds on this signal. `None`: it is not meant. A condition that fails on the
+/// The first route that holds on this signal. `None`: no route takes it. A condition that fails on the
 /// payload does not hold: what comes from outside must not break the run.
 fn choose(
     state: &RunState,
     scope: &RunScope<'_>,
-    offer: &Offer,
+    offer: &OfferedSignal,
     routes: &Routes,
     name: &str,
     is_busy: bool,
@@ -254,7 +262,7 @@ fn choose(
 fn act(
     state: &RunState,
     scope: &RunScope<'_>,
-    offer: &Offer,
+    offer: &OfferedSignal,
     route: &Route,
     name: String,
     is_busy: bool,
@@ -298,7 +306,7 @@ fn act(
     })
 }
 
-/// What an answer is judged by is at hand when it is judged: what was saved of it, and what `accept` asks for.
+/// Loads what an answer is judged by: its saved parts, and the values that `accept` asks for.
 fn at_hand(scope: &RunScope<'_>) -> Result<(), EvalError> {
     let (state, loaded, Some(key)) = scope.place() else { return Ok(()) };
     let question = state.unit_at(key).and_then(|unit| unit.question());
@@ -314,7 +322,7 @@ fn at_hand(scope: &RunScope<'_>) -> Result<(), EvalError> {
     }
 }
 
-fn take(draft: &mut Draft<'_>, offer: &Offer, taker: Taker) {
+fn take(draft: &mut Draft<'_>, offer: &OfferedSignal, taker: Taker) {
     let id = |draft: &Draft<'_>, at| draft.state.attempt_id(Key::step(at));
     match taker {
         Taker::Wait(key) => {
@@ -341,12 +349,18 @@ fn take(draft: &mut Draft<'_>, offer: &Offer, taker: Taker) {
     }
 }
 
-fn record(draft: &mut Draft<'_>, offer: &Offer, by: SignalTaker, how: Hearing, ends: Option<SignalEnd>) {
+fn record(
+    draft: &mut Draft<'_>,
+    offer: &OfferedSignal,
+    by: SignalTaker,
+    how: Hearing,
+    ends: Option<SignalEnd>,
+) {
     draft.record(SignalTaken { signal: offer.version, by, how, ends });
 }
 
-/// What becomes of the signal: a decision on what is not asked or not blocked leads to nothing, and so does the approval
-/// of one's own.
+/// How the signal is taken: a decision on a task that is not open, or on a step that is not blocked, is ignored, and so
+/// is a self-approval.
 fn hearing(state: &RunState, at: Option<usize>, act: &Act, by: &Actor) -> Hearing {
     let is_possible = match (act, at) {
         (Act::Defer, _) => return Hearing::Deferred,
@@ -371,7 +385,7 @@ fn hearing(state: &RunState, at: Option<usize>, act: &Act, by: &Actor) -> Hearin
 }
 
 /// How the signal ends the run, where its route does.
-fn ends(act: &Act, of_run: Option<()>, offer: &Offer) -> Option<SignalEnd> {
+fn ends(act: &Act, of_run: Option<()>, offer: &OfferedSignal) -> Option<SignalEnd> {
     match (act, of_run) {
         (Act::Follow(Next::Finish(status)), _) => Some(SignalEnd::Finished(*status)),
         (Act::Follow(Next::Fail(own)), Some(())) => {
@@ -382,7 +396,7 @@ fn ends(act: &Act, of_run: Option<()>, offer: &Offer) -> Option<SignalEnd> {
 }
 
 /// Follows a route of a step's `on_signal`.
-fn follow_at(draft: &mut Draft<'_>, offer: &Offer, at: usize, id: AttemptId, act: Act) {
+fn follow_at(draft: &mut Draft<'_>, offer: &OfferedSignal, at: usize, id: AttemptId, act: Act) {
     let (path, round) = (id.path.clone(), id.round);
     match act {
         Act::Defer | Act::Ignore => {}
@@ -415,15 +429,15 @@ fn follow_at(draft: &mut Draft<'_>, offer: &Offer, at: usize, id: AttemptId, act
         Act::Recheck => {
             // What cannot be judged again is left as it is.
             let reason = Some(format!("the signal “{}”", offer.name));
-            let _refused =
-                super::recheck::recheck(draft, &path, &std::collections::BTreeMap::new(), reason.as_ref());
+            let policies = std::collections::BTreeMap::new();
+            let _refused = super::recheck::recheck(draft, &RecheckRequested { path, policies, reason });
         }
         Act::Unblock(decision) => unblock(draft, offer, path, decision),
     }
 }
 
 /// Follows a route of the run's `on_signal`; its ends stand in `SignalTaken`.
-fn follow_run(draft: &mut Draft<'_>, offer: &Offer, act: Act) {
+fn follow_run(draft: &mut Draft<'_>, offer: &OfferedSignal, act: Act) {
     match act {
         Act::Follow(Next::Rework(rework)) => {
             let target = rework.target();
@@ -438,7 +452,7 @@ fn follow_run(draft: &mut Draft<'_>, offer: &Offer, act: Act) {
     }
 }
 
-fn from(state: &RunState, offer: &Offer, at: usize, id: AttemptId) -> route::From {
+fn from(state: &RunState, offer: &OfferedSignal, at: usize, id: AttemptId) -> route::From {
     let failure = offer.failure();
     let findings = if offer.payload.is_null() { json!(failure.message) } else { offer.payload.clone() };
     let blocked = BlockReason::Signal { name: offer.name.clone() };
@@ -456,7 +470,13 @@ fn from(state: &RunState, offer: &Offer, at: usize, id: AttemptId) -> route::Fro
 }
 
 /// A signal decides an open task wholly, whatever its quorum.
-fn decide_task(draft: &mut Draft<'_>, offer: &Offer, id: AttemptId, vote: Vote, comment: Option<String>) {
+fn decide_task(
+    draft: &mut Draft<'_>,
+    offer: &OfferedSignal,
+    id: AttemptId,
+    vote: Vote,
+    comment: Option<String>,
+) {
     let (roles, comments) = (Vec::new(), Vec::new());
     draft.record(VoteCast { id: id.clone(), vote, comment: comment.clone(), roles, comments, edited: None });
     draft.record(ApprovalDecided { id, decision: vote, by: vec![offer.by.to_string()], comment });
@@ -474,10 +494,11 @@ fn answer_task(draft: &mut Draft<'_>, at: usize, id: &AttemptId, answer: &Value)
         Value::String(text) => json!({ "text": text }),
         other => json!({ "text": canonical(other) }),
     };
-    let _refused = question::answer(draft, id, &JsonText::new(&answer), &roles);
+    let answer = Payload::Inline(JsonText::new(&answer));
+    let _refused = question::answer(draft, &QuestionAnswered { id: id.clone(), answer, roles });
 }
 
-fn unblock(draft: &mut Draft<'_>, offer: &Offer, path: StepPath, decision: UnblockDecision) {
+fn unblock(draft: &mut Draft<'_>, offer: &OfferedSignal, path: StepPath, decision: UnblockDecision) {
     let known = draft.state.block_reason(&path).cloned();
     let is_judged = known.is_some_and(|reason| reason.gate().is_some());
     if decision == UnblockDecision::Recheck && !is_judged {

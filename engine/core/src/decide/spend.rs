@@ -10,35 +10,36 @@ use super::refusal::Refusal;
 use super::scope::RunScope;
 use crate::budgets::{limit, period};
 use crate::event::{
-    BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetReading, BudgetRefusal, FundsAnswered,
-    FundsGranted, FundsRequested, Measure, SpendReported, Spent, StopReason, StopRequested, TimerSet,
+    BudgetExceeded, BudgetPeriodBegan, BudgetRaised, FundsAnswered, FundsGranted, FundsRequested, Measure,
+    SpendReported, Spent, StopReason, StopRequested, TimerSet,
 };
 use crate::state::Stage;
 use crate::state::spend::{BudgetState, BudgetTimer, FundStage};
-use everfold_base::id::{AttemptId, Version};
+use everfold_base::id::AttemptId;
 use everfold_language::definition::{Condition, OnOver};
 
 /// Attempts that one event asks to stop.
 const STOPS_MAX: usize = 500;
 
 /// Paid work is about to start.
-pub(super) fn wanted(draft: &mut Draft<'_>, id: &AttemptId) -> Result<(), Interrupt> {
+pub(super) fn wanted(draft: &mut Draft<'_>, request: &FundsRequested) -> Result<(), Interrupt> {
+    let id = &request.id;
     let state = &*draft.state;
     let key = state.current(id).filter(|key| state.facts.attempts.contains(key));
     let is_scheduled = |key| state.unit_at(key).is_some_and(|unit| unit.stage == Stage::Scheduled);
     let Some(key) = key.filter(|key| is_scheduled(*key) && state.wants_funds(id)) else {
-        return Ok(()); // A repeated request, or one for work that is not wanted any more.
+        return Ok(()); // A repeated request, or one for work that was superseded.
     };
     let exempt = match state.exemption(key.step) {
         None => false,
         Some(Condition::Fixed(exempt)) => *exempt,
-        // What cannot be said counts as paid.
+        // Work that cannot be classified counts as paid.
         Some(Condition::Computed(expression)) => {
             let scope = RunScope::of(state, draft.loaded, key);
             settled(expression.eval_bool(&scope))?.unwrap_or(false)
         }
     };
-    draft.record(FundsRequested { id: id.clone() });
+    draft.record(request.clone());
     if exempt {
         draft.record(FundsGranted { id: id.clone(), exempt });
     }
@@ -46,18 +47,14 @@ pub(super) fn wanted(draft: &mut Draft<'_>, id: &AttemptId) -> Result<(), Interr
 }
 
 /// The counters that the run shares say whether there is room.
-pub(super) fn answered(
-    draft: &mut Draft<'_>,
-    id: &AttemptId,
-    refused: Option<&BudgetRefusal>,
-    readings: &[BudgetReading],
-) {
+pub(super) fn answered(draft: &mut Draft<'_>, answer: &FundsAnswered) {
+    let (id, refused) = (&answer.id, answer.refused.as_ref());
     let spend = &draft.state.facts.spend;
     let is_news = match spend.funds.get(id).map(|fund| fund.stage) {
         Some(FundStage::Asked) => true,
-        // The same answer again is no news.
+        // The same answer again changes nothing.
         Some(FundStage::Refused) => refused.is_none(),
-        // Others passed a limit while it runs.
+        // Other runs passed a limit while it runs.
         Some(FundStage::Granted) => refused.is_some_and(|refused| {
             let is_it = |it: &&BudgetState| it.terms.id == refused.budget && it.over.is_none();
             spend.budgets.iter().find(is_it).is_some_and(|it| it.terms.on_over != OnOver::Pause)
@@ -67,23 +64,22 @@ pub(super) fn answered(
     if !is_news {
         return;
     }
-    let (id, readings) = (id.clone(), readings.to_vec());
-    draft.record(FundsAnswered { id: id.clone(), refused: refused.cloned(), readings });
+    draft.record(answer.clone());
     let Some(refused) = refused else { return };
     let spend = &draft.state.facts.spend;
     let budget = spend.budgets.iter().position(|it| it.terms.id == refused.budget && it.over.is_none());
     if let Some(at) = budget {
-        exceed(draft, at, refused.measure, Some(id));
+        exceed(draft, at, refused.measure, Some(id.clone()));
     }
 }
 
-/// The counters know what they were told.
-pub(super) fn reported(draft: &mut Draft<'_>, version: Version, readings: &[BudgetReading]) {
-    if !draft.state.facts.spend.reports.contains_key(&version) {
+/// The counters recorded what was reported to them.
+pub(super) fn reported(draft: &mut Draft<'_>, report: &SpendReported) {
+    if !draft.state.facts.spend.reports.contains_key(&report.version) {
         return;
     }
-    draft.record(SpendReported { version, readings: readings.to_vec() });
-    // Others may have used it up meanwhile: that is seen here first.
+    draft.record(report.clone());
+    // Other runs may have used it up meanwhile: that is seen here first.
     passed(draft);
 }
 

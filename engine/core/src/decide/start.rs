@@ -25,14 +25,15 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
     if draft.state.run().is_some() {
         return Err(Refusal::AlreadyStarted);
     }
-    if start.input.as_str().len() > INPUT_BYTES_MAX {
+    let options = &start.options;
+    if options.input.as_str().len() > INPUT_BYTES_MAX {
         return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
     }
-    if start.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX) {
+    if options.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX) {
         return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
     }
     let definition = draft.state.definition().clone();
-    let Found { input, labels, slots, budgets, admission } = find(start, &definition)?;
+    let StartFindings { input, labels, slots, budgets, admission } = find(start, &definition)?;
     if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
         return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
     }
@@ -43,13 +44,13 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         pipeline: definition.name.clone(),
         definition: definition.hash(),
         input,
-        title: start.title.clone(),
+        title: options.title.clone(),
         labels,
-        cwd: start.cwd.clone(),
+        cwd: options.cwd.clone(),
         entropy: start.entropy,
         config,
-        parent: start.parent.clone(),
-        priority: start.priority,
+        parent: options.parent.clone(),
+        priority: options.priority,
         admission: start.admission.clone(),
     });
     if !budgets.is_empty() {
@@ -62,7 +63,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
 }
 
 /// What a start finds out from its pipeline, its input and what was read for it.
-struct Found {
+struct StartFindings {
     input: Value,
     labels: BTreeMap<String, String>,
     slots: Vec<WantedSlot>,
@@ -70,7 +71,8 @@ struct Found {
     admission: Admission,
 }
 
-fn find(start: &Start, definition: &Arc<Definition>) -> Result<Found, Refusal> {
+fn find(start: &Start, definition: &Arc<Definition>) -> Result<StartFindings, Refusal> {
+    let options = &start.options;
     let asks_nothing = definition.labels.is_empty()
         && definition.key.is_none()
         && definition.concurrency.is_empty()
@@ -78,17 +80,17 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<Found, Refusal> {
         && definition.admit.is_empty();
     if asks_nothing {
         // Most pipelines: nothing is rendered, so no scope is made.
-        let (input, labels) = (begin::checked(definition, &start.input.value())?, start.labels.clone());
+        let (input, labels) = (begin::checked(definition, &options.input.value())?, options.labels.clone());
         let (slots, budgets, admission) = (Vec::new(), Vec::new(), Admission::Admitted(Vec::new()));
-        return Ok(Found { input, labels, slots, budgets, admission });
+        return Ok(StartFindings { input, labels, slots, budgets, admission });
     }
     let config = start.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let new = RunState::new(Arc::clone(definition));
-    let beginning = Beginning::new(new, start.run, start.title.as_deref(), &start.input.value())?
-        .in_folder(start.cwd.as_deref())
+    let beginning = Beginning::new(new, start.run, options.title.as_deref(), &options.input.value())?
+        .in_folder(options.cwd.as_deref())
         .with_config(config);
     let mut labels = beginning.labels()?;
-    labels.extend(start.labels.clone());
+    labels.extend(options.labels.clone());
     let beginning = beginning.with_labels(&labels);
     let identity = beginning.identity()?;
     if let Some(refusal) = beginning.refusal(&start.admission) {
@@ -97,5 +99,5 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<Found, Refusal> {
     let slots = identity.into_iter().chain(beginning.slots()?).collect();
     let admission = beginning.admission(&start.admission);
     let budgets = beginning.budgets()?;
-    Ok(Found { input: beginning.input().clone(), labels, slots, budgets, admission })
+    Ok(StartFindings { input: beginning.input().clone(), labels, slots, budgets, admission })
 }

@@ -21,7 +21,7 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
 use everfold_base::json::{Payload, Value};
 use everfold_base::text::one_line;
-use everfold_language::definition::{Approval, Setting, Span, Step, Task, Work};
+use everfold_language::definition::{Approval, ExecutorTask, Setting, Span, Step, Work};
 use everfold_language::expr::{EvalError, Template};
 
 /// The most items of one `foreach`, and the most bytes of its list: it is recorded in one append.
@@ -73,7 +73,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     match settled(prepared)? {
         Ok((prepared, deadline)) => {
             let id = AttemptId { path, round, attempt: Attempt::FIRST };
-            let began = !matches!(prepared, Prepared::Refused(_));
+            let began = !matches!(prepared, PreparedRound::Refused(_));
             record(draft, id.clone(), prepared)?;
             if let Some(deadline) = deadline.filter(|_| began) {
                 let timer = TimerId { id, kind: TimerKind::Deadline, name: String::new() };
@@ -93,7 +93,7 @@ fn fail(draft: &mut Draft<'_>, path: StepPath, round: Round, failure: Failure) -
 }
 
 /// What a round begins with, rendered and not yet recorded.
-enum Prepared {
+enum PreparedRound {
     Task(PreparedTask),
     Items { items: Vec<Value>, max_in_flight: Option<u32> },
     Approval(Box<PreparedApproval>),
@@ -118,7 +118,7 @@ struct PreparedTask {
     grace: Duration,
 }
 
-fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
+fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<PreparedRound, EvalError> {
     Ok(match (&step.foreach, &step.work) {
         (Some(foreach), _) => match foreach.items.render(scope)? {
             Value::Array(items) => {
@@ -126,33 +126,33 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
                 let max_in_flight = foreach.max_in_flight.as_ref().map(least).transpose()?;
                 check_items(items, max_in_flight)
             }
-            other => Prepared::Refused(Failure::new(
+            other => PreparedRound::Refused(Failure::new(
                 FailureKind::Validation,
                 format!("foreach needs a list, and `in` gave {}", type_name(&other)),
             )),
         },
         (None, Some(work)) => prepare_work(step, work, scope)?,
-        (None, None) => Prepared::Gates,
+        (None, None) => PreparedRound::Gates,
     })
 }
 
 /// Prepares the work of a step without items, or of one item.
-fn prepare_work(step: &Step, work: &Work, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
+fn prepare_work(step: &Step, work: &Work, scope: &RunScope<'_>) -> Result<PreparedRound, EvalError> {
     Ok(match work {
-        Work::Task(task) => Prepared::Task(prepare_task(step, task, scope)?),
-        Work::Approval(approval) => Prepared::Approval(Box::new(prepare_approval(approval, scope)?)),
+        Work::Task(task) => PreparedRound::Task(prepare_task(step, task, scope)?),
+        Work::Approval(approval) => PreparedRound::Approval(Box::new(prepare_approval(approval, scope)?)),
         Work::Question(question) => match question::prepare(question, scope)? {
-            Ok(prepared) => Prepared::Question(Box::new(prepared)),
-            Err(failure) => Prepared::Refused(failure),
+            Ok(prepared) => PreparedRound::Question(Box::new(prepared)),
+            Err(failure) => PreparedRound::Refused(failure),
         },
         Work::Wait(wait) => match wait::prepare(wait, scope)? {
-            Awaiting::Refused(failure) => Prepared::Refused(failure),
-            awaiting => Prepared::Wait(awaiting),
+            Awaiting::Refused(failure) => PreparedRound::Refused(failure),
+            awaiting => PreparedRound::Wait(awaiting),
         },
     })
 }
 
-fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> Prepared {
+fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> PreparedRound {
     let bytes: usize = items.iter().map(|item| everfold_base::json::canonical(item).len()).sum();
     if items.len() > ITEMS_MAX || bytes > ITEMS_BYTES_MAX {
         let message = format!(
@@ -160,13 +160,13 @@ fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> Prepared {
             items.len()
         );
         let hint = "put the data into files and go over their names, or over ranges of them";
-        return Prepared::Refused(Failure::new(FailureKind::Validation, message).with_hint(hint));
+        return PreparedRound::Refused(Failure::new(FailureKind::Validation, message).with_hint(hint));
     }
-    Prepared::Items { items, max_in_flight }
+    PreparedRound::Items { items, max_in_flight }
 }
 
 /// Renders an executor's work: the document `{spec, env, outputs}` and its limits.
-fn prepare_task(step: &Step, task: &Task, scope: &RunScope<'_>) -> Result<PreparedTask, EvalError> {
+fn prepare_task(step: &Step, task: &ExecutorTask, scope: &RunScope<'_>) -> Result<PreparedTask, EvalError> {
     let (mut spec, hidden) = task.spec.render_hiding(scope)?;
     multi_probe::hide(&mut spec, &hidden);
     let (env, hidden) = render_env(&step.env, scope)?;
@@ -226,40 +226,40 @@ fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepare
 }
 
 /// Records what a round of a step, or of an item of one, begins with.
-fn record(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) -> Result<(), Interrupt> {
+fn record(draft: &mut Draft<'_>, id: AttemptId, prepared: PreparedRound) -> Result<(), Interrupt> {
     let work = match &prepared {
         // Only the first attempt is scheduled with its task in the same event.
-        Prepared::Task(_) => None,
-        Prepared::Items { .. } => Some(ScheduledWork::Items),
-        Prepared::Approval(_) => Some(ScheduledWork::Approval),
-        Prepared::Question(_) => Some(ScheduledWork::Question),
-        Prepared::Wait(_) => Some(ScheduledWork::Wait),
-        Prepared::Gates => Some(ScheduledWork::Gates),
-        Prepared::Refused(_) => None,
+        PreparedRound::Task(_) => None,
+        PreparedRound::Items { .. } => Some(ScheduledWork::Items),
+        PreparedRound::Approval(_) => Some(ScheduledWork::Approval),
+        PreparedRound::Question(_) => Some(ScheduledWork::Question),
+        PreparedRound::Wait(_) => Some(ScheduledWork::Wait),
+        PreparedRound::Gates => Some(ScheduledWork::Gates),
+        PreparedRound::Refused(_) => None,
     };
     if let Some(work) = work {
         draft.record(StepScheduled { id: id.clone(), work });
     }
     match prepared {
-        Prepared::Task(task) => {
+        PreparedRound::Task(task) => {
             let work = ScheduledWork::Task(scheduled(draft, task));
             draft.record(StepScheduled { id, work });
         }
-        Prepared::Items { items, max_in_flight } => {
+        PreparedRound::Items { items, max_in_flight } => {
             let items: Vec<Payload> = items.iter().map(|item| draft.payload_of(item)).collect();
             draft.record(ItemsExpanded { step: id.path.step, round: id.round, items, max_in_flight });
         }
-        Prepared::Gates => {}
-        Prepared::Refused(failure) => return refused(draft, id, failure),
+        PreparedRound::Gates => {}
+        PreparedRound::Refused(failure) => return refused(draft, id, failure),
         asking => ask(draft, id, asking),
     }
     Ok(())
 }
 
 /// Records what people are asked, or that time is to pass: what an attempt without an executor is.
-fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) {
+fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: PreparedRound) {
     match prepared {
-        Prepared::Approval(approval) => {
+        PreparedRound::Approval(approval) => {
             let PreparedApproval { title, show, edit, terms, expires } = *approval;
             let show = draft.payload_of(&show);
             let edit = edit.map(|edit| draft.payload_of(&edit));
@@ -267,19 +267,22 @@ fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) {
             draft.record(ApprovalRequested { id: id.clone(), title, show, terms, edit });
             set_limits(draft, &id, expires, remind);
         }
-        Prepared::Question(question) => {
+        PreparedRound::Question(question) => {
             let PreparedQuestion { title, text, terms, expires } = *question;
             let text = text.map(|text| draft.payload_of(&text));
             let remind = terms.remind_ms;
             draft.record(QuestionAsked { id: id.clone(), title, text, terms });
             set_limits(draft, &id, expires, remind);
         }
-        Prepared::Wait(awaiting) => wait::begin(draft, id, awaiting),
-        Prepared::Task(_) | Prepared::Items { .. } | Prepared::Gates | Prepared::Refused(_) => {}
+        PreparedRound::Wait(awaiting) => wait::begin(draft, id, awaiting),
+        PreparedRound::Task(_)
+        | PreparedRound::Items { .. }
+        | PreparedRound::Gates
+        | PreparedRound::Refused(_) => {}
     }
 }
 
-/// The work cannot begin: its own values say so.
+/// The work cannot begin: its own values are invalid.
 fn refused(draft: &mut Draft<'_>, id: AttemptId, failure: Failure) -> Result<(), Interrupt> {
     if id.path.item.is_none() {
         return fail(draft, id.path, id.round, failure);
@@ -302,7 +305,7 @@ pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let id = draft.state.attempt_id(key);
     let id = AttemptId { attempt: id.attempt.next(), ..id };
     match prepared {
-        Err(failure) | Ok(Prepared::Refused(failure)) => {
+        Err(failure) | Ok(PreparedRound::Refused(failure)) => {
             let AttemptId { path, round, .. } = id;
             draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
         }
@@ -314,8 +317,7 @@ pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     Ok(())
 }
 
-/// The next attempt of work whose question was answered: it is told, also where its own parameters
-/// mention the answers.
+/// The next attempt of work whose question was answered: it gets the answers, also in its own parameters.
 pub(super) fn answered(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
     let step = graph.step(key.step);

@@ -3,12 +3,12 @@
 use super::draft::Draft;
 use crate::event::{StopReason, StopRequested};
 use crate::state::{AttemptEnding, Key, Stage};
-use everfold_language::definition::{Step, Task, Work};
+use everfold_language::definition::{ExecutorTask, Step, Work};
 
 /// Attempts that one event asks to stop.
 pub(super) const STOPS_MAX: usize = 500;
 
-/// Asks the child runs that no step waited for to end with this run (L25), unless they are to be left.
+/// Asks the child runs that no step waited for to end with this run (L25), unless the pipeline leaves them running.
 pub(super) fn stop_children(draft: &mut Draft<'_>) {
     let state = &*draft.state;
     let mut ids = Vec::new();
@@ -33,5 +33,5 @@ pub(super) fn stop_children(draft: &mut Draft<'_>) {
 fn starts_child_that_ends_with_it(step: &Step) -> bool {
     let Some(Work::Task(task)) = &step.work else { return false };
     let spec = task.spec.source();
-    task.kind == Task::RUN && spec["wait"] == false && spec["on_parent_cancel"] != "leave"
+    task.kind == ExecutorTask::RUN && spec["wait"] == false && spec["on_parent_cancel"] != "leave"
 }

@@ -28,7 +28,7 @@ pub(super) enum Awaiting {
     Moment(Timestamp),
     /// A signal, for so long; where one was kept for it, that one.
     Signal { kept: Option<Version>, timeout: Option<Duration> },
-    /// What was asked for makes no sense.
+    /// The parameters make no sense.
     Refused(Failure),
 }
 
@@ -78,7 +78,7 @@ fn first_kept(name: &str, wait: &Wait, scope: &RunScope<'_>) -> Result<Option<Ve
     if wait.matches.is_none() {
         return Ok(kept.first().map(|heard| heard.version));
     }
-    // Few at a time, so that neither many are loaded in vain nor a decision asks for ever more.
+    // Few at a time: neither are many loaded in vain, nor does a decision need ever more loads.
     for some in kept.chunks(LOADED_AT_ONCE) {
         let payloads = all(some.iter().map(|heard| heard.payload.value(loaded)))?;
         for (heard, payload) in some.iter().zip(payloads) {
@@ -90,7 +90,7 @@ fn first_kept(name: &str, wait: &Wait, scope: &RunScope<'_>) -> Result<Option<Ve
     Ok(None)
 }
 
-/// Whether a signal is one that the step waits for. An expression that fails on its payload says no.
+/// Whether a signal is one that the step waits for. An expression that fails on its payload counts as false.
 pub(super) fn matches(
     state: &RunState,
     loaded: &Loaded,

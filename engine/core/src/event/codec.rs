@@ -3,8 +3,8 @@
 //! Law: what one release wrote, every later one reads. `encode` writes the newest schema of a kind;
 //! `decode` reads every schema there ever was, older ones through an upcaster.
 
-use super::kinds::RunEvent;
 use super::payload::CodecError;
+use super::run_event::RunEvent;
 
 /// The schema number and the bytes of an event.
 ///

@@ -1,29 +1,28 @@
-//! What the list of the events becomes: structs, an enum over them, their numbers and names.
+//! The macros that declare the events of a run: their payloads, and the table with the number of each.
 
-/// Declares the events: a frozen struct each, the enum over them, their numbers and names.
-macro_rules! run_events {
+/// Declares payloads of events: a frozen struct each, with its schema and what reads a former one.
+macro_rules! event_payloads {
     ($(
         $(#[$meta:meta])*
-        $name:ident = $code:literal $([$former:ty $(, unless $plain:ident)?])? { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
+        $name:ident $([$former:ty $(, unless $plain:ident)?])? { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
             $(#[$meta])*
-            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
             pub struct $name { $( $(#[$field_meta])* pub $field: $type, )* }
 
-            impl From<$name> for RunEvent {
-                fn from(event: $name) -> Self {
-                    Self::$name(event)
-                }
-            }
-
-            impl payload::Stored for $name {
+            impl $crate::event::payload::Stored for $name {
                 const NAME: &'static str = stringify!($name);
                 $(
                     const SCHEMA: u16 = 2;
 
-                    fn upcast(schema: u16, bytes: &[u8]) -> Option<Result<Self, CodecError>> {
-                        (schema == 1).then(|| payload::bytes::<$former>(Self::NAME, bytes).map(Self::from))
+                    fn upcast(
+                        schema: u16,
+                        bytes: &[u8],
+                    ) -> Option<Result<Self, $crate::event::payload::CodecError>> {
+                        (schema == 1).then(|| {
+                            $crate::event::payload::bytes::<$former>(Self::NAME, bytes).map(Self::from)
+                        })
                     }
 
                     $(
@@ -34,12 +33,28 @@ macro_rules! run_events {
                 )?
             }
         )*
+    };
+}
+
+/// The table of the events: the enum over their payloads, their numbers and names.
+macro_rules! run_events {
+    ($( $name:ident = $code:literal, )*) => {
+        $(
+            impl From<$name> for RunEvent {
+                fn from(event: $name) -> Self {
+                    Self::$name(event)
+                }
+            }
+        )*
 
         /// A fact of a run. In JSON `{"type": "StepScheduled", …}`.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "type")]
         pub enum RunEvent {
-            $( $(#[$meta])* $name($name), )*
+            $(
+                #[doc = concat!("[`", stringify!($name), "`], number ", stringify!($code), ".")]
+                $name($name),
+            )*
         }
 
         impl RunEvent {
@@ -78,7 +93,7 @@ macro_rules! run_events {
     };
 }
 
-pub(super) use run_events;
+pub(super) use {event_payloads, run_events};
 
 /// Whether the list of names that pipelines are read with is that of the kinds, in the same order.
 pub(super) const fn are_names_of(kinds: &[(u16, &str)], names: &[&str]) -> bool {

@@ -1,7 +1,8 @@
 //! What of an event may be large, and what it names that is kept outside of it.
 
-use super::kinds::{RunEvent, StepScheduled};
+use super::kinds::StepScheduled;
 use super::parts::ScheduledWork;
+use super::run_event::RunEvent;
 use everfold_base::json::{BlobRef, Payload};
 
 impl RunEvent {

@@ -14,6 +14,7 @@ mod kinds;
 mod large;
 mod parts;
 mod payload;
+mod run_event;
 mod upcast;
 
 pub use codec::{decode, encode};
@@ -21,9 +22,10 @@ pub use definition::DefinitionSaved;
 pub use everfold_language::words::UnblockDecision;
 pub use kinds::*;
 pub use parts::{
-    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, BudgetReading, BudgetRefusal, BudgetTerms,
-    ChildEnd, Comment, HaltScope, Hearing, Measure, Origin, OriginKind, Parent, QuestionTerms, ReworkSource,
-    ScheduledTask, ScheduledWork, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent, StopReason, TimerId,
-    TimerKind, Told, Unblocked, WantedSlot,
+    AdmissionEvidence, ApprovalTerms, AskedBy, AttemptNotes, BlockReason, BudgetReading, BudgetRefusal,
+    BudgetTerms, ChildEnd, Comment, HaltScope, Hearing, Measure, Origin, OriginKind, Parent, QuestionTerms,
+    ReworkSource, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent,
+    StopReason, TimerId, TimerKind, Unblocked, WantedSlot,
 };
 pub use payload::CodecError;
+pub use run_event::RunEvent;

@@ -1,6 +1,6 @@
 //! How structs of former schemas read today.
 //!
-//! Law: what a former schema did not say gets the value that it meant then.
+//! Law: a field that a former schema lacks gets the value that its absence stood for.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::kinds::{
     ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued, ProbeFailed,
     ReworkRequested, RunAdmitted, RunForked, RunStarted, RunUnblocked, VoteCast,
 };
-use super::parts::{ApprovalTerms, Told, Unblocked};
+use super::parts::{ApprovalTerms, AttemptNotes, Unblocked};
 
 impl From<RunStarted1> for RunStarted {
     fn from(old: RunStarted1) -> Self {
@@ -41,7 +41,7 @@ impl From<AttemptSucceeded1> for AttemptSucceeded {
             commit: old.commit,
             artefacts: old.artefacts,
             ended_at: old.ended_at,
-            told: Told::default(),
+            notes: AttemptNotes::default(),
         }
     }
 }
@@ -49,7 +49,7 @@ impl From<AttemptSucceeded1> for AttemptSucceeded {
 impl From<AttemptFailed1> for AttemptFailed {
     fn from(old: AttemptFailed1) -> Self {
         let AttemptFailed1 { id, failure, commit, artefacts, ended_at } = old;
-        Self { id, failure, commit, artefacts, ended_at, told: Told::default() }
+        Self { id, failure, commit, artefacts, ended_at, notes: AttemptNotes::default() }
     }
 }
 
@@ -157,7 +157,7 @@ impl NoticeQueued {
 impl AttemptFailed {
     /// The former schema, in which such events were released, says all of it.
     pub(super) fn is_silent(&self) -> bool {
-        self.told.is_nothing()
+        self.notes.is_empty()
     }
 }
 

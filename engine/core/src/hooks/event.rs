@@ -87,7 +87,7 @@ pub struct ParkedSettled {
 
 /// What a signal is sent for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum MeantBy {
+pub enum SignalOrigin {
     /// A trigger, for a delivery.
     Trigger {
         /// The version of the delivery's own event.
@@ -112,7 +112,7 @@ pub enum MeantBy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignalMeant {
     /// What for.
-    pub by: MeantBy,
+    pub by: SignalOrigin,
     /// The runs.
     pub runs: Vec<RunId>,
 }

@@ -4,7 +4,7 @@
 //! anybody is answered, once per id within 7 days; what it led to is another, for each trigger. What it
 //! starts and sends has ids that derive from the first fact, so a repeat does nothing twice.
 //!
-//! Called by the driver's hook desk, the only writer of these streams.
+//! Called by the webhook actor of the driver, the only writer of these streams.
 
 mod event;
 mod source;
@@ -12,14 +12,14 @@ mod state;
 mod trigger_event;
 
 pub use event::{
-    DeliveryHandled, DeliveryReceived, HookEvent, MeantBy, ParkedSettled, ParkedSignal, RedeliveryAsked,
-    SignalMeant, TriggerOutcome,
+    DeliveryHandled, DeliveryReceived, HookEvent, ParkedSettled, ParkedSignal, RedeliveryAsked, SignalMeant,
+    SignalOrigin, TriggerOutcome,
 };
 pub use source::{
     BODY_BYTES_MAX, FOLD_VERSION, HEADERS_BYTES_MAX, ID_BYTES_MAX, KEPT, PARKED_MAX, REMEMBERED_MAX,
     is_source, stream,
 };
-pub use state::{Entry, HookState, Parked, ParkedId};
+pub use state::{HookState, Parked, ParkedId, RememberedDelivery};
 
 #[cfg(test)]
 mod tests;

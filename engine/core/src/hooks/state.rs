@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::event::{
-    DeliveryHandled, DeliveryReceived, HookEvent, MeantBy, ParkedSettled, ParkedSignal, RedeliveryAsked,
+    DeliveryHandled, DeliveryReceived, HookEvent, ParkedSettled, ParkedSignal, RedeliveryAsked, SignalOrigin,
     TriggerOutcome,
 };
 use super::source::{KEPT, PARKED_MAX, REMEMBERED_MAX};
@@ -15,7 +15,7 @@ use everfold_base::time::Timestamp;
 
 /// A delivery that is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct RememberedDelivery {
     /// What its sender calls it.
     pub id: String,
     /// When it came.
@@ -40,20 +40,20 @@ pub struct Parked {
     pub since: Timestamp,
     /// The signal.
     pub signal: String,
-    /// Whom it waits for.
+    /// The runs that it waits for.
     pub to: Target,
 }
 
 /// The deliveries of a source that are remembered, and the signals that wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookState {
-    entries: BTreeMap<Version, Entry>,
+    entries: BTreeMap<Version, RememberedDelivery>,
     by_id: HashMap<String, Version>,
     /// Those that were not handled as often as they are to be.
     unhandled: BTreeMap<Version, u32>,
     parked: BTreeMap<ParkedId, Parked>,
-    /// The runs that were about to be told when this was recorded.
-    meant: BTreeMap<MeantBy, Vec<RunId>>,
+    /// The runs that are about to get a signal, by what it is sent for.
+    targets: BTreeMap<SignalOrigin, Vec<RunId>>,
 }
 
 impl HookState {
@@ -62,7 +62,7 @@ impl HookState {
         match event {
             HookEvent::DeliveryReceived(event) => {
                 self.forget(at);
-                let entry = Entry { id: event.id.clone(), at, wanted: 1, handled: 0 };
+                let entry = RememberedDelivery { id: event.id.clone(), at, wanted: 1, handled: 0 };
                 self.by_id.insert(event.id.clone(), version);
                 self.entries.insert(version, entry);
                 self.unhandled.insert(version, 1);
@@ -80,9 +80,9 @@ impl HookState {
                 if self.unhandled.get(&event.delivery).is_some_and(|nth| *nth <= event.nth) {
                     self.unhandled.remove(&event.delivery);
                 }
-                self.meant.retain(|by, _| match by {
-                    MeantBy::Trigger { delivery, .. } => *delivery != event.delivery,
-                    MeantBy::Parked { .. } => true,
+                self.targets.retain(|by, _| match by {
+                    SignalOrigin::Trigger { delivery, .. } => *delivery != event.delivery,
+                    SignalOrigin::Parked { .. } => true,
                 });
                 for (place, parked) in (0..).zip(&event.parked) {
                     let parked = Parked {
@@ -96,11 +96,11 @@ impl HookState {
                 }
             }
             HookEvent::SignalMeant(event) => {
-                self.meant.insert(event.by.clone(), event.runs.clone());
+                self.targets.insert(event.by.clone(), event.runs.clone());
             }
             HookEvent::ParkedSettled(event) => {
                 self.parked.remove(&(event.handled, event.at));
-                self.meant.remove(&MeantBy::Parked { handled: event.handled, at: event.at });
+                self.targets.remove(&SignalOrigin::Parked { handled: event.handled, at: event.at });
             }
         }
     }
@@ -123,7 +123,7 @@ impl HookState {
 
     /// The delivery that came with this id within 7 days.
     #[must_use]
-    pub fn find(&self, id: &str, now: Timestamp) -> Option<(Version, &Entry)> {
+    pub fn find(&self, id: &str, now: Timestamp) -> Option<(Version, &RememberedDelivery)> {
         let version = self.by_id.get(id)?;
         let entry = self.entries.get(version)?;
         (now.since(entry.at) < KEPT || self.unhandled.contains_key(version)).then_some((*version, entry))
@@ -196,22 +196,27 @@ impl HookState {
         &self.parked
     }
 
-    /// The runs that were about to be told for this.
+    /// The runs that are recorded as targets of a signal.
     #[must_use]
-    pub fn meant(&self, by: &MeantBy) -> Option<&Vec<RunId>> {
-        self.meant.get(by)
+    pub fn targets(&self, by: &SignalOrigin) -> Option<&Vec<RunId>> {
+        self.targets.get(by)
     }
 
-    /// The runs that were about to be told for a delivery, by trigger.
+    /// The runs that are recorded as targets for a delivery, by trigger.
     #[must_use]
-    pub fn meant_for(&self, of: Version) -> Vec<(MeantBy, Vec<RunId>)> {
-        let is_its = |by: &MeantBy| matches!(by, MeantBy::Trigger { delivery, .. } if *delivery == of);
-        self.meant.iter().filter(|(by, _)| is_its(by)).map(|(by, runs)| (by.clone(), runs.clone())).collect()
+    pub fn targets_of(&self, of: Version) -> Vec<(SignalOrigin, Vec<RunId>)> {
+        let is_its =
+            |by: &SignalOrigin| matches!(by, SignalOrigin::Trigger { delivery, .. } if *delivery == of);
+        self.targets
+            .iter()
+            .filter(|(by, _)| is_its(by))
+            .map(|(by, runs)| (by.clone(), runs.clone()))
+            .collect()
     }
 
     /// A delivery that is remembered.
     #[must_use]
-    pub fn entry(&self, version: Version) -> Option<&Entry> {
+    pub fn entry(&self, version: Version) -> Option<&RememberedDelivery> {
         self.entries.get(&version)
     }
 

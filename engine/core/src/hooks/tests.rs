@@ -13,13 +13,13 @@ use everfold_base::time::Timestamp;
 const DAY_MS: i64 = 86_400_000;
 
 #[derive(Default)]
-struct Source {
+struct HookHistory {
     state: HookState,
     version: Version,
     now: i64,
 }
 
-impl Source {
+impl HookHistory {
     fn record(&mut self, event: Option<HookEvent>) -> Option<Version> {
         let event = event?;
         // What is stored reads back as it was written.
@@ -66,7 +66,7 @@ fn signal(trigger: u32) -> ParkedSignal {
 
 #[test]
 fn l28_a_delivery_is_a_fact_once_per_id_for_seven_days() {
-    let mut source = Source::default();
+    let mut source = HookHistory::default();
     let first = source.deliver("a").unwrap();
     assert_eq!(source.deliver("a"), Err(first), "not handled yet, and known");
     source.handle(first, 1, vec![]).unwrap();
@@ -82,7 +82,7 @@ fn l28_a_delivery_is_a_fact_once_per_id_for_seven_days() {
 
 #[test]
 fn l28_what_was_received_and_not_handled_is_named_in_order_until_it_is() {
-    let mut source = Source::default();
+    let mut source = HookHistory::default();
     let (one, other) = (source.deliver("a").unwrap(), source.deliver("b").unwrap());
     assert_eq!(source.state.unhandled().keys().copied().collect::<Vec<_>>(), [one, other]);
     assert!(source.state.is_busy());
@@ -96,7 +96,7 @@ fn l28_what_was_received_and_not_handled_is_named_in_order_until_it_is() {
 
 #[test]
 fn l28_a_redelivery_is_handled_as_another_one() {
-    let mut source = Source::default();
+    let mut source = HookHistory::default();
     let first = source.deliver("a").unwrap();
     assert_eq!(source.state.redeliver(first, 0), None, "it is still to be handled");
     source.handle(first, 1, vec![]).unwrap();
@@ -110,7 +110,7 @@ fn l28_a_redelivery_is_handled_as_another_one() {
 
 #[test]
 fn l28_a_parked_signal_waits_until_it_is_settled_and_no_more_than_a_thousand_do() {
-    let mut source = Source::default();
+    let mut source = HookHistory::default();
     let first = source.deliver("a").unwrap();
     let handled = source.handle(first, 1, vec![signal(0)]).unwrap();
     assert!(source.state.is_busy());

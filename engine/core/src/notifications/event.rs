@@ -20,7 +20,7 @@ pub struct Place {
 
 /// The notice was delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct NoticeDelivered {
     /// Of what.
     pub id: NoticeId,
     /// How far its subscription has come with it; `None`: it was sent again, by order of a person.
@@ -62,7 +62,7 @@ pub enum Decision {
 
 /// A person decided on an undelivered notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decided {
+pub struct NoticeDecided {
     /// Which.
     pub id: NoticeId,
     /// What.
@@ -77,11 +77,11 @@ pub enum NoticeEvent {
     /// Up to here nothing more was for it.
     Reached(Place),
     /// The notice was delivered.
-    Told(Told),
+    Told(NoticeDelivered),
     /// The notice could not be delivered.
     GivenUp(GivenUp),
     /// A person decided on an undelivered notice.
-    Decided(Decided),
+    Decided(NoticeDecided),
 }
 
 stored!(NoticeEvent, BYTES_MAX, { Opened = 50, Reached = 51, Told = 52, GivenUp = 53, Decided = 54 });

@@ -32,7 +32,7 @@ impl NoticeId {
         self.notice.strip_prefix(SUBSCRIPTION)
     }
 
-    /// Whether a subscription tells it.
+    /// Whether a subscription delivers it.
     #[must_use]
     pub fn is_of_subscription(&self) -> bool {
         self.subscription().is_some()

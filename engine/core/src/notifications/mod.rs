@@ -5,14 +5,15 @@
 //! is a position of the log and nothing else: the log is its outbox. What was given up stays here until a person
 //! has it sent again or drops it; the newest are kept, the stream itself has all.
 //!
-//! Called by the driver, which tells, and by the owner of a folder, which lists.
+//! Called by the driver, which delivers notices, and by the owner of a folder, which lists them.
 
 mod event;
 mod id;
 mod notices;
 
-pub use event::{Decided, Decision, GivenUp, NoticeEvent, Place, Told};
+pub use event::{Decision, GivenUp, NoticeDecided, NoticeDelivered, NoticeEvent, Place};
 pub use id::{NoNoticeId, NoticeId, SUBSCRIPTION};
 pub use notices::{
-    AGAIN_MAX, Again, MESSAGE_BYTES_MAX, NoticeRefusal, Notices, Standing, UNDELIVERED_MAX, UndeliveredNotice,
+    AGAIN_MAX, Again, MESSAGE_BYTES_MAX, NoticeRefusal, Notices, SubscriptionProgress, UNDELIVERED_MAX,
+    UndeliveredNotice,
 };

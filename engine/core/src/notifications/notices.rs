@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::event::{Decided, Decision, GivenUp, NoticeEvent, Place, Told};
+use super::event::{Decision, GivenUp, NoticeDecided, NoticeDelivered, NoticeEvent, Place};
 use super::id::NoticeId;
 use crate::aggregate::{Aggregate, EventStamp};
 use everfold_base::envelope::StreamId;
@@ -16,22 +16,24 @@ use everfold_base::time::Timestamp;
 pub const UNDELIVERED_MAX: usize = 1_000;
 /// Undelivered notices that are being sent again at once.
 pub const AGAIN_MAX: usize = 200;
-/// Notices of runs that were settled by hand and are remembered as that; those of the oldest runs make room.
+/// Notices of runs that a person settled, and that are remembered as settled; the oldest runs' make room.
 const SETTLED_MAX: usize = 10_000;
 /// What is kept of why a notice was not delivered.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024;
 
 /// How far a subscription has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Standing {
-    /// Up to here everything that it is for was told or given up.
+pub struct SubscriptionProgress {
+    /// Up to here every notice that it is for was delivered or given up.
     pub position: Position,
-    /// How many were told.
-    pub told: u64,
+    /// How many were delivered.
+    #[serde(rename = "told")]
+    pub delivered: u64,
     /// How many were given up.
     pub given_up: u64,
-    /// When the last one was told.
-    pub last_told_at: Option<Timestamp>,
+    /// When the last one was delivered.
+    #[serde(rename = "last_told_at")]
+    pub last_delivered_at: Option<Timestamp>,
 }
 
 /// What could not be delivered.
@@ -39,7 +41,7 @@ pub struct Standing {
 pub struct UndeliveredNotice {
     /// The notice.
     pub id: NoticeId,
-    /// The type of the event that it tells of.
+    /// The type of the event that it reports.
     pub event: String,
     /// Tries in all.
     pub tries: u32,
@@ -47,7 +49,7 @@ pub struct UndeliveredNotice {
     pub message: String,
     /// When it was given up.
     pub at: Timestamp,
-    /// It is being sent again: since when, and on whose order.
+    /// It is being sent again: since when, and by the order of which person.
     pub again: Option<Again>,
 }
 
@@ -56,7 +58,7 @@ pub struct UndeliveredNotice {
 pub struct Again {
     /// When.
     pub since: Timestamp,
-    /// Who.
+    /// The person.
     pub by: String,
 }
 
@@ -75,7 +77,7 @@ pub enum NoticeRefusal {
 /// Subscriptions and undelivered notices: a fold of the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notices {
-    subscriptions: BTreeMap<String, Standing>,
+    subscriptions: BTreeMap<String, SubscriptionProgress>,
     /// Oldest first.
     undelivered: VecDeque<Arc<UndeliveredNotice>>,
     settled: BTreeSet<NoticeId>,
@@ -84,7 +86,7 @@ pub struct Notices {
 impl Notices {
     /// How far a subscription has come; `None`: it never began.
     #[must_use]
-    pub fn standing(&self, subscription: &str) -> Option<&Standing> {
+    pub fn standing(&self, subscription: &str) -> Option<&SubscriptionProgress> {
         self.subscriptions.get(subscription)
     }
 
@@ -120,7 +122,7 @@ impl Notices {
             return Err(NoticeRefusal::TooMany);
         }
         let UndeliveredNotice { event, tries, message, .. } = notice.clone();
-        Ok(Some(NoticeEvent::Decided(Decided {
+        Ok(Some(NoticeEvent::Decided(NoticeDecided {
             id: notice.id.clone(),
             decision: Decision::Retry { event, tries, message },
         })))
@@ -131,10 +133,10 @@ impl Notices {
     pub fn drop_notice(&self, id: &NoticeId) -> Option<NoticeEvent> {
         let is_known = self.find(id).is_some() || !id.is_of_subscription();
         (is_known && !self.is_settled(id))
-            .then(|| NoticeEvent::Decided(Decided { id: id.clone(), decision: Decision::Drop }))
+            .then(|| NoticeEvent::Decided(NoticeDecided { id: id.clone(), decision: Decision::Drop }))
     }
 
-    fn reach(&mut self, place: &Place) -> &mut Standing {
+    fn reach(&mut self, place: &Place) -> &mut SubscriptionProgress {
         let standing = self.subscriptions.entry(place.subscription.clone()).or_default();
         standing.position = standing.position.max(place.position);
         standing
@@ -177,11 +179,11 @@ impl Aggregate for Notices {
     fn apply(&mut self, event: &NoticeEvent, stamp: &EventStamp<'_>) {
         match event {
             NoticeEvent::Opened(place) | NoticeEvent::Reached(place) => drop(self.reach(place)),
-            NoticeEvent::Told(Told { id, place, .. }) => match place {
+            NoticeEvent::Told(NoticeDelivered { id, place, .. }) => match place {
                 Some(place) => {
                     let standing = self.reach(place);
-                    standing.told += 1;
-                    standing.last_told_at = Some(stamp.at);
+                    standing.delivered += 1;
+                    standing.last_delivered_at = Some(stamp.at);
                 }
                 None => self.settle(id),
             },
@@ -199,13 +201,16 @@ impl Aggregate for Notices {
                     again: None,
                 });
             }
-            NoticeEvent::Decided(Decided { id, decision: Decision::Retry { event, tries, message } }) => {
+            NoticeEvent::Decided(NoticeDecided {
+                id,
+                decision: Decision::Retry { event, tries, message },
+            }) => {
                 let at = self.find(id).map_or(stamp.at, |notice| notice.at);
                 let again = Some(Again { since: stamp.at, by: stamp.by.to_string() });
                 let (event, message) = (event.clone(), message.clone());
                 self.put(UndeliveredNotice { id: id.clone(), event, tries: *tries, message, at, again });
             }
-            NoticeEvent::Decided(Decided { id, decision: Decision::Drop }) => self.settle(id),
+            NoticeEvent::Decided(NoticeDecided { id, decision: Decision::Drop }) => self.settle(id),
         }
     }
 
@@ -258,16 +263,16 @@ mod tests {
 
     #[test]
     fn l32_a_subscription_goes_on_behind_what_it_told_and_gave_up() {
-        let told = Told { id: id(4, "subscription:ops"), place: Some(place(17)), tries: 1 };
+        let delivered = NoticeDelivered { id: id(4, "subscription:ops"), place: Some(place(17)), tries: 1 };
         let notices = fold([
             NoticeEvent::Opened(place(10)),
-            NoticeEvent::Told(told),
+            NoticeEvent::Told(delivered),
             given_up(9, "subscription:ops", Some(30)),
             NoticeEvent::Reached(place(25)),
         ]);
         let standing = notices.standing("ops").unwrap();
-        assert_eq!((standing.position, standing.told, standing.given_up), (Position(30), 1, 1));
-        assert_eq!(standing.last_told_at, Some(Timestamp(2)));
+        assert_eq!((standing.position, standing.delivered, standing.given_up), (Position(30), 1, 1));
+        assert_eq!(standing.last_delivered_at, Some(Timestamp(2)));
         assert_eq!(notices.standing("other"), None);
         assert_eq!(notices.undelivered().count(), 1);
     }
@@ -283,8 +288,8 @@ mod tests {
         assert_eq!(notices.find(&notice.id).unwrap().again.as_ref().unwrap().by, "user:ada");
         let notices = fold([dead.clone(), again.clone(), given_up(9, "subscription:ops", None)]);
         assert!(notices.find(&notice.id).unwrap().again.is_none(), "it failed again");
-        let told = NoticeEvent::Told(Told { id: notice.id.clone(), place: None, tries: 1 });
-        assert_eq!(fold([dead.clone(), again, told]).undelivered().count(), 0);
+        let delivered = NoticeEvent::Told(NoticeDelivered { id: notice.id.clone(), place: None, tries: 1 });
+        assert_eq!(fold([dead.clone(), again, delivered]).undelivered().count(), 0);
         let notices = fold([dead.clone()]);
         let dropped = notices.drop_notice(&notice.id).unwrap();
         let notices = fold([dead, dropped]);
@@ -302,8 +307,8 @@ mod tests {
             again: None,
         };
         let again = Notices::default().retry(&of_run).unwrap().unwrap();
-        let told = NoticeEvent::Told(Told { id: of_run.id.clone(), place: None, tries: 1 });
-        let notices = fold([again, told]);
+        let delivered = NoticeEvent::Told(NoticeDelivered { id: of_run.id.clone(), place: None, tries: 1 });
+        let notices = fold([again, delivered]);
         assert!(notices.is_settled(&of_run.id));
         assert_eq!(notices.retry(&of_run), Err(NoticeRefusal::Settled(of_run.id.clone())));
         assert_eq!(notices.drop_notice(&of_run.id), None);
@@ -320,14 +325,14 @@ mod tests {
 
     #[test]
     fn the_stored_bytes_stay() {
-        let told = Told { id: id(4, "subscription:ops"), place: Some(place(17)), tries: 1 };
+        let delivered = NoticeDelivered { id: id(4, "subscription:ops"), place: Some(place(17)), tries: 1 };
         let retry = Decision::Retry { event: "RunFailed".into(), tries: 3, message: "gone".into() };
-        let retry = NoticeEvent::Decided(Decided { id: id(4, "failures"), decision: retry });
-        let dropped = NoticeEvent::Decided(Decided { id: id(4, "failures"), decision: Decision::Drop });
+        let retry = NoticeEvent::Decided(NoticeDecided { id: id(4, "failures"), decision: retry });
+        let dropped = NoticeEvent::Decided(NoticeDecided { id: id(4, "failures"), decision: Decision::Drop });
         let stored = [
             stored_text::<Notices>(&NoticeEvent::Opened(place(10))),
             stored_text::<Notices>(&NoticeEvent::Reached(place(11))),
-            stored_text::<Notices>(&NoticeEvent::Told(told)),
+            stored_text::<Notices>(&NoticeEvent::Told(delivered)),
             stored_text::<Notices>(&given_up(9, "failures", None)),
             stored_text::<Notices>(&retry),
             stored_text::<Notices>(&dropped),

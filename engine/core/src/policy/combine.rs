@@ -15,7 +15,7 @@ pub enum Combination {
     AtLeast(u32),
 }
 
-/// Reasons are one line; of many members the first are told.
+/// A reason is one line; of many members it names the first.
 const REASON_CHARS_MAX: usize = 600;
 const MEMBER_CHARS_MAX: usize = 160;
 
@@ -32,33 +32,33 @@ pub fn combine(how: Combination, members: &[(&str, &Judgement)]) -> Judgement {
     if counted == 0 {
         return Judgement::new(Verdict::Skipped, "no member applies");
     }
-    let wait = |members: &[&(&str, &Judgement)]| Judgement::new(Verdict::Pending, told(members));
+    let wait = |members: &[&(&str, &Judgement)]| Judgement::new(Verdict::Pending, summary(members));
     match how {
-        Combination::All if !failed.is_empty() => fail(told(&failed)),
+        Combination::All if !failed.is_empty() => fail(summary(&failed)),
         Combination::All if !pending.is_empty() => wait(&pending),
-        Combination::All if counted == 1 => pass(told(&passed)),
+        Combination::All if counted == 1 => pass(summary(&passed)),
         Combination::All => pass(format!("all {counted} pass: {}", names(&passed))),
-        Combination::Any if !passed.is_empty() => pass(told(&passed)),
+        Combination::Any if !passed.is_empty() => pass(summary(&passed)),
         Combination::Any if !pending.is_empty() => wait(&pending),
-        Combination::Any => fail(told(&failed)),
-        Combination::Not if !passed.is_empty() => fail(format!("must not pass: {}", told(&passed))),
+        Combination::Any => fail(summary(&failed)),
+        Combination::Not if !passed.is_empty() => fail(format!("must not pass: {}", summary(&passed))),
         Combination::Not if !pending.is_empty() => wait(&pending),
-        Combination::Not => pass(format!("fails, as it is to: {}", told(&failed))),
+        Combination::Not => pass(format!("fails, as it is to: {}", summary(&failed))),
         Combination::AtLeast(n) => {
             let n = n as usize;
             let counts = format!("{} of {counted} pass, {n} needed", passed.len());
             if passed.len() >= n {
                 pass(format!("{counts}: {}", names(&passed)))
             } else if passed.len() + pending.len() >= n {
-                Judgement::new(Verdict::Pending, format!("{counts}; {}", told(&pending)))
+                Judgement::new(Verdict::Pending, format!("{counts}; {}", summary(&pending)))
             } else {
-                fail(if failed.is_empty() { counts } else { format!("{counts}; {}", told(&failed)) })
+                fail(if failed.is_empty() { counts } else { format!("{counts}; {}", summary(&failed)) })
             }
         }
     }
 }
 
-fn told(members: &[&(&str, &Judgement)]) -> String {
+fn summary(members: &[&(&str, &Judgement)]) -> String {
     let one = |(name, judgement): &&(&str, &Judgement)| {
         format!("{name}: {}", shortened(&judgement.reason, MEMBER_CHARS_MAX))
     };

@@ -44,7 +44,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, in one line.
     pub reason: String,
-    /// What a rework is told; `None`: reason and evidence.
+    /// The findings for a rework; `None`: reason and evidence.
     pub findings: Option<Value>,
 }
 

@@ -93,11 +93,11 @@ pub fn trigger(at: Timestamp) -> ScheduleEvent {
 }
 
 /// Nothing follows any more from the moments that wait: the schedule is paused or removed. Not so where a person
-/// asked for the moment, where it is already being followed (`in_work`), or where runs are about to be told.
+/// asked for the moment, where it is already being followed (`in_work`), or where its signals are about to be delivered to runs.
 #[must_use]
 pub fn drop_waiting(state: &ScheduleState, in_work: &BTreeSet<Version>, why: &str) -> Vec<ScheduleEvent> {
     let is_dropped =
-        |tick: &Version, by_hand: bool| !by_hand && !in_work.contains(tick) && state.meant(*tick).is_none();
+        |tick: &Version, by_hand: bool| !by_hand && !in_work.contains(tick) && state.targets(*tick).is_none();
     let waiting = state.waiting().iter().filter(|(version, tick)| is_dropped(version, tick.by_hand));
     let outcome = || Outcome::Ignored { why: why.to_owned() };
     waiting

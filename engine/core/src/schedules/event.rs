@@ -102,7 +102,7 @@ pub struct TickSettled {
     pub outcome: Outcome,
 }
 
-/// These runs are about to be told for a moment. After a crash the same ones are.
+/// The signals of a moment are about to be delivered to these runs. After a crash the same runs get them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickMeant {
     /// The version of the moment's own event.

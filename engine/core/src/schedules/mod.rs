@@ -4,7 +4,7 @@
 //! stream, once, before anything follows from it; what it led to is another. What it starts has an id that
 //! derives from that fact, so a repeat starts nothing else.
 //!
-//! Called by the driver's schedule desk, the only writer of these streams.
+//! Called by the schedule actor of the driver, the only writer of these streams.
 
 mod decide;
 mod event;

@@ -42,7 +42,8 @@ pub struct ScheduleState {
     pub(super) cursor: Timestamp,
     pub(super) waiting: BTreeMap<Version, Tick>,
     settled: VecDeque<Settled>,
-    meant: BTreeMap<Version, Vec<RunId>>,
+    /// The runs that are about to get the signal of a moment.
+    targets: BTreeMap<Version, Vec<RunId>>,
     last_run: Option<RunId>,
     passed: BTreeMap<String, u64>,
 }
@@ -80,10 +81,10 @@ impl ScheduleState {
                 *self.passed.entry(why.to_owned()).or_default() += u64::from(event.count);
             }
             ScheduleEvent::TickMeant(event) => {
-                self.meant.insert(event.tick, event.runs.clone());
+                self.targets.insert(event.tick, event.runs.clone());
             }
             ScheduleEvent::TickSettled(event) => {
-                self.meant.remove(&event.tick);
+                self.targets.remove(&event.tick);
                 let Some(tick) = self.waiting.remove(&event.tick) else { return };
                 if let Outcome::Started { run } = event.outcome {
                     self.last_run = Some(run);
@@ -114,7 +115,7 @@ impl ScheduleState {
         self.set.as_ref().map(|set| &set.origin)
     }
 
-    /// Since when, and why, it stands still.
+    /// Since when, and why, it is paused.
     #[must_use]
     pub fn paused(&self) -> Option<&(Timestamp, Option<String>)> {
         self.paused.as_ref()
@@ -132,10 +133,10 @@ impl ScheduleState {
         &self.waiting
     }
 
-    /// The runs that were about to be told for a moment.
+    /// The runs that are recorded as targets of a moment's signal.
     #[must_use]
-    pub fn meant(&self, tick: Version) -> Option<&Vec<RunId>> {
-        self.meant.get(&tick)
+    pub fn targets(&self, tick: Version) -> Option<&Vec<RunId>> {
+        self.targets.get(&tick)
     }
 
     /// The last moments that led to something, the newest last.

@@ -132,8 +132,8 @@ fn row_75_a_pause_or_removal_drops_the_moments_that_wait_but_not_those_in_work_o
     subject.record(at("2026-01-01T03:00:10Z"), trigger(at("2026-01-01T03:00:10Z")));
     let waiting: Vec<Version> = subject.state.waiting().keys().copied().collect();
     let in_work = [waiting[0]].into();
-    let told = ScheduleEvent::TickMeant(TickMeant { tick: waiting[1], runs: Vec::new() });
-    subject.record(at("2026-01-01T03:00:20Z"), told);
+    let meant = ScheduleEvent::TickMeant(TickMeant { tick: waiting[1], runs: Vec::new() });
+    subject.record(at("2026-01-01T03:00:20Z"), meant);
     for event in drop_waiting(&subject.state, &in_work, "paused") {
         subject.record(at("2026-01-01T03:00:30Z"), event);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::event::{ReleaseReason, SlotEvent, SlotGranted, SlotReleased, SlotRequested, SlotShared};
-use super::state::{Holder, SlotState, Waiting};
+use super::state::{Holder, SlotState, WaitingRun};
 use crate::event::{SlotKind, WantedSlot};
 use everfold_base::id::{Position, RunId};
 use everfold_language::definition::{OnLimit, OnTaken};
@@ -19,7 +19,7 @@ pub struct Demand {
     pub priority: i32,
     /// The place of its first event.
     pub began: Position,
-    /// The runs that wait for it: who started it, who started that one, and so on.
+    /// The runs that wait for it: its parent, the parent of that one, and so on.
     pub ancestors: Vec<RunId>,
 }
 
@@ -47,13 +47,13 @@ pub enum Availability {
     Taken(RunId),
     /// No slot is free, and the start is refused.
     Full,
-    /// Who started it, and waits for it, holds a slot; both share that.
+    /// The run that started it and waits for it holds a slot; both share that.
     Shared,
 }
 
 /// What a start would find. `aside`: starts that have found a slot free and are on their way; `ancestors`:
 /// the runs that wait for the one that starts; `leaving`: those that it replaces, which end before it begins;
-/// `still`: runs that stand still, of which those that wait are passed over.
+/// `still`: runs that are paused, of which those that wait are passed over.
 #[must_use]
 pub fn available(
     state: &SlotState,
@@ -93,10 +93,10 @@ pub fn available(
 }
 
 /// What follows from an input. `aside`: runs other than the asking one that have found a slot free and
-/// are on their way; `still`: runs that stand still, and would only keep others waiting with a slot.
+/// are on their way; `still`: runs that are paused, and would only keep other runs waiting with a slot.
 #[must_use]
 pub fn decide(state: &SlotState, input: &SlotInput, aside: usize, still: &BTreeSet<RunId>) -> Vec<SlotEvent> {
-    let mut draft = Draft { state: state.clone(), events: Vec::new(), still };
+    let mut draft = SlotDraft { state: state.clone(), events: Vec::new(), still };
     match input {
         SlotInput::Request(demand) => draft.request(demand, aside),
         SlotInput::Release(run, reason) => {
@@ -113,13 +113,13 @@ pub fn decide(state: &SlotState, input: &SlotInput, aside: usize, still: &BTreeS
     draft.events
 }
 
-struct Draft<'a> {
+struct SlotDraft<'a> {
     state: SlotState,
     events: Vec<SlotEvent>,
     still: &'a BTreeSet<RunId>,
 }
 
-impl Draft<'_> {
+impl SlotDraft<'_> {
     fn record(&mut self, event: SlotEvent) {
         self.state.apply(&event);
         self.events.push(event);
@@ -131,7 +131,7 @@ impl Draft<'_> {
             return; // A repeated request.
         }
         if let (SlotKind::Concurrency { .. }, Some(under)) = (&slot.kind, self.state.host(ancestors)) {
-            // One that waits already waits for a run that waits for it.
+            // A waiting run that is an ancestor would wait for a run that waits for it.
             let (run, slot, priority) = (*run, slot.clone(), *priority);
             return self.record(SlotEvent::SlotShared(SlotShared { run, under, slot, priority }));
         }
@@ -156,7 +156,7 @@ impl Draft<'_> {
         self.record(SlotEvent::SlotRequested(SlotRequested { run, slot, priority, began, victims }));
     }
 
-    /// Whom the run sends away: of an identity everybody, else the oldest that no other run sent away yet.
+    /// The holders that the run evicts: of an identity all, else the oldest that no other run evicted yet.
     fn victims(&self, slot: &WantedSlot) -> Vec<RunId> {
         match slot.kind {
             SlotKind::Identity { on_taken: OnTaken::Replace, .. } => {
@@ -171,15 +171,15 @@ impl Draft<'_> {
         }
     }
 
-    /// Grants what is free to those who wait, in their order. One who cannot be served keeps those behind
-    /// it waiting: a smaller limit must not be overtaken for ever. One who stands still is passed over, and keeps its
+    /// Grants free slots to waiting runs, in their order. A run that cannot be served keeps the runs behind
+    /// it waiting: a smaller limit must not be overtaken for ever. A halted run is passed over, and keeps its
     /// place.
     fn grant(&mut self, aside: usize) {
         for run in self.state.queue() {
             if self.still.contains(&run) {
                 continue;
             }
-            let Some(Waiting { slot, priority, .. }) = self.state.waiting.get(&run).cloned() else {
+            let Some(WaitingRun { slot, priority, .. }) = self.state.waiting.get(&run).cloned() else {
                 continue;
             };
             if self.state.holders.len() + aside >= slot.limit() {

@@ -1,11 +1,11 @@
-//! Keys: who holds them, who waits for them.
+//! Keys: their holders, and the runs that wait for them.
 //!
 //! Law: a key's stream says it all, and folding and deciding are pure. A run is granted a slot only
-//! while fewer than its limit hold one; those who wait go by priority, then by the order in which their
+//! while fewer than its limit hold one; waiting runs go by priority, then by the order in which their
 //! runs began. A key as an identity is a key with one slot. A run whose ancestor holds a slot of the key and
 //! waits for it shares that slot: it is a sharer, and counts for nothing while its host is there.
 //!
-//! Called by the driver's desk, the only writer of key streams.
+//! Called by the slot allocator of the driver, the only writer of key streams.
 
 mod decide;
 mod event;
@@ -13,7 +13,7 @@ mod state;
 
 pub use decide::{Availability, Demand, SlotInput, available, decide};
 pub use event::{ReleaseReason, SlotEvent, SlotGranted, SlotReleased, SlotRequested, SlotShared};
-pub use state::{Holder, SharedHolder, SlotState, Waiting};
+pub use state::{Holder, SharedHolder, SlotState, WaitingRun};
 
 use crate::event::{SlotKind, WantedSlot};
 use everfold_base::envelope::{StreamId, StreamKind};

@@ -21,7 +21,7 @@ pub struct Holder {
 
 /// A run that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingRun {
     /// What it wants.
     pub slot: WantedSlot,
     /// Higher goes first.
@@ -41,11 +41,11 @@ pub struct SharedHolder {
     pub under: RunId,
 }
 
-/// Who holds a key, and who waits for it.
+/// The holders of a key, and the runs that wait for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlotState {
     pub(super) holders: BTreeMap<RunId, Holder>,
-    pub(super) waiting: BTreeMap<RunId, Waiting>,
+    pub(super) waiting: BTreeMap<RunId, WaitingRun>,
     sharers: BTreeMap<RunId, SharedHolder>,
     granted: u64,
 }
@@ -55,7 +55,7 @@ impl SlotState {
     pub fn apply(&mut self, event: &SlotEvent) {
         match event {
             SlotEvent::SlotRequested(event) => {
-                let waiting = Waiting {
+                let waiting = WaitingRun {
                     slot: event.slot.clone(),
                     priority: event.priority,
                     began: event.began,
@@ -129,7 +129,7 @@ impl SlotState {
 
     /// What a run waits for.
     #[must_use]
-    pub fn waits(&self, run: RunId) -> Option<&Waiting> {
+    pub fn waits(&self, run: RunId) -> Option<&WaitingRun> {
         self.waiting.get(&run)
     }
 
@@ -141,7 +141,7 @@ impl SlotState {
     /// The runs that wait, the one that goes first first.
     #[must_use]
     pub fn queue(&self) -> Vec<RunId> {
-        let mut queue: Vec<(&RunId, &Waiting)> = self.waiting.iter().collect();
+        let mut queue: Vec<(&RunId, &WaitingRun)> = self.waiting.iter().collect();
         queue.sort_by_key(|(run, waiting)| (Reverse(waiting.priority), waiting.began, **run));
         queue.into_iter().map(|(run, _)| *run).collect()
     }
@@ -170,7 +170,7 @@ impl SlotState {
         self.holders.is_empty() && self.waiting.is_empty()
     }
 
-    /// Whether a start must look whether those who hold it or wait are still there.
+    /// Whether a start must check that the holders and the waiting runs still exist.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.waiting.is_empty() || self.living().next().is_some()

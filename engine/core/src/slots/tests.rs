@@ -29,14 +29,14 @@ fn available(
 
 /// A key and everything that happened to it.
 #[derive(Default)]
-struct Key(SlotState);
+struct KeyHistory(SlotState);
 
-impl Key {
+impl KeyHistory {
     fn give(&mut self, input: &SlotInput, aside: usize) -> Vec<String> {
         self.give_while(input, aside, &[])
     }
 
-    /// The same while some runs stand still.
+    /// The same while some runs are paused.
     fn give_while(&mut self, input: &SlotInput, aside: usize, still: &[u128]) -> Vec<String> {
         let still = still.iter().map(|n| run(*n)).collect();
         let events = decide(&self.0, input, aside, &still);
@@ -78,7 +78,7 @@ impl Key {
 
 #[test]
 fn d9_slots_go_by_priority_and_then_in_the_order_of_the_runs() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let two = || slot(2, OnLimit::Queue);
     assert_eq!(key.request(1, two(), 0), ["granted 1"]);
     assert_eq!(key.request(2, two(), 0), ["granted 2"]);
@@ -97,7 +97,7 @@ fn d9_slots_go_by_priority_and_then_in_the_order_of_the_runs() {
 
 #[test]
 fn d9_a_slot_that_a_start_has_found_free_is_nobody_elses() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let one = || slot(1, OnLimit::Reject);
     assert_eq!(available(&key.0, &one(), 0, &[], &[]), Availability::Free);
     assert_eq!(available(&key.0, &one(), 1, &[], &[]), Availability::Full);
@@ -111,7 +111,7 @@ fn d9_a_slot_that_a_start_has_found_free_is_nobody_elses() {
 
 #[test]
 fn d9_who_replaces_a_run_does_not_find_that_runs_slot_taken() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let two = || slot(2, OnLimit::Reject);
     key.request(1, two(), 0);
     key.request(2, two(), 0);
@@ -121,7 +121,7 @@ fn d9_who_replaces_a_run_does_not_find_that_runs_slot_taken() {
     assert_eq!(
         available(&key.0, &two(), 1, &[], &[run(1)]),
         Availability::Full,
-        "somebody else is on the way"
+        "another start is on the way"
     );
     assert_eq!(key.request(4, slot(2, OnLimit::Queue), 0), ["requested 4"]);
     assert_eq!(available(&key.0, &two(), 0, &[], &[run(1)]), Availability::Full, "another one is before it");
@@ -129,7 +129,7 @@ fn d9_who_replaces_a_run_does_not_find_that_runs_slot_taken() {
 
 #[test]
 fn d9_the_oldest_holder_that_nobody_sent_away_yet_makes_room() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let two = || slot(2, OnLimit::CancelOldest);
     for n in 1..=5 {
         key.request(n, two(), 0);
@@ -140,11 +140,11 @@ fn d9_the_oldest_holder_that_nobody_sent_away_yet_makes_room() {
 
 #[test]
 fn d9_a_run_shares_the_slot_of_the_one_that_waits_for_it() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let one = || slot(1, OnLimit::CancelOldest);
     key.request(1, one(), 0);
     assert_eq!(available(&key.0, &slot(1, OnLimit::Reject), 0, &[run(1)], &[]), Availability::Shared);
-    assert_eq!(key.request_under(2, one(), &[1]), ["2 under 1"], "nobody is sent away");
+    assert_eq!(key.request_under(2, one(), &[1]), ["2 under 1"], "no holder is evicted");
     assert_eq!(key.request_under(3, one(), &[2, 1]), ["3 under 2"]);
     assert!(key.request_under(3, one(), &[2, 1]).is_empty(), "a repeated request");
     assert_eq!(key.request(4, slot(1, OnLimit::Queue), 0), ["requested 4"], "sharers count for nothing");
@@ -156,7 +156,7 @@ fn d9_a_run_shares_the_slot_of_the_one_that_waits_for_it() {
 
 #[test]
 fn d9_a_run_that_waits_for_the_one_that_waits_for_it_shares_its_slot_when_it_asks_again() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let one = || slot(1, OnLimit::Queue);
     key.request(1, one(), 0);
     assert_eq!(key.request(2, one(), 0), ["requested 2"]);
@@ -168,7 +168,7 @@ fn d9_a_run_that_waits_for_the_one_that_waits_for_it_shares_its_slot_when_it_ask
 
 #[test]
 fn l4_the_key_of_the_one_that_waits_for_it_is_neither_its_answer_nor_to_be_replaced() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let wanted = |on_taken| identity(Release::Ended, on_taken);
     key.request(1, wanted(OnTaken::Return), 0);
     for on_taken in [OnTaken::Return, OnTaken::Reject, OnTaken::Replace] {
@@ -178,7 +178,7 @@ fn l4_the_key_of_the_one_that_waits_for_it_is_neither_its_answer_nor_to_be_repla
 
 #[test]
 fn l4_a_key_has_one_holder_until_its_end() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let wanted = |on_taken| identity(Release::Ended, on_taken);
     assert_eq!(key.request(1, wanted(OnTaken::Return), 0), ["granted 1"]);
     assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Held(run(1)));
@@ -194,7 +194,7 @@ fn l4_a_key_has_one_holder_until_its_end() {
 
 #[test]
 fn l4_a_key_that_no_success_releases_stays_with_the_run_until_somebody_replaces_it() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let wanted = |on_taken| identity(Release::Unsuccessful, on_taken);
     key.request(1, wanted(OnTaken::Return), 0);
     key.end(1, ReleaseReason::Failed);
@@ -223,7 +223,7 @@ fn the_order_of_keys_is_the_same_for_every_run_and_identities_are_keys_of_their_
 
 #[test]
 fn row_49_who_stands_still_is_passed_over_and_keeps_its_place() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let one = || slot(1, OnLimit::Queue);
     let demand = |n: u128| {
         let began = Position(u64::try_from(n).unwrap());
@@ -243,7 +243,7 @@ fn row_49_who_stands_still_is_passed_over_and_keeps_its_place() {
     assert_eq!(key.give_while(&release, 0, &[2, 5]), ["released 4"]);
     // It goes on, and wants its slot once more.
     assert_eq!(key.give_while(&demand(2), 0, &[5]), ["granted 2"]);
-    // One that stands still from the start gets none.
+    // A run that is paused from the start gets none.
     assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2", "granted 5"]);
     assert_eq!(key.end(5, ReleaseReason::Succeeded), ["released 5"]);
     assert_eq!(key.give_while(&demand(6), 0, &[6]), ["requested 6"]);
@@ -252,11 +252,11 @@ fn row_49_who_stands_still_is_passed_over_and_keeps_its_place() {
 
 #[test]
 fn row_49_a_start_that_may_not_wait_gets_what_only_those_that_stand_still_wait_for() {
-    let mut key = Key::default();
+    let mut key = KeyHistory::default();
     let wanted = |on_limit| slot(1, on_limit);
     key.request(1, wanted(OnLimit::Queue), 0);
     key.request(2, wanted(OnLimit::Queue), 0);
-    let found = |key: &Key, leaving: &[RunId], still: &[u128]| {
+    let found = |key: &KeyHistory, leaving: &[RunId], still: &[u128]| {
         let still = still.iter().map(|n| run(*n)).collect();
         super::available(&key.0, &wanted(OnLimit::Reject), 0, &[], leaving, &still)
     };
@@ -267,8 +267,8 @@ fn row_49_a_start_that_may_not_wait_gets_what_only_those_that_stand_still_wait_f
     assert_eq!(key.give_while(&release, 0, &[2]), ["released 1"]);
     assert_eq!(found(&key, &[], &[2]), Availability::Free);
     assert_eq!(found(&key, &[], &[]), Availability::Full, "it goes on");
-    // The run that claimed an identity has it, also while it stands still.
-    let mut key = Key::default();
+    // The run that claimed an identity has it, also while it is paused.
+    let mut key = KeyHistory::default();
     let wanted = identity(Release::Ended, OnTaken::Return);
     key.request(1, wanted.clone(), 0);
     key.request(2, identity(Release::Ended, OnTaken::Replace), 0);

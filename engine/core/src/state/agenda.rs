@@ -1,13 +1,13 @@
-//! What `advance` has to look at: folded, so that it survives a bound, a crash and a load.
+//! The agenda of `advance`: folded, so that it survives a bound, a crash and a load.
 
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
 
-/// One thing to look at. The order is the order in which they are taken up.
+/// One entry. The order of the variants is the order in which `decide` takes them up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Agenda {
-    /// Signals that were put off may be taken up: those of a step, or those of the run.
+    /// Deferred signals may be taken up: those of a step, or those of the run.
     Signal(Option<usize>),
     /// Something ended: what follows?
     Settle(Key),

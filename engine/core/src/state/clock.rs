@@ -1,7 +1,7 @@
 //! What the machine's clock says, where that is not what the run has recorded.
 //!
 //! Law: the times of a run's record never go back; spans count by the clock. So a clock that was ahead for a
-//! moment holds nothing up: where it says less than the record, that is a fact of its own ([`ClockRead`]), and
+//! moment delays nothing: where it says less than the record, that is a fact of its own ([`ClockRead`]), and
 //! what was set while it was ahead counts from then on.
 
 use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ impl RunState {
         self.facts.clock.reading.filter(|reading| reading.at >= at).map_or(at, |reading| reading.clock)
     }
 
-    /// Whether the run is to be told what the clock says before anything else.
+    /// Whether a reading of the clock must be recorded before anything else.
     pub fn wants_clock(&self, clock: Timestamp) -> bool {
         if self.run().is_none() || self.is_ended() || clock >= self.facts.last_at {
             return false;

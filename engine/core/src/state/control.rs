@@ -1,8 +1,7 @@
 //! What the state knows of signals, pauses and breakpoints, and of what ends a round before its time.
 //!
-//! Law: so many signals are kept, and of those that were put off one per name and place. Only the deliveries that came
-//! are as many as there were, because one counts once for as long as the run: a few bytes of each, of which the history
-//! holds the whole.
+//! Law: kept signals are bounded by [`KEPT_MAX`]; of deferred signals one stays per name and place. Deliveries alone are
+//! unbounded, because each counts once in the life of the run: a few bytes of each; the history holds the whole.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -22,7 +21,7 @@ pub(crate) const KEPT_MAX: usize = 100;
 
 /// A signal that came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedSignal {
     /// The version of its `SignalReceived`.
     pub(crate) version: Version,
     pub(crate) name: String,
@@ -30,10 +29,10 @@ pub(crate) struct Heard {
     pub(crate) by: Actor,
 }
 
-/// Why a run stands still.
+/// Why a run is paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Who paused it.
+    /// What paused it.
     pub by: PausedBy,
     /// Why.
     pub reason: Option<String>,
@@ -41,27 +40,27 @@ pub struct Pause {
     pub since: Timestamp,
 }
 
-/// Who paused a run.
+/// What paused a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PausedBy {
     /// A person, this run alone.
     Actor(String),
     /// A breakpoint, at this step.
     Breakpoint(StepId),
-    /// It stands still with others.
+    /// A halt of its pipeline or of the engine.
     Halt(HaltScope),
 }
 
 /// Signals, pauses and breakpoints of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The last signal that came, until it is known who takes it.
-    pub(crate) newest: Option<Heard>,
+    /// The last signal that came, until its taker is known.
+    pub(crate) newest: Option<ReceivedSignal>,
     /// Those that no step took and a `wait` may still come for, oldest first.
-    pub(crate) kept: VecDeque<Heard>,
+    pub(crate) kept: VecDeque<ReceivedSignal>,
     /// Those that wait for the end of work: by step (or the run) and name.
-    pub(crate) deferred: BTreeMap<(Option<usize>, String), Heard>,
-    /// Deliveries that came: a repeated one is no news.
+    pub(crate) deferred: BTreeMap<(Option<usize>, String), ReceivedSignal>,
+    /// Deliveries that came: a repeated one changes nothing.
     pub deliveries: BTreeSet<InputId>,
     /// Steps, and items, that wait for a signal.
     pub(crate) waiting: BTreeSet<Key>,
@@ -75,7 +74,7 @@ pub struct Order {
     pub(crate) pause: Option<Pause>,
     /// Pauses that it shares with others.
     pub(crate) halts: BTreeMap<HaltScope, Pause>,
-    /// Since when it stands still for whatever reason.
+    /// Since when it is paused, for any reason.
     pub(crate) still_since: Option<Timestamp>,
 }
 
@@ -90,7 +89,7 @@ impl Order {
     }
 
     /// The signal that came with this version, wherever it waits.
-    pub(crate) fn heard(&self, signal: Version) -> Option<&Heard> {
+    pub(crate) fn heard(&self, signal: Version) -> Option<&ReceivedSignal> {
         let all = self.newest.iter().chain(&self.kept).chain(self.deferred.values());
         all.into_iter().find(|heard| heard.version == signal)
     }
@@ -102,7 +101,7 @@ impl Order {
     }
 
     /// The oldest signal that was put off there.
-    pub(crate) fn first_deferred(&self, place: Option<usize>) -> Option<&Heard> {
+    pub(crate) fn first_deferred(&self, place: Option<usize>) -> Option<&ReceivedSignal> {
         self.deferred
             .iter()
             .filter(|((at, _), _)| *at == place)

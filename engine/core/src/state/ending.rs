@@ -1,4 +1,4 @@
-//! What is gone on with next, and what the end of a run waits for.
+//! What `decide` continues with next, and what the end of a run waits for.
 
 use super::agenda::Agenda;
 use super::key::Key;
@@ -24,7 +24,7 @@ pub(crate) enum Ending {
 }
 
 impl RunState {
-    /// The first thing that can be gone on with now.
+    /// The first entry of the agenda that `decide` can work off now.
     pub(crate) fn next_agenda(&self) -> Option<Agenda> {
         let is_held = self.facts.paused || self.facts.queue.waits;
         if self.facts.ended.is_some() || is_held && self.facts.outcome.is_none() || self.owes_workspace() {

@@ -21,9 +21,9 @@ pub(crate) struct EdgeFacts {
     pub(super) roles: BTreeMap<String, String>,
     /// The commit to which the worktree is brought back before the current attempt of a step.
     pub(super) resets: BTreeMap<StepPath, String>,
-    /// Of whom the run has its workspace.
+    /// The run that it shares the workspace of.
     pub(crate) shared: Option<SharedWorkspace>,
-    /// What a run knows of the workspace of the one whose history it began with.
+    /// What a run knows of the workspace of its origin.
     pub(crate) inherited: Inherited,
     /// The run that the history began with, where that is another one.
     pub(crate) root: Option<RunId>,
@@ -33,7 +33,7 @@ pub(crate) struct EdgeFacts {
     pub(crate) reworks: u32,
 }
 
-/// What a run knows of the workspace of the one whose history it began with.
+/// What a run knows of the workspace of its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inherited {
     /// There was one: steps that lie behind have named it, and what is to come may do so in any expression.

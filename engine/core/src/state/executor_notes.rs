@@ -29,7 +29,7 @@ impl RunState {
         self.facts.edge.resets.get(&id.path)
     }
 
-    /// Of whom the run has its workspace, where that is another run's.
+    /// The run that it shares the workspace of, where that is another one.
     #[must_use]
     pub fn shared_workspace(&self) -> Option<&SharedWorkspace> {
         self.facts.edge.shared.as_ref()

@@ -11,7 +11,7 @@ use super::clock::ClockFacts;
 use super::control::Order;
 use super::executor_facts::EdgeFacts;
 use super::key::Key;
-use super::lifecycle::{Cancelling, Ended, Outcome, Started};
+use super::lifecycle::{Cancelling, RunEnd, RunOutcome, Started};
 use super::outbox::Outbox;
 use super::slot_demand::Queue;
 use super::spend::Spend;
@@ -62,8 +62,8 @@ pub struct Facts {
     pub(crate) paused: bool,
     pub(crate) cancels: u32,
     /// How the run will end, once that is certain.
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) ended: Option<Ended>,
+    pub(crate) outcome: Option<RunOutcome>,
+    pub(crate) ended: Option<RunEnd>,
     /// Inputs of people, newest last: a repeated one is recognised.
     pub(crate) inputs: VecDeque<InputId>,
     pub(crate) usage: UsageTotal,
@@ -76,10 +76,10 @@ pub struct Facts {
     /// Written behind everything else, and only where there is something.
     #[serde(skip)]
     pub(crate) edge: EdgeFacts,
-    /// Likewise.
+    /// Written behind everything else, and only where there is something, as well.
     #[serde(skip)]
     pub(crate) clock: ClockFacts,
-    /// Who had the run cancelled, and why; written like those.
+    /// The actor and the reason of the cancellation; written like those.
     #[serde(skip)]
     pub(crate) cancelling: Option<Cancelling>,
 }

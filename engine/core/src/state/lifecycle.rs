@@ -43,7 +43,7 @@ pub(crate) struct Forked {
 /// Why a run is being cancelled, or was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelling {
-    /// Who said so first.
+    /// The actor of the first request.
     pub by: Actor,
     /// Why.
     pub reason: Option<String>,
@@ -53,10 +53,10 @@ pub struct Cancelling {
 
 /// How a run will end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Outcome {
+pub(crate) enum RunOutcome {
     /// A step failed for good.
     Failed { path: Option<StepPath>, failure: Failure },
-    /// Someone cancelled it.
+    /// A person, a parent run or a signal cancelled it.
     Cancelled,
     /// A `finish` route was taken, at this step or on the run's level.
     Finished { status: FinishStatus, path: Option<StepPath> },
@@ -64,7 +64,7 @@ pub(crate) enum Outcome {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ended {
+pub(crate) struct RunEnd {
     pub(crate) status: FinishStatus,
     pub(crate) at: Timestamp,
     pub(crate) failure: Option<Failure>,

@@ -8,6 +8,7 @@
 
 mod agenda;
 mod apply;
+mod awaited;
 mod clock;
 mod clock_reading;
 mod control;
@@ -30,11 +31,13 @@ mod snapshot;
 pub mod spend;
 mod spend_view;
 mod standstill;
+mod status;
 mod step;
 mod stored_value;
 mod view;
 
 pub(crate) use agenda::Agenda;
+pub use awaited::Awaited;
 pub use control::Order;
 pub(crate) use control::{Cut, KEPT_MAX};
 pub use control::{Pause, PausedBy};
@@ -45,15 +48,16 @@ pub(crate) use facts::RouteUse;
 pub use facts::{Facts, UsageTotal};
 pub use key::Key;
 pub use lifecycle::Cancelling;
-pub(crate) use lifecycle::{Ended, Forked, Outcome, Started};
+pub(crate) use lifecycle::{Forked, RunEnd, RunOutcome, Started};
 pub use outbox::{NOTICES_MAX, Outstanding};
 pub use people::{ApprovalState, CastVote, People, QuestionState};
 pub use run_state::{EventMeta, RunState};
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use spend::BudgetView;
+pub use status::{RunStatus, StepStatus};
 pub use step::{
     AttemptEnding, GateVerdict, ItemEnd, Items, Judging, Last, Phase, Rework, Settling, Stage, StepState,
     Unit,
 };
 pub use stored_value::StoredValue;
-pub use view::{Awaited, RunNote, RunStatus, StepStatus};
+pub use view::RunNote;

@@ -1,8 +1,8 @@
 //! Notices that are still to be delivered.
 //!
 //! Law (L32): notices of one channel go one after the other, in the order in which they were queued;
-//! only the first of each channel is an effect. What is outstanding is bounded, and whatever becomes
-//! of it, nothing else of the run depends on it.
+//! only the first of each channel is an effect. Outstanding notices are bounded, and nothing
+//! else of the run depends on them.
 //!
 //! Called by the fold; the driver sends what stands first.
 
@@ -32,7 +32,7 @@ pub(crate) struct Outbox {
 /// What was said in a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Spoken {
-    /// The function that told.
+    /// The function that delivered it.
     function: String,
     /// BLAKE3 of its parameters.
     content: Hash,
@@ -43,11 +43,11 @@ struct Spoken {
 /// A notice that is not delivered yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outstanding {
-    /// The version of the event that it tells of.
+    /// The version of the event that it reports.
     pub version: Version,
     /// The notice.
     pub notice: String,
-    /// The function that tells.
+    /// The function that delivers it.
     pub function: String,
     /// Its parameters: `{with, as}`.
     pub with: StoredValue,

@@ -38,7 +38,7 @@ pub struct ApprovalState {
     pub title: String,
     /// What is shown.
     pub show: StoredValue,
-    /// Who may answer, and what decides.
+    /// Which roles may answer, and what decides.
     pub terms: ApprovalTerms,
     /// The value that an approver may replace.
     pub edit: Option<StoredValue>,
@@ -76,7 +76,7 @@ pub struct QuestionState {
     pub title: String,
     /// What is asked, in full.
     pub text: StoredValue,
-    /// What an answer may be, and of whom.
+    /// What an answer may be, and which roles may give it.
     pub terms: QuestionTerms,
     /// When it was asked.
     pub asked_at: Timestamp,
@@ -132,7 +132,7 @@ impl ApprovalState {
         cast.vote == vote && (vote != Vote::Approve || cast.edits == self.edits)
     }
 
-    /// What everybody remarked: `[{by, text, on, shown, line, quote}]`.
+    /// All remarks: `[{by, text, on, shown, line, quote}]`.
     pub(crate) fn remarks(&self) -> Vec<Value> {
         let mut remarks = Vec::new();
         for (by, cast) in &self.votes {
@@ -151,7 +151,7 @@ impl ApprovalState {
         remarks
     }
 
-    /// The remarks of those who decided so, as text for the next attempt.
+    /// The remarks of the people who decided so, as text for the next attempt.
     pub(crate) fn remarks_text(&self, vote: Vote) -> Option<String> {
         let mut lines = Vec::new();
         for (by, cast) in self.votes.iter().filter(|(_, cast)| cast.vote == vote) {

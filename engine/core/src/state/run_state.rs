@@ -16,7 +16,7 @@ use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::{Definition, Graph};
 
-/// What an event's envelope tells the fold.
+/// What the fold reads of an event's envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventMeta {
     /// The input's time.
@@ -68,7 +68,7 @@ impl RunState {
         self.next = Some((hash, Graph::new(definition)));
     }
 
-    /// The graph by which a fork onto a definition goes on; `None`: it is another one, and not at hand.
+    /// The graph by which a fork onto a definition goes on; `None`: it is another one, and not loaded.
     pub(crate) fn graph_of(&self, definition: Hash) -> Option<&Graph> {
         let known = self.next.as_ref().filter(|(hash, _)| *hash == definition).map(|(_, graph)| graph);
         let is_own = self.definition_hash() == Some(definition);

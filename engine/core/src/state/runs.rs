@@ -6,7 +6,7 @@ use super::key::Key;
 use super::run_state::RunState;
 use super::step::Stage;
 use everfold_base::id::{AttemptId, RunId};
-use everfold_language::definition::{Task, Work};
+use everfold_language::definition::{ExecutorTask, Work};
 
 impl RunState {
     /// The runs that it started and waits for, where nothing else of it goes on by itself; none where
@@ -25,9 +25,11 @@ impl RunState {
 
     /// The run that an attempt started and that it waits for.
     fn child_of(&self, key: Key) -> Option<RunId> {
-        let Some(Work::Task(Task { kind, spec })) = &self.graph.step(key.step).work else { return None };
+        let Some(Work::Task(ExecutorTask { kind, spec })) = &self.graph.step(key.step).work else {
+            return None;
+        };
         let has_begun = self.unit_at(key).is_some_and(|unit| unit.stage == Stage::Running);
-        let is_awaited = kind == Task::RUN && spec.source()["wait"] != false && has_begun;
+        let is_awaited = kind == ExecutorTask::RUN && spec.source()["wait"] != false && has_begun;
         self.run().filter(|_| is_awaited).map(|run| run.child(&self.attempt_id(key)))
     }
 }

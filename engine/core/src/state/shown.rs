@@ -1,13 +1,13 @@
 //! What a step is shown to be doing.
 //!
-//! Law: what is shown of a run that stands still is what can only follow. An end that a retry, a route or a person may
+//! Law: a paused run shows only what is certain to follow. An end that a retry, a route or a person may
 //! still change is not shown as one.
 
 use super::key::Key;
-use super::lifecycle::Outcome;
+use super::lifecycle::RunOutcome;
 use super::run_state::RunState;
+use super::status::StepStatus;
 use super::step::{AttemptEnding, Phase, Settling, Stage, StepState};
-use super::view::StepStatus;
 use everfold_base::id::{Round, StepId};
 use everfold_language::definition::{Setting, Work};
 
@@ -23,7 +23,7 @@ impl RunState {
         let step = &self.facts.steps[at];
         match &step.phase {
             Phase::Pending => StepStatus::Pending,
-            // What follows is decided when the run goes on; what can only follow is shown already.
+            // `decide` decides what follows when the run goes on; what is certain to follow is shown already.
             Phase::Settling(settling) if self.facts.paused => match settling {
                 Settling::GatesPassed if self.succeeds_for_good(at) => StepStatus::Succeeded,
                 Settling::GatesPassed => StepStatus::Gating,
@@ -48,7 +48,7 @@ impl RunState {
             Phase::Succeeded => StepStatus::Succeeded,
             Phase::Failed { .. } => StepStatus::Failed,
             Phase::Skipped => StepStatus::Skipped,
-            // The run failed elsewhere before it began: nobody cancelled it.
+            // The run failed elsewhere before the step began: no one cancelled the step.
             Phase::Cancelled if step.round == Round::ZERO && self.has_failed() => StepStatus::Pending,
             Phase::Cancelled => StepStatus::Cancelled,
         }
@@ -84,7 +84,7 @@ impl RunState {
 
     /// Whether the run ends because something failed.
     fn has_failed(&self) -> bool {
-        matches!(self.facts.outcome, Some(Outcome::Failed { .. }))
+        matches!(self.facts.outcome, Some(RunOutcome::Failed { .. }))
     }
 
     fn working_status(&self, at: usize, step: &StepState) -> StepStatus {

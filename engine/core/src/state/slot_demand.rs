@@ -1,4 +1,4 @@
-//! The slots that a run wants, and whether it has them.
+//! The slots that a run needs, and whether it has them.
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ use everfold_language::definition::{Definition, Graph};
 /// bytes change, so that no snapshot of another fold is used.
 pub const FOLD_VERSION: u32 = 4;
 
-/// Parts that stand behind all others where they are used; states without them keep their bytes.
+/// Parts that are written behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;
 const EDGE: u8 = 2;
 const CANCELLING: u8 = 3;
@@ -88,12 +88,12 @@ impl RunState {
     pub fn definition_of(bytes: &[u8]) -> Result<Option<Hash>, SnapshotError> {
         /// The first of the facts: the others need not be read.
         #[derive(serde::Deserialize)]
-        struct Head {
+        struct SnapshotHead {
             _version: everfold_base::id::Version,
             _last_at: everfold_base::time::Timestamp,
             started: Option<super::lifecycle::Started>,
         }
-        let head: Head =
+        let head: SnapshotHead =
             bincode::deserialize_from(bytes).map_err(|error| SnapshotError(error.to_string()))?;
         Ok(head.started.map(|started| started.definition))
     }

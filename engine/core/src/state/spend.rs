@@ -2,7 +2,7 @@
 //!
 //! Law (L31): a budget of this run alone is counted here, and nowhere else. Of a budget that is shared
 //! with other runs this holds the last reading; its counter has a stream of its own. An attempt that asked
-//! for funds starts only when they are granted, and is heard of by the counters exactly once more.
+//! for funds starts only when they are granted, and is reported to the counters exactly once more.
 //!
 //! Called by the fold; `decide` and the driver read it.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::budgets::{Use, limit, passed, room, shown};
+use crate::budgets::{BudgetUse, limit, passed, room, shown};
 use crate::event::{BudgetReading, BudgetTerms, Measure, Spent, TimerId, TimerKind};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath, Version};
@@ -26,12 +26,12 @@ pub(crate) struct Spend {
     pub(crate) budgets: Vec<BudgetState>,
     /// Attempts that asked for funds, until they have ended.
     pub(crate) funds: BTreeMap<AttemptId, Fund>,
-    /// Those of them that no budget has room for.
+    /// The attempts that no budget has room for.
     pub(crate) held: BTreeSet<(Version, AttemptId)>,
-    /// What attempts used up that counters are to hear of when they end.
+    /// What attempts used up, for the report to the counters at their end.
     pub(crate) used: BTreeMap<AttemptId, Spent>,
-    /// What counters are to hear of, by the version of the event that says so.
-    pub(crate) reports: BTreeMap<Version, Report>,
+    /// Reports to the counters, by the version of the event that led to each.
+    pub(crate) reports: BTreeMap<Version, SpendReport>,
     pub(crate) clock: RunClock,
 }
 
@@ -75,9 +75,9 @@ pub(crate) enum FundStage {
     Granted,
 }
 
-/// What the counters that a run shares are to hear of.
+/// A report to the counters that a run shares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Report {
+pub enum SpendReport {
     /// An attempt is over, or will not start.
     Ended {
         /// The attempt.
@@ -100,7 +100,7 @@ pub enum Report {
     },
 }
 
-/// The time of a run without that in which it stood still.
+/// The time of a run without that in which it was paused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunClock {
     elapsed_ms: u64,
@@ -122,7 +122,7 @@ impl RunClock {
         self.since = self.since.map(|since| since.min(clock));
     }
 
-    /// Goes on, or stands still, from now on.
+    /// Runs, or is paused, from now on.
     pub(crate) fn set(&mut self, runs: bool, now: Timestamp) {
         if runs != self.since.is_some() {
             self.elapsed_ms = self.at(now);
@@ -151,12 +151,12 @@ impl BudgetState {
     }
 
     /// How far it is used up; the time of a run's own one is the run's clock.
-    pub(crate) fn used(&self, clock: &RunClock, now: Timestamp) -> Use {
+    pub(crate) fn used(&self, clock: &RunClock, now: Timestamp) -> BudgetUse {
         let mut spent = self.spent;
         if !self.is_shared() {
             spent.wall_ms = clock.at(now).saturating_sub(self.clock_base_ms);
         }
-        Use { spent, reserved_micros: self.reserved_micros, raised: self.raised }
+        BudgetUse { spent, reserved_micros: self.reserved_micros, raised: self.raised }
     }
 
     pub(crate) fn room(&self, clock: &RunClock, now: Timestamp) -> Result<(), Measure> {
@@ -164,7 +164,7 @@ impl BudgetState {
     }
 
     pub(crate) fn reading(&self, clock: &RunClock, now: Timestamp) -> BudgetReading {
-        let Use { spent, reserved_micros, raised } = self.used(clock, now);
+        let BudgetUse { spent, reserved_micros, raised } = self.used(clock, now);
         let until = self.period.map(|(_, until)| until);
         BudgetReading { budget: self.terms.id.clone(), spent, reserved_micros, raised, until }
     }
@@ -181,7 +181,7 @@ pub struct BudgetView<'a> {
     /// As it was rendered.
     pub terms: &'a BudgetTerms,
     /// How far it is used up; of a shared one as its counter said last.
-    pub used: Use,
+    pub used: BudgetUse,
     /// What it has no room for any more: paid work waits for it.
     pub over: Option<Measure>,
     /// When its period began and ends.
@@ -198,7 +198,7 @@ impl BudgetView<'_> {
     }
 }
 
-fn summary(terms: &BudgetTerms, used: &Use, measure: Measure) -> String {
+fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> String {
     let limit = limit(terms, measure, used.raised).unwrap_or_default();
     let spent = shown(measure, measure.of(used.spent));
     let mut text = format!("{spent} of {}", shown(measure, limit));
@@ -214,7 +214,7 @@ fn summary(terms: &BudgetTerms, used: &Use, measure: Measure) -> String {
 }
 
 /// The failure that a used-up budget leads to.
-pub(crate) fn failure(terms: &BudgetTerms, used: &Use, measure: Measure) -> Failure {
+pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> Failure {
     let message = format!("budget “{}” is used up: {}", terms.id, summary(terms, used, measure));
     Failure::new(FailureKind::Budget, message)
         .with_hint("raise it with `everfold budget RUN --add 2.00 -m WHY`, or wait for its next period")

@@ -1,7 +1,7 @@
 //! The budgets of a run, for readers and for the counters that it shares with other runs.
 
 use super::run_state::RunState;
-use super::spend::{BudgetState, BudgetView, Fund, FundStage, Report};
+use super::spend::{BudgetState, BudgetView, Fund, FundStage, SpendReport};
 use crate::event::{BudgetTerms, Spent};
 use everfold_base::id::{AttemptId, Version};
 use everfold_base::time::Timestamp;
@@ -51,7 +51,7 @@ impl RunState {
         self.facts.spend.budgets.iter().filter(|budget| budget.is_shared()).map(|budget| &budget.terms)
     }
 
-    /// Whether anything of the run is to be said to the counters that it shares, or waits for their answer.
+    /// Whether the run has a report for the counters that it shares, or waits for their answer.
     pub(crate) fn needs_counters(&self) -> bool {
         let spend = &self.facts.spend;
         let waits = |fund: &Fund| matches!(fund.stage, FundStage::Asked | FundStage::Refused);
@@ -61,8 +61,8 @@ impl RunState {
                 && spend.funds.values().any(waits))
     }
 
-    /// Whether the counters that the run shares have something to hear, or to answer at once: nothing of it
-    /// waits for others or for a new period.
+    /// Whether the counters that the run shares must get a report, or answer at once: the run does not wait for
+    /// other runs or for a new period.
     #[must_use]
     pub fn is_asking_counters(&self) -> bool {
         let spend = &self.facts.spend;
@@ -79,27 +79,27 @@ impl RunState {
         self.facts.ended.is_none() && (!spend.reports.is_empty() || spend.funds.values().any(is_due))
     }
 
-    /// What a counter that keeps something free for an attempt has not heard of: the version and moment of
-    /// its end, and what it used up. `None`: the attempt may still start, or is in progress.
+    /// The end of an attempt that a counter still has a reservation for: the version and moment of its end, and
+    /// what it used up. `None`: the attempt may still start, or is in progress.
     pub fn charge_of(&self, attempt: &AttemptId) -> Option<(Version, Spent, Timestamp)> {
         let spend = &self.facts.spend;
         if spend.funds.contains_key(attempt) && self.facts.ended.is_none() {
             return None;
         }
         let ended = spend.reports.iter().find_map(|(version, report)| match report {
-            Report::Ended { id, spent, at, .. } if id == attempt => Some((*version, *spent, *at)),
+            SpendReport::Ended { id, spent, at, .. } if id == attempt => Some((*version, *spent, *at)),
             _of_others => None,
         });
-        // Heard of before, by a counter that was restored since, or never begun.
+        // Reported before, to a counter that was restored since, or never begun.
         Some(ended.unwrap_or((Version::ZERO, Spent::default(), self.facts.last_at)))
     }
 
-    /// What the counters are to hear of.
-    pub fn report(&self, version: Version) -> Option<&Report> {
+    /// The report to the counters that an event led to.
+    pub fn report(&self, version: Version) -> Option<&SpendReport> {
         self.facts.spend.reports.get(&version)
     }
 
-    /// The step's own word on whether budgets concern it.
+    /// Whether budgets concern the step, as the step says.
     pub(crate) fn exemption(&self, step: usize) -> Option<&Condition> {
         self.graph.step(step).budget_exempt.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Whether and why a run stands still, and which of its steps are in progress.
+//! Whether and why a run is paused, and which of its steps are in progress.
 
 use super::agenda::Agenda;
 use super::control::Pause;
@@ -9,12 +9,12 @@ use crate::event::HaltScope;
 use everfold_base::id::StepId;
 
 impl RunState {
-    /// Why the run stands still: its own pause first.
+    /// Why the run is paused: its own pause first.
     pub fn pauses(&self) -> impl Iterator<Item = &Pause> {
         self.facts.order.pause.iter().chain(self.facts.order.halts.values())
     }
 
-    /// What the run stands still with.
+    /// The halted scope that pauses the run.
     pub fn halts(&self) -> impl Iterator<Item = &HaltScope> {
         self.facts.order.halts.keys()
     }
@@ -30,7 +30,7 @@ impl RunState {
         self.facts.order.breakpoints.iter().map(|at| self.step_id(*at))
     }
 
-    /// The steps that would begin now if the run did not stand still, in the order of the file.
+    /// The steps that would begin now if the run were not paused, in the order of the file.
     pub fn next_steps(&self) -> impl Iterator<Item = StepId> + '_ {
         self.facts.agenda.iter().filter_map(|item| match item {
             Agenda::Ready(at) => Some(self.step_id(*at)),

@@ -40,7 +40,7 @@ pub struct StepState {
     /// The newest verdict of each gate of this round, in order.
     pub gates: Vec<GateVerdict>,
     /// What each gate last said, in whatever round.
-    pub(crate) judged: BTreeMap<String, Judged>,
+    pub(crate) judged: BTreeMap<String, VerdictSummary>,
     /// Policies by which a person has the gates of this attempt judged instead.
     pub(crate) policies: BTreeMap<String, String>,
     /// The worktree's head when the round began; `None`: there was none yet.
@@ -49,13 +49,13 @@ pub struct StepState {
     pub output: StoredValue,
     /// What the last completed round before this one led to.
     pub last: Last,
-    /// StoredValue files of this round: path by name.
+    /// Files kept from this round: path by name.
     pub artefacts: BTreeMap<String, String>,
     /// The worktree's head after the last attempt.
     pub commit: Option<String>,
     /// How the work failed, or the step.
     pub failure: Option<Failure>,
-    /// What it was told when it was named by a rework.
+    /// The findings of the rework that named it.
     pub rework: Option<Rework>,
     /// When the round began.
     pub started_at: Option<Timestamp>,
@@ -138,7 +138,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether the round's work was done well: the step succeeded, or its gates have the word.
+    /// Whether the round's work was done well: the step succeeded, or its gates are judged next.
     fn is_behind_work(&self) -> bool {
         match self {
             Self::Succeeded | Self::Judging => true,
@@ -248,7 +248,7 @@ impl Unit {
         self.people.as_ref().map_or(0, |people| people.asks)
     }
 
-    /// Whether somebody was waited for, people or a signal, and did not come in time.
+    /// Whether an answer, a vote or a signal was waited for and did not come in time.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.people.as_ref().is_some_and(|people| people.expired)
@@ -319,14 +319,14 @@ pub enum AttemptEnding {
     Lost(OnLost),
     /// With a question to people.
     Asked,
-    /// With a question to people that was answered: the next attempt is told.
+    /// With a question to people that was answered: the next attempt gets the answer.
     Answered,
 }
 
 /// The items of a `foreach`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Items {
-    /// The list that was gone over.
+    /// The list of items.
     pub(crate) list: Vec<StoredValue>,
     /// The work of those that were scheduled, in order.
     pub units: Vec<Unit>,
@@ -418,15 +418,15 @@ pub struct GateVerdict {
     pub reason: String,
     /// On what.
     pub(crate) evidence: StoredValue,
-    /// What a rework is told.
+    /// The findings for a rework.
     pub(crate) findings: StoredValue,
     /// It failed, and the run goes on.
     pub tolerated: bool,
 }
 
-/// What a gate said, in short: later rounds compare with it.
+/// A verdict in short: later rounds compare with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Judged {
+pub(crate) struct VerdictSummary {
     pub(crate) round: Round,
     pub(crate) verdict: Verdict,
     pub(crate) evidence: StoredValue,
@@ -457,7 +457,7 @@ impl LateProbes {
     }
 }
 
-/// What a reworked step is told.
+/// What a reworked step gets: source, findings, and the findings before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rework {
     /// What led to it.

@@ -63,7 +63,7 @@ impl StoredValue {
         Self::Whole(known.into())
     }
 
-    /// Where the history holds what is not at hand.
+    /// Where the history holds a value that is not loaded.
     #[must_use]
     pub fn reference(&self) -> Option<ValueRef> {
         match self {

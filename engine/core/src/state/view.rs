@@ -1,13 +1,11 @@
-//! What others may ask of a state.
+//! What other modules and crates read of a state.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::facts::UsageTotal;
-use super::key::Key;
 use super::lifecycle::Cancelling;
 use super::run_state::RunState;
+use super::status::RunStatus;
 use super::step::{Phase, Stage, StepState};
 use super::stored_value::StoredValue;
 use crate::artefact::Workspace;
@@ -17,121 +15,7 @@ use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, RunId, StepId, StepPath, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{FinishStatus, Step, Work};
-
-/// What a run is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunStatus {
-    /// It waits for a slot.
-    Queued,
-    /// Something executes.
-    Running,
-    /// Only people, timers or signals are awaited.
-    Waiting,
-    /// Nothing new is started.
-    Paused,
-    /// It cannot go on without a person's decision.
-    Blocked,
-    /// It ended well.
-    Succeeded,
-    /// It failed.
-    Failed,
-    /// It was cancelled.
-    Cancelled,
-}
-
-impl RunStatus {
-    /// Every status.
-    pub const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Running,
-        Self::Waiting,
-        Self::Paused,
-        Self::Blocked,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
-    /// The word used in files, answers and on screens.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Waiting => "waiting",
-            Self::Paused => "paused",
-            Self::Blocked => "blocked",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether the run is over.
-    #[must_use]
-    pub fn is_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-}
-
-impl std::fmt::Display for RunStatus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// What a step is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepStatus {
-    /// Its needs are not satisfied.
-    Pending,
-    /// Its work is to be started.
-    Scheduled,
-    /// Its work is in progress.
-    Running,
-    /// Its gates are judged.
-    Gating,
-    /// People or a timer are awaited.
-    Waiting,
-    /// It ended well.
-    Succeeded,
-    /// It failed for good.
-    Failed,
-    /// It did not apply.
-    Skipped,
-    /// It was ended with its run.
-    Cancelled,
-    /// A person must decide.
-    Blocked,
-}
-
-impl StepStatus {
-    /// The word used in files, answers and on screens.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Scheduled => "scheduled",
-            Self::Running => "running",
-            Self::Gating => "gating",
-            Self::Waiting => "waiting",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Cancelled => "cancelled",
-            Self::Blocked => "blocked",
-        }
-    }
-}
-
-impl std::fmt::Display for StepStatus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+use everfold_language::definition::{FinishStatus, Step};
 
 /// What a start must know of a run without folding it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,57 +26,6 @@ pub struct RunNote {
     pub busy: bool,
     /// The earliest timer.
     pub wake_at: Option<Timestamp>,
-}
-
-/// What a run waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Awaited {
-    /// Votes on an approval.
-    Approval {
-        /// The task.
-        id: AttemptId,
-        /// Who may vote; empty: anyone.
-        roles: Vec<String>,
-    },
-    /// An answer to a question.
-    Question {
-        /// The task.
-        id: AttemptId,
-        /// Who may answer; empty: anyone.
-        roles: Vec<String>,
-    },
-    /// A decision on a blocked step.
-    Unblock {
-        /// The step, or an item of it.
-        path: StepPath,
-        /// Why it is blocked.
-        reason: BlockReason,
-    },
-    /// A moment.
-    Timer {
-        /// What it belongs to.
-        path: StepPath,
-        /// When it is due.
-        at: Timestamp,
-        /// It bounds something else that is awaited.
-        is_limit: bool,
-    },
-    /// A signal.
-    Signal {
-        /// The step that waits for it.
-        path: StepPath,
-        /// Its name.
-        name: String,
-    },
-    /// The end of a pause.
-    Resume,
-    /// Room in a budget: its next period, or a person who raises it.
-    Budget {
-        /// Which.
-        budget: String,
-        /// When its next period begins; `None`: never.
-        until: Option<Timestamp>,
-    },
 }
 
 impl RunState {
@@ -238,13 +71,13 @@ impl RunState {
         self.facts.started.as_ref().map(|started| (&started.by, started.at))
     }
 
-    /// Who had it cancelled, and why; `None`: it was not cancelled, whatever its status.
+    /// The actor and the reason of its cancellation; `None`: it was not cancelled, whatever its status.
     #[must_use]
     pub fn cancelling(&self) -> Option<&Cancelling> {
         self.facts.cancelling.as_ref()
     }
 
-    /// The folder of the one who started it.
+    /// The working folder of the actor that started it.
     #[must_use]
     pub fn cwd(&self) -> Option<&str> {
         self.facts.started.as_ref()?.cwd.as_deref()
@@ -414,61 +247,6 @@ impl RunState {
     /// work on waits until it is admitted.
     fn wants_more_than_slots(&self) -> bool {
         !self.facts.stops.is_empty() || !self.facts.outbox.is_empty() || self.needs_counters()
-    }
-
-    /// What the run waits for, people first.
-    #[must_use]
-    pub fn awaited(&self) -> Vec<Awaited> {
-        let facts = &self.facts;
-        if facts.ended.is_some() {
-            return Vec::new();
-        }
-        let mut awaited: Vec<Awaited> = Vec::new();
-        if facts.paused {
-            awaited.push(Awaited::Resume);
-        }
-        // What a run that is about to end asked is withdrawn, though attempts of it are still being stopped.
-        let is_live = |key: &&Key| self.is_live(key.step);
-        for key in facts.asking.iter().filter(is_live) {
-            let Some(unit) = self.unit_at(*key) else { continue };
-            let id = self.attempt_id(*key);
-            if let Some(question) = unit.question() {
-                awaited.push(Awaited::Question { id, roles: question.terms.roles.clone() });
-            } else if let Some(approval) = unit.approval() {
-                awaited.push(Awaited::Approval { id, roles: approval.terms.roles.clone() });
-            }
-        }
-        for key in facts.blocked.iter().filter(is_live) {
-            if let Some(reason) = self.block_reason(&self.path(*key)) {
-                awaited.push(Awaited::Unblock { path: self.path(*key), reason: reason.clone() });
-            }
-        }
-        for key in facts.order.waiting.iter().filter(is_live) {
-            if let Some(Work::Wait(wait)) = &self.graph.step(key.step).work {
-                let (path, name) = (self.path(*key), wait.signal.clone().unwrap_or_default());
-                awaited.push(Awaited::Signal { path, name });
-            }
-        }
-        if !facts.spend.held.is_empty() {
-            let over = facts.spend.budgets.iter().filter(|budget| budget.over.is_some());
-            awaited.extend(over.map(|budget| Awaited::Budget {
-                budget: budget.terms.id.clone(),
-                until: budget.period.map(|(_, until)| until),
-            }));
-        }
-        if !facts.paused {
-            let is_meant = |timer: &TimerId| {
-                let step = self.graph.find(&timer.id.path.step);
-                timer.kind != TimerKind::Budget && step.is_none_or(|step| self.is_live(step))
-            };
-            let timers = self.facts.timers.iter().filter(|(timer, _)| is_meant(timer));
-            awaited.extend(timers.map(|(timer, at)| Awaited::Timer {
-                path: timer.id.path.clone(),
-                at: *at,
-                is_limit: matches!(timer.kind, TimerKind::Timeout | TimerKind::Deadline | TimerKind::Signal),
-            }));
-        }
-        awaited
     }
 
     /// What a task's id names, while its round and attempt are the current ones.

@@ -4,7 +4,10 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::JsonText;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{AdmissionEvidence, RunEvent};
+use everfold_core::event::{
+    AdmissionEvidence, AttemptStarted, CancelRequested, RunAdmitted, RunEvent, RunPaused, RunResumed,
+    TimerFired,
+};
 use everfold_core::input::{InputKind, Start};
 use everfold_core::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
@@ -32,7 +35,7 @@ fn begin(document: Value, change: impl FnOnce(&mut Start)) -> (World, Result<Vec
 fn l25_a_childs_beginning_and_end_are_the_facts_of_its_attempt() {
     let mut world = started(json!({"name": "p", "steps": [child("ship", &[])]}));
     let id: everfold_base::id::AttemptId = "ship/1/1".parse().unwrap();
-    let began = world.give(InputKind::AttemptStarted { id: id.clone() }).unwrap();
+    let began = world.give(InputKind::AttemptStarted(AttemptStarted { id: id.clone() })).unwrap();
     let [RunEvent::ChildStarted(event)] = began.as_slice() else { panic!("{began:?}") };
     assert_eq!((&event.id, event.child), (&id, RUN.child(&id)));
     let ended = world.succeed("ship/1/1", json!({"sha": 1}));
@@ -49,7 +52,7 @@ fn l25_a_failed_child_is_retried_as_another_child_and_fails_the_step() {
     let first = world.finish("ship/1/1", failure());
     assert_eq!(names(&first), ["ChildFinished", "RetryScheduled"]);
     let timer = world.effects().into_iter().find_map(|effect| match effect {
-        Effect::Timer { timer, at } => Some(InputKind::TimerFired { timer, due: at }),
+        Effect::Timer { timer, at } => Some(InputKind::TimerFired(TimerFired { timer, due: at })),
         _other => None,
     });
     world.give(timer.expect("the retry's pause")).unwrap();
@@ -69,7 +72,7 @@ fn l25_a_failed_child_is_retried_as_another_child_and_fails_the_step() {
 #[test]
 fn l25_cancelling_the_run_stops_its_children() {
     let mut world = started(json!({"name": "p", "steps": [child("one", &[]), child("two", &[])]}));
-    world.by("ada", InputKind::Cancel { reason: None }).unwrap();
+    world.by("ada", InputKind::Cancel(CancelRequested { reason: None })).unwrap();
     let stops = world.effects().into_iter().filter(|effect| matches!(effect, Effect::Stop { .. }));
     assert_eq!(stops.count(), 2);
     for id in ["one/1/1", "two/1/1"] {
@@ -114,10 +117,14 @@ fn d9_a_run_with_slots_waits_until_it_is_admitted() {
     assert_eq!(world.state.status(), RunStatus::Queued);
     assert_eq!(world.state.slots().len(), 2);
     assert!(world.state.note().busy && world.state.note().open);
-    let admitted = world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap();
+    let admitted =
+        world.give(InputKind::Admitted(RunAdmitted { admission: Vec::new(), at_once: false })).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted", "StepScheduled"]);
     assert!(
-        world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap().is_empty(),
+        world
+            .give(InputKind::Admitted(RunAdmitted { admission: Vec::new(), at_once: false }))
+            .unwrap()
+            .is_empty(),
         "once"
     );
     world.check_fold();
@@ -126,19 +133,26 @@ fn d9_a_run_with_slots_waits_until_it_is_admitted() {
 #[test]
 fn d9_a_run_that_is_cancelled_while_it_waits_never_begins() {
     let mut world = started(queued());
-    let ended = world.by("ada", InputKind::Cancel { reason: Some("replaced".into()) }).unwrap();
+    let ended =
+        world.by("ada", InputKind::Cancel(CancelRequested { reason: Some("replaced".into()) })).unwrap();
     assert_eq!(names(&ended), ["CancelRequested", "StepCancelled", "StepCancelled", "RunCancelled"]);
     assert_eq!(world.state.step_status(&"tidy".into()), Some(StepStatus::Cancelled));
-    assert!(world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap().is_empty());
+    assert!(
+        world
+            .give(InputKind::Admitted(RunAdmitted { admission: Vec::new(), at_once: false }))
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
 fn d9_a_paused_run_that_is_admitted_begins_when_it_is_resumed() {
     let mut world = started(queued());
-    world.by("ada", InputKind::Pause { reason: None }).unwrap();
-    let admitted = world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap();
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).unwrap();
+    let admitted =
+        world.give(InputKind::Admitted(RunAdmitted { admission: Vec::new(), at_once: false })).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted"]);
-    let resumed = world.by("ada", InputKind::Resume { reason: None }).unwrap();
+    let resumed = world.by("ada", InputKind::Resume(RunResumed { reason: None })).unwrap();
     assert_eq!(names(&resumed), ["RunResumed", "StepScheduled"]);
 }
 
@@ -191,7 +205,8 @@ fn l5_no_evidence_is_no_pass() {
 fn l5_a_failure_on_leaving_the_queue_always_fails_the_run() {
     let (mut world, result) = begin(admitting("refuse"), |start| start.admission = found(200));
     result.unwrap();
-    let admitted = world.give(InputKind::Admitted { admission: found(503), at_once: false }).unwrap();
+    let admitted =
+        world.give(InputKind::Admitted(RunAdmitted { admission: found(503), at_once: false })).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted", "GateEvaluated", "RunFailed"]);
     let Some(RunEvent::GateEvaluated(event)) = admitted.get(1) else { panic!("{admitted:?}") };
     assert_eq!(event.id.to_string(), "$admit/2/1");
@@ -202,10 +217,11 @@ fn l5_a_failure_on_leaving_the_queue_always_fails_the_run() {
 fn p_labels_of_a_start_have_a_bound_and_what_is_said_at_the_start_goes_before_the_pipeline() {
     let document =
         || json!({"name": "p", "labels": {"team": "blue", "n": "${1 + 1}"}, "steps": [child("ship", &[])]});
-    let (world, result) = begin(document(), |start| drop(start.labels.insert("team".into(), "red".into())));
+    let (world, result) =
+        begin(document(), |start| drop(start.options.labels.insert("team".into(), "red".into())));
     result.unwrap();
     assert_eq!((world.state.labels()["team"].as_str(), world.state.labels()["n"].as_str()), ("red", "2"));
-    let large = |start: &mut Start| drop(start.labels.insert("x".into(), "y".repeat(16 * 1024)));
+    let large = |start: &mut Start| drop(start.options.labels.insert("x".into(), "y".repeat(16 * 1024)));
     let (_, result) = begin(document(), large);
     assert!(matches!(result, Err(Refusal::TooLarge { what: "the labels", .. })), "{result:?}");
 }
@@ -214,7 +230,8 @@ fn p_labels_of_a_start_have_a_bound_and_what_is_said_at_the_start_goes_before_th
 fn row_21_what_a_run_was_admitted_on_at_its_start_is_not_asked_again_where_it_waited_for_nothing() {
     let (mut world, result) = begin(admitting("refuse"), |start| start.admission = found(200));
     result.unwrap();
-    let admitted = world.give(InputKind::Admitted { admission: Vec::new(), at_once: true }).unwrap();
+    let admitted =
+        world.give(InputKind::Admitted(RunAdmitted { admission: Vec::new(), at_once: true })).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted", "StepScheduled"]);
     world.check_fold();
 }

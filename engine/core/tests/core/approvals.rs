@@ -72,9 +72,9 @@ fn l20_changes_are_offered_only_with_a_route_and_carry_the_comments() {
         let words = ballot(&task, Vote::Changes, Some("shorter"), vec![remark(12, "say how fast")], None);
         world.by("bob", words).expect("taken: a person's rework has no limit of its own");
     }
-    let told = plan::attempt(&world.state, &"write/6/1".parse().expect("there"), &Default::default());
+    let plan = plan::attempt(&world.state, &"write/6/1".parse().expect("there"), &Default::default());
     assert_eq!(
-        told.expect("there").expect("there").spec["prompt"],
+        plan.expect("there").expect("there").spec["prompt"],
         "user:bob: shorter\nuser:bob on docs/brd.md:12 “must be fast”: say how fast"
     );
 }

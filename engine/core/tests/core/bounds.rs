@@ -140,8 +140,8 @@ fn a_computed_number_that_none_can_be_fails_as_the_written_one_does() {
         {
             let failure = failure_of(step.clone(), json!({ "n": n })).expect("it fails");
             assert_eq!(failure.code.as_deref(), Some(code), "{}", failure.message);
-            let told = n.as_str().map_or_else(|| n.to_string(), str::to_owned);
-            assert!(failure.message.contains(&format!("{what} cannot be {told}")), "{}", failure.message);
+            let number = n.as_str().map_or_else(|| n.to_string(), str::to_owned);
+            assert!(failure.message.contains(&format!("{what} cannot be {number}")), "{}", failure.message);
         }
         let failure = failure_of(step, json!({"n": "many"})).expect("it fails");
         assert_eq!(failure.code, None, "{}", failure.message);
@@ -183,13 +183,13 @@ fn row_43_a_held_step_is_not_held_any_more_once_a_person_decided_on_the_held_rou
     }
 }
 
-/// What a step of `on_finish` is told of the end, as its parameters are rendered.
-fn told_at_the_end(mut world: World) -> Value {
-    let told = world.effects().into_iter().find_map(|effect| match effect {
+/// The parameters of a step of `on_finish`, which name the end of the run.
+fn parameters_at_the_end(mut world: World) -> Value {
+    let tidy = world.effects().into_iter().find_map(|effect| match effect {
         everfold_core::effect::Effect::Attempt { id, .. } if id.path.step.as_str() == "tidy" => Some(id),
         _other => None,
     });
-    let id = told.expect("on_finish runs");
+    let id = tidy.expect("on_finish runs");
     let scheduled = world.history.iter().rev().find_map(|(_, event)| match event {
         RunEvent::StepScheduled(scheduled) if scheduled.id == id => Some(format!("{scheduled:?}")),
         _other => None,
@@ -208,27 +208,27 @@ fn row_44_on_finish_knows_how_the_run_ends_and_why() {
         let document = json!({"name": "p", "steps": steps, "on_finish": [tidy]});
         World::start(definition(document), json!({}))
     };
-    let has = |told: &Value, parts: &[&str]| {
-        let text = told.as_str().unwrap_or_default().replace('\\', "");
+    let has = |parameters: &Value, parts: &[&str]| {
+        let text = parameters.as_str().unwrap_or_default().replace('\\', "");
         parts.iter().for_each(|part| assert!(text.contains(part), "{part} in {text}"));
     };
     let mut world = of(json!([function("a", &[])]));
     world.succeed("a/1/1", json!(1));
-    has(&told_at_the_end(world), &[r#""how":"succeeded""#, r#""why":null"#]);
+    has(&parameters_at_the_end(world), &[r#""how":"succeeded""#, r#""why":null"#]);
 
     let mut world = of(json!([function("a", &[])]));
     world.fail("a/1/1", "no room");
-    has(&told_at_the_end(world), &[r#""how":"failed""#, r#""message":"no room""#, r#""step":"a""#]);
+    has(&parameters_at_the_end(world), &[r#""how":"failed""#, r#""message":"no room""#, r#""step":"a""#]);
 
     let mut world = of(json!([function("a", &[])]));
     world.by("ada", cancel()).expect("taken");
     world.fail("a/1/1", "stopped");
-    has(&told_at_the_end(world), &[r#""how":"cancelled""#, r#""why":null"#]);
+    has(&parameters_at_the_end(world), &[r#""how":"cancelled""#, r#""why":null"#]);
 
     let finish = json!({"on_success": [{"to": {"finish": "failed"}}]});
     let mut world = of(json!([with(function("a", &[]), finish)]));
     world.succeed("a/1/1", json!(1));
-    has(&told_at_the_end(world), &[r#""how":"failed""#, "“a” finished the run as failed"]);
+    has(&parameters_at_the_end(world), &[r#""how":"failed""#, "“a” finished the run as failed"]);
 }
 
 #[test]

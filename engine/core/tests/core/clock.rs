@@ -2,7 +2,7 @@
 
 use everfold_base::time::Timestamp;
 use everfold_core::effect::Effect;
-use everfold_core::event::{RunEvent, TimerKind};
+use everfold_core::event::{ClockRead, RunEvent, TimerFired, TimerKind};
 use everfold_core::input::InputKind;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const HOUR: i64 = 3_600_000;
 
 /// The clock is found at `clock`, which is less than what is recorded.
 fn read(world: &mut World, clock: i64) -> Vec<RunEvent> {
-    world.give(InputKind::ClockRead { clock: Timestamp(clock) }).expect("readings are taken")
+    world.give(InputKind::ClockRead(ClockRead { clock: Timestamp(clock) })).expect("readings are taken")
 }
 
 /// The next input is recorded at the moment of the last one, as where the clock is still behind the record.
@@ -113,7 +113,7 @@ fn row_07_a_timer_that_fires_says_that_its_moment_has_come() {
     world.now = Timestamp(world.now.0 + HOUR);
     read(&mut world, at.0 - 2);
     hold(&mut world);
-    let batch = world.give(InputKind::TimerFired { timer, due: at }).expect("taken");
+    let batch = world.give(InputKind::TimerFired(TimerFired { timer, due: at })).expect("taken");
     assert_eq!(names(&batch)[..2], ["TimerFired", "BudgetExceeded"]);
     world.check_fold();
 }

@@ -1,13 +1,13 @@
-//! What the core records for the edge: secrets, worktrees, sessions.
+//! What the core records for executors: secrets, worktrees, sessions.
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, RunId};
-use everfold_base::json::JsonText;
+use everfold_base::json::{JsonText, Payload};
 use everfold_core::artefact::{Usage, Workspace};
 use everfold_core::decide::{Loaded, plan};
 use everfold_core::effect::Effect;
-use everfold_core::event::{RunEvent, Told};
-use everfold_core::input::{InputKind, SharedFrom};
+use everfold_core::event::{AttemptNotes, QuestionAnswered, RunEvent, UsageRecorded, WorkspaceShared};
+use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, StepStatus};
 use everfold_language::definition::WorkspaceSpec;
 use everfold_language::expr::Piece;
@@ -47,11 +47,17 @@ fn prepared(world: &mut World) {
     world.give(InputKind::WorkspacePrepared(Ok(workspace("c0")))).expect("taken");
 }
 
-fn ended(world: &mut World, id: &str, result: Result<Value, Failure>, commit: Option<&str>, told: Told) {
+fn ended(
+    world: &mut World,
+    id: &str,
+    result: Result<Value, Failure>,
+    commit: Option<&str>,
+    notes: AttemptNotes,
+) {
     let (id, ended_at) = (id.parse().expect("an attempt"), world.now);
     let (result, commit) = (result.map(JsonText::from), commit.map(str::to_owned));
     let artefacts = Vec::new();
-    let end = InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, told, ask: None };
+    let end = InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, notes, ask: None };
     world.give(end).expect("taken");
 }
 
@@ -133,7 +139,7 @@ fn l34_a_secret_that_cannot_be_had_is_not_tried_again_unless_the_step_says_so() 
     let retry = |only: Value| {
         let retry = json!({"attempts": 3, "backoff_min": "1s", "backoff_max": "1s", "only": only});
         let mut world = run(json!([with(function("a", &[]), json!({"retry": retry}))]));
-        ended(&mut world, "a/1/1", Err(missing()), None, Told::default());
+        ended(&mut world, "a/1/1", Err(missing()), None, AttemptNotes::default());
         world
     };
     assert_eq!(status(&retry(json!([])), "a"), StepStatus::Failed);
@@ -152,7 +158,7 @@ fn in_worktree(step: Value) -> World {
     let first = json!({"id": "a", "work": {"task": {"kind": "command", "spec": {"argv": ["x"]}}}});
     let mut world = started(json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": [first, step]}));
     prepared(&mut world);
-    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c1"), Told::default());
+    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c1"), AttemptNotes::default());
     world
 }
 
@@ -160,7 +166,7 @@ fn in_worktree(step: Value) -> World {
 fn l33_a_retry_of_a_clean_step_begins_on_the_first_commit_of_its_round() {
     let mut world = in_worktree(clean_step(json!({})));
     assert_eq!(attempt(&world, "b/1/1").reset_to, None, "the first attempt takes what is there");
-    ended(&mut world, "b/1/1", Err(exit()), Some("c2"), Told::default());
+    ended(&mut world, "b/1/1", Err(exit()), Some("c2"), AttemptNotes::default());
     let [.., retry, reset] = world.history.as_slice() else { panic!("{:?}", world.names()) };
     assert!(matches!(&retry.1, RunEvent::RetryScheduled(_)), "{:?}", world.names());
     let RunEvent::WorktreeReset(reset) = &reset.1 else { panic!("{:?}", world.names()) };
@@ -180,13 +186,18 @@ fn l33_an_answered_question_is_no_retry_and_cleans_nothing() {
             commit: Some("c2".into()),
             artefacts: Vec::new(),
             ended_at,
-            told: Told::default(),
+            notes: AttemptNotes::default(),
             ask: Some(json!({"text": "which one?"}).into()),
         })
         .expect("taken");
     let id = "b/1/1".parse().expect("a task");
     let answer = json!({"text": "this one"}).into();
-    world.by("ada", InputKind::Answer { id, answer, roles: Vec::new() }).expect("taken");
+    world
+        .by(
+            "ada",
+            InputKind::Answer(QuestionAnswered { id, answer: Payload::Inline(answer), roles: Vec::new() }),
+        )
+        .expect("taken");
     assert_eq!(attempt(&world, "b/1/2").reset_to, None);
     assert!(!world.names().contains(&"WorktreeReset"));
 }
@@ -194,8 +205,8 @@ fn l33_an_answered_question_is_no_retry_and_cleans_nothing() {
 #[test]
 fn l33_an_own_workspace_is_a_copy_of_the_head_as_last_recorded() {
     let mut world = in_worktree(clean_step(json!({"clean": false, "workspace": "own"})));
-    assert_eq!(attempt(&world, "b/1/1").place, plan::Place::Copy(Some("c1".into())));
-    ended(&mut world, "b/1/1", Ok(json!(1)), None, Told::default());
+    assert_eq!(attempt(&world, "b/1/1").place, plan::WorkPlace::Copy(Some("c1".into())));
+    ended(&mut world, "b/1/1", Ok(json!(1)), None, AttemptNotes::default());
     assert_eq!(world.state.commit(), Some("c1"), "what happens in a copy moves no head");
 }
 
@@ -206,7 +217,7 @@ fn l33_a_step_with_an_own_workspace_waits_for_the_runs() {
     assert!(attempts(&world).is_empty() && world.effects().contains(&Effect::Workspace));
     prepared(&mut world);
     assert_eq!(attempts(&world), ["a/1/1"]);
-    assert_eq!(attempt(&world, "a/1/1").place, plan::Place::Copy(Some("c0".into())));
+    assert_eq!(attempt(&world, "a/1/1").place, plan::WorkPlace::Copy(Some("c0".into())));
 }
 
 #[test]
@@ -224,14 +235,14 @@ fn l33_a_step_works_in_the_runs_workspace_beside_it_or_in_a_folder_that_is_named
     assert_eq!(attempts(&world), ["beside/1/1", "named/1/1"], "what works elsewhere waits for no workspace");
     prepared(&mut world);
     for (id, place) in [
-        ("shared/1/1", plan::Place::Workspace),
-        ("beside/1/1", plan::Place::Outside),
-        ("named/1/1", plan::Place::Dir("at/ada".into())),
+        ("shared/1/1", plan::WorkPlace::Workspace),
+        ("beside/1/1", plan::WorkPlace::Outside),
+        ("named/1/1", plan::WorkPlace::Dir("at/ada".into())),
     ] {
         assert_eq!(attempt(&world, id).place, place, "{id}");
     }
     let world = started(json!({"name": "p", "steps": [step("shared", json!("run"))]}));
-    assert_eq!(attempt(&world, "shared/1/1").place, plan::Place::Outside, "there is none");
+    assert_eq!(attempt(&world, "shared/1/1").place, plan::WorkPlace::Outside, "there is none");
 }
 
 #[test]
@@ -245,7 +256,7 @@ fn l33_a_workspace_is_made_when_a_step_first_needs_it_and_may_read_what_came_bef
     assert!(!world.effects().contains(&Effect::Workspace), "a function needs none");
     world.succeed("find/1/1", json!({"repo": "/r", "n": 7}));
     assert!(attempts(&world).is_empty() && world.effects().contains(&Effect::Workspace));
-    let asked = plan::workspace(&world.state, &Loaded::default()).expect("it can be told");
+    let asked = plan::workspace(&world.state, &Loaded::default()).expect("every value is at hand");
     let expected = |branch: &str, repository: &str| plan::WorkspacePlan::Git {
         repository: repository.into(),
         base: None,
@@ -256,15 +267,15 @@ fn l33_a_workspace_is_made_when_a_step_first_needs_it_and_may_read_what_came_bef
     prepared(&mut world);
     let id: AttemptId = "work/1/1".parse().expect("an attempt");
     let Some(WorkspaceSpec::Git(git)) = world.state.definition().workspace.clone() else { panic!("git") };
-    let save = plan::save(&world.state, &id, &git, &Loaded::default()).expect("it can be told");
+    let save = plan::save(&world.state, &id, &git, &Loaded::default()).expect("every value is at hand");
     assert_eq!((save.message.as_deref(), save.author.as_deref()), (Some("work 1 of p"), Some("ada <a@b>")));
 
     let steps = json!([{"id": "work", "work": {"task": {"kind": "command", "spec": {"argv": ["x"]}}}}]);
     let plain = started(json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": steps}));
-    let asked = plan::workspace(&plain.state, &Loaded::default()).expect("it can be told");
+    let asked = plan::workspace(&plain.state, &Loaded::default()).expect("every value is at hand");
     assert_eq!(asked, Some(expected("everfold/deadbeef", ".")));
     let Some(WorkspaceSpec::Git(git)) = plain.state.definition().workspace.clone() else { panic!("git") };
-    let save = plan::save(&plain.state, &id, &git, &Loaded::default()).expect("it can be told");
+    let save = plan::save(&plain.state, &id, &git, &Loaded::default()).expect("every value is at hand");
     assert_eq!((save.message, save.author), (None, None), "the step's place, and the settings'");
 }
 
@@ -288,17 +299,17 @@ fn l33_functions_of_git_work_in_the_worktree_also_as_the_first_step() {
 
 #[test]
 fn l33_the_commit_of_a_step_is_the_head_that_its_attempt_left() {
-    let told = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${[steps.a.commit, steps.b.commit, workspace.commit]}"}}});
+    let commits = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${[steps.a.commit, steps.b.commit, workspace.commit]}"}}});
     let command = json!({"task": {"kind": "command", "spec": {"argv": ["x"]}}});
     let steps = json!([
         {"id": "a", "work": command},
         {"id": "b", "needs": ["a"], "work": command},
-        {"id": "c", "needs": ["b"], "work": told},
+        {"id": "c", "needs": ["b"], "work": commits},
     ]);
     let mut world = started(json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": steps}));
     prepared(&mut world);
-    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c1"), Told::default());
-    ended(&mut world, "b/1/1", Ok(json!(1)), Some("c2"), Told::default());
+    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c1"), AttemptNotes::default());
+    ended(&mut world, "b/1/1", Ok(json!(1)), Some("c2"), AttemptNotes::default());
     assert_eq!(attempt(&world, "c/1/1").spec["with"], json!(["c1", "c2", "c2"]));
 }
 
@@ -306,17 +317,17 @@ fn l33_the_commit_of_a_step_is_the_head_that_its_attempt_left() {
 fn l33_a_child_works_where_its_parent_does_and_saves_as_that_says() {
     let step = json!({"id": "a", "work": {"task": {"kind": "command", "spec": {"argv": ["x"]}}}});
     let mut world = started(json!({"name": "p", "workspace": "parent", "steps": [step]}));
-    let asked = plan::workspace(&world.state, &Loaded::default()).expect("it can be told");
+    let asked = plan::workspace(&world.state, &Loaded::default()).expect("every value is at hand");
     assert_eq!(asked, Some(plan::WorkspacePlan::Parent));
     let owner = RunId(uuid::Uuid::from_u128(5));
     let save = everfold_language::definition::Save::Commit;
-    let shared = SharedFrom { workspace: workspace("c7"), owner, save, author: Some("A <a@b>".into()) };
+    let shared = WorkspaceShared { workspace: workspace("c7"), owner, save, author: Some("A <a@b>".into()) };
     let events = world.give(InputKind::WorkspaceShared(shared)).expect("taken");
     assert_eq!(names(&events), ["WorkspaceShared"]);
     assert_eq!((world.state.commit(), attempts(&world).as_slice()), (Some("c7"), &["a/1/1".to_owned()][..]));
     let known = world.state.shared_workspace().expect("it is shared");
     assert_eq!((known.owner, known.save), (owner, save));
-    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c8"), Told::default());
+    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c8"), AttemptNotes::default());
     world.check_fold();
 }
 
@@ -327,7 +338,7 @@ fn l33_the_head_that_a_child_leaves_is_its_parents() {
         json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": [{"id": "a", "work": child}]});
     let mut world = started(pipeline);
     prepared(&mut world);
-    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c5"), Told::default());
+    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c5"), AttemptNotes::default());
     assert_eq!(world.state.commit(), Some("c5"));
     assert!(world.names().contains(&"ChildFinished"));
 }
@@ -337,18 +348,18 @@ fn y_notes_labels_and_codes_of_failed_work_are_kept() {
     let retry = json!({"attempts": 2, "backoff_min": "1s", "backoff_max": "1s"});
     let mut world = run(json!([with(function("a", &[]), json!({"retry": retry}))]));
     let labels = std::collections::BTreeMap::from([("pr".to_owned(), "17".to_owned())]);
-    let told = Told { labels, note: Some("half way".into()), code: Some("E7".into()) };
-    ended(&mut world, "a/1/1", Err(exit()), None, told.clone());
+    let notes = AttemptNotes { labels, note: Some("half way".into()), code: Some("E7".into()) };
+    ended(&mut world, "a/1/1", Err(exit()), None, notes.clone());
     assert_eq!(world.state.labels()["pr"], "17");
     let kept = world.history.iter().find_map(|(_, event)| match event {
-        RunEvent::AttemptFailed(event) => Some(event.told.clone()),
+        RunEvent::AttemptFailed(event) => Some(event.notes.clone()),
         _other => None,
     });
-    assert_eq!(kept, Some(told));
+    assert_eq!(kept, Some(notes));
     // Labels that do not fit do not hide how it failed.
     let large = std::collections::BTreeMap::from([("x".to_owned(), "y".repeat(1 << 20))]);
     let mut world = run(json!([function("a", &[])]));
-    ended(&mut world, "a/1/1", Err(exit()), None, Told { labels: large, ..Told::default() });
+    ended(&mut world, "a/1/1", Err(exit()), None, AttemptNotes { labels: large, ..AttemptNotes::default() });
     let failure = world.state.failure().expect("the run failed").0;
     assert_eq!((failure.kind, world.state.labels().len()), (FailureKind::Exit, 0));
 }
@@ -361,7 +372,7 @@ fn agent(id: &str, spec: Value) -> Value {
 fn used(world: &mut World, id: &str, seq: u32, session: &str) {
     let usage = Usage { session: Some(session.into()), ..Usage::default() };
     let id = id.parse().expect("an attempt");
-    world.give(InputKind::Usage { id, seq, usage }).expect("taken");
+    world.give(InputKind::Usage(UsageRecorded { id, seq, usage })).expect("taken");
 }
 
 #[test]
@@ -376,14 +387,14 @@ fn the_next_attempt_continues_the_session_that_the_former_one_reported() {
     let mut world = started(json!({"name": "p", "steps": [first, other, new, stranger]}));
     assert_eq!(attempt(&world, "a/1/1").session, None);
     used(&mut world, "a/1/1", 1, "s-1");
-    ended(&mut world, "a/1/1", Err(exit()), None, Told::default());
+    ended(&mut world, "a/1/1", Err(exit()), None, AttemptNotes::default());
     let timer = world.effects().into_iter().find(|effect| matches!(effect, Effect::Timer { .. }));
     if let Some(timer) = timer {
         world.answer(&timer, 0);
     }
     assert_eq!(attempt(&world, "a/1/2").session.as_deref(), Some("s-1"));
     used(&mut world, "a/1/2", 1, "s-2");
-    ended(&mut world, "a/1/2", Ok(json!(1)), None, Told::default());
+    ended(&mut world, "a/1/2", Ok(json!(1)), None, AttemptNotes::default());
     assert_eq!(attempt(&world, "b/1/1").session.as_deref(), Some("s-2"), "its role's");
     assert_eq!(attempt(&world, "c/1/1").session, None);
     assert_eq!(attempt(&world, "d/1/1").session, None, "another program's session is none of its own");

@@ -1,7 +1,8 @@
 //! What expressions see of their own step.
 
+use everfold_base::json::Payload;
 use everfold_core::decide::plan;
-use everfold_core::event::{OriginKind, RunEvent};
+use everfold_core::event::{OriginKind, QuestionAnswered, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::policy::Verdict;
 use everfold_core::state::{RunStatus, StepStatus};
@@ -28,14 +29,14 @@ fn verdicts(events: &[RunEvent]) -> Vec<Verdict> {
     verdicts.collect()
 }
 
-/// Work was told the round before its own, and the attempt with which that one had ended.
+/// Regression: work got the number of the round before its own, and of the attempt with which that one had ended.
 #[test]
 fn work_is_told_the_round_that_it_begins() {
-    let told = "${step.round} ${step.rounds} ${steps.a.round} ${steps.a.rounds} ${attempt}";
+    let rounds = "${step.round} ${step.rounds} ${steps.a.round} ${steps.a.rounds} ${attempt}";
     let mut world = run(json!([{
         "id": "a", "retry": {"attempts": 2, "backoff_min": "0ms", "backoff_max": "0ms"},
         "on_fail": [{"when": "steps.a.attempts == 2", "to": {"rework": "a"}}],
-        "work": {"task": {"kind": "function", "spec": {"name": "f", "with": told}}},
+        "work": {"task": {"kind": "function", "spec": {"name": "f", "with": rounds}}},
     }]));
     assert!(scheduled(&world).to_string().contains("1 1 1 1 1"), "{}", scheduled(&world));
     world.fail("a/1/1", "no");
@@ -77,7 +78,7 @@ fn d3_a_gate_sees_an_output_that_must_be_loaded_first() {
     assert_eq!(world.state.step_status(&"a".into()), Some(StepStatus::Succeeded));
 }
 
-/// `findings` of a gate's route could not name the output, and the default was told in silence.
+/// Regression: `findings` of a gate's route could not name the output, and the default was used in silence.
 #[test]
 fn l11_findings_may_hold_the_output_that_was_judged() {
     let mut world = run(json!([{
@@ -89,30 +90,30 @@ fn l11_findings_may_hold_the_output_that_was_judged() {
     assert!(scheduled(&world).to_string().contains("because it rains"), "{}", scheduled(&world));
 }
 
-/// Expressions of a step see it, its run, and what it needs; a process is told the same in one document.
+/// Expressions of a step see it, its run, and what it needs; a process gets the same in one document.
 #[test]
 fn y_the_input_document_says_what_there_is_to_say() {
-    let told = |id: &str, needs: &[&str], more: Value| {
+    let function_with = |id: &str, needs: &[&str], more: Value| {
         let work = json!({"task": {"kind": "function", "spec": {"name": "f", "with": more}}});
         json!({"id": id, "stage": "making", "needs": needs, "work": work})
     };
     let rework = json!([{"to": {"rework": "b"}, "findings": "no: ${failure.message}"}]);
-    let mut c = told("c", &["b"], json!(null));
+    let mut c = function_with("c", &["b"], json!(null));
     c["on_fail"] = rework;
     let each = json!({"id": "each", "needs": [], "foreach": {"items": ["x", "y"], "as": "part"},
         "work": {"task": {"kind": "function", "spec": {"name": "f"}}}});
     let document = json!({"name": "p", "labels": {"team": "${input.team}"}, "steps": [
-        told("a", &[], json!("${step}")), told("b", &["a"], json!({"tone": "dry", "step": "${step}"})), c, each,
+        function_with("a", &[], json!("${step}")), function_with("b", &["a"], json!({"tone": "dry", "step": "${step}"})), c, each,
     ]});
     let mut world = World::new(definition(document));
     let InputKind::Start(mut asked) = start(json!({"team": "blue"})) else { unreachable!("a start") };
     asked.config = Some(json!({"limits": {"n": 3}}).into());
-    asked.title = Some("a title".into());
+    asked.options.title = Some("a title".into());
     world.by("ada", InputKind::Start(asked)).expect("taken");
     let input = |world: &World, id: &str| {
         let id = id.parse().expect("an attempt");
         let plan = plan::attempt(&world.state, &id, &Default::default()).expect("at hand").expect("planned");
-        plan::told(&world.state, &id, &plan.spec, &Default::default()).expect("at hand")
+        plan::work_context(&world.state, &id, &plan.spec, &Default::default()).expect("at hand")
     };
     let run = json!({
         "id": RUN, "short_id": "deadbeef", "root": "deadbeef", "title": "a title", "pipeline": "p", "labels": {"team": "blue"},
@@ -155,7 +156,12 @@ fn x_answers_are_there_after_the_work_too() {
     }]));
     world.asks("a/1/1", json!({"text": "which one?"}));
     let (id, answer) = ("a/1/1".parse().expect("a task"), json!({"text": "that one"}).into());
-    world.by("ada", InputKind::Answer { id, answer, roles: Vec::new() }).expect("taken");
+    world
+        .by(
+            "ada",
+            InputKind::Answer(QuestionAnswered { id, answer: Payload::Inline(answer), roles: Vec::new() }),
+        )
+        .expect("taken");
     let events = world.succeed("a/1/2", json!(1));
     assert_eq!(verdicts(&events), [Verdict::Pass]);
     assert_eq!(world.state.status(), RunStatus::Succeeded);
@@ -164,9 +170,9 @@ fn x_answers_are_there_after_the_work_too() {
 
 #[test]
 fn x_a_run_knows_where_it_comes_from() {
-    let told = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${run.origin}"}}});
+    let origin = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${run.origin}"}}});
     let task = json!({"task": {"kind": "function", "spec": {"name": "f"}}});
-    let world = run(json!([{"id": "a", "work": task}, {"id": "b", "needs": ["a"], "work": told}]));
+    let world = run(json!([{"id": "a", "work": task}, {"id": "b", "needs": ["a"], "work": origin}]));
     let until = world.history.len();
     let mut other = world.forked(until, OriginKind::Fork, None).expect("taken");
     let again = attempts(&other);

@@ -4,7 +4,7 @@ use everfold_base::failure::FailureKind;
 use everfold_base::id::StepPath;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{RunEvent, UnblockDecision};
+use everfold_core::event::{ProbeFailed, RunEvent, UnblockDecision, VoteCast};
 use everfold_core::input::InputKind;
 use everfold_core::policy::Verdict;
 use everfold_core::state::{RunStatus, StepStatus};
@@ -74,14 +74,16 @@ fn l14_a_verdict_that_says_continue_is_a_warning_and_a_gate_that_does_not_apply_
 fn l16_a_gate_without_evidence_asks_again_and_never_passes() {
     let mut world = gated(json!([command("tests", json!({"poll": {"every": "5s", "max": 2}}))]), json!({}));
     world.succeed("a/1/1", json!(1));
-    let failed = |probe_no| InputKind::ProbeFailed {
-        id: "a/1/1".parse().expect("an id"),
-        gate: "tests".into(),
-        probe_no,
-        message: "no network".into(),
-        permanent: false,
-        took_ms: 1,
-        broken: false,
+    let failed = |probe_no| {
+        InputKind::ProbeFailed(ProbeFailed {
+            id: "a/1/1".parse().expect("an id"),
+            gate: "tests".into(),
+            probe_no,
+            message: "no network".into(),
+            permanent: false,
+            took_ms: 1,
+            broken: false,
+        })
     };
     assert_eq!(names(&world.give(failed(1)).expect("taken")), ["ProbeFailed", "TimerSet"]);
     assert_eq!(world.state.status(), RunStatus::Waiting);
@@ -132,13 +134,15 @@ fn l20_a_quorum_decides_and_a_veto_ends_it() {
 fn l20_roles_self_approval_and_comments_are_asked_for() {
     let terms = json!({"roles": ["product"], "self_approval": false, "comment": ["reject"]});
     let mut world = run(json!([approval("ask", terms)]));
-    let cast = |vote, roles: &[&str]| InputKind::Vote {
-        id: "ask/1/1".parse().expect("a task"),
-        vote,
-        comment: None,
-        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        comments: Vec::new(),
-        edited: None,
+    let cast = |vote, roles: &[&str]| {
+        InputKind::Vote(VoteCast {
+            id: "ask/1/1".parse().expect("a task"),
+            vote,
+            comment: None,
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            comments: Vec::new(),
+            edited: None,
+        })
     };
     let path = StepPath::step(&"ask".into());
     assert_eq!(

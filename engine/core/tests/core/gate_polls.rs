@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use everfold_core::event::{BlockReason, RunEvent};
+use everfold_base::json::Payload;
+use everfold_core::event::{
+    BlockReason, ProbeFailed, RecheckRequested, RunEvent, RunPaused, RunResumed, SignalReceived,
+};
 use everfold_core::input::InputKind;
 use everfold_core::policy::Verdict;
 use everfold_core::state::{RunStatus, StepStatus};
@@ -13,7 +16,7 @@ use crate::fixtures::scenario::{names, status, with};
 use crate::fixtures::simulated_run::World;
 
 fn no_evidence(world: &mut World, gate: &str, probe_no: u32) -> Vec<RunEvent> {
-    let kind = InputKind::ProbeFailed {
+    let kind = InputKind::ProbeFailed(ProbeFailed {
         id: "a/1/1".parse().expect("an id"),
         gate: gate.into(),
         probe_no,
@@ -21,13 +24,16 @@ fn no_evidence(world: &mut World, gate: &str, probe_no: u32) -> Vec<RunEvent> {
         permanent: false,
         took_ms: 1,
         broken: false,
-    };
+    });
     world.give(kind).expect("reports are taken")
 }
 
 fn signal(world: &mut World, name: &str) -> Vec<RunEvent> {
-    let kind =
-        InputKind::Signal { name: name.into(), payload: json!({"state": "success"}).into(), delivery: None };
+    let kind = InputKind::Signal(SignalReceived {
+        name: name.into(),
+        payload: Payload::Inline(json!({"state": "success"}).into()),
+        delivery: None,
+    });
     world.by("hook", kind).expect("a signal is taken")
 }
 
@@ -37,7 +43,7 @@ fn l17_a_signal_probes_now_and_restarts_the_pause_and_is_no_poll() {
     let mut world = judged(json!([command("g", poll)]));
     world.probe("a/1/1", "g", 1, exit(2));
     assert_eq!(poll_in(&world), Some(30_000));
-    assert_eq!(names(&signal(&mut world, "other")), ["SignalReceived"], "another name wakes nobody");
+    assert_eq!(names(&signal(&mut world, "other")), ["SignalReceived"], "another name wakes no gate");
     assert_eq!(names(&signal(&mut world, "ci")), ["SignalReceived", "SignalTaken"]);
     assert_eq!((probes(&world), poll_in(&world)), (vec![("g".to_owned(), 2)], None));
     // Its answer is no poll: one of the two is left, 30s after it.
@@ -106,10 +112,10 @@ fn l17_expressions_and_gates_of_paused_runs_hear_too() {
     assert_eq!(status(&world, "a"), StepStatus::Blocked, "two polls; the signal was none");
     let mut world = judged(json!([command("g", json!({"policy": PENDING, "wake": ["ci"]}))]));
     world.probe("a/1/1", "g", 1, exit(2));
-    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
     signal(&mut world, "ci");
     assert_eq!(probes(&world), [], "no probe starts in a paused run");
-    world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
     assert_eq!(probes(&world), [("g".to_owned(), 2)]);
 }
 
@@ -246,11 +252,11 @@ fn row_27_a_policy_that_fails_lets_no_step_through_whatever_on_timeout_and_on_fa
         assert!(message.contains("missing") || message.contains("evidence.exit + 1"), "{what}: {message}");
         world.check_fold();
         // A person may have it judged by another policy, on the same evidence or on that of a new probe.
-        let recheck = InputKind::Recheck {
+        let recheck = InputKind::Recheck(RecheckRequested {
             path: "a".parse().expect("a step"),
             policies: [("g".to_owned(), "true".to_owned())].into(),
             reason: None,
-        };
+        });
         world.by("ada", recheck).expect("a broken gate is judged again");
     }
 }
@@ -259,7 +265,7 @@ fn row_27_a_policy_that_fails_lets_no_step_through_whatever_on_timeout_and_on_fa
 fn row_27_evidence_that_can_never_be_had_still_goes_where_on_timeout_says() {
     let poll = json!({"every": "1s", "max": 2, "on_timeout": [{"to": "continue"}]});
     let mut world = judged(json!([command("g", json!({ "poll": poll }))]));
-    let never = InputKind::ProbeFailed {
+    let never = InputKind::ProbeFailed(ProbeFailed {
         id: "a/1/1".parse().expect("an id"),
         gate: "g".into(),
         probe_no: 1,
@@ -267,7 +273,7 @@ fn row_27_evidence_that_can_never_be_had_still_goes_where_on_timeout_says() {
         permanent: true,
         took_ms: 1,
         broken: false,
-    };
+    });
     world.give(never).expect("taken");
     assert_eq!(status(&world, "a"), StepStatus::Succeeded);
     let none = json!([{"id": "m", "kind": "command", "message": "no network", "permanent": true}]);

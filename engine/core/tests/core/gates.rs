@@ -1,7 +1,7 @@
 //! Gates, rule by rule: policies and routes (L14), and judging again (L18).
 
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, RunEvent, UnblockDecision};
+use everfold_core::event::{BlockReason, ProbeFailed, RecheckRequested, RunEvent, UnblockDecision};
 use everfold_core::input::InputKind;
 use everfold_core::policy::Verdict;
 use everfold_core::state::{RunStatus, StepStatus};
@@ -123,7 +123,7 @@ fn l14_a_late_verdict_of_a_reset_round_is_recorded_without_effect() {
     assert_eq!(names(&world.probe("check/2/1", "g", 1, exit(0))), ["GateEvaluated", "StepSucceeded"]);
     // Evidence that did not come in time is no verdict.
     let mut world = reset_while_probed();
-    let kind = InputKind::ProbeFailed {
+    let kind = InputKind::ProbeFailed(ProbeFailed {
         id: "check/1/1".parse().expect("an id"),
         gate: "g".into(),
         probe_no: 1,
@@ -131,16 +131,16 @@ fn l14_a_late_verdict_of_a_reset_round_is_recorded_without_effect() {
         permanent: false,
         took_ms: 1,
         broken: false,
-    };
+    });
     assert_eq!(world.give(kind), Ok(Vec::new()));
 }
 
 fn recheck(policies: Value, reason: &str) -> InputKind {
-    InputKind::Recheck {
+    InputKind::Recheck(RecheckRequested {
         path: "a".parse().expect("a step"),
         policies: serde_json::from_value(policies).expect("texts"),
         reason: Some(reason.into()),
-    }
+    })
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn l18_fresh_asks_since_the_rounds_first_commit_and_fails_whatever_the_policy() 
             commit: Some(commit.into()),
             artefacts: Vec::new(),
             ended_at: world.now,
-            told: Default::default(),
+            notes: Default::default(),
             ask: None,
         };
         world.give(kind).expect("reports are taken")

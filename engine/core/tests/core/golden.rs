@@ -6,7 +6,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use everfold_core::event::{self, UnblockDecision};
+use everfold_core::event::{
+    self, AttemptStarted, CancelRequested, NoteAdded, ProbeFailed, RunPaused, RunResumed, UnblockDecision,
+    UsageRecorded, VoteCast,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_language::definition::{OnLost, Vote};
@@ -74,8 +77,8 @@ fn delivery() -> World {
         session: None,
     };
     let plan = || "plan/1/1".parse().expect("an id");
-    world.give(InputKind::AttemptStarted { id: plan() }).expect("taken");
-    world.give(InputKind::Usage { id: plan(), seq: 1, usage }).expect("taken");
+    world.give(InputKind::AttemptStarted(AttemptStarted { id: plan() })).expect("taken");
+    world.give(InputKind::Usage(UsageRecorded { id: plan(), seq: 1, usage })).expect("taken");
     let artefacts = vec![everfold_core::artefact::Artefact {
         name: "brd".into(),
         path: "docs/brd.md".into(),
@@ -90,22 +93,24 @@ fn delivery() -> World {
             commit: Some("c1".into()),
             artefacts,
             ended_at,
-            told: Default::default(),
+            notes: Default::default(),
             ask: None,
         })
         .expect("taken");
-    let vote = |id: &str, vote, comment: Option<&str>| InputKind::Vote {
-        id: id.parse().expect("a task"),
-        vote,
-        comment: comment.map(Into::into),
-        roles: vec!["product".into()],
-        comments: Vec::new(),
-        edited: None,
+    let vote = |id: &str, vote, comment: Option<&str>| {
+        InputKind::Vote(VoteCast {
+            id: id.parse().expect("a task"),
+            vote,
+            comment: comment.map(Into::into),
+            roles: vec!["product".into()],
+            comments: Vec::new(),
+            edited: None,
+        })
     };
     world.by("bob", vote("approve/1/1", Vote::Reject, Some("too vague"))).expect("taken");
     world.succeed("plan/2/1", json!({"ok": true}));
     world.by("bob", vote("approve/2/1", Vote::Approve, None)).expect("taken");
-    world.by("ada", InputKind::Note { text: "looks good".into() }).expect("taken");
+    world.by("ada", InputKind::Note(NoteAdded { text: "looks good".into() })).expect("taken");
     world.fail("build/1/1", "exit 2");
     let timer = world
         .effects()
@@ -114,8 +119,8 @@ fn delivery() -> World {
     world.answer(&timer.expect("a retry"), 0);
     world.succeed("build/1/2", json!(1));
     world.probe("build/1/2", "tests", 1, json!({"argv": ["make"], "exit": 1, "output": "1 failed"}));
-    world.by("ada", InputKind::Pause { reason: Some("lunch".into()) }).expect("taken");
-    world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: Some("lunch".into()) })).expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
     world.succeed("build/2/1", json!(2));
     world.probe("build/2/1", "tests", 1, json!({"argv": ["make"], "exit": 1, "output": "1 failed"}));
     let proceed = InputKind::Unblock {
@@ -148,7 +153,7 @@ fn cancelled() -> World {
     ]});
     let mut world = World::start(definition(document), json!(null));
     world.fail("blocked/1/1", "broken");
-    let failed = InputKind::ProbeFailed {
+    let failed = InputKind::ProbeFailed(ProbeFailed {
         id: "gates/1/1".parse().expect("an id"),
         gate: "g".into(),
         probe_no: 1,
@@ -156,9 +161,9 @@ fn cancelled() -> World {
         permanent: false,
         took_ms: 3,
         broken: false,
-    };
+    });
     world.give(failed).expect("taken");
-    world.by("ada", InputKind::Cancel { reason: Some("enough".into()) }).expect("taken");
+    world.by("ada", InputKind::Cancel(CancelRequested { reason: Some("enough".into()) })).expect("taken");
     world.fail("works/1/1", "stopped");
     world
 }
@@ -186,9 +191,9 @@ fn a_difference_is_told_by_its_first_place() {
     assert_eq!(difference("a\nb\n", "a\nb\n"), None);
     assert_eq!(difference("a\n", "a\nb\n").as_deref(), Some("1 lines are written, 2 are kept"));
     let (new, old) = (format!("{}x{}", "é".repeat(90), "y".repeat(900)), format!("{}z", "é".repeat(90)));
-    let told = difference(&format!("a\n{new}"), &format!("a\n{old}")).expect("they differ");
-    assert!(told.starts_with("line 2, character 91:\n  kept:    …é") && told.contains("éz\n"), "{told}");
-    assert!(told.chars().count() < 320, "{told}");
+    let first = difference(&format!("a\n{new}"), &format!("a\n{old}")).expect("they differ");
+    assert!(first.starts_with("line 2, character 91:\n  kept:    …é") && first.contains("éz\n"), "{first}");
+    assert!(first.chars().count() < 320, "{first}");
 }
 
 /// Makes a history.
@@ -216,8 +221,8 @@ fn golden_histories_of_every_released_schema_fold_to_the_same_state() {
             std::fs::write(&path, &made).expect("a file");
         }
         let text = std::fs::read_to_string(&path).unwrap_or_else(|failed| panic!("{name}: {failed}"));
-        if let Some(told) = difference(&made, &text) {
-            panic!("{name}: this release writes other bytes; give them a new schema. First at {told}");
+        if let Some(first) = difference(&made, &text) {
+            panic!("{name}: this release writes other bytes; give them a new schema. First at {first}");
         }
     }
     for entry in std::fs::read_dir(folder()).expect("the golden folder is there") {

@@ -1,11 +1,11 @@
-//! What all that people are asked has in common: its end, its reminders, its one answer (L19), and how the run stands (L23).
+//! What all tasks of people have in common: its end, its reminders, its one answer (L19), and how the run stands (L23).
 
 use std::time::Duration;
 
 use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, TimerKind, UnblockDecision};
+use everfold_core::event::{BlockReason, RunPaused, RunResumed, TimerKind, UnblockDecision};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus};
 use everfold_language::definition::Vote;
@@ -128,9 +128,9 @@ fn l23_a_run_that_asks_is_running_while_another_branch_runs_then_blocked_then_wa
     };
     world.by("ada", unblock).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Waiting);
-    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Paused);
     world.by("ada", answer("ask/1/1", json!({"text": "x"}))).expect("decisions count while it is paused");
-    world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Succeeded);
 }

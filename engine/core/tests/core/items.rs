@@ -1,4 +1,4 @@
-//! Items of a step, rule by rule: they are worked on, asked about, cancelled and tried again each alone (L24, L29).
+//! Items of a step, rule by rule: each is worked on, asked about, cancelled and tried again by itself (L24, L29).
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_core::decide::Refusal;

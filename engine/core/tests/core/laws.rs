@@ -4,7 +4,10 @@ use everfold_base::actor::Actor;
 use everfold_base::id::StepId;
 use everfold_base::time::Timestamp;
 use everfold_core::effect::Effect;
-use everfold_core::event::{HaltScope, OriginKind, RunEvent};
+use everfold_core::event::{
+    BreakpointsSet, CancelRequested, ClockRead, HaltScope, NoteAdded, OriginKind, RunEvent, RunHalted,
+    RunPaused, RunReleased, RunResumed, StepCancelRequested,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, PausedBy};
 use proptest::prelude::*;
@@ -30,21 +33,23 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 
 fn person(world: &mut World, turn: &Turn) {
     let kind = match turn.person {
-        0..3 => InputKind::Cancel { reason: None },
-        3..6 => InputKind::Pause { reason: None },
-        6..8 => InputKind::Halt { scope: scope(turn.luck), reason: None },
-        8..14 => InputKind::Resume { reason: Some("go on".into()) },
-        14..18 => InputKind::Release { scope: scope(turn.luck) },
-        18 => InputKind::Note { text: "seen".into() },
+        0..3 => InputKind::Cancel(CancelRequested { reason: None }),
+        3..6 => InputKind::Pause(RunPaused { reason: None }),
+        6..8 => InputKind::Halt(RunHalted { scope: scope(turn.luck), reason: None }),
+        8..14 => InputKind::Resume(RunResumed { reason: Some("go on".into()) }),
+        14..18 => InputKind::Release(RunReleased { scope: scope(turn.luck) }),
+        18 => InputKind::Note(NoteAdded { text: "seen".into() }),
         19 => {
             let clock = Timestamp(world.now.0 - 60_000 * i64::from(turn.luck));
-            world.give(InputKind::ClockRead { clock }).expect("readings are never refused");
+            world.give(InputKind::ClockRead(ClockRead { clock })).expect("readings are never refused");
             return;
         }
-        20..24 => InputKind::Breakpoints { steps: vec![format!("s{}", turn.luck % 7).as_str().into()] },
+        20..24 => InputKind::Breakpoints(BreakpointsSet {
+            steps: vec![format!("s{}", turn.luck % 7).as_str().into()],
+        }),
         24..27 => {
             let path = user_inputs::path(&world.state, turn.luck);
-            InputKind::CancelStep { path, reason: Some("enough".into()) }
+            InputKind::CancelStep(StepCancelRequested { path, reason: Some("enough".into()) })
         }
         27..40 => {
             let actor = if turn.luck.is_multiple_of(2) {
@@ -86,12 +91,12 @@ fn scope(luck: u8) -> HaltScope {
 fn resume(world: &World) -> InputKind {
     let is_own = world.state.pauses().any(|pause| !matches!(pause.by, PausedBy::Halt(_)));
     match world.state.halts().next() {
-        Some(scope) if !is_own => InputKind::Release { scope: scope.clone() },
-        _own => InputKind::Resume { reason: None },
+        Some(scope) if !is_own => InputKind::Release(RunReleased { scope: scope.clone() }),
+        _own => InputKind::Resume(RunResumed { reason: None }),
     }
 }
 
-/// Does what one of those who are awaited might do; refusals are fine, and change nothing.
+/// Gives an input that an awaited person may give; refusals are fine, and change nothing.
 fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
     let awaited: Vec<Awaited> = world
         .state
@@ -150,7 +155,7 @@ fn bring_to_end(world: &mut World) {
                     let raise = user_inputs::raise(&world.state, budget, world.now);
                     ("ada", raise.expect("a budget that holds work can be raised"))
                 }
-                other => user_inputs::help(&world.state, other, turn).expect("somebody can help"),
+                other => user_inputs::help(&world.state, other, turn).expect("a person can help"),
             };
             world.by(by, kind).expect("who is awaited is heard");
         }

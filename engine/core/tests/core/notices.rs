@@ -1,8 +1,8 @@
-//! Notices: who is told of what, in which order, and that nothing else depends on it.
+//! Notices: which event queues which notice, in which order, and that nothing else depends on it.
 
 use everfold_base::id::Version;
 use everfold_core::effect::Effect;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{NoteAdded, NoticeFailed, NoticeSent, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::{NOTICES_MAX, RunStatus};
 use serde_json::{Value, json};
@@ -35,25 +35,23 @@ fn listed(world: &World) -> Vec<String> {
     world.effects().into_iter().filter_map(of).collect()
 }
 
-fn told(world: &mut World, version: u64, notice: &str, failure: Option<&str>) -> Vec<RunEvent> {
-    world
-        .give(InputKind::NoticeFinished {
-            version: Version(version),
-            notice: notice.to_owned(),
-            tries: 1,
-            failure: failure.map(ToOwned::to_owned),
-        })
-        .expect("reports are never refused")
+fn notice_finished(world: &mut World, version: u64, notice: &str, failure: Option<&str>) -> Vec<RunEvent> {
+    let (version, notice, tries) = (Version(version), notice.to_owned(), 1);
+    let kind = match failure.map(ToOwned::to_owned) {
+        None => InputKind::NoticeSent(NoticeSent { version, notice, tries }),
+        Some(message) => InputKind::NoticeFailed(NoticeFailed { version, notice, tries, message }),
+    };
+    world.give(kind).expect("reports are never refused")
 }
 
-/// Tells the first notice of a channel.
-fn told_first(world: &mut World, failure: Option<&str>) -> Vec<RunEvent> {
+/// Reports the end of the first notice of a channel.
+fn finish_first_notice(world: &mut World, failure: Option<&str>) -> Vec<RunEvent> {
     let first = world.effects().into_iter().find_map(|effect| match effect {
         Effect::Notice { version, notice, .. } => Some((version, notice)),
         _other => None,
     });
     let (version, notice) = first.expect("a notice to send");
-    told(world, version.0, &notice, failure)
+    notice_finished(world, version.0, &notice, failure)
 }
 
 /// What a queued notice says.
@@ -102,12 +100,14 @@ fn l32_when_looks_at_the_event_the_actor_and_the_run() {
         notice("never", &["NoteAdded"], json!({"when": "run.status == 'failed'"})),
     ]));
     assert!(
-        !names(&world.by("ada", InputKind::Note { text: "early".into() }).unwrap()).contains(&"NoticeQueued")
+        !names(&world.by("ada", InputKind::Note(NoteAdded { text: "early".into() })).unwrap())
+            .contains(&"NoticeQueued")
     );
     assert!(
-        !names(&world.by("bob", InputKind::Note { text: "late".into() }).unwrap()).contains(&"NoticeQueued")
+        !names(&world.by("bob", InputKind::Note(NoteAdded { text: "late".into() })).unwrap())
+            .contains(&"NoticeQueued")
     );
-    let batch = world.by("ada", InputKind::Note { text: "late".into() }).unwrap();
+    let batch = world.by("ada", InputKind::Note(NoteAdded { text: "late".into() })).unwrap();
     assert_eq!(names(&batch), ["NoteAdded", "NoticeQueued"]);
 }
 
@@ -115,8 +115,8 @@ fn l32_when_looks_at_the_event_the_actor_and_the_run() {
 fn l32_the_star_stands_for_all_events_but_those_of_notices() {
     let mut world = run(json!([notice("all", &["*"], json!({}))]));
     assert_eq!(world.names(), ["RunStarted", "StepScheduled", "NoticeQueued", "NoticeQueued"]);
-    assert_eq!(names(&told(&mut world, 1, "all", None)), ["NoticeSent"]);
-    assert_eq!(names(&told(&mut world, 2, "all", Some("nobody there"))), ["NoticeFailed"]);
+    assert_eq!(names(&notice_finished(&mut world, 1, "all", None)), ["NoticeSent"]);
+    assert_eq!(names(&notice_finished(&mut world, 2, "all", Some("nobody there"))), ["NoticeFailed"]);
     assert_eq!(listed(&world), Vec::<String>::new());
 }
 
@@ -129,9 +129,9 @@ fn l32_notices_of_one_channel_go_in_order_and_channels_do_not_wait_for_each_othe
     ]));
     world.succeed("a/1/1", json!(1));
     assert_eq!(listed(&world), ["chat x 2", "mail-a z 5"]);
-    told(&mut world, 2, "x", None);
+    notice_finished(&mut world, 2, "x", None);
     assert_eq!(listed(&world), ["chat x 5", "mail-a z 5"]);
-    told(&mut world, 5, "x", Some("no"));
+    notice_finished(&mut world, 5, "x", Some("no"));
     assert_eq!(listed(&world), ["chat y 5", "mail-a z 5"]);
 }
 
@@ -142,10 +142,12 @@ fn l32_notices_go_also_after_the_end_and_never_change_the_run() {
     let batch = world.succeed("b/1/1", json!(1));
     assert_eq!(names(&batch), ["AttemptSucceeded", "StepSucceeded", "RunSucceeded", "NoticeQueued"]);
     assert!(world.state.note().busy && !world.state.note().open, "a start sends what is outstanding");
-    world.by("ada", InputKind::Note { text: "well done".into() }).expect("notes are taken after the end");
+    world
+        .by("ada", InputKind::Note(NoteAdded { text: "well done".into() }))
+        .expect("notes are taken after the end");
     assert_eq!(listed(&world), ["notice/end end 8"]);
-    told_first(&mut world, Some("nobody there"));
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, Some("nobody there"));
+    finish_first_notice(&mut world, None);
     assert_eq!((listed(&world).len(), world.state.status()), (0, RunStatus::Succeeded));
     assert!(!world.state.note().busy);
     world.check_fold();
@@ -154,9 +156,9 @@ fn l32_notices_go_also_after_the_end_and_never_change_the_run() {
 #[test]
 fn l32_a_report_that_comes_twice_or_for_nothing_changes_nothing() {
     let mut world = run(json!([notice("start", &["RunStarted"], json!({}))]));
-    assert_eq!(names(&told(&mut world, 1, "start", None)), ["NoticeSent"]);
-    assert!(told(&mut world, 1, "start", Some("late")).is_empty());
-    assert!(told(&mut world, 9, "start", None).is_empty());
+    assert_eq!(names(&notice_finished(&mut world, 1, "start", None)), ["NoticeSent"]);
+    assert!(notice_finished(&mut world, 1, "start", Some("late")).is_empty());
+    assert!(notice_finished(&mut world, 9, "start", None).is_empty());
 }
 
 #[test]
@@ -167,7 +169,7 @@ fn l32_collapse_leaves_only_the_newest_unsent_of_a_notice() {
     ]));
     world.succeed("a/1/1", json!(1));
     assert_eq!(listed(&world), ["c each 2"]);
-    told(&mut world, 2, "each", None);
+    notice_finished(&mut world, 2, "each", None);
     assert_eq!(listed(&world), ["c last 7"], "the newest, of the second step's schedule");
 }
 
@@ -176,15 +178,15 @@ fn l32_changes_only_passes_over_what_says_the_same_as_the_last() {
     let with = json!({"changes_only": true, "with": "${event.text}"});
     let mut world = run(json!([notice("notes", &["NoteAdded"], with)]));
     let note = |world: &mut World, text: &str| {
-        let batch = world.by("ada", InputKind::Note { text: text.into() }).unwrap();
+        let batch = world.by("ada", InputKind::Note(NoteAdded { text: text.into() })).unwrap();
         names(&batch).contains(&"NoticeQueued")
     };
     assert!(note(&mut world, "red"));
     assert!(!note(&mut world, "red"), "the same is on its way");
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert!(!note(&mut world, "red"), "the same was sent");
     assert!(note(&mut world, "green"));
-    told_first(&mut world, Some("nobody there"));
+    finish_first_notice(&mut world, Some("nobody there"));
     assert!(!note(&mut world, "red"), "what was sent last still says so");
     assert!(note(&mut world, "green"), "that was never sent");
     world.check_fold();
@@ -215,7 +217,7 @@ fn l32_large_values_of_the_state_are_loaded_before_the_batch_begins() {
     assert_eq!(failures(&batch), Vec::<String>::new());
     assert_eq!(said(&batch), [json!({"with": 50_002, "as": null})], "the batch's own value");
     assert!(world.state.snapshot().len() < 5_000);
-    let batch = world.by("ada", InputKind::Note { text: "n".into() }).unwrap();
+    let batch = world.by("ada", InputKind::Note(NoteAdded { text: "n".into() })).unwrap();
     assert_eq!(said(&batch), [json!({"with": 50_000, "as": null})]);
 }
 
@@ -226,11 +228,11 @@ fn l32_no_more_than_a_thousand_are_outstanding() {
         notice("last", &["NoteAdded"], json!({"collapse": true})),
     ]));
     for at in 0..NOTICES_MAX - 1 {
-        let batch = world.by("ada", InputKind::Note { text: at.to_string() }).unwrap();
+        let batch = world.by("ada", InputKind::Note(NoteAdded { text: at.to_string() })).unwrap();
         assert_eq!(failures(&batch), Vec::<String>::new(), "{at}");
     }
     assert_eq!(world.state.notices_outstanding(), NOTICES_MAX);
-    let batch = world.by("ada", InputKind::Note { text: "one more".into() }).unwrap();
+    let batch = world.by("ada", InputKind::Note(NoteAdded { text: "one more".into() })).unwrap();
     let failures = failures(&batch);
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(failures[0].starts_with("too many"), "{failures:?}");
@@ -261,7 +263,7 @@ fn l32_a_notice_is_known_by_its_version_and_id_so_each_event_has_its_own() {
     keys.dedup();
     assert_eq!((all, keys.len()), (4, 4), "{keys:?}");
     // What was sent of one event says nothing of another.
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(world.state.notices_outstanding(), 3);
 }
 
@@ -269,7 +271,7 @@ fn l32_a_notice_is_known_by_its_version_and_id_so_each_event_has_its_own() {
 fn l32_without_changes_only_the_same_is_told_again() {
     let mut world = run(json!([notice("notes", &["NoteAdded"], json!({"with": "the same"}))]));
     for _ in 0..2 {
-        let batch = world.by("ada", InputKind::Note { text: "n".into() }).unwrap();
+        let batch = world.by("ada", InputKind::Note(NoteAdded { text: "n".into() })).unwrap();
         assert!(names(&batch).contains(&"NoticeQueued"));
     }
     assert_eq!(world.state.notices_outstanding(), 2, "and without collapse each goes");
@@ -277,7 +279,7 @@ fn l32_without_changes_only_the_same_is_told_again() {
 
 /// Says a word, and whether it is on its way to `channel`.
 fn says(world: &mut World, text: &str) -> Vec<String> {
-    let batch = world.by("ada", InputKind::Note { text: text.into() }).expect("a note is taken");
+    let batch = world.by("ada", InputKind::Note(NoteAdded { text: text.into() })).expect("a note is taken");
     let queued = batch.into_iter().filter_map(|event| match event {
         RunEvent::NoticeQueued(queued) => Some(format!("{} {}", queued.channel, queued.notice)),
         _other => None,
@@ -303,20 +305,20 @@ fn row_31_what_a_channel_said_last_counts_whichever_notice_said_it() {
     );
     let mut world = run(json!([on("blocked", "card"), on("works", "card"), own]));
     assert_eq!(says(&mut world, "blocked"), ["card blocked"]);
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "works"), ["card works"]);
     assert_eq!(says(&mut world, "works again"), Vec::<String>::new(), "the same is on its way");
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "blocked"), ["card blocked"], "the card says that it works");
     assert_eq!(says(&mut world, "works"), ["card works"], "and will say that it is blocked");
-    told_first(&mut world, None);
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "works"), Vec::<String>::new());
     // The same words in another place are news there.
     assert_eq!(says(&mut world, "to-ada"), ["to-ada own"]);
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "to-bob"), ["to-bob own"]);
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "to-ada"), Vec::<String>::new());
     world.check_fold();
 }
@@ -332,7 +334,7 @@ fn row_31_what_another_function_said_in_the_channel_is_not_the_same() {
     };
     let mut world = run(json!([of("chat", "notify.slack"), of("mail", "notify.email")]));
     assert_eq!(says(&mut world, "chat"), ["c chat"]);
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "mail"), ["c mail"]);
 }
 
@@ -342,7 +344,7 @@ fn row_31_channels_that_are_remembered_are_bounded() {
     let mut world = run(json!([notice("all", &["NoteAdded"], with)]));
     for n in 0..300 {
         says(&mut world, &format!("c{n}"));
-        told_first(&mut world, None);
+        finish_first_notice(&mut world, None);
     }
     assert_eq!(says(&mut world, "c299"), Vec::<String>::new());
     assert_eq!(says(&mut world, "c0"), ["c0 all"], "forgotten, so it is said once more");
@@ -358,12 +360,15 @@ fn row_32_an_overtaken_notice_is_no_failure_and_no_fact_of_its_own() {
     assert_eq!(world.state.status(), RunStatus::Succeeded);
     let names = world.names();
     let of_notices: Vec<_> = names.iter().filter(|name| name.starts_with("Notice")).collect();
-    // Three inputs, of which each told of two to three events.
+    // Three inputs, of which each queued notices of two to three events.
     assert!(of_notices.len() == 3 && of_notices.iter().all(|name| **name == "NoticeQueued"), "{names:?}");
     assert_eq!(listed(&world), ["card board 10"], "the newest of all");
     assert_eq!(names[9], "RunSucceeded", "{names:?}");
-    assert!(told(&mut world, 2, "board", None).is_empty(), "what was overtaken on its way changes nothing");
-    told_first(&mut world, None);
+    assert!(
+        notice_finished(&mut world, 2, "board", None).is_empty(),
+        "what was overtaken on its way changes nothing"
+    );
+    finish_first_notice(&mut world, None);
     assert!(listed(&world).is_empty() && !world.state.note().busy);
     world.check_fold();
 }
@@ -403,12 +408,12 @@ fn row_31_after_one_was_overtaken_on_its_way_the_last_word_is_said_again() {
     let with = json!({"changes_only": true, "collapse": true, "channel": "c", "with": "${event.text}"});
     let mut world = run(json!([notice("state", &["NoteAdded"], with)]));
     assert_eq!(says(&mut world, "red").len(), 1);
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "green").len(), 1);
     // It may be on its way already, so what was said before it must be said again.
     assert_eq!(says(&mut world, "red").len(), 1);
     assert_eq!(world.state.notices_outstanding(), 1);
-    told_first(&mut world, None);
+    finish_first_notice(&mut world, None);
     assert_eq!(says(&mut world, "red").len(), 0);
     world.check_fold();
 }

@@ -1,9 +1,12 @@
 //! Questions of the pipeline and of the work, rule by rule: L21 and L22.
 
 use everfold_base::failure::FailureKind;
+use everfold_base::json::Payload;
 use everfold_core::decide::{Refusal, plan};
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, RunEvent, TimerKind, Told, UnblockDecision};
+use everfold_core::event::{
+    AttemptNotes, BlockReason, CancelRequested, QuestionAnswered, RunEvent, TimerKind, UnblockDecision,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
@@ -87,11 +90,11 @@ fn l21_roles_bound_who_answers() {
     let wrong = Err(Refusal::WrongRole { path: path("ask"), roles: vec!["product".into()] });
     assert_eq!(world.by("ada", answer("ask/1/1", json!({"text": "x"}))), wrong);
     assert_eq!(world.by("ada", save("ask/1/1", json!({"text": "x"}))), wrong);
-    let kind = InputKind::Answer {
+    let kind = InputKind::Answer(QuestionAnswered {
         id: "ask/1/1".parse().expect("there"),
-        answer: json!({"text": "x"}).into(),
+        answer: Payload::Inline(json!({"text": "x"}).into()),
         roles: vec!["product".into()],
-    };
+    });
     world.by("ada", kind).expect("taken");
 }
 
@@ -142,12 +145,12 @@ fn l22_an_answer_starts_the_next_attempt_of_the_same_round_with_all_answers() {
     world.by("bob", answer("build/1/2", json!({"text": "fast"}))).expect("taken");
     let id = "build/1/3".parse().expect("there");
     let spec = plan::attempt(&world.state, &id, &Default::default()).expect("there").expect("there").spec;
-    let told = plan::told(&world.state, &id, &spec, &Default::default()).expect("there");
+    let context = plan::work_context(&world.state, &id, &spec, &Default::default()).expect("there");
     let expected = json!([
         {"asked": {"text": "Which database?", "options": ["sled", "pg"]}, "choice": "sled", "text": null, "items": null, "by": "user:ada"},
         {"asked": {"text": "And\nwhy?"}, "choice": null, "text": "fast", "items": null, "by": "user:bob"},
     ]);
-    assert_eq!(told["answers"], expected);
+    assert_eq!(context["answers"], expected);
     let prompt: Value = serde_json::from_str(spec["prompt"].as_str().expect("there")).expect("there");
     assert_eq!(prompt, expected, "what the work was given is rendered anew where it mentions `answers`");
 
@@ -218,12 +221,12 @@ fn l22_a_question_of_the_work_expires_and_is_withdrawn_like_any() {
     fire(&mut world, TimerKind::Expiry);
     assert_eq!(attempts(&world), ["build/2/1"]);
     let id = "build/2/1".parse().expect("there");
-    let told = plan::told(&world.state, &id, &Value::Null, &Default::default()).expect("there");
-    assert_eq!(told["answers"], json!([]), "answers belong to a round");
+    let context = plan::work_context(&world.state, &id, &Value::Null, &Default::default()).expect("there");
+    assert_eq!(context["answers"], json!([]), "answers belong to a round");
 
     let mut world = run(json!([agent("build", json!({}))]));
     world.asks("build/1/1", json!({"text": "?"}));
-    world.by("ada", InputKind::Cancel { reason: None }).expect("taken");
+    world.by("ada", InputKind::Cancel(CancelRequested { reason: None })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Cancelled);
     let late = world.by("ada", answer("build/1/1", json!({"text": "x"})));
     assert!(late.is_err());
@@ -249,7 +252,7 @@ fn l22_a_question_that_cannot_be_asked_is_a_failure_of_the_work() {
     let mut world = World::start(definition(document), json!({}));
     world.succeed("first/1/1", json!(1));
     assert_eq!(names(&world.asks("tidy/1/1", json!({"text": "?"})))[0], "AttemptFailed");
-    assert_eq!(world.state.status(), RunStatus::Succeeded, "nobody is waited for at the end");
+    assert_eq!(world.state.status(), RunStatus::Succeeded, "nothing is waited for at the end");
 }
 
 #[test]
@@ -268,7 +271,7 @@ fn l22_the_question_of_a_stopped_attempt_is_a_fact_and_asks_nobody() {
 #[test]
 fn y_labels_and_notes_of_the_work_are_kept() {
     let mut world = run(json!([agent("build", json!({})), reader("build")]));
-    let told = Told {
+    let notes = AttemptNotes {
         labels: [("pr".to_owned(), "17".to_owned())].into(),
         note: Some("opened #17".into()),
         code: Some("PR1".into()),
@@ -281,7 +284,7 @@ fn y_labels_and_notes_of_the_work_are_kept() {
             commit: None,
             artefacts: Vec::new(),
             ended_at,
-            told,
+            notes,
             ask: None,
         })
         .expect("taken");

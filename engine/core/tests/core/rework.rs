@@ -1,4 +1,4 @@
-//! What a rework begins anew, what it stops, and what is told then (L10–L13).
+//! What a rework begins anew, what it stops, and which findings the steps get (L10–L13).
 
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
@@ -173,7 +173,7 @@ fn l11_an_output_is_the_current_rounds_and_the_last_one_stays_until_the_next() {
     assert!(scheduled.contains(r#""is":true"#) && scheduled.contains(r#""was":{"n":2}"#), "{scheduled}");
 }
 
-/// What the work was told that was scheduled last, when nothing more follows by itself.
+/// The parameters of the work that was scheduled last, when nothing more follows by itself.
 fn scheduled_last(world: &mut World) -> String {
     while world.effects().contains(&Effect::Advance) {
         world.give(InputKind::Advance).expect("the engine goes on");
@@ -201,16 +201,19 @@ fn l11_the_last_round_of_a_foreach_is_what_its_items_led_to() {
     };
     world.succeed("each.0/1/1", json!("first"));
     world.succeed("each.1/1/1", json!(large));
-    let told = scheduled_last(&mut world);
-    assert!(told.contains(&format!(r#""seen":{}"#, both("first"))), "its last one is this one: {told}");
+    let parameters = scheduled_last(&mut world);
+    assert!(
+        parameters.contains(&format!(r#""seen":{}"#, both("first"))),
+        "its last one is this one: {parameters}"
+    );
     world.fail("check/1/1", "broken");
-    let told = scheduled_last(&mut world);
-    assert!(told.contains(&format!(r#""own":{}"#, both("first"))), "{told}");
+    let parameters = scheduled_last(&mut world);
+    assert!(parameters.contains(&format!(r#""own":{}"#, both("first"))), "{parameters}");
     assert_eq!(attempts(&world), ["each.0/2/1", "each.1/2/1"]);
     world.succeed("each.0/2/1", json!("other"));
     world.succeed("each.1/2/1", json!(large));
-    let told = scheduled_last(&mut world);
-    assert!(told.contains(&format!(r#""seen":{}"#, both("other"))), "{told}");
+    let parameters = scheduled_last(&mut world);
+    assert!(parameters.contains(&format!(r#""seen":{}"#, both("other"))), "{parameters}");
     world.check_fold();
 }
 
@@ -309,7 +312,7 @@ fn l25_a_cancel_asks_children_that_nobody_waited_for_to_end_and_waits_for_them()
     assert_eq!(names(&batch)[..2], ["CancelRequested", "StopRequested"]);
     assert_eq!(world.effects(), [Effect::Stop { id: "ends/1/1".parse().expect("an id") }]);
     assert_eq!(world.state.status(), RunStatus::Running, "it waits for the child's end");
-    world.by("ada", cancel()).expect("a second one asks nobody again");
+    world.by("ada", cancel()).expect("a second one asks no attempt again");
     let batch = world.fail("ends/1/1", "cancelled");
     assert_eq!((names(&batch)[0], names(&batch).last()), ("ChildStopped", Some(&"RunCancelled")));
     assert_eq!(status(&world, "ends"), StepStatus::Succeeded, "its step was done");

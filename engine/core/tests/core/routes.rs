@@ -1,9 +1,10 @@
-//! Routes, row by row: where each leads, from wherever it may stand, and what it is told.
+//! Routes, row by row: where each leads, from wherever it may stand, and which findings it gives.
 
 use everfold_base::actor::Actor;
 use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Payload;
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, Hearing, RunEvent, SignalTaker, SkipReason};
+use everfold_core::event::{BlockReason, Hearing, RunEvent, SignalReceived, SignalTaker, SkipReason};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus};
 use everfold_language::definition::{NoFiles, Vote, parse};
@@ -13,11 +14,15 @@ use crate::fixtures::scenario::{approval, attempts, function, names, run, status
 use crate::fixtures::simulated_run::{World, definition};
 
 fn signal(name: &str, payload: Value) -> InputKind {
-    InputKind::Signal { name: name.into(), payload: payload.into(), delivery: None }
+    InputKind::Signal(SignalReceived {
+        name: name.into(),
+        payload: Payload::Inline(payload.into()),
+        delivery: None,
+    })
 }
 
 /// A signal of a service.
-fn told(world: &mut World, name: &str, payload: Value) -> Vec<RunEvent> {
+fn send_signal(world: &mut World, name: &str, payload: Value) -> Vec<RunEvent> {
     world.give_as(Actor::Hook("forge".into()), signal(name, payload)).expect("a signal is taken")
 }
 
@@ -166,16 +171,16 @@ fn l12_without_a_max_people_send_back_as_often_as_they_want_and_others_three_tim
         assert_eq!(attempts(&world), [format!("a/{}/1", round + 1)]);
     }
     world.succeed("a/11/1", json!(1));
-    told(&mut world, "again", json!("once more"));
+    send_signal(&mut world, "again", json!("once more"));
     assert_eq!(status(&world, "ask"), StepStatus::Blocked, "what happens by itself has its limit");
 
     let mut world = World::start(read(text), json!({}));
     for round in 1..=4 {
         world.succeed(&format!("a/{round}/1"), json!(1));
-        told(&mut world, "again", json!(round));
+        send_signal(&mut world, "again", json!(round));
     }
     assert_eq!(status(&world, "ask"), StepStatus::Blocked);
-    // A number binds everybody.
+    // A number limits people, too.
     let mut world =
         World::start(read(&text.replace("again: { rework: a }", "again: { rework: a, max: 1 }")), json!({}));
     for round in 1..=2 {
@@ -185,7 +190,7 @@ fn l12_without_a_max_people_send_back_as_often_as_they_want_and_others_three_tim
     assert_eq!(status(&world, "ask"), StepStatus::Blocked);
 }
 
-/// Who took a signal, and what became of it.
+/// What took a signal, and how.
 fn heard(events: &[RunEvent]) -> Vec<(String, Hearing)> {
     let of = |event: &RunEvent| match event {
         RunEvent::SignalTaken(taken) => match &taken.by {
@@ -207,20 +212,20 @@ fn r_a_signal_answers_the_question_of_a_step_wholly_and_one_that_will_not_do_is_
     };
     let read = json!({"id": "read", "needs": ["ask"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.ask.output}"}}}});
     let mut world = run(json!([step(), read]));
-    let batch = told(&mut world, "reply", json!({"pick": "c", "why": "so"}));
+    let batch = send_signal(&mut world, "reply", json!({"pick": "c", "why": "so"}));
     assert_eq!(names(&batch), ["SignalReceived", "SignalTaken"], "“c” is none of the options");
     assert_eq!(status(&world, "ask"), StepStatus::Waiting);
-    let batch = told(&mut world, "reply", json!({"why": "so"}));
+    let batch = send_signal(&mut world, "reply", json!({"why": "so"}));
     assert_eq!(heard(&batch), [("ask/1/1".into(), Hearing::Ignored)], "it cannot be rendered");
-    let batch = told(&mut world, "reply", json!({"pick": "b", "why": "so"}));
+    let batch = send_signal(&mut world, "reply", json!({"pick": "b", "why": "so"}));
     assert_eq!(
         names(&batch),
         ["SignalReceived", "SignalTaken", "QuestionAnswered", "StepSucceeded", "StepScheduled"]
     );
     let said = r#""with":{"by":"hook:forge","choice":"b","items":{"1":"so"},"text":null}"#;
     assert!(format!("{:?}", batch[4]).contains(said), "{:?}", batch[4]);
-    let batch = told(&mut world, "reply", json!({"pick": "a", "why": "so"}));
-    assert_eq!(names(&batch), ["SignalReceived"], "nobody is asked any more");
+    let batch = send_signal(&mut world, "reply", json!({"pick": "a", "why": "so"}));
+    assert_eq!(names(&batch), ["SignalReceived"], "no task is open any more");
 }
 
 #[test]
@@ -228,16 +233,16 @@ fn r_a_signal_answers_what_the_work_asked() {
     let work =
         with(function("a", &[]), json!({"on_signal": {"reply": [{"to": {"answer": "${signal.text}"}}]}}));
     let mut world = run(json!([work]));
-    let batch = told(&mut world, "reply", json!({"text": "early"}));
+    let batch = send_signal(&mut world, "reply", json!({"text": "early"}));
     assert_eq!(heard(&batch), [("a/1/1".into(), Hearing::Deferred)], "it works, and asks nothing yet");
     let batch = world.asks("a/1/1", json!({"text": "which one?"}));
     assert_eq!(names(&batch), ["AttemptAsked", "SignalTaken", "QuestionAsked"], "before it asks, too");
-    let batch = told(&mut world, "reply", json!({"text": "that one"}));
+    let batch = send_signal(&mut world, "reply", json!({"text": "that one"}));
     assert_eq!(names(&batch), ["SignalReceived", "SignalTaken", "QuestionAnswered", "RetryScheduled"]);
     assert_eq!(attempts(&world), ["a/1/2"]);
 }
 
-/// What the answer is judged by was too large to be at hand, and the answer was lost in silence.
+/// Regression: what the answer is judged by was too large to be loaded, and the answer was lost in silence.
 #[test]
 fn r_a_signal_answers_though_what_judges_the_answer_must_be_loaded_first() {
     let words: Vec<String> = (0..500).map(|n| format!("word-{n}")).collect();
@@ -247,9 +252,9 @@ fn r_a_signal_answers_though_what_judges_the_answer_must_be_loaded_first() {
     );
     let mut world = run(json!([function("plan", &[]), ask]));
     world.succeed("plan/1/1", json!(words));
-    let batch = told(&mut world, "reply", json!({"text": "another"}));
+    let batch = send_signal(&mut world, "reply", json!({"text": "another"}));
     assert_eq!(names(&batch), ["SignalReceived", "SignalTaken"], "it will not do");
-    let batch = told(&mut world, "reply", json!({"text": "word-7"}));
+    let batch = send_signal(&mut world, "reply", json!({"text": "word-7"}));
     assert_eq!(
         names(&batch),
         ["SignalReceived", "SignalTaken", "QuestionAnswered", "StepSucceeded", "RunSucceeded"]
@@ -265,7 +270,7 @@ fn r_a_signal_wants_changes_whatever_the_quorum_and_its_words_are_the_comment() 
     let mut world = run(json!([function("a", &[]), with(ask, routes)]));
     for (round, name, said) in [(1, "mine", "as bob says"), (2, "plain", r#"{\"by\":\"bob\"}"#)] {
         world.succeed(&format!("a/{round}/1"), json!(1));
-        let batch = told(&mut world, name, json!({"by": "bob"}));
+        let batch = send_signal(&mut world, name, json!({"by": "bob"}));
         assert_eq!(
             names(&batch),
             [
@@ -292,7 +297,7 @@ fn r_a_signal_unblocks_in_each_way_and_only_what_is_blocked() {
         let routes =
             json!({"on_fail": [{"to": "block"}], "on_signal": {"go": [{"to": {"unblock": decision}}]}});
         let mut world = run(json!([with(function("a", &[]), routes), function("after", &["a"])]));
-        let batch = told(&mut world, "go", json!(null));
+        let batch = send_signal(&mut world, "go", json!(null));
         assert_eq!(heard(&batch), [("a/1/1".into(), Hearing::Deferred)], "{decision}: it is at work");
         let batch = world.fail("a/1/1", "broken");
         assert_eq!(
@@ -301,7 +306,7 @@ fn r_a_signal_unblocks_in_each_way_and_only_what_is_blocked() {
             "{decision}: before its route it is not blocked"
         );
         assert!(matches!(world.state.awaited().as_slice(), [Awaited::Unblock { .. }]), "{decision}");
-        let batch = told(&mut world, "go", json!(null));
+        let batch = send_signal(&mut world, "go", json!(null));
         assert_eq!(heard(&batch), [("a/1/1".into(), Hearing::Now)], "{decision}");
         assert_eq!(status(&world, "a"), expected, "{decision}");
     }

@@ -1,9 +1,12 @@
-//! Sentences of the rules that follow from no other test: what a step is told, what repeats, who hears.
+//! Rules that no other test covers: what a step gets, what repeats, which steps take a signal.
 
 use everfold_base::actor::Actor;
 use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Payload;
 use everfold_core::effect::Effect;
-use everfold_core::event::{Hearing, RunEvent, SignalTaker, TimerKind};
+use everfold_core::event::{
+    Hearing, RunEvent, RunPaused, RunResumed, SignalReceived, SignalTaker, TimerKind, VoteCast,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunStatus, StepStatus};
 use everfold_language::definition::Vote;
@@ -12,8 +15,8 @@ use serde_json::{Value, json};
 use crate::fixtures::scenario::{approval, attempts, function, names, run, status, vote, with};
 use crate::fixtures::simulated_run::{World, definition};
 
-/// A function that is told these values.
-fn told(id: &str, needs: &[&str], with: Value) -> Value {
+/// A function with these parameters.
+fn function_with(id: &str, needs: &[&str], with: Value) -> Value {
     json!({"id": id, "needs": needs, "work": {"task": {"kind": "function", "spec": {"name": "f", "with": with}}}})
 }
 
@@ -26,13 +29,17 @@ fn with_of(world: &World, step: &str) -> Value {
         _other => None,
     });
     let text = task.expect("it was scheduled");
-    let from = text.find("\"with\":").expect("it is told something") + "\"with\":".len();
+    let from = text.find("\"with\":").expect("it has parameters") + "\"with\":".len();
     let mut values = serde_json::Deserializer::from_str(&text[from..]).into_iter::<Value>();
     values.next().expect("a value").expect("JSON")
 }
 
 fn signal(name: &str) -> InputKind {
-    InputKind::Signal { name: name.into(), payload: json!({"n": 1}).into(), delivery: None }
+    InputKind::Signal(SignalReceived {
+        name: name.into(),
+        payload: Payload::Inline(json!({"n": 1}).into()),
+        delivery: None,
+    })
 }
 
 fn gate(id: &str, more: Value) -> Value {
@@ -47,7 +54,7 @@ fn exit(code: u32) -> Value {
 fn l11_the_target_is_told_from_where_by_whom_in_which_round_and_what_was_found_before() {
     let rework = json!({"on_fail": [{"to": {"rework": "a"}}]});
     let steps = json!([
-        told("a", &[], json!("${rework}")),
+        function_with("a", &[], json!("${rework}")),
         with(function("b", &["a"]), with(json!({"gates": [gate("tests", json!({}))]}), rework)),
         with(approval("ask", json!({"on_changes": [{"to": {"rework": "a"}}]})), json!({"needs": ["b"]})),
     ]);
@@ -64,14 +71,14 @@ fn l11_the_target_is_told_from_where_by_whom_in_which_round_and_what_was_found_b
     world.succeed("a/2/1", json!(1));
     world.succeed("b/2/1", json!(1));
     world.probe("b/2/1", "tests", 1, exit(0));
-    let changes = InputKind::Vote {
+    let changes = InputKind::Vote(VoteCast {
         id: "ask/1/1".parse().expect("a task"),
         vote: Vote::Changes,
         comment: Some("shorter".into()),
         roles: Vec::new(),
         comments: Vec::new(),
         edited: None,
-    };
+    });
     world.by("ada", changes).expect("taken");
     let second = with_of(&world, "a");
     assert_eq!(
@@ -152,9 +159,9 @@ fn l23_the_status_is_the_first_of_paused_running_blocked_and_waiting() {
     ]));
     world.fail("stuck/1/1", "broken");
     assert_eq!(world.state.status(), RunStatus::Running);
-    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Paused, "though work still runs");
-    world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
     world.succeed("work/1/1", json!(1));
     assert_eq!(world.state.status(), RunStatus::Blocked);
     let skip = InputKind::Unblock {
@@ -248,11 +255,11 @@ fn l29_while_paused_no_probe_starts_and_one_that_runs_is_judged() {
     let gates = json!([gate("one", json!({})), gate("two", json!({}))]);
     let mut world = run(json!([with(function("a", &[]), json!({"gates": gates}))]));
     world.succeed("a/1/1", json!(1));
-    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
     let batch = world.probe("a/1/1", "one", 1, exit(0));
     assert_eq!(names(&batch), ["GateEvaluated"], "the fact counts, and the next one does not begin");
     assert!(world.effects().is_empty());
-    let batch = world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    let batch = world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
     assert_eq!(names(&batch), ["RunResumed", "ProbeScheduled"]);
 }
 
@@ -275,13 +282,13 @@ fn l9_what_fails_while_a_run_ends_starts_nothing_and_names_the_first_failure() {
     );
     let is_timer =
         |effect: &Effect| matches!(effect, Effect::Timer { timer, .. } if timer.kind == TimerKind::Reminder);
-    assert!(!world.effects().iter().any(is_timer), "nobody is reminded of what is over");
+    assert!(!world.effects().iter().any(is_timer), "no reminder of what is over");
 }
 
 #[test]
 fn s_labels_are_added_when_the_step_succeeds_and_not_before() {
     let labelled = with(function("a", &[]), json!({"labels": {"sha": "${output.sha}"}}));
-    let mut world = run(json!([labelled, told("b", &["a"], json!("${run.labels.sha}"))]));
+    let mut world = run(json!([labelled, function_with("b", &["a"], json!("${run.labels.sha}"))]));
     assert!(world.state.labels().is_empty());
     world.succeed("a/1/1", json!({"sha": "abc"}));
     assert_eq!(world.state.labels()["sha"], "abc");
@@ -340,7 +347,7 @@ fn s_on_finish_runs_also_after_a_success_and_after_a_route_that_ends_the_run() {
         (json!({"finish": "cancelled"}), RunStatus::Cancelled),
     ] {
         let step = with(function("a", &[]), json!({"on_success": [{"to": route}]}));
-        let tidy = told("tidy", &[], json!("${run.status}"));
+        let tidy = function_with("tidy", &[], json!("${run.status}"));
         let document = json!({"name": "p", "steps": [step], "on_finish": [tidy]});
         let mut world = World::start(definition(document), json!({}));
         world.succeed("a/1/1", json!(1));

@@ -4,10 +4,11 @@ use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, EffectId, StepId, Version};
 use everfold_base::json::JsonText;
 use everfold_base::time::Timestamp;
-use everfold_core::budgets::{self, Charge, Counter, CounterEvent, CounterInput, Raise, Request};
+use everfold_core::budgets::{self, Charge, Counter, CounterEvent, CounterInput, FundsRequest, Raise};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    BudgetReading, BudgetRefusal, BudgetTerms, Measure, OriginKind, RunEvent, Spent, StopReason, TimerKind,
+    BudgetReading, BudgetRefusal, BudgetTerms, CancelRequested, FundsAnswered, Measure, OriginKind, RunEvent,
+    RunPaused, RunResumed, SpendReported, Spent, StopReason, TimerFired, TimerKind,
 };
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus};
@@ -63,7 +64,7 @@ fn fire(world: &mut World) -> Vec<&'static str> {
     });
     let (timer, due) = due.expect("a timer of a budget");
     world.now = world.now.max(due);
-    names(&world.give(InputKind::TimerFired { timer, due }).expect("a timer is never refused"))
+    names(&world.give(InputKind::TimerFired(TimerFired { timer, due })).expect("a timer is never refused"))
 }
 
 #[test]
@@ -85,7 +86,10 @@ fn l31_paid_work_starts_while_the_limit_is_not_reached_and_waits_from_then_on() 
     assert_eq!(world.state.awaited(), [Awaited::Budget { budget: "budget".into(), until: None }]);
     let view = world.state.budgets(world.now).next().unwrap();
     assert_eq!(view.summary(), "1.499999 USD of 1.00 USD");
-    assert!(world.by("ada", InputKind::Resume { reason: None }).is_err(), "no pause is to be lifted");
+    assert!(
+        world.by("ada", InputKind::Resume(RunResumed { reason: None })).is_err(),
+        "no pause is to be lifted"
+    );
     assert_eq!(raise(&mut world, None, money(0.25)), ["BudgetRaised", "BudgetExceeded"], "not enough");
     assert_eq!(raise(&mut world, None, money(0.5)), ["BudgetRaised", "FundsGranted"]);
     assert_eq!(world.effects(), [attempt("c/1/1")]);
@@ -105,7 +109,7 @@ fn l31_reserve_is_kept_free_for_each_piece_of_work_that_runs() {
     assert_eq!((view.used.reserved_micros, view.over), (800_000, Some(Measure::Cost)));
     assert_eq!(view.summary(), "0.00 USD of 1.00 USD, 0.80 USD reserved, 0.40 USD wanted for the next");
     assert_eq!(world.state.status(), RunStatus::Running, "others run");
-    // It used less than was kept free for it: what is left is enough for the next.
+    // It used less than was reserved for it: what is left is enough for the next.
     world.use_up(&id("a/1/1"), 100_000);
     assert_eq!(
         names(&world.succeed("a/1/1", json!(1))),
@@ -191,10 +195,10 @@ fn l31_wall_is_the_time_of_the_run_without_pauses() {
     let begun = world.now.0;
     assert_eq!(until(&world), Some(Timestamp(begun + hour)));
     world.now = Timestamp(begun + hour / 2);
-    world.by("ada", InputKind::Pause { reason: None }).unwrap();
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).unwrap();
     assert_eq!(until(&world), None, "timers of a paused run stand still");
     world.now = Timestamp(begun + 3 * hour);
-    world.by("ada", InputKind::Resume { reason: None }).unwrap();
+    world.by("ada", InputKind::Resume(RunResumed { reason: None })).unwrap();
     // It was due while the run was paused: half an hour is left.
     assert_eq!(fire(&mut world), ["TimerFired", "TimerSet"]);
     let left = until(&world).unwrap().0 - world.now.0;
@@ -227,7 +231,7 @@ fn l31_exempt_work_starts_whatever_the_budgets_say_and_counts_towards_none() {
 fn l31_work_that_waits_is_cancelled_with_its_run_and_reserves_nothing() {
     let mut world = world(json!([{"id": "budget", "cost": "0 USD"}]), json!([agent("a", &[])]));
     world.want_funds("a/1/1");
-    world.by("ada", InputKind::Cancel { reason: None }).unwrap();
+    world.by("ada", InputKind::Cancel(CancelRequested { reason: None })).unwrap();
     assert_eq!(world.effects(), [Effect::Stop { id: id("a/1/1") }]);
     world.fail("a/1/1", "stopped");
     assert_eq!(world.state.status(), RunStatus::Cancelled);
@@ -272,7 +276,8 @@ fn l31_a_deadline_runs_on_while_work_is_held_and_stands_still_only_in_a_pause() 
     let (timer, at) = due(&world).expect("a deadline");
     assert_eq!(at.0, begun + 3_600_000);
     world.now = at;
-    let events = world.give(InputKind::TimerFired { timer, due: at }).expect("a timer is never refused");
+    let events =
+        world.give(InputKind::TimerFired(TimerFired { timer, due: at })).expect("a timer is never refused");
     assert!(names(&events).contains(&"StopRequested"), "{:?}", names(&events));
     world.fail("a/1/1", "stopped");
     let failed = world.history.iter().find_map(|(_, event)| match event {
@@ -322,7 +327,7 @@ fn l31_shared_counters_are_asked_before_and_told_after_exactly_once() {
             raised: Spent::default(),
             until: Some(until),
         };
-        InputKind::FundsAnswered { id: id("a/1/1"), refused, readings: vec![reading] }
+        InputKind::FundsAnswered(FundsAnswered { id: id("a/1/1"), refused, readings: vec![reading] })
     };
     let held = world.give(answer(true)).unwrap();
     assert_eq!(names(&held), ["FundsAnswered", "BudgetExceeded", "TimerSet"]);
@@ -337,12 +342,17 @@ fn l31_shared_counters_are_asked_before_and_told_after_exactly_once() {
     world.use_up(&id("a/1/1"), 300_000);
     world.succeed("a/1/1", json!(1));
     assert_eq!(world.state.status(), RunStatus::Succeeded);
-    let told = world.effects();
-    let [Effect::SpendReport { version }] = told.as_slice() else { panic!("{told:?}") };
+    let effects = world.effects();
+    let [Effect::SpendReport { version }] = effects.as_slice() else { panic!("{effects:?}") };
     assert!(world.state.note().busy, "an ended run is gone on with until its counters know");
     let version = *version;
-    world.give(InputKind::SpendReported { version, readings: Vec::new() }).unwrap();
-    assert!(world.give(InputKind::SpendReported { version, readings: Vec::new() }).unwrap().is_empty());
+    world.give(InputKind::SpendReported(SpendReported { version, readings: Vec::new() })).unwrap();
+    assert!(
+        world
+            .give(InputKind::SpendReported(SpendReported { version, readings: Vec::new() }))
+            .unwrap()
+            .is_empty()
+    );
     assert!(world.effects().is_empty() && !world.state.note().busy);
     world.check_fold();
 }
@@ -395,7 +405,7 @@ impl Counted {
     }
 
     fn request(&mut self, attempt: &str, now: i64) -> (Vec<&'static str>, Result<(), Measure>) {
-        let request = Request { attempt: effect(attempt), terms: self.1.clone() };
+        let request = FundsRequest { attempt: effect(attempt), terms: self.1.clone() };
         self.give(&CounterInput::Request(request), now)
     }
 
@@ -441,7 +451,7 @@ fn l31_a_counter_begins_its_periods_by_the_time_of_what_it_is_asked() {
     assert_eq!(daily.give(&CounterInput::Raise(raise), 40).0, ["LimitRaised"]);
     assert_eq!(daily.give(&CounterInput::Raise(raise), 41).0, [""; 0]);
     assert_eq!(daily.request("b/1/1", 50).1, Ok(()));
-    // What ended yesterday and is told today counted yesterday; a raise ends with its day.
+    // Use that ended yesterday and is reported today counts yesterday; a raise ends with its day.
     assert_eq!(daily.charge("b/1/1", true, 3.0, day - 1, day + 1), ["CounterPeriodBegan", "SpendCharged"]);
     let used = daily.0.used();
     assert_eq!((used.spent, used.raised, used.reserved_micros), (Spent::default(), Spent::default(), 0));
@@ -499,7 +509,7 @@ fn l31_a_scope_is_a_text_that_is_rendered_once_at_the_start() {
     };
     let team = json!([{"id": "team", "scope": "team-${input.n}-${run.pipeline}", "cost": "1 USD"}]);
     scope("team-1-p", &world(team, json!([agent("a", &[])])));
-    // Without one it is this run alone, and nobody else is asked.
+    // Without one it is this run alone, and no counter is asked.
     let mut own = world(json!([{"id": "own", "cost": "1 USD"}]), json!([agent("a", &[])]));
     assert_eq!(own.state.shared_budgets().count(), 0);
     assert_eq!(names(&own.want_funds("a/1/1")), ["FundsRequested", "FundsGranted"]);

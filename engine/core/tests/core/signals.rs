@@ -1,20 +1,21 @@
-//! Signals, rule by rule: who hears one, and when (L26, L27).
+//! Signals, rule by rule: which steps take one, and when (L26, L27).
 
 use everfold_base::actor::Actor;
+use everfold_base::json::Payload;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, Hearing, RunEvent, SignalTaker, TimerKind};
+use everfold_core::event::{BlockReason, Hearing, RunEvent, SignalReceived, SignalTaker, TimerKind};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus};
 use everfold_language::definition::Vote;
 use serde_json::{Value, json};
 
 use crate::fixtures::scenario::{
-    approval, attempts, function, names, run, signal, status, timer, told, wait, with,
+    approval, attempts, function, names, run, send_signal, signal, status, timer, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
 
-/// Who took a signal, and what became of it.
+/// What took a signal, and how.
 fn takers(events: &[RunEvent]) -> Vec<(String, Hearing)> {
     let taken = events.iter().filter_map(|event| match event {
         RunEvent::SignalTaken(taken) => {
@@ -40,9 +41,15 @@ fn a_wait_for_a_signal_gives_its_payload_and_takes_only_what_matches() {
     ]));
     assert_eq!(world.state.status(), RunStatus::Waiting);
     assert!(matches!(world.state.awaited().as_slice(), [Awaited::Signal { name, .. }] if name == "merged"));
-    assert_eq!(takers(&told(&mut world, "merged", json!({"pr": 8}))), [("nobody".into(), Hearing::Kept)]);
-    assert_eq!(takers(&told(&mut world, "merged", json!("what?"))), [("nobody".into(), Hearing::Kept)]);
-    let batch = told(&mut world, "merged", json!({"pr": 7, "sha": "abc"}));
+    assert_eq!(
+        takers(&send_signal(&mut world, "merged", json!({"pr": 8}))),
+        [("nobody".into(), Hearing::Kept)]
+    );
+    assert_eq!(
+        takers(&send_signal(&mut world, "merged", json!("what?"))),
+        [("nobody".into(), Hearing::Kept)]
+    );
+    let batch = send_signal(&mut world, "merged", json!({"pr": 7, "sha": "abc"}));
     assert_eq!(names(&batch), ["SignalReceived", "SignalTaken", "StepSucceeded", "StepScheduled"]);
     assert!(format!("{:?}", batch[3]).contains(r#""with":"abc""#), "{batch:?}");
 }
@@ -52,10 +59,12 @@ fn a_wait_for_a_signal_gives_its_payload_and_takes_only_what_matches() {
 #[test]
 fn l26_a_delivery_counts_once() {
     let mut world = run(json!([wait("w", &[], json!({"signal": "go", "match": "signal == 2"}))]));
-    let delivered = |payload: Value| InputKind::Signal {
-        name: "go".into(),
-        payload: payload.into(),
-        delivery: Some("d-1".into()),
+    let delivered = |payload: Value| {
+        InputKind::Signal(SignalReceived {
+            name: "go".into(),
+            payload: Payload::Inline(payload.into()),
+            delivery: Some("d-1".into()),
+        })
     };
     let hook = || Actor::Hook("ci".into());
     assert_eq!(
@@ -69,10 +78,12 @@ fn l26_a_delivery_counts_once() {
 #[test]
 fn row_49_a_delivery_counts_once_for_as_long_as_the_run() {
     let mut world = run(json!([wait("w", &[], json!({"signal": "go"}))]));
-    let other = |n: usize| InputKind::Signal {
-        name: "other".into(),
-        payload: json!(n).into(),
-        delivery: Some(format!("d-{n}")),
+    let other = |n: usize| {
+        InputKind::Signal(SignalReceived {
+            name: "other".into(),
+            payload: Payload::Inline(json!(n).into()),
+            delivery: Some(format!("d-{n}")),
+        })
     };
     let hook = || Actor::Hook("ci".into());
     for n in 0..1_100 {
@@ -96,11 +107,11 @@ fn l26_a_wait_goes_before_steps_in_file_order_and_those_before_the_run() {
     ]});
     let mut world = World::start(definition(document), json!({}));
     let mut took = Vec::new();
-    took.extend(takers(&told(&mut world, "s", json!(1))));
-    took.extend(takers(&told(&mut world, "s", json!(2))));
+    took.extend(takers(&send_signal(&mut world, "s", json!(1))));
+    took.extend(takers(&send_signal(&mut world, "s", json!(2))));
     world.succeed("b/1/1", json!(1));
     world.succeed("a/1/1", json!(1));
-    took.extend(takers(&told(&mut world, "s", json!(3))));
+    took.extend(takers(&send_signal(&mut world, "s", json!(3))));
     world.succeed("late/1/1", json!(1));
     assert_eq!(world.by("ada", signal("s", json!(4))), Err(Refusal::Ended(RunStatus::Succeeded)));
     let by: Vec<&str> = took.iter().map(|(by, _)| by.as_str()).collect();
@@ -114,7 +125,7 @@ fn l26_the_runs_route_hears_what_no_active_step_does() {
         wait("w", &[], json!({"for": "1h"})),
     ]});
     let mut world = World::start(definition(document), json!({}));
-    let batch = told(&mut world, "stop", json!(null));
+    let batch = send_signal(&mut world, "stop", json!(null));
     assert_eq!(takers(&batch), [("run".into(), Hearing::Now)], "a is not active yet");
     assert_eq!(names(&batch)[2..], ["StepSkipped", "StepSkipped", "RunCancelled"]);
 }
@@ -126,12 +137,12 @@ fn l26_what_nobody_hears_is_kept_for_a_wait_to_come_in_order_and_else_recorded_o
         wait("w", &["a"], json!({"signal": "go"})),
         wait("v", &["w"], json!({"signal": "go"}))
     ]));
-    assert_eq!(takers(&told(&mut world, "other", json!(0))), []);
-    told(&mut world, "go", json!("x".repeat(3_000)));
+    assert_eq!(takers(&send_signal(&mut world, "other", json!(0))), []);
+    send_signal(&mut world, "go", json!("x".repeat(3_000)));
     for n in 2..=101 {
         let kept = [("nobody".to_owned(), Hearing::Kept)];
         let expected = if n <= 100 { kept.as_slice() } else { &[] };
-        assert_eq!(takers(&told(&mut world, "go", json!(n))), expected, "{n}");
+        assert_eq!(takers(&send_signal(&mut world, "go", json!(n))), expected, "{n}");
     }
     world.succeed("a/1/1", json!(1));
     assert_eq!(world.state.status(), RunStatus::Succeeded);
@@ -157,7 +168,7 @@ fn l26_a_wait_finds_its_signal_behind_many_large_ones() {
         wait("w", &["a"], json!({"signal": "go", "match": "signal.ok == true"}))
     ]));
     for n in 1..=100 {
-        told(&mut world, "go", json!({"ok": n == 90, "text": "x".repeat(2_000)}));
+        send_signal(&mut world, "go", json!({"ok": n == 90, "text": "x".repeat(2_000)}));
     }
     world.succeed("a/1/1", json!(1));
     while world.effects().contains(&Effect::Advance) {
@@ -228,17 +239,17 @@ fn l26_a_signal_blocks_unblocks_and_fails() {
         "no": [{"to": {"fail": {"code": "told", "message": "because ${signal}"}}}],
     }});
     let mut world = run(json!([with(function("a", &[]), routes), function("b", &[])]));
-    let batch = told(&mut world, "hold", json!("look"));
+    let batch = send_signal(&mut world, "hold", json!("look"));
     assert_eq!(names(&batch), ["SignalReceived", "SignalTaken", "StopRequested", "StepBlocked"]);
     assert!(matches!(
         world.state.block_reason(&"a".parse().expect("a path")),
         Some(BlockReason::Signal { name }) if name == "hold"
     ));
-    told(&mut world, "go", json!(null));
+    send_signal(&mut world, "go", json!(null));
     assert_eq!(attempts(&world), ["b/1/1"], "what was stopped has not ended");
     assert!(names(&world.fail("a/1/1", "stopped")).contains(&"AttemptFailed"));
     assert_eq!(attempts(&world), ["a/2/1", "b/1/1"]);
-    told(&mut world, "no", json!("enough"));
+    send_signal(&mut world, "no", json!("enough"));
     world.fail("a/2/1", "stopped by nobody yet");
     world.fail("b/1/1", "stopped");
     let (failure, _) = world.state.failure().expect("a failure");
@@ -255,7 +266,7 @@ fn l27_defer_waits_for_the_end_of_the_attempt_and_goes_before_gates_and_routes()
     let mut world = run(json!([with(function("a", &[]), more)]));
     for n in 1..=3 {
         assert_eq!(
-            takers(&told(&mut world, "comment", json!(n))),
+            takers(&send_signal(&mut world, "comment", json!(n))),
             [("step a/1/1".into(), Hearing::Deferred)]
         );
     }
@@ -272,7 +283,7 @@ fn l27_a_deferred_signal_goes_before_the_route_of_a_failure_and_before_a_retry()
     let more = json!({"retry": {"attempts": 3, "backoff_min": "1s", "backoff_max": "1s"},
         "on_signal": {"stop": [{"to": {"finish": "succeeded"}}]}});
     let mut world = run(json!([with(function("a", &[]), more)]));
-    told(&mut world, "stop", json!(null));
+    send_signal(&mut world, "stop", json!(null));
     let batch = world.fail("a/1/1", "no");
     assert_eq!(names(&batch), ["AttemptFailed", "SignalTaken", "StepSkipped", "RunSucceeded"]);
 }
@@ -284,8 +295,8 @@ fn l27_interrupt_stops_the_attempt_and_ignore_records_only() {
         "idle": [{"to": {"rework": "a"}, "busy": "ignore"}],
     }});
     let mut world = run(json!([with(function("a", &[]), more)]));
-    assert_eq!(takers(&told(&mut world, "idle", json!(1))), [("step a/1/1".into(), Hearing::Ignored)]);
-    let batch = told(&mut world, "now", json!(1));
+    assert_eq!(takers(&send_signal(&mut world, "idle", json!(1))), [("step a/1/1".into(), Hearing::Ignored)]);
+    let batch = send_signal(&mut world, "now", json!(1));
     assert_eq!(
         names(&batch),
         ["SignalReceived", "SignalTaken", "StopRequested", "ReworkRequested", "StepScheduled"]
@@ -301,7 +312,7 @@ fn l27_on_the_runs_level_any_attempt_puts_a_signal_off() {
         function("a", &[]), function("b", &[]), wait("w", &["a", "b"], json!({"for": "1h"})),
     ]});
     let mut world = World::start(definition(document), json!({}));
-    assert_eq!(takers(&told(&mut world, "again", json!("more"))), [("run".into(), Hearing::Deferred)]);
+    assert_eq!(takers(&send_signal(&mut world, "again", json!("more"))), [("run".into(), Hearing::Deferred)]);
     assert_eq!(names(&world.succeed("a/1/1", json!(1))), ["AttemptSucceeded", "StepSucceeded"]);
     let batch = world.succeed("b/1/1", json!(1));
     assert_eq!(names(&batch)[..3], ["AttemptSucceeded", "SignalTaken", "ReworkRequested"]);
@@ -316,7 +327,7 @@ fn l27_a_signal_whose_turn_comes_while_the_step_is_busy_again_is_put_off_once_mo
         "retry": {"attempts": 3, "backoff_min": "1s", "backoff_max": "1s"},
         "on_signal": {"again": [{"to": {"rework": "a"}}]}});
     let mut world = run(json!([with(function("a", &[]), more)]));
-    told(&mut world, "again", json!({"text": "x".repeat(2_000)}));
+    send_signal(&mut world, "again", json!({"text": "x".repeat(2_000)}));
     world.fail("a.0/1/1", "no");
     assert_eq!(names(&world.succeed("a.1/1/1", json!(1))), ["AttemptSucceeded"], "the payload is read first");
     let (retry, _) = timer(&world, TimerKind::Retry).expect("the first item is tried again");
@@ -338,7 +349,7 @@ fn l27_a_signal_that_was_put_off_survives_a_rework_of_its_step_from_elsewhere() 
         with(function("c", &["a"]), json!({"on_fail": [{"to": {"rework": "a"}}]})),
     ]));
     world.succeed("a/1/1", json!(1));
-    told(&mut world, "note", json!("mind the gap"));
+    send_signal(&mut world, "note", json!("mind the gap"));
     world.fail("c/1/1", "no");
     world.fail("b/1/1", "stopped");
     world.succeed("a/2/1", json!(1));
@@ -355,7 +366,7 @@ fn row_33_a_vote_by_a_signal_keeps_its_words_and_not_the_delivery() {
             json!({"on_signal": {"review": [route]}}),
         );
         let mut world = run(json!([step]));
-        let batch = told(&mut world, "review", payload);
+        let batch = send_signal(&mut world, "review", payload);
         let mut comments = batch.iter().filter_map(|event| match event {
             RunEvent::VoteCast(vote) => Some(vote.comment.clone()),
             RunEvent::ApprovalDecided(decided) => Some(decided.comment.clone()),
@@ -389,7 +400,7 @@ fn a_signal_of_the_runs_own_steps_or_of_who_may_not_approve_what_is_theirs_decid
         status(&world, "q") == StepStatus::Succeeded
     };
     let own = || Actor::Run(format!("{}/work", crate::fixtures::simulated_run::RUN));
-    assert!(!decided(own(), true), "a run's own step, whoever may approve");
+    assert!(!decided(own(), true), "a run's own step, whatever the terms");
     assert!(!decided(own(), false));
     let starter = || Actor::User("ada".into());
     assert!(decided(starter(), true));

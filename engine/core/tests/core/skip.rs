@@ -1,4 +1,4 @@
-//! What a person's `skip` takes from those who come later.
+//! What a person's `skip` takes from later steps.
 
 use everfold_core::decide::Refusal;
 use everfold_core::event::UnblockDecision;
@@ -39,10 +39,10 @@ fn row_46_a_skip_that_would_make_a_later_reader_fail_is_refused_with_its_name() 
         ),
     ] {
         let mut world = blocked(reader, Value::Null);
-        let refusal = world.by("ada", unblock(UnblockDecision::Skip)).expect_err("somebody needs it");
+        let refusal = world.by("ada", unblock(UnblockDecision::Skip)).expect_err("a reader needs it");
         let Refusal::Needed { reader, chain: known, .. } = &refusal else { panic!("{refusal}") };
         assert!(reader.contains("build") && known.starts_with(chain), "{refusal}");
-        // With an output nobody misses anything.
+        // With an output no reader misses anything.
         let output = json!({"files": [{"name": "a"}], "n": 2});
         let proceed = InputKind::Unblock {
             path: None,
@@ -70,7 +70,7 @@ fn row_46_who_asks_first_is_no_reason_to_refuse_a_skip() {
         function("build", &["between"]),
     ] {
         let mut world = blocked(reader, Value::Null);
-        world.by("ada", unblock(UnblockDecision::Skip)).expect("nobody misses it");
+        world.by("ada", unblock(UnblockDecision::Skip)).expect("no reader misses it");
         world.succeed("between/1/1", json!(1));
         if !world.state.is_ended() {
             world.succeed("build/1/1", json!(1));

@@ -3,15 +3,18 @@
 use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, HaltScope, OriginKind, RunEvent, TimerKind, UnblockDecision};
+use everfold_core::event::{
+    BlockReason, BreakpointsSet, CancelRequested, HaltScope, OriginKind, RunEvent, RunHalted, RunReleased,
+    RunResumed, TimerFired, TimerKind, UnblockDecision,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, RunStatus, StepStatus};
 use everfold_language::definition::Vote;
 use serde_json::{Value, json};
 
 use crate::fixtures::scenario::{
-    approval, attempts, cancel, cancel_step, function, names, pause, resume, rework, run, status, timer,
-    told, unblock, vote, wait, with,
+    approval, attempts, cancel, cancel_step, function, names, pause, resume, rework, run, send_signal,
+    status, timer, unblock, vote, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
 
@@ -98,7 +101,7 @@ fn a_deadline_covers_the_round_with_its_retries_and_is_not_retried() {
 fn fire(world: &mut World, effect: &Effect) -> Vec<RunEvent> {
     let Effect::Timer { timer, at } = effect else { panic!("{effect:?} is no timer") };
     world.now = world.now.max(*at);
-    world.give(InputKind::TimerFired { timer: timer.clone(), due: *at }).expect("taken")
+    world.give(InputKind::TimerFired(TimerFired { timer: timer.clone(), due: *at })).expect("taken")
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn a_wait_that_hears_nothing_in_time_takes_its_own_route() {
     fire(&mut world, &due);
     world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
     assert_eq!(status(&world, "w"), StepStatus::Waiting, "it waits again");
-    told(&mut world, "go", json!(1));
+    send_signal(&mut world, "go", json!(1));
     assert_eq!(world.state.status(), RunStatus::Succeeded);
 }
 
@@ -219,7 +222,7 @@ fn l23_a_persons_rework_to_a_held_step_begins_the_held_round() {
     world.succeed("a/1/1", json!(1));
     world.fail("b/1/1", "no");
     assert_eq!(status(&world, "a"), StepStatus::Blocked);
-    told(&mut world, "go", json!("now"));
+    send_signal(&mut world, "go", json!("now"));
     assert_eq!(attempts(&world), ["a/2/1"]);
 }
 
@@ -272,8 +275,9 @@ fn l12_max_is_fixed_at_the_first_use_and_rework_resets_no_counter() {
 #[test]
 fn a_breakpoint_pauses_before_its_step_and_resume_begins_it() {
     let mut world = run(json!([function("a", &[]), function("b", &["a"]), function("c", &[])]));
-    let set =
-        |steps: &[&str]| InputKind::Breakpoints { steps: steps.iter().map(|step| (*step).into()).collect() };
+    let set = |steps: &[&str]| {
+        InputKind::Breakpoints(BreakpointsSet { steps: steps.iter().map(|step| (*step).into()).collect() })
+    };
     assert!(matches!(world.by("ada", set(&["nope"])), Err(Refusal::UnknownStep(_))));
     assert_eq!(names(&world.by("ada", set(&["b"])).expect("taken")), ["BreakpointsSet"]);
     assert!(world.by("ada", set(&["b"])).expect("taken").is_empty());
@@ -346,7 +350,7 @@ fn l29_timers_act_on_resume_and_decisions_count_in_a_pause() {
 #[test]
 fn l29_a_run_that_stands_still_with_others_goes_on_when_all_are_released() {
     let mut world = run(json!([function("a", &[])]));
-    let halt = |scope: HaltScope| InputKind::Halt { scope, reason: Some("deploy freeze".into()) };
+    let halt = |scope: HaltScope| InputKind::Halt(RunHalted { scope, reason: Some("deploy freeze".into()) });
     let pipeline = || HaltScope::Pipeline("p".into());
     assert_eq!(names(&world.give(halt(pipeline())).expect("taken")), ["RunHalted"]);
     assert!(world.give(halt(pipeline())).expect("taken").is_empty());
@@ -355,10 +359,13 @@ fn l29_a_run_that_stands_still_with_others_goes_on_when_all_are_released() {
     assert!(attempts(&world).is_empty());
     resume(&mut world);
     assert_eq!(world.state.status(), RunStatus::Paused);
-    assert_eq!(world.by("ada", InputKind::Resume { reason: None }), Err(Refusal::Halted(HaltScope::Engine)));
-    world.give(InputKind::Release { scope: pipeline() }).expect("taken");
+    assert_eq!(
+        world.by("ada", InputKind::Resume(RunResumed { reason: None })),
+        Err(Refusal::Halted(HaltScope::Engine))
+    );
+    world.give(InputKind::Release(RunReleased { scope: pipeline() })).expect("taken");
     assert!(attempts(&world).is_empty());
-    world.give(InputKind::Release { scope: HaltScope::Engine }).expect("taken");
+    world.give(InputKind::Release(RunReleased { scope: HaltScope::Engine })).expect("taken");
     assert_eq!(attempts(&world), ["a/1/1"]);
 }
 
@@ -406,8 +413,10 @@ fn row_28_if_unchanged_lets_another_document_be_rejected_again() {
 fn row_25_a_run_knows_who_had_it_cancelled_first_and_why_and_a_restart_of_it_does_not() {
     let mut world = run(json!([function("a", &[])]));
     assert_eq!(world.state.cancelling(), None);
-    world.by("ada", InputKind::Cancel { reason: Some("the card was moved".into()) }).expect("taken");
-    world.by("bob", InputKind::Cancel { reason: None }).expect("twice");
+    world
+        .by("ada", InputKind::Cancel(CancelRequested { reason: Some("the card was moved".into()) }))
+        .expect("taken");
+    world.by("bob", InputKind::Cancel(CancelRequested { reason: None })).expect("twice");
     let known = world.state.cancelling().expect("it is known");
     assert_eq!(
         (known.by.to_string(), known.reason.as_deref()),
@@ -418,11 +427,11 @@ fn row_25_a_run_knows_who_had_it_cancelled_first_and_why_and_a_restart_of_it_doe
     let again = RunState::from_snapshot(world.state.definition().clone(), &bytes).expect("its own bytes");
     assert_eq!(again.cancelling(), world.state.cancelling());
     let other = world.forked(world.history.len(), OriginKind::Restart, Some("a".into())).expect("taken");
-    assert_eq!(other.state.cancelling(), None, "nobody cancelled that one");
+    assert_eq!(other.state.cancelling(), None, "no person cancelled that one");
     other.check_fold();
 }
 
-/// What nobody touched was told of in other words than when it was refused, and went round once more.
+/// An untouched file was reported in other words than when it was refused, and went round once more.
 #[test]
 fn row_27_a_fresh_gate_blocks_at_once_on_the_document_that_it_sent_back() {
     let route = json!([{"to": {"rework": "a"}, "if_unchanged": "block"}]);
@@ -469,7 +478,7 @@ fn row_27_a_fresh_gate_blocks_at_once_on_the_document_that_it_sent_back() {
     }
 }
 
-/// In the first round nothing was refused yet: the work is told to touch it.
+/// In the first round nothing was refused yet: the findings ask the work to touch it.
 #[test]
 fn row_27_a_fresh_gate_sends_back_the_first_time_that_nothing_was_touched() {
     let route = json!([{"to": {"rework": "a"}, "if_unchanged": "block"}]);

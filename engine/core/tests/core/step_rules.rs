@@ -4,7 +4,7 @@ use everfold_base::actor::Actor;
 use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{RunEvent, TimerKind};
+use everfold_core::event::{AttemptStarted, RunEvent, RunPaused, RunResumed, TimerKind};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, RunStatus, StepStatus};
 use everfold_language::definition::{OnLost, Vote};
@@ -121,15 +121,17 @@ fn d8_a_blocked_branch_does_not_stop_the_others() {
 #[test]
 fn d8_while_paused_facts_are_recorded_and_nothing_is_scheduled() {
     let mut world = run(json!([function("a", &[]), function("b", &["a"])]));
-    world.give(InputKind::AttemptStarted { id: "a/1/1".parse().expect("an id") }).expect("taken");
-    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world
+        .give(InputKind::AttemptStarted(AttemptStarted { id: "a/1/1".parse().expect("an id") }))
+        .expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
     assert_eq!(attempts(&world), ["a/1/1"], "running work goes on");
     assert_eq!(names(&world.succeed("a/1/1", json!(1))), ["AttemptSucceeded"]);
     assert_eq!(world.state.status(), RunStatus::Paused);
     assert!(world.effects().is_empty());
-    let batch = world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    let batch = world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
     assert_eq!(names(&batch), ["RunResumed", "StepSucceeded", "StepScheduled"]);
-    assert_eq!(world.by("ada", InputKind::Resume { reason: None }), Err(Refusal::NotPaused));
+    assert_eq!(world.by("ada", InputKind::Resume(RunResumed { reason: None })), Err(Refusal::NotPaused));
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn row_49_a_paused_run_shows_what_ended_as_ended() {
         function("works", &[]),
         function("next", &["done"]),
     ]));
-    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
     world.succeed("done/1/1", json!(1));
     world.fail("broken/1/1", "exit 1");
     world.succeed("gated/1/1", json!(1));
@@ -173,7 +175,7 @@ fn row_49_a_paused_run_shows_no_end_that_a_retry_or_a_route_may_still_change() {
     ]));
     world.fail("spent/1/1", "exit 1");
     fire(&mut world, TimerKind::Retry);
-    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
     world.fail("tried/1/1", "exit 1");
     world.fail("routed/1/1", "exit 1");
     world.succeed("sent/1/1", json!(1));
@@ -254,7 +256,7 @@ fn row_36_a_step_that_never_began_is_not_cancelled_where_the_run_failed() {
     assert_eq!(world.state.status(), RunStatus::Failed);
     assert_eq!((status(&world, "a"), status(&world, "b")), (StepStatus::Failed, StepStatus::Cancelled));
     assert_eq!(status(&world, "later"), StepStatus::Pending);
-    // Where somebody cancelled the run, that is what became of all.
+    // Where a person cancelled the run, all its steps are cancelled.
     let mut world = run(steps());
     world.by("ada", cancel()).expect("taken");
     world.fail("a/1/1", "stopped");

@@ -1,8 +1,12 @@
-//! Sentences of L19 to L23 that follow from no other test: who is asked, what a decision is, what it leaves alone.
+//! Rules L19 to L23 as far as no other test covers them: which roles are asked, what a decision is, what it leaves alone.
 
 use everfold_base::id::StepId;
+use everfold_base::json::{BlobRef, JsonText, Payload};
 use everfold_core::decide::Refusal;
-use everfold_core::event::{BlockReason, RunEvent, TimerKind, Told, UnblockDecision};
+use everfold_core::event::{
+    AttemptNotes, BlockReason, CancelRequested, QuestionAnswered, RunEvent, SignalReceived,
+    StepCancelRequested, TimerKind, UnblockDecision, VoteCast,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus, StoredValue};
 use everfold_language::definition::Vote;
@@ -19,30 +23,34 @@ fn question(id: &str, needs: &[&str], more: Value) -> Value {
 
 fn answer(task: &str, text: &str) -> InputKind {
     let answer = json!({"text": text}).into();
-    InputKind::Answer { id: task.parse().expect("a task"), answer, roles: Vec::new() }
+    InputKind::Answer(QuestionAnswered {
+        id: task.parse().expect("a task"),
+        answer: Payload::Inline(answer),
+        roles: Vec::new(),
+    })
 }
 
 /// A vote with words.
 fn says(task: &str, vote: Vote, comment: &str) -> InputKind {
-    InputKind::Vote {
+    InputKind::Vote(VoteCast {
         id: task.parse().expect("a task"),
         vote,
         comment: Some(comment.into()),
         roles: Vec::new(),
         comments: Vec::new(),
         edited: None,
-    }
+    })
 }
 
 fn edits(task: &str, value: Value) -> InputKind {
-    InputKind::Vote {
+    InputKind::Vote(VoteCast {
         id: task.parse().expect("a task"),
         vote: Vote::Approve,
         comment: None,
         roles: Vec::new(),
         comments: Vec::new(),
-        edited: Some(value.into()),
-    }
+        edited: Some(Payload::Inline(value.into())),
+    })
 }
 
 /// What a step was given when it was scheduled last.
@@ -60,6 +68,25 @@ fn open_tasks(world: &World) -> Vec<String> {
         _other => None,
     };
     world.state.awaited().into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn an_input_brings_its_value_and_not_the_name_of_a_blob() {
+    let ask = approval("ask", json!({"edit": "${7}"}));
+    let mut world = run(json!([ask, question("which", &[], json!({}))]));
+    let blob = BlobRef { hash: JsonText::null().hash(), size_bytes: 4 };
+    let mut vote = edits("ask/1/1", json!(8));
+    if let InputKind::Vote(vote) = &mut vote {
+        vote.edited = Some(Payload::Blob(blob));
+    }
+    assert!(matches!(world.by("ada", vote), Err(Refusal::InvalidEdit { .. })));
+    let id = "which/1/1".parse().expect("a task");
+    let answer = QuestionAnswered { id, answer: Payload::Blob(blob), roles: Vec::new() };
+    let refused = world.by("ada", InputKind::Answer(answer));
+    assert!(matches!(refused, Err(Refusal::InvalidAnswer { .. })), "{refused:?}");
+    let signal = SignalReceived { name: "ci".into(), payload: Payload::Blob(blob), delivery: None };
+    assert!(matches!(world.by("ada", InputKind::Signal(signal)), Err(Refusal::TooLarge { .. })));
+    assert_eq!(open_tasks(&world), ["ask/1/1", "which/1/1"]);
 }
 
 #[test]
@@ -87,7 +114,9 @@ fn l19_whatever_ends_a_round_withdraws_its_tasks() {
     };
     type Ends = fn(&mut World);
     let ways: [(&str, Ends); 3] = [
-        ("cancel", |world| drop(world.by("ada", InputKind::Cancel { reason: None }).expect("taken"))),
+        ("cancel", |world| {
+            drop(world.by("ada", InputKind::Cancel(CancelRequested { reason: None })).expect("taken"))
+        }),
         ("failure", |world| drop(world.fail("other/1/1", "broken"))),
         ("finish", |world| drop(world.succeed("other/1/1", json!(1)))),
     ];
@@ -112,7 +141,7 @@ fn l19_whatever_ends_a_round_withdraws_its_tasks() {
 
     // One step alone: the run goes on.
     let mut world = run(steps());
-    let cancel = InputKind::CancelStep { path: path("ask"), reason: None };
+    let cancel = InputKind::CancelStep(StepCancelRequested { path: path("ask"), reason: None });
     world.by("ada", cancel).expect("taken");
     let late = world.by("ada", vote("ask/1/1", Vote::Approve));
     assert!(matches!(late, Err(Refusal::Superseded(_) | Refusal::Ended(_))), "{late:?}");
@@ -191,7 +220,7 @@ fn asks(world: &mut World, id: &str) -> Vec<RunEvent> {
         commit: None,
         artefacts: Vec::new(),
         ended_at,
-        told: Told::default(),
+        notes: AttemptNotes::default(),
         ask: Some(json!({"text": "Which?"}).into()),
     };
     world.give(kind).expect("reports are never refused")
@@ -322,10 +351,10 @@ fn l23_a_retry_uses_the_used_up_route_to_the_step_that_it_names() {
     }
 }
 
-/// Who grants one more round does not have to say again what was found.
+/// A person who grants one more round does not have to repeat the findings.
 #[test]
 fn l23_a_retry_of_the_used_up_route_tells_what_the_route_tells() {
-    let told = |world: &mut World| {
+    let findings_of = |world: &mut World| {
         let batch = world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
         let rework = batch.iter().find_map(|event| match event {
             RunEvent::ReworkRequested(rework) => Some(rework.findings.clone()),
@@ -341,7 +370,7 @@ fn l23_a_retry_of_the_used_up_route_tells_what_the_route_tells() {
         let mut world = run(json!([function("a", &[]), with(function("b", &["a"]), gate(route))]));
         world.succeed("a/1/1", json!(1));
         world.succeed("b/1/1", json!({"feedback": "more tests"}));
-        told(&mut world)
+        findings_of(&mut world)
     };
     assert!(of_gate(back(own)).contains("more tests: gate"), "the route's own findings");
     assert!(of_gate(back(json!({}))).contains("value"), "the evidence");
@@ -352,11 +381,11 @@ fn l23_a_retry_of_the_used_up_route_tells_what_the_route_tells() {
     let mut world = run(json!([function("a", &[]), with(function("b", &["a"]), failing)]));
     world.succeed("a/1/1", json!(1));
     world.fail("b/1/1", "no good");
-    assert!(told(&mut world).contains("it says no good"));
+    assert!(findings_of(&mut world).contains("it says no good"));
     let ask = approval("ask", json!({"on_reject": [back(json!({}))]}));
     let mut world = run(json!([function("a", &[]), with(ask, json!({"needs": ["a"]}))]));
     world.succeed("a/1/1", json!(1));
     world.by("ada", says("ask/1/1", Vote::Reject, "too long")).expect("taken");
-    let findings = told(&mut world);
+    let findings = findings_of(&mut world);
     assert!(findings.contains("too long"), "{findings}");
 }

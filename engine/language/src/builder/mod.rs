@@ -6,7 +6,7 @@
 //!
 //! Each construct of the language is a type; each of its keys is a method of the same name, which
 //! takes what the file takes (a number, a duration, a text with `${…}`). [`Pipeline::build`] reads the
-//! whole; what is wrong is told with its place as a path of ids.
+//! whole and reports each problem with its place as a path of ids.
 //!
 //! ```
 //! use everfold_language::builder::{Gate, Pipeline, Route, Step};

@@ -13,7 +13,7 @@ use super::step::{Defaults, Step};
 use super::trigger::{Notice, Trigger};
 use super::value::{Data, Number, Text, Word};
 use super::workspace::Workspace;
-use crate::definition::{Checked, Definition, FileSource, OnRefused, parse};
+use crate::definition::{CheckedPipeline, Definition, FileSource, OnRefused, parse};
 
 construct! {
     /// A pipeline as it is written down so far; [`Pipeline::build`] reads and checks it.
@@ -115,16 +115,16 @@ impl Pipeline {
         Ok(self.check(files)?.definition)
     }
 
-    /// Reads and checks the pipeline, and tells what is allowed, but probably not meant.
+    /// Reads and checks the pipeline; returns the definition with its warnings.
     ///
     /// # Errors
     /// Every problem at once, warnings among them.
     pub fn check(&self, files: &dyn FileSource) -> Result<Built, BuildError> {
         let source = self.source();
-        let told = |problems| BuildError::new(problems, &source);
-        let Checked { definition, warnings } =
-            parse(&source, super::problem::NAME, files).map_err(|problems| told(problems.0))?;
-        Ok(Built { definition, warnings: told(warnings) })
+        let reported = |problems| BuildError::new(problems, &source);
+        let CheckedPipeline { definition, warnings } =
+            parse(&source, super::problem::NAME, files).map_err(|problems| reported(problems.0))?;
+        Ok(Built { definition, warnings: reported(warnings) })
     }
 }
 

@@ -17,7 +17,7 @@ construct! {
         max "max": Max;
         /// What follows when it is used up; without it the step is blocked.
         then "then": Route;
-        /// What the step is told instead of the ordinary findings.
+        /// The findings that the step gets instead of the ordinary ones.
         findings "findings": Text;
         /// The new round waits for a person.
         hold "hold": Flag;

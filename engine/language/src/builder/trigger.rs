@@ -1,4 +1,4 @@
-//! What starts runs by itself, and who is told.
+//! Triggers and notices.
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ construct! {
         start "start": TriggerStart;
         /// Sends a signal of this name.
         signal "signal": Text;
-        /// To whom the signal goes; without it to the holder of the key that the start would have.
+        /// The receivers of the signal; without it the holder of the key that the start would have.
         to "to": Target;
         /// What the signal says; without it the event.
         payload "payload": Data;
@@ -57,7 +57,7 @@ impl TriggerStart {
     }
 }
 
-/// To whom a signal goes.
+/// The receivers of a signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target(Value);
 
@@ -148,7 +148,7 @@ construct! {
 }
 
 impl Notice {
-    /// A notice of this name, told by this function.
+    /// A notice of this name, sent by this function.
     pub fn new(id: impl Into<String>, function: impl Into<String>) -> Self {
         Self::empty().with_key("id", id.into()).with_key("function", function.into())
     }

@@ -8,9 +8,9 @@ use std::path::{Component, Path};
 
 use super::codes::{Code, Severity};
 use super::files::FileSource;
-use super::model::{Definition, Step, Task, Work};
+use super::model::{Definition, ExecutorTask, Step, Work};
 use super::pipeline_ref::PipelineRef;
-use super::problem::{Problem, Problems, Source};
+use super::problem::{Problem, Problems, SourceText};
 use everfold_base::json::Value;
 
 /// Pipelines name each other by path at most so deep.
@@ -22,7 +22,7 @@ type ReadPipeline<'a> = dyn Fn(&str, &str, &dyn FileSource, &[String]) -> Result
 /// The pipelines that `run` steps name by path, read, checked and put into the definition's files.
 pub(super) fn collect(
     definition: &mut Definition,
-    source: &Source,
+    source: &SourceText,
     files: &dyn FileSource,
     open: &[String],
     read: &ReadPipeline<'_>,
@@ -86,7 +86,7 @@ pub(super) fn collect(
 /// The path by which a step names its child, where it does and that is written out.
 fn child_path(step: &Step) -> Option<String> {
     let Some(Work::Task(task)) = &step.work else { return None };
-    if task.kind != Task::RUN {
+    if task.kind != ExecutorTask::RUN {
         return None;
     }
     let named = task.spec.source().get("pipeline").and_then(Value::as_str)?;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::model::{Continued, Definition, Join, Listeners, Shape, Step, StepWorkspace, Task, Wait, Work};
+use super::model::{
+    Continued, Definition, ExecutorTask, Join, Listeners, Step, StepTables, StepWorkspace, Wait, Work,
+};
 use everfold_base::id::StepId;
 use everfold_base::json::Value;
 
@@ -12,10 +14,10 @@ use everfold_base::json::Value;
 pub struct Graph {
     /// The definition.
     pub definition: Arc<Definition>,
-    shape: Arc<Shape>,
+    shape: Arc<StepTables>,
 }
 
-fn shape(definition: &Definition) -> Shape {
+fn shape(definition: &Definition) -> StepTables {
     let all = || definition.steps.iter().chain(&definition.on_finish);
     let index: HashMap<StepId, usize> = all().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
     let needs: Vec<Vec<usize>> =
@@ -37,13 +39,13 @@ fn shape(definition: &Definition) -> Shape {
     }
     let continued = continued(definition);
     let has_copies = all().any(|step| step.workspace == StepWorkspace::Own);
-    Shape { index, needs, dependents, woken, listeners: listeners(definition), continued, has_copies }
+    StepTables { index, needs, dependents, woken, listeners: listeners(definition), continued, has_copies }
 }
 
 fn continued(definition: &Definition) -> Continued {
     let all = definition.steps.iter().chain(&definition.on_finish);
     let spec = |work: &Option<Work>| match work {
-        Some(Work::Task(task)) if task.kind == Task::AGENT => Some(task.spec.source().clone()),
+        Some(Work::Task(task)) if task.kind == ExecutorTask::AGENT => Some(task.spec.source().clone()),
         _other_work => None,
     };
     let specs: Vec<Option<Value>> = all.map(|step| spec(&step.work)).collect();
@@ -160,7 +162,7 @@ impl Graph {
 
     /// Whether the time limit of a task is a timer of the core; a supervised process has its own.
     pub fn is_timed_here(task_kind: &str) -> bool {
-        !matches!(task_kind, Task::COMMAND | Task::AGENT)
+        !matches!(task_kind, ExecutorTask::COMMAND | ExecutorTask::AGENT)
     }
 
     /// Whether the step works in the run's workspace, where the pipeline has one.

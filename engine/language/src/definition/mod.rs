@@ -31,9 +31,10 @@ pub use files::{FileSource, NoFiles};
 pub use graph::Graph;
 pub use model::*;
 pub use parse::{
-    Checked, ChildError, DocumentError, child, document_of, parse, schedule_of, settings_of, value_of,
+    CheckedPipeline, ChildError, StoredDefinitionError, child, document_of, parse, schedule_of, settings_of,
+    value_of,
 };
-pub use pipeline_ref::{BadPipelineRef, NAME_BYTES_MAX, PipelineRef, Which};
+pub use pipeline_ref::{BadPipelineRef, NAME_BYTES_MAX, PipelineRef, VersionSelector};
 pub(crate) use place::place_of;
 pub use problem::{Colour, Problem, Problems};
 #[cfg(test)]

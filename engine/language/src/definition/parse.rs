@@ -4,13 +4,13 @@ use super::children::{self, Below};
 use super::codes::{Code, Severity};
 use super::files::{FileSource, NoFiles};
 use super::model::{Definition, Schedule};
-use super::problem::{Problem, Problems, Source};
-use super::read::Reader;
+use super::problem::{Problem, Problems, SourceText};
+use super::read::PipelineReader;
 use super::{check, yaml};
 
 /// A definition that may run, with what is only pointed out.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checked {
+pub struct CheckedPipeline {
     /// The definition.
     pub definition: Definition,
     /// What is allowed, but probably not meant.
@@ -21,7 +21,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// Every problem at once, in the order of the file; warnings are among them.
-pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked, Problems> {
+pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<CheckedPipeline, Problems> {
     parse_within(source, name, files, &[])
 }
 
@@ -31,9 +31,9 @@ fn parse_within(
     name: &str,
     files: &dyn FileSource,
     open: &[String],
-) -> Result<Checked, Problems> {
-    let source = Source::new(name, source);
-    let mut reader = Reader::new(&source, files);
+) -> Result<CheckedPipeline, Problems> {
+    let source = SourceText::new(name, source);
+    let mut reader = PipelineReader::new(&source, files);
     let root = yaml::read(&source, &mut reader.problems);
     let pipeline = root.as_ref().and_then(|root| reader.pipeline(root));
     let mut definition = None;
@@ -57,7 +57,7 @@ fn parse_within(
     problems.sort(name);
     let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
     match definition {
-        Some(definition) if !errors => Ok(Checked { definition, warnings: problems.0 }),
+        Some(definition) if !errors => Ok(CheckedPipeline { definition, warnings: problems.0 }),
         _ => {
             if !errors {
                 // A refusal without a reason would be a mistake of ours; better a vague one.
@@ -92,7 +92,7 @@ pub enum ChildError {
 ///
 /// # Errors
 /// [`ChildError`]: the parent does not hold such a file, or it is no pipeline.
-pub fn child(parent: &Definition, path: &str) -> Result<Checked, ChildError> {
+pub fn child(parent: &Definition, path: &str) -> Result<CheckedPipeline, ChildError> {
     let missing = || ChildError::NoFile(path.to_owned());
     let place = children::beside("", path).ok_or_else(missing)?;
     let text = parent.files.get(&place).ok_or_else(missing)?;
@@ -103,15 +103,15 @@ pub fn child(parent: &Definition, path: &str) -> Result<Checked, ChildError> {
 /// Why a stored document is no definition.
 #[derive(Debug, thiserror::Error)]
 #[error("the stored definition cannot be read: {0}")]
-pub struct DocumentError(#[from] serde_json::Error);
+pub struct StoredDefinitionError(#[from] serde_json::Error);
 
 impl Definition {
     /// Reads a canonical document back and compiles its expressions; the document was checked
     /// before it was stored.
     ///
     /// # Errors
-    /// [`DocumentError`] for a text that [`Definition::document`] did not write.
-    pub fn from_document(text: &str) -> Result<Self, DocumentError> {
+    /// [`StoredDefinitionError`] for a text that [`Definition::document`] did not write.
+    pub fn from_document(text: &str) -> Result<Self, StoredDefinitionError> {
         Ok(serde_json::from_str(text)?)
     }
 }
@@ -121,8 +121,8 @@ impl Definition {
 /// # Errors
 /// Every problem at once.
 pub fn schedule_of(value: &serde_json::Value) -> Result<Schedule, Problems> {
-    let source = Source::new("schedule", &value.to_string());
-    let mut reader = Reader::new(&source, &NoFiles);
+    let source = SourceText::new("schedule", &value.to_string());
+    let mut reader = PipelineReader::new(&source, &NoFiles);
     let root = yaml::read(&source, &mut reader.problems);
     let schedule = root.as_ref().and_then(|root| reader.schedule(root));
     match schedule {
@@ -140,7 +140,7 @@ pub fn schedule_of(value: &serde_json::Value) -> Result<Schedule, Problems> {
 #[must_use]
 pub fn value_of(text: &str) -> Option<serde_json::Value> {
     let mut problems = Vec::new();
-    let root = yaml::read(&Source::new("", text), &mut problems);
+    let root = yaml::read(&SourceText::new("", text), &mut problems);
     root.filter(|_| problems.is_empty()).map(|root| root.value())
 }
 
@@ -150,7 +150,7 @@ pub fn value_of(text: &str) -> Option<serde_json::Value> {
 /// Why it is none, with the places.
 pub fn document_of(text: &str, name: &str) -> Result<serde_json::Value, Problems> {
     let mut problems = Vec::new();
-    let root = yaml::read(&Source::new(name, text), &mut problems);
+    let root = yaml::read(&SourceText::new(name, text), &mut problems);
     match root {
         Some(root) if problems.is_empty() => Ok(root.value()),
         None if problems.is_empty() => Ok(serde_json::Value::Null),

@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// The longest name of a pipeline, in bytes: it is part of a stream's id.
 pub const NAME_BYTES_MAX: usize = 200;
 
-/// Which version of a name is meant.
+/// Which of the saved versions of a name is selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub enum VersionSelector {
     /// The newest.
     Newest,
     /// The Nth saved one.
@@ -23,7 +23,7 @@ pub struct PipelineRef {
     /// The name.
     pub name: String,
     /// Which version.
-    pub which: Which,
+    pub which: VersionSelector,
 }
 
 /// A text that names no pipeline.
@@ -60,15 +60,15 @@ impl FromStr for PipelineRef {
             !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.split('/').all(part)
         };
         let (name, which) = match text.split_once('@') {
-            None => (text, Which::Newest),
+            None => (text, VersionSelector::Newest),
             Some((name, version)) => match version.parse::<u32>() {
-                Ok(n) if n > 0 => (name, Which::Nth(n)),
+                Ok(n) if n > 0 => (name, VersionSelector::Nth(n)),
                 _hash => {
                     let is_hex = version.bytes().all(|byte| byte.is_ascii_hexdigit());
                     if version.len() < HASH_DIGITS_MIN || !is_hex {
                         return Err(bad());
                     }
-                    (name, Which::Hash(version.to_ascii_lowercase()))
+                    (name, VersionSelector::Hash(version.to_ascii_lowercase()))
                 }
             },
         };
@@ -79,9 +79,9 @@ impl FromStr for PipelineRef {
 impl fmt::Display for PipelineRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.which {
-            Which::Newest => f.write_str(&self.name),
-            Which::Nth(n) => write!(f, "{}@{n}", self.name),
-            Which::Hash(hash) => write!(f, "{}@{hash}", self.name),
+            VersionSelector::Newest => f.write_str(&self.name),
+            VersionSelector::Nth(n) => write!(f, "{}@{n}", self.name),
+            VersionSelector::Hash(hash) => write!(f, "{}@{hash}", self.name),
         }
     }
 }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l1_names_and_paths_are_told_apart() {
+    fn l1_names_and_paths_are_distinguished() {
         for text in ["deploy", "team/deploy", "deploy@3", "a@abcdef", "team/deploy@12"] {
             assert_eq!(text.parse::<PipelineRef>().unwrap().to_string(), text);
             assert!(!PipelineRef::is_path(text), "{text}");

@@ -2,25 +2,25 @@
 
 use std::ops::Range;
 
-use super::problem::Source;
-use super::yaml::{self, Kind, Node};
+use super::problem::SourceText;
+use super::yaml::{self, Kind, YamlNode};
 
 /// What stands at a place of a pipeline's text: `steps.build.gates.tests.on_fail`. An item of a list
 /// is named by its `id`, else by its number; an empty path is the pipeline itself.
 pub(crate) fn place_of(text: &str, span: Range<usize>) -> String {
     let mut problems = Vec::new();
-    let mut path = Path(String::new());
-    if let Some(root) = yaml::read(&Source::new("", text), &mut problems) {
+    let mut path = NodePath(String::new());
+    if let Some(root) = yaml::read(&SourceText::new("", text), &mut problems) {
         path.follow(&root, &span);
     }
     if path.0.is_empty() { "the pipeline".to_owned() } else { path.0 }
 }
 
-struct Path(String);
+struct NodePath(String);
 
-impl Path {
+impl NodePath {
     /// Goes down as long as the place lies within one part.
-    fn follow(&mut self, node: &Node, span: &Range<usize>) {
+    fn follow(&mut self, node: &YamlNode, span: &Range<usize>) {
         let within =
             |part: &Range<usize>| part.start <= span.start && span.start < part.end.max(part.start + 1);
         match &node.kind {
@@ -42,7 +42,7 @@ impl Path {
                 let Some((at, item)) = items.iter().enumerate().find(|(_, item)| within(&item.span)) else {
                     return;
                 };
-                match item.get("id").and_then(Node::text) {
+                match item.get("id").and_then(YamlNode::text) {
                     Some(id) => self.join(id),
                     None => self.0.push_str(&format!("[{at}]")),
                 }

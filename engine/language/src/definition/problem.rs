@@ -199,7 +199,7 @@ impl Problem {
 
 /// A text with places: the pipeline file, or a file that it names.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct SourceText {
     pub(super) name: String,
     pub(super) text: String,
     lines: Vec<usize>,
@@ -207,7 +207,7 @@ pub(super) struct Source {
     problems: AtomicUsize,
 }
 
-impl Source {
+impl SourceText {
     /// The whole text.
     pub(super) fn text(&self) -> &str {
         &self.text

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::codes::Code;
-use crate::expr::{Part, parts};
+use crate::expr::{TextPart, parts};
 
 /// A shell string as a process runs it.
 #[derive(Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub(super) struct ShellError {
 
 /// What the shell is inside of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ShellContext {
     /// The top level, or `$(…)`: open parentheses and `case` words inside it are counted.
     Code {
         substitution: bool,
@@ -61,7 +61,7 @@ struct Lexer<'a> {
     text: &'a str,
     at: usize,
     out: String,
-    states: Vec<(State, usize)>,
+    states: Vec<(ShellContext, usize)>,
     heredocs: Vec<Heredoc>,
     expressions: BTreeMap<usize, (Range<usize>, String)>,
     vars: BTreeMap<String, String>,
@@ -73,7 +73,7 @@ struct Lexer<'a> {
 pub(super) fn compile(text: &str) -> Result<Script, Vec<ShellError>> {
     let mut expressions = BTreeMap::new();
     for part in parts(text).unwrap_or_default() {
-        if let Part::Expr { expr, place } = part {
+        if let TextPart::Expr { expr, place } = part {
             let whole = place.start - 2..place.end + 1;
             expressions.insert(whole.start, (whole, expr.source().to_owned()));
         }
@@ -82,7 +82,7 @@ pub(super) fn compile(text: &str) -> Result<Script, Vec<ShellError>> {
         text,
         at: 0,
         out: String::with_capacity(text.len() + 64),
-        states: vec![(State::Code { substitution: false, parentheses: 0, cases: 0 }, 0)],
+        states: vec![(ShellContext::Code { substitution: false, parentheses: 0, cases: 0 }, 0)],
         heredocs: Vec::new(),
         expressions,
         vars: BTreeMap::new(),
@@ -101,8 +101,8 @@ impl Lexer<'_> {
         &self.text[self.at..]
     }
 
-    fn state(&self) -> State {
-        self.states.last().map_or(State::Comment, |(state, _)| *state)
+    fn state(&self) -> ShellContext {
+        self.states.last().map_or(ShellContext::Comment, |(state, _)| *state)
     }
 
     fn copy(&mut self, bytes: usize) {
@@ -112,7 +112,7 @@ impl Lexer<'_> {
         self.at = end;
     }
 
-    fn push(&mut self, state: State, bytes: usize) {
+    fn push(&mut self, state: ShellContext, bytes: usize) {
         self.states.push((state, self.at));
         self.copy(bytes);
     }
@@ -134,34 +134,37 @@ impl Lexer<'_> {
         }
         let state = self.state();
         let rest = self.rest();
-        if rest.starts_with("$${") && state != State::Single && state != State::Comment {
-            let quoted = state == State::Double || matches!(state, State::Parameter { quoted: true });
-            return self.push(State::Parameter { quoted }, 3);
+        if rest.starts_with("$${") && state != ShellContext::Single && state != ShellContext::Comment {
+            let quoted =
+                state == ShellContext::Double || matches!(state, ShellContext::Parameter { quoted: true });
+            return self.push(ShellContext::Parameter { quoted }, 3);
         }
         match state {
-            State::Single if rest.starts_with('\'') => self.pop(1),
-            State::Comment if rest.starts_with('\n') => {
+            ShellContext::Single if rest.starts_with('\'') => self.pop(1),
+            ShellContext::Comment if rest.starts_with('\n') => {
                 self.states.pop();
             }
-            State::Single | State::Comment => self.copy(1),
-            State::Double => match rest.as_bytes()[0] {
+            ShellContext::Single | ShellContext::Comment => self.copy(1),
+            ShellContext::Double => match rest.as_bytes()[0] {
                 b'"' => self.pop(1),
                 _ => self.expansion(),
             },
-            State::Backtick => match rest.as_bytes()[0] {
+            ShellContext::Backtick => match rest.as_bytes()[0] {
                 b'`' => self.pop(1),
-                b'\'' => self.push(State::Single, 1),
-                b'"' => self.push(State::Double, 1),
+                b'\'' => self.push(ShellContext::Single, 1),
+                b'"' => self.push(ShellContext::Double, 1),
                 _ => self.expansion(),
             },
-            State::Parameter { quoted } => match rest.as_bytes()[0] {
+            ShellContext::Parameter { quoted } => match rest.as_bytes()[0] {
                 b'}' => self.pop(1),
-                b'\'' if !quoted => self.push(State::Single, 1),
-                b'"' => self.push(State::Double, 1),
+                b'\'' if !quoted => self.push(ShellContext::Single, 1),
+                b'"' => self.push(ShellContext::Double, 1),
                 _ => self.expansion(),
             },
-            State::Arithmetic { parentheses } => self.arithmetic(parentheses),
-            State::Code { substitution, parentheses, cases } => self.code(substitution, parentheses, cases),
+            ShellContext::Arithmetic { parentheses } => self.arithmetic(parentheses),
+            ShellContext::Code { substitution, parentheses, cases } => {
+                self.code(substitution, parentheses, cases)
+            }
         }
     }
 
@@ -171,11 +174,11 @@ impl Lexer<'_> {
         if rest.starts_with('\\') {
             self.backslash();
         } else if rest.starts_with("$((") {
-            self.push(State::Arithmetic { parentheses: 0 }, 3);
+            self.push(ShellContext::Arithmetic { parentheses: 0 }, 3);
         } else if rest.starts_with("$(") {
-            self.push(State::Code { substitution: true, parentheses: 0, cases: 0 }, 2);
+            self.push(ShellContext::Code { substitution: true, parentheses: 0, cases: 0 }, 2);
         } else if rest.starts_with('`') {
-            self.push(State::Backtick, 1);
+            self.push(ShellContext::Backtick, 1);
         } else {
             self.copy(1);
         }
@@ -201,25 +204,25 @@ impl Lexer<'_> {
         match rest.as_bytes()[0] {
             b')' if parentheses == 0 && rest.starts_with("))") => self.pop(2),
             b')' => {
-                self.replace_state(State::Arithmetic { parentheses: parentheses.saturating_sub(1) });
+                self.replace_state(ShellContext::Arithmetic { parentheses: parentheses.saturating_sub(1) });
                 self.copy(1);
             }
             b'(' => {
-                self.replace_state(State::Arithmetic { parentheses: parentheses + 1 });
+                self.replace_state(ShellContext::Arithmetic { parentheses: parentheses + 1 });
                 self.copy(1);
             }
             _ => self.expansion(),
         }
     }
 
-    fn replace_state(&mut self, state: State) {
+    fn replace_state(&mut self, state: ShellContext) {
         if let Some(last) = self.states.last_mut() {
             last.0 = state;
         }
     }
 
     fn code(&mut self, substitution: bool, parentheses: usize, cases: usize) {
-        let state = |parentheses, cases| State::Code { substitution, parentheses, cases };
+        let state = |parentheses, cases| ShellContext::Code { substitution, parentheses, cases };
         let rest = self.rest();
         let word_start =
             self.at == 0 || self.text[..self.at].ends_with([' ', '\t', '\n', ';', '|', '&', '(', ')']);
@@ -240,9 +243,9 @@ impl Lexer<'_> {
             }
         }
         match rest.as_bytes()[0] {
-            b'\'' => self.push(State::Single, 1),
-            b'"' => self.push(State::Double, 1),
-            b'#' if word_start => self.push(State::Comment, 1),
+            b'\'' => self.push(ShellContext::Single, 1),
+            b'"' => self.push(ShellContext::Double, 1),
+            b'#' if word_start => self.push(ShellContext::Comment, 1),
             b'(' => {
                 self.replace_state(state(parentheses + 1, cases));
                 self.copy(1);
@@ -260,7 +263,7 @@ impl Lexer<'_> {
                     self.heredoc_body(&heredoc);
                 }
             }
-            b'$' if rest.starts_with("$'") => self.push(State::Single, 2),
+            b'$' if rest.starts_with("$'") => self.push(ShellContext::Single, 2),
             _ => self.expansion(),
         }
     }
@@ -341,24 +344,26 @@ impl Lexer<'_> {
 
     fn expression(&mut self, place: &Range<usize>, source: &str) {
         match self.state() {
-            State::Single => self.error(
+            ShellContext::Single => self.error(
                 Code::SingleQuotes,
                 place.clone(),
                 "an expression in single quotes, where the shell expands nothing",
                 "use double quotes, or write $${ for a literal ${",
             ),
-            State::Arithmetic { .. } => self.error(
+            ShellContext::Arithmetic { .. } => self.error(
                 Code::Shell,
                 place.clone(),
                 "the shell would compute with this value's text",
                 "compute in the expression instead, as in ${input.n + 1}",
             ),
             // The rest of a comment is nothing to the shell.
-            State::Comment => self.out.push('_'),
+            ShellContext::Comment => self.out.push('_'),
             state => {
                 let quote = matches!(
                     state,
-                    State::Code { .. } | State::Backtick | State::Parameter { quoted: false }
+                    ShellContext::Code { .. }
+                        | ShellContext::Backtick
+                        | ShellContext::Parameter { quoted: false }
                 );
                 let name = self.variable(source);
                 self.reference(&name, quote);
@@ -386,13 +391,13 @@ impl Lexer<'_> {
             self.error(Code::Shell, end..end, &message, "its text begins on the next line");
         }
         let open = self.states.iter().skip(1).find_map(|(state, at)| match state {
-            State::Single => Some((*at, "a single quote")),
-            State::Double => Some((*at, "a double quote")),
-            State::Backtick => Some((*at, "a backtick")),
-            State::Code { .. } => Some((*at, "`$(`")),
-            State::Parameter { .. } => Some((*at, "`$${`")),
-            State::Arithmetic { .. } => Some((*at, "`$((`")),
-            State::Comment => None,
+            ShellContext::Single => Some((*at, "a single quote")),
+            ShellContext::Double => Some((*at, "a double quote")),
+            ShellContext::Backtick => Some((*at, "a backtick")),
+            ShellContext::Code { .. } => Some((*at, "`$(`")),
+            ShellContext::Parameter { .. } => Some((*at, "`$${`")),
+            ShellContext::Arithmetic { .. } => Some((*at, "`$((`")),
+            ShellContext::Comment => None,
         });
         if let Some((at, what)) = open {
             self.error(

@@ -10,7 +10,7 @@ use granit_parser::{Event, Parser, ScalarStyle};
 use serde_json::Value;
 
 use super::codes::Code;
-use super::problem::{Problem, Source};
+use super::problem::{Problem, SourceText};
 
 /// Longest pipeline file.
 pub(super) const SOURCE_BYTES_MAX: usize = 1024 * 1024;
@@ -20,7 +20,7 @@ const TOO_DEEP: &str = "values are nested too deeply";
 const DEPTH_HINT: &str = "64 levels are the most";
 
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     pub(super) span: Range<usize>,
     pub(super) kind: Kind,
 }
@@ -31,13 +31,13 @@ pub(super) enum Kind {
         text: String,
         plain: bool,
     },
-    List(Vec<Node>),
-    Map(Vec<(Node, Node)>),
+    List(Vec<YamlNode>),
+    Map(Vec<(YamlNode, YamlNode)>),
     /// Something that was already reported: no further complaint.
     Bad,
 }
 
-impl Node {
+impl YamlNode {
     /// The text of a scalar.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
@@ -71,7 +71,7 @@ impl Node {
     }
 
     /// The value under a key of a map.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(super) fn get(&self, key: &str) -> Option<&YamlNode> {
         match &self.kind {
             Kind::Map(entries) => {
                 entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
@@ -81,7 +81,7 @@ impl Node {
     }
 
     /// The node at a JSON pointer, or the nearest one above it.
-    pub(super) fn at_pointer(&self, pointer: &str) -> &Node {
+    pub(super) fn at_pointer(&self, pointer: &str) -> &YamlNode {
         let mut node = self;
         for part in pointer.split('/').skip(1) {
             let part = part.replace("~1", "/").replace("~0", "~");
@@ -103,7 +103,7 @@ impl Node {
         match &self.kind {
             Kind::Scalar { text, plain: true } => scalar(text),
             Kind::Scalar { text, plain: false } => Value::String(text.clone()),
-            Kind::List(items) => items.iter().map(Node::value).collect(),
+            Kind::List(items) => items.iter().map(YamlNode::value).collect(),
             Kind::Map(entries) => Value::Object(
                 entries
                     .iter()
@@ -142,7 +142,7 @@ fn scalar(text: &str) -> Value {
 ///
 /// Quotes, escapes and indentation make the text differ from what was written; the two are walked
 /// side by side.
-pub(super) fn places(source: &Source, node: &Node) -> Vec<usize> {
+pub(super) fn places(source: &SourceText, node: &YamlNode) -> Vec<usize> {
     let Some(text) = node.text() else { return vec![node.span.start] };
     let start = node.span.start;
     let raw = &source.text[node.span.clone()];
@@ -183,7 +183,7 @@ pub(super) fn places(source: &Source, node: &Node) -> Vec<usize> {
 }
 
 /// Reads a text into a tree. Problems are pushed; `None` where nothing useful could be read.
-pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(super) fn read(source: &Arc<SourceText>, problems: &mut Vec<Problem>) -> Option<YamlNode> {
     if source.text.len() > SOURCE_BYTES_MAX {
         let message = format!("a pipeline file has at most 1 MiB; this one has {} bytes", source.text.len());
         problems.push(
@@ -219,7 +219,7 @@ pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<
     root
 }
 
-fn no_yaml(source: &Arc<Source>, message: &str, at: usize) -> Problem {
+fn no_yaml(source: &Arc<SourceText>, message: &str, at: usize) -> Problem {
     if message.contains("recursion limit") {
         return source.problem(Code::Limit, at..at + 1, TOO_DEEP).hint(DEPTH_HINT);
     }
@@ -255,17 +255,17 @@ fn syntax_hint(message: &str, text: &str, at: usize) -> Option<String> {
 }
 
 struct Builder<'a> {
-    source: &'a Arc<Source>,
+    source: &'a Arc<SourceText>,
     problems: &'a mut Vec<Problem>,
-    stack: Vec<Open>,
-    root: Option<Node>,
+    stack: Vec<OpenCollection>,
+    root: Option<YamlNode>,
     nodes: usize,
     documents: usize,
 }
 
-struct Open {
+struct OpenCollection {
     start: usize,
-    items: Vec<Node>,
+    items: Vec<YamlNode>,
     map: bool,
 }
 
@@ -292,7 +292,7 @@ impl Builder<'_> {
                     "aliases (`*name`) are not allowed here",
                     "write the value out",
                 );
-                return self.push(Node { span, kind: Kind::Bad });
+                return self.push(YamlNode { span, kind: Kind::Bad });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.property(anchor, tag.is_some(), &span);
@@ -301,7 +301,7 @@ impl Builder<'_> {
                 let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
                 let end = span.start + self.source.text[span.clone()].trim_end().len();
                 let span = if plain { span.start..end } else { span };
-                return self.push(Node { span, kind: Kind::Scalar { text, plain } });
+                return self.push(YamlNode { span, kind: Kind::Scalar { text, plain } });
             }
             Event::SequenceStart(_, anchor, tag) | Event::MappingStart(_, anchor, tag)
                 if self.stack.len() >= DEPTH_MAX =>
@@ -312,25 +312,25 @@ impl Builder<'_> {
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.property(anchor, tag.is_some(), &span);
-                self.stack.push(Open { start: span.start, items: Vec::new(), map: false });
+                self.stack.push(OpenCollection { start: span.start, items: Vec::new(), map: false });
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.property(anchor, tag.is_some(), &span);
-                self.stack.push(Open { start: span.start, items: Vec::new(), map: true });
+                self.stack.push(OpenCollection { start: span.start, items: Vec::new(), map: true });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.stack.pop() else { return false };
                 let end = open.start + self.source.text[open.start..span.end].trim_end().len();
                 let node_span = open.start..end;
                 let kind = if open.map { self.map(open.items) } else { Kind::List(open.items) };
-                return self.push(Node { span: node_span, kind });
+                return self.push(YamlNode { span: node_span, kind });
             }
             _ => {}
         }
         true
     }
 
-    fn push(&mut self, node: Node) -> bool {
+    fn push(&mut self, node: YamlNode) -> bool {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
             self.report(Code::Limit, node.span, "the file has too many values", "100,000 are the most");
@@ -343,8 +343,8 @@ impl Builder<'_> {
         true
     }
 
-    fn map(&mut self, items: Vec<Node>) -> Kind {
-        let mut entries: Vec<(Node, Node)> = Vec::with_capacity(items.len() / 2);
+    fn map(&mut self, items: Vec<YamlNode>) -> Kind {
+        let mut entries: Vec<(YamlNode, YamlNode)> = Vec::with_capacity(items.len() / 2);
         let mut seen: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
@@ -401,8 +401,8 @@ impl Builder<'_> {
 mod tests {
     use super::*;
 
-    fn tree(text: &str) -> (Arc<Source>, Option<Node>, Vec<Problem>) {
-        let source = Source::new("t.yaml", text);
+    fn tree(text: &str) -> (Arc<SourceText>, Option<YamlNode>, Vec<Problem>) {
+        let source = SourceText::new("t.yaml", text);
         let mut problems = Vec::new();
         let node = read(&source, &mut problems);
         (source, node, problems)
@@ -413,7 +413,7 @@ mod tests {
         let (_, node, problems) = tree("a: 1.10\nb: no\nc: 017\nd: 2_000_000\ne: '5'\nf:\ng: true\nh: 1e3");
         assert!(problems.is_empty());
         let node = node.unwrap();
-        assert_eq!(node.get("a").and_then(Node::text), Some("1.10"));
+        assert_eq!(node.get("a").and_then(YamlNode::text), Some("1.10"));
         assert_eq!(
             node.value(),
             serde_json::json!({

@@ -32,7 +32,7 @@ impl Expr {
     /// - [`EvalError::Needs`]: all values that must be loaded first.
     /// - [`EvalError::Failed`]: an absent key, a wrong type, a bound.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
-        let values = Values::gather(self.references(), self.source(), scope)?;
+        let values = ReferenceValues::gather(self.references(), self.source(), scope)?;
         self.eval_with(&values)
     }
 
@@ -47,7 +47,7 @@ impl Expr {
         }
     }
 
-    pub(super) fn eval_with(&self, values: &Values) -> Result<Value, EvalError> {
+    pub(super) fn eval_with(&self, values: &ReferenceValues) -> Result<Value, EvalError> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         for reference in self.references() {
             values.bind(reference, &mut context);
@@ -192,9 +192,9 @@ fn own<'context, 'call>(
 }
 
 /// The values of an expression's references; `None` where the scope has no such name.
-pub(super) struct Values(BTreeMap<Reference, Option<Value>>);
+pub(super) struct ReferenceValues(BTreeMap<Reference, Option<Value>>);
 
-impl Values {
+impl ReferenceValues {
     /// Asks the scope for everything at once, so that one answer names all that must be loaded.
     pub(super) fn gather<'a>(
         references: impl IntoIterator<Item = &'a Reference>,
@@ -318,7 +318,7 @@ fn to_json(value: &dyn Val, depth: usize, depth_max: usize) -> Result<Value, Str
         return list.inner().iter().map(|item| to_json(item.as_ref(), depth + 1, depth_max)).collect();
     }
     if let Some(map) = value.downcast_ref::<CelMap>() {
-        // In the order of the keys: of two errors the same one is told each time.
+        // In the order of the keys, so that of two errors the same one is reported each time.
         let mut entries: Vec<_> = map.inner().iter().collect();
         entries.sort_by_cached_key(|(key, _)| key_order(key));
         let mut fields = BTreeMap::new();

@@ -17,7 +17,7 @@ mod values;
 
 pub use error::ExprError;
 pub use functions::usages;
-pub use parse::{Access, Expr, Reference, SOURCE_BYTES_MAX, step_path};
-pub use template::{Hidden, MASK, Part, Piece, Template, parts};
+pub use parse::{Expr, FieldChain, Reference, SOURCE_BYTES_MAX, step_path};
+pub use template::{Hidden, MASK, Piece, Template, TextPart, parts};
 pub use types::{Lookup, Type, TypeProblem};
 pub use values::{EvalError, Loaded, Scope, ValueRef};

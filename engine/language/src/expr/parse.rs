@@ -29,13 +29,13 @@ pub(super) const HAS: &str = "@has";
 
 /// A compiled CEL expression. Cheap to clone; equal when the sources are equal.
 #[derive(Clone)]
-pub struct Expr(pub(super) Arc<Compiled>);
+pub struct Expr(pub(super) Arc<CompiledExpr>);
 
-pub(super) struct Compiled {
+pub(super) struct CompiledExpr {
     pub(super) source: String,
     pub(super) tree: IdedNode,
     pub(super) references: Vec<Reference>,
-    pub(super) accesses: Vec<Access>,
+    pub(super) chains: Vec<FieldChain>,
     /// Own functions that the expression calls, so that evaluation registers no others.
     pub(super) functions: BTreeSet<&'static str>,
     /// The patterns that stand in it as texts.
@@ -69,7 +69,7 @@ impl Reference {
 
 /// A chain of fields that an expression follows from a root, as far as it is known statically.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
+pub struct FieldChain {
     /// The names from the root on: `["input", "repo"]`.
     pub path: Vec<String>,
     /// The first part of `path` (an index) whose absence is no error: reached by `.?` or tested by `has`.
@@ -103,24 +103,24 @@ impl Expr {
             .enable_ident_escape_syntax(true)
             .parse(&text)
             .map_err(|errors| syntax_error(source, &errors))?;
-        let mut walk = Walk {
+        let mut walk = ExprWalk {
             source,
             nodes: 0,
             bound: Vec::new(),
-            accesses: Vec::new(),
+            chains: Vec::new(),
             functions: BTreeSet::new(),
             patterns: Vec::new(),
         };
         walk.visit(&mut tree, 0)?;
-        let Walk { accesses, functions, patterns, .. } = walk;
-        let mut references: Vec<Reference> = accesses.iter().map(reference).collect();
+        let ExprWalk { chains, functions, patterns, .. } = walk;
+        let mut references: Vec<Reference> = chains.iter().map(reference).collect();
         references.sort();
         references.dedup();
-        Ok(Self(Arc::new(Compiled {
+        Ok(Self(Arc::new(CompiledExpr {
             source: source.to_owned(),
             tree,
             references,
-            accesses,
+            chains,
             functions,
             patterns,
         })))
@@ -141,9 +141,9 @@ impl Expr {
     /// The name of the secret that the expression is, where it is nothing else.
     #[must_use]
     pub fn secret(&self) -> Option<String> {
-        let access = chain_of(&self.0.tree, &[])?;
-        match access.path.as_slice() {
-            [root, name] if root == "secrets" && access.guarded_from.is_none() => Some(name.clone()),
+        let chain = chain_of(&self.0.tree, &[])?;
+        match chain.path.as_slice() {
+            [root, name] if root == "secrets" && chain.guarded_from.is_none() => Some(name.clone()),
             _other => None,
         }
     }
@@ -156,8 +156,8 @@ impl Expr {
 
     /// The chains of fields that the expression follows, in the order of the text.
     #[must_use]
-    pub fn accesses(&self) -> &[Access] {
-        &self.0.accesses
+    pub fn chains(&self) -> &[FieldChain] {
+        &self.0.chains
     }
 
     /// Where a chain of names stands in the text, in bytes; 0 where it cannot be found.
@@ -167,8 +167,8 @@ impl Expr {
     }
 }
 
-fn reference(access: &Access) -> Reference {
-    match access.path.as_slice() {
+fn reference(chain: &FieldChain) -> Reference {
+    match chain.path.as_slice() {
         [root, step, field, ..] if root == "steps" => {
             Reference::Step { step: step.clone(), field: field.clone() }
         }
@@ -193,17 +193,17 @@ const TYPES: [&str; 13] = [
     "uint",
 ];
 
-struct Walk<'a> {
+struct ExprWalk<'a> {
     source: &'a str,
     nodes: usize,
     /// Names bound by comprehensions around the node.
     bound: Vec<String>,
-    accesses: Vec<Access>,
+    chains: Vec<FieldChain>,
     functions: BTreeSet<&'static str>,
     patterns: Vec<String>,
 }
 
-impl Walk<'_> {
+impl ExprWalk<'_> {
     fn visit(&mut self, node: &mut IdedNode, depth: usize) -> Result<(), ExprError> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
@@ -215,10 +215,10 @@ impl Walk<'_> {
                 "a chain of `+` counts one level each: use a text with several `${…}`, or `[…].join('')`",
             ));
         }
-        let access = self.chain(node);
+        let chain = self.chain(node);
         self.ask_leniently(node);
-        if let Some(access) = access {
-            return self.access(access);
+        if let Some(chain) = chain {
+            return self.note_chain(chain);
         }
         match &mut node.expr {
             Node::Literal(_) => Ok(()),
@@ -269,9 +269,9 @@ impl Walk<'_> {
 
     /// Visits what is taken by something that fails on null.
     fn visit_operand(&mut self, node: &mut IdedNode, depth: usize) -> Result<(), ExprError> {
-        let is_chain = self.chain(node).is_some_and(|access| !access.tested);
+        let is_chain = self.chain(node).is_some_and(|chain| !chain.tested);
         self.visit(node, depth)?;
-        if let Some(last) = self.accesses.last_mut().filter(|_| is_chain) {
+        if let Some(last) = self.chains.last_mut().filter(|_| is_chain) {
             last.fails_on_null = true;
         }
         Ok(())
@@ -357,15 +357,15 @@ impl Walk<'_> {
     fn key_test(&mut self, call: &CallExpr) {
         if let [key, map] = call.args.as_slice()
             && let Node::Literal(LiteralValue::String(key)) = &key.expr
-            && let Some(mut access) = self.chain(map)
-            && (access.path[0] != "steps" || access.path.len() > 2)
+            && let Some(mut chain) = self.chain(map)
+            && (chain.path[0] != "steps" || chain.path.len() > 2)
         {
-            access.guarded_from.get_or_insert(access.path.len());
-            access.path.push(key.inner().to_owned());
-            access.tested = true;
+            chain.guarded_from.get_or_insert(chain.path.len());
+            chain.path.push(key.inner().to_owned());
+            chain.tested = true;
             // It asks for the key, and fails where there is no map.
-            access.fails_on_null = true;
-            self.accesses.push(access);
+            chain.fails_on_null = true;
+            self.chains.push(chain);
         }
     }
 
@@ -373,14 +373,14 @@ impl Walk<'_> {
         self.bound.iter().any(|bound| bound == name)
     }
 
-    fn chain(&self, node: &IdedNode) -> Option<Access> {
+    fn chain(&self, node: &IdedNode) -> Option<FieldChain> {
         chain_of(node, &self.bound)
     }
 
-    fn access(&mut self, access: Access) -> Result<(), ExprError> {
-        if access.path[0] == "steps" && access.path.len() < 3 {
-            let offset = locate(self.source, &access.path);
-            return Err(match access.path.get(1) {
+    fn note_chain(&mut self, chain: FieldChain) -> Result<(), ExprError> {
+        if chain.path[0] == "steps" && chain.path.len() < 3 {
+            let offset = locate(self.source, &chain.path);
+            return Err(match chain.path.get(1) {
                 None => ExprError::new(offset, "a step must be named literally")
                     .hint("write steps.NAME.FIELD, or steps['my-step'].FIELD for a name with `-`"),
                 Some(step) => {
@@ -396,29 +396,29 @@ impl Walk<'_> {
                 }
             });
         }
-        self.accesses.push(access);
+        self.chains.push(chain);
         Ok(())
     }
 }
 
 /// The static chain that ends in this node, if its root is a name of the scope and not bound by a loop.
-pub(super) fn chain_of(node: &IdedNode, bound: &[String]) -> Option<Access> {
+pub(super) fn chain_of(node: &IdedNode, bound: &[String]) -> Option<FieldChain> {
     match &node.expr {
         Node::Ident(name) => {
             let name = name.trim_start_matches('.');
             let free =
                 !bound.iter().any(|bound| bound == name) && !TYPES.contains(&name) && !name.starts_with('@');
             let path = vec![name.to_owned()];
-            free.then_some(Access { path, guarded_from: None, tested: false, fails_on_null: false })
+            free.then_some(FieldChain { path, guarded_from: None, tested: false, fails_on_null: false })
         }
         Node::Select(select) => {
-            let mut access = chain_of(&select.operand, bound)?;
+            let mut chain = chain_of(&select.operand, bound)?;
             if select.test {
-                access.guarded_from.get_or_insert(access.path.len());
-                access.tested = true;
+                chain.guarded_from.get_or_insert(chain.path.len());
+                chain.tested = true;
             }
-            access.path.push(select.field.clone());
-            Some(access)
+            chain.path.push(select.field.clone());
+            Some(chain)
         }
         Node::Call(call) if call.target.is_none() && call.args.len() == 2 => {
             let optional = match call.func_name.as_str() {
@@ -427,13 +427,13 @@ pub(super) fn chain_of(node: &IdedNode, bound: &[String]) -> Option<Access> {
                 _ => return None,
             };
             let Node::Literal(LiteralValue::String(key)) = &call.args[1].expr else { return None };
-            let mut access = chain_of(&call.args[0], bound)?;
-            access.tested |= call.func_name == HAS;
+            let mut chain = chain_of(&call.args[0], bound)?;
+            chain.tested |= call.func_name == HAS;
             if optional {
-                access.guarded_from.get_or_insert(access.path.len());
+                chain.guarded_from.get_or_insert(chain.path.len());
             }
-            access.path.push(key.inner().to_owned());
-            Some(access)
+            chain.path.push(key.inner().to_owned());
+            Some(chain)
         }
         _ => None,
     }

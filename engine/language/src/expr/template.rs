@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::error::ExprError;
-use super::eval::Values;
+use super::eval::ReferenceValues;
 use super::functions::to_text;
 use super::parse::{Expr, Reference};
 use super::values::{EvalError, Scope};
@@ -26,25 +26,25 @@ const RENDERED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A JSON value with expressions in it. Cheap to clone; equal when the sources are equal.
 #[derive(Clone)]
-pub struct Template(Arc<Compiled>);
+pub struct Template(Arc<CompiledTemplate>);
 
-struct Compiled {
+struct CompiledTemplate {
     source: Value,
-    node: Node,
+    node: TemplateNode,
     references: Vec<Reference>,
 }
 
-enum Node {
+enum TemplateNode {
     Constant(Value),
     Whole(Expr),
-    Text(Vec<Part>),
-    List(Vec<Node>),
-    Map(BTreeMap<String, Node>),
+    Text(Vec<TextPart>),
+    List(Vec<TemplateNode>),
+    Map(BTreeMap<String, TemplateNode>),
 }
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum TextPart {
     /// As written, `$${` already turned into `${`.
     Literal(String),
     /// `${…}`.
@@ -92,7 +92,7 @@ impl Template {
         node.references(&mut references);
         references.sort();
         references.dedup();
-        Ok(Self(Arc::new(Compiled { source: source.clone(), node, references })))
+        Ok(Self(Arc::new(CompiledTemplate { source: source.clone(), node, references })))
     }
 
     /// Compiles a text.
@@ -143,7 +143,7 @@ impl Template {
     /// - [`EvalError::Needs`]: all values that must be loaded first, over all expressions.
     /// - [`EvalError::Failed`]: the first expression that gives no value.
     pub fn render(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
-        let values = Values::gather(self.references(), &self.headline(), scope)?;
+        let values = ReferenceValues::gather(self.references(), &self.headline(), scope)?;
         self.bounded(self.0.node.render(&values)?)
     }
 
@@ -155,13 +155,13 @@ impl Template {
         self.render(scope).map(|value| to_text(&value))
     }
 
-    /// The value with every expression replaced, but for secrets: each stands there as `***`, and what it is
-    /// made of is told beside it. A secret's value need not be known for that.
+    /// The value with every expression replaced, but for secrets: each stands there as `***`, and the
+    /// [`Hidden`] entry beside the value says what it is made of. No secret's value has to be known for that.
     ///
     /// # Errors
     /// As [`Template::render`].
     pub fn render_hiding(&self, scope: &dyn Scope) -> Result<(Value, Vec<Hidden>), EvalError> {
-        let values = Values::gather(self.references(), &self.headline(), scope)?;
+        let values = ReferenceValues::gather(self.references(), &self.headline(), scope)?;
         let (mut hidden, mut at) = (Vec::new(), String::new());
         let value = self.0.node.render_hiding(&values, &mut at, &mut hidden)?;
         Ok((self.bounded(value)?, hidden))
@@ -169,7 +169,7 @@ impl Template {
 
     /// What an expression gives may lie deep in the template: both together are bounded as a value is.
     fn bounded(&self, value: Value) -> Result<Value, EvalError> {
-        let nests = matches!(self.0.node, Node::List(_) | Node::Map(_));
+        let nests = matches!(self.0.node, TemplateNode::List(_) | TemplateNode::Map(_));
         if nests && depth(&value) > everfold_base::json::DEPTH_MAX {
             let message = super::eval::too_deep(everfold_base::json::DEPTH_MAX);
             return Err(EvalError::Failed { expression: self.headline(), message, code: None });
@@ -193,7 +193,7 @@ fn escape(value: &Value) -> Value {
     }
 }
 
-fn compile(source: &Value, depth: usize) -> Result<Node, ExprError> {
+fn compile(source: &Value, depth: usize) -> Result<TemplateNode, ExprError> {
     if depth > DEPTH_MAX {
         return Err(ExprError::new(0, format!("values are nested at most {DEPTH_MAX} deep")));
     }
@@ -201,26 +201,34 @@ fn compile(source: &Value, depth: usize) -> Result<Node, ExprError> {
         Value::String(text) if text.contains("${") => {
             let mut parts = parts(text)?;
             match parts.as_slice() {
-                [Part::Expr { .. }] => match parts.remove(0) {
-                    Part::Expr { expr, .. } => Node::Whole(expr),
-                    Part::Literal(text) => Node::Constant(Value::String(text)),
+                [TextPart::Expr { .. }] => match parts.remove(0) {
+                    TextPart::Expr { expr, .. } => TemplateNode::Whole(expr),
+                    TextPart::Literal(text) => TemplateNode::Constant(Value::String(text)),
                 },
-                [Part::Literal(text)] => Node::Constant(Value::String(text.clone())),
-                _ => Node::Text(parts),
+                [TextPart::Literal(text)] => TemplateNode::Constant(Value::String(text.clone())),
+                _ => TemplateNode::Text(parts),
             }
         }
         Value::Array(items) => {
             let nodes = items.iter().map(|item| compile(item, depth + 1)).collect::<Result<Vec<_>, _>>()?;
-            if nodes.iter().all(Node::is_plain) { Node::Constant(source.clone()) } else { Node::List(nodes) }
+            if nodes.iter().all(TemplateNode::is_plain) {
+                TemplateNode::Constant(source.clone())
+            } else {
+                TemplateNode::List(nodes)
+            }
         }
         Value::Object(fields) => {
             let nodes = fields
                 .iter()
                 .map(|(key, value)| Ok((key.clone(), compile(value, depth + 1)?)))
                 .collect::<Result<BTreeMap<_, _>, ExprError>>()?;
-            if nodes.values().all(Node::is_plain) { Node::Constant(source.clone()) } else { Node::Map(nodes) }
+            if nodes.values().all(TemplateNode::is_plain) {
+                TemplateNode::Constant(source.clone())
+            } else {
+                TemplateNode::Map(nodes)
+            }
         }
-        leaf => Node::Constant(leaf.clone()),
+        leaf => TemplateNode::Constant(leaf.clone()),
     })
 }
 
@@ -228,7 +236,7 @@ fn compile(source: &Value, depth: usize) -> Result<Node, ExprError> {
 ///
 /// # Errors
 /// [`ExprError`], with the offset in the text.
-pub fn parts(text: &str) -> Result<Vec<Part>, ExprError> {
+pub fn parts(text: &str) -> Result<Vec<TextPart>, ExprError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
     let mut at = 0;
@@ -244,10 +252,10 @@ pub fn parts(text: &str) -> Result<Vec<Part>, ExprError> {
             let expr = Expr::parse(&text[place.clone()])
                 .map_err(|error| ExprError { offset: place.start + error.offset, ..error })?;
             if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
+                parts.push(TextPart::Literal(std::mem::take(&mut literal)));
             }
             at = place.end + 1;
-            parts.push(Part::Expr { expr, place });
+            parts.push(TextPart::Expr { expr, place });
         } else {
             literal.push('$');
             at = dollar + 1;
@@ -255,7 +263,7 @@ pub fn parts(text: &str) -> Result<Vec<Part>, ExprError> {
     }
     literal.push_str(&text[at..]);
     if !literal.is_empty() || parts.is_empty() {
-        parts.push(Part::Literal(literal));
+        parts.push(TextPart::Literal(literal));
     }
     Ok(parts)
 }
@@ -288,7 +296,7 @@ fn expression_place(text: &str, dollar: usize) -> Result<Range<usize>, ExprError
     }
 }
 
-impl Node {
+impl TemplateNode {
     fn is_constant(&self) -> bool {
         matches!(self, Self::Constant(_))
             || match self {
@@ -318,15 +326,15 @@ impl Node {
             Self::Constant(_) => {}
             Self::Whole(expr) => found.push(expr),
             Self::Text(parts) => found.extend(parts.iter().filter_map(|part| match part {
-                Part::Expr { expr, .. } => Some(expr),
-                Part::Literal(_) => None,
+                TextPart::Expr { expr, .. } => Some(expr),
+                TextPart::Literal(_) => None,
             })),
             Self::List(nodes) => nodes.iter().for_each(|node| node.expressions(found)),
             Self::Map(nodes) => nodes.values().for_each(|node| node.expressions(found)),
         }
     }
 
-    fn render(&self, values: &Values) -> Result<Value, EvalError> {
+    fn render(&self, values: &ReferenceValues) -> Result<Value, EvalError> {
         match self {
             Self::Constant(value) => Ok(value.clone()),
             Self::Whole(expr) => expr.eval_with(values),
@@ -334,8 +342,8 @@ impl Node {
                 let mut text = String::new();
                 for part in parts {
                     match part {
-                        Part::Literal(literal) => text.push_str(literal),
-                        Part::Expr { expr, .. } => text.push_str(&to_text(&expr.eval_with(values)?)),
+                        TextPart::Literal(literal) => text.push_str(literal),
+                        TextPart::Expr { expr, .. } => text.push_str(&to_text(&expr.eval_with(values)?)),
                     }
                     if text.len() > RENDERED_BYTES_MAX {
                         return Err(EvalError::Failed {
@@ -357,10 +365,10 @@ impl Node {
     }
 }
 
-impl Node {
+impl TemplateNode {
     fn render_hiding(
         &self,
-        values: &Values,
+        values: &ReferenceValues,
         at: &mut String,
         hidden: &mut Vec<Hidden>,
     ) -> Result<Value, EvalError> {
@@ -371,12 +379,12 @@ impl Node {
                 hidden.push(Hidden { at: at.clone(), of: vec![Piece::Secret { secret }] });
                 Value::String(MASK.to_owned())
             }
-            Self::Text(parts) if parts.iter().any(Part::is_secret) => {
+            Self::Text(parts) if parts.iter().any(TextPart::is_secret) => {
                 let (mut text, mut of) = (String::new(), Vec::new());
                 for part in parts {
                     let piece = match part {
-                        Part::Literal(literal) => Piece::Text(literal.clone()),
-                        Part::Expr { expr, .. } => match expr.secret() {
+                        TextPart::Literal(literal) => Piece::Text(literal.clone()),
+                        TextPart::Expr { expr, .. } => match expr.secret() {
                             Some(secret) => Piece::Secret { secret },
                             None => Piece::Text(to_text(&expr.eval_with(values)?)),
                         },
@@ -413,7 +421,7 @@ impl Node {
     }
 }
 
-impl Part {
+impl TextPart {
     fn is_secret(&self) -> bool {
         matches!(self, Self::Expr { expr, .. } if expr.secret().is_some())
     }

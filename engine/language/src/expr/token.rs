@@ -90,10 +90,10 @@ pub(super) fn locate(source: &str, path: &[String]) -> usize {
 
 /// The parser's first error, in our words.
 pub(super) fn syntax_error(source: &str, errors: &cel::ParseErrors) -> ExprError {
-    // That the parser gave up says nothing of what it gave up at.
+    // An error that only says that the parser gave up does not name the mistake.
     let gave_up = |error: &&cel::ParseError| error.msg.contains("error recovery");
-    let told = errors.errors.iter().find(|error| !gave_up(error));
-    let Some(error) = told.or_else(|| errors.errors.first()) else {
+    let specific = errors.errors.iter().find(|error| !gave_up(error));
+    let Some(error) = specific.or_else(|| errors.errors.first()) else {
         return ExprError::new(0, "this is no CEL expression");
     };
     let (line, column) = error.pos;

@@ -87,11 +87,11 @@ fn problem<T>(message: impl Into<String>, hint: Option<&str>) -> Result<T, TypeP
 impl Inference<'_> {
     fn of(&mut self, node: &IdedExpr) -> Result<Type, TypeProblem> {
         let bound: Vec<String> = self.bound.iter().map(|(name, _)| name.clone()).collect();
-        if let Some(access) = chain_of(node, &bound) {
-            return Ok(match access {
-                access if access.tested => Type::Bool,
-                access if access.guarded_from.is_some() => Type::Any,
-                access => (self.lookup)(&access.path),
+        if let Some(chain) = chain_of(node, &bound) {
+            return Ok(match chain {
+                chain if chain.tested => Type::Bool,
+                chain if chain.guarded_from.is_some() => Type::Any,
+                chain => (self.lookup)(&chain.path),
             });
         }
         match &node.expr {

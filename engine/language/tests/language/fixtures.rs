@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use everfold_language::definition::{Checked, Definition, Problems, parse};
+use everfold_language::definition::{CheckedPipeline, Code, Definition, Problems, Work, parse};
+use serde_json::Value;
 
 /// The folder of examples.
 pub(crate) fn folder(name: &str) -> Vec<PathBuf> {
@@ -35,7 +36,7 @@ pub(crate) fn files() -> BTreeMap<String, String> {
     .collect()
 }
 
-pub(crate) fn check(text: &str) -> Result<Checked, Problems> {
+pub(crate) fn check(text: &str) -> Result<CheckedPipeline, Problems> {
     parse(text, "pipeline.yaml", &files())
 }
 
@@ -43,6 +44,20 @@ pub(crate) fn read(text: &str) -> Definition {
     match check(text) {
         Ok(checked) => checked.definition,
         Err(problems) => panic!("{problems}\n{text}"),
+    }
+}
+
+/// The codes of the problems or warnings of a pipeline, in their order.
+pub(crate) fn codes(text: &str) -> Vec<Code> {
+    let found = check(text).map_or_else(|problems| problems.0, |checked| checked.warnings);
+    found.iter().map(|problem| problem.code).collect()
+}
+
+/// The parameters of the first step's work, which an executor does.
+pub(crate) fn spec(text: &str) -> Value {
+    match &read(text).steps[0].work {
+        Some(Work::Task(task)) => task.spec.source().clone(),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -40,7 +40,7 @@ fn parts_of_a_question_have_ids_of_their_own_also_those_that_have_a_number() {
 }
 
 #[test]
-fn an_option_is_a_text_that_can_be_told_from_the_others() {
+fn an_option_is_a_text_that_differs_from_the_others() {
     let options = |options: &str| format!("question: {{title: x, options: [{options}]}}");
     let of_part =
         |options: &str| format!("question: {{title: x, items: [{{id: a, text: q, options: [{options}]}}]}}");

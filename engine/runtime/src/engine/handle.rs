@@ -1,4 +1,4 @@
-//! The handle that everything outside holds.
+//! The handle of the engine that callers hold.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,7 +41,7 @@ impl Engine {
         started
     }
 
-    /// Makes a run that goes on from another one's history; resolves when it is durable.
+    /// Makes a run that continues another one's history; resolves when it is durable.
     ///
     /// # Errors
     /// [`StartError`]: the origin is not there, refuses it, or the store takes nothing.
@@ -49,7 +49,7 @@ impl Engine {
         Arc::clone(&self.inner.shared).fork(request).await
     }
 
-    /// Tells a run something; resolves when what followed is durable. From then on the run is driven.
+    /// Gives a run an input; resolves when what followed is durable. From then on the run is driven.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing was recorded, except with [`SubmitError::Store`], whose outcome is
@@ -60,8 +60,7 @@ impl Engine {
         accepted
     }
 
-    /// Looks at a run's durable state where it is kept; `look` must be quick. A mere look starts
-    /// nothing.
+    /// Reads a run's durable state in its shard; `look` must be quick. A query starts nothing.
     ///
     /// # Errors
     /// [`QueryError`]: no such run, or one that cannot be folded.
@@ -116,7 +115,7 @@ impl Engine {
         self.inner.shared.store.subscribe(from)
     }
 
-    /// What the run's attempts say at this moment. Not durable, and forgotten with the attempt.
+    /// The latest output of the run's attempts. Not durable, and forgotten with the attempt.
     #[must_use]
     pub fn live(&self, run: RunId) -> watch::Receiver<LiveRun> {
         self.inner.shared.live.watch(run)
@@ -147,15 +146,15 @@ impl Engine {
         &self.inner.shared.store
     }
 
-    /// Where things lie in the data folder.
+    /// The layout of the data folder.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.inner.shared.layout
     }
 
-    /// Resolves when a part of the engine panicked that it cannot do without, with what happened. A
-    /// panic that is one run's alone quarantines that run instead. What is broken is not mended: the
-    /// process is to end, and the next one goes on from what is durable.
+    /// Resolves when a part of the engine panicked that it cannot do without, with the message. A panic of one run alone
+    /// quarantines that run instead. A broken engine is not repaired: the process is to end, and the next one continues
+    /// from what is durable.
     pub async fn broken(&self) -> String {
         let mut broken = self.inner.shared.broken();
         let panicked = broken.wait_for(Option::is_some).await.map(|panicked| panicked.clone());
@@ -166,7 +165,7 @@ impl Engine {
         }
     }
 
-    /// The runs that cannot be gone on with, and why. [`Engine::recover`] with
+    /// The quarantined runs, and why. [`Engine::recover`] with
     /// [`Which::Only`](crate::Which::Only) tries one again.
     #[must_use]
     pub fn set_aside(&self) -> Vec<(RunId, String)> {

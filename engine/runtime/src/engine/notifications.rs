@@ -1,7 +1,7 @@
-//! Notifications: subscriptions, notices that could not be sent, how the tries went.
+//! Notifications: subscriptions, undelivered notices, the progress of tries.
 
+use crate::aggregate_store::{AggregateError, Change};
 use crate::engine::handle::Engine;
-use crate::ledger::{Change, LedgerError};
 use crate::receivers::registry::NoticeStand;
 use crate::streams::notifications::registry::{NoticeError, SubscriptionStand, lock};
 use crate::streams::notifications::subscription::NoticeSubscription;
@@ -36,7 +36,7 @@ impl Engine {
             let (name, subscription) = (subscription.name.clone(), Arc::new(subscription));
             if lock(&notifications.subscriptions).insert(name.clone(), Arc::clone(&subscription)).is_none() {
                 let worker = SubscriptionWorker::new(Arc::clone(&self.inner.shared), subscription);
-                // What cannot be recorded now is by the task, which tries again.
+                // What cannot be recorded now is recorded by the task, which tries again.
                 if let Err(error) = worker.open().await {
                     tracing::warn!(subscription = name, "it does not begin yet: {error}");
                 }
@@ -60,8 +60,8 @@ impl Engine {
     ///
     /// # Errors
     /// The stream cannot be read.
-    pub async fn notices(&self) -> Result<Arc<Notices>, LedgerError> {
-        self.inner.shared.notifications.ledger.current().await
+    pub async fn notices(&self) -> Result<Arc<Notices>, AggregateError> {
+        self.inner.shared.notifications.notices.current().await
     }
 
     /// How the subscriptions stand that are active, by name. Not durable.
@@ -80,14 +80,14 @@ impl Engine {
         actor: Actor,
         dedup: Option<Dedup>,
     ) -> Result<Change, NoticeError> {
-        let ledger = &self.inner.shared.notifications.ledger;
+        let notices = &self.inner.shared.notifications.notices;
         let decide = |notices: &Notices, _| notices.retry(undelivered).map_err(NoticeError::from);
-        let change = ledger.change(actor, dedup, decide).await?;
+        let change = notices.change(actor, dedup, decide).await?;
         self.send_again();
         Ok(change)
     }
 
-    /// Lets an undelivered notice be.
+    /// Dismisses an undelivered notice.
     ///
     /// # Errors
     /// [`NoticeError`]: the store does not take it.
@@ -97,8 +97,8 @@ impl Engine {
         actor: Actor,
         dedup: Option<Dedup>,
     ) -> Result<Change, NoticeError> {
-        let ledger = &self.inner.shared.notifications.ledger;
-        ledger.change(actor, dedup, |notices, _| Ok(notices.drop_notice(id))).await
+        let notices = &self.inner.shared.notifications.notices;
+        notices.change(actor, dedup, |notices, _| Ok(notices.drop_notice(id))).await
     }
 
     /// Sends a notice that says that it is a test, once.

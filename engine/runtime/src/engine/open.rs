@@ -9,14 +9,15 @@ use crate::engine::handle::Engine;
 use crate::engine_parts::EngineParts;
 use crate::runtime::Runtime;
 use crate::shard::core::Shard;
+use crate::streams::actor::run_actor;
 use crate::streams::budgets::allocator::BudgetAllocator;
 use crate::streams::schedules::actor::ScheduleActor;
 use crate::streams::slots::allocator::SlotAllocator;
-use crate::streams::webhooks::actor::HookActor;
-use crate::work::children::ChildRuns;
+use crate::streams::webhooks::actor::WebhookActor;
+use crate::work::child_run::executor::ChildRuns;
 use everfold_base::blobs::Blobs;
 use everfold_base::data_folder::Layout;
-use everfold_language::definition::Task;
+use everfold_language::definition::ExecutorTask;
 use everfold_ports::Edge;
 use everfold_store::EventStore;
 
@@ -35,7 +36,7 @@ impl Engine {
         let inbox = config.inbox.max(1);
         let shared = Arc::new_cyclic(|shared| {
             let mut edge = edge;
-            edge.executors.insert(Task::RUN.to_owned(), Arc::new(ChildRuns::new(shared.clone())));
+            edge.executors.insert(ExecutorTask::RUN.to_owned(), Arc::new(ChildRuns::new(shared.clone())));
             Runtime::new(config, store, blobs, layout, edge)
         });
         let (shards, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(inbox)).unzip();
@@ -51,10 +52,15 @@ impl Engine {
             let count = crate::recovery::orphan_resources::count(Arc::clone(&shared), ends, survivors);
             tasks.push(shared.keep_up("the count of what lives", count));
         }
-        tasks.push(shared.keep_up("the desk of keys", SlotAllocator::new(Arc::clone(&shared)).run()));
-        tasks.push(shared.keep_up("the desk of webhooks", HookActor::new(Arc::clone(&shared)).run()));
-        tasks.push(shared.keep_up("the desk of schedules", ScheduleActor::new(Arc::clone(&shared)).run()));
-        tasks.push(shared.keep_up("the treasury", BudgetAllocator::new(Arc::clone(&shared)).run()));
+        let slots = SlotAllocator::new(Arc::clone(&shared));
+        tasks.extend(slots.map(|slots| shared.keep_up("the desk of keys", run_actor(slots))));
+        let webhooks = WebhookActor::new(Arc::clone(&shared));
+        tasks.extend(webhooks.map(|webhooks| shared.keep_up("the desk of webhooks", run_actor(webhooks))));
+        let schedules = ScheduleActor::new(Arc::clone(&shared));
+        tasks
+            .extend(schedules.map(|schedules| shared.keep_up("the desk of schedules", run_actor(schedules))));
+        let budgets = BudgetAllocator::new(Arc::clone(&shared));
+        tasks.extend(budgets.map(|budgets| shared.keep_up("the treasury", run_actor(budgets))));
         Self { inner: Arc::new(EngineParts { shared, shards, tasks: Mutex::new(tasks) }) }
     }
 }

@@ -7,7 +7,7 @@ use crate::pauses;
 use crate::pauses::{HaltError, Halting};
 use crate::streams::triggers::by::By;
 use everfold_core::event::HaltScope;
-use everfold_core::pauses::{Pauses, Wanted};
+use everfold_core::pauses::{PauseOrder, Pauses};
 
 impl Engine {
     /// The pauses in force.
@@ -25,7 +25,7 @@ impl Engine {
     /// [`HaltError`].
     pub async fn halt(
         &self,
-        wanted: Wanted,
+        wanted: PauseOrder,
         scope: HaltScope,
         reason: Option<&str>,
         by: impl Into<By>,

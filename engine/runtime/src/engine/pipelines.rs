@@ -23,7 +23,7 @@ impl Engine {
         by: impl Into<By>,
     ) -> Result<Saved, PipelineError> {
         let saved = self.inner.shared.save_pipeline(definition, text, by.into()).await?;
-        self.inner.shared.triggers.turn();
+        self.inner.shared.triggers.clear();
         // The moments of its schedules count from here on.
         self.inner.shared.mailboxes.schedules.sync().await;
         Ok(saved)
@@ -55,7 +55,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// Everything of a pipeline that this engine could never do, in the order of the file: no run of it begins.
+    /// All work and probes of a pipeline that this engine does not have, in the order of the file: no run of it begins.
     #[must_use]
     pub fn unknown_work(&self, definition: &Definition) -> Vec<Unknown> {
         unknown_work(&self.inner.shared.edge, definition)

@@ -1,4 +1,4 @@
-//! Operations after a start: recover runs, sweep workspaces, give up a run, list cut copies.
+//! Operations after a start: recover runs, sweep workspaces, abandon a run, list cut copies.
 
 use crate::engine::handle::Engine;
 use crate::error::{QueryError, RecoverError, SubmitError};
@@ -8,9 +8,8 @@ use crate::recovery::recover::{Recovered, Which, recover, sweep};
 use crate::start::submission::Accepted;
 
 impl Engine {
-    /// Goes on with what a former engine left: resolves when every run concerned is folded and its
-    /// living attempts are re-attached. Beside it, work that lives on and that its run does not want
-    /// any more is ended, of whichever run.
+    /// Resumes what a former engine left: resolves when every run concerned is folded and its living attempts are
+    /// re-attached. In the background, living processes that their runs do not need any more are ended.
     ///
     /// # Errors
     /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
@@ -27,8 +26,7 @@ impl Engine {
         sweep(&self.inner).await
     }
 
-    /// Ends a run that is quarantined, whatever put it there; resolves when that is durable and nothing of its
-    /// work is left.
+    /// Ends a quarantined run; resolves when that is durable and nothing of its work is left.
     ///
     /// # Errors
     /// [`SubmitError`]: there is no such run, it is not quarantined, it has ended, or the store takes nothing.

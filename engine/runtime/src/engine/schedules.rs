@@ -1,27 +1,23 @@
 //! Schedules: added, removed, paused, triggered, shown.
 
+use crate::aggregate_store::Change;
 use crate::engine::handle::Engine;
-use crate::ledger::Change;
 use crate::streams::schedules::error::ScheduleError;
+use crate::streams::schedules::history::schedule_then;
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
-use crate::streams::schedules::then::{PAGE, SchedulePast};
 use crate::streams::triggers::by::By;
-use everfold_base::id::{Position, Version};
-use everfold_core::schedules::{ScheduleEvent, is_name, stream};
+use everfold_base::id::Position;
+use everfold_core::schedules::is_name;
 use everfold_language::timetable::Timetable;
-use tokio::sync::oneshot;
 
 impl Engine {
-    /// Looks at the clock: records the moments of schedules that have come, and has follow what they lead
-    /// to; gives up what waited for too long. To be called every second; resolves when the facts are durable.
+    /// Reads the clock: records the moments of schedules that have come, and starts what they lead to; gives up what
+    /// waited for too long. To be called every second; resolves when the facts are durable.
     pub async fn look_at_clock(&self) {
         let shared = &self.inner.shared;
         shared.mailboxes.webhooks.tick();
-        let (answer, done) = oneshot::channel();
-        if shared.mailboxes.schedules.asks.send(ScheduleRequest::Look(answer)).await.is_ok() {
-            let _gone = done.await;
-        }
+        let _closed = shared.mailboxes.schedules.ask(ScheduleRequest::Look).await;
     }
 
     /// Adds a schedule; its moments count from here on.
@@ -38,7 +34,7 @@ impl Engine {
             .shared
             .mailboxes
             .schedules
-            .ask(|answer| ScheduleRequest::Add(Box::new(new), by, answer))
+            .request(|answer| ScheduleRequest::Add(Box::new(new), by, answer))
             .await
     }
 
@@ -57,11 +53,11 @@ impl Engine {
             .shared
             .mailboxes
             .schedules
-            .ask(|answer| ScheduleRequest::Remove(name, by, reason, answer))
+            .request(|answer| ScheduleRequest::Remove(name, by, reason, answer))
             .await
     }
 
-    /// Has a schedule stand still, or go on.
+    /// Pauses a schedule, or resumes it.
     ///
     /// # Errors
     /// [`ScheduleError`]
@@ -77,7 +73,7 @@ impl Engine {
             .shared
             .mailboxes
             .schedules
-            .ask(|answer| ScheduleRequest::Pause(name, pauses, by, reason, answer))
+            .request(|answer| ScheduleRequest::Pause(name, pauses, by, reason, answer))
             .await
     }
 
@@ -87,7 +83,12 @@ impl Engine {
     /// [`ScheduleError`]
     pub async fn trigger_schedule(&self, name: &str, by: impl Into<By>) -> Result<Ticked, ScheduleError> {
         let (name, by) = (name.to_owned(), by.into());
-        self.inner.shared.mailboxes.schedules.ask(|answer| ScheduleRequest::Trigger(name, by, answer)).await
+        self.inner
+            .shared
+            .mailboxes
+            .schedules
+            .request(|answer| ScheduleRequest::Trigger(name, by, answer))
+            .await
     }
 
     /// All schedules, in the order of their names.
@@ -95,7 +96,7 @@ impl Engine {
     /// # Errors
     /// [`ScheduleError::Store`]
     pub async fn schedules(&self) -> Result<Vec<ScheduleRecord>, ScheduleError> {
-        self.inner.shared.mailboxes.schedules.ask(ScheduleRequest::List).await
+        self.inner.shared.mailboxes.schedules.request(ScheduleRequest::List).await
     }
 }
 
@@ -110,22 +111,7 @@ impl Engine {
         name: &str,
         then: Position,
     ) -> Result<Option<ScheduleRecord>, ScheduleError> {
-        let unread = |error: &dyn std::fmt::Display| ScheduleError::Store(error.to_string());
-        let (mut past, mut next) = (SchedulePast::new(name, then), Version::FIRST);
-        loop {
-            let page = self.inner.shared.store.read(&stream(name), next, PAGE).await;
-            let page = page.map_err(|error| unread(&error))?;
-            for envelope in &page {
-                let header = &envelope.header;
-                let event = ScheduleEvent::decode(header.kind, header.schema, &envelope.payload);
-                if past.is_over(envelope, &event.map_err(|error| unread(&error))?) {
-                    return Ok(past.known());
-                }
-                next = header.version.next();
-            }
-            if page.len() < PAGE {
-                return Ok(past.known());
-            }
-        }
+        let found = schedule_then(&self.inner.shared, name, then).await;
+        found.map_err(|error| ScheduleError::Store(error.to_string()))
     }
 }

@@ -1,7 +1,8 @@
-//! What the engine says of keys and slots.
+//! Queries about keys and slots.
 
 use crate::engine::handle::Engine;
 use crate::error::QueryError;
+use crate::streams::slots::key_stream::KeyStream;
 use everfold_base::id::RunId;
 use everfold_core::event::WantedSlot;
 use everfold_core::slots::{identity_stream, in_order};
@@ -12,9 +13,7 @@ impl Engine {
     /// # Errors
     /// [`QueryError::Store`]: the key cannot be read.
     pub async fn holder(&self, key: &str) -> Result<Option<RunId>, QueryError> {
-        let key =
-            crate::streams::slots::key_stream::KeyStream::load(&self.inner.shared, &identity_stream(key))
-                .await;
+        let key = KeyStream::load(&self.inner.shared, &identity_stream(key)).await;
         let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
         Ok(state.living().next())
     }
@@ -31,7 +30,7 @@ impl Engine {
     ) -> Result<Vec<(WantedSlot, Vec<RunId>)>, QueryError> {
         let mut awaited = Vec::new();
         for (stream, slot) in in_order(slots) {
-            let key = crate::streams::slots::key_stream::KeyStream::load(&self.inner.shared, &stream).await;
+            let key = KeyStream::load(&self.inner.shared, &stream).await;
             let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
             // Those that came first go first, also where only they ask for a lower limit.
             let ahead: Vec<RunId> = state.queue().into_iter().take_while(|waiting| *waiting != run).collect();

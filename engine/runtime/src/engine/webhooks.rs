@@ -1,10 +1,11 @@
 //! Deliveries: taken, handled again, shown.
 
 use crate::engine::handle::Engine;
+use crate::stream_listing::StreamListing;
 use crate::streams::triggers::by::By;
 use crate::streams::webhooks::error::HookError;
 use crate::streams::webhooks::list::{DeliveryRecord, scan};
-use crate::streams::webhooks::mailbox::HookRequest;
+use crate::streams::webhooks::mailbox::WebhookRequest;
 use crate::streams::webhooks::receipt::Receipt;
 use everfold_base::envelope::StreamKind;
 use everfold_base::id::{Position, Version};
@@ -46,7 +47,7 @@ impl Engine {
             .shared
             .mailboxes
             .webhooks
-            .ask(|answer| HookRequest::Deliver { source, delivery, answer })
+            .ask(|answer| WebhookRequest::Deliver { source, delivery, answer })
             .await
     }
 
@@ -58,13 +59,10 @@ impl Engine {
         let (source, delivery) = (record.source.clone(), record.delivery);
         let nth = record.handled.iter().map(|handling| handling.nth).max().unwrap_or(0);
         let by = by.into();
-        let ask = |answer| HookRequest::Redeliver { source, delivery, nth, by, answer };
+        let ask = |answer| WebhookRequest::Redeliver { source, delivery, nth, by, answer };
         self.inner.shared.mailboxes.webhooks.ask(ask).await
     }
 }
-
-/// Streams that are listed at once.
-const STREAMS_PAGE: usize = 1_000;
 
 /// A beginning of an id is distinguished from the others with so many letters.
 const START_MIN: usize = 4;
@@ -75,17 +73,12 @@ impl Engine {
     /// # Errors
     /// [`HookError::Store`]
     pub async fn hook_sources(&self) -> Result<Vec<String>, HookError> {
-        let store = &self.inner.shared.store;
-        let (mut sources, mut after) = (Vec::new(), None);
-        loop {
-            let page = store.streams(StreamKind::Hook, after, STREAMS_PAGE).await;
-            let page = page.map_err(|error| HookError::Store(error.to_string()))?;
+        let mut sources = Vec::new();
+        let mut listing = StreamListing::new(self.inner.shared.store.as_ref(), StreamKind::Hook);
+        while let Some(page) = listing.next().await.map_err(|error| HookError::Store(error.to_string()))? {
             sources.extend(page.iter().map(|(stream, _)| stream.id.to_string()));
-            match page.last() {
-                Some((last, _)) if page.len() == STREAMS_PAGE => after = Some(last.id.to_string()),
-                _last_page => return Ok(sources),
-            }
         }
+        Ok(sources)
     }
 
     /// Deliveries of a source, the newest first: those that came before a place in the store, or all.

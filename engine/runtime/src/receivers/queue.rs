@@ -7,8 +7,8 @@
 //!   the others wait. The first that arrives lets them follow.
 //! - Receivers that did not take the last notice, or never got one, have half of the places at most: the other
 //!   half is for those that are known to answer.
-//! - Receivers take turns; of one receiver who has waited longest goes first, so a notice that it never takes keeps
-//!   back none of the others.
+//! - Receivers take turns; among the notices of one receiver the one that has waited longest goes first, so a notice
+//!   that it never takes keeps back none of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,16 +26,16 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Receivers that are remembered though nothing waits for them.
 const KNOWN_MAX: usize = 1_000;
 
-/// What became of a try, as far as it says something of the receiver.
+/// What the end of a try says of the receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DeliveryEnd {
     /// It took the notice.
-    Told,
-    /// It is there, and refuses this notice for good.
+    Delivered,
+    /// It answers, and refuses this notice for good.
     Refused,
-    /// It is not there, or not as it should be; it may ask to be left alone for a while.
+    /// It does not answer, or not as it should; it may ask for a pause.
     Failed(Arc<str>, Duration),
-    /// Nothing: the try was given up.
+    /// Nothing: the try was abandoned.
     Unknown,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum DeliveryEnd {
 enum ReceiverTurn {
     /// Nothing waits, or as many are being sent as may be.
     Still,
-    /// It stands among those that may go, at this place.
+    /// It is among those that may be tried, at this place.
     Ready(u64),
     /// It is left alone until then.
     Left(Timestamp),
@@ -60,7 +60,7 @@ struct ReceiverState<W> {
     row: u32,
     /// Failures since it is known.
     failures: u64,
-    /// None goes before.
+    /// No notice is sent before.
     next: Option<Timestamp>,
     message: Arc<str>,
     stand: ReceiverTurn,
@@ -82,7 +82,7 @@ pub(crate) struct Failing {
 /// A notice whose turn it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CalledReceiver<W> {
-    pub(crate) who: W,
+    pub(crate) waiter: W,
     pub(crate) receiver: Hash,
     /// It counts among those that are not known to answer.
     pub(crate) in_doubt: bool,
@@ -97,7 +97,7 @@ pub(crate) enum QueueReply {
     Waits(u64),
 }
 
-/// The places, and who waits for them.
+/// The places, and the notices that wait for them.
 #[derive(Debug)]
 pub(crate) struct ReceiverQueue<W> {
     places: usize,
@@ -133,8 +133,13 @@ impl<W> ReceiverQueue<W> {
         }
     }
 
-    /// Asks for a place. Who waits is called by [`ReceiverQueue::serve`].
-    pub(crate) fn ask(&mut self, receiver: Hash, now: Timestamp, who: impl FnOnce(u64) -> W) -> QueueReply {
+    /// Asks for a place. A waiter is called by [`ReceiverQueue::serve`].
+    pub(crate) fn ask(
+        &mut self,
+        receiver: Hash,
+        now: Timestamp,
+        waiter: impl FnOnce(u64) -> W,
+    ) -> QueueReply {
         let number = self.count();
         let new = || ReceiverState {
             waiting: BTreeMap::new(),
@@ -157,7 +162,7 @@ impl<W> ReceiverQueue<W> {
             QueueReply::Goes(in_doubt)
         } else {
             if let Some(known) = self.receivers.get_mut(&receiver) {
-                known.waiting.insert(number, who(number));
+                known.waiting.insert(number, waiter(number));
             }
             QueueReply::Waits(number)
         };
@@ -181,7 +186,7 @@ impl<W> ReceiverQueue<W> {
         if let Some(known) = self.receivers.get_mut(&receiver) {
             known.trying = known.trying.saturating_sub(1);
             match end {
-                DeliveryEnd::Told => {
+                DeliveryEnd::Delivered => {
                     (known.row, known.next) = (0, None);
                     // Where there are few places, one that answers is still distinguished from one that does not.
                     known.width = (known.width + 1).min(width_max.max(2));
@@ -204,7 +209,7 @@ impl<W> ReceiverQueue<W> {
         self.stand(receiver, now);
     }
 
-    /// Whose turn it is now, as many as there are places for.
+    /// The notices to send now, as many as there are places for.
     pub(crate) fn serve(&mut self, now: Timestamp) -> Vec<CalledReceiver<W>> {
         while let Some((_, receiver)) = self.left.first().copied().filter(|(next, _)| *next <= now) {
             self.stand(receiver, now);
@@ -220,9 +225,9 @@ impl<W> ReceiverQueue<W> {
             let receiver = *receiver;
             let Some(known) = self.receivers.get_mut(&receiver) else { return called };
             let in_doubt = !known.is_known_to_answer();
-            let Some((_, who)) = known.waiting.pop_first() else { return called };
+            let Some((_, waiter)) = known.waiting.pop_first() else { return called };
             self.take(receiver, in_doubt);
-            called.push(CalledReceiver { who, receiver, in_doubt });
+            called.push(CalledReceiver { waiter, receiver, in_doubt });
             self.stand(receiver, now);
         }
     }
@@ -342,7 +347,7 @@ mod tests {
             queue.end(to, in_doubt, failed(), now);
             let called = queue.serve(now);
             let called = if called.is_empty() {
-                now = queue.next().expect("somebody waits");
+                now = queue.next().expect("a notice waits");
                 queue.serve(now)
             } else {
                 called
@@ -351,7 +356,7 @@ mod tests {
             in_doubt = called[0].in_doubt;
             tries += 1;
         }
-        assert!((60..75).contains(&tries), "{tries} tries in an hour, whoever waits");
+        assert!((60..75).contains(&tries), "{tries} tries in an hour, however many wait");
         assert_eq!(queue.failing(&to).map(|failing| failing.failures), Some(tries - 1));
     }
 
@@ -368,7 +373,7 @@ mod tests {
         let later = queue.next().expect("it is tried again");
         let (mut going, mut sent, mut widest) = (queue.serve(later), 0, 0);
         while let Some(called) = going.pop() {
-            queue.end(to, called.in_doubt, DeliveryEnd::Told, later);
+            queue.end(to, called.in_doubt, DeliveryEnd::Delivered, later);
             sent += 1;
             going.extend(queue.serve(later));
             widest = widest.max(going.len());
@@ -382,13 +387,13 @@ mod tests {
         let mut queue = ReceiverQueue::new(8);
         let good = receiver("good");
         assert_eq!(queue.ask(good, NOW, |number| number), QueueReply::Goes(true));
-        queue.end(good, true, DeliveryEnd::Told, NOW);
+        queue.end(good, true, DeliveryEnd::Delivered, NOW);
         for hanging in 0..100 {
             ask(&mut queue, receiver(&format!("hanging {hanging}")), 10, NOW);
         }
-        assert_eq!(queue.taken, 4, "those that nobody knows to answer have half of the places");
+        assert_eq!(queue.taken, 4, "those not known to answer have half of the places");
         assert_eq!(ask(&mut queue, good, 3, NOW), 2, "a receiver has a quarter, and at least two");
-        queue.end(good, false, DeliveryEnd::Told, NOW);
+        queue.end(good, false, DeliveryEnd::Delivered, NOW);
         let called = queue.serve(NOW);
         assert!(called.len() == 1 && called[0].receiver == good, "{called:?}");
     }
@@ -411,8 +416,8 @@ mod tests {
             now = queue.next().unwrap_or(now);
             let next = queue.serve(now);
             assert_eq!(next.len(), 1);
-            called.push(next[0].who);
-            let end = if next[0].who == other { DeliveryEnd::Told } else { failed() };
+            called.push(next[0].waiter);
+            let end = if next[0].waiter == other { DeliveryEnd::Delivered } else { failed() };
             queue.end(to, next[0].in_doubt, end, now);
             ask(&mut queue, to, 1, now);
         }

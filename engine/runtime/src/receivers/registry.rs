@@ -1,4 +1,4 @@
-//! The lock, the inboxes and the clock of the receivers; the queue decides who is next.
+//! The lock, the inboxes and the clock of the receivers; the queue decides which notice is next.
 
 use crate::config::EngineConfig;
 use crate::deps::Deps;
@@ -20,7 +20,7 @@ use std::sync::PoisonError;
 use std::task::Context;
 use std::time::Duration;
 
-/// The longest that a receiver is left alone because it asks for it.
+/// The longest pause that a receiver may ask for.
 const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Runs of which it is remembered how the tries of their notices went.
@@ -32,7 +32,7 @@ const MESSAGE_BYTES_MAX: usize = 500;
 /// A notice of a run that is not sent yet: how its tries went. Not durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NoticeStand {
-    /// The version of the event that it tells of.
+    /// The version of the event that it is about.
     pub version: Version,
     /// The notice of the run's pipeline.
     pub notice: String,
@@ -59,7 +59,7 @@ struct NoticeRecord {
     waits_for: Option<Hash>,
 }
 
-/// Who is called: the shard, the run, the channel.
+/// The address of a call: the shard, the run, the channel.
 type CallAddress = (usize, RunId, String);
 
 struct RegistryState {
@@ -92,7 +92,7 @@ impl Inbox {
 pub(crate) struct Receivers {
     state: Mutex<RegistryState>,
     inboxes: Vec<Inbox>,
-    /// One that does not jump.
+    /// A clock that does not jump.
     clock: Clock,
 }
 
@@ -105,15 +105,15 @@ pub(crate) struct SendingPlace {
 }
 
 impl SendingPlace {
-    /// Whom it is for.
+    /// Its receiver.
     pub(crate) fn receiver(&self) -> Hash {
         self.receiver
     }
 
-    /// What the try came to.
+    /// The try ended.
     pub(crate) fn ended(mut self, result: &Result<(), NoticeFailure>) {
         self.end = match result {
-            Ok(()) => DeliveryEnd::Told,
+            Ok(()) => DeliveryEnd::Delivered,
             Err(failure) if failure.permanent => DeliveryEnd::Refused,
             Err(failure) => {
                 let asked = failure.after.unwrap_or_default().min(ASKED_MAX);
@@ -157,7 +157,7 @@ pub(crate) enum NoticeTurn {
     Later(NoticeTicket),
 }
 
-/// What a notice is about, where it is said how it stands.
+/// A notice, as its progress is reported.
 pub(crate) struct NoticeAddress<'a> {
     pub(crate) run: RunId,
     pub(crate) channel: &'a str,
@@ -166,7 +166,7 @@ pub(crate) struct NoticeAddress<'a> {
     pub(crate) tries: u32,
 }
 
-/// The same receiver is the same function with the same address: `to` is what of its parameters says that.
+/// The same receiver is the same function with the same address: `to` is the part of its parameters that names it.
 pub(crate) fn receiver(function: &str, to: &Value, hidden: &[Hidden]) -> Hash {
     let hidden = serde_json::to_string(hidden).unwrap_or_default();
     Hash::of(format!("{function}\n{to}\n{hidden}").as_bytes())
@@ -229,7 +229,7 @@ impl Receivers {
             change(&mut state.queue, now);
             state.queue.serve(now)
         };
-        for CalledReceiver { who: (shard, run, channel), receiver, in_doubt } in called {
+        for CalledReceiver { waiter: (shard, run, channel), receiver, in_doubt } in called {
             let own = &self.inboxes[shard];
             own.called_notices().push_back(CalledNotice { run, channel, receiver, in_doubt });
             own.waker.wake();
@@ -322,7 +322,7 @@ impl Receivers {
         }
     }
 
-    /// Nothing of a channel stands any more.
+    /// Forgets the progress of a channel.
     pub(crate) fn forget(&self, run: RunId, channel: &str) {
         let mut state = self.state();
         let Some(channels) = state.stands.get_mut(&run) else { return };

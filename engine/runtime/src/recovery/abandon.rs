@@ -1,8 +1,8 @@
-//! Abandoning a quarantined run: it is ended where it stands.
+//! Abandons a quarantined run: ends it behind its last event.
 //!
 //! Law: only the head of its stream is needed. Where the history can be folded, the decision is the one that replay
-//! would give; else the two facts that end a run are recorded behind the last event. Its keys and slots
-//! are freed then, and nothing of its work lives on.
+//! would give; else the two facts that end a run are recorded behind the last event. Then its keys and slots are
+//! freed, and its work is ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -13,31 +13,31 @@ use crate::error::{RecoverError, SubmitError};
 use crate::messages::ShardMessage;
 use crate::runtime::Runtime;
 use crate::start::submission::Accepted;
+use crate::stream_end::{EventOrigin, StreamEnd};
 use everfold_base::actor::Actor;
-use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId, StreamKind};
+use everfold_base::envelope::{Cause, StreamId, StreamKind};
 use everfold_base::id::{InputId, RunId};
-use everfold_base::json::Hash;
 use everfold_core::decide::{Batch, Decision, Refusal, decide};
 use everfold_core::event;
 use everfold_core::event::{RunAbandoned, RunCancelled, RunEvent};
 use everfold_core::input::{Input, InputKind};
 use everfold_core::state::RunState;
 use everfold_language::expr::Loaded;
-use everfold_store::{Append, AppendError, Dedup, Head, StreamNote};
+use everfold_store::{Append, AppendError, Dedup, StreamHead, StreamNote};
 
 /// Streams that are listed at once.
 const PAGE: usize = 1_000;
 /// How often a decision may ask for further values.
 const NEEDS_MAX: usize = 64;
 
-/// A run to give up.
+/// A run to abandon.
 #[derive(Debug, Clone)]
 pub struct Abandon {
     /// The run.
     pub run: RunId,
     /// Why.
     pub reason: Option<String>,
-    /// Who does it.
+    /// The actor of the request.
     pub actor: Actor,
     /// Makes a repeated one recognisable.
     pub id: InputId,
@@ -51,7 +51,7 @@ pub(crate) async fn abandon(shared: &Runtime, abandon: Abandon) -> Result<Accept
         return Ok(first);
     }
     let run = abandon.run;
-    // Another engine may have found that it cannot be gone on with; this one looks for itself.
+    // Another engine may have quarantined it; this one loads it and checks for itself.
     match shared.drive(run, true).await {
         Ok(true) => {}
         Ok(false) => return Err(SubmitError::NotFound(run)),
@@ -76,7 +76,7 @@ impl Runtime {
         Ok(Some(Accepted::again(&first.appended)))
     }
 
-    /// Records that the run is given up; tells whether its history could be folded.
+    /// Records that the run is abandoned; answers whether its history could be folded.
     async fn give_up(&self, abandon: Abandon) -> Result<(Accepted, bool), SubmitError> {
         let failed = |error: &dyn std::fmt::Display| SubmitError::Store(error.to_string());
         let (run, stream) = (abandon.run, StreamId::run(abandon.run));
@@ -85,7 +85,7 @@ impl Runtime {
         let last =
             self.store.read(&stream, head.version, 1).await.ok().and_then(|read| read.into_iter().next());
         let at = last.map_or(self.now(), |last| last.header.recorded_at.max(self.now()));
-        let kind = InputKind::Abandon { reason: abandon.reason.clone() };
+        let kind = InputKind::Abandon(RunAbandoned { reason: abandon.reason.clone() });
         let input = Input { id: abandon.id, at, actor: abandon.actor.clone(), kind };
         let decided = self.decided(run, &head, &input).await?;
         let is_folded = decided.is_some();
@@ -99,25 +99,12 @@ impl Runtime {
             self.blobs.put(run, text.as_str().as_bytes()).map_err(|error| failed(&error))?;
         }
         let cause = Cause { input: abandon.id, because: head.version };
-        let (mut version, mut hash) = (head.version, head.hash);
+        let mut end = StreamEnd { version: head.version, hash: head.hash };
+        let origin = EventOrigin { stream: &stream, actor: &abandon.actor, at, cause };
         let mut events = Vec::with_capacity(batch.events.len());
         for event in &batch.events {
             let (schema, payload) = event::encode(event).map_err(|error| failed(&error))?;
-            version = version.next();
-            let header = EventHeader {
-                stream: stream.clone(),
-                version,
-                recorded_at: at,
-                actor: abandon.actor.clone(),
-                cause,
-                kind: event.kind(),
-                schema,
-                flags: 0,
-                payload_hash: Hash::ZERO,
-            };
-            let event = NewEvent::link(header, payload, &hash);
-            hash = event.hash;
-            events.push(event);
+            events.push(end.link(&origin, (event.kind(), schema, payload)));
         }
         let (expected, previous, dedup, fence) = (head.version, head.hash, abandon.dedup, self.config.fence);
         let appended =
@@ -137,7 +124,7 @@ impl Runtime {
     async fn decided(
         &self,
         run: RunId,
-        head: &Head,
+        head: &StreamHead,
         input: &Input,
     ) -> Result<Option<(Batch, StreamNote)>, SubmitError> {
         let Ok(folded) = self.loader().fold(run, None).await else { return Ok(None) };
@@ -163,7 +150,7 @@ impl Runtime {
         Ok(None)
     }
 
-    /// Ends the work of a run that was given up, and gives what it held to others.
+    /// Ends the work of an abandoned run, and releases its keys and slots.
     async fn leave(&self, run: RunId, is_folded: bool) -> Result<(), SubmitError> {
         let (done, left) = oneshot::channel();
         let shard = self.mailboxes.shard(run).ok_or(SubmitError::ShuttingDown)?;
@@ -180,8 +167,8 @@ impl Runtime {
             let ending = living.iter().filter(is_own).map(|folder| survivors.end(folder.clone()));
             futures::future::join_all(ending).await;
         }
-        self.ends.tell(run);
-        // Which keys it holds its history would say; their streams say it as well, compared with its head.
+        self.ends.report(run);
+        // Its history may be unreadable; the streams of the keys show which ones it holds.
         let mut after = None;
         loop {
             let page = self.store.streams(StreamKind::Key, after, PAGE).await;

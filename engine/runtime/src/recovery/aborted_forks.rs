@@ -1,7 +1,7 @@
-//! Copies of histories that a crash cut short: no runs, and named so that readers see what they are.
+//! Copies of histories that a crash cut short: they are no runs, and are listed as what they are.
 //!
-//! Law: nothing is taken away. The log only grows, and a copy is completed where its request is repeated with
-//! the same idempotency key (D11); until then it blocks nothing, and nothing of it is started.
+//! Law: nothing is removed. The log only grows, and a copy is completed where its request is repeated with the same
+//! idempotency key (D11); until then it blocks nothing, and nothing of it is started.
 
 use crate::error::QueryError;
 use crate::runtime::Runtime;
@@ -9,7 +9,7 @@ use everfold_base::envelope::{StreamId, flag};
 use everfold_base::id::{RunId, Version};
 use everfold_store::{ReadError, StreamNote};
 
-/// A copy that nothing has made a run of.
+/// A copy of a history that no `RunForked` has made a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutCopy {
     /// The run that it would have become.
@@ -18,7 +18,7 @@ pub struct CutCopy {
     pub events: Version,
 }
 
-/// The note of a copy in the store, so that a start finds it: there is something to be done, and no run.
+/// The note of a copy in the store, by which recovery finds it: busy, and no open run.
 pub(crate) const COPYING: StreamNote = StreamNote { open: false, busy: true, wake_at: None };
 
 /// Copies that a crash cut short, among all streams that are due.

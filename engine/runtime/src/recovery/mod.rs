@@ -1,7 +1,6 @@
-//! What an engine does about the state that an engine before it left.
+//! Recovery of what a former engine left: runs, processes, resources, aborted forks.
 //!
-//! Law: recovery takes the ordinary path once more; it only finds out which runs, processes and resources
-//! there are.
+//! Law: recovery uses the ordinary path; it only finds out which runs, processes and resources there are.
 
 pub(crate) mod abandon;
 pub(crate) mod aborted_forks;

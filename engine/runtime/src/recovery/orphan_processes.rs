@@ -1,11 +1,11 @@
-//! Ends work that a former engine left at work and that no run wants any more.
+//! Ends processes that a former engine left and that no run needs any more.
 //!
 //! A state lists what is to be stopped only for attempts. A probe that a cancel or a rework made
 //! pointless is stopped when that is durable, and an engine that ends between the two leaves it.
 //!
-//! Law: nothing ends that the durable state of its run names. The states are asked after the living
-//! were listed, and a folder is never used twice: what is not named then will never be. What cannot
-//! be judged (no such run, one that cannot be folded) is left alone.
+//! Law: a process that the durable state of its run names is not ended. The states are read after the living
+//! processes were listed, and a folder is never used twice: what no state names then none will name later. Processes
+//! of unknown runs, and of runs that cannot be folded, are left alone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use everfold_core::effect::Effect;
 use everfold_core::state::{RunState, effects};
 use everfold_ports::Survivors;
 
-/// Ends, once in the engine's life and beside its other work, the processes that no run wants any more.
+/// Ends, once in the engine's life and in the background, the processes that no run needs any more.
 pub(crate) fn end_unwanted_once(parts: &EngineParts) {
     let shared = &parts.shared;
     let Some(survivors) = shared.edge.survivors.clone() else { return };
@@ -74,12 +74,12 @@ async fn wanted(
     let (sender, seen) = oneshot::channel();
     let layout = layout.clone();
     let look = Box::new(move |state: Result<&RunState, _>| {
-        // Of a run that waits to begin, gates are probed that no state lists.
+        // The gates of a run that waits to begin are probed without being listed by its state.
         let state = state.ok().filter(|state| !state.is_queued());
         let _gone = sender.send(state.map(|state| folders_of(&layout, run, state)));
     });
     let shard = shards[shard_of(run, shards.len())].upgrade()?;
-    shard.send(ShardMessage::Look { run, look }).await.ok()?;
+    shard.send(ShardMessage::Query { run, query: look }).await.ok()?;
     drop(shard);
     seen.await.ok().flatten()
 }

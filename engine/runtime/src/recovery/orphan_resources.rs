@@ -1,11 +1,11 @@
-//! Resources that work holds whose run this engine does not go on with.
+//! Resources that are held by work whose run this engine does not drive.
 //!
-//! An engine may go on with one run alone. What a former engine started for other runs lives on all the
-//! same, and goes on to use what it was given.
+//! An engine may drive one run alone. Processes that a former engine started for other runs live all the same, and
+//! use the resources that they were granted.
 //!
-//! Law: before anything is given a resource, the living work of all runs is counted, and it counts until it
-//! ends or is re-attached. What the living work of an unreadable run holds is not known: until it can
-//! be, or that work has ended, no resource is given.
+//! Law: before a resource is granted, the living work of all runs is counted, and it counts until it ends or is
+//! re-attached. What the living work of an unreadable run holds is unknown: until the run can be read, or that work
+//! has ended, no resource is granted.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use everfold_core::effect::Effect;
 use everfold_core::state::{RunState, effects};
 use everfold_ports::Survivors;
 
-/// How often it is looked whether such work has ended.
+/// How often such work is checked for its end.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Living work that holds resources.
@@ -34,7 +34,7 @@ struct Absent {
     group: Arc<str>,
 }
 
-/// Counts what lives, lets resources be given from then on, and takes out what has ended.
+/// Counts living work, lets resources be granted from then on, and stops counting work that has ended.
 pub(crate) async fn count(
     shared: Arc<Runtime>,
     shards: Vec<mpsc::WeakSender<ShardMessage>>,
@@ -42,7 +42,7 @@ pub(crate) async fn count(
 ) {
     let mut counted: BTreeMap<EffectId, PathBuf> = BTreeMap::new();
     let mut looked_at: BTreeSet<RunId> = BTreeSet::new();
-    let mut is_told = false;
+    let mut is_logged = false;
     loop {
         let living = living(&shared, &*survivors).await;
         let runs: BTreeSet<RunId> = living.iter().filter_map(|folder| run_of(folder)).collect();
@@ -60,7 +60,7 @@ pub(crate) async fn count(
         }
         let Some(unknown) = runs.difference(&looked_at).next() else { break };
         shared.scheduler.cannot_count(*unknown);
-        if !std::mem::replace(&mut is_told, true) {
+        if !std::mem::replace(&mut is_logged, true) {
             tracing::warn!(run = %unknown, "no resource is given: what the run's living work holds cannot be read");
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -110,14 +110,14 @@ async fn work_of(
     let look = Box::new(move |state: Result<&RunState, QueryError>| {
         let work = match state {
             Ok(state) => Some(work_in(&layout, run, state, &fair_by.group(run, state))),
-            // What is left in the folders of no run holds nothing.
+            // A process without a run holds nothing.
             Err(QueryError::NotFound(_)) => Some(Vec::new()),
             Err(_not_now) => None,
         };
         let _gone = sender.send(work);
     });
     let shard = shards[shard_of(run, shards.len())].upgrade()?;
-    shard.send(ShardMessage::Look { run, look }).await.ok()?;
+    shard.send(ShardMessage::Query { run, query: look }).await.ok()?;
     drop(shard);
     seen.await.ok().flatten()
 }

@@ -1,6 +1,6 @@
-//! After a start: what was in progress goes on, what came due meanwhile fires, the rest is left alone.
+//! After a start: busy runs continue, timers that came due fire, all other runs are left alone.
 //!
-//! Law: only runs that are busy or due are read, and of those that stand in a queue only those that have a slot.
+//! Law: only runs that are busy or due are read, and of those that wait for slots only those that have one.
 //! All living attempts are re-attached before a new one starts (D9).
 
 use std::collections::{BTreeMap, HashSet};
@@ -23,14 +23,14 @@ use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
 use everfold_core::state::{RunState, RunStatus};
 use everfold_ports::Fate;
-use everfold_store::{Head, ReadError};
+use everfold_store::{ReadError, StreamHead};
 use everfold_system::clock::Stopwatch;
 
 /// Runs that are loaded at once.
 const LOADING_MAX: usize = 256;
-/// Looking for due runs takes at most one part in so many of the time.
+/// The search for due runs takes at most one part in so many of the time.
 const WAKE_SHARE: u32 = 10;
-/// The pause after a look for due runs; longer each time while the same one stays due.
+/// The pause after a search for due runs; longer each time while the same one stays due.
 const REST_MIN: Duration = Duration::from_millis(1);
 const REST_MAX: Duration = Duration::from_secs(1);
 /// How long to wait before a store that could not say what is due is asked again.
@@ -40,7 +40,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(5);
 /// How far the clock goes back before it counts as set back.
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
-/// Which runs to go on with.
+/// Which runs to drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     /// All that are busy or due, now and from now on.
@@ -49,14 +49,14 @@ pub enum Which {
     Only(RunId),
 }
 
-/// What recovery took up.
+/// The result of a recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovered {
-    /// How many runs.
+    /// How many runs are driven.
     pub runs: usize,
 }
 
-/// Goes on with what a former engine left; see [`Engine::recover`](crate::Engine::recover).
+/// Resumes what a former engine left; see [`Engine::recover`](crate::Engine::recover).
 pub(crate) async fn recover(parts: &EngineParts, which: Which) -> Result<Recovered, RecoverError> {
     let recovered = match which {
         Which::Only(run) => recover_one(&parts.shared, run).await?,
@@ -106,7 +106,7 @@ async fn drive_due(shared: &Arc<Runtime>) -> Result<Recovered, RecoverError> {
     }
     let is_run = |run: &RunId| copies.iter().all(|copy| copy.run != *run);
     let runs: Vec<RunId> = due.iter().filter_map(run_of).filter(is_run).collect();
-    // Keys are compared with their runs before those want anything more.
+    // Keys are compared with their runs before those make further requests.
     let hooks = due.iter().filter(|stream| stream.kind == StreamKind::Hook).cloned().collect();
     let keys = due.into_iter().filter(|stream| stream.kind == StreamKind::Key).collect();
     let waiting = shared.mailboxes.slots.look(keys).await;
@@ -117,12 +117,12 @@ async fn drive_due(shared: &Arc<Runtime>) -> Result<Recovered, RecoverError> {
     while let Some(result) = driven.next().await {
         result?;
     }
-    // What was delivered goes to runs that are there again.
+    // Deliveries are handled when the runs that they concern are loaded.
     shared.mailboxes.webhooks.look(hooks).await;
     Ok(Recovered { runs: count })
 }
 
-/// Leaves out runs that only stand in a queue: a run that is granted a slot is taken up then.
+/// Leaves out runs that only wait for slots: the slot allocator has a run driven when it is granted one.
 async fn to_drive(
     shared: &Runtime,
     runs: Vec<RunId>,
@@ -132,7 +132,8 @@ async fn to_drive(
         runs.into_iter().partition(|run| waiting.contains(run));
     let heads = shared.store.heads(waiting.iter().copied().map(StreamId::run).collect()).await?;
     let now = shared.now();
-    let is_idle = |head: Option<Head>| head.is_some_and(|head| head.note.wake_at.is_none_or(|at| at > now));
+    let is_idle =
+        |head: Option<StreamHead>| head.is_some_and(|head| head.note.wake_at.is_none_or(|at| at > now));
     driven.extend(waiting.into_iter().zip(heads).filter_map(|(run, head)| (!is_idle(head)).then_some(run)));
     Ok(driven)
 }
@@ -166,7 +167,7 @@ pub(crate) async fn sweep(parts: &EngineParts) -> Result<(), RecoverError> {
             fates.iter().filter(|(_, fate)| **fate != Fate::Unknown).map(|(run, _)| *run).collect();
         for (run, path) in workspaces.sweep(fates).await {
             if is_known.contains(&run) {
-                shared.tell_removed(run, path).await;
+                shared.record_removal(run, path).await;
             }
         }
     }));
@@ -191,8 +192,8 @@ async fn fate_of(shared: &Runtime, run: RunId, is_known: bool) -> Option<Fate> {
     }
 }
 
-/// Up to when timers are due after a start. Where the store was written by a clock that said more than this one
-/// does, moments were set by that: every run that waits for one compares them.
+/// Up to when timers are due after a start. Where the last event of the store is later than the clock is now, timers
+/// may have been set by a clock that was ahead: every run that waits for one compares it.
 async fn due_until(shared: &Runtime) -> Result<Timestamp, ReadError> {
     let (store, now) = (&shared.store, shared.now());
     let last = store.read_all(store.last_position(), 1).await?;
@@ -211,8 +212,8 @@ fn run_of(stream: &StreamId) -> Option<RunId> {
     (stream.kind == StreamKind::Run).then(|| stream.id.parse().ok()).flatten()
 }
 
-/// Wakes runs that are not loaded when their timers are due. Runs that are loaded wake themselves;
-/// telling them again does no harm.
+/// Wakes runs that are not loaded when their timers are due. Loaded runs wake themselves; a second message does no
+/// harm.
 async fn wake(shared: Arc<Runtime>, shards: Vec<mpsc::WeakSender<ShardMessage>>) {
     let mut former = None;
     let mut rest = REST_MIN;
@@ -221,10 +222,10 @@ async fn wake(shared: Arc<Runtime>, shards: Vec<mpsc::WeakSender<ShardMessage>>)
     loop {
         let now = shared.now();
         if std::mem::replace(&mut clock, now).since(now) > CLOCK_SLACK {
-            // Moments that were set by a clock that said more: every run that waits for one compares them.
+            // The clock was set back: every run that waits for a timer compares it.
             let waiting = shared.store.due(Timestamp(i64::MAX)).await.unwrap_or_default();
             for run in waiting.iter().filter_map(run_of) {
-                if !tell(&shards, run).await {
+                if !wake_run(&shards, run).await {
                     return;
                 }
             }
@@ -259,27 +260,27 @@ async fn wake(shared: Arc<Runtime>, shards: Vec<mpsc::WeakSender<ShardMessage>>)
                 Ok(due) => due,
                 Err(ReadError::Closed) => return,
                 Err(_) => {
-                    // Said above when it is asked again. Busy runs stand on no other list of moments.
+                    // Logged above by the next request. The wakes of parked runs are in no other list.
                     parked.into_iter().for_each(|at| shared.wakes.parked(at));
                     Vec::new()
                 }
             };
             for run in due.iter().filter_map(run_of) {
-                if !tell(&shards, run).await {
+                if !wake_run(&shards, run).await {
                     return;
                 }
             }
         }
-        // A run that is still due after a message gains nothing by another one at once.
+        // A run that is still due after a message needs no other one at once.
         rest = if next.is_some() && next == former { (rest * 2).min(REST_MAX) } else { REST_MIN };
         former = next;
         tokio::time::sleep((watch.elapsed() * WAKE_SHARE).max(rest)).await;
     }
 }
 
-async fn tell(shards: &[mpsc::WeakSender<ShardMessage>], run: RunId) -> bool {
+async fn wake_run(shards: &[mpsc::WeakSender<ShardMessage>], run: RunId) -> bool {
     let at = crate::messages::shard_of(run, shards.len());
     let Some(shard) = shards[at].upgrade() else { return false };
-    let (done, _nobody_waits) = oneshot::channel();
+    let (done, _no_answer_needed) = oneshot::channel();
     shard.send(ShardMessage::Drive { run, even_quarantined: false, done }).await.is_ok()
 }

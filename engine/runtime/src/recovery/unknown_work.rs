@@ -1,4 +1,4 @@
-//! What a pipeline asks for by name and this engine could never do.
+//! Work and probes that a pipeline names and this engine does not have.
 //!
 //! Law: it is found before a run begins, and by every check of the pipeline; a run that has begun is never refused.
 
@@ -6,7 +6,7 @@ use everfold_base::failure::Failure;
 use everfold_language::definition::{Definition, Gate, Probe};
 use everfold_ports::Edge;
 
-/// Work or a probe that names what is not there.
+/// Work or a probe whose name this engine does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// Where: `the step build`, `the gate ready of the step build`.
@@ -21,7 +21,7 @@ impl std::fmt::Display for Unknown {
     }
 }
 
-/// Everything of a pipeline that this edge could never do, in the order of the file.
+/// All work and probes of a pipeline that this edge does not have, in the order of the file.
 #[must_use]
 pub fn unknown_work(edge: &Edge, definition: &Definition) -> Vec<Unknown> {
     let mut found = Vec::new();

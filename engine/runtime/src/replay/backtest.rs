@@ -1,8 +1,7 @@
 //! Recorded verdicts of gates, given again by another policy.
 //!
-//! Law: nothing is recorded and nothing is asked of the world: the evidence is the recorded one, and everything
-//! else that a policy sees is the run right before the verdict. By the recorded policy the recorded verdict
-//! comes out.
+//! Law: nothing is recorded, and no probe runs: the evidence is the recorded one, and everything else that a policy
+//! sees is the run right before the verdict. The recorded policy gives the recorded verdict.
 
 use crate::error::LoadError;
 use crate::load::{decode, meta};
@@ -69,7 +68,7 @@ pub(crate) async fn by_policy(
             if let RunEvent::GateEvaluated(recorded) = &event
                 && versions.binary_search(&next).is_ok()
             {
-                // A policy may take long, and the caller may be gone.
+                // A policy may take long, and the caller may have gone away.
                 tokio::task::yield_now().await;
                 let outcome = judged(shared, run, &state, (next, meta.at), recorded, policy).await?;
                 let (version, at, recorded) = (next, meta.at, recorded.clone());

@@ -1,7 +1,7 @@
-//! Decides a run's recorded inputs again and compares: would this everfold have done the same?
+//! Decides a run's recorded inputs again, and compares the events with the recorded ones.
 //!
-//! Law (H5): it would, for every history that this fold and these rules wrote. Where a fork cut a
-//! batch short, the recorded part is compared.
+//! Law (H5): they are equal for every history that this fold and these rules wrote. Where a fork cut a batch short,
+//! the recorded part is compared.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -127,7 +127,7 @@ async fn again(
         if let Some(difference) = compare(version, &group.events, decided) {
             replayed.push(difference);
         }
-        // Deciding has folded something else: what counts is the history.
+        // The decision has folded other events: the state is taken from the history.
         let last = Version(version.0 + group.events.len() as u64 - 1);
         state_now = shared.loader().fold(run, Some(last)).await?.state;
     }

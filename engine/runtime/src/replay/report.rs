@@ -13,7 +13,7 @@ pub struct Replayed {
     pub events: u64,
     /// Verdicts of gates that were given again on their evidence.
     pub verdicts: u64,
-    /// Where it would go another way now; at most 100.
+    /// The inputs that would be decided differently now; at most 100.
     pub differences: Vec<Difference>,
 }
 
@@ -25,7 +25,7 @@ impl Replayed {
     }
 }
 
-/// An input that would lead to something else now.
+/// An input that would be decided differently now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The first event of the recorded batch.

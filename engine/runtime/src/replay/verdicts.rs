@@ -34,7 +34,7 @@ pub(crate) async fn again(
                 replayed.push(Difference { version, fact: event.name(), recorded, decided, message });
             }
         }
-        // What a fork goes on by is another definition, from here on.
+        // From here on a fork has another definition.
         shared.loader().go_on_by(run, &mut state, event).await?;
         state.apply(event, meta);
     }

@@ -4,39 +4,40 @@
 
 use crate::error::{QueryError, SubmitError};
 use crate::messages::Queued;
-use crate::run::append_batch::Decided;
+use crate::run::append_batch::DecidedItem;
 use crate::run::loaded_run::{Item, LoadedRun};
 use crate::start::submission::Accepted;
 use everfold_base::id::{Position, Version};
 use everfold_store::Appended;
 
 impl LoadedRun {
-    /// Tells at once what rests on durable state; the rest waits for the append.
-    pub(crate) fn decided(&mut self, decided: Decided) {
+    /// Answers at once what rests on durable state; the rest waits for the append.
+    pub(crate) fn decided(&mut self, decided: DecidedItem) {
         match self.batches.back_mut() {
             Some(batch) => batch.decided.push(decided),
-            None => self.tell(decided, self.version, self.position),
+            None => self.answer(decided, self.version, self.position),
         }
     }
 
-    fn tell(&mut self, decided: Decided, version: Version, position: Position) {
-        if let Decided::Changed { queued, .. } | Decided::Unchanged(queued) | Decided::Refused(queued, _) =
-            &decided
+    fn answer(&mut self, decided: DecidedItem, version: Version, position: Position) {
+        if let DecidedItem::Changed { queued, .. }
+        | DecidedItem::Unchanged(queued)
+        | DecidedItem::Refused(queued, _) = &decided
         {
             self.settle_work(&queued.kind);
         }
         let answered = |changed, version, position| Accepted { version, position, changed, repeated: false };
         match decided {
-            Decided::Changed { mut queued, last } => {
+            DecidedItem::Changed { mut queued, last } => {
                 let behind = version.0.saturating_sub(last);
                 let position = Position(position.0.saturating_sub(behind));
                 queued.answer(Ok(answered(true, Version(last), position)));
             }
-            Decided::Unchanged(mut queued) => queued.answer(Ok(answered(false, version, position))),
-            Decided::Refused(mut queued, refusal) => queued.answer(Err(SubmitError::Refused(refusal))),
-            Decided::Looked(look) => match &self.state {
-                Some(state) if !self.is_copy() => look(Ok(state)),
-                _none_or_another_run => look(Err(QueryError::NotFound(self.run))),
+            DecidedItem::Unchanged(mut queued) => queued.answer(Ok(answered(false, version, position))),
+            DecidedItem::Refused(mut queued, refusal) => queued.answer(Err(SubmitError::Refused(refusal))),
+            DecidedItem::Query(query) => match &self.state {
+                Some(state) if !self.is_copy() => query(Ok(state)),
+                _none_or_another_run => query(Err(QueryError::NotFound(self.run))),
             },
         }
     }
@@ -50,7 +51,7 @@ impl LoadedRun {
         self.size.since_snapshot.bytes += batch.bytes as u64;
         self.size.since_snapshot.events += u64::from(appended.count);
         for decided in batch.decided {
-            self.tell(decided, appended.last_version(), appended.last_position());
+            self.answer(decided, appended.last_version(), appended.last_position());
         }
     }
 
@@ -61,35 +62,35 @@ impl LoadedRun {
     }
 
     /// Takes the input with the idempotency key out, answers it, and requeues all others.
-    pub(crate) fn drop_first(&mut self, mut tell: impl FnMut(&mut Queued)) {
+    pub(crate) fn drop_first(&mut self, mut answer: impl FnMut(&mut Queued)) {
         self.requeue();
         let first =
             self.queue.iter().position(|item| matches!(item, Item::Input(queued) if queued.dedup.is_some()));
         if let Some(Item::Input(mut queued)) = first.and_then(|at| self.queue.remove(at)) {
-            tell(&mut queued);
+            answer(&mut queued);
         }
     }
 }
 
 impl LoadedRun {
-    /// Shows the state, which is durable, to those who wait for nothing else.
-    pub(crate) fn answer_looks(&mut self) {
+    /// Answers the queries: the state is durable.
+    pub(crate) fn answer_queries(&mut self) {
         let is_copy = self.is_copy();
         let Some(state) = self.state.as_ref().filter(|_| !is_copy) else { return };
         for item in std::mem::take(&mut self.queue) {
             match item {
-                Item::Look(look) => look(Ok(state)),
+                Item::Query(query) => query(Ok(state)),
                 input => self.queue.push_back(input),
             }
         }
     }
 
-    /// Answers the waiting inputs of a kind with an error; they are not kept. Looks end too where
+    /// Answers the waiting inputs that `applies` selects with an error; they are not kept. Queries get an error too where
     /// the run cannot be folded.
-    pub(crate) fn refuse(&mut self, is_meant: impl Fn(&Queued) -> bool, error: &SubmitError) {
+    pub(crate) fn refuse(&mut self, applies: impl Fn(&Queued) -> bool, error: &SubmitError) {
         let mut kept = std::mem::take(&mut self.queue);
         kept.retain_mut(|item| match item {
-            Item::Input(queued) if is_meant(queued) => {
+            Item::Input(queued) if applies(queued) => {
                 queued.answer(Err(error.clone()));
                 false
             }
@@ -97,8 +98,8 @@ impl LoadedRun {
         });
         for item in kept {
             match (item, error) {
-                (Item::Look(look), SubmitError::SetAside { run, reason }) => {
-                    look(Err(QueryError::SetAside { run: *run, reason: reason.clone() }));
+                (Item::Query(query), SubmitError::SetAside { run, reason }) => {
+                    query(Err(QueryError::SetAside { run: *run, reason: reason.clone() }));
                 }
                 (item, _) => self.queue.push_back(item),
             }

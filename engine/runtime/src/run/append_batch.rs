@@ -1,6 +1,6 @@
 //! The events of one append, with the inputs that led to them.
 
-use crate::messages::{Look, Queued};
+use crate::messages::{Query, Queued};
 use everfold_base::envelope::NewEvent;
 use everfold_base::id::Version;
 use everfold_base::json::{BlobRef, Hash, JsonText};
@@ -15,15 +15,15 @@ pub(crate) struct AppendBatch {
     pub(crate) bytes: usize,
     pub(crate) blobs: Vec<(BlobRef, JsonText)>,
     pub(crate) dedup: Option<Dedup>,
-    pub(crate) decided: Vec<Decided>,
-    /// It holds the event after which the process is to kill itself.
+    pub(crate) decided: Vec<DecidedItem>,
+    /// It holds the event after which the process aborts itself (crash tests).
     pub(crate) is_crash_point: bool,
 }
 
-/// An item that was taken up, with the answer that it waits for.
-pub(crate) enum Decided {
+/// A decided item, with the answer that is due.
+pub(crate) enum DecidedItem {
     Changed { queued: Box<Queued>, last: u64 },
     Unchanged(Box<Queued>),
     Refused(Box<Queued>, Refusal),
-    Looked(Look),
+    Query(Query),
 }

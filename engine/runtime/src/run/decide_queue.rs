@@ -8,12 +8,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::messages::Queued;
 use crate::panic::panic_text;
-use crate::run::append_batch::Decided;
+use crate::run::append_batch::DecidedItem;
 use crate::run::loaded_run::{Item, LoadedRun};
 use crate::runtime::Runtime;
 use everfold_base::id::{InputId, RunId, Version};
 use everfold_base::time::Timestamp;
 use everfold_core::decide::{Decision, decide};
+use everfold_core::event::ClockRead;
 use everfold_core::input::{Input, InputKind};
 use everfold_language::expr::{Loaded, ValueRef};
 use everfold_store::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX};
@@ -24,7 +25,7 @@ const BATCH_BYTES: usize = APPEND_BYTES_MAX / 2;
 /// How often one decision may ask for further values.
 const NEEDS_MAX: usize = 64;
 
-/// What is to be done after the queue was worked on.
+/// What follows when the queue was decided as far as possible.
 pub(crate) enum QueueOutcome {
     /// Everything is durable already.
     Rest,
@@ -32,14 +33,14 @@ pub(crate) enum QueueOutcome {
     Append,
     /// These values are to be read first.
     Fetch(Vec<ValueRef>),
-    /// The run cannot be gone on with.
+    /// The run cannot be decided any further.
     Quarantine(String),
 }
 
 /// The fact that the clock says less than what is recorded.
 pub(crate) fn clock_read(run: RunId, version: Version, clock: Timestamp) -> Queued {
     let about = format!("{run}/clock/{version}/{}", clock.0);
-    Queued::own(InputId::derive(&about), InputKind::ClockRead { clock })
+    Queued::own(InputId::derive(&about), InputKind::ClockRead(ClockRead { clock }))
 }
 
 impl LoadedRun {
@@ -49,8 +50,8 @@ impl LoadedRun {
         while self.has_room() {
             let mut queued = match self.queue.pop_front() {
                 None => break,
-                Some(Item::Look(look)) => {
-                    self.decided(Decided::Looked(look));
+                Some(Item::Query(query)) => {
+                    self.decided(DecidedItem::Query(query));
                     continue;
                 }
                 Some(Item::Input(queued)) => queued,
@@ -65,14 +66,14 @@ impl LoadedRun {
                 break;
             };
             let now = shared.now();
-            if matches!(queued.kind, InputKind::ClockRead { .. }) {
+            if matches!(queued.kind, InputKind::ClockRead(_)) {
                 // What the clock said when this began to wait is a reading of the past.
                 *queued = clock_read(self.run, self.version, now);
             }
             // What makes a run of a copied history comes before anything else of it.
-            let is_first = matches!(queued.kind, InputKind::Fork(_) | InputKind::ClockRead { .. });
+            let is_first = matches!(queued.kind, InputKind::Fork(_) | InputKind::ClockRead(_));
             if state.wants_clock(now) && !is_first {
-                // Spans that follow from the input count by the clock, and not by what is recorded of it.
+                // Time spans that follow from the input count by the clock, not by the time that is recorded.
                 self.queue.push_front(Item::Input(queued));
                 self.queue.push_front(Item::Input(Box::new(clock_read(self.run, self.version, now))));
                 continue;
@@ -91,15 +92,15 @@ impl LoadedRun {
             let at = input.at;
             queued.kind = input.kind;
             let is_advance = matches!(queued.kind, InputKind::Advance);
-            let aligns = matches!(queued.kind, InputKind::Halt { .. } | InputKind::Release { .. });
+            let aligns = matches!(queued.kind, InputKind::Halt(_) | InputKind::Release(_));
             match decision {
                 Err(panic) => {
                     self.queue.push_front(Item::Input(queued));
                     return QueueOutcome::Quarantine(panic_text(panic.as_ref()));
                 }
-                Ok(Err(refusal)) => self.decided(Decided::Refused(queued, refusal)),
+                Ok(Err(refusal)) => self.decided(DecidedItem::Refused(queued, refusal)),
                 Ok(Ok(Decision::Events(batch))) if batch.events.is_empty() => {
-                    self.decided(Decided::Unchanged(queued));
+                    self.decided(DecidedItem::Unchanged(queued));
                 }
                 Ok(Ok(Decision::Events(batch))) => {
                     if let Err(reason) = self.record(queued, at, batch.events, batch.blobs, shared) {
@@ -119,11 +120,10 @@ impl LoadedRun {
                     continue;
                 }
             }
-            // Decided, and not put back to wait for values: only then it may be asked for again.
+            // The input is decided, and not put back to wait for values: only now may another one of its kind be queued.
             self.own_inputs.advancing &= !is_advance;
             self.own_inputs.aligning &= !aligns;
-            // What one input asked for may not carry the next one further than it would come alone:
-            // replay decides each by itself.
+            // Values that one input needed are not offered to the next one: replay decides each input by itself.
             self.values.of_decision = Loaded::default();
         }
         if self.batches.is_empty() { QueueOutcome::Rest } else { QueueOutcome::Append }
@@ -144,7 +144,6 @@ impl LoadedRun {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -152,8 +151,8 @@ mod tests {
     use crate::run::loaded_run::RunPhase;
     use everfold_base::data_folder::Layout;
     use everfold_base::id::{InputId, RunId};
-    use everfold_base::json::JsonText;
-    use everfold_core::input::Start;
+    use everfold_core::event::{CancelRequested, NoteAdded};
+    use everfold_core::input::{Start, StartOptions};
     use everfold_core::state::RunState;
     use everfold_ports::Edge;
     use everfold_store::{BlobStore, MemoryStore};
@@ -170,18 +169,8 @@ mod tests {
         let definition = Arc::new(serde_json::from_value(document).unwrap());
         let run = RunId(uuid::Uuid::from_u128(1));
         let mut loaded = LoadedRun::new(run, RunPhase::Ready, Some(RunState::new(definition)));
-        let start = Start {
-            run,
-            input: JsonText::null(),
-            title: None,
-            labels: BTreeMap::new(),
-            cwd: None,
-            entropy: 0,
-            config: None,
-            parent: None,
-            priority: 0,
-            admission: Vec::new(),
-        };
+        let start =
+            Start { run, options: StartOptions::default(), entropy: 0, config: None, admission: Vec::new() };
         loaded.push(Queued::own(InputId::derive("start"), InputKind::Start(start)));
         assert!(matches!(loaded.decide_queue(shared), QueueOutcome::Append));
         loaded
@@ -189,7 +178,7 @@ mod tests {
 
     fn note(at: usize, length: usize) -> Queued {
         let text = format!("{at} {}", "x".repeat(length));
-        Queued::own(InputId::derive(&at.to_string()), InputKind::Note { text })
+        Queued::own(InputId::derive(&at.to_string()), InputKind::Note(NoteAdded { text }))
     }
 
     #[test]
@@ -202,7 +191,10 @@ mod tests {
         let mut broken = RunState::new(Arc::new(serde_json::from_value(document).unwrap()));
         broken.facts = loaded.state.take().unwrap().facts;
         loaded.state = Some(broken);
-        loaded.push(Queued::own(InputId::derive("cancel"), InputKind::Cancel { reason: None }));
+        loaded.push(Queued::own(
+            InputId::derive("cancel"),
+            InputKind::Cancel(CancelRequested { reason: None }),
+        ));
         let QueueOutcome::Quarantine(reason) = loaded.decide_queue(&shared) else { panic!("it went on") };
         assert!(reason.starts_with("panicked"), "{reason}");
         loaded.requeue();
@@ -211,7 +203,7 @@ mod tests {
             .iter()
             .filter_map(|item| match item {
                 Item::Input(queued) => Some(queued.id),
-                Item::Look(_) => None,
+                Item::Query(_) => None,
             })
             .collect();
         assert_eq!(kept, ["start", "cancel"].map(InputId::derive), "in their order");

@@ -1,18 +1,15 @@
-//! One run in a shard: its folded state, what waits for it, what it has in progress.
+//! One run in a shard: its folded state, its queue of inputs and queries, its work in progress.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::task::AbortHandle;
-
-use crate::limits::Class;
 use crate::load::FoldedRun;
-use crate::messages::{Look, Queued};
+use crate::messages::{Query, Queued};
 use crate::run::append_batch::AppendBatch;
+use crate::run::attempt::phase::AttemptPhase;
+use crate::run::attempt::table::AttemptTable;
 use crate::run::notice_progress::NoticeProgress;
 use crate::run::reattachment::Reattachment;
-use crate::scheduler::places::{Grant, Ticket};
-use crate::scheduler::queue::WorkNeeds;
 use crate::shard::job_done::WantedBy;
 use crate::shard::timers::TimerKey;
 use everfold_base::actor::Actor;
@@ -26,7 +23,7 @@ use everfold_core::event::TimerId;
 use everfold_core::input::InputKind;
 use everfold_core::state::RunState;
 use everfold_language::expr::Loaded;
-use everfold_ports::{AttemptRequest, Executor, ProbeRequest, Prober, Traits};
+use everfold_ports::{ProbeRequest, Prober};
 
 /// What can be done with a run at this moment.
 #[derive(Debug)]
@@ -39,16 +36,16 @@ pub(crate) enum RunPhase {
     Appending,
     /// A value that a decision needs is being read.
     Fetching,
-    /// The disk is full; it goes on when there is room. Without a state it is read first.
+    /// The disk is full; the run resumes when the store is writable. Without a state it is loaded first.
     Stalled,
-    /// It cannot be gone on with; inputs are kept.
+    /// It is excluded from all work; inputs are kept.
     Quarantined(String),
 }
 
 /// What waits for a run.
 pub(crate) enum Item {
     Input(Box<Queued>),
-    Look(Look),
+    Query(Query),
 }
 
 /// One run.
@@ -70,11 +67,11 @@ pub(crate) struct LoadedRun {
     pub(crate) append: AppendState,
     pub(crate) dispatching: Dispatching,
     pub(crate) values: RunValues,
-    /// What becomes of each attempt that the state lists.
-    pub(crate) work: HashMap<AttemptId, AttemptWork>,
+    /// How far each attempt is that the state lists.
+    pub(crate) attempts: AttemptTable,
     pub(crate) unstarted: Unstarted,
-    /// Re-attached attempts that are listened to before anything else is decided.
-    pub(crate) settling: Option<Reattachment>,
+    /// The re-attached attempts whose reports are waited for before anything else is decided.
+    pub(crate) reattachment: Option<Reattachment>,
     pub(crate) probes: BTreeMap<ProbeKey, Probing>,
     /// The notice of each channel whose turn it is.
     pub(crate) notices: BTreeMap<String, NoticeProgress>,
@@ -86,7 +83,7 @@ pub(crate) struct LoadedRun {
     /// Requests that wait for it to be loaded.
     pub(crate) awaited: Vec<tokio::sync::oneshot::Sender<bool>>,
     pub(crate) size: FoldedSize,
-    /// It stands on the list of runs to look at in this turn.
+    /// It is in the shard's list of runs to process in this turn.
     pub(crate) is_dirty: bool,
 }
 
@@ -97,28 +94,28 @@ pub(crate) struct AppendState {
     pub(crate) tries: u32,
     /// The disk was full when it was appended to last.
     pub(crate) is_stalled: bool,
-    /// The outcome of the last append is unknown; the load that follows tells.
+    /// The outcome of the last append is unknown; the load that follows shows it.
     pub(crate) is_in_doubt: bool,
-    /// Why it is to be quarantined when the append in flight has ended.
+    /// Why it is quarantined when the append in flight has ended.
     pub(crate) pending_quarantine: Option<String>,
 }
 
 /// Which of its effects are to be started.
 pub(crate) struct Dispatching {
-    /// Whether its effects are started; a query starts nothing.
+    /// Whether its effects are started; a query alone starts nothing.
     pub(crate) driven: bool,
     /// Its effects are to be listed in full: it was loaded.
     pub(crate) unlisted: bool,
-    /// What could be started while the state was ahead of the store: it is looked at when it is durable.
+    /// What could be started while the state was ahead of the store; dispatched when the state is durable.
     pub(crate) later: Vec<WantedBy>,
 }
 
 /// Values that are kept outside of the state.
 #[derive(Default)]
 pub(crate) struct RunValues {
-    /// Those that plans have asked for.
+    /// Values that plans need.
     pub(crate) of_plans: Loaded,
-    /// Those that the first waiting input asked for.
+    /// Values that the first input of the queue needs.
     pub(crate) of_decision: Loaded,
     /// Reads in progress.
     pub(crate) fetching: usize,
@@ -127,8 +124,9 @@ pub(crate) struct RunValues {
 /// Attempts that the state lists and that have not begun here.
 #[derive(Default)]
 pub(crate) struct Unstarted {
-    /// Those that were listed when the run was loaded: processes of a former engine may be at work on them.
-    pub(crate) doubtful: HashSet<AttemptId>,
+    /// Attempts that have not begun here, though a process of them may live: a former engine may have started them, or
+    /// they were held back.
+    pub(crate) may_be_left: HashSet<AttemptId>,
     /// Those that are to be planned, in their order.
     pub(crate) queue: VecDeque<AttemptId>,
 }
@@ -137,9 +135,9 @@ pub(crate) struct Unstarted {
 #[derive(Default)]
 pub(crate) struct WorkspaceProgress {
     pub(crate) stage: WorkspaceStage,
-    /// A workspace that was made, and that the run did not take: it had ended, or was about to.
+    /// A workspace that was made and not used: the run had ended, or was about to.
     pub(crate) unwanted: Option<Workspace>,
-    /// Attempts that were given copies of the worktree; `None`: there may be some of a former engine.
+    /// Attempts that have copies of the worktree; `None`: a former engine may have left some.
     pub(crate) copies: Option<BTreeSet<AttemptId>>,
 }
 
@@ -151,9 +149,9 @@ pub(crate) enum WorkspaceStage {
     AtRest,
     /// It is being made, or the end of that is not yet decided.
     Preparing,
-    /// The run has ended, and it is being given back.
+    /// The run has ended, and its workspace is being released.
     Releasing,
-    /// The run has ended, and there is nothing left to give back.
+    /// The run has ended, and its workspace is released.
     Released,
 }
 
@@ -172,13 +170,13 @@ pub(crate) enum SlotProgress {
 /// Inputs of the runtime's own that are queued and not yet decided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct OwnInputs {
-    /// To go on.
+    /// An `Advance`.
     pub(crate) advancing: bool,
-    /// To stand still, or to go on after a pause.
+    /// A pause of the run, or its end.
     pub(crate) aligning: bool,
 }
 
-/// What the budget allocator was asked.
+/// Requests to the budget allocator.
 #[derive(Default)]
 pub(crate) struct BudgetRequests {
     /// Attempts that it knows of, and since which event they ask.
@@ -204,73 +202,15 @@ pub(crate) struct SinceSnapshot {
     pub(crate) state_bytes: u64,
 }
 
-/// What becomes of an attempt that is listed.
-pub(crate) enum AttemptWork {
-    /// It is to be planned.
-    Fresh,
-    /// It waits for its turn; the ticket is its place in the queue.
-    Waiting { _ticket: Ticket },
-    /// Values for its plan are being read; whether its turn had come.
-    Planning(Option<Grant>),
-    /// It starts when `AttemptStarted` is durable.
-    Recording(Box<PreparedAttempt>, Grant),
-    /// The system had too little for it, or for looking at it; it is tried again. What may live keeps its
-    /// place.
-    HeldBack { is_recorded: bool, grant: Option<Grant> },
-    /// It cannot be seen, and may live: it keeps its place until its run is gone on with.
-    Unseen(Option<Grant>),
-    /// It is in progress.
-    Running(Box<RunningAttempt>),
-    /// It ended; that is not yet decided.
-    Reported,
-}
-
-impl AttemptWork {
-    /// Whether it is in progress, or may be.
-    pub(crate) fn may_live(&self) -> bool {
-        match self {
-            Self::Running(_) | Self::HeldBack { .. } | Self::Unseen(_) => true,
-            Self::Fresh | Self::Waiting { .. } | Self::Planning(_) | Self::Recording(..) | Self::Reported => {
-                false
-            }
-        }
-    }
-}
-
-/// An attempt about to start.
-pub(crate) struct PreparedAttempt {
-    pub(crate) executor: Arc<dyn Executor>,
-    pub(crate) request: AttemptRequest,
-    pub(crate) traits: Traits,
-    pub(crate) class: Class,
-    pub(crate) needs: WorkNeeds,
-    pub(crate) priority: i32,
-}
-
 /// A probe in progress, or whose end is to be decided.
 pub(crate) struct Probing {
-    /// How to end it; `None` where it has ended, or was asked to.
+    /// How to stop it; `None` where it has ended, or was asked to stop.
     pub(crate) stop: Option<(Arc<dyn Prober>, ProbeRequest)>,
 }
 
 /// The attempt that is judged, the gate, the number of the probe. There may be several of one attempt: a
 /// recheck asks anew while the former probe is still ending.
 pub(crate) type ProbeKey = (AttemptId, String, u32);
-
-/// An attempt in progress.
-pub(crate) struct RunningAttempt {
-    pub(crate) executor: Arc<dyn Executor>,
-    pub(crate) request: AttemptRequest,
-    pub(crate) traits: Traits,
-    pub(crate) task: AbortHandle,
-    /// Closed when nothing of the work is left in this process.
-    pub(crate) gone: Option<tokio::sync::oneshot::Receiver<()>>,
-    pub(crate) stopping: bool,
-    /// `AttemptStarted` is in the history.
-    pub(crate) is_recorded: bool,
-    /// What it holds while it runs; `None`: it is stopped without having been known.
-    pub(crate) grant: Option<Grant>,
-}
 
 impl LoadedRun {
     pub(crate) fn new(run: RunId, phase: RunPhase, state: Option<RunState>) -> Box<Self> {
@@ -287,9 +227,9 @@ impl LoadedRun {
             append: AppendState::default(),
             dispatching: Dispatching { driven: false, unlisted: true, later: Vec::new() },
             values: RunValues::default(),
-            work: HashMap::new(),
+            attempts: AttemptTable::default(),
             unstarted: Unstarted::default(),
-            settling: None,
+            reattachment: None,
             probes: BTreeMap::new(),
             notices: BTreeMap::new(),
             workspace: WorkspaceProgress::default(),
@@ -311,8 +251,8 @@ impl LoadedRun {
         }
         let has_ended = folded.state.is_ended() && folded.state.run() == Some(self.run);
         if has_ended && !is_known {
-            // What a former engine did not tell the slot allocator, that finds out by itself; and what that left
-            // behind is swept at the start.
+            // The slot allocator compares its slots with the runs at the start, and the sweep removes workspaces that a
+            // former engine left.
             (self.workspace.stage, self.slots) = (WorkspaceStage::Released, SlotProgress::Returned);
         }
         self.version = folded.version;
@@ -327,22 +267,22 @@ impl LoadedRun {
         self.note_own();
     }
 
-    /// What the driver itself asked of the run, and still waits, is not asked a second time: its id would be the same.
+    /// An input of the runtime's own that still waits is not queued a second time: its id would be the same.
     pub(crate) fn note_own(&mut self) {
         let waits = |is_one: fn(&InputKind) -> bool| {
             self.queue.iter().any(|item| matches!(item, Item::Input(queued) if is_one(&queued.kind)))
         };
         let advancing = waits(|kind| matches!(kind, InputKind::Advance));
-        let aligning = waits(|kind| matches!(kind, InputKind::Halt { .. } | InputKind::Release { .. }));
+        let aligning = waits(|kind| matches!(kind, InputKind::Halt(_) | InputKind::Release(_)));
         self.own_inputs = OwnInputs { advancing, aligning };
     }
 
-    /// Whether the run is over, as far as it is known here.
+    /// Whether the run has ended, as far as the loaded state shows.
     pub(crate) fn has_ended(&self) -> bool {
         self.state.as_ref().is_some_and(RunState::is_ended)
     }
 
-    /// Gives back the room that only a run at work needs, once it has ended.
+    /// Frees the memory that only a run in progress needs, once it has ended.
     ///
     /// Answers with about how many bytes it holds now.
     pub(crate) fn rest(&mut self) -> u64 {
@@ -350,18 +290,18 @@ impl LoadedRun {
             self.queue.shrink_to_fit();
             self.batches.shrink_to_fit();
             self.unstarted.queue.shrink_to_fit();
-            self.work.shrink_to_fit();
+            self.attempts.shrink_to_fit();
             self.budgets.asked.shrink_to_fit();
-            self.unstarted.doubtful.shrink_to_fit();
+            self.unstarted.may_be_left.shrink_to_fit();
         }
         let state = self.state.as_ref().map_or(0, RunState::fixed_bytes);
         self.size.bytes + (std::mem::size_of::<Self>() + state) as u64
     }
 
-    /// Whether a request to it is still to be decided.
-    pub(crate) fn has_order(&self) -> bool {
-        let is_order = |item: &Item| matches!(item, Item::Input(queued) if queued.actor != Actor::Engine);
-        matches!(self.phase, RunPhase::Ready) && self.queue.iter().any(is_order)
+    /// Whether a request from outside is waiting to be decided.
+    pub(crate) fn has_request(&self) -> bool {
+        let is_request = |item: &Item| matches!(item, Item::Input(queued) if queued.actor != Actor::Engine);
+        matches!(self.phase, RunPhase::Ready) && self.queue.iter().any(is_request)
     }
 
     /// Queues an input of the engine's own.
@@ -369,16 +309,16 @@ impl LoadedRun {
         self.queue.push_back(Item::Input(Box::new(queued)));
     }
 
-    /// Whether the history is a copy of another run's that nothing has made a run of.
+    /// Whether the history is a copy of another run's, and no fork has made it a run.
     pub(crate) fn is_copy(&self) -> bool {
         self.state.as_ref().and_then(RunState::run).is_some_and(|run| run != self.run)
     }
 
-    /// Whether the input that makes a run of a copied history waits for it.
+    /// Whether the input that makes a copied history a run is in the queue.
     pub(crate) fn is_forking(&self) -> bool {
         self.queue.iter().any(|item| match item {
             Item::Input(queued) => matches!(queued.kind, InputKind::Fork(_)),
-            Item::Look(_) => false,
+            Item::Query(_) => false,
         })
     }
 
@@ -390,14 +330,14 @@ impl LoadedRun {
     /// The end of a piece of work is decided, durably: what the state lists from now on is new.
     pub(crate) fn settle_work(&mut self, kind: &InputKind) {
         match kind {
-            InputKind::AttemptFinished { id, .. } | InputKind::AttemptLost { id, .. }
-                if matches!(self.work.get(id), Some(AttemptWork::Reported)) =>
-            {
-                self.work.remove(id);
+            InputKind::AttemptFinished { id, .. } | InputKind::AttemptLost { id, .. } => {
+                self.attempts.end_decided(id);
             }
-            InputKind::ProbeFinished { id, gate, probe_no, .. }
-            | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
+            InputKind::ProbeFinished { id, gate, probe_no, .. } => {
                 self.probes.remove(&(id.clone(), gate.clone(), *probe_no));
+            }
+            InputKind::ProbeFailed(failed) => {
+                self.probes.remove(&(failed.id.clone(), failed.gate.clone(), failed.probe_no));
             }
             InputKind::WorkspacePrepared(prepared) => {
                 self.prepared();
@@ -405,7 +345,8 @@ impl LoadedRun {
                 self.workspace.unwanted = prepared.as_ref().ok().filter(|made| Some(*made) != taken).cloned();
             }
             InputKind::WorkspaceShared(_) => self.prepared(),
-            InputKind::NoticeFinished { version, notice, .. } => self.settle_notice(*version, notice),
+            InputKind::NoticeSent(sent) => self.settle_notice(sent.version, &sent.notice),
+            InputKind::NoticeFailed(failed) => self.settle_notice(failed.version, &failed.notice),
             _no_end_of_work => {}
         }
     }
@@ -421,19 +362,17 @@ impl LoadedRun {
     pub(crate) fn is_pinned(&self) -> bool {
         !matches!(self.phase, RunPhase::Ready)
             || !self.queue.is_empty()
-            || !self.work.is_empty()
+            || !self.attempts.is_empty()
             || !self.probes.is_empty()
-            || self.notices.values().any(|telling| !telling.is_at_rest())
+            || self.notices.values().any(|progress| !progress.is_at_rest())
             || matches!(self.workspace.stage, WorkspaceStage::Preparing | WorkspaceStage::Releasing)
             || self.values.fetching > 0
-            || self.settling.is_some()
+            || self.reattachment.is_some()
     }
 
     /// Whether work inside this process is in progress.
     pub(crate) fn has_in_process_work(&self) -> bool {
-        self.work
-            .values()
-            .any(|work| matches!(work, AttemptWork::Running(running) if !running.traits.supervised))
+        self.attempts.in_phase(AttemptPhase::is_in_process).next().is_some()
             || self.notices.values().any(NoticeProgress::is_going)
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod append_batch;
+pub(crate) mod attempt;
 pub(crate) mod decide_queue;
 pub(crate) mod loaded_run;
 pub(crate) mod notice_progress;

@@ -24,15 +24,15 @@ pub(crate) struct NoticeProgress {
 
 /// How far it is.
 pub(crate) enum NoticeStage {
-    /// It goes as soon as its values are there; where it was called, it has a place.
+    /// It is sent when its values are there; a notice that waited has a place by now.
     Next(Option<SendingPlace>),
-    /// It waits for a place, or for its receiver to answer; now and then it is looked at.
+    /// It waits for a place, or for its receiver to answer; checked at this moment at the latest.
     Waiting(NoticeTicket, TimerKey),
     /// It is being sent.
     Sending,
-    /// It failed, and goes again at this moment.
+    /// It failed, and is sent again at this moment.
     Pausing(TimerKey),
-    /// It was sent, or given up; that is not yet decided.
+    /// It was sent or given up, and the input that says so is not decided yet.
     Reported,
 }
 
@@ -53,7 +53,7 @@ impl NoticeProgress {
         NoticeAddress { run, channel, version: self.version, notice: &self.notice, tries: self.tries }
     }
 
-    /// It is its turn, unless the place is another receiver's. Gives the moment that it need not wait for.
+    /// Takes a place, unless that is another receiver's. Gives the timer that is not needed any more.
     pub(crate) fn called(&mut self, place: SendingPlace) -> Option<TimerKey> {
         let NoticeStage::Waiting(_, key) = self.stage else { return None };
         if place.receiver() != self.receiver {
@@ -63,12 +63,12 @@ impl NoticeProgress {
         Some(key)
     }
 
-    /// Whether it needs nothing of its run for now.
+    /// Whether it only waits, so that its run may leave memory.
     pub(crate) fn is_at_rest(&self) -> bool {
         matches!(self.stage, NoticeStage::Pausing(_) | NoticeStage::Waiting(..))
     }
 
-    /// The moment at which it is looked at again.
+    /// The timer at which it is checked again.
     pub(crate) fn key(&self) -> Option<TimerKey> {
         match self.stage {
             NoticeStage::Pausing(key) | NoticeStage::Waiting(_, key) => Some(key),
@@ -76,7 +76,7 @@ impl NoticeProgress {
         }
     }
 
-    /// Whether something of it is in progress that an engine which ends waits for.
+    /// Whether an engine that shuts down waits for it.
     pub(crate) fn is_going(&self) -> bool {
         match &self.stage {
             NoticeStage::Sending => true,

@@ -1,4 +1,4 @@
-//! What a recovered run does first: hear what its living work has to say.
+//! The first step of a recovered run: it waits for the reports of its re-attached attempts.
 //!
 //! Law (D6): results of attempts that ended while the engine was down are recorded in the order in
 //! which the work ended, and before timers that came due meanwhile.
@@ -10,14 +10,14 @@ use crate::shard::timers::TimerKey;
 use everfold_base::id::AttemptId;
 use everfold_base::time::Timestamp;
 
-/// A recovered run that still listens.
+/// A recovered run that waits for reports.
 pub(crate) struct Reattachment {
     awaited: HashSet<AttemptId>,
-    /// Those of them that began: they live on, or their report is on its way.
+    /// Those of them whose executor said that they began: they live, or their report is on its way.
     living: HashSet<AttemptId>,
     reports: Vec<(Timestamp, Vec<Queued>)>,
     timers: Vec<Queued>,
-    /// The moment it stops to listen.
+    /// The timer at which it stops to wait.
     pub(crate) until: TimerKey,
 }
 
@@ -26,7 +26,7 @@ impl Reattachment {
         Self { awaited, living: HashSet::new(), reports: Vec::new(), timers: Vec::new(), until }
     }
 
-    /// An attempt says that it began. True when that can now be said of all that are awaited.
+    /// An attempt began. True when all awaited attempts have.
     pub(crate) fn lives(&mut self, attempt: &AttemptId) -> bool {
         if self.awaited.contains(attempt) {
             self.living.insert(attempt.clone());
@@ -44,7 +44,7 @@ impl Reattachment {
         self.timers.push(input);
     }
 
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.awaited.is_empty()
     }
 

@@ -3,11 +3,12 @@
 //! Law: a batch keeps to the store's limits; what did not become durable goes back into the queue in its order.
 
 use crate::messages::Queued;
-use crate::run::append_batch::{AppendBatch, Decided};
+use crate::run::append_batch::{AppendBatch, DecidedItem};
 use crate::run::loaded_run::{Item, LoadedRun};
 use crate::runtime::Runtime;
-use everfold_base::envelope::{Cause, EventHeader, NewEvent};
-use everfold_base::json::{BlobRef, Hash, JsonText};
+use crate::stream_end::{EventOrigin, StreamEnd};
+use everfold_base::envelope::Cause;
+use everfold_base::json::{BlobRef, JsonText};
 use everfold_core::event;
 use everfold_core::event::RunEvent;
 use everfold_store::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, Append, StreamNote};
@@ -24,6 +25,8 @@ impl LoadedRun {
     ) -> Result<(), String> {
         let cause = Cause { input: queued.id, because: self.version };
         let (expected, previous) = (self.version, self.hash);
+        let mut end = StreamEnd { version: expected, hash: previous };
+        let origin = EventOrigin { stream: &self.stream, actor: &queued.actor, at, cause };
         let mut linked = Vec::with_capacity(events.len());
         let mut bytes = 0;
         let mut is_crash_point = false;
@@ -31,21 +34,8 @@ impl LoadedRun {
             let (schema, payload) = event::encode(event).map_err(|error| error.to_string())?;
             bytes += payload.len();
             is_crash_point |= shared.config.crash_after.as_deref() == Some(event.name());
-            let header = EventHeader {
-                stream: self.stream.clone(),
-                version: self.version.next(),
-                recorded_at: at,
-                actor: queued.actor.clone(),
-                cause,
-                kind: event.kind(),
-                schema,
-                flags: 0,
-                payload_hash: Hash::ZERO,
-            };
-            let event = NewEvent::link(header, payload, &self.hash);
-            self.version = self.version.next();
-            self.hash = event.hash;
-            linked.push(event);
+            linked.push(end.link(&origin, (event.kind(), schema, payload)));
+            (self.version, self.hash) = (end.version, end.hash);
         }
         let fits = self.batches.back().is_some_and(|batch| {
             batch.events.len() + linked.len() <= APPEND_EVENTS_MAX && batch.bytes + bytes <= APPEND_BYTES_MAX
@@ -68,7 +58,7 @@ impl LoadedRun {
         batch.bytes += bytes;
         batch.blobs.extend(blobs);
         batch.is_crash_point |= is_crash_point;
-        batch.decided.push(Decided::Changed { queued, last });
+        batch.decided.push(DecidedItem::Changed { queued, last });
         Ok(())
     }
 
@@ -99,13 +89,13 @@ impl LoadedRun {
 
     /// Puts what was decided but did not become durable back to where it came from.
     pub(crate) fn requeue(&mut self) {
-        let decided: Vec<Decided> = self.batches.drain(..).flat_map(|batch| batch.decided).collect();
+        let decided: Vec<DecidedItem> = self.batches.drain(..).flat_map(|batch| batch.decided).collect();
         for decided in decided.into_iter().rev() {
             self.queue.push_front(match decided {
-                Decided::Changed { queued, .. }
-                | Decided::Unchanged(queued)
-                | Decided::Refused(queued, _) => Item::Input(queued),
-                Decided::Looked(look) => Item::Look(look),
+                DecidedItem::Changed { queued, .. }
+                | DecidedItem::Unchanged(queued)
+                | DecidedItem::Refused(queued, _) => Item::Input(queued),
+                DecidedItem::Query(query) => Item::Query(query),
             });
         }
         self.state = None;

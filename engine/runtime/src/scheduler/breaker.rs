@@ -1,15 +1,15 @@
 //! Breakers: a service that does not answer is left alone for a while.
 //!
 //! Laws:
-//! - So many outages in a row open a breaker. What the work itself did wrong (an exit code, an answer that
-//!   does not fit) shows that the service is there, and ends the row; what was cancelled says nothing.
-//! - While it is open, attempts wait instead of using up their retries. After a pause one goes through. Its
+//! - So many outages in a row open a breaker. A failure of the work itself (an exit code, an answer that does not
+//!   fit) shows that the service answers, and ends the row; a cancelled attempt changes nothing.
+//! - While it is open, attempts wait instead of using up their retries. After a pause one attempt is let through. Its
 //!   success closes the breaker; its outage opens it again for twice as long, up to a longest pause.
-//! - An attempt that goes on for longer than the pause did keeps no request waiting: another one goes through.
+//! - An attempt that takes longer than the pause did keeps no request waiting: another one is let through.
 //! - What began before the breaker opened neither closes it nor lengthens the pause.
-//! - A service that says how long it wants to be left alone (`Retry-After`) is, whether or not it has a breaker:
-//!   nothing is sent there before. Then one goes through; its end, of whatever kind, lets the others follow where
-//!   the service has no breaker of its own.
+//! - A service that asks for a pause (`Retry-After`) gets it, whether or not it has a breaker: nothing is sent there
+//!   before. Then one attempt is let through; its end, of whatever kind, lets the others follow where the service has
+//!   no breaker of its own.
 //! - Nothing of it is durable: a new engine begins with closed breakers.
 
 use std::collections::BTreeMap;
@@ -20,24 +20,24 @@ use crate::scheduler::settings::{BreakerPolicy, policy_of};
 use everfold_base::time::Timestamp;
 use everfold_ports::Service;
 
-/// The longest that a service is left alone because it says so.
+/// The longest pause that a service may ask for.
 pub(crate) const LEFT_ALONE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The policy before a service that has none: it opens only when the service asks for it.
 const NONE: BreakerPolicy = BreakerPolicy { failures: 0, pause: Duration::ZERO, pause_max: Duration::ZERO };
 
-/// What the end of an attempt says of the services that it called upon.
+/// What the end of an attempt says of the services that it called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ServiceOutcome {
-    /// They are there.
+    /// They answer.
     Answered,
-    /// They are not, or not as they should be.
+    /// They do not answer, or not as they should.
     Outage(String),
     /// Nothing.
     Unknown,
 }
 
-/// How a breaker stands.
+/// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BreakerStage {
     Closed,
@@ -45,9 +45,9 @@ enum BreakerStage {
         since: Timestamp,
         /// How long the pause is this time.
         pause: Duration,
-        /// When one goes through.
+        /// When one attempt is let through.
         next: Timestamp,
-        /// The attempt that went through and has not ended.
+        /// The attempt that was let through and has not ended.
         trial: Option<u64>,
     },
 }
@@ -109,7 +109,7 @@ impl Breakers {
         }
     }
 
-    /// A service wants to be left alone for so long.
+    /// A service asks for a pause of so long.
     pub(crate) fn leave_alone(&mut self, service: &Service, span: Duration, why: &str, now: Timestamp) {
         if span.is_zero() {
             return;
@@ -129,14 +129,14 @@ impl Breakers {
                 BreakerStage::Open { since: now, pause, next: until, trial: None }
             }
             BreakerStage::Open { since, pause, next, trial } => {
-                // Where only the service's word counts, the one that went through has said it again.
+                // Where only the service's request counts, the attempt that was let through has reported it again.
                 let trial = trial.filter(|_| breaker.policy.failures > 0);
                 BreakerStage::Open { since, pause: pause.max(span), next: next.max(until), trial }
             }
         };
     }
 
-    /// An attempt goes through.
+    /// An attempt is let through.
     pub(crate) fn pass(&mut self, service: &Service, attempt: u64, now: Timestamp) {
         if let Some(Breaker { stand: BreakerStage::Open { pause, next, trial, .. }, .. }) =
             self.breakers.get_mut(service)
@@ -146,7 +146,7 @@ impl Breakers {
         }
     }
 
-    /// An attempt that went through, or began before the breaker opened, is over.
+    /// An attempt that was let through, or began before the breaker opened, is over.
     pub(crate) fn ended(
         &mut self,
         service: &Service,
@@ -187,7 +187,7 @@ impl Breakers {
                     BreakerStage::Open { since, pause, next: asked.max(now.plus(pause)), trial: None };
             }
             (ServiceOutcome::Unknown, BreakerStage::Open { since, pause, .. }) if is_trial => {
-                // It said nothing, so the next one goes through at once.
+                // Its end says nothing of the service, so the next attempt is let through at once.
                 breaker.stand = BreakerStage::Open { since, pause, next: now, trial: None };
             }
             (ServiceOutcome::Answered | ServiceOutcome::Unknown, _) => {}
@@ -297,7 +297,7 @@ mod tests {
             pauses.push(next - at);
             at = next;
             bench.pass(attempt, at);
-            assert!(bench.next().unwrap() > at, "nobody else");
+            assert!(bench.next().unwrap() > at, "no other attempt");
             bench.outage(attempt, at);
         }
         assert_eq!(pauses, [30, 60, 100, 100]);

@@ -1,4 +1,4 @@
-//! The lock, the inboxes and the clock of the scheduler; the queue decides who is next.
+//! The lock, the inboxes and the clock of the scheduler; the queue decides which request is next.
 
 use crate::config::EngineConfig;
 use crate::limits::Class;
@@ -37,21 +37,21 @@ impl QueueWaiter {
     }
 }
 
-/// What stands behind the lock.
+/// The state behind the lock.
 pub(crate) struct SchedulerState {
     pub(crate) queue: SchedulerQueue<QueueWaiter>,
-    /// Who of a run waits, and since when.
+    /// The numbers of the requests that wait, by run.
     pub(crate) runs: HashMap<RunId, BTreeSet<u64>>,
     pub(crate) about: HashMap<u64, WaitingWork>,
-    /// What work holds whose run this engine does not go on with.
+    /// What is held by work whose run this engine does not drive.
     pub(crate) absent: HashMap<EffectId, AbsentHolding>,
-    /// Attempts that were re-attached before all that lives was counted.
+    /// Attempts that were re-attached before all living work was counted.
     pub(crate) attached: HashSet<EffectId>,
     /// The run whose living work cannot be counted.
     pub(crate) unread: Option<RunId>,
-    /// No request is served: what lives on takes its places first, or the engine ends.
+    /// No request is served: living work takes its places first, or the engine ends.
     pub(crate) is_held: bool,
-    /// When a request may be served though nothing is given back.
+    /// When a request may be served without anything being given back.
     pub(crate) next_at: Option<Timestamp>,
 }
 
@@ -72,12 +72,12 @@ pub(crate) struct WaitingWork {
 pub(crate) struct Scheduler {
     pub(crate) state: Mutex<SchedulerState>,
     pub(crate) inboxes: Vec<GrantInbox>,
-    /// One that does not jump: pauses and rates count by it.
+    /// A clock that does not jump: pauses and rates count by it.
     pub(crate) clock: Clock,
     pub(crate) config: OrderConfig,
 }
 
-/// An attempt that was served. What it got is held by the shard that takes it out of the inbox.
+/// An attempt that was served. The shard that takes it out of the inbox holds the grant.
 struct PendingGrant {
     id: EffectId,
     number: u64,
@@ -92,7 +92,7 @@ pub(crate) struct GrantInbox {
     waker: AtomicWaker,
 }
 
-/// Who asks, and how it stands among the others.
+/// What orders a request among the others.
 pub(crate) struct QueueStanding {
     pub(crate) priority: i32,
     pub(crate) group: Arc<str>,
@@ -114,7 +114,7 @@ impl Grant {
         self.is_used = true;
     }
 
-    /// The work is over, and says this of the services that it called upon.
+    /// The work is over, and its end says this of the services that it called.
     pub(crate) fn end(mut self, outcome: ServiceOutcome) {
         self.outcome = outcome;
     }
@@ -129,7 +129,7 @@ impl Drop for Grant {
             state.queue.give_back(*number, needs, group, *is_used, outcome, now);
             state.serve(now)
         };
-        Scheduler::tell(&self.scheduler, served);
+        Scheduler::deliver(&self.scheduler, served);
     }
 }
 
@@ -159,7 +159,7 @@ impl Drop for Ticket {
             (waiter, state.serve(now))
         };
         drop(waiter);
-        Scheduler::tell(&self.scheduler, served);
+        Scheduler::deliver(&self.scheduler, served);
     }
 }
 
@@ -232,7 +232,7 @@ impl Scheduler {
         match self.join(needs, standing, about, QueueWaiter::Probe { id, served: sender }) {
             JoinReply::Served(grant) => grant,
             JoinReply::Waits(_ticket) => {
-                // A probe joins the queue beside the shards: one of them is to see when time alone serves it.
+                // Probes join the queue outside of the shards: one shard is woken, and serves the probe when only time was missing.
                 if let Some(shard) = self.inboxes.first() {
                     shard.waker.wake();
                 }
@@ -257,7 +257,7 @@ impl Scheduler {
         if let QueueWaiter::Attempt { id, .. } = &waiter
             && self.is_counted(id)
         {
-            // It lives since a former engine, though its start is not recorded.
+            // A former engine started it, it lives, and its start is not recorded.
             return JoinReply::Served(self.seize(id.clone(), needs, standing.group));
         }
         let (number, mut served) = {
@@ -268,18 +268,18 @@ impl Scheduler {
             (number, state.serve(now))
         };
         let own = served.iter().position(|served| served.number == number).map(|at| served.remove(at));
-        Self::tell(self, served);
+        Self::deliver(self, served);
         match own {
             Some(own) => JoinReply::Served(self.grant(own.number, own.needs, own.group)),
             None => JoinReply::Waits(Ticket { scheduler: Arc::clone(self), number }),
         }
     }
 
-    /// An attempt that lives on has what it needs already.
+    /// An attempt that lives has what it needs already.
     pub(crate) fn seize(self: &Arc<Self>, id: EffectId, needs: WorkNeeds, group: Arc<str>) -> Grant {
         let (number, needs) = {
             let mut state = self.state();
-            // What it held as an absent one it goes on to hold: no request is served in between.
+            // It keeps what it held while its run was not driven: no request is served in between.
             if let Some(AbsentHolding { number, needs, group }) = state.absent.remove(&id) {
                 let now = (self.clock)();
                 state.queue.give_back(number, &needs, &group, true, &ServiceOutcome::Unknown, now);
@@ -299,7 +299,7 @@ impl Scheduler {
         }
     }
 
-    /// From now on no resource is given out, or again: all that lives is counted first.
+    /// Stops or resumes granting resources: all living work is counted first.
     pub(crate) fn keep_resources(self: &Arc<Self>, is_kept: bool) {
         let served = {
             let mut state = self.state();
@@ -308,16 +308,16 @@ impl Scheduler {
             state.unread = None;
             state.serve((self.clock)())
         };
-        Self::tell(self, served);
+        Self::deliver(self, served);
     }
 
-    /// Says because of which run no resource is given.
+    /// Names the run for whose sake no resource is granted.
     pub(crate) fn cannot_count(&self, run: RunId) {
         self.state().unread = Some(run);
     }
 
-    /// An attempt lives whose run this engine does not drive. False where it does: where it waits, though it
-    /// lives, it has what it waits for.
+    /// Counts a living attempt of a run that this engine does not drive. False where it drives the run: an attempt that
+    /// lives and waits gets what it waits for.
     pub(crate) fn count(self: &Arc<Self>, id: &EffectId, resources: &[String], group: Arc<str>) -> bool {
         let mut state = self.state();
         if state.attached.contains(id) || state.absent.contains_key(id) {
@@ -325,7 +325,7 @@ impl Scheduler {
         }
         if let Some(served) = state.give(id) {
             drop(state);
-            Self::tell(self, vec![served]);
+            Self::deliver(self, vec![served]);
             return false;
         }
         let needs = WorkNeeds::resources(resources);
@@ -339,7 +339,7 @@ impl Scheduler {
         self.state().absent.contains_key(id)
     }
 
-    /// Such an attempt has ended, or is gone on with.
+    /// Such an attempt has ended, or its run is driven.
     pub(crate) fn count_no_more(self: &Arc<Self>, id: &EffectId) {
         let now = (self.clock)();
         let served = {
@@ -348,25 +348,25 @@ impl Scheduler {
             state.queue.give_back(number, &needs, &group, true, &ServiceOutcome::Unknown, now);
             state.serve(now)
         };
-        Self::tell(self, served);
+        Self::deliver(self, served);
     }
 
-    /// From now on no request is served, or again.
+    /// Stops or resumes serving requests.
     pub(crate) fn hold(self: &Arc<Self>, is_held: bool) {
         let served = {
             let mut state = self.state();
             state.is_held = is_held;
             state.serve((self.clock)())
         };
-        Self::tell(self, served);
+        Self::deliver(self, served);
     }
 
-    /// When the queue is to be looked at again though nothing happens.
+    /// When a request may be served only because time has passed.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
         self.state().next_at
     }
 
-    /// Serves whom only the time has kept waiting.
+    /// Serves requests that waited only for the time.
     pub(crate) fn tick(self: &Arc<Self>) {
         let now = (self.clock)();
         let served = {
@@ -376,7 +376,7 @@ impl Scheduler {
             }
             state.serve(now)
         };
-        Self::tell(self, served);
+        Self::deliver(self, served);
     }
 
     /// Whether something was granted to attempts of a shard; its task is woken when there will be.
@@ -398,8 +398,8 @@ impl Scheduler {
         grants.into_iter().map(granted).collect()
     }
 
-    /// Of the services that were called upon the last one, who answers, wants to be left alone for so long. To be
-    /// said before the grant of who heard it ends.
+    /// The last of the called services, the one that answered, asks for a pause of so long. To be called before the
+    /// grant of the work that got this answer ends.
     pub(crate) fn leave_alone(&self, services: &[Service], span: Duration, why: &str) {
         let now = (self.clock)();
         if let Some(service) = services.last() {
@@ -414,12 +414,12 @@ impl Scheduler {
             let is_known = state.queue.breakers.reset(service);
             (is_known, state.serve((self.clock)()))
         };
-        Self::tell(self, served);
+        Self::deliver(self, served);
         is_known
     }
 
     /// Outside of the lock: where the receiver is gone, the grant is given back at once.
-    fn tell(scheduler: &Arc<Self>, served: Vec<ServedWork<QueueWaiter>>) {
+    fn deliver(scheduler: &Arc<Self>, served: Vec<ServedWork<QueueWaiter>>) {
         for ServedWork { number, what, needs, group } in served {
             match what {
                 QueueWaiter::Attempt { shard, id } => {
@@ -443,7 +443,7 @@ impl Scheduler {
 }
 
 impl SchedulerState {
-    /// Everybody who can be served now.
+    /// Serves every request that can be served now.
     fn serve(&mut self, now: Timestamp) -> Vec<ServedWork<QueueWaiter>> {
         let mut all = Vec::new();
         if self.is_held {

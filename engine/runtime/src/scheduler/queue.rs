@@ -1,20 +1,20 @@
-//! Who is next: the order in which attempts and probes that wait get what they wait for.
+//! The order in which waiting attempts and probes are served.
 //!
 //! Laws:
 //! - A request whose needs are free is never kept waiting while no other request wants them.
-//! - Of those who wait, higher priority goes first, then the group with the fewest places, then who came
-//!   first ([`crate::scheduler::wait_group`]).
+//! - Higher priority goes first, then the group with the fewest places, then the order of arrival
+//!   ([`crate::scheduler::wait_group`]).
 //! - **No request waits for ever.** Requests with the same needs form one wait group. When the last of something
 //!   that the oldest of a wait group needs has gone to a later request so many times
 //!   ([`PASSED_MAX`]), that one goes before every other, and what it needs is kept for it until it has all
-//!   of it. So who has k others before it in its wait group is passed over at most (k + 1) · (PASSED_MAX + 1) times,
-//!   whatever the priorities.
+//!   of it. So a request with k others before it in its wait group is passed over at most (k + 1) · (PASSED_MAX + 1)
+//!   times, whatever the priorities.
 //! - Nothing is held while something else is waited for: an attempt gets all that it needs at once, so
 //!   attempts never wait for each other in a circle.
 //! - What waits for a rate or a breaker keeps nothing from others meanwhile, but the next start of that rate.
 //!
-//! A decision costs the number of wait groups (of different needs), and the logarithm of those who wait, never
-//! their number.
+//! A decision costs the number of wait groups (of different needs), and the logarithm of the number of requests,
+//! never that number.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -41,10 +41,10 @@ pub(crate) enum Pool {
     Resource(Arc<str>),
 }
 
-/// What a piece of work needs to start. Who needs the same waits in the same wait group.
+/// What a piece of work needs to start. Requests with the same needs wait in the same wait group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WorkNeeds {
-    /// One of each; resources first: what is scarce tells the shares of groups.
+    /// One of each; resources first: the scarcest pool determines the shares of groups.
     pub(crate) pools: Vec<Pool>,
     pub(crate) rates: Vec<Service>,
     pub(crate) breakers: Vec<Service>,
@@ -64,7 +64,7 @@ impl WorkNeeds {
     }
 }
 
-/// A pool and who has what of it.
+/// A pool, and what each group has of it.
 #[derive(Debug)]
 struct Stock {
     size: usize,
@@ -90,7 +90,7 @@ pub(crate) struct WaitPosition {
     pub(crate) group: Arc<str>,
 }
 
-/// A request that got what it waited for.
+/// A request that was served.
 #[derive(Debug)]
 pub(crate) struct ServedWork<T> {
     pub(crate) number: u64,
@@ -132,13 +132,13 @@ pub(crate) struct SchedulerQueue<T> {
     pub(crate) rates: RateLimits,
     pub(crate) breakers: Breakers,
     numbers: u64,
-    /// No resource is given to anybody yet.
+    /// No resource is granted yet.
     keeps_resources: bool,
-    /// Wait groups and levels that were looked at: what decisions cost.
+    /// Wait groups and levels that decisions visited: their cost.
     steps: u64,
 }
 
-/// Where a wait group stands among the others: who was passed over too often, then by the order.
+/// The rank of a wait group: those passed over too often first, then by the order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Due(u64),
@@ -171,7 +171,7 @@ impl<T> SchedulerQueue<T> {
         }
     }
 
-    /// What work needs that calls upon services.
+    /// The needs of work that calls services.
     pub(crate) fn needs(&mut self, class: Class, resources: &[String], services: &[Service]) -> WorkNeeds {
         let mut pools = WorkNeeds::resources(resources).pools;
         pools.push(Pool::Class(class));
@@ -196,7 +196,7 @@ impl<T> SchedulerQueue<T> {
         }
         let turn = match needs.shared_by() {
             Some(pool) => {
-                // A group that was never served stands where it arrived.
+                // A group that was never served ranks by its arrival.
                 let new = || Share { served: number, ..Share::default() };
                 let share = self.stock(pool).shares.entry(Arc::clone(&group)).or_insert_with(new);
                 (share.taken, share.served)
@@ -237,7 +237,7 @@ impl<T> SchedulerQueue<T> {
         Some(what)
     }
 
-    /// The next one that gets what it waits for.
+    /// The next request to serve.
     pub(crate) fn next(&mut self, now: Timestamp) -> Option<ServedWork<T>> {
         if self.wait_groups.is_empty() {
             return None;
@@ -288,7 +288,7 @@ impl<T> SchedulerQueue<T> {
         Some(ServedWork { number, what, needs, group })
     }
 
-    /// When a request may get what it waits for though nothing is given back.
+    /// When a request may be served without anything being given back.
     pub(crate) fn next_at(&self, now: Timestamp) -> Option<Timestamp> {
         let moment = |needs: &WorkNeeds| {
             let rates = needs.rates.iter().map(|rate| self.rates.next(rate));
@@ -367,10 +367,10 @@ impl<T> SchedulerQueue<T> {
     }
 
     /// How many wait for a rate or before a breaker.
-    pub(crate) fn waiting_for(&self, is_meant: impl Fn(&WorkNeeds) -> bool) -> usize {
+    pub(crate) fn waiting_for(&self, applies: impl Fn(&WorkNeeds) -> bool) -> usize {
         self.wait_groups
             .iter()
-            .filter(|(needs, _)| is_meant(needs))
+            .filter(|(needs, _)| applies(needs))
             .map(|(_, wait_group)| wait_group.len())
             .sum()
     }
@@ -404,7 +404,7 @@ impl<T> SchedulerQueue<T> {
         }
     }
 
-    /// Who waits longer, and loses the last of what it needs, is passed over once more.
+    /// A request that waits longer, and loses the last of what it needs, is passed over once more.
     fn count_passed(&mut self, number: u64, needs: &WorkNeeds, now: Timestamp) {
         let mut passed = Vec::new();
         for (other, wait_group) in &self.wait_groups {

@@ -1,4 +1,4 @@
-//! What the settings say of the order: resources, whom to be fair to, rates, breakers.
+//! The settings of the scheduler: resources, fairness, rates, breakers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use everfold_ports::Service;
 pub struct OrderConfig {
     /// How many attempts may hold each resource at once.
     pub resources: BTreeMap<String, usize>,
-    /// Between whom places are shared out evenly.
+    /// The groups among which places are shared out evenly.
     pub fair_by: FairBy,
     /// How often attempts may start that call upon a service. The name `*` is for each name of its kind
     /// that has no policy of its own.
@@ -44,7 +44,7 @@ impl OrderConfig {
     }
 }
 
-/// Between whom places are shared out evenly.
+/// The groups among which places are shared out evenly.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FairBy {
     /// Between runs.
@@ -59,7 +59,7 @@ pub enum FairBy {
 }
 
 impl FairBy {
-    /// To whom work of a run is counted.
+    /// The group that the work of a run is counted to.
     pub(crate) fn group(&self, run: RunId, state: &RunState) -> Arc<str> {
         match self {
             Self::Run => run.to_string().into(),

@@ -49,11 +49,12 @@ pub enum Reason {
     Withheld {
         /// Which.
         name: String,
-        /// The run that cannot be read; `None`: it is being looked.
+        /// The run that cannot be read; `None`: living work is being counted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,
     },
     /// A place among all work in progress: `processes`, `functions` or `probes`.
+    #[serde(rename = "place")]
     WaitPosition {
         /// Of what.
         name: String,
@@ -81,7 +82,7 @@ pub enum Reason {
         service: String,
         /// Since when.
         since: Timestamp,
-        /// When one goes through.
+        /// When one attempt is let through.
         next: Timestamp,
         /// What happened last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +140,7 @@ fn nth(n: usize) -> String {
 /// All slots, rates and breakers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LineView {
-    /// Between whom places are shared out evenly.
+    /// The groups among which places are shared out evenly.
     pub fair_by: String,
     /// Places among all work in progress.
     pub places: Vec<PoolView>,
@@ -208,7 +209,7 @@ pub struct BreakerView {
     pub failures_max: u32,
     /// Since when it is open.
     pub since: Option<Timestamp>,
-    /// When one goes through.
+    /// When one attempt is let through.
     pub next: Option<Timestamp>,
     /// The last outage.
     pub last: Option<String>,
@@ -219,7 +220,7 @@ pub struct BreakerView {
 }
 
 impl Scheduler {
-    /// Who of a run waits, in the order of arrival: the first so many, and how many there are.
+    /// The waiting requests of a run, in the order of arrival: the first so many, and how many there are.
     pub(crate) fn waiting(&self, run: RunId, max: usize) -> (Vec<Waiting>, usize) {
         let now = (self.clock)();
         let state = self.state();
@@ -279,7 +280,7 @@ impl Scheduler {
             };
             match pool {
                 Pool::Class(Class::Child) => {} // As many as there are.
-                // Where no function is done elsewhere, there is nothing to say of it.
+                // Where no function runs elsewhere, the class is left out.
                 Pool::Class(Class::Elsewhere) if stock.taken == 0 && stock.waiting == 0 => {}
                 Pool::Class(class) => places.push(view(class_name(*class))),
                 Pool::Resource(name) => resources.push(view(name)),

@@ -1,8 +1,8 @@
-//! Those who wait for the same things, in the order in which they are next.
+//! Requests with the same needs, in the order in which they are served.
 //!
-//! Law: higher priority first; among equals the group that has the fewest places of the wait group's pool, then
-//! the one that was served longest ago; within a group who came first. Every operation costs the logarithm
-//! of those who wait.
+//! Law: higher priority first; among equals the group that has the fewest places of the wait group's pool, then the
+//! one that was served longest ago; within a group the order of arrival. Every operation costs the logarithm of the
+//! number of requests.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,12 +11,12 @@ use std::sync::Arc;
 /// Where a group stands among the others of a level: how many places it has, and when it was served last.
 pub(crate) type Turn = (usize, u64);
 
-/// Those of one priority.
+/// The requests of one priority.
 #[derive(Debug)]
 struct Level<T> {
     /// The groups in their order.
     turns: BTreeSet<(Turn, Arc<str>)>,
-    /// What stands of each of them in `turns`, and who of it waits.
+    /// The entry of each of them in `turns`, and its waiting requests.
     groups: HashMap<Arc<str>, (Turn, BTreeMap<u64, T>)>,
     count: usize,
 }
@@ -31,7 +31,7 @@ impl<T> Default for Level<T> {
 #[derive(Debug)]
 pub(crate) struct WaitGroup<T> {
     levels: BTreeMap<Reverse<i32>, Level<T>>,
-    /// Everybody, by arrival.
+    /// All requests, by arrival.
     arrivals: BTreeSet<u64>,
     /// How often a later request was served before the oldest.
     pub(crate) passed: u32,
@@ -52,12 +52,12 @@ impl<T> WaitGroup<T> {
         self.arrivals.len()
     }
 
-    /// Who waits longest.
+    /// The request that waits longest.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.arrivals.first().copied()
     }
 
-    /// Whose turn it is: priority, turn of the group, number.
+    /// The next request: priority, turn of the group, number.
     pub(crate) fn first(&self) -> Option<(i32, Turn, u64)> {
         let (Reverse(priority), level) = self.levels.first_key_value()?;
         let (turn, group) = level.turns.first()?;

@@ -9,7 +9,7 @@ use crate::shard::job_done::WantedBy;
 use everfold_core::state::RunState;
 
 impl ShardCore {
-    /// Decides what waits, and sees to what that needs.
+    /// Decides the run's queue, and begins the append, read or dispatch that follows.
     pub(crate) fn advance(&mut self, loaded: &mut LoadedRun) {
         match loaded.decide_queue(&self.shared) {
             QueueOutcome::Rest => {
@@ -17,9 +17,9 @@ impl ShardCore {
                 if loaded.values.fetching == 0 {
                     loaded.values.of_plans = everfold_core::decide::Loaded::default();
                 }
-                // What is no event may give others their turn.
+                // An input without events may have touched parts of the state.
                 let is_touched = loaded.state.as_ref().is_some_and(RunState::is_touched);
-                // What was asked of a run that had to be loaded went first, and was refused.
+                // A request that had the run loaded was decided first, and refused; the dispatch after the load is due.
                 if is_touched || (loaded.dispatching.driven && loaded.dispatching.unlisted) {
                     self.dispatch(loaded);
                 }
@@ -30,7 +30,7 @@ impl ShardCore {
                     loaded.phase = RunPhase::Fetching;
                     self.fetch(loaded, wanted, WantedBy::Decision);
                 } else {
-                    // What was decided before goes first; the next look asks again.
+                    // Earlier decisions are appended first; the next turn asks for the values again.
                     self.send(loaded);
                 }
             }

@@ -16,7 +16,7 @@ use everfold_system::os_error::is_shortage;
 impl Shard {
     pub(crate) fn appended(&mut self, run: RunId, result: Result<Appended, AppendFailure>) {
         let Some(loaded) = self.runs.get_mut(&run) else { return };
-        // It is over, whatever is made of it: a run in this phase has an append in flight.
+        // The append in flight has ended, whatever follows: `Appending` means that there is one.
         loaded.phase = RunPhase::Ready;
         if let Some(reason) = loaded.append.pending_quarantine.take() {
             match &result {

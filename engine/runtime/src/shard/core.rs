@@ -38,7 +38,7 @@ pub(crate) struct Shard {
     /// Started at shutdown: when in-process work is given up.
     pub(crate) closing: Option<Pin<Box<Sleep>>>,
     pub(crate) is_given_up: bool,
-    /// What the clock said when it was looked at last.
+    /// The last reading of the clock.
     pub(crate) clock: Timestamp,
 }
 
@@ -52,21 +52,21 @@ pub(crate) struct ShardCore {
     pub(crate) observed: Arc<ObservedAttempts>,
     /// The runs' own, by the clock.
     pub(crate) timers: Timers,
-    /// The driver's, by a clock that does not jump.
+    /// The runtime's own, by a clock that does not jump.
     pub(crate) pauses: Timers,
     pub(crate) start_queue: StartQueue,
     pub(crate) idle: EvictionQueue,
     /// Notices of runs that are not in memory.
     pub(crate) parked: ParkedNotices,
     pub(crate) dirty: VecDeque<RunId>,
-    pub(crate) room: Shortage,
+    pub(crate) shortage: Shortage,
     pub(crate) sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
     /// There is more to do at once.
     pub(crate) again: bool,
 }
 
 impl ShardCore {
-    /// Puts the run on the list of those to look at in this turn.
+    /// Puts the run into the list of runs to process in this turn.
     pub(crate) fn mark(&mut self, loaded: &mut LoadedRun) {
         if !loaded.is_dirty {
             loaded.is_dirty = true;

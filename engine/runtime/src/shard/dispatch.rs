@@ -1,13 +1,15 @@
-//! From the durable state to what is in progress.
+//! From the effects that the durable state lists to work, timers and requests.
 //!
-//! Law: what is listed and not in progress is started; nothing else is. Only the parts that events
-//! touched are looked at, except after a load, when everything is.
+//! Law: a listed effect that is not in progress is started, and nothing else is. Only the parts that events touched
+//! are listed, except after a load, when all are.
 
 use std::collections::HashSet;
 
 use crate::messages::Queued;
+use crate::run::attempt::event::AttemptEvent;
+use crate::run::attempt::phase::AttemptPhase;
 use crate::run::decide_queue::clock_read;
-use crate::run::loaded_run::{AttemptWork, LoadedRun, RunPhase, SlotProgress};
+use crate::run::loaded_run::{LoadedRun, RunPhase, SlotProgress};
 use crate::run::reattachment::Reattachment;
 use crate::shard::core::ShardCore;
 use crate::shard::timers::{TimerDue, TimerKey};
@@ -15,7 +17,7 @@ use crate::streams::slots::mailbox::SlotRequest;
 use everfold_base::id::InputId;
 use everfold_base::time::Timestamp;
 use everfold_core::effect::{Effect, Touched};
-use everfold_core::event::{HaltScope, OriginKind, TimerId};
+use everfold_core::event::{HaltScope, OriginKind, RunHalted, RunReleased, TimerFired, TimerId};
 use everfold_core::input::InputKind;
 use everfold_core::state::effects_of;
 
@@ -25,7 +27,7 @@ impl ShardCore {
         let is_aligned = self.align(loaded);
         let Some(state) = loaded.state.as_mut() else { return };
         if state.is_ended() && state.run() == Some(loaded.run) {
-            self.shared.ends.tell(loaded.run);
+            self.shared.ends.report(loaded.run);
         }
         let touched = state.take_touched();
         if !is_aligned {
@@ -33,7 +35,7 @@ impl ShardCore {
             loaded.dispatching.unlisted = true;
             return;
         }
-        // What a copied history lists is its origin's.
+        // The effects of a copied history are its origin's.
         if !loaded.dispatching.driven || loaded.is_copy() {
             loaded.dispatching.unlisted = true;
             for waiting in loaded.awaited.drain(..) {
@@ -44,7 +46,7 @@ impl ShardCore {
         if self.shared.is_stopping() {
             loaded.dispatching.unlisted = true;
             self.start_recorded(loaded);
-            // A second notice does no harm; what a run reports at its end should not wait for a next engine.
+            // A second notice does no harm; the report of a run's end should not wait for the next engine.
             for part in touched.iter().filter(|part| matches!(part, Touched::Channel(_))) {
                 self.dispatch_part(loaded, part);
             }
@@ -66,7 +68,7 @@ impl ShardCore {
         self.release(loaded);
     }
 
-    /// Whether the run stands still exactly with what does; else it gets an input, and nothing is started.
+    /// Whether the run's pauses are those of its pipeline and the engine; else it gets an input, and nothing is started.
     fn align(&mut self, loaded: &mut LoadedRun) -> bool {
         let halts = self.shared.halts.last_known();
         let Some(state) = loaded.state.as_ref().filter(|state| state.run().is_some() && !state.is_ended())
@@ -77,15 +79,15 @@ impl ShardCore {
             return true;
         }
         let name = state.pipeline();
-        let is_told = |scope: &HaltScope| state.halts().any(|known| known == scope);
+        let is_recorded = |scope: &HaltScope| state.halts().any(|known| known == scope);
         let mut inputs = Vec::new();
-        // Where it is certain how a run ends it goes on to that, and is released from what it stands still with.
-        let is_new = |scope: &HaltScope| !state.is_ending() && !is_told(scope);
+        // A run whose end is certain is not paused any more, and is released from its pauses.
+        let is_new = |scope: &HaltScope| !state.is_ending() && !is_recorded(scope);
         for (scope, halt) in halts.of_pipeline(name).filter(|(scope, _)| is_new(scope)) {
-            inputs.push(InputKind::Halt { scope: scope.clone(), reason: halt.reason.clone() });
+            inputs.push(InputKind::Halt(RunHalted { scope: scope.clone(), reason: halt.reason.clone() }));
         }
         for scope in state.halts().filter(|scope| halts.of_pipeline(name).all(|(known, _)| known != *scope)) {
-            inputs.push(InputKind::Release { scope: scope.clone() });
+            inputs.push(InputKind::Release(RunReleased { scope: scope.clone() }));
         }
         if inputs.is_empty() {
             return true;
@@ -103,22 +105,23 @@ impl ShardCore {
     /// At shutdown nothing starts but what is recorded as started: a later engine could not know that
     /// it was not.
     fn start_recorded(&mut self, loaded: &mut LoadedRun) {
-        let promised = loaded.work.iter().filter(|(_, work)| matches!(work, AttemptWork::Recording(..)));
-        let mut promised: Vec<_> = promised.map(|(id, _)| Touched::Path(id.path.clone())).collect();
-        promised.sort_unstable();
-        for part in promised {
+        let is_recording = |phase| phase == AttemptPhase::Recording;
+        let recording = loaded.attempts.in_phase(is_recording);
+        let mut parts: Vec<_> = recording.map(|id| Touched::Path(id.path.clone())).collect();
+        parts.sort_unstable();
+        for part in parts {
             let Some(state) = &loaded.state else { return };
             for effect in effects_of(state, &part) {
                 if let Effect::Attempt { id, started: true } = effect
-                    && matches!(loaded.work.get(&id), Some(AttemptWork::Recording(..)))
+                    && is_recording(loaded.attempts.phase(&id))
                 {
-                    self.attempt_listed(loaded, id, true);
+                    self.attempt_event(loaded, &id, AttemptEvent::Listed { is_recorded: true });
                 }
             }
         }
     }
 
-    /// Everything, after a load. Attempts that a former engine started are heard first.
+    /// All parts, after a load. Reports of attempts that a former engine started are decided first.
     fn dispatch_all(&mut self, loaded: &mut LoadedRun) {
         let Some(state) = &loaded.state else { return };
         let mut parts: Vec<Touched> = vec![Touched::Run];
@@ -130,22 +133,22 @@ impl ShardCore {
             .iter()
             .flat_map(|part| effects_of(state, part))
             .filter_map(|effect| match effect {
-                Effect::Attempt { id, started: true } if !loaded.work.contains_key(&id) => Some(id),
+                Effect::Attempt { id, started: true } if !loaded.attempts.contains(&id) => Some(id),
                 _ => None,
             })
             .collect();
-        if !living.is_empty() && loaded.settling.is_none() {
+        if !living.is_empty() && loaded.reattachment.is_none() {
             let until = self.shared.steady().plus(self.shared.config.settle);
-            let until = self.pauses.add(until, loaded.run, TimerDue::Settled);
-            loaded.settling = Some(Reattachment::new(living, until));
+            let until = self.pauses.add(until, loaded.run, TimerDue::ReattachmentOver);
+            loaded.reattachment = Some(Reattachment::new(living, until));
         }
-        // Attempts that are not recorded as begun may have been begun by a former engine all the same.
+        // A former engine may have started attempts whose start is not recorded.
         let doubtful =
             parts.iter().flat_map(|part| effects_of(state, part)).filter_map(|effect| match effect {
-                Effect::Attempt { id, started: false } if !loaded.work.contains_key(&id) => Some(id),
+                Effect::Attempt { id, started: false } if !loaded.attempts.contains(&id) => Some(id),
                 _ => None,
             });
-        loaded.unstarted.doubtful.extend(doubtful);
+        loaded.unstarted.may_be_left.extend(doubtful);
         if let Some(reason) = self.poison(loaded, &parts) {
             return self.quarantine(loaded, reason);
         }
@@ -156,7 +159,7 @@ impl ShardCore {
         self.compare_clock(loaded);
     }
 
-    /// Tells the run what the clock says, where something in it waits by a clock that said more.
+    /// Gives the run a reading of the clock, where it waits by a reading that was later than the clock is now.
     pub(crate) fn compare_clock(&mut self, loaded: &mut LoadedRun) {
         if !loaded.dispatching.driven || loaded.is_copy() || matches!(loaded.phase, RunPhase::Quarantined(_))
         {
@@ -169,7 +172,7 @@ impl ShardCore {
         }
     }
 
-    /// One part of the run.
+    /// Starts what one part of the run lists.
     pub(crate) fn dispatch_part(&mut self, loaded: &mut LoadedRun, part: &Touched) {
         let Some(state) = &loaded.state else { return };
         let effects = effects_of(state, part);
@@ -182,8 +185,10 @@ impl ShardCore {
         }
         for effect in effects {
             match effect {
-                Effect::Attempt { id, started } => self.attempt_listed(loaded, id, started),
-                Effect::Stop { id } => self.stop_listed(loaded, id),
+                Effect::Attempt { id, started: is_recorded } => {
+                    self.attempt_event(loaded, &id, AttemptEvent::Listed { is_recorded });
+                }
+                Effect::Stop { id } => self.stop_listed(loaded, &id),
                 Effect::Probe { id, gate, probe_no } => self.probe_listed(loaded, id, gate, probe_no, part),
                 Effect::Workspace => self.workspace_listed(loaded, part),
                 Effect::Notice { channel, version, notice } => {
@@ -204,7 +209,7 @@ impl ShardCore {
         }
     }
 
-    /// Keeps the queue of timers equal to what the part lists.
+    /// Makes the queue of timers equal to the part's timers.
     fn set_timers(&mut self, loaded: &mut LoadedRun, part: &Touched, effects: &[Effect]) {
         let mut former = loaded.timers.remove(part).unwrap_or_default();
         let mut kept: Vec<(TimerId, Timestamp, TimerKey)> = Vec::new();
@@ -235,22 +240,22 @@ impl ShardCore {
             }
         }
         let about = format!("{}/timer/{}/{:?}/{}/{}", loaded.run, timer.id, timer.kind, timer.name, key.0.0);
-        let queued = Queued::own(InputId::derive(&about), InputKind::TimerFired { timer, due: key.0 });
-        match &mut loaded.settling {
-            Some(settling) => settling.timer(queued),
+        let queued =
+            Queued::own(InputId::derive(&about), InputKind::TimerFired(TimerFired { timer, due: key.0 }));
+        match &mut loaded.reattachment {
+            Some(reattachment) => reattachment.timer(queued),
             None => loaded.push(queued),
         }
         self.mark(loaded);
     }
 
-    /// Ends the listening of a recovered run when everything living was heard, or its time is over.
-    pub(crate) fn settled(&mut self, loaded: &mut LoadedRun, is_over: bool) {
-        let Some(settling) = loaded.settling.take_if(|settling| is_over || settling.is_settled()) else {
-            return;
-        };
-        self.pauses.remove(settling.until);
-        settling.into_inputs().for_each(|queued| loaded.push(queued));
-        self.mark(loaded);
+    /// Decides what a recovered run kept back, when all re-attached attempts have reported or their time is over.
+    pub(crate) fn end_reattachment(&mut self, loaded: &mut LoadedRun, is_over: bool) {
+        if let Some(reattachment) = loaded.reattachment.take_if(|it| is_over || it.is_complete()) {
+            self.pauses.remove(reattachment.until);
+            reattachment.into_inputs().for_each(|queued| loaded.push(queued));
+            self.mark(loaded);
+        }
     }
 
     /// Whether runs with timers may leave memory: the wake task wakes them.
@@ -268,11 +273,13 @@ impl ShardCore {
         };
         if !is_known {
             let (run, slots, priority) = (loaded.run, state.slots().to_vec(), state.priority());
-            // What takes the place of a run begins after that has ended.
+            // A run that replaces another one begins after that has ended.
             let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
             let after = origin.map(|origin| origin.run);
             let parent = state.parent().cloned();
-            self.shared.mailboxes.slots.put(SlotRequest::Want { run, slots, priority, after, parent, still });
+            let is_paused = still;
+            let want = SlotRequest::Want { run, slots, priority, after, parent, is_paused };
+            self.shared.mailboxes.slots.put(want);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::messages::ShardMessage;
 use crate::panic::panic_text;
+use crate::run::attempt::event::AttemptEvent;
 use crate::run::loaded_run::RunPhase;
 use crate::runtime::Runtime;
 use crate::shard::core::{Shard, ShardCore, TAKEN_MAX};
@@ -62,7 +63,7 @@ impl Shard {
                 idle,
                 parked: ParkedNotices::new(shards),
                 dirty: VecDeque::new(),
-                room: Shortage::default(),
+                shortage: Shortage::default(),
                 sleep: None,
                 again: false,
             },
@@ -104,17 +105,17 @@ impl Shard {
         }
         while self.worked.len() < TAKEN_MAX {
             match self.core.works.poll_join_next(cx) {
-                // An aborted task has no result; who aborted it has reported for it.
+                // An aborted task has no result; the shard reported its end when it aborted the task.
                 Poll::Ready(Some(result)) => self.worked.extend(result.ok()),
                 _ => break,
             }
         }
         is_ready |= self.core.observed.poll(cx);
-        // What was granted while attempts may not start is taken when they may.
+        // Grants that come while no attempt may start stay in the inbox.
         let has_grants = self.core.shared.scheduler.poll(self.core.at, cx);
         is_ready |= has_grants && self.closing.is_none() && !self.core.shared.is_holding();
         is_ready |= self.core.shared.receivers.poll(self.core.at, cx);
-        is_ready |= self.core.room.poll(cx);
+        is_ready |= self.core.shortage.poll(cx);
         is_ready |= !self.done.is_empty() || !self.worked.is_empty();
         is_ready |= self.poll_sleep(cx);
         if let Some(closing) = &mut self.closing
@@ -130,9 +131,9 @@ impl Shard {
     /// Whether a timer is due; asks to be woken when the next one is.
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> bool {
         let (now, steady) = (self.core.shared.now(), self.core.shared.steady());
-        let line = self.core.shared.scheduler.next_at().filter(|_| !self.core.shared.is_holding());
+        let next_grant = self.core.shared.scheduler.next_at().filter(|_| !self.core.shared.is_holding());
         let receivers = self.core.shared.receivers.next_at();
-        let pause = self.core.pauses.next().into_iter().chain(line).chain(receivers).min();
+        let pause = self.core.pauses.next().into_iter().chain(next_grant).chain(receivers).min();
         let left = self.core.timers.next().map(|at| at.since(now).min(SLEEP_MAX));
         let left = left.into_iter().chain(pause.map(|at| at.since(steady))).min();
         let Some(left) = left.filter(|_| self.closing.is_none()) else {
@@ -143,7 +144,7 @@ impl Shard {
             return true;
         }
         let at = steady.plus(left);
-        // One that ends earlier ends first: at its end the clock is looked at, which is what cuts sleeps short.
+        // A sleep that ends earlier is kept: at its end the clock is read again.
         if self.core.sleep.as_ref().is_none_or(|(until, _)| until.since(at) > SLEEP_SLACK) {
             self.core.sleep = Some((at, Box::pin(tokio::time::sleep(left))));
         }
@@ -152,7 +153,7 @@ impl Shard {
             return false;
         }
         self.core.sleep = None;
-        // Not yet by the calendar where the sleep was cut short: the next turn sleeps on.
+        // Where the sleep was cut short no timer may be due yet; then the next turn sleeps on.
         true
     }
 
@@ -165,27 +166,27 @@ impl Shard {
         }
         for done in std::mem::take(&mut self.done) {
             match done.run() {
-                Some(run) => self.contained(run, |shard| shard.took(done)),
-                None => self.took(done),
+                Some(run) => self.contained(run, |shard| shard.job_done(done)),
+                None => self.job_done(done),
             }
         }
         for worked in std::mem::take(&mut self.worked) {
-            self.contained(worked.run(), |shard| shard.worked(worked));
+            self.contained(worked.run(), |shard| shard.work_done(worked));
         }
-        self.use_room();
-        self.hear();
+        self.retry_after_shortage();
+        self.take_observations();
         self.fire();
         self.call_notices();
         self.start_waiting();
         while let Some(run) = self.core.dirty.pop_front() {
-            self.contained(run, |shard| shard.look_at(run));
+            self.contained(run, |shard| shard.process_run(run));
         }
         while let Some(run) = self.core.idle.surplus() {
             self.forget(run);
         }
     }
 
-    /// Does something for one run. A panic in it quarantines that run, and the others of the shard go on (D4).
+    /// Runs code for one run. A panic quarantines that run alone (D4).
     pub(crate) fn contained(&mut self, run: RunId, work: impl FnOnce(&mut Self)) {
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
         let reason = panic_text(panic.as_ref());
@@ -199,16 +200,16 @@ impl Shard {
         }
     }
 
-    /// Attempts that say that they really began, and what they use up.
-    fn hear(&mut self) {
+    /// Attempts whose executors say that they began, and what they use up.
+    fn take_observations(&mut self) {
         for (id, so_far) in self.core.observed.take_used() {
             if let Some(loaded) = self.runs.get_mut(&id.run) {
-                self.core.uses(loaded, &id.attempt, so_far);
+                self.core.attempt_event(loaded, &id.attempt, AttemptEvent::Used(so_far));
             }
         }
         for id in self.core.observed.take() {
             if let Some(loaded) = self.runs.get_mut(&id.run) {
-                self.core.began(loaded, &id.attempt);
+                self.core.attempt_event(loaded, &id.attempt, AttemptEvent::Began);
             }
         }
     }
@@ -230,12 +231,12 @@ impl Shard {
                 let Some(loaded) = shard.runs.get_mut(&run) else {
                     return match due {
                         TimerDue::Notice(channel) => shard.parked_notice_due(run, channel),
-                        TimerDue::Timer(_) | TimerDue::Settled => {}
+                        TimerDue::Timer(_) | TimerDue::ReattachmentOver => {}
                     };
                 };
                 match due {
                     TimerDue::Timer(timer) => shard.core.fired(loaded, timer, key),
-                    TimerDue::Settled => shard.core.settled(loaded, true),
+                    TimerDue::ReattachmentOver => shard.core.end_reattachment(loaded, true),
                     TimerDue::Notice(channel) => shard.core.notice_due(loaded, channel),
                 }
             });
@@ -243,7 +244,7 @@ impl Shard {
         self.core.again = true;
     }
 
-    /// What waits for a span to pass since the clock said more waits by what it says now.
+    /// The clock was set back: each run with timers compares them with the new reading.
     fn clock_was_set_back(&mut self) {
         let mut runs: Vec<RunId> =
             self.runs.values().filter(|loaded| !loaded.timers.is_empty()).map(|loaded| loaded.run).collect();
@@ -255,15 +256,15 @@ impl Shard {
         }
     }
 
-    /// Decides what waits for a run, and sends what came of it.
-    fn look_at(&mut self, run: RunId) {
+    /// Decides a run's queue, sends the batch, and lets a run without work rest.
+    fn process_run(&mut self, run: RunId) {
         let Some(loaded) = self.runs.get_mut(&run) else { return };
         loaded.is_dirty = false;
         if matches!(loaded.phase, RunPhase::Ready) {
             self.core.advance(loaded);
         }
         if matches!(loaded.phase, RunPhase::Ready) && loaded.dispatching.driven && !loaded.is_copy() {
-            // What was on its way when the run ended is there, or will not come.
+            // A workspace that was being made when the run ended is there by now, or will not come.
             self.core.release(loaded);
         }
         if loaded.is_nothing() {
@@ -282,7 +283,7 @@ impl Shard {
         }
     }
 
-    /// Lets a run go from memory; the next request loads it.
+    /// Evicts a run from memory; the next request loads it.
     fn forget(&mut self, run: RunId) {
         let Some(loaded) = self.runs.remove(&run) else { return };
         let mut earliest = None;
@@ -299,8 +300,7 @@ impl Shard {
         }
     }
 
-    /// Whether the shutdown is complete: nothing is on its way into the store, and in-process work
-    /// has ended or had its time.
+    /// Whether the shutdown is complete: no append is in flight, and in-process work has ended or used up its grace.
     fn is_finished(&self) -> bool {
         if self.closing.is_none() || !self.core.dirty.is_empty() {
             return false;

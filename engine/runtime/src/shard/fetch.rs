@@ -1,9 +1,10 @@
-//! Reading values that decisions and plans need, and going on where one was waited for.
+//! Reads values that decisions and plans need, and resumes what waited for them.
 //!
-//! Law: what waited starts only on durable state (D2).
+//! Law: what waited for a value starts only on durable state (D2).
 
 use crate::error::LoadError;
-use crate::run::loaded_run::{AttemptWork, LoadedRun, RunPhase};
+use crate::run::attempt::event::AttemptEvent;
+use crate::run::loaded_run::{LoadedRun, RunPhase};
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::{JobDone, WantedBy};
 use everfold_base::json::JsonText;
@@ -11,7 +12,7 @@ use everfold_language::expr::ValueRef;
 use std::sync::Arc;
 
 impl ShardCore {
-    /// Reads values; the run goes on where it waits for them.
+    /// Reads values beside the shard's loop.
     pub(crate) fn fetch(&mut self, loaded: &mut LoadedRun, wanted: Vec<ValueRef>, wanted_by: WantedBy) {
         loaded.values.fetching += 1;
         let (run, shared) = (loaded.run, Arc::clone(&self.shared));
@@ -37,13 +38,10 @@ impl ShardCore {
                 values.into_iter().for_each(|(value, text)| into.insert(&value, text));
             }
             Err(error) => {
-                if let WantedBy::Attempt(id) = &wanted_by
-                    && matches!(loaded.work.get(id), Some(AttemptWork::Planning(_)))
-                {
-                    // Whatever lists it next plans it again.
-                    loaded.work.remove(id);
+                if let WantedBy::Attempt(id) = &wanted_by {
+                    self.attempt_event(loaded, id, AttemptEvent::ValuesUnreadable);
                 }
-                // A notice that cannot be read now waits without one.
+                // A notice whose values cannot be read now waits without a place.
                 loaded.give_up_places();
                 if !error.is_full() {
                     return self.quarantine(loaded, error.to_string());
@@ -64,14 +62,14 @@ impl ShardCore {
         self.mark(loaded);
     }
 
-    /// Starts what had to wait, where the state is durable (D2), else as soon as it is.
+    /// Resumes what waited, now where the state is durable (D2), else as soon as it is.
     pub(crate) fn go_on_with(&mut self, loaded: &mut LoadedRun, start: WantedBy) {
         if matches!(loaded.phase, RunPhase::Appending) {
             return loaded.dispatching.later.push(start);
         }
         match start {
             WantedBy::Decision => {}
-            WantedBy::Attempt(id) => self.planned(loaded, id),
+            WantedBy::Attempt(id) => self.plan_resumed(loaded, &id),
             WantedBy::Part(part) => self.dispatch_part(loaded, &part),
         }
     }

@@ -1,4 +1,4 @@
-//! What comes from outside: inputs, looks, the order to go on.
+//! Messages from outside: inputs, queries, the request to drive a run.
 
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use crate::error::{QueryError, SubmitError};
-use crate::messages::{Look, Queued, ShardMessage};
+use crate::messages::{Query, Queued, ShardMessage};
 use crate::run::loaded_run::{Item, LoadedRun, RunPhase};
 use crate::shard::core::Shard;
 use everfold_base::id::RunId;
@@ -16,7 +16,7 @@ impl Shard {
     pub(crate) fn take(&mut self, message: ShardMessage) {
         match message {
             ShardMessage::Input { run, queued } => self.input(run, queued),
-            ShardMessage::Look { run, look } => self.look(run, look),
+            ShardMessage::Query { run, query } => self.query(run, query),
             ShardMessage::Drive { run, even_quarantined, done } => self.drive(run, even_quarantined, done),
             ShardMessage::Align { run, drives, done } => self.align(run, drives, done),
             ShardMessage::Abandoned { run, is_folded, done } => self.abandoned(run, is_folded, done),
@@ -60,7 +60,7 @@ impl Shard {
         if loaded.queue.len() >= self.core.shared.config.queue {
             return queued.answer(Err(SubmitError::Busy));
         }
-        // Who acts on a run wants it to go on.
+        // An input drives its run: its effects are started from now on.
         let was_driven = std::mem::replace(&mut loaded.dispatching.driven, true);
         loaded.queue.push_back(Item::Input(queued));
         if !was_driven && matches!(loaded.phase, RunPhase::Ready) {
@@ -69,7 +69,7 @@ impl Shard {
         self.core.mark(loaded);
     }
 
-    fn look(&mut self, run: RunId, look: Look) {
+    fn query(&mut self, run: RunId, query: Query) {
         let loaded = match self.runs.entry(run) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
@@ -79,16 +79,16 @@ impl Shard {
             }
         };
         if let RunPhase::Quarantined(reason) = &loaded.phase {
-            return look(Err(QueryError::SetAside { run, reason: reason.clone() }));
+            return query(Err(QueryError::SetAside { run, reason: reason.clone() }));
         }
         if let RunPhase::Stalled = &loaded.phase {
-            return look(loaded.state.as_ref().ok_or(QueryError::Full(run)));
+            return query(loaded.state.as_ref().ok_or(QueryError::Full(run)));
         }
-        loaded.queue.push_back(Item::Look(look));
+        loaded.queue.push_back(Item::Query(query));
         self.core.mark(loaded);
     }
 
-    /// Has a run look at what stands still; it is gone on with for that only with `drives`.
+    /// Compares a run's pauses with those of its pipeline and the engine; drives it only with `drives`.
     fn align(&mut self, run: RunId, drives: bool, done: oneshot::Sender<bool>) {
         let loaded = self.runs.entry(run).or_insert_with(|| LoadedRun::new(run, RunPhase::Ready, None));
         loaded.dispatching.driven |= drives;
@@ -103,20 +103,20 @@ impl Shard {
                 self.core.mark(loaded);
             }
             (RunPhase::Loading, _) => loaded.awaited.push(done),
-            // What it has in progress ends with a look at what stands still.
+            // The dispatch after its append, read or quarantine compares the pauses.
             _busy_or_quarantined => {
                 let _gone = done.send(true);
             }
         }
     }
 
-    /// Leaves what a run has in progress, and the run itself where it cannot be folded.
+    /// Ends the work of an abandoned run, and forgets the run itself where it cannot be folded.
     fn abandoned(&mut self, run: RunId, is_folded: bool, done: oneshot::Sender<bool>) {
         let Some(loaded) = self.runs.get_mut(&run) else {
             let _gone = done.send(true);
             return;
         };
-        self.core.leave_work(loaded);
+        self.core.abandon_work(loaded);
         if is_folded {
             loaded.awaited.push(done);
             return self.core.load(loaded);
@@ -127,10 +127,10 @@ impl Shard {
         let _gone = done.send(true);
     }
 
-    /// Goes on with a run: loads it where it is not, and starts what it lists.
+    /// Drives a run: loads it where that is needed, and starts its effects.
     fn drive(&mut self, run: RunId, even_quarantined: bool, done: oneshot::Sender<bool>) {
         if !even_quarantined && self.core.parked.has_only_notices(&run) {
-            // It has ended, and its notices go when it is their time.
+            // It has ended, and its notices are sent when they are due.
             let _gone = done.send(true);
             return;
         }
@@ -158,7 +158,7 @@ impl Shard {
                 let _gone = done.send(true);
             }
             (RunPhase::Stalled, _) => {
-                // It goes on by itself; who waits for it need not wait for the disk.
+                // It resumes by itself; the caller need not wait for the disk.
                 let _gone = done.send(true);
             }
             _ => loaded.awaited.push(done),

@@ -1,4 +1,4 @@
-//! What the jobs of a shard end with: reads, appends, values.
+//! The results of a shard's own futures: reads, appends, values.
 
 use crate::error::LoadError;
 use crate::load::FoldedRun;
@@ -7,7 +7,7 @@ use everfold_base::json::JsonText;
 use everfold_language::expr::ValueRef;
 use everfold_store::{AppendError, Appended};
 
-/// The end of one of the shard's own futures.
+/// The result of one of the shard's own futures.
 pub(crate) enum JobDone {
     Appended {
         run: RunId,
@@ -27,18 +27,19 @@ pub(crate) enum JobDone {
         run: RunId,
         removed: Option<String>,
     },
-    Kept,
+    /// The job was done for its effect alone.
+    NoResult,
 }
 
 impl JobDone {
-    /// The run that it is about.
+    /// The run that it belongs to.
     pub(crate) fn run(&self) -> Option<RunId> {
         match self {
             Self::Appended { run, .. }
             | Self::Loaded { run, .. }
             | Self::Values { run, .. }
             | Self::Released { run, .. } => Some(*run),
-            Self::Kept => None,
+            Self::NoResult => None,
         }
     }
 }
@@ -49,7 +50,7 @@ pub(crate) enum AppendFailure {
     Blob(std::io::Error),
 }
 
-/// What goes on when a value is there, or when the state is durable.
+/// What resumes when a value is there, or when the state is durable.
 pub(crate) enum WantedBy {
     Decision,
     Attempt(AttemptId),

@@ -1,4 +1,4 @@
-//! The result of each of a shard's own jobs goes to the function that waits for it.
+//! Dispatches the result of each of a shard's own jobs.
 //!
 //! Law: a run that left memory meanwhile is skipped.
 
@@ -6,7 +6,7 @@ use crate::shard::core::Shard;
 use crate::shard::job_done::JobDone;
 
 impl Shard {
-    pub(crate) fn took(&mut self, done: JobDone) {
+    pub(crate) fn job_done(&mut self, done: JobDone) {
         match done {
             JobDone::Appended { run, result } => self.appended(run, result),
             JobDone::Loaded { run, result } => self.loaded(run, *result),
@@ -20,7 +20,7 @@ impl Shard {
                     self.core.given_back(loaded, removed);
                 }
             }
-            JobDone::Kept => {}
+            JobDone::NoResult => {}
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Law: a history is read beside the shard's loop; until it is there, inputs wait in the run's queue.
 
+use crate::aggregate_store::AggregateError;
 use crate::error::{LoadError, QueryError, SubmitError};
-use crate::ledger::LedgerError;
 use crate::load::FoldedRun;
 use crate::run::loaded_run::{Item, LoadedRun, RunPhase};
 use crate::shard::core::{Shard, ShardCore};
@@ -22,7 +22,7 @@ impl ShardCore {
         self.jobs.push(Box::pin(async move {
             let result = match shared.halts.current().await {
                 Ok(_) => shared.loader().fold(run, None).await,
-                Err(LedgerError::Read(error)) => Err(error.into()),
+                Err(AggregateError::Read(error)) => Err(error.into()),
                 Err(error) => Err(LoadError::Halts { run, what: error.to_string() }),
             };
             let result = Box::new(result);
@@ -35,7 +35,7 @@ impl Shard {
     pub(crate) fn loaded(&mut self, run: RunId, result: Result<FoldedRun, LoadError>) {
         let Some(loaded) = self.runs.get_mut(&run) else { return };
         let result = match result {
-            // Copied events alone are no run; what makes one of them comes with this input.
+            // Copied events alone are no run; the input that makes them one is in the queue.
             Ok(folded) if folded.is_hidden && !loaded.is_forking() => Err(LoadError::NotFound(run)),
             other => other,
         };
@@ -46,8 +46,8 @@ impl Shard {
                 if loaded.append.is_stalled {
                     loaded.phase = RunPhase::Stalled;
                     loaded.refuse_starts();
-                    loaded.answer_looks();
-                } else if !loaded.has_order() {
+                    loaded.answer_queries();
+                } else if !loaded.has_request() {
                     self.core.dispatch(loaded);
                 }
             }
@@ -67,7 +67,7 @@ impl Shard {
 }
 
 impl LoadedRun {
-    /// There is no such stream: a start that waits makes one, everything before it is refused.
+    /// There is no such stream: a start in the queue makes one, everything before it is refused.
     fn begin_anew(&mut self) -> bool {
         while let Some(item) = self.queue.pop_front() {
             match item {
@@ -82,7 +82,7 @@ impl LoadedRun {
                     return true;
                 }
                 Item::Input(mut queued) => queued.answer(Err(SubmitError::NotFound(self.run))),
-                Item::Look(look) => look(Err(QueryError::NotFound(self.run))),
+                Item::Query(query) => query(Err(QueryError::NotFound(self.run))),
             }
         }
         for waiting in self.awaited.drain(..) {

@@ -40,7 +40,7 @@ impl ShardCore {
     pub(crate) fn take_parked(&mut self, loaded: &mut LoadedRun) {
         if let Some(parking) = self.parked.runs.remove(&loaded.run) {
             loaded.notices.extend(parking.notices);
-            // Who had notices to tell was gone on with.
+            // A run with notices was driven.
             loaded.dispatching.driven = true;
         }
     }
@@ -64,28 +64,28 @@ impl Shard {
             return self.core.notice_called(loaded, channel, place);
         }
         if self.closing.is_some() {
-            return; // It goes when the next engine begins.
+            return; // The next engine sends it.
         }
         let parking = self.core.parked.runs.get_mut(&run);
-        let Some(telling) = parking.and_then(|parking| parking.notices.get_mut(&channel)) else { return };
-        if let Some(key) = telling.called(place) {
+        let Some(progress) = parking.and_then(|parking| parking.notices.get_mut(&channel)) else { return };
+        if let Some(key) = progress.called(place) {
             self.core.pauses.remove(key);
             self.load_parked(run);
         }
     }
 
-    /// The pause of a parked notice is over, or it is looked at whether it waits in vain.
+    /// The timer of a parked notice is due: its pause is over, or it has waited for its receiver for long.
     pub(crate) fn parked_notice_due(&mut self, run: RunId, channel: String) {
         let Some(parking) = self.core.parked.runs.get_mut(&run) else { return };
-        let Some(mut telling) = parking.notices.remove(&channel) else { return };
-        telling.stage = NoticeStage::Next(None);
-        let (telling, is_later) = match self.core.turn(run, &channel, telling) {
-            NoticeReadiness::Later(telling) => (telling, true),
-            // The run looks at it once more, and comes to the same.
-            NoticeReadiness::Now(telling) | NoticeReadiness::Never(telling, _) => (telling, false),
+        let Some(mut progress) = parking.notices.remove(&channel) else { return };
+        progress.stage = NoticeStage::Next(None);
+        let (progress, is_later) = match self.core.turn(run, &channel, progress) {
+            NoticeReadiness::Later(progress) => (progress, true),
+            // The loaded run checks it once more, with the same result.
+            NoticeReadiness::Now(progress) | NoticeReadiness::Never(progress, _) => (progress, false),
         };
         if let Some(parking) = self.core.parked.runs.get_mut(&run) {
-            parking.notices.insert(channel, telling);
+            parking.notices.insert(channel, progress);
         }
         if !is_later {
             self.load_parked(run);

@@ -1,7 +1,7 @@
 //! Runs whose work ended the engine again and again.
 //!
-//! Law: what was in hand at several ends in a row that the engine brought about itself is not taken up once more;
-//! its run is quarantined before anything of it begins. Every other run goes on.
+//! Law: work that was in progress at several aborts of the engine in a row is not started once more; its run is
+//! quarantined before anything of it begins. Every other run continues.
 
 use crate::run::loaded_run::LoadedRun;
 use crate::shard::core::ShardCore;
@@ -11,8 +11,8 @@ use everfold_core::state::effects_of;
 use everfold_ports::ENDS_MAX;
 
 impl ShardCore {
-    /// Why a run that was loaded is not to be gone on with. Every attempt and probe is asked for, so that each is
-    /// noted as in hand before any of them begins.
+    /// Why a loaded run is to be quarantined. The witness is asked about every attempt and probe, so that each is noted
+    /// as in progress before any of them begins.
     pub(crate) fn poison(&self, loaded: &LoadedRun, parts: &[Touched]) -> Option<String> {
         let witness = self.shared.edge.witness.as_ref()?;
         let state = loaded.state.as_ref()?;
@@ -20,7 +20,7 @@ impl ShardCore {
         let mut found = None;
         for effect in parts.iter().flat_map(|part| effects_of(state, part)) {
             let (what, folder) = match effect {
-                Effect::Attempt { id, .. } if !loaded.work.contains_key(&id) => {
+                Effect::Attempt { id, .. } if !loaded.attempts.contains(&id) => {
                     let effect = EffectId { run: loaded.run, attempt: id };
                     (effect.attempt.to_string(), layout.attempt(&effect))
                 }

@@ -1,14 +1,13 @@
-//! Quarantine: a run that cannot be gone on with is left alone, visibly, and keeps no other from its work.
+//! Quarantine: a run that cannot continue is excluded from all work, visibly; the other runs go on.
 //!
-//! Law: what is on its way into the store is waited for first; a run has one append in flight.
+//! Law: an append in flight is waited for first; a run has one append in flight.
 
 use crate::error::SubmitError;
 use crate::run::loaded_run::{LoadedRun, RunPhase, SlotProgress};
 use crate::shard::core::ShardCore;
 
 impl ShardCore {
-    /// Leaves a run that cannot be gone on with; what comes for it is kept up to a bound. Of what is on
-    /// its way into the store it is heard first: a run has one append in flight.
+    /// Quarantines a run, after its append in flight where it has one. Inputs are kept up to a bound.
     pub(crate) fn quarantine(&mut self, loaded: &mut LoadedRun, reason: String) {
         if matches!(loaded.phase, RunPhase::Appending) {
             loaded.append.pending_quarantine.get_or_insert(reason);
@@ -23,7 +22,7 @@ impl ShardCore {
         let error = SubmitError::SetAside { run: loaded.run, reason: reason.clone() };
         loaded.refuse(|queued| queued.answer.is_some(), &error);
         self.shared.quarantined().insert(loaded.run, reason.clone());
-        // Answers of the slot and budget allocators are ignored from here on; the run asks again after its next load.
+        // From here on the run ignores answers of the slot and budget allocators, and asks again after its next load.
         if let SlotProgress::Waiting { .. } = loaded.slots {
             loaded.slots = SlotProgress::Unknown;
         }

@@ -12,7 +12,7 @@ const STARTED_MAX: usize = 256;
 
 impl ShardCore {
     /// An attempt is to be planned.
-    pub(crate) fn enlist(&mut self, loaded: &mut LoadedRun, id: AttemptId) {
+    pub(crate) fn enqueue_attempt(&mut self, loaded: &mut LoadedRun, id: AttemptId) {
         if loaded.unstarted.queue.is_empty() {
             self.start_queue.runs.push_back(loaded.run);
         }
@@ -20,9 +20,9 @@ impl ShardCore {
         self.again = true;
     }
 
-    /// A request to a run is decided before more of its work begins: it may be that it shall not.
-    fn orders_first(&mut self, loaded: &mut LoadedRun) {
-        if loaded.has_order() {
+    /// Requests to a run are decided before more of its work begins: one may cancel that work.
+    fn decide_requests_first(&mut self, loaded: &mut LoadedRun) {
+        if loaded.has_request() {
             self.advance(loaded);
         }
     }
@@ -34,15 +34,15 @@ impl Shard {
         if self.closing.is_some() || self.core.shared.is_holding() {
             return;
         }
-        let line = std::sync::Arc::clone(&self.core.shared.scheduler);
-        line.tick();
-        let granted = line.take(self.core.at, STARTED_MAX);
+        let scheduler = std::sync::Arc::clone(&self.core.shared.scheduler);
+        scheduler.tick();
+        let granted = scheduler.take(self.core.at, STARTED_MAX);
         self.core.again |= granted.len() == STARTED_MAX;
         for (id, grant) in granted {
             // Where the run is gone, the grant is given back.
             if let Some(loaded) = self.runs.get_mut(&id.run) {
-                self.core.orders_first(loaded);
-                self.core.served(loaded, id.attempt, grant);
+                self.core.decide_requests_first(loaded);
+                self.core.granted(loaded, &id.attempt, grant);
             }
         }
         for _ in 0..STARTED_MAX {
@@ -52,8 +52,8 @@ impl Shard {
             if !loaded.unstarted.queue.is_empty() {
                 self.core.start_queue.runs.push_back(run);
             }
-            self.core.orders_first(loaded);
-            self.core.take_up(loaded, id);
+            self.core.decide_requests_first(loaded);
+            self.core.turn_came(loaded, &id);
         }
         self.core.again |= !self.core.start_queue.runs.is_empty();
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// How long an attempt that was held back waits before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Who waits, and for what.
+/// The runs and attempts that wait, by what for.
 #[derive(Default)]
 pub(crate) struct Shortage {
     /// Runs that wait for the store.
@@ -44,7 +44,7 @@ impl Shortage {
     pub(crate) fn stall(&mut self, run: RunId, shared: &Runtime) {
         self.stalled.insert(run);
         if self.writable.is_none() && !self.is_writable {
-            // Where it takes nothing any more, the next append says so.
+            // Where the store never takes appends again, the next append reports it.
             self.writable = Some(until_writable(shared.store.writability()).map(drop).boxed());
         }
     }

@@ -1,6 +1,6 @@
 //! Snapshots of a run's state, saved in the background.
 //!
-//! Law: a snapshot only makes loads cheaper; one that is not saved is logged and missed by no decision.
+//! Law: a snapshot only makes loads cheaper; one that cannot be saved is logged, and no decision depends on it.
 
 use crate::run::loaded_run::LoadedRun;
 use crate::shard::core::ShardCore;
@@ -9,13 +9,13 @@ use everfold_core::state::FOLD_VERSION;
 use everfold_store::Snapshot;
 use std::sync::Arc;
 
-/// A snapshot is looked at from so many events on.
+/// A snapshot is considered from so many events on.
 const SNAPSHOT_EVENTS: u64 = 500;
-/// … and taken when the events since the last weigh so many times what the state does.
+/// … and saved when the events since the last one have so many times the bytes of the state.
 const SNAPSHOT_WEIGHT: u64 = 4;
 
 impl ShardCore {
-    /// Keeps a snapshot in the background when loading has become much dearer than the state is large.
+    /// Saves a snapshot in the background when the events to load are much larger than the state.
     pub(crate) fn keep_snapshot(&mut self, loaded: &mut LoadedRun) {
         let since = &mut loaded.size.since_snapshot;
         if since.events < SNAPSHOT_EVENTS || since.bytes <= SNAPSHOT_WEIGHT * since.state_bytes {
@@ -35,7 +35,7 @@ impl ShardCore {
             if let Err(error) = shared.store.save_snapshot(&stream, snapshot).await {
                 tracing::warn!(%stream, %error, "a snapshot was not kept; loads go on without it");
             }
-            JobDone::Kept
+            JobDone::NoResult
         }));
     }
 }

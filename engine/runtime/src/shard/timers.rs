@@ -1,7 +1,6 @@
 //! The moments a shard waits for, earliest first.
 //!
-//! Law: it holds exactly the timers that the loaded, driven runs list; one that is no longer listed
-//! is taken out, so that the queue is not longer than what is really awaited.
+//! Law: the queue holds exactly the timers that the loaded, driven runs list; one that is no longer listed is removed.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +16,8 @@ pub(crate) type TimerKey = (Timestamp, u64);
 pub(crate) enum TimerDue {
     /// A timer of the run.
     Timer(TimerId),
-    /// The results of what lived on have had their time.
-    Settled,
+    /// The reports of re-attached attempts are not waited for any longer.
+    ReattachmentOver,
     /// The next try of a notice, by its channel.
     Notice(String),
 }
@@ -64,9 +63,9 @@ mod tests {
     fn moments_come_in_due_order_and_what_was_taken_out_does_not_come() {
         let run = |n: u128| RunId(Uuid::from_u128(n));
         let mut timers = Timers::default();
-        timers.add(Timestamp(30), run(1), TimerDue::Settled);
-        let gone = timers.add(Timestamp(10), run(2), TimerDue::Settled);
-        timers.add(Timestamp(20), run(3), TimerDue::Settled);
+        timers.add(Timestamp(30), run(1), TimerDue::ReattachmentOver);
+        let gone = timers.add(Timestamp(10), run(2), TimerDue::ReattachmentOver);
+        timers.add(Timestamp(20), run(3), TimerDue::ReattachmentOver);
         timers.remove(gone);
         assert_eq!(timers.next(), Some(Timestamp(20)));
         assert_eq!(timers.pop(Timestamp(19)), None);

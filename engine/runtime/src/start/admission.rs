@@ -144,7 +144,7 @@ impl Runtime {
         let id = EffectId { run, attempt: admission_id(round) };
         let path = match cwd {
             Some(cwd) => PathBuf::from(cwd),
-            // Started from afar: its probes work in the folder that its steps are going to work in.
+            // Started without a folder: its probes work in the folder of its steps.
             None => {
                 let scratch = self.layout.scratch(run);
                 let made = scratch.clone();
@@ -184,10 +184,10 @@ impl Runtime {
         }
     }
 
-    /// The evidence on which a run that holds its slots is judged once more. `None` where it waits no more.
+    /// The evidence on which a run that holds its slots is judged once more. `None` where it does not wait any more.
     ///
     /// # Errors
-    /// [`QueryError`]: the run, or what it was started with, cannot be looked at now.
+    /// [`QueryError`]: the run, or what it was started with, cannot be read now.
     pub(crate) async fn admission_from_queue(
         &self,
         run: RunId,
@@ -214,7 +214,7 @@ impl Runtime {
         let input = self.kept(run, input).await.map_err(unread)?;
         let config = self.kept(run, config).await.map_err(unread)?;
         let config = if config.is_null() { Value::Object(serde_json::Map::new()) } else { config };
-        // It began with these; that they do not fit now is shown with the run.
+        // The run was created with these settings; a mismatch now is shown with the run.
         let Ok(beginning) = Beginning::new(RunState::new(definition), run, title.as_deref(), &input) else {
             return Ok(None);
         };

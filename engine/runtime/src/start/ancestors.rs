@@ -1,7 +1,7 @@
-//! The runs that wait for a run: who started it, who started that one, and so on.
+//! The runs that wait for a run: the one that started it, the one that started that, and so on.
 //!
-//! Law: a run never waits for something that one of these holds until it has ended. A slot of a
-//! concurrency key it shares with them; what cannot be shared is refused, by a code and the holder's name.
+//! Law: a run never waits for something that one of these holds until it has ended. It shares their slots of
+//! concurrency keys; what cannot be shared is refused, with a code and the holder's name.
 //!
 //! Called by the slot allocator and by starts.
 
@@ -13,14 +13,14 @@ use everfold_base::id::{AttemptId, RunId, StepId};
 use everfold_core::decide::plan;
 use everfold_core::event::Parent;
 use everfold_core::state::RunState;
-use everfold_language::definition::{Definition, Task, Work};
+use everfold_language::definition::{Definition, ExecutorTask, Work};
 use everfold_language::expr::Loaded;
 
-/// The ancestors that wait for a run, the nearest first. One that does not wait (`wait: false`) ends the
-/// row, and so does a fork: no run started that.
+/// The ancestors that wait for a run, the nearest first. A parent that does not wait (`wait: false`) ends the row,
+/// and so does a fork: no run started that.
 ///
 /// # Errors
-/// [`QueryError`]: one of them cannot be looked at now.
+/// [`QueryError`]: one of them cannot be read now.
 pub(crate) async fn ancestors(
     shared: &Runtime,
     run: RunId,
@@ -61,7 +61,7 @@ pub(crate) struct Starved {
     pub(crate) holder: RunId,
 }
 
-/// The first step of a child that needs a resource of which those who wait for the child hold all there is.
+/// The first step of a child that needs a resource whose slots are all held by ancestors that wait for the child.
 pub(crate) fn starved(
     config: &OrderConfig,
     child: &Definition,
@@ -83,8 +83,8 @@ pub(crate) fn starved(
 /// What an attempt holds that waits for the child that it started; `None`: it does not wait.
 fn held_by(state: &RunState, id: &AttemptId) -> Option<Vec<String>> {
     let (step, _) = state.step(&id.path.step)?;
-    let Some(Work::Task(Task { kind, spec })) = &step.work else { return None };
-    if kind != Task::RUN || spec.source()["wait"] == false {
+    let Some(Work::Task(ExecutorTask { kind, spec })) = &step.work else { return None };
+    if kind != ExecutorTask::RUN || spec.source()["wait"] == false {
         return None;
     }
     match plan::standing(state, id, &Loaded::default()) {

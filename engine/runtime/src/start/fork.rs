@@ -1,4 +1,4 @@
-//! A run that goes on from another one's history: forks, retries of ended runs, restarts.
+//! A run that continues another one's history: forks, retries of ended runs, restarts.
 //!
 //! Law (D11): the new run's stream begins with copies of the origin's events, with their stored bytes and
 //! the flag `copied`; `RunForked` makes it a run. Until then it is none: it is not shown, found or loaded.
@@ -29,7 +29,7 @@ use everfold_core::state::{RunState, StoredValue};
 use everfold_language::definition::Definition;
 use everfold_language::expr::Loaded;
 use everfold_language::words::OnTaken;
-use everfold_store::{Append, AppendError, Dedup, Head};
+use everfold_store::{Append, AppendError, Dedup, StreamHead};
 
 /// Events that are copied in one append, and their bytes.
 const CHUNK_EVENTS: usize = 500;
@@ -37,12 +37,12 @@ const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// How often the preview may ask for further values.
 const NEEDS_MAX: usize = 64;
 
-/// What is to be done with a run's history.
+/// A request to continue a run's history in a new run.
 #[derive(Debug, Clone)]
 pub struct ForkRequest {
     /// The run.
     pub origin: RunId,
-    /// What is done with it.
+    /// Whether it is a fork, a retry or a restart.
     pub how: OriginKind,
     /// Its last version that is copied; `None`: all of it.
     pub at: Option<Version>,
@@ -52,21 +52,20 @@ pub struct ForkRequest {
     pub input: Option<Value>,
     /// Settings documents that replace those of the origin, by name.
     pub config: Option<Value>,
-    /// What the run goes on by; `None`: the origin's definition. Where it is another one, the history must
-    /// fit it.
+    /// The definition that the run continues with; `None`: the origin's. The history must fit another one.
     pub definition: Option<Arc<Definition>>,
     /// For readers; `None`: the origin's.
     pub title: Option<String>,
     /// The run pauses before this step, and keeps none of the origin's breakpoints.
     pub until_step: Option<StepId>,
-    /// Who does it.
+    /// The actor of the request.
     pub actor: Actor,
     /// Recognises a repeated request.
     pub dedup: Option<Dedup>,
 }
 
 impl Runtime {
-    /// Makes a run that goes on from another one's history; resolves when it is durable.
+    /// Makes a run that continues another one's history; resolves when it is durable.
     pub(crate) async fn fork(self: Arc<Self>, request: ForkRequest) -> Result<Started, StartError> {
         self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
@@ -98,7 +97,7 @@ impl Runtime {
         Ok(Started { run, version, position, repeated: repeated || !changed, held: false })
     }
 
-    async fn head_of(&self, run: RunId) -> Result<Option<Head>, StartError> {
+    async fn head_of(&self, run: RunId) -> Result<Option<StreamHead>, StartError> {
         let head = self.store.head(&StreamId::run(run)).await;
         head.map_err(|error| SubmitError::Store(error.to_string()).into())
     }
@@ -107,7 +106,7 @@ impl Runtime {
     async fn at(&self, origin: RunId, at: Option<Version>) -> Result<RunState, StartError> {
         let folded = match at {
             Some(version) => self.loader().fold(origin, Some(version)).await,
-            // What the shard has durably, not what is on its way.
+            // The durable state, without events that are in flight.
             None => match self.with_state(origin, RunState::version).await {
                 Ok(version) => self.loader().fold(origin, Some(version)).await,
                 Err(QueryError::NotFound(run)) => Err(LoadError::NotFound(run)),
@@ -177,7 +176,7 @@ impl Runtime {
         })
     }
 
-    /// Settings documents that another definition names and the run does not have yet: as they are now.
+    /// Reads settings documents that another definition names and the run does not have yet.
     async fn add_documents(
         &self,
         run: RunId,
@@ -207,7 +206,7 @@ impl Runtime {
         })
     }
 
-    /// Decides on a copy of the origin's state, so that what is refused stores nothing.
+    /// Decides the fork on a copy of the origin's state, so that a refusal stores nothing.
     async fn preview(
         &self,
         state: &RunState,
@@ -260,13 +259,13 @@ impl Runtime {
             && let Some(identity) = beginning.identity()?
             && let SlotKind::Identity { release, on_taken } = identity.kind
         {
-            // Its origin's key is its own; anybody else's is not.
+            // A key that its origin holds is its own; a key that another run holds is not.
             let asked = SlotKind::Identity { release, on_taken: OnTaken::Reject };
             let mut asked_for = identity.clone();
             asked_for.kind = asked;
             let found = claim.check(vec![asked_for], Vec::new()).await?;
             match (found, on_taken) {
-                // The run that has it is no answer: it does not go on from this one's history.
+                // The holder is no answer to the request: it does not continue this history.
                 (SlotCheck::Taken(slot, holder), OnTaken::Reject | OnTaken::Return) if holder != origin => {
                     return Err(Refusal::KeyTaken { key: slot.key, holder }.into());
                 }
@@ -343,7 +342,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// Copies the values that an event keeps outside of it.
+    /// Copies the blobs of an event.
     async fn copy_values(&self, origin: RunId, run: RunId, envelope: &Envelope) -> Result<(), StartError> {
         let failed = |what: String| StartError::from(SubmitError::Store(what));
         let event = decode(origin, envelope).map_err(|error| failed(error.to_string()))?;

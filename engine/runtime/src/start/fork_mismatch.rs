@@ -1,4 +1,4 @@
-//! Which event of a history does not fit the definition that a fork is to go on by.
+//! The event of a history that does not fit the definition with which a fork is to continue.
 //!
 //! Called by the fork after it was refused, for the reader of the refusal: the core knows what does not
 //! fit, and the history says since when.

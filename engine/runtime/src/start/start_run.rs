@@ -1,4 +1,4 @@
-//! A run begins: what is looked up and read before its first event.
+//! The start of a run: everything that is read and checked before its first event.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use everfold_language::definition::Definition;
 use everfold_ports::Edge;
 use everfold_store::{Dedup, Writability};
 
-/// What a start found out before it recorded anything.
+/// The result of the checks before anything is recorded.
 enum PreparedStart {
     Ready(ReadyStart),
-    /// This run holds its key, and is the answer.
+    /// The answer is a run that was started before, or that holds the key.
     Held(Started),
 }
 
@@ -38,7 +38,7 @@ struct ReadyStart {
     reservation: Option<SlotReservation>,
 }
 
-/// A title as it is kept. What decides does not clean it, so that former histories are decided as they were.
+/// A title as it is stored. It is cleaned here and not by `decide`, so that former histories are decided as before.
 pub(crate) fn in_one_line(title: Option<&str>) -> Option<String> {
     title.map(|title| one_line(title).into_owned())
 }
@@ -47,7 +47,7 @@ impl Runtime {
     /// Starts a run; resolves when that is durable.
     pub(crate) async fn start(self: Arc<Self>, mut request: StartRequest) -> Result<Started, StartError> {
         // Before anything is made of it: what expressions see of the title is what stands in the history.
-        request.title = in_one_line(request.title.as_deref());
+        request.options.title = in_one_line(request.options.title.as_deref());
         match &*self.store.writability().borrow() {
             Writability::Writable => {}
             Writability::Full => return Err(SubmitError::Full.into()),
@@ -74,14 +74,9 @@ impl Runtime {
         self.definitions.save(&request.definition).await?;
         let start = Start {
             run,
-            input: request.input,
-            title: request.title,
-            labels: request.labels,
-            cwd: request.cwd,
+            options: request.options,
             entropy: self.draw_u64(),
             config: prepared.config.as_ref().map(JsonText::new),
-            parent: request.parent,
-            priority: request.priority,
             admission: prepared.admission,
         };
         let queued = Queued {
@@ -94,7 +89,7 @@ impl Runtime {
         };
         let asked = self.ask(run, queued).await;
         if let Some(reservation) = prepared.reservation {
-            // A run that waits has said so by the time that it is seen.
+            // The query is answered after the run's dispatch: a run that waits for slots has asked for them by then.
             let _not_there = self.with_state(run, |_| ()).await;
             drop(reservation);
         }
@@ -104,7 +99,7 @@ impl Runtime {
             self.mailboxes.webhooks.attend();
         }
         match asked {
-            // The core has seen this very start before.
+            // The same start was recorded before.
             Ok(Accepted { changed: false, .. }) => self.started_before(run, id).await,
             Ok(Accepted { version, position, repeated: false, .. }) => {
                 Ok(Started { run, version, position, repeated: false, held: false })
@@ -118,8 +113,8 @@ impl Runtime {
         }
     }
 
-    /// Reads, looks up and judges what a start needs to know (L2: config, key, admit, concurrency), without
-    /// recording anything.
+    /// Reads and checks everything that a start depends on (L2: config, key, admit, concurrency), without recording
+    /// anything.
     async fn prepare(
         self: &Arc<Self>,
         run: RunId,
@@ -134,26 +129,27 @@ impl Runtime {
         if is_plain {
             return Ok(PreparedStart::Ready(ReadyStart::default()));
         }
-        // It was done before, whatever would be refused now.
+        // A repeated request gets its first answer, whatever would be refused now.
         if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
             return Ok(PreparedStart::Held(first));
         }
         let stream = StreamId::run(run);
         if request.run.is_some() && self.store.head(&stream).await.map_err(SubmitError::from)?.is_some() {
-            // It began, though the caller does not know: its key is taken by itself.
+            // It was started by a request whose answer was lost: it holds its key itself.
             return self.started_before(run, id).await.map(PreparedStart::Held);
         }
-        let (title, cwd) = (request.title.as_deref(), request.cwd.as_deref());
+        let options = &request.options;
+        let (title, cwd) = (options.title.as_deref(), options.cwd.as_deref());
         let state = RunState::new(Arc::clone(definition));
-        let mut beginning = Beginning::new(state, run, title, &request.input.value())?.in_folder(cwd);
+        let mut beginning = Beginning::new(state, run, title, &options.input.value())?.in_folder(cwd);
         let config = admission::config(&beginning, cwd, self.config.blocking).await?;
         if let Some(config) = &config {
             beginning = beginning.with_config(config.clone());
         }
         let mut labels = beginning.labels()?;
-        labels.extend(request.labels.clone());
+        labels.extend(options.labels.clone());
         let beginning = beginning.with_labels(&labels);
-        let ancestors = match &request.parent {
+        let ancestors = match &options.parent {
             Some(parent) => {
                 ancestors(self, run, Some(parent.clone())).await.map_err(|error| match error {
                     QueryError::ShuttingDown => SubmitError::ShuttingDown,
@@ -177,7 +173,7 @@ impl Runtime {
         let slots = beginning.slots()?;
         if is_admitted && !slots.is_empty() {
             let claim = reservation.get_or_insert_with(|| SlotReservation::new(Arc::clone(self), run));
-            // Beside its key: whom the run replaces makes room for it.
+            // Its identity is claimed together with its slots: the run that it replaces makes room for it.
             let slots = identity.into_iter().chain(slots).collect();
             if let Some(held) = self.found(claim, slots, &ancestors).await? {
                 return Ok(PreparedStart::Held(held));
@@ -186,7 +182,7 @@ impl Runtime {
         Ok(PreparedStart::Ready(ReadyStart { config, admission, reservation }))
     }
 
-    /// What the slot allocator says of a start; the run that is its answer, if another one is.
+    /// The slot allocator's verdict on a start; the run that is the answer, where that is another one.
     async fn found(
         &self,
         claim: &SlotReservation,
@@ -237,7 +233,7 @@ impl Runtime {
         }
     }
 
-    /// What became of the same order when it came first.
+    /// The first answer to the same request.
     pub(crate) async fn done_before(&self, dedup: Option<&Dedup>) -> Result<Option<Started>, StartError> {
         let Some(dedup) = dedup else { return Ok(None) };
         let first = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?;
@@ -260,7 +256,7 @@ impl Runtime {
     }
 }
 
-/// Refuses a pipeline that asks for what this engine could never do.
+/// Refuses a pipeline that names work that this engine does not have.
 pub(crate) fn refuse_unknown(edge: &Edge, definition: &Definition) -> Result<(), StartError> {
     match unknown_work(edge, definition).into_iter().next() {
         Some(unknown) => Err(StartError::UnknownWork(Box::new(unknown))),

@@ -2,55 +2,31 @@
 
 use everfold_base::actor::Actor;
 use everfold_base::id::{InputId, Position, RunId, Version};
-use everfold_base::json::JsonText;
-use everfold_core::event::Parent;
-use everfold_core::input::InputKind;
+use everfold_core::input::{InputKind, StartOptions};
 use everfold_language::definition::Definition;
 use everfold_store::{Appended, Dedup};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A run to start.
+/// A run to start: what its history records of the request, and what only the driver needs.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
     /// The run's id where it is derived; else one is drawn.
     pub run: Option<RunId>,
     /// What it is pinned to.
     pub definition: Arc<Definition>,
-    /// Its input, as given.
-    pub input: JsonText,
-    /// For readers.
-    pub title: Option<String>,
-    /// Labels beside the pipeline's own.
-    pub labels: BTreeMap<String, String>,
-    /// Where steps without a workspace work.
-    pub cwd: Option<String>,
+    /// What is recorded of it.
+    pub options: StartOptions,
     /// Who starts it.
     pub actor: Actor,
     /// Recognises a repeated start.
     pub dedup: Option<Dedup>,
-    /// The step of another run that starts it.
-    pub parent: Option<Parent>,
-    /// Higher goes first where runs wait for a slot.
-    pub priority: i32,
 }
 
 impl StartRequest {
-    /// A run without anything that may be left out.
+    /// A start with a drawn id; the same request again starts another run.
     #[must_use]
-    pub fn new(definition: Arc<Definition>, input: JsonText, actor: Actor) -> Self {
-        Self {
-            run: None,
-            definition,
-            input,
-            title: None,
-            labels: BTreeMap::new(),
-            cwd: None,
-            actor,
-            dedup: None,
-            parent: None,
-            priority: 0,
-        }
+    pub fn new(definition: Arc<Definition>, options: StartOptions, actor: Actor) -> Self {
+        Self { run: None, definition, options, actor, dedup: None }
     }
 }
 
@@ -76,7 +52,7 @@ pub struct Submission {
     pub run: RunId,
     /// What happens to it.
     pub kind: InputKind,
-    /// Who causes it.
+    /// The actor that causes it.
     pub actor: Actor,
     /// Makes a repeated one recognisable; `None`: derived from the idempotency key, else drawn.
     pub id: Option<InputId>,

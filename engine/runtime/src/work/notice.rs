@@ -1,8 +1,8 @@
 //! Notices: sent one after the other in each channel, again after a pause where they fail.
 //!
-//! Law (L32): a notice goes out only when the event that queued it is durable, and what came of it is
-//! an input like any other. After a crash it goes again under the same id. A run that waits only for
-//! the next try, or for its receiver to answer, may leave memory.
+//! Law (L32): a notice is sent only when the event that queued it is durable, and its result is an input like any
+//! other. After a crash it is sent again under the same id. A run that waits only for the next try, or for its
+//! receiver to answer, may leave memory.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use everfold_base::json::{Hash, Value};
 use everfold_core::decide::plan;
 use everfold_core::decide::plan::{NoticePlan, SecretPlan};
 use everfold_core::effect::Touched;
+use everfold_core::event::{NoticeFailed, NoticeSent};
 use everfold_core::input::InputKind;
 use everfold_language::expr::EvalError;
 use everfold_ports::{NoticeFailure, NoticeRequest, Secrets};
@@ -41,7 +42,7 @@ const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause that a receiver may ask for.
 const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
-/// How often it is looked whether a notice has waited for its receiver for too long.
+/// How often a waiting notice is checked for having waited too long.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A pause is at least one part in so many of a notice's age.
 const AGE_SHARE: u32 = 16;
@@ -49,13 +50,13 @@ const AGE_SHARE: u32 = 16;
 const TRY_MAX: Duration = Duration::from_secs(60);
 
 impl LoadedRun {
-    /// The end of a notice is decided, durably: the next one of its channel may go, also where that end is no
-    /// event because a newer one had taken its place.
+    /// The end of a notice is decided, durably: the next one of its channel may be sent, also where that end is no event
+    /// because a newer notice had replaced it.
     pub(crate) fn settle_notice(&mut self, version: Version, notice: &str) {
-        let is_it = |telling: &NoticeProgress| {
-            matches!(telling.stage, NoticeStage::Reported) && telling.is(version, notice)
+        let is_it = |progress: &NoticeProgress| {
+            matches!(progress.stage, NoticeStage::Reported) && progress.is(version, notice)
         };
-        let settled = self.notices.iter().filter(|(_, telling)| is_it(telling));
+        let settled = self.notices.iter().filter(|(_, progress)| is_it(progress));
         let settled: Vec<String> = settled.map(|(channel, _)| channel.clone()).collect();
         for channel in settled {
             self.notices.remove(&channel);
@@ -65,10 +66,10 @@ impl LoadedRun {
         }
     }
 
-    /// The run cannot be gone on with for a while: others have the places of its notices.
+    /// The run cannot continue for a while: its notices give their places to others.
     pub(crate) fn give_up_places(&mut self) {
-        for telling in self.notices.values_mut() {
-            if let NoticeStage::Next(place) = &mut telling.stage {
+        for progress in self.notices.values_mut() {
+            if let NoticeStage::Next(place) = &mut progress.stage {
                 drop(place.take());
             }
         }
@@ -81,16 +82,16 @@ impl ShardCore {
         if loaded
             .notices
             .get(channel)
-            .is_some_and(|telling| !matches!(telling.stage, NoticeStage::Sending | NoticeStage::Reported))
-            && let Some(telling) = loaded.notices.remove(channel)
+            .is_some_and(|progress| !matches!(progress.stage, NoticeStage::Sending | NoticeStage::Reported))
+            && let Some(progress) = loaded.notices.remove(channel)
         {
-            self.let_be(loaded.run, channel, &telling);
+            self.withdraw(loaded.run, channel, &progress);
         }
     }
 
-    /// It is not to be sent any more.
-    fn let_be(&mut self, run: RunId, channel: &str, telling: &NoticeProgress) {
-        if let Some(key) = telling.key() {
+    /// Drops what waits for a notice that is not sent any more.
+    fn withdraw(&mut self, run: RunId, channel: &str, progress: &NoticeProgress) {
+        if let Some(key) = progress.key() {
             self.pauses.remove(key);
         }
         self.shared.receivers.forget(run, channel);
@@ -109,21 +110,21 @@ impl ShardCore {
             Some(known) if known.is(version, notice) && known.is_at_rest() => return,
             _next_or_another => loaded.notices.remove(&channel),
         };
-        // What is known of another one went with it: a newer one took its place.
+        // The progress of another notice is dropped with that: a newer one replaced it.
         let mut known = known.and_then(|known| {
             let is_it = known.is(version, notice);
             if !is_it {
-                self.let_be(loaded.run, &channel, &known);
+                self.withdraw(loaded.run, &channel, &known);
             }
             is_it.then_some(known)
         });
-        if let Some(telling) = known.take_if(|telling| matches!(telling.stage, NoticeStage::Next(None))) {
-            // It is known whom it is for, so nothing of it is read before its turn.
-            match self.turn(loaded.run, &channel, telling) {
-                NoticeReadiness::Now(telling) => known = Some(telling),
-                NoticeReadiness::Later(telling) => return drop(loaded.notices.insert(channel, telling)),
-                NoticeReadiness::Never(telling, failure) => {
-                    loaded.notices.insert(channel.clone(), telling);
+        if let Some(progress) = known.take_if(|progress| matches!(progress.stage, NoticeStage::Next(None))) {
+            // Its receiver is known, so none of its values is read before its turn.
+            match self.turn(loaded.run, &channel, progress) {
+                NoticeReadiness::Now(progress) => known = Some(progress),
+                NoticeReadiness::Later(progress) => return drop(loaded.notices.insert(channel, progress)),
+                NoticeReadiness::Never(progress, failure) => {
+                    loaded.notices.insert(channel.clone(), progress);
                     return self.report_notice(loaded, &channel, Some(failure));
                 }
             }
@@ -148,21 +149,21 @@ impl ShardCore {
             Ok(Err(_) | Ok(None)) => return,
             Ok(Ok(Some(plan))) => plan,
         };
-        let telling = match known {
+        let progress = match known {
             Some(known) => known,
-            None => match self.turn(loaded.run, &channel, self.new_telling(&plan)) {
-                NoticeReadiness::Now(telling) => telling,
-                NoticeReadiness::Later(telling) => return drop(loaded.notices.insert(channel, telling)),
-                NoticeReadiness::Never(telling, failure) => {
-                    loaded.notices.insert(channel.clone(), telling);
+            None => match self.turn(loaded.run, &channel, self.new_progress(&plan)) {
+                NoticeReadiness::Now(progress) => progress,
+                NoticeReadiness::Later(progress) => return drop(loaded.notices.insert(channel, progress)),
+                NoticeReadiness::Never(progress, failure) => {
+                    loaded.notices.insert(channel.clone(), progress);
                     return self.report_notice(loaded, &channel, Some(failure));
                 }
             },
         };
-        self.send_notice(loaded, channel, telling, plan);
+        self.send_notice(loaded, channel, progress, plan);
     }
 
-    fn new_telling(&self, plan: &NoticePlan) -> NoticeProgress {
+    fn new_progress(&self, plan: &NoticePlan) -> NoticeProgress {
         let to = match &self.shared.edge.notifier {
             Some(notifier) => notifier.receiver(&plan.function, &plan.with),
             None => Value::Null,
@@ -180,33 +181,38 @@ impl ShardCore {
     }
 
     /// Asks for the place of a notice that is to go.
-    pub(crate) fn turn(&mut self, run: RunId, channel: &str, mut telling: NoticeProgress) -> NoticeReadiness {
+    pub(crate) fn turn(
+        &mut self,
+        run: RunId,
+        channel: &str,
+        mut progress: NoticeProgress,
+    ) -> NoticeReadiness {
         let receivers = Arc::clone(&self.shared.receivers);
-        let age = self.shared.now().since(telling.queued_at);
+        let age = self.shared.now().since(progress.queued_at);
         if age >= TRIED_FOR
-            && receivers.is_left_alone(&telling.receiver)
-            && let Some(failing) = receivers.failing(&telling.receiver)
+            && receivers.is_left_alone(&progress.receiver)
+            && let Some(failing) = receivers.failing(&progress.receiver)
         {
-            // Tries at its receiver while it waited for that are its own as well.
-            let others = failing.failures.saturating_sub(telling.failures_before);
-            let tries = telling.tries.max(u32::try_from(others).unwrap_or(u32::MAX));
+            // Tries at its receiver while it waited count as its own.
+            let others = failing.failures.saturating_sub(progress.failures_before);
+            let tries = progress.tries.max(u32::try_from(others).unwrap_or(u32::MAX));
             if tries > 0 {
-                telling.tries = tries;
-                return NoticeReadiness::Never(telling, format!("{}; given up after 24 h", failing.message));
+                progress.tries = tries;
+                return NoticeReadiness::Never(progress, format!("{}; given up after 24 h", failing.message));
             }
         }
-        match receivers.ask(telling.receiver, self.at, run, channel) {
+        match receivers.ask(progress.receiver, self.at, run, channel) {
             NoticeTurn::Now(place) => {
-                telling.stage = NoticeStage::Next(Some(place));
-                NoticeReadiness::Now(telling)
+                progress.stage = NoticeStage::Next(Some(place));
+                NoticeReadiness::Now(progress)
             }
             NoticeTurn::Later(ticket) => {
                 let left = TRIED_FOR.saturating_sub(age).max(LOOK_EVERY);
                 let until = self.shared.steady().plus(left);
                 let key = self.pauses.add(until, run, TimerDue::Notice(channel.to_owned()));
-                telling.stage = NoticeStage::Waiting(ticket, key);
-                receivers.waits(&telling.about(run, channel), telling.receiver);
-                NoticeReadiness::Later(telling)
+                progress.stage = NoticeStage::Waiting(ticket, key);
+                receivers.waits(&progress.about(run, channel), progress.receiver);
+                NoticeReadiness::Later(progress)
             }
         }
     }
@@ -216,23 +222,23 @@ impl ShardCore {
         &mut self,
         loaded: &mut LoadedRun,
         channel: String,
-        mut telling: NoticeProgress,
+        mut progress: NoticeProgress,
         mut plan: NoticePlan,
     ) {
         let Some(state) = &loaded.state else { return };
         let hidden = SecretPlan { spec: std::mem::take(&mut plan.hidden), ..SecretPlan::default() };
         let secrets = request::secrets(state, hidden);
-        telling.tries += 1;
-        let tries = telling.tries;
-        let NoticeStage::Next(place) = std::mem::replace(&mut telling.stage, NoticeStage::Sending) else {
+        progress.tries += 1;
+        let tries = progress.tries;
+        let NoticeStage::Next(place) = std::mem::replace(&mut progress.stage, NoticeStage::Sending) else {
             return;
         };
-        let span = run_span::of_notice(loaded.run, telling.version, &telling.notice);
-        loaded.notices.insert(channel.clone(), telling);
+        let span = run_span::of_notice(loaded.run, progress.version, &progress.notice);
+        loaded.notices.insert(channel.clone(), progress);
         let (run, shared) = (loaded.run, Arc::clone(&self.shared));
         self.works.spawn(
             async move {
-                let sent = AssertUnwindSafe(tell(&shared, run, plan, secrets, tries)).catch_unwind();
+                let sent = AssertUnwindSafe(call_function(&shared, run, plan, secrets, tries)).catch_unwind();
                 let result = match tokio::time::timeout(TRY_MAX, sent).await {
                     Ok(Ok(result)) => result,
                     Ok(Err(panic)) => {
@@ -259,21 +265,21 @@ impl ShardCore {
         result: Result<(), NoticeFailure>,
     ) {
         let now = self.shared.now();
-        let Some(telling) = loaded.notices.get_mut(&channel) else { return };
+        let Some(progress) = loaded.notices.get_mut(&channel) else { return };
         let failure = match result {
             Ok(()) => None,
             Err(failure) if failure.permanent => Some(failure.message),
-            Err(failure) if now.since(telling.queued_at) >= TRIED_FOR => {
+            Err(failure) if now.since(progress.queued_at) >= TRIED_FOR => {
                 Some(format!("{}; given up after 24 h", failure.message))
             }
             Err(failure) => {
-                let (version, tries) = (telling.version, telling.tries);
-                let age = now.since(telling.queued_at);
-                let pause = pause(&format!("{}/{version}/{}", loaded.run, telling.notice), tries, age)
+                let (version, tries) = (progress.version, progress.tries);
+                let age = now.since(progress.queued_at);
+                let pause = pause(&format!("{}/{version}/{}", loaded.run, progress.notice), tries, age)
                     .max(failure.after.unwrap_or_default().min(ASKED_MAX));
                 tracing::warn!(
                     run = loaded.run.short(),
-                    notice = telling.notice,
+                    notice = progress.notice,
                     version = version.0,
                     tries,
                     ?pause,
@@ -282,54 +288,58 @@ impl ShardCore {
                 );
                 let until = self.shared.steady().plus(pause);
                 let key = self.pauses.add(until, loaded.run, TimerDue::Notice(channel.clone()));
-                telling.stage = NoticeStage::Pausing(key);
-                self.shared.receivers.failed(&telling.about(loaded.run, &channel), &failure.message, until);
-                // Where a newer one took its place meanwhile, that goes at once.
+                progress.stage = NoticeStage::Pausing(key);
+                self.shared.receivers.failed(&progress.about(loaded.run, &channel), &failure.message, until);
+                // Where a newer notice replaced it meanwhile, that is sent at once.
                 return self.look_at_channel(loaded, channel);
             }
         };
         self.report_notice(loaded, &channel, failure);
     }
 
-    /// What became of a notice is decided like any other input.
+    /// The result of a notice becomes an input.
     fn report_notice(&mut self, loaded: &mut LoadedRun, channel: &str, failure: Option<String>) {
-        let Some(telling) = loaded.notices.get_mut(channel) else { return };
-        telling.stage = NoticeStage::Reported;
-        let (version, notice, tries) = (telling.version, telling.notice.clone(), telling.tries);
+        let Some(progress) = loaded.notices.get_mut(channel) else { return };
+        progress.stage = NoticeStage::Reported;
+        let (version, notice, tries) = (progress.version, progress.notice.clone(), progress.tries);
         let id = InputId::derive(&format!("{}/{version}/{notice}/told", loaded.run));
-        loaded.push(Queued::own(id, InputKind::NoticeFinished { version, notice, tries, failure }));
+        let kind = match failure {
+            None => InputKind::NoticeSent(NoticeSent { version, notice, tries }),
+            Some(message) => InputKind::NoticeFailed(NoticeFailed { version, notice, tries, message }),
+        };
+        loaded.push(Queued::own(id, kind));
         self.shared.receivers.forget(loaded.run, channel);
         self.mark(loaded);
     }
 
-    /// The pause of a notice is over, or it has waited for its receiver for long.
+    /// The timer of a notice is due: its pause is over, or it has waited for its receiver for long.
     pub(crate) fn notice_due(&mut self, loaded: &mut LoadedRun, channel: String) {
-        if let Some(telling) = loaded.notices.get_mut(&channel).filter(|telling| telling.is_at_rest()) {
-            telling.stage = NoticeStage::Next(None);
+        if let Some(progress) = loaded.notices.get_mut(&channel).filter(|progress| progress.is_at_rest()) {
+            progress.stage = NoticeStage::Next(None);
         }
         self.look_at_channel(loaded, channel);
     }
 
-    /// The run is to be resumed: its notices do not wait for their pauses, nor for their receivers'.
+    /// The run is being resumed: its notices skip their own pauses and those of their receivers.
     pub(crate) fn hurry_notices(&mut self, loaded: &mut LoadedRun) {
         let mut channels = Vec::new();
-        for (channel, telling) in &mut loaded.notices {
-            if telling.is_at_rest() {
-                self.shared.receivers.hurry(telling.receiver);
+        for (channel, progress) in &mut loaded.notices {
+            if progress.is_at_rest() {
+                self.shared.receivers.hurry(progress.receiver);
             }
-            if let NoticeStage::Pausing(key) = telling.stage {
+            if let NoticeStage::Pausing(key) = progress.stage {
                 self.pauses.remove(key);
-                telling.stage = NoticeStage::Next(None);
+                progress.stage = NoticeStage::Next(None);
                 channels.push(channel.clone());
             }
         }
         channels.into_iter().for_each(|channel| self.look_at_channel(loaded, channel));
     }
 
-    /// It is the turn of a notice that waited.
+    /// A notice that waited has a place.
     pub(crate) fn notice_called(&mut self, loaded: &mut LoadedRun, channel: String, place: SendingPlace) {
-        let Some(telling) = loaded.notices.get_mut(&channel) else { return };
-        let Some(key) = telling.called(place) else { return };
+        let Some(progress) = loaded.notices.get_mut(&channel) else { return };
+        let Some(key) = progress.called(place) else { return };
         self.pauses.remove(key);
         match loaded.phase {
             RunPhase::Ready | RunPhase::Fetching => self.dispatch_part(loaded, &Touched::Channel(channel)),
@@ -346,7 +356,7 @@ impl ShardCore {
         self.mark(loaded);
     }
 
-    /// Looks at a channel now, where the state is durable, else as soon as it is.
+    /// Lists a channel now, where the state is durable, else as soon as it is.
     fn look_at_channel(&mut self, loaded: &mut LoadedRun, channel: String) {
         match (&loaded.phase, &mut loaded.state) {
             _ if self.shared.is_stopping() => {}
@@ -361,8 +371,8 @@ impl ShardCore {
     }
 }
 
-/// Calls the function that tells.
-async fn tell(
+/// Calls the function of a notice.
+async fn call_function(
     shared: &Runtime,
     run: RunId,
     plan: NoticePlan,
@@ -389,7 +399,7 @@ async fn tell(
     notifier.notify(request).await
 }
 
-/// The event that a notice tells of, as expressions see it.
+/// The event that a notice is about, as expressions see it.
 async fn event(shared: &Runtime, run: RunId, version: Version) -> Result<Value, NoticeFailure> {
     let read = shared.store.read(&StreamId::run(run), version, 1).await;
     let read = read.map_err(|error| NoticeFailure::passing(error.to_string()))?;

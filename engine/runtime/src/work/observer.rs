@@ -1,4 +1,4 @@
-//! What attempts in progress tell their shard.
+//! What the executors of attempts in progress report to the shard before the end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,18 +12,17 @@ use everfold_base::id::EffectId;
 use everfold_core::artefact::Usage;
 use everfold_ports::AttemptObserver;
 
-/// Attempts that say that they began; each says so once, so there are never more than are in
-/// progress.
+/// Attempts that began; each is reported once, so there are never more than are in progress.
 #[derive(Default)]
 pub(crate) struct ObservedAttempts {
     began: Mutex<Vec<EffectId>>,
-    /// What each has used up so far, as it said last.
+    /// What each has used up so far, by its last report.
     used: Mutex<BTreeMap<EffectId, Vec<Usage>>>,
     waker: AtomicWaker,
 }
 
 impl ObservedAttempts {
-    fn tell(&self, id: EffectId) {
+    fn began(&self, id: EffectId) {
         self.began.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         self.waker.wake();
     }
@@ -49,19 +48,19 @@ impl ObservedAttempts {
     }
 }
 
-/// The ear of one attempt.
+/// The observer of one attempt.
 pub(crate) struct Observer {
     pub(crate) id: EffectId,
     pub(crate) observed: Arc<ObservedAttempts>,
     pub(crate) shared: Arc<Runtime>,
-    /// It has said so, or need not.
+    /// Its begin was reported, or need not be.
     pub(crate) has_begun: AtomicBool,
 }
 
 impl AttemptObserver for Observer {
     fn started(&self) {
         if !self.has_begun.swap(true, Ordering::Relaxed) {
-            self.observed.tell(self.id.clone());
+            self.observed.began(self.id.clone());
         }
     }
 

@@ -1,7 +1,7 @@
-//! What a run gives back when it has ended: its slots, its workspace.
+//! Releases the slots and the workspace of a run that has ended.
 //!
-//! Law: a workspace is given back once nothing works in it and none is on its way: one that was still being
-//! made when its run ended is undone when it is there. What a crash cuts short here the sweep finds.
+//! Law: a workspace is released when nothing works in it and none is being made: one that was still being made when
+//! its run ended is removed when it is there. After a crash the sweep removes what was left.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use crate::messages::Queued;
-use crate::run::loaded_run::{AttemptWork, LoadedRun, SlotProgress, WorkspaceStage};
+use crate::run::attempt::phase::AttemptPhase;
+use crate::run::loaded_run::{LoadedRun, SlotProgress, WorkspaceStage};
 use crate::runtime::Runtime;
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::JobDone;
@@ -17,13 +18,14 @@ use crate::streams::slots::allocator::reason_of;
 use crate::streams::slots::mailbox::SlotRequest;
 use crate::work::request;
 use everfold_base::id::{InputId, RunId};
+use everfold_core::event::WorkspaceRemoved;
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_language::definition::{Keep, WorkspaceSpec};
 use everfold_ports::Released;
 
 impl ShardCore {
-    /// Gives what a run that has ended held back: its slots, its workspace.
+    /// Releases the slots and the workspace of a run that has ended.
     pub(crate) fn release(&mut self, loaded: &mut LoadedRun) {
         let Some(state) = loaded.state.as_ref().filter(|state| state.is_ended()) else { return };
         if std::mem::replace(&mut loaded.slots, SlotProgress::Returned) != SlotProgress::Returned
@@ -33,8 +35,8 @@ impl ShardCore {
             let (run, slots) = (loaded.run, state.slots().to_vec());
             self.shared.mailboxes.slots.put(SlotRequest::Ended { run, slots, reason });
         }
-        if loaded.workspace.stage != WorkspaceStage::AtRest || loaded.work.values().any(AttemptWork::may_live)
-        {
+        let may_be_used = loaded.attempts.in_phase(AttemptPhase::may_live).next().is_some();
+        if loaded.workspace.stage != WorkspaceStage::AtRest || may_be_used {
             return;
         }
         loaded.workspace.stage = WorkspaceStage::Released;
@@ -43,7 +45,7 @@ impl ShardCore {
         }
         let Some(workspaces) = &self.shared.edge.workspaces else { return };
         let is_success = state.status() == RunStatus::Succeeded;
-        // Nothing was done in one that the run never had.
+        // A workspace that the run never used has no changes to keep.
         let undone = loaded.workspace.unwanted.take().map(|workspace| (workspace, (Keep::Never, false)));
         let had = state.workspace().cloned().map(|workspace| (workspace, request::keeps(state)));
         let Some((workspace, (keep, keep_branch))) = had.or(undone) else { return };
@@ -63,7 +65,7 @@ impl ShardCore {
         }));
     }
 
-    /// The workspace was given back; the run's history says so where it is gone.
+    /// The workspace was released; where it was removed, that is recorded.
     pub(crate) fn given_back(&mut self, loaded: &mut LoadedRun, removed: Option<String>) {
         loaded.workspace.stage = WorkspaceStage::Released;
         if let Some(path) = removed {
@@ -74,8 +76,8 @@ impl ShardCore {
 }
 
 impl Runtime {
-    /// Says in a run's history that its workspace is gone, where a former engine could not.
-    pub(crate) async fn tell_removed(&self, run: RunId, path: String) {
+    /// Records that a run's workspace was removed, where a former engine did not.
+    pub(crate) async fn record_removal(&self, run: RunId, path: String) {
         if let Err(error) = self.ask(run, removal(run, path)).await {
             tracing::warn!(%run, %error, "a workspace was removed, and the run's history does not say so");
         }
@@ -84,5 +86,5 @@ impl Runtime {
 
 fn removal(run: RunId, path: String) -> Queued {
     let about = InputId::derive(&format!("{run}/workspace removed/{path}"));
-    Queued::own(about, InputKind::WorkspaceRemoved { path })
+    Queued::own(about, InputKind::WorkspaceRemoved(WorkspaceRemoved { path }))
 }

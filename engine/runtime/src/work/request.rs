@@ -1,4 +1,4 @@
-//! From the core's plans to what executors, probers and workspaces are asked.
+//! From the core's plans to the requests to executors, probers and workspaces.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use everfold_base::data_folder::Layout;
 use everfold_base::id::{EffectId, RunId};
 use everfold_base::json::Value;
 use everfold_core::decide::plan;
-use everfold_core::decide::plan::{AttemptPlan, Place, ProbePlan, SecretPlan, WorkspacePlan};
+use everfold_core::decide::plan::{AttemptPlan, ProbePlan, SecretPlan, WorkPlace, WorkspacePlan};
 use everfold_core::state::RunState;
 use everfold_language::definition::{Keep, WorkspaceSpec};
 use everfold_language::expr::{EvalError, Loaded};
@@ -22,7 +22,7 @@ use everfold_ports::{
 /// The time limit of one probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// What an executor is asked, without the input of the work.
+/// The request to an executor, without the input of the work.
 pub(crate) fn attempt(
     state: &RunState,
     layout: &Layout,
@@ -47,7 +47,7 @@ pub(crate) fn attempt(
     })
 }
 
-/// What an executor is asked that is to end an attempt of which no more is known than its name.
+/// The request to an executor to stop an attempt of which only the name is known.
 pub(crate) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
     AttemptRequest {
         workdir: Workdir { path: layout.scratch(id.run), git: None },
@@ -66,7 +66,7 @@ pub(crate) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
     }
 }
 
-/// What a prober is asked.
+/// The request to a prober.
 pub(crate) fn probe(
     state: &RunState,
     layout: &Layout,
@@ -106,8 +106,8 @@ fn fresh(document: &Value) -> Option<Fresh> {
     Some(Fresh { commit: document["commit"].as_str().map(str::to_owned), at })
 }
 
-/// What is asked for a workspace. Paths are relative to where the run was started, or to its own folder.
-/// `None`: it is another run's, and nothing is to be made.
+/// The request for a workspace. Paths are relative to the folder where the run was started, or to its own.
+/// `None`: it is another run's, and none is made.
 pub(crate) fn workspace(
     state: &RunState,
     layout: &Layout,
@@ -148,21 +148,23 @@ fn workdir(
     state: &RunState,
     layout: &Layout,
     id: &EffectId,
-    place: &Place,
+    place: &WorkPlace,
     loaded: &Loaded,
 ) -> Result<Workdir, EvalError> {
     let outside = || state.cwd().map_or_else(|| layout.scratch(id.run), PathBuf::from);
     let Some(workspace) = state.workspace() else {
         return Ok(match place {
-            Place::Dir(dir) => Workdir { path: outside().join(dir), git: None },
-            Place::Workspace | Place::Copy(_) | Place::Outside => Workdir { path: outside(), git: None },
+            WorkPlace::Dir(dir) => Workdir { path: outside().join(dir), git: None },
+            WorkPlace::Workspace | WorkPlace::Copy(_) | WorkPlace::Outside => {
+                Workdir { path: outside(), git: None }
+            }
         });
     };
     let path = match place {
-        Place::Dir(dir) => return Ok(Workdir { path: outside().join(dir), git: None }),
-        Place::Outside => return Ok(Workdir { path: outside(), git: None }),
-        Place::Workspace => PathBuf::from(&workspace.path),
-        Place::Copy(_) => layout.copy(id),
+        WorkPlace::Dir(dir) => return Ok(Workdir { path: outside().join(dir), git: None }),
+        WorkPlace::Outside => return Ok(Workdir { path: outside(), git: None }),
+        WorkPlace::Workspace => PathBuf::from(&workspace.path),
+        WorkPlace::Copy(_) => layout.copy(id),
     };
     let Some(repository) = workspace.repository.as_ref().map(PathBuf::from) else {
         return Ok(Workdir { path, git: None });
@@ -177,19 +179,19 @@ fn workdir(
         branch: workspace.branch.clone(),
     };
     let git = match (&state.definition().workspace, state.shared_workspace()) {
-        _ if matches!(place, Place::Copy(_)) => GitWorkdir { is_copy: true, branch: None, ..unsaved },
+        _ if matches!(place, WorkPlace::Copy(_)) => GitWorkdir { is_copy: true, branch: None, ..unsaved },
         (Some(WorkspaceSpec::Git(git)), _) => {
             let save = plan::save(state, &id.attempt, git, loaded)?;
             GitWorkdir { save: git.save, message: save.message, author: save.author, ..unsaved }
         }
-        // As the run whose worktree it is says.
+        // As the owner of the worktree defines it.
         (_, Some(shared)) => GitWorkdir { save: shared.save, author: shared.author.clone(), ..unsaved },
         _ => unsaved,
     };
     Ok(Workdir { path, git: Some(git) })
 }
 
-/// Reads what a step declares that it leaves; the core wrote it ([`AttemptPlan::outputs`]).
+/// Reads the outputs that a step declares; the core wrote them ([`AttemptPlan::outputs`]).
 fn outputs(declared: &Value) -> RequestedOutputs {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let flag = |value: &Value| value.as_bool().unwrap_or(false);

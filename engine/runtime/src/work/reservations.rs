@@ -1,27 +1,25 @@
-//! Funds: paid work asks before it starts, and the counters hear of what was used up.
+//! Funds: paid work asks before it starts, and what it used up is reported to the counters.
 
 use crate::messages::Queued;
 use crate::run::loaded_run::LoadedRun;
 use crate::shard::core::ShardCore;
 use crate::streams::budgets::mailbox::BudgetRequest;
 use everfold_base::id::{AttemptId, EffectId, InputId, Version};
+use everfold_core::event::FundsRequested;
 use everfold_core::input::InputKind;
 
 impl ShardCore {
-    /// Whether paid work must ask for funds before it starts; then it has asked. It is listed again when
-    /// it may start.
-    pub(crate) fn wants_funds(&mut self, loaded: &mut LoadedRun, id: &AttemptId) -> bool {
-        if !loaded.state.as_ref().is_some_and(|state| state.wants_funds(id)) {
-            return false;
-        }
-        loaded.work.remove(id);
+    /// Paid work asks for funds before it starts; the state lists it again when it may start.
+    pub(crate) fn ask_for_funds(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
         let about = format!("{}/{id}/funds/{}", loaded.run, loaded.version);
-        loaded.push(Queued::own(InputId::derive(&about), InputKind::FundsWanted { id: id.clone() }));
+        loaded.push(Queued::own(
+            InputId::derive(&about),
+            InputKind::FundsWanted(FundsRequested { id: id.clone() }),
+        ));
         self.mark(loaded);
-        true
     }
 
-    /// The state lists an attempt that asks the counters which its run shares.
+    /// The state lists an attempt that asks the shared counters of its run for funds.
     pub(crate) fn funds_listed(&mut self, loaded: &mut LoadedRun, id: AttemptId, since: Version) {
         let Some(state) = &loaded.state else { return };
         if loaded.budgets.asked.insert(id.clone(), since) == Some(since) {
@@ -32,7 +30,7 @@ impl ShardCore {
         self.shared.mailboxes.budgets.put(BudgetRequest::Funds { attempt, terms, was_refused });
     }
 
-    /// The state lists something that the counters are to hear of.
+    /// The state lists a report to the shared counters.
     pub(crate) fn report_listed(&mut self, loaded: &mut LoadedRun, version: Version) {
         let Some(state) = &loaded.state else { return };
         loaded.budgets.reported.retain(|version| state.report(*version).is_some());

@@ -1,4 +1,4 @@
-//! What lines of a run's work say of where they come from.
+//! Spans that name the run, the attempt, the probe or the notice in log lines.
 //!
 //! Their level is that of errors, so that every filter lets them through: a span by itself writes nothing.
 

@@ -1,7 +1,7 @@
-//! Copies of a run's worktree that single attempts are given (`workspace: own`).
+//! Copies of a run's worktree for single attempts (`workspace: own`).
 //!
-//! Law: a copy stands before its attempt begins, as long as the attempt runs and its gates are judged, and
-//! no longer. It is found by its attempt's name, so that a crash loses none and leaves none for ever.
+//! Law: a copy exists from before its attempt begins until its gates are judged, and no longer. It is found by its
+//! attempt's name, so that a crash neither loses nor leaks one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -11,18 +11,19 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use crate::run::attempt::phase::AttemptPhase;
 use crate::run::loaded_run::LoadedRun;
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::JobDone;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, EffectId};
 use everfold_core::decide::plan;
-use everfold_core::decide::plan::Place;
+use everfold_core::decide::plan::WorkPlace;
 use everfold_core::state::RunState;
 use everfold_ports::AttemptRequest;
 
 impl ShardCore {
-    /// What makes the copy that an attempt works in; `None` where it needs none.
+    /// The future that makes the copy in which an attempt works; `None` where it needs none.
     pub(crate) fn copying(
         &self,
         loaded: &mut LoadedRun,
@@ -38,7 +39,7 @@ impl ShardCore {
             return Err(failed("no workspace can be made here"));
         };
         let place = plan::place_of(state, id, &loaded.values.of_plans);
-        let (Ok(Some(Place::Copy(Some(commit)))), Some(workspace)) = (place, state.workspace()) else {
+        let (Ok(Some(WorkPlace::Copy(Some(commit)))), Some(workspace)) = (place, state.workspace()) else {
             return Err(failed("the run's worktree has no commit of which a copy could be made"));
         };
         let (workspaces, workspace, run) = (Arc::clone(workspaces), workspace.clone(), loaded.run);
@@ -59,7 +60,7 @@ impl ShardCore {
         ))
     }
 
-    /// Takes away copies that are not needed any more; on the first look also those of a former engine.
+    /// Removes copies that are not needed any more; the first time also those of a former engine.
     pub(crate) fn discard_copies(&mut self, loaded: &mut LoadedRun) {
         let (Some(state), Some(workspaces)) = (&loaded.state, &self.shared.edge.workspaces) else { return };
         if !state.has_copies() {
@@ -69,7 +70,7 @@ impl ShardCore {
         let Some(workspace) = state.workspace().cloned() else { return };
         let path =
             |id: &AttemptId| self.shared.layout.copy(&EffectId { run: loaded.run, attempt: id.clone() });
-        // Named one by one: what is copied from now on is not among them.
+        // Listed one by one: copies that are made from now on are not among them.
         let unwanted: HashSet<PathBuf> = match &loaded.workspace.copies {
             Some(known) => known.difference(&wanted).map(path).collect(),
             None => {
@@ -89,15 +90,14 @@ impl ShardCore {
             if AssertUnwindSafe(discarded).catch_unwind().await.is_err() {
                 tracing::error!(%run, "taking copies of the worktree away panicked; the next start sweeps them");
             }
-            JobDone::Kept
+            JobDone::NoResult
         }));
     }
 }
 
-/// The attempts whose copies are needed: current ones of rounds that have not ended, and whatever runs.
+/// The attempts whose copies are needed: current ones of rounds that have not ended, and all in progress.
 fn wanted(loaded: &LoadedRun, state: &RunState) -> BTreeSet<AttemptId> {
     let mut wanted = state.copied_attempts();
-    let running = loaded.work.iter().filter(|(_, work)| work.may_live());
-    wanted.extend(running.map(|(id, _)| id.clone()));
+    wanted.extend(loaded.attempts.in_phase(AttemptPhase::may_live).cloned());
     wanted
 }

@@ -2,11 +2,11 @@
 
 use everfold_base::json::Value;
 use everfold_core::decide::Refusal;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::slots::SlotState;
 use everfold_core::state::RunStatus;
-use everfold_runtime::{StartError, StartRequest};
+use everfold_runtime::StartError;
 use serde_json::json;
 
 use crate::fixtures::slot_setup::{refused, slot, start, until_key, with};
@@ -37,7 +37,7 @@ async fn l2_input_config_key_admit_and_concurrency_are_asked_in_this_order_and_a
     assert_eq!(refusal.code(), "not_admitted");
     assert!(matches!(&refusal, Refusal::NotAdmitted { code: Some(code), .. } if code == "NOT_THIRD"));
     assert_eq!(refused(&rig, &second, json!({"n": 3})).await.code(), "no_slot");
-    rig.submit(first, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(first, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(first).await, RunStatus::Cancelled);
     until_key(&rig, SlotState::is_free).await;
     // What a refused start had taken already is free again.
@@ -58,9 +58,10 @@ async fn l3_documents_are_read_when_the_run_starts_merged_and_pinned() {
     let rig = Rig::new();
     let definition =
         with(1, json!({"config": config, "labels": {"model": "${config.app.model}"}, "output": "${config}"}));
-    let start = |file: &str| StartRequest {
-        cwd: Some(folder.path().display().to_string()),
-        ..request(&definition, json!({"file": file}))
+    let start = |file: &str| {
+        let mut asked = request(&definition, json!({"file": file}));
+        asked.options.cwd = Some(folder.path().display().to_string());
+        asked
     };
     let run = rig.engine.start(start("own.yaml")).await.unwrap().run;
     write("own.yaml", "model: changed\n");

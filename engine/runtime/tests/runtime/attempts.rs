@@ -6,7 +6,7 @@ use std::time::Duration;
 use everfold_base::envelope::StreamId;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::Version;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_store::EventStore as _;
@@ -44,7 +44,7 @@ async fn d10_an_idempotent_function_begins_at_once_and_any_other_after_its_start
     let started = rig.names(run).await.into_iter().filter(|name| *name == "AttemptStarted").count();
     let wanted = [("again".to_owned(), "StepScheduled"), ("once".to_owned(), "AttemptStarted")];
     assert_eq!(*seen.lock().unwrap(), wanted, "what was durable last when each began");
-    assert_eq!(started, 1, "nobody needs to know when the idempotent one began");
+    assert_eq!(started, 1, "the begin of the idempotent one is not recorded");
     rig.assert_replays(run).await;
 }
 
@@ -130,7 +130,7 @@ async fn a_cancel_ends_hanging_functions_and_processes_and_nothing_follows() {
     ];
     let run = rig.start(&pipeline(steps)).await;
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     assert_eq!(rig.machine.begun(), 2);
     assert_eq!(rig.machine.cancels.lock().unwrap().len(), 2);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use everfold_base::id::RunId;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, NoteAdded, RunEvent, RunPaused, RunResumed};
 use everfold_core::input::InputKind;
 use everfold_core::state::{FOLD_VERSION, RunStatus};
 use everfold_runtime::{QueryError, SubmitError};
@@ -56,7 +56,7 @@ async fn a_cancel_takes_waiting_attempts_out() {
     let rig = Rig::with(|config| config.supervised_max = 1);
     let run = rig.start(&fan_out("command", json!({"argv": ["sleep", "60000"]}), 5)).await;
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     assert_eq!(rig.machine.begun(), 1);
     let next = rig.start(&pipeline(vec![command("one", &[], 10)])).await;
@@ -68,10 +68,10 @@ async fn a_paused_run_starts_nothing_that_waited() {
     let rig = Rig::with(|config| config.supervised_max = 1);
     let run = rig.start(&fan_out("command", json!({"argv": ["sleep", "1000"]}), 3)).await;
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::Pause { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(rig.machine.begun(), 1);
-    rig.submit(run, InputKind::Resume { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.machine.begun(), 3);
     rig.assert_replays(run).await;
@@ -82,7 +82,9 @@ async fn a_queue_that_is_full_refuses_and_the_rest_is_taken() {
     let rig = Rig::with(|config| config.queue = 10);
     let run = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
     rig.store.delay_ms.store(10_000, Ordering::SeqCst);
-    let answers = join_all((0..40).map(|at| rig.submit(run, InputKind::Note { text: at.to_string() }))).await;
+    let answers =
+        join_all((0..40).map(|at| rig.submit(run, InputKind::Note(NoteAdded { text: at.to_string() }))))
+            .await;
     let busy = answers.iter().filter(|answer| **answer == Err(SubmitError::Busy)).count();
     assert!((20..40).contains(&busy), "{busy} were refused");
     let notes = rig.names(run).await.into_iter().filter(|name| *name == "NoteAdded").count();
@@ -127,7 +129,9 @@ async fn s11_long_histories_get_snapshots_that_loads_begin_with() {
     let mut rig = Rig::with(|config| config.shards = 1);
     let run = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
     for at in 0..600 {
-        rig.submit(run, InputKind::Note { text: format!("{at} {}", "x".repeat(100)) }).await.unwrap();
+        rig.submit(run, InputKind::Note(NoteAdded { text: format!("{at} {}", "x".repeat(100)) }))
+            .await
+            .unwrap();
     }
     let stream = everfold_base::envelope::StreamId::run(run);
     let snapshot = rig.store.load_snapshot(&stream, FOLD_VERSION).await.unwrap().expect("there is one");
@@ -156,7 +160,10 @@ async fn p5_a_shutdown_lets_functions_end_leaves_processes_alone_and_takes_nothi
     let began = (rig.config.clock)();
     assert!(rig.engine.shutdown(Duration::from_secs(5)).await, "in good order");
     assert!((rig.config.clock)().since(began) < Duration::from_secs(5));
-    assert_eq!(rig.submit(run, InputKind::Pause { reason: None }).await, Err(SubmitError::ShuttingDown));
+    assert_eq!(
+        rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await,
+        Err(SubmitError::ShuttingDown)
+    );
     assert!(matches!(rig.engine.with_state(run, |_| ()).await, Err(QueryError::ShuttingDown)));
     let names = rig.names(run).await;
     assert_eq!(names.iter().filter(|name| **name == "AttemptSucceeded").count(), 1, "{names:?}");

@@ -8,7 +8,7 @@ use everfold_base::failure::FailureKind;
 use everfold_base::id::{Position, RunId};
 use everfold_base::json::Value;
 use everfold_core::budgets::Counter;
-use everfold_core::event::{RunEvent, Spent};
+use everfold_core::event::{CancelRequested, RunEvent, Spent};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, RunStatus};
 use everfold_language::definition::Definition;
@@ -154,7 +154,7 @@ async fn l31_a_run_that_ends_while_it_waits_leaves_nothing_reserved() {
     let (first, second) = (rig.start(&definition).await, rig.start(&definition).await);
     let is_waiting = |event: &RunEvent| matches!(event, RunEvent::BudgetExceeded(_));
     rig.until(second, is_waiting).await;
-    rig.submit(second, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(second, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(second).await, RunStatus::Cancelled);
     assert_eq!(rig.end(first).await, RunStatus::Succeeded);
     until_counter(&rig, |counter| counter.reserved().count() == 0).await;
@@ -175,7 +175,7 @@ async fn l31_what_was_asked_before_the_end_and_could_not_be_counted_keeps_nothin
     rig.until(run, |event| matches!(event, RunEvent::FundsRequested(_))).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(rig.store.reads_to_fail.load(Ordering::SeqCst), 0, "it could not be read");
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(counter(&rig).await.reserved().count(), 0);
@@ -227,7 +227,7 @@ async fn d9_what_is_reserved_for_a_run_that_ended_right_before_its_owner_is_free
     let team = json!({"id": "team", "scope": "team", "cost": "0.60 USD", "reserve": "0.50 USD"});
     let definition = paid(team, 20, 5);
     ended_unheard(&mut rig, &definition).await;
-    // Nobody goes on with the first run, and the second one wants what was kept free for it.
+    // No engine drives the first run, and the second one asks for what was reserved for it.
     let second = rig.start(&definition).await;
     assert_eq!(rig.end(second).await, RunStatus::Succeeded);
     until_counter(&rig, |counter| counter.reserved().count() == 0).await;
@@ -293,7 +293,7 @@ async fn d9_a_counter_is_compared_again_with_a_run_that_could_not_be_read() {
         let counter = counter(&rig).await;
         assert_eq!(counter.reserved().count(), 0, "full after {full_after_ms} ms");
         assert_eq!(counter.used().spent.cost_micros, 50_000, "full after {full_after_ms} ms");
-        assert!(!rig.names(first).await.contains(&"SpendReported"), "nobody goes on with it");
+        assert!(!rig.names(first).await.contains(&"SpendReported"), "no engine drives it");
     }
 }
 
@@ -304,7 +304,7 @@ fn function_only() -> Arc<Definition> {
 #[tokio::test(start_paused = true)]
 async fn l31_a_run_that_was_refused_and_leaves_memory_is_not_loaded_again_to_be_told_the_same() {
     let rig = Rig::with(|config| config.states = 0);
-    // Runs with timers leave memory where somebody wakes them.
+    // Runs with timers leave memory where the wake task runs.
     rig.recover().await;
     let daily = json!({"id": "daily", "scope": "all", "per": "day", "cost": "0.40 USD"});
     let definition = paid(daily, 5, 40);
@@ -322,7 +322,7 @@ async fn l31_a_run_that_was_refused_and_leaves_memory_is_not_loaded_again_to_be_
     many_turns().await;
     let reads = rig.store.reads.load(Ordering::SeqCst);
     many_turns().await;
-    assert_eq!(rig.store.reads.load(Ordering::SeqCst), reads, "it waits, and nobody reads it");
+    assert_eq!(rig.store.reads.load(Ordering::SeqCst), reads, "it waits, and is not read");
     assert_eq!(rig.end(second).await, RunStatus::Succeeded, "the next day");
     rig.assert_replays(second).await;
 }

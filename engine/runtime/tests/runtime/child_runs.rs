@@ -6,7 +6,7 @@ use everfold_base::actor::Actor;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, RunId};
 use everfold_base::json::Value;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use serde_json::json;
@@ -151,7 +151,7 @@ async fn l25_cancelling_the_parent_cancels_the_child_and_waits_for_its_end() {
     let run = rig.start(&parent(json!({"pipeline": "deploy"}))).await;
     let child = id_of(run, "ship/1/1");
     rig.until(child, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     assert_eq!(rig.status(child).await, RunStatus::Cancelled, "the child's end comes first");
     assert!(rig.names(child).await.contains(&"StepSucceeded"), "it tidied up");
@@ -167,7 +167,7 @@ async fn l25_a_child_that_is_to_be_left_goes_on() {
         .await;
     let child = id_of(run, "ship/1/1");
     rig.until(child, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     assert_eq!(rig.end(child).await, RunStatus::Succeeded);
 }
@@ -184,7 +184,7 @@ async fn l25_a_child_that_nobody_waits_for_ends_with_its_cancelled_parent_unless
         let child = id_of(run, "ship/1/1");
         rig.until(child, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
         rig.until(run, |event| matches!(event, RunEvent::TimerSet(_))).await;
-        rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+        rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
         assert_eq!(rig.end(run).await, RunStatus::Cancelled);
         assert_eq!(rig.end(child).await, status, "{on_parent_cancel}");
         rig.assert_replays(run).await;
@@ -286,7 +286,7 @@ async fn l25_whenever_the_engine_dies_during_a_cancel_nothing_of_a_child_is_left
         let engine = rig.engine.clone();
         let cancelling = tokio::spawn(async move {
             let actor = Actor::User("ada".into());
-            let kind = InputKind::Cancel { reason: None };
+            let kind = InputKind::Cancel(CancelRequested { reason: None });
             let id = Some(everfold_base::id::InputId::derive("cancel"));
             let submission = everfold_runtime::Submission { run, kind, actor, id, dedup: None };
             let _gone = engine.submit(submission).await;
@@ -296,7 +296,7 @@ async fn l25_whenever_the_engine_dies_during_a_cancel_nothing_of_a_child_is_left
         let _aborted = cancelling.await;
         rig.crash().await;
         rig.recover().await;
-        let _ended_before = rig.submit(run, InputKind::Cancel { reason: None }).await;
+        let _ended_before = rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await;
         assert_eq!(rig.end(run).await, RunStatus::Cancelled, "seed {seed}");
         let child = id_of(run, "ship/1/1");
         if !rig.envelopes(child).await.is_empty() {

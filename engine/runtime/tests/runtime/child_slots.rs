@@ -8,7 +8,7 @@ use everfold_base::envelope::StreamKind;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, RunId, Version};
 use everfold_base::json::Value;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::slots::{SlotEvent, SlotState};
 use everfold_core::state::RunStatus;
@@ -105,7 +105,7 @@ async fn d9_a_child_that_is_left_behind_keeps_the_slot_that_it_shared() {
     let run = rig.start(&outer(json!({"pipeline": "inner", "on_parent_cancel": "leave"}))).await;
     let child = id_of(run, "go/1/1");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     let next = rig.start(&outer(json!({"pipeline": "inner"}))).await;
     assert_eq!(rig.status(next).await, RunStatus::Queued);

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use everfold_base::id::RunId;
+use everfold_base::json::Payload;
 use everfold_base::time::Timestamp;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{NoteAdded, RunEvent, RunPaused, RunResumed, SignalReceived};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_language::definition::Definition;
@@ -83,10 +84,14 @@ async fn row_07_a_run_that_recorded_something_while_the_clock_was_ahead_waits_no
     ]);
     let run = machine.rig.start(&document).await;
     machine.set(HOUR);
-    machine.rig.submit(run, InputKind::Note { text: "ahead".into() }).await.unwrap();
+    machine.rig.submit(run, InputKind::Note(NoteAdded { text: "ahead".into() })).await.unwrap();
     seconds(1).await;
     machine.set(0);
-    let go = InputKind::Signal { name: "go".into(), payload: json!(null).into(), delivery: None };
+    let go = InputKind::Signal(SignalReceived {
+        name: "go".into(),
+        payload: Payload::Inline(json!(null).into()),
+        delivery: None,
+    });
     machine.rig.submit(run, go).await.unwrap();
     let took = machine.takes(run).await;
     assert!(took >= Duration::from_secs(20) && took < Duration::from_secs(21), "{took:?}");
@@ -143,11 +148,15 @@ async fn row_07_a_backoff_a_time_limit_and_a_pause_are_spans_too() {
     ]);
     let run = machine.rig.start(&document).await;
     machine.set(HOUR);
-    machine.rig.submit(run, InputKind::Pause { reason: None }).await.unwrap();
+    machine.rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
     seconds(1).await;
     machine.set(0);
-    machine.rig.submit(run, InputKind::Resume { reason: None }).await.unwrap();
-    let go = InputKind::Signal { name: "go".into(), payload: json!(null).into(), delivery: None };
+    machine.rig.submit(run, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
+    let go = InputKind::Signal(SignalReceived {
+        name: "go".into(),
+        payload: Payload::Inline(json!(null).into()),
+        delivery: None,
+    });
     machine.rig.submit(run, go).await.unwrap();
     let since = Stopwatch::start();
     let status = machine.rig.end(run).await;
@@ -164,7 +173,7 @@ async fn row_07_a_clock_that_is_set_back_for_good_makes_spans_no_longer_and_mome
     let (by_span, by_moment) = (machine.rig.start(&waits("60s")).await, machine.rig.start(&until).await);
     seconds(10).await;
     machine.set(-HOUR);
-    // Nobody knows how much of it had passed: it counts as a whole.
+    // How much of it had passed is unknown: it counts as a whole.
     let took = machine.takes(by_span).await;
     assert!(took <= Duration::from_secs(60) + NOTICED, "{took:?}");
     let took = machine.takes(by_moment).await;

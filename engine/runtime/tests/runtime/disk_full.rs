@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use everfold_base::id::RunId;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, NoteAdded, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_runtime::{QueryError, StartError, SubmitError, Which};
@@ -15,7 +15,7 @@ use crate::fixtures::slow_store::Fault;
 use crate::fixtures::test_engine::{Rig, chain, command, definition, function, pipeline, request};
 
 fn note() -> InputKind {
-    InputKind::Note { text: "kept".into() }
+    InputKind::Note(NoteAdded { text: "kept".into() })
 }
 
 async fn pass(seconds: u64) {
@@ -30,7 +30,7 @@ async fn s7_a_run_that_cannot_be_read_keeps_its_inputs_and_is_read_again_when_th
     rig.store.set_full(true);
     assert_eq!(rig.recover().await, 1);
     let engine = rig.engine.clone();
-    let told = tokio::spawn(async move {
+    let answer = tokio::spawn(async move {
         let submission = everfold_runtime::Submission {
             run,
             kind: note(),
@@ -41,16 +41,16 @@ async fn s7_a_run_that_cannot_be_read_keeps_its_inputs_and_is_read_again_when_th
         engine.submit(submission).await
     });
     pass(60).await;
-    assert!(!told.is_finished(), "it waits for room");
+    assert!(!answer.is_finished(), "it waits for room");
     let looked = rig.engine.with_state(run, |_| ()).await;
     assert_eq!(looked, Err(QueryError::Full(run)));
     assert!(rig.engine.set_aside().is_empty());
     let reads = rig.store.reads.load(Ordering::SeqCst);
     pass(600).await;
     assert_eq!(rig.store.reads.load(Ordering::SeqCst), reads, "nothing is asked again and again");
-    assert!(rig.engine.recover(Which::Only(run)).await.is_ok(), "nobody waits for the disk");
+    assert!(rig.engine.recover(Which::Only(run)).await.is_ok(), "no caller waits for the disk");
     rig.store.set_full(false);
-    assert!(told.await.unwrap().is_ok());
+    assert!(answer.await.unwrap().is_ok());
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert!(rig.names(run).await.contains(&"NoteAdded"));
     rig.assert_replays(run).await;
@@ -84,7 +84,7 @@ async fn row_03_runs_wait_while_the_store_takes_no_writes_and_go_on_by_themselve
         dedup: None,
     };
     let refused = rig.engine.submit(submission).await;
-    assert!(matches!(refused, Err(SubmitError::Store(_))), "who asks is told at once: {refused:?}");
+    assert!(matches!(refused, Err(SubmitError::Store(_))), "the caller is refused at once: {refused:?}");
     pass(600).await;
     assert_eq!(rig.engine.set_aside(), [], "it is no fault of the run");
     assert_eq!(rig.status(run).await, RunStatus::Running, "it can be looked at");
@@ -166,9 +166,9 @@ async fn s7_an_attempt_that_waits_for_room_can_be_cancelled_and_ends_with_its_en
     let step = || pipeline(vec![command("work", &[], 10)]);
     let (cancelled, run) = (rig.start(&step()).await, rig.start(&step()).await);
     pass(3).await;
-    rig.submit(cancelled, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(cancelled, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(cancelled).await, RunStatus::Cancelled);
-    assert!(rig.engine.shutdown(Duration::from_secs(1)).await, "it keeps nobody");
+    assert!(rig.engine.shutdown(Duration::from_secs(1)).await, "it holds up no shutdown");
     rig.crash().await;
     rig.machine.is_full.store(false, Ordering::SeqCst);
     rig.recover().await;

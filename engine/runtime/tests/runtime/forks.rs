@@ -6,7 +6,7 @@ use everfold_base::envelope::{StreamId, flag};
 use everfold_base::id::{RunId, Version};
 use everfold_base::json::Hash;
 use everfold_core::decide::Refusal;
-use everfold_core::event::{OriginKind, RunEvent};
+use everfold_core::event::{CancelRequested, OriginKind, RunEvent, VoteCast};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunStatus, StepStatus};
 use everfold_runtime::{CutCopy, ForkRequest, StartError, Started, SubmitError};
@@ -197,12 +197,12 @@ async fn d11_a_fork_goes_on_beside_its_origin_with_what_was_in_flight_as_next_at
         let id = "ask/1/1".parse().unwrap();
         let vote = everfold_language::definition::Vote::Approve;
         let (comment, roles) = (None, Vec::new());
-        let kind = InputKind::Vote { id, vote, comment, roles, comments: Vec::new(), edited: None };
+        let kind = InputKind::Vote(VoteCast { id, vote, comment, roles, comments: Vec::new(), edited: None });
         rig.submit(run, kind).await.unwrap();
         assert_eq!(rig.end(run).await, RunStatus::Succeeded);
         rig.assert_replays(run).await;
     }
-    // The question was open when somebody looked at it; at the end there is nothing left to fork.
+    // The question was open when it was read; at the end there is nothing left to fork.
     let last = rig.envelopes(origin).await.last().unwrap().header.version;
     let at_the_end = ForkRequest { at: Some(last), ..again(origin, OriginKind::Fork) };
     assert!(matches!(
@@ -250,8 +250,8 @@ async fn l30_what_is_refused_stores_nothing() {
     assert!(matches!(tidy, Err(StartError::Refused(Refusal::UnknownStep(_)))), "{tidy:?}");
     let too_late = ForkRequest { at: Some(Version(999)), ..again(origin, OriginKind::Fork) };
     assert!(rig.engine.fork(too_late).await.is_err());
-    let nobody = again(RunId(uuid::Uuid::from_u128(1)), OriginKind::Retry);
-    assert!(matches!(rig.engine.fork(nobody).await, Err(StartError::Submit(SubmitError::NotFound(_)))));
+    let unknown = again(RunId(uuid::Uuid::from_u128(1)), OriginKind::Retry);
+    assert!(matches!(rig.engine.fork(unknown).await, Err(StartError::Submit(SubmitError::NotFound(_)))));
     assert_eq!(rig.store.inner.last_position(), before);
 }
 
@@ -292,7 +292,7 @@ async fn d11_a_copy_that_was_cut_short_is_no_run_until_the_request_is_repeated()
     assert_eq!(rig.engine.cut_copies().await.unwrap(), [named]);
     assert!(rig.engine.with_state(run, |_| ()).await.is_err(), "it is no run");
     assert!(matches!(
-        rig.submit(run, InputKind::Cancel { reason: None }).await,
+        rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await,
         Err(SubmitError::NotFound(_))
     ));
     let started = rig.engine.fork(asked.clone()).await.unwrap();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use everfold_base::id::RunId;
-use everfold_core::event::{GateEvaluated, RunEvent, TimerKind};
+use everfold_base::json::Payload;
+use everfold_core::event::{GateEvaluated, RecheckRequested, RunEvent, SignalReceived, TimerKind};
 use everfold_core::input::InputKind;
 use everfold_core::policy::Verdict;
 use everfold_core::state::RunStatus;
@@ -76,7 +77,11 @@ async fn l17_a_signal_wakes_a_gate_long_before_its_poll() {
     rig.until(run, |event| matches!(event, RunEvent::TimerSet(set) if set.timer.kind == TimerKind::Poll))
         .await;
     let before = (rig.config.clock)();
-    let signal = InputKind::Signal { name: "ci".into(), payload: json!(null).into(), delivery: None };
+    let signal = InputKind::Signal(SignalReceived {
+        name: "ci".into(),
+        payload: Payload::Inline(json!(null).into()),
+        delivery: None,
+    });
     rig.submit(run, signal).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     let took = (rig.config.clock)().since(before);
@@ -105,11 +110,11 @@ async fn l18_a_recheck_asks_anew_while_the_former_probe_still_ends() {
     let run = rig.start(&pipeline(vec![gated("check", &[], gate)])).await;
     rig.until(run, |event| matches!(event, RunEvent::ProbeScheduled(_))).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let recheck = InputKind::Recheck {
+    let recheck = InputKind::Recheck(RecheckRequested {
         path: "check".parse().unwrap(),
         policies: [("g".to_owned(), "evidence.exit == 0".to_owned())].into(),
         reason: None,
-    };
+    });
     rig.submit(run, recheck).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     let [verdict] = verdicts(&rig, run).await.try_into().unwrap();

@@ -1,4 +1,4 @@
-//! Who is told what, and when.
+//! The answers to inputs, and when they are given.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use everfold_base::actor::Actor;
 use everfold_base::id::{InputId, RunId, Version};
 use everfold_base::json::Hash;
 use everfold_core::decide::Refusal;
+use everfold_core::event::{CancelRequested, NoteAdded, RunPaused, RunResumed};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_runtime::{Accepted, StartError, Submission, SubmitError};
@@ -18,7 +19,7 @@ use serde_json::json;
 use crate::fixtures::test_engine::{Rig, chain, definition, function, pipeline, request};
 
 fn note(text: &str) -> InputKind {
-    InputKind::Note { text: text.into() }
+    InputKind::Note(NoteAdded { text: text.into() })
 }
 
 fn key(name: &str, body: &str) -> Dedup {
@@ -45,14 +46,14 @@ async fn d2_refusals_and_duplicates_wait_until_what_they_rest_on_is_durable() {
     let rig = Rig::new();
     let run = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
     rig.store.delay_ms.store(1_000, Ordering::SeqCst);
-    let pause = rig.submit(run, InputKind::Pause { reason: None });
-    let resume = rig.submit(run, InputKind::Resume { reason: None });
-    let again = rig.submit(run, InputKind::Resume { reason: None });
+    let pause = rig.submit(run, InputKind::Pause(RunPaused { reason: None }));
+    let resume = rig.submit(run, InputKind::Resume(RunResumed { reason: None }));
+    let again = rig.submit(run, InputKind::Resume(RunResumed { reason: None }));
     let answers = tokio::time::timeout(
         Duration::from_millis(900),
         join_all([pause.boxed(), resume.boxed(), again.boxed()]),
     );
-    assert!(answers.await.is_err(), "nobody is answered before the append ends");
+    assert!(answers.await.is_err(), "no input is answered before the append ends");
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,15 +62,15 @@ async fn refusals_are_typed_and_record_nothing() {
     let run = rig.start(&chain(1)).await;
     rig.end(run).await;
     let appends = rig.store.appends();
-    let refused = rig.submit(run, InputKind::Pause { reason: None }).await;
+    let refused = rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await;
     assert!(
         matches!(refused, Err(SubmitError::Refused(Refusal::Ended(RunStatus::Succeeded)))),
         "{refused:?}"
     );
     assert_eq!(rig.store.appends(), appends);
-    let nobody = RunId(uuid::Uuid::from_u128(1));
-    assert_eq!(rig.submit(nobody, note("?")).await, Err(SubmitError::NotFound(nobody)));
-    assert!(rig.engine.with_state(nobody, |_| ()).await.is_err());
+    let unknown = RunId(uuid::Uuid::from_u128(1));
+    assert_eq!(rig.submit(unknown, note("?")).await, Err(SubmitError::NotFound(unknown)));
+    assert!(rig.engine.with_state(unknown, |_| ()).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +153,7 @@ async fn s10_a_repeated_submission_to_a_run_that_has_moved_on_gets_the_first_ans
     let run = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
     let cancel = Submission {
         run,
-        kind: InputKind::Cancel { reason: None },
+        kind: InputKind::Cancel(CancelRequested { reason: None }),
         actor: Actor::User("ada".into()),
         id: None,
         dedup: Some(key("cancel", "once")),

@@ -1,9 +1,9 @@
 //! Values that are nested deeply: bounded where they enter and where expressions make them.
 
 use everfold_base::failure::FailureKind;
-use everfold_base::json::{DEPTH_MAX, JsonText, Value};
+use everfold_base::json::{DEPTH_MAX, JsonText, Payload, Value};
 use everfold_core::decide::Refusal;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{RunEvent, SignalReceived};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_runtime::{QueryError, StartError, SubmitError};
@@ -15,8 +15,8 @@ fn nested(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!([inner]))
 }
 
-/// Each step wraps what the former gave, and a template adds levels of its own: such a value was kept, and
-/// whoever read it took its whole shard down, again after every restart.
+/// Each step wraps the former output, and a template adds levels of its own: such a value was stored, and every read
+/// of it took its whole shard down, again after every restart.
 #[tokio::test(start_paused = true)]
 async fn row_50_an_expression_makes_nothing_deeper_than_the_limit_and_the_run_fails_for_it() {
     for levels in [DEPTH_MAX - 1, DEPTH_MAX] {
@@ -75,10 +75,12 @@ async fn row_50_a_value_that_is_nested_too_deeply_does_not_enter() {
     let refused = rig.engine.start(request(&wait, nested(DEPTH_MAX + 1))).await;
     assert!(matches!(refused, Err(StartError::Refused(Refusal::TooDeep { .. }))), "{refused:?}");
     let run = rig.engine.start(request(&wait, nested(DEPTH_MAX))).await.unwrap().run;
-    let signal = |levels| InputKind::Signal {
-        name: "x".into(),
-        payload: JsonText::new(&nested(levels)),
-        delivery: None,
+    let signal = |levels| {
+        InputKind::Signal(SignalReceived {
+            name: "x".into(),
+            payload: Payload::Inline(JsonText::new(&nested(levels))),
+            delivery: None,
+        })
     };
     let refused = rig.submit(run, signal(DEPTH_MAX + 1)).await.unwrap_err();
     assert!(too_deep(&refused), "{refused}");

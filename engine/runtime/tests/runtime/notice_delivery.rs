@@ -1,11 +1,11 @@
-//! Notices: told in order, told again, told after a crash, given up in the end.
+//! Notices: sent in order, sent again, sent after a crash, given up in the end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use everfold_base::json::Value;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{NoteAdded, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_language::definition::Definition;
@@ -22,7 +22,7 @@ fn notice(id: &str, events: &[&str], channel: &str) -> Value {
     json!({"id": id, "events": events, "function": "f", "channel": channel, "with": {"n": "${event.version}"}})
 }
 
-fn is_told(event: &RunEvent) -> bool {
+fn is_delivery(event: &RunEvent) -> bool {
     matches!(event, RunEvent::NoticeSent(_) | RunEvent::NoticeFailed(_))
 }
 
@@ -70,7 +70,7 @@ async fn l32_a_notice_is_given_up_after_a_day_and_at_once_where_trying_again_can
     rig.until(run, |event| matches!(event, RunEvent::NoticeFailed(failed) if failed.notice == "end")).await;
     let took = (rig.config.clock)().since(before);
     assert!(took >= Duration::from_secs(24 * 3600) && took < Duration::from_secs(25 * 3600), "{took:?}");
-    let failed: Vec<_> = rig.history(run).await.into_iter().filter(is_told).collect();
+    let failed: Vec<_> = rig.history(run).await.into_iter().filter(is_delivery).collect();
     let RunEvent::NoticeFailed(lost) = &failed[0] else { panic!("{failed:?}") };
     assert_eq!((lost.tries, lost.message.as_str()), (1, "there is no function gone"));
     let RunEvent::NoticeFailed(end) = &failed[1] else { panic!("{failed:?}") };
@@ -90,7 +90,7 @@ async fn l32_what_is_outstanding_at_a_crash_is_sent_afterwards_under_the_same_id
     rig.crash().await;
     rig.machine.ears.is_mute.store(false, Ordering::SeqCst);
     assert_eq!(rig.recover().await, 1, "a run that has ended is taken up for its notice");
-    rig.until(run, is_told).await;
+    rig.until(run, is_delivery).await;
     let ids = rig.machine.ears.ids();
     assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
     rig.crash().await;
@@ -125,7 +125,7 @@ async fn l32_a_newer_notice_goes_when_the_try_of_the_one_that_it_replaced_has_en
     let steps = json!([{"id": "pause", "work": {"wait": {"for": "1h"}}}]);
     let run = rig.start(&definition(json!({"name": "p", "notify": [newest], "steps": steps}))).await;
     for text in ["one", "two"] {
-        rig.submit(run, InputKind::Note { text: text.into() }).await.unwrap();
+        rig.submit(run, InputKind::Note(NoteAdded { text: text.into() })).await.unwrap();
     }
     rig.until(run, |event| matches!(event, RunEvent::NoticeSent(_))).await;
     let names = rig.names(run).await;
@@ -138,8 +138,8 @@ async fn l32_a_newer_notice_goes_when_the_try_of_the_one_that_it_replaced_has_en
     rig.assert_replays(run).await;
 }
 
-/// That a notice was told is no event where a newer one had taken its place meanwhile; the newer one waited for
-/// the next start.
+/// The delivery of a notice is no event where a newer one had replaced it meanwhile; the newer one waited for the next
+/// start.
 #[tokio::test(start_paused = true)]
 async fn l32_a_newer_notice_goes_when_the_one_that_it_replaced_was_told_after_all() {
     let rig = Rig::new();
@@ -149,7 +149,7 @@ async fn l32_a_newer_notice_goes_when_the_one_that_it_replaced_was_told_after_al
     let steps = json!([{"id": "pause", "work": {"wait": {"for": "1h"}}}]);
     let run = rig.start(&definition(json!({"name": "p", "notify": [newest], "steps": steps}))).await;
     for text in ["one", "two"] {
-        rig.submit(run, InputKind::Note { text: text.into() }).await.unwrap();
+        rig.submit(run, InputKind::Note(NoteAdded { text: text.into() })).await.unwrap();
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let names = rig.names(run).await;
@@ -159,7 +159,7 @@ async fn l32_a_newer_notice_goes_when_the_one_that_it_replaced_was_told_after_al
 }
 
 /// The store could not say what is due when a notice was to be tried again. The run had left memory, and
-/// nobody came back to it.
+/// it was never tried again.
 #[tokio::test(start_paused = true)]
 async fn l32_a_notice_that_pauses_is_told_though_the_store_cannot_say_what_is_due() {
     let rig = Rig::with(|config| config.states = 0);
@@ -173,5 +173,7 @@ async fn l32_a_notice_that_pauses_is_told_though_the_store_cannot_say_what_is_du
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     rig.store.looks_to_fail.store(usize::MAX, Ordering::SeqCst);
-    tokio::time::timeout(Duration::from_secs(3_600), rig.until(run, is_told)).await.expect("it is told");
+    tokio::time::timeout(Duration::from_secs(3_600), rig.until(run, is_delivery))
+        .await
+        .expect("it is delivered");
 }

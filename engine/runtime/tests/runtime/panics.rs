@@ -1,9 +1,10 @@
-//! Panics: those of one run set that run aside, those of the engine are told to whoever owns it.
+//! Panics: those of one run quarantine that run, those of the engine are reported to its owner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use everfold_core::event::CancelRequested;
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_runtime::QueryError;
@@ -25,7 +26,7 @@ async fn row_50_a_look_that_panics_takes_no_run_with_it() {
         "{looked:?}"
     );
     assert_eq!(rig.status(run).await, RunStatus::Waiting);
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     assert_eq!(rig.engine.set_aside(), []);
 }

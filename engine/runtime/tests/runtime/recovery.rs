@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use everfold_base::id::RunId;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, NoteAdded, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_ports::Fate;
@@ -147,7 +147,7 @@ async fn a_stop_that_was_recorded_is_carried_out_by_the_next_engine() {
         .start(&pipeline(vec![command("long", &[], 3_600_000), function("hang", &[], "hang", json!({}))]))
         .await;
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     rig.crash().await;
     rig.recover().await;
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
@@ -166,11 +166,11 @@ async fn only_the_named_run_goes_on_and_a_look_starts_nothing() {
     assert_eq!(rig.status(other).await, RunStatus::Running);
     assert_eq!(rig.end(one).await, RunStatus::Succeeded);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(rig.status(other).await, RunStatus::Running, "nobody asked for it to go on");
-    rig.submit(other, InputKind::Note { text: "go on".into() }).await.unwrap();
+    assert_eq!(rig.status(other).await, RunStatus::Running, "no request drives it");
+    rig.submit(other, InputKind::Note(NoteAdded { text: "go on".into() })).await.unwrap();
     assert_eq!(rig.end(other).await, RunStatus::Succeeded);
-    let nobody = RunId(uuid::Uuid::from_u128(1));
-    assert!(matches!(rig.engine.recover(Which::Only(nobody)).await, Err(RecoverError::NotFound(_))));
+    let unknown = RunId(uuid::Uuid::from_u128(1));
+    assert!(matches!(rig.engine.recover(Which::Only(unknown)).await, Err(RecoverError::NotFound(_))));
 }
 
 /// The order that has a run loaded came too late: the work that the run listed was started first, and stopped.
@@ -181,7 +181,7 @@ async fn what_is_asked_of_a_run_is_decided_before_its_work_begins() {
     let (first, waiting) = (rig.start(&pipeline).await, rig.start(&pipeline).await);
     rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
     rig.crash().await;
-    rig.submit(waiting, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(waiting, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(waiting).await, RunStatus::Cancelled);
     assert_eq!(rig.machine.begun(), 1, "the first one's, before the crash");
 }
@@ -207,7 +207,7 @@ async fn workspaces_of_ended_runs_are_swept_at_start() {
     assert_eq!(names.iter().filter(|name| **name == "WorkspaceRemoved").count(), 1, "{names:?}");
 }
 
-/// The run ended while its worktree was on its way: nobody took it, and nobody removed it.
+/// The run ended while its worktree was being made: no run used it, and it was not removed.
 #[tokio::test(start_paused = true)]
 async fn row_13_a_workspace_that_comes_after_the_end_of_its_run_is_undone() {
     let rig = Rig::new();
@@ -216,7 +216,7 @@ async fn row_13_a_workspace_that_comes_after_the_end_of_its_run_is_undone() {
         json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
     let run = rig.start(&definition(document)).await;
     rig.until(run, |event| matches!(event, RunEvent::StepScheduled(_))).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     rig.until(run, |event| matches!(event, RunEvent::WorkspaceRemoved(_))).await;
     assert!(rig.machine.folders.lock().unwrap().is_empty());
@@ -231,7 +231,7 @@ async fn row_13_what_a_killed_engine_did_not_undo_is_swept_by_the_next() {
         json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
     *rig.machine.makes_for.lock().unwrap() = Duration::from_secs(5);
     let run = rig.start(&definition(document)).await;
-    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(run, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Cancelled);
     rig.crash().await;
     rig.machine.folders.lock().unwrap().insert(run);

@@ -1,4 +1,4 @@
-//! L4: keys, their holders, and who comes second.
+//! L4: keys, their holders, and later requests for them.
 
 use std::sync::Arc;
 

@@ -20,7 +20,7 @@ async fn t_a_saved_schedule_starts_a_run_per_moment_once_somebody_looks_at_the_c
     let rig = Rig::new();
     save(&rig, &every(json!({"every": "10s"}))).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(runs(&rig).await, 0, "nobody looked");
+    assert_eq!(runs(&rig).await, 0, "the clock was not read");
     pass(&rig, 1).await;
     // `catch_up: none` takes what is at most a minute late; while that run goes on the next is passed over.
     let before = runs(&rig).await;
@@ -240,7 +240,7 @@ async fn t_a_moment_that_has_come_is_followed_though_its_schedule_is_removed_mea
 async fn t_a_moment_whose_run_began_before_a_crash_started_it_though_its_trigger_is_saved_away() {
     let mut rig = Rig::new();
     save(&rig, &every(json!({"every": "10s"}))).await;
-    // The run is durable, and nobody hears of it.
+    // The run is durable, and its caller gets no answer.
     rig.store.fail_next(crate::fixtures::slow_store::Fault::Kept);
     while runs(&rig).await == 0 {
         pass(&rig, 1).await;

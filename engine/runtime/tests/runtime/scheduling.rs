@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use everfold_base::data_folder::Layout;
 use everfold_base::id::RunId;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_language::definition::Definition;
 use everfold_ports::Service;
-use everfold_runtime::{
-    BreakerPolicy, BreakerStand, FairBy, RatePolicy, Reason, StartError, StartRequest, Which,
-};
+use everfold_runtime::{BreakerPolicy, BreakerStand, FairBy, RatePolicy, Reason, StartError, Which};
 use serde_json::{Value, json};
 
 use crate::fixtures::test_engine::{Rig, command, definition, function, pipeline, request};
@@ -105,7 +103,8 @@ async fn the_more_urgent_goes_first_and_a_runs_priority_counts_for_its_steps() {
         ("run", json!(1), 5),
         ("step", json!("${input.n}"), 0),
     ] {
-        let asked = StartRequest { priority: of_run, ..request(&of(step), json!({"n": 3})) };
+        let mut asked = request(&of(step), json!({"n": 3}));
+        asked.options.priority = of_run;
         names.insert(rig.engine.start(asked).await.unwrap().run, name.to_owned());
     }
     for run in names.keys() {
@@ -124,7 +123,7 @@ async fn a_busy_project_leaves_places_to_the_others() {
     for (team, count) in [("busy", 12), ("small", 3)] {
         for _ in 0..count {
             let mut asked = request(&pipeline(vec![command("make", &[], 1_000)]), json!({}));
-            asked.labels.insert("team".to_owned(), team.to_owned());
+            asked.options.labels.insert("team".to_owned(), team.to_owned());
             names.insert(rig.engine.start(asked).await.unwrap().run, team.to_owned());
         }
     }
@@ -132,7 +131,7 @@ async fn a_busy_project_leaves_places_to_the_others() {
         assert_eq!(rig.end(*run).await, RunStatus::Succeeded);
     }
     let order = order(&rig, &names);
-    assert_eq!(order[..2], ["busy", "busy"], "nobody else was there");
+    assert_eq!(order[..2], ["busy", "busy"], "no other group waited");
     assert_eq!(order[2..8].iter().filter(|team| *team == "small").count(), 3, "{order:?}");
 }
 
@@ -237,7 +236,7 @@ async fn a_person_closes_a_breaker_and_a_cancelled_attempt_leaves_the_line() {
     let runs = [rig.start(&calling(2)).await, rig.start(&calling(2)).await];
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(rig.engine.line().breakers[0].state, BreakerStand::Open);
-    rig.submit(runs[0], InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(runs[0], InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(runs[0]).await, RunStatus::Cancelled);
     assert_eq!(rig.engine.line().breakers[0].waiting, 1);
     rig.machine.is_down.store(false, Ordering::SeqCst);
@@ -277,7 +276,7 @@ async fn d9_no_resource_is_given_while_a_run_cannot_be_read_whose_work_lives_on(
     lives_on(&rig);
     rig.crash_into(|store| store.reads_to_fail.store(1, Ordering::SeqCst)).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(rig.engine.set_aside().len(), 1, "whoever looked could not read it");
+    assert_eq!(rig.engine.set_aside().len(), 1, "it could not be read");
     let second = rig.start(&on_gpu(10)).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(rig.machine.begun(), 1, "what the first one's work holds is not known");
@@ -407,7 +406,7 @@ async fn l16_probes_wait_before_an_open_breaker_of_their_service() {
     assert_eq!(rig.engine.line().breakers[0].state, BreakerStand::Closed);
 }
 
-/// What a member of several probes was told by its service was not kept.
+/// The pause that a service requested of one member of several probes was ignored.
 #[tokio::test(start_paused = true)]
 async fn l16_one_of_several_probes_leaves_a_service_alone_that_asks_for_it() {
     let rig = Rig::new();
@@ -419,7 +418,7 @@ async fn l16_one_of_several_probes_leaves_a_service_alone_that_asks_for_it() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     let open: Vec<String> =
         rig.engine.line().breakers.iter().map(|breaker| breaker.service.to_string()).collect();
-    assert_eq!(open, ["provider.busy"], "nobody else is left alone");
+    assert_eq!(open, ["provider.busy"], "no other service is left alone");
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     let took = (rig.config.clock)().since(before);
     assert!(took >= Duration::from_secs(600) && took < Duration::from_secs(603), "{took:?}");
@@ -428,7 +427,7 @@ async fn l16_one_of_several_probes_leaves_a_service_alone_that_asks_for_it() {
     rig.assert_replays(run).await;
 }
 
-/// How often whoever has so many others of its kind before it may be passed over: `docs/reference/pipeline.md` says so.
+/// How often a request with so many others of its wait group before it may be passed over (`docs/reference/pipeline.md`).
 fn passed_over_max(before_it: usize) -> usize {
     9 * (before_it + 1)
 }
@@ -440,7 +439,8 @@ async fn nobody_starves_under_a_steady_stream_of_more_urgent_work() {
     began(&rig, first).await;
     let mut names = BTreeMap::from([(first, "first".to_owned())]);
     let start = async |priority: i32| {
-        let asked = StartRequest { priority, ..request(&on_gpu(1_000), json!({})) };
+        let mut asked = request(&on_gpu(1_000), json!({}));
+        asked.options.priority = priority;
         rig.engine.start(asked).await.unwrap().run
     };
     for at in 0..3 {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use everfold_base::actor::Actor;
 use everfold_base::id::RunId;
-use everfold_core::event::{HaltScope, RunEvent};
+use everfold_base::json::Payload;
+use everfold_core::event::{CancelRequested, HaltScope, RunEvent, SignalReceived, StepCancelRequested};
 use everfold_core::input::InputKind;
-use everfold_core::pauses::Wanted;
+use everfold_core::pauses::PauseOrder;
 use everfold_core::state::RunStatus;
 use everfold_runtime::HaltError;
 use serde_json::json;
@@ -14,10 +15,14 @@ use serde_json::json;
 use crate::fixtures::test_engine::{Rig, command, function, pipeline};
 
 fn signal(name: &str) -> InputKind {
-    InputKind::Signal { name: name.into(), payload: json!({"ok": true}).into(), delivery: Some("d".into()) }
+    InputKind::Signal(SignalReceived {
+        name: name.into(),
+        payload: Payload::Inline(json!({"ok": true}).into()),
+        delivery: Some("d".into()),
+    })
 }
 
-async fn halt(rig: &Rig, wanted: Wanted, scope: HaltScope) -> Result<usize, HaltError> {
+async fn halt(rig: &Rig, wanted: PauseOrder, scope: HaltScope) -> Result<usize, HaltError> {
     rig.engine.halt(wanted, scope, Some("freeze"), Actor::User("ada".into())).await.map(|done| done.runs)
 }
 
@@ -36,7 +41,7 @@ async fn l29_a_paused_pipelines_runs_stand_still_and_new_ones_start_so() {
     let definition = pipeline(vec![command("a", &[], 5_000), function("b", &["a"], "ok", json!({}))]);
     let running = rig.start(&definition).await;
     rig.until(running, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    assert_eq!(halt(&rig, Wanted::Halt, of_test()).await.unwrap(), 1);
+    assert_eq!(halt(&rig, PauseOrder::Halt, of_test()).await.unwrap(), 1);
     assert_eq!(rig.status(running).await, RunStatus::Paused);
     let new = rig.start(&definition).await;
     rig.until(new, |event| matches!(event, RunEvent::RunHalted(_))).await;
@@ -46,12 +51,12 @@ async fn l29_a_paused_pipelines_runs_stand_still_and_new_ones_start_so() {
     assert_eq!(count(&rig, running, "AttemptSucceeded").await, 1, "what ran has ended");
     let other = rig.start(&pipeline_named("other")).await;
     assert_eq!(rig.end(other).await, RunStatus::Succeeded, "another pipeline goes on");
-    halt(&rig, Wanted::Release, of_test()).await.unwrap();
+    halt(&rig, PauseOrder::Release, of_test()).await.unwrap();
     for run in [running, new] {
         assert_eq!(rig.end(run).await, RunStatus::Succeeded);
         rig.assert_replays(run).await;
     }
-    assert!(matches!(halt(&rig, Wanted::Release, of_test()).await, Err(HaltError::Refused(_))));
+    assert!(matches!(halt(&rig, PauseOrder::Release, of_test()).await, Err(HaltError::Refused(_))));
 }
 
 fn pipeline_named(name: &str) -> std::sync::Arc<everfold_language::definition::Definition> {
@@ -65,18 +70,18 @@ async fn l29_a_pause_of_the_engine_outlives_it_and_a_cancel_goes_through_it() {
     let mut rig = Rig::new();
     let waiting = rig.start(&pipeline(vec![json!({"id": "w", "work": {"wait": {"for": "10s"}}})])).await;
     let doomed = rig.start(&pipeline(vec![json!({"id": "w", "work": {"wait": {"for": "10s"}}})])).await;
-    halt(&rig, Wanted::Halt, HaltScope::Engine).await.unwrap();
+    halt(&rig, PauseOrder::Halt, HaltScope::Engine).await.unwrap();
     rig.crash().await;
     rig.recover().await;
     assert_eq!(rig.engine.halts().await.unwrap().all().count(), 1);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(rig.status(waiting).await, RunStatus::Paused, "its timer waits for the end of the pause");
     let new = rig.start(&pipeline_named("late")).await;
-    rig.submit(doomed, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(doomed, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(doomed).await, RunStatus::Cancelled);
     rig.crash().await;
     rig.recover().await;
-    halt(&rig, Wanted::Release, HaltScope::Engine).await.unwrap();
+    halt(&rig, PauseOrder::Release, HaltScope::Engine).await.unwrap();
     for run in [waiting, new] {
         assert_eq!(rig.end(run).await, RunStatus::Succeeded);
         rig.assert_replays(run).await;
@@ -87,9 +92,9 @@ async fn l29_a_pause_of_the_engine_outlives_it_and_a_cancel_goes_through_it() {
 async fn a_run_that_was_not_told_before_a_crash_is_told_when_it_is_loaded() {
     let mut rig = Rig::new();
     let run = rig.start(&pipeline(vec![json!({"id": "w", "work": {"wait": {"for": "10s"}}})])).await;
-    // The pause is durable, and the engine ends before it tells anybody.
+    // The pause is durable, and the engine ends before it informs any run.
     let engine = rig.engine.clone();
-    let halting = engine.halt(Wanted::Halt, HaltScope::Engine, None, Actor::Engine);
+    let halting = engine.halt(PauseOrder::Halt, HaltScope::Engine, None, Actor::Engine);
     tokio::select! {
         biased;
         _ = halting => {}
@@ -97,7 +102,7 @@ async fn a_run_that_was_not_told_before_a_crash_is_told_when_it_is_loaded() {
     }
     drop(engine);
     rig.crash().await;
-    halt(&rig, Wanted::Halt, HaltScope::Engine).await.unwrap();
+    halt(&rig, PauseOrder::Halt, HaltScope::Engine).await.unwrap();
     assert_eq!(rig.status(run).await, RunStatus::Paused);
     assert_eq!(count(&rig, run, "RunHalted").await, 1);
 }
@@ -170,7 +175,9 @@ async fn l29_a_cancelled_step_ends_its_process_and_the_run_goes_on() {
     work["on_fail"] = json!([{"to": "continue"}]);
     let run = rig.start(&pipeline(vec![work, function("b", &["a"], "ok", json!({}))])).await;
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::CancelStep { path: "a".parse().unwrap(), reason: None }).await.unwrap();
+    rig.submit(run, InputKind::CancelStep(StepCancelRequested { path: "a".parse().unwrap(), reason: None }))
+        .await
+        .unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     rig.assert_replays(run).await;
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use everfold_base::actor::Actor;
 use everfold_base::id::{RunId, Version};
-use everfold_base::json::{Hash, JsonText};
-use everfold_core::event::{HaltScope, OriginKind, RunEvent};
+use everfold_base::json::{Hash, JsonText, Payload};
+use everfold_core::event::{CancelRequested, HaltScope, NoteAdded, OriginKind, RunEvent, SignalReceived};
 use everfold_core::input::InputKind;
-use everfold_core::pauses::Wanted;
+use everfold_core::pauses::PauseOrder;
 use everfold_core::state::RunStatus;
 use everfold_runtime::{ForkRequest, QueryError, StartError, SubmitError};
 use everfold_store::{Dedup, DedupKeep, EventStore as _};
@@ -33,15 +33,15 @@ async fn d5_what_waits_for_its_place_again_may_live_since_a_former_engine_and_is
     rig.recover().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!rig.names(second).await.contains(&"AttemptStarted"));
-    rig.submit(second, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(second, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(second).await, RunStatus::Cancelled);
     let stopped = rig.machine.cancels.lock().unwrap().iter().any(|id| id.run == second);
     assert!(stopped, "its process was not asked to end");
     assert_eq!(rig.machine.ended.lock().unwrap().len(), 1);
 }
 
-/// A signal decided how a halted run ends; when the halt was over, the run was not told, because runs that
-/// are ending are not halted, and its `on_finish` never began.
+/// A signal decided how a halted run ends; when the halt was over, the run was not informed, because runs that are
+/// ending are not halted, and its `on_finish` never began.
 #[tokio::test(start_paused = true)]
 async fn l29_a_halted_run_whose_end_became_certain_is_released_with_the_others() {
     let rig = Rig::new();
@@ -55,12 +55,16 @@ async fn l29_a_halted_run_whose_end_became_certain_is_released_with_the_others()
     });
     let run = rig.start(&definition(document)).await;
     let ada = || Actor::User("ada".into());
-    rig.engine.halt(Wanted::Halt, HaltScope::Engine, None, ada()).await.unwrap();
-    let signal = InputKind::Signal { name: "stop".into(), payload: JsonText::null(), delivery: None };
+    rig.engine.halt(PauseOrder::Halt, HaltScope::Engine, None, ada()).await.unwrap();
+    let signal = InputKind::Signal(SignalReceived {
+        name: "stop".into(),
+        payload: Payload::Inline(JsonText::null()),
+        delivery: None,
+    });
     rig.submit(run, signal).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.status(run).await, RunStatus::Paused);
-    rig.engine.halt(Wanted::Release, HaltScope::Engine, None, ada()).await.unwrap();
+    rig.engine.halt(PauseOrder::Release, HaltScope::Engine, None, ada()).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     rig.assert_replays(run).await;
 }
@@ -95,10 +99,10 @@ async fn s9_a_pause_of_unknown_outcome_is_found_out_by_repeating_it() {
         let run = rig.start(&pipeline(vec![function("s", &[], "slow", json!({"ms": 60_000}))])).await;
         let ada = || Actor::User("ada".into());
         rig.store.fail_halt(fault);
-        rig.engine.halt(Wanted::Halt, HaltScope::Engine, None, ada()).await.unwrap_err();
-        rig.engine.halt(Wanted::Halt, HaltScope::Engine, None, ada()).await.unwrap();
+        rig.engine.halt(PauseOrder::Halt, HaltScope::Engine, None, ada()).await.unwrap_err();
+        rig.engine.halt(PauseOrder::Halt, HaltScope::Engine, None, ada()).await.unwrap();
         assert_eq!(rig.status(run).await, RunStatus::Paused);
-        rig.engine.halt(Wanted::Release, HaltScope::Engine, None, ada()).await.unwrap();
+        rig.engine.halt(PauseOrder::Release, HaltScope::Engine, None, ada()).await.unwrap();
         assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     }
 }
@@ -115,7 +119,7 @@ async fn d9_a_run_that_ended_while_its_origin_was_ending_gets_no_slot() {
     rig.until(origin, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
     let restart = restart(origin, "a");
     let second = rig.engine.fork(restart).await.unwrap().run;
-    rig.submit(second, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(second, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(second).await, RunStatus::Cancelled);
     assert_eq!(rig.end(origin).await, RunStatus::Cancelled);
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -147,7 +151,7 @@ async fn d11_whoever_looks_at_a_fork_that_is_being_copied_sees_no_run() {
             Err(QueryError::NotFound(_)) => unseen += 1,
             Err(error) => panic!("{error}"),
         }
-        let acted = rig.submit(run, InputKind::Note { text: "hello".into() }).await;
+        let acted = rig.submit(run, InputKind::Note(NoteAdded { text: "hello".into() })).await;
         if let Err(error) = acted {
             assert!(matches!(error, SubmitError::NotFound(_)), "{error}");
         }
@@ -160,7 +164,7 @@ async fn d11_whoever_looks_at_a_fork_that_is_being_copied_sees_no_run() {
 }
 
 /// The append that gave a slot to the next run was of unknown outcome: the key was read again, and what
-/// had been given out by then was told to nobody, so that the run waited until the next start.
+/// had been granted by then was reported to no run, so that the run waited until the next start.
 #[tokio::test(start_paused = true)]
 async fn d9_who_is_granted_a_slot_by_an_append_of_unknown_outcome_is_told() {
     for fault in [Fault::Kept, Fault::Dropped] {
@@ -178,7 +182,7 @@ async fn d9_who_is_granted_a_slot_by_an_append_of_unknown_outcome_is_told() {
     }
 }
 
-/// A function that was to end was told as ended when it had been asked to: its next attempt began beside it.
+/// A function counted as ended as soon as it was asked to stop: its next attempt began beside it.
 #[tokio::test(start_paused = true)]
 async fn d5_a_function_has_ended_when_nothing_of_it_is_left() {
     let rig = Rig::new();
@@ -188,7 +192,7 @@ async fn d5_a_function_has_ended_when_nothing_of_it_is_left() {
     let run = rig.start(&pipeline(vec![step.clone()])).await;
     let other = rig.start(&pipeline(vec![step])).await;
     tokio::time::sleep(Duration::from_secs(7)).await;
-    rig.submit(other, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(other, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     rig.end(run).await;
     rig.end(other).await;
     assert_eq!(rig.machine.peak(), 2, "never two attempts of one step");

@@ -1,4 +1,4 @@
-//! D9: how many run at once, who waits for a slot, and who gives one back.
+//! D9: how many runs hold slots at once, which ones wait, and when slots are returned.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use everfold_base::envelope::{StreamId, StreamKind};
 use everfold_base::id::{RunId, Version};
 use everfold_base::json::Hash;
 use everfold_core::decide::Refusal;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{CancelRequested, RunEvent, RunPaused, RunResumed, VoteCast};
 use everfold_core::input::InputKind;
 use everfold_core::slots::{SlotEvent, SlotState};
 use everfold_core::state::RunStatus;
 use everfold_language::definition::Vote;
-use everfold_runtime::{StartError, StartRequest};
+use everfold_runtime::StartError;
 use everfold_store::{EventStore as _, StreamNote};
 use serde_json::json;
 
@@ -28,7 +28,8 @@ async fn d9_so_many_run_at_once_and_the_others_wait_in_their_order() {
     let mut runs = Vec::new();
     for n in 0..6 {
         let priority = if n == 5 { 1 } else { 0 };
-        let asked = StartRequest { priority, ..request(&definition, json!({})) };
+        let mut asked = request(&definition, json!({}));
+        asked.options.priority = priority;
         runs.push(rig.engine.start(asked).await.unwrap().run);
     }
     assert_eq!(rig.status(runs[4]).await, RunStatus::Queued);
@@ -46,7 +47,11 @@ async fn d9_so_many_run_at_once_and_the_others_wait_in_their_order() {
     began.sort();
     let order: Vec<RunId> = began.into_iter().map(|(_, run)| run).collect();
     assert_eq!(order[2], runs[5], "the higher priority goes first");
-    assert_eq!([order[3], order[4], order[5]], [runs[2], runs[3], runs[4]], "then who began first");
+    assert_eq!(
+        [order[3], order[4], order[5]],
+        [runs[2], runs[3], runs[4]],
+        "then in the order of their starts"
+    );
     assert!(rig.machine.peak() <= 2);
     until_key(&rig, SlotState::is_free).await;
 }
@@ -74,7 +79,7 @@ async fn row_49_a_paused_queued_run_does_not_hold_up_the_queue_and_keeps_its_pla
     let first = start(&rig, &definition, json!({})).await.run;
     let paused = start(&rig, &definition, json!({})).await.run;
     let second = start(&rig, &definition, json!({})).await.run;
-    rig.submit(paused, InputKind::Pause { reason: None }).await.unwrap();
+    rig.submit(paused, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
     assert_eq!(rig.end(first).await, RunStatus::Succeeded);
     assert_eq!(rig.end(second).await, RunStatus::Succeeded, "it passes the one that stands still");
     // One that comes now does not wait for it either, also where an engine ended meanwhile.
@@ -85,7 +90,7 @@ async fn row_49_a_paused_queued_run_does_not_hold_up_the_queue_and_keeps_its_pla
     let fourth = start(&rig, &definition, json!({})).await.run;
     assert_eq!((rig.status(paused).await, rig.status(fourth).await), (RunStatus::Paused, RunStatus::Queued));
     // It goes on before those that began later.
-    rig.submit(paused, InputKind::Resume { reason: None }).await.unwrap();
+    rig.submit(paused, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
     assert_eq!(rig.end(third).await, RunStatus::Succeeded);
     assert_eq!(rig.end(paused).await, RunStatus::Succeeded);
     assert_eq!(rig.end(fourth).await, RunStatus::Succeeded);
@@ -99,7 +104,7 @@ async fn row_49_a_paused_queued_run_does_not_hold_up_the_queue_and_keeps_its_pla
     for run in [first, paused, second, third, fourth] {
         rig.assert_replays(run).await;
     }
-    // With nobody else there it goes on as well.
+    // Without any other run it continues as well.
     let alone = start(&rig, &definition, json!({})).await.run;
     assert_eq!(rig.end(alone).await, RunStatus::Succeeded);
 }
@@ -111,7 +116,7 @@ async fn row_49_a_start_that_may_not_wait_is_not_refused_for_a_paused_run_that_w
     let may_not_wait = with(1_000, slot(1, "reject"));
     let first = start(&rig, &queues, json!({})).await.run;
     let paused = start(&rig, &queues, json!({})).await.run;
-    rig.submit(paused, InputKind::Pause { reason: None }).await.unwrap();
+    rig.submit(paused, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
     let no_slot = Refusal::NoSlot { key: "repo".into(), limit: 1 };
     assert_eq!(refused(&rig, &may_not_wait, json!({})).await, no_slot, "the slot is held");
     assert_eq!(rig.end(first).await, RunStatus::Succeeded);
@@ -119,7 +124,7 @@ async fn row_49_a_start_that_may_not_wait_is_not_refused_for_a_paused_run_that_w
     let run = start(&rig, &may_not_wait, json!({})).await.run;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.status(paused).await, RunStatus::Paused);
-    rig.submit(paused, InputKind::Resume { reason: None }).await.unwrap();
+    rig.submit(paused, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
     assert_eq!(rig.end(paused).await, RunStatus::Succeeded);
     assert!(rig.machine.peak() <= 1);
 }
@@ -132,18 +137,18 @@ async fn d9_a_slot_is_held_to_the_end_also_while_its_run_waits_for_people_and_st
     let first = start(&rig, &asking, json!({})).await.run;
     rig.until(first, |event| matches!(event, RunEvent::ApprovalRequested(_))).await;
     let second = start(&rig, &asking, json!({})).await.run;
-    rig.submit(first, InputKind::Pause { reason: None }).await.unwrap();
+    rig.submit(first, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
     tokio::time::sleep(Duration::from_secs(86_400)).await;
     assert_eq!((rig.status(first).await, rig.status(second).await), (RunStatus::Paused, RunStatus::Queued));
-    rig.submit(first, InputKind::Resume { reason: None }).await.unwrap();
-    let vote = InputKind::Vote {
+    rig.submit(first, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
+    let vote = InputKind::Vote(VoteCast {
         id: "ask/1/1".parse().unwrap(),
         vote: Vote::Approve,
         comment: None,
         roles: Vec::new(),
         comments: Vec::new(),
         edited: None,
-    };
+    });
     rig.submit(first, vote).await.unwrap();
     assert_eq!(rig.end(first).await, RunStatus::Succeeded);
     rig.until(second, |event| matches!(event, RunEvent::ApprovalRequested(_))).await;
@@ -172,7 +177,7 @@ async fn d9_a_run_that_waits_can_be_cancelled_and_tidies_nothing_up() {
     let first = start(&rig, &definition, json!({})).await.run;
     let second = start(&rig, &definition, json!({})).await.run;
     let third = start(&rig, &definition, json!({})).await.run;
-    rig.submit(second, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(second, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     assert_eq!(rig.end(second).await, RunStatus::Cancelled);
     assert!(!rig.names(second).await.contains(&"StepScheduled"));
     for run in [first, third] {
@@ -297,7 +302,7 @@ async fn a_slot_of_a_run_that_never_began_is_free() {
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
 }
 
-/// The append by which a new engine took a slot back was of unknown outcome: nobody tried it again.
+/// The append by which a new engine took a slot back was of unknown outcome: it was not tried again.
 #[tokio::test(start_paused = true)]
 async fn d9_what_a_new_engine_takes_back_is_taken_back_whatever_becomes_of_the_append() {
     for fault in [Fault::Kept, Fault::Dropped] {
@@ -317,7 +322,7 @@ async fn d9_what_a_new_engine_takes_back_is_taken_back_whatever_becomes_of_the_a
 }
 
 /// The run's own end was kept and its acknowledgement lost: the engine that learned of it by reading the
-/// run again took it for a former engine's, and told nobody that the slot was free.
+/// run again took it for a former engine's, and informed no run that the slot was free.
 #[tokio::test(start_paused = true)]
 async fn d9_an_end_of_unknown_outcome_gives_its_slot_and_its_workspace_back() {
     let rig = Rig::new();
@@ -375,15 +380,15 @@ async fn s4_a_start_reads_no_run_that_only_stands_in_a_queue() {
     rig.until(runs[0], |event| matches!(event, RunEvent::AttemptStarted(_))).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     rig.crash().await;
-    assert_eq!(rig.recover().await, 1, "who holds the slot");
+    assert_eq!(rig.recover().await, 1, "the holder of the slot");
     for run in &runs {
         assert_eq!(rig.end(*run).await, RunStatus::Succeeded);
     }
-    // The slot came free while nobody was there.
+    // The slot came free while no engine ran.
     let (first, second) = (rig.start(&definition).await, rig.start(&definition).await);
     rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
     rig.crash().await;
-    rig.submit(first, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.submit(first, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
     rig.end(first).await;
     rig.crash().await;
     rig.recover().await;

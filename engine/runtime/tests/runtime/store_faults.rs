@@ -7,7 +7,7 @@ use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use everfold_base::id::{InputId, RunId, Version};
 use everfold_base::json::Hash;
 use everfold_core::decide::Refusal;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{NoteAdded, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_runtime::{Abandon, QueryError, StartError, SubmitError, Which};
@@ -22,7 +22,7 @@ fn waiting() -> std::sync::Arc<everfold_language::definition::Definition> {
 }
 
 fn note(text: &str) -> InputKind {
-    InputKind::Note { text: text.into() }
+    InputKind::Note(NoteAdded { text: text.into() })
 }
 
 /// Another writer appends an event of this kind to the run.
@@ -125,7 +125,7 @@ async fn d2_work_whose_turn_comes_during_an_append_is_planned_on_what_is_durable
 }
 
 /// A run that was set aside while an append of it was in flight was taken for sound when that ended,
-/// though it had no state any more: it answered nobody.
+/// though it had no state any more: its callers got no answer.
 #[tokio::test(start_paused = true)]
 async fn d2_a_run_is_set_aside_after_what_is_on_its_way_into_the_store() {
     let rig = Rig::with(|config| config.values_bytes = 0);
@@ -135,11 +135,11 @@ async fn d2_a_run_is_set_aside_after_what_is_on_its_way_into_the_store() {
     rig.store.reads_to_fail.store(1, Ordering::SeqCst);
     rig.until(run, |event| matches!(event, RunEvent::StepSucceeded(_))).await;
     rig.store.delay_ms.store(300, Ordering::SeqCst);
-    rig.submit(run, note("kept")).await.expect("it is kept, and told so");
+    rig.submit(run, note("kept")).await.expect("it is kept and answered");
     let aside = rig.engine.set_aside();
     assert!(aside.len() == 1 && aside[0].1.contains("went away"), "{aside:?}");
     let looked = tokio::time::timeout(std::time::Duration::from_secs(60), rig.engine.state(run)).await;
-    assert!(matches!(looked, Ok(Err(QueryError::SetAside { .. }))), "somebody is answered");
+    assert!(matches!(looked, Ok(Err(QueryError::SetAside { .. }))), "the caller is answered");
     rig.store.read_delay_ms.store(0, Ordering::SeqCst);
     rig.engine.recover(Which::Only(run)).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
@@ -241,7 +241,7 @@ async fn row_39_a_run_that_cannot_be_folded_is_given_up_by_its_head_and_frees_it
     let next = rig.engine.start(request(&holding(), json!({}))).await.unwrap();
     assert!(!next.held, "the key is free");
     rig.until(next.run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    // After a crash nothing of it comes back, and whoever has the key keeps it.
+    // After a crash nothing of it comes back, and the holder of the key keeps it.
     rig.crash().await;
     rig.recover().await;
     assert!(rig.engine.set_aside().is_empty());

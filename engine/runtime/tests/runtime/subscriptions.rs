@@ -1,4 +1,4 @@
-//! Subscriptions: told of every run from where they were, each at its own pace; what failed for good is a letter.
+//! Subscriptions: notices of every run from their position on, each at its own pace; failed notices are kept.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,24 +76,21 @@ async fn l32_a_subscription_is_told_of_all_runs_that_fit_it_in_the_order_of_the_
         rig.end(run).await;
     }
     let heard = heard_count(&rig, 4).await;
-    assert!(
-        heard.iter().all(|request| request.run != before),
-        "a new one is told of what happens from then on"
-    );
+    assert!(heard.iter().all(|request| request.run != before), "a new one gets what happens from then on");
     for run in runs {
-        let told: Vec<_> = heard.iter().filter(|request| request.run == run).collect();
+        let requests: Vec<_> = heard.iter().filter(|request| request.run == run).collect();
         assert_eq!(
-            (&told[0].event["type"], &told[1].event["type"]),
+            (&requests[0].event["type"], &requests[1].event["type"]),
             (&json!("RunStarted"), &json!("RunSucceeded"))
         );
-        assert_eq!(told[0].with, json!({"text": "test RunStarted", "url": "x/***"}));
-        assert_eq!(told[0].secrets.names().into_iter().collect::<Vec<_>>(), ["CHAT"]);
-        assert_eq!(told[0].dedup(), format!("{run}/1/subscription:ops"));
+        assert_eq!(requests[0].with, json!({"text": "test RunStarted", "url": "x/***"}));
+        assert_eq!(requests[0].secrets.names().into_iter().collect::<Vec<_>>(), ["CHAT"]);
+        assert_eq!(requests[0].dedup(), format!("{run}/1/subscription:ops"));
         rig.assert_replays(run).await;
     }
     let notices =
-        notices_when(&rig, |notices| notices.standing("ops").is_some_and(|ops| ops.told == 4)).await;
-    assert_eq!(notices.standing("other").map(|other| other.told), Some(0));
+        notices_when(&rig, |notices| notices.standing("ops").is_some_and(|ops| ops.delivered == 4)).await;
+    assert_eq!(notices.standing("other").map(|other| other.delivered), Some(0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,14 +105,14 @@ async fn l32_a_subscription_that_fails_for_long_holds_up_nobody_and_becomes_a_le
     let run = rig.start(&chain(1)).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     let notices = notices_when(&rig, |notices| {
-        notices.undelivered().count() == 1 && notices.standing("ops").is_some_and(|ops| ops.told == 1)
+        notices.undelivered().count() == 1 && notices.standing("ops").is_some_and(|ops| ops.delivered == 1)
     })
     .await;
     let letter = UndeliveredNotice::clone(notices.undelivered().next().unwrap());
     assert_eq!((letter.id.subscription(), letter.tries), (Some("gone"), 1));
     assert_eq!(letter.message, "there is no function gone");
 
-    // For a whole day nobody is there.
+    // For a whole day the receiver does not answer.
     rig.machine.ears.failing.store(usize::MAX, Ordering::SeqCst);
     let second = rig.start(&chain(1)).await;
     rig.end(second).await;
@@ -145,7 +142,7 @@ async fn l32_a_crash_loses_nothing_and_repeats_only_what_was_being_told_under_th
     notices_when(&rig, |notices| notices.standing("ops").is_some()).await;
     let first = rig.start(&chain(1)).await;
     rig.end(first).await;
-    notices_when(&rig, |notices| notices.standing("ops").is_some_and(|ops| ops.told == 1)).await;
+    notices_when(&rig, |notices| notices.standing("ops").is_some_and(|ops| ops.delivered == 1)).await;
     rig.machine.ears.is_mute.store(true, Ordering::SeqCst);
     let second = rig.start(&chain(1)).await;
     rig.end(second).await;
@@ -154,9 +151,9 @@ async fn l32_a_crash_loses_nothing_and_repeats_only_what_was_being_told_under_th
     rig.machine.ears.is_mute.store(false, Ordering::SeqCst);
     let third = rig.start(&chain(1)).await;
     rig.end(third).await;
-    assert_eq!(heard(&rig).len(), 2, "nobody tells yet");
+    assert_eq!(heard(&rig).len(), 2, "no worker runs yet");
     rig.engine.tell(vec![subscription("ops", &["RunSucceeded"])]).await;
-    notices_when(&rig, |notices| notices.standing("ops").is_some_and(|ops| ops.told == 3)).await;
+    notices_when(&rig, |notices| notices.standing("ops").is_some_and(|ops| ops.delivered == 3)).await;
     let runs: Vec<_> = heard(&rig).iter().map(|request| request.run).collect();
     assert_eq!(runs, [first, second, second, third]);
     let ids: Vec<_> = heard(&rig).iter().map(NoticeRequest::dedup).collect();
@@ -251,7 +248,7 @@ async fn l32_a_test_is_sent_once_and_says_why_it_did_not_arrive() {
     assert_eq!(rig.store.appends(), 0, "nothing is recorded");
 }
 
-/// It waited for the next start, or for somebody who wants another one to be sent.
+/// It waited for the next start, or for another request to resend.
 #[tokio::test(start_paused = true)]
 async fn l32_a_letter_that_is_to_be_sent_again_is_though_the_notices_cannot_be_read_at_once() {
     let mut rig = Rig::new();

@@ -84,12 +84,12 @@ async fn l28_a_signal_to_a_run_that_cannot_be_read_at_once_reaches_it() {
     let run = rig.start(&steps(vec![waits])).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
     rig.store.fill_reads_of(&format!("run/{run}"), 1);
-    let told = outcome(&rig, "d1", json!({"run": run})).await;
-    assert_eq!(told, Outcome::Signalled { signal: "ci".into(), runs: vec![run] });
+    let found = outcome(&rig, "d1", json!({"run": run})).await;
+    assert_eq!(found, Outcome::Signalled { signal: "ci".into(), runs: vec![run] });
     assert_eq!(rig.store.unread_left(), 0, "it failed meanwhile");
 }
 
-/// It was durable, its sender had no answer, and nobody looked at it again until the next delivery came.
+/// It was durable, its sender had no answer, and it was not handled until the next delivery came.
 #[tokio::test(start_paused = true)]
 async fn l28_a_delivery_of_which_nobody_knows_whether_it_was_kept_is_handled() {
     let rig = Rig::new();

@@ -1,4 +1,4 @@
-//! Receivers of notices that do not answer: tried by one notice at a time, and a burden to nobody else.
+//! Receivers of notices that do not answer: tried by one notice at a time, and no burden to the others.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::fixtures::test_engine::{Rig, chain, definition, function};
 
-/// A run of one step whose end is told to a receiver.
+/// A run of one step that notifies a receiver of its end.
 fn telling(to: &str) -> Arc<Definition> {
     let end = json!({
         "id": "end", "events": ["RunSucceeded"], "function": "f", "with": {"to": to, "text": "${run.id} ended"},
@@ -74,7 +74,7 @@ async fn row_76_ended_runs_whose_notices_fail_are_loaded_for_their_tries_and_for
     tokio::time::sleep(Duration::from_secs(600)).await;
     let (reads, tries) = (read() - reads, tries_at(&rig, "d") - tries);
     assert!((5..40).contains(&tries), "{tries} tries in ten minutes, and not one for each notice");
-    // For each try the run is read, and the event that is told of.
+    // For each try the run and the event of the notice are read.
     assert!(reads <= 4 * tries, "{reads} reads for {tries} tries");
     let before = (read(), rig.store.appends(), tries_at(&rig, "d"));
     let quiet = chain(1);
@@ -204,12 +204,14 @@ async fn row_76_letters_whose_receiver_is_away_keep_back_no_other() {
         rig.engine.retry_notice(&letter, Actor::User("ada".into()), None).await.unwrap();
         ids.push(id);
     }
-    let told = async {
+    let delivered = async {
         while !rig.engine.notices().await.unwrap().is_settled(&ids[10]) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(3_600), told).await.expect("it is told before the day is over");
+    tokio::time::timeout(Duration::from_secs(3_600), delivered)
+        .await
+        .expect("it is delivered before the day is over");
     let notices = rig.engine.notices().await.unwrap();
     assert!(ids[..10].iter().all(|id| notices.find(id).is_some_and(|letter| letter.again.is_some())));
 }
@@ -227,7 +229,7 @@ async fn row_76_who_goes_on_with_an_ended_run_has_its_notices_tried_without_a_pa
     let stand = rig.engine.notice_stands(run).remove(0);
     assert!(stand.next.unwrap().since((rig.config.clock)()) > Duration::from_secs(60), "{stand:?}");
     rig.engine.recover(Which::Only(run)).await.unwrap();
-    let told = tokio::time::timeout(Duration::from_secs(3), rig.until(run, sent)).await;
-    told.expect("it is not left to its pause");
+    let delivered = tokio::time::timeout(Duration::from_secs(3), rig.until(run, sent)).await;
+    delivered.expect("it is not left to its pause");
     assert_eq!(tries_at(&rig, "d"), 10);
 }

@@ -7,7 +7,7 @@ use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamKind;
 use everfold_base::id::{RunId, Version};
 use everfold_core::event::{HaltScope, RunEvent};
-use everfold_core::pauses::Wanted;
+use everfold_core::pauses::PauseOrder;
 use everfold_core::slots::{SlotEvent, SlotState};
 use everfold_core::state::RunStatus;
 use everfold_runtime::Which;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::fixtures::test_engine::{Rig, command, definition, is_end, pipeline};
 
-/// Somebody sees to what is set aside, until the runs are over and no key is taken.
+/// An operator recovers quarantined runs, until all runs have ended and no key is held.
 async fn see_through(rig: &Rig, runs: &[RunId], about: &str) {
     for _ in 0..1_000 {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -34,7 +34,7 @@ async fn see_through(rig: &Rig, runs: &[RunId], about: &str) {
     for run in runs {
         eprintln!("{run}: {:?}", rig.names(*run).await);
     }
-    panic!("{about}: somebody waits for ever");
+    panic!("{about}: a run waits for ever");
 }
 
 async fn are_free(rig: &Rig) -> bool {
@@ -50,8 +50,8 @@ async fn are_free(rig: &Rig) -> bool {
     true
 }
 
-/// Whoever was granted a slot while something else could not be read was never told, and a run whose end
-/// could not be read kept its slots.
+/// A run that was granted a slot while another stream could not be read was never informed, and a run whose end could
+/// not be read kept its slots.
 #[tokio::test(start_paused = true)]
 async fn d9_whatever_cannot_be_read_no_slot_is_lost_and_nobody_waits_for_ever() {
     let document = json!({
@@ -236,9 +236,9 @@ async fn l29_every_run_is_told_of_a_pause_and_of_its_end_however_busy_the_engine
         tokio::time::sleep(Duration::from_millis(1)).await;
         runs.push(rig.start(&pipeline(vec![json!({"id": "w", "work": {"wait": {"for": "1h"}}})])).await);
     }
-    for (wanted, word) in [(Wanted::Halt, "RunHalted"), (Wanted::Release, "RunReleased")] {
-        let told = rig.engine.halt(wanted, HaltScope::Engine, None, Actor::Engine).await.unwrap();
-        assert_eq!(told.runs, runs.len(), "{word}");
+    for (wanted, word) in [(PauseOrder::Halt, "RunHalted"), (PauseOrder::Release, "RunReleased")] {
+        let paused = rig.engine.halt(wanted, HaltScope::Engine, None, Actor::Engine).await.unwrap();
+        assert_eq!(paused.runs, runs.len(), "{word}");
         for run in &runs {
             assert!(rig.names(*run).await.contains(&word), "{word}: {:?}", rig.names(*run).await);
         }

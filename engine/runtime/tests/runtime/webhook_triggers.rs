@@ -76,7 +76,7 @@ async fn row_33_a_signal_that_nobody_takes_is_an_outcome_with_its_reason() {
     assert!(why(second, 1).contains("takes “late” now"));
     let third = deliver(&rig, "d3", json!({"n": 3})).await.outcome.await.unwrap();
     assert_eq!(third[2].outcome, Outcome::Signalled { signal: "again".into(), runs: vec![run] });
-    // It is recorded all the same, by whom the delivery is from.
+    // It is recorded all the same, with the sender of the delivery.
     let envelopes = rig.envelopes(run).await;
     let actors: Vec<_> = envelopes
         .iter()
@@ -91,7 +91,7 @@ async fn row_33_a_signal_that_nobody_takes_is_an_outcome_with_its_reason() {
     assert!(why(again, 0).contains("listens to “nobody”"));
 }
 
-/// They were all told of as `signalled`.
+/// They were all reported as `signalled`.
 #[tokio::test(start_paused = true)]
 async fn row_31_what_a_route_makes_of_a_signal_is_what_the_delivery_led_to() {
     let mut rig = Rig::new();
@@ -128,7 +128,7 @@ async fn row_31_what_a_route_makes_of_a_signal_is_what_the_delivery_led_to() {
     for (outcome, part) in [(&led[0], "step work"), (&led[1], "conditions"), (&led[2], "step work")] {
         assert!(matches!(outcome, Outcome::Ignored { why } if why.contains(part)), "{outcome:?}");
     }
-    // What was told once is told so by another engine, too.
+    // Another engine gives the same answer.
     rig.crash().await;
     rig.recover().await;
     for (signal, outcome) in signals.iter().zip(&led) {
@@ -172,7 +172,7 @@ async fn l28_what_cannot_be_a_delivery_is_refused_and_nothing_is_stored() {
         assert!(rig.engine.deliver(source, delivery(id, json!(1))).await.is_err(), "{source} {id}");
     }
     assert_eq!(rig.store.inner.last_position(), before);
-    // A source that nobody listens to keeps what came, and nothing follows.
+    // A source without a trigger keeps its deliveries, and nothing follows.
     let receipt = deliver(&rig, "d", json!({})).await;
     assert_eq!(receipt.outcome.await.unwrap(), []);
 }
@@ -250,8 +250,8 @@ async fn l28_a_crash_between_the_delivery_and_its_outcome_does_nothing_twice() {
         rig.crash().await;
         rig.recover().await;
         // Its sender has no answer and sends it again.
-        let told = outcome(&rig, "d1", json!({"n": 1, "kind": "label"})).await;
-        assert_eq!(told, Outcome::Kept { signal: "again".into(), runs: vec![first] }, "{steps}");
+        let found = outcome(&rig, "d1", json!({"n": 1, "kind": "label"})).await;
+        assert_eq!(found, Outcome::Kept { signal: "again".into(), runs: vec![first] }, "{steps}");
         started(&outcome(&rig, "d2", json!({"n": 2, "kind": "open"})).await);
         assert_eq!(signals(&rig, first).await.len(), 1, "{steps}");
         assert_eq!(runs(&rig).await, 2, "{steps}");
@@ -313,7 +313,7 @@ async fn l28_a_source_that_cannot_be_read_at_a_start_is_looked_at_again_by_itsel
     assert_eq!(rig.store.reads_to_fail.load(std::sync::atomic::Ordering::SeqCst), 0, "it failed meanwhile");
 }
 
-/// An owner that serves nobody and gets no delivery offered nothing.
+/// An owner without a server and without deliveries offered nothing.
 #[tokio::test(start_paused = true)]
 async fn l28_a_parked_signal_reaches_a_run_of_an_owner_that_does_nothing_else() {
     let mut rig = Rig::new();

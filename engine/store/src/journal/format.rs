@@ -5,7 +5,7 @@
 //!
 //! Called by everything in the journal. All numbers are little-endian and of fixed width.
 
-use crate::record::Reader;
+use crate::record::ByteReader;
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
 
@@ -84,7 +84,7 @@ impl SegmentHeader {
         if crc != crc32fast::hash(content).to_le_bytes() {
             return Err(damaged("the segment's header fails its checksum".into()));
         }
-        let mut reader = Reader(content);
+        let mut reader = ByteReader(content);
         if reader.array::<8>().map_err(damaged)? != SEGMENT_MAGIC {
             return Err(damaged("this is no segment of a journal".into()));
         }
@@ -176,7 +176,7 @@ impl GroupHeader {
         if bytes[4..8] != crc.to_le_bytes() {
             return None;
         }
-        let mut reader = Reader(&bytes[8..]);
+        let mut reader = ByteReader(&bytes[8..]);
         let mut fields = || -> Result<Option<Self>, String> {
             let sequence = reader.u64()?;
             if reader.u64()? != nonce {
@@ -230,7 +230,7 @@ pub(crate) const RECORD_LENGTH: usize = 4;
 
 /// Splits a group's body into its records.
 pub(crate) fn records(body: &[u8]) -> impl Iterator<Item = Result<&[u8], String>> {
-    let mut reader = Reader(body);
+    let mut reader = ByteReader(body);
     std::iter::from_fn(move || {
         if reader.0.is_empty() {
             return None;

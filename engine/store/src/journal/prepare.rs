@@ -47,7 +47,7 @@ impl From<io::Error> for NoSegment {
 }
 
 #[derive(Default)]
-struct State {
+struct PreparerState {
     wanted: Option<u64>,
     ready: Option<PreparedSegment>,
     failed: Option<NoSegment>,
@@ -59,7 +59,7 @@ pub(crate) struct Preparer {
     files: Arc<dyn Files>,
     folder: PathBuf,
     lock: Arc<FolderLock>,
-    state: Mutex<State>,
+    state: Mutex<PreparerState>,
     changed: Condvar,
     on_full: Box<dyn Fn(bool) + Send + Sync>,
 }
@@ -87,7 +87,7 @@ impl Preparer {
         self.lock.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PreparerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -13,7 +13,7 @@ use super::format;
 use super::format::{GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
 use super::segment::{GroupStart, Segment, Segments, SparseIndex};
 use crate::error::{Damage, ReadError};
-use crate::files::{Access, Files, StoreFile};
+use crate::files::{FileAccess, Files, StoreFile};
 use crate::record;
 use everfold_base::envelope::{Envelope, EventView};
 use everfold_base::id::Position;
@@ -88,7 +88,7 @@ impl GroupWalk {
             return Err(damage.clone().into());
         }
         let file = files
-            .open(&segment.path, Access::Read)
+            .open(&segment.path, FileAccess::Read)
             .map_err(|source| ReadError::Io { path: segment.path.clone(), source })?;
         Ok(Self {
             segment: segment.clone(),
@@ -273,7 +273,7 @@ struct Inside {
 }
 
 /// The record of an append, where it lies.
-struct Record<'a> {
+struct JournalRecord<'a> {
     bytes: &'a [u8],
     first: Position,
     group: GroupHeader,
@@ -282,7 +282,7 @@ struct Record<'a> {
 
 impl Records {
     /// The next record; the same again until it was [stepped](Self::step) over. `None` at the durable end.
-    fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {
+    fn next(&mut self) -> Result<Option<JournalRecord<'_>>, ReadError> {
         while self.inside.as_ref().is_none_or(|inside| inside.at == inside.end) {
             let Some((group, place)) = self.groups.next()? else { return Ok(None) };
             self.inside = Some(Inside { at: 0, end: place.body.len(), first: group.first_position });
@@ -293,7 +293,7 @@ impl Records {
         let record = records.next().expect("there are bytes behind the place");
         let first = inside.first;
         match record {
-            Ok(bytes) => Ok(Some(Record { bytes, first, group, place })),
+            Ok(bytes) => Ok(Some(JournalRecord { bytes, first, group, place })),
             Err(what) => Err(damage(&place, first, what).into()),
         }
     }

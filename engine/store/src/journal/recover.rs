@@ -16,16 +16,16 @@ use super::format::{ALIGNMENT, BadHeader, GROUP_HEADER, GroupHeader, SEGMENT_HEA
 use super::reader::{GroupWalk, Window};
 use super::segment;
 use super::segment::{Segment, Segments, SparseIndex};
-use super::tail::Tail;
+use super::tail::JournalTail;
 use crate::error::{Damage, OpenError};
-use crate::files::{Access, Files, StoreFile};
+use crate::files::{FileAccess, Files, StoreFile};
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
 
 /// What a journal's folder holds.
 pub(crate) struct Survey {
     pub(crate) segments: Vec<Arc<Segment>>,
-    pub(crate) tail: Tail,
+    pub(crate) tail: JournalTail,
     /// Bytes behind the last group that are neither a group nor zero.
     pub(crate) torn: Option<TornTail>,
     /// Temporary files that nothing needs.
@@ -93,10 +93,15 @@ pub(crate) fn survey(
     refuse_gaps(folder, &numbers, &headers)?;
     if numbers.is_empty() {
         let (segments, warnings) = (Vec::new(), Vec::new());
-        return Ok(Some(Survey { segments, tail: Tail::EMPTY, torn: None, leftovers, warnings }));
+        return Ok(Some(Survey { segments, tail: JournalTail::EMPTY, torn: None, leftovers, warnings }));
     }
-    let mut survey =
-        Survey { segments: Vec::new(), tail: Tail::EMPTY, torn: None, leftovers, warnings: Vec::new() };
+    let mut survey = Survey {
+        segments: Vec::new(),
+        tail: JournalTail::EMPTY,
+        torn: None,
+        leftovers,
+        warnings: Vec::new(),
+    };
     let last = headers.len() - 1;
     for (index, header) in headers.iter().enumerate() {
         let number = numbers[index];
@@ -171,7 +176,7 @@ pub(crate) fn read_header(
 ) -> Result<Result<SegmentHeader, Damage>, OpenError> {
     let path = folder.join(segment::file_name(number));
     let failed = |source| OpenError::Io { path: path.clone(), source };
-    let file = files.open(&path, Access::Read).map_err(failed)?;
+    let file = files.open(&path, FileAccess::Read).map_err(failed)?;
     let mut bytes = [0; SEGMENT_HEADER];
     let read = file.read_at(&mut bytes, 0).map_err(failed)?;
     let damage = |what: String| Damage { file: path.clone(), offset: 0, what, positions: None };
@@ -202,7 +207,7 @@ impl Survey {
     ) -> Result<(), OpenError> {
         let path = folder.join(segment::file_name(header.number));
         let failed = |source| OpenError::Io { path: path.clone(), source };
-        let length = files.open(&path, Access::Read).and_then(|file| file.length()).map_err(failed)?;
+        let length = files.open(&path, FileAccess::Read).and_then(|file| file.length()).map_err(failed)?;
         let end = match next {
             Some(next) => next.previous_end,
             // Its successor's header is damaged: the groups themselves tell, as far as they go.
@@ -257,7 +262,7 @@ impl Survey {
     ) -> Result<(), OpenError> {
         let path = folder.join(segment::file_name(header.number));
         let failed = |source| OpenError::Io { path: path.clone(), source };
-        let length = files.open(&path, Access::Read).and_then(|file| file.length()).map_err(failed)?;
+        let length = files.open(&path, FileAccess::Read).and_then(|file| file.length()).map_err(failed)?;
         let walked = Arc::new(Segment::new(folder, *header, length, None));
         let mut walk = GroupWalk::open(files, &walked).map_err(OpenError::from_journal)?;
         let mut index = SparseIndex::default();
@@ -298,7 +303,7 @@ impl Survey {
         if let Some(to) = rest.last_nonzero {
             self.torn = Some(TornTail { path: path.clone(), from: end.offset, to });
         }
-        self.tail = Tail {
+        self.tail = JournalTail {
             next_sequence: end.sequence,
             crc: end.previous_crc,
             next_position: end.position,
@@ -327,7 +332,7 @@ impl Rest {
         length: u64,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
-        let mut window = Window::new(files.open(path, Access::Read).map_err(failed)?);
+        let mut window = Window::new(files.open(path, FileAccess::Read).map_err(failed)?);
         let mut rest = Self { valid_group_at: None, last_nonzero: None };
         let mut offset = from;
         while offset < length {

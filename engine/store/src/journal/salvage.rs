@@ -15,7 +15,7 @@ use super::recover::TornTail;
 use super::segment;
 use super::segment::{GroupStart, Segment};
 use crate::error::{Damage, OpenError, ReadError};
-use crate::files::{Access, Files};
+use crate::files::{FileAccess, Files};
 use everfold_base::id::Position;
 
 /// What the walk meets.
@@ -39,7 +39,7 @@ pub(crate) fn walk(
     for number in &numbers {
         headers.push(recover::read_header(files, folder, *number, store).map_err(unreadable)?);
     }
-    let mut walk = Walk { files, folder, visit, next: Position::FIRST, crc: Some(0), last };
+    let mut walk = SalvageWalk { files, folder, visit, next: Position::FIRST, crc: Some(0), last };
     let mut expected = 1;
     for (index, (&number, header)) in numbers.iter().zip(&headers).enumerate() {
         let following = headers.get(index + 1).and_then(|header| header.as_ref().ok());
@@ -72,7 +72,7 @@ fn unreadable(error: OpenError) -> ReadError {
     }
 }
 
-struct Walk<'a> {
+struct SalvageWalk<'a> {
     files: &'a dyn Files,
     folder: &'a Path,
     visit: &'a mut dyn FnMut(SalvageItem<'_>) -> Result<(), ReadError>,
@@ -82,7 +82,7 @@ struct Walk<'a> {
     last: Position,
 }
 
-impl Walk<'_> {
+impl SalvageWalk<'_> {
     /// Names what is lost, up to the position where the log goes on, if that is known.
     fn lose(
         &mut self,
@@ -115,7 +115,8 @@ impl Walk<'_> {
                 format!("the segment goes on at position {}, not {}", header.first_position, self.next);
             self.lose(path.clone(), 0, what, Some(header.first_position))?;
         }
-        let length = self.files.open(&path, Access::Read).and_then(|file| file.length()).map_err(failed)?;
+        let length =
+            self.files.open(&path, FileAccess::Read).and_then(|file| file.length()).map_err(failed)?;
         let end = next.map_or(length, |next| next.previous_end);
         let segment = Arc::new(Segment::new(self.folder, *header, end, None));
         let mut groups = GroupWalk::open(self.files, &segment)?;
@@ -154,7 +155,7 @@ impl Walk<'_> {
     /// The next whole group behind a bad one.
     fn resume(&self, segment: &Segment, from: u64, end: u64) -> Result<Option<GroupStart>, ReadError> {
         let failed = |source| ReadError::Io { path: segment.path.clone(), source };
-        let mut window = Window::new(self.files.open(&segment.path, Access::Read).map_err(failed)?);
+        let mut window = Window::new(self.files.open(&segment.path, FileAccess::Read).map_err(failed)?);
         let nonce = segment.header.nonce;
         let mut offset = from.max(SEGMENT_HEADER as u64) + ALIGNMENT;
         while offset < end {

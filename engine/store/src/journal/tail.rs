@@ -7,7 +7,7 @@ use everfold_system::clock;
 
 /// Where the journal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tail {
+pub(crate) struct JournalTail {
     pub(crate) next_sequence: u64,
     /// The checksum of the last group's header.
     pub(crate) crc: u32,
@@ -15,7 +15,7 @@ pub(crate) struct Tail {
     pub(crate) committed_at: Timestamp,
 }
 
-impl Tail {
+impl JournalTail {
     /// The tail of a journal without groups.
     pub(crate) const EMPTY: Self =
         Self { next_sequence: 1, crc: 0, next_position: Position::FIRST, committed_at: Timestamp(0) };
@@ -41,12 +41,12 @@ impl Owner {
             nonce: clock::draw_u64(),
             store: self.store,
             epoch: self.epoch,
-            first_position: Tail::EMPTY.next_position,
-            first_sequence: Tail::EMPTY.next_sequence,
+            first_position: JournalTail::EMPTY.next_position,
+            first_sequence: JournalTail::EMPTY.next_sequence,
             previous_end: 0,
-            previous_crc: Tail::EMPTY.crc,
+            previous_crc: JournalTail::EMPTY.crc,
             previous_abandoned: false,
-            committed_at: Tail::EMPTY.committed_at,
+            committed_at: JournalTail::EMPTY.committed_at,
             capacity,
         }
     }

@@ -13,7 +13,7 @@ use super::format;
 use super::format::{GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
 use super::prepare::{NoSegment, PreparedSegment, Preparer};
 use super::segment::{GroupStart, Segment, Segments, SparseIndex};
-use super::tail::{Owner, Tail};
+use super::tail::{JournalTail, Owner};
 use crate::files::{Files, StoreFile};
 use crate::lock::{FolderLock, OwnershipLost};
 use everfold_base::time::Timestamp;
@@ -44,7 +44,7 @@ pub(crate) struct JournalWriter {
     lock: Arc<FolderLock>,
     active: Arc<Segment>,
     file: Box<dyn StoreFile>,
-    tail: Tail,
+    tail: JournalTail,
     broken: Option<Broken>,
 }
 
@@ -64,7 +64,7 @@ impl JournalWriter {
         owner: Owner,
         (preparer, capacity_max): (Arc<Preparer>, u64),
         active: (Arc<Segment>, Box<dyn StoreFile>),
-        tail: Tail,
+        tail: JournalTail,
     ) -> Self {
         let (active, file) = active;
         let (folder, lock, broken) = (folder.to_owned(), preparer.lock(), None);
@@ -72,7 +72,7 @@ impl JournalWriter {
     }
 
     /// Where the journal ends.
-    pub(crate) fn tail(&self) -> Tail {
+    pub(crate) fn tail(&self) -> JournalTail {
         self.tail
     }
 
@@ -153,7 +153,7 @@ impl JournalWriter {
         if let Some(index) = self.active.index.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             index.offer(place);
         }
-        self.tail = Tail {
+        self.tail = JournalTail {
             next_sequence: header.sequence + 1,
             crc,
             next_position: header.next_position(),

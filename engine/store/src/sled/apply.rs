@@ -42,7 +42,7 @@ pub(crate) struct IndexEntry<'a> {
 /// Appends that go into the index together, in the order of their positions.
 #[derive(Default)]
 pub(crate) struct IndexBatch {
-    streams: HashMap<StreamId, Part>,
+    streams: HashMap<StreamId, StreamPart>,
     dedups: HashMap<Hash, DedupRecord>,
     span: Option<(Position, Position)>,
     appends: usize,
@@ -50,7 +50,7 @@ pub(crate) struct IndexBatch {
 }
 
 /// What a batch brings to one stream.
-struct Part {
+struct StreamPart {
     before: StreamNote,
     head: HeadRecord,
     /// Appends, joined as long as they fit into a value, each with the first one's version.
@@ -74,7 +74,8 @@ impl IndexBatch {
             }
         } else {
             let values = vec![(appended.first_version, values::joined(&place, record))];
-            let part = Part { before: before.unwrap_or_default(), head: *head, values, passed: Vec::new() };
+            let part =
+                StreamPart { before: before.unwrap_or_default(), head: *head, values, passed: Vec::new() };
             self.streams.insert((*stream).clone(), part);
         }
         let first = self.span.map_or(appended.first_position, |(first, _)| first);
@@ -171,7 +172,7 @@ impl Changes {
         changes
     }
 
-    fn events(&mut self, stream: &StreamId, part: &Part) {
+    fn events(&mut self, stream: &StreamId, part: &StreamPart) {
         let begins = part.values.first().is_some_and(|(first, _)| *first == Version::FIRST);
         let together = begins || part.values.len() >= SIDE_BY_SIDE;
         for (version, value) in &part.values {
@@ -187,7 +188,7 @@ impl Changes {
 
     /// The stream's places in the lists of the busy and the waiting. Where the index may hold
     /// leftovers, those of former notes go whatever it says.
-    fn lists(&mut self, stream: &StreamId, part: &Part, leftovers: bool) {
+    fn lists(&mut self, stream: &StreamId, part: &StreamPart, leftovers: bool) {
         let (before, after) = (&part.before, &part.head.note);
         let (old, new) = (listed_wake(before), listed_wake(after));
         if after.busy && (!before.busy || leftovers) {

@@ -1,6 +1,6 @@
 //! How the index fails.
 //!
-//! Law: a full disk, and files that another process has locked, are told apart from damage.
+//! Law: a full disk, and files that another process has locked, are distinguished from damage.
 
 use crate::error::ReadError;
 use everfold_system::os_error::is_disk_full;

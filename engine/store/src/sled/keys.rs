@@ -1,4 +1,4 @@
-//! The keys of the index: one tree, told apart by their first byte.
+//! The keys of the index: one tree, distinguished by their first byte.
 //!
 //! Law: keys sort as they are read: a stream's events by version and chunk, streams by id, timers
 //! by time. Ids hold no control characters, so a zero byte ends them.

@@ -15,7 +15,7 @@ use super::values::BatchPlace;
 use crate::error::ReadError;
 use crate::index_record::{DedupRecord, HeadRecord};
 use crate::record;
-use crate::stream_head::{Head, Snapshot};
+use crate::stream_head::{Snapshot, StreamHead};
 use everfold_base::envelope::{Envelope, StreamId, StreamKind};
 use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
@@ -172,7 +172,7 @@ impl Index {
         kind: StreamKind,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<(StreamId, Head)>, IndexError> {
+    ) -> Result<Vec<(StreamId, StreamHead)>, IndexError> {
         self.guarded(|db| {
             let mut streams = Vec::new();
             for item in db.range(keys::heads_after(kind, after)).take(limit) {

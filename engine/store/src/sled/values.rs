@@ -7,7 +7,7 @@
 
 use crate::append::{DedupKeep, Fence};
 use crate::index_record::{DedupRecord, HeadRecord};
-use crate::record::Reader;
+use crate::record::ByteReader;
 use crate::stream_head::{Snapshot, StreamNote};
 use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
@@ -44,7 +44,7 @@ pub(crate) fn encode_head(head: &HeadRecord) -> Vec<u8> {
 }
 
 pub(crate) fn decode_head(bytes: &[u8]) -> Result<HeadRecord, String> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteReader(bytes);
     let (version, position) = (Version(reader.u64()?), Position(reader.u64()?));
     let hash = Hash(reader.array()?);
     let bits = reader.u8()?;
@@ -67,7 +67,7 @@ pub(crate) fn encode_dedup(dedup: &DedupRecord) -> Vec<u8> {
 }
 
 pub(crate) fn decode_dedup(bytes: &[u8]) -> Result<DedupRecord, String> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteReader(bytes);
     let record = DedupRecord {
         body: Hash(reader.array()?),
         keep: if reader.u8()? == 0 { DedupKeep::Week } else { DedupKeep::Stream },
@@ -120,7 +120,7 @@ pub(crate) fn appends(bytes: &[u8]) -> Result<Vec<(BatchPlace, &[u8])>, String> 
 
 /// The appends that [`join`] put together.
 pub(crate) fn appends_in(value: &[u8]) -> Result<Vec<(BatchPlace, &[u8])>, String> {
-    let mut reader = Reader(value);
+    let mut reader = ByteReader(value);
     let mut appends = Vec::new();
     while !reader.0.is_empty() {
         let committed_at = Timestamp(reader.i64()?);
@@ -148,7 +148,7 @@ pub(crate) fn snapshot_chunks(snapshot: &Snapshot, put: impl FnMut(u16, Vec<u8>)
 
 /// Reads what [`snapshot_chunks`] wrote, joined.
 pub(crate) fn decode_snapshot(bytes: &[u8], fold_version: u32) -> Result<Snapshot, String> {
-    let mut reader = Reader(whole(bytes)?);
+    let mut reader = ByteReader(whole(bytes)?);
     let (version, hash) = (Version(reader.u64()?), Hash(reader.array()?));
     Ok(Snapshot { version, hash, fold_version, bytes: reader.0.to_vec() })
 }
@@ -172,7 +172,7 @@ pub(crate) fn chunks(front: &[u8], rest: &[u8], mut put: impl FnMut(u16, Vec<u8>
 }
 
 fn whole(bytes: &[u8]) -> Result<&[u8], String> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteReader(bytes);
     let (length, crc) = (reader.u32()?, reader.u32()?);
     if reader.0.len() != length as usize {
         return Err(format!("{} bytes are there of {length}", reader.0.len()));

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::index_copy::IndexCopy;
 use super::meaning::Meaning;
-use super::report::{Fault, VerifyReport};
+use super::report::{VerifyFault, VerifyReport};
 use super::walk::Verification;
 use crate::blob::BlobStore;
 use crate::error::OpenError;
-use crate::files::Access;
+use crate::files::FileAccess;
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
@@ -29,18 +29,18 @@ pub fn verify_folder(
     meaning: &mut dyn Meaning,
 ) -> Result<VerifyReport, OpenError> {
     let _lock = FolderLock::look(folder)?;
-    lock::refuse_written(options.files.as_ref(), folder, Access::Read)?;
+    lock::refuse_written(options.files.as_ref(), folder, FileAccess::Read)?;
     let mut report = VerifyReport::default();
     let found = manifest::read_known(folder)?;
     let known = match found {
         Some(Ok(manifest)) => Some(manifest),
         Some(Err(what)) => {
-            report.fault(Fault::Description { file: folder.join(manifest::FILE_NAME), what });
+            report.fault(VerifyFault::Description { file: folder.join(manifest::FILE_NAME), what });
             None
         }
         None => {
             let what = "it is missing".into();
-            report.fault(Fault::Description { file: folder.join(manifest::FILE_NAME), what });
+            report.fault(VerifyFault::Description { file: folder.join(manifest::FILE_NAME), what });
             None
         }
     };
@@ -48,7 +48,7 @@ pub fn verify_folder(
         && let IndexState::Closed { files } = manifest.index
         && !rebuild_index::digest(&index_folder(folder)).is_ok_and(|now| now == files)
     {
-        report.fault(Fault::Index { what: "its files are not what they were at the close".into() });
+        report.fault(VerifyFault::Index { what: "its files are not what they were at the close".into() });
     }
     let is_to_come = known.as_ref().is_some_and(|manifest| matches!(manifest.index, IndexState::Building))
         && !index_folder(folder).exists();
@@ -61,11 +61,11 @@ pub fn verify_folder(
         }
         Some(Ok(copy)) => Some(&copy.index),
         Some(Err(what)) => {
-            report.fault(Fault::Index { what: what.clone() });
+            report.fault(VerifyFault::Index { what: what.clone() });
             None
         }
     };
-    // Of another layout only the position can be told.
+    // Of an index with another layout only the position can be read.
     let indexed = index.map_or(Position::ZERO, Index::held);
     let index = index.filter(|index| {
         if !index.is_readable() {
@@ -84,7 +84,7 @@ pub fn verify_folder(
         [(durable, "the store's description says that they were durable"), (indexed, "the index holds them")]
     {
         if position >= end {
-            verification.report.fault(Fault::Missing { first: end, last: position, what: what.into() });
+            verification.report.fault(VerifyFault::Missing { first: end, last: position, what: what.into() });
         }
     }
     // An index of a killed store is behind, and brought up at the next start.

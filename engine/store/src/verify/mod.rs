@@ -15,4 +15,4 @@ mod walk;
 pub use folder::verify_folder;
 pub use meaning::{Meaning, NoMeaning};
 pub use open_store::verify_open;
-pub use report::{Fault, VerifyReport};
+pub use report::{VerifyFault, VerifyReport};

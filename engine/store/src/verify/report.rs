@@ -13,7 +13,7 @@ const FAULTS_MAX: usize = 1_000;
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum VerifyFault {
     /// The journal is damaged.
     #[error("{0}{lost}", lost = lost(&.0.positions))]
     Journal(Damage),
@@ -95,7 +95,7 @@ pub struct VerifyReport {
     /// Snapshots.
     pub snapshots: u64,
     /// What is wrong, the first 1,000.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<VerifyFault>,
     /// How many more are wrong.
     pub more_faults: u64,
     /// What is not wrong and worth saying: an unfinished write at the end.
@@ -109,7 +109,7 @@ impl VerifyReport {
         self.faults.is_empty()
     }
 
-    pub(super) fn fault(&mut self, fault: Fault) {
+    pub(super) fn fault(&mut self, fault: VerifyFault) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(fault);
         } else {

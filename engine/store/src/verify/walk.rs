@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::meaning::Meaning;
-use super::report::{Fault, VerifyReport};
+use super::report::{VerifyFault, VerifyReport};
 use crate::append::Appended;
 use crate::blob::{BlobError, BlobStore};
 use crate::error::{Damage, ReadError};
@@ -69,7 +69,7 @@ impl<'a> Verification<'a> {
         let mut shown = Position::ZERO;
         let end = salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
             match found {
-                SalvageItem::Lost(damage) => self.report.fault(Fault::Journal(damage)),
+                SalvageItem::Lost(damage) => self.report.fault(VerifyFault::Journal(damage)),
                 SalvageItem::Unfinished(torn) => self.report.notes.push(torn.to_string()),
                 SalvageItem::Group(group, place) => {
                     self.report.groups += 1;
@@ -85,7 +85,12 @@ impl<'a> Verification<'a> {
                             Err(what) => {
                                 let positions = Some((first, Position(group.next_position().0 - 1)));
                                 let (file, offset) = (place.path.to_owned(), place.offset);
-                                self.report.fault(Fault::Journal(Damage { file, offset, what, positions }));
+                                self.report.fault(VerifyFault::Journal(Damage {
+                                    file,
+                                    offset,
+                                    what,
+                                    positions,
+                                }));
                                 break;
                             }
                         }
@@ -109,7 +114,7 @@ impl<'a> Verification<'a> {
         let before = self.heads.get(stream).copied();
         let (mut version, mut hash) = before.map_or((Version::ZERO, Hash::ZERO), |h| (h.version, h.hash));
         for event in events {
-            let at = |what: String| Fault::Event {
+            let at = |what: String| VerifyFault::Event {
                 stream: stream.clone(),
                 version: event.header.version,
                 position: event.position,
@@ -178,7 +183,7 @@ impl<'a> Verification<'a> {
             Err(error) => error.to_string(),
         };
         let what = format!("the batch of {stream} from version {first_version} {what}");
-        self.report.fault(Fault::Index { what });
+        self.report.fault(VerifyFault::Index { what });
     }
 
     /// Heads, lists, idempotency entries and snapshots. Where the index is behind, or goes on beside
@@ -188,19 +193,19 @@ impl<'a> Verification<'a> {
         let now = (self.options.clock)();
         let compared = index.compare(&self.heads, &self.dedups, self.batches, known, now);
         match compared {
-            Ok(faults) => faults.into_iter().for_each(|what| self.report.fault(Fault::Index { what })),
-            Err(error) => self.report.fault(Fault::Index { what: error.to_string() }),
+            Ok(faults) => faults.into_iter().for_each(|what| self.report.fault(VerifyFault::Index { what })),
+            Err(error) => self.report.fault(VerifyFault::Index { what: error.to_string() }),
         }
         let (report, meaning) = (&mut self.report, &mut self.meaning);
         let visited = index.each_snapshot(&mut |stream, snapshot| {
             report.snapshots += 1;
             let checked = snapshot.and_then(|snapshot| meaning.snapshot(&stream, &snapshot));
             if let Err(what) = checked {
-                report.fault(Fault::Snapshot { stream, what });
+                report.fault(VerifyFault::Snapshot { stream, what });
             }
         });
         if let Err(error) = visited {
-            self.report.fault(Fault::Index { what: error.to_string() });
+            self.report.fault(VerifyFault::Index { what: error.to_string() });
         }
     }
 
@@ -218,7 +223,7 @@ impl<'a> Verification<'a> {
                         BlobError::Io { source, .. } => format!("{error}: {source}"),
                         other => other.to_string(),
                     };
-                    self.report.fault(Fault::Blob { run, hash, what });
+                    self.report.fault(VerifyFault::Blob { run, hash, what });
                 }
             }
         };

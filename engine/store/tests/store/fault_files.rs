@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use everfold_store::files::{Access, FileId, Files, StoreFile, SystemFiles};
+use everfold_store::files::{FileAccess, FileId, Files, StoreFile, SystemFiles};
 
 /// One finished call that changed something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ struct State {
     no_space: bool,
     /// As on a disk that fails: no file can be made.
     no_files: bool,
-    /// No file can be made, and whoever tries panics.
+    /// No file can be made, and a thread that tries panics.
     panics: bool,
     /// What stood where something was written and not synced, newest last.
     unsynced: HashMap<PathBuf, Vec<(u64, Vec<u8>)>>,
@@ -98,7 +98,7 @@ impl FaultFiles {
         const SECTOR: u64 = 512;
         let mut state = self.state();
         for (path, writes) in std::mem::take(&mut state.unsynced) {
-            let Ok(file) = SystemFiles.open(&path, Access::Write) else { continue };
+            let Ok(file) = SystemFiles.open(&path, FileAccess::Write) else { continue };
             for (offset, before) in writes.into_iter().rev() {
                 let (mut at, end) = (offset, offset + before.len() as u64);
                 while at < end {
@@ -158,7 +158,7 @@ impl Files for FaultFiles {
         Ok(Box::new(FaultFile { layer: self.clone(), path: Mutex::new(path.into()), file: made.unwrap() }))
     }
 
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StoreFile>> {
+    fn open(&self, path: &Path, access: FileAccess) -> io::Result<Box<dyn StoreFile>> {
         let file = SystemFiles.open(path, access)?;
         Ok(Box::new(FaultFile { layer: self.clone(), path: Mutex::new(path.into()), file }))
     }

@@ -5,7 +5,7 @@ use everfold_base::envelope::{Cause, EventHeader, NewEvent, StreamId, StreamKind
 use everfold_base::id::{InputId, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
-use everfold_store::{Append, Head, StreamNote};
+use everfold_store::{Append, StreamHead, StreamNote};
 
 /// Builds appends to one stream, following its history.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Writer {
         Self { stream: StreamId { kind: StreamKind::Run, id: id.into() }, ..Self::new(id) }
     }
 
-    pub(crate) fn at(stream: &StreamId, head: Option<Head>) -> Self {
+    pub(crate) fn at(stream: &StreamId, head: Option<StreamHead>) -> Self {
         let (version, hash) = head.map_or((Version::ZERO, Hash::ZERO), |head| (head.version, head.hash));
         Self { stream: stream.clone(), version, hash }
     }

@@ -8,8 +8,9 @@ use everfold_engine::driver::{ForkRequest, HaltError, StartError, StartRequest, 
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
 use everfold_engine::id::Version;
+use everfold_engine::input::StartOptions;
 use everfold_engine::json::JsonText;
-use everfold_engine::pauses::Wanted;
+use everfold_engine::pauses::PauseOrder;
 use serde_json::json;
 
 use super::super::invariants;
@@ -68,12 +69,15 @@ impl Stage<'_> {
     async fn start(&mut self, at: usize, act: &Act) -> Result<(), String> {
         self.starts += 1;
         let definition = act.pick.get(&self.definitions).clone();
-        let request = StartRequest {
+        let options = StartOptions {
             cwd: Some("/sim".into()),
-            dedup: once(&format!("start {at}")),
             priority: i32::from(act.luck % 3),
             labels: BTreeMap::from([("at".to_owned(), at.to_string())]),
-            ..StartRequest::new(definition, JsonText::new(&json!({"n": 1})), Actor::User("ada".into()))
+            ..StartOptions::new(JsonText::new(&json!({"n": 1})))
+        };
+        let request = StartRequest {
+            dedup: once(&format!("start {at}")),
+            ..StartRequest::new(definition, options, Actor::User("ada".into()))
         };
         self.until_taken(|engine| {
             let request = request.clone();
@@ -111,7 +115,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Something is brought, perhaps by somebody who does not wait for the answer.
+    /// A delivery comes, perhaps from a sender that does not wait for the answer.
     async fn deliver(&mut self, act: &Act) -> Result<(), String> {
         let delivery = triggers::delivery(act.luck);
         if act.luck.is_multiple_of(2) {
@@ -127,11 +131,11 @@ impl Stage<'_> {
             0 => HaltScope::Engine,
             _ => HaltScope::Pipeline(["generated", "other"][usize::from(act.luck % 4 / 2)].into()),
         };
-        let wanted = if act.kind < 53 { Wanted::Halt } else { Wanted::Release };
+        let wanted = if act.kind < 53 { PauseOrder::Halt } else { PauseOrder::Release };
         self.halted(wanted, scope).await
     }
 
-    pub(super) async fn halted(&mut self, wanted: Wanted, scope: HaltScope) -> Result<(), String> {
+    pub(super) async fn halted(&mut self, wanted: PauseOrder, scope: HaltScope) -> Result<(), String> {
         self.until_taken(|engine| {
             let scope = scope.clone();
             async move {
@@ -209,7 +213,7 @@ impl Stage<'_> {
             submission.dedup = once(&format!("act {at}"));
         }
         match act.luck % 5 {
-            // Nobody waits for the answer, and it may come twice.
+            // No caller waits for the answer, and it may come twice.
             0 | 1 => {
                 for _ in 0..=act.luck % 2 {
                     let (engine, submission) = (self.engine.clone(), submission.clone());

@@ -1,11 +1,11 @@
-//! The end of a play: everything goes well, everybody helps, and whatever is left then is told.
+//! The end of a play: no fault occurs any more, every task is answered, and what is left open then is reported.
 
 use std::time::Duration;
 
 use everfold_engine::driver::Which;
 use everfold_engine::effect::Effect;
 use everfold_engine::id::RunId;
-use everfold_engine::pauses::Wanted;
+use everfold_engine::pauses::PauseOrder;
 use everfold_engine::state::{RunState, effects};
 use everfold_engine::store::EventStore as _;
 
@@ -29,7 +29,7 @@ impl Stage<'_> {
             for run in self.runs().await {
                 let Some(Ok(state)) = self.look(run).await? else { continue };
                 if state.is_ended() {
-                    // What it still has to tell is told, to the last notice.
+                    // Its notices are sent, down to the last one.
                     is_any_open |= !effects(&state).is_empty();
                     continue;
                 }
@@ -38,7 +38,7 @@ impl Stage<'_> {
                 match user_acts::help(&state, turn) {
                     None => {}
                     Some(Help::Release(scope)) => {
-                        self.halted(Wanted::Release, scope).await?;
+                        self.halted(PauseOrder::Release, scope).await?;
                         has_helped = true;
                     }
                     Some(Help::Input(actor, kind)) => {
@@ -76,7 +76,7 @@ impl Stage<'_> {
         Err(format!("after {TURNS_MAX} turns: {}", self.stuck().await))
     }
 
-    /// Somebody sees to the runs that are set aside.
+    /// An operator recovers the runs that are set aside.
     pub(super) async fn see_to_set_aside(&mut self) -> Result<(), String> {
         for (run, _) in self.engine.set_aside() {
             let engine = self.engine.clone();
@@ -86,35 +86,36 @@ impl Stage<'_> {
     }
 
     async fn stuck(&mut self) -> String {
-        let mut told = vec!["starvation: the world is quiet, and not everything has ended".to_owned()];
+        let mut report = vec!["starvation: the world is quiet, and not everything has ended".to_owned()];
         for run in self.runs().await {
             match self.look(run).await {
                 Ok(Some(Ok(state))) if state.is_ended() => {
                     let effects = effects(&state);
                     if !effects.is_empty() {
-                        told.push(format!("{run} has ended, and wants {effects:?}"));
+                        report.push(format!("{run} has ended, and wants {effects:?}"));
                     }
                 }
                 Ok(Some(Ok(state))) => {
                     let awaited = state.awaited();
                     let effects = effects(&state);
-                    told.push(format!("{run} is {}, awaits {awaited:?}, wants {effects:?}", state.status()));
+                    report
+                        .push(format!("{run} is {}, awaits {awaited:?}, wants {effects:?}", state.status()));
                 }
-                Ok(Some(Err(error))) => told.push(format!("{run}: {error}")),
-                Ok(None) => told.push(format!("{run}: the engine died")),
-                Err(error) => told.push(error),
+                Ok(Some(Err(error))) => report.push(format!("{run}: {error}")),
+                Ok(None) => report.push(format!("{run}: the engine died")),
+                Err(error) => report.push(error),
             }
         }
-        told.push(format!("at work: {:?}", self.side_effects.at_work()));
-        told.push(format!("keys in use: {:?}", self.side_effects.busy_keys()));
-        told.push(format!("counters that keep something free: {:?}", self.side_effects.busy_counters()));
-        told.push(format!("not handled: {:?}", self.trigger_record().await.unhandled()));
-        told.push(format!("set aside: {:?}", self.engine.set_aside()));
-        told.join("\n  ")
+        report.push(format!("at work: {:?}", self.side_effects.at_work()));
+        report.push(format!("keys in use: {:?}", self.side_effects.busy_keys()));
+        report.push(format!("counters that keep something free: {:?}", self.side_effects.busy_counters()));
+        report.push(format!("not handled: {:?}", self.trigger_record().await.unhandled()));
+        report.push(format!("set aside: {:?}", self.engine.set_aside()));
+        report.join("\n  ")
     }
 }
 
-/// Whoever looks at a run that has not ended sees what goes on in it, or what it awaits.
+/// A view of a run that has not ended shows what goes on in it, or what it awaits.
 pub(super) fn names_what_it_awaits(run: RunId, state: &RunState) -> Result<(), String> {
     let is_telling = |effect: &Effect| matches!(effect, Effect::Notice { .. } | Effect::SpendReport { .. });
     let goes_on = || effects(state).iter().any(|effect| !is_telling(effect));

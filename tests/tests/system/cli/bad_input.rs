@@ -1,5 +1,5 @@
-//! What somebody sees who gives the program something that it cannot use: files that are no text, inputs
-//! beyond every bound, and work that does not keep to what it was told.
+//! What a user sees whose input the program cannot use: files that are no text, inputs
+//! beyond every bound, and work that does not keep to its instructions.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fixtures::{Scratch, fixed};
 
 /// One line of what was seen; long ones are cut.
-fn told(scratch: &Scratch, args: &[&str]) -> String {
+fn output_of(scratch: &Scratch, args: &[&str]) -> String {
     let done = scratch.run(args);
     let mut text = format!("$ everfold {}\nexit {}\n", args.join(" "), done.code);
     for line in done.err.lines().chain(done.out.lines()) {
@@ -56,8 +56,10 @@ fn files_that_are_no_pipelines_are_refused_with_the_place() {
         "crlf", "mark", "utf16", "latin", "binary", "zero", "empty", "large", "lists", "maps", "many",
         "bomb", "names", "folder",
     ];
-    let seen: Vec<String> =
-        names.iter().map(|name| told(&scratch, &["pipeline", "check", &format!("./{name}.yaml")])).collect();
+    let seen: Vec<String> = names
+        .iter()
+        .map(|name| output_of(&scratch, &["pipeline", "check", &format!("./{name}.yaml")]))
+        .collect();
     insta::assert_snapshot!(seen.join("\n"));
 }
 
@@ -96,7 +98,7 @@ fn inputs_that_cannot_be_used_are_refused_before_anything_is_stored() {
         &["run", "./typed.yaml"],
         &["signal", "@", "go", "{}"],
     ];
-    let seen: Vec<String> = commands.iter().map(|args| told(&scratch, args)).collect();
+    let seen: Vec<String> = commands.iter().map(|args| output_of(&scratch, args)).collect();
     insta::assert_snapshot!(seen.join("\n"));
     assert_eq!(scratch.run(&["runs", "--json"]).json()["items"], serde_json::json!([]));
 }

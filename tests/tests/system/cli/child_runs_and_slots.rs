@@ -49,7 +49,7 @@ output: { parts: '${steps.parts.output}', one: '${steps.one.output.n}' }
 }
 
 #[test]
-fn l25_the_end_of_a_failed_child_is_told_with_its_name() {
+fn l25_the_end_of_a_failed_child_is_reported_with_its_name() {
     let scratch = Scratch::new();
     scratch.write("bad.yaml", "name: bad\nsteps:\n  - { id: work, command: 'exit 3' }\n");
     scratch.write("top.yaml", "name: top\nsteps:\n  - { id: call, run: ./bad.yaml }\n");
@@ -289,7 +289,7 @@ fn a_fork_goes_on_until_a_step_and_pauses_before_it() {
 }
 
 #[test]
-fn l30_a_restart_and_a_fork_go_on_by_a_mended_file_or_are_told_what_does_not_fit() {
+fn l30_a_restart_and_a_fork_go_on_by_a_mended_file_or_report_what_does_not_fit() {
     let scratch = Scratch::new();
     let text = |second: &str, more: &str| {
         format!(

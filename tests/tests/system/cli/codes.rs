@@ -54,7 +54,7 @@ fn a_data_folder_in_a_repository_is_none_of_gits_business() {
         assert_eq!(scratch.run(verb).code, 0);
         assert_eq!(std::fs::read_to_string(scratch.data().join(".gitignore")).unwrap(), "*\n");
         assert_eq!(scratch.run(&["store", "verify"]).code, 0, "nothing is wrong with it");
-        assert_eq!(scratch.run(&["runs"]).code, 0, "it is not taken for somebody else's");
+        assert_eq!(scratch.run(&["runs"]).code, 0, "it is not taken for a foreign one");
     }
 }
 
@@ -181,7 +181,7 @@ fn a_process_that_kills_itself_behind_an_event_is_gone_on_with() {
     assert_eq!(scratch.run(&["store", "verify"]).code, 0);
 }
 
-/// Whoever keeps an answer in a file must hear that it is not whole; a reader that has gone away needs nothing more.
+/// A caller that keeps an answer in a file must learn that it is not whole; a reader that has gone away needs no error.
 #[test]
 fn an_answer_that_standard_output_does_not_take_is_no_success() {
     let scratch = Scratch::new();

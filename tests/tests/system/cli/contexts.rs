@@ -94,7 +94,7 @@ fn the_context_in_use_is_worked_with_until_another_place_is_named() {
 }
 
 #[test]
-fn a_mistake_is_told_before_anything_is_asked() {
+fn a_mistake_is_reported_before_anything_is_asked() {
     let scratch = Scratch::new();
     let cases: &[(&[&str], i32, &str)] = &[
         (&["context", "add", "local", "--server", "https://e.example"], 2, "EF0501"),

@@ -73,7 +73,7 @@ fn row_38_work_that_aborts_the_engine_three_times_in_a_row_is_set_aside_and_can_
         "{fourth:?}"
     );
 
-    // Seen from everywhere while somebody serves the folder, and the others go on.
+    // Seen from everywhere while a process serves the folder, and the others go on.
     scratch.write("fine.yaml", "name: fine\nsteps: [{ id: a, command: \"true\" }]\n");
     let (_server, _) = scratch.serve(&[]);
     let listed = await_that("the run is set aside", || {

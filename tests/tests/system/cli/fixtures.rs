@@ -118,7 +118,7 @@ impl Scratch {
         })
     }
 
-    /// Waits until somebody listens on the folder's socket.
+    /// Waits until a process listens on the folder's socket.
     pub(crate) fn await_owner(&self) {
         let socket = self.data().join("everfold.sock");
         await_that("an owner listens", || std::os::unix::net::UnixStream::connect(&socket).ok());

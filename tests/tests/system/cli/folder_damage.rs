@@ -1,4 +1,4 @@
-//! Whose folder it is, when somebody removes, replaces or damages what lies in it under a living process.
+//! The owner of a data folder whose files are removed, replaced or damaged under a living process.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn row_02_an_owner_whose_folder_was_made_anew_leaves_the_next_one_alone() {
     let (mut new, _) = scratch.serve(&[]);
     assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
     let record = fs::read(scratch.data().join("owner.json")).unwrap();
-    // What the old one is told it cannot keep, and it says so; then it is told to end.
+    // The old process cannot store what it is asked to, and answers so; then it is stopped.
     let refused = scratch.run_far(&served, &["run", "./quick.yaml"]);
     assert_ne!(refused.code, 0, "{refused:?}");
     old.signal(Signal::TERM);
@@ -142,7 +142,7 @@ fn row_05_a_flipped_byte_in_an_old_segment_holds_up_neither_schedules_nor_the_en
     let mut bytes = fs::read(&segment).unwrap();
     bytes[300_000] ^= 1;
     fs::write(&segment, bytes).unwrap();
-    // As after an upgrade, or where somebody needed room.
+    // As after an upgrade, or after a cleanup that deleted the index.
     fs::remove_dir_all(scratch.data().join("projections")).unwrap();
     let (mut server, _served) = scratch.serve(&[]);
     await_that("the schedule has a moment", || lines(&trace).first().cloned());

@@ -34,7 +34,7 @@ fn p4_when_the_owner_is_killed_the_waiting_command_takes_over() {
     assert_eq!(
         scratch.run(&["show", "@1", "--json"]).json()["status"],
         "running",
-        "nobody asked for that one"
+        "no caller asked for that one"
     );
     assert_eq!(scratch.run(&["resume", "@1"]).code, 0);
     assert_eq!(lines(&scratch.path("trace")).len(), 4, "nothing ran twice");

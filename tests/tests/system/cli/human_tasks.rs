@@ -170,7 +170,7 @@ fn l19_what_expires_while_no_engine_is_there_fires_when_one_is() {
     said(&scratch.run(&["run", "./late.yaml", "--no-wait"]), 6, &["everfold approve"]);
     let begun = Instant::now();
     await_that("the time is over", || (begun.elapsed() > Duration::from_millis(1_100)).then_some(()));
-    assert_eq!(scratch.run(&["show", "--json"]).json()["steps"][1]["round"], 0, "nobody goes on with it");
+    assert_eq!(scratch.run(&["show", "--json"]).json()["steps"][1]["round"], 0, "no engine goes on with it");
     said(&scratch.run(&["resume"]), 0, &["output \"succeeded\""]);
     said(&scratch.run(&["events"]), 0, &["TimerFired"]);
     let short = scratch.short("@");

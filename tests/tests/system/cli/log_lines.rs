@@ -8,7 +8,7 @@ use super::fixtures::{Done, Scratch};
 
 const VALUE: &str = "s3cret-of-the-chat-9f";
 
-/// A step that is told a secret and cannot be done, and a notice that is, and cannot be sent.
+/// A step with a secret that fails, and a notice with a secret that cannot be sent.
 const PIPELINE: &str = r#"name: talkative
 secrets: { CHAT: { env: CHAT_SECRET } }
 notify:

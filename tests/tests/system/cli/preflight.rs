@@ -160,5 +160,5 @@ fn row_35_diff_says_by_its_exit_code_whether_there_is_a_difference() {
         as_json.code == 1 && !as_json.json()["differences"].as_array().unwrap().is_empty(),
         "{as_json:?}"
     );
-    assert_eq!(diff(&["--exit-code", "./none.yaml"]).code, 2, "an error is told apart");
+    assert_eq!(diff(&["--exit-code", "./none.yaml"]).code, 2, "an error has a code of its own");
 }

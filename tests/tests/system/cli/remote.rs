@@ -46,12 +46,12 @@ fn each_reason_why_no_server_answers_has_its_words() {
     let moved = impostor("HTTP/1.1 301 Moved\r\nlocation: https://e.example/\r\ncontent-length: 0\r\n\r\n");
     let proxy = impostor("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 3\r\n\r\nbad");
     let other = impostor("SSH-2.0-OpenSSH_9.9\r\n");
-    let nobody = {
+    let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
     };
     let cases = [
-        (nobody.as_str(), "EF0611", "nobody listens"),
+        (closed.as_str(), "EF0611", "nobody listens"),
         ("https://no-such-host.invalid", "EF0611", "there is no host no-such-host.invalid"),
         (&html, "EF0613", "is no Everfold server"),
         (&moved, "EF0613", "sends on to https://e.example/"),
@@ -64,7 +64,7 @@ fn each_reason_why_no_server_answers_has_its_words() {
         assert!(done.code == 7 && done.err.contains(code) && done.err.contains(words), "{url}: {done:?}");
         assert!(done.err.contains("hint:") && done.out.is_empty(), "{done:?}");
     }
-    let json = at(&scratch, &nobody, &["runs", "--json"]);
+    let json = at(&scratch, &closed, &["runs", "--json"]);
     let problem: Value = serde_json::from_str(&json.err).unwrap();
     assert_eq!(problem["code"], "EF0611");
     assert!(!scratch.data().exists(), "a server needs no folder");
@@ -113,7 +113,7 @@ fn a_certificate_is_trusted_by_who_signed_it_its_name_and_its_time() {
 }
 
 #[test]
-fn a_server_of_another_version_is_told_of_where_the_two_do_not_understand_each_other() {
+fn a_server_of_another_version_is_reported_where_the_two_do_not_understand_each_other() {
     let scratch = Scratch::new();
     // The first answer says who it is, the second one what it does not know.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -190,7 +190,7 @@ fn what_needs_the_folder_says_so() {
         &["store", "repair"],
         &["store", "adopt"],
     ] {
-        // Nobody is asked: nobody listens there.
+        // No server is asked: none listens there.
         let done = at(&scratch, "http://127.0.0.1:1", verb);
         assert!(done.code == 2 && done.err.contains("EF0615"), "{verb:?}: {done:?}");
         assert!(done.err.contains(&format!("`{}`", verb.join(" "))), "{done:?}");
@@ -221,7 +221,7 @@ fn s10_a_refusal_of_a_second_try_says_that_the_first_one_may_have_done_it() {
     let scratch = Scratch::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (told, keys) = std::sync::mpsc::channel();
+    let (key_sender, keys) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut tries = 0;
         for stream in listener.incoming() {
@@ -233,7 +233,7 @@ fn s10_a_refusal_of_a_second_try_says_that_the_first_one_may_have_done_it() {
                 let (status, body) = match key {
                     None => ("200 OK", r#"{"version": "0.1.0", "epoch": "e"}"#),
                     Some(key) => {
-                        told.send(key.to_owned()).unwrap();
+                        key_sender.send(key.to_owned()).unwrap();
                         tries += 1;
                         if tries == 1 {
                             // It has come, and the answer never goes.

@@ -14,8 +14,8 @@ fn a_signal_goes_to_every_unended_run_with_the_labels_and_says_who_took_it() {
         let done = scratch.run(&["run", "./p.yaml", "-i", &format!("team={team}"), "--no-wait"]);
         assert_eq!(done.code, 6, "{}", done.err);
     }
-    let told = scratch.run(&["signal", "--label", "team=red", "go", "{}"]);
-    assert_eq!((told.code, told.out.matches("w waited for it").count()), (0, 2), "{}", told.out);
+    let answer = scratch.run(&["signal", "--label", "team=red", "go", "{}"]);
+    assert_eq!((answer.code, answer.out.matches("w waited for it").count()), (0, 2), "{}", answer.out);
     scratch.await_status("@1", "succeeded");
     scratch.await_status("@2", "succeeded");
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting");
@@ -77,9 +77,9 @@ fn l26_a_signal_is_addressed_by_run_by_key_or_by_labels() {
         let started = scratch.run(&["run", "./keyed.yaml", "-i", &format!("team={team}"), "--no-wait"]);
         assert_eq!(started.code, 6, "{started:?}");
     }
-    let told = scratch.run(&["signal", "--key", "card/red", "go", "{}"]);
+    let answer = scratch.run(&["signal", "--key", "card/red", "go", "{}"]);
     let red = scratch.short("@1");
-    assert!(told.out.starts_with(&format!("run {red}: ")) && told.out.lines().count() == 1, "{told:?}");
+    assert!(answer.out.starts_with(&format!("run {red}: ")) && answer.out.lines().count() == 1, "{answer:?}");
     scratch.await_status("@1", "succeeded");
     let blue = scratch.short("@");
     assert_eq!(
@@ -121,7 +121,7 @@ steps:
         let printed = scratch.run(&["logs", "@", "a"]).out;
         assert_eq!(printed.trim(), folder.canonicalize().unwrap().display().to_string());
     }
-    assert!(!scratch.path("here.txt").exists(), "not where somebody happened to type");
+    assert!(!scratch.path("here.txt").exists(), "not where the command was typed");
 }
 
 /// What is asked before a run begins is asked in the folder that it is going to work in.
@@ -158,7 +158,7 @@ steps:
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
-/// Whoever is to get another run's key waits for that run, and leaves nobody behind with neither.
+/// A run that is to get another run's key waits for that run; the key is never without a run.
 #[test]
 fn row_19_a_run_that_takes_anothers_key_is_not_left_before_it_has_it() {
     let scratch = Scratch::new();
@@ -187,7 +187,7 @@ steps:
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting", "{again:?}");
     assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled");
     assert_eq!(super::fixtures::lines(&scratch.path("trace")).len(), 7);
-    // In its queue for a slot, which nobody gives up for it, a run rests.
+    // In its queue for a slot, which no run gives up for it, a run rests.
     scratch.write("one.yaml", "name: one\nconcurrency: { key: one, limit: 1 }\nsteps:\n  - id: ok\n    approval: { title: Go on? }\n");
     assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
     assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
@@ -228,16 +228,16 @@ steps:
 ",
     );
     assert_eq!(scratch.run(&["pipeline", "save", "./nightly.yaml"]).code, 0);
-    let told = scratch.run(&["schedule", "trigger", "nightly:1"]);
-    assert_eq!(told.code, 4, "{told:?}");
-    assert!(told.out.contains("refused") && told.out.contains("open"), "{}", told.out);
+    let answer = scratch.run(&["schedule", "trigger", "nightly:1"]);
+    assert_eq!(answer.code, 4, "{answer:?}");
+    assert!(answer.out.contains("refused") && answer.out.contains("open"), "{}", answer.out);
     let json = scratch.run(&["schedule", "trigger", "nightly:1", "--json"]);
     assert_eq!((json.code, &json.json()["triggered"]["outcome"]), (4, &json!("refused")), "{json:?}");
     let open = "name: nightly\ntriggers:\n  - { schedule: { every: 24h }, start: { input: {} } }\nsteps:\n  - id: a\n    command: 'true'\n";
     scratch.write("nightly.yaml", open);
     assert_eq!(scratch.run(&["pipeline", "save", "./nightly.yaml"]).code, 0);
-    let told = scratch.run(&["schedule", "trigger", "nightly:1"]);
-    assert!(told.code == 0 && told.out.contains("started run"), "{told:?}");
+    let answer = scratch.run(&["schedule", "trigger", "nightly:1"]);
+    assert!(answer.code == 0 && answer.out.contains("started run"), "{answer:?}");
     scratch.await_status("@", "succeeded");
 }
 
@@ -262,12 +262,16 @@ fn row_25_show_says_who_cancelled_a_run_and_why() {
     scratch.await_status("@", "cancelled");
     let shown = scratch.run(&["show", "@"]).out;
     assert!(shown.contains("cancelled by user:ada") && shown.contains("the card was moved"), "{shown}");
-    let told = scratch.run(&["show", "@", "--json"]).json()["cancelled"].clone();
-    assert_eq!((&told["by"], &told["reason"]), (&json!("user:ada"), &json!("the card was moved")), "{told}");
+    let answer = scratch.run(&["show", "@", "--json"]).json()["cancelled"].clone();
+    assert_eq!(
+        (&answer["by"], &answer["reason"]),
+        (&json!("user:ada"), &json!("the card was moved")),
+        "{answer}"
+    );
     scratch.run(&["restart", "@", "--from", "w", "--no-wait"]);
     assert!(
         scratch.run(&["show", "@", "--json"]).json().get("cancelled").is_none(),
-        "nobody cancelled that one"
+        "no caller cancelled that one"
     );
 }
 
@@ -297,7 +301,7 @@ fn row_26_a_mistyped_role_makes_no_token_and_its_name_stays_free() {
     assert_eq!(scratch.run(&["token", "create", "nobody"]).code, 2, "without either");
 }
 
-/// Whom a trigger tells: runs with some labels, one run, or whom it names though a start was wanted as well.
+/// The receivers of a trigger: runs with some labels, one run, or the named ones though a start was wanted as well.
 #[test]
 fn t_a_trigger_tells_those_with_its_labels_the_run_that_it_names_or_the_holder_of_a_key() {
     let scratch = Scratch::new();
@@ -354,7 +358,7 @@ triggers:
     assert_eq!(output(&blue), "hand");
     assert_eq!(of(&deliver("runs", "r2", json!({"run": blue, "by": "hand"}))).0, "ignored");
     assert_eq!(of(&deliver("runs", "r3", json!({"run": "that one", "by": "hand"}))).0, "refused");
-    // The key is free: a run is started. It is taken: those are told whom the trigger names, not its holder.
+    // The key is free: a run is started. It is taken: the runs that the trigger names get the signal, not its holder.
     let card = |id: &str| deliver("cards", id, json!({"team": "green", "card": "9", "tell": "grey"}));
     let (word, green) = of(&card("c1"));
     assert_eq!((word.as_str(), green.len()), ("started", 1));
@@ -382,9 +386,9 @@ fn t_without_an_input_the_event_is_the_input_and_who_has_the_key_is_the_answer()
     let (first, second) = (deliver("tracker", "1"), deliver("tracker", "2"));
     assert_eq!((&first["outcome"], &second["outcome"]), (&json!("started"), &json!("held")));
     assert_eq!(first["runs"], second["runs"]);
-    // A signal that names nobody goes to the holder of the key that a start by this event would have.
-    let told = deliver("words", "3");
-    assert_eq!((&told["outcome"], &told["runs"]), (&json!("signalled"), &first["runs"]));
+    // A signal without a receiver goes to the holder of the key that a start by this event would have.
+    let answer = deliver("words", "3");
+    assert_eq!((&answer["outcome"], &answer["runs"]), (&json!("signalled"), &first["runs"]));
     scratch.await_status("@", "succeeded");
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["output"], "tracker i7 opened");
     assert_eq!(deliver("words", "4")["outcome"], "ignored");

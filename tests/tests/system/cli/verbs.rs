@@ -25,7 +25,7 @@ fn waiting() -> Scratch {
     scratch
 }
 
-/// Leaves out what is different because time passes and somebody drives.
+/// Leaves out what differs because time passes and an engine drives the run.
 fn comparable(done: &Done) -> (i32, Vec<String>, Vec<String>) {
     let steady = |text: &str| -> Vec<String> {
         let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));

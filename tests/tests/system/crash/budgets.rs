@@ -93,7 +93,7 @@ fn l31_every_use_is_counted_once_wherever_the_program_is_killed() {
         let crashes = to_its_end(&lab, event);
         assert!(crashes > 0 || event == "none", "never killed behind {event}");
         lab.assert_trace(&["a 1 1", "b 1 1", "c 1 1"]);
-        // The counter may hear of the last use after the run's end, from whoever owns the folder then.
+        // The counter may hear of the last use after the run's end, from the process that owns the folder then.
         let spent = await_that("the counter knows of every use", || {
             let spent = lab.run(&["spend", "--json"]).ended_with(0).json();
             (spent["budgets"][0]["spent"]["cost_usd"] == "0.900000").then_some(spent)

@@ -18,7 +18,7 @@ fn deaf() -> String {
     )
 }
 
-/// Cancels while somebody waits, once `ready` holds; whatever the state, the end is the same.
+/// Cancels while a caller waits for the run, once `ready` holds; the end is the same in every state.
 fn ends_cancelled(lab: &Lab, ready: impl FnOnce(&Lab)) {
     let engine = lab.start(&["run", "./p.yaml"]);
     ready(lab);

@@ -206,7 +206,7 @@ impl Lab {
         });
     }
 
-    /// Waits until somebody listens on the folder's socket.
+    /// Waits until a process listens on the folder's socket.
     pub(crate) fn await_owner(&self) {
         let socket = self.data().join("everfold.sock");
         await_that("an owner", || std::os::unix::net::UnixStream::connect(&socket).ok());
@@ -296,11 +296,11 @@ impl Lab {
 
     /// The command lines of what runs for this folder.
     fn described(&self) -> Vec<String> {
-        let told = |pid: i32| {
+        let command_line = |pid: i32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             format!("{pid}: {}", String::from_utf8_lossy(&line).replace('\0', " "))
         };
-        self.processes().into_iter().map(told).collect()
+        self.processes().into_iter().map(command_line).collect()
     }
 
     /// The store is sound, and every decision of every run would be taken again.

@@ -21,7 +21,7 @@ fn p4_each_waiting_command_takes_over_when_the_owner_before_it_is_killed() {
     await_that("both wait", || (second.said("goes on") && third.said("goes on")).then_some(()));
     first.kill().was_killed();
     // One of the two owns the folder now; the other waits through it.
-    let owner = await_that("somebody took over", || {
+    let owner = await_that("another process took over", || {
         lab.owner()
             .filter(|pid| [&second, &third].iter().any(|engine| engine.pid().as_raw_nonzero().get() == *pid))
     });

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::fixtures::{Lab, TRACE, UNTIL_GO, await_that, places};
 
 const SIZE: &str = "size=48m";
-/// A hidden file does not make the folder somebody else's.
+/// A hidden file does not make the folder a foreign one.
 const FILLER: &str = ".filler";
 
 /// A mounted tmpfs, unmounted when dropped.
@@ -146,7 +146,7 @@ fn s7_a_start_on_a_full_disk_is_refused_and_says_why_until_there_is_room() {
     drop(disk);
 }
 
-/// The second step is told more than there is room for.
+/// The second step gets more input than there is room for.
 const TWO_STEPS: &str = r#"
 name: p
 input: { type: object }

@@ -51,7 +51,7 @@ steps:
 }
 
 #[test]
-fn l32_a_kill_while_a_subscription_is_told_repeats_that_one_and_loses_none() {
+fn l32_a_kill_during_the_delivery_to_a_subscription_repeats_that_notice_and_loses_none() {
     let lab = Lab::with(ONE);
     lab.settings(&subscription(UNTIL_GO));
     let serve = ["serve", "--listen", "127.0.0.1:0"];
@@ -62,7 +62,7 @@ fn l32_a_kill_while_a_subscription_is_told_repeats_that_one_and_loses_none() {
     }
     await_that("the first notice", || (lab.trace().len() == 1).then_some(()));
     engine.kill().was_killed();
-    // What happens while nobody tells is told of later.
+    // What happens while no engine runs is sent later.
     let engine = lab.start(&serve);
     await_that("the same notice", || (lab.trace().len() == 2).then_some(()));
     lab.go();
@@ -70,14 +70,15 @@ fn l32_a_kill_while_a_subscription_is_told_repeats_that_one_and_loses_none() {
     assert_eq!(trace[0], trace[1], "the receiver can tell that it is the same one");
     assert_ne!(trace[1], trace[2]);
     assert!(trace.iter().all(|id| id.ends_with("/subscription:ops")), "{trace:?}");
-    let told = || lab.run(&["notices", "--json"]).ended_with(0).json()["items"].as_array().unwrap().len();
-    assert_eq!(told(), 0);
+    let undelivered =
+        || lab.run(&["notices", "--json"]).ended_with(0).json()["items"].as_array().unwrap().len();
+    assert_eq!(undelivered(), 0);
     engine.kill().was_killed();
     let engine = lab.start(&serve);
     lab.await_owner();
     lab.run(&["run", "./p.yaml"]).ended_with(0);
     await_that("the third run's notice", || (lab.trace().len() >= 4).then_some(()));
-    assert_eq!(lab.trace().len(), 4, "what was told is not told again");
+    assert_eq!(lab.trace().len(), 4, "a delivered notice is not sent again");
     engine.kill().was_killed();
     lab.assert_left_in_order();
 }

@@ -1,4 +1,4 @@
-//! A slot of a resource, with the real program killed while somebody holds it.
+//! A slot of a resource, with the real program killed while a run holds it.
 
 use super::fixtures::{Lab, TRACE, await_that};
 

@@ -15,8 +15,8 @@ fn l27_a_signal_that_was_put_off_outlives_a_kill_and_goes_before_what_comes_next
     let lab = Lab::with(&with_route("{ rework: a, max: 1, then: ignore }"));
     let engine = lab.start(&["run", "./p.yaml"]);
     lab.await_file("pid");
-    let told = lab.run(&["signal", "@", "note", r#"{"text": "again"}"#, "--delivery", "d1"]);
-    assert!(told.ended_with(0).out.contains("when the work that runs has ended"), "{}", told.out);
+    let sent = lab.run(&["signal", "@", "note", r#"{"text": "again"}"#, "--delivery", "d1"]);
+    assert!(sent.ended_with(0).out.contains("when the work that runs has ended"), "{}", sent.out);
     engine.kill().was_killed();
     let second = lab.start(&["resume", "@"]);
     lab.await_owner();
@@ -60,10 +60,10 @@ fn l26_a_wait_for_a_signal_outlives_restarts_and_gives_its_payload() {
         lab.await_status("waiting");
         engine.kill().was_killed();
     }
-    let told = lab.run(&["signal", "@", "merged", r#"{"pr": 8}"#]);
-    assert!(told.ended_with(0).out.contains("kept for a wait to come"), "{}", told.out);
-    let told = lab.run(&["signal", "@", "merged", r#"{"pr": 7, "sha": "abc"}"#]);
-    assert!(told.ended_with(0).out.contains("w waited for it"), "{}", told.out);
+    let sent = lab.run(&["signal", "@", "merged", r#"{"pr": 8}"#]);
+    assert!(sent.ended_with(0).out.contains("kept for a wait to come"), "{}", sent.out);
+    let sent = lab.run(&["signal", "@", "merged", r#"{"pr": 7, "sha": "abc"}"#]);
+    assert!(sent.ended_with(0).out.contains("w waited for it"), "{}", sent.out);
     lab.run(&["resume", "@"]).ended_with(0);
     assert_eq!(lab.await_file("sha").trim(), "abc");
     lab.run(&["replay", "@"]).ended_with(0);

@@ -25,7 +25,7 @@ fn kill_owner(lab: &Lab) {
         let _gone_by_itself = kill_process(pid, Signal::KILL);
     }
     let socket = lab.data().join("everfold.sock");
-    await_that("nobody owns the folder", || {
+    await_that("no process owns the folder", || {
         std::os::unix::net::UnixStream::connect(&socket).is_err().then_some(())
     });
 }
@@ -69,8 +69,8 @@ fn l28_a_kill_around_a_signal_tells_the_run_once() {
         let args = ["--crash-after", event, "hook", "deliver", "tracker", "d.json", "--id", "d2"];
         lab.run(&args).was_killed();
         assert_eq!(outcome(&deliver(&lab, "d2")), "signalled", "{event}");
-        let told = lab.events("@").iter().filter(|event| event.kind() == "SignalReceived").count();
-        assert_eq!((told, count(&lab)), (1, 1), "{event}");
+        let received = lab.events("@").iter().filter(|event| event.kind() == "SignalReceived").count();
+        assert_eq!((received, count(&lab)), (1, 1), "{event}");
     }
 }
 

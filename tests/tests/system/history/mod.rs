@@ -13,15 +13,14 @@ const LINE_CHARS: usize = 240;
 
 /// A history that equal runs have equal, from lines of JSON as `everfold events --json` prints them.
 /// `hidden` are texts that are other ones in every run, such as folders.
-pub(crate) fn told(lines: &str, hidden: &[(&str, &str)]) -> String {
+pub(crate) fn steady_history(lines: &str, hidden: &[(&str, &str)]) -> String {
     let mut sections: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines.lines() {
         let envelope: Value = serde_json::from_str(line).unwrap();
         let mut event = envelope["event"].clone();
         let name = event["type"].as_str().unwrap().to_owned();
-        // What a counter says of what it was told comes when it comes, also after the end.
-        // So does what somebody was told, of which the newer may take the place of the older.
-        // A workspace goes beside the end of its run.
+        // A counter answers a spend report at any time, also after the end. Notices are sent at any time as well, and
+        // a newer one may replace an older one. A workspace is removed beside the end of its run.
         const LATE: [&str; 7] = [
             "AttemptStarted",
             "ChildStarted",

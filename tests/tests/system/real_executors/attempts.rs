@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use everfold_core::event::{CancelRequested, VoteCast};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus};
 use everfold_language::definition::{NoFiles, Vote, parse};
@@ -32,14 +33,14 @@ async fn a_delivery_goes_on_in_a_second_engine_and_no_agent_runs_twice() {
     tell(
         &first,
         run,
-        InputKind::Vote {
+        InputKind::Vote(VoteCast {
             id: task,
             vote: Vote::Approve,
             comment: None,
             roles: Vec::new(),
             comments: Vec::new(),
             edited: None,
-        },
+        }),
     )
     .await;
     until("the developer", || scratch.executions().unwrap().iter().any(|it| it.step == LONG_STEP)).await;
@@ -74,7 +75,7 @@ async fn cancel_ends_the_whole_process_group() {
     let definition = parse(text, "long.yaml", &NoFiles).unwrap().definition;
     let run = place.start(&engine, definition, &json!({})).await;
     let head = pid_in(&place.home.work("head")).await;
-    tell(&engine, run, InputKind::Cancel { reason: None }).await;
+    tell(&engine, run, InputKind::Cancel(CancelRequested { reason: None })).await;
     assert_eq!(ended(&engine, run).await, RunStatus::Cancelled);
     until("its end", || !is_alive(head)).await;
 }

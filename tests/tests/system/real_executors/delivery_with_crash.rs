@@ -1,23 +1,21 @@
 //! A whole delivery by the real driver: work, commit, push, request, checks, merge; with a crash between.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use everfold_base::actor::Actor;
-use everfold_base::data_folder::Layout;
 use everfold_base::id::RunId;
 use everfold_base::json::JsonText;
+use everfold_core::input::StartOptions;
 use everfold_core::state::RunStatus;
 use everfold_language::definition::{NoFiles, parse};
 use everfold_runtime::{Engine, EngineConfig, StartRequest, Which};
 use everfold_store::{EventStore, MemoryStore};
 use everfold_system::clock;
-use everfold_workflows::function::Functions;
 use serde_json::json;
 
-use crate::workflow_fixtures::fake_services::{Kind, MERGED, TOKEN};
+use crate::workflow_fixtures::fake_services::{KINDS, MERGED, TOKEN};
 use crate::workflow_fixtures::home::{PATIENCE, git, until};
 use crate::workflow_fixtures::workspace_at_service::Place;
 
@@ -40,9 +38,9 @@ output: { sha: "${workspace.commit}", merged: "${steps.merge.output.merge_sha}",
 "#;
 
 fn open(place: &Place, store: &Arc<dyn EventStore>) -> Engine {
-    let (layout, processes) = (Layout::new(place.home.path("data")), place.processes());
-    let edge = everfold_workflows::edge(&layout, &processes, Functions::built_in(), None);
-    Engine::open(EngineConfig::default(), Arc::clone(store), processes.blobs, layout, edge)
+    let processes = place.processes();
+    let edge = place.edge(&processes);
+    Engine::open(EngineConfig::default(), Arc::clone(store), processes.blobs, place.layout(), edge)
 }
 
 async fn ended(engine: &Engine, run: RunId) -> RunStatus {
@@ -65,7 +63,7 @@ async fn ended(engine: &Engine, run: RunId) -> RunStatus {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_survives_a_crash_while_the_request_is_opened_and_opens_it_once() {
-    for kind in [Kind::Gitea, Kind::Github, Kind::Gitlab] {
+    for kind in KINDS {
         let (fake, world) = kind.serve().await;
         let place = Place::at(kind, &fake);
         git(&place.work(), &["switch", "--quiet", "main"]);
@@ -74,18 +72,10 @@ async fn a_delivery_survives_a_crash_while_the_request_is_opened_and_opens_it_on
         let first = open(&place, &store);
         let definition =
             parse(PIPELINE, "deliver.yaml", &NoFiles).unwrap_or_else(|problems| panic!("{problems}"));
-        let request = StartRequest {
-            run: None,
-            definition: Arc::new(definition.definition),
-            input: JsonText::new(&json!({})),
-            title: None,
-            labels: BTreeMap::new(),
-            cwd: Some(place.home.path(".").display().to_string()),
-            actor: Actor::User("ada".to_owned()),
-            dedup: None,
-            parent: None,
-            priority: 0,
-        };
+        let cwd = Some(place.home.path(".").display().to_string());
+        let options = StartOptions { cwd, ..StartOptions::new(JsonText::new(&json!({}))) };
+        let definition = Arc::new(definition.definition);
+        let request = StartRequest::new(definition, options, Actor::User("ada".to_owned()));
         let run = first.start(request).await.unwrap().run;
         until("the request", || !world.lock().unwrap().pulls.is_empty()).await;
         drop(first); // As a crash would: the service has it, the run does not know.
@@ -107,11 +97,8 @@ async fn a_delivery_survives_a_crash_while_the_request_is_opened_and_opens_it_on
         assert_eq!(git(&place.remote(), &["rev-parse", &branch]), output["sha"].as_str().unwrap());
         assert_eq!(git(&place.remote(), &["rev-list", "--count", &format!("main..{branch}")]), "1");
         assert_eq!(world.lock().unwrap().pulls.len(), 1, "{kind:?}");
-        let opened = fake.asked().into_iter().filter(|asked| {
-            asked.method == Method::POST
-                && (asked.path.ends_with("/pulls") || asked.path.ends_with("/merge_requests"))
-        });
-        assert_eq!(opened.count(), 1, "{kind:?}");
+        let opened = fake.count(Method::POST, "/pulls") + fake.count(Method::POST, "/merge_requests");
+        assert_eq!(opened, 1, "{kind:?}");
         let stream = everfold_base::envelope::StreamId::run(run);
         let events = store.read(&stream, everfold_base::id::Version(1), 1_000).await.unwrap();
         assert!(events.iter().all(|event| !String::from_utf8_lossy(&event.payload).contains(TOKEN)));

@@ -154,7 +154,7 @@ async fn row_17_the_demos_delivery_goes_on_from_every_version_and_every_step() {
             wrong
         }
     });
-    let told: Vec<Option<String>> = futures::stream::iter(going_on).buffer_unordered(4).collect().await;
-    assert_eq!(told.len(), count);
-    assert_eq!(told.into_iter().flatten().collect::<Vec<_>>(), Vec::<String>::new());
+    let failures: Vec<Option<String>> = futures::stream::iter(going_on).buffer_unordered(4).collect().await;
+    assert_eq!(failures.len(), count);
+    assert_eq!(failures.into_iter().flatten().collect::<Vec<_>>(), Vec::<String>::new());
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use everfold_base::actor::Actor;
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{RunId, StepId, Version};
-use everfold_base::json::{JsonText, Value};
+use everfold_base::json::{JsonText, Payload, Value};
 use everfold_core::decide::Refusal;
-use everfold_core::event::OriginKind;
-use everfold_core::input::InputKind;
+use everfold_core::event::{OriginKind, VoteCast};
+use everfold_core::input::{InputKind, StartOptions};
 use everfold_core::prices::{Price, Prices};
 use everfold_core::state::{Awaited, RunState, RunStatus};
 use everfold_language::definition::{Definition, Vote};
@@ -47,11 +47,9 @@ impl Place {
 
     pub async fn start(&self, engine: &Engine, definition: Definition, input: &Value) -> RunId {
         let actor = Actor::User("ada".to_owned());
-        let request = StartRequest {
-            cwd: Some(self.home.path("work").display().to_string()),
-            ..StartRequest::new(Arc::new(definition), JsonText::new(input), actor)
-        };
-        engine.start(request).await.unwrap().run
+        let cwd = Some(self.home.path("work").display().to_string());
+        let options = StartOptions { cwd, ..StartOptions::new(JsonText::new(input)) };
+        engine.start(StartRequest::new(Arc::new(definition), options, actor)).await.unwrap().run
     }
 }
 
@@ -98,7 +96,19 @@ pub async fn approved_to_its_end(engine: &Engine, run: RunId) -> RunState {
         let Some(id) = task else { return engine.state(run).await.unwrap() };
         let (vote, comment, edited) = (Vote::Approve, None, None);
         let (roles, comments) = (Vec::new(), Vec::new());
-        tell(engine, run, InputKind::Vote { id, vote, comment, roles, comments, edited }).await;
+        tell(
+            engine,
+            run,
+            InputKind::Vote(VoteCast {
+                id,
+                vote,
+                comment,
+                roles,
+                comments,
+                edited: edited.map(Payload::Inline),
+            }),
+        )
+        .await;
     }
 }
 

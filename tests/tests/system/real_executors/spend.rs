@@ -1,6 +1,7 @@
 //! What agents use up while they work: counted once, priced by the table, stopped by the budget.
 
 use everfold_base::failure::FailureKind;
+use everfold_core::event::CancelRequested;
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
 use everfold_language::definition::{Definition, NoFiles, parse};
@@ -85,7 +86,7 @@ async fn row_14_what_an_agent_used_up_is_counted_also_where_it_is_cancelled_or_o
             drop(engine);
             let engine = place.open_with(&settings);
             engine.recover(Which::All).await.unwrap();
-            tell(&engine, run, InputKind::Cancel { reason: None }).await;
+            tell(&engine, run, InputKind::Cancel(CancelRequested { reason: None })).await;
             assert_eq!(ended(&engine, run).await, RunStatus::Cancelled);
             let used = engine.state(run).await.unwrap().usage();
             assert_eq!((used.input_tokens, used.output_tokens, used.cost_micros), (7_000_000, 7_000, 14_000));

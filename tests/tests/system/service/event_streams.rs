@@ -51,7 +51,7 @@ pub(crate) async fn follow(
         while !is_done(&seen, &until) {
             let event = tokio::select! {
                 event = events.next() => event,
-                _told = until.changed(), if until.borrow().is_none() => continue,
+                _changed = until.changed(), if until.borrow().is_none() => continue,
             };
             let Some(event) = event else { break };
             match event.name.as_str() {
@@ -152,9 +152,9 @@ fn streams_that_drop_and_resume_over_restarts_give_each_event_once_and_in_order(
     paths.push(format!("/api/v1/stream?from=1&pipeline=talk&run={}", runs[0]));
     for (n, path) in paths.iter().enumerate() {
         for reader in 0..2 {
-            let (last, told) = watch::channel(None);
+            let (last, until) = watch::channel(None);
             let dice = StdRng::seed_from_u64(seed.wrapping_add((n * 2 + reader) as u64));
-            following.push((n, last, runtime.spawn(follow(place.client(), path.clone(), dice, told))));
+            following.push((n, last, runtime.spawn(follow(place.client(), path.clone(), dice, until))));
         }
     }
     for part in 0..4 {
@@ -204,7 +204,7 @@ async fn streams_open(client: &mut Client) -> u64 {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_is_left_behind_and_told_where_to_go_on_and_nobody_waits_for_it() {
+fn a_reader_that_takes_nothing_is_left_behind_with_the_place_to_go_on_and_no_other_waits_for_it() {
     let place = Place::new("");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

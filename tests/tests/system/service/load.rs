@@ -67,7 +67,7 @@ struct Write {
     said: String,
     /// The step that a vote is about.
     step: String,
-    /// The run that was told, or that began; of a version of the pipeline its hash.
+    /// The run that was signalled, or that began; of a version of the pipeline its hash.
     run: String,
     status: u16,
     position: Option<u64>,
@@ -90,7 +90,7 @@ struct Load {
     lost: AtomicU64,
     put_off: AtomicU64,
     repeated: AtomicUsize,
-    /// Runs that began, for whoever wants to tell one something.
+    /// Runs that began: any client may write to one.
     runs: Mutex<Vec<String>>,
     book: Mutex<Vec<Write>>,
 }
@@ -305,7 +305,7 @@ struct Fact {
     position: u64,
 }
 
-/// What was recorded of a run that somebody else may have been told of.
+/// An event of a run that another client may have caused.
 #[derive(Debug)]
 struct Former {
     position: u64,
@@ -332,9 +332,9 @@ impl Write {
     }
 }
 
-/// What the log tells.
+/// What the log holds.
 #[derive(Default)]
-struct Told {
+struct LogContents {
     /// The events that have a mark, by it.
     marks: BTreeMap<String, Vec<Fact>>,
     /// Every event of a run, as streams show it.
@@ -343,9 +343,9 @@ struct Told {
     formers: BTreeMap<String, Vec<Former>>,
 }
 
-fn told(export: &str) -> Told {
-    let mut told = Told::default();
-    let Told { marks, events, formers } = &mut told;
+fn contents_of(export: &str) -> LogContents {
+    let mut contents = LogContents::default();
+    let LogContents { marks, events, formers } = &mut contents;
     for line in export.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         if line["event"].is_null() || line["flags"].as_u64().unwrap() & COPIED != 0 {
@@ -366,7 +366,7 @@ fn told(export: &str) -> Told {
         let run = line["run"].as_str().unwrap().to_owned();
         marks.entry(mark).or_default().push(Fact { run, position });
     }
-    told
+    contents
 }
 
 #[test]
@@ -406,11 +406,16 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
         runs: Mutex::default(),
         book: Mutex::default(),
     });
-    let (last, told) = watch::channel(None);
+    let (last, last_seen) = watch::channel(None);
     let mut followers = Vec::new();
     for n in 0..FOLLOWERS {
         let (client, dice) = (place.client(), StdRng::seed_from_u64(seed ^ n as u64));
-        followers.push(runtime.spawn(follow(client, "/api/v1/stream?from=1".to_owned(), dice, told.clone())));
+        followers.push(runtime.spawn(follow(
+            client,
+            "/api/v1/stream?from=1".to_owned(),
+            dice,
+            last_seen.clone(),
+        )));
     }
     let guests: Vec<_> = (0..CLIENTS - FOLLOWERS)
         .map(|name| {
@@ -434,7 +439,7 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
     let took = began.elapsed();
 
     let export = runtime.block_on(admin.ask("GET", "/api/v1/events", &[], None));
-    let Told { mut marks, events, formers } = self::told(export.body.as_str().unwrap());
+    let LogContents { mut marks, events, formers } = contents_of(export.body.as_str().unwrap());
     let book = std::mem::take(&mut *load.book.lock().unwrap());
     let mut begun = 0;
     let mut votes = 0;
@@ -446,7 +451,7 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
                 assert!(fact.run == write.run && fact.position <= write.position.unwrap(), "{write:?}");
             }
             ([], false) => {}
-            // Somebody else said the same before.
+            // Another client wrote the same before.
             ([], true) if matches!(write.what, "vote" | "steer") => {
                 let of_run = formers.get(&write.run).map_or(&[][..], Vec::as_slice);
                 assert!(write.is_explained(of_run), "nothing explains {write:?}: {of_run:?}");
@@ -458,7 +463,7 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
             }
         }
     }
-    assert!(marks.is_empty(), "nobody wrote {:?}", marks.keys().collect::<Vec<_>>());
+    assert!(marks.is_empty(), "no client wrote {:?}", marks.keys().collect::<Vec<_>>());
     let mut saved: Vec<String> =
         book.iter().filter(|write| write.what == "save").map(|write| write.run.clone()).collect();
     saved.sort();
@@ -475,7 +480,7 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
         assert_eq!(replayed["differences"], json!([]), "{replayed}");
     }
 
-    // Who followed saw each event once, in order.
+    // Each follower saw each event once, in order.
     last.send(events.last().map(|event| event.number)).unwrap();
     for follower in followers {
         let seen = runtime.block_on(follower).unwrap();
@@ -495,7 +500,7 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
     );
 }
 
-/// Every version that somebody saved is there once.
+/// Every version that a client saved is there once.
 async fn saved_once(admin: &mut Client, saved: Vec<String>) {
     let mut found = Vec::new();
     let versions = admin.get("/api/v1/pipelines/lane/versions").await;

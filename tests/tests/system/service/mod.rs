@@ -1,5 +1,5 @@
 //! The service with real processes: the program serves, is killed and serves again; programs write, read and
-//! follow over REST, and afterwards the log is compared with what they were told.
+//! follow over REST, and afterwards the log is compared with the answers that they got.
 
 mod event_streams;
 mod fixtures;

@@ -59,7 +59,7 @@ impl Delivery {
         }
     }
 
-    fn told(&mut self, line: &str) {
+    fn types(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
     }
 
@@ -86,22 +86,22 @@ fn the_python_delivery_goes_on_over_kills_of_the_server_and_of_itself() {
     let made = runtime.block_on(admin.post("/api/v1/tokens", "ci", &operator));
     let token = made["token"].as_str().unwrap().to_owned();
 
-    // The server is killed while the program is asked, so that it answers when nobody is there.
+    // The server is killed while the program asks its user, so that the answer comes when no server is there.
     let mut first = Delivery::new(&python, &place, &token);
     first.says("QuestionAsked");
     place.kill();
-    first.told("some");
+    first.types("some");
     place.serve();
-    // The program is killed while somebody is asked; the next one goes on with the same run.
+    // The program is killed while it asks its user; the next one goes on with the same run.
     first.says("ApprovalRequested");
     drop(first);
     let mut second = Delivery::new(&python, &place, &token);
     second.says("ApprovalRequested");
-    second.told("it greets nobody");
+    second.types("it greets nobody");
     second.says("ApprovalRequested");
     place.kill();
     place.serve();
-    second.told("yes");
+    second.types("yes");
     let end = second.ends();
     assert_eq!(end["status"], "succeeded", "{end:#}");
     assert_eq!(end["output"], json!({ "scope": "some", "change": "change.txt" }));
@@ -113,7 +113,7 @@ fn the_python_delivery_goes_on_over_kills_of_the_server_and_of_itself() {
     assert_eq!(end["spend"]["output_tokens"], 140, "both rounds: {}", end["spend"]);
 
     let runs = runtime.block_on(admin.get("/api/v1/runs"));
-    assert_eq!(runs["items"].as_array().unwrap().len(), 1, "one run, whoever asked how often");
+    assert_eq!(runs["items"].as_array().unwrap().len(), 1, "one run, however often it was started");
     let versions = runtime.block_on(admin.get("/api/v1/pipelines/delivery-in-small/versions"));
     assert_eq!(versions["items"].as_array().unwrap().len(), 1);
 }

@@ -30,9 +30,9 @@ pub(crate) struct Answer {
 /// There is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// Nobody was there to be asked.
+    /// No server took the connection.
     Away,
-    /// The connection broke: nobody knows what became of the request.
+    /// The connection broke: what became of the request is unknown.
     Unanswered,
 }
 
@@ -121,7 +121,7 @@ impl Client {
         Ok(Answer { status, position, retry_after, body })
     }
 
-    /// Asks until somebody answers: the server may be away, end or be busy meanwhile.
+    /// Asks until a server answers: it may be away, end or be busy meanwhile.
     pub(crate) async fn ask(
         &mut self,
         method: &str,

@@ -38,7 +38,7 @@ async fn half_a_request(place: &Place, path: &str, body: &str) -> TcpStream {
 }
 
 #[test]
-fn a_server_that_is_told_to_end_says_so_first_finishes_what_it_began_and_ends_with_0() {
+fn a_server_that_is_asked_to_end_says_so_first_finishes_what_it_began_and_ends_with_0() {
     let mut place = Place::new("[serve]\ndrain_seconds = 2\n");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let run = runtime.block_on(async {
@@ -58,7 +58,7 @@ fn a_server_that_is_told_to_end_says_so_first_finishes_what_it_began_and_ends_wi
         let mut asking = half_a_request(&place, &format!("/api/v1/runs/{run}/notes"), &note).await;
 
         place.terminate();
-        // First it says so: whoever sends requests here is to look for another, and what still comes is answered.
+        // First it says so: a balancer has to look for another server, and what still comes is answered.
         let ending = async {
             loop {
                 let answer = client.once("GET", "/readyz", &[], None).await.expect("it still answers");
@@ -83,7 +83,7 @@ fn a_server_that_is_told_to_end_says_so_first_finishes_what_it_began_and_ends_wi
             let former = seen.iter().rev().find_map(|event| event.id.clone());
             assert_eq!(last.data["last_event_id"].as_str(), former.as_deref(), "it says where to go on");
         }
-        // Now nobody new is let in, and what had begun is answered.
+        // Now no new connection is accepted, and what had begun is answered.
         let closed = async {
             while TcpStream::connect(&place.address).await.is_ok() {
                 tokio::time::sleep(AWAY).await;
@@ -93,7 +93,7 @@ fn a_server_that_is_told_to_end_says_so_first_finishes_what_it_began_and_ends_wi
         asking.write_all(&note.as_bytes()[note.len() / 2..]).await.unwrap();
         let mut answer = String::new();
         in_time("an answer", asking.read_to_string(&mut answer)).await.unwrap();
-        // Its writes are over; it is told so, with a code, and not cut off.
+        // It takes no writes any more; the client gets a code for that and is not cut off.
         let problem: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
         let is_taken = answer.starts_with("HTTP/1.1 200");
         assert!(is_taken || (answer.starts_with("HTTP/1.1 503") && problem["code"].is_string()), "{answer}");

@@ -246,7 +246,7 @@ fn a_run_is_one_trace_also_where_its_server_was_killed_and_is_linked_to_its_requ
             client.ask("POST", "/api/v1/runs", &named, Some(&json!({ "definition": definition }))).await;
         assert_eq!(begun.status, 201, "{}", begun.body);
         let run = begun.body["id"].as_str().unwrap().to_owned();
-        // The beginning is told at once, and what has ended; the rest is not known yet.
+        // The beginning is exported at once, and what has ended; the rest is not known yet.
         let seen = |spans: &[Value], name: &str| spans.iter().any(|span| span["name"] == name);
         let spans = collector.until("it begins", |all| seen(all, "start traced") && seen(all, "first")).await;
         assert!(!seen(&spans, "run traced") && !seen(&spans, "work"), "{spans:#?}");

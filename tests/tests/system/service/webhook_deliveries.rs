@@ -1,4 +1,4 @@
-//! Deliveries of webhooks from one address: many at once, and some that nobody signed.
+//! Deliveries of webhooks from one address: many at once, and some without a signature.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -86,11 +86,11 @@ fn row_55_rightly_signed_deliveries_are_not_held_up_by_the_rate_for_strangers_an
     let statuses = burst(&place, 400, "a-guess");
     assert!(statuses.iter().all(|status| matches!(status, 401 | 429)), "{statuses:?}");
     assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
-    // Guesses keep nobody out who signs.
+    // Guesses keep no signed delivery out.
     assert_eq!(burst(&place, 16, SECRET).len(), 16);
 }
 
-/// Bodies of anybody were taken in before anything was looked at: some 2.7 GB per address.
+/// Bodies of any sender were taken in before anything was looked at: some 2.7 GB per address.
 #[test]
 fn row_53_a_delivery_that_is_not_signed_is_refused_before_its_body_comes() {
     let place = place();

@@ -1,22 +1,34 @@
 //! `git.branch`.
 
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::json::Value;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::failures::{broken, failed};
 use super::references::{action, checked_branch, commit_named, commit_of_branch, made_by_us, worktree};
 use crate::function::Call;
 use crate::git::{GitError, free_locks};
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Parameters {
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BranchParameters {
+    /// the branch
+    #[schemars(length(min = 1))]
     name: String,
+    /// where a new one starts; default: the commit that is checked out
     #[serde(default)]
+    #[schemars(length(min = 1))]
     base: Option<String>,
     #[serde(default = "yes")]
     checkout: bool,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct BranchOutput {
+    branch: String,
+    sha: String,
+    /// this step made it
+    created: bool,
 }
 
 fn yes() -> bool {
@@ -24,7 +36,7 @@ fn yes() -> bool {
 }
 
 /// Makes a branch where there is none, and checks it out.
-pub(super) async fn branch(call: Call, wanted: Parameters) -> Result<Value, Failure> {
+pub(super) async fn branch(call: Call, wanted: BranchParameters) -> Result<BranchOutput, Failure> {
     let git = worktree(&call).await?;
     free_locks(&git).await.map_err(broken)?;
     checked_branch(&git, &wanted.name).await?;
@@ -54,9 +66,9 @@ pub(super) async fn branch(call: Call, wanted: Parameters) -> Result<Value, Fail
             other => broken(other),
         })?;
     }
-    Ok(json!({
-        "branch": wanted.name,
-        "sha": commit_named(&git, &reference).await?,
-        "created": made_by_us(&git, &reference, call.idempotency_key()).await,
-    }))
+    Ok(BranchOutput {
+        sha: commit_named(&git, &reference).await?,
+        created: made_by_us(&git, &reference, call.idempotency_key()).await,
+        branch: wanted.name,
+    })
 }

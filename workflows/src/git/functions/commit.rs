@@ -1,9 +1,8 @@
 //! `git.commit`.
 
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::json::Value;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::failures::{broken, failed};
@@ -13,20 +12,42 @@ use crate::git::repository::branch_of;
 use crate::git::save::{identity, is_merging, unmerged};
 use crate::git::{Git, GitError, free_locks};
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Parameters {
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CommitParameters {
+    #[schemars(length(min = 1))]
     message: String,
+    /// only these; default: everything
     #[serde(default)]
+    #[schemars(length(min = 1), inner(length(min = 1)))]
     paths: Option<Vec<String>>,
     #[serde(default)]
+    #[schemars(
+        regex(pattern = "<.+>"),
+        description = "NAME <EMAIL>; default: the workspace's, else the settings'"
+    )]
     author: Option<String>,
+    /// run the repository's hooks
     #[serde(default)]
     verify: bool,
 }
 
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CommitOutput {
+    /// this step made the commit; false: there was nothing to commit
+    committed: bool,
+    sha: String,
+    branch: Option<String>,
+    files: Vec<String>,
+}
+
 /// Commits what is changed. The entry in the reflog that comes with the commit names the round, so that
 /// a repeat after a crash knows its own commit.
-pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> Result<Value, Failure> {
+pub(super) async fn commit(
+    context: Context,
+    call: Call,
+    wanted: CommitParameters,
+) -> Result<CommitOutput, Failure> {
     let place = worktree(&call).await?;
     let own = call.workdir().git.as_ref().and_then(|git| git.author.clone());
     let author = wanted.author.or(own).unwrap_or(context.author);
@@ -68,7 +89,7 @@ pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> 
     let sha = commit_named(&git, "HEAD").await?;
     let committed = made_by_us(&git, "HEAD", call.idempotency_key()).await;
     let files = if committed { changed_by(&git, &sha).await? } else { Vec::new() };
-    Ok(json!({"committed": committed, "sha": sha, "branch": branch_of(&git).await, "files": files}))
+    Ok(CommitOutput { committed, sha, branch: branch_of(&git).await, files })
 }
 
 /// Puts the paths into the index; gives those of which there is something. One that is gone and was
@@ -111,7 +132,7 @@ async fn changed_by(git: &Git, sha: &str) -> Result<Vec<String>, Failure> {
     Ok(list.split('\0').filter(|name| !name.is_empty()).take(FILES_MAX).map(str::to_owned).collect())
 }
 
-/// More names are not told.
+/// More names are not given.
 const FILES_MAX: usize = 500;
 /// … and of long names fewer.
 const FILES_BYTES_MAX: u64 = 256 * 1024;

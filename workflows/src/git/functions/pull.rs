@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::failures::{broken, failed};
@@ -13,32 +14,103 @@ use crate::function::Call;
 use crate::git::Git;
 use crate::git::save::head_of;
 use crate::provider::{
-    MergeMethod, MergeOrder, NewPull, ProviderError, Pull, PullState, Target, pull_number,
+    HostedRepository, MergeMethod, MergeOrder, NewPull, ProviderError, Pull, PullState, pull_number,
 };
 
 /// A merge that was ordered may show late: how often it is looked at again, and after which pause.
 const LATE_LOOKS: u32 = 10;
 const LATE_PAUSE: Duration = Duration::from_millis(500);
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Open {
+/// What `git.open_pr` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "")]
+pub(super) struct OpenPullParameters {
+    #[schemars(length(min = 1))]
     title: String,
     #[serde(default)]
     body: String,
+    /// default: the branch that is checked out
     #[serde(default)]
+    #[schemars(length(min = 1))]
     head: Option<String>,
+    /// default: the repository's default branch
     #[serde(default)]
+    #[schemars(length(min = 1))]
     base: Option<String>,
     #[serde(default)]
     draft: bool,
+    /// default: the one that `origin` lies at
     #[serde(default)]
     provider: Option<String>,
+    /// OWNER/NAME; default: the provider's, else of `origin`
     #[serde(default)]
     repository: Option<String>,
 }
 
+/// What both give of the pull request, whatever the service calls it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(description = "")]
+pub(super) struct PullOutput {
+    #[schemars(with = "Value", extend("type" = "integer"))]
+    number: u64,
+    url: String,
+    title: String,
+    // The schema names the states and no type.
+    #[schemars(with = "Value", extend("enum" = [PullState::Open, PullState::Closed, PullState::Merged]))]
+    state: PullState,
+    head: String,
+    base: String,
+    sha: String,
+    mergeable: Option<bool>,
+    mergeable_state: Option<String>,
+    merge_sha: Option<String>,
+    draft: bool,
+    provider: String,
+    repository: String,
+}
+
+impl PullOutput {
+    fn of(target: &HostedRepository, pull: &Pull) -> Self {
+        let Pull {
+            number,
+            url,
+            title,
+            state,
+            head,
+            base,
+            sha,
+            mergeable,
+            mergeable_state,
+            merge_sha,
+            draft,
+            check: _,
+        } = pull.clone();
+        let (provider, repository) = (target.name.clone(), target.repository.clone());
+        Self {
+            number,
+            url,
+            title,
+            state,
+            head,
+            base,
+            sha,
+            mergeable,
+            mergeable_state,
+            merge_sha,
+            draft,
+            provider,
+            repository,
+        }
+    }
+}
+
 /// Opens a pull request, or finds the one that a former attempt or a person opened.
-pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<Value, Failure> {
+pub(super) async fn open(
+    context: Context,
+    call: Call,
+    wanted: OpenPullParameters,
+) -> Result<PullOutput, Failure> {
     let git = Git::within(call.workdir()).map_err(broken)?;
     let (provider, repository) = (wanted.provider.as_deref(), wanted.repository.as_deref());
     let target = context.providers.target(provider, repository, call.workdir()).await?;
@@ -48,7 +120,7 @@ pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<V
     };
     let base = match wanted.base {
         Some(base) => base,
-        None => heard(&call, target.provider.default_branch(&target.repository).await)?,
+        None => forward_pause(&call, target.provider.default_branch(&target.repository).await)?,
     };
     if branch == base {
         return Err(failed(
@@ -59,7 +131,7 @@ pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<V
         ));
     }
     if let Some(pull) = found(&target, &branch, &base, &call).await? {
-        return Ok(told(&target, &pull));
+        return Ok(PullOutput::of(&target, &pull));
     }
     let new = NewPull {
         head: branch.clone(),
@@ -68,19 +140,19 @@ pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<V
         body: wanted.body,
         draft: wanted.draft,
     };
-    match heard(&call, target.provider.open(&target.repository, &new).await) {
-        Ok(pull) => Ok(told(&target, &pull)),
+    match forward_pause(&call, target.provider.open(&target.repository, &new).await) {
+        Ok(pull) => Ok(PullOutput::of(&target, &pull)),
         // It was opened meanwhile, or an answer got lost on its way.
         Err(error @ ProviderError::Conflict { .. }) => match found(&target, &branch, &base, &call).await? {
-            Some(pull) => Ok(told(&target, &pull)),
+            Some(pull) => Ok(PullOutput::of(&target, &pull)),
             None => Err(Failure { code: Some("PR_REFUSED".to_owned()), ..error.into() }),
         },
         Err(error) => Err(error.into()),
     }
 }
 
-/// Passes on how long a provider asks to be left alone.
-fn heard<T>(call: &Call, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
+/// Passes on the pause that a provider asks for.
+fn forward_pause<T>(call: &Call, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
     if let Err(ProviderError::Limited { after: Some(pause), .. }) = &answer {
         call.ask_later(*pause);
     }
@@ -88,8 +160,13 @@ fn heard<T>(call: &Call, answer: Result<T, ProviderError>) -> Result<T, Provider
 }
 
 /// The open request of a branch; else one that was merged with the commit that is checked out.
-async fn found(target: &Target, branch: &str, base: &str, call: &Call) -> Result<Option<Pull>, Failure> {
-    let pulls = heard(call, target.provider.pulls_of(&target.repository, branch).await)?;
+async fn found(
+    target: &HostedRepository,
+    branch: &str,
+    base: &str,
+    call: &Call,
+) -> Result<Option<Pull>, Failure> {
+    let pulls = forward_pause(call, target.provider.pulls_of(&target.repository, branch).await)?;
     let of_base = || pulls.iter().filter(|pull| pull.base == base);
     if let Some(pull) = of_base().find(|pull| pull.state == PullState::Open) {
         return Ok(Some(pull.clone()));
@@ -104,12 +181,20 @@ async fn found(target: &Target, branch: &str, base: &str, call: &Call) -> Result
     Ok(of_base().find(is_ours).cloned())
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Merge {
+/// What `git.merge_pr` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "")]
+pub(super) struct MergePullParameters {
+    /// number, address, or branch; default: the branch that is checked out
+    // A list of types is not derived from alternatives.
     #[serde(default)]
+    #[schemars(extend("type" = ["integer", "string"]))]
     pr: Value,
     #[serde(default)]
+    #[schemars(description = "")]
     method: MergeMethod,
+    /// merge only if this is still its newest commit
     #[serde(default)]
     sha: Option<String>,
     #[serde(default)]
@@ -118,26 +203,32 @@ pub(super) struct Merge {
     message: Option<String>,
     #[serde(default)]
     delete_branch: bool,
+    /// default: the one that `origin` lies at
     #[serde(default)]
     provider: Option<String>,
+    /// OWNER/NAME; default: the provider's, else of `origin`
     #[serde(default)]
     repository: Option<String>,
 }
 
 /// Merges a pull request. What came of it is asked for, never taken from the answer alone.
-pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result<Value, Failure> {
+pub(super) async fn merge(
+    context: Context,
+    call: Call,
+    wanted: MergePullParameters,
+) -> Result<PullOutput, Failure> {
     let git = Git::within(call.workdir()).map_err(broken)?;
     let (provider, repository) = (wanted.provider.as_deref(), wanted.repository.as_deref());
     let target = context.providers.target(provider, repository, call.workdir()).await?;
     let (provider, repository) = (&target.provider, target.repository.as_str());
     let pull = match pull_number(&wanted.pr) {
-        Some(number) => heard(&call, provider.pull(repository, number).await)?,
+        Some(number) => forward_pause(&call, provider.pull(repository, number).await)?,
         None => {
             let branch = match wanted.pr.as_str().filter(|branch| !branch.is_empty()) {
                 Some(branch) => branch.to_owned(),
                 None => current_branch(&git).await?,
             };
-            let pulls = heard(&call, provider.pulls_of(repository, &branch).await)?;
+            let pulls = forward_pause(&call, provider.pulls_of(repository, &branch).await)?;
             let newest = |state| pulls.iter().find(|pull| pull.state == state).map(|pull| pull.number);
             let Some(number) = newest(PullState::Open).or_else(|| newest(PullState::Merged)) else {
                 return Err(failed(
@@ -147,11 +238,11 @@ pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result
                     "`git.open_pr` opens one",
                 ));
             };
-            heard(&call, provider.pull(repository, number).await)?
+            forward_pause(&call, provider.pull(repository, number).await)?
         }
     };
     match pull.state {
-        PullState::Merged => return Ok(told(&target, &pull)),
+        PullState::Merged => return Ok(PullOutput::of(&target, &pull)),
         PullState::Closed => return Err(closed(&pull)),
         PullState::Open => {}
     }
@@ -168,18 +259,18 @@ pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result
         message: wanted.message,
         delete_branch: wanted.delete_branch,
     };
-    let merged = heard(&call, provider.merge(repository, pull.number, &order).await);
-    let mut now = heard(&call, provider.pull(repository, pull.number).await);
+    let merged = forward_pause(&call, provider.merge(repository, pull.number, &order).await);
+    let mut now = forward_pause(&call, provider.pull(repository, pull.number).await);
     for _ in 0..LATE_LOOKS {
         let is_late = merged.is_ok() && matches!(&now, Ok(now) if now.state == PullState::Open);
         if !is_late {
             break;
         }
         tokio::time::sleep(LATE_PAUSE).await;
-        now = heard(&call, provider.pull(repository, pull.number).await);
+        now = forward_pause(&call, provider.pull(repository, pull.number).await);
     }
     match (merged, now) {
-        (_, Ok(now)) if now.state == PullState::Merged => Ok(told(&target, &now)),
+        (_, Ok(now)) if now.state == PullState::Merged => Ok(PullOutput::of(&target, &now)),
         (Err(ProviderError::Conflict { .. }), Ok(now)) if now.sha != pull.sha => Err(moved(&now, &pull.sha)),
         (Err(error @ ProviderError::Conflict { .. }), _) => Err(Failure {
             code: Some("NOT_MERGEABLE".to_owned()),
@@ -208,11 +299,4 @@ fn moved(pull: &Pull, sha: &str) -> Failure {
         format!("{} stands at {}, not at {sha}", pull.url, pull.sha),
         "somebody pushed to its branch: let the gates judge the newest commit first",
     )
-}
-
-fn told(target: &Target, pull: &Pull) -> Value {
-    let mut output = serde_json::to_value(pull).unwrap_or_default();
-    output["provider"] = target.name.as_str().into();
-    output["repository"] = target.repository.as_str().into();
-    output
 }

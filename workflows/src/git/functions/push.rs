@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::json::{Hash, Value};
+use everfold_base::json::Hash;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::context::Context;
 use super::failures::{broken, failed};
@@ -16,19 +16,33 @@ use crate::git::{Git, GitError};
 use crate::private_file::{make_private, write_private};
 use crate::provider::Remote;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Parameters {
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PushParameters {
+    /// default: the branch that is checked out
     #[serde(default)]
+    #[schemars(length(min = 1))]
     branch: Option<String>,
+    /// default: the commit that is checked out
     #[serde(default)]
+    #[schemars(length(min = 1))]
     sha: Option<String>,
     #[serde(default = "origin")]
+    #[schemars(length(min = 1))]
     remote: String,
+    /// lease: over a branch that is as it was when this repository saw it last before the round's first attempt
     #[serde(default)]
     force: Force,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PushOutput {
+    branch: String,
+    sha: String,
+    remote: String,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Force {
     #[default]
@@ -41,7 +55,11 @@ fn origin() -> String {
 }
 
 /// Pushes a commit. Where the branch is there already, or beyond, that is the end that was wanted.
-pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Result<Value, Failure> {
+pub(super) async fn push(
+    context: Context,
+    call: Call,
+    wanted: PushParameters,
+) -> Result<PushOutput, Failure> {
     let git = worktree(&call).await?;
     let branch = match wanted.branch {
         Some(branch) => branch,
@@ -81,7 +99,7 @@ pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Re
             }
         }
     }
-    Ok(json!({"branch": branch, "sha": sha, "remote": remote.shown()}))
+    Ok(PushOutput { remote: remote.shown(), branch, sha })
 }
 
 /// What a round's attempts may push over.

@@ -2,8 +2,8 @@
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
 
 use super::failures::{broken, failed};
 use crate::function::Call;
@@ -13,21 +13,60 @@ use crate::git::{Git, GitError};
 use crate::provider::Remote;
 
 /// What can be missing.
-pub(super) const CODES: [&str; 7] =
+const CODES: [&str; 7] =
     ["NO_GIT", "NO_REPOSITORY", "NOT_READABLE", "NO_COMMIT", "NO_DEFAULT_BRANCH", "NO_REMOTE", "NOT_CLEAN"];
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Parameters {
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadyParameters {
+    /// the repository; default: the working folder
     #[serde(default)]
+    #[schemars(length(min = 1))]
     path: Option<String>,
+    /// the branch that must be there; default: the default branch
     #[serde(default)]
+    #[schemars(length(min = 1))]
     base: Option<String>,
-    #[serde(default)]
+    /// the remote that must be there; false: none
+    // A list of types is not derived from alternatives.
+    #[serde(default = "origin")]
+    #[schemars(extend("type" = ["string", "boolean"]))]
     remote: Value,
+    /// nothing may be uncommitted
     #[serde(default = "yes")]
     clean: bool,
+    /// fail with code REPO_NOT_READY where it is not
     #[serde(default)]
     require: bool,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ReadyOutput {
+    ok: bool,
+    reason: String,
+    problems: Vec<RepositoryProblem>,
+    branch: Option<String>,
+    default_branch: Option<String>,
+    sha: Option<String>,
+    remote: Option<String>,
+}
+
+/// Both are always there, which the schema does not say.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(description = "", transform = without_required)]
+struct RepositoryProblem {
+    /// One of [`CODES`].
+    #[schemars(with = "Value", description = "", extend("enum" = CODES))]
+    code: &'static str,
+    message: String,
+}
+
+fn without_required(schema: &mut Schema) {
+    schema.remove("required");
+}
+
+fn origin() -> Value {
+    "origin".into()
 }
 
 fn yes() -> bool {
@@ -35,13 +74,13 @@ fn yes() -> bool {
 }
 
 /// Looks at a repository, and lists everything that is missing at once.
-pub(super) async fn ready(call: Call, wanted: Parameters) -> Result<Value, Failure> {
+pub(super) async fn ready(call: Call, wanted: ReadyParameters) -> Result<ReadyOutput, Failure> {
     let git = match &wanted.path {
         Some(path) => Git::at(&call.workdir().path.join(path)),
         None => Git::within(call.workdir()).map_err(broken)?,
     };
     let shown = git.folder.display().to_string();
-    let mut problems: Vec<(&str, String)> = Vec::new();
+    let mut problems: Vec<(&'static str, String)> = Vec::new();
     let (mut sha, mut default, mut remote_url) = (None, None, None);
     match looked(&git).await? {
         Some(problem) => problems.push(problem),
@@ -56,7 +95,7 @@ pub(super) async fn ready(call: Call, wanted: Parameters) -> Result<Value, Failu
                 Err(reason) => problems.push(("NO_DEFAULT_BRANCH", reason)),
             }
             let name = wanted.remote.as_str().unwrap_or("origin");
-            if wanted.remote != json!(false) {
+            if wanted.remote != Value::Bool(false) {
                 remote_url =
                     if is_plain(name) { Remote::of(&git, name).await.map_err(broken)? } else { None };
                 if remote_url.is_none() {
@@ -80,17 +119,15 @@ pub(super) async fn ready(call: Call, wanted: Parameters) -> Result<Value, Failu
         return Err(failed(FailureKind::Validation, "REPO_NOT_READY", message, hint)
             .with_detail(problems.iter().map(|(code, _)| *code).collect::<Vec<_>>().join(", ")));
     }
-    let listed: Vec<Value> =
-        problems.iter().map(|(code, message)| json!({"code": code, "message": message})).collect();
-    Ok(json!({
-        "ok": problems.is_empty(),
-        "reason": reason,
-        "problems": listed,
-        "branch": branch_of(&git).await,
-        "default_branch": default,
-        "sha": sha,
-        "remote": remote_url.map(|remote| remote.shown()),
-    }))
+    Ok(ReadyOutput {
+        ok: problems.is_empty(),
+        reason,
+        problems: problems.into_iter().map(|(code, message)| RepositoryProblem { code, message }).collect(),
+        branch: branch_of(&git).await,
+        default_branch: default,
+        sha,
+        remote: remote_url.map(|remote| remote.shown()),
+    })
 }
 
 /// What keeps git from looking at all. A git that cannot be asked says nothing of the repository.

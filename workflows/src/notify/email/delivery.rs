@@ -1,6 +1,6 @@
 //! One mail given to one server, to every receiver that the server takes (RFC 5321, section 3.3).
 //!
-//! Law: a receiver whom the server refuses for good does not keep the mail from the others, and is named. Where one is
+//! Law: a receiver that the server refuses for good does not keep the mail from the others, and is named. Where one is
 //! put off (4xx), nothing is sent, so that the mail is sent again whole.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 /// Refusals that ask for a login, or for a better one.
 const OF_THE_CALLER: [u16; 4] = [530, 534, 535, 538];
 
-/// How the server is spoken to.
+/// How the connection to the server is encrypted.
 pub(super) enum Encryption {
     /// From the first byte on.
     Implicit(TlsParameters),
@@ -25,7 +25,7 @@ pub(super) enum Encryption {
     None,
 }
 
-/// A receiver whom the server refused for good.
+/// A receiver that the server refused for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RefusedRecipient {
     pub(super) address: String,

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{self, crypto::ring};
 
 use crate::notify::tests::{mail_settings, notify};
 
-/// The certificates of tests: of `localhost`, and signed by `ca.pem`, whom nobody else trusts.
+/// The certificates of tests: of `localhost`, and signed by `ca.pem`, which no system trusts.
 fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/certificates").join(name)
 }
@@ -30,7 +30,7 @@ enum Speaks {
     Plain,
 }
 
-/// What a server was told: whether over TLS, and the line.
+/// What a server received: whether over TLS, and the line.
 type Said = Arc<Mutex<Vec<(bool, String)>>>;
 
 struct MailServer {

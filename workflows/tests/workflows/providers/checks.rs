@@ -3,15 +3,15 @@
 use everfold_core::policy::Verdict::{Fail, Pass, Pending};
 use serde_json::json;
 
+use crate::fixtures::connected_place::ConnectedPlace;
 use crate::fixtures::fake_server::{Answer, Fake};
 use crate::fixtures::fake_services::{KINDS, Kind, SHA, TOKEN};
-use crate::fixtures::workspace_at_service::Place;
 
 #[tokio::test]
 async fn checks_are_read_from_all_pages_and_a_bad_one_fails() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         let [good, bad, open] = kind.words();
         let spec = || json!({"provider": "host", "sha": SHA});
         let (evidence, verdict, reason) = place.judged("ci", spec()).await;
@@ -49,7 +49,7 @@ async fn a_commit_that_is_not_known_there_fails_and_names_it() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
         world.lock().unwrap().no_commit = true;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         let (_, verdict, reason) = place.judged("ci", json!({"provider": "host", "sha": "feature/a"})).await;
         assert_eq!((verdict, reason.as_str()), (Fail, "commit feature/a is not known there"), "{kind:?}");
     }
@@ -58,7 +58,7 @@ async fn a_commit_that_is_not_known_there_fails_and_names_it() {
 #[tokio::test]
 async fn both_kinds_of_github_checks_count() {
     let (fake, world) = Kind::Github.serve().await;
-    let place = Place::at(Kind::Github, &fake);
+    let place = ConnectedPlace::at(Kind::Github, &fake);
     for (name, word, verdict) in [
         ("legacy/jenkins", "error", Fail),
         ("legacy/jenkins", "pending", Pending),
@@ -78,7 +78,7 @@ async fn both_kinds_of_github_checks_count() {
 #[tokio::test]
 async fn a_gitlab_job_that_may_fail_passes_and_a_request_brings_its_own_pipeline() {
     let (fake, world) = Kind::Gitlab.serve().await;
-    let place = Place::at(Kind::Gitlab, &fake);
+    let place = ConnectedPlace::at(Kind::Gitlab, &fake);
     world.lock().unwrap().checks = vec![("build", "success"), ("may-fail", "failed")];
     assert_eq!(place.judged("ci", json!({"provider": "host", "sha": SHA})).await.1, Pass);
     place.call("git.open_pr", json!({"title": "T", "base": "main"})).await;
@@ -92,7 +92,7 @@ async fn a_gitlab_job_that_may_fail_passes_and_a_request_brings_its_own_pipeline
 async fn whether_a_request_can_be_merged_is_waited_for_until_it_is_known() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         let opened = place.call("git.open_pr", json!({"title": "T", "base": "main"})).await;
         for (mergeable, verdict) in [(None, Pending), (Some(false), Fail), (Some(true), Pass)] {
             world.lock().unwrap().mergeable = mergeable;
@@ -123,7 +123,7 @@ async fn no_answer_a_limit_and_a_fault_are_no_evidence_and_settings_never_help()
         _other => Answer::ok("<html>welcome</html>".into()),
     })
     .await;
-    let place = Place::at(Kind::Github, &fake);
+    let place = ConnectedPlace::at(Kind::Github, &fake);
     for (repository, permanent, part) in [
         ("limited/app", false, "limits requests; again in 10m"),
         ("broken/app", false, "answered 502: <html>bad gateway</html>"),
@@ -142,10 +142,11 @@ async fn no_answer_a_limit_and_a_fault_are_no_evidence_and_settings_never_help()
     assert!(failure.permanent && failure.message.contains("could not read the token"), "{failure}");
     let url = fake.url.clone();
     drop(fake);
-    let nobody =
-        Place::new(&format!("[providers.host]\nkind = \"gitea\"\nurl = \"{url}\"\nowner = \"team\""));
+    let unreachable = ConnectedPlace::new(&format!(
+        "[providers.host]\nkind = \"gitea\"\nurl = \"{url}\"\nowner = \"team\""
+    ));
     tokio::task::yield_now().await;
-    let failure = nobody.probe("ci", json!({"provider": "host", "sha": SHA})).await.unwrap_err();
+    let failure = unreachable.probe("ci", json!({"provider": "host", "sha": SHA})).await.unwrap_err();
     assert!(!failure.permanent, "{failure}");
 }
 
@@ -158,7 +159,7 @@ async fn a_short_pause_that_the_service_asks_for_is_kept() {
         _later => Answer::ok(json!({"state": "success", "statuses": null, "total_count": 0})),
     })
     .await;
-    let place = Place::at(Kind::Gitea, &fake);
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
     assert_eq!(place.judged("ci", json!({"provider": "host", "sha": SHA})).await.1, Pending);
     assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 2);
 }

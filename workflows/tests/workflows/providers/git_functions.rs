@@ -3,18 +3,18 @@
 use everfold_ports::{AttemptResult, Executor as _};
 use serde_json::{Value, json};
 
+use crate::fixtures::connected_place::{ConnectedPlace, write};
 use crate::fixtures::fake_server::{Answer, Fake};
 use crate::fixtures::fake_services::{Kind, TOKEN};
-use crate::fixtures::home::{git, nobody};
-use crate::fixtures::workspace_at_service::{Place, write};
+use crate::fixtures::home::{git, observer};
 
-fn head(place: &Place) -> String {
+fn head(place: &ConnectedPlace) -> String {
     git(&place.work(), &["rev-parse", "HEAD"])
 }
 
 #[tokio::test]
 async fn a_commit_is_made_once_however_often_the_step_is_repeated() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     write(&place.work(), "a b.txt", "1\n");
     let with = json!({"message": "Add \"a\"; touch pwned", "author": "Ada <ada@example.org>"});
     let first = place.call_as("save", "git.commit", with.clone()).await;
@@ -44,7 +44,7 @@ async fn a_commit_is_made_once_however_often_the_step_is_repeated() {
 
 #[tokio::test]
 async fn only_the_named_paths_are_committed_and_a_lock_left_behind_is_no_obstacle() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     let work = place.work();
     write(&work, "a", "1");
     write(&work, "b", "1");
@@ -63,7 +63,7 @@ async fn only_the_named_paths_are_committed_and_a_lock_left_behind_is_no_obstacl
 
 #[tokio::test]
 async fn a_branch_is_made_once_and_taken_as_it_is_after_that() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     let main = git(&place.work(), &["rev-parse", "main"]);
     write(&place.work(), "a", "1");
     place.call("git.commit", json!({"message": "m"})).await;
@@ -86,7 +86,7 @@ async fn a_branch_is_made_once_and_taken_as_it_is_after_that() {
 
 #[tokio::test]
 async fn a_push_repeated_is_the_same_push_and_never_goes_over_others() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     write(&place.work(), "a", "1");
     place.call("git.commit", json!({"message": "m"})).await;
     let sha = head(&place);
@@ -95,7 +95,7 @@ async fn a_push_repeated_is_the_same_push_and_never_goes_over_others() {
     assert_eq!(git(&place.remote(), &["rev-parse", "refs/heads/feature/a"]), sha);
     assert_eq!(place.call("git.push", json!({})).await, first);
 
-    // Somebody builds on it before the step is repeated.
+    // Another clone pushes on top of it before the step is repeated.
     let other = place.home.path("other");
     git(place.home.path("team").as_path(), &["clone", "--quiet", "app.git", other.to_str().unwrap()]);
     git(&other, &["switch", "--quiet", "feature/a"]);
@@ -116,7 +116,7 @@ async fn a_push_repeated_is_the_same_push_and_never_goes_over_others() {
 
 #[tokio::test]
 async fn a_push_over_a_lease_goes_only_over_what_was_seen() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     write(&place.work(), "a", "1");
     place.call("git.commit", json!({"message": "m"})).await;
     place.call("git.push", json!({})).await;
@@ -130,13 +130,13 @@ async fn a_push_over_a_lease_goes_only_over_what_was_seen() {
 /// The look after a refused push fetched the branch, and with that moved the lease of the next attempt.
 #[tokio::test]
 async fn row_61_a_retried_push_over_a_lease_overwrites_nobody() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     write(&place.work(), "a", "1");
     place.call("git.commit", json!({"message": "m"})).await;
     place.call("git.push", json!({})).await;
     git(&place.work(), &["fetch", "--quiet", "origin"]);
     let seen = git(&place.work(), &["rev-parse", "refs/remotes/origin/feature/a"]);
-    // Somebody builds on it, while the run makes its commit anew.
+    // Another clone pushes on top of it, while the run makes its commit anew.
     let other = place.home.path("other");
     git(place.home.path("team").as_path(), &["clone", "--quiet", "app.git", other.to_str().unwrap()]);
     git(&other, &["switch", "--quiet", "feature/a"]);
@@ -162,16 +162,16 @@ async fn row_61_a_retried_push_over_a_lease_overwrites_nobody() {
     git(&place.work(), &["commit", "--quiet", "--amend", "-m", "best"]);
     let pushed = place.call("git.push", json!({"force": "lease"})).await;
     assert_eq!(git(&place.remote(), &["rev-parse", "refs/heads/feature/a"]), pushed["sha"].as_str().unwrap());
-    // A branch that this repository never saw is nobody's to overwrite.
+    // A branch that this repository never saw must not be overwritten.
     git(&other, &["push", "--quiet", "origin", "HEAD:refs/heads/unseen"]);
     let failure = place.fails("git.push", json!({"branch": "unseen", "force": "lease"})).await;
     assert_eq!(failure.code.as_deref(), Some("PUSH_REJECTED"), "{failure:?}");
 }
 
 #[tokio::test]
-async fn row_69_the_reason_of_a_refused_push_is_told() {
+async fn row_69_the_reason_of_a_refused_push_is_reported() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     let hook = place.remote().join("hooks/pre-receive");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
     std::fs::write(&hook, "#!/bin/sh\necho 'no pushes on Fridays' >&2\nexit 1\n").unwrap();
@@ -186,7 +186,7 @@ async fn row_69_the_reason_of_a_refused_push_is_told() {
 
 #[tokio::test]
 async fn row_69_a_repository_into_which_git_could_not_look_is_not_said_to_be_ready() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     std::fs::write(place.work().join(".git/index"), "damaged").unwrap();
     let failure = place.fails("git.ready", json!({})).await;
     assert_eq!(failure.code.as_deref(), Some("GIT_FAILED"), "{failure:?}");
@@ -201,12 +201,12 @@ async fn row_69_what_is_saved_is_pushed_with_the_providers_token() {
     use everfold_language::definition::Save;
     use everfold_workflows::command::CommandExecutor;
     let fake = Fake::serve(|_| Answer::status(403, "no".into())).await;
-    let place = Place::at(Kind::Gitea, &fake);
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
     git(&place.work(), &["remote", "set-url", "origin", &format!("{}/team/app.git", fake.url)]);
     let mut request = place.home.shell("echo 1 > a");
     request.workdir = place.workdir();
     request.workdir.git.as_mut().unwrap().save = Save::Push;
-    let end = CommandExecutor::new(place.processes()).start(request, nobody()).await;
+    let end = CommandExecutor::new(place.processes()).start(request, observer()).await;
     let AttemptResult::Failed(failure) = &end.result else { panic!("{end:?}") };
     assert_eq!(failure.code.as_deref(), Some("save"), "{failure:?}");
     assert!(!format!("{end:?}").contains(TOKEN));
@@ -220,7 +220,7 @@ async fn row_69_what_is_saved_is_pushed_with_the_providers_token() {
 async fn the_token_goes_to_the_provider_alone_and_into_no_failure() {
     use base64::Engine as _;
     let fake = Fake::serve(|_| Answer::status(403, "no".into())).await;
-    let place = Place::at(Kind::Gitea, &fake);
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
     git(&place.work(), &["remote", "set-url", "origin", &format!("{}/team/app.git", fake.url)]);
     let failure = place.fails("git.push", json!({})).await;
     let shown = format!("{failure:?}");
@@ -243,7 +243,7 @@ async fn the_token_goes_to_the_provider_alone_and_into_no_failure() {
 
 #[tokio::test]
 async fn a_repository_that_is_not_ready_says_everything_that_is_missing() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     let ready = place.call("git.ready", json!({})).await;
     assert_eq!(
         (&ready["ok"], &ready["default_branch"], &ready["problems"]),
@@ -272,18 +272,18 @@ async fn a_repository_that_is_not_ready_says_everything_that_is_missing() {
 
 #[tokio::test]
 async fn functions_say_what_they_take_and_give_and_may_be_repeated() {
-    let place = Place::new("");
+    let place = ConnectedPlace::new("");
     let executor = place.executor("function");
     for name in ["git.branch", "git.commit", "git.push", "git.open_pr", "git.merge_pr", "git.ready"] {
         let traits = executor.traits(&json!({"name": name}));
-        assert!(traits.loss.idempotent && !traits.told, "{name}");
+        assert!(traits.loss.idempotent && !traits.reads_input, "{name}");
     }
     let mut request = place.home.request(json!({"name": "git.ready", "with": {}}));
     request.workdir = place.workdir();
-    let end = executor.reattach(request.clone(), nobody()).await;
+    let end = executor.reattach(request.clone(), observer()).await;
     assert!(matches!(end.result, AttemptResult::Succeeded(_)), "{end:?}");
     request.idempotent = Some(false);
-    let end = executor.reattach(request, nobody()).await;
+    let end = executor.reattach(request, observer()).await;
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "the step's word counts: {end:?}");
 }
 
@@ -293,7 +293,7 @@ async fn l16_a_provider_that_asks_to_be_left_alone_is_heard_by_the_functions_tha
     let fake =
         Fake::serve(|_| Answer::status(429, json!({"message": "slow down"})).with("retry-after", "600"))
             .await;
-    let place = Place::at(Kind::Gitea, &fake);
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
     for (name, with) in [
         ("git.open_pr", json!({"title": "T", "base": "main", "provider": "host"})),
         ("git.merge_pr", json!({"pr": 1, "provider": "host"})),
@@ -303,7 +303,7 @@ async fn l16_a_provider_that_asks_to_be_left_alone_is_heard_by_the_functions_tha
         let executor = place.executor("function");
         let last = executor.services(&request.spec).pop().unwrap();
         assert_eq!(last.to_string(), "provider.host", "the one who answers stands last");
-        let end = executor.start(request, nobody()).await;
+        let end = executor.start(request, observer()).await;
         assert!(matches!(end.result, AttemptResult::Failed(_)), "{end:?}");
         assert_eq!(end.again_after, Some(std::time::Duration::from_secs(600)), "{name}");
     }

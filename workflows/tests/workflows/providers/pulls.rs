@@ -4,15 +4,15 @@ use axum::http::Method;
 use everfold_base::failure::FailureKind;
 use serde_json::json;
 
+use crate::fixtures::connected_place::ConnectedPlace;
 use crate::fixtures::fake_services::{KINDS, Kind, MERGED, SHA};
 use crate::fixtures::home::git;
-use crate::fixtures::workspace_at_service::Place;
 
 #[tokio::test]
 async fn a_pull_request_is_opened_once_and_merged_once() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         let first = place.call("git.open_pr", json!({"title": "Add a", "body": "why"})).await;
         assert_eq!(
             (&first["number"], &first["state"], &first["head"], &first["base"], &first["title"]),
@@ -38,7 +38,7 @@ async fn a_pull_request_is_opened_once_and_merged_once() {
 async fn an_answer_that_got_lost_after_the_merge_is_looked_up() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         place.call("git.open_pr", json!({"title": "T"})).await;
         world.lock().unwrap().loses_merge_answer = true;
         let merged = place.call("git.merge_pr", json!({"pr": "feature/a"})).await;
@@ -46,12 +46,12 @@ async fn an_answer_that_got_lost_after_the_merge_is_looked_up() {
     }
 }
 
-/// The order was taken, and the first looks afterwards said “open”: that was told as a failure.
+/// The order was taken, and the first looks afterwards said “open”: that was reported as a failure.
 #[tokio::test]
 async fn row_69_a_merge_that_shows_late_is_waited_for() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         place.call("git.open_pr", json!({"title": "T"})).await;
         world.lock().unwrap().shows_late = 2;
         let merged = place.call("git.merge_pr", json!({"pr": 1})).await;
@@ -63,7 +63,7 @@ async fn row_69_a_merge_that_shows_late_is_waited_for() {
 #[tokio::test]
 async fn row_69_a_branchs_request_is_found_behind_many_of_others() {
     let (fake, world) = Kind::Gitea.serve().await;
-    let place = Place::at(Kind::Gitea, &fake);
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
     // The service of the tests gives two a page; more than ten pages failed.
     world.lock().unwrap().others = 41;
     let first = place.call("git.open_pr", json!({"title": "T"})).await;
@@ -75,7 +75,7 @@ async fn row_69_a_branchs_request_is_found_behind_many_of_others() {
 async fn what_cannot_be_merged_fails_with_a_code_of_its_own() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         let failure = place.fails("git.merge_pr", json!({})).await;
         assert_eq!(failure.code.as_deref(), Some("NO_PR"), "{kind:?}");
         place.call("git.open_pr", json!({"title": "T"})).await;
@@ -100,7 +100,7 @@ async fn what_cannot_be_merged_fails_with_a_code_of_its_own() {
 async fn one_that_was_merged_with_this_very_commit_is_not_opened_again() {
     for kind in KINDS {
         let (fake, world) = kind.serve().await;
-        let place = Place::at(kind, &fake);
+        let place = ConnectedPlace::at(kind, &fake);
         place.call("git.open_pr", json!({"title": "T"})).await;
         let head = git(&place.work(), &["rev-parse", "HEAD"]);
         {
@@ -119,7 +119,7 @@ async fn one_that_was_merged_with_this_very_commit_is_not_opened_again() {
 #[tokio::test]
 async fn parameters_that_are_none_are_refused_before_anything_is_asked() {
     let (fake, _world) = Kind::Gitea.serve().await;
-    let place = Place::at(Kind::Gitea, &fake);
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
     for (name, with, part) in [
         ("git.open_pr", json!({}), "\"title\""),
         ("git.open_pr", json!({"title": "T", "titel": "x"}), "titel"),

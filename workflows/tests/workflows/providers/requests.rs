@@ -10,10 +10,10 @@ use everfold_workflows::http::{HttpClient, HttpExecutor};
 use serde_json::{Value, json};
 
 use crate::fixtures::fake_server::{Answer, Fake};
-use crate::fixtures::home::{Home, failure, nobody, output, until};
+use crate::fixtures::home::{Home, failure, observer, output, until};
 
 async fn send(request: AttemptRequest) -> AttemptEnd {
-    HttpExecutor::new(HttpClient::new()).start(request, nobody()).await
+    HttpExecutor::new(HttpClient::new()).start(request, observer()).await
 }
 
 fn echo(asked: &crate::fixtures::fake_server::Asked) -> Answer {
@@ -132,9 +132,9 @@ async fn d10_what_must_not_happen_twice_is_lost_and_not_sent_again() {
         );
     }
     assert!(!executor.traits(&json!({"url": "http://x", "body": 1})).loss.idempotent);
-    let end = executor.reattach(post(), nobody()).await;
+    let end = executor.reattach(post(), observer()).await;
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "{end:?}");
-    let end = executor.reattach(home.request(json!({"url": url})), nobody()).await;
+    let end = executor.reattach(home.request(json!({"url": url})), observer()).await;
     assert!(matches!(end.result, AttemptResult::Failed(_)), "it was sent again: {end:?}");
 }
 
@@ -150,7 +150,7 @@ async fn a_request_ends_by_its_time_limit_or_by_a_cancel() {
 
     let executor = HttpExecutor::new(HttpClient::new());
     let request = home.request(json!({"url": url, "method": "POST"}));
-    let seen = nobody();
+    let seen = observer();
     let sent = tokio::spawn(executor.start(request.clone(), seen.clone()));
     until("the start", || *seen.started.lock().unwrap() == 1).await;
     executor.cancel(request.clone()).await;

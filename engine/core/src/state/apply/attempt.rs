@@ -2,8 +2,8 @@
 
 use crate::effect::Touched;
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask, StopReason,
-    TimerId, TimerKind, Told,
+    AttemptFailed, AttemptLost, AttemptNotes, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask,
+    StopReason, TimerId, TimerKind,
 };
 use crate::state::agenda::Agenda;
 use crate::state::step::{AttemptEnding, Phase, Settling, Stage, Unit};
@@ -68,7 +68,7 @@ impl RunState {
     }
 
     /// Ends the current attempt of a unit; true where the unit goes on from there. A step that did
-    /// not wait for the end of what it stopped goes its own way.
+    /// not wait for the end of what it stopped goes on by itself.
     fn end_unit(&mut self, key: Key, id: &AttemptId) -> bool {
         if !self.unit_at(key).is_some_and(|unit| unit.stage.is_in_flight()) {
             return false;
@@ -88,7 +88,7 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
-        self.note_told(key, &event.told);
+        self.apply_notes(key, &event.notes);
         if key.item.is_none() && stopped != Some(StopReason::Timeout) {
             self.facts.steps[key.step].artefacts = event
                 .artefacts
@@ -126,8 +126,8 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
-        if event.told != Told::default() {
-            self.note_told(key, &event.told);
+        if event.notes != AttemptNotes::default() {
+            self.apply_notes(key, &event.notes);
         }
         self.work_failed(key, stopped, &event.failure);
     }
@@ -195,7 +195,7 @@ impl RunState {
         if key.item.is_none() {
             let step = &mut self.facts.steps[key.step];
             step.phase = Phase::Working;
-            // They were meant for what the former attempt left.
+            // They belong to what the former attempt left.
             step.policies.clear();
         }
         let Some(unit) = self.unit_mut(key) else { return };

@@ -1,4 +1,4 @@
-//! A run stands still: a pause of its own, a breakpoint, a pause that it shares with others.
+//! A run is paused: a pause of its own, a breakpoint, a pause that it shares with others.
 
 use std::time::Duration;
 
@@ -44,14 +44,14 @@ impl RunState {
         self.check_pause();
     }
 
-    /// What ends the run must not wait for anybody.
+    /// What ends the run must not wait for a person or a release.
     pub(super) fn end_pauses(&mut self) {
         self.facts.order.pause = None;
         self.facts.order.halts.clear();
         self.check_pause();
     }
 
-    /// A copied history goes on at once, wherever its origin stood still; its deadlines stood still since
+    /// A copied history goes on at once, also where its origin was paused; its deadlines were paused since
     /// the moment that was copied.
     pub(super) fn forget_pauses(&mut self, copied_at: Timestamp, now: Timestamp) {
         let order = &mut self.facts.order;
@@ -79,7 +79,7 @@ impl RunState {
         self.touch_waiting();
     }
 
-    /// Deadlines stand still while the run does: what was left of them is left now.
+    /// Deadlines do not run while the run is paused: the time that was left is left now.
     fn put_off_deadlines(&mut self, span: Duration) {
         let timers = self.facts.timers.iter().filter(|(timer, _)| timer.kind == TimerKind::Deadline);
         let later: Vec<_> = timers.map(|(timer, at)| (timer.clone(), at.plus(span))).collect();

@@ -1,6 +1,6 @@
 //! A run goes on by another definition: what is known by number is renumbered, by the names of the steps.
 //!
-//! Law: what a step was told, did and gave stays as it is. Steps that are new have not begun, steps that
+//! Law: the findings, attempts and output of a step stay as they are. Steps that are new have not begun, steps that
 //! are gone leave nothing; that none of them had begun is for `decide` to see to.
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ impl RunState {
                 Agenda::Settle(it) => key(it).map(Agenda::Settle),
                 Agenda::Judge(at) => place(at).map(Agenda::Judge),
                 Agenda::Items(at) => place(at).map(Agenda::Items),
-                // Who may begin is counted anew.
+                // The steps that may begin are counted anew.
                 Agenda::Ready(_) | Agenda::End => None,
             })
             .collect();

@@ -1,6 +1,6 @@
 //! One event folded into the state: which kind changes what.
 //!
-//! Law: facts are not argued with. A fact about something that is no longer current (an attempt that
+//! Law: every fact is accepted. A fact about something that is no longer current (an attempt that
 //! was stopped, a gate of a reset round) counts the version and changes nothing else.
 
 use crate::effect::Touched;
@@ -8,7 +8,7 @@ use crate::event::{RunEvent, RunStarted, TimerId};
 use crate::state::agenda::Agenda;
 use crate::state::step::{Phase, Unit};
 use crate::state::stored_value::StoredValue;
-use crate::state::{Cancelling, Ended, EventMeta, Key, Outcome, RunState, Started};
+use crate::state::{Cancelling, EventMeta, Key, RunEnd, RunOutcome, RunState, Started};
 use everfold_base::failure::Failure;
 use everfold_base::id::StepPath;
 use everfold_base::time::Timestamp;
@@ -106,7 +106,7 @@ impl RunState {
                 let (by, reason, at) = (meta.actor.clone(), event.reason.clone(), meta.at);
                 self.facts.cancelling.get_or_insert(Cancelling { by, reason, at });
                 self.end_pauses();
-                self.set_outcome(Outcome::Cancelled);
+                self.set_outcome(RunOutcome::Cancelled);
             }
             RunEvent::RunAbandoned(_) => self.run_abandoned(meta.at),
             RunEvent::RunCancelled(_) => {
@@ -188,11 +188,11 @@ impl RunState {
         }
     }
 
-    /// The run ends where it stands: whatever it had outstanding is not listed any more.
+    /// The run ends where it stands: its outstanding work is not listed any more.
     fn run_abandoned(&mut self, at: Timestamp) {
         self.stop_owing_workspace();
         self.end_pauses();
-        self.facts.outcome = Some(Outcome::Cancelled);
+        self.facts.outcome = Some(RunOutcome::Cancelled);
         for step in 0..self.graph.len() {
             if !self.facts.steps[step].phase.is_ended() {
                 self.end_step(step, Phase::Cancelled, at);
@@ -207,18 +207,18 @@ impl RunState {
         }
     }
 
-    /// Puts a unit on the agenda, unless its step is not gone on with any more.
+    /// Puts a unit on the agenda, unless its step is not continued any more.
     pub(super) fn settle_later(&mut self, key: Key) {
         if self.is_live(key.step) {
             self.facts.agenda.insert(Agenda::Settle(key));
         }
     }
 
-    pub(super) fn set_outcome(&mut self, outcome: Outcome) {
+    pub(super) fn set_outcome(&mut self, outcome: RunOutcome) {
         if self.facts.outcome.is_none() {
             self.facts.outcome = Some(outcome);
             self.clear_budget_timers();
-            // Nothing of the main graph is gone on with, so it need not be looked at again.
+            // No step of the main graph continues, so the fold does not look at them again.
             let main_len = self.graph.main_len();
             self.facts.agenda.retain(|item| match item {
                 Agenda::Signal(place) => place.is_some_and(|at| at >= main_len),
@@ -240,7 +240,7 @@ impl RunState {
         at: Timestamp,
     ) {
         self.clear_budget_timers();
-        self.facts.ended = Some(Ended { status, at, failure, path, output });
+        self.facts.ended = Some(RunEnd { status, at, failure, path, output });
         self.facts.agenda.clear();
     }
 

@@ -39,7 +39,7 @@ impl RunState {
         self.facts.input = StoredValue::inline(&event.input, version);
         self.facts.config =
             event.config.as_ref().map_or(StoredValue::Null, |config| StoredValue::inline(config, version));
-        // What the origin held, was told and used up is its own.
+        // What the origin held, was sent and used up stays with the origin.
         self.facts.queue = Queue::default();
         self.facts.usage = UsageTotal::default();
         self.forget_spend();
@@ -48,7 +48,7 @@ impl RunState {
         self.facts.edge.reworks = reworks;
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
-        // Who was to take it is not known.
+        // The taker of the signal is not known.
         self.facts.order.newest = None;
         self.forget_pauses(copied_at, meta.at);
         self.reset_forked(event);
@@ -95,7 +95,7 @@ impl RunState {
     }
 
     /// A copy may end in the middle of what one input led to. A round, or an item, whose first event is the
-    /// last one that was copied has not begun; what people are asked is asked anew, of those who decide here.
+    /// last one that was copied has not begun; questions to people are asked anew, by the roles of this run.
     fn mend_forked(&mut self) {
         for key in self.facts.asking.clone() {
             let people = self.unit_mut(key).and_then(|unit| unit.people.as_mut());
@@ -234,7 +234,7 @@ impl RunState {
             let goes_on = self.facts.steps[key.step].phase == Phase::Working;
             let Some(unit) = self.unit_mut(key) else { continue };
             if !goes_on {
-                // It was stopped, and its step went its own way.
+                // It was stopped, and its step went on without it.
                 unit.stage = Stage::Idle;
             } else if !self.ended_by_cut(key)
                 && let Some(unit) = self.unit_mut(key)

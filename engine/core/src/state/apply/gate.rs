@@ -6,7 +6,7 @@ use crate::effect::Touched;
 use crate::event::{GateEvaluated, ProbeFailed, ProbeScheduled, RecheckRequested, TimerId, TimerKind};
 use crate::policy::Verdict;
 use crate::state::agenda::Agenda;
-use crate::state::step::{GateVerdict, Judged, Judging, Phase, Settling};
+use crate::state::step::{GateVerdict, Judging, Phase, Settling, VerdictSummary};
 use crate::state::stored_value::StoredValue;
 use crate::state::{Key, RunState};
 use everfold_base::id::AttemptId;
@@ -172,8 +172,11 @@ impl RunState {
             step.note_probe(&event.gate, event.probe_no, at);
         }
         step.gates.retain(|former| former.gate != verdict.gate);
-        let judged =
-            Judged { round: event.id.round, verdict: event.verdict, evidence: verdict.evidence.clone() };
+        let judged = VerdictSummary {
+            round: event.id.round,
+            verdict: event.verdict,
+            evidence: verdict.evidence.clone(),
+        };
         step.judged.insert(event.gate.clone(), judged);
         step.judging.said = Some(shortened(&event.reason));
         step.gates.push(verdict);

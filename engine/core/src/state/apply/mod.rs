@@ -1,6 +1,6 @@
 //! The fold: [`fold`] takes an event to what it changes; the other files have a family of events each.
 //!
-//! Law: facts are not argued with. A fact about something that is no longer current (an attempt that
+//! Law: every fact is accepted. A fact about something that is no longer current (an attempt that
 //! was stopped, a gate of a reset round) counts the version and changes nothing else.
 
 mod admission;

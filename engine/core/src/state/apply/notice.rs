@@ -1,4 +1,4 @@
-//! Who is still to be told.
+//! Notices that are queued, sent or given up.
 
 use crate::effect::Touched;
 use crate::event::NoticeQueued;
@@ -34,7 +34,7 @@ impl RunState {
         self.touched.push(Touched::Channel(channel));
     }
 
-    /// What a copied history has outstanding is its origin's to tell.
+    /// The origin delivers what a copied history has outstanding; the fork does not.
     pub(super) fn forget_notices(&mut self) {
         let channels = self.facts.outbox.forget();
         self.touched.extend(channels.into_iter().map(Touched::Channel));

@@ -175,7 +175,7 @@ impl RunState {
                 }
             }
             if waits {
-                // Others are in progress as many as may be; it stays where it is until one of them ends.
+                // As many other items are in progress as may be; it stays where it is until one of them ends.
                 return self.touch(key);
             }
             self.unblock_key(key);

@@ -1,6 +1,8 @@
 //! What people are asked to answer: by a step, or by work in the middle of it.
 
-use crate::event::{AnswerSaved, AskedBy, AttemptAsked, QuestionAnswered, QuestionAsked, StopReason, Told};
+use crate::event::{
+    AnswerSaved, AskedBy, AttemptAsked, AttemptNotes, QuestionAnswered, QuestionAsked, StopReason,
+};
 use crate::state::apply::attempt::timed_out;
 use crate::state::people::{AnsweredAsk, QuestionState};
 use crate::state::step::AttemptEnding;
@@ -66,7 +68,7 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
-        self.note_told(key, &event.told);
+        self.apply_notes(key, &event.notes);
         match stopped {
             None => {
                 if let Some(unit) = self.unit_mut(key) {
@@ -88,11 +90,11 @@ impl RunState {
     }
 
     /// What work said beside its output.
-    pub(super) fn note_told(&mut self, key: Key, told: &Told) {
-        self.facts.labels.extend(told.labels.clone());
+    pub(super) fn apply_notes(&mut self, key: Key, notes: &AttemptNotes) {
+        self.facts.labels.extend(notes.labels.clone());
         if let Some(unit) = self.unit_mut(key) {
-            unit.note = told.note.as_ref().map(|note| note.chars().take(NOTE_CHARS_MAX).collect());
-            unit.code.clone_from(&told.code);
+            unit.note = notes.note.as_ref().map(|note| note.chars().take(NOTE_CHARS_MAX).collect());
+            unit.code.clone_from(&notes.code);
         }
     }
 }

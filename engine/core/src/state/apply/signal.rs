@@ -1,11 +1,11 @@
-//! Signals that came, and who took them.
+//! Signals that came, and what took them.
 
 use crate::event::{Hearing, SignalEnd, SignalReceived, SignalTaken, SignalTaker, TimerId, TimerKind};
 use crate::state::agenda::Agenda;
-use crate::state::control::{Heard, Order};
+use crate::state::control::{Order, ReceivedSignal};
 use crate::state::step::{Phase, Settling};
 use crate::state::stored_value::StoredValue;
-use crate::state::{EventMeta, Key, Outcome, RunState};
+use crate::state::{EventMeta, Key, RunOutcome, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::AttemptId;
 use everfold_language::definition::Work;
@@ -16,7 +16,7 @@ impl RunState {
         if let Some(delivery) = &event.delivery {
             self.facts.order.remember(Order::delivery(&event.name, delivery));
         }
-        self.facts.order.newest = Some(Heard {
+        self.facts.order.newest = Some(ReceivedSignal {
             version,
             name: event.name.clone(),
             payload: StoredValue::of(&event.payload, version),
@@ -50,10 +50,10 @@ impl RunState {
             None => {}
             Some(SignalEnd::Finished(status)) => {
                 let path = place.map(|at| everfold_base::id::StepPath::step(&self.step_id(at)));
-                self.set_outcome(Outcome::Finished { status: *status, path });
+                self.set_outcome(RunOutcome::Finished { status: *status, path });
             }
             Some(SignalEnd::Failed(failure)) => {
-                self.set_outcome(Outcome::Failed { path: None, failure: failure.clone() });
+                self.set_outcome(RunOutcome::Failed { path: None, failure: failure.clone() });
             }
         }
     }
@@ -65,7 +65,7 @@ impl RunState {
         }
     }
 
-    /// Who waits for a signal has it.
+    /// The wait for a signal is over: it came.
     fn end_wait(&mut self, id: &AttemptId, payload: StoredValue) {
         let Some(key) = self.current(id).filter(|key| self.facts.order.waiting.remove(key)) else { return };
         self.clear_timer(&TimerId { id: id.clone(), kind: TimerKind::Signal, name: String::new() });

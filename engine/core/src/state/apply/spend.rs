@@ -4,8 +4,8 @@ use crate::event::{
     BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetReading, BudgetTerms, FundsAnswered, FundsGranted,
     Measure, Spent, TimerId, TimerKind, UsageRecorded,
 };
-use crate::state::spend::{self, BudgetState, BudgetTimer, Fund, FundStage, Report, Spend};
-use crate::state::{Key, Outcome, RunState};
+use crate::state::spend::{self, BudgetState, BudgetTimer, Fund, FundStage, Spend, SpendReport};
+use crate::state::{Key, RunOutcome, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::AttemptId;
 use everfold_base::time::Timestamp;
@@ -62,7 +62,7 @@ impl RunState {
         if budget.terms.on_over == OnOver::Fail {
             let failure = spend::failure(&budget.terms, &budget.used(&spend.clock, at), event.measure);
             let path = event.id.as_ref().map(|id| id.path.clone());
-            self.set_outcome(Outcome::Failed { path, failure });
+            self.set_outcome(RunOutcome::Failed { path, failure });
         }
     }
 
@@ -71,7 +71,7 @@ impl RunState {
         let spend = &mut self.facts.spend;
         let Some(budget) = spend.budgets.iter_mut().find(|it| it.terms.id == event.budget) else { return };
         if budget.is_shared() {
-            let report = Report::Raised { budget: event.budget.clone(), add: event.add, at };
+            let report = SpendReport::Raised { budget: event.budget.clone(), add: event.add, at };
             spend.reports.insert(version, report);
         } else {
             budget.raised = budget.raised.plus(event.add);
@@ -155,7 +155,7 @@ impl RunState {
         }
     }
 
-    /// An attempt is over: what was kept free for it is free, and the counters are to hear of it.
+    /// An attempt is over: its reservation is released, and the counters get a report.
     pub(super) fn settle_funds(&mut self, id: &AttemptId, ended_at: Timestamp) {
         self.forget_usage(id);
         let version = self.facts.version;
@@ -178,7 +178,7 @@ impl RunState {
         }
         let asked = fund.is_some_and(|fund| !fund.exempt);
         if spend.budgets.iter().any(BudgetState::is_shared) && (asked || !spent.is_zero()) {
-            spend.reports.insert(version, Report::Ended { id: id.clone(), asked, spent, at: ended_at });
+            spend.reports.insert(version, SpendReport::Ended { id: id.clone(), asked, spent, at: ended_at });
         }
     }
 
@@ -240,7 +240,7 @@ impl RunState {
         self.facts.spend = Spend::default();
     }
 
-    /// Nothing of the run waits for a budget any more.
+    /// No attempt of the run waits for a budget any more.
     pub(super) fn clear_budget_timers(&mut self) {
         if self.facts.spend.budgets.is_empty() {
             return;

@@ -10,7 +10,7 @@ use crate::state::agenda::Agenda;
 use crate::state::control::{FailedOn, StepOrder};
 use crate::state::step::{Phase, Rework, Stage, StepState, Unit};
 use crate::state::stored_value::StoredValue;
-use crate::state::{Key, Outcome, RouteUse, RunState};
+use crate::state::{Key, RouteUse, RunOutcome, RunState};
 use everfold_base::id::StepPath;
 use everfold_base::json::{Hash, Payload, Value, canonical};
 use everfold_base::time::Timestamp;
@@ -69,7 +69,7 @@ impl RunState {
         step.failure = None;
         self.end_step(key.step, Phase::Succeeded, at);
         if let Some(status) = event.finish {
-            self.set_outcome(Outcome::Finished { status, path: Some(event.path.clone()) });
+            self.set_outcome(RunOutcome::Finished { status, path: Some(event.path.clone()) });
         }
     }
 
@@ -95,9 +95,9 @@ impl RunState {
         step.failure = Some(event.failure.clone());
         self.end_step(key.step, Phase::Failed { tolerated: event.tolerated }, at);
         if let Some(status) = event.finish {
-            self.set_outcome(Outcome::Finished { status, path: Some(event.path.clone()) });
+            self.set_outcome(RunOutcome::Finished { status, path: Some(event.path.clone()) });
         } else if !event.tolerated {
-            self.set_outcome(Outcome::Failed {
+            self.set_outcome(RunOutcome::Failed {
                 path: Some(event.path.clone()),
                 failure: event.failure.clone(),
             });
@@ -288,7 +288,7 @@ impl RunState {
             step.order.hold = event.hold;
         }
         for at in &reset {
-            // A round that waits for a person keeps what it is to be told.
+            // A round that waits for a person keeps its findings.
             if self.graph.find(&event.target) != Some(*at) && !self.facts.steps[*at].order.hold {
                 self.facts.steps[*at].rework = None;
             }
@@ -333,7 +333,7 @@ impl RunState {
 }
 
 /// Takes out where evidence came from, and that of a combinator's members: a source names the commit, which is
-/// another one each round. What was read is left in: another document is judged, whatever is said of it.
+/// another one each round. What was read is left in: another document counts as other evidence, whatever the verdict on it.
 fn forget_sources(evidence: &mut Value) {
     let Some(fields) = evidence.as_object_mut() else { return };
     let read = fields.remove("source").map(|source| documents(&source)).unwrap_or_default();

@@ -2,21 +2,27 @@
 
 use super::super::Join;
 use super::super::codes::Code;
-use super::super::read::{Place, Reader, Use};
+use super::super::read::{ExprPlace, ExprUse, PipelineReader};
 use super::fields::report;
 use super::name_check::NameCheck;
 use super::tolerated::may_be_tolerated;
-use crate::expr::{Access, Expr, step_path};
+use crate::expr::{Expr, FieldChain, step_path};
 
 impl NameCheck<'_> {
     /// Reports what fails where an output is null as a whole: a field of it, or what takes the whole of it.
-    pub(super) fn maybe_null(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, at: usize) {
+    pub(super) fn maybe_null(
+        &self,
+        reader: &mut PipelineReader<'_>,
+        used: &ExprUse,
+        chain: &FieldChain,
+        at: usize,
+    ) {
         let target = &self.drafts[at];
-        let (name, field) = (target.step.id.as_str(), access.path[2].as_str());
-        let next = access.path.get(3);
+        let (name, field) = (target.step.id.as_str(), chain.path[2].as_str());
+        let next = chain.path.get(3);
         let is_fine = match next {
-            Some(_) => self.guarded(used, access, 3),
-            None => !access.fails_on_null || access.guarded_from.is_some(),
+            Some(_) => self.guarded(used, chain, 3),
+            None => !chain.fails_on_null || chain.guarded_from.is_some(),
         };
         if is_fine {
             return;
@@ -40,22 +46,22 @@ impl NameCheck<'_> {
             return;
         }
         let step = step_path(name);
-        let chain = format!("{step}.{field}");
+        let path = format!("{step}.{field}");
         let hint = match next {
-            Some(next) => format!("read it with {chain}.?{next}, or ask for {step}.status first"),
-            None => format!("ask first: {chain} == null ? … : …, or for {step}.status"),
+            Some(next) => format!("read it with {path}.?{next}, or ask for {step}.status first"),
+            None => format!("ask first: {path} == null ? … : …, or for {step}.status"),
         };
-        let message = format!("{chain} may be null: {why}");
-        report(reader, used, access, 4, Code::Unguarded, message, hint);
+        let message = format!("{path} may be null: {why}");
+        report(reader, used, chain, 4, Code::Unguarded, message, hint);
     }
 
     /// Whether an expression may be asked at any time of the run.
-    fn anytime(&self, used: &Use) -> bool {
-        used.step.is_none() && matches!(used.place, Place::Signal | Place::Notice)
+    fn anytime(&self, used: &ExprUse) -> bool {
+        used.step.is_none() && matches!(used.place, ExprPlace::Signal | ExprPlace::Notice)
     }
 
     /// Whether a step has ended for certain when an expression is asked.
-    fn certain(&self, used: &Use, target: usize) -> bool {
+    fn certain(&self, used: &ExprUse, target: usize) -> bool {
         let Some(own) = used.step.filter(|own| self.drafts.get(*own).is_some_and(|draft| !draft.finish))
         else {
             return true;
@@ -64,7 +70,7 @@ impl NameCheck<'_> {
     }
 
     /// Whether the step of an expression begins only where this one step succeeded.
-    fn runs_only_after(&self, used: &Use, target: usize) -> bool {
+    fn runs_only_after(&self, used: &ExprUse, target: usize) -> bool {
         self.draft(used).is_some_and(|draft| {
             let id = &self.drafts[target].step.id;
             draft.step.join == Join::Any && draft.step.needs.as_slice() == std::slice::from_ref(id)
@@ -74,26 +80,25 @@ impl NameCheck<'_> {
     /// Whether the expression, or the step's `when`, asks how a step ended; or both steps have the
     /// same `when`. Of a step that is skipped for what it needs, how that ended will do; of an output that is
     /// taken as a whole, whether it has some field.
-    fn asks_how_it_ended(&self, used: &Use, at: usize, is_whole: bool) -> bool {
+    fn asks_how_it_ended(&self, used: &ExprUse, at: usize, is_whole: bool) -> bool {
         let is_passed_over = self.upstream.filter(|upstream| upstream.may_be_passed_over(at));
         let tells =
             |other: usize| other == at || is_passed_over.is_some_and(|upstream| upstream.contains(at, other));
-        let asks = |access: &Access| {
-            let [root, step, field, rest @ ..] = access.path.as_slice() else { return false };
+        let asks = |chain: &FieldChain| {
+            let [root, step, field, rest @ ..] = chain.path.as_slice() else { return false };
             let is_asked = match (field.as_str(), rest) {
                 ("status", _) => true,
-                ("output", []) => !access.fails_on_null,
+                ("output", []) => !chain.fails_on_null,
                 // `has(…)` and `.?` take a null for what has no fields; `in` does not.
                 ("output", _) if is_whole => {
-                    !access.fails_on_null && access.guarded_from.is_some_and(|from| from <= 3)
+                    !chain.fails_on_null && chain.guarded_from.is_some_and(|from| from <= 3)
                 }
                 _other => false,
             };
             root == "steps" && is_asked && self.position(step).is_some_and(tells)
         };
-        let holds = |when: &Expr| {
-            when.accesses().iter().any(asks) || Some(when) == self.drafts[at].step.when.as_ref()
-        };
-        used.expr.accesses().iter().any(asks) || self.conditions(used).any(holds)
+        let holds =
+            |when: &Expr| when.chains().iter().any(asks) || Some(when) == self.drafts[at].step.when.as_ref();
+        used.expr.chains().iter().any(asks) || self.conditions(used).any(holds)
     }
 }

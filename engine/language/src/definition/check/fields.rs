@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::super::codes::Code;
 use super::super::input::local_reference;
-use super::super::read::{Reader, Use};
+use super::super::read::{ExprUse, PipelineReader};
 use super::super::similar::similar;
 use super::name_check::NameCheck;
-use crate::expr::Access;
+use crate::expr::FieldChain;
 
 pub(super) const STEP_FIELDS: [&str; 12] = [
     "status", "output", "outputs", "round", "rounds", "attempts", "failure", "gates", "commit", "stage",
@@ -79,10 +79,10 @@ pub(super) fn evidence_fields(probe: &str) -> &'static [&'static str] {
 
 impl NameCheck<'_> {
     /// Reports an input that is not declared, or may be absent.
-    pub(super) fn input(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+    pub(super) fn input(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
         let Some(root) = self.input else { return };
         let mut schema = root;
-        for (index, name) in access.path.iter().enumerate().skip(1) {
+        for (index, name) in chain.path.iter().enumerate().skip(1) {
             schema = local_reference(root, schema).unwrap_or(schema);
             let open = ["oneOf", "anyOf", "allOf", "patternProperties", "if"]
                 .iter()
@@ -91,27 +91,27 @@ impl NameCheck<'_> {
             else {
                 return;
             };
-            let chain = access.path[..index].join(".");
+            let prefix = chain.path[..index].join(".");
             let Some(property) = properties.get(name) else {
                 let names = properties.keys().map(String::as_str);
                 let near = similar(name, names.clone());
                 let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
                 let hint = match near {
-                    Some(near) => format!("did you mean {chain}.{near}?"),
+                    Some(near) => format!("did you mean {prefix}.{near}?"),
                     None => format!("the schema declares: {}", names.collect::<Vec<_>>().join(", ")),
                 };
                 let code = if closed { Code::UnknownField } else { Code::UndeclaredInput };
                 if (closed || near.is_some())
-                    && !access.tested
-                    && access.guarded_from.is_none_or(|guarded| guarded > index)
+                    && !chain.tested
+                    && chain.guarded_from.is_none_or(|guarded| guarded > index)
                 {
                     report(
                         reader,
                         used,
-                        access,
+                        chain,
                         index + 1,
                         code,
-                        format!("the schema declares no “{chain}.{name}”"),
+                        format!("the schema declares no “{prefix}.{name}”"),
                         hint,
                     );
                 }
@@ -123,25 +123,31 @@ impl NameCheck<'_> {
                 .is_some_and(|names| names.iter().any(|required| required == name));
             let target = local_reference(root, property).unwrap_or(property);
             let given = required || property.get("default").is_some() || target.get("default").is_some();
-            if !given && !self.guarded(used, access, index) {
-                let message = format!("{chain}.{name} may be absent: the schema does not require it");
+            if !given && !self.guarded(used, chain, index) {
+                let message = format!("{prefix}.{name} may be absent: the schema does not require it");
                 let hint = format!(
-                    "write {chain}.?{name}.orValue('…'), test has({chain}.{name}), or give it a `default`"
+                    "write {prefix}.?{name}.orValue('…'), test has({prefix}.{name}), or give it a `default`"
                 );
-                return report(reader, used, access, index + 1, Code::Unguarded, message, hint);
+                return report(reader, used, chain, index + 1, Code::Unguarded, message, hint);
             }
             schema = target;
         }
     }
 
     /// Reports a gate that a step does not have, and a field that what a gate came to does not have.
-    pub(super) fn gates(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, at: usize) {
-        let Some(name) = access.path.get(3) else { return };
+    pub(super) fn gates(
+        &self,
+        reader: &mut PipelineReader<'_>,
+        used: &ExprUse,
+        chain: &FieldChain,
+        at: usize,
+    ) {
+        let Some(name) = chain.path.get(3) else { return };
         let step = &self.drafts[at].step;
         let names = || step.gates.iter().map(|gate| gate.id.as_str());
         if !names().any(|gate| gate == name) {
             // A gate that could not be read was reported.
-            if reader.unread_gates.contains(&Some(at)) || self.guarded(used, access, 3) {
+            if reader.unread_gates.contains(&Some(at)) || self.guarded(used, chain, 3) {
                 return;
             }
             let hint = match similar(name, names()) {
@@ -150,46 +156,52 @@ impl NameCheck<'_> {
                 None => format!("its gates are: {}", names().collect::<Vec<_>>().join(", ")),
             };
             let message = format!("“{}” has no gate “{name}”", step.id);
-            return report(reader, used, access, 4, Code::UnknownField, message, hint);
+            return report(reader, used, chain, 4, Code::UnknownField, message, hint);
         }
-        let Some(field) = access.path.get(4) else { return };
-        if !VERDICT_FIELDS.contains(&field.as_str()) && !self.guarded(used, access, 4) {
+        let Some(field) = chain.path.get(4) else { return };
+        if !VERDICT_FIELDS.contains(&field.as_str()) && !self.guarded(used, chain, 4) {
             let hint = match similar(field, VERDICT_FIELDS.into_iter()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("it has: {}", VERDICT_FIELDS.join(", ")),
             };
             let message = format!("a gate of a step has no “{field}”");
-            report(reader, used, access, 5, Code::UnknownField, message, hint);
+            report(reader, used, chain, 5, Code::UnknownField, message, hint);
         }
     }
 }
 
 /// Reports a field that a root does not have.
-pub(super) fn fields(reader: &mut Reader<'_>, used: &Use, access: &Access, known: &[&str], what: &str) {
-    let Some(field) = access.path.get(1) else { return };
+pub(super) fn fields(
+    reader: &mut PipelineReader<'_>,
+    used: &ExprUse,
+    chain: &FieldChain,
+    known: &[&str],
+    what: &str,
+) {
+    let Some(field) = chain.path.get(1) else { return };
     if !known.contains(&field.as_str()) {
         let hint = match similar(field, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("it has: {}", known.join(", ")),
         };
-        report(reader, used, access, 2, Code::UnknownField, format!("{what} has no “{field}”"), hint);
+        report(reader, used, chain, 2, Code::UnknownField, format!("{what} has no “{field}”"), hint);
     }
 }
 
 /// Reports a problem at the name that ends the first `length` parts of a chain.
 pub(super) fn report(
-    reader: &mut Reader<'_>,
-    used: &Use,
-    access: &Access,
+    reader: &mut PipelineReader<'_>,
+    used: &ExprUse,
+    chain: &FieldChain,
     length: usize,
     code: Code,
     message: String,
     hint: String,
 ) {
-    let path = &access.path[..length.min(access.path.len())];
+    let path = &chain.path[..length.min(chain.path.len())];
     let at = used.expr.locate(path);
     let width = path.last().map_or(1, String::len);
-    let span = used.origin.at(at)..used.origin.at(at + width);
-    let problem = used.origin.source.problem(code, span, message).hint(hint);
+    let span = used.source_map.at(at)..used.source_map.at(at + width);
+    let problem = used.source_map.source.problem(code, span, message).hint(hint);
     reader.problems.push(problem);
 }

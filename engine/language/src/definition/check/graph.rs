@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::codes::Code;
-use super::super::read::Reader;
+use super::super::read::PipelineReader;
 use super::super::similar::similar;
-use super::super::{Join, RouteTo, Routes, Setting, StepWorkspace, Task, Work, WorkspaceSpec};
+use super::super::{ExecutorTask, Join, RouteTo, Routes, Setting, StepWorkspace, Work, WorkspaceSpec};
 use super::loops::Loops;
 use super::upstream::Upstream;
-use crate::definition::read::Draft;
+use crate::definition::read::StepDraft;
 use everfold_base::id::StepId;
 
 /// Makes `needs` explicit and checks the graph. `None` where there is a cycle.
@@ -16,8 +16,8 @@ use everfold_base::id::StepId;
 /// A step without `needs` needs the nearest step above that is no standby step; a helper between two
 /// steps does not come between them. `needs: []` starts at once.
 pub(in super::super) fn graph(
-    reader: &mut Reader<'_>,
-    drafts: &mut [Draft],
+    reader: &mut PipelineReader<'_>,
+    drafts: &mut [StepDraft],
     workspace: Option<&WorkspaceSpec>,
 ) -> Option<Upstream> {
     let needs = explicit(reader, drafts);
@@ -33,7 +33,7 @@ pub(in super::super) fn graph(
     Some(upstream)
 }
 
-fn explicit(reader: &mut Reader<'_>, drafts: &mut [Draft]) -> Vec<Vec<usize>> {
+fn explicit(reader: &mut PipelineReader<'_>, drafts: &mut [StepDraft]) -> Vec<Vec<usize>> {
     let names: BTreeMap<String, usize> = drafts
         .iter()
         .enumerate()
@@ -71,7 +71,7 @@ fn explicit(reader: &mut Reader<'_>, drafts: &mut [Draft]) -> Vec<Vec<usize>> {
 }
 
 fn unknown_step<'a>(
-    reader: &mut Reader<'_>,
+    reader: &mut PipelineReader<'_>,
     name: &str,
     span: std::ops::Range<usize>,
     names: impl Iterator<Item = &'a String> + Clone,
@@ -84,7 +84,7 @@ fn unknown_step<'a>(
 }
 
 /// The steps, each after those that it needs; reports a cycle.
-fn order(reader: &mut Reader<'_>, drafts: &[Draft], needs: &[Vec<usize>]) -> Option<Vec<usize>> {
+fn order(reader: &mut PipelineReader<'_>, drafts: &[StepDraft], needs: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut unmet: Vec<usize> = needs.iter().map(Vec::len).collect();
     let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
     for (step, needs) in needs.iter().enumerate() {
@@ -131,7 +131,7 @@ fn order(reader: &mut Reader<'_>, drafts: &[Draft], needs: &[Vec<usize>]) -> Opt
     None
 }
 
-fn report_cycle(reader: &mut Reader<'_>, drafts: &[Draft], mut cycle: Vec<usize>) {
+fn report_cycle(reader: &mut PipelineReader<'_>, drafts: &[StepDraft], mut cycle: Vec<usize>) {
     // From the step that stands first in the file, in the order in which they would run.
     cycle.reverse();
     let first = cycle.iter().enumerate().min_by_key(|(_, step)| **step).map_or(0, |(at, _)| at);
@@ -164,8 +164,8 @@ fn report_cycle(reader: &mut Reader<'_>, drafts: &[Draft], mut cycle: Vec<usize>
 }
 
 fn reworks(
-    reader: &mut Reader<'_>,
-    drafts: &[Draft],
+    reader: &mut PipelineReader<'_>,
+    drafts: &[StepDraft],
     needs: &[Vec<usize>],
     order: &[usize],
     upstream: &Upstream,
@@ -222,7 +222,7 @@ fn reworks(
     }
 }
 
-fn unbounded(reader: &mut Reader<'_>, span: std::ops::Range<usize>) {
+fn unbounded(reader: &mut PipelineReader<'_>, span: std::ops::Range<usize>) {
     reader.report(Code::Unbounded, span, "this loop has no end: no person must take part in it").hint = Some(
         "give a number, write `hold: true`, set `max_rounds` of the target, or put an approval between the target and this route \
          that nothing passes over: no `when`, no branch beside it, no `on_expire` that goes on"
@@ -231,7 +231,7 @@ fn unbounded(reader: &mut Reader<'_>, span: std::ops::Range<usize>) {
 }
 
 /// Steps behind one that always ends the run, and steps whose condition is never true.
-fn dead_ends(reader: &mut Reader<'_>, drafts: &[Draft], needs: &[Vec<usize>]) {
+fn dead_ends(reader: &mut PipelineReader<'_>, drafts: &[StepDraft], needs: &[Vec<usize>]) {
     for (at, draft) in drafts.iter().enumerate() {
         if draft.step.when.as_ref().is_some_and(|when| when.source().trim() == "false") {
             let message = format!("“{}” never runs: its `when` is always false", draft.step.id);
@@ -262,9 +262,9 @@ fn always_ends(routes: &Routes) -> bool {
 }
 
 /// Reports what a step asks of a worktree that it does not have.
-fn worktree_keys(reader: &mut Reader<'_>, draft: &Draft, is_worktree: bool) {
+fn worktree_keys(reader: &mut PipelineReader<'_>, draft: &StepDraft, is_worktree: bool) {
     let (step, span) = (&draft.step, || draft.id_span.clone());
-    let is_child = matches!(&step.work, Some(Work::Task(task)) if task.kind == Task::RUN);
+    let is_child = matches!(&step.work, Some(Work::Task(task)) if task.kind == ExecutorTask::RUN);
     let is_own = step.workspace == StepWorkspace::Own;
     if is_own && !is_worktree {
         let message = format!("“{}” has `workspace: own`, and the pipeline has no worktree to copy", step.id);
@@ -293,12 +293,12 @@ fn worktree_keys(reader: &mut Reader<'_>, draft: &Draft, is_worktree: bool) {
 }
 
 /// Points out steps that may run in the run's worktree at the same time.
-fn shared_worktree(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
-    let inside = |draft: &Draft| {
+fn shared_worktree(reader: &mut PipelineReader<'_>, drafts: &[StepDraft], upstream: &Upstream) {
+    let inside = |draft: &StepDraft| {
         !draft.finish
             && !draft.step.standby
             && draft.step.workspace == StepWorkspace::Run
-            && matches!(&draft.step.work, Some(Work::Task(task)) if matches!(task.kind.as_str(), Task::COMMAND | Task::AGENT))
+            && matches!(&draft.step.work, Some(Work::Task(task)) if matches!(task.kind.as_str(), ExecutorTask::COMMAND | ExecutorTask::AGENT))
     };
     for (at, draft) in drafts.iter().enumerate().filter(|(_, draft)| inside(draft)) {
         let beside = drafts[..at].iter().enumerate().find(|(other, step)| {

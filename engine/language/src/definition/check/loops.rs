@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use super::super::{Join, Route, RouteMax, RouteTo, Routes, Step, Work};
 use super::upstream::Upstream;
-use crate::definition::read::Draft;
+use crate::definition::read::StepDraft;
 use everfold_base::json::Value;
 
 /// The graph, for the search for people.
 pub(super) struct Loops<'a> {
-    pub(super) drafts: &'a [Draft],
+    pub(super) drafts: &'a [StepDraft],
     pub(super) needs: &'a [Vec<usize>],
     /// The steps, each after those that it needs.
     pub(super) order: &'a [usize],

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::upstream::Upstream;
 use crate::definition::model::Definition;
-use crate::definition::read::{Draft, Use};
+use crate::definition::read::{ExprUse, StepDraft};
 
 /// The names that expressions of one pipeline may use.
 pub(super) struct NameCheck<'a> {
-    pub(super) drafts: &'a [Draft],
+    pub(super) drafts: &'a [StepDraft],
     /// Where each step stands in `drafts`.
     pub(super) steps: BTreeMap<&'a str, usize>,
     /// What the pipeline declares besides its steps.
@@ -20,7 +20,7 @@ pub(super) struct NameCheck<'a> {
 }
 
 impl<'a> NameCheck<'a> {
-    pub(super) fn draft(&self, used: &Use) -> Option<&'a Draft> {
+    pub(super) fn draft(&self, used: &ExprUse) -> Option<&'a StepDraft> {
         used.step.and_then(|step| self.drafts.get(step))
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::Work;
 use super::super::codes::Code;
-use super::super::read::{Place, Reader, Use};
+use super::super::read::{ExprPlace, ExprUse, PipelineReader};
 use super::super::similar::similar;
 use super::fields::{
     FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
@@ -10,10 +10,10 @@ use super::fields::{
 };
 use super::name_check::NameCheck;
 use super::upstream::Upstream;
-use crate::definition::read::Draft;
 use crate::definition::read::Pipeline;
+use crate::definition::read::StepDraft;
 use crate::expr::functions::compile_pattern;
-use crate::expr::{Access, Expr, step_path};
+use crate::expr::{Expr, FieldChain, step_path};
 
 /// Roots of other places, for a better message.
 const ELSEWHERE: [(&str, &str); 17] = [
@@ -37,7 +37,11 @@ const ELSEWHERE: [(&str, &str); 17] = [
 ];
 
 /// Checks every expression of the file against what the pipeline declares.
-pub(in super::super) fn names(reader: &mut Reader<'_>, pipeline: &Pipeline, upstream: Option<&Upstream>) {
+pub(in super::super) fn names(
+    reader: &mut PipelineReader<'_>,
+    pipeline: &Pipeline,
+    upstream: Option<&Upstream>,
+) {
     let drafts = pipeline.drafts.as_slice();
     let steps = drafts.iter().enumerate().rev().map(|(at, draft)| (draft.step.id.as_str(), at)).collect();
     let (declared, input) = (&pipeline.definition, pipeline.definition.input.as_ref());
@@ -52,8 +56,8 @@ pub(in super::super) fn names(reader: &mut Reader<'_>, pipeline: &Pipeline, upst
     for used in std::mem::take(&mut reader.uses) {
         let before = reader.problems.len();
         patterns(reader, &used);
-        for access in used.expr.accesses() {
-            check.access(reader, &used, access);
+        for chain in used.expr.chains() {
+            check.chain(reader, &used, chain);
         }
         if reader.problems.len() == before {
             check.types(reader, &used);
@@ -62,44 +66,44 @@ pub(in super::super) fn names(reader: &mut Reader<'_>, pipeline: &Pipeline, upst
 }
 
 /// Reports patterns that could match nothing, because they do not compile.
-fn patterns(reader: &mut Reader<'_>, used: &Use) {
+fn patterns(reader: &mut PipelineReader<'_>, used: &ExprUse) {
     for pattern in used.expr.patterns() {
         let Err(error) = compile_pattern(pattern) else { continue };
         let at = used.expr.source().find(pattern.as_str()).unwrap_or(0);
-        let span = used.origin.at(at)..used.origin.at(at + pattern.len().max(1));
-        let problem = used.origin.source.problem(Code::Pattern, span, format!("“{pattern}”: {error}"));
+        let span = used.source_map.at(at)..used.source_map.at(at + pattern.len().max(1));
+        let problem = used.source_map.source.problem(Code::Pattern, span, format!("“{pattern}”: {error}"));
         reader.problems.push(problem);
     }
 }
 
 impl<'a> NameCheck<'a> {
     /// The names that expressions have at a place.
-    fn roots(&self, used: &Use) -> Vec<&'a str> {
-        if used.place == Place::Trigger {
+    fn roots(&self, used: &ExprUse) -> Vec<&'a str> {
+        if used.place == ExprPlace::Trigger {
             return vec!["event", "actor"];
         }
         let mut roots = vec!["input", "run"];
-        if used.place == Place::Config {
+        if used.place == ExprPlace::Config {
             return roots;
         }
         roots.push("config");
         let step: &[&str] = &["steps", "step", "workspace", "rework"];
         match used.place {
-            Place::Config | Place::Trigger | Place::Start => {}
-            Place::Workspace => roots.push("steps"),
-            Place::Output => roots.extend(["steps", "workspace"]),
-            Place::Notice => roots.extend(["steps", "workspace", "event", "actor"]),
-            Place::Commit => {
+            ExprPlace::Config | ExprPlace::Trigger | ExprPlace::Start => {}
+            ExprPlace::Workspace => roots.push("steps"),
+            ExprPlace::Output => roots.extend(["steps", "workspace"]),
+            ExprPlace::Notice => roots.extend(["steps", "workspace", "event", "actor"]),
+            ExprPlace::Commit => {
                 roots.extend(step);
                 roots.push("attempt");
             }
-            Place::Step => roots.extend(step),
-            Place::Work | Place::Match | Place::Answer => {
+            ExprPlace::Step => roots.extend(step),
+            ExprPlace::Work | ExprPlace::Match | ExprPlace::Answer => {
                 roots.extend(step);
                 roots.extend(["attempt", "answers"]);
                 roots.extend(match used.place {
-                    Place::Match => Some("signal"),
-                    Place::Answer => Some("answer"),
+                    ExprPlace::Match => Some("signal"),
+                    ExprPlace::Answer => Some("answer"),
                     _ => None,
                 });
                 if let Some(foreach) = self.draft(used).and_then(|draft| draft.step.foreach.as_ref()) {
@@ -108,22 +112,22 @@ impl<'a> NameCheck<'a> {
                 }
             }
             // An admission is judged before there are steps.
-            Place::Gate if used.step.is_none() => {}
-            Place::Policy(_) if used.step.is_none() => roots.extend(["evidence", "gate"]),
-            Place::Gate => {
+            ExprPlace::Gate if used.step.is_none() => {}
+            ExprPlace::Policy(_) if used.step.is_none() => roots.extend(["evidence", "gate"]),
+            ExprPlace::Gate => {
                 roots.extend(step);
                 roots.extend(["output", "answers"]);
             }
-            Place::Policy(_) => {
+            ExprPlace::Policy(_) => {
                 roots.extend(step);
                 roots.extend(["output", "answers", "evidence", "gate"]);
             }
-            Place::Route => {
+            ExprPlace::Route => {
                 roots.extend(step);
                 roots.extend(["output", "answers", "failure"]);
             }
-            Place::Signal if used.step.is_none() => roots.extend(["steps", "workspace", "signal"]),
-            Place::Signal => {
+            ExprPlace::Signal if used.step.is_none() => roots.extend(["steps", "workspace", "signal"]),
+            ExprPlace::Signal => {
                 roots.extend(step);
                 roots.extend(["output", "answers", "signal"]);
             }
@@ -131,45 +135,45 @@ impl<'a> NameCheck<'a> {
         roots
     }
 
-    fn access(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
-        let root = access.path[0].as_str();
+    fn chain(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
+        let root = chain.path[0].as_str();
         if root == "secrets" {
-            return self.secret(reader, used, access);
+            return self.secret(reader, used, chain);
         }
         let roots = self.roots(used);
         if !roots.contains(&root) {
-            return self.unknown_root(reader, used, access, &roots);
+            return self.unknown_root(reader, used, chain, &roots);
         }
         match root {
-            "steps" => self.step(reader, used, access),
-            "input" => self.input(reader, used, access),
-            "config" => self.config(reader, used, access),
+            "steps" => self.step(reader, used, chain),
+            "input" => self.input(reader, used, chain),
+            "config" => self.config(reader, used, chain),
             "run" => {
-                fields(reader, used, access, &RUN_FIELDS, "`run`");
-                self.run_end(reader, used, access);
+                fields(reader, used, chain, &RUN_FIELDS, "`run`");
+                self.run_end(reader, used, chain);
             }
             "workspace" => {
-                fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`");
+                fields(reader, used, chain, &WORKSPACE_FIELDS, "`workspace`");
                 if self.declared.workspace.is_none() {
-                    self.null_root(reader, used, access, "the pipeline declares no workspace");
+                    self.null_root(reader, used, chain, "the pipeline declares no workspace");
                 } else if self.is_before_workspace(used) {
                     let why = "it is made when the first step begins that works in it, after the texts of its work \
                                are rendered, and no such step is certain to lie before this one";
-                    self.null_root(reader, used, access, why);
+                    self.null_root(reader, used, chain, why);
                 }
             }
             "rework" => {
-                fields(reader, used, access, &REWORK_FIELDS, "`rework`");
-                self.null_root(reader, used, access, "nothing was reworked in the first round");
+                fields(reader, used, chain, &REWORK_FIELDS, "`rework`");
+                self.null_root(reader, used, chain, "nothing was reworked in the first round");
             }
-            "gate" => fields(reader, used, access, &GATE_FIELDS, "`gate`"),
-            "failure" => fields(reader, used, access, &FAILURE_FIELDS, "`failure`"),
-            "step" => fields(reader, used, access, &OWN_FIELDS, "`step`"),
+            "gate" => fields(reader, used, chain, &GATE_FIELDS, "`gate`"),
+            "failure" => fields(reader, used, chain, &FAILURE_FIELDS, "`failure`"),
+            "step" => fields(reader, used, chain, &OWN_FIELDS, "`step`"),
             "evidence" => {
-                if let Place::Policy(probe) = used.place
+                if let ExprPlace::Policy(probe) = used.place
                     && !evidence_fields(probe).is_empty()
                 {
-                    fields(reader, used, access, evidence_fields(probe), "this gate's evidence");
+                    fields(reader, used, chain, evidence_fields(probe), "this gate's evidence");
                 }
             }
             _ => {}
@@ -177,30 +181,30 @@ impl<'a> NameCheck<'a> {
     }
 
     /// Reports a secret where it may not stand, and one that is not declared.
-    fn secret(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+    fn secret(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
         if !used.secrets {
             let message = "a secret has no place here: its value would be recorded".to_owned();
             let hint = "it may stand in `env`, in the `headers` of `http` and in `with`; a process reads its variable"
                 .to_owned();
-            return report(reader, used, access, 1, Code::Secret, message, hint);
+            return report(reader, used, chain, 1, Code::Secret, message, hint);
         }
-        match access.path.get(1) {
+        match chain.path.get(1) {
             Some(name) if self.declared.secrets.contains_key(name) => {
                 if used.expr.secret().is_none() {
                     // No expression may read it: what is made of a value is recorded with the value.
                     let message = "a secret stands by itself between `${` and `}`".to_owned();
                     let hint = format!("write texts around it: Bearer ${{secrets.{name}}}");
-                    report(reader, used, access, 1, Code::Secret, message, hint);
+                    report(reader, used, chain, 1, Code::Secret, message, hint);
                 }
             }
             Some(name) => {
                 let (message, hint) = (format!("there is no secret “{name}”"), self.secret_hint(name));
-                report(reader, used, access, 2, Code::UnknownName, message, hint);
+                report(reader, used, chain, 2, Code::UnknownName, message, hint);
             }
             None => {
                 let message = "a secret is named: secrets.NAME".to_owned();
                 let hint = self.secret_hint("");
-                report(reader, used, access, 1, Code::Secret, message, hint);
+                report(reader, used, chain, 1, Code::Secret, message, hint);
             }
         }
     }
@@ -217,8 +221,8 @@ impl<'a> NameCheck<'a> {
     }
 
     /// Reports settings that are not declared; what stands in them no schema says.
-    fn config(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
-        let Some(name) = access.path.get(1) else { return };
+    fn config(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
+        let Some(name) = chain.path.get(1) else { return };
         if self.declared.config.contains_key(name) {
             return;
         }
@@ -231,16 +235,22 @@ impl<'a> NameCheck<'a> {
             None => format!("settings: {}", names.collect::<Vec<_>>().join(", ")),
         };
         let message = format!("there are no settings “{name}”");
-        report(reader, used, access, 2, Code::UnknownName, message, hint);
+        report(reader, used, chain, 2, Code::UnknownName, message, hint);
     }
 
-    fn unknown_root(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, roots: &[&str]) {
-        let name = access.path[0].as_str();
+    fn unknown_root(
+        &self,
+        reader: &mut PipelineReader<'_>,
+        used: &ExprUse,
+        chain: &FieldChain,
+        roots: &[&str],
+    ) {
+        let name = chain.path[0].as_str();
         if let Some((_, why)) = ELSEWHERE.iter().find(|(root, _)| *root == name) {
             return report(
                 reader,
                 used,
-                access,
+                chain,
                 1,
                 Code::UnknownName,
                 format!("there is no “{name}” at this place"),
@@ -250,7 +260,7 @@ impl<'a> NameCheck<'a> {
         let upper = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         let is_step = self.steps.contains_key(name);
         let hint = if used.shell
-            && access.path.len() == 1
+            && chain.path.len() == 1
             && (upper || similar(name, roots.iter().copied()).is_none())
         {
             format!("`${{…}}` is an expression; for the shell's variable write ${name} or $${{{name}}}")
@@ -261,72 +271,73 @@ impl<'a> NameCheck<'a> {
         } else {
             format!("names at this place: {}; texts stand in quotes", roots.join(", "))
         };
-        report(reader, used, access, 1, Code::UnknownName, format!("there is no name “{name}”"), hint);
+        report(reader, used, chain, 1, Code::UnknownName, format!("there is no name “{name}”"), hint);
     }
 
     /// Reports who asks in `on_finish` for a status that is always the same there, and who takes a failure for
     /// granted.
-    fn run_end(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+    fn run_end(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
         let finishing = self.draft(used).is_some_and(|draft| draft.finish);
-        match access.path.get(1).map(String::as_str) {
+        match chain.path.get(1).map(String::as_str) {
             Some("status") if finishing => {
                 let message =
                     "`run.status` does not say how the run ends: in `on_finish` it has not ended yet";
                 let hint = "write run.outcome: it is succeeded, failed or cancelled".to_owned();
-                report(reader, used, access, 2, Code::OnFinish, message.to_owned(), hint);
+                report(reader, used, chain, 2, Code::OnFinish, message.to_owned(), hint);
             }
-            Some("failure") if access.path.len() > 2 => {
-                let field = access.path[2].as_str();
+            Some("failure") if chain.path.len() > 2 => {
+                let field = chain.path[2].as_str();
                 if field != "step" && !FAILURE_FIELDS.contains(&field) {
                     let message = format!("`run.failure` has no “{field}”");
                     let hint = format!("it has: {}, step", FAILURE_FIELDS.join(", "));
-                    return report(reader, used, access, 3, Code::UnknownField, message, hint);
+                    return report(reader, used, chain, 3, Code::UnknownField, message, hint);
                 }
                 let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
-                let asks = |access: &Access| {
-                    let field = access.path.get(1).map(String::as_str);
-                    access.path[0] == "run"
-                        && (field == Some("outcome") || (field == Some("failure") && access.path.len() == 2))
+                let asks = |chain: &FieldChain| {
+                    let field = chain.path.get(1).map(String::as_str);
+                    chain.path[0] == "run"
+                        && (field == Some("outcome") || (field == Some("failure") && chain.path.len() == 2))
                 };
-                let is_asked = used.expr.accesses().iter().any(asks)
-                    || when.is_some_and(|when| when.accesses().iter().any(asks));
-                if is_asked || self.guarded(used, access, 2) {
+                let is_asked = used.expr.chains().iter().any(asks)
+                    || when.is_some_and(|when| when.chains().iter().any(asks));
+                if is_asked || self.guarded(used, chain, 2) {
                     return;
                 }
                 let message =
                     format!("run.failure.{field} may be absent: a run that did not fail has no failure");
                 let hint = format!("write run.failure.?{field}, or ask for run.outcome first");
-                report(reader, used, access, 3, Code::Unguarded, message, hint);
+                report(reader, used, chain, 3, Code::Unguarded, message, hint);
             }
             _other => {}
         }
     }
 
     /// Reports a field of a root that may be null as a whole.
-    fn null_root(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, why: &str) {
-        let root = &access.path[0];
-        let Some(field) = access.path.get(1) else { return };
-        let whole = |access: &Access| access.path.len() == 1 && access.path[0] == *root;
-        let asked = used.expr.accesses().iter().any(whole)
-            || self.conditions(used).any(|when| when.accesses().iter().any(whole));
-        if asked || self.guarded(used, access, 1) {
+    fn null_root(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain, why: &str) {
+        let root = &chain.path[0];
+        let Some(field) = chain.path.get(1) else { return };
+        let whole = |chain: &FieldChain| chain.path.len() == 1 && chain.path[0] == *root;
+        let asked = used.expr.chains().iter().any(whole)
+            || self.conditions(used).any(|when| when.chains().iter().any(whole));
+        if asked || self.guarded(used, chain, 1) {
             return;
         }
         let message = format!("{root}.{field} may be absent: {why}");
         let hint = format!("write {root}.?{field}, or {root} == null ? '…' : {root}.{field}");
-        report(reader, used, access, 2, Code::Unguarded, message, hint);
+        report(reader, used, chain, 2, Code::Unguarded, message, hint);
     }
 
     /// Whether an expression of a step may be asked before there is a workspace.
-    fn is_before_workspace(&self, used: &Use) -> bool {
+    fn is_before_workspace(&self, used: &ExprUse) -> bool {
         let (Some(own), Some(draft)) = (used.step, self.draft(used)) else { return false };
-        let is_behind_work = !matches!(used.place, Place::Step | Place::Work | Place::Match | Place::Answer);
+        let is_behind_work =
+            !matches!(used.place, ExprPlace::Step | ExprPlace::Work | ExprPlace::Match | ExprPlace::Answer);
         // Gates without work before them are the first to need it themselves.
         let has_attempts = matches!(draft.step.work, Some(Work::Task(_))) && draft.step.is_in_workspace();
         if draft.finish || (is_behind_work && has_attempts) {
             return false;
         }
-        let makes_it = |(at, other): (usize, &Draft)| {
+        let makes_it = |(at, other): (usize, &StepDraft)| {
             let runs =
                 !other.step.standby && (other.step.when.is_none() || other.step.when == draft.step.when);
             runs && other.step.is_in_workspace() && self.upstream.is_none_or(|all| all.is_certain(own, at))
@@ -334,8 +345,8 @@ impl<'a> NameCheck<'a> {
         !self.drafts.iter().enumerate().any(makes_it)
     }
 
-    fn step(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
-        let [_, name, field, ..] = access.path.as_slice() else { return };
+    fn step(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
+        let [_, name, field, ..] = chain.path.as_slice() else { return };
         let Some(at) = self.steps.get(name.as_str()).copied() else {
             if reader.broken.contains(name) {
                 return;
@@ -348,7 +359,7 @@ impl<'a> NameCheck<'a> {
             return report(
                 reader,
                 used,
-                access,
+                chain,
                 2,
                 Code::UnknownName,
                 format!("there is no step “{name}”"),
@@ -367,7 +378,7 @@ impl<'a> NameCheck<'a> {
             return report(
                 reader,
                 used,
-                access,
+                chain,
                 3,
                 Code::UnknownField,
                 format!("a step has no “{field}”"),
@@ -378,19 +389,19 @@ impl<'a> NameCheck<'a> {
             let own = self.draft(used).map_or_else(String::new, |draft| draft.step.id.to_string());
             let message = format!("“{name}” does not lie before “{own}”: its results may be missing");
             let hint = format!("add it to the `needs` of “{own}”");
-            return report(reader, used, access, 2, Code::NotUpstream, message, hint);
+            return report(reader, used, chain, 2, Code::NotUpstream, message, hint);
         }
         if field == "outputs" {
-            self.outputs(reader, used, access, target);
+            self.outputs(reader, used, chain, target);
         }
         if field == "gates" {
-            self.gates(reader, used, access, at);
+            self.gates(reader, used, chain, at);
         }
-        self.maybe_null(reader, used, access, at);
+        self.maybe_null(reader, used, chain, at);
     }
 
     /// Whether an expression may ask for a step.
-    fn visible(&self, used: &Use, target: usize) -> bool {
+    fn visible(&self, used: &ExprUse, target: usize) -> bool {
         let Some(own) = used.step else { return true };
         let Some(draft) = self.drafts.get(own) else { return true };
         if draft.finish {
@@ -399,8 +410,14 @@ impl<'a> NameCheck<'a> {
         own == target || self.upstream.is_none_or(|upstream| upstream.contains(own, target))
     }
 
-    fn outputs(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, target: &Draft) {
-        let Some(name) = access.path.get(3) else { return };
+    fn outputs(
+        &self,
+        reader: &mut PipelineReader<'_>,
+        used: &ExprUse,
+        chain: &FieldChain,
+        target: &StepDraft,
+    ) {
+        let Some(name) = chain.path.get(3) else { return };
         let files = &target.step.outputs.files;
         let id = &target.step.id;
         match files.get(name) {
@@ -412,12 +429,12 @@ impl<'a> NameCheck<'a> {
                     None => format!("it declares: {}", names.collect::<Vec<_>>().join(", ")),
                 };
                 let message = format!("“{id}” declares no output “{name}”");
-                report(reader, used, access, 4, Code::UnknownField, message, hint);
+                report(reader, used, chain, 4, Code::UnknownField, message, hint);
             }
-            Some(file) if file.optional && !self.guarded(used, access, 3) => {
+            Some(file) if file.optional && !self.guarded(used, chain, 3) => {
                 let message = format!("the output “{name}” of “{id}” is optional: it may be absent");
                 let hint = format!("read it with {}.outputs.?{name}.orValue('')", step_path(id.as_str()));
-                report(reader, used, access, 4, Code::Unguarded, message, hint);
+                report(reader, used, chain, 4, Code::Unguarded, message, hint);
             }
             Some(_) => {}
         }
@@ -425,22 +442,22 @@ impl<'a> NameCheck<'a> {
 
     /// Whether the part of a chain at `index` may be absent without harm: it is read as an optional,
     /// or the same expression or the step's `when` asks for it.
-    pub(super) fn guarded(&self, used: &Use, access: &Access, index: usize) -> bool {
-        if access.guarded_from.is_some_and(|guarded| guarded <= index) {
+    pub(super) fn guarded(&self, used: &ExprUse, chain: &FieldChain, index: usize) -> bool {
+        if chain.guarded_from.is_some_and(|guarded| guarded <= index) {
             return true;
         }
-        let asks = |other: &Access| {
+        let asks = |other: &FieldChain| {
             (other.tested || other.guarded_from.is_some())
                 && other.path.len() > index
-                && other.path[..=index] == access.path[..=index]
+                && other.path[..=index] == chain.path[..=index]
                 && other.guarded_from.is_some_and(|guarded| guarded <= index)
         };
-        used.expr.accesses().iter().any(asks)
-            || self.conditions(used).any(|when| when.accesses().iter().any(asks))
+        used.expr.chains().iter().any(asks)
+            || self.conditions(used).any(|when| when.chains().iter().any(asks))
     }
 
     /// What holds wherever an expression is looked at: the `when` of its step, and that of what it belongs to.
-    pub(super) fn conditions<'u>(&'u self, used: &'u Use) -> impl Iterator<Item = &'u Expr> {
+    pub(super) fn conditions<'u>(&'u self, used: &'u ExprUse) -> impl Iterator<Item = &'u Expr> {
         let of_step = self.draft(used).and_then(|draft| draft.step.when.as_ref());
         of_step.into_iter().chain(&used.guard)
     }

@@ -1,13 +1,13 @@
 //! Routes that signals take: is there what they decide?
 
 use super::super::codes::Code;
-use super::super::read::Reader;
-use super::super::{RouteTo, Task, Work};
-use crate::definition::read::Draft;
+use super::super::read::PipelineReader;
+use super::super::{ExecutorTask, RouteTo, Work};
+use crate::definition::read::StepDraft;
 use crate::words::UnblockDecision;
 
 /// Checks every route of `on_signal` against its step.
-pub(in super::super) fn signals(reader: &mut Reader<'_>, drafts: &[Draft]) {
+pub(in super::super) fn signals(reader: &mut PipelineReader<'_>, drafts: &[StepDraft]) {
     for used in std::mem::take(&mut reader.signals) {
         let problem = match used.step {
             None => of_run(&used.to),
@@ -42,7 +42,7 @@ fn of_run(to: &RouteTo) -> Found {
     Some((format!("`{name}` is about a step: here stands none"), "put it into the `on_signal` of the step"))
 }
 
-fn of_step(to: &RouteTo, draft: &Draft) -> Found {
+fn of_step(to: &RouteTo, draft: &StepDraft) -> Found {
     let id = &draft.step.id;
     let approval = match &draft.step.work {
         Some(Work::Approval(approval)) => Some(approval),
@@ -81,10 +81,10 @@ fn of_step(to: &RouteTo, draft: &Draft) -> Found {
 }
 
 /// Whether a step, or its work, may ask a question.
-fn asks(draft: &Draft) -> bool {
+fn asks(draft: &StepDraft) -> bool {
     match &draft.step.work {
         Some(Work::Question(_)) => true,
-        Some(Work::Task(task)) => !matches!(task.kind.as_str(), Task::HTTP | Task::RUN),
+        Some(Work::Task(task)) => !matches!(task.kind.as_str(), ExecutorTask::HTTP | ExecutorTask::RUN),
         Some(Work::Approval(_) | Work::Wait(_)) | None => false,
     }
 }

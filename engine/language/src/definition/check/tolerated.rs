@@ -1,10 +1,10 @@
 //! Steps that may end without success while the run goes on.
 
 use super::super::{Route, RouteTo, Routes, Work};
-use crate::definition::read::Draft;
+use crate::definition::read::StepDraft;
 
 /// Why a step may end without success while the run goes on: its failure, or the end of its time, is tolerated.
-pub(super) fn may_be_tolerated(draft: &Draft) -> Option<&'static str> {
+pub(super) fn may_be_tolerated(draft: &StepDraft) -> Option<&'static str> {
     let step = &draft.step;
     // For a gate `continue` leads to the next gate: the step still succeeds.
     if continues(&step.on_fail) {

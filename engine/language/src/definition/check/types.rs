@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use super::super::codes::Code;
 use super::super::input::local_reference;
-use super::super::read::{Place, Reader, Use, Wants};
+use super::super::read::{ExprPlace, ExprUse, PipelineReader, Wants};
 use super::name_check::NameCheck;
 use crate::expr::Type;
 
 impl NameCheck<'_> {
     /// Reports an expression whose parts never go together, or that has another type than its field.
-    pub(super) fn types(&self, reader: &mut Reader<'_>, used: &Use) {
+    pub(super) fn types(&self, reader: &mut PipelineReader<'_>, used: &ExprUse) {
         let lookup = |path: &[String]| self.type_of(used, path);
         let problem = match used.expr.infer(&lookup) {
             Err(problem) => Some((problem.message, problem.hint)),
@@ -29,13 +29,13 @@ impl NameCheck<'_> {
         };
         if let Some((message, hint)) = problem {
             let code = if used.wants == Wants::List { Code::ForeachList } else { Code::ExpressionType };
-            let (start, end) = (used.origin.at(0), used.origin.at(used.expr.source().len()));
-            let problem = used.origin.source.problem(code, start..end, message).hinted(hint);
+            let (start, end) = (used.source_map.at(0), used.source_map.at(used.expr.source().len()));
+            let problem = used.source_map.source.problem(code, start..end, message).hinted(hint);
             reader.problems.push(problem);
         }
     }
 
-    fn type_of(&self, used: &Use, path: &[String]) -> Type {
+    fn type_of(&self, used: &ExprUse, path: &[String]) -> Type {
         match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["input", rest @ ..] => self.input_type(rest),
             ["run", "id" | "short_id" | "root" | "pipeline" | "status"] => Type::Text,
@@ -52,7 +52,7 @@ impl NameCheck<'_> {
             ["failure", "kind" | "message"] => Type::Text,
             ["index"] => Type::Int,
             ["gate", "round" | "probe_no"] => Type::Int,
-            ["evidence", "exit"] if used.place == Place::Policy("command") => Type::Int,
+            ["evidence", "exit"] if used.place == ExprPlace::Policy("command") => Type::Int,
             ["evidence", "exists"] => Type::Bool,
             _ => Type::Any,
         }

@@ -2,7 +2,7 @@
 
 use super::super::Join;
 use super::tolerated::may_be_tolerated;
-use crate::definition::read::Draft;
+use crate::definition::read::StepDraft;
 
 /// For each step the set of those that it needs, directly or not.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(in super::super) struct Upstream {
 
 impl Upstream {
     /// Computes the sets. `order` lists steps after those that they need.
-    pub(super) fn new(drafts: &[Draft], needs: &[Vec<usize>], order: &[usize]) -> Self {
+    pub(super) fn new(drafts: &[StepDraft], needs: &[Vec<usize>], order: &[usize]) -> Self {
         let words = needs.len().div_ceil(64);
         let mut bits = vec![0; words * needs.len()];
         for &step in order {
@@ -71,7 +71,7 @@ impl Upstream {
 
 /// Whether some steps may all end without success in one run. Those that only a `when` skips may be each
 /// other's alternatives: they count where there is one condition among them.
-fn may_all_be_without_success(drafts: &[Draft], steps: &[usize], passed_over: &[bool]) -> bool {
+fn may_all_be_without_success(drafts: &[StepDraft], steps: &[usize], passed_over: &[bool]) -> bool {
     let mut condition = None;
     !steps.is_empty()
         && steps.iter().all(|&at| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::control::{Admit, Budget, Concurrency, ConfigSource, RunKey, SecretSource};
 use super::route::Routes;
-use super::shape::Shape;
+use super::shape::StepTables;
 use super::step::Step;
 use super::trigger::{Notice, Trigger};
 use super::workspace::WorkspaceSpec;
@@ -61,7 +61,7 @@ pub struct Definition {
     /// What follows a signal that no step took, by the signal's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub on_signal: BTreeMap<String, Routes>,
-    /// Who is told of what happens.
+    /// Notices of what happens to a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Notice>,
     /// The graph, in the order of the file.
@@ -89,7 +89,7 @@ pub const ROUNDS_MAX: u32 = 1_000_000;
 #[derive(Default)]
 pub(crate) struct Derived {
     hash: OnceLock<Hash>,
-    pub(crate) shape: OnceLock<Arc<Shape>>,
+    pub(crate) shape: OnceLock<Arc<StepTables>>,
 }
 
 impl Clone for Derived {

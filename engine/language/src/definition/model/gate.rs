@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::route::Routes;
 use super::setting::{Setting, Span};
-use super::work::Task;
+use super::work::ExecutorTask;
 use crate::expr::{Expr, Template};
 
 /// A judgement after the work: a probe collects evidence, a policy judges it, a route follows.
@@ -49,18 +49,18 @@ pub enum Probe {
     /// Something that a prober does; the core renders `spec` and hands it on.
     ///
     /// Shapes of `spec` by `kind`:
-    /// - `command`: as [`Task`]'s.
+    /// - `command`: as [`ExecutorTask`]'s.
     /// - `file`: `{exists | all | glob, min?, in?, json?, yaml?, matches?}`.
     /// - `frontmatter`: `{file, fields, pass, fail, match, from}`.
     /// - `diff`: `{min_files?, max_files?, max_lines?, allow?, deny?}`.
     /// - `tests`: `{files}`, glob patterns of JUnit reports.
-    /// - `http`: as [`Task`]'s.
+    /// - `http`: as [`ExecutorTask`]'s.
     /// - `ci`: `{provider, repository?, sha | pr, none}`.
     /// - `mergeable`: `{provider, repository?, pr}`.
     /// - `runs`: `{labels, status}`.
     /// - `config`: `{path}`.
     /// - `function`: `{name, with}`.
-    Task(Task),
+    Task(ExecutorTask),
     /// Every member passes: a failure counts before what is pending, that before a pass.
     All(Vec<Member>),
     /// One member passes: a pass counts before what is pending, that before a failure.

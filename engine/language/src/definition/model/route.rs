@@ -34,7 +34,7 @@ pub struct Route {
     /// What follows when it is used up; `None`: block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Box<Route>>,
-    /// What the reworked step is told, instead of the default.
+    /// The findings that the reworked step gets, instead of the default ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Template>,
     /// The new round waits for a person.

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use everfold_base::id::StepId;
 
-/// The numbers of the steps, and who needs whom; shared by all runs of a definition.
+/// The numbers of the steps and the edges between them; shared by all runs of a definition.
 #[derive(Debug)]
-pub(crate) struct Shape {
+pub(crate) struct StepTables {
     pub(crate) index: HashMap<StepId, usize>,
     pub(crate) needs: Vec<Vec<usize>>,
     pub(crate) dependents: Vec<Vec<usize>>,

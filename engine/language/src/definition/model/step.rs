@@ -124,7 +124,7 @@ impl Step {
 /// What the process of a step may do with the engine that runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepApi {
-    /// As whom.
+    /// The role that its calls have.
     pub role: StepRole,
 }
 

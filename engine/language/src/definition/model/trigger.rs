@@ -1,4 +1,4 @@
-//! What starts runs by itself, and who is told of what happens.
+//! Triggers, which start or signal runs, and notices of what happens to a run.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Trigger {
     /// Sends a signal of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<Template>,
-    /// To whom the signal goes; `None`: to the holder of the key that the start would have.
+    /// The receivers of the signal; `None`: the holder of the key that the start would have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<SignalTarget>,
     /// What the signal says; `None`: the event.
@@ -109,7 +109,7 @@ pub struct TriggerStart {
     pub title: Option<Template>,
 }
 
-/// To whom a signal goes.
+/// The receivers of a signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalTarget {

@@ -12,7 +12,7 @@ use crate::expr::{Expr, Template};
 #[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Something that an executor does.
-    Task(Task),
+    Task(ExecutorTask),
     /// People decide.
     Approval(Approval),
     /// People answer.
@@ -32,14 +32,14 @@ pub enum Work {
 ///   `json` asks that the answer's body is JSON.
 /// - `run`: `{pipeline, input?, labels?, wait, on_parent_cancel}`; `pipeline` as a person names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Task {
+pub struct ExecutorTask {
     /// The executor's name: `command`, `agent`, `function`, `http`, `run`.
     pub kind: String,
     /// Its parameters, with `${…}`.
     pub spec: Template,
 }
 
-impl Task {
+impl ExecutorTask {
     /// A program, run in a supervised process.
     pub const COMMAND: &'static str = "command";
     /// An agent, run in a supervised process.

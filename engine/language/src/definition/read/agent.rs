@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::Task;
+use super::super::ExecutorTask;
 use super::super::codes::Code;
-use super::super::problem::Source;
-use super::super::yaml::{self, Kind, Node};
+use super::super::problem::SourceText;
+use super::super::yaml::{self, Kind, YamlNode};
 use super::probe::text_value;
-use super::reader::{Keys, Reader, Shape};
-use super::uses::{Origin, Place};
+use super::reader::{Keys, PipelineReader, Shape};
+use super::uses::{ExprPlace, SourceMap};
 use crate::definition::codes::Severity;
 use crate::expr::Template;
 
@@ -45,9 +45,9 @@ pub(super) const ROLE: Shape = Shape {
     ],
 };
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// An agent's task: what the step says, over what its role file says.
-    pub(super) fn agent(&mut self, node: &Node) -> Option<Task> {
+    pub(super) fn agent(&mut self, node: &YamlNode) -> Option<ExecutorTask> {
         let mut spec = Map::new();
         let before = self.problems.len();
         let own = if let Some(role) = node.text() {
@@ -90,7 +90,7 @@ impl Reader<'_> {
             .hint = Some("add `schema`, or take `repair` out".to_owned());
         }
         let spec = Template::parse(&Value::Object(spec)).ok()?;
-        Some(Task { kind: "agent".to_owned(), spec })
+        Some(ExecutorTask { kind: "agent".to_owned(), spec })
     }
 
     /// Reads the fields of a map into the spec; `false` where one of them is wrong.
@@ -102,7 +102,7 @@ impl Reader<'_> {
                 Some(node) if node.is_null() && key != "profile" => {
                     spec.insert(key.into(), Value::Null);
                 }
-                Some(node) if self.text_template(node, &format!("`{key}`"), Place::Work).is_some() => {
+                Some(node) if self.text_template(node, &format!("`{key}`"), ExprPlace::Work).is_some() => {
                     spec.insert(key.into(), text_value(node));
                 }
                 Some(_) | None => {}
@@ -116,7 +116,7 @@ impl Reader<'_> {
         if let Some(node) = keys.get("with") {
             if !matches!(node.kind, Kind::Map(_)) {
                 self.wrong_type(node, "`with`", "a map");
-            } else if let Some(with) = self.with_secrets(|reader| reader.template(node, Place::Work)) {
+            } else if let Some(with) = self.with_secrets(|reader| reader.template(node, ExprPlace::Work)) {
                 spec.insert("with".into(), with.source().clone());
             }
         }
@@ -139,11 +139,11 @@ impl Reader<'_> {
         if let Some(node) = keys.get("repair") {
             spec.insert(
                 "repair".into(),
-                self.number_value(node, "`repair`", 0, Place::Work).unwrap_or_default(),
+                self.number_value(node, "`repair`", 0, ExprPlace::Work).unwrap_or_default(),
             );
         }
         if let Some(node) = keys.get("args")
-            && self.templates(node, "`args`", Place::Work).is_some()
+            && self.templates(node, "`args`", ExprPlace::Work).is_some()
         {
             let args = match &node.kind {
                 Kind::List(_) => text_value(node),
@@ -157,13 +157,13 @@ impl Reader<'_> {
     }
 
     /// The prompt as a text with `${…}`: itself, or the file that it names.
-    fn prompt(&mut self, node: &Node) -> Option<String> {
+    fn prompt(&mut self, node: &YamlNode) -> Option<String> {
         let text = self.text(node, "`prompt`")?;
         let path = !text.contains(char::is_whitespace)
             && !text.contains("${")
             && [".md", ".txt", ".prompt"].iter().any(|ending| text.ends_with(ending));
         if !path {
-            return self.remember_parts(node, &text, Place::Work, false).then_some(text);
+            return self.remember_parts(node, &text, ExprPlace::Work, false).then_some(text);
         }
         let Some(content) = self.file(&text, node)? else {
             self.report(Code::File, node.span.clone(), format!("there is no file {text}")).hint = Some(
@@ -172,14 +172,14 @@ impl Reader<'_> {
             );
             return None;
         };
-        let source = Source::new(&text, &content);
-        let origin = Origin { source, places: (0..=content.len()).collect() };
-        self.remember_text(&content, &origin, Place::Work, false).then_some(content)
+        let source = SourceText::new(&text, &content);
+        let source_map = SourceMap { source, places: (0..=content.len()).collect() };
+        self.remember_text(&content, &source_map, ExprPlace::Work, false).then_some(content)
     }
 
     /// The text of a named file, kept for the definition; `Some(None)` where there is none.
     #[allow(clippy::option_option, reason = "no file and no answer are two things")]
-    fn file(&mut self, path: &str, node: &Node) -> Option<Option<String>> {
+    fn file(&mut self, path: &str, node: &YamlNode) -> Option<Option<String>> {
         if let Some(text) = self.loaded.get(path) {
             return Some(Some(text.clone()));
         }
@@ -208,7 +208,7 @@ impl Reader<'_> {
     }
 
     /// Takes over what `roles/ROLE.md` says, where it exists.
-    fn role(&mut self, name: String, node: &Node, spec: &mut Map<String, Value>) -> Option<()> {
+    fn role(&mut self, name: String, node: &YamlNode, spec: &mut Map<String, Value>) -> Option<()> {
         if !super::scalar::is_id(&name, true) {
             self.report(Code::Value, node.span.clone(), format!("“{name}” is no name of a role")).hint =
                 Some("letters, digits, `_` and `-`; for a text write agent: { prompt: … }".to_owned());
@@ -217,12 +217,12 @@ impl Reader<'_> {
         let path = format!("roles/{name}.md");
         spec.insert("role".into(), Value::String(name));
         let Some(content) = self.file(&path, node)? else { return Some(()) };
-        let source = Source::new(&path, &content);
+        let source = SourceText::new(&path, &content);
         let (front, body) = split_front_matter(&content);
         let body_at = content.len() - body.len();
         if let Some(front) = front {
             let pipeline =
-                std::mem::replace(&mut self.source, Source::padded(&path, &content, front.clone()));
+                std::mem::replace(&mut self.source, SourceText::padded(&path, &content, front.clone()));
             if let Some(node) = yaml::read(&self.source.clone(), &mut self.problems)
                 && let Some(keys) = self.keys(&node, &ROLE)
             {
@@ -231,8 +231,8 @@ impl Reader<'_> {
             self.source = pipeline;
         }
         if !body.trim().is_empty() {
-            let origin = Origin { source, places: (body_at..=content.len()).collect() };
-            if self.remember_text(body, &origin, Place::Work, false) {
+            let source_map = SourceMap { source, places: (body_at..=content.len()).collect() };
+            if self.remember_text(body, &source_map, ExprPlace::Work, false) {
                 spec.insert("prompt".into(), Value::String(body.trim_start().to_owned()));
             }
         }

@@ -1,21 +1,21 @@
-//! How the work of a step is tried: repeats, the process's variables and secrets, its folder, slots.
+//! Reads the settings of an attempt: retries, the process's variables and secrets, its folder, slots.
 
 use std::collections::BTreeMap;
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{ATTEMPTS_MAX, Condition, OnLost, Retry, Setting, Span, StepApi, StepRole, StepWorkspace};
-use super::reader::{Reader, Shape};
-use super::uses::{Place, Wants};
+use super::reader::{PipelineReader, Shape};
+use super::uses::{ExprPlace, Wants};
 use crate::expr::Template;
 
 pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"] };
 
 pub(super) const API: Shape = Shape { what: "`api`", keys: &["role"] };
 
-impl Reader<'_> {
-    /// What the step's process may do with the engine.
-    pub(super) fn api(&mut self, node: &Node) -> Option<StepApi> {
+impl PipelineReader<'_> {
+    /// The access to the engine's API that the step's process gets.
+    pub(super) fn api(&mut self, node: &YamlNode) -> Option<StepApi> {
         let keys = self.keys(node, &API)?;
         let Some(role) = keys.get("role") else {
             self.missing(node.span.clone(), "`api`", "role", "role: operator (or viewer, approver)");
@@ -29,14 +29,14 @@ impl Reader<'_> {
         Some(StepApi { role: self.word(role, "`role`", &words)? })
     }
 
-    pub(super) fn retry(&mut self, node: &Node) -> Option<Retry> {
+    pub(super) fn retry(&mut self, node: &YamlNode) -> Option<Retry> {
         let keys = self.keys(node, &RETRY)?;
         let Some(attempts) = keys.get("attempts") else {
             self.missing(node.span.clone(), "`retry`", "attempts", "attempts: 3 (the first one included)");
             return None;
         };
         let place = attempts.span.clone();
-        let attempts = self.number_setting(attempts, "`attempts`", 1, Place::Step)?;
+        let attempts = self.number_setting(attempts, "`attempts`", 1, ExprPlace::Step)?;
         if let Setting::Fixed(number) = attempts
             && number > ATTEMPTS_MAX
         {
@@ -54,7 +54,7 @@ impl Reader<'_> {
         Some(retry)
     }
 
-    fn backoff(&mut self, node: &Node) -> Option<(Span, Span)> {
+    fn backoff(&mut self, node: &YamlNode) -> Option<(Span, Span)> {
         let text = self.text(node, "`backoff`")?;
         let (min, max) = text.split_once("..").unwrap_or((&text, &text));
         let read = |text: &str| everfold_base::duration::parse(text.trim()).ok().map(Span);
@@ -77,12 +77,12 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn on_lost(&mut self, node: &Node) -> Option<OnLost> {
+    pub(super) fn on_lost(&mut self, node: &YamlNode) -> Option<OnLost> {
         let words = [("retry", OnLost::Retry), ("block", OnLost::Block), ("fail", OnLost::Fail)];
         self.word(node, "`on_lost`", &words)
     }
 
-    pub(super) fn env(&mut self, node: &Node) -> BTreeMap<String, Template> {
+    pub(super) fn env(&mut self, node: &YamlNode) -> BTreeMap<String, Template> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, "`env`", "a map");
             return BTreeMap::new();
@@ -93,8 +93,8 @@ impl Reader<'_> {
             if !self.is_variable(name, key) {
                 continue;
             }
-            let read =
-                self.with_secrets(|reader| reader.text_template(value, &format!("`{name}`"), Place::Work));
+            let read = self
+                .with_secrets(|reader| reader.text_template(value, &format!("`{name}`"), ExprPlace::Work));
             if let Some(template) = read {
                 env.insert(name.to_owned(), template);
             }
@@ -102,7 +102,7 @@ impl Reader<'_> {
         env
     }
 
-    pub(super) fn step_workspace(&mut self, node: &Node) -> Option<StepWorkspace> {
+    pub(super) fn step_workspace(&mut self, node: &YamlNode) -> Option<StepWorkspace> {
         const DIR: Shape = Shape { what: "`workspace` of a step", keys: &["dir"] };
         if matches!(node.kind, Kind::Map(_)) {
             let keys = self.keys(node, &DIR)?;
@@ -115,7 +115,7 @@ impl Reader<'_> {
                 );
                 return None;
             };
-            return self.text_template(dir, "`dir`", Place::Work).map(StepWorkspace::Dir);
+            return self.text_template(dir, "`dir`", ExprPlace::Work).map(StepWorkspace::Dir);
         }
         let words = [("run", 0), ("own", 1), ("none", 2)];
         Some(match self.word(node, "`workspace` of a step", &words)? {
@@ -126,7 +126,7 @@ impl Reader<'_> {
     }
 
     /// Whether a process can have a variable of this name; reports one that it cannot.
-    pub(super) fn is_variable(&mut self, name: &str, node: &Node) -> bool {
+    pub(super) fn is_variable(&mut self, name: &str, node: &YamlNode) -> bool {
         let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !letters || name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
             self.report(
@@ -151,7 +151,7 @@ impl Reader<'_> {
     }
 
     /// The secrets that a process gets, by their names.
-    pub(super) fn secret_names(&mut self, node: &Node) -> Vec<String> {
+    pub(super) fn secret_names(&mut self, node: &YamlNode) -> Vec<String> {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
@@ -171,7 +171,7 @@ impl Reader<'_> {
     }
 
     /// The slots of the engine that an attempt holds.
-    pub(super) fn resources(&mut self, node: &Node) -> Vec<String> {
+    pub(super) fn resources(&mut self, node: &YamlNode) -> Vec<String> {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
@@ -190,12 +190,12 @@ impl Reader<'_> {
     }
 
     /// `budget_exempt`: a bool or an expression.
-    pub(super) fn condition(&mut self, node: &Node, what: &str) -> Option<Condition> {
+    pub(super) fn condition(&mut self, node: &YamlNode, what: &str) -> Option<Condition> {
         if matches!(&node.kind, Kind::Scalar { plain: true, .. })
             && let serde_json::Value::Bool(flag) = node.value()
         {
             return Some(Condition::Fixed(flag));
         }
-        self.expression(node, what, Place::Step, Wants::Bool).map(Condition::Computed)
+        self.expression(node, what, ExprPlace::Step, Wants::Bool).map(Condition::Computed)
     }
 }

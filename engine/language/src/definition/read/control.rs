@@ -1,16 +1,16 @@
-//! What a run may take and use: settings, its key, slots, budgets, secrets.
+//! Reads the resources of a run: settings, its key, slots, budgets, secrets.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{
     Budget, Concurrency, ConfigSource, OnLimit, OnOver, OnTaken, Period, Release, RunKey, SecretSource,
     Setting,
 };
-use super::reader::{Reader, Shape};
-use super::uses::{Place, Wants};
+use super::reader::{PipelineReader, Shape};
+use super::uses::{ExprPlace, Wants};
 
 pub(super) const KEY: Shape = Shape { what: "`key`", keys: &["value", "release", "on_taken"] };
 
@@ -24,17 +24,17 @@ pub(super) const BUDGET: Shape = Shape {
 
 pub(super) const SECRET: Shape = Shape { what: "a secret", keys: &["env", "file", "command"] };
 
-/// One or several of a construct that may stand alone.
-fn one_or_list(node: &Node) -> &[Node] {
+/// Reads a list of a construct, or a single one without a list.
+fn one_or_list(node: &YamlNode) -> &[YamlNode] {
     match &node.kind {
         Kind::List(items) => items,
         _ => std::slice::from_ref(node),
     }
 }
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// Settings documents by name: paths, the last may be a map.
-    pub(super) fn config(&mut self, node: &Node) -> BTreeMap<String, Vec<ConfigSource>> {
+    pub(super) fn config(&mut self, node: &YamlNode) -> BTreeMap<String, Vec<ConfigSource>> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, "`config`", "a map from names to paths");
             return BTreeMap::new();
@@ -53,7 +53,7 @@ impl Reader<'_> {
                             Some("earlier ones win: the map with what holds otherwise comes last".to_owned());
                     }
                     sources.push(ConfigSource::Values(item.value()));
-                } else if let Some(path) = self.text_template(item, "a path of `config`", Place::Config) {
+                } else if let Some(path) = self.text_template(item, "a path of `config`", ExprPlace::Config) {
                     sources.push(ConfigSource::File(path));
                 }
             }
@@ -69,7 +69,7 @@ impl Reader<'_> {
     }
 
     /// A name that expressions can follow with a dot.
-    fn name_of(&mut self, node: &Node, what: &str) -> Option<String> {
+    fn name_of(&mut self, node: &YamlNode, what: &str) -> Option<String> {
         let text = self.text(node, what)?;
         let fine = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && text.len() <= 64
@@ -82,9 +82,9 @@ impl Reader<'_> {
     }
 
     /// The run's identity.
-    pub(super) fn run_key(&mut self, node: &Node) -> Option<RunKey> {
+    pub(super) fn run_key(&mut self, node: &YamlNode) -> Option<RunKey> {
         if node.text().is_some() {
-            let value = self.text_template(node, "`key`", Place::Start)?;
+            let value = self.text_template(node, "`key`", ExprPlace::Start)?;
             return Some(RunKey { value, release: Release::default(), on_taken: OnTaken::default() });
         }
         let keys = self.keys(node, &KEY)?;
@@ -96,18 +96,18 @@ impl Reader<'_> {
             self.missing(node.span.clone(), "`key`", "value", "value: \"${input.issue}\"");
             return None;
         };
-        let value = self.text_template(value, "`value`", Place::Start)?;
+        let value = self.text_template(value, "`value`", ExprPlace::Start)?;
         Some(RunKey { value, release: release.unwrap_or_default(), on_taken: on_taken.unwrap_or_default() })
     }
 
     /// Slots that a run holds.
-    pub(super) fn concurrency(&mut self, node: &Node) -> Vec<Concurrency> {
+    pub(super) fn concurrency(&mut self, node: &YamlNode) -> Vec<Concurrency> {
         one_or_list(node).iter().filter_map(|item| self.slot(item)).collect()
     }
 
-    fn slot(&mut self, node: &Node) -> Option<Concurrency> {
+    fn slot(&mut self, node: &YamlNode) -> Option<Concurrency> {
         let keys = self.keys(node, &CONCURRENCY)?;
-        let limit = keys.get("limit").map(|node| self.number_setting(node, "`limit`", 1, Place::Start));
+        let limit = keys.get("limit").map(|node| self.number_setting(node, "`limit`", 1, ExprPlace::Start));
         let words = [
             ("queue", OnLimit::Queue),
             ("reject", OnLimit::Reject),
@@ -115,12 +115,12 @@ impl Reader<'_> {
         ];
         let on_limit = keys.get("on_limit").and_then(|node| self.word(node, "`on_limit`", &words));
         let when =
-            keys.get("when").and_then(|node| self.expression(node, "`when`", Place::Start, Wants::Bool));
+            keys.get("when").and_then(|node| self.expression(node, "`when`", ExprPlace::Start, Wants::Bool));
         let Some(key) = keys.get("key") else {
             self.missing(node.span.clone(), "`concurrency`", "key", "key: \"${input.repo}\"");
             return None;
         };
-        let key = self.text_template(key, "`key`", Place::Start)?;
+        let key = self.text_template(key, "`key`", ExprPlace::Start)?;
         Some(Concurrency {
             key,
             limit: limit.unwrap_or(Some(Setting::Fixed(1)))?,
@@ -130,7 +130,7 @@ impl Reader<'_> {
     }
 
     /// Budgets, each with a name of its own.
-    pub(super) fn budgets(&mut self, node: &Node) -> Vec<Budget> {
+    pub(super) fn budgets(&mut self, node: &YamlNode) -> Vec<Budget> {
         let mut budgets: Vec<Budget> = Vec::new();
         for item in one_or_list(node) {
             let Some((budget, span)) = self.budget(item) else { continue };
@@ -144,13 +144,13 @@ impl Reader<'_> {
         budgets
     }
 
-    fn budget(&mut self, node: &Node) -> Option<(Budget, Range<usize>)> {
+    fn budget(&mut self, node: &YamlNode) -> Option<(Budget, Range<usize>)> {
         let keys = self.keys(node, &BUDGET)?;
         let (id, span) = match keys.get("id") {
             Some(id) => (self.id(id, "budget id", true), id.span.clone()),
             None => (Some("budget".to_owned()), self.first_line(node.span.clone())),
         };
-        let place = Place::Start;
+        let place = ExprPlace::Start;
         let scope = keys.get("scope").and_then(|node| self.text_template(node, "`scope`", place));
         let periods = [
             ("total", Period::Total),
@@ -186,7 +186,7 @@ impl Reader<'_> {
     }
 
     /// Where secrets come from, by name.
-    pub(super) fn secrets(&mut self, node: &Node) -> BTreeMap<String, SecretSource> {
+    pub(super) fn secrets(&mut self, node: &YamlNode) -> BTreeMap<String, SecretSource> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, "`secrets`", "a map from names to their sources");
             return BTreeMap::new();
@@ -205,7 +205,7 @@ impl Reader<'_> {
         secrets
     }
 
-    fn secret(&mut self, node: &Node) -> Option<SecretSource> {
+    fn secret(&mut self, node: &YamlNode) -> Option<SecretSource> {
         if node.text().is_some() {
             self.wrong_type(node, "a secret", "a map that says where it comes from");
             if let Some(last) = self.problems.last_mut() {

@@ -1,10 +1,10 @@
 //! One attempt per item of a list.
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{Foreach, OnItemFailure};
-use super::reader::{Reader, Shape};
-use super::uses::{Place, Wants};
+use super::reader::{PipelineReader, Shape};
+use super::uses::{ExprPlace, Wants};
 
 pub(super) const FOREACH: Shape =
     Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"] };
@@ -34,16 +34,16 @@ const TAKEN: [&str; 21] = [
     "optional",
 ];
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// The list, the item's name, and how many at once.
-    pub(super) fn foreach(&mut self, node: &Node) -> Option<Foreach> {
+    pub(super) fn foreach(&mut self, node: &YamlNode) -> Option<Foreach> {
         let keys = self.keys(node, &FOREACH)?;
         let Some(items) = keys.get("in") else {
             self.missing(node.span.clone(), "`foreach`", "in", "in: \"${input.platforms}\", or a list");
             return None;
         };
         let whole = items.text().is_some_and(|text| {
-            matches!(crate::expr::parts(text).as_deref(), Ok([crate::expr::Part::Expr { .. }]) | Err(_))
+            matches!(crate::expr::parts(text).as_deref(), Ok([crate::expr::TextPart::Expr { .. }]) | Err(_))
         });
         if !matches!(items.kind, Kind::List(_) | Kind::Bad) && !whole {
             let bare = items.text().filter(|text| crate::expr::Expr::parse(text).is_ok()).map(str::to_owned);
@@ -55,14 +55,14 @@ impl Reader<'_> {
             return None;
         }
         let uses = self.uses.len();
-        let template = self.template(items, Place::Step);
+        let template = self.template(items, ExprPlace::Step);
         if whole && let Some(last) = self.uses.get_mut(uses) {
             last.wants = Wants::List;
         }
         let name = keys.get("as").and_then(|node| self.item_name(node));
         let max_in_flight = keys
             .get("max_in_flight")
-            .and_then(|node| self.number_setting(node, "`max_in_flight`", 1, Place::Step));
+            .and_then(|node| self.number_setting(node, "`max_in_flight`", 1, ExprPlace::Step));
         let words = [("stop", OnItemFailure::Stop), ("continue", OnItemFailure::Continue)];
         let on_failure = keys
             .get("on_failure")
@@ -71,7 +71,7 @@ impl Reader<'_> {
         Some(Foreach { items: template?, name, max_in_flight, on_failure })
     }
 
-    fn item_name(&mut self, node: &Node) -> Option<String> {
+    fn item_name(&mut self, node: &YamlNode) -> Option<String> {
         let name = self.text(node, "`as`")?;
         let word = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');

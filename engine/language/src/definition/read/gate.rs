@@ -1,11 +1,11 @@
 //! Gates: one probe or several together, a policy, a route.
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
-use super::super::{Admit, Gate, Member, OnRefused, Poll, Probe, Routes, Setting, Span, Task};
-use super::reader::{Keys, Reader, Shape};
-use super::route::Cause;
-use super::uses::{Place, Wants};
+use super::super::yaml::{Kind, YamlNode};
+use super::super::{Admit, ExecutorTask, Gate, Member, OnRefused, Poll, Probe, Routes, Setting, Span};
+use super::reader::{Keys, PipelineReader, Shape};
+use super::route::RouteCause;
+use super::uses::{ExprPlace, Wants};
 use crate::expr::{Expr, Template};
 
 pub(super) const SHAPE: Shape = Shape {
@@ -93,13 +93,13 @@ pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"
 
 const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused"] };
 
-/// How often services are asked where the gate does not say.
+/// The interval between probes of a service where the gate sets none.
 const OUTSIDE_EVERY: Span = Span(std::time::Duration::from_secs(30));
-/// How long services are asked where the gate does not say.
+/// The longest time that a service is probed where the gate sets none.
 const OUTSIDE_FOR: Span = Span(std::time::Duration::from_secs(60 * 60));
 
-/// What a gate and a probe among others have in common.
-struct Judged {
+/// The keys that a gate and a member of a gate have in common.
+struct ProbeFields {
     id: Option<String>,
     kind: &'static str,
     when: Option<Expr>,
@@ -108,9 +108,9 @@ struct Judged {
     policy: Option<Expr>,
 }
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// The gates of a step.
-    pub(super) fn gates(&mut self, node: &Node) -> Vec<Gate> {
+    pub(super) fn gates(&mut self, node: &YamlNode) -> Vec<Gate> {
         let mut gates: Vec<Gate> = Vec::new();
         if !matches!(node.kind, Kind::List(_)) {
             self.unread_gates.push(self.step);
@@ -129,7 +129,7 @@ impl Reader<'_> {
     }
 
     /// What is judged before a run begins: gates, or a map with them.
-    pub(super) fn admit(&mut self, node: &Node) -> Admit {
+    pub(super) fn admit(&mut self, node: &YamlNode) -> Admit {
         let (list, on_refused) = if matches!(node.kind, Kind::Map(_)) {
             let Some(keys) = self.keys(node, &ADMIT) else { return Admit::default() };
             let words = [("refuse", OnRefused::Refuse), ("fail", OnRefused::Fail)];
@@ -152,12 +152,12 @@ impl Reader<'_> {
             }
         }
         let mut gates = self.gates(list);
-        // A question is asked once: nothing waits before there is a run.
+        // An admission probes once: a run that does not exist yet cannot wait.
         gates.iter_mut().for_each(|gate| gate.poll = None);
         Admit { gates, on_refused: on_refused.unwrap_or_default() }
     }
 
-    fn twice(&mut self, item: &Node, message: &str) {
+    fn twice(&mut self, item: &YamlNode, message: &str) {
         let span = match item.get("id") {
             Some(id) => id.span.clone(),
             None => self.first_line(item.span.clone()),
@@ -166,10 +166,10 @@ impl Reader<'_> {
             Some("give each an `id` of its own".to_owned());
     }
 
-    fn gate(&mut self, node: &Node) -> Option<Gate> {
+    fn gate(&mut self, node: &YamlNode) -> Option<Gate> {
         let keys = self.keys(node, &SHAPE)?;
-        let judged = self.judged(keys, "gate");
-        let outside = judged.as_ref().and_then(|judged| judged.probe.as_ref()).is_some_and(asks_outside);
+        let fields = self.probe_fields(keys, "gate");
+        let outside = fields.as_ref().and_then(|fields| fields.probe.as_ref()).is_some_and(asks_outside);
         if let Some(file) = keys.get("file").filter(|_| keys.get("policy").is_none()) {
             self.glob_that_fits_nothing(file);
         }
@@ -185,15 +185,16 @@ impl Reader<'_> {
         let wake = keys.get("wake").map_or_else(Vec::new, |node| self.signal_names(node, "`wake`"));
         let fresh = keys.get("fresh").and_then(|node| self.bool(node, "`fresh`")).unwrap_or_default();
         if fresh
-            && judged.as_ref().and_then(|judged| judged.probe.as_ref()).is_some_and(|it| !reads_files(it))
+            && fields.as_ref().and_then(|fields| fields.probe.as_ref()).is_some_and(|it| !reads_files(it))
         {
             let span = keys.key_span("fresh");
             self.report(Code::Combination, span, "`fresh` is for probes of files").hint =
                 Some("`file`, `frontmatter` and `tests` have it".to_owned());
         }
         let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
-        let on_fail = keys.get("on_fail").map_or_else(Routes::default, |node| self.routes(node, Cause::Gate));
-        let Judged { id, kind, when, otherwise, probe, policy } = judged?;
+        let on_fail =
+            keys.get("on_fail").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Gate));
+        let ProbeFields { id, kind, when, otherwise, probe, policy } = fields?;
         let id = match keys.get("id") {
             Some(_) => id?,
             None => kind.to_owned(),
@@ -202,20 +203,20 @@ impl Reader<'_> {
     }
 
     /// Names of signals.
-    fn signal_names(&mut self, node: &Node, what: &str) -> Vec<String> {
+    fn signal_names(&mut self, node: &YamlNode, what: &str) -> Vec<String> {
         match &node.kind {
             Kind::Scalar { .. } => self.signal_name(node).into_iter().collect(),
             _ => self.list(node, what).iter().filter_map(|item| self.signal_name(item)).collect(),
         }
     }
 
-    fn judged(&mut self, keys: Keys<'_>, what: &str) -> Option<Judged> {
+    fn probe_fields(&mut self, keys: Keys<'_>, what: &str) -> Option<ProbeFields> {
         let kind = self.one_probe(keys, what);
         let id = keys.get("id").and_then(|id| self.id(id, &format!("{what} id"), true));
         let when =
-            keys.get("when").and_then(|when| self.expression(when, "`when`", Place::Gate, Wants::Bool));
+            keys.get("when").and_then(|when| self.expression(when, "`when`", ExprPlace::Gate, Wants::Bool));
         let otherwise =
-            keys.get("otherwise").and_then(|text| self.text_template(text, "`otherwise`", Place::Gate));
+            keys.get("otherwise").and_then(|text| self.text_template(text, "`otherwise`", ExprPlace::Gate));
         if keys.get("otherwise").is_some() && keys.get("when").is_none() {
             let span = keys.key_span("otherwise");
             self.report(
@@ -226,7 +227,7 @@ impl Reader<'_> {
             .hint = Some("add `when`, or take `otherwise` out".to_owned());
         }
         let policy = keys.get("policy").and_then(|policy| {
-            self.expression(policy, "`policy`", Place::Policy(kind.unwrap_or("any")), Wants::Any)
+            self.expression(policy, "`policy`", ExprPlace::Policy(kind.unwrap_or("any")), Wants::Any)
         });
         if kind == Some("config") && keys.get("policy").is_none() {
             let span = self.first_line(keys.node.span.clone());
@@ -239,7 +240,7 @@ impl Reader<'_> {
                 Some("name the function: function: NAME".to_owned());
         }
         let kind = kind?;
-        Some(Judged { id, kind, when, otherwise, probe: self.probe(keys, kind), policy })
+        Some(ProbeFields { id, kind, when, otherwise, probe: self.probe(keys, kind), policy })
     }
 
     fn one_probe(&mut self, keys: Keys<'_>, what: &str) -> Option<&'static str> {
@@ -279,11 +280,11 @@ impl Reader<'_> {
             "expression" => {
                 // With a policy of its own the evidence may have any type.
                 let wants = if keys.get("policy").is_some() { Wants::Any } else { Wants::Bool };
-                return self.expression(node, "`expression`", Place::Gate, wants).map(Probe::Expression);
+                return self.expression(node, "`expression`", ExprPlace::Gate, wants).map(Probe::Expression);
             }
-            "command" => return self.command(node, Place::Gate).map(Probe::Task),
-            "function" => return self.function(node, keys, Place::Gate).map(Probe::Task),
-            "http" => return self.http(node, Place::Gate).map(Probe::Task),
+            "command" => return self.command(node, ExprPlace::Gate).map(Probe::Task),
+            "function" => return self.function(node, keys, ExprPlace::Gate).map(Probe::Task),
+            "http" => return self.http(node, ExprPlace::Gate).map(Probe::Task),
             "all" => return self.members(node, "`all`").map(Probe::All),
             "any" => return self.members(node, "`any`").map(Probe::Any),
             "not" => return self.member(node).map(|member| Probe::Not(Box::new(member))),
@@ -297,10 +298,10 @@ impl Reader<'_> {
             "runs" => self.runs_probe(node)?,
             _ => self.config_probe(node)?,
         };
-        Some(Probe::Task(Task { kind: kind.to_owned(), spec }))
+        Some(Probe::Task(ExecutorTask { kind: kind.to_owned(), spec }))
     }
 
-    fn members(&mut self, node: &Node, what: &str) -> Option<Vec<Member>> {
+    fn members(&mut self, node: &YamlNode, what: &str) -> Option<Vec<Member>> {
         let items = self.list(node, what);
         if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
             self.report(Code::Value, node.span.clone(), format!("{what} has at least one probe")).hint =
@@ -318,7 +319,7 @@ impl Reader<'_> {
         (!items.is_empty() && members.len() == items.len()).then_some(members)
     }
 
-    fn member(&mut self, node: &Node) -> Option<Member> {
+    fn member(&mut self, node: &YamlNode) -> Option<Member> {
         if let Kind::Map(entries) = &node.kind {
             for (key, _) in entries {
                 if let Some(name @ ("poll" | "wake" | "fresh" | "code" | "on_fail")) = key.text() {
@@ -333,18 +334,18 @@ impl Reader<'_> {
             }
         }
         let keys = self.keys(node, &MEMBER)?;
-        let Judged { id, kind: _, when, otherwise, probe, policy } = self.judged(keys, "probe")?;
+        let ProbeFields { id, kind: _, when, otherwise, probe, policy } = self.probe_fields(keys, "probe")?;
         Some(Member { id, when, otherwise, probe: probe?, policy })
     }
 
-    fn at_least(&mut self, node: &Node) -> Option<Probe> {
+    fn at_least(&mut self, node: &YamlNode) -> Option<Probe> {
         let keys = self.keys(node, &AT_LEAST)?;
         for (key, example) in [("n", "n: 2"), ("of", "of: [{…}, {…}]")] {
             if keys.get(key).is_none() {
                 self.missing(node.span.clone(), "`at_least`", key, example);
             }
         }
-        let n = keys.get("n").and_then(|n| self.number_setting(n, "`n` of `at_least`", 1, Place::Gate));
+        let n = keys.get("n").and_then(|n| self.number_setting(n, "`n` of `at_least`", 1, ExprPlace::Gate));
         let of = keys.get("of").and_then(|of| self.members(of, "`of`"));
         let (n, of) = (n?, of?);
         if let (Setting::Fixed(n), Some(place)) = (&n, keys.get("n"))
@@ -357,7 +358,7 @@ impl Reader<'_> {
     }
 
     /// `outside`: a service is asked, for which there is a default.
-    fn poll(&mut self, node: &Node, outside: bool) -> Option<Poll> {
+    fn poll(&mut self, node: &YamlNode, outside: bool) -> Option<Poll> {
         let keys = self.keys(node, &POLL)?;
         let every = match keys.get("every") {
             None if outside => Setting::Fixed(OUTSIDE_EVERY),
@@ -366,7 +367,7 @@ impl Reader<'_> {
                 return None;
             }
             Some(every) => {
-                let setting = self.span_setting(every, "`every`", Place::Gate)?;
+                let setting = self.span_setting(every, "`every`", ExprPlace::Gate)?;
                 if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
                     self.report(Code::TooSmall, every.span.clone(), "`every` is more than nothing").hint =
                         Some("write a pause: every: 30s".to_owned());
@@ -374,8 +375,9 @@ impl Reader<'_> {
                 setting
             }
         };
-        let max = keys.get("max").and_then(|max| self.number_setting(max, "`max` of `poll`", 1, Place::Gate));
-        let mut span = keys.get("for").and_then(|span| self.span_setting(span, "`for`", Place::Gate));
+        let max =
+            keys.get("max").and_then(|max| self.number_setting(max, "`max` of `poll`", 1, ExprPlace::Gate));
+        let mut span = keys.get("for").and_then(|span| self.span_setting(span, "`for`", ExprPlace::Gate));
         if keys.get("max").is_none() && keys.get("for").is_none() {
             if outside {
                 span = Some(Setting::Fixed(OUTSIDE_FOR));
@@ -386,7 +388,7 @@ impl Reader<'_> {
             }
         }
         let on_timeout =
-            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
+            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Over));
         Some(Poll { every, max, span, on_timeout })
     }
 }
@@ -403,7 +405,7 @@ fn any_kind(probe: &Probe, is: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Whether a service is asked whose answer takes its time.
+/// Whether a probe asks a service, whose answer may come late.
 fn asks_outside(probe: &Probe) -> bool {
     any_kind(probe, &|kind| matches!(kind, "ci" | "mergeable" | "http"))
 }

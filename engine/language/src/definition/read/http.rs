@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::Task;
+use super::super::ExecutorTask;
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::probe::text_value;
-use super::reader::{Reader, Shape};
-use super::uses::Place;
+use super::reader::{PipelineReader, Shape};
+use super::uses::ExprPlace;
 use crate::definition::codes::Severity;
 use crate::expr::Template;
 
@@ -16,9 +16,9 @@ pub(super) const SHAPE: Shape =
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// A URL, or a map. In the spec `method` and `expect` always stand there.
-    pub(super) fn http(&mut self, node: &Node, place: Place) -> Option<Task> {
+    pub(super) fn http(&mut self, node: &YamlNode, place: ExprPlace) -> Option<ExecutorTask> {
         let mut spec = Map::new();
         let before = self.problems.len();
         let mut method = "GET";
@@ -63,11 +63,14 @@ impl Reader<'_> {
         if wrong {
             return None;
         }
-        Some(Task { kind: Task::HTTP.to_owned(), spec: Template::parse(&Value::Object(spec)).ok()? })
+        Some(ExecutorTask {
+            kind: ExecutorTask::HTTP.to_owned(),
+            spec: Template::parse(&Value::Object(spec)).ok()?,
+        })
     }
 
     /// Reports names that no header can have, and written values that none can.
-    fn headers(&mut self, node: &Node) {
+    fn headers(&mut self, node: &YamlNode) {
         let Kind::Map(entries) = &node.kind else { return };
         for (key, value) in entries {
             let name = key.text().unwrap_or_default();
@@ -88,7 +91,7 @@ impl Reader<'_> {
         }
     }
 
-    fn method(&mut self, node: &Node, _place: Place) -> Option<&'static str> {
+    fn method(&mut self, node: &YamlNode, _place: ExprPlace) -> Option<&'static str> {
         let upper = node.text().map(str::to_ascii_uppercase);
         if let Some(known) = METHODS.into_iter().find(|method| Some(*method) == upper.as_deref()) {
             return Some(known);
@@ -97,7 +100,7 @@ impl Reader<'_> {
         self.word(node, "`method`", &words)
     }
 
-    fn url(&mut self, node: &Node, place: Place) {
+    fn url(&mut self, node: &YamlNode, place: ExprPlace) {
         if self.text_template(node, "`url`", place).is_none() {
             return;
         }
@@ -109,7 +112,7 @@ impl Reader<'_> {
     }
 
     /// Statuses that are expected, always as a list: `200`, `2xx`.
-    fn expected(&mut self, node: &Node, place: Place) -> Value {
+    fn expected(&mut self, node: &YamlNode, place: ExprPlace) -> Value {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),

@@ -25,10 +25,10 @@ mod wait;
 mod work;
 mod workspace;
 
-pub(super) use reader::Reader;
-pub(super) use step::Draft;
+pub(super) use reader::PipelineReader;
+pub(super) use step::StepDraft;
 pub(super) use top::Pipeline;
-pub(super) use uses::{Place, ReworkUse, Use, Wants};
+pub(super) use uses::{ExprPlace, ExprUse, ReworkUse, Wants};
 
 /// The keys of each construct with their place in the JSON Schema.
 #[cfg(test)]

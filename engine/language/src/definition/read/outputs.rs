@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{OutputFile, OutputJson, Outputs};
-use super::reader::{Reader, Shape};
-use super::uses::Place;
+use super::reader::{PipelineReader, Shape};
+use super::uses::ExprPlace;
 
 pub(super) const OUTPUT: Shape = Shape { what: "an output", keys: &["file", "optional", "fresh"] };
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// Files by name, and the reserved names `json` and `match`.
-    pub(super) fn outputs(&mut self, node: &Node) -> Outputs {
+    pub(super) fn outputs(&mut self, node: &YamlNode) -> Outputs {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, "`outputs`", "a map");
             return Outputs::default();
@@ -32,18 +32,18 @@ impl Reader<'_> {
         outputs
     }
 
-    fn output_json(&mut self, node: &Node) -> Option<OutputJson> {
+    fn output_json(&mut self, node: &YamlNode) -> Option<OutputJson> {
         match node.text() {
             Some("stdout") => Some(OutputJson::Stdout),
             Some("lenient") => Some(OutputJson::Lenient),
             _ => {
                 self.inner_path(node, "`json`");
-                self.text_template(node, "`json`", Place::Work).map(OutputJson::File)
+                self.text_template(node, "`json`", ExprPlace::Work).map(OutputJson::File)
             }
         }
     }
 
-    fn output_matches(&mut self, node: &Node) -> BTreeMap<String, String> {
+    fn output_matches(&mut self, node: &YamlNode) -> BTreeMap<String, String> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, "`match`", "a map from names to patterns");
             return BTreeMap::new();
@@ -58,9 +58,9 @@ impl Reader<'_> {
         matches
     }
 
-    fn output_file(&mut self, node: &Node) -> Option<OutputFile> {
+    fn output_file(&mut self, node: &YamlNode) -> Option<OutputFile> {
         if !matches!(node.kind, Kind::Map(_)) {
-            let file = self.text_template(node, "the path of an output", Place::Work)?;
+            let file = self.text_template(node, "the path of an output", ExprPlace::Work)?;
             self.inner_path(node, "the path of an output");
             return Some(OutputFile { file, optional: false, fresh: false });
         }
@@ -74,6 +74,6 @@ impl Reader<'_> {
             keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
         };
         let (optional, fresh) = (flag(self, "optional"), flag(self, "fresh"));
-        Some(OutputFile { file: self.text_template(file, "`file`", Place::Work)?, optional, fresh })
+        Some(OutputFile { file: self.text_template(file, "`file`", ExprPlace::Work)?, optional, fresh })
     }
 }

@@ -1,15 +1,15 @@
-//! What people are asked: approvals, questions, and what work itself may ask.
+//! Reads the requests to people: approvals, questions, and the questions that work may ask.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{Approval, Ask, Question, Routes, Setting, Span, Vote};
-use super::reader::{Keys, Reader, Shape};
-use super::route::Cause;
-use super::uses::{Place, Wants};
+use super::reader::{Keys, PipelineReader, Shape};
+use super::route::RouteCause;
+use super::uses::{ExprPlace, Wants};
 use crate::expr::Template;
 
 pub(super) const APPROVAL: Shape = Shape {
@@ -51,8 +51,8 @@ pub(super) const ASK: Shape = Shape { what: "`ask`", keys: &["max", "roles", "ex
 
 const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options"] };
 
-impl Reader<'_> {
-    pub(super) fn approval(&mut self, node: &Node) -> Option<Approval> {
+impl PipelineReader<'_> {
+    pub(super) fn approval(&mut self, node: &YamlNode) -> Option<Approval> {
         if let Some(title) = node.text() {
             let hint = format!("write approval: {{ title: {title} }}");
             self.report(Code::Type, node.span.clone(), "`approval` is a map, this is a text").hint =
@@ -61,28 +61,28 @@ impl Reader<'_> {
         }
         let keys = self.keys(node, &APPROVAL)?;
         let title = match keys.get("title") {
-            Some(title) => self.text_template(title, "`title`", Place::Work),
+            Some(title) => self.text_template(title, "`title`", ExprPlace::Work),
             None => {
                 self.missing(node.span.clone(), "`approval`", "title", "title: what is asked, in one line");
                 None
             }
         };
-        let show = keys
-            .get("show")
-            .map_or_else(Vec::new, |node| self.templates(node, "`show`", Place::Work).unwrap_or_default());
+        let show = keys.get("show").map_or_else(Vec::new, |node| {
+            self.templates(node, "`show`", ExprPlace::Work).unwrap_or_default()
+        });
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
         let quorum = keys
             .get("quorum")
-            .and_then(|node| self.number_setting(node, "`quorum`", 1, Place::Work))
+            .and_then(|node| self.number_setting(node, "`quorum`", 1, ExprPlace::Work))
             .unwrap_or(Setting::Fixed(1));
         let mut flag =
             |key: &str| keys.get(key).and_then(|node| self.bool(node, &format!("`{key}`"))).unwrap_or(true);
         let (veto, self_approval) = (flag("veto"), flag("self_approval"));
         let comment = keys.get("comment").map_or_else(Vec::new, |node| self.votes(node));
         let on_reject =
-            keys.get("on_reject").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
+            keys.get("on_reject").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Person));
         let on_changes =
-            keys.get("on_changes").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
+            keys.get("on_changes").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Person));
         if comment.contains(&Vote::Changes)
             && on_changes.is_empty()
             && let Some(node) = keys.get("comment")
@@ -90,7 +90,7 @@ impl Reader<'_> {
             self.report(Code::Combination, node.span.clone(), "nobody can ask for changes here").hint =
                 Some("add `on_changes`, the route that follows".to_owned());
         }
-        let edit = keys.get("edit").and_then(|node| self.template(node, Place::Work));
+        let edit = keys.get("edit").and_then(|node| self.template(node, ExprPlace::Work));
         let (expires, on_expire) = self.expiry(keys);
         let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
         Some(Approval {
@@ -110,20 +110,20 @@ impl Reader<'_> {
         })
     }
 
-    fn votes(&mut self, node: &Node) -> Vec<Vote> {
+    fn votes(&mut self, node: &YamlNode) -> Vec<Vote> {
         let words = [("approve", Vote::Approve), ("reject", Vote::Reject), ("changes", Vote::Changes)];
-        let items: Vec<&Node> = match &node.kind {
+        let items: Vec<&YamlNode> = match &node.kind {
             Kind::List(items) => items.iter().collect(),
             _ => vec![node],
         };
         items.into_iter().filter_map(|item| self.word(item, "a decision of `comment`", &words)).collect()
     }
 
-    /// How long people have, and what follows then.
+    /// The time limit of a request to people, and the routes after it.
     fn expiry(&mut self, keys: Keys<'_>) -> (Option<Setting<Span>>, Routes) {
         let expires = keys.get("expires").and_then(|node| self.pause(node, "`expires`"));
         let on_expire =
-            keys.get("on_expire").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
+            keys.get("on_expire").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Over));
         if keys.get("on_expire").is_some() && keys.get("expires").is_none() {
             let span = keys.key_span("on_expire");
             self.report(Code::Combination, span, "`on_expire` never follows: there is no `expires`").hint =
@@ -132,9 +132,9 @@ impl Reader<'_> {
         (expires, on_expire)
     }
 
-    /// A span that is more than nothing.
-    fn pause(&mut self, node: &Node, what: &str) -> Option<Setting<Span>> {
-        let setting = self.span_setting(node, what, Place::Work)?;
+    /// A duration above zero.
+    fn pause(&mut self, node: &YamlNode, what: &str) -> Option<Setting<Span>> {
+        let setting = self.span_setting(node, what, ExprPlace::Work)?;
         if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
             self.report(Code::TooSmall, node.span.clone(), format!("{what} is more than nothing")).hint =
                 Some("write a span: 30m, 2h or 7d".to_owned());
@@ -142,7 +142,7 @@ impl Reader<'_> {
         Some(setting)
     }
 
-    pub(super) fn question(&mut self, node: &Node) -> Option<Question> {
+    pub(super) fn question(&mut self, node: &YamlNode) -> Option<Question> {
         if let Some(title) = node.text() {
             let hint = format!("write question: {{ title: {title} }}");
             self.report(Code::Type, node.span.clone(), "`question` is a map, this is a text").hint =
@@ -151,18 +151,19 @@ impl Reader<'_> {
         }
         let keys = self.keys(node, &QUESTION)?;
         let title = match keys.get("title") {
-            Some(title) => self.text_template(title, "`title`", Place::Work),
+            Some(title) => self.text_template(title, "`title`", ExprPlace::Work),
             None => {
                 self.missing(node.span.clone(), "`question`", "title", "title: what is asked, in one line");
                 None
             }
         };
-        let text = keys.get("text").and_then(|node| self.text_template(node, "`text`", Place::Work));
+        let text = keys.get("text").and_then(|node| self.text_template(node, "`text`", ExprPlace::Work));
         let options = keys.get("options").and_then(|node| self.options(node));
         let items = keys.get("items").and_then(|node| self.items(node));
         let schema = keys.get("schema").and_then(|node| self.schema(node, "`schema`"));
-        let accept =
-            keys.get("accept").and_then(|node| self.expression(node, "`accept`", Place::Answer, Wants::Bool));
+        let accept = keys
+            .get("accept")
+            .and_then(|node| self.expression(node, "`accept`", ExprPlace::Answer, Wants::Bool));
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
         let (expires, on_expire) = self.expiry(keys);
         let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
@@ -180,8 +181,8 @@ impl Reader<'_> {
         })
     }
 
-    /// What may be chosen: texts, or one whole `${…}` that gives a list.
-    fn options(&mut self, node: &Node) -> Option<Template> {
+    /// The options of a choice: texts, or one whole `${…}` that gives a list.
+    fn options(&mut self, node: &YamlNode) -> Option<Template> {
         match &node.kind {
             Kind::List(items) => {
                 if items.is_empty() {
@@ -189,10 +190,10 @@ impl Reader<'_> {
                         Some("write options: [yes, no], or take it out for a free answer".to_owned());
                 }
                 self.written_options(items, |item| item.text().map(str::to_owned));
-                self.templates(node, "an option", Place::Work)?;
+                self.templates(node, "an option", ExprPlace::Work)?;
                 Template::parse(&super::probe::text_value(node)).ok()
             }
-            _ if super::scalar::is_whole(node) => self.template(node, Place::Work),
+            _ if super::scalar::is_whole(node) => self.template(node, ExprPlace::Work),
             _ => {
                 self.wrong_type(node, "`options`", "a list of texts, or one whole `${…}`");
                 None
@@ -201,7 +202,7 @@ impl Reader<'_> {
     }
 
     /// Reports options of the file that are empty or stand there twice; `shown` is what people choose by.
-    fn written_options(&mut self, items: &[Node], shown: impl Fn(&Node) -> Option<String>) {
+    fn written_options(&mut self, items: &[YamlNode], shown: impl Fn(&YamlNode) -> Option<String>) {
         let mut seen = BTreeSet::new();
         for item in items.iter().filter(|item| !item.is_null()) {
             let Some(text) = shown(item).filter(|text| !text.contains("${")) else { continue };
@@ -218,10 +219,10 @@ impl Reader<'_> {
     }
 
     /// Parts that are answered one by one: texts or maps, or one whole `${…}` that gives a list.
-    fn items(&mut self, node: &Node) -> Option<Template> {
+    fn items(&mut self, node: &YamlNode) -> Option<Template> {
         let Kind::List(items) = &node.kind else {
             if super::scalar::is_whole(node) {
-                return self.template(node, Place::Work);
+                return self.template(node, ExprPlace::Work);
             }
             self.wrong_type(node, "`items`", "a list, or one whole `${…}`");
             return None;
@@ -261,11 +262,11 @@ impl Reader<'_> {
                 self.options_of_part(options);
             }
         }
-        self.template(node, Place::Work)
+        self.template(node, ExprPlace::Work)
     }
 
-    /// Reports what is no text as it stands: its type is kept.
-    fn plain_text(&mut self, node: &Node, what: &str) {
+    /// Reports a value that YAML does not read as a text: its type would be kept.
+    fn plain_text(&mut self, node: &YamlNode, what: &str) {
         if !node.is_bad() && !node.value().is_string() {
             self.wrong_type(node, what, "a text");
             if let (Some(text), Some(last)) = (node.text(), self.problems.last_mut()) {
@@ -274,7 +275,7 @@ impl Reader<'_> {
         }
     }
 
-    fn options_of_part(&mut self, node: &Node) {
+    fn options_of_part(&mut self, node: &YamlNode) {
         let Kind::List(items) = &node.kind else {
             if !super::scalar::is_whole(node) {
                 self.wrong_type(node, "`options` of a part", "a list of texts, or one whole `${…}`");
@@ -288,10 +289,10 @@ impl Reader<'_> {
     }
 
     /// What the work itself may ask.
-    pub(super) fn ask(&mut self, node: &Node) -> Option<Ask> {
+    pub(super) fn ask(&mut self, node: &YamlNode) -> Option<Ask> {
         let keys = self.keys(node, &ASK)?;
         let max =
-            keys.get("max").and_then(|node| self.number_setting(node, "`max` of `ask`", 0, Place::Step));
+            keys.get("max").and_then(|node| self.number_setting(node, "`max` of `ask`", 0, ExprPlace::Step));
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
         let (expires, on_expire) = self.expiry(keys);
         let mut ask = Ask { roles, expires, on_expire, ..Ask::default() };
@@ -303,7 +304,7 @@ impl Reader<'_> {
 }
 
 /// What a value of the file is called where texts, numbers and bools count as texts.
-fn shown(node: &Node) -> Option<String> {
+fn shown(node: &YamlNode) -> Option<String> {
     match node.value() {
         Value::String(text) => Some(text),
         value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),

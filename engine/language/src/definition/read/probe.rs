@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
-use super::reader::{Reader, Shape};
-use super::uses::Place;
+use super::super::yaml::{Kind, YamlNode};
+use super::reader::{PipelineReader, Shape};
+use super::uses::ExprPlace;
 use crate::expr::Template;
 
 pub(super) const FILE: Shape = Shape {
@@ -35,10 +35,10 @@ pub(super) const CONFIG: Shape = Shape { what: "the probe `config`", keys: &["pa
 const STATUSES: [&str; 8] =
     ["queued", "running", "waiting", "paused", "blocked", "succeeded", "failed", "cancelled"];
 
-impl Reader<'_> {
-    pub(super) fn file_probe(&mut self, node: &Node) -> Option<Template> {
+impl PipelineReader<'_> {
+    pub(super) fn file_probe(&mut self, node: &YamlNode) -> Option<Template> {
         if node.text().is_some() {
-            self.text_template(node, "`file`", Place::Gate)?;
+            self.text_template(node, "`file`", ExprPlace::Gate)?;
             self.inner_path(node, "`file`");
             return Template::parse(&json!({ "exists": text_value(node) })).ok();
         }
@@ -61,9 +61,9 @@ impl Reader<'_> {
                     Some("write all: [docs/plan.md, docs/tests.md]".to_owned());
             }
             items.iter().filter(|_| keys.get("in").is_none()).for_each(|it| self.inner_path(it, "a path"));
-            fine &= self.templates(paths, "`all`", Place::Gate).is_some();
+            fine &= self.templates(paths, "`all`", ExprPlace::Gate).is_some();
         } else {
-            fine &= self.text_template(paths, &format!("`{way}`"), Place::Gate).is_some();
+            fine &= self.text_template(paths, &format!("`{way}`"), ExprPlace::Gate).is_some();
             if *way == "exists" && keys.get("in").is_none() {
                 self.inner_path(paths, "`exists`");
             }
@@ -76,10 +76,10 @@ impl Reader<'_> {
                 self.report(code, span, "`min` counts the matches of `glob`").hint =
                     Some("write glob: \"docs/*.md\" beside it, or take `min` out".to_owned());
             }
-            spec.insert("min".into(), self.number_value(min, "`min`", 0, Place::Gate)?);
+            spec.insert("min".into(), self.number_value(min, "`min`", 0, ExprPlace::Gate)?);
         }
         if let Some(place) = keys.get("in") {
-            fine &= self.text_template(place, "`in`", Place::Gate).is_some();
+            fine &= self.text_template(place, "`in`", ExprPlace::Gate).is_some();
             self.inner_path(place, "`in`");
             spec.insert("in".into(), text_value(place));
         }
@@ -95,7 +95,7 @@ impl Reader<'_> {
         if fine { Template::parse(&Value::Object(spec)).ok() } else { None }
     }
 
-    pub(super) fn frontmatter_probe(&mut self, node: &Node) -> Option<Template> {
+    pub(super) fn frontmatter_probe(&mut self, node: &YamlNode) -> Option<Template> {
         let keys = self.keys(node, &FRONTMATTER)?;
         for (key, example) in
             [("file", "file: docs/plan.md"), ("fields", "fields: [status]"), ("pass", "pass: [READY]")]
@@ -105,7 +105,7 @@ impl Reader<'_> {
             }
         }
         let file = keys.get("file")?;
-        let fine = self.text_template(file, "`file`", Place::Gate).is_some();
+        let fine = self.text_template(file, "`file`", ExprPlace::Gate).is_some();
         self.inner_path(file, "`file`");
         let fields = self.texts(keys.get("fields")?, "`fields`");
         let pass = self.texts(keys.get("pass")?, "`pass`");
@@ -117,7 +117,7 @@ impl Reader<'_> {
         };
         let mut from = vec!["worktree".to_owned().into()];
         if let Some(node) = keys.get("from") {
-            self.templates(node, "`from`", Place::Gate)?;
+            self.templates(node, "`from`", ExprPlace::Gate)?;
             from = match &node.kind {
                 Kind::List(items) => items.iter().map(text_value).collect(),
                 _ => vec![text_value(node)],
@@ -131,17 +131,20 @@ impl Reader<'_> {
         if fine { Template::parse(&spec).ok() } else { None }
     }
 
-    pub(super) fn diff_probe(&mut self, node: &Node) -> Option<Template> {
+    pub(super) fn diff_probe(&mut self, node: &YamlNode) -> Option<Template> {
         let keys = self.keys(node, &DIFF)?;
         let mut spec = Map::new();
         for name in ["min_files", "max_files", "max_lines"] {
             if let Some(number) = keys.get(name) {
-                spec.insert(name.into(), self.number_value(number, &format!("`{name}`"), 0, Place::Gate)?);
+                spec.insert(
+                    name.into(),
+                    self.number_value(number, &format!("`{name}`"), 0, ExprPlace::Gate)?,
+                );
             }
         }
         for name in ["allow", "deny"] {
             if let Some(globs) = keys.get(name) {
-                self.templates(globs, &format!("`{name}`"), Place::Gate)?;
+                self.templates(globs, &format!("`{name}`"), ExprPlace::Gate)?;
                 let globs = match &globs.kind {
                     Kind::List(items) => items.iter().map(text_value).collect(),
                     _ => Value::Array(vec![text_value(globs)]),
@@ -159,7 +162,7 @@ impl Reader<'_> {
     }
 
     /// Patterns of JUnit reports.
-    pub(super) fn tests_probe(&mut self, node: &Node) -> Option<Template> {
+    pub(super) fn tests_probe(&mut self, node: &YamlNode) -> Option<Template> {
         let files = if matches!(node.kind, Kind::Map(_)) {
             let keys = self.keys(node, &TESTS)?;
             let Some(files) = keys.get("files") else {
@@ -171,7 +174,7 @@ impl Reader<'_> {
         } else {
             node
         };
-        self.templates(files, "`files`", Place::Gate)?;
+        self.templates(files, "`files`", ExprPlace::Gate)?;
         if matches!(&files.kind, Kind::List(items) if items.is_empty()) {
             self.report(Code::Value, files.span.clone(), "`tests` needs at least one report").hint =
                 Some("write tests: \"build/**/*.xml\"".to_owned());
@@ -180,7 +183,7 @@ impl Reader<'_> {
         Template::parse(&json!({ "files": list_value(files) })).ok()
     }
 
-    pub(super) fn ci_probe(&mut self, node: &Node) -> Option<Template> {
+    pub(super) fn ci_probe(&mut self, node: &YamlNode) -> Option<Template> {
         let keys = self.keys(node, &CI)?;
         let mut spec = Map::new();
         let provider = keys.get("provider");
@@ -190,7 +193,7 @@ impl Reader<'_> {
         let mut fine = true;
         for key in ["provider", "repository", "sha", "pr"] {
             let Some(value) = keys.get(key) else { continue };
-            fine &= self.text_template(value, &format!("`{key}`"), Place::Gate).is_some();
+            fine &= self.text_template(value, &format!("`{key}`"), ExprPlace::Gate).is_some();
             spec.insert(key.into(), text_value(value));
         }
         if keys.get("sha").is_some() == keys.get("pr").is_some() {
@@ -208,14 +211,14 @@ impl Reader<'_> {
         if fine && provider.is_some() { Template::parse(&Value::Object(spec)).ok() } else { None }
     }
 
-    pub(super) fn mergeable_probe(&mut self, node: &Node) -> Option<Template> {
+    pub(super) fn mergeable_probe(&mut self, node: &YamlNode) -> Option<Template> {
         let keys = self.keys(node, &MERGEABLE)?;
         let mut spec = Map::new();
         let mut fine = true;
         for (key, example) in [("provider", "provider: gitea"), ("pr", "pr: its number")] {
             match keys.get(key) {
                 Some(value) => {
-                    fine &= self.text_template(value, &format!("`{key}`"), Place::Gate).is_some();
+                    fine &= self.text_template(value, &format!("`{key}`"), ExprPlace::Gate).is_some();
                     spec.insert(key.into(), text_value(value));
                 }
                 None => {
@@ -225,18 +228,18 @@ impl Reader<'_> {
             }
         }
         if let Some(repository) = keys.get("repository") {
-            fine &= self.text_template(repository, "`repository`", Place::Gate).is_some();
+            fine &= self.text_template(repository, "`repository`", ExprPlace::Gate).is_some();
             spec.insert("repository".into(), text_value(repository));
         }
         if fine { Template::parse(&Value::Object(spec)).ok() } else { None }
     }
 
-    pub(super) fn runs_probe(&mut self, node: &Node) -> Option<Template> {
+    pub(super) fn runs_probe(&mut self, node: &YamlNode) -> Option<Template> {
         let keys = self.keys(node, &RUNS)?;
         let mut spec = Map::new();
         let before = self.problems.len();
         if let Some(labels) = keys.get("labels") {
-            let texts = self.text_map(labels, "`labels`", Place::Gate);
+            let texts = self.text_map(labels, "`labels`", ExprPlace::Gate);
             let texts = texts.into_iter().map(|(name, text)| (name, text.source().clone()));
             spec.insert("labels".into(), Value::Object(texts.collect()));
         }
@@ -258,7 +261,7 @@ impl Reader<'_> {
         if self.problems.len() > before { None } else { Template::parse(&Value::Object(spec)).ok() }
     }
 
-    pub(super) fn config_probe(&mut self, node: &Node) -> Option<Template> {
+    pub(super) fn config_probe(&mut self, node: &YamlNode) -> Option<Template> {
         let path = if matches!(node.kind, Kind::Map(_)) {
             let keys = self.keys(node, &CONFIG)?;
             let Some(path) = keys.get("path") else {
@@ -269,13 +272,13 @@ impl Reader<'_> {
         } else {
             node
         };
-        self.text_template(path, "`path`", Place::Gate)?;
+        self.text_template(path, "`path`", ExprPlace::Gate)?;
         Template::parse(&json!({ "path": text_value(path) })).ok()
     }
 }
 
 /// What a text field holds, as a list.
-pub(super) fn list_value(node: &Node) -> Value {
+pub(super) fn list_value(node: &YamlNode) -> Value {
     match text_value(node) {
         Value::Array(items) => Value::Array(items),
         one => Value::Array(vec![one]),
@@ -283,7 +286,7 @@ pub(super) fn list_value(node: &Node) -> Value {
 }
 
 /// What a text field holds, without reading it as another type.
-pub(super) fn text_value(node: &Node) -> Value {
+pub(super) fn text_value(node: &YamlNode) -> Value {
     match &node.kind {
         Kind::List(items) => items.iter().map(text_value).collect(),
         _ => Value::String(node.text().unwrap_or_default().to_owned()),

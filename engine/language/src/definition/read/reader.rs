@@ -1,4 +1,4 @@
-//! The reader: the problems found so far, what is being read, and the maps and lists of the tree.
+//! The reader of a pipeline file: the problems found so far, the position in the file, and access to maps and lists.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,11 +6,42 @@ use std::sync::Arc;
 
 use super::super::codes::Code;
 use super::super::files::FileSource;
-use super::super::problem::{Problem, Source};
+use super::super::problem::{Problem, SourceText};
 use super::super::similar::similar;
-use super::super::yaml::{Kind, Node};
-use super::uses::{Origin, ReworkUse, SignalUse, Use};
+use super::super::yaml::{Kind, YamlNode};
+use super::uses::{ExprUse, ReworkUse, SignalUse, SourceMap};
 use crate::expr::{Expr, ExprError};
+
+/// Which part of the file is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    /// The keys of the pipeline itself.
+    Pipeline,
+    /// `steps`.
+    Steps,
+    /// `on_finish`.
+    OnFinish,
+}
+
+impl Section {
+    /// The key that holds the part, as messages name it.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Pipeline => "a pipeline",
+            Self::Steps => "`steps`",
+            Self::OnFinish => "`on_finish`",
+        }
+    }
+}
+
+/// The folder in which written paths begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartFolder {
+    /// One whose name the file may know: the caller's, or one that the step names.
+    Named,
+    /// A worktree, made for the run under a name that no file can know.
+    Worktree,
+}
 
 /// What a map may hold.
 pub(in crate::definition) struct Shape {
@@ -19,49 +50,48 @@ pub(in crate::definition) struct Shape {
     pub(in crate::definition) keys: &'static [&'static str],
 }
 
-pub(in crate::definition) struct Reader<'a> {
-    pub(in crate::definition) source: Arc<Source>,
+pub(in crate::definition) struct PipelineReader<'a> {
+    pub(in crate::definition) source: Arc<SourceText>,
     pub(in crate::definition) problems: Vec<Problem>,
     pub(in crate::definition) files: &'a dyn FileSource,
     /// Texts of the files that were named, by path.
     pub(in crate::definition) loaded: BTreeMap<String, String>,
-    pub(in crate::definition) uses: Vec<Use>,
+    pub(in crate::definition) uses: Vec<ExprUse>,
     pub(in crate::definition) reworks: Vec<ReworkUse>,
     pub(in crate::definition) signals: Vec<SignalUse>,
     /// Names of secrets that steps ask for, with their places.
     pub(in crate::definition) secrets: Vec<(String, Range<usize>)>,
-    /// What is being read may hold secrets.
-    pub(super) secret_place: bool,
-    /// What is being read is looked at only where this holds.
+    /// Whether the value that is being read may hold secrets.
+    pub(super) allows_secrets: bool,
+    /// The condition under which the value that is being read is evaluated.
     pub(super) guard: Option<Expr>,
+    pub(super) section: Section,
     /// The step that is being read.
     pub(in crate::definition) step: Option<usize>,
-    /// It belongs to `on_finish`.
-    pub(in crate::definition) finishing: bool,
     /// Ids of steps that could not be read.
     pub(in crate::definition) broken: Vec<String>,
-    /// Steps of whose gates one could not be read.
+    /// Steps with a gate that could not be read.
     pub(in crate::definition) unread_gates: Vec<Option<usize>>,
-    /// The run gets a worktree, whose folder has a name that no file can know.
-    pub(super) has_worktree: bool,
-    /// What is being read looks into it.
-    pub(super) in_worktree: bool,
+    /// The folder of the run.
+    pub(super) run_folder: StartFolder,
+    /// The folder of the step that is being read.
+    pub(super) step_folder: StartFolder,
 }
 
 /// The entries of a map whose keys were checked against a shape.
 #[derive(Clone, Copy)]
 pub(in crate::definition) struct Keys<'n> {
-    pub(in crate::definition) node: &'n Node,
+    pub(in crate::definition) node: &'n YamlNode,
 }
 
 impl<'n> Keys<'n> {
     /// The value of a key; an explicit `null` counts as absent.
-    pub(in crate::definition) fn get(self, key: &str) -> Option<&'n Node> {
+    pub(in crate::definition) fn get(self, key: &str) -> Option<&'n YamlNode> {
         self.node.get(key).filter(|value| !value.is_null())
     }
 
     /// The value of a key, `null` included.
-    pub(in crate::definition) fn entry(self, key: &str) -> Option<&'n Node> {
+    pub(in crate::definition) fn entry(self, key: &str) -> Option<&'n YamlNode> {
         self.node.get(key)
     }
 
@@ -75,8 +105,8 @@ impl<'n> Keys<'n> {
     }
 }
 
-impl<'a> Reader<'a> {
-    pub(in crate::definition) fn new(source: &Arc<Source>, files: &'a dyn FileSource) -> Self {
+impl<'a> PipelineReader<'a> {
+    pub(in crate::definition) fn new(source: &Arc<SourceText>, files: &'a dyn FileSource) -> Self {
         Self {
             source: Arc::clone(source),
             problems: Vec::new(),
@@ -86,22 +116,22 @@ impl<'a> Reader<'a> {
             reworks: Vec::new(),
             signals: Vec::new(),
             secrets: Vec::new(),
-            secret_place: false,
+            allows_secrets: false,
             guard: None,
+            section: Section::Pipeline,
             step: None,
-            finishing: false,
             broken: Vec::new(),
             unread_gates: Vec::new(),
-            has_worktree: false,
-            in_worktree: false,
+            run_folder: StartFolder::Named,
+            step_folder: StartFolder::Named,
         }
     }
 
     /// Reads something that may hold secrets.
     pub(in crate::definition) fn with_secrets<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.secret_place, true);
+        let before = std::mem::replace(&mut self.allows_secrets, true);
         let found = read(self);
-        self.secret_place = before;
+        self.allows_secrets = before;
         found
     }
 
@@ -129,8 +159,8 @@ impl<'a> Reader<'a> {
         self.problems.last_mut().expect("a problem was just pushed")
     }
 
-    /// Opens a map: reports what is no map, and every key that the shape does not have.
-    pub(in crate::definition) fn keys<'n>(&mut self, node: &'n Node, shape: &Shape) -> Option<Keys<'n>> {
+    /// Opens a map: reports a node that is no map, and every key that the shape does not have.
+    pub(in crate::definition) fn keys<'n>(&mut self, node: &'n YamlNode, shape: &Shape) -> Option<Keys<'n>> {
         let Kind::Map(entries) = &node.kind else {
             if !node.is_bad() {
                 self.report(
@@ -171,7 +201,7 @@ impl<'a> Reader<'a> {
             Some(format!("write {example}"));
     }
 
-    pub(in crate::definition) fn wrong_type(&mut self, node: &Node, what: &str, needed: &str) {
+    pub(in crate::definition) fn wrong_type(&mut self, node: &YamlNode, what: &str, needed: &str) {
         if !node.is_bad() {
             let span = self.first_line(node.span.clone());
             let hint = example_of(needed);
@@ -186,7 +216,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The items of a list.
-    pub(in crate::definition) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+    pub(in crate::definition) fn list<'n>(&mut self, node: &'n YamlNode, what: &str) -> &'n [YamlNode] {
         match &node.kind {
             Kind::List(items) => items,
             _ => {
@@ -203,15 +233,21 @@ impl<'a> Reader<'a> {
 
     /// Reports an expression that does not compile.
     /// `shell`: the text looks like the shell's own `${…}`.
-    pub(in crate::definition) fn bad_expression(&mut self, error: &ExprError, origin: &Origin, shell: bool) {
-        let at = origin.at(error.offset);
-        let end = if error.offset + 1 < origin.places.len() { at + 1 } else { at };
+    pub(in crate::definition) fn bad_expression(
+        &mut self,
+        error: &ExprError,
+        source_map: &SourceMap,
+        shell: bool,
+    ) {
+        let at = source_map.at(error.offset);
+        let end = if error.offset + 1 < source_map.places.len() { at + 1 } else { at };
         let hint = if shell {
             Some("for the shell's own `${…}` write `$${…}`".to_owned())
         } else {
             error.hint.clone()
         };
-        let problem = origin.source.problem(Code::Expression, at..end, error.message.clone()).hinted(hint);
+        let problem =
+            source_map.source.problem(Code::Expression, at..end, error.message.clone()).hinted(hint);
         self.problems.push(problem);
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{Busy, FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Routes, Setting};
-use super::reader::{Keys, Reader, Shape};
-use super::uses::{Place, ReworkUse, SignalUse, Wants};
+use super::reader::{Keys, PipelineReader, Shape};
+use super::uses::{ExprPlace, ReworkUse, SignalUse, Wants};
 use crate::words::UnblockDecision;
 use everfold_base::id::StepId;
 
@@ -43,24 +43,24 @@ const TARGETS: [&str; 12] = [
     "unblock", "ignore",
 ];
 
-/// Where only signals lead.
+/// The routes that only signals may take.
 const OF_SIGNALS: [&str; 7] = ["approve", "reject", "changes", "answer", "recheck", "unblock", "ignore"];
 
-/// How often a rework may be used where the file does not say.
+/// The number of uses of a rework where the file sets none.
 const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
 
-/// What a route follows.
+/// The event that a route follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum RouteCause {
     /// The failure of a gate.
     Gate,
     /// The failure of a step, that of its gates included.
     Failure,
-    /// The same of a step that people may reject.
+    /// The failure of a step that people may reject.
     Rejection,
     /// The success of a step.
     Success,
-    /// Time is over: of a poll, a wait, a question.
+    /// The time limit of a poll, a wait or a question.
     Over,
     /// A person's decision.
     Person,
@@ -68,19 +68,19 @@ pub(super) enum Cause {
     Signal,
 }
 
-impl Cause {
+impl RouteCause {
     /// Which names the expressions of its routes have.
-    fn place(self) -> Place {
+    fn place(self) -> ExprPlace {
         match self {
-            Self::Signal => Place::Signal,
+            Self::Signal => ExprPlace::Signal,
             // Nothing failed.
-            Self::Success => Place::Gate,
-            Self::Gate | Self::Failure | Self::Rejection | Self::Over | Self::Person => Place::Route,
+            Self::Success => ExprPlace::Gate,
+            Self::Gate | Self::Failure | Self::Rejection | Self::Over | Self::Person => ExprPlace::Route,
         }
     }
 }
 
-/// Gives a rework without a limit the one that it has where no people are asked.
+/// Gives a rework without a limit the default one that applies where no person causes it.
 pub(super) fn limit_reworks(route: &mut Route) {
     if matches!(route.to, RouteTo::Rework(_)) && route.max.is_none() {
         route.max = Some(BY_DEFAULT);
@@ -90,10 +90,10 @@ pub(super) fn limit_reworks(route: &mut Route) {
     }
 }
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// Routes; empty where nothing could be read.
-    pub(super) fn routes(&mut self, node: &Node, cause: Cause) -> Routes {
-        let items: Vec<&Node> = match &node.kind {
+    pub(super) fn routes(&mut self, node: &YamlNode, cause: RouteCause) -> Routes {
+        let items: Vec<&YamlNode> = match &node.kind {
             Kind::List(items) if items.is_empty() => {
                 self.report(Code::Value, node.span.clone(), "a list of routes has at least one").hint =
                     Some("write block, fail, continue, or {rework: STEP}".to_owned());
@@ -123,8 +123,8 @@ impl Reader<'_> {
         Routes(routes)
     }
 
-    /// What follows signals, by their names.
-    pub(super) fn on_signal(&mut self, node: &Node) -> BTreeMap<String, Routes> {
+    /// The routes of signals, by the names of the signals.
+    pub(super) fn on_signal(&mut self, node: &YamlNode) -> BTreeMap<String, Routes> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, "`on_signal`", "a map from names of signals to routes");
             return BTreeMap::new();
@@ -132,7 +132,7 @@ impl Reader<'_> {
         let mut all = BTreeMap::new();
         for (key, value) in entries {
             let name = self.signal_name(key);
-            let routes = self.routes(value, Cause::Signal);
+            let routes = self.routes(value, RouteCause::Signal);
             if let Some(name) = name {
                 all.insert(name, routes);
             }
@@ -140,7 +140,7 @@ impl Reader<'_> {
         all
     }
 
-    fn route(&mut self, node: &Node, cause: Cause) -> Option<Route> {
+    fn route(&mut self, node: &YamlNode, cause: RouteCause) -> Option<Route> {
         if let Some(word) = node.text() {
             return self.route_word(node, word, cause).map(Route::to);
         }
@@ -155,7 +155,7 @@ impl Reader<'_> {
             let words = [("defer", Busy::Defer), ("interrupt", Busy::Interrupt), ("ignore", Busy::Ignore)];
             self.word(node, "`busy`", &words)
         });
-        if keys.get("busy").is_some() && cause != Cause::Signal {
+        if keys.get("busy").is_some() && cause != RouteCause::Signal {
             let span = keys.key_span("busy");
             self.report(Code::Combination, span, "`busy` belongs to a route of `on_signal`").hint =
                 Some("take it out: elsewhere nothing executes when a route is taken".to_owned());
@@ -163,7 +163,7 @@ impl Reader<'_> {
         let busy = busy.unwrap_or_default();
         let findings = keys.get("findings").and_then(|node| self.text_template(node, "`findings`", place));
         let Some(rework) = rework else {
-            // Of a signal that decides a task they are the comment.
+            // A signal that decides a task uses them as its comment.
             let is_vote = matches!(to, RouteTo::Approve | RouteTo::Reject | RouteTo::Changes);
             for modifier in ["max", "then", "findings", "hold", "if_unchanged"] {
                 if keys.get(modifier).is_some() && !(is_vote && modifier == "findings") {
@@ -204,7 +204,7 @@ impl Reader<'_> {
         Some(Route { when, to, max, then, findings, hold, if_unchanged, busy })
     }
 
-    fn route_word(&mut self, node: &Node, word: &str, cause: Cause) -> Option<RouteTo> {
+    fn route_word(&mut self, node: &YamlNode, word: &str, cause: RouteCause) -> Option<RouteTo> {
         match word {
             "rework" | "finish" | "answer" | "unblock" => {
                 let example = match word {
@@ -234,9 +234,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Reports a route that only signals have, and one that they do not have; remembers a signal's.
-    fn fits(&mut self, to: RouteTo, name: &str, span: Range<usize>, cause: Cause) -> Option<RouteTo> {
-        if cause != Cause::Signal {
+    /// Reports a route that is reserved for signals or not allowed for them; remembers the routes of signals.
+    fn fits(&mut self, to: RouteTo, name: &str, span: Range<usize>, cause: RouteCause) -> Option<RouteTo> {
+        if cause != RouteCause::Signal {
             if OF_SIGNALS.contains(&name) {
                 self.report(Code::SignalRoute, span, format!("`{name}` is a route of `on_signal` only"))
                     .hint = Some(format!("here it is one of: {}, rework, finish", words(cause).join(", ")));
@@ -253,9 +253,9 @@ impl Reader<'_> {
         Some(to)
     }
 
-    fn if_unchanged(&mut self, keys: Keys<'_>, cause: Cause) -> IfUnchanged {
+    fn if_unchanged(&mut self, keys: Keys<'_>, cause: RouteCause) -> IfUnchanged {
         let Some(node) = keys.get("if_unchanged") else { return IfUnchanged::default() };
-        if !matches!(cause, Cause::Gate | Cause::Failure | Cause::Rejection) {
+        if !matches!(cause, RouteCause::Gate | RouteCause::Failure | RouteCause::Rejection) {
             let span = keys.key_span("if_unchanged");
             self.report(Code::Combination, span, "`if_unchanged` is about the evidence of a gate").hint =
                 Some("it belongs to the `on_fail` of a gate, or of a step with gates".to_owned());
@@ -264,17 +264,19 @@ impl Reader<'_> {
         self.word(node, "`if_unchanged`", &words).unwrap_or_default()
     }
 
-    fn max(&mut self, keys: Keys<'_>, cause: Cause, rework: usize) -> Option<RouteMax> {
+    fn max(&mut self, keys: Keys<'_>, cause: RouteCause, rework: usize) -> Option<RouteMax> {
         let Some(node) = keys.get("max") else {
             return match cause {
-                Cause::Person => Some(RouteMax::Unlimited),
-                // Whether a person causes it is known when it happens.
-                Cause::Signal | Cause::Rejection => None,
-                Cause::Gate | Cause::Failure | Cause::Success | Cause::Over => Some(BY_DEFAULT),
+                RouteCause::Person => Some(RouteMax::Unlimited),
+                // Whether a person causes it is known only when it happens, so the limit is set then.
+                RouteCause::Signal | RouteCause::Rejection => None,
+                RouteCause::Gate | RouteCause::Failure | RouteCause::Success | RouteCause::Over => {
+                    Some(BY_DEFAULT)
+                }
             };
         };
         if node.text() == Some("unlimited") {
-            if cause != Cause::Person {
+            if cause != RouteCause::Person {
                 self.reworks[rework].unlimited = Some(node.span.clone());
             }
             return Some(RouteMax::Unlimited);
@@ -307,7 +309,7 @@ impl Reader<'_> {
         }
     }
 
-    fn target_of(&mut self, keys: Keys<'_>, name: &str, cause: Cause) -> Option<RouteTo> {
+    fn target_of(&mut self, keys: Keys<'_>, name: &str, cause: RouteCause) -> Option<RouteTo> {
         let node = keys.entry(name)?;
         let span = keys.key_span(name);
         let place = cause.place();
@@ -321,7 +323,7 @@ impl Reader<'_> {
                     span: node.span.clone(),
                     unlimited: None,
                     hold: false,
-                    of_run: cause == Cause::Signal && self.step.is_none(),
+                    of_run: cause == RouteCause::Signal && self.step.is_none(),
                 });
                 RouteTo::Rework(StepId::new(&target))
             }
@@ -383,9 +385,9 @@ fn plain(word: &str) -> Option<RouteTo> {
 }
 
 /// The words that may stand alone.
-fn words(cause: Cause) -> Vec<&'static str> {
+fn words(cause: RouteCause) -> Vec<&'static str> {
     match cause {
-        Cause::Signal => vec!["approve", "reject", "changes", "recheck", "ignore", "block", "fail"],
+        RouteCause::Signal => vec!["approve", "reject", "changes", "recheck", "ignore", "block", "fail"],
         _ => vec!["continue", "block", "fail"],
     }
 }

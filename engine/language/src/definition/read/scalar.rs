@@ -7,20 +7,20 @@ use serde_json::Value;
 
 use super::super::codes::Code;
 use super::super::similar::similar;
-use super::super::yaml::{Kind, Node, places};
+use super::super::yaml::{Kind, YamlNode, places};
 use super::super::{Money, Setting, Span};
-use super::reader::Reader;
-use super::uses::{Origin, Place, Use, Wants};
-use crate::expr::{Expr, ExprError, Part, Template, parts};
+use super::reader::PipelineReader;
+use super::uses::{ExprPlace, ExprUse, SourceMap, Wants};
+use crate::expr::{Expr, ExprError, Template, TextPart, parts};
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// The place in the file of every byte of a node's text.
-    pub(super) fn origin(&self, node: &Node) -> Origin {
-        Origin { source: self.source.clone(), places: places(&self.source, node) }
+    pub(super) fn source_map(&self, node: &YamlNode) -> SourceMap {
+        SourceMap { source: self.source.clone(), places: places(&self.source, node) }
     }
 
     /// A text as written; numbers and bools count as their text.
-    pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+    pub(super) fn text(&mut self, node: &YamlNode, what: &str) -> Option<String> {
         match (&node.kind, node.is_null()) {
             (Kind::Scalar { text, .. }, false) => Some(text.clone()),
             _ => {
@@ -31,7 +31,7 @@ impl Reader<'_> {
     }
 
     /// A text that matches `[a-z0-9][a-z0-9_-]{0,63}`; `upper` allows `A-Z`, too.
-    pub(super) fn id(&mut self, node: &Node, what: &str, upper: bool) -> Option<String> {
+    pub(super) fn id(&mut self, node: &YamlNode, what: &str, upper: bool) -> Option<String> {
         let text = self.text(node, what)?;
         if is_id(&text, upper) {
             return Some(text);
@@ -46,7 +46,7 @@ impl Reader<'_> {
         None
     }
 
-    pub(super) fn bool(&mut self, node: &Node, what: &str) -> Option<bool> {
+    pub(super) fn bool(&mut self, node: &YamlNode, what: &str) -> Option<bool> {
         if let Kind::Scalar { plain: true, .. } = &node.kind
             && let Value::Bool(flag) = node.value()
         {
@@ -61,7 +61,7 @@ impl Reader<'_> {
     }
 
     /// A whole number, also `2_000_000`.
-    fn whole<T: FromStr>(&self, node: &Node) -> Option<T> {
+    fn whole<T: FromStr>(&self, node: &YamlNode) -> Option<T> {
         match &node.kind {
             Kind::Scalar { text, plain: true } => text.replace('_', "").parse().ok(),
             _ => None,
@@ -71,10 +71,10 @@ impl Reader<'_> {
     /// A whole number from `least` on, or a text with `${…}`.
     pub(super) fn number_setting<T: FromStr + PartialOrd + std::fmt::Display>(
         &mut self,
-        node: &Node,
+        node: &YamlNode,
         what: &str,
         least: T,
-        place: Place,
+        place: ExprPlace,
     ) -> Option<Setting<T>> {
         if node.text().is_some_and(|text| text.contains("${")) {
             return self.template(node, place).map(Setting::Computed);
@@ -99,7 +99,7 @@ impl Reader<'_> {
     /// A whole number from `least` on.
     pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
         &mut self,
-        node: &Node,
+        node: &YamlNode,
         what: &str,
         least: T,
     ) -> Option<T> {
@@ -120,10 +120,10 @@ impl Reader<'_> {
     /// A whole number from `least` on, or one whole `${…}`, for the parameters of an executor.
     pub(super) fn number_value(
         &mut self,
-        node: &Node,
+        node: &YamlNode,
         what: &str,
         least: u32,
-        place: Place,
+        place: ExprPlace,
     ) -> Option<Value> {
         match self.number_setting::<u32>(node, what, least, place)? {
             Setting::Fixed(number) => Some(number.into()),
@@ -136,7 +136,12 @@ impl Reader<'_> {
     }
 
     /// An amount of money: `5.00 USD`.
-    pub(super) fn money_setting(&mut self, node: &Node, what: &str, place: Place) -> Option<Setting<Money>> {
+    pub(super) fn money_setting(
+        &mut self,
+        node: &YamlNode,
+        what: &str,
+        place: ExprPlace,
+    ) -> Option<Setting<Money>> {
         let text = self.text(node, what)?;
         if text.contains("${") {
             return self.text_template(node, what, place).map(Setting::Computed);
@@ -150,7 +155,7 @@ impl Reader<'_> {
     }
 
     /// The name of a signal: letters, digits and `_ - .`.
-    pub(super) fn signal_name(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn signal_name(&mut self, node: &YamlNode) -> Option<String> {
         let text = self.text(node, "the name of a signal")?;
         if is_signal(&text) {
             return Some(text);
@@ -161,7 +166,7 @@ impl Reader<'_> {
     }
 
     /// A time zone by its name in the tz database.
-    pub(super) fn zone(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn zone(&mut self, node: &YamlNode) -> Option<String> {
         let text = self.text(node, "`zone`")?;
         let part = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -187,7 +192,12 @@ impl Reader<'_> {
     }
 
     /// Texts by name.
-    pub(super) fn text_map(&mut self, node: &Node, what: &str, place: Place) -> BTreeMap<String, Template> {
+    pub(super) fn text_map(
+        &mut self,
+        node: &YamlNode,
+        what: &str,
+        place: ExprPlace,
+    ) -> BTreeMap<String, Template> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, what, "a map");
             return BTreeMap::new();
@@ -202,7 +212,7 @@ impl Reader<'_> {
         texts
     }
 
-    fn not_a_number(&mut self, node: &Node, what: &str, also: &str) {
+    fn not_a_number(&mut self, node: &YamlNode, what: &str, also: &str) {
         let Some(number) = self.whole::<i128>(node) else {
             return self.wrong_type(node, what, &format!("a whole number{also}"));
         };
@@ -211,7 +221,7 @@ impl Reader<'_> {
     }
 
     /// A duration like `5m`.
-    pub(super) fn span(&mut self, node: &Node, what: &str) -> Option<Span> {
+    pub(super) fn span(&mut self, node: &YamlNode, what: &str) -> Option<Span> {
         let text = self.text(node, what)?;
         match everfold_base::duration::parse(&text) {
             Ok(span) => Some(Span(span)),
@@ -228,7 +238,12 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn span_setting(&mut self, node: &Node, what: &str, place: Place) -> Option<Setting<Span>> {
+    pub(super) fn span_setting(
+        &mut self,
+        node: &YamlNode,
+        what: &str,
+        place: ExprPlace,
+    ) -> Option<Setting<Span>> {
         if node.text().is_some_and(|text| text.contains("${")) {
             return self.template(node, place).map(Setting::Computed);
         }
@@ -236,7 +251,7 @@ impl Reader<'_> {
     }
 
     /// One of some words.
-    pub(super) fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(&mut self, node: &YamlNode, what: &str, words: &[(&str, T)]) -> Option<T> {
         let Some(text) = node.text() else {
             self.wrong_type(node, what, "a word");
             return None;
@@ -254,7 +269,7 @@ impl Reader<'_> {
     }
 
     /// A list of texts, or one text for a list of one.
-    pub(super) fn texts(&mut self, node: &Node, what: &str) -> Vec<String> {
+    pub(super) fn texts(&mut self, node: &YamlNode, what: &str) -> Vec<String> {
         match &node.kind {
             Kind::Scalar { .. } => self.text(node, what).into_iter().collect(),
             _ => self.list(node, what).iter().filter_map(|item| self.text(item, what)).collect(),
@@ -262,7 +277,12 @@ impl Reader<'_> {
     }
 
     /// A list of texts with `${…}`, or one text.
-    pub(super) fn templates(&mut self, node: &Node, what: &str, place: Place) -> Option<Vec<Template>> {
+    pub(super) fn templates(
+        &mut self,
+        node: &YamlNode,
+        what: &str,
+        place: ExprPlace,
+    ) -> Option<Vec<Template>> {
         match &node.kind {
             Kind::List(items) => {
                 let templates: Vec<_> =
@@ -274,7 +294,13 @@ impl Reader<'_> {
     }
 
     /// A bare expression.
-    pub(super) fn expression(&mut self, node: &Node, what: &str, place: Place, wants: Wants) -> Option<Expr> {
+    pub(super) fn expression(
+        &mut self,
+        node: &YamlNode,
+        what: &str,
+        place: ExprPlace,
+        wants: Wants,
+    ) -> Option<Expr> {
         let Some(text) = node.text().filter(|_| !node.is_null()) else {
             self.wrong_type(node, what, "an expression");
             return None;
@@ -293,27 +319,39 @@ impl Reader<'_> {
             .hint = Some(hint);
             return None;
         }
-        let origin = self.origin(node);
+        let source_map = self.source_map(node);
         match Expr::parse(text) {
             Ok(expr) => {
-                self.remember(expr.clone(), origin, place, wants, false);
+                self.remember(expr.clone(), source_map, place, wants, false);
                 Some(expr)
             }
             Err(error) => {
-                self.bad_expression(&error, &origin, false);
+                self.bad_expression(&error, &source_map, false);
                 None
             }
         }
     }
 
-    pub(super) fn remember(&mut self, expr: Expr, origin: Origin, place: Place, wants: Wants, shell: bool) {
-        let (step, secrets) = (self.step, self.secret_place);
+    pub(super) fn remember(
+        &mut self,
+        expr: Expr,
+        source_map: SourceMap,
+        place: ExprPlace,
+        wants: Wants,
+        shell: bool,
+    ) {
+        let (step, secrets) = (self.step, self.allows_secrets);
         let guard = self.guard.clone();
-        self.uses.push(Use { expr, origin, place, step, wants, shell, secrets, guard });
+        self.uses.push(ExprUse { expr, source_map, place, step, wants, shell, secrets, guard });
     }
 
     /// A text with `${…}`.
-    pub(super) fn text_template(&mut self, node: &Node, what: &str, place: Place) -> Option<Template> {
+    pub(super) fn text_template(
+        &mut self,
+        node: &YamlNode,
+        what: &str,
+        place: ExprPlace,
+    ) -> Option<Template> {
         if node.text().is_none() || node.is_null() {
             self.wrong_type(node, what, "a text");
             return None;
@@ -325,7 +363,7 @@ impl Reader<'_> {
     }
 
     /// Any value with `${…}` in its texts.
-    pub(super) fn template(&mut self, node: &Node, place: Place) -> Option<Template> {
+    pub(super) fn template(&mut self, node: &YamlNode, place: ExprPlace) -> Option<Template> {
         if !self.remember_tree(node, place) {
             return None;
         }
@@ -338,7 +376,7 @@ impl Reader<'_> {
         }
     }
 
-    fn remember_tree(&mut self, node: &Node, place: Place) -> bool {
+    fn remember_tree(&mut self, node: &YamlNode, place: ExprPlace) -> bool {
         match &node.kind {
             Kind::Scalar { text, .. } => self.remember_parts(node, text, place, false),
             Kind::List(items) => self.remember_all(items.iter(), place),
@@ -347,28 +385,40 @@ impl Reader<'_> {
         }
     }
 
-    /// Looks at every node, also after one that is wrong.
-    fn remember_all<'n>(&mut self, nodes: impl Iterator<Item = &'n Node>, place: Place) -> bool {
+    /// Reads every node, also after one with a problem, so that all problems are reported.
+    fn remember_all<'n>(&mut self, nodes: impl Iterator<Item = &'n YamlNode>, place: ExprPlace) -> bool {
         let wrong = nodes.filter(|node| !self.remember_tree(node, place)).count();
         wrong == 0
     }
 
-    /// Takes note of the expressions in a text; `false` where one does not compile.
-    pub(super) fn remember_parts(&mut self, node: &Node, text: &str, place: Place, shell: bool) -> bool {
+    /// Remembers the expressions in a text for the checks; `false` where one does not compile.
+    pub(super) fn remember_parts(
+        &mut self,
+        node: &YamlNode,
+        text: &str,
+        place: ExprPlace,
+        shell: bool,
+    ) -> bool {
         if !text.contains("${") {
             return true;
         }
-        let origin = self.origin(node);
-        self.remember_text(text, &origin, place, shell)
+        let source_map = self.source_map(node);
+        self.remember_text(text, &source_map, place, shell)
     }
 
     /// The same for a text whose place is known.
-    pub(super) fn remember_text(&mut self, text: &str, origin: &Origin, place: Place, shell: bool) -> bool {
+    pub(super) fn remember_text(
+        &mut self,
+        text: &str,
+        source_map: &SourceMap,
+        place: ExprPlace,
+        shell: bool,
+    ) -> bool {
         match parts(text) {
             Ok(parts) => {
                 for part in parts {
-                    if let Part::Expr { expr, place: range } = part {
-                        self.remember(expr, origin.slice(range), place, Wants::Any, shell);
+                    if let TextPart::Expr { expr, place: range } = part {
+                        self.remember(expr, source_map.slice(range), place, Wants::Any, shell);
                     }
                 }
                 true
@@ -377,7 +427,7 @@ impl Reader<'_> {
                 let at = error.offset.min(text.len());
                 let start = text[..at].rfind("${").unwrap_or(at);
                 let shell = shell && super::reader::shell_like(&text[start..]);
-                let rest = origin.slice(at..text.len());
+                let rest = source_map.slice(at..text.len());
                 self.bad_expression(&ExprError { offset: 0, ..error }, &rest, shell);
                 false
             }
@@ -385,7 +435,7 @@ impl Reader<'_> {
     }
 
     /// A constant JSON Schema.
-    pub(super) fn schema(&mut self, node: &Node, what: &str) -> Option<Value> {
+    pub(super) fn schema(&mut self, node: &YamlNode, what: &str) -> Option<Value> {
         if !matches!(node.kind, Kind::Map(_)) && !matches!(node.value(), Value::Bool(_)) {
             self.wrong_type(node, what, "a JSON Schema");
             return None;
@@ -410,7 +460,7 @@ impl Reader<'_> {
     }
 
     /// A pattern that runs in linear time.
-    pub(super) fn pattern(&mut self, node: &Node, what: &str) -> Option<String> {
+    pub(super) fn pattern(&mut self, node: &YamlNode, what: &str) -> Option<String> {
         let text = self.text(node, what)?;
         match crate::expr::functions::compile_pattern(&text) {
             Ok(_) => Some(text),
@@ -422,10 +472,10 @@ impl Reader<'_> {
     }
 
     /// The kinds and codes of `retry.only`.
-    pub(super) fn failure_names(&mut self, node: &Node) -> Vec<String> {
+    pub(super) fn failure_names(&mut self, node: &YamlNode) -> Vec<String> {
         let kinds: Vec<&str> =
             everfold_base::failure::FailureKind::ALL.into_iter().map(|kind| kind.as_str()).collect();
-        let items: Vec<&Node> = match &node.kind {
+        let items: Vec<&YamlNode> = match &node.kind {
             Kind::List(items) => items.iter().collect(),
             _ => vec![node],
         };
@@ -474,8 +524,8 @@ fn is_code(text: &str) -> bool {
 }
 
 /// Whether a text is one whole `${…}`, so that its value keeps its type.
-pub(super) fn is_whole(node: &Node) -> bool {
-    node.text().is_some_and(|text| matches!(parts(text).as_deref(), Ok([Part::Expr { .. }])))
+pub(super) fn is_whole(node: &YamlNode) -> bool {
+    node.text().is_some_and(|text| matches!(parts(text).as_deref(), Ok([TextPart::Expr { .. }])))
 }
 
 /// Whether a text can be the name of a signal.

@@ -5,11 +5,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
-use super::super::{Ask, Condition, Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, Task, Work};
-use super::reader::{Keys, Reader, Shape};
-use super::route::{Cause, limit_reworks};
-use super::uses::{Place, Wants};
+use super::super::yaml::{Kind, YamlNode};
+use super::super::{
+    Ask, Condition, ExecutorTask, Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, Work,
+};
+use super::reader::{Keys, PipelineReader, Section, Shape};
+use super::route::{RouteCause, limit_reworks};
+use super::uses::{ExprPlace, Wants};
 use super::work::WORKS;
 use crate::expr::Template;
 use everfold_base::id::StepId;
@@ -62,13 +64,13 @@ pub(super) const SHAPE: Shape = Shape {
 pub(super) const DEFAULTS: Shape =
     Shape { what: "`defaults`", keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"] };
 
-/// The limit of an attempt where neither step nor `defaults` says one.
+/// The time limit of an attempt where neither the step nor `defaults` sets one.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// The same of a step of `on_finish`: the run's end waits for it.
+/// The same for a step of `on_finish`; shorter, because the run's end waits for it.
 const TIMEOUT_FINISH: Duration = Duration::from_secs(10 * 60);
 
 /// A step as it was read, with the places that later checks name.
-pub(in super::super) struct Draft {
+pub(in super::super) struct StepDraft {
     pub(in super::super) step: Step,
     pub(in super::super) id_span: Range<usize>,
     /// `needs` as written; `None` leaves it to the step above.
@@ -79,7 +81,7 @@ pub(in super::super) struct Draft {
     pub(in super::super) standby_span: Range<usize>,
 }
 
-/// What every step takes over where it says nothing.
+/// The values of `defaults`, which a step uses for the keys that it does not set.
 #[derive(Default)]
 pub(super) struct Defaults {
     timeout: Option<Setting<Span>>,
@@ -87,7 +89,7 @@ pub(super) struct Defaults {
     retry: Option<Retry>,
     on_lost: Option<OnLost>,
     env: BTreeMap<String, Template>,
-    /// Read again for each step, because a rework is judged from the step that it belongs to.
+    /// Read again for each step, because the checks of a rework depend on the step that it belongs to.
     on_fail: Option<DefaultRoute>,
 }
 
@@ -98,16 +100,19 @@ struct DefaultRoute {
     uses: Range<usize>,
 }
 
-impl Reader<'_> {
-    pub(super) fn defaults(&mut self, node: &Node) -> Defaults {
+impl PipelineReader<'_> {
+    pub(super) fn defaults(&mut self, node: &YamlNode) -> Defaults {
         let Some(keys) = self.keys(node, &DEFAULTS) else { return Defaults::default() };
         let (reworks, uses) = (self.reworks.len(), self.uses.len());
-        let on_fail = keys.get("on_fail").map(|node| self.routes(node, Cause::Rejection)).map(|routes| {
-            DefaultRoute { routes, reworks: reworks..self.reworks.len(), uses: uses..self.uses.len() }
-        });
+        let on_fail =
+            keys.get("on_fail").map(|node| self.routes(node, RouteCause::Rejection)).map(|routes| {
+                DefaultRoute { routes, reworks: reworks..self.reworks.len(), uses: uses..self.uses.len() }
+            });
         Defaults {
-            timeout: keys.get("timeout").and_then(|node| self.span_setting(node, "`timeout`", Place::Step)),
-            grace: keys.get("grace").and_then(|node| self.span_setting(node, "`grace`", Place::Step)),
+            timeout: keys
+                .get("timeout")
+                .and_then(|node| self.span_setting(node, "`timeout`", ExprPlace::Step)),
+            grace: keys.get("grace").and_then(|node| self.span_setting(node, "`grace`", ExprPlace::Step)),
             retry: keys.get("retry").and_then(|node| self.retry(node)),
             on_lost: keys.get("on_lost").and_then(|node| self.on_lost(node)),
             env: keys.get("env").map_or_else(BTreeMap::new, |node| self.env(node)),
@@ -117,27 +122,26 @@ impl Reader<'_> {
 
     pub(super) fn steps(
         &mut self,
-        node: &Node,
-        what: &str,
-        finish: bool,
+        node: &YamlNode,
+        section: Section,
         defaults: &Defaults,
-        drafts: &mut Vec<Draft>,
+        drafts: &mut Vec<StepDraft>,
     ) {
         let mut stage = None;
-        self.finishing = finish;
-        for item in self.list(node, what) {
+        self.section = section;
+        for item in self.list(node, section.key()) {
             self.step = Some(drafts.len());
             let (uses, reworks, signals) = (self.uses.len(), self.reworks.len(), self.signals.len());
-            let read = self.one_step(item, finish, defaults);
+            let read = self.one_step(item, defaults);
             if read.is_none() {
-                // What belongs to a step that is not there cannot be judged; its name still counts.
+                // The parts of a step that could not be read are not checked; its id still counts as known.
                 self.uses.truncate(uses);
                 self.reworks.truncate(reworks);
                 self.signals.truncate(signals);
-                self.broken.extend(item.get("id").and_then(Node::text).map(str::to_owned));
+                self.broken.extend(item.get("id").and_then(YamlNode::text).map(str::to_owned));
             }
             if let Some(mut draft) = read {
-                // A step without a stage stands in the column of the one before.
+                // A step without a stage belongs to the stage of the step before.
                 match &draft.step.stage {
                     Some(own) => stage = Some(own.clone()),
                     None => draft.step.stage.clone_from(&stage),
@@ -151,10 +155,11 @@ impl Reader<'_> {
             }
         }
         self.step = None;
-        self.finishing = false;
+        self.section = Section::Pipeline;
     }
 
-    fn one_step(&mut self, node: &Node, finish: bool, defaults: &Defaults) -> Option<Draft> {
+    fn one_step(&mut self, node: &YamlNode, defaults: &Defaults) -> Option<StepDraft> {
+        let finish = self.section == Section::OnFinish;
         let keys = self.keys(node, &SHAPE)?;
         let id = match keys.get("id") {
             Some(id) => self.id(id, "step id", false),
@@ -173,17 +178,17 @@ impl Reader<'_> {
             }
         }
         self.note_folder(keys);
-        let place = Place::Step;
+        let place = ExprPlace::Step;
         let foreach = keys.get("foreach").and_then(|node| self.foreach(node));
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
-        let work = self.work(keys, finish);
+        let work = self.work(keys);
         let gates = keys.get("gates").map_or_else(Vec::new, |node| self.gates(node));
         let kind = match &work {
             Some(Work::Task(task)) => Some(task.kind.as_str()),
             _ => None,
         };
-        // A child run has limits of its own.
-        let timed = kind.is_some_and(|kind| kind != Task::RUN);
+        // A child run sets its own time limits.
+        let timed = kind.is_some_and(|kind| kind != ExecutorTask::RUN);
         let tried = kind.is_some();
         if keys.get("foreach").is_some() && WORKS.iter().all(|kind| keys.entry(kind).is_none()) {
             let span = keys.key_span("foreach");
@@ -209,7 +214,7 @@ impl Reader<'_> {
             }
         }
         self.without_meaning(keys);
-        let limit = if self.finishing { TIMEOUT_FINISH } else { TIMEOUT };
+        let limit = if finish { TIMEOUT_FINISH } else { TIMEOUT };
         let task_default = (timed || tried && finish).then_some(Setting::Fixed(Span(limit)));
         let timeout = keys
             .get("timeout")
@@ -217,7 +222,7 @@ impl Reader<'_> {
             .or_else(|| defaults.timeout.clone().filter(|_| timed))
             .or(task_default);
         let deadline = keys.get("deadline").and_then(|node| self.span_setting(node, "`deadline`", place));
-        // What is not executed has one attempt in a round: people, a wait.
+        // Work without an executor (people, a wait) has one attempt in a round.
         let (timeout, deadline) = match (tried, timeout, deadline) {
             (false, Some(limit), None) => (None, Some(limit)),
             (false, Some(Setting::Fixed(limit)), Some(Setting::Fixed(round))) => {
@@ -239,8 +244,8 @@ impl Reader<'_> {
         let on_lost =
             keys.get("on_lost").and_then(|node| self.on_lost(node)).or(defaults.on_lost.filter(|_| tried));
         let on_fail = match (keys.get("on_fail"), &defaults.on_fail) {
-            (Some(node), _) if keys.entry("approval").is_some() => self.routes(node, Cause::Rejection),
-            (Some(node), _) => self.routes(node, Cause::Failure),
+            (Some(node), _) if keys.entry("approval").is_some() => self.routes(node, RouteCause::Rejection),
+            (Some(node), _) => self.routes(node, RouteCause::Failure),
             (None, Some(route)) if !finish => {
                 let mut routes = self.default_route(route);
                 if keys.entry("approval").is_none() {
@@ -270,11 +275,11 @@ impl Reader<'_> {
             on_lost,
             on_success: keys
                 .get("on_success")
-                .map_or_else(Routes::default, |node| self.routes(node, Cause::Success)),
+                .map_or_else(Routes::default, |node| self.routes(node, RouteCause::Success)),
             on_fail,
             gates,
             outputs: keys.get("outputs").map_or_else(Outputs::default, |node| self.outputs(node)),
-            labels: keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, Place::Gate)),
+            labels: keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, ExprPlace::Gate)),
             env,
             on_signal: keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node)),
             secrets: keys.get("secrets").map_or_else(Vec::new, |node| self.secret_names(node)),
@@ -293,7 +298,7 @@ impl Reader<'_> {
             foreach,
             work,
         };
-        Some(Draft {
+        Some(StepDraft {
             step,
             id_span: keys.get("id").map_or_else(|| node.span.clone(), |id| id.span.clone()),
             needs: keys.get("needs").map(|node| self.needs(node)),
@@ -303,7 +308,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reports keys that the step's kind of work never looks at.
+    /// Reports keys that have no effect on the step's kind of work.
     fn without_meaning(&mut self, keys: Keys<'_>) {
         let has = |kinds: &[&str]| kinds.iter().any(|kind| keys.entry(kind).is_some());
         let is_process = has(&["command", "agent"]);
@@ -347,15 +352,15 @@ impl Reader<'_> {
         }
         for index in route.uses.clone() {
             let original = &self.uses[index];
-            let (expr, origin) = (original.expr.clone(), original.origin.clone());
+            let (expr, source_map) = (original.expr.clone(), original.source_map.clone());
             let (place, wants, shell) = (original.place, original.wants, original.shell);
-            // A route holds no secrets, so it was not remembered as a place of them.
-            self.remember(expr, origin, place, wants, shell);
+            // A route may not hold secrets, so the expression keeps `secrets: false`.
+            self.remember(expr, source_map, place, wants, shell);
         }
         route.routes.clone()
     }
 
-    fn needs(&mut self, node: &Node) -> Vec<(String, Range<usize>)> {
+    fn needs(&mut self, node: &YamlNode) -> Vec<(String, Range<usize>)> {
         let mut needs: Vec<(String, Range<usize>)> = Vec::new();
         for item in self.list(node, "`needs`") {
             let Some(name) = self.text(item, "a need") else { continue };
@@ -369,9 +374,9 @@ impl Reader<'_> {
         needs
     }
 
-    /// Reports what waits for a person where none will come.
+    /// Reports a construct of `on_finish` that would wait for a person.
     pub(super) fn no_person(&mut self, span: Range<usize>, what: &str) {
-        if self.finishing {
+        if self.section == Section::OnFinish {
             self.report(Code::OnFinish, span, format!("{what} has no place in `on_finish`")).hint =
                 Some("the run has ended: nothing can be decided or reworked any more".to_owned());
         }
@@ -379,7 +384,7 @@ impl Reader<'_> {
 }
 
 /// Whether one of some gates starts a process.
-fn has_command(gates: &Node) -> bool {
+fn has_command(gates: &YamlNode) -> bool {
     match &gates.kind {
         Kind::List(items) => items.iter().any(has_command),
         Kind::Map(entries) => entries.iter().any(|(key, value)| match key.text() {

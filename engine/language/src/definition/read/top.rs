@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{Admit, Definition, ROUNDS_DEFAULT, ROUNDS_MAX, WorkspaceSpec};
-use super::reader::{Reader, Shape};
-use super::step::{Defaults, Draft};
-use super::uses::Place;
+use super::reader::{PipelineReader, Section, Shape, StartFolder};
+use super::step::{Defaults, StepDraft};
+use super::uses::ExprPlace;
 use crate::expr::Template;
 
 pub(super) const SHAPE: Shape = Shape {
@@ -40,12 +40,12 @@ pub(in super::super) struct Pipeline {
     /// All but the steps; without a name where the file has none.
     pub(in super::super) definition: Definition,
     /// Steps, then those of `on_finish`.
-    pub(in super::super) drafts: Vec<Draft>,
+    pub(in super::super) drafts: Vec<StepDraft>,
 }
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// Reads the whole file.
-    pub(in super::super) fn pipeline(&mut self, root: &Node) -> Option<Pipeline> {
+    pub(in super::super) fn pipeline(&mut self, root: &YamlNode) -> Option<Pipeline> {
         let keys = self.keys(root, &SHAPE)?;
         let name = match keys.get("name") {
             Some(name) => self.name(name),
@@ -59,12 +59,15 @@ impl Reader<'_> {
         let input = keys.get("input").and_then(|node| self.schema(node, "`input`"));
         let config = keys.get("config").map_or_else(BTreeMap::new, |node| self.config(node));
         let key = keys.get("key").and_then(|node| self.run_key(node));
-        let labels = keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, Place::Start));
+        let labels =
+            keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, ExprPlace::Start));
         let admit = keys.get("admit").map_or_else(Admit::default, |node| self.admit(node));
         let concurrency = keys.get("concurrency").map_or_else(Vec::new, |node| self.concurrency(node));
         let budgets = keys.get("budget").map_or_else(Vec::new, |node| self.budgets(node));
         let workspace = keys.get("workspace").and_then(|node| self.workspace(node));
-        self.has_worktree = matches!(workspace, Some(WorkspaceSpec::Git(_)));
+        if matches!(workspace, Some(WorkspaceSpec::Git(_))) {
+            self.run_folder = StartFolder::Worktree;
+        }
         let secrets = keys.get("secrets").map_or_else(BTreeMap::new, |node| self.secrets(node));
         let rounds = keys.get("rounds").and_then(|node| self.rounds(node));
         let triggers =
@@ -79,15 +82,15 @@ impl Reader<'_> {
                     self.report(Code::MissingKey, steps.span.clone(), "a pipeline has at least one step")
                         .hint = Some("write - {id: build, command: make}".to_owned());
                 }
-                self.steps(steps, "`steps`", false, &defaults, &mut drafts);
+                self.steps(steps, Section::Steps, &defaults, &mut drafts);
             }
             None => self.missing(root.span.clone(), "a pipeline", "steps", "steps: and a list of steps"),
         }
         if let Some(steps) = keys.get("on_finish") {
-            self.steps(steps, "`on_finish`", true, &defaults, &mut drafts);
+            self.steps(steps, Section::OnFinish, &defaults, &mut drafts);
         }
         self.step = None;
-        let output = keys.get("output").and_then(|node| self.template(node, Place::Output));
+        let output = keys.get("output").and_then(|node| self.template(node, ExprPlace::Output));
         let definition = Definition {
             name: name.unwrap_or_default(),
             description,
@@ -115,7 +118,7 @@ impl Reader<'_> {
 
     /// How often steps may be reworked without a person; what is the default anyway is left out, so that the
     /// pipeline keeps its hash.
-    fn rounds(&mut self, node: &Node) -> Option<u32> {
+    fn rounds(&mut self, node: &YamlNode) -> Option<u32> {
         let rounds: u32 = self.number(node, "`rounds`", 1)?;
         if rounds > ROUNDS_MAX {
             let message = format!("`rounds` is at most {ROUNDS_MAX}, not {rounds}");
@@ -125,7 +128,7 @@ impl Reader<'_> {
         (rounds != ROUNDS_DEFAULT).then_some(rounds)
     }
 
-    fn name(&mut self, node: &Node) -> Option<String> {
+    fn name(&mut self, node: &YamlNode) -> Option<String> {
         let text = self.text(node, "`name`")?;
         if text.len() <= 128 && text.split('/').all(|part| super::scalar::is_id(part, false)) {
             return Some(text);
@@ -138,7 +141,7 @@ impl Reader<'_> {
     }
 
     /// Labels: texts by name.
-    pub(super) fn labels(&mut self, node: &Node, place: Place) -> BTreeMap<String, Template> {
+    pub(super) fn labels(&mut self, node: &YamlNode, place: ExprPlace) -> BTreeMap<String, Template> {
         self.text_map(node, "`labels`", place)
     }
 }

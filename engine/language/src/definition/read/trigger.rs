@@ -1,16 +1,16 @@
-//! What starts runs by itself, and who is told of what happens.
+//! Reads `triggers` and `notify`: what starts or signals runs, and notices of what happens to a run.
 
 use std::ops::Range;
 
 use super::super::codes::Code;
 use super::super::similar::similar;
-use super::super::yaml::{Kind, Node};
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{
     CatchUp, NOTICES_OF_A_PIPELINE_MAX, Notice, Overlap, Schedule, SignalTarget, Trigger, TriggerSource,
     TriggerStart, WILDCARD,
 };
-use super::reader::{Keys, Reader, Shape};
-use super::uses::{Place, Wants};
+use super::reader::{Keys, PipelineReader, Shape};
+use super::uses::{ExprPlace, Wants};
 use crate::timetable::{BadSchedule, Timetable};
 use crate::words::EVENT_NAMES;
 
@@ -35,15 +35,15 @@ pub(super) const NOTICE: Shape = Shape {
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// `keyed`: the pipeline's runs have keys, to whose holder a signal may go.
-    pub(super) fn triggers(&mut self, node: &Node, keyed: bool) -> Vec<Trigger> {
+    pub(super) fn triggers(&mut self, node: &YamlNode, keyed: bool) -> Vec<Trigger> {
         self.list(node, "`triggers`").iter().filter_map(|item| self.trigger(item, keyed)).collect()
     }
 
-    fn trigger(&mut self, node: &Node, keyed: bool) -> Option<Trigger> {
+    fn trigger(&mut self, node: &YamlNode, keyed: bool) -> Option<Trigger> {
         let keys = self.keys(node, &TRIGGER)?;
-        let place = Place::Trigger;
+        let place = ExprPlace::Trigger;
         let on = match (keys.get("hook"), keys.get("schedule")) {
             (Some(hook), None) => self.id(hook, "name of a source", true).map(TriggerSource::Hook),
             (None, Some(schedule)) => self.schedule(schedule).map(TriggerSource::Schedule),
@@ -100,17 +100,18 @@ impl Reader<'_> {
         Some(Trigger { on: on?, when, start, signal, to, payload, park })
     }
 
-    fn trigger_start(&mut self, node: &Node) -> Option<TriggerStart> {
+    fn trigger_start(&mut self, node: &YamlNode) -> Option<TriggerStart> {
         if matches!(node.value(), serde_json::Value::Bool(true)) {
             return Some(TriggerStart::default());
         }
         let keys = self.keys(node, &START)?;
-        let input = keys.get("input").and_then(|node| self.template(node, Place::Trigger));
-        let title = keys.get("title").and_then(|node| self.text_template(node, "`title`", Place::Trigger));
+        let input = keys.get("input").and_then(|node| self.template(node, ExprPlace::Trigger));
+        let title =
+            keys.get("title").and_then(|node| self.text_template(node, "`title`", ExprPlace::Trigger));
         Some(TriggerStart { input, title })
     }
 
-    fn signal_target(&mut self, node: &Node) -> Option<SignalTarget> {
+    fn signal_target(&mut self, node: &YamlNode) -> Option<SignalTarget> {
         let keys = self.keys(node, &TO)?;
         let given: Vec<&str> = TO.keys.iter().copied().filter(|key| keys.get(key).is_some()).collect();
         let [one] = given.as_slice() else {
@@ -121,10 +122,10 @@ impl Reader<'_> {
         };
         let target = keys.get(one)?;
         match *one {
-            "key" => self.text_template(target, "`key`", Place::Trigger).map(SignalTarget::Key),
-            "run" => self.text_template(target, "`run`", Place::Trigger).map(SignalTarget::Run),
+            "key" => self.text_template(target, "`key`", ExprPlace::Trigger).map(SignalTarget::Key),
+            "run" => self.text_template(target, "`run`", ExprPlace::Trigger).map(SignalTarget::Run),
             _ => {
-                let labels = self.text_map(target, "`labels`", Place::Trigger);
+                let labels = self.text_map(target, "`labels`", ExprPlace::Trigger);
                 if labels.is_empty() && matches!(&target.kind, Kind::Map(entries) if entries.is_empty()) {
                     self.report(
                         Code::Value,
@@ -139,7 +140,7 @@ impl Reader<'_> {
     }
 
     /// A map, or short: a cron pattern, or a duration.
-    pub(in crate::definition) fn schedule(&mut self, node: &Node) -> Option<Schedule> {
+    pub(in crate::definition) fn schedule(&mut self, node: &YamlNode) -> Option<Schedule> {
         let empty = Schedule {
             cron: None,
             every: None,
@@ -196,7 +197,7 @@ impl Reader<'_> {
     }
 
     /// Reports a schedule that has no moments: the 30th of February, a zone that is none.
-    fn has_moments(&mut self, node: &Node, schedule: &Schedule) -> bool {
+    fn has_moments(&mut self, node: &YamlNode, schedule: &Schedule) -> bool {
         match Timetable::new(schedule) {
             Ok(_) => true,
             Err(error) => {
@@ -214,7 +215,7 @@ impl Reader<'_> {
         }
     }
 
-    fn interval(&mut self, node: &Node) -> Option<super::super::Span> {
+    fn interval(&mut self, node: &YamlNode) -> Option<super::super::Span> {
         let span = self.span(node, "`every`")?;
         if span.0.as_secs() == 0 {
             self.report(Code::TooSmall, node.span.clone(), "`every` is at least a second").hint =
@@ -225,7 +226,7 @@ impl Reader<'_> {
     }
 
     /// A cron pattern of five fields, or six with seconds first.
-    fn cron(&mut self, node: &Node) -> Option<String> {
+    fn cron(&mut self, node: &YamlNode) -> Option<String> {
         let text = self.text(node, "`cron`")?;
         match cron_problem(&text) {
             None => Some(text),
@@ -239,7 +240,7 @@ impl Reader<'_> {
         }
     }
 
-    fn weekdays(&mut self, node: &Node) -> Vec<String> {
+    fn weekdays(&mut self, node: &YamlNode) -> Vec<String> {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
@@ -257,7 +258,7 @@ impl Reader<'_> {
     }
 
     /// `8..18`: from 8 until before 18; over midnight as `22..6`.
-    fn hours(&mut self, node: &Node) -> Option<(u8, u8)> {
+    fn hours(&mut self, node: &YamlNode) -> Option<(u8, u8)> {
         let text = self.text(node, "`hours`")?;
         let hour = |text: &str| text.trim().parse::<u8>().ok().filter(|hour| *hour <= 24);
         let read = text.split_once("..").and_then(|(from, until)| Some((hour(from)?, hour(until)?)));
@@ -269,7 +270,7 @@ impl Reader<'_> {
         read
     }
 
-    pub(super) fn notices(&mut self, node: &Node) -> Vec<Notice> {
+    pub(super) fn notices(&mut self, node: &YamlNode) -> Vec<Notice> {
         let mut notices: Vec<Notice> = Vec::new();
         for item in self.list(node, "`notify`") {
             let Some((notice, span)) = self.notice(item) else { continue };
@@ -289,9 +290,9 @@ impl Reader<'_> {
         notices
     }
 
-    fn notice(&mut self, node: &Node) -> Option<(Notice, Range<usize>)> {
+    fn notice(&mut self, node: &YamlNode) -> Option<(Notice, Range<usize>)> {
         let keys = self.keys(node, &NOTICE)?;
-        let place = Place::Notice;
+        let place = ExprPlace::Notice;
         for (key, example) in
             [("id", "id: failures"), ("events", "events: [RunFailed]"), ("function", "function: notify.log")]
         {
@@ -318,7 +319,7 @@ impl Reader<'_> {
         Some((Notice { id, events, when, function, with, sender, channel, collapse, changes_only }, span))
     }
 
-    fn event_types(&mut self, node: &Node) -> Vec<String> {
+    fn event_types(&mut self, node: &YamlNode) -> Vec<String> {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),

@@ -1,31 +1,31 @@
-//! What a pipeline uses, remembered while it is read and checked when all of it is known: expressions, reworks,
-//! signals.
+//! The expressions, reworks and signals of a pipeline: collected while the file is read, checked when all of it is
+//! known.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::problem::Source;
+use super::super::problem::SourceText;
 use crate::definition::RouteTo;
 use crate::expr::Expr;
 
-/// Where an expression stands: which names it has.
+/// The place of an expression, which decides what names it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::definition) enum Place {
-    /// The paths of settings documents: nothing but the input is there.
+pub(in crate::definition) enum ExprPlace {
+    /// The paths of settings documents: only the input is known.
     Config,
     /// Rendered when the run starts.
     Start,
     /// Rendered when the workspace is made.
     Workspace,
-    /// Rendered for each commit of a step's leftovers.
+    /// Rendered for each commit of the files that a step left uncommitted.
     Commit,
     /// A condition or a setting of a step.
     Step,
     /// Inside the work of a step.
     Work,
-    /// Which signals a wait takes.
+    /// The condition on the signals that a wait takes.
     Match,
-    /// Whether an answer will do.
+    /// The condition on the answers to a question.
     Answer,
     /// A gate's own expressions; without a step, of an admission.
     Gate,
@@ -35,7 +35,7 @@ pub(in crate::definition) enum Place {
     Route,
     /// A route's of `on_signal`; without a step, of the run.
     Signal,
-    /// A trigger's: no run is there yet.
+    /// A trigger's: no run exists yet.
     Trigger,
     /// A notice's.
     Notice,
@@ -44,18 +44,18 @@ pub(in crate::definition) enum Place {
 }
 
 /// An expression of the file, to be checked when all steps are known.
-pub(in crate::definition) struct Use {
+pub(in crate::definition) struct ExprUse {
     pub(in crate::definition) expr: Expr,
-    pub(in crate::definition) origin: Origin,
-    pub(in crate::definition) place: Place,
+    pub(in crate::definition) source_map: SourceMap,
+    pub(in crate::definition) place: ExprPlace,
     /// The step, as an index into the drafts.
     pub(in crate::definition) step: Option<usize>,
     pub(in crate::definition) wants: Wants,
-    /// It stands in a shell string, where `${HOME}` is a likely mistake.
+    /// Whether it stands in a shell string, where `${HOME}` is a likely mistake.
     pub(in crate::definition) shell: bool,
-    /// It stands where secrets may.
+    /// Whether its place may hold secrets.
     pub(in crate::definition) secrets: bool,
-    /// It is looked at only where this holds: the `when` of what it belongs to, beside that of its step.
+    /// The condition under which it is evaluated: the `when` of its construct, beside that of its step.
     pub(in crate::definition) guard: Option<Expr>,
 }
 
@@ -69,13 +69,13 @@ pub(in crate::definition) enum Wants {
 
 /// Where the bytes of an expression stand in a file.
 #[derive(Clone)]
-pub(in crate::definition) struct Origin {
-    pub(in crate::definition) source: Arc<Source>,
+pub(in crate::definition) struct SourceMap {
+    pub(in crate::definition) source: Arc<SourceText>,
     /// The place in the file of each byte of the expression, and of its end.
     pub(in crate::definition) places: Vec<usize>,
 }
 
-impl Origin {
+impl SourceMap {
     pub(in crate::definition) fn at(&self, offset: usize) -> usize {
         self.places.get(offset).or(self.places.last()).copied().unwrap_or(0)
     }

@@ -1,20 +1,20 @@
 //! Waiting: for time, for a moment, for a signal.
 
 use super::super::codes::Code;
-use super::super::yaml::Node;
+use super::super::yaml::YamlNode;
 use super::super::{Routes, Wait};
-use super::reader::{Reader, Shape};
-use super::route::Cause;
-use super::uses::{Place, Wants};
+use super::reader::{PipelineReader, Shape};
+use super::route::RouteCause;
+use super::uses::{ExprPlace, Wants};
 
 pub(super) const WAIT: Shape =
     Shape { what: "`wait`", keys: &["for", "until", "zone", "signal", "match", "timeout", "on_timeout"] };
 
 const WAYS: [&str; 3] = ["for", "until", "signal"];
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// Exactly one of `for`, `until` and `signal`, with what belongs to it.
-    pub(super) fn wait(&mut self, node: &Node) -> Option<Wait> {
+    pub(super) fn wait(&mut self, node: &YamlNode) -> Option<Wait> {
         if let Some(text) = node.text() {
             let hint = format!("write wait: {{ for: {text} }}");
             self.report(Code::Type, node.span.clone(), "`wait` is a map, this is a text").hint = Some(hint);
@@ -52,22 +52,24 @@ impl Reader<'_> {
             self.report(Code::Combination, span, "`on_timeout` never follows: there is no `timeout`").hint =
                 Some("add `timeout: 3d`, or take `on_timeout` out".to_owned());
         }
-        let span = keys.get("for").map(|node| self.span_setting(node, "`for`", Place::Work));
+        let span = keys.get("for").map(|node| self.span_setting(node, "`for`", ExprPlace::Work));
         let until = keys.get("until").map(|node| self.moment(node));
         let zone = match keys.get("zone") {
             Some(node) if !node.text().is_some_and(|text| text.contains("${")) => {
                 self.zone(node)?;
-                self.text_template(node, "`zone`", Place::Work)
+                self.text_template(node, "`zone`", ExprPlace::Work)
             }
-            Some(node) => self.text_template(node, "`zone`", Place::Work),
+            Some(node) => self.text_template(node, "`zone`", ExprPlace::Work),
             None => None,
         };
         let signal = keys.get("signal").map(|node| self.signal_name(node));
-        let matches =
-            keys.get("match").and_then(|node| self.expression(node, "`match`", Place::Match, Wants::Bool));
-        let timeout = keys.get("timeout").and_then(|node| self.span_setting(node, "`timeout`", Place::Work));
+        let matches = keys
+            .get("match")
+            .and_then(|node| self.expression(node, "`match`", ExprPlace::Match, Wants::Bool));
+        let timeout =
+            keys.get("timeout").and_then(|node| self.span_setting(node, "`timeout`", ExprPlace::Work));
         let on_timeout =
-            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
+            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Over));
         let wait = Wait {
             span: span.clone().flatten(),
             until: until.clone().flatten(),
@@ -82,7 +84,7 @@ impl Reader<'_> {
     }
 
     /// A moment: RFC 3339, or a local time.
-    fn moment(&mut self, node: &Node) -> Option<crate::expr::Template> {
+    fn moment(&mut self, node: &YamlNode) -> Option<crate::expr::Template> {
         let text = self.text(node, "`until`")?;
         let computed = text.contains("${");
         let written = computed
@@ -93,6 +95,6 @@ impl Reader<'_> {
                 Some("write 2026-12-24T08:00:00Z, or 2026-12-24T08:00 with `zone`".to_owned());
             return None;
         }
-        self.text_template(node, "`until`", Place::Work)
+        self.text_template(node, "`until`", ExprPlace::Work)
     }
 }

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::codes::Code;
-use super::super::yaml::{Kind, Node};
-use super::super::{Task, Work, shell};
+use super::super::yaml::{Kind, YamlNode};
+use super::super::{ExecutorTask, Work, shell};
 use super::probe::text_value;
-use super::reader::{Keys, Reader, Shape};
-use super::uses::Place;
+use super::reader::{Keys, PipelineReader, Section, Shape};
+use super::uses::ExprPlace;
 use crate::definition::codes::Severity;
 use crate::definition::pipeline_ref::PipelineRef;
 use crate::expr::Template;
@@ -19,9 +19,9 @@ pub(super) const WORKS: [&str; 8] =
 pub(super) const RUN: Shape =
     Shape { what: "`run`", keys: &["pipeline", "input", "labels", "wait", "on_parent_cancel"] };
 
-impl Reader<'_> {
+impl PipelineReader<'_> {
     /// The work of a step; reports two works, and neither work nor gate.
-    pub(super) fn work(&mut self, keys: Keys<'_>, finish: bool) -> Option<Work> {
+    pub(super) fn work(&mut self, keys: Keys<'_>) -> Option<Work> {
         let given: Vec<&str> = WORKS.into_iter().filter(|kind| keys.entry(kind).is_some()).collect();
         if let [first, second, ..] = given.as_slice() {
             let span = keys.key_span(second);
@@ -39,7 +39,7 @@ impl Reader<'_> {
                 .then(|| "an agent has it inside: agent: { …, with: {…} }".to_owned());
         }
         let Some(kind) = given.first() else {
-            let is_empty = |gates: &Node| matches!(&gates.kind, Kind::List(gates) if gates.is_empty());
+            let is_empty = |gates: &YamlNode| matches!(&gates.kind, Kind::List(gates) if gates.is_empty());
             if keys.get("gates").is_none_or(is_empty) {
                 let span = self.first_line(keys.node.span.clone());
                 self.report(Code::Empty, span, "this step has neither work nor gate").hint =
@@ -53,14 +53,14 @@ impl Reader<'_> {
                 Some("write what is to be done behind it".to_owned());
             return None;
         }
-        if finish && matches!(*kind, "approval" | "question") {
+        if self.section == Section::OnFinish && matches!(*kind, "approval" | "question") {
             self.no_person(keys.key_span(kind), &format!("`{kind}`"));
         }
         match *kind {
-            "command" => self.command(node, Place::Work).map(Work::Task),
+            "command" => self.command(node, ExprPlace::Work).map(Work::Task),
             "agent" => self.agent(node).map(Work::Task),
-            "function" => self.function(node, keys, Place::Work).map(Work::Task),
-            "http" => self.http(node, Place::Work).map(Work::Task),
+            "function" => self.function(node, keys, ExprPlace::Work).map(Work::Task),
+            "http" => self.http(node, ExprPlace::Work).map(Work::Task),
             "run" => self.child(node).map(Work::Task),
             "approval" => self.approval(node).map(Work::Approval),
             "question" => self.question(node).map(Work::Question),
@@ -69,7 +69,7 @@ impl Reader<'_> {
     }
 
     /// A shell string, or the words of a command.
-    pub(super) fn command(&mut self, node: &Node, place: Place) -> Option<Task> {
+    pub(super) fn command(&mut self, node: &YamlNode, place: ExprPlace) -> Option<ExecutorTask> {
         let spec = match &node.kind {
             Kind::List(items) => {
                 if items.is_empty() {
@@ -96,10 +96,10 @@ impl Reader<'_> {
                 return None;
             }
         };
-        Some(Task { kind: "command".to_owned(), spec })
+        Some(ExecutorTask { kind: "command".to_owned(), spec })
     }
 
-    fn shell(&mut self, node: &Node, place: Place) -> Option<Template> {
+    fn shell(&mut self, node: &YamlNode, place: ExprPlace) -> Option<Template> {
         let text = self.text(node, "`command`")?;
         if text.trim().is_empty() {
             self.report(Code::Value, node.span.clone(), "the command is empty").hint =
@@ -112,9 +112,9 @@ impl Reader<'_> {
         let script = match shell::compile(&text) {
             Ok(script) => script,
             Err(errors) => {
-                let origin = self.origin(node);
+                let source_map = self.source_map(node);
                 for error in errors {
-                    let span = origin.at(error.place.start)..origin.at(error.place.end);
+                    let span = source_map.at(error.place.start)..source_map.at(error.place.end);
                     self.report(error.code, span, error.message).hint = Some(error.hint);
                 }
                 return None;
@@ -124,17 +124,22 @@ impl Reader<'_> {
     }
 
     /// A function's name, with the parameters that stand beside it.
-    pub(super) fn function(&mut self, node: &Node, keys: Keys<'_>, place: Place) -> Option<Task> {
+    pub(super) fn function(
+        &mut self,
+        node: &YamlNode,
+        keys: Keys<'_>,
+        place: ExprPlace,
+    ) -> Option<ExecutorTask> {
         let name = self.function_name(node);
         let with = match keys.get("with") {
             Some(with) => self.parameters(with, place)?.source().clone(),
             None => json!({}),
         };
         let spec = Template::parse(&json!({ "name": name?, "with": with })).ok()?;
-        Some(Task { kind: "function".to_owned(), spec })
+        Some(ExecutorTask { kind: "function".to_owned(), spec })
     }
 
-    pub(super) fn function_name(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn function_name(&mut self, node: &YamlNode) -> Option<String> {
         let name = self.text(node, "`function`")?;
         let word = |part: &str| super::scalar::is_id(part, false);
         if name.split('.').all(word) {
@@ -146,7 +151,7 @@ impl Reader<'_> {
     }
 
     /// A function's parameters: a map that may hold secrets.
-    pub(super) fn parameters(&mut self, node: &Node, place: Place) -> Option<Template> {
+    pub(super) fn parameters(&mut self, node: &YamlNode, place: ExprPlace) -> Option<Template> {
         if !matches!(node.kind, Kind::Map(_)) {
             self.wrong_type(node, "`with`", "a map");
             return None;
@@ -155,30 +160,30 @@ impl Reader<'_> {
     }
 
     /// A child run: a pipeline's name, or a map.
-    fn child(&mut self, node: &Node) -> Option<Task> {
+    fn child(&mut self, node: &YamlNode) -> Option<ExecutorTask> {
         let mut spec = json!({ "wait": true, "on_parent_cancel": "cancel" });
         let before = self.problems.len();
         if node.text().is_some() {
-            self.text_template(node, "`run`", Place::Work)?;
+            self.text_template(node, "`run`", ExprPlace::Work)?;
             self.child_name(node);
             spec["pipeline"] = text_value(node);
         } else {
             let keys = self.keys(node, &RUN)?;
             match keys.get("pipeline") {
                 Some(pipeline) => {
-                    self.text_template(pipeline, "`pipeline`", Place::Work);
+                    self.text_template(pipeline, "`pipeline`", ExprPlace::Work);
                     self.child_name(pipeline);
                     spec["pipeline"] = text_value(pipeline);
                 }
                 None => self.missing(node.span.clone(), "`run`", "pipeline", "pipeline: NAME or a path"),
             }
             if let Some(input) = keys.get("input")
-                && let Some(input) = self.template(input, Place::Work)
+                && let Some(input) = self.template(input, ExprPlace::Work)
             {
                 spec["input"] = input.source().clone();
             }
             if let Some(labels) = keys.get("labels") {
-                let labels = self.text_map(labels, "`labels`", Place::Work).into_iter();
+                let labels = self.text_map(labels, "`labels`", ExprPlace::Work).into_iter();
                 spec["labels"] = labels.map(|(name, text)| (name, text.source().clone())).collect();
             }
             if let Some(wait) = keys.get("wait") {
@@ -193,11 +198,11 @@ impl Reader<'_> {
         if wrong {
             return None;
         }
-        Some(Task { kind: Task::RUN.to_owned(), spec: Template::parse(&spec).ok()? })
+        Some(ExecutorTask { kind: ExecutorTask::RUN.to_owned(), spec: Template::parse(&spec).ok()? })
     }
 
     /// Reports a written name that no pipeline can have.
-    fn child_name(&mut self, node: &Node) {
+    fn child_name(&mut self, node: &YamlNode) {
         let Some(name) = node.text().filter(|name| !node.is_null() && !name.contains("${")) else { return };
         if !PipelineRef::is_path(name)
             && let Err(error) = name.parse::<PipelineRef>()

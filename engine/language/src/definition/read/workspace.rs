@@ -1,18 +1,18 @@
 //! Where the steps of a run work.
 
 use super::super::codes::Code;
-use super::super::yaml::Node;
+use super::super::yaml::YamlNode;
 use super::super::{GitWorkspace, Keep, Save, WorkspaceSpec};
-use super::reader::{Keys, Reader, Shape};
-use super::uses::Place;
+use super::reader::{Keys, PipelineReader, Shape};
+use super::uses::ExprPlace;
 
 pub(super) const GIT: Shape = Shape {
     what: "`workspace`",
     keys: &["git", "base", "branch", "save", "message", "author", "keep", "keep_branch", "dir"],
 };
 
-impl Reader<'_> {
-    pub(super) fn workspace(&mut self, node: &Node) -> Option<WorkspaceSpec> {
+impl PipelineReader<'_> {
+    pub(super) fn workspace(&mut self, node: &YamlNode) -> Option<WorkspaceSpec> {
         if node.text().is_some() && !node.is_null() {
             self.word(node, "`workspace`", &[("parent", ())])?;
             return Some(WorkspaceSpec::Parent);
@@ -31,7 +31,7 @@ impl Reader<'_> {
                     .hint =
                         Some("take it out, or give the workspace `git: PATH` instead of `dir`".to_owned());
                 }
-                self.text_template(dir, "`dir`", Place::Workspace).map(WorkspaceSpec::Dir)
+                self.text_template(dir, "`dir`", ExprPlace::Workspace).map(WorkspaceSpec::Dir)
             }
             (Some(_), Some(_)) => {
                 let span = keys.key_span("dir");
@@ -51,12 +51,12 @@ impl Reader<'_> {
         }
     }
 
-    fn git(&mut self, keys: Keys<'_>, git: &Node) -> Option<GitWorkspace> {
-        let mut text = |key: &str, place: Place| {
+    fn git(&mut self, keys: Keys<'_>, git: &YamlNode) -> Option<GitWorkspace> {
+        let mut text = |key: &str, place: ExprPlace| {
             keys.get(key).and_then(|node| self.text_template(node, &format!("`{key}`"), place))
         };
-        let (base, branch) = (text("base", Place::Workspace), text("branch", Place::Workspace));
-        let (message, author) = (text("message", Place::Commit), text("author", Place::Commit));
+        let (base, branch) = (text("base", ExprPlace::Workspace), text("branch", ExprPlace::Workspace));
+        let (message, author) = (text("message", ExprPlace::Commit), text("author", ExprPlace::Commit));
         if let (Some(template), Some(node)) = (&author, keys.get("author"))
             && template.is_constant()
             && !node.text().is_some_and(is_author)
@@ -85,7 +85,7 @@ impl Reader<'_> {
             }
         }
         Some(GitWorkspace {
-            git: self.text_template(git, "`git`", Place::Workspace)?,
+            git: self.text_template(git, "`git`", ExprPlace::Workspace)?,
             base,
             branch,
             save: save.unwrap_or_default(),

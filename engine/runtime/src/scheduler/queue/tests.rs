@@ -5,7 +5,7 @@ use crate::scheduler::settings::{BreakerPolicy, RatePolicy};
 
 const NOW: Timestamp = Timestamp(1_000);
 
-/// An order whose waiters are names, and those who have what they asked for.
+/// A queue whose waiters are names, and the names that were served.
 struct Bench {
     queue: SchedulerQueue<String>,
     busy: Vec<ServedWork<String>>,
@@ -40,7 +40,7 @@ impl Bench {
         self.queue.join(needs, priority, group.into(), name.to_owned())
     }
 
-    /// Serves everybody who can be, and gives their names.
+    /// Serves all requests that can be served, and gives their names.
     fn serve(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         while let Some(served) = self.queue.next(self.now) {

@@ -1,29 +1,32 @@
-//! The task of the budget allocator.
+//! The budget allocator's task: the requests that it handles.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::task::JoinSet;
 
 use crate::error::{QueryError, SubmitError};
 use crate::messages::Queued;
 use crate::runtime::Runtime;
-use crate::streams::budgets::counter_stream::{CounterError, CounterStream};
+use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
+use crate::streams::budgets::counter_stream::CounterStream;
 use crate::streams::budgets::mailbox::BudgetRequest;
+use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{EffectId, InputId, RunId, Version};
-use everfold_core::budgets::{Charge, Counter, CounterInput, Raise, Request, decide, passed, stream};
-use everfold_core::event::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
+use everfold_core::budgets::{Charge, Counter, CounterInput, FundsRequest, Raise, decide, passed, stream};
+use everfold_core::event::{
+    BudgetReading, BudgetRefusal, BudgetTerms, FundsAnswered, Measure, SpendReported, Spent,
+};
 use everfold_core::input::InputKind;
-pub use everfold_core::state::spend::Report;
+pub use everfold_core::state::spend::SpendReport;
 use everfold_language::words::{OnOver, Period};
 
 /// The pause before a message to a run that was too busy is repeated.
 const AGAIN: Duration = Duration::from_millis(200);
 /// The pause before a counter is tried again that could not be read or written.
 const FAILED_AGAIN: Duration = Duration::from_secs(5);
-/// How often a counter is decided on again whose stream is not what it was thought to be.
+/// How often a counter whose stream changed meanwhile is loaded anew and decided on again.
 const TRIES: u32 = 5;
 /// Counters that stay in memory.
 const COUNTERS_MAX: usize = 1_000;
@@ -31,28 +34,30 @@ const COUNTERS_MAX: usize = 1_000;
 /// The budget allocator: keeps the counters.
 pub(crate) struct BudgetAllocator {
     shared: Arc<Runtime>,
+    /// Tasks end with a request whose pause is over, or with nothing.
+    inbox: ActorInbox<BudgetRequest, Option<RetriedRequest>>,
     counters: HashMap<StreamId, CounterStream>,
     /// Attempts for which there was no room, in the order in which they asked.
     waiting: VecDeque<WaitingAttempt>,
     /// Answers so far: each is an input of its own, also beside those of a former engine.
     answers: u64,
+    /// Distinguishes the answers of this engine from those of a former one.
     life: uuid::Uuid,
-    /// Counters that were compared with the runs that they keep something free for.
+    /// Counters that were compared with the runs that hold reservations in them.
     compared: HashSet<StreamId>,
     /// Counters that are compared again before long: a run could not be looked at.
     half_compared: HashSet<StreamId>,
     /// Attempts that a comparison found over. What they asked for before is void; their run's report is still to come.
     found_over: HashSet<EffectId>,
-    /// What could not be done comes back from its pause; an answered one is done.
-    tasks: JoinSet<Option<RetriedRequest>>,
-    /// The last attempt that was put off for each. An attempt that asked anew meanwhile, or is over, is not served by it.
+    /// The last pause of each attempt's request. A request that came anew meanwhile, or whose attempt is over, is not
+    /// tried again.
     put_off: HashMap<EffectId, u64>,
     pauses: u64,
 }
 
-/// What is tried again after a pause.
-struct RetriedRequest {
-    ask: BudgetRequest,
+/// A request that is tried again after a pause.
+pub(crate) struct RetriedRequest {
+    request: BudgetRequest,
     nth: u64,
 }
 
@@ -62,83 +67,90 @@ struct WaitingAttempt {
     terms: Vec<BudgetTerms>,
 }
 
-impl Drop for BudgetAllocator {
-    fn drop(&mut self) {
-        self.shared.mailboxes.budgets.close();
+impl StreamActor for BudgetAllocator {
+    type Event = Incoming<BudgetRequest, Option<RetriedRequest>>;
+
+    async fn next(&mut self) -> Self::Event {
+        self.inbox.next().await
+    }
+
+    fn retry(event: &Self::Event) -> Option<Self::Event> {
+        match event {
+            Incoming::Request(request) | Incoming::Ended(Some(RetriedRequest { request, .. })) => {
+                Some(Incoming::Request(request.clone()))
+            }
+            Incoming::Ended(None) => None,
+        }
+    }
+
+    async fn handle(&mut self, event: Self::Event) -> Result<(), StreamError> {
+        match event {
+            Incoming::Request(request) => self.answer(request).await,
+            Incoming::Ended(Some(retried)) if self.is_valid(&retried) => self.answer(retried.request).await,
+            Incoming::Ended(_answered_or_void) => Ok(()),
+        }
+    }
+
+    fn failed(&mut self, error: &StreamError, retry: Option<Self::Event>) -> ControlFlow<()> {
+        if self.shared.is_stopping() {
+            return ControlFlow::Break(());
+        }
+        tracing::error!(%error, "a budget could not be counted; it is tried again");
+        if let Some(Incoming::Request(request)) = retry {
+            self.retry_later(request);
+        }
+        ControlFlow::Continue(())
     }
 }
 
 impl BudgetAllocator {
-    pub(crate) fn new(shared: Arc<Runtime>) -> Self {
-        let (counters, waiting, life) = (HashMap::new(), VecDeque::new(), shared.draw_uuid());
-        let (compared, half_compared, found_over) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let (tasks, put_off, pauses) = (JoinSet::new(), HashMap::new(), 0);
-        Self {
+    /// The allocator of an engine; `None`: the engine has one already.
+    pub(crate) fn new(shared: Arc<Runtime>) -> Option<Self> {
+        let (inbox, life) = (ActorInbox::of(&shared.mailboxes.budgets)?, shared.draw_uuid());
+        Some(Self {
             shared,
-            counters,
-            waiting,
+            inbox,
+            counters: HashMap::new(),
+            waiting: VecDeque::new(),
             answers: 0,
             life,
-            compared,
-            half_compared,
-            found_over,
-            tasks,
-            put_off,
-            pauses,
-        }
+            compared: HashSet::new(),
+            half_compared: HashSet::new(),
+            found_over: HashSet::new(),
+            put_off: HashMap::new(),
+            pauses: 0,
+        })
     }
 
-    /// Works until the engine ends or the store takes nothing more.
-    pub(crate) async fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        loop {
-            let ask = tokio::select! {
-                biased;
-                Some(done) = self.tasks.join_next() => match done {
-                    Ok(Some(again)) if self.is_still_asked(&again) => again.ask,
-                    _told_or_answered => continue,
-                },
-                ask = shared.mailboxes.budgets.next() => ask,
-            };
-            if let Err(error) = self.answer(ask.clone()).await {
-                if shared.is_stopping() || matches!(error, CounterError::Closed) {
-                    return;
-                }
-                tracing::error!(%error, "a budget could not be counted; it is tried again");
-                self.later(ask);
-            }
-        }
-    }
-
-    /// Asks itself after a pause.
-    fn later(&mut self, ask: BudgetRequest) {
+    /// Answers a request after a pause.
+    fn retry_later(&mut self, request: BudgetRequest) {
         self.pauses += 1;
         let nth = self.pauses;
-        if let BudgetRequest::Funds { attempt, .. } = &ask {
+        if let BudgetRequest::Funds { attempt, .. } = &request {
             self.put_off.insert(attempt.clone(), nth);
         }
-        self.tasks.spawn(async move {
+        self.inbox.spawn(async move {
             tokio::time::sleep(FAILED_AGAIN).await;
-            Some(RetriedRequest { ask, nth })
+            Some(RetriedRequest { request, nth })
         });
     }
 
-    /// Whether nothing came after it that makes it void.
-    fn is_still_asked(&self, again: &RetriedRequest) -> bool {
-        match &again.ask {
-            BudgetRequest::Funds { attempt, .. } => self.put_off.get(attempt) == Some(&again.nth),
+    /// Whether nothing came after a request that makes it void.
+    fn is_valid(&self, retried: &RetriedRequest) -> bool {
+        match &retried.request {
+            BudgetRequest::Funds { attempt, .. } => self.put_off.get(attempt) == Some(&retried.nth),
             BudgetRequest::Look(_) | BudgetRequest::Report { .. } => true,
         }
     }
 
-    /// An attempt asks anew, or is over: what it asked before is void.
+    /// An attempt asks anew, or is over: its former request is void.
     fn forget(&mut self, attempt: &EffectId) {
         self.put_off.remove(attempt);
         self.waiting.retain(|waiting| waiting.attempt != *attempt);
     }
 
-    async fn answer(&mut self, ask: BudgetRequest) -> Result<(), CounterError> {
-        match ask {
+    async fn answer(&mut self, request: BudgetRequest) -> Result<(), StreamError> {
+        match request {
             BudgetRequest::Funds { attempt, terms, was_refused } => {
                 self.forget(&attempt);
                 let waiting = WaitingAttempt { attempt, terms };
@@ -146,7 +158,7 @@ impl BudgetAllocator {
                 // A run that left memory is loaded for the answer, and asks again when it is loaded: what it knows
                 // is not sent again.
                 if refused.is_none() || !was_refused {
-                    self.tell_funds(&waiting, refused.clone());
+                    self.answer_funds(&waiting, refused.clone());
                 }
                 if refused.is_some() {
                     self.waiting.push_back(waiting);
@@ -158,19 +170,19 @@ impl BudgetAllocator {
                     self.counters.remove(&stream);
                 }
                 self.open(&stream).await?;
-                self.look_again(&BTreeSet::from([stream])).await
+                self.counters_changed(&BTreeSet::from([stream])).await
             }
             BudgetRequest::Report { run, version, report, terms } => {
                 let changed = self.report(run, version, &report, &terms).await?;
                 let readings = self.readings(&terms);
-                self.tell(run, InputKind::SpendReported { version, readings });
-                self.look_again(&changed).await
+                self.send(run, InputKind::SpendReported(SpendReported { version, readings }));
+                self.counters_changed(&changed).await
             }
         }
     }
 
-    /// Keeps something free for an attempt in every counter, or in none; gives the budget without room.
-    async fn try_reserve(&mut self, waiting: &WaitingAttempt) -> Result<Option<BudgetRefusal>, CounterError> {
+    /// Reserves something for an attempt in every counter, or in none; gives the budget without room.
+    async fn try_reserve(&mut self, waiting: &WaitingAttempt) -> Result<Option<BudgetRefusal>, StreamError> {
         let now = self.shared.now();
         for terms in &waiting.terms {
             let Some(stream) = stream(terms) else { continue };
@@ -182,11 +194,11 @@ impl BudgetAllocator {
             }
         }
         if self.found_over.contains(&waiting.attempt) {
-            return Ok(None); // It starts nothing, whatever the answer.
+            return Ok(None); // The attempt is over, and starts nothing, whatever the answer.
         }
         for (stream, terms) in by_counter(&waiting.terms) {
-            // No other task decides in between, but midnight may.
-            if let Err(measure) = self.give(&stream, &terms, &request(&waiting.attempt, &terms)).await? {
+            // No other task decides in between, but a period may end.
+            if let Err(measure) = self.record(&stream, &terms, &request(&waiting.attempt, &terms)).await? {
                 self.release(waiting).await?;
                 return Ok(Some(BudgetRefusal { budget: terms.id.clone(), measure }));
             }
@@ -194,8 +206,8 @@ impl BudgetAllocator {
         Ok(None)
     }
 
-    /// Gives back what a former try kept free before a crash.
-    async fn release(&mut self, waiting: &WaitingAttempt) -> Result<(), CounterError> {
+    /// Gives back what a former try reserved before a crash.
+    async fn release(&mut self, waiting: &WaitingAttempt) -> Result<(), StreamError> {
         for (stream, terms) in by_counter(&waiting.terms) {
             let charge = Charge {
                 attempt: waiting.attempt.clone(),
@@ -204,30 +216,30 @@ impl BudgetAllocator {
                 spent: Spent::default(),
                 at: self.shared.now(),
             };
-            let _always_taken = self.give(&stream, &terms, &CounterInput::Charge(charge)).await?;
+            let _always_taken = self.record(&stream, &terms, &CounterInput::Charge(charge)).await?;
         }
         Ok(())
     }
 
-    /// Counts what a run says; gives the counters that it changed.
+    /// Counts what a run reports; gives the counters that it changed.
     async fn report(
         &mut self,
         run: RunId,
         version: Version,
-        report: &Report,
+        report: &SpendReport,
         terms: &[BudgetTerms],
-    ) -> Result<BTreeSet<StreamId>, CounterError> {
+    ) -> Result<BTreeSet<StreamId>, StreamError> {
         let mut changed = BTreeSet::new();
         for (stream, merged) in by_counter(terms) {
             let input = match report {
-                Report::Ended { id, asked, spent, at } => {
+                SpendReport::Ended { id, asked, spent, at } => {
                     let attempt = EffectId { run, attempt: id.clone() };
                     self.forget(&attempt);
                     self.found_over.remove(&attempt);
                     let (asked, spent, at) = (*asked, *spent, *at);
                     CounterInput::Charge(Charge { attempt, version, asked, spent, at })
                 }
-                Report::Raised { budget, add, at } => {
+                SpendReport::Raised { budget, add, at } => {
                     let is_it = |it: &&BudgetTerms| {
                         it.id == *budget && everfold_core::budgets::stream(it).as_ref() == Some(&stream)
                     };
@@ -237,43 +249,42 @@ impl BudgetAllocator {
                     CounterInput::Raise(Raise { run, version, add: *add, at: *at })
                 }
             };
-            let _always_taken = self.give(&stream, &merged, &input).await?;
+            let _always_taken = self.record(&stream, &merged, &input).await?;
             changed.insert(stream);
         }
         Ok(changed)
     }
 
-    /// Counters changed: who waited may start now, and where a limit is passed the runs are informed that are to
-    /// stop.
-    async fn look_again(&mut self, changed: &BTreeSet<StreamId>) -> Result<(), CounterError> {
+    /// Serves the attempts that waited for these counters. Where a limit is passed, informs the runs that are to stop.
+    async fn counters_changed(&mut self, changed: &BTreeSet<StreamId>) -> Result<(), StreamError> {
         let concerns = |waiting: &WaitingAttempt| {
             waiting.terms.iter().filter_map(stream).any(|it| changed.contains(&it))
         };
-        let mut still = VecDeque::new();
+        let mut unserved = VecDeque::new();
         let mut failed = None;
         while let Some(waiting) = self.waiting.pop_front() {
             if failed.is_some() || !concerns(&waiting) {
-                still.push_back(waiting);
+                unserved.push_back(waiting);
                 continue;
             }
             match self.try_reserve(&waiting).await {
-                Ok(None) => self.tell_funds(&waiting, None),
-                Ok(Some(_)) => still.push_back(waiting),
+                Ok(None) => self.answer_funds(&waiting, None),
+                Ok(Some(_)) => unserved.push_back(waiting),
                 Err(error) => {
-                    still.push_back(waiting);
+                    unserved.push_back(waiting);
                     failed = Some(error);
                 }
             }
         }
-        self.waiting = still;
+        self.waiting = unserved;
         for stream in changed {
-            self.tell_passed(stream);
+            self.report_passed(stream);
         }
         failed.map_or(Ok(()), Err)
     }
 
-    /// Work that is to stop when a limit is passed, and did not pass it itself.
-    fn tell_passed(&mut self, stream: &StreamId) {
+    /// Informs attempts that are to stop when a limit is passed, and did not pass it themselves.
+    fn report_passed(&mut self, stream: &StreamId) {
         let Some(counter_stream) = self.counters.get(stream) else { return };
         let used = counter_stream.counter.used();
         let found: Vec<(EffectId, BudgetTerms, Measure)> = counter_stream
@@ -286,7 +297,7 @@ impl BudgetAllocator {
             .collect();
         for (attempt, terms, measure) in found {
             let refused = BudgetRefusal { budget: terms.id.clone(), measure };
-            self.tell_funds(&WaitingAttempt { attempt, terms: vec![terms] }, Some(refused));
+            self.answer_funds(&WaitingAttempt { attempt, terms: vec![terms] }, Some(refused));
         }
     }
 
@@ -298,32 +309,35 @@ impl BudgetAllocator {
         terms.iter().filter_map(of).collect()
     }
 
-    fn tell_funds(&mut self, waiting: &WaitingAttempt, refused: Option<BudgetRefusal>) {
+    /// Answers an attempt that asked to start; `refused`: the budget without room.
+    fn answer_funds(&mut self, waiting: &WaitingAttempt, refused: Option<BudgetRefusal>) {
         let (id, readings) = (waiting.attempt.attempt.clone(), self.readings(&waiting.terms));
-        self.tell(waiting.attempt.run, InputKind::FundsAnswered { id, refused, readings });
+        self.send(waiting.attempt.run, InputKind::FundsAnswered(FundsAnswered { id, refused, readings }));
     }
 
-    fn tell(&mut self, run: RunId, kind: InputKind) {
+    /// Sends an answer to a run.
+    fn send(&mut self, run: RunId, kind: InputKind) {
         self.answers += 1;
         let id = InputId::derive(&format!("{run}/treasury/{}/{}", self.life, self.answers));
         let shared = Arc::clone(&self.shared);
-        self.tasks.spawn(async move {
-            tell(&shared, run, id, kind).await;
+        self.inbox.spawn(async move {
+            send(&shared, run, id, kind).await;
             None
         });
     }
 
-    async fn give(
+    /// Decides on a counter, and makes durable what follows.
+    async fn record(
         &mut self,
         stream: &StreamId,
         terms: &BudgetTerms,
         input: &CounterInput,
-    ) -> Result<Result<(), Measure>, CounterError> {
+    ) -> Result<Result<(), Measure>, StreamError> {
         let shared = Arc::clone(&self.shared);
         let mut tries = 0;
         loop {
-            match self.open(stream).await?.give(&shared, terms, input).await {
-                Err(CounterError::Changed) if tries < TRIES => {
+            match self.open(stream).await?.record(&shared, terms, input).await {
+                Err(StreamError::Changed) if tries < TRIES => {
                     tries += 1;
                     self.counters.remove(stream);
                 }
@@ -332,7 +346,7 @@ impl BudgetAllocator {
         }
     }
 
-    async fn open(&mut self, stream: &StreamId) -> Result<&mut CounterStream, CounterError> {
+    async fn open(&mut self, stream: &StreamId) -> Result<&mut CounterStream, StreamError> {
         if !self.counters.contains_key(stream) {
             if self.counters.len() >= COUNTERS_MAX {
                 self.counters.clear(); // They are read again as they are needed.
@@ -342,23 +356,23 @@ impl BudgetAllocator {
                 if compare(&self.shared, &mut counter_stream, &mut self.found_over).await? {
                     self.compared.insert(stream.clone());
                 } else if self.half_compared.insert(stream.clone()) {
-                    self.later(BudgetRequest::Look(stream.clone()));
+                    self.retry_later(BudgetRequest::Look(stream.clone()));
                 }
             }
             self.counters.insert(stream.clone(), counter_stream);
         }
-        self.counters.get_mut(stream).ok_or(CounterError::Changed)
+        self.counters.get_mut(stream).ok_or(StreamError::Changed)
     }
 }
 
-/// Charges what attempts have used up that are over while something is still kept free for them: an owner
-/// ended between the two, and the run need not be gone on with for it (D9). What a run still wants to start
-/// keeps its reservation, and so does what cannot be looked at now; false where there is such.
+/// Charges what ended attempts have used up whose reservations still stand: an engine ended between the two, and the
+/// run need not be resumed for it (D9). An attempt that is still to start keeps its reservation, and so does one that
+/// cannot be looked at now; false where there is such.
 async fn compare(
     shared: &Runtime,
     counter_stream: &mut CounterStream,
     found_over: &mut HashSet<EffectId>,
-) -> Result<bool, CounterError> {
+) -> Result<bool, StreamError> {
     let mut is_whole = true;
     let reserved: Vec<EffectId> =
         counter_stream.counter.reserved().map(|(attempt, _)| attempt.clone()).collect();
@@ -367,7 +381,7 @@ async fn compare(
         let charge = match shared.with_state(attempt.run, move |state| state.charge_of(&id)).await {
             Ok(Some(charge)) => charge,
             Ok(None) => continue,
-            // It is gone with all that it was.
+            // The run is not there any more.
             Err(QueryError::NotFound(_)) => (Version::ZERO, Spent::default(), shared.now()),
             Err(_not_now) => {
                 is_whole = false;
@@ -376,14 +390,15 @@ async fn compare(
         };
         let (version, spent, at) = charge;
         let charge = Charge { attempt: attempt.clone(), version, asked: true, spent, at };
-        let _always_taken = counter_stream.give(shared, &nobodys(), &CounterInput::Charge(charge)).await?;
+        let _always_taken =
+            counter_stream.record(shared, &without_period(), &CounterInput::Charge(charge)).await?;
         found_over.insert(attempt);
     }
     Ok(is_whole)
 }
 
 /// Terms that begin no period: a charge needs none, and the next request begins it.
-fn nobodys() -> BudgetTerms {
+fn without_period() -> BudgetTerms {
     BudgetTerms {
         id: String::new(),
         scope: None,
@@ -398,7 +413,7 @@ fn nobodys() -> BudgetTerms {
 }
 
 fn request(attempt: &EffectId, terms: &BudgetTerms) -> CounterInput {
-    CounterInput::Request(Request { attempt: attempt.clone(), terms: terms.clone() })
+    CounterInput::Request(FundsRequest { attempt: attempt.clone(), terms: terms.clone() })
 }
 
 /// The counters of a run's budgets, in one order for all runs. Two budgets on one counter are one there,
@@ -430,7 +445,8 @@ fn reading(terms: &BudgetTerms, counter: &Counter) -> BudgetReading {
     }
 }
 
-async fn tell(shared: &Runtime, run: RunId, id: InputId, kind: InputKind) {
+/// Sends an input to a run until it has taken it.
+async fn send(shared: &Runtime, run: RunId, id: InputId, kind: InputKind) {
     loop {
         match shared.ask(run, Queued::own(id, kind.clone())).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
@@ -439,7 +455,7 @@ async fn tell(shared: &Runtime, run: RunId, id: InputId, kind: InputKind) {
                     return;
                 }
             }
-            // Taken, or for the next engine: the run asks again.
+            // The run has it, or asks again when it is loaded.
             Ok(_) | Err(_) => return,
         }
     }

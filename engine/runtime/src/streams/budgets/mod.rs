@@ -9,3 +9,4 @@
 pub(crate) mod allocator;
 pub(crate) mod counter_stream;
 pub(crate) mod mailbox;
+pub(crate) mod read_counters;

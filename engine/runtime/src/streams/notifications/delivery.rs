@@ -25,7 +25,7 @@ const TRY_MAX: Duration = Duration::from_secs(60);
 /// What came of it.
 pub(crate) enum DeliveryOutcome {
     /// It arrived.
-    Told {
+    Sent {
         /// Tries, this one included.
         tries: u32,
     },
@@ -36,7 +36,7 @@ pub(crate) enum DeliveryOutcome {
         /// Why.
         message: String,
     },
-    /// The engine ends first; it goes again at the next start.
+    /// The engine ends first; the notice is sent at the next start.
     Left,
 }
 
@@ -60,8 +60,8 @@ pub(crate) async fn once(shared: &Runtime, request: NoticeRequest) -> Result<(),
     }
 }
 
-/// As many as it takes. `since` is when it was first to be sent; `failed` hears of each that comes to nothing. Each try
-/// takes one of the `places`, if there are such; the pauses between them take none.
+/// Tries until the notice is sent or given up. `since` is when it was first to be sent; `failed` is called with each
+/// try that fails. Each try takes one of the `places`, if there are such; the pauses between them take none.
 pub(crate) async fn all(
     shared: &Runtime,
     request: NoticeRequest,
@@ -89,7 +89,7 @@ pub(crate) async fn all(
         let result = once(shared, request).await;
         drop(place);
         let failure = match result {
-            Ok(()) => return DeliveryOutcome::Told { tries },
+            Ok(()) => return DeliveryOutcome::Sent { tries },
             Err(failure) => failure,
         };
         let now = shared.now();

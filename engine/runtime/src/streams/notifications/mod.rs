@@ -4,8 +4,8 @@
 //! - The log is the outbox: a subscription sends the events behind its position, one after the other, and
 //!   records each before it goes on. A crash loses none, and repeats at most the one that was being sent, under the
 //!   same id.
-//! - Each subscription has a task and a pace of its own: one that fails delays no other subscription and no run.
-//! - What failed for a day, or cannot succeed, becomes a letter (a failed notice) that is listed and can be resent.
+//! - Each subscription has a task of its own: one that fails delays no other subscription and no run.
+//! - A notice that failed for a day, or cannot succeed, is listed as undelivered and can be resent.
 //!
 //! Started by the owner of a folder when it resumes runs.
 

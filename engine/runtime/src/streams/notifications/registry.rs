@@ -1,7 +1,7 @@
-//! What the tasks of subscriptions share.
+//! The subscriptions of an engine, and how they stand.
 
+use crate::aggregate_store::{AggregateError, AggregateStore};
 use crate::config::EngineConfig;
-use crate::ledger::{Ledger, LedgerError};
 use crate::streams::notifications::subscription::NoticeSubscription;
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Why a request about a letter failed.
+/// Why a request about an undelivered notice failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoticeError {
@@ -27,33 +27,33 @@ pub enum NoticeError {
     Refused(#[from] NoticeRefusal),
     /// The store could not be read, or did not take it.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Aggregate(#[from] AggregateError),
 }
 
 /// How a subscription stands at this moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SubscriptionStand {
-    /// It has looked at everything up to here.
+    /// It has gone through the log up to here.
     pub position: Position,
-    /// What it tells of now, or tries to.
+    /// The notice that it is sending.
     pub telling: Option<String>,
-    /// Tries of that so far.
+    /// Tries of that notice so far.
     pub tries: u32,
     /// When it is tried again.
     pub next: Option<Timestamp>,
-    /// Why the last try failed; none after one that did not.
+    /// Why the last try failed; `None` where it did not.
     pub failing: Option<String>,
 }
 
-/// What all who tell share.
+/// What the tasks that send notices share.
 pub(crate) struct Notifications {
-    pub(crate) ledger: Ledger<Notices>,
+    pub(crate) notices: AggregateStore<Notices>,
     pub(crate) stands: Mutex<BTreeMap<String, SubscriptionStand>>,
     pub(crate) subscriptions: Mutex<BTreeMap<String, Arc<NoticeSubscription>>>,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
-    /// Letters are sent again by a task.
+    /// The task that resends notices has been started.
     pub(crate) is_sending: AtomicBool,
-    /// A letter is to be resent.
+    /// A notice is to be resent.
     pub(crate) wanted: Notify,
     /// Workers that wait stop at once, the others when they have sent what there was.
     pub(crate) ending: watch::Sender<bool>,
@@ -62,7 +62,7 @@ pub(crate) struct Notifications {
 impl Notifications {
     pub(crate) fn new(store: Arc<dyn EventStore>, config: &EngineConfig) -> Self {
         Self {
-            ledger: Ledger::new(store, config.clock.clone(), config.chance.clone()),
+            notices: AggregateStore::new(store, config.clock.clone(), config.chance.clone()),
             stands: Mutex::default(),
             subscriptions: Mutex::default(),
             tasks: Mutex::default(),

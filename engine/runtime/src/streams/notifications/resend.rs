@@ -1,7 +1,7 @@
-//! Letters (failed notices) that are resent on request: each by itself, a few at a time. Those that fail keep no other back
-//! while they pause.
+//! Undelivered notices that are resent on request: each by itself, a few at a time.
 //!
-//! An undelivered notice of a subscription says what the settings make it say now; one of a run says what the run recorded.
+//! Laws: a notice that pauses between two tries delays no other one. A notice of a subscription is rendered anew, by the
+//! settings as they are now; one of a run has the text that the run recorded.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::ledger::LedgerError;
+use crate::aggregate_store::AggregateError;
 use crate::load::decode;
 use crate::runtime::Runtime;
 use crate::streams::notifications::delivery;
@@ -24,14 +24,14 @@ use everfold_base::time::Timestamp;
 use everfold_core::decide::plan;
 use everfold_core::decide::plan::SecretPlan;
 use everfold_core::event::{NoticeQueued, RunEvent};
-use everfold_core::notifications::{AGAIN_MAX, NoticeEvent, NoticeId, Told, UndeliveredNotice};
+use everfold_core::notifications::{AGAIN_MAX, NoticeDelivered, NoticeEvent, NoticeId, UndeliveredNotice};
 use everfold_language::expr::Loaded;
 use everfold_ports::NoticeRequest;
 use everfold_store::ReadError;
 
-/// Letters that are sent at once.
+/// Notices that are sent at once.
 const AT_ONCE: usize = 8;
-/// How long it is waited where the store cannot be read or written.
+/// The pause where the store cannot be read or written.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 /// Events that are read at once to find a notice.
 const PAGE: usize = 500;
@@ -44,7 +44,7 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
     let mut is_unread = false;
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        let read = shared.notifications.ledger.current().await;
+        let read = shared.notifications.notices.current().await;
         let was_unread = std::mem::replace(&mut is_unread, read.is_err());
         match read {
             Ok(notices) => {
@@ -68,16 +68,16 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
                     });
                 }
             }
-            Err(LedgerError::Read(ReadError::Closed)) => return,
+            Err(AggregateError::Read(ReadError::Closed)) => return,
             Err(error) if !was_unread => {
                 tracing::warn!(%error, "the notices that are to be sent again cannot be read; it is tried again");
             }
-            Err(_said_before) => {}
+            Err(_logged_before) => {}
         }
         tokio::select! {
             biased;
             Some(sent) = sending.join_next(), if !sending.is_empty() => {
-                // A task of these does not panic on its own: what it calls is caught.
+                // These tasks do not panic: a panic of the function that sends is caught.
                 if let Ok(id) = sent {
                     busy.remove(&id);
                 }
@@ -106,7 +106,7 @@ async fn send(
     let id = undelivered.id.clone();
     let event = match outcome {
         DeliveryOutcome::Left => return Ok(()),
-        DeliveryOutcome::Told { tries } => NoticeEvent::Told(Told { id, place: None, tries }),
+        DeliveryOutcome::Sent { tries } => NoticeEvent::Told(NoticeDelivered { id, place: None, tries }),
         DeliveryOutcome::GivenUp { tries, message } => {
             given_up(id, None, &undelivered.event, undelivered.tries.saturating_add(tries), &message)
         }
@@ -152,8 +152,8 @@ async fn of_run(
         Ok(text) => text,
         Err(message) => return Ok(Err(message)),
     };
-    let mut said = text.value();
-    let spec = plan::take_hidden(&mut said);
+    let mut rendered = text.value();
+    let spec = plan::take_hidden(&mut rendered);
     let folded = match shared.loader().fold(id.run, None).await {
         Ok(folded) => folded,
         Err(error) if error.is_passing() => return Err(SubscriptionError::Runs(error.to_string())),
@@ -176,16 +176,16 @@ async fn of_run(
         version: id.version,
         notice: queued.notice,
         function: queued.function,
-        with: said["with"].take(),
+        with: rendered["with"].take(),
         secrets,
-        sender: said["as"].as_str().map(ToOwned::to_owned),
+        sender: rendered["as"].as_str().map(ToOwned::to_owned),
         event,
         of_run,
         attempt: 1,
     }))
 }
 
-/// The event that queued a notice: behind the one that it tells of.
+/// The event that queued a notice: it comes after the one that the notice reports.
 async fn queued(
     shared: &Runtime,
     id: &NoticeId,

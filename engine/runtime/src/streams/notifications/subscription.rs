@@ -1,4 +1,4 @@
-//! Which events a subscription is for, and what it says of one.
+//! Which events a subscription is for, and the notice that it sends of one.
 //!
 //! Law: whether an event is for it depends on the event and its run alone.
 
@@ -30,7 +30,7 @@ pub struct NoticeSubscription {
     pub labels: BTreeMap<String, String>,
     /// Over `event`, `actor` and `run`.
     pub when: Option<Expr>,
-    /// The function that tells.
+    /// The function that sends the notice.
     pub function: String,
     /// Its parameters, over the same and `secrets`.
     pub with: Template,
@@ -94,7 +94,7 @@ impl NoticeSubscription {
         (self.pipelines.is_empty() || self.pipelines.iter().any(fits)) && self.labels.iter().all(is_labelled)
     }
 
-    /// The notice of an event; `None` where `when` says that it is not for it.
+    /// The notice of an event; `None` where `when` does not hold.
     pub(crate) fn request(&self, seen: &EventSeen) -> Result<Option<NoticeRequest>, EvalError> {
         let run = shown(&seen.of_run);
         let names = Names { seen, run: &run };
@@ -120,7 +120,7 @@ impl NoticeSubscription {
         }))
     }
 
-    /// A notice of something that did not happen.
+    /// A notice of an event that did not happen, to test the subscription.
     pub(crate) fn test(&self, id: Uuid, at: Timestamp) -> Result<NoticeRequest, NoticeFailure> {
         let run = RunId(id);
         let event = json!({

@@ -1,27 +1,32 @@
-//! One subscription: follows the log from where it was, and tells.
+//! One subscription: follows the log from its recorded position, and sends notices.
+//!
+//! Law: what came of a notice is recorded before the next event is looked at.
 
 use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::ledger::LedgerError;
+use crate::aggregate_store::AggregateError;
 use crate::load::decode;
 use crate::runtime::Runtime;
 use crate::streams::notifications::delivery;
 use crate::streams::notifications::delivery::{DeliveryOutcome, FailedTry, pause};
+use crate::streams::notifications::registry::SubscriptionStand;
 use crate::streams::notifications::subscription::{EventSeen, NoticeSubscription};
 use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, StreamId, flag};
 use everfold_base::id::{Position, RunId, Version};
 use everfold_base::time::Timestamp;
 use everfold_core::event::RunEvent;
-use everfold_core::notifications::{GivenUp, MESSAGE_BYTES_MAX, NoticeEvent, NoticeId, Notices, Place, Told};
+use everfold_core::notifications::{
+    GivenUp, MESSAGE_BYTES_MAX, NoticeDelivered, NoticeEvent, NoticeId, Notices, Place,
+};
 use everfold_core::state::RunStatus;
 use everfold_ports::{FoundRun, NoticeRequest};
 use everfold_store::ReadError;
 
-/// Events that a subscription passes by before it records how far it is: so many are looked at once more after a
-/// crash. A subscription that finds nothing in them sends nothing twice.
+/// Events after which a subscription that sends nothing records its position: at most so many are looked at once more
+/// after a crash.
 const REACHED_EVERY: u64 = 1_000;
 
 /// Why a subscription cannot go on for a while.
@@ -30,17 +35,17 @@ pub(crate) enum SubscriptionError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Aggregate(#[from] AggregateError),
     #[error("{0}")]
     Runs(String),
 }
 
-/// Whether it goes on.
+/// Whether the worker goes on.
 #[derive(PartialEq, Eq)]
-enum Goes {
-    On,
+enum NextStep {
+    Continue,
     /// The engine ends.
-    Out,
+    Stop,
 }
 
 pub(crate) struct SubscriptionWorker {
@@ -75,10 +80,10 @@ impl SubscriptionWorker {
         }
     }
 
-    /// Where it is; a new one starts from here.
+    /// The position that it has reached; a new subscription starts at the end of the log.
     pub(crate) async fn open(&self) -> Result<Position, SubscriptionError> {
         let notifications = &self.shared.notifications;
-        if let Some(standing) = notifications.ledger.current().await?.standing(&self.subscription.name) {
+        if let Some(standing) = notifications.notices.current().await?.standing(&self.subscription.name) {
             return Ok(standing.position);
         }
         let position = self.shared.store.last_position();
@@ -101,8 +106,8 @@ impl SubscriptionWorker {
                 batch = events.next() => batch?,
             };
             for envelope in batch {
-                if let Some((sent, goes)) = self.look(&envelope).await? {
-                    if goes == Goes::Out {
+                if let Some((sent, next)) = self.look(&envelope).await? {
+                    if next == NextStep::Stop {
                         return Ok(());
                     }
                     if sent {
@@ -132,8 +137,8 @@ impl SubscriptionWorker {
         write(&self.shared, event(place)).await
     }
 
-    /// Tells of one event, if it is for the subscription. Gives whether that was recorded.
-    async fn look(&self, envelope: &Envelope) -> Result<Option<(bool, Goes)>, SubscriptionError> {
+    /// Sends the notice of an event, if it is for the subscription. Gives whether that was recorded.
+    async fn look(&self, envelope: &Envelope) -> Result<Option<(bool, NextStep)>, SubscriptionError> {
         let header = &envelope.header;
         let Some(run) = header.stream.as_run() else { return Ok(None) };
         let is_copied = header.flags & flag::COPIED != 0;
@@ -152,25 +157,25 @@ impl SubscriptionWorker {
         let place = Place { subscription: name.clone(), position: envelope.position };
         let outcome = match notice(&self.subscription, envelope, run, of_run) {
             Ok(None) => return Ok(None),
-            Ok(Some(request)) => self.tell(&id, request, header.recorded_at).await,
+            Ok(Some(request)) => self.send(&id, request, header.recorded_at).await,
             Err(message) => DeliveryOutcome::GivenUp { tries: 0, message },
         };
         let event = match outcome {
-            DeliveryOutcome::Left => return Ok(Some((false, Goes::Out))),
-            DeliveryOutcome::Told { tries } => NoticeEvent::Told(Told { id, place: Some(place), tries }),
+            DeliveryOutcome::Left => return Ok(Some((false, NextStep::Stop))),
+            DeliveryOutcome::Sent { tries } => {
+                NoticeEvent::Told(NoticeDelivered { id, place: Some(place), tries })
+            }
             DeliveryOutcome::GivenUp { tries, message } => given_up(id, Some(place), kind, tries, &message),
         };
         write(&self.shared, event).await?;
         self.shared.notifications.stand(name, |stand| {
-            *stand = crate::streams::notifications::registry::SubscriptionStand {
-                position: envelope.position,
-                ..Default::default()
-            };
+            *stand = SubscriptionStand { position: envelope.position, ..Default::default() };
         });
-        Ok(Some((true, Goes::On)))
+        Ok(Some((true, NextStep::Continue)))
     }
 
-    async fn tell(&self, id: &NoticeId, request: NoticeRequest, since: Timestamp) -> DeliveryOutcome {
+    /// Tries to send a notice, and reports how the tries go.
+    async fn send(&self, id: &NoticeId, request: NoticeRequest, since: Timestamp) -> DeliveryOutcome {
         let (notifications, name) = (&self.shared.notifications, &self.subscription.name);
         notifications.stand(name, |stand| stand.telling = Some(id.to_string()));
         let failed = |failed: FailedTry<'_>| {
@@ -217,12 +222,12 @@ pub(crate) fn given_up(
 }
 
 pub(crate) async fn write(shared: &Runtime, event: NoticeEvent) -> Result<(), SubscriptionError> {
-    let decide = |_: &Notices, _| Ok::<_, LedgerError>(Some(event));
-    shared.notifications.ledger.change(Actor::Engine, None, decide).await?;
+    let decide = |_: &Notices, _| Ok::<_, AggregateError>(Some(event));
+    shared.notifications.notices.change(Actor::Engine, None, decide).await?;
     Ok(())
 }
 
-/// What is known of a run now; without a directory, what it was started with.
+/// The run as the directory knows it; without a directory, as it was started.
 pub(crate) async fn found(shared: &Runtime, run: RunId) -> Result<Option<FoundRun>, SubscriptionError> {
     if let Some(directory) = &shared.edge.directory {
         return directory.run(run).await.map_err(|error| SubscriptionError::Runs(error.to_string()));

@@ -1,17 +1,19 @@
-//! The mailbox of the schedule task, and what it is asked.
+//! Requests to the schedule actor.
 
-use crate::ledger::Change;
+use tokio::sync::oneshot;
+
+use crate::aggregate_store::Change;
+use crate::streams::mailbox::Mailbox;
 use crate::streams::schedules::error::ScheduleError;
 use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
 use crate::streams::triggers::by::By;
 use everfold_base::id::{RunId, Version};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 
 /// Requests that wait for the actor; callers that bring more wait, too.
-const WAITING_MAX: usize = 64;
+pub(crate) const WAITING_MAX: usize = 64;
+
+/// The schedule actor's mailbox.
+pub(crate) type ScheduleMailbox = Mailbox<ScheduleRequest>;
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, ScheduleError>>;
 
@@ -19,56 +21,34 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, ScheduleError>>;
 pub(crate) enum ScheduleRequest {
     /// Another version of a pipeline is saved.
     Sync(oneshot::Sender<()>),
-    /// It is to look at the clock.
+    /// The clock went on.
     Look(oneshot::Sender<()>),
-    /// A schedule is to be there.
+    /// Adds a schedule.
     Add(Box<NewSchedule>, By, Answer<Change>),
-    /// A schedule is to be no more.
+    /// Removes a schedule.
     Remove(String, By, Option<String>, Answer<Change>),
-    /// A schedule is to stand still, or to go on.
+    /// Pauses a schedule, or resumes it.
     Pause(String, bool, By, Option<String>, Answer<Change>),
-    /// What a moment would do is to be done now.
+    /// Does now what a moment would do.
     Trigger(String, By, Answer<Ticked>),
-    /// Runs are about to get a signal.
+    /// These runs are about to get a signal.
     RecordTargets(String, Version, Vec<RunId>, oneshot::Sender<()>),
     /// All schedules.
     List(Answer<Vec<ScheduleRecord>>),
 }
 
-/// The mailbox of the schedule actor.
-pub(crate) struct SchedulePost {
-    pub(crate) asks: mpsc::Sender<ScheduleRequest>,
-    pub(crate) requests: Mutex<Option<mpsc::Receiver<ScheduleRequest>>>,
-}
-
-impl Default for SchedulePost {
-    fn default() -> Self {
-        let (asks, requests) = mpsc::channel(WAITING_MAX);
-        Self { asks, requests: Mutex::new(Some(requests)) }
-    }
-}
-
-impl SchedulePost {
-    /// The receiving end, once.
-    pub(crate) fn take(&self) -> Option<mpsc::Receiver<ScheduleRequest>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
+impl ScheduleMailbox {
     /// Resolves when the schedules are those of the newest saved pipelines.
     pub(crate) async fn sync(&self) {
-        let (answer, done) = oneshot::channel();
-        if self.asks.send(ScheduleRequest::Sync(answer)).await.is_ok() {
-            // An actor that is gone leaves it to the next engine.
-            let _gone = done.await;
-        }
+        // Where the actor is gone, the next engine does it.
+        let _closed = self.ask(ScheduleRequest::Sync).await;
     }
 
-    pub(crate) async fn ask<T>(
+    /// Sends a request that may be refused.
+    pub(crate) async fn request<T>(
         &self,
-        ask: impl FnOnce(Answer<T>) -> ScheduleRequest,
+        request: impl FnOnce(Answer<T>) -> ScheduleRequest,
     ) -> Result<T, ScheduleError> {
-        let (answer, answered) = oneshot::channel();
-        self.asks.send(ask(answer)).await.map_err(|_| ScheduleError::ShuttingDown)?;
-        answered.await.unwrap_or(Err(ScheduleError::ShuttingDown))
+        self.ask(request).await.unwrap_or(Err(ScheduleError::ShuttingDown))
     }
 }

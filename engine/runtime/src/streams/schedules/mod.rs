@@ -6,9 +6,14 @@
 
 pub(crate) mod actor;
 pub(crate) mod error;
-pub(crate) mod known;
+pub(crate) mod history;
 pub(crate) mod mailbox;
 pub(crate) mod record;
-pub(crate) mod then;
-pub(crate) mod tick;
-pub(crate) mod trouble;
+
+mod failure;
+mod known_schedules;
+mod moments;
+mod pipeline_schedules;
+mod schedule_requests;
+mod schedule_stream;
+mod tick;

@@ -1,14 +1,17 @@
 //! What a moment leads to.
+//!
+//! Law (S9): what is started has an id that derives from the moment, and the runs that get a signal are recorded before
+//! it is sent, so following a moment once more after a crash does nothing twice.
 
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use crate::error::PipelineError;
 use crate::runtime::Runtime;
 use crate::start::start_run::in_one_line;
+use crate::streams::mailbox::MailboxClosed;
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::triggers::action::{RecordTargets, TriggerAction, TriggerDone, act, started_before};
 use crate::streams::triggers::stopped::EngineStopped;
@@ -24,8 +27,15 @@ pub(crate) struct TickWork {
     pub(crate) version: Version,
     pub(crate) tick: Tick,
     pub(crate) origin: ScheduleOrigin,
-    /// The runs that were about to get the signal when an engine ended.
+    /// The runs that an engine recorded as its targets before it ended.
     pub(crate) recorded_targets: Option<Vec<RunId>>,
+}
+
+/// A moment that was followed.
+pub(crate) struct FollowedTick {
+    pub(super) name: String,
+    pub(super) tick: Version,
+    pub(super) outcome: Result<Outcome, EngineStopped>,
 }
 
 /// Has the actor record the runs that are about to get the signal.
@@ -33,18 +43,19 @@ fn record_targets(shared: &Arc<Runtime>, name: &str, tick: Version) -> RecordTar
     let (shared, name) = (Arc::clone(shared), name.to_owned());
     Box::new(move |runs| {
         async move {
-            let (answer, recorded) = oneshot::channel();
-            let ask = ScheduleRequest::RecordTargets(name, tick, runs, answer);
-            shared.mailboxes.schedules.asks.send(ask).await.map_err(|_| EngineStopped)?;
-            recorded.await.map_err(|_| EngineStopped)
+            let request = |answer| ScheduleRequest::RecordTargets(name, tick, runs, answer);
+            let recorded = shared.mailboxes.schedules.ask(request).await;
+            recorded.map_err(|MailboxClosed| EngineStopped)
         }
         .boxed()
     })
 }
 
-/// How a moment is called: what its runs derive from, and what the runs that get the signal call it.
+/// How a moment is identified.
 struct TickIdentity {
+    /// What the ids of its runs derive from.
     about: String,
+    /// Its name in the runs that get its signal.
     delivery: String,
     actor: Actor,
 }
@@ -54,7 +65,7 @@ fn unreadable(name: &str, what: &str) -> EngineStopped {
     EngineStopped
 }
 
-async fn called(
+async fn identity(
     shared: &Runtime,
     name: &str,
     version: Version,
@@ -65,33 +76,33 @@ async fn called(
     let hash = read.first().map(|envelope| envelope.hash).ok_or_else(|| unreadable(name, "it is gone"))?;
     Ok(TickIdentity {
         about: format!("schedule/{name}/{version}/{hash}"),
-        // Two that were asked for may be of one time.
+        // Two moments made by requests may have the same time.
         delivery: format!("{name}/{}/{version}", tick.at),
         actor: Actor::Schedule(name.to_owned()),
     })
 }
 
-/// Whether a run of a moment that waits has begun: right before an engine ended that could not say so any more.
+/// Whether a run of a moment that waits has begun: an engine may have ended before it recorded that.
 pub(crate) async fn has_begun(
     shared: &Arc<Runtime>,
     name: &str,
     version: Version,
     tick: Tick,
 ) -> Result<bool, EngineStopped> {
-    let TickIdentity { about, delivery, actor } = called(shared, name, version, tick).await?;
+    let TickIdentity { about, delivery, actor } = identity(shared, name, version, tick).await?;
     Ok(started_before(shared, &about, &delivery, &actor).await?.is_some())
 }
 
-/// Has follow what a moment leads to, as often as it is asked, once.
+/// Does what a moment leads to, once, however often it is called.
 pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outcome, EngineStopped> {
     let TickWork { name, version, tick, origin, recorded_targets } = work;
     let unreadable = |what: String| unreadable(&name, &what);
-    let TickIdentity { about, delivery, actor } = called(shared, &name, version, tick).await?;
+    let TickIdentity { about, delivery, actor } = identity(shared, &name, version, tick).await?;
     let event = json!({
         "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
         "headers": {}, "body": null,
     });
-    // Its run may have begun right before an engine ended, and its trigger be another one since.
+    // Its run may have begun right before an engine ended, and the pipeline be another version since.
     if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
         return Ok(Outcome::Started { run });
     }
@@ -128,8 +139,8 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outc
                 let why = format!("the newest version of {pipeline} has no such trigger");
                 return Ok(Outcome::Ignored { why });
             };
-            let occasion = TriggerEvent { event: event.clone(), actor: actor.to_string() };
-            match match_trigger(listed.trigger, &occasion) {
+            let trigger_event = TriggerEvent { event: event.clone(), actor: actor.to_string() };
+            match match_trigger(listed.trigger, &trigger_event) {
                 Err(error) => {
                     return Ok(refused("expression", error.to_string()));
                 }
@@ -149,8 +160,8 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outc
         record_targets: record_targets(shared, &name, version),
     };
     Ok(match act(shared, action).await? {
-        TriggerDone::Led(outcome) => outcome,
-        TriggerDone::Nobody { to, .. } => {
+        TriggerDone::Done(outcome) => outcome,
+        TriggerDone::NoTarget { to, .. } => {
             Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
         }
     })

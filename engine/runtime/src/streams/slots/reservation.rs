@@ -2,13 +2,13 @@
 
 use crate::error::SubmitError;
 use crate::runtime::Runtime;
+use crate::streams::mailbox::MailboxClosed;
 use crate::streams::slots::mailbox::{SlotCheck, SlotRequest};
 use everfold_base::id::RunId;
 use everfold_core::event::WantedSlot;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
-/// What a start has reserved; given back when it is dropped. A run that has begun wants it by then.
+/// What a start has reserved; dropping it gives the slots back. A run that has begun wants them by then.
 pub(crate) struct SlotReservation {
     shared: Arc<Runtime>,
     run: RunId,
@@ -28,9 +28,9 @@ impl SlotReservation {
         slots: Vec<WantedSlot>,
         ancestors: Vec<RunId>,
     ) -> Result<SlotCheck, SubmitError> {
-        let (answer, found) = oneshot::channel();
-        self.shared.mailboxes.slots.put(SlotRequest::Check { run: self.run, slots, ancestors, answer });
-        found.await.map_err(|_| SubmitError::ShuttingDown)?.map_err(SubmitError::Store)
+        let check = |answer| SlotRequest::Check { run: self.run, slots, ancestors, answer };
+        let found = self.shared.mailboxes.slots.ask(check).await;
+        found.map_err(|MailboxClosed| SubmitError::ShuttingDown)?.map_err(SubmitError::Store)
     }
 }
 

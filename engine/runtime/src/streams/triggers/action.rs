@@ -1,6 +1,6 @@
 //! Acting on what a trigger wants.
 //!
-//! Law (S9): what is started has an id that derives from the occasion, and whom a signal goes to is
+//! Law (S9): what is started has an id that derives from the delivery or the moment, and the runs that get a signal are
 //! recorded before it is sent; so acting once more after a crash does nothing twice.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::runtime::Runtime;
 use crate::start::admission;
 use crate::start::submission::StartRequest;
 use crate::streams::slots::key_stream::claimant;
-use crate::streams::triggers::report::{SignalReply, SignalTiming};
+use crate::streams::triggers::signal_reply::{SignalReply, SignalTiming};
 use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamId;
@@ -22,6 +22,7 @@ use everfold_base::id::RunId;
 use everfold_base::json::{JsonText, Value};
 use everfold_core::decide::Refusal;
 use everfold_core::decide::begin::Beginning;
+use everfold_core::input::StartOptions;
 use everfold_core::state::{RunState, RunStatus};
 use everfold_core::triggers::{Outcome, RequestedSignal, RequestedStart, Target, TriggerMatch};
 use everfold_language::definition::Definition;
@@ -36,9 +37,9 @@ const FAILED_AGAIN: Duration = Duration::from_secs(5);
 const RUNS_MAX: usize = 10_000;
 /// Runs of which an outcome says why they did not take a signal.
 const REASONS_MAX: usize = 3;
-/// Ids of runs that triggers start derive from this and from the occasion.
+/// Ids of runs that triggers start derive from this, and from the delivery or the moment.
 const NAMESPACE: Uuid = Uuid::from_u128(0x9f1c_2b7e_5a60_4c1d_8e3f_7b52_06d4_a91e);
-/// What a run is that has not ended.
+/// The statuses of a run that has not ended.
 const UNENDED: [RunStatus; 5] =
     [RunStatus::Queued, RunStatus::Running, RunStatus::Waiting, RunStatus::Paused, RunStatus::Blocked];
 
@@ -50,30 +51,30 @@ pub(crate) type RecordTargets =
 pub(crate) struct TriggerAction {
     pub(crate) definition: Arc<Definition>,
     pub(crate) matched: TriggerMatch,
-    /// What came: the input of a start that says nothing else.
+    /// The event: the input of a start that names none.
     pub(crate) event: Value,
-    /// What makes it one of its kind, in all the store: ids derive from it.
+    /// Identifies the action in the whole store: ids derive from it.
     pub(crate) about: String,
-    /// What the runs that get the signal call it.
+    /// The name of the delivery in the runs that get the signal.
     pub(crate) delivery: String,
     pub(crate) actor: Actor,
-    /// The runs that were about to get the signal when an engine ended.
+    /// The runs that an engine recorded as targets before it ended.
     pub(crate) recorded_targets: Option<Vec<RunId>>,
     pub(crate) record_targets: RecordTargets,
 }
 
-/// What came of it.
+/// What came of an action.
 pub(crate) enum TriggerDone {
-    Led(Outcome),
+    Done(Outcome),
     /// No run takes the signal now.
-    Nobody {
+    NoTarget {
         signal: RequestedSignal,
         to: Target,
     },
 }
 
 /// What came of a start.
-enum Began {
+enum StartResult {
     Started(RunId),
     /// This run has the key, and is the answer.
     Held(RunId),
@@ -82,7 +83,7 @@ enum Began {
     Refused(Outcome),
 }
 
-impl Began {
+impl StartResult {
     fn outcome(self) -> Outcome {
         match self {
             Self::Started(run) => Outcome::Started { run },
@@ -93,7 +94,7 @@ impl Began {
     }
 }
 
-/// Does what a trigger wants, as often as it is asked, once.
+/// Does what a trigger wants, once, however often it is called.
 pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<TriggerDone, EngineStopped> {
     let TriggerAction {
         definition,
@@ -105,72 +106,73 @@ pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<
         recorded_targets,
         record_targets,
     } = action;
-    let on_behalf = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor };
+    let sender = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor };
     let run = run_of(&about);
     if let (Some(runs), Some(signal)) = (recorded_targets, &matched.signal) {
-        return on_behalf.tell_all(runs, signal).await.map(TriggerDone::Led);
+        return sender.send_to_all(runs, signal).await.map(TriggerDone::Done);
     }
     let (start, signal) = match (matched.start, matched.signal) {
         (None, None) => {
-            return Ok(TriggerDone::Led(Outcome::Ignored { why: "the trigger wants nothing".into() }));
+            return Ok(TriggerDone::Done(Outcome::Ignored { why: "the trigger wants nothing".into() }));
         }
         (Some(start), None) => {
-            return on_behalf
+            return sender
                 .start(run, &definition, &start)
                 .await
-                .map(|began| TriggerDone::Led(began.outcome()));
+                .map(|began| TriggerDone::Done(began.outcome()));
         }
         (None, Some(signal)) => {
             let to = match &signal.to {
                 Some(to) => to.clone(),
-                // The key that a start would have, whose input is the event where nothing else is said.
+                // The key of the run that the trigger would start with the event as its input.
                 None => {
-                    match on_behalf.key(run, &definition, &RequestedStart { input: event, title: None }).await
-                    {
+                    match sender.key(run, &definition, &RequestedStart { input: event, title: None }).await {
                         Ok(Some(key)) => Target::Key(key),
-                        Ok(None) => return Ok(TriggerDone::Led(no_key(&definition))),
-                        Err(refusal) => return Ok(TriggerDone::Led(refused(&refusal))),
+                        Ok(None) => return Ok(TriggerDone::Done(no_key(&definition))),
+                        Err(refusal) => return Ok(TriggerDone::Done(refused(&refusal))),
                     }
                 }
             };
-            return on_behalf.send(signal, to, record_targets).await;
+            return sender.send(signal, to, record_targets).await;
         }
         (Some(start), Some(signal)) => (start, signal),
     };
-    if on_behalf.exists(run).await? {
-        return Ok(TriggerDone::Led(Outcome::Started { run }));
+    if sender.exists(run).await? {
+        return Ok(TriggerDone::Done(Outcome::Started { run }));
     }
-    let key = match on_behalf.key(run, &definition, &start).await {
+    let key = match sender.key(run, &definition, &start).await {
         Ok(key) => key,
-        Err(refusal) => return Ok(TriggerDone::Led(refused(&refusal))),
+        Err(refusal) => return Ok(TriggerDone::Done(refused(&refusal))),
     };
     let holder = match &key {
-        Some(key) => on_behalf.living_holder(key).await?,
+        Some(key) => sender.living_holder(key).await?,
         None => None,
     };
     let holder = match holder {
         Some(holder) => holder,
-        None => match on_behalf.start(run, &definition, &start).await? {
+        None => match sender.start(run, &definition, &start).await? {
             // Another start was faster.
-            Began::Held(holder) | Began::Taken(_, holder) if on_behalf.is_living(holder).await? => holder,
-            began => return Ok(TriggerDone::Led(began.outcome())),
+            StartResult::Held(holder) | StartResult::Taken(_, holder) if sender.is_living(holder).await? => {
+                holder
+            }
+            began => return Ok(TriggerDone::Done(began.outcome())),
         },
     };
     match signal.to.clone() {
-        Some(to) => on_behalf.send(signal, to, record_targets).await,
+        Some(to) => sender.send(signal, to, record_targets).await,
         None => {
             record_targets(vec![holder]).await?;
-            on_behalf.tell_all(vec![holder], &signal).await.map(TriggerDone::Led)
+            sender.send_to_all(vec![holder], &signal).await.map(TriggerDone::Done)
         }
     }
 }
 
-/// The run that an occasion starts, if it does.
+/// The id of the run that an action starts, if it starts one.
 fn run_of(about: &str) -> RunId {
     RunId(Uuid::new_v5(&NAMESPACE, about.as_bytes()))
 }
 
-/// The run that an occasion started before an engine ended, whatever its trigger says since.
+/// The run that an action started before an engine ended, whatever its trigger is since.
 pub(crate) async fn started_before(
     shared: &Arc<Runtime>,
     about: &str,
@@ -182,7 +184,7 @@ pub(crate) async fn started_before(
 }
 
 /// Sends a signal that waited; `None` where no run takes it now.
-pub(crate) async fn tell_all(
+pub(crate) async fn send_parked(
     shared: &Arc<Runtime>,
     action: (String, String, Actor),
     signal: RequestedSignal,
@@ -191,13 +193,13 @@ pub(crate) async fn tell_all(
     record_targets: RecordTargets,
 ) -> Result<Option<Outcome>, EngineStopped> {
     let (about, delivery, actor) = action;
-    let on_behalf = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor };
+    let sender = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor };
     if let Some(runs) = recorded_targets {
-        return on_behalf.tell_all(runs, &signal).await.map(Some);
+        return sender.send_to_all(runs, &signal).await.map(Some);
     }
-    Ok(match on_behalf.send(signal, to, record_targets).await? {
-        TriggerDone::Led(outcome) => Some(outcome),
-        TriggerDone::Nobody { .. } => None,
+    Ok(match sender.send(signal, to, record_targets).await? {
+        TriggerDone::Done(outcome) => Some(outcome),
+        TriggerDone::NoTarget { .. } => None,
     })
 }
 
@@ -211,12 +213,12 @@ fn no_key(definition: &Definition) -> Outcome {
     Outcome::Refused { code: "no_key".to_owned(), message }
 }
 
-/// Sends on behalf of a trigger.
-pub(crate) struct TriggerSender<'a> {
-    pub(crate) shared: &'a Arc<Runtime>,
-    pub(crate) about: &'a str,
-    pub(crate) delivery: &'a str,
-    pub(crate) actor: &'a Actor,
+/// Starts and signals runs on behalf of a trigger.
+pub(super) struct TriggerSender<'a> {
+    pub(super) shared: &'a Arc<Runtime>,
+    pub(super) about: &'a str,
+    pub(super) delivery: &'a str,
+    pub(super) actor: &'a Actor,
 }
 
 impl TriggerSender<'_> {
@@ -224,7 +226,7 @@ impl TriggerSender<'_> {
         loop {
             match self.shared.store.head(&StreamId::run(run)).await {
                 Ok(head) => return Ok(head.is_some()),
-                Err(error) => self.patience(&error.to_string()).await?,
+                Err(error) => self.wait_for_store(&error.to_string()).await?,
             }
         }
     }
@@ -234,43 +236,53 @@ impl TriggerSender<'_> {
         run: RunId,
         definition: &Arc<Definition>,
         start: &RequestedStart,
-    ) -> Result<Began, EngineStopped> {
-        // It may have begun before an engine ended, and its key be taken by itself.
+    ) -> Result<StartResult, EngineStopped> {
+        // The run may have begun before an engine ended, and hold its key itself.
         if self.exists(run).await? {
-            return Ok(Began::Started(run));
+            return Ok(StartResult::Started(run));
         }
         loop {
+            let input = JsonText::new(&start.input);
+            let options = StartOptions { title: start.title.clone(), ..StartOptions::new(input) };
             let request = StartRequest {
                 run: Some(run),
-                title: start.title.clone(),
-                ..StartRequest::new(Arc::clone(definition), JsonText::new(&start.input), self.actor.clone())
+                ..StartRequest::new(Arc::clone(definition), options, self.actor.clone())
             };
             match Arc::clone(self.shared).start(request).await {
-                Ok(started) if started.held => return Ok(Began::Held(started.run)),
-                Ok(started) => return Ok(Began::Started(started.run)),
-                Err(StartError::Exists(run)) => return Ok(Began::Started(run)),
+                Ok(started) if started.held => return Ok(StartResult::Held(started.run)),
+                Ok(started) => return Ok(StartResult::Started(started.run)),
+                Err(StartError::Exists(run)) => return Ok(StartResult::Started(run)),
                 Err(StartError::Refused(refusal)) => {
                     return Ok(match refusal {
-                        Refusal::KeyTaken { holder, .. } => Began::Taken(refusal, holder),
-                        other => Began::Refused(refused(&other)),
+                        Refusal::KeyTaken { holder, .. } => StartResult::Taken(refusal, holder),
+                        other => StartResult::Refused(refused(&other)),
                     });
                 }
                 Err(StartError::Definition(error)) if error.is_passing() => {
-                    self.patience(&error.to_string()).await?;
+                    self.wait_for_store(&error.to_string()).await?;
                 }
                 Err(StartError::Definition(error)) => {
                     let message = error.to_string();
-                    return Ok(Began::Refused(Outcome::Refused { code: "definition".to_owned(), message }));
+                    return Ok(StartResult::Refused(Outcome::Refused {
+                        code: "definition".to_owned(),
+                        message,
+                    }));
                 }
                 Err(error @ StartError::UnknownResource { .. }) => {
                     let message = error.to_string();
-                    return Ok(Began::Refused(Outcome::Refused { code: "resource".to_owned(), message }));
+                    return Ok(StartResult::Refused(Outcome::Refused {
+                        code: "resource".to_owned(),
+                        message,
+                    }));
                 }
                 Err(error @ StartError::UnknownWork(_)) => {
                     let message = error.to_string();
-                    return Ok(Began::Refused(Outcome::Refused { code: "unknown_work".to_owned(), message }));
+                    return Ok(StartResult::Refused(Outcome::Refused {
+                        code: "unknown_work".to_owned(),
+                        message,
+                    }));
                 }
-                Err(StartError::Submit(error)) => self.again_after(&error).await?,
+                Err(StartError::Submit(error)) => self.wait_after(&error).await?,
             }
         }
     }
@@ -298,7 +310,7 @@ impl TriggerSender<'_> {
     async fn living_holder(&self, key: &str) -> Result<Option<RunId>, EngineStopped> {
         loop {
             match claimant(self.shared, key).await {
-                Err(error) => self.patience(&error.to_string()).await?,
+                Err(error) => self.wait_for_store(&error.to_string()).await?,
                 Ok(None) => return Ok(None),
                 Ok(Some(run)) => return Ok(self.is_living(run).await?.then_some(run)),
             }
@@ -315,15 +327,15 @@ impl TriggerSender<'_> {
             match self.shared.with_state(run, RunState::is_ended).await {
                 Ok(is_ended) => return Ok(Some(!is_ended)),
                 Err(QueryError::NotFound(_)) => return Ok(None),
-                // It is there, though it takes no input.
+                // A quarantined run has not ended, though it takes no input.
                 Err(QueryError::SetAside { .. }) => return Ok(Some(true)),
                 Err(QueryError::ShuttingDown) => return Err(EngineStopped),
-                Err(error) => self.patience(&error.to_string()).await?,
+                Err(error) => self.wait_for_store(&error.to_string()).await?,
             }
         }
     }
 
-    /// Finds out who is meant, records it, and tells them.
+    /// Finds the runs that a signal is for, records them, and sends it.
     async fn send(
         &self,
         signal: RequestedSignal,
@@ -335,13 +347,13 @@ impl TriggerSender<'_> {
             Target::Run(run) => match run.parse::<RunId>() {
                 Err(_) => {
                     let message = format!("“{run}” is no id of a run");
-                    return Ok(TriggerDone::Led(Outcome::Refused { code: "bad_run".to_owned(), message }));
+                    return Ok(TriggerDone::Done(Outcome::Refused { code: "bad_run".to_owned(), message }));
                 }
                 Ok(run) => match self.stands(run).await? {
                     Some(true) => vec![run],
                     Some(false) => {
                         let why = format!("run {} has ended", run.short());
-                        return Ok(TriggerDone::Led(Outcome::Ignored { why }));
+                        return Ok(TriggerDone::Done(Outcome::Ignored { why }));
                     }
                     None => Vec::new(),
                 },
@@ -355,7 +367,7 @@ impl TriggerSender<'_> {
                 };
                 let Some(directory) = &self.shared.edge.directory else {
                     let message = "runs cannot be looked for by their labels here".to_owned();
-                    return Ok(TriggerDone::Led(Outcome::Refused {
+                    return Ok(TriggerDone::Done(Outcome::Refused {
                         code: "no_directory".to_owned(),
                         message,
                     }));
@@ -363,42 +375,46 @@ impl TriggerSender<'_> {
                 let found = loop {
                     match directory.runs(query.clone()).await {
                         Ok(found) => break found,
-                        Err(error) => self.patience(&error.to_string()).await?,
+                        Err(error) => self.wait_for_store(&error.to_string()).await?,
                     }
                 };
                 if found.total > RUNS_MAX as u64 {
                     let message =
                         format!("{} runs have these labels; at most {RUNS_MAX} are told", found.total);
-                    return Ok(TriggerDone::Led(Outcome::Refused { code: "too_many".to_owned(), message }));
+                    return Ok(TriggerDone::Done(Outcome::Refused { code: "too_many".to_owned(), message }));
                 }
                 found.runs.into_iter().map(|found| found.run).collect()
             }
         };
         if runs.is_empty() {
-            return Ok(TriggerDone::Nobody { signal, to });
+            return Ok(TriggerDone::NoTarget { signal, to });
         }
         record_targets(runs.clone()).await?;
-        self.tell_all(runs, &signal).await.map(TriggerDone::Led)
+        self.send_to_all(runs, &signal).await.map(TriggerDone::Done)
     }
 
-    /// Tells these runs; one that has ended meanwhile hears nothing.
-    async fn tell_all(&self, runs: Vec<RunId>, signal: &RequestedSignal) -> Result<Outcome, EngineStopped> {
-        let (mut heard, mut unheard) = (Vec::new(), Vec::new());
-        let (mut best, mut not_heard) = (SignalTiming::Kept, None);
+    /// Sends a signal to these runs, as far as they have not ended meanwhile.
+    async fn send_to_all(
+        &self,
+        runs: Vec<RunId>,
+        signal: &RequestedSignal,
+    ) -> Result<Outcome, EngineStopped> {
+        let (mut taken, mut not_taken) = (Vec::new(), Vec::new());
+        let (mut best, mut refused) = (SignalTiming::Kept, None);
         for run in runs {
-            match self.tell(run, signal).await? {
-                SignalReply::Heard(how) => {
+            match self.send_to(run, signal).await? {
+                SignalReply::Taken(how) => {
                     best = best.max(how);
-                    heard.push(run);
+                    taken.push(run);
                 }
-                SignalReply::Unheard(why) => unheard.push(why),
+                SignalReply::NotTaken(why) => not_taken.push(why),
                 SignalReply::Gone => {}
-                SignalReply::Refused(code, message) => not_heard = Some((code, message)),
+                SignalReply::Refused(code, message) => refused = Some((code, message)),
             }
         }
-        Ok(match (heard.is_empty(), not_heard) {
+        Ok(match (taken.is_empty(), refused) {
             (false, _) => {
-                let (signal, runs) = (signal.name.clone(), heard);
+                let (signal, runs) = (signal.name.clone(), taken);
                 match best {
                     SignalTiming::Now => Outcome::Signalled { signal, runs },
                     SignalTiming::Deferred => Outcome::Deferred { signal, runs },
@@ -406,9 +422,9 @@ impl TriggerSender<'_> {
                 }
             }
             (true, Some((code, message))) => Outcome::Refused { code, message },
-            (true, None) if !unheard.is_empty() => {
-                let more = unheard.len().saturating_sub(REASONS_MAX);
-                let mut why = unheard[..unheard.len() - more].join("; ");
+            (true, None) if !not_taken.is_empty() => {
+                let more = not_taken.len().saturating_sub(REASONS_MAX);
+                let mut why = not_taken[..not_taken.len() - more].join("; ");
                 if more > 0 {
                     why = format!("{why}; and {more} more");
                 }
@@ -418,8 +434,8 @@ impl TriggerSender<'_> {
         })
     }
 
-    /// Waits until it makes sense to try again.
-    pub(crate) async fn again_after(&self, error: &SubmitError) -> Result<(), EngineStopped> {
+    /// Waits until it makes sense to send an input again.
+    pub(super) async fn wait_after(&self, error: &SubmitError) -> Result<(), EngineStopped> {
         match error {
             SubmitError::ShuttingDown => Err(EngineStopped),
             SubmitError::Busy => {
@@ -427,11 +443,12 @@ impl TriggerSender<'_> {
                 Ok(())
             }
             SubmitError::Full => self.shared.until_writable().await.ok_or(EngineStopped),
-            other => self.patience(&other.to_string()).await,
+            other => self.wait_for_store(&other.to_string()).await,
         }
     }
 
-    pub(crate) async fn patience(&self, error: &str) -> Result<(), EngineStopped> {
+    /// Waits until a store that failed is asked again.
+    pub(super) async fn wait_for_store(&self, error: &str) -> Result<(), EngineStopped> {
         if self.shared.is_stopping() {
             return Err(EngineStopped);
         }

@@ -1,14 +1,14 @@
-//! Who orders something by hand.
+//! The actor of a request, and its idempotency key.
 
 use everfold_base::actor::Actor;
 use everfold_store::Dedup;
 
-/// Who orders something, and what makes the order recognisable when it comes again.
+/// The actor of a request, and what identifies the request when it comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct By {
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// Recognises a repeated order: it gets the answer that it was done.
+    /// Recognises a repeated request: it gets its first answer.
     pub dedup: Option<Dedup>,
 }
 

@@ -1,5 +1,5 @@
 //! Why the work of a trigger stopped without an outcome.
 
-/// The engine ends, or its store does: what was begun is gone on with by the next one.
+/// The engine ends, or its store does; the next engine goes on with the work.
 #[derive(Debug)]
 pub(crate) struct EngineStopped;

@@ -1,34 +1,37 @@
-//! What a delivery leads to, and what a signal that waited does.
+//! What a delivery leads to, and the offer of signals that wait.
+//!
+//! Law (S9): the runs that get a signal are recorded before it is sent, so handling a delivery once more after a crash
+//! sends it to the same runs.
 
 use std::sync::Arc;
 
 use crate::runtime::Runtime;
+use crate::streams::mailbox::MailboxClosed;
 use crate::streams::triggers::action::{
-    RecordTargets, TriggerAction, TriggerDone, act, started_before, tell_all,
+    RecordTargets, TriggerAction, TriggerDone, act, send_parked, started_before,
 };
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::webhooks::error::HookError;
-use crate::streams::webhooks::mailbox::HookRequest;
-use crate::streams::webhooks::source::decoded;
+use crate::streams::webhooks::mailbox::WebhookRequest;
+use crate::streams::webhooks::source_stream::decoded;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::Envelope;
 use everfold_base::id::{RunId, Version};
 use everfold_base::json::{Hash, JsonText};
 use everfold_base::text::is_direction;
 use everfold_core::hooks::{
-    DeliveryReceived, HookEvent, KEPT, MeantBy, Parked, ParkedId, ParkedSignal, TriggerOutcome, stream,
+    DeliveryReceived, HookEvent, KEPT, Parked, ParkedId, ParkedSignal, SignalOrigin, TriggerOutcome, stream,
 };
 use everfold_core::triggers::{Outcome, RequestedSignal, match_trigger};
 use futures::FutureExt as _;
-use tokio::sync::oneshot;
 
-/// What is to be handled.
+/// A delivery that is to be handled.
 pub(crate) struct DeliveryWork {
     pub(crate) source: String,
     pub(crate) delivery: Version,
     pub(crate) nth: u32,
-    /// The runs that were about to get the signal when an engine ended.
-    pub(crate) recorded_targets: Vec<(MeantBy, Vec<RunId>)>,
+    /// The runs that an engine recorded as its targets before it ended, by trigger.
+    pub(crate) recorded_targets: Vec<(SignalOrigin, Vec<RunId>)>,
 }
 
 /// What a delivery led to.
@@ -49,12 +52,12 @@ async fn received(
     }
 }
 
-/// What makes one handling of a delivery one of its kind, in whichever store.
+/// Identifies one handling of a delivery, in every store.
 fn about(source: &str, delivery: Version, hash: Hash, nth: u32) -> String {
     format!("hook/{source}/{delivery}/{hash}/{nth}")
 }
 
-/// What the runs that get the signal call the delivery.
+/// The name of a delivery in the runs that get its signal.
 fn called(source: &str, id: &str, nth: u32) -> String {
     match nth {
         0 | 1 => format!("{source}/{id}"),
@@ -62,7 +65,7 @@ fn called(source: &str, id: &str, nth: u32) -> String {
     }
 }
 
-/// Who is behind a delivery: its source and, where the source says so, its sender.
+/// The actor of a delivery: its source and, where the source names one, its sender.
 fn actor(source: &str, event: &DeliveryReceived) -> Actor {
     const SENDER_CHARS_MAX: usize = 100;
     let sender = event
@@ -78,20 +81,19 @@ fn actor(source: &str, event: &DeliveryReceived) -> Actor {
 }
 
 /// Has the actor record the runs that are about to get the signal.
-fn record_targets(shared: &Arc<Runtime>, source: &str, by: MeantBy) -> RecordTargets {
+fn record_targets(shared: &Arc<Runtime>, source: &str, by: SignalOrigin) -> RecordTargets {
     let (shared, source) = (Arc::clone(shared), source.to_owned());
     Box::new(move |runs| {
         async move {
-            let (answer, recorded) = oneshot::channel();
-            let ask = HookRequest::RecordTargets { source, by, runs, answer };
-            shared.mailboxes.webhooks.asks.send(ask).await.map_err(|_| EngineStopped)?;
-            recorded.await.map_err(|_| EngineStopped)
+            let request = |answer| WebhookRequest::RecordTargets { source, by, runs, answer };
+            let recorded = shared.mailboxes.webhooks.requests.ask(request).await;
+            recorded.map_err(|MailboxClosed| EngineStopped)
         }
         .boxed()
     })
 }
 
-/// Has every trigger that names the source do what it wants.
+/// Has every trigger that names the source act on a delivery.
 pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result<Handled, EngineStopped> {
     let (source, nth) = (work.source.as_str(), work.nth);
     let unreadable = |what: String| {
@@ -101,7 +103,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
     let (event, envelope) =
         received(shared, source, work.delivery).await.map_err(|error| unreadable(error.to_string()))?;
     let triggers = shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
-    let occasion = event.trigger_event(source, envelope.header.recorded_at);
+    let trigger_event = event.trigger_event(source, envelope.header.recorded_at);
     let about = about(source, work.delivery, envelope.hash, nth);
     let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
     for listed in triggers.of_hook(source) {
@@ -109,15 +111,15 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
         let pipeline = listed.pipeline.to_owned();
         let about = format!("{about}/{pipeline}/{trigger}");
         let (delivery, actor) = (called(source, &event.id, nth), actor(source, &event));
-        // Its run may have begun right before an engine ended, and its trigger be another one since.
+        // Its run may have begun right before an engine ended, and the pipeline be another version since.
         let outcome = if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
             Outcome::Started { run }
         } else {
-            match match_trigger(listed.trigger, &occasion) {
+            match match_trigger(listed.trigger, &trigger_event) {
                 Err(error) => Outcome::Refused { code: "expression".to_owned(), message: error.to_string() },
                 Ok(None) => Outcome::Ignored { why: "its `when` does not hold".to_owned() },
                 Ok(Some(matched)) => {
-                    let by = MeantBy::Trigger {
+                    let by = SignalOrigin::Trigger {
                         delivery: work.delivery,
                         nth,
                         pipeline: pipeline.clone(),
@@ -131,7 +133,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
                     let action = TriggerAction {
                         definition: Arc::clone(listed.definition),
                         matched,
-                        event: occasion.event.clone(),
+                        event: trigger_event.event.clone(),
                         about,
                         delivery,
                         actor,
@@ -139,9 +141,9 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
                         record_targets: record_targets(shared, source, by),
                     };
                     match act(shared, action).await? {
-                        TriggerDone::Led(outcome) => outcome,
-                        TriggerDone::Nobody { signal, to } if signal.park => {
-                            let is_event = signal.payload == occasion.event;
+                        TriggerDone::Done(outcome) => outcome,
+                        TriggerDone::NoTarget { signal, to } if signal.park => {
+                            let is_event = signal.payload == trigger_event.event;
                             parked.push(ParkedSignal {
                                 pipeline: pipeline.clone(),
                                 trigger,
@@ -151,7 +153,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
                             });
                             Outcome::Parked { signal: signal.name, to }
                         }
-                        TriggerDone::Nobody { to, .. } => {
+                        TriggerDone::NoTarget { to, .. } => {
                             Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
                         }
                     }
@@ -163,7 +165,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
     Ok((outcomes, parked))
 }
 
-/// Offers the signals that wait once more; gives what is over. `recorded_targets`: the runs that were about to get it.
+/// Offers signals that wait once more, each with the targets that were recorded for it; gives those that wait no more.
 pub(crate) async fn offer(
     shared: &Arc<Runtime>,
     source: &str,
@@ -171,7 +173,7 @@ pub(crate) async fn offer(
 ) -> Result<Vec<(ParkedId, Outcome)>, EngineStopped> {
     let mut settled = Vec::new();
     for (id, parked, recorded_targets) in parked {
-        let by = MeantBy::Parked { handled: id.0, at: id.1 };
+        let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
         match offer_one(shared, source, id, &parked, recorded_targets, record_targets(shared, source, by))
             .await?
         {
@@ -202,19 +204,19 @@ async fn offer_one(
         received(shared, source, parked.delivery).await.map_err(|error| unreadable(error.to_string()))?;
     let read = shared.store.read(&stream(source), handled, 1).await;
     let read = read.map_err(|error| unreadable(error.to_string()))?;
-    let kept = match read.first().map(decoded) {
+    let signal = match read.first().map(decoded) {
         Some(Ok(HookEvent::DeliveryHandled(event))) => event.parked.into_iter().nth(at as usize),
         _other => None,
     };
-    let kept = kept.ok_or_else(|| unreadable("there is none".to_owned()))?;
-    let payload = match kept.payload {
+    let parked_signal = signal.ok_or_else(|| unreadable("there is none".to_owned()))?;
+    let payload = match parked_signal.payload {
         Some(payload) => payload.value(),
         None => event.trigger_event(source, envelope.header.recorded_at).event,
     };
-    let signal = RequestedSignal { name: kept.signal, payload, to: None, park: true };
+    let signal = RequestedSignal { name: parked_signal.signal, payload, to: None, park: true };
     let about = about(source, parked.delivery, envelope.hash, parked.nth);
-    let about = format!("{about}/{}/{}", kept.pipeline, kept.trigger);
+    let about = format!("{about}/{}/{}", parked_signal.pipeline, parked_signal.trigger);
     let delivery = called(source, &event.id, parked.nth);
     let action = (about, delivery, actor(source, &event));
-    tell_all(shared, action, signal, kept.to, recorded_targets, record_targets).await
+    send_parked(shared, action, signal, parked_signal.to, recorded_targets, record_targets).await
 }

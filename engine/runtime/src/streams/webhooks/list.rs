@@ -1,10 +1,10 @@
-//! What was delivered, and what it led to, for readers.
+//! Deliveries and what they led to, as readers see them.
 
 use std::collections::BTreeMap;
 
 use crate::deps::Deps;
 use crate::streams::webhooks::error::HookError;
-use crate::streams::webhooks::source::decoded;
+use crate::streams::webhooks::source_stream::decoded;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::Envelope;
 use everfold_base::id::{Position, Version};
@@ -13,6 +13,7 @@ use everfold_core::hooks::{DeliveryReceived, HookEvent, TriggerOutcome, stream};
 
 /// Events that are read at once: each may hold a body of 1 MiB.
 const PAGE: u64 = 50;
+
 /// A delivery, and what it led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRecord {
@@ -22,28 +23,28 @@ pub struct DeliveryRecord {
     pub delivery: Version,
     /// The place of that event in the store.
     pub position: Position,
-    /// What its sender calls it.
+    /// The id that its sender gave it.
     pub id: String,
-    /// What kind of event it tells of.
+    /// The kind of event that it reports.
     pub name: Option<String>,
-    /// Who is behind it.
+    /// Its sender, where the source names one.
     pub sender: Option<String>,
     /// When it came.
     pub received_at: Timestamp,
-    /// What it led to, each time that it was handled; the first first. None: not yet.
+    /// What it led to, each time that it was handled, the first time first. Empty: not yet handled.
     pub handled: Vec<Handling>,
 }
 
 /// What a delivery led to, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handling {
-    /// Which time: 1, and one more for each redelivery.
+    /// 1, and one more for each redelivery.
     pub nth: u32,
     /// When.
     pub at: Timestamp,
-    /// Who asked for it again; `None` for the first time.
+    /// The actor that asked for it again; `None` for the first time.
     pub by: Option<Actor>,
-    /// What each trigger made of it; a signal that waited stands with what became of it.
+    /// What each trigger did with it; a signal that waited is listed with what became of it.
     pub outcomes: Vec<TriggerOutcome>,
 }
 
@@ -55,7 +56,7 @@ impl DeliveryRecord {
     }
 }
 
-/// What is known of deliveries whose own event has not been come to.
+/// What later events say of deliveries whose own event is not reached yet.
 #[derive(Default)]
 struct Scan {
     handled: BTreeMap<Version, Vec<Handling>>,
@@ -64,7 +65,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Takes an event, from the newest on; gives a delivery when its own event is come to.
+    /// Takes an event, the newest first; gives a delivery when its own event is reached.
     fn take(
         &mut self,
         source: &str,
@@ -116,7 +117,7 @@ impl Scan {
     }
 }
 
-/// Goes through a source's deliveries, the newest first, until `each` has seen enough.
+/// Goes through a source's deliveries, the newest first, while `each` gives true.
 pub(crate) async fn scan(
     shared: &Deps,
     source: &str,

@@ -1,64 +1,57 @@
-//! The mailbox of the webhook task, and what it is asked.
+//! Requests to the webhook actor.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::oneshot;
+
+use crate::streams::mailbox::Mailbox;
 use crate::streams::triggers::by::By;
 use crate::streams::webhooks::error::HookError;
 use crate::streams::webhooks::receipt::Receipt;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{RunId, Version};
-use everfold_core::hooks::{DeliveryReceived, MeantBy};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use tokio::sync::mpsc;
-use tokio::sync::oneshot;
+use everfold_core::hooks::{DeliveryReceived, SignalOrigin};
 
-/// Deliveries that wait for the actor; callers that bring more wait, too.
+/// Requests that wait for the actor; callers that bring more wait, too.
 const WAITING_MAX: usize = 256;
 
 /// Where the answer to a delivery goes.
 pub(crate) type Answer = oneshot::Sender<Result<Receipt, HookError>>;
 
 /// A request to the webhook actor.
-pub(crate) enum HookRequest {
+pub(crate) enum WebhookRequest {
     /// A delivery comes.
     Deliver { source: String, delivery: Box<DeliveryReceived>, answer: Answer },
     /// A delivery is to be handled once more.
     Redeliver { source: String, delivery: Version, nth: u32, by: By, answer: Answer },
     /// These runs are about to get a signal.
-    RecordTargets { source: String, by: MeantBy, runs: Vec<RunId>, answer: oneshot::Sender<()> },
-    /// A former engine left something undone in these.
+    RecordTargets { source: String, by: SignalOrigin, runs: Vec<RunId>, answer: oneshot::Sender<()> },
+    /// A former engine left something undone in these sources.
     Look(Vec<StreamId>),
-    /// A run goes on here: signals that wait may be meant for it.
+    /// This engine resumes runs: signals that wait may be for one of them.
     Attend,
     /// Time has passed: what waited for too long is given up.
     Tick,
 }
 
-/// The mailbox of the webhook actor.
-pub(crate) struct HookPost {
-    pub(crate) asks: mpsc::Sender<HookRequest>,
-    /// Signals that wait are looked after.
+/// The webhook actor's mailbox.
+pub(crate) struct WebhookMailbox {
+    pub(crate) requests: Mailbox<WebhookRequest>,
+    /// The actor was asked to look for signals that wait.
     is_attended: AtomicBool,
-    requests: std::sync::Mutex<Option<mpsc::Receiver<HookRequest>>>,
 }
 
-impl Default for HookPost {
+impl Default for WebhookMailbox {
     fn default() -> Self {
-        let (asks, requests) = mpsc::channel(WAITING_MAX);
-        Self { asks, is_attended: AtomicBool::new(false), requests: std::sync::Mutex::new(Some(requests)) }
+        Self { requests: Mailbox::bounded(WAITING_MAX), is_attended: AtomicBool::new(false) }
     }
 }
 
-impl HookPost {
-    /// The receiving end, once.
-    pub(crate) fn take(&self) -> Option<mpsc::Receiver<HookRequest>> {
-        self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-    }
-
-    /// A run goes on here, also without a server: what waits for it is offered, from now on.
+impl WebhookMailbox {
+    /// A run goes on in this engine, which may have no server: signals that wait are offered from now on.
     pub(crate) fn attend(&self) {
-        if !self.is_attended.swap(true, Ordering::AcqRel) && self.asks.try_send(HookRequest::Attend).is_err()
-        {
-            // The actor is busy, or gone: the next run that goes on asks again.
+        if !self.is_attended.swap(true, Ordering::AcqRel) && !self.requests.try_put(WebhookRequest::Attend) {
+            // The mailbox is full or closed: the next run that goes on asks again.
             self.is_attended.store(false, Ordering::Release);
         }
     }
@@ -66,20 +59,22 @@ impl HookPost {
     /// A former engine left something undone in these sources.
     pub(crate) async fn look(&self, sources: Vec<StreamId>) {
         if !sources.is_empty() {
-            // With the actor gone the engine ends.
-            let _gone = self.asks.send(HookRequest::Look(sources)).await;
+            // Without the actor the engine ends.
+            let _closed = self.requests.send(WebhookRequest::Look(sources)).await;
         }
     }
 
     /// Time has passed.
     pub(crate) fn tick(&self) {
-        // An actor that is busy gives up what is too old the next time.
-        let _full = self.asks.try_send(HookRequest::Tick);
+        // Where the mailbox is full, the next tick has the actor give up what is too old.
+        let _full = self.requests.try_put(WebhookRequest::Tick);
     }
 
-    pub(crate) async fn ask(&self, ask: impl FnOnce(Answer) -> HookRequest) -> Result<Receipt, HookError> {
-        let (answer, receipt) = oneshot::channel();
-        self.asks.send(ask(answer)).await.map_err(|_| HookError::ShuttingDown)?;
-        receipt.await.unwrap_or(Err(HookError::ShuttingDown))
+    /// Asks for a delivery to be recorded, or handled once more.
+    pub(crate) async fn ask(
+        &self,
+        request: impl FnOnce(Answer) -> WebhookRequest,
+    ) -> Result<Receipt, HookError> {
+        self.requests.ask(request).await.unwrap_or(Err(HookError::ShuttingDown))
     }
 }

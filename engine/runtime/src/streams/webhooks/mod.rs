@@ -10,4 +10,8 @@ pub(crate) mod handle;
 pub(crate) mod list;
 pub(crate) mod mailbox;
 pub(crate) mod receipt;
-pub(crate) mod source;
+pub(crate) mod source_stream;
+
+mod active_source;
+mod delivery_requests;
+mod source_work;

@@ -4,7 +4,7 @@ use everfold_base::envelope::{Envelope, StreamId, StreamKind};
 use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
-use everfold_store::{Appended, Dedup, DedupKeep, Fence, Head};
+use everfold_store::{Appended, Dedup, DedupKeep, Fence, StreamHead};
 use proptest::prelude::*;
 
 use super::subject::Subject;
@@ -49,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Answers {
     outcomes: Vec<Result<Appended, String>>,
     log: Vec<Envelope>,
-    streams: Vec<(StreamId, Head, Vec<Envelope>)>,
+    streams: Vec<(StreamId, StreamHead, Vec<Envelope>)>,
     due: Vec<StreamId>,
     next_wake: Option<Timestamp>,
 }

@@ -8,8 +8,8 @@ use everfold_base::id::{Position, RunId, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_store::{
-    Append, Appended, BlobStore, Dedup, DedupKeep, EventStore, Head, ReadError, SledOptions, SledStore,
-    Snapshot,
+    Append, Appended, BlobStore, Dedup, DedupKeep, EventStore, ReadError, SledOptions, SledStore, Snapshot,
+    StreamHead,
 };
 
 use crate::fixtures::run;
@@ -25,7 +25,7 @@ const fn uuid_of_seven() -> uuid::Uuid {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answers {
     pub(crate) log: Vec<Envelope>,
-    pub(crate) streams: Vec<(StreamId, Head, Vec<Envelope>)>,
+    pub(crate) streams: Vec<(StreamId, StreamHead, Vec<Envelope>)>,
     pub(crate) due: Vec<StreamId>,
     pub(crate) next_wake: Option<Timestamp>,
     pub(crate) repeated: Appended,

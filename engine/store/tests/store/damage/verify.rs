@@ -6,7 +6,7 @@ use std::path::Path;
 use everfold_base::envelope::{Envelope, StreamId};
 use everfold_base::id::{Position, RunId};
 use everfold_base::json::Hash;
-use everfold_store::verify::{Fault, Meaning, NoMeaning, VerifyReport, verify_folder};
+use everfold_store::verify::{Meaning, NoMeaning, VerifyFault, VerifyReport, verify_folder};
 use everfold_store::{EventStore, SledOptions, SledStore, Snapshot, info};
 use tempfile::TempDir;
 
@@ -84,14 +84,18 @@ fn damage_in_the_middle_is_named_with_the_positions_that_are_lost_and_the_rest_i
     bytes[groups[3] + 100] ^= 1;
     fs::write(&segment, bytes).unwrap();
     let report = verify(&folder);
-    let Some(Fault::Journal(damage)) = report.faults.first() else { panic!("{:?}", report.faults) };
+    let Some(VerifyFault::Journal(damage)) = report.faults.first() else { panic!("{:?}", report.faults) };
     assert_eq!(damage.offset, groups[3] as u64);
     assert_eq!(damage.positions, Some((Position(7), Position(8))));
     assert_eq!(report.events, 29);
-    assert!(report.faults.iter().any(|fault| matches!(fault, Fault::Event { .. })), "{:?}", report.faults);
+    assert!(
+        report.faults.iter().any(|fault| matches!(fault, VerifyFault::Event { .. })),
+        "{:?}",
+        report.faults
+    );
 }
 
-/// Finds fault with whatever it is told to.
+/// Rejects the events, blobs and snapshots that a test selects.
 #[derive(Default)]
 struct Picky {
     events: u64,

@@ -169,7 +169,7 @@ fn s6_refusals_judged_on_a_group_that_fails_fail_with_it() {
         files.hold_syncs(false);
         assert!(matches!(blocker.await.unwrap(), Err(AppendError::Unknown(_))));
         let outcomes = [one.await.unwrap(), two.await.unwrap()];
-        // Nobody was told of a version that is not there.
+        // No caller got a version that is not there.
         for outcome in outcomes {
             match outcome {
                 Err(AppendError::Unknown(_)) => {}

@@ -1,4 +1,4 @@
-//! One owner: whatever becomes of the names in a folder, nobody writes where another one does.
+//! One owner: whatever becomes of the names in a folder, no process writes where another one does.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

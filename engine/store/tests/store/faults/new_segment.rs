@@ -36,7 +36,7 @@ fn row_03_a_failed_sync_on_a_full_disk_ends_when_there_is_room() {
         let FaultStore { folder, files, store, writer } = FaultStore::with_kept().await;
         files.set_no_space(true);
         broken(&files, &store, &writer).await;
-        // Full and not read-only: whoever waits for room waits for this, too.
+        // Full and not read-only: a caller that waits for room waits for this, too.
         until(&store, |now| *now == Writability::Full).await;
         let refused = store.append(writer.clone().append(&[b"refused"])).await.unwrap_err();
         assert!(matches!(refused, AppendError::Full), "{refused}");

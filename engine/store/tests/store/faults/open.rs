@@ -204,7 +204,7 @@ fn s13_a_copy_draws_a_new_epoch_reads_at_once_and_writes_when_adopted() {
 }
 
 #[test]
-fn a_second_opener_is_told_who_has_the_store() {
+fn a_second_opener_gets_the_id_of_the_process_that_has_the_store() {
     let folder = TempDir::new().unwrap();
     let first = SledStore::open(folder.path(), SledOptions::default()).unwrap();
     match SledStore::open(folder.path(), SledOptions::default()).map(|_| ()) {

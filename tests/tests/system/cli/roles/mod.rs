@@ -1,4 +1,4 @@
-//! Every verb by every role at a server, and by nobody: the code that it ends with. Who is refused changes nothing.
+//! Every verb by every role at a server, and without a token: the code that it ends with. A refused call changes nothing.
 
 mod table;
 

@@ -36,17 +36,17 @@ pub(super) const FILES: &[(&str, &str)] = &[
 
 type Codes = [i32; 7];
 
-/// Whoever types it: the server is not asked, or it is not about the caller.
+/// For every caller: the server is not asked, or the role does not matter.
 const fn all(code: i32) -> Codes {
     [code; 7]
 }
 
-/// Whoever may read.
+/// For every role that may read.
 const fn read(code: i32) -> Codes {
     [REFUSED, code, code, code, code, REFUSED, code]
 }
 
-/// Whoever may decide what asks for no role.
+/// For every role that may decide where no role is asked for.
 const fn decide(code: i32) -> Codes {
     [REFUSED, REFUSED, code, code, code, REFUSED, code]
 }
@@ -56,7 +56,7 @@ const fn decide_as_product(code: i32, refused: i32) -> Codes {
     [REFUSED, REFUSED, refused, code, refused, REFUSED, code]
 }
 
-/// Whoever may start and steer.
+/// For every role that may start and steer.
 const fn operate(code: i32) -> Codes {
     [REFUSED, REFUSED, REFUSED, REFUSED, code, REFUSED, code]
 }
@@ -150,7 +150,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("token list", "", administer(0)),
     ("token link other", "", administer(0)),
     ("token revoke other", "", administer(0)),
-    // Of a folder: nobody is asked.
+    // Of a folder: no server is asked.
     ("serve", "", all(2)),
     ("init", "", all(2)),
     ("doctor", "", all(2)),

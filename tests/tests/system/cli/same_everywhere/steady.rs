@@ -76,7 +76,7 @@ impl Steady {
     }
 }
 
-/// JSON in lines of its own, so that parts of it can be told apart.
+/// JSON in lines of its own, so that its parts can be compared one by one.
 fn pretty(text: &str) -> String {
     let line = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
         Ok(value @ serde_json::Value::Object(_)) => serde_json::to_string_pretty(&value).unwrap(),

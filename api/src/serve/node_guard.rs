@@ -1,0 +1,102 @@
+//! A data folder that this process owns: opened, served on its socket, released.
+//!
+//! Law: opening is all or nothing; a release leaves supervised work running and everything that was acknowledged
+//! durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use everfold_engine::data_folder::Layout;
+use tokio::task::JoinHandle;
+
+use super::socket;
+use crate::fault::{Code, Fault};
+use crate::http;
+use crate::node::{self, AbortMark, HoldOptions, Node};
+
+/// How long connections may go on when the node ends.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A data folder that this process owns.
+pub struct NodeGuard {
+    node: Arc<Node>,
+    routes: Router,
+    server: Option<JoinHandle<()>>,
+    /// Shows the folder's next owner that this process aborted.
+    mark: Option<AbortMark>,
+}
+
+/// Opens the folder at `layout`, which is made where it is not, and listens on its socket.
+///
+/// # Errors
+/// Another process holds it, the store is damaged, the settings cannot be used.
+pub async fn hold(layout: Layout, options: HoldOptions) -> Result<NodeGuard, Fault> {
+    let mut guard = NodeGuard::over(node::open(layout, options).await?);
+    guard.mark = AbortMark::in_file(&guard.node.layout().aborts())
+        .inspect_err(|error| tracing::warn!(%error, "that this process aborts would not be counted"))
+        .ok();
+    let node = &guard.node;
+    // Before it listens, so that a client that connects finds the record.
+    if let Err(error) = node::write_record(&node.layout().owner(), None) {
+        // The record only informs; a full disk must not keep a process from owning the folder.
+        tracing::warn!(%error, "owner.json could not be written");
+    }
+    let place = node.layout().socket();
+    let listening =
+        socket::listen(&place, guard.routes.clone(), Some(Arc::clone(node)), node.closing_token().clone());
+    match listening {
+        Ok(server) => guard.server = Some(server),
+        Err(error) => {
+            guard.release().await;
+            return Err(Fault::new(
+                Code::StoreIo,
+                format!("could not listen on {}: {error}", place.display()),
+            ));
+        }
+    }
+    Ok(guard)
+}
+
+/// A node with an empty store in memory: it answers for a folder that does not exist, and makes none.
+///
+/// # Errors
+/// None in practice.
+pub fn imagine(layout: Layout) -> Result<NodeGuard, Fault> {
+    Ok(NodeGuard::over(node::in_memory(layout)?))
+}
+
+impl NodeGuard {
+    fn over(node: Arc<Node>) -> Self {
+        Self { routes: http::router(Arc::clone(&node)), node, server: None, mark: None }
+    }
+
+    /// What the routes work on.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> Router {
+        self.routes.clone()
+    }
+
+    /// Releases the folder: accepts no new connections, ends the engine, closes the store.
+    pub async fn release(self) {
+        let (node, _until_it_is_closed) = (self.node, self.mark);
+        let is_ours = node.still_owns_folder().await;
+        if is_ours && node.is_on_disk() {
+            // Other processes find no socket from here on and wait for the lock.
+            let _gone = std::fs::remove_file(node.layout().socket());
+            let _gone = std::fs::remove_file(node.layout().owner());
+        }
+        node.begin_closing();
+        if let Some(mut server) = self.server
+            && tokio::time::timeout(DRAIN, &mut server).await.is_err()
+        {
+            server.abort();
+        }
+        node.close(is_ours).await;
+    }
+}

@@ -1,0 +1,202 @@
+//! The gates of `admit`: what they want to know, and how they judge it.
+
+use serde_json::json;
+
+use super::super::gate;
+use super::super::multi_probe;
+use super::super::refusal::Refusal;
+use super::super::scope::RunScope;
+use super::beginning::Beginning;
+use crate::event::AdmissionEvidence;
+use crate::policy::{Judgement, Verdict};
+use everfold_base::json::Value;
+use everfold_language::definition::{Gate, OnRefused, Probe};
+use everfold_language::expr::EvalError;
+use everfold_language::expr::Loaded;
+
+/// Evidence of an admission is kept in the run's first event.
+pub const EVIDENCE_BYTES_MAX: usize = 32 * 1024;
+
+/// What is to be looked at next before a run may begin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admission {
+    /// This evidence is wanted.
+    Probe(AdmissionProbe),
+    /// Every gate passed or does not apply.
+    Admitted(Vec<AdmissionJudgement>),
+    /// A gate failed; those before it, and it, last.
+    Refused(Vec<AdmissionJudgement>),
+}
+
+/// Evidence that a gate of `admit` wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdmissionProbe {
+    /// The gate.
+    pub gate: String,
+    /// The prober.
+    pub kind: String,
+    /// Its parameters, rendered.
+    pub spec: Value,
+}
+
+/// What a gate of `admit` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdmissionJudgement {
+    /// The gate.
+    pub gate: String,
+    /// The gate's own code.
+    pub code: Option<String>,
+    /// On what; `None`: there was no evidence, and that is the reason.
+    pub evidence: Option<Value>,
+    /// By what: a CEL text, or `default:KIND`.
+    pub policy: String,
+    /// What it says.
+    pub judgement: Judgement,
+    /// How long the probe took.
+    pub took_ms: u64,
+}
+
+impl Beginning {
+    /// Judges the gates of `admit` on the evidence that is there.
+    #[must_use]
+    pub fn admission(&self, evidence: &[AdmissionEvidence]) -> Admission {
+        let mut judged = Vec::new();
+        for gate in &self.definition().admit.gates {
+            let found = evidence.iter().find(|found| found.gate == gate.id);
+            let one = match self.judge(gate, found) {
+                Ok(GateInspection::Wants(probe)) => return Admission::Probe(probe),
+                Ok(GateInspection::Judged(one)) => one,
+                Err(error) => no_evidence(gate, error.to_string(), 0),
+            };
+            let is_over = !matches!(one.judgement.verdict, Verdict::Pass | Verdict::Skipped);
+            judged.push(one);
+            if is_over {
+                return Admission::Refused(judged);
+            }
+        }
+        Admission::Admitted(judged)
+    }
+
+    /// Why a start with this evidence is refused, if it is.
+    #[must_use]
+    pub fn refusal(&self, evidence: &[AdmissionEvidence]) -> Option<Refusal> {
+        match self.admission(evidence) {
+            Admission::Refused(judged) if self.definition().admit.on_refused == OnRefused::Refuse => {
+                let last = judged.last()?;
+                Some(Refusal::NotAdmitted {
+                    gate: last.gate.clone(),
+                    code: last.code.clone(),
+                    reason: last.judgement.reason.clone(),
+                })
+            }
+            Admission::Refused(_) | Admission::Admitted(_) | Admission::Probe(_) => None,
+        }
+    }
+
+    /// Judges evidence of a gate again, by this policy: a CEL text, or `default:KIND`. `None`: there is no
+    /// such gate.
+    ///
+    /// # Errors
+    /// [`EvalError::Failed`]: the policy cannot be read, or gives no verdict on this evidence.
+    pub(in crate::decide) fn rejudge(
+        &self,
+        gate: &str,
+        evidence: &Value,
+        policy: &str,
+    ) -> Result<Option<Judgement>, EvalError> {
+        let Some(gate) = self.definition().admit.gates.iter().find(|it| it.id == gate) else {
+            return Ok(None);
+        };
+        let loaded = Loaded::default();
+        let scope = self.scope(&loaded).with("gate", gate_value());
+        if let Some(reason) = multi_probe::passed_over(gate.when.as_ref(), gate.otherwise.as_ref(), &scope)? {
+            return Ok(Some(Judgement::new(Verdict::Skipped, reason)));
+        }
+        let own = if policy.starts_with("default:") { None } else { Some(gate::parse(policy)?) };
+        gate::judge_by(own.as_ref(), gate, &scope, evidence)
+            .map(|(judgement, _)| Some(judgement))
+            .map_err(EvalError::from)
+    }
+
+    fn judge(&self, gate: &Gate, found: Option<&AdmissionEvidence>) -> Result<GateInspection, EvalError> {
+        let loaded = Loaded::default();
+        let scope = self.scope(&loaded).with("gate", gate_value());
+        if let Some(reason) = multi_probe::passed_over(gate.when.as_ref(), gate.otherwise.as_ref(), &scope)? {
+            return Ok(GateInspection::Judged(AdmissionJudgement {
+                gate: gate.id.clone(),
+                code: gate.code.clone(),
+                evidence: Some(Value::Null),
+                policy: gate.when.as_ref().map(|when| when.source().to_owned()).unwrap_or_default(),
+                judgement: Judgement::new(Verdict::Skipped, reason),
+                took_ms: 0,
+            }));
+        }
+        let (kind, spec) = match &gate.probe {
+            Probe::Expression(expression) => {
+                let evidence = multi_probe::expression(expression, &scope)?;
+                return judged(gate, &scope, evidence, 0).map(GateInspection::Judged);
+            }
+            Probe::Task(task) => (task.kind.clone(), multi_probe::task_spec(task, &scope)?),
+            Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. } => {
+                let (spec, asks) = multi_probe::prepare(&gate.probe, &scope)?;
+                if !asks {
+                    return judged(gate, &scope, spec, 0).map(GateInspection::Judged);
+                }
+                (multi_probe::KIND.to_owned(), spec)
+            }
+        };
+        let Some(found) = found else {
+            return Ok(GateInspection::Wants(AdmissionProbe { gate: gate.id.clone(), kind, spec }));
+        };
+        match &found.evidence {
+            Some(evidence) => {
+                judged(gate, &scope, evidence.value(), found.took_ms).map(GateInspection::Judged)
+            }
+            None => {
+                let why = found.message.clone().unwrap_or_else(|| "no evidence".to_owned());
+                Ok(GateInspection::Judged(no_evidence(gate, why, found.took_ms)))
+            }
+        }
+    }
+}
+
+/// The name `gate` of a policy, for a gate that is judged once.
+fn gate_value() -> Value {
+    json!({"round": 1, "probe_no": 1, "used": 0, "elapsed": 0, "previous": null})
+}
+
+/// What policy and evidence say.
+fn judged(
+    gate: &Gate,
+    scope: &RunScope<'_>,
+    evidence: Value,
+    took_ms: u64,
+) -> Result<AdmissionJudgement, EvalError> {
+    let (judgement, with_members) = gate::judge_by(gate.policy.as_ref(), gate, scope, &evidence)?;
+    let own = gate.policy.as_ref().map(|policy| policy.source().to_owned());
+    Ok(AdmissionJudgement {
+        gate: gate.id.clone(),
+        code: gate.code.clone(),
+        evidence: Some(with_members.unwrap_or(evidence)),
+        policy: own.unwrap_or_else(|| multi_probe::default_name(&gate.probe)),
+        judgement,
+        took_ms,
+    })
+}
+
+/// What comes of looking at a gate.
+enum GateInspection {
+    Wants(AdmissionProbe),
+    Judged(AdmissionJudgement),
+}
+
+fn no_evidence(gate: &Gate, why: String, took_ms: u64) -> AdmissionJudgement {
+    AdmissionJudgement {
+        gate: gate.id.clone(),
+        code: gate.code.clone(),
+        evidence: None,
+        policy: String::new(),
+        judgement: Judgement::new(Verdict::Fail, why),
+        took_ms,
+    }
+}

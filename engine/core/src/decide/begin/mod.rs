@@ -1,0 +1,16 @@
+//! What is looked up, rendered and judged before a run's first event.
+//!
+//! Pure: the driver reads documents and collects evidence in between, and `decide` goes over all of it
+//! once more when the run starts, so that what stands in the history follows from its first event.
+//!
+//! Order (L2): input, config, key, admit, concurrency.
+
+mod admit;
+mod beginning;
+mod config;
+mod terms;
+
+pub use admit::{Admission, AdmissionJudgement, AdmissionProbe, EVIDENCE_BYTES_MAX};
+pub use beginning::{Beginning, checked};
+pub use config::{CONFIG_BYTES_MAX, Document, check_config, merge};
+pub use terms::KEY_BYTES_MAX;

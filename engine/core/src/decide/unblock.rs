@@ -1,0 +1,76 @@
+//! A person decides on a blocked step.
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use super::preconditions::{check_text, refuse_ended};
+use super::refusal::Refusal;
+use crate::event::{RunUnblocked, UnblockDecision, Unblocked};
+use crate::state::RunState;
+use everfold_base::id::StepPath;
+use everfold_base::json::JsonText;
+
+/// What a person decides on a blocked step.
+pub(super) struct Unblocking<'a> {
+    pub(super) decision: UnblockDecision,
+    pub(super) output: Option<&'a JsonText>,
+    pub(super) reason: Option<&'a String>,
+    pub(super) policies: &'a BTreeMap<String, String>,
+}
+
+pub(super) fn unblock(
+    draft: &mut Draft<'_>,
+    path: Option<&StepPath>,
+    unblocking: Unblocking<'_>,
+) -> Result<(), Refusal> {
+    let Unblocking { decision, output, reason, policies } = unblocking;
+    check_text("the reason", reason.map(String::as_str))?;
+    refuse_ended(draft.state)?;
+    let path = blocked_path(draft.state, path)?;
+    let Some(blocked) = draft.state.block_reason(&path).cloned() else {
+        return Err(Refusal::NotBlocked(path));
+    };
+    if decision == UnblockDecision::Recheck && (path.item.is_some() || blocked.gate().is_none()) {
+        let why = "no gate blocks it, so there is nothing to judge again";
+        return Err(Refusal::CannotUnblock { path, decision, why });
+    }
+    let at = draft.state.graph.find(&path.step).filter(|_| path.item.is_none());
+    if decision == UnblockDecision::Skip
+        && let Some(reader) = at.and_then(|at| super::readers::first_reader(draft.state, at))
+    {
+        return Err(Refusal::Needed { path, reader: reader.of, chain: reader.chain });
+    }
+    if output.is_some() && decision != UnblockDecision::Proceed {
+        return Err(Refusal::CannotUnblock { path, decision, why: "only proceed takes an output" });
+    }
+    if !policies.is_empty() && decision != UnblockDecision::Recheck {
+        return Err(Refusal::CannotUnblock { path, decision, why: "only recheck takes policies" });
+    }
+    super::recheck::check_policies(draft.state, &path, policies)?;
+    let output = output.map(|output| draft.payload(output.clone()));
+    let (reason, policies) = (reason.cloned(), policies.clone());
+    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
+    Ok(())
+}
+
+fn blocked_path(state: &RunState, path: Option<&StepPath>) -> Result<StepPath, Refusal> {
+    let blocked: Vec<StepPath> = state.facts.blocked.iter().map(|key| state.path(*key)).collect();
+    match path {
+        Some(path) if state.graph.find(&path.step).is_none() => Err(Refusal::UnknownStep(path.clone())),
+        Some(path) if blocked.contains(path) => Ok(path.clone()),
+        // The name of a step stands for its only blocked item.
+        Some(path) => {
+            let mut of_step = blocked.iter().filter(|other| other.step == path.step);
+            match (of_step.next(), of_step.next()) {
+                (Some(only), None) if path.item.is_none() => Ok(only.clone()),
+                (Some(_), Some(_)) if path.item.is_none() => Err(Refusal::SeveralBlocked(blocked)),
+                _none => Err(Refusal::NotBlocked(path.clone())),
+            }
+        }
+        None => match blocked.as_slice() {
+            [] => Err(Refusal::NothingBlocked),
+            [only] => Ok(only.clone()),
+            _several => Err(Refusal::SeveralBlocked(blocked)),
+        },
+    }
+}

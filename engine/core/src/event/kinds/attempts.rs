@@ -1,0 +1,140 @@
+//! Events of attempts: work of executors, and child runs.
+
+use super::super::declare::event_payloads;
+use super::super::former;
+use super::super::parts::{AttemptNotes, ScheduledTask, StopReason};
+use crate::artefact::Artefact;
+use everfold_base::failure::Failure;
+use everfold_base::id::{AttemptId, RunId};
+use everfold_base::json::Payload;
+use everfold_base::time::Timestamp;
+use everfold_language::definition::OnLost;
+
+event_payloads! {
+    /// Work really began. Fact of `attempt started`.
+    ///
+    /// Then: time limits count from here.
+    AttemptStarted {
+        /// The attempt.
+        id: AttemptId,
+    }
+    /// Work ended well. Fact of `attempt finished`.
+    ///
+    /// Then: the gates of the step are judged (`ProbeScheduled`), or the step succeeds.
+    AttemptSucceeded [former::AttemptSucceeded1] {
+        /// The attempt.
+        id: AttemptId,
+        /// What came of it.
+        output: Payload,
+        /// The worktree's head afterwards.
+        commit: Option<String>,
+        /// Kept files.
+        artefacts: Vec<Artefact>,
+        /// When the work itself ended.
+        ended_at: Timestamp,
+        /// What it said beside its output.
+        #[serde(rename = "told")]
+        notes: AttemptNotes,
+    }
+    /// Work failed. Fact of `attempt finished`.
+    ///
+    /// Then: the step's `retry`, then its routes decide: `RetryScheduled`, `ReworkRequested`, `StepBlocked` or `StepFailed`.
+    AttemptFailed [former::AttemptFailed1, unless is_silent] {
+        /// The attempt.
+        id: AttemptId,
+        /// How.
+        failure: Failure,
+        /// The worktree's head afterwards.
+        commit: Option<String>,
+        /// Kept files.
+        artefacts: Vec<Artefact>,
+        /// When the work itself ended.
+        ended_at: Timestamp,
+        /// What it said beside that it failed.
+        #[serde(rename = "told", default, skip_serializing_if = "AttemptNotes::is_empty")]
+        notes: AttemptNotes,
+    }
+    /// Work ended with a question to people. Fact of `attempt finished`.
+    ///
+    /// Then: `QuestionAsked`; the answer begins another attempt.
+    AttemptAsked {
+        /// The attempt.
+        id: AttemptId,
+        /// What it asks: `{text, options, items}`.
+        ask: Payload,
+        /// The worktree's head afterwards.
+        commit: Option<String>,
+        /// When the work itself ended.
+        ended_at: Timestamp,
+        /// What it said besides.
+        #[serde(rename = "told")]
+        notes: AttemptNotes,
+    }
+    /// Work vanished without a record. Fact of `attempt lost`.
+    ///
+    /// Then: as `fallback` or the step's `on_lost` says: another attempt, or a person.
+    AttemptLost {
+        /// The attempt.
+        id: AttemptId,
+        /// How that is known.
+        reason: String,
+        /// What follows where the step does not say.
+        fallback: OnLost,
+    }
+    /// Work is to end before its time.
+    ///
+    /// Then: the executors are asked to end the attempts; each reports its end.
+    StopRequested {
+        /// The attempts.
+        ids: Vec<AttemptId>,
+        /// Why.
+        reason: StopReason,
+    }
+    /// The round goes on with another attempt.
+    ///
+    /// Then: at `at` the attempt asks the scheduler for a place.
+    RetryScheduled {
+        /// The next attempt.
+        id: AttemptId,
+        /// Not before.
+        at: Timestamp,
+        /// What is to be done, where it is not what the round was scheduled with.
+        task: Option<ScheduledTask>,
+    }
+    /// A child run is durably started. Fact of `attempt started`, where the work is a run.
+    ///
+    /// Then: the attempt waits for the child's end, where the step waits.
+    ChildStarted {
+        /// The attempt.
+        id: AttemptId,
+        /// The run.
+        child: RunId,
+    }
+    /// A child run ended. Fact of `attempt finished`, where the work is a run.
+    ///
+    /// Then: as after any attempt: gates, success, or the route of a failure.
+    ChildFinished [former::ChildFinished1, unless has_no_commit] {
+        /// The attempt.
+        id: AttemptId,
+        /// The run.
+        child: RunId,
+        /// The step's output: the child's, or `{run}` where it is not waited for.
+        output: Payload,
+        /// Why the step's work failed, if it did.
+        failure: Option<Failure>,
+        /// When the child ended.
+        ended_at: Timestamp,
+        /// The head of the worktree that it shared.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
+    }
+    /// A child run that nobody waited for has ended with its cancelled parent. Fact of `attempt finished`.
+    ///
+    /// Then: the run ends when all its children have.
+    ChildStopped {
+        /// The attempt that started it, and had ended then.
+        id: AttemptId,
+        /// When it was over.
+        ended_at: Timestamp,
+    }
+}

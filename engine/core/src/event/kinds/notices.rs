@@ -1,0 +1,51 @@
+//! Events of notices: what is sent to people and systems outside.
+
+use super::super::declare::event_payloads;
+use super::super::former;
+use everfold_base::id::Version;
+use everfold_base::json::Payload;
+
+event_payloads! {
+    /// Somebody is to be told of an event.
+    ///
+    /// Then: the notifier sends it; `NoticeSent` or `NoticeFailed`.
+    NoticeQueued [former::NoticeQueued1, unless replaces_none] {
+        /// The event's version.
+        version: Version,
+        /// The notice.
+        notice: String,
+        /// The function that tells.
+        function: String,
+        /// Notices of one channel go one after the other.
+        channel: String,
+        /// Its parameters, rendered: `{with, as}`.
+        with: Payload,
+        /// Those of the same notice that stand unsent in its channel are not sent: this one takes their place.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replaces: bool,
+    }
+    /// Somebody was told. Fact of `notice finished`.
+    ///
+    /// Then: nothing.
+    NoticeSent {
+        /// The event's version.
+        version: Version,
+        /// The notice.
+        notice: String,
+        /// Tries, this one included.
+        tries: u32,
+    }
+    /// Nobody was told: it failed for good, or a newer notice took its place. Fact of `notice finished`.
+    ///
+    /// Then: the notice is listed for a person, who may send it again.
+    NoticeFailed {
+        /// The event's version.
+        version: Version,
+        /// The notice.
+        notice: String,
+        /// Tries in all.
+        tries: u32,
+        /// Why.
+        message: String,
+    }
+}

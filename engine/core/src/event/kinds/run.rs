@@ -1,0 +1,161 @@
+//! Events of a run as a whole: its start, its admission, its pauses and its end.
+
+use std::collections::BTreeMap;
+
+use super::super::declare::event_payloads;
+use super::super::former;
+use super::super::parts::{AdmissionEvidence, HaltScope, Origin, Parent, WantedSlot};
+use everfold_base::failure::Failure;
+use everfold_base::id::{RunId, StepId, StepPath};
+use everfold_base::json::{Hash, Payload};
+
+event_payloads! {
+    /// The run exists. Fact of `start`.
+    ///
+    /// Then: the run waits for its slots (`RunQueued`), or its workspace is prepared and the first steps begin.
+    RunStarted [former::RunStarted1] {
+        /// The run.
+        run: RunId,
+        /// The pipeline's name.
+        pipeline: String,
+        /// The pinned definition.
+        definition: Hash,
+        /// The checked input.
+        input: Payload,
+        /// For readers.
+        title: Option<String>,
+        /// Addresses and filters.
+        labels: BTreeMap<String, String>,
+        /// Where steps without a workspace work: the folder of the one who started it.
+        cwd: Option<String>,
+        /// Drawn at start; jitter follows from it.
+        entropy: u64,
+        /// The settings documents, merged: a map by name.
+        config: Option<Payload>,
+        /// The step of another run that started it.
+        parent: Option<Parent>,
+        /// Higher goes first where runs wait for a slot.
+        priority: i32,
+        /// What `admit` was judged on.
+        admission: Vec<AdmissionEvidence>,
+    }
+    /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
+    ///
+    /// Then: what was in progress in the origin begins anew in this run.
+    RunForked [former::RunForked1] {
+        /// This run.
+        run: RunId,
+        /// Whose history it is, and up to where.
+        origin: Origin,
+        /// The definition from here on.
+        definition: Hash,
+        /// The input from here on.
+        input: Payload,
+        /// The settings from here on.
+        config: Option<Payload>,
+        /// The step that begins anew with all that depends on it; `None`: only what was in progress.
+        from_step: Option<StepId>,
+        /// Steps that begin anew, in the order of the file.
+        reset: Vec<StepId>,
+        /// For readers.
+        title: Option<String>,
+        /// Drawn at this moment; jitter follows from it.
+        entropy: u64,
+        /// The run pauses before this step, as at a breakpoint.
+        until_step: Option<StepId>,
+    }
+    /// The run waits for slots; nothing begins before it is admitted.
+    ///
+    /// Then: the slot allocator is asked; `RunAdmitted` when all slots are held.
+    RunQueued {
+        /// Which ones, in the order in which they are taken.
+        slots: Vec<WantedSlot>,
+    }
+    /// The run holds all its slots. Fact of `admitted`.
+    ///
+    /// Then: the workspace is prepared and the first steps begin.
+    RunAdmitted [former::RunAdmitted1, unless has_waited] {
+        /// What `admit` was judged on at this moment.
+        admission: Vec<AdmissionEvidence>,
+        /// It waited for nothing since it started: what `admit` said then is true still.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_once: bool,
+    }
+    /// Nothing more is started. Fact of `pause`.
+    ///
+    /// Then: work in progress goes on to its end; nothing new begins before `RunResumed`.
+    RunPaused {
+        /// Why.
+        reason: Option<String>,
+    }
+    /// The pause is over. Fact of `resume`.
+    ///
+    /// Then: what waited begins.
+    RunResumed {
+        /// Why.
+        reason: Option<String>,
+    }
+    /// Nothing more is started, because the run's pipeline or the whole engine is paused. Fact of `halt`.
+    ///
+    /// Then: work in progress goes on to its end; nothing new begins before `RunReleased`.
+    RunHalted {
+        /// What is paused.
+        scope: HaltScope,
+        /// Why.
+        reason: Option<String>,
+    }
+    /// What was paused goes on. Fact of `release`.
+    ///
+    /// Then: what waited begins.
+    RunReleased {
+        /// What was paused.
+        scope: HaltScope,
+    }
+    /// The run is to end. Fact of `cancel`.
+    ///
+    /// Then: attempts are stopped (`StopRequested`), `on_finish` steps run, then `RunCancelled`.
+    CancelRequested {
+        /// Why.
+        reason: Option<String>,
+    }
+    /// The run was cancelled.
+    ///
+    /// Then: slots and reservations are given back; the workspace is removed where `clean` says so.
+    RunCancelled {
+    }
+    /// The run ended well.
+    ///
+    /// Then: slots and reservations are given back; the workspace is removed where `clean` says so.
+    RunSucceeded {
+        /// Its result.
+        output: Payload,
+    }
+    /// The run failed.
+    ///
+    /// Then: slots and reservations are given back; the workspace is removed where `clean` says so.
+    RunFailed {
+        /// The step that made it fail.
+        path: Option<StepPath>,
+        /// How.
+        failure: Failure,
+    }
+    /// The run is given up where it stands: it could not be gone on with. Fact of `abandon`.
+    ///
+    /// Then: `RunCancelled`, in the same batch; nothing of the run is stopped or tidied away.
+    RunAbandoned {
+        /// Why.
+        reason: Option<String>,
+    }
+    /// What was left undone is gone on with. Fact of `advance`.
+    ///
+    /// Then: whatever the state lists as due and not done.
+    Advanced {
+    }
+    /// Someone left a note. Fact of `note`.
+    ///
+    /// Then: nothing.
+    NoteAdded {
+        /// What it says.
+        text: String,
+    }
+}

@@ -1,0 +1,33 @@
+//! Events of signals.
+
+use super::super::declare::event_payloads;
+use super::super::parts::{Hearing, SignalEnd, SignalTaker};
+use everfold_base::id::Version;
+use everfold_base::json::Payload;
+
+event_payloads! {
+    /// A signal came. Fact of `signal`.
+    ///
+    /// Then: `SignalTaken` by each step, wait or gate that listens; it may be kept for later ones.
+    SignalReceived {
+        /// Its name.
+        name: String,
+        /// What it says.
+        payload: Payload,
+        /// The delivery that it came with; a repeated one is no news.
+        delivery: Option<String>,
+    }
+    /// A signal was heard.
+    ///
+    /// Then: the wait ends, the route of `on_signal` is taken, or the gate is judged.
+    SignalTaken {
+        /// The version of its `SignalReceived`.
+        signal: Version,
+        /// By whom.
+        by: SignalTaker,
+        /// What became of it there.
+        how: Hearing,
+        /// Its route ends the run.
+        ends: Option<SignalEnd>,
+    }
+}

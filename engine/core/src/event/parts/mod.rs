@@ -1,0 +1,17 @@
+//! What several events are made of. Frozen with them.
+
+mod attempts;
+mod budgets;
+mod run;
+mod signals;
+mod steps;
+mod tasks;
+mod timers;
+
+pub use attempts::{AttemptNotes, ChildEnd, StopReason};
+pub use budgets::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
+pub use run::{AdmissionEvidence, HaltScope, Origin, OriginKind, Parent, SlotKind, WantedSlot};
+pub use signals::{Hearing, SignalEnd, SignalTaker};
+pub use steps::{BlockReason, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, Unblocked};
+pub use tasks::{ApprovalTerms, AskedBy, Comment, QuestionTerms};
+pub use timers::{TimerId, TimerKind};

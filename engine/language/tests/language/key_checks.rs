@@ -1,0 +1,124 @@
+//! Keys and literal values that a check refuses: without effect where they stand, out of bounds, or of no use to any run.
+
+use everfold_language::definition::Code;
+use serde_json::json;
+
+use super::fixtures::{codes, spec, steps};
+
+#[test]
+fn a_schema_may_hold_what_looks_like_an_expression() {
+    let text = steps("  - {id: a, agent: {prompt: do it, schema: {pattern: '^\\${x}$'}}}");
+    assert_eq!(codes(&text), [Code::Schema], "a repetition of nothing");
+    let spec = spec(&steps("  - {id: a, agent: {prompt: do it, schema: {const: '${x}'}}}"));
+    assert_eq!(spec["schema"], json!({"const": "$${x}"}));
+}
+
+/// A key that the work would never look at was taken and ignored.
+#[test]
+fn a_key_without_a_meaning_for_the_work_is_reported() {
+    for work in ["approval: {title: t}", "question: {title: t}", "wait: {for: 1s}", "gates: [{file: x}]"] {
+        for key in
+            ["grace: 1s", "retry: {attempts: 2}", "idempotent: true", "on_lost: retry", "outputs: {o: f}"]
+        {
+            let found = codes(&steps(&format!("  - {{id: a, {work}, {key}}}")));
+            assert_eq!(found, [Code::NoEffect], "{work} {key}");
+        }
+        for key in ["ask: {max: 1}", "resources: gpu"] {
+            let found = codes(&steps(&format!("  - {{id: a, {work}, {key}}}")));
+            assert_eq!(found, [Code::Combination], "{work} {key}");
+        }
+        assert_eq!(codes(&steps(&format!("  - {{id: a, {work}, deadline: 1h, priority: 1}}"))), [], "{work}");
+    }
+    for (work, fine) in
+        [("function: f", false), ("http: 'https://x'", false), ("run: c", false), ("agent: fixer", true)]
+    {
+        let expected: &[Code] = if fine { &[] } else { &[Code::NoEffect] };
+        assert_eq!(codes(&steps(&format!("  - {{id: a, {work}, outputs: {{o: f}}}}"))), expected, "{work}");
+    }
+    assert_eq!(codes(&steps("  - {id: a, gates: []}")), [Code::Empty]);
+    assert_eq!(codes(&steps("  - {id: a, gates: [{file: {all: [x, y], min: 1}}]}")), [Code::NoEffect]);
+    assert_eq!(codes(&steps("  - {id: a, gates: [{file: {exists: x, min: 1}}]}")), [Code::Combination]);
+}
+
+#[test]
+fn l26_a_signal_that_decides_may_say_its_comment_and_no_other_route_but_a_rework() {
+    let asks = |route: &str| {
+        let ask = "{id: a, approval: {title: t, on_changes: {rework: a}}, on_signal: {s: ROUTE}}";
+        codes(&steps(&format!("  - {}", ask.replace("ROUTE", route))))
+    };
+    for route in ["approve", "reject", "changes"] {
+        assert_eq!(asks(&format!("{{{route}: true, findings: '${{signal.why}}'}}")), []);
+        assert_eq!(asks(&format!("{{{route}: true, hold: true}}")), [Code::Combination]);
+    }
+    assert_eq!(asks("{ignore: true, findings: x}"), [Code::Combination]);
+    assert_eq!(asks("{fail: {code: X}, findings: x}"), [Code::Combination]);
+}
+
+#[test]
+fn a_pipeline_has_at_most_twenty_notices() {
+    let notices = |count: usize| -> String {
+        let notices = (0..count).map(|n| format!("  - {{id: n{n}, events: '*', function: notify.log}}\n"));
+        format!("name: x\nnotify:\n{}steps: [{{id: a, command: x}}]\n", notices.collect::<String>())
+    };
+    assert_eq!(codes(&notices(20)), []);
+    assert_eq!(codes(&notices(25)), [Code::Value], "said once");
+}
+
+#[test]
+fn row_41_a_signal_decides_no_item_of_a_foreach() {
+    let each = "foreach: {in: [1, 2]}, approval: {title: t, on_changes: {rework: a}}";
+    for (route, fine) in
+        [("approve", false), ("reject", false), ("changes", false), ("{rework: a}", true), ("ignore", true)]
+    {
+        let line = format!("  - {{id: a, {each}, on_signal: {{s: {route}}}}}");
+        let expected: &[Code] = if fine { &[] } else { &[Code::SignalRoute] };
+        assert_eq!(codes(&steps(&line)), expected, "{line}");
+    }
+    let question = "  - {id: a, foreach: {in: [1, 2]}, question: {title: t}, on_signal: {s: {answer: x}}}";
+    assert_eq!(codes(&steps(question)), [Code::SignalRoute]);
+}
+
+#[test]
+fn row_48_a_check_finds_zones_patterns_and_defaults_that_no_run_could_use() {
+    let wait = |zone: &str| {
+        codes(&steps(&format!("  - {{id: a, wait: {{until: 2026-12-24T08:00, zone: {zone}}}}}")))
+    };
+    assert_eq!((wait("Europe/Berlin"), wait("UTC")), (vec![], vec![]));
+    assert_eq!(wait("Europe/Berlim"), [Code::Value]);
+    assert_eq!(wait("Mars/Base"), [Code::Value]);
+
+    let when = |pattern: &str| {
+        codes(&steps(&format!("  - {{id: a, command: x, when: 'string(input).matches(\"{pattern}\")'}}")))
+    };
+    assert_eq!((when("^a+$"), when("[a")), (vec![], vec![Code::Pattern]));
+    let text = steps("  - {id: a, command: [echo, '${string(input).matches(\"(\") ? 1 : 2}']}");
+    assert_eq!(codes(&text), [Code::Pattern]);
+
+    let input = |properties: &str| {
+        codes(&format!(
+            "name: x\ninput: {{type: object, required: [other], additionalProperties: false, properties: {{other: {{}}, {properties}}}}}\nsteps: [{{id: a, command: x}}]"
+        ))
+    };
+    for (properties, fine) in [
+        ("n: {type: integer, default: 3}", true),
+        ("n: {type: integer, default: three}", false),
+        ("n: {enum: [a, b], default: c}", false),
+        ("n: {type: object, properties: {deep: {type: string, maxLength: 2, default: abc}}}", false),
+        ("n: {type: object, required: [deep], properties: {deep: {type: string, default: abc}}}", true),
+        ("n: {type: [integer, 'null'], default: null}", true),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Schema] };
+        assert_eq!(input(properties), expected, "{properties}");
+    }
+}
+
+#[test]
+fn row_48_retry_only_takes_kinds_and_codes() {
+    let only = |names: &str| {
+        codes(&steps(&format!("  - {{id: a, command: x, retry: {{attempts: 2, only: [{names}]}}}}")))
+    };
+    assert_eq!(only("timeout, BUSY, E429"), []);
+    assert_eq!(only("timeot"), [Code::UnusedKind]);
+    assert_eq!(only("network"), [Code::UnusedKind], "a code has capitals; this is taken for one, and said");
+    assert_eq!(only("'exit code 3'"), [Code::Value]);
+}

@@ -1,0 +1,57 @@
+//! How an attempt ended, ready to become an input of its run.
+
+use std::time::Duration;
+
+use crate::failures::cancelled;
+use everfold_base::failure::Failure;
+use everfold_base::json::JsonText;
+use everfold_base::time::Timestamp;
+use everfold_core::artefact::{Artefact, Usage};
+use everfold_core::event::AttemptNotes;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EndedAttempt {
+    /// The output or the failure; `Err`: the attempt is lost, and why.
+    pub(crate) result: Result<Result<JsonText, Failure>, String>,
+    pub(crate) commit: Option<String>,
+    pub(crate) artefacts: Vec<Artefact>,
+    pub(crate) usage: Vec<Usage>,
+    pub(crate) ended_at: Timestamp,
+    /// What the work reported beside its output.
+    pub(crate) report: AttemptNotes,
+    pub(crate) ask: Option<JsonText>,
+    pub(crate) again_after: Option<Duration>,
+}
+
+impl EndedAttempt {
+    /// A failure that is not the work's own.
+    pub(crate) fn failed(failure: Failure, ended_at: Timestamp) -> Self {
+        Self {
+            result: Ok(Err(failure)),
+            commit: None,
+            artefacts: Vec::new(),
+            usage: Vec::new(),
+            ended_at,
+            report: AttemptNotes::default(),
+            ask: None,
+            again_after: None,
+        }
+    }
+
+    /// The end of an attempt whose stop was requested: a process that vanished counts as cancelled, not lost.
+    pub(crate) fn after_stop(mut self) -> Self {
+        if self.result.is_err() {
+            self.result = Ok(Err(cancelled()));
+        }
+        self
+    }
+
+    /// How long the services that the failed work called ask to be left alone, and their message.
+    pub(crate) fn requested_pause(&self) -> Option<(Duration, &str)> {
+        match &self.result {
+            Ok(Err(failure)) => self.again_after.map(|span| (span, failure.message.as_str())),
+            Ok(Ok(_)) | Err(_) => None,
+        }
+    }
+}

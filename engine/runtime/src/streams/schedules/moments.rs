@@ -1,0 +1,142 @@
+//! Moments of schedules: recorded when they are due, followed while they wait, settled by what they lead to.
+//!
+//! Law: the moments of a schedule are followed one after the other, the oldest first. One that a request waits for is
+//! followed at once.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+
+use crate::runtime::Runtime;
+use crate::streams::schedules::actor::ScheduleActor;
+use crate::streams::schedules::failure::ScheduleFailure;
+use crate::streams::schedules::known_schedules::FAILED_AGAIN;
+use crate::streams::schedules::schedule_stream::ScheduleStream;
+use crate::streams::schedules::tick::{FollowedTick, TickWork, follow};
+use crate::streams::stream_writer::StreamError;
+use crate::streams::triggers::stopped::EngineStopped;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::RunId;
+use everfold_core::schedules::{Now, ScheduleEvent, ScheduleState, TickSettled, look};
+use everfold_language::definition::Overlap;
+
+impl ScheduleActor {
+    /// Records the moments that are due.
+    pub(super) async fn record_due(&mut self) -> Result<(), StreamError> {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.now();
+        let is_due = |(name, schedule): (&String, &ScheduleStream)| {
+            schedule.next.is_some_and(|next| next <= now).then(|| (name.clone(), schedule.state.last_run()))
+        };
+        let due: Vec<(String, Option<RunId>)> = self.all().await?.iter().filter_map(is_due).collect();
+        for (name, last_run) in due {
+            let is_busy = is_open(&shared, last_run).await?;
+            let schedule = self.all().await?.get(&name);
+            let Some(timetable) = schedule.and_then(|schedule| schedule.timetable.clone()) else {
+                continue;
+            };
+            let decide =
+                |state: &ScheduleState| look(state, &name, &timetable, Now { at: now, is_busy }).events;
+            let recorded = self.record(&name, &Actor::Engine.into(), decide).await;
+            recorded.map_err(ScheduleFailure::stream_error)?;
+        }
+        Ok(())
+    }
+
+    /// Records what a moment led to, and informs the callers that wait for it.
+    pub(super) async fn followed(&mut self, followed: FollowedTick) -> Result<(), StreamError> {
+        let FollowedTick { name, tick, outcome } = followed;
+        let until = self.shared.steady().plus(FAILED_AGAIN);
+        let schedule = self.all().await?.get_mut(&name);
+        if let Some(schedule) = schedule {
+            schedule.in_work.remove(&tick);
+            if outcome.is_err() {
+                schedule.rests_until = Some(until);
+            }
+        }
+        let Ok(outcome) = outcome else { return Ok(()) };
+        let event = ScheduleEvent::TickSettled(TickSettled { tick, outcome: outcome.clone() });
+        let decide = |state: &ScheduleState| match state.waiting().contains_key(&tick) {
+            true => vec![event.clone()],
+            false => Vec::new(),
+        };
+        let recorded = self.record(&name, &Actor::Engine.into(), decide).await;
+        recorded.map_err(ScheduleFailure::stream_error)?;
+        let schedule = self.all().await?.get_mut(&name);
+        let waiting = schedule.and_then(|schedule| schedule.awaited.remove(&tick));
+        for waiting in waiting.into_iter().flatten() {
+            let _gone = waiting.send(outcome.clone());
+        }
+        Ok(())
+    }
+
+    /// Begins to follow moments that wait: of each schedule the oldest, and those that a request waits for.
+    pub(super) async fn follow_waiting(&mut self) -> Result<(), StreamError> {
+        let shared = Arc::clone(&self.shared);
+        if shared.is_stopping() || !self.is_read() {
+            return Ok(());
+        }
+        let (is_attended, now) = (self.is_attended, self.shared.steady());
+        let mut begun = Vec::new();
+        for (name, schedule) in self.all().await? {
+            if schedule.rests_until.is_some_and(|until| until > now) || schedule.state.waiting().is_empty() {
+                continue;
+            }
+            let queues = schedule.state.schedule().is_some_and(|it| it.overlap == Overlap::Queue);
+            let (mut is_first, mut found) = (schedule.in_work.is_empty(), Vec::new());
+            for (version, tick) in schedule.state.waiting() {
+                let is_awaited = schedule.awaited.contains_key(version);
+                if schedule.in_work.contains(version) || !(is_awaited || is_attended && is_first) {
+                    continue;
+                }
+                if !tick.by_hand {
+                    is_first = false;
+                    if queues && is_open(&shared, schedule.state.last_run()).await? {
+                        continue;
+                    }
+                }
+                found.push((*version, *tick));
+            }
+            // The moments of a removed schedule do what it did.
+            let Some(origin) = schedule.origin.clone() else { continue };
+            for (version, tick) in found {
+                schedule.in_work.insert(version);
+                let recorded_targets = schedule.state.targets(version).cloned();
+                begun.push(TickWork {
+                    name: name.clone(),
+                    version,
+                    tick,
+                    origin: origin.clone(),
+                    recorded_targets,
+                });
+            }
+        }
+        for work in begun {
+            let shared = Arc::clone(&shared);
+            self.inbox.spawn(async move {
+                let (name, tick) = (work.name.clone(), work.version);
+                // A panic leaves the moment to be followed again, and touches no other.
+                let outcome = AssertUnwindSafe(follow(&shared, work)).catch_unwind().await;
+                let outcome = outcome.unwrap_or_else(|_panic| {
+                    tracing::error!(
+                        schedule = name,
+                        "following a moment ended in a panic; it is tried again"
+                    );
+                    Err(EngineStopped)
+                });
+                FollowedTick { name, tick, outcome }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a run has not ended.
+async fn is_open(shared: &Runtime, run: Option<RunId>) -> Result<bool, StreamError> {
+    let Some(run) = run else { return Ok(false) };
+    let head = shared.store.head(&StreamId::run(run)).await;
+    let head = head.map_err(|error| StreamError::store(&error))?;
+    Ok(head.is_some_and(|head| head.note.open))
+}

@@ -1,0 +1,156 @@
+//! The stream of one schedule: its folded state, what is being done for it, and the appends to it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio::sync::oneshot;
+
+use crate::deps::Deps;
+use crate::stream_pages::StreamPages;
+use crate::streams::stream_writer::{StreamError, StreamWriter, stored_events};
+use crate::streams::triggers::by::By;
+use everfold_base::envelope::Envelope;
+use everfold_base::id::{Position, Version};
+use everfold_base::time::Timestamp;
+use everfold_core::schedules::{FOLD_VERSION, ScheduleEvent, ScheduleOrigin, ScheduleState, stream};
+use everfold_core::triggers::Outcome;
+use everfold_language::timetable::Timetable;
+use everfold_store::StreamNote;
+
+/// Events that are read at once.
+pub(super) const PAGE: usize = 1_000;
+/// Events that are read at once where a schedule is loaded behind its snapshot.
+const LOAD_PAGE: usize = 50;
+
+/// A schedule, and what is being done for it.
+pub(super) struct ScheduleStream {
+    pub(super) state: ScheduleState,
+    /// What it does. Of a removed schedule: what it did, for the moments that still wait.
+    pub(super) origin: Option<ScheduleOrigin>,
+    writer: StreamWriter,
+    pub(super) timetable: Option<Timetable>,
+    /// When the next moment is due.
+    pub(super) next: Option<Timestamp>,
+    /// Moments that are being followed.
+    pub(super) in_work: BTreeSet<Version>,
+    pub(super) rests_until: Option<Timestamp>,
+    /// Callers that wait for what a moment leads to.
+    pub(super) awaited: HashMap<Version, Vec<oneshot::Sender<Outcome>>>,
+}
+
+/// Decodes an event of a schedule.
+pub(super) fn decoded(envelope: &Envelope) -> Result<ScheduleEvent, String> {
+    let header = &envelope.header;
+    ScheduleEvent::decode(header.kind, header.schema, &envelope.payload).map_err(|error| error.to_string())
+}
+
+impl ScheduleStream {
+    /// Folds a schedule's stream.
+    pub(super) async fn load(shared: &Deps, name: &str) -> Result<Self, StreamError> {
+        let mut writer = StreamWriter::unread(stream(name));
+        let mut state: ScheduleState = writer.load_snapshot(shared, FOLD_VERSION).await?.unwrap_or_default();
+        let fold = |envelope: &Envelope| {
+            let header = &envelope.header;
+            state.apply(header.version, header.recorded_at, &decoded(envelope)?);
+            Ok(())
+        };
+        writer.read_on(shared, LOAD_PAGE, fold).await?;
+        let origin = match state.origin() {
+            None if !state.waiting().is_empty() => last_origin(shared, name).await?,
+            known => known.cloned(),
+        };
+        let mut schedule = Self {
+            state,
+            origin,
+            writer,
+            timetable: None,
+            next: None,
+            in_work: BTreeSet::new(),
+            rests_until: None,
+            awaited: HashMap::new(),
+        };
+        schedule.read_moments(name);
+        Ok(schedule)
+    }
+
+    /// The version of the last event.
+    pub(super) fn version(&self) -> Version {
+        self.writer.version()
+    }
+
+    /// The time that what is decided now is recorded with.
+    pub(super) fn now(&self, shared: &Deps) -> Timestamp {
+        self.writer.now(shared)
+    }
+
+    /// Reads the timetable, and when the next moment is.
+    fn read_moments(&mut self, name: &str) {
+        let schedule = self.state.schedule();
+        self.timetable = schedule.and_then(|schedule| match Timetable::new(&schedule) {
+            Ok(timetable) => Some(timetable),
+            Err(error) => {
+                tracing::error!(schedule = name, %error, "it has no moments");
+                None
+            }
+        });
+        self.find_next(name);
+    }
+
+    fn find_next(&mut self, name: &str) {
+        let next = |table: &Timetable| table.next(name, self.state.cursor()).map(|(_, due)| due);
+        let is_active = self.state.paused().is_none();
+        self.next = self.timetable.as_ref().filter(|_| is_active).and_then(next);
+    }
+
+    /// Makes events durable. With [`StreamError::Changed`] the schedule is to be loaded anew.
+    pub(super) async fn record(
+        &mut self,
+        shared: &Deps,
+        name: &str,
+        by: &By,
+        at: Timestamp,
+        events: &[ScheduleEvent],
+    ) -> Result<Position, StreamError> {
+        let stored = stored_events(events, ScheduleEvent::name, ScheduleEvent::encode)?;
+        let sets = |event: &ScheduleEvent| match event {
+            ScheduleEvent::ScheduleSet(_) => Some(true),
+            ScheduleEvent::ScheduleRemoved(_) => Some(false),
+            _others => None,
+        };
+        let is_there = events.iter().rev().find_map(sets).unwrap_or(self.state.set().is_some());
+        let note = StreamNote { open: is_there, busy: false, wake_at: None };
+        let mut version = self.writer.version();
+        let appended = self.writer.append(shared, by, at, stored, note).await?;
+        if appended.repeated {
+            return Ok(appended.last_position()); // It is folded already.
+        }
+        for event in events {
+            version = version.next();
+            self.state.apply(version, at, event);
+            if let Some(origin) = self.state.origin() {
+                self.origin = Some(origin.clone());
+            }
+        }
+        self.writer.keep_snapshot(shared, FOLD_VERSION, &self.state, 0).await;
+        if events.iter().any(|event| sets(event).is_some()) {
+            self.read_moments(name);
+        } else {
+            self.find_next(name);
+        }
+        Ok(appended.last_position())
+    }
+}
+
+/// What a removed schedule did.
+async fn last_origin(shared: &Deps, name: &str) -> Result<Option<ScheduleOrigin>, StreamError> {
+    let stream = stream(name);
+    let mut pages = StreamPages::new(shared.store.as_ref(), &stream, Version::FIRST, PAGE);
+    let mut found = None;
+    while let Some(page) = pages.next().await.map_err(|error| StreamError::store(&error))? {
+        for envelope in &page {
+            if let ScheduleEvent::ScheduleSet(set) = decoded(envelope).map_err(StreamError::Store)? {
+                found = Some(set.origin);
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,167 @@
+//! Grants: which runs get the slots that they wait for.
+//!
+//! Law: a run that was granted a slot stays in the queue of runs to serve until it is served, whatever fails.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::streams::slots::allocator::{SlotAllocator, TRIES};
+use crate::streams::slots::run_messages::admit;
+use crate::streams::stream_writer::StreamError;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::RunId;
+use everfold_core::slots::{Demand, SlotEvent, SlotInput, SlotState};
+use everfold_core::state::RunState;
+
+impl SlotAllocator {
+    /// Notes runs that are to be served.
+    pub(super) fn note_granted(&mut self, runs: impl IntoIterator<Item = RunId>) {
+        for run in runs {
+            if !self.granted.contains(&run) {
+                self.granted.push_back(run);
+            }
+        }
+    }
+
+    /// Gets runs the slots that they want, as far as they are to be had. A run that cannot be served now is served
+    /// later, and delays no other run.
+    pub(super) async fn serve(&mut self) -> Result<(), StreamError> {
+        let mut failed = Vec::new();
+        while let Some(run) = self.granted.pop_front() {
+            match self.serve_one(run).await {
+                Ok(()) => {}
+                Err(StreamError::Closed) => return Err(StreamError::Closed),
+                Err(error) => {
+                    tracing::error!(%run, %error, "a run could not be given its slots; it is tried again");
+                    failed.push(run);
+                }
+            }
+        }
+        if !failed.is_empty() {
+            self.note_granted(failed);
+            self.catch_up_later();
+        }
+        Ok(())
+    }
+
+    async fn serve_one(&mut self, run: RunId) -> Result<(), StreamError> {
+        let Some(waiting) = self.waiting.get(&run).cloned() else {
+            // The run is not loaded: once it is, it wants its slots again, and finds that it holds this one.
+            self.wake(run);
+            return Ok(());
+        };
+        for (stream, slot) in &waiting.slots {
+            let demand = Demand {
+                run,
+                slot: slot.clone(),
+                priority: waiting.priority,
+                began: waiting.began,
+                ancestors: waiting.ancestors.clone(),
+            };
+            self.record(stream, &SlotInput::Request(demand), Some(run)).await?;
+            self.granted.retain(|granted| *granted != run);
+            let Some(key) = self.keys.get(stream) else { continue };
+            if !key.state.holds(run) {
+                if let Some(waiting) = self.waiting.get_mut(&run) {
+                    waiting.at_once = false;
+                }
+                let evicted = key.state.waits(run).map(|it| it.evicted.clone()).unwrap_or_default();
+                evicted.into_iter().for_each(|evicted| self.cancel(evicted, run));
+                return Ok(());
+            }
+        }
+        self.waiting.remove(&run);
+        let shared = Arc::clone(&self.shared);
+        self.inbox.spawn(async move { admit(&shared, run, waiting.at_once).await });
+        Ok(())
+    }
+
+    /// Decides on a key, for a run; notes the runs that were granted a slot.
+    pub(super) async fn record(
+        &mut self,
+        stream: &StreamId,
+        input: &SlotInput,
+        by: Option<RunId>,
+    ) -> Result<(), StreamError> {
+        let reserved = self.reserved_of(stream, by);
+        let mut tries = 0;
+        loop {
+            self.open(stream).await?;
+            let paused = match self.keys.get(stream) {
+                Some(key) => self.paused_runs(&key.state, input, reserved).await,
+                None => BTreeSet::new(),
+            };
+            let Some(key) = self.keys.get_mut(stream) else { return Ok(()) };
+            match key.record(&self.shared, input, reserved, &paused).await {
+                Ok(events) => {
+                    let by_request = matches!(input, SlotInput::Request(_));
+                    if !by_request {
+                        self.forget_idle(stream);
+                    }
+                    self.note_granted(granted(&events));
+                    return Ok(());
+                }
+                Err(StreamError::Changed) => {
+                    self.doubt(stream);
+                    if tries >= TRIES {
+                        return Err(StreamError::Changed);
+                    }
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The runs that would be served after an input, and are paused. No run is asked where nothing is free.
+    pub(super) async fn paused_runs(
+        &self,
+        key: &SlotState,
+        input: &SlotInput,
+        reserved: usize,
+    ) -> BTreeSet<RunId> {
+        let mut held = key.held() + reserved;
+        let mut asking = None;
+        match input {
+            SlotInput::Request(demand) if self.waiting.get(&demand.run).is_some_and(|it| it.is_paused) => {
+                asking = Some(demand.run);
+            }
+            SlotInput::Release(run, _) if key.holds(*run) => held = held.saturating_sub(1),
+            SlotInput::Request(_) | SlotInput::Release(..) | SlotInput::Look => {}
+        }
+        let mut paused = self.paused_before(key, held).await;
+        paused.extend(asking);
+        paused
+    }
+
+    /// The waiting runs that are paused, before one that is not gets what is free while so many slots are held.
+    pub(super) async fn paused_before(&self, key: &SlotState, mut held: usize) -> BTreeSet<RunId> {
+        let mut paused = BTreeSet::new();
+        for run in key.queue() {
+            if key.waits(run).is_none_or(|waiting| held >= waiting.slot.limit()) {
+                break;
+            }
+            let is_paused = match self.waiting.get(&run) {
+                // It sends its want again when it goes on. To look at a run that left memory would load it.
+                Some(waiting) if waiting.is_paused => Ok(true),
+                _ => self.shared.with_state(run, RunState::is_paused).await,
+            };
+            match is_paused {
+                Ok(true) => drop(paused.insert(run)),
+                // A run that cannot be looked at now is served like one that is not paused.
+                Ok(false) | Err(_) => held += 1,
+            }
+        }
+        paused
+    }
+}
+
+/// The runs to which events give a slot.
+pub(super) fn granted(events: &[SlotEvent]) -> Vec<RunId> {
+    let runs = events.iter().filter_map(|event| match event {
+        SlotEvent::SlotGranted(event) => Some(event.run),
+        SlotEvent::SlotShared(event) => Some(event.run),
+        SlotEvent::SlotRequested(_) | SlotEvent::SlotReleased(_) => None,
+    });
+    runs.collect()
+}

@@ -1,0 +1,70 @@
+//! The triggers of the newest saved pipelines, as they were read last.
+
+use everfold_language::definition::{Definition, Schedule, Trigger, TriggerSource};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+/// Pipelines whose newest saved version has triggers, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Triggers {
+    pub(super) read: Vec<(String, Arc<Definition>)>,
+    /// Pipelines whose newest version is damaged, and how: their triggers are not known.
+    pub(super) damaged: BTreeMap<String, String>,
+}
+
+/// A trigger with its pipeline.
+pub(crate) struct ListedTrigger<'a> {
+    pub(crate) pipeline: &'a str,
+    pub(crate) definition: &'a Arc<Definition>,
+    /// Which of the pipeline's triggers, from 0.
+    pub(crate) index: usize,
+    pub(crate) trigger: &'a Trigger,
+}
+
+impl Triggers {
+    fn all(&self) -> impl Iterator<Item = ListedTrigger<'_>> {
+        self.read.iter().flat_map(|(pipeline, definition)| {
+            let triggers = definition.triggers.iter().enumerate();
+            triggers.map(move |(index, trigger)| ListedTrigger { pipeline, definition, index, trigger })
+        })
+    }
+
+    /// The triggers on deliveries of a source.
+    pub(crate) fn of_hook(&self, source: &str) -> impl Iterator<Item = ListedTrigger<'_>> {
+        self.all()
+            .filter(move |listed| matches!(&listed.trigger.on, TriggerSource::Hook(hook) if hook == source))
+    }
+
+    /// The triggers on moments of a schedule.
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = (ListedTrigger<'_>, &Schedule)> {
+        self.all().filter_map(|listed| match &listed.trigger.on {
+            TriggerSource::Schedule(schedule) => Some((listed, schedule)),
+            TriggerSource::Hook(_) => None,
+        })
+    }
+
+    /// Why the triggers of a pipeline are not known.
+    pub(crate) fn damage(&self, pipeline: &str) -> Option<&str> {
+        self.damaged.get(pipeline).map(String::as_str)
+    }
+
+    /// One trigger of a pipeline.
+    pub(crate) fn get(&self, pipeline: &str, index: usize) -> Option<ListedTrigger<'_>> {
+        self.all().find(|listed| listed.pipeline == pipeline && listed.index == index)
+    }
+}
+
+/// The triggers, read when they are first needed and again after a pipeline was saved.
+#[derive(Default)]
+pub(crate) struct TriggerCache {
+    pub(super) known: Mutex<KnownTriggers>,
+}
+
+#[derive(Default)]
+pub(super) struct KnownTriggers {
+    /// `None`: they are read when they are needed next.
+    pub(super) triggers: Option<Arc<Triggers>>,
+    /// How often a pipeline was saved.
+    pub(super) saved: u64,
+}

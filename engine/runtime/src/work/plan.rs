@@ -1,0 +1,153 @@
+//! The plan of an attempt, and its place among all work.
+//!
+//! Law: an attempt is planned on durable state (D2), and once more when it has waited for its place.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::failures::{bug, unknown};
+use crate::limits::Class;
+use crate::panic::panic_text;
+use crate::run::attempt::event::AttemptEvent;
+use crate::run::attempt::table::{AttemptHandles, PlannedAttempt};
+use crate::run::loaded_run::LoadedRun;
+use crate::scheduler::places::{JoinReply, QueueStanding};
+use crate::shard::core::ShardCore;
+use crate::shard::job_done::WantedBy;
+use crate::work::request;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{AttemptId, EffectId};
+use everfold_core::decide::plan;
+use everfold_language::expr::EvalError;
+use everfold_ports::{LossTraits, Traits};
+
+/// What came of planning an attempt.
+enum PlanOutcome {
+    Ready(Box<PlannedAttempt>),
+    /// Values are being read; it is planned again.
+    Later,
+    /// It cannot be planned, for this reason.
+    Failed(Failure),
+    /// The run has no state, or planning panicked and the run was quarantined.
+    Aborted,
+}
+
+impl ShardCore {
+    /// Plans an attempt, and gives it what came of that.
+    pub(crate) fn plan(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
+        let event = match self.make_plan(loaded, id) {
+            PlanOutcome::Ready(planned) => {
+                let wants_funds = loaded.state.as_ref().is_some_and(|state| state.wants_funds(id));
+                let needs_funds = planned.traits.paid && wants_funds;
+                let event = AttemptEvent::Planned { needs_funds, work: planned.facts() };
+                return self.attempt_event_with(loaded, id, event, AttemptHandles::of_plan(planned));
+            }
+            PlanOutcome::Later => return,
+            PlanOutcome::Failed(failure) => AttemptEvent::PlanFailed(failure),
+            PlanOutcome::Aborted => AttemptEvent::PlanAborted,
+        };
+        self.attempt_event(loaded, id, event);
+    }
+
+    fn make_plan(&mut self, loaded: &mut LoadedRun, id: &AttemptId) -> PlanOutcome {
+        let Some(state) = &loaded.state else { return PlanOutcome::Aborted };
+        let effect = EffectId { run: loaded.run, attempt: id.clone() };
+        let planned = loop {
+            let planned = catch_unwind(AssertUnwindSafe(|| {
+                let Some(plan) = plan::attempt(state, id, &loaded.values.of_plans)? else { return Ok(None) };
+                let kind = plan.kind.clone();
+                let mut request =
+                    request::attempt(state, &self.shared.layout, &effect, plan, &loaded.values.of_plans)?;
+                let executor = self.shared.edge.executors.get(&kind).cloned();
+                let known = executor.map(|executor| {
+                    let known = catch_unwind(AssertUnwindSafe(|| {
+                        let spec = &request.spec;
+                        (executor.traits(spec), executor.services(spec), executor.is_elsewhere(spec))
+                    }));
+                    (executor, known)
+                });
+                if matches!(&known, Some((_, Ok((traits, ..)))) if traits.reads_input) {
+                    request.input = plan::work_context(state, id, &request.spec, &loaded.values.of_plans)?;
+                }
+                let standing = plan::standing(state, id, &loaded.values.of_plans)?;
+                let standing = standing.map(|standing| (standing.resources.to_vec(), standing.priority));
+                Ok(Some((kind, request, known, standing.unwrap_or_default())))
+            }));
+            match planned {
+                Ok(Err(EvalError::Needs(wanted))) => {
+                    let missing = self.shared.values.at_hand(wanted, &mut loaded.values.of_plans);
+                    if !missing.is_empty() {
+                        self.fetch(loaded, missing, WantedBy::Attempt(id.clone()));
+                        return PlanOutcome::Later;
+                    }
+                }
+                other => break other,
+            }
+        };
+        PlanOutcome::Failed(match planned {
+            Err(panic) => {
+                self.quarantine(loaded, panic_text(panic.as_ref()));
+                return PlanOutcome::Aborted;
+            }
+            Ok(Ok(Some((kind, request, Some((executor, Ok((traits, services, elsewhere)))), standing)))) => {
+                let traits = as_the_step_says(traits, request.idempotent);
+                let class = Class::of(&kind, &traits, elsewhere);
+                let (resources, priority) = standing;
+                let needs = self.shared.scheduler.needs(class, &resources, &services);
+                let planned = PlannedAttempt { executor, request, traits, class, needs, priority };
+                return PlanOutcome::Ready(Box::new(planned));
+            }
+            Ok(Ok(Some((_, _, Some((_, Err(panic))), _)))) => bug(panic.as_ref()),
+            Ok(Ok(Some((kind, _, None, _)))) => unknown(&kind, "work", self.shared.edge.executors.keys()),
+            Ok(Ok(None)) => Failure::new(FailureKind::Spawn, "the attempt is not known to its run"),
+            Ok(Err(error)) => Failure::new(FailureKind::Validation, error.to_string()),
+        })
+    }
+
+    /// Asks the scheduler for a place. Where there is none now, the shard's inbox gets the grant.
+    pub(crate) fn ask_for_place(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
+        let (effect, group) = (EffectId { run: loaded.run, attempt: id.clone() }, self.group(loaded));
+        let planned = loaded.attempts.planned(id);
+        let standing = QueueStanding { priority: planned.priority, group };
+        let work = planned.facts();
+        match self.shared.scheduler.ask(self.at, effect, planned.needs.clone(), standing) {
+            JoinReply::Served(grant) => {
+                let brought = AttemptHandles::of_grant(grant);
+                self.attempt_event_with(loaded, id, AttemptEvent::GrantedAtOnce(work), brought);
+            }
+            JoinReply::Waits(ticket) => {
+                let held = loaded.attempts.handles(id);
+                // It is planned anew when it has a place.
+                held.planned = None;
+                held.ticket = Some(ticket);
+            }
+        }
+    }
+
+    /// Takes a place without asking for it: the work may live, and has what it needs already.
+    pub(crate) fn seize_place(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
+        let (effect, group) = (EffectId { run: loaded.run, attempt: id.clone() }, self.group(loaded));
+        let needs = loaded.attempts.planned(id).needs.clone();
+        let grant = self.shared.scheduler.seize(effect, needs, group);
+        loaded.attempts.handles(id).grant = Some(grant);
+    }
+
+    /// The group that the work of a run is counted to.
+    pub(crate) fn group(&self, loaded: &LoadedRun) -> Arc<str> {
+        match &loaded.state {
+            Some(state) => self.shared.scheduler.config().fair_by.group(loaded.run, state),
+            None => "".into(),
+        }
+    }
+}
+
+/// Work inside the engine's process may be sent again where the step says so, whatever its kind. A process that a
+/// supervisor starts at most once needs no such word.
+fn as_the_step_says(traits: Traits, idempotent: Option<bool>) -> Traits {
+    match idempotent {
+        Some(idempotent) if !traits.supervised => {
+            Traits { loss: LossTraits { idempotent, ..traits.loss }, ..traits }
+        }
+        Some(_) | None => traits,
+    }
+}

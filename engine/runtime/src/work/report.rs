@@ -1,0 +1,160 @@
+//! What an attempt says of itself, as inputs of its run: that it began, what it uses up, how it ended.
+//!
+//! Law (D6): while a loaded run waits for the reports of re-attached attempts, ends are kept back and recorded in
+//! the order in which the work ended.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::messages::Queued;
+use crate::run::attempt::ended_attempt::EndedAttempt;
+use crate::run::attempt::table::AttemptHandles;
+use crate::run::loaded_run::LoadedRun;
+use crate::runtime::Runtime;
+use crate::scheduler::breaker::ServiceOutcome;
+use crate::shard::core::ShardCore;
+use crate::shard::timers::TimerDue;
+use everfold_base::failure::FailureKind;
+use everfold_base::id::{AttemptId, EffectId, InputId, RunId};
+use everfold_core::artefact::Usage;
+use everfold_core::event::AttemptStarted;
+use everfold_core::input::InputKind;
+use everfold_language::words::OnLost;
+use everfold_ports::Executor;
+
+/// How long the report of a re-attached attempt that began is waited for before it counts as living on.
+const LIVING: Duration = Duration::from_millis(250);
+
+impl ShardCore {
+    /// Work ended: its services and its place are informed, and its end becomes an input.
+    pub(crate) fn report_end(
+        &mut self,
+        loaded: &mut LoadedRun,
+        id: &AttemptId,
+        ended: EndedAttempt,
+        over: AttemptHandles,
+    ) {
+        let planned = over.planned.expect("work that was launched has a plan");
+        let executor = planned.executor.as_ref();
+        if let Some((span, message)) = ended.requested_pause() {
+            let services = executor.services(&planned.request.spec);
+            self.shared.scheduler.leave_alone(&services, span, message);
+        }
+        if let Some(grant) = over.grant {
+            grant.end(outcome(&ended, executor));
+        }
+        self.report(loaded, id, ended, planned.traits.loss.on_lost);
+    }
+
+    /// Usage and result of an attempt become inputs of one batch.
+    pub(crate) fn report(
+        &mut self,
+        loaded: &mut LoadedRun,
+        id: &AttemptId,
+        ended: EndedAttempt,
+        fallback: OnLost,
+    ) {
+        self.shared.live.ended(loaded.run, id);
+        let ended_at = ended.ended_at;
+        let inputs = inputs(&self.shared, loaded.run, id, ended, fallback);
+        match &mut loaded.reattachment {
+            Some(reattachment) => {
+                reattachment.report(id, ended_at, inputs);
+                self.end_reattachment(loaded, false);
+            }
+            None => {
+                inputs.into_iter().for_each(|queued| loaded.push(queued));
+                self.mark(loaded);
+            }
+        }
+    }
+
+    /// What an attempt has used up so far becomes an input.
+    pub(crate) fn record_usage(&mut self, loaded: &mut LoadedRun, id: &AttemptId, so_far: Vec<Usage>) {
+        let used = used_so_far(&self.shared, loaded.run, id, so_far);
+        used.into_iter().for_each(|queued| loaded.push(queued));
+        self.mark(loaded);
+    }
+
+    /// A re-attached attempt began again. Where that holds for all of them, the run waits only for reports that are
+    /// on their way.
+    pub(crate) fn note_living(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
+        if let Some(reattachment) = &mut loaded.reattachment
+            && reattachment.lives(id)
+        {
+            self.pauses.remove(reattachment.until);
+            let until = self.shared.steady().plus(LIVING);
+            reattachment.until = self.pauses.add(until, loaded.run, TimerDue::ReattachmentOver);
+        }
+    }
+}
+
+/// What the end of an attempt says of the services that it called.
+fn outcome(ended: &EndedAttempt, executor: &dyn Executor) -> ServiceOutcome {
+    match &ended.result {
+        Ok(Ok(_)) => ServiceOutcome::Answered,
+        Ok(Err(failure)) if matches!(failure.kind, FailureKind::Cancelled | FailureKind::Budget) => {
+            ServiceOutcome::Unknown
+        }
+        Ok(Err(failure)) => match catch_unwind(AssertUnwindSafe(|| executor.is_outage(failure))) {
+            Ok(true) => ServiceOutcome::Outage(format!("{}: {}", failure.kind, failure.message)),
+            Ok(false) => ServiceOutcome::Answered,
+            Err(_panic) => ServiceOutcome::Unknown,
+        },
+        Err(reason) => ServiceOutcome::Outage(format!("{}: {reason}", FailureKind::Lost)),
+    }
+}
+
+/// The fact that an attempt began.
+pub(crate) fn started_input(run: RunId, id: AttemptId) -> Queued {
+    let about = format!("{run}/{id}/started");
+    Queued::own(InputId::derive(&about), InputKind::AttemptStarted(AttemptStarted { id }))
+}
+
+/// One input for each model: of each is recorded what is more than before.
+fn used_so_far(shared: &Runtime, run: RunId, id: &AttemptId, so_far: Vec<Usage>) -> Vec<Queued> {
+    let effect = EffectId { run, attempt: id.clone() };
+    let mut models: Vec<Usage> = Vec::with_capacity(so_far.len());
+    for usage in so_far {
+        match models.iter_mut().find(|known| known.model == usage.model) {
+            None => models.push(usage),
+            Some(known) => {
+                known.input_tokens = known.input_tokens.saturating_add(usage.input_tokens);
+                known.cached_tokens = known.cached_tokens.saturating_add(usage.cached_tokens);
+                known.output_tokens = known.output_tokens.saturating_add(usage.output_tokens);
+                known.cost_micros = known.cost_micros.saturating_add(usage.cost_micros);
+                known.session = usage.session.or(known.session.take());
+            }
+        }
+    }
+    let input = |mut usage: Usage| {
+        shared.price(run, &mut usage);
+        let Usage { model, input_tokens, cached_tokens, output_tokens, cost_micros, .. } = &usage;
+        let so_far = format!("{model:?}/{input_tokens}/{cached_tokens}/{output_tokens}/{cost_micros}");
+        let about = InputId::derive(&format!("{effect}/usage/{so_far}"));
+        Queued::own(about, InputKind::UsageSoFar { id: id.clone(), usage })
+    };
+    models.into_iter().map(input).collect()
+}
+
+fn inputs(
+    shared: &Runtime,
+    run: RunId,
+    id: &AttemptId,
+    ended: EndedAttempt,
+    fallback: OnLost,
+) -> Vec<Queued> {
+    let effect = EffectId { run, attempt: id.clone() };
+    let mut inputs = used_so_far(shared, run, id, ended.usage);
+    let (about, kind) = match ended.result {
+        Ok(result) => {
+            let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);
+            let (id, notes, ask) = (id.clone(), ended.report, ended.ask);
+            let kind = InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, notes, ask };
+            ("finished", kind)
+        }
+        Err(reason) => ("lost", InputKind::AttemptLost { id: id.clone(), reason, fallback }),
+    };
+    inputs.push(Queued::own(InputId::derive(&format!("{effect}/{about}")), kind));
+    inputs
+}
