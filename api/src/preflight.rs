@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn row_48_settings_documents_that_are_not_there_or_cannot_be_read_are_told_of() {
+    fn row_48_settings_documents_that_are_not_there_or_cannot_be_read_are_reported() {
         let here = tempfile::tempdir().unwrap();
         std::fs::write(here.path().join("good.yaml"), "a: 1\n").unwrap();
         std::fs::write(here.path().join("bad.yaml"), "a: [1\n").unwrap();

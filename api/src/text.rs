@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_is_told_as_one() {
+    fn one_thing_is_counted_as_one() {
         assert_eq!([0, 1, 2].map(|n| count(n, "verdict")), ["0 verdicts", "1 verdict", "2 verdicts"]);
     }
 

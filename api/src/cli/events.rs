@@ -1,5 +1,7 @@
 //! `events`: everything that happened to a run.
 
+use std::num::NonZeroUsize;
+
 use serde_json::Value;
 
 use super::args::EventsArgs;
@@ -15,7 +17,7 @@ pub(crate) async fn run(context: &CommandContext, args: EventsArgs) -> Result<u8
     if args.follow {
         return follow(context, args).await;
     }
-    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut left = args.limit.map_or(usize::MAX, NonZeroUsize::get);
     let path = format!("/api/v1/runs/{}/events", encode(&args.run));
     let mut from = format!("from={}", args.from);
     while left > 0 && !context.out.is_closed() {
@@ -36,7 +38,7 @@ pub(crate) async fn run(context: &CommandContext, args: EventsArgs) -> Result<u8
 async fn follow(context: &CommandContext, args: EventsArgs) -> Result<u8, Fault> {
     let follow = Follow { run: args.run, from: args.from, live: false, drive: false };
     let mut followed = Followed::new(&context.client, follow);
-    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut left = args.limit.map_or(usize::MAX, NonZeroUsize::get);
     while left > 0 && !context.out.is_closed() {
         match followed.next().await? {
             FollowMessage::Event(event) => {

@@ -35,6 +35,7 @@ pub(crate) async fn run(context: &CommandContext, args: ServeArgs) -> Result<u8,
     }
     settings.behind_proxy = proxies(args.behind_proxy.as_deref(), settings.behind_proxy)?;
     settings.url = args.url.or(settings.url);
+    settings.check_url().map_err(|why| Fault::new(Code::Usage, format!("--url: {why}")))?;
     // Before the folder is taken: a mistake in the arguments makes no folder.
     crate::serve::ListenPlace::of(&settings)?;
 
@@ -57,6 +58,8 @@ pub(crate) async fn run(context: &CommandContext, args: ServeArgs) -> Result<u8,
             .hint("end that process first, or name another folder with --dir"));
     };
     owner.measure();
+    // Before the first answer: a command that comes back while runs are taken up finds each of them driven.
+    owner.begin_to_drive_all();
     let server = Server::start(owner.clone(), routes, &settings).await?;
     owner.set_url(&server.url);
     let served = async {

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_nothing_is_left_behind_and_told_where_to_go_on() {
+    async fn a_slow_reader_is_left_behind_with_the_place_to_go_on_from() {
         let one = sse_chunk(Some("e-1"), "event", &json!({}));
         let (room, mut taken) = ChunkQueue::new(2 * (one.len() + idle().len()));
         let mut last_id = Numbers(0).first_id();

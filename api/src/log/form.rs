@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_and_terminals_are_told_nothing() {
+    fn long_texts_are_cut_and_control_characters_never_reach_a_terminal() {
         let mut fields = Fields::default();
         fields.put("message", json!("é".repeat(9_000)));
         fields.put("name", json!("\u{1b}[31mred"));

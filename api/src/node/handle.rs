@@ -59,6 +59,8 @@ pub struct Node {
     pub(super) detached: Mutex<BTreeSet<RunId>>,
     /// Runs that this node drives.
     pub(super) driven: Mutex<BTreeSet<RunId>>,
+    /// Every unfinished run is driven here, or will be as soon as it is taken up.
+    pub(super) drives_all: AtomicBool,
     pub(super) closing: CancellationToken,
     pub(super) functions: Arc<Functions>,
     pub(super) book: LeaseTable,

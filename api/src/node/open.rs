@@ -179,6 +179,7 @@ fn assemble(
         views,
         detached: Mutex::new(BTreeSet::new()),
         driven: Mutex::new(BTreeSet::new()),
+        drives_all: AtomicBool::new(false),
         closing: CancellationToken::new(),
         functions,
         book,

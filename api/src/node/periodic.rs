@@ -84,18 +84,24 @@ async fn sweep_workspaces(engine: Engine) {
 pub(super) async fn keep(engine: Engine, closing: CancellationToken) -> Result<(), JobSchedulerError> {
     // Each holds one tick at most: those that come while the duty is being done count as one.
     let due: Vec<Arc<Notify>> = DUTIES.iter().map(|_| Arc::default()).collect();
+    // Read before the scheduler reads it: a clock that is set back between the two is noticed.
+    let mut begun_at = clock::now();
     let mut scheduler = started(&due).await?;
     for (duty, due) in DUTIES.into_iter().zip(&due) {
         tokio::spawn(repeat(duty, Arc::clone(due), engine.clone(), closing.clone()));
     }
     tokio::spawn(async move {
-        while closing.run_until_cancelled(set_back(clock::now)).await.is_some() {
+        while closing.run_until_cancelled(set_back(begun_at, clock::now)).await.is_some() {
             stop(scheduler).await;
             tracing::info!("the clock was set back: the periodic duties go by its new reading");
-            scheduler = match started(&due).await {
-                Ok(scheduler) => scheduler,
-                Err(error) => {
-                    tracing::error!(%error, "the periodic duties ended; start the process again");
+            begun_at = clock::now();
+            scheduler = loop {
+                match started(&due).await {
+                    Ok(scheduler) => break scheduler,
+                    Err(error) => tracing::error!(%error, "the periodic duties stand still; beginning again"),
+                }
+                let pause = tokio::time::sleep(Duration::from_secs(1));
+                if closing.run_until_cancelled(pause).await.is_none() {
                     return;
                 }
             };
@@ -126,9 +132,8 @@ async fn stop(mut scheduler: JobScheduler) {
     }
 }
 
-/// Resolves when the clock shows less than a second before.
-async fn set_back(read: impl Fn() -> Timestamp) {
-    let mut last = read();
+/// Resolves when the clock shows less than at its last reading, a second before; `last` is the first of them.
+async fn set_back(mut last: Timestamp, read: impl Fn() -> Timestamp) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let now = read();
@@ -173,7 +178,7 @@ mod tests {
             let wall = Arc::clone(&wall);
             move || Timestamp(wall.load(Ordering::Relaxed))
         };
-        let mut noticed = std::pin::pin!(set_back(read));
+        let mut noticed = std::pin::pin!(set_back(Timestamp(1_000_000), read));
         for _second in 0..100 {
             wall.fetch_add(1_000, Ordering::Relaxed);
             let waited = tokio::time::timeout(Duration::from_secs(1), &mut noticed).await;
@@ -182,6 +187,13 @@ mod tests {
         wall.fetch_sub(3_600_000, Ordering::Relaxed);
         let waited = tokio::time::timeout(Duration::from_secs(2), &mut noticed).await;
         assert!(waited.is_ok(), "the clock was set back by an hour");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_while_a_scheduler_starts_is_noticed() {
+        let noticed = set_back(Timestamp(1_000_000), || Timestamp(400_000));
+        let waited = tokio::time::timeout(Duration::from_secs(2), noticed).await;
+        assert!(waited.is_ok(), "the scheduler may have read the clock before");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Reads: runs by any of their names, their states and views, the read models.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use everfold_engine::budgets::Counter;
@@ -206,13 +207,14 @@ impl Node {
     /// # Errors
     /// There is no such run, or it cannot be folded.
     pub async fn view(&self, run: RunId) -> Result<RunView, Fault> {
-        let driven = self.driven().contains(&run);
-        let live = driven.then(|| self.engine.live(run).borrow().clone());
+        let (known, drives_all) = (self.driven().contains(&run), self.drives_all.load(Ordering::Acquire));
+        let live = (known || drives_all).then(|| self.engine.live(run).borrow().clone());
         let seen = self
             .engine
             .with_state(run, move |state| {
                 let shared: Vec<BudgetTerms> = state.shared_budgets().cloned().collect();
                 let tells = !state.definition().notify.is_empty();
+                let driven = known || (drives_all && !state.is_ended());
                 ((RunView::of(state, live.as_ref(), driven), referenced_values(state)), shared, tells)
             })
             .await?;

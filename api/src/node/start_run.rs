@@ -183,6 +183,12 @@ impl Node {
         Ok(())
     }
 
+    /// Shows every unfinished run as driven from now on: [`Self::drive_all`] follows. Where the store may not act, it will
+    /// not, and nothing is shown so.
+    pub(crate) fn begin_to_drive_all(&self) {
+        self.drives_all.store(self.may_write().is_ok(), Ordering::Release);
+    }
+
     /// Goes on with every unfinished run, and with what comes by the clock: moments of schedules.
     ///
     /// # Errors

@@ -74,6 +74,14 @@ impl ServeSettings {
             tls.cert = folder.join(&tls.cert);
             tls.key = folder.join(&tls.key);
         }
+        self.check_url()
+    }
+
+    /// Whether `url`, where there is one, is an address that a browser opens.
+    ///
+    /// # Errors
+    /// The reason why it is none.
+    pub(crate) fn check_url(&self) -> Result<(), String> {
         let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
         if self.url.as_ref().is_some_and(|url| !is_url(url)) {
             return Err("url begins with http:// or https://".to_owned());

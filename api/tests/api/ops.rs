@@ -183,6 +183,8 @@ fn a_stop_of_the_unit_leaves_the_commands_of_steps_alone() {
     assert_eq!(unit("KillMode"), ["process"]);
     // A stop takes the folder away that they write in.
     assert!(unit("PrivateTmp").is_empty());
+    // `ProtectSystem=strict` makes all but the state directory read-only, /tmp too.
+    assert_eq!(unit("ReadWritePaths"), ["/tmp /var/tmp"]);
     assert_eq!(unit("OOMPolicy"), ["continue"]);
     assert_eq!(unit("StateDirectory"), ["everfold"]);
     assert!(unit("Environment").contains(&"EVERFOLD_DIR=/var/lib/everfold/data"), "the folder is kept there");

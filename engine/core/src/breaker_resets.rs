@@ -100,7 +100,7 @@ mod tests {
     use everfold_base::actor::Actor;
 
     #[test]
-    fn s9_a_reset_is_read_back_as_it_was_written_and_the_newest_are_told() {
+    fn s9_a_reset_is_read_back_as_it_was_written_and_the_newest_are_listed() {
         let mut resets = Resets::default();
         for n in 0..25 {
             let event = BreakerEvent::BreakerReset(BreakerReset {

@@ -24,7 +24,7 @@ pub struct Input {
     pub id: InputId,
     /// When: the clock, or the run's last time if that is later.
     pub at: Timestamp,
-    /// Who caused it.
+    /// The actor that caused it.
     pub actor: Actor,
     /// What happened.
     pub kind: InputKind,
@@ -71,19 +71,20 @@ pub enum InputKind {
     Usage(UsageRecorded),
     /// All that an attempt has used up so far of one model. The fact is a `UsageRecorded` with what is new of it.
     UsageSoFar {
-        /// By whom.
+        /// The attempt.
         id: AttemptId,
-        /// What.
+        /// Its total so far.
         usage: Usage,
     },
-    /// The workspace is there, or cannot be had: one of both, which the fact's two options do not say. Each
+    /// The workspace was made, or could not be: exactly one of both, which the fact's two options do not express. Each
     /// preparation reports under an id of its own.
     WorkspacePrepared(Result<Workspace, Failure>),
     /// The workspace is that of the run that started this one.
     WorkspaceShared(WorkspaceShared),
     /// The run has ended, and its workspace is gone.
     WorkspaceRemoved(WorkspaceRemoved),
-    /// Evidence is there. Its fact is the judgement on it, `GateEvaluated`, or `ProbeFailed` where there is none.
+    /// A probe returned evidence. The fact is the judgement on it, `GateEvaluated`, or `ProbeFailed` where it gives no
+    /// verdict.
     ProbeFinished {
         /// The attempt that is judged.
         id: AttemptId,
@@ -96,23 +97,23 @@ pub enum InputKind {
         /// How long it took.
         took_ms: u64,
     },
-    /// Evidence could not be had.
+    /// A probe returned no evidence.
     ProbeFailed(ProbeFailed),
     /// Time has passed. A timer that was set anew is due at another time, and so another one.
     TimerFired(TimerFired),
-    /// Someone votes.
+    /// A person votes.
     Vote(VoteCast),
-    /// Someone saves a part of an answer. The fact's `answer` is merged with what was saved before.
+    /// A person saves a part of an answer. The fact's `answer` is merged with what was saved before.
     SaveAnswer(AnswerSaved),
-    /// Someone answers `{choice?, text?, items?}`. The fact's `answer` is completed with what was saved before.
+    /// A person answers `{choice?, text?, items?}`. The fact's `answer` is completed with what was saved before.
     Answer(QuestionAnswered),
-    /// A signal comes.
+    /// A signal arrives.
     Signal(SignalReceived),
-    /// All gates of a step are to be judged again.
+    /// A person requests that all gates of a step are judged again.
     Recheck(RecheckRequested),
-    /// A step is to end as cancelled.
+    /// A person cancels a step.
     CancelStep(StepCancelRequested),
-    /// These steps, and no others, are not to begin before a person says so.
+    /// The breakpoints of the run, all of them: the run pauses before each of these steps.
     Breakpoints(BreakpointsSet),
     /// The run holds all its slots.
     Admitted(RunAdmitted),
@@ -123,15 +124,15 @@ pub enum InputKind {
     /// The history so far is another run's; from here on this run goes its own way. The fact also lists the steps
     /// that begin anew.
     Fork(Box<Fork>),
-    /// The run is to end.
+    /// The run is cancelled.
     Cancel(CancelRequested),
-    /// Nothing more is to start.
+    /// The run is paused: no further work starts.
     Pause(RunPaused),
     /// The run's pipeline, or the whole engine, is paused.
     Halt(RunHalted),
-    /// What was paused goes on.
+    /// The pause of the pipeline or of the engine is over.
     Release(RunReleased),
-    /// The pause is over.
+    /// The run's own pause is over.
     Resume(RunResumed),
     /// A person decides on a blocked step. The fact names the step.
     Unblock {
@@ -146,7 +147,7 @@ pub enum InputKind {
         /// What `recheck` judges by instead: policies by gate.
         policies: BTreeMap<String, String>,
     },
-    /// Someone leaves a note.
+    /// A note is added.
     Note(NoteAdded),
     /// Paid work is about to start.
     FundsWanted(FundsRequested),
@@ -163,16 +164,16 @@ pub enum InputKind {
         /// Why.
         reason: Option<String>,
     },
-    /// The run cannot be gone on with, and is given up where it stands.
+    /// An operator abandons a run that cannot continue.
     Abandon(RunAbandoned),
-    /// What was left undone is gone on with.
+    /// `decide` continues with its agenda, after it stopped at a bound or for values.
     Advance,
     /// The clock says less than what was recorded.
     ClockRead(ClockRead),
 }
 
 impl InputKind {
-    /// How deep the value is nested that it brings, if it brings one.
+    /// The nesting depth of the value that the input carries, if it carries one.
     #[must_use]
     pub fn depth(&self) -> Option<usize> {
         match self {
@@ -236,7 +237,7 @@ pub struct StartOptions {
 }
 
 impl StartOptions {
-    /// A run of which nothing is said but its input.
+    /// Options with this input, and defaults for the rest.
     #[must_use]
     pub fn new(input: JsonText) -> Self {
         Self { input, ..Self::default() }
@@ -258,7 +259,7 @@ pub struct Start {
     pub admission: Vec<AdmissionEvidence>,
 }
 
-/// A run goes on from a copied history.
+/// A run continues a copied history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fork {
     /// This run.

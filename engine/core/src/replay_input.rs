@@ -18,10 +18,10 @@ use everfold_base::json::{BlobRef, JsonText, Payload};
 /// Why there is no input for an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoInput {
-    /// Such an event follows from others; it is never the first of its batch.
+    /// Such an event follows from another one; it is never the first of its batch.
     #[error("{0} is no fact of an input")]
     NotAFact(&'static str),
-    /// The value is kept as a blob that was not given.
+    /// The value is a blob that the caller cannot read.
     #[error("the value {} of {name} is not at hand", blob.hash.short())]
     Missing {
         /// The event's name.
@@ -34,7 +34,7 @@ pub enum NoInput {
 /// The input whose fact this event is. `blob` gives the text of a value that is kept outside.
 ///
 /// # Errors
-/// [`NoInput`]: the event is not a fact, or a blob is not at hand.
+/// [`NoInput`]: the event is not a fact, or a blob cannot be read.
 pub fn input_of(
     event: &RunEvent,
     meta: &EventMeta,

@@ -25,7 +25,7 @@ use std::time::Duration;
 pub struct AttemptRequest {
     /// Which one; its folder, processes and results are found by it.
     pub id: EffectId,
-    /// The executor's parameters ([`everfold_language::definition::Task`] says their shapes).
+    /// The executor's parameters ([`everfold_language::definition::ExecutorTask`] says their shapes).
     pub spec: Value,
     /// For the process, beside what it inherits.
     pub env: BTreeMap<String, String>,
@@ -99,7 +99,7 @@ pub struct AttemptEnd {
     /// When the work itself ended: by the supervisor's record, not by when it was read.
     pub ended_at: Timestamp,
     /// What it said beside its output.
-    pub told: AttemptNotes,
+    pub notes: AttemptNotes,
     /// It ended with a question to people, `{text, options, items}`; the result does not count.
     pub ask: Option<Value>,
     /// What it called upon asks to be left alone for so long (`Retry-After`). Not recorded: who waits for the
@@ -117,7 +117,7 @@ impl AttemptEnd {
             artefacts: Vec::new(),
             usage: Vec::new(),
             ended_at,
-            told: AttemptNotes::default(),
+            notes: AttemptNotes::default(),
             ask: None,
             again_after: None,
         }

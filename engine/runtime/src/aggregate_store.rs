@@ -2,13 +2,16 @@
 //!
 //! Law (S9): an [`AggregateStore`] is its stream's only writer; a change is decided on the fold of everything
 //! before it, is durable before any reader sees it, and one is made at a time. Unlike the actors' streams, an append
-//! that the store refuses is not waited for: its error is the caller's.
+//! that the store refuses is not waited for: its error is the caller's. An append goes on where its caller goes away,
+//! and readers see what it made durable.
 
+use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::AbortHandle;
 
-use crate::stream_end::{EventOrigin, StreamEnd};
+use crate::stream_end::{EncodedEvent, EventOrigin, StreamEnd};
 use crate::stream_pages::StreamPages;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::{Cause, StreamId};
@@ -54,12 +57,26 @@ pub struct Change {
 
 /// The fold of a stream, kept up to date, and the way to change it.
 pub struct AggregateStore<A: Aggregate> {
-    store: Arc<dyn EventStore>,
+    stream: Arc<AggregateStream<A>>,
     clock: Clock,
     chance: Chance,
+    /// The append that is in flight: it ends with the store.
+    appending: std::sync::Mutex<Option<AbortHandle>>,
+}
+
+impl<A: Aggregate> Drop for AggregateStore<A> {
+    fn drop(&mut self) {
+        let appending = self.appending.get_mut().unwrap_or_else(PoisonError::into_inner);
+        appending.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// The stream, and what was read of it.
+struct AggregateStream<A: Aggregate> {
+    store: Arc<dyn EventStore>,
     known: RwLock<LastRead<A>>,
     /// Where the stream ends; held while it is read or added to.
-    head: Mutex<StreamHead>,
+    head: Arc<Mutex<AggregateHead>>,
 }
 
 /// The fold that was read last.
@@ -72,7 +89,7 @@ struct LastRead<A> {
 
 /// The end of the stream, and its place in the store.
 #[derive(Debug, Clone, Copy, Default)]
-struct StreamHead {
+struct AggregateHead {
     end: StreamEnd,
     position: Position,
 }
@@ -82,7 +99,8 @@ impl<A: Aggregate> AggregateStore<A> {
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, clock: Clock, chance: Chance) -> Self {
         let known = LastRead { aggregate: Arc::new(A::default()), is_current: false };
-        Self { store, clock, chance, known: RwLock::new(known), head: Mutex::default() }
+        let stream = AggregateStream { store, known: RwLock::new(known), head: Arc::default() };
+        Self { stream: Arc::new(stream), clock, chance, appending: std::sync::Mutex::default() }
     }
 
     /// The aggregate as it is now.
@@ -90,18 +108,82 @@ impl<A: Aggregate> AggregateStore<A> {
     /// # Errors
     /// The stream cannot be read.
     pub async fn current(&self) -> Result<Arc<A>, AggregateError> {
-        match self.known() {
+        match self.stream.known() {
             Some(known) => Ok(known),
-            None => self.ensure(&mut *self.head.lock().await).await,
+            None => self.stream.ensure(&mut *self.stream.head.lock().await).await,
         }
     }
 
     /// What was read last, for callers that cannot wait: empty until the stream was read once, and as it was before
     /// while the outcome of an append is not known.
     pub fn last_known(&self) -> Arc<A> {
-        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).aggregate)
+        Arc::clone(&self.stream.known.read().unwrap_or_else(PoisonError::into_inner).aggregate)
     }
 
+    /// Decides on the aggregate as it is now, and records what follows. Records nothing where `decide` gives none, or
+    /// where the change was recorded before under the same `dedup` (S10): then the first answer is given once more.
+    ///
+    /// # Errors
+    /// What `decide` refused with, or [`AggregateError`]: the store did not take it.
+    pub async fn change<R: From<AggregateError> + Send>(
+        &self,
+        actor: Actor,
+        dedup: Option<Dedup>,
+        decide: impl FnOnce(&A, Timestamp) -> Result<Option<A::Event>, R> + Send,
+    ) -> Result<Change, R> {
+        let mut head = Arc::clone(&self.stream.head).lock_owned().await;
+        let aggregate = self.stream.ensure(&mut head).await?;
+        let at = (self.clock)();
+        let event = match decide(&aggregate, at) {
+            Ok(Some(event)) => event,
+            // A repeated request gets its first answer, though nothing is left to do, or it would be refused now.
+            nothing => {
+                if let Some(position) = self.first(dedup).await? {
+                    return Ok(Change { position, changed: true, repeated: true });
+                }
+                nothing?;
+                return Ok(Change { position: head.position, changed: false, repeated: false });
+            }
+        };
+        let encoded = A::encode(&event).map_err(unreadable::<A>)?;
+        let cause = Cause { input: InputId((self.chance)().to_le_bytes()), because: head.end.version };
+        let decided = DecidedChange { event, encoded, actor, at, cause, dedup };
+        // The store goes on with an append that was begun, so a task waits for it: the caller may go away.
+        let appending = tokio::spawn(Arc::clone(&self.stream).record(head, aggregate, decided));
+        *self.appending.lock().unwrap_or_else(PoisonError::into_inner) = Some(appending.abort_handle());
+        match appending.await {
+            Ok(recorded) => Ok(recorded?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_runtime_ends) => Err(AggregateError::Append(AppendError::Closed).into()),
+            },
+        }
+    }
+
+    /// The position of the change that was made under a key, if one was.
+    async fn first(&self, dedup: Option<Dedup>) -> Result<Option<Position>, AggregateError> {
+        let Some(dedup) = dedup else { return Ok(None) };
+        match self.stream.store.first_write(dedup.key).await? {
+            None => Ok(None),
+            Some(first) if first.body != dedup.body => {
+                Err(AggregateError::Append(AppendError::DedupConflict))
+            }
+            Some(first) => Ok(Some(first.appended.last_position())),
+        }
+    }
+}
+
+/// A change that is decided, and not recorded yet.
+struct DecidedChange<E> {
+    event: E,
+    encoded: EncodedEvent,
+    actor: Actor,
+    at: Timestamp,
+    cause: Cause,
+    dedup: Option<Dedup>,
+}
+
+impl<A: Aggregate> AggregateStream<A> {
     fn known(&self) -> Option<Arc<A>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.is_current.then(|| Arc::clone(&known.aggregate))
@@ -117,12 +199,12 @@ impl<A: Aggregate> AggregateStore<A> {
     }
 
     /// Reads the stream where that was not done yet.
-    async fn ensure(&self, head: &mut StreamHead) -> Result<Arc<A>, AggregateError> {
+    async fn ensure(&self, head: &mut AggregateHead) -> Result<Arc<A>, AggregateError> {
         if let Some(known) = self.known() {
             return Ok(known);
         }
         let stream = A::stream();
-        let (mut aggregate, mut read) = (A::default(), StreamHead::default());
+        let (mut aggregate, mut read) = (A::default(), AggregateHead::default());
         if self.store.head(&stream).await?.is_some() {
             let mut pages = StreamPages::new(self.store.as_ref(), &stream, read.end.version.next(), PAGE);
             while let Some(page) = pages.next().await? {
@@ -131,7 +213,7 @@ impl<A: Aggregate> AggregateStore<A> {
                     let event =
                         A::decode(header.kind, header.schema, &envelope.payload).map_err(unreadable::<A>)?;
                     aggregate.apply(&event, &EventStamp { by: &header.actor, at: header.recorded_at });
-                    read = StreamHead { end: StreamEnd::of(envelope), position: envelope.position };
+                    read = AggregateHead { end: StreamEnd::of(envelope), position: envelope.position };
                 }
             }
         }
@@ -141,35 +223,16 @@ impl<A: Aggregate> AggregateStore<A> {
         Ok(aggregate)
     }
 
-    /// Decides on the aggregate as it is now, and records what follows. Records nothing where `decide` gives none, or
-    /// where the change was recorded before under the same `dedup` (S10): then the first answer is given once more.
-    ///
-    /// # Errors
-    /// What `decide` refused with, or [`AggregateError`]: the store did not take it.
-    pub async fn change<R: From<AggregateError> + Send>(
-        &self,
-        actor: Actor,
-        dedup: Option<Dedup>,
-        decide: impl FnOnce(&A, Timestamp) -> Result<Option<A::Event>, R> + Send,
-    ) -> Result<Change, R> {
-        let mut head = self.head.lock().await;
-        let aggregate = self.ensure(&mut head).await?;
-        let at = (self.clock)();
-        let event = match decide(&aggregate, at) {
-            Ok(Some(event)) => event,
-            // A repeated request gets its first answer, though nothing is left to do, or it would be refused now.
-            nothing => {
-                if let Some(position) = self.first(dedup).await? {
-                    return Ok(Change { position, changed: true, repeated: true });
-                }
-                nothing?;
-                return Ok(Change { position: head.position, changed: false, repeated: false });
-            }
-        };
-        let encoded = A::encode(&event).map_err(unreadable::<A>)?;
+    /// Appends a change, and shows it to readers when it is durable.
+    async fn record(
+        self: Arc<Self>,
+        mut head: OwnedMutexGuard<AggregateHead>,
+        aggregate: Arc<A>,
+        decided: DecidedChange<A::Event>,
+    ) -> Result<Change, AggregateError> {
+        let DecidedChange { event, encoded, actor, at, cause, dedup } = decided;
         let stream = A::stream();
         let mut end = head.end;
-        let cause = Cause { input: InputId((self.chance)().to_le_bytes()), because: end.version };
         let origin = EventOrigin { stream: &stream, actor: &actor, at, cause };
         let events = vec![end.link(&origin, encoded)];
         let append = Append {
@@ -188,30 +251,18 @@ impl<A: Aggregate> AggregateStore<A> {
                 // next request reads it.
                 self.doubt();
                 drop(self.ensure(&mut head).await);
-                return Err(AggregateError::Append(error).into());
+                return Err(error.into());
             }
         };
         if appended.repeated {
             // Its event is folded already, and may be undone by now.
             return Ok(Change { position: appended.last_position(), changed: true, repeated: true });
         }
-        *head = StreamHead { end, position: appended.last_position() };
+        *head = AggregateHead { end, position: appended.last_position() };
         let mut aggregate = A::clone(&aggregate);
         aggregate.apply(&event, &EventStamp { by: &actor, at });
         self.publish(Arc::new(aggregate));
         Ok(Change { position: head.position, changed: true, repeated: false })
-    }
-
-    /// The position of the change that was made under a key, if one was.
-    async fn first(&self, dedup: Option<Dedup>) -> Result<Option<Position>, AggregateError> {
-        let Some(dedup) = dedup else { return Ok(None) };
-        match self.store.first_write(dedup.key).await? {
-            None => Ok(None),
-            Some(first) if first.body != dedup.body => {
-                Err(AggregateError::Append(AppendError::DedupConflict))
-            }
-            Some(first) => Ok(Some(first.appended.last_position())),
-        }
     }
 }
 

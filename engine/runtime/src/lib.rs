@@ -37,6 +37,7 @@ mod recovery;
 mod replay;
 mod retry;
 mod run;
+mod run_locks;
 mod run_requests;
 mod runtime;
 mod scheduler;

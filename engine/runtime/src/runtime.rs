@@ -20,6 +20,7 @@ use crate::live_output::Live;
 use crate::mailboxes::Mailboxes;
 use crate::panic::panic_text;
 use crate::receivers::registry::Receivers;
+use crate::run_locks::RunLocks;
 use crate::scheduler::places::Scheduler;
 use crate::start::child_definitions::Children;
 use crate::streams::budgets::read_counters::ReadCounters;
@@ -55,6 +56,8 @@ pub(crate) struct Runtime {
     pub(crate) children: Children,
     /// Held while a version of a pipeline is saved: one is saved after the other.
     pub(crate) saving: tokio::sync::Mutex<()>,
+    /// Histories that are copied under an idempotency key.
+    pub(crate) forks: RunLocks,
     pub(crate) triggers: TriggerCache,
     /// While living attempts are re-attached, no new one starts.
     pub(crate) holding: AtomicBool,
@@ -102,6 +105,7 @@ impl Runtime {
             ends: EndWatch::default(),
             children: Children::default(),
             saving: tokio::sync::Mutex::default(),
+            forks: RunLocks::default(),
             triggers: TriggerCache::default(),
             holding: AtomicBool::new(false),
             looked_for_survivors: AtomicBool::new(false),

@@ -105,12 +105,12 @@ impl RowRecord {
     /// parts is worked out by [`RowRecord::add_entry`].
     fn fold(&mut self, fact: &Fact<'_>) -> u8 {
         let context = fact.context;
-        let told = reported(fact.event);
+        let notes = reported(fact.event);
         let mut changed = 0;
-        if let Some((_, told)) =
-            told.filter(|(id, told)| !told.labels.is_empty() && self.activity.is_heard(id))
+        if let Some((_, notes)) =
+            notes.filter(|(id, notes)| !notes.labels.is_empty() && self.activity.is_heard(id))
         {
-            Arc::make_mut(&mut self.shown.labels).extend(told.labels.clone());
+            Arc::make_mut(&mut self.shown.labels).extend(notes.labels.clone());
             changed |= row_part::LABELS;
         }
         self.activity.apply(fact.event, context.recorded_at);

@@ -45,9 +45,6 @@ const OTHERS: [(&str, &str, &str, &str); 9] = [
     ),
 ];
 
-/// Types that the page keeps showing under a former name.
-const SHOWN_AS: [(&str, &str); 1] = [("AttemptNotes", "Told")];
-
 /// An event as it is declared.
 struct Event {
     attributes: Vec<Attribute>,
@@ -156,7 +153,11 @@ fn run_events() -> Vec<Event> {
             declared.remove(&name.to_string()).unwrap_or_else(|| panic!("{PAYLOADS} declares no {name}"));
         Event { attributes, name, number, has_former, fields }
     };
-    table.unwrap_or_else(|| panic!("{TABLE} has no run_events!")).0.into_iter().map(event).collect()
+    let table = table.unwrap_or_else(|| panic!("{TABLE} has no run_events!")).0;
+    let events = table.into_iter().map(event).collect();
+    let without_number: Vec<&String> = declared.keys().collect();
+    assert!(without_number.is_empty(), "{TABLE} gives no number to {without_number:?}");
+    events
 }
 
 fn other_events(path: &str, name: &str) -> Vec<Event> {
@@ -240,11 +241,6 @@ fn spelled(field: &Field) -> String {
     let mut text = field.ty.to_token_stream().to_string();
     for (from, to) in [(" < ", "<"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" :: ", "::")] {
         text = text.replace(from, to);
-    }
-    for (name, shown) in SHOWN_AS {
-        if text == name {
-            return shown.to_owned();
-        }
     }
     text
 }

@@ -166,8 +166,8 @@ impl FakeMachine {
             end.commit = Some(format!("{:040x}", luck.below(u64::MAX)));
         }
         if luck.is_one_of(6) {
-            end.told.labels.insert("by".into(), id.attempt.path.step.as_str().into());
-            end.told.note = Some("as it said".into());
+            end.notes.labels.insert("by".into(), id.attempt.path.step.as_str().into());
+            end.notes.note = Some("as it said".into());
         }
         end
     }

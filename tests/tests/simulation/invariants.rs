@@ -105,16 +105,21 @@ async fn one(
 ) -> Result<(), String> {
     let live = stage.engine.state(run).await.map_err(|error| error.to_string())?;
     let mut folded = RunState::new(live.definition().clone());
-    let mut inputs: BTreeMap<InputId, Version> = BTreeMap::new();
+    let mut inputs: BTreeMap<InputId, bool> = BTreeMap::new();
     let mut former = None;
     for (envelope, event) in history {
         let header = &envelope.header;
         let cause = header.cause;
         // The end of a child that no step waited for has the id of its start, which ended the attempt.
         let is_second_end = matches!(event, RunEvent::ChildStopped(_));
+        // After the clock was set back a timer may be due at the same moment of the calendar once more.
+        if matches!(event, RunEvent::ClockRead(_)) {
+            inputs.retain(|_, is_timer| !*is_timer);
+        }
+        let is_timer = matches!(event, RunEvent::TimerFired(_));
         if former != Some((cause.input, cause.because))
             && !is_second_end
-            && inputs.insert(cause.input, header.version).is_some()
+            && inputs.insert(cause.input, is_timer).is_some()
         {
             return Err(format!(
                 "version {}: {} records an input for the second time",

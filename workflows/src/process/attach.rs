@@ -279,10 +279,10 @@ async fn start(
     Ok(status.code())
 }
 
-/// The supervisor's last word.
+/// The last line that the supervisor wrote to its errors.
 fn last_complaint(folder: &Path) -> String {
-    let last_complaint = std::fs::read_to_string(folder.join(SHIM_ERRORS)).unwrap_or_default();
-    last_complaint.lines().next_back().unwrap_or("it ended without a word").to_owned()
+    let complaints = std::fs::read_to_string(folder.join(SHIM_ERRORS)).unwrap_or_default();
+    complaints.lines().next_back().unwrap_or("it ended without a word").to_owned()
 }
 
 fn write_request(folder: &Path, request: &CommandRequest) -> Result<(), AttachError> {

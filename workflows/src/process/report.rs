@@ -150,8 +150,8 @@ pub(crate) async fn report(
             if !before.is_empty() {
                 end.usage = usage::sum(before.into_iter().chain(end.usage));
             }
-            if end.told.note.is_none() {
-                end.told.note = note;
+            if end.notes.note.is_none() {
+                end.notes.note = note;
             }
             end.artefacts.extend(keep_texts(&processes, &request, &kept));
             Ok::<_, Unready>(end)
@@ -244,7 +244,7 @@ fn read_into(
     let code = result.as_ref().ok().and_then(|result| result.reserved.code.clone());
     if let Ok(result) = &result {
         // Also of a process that failed; problems of the result file itself are reported only for one that did not.
-        end.told = result.reserved.read().unwrap_or_default();
+        end.notes = result.reserved.read().unwrap_or_default();
     }
     match exit {
         Err(mut failure) => {
@@ -264,7 +264,7 @@ fn read_into(
         }
     }
     let mut result = result?;
-    end.told = result.reserved.read()?;
+    end.notes = result.reserved.read()?;
     if let Some(ask) = result.reserved.ask.take() {
         match output {
             // A program that says that it failed, or whose protocol breaks off, asks no question.

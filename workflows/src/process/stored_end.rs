@@ -24,8 +24,8 @@ pub(crate) struct StoredEnd {
     artefacts: Vec<Artefact>,
     usage: Vec<Usage>,
     ended_at: i64,
-    #[serde(default)]
-    told: AttemptNotes,
+    #[serde(default, rename = "told")]
+    notes: AttemptNotes,
     #[serde(default)]
     ask: Option<JsonText>,
 }
@@ -66,7 +66,7 @@ impl StoredEnd {
             artefacts: end.artefacts.clone(),
             usage: end.usage.clone(),
             ended_at: end.ended_at.0,
-            told: end.told.clone(),
+            notes: end.notes.clone(),
             ask: end.ask.as_ref().map(JsonText::new),
         })
     }
@@ -84,7 +84,7 @@ impl From<StoredEnd> for AttemptEnd {
             artefacts: stored.artefacts,
             usage: stored.usage,
             ended_at: Timestamp(stored.ended_at),
-            told: stored.told,
+            notes: stored.notes,
             ask: stored.ask.map(|ask| ask.value()),
             again_after: None,
         }

@@ -207,14 +207,14 @@ impl Mask {
         self.maybe(&mut failure.hint);
     }
 
-    fn parts(&self, parts: &mut AttemptNotes) {
-        for (mut name, mut value) in std::mem::take(&mut parts.labels) {
+    fn notes(&self, notes: &mut AttemptNotes) {
+        for (mut name, mut value) in std::mem::take(&mut notes.labels) {
             self.text(&mut name);
             self.text(&mut value);
-            parts.labels.insert(name, value);
+            notes.labels.insert(name, value);
         }
-        self.maybe(&mut parts.note);
-        self.maybe(&mut parts.code);
+        self.maybe(&mut notes.note);
+        self.maybe(&mut notes.code);
     }
 
     /// Masks everything that an attempt reports.
@@ -226,7 +226,7 @@ impl Mask {
             | AttemptResult::Unreadable { reason }
             | AttemptResult::Lost { reason } => self.text(reason),
         }
-        self.parts(&mut end.told);
+        self.notes(&mut end.notes);
         if let Some(ask) = &mut end.ask {
             self.value(ask);
         }

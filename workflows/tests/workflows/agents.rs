@@ -186,7 +186,7 @@ async fn a_session_is_continued_and_one_that_is_not_there_is_begun_anew_and_said
     let executor = fake_claude(&home, "say '\"done\"' \"${EVERFOLD_SESSION:-s-new}\"");
     let end = executor.start(continued(Some("s-7"))(&home), observer()).await;
     assert_eq!((output(&end), end.usage[0].session.as_deref()), (&json!("done"), Some("s-7")));
-    assert!(end.told.note.is_none() && remarks(&home.path("attempt")).is_empty());
+    assert!(end.notes.note.is_none() && remarks(&home.path("attempt")).is_empty());
 
     let home = Home::new();
     let gone = r#"if [ -n "$resumed" ]; then
@@ -199,7 +199,7 @@ async fn a_session_is_continued_and_one_that_is_not_there_is_begun_anew_and_said
     assert_eq!(end.usage.last().and_then(|usage| usage.session.as_deref()), Some("s-new"));
     let calls = std::fs::read_to_string(home.work("calls")).unwrap();
     assert_eq!(calls, "1|s-7|Go on.\n2||Go on.\n");
-    let note = end.told.note.unwrap();
+    let note = end.notes.note.unwrap();
     assert!(note.contains("s-7 could not be continued") && note.contains("No conversation found"), "{note}");
     assert_eq!(remarks(&home.path("attempt")), [note]);
 }

@@ -369,9 +369,9 @@ async fn l22_a_process_that_asks_ends_without_an_output_and_its_files_are_not_ke
     let end = executor.start(request.clone(), observer()).await;
     assert_eq!(end.ask, Some(json!({"text": "which?"})));
     assert_eq!(output(&end), &Value::Null);
-    assert_eq!((end.told.note.as_deref(), end.told.labels["pr"].as_str()), (Some("half-way"), "1"));
+    assert_eq!((end.notes.note.as_deref(), end.notes.labels["pr"].as_str()), (Some("half-way"), "1"));
     let again = executor.reattach(request, observer()).await;
-    assert_eq!((again.ask, again.told), (end.ask, end.told), "reported alike after a restart");
+    assert_eq!((again.ask, again.notes), (end.ask, end.notes), "reported alike after a restart");
     let script = r#"echo '{"everfold": {"ask": {"text": "which?"}}}' > $EVERFOLD_OUTPUT; exit 3"#;
     let home = Home::new();
     let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;

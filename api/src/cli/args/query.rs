@@ -1,5 +1,7 @@
 //! What is looked at.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Subcommand};
 
 use super::name::name;
@@ -119,7 +121,7 @@ pub(crate) struct EventsArgs {
     pub(crate) from: u64,
     /// So many at most [default: all]
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
     /// Go on until the run ends
     #[arg(short, long)]
     pub(crate) follow: bool,

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_lines_are_told_from_other_words() {
+    fn event_lines_are_distinguished_from_other_words() {
         let line =
             "   +3.5s  test 1.1                 gate       tests fail: exit 1: 5 tests passed, 5 failed";
         let event = EngineLine::of(line).unwrap();

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_that_a_route_answers_with_is_told() {
+    fn every_code_that_a_route_answers_with_is_documented() {
         for code in Code::ALL.iter().filter(|code| is_answered(**code)) {
             assert!(reference(code.status()).is_some(), "{code} has the status {}", code.status());
         }

@@ -13,7 +13,7 @@ use everfold_base::json::{Hash, JsonText, Value};
 use everfold_language::expr::EvalError;
 use everfold_language::expr::Loaded;
 
-/// What is judged stands under this name, which no step can have.
+/// Verdicts of `admit` are recorded under this name, which no step can have.
 pub const ADMIT: &str = "$admit";
 /// The round of the judging at the start.
 pub(super) const AT_START: Round = Round(1);

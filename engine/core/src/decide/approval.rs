@@ -193,7 +193,7 @@ fn check_ballot(
     Ok(())
 }
 
-/// What stands in the place of the value from now on; `None`: it stays as it is.
+/// The value that replaces the shown one; `None`: it is the same.
 fn replaced(
     draft: &Draft<'_>,
     path: &StepPath,

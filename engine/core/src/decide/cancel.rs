@@ -23,7 +23,7 @@ pub(super) fn cancel(draft: &mut Draft<'_>, request: &CancelRequested) -> Result
     Ok(())
 }
 
-/// The run ends where it stands: nothing of it is stopped, followed up or tidied away by its own steps.
+/// The run ends at once: `decide` stops none of its attempts and begins none of its `on_finish` steps.
 pub(super) fn abandon(draft: &mut Draft<'_>, abandoned: &RunAbandoned) -> Result<(), Refusal> {
     check_text("the reason", abandoned.reason.as_deref())?;
     if draft.state.is_ended() {

@@ -40,7 +40,7 @@ pub fn decide(state: &mut RunState, input: &Input, loaded: &Loaded) -> Result<De
         Err(interrupt) => Err(interrupt),
     };
     match outcome {
-        // What is left stands on the agenda.
+        // The agenda holds what is left.
         Ok(()) => Ok(Decision::Events(finished(draft))),
         Err(Interrupt::Needs(values)) if draft.is_empty() => Ok(Decision::Needs(values)),
         Err(Interrupt::Needs(_)) => Ok(Decision::Events(finished(draft))),

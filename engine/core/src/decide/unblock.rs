@@ -58,7 +58,7 @@ fn blocked_path(state: &RunState, path: Option<&StepPath>) -> Result<StepPath, R
     match path {
         Some(path) if state.graph.find(&path.step).is_none() => Err(Refusal::UnknownStep(path.clone())),
         Some(path) if blocked.contains(path) => Ok(path.clone()),
-        // The name of a step stands for its only blocked item.
+        // The name of a step means its only blocked item.
         Some(path) => {
             let mut of_step = blocked.iter().filter(|other| other.step == path.step);
             match (of_step.next(), of_step.next()) {

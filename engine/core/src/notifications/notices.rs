@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn l32_a_subscription_goes_on_behind_what_it_told_and_gave_up() {
+    fn l32_a_subscription_goes_on_behind_what_it_sent_and_gave_up() {
         let delivered = NoticeDelivered { id: id(4, "subscription:ops"), place: Some(place(17)), tries: 1 };
         let notices = fold([
             NoticeEvent::Opened(place(10)),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn l32_a_letter_is_sent_again_once_and_gone_when_it_was_told_or_dropped() {
+    fn l32_an_undelivered_notice_is_sent_again_once_and_gone_when_it_was_sent_or_dropped() {
         let dead = given_up(9, "subscription:ops", Some(30));
         let notices = fold([dead.clone()]);
         let notice = Arc::clone(notices.find(&id(9, "subscription:ops")).unwrap());

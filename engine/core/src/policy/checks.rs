@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rework_is_told_the_checks_that_failed() {
+    fn a_rework_names_the_checks_that_failed() {
         let bad = json!({"name": "build", "state": "fail", "url": "https://ci.example.org/1"});
         let judgement = judge(&json!({"checks": [bad, {"name": "lint", "state": "pass"}]}));
         assert_eq!(judgement.findings, Some(json!([bad])));

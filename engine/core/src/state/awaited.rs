@@ -14,14 +14,14 @@ pub enum Awaited {
     Approval {
         /// The task.
         id: AttemptId,
-        /// Who may vote; empty: anyone.
+        /// The roles that may vote; empty: every role.
         roles: Vec<String>,
     },
     /// An answer to a question.
     Question {
         /// The task.
         id: AttemptId,
-        /// Who may answer; empty: anyone.
+        /// The roles that may answer; empty: every role.
         roles: Vec<String>,
     },
     /// A decision on a blocked step.

@@ -22,9 +22,9 @@ pub struct Token {
     pub role: Role,
     /// The approval roles it decides in.
     pub approves: Vec<String>,
-    /// Since when it is there.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// The actor that created it.
     pub created_by: String,
     /// From when on it is refused.
     pub expires_at: Option<Timestamp>,

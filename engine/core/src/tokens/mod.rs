@@ -1,8 +1,8 @@
 //! Access over HTTP: tokens and the sessions of browsers, one stream of the engine's own, `engine/access`.
 //!
-//! Law: pure, like the core of a run: [`AccessRegistry::apply`] neither fails nor chooses, deciding knows no
-//! clock. No secret stands here: a token and a session are known by a hash of theirs alone. A token's
-//! name is given once for ever, because events name their actor by it.
+//! Law: pure, like the core of a run: [`apply`](crate::aggregate::Aggregate::apply) neither fails nor chooses, deciding knows no
+//! clock. The state holds no secret: only hashes of tokens and sessions. A token's name is given once for ever,
+//! because events name their actor by it.
 //!
 //! Called by the server, which keeps the stream and asks at every request.
 

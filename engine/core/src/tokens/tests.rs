@@ -1,3 +1,5 @@
+//! Tokens and sessions over their whole life: limits, expiry, revocation, stored bytes.
+
 use super::access::AccessRegistry;
 use super::event::{AccessEvent, CallRefused, SessionClosed, SessionOpened, TokenCreated, TokenRevoked};
 use super::limits::{SESSIONS_MAX, TOKEN_SESSIONS_MAX};

@@ -4,7 +4,7 @@ use everfold_base::id::StepId;
 use everfold_base::json::{BlobRef, JsonText, Payload};
 use everfold_core::decide::Refusal;
 use everfold_core::event::{
-    AttemptNotes, BlockReason, CancelRequested, QuestionAnswered, RunEvent, SignalReceived,
+    AnswerSaved, AttemptNotes, BlockReason, CancelRequested, QuestionAnswered, RunEvent, SignalReceived,
     StepCancelRequested, TimerKind, UnblockDecision, VoteCast,
 };
 use everfold_core::input::InputKind;
@@ -84,9 +84,35 @@ fn an_input_brings_its_value_and_not_the_name_of_a_blob() {
     let answer = QuestionAnswered { id, answer: Payload::Blob(blob), roles: Vec::new() };
     let refused = world.by("ada", InputKind::Answer(answer));
     assert!(matches!(refused, Err(Refusal::InvalidAnswer { .. })), "{refused:?}");
+    let id = "which/1/1".parse().expect("a task");
+    let part = AnswerSaved { id, answer: Payload::Blob(blob), roles: Vec::new() };
+    assert!(matches!(world.by("ada", InputKind::SaveAnswer(part)), Err(Refusal::InvalidAnswer { .. })));
     let signal = SignalReceived { name: "ci".into(), payload: Payload::Blob(blob), delivery: None };
     assert!(matches!(world.by("ada", InputKind::Signal(signal)), Err(Refusal::TooLarge { .. })));
     assert_eq!(open_tasks(&world), ["ask/1/1", "which/1/1"]);
+}
+
+/// Whether the fact of the last input of a kind keeps a value as a blob. The world decides every batch again (H5).
+fn keeps_a_blob(world: &World, fact: &str) -> bool {
+    let recorded = world.history.iter().rev().find(|(_, event)| event.name() == fact);
+    let (_, recorded) = recorded.unwrap_or_else(|| panic!("{fact} was recorded"));
+    recorded.payloads().iter().any(|payload| matches!(payload, Payload::Blob(_)))
+}
+
+#[test]
+fn h5_a_large_value_of_a_person_is_recorded_as_a_blob() {
+    let ask = approval("ask", json!({"edit": "small"}));
+    let mut world = run(json!([ask, question("which", &[], json!({}))]));
+    let large = "x".repeat(40 * 1024);
+    world.by("ada", edits("ask/1/1", json!(large))).expect("taken");
+    assert!(keeps_a_blob(&world, "VoteCast"));
+    let id = "which/1/1".parse().expect("a task");
+    let part = Payload::Inline(json!({"text": large}).into());
+    let save = InputKind::SaveAnswer(AnswerSaved { id, answer: part, roles: Vec::new() });
+    world.by("ada", save).expect("taken");
+    assert!(keeps_a_blob(&world, "AnswerSaved"));
+    world.by("ada", answer("which/1/1", &large.repeat(2))).expect("taken");
+    assert!(keeps_a_blob(&world, "QuestionAnswered"));
 }
 
 #[test]

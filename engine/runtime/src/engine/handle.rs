@@ -23,6 +23,9 @@ use everfold_language::definition::Definition;
 use everfold_ports::Service;
 use everfold_store::{EventStore, Subscription};
 
+/// How long the end of an engine waits for the search for orphan processes.
+const ORPHANS_WAIT: Duration = Duration::from_secs(4);
+
 /// The engine: cheap to clone. Dropping the last clone ends it as a crash would, except that
 /// supervised work lives on either way; [`Engine::shutdown`] ends it in good order.
 #[derive(Clone)]
@@ -41,12 +44,14 @@ impl Engine {
         started
     }
 
-    /// Makes a run that continues another one's history; resolves when it is durable.
+    /// Makes a run that continues another one's history; resolves when it is durable. A fork whose caller goes away is
+    /// completed all the same: the next request with its key comes after it.
     ///
     /// # Errors
     /// [`StartError`]: the origin is not there, refuses it, or the store takes nothing.
     pub async fn fork(&self, request: ForkRequest) -> Result<Started, StartError> {
-        Arc::clone(&self.inner.shared).fork(request).await
+        let fork = Arc::clone(&self.inner.shared).fork(request);
+        self.inner.complete(fork).await.unwrap_or_else(|| Err(SubmitError::ShuttingDown.into()))
     }
 
     /// Gives a run an input; resolves when what followed is durable. From then on the run is driven.
@@ -200,6 +205,7 @@ impl Engine {
     pub async fn shutdown(&self, deadline: Duration) -> bool {
         let inner = &self.inner;
         inner.shared.stopping.store(true, Ordering::Release);
+        orphan_processes::until_searched(inner, deadline.min(ORPHANS_WAIT)).await;
         let sent = inner.shards.iter().map(|shard| shard.send(ShardMessage::Shutdown));
         let ended = async {
             futures::future::join_all(sent).await;

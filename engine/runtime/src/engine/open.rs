@@ -61,6 +61,13 @@ impl Engine {
             .extend(schedules.map(|schedules| shared.keep_up("the desk of schedules", run_actor(schedules))));
         let budgets = BudgetAllocator::new(Arc::clone(&shared));
         tasks.extend(budgets.map(|budgets| shared.keep_up("the treasury", run_actor(budgets))));
-        Self { inner: Arc::new(EngineParts { shared, shards, tasks: Mutex::new(tasks) }) }
+        Self {
+            inner: Arc::new(EngineParts {
+                shared,
+                shards,
+                tasks: Mutex::new(tasks),
+                orphan_search: Mutex::default(),
+            }),
+        }
     }
 }

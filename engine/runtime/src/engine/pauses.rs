@@ -8,6 +8,7 @@ use crate::pauses::{HaltError, Halting};
 use crate::streams::triggers::by::By;
 use everfold_core::event::HaltScope;
 use everfold_core::pauses::{PauseOrder, Pauses};
+use everfold_store::AppendError;
 
 impl Engine {
     /// The pauses in force.
@@ -19,7 +20,7 @@ impl Engine {
     }
 
     /// Pauses a pipeline or the whole engine, or ends such a pause. Resolves when that is durable and
-    /// every unended run that is concerned has been informed.
+    /// every unended run that is concerned has been informed. Where the caller goes away, both are done all the same.
     ///
     /// # Errors
     /// [`HaltError`].
@@ -30,6 +31,8 @@ impl Engine {
         reason: Option<&str>,
         by: impl Into<By>,
     ) -> Result<Halting, HaltError> {
-        pauses::halt(&self.inner.shared, wanted, scope, reason, by.into()).await
+        let (shared, reason, by) = (Arc::clone(&self.inner.shared), reason.map(str::to_owned), by.into());
+        let halt = async move { pauses::halt(&shared, wanted, scope, reason.as_deref(), by).await };
+        self.inner.complete(halt).await.unwrap_or(Err(HaltError::Append(AppendError::Closed)))
     }
 }

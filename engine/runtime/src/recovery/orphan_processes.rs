@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,7 +32,17 @@ pub(crate) fn end_unwanted_once(parts: &EngineParts) {
     if shared.looked_for_survivors.swap(true, Ordering::AcqRel) {
         return;
     }
-    parts.keep(tokio::spawn(end_unwanted(Arc::clone(shared), parts.weak_shards(), survivors)));
+    let search = tokio::spawn(end_unwanted(Arc::clone(shared), parts.weak_shards(), survivors));
+    *parts.orphan_search() = Some(search);
+}
+
+/// Waits for a search that is under way, for so long at most: an engine may live for one command alone, and the next
+/// one looks only when it acts.
+pub(crate) async fn until_searched(parts: &EngineParts, at_most: Duration) {
+    let Some(mut search) = parts.orphan_search().take() else { return };
+    if tokio::time::timeout(at_most, &mut search).await.is_err() {
+        search.abort();
+    }
 }
 
 async fn end_unwanted(

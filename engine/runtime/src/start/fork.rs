@@ -3,7 +3,8 @@
 //! Law (D11): the new run's stream begins with copies of the origin's events, with their stored bytes and
 //! the flag `copied`; `RunForked` makes it a run. Until then it is none: it is not shown, found or loaded.
 //! A copy that a crash cut short is completed by repeating the request with its idempotency key; else it is
-//! named ([`crate::recovery::aborted_forks`]) and blocks nothing.
+//! named ([`crate::recovery::aborted_forks`]) and blocks nothing. Requests with one key copy one after the other, and
+//! no copy is continued behind what the request asks for, or behind a run.
 
 use std::sync::Arc;
 
@@ -68,15 +69,16 @@ impl Runtime {
     /// Makes a run that continues another one's history; resolves when it is durable.
     pub(crate) async fn fork(self: Arc<Self>, request: ForkRequest) -> Result<Started, StartError> {
         self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        let _copying = match &request.dedup {
+            Some(dedup) => Some(self.forks.lock(derived_run(request.origin, &dedup.key.to_string())).await),
+            None => None,
+        };
         if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
             return Ok(first);
         }
-        let run = match &request.dedup {
-            Some(dedup) => RunId(uuid::Uuid::new_v5(&request.origin.0, dedup.key.to_string().as_bytes())),
-            None => RunId(self.draw_uuid()),
-        };
-        let id = InputId::derive(&format!("{run}/fork"));
         let mut state = self.at(request.origin, request.at).await?;
+        let run = self.new_run(&request, state.version()).await?;
+        let id = InputId::derive(&format!("{run}/fork"));
         let definition = Arc::clone(request.definition.as_ref().unwrap_or(state.definition()));
         self.scheduler.config().knows_resources_of(&definition)?;
         let fork = self.plan_fork(run, &state, &definition, &request).await?;
@@ -97,9 +99,39 @@ impl Runtime {
         Ok(Started { run, version, position, repeated: repeated || !changed, held: false })
     }
 
+    /// The run that a request makes. Under an idempotency key its id follows from the key, so that a repeat completes the
+    /// copy that a crash cut short. Where that stream is a run already (its key was forgotten), or holds more than is
+    /// asked for now, another id follows.
+    async fn new_run(&self, request: &ForkRequest, until: Version) -> Result<RunId, StartError> {
+        let Some(dedup) = &request.dedup else { return Ok(RunId(self.draw_uuid())) };
+        let (mut name, mut taken) = (dedup.key.to_string(), 0_u32);
+        loop {
+            let run = derived_run(request.origin, &name);
+            if self.takes_copy(run, until).await? {
+                return Ok(run);
+            }
+            taken += 1;
+            name = format!("{}/{}/{taken}", dedup.key, dedup.body);
+        }
+    }
+
+    /// Whether a run's stream is empty, or a copy that was cut short and goes no further than `until`.
+    async fn takes_copy(&self, run: RunId, until: Version) -> Result<bool, StartError> {
+        let stream = StreamId::run(run);
+        let Some(head) = self.head_of(run).await? else { return Ok(true) };
+        let cut = self.cut_copies(&[stream]).await;
+        let cut = cut.map_err(|error| SubmitError::Store(error.to_string()))?;
+        Ok(head.version <= until && !cut.is_empty())
+    }
+
     async fn head_of(&self, run: RunId) -> Result<Option<StreamHead>, StartError> {
         let head = self.store.head(&StreamId::run(run)).await;
         head.map_err(|error| SubmitError::Store(error.to_string()).into())
+    }
+
+    /// Where a run's stream ends.
+    async fn end_of(&self, run: RunId) -> Result<(Version, Hash), StartError> {
+        Ok(self.head_of(run).await?.map_or((Version::ZERO, Hash::ZERO), |head| (head.version, head.hash)))
     }
 
     /// The origin as it is or was.
@@ -290,10 +322,8 @@ impl Runtime {
     /// Copies the history of a run up to a version, as far as it is not copied yet.
     async fn copy(&self, origin: RunId, run: RunId, until: Version) -> Result<(), StartError> {
         let failed = |what: String| StartError::from(SubmitError::Store(what));
-        let (mut version, mut hash) = match self.head_of(run).await? {
-            Some(head) => (head.version, head.hash),
-            None => (Version::ZERO, Hash::ZERO),
-        };
+        let (mut version, mut hash) = self.end_of(run).await?;
+        let mut is_reread = false;
         let stream = StreamId::run(run);
         while version < until {
             let left = usize::try_from(until.0 - version.0).unwrap_or(CHUNK_EVENTS);
@@ -333,6 +363,16 @@ impl Runtime {
             match self.store.append(append).await {
                 Ok(_) => {}
                 Err(AppendError::Full) => return Err(SubmitError::Full.into()),
+                // A former request was dropped while its last append was on its way: that went on with this copy.
+                Err(AppendError::WrongExpectedVersion { .. } | AppendError::WrongPreviousHash { .. })
+                    if !is_reread =>
+                {
+                    if !self.takes_copy(run, until).await? {
+                        return Err(failed(format!("the copy {run} is a run already")));
+                    }
+                    (is_reread, (version, hash)) = (true, self.end_of(run).await?);
+                    continue;
+                }
                 Err(error) => return Err(failed(error.to_string())),
             }
             if self.config.crash_after.as_deref() == Some("Copied") {
@@ -360,6 +400,11 @@ impl Runtime {
             _other => failed(format!("a value of run {origin} could not be copied: {error}")),
         })
     }
+}
+
+/// The run whose id follows from its origin and a name.
+fn derived_run(origin: RunId, name: &str) -> RunId {
+    RunId(uuid::Uuid::new_v5(&origin.0, name.as_bytes()))
 }
 
 /// Fields that replace those of a map, which may be none yet.

@@ -1,4 +1,4 @@
-//! What an attempt says of itself, as inputs of its run: that it began, what it uses up, how it ended.
+//! The reports of attempts as inputs of their run: that one began, what it uses up, how it ended.
 //!
 //! Law (D6): while a loaded run waits for the reports of re-attached attempts, ends are kept back and recorded in
 //! the order in which the work ended.
@@ -26,7 +26,8 @@ use everfold_ports::Executor;
 const LIVING: Duration = Duration::from_millis(250);
 
 impl ShardCore {
-    /// Work ended: its services and its place are informed, and its end becomes an input.
+    /// Work ended: its end becomes an input, and its services and its place are informed. The input comes first, so a
+    /// panic of the executor does not lose it.
     pub(crate) fn report_end(
         &mut self,
         loaded: &mut LoadedRun,
@@ -36,14 +37,16 @@ impl ShardCore {
     ) {
         let planned = over.planned.expect("work that was launched has a plan");
         let executor = planned.executor.as_ref();
-        if let Some((span, message)) = ended.requested_pause() {
+        let outcome = outcome(&ended, executor);
+        let pause = ended.requested_pause().map(|(span, message)| (span, message.to_owned()));
+        self.report(loaded, id, ended, planned.traits.loss.on_lost);
+        if let Some((span, message)) = pause {
             let services = executor.services(&planned.request.spec);
-            self.shared.scheduler.leave_alone(&services, span, message);
+            self.shared.scheduler.leave_alone(&services, span, &message);
         }
         if let Some(grant) = over.grant {
-            grant.end(outcome(&ended, executor));
+            grant.end(outcome);
         }
-        self.report(loaded, id, ended, planned.traits.loss.on_lost);
     }
 
     /// Usage and result of an attempt become inputs of one batch.
@@ -149,7 +152,7 @@ fn inputs(
     let (about, kind) = match ended.result {
         Ok(result) => {
             let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);
-            let (id, notes, ask) = (id.clone(), ended.report, ended.ask);
+            let (id, notes, ask) = (id.clone(), ended.notes, ended.ask);
             let kind = InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, notes, ask };
             ("finished", kind)
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everfold_base::envelope::{StreamId, flag};
+use everfold_base::envelope::{StreamId, StreamKind, flag};
 use everfold_base::id::{RunId, Version};
 use everfold_base::json::Hash;
 use everfold_core::decide::Refusal;
@@ -302,6 +302,104 @@ async fn d11_a_copy_that_was_cut_short_is_no_run_until_the_request_is_repeated()
     assert_eq!((repeated.run, repeated.repeated), (run, true));
     assert_eq!(rig.engine.cut_copies().await.unwrap(), [], "it is a run now, and it has ended");
     rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d11_a_copy_that_goes_further_than_a_later_request_is_not_gone_on_with() {
+    let rig = Rig::new();
+    let origin = failed(&rig).await;
+    let key = Hash::of(b"once");
+    let longer = RunId(uuid::Uuid::new_v5(&origin.0, key.to_string().as_bytes()));
+    let (mut previous, mut events) = (Hash::ZERO, Vec::new());
+    for envelope in rig.envelopes(origin).await.into_iter().take(4) {
+        let header = everfold_base::envelope::EventHeader {
+            stream: StreamId::run(longer),
+            flags: flag::COPIED,
+            ..envelope.header
+        };
+        let event = everfold_base::envelope::NewEvent::link(header, envelope.payload, &previous);
+        previous = event.hash;
+        events.push(event);
+    }
+    let append = everfold_store::Append {
+        stream: StreamId::run(longer),
+        expected: Version::ZERO,
+        previous: Hash::ZERO,
+        events,
+        dedup: None,
+        fence: None,
+        note: everfold_store::StreamNote { open: false, busy: true, wake_at: None },
+    };
+    rig.store.inner.append(append).await.unwrap();
+    let dedup = Some(Dedup { key, body: Hash::of(b"another"), keep: DedupKeep::Week });
+    let asked = ForkRequest { dedup, at: Some(Version(2)), ..again(origin, OriginKind::Fork) };
+    let started = rig.engine.fork(asked).await.unwrap();
+    assert_ne!(started.run, longer);
+    let events = rig.envelopes(started.run).await;
+    let copied = events.iter().filter(|event| event.header.flags & flag::COPIED != 0).count();
+    assert_eq!(copied, 2, "what was asked for");
+    rig.end(started.run).await;
+    rig.assert_replays(started.run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d11_requests_with_one_key_at_the_same_time_make_one_run_of_the_history_that_its_request_names() {
+    let rig = Rig::new();
+    let origin = failed(&rig).await;
+    let last = rig.envelopes(origin).await.last().unwrap().header.version;
+    rig.store.delay_ms.store(5, std::sync::atomic::Ordering::SeqCst);
+    for bodies in [1, 2] {
+        let key = Hash::of(&[bodies]);
+        let mut asked = tokio::task::JoinSet::new();
+        for n in 0..16_u8 {
+            let body = n % bodies;
+            let dedup = Some(Dedup { key, body: Hash::of(&[body]), keep: DedupKeep::Week });
+            let at = Some(if body == 0 { Version(last.0 - 1) } else { Version(3) });
+            let request = ForkRequest { dedup, at, ..again(origin, OriginKind::Fork) };
+            let engine = rig.engine.clone();
+            asked.spawn(async move { (at, engine.fork(request).await) });
+        }
+        let answers = asked.join_all().await;
+        let made: Vec<(Option<Version>, &Started)> =
+            answers.iter().filter_map(|(at, answer)| Some((*at, answer.as_ref().ok()?))).collect();
+        let first: Vec<_> = made.iter().filter(|(_, started)| !started.repeated).collect();
+        assert_eq!(first.len(), 1, "{answers:?}");
+        let (at, started) = *first[0];
+        let events = rig.envelopes(started.run).await;
+        let forked = events.iter().find(|event| event.header.flags & flag::COPIED == 0).unwrap();
+        assert_eq!(Some(forked.header.version), at.map(Version::next), "RunForked is right behind the copy");
+        assert!(made.iter().all(|(_, other)| other.run == started.run));
+        assert_eq!(made.len(), 16 / usize::from(bodies));
+        let refused = answers.iter().filter_map(|(_, answer)| answer.as_ref().err());
+        for error in refused {
+            assert!(matches!(error, StartError::Submit(SubmitError::KeyReused)), "{error}");
+        }
+        rig.end(started.run).await;
+        rig.assert_replays(started.run).await;
+    }
+    assert_eq!(rig.engine.cut_copies().await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d11_a_request_that_comes_again_after_its_caller_went_away_makes_no_second_run() {
+    for went_away in 0..60 {
+        let rig = Rig::new();
+        let origin = failed(&rig).await;
+        rig.store.delay_ms.store(5, std::sync::atomic::Ordering::SeqCst);
+        rig.store.read_delay_ms.store(1, std::sync::atomic::Ordering::SeqCst);
+        let dedup = Some(Dedup { key: Hash::of(b"once"), body: Hash::ZERO, keep: DedupKeep::Week });
+        let asked = ForkRequest { dedup, ..again(origin, OriginKind::Retry) };
+        let (engine, first) = (rig.engine.clone(), asked.clone());
+        let caller = tokio::spawn(async move { drop(engine.fork(first).await) });
+        tokio::time::sleep(Duration::from_millis(went_away)).await;
+        caller.abort();
+        let started = rig.engine.fork(asked).await.unwrap();
+        let runs = rig.store.inner.streams(StreamKind::Run, None, 10).await.unwrap();
+        assert_eq!(runs.len(), 2, "the caller went away after {went_away} ms: {runs:?}");
+        assert!(runs.iter().any(|(stream, _)| *stream == StreamId::run(started.run)), "{went_away} ms");
+        assert_eq!(rig.engine.cut_copies().await.unwrap(), [], "{went_away} ms");
+        rig.end(started.run).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

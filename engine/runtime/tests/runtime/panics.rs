@@ -7,7 +7,7 @@ use std::time::Duration;
 use everfold_core::event::CancelRequested;
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
-use everfold_runtime::QueryError;
+use everfold_runtime::{QueryError, Which};
 use serde_json::json;
 
 use crate::fixtures::test_engine::{Rig, definition, function, pipeline, virtual_clock};
@@ -46,6 +46,17 @@ async fn row_50_a_panic_in_what_follows_for_one_run_sets_that_run_aside_and_the_
     assert!(matches!(rig.engine.state(run).await, Err(QueryError::SetAside { .. })));
     assert_eq!(rig.status(other).await, RunStatus::Waiting);
     assert_eq!(rig.end(other).await, RunStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_50_the_end_of_work_is_not_lost_with_a_panic_in_what_follows_from_it() {
+    let rig = Rig::with(|config| config.shards = 1);
+    let run = rig.start(&pipeline(vec![function("s", &[], "wild", json!({}))])).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(rig.engine.set_aside().len(), 1);
+    rig.engine.recover(Which::Only(run)).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Failed);
+    rig.assert_replays(run).await;
 }
 
 #[tokio::test(start_paused = true)]

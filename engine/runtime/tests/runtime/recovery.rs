@@ -282,3 +282,18 @@ async fn d5_what_a_former_engine_left_at_work_ends_unless_its_run_wants_it() {
     assert_eq!(names, ["build-r1-a1-gate-p1", "f-r1-a1-gate-p3"]);
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
 }
+
+/// A command cancels a run whose gates' processes live on, and its engine ends right behind the answer: the search for
+/// them had only begun, and the next command, which only reads, does not search.
+#[tokio::test(start_paused = true)]
+async fn d5_an_engine_that_ends_first_ends_what_a_former_one_left() {
+    let mut rig = Rig::new();
+    let ended = rig.start(&pipeline(vec![function("f", &[], "ok", json!({}))])).await;
+    rig.end(ended).await;
+    rig.crash().await;
+    *rig.machine.left.lock().unwrap() = vec![format!("{ended}/f-r1-a1-gate-p3")];
+    rig.machine.slow_look_ms.store(500, std::sync::atomic::Ordering::SeqCst);
+    rig.start(&pipeline(vec![function("f", &[], "ok", json!({}))])).await;
+    assert!(rig.engine.shutdown(Duration::from_secs(5)).await);
+    assert_eq!(*rig.machine.swept_away.borrow(), ["f-r1-a1-gate-p3"]);
+}

@@ -108,6 +108,27 @@ async fn a_run_that_was_not_told_before_a_crash_is_told_when_it_is_loaded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_whose_caller_went_away_while_it_was_stored_holds() {
+    let rig = Rig::new();
+    rig.recover().await;
+    let run = rig.start(&pipeline(vec![json!({"id": "w", "work": {"wait": {"for": "10s"}}})])).await;
+    rig.store.halt_ack_ms.store(10, std::sync::atomic::Ordering::SeqCst);
+    let engine = rig.engine.clone();
+    let caller = tokio::spawn(async move {
+        drop(engine.halt(PauseOrder::Halt, HaltScope::Engine, None, Actor::Engine).await);
+    });
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    caller.abort();
+    let _aborted = caller.await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(rig.engine.halts().await.unwrap().all().count(), 1, "it is durable");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(rig.status(run).await, RunStatus::Paused);
+    halt(&rig, PauseOrder::Release, HaltScope::Engine).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn l27_a_deferred_signal_outlives_the_engine() {
     let mut rig = Rig::new();
     let mut work = command("a", &[], 60_000);

@@ -1,4 +1,4 @@
-//! The gates of `admit`: what they want to know, and how they judge it.
+//! The gates of `admit`: the evidence that they need, and their judgement on it.
 
 use serde_json::json;
 
@@ -17,10 +17,10 @@ use everfold_language::expr::Loaded;
 /// Evidence of an admission is kept in the run's first event.
 pub const EVIDENCE_BYTES_MAX: usize = 32 * 1024;
 
-/// What is to be looked at next before a run may begin.
+/// How far the admission of a run has come.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Admission {
-    /// This evidence is wanted.
+    /// The next gate needs this evidence.
     Probe(AdmissionProbe),
     /// Every gate passed or does not apply.
     Admitted(Vec<AdmissionJudgement>),
@@ -28,7 +28,7 @@ pub enum Admission {
     Refused(Vec<AdmissionJudgement>),
 }
 
-/// Evidence that a gate of `admit` wants.
+/// Evidence that a gate of `admit` needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdmissionProbe {
     /// The gate.
@@ -46,18 +46,18 @@ pub struct AdmissionJudgement {
     pub gate: String,
     /// The gate's own code.
     pub code: Option<String>,
-    /// On what; `None`: there was no evidence, and that is the reason.
+    /// The evidence; `None`: there was none, and that is the reason.
     pub evidence: Option<Value>,
-    /// By what: a CEL text, or `default:KIND`.
+    /// The policy: a CEL text, or `default:KIND`.
     pub policy: String,
-    /// What it says.
+    /// The verdict and its reason.
     pub judgement: Judgement,
     /// How long the probe took.
     pub took_ms: u64,
 }
 
 impl Beginning {
-    /// Judges the gates of `admit` on the evidence that is there.
+    /// Judges the gates of `admit` on the evidence collected so far.
     #[must_use]
     pub fn admission(&self, evidence: &[AdmissionEvidence]) -> Admission {
         let mut judged = Vec::new();

@@ -62,7 +62,7 @@ impl Beginning {
         self
     }
 
-    /// The same of a run that goes on from another one's history: which began with `root`.
+    /// The same for a run that continues another one's history, which began with the run `root`.
     #[must_use]
     pub fn rooted(mut self, root: Option<RunId>) -> Self {
         if let Some(root) = root {

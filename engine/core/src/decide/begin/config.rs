@@ -16,7 +16,7 @@ pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 pub enum Document {
     /// A YAML or JSON file; a missing one is skipped.
     File(String),
-    /// A value that stands in the pipeline.
+    /// A value of the pipeline file.
     Values(Value),
 }
 

@@ -1,7 +1,7 @@
-//! What is looked up, rendered and judged before a run's first event.
+//! What is rendered and judged before a run's first event.
 //!
-//! Pure: the driver reads documents and collects evidence in between, and `decide` goes over all of it
-//! once more when the run starts, so that what stands in the history follows from its first event.
+//! Pure: the driver reads documents and collects evidence in between, and `decide` repeats all of it when the
+//! run starts, so that the history follows from its first event.
 //!
 //! Order (L2): input, config, key, admit, concurrency.
 

@@ -1,4 +1,4 @@
-//! Something ended: what follows?
+//! An attempt, an item or the gates of a step ended: what follows.
 
 use std::time::Duration;
 

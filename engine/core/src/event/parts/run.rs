@@ -6,7 +6,7 @@ use everfold_base::id::{AttemptId, RunId, Version};
 use everfold_base::json::JsonText;
 use everfold_language::definition::{OnLimit, OnTaken, Release};
 
-/// A slot or key that a run wants, rendered.
+/// A slot or key that a run needs, rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedSlot {
     /// Which.
@@ -26,7 +26,7 @@ impl WantedSlot {
     }
 }
 
-/// What kind of slot a run wants.
+/// The kind of slot that a run needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotKind {

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use everfold_base::json::JsonText;
 use everfold_language::definition::Vote;
 
-/// Who may answer an approval, and what decides it.
+/// Which roles may answer an approval, and what decides it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalTerms {
-    /// Who may vote; empty: anyone.
+    /// The roles that may vote; empty: every role.
     pub roles: Vec<String>,
     /// Approvals needed.
     pub quorum: u32,
@@ -58,7 +58,7 @@ pub struct QuestionTerms {
     pub options: Vec<String>,
     /// Parts that are answered one by one: `[{id, text, options}]`.
     pub items: Option<JsonText>,
-    /// Who may answer; empty: anyone.
+    /// The roles that may answer; empty: every role.
     pub roles: Vec<String>,
     /// How often people are reminded, in milliseconds.
     pub remind_ms: Option<u64>,

@@ -19,7 +19,7 @@ pub(crate) struct EndedAttempt {
     pub(crate) usage: Vec<Usage>,
     pub(crate) ended_at: Timestamp,
     /// What the work reported beside its output.
-    pub(crate) report: AttemptNotes,
+    pub(crate) notes: AttemptNotes,
     pub(crate) ask: Option<JsonText>,
     pub(crate) again_after: Option<Duration>,
 }
@@ -33,7 +33,7 @@ impl EndedAttempt {
             artefacts: Vec::new(),
             usage: Vec::new(),
             ended_at,
-            report: AttemptNotes::default(),
+            notes: AttemptNotes::default(),
             ask: None,
             again_after: None,
         }

@@ -10,7 +10,7 @@ use crate::start::ancestors::ancestors;
 use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
 use crate::streams::slots::key_stream::KeyStream;
 use crate::streams::slots::mailbox::SlotRequest;
-use crate::streams::slots::waiting::{BlockedStart, WaitingRun};
+use crate::streams::slots::waiting::{BlockedStart, SlotWaiter};
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, RunId, Version};
@@ -27,7 +27,7 @@ pub(crate) struct SlotAllocator {
     /// Keys that are held or waited for.
     pub(super) keys: HashMap<StreamId, KeyStream>,
     /// Recorded runs that wait for their slots.
-    pub(super) waiting: HashMap<RunId, WaitingRun>,
+    pub(super) waiting: HashMap<RunId, SlotWaiter>,
     /// Starts that have found slots free.
     pub(super) reserved: HashMap<RunId, BTreeSet<StreamId>>,
     /// Starts that wait to see what becomes of another start.
@@ -137,7 +137,7 @@ impl SlotAllocator {
                 let reserved = self.reserved.get(&run);
                 let at_once = reserved
                     .is_some_and(|reserved| slots.iter().all(|(stream, _)| reserved.contains(stream)));
-                let waiting = WaitingRun { slots, priority, began, ancestors, at_once, is_paused };
+                let waiting = SlotWaiter { slots, priority, began, ancestors, at_once, is_paused };
                 self.waiting.insert(run, waiting);
                 self.note_granted([run]);
                 self.serve().await?;

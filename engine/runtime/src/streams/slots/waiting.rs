@@ -9,7 +9,7 @@ use crate::streams::slots::mailbox::SlotCheck;
 
 /// A recorded run that waits for its slots.
 #[derive(Clone)]
-pub(super) struct WaitingRun {
+pub(super) struct SlotWaiter {
     pub(super) slots: Vec<(StreamId, WantedSlot)>,
     pub(super) priority: i32,
     pub(super) began: Position,

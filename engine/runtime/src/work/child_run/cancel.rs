@@ -2,9 +2,9 @@
 
 use crate::error::SubmitError;
 use crate::retry::{BUSY_AGAIN, Patience};
+use crate::run_locks::RunLocks;
 use crate::runtime::Runtime;
 use crate::start::submission::Submission;
-use crate::work::child_run::locks::ChildLocks;
 use crate::work::child_run::parent::{ParentFacts, look_until_seen};
 use crate::work::child_run::spec::ChildSpec;
 use everfold_base::actor::Actor;
@@ -15,7 +15,7 @@ use everfold_core::state::RunState;
 use everfold_ports::AttemptRequest;
 
 /// Cancels the child and waits for its end, unless it is to be left.
-pub(crate) async fn cancel(locks: &ChildLocks, shared: &Runtime, request: &AttemptRequest) {
+pub(crate) async fn cancel(locks: &RunLocks, shared: &Runtime, request: &AttemptRequest) {
     let id = request.id.run.child(&request.id.attempt);
     let look = ParentFacts::look(&request.id);
     let Some(about) = look_until_seen(shared, request.id.run, look).await else { return };

@@ -6,10 +6,10 @@ use futures::future::BoxFuture;
 
 use crate::error::QueryError;
 use crate::retry::{BUSY_AGAIN, FAILED_AGAIN};
+use crate::run_locks::RunLocks;
 use crate::runtime::Runtime;
 use crate::work::child_run::cancel::cancel;
 use crate::work::child_run::end::{ChildOutcome, NoOutput};
-use crate::work::child_run::locks::ChildLocks;
 use crate::work::child_run::parent::look_until_seen;
 use crate::work::child_run::spec::ChildSpec;
 use crate::work::child_run::start::start_child;
@@ -24,7 +24,7 @@ use everfold_ports::{
 /// Starts child runs and waits for their ends.
 pub(crate) struct ChildRuns {
     shared: Weak<Runtime>,
-    locks: Arc<ChildLocks>,
+    locks: Arc<RunLocks>,
 }
 
 impl ChildRuns {
@@ -97,7 +97,7 @@ impl Executor for ChildRuns {
 
 /// Starts the child where it is not there, and waits for its end.
 async fn output_of_child(
-    locks: &ChildLocks,
+    locks: &RunLocks,
     shared: &Arc<Runtime>,
     request: &AttemptRequest,
     observer: &dyn AttemptObserver,

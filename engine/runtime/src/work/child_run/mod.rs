@@ -11,7 +11,6 @@
 pub(crate) mod cancel;
 pub(crate) mod end;
 pub(crate) mod executor;
-pub(crate) mod locks;
 pub(crate) mod parent;
 pub(crate) mod spec;
 pub(crate) mod start;

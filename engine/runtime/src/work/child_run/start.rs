@@ -9,12 +9,12 @@ use crate::error::{PipelineError, QueryError, StartError, SubmitError};
 use crate::failures::cancelled;
 use crate::limits::DEPTH_MAX;
 use crate::retry::{BUSY_AGAIN, Patience};
+use crate::run_locks::RunLocks;
 use crate::runtime::Runtime;
 use crate::start::ancestors;
 use crate::start::ancestors::Starved;
 use crate::start::submission::StartRequest;
 use crate::work::child_run::end::NoOutput;
-use crate::work::child_run::locks::ChildLocks;
 use crate::work::child_run::parent::{ParentFacts, depth};
 use crate::work::child_run::spec::ChildSpec;
 use everfold_base::actor::Actor;
@@ -47,7 +47,7 @@ impl From<NoOutput> for NotStarted {
 
 /// Starts the child, unless it is there or its attempt is being stopped; gives the run to wait for.
 pub(crate) async fn start_child(
-    locks: &ChildLocks,
+    locks: &RunLocks,
     shared: &Arc<Runtime>,
     request: &AttemptRequest,
     spec: &ChildSpec,
