@@ -1,4 +1,4 @@
-//! EventFollower the log beside the engine: for counts, traces and lines.
+//! Follows the log beside the engine: for counts, traces and lines.
 //!
 //! Law: a follower gets each event once, in order, also where the log could not be read for a moment.
 
@@ -33,7 +33,7 @@ impl EventFollower {
         Self::from(store, next)
     }
 
-    /// The next events, at least one; `None` after the store's end. Who stops waiting loses none.
+    /// The next events, at least one; `None` after the store's end. A caller that stops waiting loses none.
     pub(crate) async fn next(&mut self) -> Option<Vec<Arc<Envelope>>> {
         loop {
             match self.events.next().await {

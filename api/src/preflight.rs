@@ -4,7 +4,7 @@
 //! Law: nothing of a pipeline is run. The shell reads the commands and does no more (`sh -n`), one after the other,
 //! without the environment of the process that checks and within a bound of time.
 //!
-//! Called by `everfold check` for files and by the owner for what it is asked about: both refuse the same.
+//! Called by `everfold pipeline check` for files and by the owner for what it is asked about: both refuse the same.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -26,7 +26,7 @@ use crate::node::unknown_view;
 const SCRIPTS_MAX: usize = 500;
 /// How long the shell may take for all of them.
 const SHELL_WITHIN: Duration = Duration::from_secs(20);
-/// What is read of that which it says of one.
+/// Bytes that are read of the shell's message on one command.
 const SAID_BYTES_MAX: u64 = 4_096;
 
 /// Refuses functions and agent profiles that there are not.
@@ -144,7 +144,7 @@ fn script_of(task: &ExecutorTask) -> Option<String> {
 async fn refused_by_shell(text: &str) -> Option<String> {
     let mut shell = Command::new("sh");
     shell.arg("-n").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    // It reads; what the environment says of other files and options is not for it.
+    // Variables of this process must not change how the shell reads the command.
     shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     let mut child = shell.spawn().ok()?;
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());

@@ -1,6 +1,6 @@
 //! How times, statuses, failures and tables look as text, on a terminal and in log lines.
 //!
-//! Law: a leaf; values in, texts out.
+//! Law: pure functions from values to texts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Decisions of runs: gates, votes, overrides, cancellations. [`crate::Audit`] finds them.
+//! Decisions of runs: gates, votes, overrides, cancellations. [`crate::AuditView`] finds them.
 
 use std::collections::BTreeMap;
 

@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 
 use crate::projection::FoldError;
 
-/// No row is longer.
+/// The longest row that is read.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Most rows are shorter.
+/// What is allocated for a row at first; most rows are shorter.
 const ROOM_BYTES: usize = 256;
 
 fn options() -> impl bincode::Options {

@@ -3,7 +3,7 @@
 //! Law: a snapshot is of one position. A snapshot and a publication exclude each other; readers and the fold wait for
 //! each other no longer than that.
 //!
-//! PublishedValues by [`crate::write_batch`], read through the views of the models.
+//! Filled by [`crate::write_batch`], read through the views of the models.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(crate) trait KeyReader {
 }
 
 struct Layers {
-    /// PublishedValues since the last checkpoint was taken.
+    /// Published since the last checkpoint was taken.
     above: BTreeMap<StorageKey, StorageValue>,
     /// In the checkpoint that is being written; older than `above`.
     being_written: BTreeMap<StorageKey, StorageValue>,

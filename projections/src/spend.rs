@@ -40,7 +40,7 @@ pub struct SpendSum {
 
 impl SpendSum {
     fn add(&mut self, other: &Self) {
-        self.reports += other.reports;
+        self.reports = self.reports.saturating_add(other.reports);
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
@@ -182,8 +182,10 @@ impl<'a> SpendView<'a> {
             groups.into_iter().map(|(group, sum)| SpendRow { group, sum }).collect();
         if by != SpendBy::Day {
             rows.sort_by(|one, other| {
-                let key =
-                    |row: &SpendRow| (row.sum.cost_micros, row.sum.input_tokens + row.sum.output_tokens);
+                let key = |row: &SpendRow| {
+                    let tokens = row.sum.input_tokens.saturating_add(row.sum.output_tokens);
+                    (row.sum.cost_micros, tokens)
+                };
                 key(other).cmp(&key(one)).then_with(|| one.group.cmp(&other.group))
             });
         }
@@ -347,7 +349,7 @@ impl SpendModel {
         task: &ScheduledTask,
         batch: &mut WriteBatch,
     ) -> Result<(), FoldError> {
-        // Where the document is kept outside of the event, the source has put the role here, if it is there.
+        // Where the document is kept outside of the event, the log reader has put the role here, if the document is there.
         let Payload::Inline(document) = &task.task else { return Ok(()) };
         if task.kind == "agent"
             && let Some(role) = document.value()["spec"]["role"].as_str()

@@ -16,6 +16,7 @@ use foldhash::fast::RandomState;
 use crate::snapshot::{KeyReader, PublishedValues, Updates};
 use crate::storage::{Checkpoint, Storage, StorageError, StorageKey, StorageValue};
 
+/// A value that is held in memory.
 struct Slot {
     /// The key in `held`, shared so that it is not copied.
     key: StorageKey,
@@ -25,6 +26,7 @@ struct Slot {
     changed: bool,
     /// It is not published yet.
     unseen: bool,
+    /// It may be stored ahead of the checkpoint's batch.
     ahead: bool,
 }
 

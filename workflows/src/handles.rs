@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More is of no use to an engine.
+/// The highest limit that an engine asks for.
 const HANDLES_MAX: u64 = 1 << 18;
 
 /// The soft limit that this process began with, where it raised it.

@@ -102,7 +102,7 @@ impl InProcess {
             };
             stop.token.cancel();
             if stop.listens.load(Ordering::Acquire) {
-                // What it gives now does not count: it was to end.
+                // A stop was requested, so the result does not count.
                 let _late = tokio::time::timeout(stop.grace, work).await;
             }
             ended_now(AttemptResult::Failed(early))

@@ -1,4 +1,4 @@
-//! Everything of this crate that an engine acts with.
+//! Builds the edge of an engine from the executors, probers, workspaces and notifier of this crate.
 
 use std::sync::Arc;
 
@@ -35,13 +35,13 @@ pub fn edge(
     registry(layout, processes, functions, directory).edge
 }
 
-/// Everything that an engine acts with, and what its own edge must know of that.
+/// The edge of an engine, and what the program that builds it needs beside it.
 pub struct Registry {
     /// For the engine.
     pub edge: Edge,
     /// Every function that pipelines may name.
     pub functions: Arc<Functions>,
-    /// The work of those that workers do.
+    /// The attempts that workers fetch.
     pub leases: LeaseTable,
 }
 

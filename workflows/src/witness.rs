@@ -1,15 +1,14 @@
-//! What the engine worked on each time it ended by itself.
+//! Counts, for each attempt and probe, at how many aborts of the engine in a row it was in progress.
 //!
-//! An engine that aborts (a stack that overflows, memory that cannot be had) can say nothing of the cause. A
+//! An engine that aborts (a stack that overflows, memory that cannot be had) cannot record the cause. A
 //! signal handler leaves one byte in the file `aborts`; the next engine counts, for each attempt and probe that it
-//! finds outstanding and takes up again, how many ends of that kind in a row had it in hand. It notes that in the
-//! file `suspects` before anything is taken up, so that it is known also if the same happens at once.
+//! finds outstanding and takes up again, at how many aborts in a row it was in progress. It writes the counts to
+//! the file `suspects` before anything is taken up, so that they survive the next abort.
 //!
-//! Law: only aborts of the engine itself count. A kill or a power cut counts for nothing that was in hand: runs go on
-//! after it however often it happens. Work whose own process lives on was not being read, so it does not count
-//! either.
+//! Law: only aborts of the engine itself count. A kill or a power cut does not count: runs go on after it however
+//! often it happens. Work whose own process lives on does not count either: the engine was not reading it.
 //!
-//! Called by the driver, for what a former engine left; what begins anew costs nothing here.
+//! Called by the runtime for work that a former engine left; new work is never looked up here.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,7 +22,7 @@ use everfold_ports::{ENDS_MAX, Witness};
 use crate::private_file::write_private;
 use crate::process::is_held;
 
-/// Another version may be able to do what this one could not: what it was blamed for is forgotten.
+/// The first line of `suspects`. Another version may have mended the cause, so its counts are dropped.
 const HEAD: &str = concat!("everfold ", env!("CARGO_PKG_VERSION"));
 /// Entries that are kept from one engine to the next.
 const SUSPECTS_MAX: usize = 10_000;
@@ -96,7 +95,7 @@ impl Witness for AbortWitness {
         let ends = match session.is_after_abort {
             true if is_held(folder).unwrap_or(true) => former,
             true => former.saturating_add(1),
-            // It was not taken up any more, so that nothing happened says nothing.
+            // Such work was not taken up again, so an end without an abort proves nothing about it.
             false if former >= ENDS_MAX => former,
             false => 0,
         };

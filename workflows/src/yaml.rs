@@ -1,7 +1,7 @@
 //! Small YAML documents as values: the heads of documents, YAML files of a workspace.
 //!
-//! Law: a scalar keeps its text. What it means is said by who asks, so `1.10` stays `1.10`, and `no`
-//! stays `no`. Aliases are refused, depth and size are bounded.
+//! Law: a scalar keeps its text. The caller decides what it means, so `1.10` stays `1.10`, and `no` stays `no`.
+//! Aliases are refused, depth and size are bounded.
 
 use everfold_base::json::Value;
 use granit_parser::{Event, Parser, ScalarStyle};

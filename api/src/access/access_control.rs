@@ -15,8 +15,6 @@ use everfold_engine::tokens::{
     AccessEvent, AccessRefusal, AccessRegistry, CallRefused, NotLetIn, Role, Token, TokenCreated,
 };
 
-use tokio::sync::watch;
-
 use super::caller::Caller;
 use super::secret::Credential;
 
@@ -123,8 +121,6 @@ pub struct AccessControl {
     clock: Clock,
     links: Mutex<HashMap<Hash, Link>>,
     refusals: Mutex<HashMap<(String, String), Refusals>>,
-    /// Notified when a token or session may have ended.
-    shut: watch::Sender<()>,
 }
 
 impl AccessControl {
@@ -137,7 +133,6 @@ impl AccessControl {
             clock,
             links: Mutex::default(),
             refusals: Mutex::default(),
-            shut: watch::Sender::new(()),
         }
     }
 
@@ -188,12 +183,8 @@ impl AccessControl {
         actor: Actor,
         dedup: Option<Dedup>,
     ) -> Result<Change, AccessError> {
-        let change = self
-            .aggregate
-            .change(actor, dedup, |access, _| Ok::<_, AccessError>(access.revoke(name, reason)?))
-            .await?;
-        self.shut.send_replace(());
-        Ok(change)
+        let revoke = |access: &AccessRegistry, _| Ok::<_, AccessError>(access.revoke(name, reason)?);
+        self.aggregate.change(actor, dedup, revoke).await
     }
 
     /// Resolves with the reason when a caller's token or session has ended; never for callers without a token.
@@ -201,9 +192,9 @@ impl AccessControl {
         let (Actor::Token(name) | Actor::Worker(name)) = &caller.actor else {
             return std::future::pending().await;
         };
-        let mut shut = self.shut.subscribe();
+        let mut changes = self.aggregate.subscribe();
         loop {
-            shut.borrow_and_update();
+            changes.borrow_and_update();
             let now = (self.clock)();
             let until = match self.access().await {
                 Ok(access) => match good_until(&access, name, session, now) {
@@ -220,7 +211,7 @@ impl AccessControl {
                 }
             };
             tokio::select! {
-                changed = shut.changed() => if changed.is_err() { return "the server ends".to_owned() },
+                changed = changes.changed() => if changed.is_err() { return "the server ends".to_owned() },
                 () = over => {}
             }
         }
@@ -306,7 +297,6 @@ impl AccessControl {
         let hash = secret.hash();
         let change =
             self.aggregate.change(actor, None, |access, _| Ok::<_, AccessError>(access.close(hash))).await?;
-        self.shut.send_replace(());
         Ok(change.position)
     }
 

@@ -1,4 +1,4 @@
-//! Starts beside notices that fail: what those runs cost the others whose receivers are not there.
+//! Starts beside notices that fail: what runs whose receivers do not answer cost the other runs.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -97,7 +97,7 @@ fn telling(url: &str) -> Result<Arc<Definition>, BenchError> {
     Ok(Arc::new(Definition::from_document(&document.to_string())?))
 }
 
-/// As [`BenchEngine::open`], with functions that tell; what they are about when it is closed is not waited for.
+/// As [`BenchEngine::open`], with a notifier; closing does not wait for deliveries that are under way.
 fn open(folder: &Path) -> Result<BenchEngine, BenchError> {
     let store: Arc<dyn EventStore> = Arc::new(SledStore::open(folder, SledOptions::default())?);
     let (layout, blobs) = (Layout::new(folder), Arc::new(BlobStore::new(folder)));

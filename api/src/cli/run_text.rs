@@ -75,7 +75,7 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
         let until = budget.until.map(|at| format!(", until {}", instant(at))).unwrap_or_default();
         lines.push(format!("budget    {}{scope}: {}{until}", budget.id, budget.summary));
     }
-    if view.usage.input_tokens + view.usage.output_tokens > 0 {
+    if view.usage.input_tokens > 0 || view.usage.output_tokens > 0 {
         let usage = &view.usage;
         // Not every agent says what it cost.
         let is_known = usage.cost_usd.chars().any(|digit| matches!(digit, '1'..='9'));

@@ -12,7 +12,7 @@ use crate::fault::{Code, Fault, ProblemDocument};
 
 /// The largest answer that is read as one document.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long nothing of a document may come.
+/// The longest silence within an answer.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Reads an answer as one document.

@@ -38,7 +38,7 @@ const BROKEN_ENDS_WITHIN: Duration = Duration::from_secs(15);
 const STEP_PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks.
 const STEP_LOOKS_EVERY: Duration = Duration::from_millis(200);
-/// How long it may take for an answer.
+/// How long an owner may take to begin its answer.
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// Where a command works.
@@ -60,9 +60,9 @@ pub struct FolderOptions {
 enum FolderLink {
     /// This process is the owner.
     Here(Box<NodeGuard>),
-    /// There is no folder: what is asked is answered as by an empty one.
+    /// There is no folder: an empty node in memory answers.
     Nowhere(Box<NodeGuard>),
-    /// Another one is.
+    /// Another process is the owner.
     There,
 }
 
@@ -143,7 +143,7 @@ impl LocalFolder {
             .hint("bring that process to the front or end it; nothing is lost by that")
     }
 
-    /// There is nothing that could be changed.
+    /// The fault of a write where there is no folder.
     fn no_folder(&self) -> Fault {
         let folder = self.place.layout.root().display();
         Fault::new(Code::NoFolder, format!("there is no data folder {folder}"))

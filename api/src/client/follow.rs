@@ -1,4 +1,4 @@
-//! EventFollower a run: its events and states as they come, over any number of owners.
+//! Follows a run: its events and states as they come, over any number of owners.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::view::RunView;
 /// How long a full disk is left to itself before the run is asked for again.
 const ROOM_AGAIN: Duration = Duration::from_millis(500);
 
-/// So long nothing may come from a server, which says every 15 s that it lives.
+/// The longest silence of a server, which sends a comment every 15 s.
 pub(super) const SILENCE: Duration = Duration::from_secs(50);
 
 /// How a run is followed.
@@ -87,7 +87,7 @@ impl<'a> Followed<'a> {
             }
             match self.listen().await {
                 Ok(()) => {}
-                // The engine goes on by itself when there is room, and so does who follows.
+                // The engine goes on by itself when there is room, and so does this follower.
                 Err(fault) if fault.code == Code::Full && self.has_begun => {
                     if !std::mem::replace(&mut self.is_waiting, true) {
                         tracing::warn!("{fault}; waiting for it");

@@ -1,4 +1,4 @@
-//! EventFollower a log: its lines as they are written, over any number of owners.
+//! Follows a log: its lines as they are written, over any number of owners.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl<'a> LogLines<'a> {
             };
             match tokio::time::timeout(silence, stream.next()).await {
                 Ok(Some(Ok(bytes))) => self.events.push(&bytes),
-                // Without its last word it is not over: the next owner has the rest.
+                // Without the event `over` the log is not at its end: the next owner has the rest.
                 _broken => {
                     self.stream = None;
                     self.events.clear();

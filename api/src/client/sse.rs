@@ -12,9 +12,9 @@ pub(crate) struct Event {
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     text: Vec<u8>,
-    /// What stands before it is taken.
+    /// Bytes before this place are taken.
     taken: usize,
-    /// No event ends before it.
+    /// No event ends before this place.
     looked: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What the parts below say, as errors of the edge.
+//! Converts the errors of the crates below into [`Fault`].
 
 use everfold_engine::aggregate_store::AggregateError;
 use everfold_engine::decide::Refusal;
@@ -349,6 +349,7 @@ impl From<ScheduleError> for Fault {
                 Code::Refused
             }
             ScheduleError::KeyReused => Code::KeyReused,
+            ScheduleError::Busy(_) => Code::Busy,
             ScheduleError::ShuttingDown => Code::Ending,
             _store => Code::StoreIo,
         };
@@ -374,6 +375,7 @@ impl From<QueryError> for Fault {
             QueryError::Full(_) => Code::Full,
             QueryError::ShuttingDown => Code::Ending,
             QueryError::Store(_) => Code::StoreIo,
+            QueryError::Busy(_) => Code::Busy,
             QueryError::Panicked(_) => Code::Internal,
             _later => Code::Internal,
         };

@@ -142,12 +142,13 @@ pub(super) fn last_event_id(app: &App, headers: &HeaderMap) -> Result<Option<u64
     id.map(|id| app.cursor(id)).transpose()
 }
 
-/// The source of a stream of one run.
+/// A chunk of a stream of one run, still to be sent.
 enum StreamItem {
     Event(Arc<Envelope>),
     State(Bytes),
 }
 
+/// The source of a stream of one run.
 struct RunFollower {
     app: App,
     run: RunId,

@@ -1,4 +1,4 @@
-//! Lines of what is traced: the event's own fields, and those of the spans that it stands in.
+//! Writes the events of `tracing` as lines: the event's own fields, and those of the spans that it stands in.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! The subscriber of `tracing`: what is said, and in which form.
+//! The subscriber of `tracing`: which lines are written, and in which form.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -7,10 +7,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::form::LogForm;
 use super::line;
 
-/// The variable that says what is said: `warn`, `info`, `everfold_engine=debug`, ….
+/// The environment variable with the filter of lines: `warn`, `info`, `everfold_engine=debug`, ….
 const FILTER: &str = "EVERFOLD_LOG";
 
-/// Begins to say what happens; a second call in one process keeps the first one's.
+/// Installs the subscriber; a second call in one process changes nothing.
 pub(crate) fn begin(form: LogForm, verbose: bool) {
     let default = if verbose { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(default));

@@ -1,7 +1,7 @@
-//! How runs do, as their events tell.
+//! Counts the events of runs for the metrics.
 //!
 //! Law: follows the log beside the engine and never slows it; what cannot be read is passed over,
-//! because the read models tell of that.
+//! because the read models report it.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

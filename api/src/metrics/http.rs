@@ -1,4 +1,4 @@
-//! How requests do.
+//! Counts requests for the metrics.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What `GET /metrics` tells: how the store, the runs, the requests and the process do.
+//! The metrics of `GET /metrics`: of the store, the runs, the requests and the process.
 //!
 //! Law: names and units follow the conventions of Prometheus (seconds, bytes, `_total`); no label has
 //! values without bound. Counting never waits and never fails. Counters begin with the process.

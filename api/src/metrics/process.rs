@@ -1,4 +1,4 @@
-//! What the kernel says of this process.
+//! Memory, open files and processor time of this process, as the kernel reports them.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! How the store does, as it tells.
+//! Counts the appends and flushes that the store reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use everfold_engine::store::{Flushed, StoreObserver};
 
 use super::registry::Metrics;
 
-/// Takes what the store tells.
+/// Passes the store's figures to the metrics.
 pub struct StoreMetrics(pub Arc<Metrics>);
 
 impl StoreObserver for StoreMetrics {

@@ -49,8 +49,9 @@ pub struct HoldOptions {
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
-/// How long the engine waits at its end for work within this process.
-const ENGINE_END: Duration = Duration::from_millis(4_500);
+/// How long the end of the engine takes at most: half for a search for orphan processes that is under way, and then
+/// the grace of work within this process, which is 4 s.
+const ENGINE_END: Duration = Duration::from_millis(8_500);
 
 /// How long the end waits for subscriptions that have still to deliver notices.
 const TELLING_END: Duration = Duration::from_secs(3);

@@ -17,7 +17,7 @@
 //!   on threads of their own for their own work, and must do so while the runtime is busy.
 //! - Timers of runs, leases of workers, slots, budgets, retries of notices: deadlines of single actors. The engine sleeps
 //!   until the next one and looks at nothing in between.
-//! - Living work of former engines (`runtime/src/recovery/orphan_resources.rs`): counted after a start until it has ended, and never again.
+//! - Living work of former engines (`engine/runtime/src/recovery/orphan_resources.rs`): counted after a start until it has ended, and never again.
 //! - Traces: the sender hands over what it has gathered, once a second, also where this process goes on with one run
 //!   alone and keeps none of these duties.
 //! - Metrics and health: worked out when they are asked for. Callers that have gone are forgotten by the count of requests.

@@ -204,7 +204,7 @@ impl Node {
         }
         match self.runs(None, |runs| runs.open(None)).await {
             Ok(open) => self.driven().extend(open),
-            // The runs go on all the same; who asks for lists is told.
+            // The runs go on all the same; requests for lists get the error of the read models.
             Err(fault) => tracing::error!(%fault, "the lists of runs cannot be had"),
         }
         Ok(recovered.runs)

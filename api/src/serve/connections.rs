@@ -47,6 +47,7 @@ pub(crate) struct Connections {
     /// The hint in the answer to a refused connection.
     hint: &'static str,
     open: Mutex<OpenConnections>,
+    /// Permits to answer refused connections.
     telling: Arc<Semaphore>,
     /// Grows whenever a connection becomes idle.
     turn: AtomicU64,

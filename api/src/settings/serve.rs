@@ -40,7 +40,7 @@ pub struct ServeSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {
-    /// The certificate, those that vouch for it behind it.
+    /// The certificate, followed by those of its issuers.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,

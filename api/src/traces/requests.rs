@@ -85,7 +85,7 @@ fn read(file: std::io::Result<std::fs::DirEntry>) -> Option<(SystemTime, RunId, 
     Some((file.metadata().and_then(|about| about.modified()).ok()?, run, remote))
 }
 
-/// Nothing that is longer than what is written here.
+/// The text of a file; `None` where it is longer than what [`RequestSpans::note`] writes.
 fn text(path: &Path) -> Option<String> {
     let is_short = std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.len() < 100);
     is_short.then(|| std::fs::read_to_string(path).ok()).flatten()

@@ -65,7 +65,7 @@ pub(super) struct SpanSender {
     collector: Collector,
     client: HttpClient,
     waiting: VecDeque<TraceSpan>,
-    /// Since the last failure, and how long it is waited then.
+    /// The time since the last failure, and the pause that follows it.
     paused: Option<(Stopwatch, Duration)>,
     lost: u64,
 }

@@ -45,6 +45,7 @@ pub(super) enum Status {
     Error(String),
 }
 
+/// A span of a run, to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TraceSpan {
     trace: String,

@@ -1,4 +1,4 @@
-//! What a run has yet to tell.
+//! The notices of a run that were not sent yet.
 
 use everfold_engine::id::Version;
 use everfold_engine::state::RunState;
@@ -34,7 +34,7 @@ pub struct OutstandingNotice {
     pub waits: bool,
 }
 
-/// The first of a state's.
+/// The first outstanding notices of a state.
 pub(super) fn outstanding(state: &RunState) -> Vec<OutstandingNotice> {
     let view = |(channel, one): (&str, &everfold_engine::state::Outstanding)| OutstandingNotice {
         notice: one.notice.clone(),

@@ -1,4 +1,4 @@
-//! A run as answers show it. The command line reads the same documents back and prints them.
+//! The view of a run, made of its state; `run_details.rs` adds what the state does not hold.
 
 use std::collections::BTreeMap;
 

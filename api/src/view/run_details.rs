@@ -8,7 +8,7 @@ use super::notice::OutstandingNotice;
 use super::run::RunView;
 
 impl RunView {
-    /// Says who of the run waits in line, and with each step what its first attempt waits for.
+    /// Adds the run's queued attempts, and to each step what its first attempt waits for.
     pub fn stands_in_line(&mut self, (waiting, total): (Vec<Waiting>, usize)) {
         for step in &mut self.steps {
             let first = waiting.iter().find(|waiting| waiting.attempt.path.step.as_str() == step.id);
@@ -34,7 +34,7 @@ impl RunView {
         }
     }
 
-    /// Says how the tries of its notices went.
+    /// Adds the tries of its outstanding notices.
     pub(crate) fn tells(&mut self, stands: Vec<NoticeStand>) {
         for stand in stands {
             let is_it =

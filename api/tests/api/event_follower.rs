@@ -10,11 +10,11 @@ use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use everfold_engine::event::{NoteAdded, RunEvent, encode};
 use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::json::Hash;
-use everfold_engine::store::{Append, EventStore, StreamNote};
+use everfold_engine::store::{Append, EventStore, MemoryStore, ReadError, StreamNote};
 use everfold_engine::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::fixtures::fault_store::FaultStore;
+use crate::fixtures::failing_log::FailingLog;
 
 async fn note(store: &dyn EventStore, number: u128) {
     let stream = StreamId::run(format!("0198c1f0-0000-7000-8000-{number:012x}").parse::<RunId>().unwrap());
@@ -47,7 +47,9 @@ async fn note(store: &dyn EventStore, number: u128) {
 #[tokio::test(start_paused = true)]
 async fn events_go_on_to_be_counted_each_once() {
     let to_fail = Arc::new(AtomicUsize::new(0));
-    let store: Arc<dyn EventStore> = Arc::new(FaultStore::new(Arc::clone(&to_fail)));
+    let why = || ReadError::Index("it went away".into());
+    let store: Arc<dyn EventStore> =
+        Arc::new(FailingLog { inner: MemoryStore::default(), to_fail: Arc::clone(&to_fail), why });
     let (metrics, closing) = (Arc::new(Metrics::default()), CancellationToken::new());
     let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&metrics), closing.clone()));
     tokio::time::sleep(Duration::from_millis(10)).await;

@@ -27,3 +27,5 @@ mod slow_clients;
 mod titles;
 mod tokens_and_roles;
 mod verification;
+
+use everfold_engine as engine;

@@ -242,7 +242,7 @@ fn every_mirror_of_what_waits_has_the_fields_of_its_type() {
         Reason::Resource { name: text(), in_use: 1, size: 1, line: 1 },
         Reason::Unknown { name: text() },
         Reason::Withheld { name: text(), run: Some(run()) },
-        Reason::WaitPosition { name: text(), in_use: 1, size: 1, line: 1 },
+        Reason::Place { name: text(), in_use: 1, size: 1, line: 1 },
         Reason::Rate { service: text(), next: AT, starts: 1, per: text() },
         Reason::Breaker { service: text(), since: AT, next: AT, last: Some(text()) },
     ];

@@ -37,7 +37,8 @@ impl Actor {
         }
     }
 
-    /// Whether a person caused it: such inputs are distinguished by their id, not by what they change.
+    /// Whether the engine itself caused it. Its reports of work are recognised by what they are about, the inputs
+    /// of all other actors by their id.
     #[must_use]
     pub fn is_engine(&self) -> bool {
         matches!(self, Self::Engine)

@@ -1,15 +1,15 @@
 //! Where values that are too large for an event are kept.
 //!
-//! Law: a trait alone. What keeps the bytes is the store's affair; who needs them names neither.
+//! Law: a trait alone, so that its callers do not depend on the store.
 //!
-//! Implemented by the store's `BlobStore`; called by the driver and by the executors.
+//! Implemented by the store's `BlobStore`; called by the runtime and by the executors.
 
 use std::io;
 
 use crate::id::RunId;
 use crate::json::BlobRef;
 
-/// Keeps values of runs by content. Its methods block; the driver calls them off its own threads.
+/// Keeps values of runs by content. Its methods block; the runtime calls them off its own threads.
 pub trait Blobs: Send + Sync + 'static {
     /// Makes `bytes` durable as a blob of the run; repeating it does no harm.
     ///

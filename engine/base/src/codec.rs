@@ -2,7 +2,8 @@
 //!
 //! Law: kinds keep their numbers for ever, and what one release wrote, every later one reads.
 //!
-//! Called by whatever has a stream of its own; the facts of runs have schemas besides, in `event`.
+//! Called by every aggregate that has a stream of its own. The facts of runs have schemas besides, in
+//! `everfold_core::event`.
 
 use bincode::Options as _;
 use serde::{Serialize, de::DeserializeOwned};

@@ -44,19 +44,19 @@ impl Layout {
         self.root.join("everfold.sock")
     }
 
-    /// Who owns the folder; informs, decides nothing.
+    /// The process that owns the folder, for readers; ownership itself does not depend on this file.
     #[must_use]
     pub fn owner(&self) -> PathBuf {
         self.root.join("owner.json")
     }
 
-    /// One byte for each engine that ended by itself and that the next one has not counted yet.
+    /// One byte for each abort of an engine that no later engine has counted yet.
     #[must_use]
     pub fn aborts(&self) -> PathBuf {
         self.root.join("aborts")
     }
 
-    /// What was in hand when engines ended by themselves; may be removed.
+    /// The work that was in progress when engines aborted; may be removed.
     #[must_use]
     pub fn suspects(&self) -> PathBuf {
         self.root.join("suspects")

@@ -216,7 +216,7 @@ pub struct Envelope {
     pub payload: Vec<u8>,
 }
 
-/// An event where it lies: what who follows the whole log looks at, without a copy of its own.
+/// A borrowed event: a follower of the whole log reads it without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct EventView<'a> {
     /// The stream.

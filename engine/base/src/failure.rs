@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The code of a failure for want of a secret: nothing was started, and trying the same again by itself
-/// would be blind. A step's `retry` covers it only where `only` names it.
+/// The code of a failure for want of a secret: nothing was started, and an automatic retry would fail the same
+/// way. A step's `retry` covers it only where `only` names it.
 pub const SECRET_CODE: &str = "SECRET";
 
 /// The code of a failure to make a workspace for want of room on the disk. It is not recorded: what needs

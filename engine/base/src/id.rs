@@ -1,6 +1,6 @@
 //! Names of things: runs, steps, rounds, attempts, places in streams.
 //!
-//! Law: ids are derived, not drawn. The one exception is a root run's UUIDv7, which the driver
+//! Law: ids are derived, not drawn. The one exception is a root run's UUIDv7, which the runtime
 //! draws; everything below it follows from (run, step path, round, attempt).
 
 use std::fmt;
@@ -178,7 +178,7 @@ impl FromStr for StepPath {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = || BadStepPath(text.to_owned());
         match text.split_once('.') {
-            _ if text.is_empty() => Err(bad()),
+            _ if text.is_empty() || text.starts_with('.') => Err(bad()),
             None => Ok(Self { step: StepId::new(text), item: None }),
             Some((step, item)) => {
                 Ok(Self { step: StepId::new(step), item: Some(item.parse().map_err(|_| bad())?) })

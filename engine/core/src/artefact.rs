@@ -1,4 +1,4 @@
-//! What work leaves behind: files, usage, a workspace. Events hold these; the edge fills them in.
+//! What work leaves behind: files, usage, a workspace. Events hold these; executors and workspaces fill them in.
 
 use serde::{Deserialize, Serialize};
 

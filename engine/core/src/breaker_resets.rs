@@ -3,7 +3,7 @@
 //! Law: pure: [`Resets::apply`] neither fails nor chooses. How a breaker stands is not durable, and a new
 //! engine begins with closed ones; that a person let attempts go through again is a decision, so it is kept.
 //!
-//! Called by the owner of a folder, which records a reset before it closes the breaker.
+//! Called by the node, the owner of a data folder, which records a reset before it closes the breaker.
 
 use std::collections::VecDeque;
 

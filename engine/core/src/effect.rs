@@ -1,7 +1,7 @@
 //! Outstanding work, as the folded state says it.
 //!
 //! Law: an effect is listed from the event that schedules it to the event that ends it; nothing is
-//! listed that no event scheduled, and nothing that ended. The driver starts what is listed and not
+//! listed that no event scheduled, and nothing that ended. The runtime starts what is listed and not
 //! in progress; it stops only what a [`Effect::Stop`] names. Recovery is the same: fold, list, start.
 
 use crate::event::TimerId;

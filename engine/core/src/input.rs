@@ -244,14 +244,14 @@ impl StartOptions {
     }
 }
 
-/// A run begins: what its caller says, and what the driver read and drew for it.
+/// A run begins: what its caller says, and what the runtime read and drew for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
     /// The run.
     pub run: RunId,
     /// What the caller says.
     pub options: StartOptions,
-    /// Drawn by the driver; jitter follows from it.
+    /// Drawn by the runtime; jitter follows from it.
     pub entropy: u64,
     /// The settings documents, merged: a map by name.
     pub config: Option<JsonText>,
@@ -276,7 +276,7 @@ pub struct Fork {
     pub from_step: Option<StepId>,
     /// For readers.
     pub title: Option<String>,
-    /// Drawn by the driver.
+    /// Drawn by the runtime.
     pub entropy: u64,
     /// The step before which the run pauses.
     pub until_step: Option<StepId>,

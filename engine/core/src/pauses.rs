@@ -4,7 +4,7 @@
 //! knows no clock. Each run gets a pause that applies to it as an input of that run, so a run's
 //! own history says why it was paused.
 //!
-//! Called by the driver, which keeps the stream and sends the runs their inputs.
+//! Called by the runtime, which keeps the stream and sends the runs their inputs.
 
 use std::collections::BTreeMap;
 

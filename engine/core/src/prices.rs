@@ -2,7 +2,7 @@
 //!
 //! Law: pure, and asked before a use is recorded: histories keep what it cost by the prices of that day.
 //!
-//! Called by the driver; the settings hold the table.
+//! Called by the runtime; the settings hold the table.
 
 use std::collections::BTreeMap;
 

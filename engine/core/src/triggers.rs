@@ -1,9 +1,9 @@
 //! What a trigger starts or sends for an occasion: a delivery, or a moment.
 //!
-//! Law: what follows from an occasion is a pure function of it and of the trigger. The driver
+//! Law: what follows from an occasion is a pure function of it and of the trigger. The runtime
 //! finds the runs that it reaches, and records them as the occasion's outcome.
 //!
-//! Called by the driver for deliveries of hooks and for moments of schedules.
+//! Called by the runtime for deliveries of hooks and for moments of schedules.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The port for pipelines that come with the program.
 //!
-//! Law: a saved pipeline of the same name goes before.
+//! Law: a saved pipeline of the same name wins.
 
 use everfold_language::definition::Definition;
 use std::sync::Arc;

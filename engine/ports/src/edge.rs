@@ -13,7 +13,7 @@ use crate::workspaces::Workspaces;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Everything the driver can act with.
+/// Everything the runtime can act with: one field for each port.
 #[derive(Clone, Default)]
 pub struct Edge {
     /// By kind of work.

@@ -29,7 +29,7 @@ pub struct AttemptRequest {
     pub spec: Value,
     /// For the process, beside what it inherits.
     pub env: BTreeMap<String, String>,
-    /// What it is given beside: the values stand nowhere here.
+    /// Its secrets: where they come from and where they go, never their values.
     pub secrets: Secrets,
     /// What the step says of sending it again; `None`: the work's own [`Traits`] count.
     pub idempotent: Option<bool>,
@@ -102,8 +102,8 @@ pub struct AttemptEnd {
     pub notes: AttemptNotes,
     /// It ended with a question to people, `{text, options, items}`; the result does not count.
     pub ask: Option<Value>,
-    /// What it called upon asks to be left alone for so long (`Retry-After`). Not recorded: who waits for the
-    /// same services is held back meanwhile.
+    /// What it called upon asks to be left alone for so long (`Retry-After`). Not recorded: work that waits for
+    /// the same services is held back meanwhile.
     pub again_after: Option<Duration>,
 }
 
@@ -161,7 +161,7 @@ pub trait AttemptObserver: Send + Sync {
     fn line(&self, line: &str);
     /// All that it has used up so far, by model. Said while it works, so that budgets can hold it.
     fn used(&self, so_far: &[Usage]) {
-        let _nobody_counts = so_far;
+        let _uncounted = so_far;
     }
     /// A line as it may be kept: the values of secrets masked.
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
@@ -198,7 +198,8 @@ pub trait Executor: Send + Sync + 'static {
     /// What is known of this work beforehand.
     fn traits(&self, spec: &Value) -> Traits;
 
-    /// What the work calls upon, the one who answers last; rates and breakers are kept by it.
+    /// What the work calls upon, in order: the last service is the one that answers. Rates and breakers are kept by
+    /// service.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let _ = spec;
         Vec::new()
@@ -211,8 +212,8 @@ pub trait Executor: Send + Sync + 'static {
         None
     }
 
-    /// Whether a remote worker fetches the work and does it: it takes none of those
-    /// that work on this machine shares. Such work is [`Traits::supervised`].
+    /// Whether a remote worker fetches the work and does it: it takes none of the resources that work on this
+    /// machine shares. Such work is [`Traits::supervised`].
     fn is_elsewhere(&self, spec: &Value) -> bool {
         let _ = spec;
         false

@@ -17,11 +17,11 @@ pub struct NoticeRequest {
     pub version: Version,
     /// The notice.
     pub notice: String,
-    /// The function that tells.
+    /// The function that sends it.
     pub function: String,
     /// Its parameters.
     pub with: Value,
-    /// What stands masked in them.
+    /// The secrets that stand masked in them.
     pub secrets: Secrets,
     /// In whose name.
     pub sender: Option<String>,
@@ -67,7 +67,7 @@ impl NoticeFailure {
     }
 }
 
-/// Tells people and other systems of events.
+/// Sends notices of events to people and other systems.
 pub trait Notifier: Send + Sync + 'static {
     /// Calls the function of the request. It may be called again for the same
     /// [`NoticeRequest::dedup`]: after a failure, and after a crash.

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Evidence to collect, everything rendered.
 #[derive(Debug, Clone)]
 pub struct ProbeRequest {
-    /// The attempt that is judged, and by its run and round everything else.
+    /// The attempt that is judged; its id names the run and the round, too.
     pub id: EffectId,
     /// The gate.
     pub gate: String,
@@ -27,7 +27,7 @@ pub struct ProbeRequest {
     pub spec: Value,
     /// For processes.
     pub env: BTreeMap<String, String>,
-    /// What it is given beside: the values stand nowhere here.
+    /// Its secrets: where they come from and where they go, never their values.
     pub secrets: Secrets,
     /// The time limit of one probe.
     pub timeout: Duration,
@@ -82,7 +82,8 @@ pub trait Prober: Send + Sync + 'static {
     /// the default policy needs ([`everfold_core::policy`]).
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>>;
 
-    /// What the probe calls upon, the one who answers last; rates and breakers are kept by it.
+    /// What the probe calls upon, in order: the last service is the one that answers. Rates and breakers are kept by
+    /// service.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let _ = spec;
         Vec::new()

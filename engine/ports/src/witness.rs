@@ -1,15 +1,15 @@
-//! The port that counts which work was in hand when engines aborted.
+//! The port that counts which work was in progress when engines aborted.
 //!
-//! Law: asking is quick, and notes that the work is in hand again.
+//! Law: a query is quick, and notes that the work is in progress again.
 
 use std::path::Path;
 
-/// After so many ends in a row it is believed that what was in hand brought them about.
+/// After so many aborts in a row the work that was in progress is taken for their cause.
 pub const ENDS_MAX: u32 = 3;
 
-/// Counts how often the engine ended by itself, in a row, with the same work in hand.
+/// Counts how often in a row the engine aborted with the same work in progress.
 pub trait Witness: Send + Sync + 'static {
     /// An attempt or a probe that a former engine left is about to be taken up again: how many engines in a row,
-    /// up to the last one, aborted while it was outstanding. It is noted that it is in hand again. Must be quick.
+    /// up to the last one, aborted while it was outstanding. The call notes that it is in progress again.
     fn ends_with(&self, folder: &Path) -> u32;
 }

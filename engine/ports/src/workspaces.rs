@@ -83,8 +83,7 @@ pub trait Workspaces: Send + Sync + 'static {
     fn left(&self) -> BoxFuture<'static, HashSet<RunId>>;
 
     /// Removes what these runs left behind, as far as it is not to be kept. A run that is not named is left
-    /// alone: its fate is not known.
-    /// Gives where the workspaces were that are gone.
+    /// alone: its fate is not known. Gives the paths of the workspaces that are gone.
     fn sweep(&self, fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>>;
 }
 

@@ -8,7 +8,7 @@
 use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::task::AbortHandle;
 
 use crate::stream_end::{EncodedEvent, EventOrigin, StreamEnd};
@@ -75,6 +75,8 @@ impl<A: Aggregate> Drop for AggregateStore<A> {
 struct AggregateStream<A: Aggregate> {
     store: Arc<dyn EventStore>,
     known: RwLock<LastRead<A>>,
+    /// Marked as changed with each fold that readers are shown.
+    shown: watch::Sender<()>,
     /// Where the stream ends; held while it is read or added to.
     head: Arc<Mutex<AggregateHead>>,
 }
@@ -99,7 +101,12 @@ impl<A: Aggregate> AggregateStore<A> {
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, clock: Clock, chance: Chance) -> Self {
         let known = LastRead { aggregate: Arc::new(A::default()), is_current: false };
-        let stream = AggregateStream { store, known: RwLock::new(known), head: Arc::default() };
+        let stream = AggregateStream {
+            store,
+            known: RwLock::new(known),
+            shown: watch::Sender::new(()),
+            head: Arc::default(),
+        };
         Self { stream: Arc::new(stream), clock, chance, appending: std::sync::Mutex::default() }
     }
 
@@ -118,6 +125,12 @@ impl<A: Aggregate> AggregateStore<A> {
     /// while the outcome of an append is not known.
     pub fn last_known(&self) -> Arc<A> {
         Arc::clone(&self.stream.known.read().unwrap_or_else(PoisonError::into_inner).aggregate)
+    }
+
+    /// Resolves with each fold that readers are shown from now on, also where the caller that changed it went away.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.stream.shown.subscribe()
     }
 
     /// Decides on the aggregate as it is now, and records what follows. Records nothing where `decide` gives none, or
@@ -192,6 +205,7 @@ impl<A: Aggregate> AggregateStream<A> {
     fn publish(&self, aggregate: Arc<A>) {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) =
             LastRead { aggregate, is_current: true };
+        self.shown.send_replace(());
     }
 
     fn doubt(&self) {
@@ -340,5 +354,23 @@ mod tests {
             order(PauseOrder::Halt, None).await.unwrap().changed,
             "and others go on from where it stands"
         );
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_for_changes_learns_of_one_whose_caller_went_away() {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
+        let aggregate = AggregateStore::<AccessRegistry>::new(store, clock::system(), clock::chance());
+        aggregate.current().await.unwrap();
+        let mut changes = aggregate.subscribe();
+        let change =
+            aggregate.change(Actor::Engine, None, |_, _| Ok::<_, AggregateError>(Some(created("one"))));
+        let mut change = Box::pin(change);
+        let first = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(change.as_mut().poll(context).is_pending())
+        });
+        assert!(first.await, "the append is in flight");
+        drop(change);
+        changes.changed().await.unwrap();
+        assert_eq!(aggregate.current().await.unwrap().tokens().count(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The driver's bounds.
+//! The settings of an engine: its bounds, its clock and randomness, its prices.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use everfold_store::Fence;
 use everfold_system::clock;
 use everfold_system::clock::{Chance, Clock};
 
-/// How an engine is run. Everything in it is a bound; none is unlimited.
+/// How an engine is run. No bound is unlimited.
 #[derive(Clone)]
 pub struct EngineConfig {
     /// Shard tasks; each run belongs to one of them.
     pub shards: usize,
     /// Messages that wait for one shard; more make the senders wait.
     pub inbox: usize,
-    /// Inputs of others that wait for one run; more are refused as busy.
+    /// Inputs that wait for one run, and as many queries; one that comes on top is refused as busy.
     pub queue: usize,
     /// How long a sender waits for a full inbox.
     pub patience: Duration,

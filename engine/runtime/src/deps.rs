@@ -21,7 +21,7 @@ use everfold_store::EventStore;
 use everfold_system::clock;
 use everfold_system::clock::Clock;
 
-/// Models for which a warning is kept that their tokens cost nothing.
+/// Models without a price of which it is remembered that a warning was written.
 const UNPRICED_MAX: usize = 1_000;
 
 /// The dependencies of the engine's parts.
@@ -35,7 +35,7 @@ pub(crate) struct Deps {
     pub(crate) edge: Edge,
     pub(crate) definitions: Definitions,
     pub(crate) values: ValueStore,
-    /// Models whose tokens cost nothing, as far as a warning was written.
+    /// Models without a price for which a warning was written.
     unpriced: Mutex<BTreeSet<String>>,
 }
 
@@ -66,8 +66,8 @@ impl Deps {
         (self.config.clock)()
     }
 
-    /// What the clock said at the start of the engine, plus the time since then. Pauses count by it, because it does
-    /// not jump.
+    /// What the clock said at the start of the engine, plus the time since then. Retry pauses count by it, because it
+    /// does not jump.
     pub(crate) fn steady(&self) -> Timestamp {
         (self.steady)()
     }

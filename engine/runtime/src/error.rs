@@ -18,7 +18,7 @@ pub enum SubmitError {
     /// There is no such run.
     #[error("there is no run {0}")]
     NotFound(RunId),
-    /// The run cannot be gone on with; the others can.
+    /// The run is quarantined; the others go on.
     #[error("run {run} is set aside: {reason}")]
     SetAside {
         /// The run.
@@ -50,7 +50,7 @@ pub enum StartError {
     /// The input, or the run id, is not acceptable; nothing was recorded.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// There is a run of this id, started by someone else.
+    /// There is a run of this id, started by another request.
     #[error("there is a run {0} already")]
     Exists(RunId),
     /// A step holds a resource that the settings do not name; nothing was recorded.
@@ -60,7 +60,7 @@ pub enum StartError {
         step: StepId,
         /// The resource.
         name: String,
-        /// The one that was probably meant.
+        /// The known name that is most like it.
         near: Option<String>,
         /// Those that there are.
         known: Vec<String>,
@@ -126,9 +126,12 @@ pub enum QueryError {
     /// The store could not be read.
     #[error("the store failed: {0}")]
     Store(String),
-    /// The look itself failed; the run goes on.
+    /// The query panicked; the run goes on.
     #[error("looking at the run {0}")]
     Panicked(String),
+    /// Too many queries wait for the run; try again.
+    #[error("too many queries wait for run {0}; try again")]
+    Busy(RunId),
     /// The engine ends.
     #[error("the engine is shutting down")]
     ShuttingDown,
@@ -174,7 +177,7 @@ pub enum LoadError {
         /// What is wrong.
         what: String,
     },
-    /// It is not known whether the run stands still with others.
+    /// The pauses of pipelines and of the engine cannot be read, so it is not known whether the run is paused.
     #[error("run {run}: {what}")]
     Halts {
         /// The run.

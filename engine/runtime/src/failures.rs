@@ -3,7 +3,7 @@
 use crate::panic::panic_text;
 use everfold_base::failure::{Failure, FailureKind};
 
-/// The failure of work that was to end.
+/// The failure of work that was stopped.
 pub(crate) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "stopped before its end")
 }

@@ -1,4 +1,4 @@
-//! What work counts as among all that is in progress.
+//! The classes of work that are limited apart from each other, and how deep runs may start each other.
 
 use everfold_language::definition::ExecutorTask;
 use everfold_ports::Traits;
@@ -12,8 +12,7 @@ pub(crate) enum Class {
     /// other's places would wait for ever.
     Child,
     Probe,
-    /// Work that a remote worker fetches. It has places of its own: where none comes for it, nothing else
-    /// is kept from starting.
+    /// Work that a remote worker fetches. It has places of its own: where no worker comes, other work still starts.
     Elsewhere,
 }
 
@@ -28,5 +27,5 @@ impl Class {
     }
 }
 
-/// Runs start each other at most so deep.
+/// How deep runs may start each other.
 pub(crate) const DEPTH_MAX: u32 = 16;

@@ -1,4 +1,4 @@
-//! What attempts say while they run. Not durable; nothing depends on it.
+//! The newest output line of each attempt in progress. Not durable; nothing depends on it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use everfold_base::time::Timestamp;
 /// The longest line kept, in bytes.
 const LINE_BYTES_MAX: usize = 1_024;
 
-/// What one attempt said last.
+/// The newest output of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveAttempt {
     /// The newest line of its output, cut at 1 KiB.
@@ -23,17 +23,17 @@ pub struct LiveAttempt {
     pub lines: u64,
 }
 
-/// What the attempts of one run said last.
+/// The newest output of each attempt of one run.
 pub type LiveRun = Arc<BTreeMap<AttemptId, LiveAttempt>>;
 
-/// So many watches, and those that are closed are removed; at first.
+/// The number of watches at which closed ones are removed for the first time.
 const SWEPT_MIN: usize = 64;
 
-/// The newest lines of all runs: one watch per run that speaks or is listened to.
+/// The newest lines of all runs: one watch per run that prints or is watched.
 #[derive(Default)]
 pub(crate) struct Live {
     runs: Mutex<HashMap<RunId, watch::Sender<LiveRun>>>,
-    /// With how many watches those that are closed are removed: twice those that were left the last time.
+    /// The number of watches at which closed ones are removed next: twice those that were left the last time.
     swept_at: AtomicUsize,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct FoldedRun {
     pub(crate) version: Version,
     pub(crate) hash: Hash,
     pub(crate) position: Position,
-    /// Its last event is a copy: it is no run yet.
+    /// Its last event is a copy: a fork that is not complete, and so not a run.
     pub(crate) is_hidden: bool,
     /// Payload bytes of all folded events: a bound for the size of the state.
     pub(crate) bytes: u64,
@@ -60,7 +60,7 @@ impl Loader<'_> {
             Some(folded) => folded,
             None => {
                 let mut folded = FoldedRun::nothing(definition);
-                self.go_on(run, &mut folded, &beginning, until).await?;
+                self.fold_events(run, &mut folded, &beginning, until).await?;
                 folded
             }
         };
@@ -69,7 +69,7 @@ impl Loader<'_> {
                 until.map_or(PAGE, |until| usize::try_from(until.0 - folded.version.0).unwrap_or(PAGE));
             let limit = room.min(PAGE);
             let page = self.store.read(&stream, folded.version.next(), limit).await?;
-            self.go_on(run, &mut folded, &page, until).await?;
+            self.fold_events(run, &mut folded, &page, until).await?;
             is_whole = page.len() < limit;
         }
         match until {
@@ -80,8 +80,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Folds the events up to a version.
-    async fn go_on(
+    /// Folds these events, as far as they do not go beyond `until`.
+    async fn fold_events(
         &self,
         run: RunId,
         folded: &mut FoldedRun,
@@ -99,7 +99,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Lays ready the definition by which a fork goes on, where that is another one than before.
+    /// Where the event is a fork to another definition: loads that definition, so that the state can apply the event.
     pub(crate) async fn go_on_by(
         &self,
         run: RunId,
@@ -118,8 +118,8 @@ impl Loader<'_> {
         self.definitions.get(hash).await.map_err(|source| LoadError::Definition { run, source })
     }
 
-    /// A snapshot that is of this history, of this fold, and not too new. An unusable one is passed
-    /// over: losing it loses nothing.
+    /// The newest snapshot, if it belongs to this history and this fold and is not newer than `until`. An unusable one
+    /// is ignored: the events hold all that it holds.
     async fn snapshot(
         &self,
         stream: &StreamId,
@@ -179,9 +179,7 @@ impl FoldedRun {
         if !envelope.is_linked(&self.hash) {
             return Err(illegal("its hash does not fit its content and its predecessor".into()));
         }
-        let meta = meta(envelope);
-        catch_unwind(AssertUnwindSafe(|| self.state.apply(event, &meta)))
-            .map_err(|panic| illegal(panic_text(panic.as_ref())))?;
+        apply(&mut self.state, (run, version), event, &meta(envelope))?;
         self.version = version;
         self.hash = envelope.hash;
         self.position = envelope.position;
@@ -192,6 +190,19 @@ impl FoldedRun {
         self.events_since += 1;
         Ok(())
     }
+}
+
+/// Folds one event. A panic says that the history is none that this engine can have written.
+pub(crate) fn apply(
+    state: &mut RunState,
+    (run, version): (RunId, Version),
+    event: &RunEvent,
+    meta: &EventMeta,
+) -> Result<(), LoadError> {
+    catch_unwind(AssertUnwindSafe(|| state.apply(event, meta))).map_err(|panic| {
+        let what = panic_text(panic.as_ref());
+        LoadError::Illegal { run, version, name: event.name(), what }
+    })
 }
 
 /// What the fold gets of an event's envelope.

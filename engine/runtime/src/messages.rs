@@ -1,4 +1,4 @@
-//! Messages to shards.
+//! Messages to shards, and the rule by which a run belongs to a shard.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Queued {
         Self { id, actor: Actor::Engine, kind, dedup: None, answer: None, definition: None }
     }
 
-    /// What the run is pinned to that this starts; `None`: it acts on one that is there.
+    /// The definition of the run that this starts; `None`: it acts on a run that exists.
     pub(crate) fn starts(&self) -> Option<&Arc<Definition>> {
         self.definition.as_ref().filter(|_| matches!(self.kind, InputKind::Start(_)))
     }

@@ -1,6 +1,6 @@
 //! Waiting for what cannot be read or kept at this moment.
 //!
-//! Law: a task that waits so says in the log for which run and why, once; it goes on by itself, and as long as it takes.
+//! Law: a task that waits logs for which run and why, once; it tries again by itself, without a limit.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(crate) const FAILED_AGAIN: Duration = Duration::from_secs(5);
 /// The pause before something is asked again that was refused as busy.
 pub(crate) const BUSY_AGAIN: Duration = Duration::from_millis(200);
 
-/// A task that waits.
+/// The wait of one task between its tries.
 pub(crate) struct Patience {
     run: RunId,
     what: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// `what` cannot be done for the run, as it is said in the log.
+    /// `what` is the text of the log: what cannot be done for the run.
     pub(crate) fn new(run: RunId, what: &'static str) -> Self {
         Self { run, what, is_logged: false }
     }

@@ -4,7 +4,7 @@
 use everfold_base::id::RunId;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Runs that are worked on at once without waiting for each other, about.
+/// The number of locks: about so many runs are worked on at once without waiting for each other.
 const LOCKS: usize = 64;
 
 /// One lock for many runs each: which one follows from the run's id.

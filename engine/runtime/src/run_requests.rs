@@ -1,7 +1,7 @@
 //! Inputs and queries to runs, from every part of the engine.
 //!
-//! Law: the ways to the shards that are kept here do not keep them alive: shards end with the last
-//! handle of the engine, however much work of theirs still wants something of another run.
+//! Law: a request holds a strong sender to a shard only while it sends: shards end with the last handle of the
+//! engine, even where their work still has requests to other runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -114,7 +114,7 @@ impl Runtime {
         self.order(run, |done| ShardMessage::Align { run, drives, done }).await
     }
 
-    /// What must reach its run, however busy the shard is.
+    /// Sends a message that must reach its run: waits for room in the shard's inbox without a limit.
     async fn order(
         &self,
         run: RunId,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 
 use crate::aggregate_store::AggregateStore;
@@ -20,6 +20,7 @@ use crate::live_output::Live;
 use crate::mailboxes::Mailboxes;
 use crate::panic::panic_text;
 use crate::receivers::registry::Receivers;
+use crate::recovery::start_holds::StartHolds;
 use crate::run_locks::RunLocks;
 use crate::scheduler::places::Scheduler;
 use crate::start::child_definitions::Children;
@@ -36,7 +37,7 @@ use everfold_ports::Edge;
 use everfold_store::EventStore;
 use everfold_system::clock;
 
-/// What all parts of a running engine share. What is true of the dependencies alone is reached through [`Deref`].
+/// What all parts of a running engine share. The fields and methods of [`Deps`] are reached through [`Deref`].
 pub(crate) struct Runtime {
     deps: Deps,
     pub(crate) mailboxes: Mailboxes,
@@ -56,17 +57,17 @@ pub(crate) struct Runtime {
     pub(crate) children: Children,
     /// Held while a version of a pipeline is saved: one is saved after the other.
     pub(crate) saving: tokio::sync::Mutex<()>,
-    /// Histories that are copied under an idempotency key.
+    /// One for each history that is being copied under an idempotency key.
     pub(crate) forks: RunLocks,
     pub(crate) triggers: TriggerCache,
     /// While living attempts are re-attached, no new one starts.
-    pub(crate) holding: AtomicBool,
-    /// Processes that a former engine left were looked for.
+    pub(crate) start_holds: StartHolds,
+    /// The search for processes that a former engine left has begun.
     pub(crate) looked_for_survivors: AtomicBool,
-    /// Workspaces that ended runs left were looked for.
-    pub(crate) swept: AtomicBool,
-    /// Counters that hold a reservation were looked for.
-    pub(crate) looked_at_counters: AtomicBool,
+    /// The search for workspaces that ended runs left has begun.
+    pub(crate) swept: OnceCell<()>,
+    /// The search for counters that hold a reservation has begun.
+    pub(crate) looked_at_counters: OnceCell<()>,
     /// The engine ends: nothing new is taken or started.
     pub(crate) stopping: AtomicBool,
     quarantined: Mutex<BTreeMap<RunId, String>>,
@@ -107,10 +108,10 @@ impl Runtime {
             saving: tokio::sync::Mutex::default(),
             forks: RunLocks::default(),
             triggers: TriggerCache::default(),
-            holding: AtomicBool::new(false),
+            start_holds: StartHolds::default(),
             looked_for_survivors: AtomicBool::new(false),
-            swept: AtomicBool::new(false),
-            looked_at_counters: AtomicBool::new(false),
+            swept: OnceCell::new(),
+            looked_at_counters: OnceCell::new(),
             stopping: AtomicBool::new(false),
             quarantined: Mutex::default(),
             broken: watch::Sender::new(None),
@@ -119,7 +120,7 @@ impl Runtime {
     }
 
     pub(crate) fn is_holding(&self) -> bool {
-        self.holding.load(Ordering::Acquire)
+        self.start_holds.is_held()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -127,7 +128,7 @@ impl Runtime {
     }
 
     /// Spawns a task that the engine cannot do without: where it panics, the engine is broken.
-    pub(crate) fn keep_up(
+    pub(crate) fn spawn_essential(
         self: &Arc<Self>,
         what: &'static str,
         task: impl Future<Output = ()> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Values that are kept out of the state: found by the event that holds them, kept by content.
+//! Values that are kept out of the state: found by the event that holds them, cached by their hash.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! When runs that are not loaded are to be woken.
+//! The earliest moment at which a run that is not loaded is to be woken.
 
 use everfold_base::time::Timestamp;
 use std::sync::Mutex;
@@ -7,10 +7,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Notify;
 
-/// When runs that are not loaded are to be woken.
+/// The earliest wake of the runs that left memory, for the wake task of [`crate::recovery`].
 #[derive(Default)]
 pub(crate) struct WakeTimes {
-    /// Whether anyone wakes them; else runs with timers stay loaded.
+    /// The wake task runs; without it runs with timers stay loaded.
     pub(crate) attended: AtomicBool,
     earliest: Mutex<Option<Timestamp>>,
     pub(crate) changed: Notify,
@@ -30,8 +30,8 @@ impl WakeTimes {
         *self.lock()
     }
 
-    /// All that is due was woken; what is parked for later stays, because the store does not list
-    /// the moments of runs that are busy.
+    /// All runs that are due were woken. A later moment stays, because the store does not list the moments of runs that
+    /// are busy.
     pub(crate) fn clear(&self, now: Timestamp) {
         let mut earliest = self.lock();
         *earliest = earliest.filter(|at| *at > now);

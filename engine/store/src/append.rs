@@ -28,7 +28,7 @@ pub struct Append {
     pub dedup: Option<Dedup>,
     /// Refuses a writer that has lost its ownership.
     pub fence: Option<Fence>,
-    /// What the driver wants to know of the stream at the next start, without folding it.
+    /// What the runtime wants to know of the stream at the next start, without folding it.
     pub note: StreamNote,
 }
 
@@ -56,7 +56,7 @@ pub enum DedupKeep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fence(pub u64);
 
-/// Where an append appended.
+/// Where an append was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// The first event's version.

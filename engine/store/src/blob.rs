@@ -3,7 +3,7 @@
 //! Law: a blob is durable before the event that names it is appended: written beside, synced,
 //! renamed, folder synced. What is given out has the hash that was asked for.
 //!
-//! Called by the driver before an append, and by everything that reads outputs and evidence.
+//! Called by the runtime before an append, and by everything that reads outputs and evidence.
 
 use std::collections::HashSet;
 use std::fs;
@@ -206,7 +206,7 @@ impl Blobs for BlobStore {
     }
 }
 
-/// Keeps the kind: a full disk is waited for, everything else is not.
+/// Keeps the kind of error: callers wait while the disk is full, and for nothing else.
 fn into_io(error: BlobError) -> io::Error {
     let kind = match &error {
         BlobError::Missing { .. } => io::ErrorKind::NotFound,

@@ -66,7 +66,7 @@ pub(crate) struct Committer {
     dedups: HashMap<Hash, (u64, DedupRecord)>,
     /// The group's bytes: room for its header, then its body.
     buffer: Vec<u8>,
-    /// Since the last try to go on in a new segment.
+    /// Runs since the last try to go on in a new segment.
     tried: Stopwatch,
 }
 
@@ -272,7 +272,7 @@ impl Committer {
     fn finish(&mut self, group: Group, waits: bool) {
         let Group { turn, committed_at, appends, answers, .. } = group;
         if appends.is_empty() && answers.is_empty() {
-            self.post_commit_turn(turn);
+            self.give_empty_group(turn);
             return;
         }
         let mut journal_end = None;
@@ -292,8 +292,8 @@ impl Committer {
         self.post_commit.give(CommittedGroup { turn, appends, answers, journal_end }, waits);
     }
 
-    /// A group of nothing has its turn too.
-    fn post_commit_turn(&mut self, turn: u64) {
+    /// Passes on a group without appends and answers, so that its turn is counted.
+    fn give_empty_group(&mut self, turn: u64) {
         self.post_commit.give(
             CommittedGroup { turn, appends: Vec::new(), answers: Vec::new(), journal_end: None },
             false,

@@ -16,10 +16,10 @@ use super::journal::segment::SegmentSizes;
 pub(crate) const FILE_NAME: &str = "reserve";
 /// A disk with less room than this is full: the index grows by half a megabyte at a time.
 const FULL_BYTES: u64 = 4 * 1024 * 1024;
-/// What a new segment of the journal leaves to the index and to everybody else.
+/// What a new segment of the journal leaves to the index and to other programs.
 pub(crate) const MARGIN_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The room that is left in a folder's file system; as much as one likes where that is unknown.
+/// The room that is left in a folder's file system; `u64::MAX` where that is unknown.
 pub(crate) fn left(folder: &Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -1,9 +1,9 @@
 //! The system calls that durability rests on, as a layer that a test can count, fail or stop.
 //!
-//! Law: nothing in the journal and its marks reaches the disk past this layer. (sled opens its own
+//! Law: nothing of the journal, `store.json` and the blobs is written past this layer. (sled opens its own
 //! files; it is a view and proves nothing.) A folder that was made is durable in the folder above it.
 //!
-//! Called by the journal, the marks and the blobs.
+//! Called by the journal, `store.json` and the blobs.
 
 use std::fs;
 use std::io;

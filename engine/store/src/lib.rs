@@ -1,9 +1,9 @@
 //! Where events are kept: an append-only journal, an index derived from it, blobs beside them.
 //!
 //! Law: *acknowledged means durable on power loss*; an append is there as a whole or not at all;
-//! versions and positions have no gaps. What the bytes of an event mean is not known here.
+//! versions and positions have no gaps. The store does not know what the bytes of an event mean.
 //!
-//! Called by the driver, which is the only writer of streams, and by everything that reads.
+//! Called by the runtime, which is the only writer of streams, and by everything that reads.
 //!
 //! The way of an append: [`SledStore::append`](sled_store::SledStore) encodes and queues it, the writer thread
 //! (`commit`) validates it (`validate`) and writes a group (`journal`), `post_commit` publishes it and answers,

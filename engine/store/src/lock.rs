@@ -74,7 +74,7 @@ impl FolderLock {
         Ok(Self { folder: folder.to_owned(), held: Mutex::new(Some(held)), active: Mutex::default() })
     }
 
-    /// Keeps owners away from a folder that is only looked at: nothing is made or written.
+    /// Takes the locks of a folder that is only read: no file is made or written.
     pub(crate) fn look(folder: &Path) -> Result<Self, OpenError> {
         let (opened, root) = take_root(folder)?;
         let path = folder.join(FILE_NAME);

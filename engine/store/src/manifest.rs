@@ -96,7 +96,7 @@ pub(crate) struct FolderIdentity {
     /// The journal's first segment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) segment: Option<FileId>,
-    /// The very file that says this. It is a new one each time.
+    /// `store.json` itself, formerly the mark: a new file at each write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<FileId>,
 }

@@ -3,7 +3,7 @@
 //! Law: answers as [`super::SledStore`] does, without threads: an append is done when the call is.
 //! What "the machine" keeps outlives the store that was opened on it: [`MemoryStore::reopen`].
 //!
-//! Called by tests and the simulated driver.
+//! Called by tests and the simulated runtime.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ use everfold_system::clock::{self, Clock};
 /// Events that a follower gets at once at most.
 const EVENTS_MAX: usize = 1_024;
 
-/// The log, its streams, and the entries of idempotent writes.
+/// The log, its streams, and the dedup records of idempotent writes.
 #[derive(Default)]
 struct Contents {
     log: Vec<Arc<Envelope>>,

@@ -151,8 +151,8 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder,
     Ok(OpenedFolder { lock, manifest, index, survey, active, report })
 }
 
-fn refuse_foreign(folder: &Path, without_mark: bool) -> Result<(), OpenError> {
-    if !without_mark || folder.join(JOURNAL_FOLDER).exists() || folder.join(INDEX_FOLDER).exists() {
+fn refuse_foreign(folder: &Path, without_manifest: bool) -> Result<(), OpenError> {
+    if !without_manifest || folder.join(JOURNAL_FOLDER).exists() || folder.join(INDEX_FOLDER).exists() {
         return Ok(());
     }
     for entry in fs::read_dir(folder).map_err(OpenError::at(folder))? {
@@ -220,6 +220,7 @@ fn compare(journal: &Path, manifest: &Manifest, survey: &Survey) -> Result<(), O
     }
 }
 
+/// Whether the index may be used as it is, or must be built again.
 fn is_believed(
     folder: &Path,
     manifest: &Manifest,

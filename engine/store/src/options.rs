@@ -10,8 +10,8 @@ use super::observer::{StoreObserver, Unobserved};
 use super::progress::Progress;
 use everfold_system::clock::{self, Clock};
 
-/// A process that opens the store for one write has closed it by then, and does not pay for it.
-const RENEW_MARK_AFTER: Duration = Duration::from_millis(100);
+/// Longer than a process needs that opens the store for one write: it closes before, and writes `store.json` once less.
+const RENEW_MANIFEST_AFTER: Duration = Duration::from_millis(100);
 
 /// How a store is opened. `Default` is what everything but tests wants.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl Default for SledOptions {
             boot_id: manifest::boot_id(),
             segments: SegmentSizes::default(),
             cache_bytes: 32 * 1024 * 1024,
-            renew_mark_after: RENEW_MARK_AFTER,
+            renew_mark_after: RENEW_MANIFEST_AFTER,
             progress: Arc::new(|_| {}),
             observer: Arc::new(Unobserved),
         }

@@ -118,7 +118,7 @@ impl Publisher {
             core.checkpoints.request_checkpoint();
         }
         for (reply, answer) in answers.into_iter().chain(group.answers) {
-            // Who no longer waits for the answer finds the events in the store.
+            // A caller that no longer waits finds the events in the store.
             let _gone = reply.send(answer);
         }
         self.done.store(group.turn, Ordering::Release);

@@ -1,8 +1,8 @@
 //! The newest events, in memory: what followers of the log read without touching the disk.
 //!
-//! Law: holds the last events without a gap, at most [`BYTES_MAX`] of them, all durable.
+//! Law: holds the last events without a gap, at most [`BYTES_MAX`] bytes of them, all durable.
 //!
-//! Filled by the applier, read by `read_all` and subscriptions.
+//! Filled by `post_commit`, read by `read_all` and subscriptions.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

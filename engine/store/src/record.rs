@@ -5,7 +5,7 @@
 //! What the events of one input share (time, actor, cause) is stored once. The payload hash is not
 //! stored: it is the hash of the payload.
 //!
-//! Called by the caller's side of an append, which encodes, and by every reader.
+//! `encode` is called by `append` on the caller's task, the rest by every reader.
 
 use std::io::Write as _;
 
@@ -39,7 +39,7 @@ pub(crate) struct RecordHead {
     pub(crate) first_version: Version,
     /// The number of events.
     pub(crate) count: u32,
-    /// The driver's note.
+    /// The runtime's note.
     pub(crate) note: StreamNote,
     /// The idempotency entry.
     pub(crate) dedup: Option<Dedup>,
@@ -213,7 +213,7 @@ pub(crate) fn decode(
     Ok((head, events))
 }
 
-/// Shows the events where they lie. Gives how many there are.
+/// Calls `each` with every event, borrowed from the bytes; returns how many there are.
 ///
 /// # Errors
 /// What was found instead; those before it were shown.

@@ -3,7 +3,7 @@
 //! Law: an append resolves after its group's `fdatasync`; no method blocks the caller's thread on a
 //! disk. Dropping the store closes it in order.
 //!
-//! OpenedFolder by the owner of a data folder; shared as `Arc<dyn EventStore>`.
+//! Opened by the owner of a data folder; shared as `Arc<dyn EventStore>`.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};

@@ -110,7 +110,7 @@ impl StoreCore {
         if let Some(head) = self.heads().get(stream) {
             return Ok(Some(*head));
         }
-        // Not entered into the memory here: the applier may be just passing by with a newer one.
+        // Not cached here: `post_commit` may publish a newer head at this moment, and this one would replace it.
         match self.unindexed.head(stream) {
             Some(head) => Ok(Some(head)),
             None => Ok(self.index()?.head(stream)?),

@@ -6,7 +6,7 @@ use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 
-/// What the driver leaves beside a stream's head, so that a start reads what needs it and no more.
+/// What the runtime leaves beside a stream's head, so that a start reads what needs it and no more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StreamNote {
     /// The stream has not ended.
@@ -26,7 +26,7 @@ pub struct StreamHead {
     pub hash: Hash,
     /// The last event's position.
     pub position: Position,
-    /// The driver's note of the last append.
+    /// The runtime's note of the last append.
     pub note: StreamNote,
 }
 

@@ -3,7 +3,7 @@
 //! Law: each cause comes and goes by itself; the gravest one is published. The published value and the one that
 //! appends are checked against change together: a caller that sees the store writable is not refused.
 //!
-//! Set by the store's threads; watched by the driver.
+//! Set by the store's threads; watched by the runtime.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -3,9 +3,9 @@
 //! Law: [`now`] says what the machine's clock says. Small steps back are absorbed, so that two readings one after
 //! the other do not come in the wrong order; a larger one is followed: a clock that was ahead for a moment must
 //! not stop the time of this process. Whatever must not go back (the times of a run's record, of the groups of
-//! the store) is kept from it where it is recorded.
+//! the store) is guarded where it is recorded.
 //!
-//! Called by the store, which stamps groups, and by the driver, which gives inputs their time.
+//! Called by the store, which stamps groups, and by the runtime, which gives inputs their time.
 #![allow(clippy::disallowed_methods, reason = "this is the one place")]
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -46,12 +46,12 @@ const JUMP_MS: i64 = 1_000;
 #[must_use]
 pub fn now() -> Timestamp {
     static LATEST: Latest = Latest::new();
-    let now = LATEST.read(machine);
-    tell_of_jumps(now);
+    let now = LATEST.read(machine_ms);
+    log_jumps(now);
     now
 }
 
-fn machine() -> i64 {
+fn machine_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
@@ -67,11 +67,11 @@ impl Latest {
     }
 
     fn read(&self, clock: impl FnOnce() -> i64) -> Timestamp {
-        // Looked at before the clock is: less than that can only mean that the clock was set back.
+        // Loaded before the clock is read: a lower reading can only mean that the clock was set back.
         let latest = self.0.load(Ordering::SeqCst);
         let read = clock();
         if read >= latest || latest - read > ABSORBED_MS {
-            // Where another thread was faster, what it has read stands.
+            // Where another thread stored its reading first, that one stays.
             let _other = self.0.compare_exchange(latest, read, Ordering::SeqCst, Ordering::SeqCst);
             return Timestamp(read);
         }
@@ -79,8 +79,8 @@ impl Latest {
     }
 }
 
-/// Says where the clock went another way than time has passed.
-fn tell_of_jumps(now: Timestamp) {
+/// Logs where the clock moved by another span than has passed.
+fn log_jumps(now: Timestamp) {
     static BEGUN: OnceLock<(Timestamp, std::time::Instant)> = OnceLock::new();
     static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
     let (begun, watch) = BEGUN.get_or_init(|| (now, std::time::Instant::now()));

@@ -3,7 +3,7 @@
 //! Law: a shortage (of room, handles, processes, memory) says nothing about the work that failed for it; the work
 //! waits and goes on.
 //!
-//! Called by the store, by the driver, and by the executors that touch files and processes.
+//! Called by the store, by the runtime, and by the executors that touch files and processes.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What the engine asks about other runs.
+//! Answers the engine's questions about other runs from the read models.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Directory for RunDirectory {
         let side = Arc::clone(&self.0);
         async move {
             let failed = |error: ReadSideError| DirectoryError(error.to_string());
-            // The engine decides on it: an answer that is behind is none.
+            // The engine decides on the answer, so it must know every event that is durable now.
             side.reach(side.shared.store.last_position()).await.map_err(failed)?;
             let found = side.runs(None, move |runs| runs.find(&query)).await.map_err(failed)?;
             let (total, rows) = found.value;

@@ -1,6 +1,6 @@
 //! What the threads of the read side and its callers share.
 //!
-//! Law: a leaf: it owns no thread and starts none.
+//! Law: it owns no thread and starts none.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -41,6 +41,7 @@ impl ModelProgress {
     }
 }
 
+/// All read models.
 pub(super) struct ModelSet {
     pub(super) runs: Arc<Model<RunsModel>>,
     pub(super) inbox: Arc<Model<InboxModel>>,

@@ -46,9 +46,9 @@ pub(super) struct Activity {
     /// Steps, and items, that wait for a signal or a timer between what is done for them.
     waiting: BTreeSet<StepPath>,
     queued: bool,
-    /// It stands still by itself.
+    /// It was paused itself, or stopped at a breakpoint.
     paused: bool,
-    /// What it stands still with.
+    /// The scopes that are paused and that it belongs to.
     halts: BTreeSet<HaltScope>,
     funding: Funding,
     ended: Option<RunStatus>,
@@ -243,7 +243,7 @@ impl Activity {
         let is_other = |other: &StepPath| other.step != path.step;
         self.attempts.retain(is_other);
         self.probing.retain(is_other);
-        // Seldom there is any of these.
+        // Usually these are empty.
         if !self.waiting.is_empty() {
             self.waiting.retain(is_other);
         }

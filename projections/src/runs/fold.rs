@@ -40,9 +40,9 @@ pub struct RunsModel {
     head: RunsHead,
     cached: IdMap<u32, CachedRow>,
     numbers: IdMap<RunId, u32>,
-    /// Where runs are that are not among them.
+    /// Finds the rows of runs that are not in `numbers`.
     windows: Windows,
-    /// The run of the last fact that is among them: its next one often follows.
+    /// The run of the last fact, and its row: the next fact is often of the same run.
     last: Option<(RunId, u32)>,
     packer: RowPacker,
     /// Rows whose indexes do not follow yet.

@@ -1,4 +1,4 @@
-//! What is asked of `runs`: one, lists, counts; now or at a past position.
+//! Queries of `runs`: one run, lists, counts; now or at a past position.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
@@ -136,7 +136,7 @@ impl<'a> RunsView<'a> {
         }
     }
 
-    /// The run that began last but so many.
+    /// The run that began `back` runs before the newest one.
     ///
     /// # Errors
     /// The read model cannot be read.

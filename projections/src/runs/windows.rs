@@ -1,4 +1,5 @@
 //! A cache of the id index: the rows of runs that started at about the same time are looked up once for all of them.
+//! A window is the runs whose ids begin with the same eight digits; a clock draws such ids within about a minute.
 //!
 //! After a restart no run's number is in memory. The index by id finds all that began in the same minute, so
 //! that looking through them for each run again would take the square of their number.
@@ -21,7 +22,7 @@ const ROWS_MAX: usize = 1 << 18;
 pub(super) struct Windows {
     read: IdMap<u32, ()>,
     numbers: IdMap<u64, u32>,
-    /// Rows whose ids have both ends of another's.
+    /// Rows whose ids begin and end as another row's, with the same key.
     twins: Vec<(u64, u32)>,
 }
 

@@ -1,16 +1,17 @@
-//! A store in memory whose log cannot be followed now and then. For whatever follows a log: the read side, the metrics.
+//! A store in memory whose log cannot be followed now and then, for what follows a log: the read side, and the metrics
+//! (`api/tests/api` includes this file: it names nothing but `crate::engine`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use everfold_base::envelope::{Envelope, StreamId, StreamKind};
-use everfold_base::id::{Position, Version};
-use everfold_base::json::Hash;
-use everfold_base::time::Timestamp;
-use everfold_store::{
+use crate::engine::envelope::{Envelope, StreamId, StreamKind};
+use crate::engine::id::{Position, Version};
+use crate::engine::json::Hash;
+use crate::engine::store::{
     Append, AppendError, Appended, EventStore, FirstWrite, MemoryStore, ReadError, Snapshot, StreamHead,
     Subscription, Writability,
 };
+use crate::engine::time::Timestamp;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 

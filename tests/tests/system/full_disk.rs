@@ -47,6 +47,21 @@ fn is_required() -> bool {
     std::env::var("EVERFOLD_REQUIRE_POWER_CUT").is_ok_and(|value| value == "1")
 }
 
+/// What was mounted for a test; where the machine cannot mount it, the test is skipped with a line that says so, unless
+/// it is required.
+fn mounted(test: &str, mount: Result<Mounted, String>) -> Option<Mounted> {
+    match mount {
+        Ok(mounted) => Some(mounted),
+        Err(why) => {
+            assert!(!is_required(), "the {test} test is required and cannot run: {why}");
+            eprintln!(
+                "\n*** THE TEST {test} DID NOT RUN: it needs root, and mkfs.btrfs for btrfs ({why}) ***\n"
+            );
+            None
+        }
+    }
+}
+
 /// Takes all room that is left.
 fn fill(file: &Path) {
     use std::io::Write as _;
@@ -59,14 +74,7 @@ fn fill(file: &Path) {
 #[test]
 fn s7_on_a_full_disk_nothing_acknowledged_is_lost_and_the_store_goes_on_by_itself() {
     let folder = TempDir::new().unwrap();
-    let _mounted = match mount(folder.path()) {
-        Ok(mounted) => mounted,
-        Err(why) => {
-            assert!(!is_required(), "the full-disk test is required and cannot run: {why}");
-            eprintln!("\n*** THE FULL-DISK TEST DID NOT RUN: it needs root ({why}) ***\n");
-            return;
-        }
-    };
+    let Some(_mounted) = mounted("full-disk", mount(folder.path())) else { return };
     let store_folder = folder.path().join("store");
     let hog = folder.path().join("hog");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -165,14 +173,7 @@ fn a_read_only_folder_is_a_clear_error_and_stays_as_it_is() {
 #[test]
 fn row_03_on_a_full_btrfs_nothing_acknowledged_is_lost_and_the_store_goes_on_by_itself() {
     let folder = TempDir::new().unwrap();
-    let mounted = match mount_btrfs(folder.path()) {
-        Ok(mounted) => mounted,
-        Err(why) => {
-            assert!(!is_required(), "the btrfs test is required and cannot run: {why}");
-            eprintln!("\n*** THE BTRFS TEST DID NOT RUN: it needs root and btrfs-progs ({why}) ***\n");
-            return;
-        }
-    };
+    let Some(mounted) = mounted("btrfs", mount_btrfs(folder.path())) else { return };
     let (store_folder, hog) = (mounted.0.join("store"), mounted.0.join("hog"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -215,14 +216,7 @@ fn row_03_on_a_full_btrfs_nothing_acknowledged_is_lost_and_the_store_goes_on_by_
 #[test]
 fn row_06_a_folder_that_may_only_be_read_is_verified_and_stays_as_it_is() {
     let folder = TempDir::new().unwrap();
-    let mounted = match mount(folder.path()) {
-        Ok(mounted) => mounted,
-        Err(why) => {
-            assert!(!is_required(), "the read-only test is required and cannot run: {why}");
-            eprintln!("\n*** THE READ-ONLY TEST DID NOT RUN: it needs root ({why}) ***\n");
-            return;
-        }
-    };
+    let Some(mounted) = mounted("read-only", mount(folder.path())) else { return };
     let store_folder = folder.path().join("store");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -91,9 +91,9 @@ pub(super) fn unusable(
 pub(super) fn lost_session(format: OutputFormat, former: &Former<'_>) -> Option<String> {
     const WORDS: [&str; 5] = ["session", "conversation", "thread", "rollout", "resume"];
     let transcript = read(format, &former.ended);
-    let used: u64 = transcript.usage.iter().map(|used| used.input_tokens + used.output_tokens).sum();
+    let has_used = transcript.usage.iter().any(|used| used.input_tokens > 0 || used.output_tokens > 0);
     let has_failed = former.ended.exit_code != 0 || transcript.error.is_some();
-    if !has_failed || used > 0 || (transcript.complete && transcript.error.is_none()) {
+    if !has_failed || has_used || (transcript.complete && transcript.error.is_none()) {
         return None;
     }
     let names = |line: &str| WORDS.iter().any(|word| line.to_lowercase().contains(word));

@@ -6,7 +6,7 @@ use everfold_ports::Usage;
 use super::transcript::{Transcript, one_line};
 use crate::process::Meter;
 
-/// CodexTurns whose use is looked at while the program works.
+/// Turns whose usage is read while the program works.
 const TURNS_MAX: usize = 10_000;
 
 /// Reads a transcript. The answer is the last message; usage is summed over turns. The program
@@ -25,9 +25,10 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
                 let number = |field: &str| event["usage"][field].as_u64().unwrap_or(0);
                 // The program counts cached tokens among the input; here they stand apart.
                 let cached = number("cached_input_tokens");
-                used.input_tokens += number("input_tokens").saturating_sub(cached);
-                used.cached_tokens += cached;
-                used.output_tokens += number("output_tokens");
+                let fresh = number("input_tokens").saturating_sub(cached);
+                used.input_tokens = used.input_tokens.saturating_add(fresh);
+                used.cached_tokens = used.cached_tokens.saturating_add(cached);
+                used.output_tokens = used.output_tokens.saturating_add(number("output_tokens"));
                 turns += 1;
                 transcript.complete = true;
                 transcript.error = None;

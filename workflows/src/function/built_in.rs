@@ -14,7 +14,7 @@ use crate::notify;
 
 impl Functions {
     /// The built-in functions: `everfold.noop` (null), `everfold.echo` (its `with`),
-    /// `everfold.sleep` (waits `with.for`, gives `with`), and those that tell: `notify.log`, `notify.command`,
+    /// `everfold.sleep` (waits `with.for`, gives `with`), and those that send notices: `notify.log`, `notify.command`,
     /// `notify.http`, `notify.slack`, `notify.telegram`.
     #[must_use]
     pub fn built_in() -> Self {

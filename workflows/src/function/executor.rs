@@ -24,26 +24,26 @@ use crate::remote::{LeaseTable, carry};
 pub struct FunctionExecutor {
     functions: Arc<Functions>,
     running: InProcess,
-    /// Where the work of those is offered that workers do.
-    book: Option<LeaseTable>,
+    /// Where attempts of functions that workers do are offered.
+    leases: Option<LeaseTable>,
 }
 
 impl FunctionExecutor {
     /// Calls these functions; those that workers do it refuses.
     #[must_use]
     pub fn new(functions: Functions) -> Self {
-        Self { functions: Arc::new(functions), running: InProcess::default(), book: None }
+        Self { functions: Arc::new(functions), running: InProcess::default(), leases: None }
     }
 
-    /// Calls these functions; those that workers do it offers in the book.
+    /// Calls these functions; those that workers do it offers in the lease table.
     #[must_use]
-    pub fn with_workers(functions: Arc<Functions>, book: LeaseTable) -> Self {
-        Self { functions, running: InProcess::default(), book: Some(book) }
+    pub fn with_workers(functions: Arc<Functions>, leases: LeaseTable) -> Self {
+        Self { functions, running: InProcess::default(), leases: Some(leases) }
     }
 
     /// Where the work is offered, if workers do it.
-    fn book_for(&self, spec: &Value) -> Option<&LeaseTable> {
-        self.book.as_ref().filter(|_| self.functions.is_remote(name_of(spec)))
+    fn leases_for(&self, spec: &Value) -> Option<&LeaseTable> {
+        self.leases.as_ref().filter(|_| self.functions.is_remote(name_of(spec)))
     }
 
     /// Calls a function for a gate, which must be one that only reads.
@@ -90,7 +90,7 @@ impl Executor for FunctionExecutor {
     }
 
     fn is_elsewhere(&self, spec: &Value) -> bool {
-        self.book_for(spec).is_some()
+        self.leases_for(spec).is_some()
     }
 
     /// The function, and the provider that its `with` names: it is the one who answers.
@@ -110,8 +110,8 @@ impl Executor for FunctionExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        if let Some(book) = self.book_for(&request.spec) {
-            return carry(book, &self.functions, request, observer);
+        if let Some(leases) = self.leases_for(&request.spec) {
+            return carry(leases, &self.functions, request, observer);
         }
         let (mut spec, workdir) = (request.spec, request.workdir.clone());
         let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
@@ -143,7 +143,7 @@ impl Executor for FunctionExecutor {
             let mut end = work.await;
             end.usage = call.used();
             if asks_provider {
-                // What others ask for is kept by those who tell notices: it is meant for one address.
+                // A pause that a receiver of `notify.*` asks for is for one address; the sender of notices keeps it.
                 end.again_after = call.asked_later();
             }
             if workdir.git.as_ref().is_some_and(|git| !git.is_copy) {
@@ -160,8 +160,8 @@ impl Executor for FunctionExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        if let Some(book) = self.book_for(&request.spec) {
-            return carry(book, &self.functions, request, observer);
+        if let Some(leases) = self.leases_for(&request.spec) {
+            return carry(leases, &self.functions, request, observer);
         }
         if request.idempotent.unwrap_or(self.traits(&request.spec).loss.idempotent) {
             return self.start(request, observer);
@@ -172,9 +172,9 @@ impl Executor for FunctionExecutor {
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
-        if let Some(book) = self.book_for(&request.spec).cloned() {
+        if let Some(leases) = self.leases_for(&request.spec).cloned() {
             let AttemptRequest { id, folder, grace, .. } = request;
-            return async move { book.cancel(id, folder, grace).await }.boxed();
+            return async move { leases.cancel(id, folder, grace).await }.boxed();
         }
         self.running.cancel(&request.id)
     }

@@ -1,4 +1,12 @@
 //! The `git` program, and what is done with it: worktrees of runs, commits of leftovers.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `call`, `own_worktree` | one call of git, and the folder in which it may act |
+//! | `worktrees`, `copies`, `discard` | makes, copies and removes the worktree of a run |
+//! | `turn`, `locks` | one change of a repository at a time; locks that a killed git left |
+//! | `save`, `nested` | commits what an attempt left, or refuses |
+//! | `functions` | the functions `git.*` |
 
 mod authorise;
 mod call;

@@ -30,7 +30,7 @@ const IDENTITY: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header
 
 /// How far a request has come.
 #[derive(Default)]
-struct Stand {
+struct RequestProgress {
     is_sent: AtomicBool,
     /// The system had no handle or memory for it.
     is_held_back: AtomicBool,
@@ -68,14 +68,14 @@ impl HttpClient {
         let limit = request.timeout;
         let mut place = Endpoint::of(&request.url)?;
         let host = place.authority();
-        let stand = Stand::default();
-        match tokio::time::timeout(limit, self.follow(request, &mut place, &stand)).await {
+        let progress = RequestProgress::default();
+        match tokio::time::timeout(limit, self.follow(request, &mut place, &progress)).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
                 let limit = everfold_base::duration::format(limit);
-                Err(if stand.is_sent.into_inner() {
+                Err(if progress.is_sent.into_inner() {
                     HttpError::NoAnswer { host, reason: format!("no answer within {limit}") }
-                } else if stand.is_held_back.into_inner() {
+                } else if progress.is_held_back.into_inner() {
                     let reason = format!("this machine had no file handle or memory for it within {limit}");
                     HttpError::Unreachable { host, reason }
                 } else {
@@ -99,12 +99,12 @@ impl HttpClient {
         &self,
         request: HttpRequest,
         place: &mut Endpoint,
-        stand: &Stand,
+        progress: &RequestProgress,
     ) -> Result<HttpAnswer, HttpError> {
         let mut headers = headers(&request.headers)?;
         let is_safe = matches!(request.method, Method::GET | Method::HEAD);
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.once(&request, place, headers.clone(), stand).await?;
+            let answer = self.once(&request, place, headers.clone(), progress).await?;
             let moved = match answer.status {
                 301 | 302 | 303 | 307 | 308 if is_safe => answer.headers.get("location"),
                 _stays => None,
@@ -125,7 +125,7 @@ impl HttpClient {
         request: &HttpRequest,
         place: &Endpoint,
         headers: HeaderMap,
-        stand: &Stand,
+        progress: &RequestProgress,
     ) -> Result<HttpAnswer, HttpError> {
         let unreachable =
             |reason: String| HttpError::Unreachable { host: place.authority(), reason: shown(reason) };
@@ -133,21 +133,21 @@ impl HttpClient {
             match connect_tcp(&place.host, place.port).await {
                 Ok(stream) => break stream,
                 Err(error) if is_shortage(&error) => {
-                    stand.is_held_back.store(true, Ordering::Relaxed);
+                    progress.is_held_back.store(true, Ordering::Relaxed);
                     tokio::time::sleep(SHORTAGE_PAUSE).await;
                 }
                 Err(error) => return Err(unreachable(error.to_string())),
             }
         };
         if !place.is_tls {
-            return exchange(request, place, headers, stream, stand).await;
+            return exchange(request, place, headers, stream, progress).await;
         }
         let config = self.config().map_err(unreachable)?;
         let stream = start_tls(stream, &place.host, config).await.map_err(|error| match error {
             TlsError::HostName(_) => HttpError::Invalid(error.to_string()),
             TlsError::Handshake(error) => unreachable(error.to_string()),
         })?;
-        exchange(request, place, headers, stream, stand).await
+        exchange(request, place, headers, stream, progress).await
     }
 }
 
@@ -156,7 +156,7 @@ async fn exchange<S>(
     place: &Endpoint,
     headers: HeaderMap,
     stream: S,
-    stand: &Stand,
+    progress: &RequestProgress,
 ) -> Result<HttpAnswer, HttpError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,7 +179,7 @@ where
         all.extend(headers);
     }
     let message = message.body(body).map_err(|error| HttpError::Invalid(error.to_string()))?;
-    stand.is_sent.store(true, Ordering::Relaxed);
+    progress.is_sent.store(true, Ordering::Relaxed);
     let answered = async {
         let response = sender.send_request(message).await.map_err(failed)?;
         read(response, place, request.body_bytes_max).await.map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! Reading the parameters of the functions that tell.
+//! Reads the parameters of the functions `notify.*`.
 //!
 //! Law: no value is repeated in a message: it may be a secret.
 

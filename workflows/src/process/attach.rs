@@ -1,8 +1,8 @@
 //! Brings a folder to its `exit.json`: waits for its supervisor, or starts one.
 //!
 //! Law: alive means that the lock is held. A handle on the supervisor is opened first and its
-//! identity compared after, so that a number that passed to another process is never waited for. What
-//! the system does not let it see is neither there nor missing: no answer is made of an error.
+//! identity compared after, so that a number that passed to another process is never waited for. An error of the
+//! system is never read as “there” or “missing”: it is passed on.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -27,16 +27,16 @@ use crate::shim::protocol::{
     SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
 
-/// Supervisors started in vain before it is given up.
+/// Supervisors that may end without a record before the attempt gives up.
 const STARTS_MAX: u32 = 3;
-/// How often output is looked at for the live line.
+/// The longest pause between looks at the output for the live line.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// The first look comes early: most commands are short.
 const WATCH_FIRST: Duration = Duration::from_millis(10);
 /// How far the live line may lag behind.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// How often it is looked again whether what was cancelled has ended, where that cannot be seen.
+/// The pause between looks at a cancelled attempt whose end the system does not let it see.
 const BLIND_PAUSE: Duration = Duration::from_millis(500);
 
 /// Tells an observer what a process says while it runs.
@@ -176,7 +176,7 @@ async fn settle(shim: &ShimProgram, folder: &Path) {
         let error = match try_settle(shim, folder, &mut starts).await {
             Ok(is_settled) if is_settled => return,
             Ok(_) => continue,
-            // Damage: it has ended, however.
+            // A record that cannot be read: the attempt has ended, with an unknown outcome.
             Err(AttachError::Record { .. } | AttachError::Newer { .. }) => return,
             Err(error) => error,
         };
@@ -196,7 +196,7 @@ async fn try_settle(shim: &ShimProgram, folder: &Path, starts: &mut u32) -> Resu
     }
     if is_held(folder)? {
         if !has(folder, CANCEL)? {
-            // There was no room for it; it is left as soon as there is.
+            // The first try to leave the mark failed, such as for want of room: try again.
             let _not_yet = mark_cancelled(folder);
         }
         ring(folder);

@@ -20,9 +20,9 @@ use crate::git::{Git, GitError, unable};
 use crate::private_file::{if_there, make_private, write_private};
 use crate::shim::protocol::{CANCEL, INPUT, REQUEST, STARTED};
 
-/// How often an attempt is looked at that cannot be seen, before its run is set aside.
+/// How often an attempt is tried whose folder cannot be read, before its run is quarantined.
 const LOOKS_MAX: u32 = 6;
-/// After the first such look; twice as long after each further one.
+/// The pause after the first such try; doubled after each further one.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes the attempt, or goes on with it, wherever it stands.
@@ -38,7 +38,7 @@ pub(crate) async fn attempt(
 ) -> AttemptEnd {
     let mut pause = LOOK_PAUSE;
     for _ in 1..LOOKS_MAX {
-        match look(&processes, &request, &plan, &observer, begun).await {
+        match make_or_go_on(&processes, &request, &plan, &observer, begun).await {
             Err(Unready::Unseen(reason)) => {
                 tracing::warn!(attempt = %request.id, reason, "an attempt cannot be seen; it is looked again");
                 tokio::time::sleep(pause).await;
@@ -48,11 +48,11 @@ pub(crate) async fn attempt(
             Err(unready) => return ended_now(unready.into()),
         }
     }
-    let seen = look(&processes, &request, &plan, &observer, begun).await;
+    let seen = make_or_go_on(&processes, &request, &plan, &observer, begun).await;
     seen.unwrap_or_else(|unready| ended_now(unready.into()))
 }
 
-async fn look(
+async fn make_or_go_on(
     processes: &Processes,
     request: &AttemptRequest,
     plan: &Result<Plan, Failure>,
@@ -73,8 +73,8 @@ async fn look(
         }));
     }
     let plan = plan.as_ref().map_err(|failure| Unready::Failed(failure.clone()))?;
-    prepared(request, plan)?;
-    cleaned(request).await?;
+    prepare_folder(request, plan)?;
+    reset_worktree(request).await?;
     loop {
         turns::settle(folder).map_err(|error| unturned(&error))?;
         let past = turns::past(folder)?;
@@ -102,13 +102,13 @@ async fn look(
     }
 }
 
-/// The turn before has ended, and what it did must not be done again.
+/// The change to the next turn failed. That is no failure of the attempt: the turn that ended must not run again.
 fn unturned(error: &std::io::Error) -> Unready {
     Unready::unseen("the next turn", error)
 }
 
 /// Checks that the worktree is there, and resets it to where the attempt begins, unless the attempt has begun.
-async fn cleaned(request: &AttemptRequest) -> Result<(), Unready> {
+async fn reset_worktree(request: &AttemptRequest) -> Result<(), Unready> {
     let Some(git) = &request.workdir.git else { return Ok(()) };
     if has_begun(request)? {
         return Ok(());
@@ -140,7 +140,7 @@ fn has_begun(request: &AttemptRequest) -> Result<bool, Unready> {
 }
 
 /// Makes the folder ready, unless the command has started there before.
-fn prepared(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> {
+fn prepare_folder(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> {
     if has_begun(request)? {
         return Ok(());
     }

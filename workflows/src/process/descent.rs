@@ -14,7 +14,7 @@ use crate::shim::os;
 /// The most parents that are looked at.
 const PARENTS_MAX: usize = 4_096;
 
-/// How often it is tried where processes end meanwhile.
+/// How often the walk begins again where processes end meanwhile.
 const TRIES: usize = 3;
 
 /// Where a process comes from.
@@ -38,12 +38,12 @@ pub fn descent(pid: i32, attempts: &Path) -> Descent {
         return Descent::Outside;
     }
     let attempts = attempts.canonicalize().ok();
-    // A parent that ends meanwhile leaves its child to another one: that one is gone through then.
-    (0..TRIES).find_map(|_| gone_through(pid, attempts.as_deref())).unwrap_or(Descent::Gone)
+    // A parent that ends meanwhile hands its child to another one, so the walk begins again.
+    (0..TRIES).find_map(|_| walk_up(pid, attempts.as_deref())).unwrap_or(Descent::Gone)
 }
 
 /// `None`: it, or one of its parents, ended meanwhile.
-fn gone_through(pid: i32, attempts: Option<&Path>) -> Option<Descent> {
+fn walk_up(pid: i32, attempts: Option<&Path>) -> Option<Descent> {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let (mut at, mut is_below) = (pid, false);
     for _ in 0..PARENTS_MAX {

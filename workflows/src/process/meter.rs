@@ -14,11 +14,12 @@ use super::usage;
 use crate::regular;
 use crate::shim::protocol::STDOUT;
 
-/// Read in one look.
+/// Bytes that are read in one look.
 const LOOK_BYTES_MAX: u64 = 1024 * 1024;
 /// The longest line that is looked at.
 const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Between two reports, and by what part they differ: a long attempt makes some hundred events, not thousands.
+/// The least pause between two reports, and the part (1/20) by which the sum must have grown: a long attempt makes
+/// some hundred events, not thousands.
 const EVERY: Duration = Duration::from_secs(2);
 const PART: u64 = 20;
 

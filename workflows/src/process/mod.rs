@@ -5,6 +5,9 @@
 //! (output, kept files, commit) is written down too, so that a report repeated after a crash is
 //! the same report.
 //!
+//! `attempt` is the course of one attempt: it makes the folder ready, calls `attach` (waits for the supervisor),
+//! then `report` (reads what the process left), and begins the next of its `turns` where there is one.
+//!
 //! Used by the executors `command` and `agent`, and by the prober `command`.
 
 mod absolute;

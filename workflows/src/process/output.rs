@@ -232,7 +232,7 @@ fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Unready
     Ok(serde_json::from_slice(&bytes).map_err(|error| no_json(path, &error))?)
 }
 
-/// The last JSON object or list that stands in a text, whole, at the start of a line or after a fence.
+/// The last whole JSON object or list in a text: of those that end last the widest.
 pub(crate) fn last_json(text: &str) -> Option<Value> {
     /// Starts tried from the end; a text full of braces is no reason to try all of them.
     const STARTS_MAX: usize = 5_000;

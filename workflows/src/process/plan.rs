@@ -24,11 +24,11 @@ pub(crate) struct Plan {
     pub(crate) stdout_tail_max_bytes: u64,
     pub(crate) progress: Progress,
     pub(crate) interpret: Interpret,
-    /// What counts what it uses up while it works.
+    /// Counts usage from the output while the process runs.
     pub(crate) meter: Option<fn() -> Box<dyn Meter>>,
-    /// The model of what it does not name one for.
+    /// The model of usage that names none.
     pub(crate) model: Option<String>,
-    /// Whether it is called once more when it has ended.
+    /// Decides whether the program is called once more after it ended.
     pub(crate) next: Option<Next>,
     /// Written to the log before it begins.
     pub(crate) remark: Option<String>,

@@ -1,4 +1,4 @@
-//! From the record of an end to the report that the driver gets.
+//! From the record of an end to the report that the runtime gets.
 //!
 //! Law: reported once, reported alike for ever. The first report is kept in the folder, because
 //! files and commits of the workspace may be others by the time it is asked for again.

@@ -10,14 +10,14 @@ use everfold_system::os_error::is_shortage;
 #[derive(Debug)]
 pub(super) enum Unready {
     Failed(Failure),
-    /// It will, when the system has what that needs.
+    /// The system lacks room, memory or handles now; a later try may succeed.
     NoRoom(String),
-    /// It may have: the system does not let it be seen.
+    /// The folder cannot be read, so it is unknown how far the attempt came.
     Unseen(String),
 }
 
 impl Unready {
-    /// What the system refused: for want of what it has too little of, or else what is made of it.
+    /// An error of the system: [`Self::NoRoom`] where it is a shortage, else the given failure.
     pub(super) fn of(error: &std::io::Error, what: &str, failure: impl FnOnce() -> Failure) -> Self {
         if is_shortage(error) { Self::NoRoom(format!("{what}: {error}")) } else { Self::Failed(failure()) }
     }

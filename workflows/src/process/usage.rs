@@ -9,10 +9,10 @@ pub(crate) fn sum(usage: impl IntoIterator<Item = Usage>) -> Vec<Usage> {
         match sums.iter_mut().find(|sum| sum.model == one.model) {
             None => sums.push(one),
             Some(sum) => {
-                sum.input_tokens += one.input_tokens;
-                sum.cached_tokens += one.cached_tokens;
-                sum.output_tokens += one.output_tokens;
-                sum.cost_micros += one.cost_micros;
+                sum.input_tokens = sum.input_tokens.saturating_add(one.input_tokens);
+                sum.cached_tokens = sum.cached_tokens.saturating_add(one.cached_tokens);
+                sum.output_tokens = sum.output_tokens.saturating_add(one.output_tokens);
+                sum.cost_micros = sum.cost_micros.saturating_add(one.cost_micros);
                 sum.session = one.session.or(sum.session.take());
             }
         }

@@ -47,7 +47,7 @@ pub enum ProviderError {
     Conflict {
         /// The provider's name.
         provider: String,
-        /// 405, 406, 409 or 422.
+        /// The status, such as 405, 409 or 422.
         status: u16,
         /// What it said.
         message: String,

@@ -55,8 +55,8 @@ impl Remote {
         self.host.as_deref() == Some(host_of(authority).as_str())
     }
 
-    /// The repository's path at the service with this address; of a path of this machine, or at another
-    /// address of the same service, the last name is all that is known for sure where there is only one.
+    /// The repository's path at the service with this address, without the folder below which the service lies. Of
+    /// a path of this machine only the last name is known.
     pub(crate) fn path_at(&self, web_url: &str) -> Option<&str> {
         if self.host.is_none() {
             return self.path.rsplit('/').next().filter(|name| !name.is_empty());

@@ -161,7 +161,7 @@ impl<'de> Visitor<'de> for TokenVisitor {
 }
 
 impl ProviderSettings {
-    /// What is wrong with it, in words; paths become relative to the folder of the settings.
+    /// Checks the section, and resolves its paths against the folder of the settings.
     ///
     /// # Errors
     /// What is wrong with it, in words.

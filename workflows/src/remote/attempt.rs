@@ -41,14 +41,14 @@ pub(crate) struct WorkOffer {
 pub(super) struct Attempt {
     pub(super) offer: WorkOffer,
     pub(super) stage: tokio::sync::Mutex<OfferStage>,
-    /// The stage is another one, or what it waits for is.
+    /// Signalled when the stage, or the time it waits for, changed.
     pub(super) changed: Notify,
     /// No worker holds it any more.
     pub(super) ended: CancellationToken,
     log: Mutex<Option<LogWriter>>,
 }
 
-/// How far it is.
+/// Where an attempt stands.
 #[expect(clippy::large_enum_variant, reason = "most are held, and there are few")]
 pub(super) enum OfferStage {
     Offered,
@@ -56,7 +56,7 @@ pub(super) enum OfferStage {
     Ended(Box<RecordedEnd>),
 }
 
-/// It is a worker's.
+/// A worker holds the attempt.
 pub(super) struct Held {
     pub(super) lease: Lease,
     pub(super) until: Instant,
@@ -66,7 +66,7 @@ pub(super) struct Held {
     pub(super) stopping: Option<Stopping>,
 }
 
-/// It is to end.
+/// A stop was requested.
 pub(super) struct Stopping {
     pub(super) why: Failure,
     by: Instant,
@@ -86,12 +86,12 @@ impl Held {
         (self.until, self.until_at) = (Instant::now() + span, clock::now().plus(span));
     }
 
-    /// It is to end within the grace; the first reason counts.
+    /// Requests a stop within the grace; the first reason counts.
     pub(super) fn stop(&mut self, why: Failure, grace: Duration) {
         self.stopping.get_or_insert(Stopping { why, by: Instant::now() + grace });
     }
 
-    /// When something happens by itself.
+    /// The next moment at which time alone ends or stops it.
     pub(super) fn next(&self) -> Instant {
         let stopped = self.stopping.as_ref().map(|stopping| stopping.by);
         let limit = self.limit.filter(|_| self.stopping.is_none());

@@ -1,6 +1,6 @@
 //! Workers that polled or reported. Pure: no clock, no tasks.
 //!
-//! Law: however many processes name themselves, so many are remembered and no more.
+//! Law: a bounded number of idle workers is remembered, however many names processes give themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

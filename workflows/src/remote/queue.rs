@@ -51,24 +51,24 @@ impl Queues {
     /// Offers an attempt.
     pub(super) fn put(&mut self, function: &str, id: EffectId) {
         let turn = self.turn;
-        let line = self.functions.entry(function.to_owned()).or_default();
-        let place = *line.turns.entry(id.run).or_insert(turn);
-        line.runs.entry((place, id.run)).or_default().push_back(id);
-        line.offers += 1;
+        let queue = self.functions.entry(function.to_owned()).or_default();
+        let place = *queue.turns.entry(id.run).or_insert(turn);
+        queue.runs.entry((place, id.run)).or_default().push_back(id);
+        queue.offers += 1;
         self.wake_one(function);
     }
 
     /// Takes an offer back. `false`: a worker has taken it.
     pub(super) fn withdraw(&mut self, function: &str, id: &EffectId) -> bool {
-        let Some(line) = self.functions.get_mut(function) else { return false };
-        let Some(turn) = line.turns.get(&id.run).copied() else { return false };
-        let Some(offers) = line.runs.get_mut(&(turn, id.run)) else { return false };
+        let Some(queue) = self.functions.get_mut(function) else { return false };
+        let Some(turn) = queue.turns.get(&id.run).copied() else { return false };
+        let Some(offers) = queue.runs.get_mut(&(turn, id.run)) else { return false };
         let Some(at) = offers.iter().position(|offer| offer == id) else { return false };
         offers.remove(at);
-        line.offers -= 1;
+        queue.offers -= 1;
         if offers.is_empty() {
-            line.runs.remove(&(turn, id.run));
-            line.turns.remove(&id.run);
+            queue.runs.remove(&(turn, id.run));
+            queue.turns.remove(&id.run);
         }
         self.forget_if_idle(function);
         true
@@ -108,20 +108,20 @@ impl Queues {
 
     fn take(&mut self, functions: &[String]) -> Option<EffectId> {
         let first = |function: &&String| {
-            let line = self.functions.get(*function)?;
-            line.runs.first_key_value().map(|(place, _)| *place)
+            let queue = self.functions.get(*function)?;
+            queue.runs.first_key_value().map(|(place, _)| *place)
         };
         let function = functions.iter().filter(|it| first(it).is_some()).min_by_key(first)?.clone();
-        let line = self.functions.get_mut(&function)?;
-        let ((_, run), mut offers) = line.runs.pop_first()?;
+        let queue = self.functions.get_mut(&function)?;
+        let ((_, run), mut offers) = queue.runs.pop_first()?;
         let id = offers.pop_front()?;
-        line.offers -= 1;
+        queue.offers -= 1;
         self.turn += 1;
         if offers.is_empty() {
-            line.turns.remove(&run);
+            queue.turns.remove(&run);
         } else {
-            line.turns.insert(run, self.turn);
-            line.runs.insert((self.turn, run), offers);
+            queue.turns.insert(run, self.turn);
+            queue.runs.insert((self.turn, run), offers);
         }
         self.forget_if_idle(&function);
         Some(id)
@@ -142,17 +142,17 @@ impl Queues {
 
     /// How many offers of a function no worker has taken.
     pub(super) fn offers(&self, function: &str) -> usize {
-        self.functions.get(function).map_or(0, |line| line.offers)
+        self.functions.get(function).map_or(0, |queue| queue.offers)
     }
 
     fn wake_one(&mut self, function: &str) {
-        let Some(line) = self.functions.get(function).filter(|line| line.offers > 0) else { return };
-        let Some(number) = line.waiters.first().copied() else { return };
+        let Some(queue) = self.functions.get(function).filter(|queue| queue.offers > 0) else { return };
+        let Some(number) = queue.waiters.first().copied() else { return };
         let Some(waiter) = self.waiters.get_mut(&number) else { return };
         let (functions, wake) = (waiter.functions.clone(), waiter.wake.take());
         for function in &functions {
-            if let Some(line) = self.functions.get_mut(function) {
-                line.waiters.remove(&number);
+            if let Some(queue) = self.functions.get_mut(function) {
+                queue.waiters.remove(&number);
             }
         }
         // One whose poll has just gone says so by `leave`, and the next is woken.
@@ -164,8 +164,8 @@ impl Queues {
     fn drop_waiter(&mut self, number: u64) -> Option<Waiter> {
         let waiter = self.waiters.remove(&number)?;
         for function in &waiter.functions {
-            if let Some(line) = self.functions.get_mut(function) {
-                line.waiters.remove(&number);
+            if let Some(queue) = self.functions.get_mut(function) {
+                queue.waiters.remove(&number);
             }
             self.forget_if_idle(function);
         }
@@ -173,7 +173,7 @@ impl Queues {
     }
 
     fn forget_if_idle(&mut self, function: &str) {
-        let is_idle = |line: &FunctionQueue| line.offers == 0 && line.waiters.is_empty();
+        let is_idle = |queue: &FunctionQueue| queue.offers == 0 && queue.waiters.is_empty();
         if self.functions.get(function).is_some_and(is_idle) {
             self.functions.remove(function);
         }

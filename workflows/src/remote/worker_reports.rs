@@ -33,7 +33,7 @@ impl LeaseTable {
         let goes_on = || HeartbeatReply { lease_until: clock::now().plus(span), cancel: false, reason: None };
         let Some(attempt) = self.entered(&claim.id.0) else {
             let _door = self.inner.door.lock().await;
-            return match self.beside(&claim, lives).await? {
+            return match self.judged_by_folder(&claim, lives).await? {
                 None => Ok(goes_on()),
                 Some(end) => Err(WorkerRefusal::Over(end.explained())),
             };
@@ -78,7 +78,7 @@ impl LeaseTable {
                     "the engine takes the attempt up at this moment".to_owned(),
                 ));
             }
-            return match self.beside(&claim, lives).await? {
+            return match self.judged_by_folder(&claim, lives).await? {
                 Some(former) => repeated(&former, &by),
                 None => {
                     let (folder, end) = (self.inner.layout.attempt(&claim.id.0), end(result.into()));
@@ -107,8 +107,8 @@ impl LeaseTable {
         Ok(false)
     }
 
-    /// What the folder of an attempt says that was not entered: `None`: the worker holds it.
-    async fn beside(
+    /// Judges a claim on an attempt that was not entered by its folder; `None`: the worker holds it.
+    async fn judged_by_folder(
         &self,
         claim: &LeaseClaim,
         lives: impl Future<Output = Result<bool, String>>,

@@ -1,7 +1,7 @@
-//! What gives secrets to work inside the engine's process, and to probes and notices, and masks them in
-//! the answers.
+//! Wrappers that give secrets to work inside the engine's process, to probes and to notices, and mask them in the
+//! answers.
 //!
-//! What asks the wrapped one for nothing secret passes through untouched.
+//! Requests without secrets go to the wrapped one unchanged.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -49,8 +49,8 @@ mod tests {
     fn row_72_what_a_source_gave_before_a_rotation_is_known() {
         let folder = tempfile::tempdir().unwrap();
         let source = SecretSource::File("token".into());
-        let desk = SecretResolver::default();
-        let of = |value: &str| desk.clone().before(&source, folder.path(), value);
+        let resolver = SecretResolver::default();
+        let of = |value: &str| resolver.clone().before(&source, folder.path(), value);
         assert!(of("first value").is_empty());
         assert_eq!(of("second value"), ["first value"]);
         assert_eq!(of("second value"), ["first value"]);

@@ -1,7 +1,7 @@
 //! The command and everything that came of it.
 //!
-//! Law: the command itself is reaped last, so the number of its process group cannot pass to a process
-//! else while signals may still be sent to it; only own, unreaped children are signalled by number.
+//! Law: the command itself is reaped last, so the number of its process group cannot pass to another process while
+//! signals may still be sent to it; only own, unreaped children are signalled by number.
 
 use std::time::{Duration, Instant};
 

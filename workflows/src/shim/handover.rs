@@ -18,7 +18,7 @@ use crate::regular;
 use crate::secret::Mask;
 use crate::workspace_path::{ResolvedPath, resolve};
 
-/// More is no handover.
+/// The limit of a handover.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Folders below the attempt's that are looked into.
 const DEPTH_MAX: usize = 8;
@@ -96,7 +96,7 @@ fn mask_folder(folder: &Path, mask: &Mask, depth: usize) {
             && !OURS.iter().any(|name| entry.file_name() == *name)
             && mask_in_place(&entry.path(), mask).is_err()
         {
-            // What cannot be masked is not left.
+            // A file that cannot be masked is removed.
             let _gone = std::fs::remove_file(entry.path());
         }
     }

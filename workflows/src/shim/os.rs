@@ -26,8 +26,8 @@ const OUTLIVED: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 /// Lets signals pass that ask for an end: the command gets its own, and how it ended is still to be written
 /// down. Handlers, because what is ignored the command would ignore, too.
 pub(crate) fn outlive_signals() -> std::io::Result<()> {
-    let nobody_looks = Arc::new(AtomicBool::new(false));
-    OUTLIVED.iter().try_for_each(|signal| flag::register(*signal, Arc::clone(&nobody_looks)).map(drop))
+    let never_read = Arc::new(AtomicBool::new(false));
+    OUTLIVED.iter().try_for_each(|signal| flag::register(*signal, Arc::clone(&never_read)).map(drop))
 }
 
 /// Sets how many files this process, and what it starts, may have open; what is not allowed is left as it is.

@@ -31,14 +31,14 @@ use crate::secret::{Mask, MaskStream};
 const PIECE_AFTER: Duration = Duration::from_millis(150);
 /// How often orphans are reaped.
 const REAP_EVERY: Duration = Duration::from_secs(2);
-/// How often it is looked where nothing can wake the supervisor.
+/// How often the supervisor looks for a stop or an end where nothing can wake it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often it is tried to begin while the system has too little of what that needs.
+/// The pause between tries to start the command while the system lacks memory, handles or room.
 const BEGIN_EVERY: Duration = Duration::from_millis(200);
-/// How long pipes that foreign processes hold open are read after everyone has ended.
+/// How long pipes that foreign processes hold open are read after the command and its descendants have ended.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
-/// Runs the request's command; resolves when nothing of it is left.
+/// Runs the request's command; returns when nothing of it is left.
 pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Handover) -> ExitRecord {
     let wake = make_wake(folder);
     if folder.is_cancelled() {
@@ -87,14 +87,14 @@ struct Supervision<'a> {
     started_at: i64,
 }
 
-/// A command that runs, and where what it says goes.
+/// A running command, and the pipes that take its output.
 struct StartedCommand {
     head: Pid,
     started_at: i64,
     pipes: Pipes,
 }
 
-/// Starts the command, as soon as the system has what that needs; `None` when it was cancelled before.
+/// Starts the command, as soon as the system has room for it; `None` when it was cancelled before.
 fn begin(
     folder: &Folder,
     request: &CommandRequest,
@@ -377,7 +377,7 @@ impl Pipes {
         }
     }
 
-    /// Reads what is left after everyone has ended.
+    /// Reads what is left in the pipes after the command and its descendants have ended.
     fn drain_rest(&mut self) {
         let until = Instant::now() + DRAIN_LIMIT;
         while self.is_open() && Instant::now() < until {

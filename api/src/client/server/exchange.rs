@@ -22,7 +22,7 @@ use crate::fault::{Code, Fault};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The pauses between tries grow from one to the other.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// So long it may be away without a word about it.
+/// How long it may be away before a warning is logged.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// A server, and how it is reached.

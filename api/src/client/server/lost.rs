@@ -10,6 +10,6 @@ pub(super) enum Lost {
     Never(Fault),
 }
 
-/// Marks the answer to a write whose first try may have been done, without anybody hearing of it.
+/// Marks the answer to a write whose first try may have been done although its answer was lost.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::client) struct Repeated;

@@ -26,7 +26,7 @@ const INSTANCE: &str = "build-7-4711-3f9a2c1b";
 const STATUSES: [&str; 8] =
     ["queued", "running", "waiting", "paused", "blocked", "succeeded", "failed", "cancelled"];
 
-/// Writes it into the whole document.
+/// Writes the tables into the whole document.
 pub(super) fn write(document: &mut Value) {
     for (_, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {

@@ -102,7 +102,7 @@ pub(crate) fn read(text: &str, depth_max: usize) -> Result<Value, DeepError> {
             }
             _leaf => reader.leaf()?,
         };
-        // The value is whole: so may be those that it stands in.
+        // The value is complete; it may complete the lists and maps that it stands in.
         loop {
             match open.pop() {
                 None if reader.peek().is_none() => return Ok(value),

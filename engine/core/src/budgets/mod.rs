@@ -8,7 +8,7 @@
 //! A budget of one run alone is a part of that run's state. Budgets with a `scope` are counters: one for
 //! each scope, period and zone, over all runs of the store.
 //!
-//! Called by `decide` for a run's own budgets, and by the budget allocator of the driver, the only writer of counters.
+//! Called by `decide` for a run's own budgets, and by the budget allocator of the runtime, the only writer of counters.
 
 mod counter;
 mod decide;

@@ -1,4 +1,4 @@
-//! What executors, probers and workspaces report.
+//! What executors, probers and workspaces report, and timers that fire.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -251,7 +251,7 @@ pub(super) fn probe_finished(
         }
         Err(NoVerdict::Eval(EvalError::Needs(values))) => return Err(Interrupt::Needs(values)),
         Err(NoVerdict::Eval(failed)) => (failed.to_string(), true),
-        Err(NoVerdict::Hopeless(nobody)) => (nobody.to_string(), false),
+        Err(NoVerdict::Hopeless(never)) => (never.to_string(), false),
     };
     if !is_late {
         let (id, gate) = (id.clone(), gate.id.clone());

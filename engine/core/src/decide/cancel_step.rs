@@ -3,7 +3,8 @@
 use super::draft::Draft;
 use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
-use crate::event::{StepCancelRequested, StopReason, StopRequested, TimerId};
+use super::stops::stop_all;
+use crate::event::{StepCancelRequested, StopReason, TimerId};
 use crate::state::{Cut, Key, Phase};
 use everfold_base::id::AttemptId;
 
@@ -50,7 +51,5 @@ pub(super) fn stop_step(draft: &mut Draft<'_>, at: usize, reason: StopReason) {
 fn stop(draft: &mut Draft<'_>, keys: Vec<Key>, reason: StopReason) {
     let executing = keys.into_iter().filter(|key| draft.state.facts.attempts.contains(key));
     let ids: Vec<AttemptId> = executing.map(|key| draft.state.attempt_id(key)).collect();
-    if !ids.is_empty() {
-        draft.record(StopRequested { ids, reason });
-    }
+    stop_all(draft, &ids, reason);
 }

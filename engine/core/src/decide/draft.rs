@@ -23,6 +23,7 @@ pub(super) enum Interrupt {
     Needs(Vec<ValueRef>),
 }
 
+/// One decision in progress: the state, and the batch of events that were recorded and folded into it so far.
 pub(super) struct Draft<'a> {
     pub(super) state: &'a mut RunState,
     pub(super) loaded: &'a Loaded,

@@ -1,4 +1,4 @@
-//! What the driver must know to act on an effect.
+//! What the runtime must know to act on an effect.
 //!
 //! Pure: equal states give equal plans, so an effect that is taken up again after a crash is the
 //! same. Values that are not loaded are named ([`EvalError::Needs`]): load them and ask again.
@@ -165,7 +165,7 @@ pub struct QueuePosition<'a> {
     pub priority: i32,
 }
 
-/// The place of an attempt in the scheduler's queue: its resources and priority. `None`: it is not known, or a rework has superseded it.
+/// An attempt's [`QueuePosition`]. `None`: it is not known, or a rework has superseded it.
 ///
 /// # Errors
 /// [`EvalError`]: values must be loaded first, or `priority` of the step is no number.

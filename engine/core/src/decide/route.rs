@@ -4,9 +4,8 @@ use serde_json::json;
 
 use super::draft::{Draft, Interrupt};
 use super::scope::RunScope;
-use crate::event::{
-    BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason, StopRequested,
-};
+use super::stops::stop_all;
+use crate::event::{BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason};
 use crate::state::{Key, RouteUse, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, StepId};
@@ -318,9 +317,7 @@ fn begin(
     let facts = &draft.state.facts;
     let in_flight = facts.attempts.iter().filter(|key| reset.binary_search(&key.step).is_ok());
     let ids: Vec<AttemptId> = in_flight.map(|key| draft.state.attempt_id(*key)).collect();
-    if !ids.is_empty() {
-        draft.record(StopRequested { ids, reason: StopReason::Rework });
-    }
+    stop_all(draft, &ids, StopReason::Rework);
     let reset = reset.into_iter().map(|at| draft.state.step_id(at)).collect();
     let findings = draft.payload(JsonText::new(findings));
     let target = draft.state.step_id(target);

@@ -36,9 +36,9 @@ use everfold_language::expr::Loaded;
 /// Names of signals and ids of deliveries.
 const NAME_BYTES_MAX: usize = 128;
 const DELIVERY_BYTES_MAX: usize = 256;
-/// The fields of a signal that count as a comment.
+/// A payload without a text field is a comment as a whole up to this size.
 const LITTLE_BYTES: usize = 512;
-/// What a signal says.
+/// The largest payload of a signal.
 pub const SIGNAL_BYTES_MAX: usize = 1024 * 1024;
 
 /// A signal that is offered.
@@ -482,8 +482,8 @@ fn decide_task(
     draft.record(ApprovalDecided { id, decision: vote, by: vec![offer.by.to_string()], comment });
 }
 
-/// A signal answers an open question wholly, with every role. An answer that will not do is recorded
-/// as the signal it is, and nothing follows.
+/// A signal answers an open question wholly, with every role. Of an answer that is refused
+/// only the signal is recorded, and nothing follows.
 fn answer_task(draft: &mut Draft<'_>, at: usize, id: &AttemptId, answer: &Value) {
     let roles = match draft.state.facts.steps[at].unit.question() {
         Some(question) => question.terms.roles.clone(),
@@ -502,6 +502,13 @@ fn unblock(draft: &mut Draft<'_>, offer: &OfferedSignal, path: StepPath, decisio
     let known = draft.state.block_reason(&path).cloned();
     let is_judged = known.is_some_and(|reason| reason.gate().is_some());
     if decision == UnblockDecision::Recheck && !is_judged {
+        return;
+    }
+    // A step whose output is read later cannot be skipped: neither by a person nor by a signal.
+    let at = draft.state.graph.find(&path.step).filter(|_| path.item.is_none());
+    if decision == UnblockDecision::Skip
+        && at.is_some_and(|at| super::readers::first_reader(draft.state, at).is_some())
+    {
         return;
     }
     let reason = Some(format!("the signal “{}”", offer.name));

@@ -8,18 +8,16 @@ use super::draft::{Draft, Interrupt, settled};
 use super::preconditions::check_text;
 use super::refusal::Refusal;
 use super::scope::RunScope;
+use super::stops::stop_all;
 use crate::budgets::{limit, period};
 use crate::event::{
     BudgetExceeded, BudgetPeriodBegan, BudgetRaised, FundsAnswered, FundsGranted, FundsRequested, Measure,
-    SpendReported, Spent, StopReason, StopRequested, TimerSet,
+    SpendReported, Spent, StopReason, TimerSet,
 };
 use crate::state::Stage;
 use crate::state::spend::{BudgetState, BudgetTimer, FundStage};
 use everfold_base::id::AttemptId;
 use everfold_language::definition::{Condition, OnOver};
-
-/// Attempts that one event asks to stop.
-const STOPS_MAX: usize = 500;
 
 /// Paid work is about to start.
 pub(super) fn wanted(draft: &mut Draft<'_>, request: &FundsRequested) -> Result<(), Interrupt> {
@@ -209,9 +207,7 @@ fn exceed(draft: &mut Draft<'_>, place: usize, measure: Measure, id: Option<Atte
     if on_over == OnOver::Stop {
         let attempts = draft.state.facts.attempts.iter().map(|key| draft.state.attempt_id(*key));
         let ids: Vec<AttemptId> = attempts.filter(|id| is_spending(draft, id)).collect();
-        for ids in ids.chunks(STOPS_MAX) {
-            draft.record(StopRequested { ids: ids.to_vec(), reason: StopReason::Budget });
-        }
+        stop_all(draft, &ids, StopReason::Budget);
     }
 }
 

@@ -3,10 +3,18 @@
 use super::draft::Draft;
 use crate::event::{StopReason, StopRequested};
 use crate::state::{AttemptEnding, Key, Stage};
+use everfold_base::id::AttemptId;
 use everfold_language::definition::{ExecutorTask, Step, Work};
 
 /// Attempts that one event asks to stop.
 pub(super) const STOPS_MAX: usize = 500;
+
+/// Asks attempts to stop, in as many events as they need.
+pub(super) fn stop_all(draft: &mut Draft<'_>, ids: &[AttemptId], reason: StopReason) {
+    for ids in ids.chunks(STOPS_MAX) {
+        draft.record(StopRequested { ids: ids.to_vec(), reason });
+    }
+}
 
 /// Asks the child runs that no step waited for to end with this run (L25), unless the pipeline leaves them running.
 pub(super) fn stop_children(draft: &mut Draft<'_>) {
@@ -25,9 +33,7 @@ pub(super) fn stop_children(draft: &mut Draft<'_>) {
         };
         ids.extend(keys.filter(is_done).map(|key| state.attempt_id(key)));
     }
-    for ids in ids.chunks(STOPS_MAX) {
-        draft.record(StopRequested { ids: ids.to_vec(), reason: StopReason::Parent });
-    }
+    stop_all(draft, &ids, StopReason::Parent);
 }
 
 fn starts_child_that_ends_with_it(step: &Step) -> bool {

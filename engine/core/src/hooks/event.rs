@@ -14,7 +14,7 @@ use everfold_base::json::JsonText;
 pub struct DeliveryReceived {
     /// What its sender calls it: the same one again is no news.
     pub id: String,
-    /// What kind of event it tells of, such as `push`.
+    /// What kind of event it reports, such as `push`.
     pub name: Option<String>,
     /// Who is behind it.
     pub sender: Option<String>,
@@ -55,7 +55,7 @@ pub struct ParkedSignal {
     pub trigger: u32,
     /// The signal.
     pub signal: String,
-    /// Whom it waits for.
+    /// The runs that it waits for.
     pub to: Target,
     /// What it says; `None`: the delivery.
     pub payload: Option<JsonText>,
@@ -129,7 +129,7 @@ pub enum HookEvent {
     DeliveryHandled(DeliveryHandled),
     /// A signal that was kept led to something.
     ParkedSettled(ParkedSettled),
-    /// Runs are about to be told.
+    /// Runs are about to get a signal.
     SignalMeant(SignalMeant),
 }
 

@@ -1,10 +1,10 @@
 //! Hooks: deliveries of a source, and what they led to.
 //!
 //! Law: a source's stream says it all, and folding and deciding are pure. A delivery is a fact before
-//! anybody is answered, once per id within 7 days; what it led to is another, for each trigger. What it
+//! its sender is answered, once per id within 7 days; what it led to is another, for each trigger. What it
 //! starts and sends has ids that derive from the first fact, so a repeat does nothing twice.
 //!
-//! Called by the webhook actor of the driver, the only writer of these streams.
+//! Called by the webhook actor of the runtime, the only writer of these streams.
 
 mod event;
 mod source;

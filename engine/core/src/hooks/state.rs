@@ -13,6 +13,9 @@ use crate::triggers::{Outcome, Target};
 use everfold_base::id::{RunId, Version};
 use everfold_base::time::Timestamp;
 
+/// The oldest entries among which one is looked for that may be forgotten.
+const PASSED_OVER_MAX: usize = 1_000;
+
 /// A delivery that is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RememberedDelivery {
@@ -107,9 +110,14 @@ impl HookState {
 
     /// Forgets what is over 7 days old and handled, and the oldest of too many.
     fn forget(&mut self, now: Timestamp) {
-        while let Some((version, oldest)) = self.entries.first_key_value() {
-            let is_old = now.since(oldest.at) >= KEPT || self.entries.len() >= REMEMBERED_MAX;
-            if !is_old || self.unhandled.contains_key(version) {
+        loop {
+            // Those that are still to be handled stay, and the ones behind them are forgotten all the same.
+            let mut oldest = self.entries.iter().take(PASSED_OVER_MAX);
+            let Some((version, oldest)) = oldest.find(|(version, _)| !self.unhandled.contains_key(version))
+            else {
+                return;
+            };
+            if now.since(oldest.at) < KEPT && self.entries.len() < REMEMBERED_MAX {
                 return;
             }
             let version = *version;
@@ -226,7 +234,7 @@ impl HookState {
         self.entries.len()
     }
 
-    /// Whether a start must look at it once this fact is there, too.
+    /// Whether the start of an engine must look at it once this fact is there, too.
     #[must_use]
     pub fn is_busy_with(&self, event: &HookEvent) -> bool {
         let (deliveries, signals) = (self.unhandled.len(), self.parked.len());
@@ -245,7 +253,7 @@ impl HookState {
         }
     }
 
-    /// Whether a start must look at it.
+    /// Whether the start of an engine must look at it.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.unhandled.is_empty() || !self.parked.is_empty()

@@ -152,3 +152,17 @@ fn l28_an_event_is_what_the_reader_says_with_headers_and_body() {
     let unknown = DeliveryReceived { sender: None, about: JsonText::null(), ..delivery("x") };
     assert_eq!(unknown.trigger_event("forge", Timestamp(0)).actor, "hook:forge");
 }
+
+#[test]
+fn a_delivery_that_is_never_handled_keeps_no_other_one_in_memory() {
+    let mut source = HookHistory::default();
+    let stuck = source.deliver("stuck").unwrap();
+    for n in 0..50 {
+        let delivery = source.deliver(&format!("d{n}")).unwrap();
+        source.handle(delivery, 1, vec![]).unwrap();
+    }
+    source.now = 8 * DAY_MS;
+    let newest = source.deliver("new").unwrap();
+    assert_eq!(source.state.remembered(), 2, "the stuck one and the new one");
+    assert_eq!((source.deliver("stuck"), source.deliver("new")), (Err(stuck), Err(newest)));
+}

@@ -56,7 +56,7 @@ pub enum Decision {
         /// Why the last one failed.
         message: String,
     },
-    /// It is let be.
+    /// It is dropped.
     Drop,
 }
 

@@ -5,7 +5,7 @@
 //! is a position of the log and nothing else: the log is its outbox. What was given up stays here until a person
 //! has it sent again or drops it; the newest are kept, the stream itself has all.
 //!
-//! Called by the driver, which delivers notices, and by the owner of a folder, which lists them.
+//! Called by the runtime, which delivers notices, and by the node, which lists them.
 
 mod event;
 mod id;

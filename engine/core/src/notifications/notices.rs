@@ -16,7 +16,7 @@ use everfold_base::time::Timestamp;
 pub const UNDELIVERED_MAX: usize = 1_000;
 /// Undelivered notices that are being sent again at once.
 pub const AGAIN_MAX: usize = 200;
-/// Notices of runs that a person settled, and that are remembered as settled; the oldest runs' make room.
+/// Notices of runs that were settled, and that are remembered as settled; the one settled first makes room.
 const SETTLED_MAX: usize = 10_000;
 /// What is kept of why a notice was not delivered.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024;
@@ -81,6 +81,8 @@ pub struct Notices {
     /// Oldest first.
     undelivered: VecDeque<Arc<UndeliveredNotice>>,
     settled: BTreeSet<NoticeId>,
+    /// The same in the order in which they were settled.
+    settled_in_order: VecDeque<NoticeId>,
 }
 
 impl Notices {
@@ -107,7 +109,7 @@ impl Notices {
         self.settled.contains(id)
     }
 
-    /// Has a notice sent again; nothing where it is already.
+    /// Orders a notice to be sent again; nothing where that is in progress already.
     ///
     /// # Errors
     /// [`NoticeRefusal`].
@@ -128,7 +130,7 @@ impl Notices {
         })))
     }
 
-    /// Lets a notice be; nothing where that was said before.
+    /// Drops a notice; nothing where it was dropped or sent before.
     #[must_use]
     pub fn drop_notice(&self, id: &NoticeId) -> Option<NoticeEvent> {
         let is_known = self.find(id).is_some() || !id.is_of_subscription();
@@ -149,7 +151,7 @@ impl Notices {
     fn put(&mut self, notice: UndeliveredNotice) {
         self.take(&notice.id);
         if self.undelivered.len() >= UNDELIVERED_MAX {
-            // What is being sent again is not let go.
+            // A notice that is being sent again is kept.
             let oldest = self.undelivered.iter().position(|notice| notice.again.is_none());
             self.undelivered.remove(oldest.unwrap_or(0));
         }
@@ -162,9 +164,14 @@ impl Notices {
         if id.is_of_subscription() {
             return;
         }
-        self.settled.insert(id.clone());
-        if self.settled.len() > SETTLED_MAX {
-            self.settled.pop_first();
+        if !self.settled.insert(id.clone()) {
+            return;
+        }
+        self.settled_in_order.push_back(id.clone());
+        if self.settled_in_order.len() > SETTLED_MAX
+            && let Some(oldest) = self.settled_in_order.pop_front()
+        {
+            self.settled.remove(&oldest);
         }
     }
 }
@@ -321,6 +328,20 @@ mod tests {
         assert_eq!(notices.undelivered().count(), UNDELIVERED_MAX);
         assert!(notices.find(&id(5, "subscription:ops")).is_none());
         assert!(notices.find(&id(6, "subscription:ops")).is_some());
+    }
+
+    #[test]
+    fn the_notice_that_was_settled_first_makes_room_for_another_settled_one() {
+        let settled = |version: u64| {
+            let id = id(version, "failures");
+            NoticeEvent::Told(NoticeDelivered { id, place: None, tries: 1 })
+        };
+        // The versions fall: by its id each one comes before all former ones.
+        let bound = SETTLED_MAX as u64;
+        let notices = fold((1..=bound + 5).rev().map(settled));
+        assert!(notices.is_settled(&id(1, "failures")), "the newest");
+        assert!(!notices.is_settled(&id(bound + 5, "failures")), "the oldest");
+        assert_eq!(notices.settled.len(), SETTLED_MAX);
     }
 
     #[test]

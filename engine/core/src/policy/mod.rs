@@ -1,7 +1,7 @@
 //! Judges evidence: the pure half of a gate.
 //!
 //! Law: equal evidence and equal policy give an equal judgement, always. So a recorded decision can
-//! be decided again, and a default policy that changes its mind gets a new [`EVALUATOR`] number.
+//! be decided again, and a default policy that is changed gets a new [`EVALUATOR`] number.
 //!
 //! Called by `decide` when a probe's evidence comes in, and by everything that re-decides later.
 

@@ -15,8 +15,8 @@ use everfold_language::timetable::{CAUGHT_UP_MAX, Due, Timetable};
 const LATE: Duration = Duration::from_secs(60);
 /// Moments that passed while nothing ran are counted up to so many; of more it is said that there are older ones.
 const COUNTED_MAX: usize = 10_000;
-/// Moments that wait for the end of a run.
-const WAITING_MAX: usize = 100;
+/// Moments of one schedule that wait for the end of a run.
+pub const WAITING_MAX: usize = 100;
 
 /// What a schedule decides on at a reading of the clock.
 #[derive(Debug, Clone, Copy)]
@@ -86,10 +86,11 @@ pub fn look(state: &ScheduleState, name: &str, timetable: &Timetable, now: Now) 
     looked
 }
 
-/// A person triggers what a moment would do, now.
+/// A person triggers what a moment would do, now; `None`: as many moments as may wait already.
 #[must_use]
-pub fn trigger(at: Timestamp) -> ScheduleEvent {
-    ScheduleEvent::TickDue(TickDue { at, by_hand: true })
+pub fn trigger(state: &ScheduleState, at: Timestamp) -> Option<ScheduleEvent> {
+    let has_room = state.waiting().len() < WAITING_MAX;
+    has_room.then_some(ScheduleEvent::TickDue(TickDue { at, by_hand: true }))
 }
 
 /// Nothing follows any more from the moments that wait: the schedule is paused or removed. Not so where a person

@@ -129,7 +129,7 @@ pub enum ScheduleEvent {
     TicksPassed(TicksPassed),
     /// A moment led to something.
     TickSettled(TickSettled),
-    /// Runs are about to be told.
+    /// Runs are about to get a signal.
     TickMeant(TickMeant),
 }
 

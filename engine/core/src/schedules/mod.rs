@@ -4,13 +4,13 @@
 //! stream, once, before anything follows from it; what it led to is another. What it starts has an id that
 //! derives from that fact, so a repeat starts nothing else.
 //!
-//! Called by the schedule actor of the driver, the only writer of these streams.
+//! Called by the schedule actor of the runtime, the only writer of these streams.
 
 mod decide;
 mod event;
 mod state;
 
-pub use decide::{Looked, Now, drop_waiting, look, trigger};
+pub use decide::{Looked, Now, WAITING_MAX, drop_waiting, look, trigger};
 pub use event::{
     PassedBecause, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
     ScheduleSet, TickDue, TickMeant, TickSettled, TicksPassed,

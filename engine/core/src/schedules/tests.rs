@@ -129,7 +129,8 @@ fn row_75_a_pause_or_removal_drops_the_moments_that_wait_but_not_those_in_work_o
     let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
     let (came, _) = subject.look("2026-01-01T03:00:00Z", false);
     assert_eq!(came, ["01:00", "02:00", "03:00"]);
-    subject.record(at("2026-01-01T03:00:10Z"), trigger(at("2026-01-01T03:00:10Z")));
+    let by_hand = trigger(&subject.state, at("2026-01-01T03:00:10Z")).unwrap();
+    subject.record(at("2026-01-01T03:00:10Z"), by_hand);
     let waiting: Vec<Version> = subject.state.waiting().keys().copied().collect();
     let in_work = [waiting[0]].into();
     let meant = ScheduleEvent::TickMeant(TickMeant { tick: waiting[1], runs: Vec::new() });
@@ -173,4 +174,20 @@ fn t_a_pause_passes_over_its_moments_and_says_nothing_of_them() {
     let removed = ScheduleRemoved { reason: None };
     subject.record(at("2026-01-01T04:20:00Z"), ScheduleEvent::ScheduleRemoved(removed));
     assert_eq!(subject.look("2026-01-01T09:00:00Z", false), (vec![], 0));
+}
+
+#[test]
+fn a_trigger_by_hand_is_refused_where_as_many_moments_wait_as_may() {
+    let spec = json!({"every": "1h", "overlap": "queue"});
+    let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+    let now = at("2026-01-01T00:31:00Z");
+    for _ in 0..WAITING_MAX {
+        let by_hand = trigger(&subject.state, now).unwrap();
+        subject.record(now, by_hand);
+    }
+    assert_eq!(trigger(&subject.state, now), None);
+    let (tick, _) = subject.state.waiting().first_key_value().unwrap();
+    let settled = TickSettled { tick: *tick, outcome: Outcome::Ignored { why: "over".to_owned() } };
+    subject.record(now, ScheduleEvent::TickSettled(settled));
+    assert!(trigger(&subject.state, now).is_some(), "there is room again");
 }

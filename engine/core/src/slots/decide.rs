@@ -30,7 +30,7 @@ pub enum SlotInput {
     Request(Demand),
     /// A run ended, or never began.
     Release(RunId, ReleaseReason),
-    /// A slot may have come free that was only set aside.
+    /// A slot that was only reserved may have come free.
     Look,
 }
 
@@ -51,17 +51,17 @@ pub enum Availability {
     Shared,
 }
 
-/// What a start would find. `aside`: starts that have found a slot free and are on their way; `ancestors`:
+/// What a start would find. `reserved`: starts that have found a slot free and are on their way; `ancestors`:
 /// the runs that wait for the one that starts; `leaving`: those that it replaces, which end before it begins;
-/// `still`: runs that are paused, of which those that wait are passed over.
+/// `paused`: runs that are paused, of which those that wait are passed over.
 #[must_use]
 pub fn available(
     state: &SlotState,
     slot: &WantedSlot,
-    aside: usize,
+    reserved: usize,
     ancestors: &[RunId],
     leaving: &[RunId],
-    still: &BTreeSet<RunId>,
+    paused: &BTreeSet<RunId>,
 ) -> Availability {
     if let Some(host) = state.host(ancestors) {
         return match slot.kind {
@@ -71,11 +71,11 @@ pub fn available(
         };
     }
     let is_first = match slot.kind {
-        SlotKind::Concurrency { .. } => state.waiting.keys().all(|waiting| still.contains(waiting)),
+        SlotKind::Concurrency { .. } => state.waiting.keys().all(|waiting| paused.contains(waiting)),
         // The run that claimed it will have it, also after a pause.
         SlotKind::Identity { .. } => state.waiting.is_empty(),
     };
-    if is_first && state.holders.len() + aside < slot.limit() {
+    if is_first && state.holders.len() + reserved < slot.limit() {
         return Availability::Free;
     }
     // The newest claim is the one that will hold it.
@@ -85,20 +85,25 @@ pub fn available(
         (SlotKind::Identity { on_taken: OnTaken::Reject, .. }, Some(holder)) => Availability::Taken(holder),
         (SlotKind::Concurrency { on_limit: OnLimit::Reject, .. }, _) => {
             let staying = state.holders.keys().filter(|run| !leaving.contains(run)).count();
-            let gets_theirs = is_first && staying + aside < slot.limit();
+            let gets_theirs = is_first && staying + reserved < slot.limit();
             if gets_theirs { Availability::Waits } else { Availability::Full }
         }
         _waits => Availability::Waits,
     }
 }
 
-/// What follows from an input. `aside`: runs other than the asking one that have found a slot free and
-/// are on their way; `still`: runs that are paused, and would only keep other runs waiting with a slot.
+/// What follows from an input. `reserved`: runs other than the asking one that have found a slot free and
+/// are on their way; `paused`: runs that are paused, and would only keep other runs waiting with a slot.
 #[must_use]
-pub fn decide(state: &SlotState, input: &SlotInput, aside: usize, still: &BTreeSet<RunId>) -> Vec<SlotEvent> {
-    let mut draft = SlotDraft { state: state.clone(), events: Vec::new(), still };
+pub fn decide(
+    state: &SlotState,
+    input: &SlotInput,
+    reserved: usize,
+    paused: &BTreeSet<RunId>,
+) -> Vec<SlotEvent> {
+    let mut draft = SlotDraft { state: state.clone(), events: Vec::new(), paused };
     match input {
-        SlotInput::Request(demand) => draft.request(demand, aside),
+        SlotInput::Request(demand) => draft.request(demand, reserved),
         SlotInput::Release(run, reason) => {
             let is_known = state.waiting.contains_key(run)
                 || state.sharers().any(|sharer| sharer == *run)
@@ -109,14 +114,14 @@ pub fn decide(state: &SlotState, input: &SlotInput, aside: usize, still: &BTreeS
         }
         SlotInput::Look => {}
     }
-    draft.grant(aside);
+    draft.grant(reserved);
     draft.events
 }
 
 struct SlotDraft<'a> {
     state: SlotState,
     events: Vec<SlotEvent>,
-    still: &'a BTreeSet<RunId>,
+    paused: &'a BTreeSet<RunId>,
 }
 
 impl SlotDraft<'_> {
@@ -125,7 +130,7 @@ impl SlotDraft<'_> {
         self.events.push(event);
     }
 
-    fn request(&mut self, demand: &Demand, aside: usize) {
+    fn request(&mut self, demand: &Demand, reserved: usize) {
         let Demand { run, slot, priority, began, ancestors } = demand;
         if self.state.holds(*run) {
             return; // A repeated request.
@@ -146,8 +151,8 @@ impl SlotDraft<'_> {
                 self.record(SlotEvent::SlotReleased(SlotReleased { run, reason }));
             }
         }
-        let is_first = self.state.waiting.keys().all(|waiting| self.still.contains(waiting));
-        if is_first && !self.still.contains(run) && self.state.holders.len() + aside < slot.limit() {
+        let is_first = self.state.waiting.keys().all(|waiting| self.paused.contains(waiting));
+        if is_first && !self.paused.contains(run) && self.state.holders.len() + reserved < slot.limit() {
             let (run, slot, priority) = (*run, slot.clone(), *priority);
             return self.record(SlotEvent::SlotGranted(SlotGranted { run, slot, priority }));
         }
@@ -174,15 +179,15 @@ impl SlotDraft<'_> {
     /// Grants free slots to waiting runs, in their order. A run that cannot be served keeps the runs behind
     /// it waiting: a smaller limit must not be overtaken for ever. A halted run is passed over, and keeps its
     /// place.
-    fn grant(&mut self, aside: usize) {
+    fn grant(&mut self, reserved: usize) {
         for run in self.state.queue() {
-            if self.still.contains(&run) {
+            if self.paused.contains(&run) {
                 continue;
             }
             let Some(WaitingRun { slot, priority, .. }) = self.state.waiting.get(&run).cloned() else {
                 continue;
             };
-            if self.state.holders.len() + aside >= slot.limit() {
+            if self.state.holders.len() + reserved >= slot.limit() {
                 return;
             }
             self.record(SlotEvent::SlotGranted(SlotGranted { run, slot, priority }));

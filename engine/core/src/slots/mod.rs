@@ -5,7 +5,7 @@
 //! runs began. A key as an identity is a key with one slot. A run whose ancestor holds a slot of the key and
 //! waits for it shares that slot: it is a sharer, and counts for nothing while its host is there.
 //!
-//! Called by the slot allocator of the driver, the only writer of key streams.
+//! Called by the slot allocator of the runtime, the only writer of key streams.
 
 mod decide;
 mod event;

@@ -170,7 +170,7 @@ impl SlotState {
         self.holders.is_empty() && self.waiting.is_empty()
     }
 
-    /// Whether a start must check that the holders and the waiting runs still exist.
+    /// Whether the start of an engine must check that the holders and the waiting runs still exist.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.waiting.is_empty() || self.living().next().is_some()

@@ -114,7 +114,7 @@ impl RunState {
     /// Whether nothing of the run begins, and no time passes for it: it is paused, or goes on from another
     /// one's history and waits for its slots.
     pub(crate) fn stands_still(&self) -> bool {
-        // What tidies up after a cancel waits for nothing.
+        // Once the outcome is certain, the steps of `on_finish` do not wait for slots.
         self.facts.paused || (self.facts.queue.waits && self.facts.outcome.is_none())
     }
 

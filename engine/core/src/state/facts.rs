@@ -17,7 +17,7 @@ use super::slot_demand::Queue;
 use super::spend::Spend;
 use super::step::{LateProbes, StepState};
 use super::stored_value::StoredValue;
-use crate::artefact::Workspace;
+use crate::artefact::{Usage, Workspace};
 use crate::event::{StopReason, TimerId};
 use everfold_base::id::{AttemptId, InputId, Version};
 use everfold_base::time::Timestamp;
@@ -100,4 +100,14 @@ pub struct UsageTotal {
     pub output_tokens: u64,
     /// Cost in millionths of a US dollar.
     pub cost_micros: u64,
+}
+
+impl UsageTotal {
+    /// Adds what was reported. No report, however wrong, ends in a panic or begins at zero again.
+    pub(crate) fn add(&mut self, usage: &Usage) {
+        let read = usage.input_tokens.saturating_add(usage.cached_tokens);
+        self.input_tokens = self.input_tokens.saturating_add(read);
+        self.output_tokens = self.output_tokens.saturating_add(usage.output_tokens);
+        self.cost_micros = self.cost_micros.saturating_add(usage.cost_micros);
+    }
 }

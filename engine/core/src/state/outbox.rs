@@ -4,7 +4,7 @@
 //! only the first of each channel is an effect. Outstanding notices are bounded, and nothing
 //! else of the run depends on them.
 //!
-//! Called by the fold; the driver sends what stands first.
+//! Called by the fold; the runtime sends what stands first.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,19 +17,19 @@ use everfold_base::time::Timestamp;
 
 /// Most notices that one run has outstanding.
 pub const NOTICES_MAX: usize = 1_000;
-/// Channels whose last words are remembered; the one that was silent longest makes room. What is said there once more
-/// is said twice at worst.
+/// Channels whose last notice is remembered; the one with the oldest makes room. At worst the same notice is sent
+/// there twice.
 const CHANNELS_MAX: usize = 200;
 
-/// The notices of a run that are not delivered yet, and what is remembered of those that went.
+/// The notices of a run that are not delivered yet, and what is remembered of those that were sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outbox {
     channels: BTreeMap<String, VecDeque<Outstanding>>,
-    /// What the last one that went said, by channel; only where the pipeline has notices that go on changes.
+    /// The last notice that was sent, by channel; only where the pipeline has notices with `changes_only`.
     said: BTreeMap<String, Spoken>,
 }
 
-/// What was said in a channel.
+/// The last notice that was sent in a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Spoken {
     /// The function that delivered it.
@@ -85,7 +85,7 @@ impl Outbox {
         Some((channel, taken))
     }
 
-    /// Remembers what was said last in a channel.
+    /// Remembers the last notice that was sent in a channel.
     pub(crate) fn remember(&mut self, channel: &str, said: Outstanding, at: Version) {
         let said = Spoken { function: said.function, content: said.content, at };
         self.said.insert(channel.to_owned(), said);
@@ -97,8 +97,8 @@ impl Outbox {
         }
     }
 
-    /// Takes out what a newer one of the same notice takes the place of. One of them may be on its way: what was said
-    /// last in the channel is not known any more.
+    /// Takes out what a newer one of the same notice takes the place of. One of them may be on its way: the last
+    /// notice of the channel is not known any more.
     pub(crate) fn replace(&mut self, channel: &str, notice: &str) {
         let Some(queue) = self.channels.get_mut(channel) else { return };
         let before = queue.len();
@@ -112,7 +112,7 @@ impl Outbox {
         self.said.remove(channel);
     }
 
-    /// Forgets what is outstanding, and what was said: a copied history sends no notices, and sent none.
+    /// Forgets what is outstanding, and what was sent: a copied history sends no notices, and sent none.
     pub(crate) fn forget(&mut self) -> Vec<String> {
         self.said.clear();
         std::mem::take(&mut self.channels).into_keys().collect()
@@ -136,8 +136,8 @@ impl Outbox {
         queue.filter(|one| one.notice == notice).count()
     }
 
-    /// What the channel said last, and by which function: the newest outstanding one, whichever notice it is of, else
-    /// the last one that went.
+    /// The function and the content hash of a channel's last notice: the newest outstanding one, whichever notice it is
+    /// of, else the last one that was sent.
     pub(crate) fn said_last(&self, channel: &str) -> Option<(&str, Hash)> {
         let newest = self.channels.get(channel).and_then(VecDeque::back);
         let newest = newest.map(|one| (one.function.as_str(), one.content));

@@ -62,7 +62,7 @@ impl RunState {
         Self { graph, facts, due: BTreeSet::new(), touched: Vec::new(), next: None }
     }
 
-    /// Lays ready the definition by which a fork goes on: a caller that folds a `RunForked` that names another
+    /// Sets the definition by which a fork goes on: a caller that folds a `RunForked` that names another
     /// one than the run had, or decides such a fork, does so first.
     pub fn goes_on_by(&mut self, hash: Hash, definition: Arc<Definition>) {
         self.next = Some((hash, Graph::new(definition)));

@@ -48,7 +48,7 @@ impl RunState {
             Phase::Succeeded => StepStatus::Succeeded,
             Phase::Failed { .. } => StepStatus::Failed,
             Phase::Skipped => StepStatus::Skipped,
-            // The run failed elsewhere before the step began: no one cancelled the step.
+            // The run failed elsewhere before the step began: it was not cancelled for its own sake.
             Phase::Cancelled if step.round == Round::ZERO && self.has_failed() => StepStatus::Pending,
             Phase::Cancelled => StepStatus::Cancelled,
         }

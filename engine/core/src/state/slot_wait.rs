@@ -1,4 +1,4 @@
-//! Whether a run waits for its slots.
+//! The slots of a run and whether it waits for them; the working folder of a run that has not started.
 
 use super::lifecycle::Started;
 use super::run_state::RunState;
@@ -27,7 +27,8 @@ impl RunState {
         self.facts.cancels > 0
     }
 
-    /// Where a run works that has not begun, for what is looked up before that.
+    /// Sets the working folder of a run that has not started: expressions of its start see it. The other fields are
+    /// placeholders.
     pub(crate) fn set_folder(&mut self, cwd: Option<&str>) {
         self.facts.started = Some(Started {
             run: RunId(uuid::Uuid::nil()),

@@ -4,7 +4,7 @@
 //! with other runs this holds the last reading; its counter has a stream of its own. An attempt that asked
 //! for funds starts only when they are granted, and is reported to the counters exactly once more.
 //!
-//! Called by the fold; `decide` and the driver read it.
+//! Called by the fold; `decide` and the runtime read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

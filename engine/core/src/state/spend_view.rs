@@ -90,8 +90,20 @@ impl RunState {
             SpendReport::Ended { id, spent, at, .. } if id == attempt => Some((*version, *spent, *at)),
             _of_others => None,
         });
-        // Reported before, to a counter that was restored since, or never begun.
-        Some(ended.unwrap_or((Version::ZERO, Spent::default(), self.facts.last_at)))
+        // Reported before, to a counter that was restored since, or never begun; or it ended with its run, which was
+        // abandoned.
+        Some(ended.unwrap_or_else(|| (Version::ZERO, self.unreported(attempt), self.facts.last_at)))
+    }
+
+    /// What an attempt used up that no report accounts for.
+    fn unreported(&self, attempt: &AttemptId) -> Spent {
+        let spend = &self.facts.spend;
+        let used = spend.used.get(attempt).copied().unwrap_or_default();
+        let granted_at =
+            spend.funds.get(attempt).filter(|fund| !fund.exempt).and_then(|fund| fund.granted_at);
+        let wall = granted_at.zip(self.facts.ended.as_ref());
+        let wall_ms = wall.map_or(0, |(granted_at, ended)| ended.at.since(granted_at).as_millis());
+        Spent { wall_ms: u64::try_from(wall_ms).unwrap_or(u64::MAX), ..used }
     }
 
     /// The report to the counters that an event led to.

@@ -17,7 +17,7 @@ use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::{FinishStatus, Step};
 
-/// What a start must know of a run without folding it.
+/// What the start of an engine must know of a run without folding it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunNote {
     /// It has not ended.
@@ -220,7 +220,7 @@ impl RunState {
             || self.next_agenda().is_some()
     }
 
-    /// What a start must know of the run.
+    /// What the start of an engine must know of the run.
     #[must_use]
     pub fn note(&self) -> RunNote {
         match self.is_ended() {

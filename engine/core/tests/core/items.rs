@@ -1,15 +1,19 @@
 //! Items of a step, rule by rule: each is worked on, asked about, cancelled and tried again by itself (L24, L29).
 
 use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::time::Timestamp;
 use everfold_core::decide::Refusal;
-use everfold_core::event::{RunEvent, TimerKind, UnblockDecision};
+use everfold_core::effect::Effect;
+use everfold_core::event::{RunEvent, StepCancelRequested, TimerKind, UnblockDecision};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus};
 use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
-use crate::fixtures::scenario::{approval, attempts, cancel_step, lose, names, run, status, vote, with};
-use crate::fixtures::simulated_run::World;
+use crate::fixtures::scenario::{
+    approval, attempts, cancel_step, function, lose, names, run, status, vote, with,
+};
+use crate::fixtures::simulated_run::{World, definition};
 use crate::fixtures::tasks::{agent, answer, ballot, fire, output, question, reader};
 
 fn each(on_failure: &str, more: Value) -> World {
@@ -221,4 +225,45 @@ fn l29_a_cancelled_foreach_ends_when_all_its_items_have_and_starts_no_more() {
     assert_eq!(names(&world.fail("each.0/1/1", "stopped")), ["AttemptFailed"]);
     assert_eq!(names(&world.fail("each.1/1/1", "stopped")), ["AttemptFailed", "StepFailed", "RunFailed"]);
     assert_eq!(world.state.failure().expect("a failure").0.kind, FailureKind::Cancelled);
+}
+
+#[test]
+fn stops_of_many_items_are_split_among_events() {
+    let items: Vec<u32> = (0..1_200).collect();
+    let cancelled =
+        InputKind::CancelStep(StepCancelRequested { path: "each".parse().unwrap(), reason: None });
+    // The route of another step begins anew what the items depend on.
+    let reworked = InputKind::AttemptFinished {
+        id: "other/1/1".parse().unwrap(),
+        result: Err(Failure::new(FailureKind::Error, "broken")),
+        commit: None,
+        artefacts: Vec::new(),
+        ended_at: Timestamp(0),
+        notes: Default::default(),
+        ask: None,
+    };
+    for input in [cancelled, reworked] {
+        let each = json!({"foreach": {"items": items, "max_in_flight": 1_200}});
+        let other = json!({"on_fail": [{"to": {"rework": "first"}}]});
+        let steps = json!([
+            function("first", &[]),
+            with(function("other", &["first"]), other),
+            with(function("each", &["first"]), each),
+        ]);
+        let document = json!({"name": "p", "steps": steps});
+        let mut world = World::without_checks(definition(document), json!({}));
+        let id = "first/1/1".parse().unwrap();
+        world.answer_quickly(&Effect::Attempt { id, started: false });
+        while world.effects().contains(&Effect::Advance) {
+            world.answer_quickly(&Effect::Advance);
+        }
+        assert_eq!(attempts(&world).len(), 1_201, "all are in flight");
+        world.give_quickly(input.clone());
+        let ids = |event: &RunEvent| match event {
+            RunEvent::StopRequested(stop) => Some(stop.ids.len()),
+            _other => None,
+        };
+        let stops: Vec<usize> = world.history.iter().filter_map(|(_, event)| ids(event)).collect();
+        assert_eq!(stops, [500, 500, 200], "{input:?}");
+    }
 }

@@ -334,3 +334,16 @@ fn row_20_a_max_that_cannot_be_computed_hides_no_verdict() {
         world.check_fold();
     }
 }
+
+#[test]
+fn a_signal_skips_no_step_whose_output_is_read_later() {
+    let routes = json!({"on_fail": [{"to": "block"}], "on_signal": {"go": [{"to": {"unblock": "skip"}}]}});
+    let spec = json!({"name": "f", "with": {"text": "${steps.a.output.text}"}});
+    let reader = json!({"id": "after", "needs": ["a"], "work": {"task": {"kind": "function", "spec": spec}}});
+    let mut world = run(json!([with(function("a", &[]), routes), reader]));
+    world.fail("a/1/1", "broken");
+    assert_eq!(status(&world, "a"), StepStatus::Blocked);
+    let batch = send_signal(&mut world, "go", json!(null));
+    assert!(!names(&batch).contains(&"RunUnblocked"), "{:?}", names(&batch));
+    assert_eq!((status(&world, "a"), world.state.status()), (StepStatus::Blocked, RunStatus::Blocked));
+}

@@ -4,11 +4,13 @@ use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, EffectId, StepId, Version};
 use everfold_base::json::JsonText;
 use everfold_base::time::Timestamp;
+use everfold_core::artefact::Usage;
 use everfold_core::budgets::{self, Charge, Counter, CounterEvent, CounterInput, FundsRequest, Raise};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    BudgetReading, BudgetRefusal, BudgetTerms, CancelRequested, FundsAnswered, Measure, OriginKind, RunEvent,
-    RunPaused, RunResumed, SpendReported, Spent, StopReason, TimerFired, TimerKind,
+    BudgetReading, BudgetRefusal, BudgetTerms, CancelRequested, FundsAnswered, Measure, OriginKind,
+    RunAbandoned, RunEvent, RunPaused, RunResumed, SpendReported, Spent, StopReason, TimerFired, TimerKind,
+    UsageRecorded,
 };
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus};
@@ -513,4 +515,37 @@ fn l31_a_scope_is_a_text_that_is_rendered_once_at_the_start() {
     let mut own = world(json!([{"id": "own", "cost": "1 USD"}]), json!([agent("a", &[])]));
     assert_eq!(own.state.shared_budgets().count(), 0);
     assert_eq!(names(&own.want_funds("a/1/1")), ["FundsRequested", "FundsGranted"]);
+}
+
+#[test]
+fn usage_beyond_all_numbers_is_counted_as_the_largest() {
+    let mut world = world(json!([]), json!([agent("a", &[])]));
+    for seq in [1, 2] {
+        let all = u64::MAX;
+        let usage = Usage {
+            input_tokens: all,
+            cached_tokens: all,
+            output_tokens: all,
+            cost_micros: all,
+            ..Usage::default()
+        };
+        world.give(InputKind::Usage(UsageRecorded { id: id("a/1/1"), seq, usage })).expect("taken");
+    }
+    let used = world.state.usage();
+    assert_eq!((used.input_tokens, used.output_tokens, used.cost_micros), (u64::MAX, u64::MAX, u64::MAX));
+}
+
+/// A counter that was compared with the run of an abandoned attempt counted nothing for it.
+#[test]
+fn what_an_abandoned_attempt_used_up_is_charged() {
+    let shared = json!([{"id": "team", "scope": "team", "cost": "5 USD", "reserve": "1 USD"}]);
+    let mut world = world(shared, json!([agent("a", &[])]));
+    world.want_funds("a/1/1");
+    let answer = FundsAnswered { id: id("a/1/1"), refused: None, readings: Vec::new() };
+    world.give(InputKind::FundsAnswered(answer)).expect("taken");
+    world.use_up(&id("a/1/1"), 250_000);
+    assert_eq!(world.state.charge_of(&id("a/1/1")), None, "it is in progress");
+    world.by("ada", InputKind::Abandon(RunAbandoned { reason: None })).expect("taken");
+    let (_, spent, _) = world.state.charge_of(&id("a/1/1")).expect("its run is over");
+    assert_eq!((spent.cost_micros, spent.tokens), (250_000, 110));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Reads files relative to the pipeline. The core does no IO: the edge gives it.
+/// Reads files relative to the pipeline. This crate does no IO: the caller implements it.
 pub trait FileSource {
     /// The text of a file; `None` where there is none.
     ///

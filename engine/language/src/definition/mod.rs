@@ -1,7 +1,7 @@
 //! Pipelines: read, checked, canonical, hashed.
 //!
 //! Law: what [`parse`] lets through has no unresolved name and no expression that does not compile;
-//! the rest of the core relies on it.
+//! the core relies on it.
 //!
 //! A file becomes a tree with places (`yaml`), the tree a model (`read`), and what only the whole
 //! shows is checked last (`check`). Every step pushes its problems into one list.

@@ -60,7 +60,7 @@ fn parse_within(
         Some(definition) if !errors => Ok(CheckedPipeline { definition, warnings: problems.0 }),
         _ => {
             if !errors {
-                // A refusal without a reason would be a mistake of ours; better a vague one.
+                // Each refusal pushes its problem; a file without any would be a fault here, and still gets a reason.
                 problems.0.push(source.problem(Code::Syntax, 0..0, "this is no pipeline"));
             }
             Err(problems)

@@ -1,4 +1,4 @@
-//! “Did you mean …”.
+//! Finds the name that a mistyped one most likely stands for: “did you mean …”.
 
 /// The candidate that a mistyped name most likely stands for, if one is close enough.
 #[must_use]

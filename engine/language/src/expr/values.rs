@@ -67,7 +67,7 @@ pub enum EvalError {
     },
 }
 
-/// An expression in a message: the cause stands behind it, and must be seen.
+/// Shortens an expression in a message, so that the cause behind it is seen.
 fn shown(expression: &str) -> String {
     const CHARS_MAX: usize = 120;
     if expression.chars().count() <= CHARS_MAX && !expression.contains('\n') {

@@ -22,6 +22,7 @@ use everfold_core::state::RunState;
 use everfold_language::definition::Definition;
 use everfold_ports::Service;
 use everfold_store::{EventStore, Subscription};
+use everfold_system::clock::Stopwatch;
 
 /// How long the end of an engine waits for the search for orphan processes.
 const ORPHANS_WAIT: Duration = Duration::from_secs(4);
@@ -201,11 +202,12 @@ impl Engine {
 
     /// Ends the engine: nothing new is taken or started; in-process work gets its grace, supervised
     /// work lives on; what is on its way becomes durable. True when everything ended within
-    /// `deadline`. The store stays open.
+    /// `deadline`, of which the search for orphan processes takes half at most. The store stays open.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
         let inner = &self.inner;
         inner.shared.stopping.store(true, Ordering::Release);
-        orphan_processes::until_searched(inner, deadline.min(ORPHANS_WAIT)).await;
+        let since = Stopwatch::start();
+        orphan_processes::until_searched(inner, (deadline / 2).min(ORPHANS_WAIT)).await;
         let sent = inner.shards.iter().map(|shard| shard.send(ShardMessage::Shutdown));
         let ended = async {
             futures::future::join_all(sent).await;
@@ -213,7 +215,7 @@ impl Engine {
                 shard.closed().await;
             }
         };
-        let is_in_time = tokio::time::timeout(deadline, ended).await.is_ok();
+        let is_in_time = tokio::time::timeout(deadline.saturating_sub(since.elapsed()), ended).await.is_ok();
         inner.tasks().iter().for_each(tokio::task::JoinHandle::abort);
         is_in_time
     }

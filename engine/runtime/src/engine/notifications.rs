@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 impl Engine {
-    /// How the notices of a run stand that this engine tried to tell, or that wait for a receiver that does not answer.
+    /// How the notices of a run stand that this engine tried to send, or that wait for a receiver that does not answer.
     /// Those that were never tried are not among them; [`everfold_core::state::RunState::outstanding_notices`] lists all.
     #[must_use]
     pub fn notice_stands(&self, run: RunId) -> Vec<NoticeStand> {
@@ -28,8 +28,8 @@ impl Engine {
 }
 
 impl Engine {
-    /// Starts the workers: each subscription from where it was, a new one of what happens from the call on. Letters that
-    /// are to be resent are.
+    /// Starts a worker for each subscription: from its recorded position, a new one from the end of the log. Starts
+    /// the task that resends given-up deliveries, too.
     pub async fn tell(&self, subscriptions: Vec<NoticeSubscription>) {
         let notifications = &self.inner.shared.notifications;
         for subscription in subscriptions {
@@ -70,7 +70,8 @@ impl Engine {
         lock(&self.inner.shared.notifications.stands).clone()
     }
 
-    /// Has an undelivered notice sent again, of a subscription or of a run; resolves when that is durable, before it is sent.
+    /// Has an undelivered notice sent again, of a subscription or of a run; resolves when the request is durable,
+    /// before the notice is sent.
     ///
     /// # Errors
     /// [`NoticeError`]: it is settled, too many are being sent, or the store does not take it.
@@ -112,7 +113,7 @@ impl Engine {
     }
 
     /// Ends the workers: those that wait for a next try stop at once, the others when they have sent what there is.
-    /// Those that take longer than `deadline` are let go; what they were about goes again at the next start.
+    /// Those that take longer than `deadline` are aborted; the next start sends their notices again.
     pub async fn settle_notices(&self, deadline: Duration) {
         let notifications = &self.inner.shared.notifications;
         notifications.ending.send_replace(true);

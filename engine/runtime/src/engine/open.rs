@@ -41,8 +41,9 @@ impl Engine {
         });
         let (shards, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(inbox)).unzip();
         shared.mailboxes.set_shards(shards.iter().map(mpsc::Sender::downgrade).collect());
-        let shard =
-            |(at, receiver)| shared.keep_up("a shard", Shard::new(Arc::clone(&shared), at, receiver).run());
+        let shard = |(at, receiver)| {
+            shared.spawn_essential("a shard", Shard::new(Arc::clone(&shared), at, receiver).run())
+        };
         let mut tasks: Vec<_> = receivers.into_iter().enumerate().map(shard).collect();
         if let Some(survivors) = shared.edge.survivors.clone()
             && !shared.config.order.resources.is_empty()
@@ -50,17 +51,22 @@ impl Engine {
             shared.scheduler.keep_resources(true);
             let ends = shards.iter().map(mpsc::Sender::downgrade).collect();
             let count = crate::recovery::orphan_resources::count(Arc::clone(&shared), ends, survivors);
-            tasks.push(shared.keep_up("the count of what lives", count));
+            tasks.push(shared.spawn_essential("the count of what lives", count));
         }
         let slots = SlotAllocator::new(Arc::clone(&shared));
-        tasks.extend(slots.map(|slots| shared.keep_up("the desk of keys", run_actor(slots))));
+        tasks.extend(slots.map(|slots| shared.spawn_essential("the slot allocator", run_actor(slots))));
         let webhooks = WebhookActor::new(Arc::clone(&shared));
-        tasks.extend(webhooks.map(|webhooks| shared.keep_up("the desk of webhooks", run_actor(webhooks))));
+        tasks.extend(
+            webhooks.map(|webhooks| shared.spawn_essential("the webhook actor", run_actor(webhooks))),
+        );
         let schedules = ScheduleActor::new(Arc::clone(&shared));
-        tasks
-            .extend(schedules.map(|schedules| shared.keep_up("the desk of schedules", run_actor(schedules))));
+        tasks.extend(
+            schedules.map(|schedules| shared.spawn_essential("the schedule actor", run_actor(schedules))),
+        );
         let budgets = BudgetAllocator::new(Arc::clone(&shared));
-        tasks.extend(budgets.map(|budgets| shared.keep_up("the treasury", run_actor(budgets))));
+        tasks.extend(
+            budgets.map(|budgets| shared.spawn_essential("the budget allocator", run_actor(budgets))),
+        );
         Self {
             inner: Arc::new(EngineParts {
                 shared,

@@ -20,7 +20,7 @@ impl Engine {
     }
 
     /// Pauses a pipeline or the whole engine, or ends such a pause. Resolves when that is durable and
-    /// every unended run that is concerned has been informed. Where the caller goes away, both are done all the same.
+    /// every unended run that it concerns has been informed. Both are done even if the caller goes away.
     ///
     /// # Errors
     /// [`HaltError`].

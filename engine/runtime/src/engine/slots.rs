@@ -32,7 +32,7 @@ impl Engine {
         for (stream, slot) in in_order(slots) {
             let key = KeyStream::load(&self.inner.shared, &stream).await;
             let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
-            // Those that came first go first, also where only they ask for a lower limit.
+            // Runs that came first are served first, even where only they are kept waiting by a lower limit.
             let ahead: Vec<RunId> = state.queue().into_iter().take_while(|waiting| *waiting != run).collect();
             if !state.holds(run) && (!state.has_room(&slot) || !ahead.is_empty()) {
                 let holders: Vec<RunId> = state.living().collect();

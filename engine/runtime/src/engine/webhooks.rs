@@ -64,7 +64,7 @@ impl Engine {
     }
 }
 
-/// A beginning of an id is distinguished from the others with so many letters.
+/// The fewest characters with which the beginning of an id stands for the whole.
 const START_MIN: usize = 4;
 
 impl Engine {
@@ -83,7 +83,7 @@ impl Engine {
 
     /// Deliveries of a source, the newest first: those that came before a place in the store, or all.
     ///
-    /// What came later is read, too, as it may tell what they led to.
+    /// Later events are read, too: they record what the deliveries led to.
     ///
     /// # Errors
     /// [`HookError::Store`]

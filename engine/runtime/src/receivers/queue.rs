@@ -3,8 +3,8 @@
 //! Laws:
 //! - A receiver is tried by one notice at first, by more with each that arrives, up to a quarter of all places; what
 //!   fails makes it one again.
-//! - After some failures in a row a receiver is left alone: one notice goes after a pause that grows up to a minute, and
-//!   the others wait. The first that arrives lets them follow.
+//! - After some failures in a row a receiver is left alone: one notice is sent after a pause that grows up to a minute,
+//!   and the others wait. They follow when one has arrived.
 //! - Receivers that did not take the last notice, or never got one, have half of the places at most: the other
 //!   half is for those that are known to answer.
 //! - Receivers take turns; among the notices of one receiver the one that has waited longest goes first, so a notice
@@ -17,11 +17,11 @@ use std::time::Duration;
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 
-/// So many failures in a row, and a receiver is left alone.
+/// Failures in a row after which a receiver is left alone.
 const DOWN_AFTER: u32 = 3;
 /// How long it is left alone first; twice as long each time.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// The longest pause of its own accord.
+/// The longest pause, unless the receiver asks for a longer one.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Receivers that are remembered though nothing waits for them.
 const KNOWN_MAX: usize = 1_000;
@@ -39,7 +39,7 @@ pub(crate) enum DeliveryEnd {
     Unknown,
 }
 
-/// Whether a notice may be sent.
+/// In which of the queue's lists a receiver stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReceiverTurn {
     /// Nothing waits, or as many are being sent as may be.
@@ -88,7 +88,7 @@ pub(crate) struct CalledReceiver<W> {
     pub(crate) in_doubt: bool,
 }
 
-/// Whether one goes at once.
+/// Whether a notice is sent at once.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum QueueReply {
     /// It has a place; whether it counts among those that are not known to answer.
@@ -279,7 +279,7 @@ impl<W> ReceiverQueue<W> {
         }
     }
 
-    /// Puts a receiver where it belongs now.
+    /// Moves a receiver to the list in which it belongs now: idle, ready or left alone.
     fn stand(&mut self, receiver: Hash, now: Timestamp) {
         let turn = self.count();
         let Some(known) = self.receivers.get_mut(&receiver) else { return };

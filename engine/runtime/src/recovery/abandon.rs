@@ -6,10 +6,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::error::{RecoverError, SubmitError};
+use crate::error::{LoadError, RecoverError, SubmitError};
 use crate::messages::ShardMessage;
 use crate::runtime::Runtime;
 use crate::start::submission::Accepted;
@@ -17,6 +18,7 @@ use crate::stream_end::{EventOrigin, StreamEnd};
 use everfold_base::actor::Actor;
 use everfold_base::envelope::{Cause, StreamId, StreamKind};
 use everfold_base::id::{InputId, RunId};
+use everfold_base::json::{BlobRef, JsonText};
 use everfold_core::decide::{Batch, Decision, Refusal, decide};
 use everfold_core::event;
 use everfold_core::event::{RunAbandoned, RunCancelled, RunEvent};
@@ -24,6 +26,7 @@ use everfold_core::input::{Input, InputKind};
 use everfold_core::state::RunState;
 use everfold_language::expr::Loaded;
 use everfold_store::{Append, AppendError, Dedup, StreamHead, StreamNote};
+use everfold_system::os_error::is_shortage;
 
 /// Streams that are listed at once.
 const PAGE: usize = 1_000;
@@ -61,8 +64,8 @@ pub(crate) async fn abandon(shared: &Runtime, abandon: Abandon) -> Result<Accept
     if !shared.quarantined().contains_key(&run) {
         return Err(SubmitError::Refused(Refusal::NotSetAside));
     }
-    let (accepted, is_folded) = shared.give_up(abandon).await?;
-    shared.leave(run, is_folded).await?;
+    let (accepted, is_folded) = shared.record_abandoned(abandon).await?;
+    shared.release_everything(run, is_folded).await?;
     Ok(accepted)
 }
 
@@ -77,7 +80,7 @@ impl Runtime {
     }
 
     /// Records that the run is abandoned; answers whether its history could be folded.
-    async fn give_up(&self, abandon: Abandon) -> Result<(Accepted, bool), SubmitError> {
+    async fn record_abandoned(&self, abandon: Abandon) -> Result<(Accepted, bool), SubmitError> {
         let failed = |error: &dyn std::fmt::Display| SubmitError::Store(error.to_string());
         let (run, stream) = (abandon.run, StreamId::run(abandon.run));
         let head = self.store.head(&stream).await.map_err(|error| failed(&error))?;
@@ -95,9 +98,7 @@ impl Runtime {
             let batch = Batch { events: facts.into(), blobs: Vec::new() };
             (batch, StreamNote { open: false, busy: false, wake_at: None })
         });
-        for (_, text) in &batch.blobs {
-            self.blobs.put(run, text.as_str().as_bytes()).map_err(|error| failed(&error))?;
-        }
+        self.keep_blobs(run, batch.blobs).await?;
         let cause = Cause { input: abandon.id, because: head.version };
         let mut end = StreamEnd { version: head.version, hash: head.hash };
         let origin = EventOrigin { stream: &stream, actor: &abandon.actor, at, cause };
@@ -120,14 +121,32 @@ impl Runtime {
         }
     }
 
-    /// What follows from the history, where that can be known.
+    async fn keep_blobs(&self, run: RunId, texts: Vec<(BlobRef, JsonText)>) -> Result<(), SubmitError> {
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let blobs = Arc::clone(&self.blobs);
+        let kept = self.config.blocking.run(move || {
+            texts.iter().try_for_each(|(_, text)| blobs.put(run, text.as_str().as_bytes()).map(drop))
+        });
+        match kept.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(()) => Ok(()),
+            Err(error) if is_shortage(&error) => Err(SubmitError::Full),
+            Err(error) => Err(SubmitError::Store(format!("a large value could not be kept: {error}"))),
+        }
+    }
+
+    /// What follows from the history; `None` where the history, or a value that the decision needs, is damaged.
     async fn decided(
         &self,
         run: RunId,
         head: &StreamHead,
         input: &Input,
     ) -> Result<Option<(Batch, StreamNote)>, SubmitError> {
-        let Ok(folded) = self.loader().fold(run, None).await else { return Ok(None) };
+        let folded = match self.loader().fold(run, None).await {
+            Ok(folded) => folded,
+            Err(error) => return unreadable(&error).map_or(Ok(None), Err),
+        };
         if folded.version != head.version {
             return Err(SubmitError::Busy);
         }
@@ -142,7 +161,7 @@ impl Runtime {
                 Ok((Err(refusal), _)) => return Err(SubmitError::Refused(refusal)),
                 Ok((Ok(Decision::Needs(wanted)), _)) => match self.values.load(run, wanted).await {
                     Ok(values) => values.iter().for_each(|(value, text)| loaded.insert(value, text.clone())),
-                    Err(_unreadable) => return Ok(None),
+                    Err(error) => return unreadable(&error).map_or(Ok(None), Err),
                 },
                 Err(_panicked) => return Ok(None),
             }
@@ -151,7 +170,7 @@ impl Runtime {
     }
 
     /// Ends the work of an abandoned run, and releases its keys and slots.
-    async fn leave(&self, run: RunId, is_folded: bool) -> Result<(), SubmitError> {
+    async fn release_everything(&self, run: RunId, is_folded: bool) -> Result<(), SubmitError> {
         let (done, left) = oneshot::channel();
         let shard = self.mailboxes.shard(run).ok_or(SubmitError::ShuttingDown)?;
         let sent = shard.send(ShardMessage::Abandoned { run, is_folded, done }).await;
@@ -182,5 +201,14 @@ impl Runtime {
                 _ => return Ok(()),
             }
         }
+    }
+}
+
+/// What a caller learns where reading again may help; `None` where the history itself is wrong.
+fn unreadable(error: &LoadError) -> Option<SubmitError> {
+    match error {
+        full if full.is_full() => Some(SubmitError::Full),
+        passing if passing.is_passing() => Some(SubmitError::Store(passing.to_string())),
+        _damaged => None,
     }
 }

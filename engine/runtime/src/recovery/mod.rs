@@ -8,4 +8,5 @@ pub(crate) mod orphan_processes;
 pub(crate) mod orphan_reservations;
 pub(crate) mod orphan_resources;
 pub(crate) mod recover;
+pub(crate) mod start_holds;
 pub(crate) mod unknown_work;

@@ -27,7 +27,7 @@ use everfold_ports::Survivors;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Living work that holds resources.
-struct Absent {
+struct LivingWork {
     id: EffectId,
     folder: PathBuf,
     resources: Vec<String>,
@@ -52,7 +52,7 @@ pub(crate) async fn count(
             }
             let Some(work) = work_of(&shared, &shards, *run).await else { continue };
             looked_at.insert(*run);
-            for Absent { id, folder, resources, group } in work {
+            for LivingWork { id, folder, resources, group } in work {
                 if is_in(&living, &folder) && shared.scheduler.count(&id, &resources, group) {
                     counted.insert(id, folder);
                 }
@@ -104,7 +104,7 @@ async fn work_of(
     shared: &Arc<Runtime>,
     shards: &[mpsc::WeakSender<ShardMessage>],
     run: RunId,
-) -> Option<Vec<Absent>> {
+) -> Option<Vec<LivingWork>> {
     let (sender, seen) = oneshot::channel();
     let (layout, fair_by) = (shared.layout.clone(), shared.scheduler.config().fair_by.clone());
     let look = Box::new(move |state: Result<&RunState, QueryError>| {
@@ -122,13 +122,13 @@ async fn work_of(
     seen.await.ok().flatten()
 }
 
-fn work_in(layout: &Layout, run: RunId, state: &RunState, group: &Arc<str>) -> Vec<Absent> {
-    let absent = |effect| {
+fn work_in(layout: &Layout, run: RunId, state: &RunState, group: &Arc<str>) -> Vec<LivingWork> {
+    let work = |effect| {
         let (Effect::Attempt { id, .. } | Effect::Stop { id }) = effect else { return None };
         let (step, _) = state.step(&id.path.step)?;
         let (resources, id) = (step.resources.clone(), EffectId { run, attempt: id });
         let folder = layout.attempt(&id);
-        (!resources.is_empty()).then(|| Absent { id, folder, resources, group: Arc::clone(group) })
+        (!resources.is_empty()).then(|| LivingWork { id, folder, resources, group: Arc::clone(group) })
     };
-    effects(state).into_iter().filter_map(absent).collect()
+    effects(state).into_iter().filter_map(work).collect()
 }

@@ -28,7 +28,7 @@ use everfold_system::clock::Stopwatch;
 
 /// Runs that are loaded at once.
 const LOADING_MAX: usize = 256;
-/// The search for due runs takes at most one part in so many of the time.
+/// After a search for due runs the wake task rests this many times as long as the search took.
 const WAKE_SHARE: u32 = 10;
 /// The pause after a search for due runs; longer each time while the same one stays due.
 const REST_MIN: Duration = Duration::from_millis(1);
@@ -62,9 +62,7 @@ pub(crate) async fn recover(parts: &EngineParts, which: Which) -> Result<Recover
         Which::Only(run) => recover_one(&parts.shared, run).await?,
         Which::All => recover_all(parts).await?,
     };
-    if !parts.shared.swept.swap(true, Ordering::AcqRel) {
-        sweep(parts).await?;
-    }
+    parts.shared.swept.get_or_try_init(|| sweep(parts)).await?;
     look_at_counters(&parts.shared).await?;
     end_unwanted_once(parts);
     Ok(recovered)
@@ -82,20 +80,35 @@ async fn recover_one(shared: &Runtime, run: RunId) -> Result<Recovered, RecoverE
 
 async fn recover_all(parts: &EngineParts) -> Result<Recovered, RecoverError> {
     let shared = &parts.shared;
-    shared.holding.store(true, Ordering::Release);
-    shared.scheduler.hold(true);
-    let recovered = drive_due(shared).await;
-    shared.holding.store(false, Ordering::Release);
-    shared.scheduler.hold(false);
-    for shard in &parts.shards {
-        shard.send(ShardMessage::Release).await.map_err(|_| RecoverError::ShuttingDown)?;
-    }
-    let recovered = recovered?;
+    let hold = StartHold::begin(parts);
+    let recovered = drive_due(shared).await?;
+    drop(hold);
     if !shared.wakes.attended.swap(true, Ordering::AcqRel) {
         let wake = wake(Arc::clone(shared), parts.weak_shards());
-        parts.keep(shared.keep_up("the wakening of runs", wake));
+        parts.keep(shared.spawn_essential("the wakening of runs", wake));
     }
     Ok(recovered)
+}
+
+/// Holds back new attempts as long as it lives: also a recovery that fails or is dropped lets them start.
+struct StartHold<'a>(&'a EngineParts);
+
+impl<'a> StartHold<'a> {
+    fn begin(parts: &'a EngineParts) -> Self {
+        parts.shared.start_holds.begin(|| parts.shared.scheduler.hold(true));
+        Self(parts)
+    }
+}
+
+impl Drop for StartHold<'_> {
+    fn drop(&mut self) {
+        let shared = &self.0.shared;
+        shared.start_holds.end(|| shared.scheduler.hold(false));
+        for shard in &self.0.shards {
+            // A shard with a full inbox looks again in any case.
+            let _full_or_gone = shard.try_send(ShardMessage::Release);
+        }
+    }
 }
 
 async fn drive_due(shared: &Arc<Runtime>) -> Result<Recovered, RecoverError> {
@@ -219,19 +232,29 @@ async fn wake(shared: Arc<Runtime>, shards: Vec<mpsc::WeakSender<ShardMessage>>)
     let mut rest = REST_MIN;
     let mut has_failed = false;
     let mut clock = shared.now();
+    let mut is_set_back = false;
     loop {
         let now = shared.now();
-        if std::mem::replace(&mut clock, now).since(now) > CLOCK_SLACK {
-            // The clock was set back: every run that waits for a timer compares it.
-            let waiting = shared.store.due(Timestamp(i64::MAX)).await.unwrap_or_default();
-            for run in waiting.iter().filter_map(run_of) {
-                if !wake_run(&shards, run).await {
-                    return;
+        is_set_back |= std::mem::replace(&mut clock, now).since(now) > CLOCK_SLACK;
+        if is_set_back {
+            // Every run that waits for a timer compares it.
+            match shared.store.due(Timestamp(i64::MAX)).await {
+                Ok(waiting) => {
+                    for run in waiting.iter().filter_map(run_of) {
+                        if !wake_run(&shards, run).await {
+                            return;
+                        }
+                    }
+                    is_set_back = false;
+                }
+                Err(ReadError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the clock was set back; waiting runs learn of it later")
                 }
             }
         }
         let next = shared.store.next_wake().await;
-        let longest = if next.is_ok() { SLEEP_MAX } else { ASK_AGAIN_AFTER };
+        let longest = if next.is_ok() && !is_set_back { SLEEP_MAX } else { ASK_AGAIN_AFTER };
         let next = match next {
             Ok(next) => {
                 has_failed = false;

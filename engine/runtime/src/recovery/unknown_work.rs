@@ -1,6 +1,6 @@
 //! Work and probes that a pipeline names and this engine does not have.
 //!
-//! Law: it is found before a run begins, and by every check of the pipeline; a run that has begun is never refused.
+//! Law: starts and checks of a pipeline look for it; a run that has begun is never refused.
 
 use everfold_base::failure::Failure;
 use everfold_language::definition::{Definition, Gate, Probe};

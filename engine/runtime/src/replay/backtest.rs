@@ -4,7 +4,7 @@
 //! sees is the run right before the verdict. The recorded policy gives the recorded verdict.
 
 use crate::error::LoadError;
-use crate::load::{decode, meta};
+use crate::load::{apply, decode, meta};
 use crate::runtime::Runtime;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{RunId, Version};
@@ -38,7 +38,7 @@ pub struct Rejudged {
 pub enum Outcome {
     /// A judgement.
     Judged(Judgement),
-    /// No judge is asked there: the verdict came of no evidence.
+    /// The recorded verdict was given without evidence, so no policy judged it.
     NotJudged,
     /// The policy gives no verdict on this evidence, and why.
     Failed(String),
@@ -75,7 +75,7 @@ pub(crate) async fn by_policy(
                 found.push(Rejudged { version, at, recorded, outcome });
             }
             loader.go_on_by(run, &mut state, &event).await?;
-            state.apply(&event, &meta);
+            apply(&mut state, (run, next), &event, &meta)?;
             state.take_touched();
             next = next.next();
         }

@@ -34,6 +34,7 @@ struct InputEvents {
     events: Vec<RunEvent>,
 }
 
+/// Replays a whole run.
 pub(crate) async fn replay_with(shared: &Runtime, run: RunId) -> Result<Replayed, ReplayError> {
     let stream = StreamId::run(run);
     let mut replayed = Replayed::default();
@@ -53,7 +54,7 @@ pub(crate) async fn replay_with(shared: &Runtime, run: RunId) -> Result<Replayed
                         events: vec![event],
                     };
                     if let Some(whole) = group.replace(new) {
-                        again(shared, run, &mut state, whole, &mut replayed).await?;
+                        decide_again(shared, run, &mut state, whole, &mut replayed).await?;
                     }
                 }
             }
@@ -64,14 +65,14 @@ pub(crate) async fn replay_with(shared: &Runtime, run: RunId) -> Result<Replayed
         }
     }
     match group {
-        Some(last) => again(shared, run, &mut state, last, &mut replayed).await?,
+        Some(last) => decide_again(shared, run, &mut state, last, &mut replayed).await?,
         None => return Err(LoadError::NotFound(run).into()),
     }
     Ok(replayed)
 }
 
 /// Decides one input again on the state before it; the state then takes what was recorded.
-async fn again(
+async fn decide_again(
     shared: &Runtime,
     run: RunId,
     state: &mut Option<RunState>,

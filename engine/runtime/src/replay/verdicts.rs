@@ -1,5 +1,6 @@
 //! The verdicts of a batch, judged again on the evidence they were given on.
 
+use crate::load::apply;
 use crate::replay::report::{Difference, ReplayError, Replayed};
 use crate::runtime::Runtime;
 use everfold_base::id::{RunId, Version};
@@ -26,9 +27,9 @@ pub(crate) async fn again(
     }
     let mut state = before.clone();
     for (event, version) in batch.iter().zip(first.0..) {
+        let version = Version(version);
         if let RunEvent::GateEvaluated(recorded) = event {
             replayed.verdicts += 1;
-            let version = Version(version);
             if let Some(message) = differs(shared, run, &state, (version, meta), recorded).await? {
                 let (recorded, decided) = (Some(event.clone()), None);
                 replayed.push(Difference { version, fact: event.name(), recorded, decided, message });
@@ -36,7 +37,7 @@ pub(crate) async fn again(
         }
         // From here on a fork has another definition.
         shared.loader().go_on_by(run, &mut state, event).await?;
-        state.apply(event, meta);
+        apply(&mut state, (run, version), event, meta)?;
     }
     Ok(())
 }

@@ -16,13 +16,17 @@ pub(crate) struct AppendBatch {
     pub(crate) blobs: Vec<(BlobRef, JsonText)>,
     pub(crate) dedup: Option<Dedup>,
     pub(crate) decided: Vec<DecidedItem>,
-    /// It holds the event after which the process aborts itself (crash tests).
+    /// It holds the event after which the process aborts itself ([`crash_after`](crate::EngineConfig::crash_after)).
     pub(crate) is_crash_point: bool,
 }
 
 /// A decided item, with the answer that is due.
 pub(crate) enum DecidedItem {
-    Changed { queued: Box<Queued>, last: u64 },
+    /// Events were recorded; `last` is the version of the last one.
+    Changed {
+        queued: Box<Queued>,
+        last: u64,
+    },
     Unchanged(Box<Queued>),
     Refused(Box<Queued>, Refusal),
     Query(Query),

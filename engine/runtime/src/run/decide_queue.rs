@@ -1,4 +1,4 @@
-//! From inputs to durable events.
+//! Decides the queue of a run: from inputs and queries to the batches that are appended.
 //!
 //! Law (D2): a run has one append in flight. Inputs that queued meanwhile are decided in turn and
 //! appended as one batch, split at the store's limits; every answer waits until the state it was
@@ -19,7 +19,7 @@ use everfold_core::input::{Input, InputKind};
 use everfold_language::expr::{Loaded, ValueRef};
 use everfold_store::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX};
 
-/// From here on a batch is sent rather than made longer.
+/// A batch of this size is sent; a smaller one takes further inputs.
 const BATCH_EVENTS: usize = APPEND_EVENTS_MAX / 2;
 const BATCH_BYTES: usize = APPEND_BYTES_MAX / 2;
 /// How often one decision may ask for further values.
@@ -27,7 +27,7 @@ const NEEDS_MAX: usize = 64;
 
 /// What follows when the queue was decided as far as possible.
 pub(crate) enum QueueOutcome {
-    /// Everything is durable already.
+    /// Nothing is to be appended: all that was decided rests on durable state.
     Rest,
     /// The batches are to be appended.
     Append,

@@ -53,7 +53,7 @@ pub(crate) struct LoadedRun {
     pub(crate) run: RunId,
     pub(crate) stream: StreamId,
     pub(crate) phase: RunPhase,
-    /// Absent while it is loaded, and in a run that is quarantined.
+    /// `None` while it is being loaded, and in a run that is quarantined.
     pub(crate) state: Option<RunState>,
     /// The last folded event, durable or on its way.
     pub(crate) version: Version,
@@ -87,7 +87,7 @@ pub(crate) struct LoadedRun {
     pub(crate) is_dirty: bool,
 }
 
-/// How its appends go.
+/// The state of its appends.
 #[derive(Debug, Default)]
 pub(crate) struct AppendState {
     /// Appends in a row that another writer came before, or whose outcome is unknown.
@@ -96,7 +96,7 @@ pub(crate) struct AppendState {
     pub(crate) is_stalled: bool,
     /// The outcome of the last append is unknown; the load that follows shows it.
     pub(crate) is_in_doubt: bool,
-    /// Why it is quarantined when the append in flight has ended.
+    /// Why it is quarantined when the append or load in flight has ended.
     pub(crate) pending_quarantine: Option<String>,
 }
 
@@ -161,7 +161,7 @@ pub(crate) enum SlotProgress {
     /// Nothing.
     #[default]
     Unknown,
-    /// It waits for its slots; `still`: it was paused when the allocator was informed, or since.
+    /// It waits for its slots; `still`: the run was paused when the allocator was informed, or has been since.
     Waiting { still: bool },
     /// It has ended.
     Returned,
@@ -205,7 +205,15 @@ pub(crate) struct SinceSnapshot {
 /// A probe in progress, or whose end is to be decided.
 pub(crate) struct Probing {
     /// How to stop it; `None` where it has ended, or was asked to stop.
-    pub(crate) stop: Option<(Arc<dyn Prober>, ProbeRequest)>,
+    pub(crate) stop: Option<ProbeStop>,
+}
+
+/// How to stop a probe.
+pub(crate) struct ProbeStop {
+    pub(crate) prober: Arc<dyn Prober>,
+    pub(crate) request: ProbeRequest,
+    /// While it is open, the probe may wait for its place.
+    pub(crate) _wait: tokio::sync::oneshot::Sender<()>,
 }
 
 /// The attempt that is judged, the gate, the number of the probe. There may be several of one attempt: a
@@ -247,7 +255,7 @@ impl LoadedRun {
     pub(crate) fn adopt(&mut self, folded: FoldedRun) {
         let is_known = self.position > Position::ZERO || self.append.is_in_doubt;
         if std::mem::take(&mut self.append.is_in_doubt) && folded.position > self.position {
-            self.append.tries = 0; // It was kept after all.
+            self.append.tries = 0; // The append in doubt was durable.
         }
         let has_ended = folded.state.is_ended() && folded.state.run() == Some(self.run);
         if has_ended && !is_known {
@@ -267,7 +275,7 @@ impl LoadedRun {
         self.note_own();
     }
 
-    /// An input of the runtime's own that still waits is not queued a second time: its id would be the same.
+    /// Notes which of the runtime's own inputs wait in the queue: one is not queued a second time under the same id.
     pub(crate) fn note_own(&mut self) {
         let waits = |is_one: fn(&InputKind) -> bool| {
             self.queue.iter().any(|item| matches!(item, Item::Input(queued) if is_one(&queued.kind)))
@@ -302,6 +310,11 @@ impl LoadedRun {
     pub(crate) fn has_request(&self) -> bool {
         let is_request = |item: &Item| matches!(item, Item::Input(queued) if queued.actor != Actor::Engine);
         matches!(self.phase, RunPhase::Ready) && self.queue.iter().any(is_request)
+    }
+
+    /// Whether `limit` items of a kind wait already.
+    pub(crate) fn has_waiting(&self, limit: usize, is_of_kind: fn(&Item) -> bool) -> bool {
+        self.queue.len() >= limit && self.queue.iter().filter(|item| is_of_kind(item)).count() >= limit
     }
 
     /// Queues an input of the engine's own.

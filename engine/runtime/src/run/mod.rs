@@ -1,6 +1,7 @@
 //! One run in memory, without input and output.
 //!
-//! Law: nothing here starts a task, reads a clock of its own or calls the store; it is handed in.
+//! Law: nothing here starts a task or calls the store; the clock and values that are at hand come with the
+//! [`Runtime`](crate::runtime::Runtime) that callers pass in.
 
 pub(crate) mod answers;
 pub(crate) mod append_batch;

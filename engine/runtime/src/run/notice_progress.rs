@@ -1,4 +1,4 @@
-//! The notice of a channel whose turn it is.
+//! The progress of the first outstanding notice of a channel: its tries, and what it waits for.
 
 use crate::receivers::registry::{NoticeAddress, NoticeTicket, SendingPlace};
 use crate::shard::timers::TimerKey;
@@ -7,22 +7,23 @@ use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use std::time::Duration;
 
+/// The longest pause between two tries of a notice.
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// The notice of a channel whose turn it is.
+/// The first outstanding notice of a channel.
 pub(crate) struct NoticeProgress {
     pub(crate) version: Version,
     pub(crate) notice: String,
-    /// Tries of its own.
+    /// Tries of this notice so far, not of others to the same receiver.
     pub(crate) tries: u32,
     pub(crate) queued_at: Timestamp,
     pub(crate) receiver: Hash,
-    /// Failures of its receiver before it was first to go there.
+    /// How often its receiver had failed when this notice was first to be sent.
     pub(crate) failures_before: u64,
     pub(crate) stage: NoticeStage,
 }
 
-/// How far it is.
+/// How far a notice is.
 pub(crate) enum NoticeStage {
     /// It is sent when its values are there; a notice that waited has a place by now.
     Next(Option<SendingPlace>),

@@ -1,4 +1,4 @@
-//! The first step of a recovered run: it waits for the reports of its re-attached attempts.
+//! What a recovered run does first: it waits for the reports of its re-attached attempts.
 //!
 //! Law (D6): results of attempts that ended while the engine was down are recorded in the order in
 //! which the work ended, and before timers that came due meanwhile.
@@ -17,7 +17,7 @@ pub(crate) struct Reattachment {
     living: HashSet<AttemptId>,
     reports: Vec<(Timestamp, Vec<Queued>)>,
     timers: Vec<Queued>,
-    /// The timer at which it stops to wait.
+    /// The timer at which it stops waiting.
     pub(crate) until: TimerKey,
 }
 

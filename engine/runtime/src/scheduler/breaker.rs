@@ -1,8 +1,9 @@
 //! Breakers: a service that does not answer is left alone for a while.
 //!
 //! Laws:
-//! - So many outages in a row open a breaker. A failure of the work itself (an exit code, an answer that does not
-//!   fit) shows that the service answers, and ends the row; a cancelled attempt changes nothing.
+//! - A number of outages in a row, set by its policy, opens a breaker. A failure of the work itself (an exit code, an
+//!   answer that does not fit) shows that the service answers, and resets the count; a cancelled attempt changes
+//!   nothing.
 //! - While it is open, attempts wait instead of using up their retries. After a pause one attempt is let through. Its
 //!   success closes the breaker; its outage opens it again for twice as long, up to a longest pause.
 //! - An attempt that takes longer than the pause did keeps no request waiting: another one is let through.
@@ -62,7 +63,7 @@ struct Breaker {
     last: Option<(Timestamp, String)>,
 }
 
-/// What a breaker is like at a moment.
+/// The state of a breaker at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BreakerNow {
     pub(crate) policy: BreakerPolicy,

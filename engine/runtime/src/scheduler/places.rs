@@ -55,13 +55,14 @@ pub(crate) struct SchedulerState {
     pub(crate) next_at: Option<Timestamp>,
 }
 
-/// What a piece of work holds.
+/// What living work holds whose run this engine does not drive.
 pub(crate) struct AbsentHolding {
     pub(crate) number: u64,
     pub(crate) needs: Arc<WorkNeeds>,
     pub(crate) group: Arc<str>,
 }
 
+/// What a waiting request is for.
 pub(crate) struct WaitingWork {
     pub(crate) id: EffectId,
     pub(crate) gate: Option<String>,
@@ -232,7 +233,8 @@ impl Scheduler {
         match self.join(needs, standing, about, QueueWaiter::Probe { id, served: sender }) {
             JoinReply::Served(grant) => grant,
             JoinReply::Waits(_ticket) => {
-                // Probes join the queue outside of the shards: one shard is woken, and serves the probe when only time was missing.
+                // Probes join the queue outside of the shards. One shard is woken: it serves the probe where that waits
+                // for nothing but the time.
                 if let Some(shard) = self.inboxes.first() {
                     shard.waker.wake();
                 }
@@ -458,7 +460,7 @@ impl SchedulerState {
         all
     }
 
-    /// An attempt that waits takes what it needs, whether or not it is there.
+    /// An attempt that waits takes what it needs, even beyond the size of a pool.
     fn give(&mut self, id: &EffectId) -> Option<ServedWork<QueueWaiter>> {
         let waits = |number: &&u64| {
             self.about.get(number).is_some_and(|about| about.id == *id && about.gate.is_none())

@@ -32,7 +32,7 @@ pub(crate) const PASSED_MAX: u32 = 8;
 /// Priorities beyond count as these, so that a group stands in a bounded number of levels.
 pub(crate) const PRIORITY_MAX: i32 = 100;
 
-/// Something of which there are so many.
+/// Something of which there is a limited number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Pool {
     /// Places among all work in progress.
@@ -115,7 +115,7 @@ pub(crate) enum Lack {
     Withheld(Arc<str>),
 }
 
-/// What a pool is like.
+/// The state of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StockNow {
     pub(crate) size: usize,
@@ -123,7 +123,7 @@ pub(crate) struct StockNow {
     pub(crate) waiting: usize,
 }
 
-/// The order.
+/// The requests that wait, and the pools, rates and breakers that they wait for.
 #[derive(Debug)]
 pub(crate) struct SchedulerQueue<T> {
     stocks: BTreeMap<Pool, Stock>,
@@ -298,7 +298,7 @@ impl<T> SchedulerQueue<T> {
         self.wait_groups.keys().filter_map(|needs| moment(needs)).min()
     }
 
-    /// Work that is in progress already has what it needs, whether or not it is there.
+    /// Work that is in progress already takes what it needs, even beyond the size of a pool.
     pub(crate) fn seize(&mut self, needs: WorkNeeds, group: Arc<str>) -> (u64, Arc<WorkNeeds>) {
         self.numbers += 1;
         let number = self.numbers;
@@ -387,7 +387,7 @@ impl<T> SchedulerQueue<T> {
         needs.breakers.iter().all(|service| self.breakers.next(service).is_none_or(|next| next <= now))
     }
 
-    /// From now on no resource is given out, or again.
+    /// Stops granting resources, or grants them again.
     pub(crate) fn keep_resources(&mut self, is_kept: bool) {
         self.keeps_resources = is_kept;
     }

@@ -52,7 +52,7 @@ pub(crate) struct RateLimits {
     buckets: BTreeMap<Service, Bucket>,
 }
 
-/// What a bucket is like at a moment.
+/// The state of a bucket at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateNow {
     pub(crate) policy: RatePolicy,

@@ -110,7 +110,7 @@ pub struct RatePolicy {
     pub burst: u32,
 }
 
-/// When a service is left alone, and for how long.
+/// When a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerPolicy {
     /// Outages in a row that open the breaker; 0: it never opens.

@@ -1,4 +1,4 @@
-//! The view of the scheduler: which request waits for what, and how slots, rates and breakers stand.
+//! The view of the scheduler: which request waits for what, and how places, resources, rates and breakers stand.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,8 +54,7 @@ pub enum Reason {
         run: Option<RunId>,
     },
     /// A place among all work in progress: `processes`, `functions` or `probes`.
-    #[serde(rename = "place")]
-    WaitPosition {
+    Place {
         /// Of what.
         name: String,
         /// How many are in use.
@@ -109,7 +108,7 @@ impl std::fmt::Display for Reason {
                     "resource {name} (given to nobody: what the living work of run {run} holds cannot be read)"
                 )
             }
-            Self::WaitPosition { name, in_use, size, line } => {
+            Self::Place { name, in_use, size, line } => {
                 write!(f, "a place of {name} ({in_use} of {size} in use, {} in line)", nth(*line))
             }
             Self::Rate { service, next, starts, per } => {
@@ -137,7 +136,7 @@ fn nth(n: usize) -> String {
     format!("{n}{ending}")
 }
 
-/// All slots, rates and breakers.
+/// All places, resources, rates and breakers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LineView {
     /// The groups among which places are shared out evenly.
@@ -152,7 +151,7 @@ pub struct LineView {
     pub breakers: Vec<BreakerView>,
 }
 
-/// Something of which there are so many.
+/// Something of which there is a limited number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoolView {
     /// Its name.
@@ -235,7 +234,7 @@ impl Scheduler {
                 Lack::Pool { pool: Pool::Resource(name), taken, size, before } => {
                     Reason::Resource { name: name.to_string(), in_use: taken, size, line: before + 1 }
                 }
-                Lack::Pool { pool: Pool::Class(class), taken, size, before } => Reason::WaitPosition {
+                Lack::Pool { pool: Pool::Class(class), taken, size, before } => Reason::Place {
                     name: class_name(class).to_owned(),
                     in_use: taken,
                     size,
@@ -265,7 +264,7 @@ impl Scheduler {
         (seen.collect(), numbers.len())
     }
 
-    /// All slots, rates and breakers.
+    /// All places, resources, rates and breakers.
     pub(crate) fn view(&self) -> LineView {
         let now = (self.clock)();
         let state = self.state();

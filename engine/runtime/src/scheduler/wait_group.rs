@@ -115,7 +115,7 @@ impl<T> WaitGroup<T> {
         let higher: usize = self.levels.range(..Reverse(priority)).map(|(_, level)| level.count).sum();
         let Some(level) = self.levels.get(&Reverse(priority)) else { return higher };
         let Some(((held, served), waiting)) = level.groups.get(group) else {
-            // It waits in another wait group: arrivals tell.
+            // The number waits in another wait group: only the order of arrival is compared.
             let earlier = |waiting: &BTreeMap<u64, T>| waiting.range(..number).count();
             return higher + level.groups.values().map(|(_, waiting)| earlier(waiting)).sum::<usize>();
         };

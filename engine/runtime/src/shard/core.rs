@@ -1,6 +1,7 @@
-//! What a shard holds.
+//! The data of a shard: its runs, and what it shares among them.
 
 use crate::messages::ShardMessage;
+use crate::panic::panic_text;
 use crate::run::loaded_run::LoadedRun;
 use crate::runtime::Runtime;
 use crate::shard::eviction::EvictionQueue;
@@ -13,14 +14,16 @@ use crate::work::observer::ObservedAttempts;
 use crate::work::work_done::WorkDone;
 use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 
 /// Most messages, results and timers taken in at once.
@@ -50,14 +53,15 @@ pub(crate) struct ShardCore {
     pub(crate) jobs: FuturesUnordered<BoxFuture<'static, JobDone>>,
     pub(crate) works: JoinSet<WorkDone>,
     pub(crate) observed: Arc<ObservedAttempts>,
-    /// The runs' own, by the clock.
+    /// Timers that the states of runs list, by the machine's clock.
     pub(crate) timers: Timers,
-    /// The runtime's own, by a clock that does not jump.
+    /// The runtime's own timers (retry pauses of notices, ends of re-attachments), by a clock that does not jump.
     pub(crate) pauses: Timers,
     pub(crate) start_queue: StartQueue,
     pub(crate) idle: EvictionQueue,
     /// Notices of runs that are not in memory.
     pub(crate) parked: ParkedNotices,
+    /// Runs to process in this turn.
     pub(crate) dirty: VecDeque<RunId>,
     pub(crate) shortage: Shortage,
     pub(crate) sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
@@ -66,6 +70,19 @@ pub(crate) struct ShardCore {
 }
 
 impl ShardCore {
+    /// Starts a task that works for a run. A panic in it, where the task itself does not turn it into a result,
+    /// quarantines the run: what it waits for would not come.
+    pub(crate) fn spawn_work(
+        &mut self,
+        run: RunId,
+        work: impl Future<Output = WorkDone> + Send + 'static,
+    ) -> AbortHandle {
+        self.works.spawn(async move {
+            let done = AssertUnwindSafe(work).catch_unwind().await;
+            done.unwrap_or_else(|panic| WorkDone::Panicked { run, reason: panic_text(panic.as_ref()) })
+        })
+    }
+
     /// Puts the run into the list of runs to process in this turn.
     pub(crate) fn mark(&mut self, loaded: &mut LoadedRun) {
         if !loaded.is_dirty {

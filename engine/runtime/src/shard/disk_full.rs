@@ -1,8 +1,8 @@
 //! Shortage of disk, handles or memory: runs that cannot be appended to or read, attempts that could not begin or
 //! be checked.
 //!
-//! Law (S7): nothing is given up, and no operator is needed: a run resumes when the store is writable again; an
-//! attempt is tried again after a pause, a few at a time as long as the shortage lasts.
+//! Law (S7): no run or attempt is given up, and no operator is needed: a run resumes when the store is writable again;
+//! an attempt is tried again after a pause, a few at a time as long as the shortage lasts.
 
 use crate::error::{QueryError, SubmitError};
 use crate::run::loaded_run::{Item, LoadedRun, RunPhase};
@@ -10,7 +10,7 @@ use crate::shard::core::{Shard, ShardCore};
 use everfold_base::id::{AttemptId, EffectId, Position};
 use everfold_store::AppendError;
 
-/// How many are tried at first; twice as many each time none of them was held back.
+/// How many held back attempts are tried at first; twice as many each time none was held back again.
 const TRIED_MIN: usize = 16;
 
 impl Shard {
@@ -34,7 +34,7 @@ impl Shard {
         shortage.tried = if is_short { TRIED_MIN } else { shortage.tried.saturating_mul(2).max(TRIED_MIN) };
         let tried: Vec<_> = shortage.held.drain(..shortage.tried.min(shortage.held.len())).collect();
         for run in std::mem::take(&mut shortage.unlisted) {
-            // One that is not ready lists everything when it is.
+            // A run that is not ready lists all its effects when it becomes ready.
             if let Some(loaded) =
                 self.runs.get_mut(&run).filter(|loaded| matches!(loaded.phase, RunPhase::Ready))
             {

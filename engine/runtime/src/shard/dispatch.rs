@@ -258,7 +258,7 @@ impl ShardCore {
         }
     }
 
-    /// Whether runs with timers may leave memory: the wake task wakes them.
+    /// Whether runs with timers may leave memory: only where the wake task runs, which wakes them.
     pub(crate) fn may_park(&self) -> bool {
         self.shared.wakes.attended.load(std::sync::atomic::Ordering::Relaxed)
     }

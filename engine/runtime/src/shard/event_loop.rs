@@ -34,7 +34,8 @@ const JOBS_MAX: usize = 4_096;
 /// The longest sleep while a timer runs: the machine's clock may be set meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 
-/// A sleep that ends so much later is the same one: both clocks count milliseconds.
+/// A new sleep that would end less than this before the current one does not replace it: both clocks count
+/// milliseconds.
 const SLEEP_SLACK: Duration = Duration::from_millis(2);
 
 /// How far the clock goes back before it counts as set back.
@@ -200,7 +201,7 @@ impl Shard {
         }
     }
 
-    /// Attempts whose executors say that they began, and what they use up.
+    /// Takes in what executors reported of attempts in progress: that they began, and what they use up.
     fn take_observations(&mut self) {
         for (id, so_far) in self.core.observed.take_used() {
             if let Some(loaded) = self.runs.get_mut(&id.run) {

@@ -8,7 +8,7 @@ use lru::LruCache;
 
 use everfold_base::id::RunId;
 
-/// How much of it there may be.
+/// The bounds of the states that stay in memory without work in progress.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EvictionBounds {
     /// Runs in all.

@@ -1,6 +1,6 @@
 //! Reads values that decisions and plans need, and resumes what waited for them.
 //!
-//! Law: what waited for a value starts only on durable state (D2).
+//! Law: an attempt or effect that waited for a value starts only on durable state (D2).
 
 use crate::error::LoadError;
 use crate::run::attempt::event::AttemptEvent;

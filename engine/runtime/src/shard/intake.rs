@@ -1,4 +1,4 @@
-//! Messages from outside: inputs, queries, the request to drive a run.
+//! Messages to the shard: inputs, queries, requests to drive, align or abandon a run, the shutdown.
 
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
@@ -57,7 +57,7 @@ impl Shard {
         if matches!(loaded.phase, RunPhase::Stalled) && queued.starts().is_some() {
             return queued.answer(Err(SubmitError::Full));
         }
-        if loaded.queue.len() >= self.core.shared.config.queue {
+        if loaded.has_waiting(self.core.shared.config.queue, |item| matches!(item, Item::Input(_))) {
             return queued.answer(Err(SubmitError::Busy));
         }
         // An input drives its run: its effects are started from now on.
@@ -83,6 +83,9 @@ impl Shard {
         }
         if let RunPhase::Stalled = &loaded.phase {
             return query(loaded.state.as_ref().ok_or(QueryError::Full(run)));
+        }
+        if loaded.has_waiting(self.core.shared.config.queue, |item| matches!(item, Item::Query(_))) {
+            return query(Err(QueryError::Busy(run)));
         }
         loaded.queue.push_back(Item::Query(query));
         self.core.mark(loaded);

@@ -1,5 +1,8 @@
 //! The results of a shard's own futures: reads, appends, values.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
+
 use crate::error::LoadError;
 use crate::load::FoldedRun;
 use everfold_base::id::{AttemptId, RunId};
@@ -27,6 +30,11 @@ pub(crate) enum JobDone {
         run: RunId,
         removed: Option<String>,
     },
+    /// The folders of the copies of a run's worktree.
+    Copies {
+        run: RunId,
+        folders: HashSet<PathBuf>,
+    },
     /// The job was done for its effect alone.
     NoResult,
 }
@@ -38,6 +46,7 @@ impl JobDone {
             Self::Appended { run, .. }
             | Self::Loaded { run, .. }
             | Self::Values { run, .. }
+            | Self::Copies { run, .. }
             | Self::Released { run, .. } => Some(*run),
             Self::NoResult => None,
         }

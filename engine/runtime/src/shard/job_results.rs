@@ -20,6 +20,11 @@ impl Shard {
                     self.core.given_back(loaded, removed);
                 }
             }
+            JobDone::Copies { run, folders } => {
+                if let Some(loaded) = self.runs.get_mut(&run) {
+                    self.core.copies_listed(loaded, folders);
+                }
+            }
             JobDone::NoResult => {}
         }
     }

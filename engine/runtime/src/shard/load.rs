@@ -39,9 +39,13 @@ impl Shard {
             Ok(folded) if folded.is_hidden && !loaded.is_forking() => Err(LoadError::NotFound(run)),
             other => other,
         };
+        let pending = loaded.append.pending_quarantine.take();
         match result {
             Ok(folded) => {
                 loaded.adopt(folded);
+                if let Some(reason) = pending {
+                    return self.core.quarantine_now(loaded, reason);
+                }
                 self.core.shared.quarantined().remove(&run);
                 if loaded.append.is_stalled {
                     loaded.phase = RunPhase::Stalled;
@@ -59,8 +63,11 @@ impl Shard {
                     return;
                 }
             }
-            Err(error) if error.is_full() => self.core.read_later(loaded),
-            Err(error) => self.core.quarantine(loaded, error.to_string()),
+            Err(error) if error.is_full() => {
+                loaded.append.pending_quarantine = pending;
+                self.core.read_later(loaded);
+            }
+            Err(error) => self.core.quarantine_now(loaded, error.to_string()),
         }
         self.core.mark(loaded);
     }

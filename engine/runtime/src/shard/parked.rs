@@ -25,7 +25,7 @@ impl ParkedNotices {
 /// Most runs whose notices are parked, in all shards.
 pub(crate) const PARKED_MAX: usize = 50_000;
 
-/// The notices of one.
+/// The notices of one run that is not in memory.
 pub(crate) struct ParkedRun {
     pub(crate) notices: BTreeMap<String, NoticeProgress>,
     /// It has ended: nothing else of it is due at any time.

@@ -4,7 +4,8 @@
 //! - What is parked keeps its pause, its tries and its place among those that wait; the run takes it back when it is
 //!   loaded, for whatever reason.
 //! - A run that has ended and is parked is loaded when one of its notices goes, and not when others are woken.
-//! - So many runs are parked; what is over that is found in the store again after the longest pause.
+//! - At most [`PARKED_MAX`](crate::shard::parked::PARKED_MAX) runs are parked; the notices of others are found in the
+//!   store again after the longest pause.
 
 use std::collections::BTreeMap;
 

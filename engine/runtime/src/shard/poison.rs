@@ -1,4 +1,4 @@
-//! Runs whose work ended the engine again and again.
+//! The poison guard: finds runs whose work was in progress at several aborts of the engine in a row.
 //!
 //! Law: work that was in progress at several aborts of the engine in a row is not started once more; its run is
 //! quarantined before anything of it begins. Every other run continues.

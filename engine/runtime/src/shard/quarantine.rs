@@ -1,15 +1,16 @@
 //! Quarantine: a run that cannot continue is excluded from all work, visibly; the other runs go on.
 //!
-//! Law: an append in flight is waited for first; a run has one append in flight.
+//! Law: an append or a load in flight is waited for first: a run has one of them in flight, and its result does not
+//! undo the quarantine.
 
 use crate::error::SubmitError;
 use crate::run::loaded_run::{LoadedRun, RunPhase, SlotProgress};
 use crate::shard::core::ShardCore;
 
 impl ShardCore {
-    /// Quarantines a run, after its append in flight where it has one. Inputs are kept up to a bound.
+    /// Quarantines a run, after its append or load in flight where it has one. Inputs are kept up to a bound.
     pub(crate) fn quarantine(&mut self, loaded: &mut LoadedRun, reason: String) {
-        if matches!(loaded.phase, RunPhase::Appending) {
+        if matches!(loaded.phase, RunPhase::Appending | RunPhase::Loading) {
             loaded.append.pending_quarantine.get_or_insert(reason);
         } else {
             self.quarantine_now(loaded, reason);

@@ -1,13 +1,13 @@
 //! Attempts that are to be planned, and those whose turn has come.
 //!
-//! Law: runs are planned in turn, so that one with ten thousand items does not keep the others from
-//! queued; the scheduler decides which starts first ([`crate::scheduler`]).
+//! Law: runs are planned in turn, so that one with ten thousand items does not keep the others
+//! waiting; the scheduler decides which starts first ([`crate::scheduler`]).
 
 use crate::run::loaded_run::LoadedRun;
 use crate::shard::core::{Shard, ShardCore};
 use everfold_base::id::AttemptId;
 
-/// Attempts planned, and attempts started, in one turn; then other things have theirs.
+/// Most attempts planned, and most attempts started, in one turn of the shard.
 const STARTED_MAX: usize = 256;
 
 impl ShardCore {

@@ -1,4 +1,4 @@
-//! Attempts of a shard that are to be planned, in the order in which runs take turns.
+//! The runs of a shard with attempts that are to be planned, in the order in which they take turns.
 
 use everfold_base::id::RunId;
 use std::collections::VecDeque;

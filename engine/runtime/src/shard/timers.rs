@@ -1,6 +1,7 @@
 //! The moments a shard waits for, earliest first.
 //!
-//! Law: the queue holds exactly the timers that the loaded, driven runs list; one that is no longer listed is removed.
+//! Law: of the runs' own timers the queue holds exactly those that the loaded, driven runs list; one that is no longer
+//! listed is removed.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! What is read and probed before a run begins: its settings, and the evidence of its `admit` gates.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,15 +80,21 @@ fn place(path: &str, cwd: Option<&str>) -> Result<PathBuf, String> {
 /// The map that a file holds; `None` where there is no such file.
 async fn read(place: PathBuf, named: &str, blocking: Blocking) -> Result<Option<Value>, String> {
     let read = blocking.run(move || {
-        let size = match std::fs::metadata(&place) {
-            Ok(about) => about.len(),
+        // Asked before it is opened: a pipe without a writer is not open until there is one.
+        match std::fs::metadata(&place) {
+            Ok(about) if about.is_file() => {}
+            Ok(_device_or_folder) => return Err("it is no regular file".to_owned()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.to_string()),
-        };
-        if size > FILE_BYTES_MAX {
+        }
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&place).map_err(|error| error.to_string())?;
+        // The size that a file has by its metadata need not be that of its content.
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(format!("it is over the limit of {FILE_BYTES_MAX} bytes"));
         }
-        std::fs::read_to_string(&place).map(Some).map_err(|error| error.to_string())
+        String::from_utf8(bytes).map(Some).map_err(|_| "it is no UTF-8 text".to_owned())
     });
     let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
     let Some(text) = read.map_err(|why| format!("{named} cannot be read: {why}"))? else { return Ok(None) };

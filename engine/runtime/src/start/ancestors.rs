@@ -16,7 +16,7 @@ use everfold_core::state::RunState;
 use everfold_language::definition::{Definition, ExecutorTask, Work};
 use everfold_language::expr::Loaded;
 
-/// The ancestors that wait for a run, the nearest first. A parent that does not wait (`wait: false`) ends the row,
+/// The ancestors that wait for a run, the nearest first. A parent that does not wait (`wait: false`) ends the list,
 /// and so does a fork: no run started that.
 ///
 /// # Errors

@@ -12,8 +12,8 @@ use std::sync::PoisonError;
 
 const CACHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
-/// Definitions of children that are named by path, by the parent's definition: thousands of items may
-/// start the same one.
+/// Cached definitions of children, by the parent's definition and the path: thousands of items
+/// may start the same one.
 pub(crate) struct Children(Mutex<LruCache<(Hash, String), Arc<Definition>>>);
 
 impl Default for Children {

@@ -1,7 +1,7 @@
 //! A run that continues another one's history: forks, retries of ended runs, restarts.
 //!
 //! Law (D11): the new run's stream begins with copies of the origin's events, with their stored bytes and
-//! the flag `copied`; `RunForked` makes it a run. Until then it is none: it is not shown, found or loaded.
+//! the flag `copied`; `RunForked` makes it a run. Until then it is not a run: it is not shown, found or loaded.
 //! A copy that a crash cut short is completed by repeating the request with its idempotency key; else it is
 //! named ([`crate::recovery::aborted_forks`]) and blocks nothing. Requests with one key copy one after the other, and
 //! no copy is continued behind what the request asks for, or behind a run.
@@ -41,7 +41,7 @@ const NEEDS_MAX: usize = 64;
 /// A request to continue a run's history in a new run.
 #[derive(Debug, Clone)]
 pub struct ForkRequest {
-    /// The run.
+    /// The run whose history is continued.
     pub origin: RunId,
     /// Whether it is a fork, a retry or a restart.
     pub how: OriginKind,
@@ -76,7 +76,7 @@ impl Runtime {
         if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
             return Ok(first);
         }
-        let mut state = self.at(request.origin, request.at).await?;
+        let mut state = self.origin_state(request.origin, request.at).await?;
         let run = self.new_run(&request, state.version()).await?;
         let id = InputId::derive(&format!("{run}/fork"));
         let definition = Arc::clone(request.definition.as_ref().unwrap_or(state.definition()));
@@ -134,8 +134,8 @@ impl Runtime {
         Ok(self.head_of(run).await?.map_or((Version::ZERO, Hash::ZERO), |head| (head.version, head.hash)))
     }
 
-    /// The origin as it is or was.
-    async fn at(&self, origin: RunId, at: Option<Version>) -> Result<RunState, StartError> {
+    /// The origin's state at a version; `None`: its newest durable state.
+    async fn origin_state(&self, origin: RunId, at: Option<Version>) -> Result<RunState, StartError> {
         let folded = match at {
             Some(version) => self.loader().fold(origin, Some(version)).await,
             // The durable state, without events that are in flight.

@@ -72,7 +72,7 @@ fn names(event: &RunEvent, misfit: &Misfit) -> bool {
         RunEvent::ProbeScheduled(event) => (&event.id.path.step, Some(&event.gate)),
         RunEvent::ProbeFailed(event) => (&event.id.path.step, Some(&event.gate)),
         RunEvent::GateEvaluated(event) => (&event.id.path.step, Some(&event.gate)),
-        // Whatever else names a step comes after one of these.
+        // Every other event that names a step comes after one of these.
         _later => return false,
     };
     *step == misfit.step && misfit.gate.as_ref().is_none_or(|wanted| gate == Some(wanted))

@@ -46,7 +46,7 @@ pub(crate) fn in_one_line(title: Option<&str>) -> Option<String> {
 impl Runtime {
     /// Starts a run; resolves when that is durable.
     pub(crate) async fn start(self: Arc<Self>, mut request: StartRequest) -> Result<Started, StartError> {
-        // Before anything is made of it: what expressions see of the title is what stands in the history.
+        // First of all, so that expressions see the title as the history keeps it.
         request.options.title = in_one_line(request.options.title.as_deref());
         match &*self.store.writability().borrow() {
             Writability::Writable => {}
@@ -67,7 +67,7 @@ impl Runtime {
             Ok(PreparedStart::Ready(ready)) => ready,
             Ok(PreparedStart::Held(held)) => return Ok(held),
             Err(error) => {
-                self.forget(run).await;
+                self.remove_folders(run).await;
                 return Err(error);
             }
         };
@@ -94,7 +94,7 @@ impl Runtime {
             drop(reservation);
         }
         if matches!(asked, Err(SubmitError::Refused(_))) {
-            self.forget(run).await;
+            self.remove_folders(run).await;
         } else {
             self.mailboxes.webhooks.attend();
         }
@@ -162,7 +162,7 @@ impl Runtime {
         let identity = beginning.identity()?;
         if let Some(identity) = identity.clone() {
             let claim = reservation.get_or_insert_with(|| SlotReservation::new(Arc::clone(self), run));
-            if let Some(held) = self.found(claim, vec![identity], &ancestors).await? {
+            if let Some(held) = self.check_slots(claim, vec![identity], &ancestors).await? {
                 return Ok(PreparedStart::Held(held));
             }
         }
@@ -175,15 +175,15 @@ impl Runtime {
             let claim = reservation.get_or_insert_with(|| SlotReservation::new(Arc::clone(self), run));
             // Its identity is claimed together with its slots: the run that it replaces makes room for it.
             let slots = identity.into_iter().chain(slots).collect();
-            if let Some(held) = self.found(claim, slots, &ancestors).await? {
+            if let Some(held) = self.check_slots(claim, slots, &ancestors).await? {
                 return Ok(PreparedStart::Held(held));
             }
         }
         Ok(PreparedStart::Ready(ReadyStart { config, admission, reservation }))
     }
 
-    /// The slot allocator's verdict on a start; the run that is the answer, where that is another one.
-    async fn found(
+    /// Asks the slot allocator for the slots of a start. `Some`: another run holds the key, and is the answer.
+    async fn check_slots(
         &self,
         claim: &SlotReservation,
         slots: Vec<WantedSlot>,
@@ -208,8 +208,8 @@ impl Runtime {
         Ok(Some(Started { run: holder, version, position, repeated: true, held: true }))
     }
 
-    /// Removes what probes left of a run that never began.
-    async fn forget(&self, run: RunId) {
+    /// Removes the folders that admission probes left of a run that was not started.
+    async fn remove_folders(&self, run: RunId) {
         let is_there = self.store.head(&StreamId::run(run)).await;
         if matches!(is_there, Ok(None)) {
             let folders = [self.layout.attempts(run), self.layout.scratch(run)];
@@ -219,7 +219,8 @@ impl Runtime {
         }
     }
 
-    /// The start of a run that exists: the same one, or another's.
+    /// The answer to a start of a run that exists: its own start repeated, or an error where another request started
+    /// it.
     async fn started_before(&self, run: RunId, id: InputId) -> Result<Started, StartError> {
         let events =
             self.store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(SubmitError::from)?;

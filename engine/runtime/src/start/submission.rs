@@ -7,7 +7,7 @@ use everfold_language::definition::Definition;
 use everfold_store::{Appended, Dedup};
 use std::sync::Arc;
 
-/// A run to start: what its history records of the request, and what only the driver needs.
+/// A run to start: what its history records of the request, and what only the runtime needs.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
     /// The run's id where it is derived; else one is drawn.
@@ -16,7 +16,7 @@ pub struct StartRequest {
     pub definition: Arc<Definition>,
     /// What is recorded of it.
     pub options: StartOptions,
-    /// Who starts it.
+    /// The actor of the request.
     pub actor: Actor,
     /// Recognises a repeated start.
     pub dedup: Option<Dedup>,
@@ -63,7 +63,7 @@ pub struct Submission {
 /// An input that was taken, durably.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// The version the answer rests on.
+    /// The version that the answer rests on.
     pub version: Version,
     /// The place of that event.
     pub position: Position,

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use tokio::task::JoinSet;
 
+use crate::panic::panic_text;
 use crate::streams::mailbox::{Mailbox, MailboxReceiver};
 use crate::streams::stream_writer::StreamError;
 
@@ -32,7 +33,7 @@ pub(crate) trait StreamActor: Send {
     fn failed(&mut self, error: &StreamError, retry: Option<Self::Event>) -> ControlFlow<()>;
 }
 
-/// Works until the engine ends or the store takes no more appends.
+/// Runs an actor until the engine ends or the store takes no more appends.
 pub(crate) async fn run_actor<A: StreamActor>(mut actor: A) {
     loop {
         let event = actor.next().await;
@@ -55,7 +56,7 @@ pub(crate) struct ActorInbox<R, T> {
     tasks: JoinSet<T>,
 }
 
-/// What came in.
+/// What an actor receives.
 pub(crate) enum Incoming<R, T> {
     Request(R),
     /// A task ended, with this.
@@ -73,13 +74,19 @@ impl<R: Send, T: Send + 'static> ActorInbox<R, T> {
         self.tasks.spawn(task);
     }
 
-    /// The next request or end of a task; ends of tasks go first. A task that panicked is forgotten.
+    /// The next request or end of a task; ends of tasks go first. Of a task that panicked
+    /// nothing comes in: a task whose end the actor waits for turns its panic into a result.
     pub(crate) async fn next(&mut self) -> Incoming<R, T> {
         loop {
             tokio::select! {
                 biased;
-                Some(ended) = self.tasks.join_next() => if let Ok(ended) = ended {
-                    return Incoming::Ended(ended);
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok(ended) => return Incoming::Ended(ended),
+                    Err(error) if error.is_panic() => {
+                        let reason = panic_text(error.into_panic().as_ref());
+                        tracing::error!(reason, "what a task of an actor was to do is not done until the next start");
+                    }
+                    Err(_aborted) => {}
                 },
                 request = self.requests.next() => return Incoming::Request(request),
             }

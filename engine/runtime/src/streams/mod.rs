@@ -1,4 +1,5 @@
-//! The actors that own streams beside those of runs, and what they are made of: a mailbox, a loop, a writer.
+//! The actors that own streams beside those of runs, what they are made of (a mailbox, a loop, a writer), and the work
+//! of triggers and notifications.
 //!
 //! Law: one task is the only writer of its streams; it answers after the append is durable.
 

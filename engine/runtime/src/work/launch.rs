@@ -38,8 +38,8 @@ use everfold_system::os_error::is_shortage;
 struct Preparation {
     /// Makes the copy of the worktree that it works in.
     copying: Option<BoxFuture<'static, Result<(), Failure>>>,
-    /// The result of the first poll, where that is no end.
-    said: Option<AttemptEvent>,
+    /// The result of the first poll, where it was ready and is no end.
+    first_result: Option<AttemptEvent>,
     /// The folder that must be there.
     folder: Option<PathBuf>,
 }
@@ -78,21 +78,22 @@ impl ShardCore {
             }
         };
         let mut work = attempt_end(work, self.shared.config.clock.clone()).boxed();
-        let mut said = None;
+        let mut first_result = None;
         if !is_supervised
             && copying.is_none()
             && let Poll::Ready(event) = work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         {
             match event {
                 ended @ AttemptEvent::Ended(_) => return self.attempt_event(loaded, id, ended),
-                no_end => said = Some(no_end),
+                no_end => first_result = Some(no_end),
             }
         }
         let (at_work, gone) = oneshot::channel::<()>();
         let (run, attempt, shared) = (loaded.run, id.clone(), Arc::clone(&self.shared));
-        let preparation = Preparation { copying, said, folder };
+        let preparation = Preparation { copying, first_result, folder };
         let span = run_span::of_attempt(run, id);
-        let task = self.works.spawn(
+        let task = self.spawn_work(
+            run,
             async move {
                 let _at_work = at_work;
                 let event = result_of(&shared, preparation, work).await;
@@ -111,7 +112,7 @@ async fn result_of(
     preparation: Preparation,
     work: BoxFuture<'static, AttemptEvent>,
 ) -> AttemptEvent {
-    let Preparation { copying, said, folder } = preparation;
+    let Preparation { copying, first_result, folder } = preparation;
     if let Some(copying) = copying
         && let Err(failure) = copying.await
     {
@@ -120,8 +121,8 @@ async fn result_of(
             _other => AttemptEvent::Ended(Box::new(EndedAttempt::failed(failure, shared.now()))),
         };
     }
-    if let Some(said) = said {
-        return said;
+    if let Some(event) = first_result {
+        return event;
     }
     if let Some(folder) = folder
         && let Ok(Err(error)) = shared.config.blocking.run(move || std::fs::create_dir_all(folder)).await

@@ -1,7 +1,7 @@
 //! Evidence of several probes that one gate judges together.
 //!
-//! Law: every member is asked, a few at a time, and none waits for what another one says. A member
-//! that has no evidence says why in its place; the probe as a whole always has some.
+//! Law: every member is asked, a few at a time, and none depends on the answer of another. A member
+//! without evidence has a message in its place; the probe as a whole always has evidence.
 //!
 //! The shapes of parameters and evidence are the core's (`decide::members`).
 
@@ -73,13 +73,13 @@ impl Members {
         }
     }
 
-    /// Whether a member is made of members: no prober is called so.
+    /// Whether a member is a list of members: no prober has such a kind.
     fn is_list(&self, member: &Value) -> bool {
         matches!(member["kind"].as_str(), Some("all" | "any" | "not" | "at_least"))
     }
 }
 
-/// Each member has a folder of its own beside the probe's: after a crash it is found again.
+/// The folder of a member, beside the probe's: its name follows from the place, so it is found again after a crash.
 fn folder(of: &Path, place: &[usize]) -> PathBuf {
     let place: Vec<String> = place.iter().map(ToString::to_string).collect();
     let mut name = of.file_name().unwrap_or_default().to_owned();
@@ -170,7 +170,7 @@ fn fill(list: &mut Value, place: &[usize], answer: Result<Value, ProbeFailure>) 
     }
 }
 
-/// What is left of parameters are lists of members, which are evidence by now.
+/// The parameters that are left are lists of members, which hold evidence by now: they become `evidence`.
 fn rename_lists(list: &mut Value) {
     for member in list["members"].as_array_mut().into_iter().flatten() {
         let Some(fields) = member.as_object_mut() else { continue };

@@ -236,7 +236,8 @@ impl ShardCore {
         let span = run_span::of_notice(loaded.run, progress.version, &progress.notice);
         loaded.notices.insert(channel.clone(), progress);
         let (run, shared) = (loaded.run, Arc::clone(&self.shared));
-        self.works.spawn(
+        self.spawn_work(
+            run,
             async move {
                 let sent = AssertUnwindSafe(call_function(&shared, run, plan, secrets, tries)).catch_unwind();
                 let result = match tokio::time::timeout(TRY_MAX, sent).await {

@@ -72,3 +72,10 @@ impl AttemptObserver for Observer {
         self.observed.used(&self.id, so_far);
     }
 }
+
+/// Nothing of the attempt is left that could report: its newest line goes with it, however it ended.
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.shared.live.ended(self.id.run, &self.id.attempt);
+    }
+}

@@ -141,8 +141,8 @@ impl ShardCore {
     }
 }
 
-/// Work inside the engine's process may be sent again where the step says so, whatever its kind. A process that a
-/// supervisor starts at most once needs no such word.
+/// The step's `idempotent` overrides that of its kind for work inside the engine's process. A supervisor starts a
+/// process at most once, so it is ignored there.
 fn as_the_step_says(traits: Traits, idempotent: Option<bool>) -> Traits {
     match idempotent {
         Some(idempotent) if !traits.supervised => {

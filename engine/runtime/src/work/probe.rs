@@ -4,13 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use crate::failures::unknown;
 use crate::limits::Class;
 use crate::messages::Queued;
 use crate::panic::panic_text;
-use crate::run::loaded_run::{LoadedRun, Probing};
+use crate::run::loaded_run::{LoadedRun, ProbeStop, Probing};
 use crate::scheduler::breaker::ServiceOutcome;
 use crate::scheduler::places::QueueStanding;
 use crate::shard::core::ShardCore;
@@ -88,7 +89,8 @@ impl ShardCore {
                 }
             },
         };
-        let stop = Some((Arc::clone(&prober), request.clone()));
+        let (wait, stopped) = oneshot::channel();
+        let stop = Some(ProbeStop { prober: Arc::clone(&prober), request: request.clone(), _wait: wait });
         loaded.probes.insert((id.clone(), gate.clone(), probe_no), Probing { stop });
         let (run, scheduler) = (loaded.run, Arc::clone(&self.shared.scheduler));
         let services = catch_unwind(AssertUnwindSafe(|| prober.services(&request.spec))).unwrap_or_default();
@@ -100,9 +102,17 @@ impl ShardCore {
             QueueStanding { priority, group: self.group(loaded) },
         );
         let span = run_span::of_probe(run, &id, &gate);
-        self.works.spawn(
+        self.spawn_work(
+            run,
             async move {
-                let mut grant = turn.await;
+                let mut grant = tokio::select! {
+                    biased;
+                    grant = turn => grant,
+                    _stopped = stopped => {
+                        let result = Err(ProbeFailure::passing("stopped before it began"));
+                        return WorkDone::Probe { run, id, gate, probe_no, result, took_ms: 0 };
+                    }
+                };
                 grant.begin();
                 let watch = Stopwatch::start();
                 let probe = AssertUnwindSafe(async move { prober.probe(request).await });
@@ -134,7 +144,8 @@ impl ShardCore {
             if state.is_probing(id, gate, *probe_no) {
                 continue;
             }
-            let Some((prober, request)) = probing.stop.take() else { continue };
+            // What it still waits for it gives up with the stop.
+            let Some(ProbeStop { prober, request, .. }) = probing.stop.take() else { continue };
             // Called synchronously: the engine may end before the future is polled.
             let Ok(stopped) = catch_unwind(AssertUnwindSafe(|| prober.cancel(request))) else { continue };
             self.jobs.push(Box::pin(async move {

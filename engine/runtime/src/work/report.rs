@@ -22,7 +22,7 @@ use everfold_core::input::InputKind;
 use everfold_language::words::OnLost;
 use everfold_ports::Executor;
 
-/// How long the report of a re-attached attempt that began is waited for before it counts as living on.
+/// How long a run waits for the reports of re-attached attempts after all of them began again.
 const LIVING: Duration = Duration::from_millis(250);
 
 impl ShardCore {
@@ -114,7 +114,7 @@ pub(crate) fn started_input(run: RunId, id: AttemptId) -> Queued {
     Queued::own(InputId::derive(&about), InputKind::AttemptStarted(AttemptStarted { id }))
 }
 
-/// One input for each model: of each is recorded what is more than before.
+/// One input for each model, with the sum so far; the decision records what exceeds the former sum.
 fn used_so_far(shared: &Runtime, run: RunId, id: &AttemptId, so_far: Vec<Usage>) -> Vec<Queued> {
     let effect = EffectId { run, attempt: id.clone() };
     let mut models: Vec<Usage> = Vec::with_capacity(so_far.len());

@@ -100,7 +100,7 @@ pub(crate) fn secrets(state: &RunState, plan: SecretPlan) -> Secrets {
     Secrets { sources: Arc::new(state.definition().secrets.clone()), vars, spec, env, folder }
 }
 
-/// Since when files must have changed; the core wrote it ([`ProbePlan::fresh`]).
+/// Since when files must have changed, from the document that the core wrote ([`ProbePlan::fresh`]).
 fn fresh(document: &Value) -> Option<Fresh> {
     let at = document.get("at")?.as_str()?.parse().ok()?;
     Some(Fresh { commit: document["commit"].as_str().map(str::to_owned), at })

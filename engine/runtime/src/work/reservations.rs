@@ -1,4 +1,4 @@
-//! Funds: paid work asks before it starts, and what it used up is reported to the counters.
+//! Funds: paid work asks for a reservation before it starts, and what it used up is reported to the shared counters.
 
 use crate::messages::Queued;
 use crate::run::loaded_run::LoadedRun;

@@ -1,7 +1,7 @@
 //! Dispatches the result of each of a shard's tasks.
 //!
-//! Law: a run with work in progress stays in memory, so results of unknown runs belong to abandoned ones, and are
-//! dropped.
+//! Law: a run with work in progress stays in memory. So a result of a run that is not loaded belongs to an abandoned
+//! one, and is dropped.
 
 use crate::shard::core::Shard;
 use crate::work::work_done::WorkDone;
@@ -15,6 +15,7 @@ impl Shard {
                 self.core.probed(loaded, id, gate, probe_no, result, took_ms);
             }
             WorkDone::Workspace { result, .. } => self.core.prepared(loaded, *result),
+            WorkDone::Panicked { reason, .. } => self.core.quarantine(loaded, reason),
             WorkDone::Notice { channel, result, .. } => self.core.noticed(loaded, channel, result),
         }
     }

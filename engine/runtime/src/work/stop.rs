@@ -1,7 +1,7 @@
 //! Attempts that are to end: asked to stop, waited for, or abandoned with their run.
 //!
 //! Law: a supervised process is reported as stopped when its executor says that nothing of it is left; work inside
-//! the engine's process is given its grace, and is reported when its task has let go.
+//! the engine's process is given its grace, and is reported when its task is gone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 use crate::limits::Class;
 use crate::run::attempt::event::{AttemptEvent, StopFacts, Superseded};
 use crate::run::attempt::table::{AttemptHandles, AttemptTask, PlannedAttempt};
-use crate::run::loaded_run::LoadedRun;
+use crate::run::loaded_run::{LoadedRun, ProbeStop};
 use crate::scheduler::queue::WorkNeeds;
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::JobDone;
@@ -57,14 +57,15 @@ impl ShardCore {
         traits.supervised.then(|| Box::new(planned))
     }
 
-    /// Ends what a former engine may have left of a superseded attempt; whatever came of it routes nothing.
+    /// Ends what a former engine may have left of a superseded attempt. No route follows from its result.
     pub(crate) fn stop_superseded(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
         let planned = loaded.attempts.planned(id);
         let (executor, request) = (Arc::clone(&planned.executor), planned.request.clone());
         let stopped = AssertUnwindSafe(async move { executor.cancel(request).await }).catch_unwind();
         let (run, attempt) = (loaded.run, id.clone());
         let span = run_span::of_attempt(run, id);
-        let task = self.works.spawn(
+        let task = self.spawn_work(
+            run,
             async move {
                 let _done_or_panicked = stopped.await;
                 WorkDone::Attempt { run, id: attempt, event: AttemptEvent::Stopped }
@@ -90,7 +91,8 @@ impl ShardCore {
         };
         let (run, id) = (loaded.run, id.clone());
         let span = run_span::of_attempt(run, &id);
-        self.works.spawn(
+        self.spawn_work(
+            run,
             async move {
                 if is_supervised {
                     // Nothing may start in its place while anything of it is left.
@@ -100,7 +102,7 @@ impl ShardCore {
                 }
                 tokio::time::sleep(STOPPED_GRACE).await;
                 if let (Some(task), Some(gone)) = (task, gone.flatten()) {
-                    // Its end is not reported while it still does something, unless it never lets go.
+                    // Its end is reported when its task is gone, or when the task has not ended in time.
                     task.abort();
                     let _gone_or_stubborn = tokio::time::timeout(STOPPED_GRACE, gone).await;
                 }
@@ -118,7 +120,7 @@ impl ShardCore {
             self.attempt_event(loaded, &id, AttemptEvent::Abandoned);
         }
         for probing in std::mem::take(&mut loaded.probes).into_values() {
-            let Some((prober, request)) = probing.stop else { continue };
+            let Some(ProbeStop { prober, request, .. }) = probing.stop else { continue };
             let Ok(stopped) = catch_unwind(AssertUnwindSafe(|| prober.cancel(request))) else { continue };
             self.jobs.push(Box::pin(async move {
                 let _done_or_panicked = AssertUnwindSafe(stopped).catch_unwind().await;

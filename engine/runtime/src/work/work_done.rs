@@ -33,6 +33,11 @@ pub(crate) enum WorkDone {
         channel: String,
         result: Result<(), NoticeFailure>,
     },
+    /// The task panicked where no part of it makes a result of that.
+    Panicked {
+        run: RunId,
+        reason: String,
+    },
 }
 
 impl WorkDone {
@@ -42,7 +47,8 @@ impl WorkDone {
             Self::Attempt { run, .. }
             | Self::Probe { run, .. }
             | Self::Workspace { run, .. }
-            | Self::Notice { run, .. } => *run,
+            | Self::Notice { run, .. }
+            | Self::Panicked { run, .. } => *run,
         }
     }
 }

@@ -63,9 +63,10 @@ impl ShardCore {
             let parent = state.parent().map(|parent| parent.run);
             loaded.workspace.stage = WorkspaceStage::Preparing;
             let (run, shared) = (loaded.run, Arc::clone(&self.shared));
-            self.works.spawn(async move {
-                let result = parents(&shared, parent).await.map(MadeWorkspace::Shared);
-                WorkDone::Workspace { run, result: Box::new(result) }
+            self.spawn_work(run, async move {
+                let found = AssertUnwindSafe(parents(&shared, parent)).catch_unwind().await;
+                let result = found.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+                WorkDone::Workspace { run, result: Box::new(result.map(MadeWorkspace::Shared)) }
             });
             return;
         };
@@ -78,15 +79,12 @@ impl ShardCore {
         loaded.workspace.stage = WorkspaceStage::Preparing;
         let (run, workspaces) = (loaded.run, Arc::clone(workspaces));
         let span = run_span::of_run(run);
-        self.works.spawn(
+        self.spawn_work(
+            run,
             async move {
                 let prepared = AssertUnwindSafe(async move { workspaces.prepare(run, request).await });
-                let result = prepared.catch_unwind().await.unwrap_or_else(|panic| {
-                    Err(Failure::new(
-                        FailureKind::Spawn,
-                        format!("the workspace {}", panic_text(panic.as_ref())),
-                    ))
-                });
+                let result =
+                    prepared.catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
                 WorkDone::Workspace { run, result: Box::new(result.map(MadeWorkspace::Own)) }
             }
             .instrument(span),
@@ -102,7 +100,7 @@ impl ShardCore {
             loaded.prepared();
             return self.list_later(loaded);
         }
-        // Until its end is decided, the state goes on listing it.
+        // The state lists it until its end is decided: the stage keeps it from being made once more.
         loaded.workspace.stage = WorkspaceStage::Preparing;
         let about = InputId::derive(&format!("{}/workspace/{}", loaded.run, loaded.version));
         let kind = match result {
@@ -113,6 +111,10 @@ impl ShardCore {
         loaded.push(Queued::own(about, kind));
         self.mark(loaded);
     }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    Failure::new(FailureKind::Spawn, format!("the workspace {}", panic_text(panic)))
 }
 
 /// The workspace of the run that started this one, as it is now.
@@ -154,7 +156,8 @@ async fn parents(shared: &Runtime, parent: Option<RunId>) -> Result<WorkspaceSha
                 error @ (QueryError::SetAside { .. }
                 | QueryError::Store(_)
                 | QueryError::Full(_)
-                | QueryError::Panicked(_)),
+                | QueryError::Panicked(_)
+                | QueryError::Busy(_)),
             ) => {
                 patience.wait(&error).await;
                 continue;

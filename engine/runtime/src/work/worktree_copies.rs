@@ -16,11 +16,12 @@ use crate::run::loaded_run::LoadedRun;
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::JobDone;
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{AttemptId, EffectId};
+use everfold_base::id::{AttemptId, EffectId, RunId};
+use everfold_core::artefact::Workspace;
 use everfold_core::decide::plan;
 use everfold_core::decide::plan::WorkPlace;
 use everfold_core::state::RunState;
-use everfold_ports::AttemptRequest;
+use everfold_ports::{AttemptRequest, Workspaces};
 
 impl ShardCore {
     /// The future that makes the copy in which an attempt works; `None` where it needs none.
@@ -62,7 +63,9 @@ impl ShardCore {
 
     /// Removes copies that are not needed any more; the first time also those of a former engine.
     pub(crate) fn discard_copies(&mut self, loaded: &mut LoadedRun) {
-        let (Some(state), Some(workspaces)) = (&loaded.state, &self.shared.edge.workspaces) else { return };
+        let (Some(state), Some(workspaces)) = (&loaded.state, self.shared.edge.workspaces.clone()) else {
+            return;
+        };
         if !state.has_copies() {
             return;
         }
@@ -71,20 +74,55 @@ impl ShardCore {
         let path =
             |id: &AttemptId| self.shared.layout.copy(&EffectId { run: loaded.run, attempt: id.clone() });
         // Listed one by one: copies that are made from now on are not among them.
-        let unwanted: HashSet<PathBuf> = match &loaded.workspace.copies {
-            Some(known) => known.difference(&wanted).map(path).collect(),
-            None => {
-                let kept: HashSet<PathBuf> = wanted.iter().map(path).collect();
-                let there = std::fs::read_dir(self.shared.layout.copies(loaded.run)).into_iter().flatten();
-                let paths = there.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
-                paths.filter(|path| !kept.contains(path)).collect()
-            }
-        };
+        let known = loaded.workspace.copies.take();
+        let unwanted: HashSet<PathBuf> =
+            known.iter().flat_map(|known| known.difference(&wanted)).map(path).collect();
         loaded.workspace.copies = Some(wanted);
+        if known.is_none() {
+            self.list_copies(loaded.run);
+        }
+        self.discard(loaded.run, workspaces, workspace, unwanted);
+    }
+
+    /// Lists the folders of a run's copies, beside the shard's loop.
+    fn list_copies(&mut self, run: RunId) {
+        let (folder, blocking) = (self.shared.layout.copies(run), self.shared.config.blocking);
+        self.jobs.push(Box::pin(async move {
+            let list = move || -> HashSet<PathBuf> {
+                let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
+                there.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+            };
+            // What cannot be listed is listed again at the next start.
+            let folders = blocking.run(list).await.unwrap_or_default();
+            JobDone::Copies { run, folders }
+        }));
+    }
+
+    /// The folders of a run's copies are known: those that a former engine left are removed.
+    pub(crate) fn copies_listed(&mut self, loaded: &mut LoadedRun, mut folders: HashSet<PathBuf>) {
+        let (Some(state), Some(workspaces)) = (&loaded.state, self.shared.edge.workspaces.clone()) else {
+            // The run is being loaded anew, and lists them again.
+            loaded.workspace.copies = None;
+            return;
+        };
+        let Some(workspace) = state.workspace().cloned() else { return };
+        // Copies that were made meanwhile are known.
+        for id in wanted(loaded, state).iter().chain(loaded.workspace.copies.iter().flatten()) {
+            folders.remove(&self.shared.layout.copy(&EffectId { run: loaded.run, attempt: id.clone() }));
+        }
+        self.discard(loaded.run, workspaces, workspace, folders);
+    }
+
+    fn discard(
+        &mut self,
+        run: RunId,
+        workspaces: Arc<dyn Workspaces>,
+        workspace: Workspace,
+        unwanted: HashSet<PathBuf>,
+    ) {
         if unwanted.is_empty() {
             return;
         }
-        let (run, workspaces) = (loaded.run, Arc::clone(workspaces));
         let discarded = async move { workspaces.discard(run, workspace, unwanted).await };
         self.jobs.push(Box::pin(async move {
             if AssertUnwindSafe(discarded).catch_unwind().await.is_err() {

@@ -173,3 +173,17 @@ async fn row_21_a_run_is_judged_again_when_it_leaves_its_queue_and_not_where_it_
         rig.assert_replays(run).await;
     }
 }
+
+/// A device without an end was read until the memory was full.
+#[tokio::test(start_paused = true)]
+async fn settings_are_read_from_regular_files_of_a_bounded_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("large.yaml");
+    std::fs::write(&large, "é".repeat(600_000)).unwrap();
+    let rig = Rig::new();
+    for (file, why) in [("/dev/zero", "no regular file"), (large.to_str().unwrap(), "over the limit")] {
+        let definition = with(1, json!({"config": {"app": [{"file": file}]}}));
+        let refusal = refused(&rig, &definition, json!({})).await;
+        assert!(refusal.to_string().contains(why), "{refusal}");
+    }
+}

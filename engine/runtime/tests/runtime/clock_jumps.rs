@@ -190,3 +190,24 @@ async fn row_07_a_clock_that_jumps_ahead_and_stays_there_fires_what_is_due_by_it
     machine.set(HOUR);
     assert!(machine.takes(run).await <= NOTICED);
 }
+
+/// They waited for the hour by which the clock had been wrong.
+#[tokio::test(start_paused = true)]
+async fn runs_that_left_memory_learn_of_the_jump_also_where_the_store_cannot_name_them_at_once() {
+    let machine = Machine::with(1);
+    machine.rig.recover().await;
+    machine.set(HOUR);
+    let mut runs = Vec::new();
+    for _ in 0..20 {
+        runs.push(machine.rig.start(&waits("20s")).await);
+    }
+    seconds(1).await;
+    machine.set(0);
+    machine.rig.store.looks_to_fail.store(1, Ordering::SeqCst);
+    let since = Stopwatch::start();
+    for run in runs {
+        machine.takes(run).await;
+    }
+    assert_eq!(machine.rig.store.looks_to_fail.load(Ordering::SeqCst), 0, "it failed meanwhile");
+    assert!(since.elapsed() <= Duration::from_secs(20) + 2 * NOTICED, "{:?}", since.elapsed());
+}

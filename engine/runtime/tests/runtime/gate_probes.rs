@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use everfold_base::id::RunId;
 use everfold_base::json::Payload;
-use everfold_core::event::{GateEvaluated, RecheckRequested, RunEvent, SignalReceived, TimerKind};
+use everfold_core::event::{
+    CancelRequested, GateEvaluated, RecheckRequested, RunEvent, SignalReceived, TimerKind,
+};
 use everfold_core::input::InputKind;
 use everfold_core::policy::Verdict;
 use everfold_core::state::RunStatus;
@@ -146,4 +148,26 @@ async fn l14_the_gates_of_a_step_are_probed_in_order_each_after_the_former_passe
     let failed = history.iter().filter(|event| matches!(event, RunEvent::ProbeFailed(_))).count();
     assert_eq!(failed, 1, "the first had no evidence at first");
     assert_verdicts_hold(&rig, run).await;
+}
+
+/// It kept its place in the queue, kept its run in memory, and was called later.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_stopped_while_it_waits_for_its_place_is_never_called() {
+    let rig = Rig::with(|config| config.probes_max = 1);
+    let gate = |name: &str| json!({"id": "g", "probe": asked(name, 1, 30_000)});
+    let first = rig.start(&pipeline(vec![gated("check", &[], gate("first"))])).await;
+    rig.until(first, |event| matches!(event, RunEvent::ProbeScheduled(_))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let other = rig.start(&pipeline(vec![gated("check", &[], gate("other"))])).await;
+    rig.until(other, |event| matches!(event, RunEvent::ProbeScheduled(_))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(rig.engine.waiting(other, 10).1, 1, "it waits for its place");
+    rig.submit(other, InputKind::Cancel(CancelRequested { reason: None })).await.unwrap();
+    assert_eq!(rig.end(other).await, RunStatus::Cancelled);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(rig.engine.waiting(other, 10).1, 0);
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let called: Vec<String> = rig.machine.probes.lock().unwrap().keys().cloned().collect();
+    assert!(called.len() == 1 && called[0].contains("first"), "{called:?}");
 }

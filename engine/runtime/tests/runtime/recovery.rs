@@ -1,5 +1,6 @@
 //! What goes on after a crash, and what does not.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use everfold_base::id::RunId;
@@ -292,8 +293,37 @@ async fn d5_an_engine_that_ends_first_ends_what_a_former_one_left() {
     rig.end(ended).await;
     rig.crash().await;
     *rig.machine.left.lock().unwrap() = vec![format!("{ended}/f-r1-a1-gate-p3")];
-    rig.machine.slow_look_ms.store(500, std::sync::atomic::Ordering::SeqCst);
+    rig.machine.slow_look_ms.store(500, Ordering::SeqCst);
     rig.start(&pipeline(vec![function("f", &[], "ok", json!({}))])).await;
     assert!(rig.engine.shutdown(Duration::from_secs(5)).await);
     assert_eq!(*rig.machine.swept_away.borrow(), ["f-r1-a1-gate-p3"]);
+}
+
+/// New work was held back for ever.
+#[tokio::test(start_paused = true)]
+async fn a_recovery_that_is_dropped_lets_new_work_start() {
+    let mut rig = Rig::new();
+    let first = rig.start(&pipeline(vec![command("a", &[], 5_000)])).await;
+    rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.crash().await;
+    rig.store.read_delay_ms.store(1_000, Ordering::SeqCst);
+    let dropped = tokio::time::timeout(Duration::from_millis(100), rig.engine.recover(Which::All)).await;
+    assert!(dropped.is_err(), "it was under way");
+    rig.store.read_delay_ms.store(0, Ordering::SeqCst);
+    let next = rig.start(&pipeline(vec![function("f", &[], "ok", json!({}))])).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), rig.end(next)).await;
+    assert_eq!(ended.expect("it starts"), RunStatus::Succeeded);
+}
+
+/// The search took its four seconds, and then all else had the whole deadline once more.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_keeps_its_deadline_also_where_the_search_for_orphans_takes_long() {
+    let rig = Rig::new();
+    rig.machine.slow_look_ms.store(3_600_000, Ordering::SeqCst);
+    let run = rig.start(&pipeline(vec![function("f", &[], "hang", json!({}))])).await;
+    rig.until(run, |event| matches!(event, RunEvent::StepScheduled(_))).await;
+    let before = (rig.config.clock)();
+    rig.engine.shutdown(Duration::from_secs(2)).await;
+    let took = (rig.config.clock)().since(before);
+    assert!(took <= Duration::from_millis(2_100), "{took:?}");
 }

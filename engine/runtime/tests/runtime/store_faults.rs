@@ -288,3 +288,60 @@ async fn row_38_what_was_in_hand_at_three_aborts_is_not_taken_up_and_its_run_is_
     let next = rig.engine.start(request(&holding(), json!({}))).await.unwrap();
     rig.until(next.run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
 }
+
+/// Any error of the fold counted as damage, and two bare facts were recorded.
+#[tokio::test(start_paused = true)]
+async fn a_run_is_not_abandoned_while_its_history_cannot_be_read_for_a_moment() {
+    let mut refused = 0;
+    for skipped in 0..4 {
+        let mut rig = Rig::new();
+        let run = rig.start(&holding()).await;
+        rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+        rig.machine.aborts.store(3, Ordering::SeqCst);
+        rig.crash().await;
+        rig.recover().await;
+        assert_eq!(rig.engine.set_aside().len(), 1);
+        let before = rig.names(run).await;
+        rig.store.fail_one_read_of("run/", skipped);
+        let ended = rig.engine.abandon(abandon(run)).await;
+        rig.store.mend();
+        if let Err(error) = ended {
+            assert!(matches!(error, SubmitError::Store(_)), "{error}");
+            assert_eq!(rig.names(run).await, before, "nothing was recorded");
+            refused += 1;
+            rig.engine.abandon(abandon(run)).await.unwrap();
+        }
+        rig.assert_replays(run).await;
+    }
+    assert!(refused > 0, "one of them was the read of its history");
+}
+
+/// Queries were queued without a bound, and inputs were refused as busy for them.
+#[tokio::test(start_paused = true)]
+async fn queries_that_wait_for_a_run_are_bounded_and_do_not_count_as_inputs() {
+    let mut rig = Rig::with(|config| config.queue = 4);
+    let run = rig.start(&waiting()).await;
+    rig.crash().await;
+    rig.store.read_delay_ms.store(1_000, Ordering::SeqCst);
+    let looks = (0..10).map(|_| rig.engine.with_state(run, |state| state.status()));
+    let (looks, noted) = futures::join!(futures::future::join_all(looks), rig.submit(run, note("now")));
+    let busy = looks.iter().filter(|look| matches!(look, Err(QueryError::Busy(_)))).count();
+    assert_eq!((looks.iter().filter(|look| look.is_ok()).count(), busy), (4, 6), "{looks:?}");
+    assert!(noted.is_ok(), "{noted:?}");
+}
+
+/// The newest line of an abandoned attempt was shown for as long as the engine lived.
+#[tokio::test(start_paused = true)]
+async fn the_output_of_an_abandoned_attempt_is_forgotten() {
+    let rig = Rig::new();
+    let run = rig.start(&waiting()).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let live = rig.engine.live(run);
+    assert_eq!(live.borrow().len(), 1, "it printed a line");
+    meddle(&rig, run, 60_000, b"of the future".to_vec()).await;
+    let _set_aside = rig.submit(run, note("?")).await;
+    assert_eq!(rig.engine.set_aside().len(), 1);
+    rig.engine.abandon(abandon(run)).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert!(live.borrow().is_empty(), "{:?}", live.borrow());
+}

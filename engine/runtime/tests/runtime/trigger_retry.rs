@@ -139,3 +139,14 @@ async fn t_a_schedule_stays_though_its_pipeline_cannot_be_read_at_once() {
     let is_whole = |settled: &everfold_core::schedules::Settled| settled.outcome.word() == "started";
     assert!(listed[0].settled.iter().all(is_whole), "{:?}", listed[0].settled);
 }
+
+/// No trigger of any pipeline worked.
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_whose_stream_is_damaged_keeps_no_other_one_from_its_triggers() {
+    let mut rig = Rig::new();
+    save(&rig, &intake(1_000)).await;
+    save(&rig, &pipeline("broken", 10, json!({}))).await;
+    rig.crash().await;
+    rig.store.damage("engine/pipeline-broken");
+    started(&outcome(&rig, "d1", json!({"n": 1, "kind": "open"})).await);
+}

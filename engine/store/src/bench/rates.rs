@@ -230,7 +230,7 @@ pub fn rebuild_rate(folder: &Path) -> Result<Throughput, OpenError> {
     let index = index_folder(folder);
     let failed = |source| OpenError::Io { path: index.clone(), source };
     if let ManifestRead::Manifest(mut manifest) = manifest::read(folder).map_err(failed)? {
-        // So that the store is not surprised to find none.
+        // Otherwise opening warns that the index is missing.
         manifest.index = IndexState::Building;
         manifest::write(&SystemFiles, folder, &manifest).map_err(failed)?;
     }

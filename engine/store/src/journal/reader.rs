@@ -369,7 +369,7 @@ impl JournalCursor {
         Ok(true)
     }
 
-    /// Shows events up to and with the position `last` where they lie: those of whole appends, until `limit` events
+    /// Calls `each` with the events up to and with the position `last` where they lie: those of whole appends, until `limit` events
     /// or `bytes_max` bytes were shown. Nothing is shown where there are none.
     pub(crate) fn show_events(
         &mut self,

@@ -1,7 +1,7 @@
 //! Finds the end of a journal as it lies on disk.
 //!
 //! Law: a survey changes nothing. It passes over nothing either: what is not a valid group is a torn
-//! tail only where it is the very last thing, no valid group follows, and no mark says that more was
+//! tail only where it is the very last thing, no valid group follows, and `store.json` does not say that more was
 //! there. Everything else is an error that names file, offset and positions.
 //!
 //! Called when a store is opened, verified or repaired.

@@ -2,7 +2,7 @@
 //!
 //! Law: what the index should say is computed from the journal alone, and compared.
 //!
-//! Called by the entries in the module above.
+//! Called by `verify_folder` and `verify_open`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! What is rendered and judged before a run's first event.
 //!
-//! Pure: the driver reads documents and collects evidence in between, and `decide` repeats all of it when the
+//! Pure: the runtime reads documents and collects evidence in between, and `decide` repeats all of it when the
 //! run starts, so that the history follows from its first event.
 //!
 //! Order (L2): input, config, key, admit, concurrency.

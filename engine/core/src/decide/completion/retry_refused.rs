@@ -1,4 +1,4 @@
-//! A person decided on a blocked step: what was refused happens once more, or does not count any more.
+//! A person decided on a blocked step: it is retried, succeeds, is skipped or fails.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(super) fn decided(
     Ok(())
 }
 
-/// What was refused, once more.
+/// Retries what blocked the step: its attempt, its probe, or the rework that was refused.
 fn again(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), Interrupt> {
     let facts = &draft.state.facts.steps[key.step];
     let has_attempts = draft.state.graph.step(key.step).work.is_some();

@@ -128,7 +128,7 @@ event_payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         commit: Option<String>,
     }
-    /// A child run that nobody waited for has ended with its cancelled parent. Fact of `attempt finished`.
+    /// A child run that no step waited for has ended with its cancelled parent. Fact of `attempt finished`.
     ///
     /// Then: the run ends when all its children have.
     ChildStopped {

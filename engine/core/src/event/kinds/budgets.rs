@@ -11,7 +11,7 @@ event_payloads! {
     ///
     /// Then: the budgets count it; `BudgetExceeded` where one is used up.
     UsageRecorded {
-        /// By whom.
+        /// The attempt that used it.
         id: AttemptId,
         /// The number of the report within the attempt, 1-based.
         seq: u32,
@@ -36,7 +36,7 @@ event_payloads! {
         /// The attempt that would have started, if it was one.
         id: Option<AttemptId>,
     }
-    /// Somebody raised a budget. Fact of `raise budget`.
+    /// A person raised a budget. Fact of `raise budget`.
     ///
     /// Then: paid work that waited asks again.
     BudgetRaised {

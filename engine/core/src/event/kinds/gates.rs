@@ -44,7 +44,7 @@ event_payloads! {
         verdict: Verdict,
         /// Why.
         reason: String,
-        /// What a rework is told; `None`: reason and evidence.
+        /// The findings for a rework; `None`: reason and evidence.
         findings: Option<Payload>,
         /// How long the probe took.
         took_ms: u64,

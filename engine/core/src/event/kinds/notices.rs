@@ -6,7 +6,7 @@ use everfold_base::id::Version;
 use everfold_base::json::Payload;
 
 event_payloads! {
-    /// Somebody is to be told of an event.
+    /// A notice of an event is to be sent.
     ///
     /// Then: the notifier sends it; `NoticeSent` or `NoticeFailed`.
     NoticeQueued [former::NoticeQueued1, unless replaces_none] {
@@ -14,7 +14,7 @@ event_payloads! {
         version: Version,
         /// The notice.
         notice: String,
-        /// The function that tells.
+        /// The function that sends it.
         function: String,
         /// Notices of one channel go one after the other.
         channel: String,
@@ -24,7 +24,7 @@ event_payloads! {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         replaces: bool,
     }
-    /// Somebody was told. Fact of `notice finished`.
+    /// The notice was sent. Fact of `notice finished`.
     ///
     /// Then: nothing.
     NoticeSent {
@@ -35,7 +35,7 @@ event_payloads! {
         /// Tries, this one included.
         tries: u32,
     }
-    /// Nobody was told: it failed for good, or a newer notice took its place. Fact of `notice finished`.
+    /// The notice was not sent: it failed for good, or a newer notice took its place. Fact of `notice finished`.
     ///
     /// Then: the notice is listed for a person, who may send it again.
     NoticeFailed {

@@ -26,7 +26,7 @@ event_payloads! {
         title: Option<String>,
         /// Addresses and filters.
         labels: BTreeMap<String, String>,
-        /// Where steps without a workspace work: the folder of the one who started it.
+        /// Where steps without a workspace work: the folder of the actor that started it.
         cwd: Option<String>,
         /// Drawn at start; jitter follows from it.
         entropy: u64,
@@ -151,7 +151,7 @@ event_payloads! {
     /// Then: whatever the state lists as due and not done.
     Advanced {
     }
-    /// Someone left a note. Fact of `note`.
+    /// A person left a note. Fact of `note`.
     ///
     /// Then: nothing.
     NoteAdded {

@@ -23,7 +23,7 @@ event_payloads! {
     SignalTaken {
         /// The version of its `SignalReceived`.
         signal: Version,
-        /// By whom.
+        /// What took it.
         by: SignalTaker,
         /// What became of it there.
         how: Hearing,

@@ -108,7 +108,7 @@ event_payloads! {
         used: u32,
         /// How many are allowed; fixed at the first use.
         max: Option<u32>,
-        /// What the target is told.
+        /// The findings for the target.
         findings: Payload,
         /// The target and its dependants, in the order of the file.
         reset: Vec<StepId>,

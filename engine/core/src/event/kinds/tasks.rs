@@ -23,7 +23,7 @@ event_payloads! {
         /// The value that an approver may replace.
         edit: Option<Payload>,
     }
-    /// Someone voted. Fact of `vote`.
+    /// A person voted. Fact of `vote`.
     ///
     /// Then: `ApprovalDecided` where the votes suffice.
     VoteCast [former::VoteCast1] {
@@ -63,10 +63,10 @@ event_payloads! {
         title: String,
         /// What is asked, in full.
         text: Option<Payload>,
-        /// What an answer may be, and of whom.
+        /// What an answer may be, and which roles may give it.
         terms: QuestionTerms,
     }
-    /// Someone saved a part of an answer. Fact of `save answer`.
+    /// A person saved a part of an answer. Fact of `save answer`.
     ///
     /// Then: nothing; the parts are shown with the task.
     AnswerSaved {
@@ -77,7 +77,7 @@ event_payloads! {
         /// Their roles at that time.
         roles: Vec<String>,
     }
-    /// Someone answered. Fact of `answer`.
+    /// A person answered. Fact of `answer`.
     ///
     /// Then: the answer is the step's output, or goes to the attempt that asked.
     QuestionAnswered {

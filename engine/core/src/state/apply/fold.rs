@@ -53,7 +53,7 @@ impl RunState {
             }
             RunEvent::ChildStopped(event) => {
                 self.settle_funds(&event.id, self.now());
-                let _nobody_waits = self.end_attempt(&event.id);
+                let _no_step_waits = self.end_attempt(&event.id);
             }
             RunEvent::StopRequested(event) => self.stop_requested(&event.ids, event.reason),
             RunEvent::RetryScheduled(event) => self.retry_scheduled(event),
@@ -79,9 +79,7 @@ impl RunState {
             }
             RunEvent::UsageRecorded(event) => {
                 self.count_usage(event, self.now());
-                self.facts.usage.input_tokens += event.usage.input_tokens + event.usage.cached_tokens;
-                self.facts.usage.output_tokens += event.usage.output_tokens;
-                self.facts.usage.cost_micros += event.usage.cost_micros;
+                self.facts.usage.add(&event.usage);
                 if let Some(unit) = self.current(&event.id).and_then(|key| self.unit_mut(key)) {
                     unit.usage_seq = event.seq;
                 }
@@ -274,8 +272,10 @@ impl RunState {
 
     pub(in crate::state) fn set_timer(&mut self, timer: TimerId, at: Timestamp) {
         self.note_set(&timer);
-        self.due.insert((at, timer.clone()));
-        self.facts.timers.insert(timer, at);
+        if let Some(former) = self.facts.timers.insert(timer.clone(), at) {
+            self.due.remove(&(former, timer.clone()));
+        }
+        self.due.insert((at, timer));
     }
 
     pub(in crate::state) fn clear_timer(&mut self, timer: &TimerId) {

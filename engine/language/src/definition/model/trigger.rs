@@ -137,7 +137,7 @@ pub struct Notice {
     /// Whether it applies, over `event` and `actor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Expr>,
-    /// The function that tells.
+    /// The function that sends it.
     pub function: String,
     /// Its parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]

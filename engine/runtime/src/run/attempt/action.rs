@@ -45,6 +45,6 @@ pub(crate) enum AttemptAction {
     Quarantine(String),
     /// Report how it ended.
     Report(Box<EndedAttempt>),
-    /// Report that it failed for a reason that is not its work's.
+    /// Report a failure that does not come from its work.
     ReportFailure(Failure),
 }

@@ -20,12 +20,14 @@ pub(crate) struct EndedAttempt {
     pub(crate) ended_at: Timestamp,
     /// What the work reported beside its output.
     pub(crate) notes: AttemptNotes,
+    /// A question of the work to people.
     pub(crate) ask: Option<JsonText>,
+    /// The pause that a service which the work called asks for.
     pub(crate) again_after: Option<Duration>,
 }
 
 impl EndedAttempt {
-    /// A failure that is not the work's own.
+    /// The end of an attempt that the engine itself fails.
     pub(crate) fn failed(failure: Failure, ended_at: Timestamp) -> Self {
         Self {
             result: Ok(Err(failure)),

@@ -9,7 +9,8 @@
 //! Laws:
 //! - Pure: no handle, no IO, no clock. The handles of an attempt stand beside its phase in the
 //!   [table](super::table); the actions are carried out by the shard.
-//! - Total: each phase answers each event. A pair that changes nothing is listed with its reason.
+//! - Total: each phase answers each event. A pair that changes nothing is listed with its reason; events that are
+//!   ignored together in several phases are named once, as patterns.
 //! - An attempt is reported once, and nothing of it starts from then on.
 //! - A supervised process that was asked to stop is reported when nothing of it is left, and not before.
 
@@ -48,29 +49,50 @@ impl Phase {
     }
 }
 
+/// The answers to actions of an attempt, as a pattern.
+macro_rules! answer_to_action {
+    () => {
+        Event::Planned { .. }
+            | Event::PlanFailed(_)
+            | Event::PlanAborted
+            | Event::GrantedAtOnce(_)
+            | Event::Launched
+            | Event::LaunchFailed(_)
+    };
+}
+
+/// What work that was launched says of itself, as a pattern.
+macro_rules! word_of_work {
+    () => {
+        Event::Began
+            | Event::Used(_)
+            | Event::Ended(_)
+            | Event::HeldBack(_)
+            | Event::Unreadable(_)
+            | Event::Stopped
+    };
+}
+
+/// What an attempt that is not in progress waits for, as a pattern.
+macro_rules! end_of_waiting {
+    () => {
+        Event::TurnCame(_)
+            | Event::PlanResumed(_)
+            | Event::ValuesUnreadable
+            | Event::Granted(_)
+            | Event::PauseOver(_)
+    };
+}
+
 /// Nothing is known of the attempt.
 fn absent(event: Event) -> Next {
     match event {
         Event::Listed { is_recorded } => listed(is_recorded),
         Event::StopListed(facts) if facts.awaits_funds => cancel(),
         Event::StopListed(facts) => stop_unknown(facts),
-        Event::TurnCame(_)
-        | Event::PlanResumed(_)
-        | Event::ValuesUnreadable
-        | Event::Granted(_)
-        | Event::PauseOver(_) => Phase::Absent.ignored("what it waited for comes after it was forgotten"),
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => Phase::Absent.ignored("its end is decided, or its run was abandoned"),
-        Event::Planned { .. }
-        | Event::PlanFailed(_)
-        | Event::PlanAborted
-        | Event::GrantedAtOnce(_)
-        | Event::Launched
-        | Event::LaunchFailed(_) => Phase::Absent.ignored("answers only an action of a later phase"),
+        end_of_waiting!() => Phase::Absent.ignored("what it waited for comes after it was forgotten"),
+        word_of_work!() => Phase::Absent.ignored("its end is decided, or its run was abandoned"),
+        answer_to_action!() => Phase::Absent.ignored("answers only an action of a later phase"),
         Event::EndDecided => Phase::Absent.ignored("another engine, or the run itself, reported it"),
         Event::Abandoned => Phase::Absent.ignored("there is nothing to abandon"),
     }
@@ -86,18 +108,8 @@ fn queued(event: Event) -> Next {
         Event::PlanResumed(_) | Event::ValuesUnreadable | Event::Granted(_) | Event::PauseOver(_) => {
             Phase::Queued.ignored("belongs to an earlier try; its turn will come")
         }
-        Event::Planned { .. }
-        | Event::PlanFailed(_)
-        | Event::PlanAborted
-        | Event::GrantedAtOnce(_)
-        | Event::Launched
-        | Event::LaunchFailed(_) => Phase::Queued.ignored("answers only an action of a later phase"),
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => Phase::Queued.ignored("comes late from an earlier try"),
+        answer_to_action!() => Phase::Queued.ignored("answers only an action of a later phase"),
+        word_of_work!() => Phase::Queued.ignored("comes late from an earlier try"),
         Event::EndDecided => Phase::Queued.ignored("this try has no end yet"),
     }
 }
@@ -127,12 +139,7 @@ fn planning(purpose: Purpose, event: Event) -> Next {
         Event::GrantedAtOnce(_) | Event::Launched | Event::LaunchFailed(_) => {
             phase.ignored("answers only an action of a later phase")
         }
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => phase.ignored("comes late from an earlier try"),
+        word_of_work!() => phase.ignored("comes late from an earlier try"),
         Event::EndDecided => phase.ignored("this try has no end yet"),
     }
 }
@@ -176,17 +183,12 @@ fn waiting(event: Event) -> Next {
         | Event::PlanAborted
         | Event::Launched
         | Event::LaunchFailed(_) => Phase::Waiting.ignored("answers only an action of another phase"),
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => Phase::Waiting.ignored("comes late from an earlier try"),
+        word_of_work!() => Phase::Waiting.ignored("comes late from an earlier try"),
         Event::EndDecided => Phase::Waiting.ignored("this try has no end yet"),
     }
 }
 
-/// The input that it starts is on its way into the store.
+/// The input that records its start is on its way into the store.
 fn recording(event: Event) -> Next {
     match event {
         Event::Listed { is_recorded: true } => {
@@ -196,23 +198,9 @@ fn recording(event: Event) -> Next {
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { is_recorded: false } => Phase::Recording.ignored("its start is not durable yet"),
-        Event::TurnCame(_)
-        | Event::PlanResumed(_)
-        | Event::ValuesUnreadable
-        | Event::Granted(_)
-        | Event::PauseOver(_) => Phase::Recording.ignored("belongs to an earlier try"),
-        Event::Planned { .. }
-        | Event::PlanFailed(_)
-        | Event::PlanAborted
-        | Event::GrantedAtOnce(_)
-        | Event::Launched
-        | Event::LaunchFailed(_) => Phase::Recording.ignored("answers only an action of another phase"),
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => Phase::Recording.ignored("comes late from an earlier try"),
+        end_of_waiting!() => Phase::Recording.ignored("belongs to an earlier try"),
+        answer_to_action!() => Phase::Recording.ignored("answers only an action of another phase"),
+        word_of_work!() => Phase::Recording.ignored("comes late from an earlier try"),
         Event::EndDecided => Phase::Recording.ignored("this try has no end yet"),
     }
 }
@@ -287,17 +275,8 @@ impl Running {
             Event::Abandoned => (Phase::Absent, vec![Action::Abandon]),
             Event::StopListed(_) => phase.ignored("its executor was asked to stop it already"),
             Event::Listed { .. } => phase.ignored("it is in progress already"),
-            Event::TurnCame(_)
-            | Event::PlanResumed(_)
-            | Event::ValuesUnreadable
-            | Event::Granted(_)
-            | Event::PauseOver(_) => phase.ignored("belongs to an earlier try"),
-            Event::Planned { .. }
-            | Event::PlanFailed(_)
-            | Event::PlanAborted
-            | Event::GrantedAtOnce(_)
-            | Event::Launched
-            | Event::LaunchFailed(_) => phase.ignored("answers only an action of an earlier phase"),
+            end_of_waiting!() => phase.ignored("belongs to an earlier try"),
+            answer_to_action!() => phase.ignored("answers only an action of an earlier phase"),
             Event::EndDecided => phase.ignored("this try has no end yet"),
         }
     }
@@ -323,18 +302,8 @@ fn held_back(is_recorded: bool, has_place: bool, event: Event) -> Next {
         Event::TurnCame(_) | Event::PlanResumed(_) | Event::ValuesUnreadable | Event::Granted(_) => {
             phase.ignored("belongs to an earlier try")
         }
-        Event::Planned { .. }
-        | Event::PlanFailed(_)
-        | Event::PlanAborted
-        | Event::GrantedAtOnce(_)
-        | Event::Launched
-        | Event::LaunchFailed(_) => phase.ignored("answers only an action of another phase"),
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => phase.ignored("comes late from the try that was held back"),
+        answer_to_action!() => phase.ignored("answers only an action of another phase"),
+        word_of_work!() => phase.ignored("comes late from the try that was held back"),
         Event::EndDecided => phase.ignored("this try has no end yet"),
     }
 }
@@ -349,25 +318,9 @@ fn unreadable(has_place: bool, event: Event) -> Next {
         Event::Listed { is_recorded } => listed(is_recorded),
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
-        Event::TurnCame(_)
-        | Event::PlanResumed(_)
-        | Event::ValuesUnreadable
-        | Event::Granted(_)
-        | Event::PauseOver(_) => {
-            phase.ignored("belongs to an earlier try; the next load of its run lists it")
-        }
-        Event::Planned { .. }
-        | Event::PlanFailed(_)
-        | Event::PlanAborted
-        | Event::GrantedAtOnce(_)
-        | Event::Launched
-        | Event::LaunchFailed(_) => phase.ignored("answers only an action of another phase"),
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => phase.ignored("comes late from the try whose record is damaged"),
+        end_of_waiting!() => phase.ignored("belongs to an earlier try; the next load of its run lists it"),
+        answer_to_action!() => phase.ignored("answers only an action of another phase"),
+        word_of_work!() => phase.ignored("comes late from the try whose record is damaged"),
         Event::EndDecided => phase.ignored("this try has no end yet"),
     }
 }
@@ -379,23 +332,9 @@ fn reported(event: Event) -> Next {
         Event::Listed { .. } | Event::StopListed(_) => {
             Phase::Reported.ignored("its end is not decided yet, so the state goes on listing it")
         }
-        Event::Began
-        | Event::Used(_)
-        | Event::Ended(_)
-        | Event::HeldBack(_)
-        | Event::Unreadable(_)
-        | Event::Stopped => Phase::Reported.ignored("an attempt has one end"),
-        Event::TurnCame(_)
-        | Event::PlanResumed(_)
-        | Event::ValuesUnreadable
-        | Event::Granted(_)
-        | Event::PauseOver(_) => Phase::Reported.ignored("nothing of it starts after its report"),
-        Event::Planned { .. }
-        | Event::PlanFailed(_)
-        | Event::PlanAborted
-        | Event::GrantedAtOnce(_)
-        | Event::Launched
-        | Event::LaunchFailed(_) => Phase::Reported.ignored("answers only an action of an earlier phase"),
+        word_of_work!() => Phase::Reported.ignored("an attempt has one end"),
+        end_of_waiting!() => Phase::Reported.ignored("nothing of it starts after its report"),
+        answer_to_action!() => Phase::Reported.ignored("answers only an action of an earlier phase"),
     }
 }
 

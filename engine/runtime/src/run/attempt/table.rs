@@ -34,7 +34,7 @@ struct AttemptEntry {
 pub(crate) struct AttemptHandles {
     /// Its place in the scheduler's queue.
     pub(crate) ticket: Option<Ticket>,
-    /// What it was given to run; `None` while it runs: it is stopped without having been known.
+    /// The right to run; `None` in phase `Running`: a superseded attempt, which is only stopped and needs no place.
     pub(crate) grant: Option<Grant>,
     pub(crate) planned: Option<Box<PlannedAttempt>>,
     pub(crate) task: Option<AttemptTask>,
@@ -98,7 +98,8 @@ impl AttemptHandles {
 }
 
 impl AttemptTable {
-    /// Gives an event to an attempt. Answers with what is to be done, and with what work that is over held.
+    /// Gives an event to an attempt. Answers with what is to be done and, where its work is over, with the handles that
+    /// it held.
     pub(crate) fn next(
         &mut self,
         id: &AttemptId,
@@ -120,7 +121,7 @@ impl AttemptTable {
         if after == AttemptPhase::Absent {
             self.entries.remove(id);
         }
-        // Nothing is started in a place that is still held for what came to nothing.
+        // Of an attempt that did no work the handles are dropped here: its place is free before the actions follow.
         (actions, if before.is_at_work() { released } else { AttemptHandles::default() })
     }
 

@@ -1,12 +1,12 @@
-//! The budget allocator's task: the requests that it handles.
+//! The budget allocator: its state, how it answers each request, and the answers that it sends to runs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::{QueryError, SubmitError};
 use crate::messages::Queued;
+use crate::retry::{BUSY_AGAIN, FAILED_AGAIN};
 use crate::runtime::Runtime;
 use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
 use crate::streams::budgets::counter_stream::CounterStream;
@@ -22,10 +22,6 @@ use everfold_core::input::InputKind;
 pub use everfold_core::state::spend::SpendReport;
 use everfold_language::words::{OnOver, Period};
 
-/// The pause before a message to a run that was too busy is repeated.
-const AGAIN: Duration = Duration::from_millis(200);
-/// The pause before a counter is tried again that could not be read or written.
-const FAILED_AGAIN: Duration = Duration::from_secs(5);
 /// How often a counter whose stream changed meanwhile is loaded anew and decided on again.
 const TRIES: u32 = 5;
 /// Counters that stay in memory.
@@ -37,17 +33,20 @@ pub(crate) struct BudgetAllocator {
     /// Tasks end with a request whose pause is over, or with nothing.
     inbox: ActorInbox<BudgetRequest, Option<RetriedRequest>>,
     counters: HashMap<StreamId, CounterStream>,
+    /// How often a counter was used: the clock by which the least recently used one makes room.
+    uses: u64,
     /// Attempts for which there was no room, in the order in which they asked.
     waiting: VecDeque<WaitingAttempt>,
     /// Answers so far: each is an input of its own, also beside those of a former engine.
     answers: u64,
-    /// Distinguishes the answers of this engine from those of a former one.
+    /// A drawn id: it makes the ids of this engine's answers differ from those of a former engine.
     life: uuid::Uuid,
     /// Counters that were compared with the runs that hold reservations in them.
     compared: HashSet<StreamId>,
     /// Counters that are compared again before long: a run could not be looked at.
     half_compared: HashSet<StreamId>,
-    /// Attempts that a comparison found over. What they asked for before is void; their run's report is still to come.
+    /// Attempts that a comparison with their runs found ended. What they asked for before is void; their run's report
+    /// is still to come.
     found_over: HashSet<EffectId>,
     /// The last pause of each attempt's request. A request that came anew meanwhile, or whose attempt is over, is not
     /// tried again.
@@ -111,6 +110,7 @@ impl BudgetAllocator {
             shared,
             inbox,
             counters: HashMap::new(),
+            uses: 0,
             waiting: VecDeque::new(),
             answers: 0,
             life,
@@ -158,7 +158,7 @@ impl BudgetAllocator {
                 // A run that left memory is loaded for the answer, and asks again when it is loaded: what it knows
                 // is not sent again.
                 if refused.is_none() || !was_refused {
-                    self.answer_funds(&waiting, refused.clone());
+                    self.answer_funds(&waiting, refused.clone()).await?;
                 }
                 if refused.is_some() {
                     self.waiting.push_back(waiting);
@@ -174,7 +174,7 @@ impl BudgetAllocator {
             }
             BudgetRequest::Report { run, version, report, terms } => {
                 let changed = self.report(run, version, &report, &terms).await?;
-                let readings = self.readings(&terms);
+                let readings = self.readings(&terms).await?;
                 self.send(run, InputKind::SpendReported(SpendReported { version, readings }));
                 self.counters_changed(&changed).await
             }
@@ -268,7 +268,12 @@ impl BudgetAllocator {
                 continue;
             }
             match self.try_reserve(&waiting).await {
-                Ok(None) => self.answer_funds(&waiting, None),
+                Ok(None) => {
+                    if let Err(error) = self.answer_funds(&waiting, None).await {
+                        unserved.push_back(waiting);
+                        failed = Some(error);
+                    }
+                }
                 Ok(Some(_)) => unserved.push_back(waiting),
                 Err(error) => {
                     unserved.push_back(waiting);
@@ -277,15 +282,18 @@ impl BudgetAllocator {
             }
         }
         self.waiting = unserved;
-        for stream in changed {
-            self.report_passed(stream);
+        if let Some(error) = failed {
+            return Err(error);
         }
-        failed.map_or(Ok(()), Err)
+        for stream in changed {
+            self.report_passed(stream).await?;
+        }
+        Ok(())
     }
 
     /// Informs attempts that are to stop when a limit is passed, and did not pass it themselves.
-    fn report_passed(&mut self, stream: &StreamId) {
-        let Some(counter_stream) = self.counters.get(stream) else { return };
+    async fn report_passed(&mut self, stream: &StreamId) -> Result<(), StreamError> {
+        let counter_stream = self.open(stream).await?;
         let used = counter_stream.counter.used();
         let found: Vec<(EffectId, BudgetTerms, Measure)> = counter_stream
             .counter
@@ -297,22 +305,30 @@ impl BudgetAllocator {
             .collect();
         for (attempt, terms, measure) in found {
             let refused = BudgetRefusal { budget: terms.id.clone(), measure };
-            self.answer_funds(&WaitingAttempt { attempt, terms: vec![terms] }, Some(refused));
+            self.answer_funds(&WaitingAttempt { attempt, terms: vec![terms] }, Some(refused)).await?;
         }
+        Ok(())
     }
 
-    fn readings(&self, terms: &[BudgetTerms]) -> Vec<BudgetReading> {
-        let of = |terms: &BudgetTerms| {
-            let counter = &self.counters.get(&stream(terms)?)?.counter;
-            Some(reading(terms, counter))
-        };
-        terms.iter().filter_map(of).collect()
+    async fn readings(&mut self, terms: &[BudgetTerms]) -> Result<Vec<BudgetReading>, StreamError> {
+        let mut readings = Vec::with_capacity(terms.len());
+        for terms in terms {
+            if let Some(stream) = stream(terms) {
+                readings.push(reading(terms, &self.open(&stream).await?.counter));
+            }
+        }
+        Ok(readings)
     }
 
     /// Answers an attempt that asked to start; `refused`: the budget without room.
-    fn answer_funds(&mut self, waiting: &WaitingAttempt, refused: Option<BudgetRefusal>) {
-        let (id, readings) = (waiting.attempt.attempt.clone(), self.readings(&waiting.terms));
+    async fn answer_funds(
+        &mut self,
+        waiting: &WaitingAttempt,
+        refused: Option<BudgetRefusal>,
+    ) -> Result<(), StreamError> {
+        let (id, readings) = (waiting.attempt.attempt.clone(), self.readings(&waiting.terms).await?);
         self.send(waiting.attempt.run, InputKind::FundsAnswered(FundsAnswered { id, refused, readings }));
+        Ok(())
     }
 
     /// Sends an answer to a run.
@@ -347,10 +363,9 @@ impl BudgetAllocator {
     }
 
     async fn open(&mut self, stream: &StreamId) -> Result<&mut CounterStream, StreamError> {
+        self.uses += 1;
         if !self.counters.contains_key(stream) {
-            if self.counters.len() >= COUNTERS_MAX {
-                self.counters.clear(); // They are read again as they are needed.
-            }
+            self.make_room();
             let mut counter_stream = CounterStream::load(&self.shared, stream).await?;
             if !self.compared.contains(stream) {
                 if compare(&self.shared, &mut counter_stream, &mut self.found_over).await? {
@@ -361,7 +376,18 @@ impl BudgetAllocator {
             }
             self.counters.insert(stream.clone(), counter_stream);
         }
-        self.counters.get_mut(stream).ok_or(StreamError::Changed)
+        let counter = self.counters.get_mut(stream).ok_or(StreamError::Changed)?;
+        counter.used_at = self.uses;
+        Ok(counter)
+    }
+
+    /// Forgets the counter that was used least recently, where there are too many. It is read again when it is needed.
+    fn make_room(&mut self) {
+        while self.counters.len() >= COUNTERS_MAX {
+            let oldest = self.counters.iter().min_by_key(|(_, counter)| counter.used_at);
+            let Some(oldest) = oldest.map(|(stream, _)| stream.clone()) else { return };
+            self.counters.remove(&oldest);
+        }
     }
 }
 
@@ -449,7 +475,7 @@ fn reading(terms: &BudgetTerms, counter: &Counter) -> BudgetReading {
 async fn send(shared: &Runtime, run: RunId, id: InputId, kind: InputKind) {
     loop {
         match shared.ask(run, Queued::own(id, kind.clone())).await {
-            Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
+            Err(SubmitError::Busy) => tokio::time::sleep(BUSY_AGAIN).await,
             Err(SubmitError::Full) => {
                 if shared.until_writable().await.is_none() {
                     return;

@@ -15,13 +15,15 @@ const PAGE: usize = 1_000;
 /// A counter and the writer of its stream.
 pub(crate) struct CounterStream {
     pub(crate) counter: Counter,
+    /// When it was used last, by the allocator's count of uses.
+    pub(crate) used_at: u64,
     writer: StreamWriter,
 }
 
 impl CounterStream {
     /// A counter of which nothing was read yet.
     pub(crate) fn unread(stream: StreamId) -> Self {
-        Self { counter: Counter::default(), writer: StreamWriter::unread(stream) }
+        Self { counter: Counter::default(), used_at: 0, writer: StreamWriter::unread(stream) }
     }
 
     /// Folds a counter's stream.

@@ -22,7 +22,7 @@ const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
 /// The time limit of one try.
 const TRY_MAX: Duration = Duration::from_secs(60);
 
-/// What came of it.
+/// How the delivery of a notice ended.
 pub(crate) enum DeliveryOutcome {
     /// It arrived.
     Sent {
@@ -47,7 +47,7 @@ pub(crate) struct FailedTry<'a> {
     pub(crate) message: &'a str,
 }
 
-/// One try.
+/// Tries once to send a notice; a panic of the function and a time-out are failures.
 pub(crate) async fn once(shared: &Runtime, request: NoticeRequest) -> Result<(), NoticeFailure> {
     let Some(notifier) = &shared.edge.notifier else {
         return Err(NoticeFailure::permanent("no notices can be sent by this engine"));
@@ -120,7 +120,7 @@ pub(crate) async fn all(
     }
 }
 
-/// Longer each time, spread by what follows from the notice's id.
+/// The pause before the next try: longer each time, spread by what follows from the notice's id.
 pub(crate) fn pause(id: &str, tries: u32) -> Duration {
     let whole = PAUSE_MIN.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSE_MAX);
     let drawn = Hash::of(format!("{id}/{tries}").as_bytes()).0[0];

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::aggregate_store::AggregateError;
 use crate::load::decode;
+use crate::retry::FAILED_AGAIN;
 use crate::runtime::Runtime;
 use crate::streams::notifications::delivery;
 use crate::streams::notifications::delivery::DeliveryOutcome;
@@ -31,8 +31,6 @@ use everfold_store::ReadError;
 
 /// Notices that are sent at once.
 const AT_ONCE: usize = 8;
-/// The pause where the store cannot be read or written.
-const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 /// Events that are read at once to find a notice.
 const PAGE: usize = 500;
 
@@ -62,7 +60,7 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
                             let mut ending = shared.notifications.ending.subscribe();
                             // The store may be back in a moment.
                             let _ended =
-                                tokio::time::timeout(AFTER_TROUBLE, ending.wait_for(|ending| *ending)).await;
+                                tokio::time::timeout(FAILED_AGAIN, ending.wait_for(|ending| *ending)).await;
                         }
                         undelivered.id.clone()
                     });
@@ -84,7 +82,7 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
             }
             _ = ending.wait_for(|ending| *ending), if sending.is_empty() => return,
             () = shared.notifications.wanted.notified() => {}
-            () = tokio::time::sleep(AFTER_TROUBLE), if is_unread => {}
+            () = tokio::time::sleep(FAILED_AGAIN), if is_unread => {}
         }
         if shared.notifications.is_ending() {
             while sending.join_next().await.is_some() {}
@@ -99,7 +97,7 @@ async fn send(
     places: &Semaphore,
 ) -> Result<(), SubscriptionError> {
     let since = undelivered.again.as_ref().map_or(undelivered.at, |again| again.since);
-    let outcome = match of(shared, undelivered).await? {
+    let outcome = match request_of(shared, undelivered).await? {
         Ok(request) => delivery::all(shared, request, since, Some(places), |_| {}).await,
         Err(message) => DeliveryOutcome::GivenUp { tries: 0, message },
     };
@@ -115,7 +113,7 @@ async fn send(
 }
 
 /// What is to be sent; an inner error says why there is nothing to send any more.
-async fn of(
+async fn request_of(
     shared: &Runtime,
     undelivered: &UndeliveredNotice,
 ) -> Result<Result<NoticeRequest, String>, SubscriptionError> {

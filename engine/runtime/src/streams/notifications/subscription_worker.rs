@@ -48,6 +48,7 @@ enum NextStep {
     Stop,
 }
 
+/// The task of one subscription.
 pub(crate) struct SubscriptionWorker {
     shared: Arc<Runtime>,
     subscription: Arc<NoticeSubscription>,
@@ -106,7 +107,7 @@ impl SubscriptionWorker {
                 batch = events.next() => batch?,
             };
             for envelope in batch {
-                if let Some((sent, next)) = self.look(&envelope).await? {
+                if let Some((sent, next)) = self.handle_event(&envelope).await? {
                     if next == NextStep::Stop {
                         return Ok(());
                     }
@@ -137,8 +138,9 @@ impl SubscriptionWorker {
         write(&self.shared, event(place)).await
     }
 
-    /// Sends the notice of an event, if it is for the subscription. Gives whether that was recorded.
-    async fn look(&self, envelope: &Envelope) -> Result<Option<(bool, NextStep)>, SubscriptionError> {
+    /// Sends the notice of an event, if it is for the subscription; `None`: it is not. Gives whether the end of the
+    /// sending was recorded.
+    async fn handle_event(&self, envelope: &Envelope) -> Result<Option<(bool, NextStep)>, SubscriptionError> {
         let header = &envelope.header;
         let Some(run) = header.stream.as_run() else { return Ok(None) };
         let is_copied = header.flags & flag::COPIED != 0;
@@ -206,6 +208,7 @@ pub(crate) fn notice(
     subscription.request(&seen).map_err(|error| error.to_string())
 }
 
+/// The event that a notice is given up, with its message cut to the limit.
 pub(crate) fn given_up(
     id: NoticeId,
     place: Option<Place>,

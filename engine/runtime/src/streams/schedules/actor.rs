@@ -1,4 +1,4 @@
-//! The schedule actor's task: the requests that it handles, and what it records.
+//! The schedule actor: its state, how it answers each request, and what it records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

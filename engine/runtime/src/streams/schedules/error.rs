@@ -1,8 +1,9 @@
-//! Why something was not done to a schedule.
+//! Errors of requests to schedules, as callers see them.
 
+use everfold_core::schedules::WAITING_MAX;
 use everfold_language::timetable::BadSchedule;
 
-/// Why something was not done to a schedule.
+/// Why a request to a schedule was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
@@ -29,6 +30,11 @@ pub enum ScheduleError {
     /// It is so already.
     #[error("{0}")]
     AlreadySo(String),
+    /// As many of its moments wait as may.
+    #[error(
+        "{WAITING_MAX} moments of “{0}” wait already; trigger it again when one of them has led to its run"
+    )]
+    Busy(String),
     /// The idempotency key was used for another order.
     #[error("the idempotency key was used for another request")]
     KeyReused,

@@ -1,4 +1,4 @@
-//! Why something is not done to a schedule, and how the request is answered.
+//! Failures inside the schedule actor, and the answers that they become.
 
 use crate::aggregate_store::Change;
 use crate::streams::schedules::error::ScheduleError;
@@ -6,7 +6,7 @@ use crate::streams::schedules::mailbox::Answer;
 use crate::streams::stream_writer::StreamError;
 use everfold_base::id::Position;
 
-/// Why something was not done.
+/// Why a request was not carried out.
 pub(super) enum ScheduleFailure {
     /// The request makes no sense now.
     Refused(ScheduleError),

@@ -1,17 +1,14 @@
 //! The schedules that the schedule actor has in memory: all that can be read.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::deps::Deps;
+use crate::retry::FAILED_AGAIN;
 use crate::stream_listing::StreamListing;
 use crate::streams::schedules::schedule_stream::ScheduleStream;
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamKind;
 use everfold_base::time::Timestamp;
-
-/// The pause before a schedule that could not be read, or a moment that could not be followed, is tried again.
-pub(super) const FAILED_AGAIN: Duration = Duration::from_secs(5);
 
 /// Every schedule there ever was.
 pub(super) struct KnownSchedules {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 
+use crate::retry::FAILED_AGAIN;
 use crate::runtime::Runtime;
 use crate::streams::schedules::actor::ScheduleActor;
 use crate::streams::schedules::failure::ScheduleFailure;
-use crate::streams::schedules::known_schedules::FAILED_AGAIN;
 use crate::streams::schedules::schedule_stream::ScheduleStream;
 use crate::streams::schedules::tick::{FollowedTick, TickWork, follow};
 use crate::streams::stream_writer::StreamError;

@@ -28,7 +28,7 @@ pub struct ScheduleRecord {
     pub schedule: Option<Schedule>,
     /// Where it comes from, and what it does.
     pub origin: ScheduleOrigin,
-    /// Since when, and why, it stands still.
+    /// Since when, and why, it is paused.
     pub paused: Option<(Timestamp, Option<String>)>,
     /// When the next moment is due.
     pub next: Option<Timestamp>,

@@ -17,7 +17,8 @@ use crate::streams::stream_writer::first_append;
 use crate::streams::triggers::by::By;
 use everfold_base::id::Position;
 use everfold_core::schedules::{
-    ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet, trigger,
+    ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet,
+    ScheduleState, trigger,
 };
 use everfold_core::triggers::Outcome;
 
@@ -109,7 +110,11 @@ impl ScheduleActor {
         }
         self.origin_of(name).await?;
         let now = self.shared.now();
-        let position = self.record(name, by, |_| vec![trigger(now)]).await?;
+        let decide = |state: &ScheduleState| trigger(state, now).into_iter().collect();
+        let position = self.record(name, by, decide).await?;
+        if position == Position::ZERO {
+            return Err(ScheduleFailure::Refused(ScheduleError::Busy(name.to_owned())));
+        }
         if let Some(schedule) = self.all().await?.get_mut(name) {
             schedule.awaited.entry(schedule.version()).or_default().push(sender);
         }

@@ -32,6 +32,7 @@ pub(super) struct ScheduleStream {
     pub(super) next: Option<Timestamp>,
     /// Moments that are being followed.
     pub(super) in_work: BTreeSet<Version>,
+    /// Following a moment failed: none is followed before then.
     pub(super) rests_until: Option<Timestamp>,
     /// Callers that wait for what a moment leads to.
     pub(super) awaited: HashMap<Version, Vec<oneshot::Sender<Outcome>>>,

@@ -1,4 +1,4 @@
-//! The slot allocator's task: the requests that it handles.
+//! The slot allocator: its state, and how it answers each request.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
@@ -30,7 +30,7 @@ pub(crate) struct SlotAllocator {
     pub(super) waiting: HashMap<RunId, SlotWaiter>,
     /// Starts that have found slots free.
     pub(super) reserved: HashMap<RunId, BTreeSet<StreamId>>,
-    /// Starts that wait to see what becomes of another start.
+    /// Starts that wait until another start with the same key has begun or was given up.
     pub(super) blocked: Vec<BlockedStart>,
     /// Runs that were granted a slot, or want one, and are to be served. No error removes a run from here: no event
     /// reports a grant a second time.

@@ -57,7 +57,7 @@ impl SlotAllocator {
     /// Takes a key's slots from runs that are over, or were never recorded; notes the runs that get them.
     async fn compare(&mut self, key: &mut KeyStream) -> Result<(), StreamError> {
         let reserved = self.reserved_of(key.stream(), None);
-        // Sharers first: one whose host is over with it never holds a slot of its own.
+        // Sharers first: where sharer and holder have both ended, the sharer must not inherit the slot.
         let known = key.state.sharers().chain(key.state.living()).chain(key.state.queue());
         for run in known.collect::<Vec<RunId>>() {
             if let Some(reason) = self.over(run).await? {

@@ -1,14 +1,13 @@
-//! What passes between the slot allocator and runs: admissions, cancellations, ends that are waited for.
+//! Messages from the slot allocator to runs: admissions and cancellations; and its waits for the ends of runs.
 //!
 //! Law: each message is sent until the run has taken it, or no longer needs it. A task of the allocator does so, and
 //! the allocator goes on meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::{QueryError, SubmitError};
 use crate::messages::Queued;
-use crate::retry::Patience;
+use crate::retry::{BUSY_AGAIN, Patience};
 use crate::runtime::Runtime;
 use crate::streams::slots::allocator::SlotAllocator;
 use crate::streams::slots::mailbox::SlotRequest;
@@ -17,9 +16,6 @@ use everfold_base::id::{InputId, RunId};
 use everfold_core::event::{CancelRequested, RunAdmitted};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunState;
-
-/// The pause before a run that was too busy is tried again.
-const AGAIN: Duration = Duration::from_millis(200);
 
 impl SlotAllocator {
     /// Loads a run that was granted a slot and is not in memory.
@@ -46,8 +42,13 @@ impl SlotAllocator {
                     Ok(false) => {
                         let _seen_or_gone = ended.seen().await;
                     }
-                    Err(QueryError::Store(_) | QueryError::Full(_) | QueryError::Panicked(_)) => {
-                        tokio::time::sleep(AGAIN).await;
+                    Err(
+                        QueryError::Store(_)
+                        | QueryError::Full(_)
+                        | QueryError::Panicked(_)
+                        | QueryError::Busy(_),
+                    ) => {
+                        tokio::time::sleep(BUSY_AGAIN).await;
                         continue;
                     }
                     // The run is over, or its end cannot be known.
@@ -70,7 +71,12 @@ pub(super) async fn admit(shared: &Runtime, run: RunId, at_once: bool) {
         };
         let admission = match found {
             Ok(Some(admission)) => admission,
-            Err(error @ (QueryError::Store(_) | QueryError::Full(_) | QueryError::Panicked(_))) => {
+            Err(
+                error @ (QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)
+                | QueryError::Busy(_)),
+            ) => {
                 patience.wait(&error).await;
                 continue;
             }
@@ -80,7 +86,7 @@ pub(super) async fn admit(shared: &Runtime, run: RunId, at_once: bool) {
         let kind = InputKind::Admitted(RunAdmitted { admission, at_once });
         let id = InputId::derive(&format!("{run}/admitted"));
         match shared.ask(run, Queued::own(id, kind)).await {
-            Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
+            Err(SubmitError::Busy) => tokio::time::sleep(BUSY_AGAIN).await,
             Err(SubmitError::Full) => {
                 if shared.until_writable().await.is_none() {
                     return;
@@ -103,6 +109,7 @@ async fn cancel(shared: &Runtime, evicted: RunId, by: RunId) {
                 error @ (QueryError::Store(_)
                 | QueryError::Full(_)
                 | QueryError::Panicked(_)
+                | QueryError::Busy(_)
                 | QueryError::SetAside { .. }),
             ) => {
                 patience.wait(&error).await;
@@ -114,7 +121,7 @@ async fn cancel(shared: &Runtime, evicted: RunId, by: RunId) {
         let kind = InputKind::Cancel(CancelRequested { reason: Some("replaced".to_owned()) });
         let queued = Queued { actor: Actor::Run(by.to_string()), ..Queued::own(id, kind) };
         match shared.ask(evicted, queued).await {
-            Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
+            Err(SubmitError::Busy) => tokio::time::sleep(BUSY_AGAIN).await,
             Err(error @ (SubmitError::Full | SubmitError::SetAside { .. })) => patience.wait(&error).await,
             Ok(_) | Err(_) => return,
         }

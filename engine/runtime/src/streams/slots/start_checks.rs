@@ -89,7 +89,7 @@ impl SlotAllocator {
             Availability::Held(holder) => SlotFound::Refused(SlotCheck::Held(holder)),
             Availability::Taken(holder) => SlotFound::Refused(SlotCheck::Taken(slot.clone(), holder)),
             Availability::Full => SlotFound::Refused(SlotCheck::Full(slot.clone())),
-            // Only another start is before this one, and what becomes of that one decides.
+            // Only another start is before this one: whether it begins decides.
             Availability::Waits if is_unheld && reserved > 0 && is_identity(slot) => SlotFound::Blocked,
             Availability::Waits | Availability::Shared => SlotFound::Later,
         })

@@ -20,7 +20,7 @@ pub(super) struct SlotWaiter {
     pub(super) is_paused: bool,
 }
 
-/// A start that waits to see what becomes of another start with the same key.
+/// A start that waits until another start with the same key has begun or was given up.
 pub(super) struct BlockedStart {
     pub(super) run: RunId,
     pub(super) slots: Vec<WantedSlot>,

@@ -1,15 +1,15 @@
-//! Acting on what a trigger wants.
+//! Carries out a trigger that matched: starts a run, sends a signal, or both.
 //!
 //! Law (S9): what is started has an id that derives from the delivery or the moment, and the runs that get a signal are
 //! recorded before it is sent; so acting once more after a crash does nothing twice.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::error::{QueryError, StartError, SubmitError};
+use crate::retry::{BUSY_AGAIN, FAILED_AGAIN};
 use crate::runtime::Runtime;
 use crate::start::admission;
 use crate::start::submission::StartRequest;
@@ -29,10 +29,6 @@ use everfold_language::definition::Definition;
 use everfold_ports::RunQuery;
 use everfold_store::Writability;
 
-/// The pause before something is tried again that was not taken.
-const AGAIN: Duration = Duration::from_millis(200);
-/// The pause before a store that failed is asked again.
-const FAILED_AGAIN: Duration = Duration::from_secs(5);
 /// Runs that one signal goes to.
 const RUNS_MAX: usize = 10_000;
 /// Runs of which an outcome says why they did not take a signal.
@@ -172,7 +168,7 @@ fn run_of(about: &str) -> RunId {
     RunId(Uuid::new_v5(&NAMESPACE, about.as_bytes()))
 }
 
-/// The run that an action started before an engine ended, whatever its trigger is since.
+/// The run that an action started before an engine ended, even if its trigger has changed since.
 pub(crate) async fn started_before(
     shared: &Arc<Runtime>,
     about: &str,
@@ -439,7 +435,7 @@ impl TriggerSender<'_> {
         match error {
             SubmitError::ShuttingDown => Err(EngineStopped),
             SubmitError::Busy => {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(BUSY_AGAIN).await;
                 Ok(())
             }
             SubmitError::Full => self.shared.until_writable().await.ok_or(EngineStopped),

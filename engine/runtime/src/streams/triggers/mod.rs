@@ -1,4 +1,5 @@
-//! What triggers do: the cache of triggers of the newest saved pipelines, and acting on what they match.
+//! Triggers of deliveries and schedules: the cache of the newest saved pipelines' triggers, and the starts and signals
+//! that follow where one matches.
 
 pub(crate) mod action;
 pub(crate) mod by;

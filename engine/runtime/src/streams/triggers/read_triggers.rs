@@ -8,6 +8,7 @@ use crate::error::PipelineError;
 use crate::runtime::Runtime;
 use crate::streams::triggers::trigger_cache::{TriggerCache, Triggers};
 use everfold_core::pipeline_versions::SavedPipeline;
+use everfold_language::definition::Definition;
 
 impl TriggerCache {
     /// A pipeline was saved.
@@ -28,16 +29,13 @@ impl TriggerCache {
         };
         let mut found = Triggers::default();
         for name in shared.saved_names().await? {
-            let mut pipeline = SavedPipeline::default();
-            for (event, _) in shared.saved_versions(&name).await? {
-                pipeline.apply(&event);
-            }
-            let Some(newest) = pipeline.newest() else { continue };
-            match shared.definitions.get(newest.hash).await {
-                Ok(definition) if !definition.triggers.is_empty() => found.read.push((name, definition)),
+            match newest(shared, &name).await {
+                Ok(Some(definition)) if !definition.triggers.is_empty() => {
+                    found.read.push((name, definition));
+                }
                 Ok(_without) => {}
                 // Left out, its triggers would be missing for as long as the others are cached.
-                Err(error) if error.is_passing() => return Err(error.into()),
+                Err(error) if error.is_passing() => return Err(error),
                 // A pipeline that cannot be read delays no other one.
                 Err(error) => {
                     tracing::error!(pipeline = name, %error, "its triggers cannot be read");
@@ -52,4 +50,14 @@ impl TriggerCache {
         }
         Ok(triggers)
     }
+}
+
+/// The newest saved version of a pipeline.
+async fn newest(shared: &Runtime, name: &str) -> Result<Option<Arc<Definition>>, PipelineError> {
+    let mut pipeline = SavedPipeline::default();
+    for (event, _) in shared.saved_versions(name).await? {
+        pipeline.apply(&event);
+    }
+    let Some(newest) = pipeline.newest() else { return Ok(None) };
+    Ok(Some(shared.definitions.get(newest.hash).await?))
 }

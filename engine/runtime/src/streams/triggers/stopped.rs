@@ -1,5 +1,6 @@
 //! Why the work of a trigger stopped without an outcome.
 
-/// The engine ends, or its store does; the next engine goes on with the work.
+/// The engine or its store ends, or something cannot be read now: the caller tries again later, or the next engine
+/// does.
 #[derive(Debug)]
 pub(crate) struct EngineStopped;

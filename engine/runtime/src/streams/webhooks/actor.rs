@@ -1,10 +1,11 @@
-//! The webhook actor's task: the requests, timers and changes that it handles.
+//! The webhook actor: its state, and how it handles requests, timers and changes of the log.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::retry::FAILED_AGAIN;
 use crate::runtime::Runtime;
 use crate::stream_listing::StreamListing;
 use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
@@ -27,9 +28,6 @@ const IDLE_MAX: usize = 64;
 const TRIES: u32 = 5;
 /// The pause between two offers of the signals that wait.
 const OFFER_EVERY: Duration = Duration::from_millis(250);
-/// The pause before a source that failed is tried again.
-pub(super) const FAILED_AGAIN: Duration = Duration::from_secs(5);
-
 /// The webhook actor.
 pub(crate) struct WebhookActor {
     pub(super) shared: Arc<Runtime>,

@@ -30,7 +30,10 @@ impl WebhookActor {
         let (receipt, is_new) = match recorded {
             Ok(Some((version, position))) => ((version, 1, position), true),
             Ok(None) => {
-                let active = self.open(name).await?;
+                let active = match self.open(name).await {
+                    Ok(active) => active,
+                    Err(error) => return refuse(answer, error),
+                };
                 let at = active.source.now(&shared);
                 let Some((version, entry)) = active.source.state.find(&delivery.id, at) else {
                     let _gone = answer.send(Err(HookError::NotFound(delivery.id)));
@@ -61,8 +64,10 @@ impl WebhookActor {
             }
             Ok(Some(Some(position))) => {
                 // The same request asked for it already.
-                let wanted = self.open(name).await?.source.state.entry(delivery).map(|entry| entry.wanted);
-                let nth = wanted.unwrap_or(handled);
+                let nth = match self.open(name).await {
+                    Ok(active) => active.source.state.entry(delivery).map_or(handled, |entry| entry.wanted),
+                    Err(error) => return refuse(answer, error),
+                };
                 return self.acknowledge(name, delivery, nth, position, true, answer).await;
             }
         }
@@ -74,8 +79,11 @@ impl WebhookActor {
                 Ok(())
             }
             Ok(Some((_, position))) => {
-                let nth = self.open(name).await?.source.state.unhandled().get(&delivery).copied();
-                self.acknowledge(name, delivery, nth.unwrap_or(1), position, false, answer).await
+                let nth = match self.open(name).await {
+                    Ok(active) => active.source.state.unhandled().get(&delivery).copied().unwrap_or(1),
+                    Err(error) => return refuse(answer, error),
+                };
+                self.acknowledge(name, delivery, nth, position, false, answer).await
             }
         }
     }
@@ -91,7 +99,10 @@ impl WebhookActor {
         answer: Answer,
     ) -> Result<(), StreamError> {
         let shared = Arc::clone(&self.shared);
-        let active = self.open(name).await?;
+        let active = match self.open(name).await {
+            Ok(active) => active,
+            Err(error) => return refuse(answer, error),
+        };
         active.handles = true;
         let (sender, outcome) = oneshot::channel();
         let mut position = position;

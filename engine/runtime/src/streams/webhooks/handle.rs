@@ -58,7 +58,7 @@ fn about(source: &str, delivery: Version, hash: Hash, nth: u32) -> String {
 }
 
 /// The name of a delivery in the runs that get its signal.
-fn called(source: &str, id: &str, nth: u32) -> String {
+fn delivery_name(source: &str, id: &str, nth: u32) -> String {
     match nth {
         0 | 1 => format!("{source}/{id}"),
         again => format!("{source}/{id}/{again}"),
@@ -110,7 +110,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
         let trigger = u32::try_from(listed.index).unwrap_or(u32::MAX);
         let pipeline = listed.pipeline.to_owned();
         let about = format!("{about}/{pipeline}/{trigger}");
-        let (delivery, actor) = (called(source, &event.id, nth), actor(source, &event));
+        let (delivery, actor) = (delivery_name(source, &event.id, nth), actor(source, &event));
         // Its run may have begun right before an engine ended, and the pipeline be another version since.
         let outcome = if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
             Outcome::Started { run }
@@ -216,7 +216,7 @@ async fn offer_one(
     let signal = RequestedSignal { name: parked_signal.signal, payload, to: None, park: true };
     let about = about(source, parked.delivery, envelope.hash, parked.nth);
     let about = format!("{about}/{}/{}", parked_signal.pipeline, parked_signal.trigger);
-    let delivery = called(source, &event.id, parked.nth);
+    let delivery = delivery_name(source, &event.id, parked.nth);
     let action = (about, delivery, actor(source, &event));
     send_parked(shared, action, signal, parked_signal.to, recorded_targets, record_targets).await
 }

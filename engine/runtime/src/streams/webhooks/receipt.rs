@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 pub struct Receipt {
     /// The version of its event in its source's stream.
     pub delivery: Version,
-    /// How often it is handled with this time.
+    /// The number of this handling: 1, and one more for each redelivery.
     pub nth: u32,
     /// The place in the store.
     pub position: Position,

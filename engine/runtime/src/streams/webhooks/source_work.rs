@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 
+use crate::retry::FAILED_AGAIN;
 use crate::streams::stream_writer::StreamError;
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::webhooks::active_source::{FinishedWork, SourceActivity, SourceWork};
-use crate::streams::webhooks::actor::{FAILED_AGAIN, WebhookActor};
+use crate::streams::webhooks::actor::WebhookActor;
 use crate::streams::webhooks::handle::{DeliveryWork, handle, offer};
 use crate::streams::webhooks::source_stream::SourceStream;
 use everfold_base::actor::Actor;

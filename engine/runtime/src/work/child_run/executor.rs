@@ -60,7 +60,7 @@ impl ChildRuns {
 
 impl Executor for ChildRuns {
     fn traits(&self, _spec: &Value) -> Traits {
-        // The child lives on without this process as a supervised one does, and its id makes its start idempotent.
+        // The child goes on without this executor, as a supervised process does; its id makes its start idempotent.
         Traits {
             supervised: true,
             loss: LossTraits { idempotent: true, on_lost: OnLost::Retry },
@@ -132,7 +132,8 @@ async fn output_of_child(
                 QueryError::NotFound(_)
                 | QueryError::Store(_)
                 | QueryError::Full(_)
-                | QueryError::Panicked(_),
+                | QueryError::Panicked(_)
+                | QueryError::Busy(_),
             ) => {
                 tokio::time::sleep(BUSY_AGAIN).await;
                 continue;

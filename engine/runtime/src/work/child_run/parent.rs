@@ -1,4 +1,4 @@
-//! The run whose step starts a child, as the child needs to know it.
+//! What a start of a child needs to know of the parent: the run whose step starts it.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl ParentFacts {
         move |state: &RunState| Self {
             definition: Arc::clone(state.definition()),
             cwd: state.cwd().map(str::to_owned),
-            // That of its step, too, as far as that is known without reading a large value.
+            // With the step's own, where that is known without reading a large value.
             priority: match plan::standing(state, &attempt, &Loaded::default()) {
                 Ok(Some(standing)) => standing.priority,
                 Ok(None) | Err(_) => state.priority(),
@@ -71,7 +71,8 @@ pub(crate) async fn look_until_seen<R: Send + 'static>(
                 error @ (QueryError::SetAside { .. }
                 | QueryError::Store(_)
                 | QueryError::Full(_)
-                | QueryError::Panicked(_)),
+                | QueryError::Panicked(_)
+                | QueryError::Busy(_)),
             ) => {
                 patience.wait(&error).await;
             }

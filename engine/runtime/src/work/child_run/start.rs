@@ -1,6 +1,6 @@
 //! Starting a child run, as often as it takes.
 //!
-//! Law: what is wrong for good is the failure of the attempt; what is wrong for now is tried again under the child's
+//! Law: a permanent error is the failure of the attempt; after a passing one the start is tried again under the child's
 //! id, so that a start of unknown outcome is never made twice.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use everfold_ports::AttemptRequest;
 
 /// Why a child was not started.
 enum NotStarted {
-    /// It never will be.
+    /// It cannot be started; the attempt ends with this.
     ForGood(NoOutput),
     /// Something cannot be read or written now.
     ForNow(String),
@@ -88,7 +88,8 @@ async fn try_start(
             error @ (QueryError::SetAside { .. }
             | QueryError::Store(_)
             | QueryError::Full(_)
-            | QueryError::Panicked(_)),
+            | QueryError::Panicked(_)
+            | QueryError::Busy(_)),
         ) => return Err(NotStarted::ForNow(error.to_string())),
     };
     if parent.stopping.is_some() {
