@@ -19,6 +19,7 @@ pub mod http;
 mod log;
 pub mod metrics;
 pub mod node;
+pub mod pipeline_test;
 mod preflight;
 mod schema;
 pub mod serve;

@@ -10,6 +10,7 @@ use everfold_engine::state::{RunStatus, StepStatus};
 use everfold_engine::text::one_line;
 use everfold_engine::time::Timestamp;
 use owo_colors::{OwoColorize as _, Style};
+use textwrap::core::display_width;
 
 /// A span in its two largest units: `1.2s`, `3m05s`, `2h10m`, `4d03h`.
 pub(crate) fn span(span: Duration) -> String {
@@ -117,13 +118,50 @@ pub(crate) fn plain(text: &str) -> String {
     one_line(&anstream::adapter::strip_str(text).to_string()).into_owned()
 }
 
-/// A [`plain`] text cut to so many characters.
-pub(crate) fn cut(text: &str, chars: usize) -> String {
+/// A [`plain`] text cut to so many columns of a terminal; a wide character takes two.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
     let text = plain(text);
-    if text.chars().count() <= chars {
+    if display_width(&text) <= columns {
         return text;
     }
-    text.chars().take(chars.saturating_sub(1)).chain("…".chars()).collect()
+    let (mut cut, mut left) = (String::new(), columns.saturating_sub(1));
+    for c in text.chars() {
+        let Some(rest) = left.checked_sub(width_of(c)) else { break };
+        left = rest;
+        cut.push(c);
+    }
+    cut.push('…');
+    cut
+}
+
+/// The columns of a terminal that a character takes.
+fn width_of(c: char) -> usize {
+    display_width(c.encode_utf8(&mut [0; 4]))
+}
+
+/// A line with colours, cut to so many columns: colours take none, and end where it is cut.
+pub(crate) fn cut_styled(text: &str, columns: usize) -> String {
+    if display_width(&anstream::adapter::strip_str(text).to_string()) <= columns {
+        return text.to_owned();
+    }
+    let (mut line, mut left, mut escaped) = (String::new(), columns.saturating_sub(1), false);
+    for c in text.chars() {
+        match (escaped, c) {
+            (false, '\u{1b}') => escaped = true,
+            // The letter ends the sequence.
+            (true, c) => escaped = !c.is_ascii_alphabetic(),
+            (false, c) => match left.checked_sub(width_of(c)) {
+                Some(rest) if left > 0 => left = rest,
+                _no_room => break,
+            },
+        }
+        line.push(c);
+    }
+    line.push('…');
+    if line.contains('\u{1b}') {
+        line.push_str("\u{1b}[0m");
+    }
+    line
 }
 
 /// A text as a word of a shell.
@@ -142,6 +180,18 @@ mod tests {
         assert_eq!(plain("\u{1b}[31mred\u{1b}[0m\ttab\rback \u{1b}[2J\u{7}bell"), "red tab back bell");
         assert_eq!(plain("a\n\u{202e}b"), "a b");
         assert_eq!(cut("\u{1b}[1mabcdef\u{1b}[0m", 4), "abc…");
+        assert_eq!((cut("漢字漢字", 8), cut("漢字漢字", 7)), ("漢字漢字".to_owned(), "漢字漢…".to_owned()));
+        assert_eq!((cut("漢字漢字", 6), cut("漢字", 1)), ("漢字…".to_owned(), "…".to_owned()));
+        assert_eq!(cut_styled("\u{1b}[31m漢字漢字\u{1b}[0m", 6), "\u{1b}[31m漢字…\u{1b}[0m");
+    }
+
+    #[test]
+    fn colours_take_no_room_in_a_line_that_is_cut() {
+        let line = format!("{} build {}", "✓".green(), "failed".red());
+        assert_eq!(cut_styled(&line, 14), line);
+        let cut = cut_styled(&line, 10);
+        assert_eq!(anstream::adapter::strip_str(&cut).to_string(), "✓ build f…");
+        assert!(cut.ends_with("\u{1b}[0m"));
     }
 
     #[test]

@@ -15,4 +15,4 @@ pub use everfold_ports as execution;
 pub use everfold_runtime as driver;
 pub use everfold_runtime::aggregate_store;
 pub use everfold_store as store;
-pub use everfold_system::{clock, os_error};
+pub use everfold_system::{clock, os_error, regular};

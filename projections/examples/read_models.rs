@@ -77,7 +77,7 @@ fn history(number: u64) -> Vec<RunEvent> {
         };
         events.push(succeeded.into());
         let labels = Default::default();
-        events.push(StepSucceeded { path, round: Round(1), labels, finish: None }.into());
+        events.push(StepSucceeded { path, round: Round(1), labels, finish: None, output: None }.into());
     }
     events.push(RunSucceeded { output: null() }.into());
     events

@@ -135,7 +135,9 @@ impl FactBatch {
     ) -> Result<(), ReadError> {
         let forks = self.read.iter_mut().filter(|read| matches!(read.event, RunEvent::RunForked(_)));
         for ReadEvent { run, context, copied, .. } in forks {
-            *copied = self::copied(&StreamId::run(*run), context.version, store).await?;
+            let mut unreadable = Vec::new();
+            *copied = self::copied(*run, context.version, store, &mut unreadable).await?;
+            self.unreadable.append(&mut unreadable);
             if let Some(values) = values {
                 copied.iter_mut().for_each(|copied| name_role(*run, &mut copied.event, values));
             }
@@ -154,16 +156,17 @@ fn staged(event: &EventView<'_>) -> Option<DefinitionColumns> {
     Some(DefinitionColumns { position: event.position, definition: saved.hash, stages })
 }
 
-/// The history before a fork, without its origin's end.
+/// The history before a fork, without its origin's end, and what of it could not be read.
 async fn copied(
-    stream: &StreamId,
+    run: RunId,
     before: Version,
     store: &dyn EventStore,
+    unreadable: &mut Vec<Unreadable>,
 ) -> Result<Vec<CopiedEvent>, ReadError> {
-    let (mut copied, mut next) = (Vec::new(), Version::FIRST);
+    let (mut copied, mut next, stream) = (Vec::new(), Version::FIRST, StreamId::run(run));
     while next < before {
         let wanted = CHUNK.min(usize::try_from(before.0 - next.0).unwrap_or(CHUNK));
-        let events = store.read(stream, next, wanted).await?;
+        let events = store.read(&stream, next, wanted).await?;
         let Some(last) = events.last() else { break };
         next = last.header.version.next();
         for envelope in events {
@@ -171,8 +174,13 @@ async fn copied(
             if RunEvent::ends_run(header.kind) {
                 continue;
             }
-            if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
-                copied.push(CopiedEvent { context: EventContext::of(&(&envelope).into()), event });
+            match event::decode(header.kind, header.schema, &envelope.payload) {
+                Ok(event) => {
+                    copied.push(CopiedEvent { context: EventContext::of(&(&envelope).into()), event });
+                }
+                Err(error) => {
+                    unreadable.push(Unreadable { run, version: header.version, what: error.to_string() });
+                }
             }
         }
     }
@@ -241,8 +249,14 @@ fn name_role(run: RunId, event: &mut RunEvent, values: &BlobStore) {
 
 #[cfg(test)]
 mod tests {
+    use everfold_base::actor::Actor;
+    use everfold_base::envelope::{Cause, EventHeader, NewEvent};
+    use everfold_base::id::InputId;
     use everfold_base::json::BlobRef;
-    use everfold_core::event::{ScheduledTask, StepScheduled};
+    use everfold_base::json::Hash;
+    use everfold_base::time::Timestamp;
+    use everfold_core::event::{NoteAdded, ScheduledTask, StepScheduled};
+    use everfold_store::{Append, MemoryStore, StreamNote};
 
     use super::*;
 
@@ -261,6 +275,45 @@ mod tests {
             Payload::Inline(text) => text.value()["spec"]["role"].as_str().map(str::to_owned),
             Payload::Blob(_) => None,
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_of_the_history_that_a_fork_takes_over_is_reported() {
+        let (store, run) = (MemoryStore::default(), RunId(uuid::Uuid::from_u128(7)));
+        let note = RunEvent::from(NoteAdded { text: "a".to_owned() });
+        let (schema, payload) = event::encode(&note).unwrap();
+        let (mut events, mut previous) = (Vec::new(), Hash::ZERO);
+        for (version, payload) in [(1, payload), (2, b"no event".to_vec())] {
+            let header = EventHeader {
+                stream: StreamId::run(run),
+                version: Version(version),
+                recorded_at: Timestamp(1),
+                actor: Actor::Engine,
+                cause: Cause { input: InputId::default(), because: Version(0) },
+                kind: note.kind(),
+                schema,
+                flags: flag::COPIED,
+                payload_hash: Hash::ZERO,
+            };
+            let event = NewEvent::link(header, payload, &previous);
+            previous = event.hash;
+            events.push(event);
+        }
+        let append = Append {
+            stream: StreamId::run(run),
+            expected: Version::ZERO,
+            previous: Hash::ZERO,
+            events,
+            dedup: None,
+            fence: None,
+            note: StreamNote::default(),
+        };
+        store.append(append).await.unwrap();
+        let mut unreadable = Vec::new();
+        let copied = copied(run, Version(3), &store, &mut unreadable).await.unwrap();
+        assert_eq!(copied.iter().map(|copied| &copied.event).collect::<Vec<_>>(), [&note]);
+        let [one] = &unreadable[..] else { panic!("{unreadable:?}") };
+        assert_eq!((one.run, one.version), (run, Version(2)));
     }
 
     #[test]

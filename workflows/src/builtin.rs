@@ -16,6 +16,8 @@ pub struct BuiltIn {
     pub text: &'static str,
     /// What it names, by path relative to it.
     pub files: &'static [(&'static str, &'static str)],
+    /// Its test cases.
+    pub cases: &'static str,
 }
 
 const DELIVERY: BuiltIn = BuiltIn {
@@ -27,6 +29,7 @@ const DELIVERY: BuiltIn = BuiltIn {
         ("prompts/developer.md", include_str!("../pipelines/prompts/developer.md")),
         ("prompts/reviewer.md", include_str!("../pipelines/prompts/reviewer.md")),
     ],
+    cases: include_str!("../pipelines/delivery.test.yaml"),
 };
 
 /// Every built-in pipeline.
@@ -65,13 +68,14 @@ impl BuiltIn {
         self.files.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
     }
 
-    /// Writes the pipeline and its files into a folder, as a start for one's own.
+    /// Writes the pipeline, its test cases and its files into a folder, as a start for one's own.
     ///
     /// # Errors
     /// When a file of it is there already, or cannot be written.
     pub fn write_to(&self, folder: &Path) -> io::Result<()> {
-        let own = format!("{}.yaml", self.name);
-        write_files(folder, [(own.as_str(), self.text)].into_iter().chain(self.files.iter().copied()))
+        let (own, cases) = (format!("{}.yaml", self.name), format!("{}.test.yaml", self.name));
+        let texts = [(own.as_str(), self.text), (cases.as_str(), self.cases)];
+        write_files(folder, texts.into_iter().chain(self.files.iter().copied()))
     }
 }
 

@@ -11,7 +11,7 @@ use everfold_core::decide::begin;
 use everfold_language::definition::settings_of;
 use serde::Deserialize;
 
-use crate::regular::read_bounded;
+use everfold_system::regular::read_bounded;
 
 /// The largest document that is read.
 const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;

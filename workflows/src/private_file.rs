@@ -4,9 +4,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::regular;
 use everfold_system::folder;
 use everfold_system::os_error::is_shortage;
+use everfold_system::regular;
 
 /// Whether an error says nothing about the file: the system cannot read it, or not now.
 pub(crate) fn is_of_the_system(error: &std::io::Error) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everfold_base::data_folder::Layout;
 use everfold_ports::{Directory, Edge, Executor, Prober};
 
-use crate::agent::AgentExecutor;
+use crate::agent::{self, AgentExecutor};
 use crate::builtin::CheckedBuiltIns;
 use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
@@ -19,11 +19,11 @@ use crate::probe::{
 use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
 use crate::remote::LeaseTable;
-use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber, SecretResolver};
+use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber, SecretResolver, TextRedactor};
 use crate::witness::AbortWitness;
 
 /// Every executor and prober of the reference, git workspaces in the data folder, and what finds
-/// supervised processes again. The functions `git.*` are added to those given. Without a directory gates
+/// supervised processes again. The functions `git.*` and `agent.ready` are added to those given. Without a directory gates
 /// cannot ask about other runs.
 #[must_use]
 pub fn edge(
@@ -57,6 +57,7 @@ pub fn registry(
     let providers = Providers::new(&processes.settings.providers, &client);
     let author = processes.settings.git.author.clone();
     git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
+    agent::declare(&mut functions, &processes.settings);
     notify::declare(&mut functions, processes.settings.mail.clone());
     processes.settings.workers.functions().for_each(|function| functions.offer(function));
     let leases = LeaseTable::new(layout, processes.settings.workers.lease());
@@ -94,6 +95,7 @@ pub fn registry(
         notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier), secrets.clone()))),
         built_ins: Some(Arc::new(CheckedBuiltIns)),
         witness: Some(Arc::new(AbortWitness::new(layout))),
+        redactor: Some(Arc::new(TextRedactor::new(&processes.settings.redact))),
     };
     Registry { edge, functions: known, leases }
 }

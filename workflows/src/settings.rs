@@ -11,6 +11,7 @@ use crate::agent::profile;
 use crate::agent::settings::AgentProfile;
 use crate::notify::settings::MailSettings;
 use crate::provider::settings::ProviderSettings;
+use crate::redact::RedactSettings;
 use crate::remote::settings::WorkerSettings;
 
 /// What the parts of this crate are set up with.
@@ -29,6 +30,8 @@ pub struct WorkflowSettings {
     pub workers: WorkerSettings,
     /// The server that mails go through.
     pub mail: Option<MailSettings>,
+    /// What is masked by its form in all that is written.
+    pub redact: RedactSettings,
     /// How people reach the server of the data folder, for links; `None`: notices carry no link.
     pub url: Option<String>,
 }

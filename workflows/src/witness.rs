@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 
 use everfold_base::data_folder::Layout;
 use everfold_ports::{ENDS_MAX, Witness};
+use everfold_system::regular;
 
 use crate::private_file::write_private;
 use crate::process::is_held;
@@ -60,8 +61,8 @@ impl AbortWitness {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(error),
         };
-        let former = match std::fs::read_to_string(&self.suspects) {
-            Ok(text) => parse(&text),
+        let former = match regular::read(&self.suspects) {
+            Ok(text) => parse(&String::from_utf8_lossy(&text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),
         };
@@ -70,9 +71,9 @@ impl AbortWitness {
         }
         let lines = former.iter().take(SUSPECTS_MAX).map(|(name, ends)| line(name, *ends));
         write_private(&self.suspects, format!("{HEAD}\n{}", lines.collect::<String>()).as_bytes())?;
-        let file = File::options().append(true).open(&self.suspects)?;
+        let file = regular::open_with(regular::options().append(true), &self.suspects)?;
         if is_after_abort {
-            File::options().write(true).open(&self.aborts)?.set_len(0)?;
+            regular::open_with(regular::options().write(true), &self.aborts)?.set_len(0)?;
         }
         Ok(EngineSession { is_after_abort, former, now: BTreeMap::new(), file: Some(file) })
     }

@@ -2,6 +2,7 @@
 //!
 //! Law (L33): no path and no link leads out. A path is judged after all links in it are resolved.
 
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 /// Where a declared path leads.
@@ -28,7 +29,10 @@ pub(crate) fn resolve(root: &Path, path: &str) -> ResolvedPath {
     match wanted.canonicalize() {
         Ok(found) if found.starts_with(&root) => ResolvedPath::Inside(found),
         Ok(_) => outside(),
-        Err(_) => {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            ResolvedPath::Outside(format!("{path} cannot be resolved: {error}"))
+        }
+        Err(_missing) => {
             // What does not exist can still try to lead out.
             let (mut depth, relative) = (0i32, wanted.strip_prefix(&root));
             let Ok(relative) = relative else { return outside() };
@@ -66,6 +70,12 @@ mod tests {
         }
         assert_eq!(resolve(&root, root.join("docs/a.md").to_str().unwrap()), ResolvedPath::Inside(inside));
         assert_eq!(resolve(&root, "docs/none.md"), ResolvedPath::Missing);
+        // What cannot be looked at is not called missing.
+        std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+        for path in ["loop", &"n".repeat(300)] {
+            let ResolvedPath::Outside(why) = resolve(&root, path) else { panic!("{path}") };
+            assert!(why.contains("cannot be resolved: "), "{why}");
+        }
         for path in ["../secret", "link", "/etc/passwd", "../none", "docs/../../none", "", "/none"] {
             assert!(matches!(resolve(&root, path), ResolvedPath::Outside(_)), "{path}");
         }

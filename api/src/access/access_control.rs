@@ -188,7 +188,7 @@ impl AccessControl {
     }
 
     /// Resolves with the reason when a caller's token or session has ended; never for callers without a token.
-    pub async fn shut_out(&self, caller: &Caller, session: Option<&Credential>) -> String {
+    pub async fn wait_until_ended(&self, caller: &Caller, session: Option<&Credential>) -> String {
         let (Actor::Token(name) | Actor::Worker(name)) = &caller.actor else {
             return std::future::pending().await;
         };
@@ -301,7 +301,7 @@ impl AccessControl {
     }
 
     /// Records that a caller was refused; repeats of a short time are only counted.
-    pub async fn refused(&self, caller: &Caller, route: String, needed: Role) {
+    pub async fn record_refusal(&self, caller: &Caller, route: String, needed: Role) {
         let now = (self.clock)();
         let who = (caller.actor.to_string(), route.clone());
         let times = {

@@ -7,6 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
+/// How a notice stands that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeStatus {
+    /// It is not sent any more.
+    Dead,
+    /// It is being sent again.
+    Retrying,
+    /// It was dropped by this request.
+    Dropped,
+}
+
+impl NoticeStatus {
+    /// All of them, as the API's document lists them.
+    pub const ALL: [Self; 3] = [Self::Dead, Self::Retrying, Self::Dropped];
+}
+
+impl std::fmt::Display for NoticeStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// A notice that nobody got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NoticeView {
@@ -24,8 +47,9 @@ pub struct NoticeView {
     pub subscription: Option<String>,
     /// The type of the event; null where it cannot be read.
     pub event: Option<String>,
-    /// `dead`, or `retrying` where it is being sent again.
-    pub status: String,
+    /// `dead`; `retrying` where it is being sent again; `dropped` in the answer to `drop`.
+    #[schema(value_type = String)]
+    pub status: NoticeStatus,
     /// Tries in all.
     pub tries: u32,
     /// Why the last one failed.
@@ -83,7 +107,7 @@ impl NoticeView {
             notice: delivery.id.notice.clone(),
             subscription: delivery.id.subscription().map(str::to_owned),
             event: Some(delivery.event.clone()).filter(|event| !event.is_empty()),
-            status: if delivery.again.is_some() { "retrying" } else { "dead" }.to_owned(),
+            status: if delivery.again.is_some() { NoticeStatus::Retrying } else { NoticeStatus::Dead },
             tries: delivery.tries,
             message: delivery.message.clone(),
             at: delivery.at,

@@ -2,6 +2,7 @@
 
 use super::args::{AuditArgs, AuditVerb, BacktestArgs};
 use super::context::CommandContext;
+use super::moments::time_param;
 use super::output::note;
 use crate::body::backtest::BacktestBody;
 use crate::fault::Fault;
@@ -20,11 +21,12 @@ pub(crate) async fn run(context: &CommandContext, args: AuditArgs) -> Result<u8,
 }
 
 async fn backtest(context: &CommandContext, args: BacktestArgs) -> Result<u8, Fault> {
+    let since = time_param("--since", args.since.as_ref())?;
     let part = async |cursor: Option<&str>| -> Result<BacktestAnswer, Fault> {
         let body = BacktestBody {
             gate: args.gate.clone(),
             policy: args.policy.clone(),
-            since: args.since.clone(),
+            since: since.clone(),
             pipeline: args.pipeline.clone(),
             limit: Some(PART),
             cursor: cursor.map(str::to_owned),

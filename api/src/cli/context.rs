@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::Cli;
-use super::output::Out;
+use super::output::{Out, columns};
 use super::store_progress::store_progress;
 use super::target::{CommandTarget, Where};
 use crate::client::{Client, FolderOptions};
@@ -36,12 +36,12 @@ impl CommandContext {
             }),
             CommandTarget::Server(server) => Client::at(*server),
         };
-        Ok(Self { client, out: Out::new(), json: cli.json, program, name: context })
+        Ok(Self { client, out: Out::new(), json: cli.is_json(), program, name: context })
     }
 
     /// Says behind an answer what to type next, where anything is left to do.
     pub(crate) fn say_next(&self, view: &RunView) {
-        let next = next_lines(view, &self.program);
+        let next = next_lines(view, &self.program, columns());
         if !next.is_empty() {
             self.out.line(next.join("\n"));
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::args::{BreakpointsArgs, CancelArgs, PauseArgs, RecheckArgs, RunRef, UnblockArgs};
 use super::context::CommandContext;
 use super::engine_pause;
+use super::output::columns;
 use super::run_text::past;
 use crate::body::steering::{BreakpointsBody, CancelBody, ReasonBody, RecheckBody, UnblockBody};
 use crate::client::encode;
@@ -75,7 +76,7 @@ pub(crate) async fn debug(context: &CommandContext, args: RunRef) -> Result<u8, 
         context.out.json(&view)?;
         return Ok(0);
     }
-    context.out.raw(&past(&view));
+    context.out.raw(&past(&view, columns()));
     let list = |steps: &[String]| if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
     context.out.line(format!("\nbreakpoints {}", list(&view.breakpoints)));
     context.out.line(format!("next steps  {}", list(&view.next_steps)));

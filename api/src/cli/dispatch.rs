@@ -2,16 +2,22 @@
 //!
 //! Law: the only file that knows every verb.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
 use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use super::context::CommandContext;
 use super::target::Where;
 use super::{
     audit, background, background_owner, bench, board, completions, contexts, control, demo, diff, doctor,
-    events, explain, hooks, inbox, init, limits, logs, notices, pipeline, projections, replay, rerun, run,
-    runs, schedule, serve, show, signal, spend, state, store, token, version, watch, workers,
+    events, explain, hooks, inbox, init, limits, logs, man, notices, pipeline, projections, replay, rerun,
+    run, runs, schedule, serve, show, signal, spend, state, store, threads, token, version, watch, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
+
+/// How long blocking threads may go on when a command ends.
+const RUNTIME_END: Duration = Duration::from_millis(200);
 
 /// Runs the verb; one that needs no routes runs without a runtime, so that it starts at once.
 pub(super) fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
@@ -20,9 +26,10 @@ pub(super) fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
         cli.context = Some(name.clone());
     }
     match &cli.verb {
-        Verb::Version => return version::run(cli.json),
-        Verb::Explain(args) => return explain::run(args, cli.json),
+        Verb::Version => return version::run(cli.is_json()),
+        Verb::Explain(args) => return explain::run(args, cli.is_json()),
         Verb::Completions(args) => return completions::run(args),
+        Verb::Man(args) => return man::run(args),
         Verb::Init(args) => {
             Where::of(&cli)?;
             return init::run(args, &cli);
@@ -32,23 +39,26 @@ pub(super) fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
         Verb::Shim { .. } => return Err(Fault::new(Code::Usage, "shim takes a folder")),
         _asks => {}
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::new(Code::Internal, format!("the runtime could not be started: {error}")))?;
-    let outcome = runtime.block_on(ask(cli));
-    // What still hangs on a blocking thread must not keep the command from ending.
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    outcome
+    let runtime = threads::runtime()?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(ask(cli))));
+    // What still hangs on a blocking thread must not keep the command from ending, whatever it ends with.
+    runtime.shutdown_timeout(RUNTIME_END);
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 async fn ask(cli: Cli) -> Result<u8, Fault> {
     let context = CommandContext::new(&cli)?;
     let serves = matches!(cli.verb, Verb::Serve(_));
-    let outcome = verb(&context, cli.verb).await;
+    let (outcome, is_lost) = tokio::select! {
+        biased;
+        outcome = verb(&context, cli.verb) => (outcome, false),
+        // A service ends in good order by itself.
+        fault = context.client.folder_lost(), if !serves => (Err(fault), true),
+    };
     let leave = match outcome {
         Ok((_, leave)) => leave,
-        Err(_) if serves => Leave::Nothing,
+        // A process in the background would make the folder anew.
+        Err(_) if serves || is_lost => Leave::Nothing,
         Err(_) => Leave::Waiting,
     };
     background_owner::leave(&context, leave).await;
@@ -109,11 +119,16 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Store(args) => looked(store::run(context, args).await?),
         Verb::Workers => looked(workers::run(context).await?),
         Verb::Limits(args) => looked(limits::run(context, args).await?),
-        Verb::Doctor => looked(doctor::run(context).await?),
+        Verb::Doctor(args) => looked(doctor::run(context, args).await?),
         Verb::Demo(args) => looked(demo::run(context, args).await?),
         Verb::Bench(args) => looked(bench::run(context, args).await?),
         Verb::Background(args) => background::run(context, args).await?,
-        Verb::Version | Verb::Explain(_) | Verb::Completions(_) | Verb::Init(_) | Verb::Shim { .. } => {
+        Verb::Version
+        | Verb::Explain(_)
+        | Verb::Completions(_)
+        | Verb::Man(_)
+        | Verb::Init(_)
+        | Verb::Shim { .. } => {
             return Err(Fault::new(Code::Internal, "this verb asks nobody"));
         }
     })

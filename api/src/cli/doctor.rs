@@ -10,24 +10,31 @@ use everfold_engine::driver::{BreakerStand, LineView};
 use everfold_engine::duration;
 use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
-use everfold_workflows::agent::Argument;
+use everfold_workflows::agent::{find_program, program};
 use everfold_workflows::provider::ProviderSettings;
+use everfold_workflows::redact::RedactSettings;
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::args::DoctorArgs;
 use super::context::CommandContext;
 use crate::client::FolderOptions;
 use crate::fault::{Code, Fault};
 use crate::node::{self, HaltView};
 use crate::text::{count, cut, instant};
 
+/// The exit code where something is missing; where nothing will work it is that of faults that were found.
+const MISSING: u8 = 1;
+
 /// What one look gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Health {
     Good,
-    /// Something will not work that may not be needed.
+    /// Worth knowing; nothing is missing.
+    Notable,
+    /// Something is missing.
     Lacking,
     /// Nothing will work.
     Bad,
@@ -52,7 +59,7 @@ impl Finding {
     }
 }
 
-pub(crate) async fn run(context: &CommandContext) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8, Fault> {
     let place = context.place()?;
     let mut findings = vec![git(), shell()];
     findings.push(disk(place.layout.root()));
@@ -66,23 +73,28 @@ pub(crate) async fn run(context: &CommandContext) -> Result<u8, Fault> {
     findings.extend(set_aside(context).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
-    let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
+    let is = |health: Health| findings.iter().any(|finding| finding.health == health);
     if context.json {
         context.out.json(&serde_json::json!({ "folder": place.layout.root(), "findings": findings }))?;
     } else {
         context.out.line(format!("data folder {}", place.layout.root().display()));
         findings.iter().for_each(|finding| context.out.line(line(finding)));
-        context.out.line("\nsettings (everfold.toml)");
-        for key in TEMPLATE.lines() {
-            context.out.line(format!("  {key}"));
+        if args.settings {
+            context.out.line("\nsettings (everfold.toml)");
+            TEMPLATE.lines().for_each(|key| context.out.line(format!("  {key}").trim_end()));
         }
     }
-    Ok(if is_bad { Code::Faults.exit() } else { 0 })
+    Ok(match () {
+        () if is(Health::Bad) => Code::Faults.exit(),
+        () if is(Health::Lacking) => MISSING,
+        () => 0,
+    })
 }
 
 fn line(finding: &Finding) -> String {
     let mark = match finding.health {
         Health::Good => "✓".green().to_string(),
+        Health::Notable => "·".cyan().to_string(),
         Health::Lacking => "!".yellow().to_string(),
         Health::Bad => "✗".red().to_string(),
     };
@@ -135,7 +147,7 @@ fn disk(folder: &Path) -> Finding {
                 format!("{:.0} syncs of 4 KiB per second ({each:.2} ms each)", 1_000.0 / each.max(0.000_1));
             let finding = Finding::new("disk", Health::Good, found);
             if each > 20.0 {
-                Finding { health: Health::Lacking, ..finding }
+                Finding { health: Health::Notable, ..finding }
                     .hint("a slow disk: each step of a run waits for one sync")
             } else {
                 finding
@@ -158,9 +170,30 @@ fn settings(place: &FolderOptions) -> (Option<Settings>, Vec<Finding>) {
     let path = place.config.clone().unwrap_or_else(|| place.layout.settings());
     let found = if path.exists() { path.display().to_string() } else { "defaults".to_owned() };
     let mut findings = vec![Finding::new("settings", Health::Good, found)];
-    findings.extend(settings.workflows().profile_names().iter().filter_map(|name| profile(&settings, name)));
+    findings.extend(profiles(&settings));
     findings.extend(settings.providers.iter().map(|(name, settings)| provider(name, settings)));
+    findings.push(redaction(&settings.redact));
     (Some(settings), findings)
+}
+
+/// What is masked by its form. To mask nothing is a choice of the settings, and no lack.
+fn redaction(redact: &RedactSettings) -> Finding {
+    let (active, keys) = (redact.active(), redact.active_keys());
+    let names = |built_in: bool| {
+        let names = active.iter().filter(|pattern| pattern.built_in == built_in);
+        names.map(|pattern| pattern.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let parts = [("", names(true)), ("own: ", names(false)), ("fields: ", keys.join(", "))];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what}{names}"))
+        .collect();
+    match parts.is_empty() {
+        true => Finding::new("redaction", Health::Notable, "nothing is masked but declared secrets")
+            .hint("built_in = true under [redact] masks what looks like a credential"),
+        false => Finding::new("redaction", Health::Good, parts.join("; ")),
+    }
 }
 
 /// Whether notices can be delivered: the function is there, and so is every secret. No notice is sent.
@@ -236,30 +269,37 @@ fn provider(name: &str, settings: &ProviderSettings) -> Finding {
     }
 }
 
+/// Whether the programs of agents are there. Of those that come with Everfold and that the settings do not name, one is
+/// enough.
+fn profiles(settings: &Settings) -> Vec<Finding> {
+    let names = settings.workflows().profile_names();
+    let has_agent = names.iter().any(|name| {
+        let profile = settings.workflows().profile(name);
+        profile.as_ref().and_then(program).is_some_and(|program| find_program(program).is_some())
+    });
+    let one = |name: &String| {
+        let finding = profile(settings, name)?;
+        let is_optional = has_agent && !settings.agents.contains_key(name);
+        Some(match finding.health {
+            Health::Lacking if is_optional => Finding { health: Health::Notable, ..finding },
+            _named_or_there => finding,
+        })
+    };
+    names.iter().filter_map(one).collect()
+}
+
 /// Whether the program of an agent's profile is there.
 fn profile(settings: &Settings, name: &str) -> Option<Finding> {
-    let profile = settings.workflows().profile(name)?;
     let what = format!("agent {name}");
-    let program = profile.command.first().and_then(|word| match word {
-        Argument::One(word) => Some(word.clone()),
-        Argument::Group(words) => words.first().cloned(),
-    });
-    let Some(program) = program.filter(|program| !program.contains('{')) else {
+    let profile = settings.workflows().profile(name)?;
+    let Some(program) = program(&profile) else {
         return Some(Finding::new(&what, Health::Good, "its program is the step's own (`args`)"));
     };
-    Some(match find_program(&program) {
+    Some(match find_program(program) {
         Some(path) => Finding::new(&what, Health::Good, path.display().to_string()),
         None => Finding::new(&what, Health::Lacking, format!("there is no program {program}"))
             .hint(format!("install {program}, or set agents.{name}.command in everfold.toml")),
     })
-}
-
-fn find_program(program: &str) -> Option<std::path::PathBuf> {
-    if program.contains('/') {
-        return Path::new(program).is_file().then(|| program.into());
-    }
-    let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// What stands still.
@@ -273,7 +313,7 @@ async fn paused(context: &CommandContext) -> Vec<Finding> {
             halt.pipeline.as_ref().map_or_else(|| "engine".to_owned(), |name| format!("pipeline {name}"));
         let reason = halt.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let flag = halt.pipeline.map_or_else(|| "--all".to_owned(), |name| format!("--pipeline {name}"));
-        Finding::new(&what, Health::Lacking, format!("paused by {} since {}{reason}", halt.by, halt.since))
+        Finding::new(&what, Health::Notable, format!("paused by {} since {}{reason}", halt.by, halt.since))
             .hint(format!("{} resume {flag}", context.program))
     };
     halts.into_iter().map(finding).collect()
@@ -290,7 +330,7 @@ async fn left_alone(context: &CommandContext) -> Vec<Finding> {
         let last = breaker.last.map(|last| format!("; last: {}", cut(&last, 120))).unwrap_or_default();
         let failed = count(u64::from(breaker.failures), "failure");
         let found = format!("left alone after {failed} in a row, {} waiting{next}{last}", breaker.waiting);
-        Finding::new(&breaker.service, Health::Lacking, found)
+        Finding::new(&breaker.service, Health::Notable, found)
             .hint(format!("{} limits reset {}", context.program, breaker.service))
     })
     .collect()
@@ -307,7 +347,7 @@ async fn clock_behind(context: &CommandContext) -> Option<Finding> {
     (behind > BEHIND_MIN).then(|| {
         let behind = duration::format(Duration::from_secs(behind.as_secs()));
         let found = format!("it says {behind} less than when the store was last written ({written})");
-        Finding::new("clock", Health::Lacking, found).hint(
+        Finding::new("clock", Health::Notable, found).hint(
             "it was ahead then, or is behind now: compare it with the time; spans go on by what it says, and what is \
              recorded keeps the later time until it is reached",
         )
@@ -364,5 +404,17 @@ async fn store(context: &CommandContext, place: &FolderOptions) -> Finding {
                 None => finding,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masking_nothing_by_choice_is_worth_knowing_and_no_lack() {
+        let nothing = redaction(&RedactSettings { built_in: false, ..RedactSettings::default() });
+        assert_eq!(nothing.health, Health::Notable);
+        assert_eq!(redaction(&RedactSettings::default()).health, Health::Good);
     }
 }

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::args::EventsArgs;
 use super::context::CommandContext;
+use super::moments::time;
+use super::run_moment::version_at;
 use crate::client::{Follow, FollowMessage, Followed, encode};
 use crate::fault::Fault;
 use crate::view::ShownEvent;
@@ -13,7 +15,11 @@ use crate::view::ShownEvent;
 /// Events asked for at once.
 const CHUNK: usize = 1_000;
 
-pub(crate) async fn run(context: &CommandContext, args: EventsArgs) -> Result<u8, Fault> {
+pub(crate) async fn run(context: &CommandContext, mut args: EventsArgs) -> Result<u8, Fault> {
+    if let Some(since) = &args.since {
+        let known = version_at(context, &args.run, time("--since", since)?).await?;
+        args.from = args.from.max(known.map_or(1, |version| version + 1));
+    }
     if args.follow {
         return follow(context, args).await;
     }
@@ -24,7 +30,7 @@ pub(crate) async fn run(context: &CommandContext, args: EventsArgs) -> Result<u8
         let page: Value = context.client.get(&format!("{path}?{from}&limit={}", left.min(CHUNK))).await?;
         let items = page["items"].as_array().cloned().unwrap_or_default();
         for event in &items {
-            print(context, event);
+            print(context, event)?;
         }
         left -= items.len().min(left);
         match page["next_cursor"].as_str() {
@@ -42,7 +48,7 @@ async fn follow(context: &CommandContext, args: EventsArgs) -> Result<u8, Fault>
     while left > 0 && !context.out.is_closed() {
         match followed.next().await? {
             FollowMessage::Event(event) => {
-                print(context, &event);
+                print(context, &event)?;
                 left -= 1;
             }
             FollowMessage::State(_) => {}
@@ -52,12 +58,12 @@ async fn follow(context: &CommandContext, args: EventsArgs) -> Result<u8, Fault>
     Ok(0)
 }
 
-fn print(context: &CommandContext, event: &Value) {
+fn print(context: &CommandContext, event: &Value) -> Result<(), Fault> {
     if context.json {
-        context.out.line(event.to_string());
-    } else {
-        context.out.line(line(event));
+        return context.out.json_line(event);
     }
+    context.out.line(line(event));
+    Ok(())
 }
 
 /// An event in one line.

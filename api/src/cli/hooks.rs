@@ -14,7 +14,7 @@ use super::output::note;
 use crate::body::hook::DeliverBody;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
-use crate::node::{DeliveryView, OutcomeView};
+use crate::node::{DeliveryView, OutcomeView, OutcomeWord};
 use crate::text::{cut, instant, span, table};
 
 pub(crate) async fn hook(context: &CommandContext, args: HookArgs) -> Result<u8, Fault> {
@@ -142,7 +142,7 @@ fn print_delivery(context: &CommandContext, view: &DeliveryView) {
 /// What a delivery led to, in a few words; what was ignored is left out beside other things.
 fn in_short(view: &DeliveryView) -> String {
     let Some(last) = view.handled.last() else { return "not handled yet".to_owned() };
-    let counts = |outcome: &&OutcomeView| outcome.outcome != "ignored";
+    let counts = |outcome: &&OutcomeView| outcome.outcome != OutcomeWord::Ignored;
     let mut shown: Vec<String> = last
         .outcomes
         .iter()

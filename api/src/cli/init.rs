@@ -39,7 +39,7 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
         write(&absolute(Path::new(EXAMPLE_FILE))?, include_str!("example.yaml"))?;
     }
     let out = Out::new();
-    if cli.json {
+    if cli.is_json() {
         out.json(&json!({ "folder": folder, "written": written, "kept": kept }))?;
         return Ok(0);
     }

@@ -34,7 +34,7 @@ async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
     while let Some(line) = lines.next().await? {
         match &line {
             Value::String(text) => context.out.bytes(text.as_bytes()),
-            record => context.out.line(record.to_string()),
+            record => context.out.json_line(record)?,
         }
         if context.out.is_closed() {
             break;

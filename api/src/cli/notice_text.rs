@@ -2,6 +2,7 @@
 
 use owo_colors::OwoColorize as _;
 
+use crate::node::NoticeStatus;
 use crate::text::{cut, instant};
 use crate::view::RunView;
 
@@ -27,7 +28,7 @@ pub(super) fn notice_lines(view: &RunView) -> Vec<String> {
     }
     for one in &view.notices_given_up {
         let tries = tries_of(one.tries);
-        let now = if one.status == "retrying" { ", being sent again" } else { "" };
+        let now = if one.status == NoticeStatus::Retrying { ", being sent again" } else { "" };
         lines.push(format!(
             "  {} of event {}: given up after {tries}{now}: {}",
             one.notice,

@@ -9,7 +9,7 @@ use super::output::note;
 use crate::client::encode;
 use crate::fault::Fault;
 use crate::http::TestAnswer;
-use crate::node::{NoticeView, SubscriptionView};
+use crate::node::{NoticeStatus, NoticeView, SubscriptionView};
 use crate::text::{count, cut, instant, span, table};
 
 pub(crate) async fn list(context: &CommandContext, limit: usize) -> Result<u8, Fault> {
@@ -52,12 +52,12 @@ pub(crate) async fn list(context: &CommandContext, limit: usize) -> Result<u8, F
             one.event.clone().unwrap_or_default(),
             format!("{} ago", span(now.since(one.at))),
             one.tries.to_string(),
-            one.status.clone(),
+            one.status.to_string(),
             cut(&one.message, 80),
         ]
     });
     context.out.line(table(["LOST", "EVENT", "GIVEN UP", "TRIES", "STATUS", "WHY"], rows));
-    if let Some(dead) = lost.iter().find(|one| one.status == "dead") {
+    if let Some(dead) = lost.iter().find(|one| one.status == NoticeStatus::Dead) {
         context.out.line(format!("  {} notices retry {}   (or --all)", context.program, dead.id));
         context.out.line(format!("  {} notices drop {}", context.program, dead.id));
     }
@@ -87,7 +87,7 @@ pub(crate) async fn one(context: &CommandContext, args: NoticesArgs) -> Result<u
 async fn decide(context: &CommandContext, letters: NoticeSelection, verb: &str) -> Result<u8, Fault> {
     let ids = if letters.all {
         let lost: Vec<NoticeView> = items(&context.client.get("/api/v1/notices?limit=1000").await?)?;
-        lost.into_iter().filter(|one| one.status == "dead").map(|one| one.id).collect()
+        lost.into_iter().filter(|one| one.status == NoticeStatus::Dead).map(|one| one.id).collect()
     } else {
         letters.ids
     };

@@ -1,6 +1,6 @@
 //! Printing: answers to stdout, the rest to stderr; colours on terminals only.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,10 +8,33 @@ use owo_colors::OwoColorize as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::json_fields::chosen;
 use crate::fault::{Code, Fault};
 
 /// Why standard output, of which a process has one, did not take an answer. A reader that went away is no such reason.
 static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// The fields of `--json=FIELD,…`, which hold for all that the process prints as JSON.
+static FIELDS: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Has answers in JSON printed with these fields of each thing alone; with none of them they are whole.
+pub(crate) fn choose_fields(fields: Vec<String>) {
+    let _first_counts = FIELDS.set(fields);
+}
+
+/// How many columns standard output has; `None`: it is no terminal, so that nothing is cut and nothing is coloured.
+pub(crate) fn columns() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    let width =
+        terminal_size::terminal_size_of(io::stdout()).map_or(COLUMNS, |(width, _)| usize::from(width.0));
+    Some(width.max(COLUMNS_MIN))
+}
+
+/// The columns of a terminal that does not say how many it has, and those that a narrower one is taken to have.
+const COLUMNS: usize = 80;
+const COLUMNS_MIN: usize = 60;
 
 /// The fault of an answer that could not be written: the command must fail, because the file that holds the answer is not whole.
 pub(crate) fn unwritten() -> Option<Fault> {
@@ -64,9 +87,24 @@ impl Out {
 
     /// Prints an answer as one JSON document.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Fault> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-        self.line(text);
+        let unwritable = |error: serde_json::Error| Fault::new(Code::Internal, error.to_string());
+        let text = match FIELDS.get().filter(|fields| !fields.is_empty()) {
+            None => serde_json::to_string_pretty(value),
+            Some(fields) => {
+                let value = serde_json::to_value(value).map_err(unwritable)?;
+                serde_json::to_string_pretty(&chosen(value, fields)?)
+            }
+        };
+        self.line(text.map_err(unwritable)?);
+        Ok(())
+    }
+
+    /// Prints a part of an answer as a line of JSON Lines.
+    pub(crate) fn json_line(&self, value: &Value) -> Result<(), Fault> {
+        match FIELDS.get().filter(|fields| !fields.is_empty()) {
+            None => self.line(value.to_string()),
+            Some(fields) => self.line(chosen(value.clone(), fields)?.to_string()),
+        }
         Ok(())
     }
 

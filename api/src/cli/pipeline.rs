@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::args::{Cli, PipelineArgs, PipelineVerb};
 use super::context::{CommandContext, items};
 use super::output::{Out, note};
-use super::pipeline_source::{LoadedPipeline, is_path, load, named, near_file, print_problems, route};
+use super::pipeline_source::{LoadedPipeline, is_path, load, named, print_problems, route, unnamed};
+use super::pipeline_test;
 use super::target::{CommandTarget, Where};
 use crate::body::pipeline::{CheckBody, SaveBody};
 use crate::compare::{ValueDifference, differences};
@@ -28,50 +29,43 @@ use crate::text::{count, cut, plain, table};
 /// Nothing says whether there is a server.
 pub(crate) fn asks(args: &PipelineArgs, cli: &Cli) -> Result<bool, Fault> {
     match &args.verb {
-        PipelineVerb::Schema => Ok(false),
-        PipelineVerb::Check { pipeline }
-        | PipelineVerb::Show { pipeline, .. }
-        | PipelineVerb::Graph { pipeline, .. } => {
-            if is_path(pipeline) || builtin::find(pipeline).is_none() {
-                return Ok(!is_path(pipeline));
+        PipelineVerb::Schema | PipelineVerb::Test(_) => Ok(false),
+        PipelineVerb::Check { pipelines } => {
+            let mut asks = false;
+            for pipeline in pipelines {
+                // A file of cases is a path, also where its name alone is written.
+                asks |= pipeline_test::pipeline_of(pipeline) == *pipeline && asks_of(pipeline, cli)?;
             }
-            Ok(matches!(Where::of(cli)?.target, CommandTarget::Server(_)))
+            Ok(asks)
         }
+        PipelineVerb::Show { pipeline, .. } | PipelineVerb::Graph { pipeline, .. } => asks_of(pipeline, cli),
         PipelineVerb::Save { .. } | PipelineVerb::List | PipelineVerb::Diff { .. } => Ok(true),
     }
 }
 
+fn asks_of(pipeline: &str, cli: &Cli) -> Result<bool, Fault> {
+    if is_path(pipeline) || builtin::find(pipeline).is_none() {
+        return Ok(!is_path(pipeline));
+    }
+    Ok(matches!(Where::of(cli)?.target, CommandTarget::Server(_)))
+}
+
 /// A verb that asks no route.
 pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
-    let (out, as_json) = (Out::new(), cli.json);
+    let (out, as_json) = (Out::new(), cli.is_json());
     match &args.verb {
-        PipelineVerb::Check { pipeline } => {
-            let loaded = load(pipeline, as_json)?;
-            let definition = &loaded.checked.definition;
-            let view = PipelineView::of(definition, origin(&loaded), None);
-            match Where::of(cli)?.target {
-                CommandTarget::Folder(folder) => {
-                    let (layout, config) = (Layout::new(folder), cli.config.as_deref());
-                    let unknown = node::unknown_work(definition, &layout, config)?;
-                    let found = preflight::refuse_unknown(&loaded.name, &unknown);
-                    found.map_err(|fault| printed(fault, as_json))?;
-                    if let Some(known) = resources(&layout, config)? {
-                        let found = preflight::refuse_missing(&loaded.name, definition, &known);
-                        found.map_err(|fault| printed(fault, as_json))?;
-                    }
-                }
+        PipelineVerb::Check { pipelines } => {
+            let folder = match Where::of(cli)?.target {
+                CommandTarget::Folder(folder) => Some(Layout::new(folder)),
                 // The settings are the server's.
-                CommandTarget::Server(_) => {}
-            }
+                CommandTarget::Server(_) => None,
+            };
+            let settings = folder.as_ref().map(|layout| (layout, cli.config.as_deref()));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| {
                 Fault::new(Code::Internal, format!("the runtime could not be started: {error}"))
             })?;
-            let found = runtime.block_on(preflight::refuse_unreadable(&loaded.name, definition));
-            let unread = found.map_err(|fault| printed(fault, as_json))?;
-            let settings = preflight::absent(definition, &std::env::current_dir().unwrap_or_default());
-            let noted = CheckNotes { warnings: &loaded.checked.warnings, settings, unread };
-            checked(&out, &loaded.name, &view, &noted, as_json)
+            runtime.block_on(check(&out, None, settings, pipelines, as_json))
         }
         PipelineVerb::Show { pipeline, text } => {
             let loaded = load(pipeline, as_json)?;
@@ -82,6 +76,16 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             show(&out, pipeline, (&view, definition), *text, as_json)
         }
         PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
+        PipelineVerb::Test(args) => {
+            let settings = match Where::of(cli)?.target {
+                CommandTarget::Folder(folder) => {
+                    Some(node::settings(&Layout::new(folder), cli.config.as_deref())?)
+                }
+                // The settings are the server's.
+                CommandTarget::Server(_) => None,
+            };
+            pipeline_test::run(args, settings.as_ref(), as_json)
+        }
         PipelineVerb::Graph { pipeline, svg } => {
             graph(&out, &load(pipeline, as_json)?.checked.definition, *svg, as_json)
         }
@@ -95,20 +99,10 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
 pub(crate) async fn ask(context: &CommandContext, args: &PipelineArgs) -> Result<u8, Fault> {
     let (out, as_json) = (&context.out, context.json);
     match &args.verb {
-        PipelineVerb::Check { pipeline } => {
-            // In this folder a run would be started, where it is one of this machine.
-            let cwd = context.client.place().and_then(|_| std::env::current_dir().ok());
-            let cwd = cwd.and_then(|folder| folder.into_os_string().into_string().ok());
-            let body = CheckBody { pipeline: Some(pipeline.clone()), cwd, ..CheckBody::default() };
-            let answer: Result<CheckAnswer, Fault> =
-                context.client.post("/api/v1/pipelines/check", &body).await;
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(fault) if fault.code == Code::NoPipeline => return Err(fault.hinted(near_file(pipeline))),
-                Err(fault) => return Err(printed(fault, as_json)),
-            };
-            let noted = CheckNotes { warnings: &[], settings: answer.settings, unread: answer.unread };
-            checked(out, pipeline, &answer.pipeline, &noted, as_json)
+        PipelineVerb::Check { pipelines } => {
+            let place = context.client.place();
+            let settings = place.map(|place| (&place.layout, place.config.as_deref()));
+            check(out, Some(context), settings, pipelines, as_json).await
         }
         PipelineVerb::Show { pipeline, text } => {
             let view = named(context, pipeline).await?;
@@ -125,6 +119,7 @@ pub(crate) async fn ask(context: &CommandContext, args: &PipelineArgs) -> Result
             Ok(u8::from(*exit_code && differ))
         }
         PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
+        PipelineVerb::Test(_) => Err(Fault::new(Code::Internal, "this verb asks no owner")),
     }
 }
 
@@ -160,31 +155,131 @@ struct CheckNotes<'a> {
     settings: Vec<String>,
     /// Commands that were not given to the shell.
     unread: usize,
+    /// Test cases beside the file.
+    cases: Option<usize>,
 }
 
-fn checked(
+/// A check without an error.
+struct Checked {
+    name: String,
+    pipeline: PipelineView,
+    /// What stands in the answer as JSON.
+    answer: Value,
+    /// The number of warnings.
+    warnings: u64,
+    /// Test cases beside the file.
+    cases: Option<usize>,
+}
+
+/// The settings of a folder: its layout, and another file where one is named.
+type FolderSettings<'a> = Option<(&'a Layout, Option<&'a Path>)>;
+
+/// Checks each of them; ends with the code of the first that has errors. Of several, each fault is printed where it is
+/// found, so that the others are checked, too.
+async fn check(
     out: &Out,
-    name: &str,
-    view: &PipelineView,
-    noted: &CheckNotes<'_>,
+    context: Option<&CommandContext>,
+    settings: FolderSettings<'_>,
+    pipelines: &[String],
     as_json: bool,
 ) -> Result<u8, Fault> {
-    let CheckNotes { warnings, settings, unread } = noted;
+    let (mut answers, mut code) = (Vec::new(), 0);
+    for pipeline in pipelines {
+        let found = match context {
+            Some(context) if !is_path(pipeline) => check_named(context, pipeline, as_json).await,
+            _here => check_here(settings, pipeline, as_json).await,
+        };
+        match found {
+            Ok(checked) if as_json => answers.push(checked.answer),
+            Ok(checked) => {
+                let warnings = match checked.warnings {
+                    0 => String::new(),
+                    warnings => format!(", {}", count(warnings, "warning")),
+                };
+                let cases = checked.cases.map(|cases| format!(", {}", count(cases as u64, "test case")));
+                let steps = count(checked.pipeline.steps.len() as u64, "step");
+                let cases = cases.unwrap_or_default();
+                out.line(format!("{}: {steps}{cases}, no errors{warnings}", checked.name));
+            }
+            Err(fault) if pipelines.len() == 1 => return Err(fault),
+            Err(fault) => {
+                code = if code == 0 { fault.code.exit() } else { code };
+                super::output::fault(&fault, as_json);
+            }
+        }
+    }
     if as_json {
-        out.json(&json!({ "pipeline": view, "warnings": warnings, "settings": settings, "unread": unread }))?;
-        return Ok(0);
+        match (answers.pop(), pipelines.len()) {
+            (Some(answer), 1) => out.json(&answer)?,
+            (last, _several) => {
+                answers.extend(last);
+                out.json(&json!({ "items": answers, "next_cursor": null }))?;
+            }
+        }
     }
-    print_problems(warnings);
-    settings.iter().for_each(|missing| note(format!("warning: {missing}")));
-    if *unread > 0 {
-        note(format!("warning: {} not given to the shell", count(*unread as u64, "command")));
+    Ok(code)
+}
+
+/// Checks a file, or what is built in, with the settings at hand.
+async fn check_here(settings: FolderSettings<'_>, pipeline: &str, as_json: bool) -> Result<Checked, Fault> {
+    let loaded = load(&pipeline_test::pipeline_of(pipeline), as_json)?;
+    let cases = pipeline_test::check_beside(&loaded, as_json)?;
+    let definition = &loaded.checked.definition;
+    if let Some((layout, config)) = settings {
+        let unknown = node::unknown_work(definition, layout, config)?;
+        let found = preflight::refuse_unknown(&loaded.name, &unknown);
+        found.map_err(|fault| printed(fault, as_json))?;
+        if let Some(known) = resources(layout, config)? {
+            let found = preflight::refuse_missing(&loaded.name, definition, &known);
+            found.map_err(|fault| printed(fault, as_json))?;
+        }
     }
-    let noted = match (warnings.len() + settings.len() + usize::from(*unread > 0)) as u64 {
-        0 => String::new(),
-        noted => format!(", {}", count(noted, "warning")),
+    let found = preflight::refuse_unreadable(&loaded.name, definition).await;
+    let unread = found.map_err(|fault| printed(fault, as_json))?;
+    let absent = preflight::absent(definition, &std::env::current_dir().unwrap_or_default());
+    let view = PipelineView::of(definition, origin(&loaded), None);
+    let noted = CheckNotes { warnings: &loaded.checked.warnings, settings: absent, unread, cases };
+    Ok(checked(&loaded.name, view, &noted, as_json))
+}
+
+/// Has the owner or server check a pipeline of a name.
+async fn check_named(context: &CommandContext, pipeline: &str, as_json: bool) -> Result<Checked, Fault> {
+    // In this folder a run would be started, where it is one of this machine.
+    let cwd = context.client.place().and_then(|_| std::env::current_dir().ok());
+    let cwd = cwd.and_then(|folder| folder.into_os_string().into_string().ok());
+    let body = CheckBody { pipeline: Some(pipeline.to_owned()), cwd, ..CheckBody::default() };
+    let answer: Result<CheckAnswer, Fault> = context.client.post("/api/v1/pipelines/check", &body).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(fault) if fault.code == Code::NoPipeline => return Err(unnamed(fault, pipeline)),
+        Err(fault) => return Err(printed(fault, as_json)),
     };
-    out.line(format!("{name}: {}, no errors{noted}", count(view.steps.len() as u64, "step")));
-    Ok(0)
+    let noted = CheckNotes { warnings: &[], settings: answer.settings, unread: answer.unread, cases: None };
+    Ok(checked(pipeline, answer.pipeline, &noted, as_json))
+}
+
+/// Says what is no error.
+fn checked(name: &str, view: PipelineView, noted: &CheckNotes<'_>, as_json: bool) -> Checked {
+    let CheckNotes { warnings, settings, unread, cases } = noted;
+    if !as_json {
+        print_problems(warnings);
+        settings.iter().for_each(|missing| note(format!("warning: {missing}")));
+        if *unread > 0 {
+            note(format!("warning: {} not given to the shell", count(*unread as u64, "command")));
+        }
+    }
+    let mut answer =
+        json!({ "pipeline": view, "warnings": warnings, "settings": settings, "unread": unread });
+    if let Some(cases) = cases {
+        answer["cases"] = json!(cases);
+    }
+    Checked {
+        name: name.to_owned(),
+        answer,
+        pipeline: view,
+        cases: *cases,
+        warnings: (warnings.len() + settings.len() + usize::from(*unread > 0)) as u64,
+    }
 }
 
 /// Prints the single faults of a check, each in a line of its own; as JSON they stay in the fault.

@@ -3,8 +3,9 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::{self, CheckedPipeline, Colour, Problem};
+use everfold_engine::definition::{self, CheckedPipeline, Colour, Problem, similar};
 use everfold_engine::pipeline_versions::PipelineRef;
+use everfold_workflows::builtin;
 use serde_json::json;
 
 use super::context::CommandContext;
@@ -39,14 +40,55 @@ pub(crate) fn route(name: &str) -> String {
 /// The pipeline of a name.
 pub(crate) async fn named(context: &CommandContext, name: &str) -> Result<PipelineView, Fault> {
     let found: Result<PipelineView, Fault> = context.client.get(&route(name)).await;
-    found.map_err(|fault| fault.hinted(near_file(name)))
+    found.map_err(|fault| match fault.code {
+        Code::NoPipeline => unnamed(fault, name),
+        _other => fault,
+    })
 }
 
 /// A file with this name, for the hint where no pipeline has it.
-pub(super) fn near_file(name: &str) -> Option<String> {
+fn near_file(name: &str) -> Option<String> {
     let as_file = ["yaml", "yml"].map(|end| format!("{name}.{end}"));
     let near = as_file.iter().find(|file| Path::new(file).is_file());
     near.map(|file| format!("there is a file: ./{file}"))
+}
+
+/// The fault of a name that no pipeline has: with the file of that name, the pipeline of a name like it, or else a file
+/// of a name like it.
+pub(super) fn unnamed(fault: Fault, name: &str) -> Fault {
+    if let Some(near) = near_file(name) {
+        return fault.hint(near);
+    }
+    if fault.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean")) {
+        return fault;
+    }
+    let files = files_in(Path::new("."));
+    let stem =
+        |file: &String| file.rsplit_once('.').map_or_else(|| file.clone(), |(stem, _)| stem.to_owned());
+    let stems: Vec<String> = files.iter().map(stem).collect();
+    let near = similar(name, stems.iter().map(String::as_str));
+    let near = near.and_then(|near| files.iter().find(|file| stem(file) == near));
+    fault.hinted(near.map(|file| format!("did you mean the file ./{file}?")))
+}
+
+/// The hint for a path at which there is no file: a file of a name like it, or the pipeline of that name.
+fn near_path(path: &Path) -> Option<String> {
+    let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let files = files_in(here);
+    if let Some(near) = similar(name, files.iter().map(String::as_str)) {
+        return Some(format!("did you mean {}?", folder.join(near).display()));
+    }
+    let stem = path.file_stem()?.to_str()?;
+    builtin::find(stem).map(|_| format!("there is a pipeline of this name: {stem}"))
+}
+
+/// The pipeline files in a folder, at most so many that a look costs nothing.
+fn files_in(folder: &Path) -> Vec<String> {
+    const FILES_MAX: usize = 1_000;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(FILES_MAX);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end))).collect()
 }
 
 /// Reads a pipeline file and checks it. Problems are printed in full; as JSON they are in the fault.
@@ -56,7 +98,10 @@ pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<LoadedPipeline, Faul
         return Ok(LoadedPipeline { checked, text: None, name: pipeline.to_owned() });
     }
     let path = PathBuf::from(pipeline);
-    let text = files::text(&path)?;
+    let text = files::text(&path).map_err(|fault| match path.exists() {
+        true => fault,
+        false => fault.hinted(near_path(&path)),
+    })?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let files = move |name: &str| match std::fs::read_to_string(folder.join(name)) {
         Ok(text) => Ok(Some(text)),

@@ -2,13 +2,16 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag;
 
-use super::args::Cli;
 use super::dispatch::dispatch;
-use super::output;
+use super::output::note;
+use super::{args, completions, output};
 use crate::fault::{Code, Fault};
 
 /// Runs the program with its arguments, the program's own name first.
@@ -21,15 +24,30 @@ pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         return everfold_workflows::shim::shim_main(std::path::Path::new(folder));
     }
+    outlive_file_size_limit();
     // Commands get the former limit back.
     everfold_workflows::handles::raise();
-    let wants_json = args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json");
-    let cli = match Cli::try_parse_from(args) {
+    if let Some(code) = completions::answered(&args) {
+        return code;
+    }
+    let words = || args.iter().skip(1).take_while(|arg| *arg != "--").map(|arg| arg.to_string_lossy());
+    let wants_json = words().any(|arg| arg == "--json" || arg.starts_with("--json="));
+    let apart = fields_apart(words());
+    let cli = match args::read(args.clone()) {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error, wants_json),
+        Err(error) => return not_understood(&error, wants_json, apart),
     };
+    if let Some(fields) = apart.filter(|fields| fields.contains(',')) {
+        let fault = Fault::new(
+            Code::Usage,
+            format!("“{fields}” are no fields of --json, but an argument of the verb"),
+        );
+        output::fault(&fault.hint(format!("write --json={fields}")), true);
+        return ExitCode::from(Code::Usage.exit());
+    }
     crate::log::begin(cli.log, cli.verbose);
-    let json = cli.json;
+    let json = cli.is_json();
+    output::choose_fields(cli.json_fields());
     match dispatch(cli) {
         Ok(code) => match output::unwritten() {
             None => ExitCode::from(code),
@@ -45,14 +63,36 @@ pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn not_understood(error: &clap::Error, json: bool) -> ExitCode {
+/// The word behind `--json` that looks like a list of fields; they are written in one word with it, because a run may
+/// follow there.
+fn fields_apart<'a>(words: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> Option<String> {
+    let mut behind = words.skip_while(|word| word != "--json").skip(1);
+    let is_field = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | ',');
+    behind.next().filter(|word| word.chars().all(is_field)).map(std::borrow::Cow::into_owned)
+}
+
+/// Has a write beyond the limit of a file's size fail with an error that says so, where the signal would end the process without a word.
+/// A handler, because what is ignored the commands of steps would ignore, too.
+fn outlive_file_size_limit() {
+    if let Err(error) = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
+        note(format!("a limit of a file's size would end this process: {error}"));
+    }
+}
+
+fn not_understood(error: &clap::Error, json: bool, apart: Option<String>) -> ExitCode {
     if !error.use_stderr() {
         // Help and version were asked for.
         let _closed = error.print();
         return ExitCode::SUCCESS;
     }
     if json {
-        output::fault(&usage_fault(error), json);
+        let is_refused =
+            |fields: &String| error.get(ContextKind::InvalidArg).is_some_and(|it| it.to_string() == *fields);
+        let fields = apart.filter(is_refused);
+        output::fault(
+            &usage_fault(error).hinted(fields.map(|fields| format!("write --json={fields}"))),
+            json,
+        );
         return ExitCode::from(Code::Usage.exit());
     }
     let text = error.render().ansi().to_string();

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::output::note;
 use super::run_text::step_line;
 use crate::text::span;
-use crate::view::{RunView, ShownEvent, event_detail};
+use crate::view::{RunView, ShownEvent, StepView, event_detail};
 
 /// An attempt that has waited in the queue for so long gets a plain line.
 const LONG: Duration = Duration::from_secs(1);
@@ -62,19 +62,29 @@ pub(crate) struct StepBoard {
     screen: MultiProgress,
     lines: Vec<ProgressBar>,
     newest: Option<RunView>,
+    /// What was known before: steps that had ended then are not shown again.
+    seen: Option<RunView>,
 }
 
 impl RunProgress {
-    /// What suits the place that stderr goes to.
-    pub(crate) fn new(json: bool) -> Self {
+    /// What suits the place that stderr goes to. Of a run that was `seen` before, times are those since its start.
+    pub(crate) fn new(json: bool, seen: Option<RunView>) -> Self {
         match std::io::stderr().is_terminal() {
             _ if json => Self::Silent,
             true => Self::Terminal(Box::new(StepBoard {
                 screen: MultiProgress::new(),
                 lines: Vec::new(),
                 newest: None,
+                seen,
             })),
-            false => Self::Plain(Box::default()),
+            false => Self::Plain(Box::new(PlainLines {
+                began_at: seen.as_ref().map(|seen| seen.started_at.0),
+                begins: Begins {
+                    has_budgets: seen.is_some_and(|seen| !seen.budget.is_empty()),
+                    ..Begins::default()
+                },
+                ..PlainLines::default()
+            })),
         }
     }
 
@@ -157,7 +167,7 @@ impl RunProgress {
 impl StepBoard {
     fn draw(&mut self) {
         let Some(view) = &self.newest else { return };
-        let texts = fitting(&begun(view), rows());
+        let texts = fitting(&begun(view, self.seen.as_ref()), rows());
         let texts: Vec<String> = texts.into_iter().map(coloured).collect();
         while self.lines.len() > texts.len() {
             if let Some(line) = self.lines.pop() {
@@ -179,7 +189,7 @@ impl StepBoard {
         let Some(view) = self.newest.take() else { return };
         // What cannot be cleared would stand there twice.
         if self.screen.clear().is_ok() {
-            begun(&view).into_iter().for_each(|line| note(coloured(line.text)));
+            begun(&view, self.seen.as_ref()).into_iter().for_each(|line| note(coloured(line.text)));
         }
         self.lines.clear();
     }
@@ -191,11 +201,19 @@ struct StepLine {
     is_ended: bool,
 }
 
-fn begun(view: &RunView) -> Vec<StepLine> {
+fn begun(view: &RunView, seen: Option<&RunView>) -> Vec<StepLine> {
     let now = clock::now();
     let width = view.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0).clamp(4, 24);
     let begun = view.steps.iter().filter(|step| step.status != StepStatus::Pending || step.round > 0);
+    let is_new = |step: &&StepView| {
+        let known = seen.and_then(|seen| seen.step(&step.id));
+        known.is_none_or(|known| {
+            !is_ended(known.status)
+                || (known.status, known.round, known.attempt) != (step.status, step.round, step.attempt)
+        })
+    };
     begun
+        .filter(is_new)
         .map(|step| StepLine { text: step_line(step, width, now), is_ended: is_ended(step.status) })
         .collect()
 }

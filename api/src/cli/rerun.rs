@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use super::args::{ForkArgs, RerunChanges, RestartArgs, RetryArgs, WaitArgs};
 use super::context::CommandContext;
 use super::key_values::pairs;
+use super::moments::{TypedMoment, moment};
 use super::run_start::follow;
 use super::{background_owner, files, pipeline_source};
 use crate::body::start::{ForkBody, RestartBody, RetryBody};
-use crate::client::encode;
+use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::text::quoted;
 use crate::view::RunView;
@@ -39,13 +40,13 @@ pub(crate) async fn restart(context: &CommandContext, args: RestartArgs) -> Resu
 }
 
 pub(crate) async fn fork(context: &CommandContext, args: ForkArgs) -> Result<u8, Fault> {
-    let (version, at) = match args.at.parse::<u64>() {
-        Ok(0) => {
+    let (version, at) = match moment("--at", &args.at)? {
+        TypedMoment::Number(0) => {
             return Err(Fault::new(Code::Usage, "--at 0 is no moment of a run: its first version is 1")
                 .hint(format!("`{} events {}` shows its versions", context.program, quoted(&args.run))));
         }
-        Ok(version) => (Some(version), None),
-        Err(_time) => (None, Some(args.at)),
+        TypedMoment::Number(version) => (Some(version), None),
+        TypedMoment::Time(at) => (None, Some(at.to_string())),
     };
     let changes = changes(context, &args.run, &args.anew).await?;
     let body = ForkBody {
@@ -183,11 +184,25 @@ async fn again(
     if wait.detach {
         background_owner::reach(context).await?;
     }
-    let view: RunView = context.client.post(&format!("/api/v1/runs/{}/{verb}", encode(run)), body).await?;
+    let path = format!("/api/v1/runs/{}", encode(run));
+    // One that is set aside cannot be shown; the verb's own answer says so.
+    let before: Option<RunView> = context.client.get(&path).await.ok();
+    let view: RunView = context.client.post(&format!("{path}/{verb}"), body).await?;
+    let seen = match &view.origin {
+        Some(origin) if before.as_ref().is_none_or(|before| before.id != view.id) => {
+            let copied = format!(
+                "/api/v1/runs/{}/state{}",
+                view.id,
+                query([("version", Some(origin.version.to_string()))])
+            );
+            context.client.get(&copied).await.ok()
+        }
+        _same_run => before.filter(|before| before.id == view.id),
+    };
     let word = match &view.origin {
         _ if view.held => "has this key already".to_owned(),
         Some(origin) if view.short_id != run => format!("goes on from {}", origin.run.short()),
         _same => "goes on".to_owned(),
     };
-    follow(context, view, wait, &word).await
+    follow(context, view, wait, &word, seen).await
 }

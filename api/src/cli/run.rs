@@ -11,9 +11,9 @@ use super::context::CommandContext;
 use super::data_folder::absolute;
 use super::key_values::pairs;
 use super::output::note;
-use super::run_start::follow;
+use super::run_start::{follow, resume_others};
 use super::wait::{after_notices, code_of};
-use super::{background_owner, engine_pause, files, pipeline_source};
+use super::{background_owner, engine_pause, files, input_names, pipeline_source};
 use crate::body::start::CreateBody;
 use crate::body::steering::DriveBody;
 use crate::client::encode;
@@ -30,19 +30,25 @@ struct RunSource {
 }
 
 pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, Fault> {
-    let (source, schema) = if pipeline_source::is_path(&args.pipeline) {
+    let (source, schema, document) = if pipeline_source::is_path(&args.pipeline) {
         let loaded = pipeline_source::load(&args.pipeline, context.json)?;
         let CheckedPipeline { definition, warnings, .. } = loaded.checked;
         if !context.json {
             pipeline_source::print_problems(&warnings);
         }
         let (text, file) = (loaded.text.map(Value::from), Some(loaded.name));
-        (RunSource { pipeline: None, text, file, files: Some(definition.files) }, definition.input)
+        let document = serde_json::from_str(&definition.document()).unwrap_or_default();
+        (RunSource { pipeline: None, text, file, files: Some(definition.files) }, definition.input, document)
     } else {
         let found = pipeline_source::named(context, &args.pipeline).await?;
-        (RunSource { pipeline: Some(args.pipeline.clone()), ..RunSource::default() }, found.input)
+        let source = RunSource { pipeline: Some(args.pipeline.clone()), ..RunSource::default() };
+        (source, found.input, found.document.unwrap_or_default())
     };
     let input = input_of(&args, schema.as_ref())?;
+    if let (false, Some(fields)) = (context.json, input.as_object()) {
+        let typed = fields.keys().map(String::as_str);
+        input_names::warnings(schema.as_ref(), &document, typed).into_iter().for_each(note);
+    }
     let labels = pairs("--label", &args.labels)?.into_iter().collect();
     let cwd = match context.client.server() {
         None => Some(absolute(Path::new("."))?.display().to_string()),
@@ -77,7 +83,8 @@ pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, F
         None => context.client.post("/api/v1/runs", &body).await?,
     };
     let word = if view.held { "has this key already" } else { "started" };
-    follow(context, view, &args.wait, word).await
+    let seen = view.held.then(|| view.clone());
+    follow(context, view, &args.wait, word, seen).await
 }
 
 pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result<u8, Fault> {
@@ -100,16 +107,20 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
         } else {
             context.out.raw(&super::wait::ending(&view, &context.program));
         }
+        if args.wait.resume_all {
+            resume_others(context, &view).await?;
+        }
         return Ok(code_of(view.status));
     }
     let path = format!("/api/v1/runs/{}", view.id);
+    let seen = view.clone();
     // What it stands still with others is theirs to lift.
     if view.paused.iter().any(|pause| !pause.shared) {
         view = context.client.post(&format!("{path}/resume"), &json!({})).await?;
     }
     let body = DriveBody { detach: args.wait.detach };
     view = context.client.post(&format!("{path}/drive"), &body).await.unwrap_or(view);
-    follow(context, view, &args.wait, "goes on").await
+    follow(context, view, &args.wait, "goes on", Some(seen)).await
 }
 
 /// The input that the arguments give: the file's, with single values put over it.

@@ -11,12 +11,14 @@ use crate::client::encode;
 use crate::fault::Fault;
 use crate::view::RunView;
 
-/// Follows a run that was started or gone on with, as the arguments want; gives the exit code.
+/// Follows a run that was started or gone on with, as the arguments want; gives the exit code. Of a run that was there
+/// before, what is new since the state that was `seen` is printed.
 pub(crate) async fn follow(
     context: &CommandContext,
     view: RunView,
     args: &WaitArgs,
     word: &str,
+    seen: Option<RunView>,
 ) -> Result<u8, Fault> {
     if args.resume_all {
         resume_others(context, &view).await?;
@@ -33,11 +35,11 @@ pub(crate) async fn follow(
     if !context.json {
         note(format!("run {} {word}: {}", view.short_id, view.pipeline));
     }
-    wait(context, &view, args.no_wait).await
+    wait(context, &view, args.no_wait, seen).await
 }
 
 /// Has the owner go on with every other unfinished run.
-async fn resume_others(context: &CommandContext, own: &RunView) -> Result<(), Fault> {
+pub(crate) async fn resume_others(context: &CommandContext, own: &RunView) -> Result<(), Fault> {
     let path = "/api/v1/runs?status=queued,running,waiting,blocked&limit=1000";
     let mut cursor: Option<String> = None;
     loop {

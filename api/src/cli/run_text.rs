@@ -8,22 +8,39 @@ use everfold_engine::time::Timestamp;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
+use super::account_text::account_lines;
 use super::notice_text::notice_lines;
-use crate::text::{self, cut, instant, plain, run_style, span, step_mark, took, verdict};
+use crate::text::{self, cut, cut_styled, instant, plain, run_style, span, step_mark, took, verdict};
 use crate::view::{AwaitView, FailureView, GateView, RunView, StepView, next_lines};
 
-/// The whole answer as a text.
-pub(crate) fn text(view: &RunView, now: Timestamp, program: &str) -> String {
-    let mut lines = lines_at(view, now);
+/// The whole answer as a text, within the columns of a terminal.
+pub(crate) fn text(view: &RunView, now: Timestamp, program: &str, within: Option<usize>) -> String {
+    let mut lines = lines_at(view, now, within);
     if !view.output.is_null() {
         lines.extend([
             String::new(),
             format!("{}  {}", "output".bold(), cut(&view.output.to_string(), 2_000)),
         ]);
     }
-    lines.extend(next_lines(view, program));
+    lines = lines.into_iter().map(|line| wrapped(line, within)).collect();
+    lines.extend(next_lines(view, program, within));
     lines.join("\n") + "\n"
 }
+
+/// A line in as many as the terminal has room for. Words stay whole: paths and commands can be copied.
+fn wrapped(line: String, within: Option<usize>) -> String {
+    let Some(within) = within.filter(|within| line.len() > *within) else { return line };
+    let leading = line.len() - line.trim_start().len();
+    let indent = " ".repeat(if leading == 0 { HEAD_WIDTH } else { leading + 2 });
+    let options = textwrap::Options::new(within)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .subsequent_indent(&indent);
+    textwrap::fill(&line, options)
+}
+
+/// The width of the names in the head of a run.
+const HEAD_WIDTH: usize = 10;
 
 fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     let title = view.title.as_ref().map(|title| format!(" — {}", cut(title, 200))).unwrap_or_default();
@@ -196,7 +213,7 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                 lines.push(format!("  {step}: {} (in {})", instant(*at), span(at.since(now))));
             }
             AwaitView::Timer { step, at, .. } => lines.push(format!("  {step}: {} (due)", instant(*at))),
-            AwaitView::Signal { step, name } => lines.push(format!("  {step}: the signal {name}")),
+            AwaitView::Signal { step, name, .. } => lines.push(format!("  {step}: the signal {name}")),
             AwaitView::Resume => {
                 for pause in &view.paused {
                     let reason =
@@ -300,19 +317,24 @@ fn failure_lines(failure: &FailureView) -> Vec<String> {
 }
 
 /// A former state as a text: what it was like then, without anything to do about it.
-pub(crate) fn past(view: &RunView) -> String {
-    lines_at(view, view.updated_at).join("\n") + "\n"
+pub(crate) fn past(view: &RunView, within: Option<usize>) -> String {
+    let lines = lines_at(view, view.updated_at, within);
+    lines.into_iter().map(|line| wrapped(line, within) + "\n").collect()
 }
 
 /// A run at a moment: its head, its steps, the people that it waited for, and its failure.
-fn lines_at(view: &RunView, now: Timestamp) -> Vec<String> {
+fn lines_at(view: &RunView, now: Timestamp, within: Option<usize>) -> Vec<String> {
     let mut lines = head(view, now);
     lines.push(String::new());
-    lines.extend(steps(view, now));
+    lines.extend(steps(view, now).into_iter().map(|line| match within {
+        Some(within) => cut_styled(&line, within),
+        None => line,
+    }));
     lines.extend(waits(view, now));
     if let Some(failure) = &view.failure {
         lines.extend(failed(failure));
     }
+    lines.extend(account_lines(view));
     lines.extend(notice_lines(view));
     lines
 }

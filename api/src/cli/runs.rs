@@ -5,16 +5,18 @@ use serde_json::Value;
 
 use super::args::RunsArgs;
 use super::context::CommandContext;
-use super::output::note;
+use super::moments::{moment_param, time_param};
+use super::output::{columns, note};
+use super::run_list::list;
 use crate::client::{encode, query};
 use crate::fault::Fault;
-use crate::text::{cut, span, table};
 
 /// Runs asked for at once.
 const CHUNK: usize = 1_000;
 
 pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, Fault> {
     let labels: Vec<String> = args.labels.iter().map(|label| label.replacen('=', ":", 1)).collect();
+    let at = moment_param("--at", args.at.as_ref())?;
     let filter = query([
         ("status", args.status.clone()),
         ("pipeline", args.pipeline.clone()),
@@ -23,9 +25,9 @@ pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, 
         ("parent", args.parent.clone()),
         ("step", args.step.clone()),
         ("awaiting", args.awaiting.clone()),
-        ("started_after", args.started_after.clone()),
+        ("started_after", time_param("--since", args.started_after.as_ref())?),
         ("sort", args.sort.clone()),
-        ("at", args.at.clone()),
+        ("at", at.clone()),
         ("limit", Some(args.limit.unwrap_or(CHUNK).min(CHUNK).to_string())),
     ]);
     let mut items: Vec<Value> = Vec::new();
@@ -62,34 +64,8 @@ pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, 
         note(format!("  {} {next}", context.program));
         return Ok(0);
     }
-    context.out.line(list(&items, clock::now()));
+    // Ages are those of the moment that is shown.
+    let now = at.and_then(|at| at.parse().ok()).unwrap_or_else(clock::now);
+    context.out.line(list(&items, now, columns()));
     Ok(0)
-}
-
-/// The list as a table.
-pub(crate) fn list(items: &[Value], now: everfold_engine::time::Timestamp) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let rows = items.iter().map(|run| {
-        let at = |name: &str| run[name].as_str().and_then(|text| text.parse().ok());
-        let started: Option<everfold_engine::time::Timestamp> = at("started_at");
-        let ended: Option<everfold_engine::time::Timestamp> = at("ended_at");
-        let steps: Vec<String> = run["active_steps"].as_array().into_iter().flatten().map(text).collect();
-        let what = run["note"]
-            .as_str()
-            .or(run["set_aside"].as_str())
-            .map_or_else(|| steps.join(", "), str::to_owned);
-        [
-            text(&run["short_id"]),
-            match run["set_aside"].is_string() {
-                true => "set aside".to_owned(),
-                false => text(&run["status"]),
-            },
-            text(&run["pipeline"]),
-            started.map(|started| format!("{} ago", span(now.since(started)))).unwrap_or_default(),
-            started.map(|started| span(ended.unwrap_or(now).since(started))).unwrap_or_default(),
-            cut(run["title"].as_str().unwrap_or_default(), 40),
-            cut(&what, 60),
-        ]
-    });
-    table(["RUN", "STATUS", "PIPELINE", "STARTED", "TOOK", "TITLE", "STEPS"], rows)
 }

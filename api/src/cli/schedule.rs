@@ -14,7 +14,7 @@ use crate::body::steering::ReasonBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
-use crate::node::ScheduleView;
+use crate::node::{OutcomeWord, ScheduleView};
 use crate::text::{cut, instant, span, table};
 
 fn path(name: &str) -> String {
@@ -61,7 +61,7 @@ pub(crate) async fn run(context: &CommandContext, args: ScheduleArgs) -> Result<
 
 /// What an order to trigger led to. A start that was refused is no success of it.
 fn triggered(context: &CommandContext, view: &ScheduleView) -> Result<u8, Fault> {
-    let is_refused = view.triggered.as_ref().is_some_and(|outcome| outcome.outcome == "refused");
+    let is_refused = view.triggered.as_ref().is_some_and(|outcome| outcome.outcome == OutcomeWord::Refused);
     let code = if is_refused { Code::Refused.exit() } else { 0 };
     if context.json {
         context.out.json(view)?;

@@ -4,6 +4,7 @@ use everfold_engine::clock;
 
 use super::args::RunRef;
 use super::context::CommandContext;
+use super::output::columns;
 use super::run_text::text;
 use crate::client::encode;
 use crate::fault::Fault;
@@ -16,7 +17,7 @@ pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fa
         context.out.json(&view)?;
     } else {
         let view: RunView = context.client.get(&path).await?;
-        context.out.raw(&text(&view, clock::now(), &context.program));
+        context.out.raw(&text(&view, clock::now(), &context.program, columns()));
     }
     Ok(0)
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::args::{BudgetArgs, SpendArgs};
 use super::context::CommandContext;
+use super::moments::{date_of, time};
 use super::output::note;
 use crate::body::spend::RaiseBody;
 use crate::client::{encode, query};
@@ -63,11 +64,12 @@ fn budgets(items: &[BudgetStatus]) -> String {
 
 /// What was used up, in groups.
 pub(crate) async fn spend(context: &CommandContext, args: SpendArgs) -> Result<u8, Fault> {
+    let since = args.since.as_deref().map(|text| time("--since", text).map(date_of)).transpose()?;
     let filter = query([
         ("by", Some(args.by.clone())),
         ("run", args.run.clone()),
         ("pipeline", args.pipeline.clone()),
-        ("since", args.since.clone()),
+        ("since", since),
     ]);
     let answer: SpendAnswer = context.client.get(&format!("/api/v1/spend{filter}")).await?;
     if context.json {

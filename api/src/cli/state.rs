@@ -1,28 +1,21 @@
 //! `state`: a run as it was at any moment.
 
-use everfold_engine::time::Timestamp;
 use serde_json::Value;
 
 use super::args::StateArgs;
 use super::context::CommandContext;
+use super::moments::{TypedMoment, moment};
+use super::output::columns;
 use super::run_text;
 use crate::client::{encode, query};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::view::RunView;
 
 pub(crate) async fn run(context: &CommandContext, args: StateArgs) -> Result<u8, Fault> {
-    let (version, at) = match &args.at {
+    let (version, at) = match args.at.as_deref().map(|text| moment("--at", text)).transpose()? {
         None => (None, None),
-        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => (Some(text.clone()), None),
-        Some(text) => {
-            match text.parse::<Timestamp>() {
-                Ok(_) => (None, Some(text.clone())),
-                Err(_) => {
-                    return Err(Fault::new(Code::Usage, format!("“{text}” is neither a version nor a time"))
-                    .hint("a time is written 2026-11-20T08:15:24Z; `everfold events RUN` shows the versions"));
-                }
-            }
-        }
+        Some(TypedMoment::Number(version)) => (Some(version.to_string()), None),
+        Some(TypedMoment::Time(at)) => (None, Some(at.to_string())),
     };
     let params = query([("version", version), ("at", at)]);
     let path = format!("/api/v1/runs/{}/state{params}", encode(&args.run));
@@ -33,6 +26,6 @@ pub(crate) async fn run(context: &CommandContext, args: StateArgs) -> Result<u8,
     }
     let view: RunView = context.client.get(&path).await?;
     context.out.line(format!("at version {}, {}", view.version, crate::text::instant(view.updated_at)));
-    context.out.raw(&run_text::past(&view));
+    context.out.raw(&run_text::past(&view, columns()));
     Ok(0)
 }

@@ -65,12 +65,15 @@ impl Where {
                 )
                 .hint("a server has the settings that it was started with"));
             }
-        } else if cli.ca.is_some() {
-            return Err(Fault::new(
-                Code::Usage,
-                "--ca is for a server, and the command works in a data folder",
-            )
-            .hint("name the server, too: --server https://HOST"));
+        } else {
+            let of_server = [("--ca", cli.ca.is_some()), ("--patience", cli.patience.is_some())];
+            if let Some((flag, _)) = of_server.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(Fault::new(
+                    Code::Usage,
+                    format!("{flag} is for a server, and the command works in a data folder"),
+                )
+                .hint("name the server, too: --server https://HOST"));
+            }
         }
         Ok(place)
     }
@@ -194,7 +197,7 @@ fn on_folder(verb: &Verb) -> Option<&'static str> {
     Some(match verb {
         Verb::Demo(_) => "demo",
         Verb::Serve(_) => "serve",
-        Verb::Doctor => "doctor",
+        Verb::Doctor(_) => "doctor",
         Verb::Init(_) => "init",
         Verb::Bench(_) => "bench",
         Verb::Background(_) => "background",

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::context::CommandContext;
 use super::interrupt::{Interrupted, Interrupts};
-use super::output::note;
+use super::output::{columns, note};
 use super::progress::RunProgress;
 use super::wait_state::{resting, rests};
 use crate::client::{Follow, FollowMessage, Followed};
@@ -41,11 +41,18 @@ pub(crate) fn code_of(status: RunStatus) -> u8 {
     }
 }
 
-/// Follows a run to its end and drives it, in whichever process owns the folder; gives the exit code.
-pub(crate) async fn wait(context: &CommandContext, run: &RunView, no_wait: bool) -> Result<u8, Fault> {
+/// Follows a run to its end and drives it, in whichever process owns the folder; gives the exit code. What happened up to
+/// the state that was `seen` is not printed again.
+pub(crate) async fn wait(
+    context: &CommandContext,
+    run: &RunView,
+    no_wait: bool,
+    seen: Option<RunView>,
+) -> Result<u8, Fault> {
     let mut interrupts = Interrupts::listen()?;
-    let mut progress = RunProgress::new(context.json);
-    let follow = Follow { run: run.id.to_string(), from: 1, live: true, drive: true };
+    let from = seen.as_ref().map_or(1, |seen| seen.version.get() + 1);
+    let mut progress = RunProgress::new(context.json, seen);
+    let follow = Follow { run: run.id.to_string(), from, live: true, drive: true };
     let mut followed = Followed::new(&context.client, follow);
     let mut asked = BTreeSet::new();
     let mut cancelled = false;
@@ -217,6 +224,6 @@ pub(crate) fn ending(view: &RunView, program: &str) -> String {
     if !view.output.is_null() {
         lines.push(format!("output {}", crate::text::cut(&view.output.to_string(), 4_000)));
     }
-    lines.extend(next_lines(view, program));
+    lines.extend(next_lines(view, program, columns()));
     lines.join("\n") + "\n"
 }

@@ -14,7 +14,7 @@ pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fa
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let view: RunView = context.client.get(&path).await?;
     let mut interrupts = Interrupts::listen()?;
-    let mut progress = RunProgress::new(context.json);
+    let mut progress = RunProgress::new(context.json, None);
     let follow = Follow { run: view.id.to_string(), from: 1, live: true, drive: false };
     let mut followed = Followed::new(&context.client, follow);
     loop {
@@ -26,7 +26,7 @@ pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fa
             }
         };
         match message {
-            FollowMessage::Event(event) if context.json => context.out.line(event.to_string()),
+            FollowMessage::Event(event) if context.json => context.out.json_line(&event)?,
             FollowMessage::Event(event) => progress.event(&event),
             FollowMessage::State(view) => {
                 progress.state(&view);

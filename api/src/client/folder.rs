@@ -11,10 +11,10 @@ use axum::http::{Method, Request, Response, StatusCode, header};
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::id::RunId;
-use everfold_engine::store::Progress;
+use everfold_engine::store::{Progress, would_be_new};
 use everfold_workflows::http::KeptConnection;
 use everfold_workflows::process::{Descent, descent};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tower::ServiceExt as _;
 
 use super::answer::failed;
@@ -60,7 +60,7 @@ pub struct FolderOptions {
 enum FolderLink {
     /// This process is the owner.
     Here(Box<NodeGuard>),
-    /// There is no folder: an empty node in memory answers.
+    /// There is no folder, or no store in it: an empty node in memory answers.
     Nowhere(Box<NodeGuard>),
     /// Another process is the owner.
     There,
@@ -71,11 +71,23 @@ pub(super) struct LocalFolder {
     pub(super) place: FolderOptions,
     user: String,
     link: Mutex<Option<FolderLink>>,
+    /// Set when this process owned the folder and lost it.
+    lost: watch::Sender<Option<Fault>>,
 }
 
 impl LocalFolder {
     pub(super) fn new(place: FolderOptions) -> Self {
-        Self { place, user: own_name(), link: Mutex::new(None) }
+        Self { place, user: own_name(), link: Mutex::new(None), lost: watch::Sender::new(None) }
+    }
+
+    /// Resolves when this process owned the folder and lost it.
+    pub(super) async fn folder_lost(&self) -> Fault {
+        let mut lost = self.lost.subscribe();
+        let fault = lost.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone());
+        match fault {
+            Some(fault) => fault,
+            None => std::future::pending().await,
+        }
     }
 
     pub(super) async fn is_owner(&self) -> bool {
@@ -145,8 +157,12 @@ impl LocalFolder {
 
     /// The fault of a write where there is no folder.
     fn no_folder(&self) -> Fault {
-        let folder = self.place.layout.root().display();
-        Fault::new(Code::NoFolder, format!("there is no data folder {folder}"))
+        let folder = self.place.layout.root();
+        let message = match folder.exists() {
+            true => format!("{} holds no store", folder.display()),
+            false => format!("there is no data folder {}", folder.display()),
+        };
+        Fault::new(Code::NoFolder, message)
             .hint("name one with --dir, or start a run first: `everfold run` makes a folder")
     }
 
@@ -188,8 +204,9 @@ impl LocalFolder {
                     Err(_) => return Err(self.no_answer()),
                 }
             }
-            if !self.place.create && !self.place.layout.root().exists() {
-                *link = Some(FolderLink::Nowhere(Box::new(serve::imagine(self.place.layout.clone())?)));
+            if !self.place.create && would_be_new(self.place.layout.root()) {
+                let imagined = serve::imagine_with(self.place.layout.clone(), self.place.config.as_deref())?;
+                *link = Some(FolderLink::Nowhere(Box::new(imagined)));
                 return Ok(());
             }
             if let Err(fault) = self.no_step() {
@@ -209,6 +226,7 @@ impl LocalFolder {
             match serve::hold(self.place.layout.clone(), options).await {
                 Ok(node_guard) => {
                     tokio::spawn(end_broken(Arc::clone(node_guard.node())));
+                    tokio::spawn(tell_loss(Arc::clone(node_guard.node()), self.lost.clone()));
                     *link = Some(FolderLink::Here(Box::new(node_guard)));
                     return Ok(());
                 }
@@ -278,6 +296,14 @@ async fn end_broken(owner: std::sync::Arc<node::Node>) {
     tokio::time::sleep(BROKEN_ENDS_WITHIN).await;
     tracing::error!("{fault}");
     std::process::exit(i32::from(fault.code.exit()));
+}
+
+/// Says that the folder is lost, until this process lets go of it.
+async fn tell_loss(owner: Arc<node::Node>, lost: watch::Sender<Option<Fault>>) {
+    tokio::select! {
+        () = owner.closing() => {}
+        fault = owner.folder_lost() => drop(lost.send_replace(Some(fault))),
+    }
 }
 
 /// Whether the owner at the other end says that it is there.

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::answer::parse;
+use super::reconnect::Reconnect;
 use super::request::encode;
 use super::rest_client::Client;
 use super::sse::Events;
@@ -50,6 +51,7 @@ pub struct Followed<'a> {
     last_id: Option<String>,
     stream: Option<BodyDataStream>,
     events: Events,
+    reconnect: Reconnect,
     ended: bool,
     /// It was connected once.
     has_begun: bool,
@@ -67,6 +69,7 @@ impl<'a> Followed<'a> {
             last_id: None,
             stream: None,
             events: Events::default(),
+            reconnect: Reconnect::new(),
             ended: false,
             has_begun: false,
             is_waiting: false,
@@ -125,6 +128,9 @@ impl<'a> Followed<'a> {
                 let path = format!("/api/v1/runs/{}", encode(&self.follow.run));
                 let view: RunView = self.client.get(&path).await?;
                 self.ended = view.status.is_ended() && self.seen() >= view.version.get();
+                if !self.ended {
+                    self.reconnect.wait().await;
+                }
             }
         }
         Ok(())
@@ -161,6 +167,7 @@ impl<'a> Followed<'a> {
             match event.name.as_str() {
                 "event" => {
                     self.last_id = event.id.or(self.last_id.take());
+                    self.reconnect.goes_on();
                     if let Ok(event) = parse(event.data.as_bytes()) {
                         return Some(FollowMessage::Event(Box::new(event)));
                     }

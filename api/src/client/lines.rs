@@ -8,12 +8,10 @@ use serde_json::Value;
 
 use super::answer::parse;
 use super::follow::SILENCE;
+use super::reconnect::Reconnect;
 use super::rest_client::Client;
 use super::sse::Events;
 use crate::fault::Fault;
-
-/// The pause before a stream that broke is asked for again.
-const AGAIN: Duration = Duration::from_millis(20);
 
 /// A log that is followed.
 pub(crate) struct LogLines<'a> {
@@ -22,12 +20,14 @@ pub(crate) struct LogLines<'a> {
     last_id: Option<String>,
     stream: Option<BodyDataStream>,
     events: Events,
+    reconnect: Reconnect,
 }
 
 impl<'a> LogLines<'a> {
     /// Follows the log at a path; connects with the first line.
     pub(crate) fn new(client: &'a Client, path: String) -> Self {
-        Self { client, path, last_id: None, stream: None, events: Events::default() }
+        let reconnect = Reconnect::new();
+        Self { client, path, last_id: None, stream: None, events: Events::default(), reconnect }
     }
 
     /// The next line; none at the end.
@@ -41,6 +41,7 @@ impl<'a> LogLines<'a> {
                     "over" => return Ok(None),
                     "line" => {
                         self.last_id = event.id;
+                        self.reconnect.goes_on();
                         return Ok(Some(parse(event.data.as_bytes()).unwrap_or_default()));
                     }
                     _end => {}
@@ -57,7 +58,7 @@ impl<'a> LogLines<'a> {
                 _broken => {
                     self.stream = None;
                     self.events.clear();
-                    tokio::time::sleep(AGAIN).await;
+                    self.reconnect.wait().await;
                 }
             }
         }

@@ -10,6 +10,7 @@ mod folder;
 mod follow;
 mod leave;
 mod lines;
+mod reconnect;
 mod request;
 mod rest_client;
 mod server;

@@ -59,6 +59,14 @@ impl Client {
         }
     }
 
+    /// Resolves when this process owned the folder and lost it: what it waits for would not come.
+    pub(crate) async fn folder_lost(&self) -> Fault {
+        match &self.way {
+            Way::Folder(folder) => folder.folder_lost().await,
+            Way::Server(_) => std::future::pending().await,
+        }
+    }
+
     /// Gets one document.
     ///
     /// # Errors

@@ -214,7 +214,7 @@ codes! {
     TooNew = "EF0405", 503, 7, "a newer Everfold wrote the store",
         "Use that version or a later one. Nothing was changed.";
     StoreIo = "EF0406", 503, 7, "the operating system refused",
-        "A file or folder of the store cannot be read or written. The message names it and says why.";
+        "A file or folder of the store cannot be read or written, or the process may not have the threads that it needs. The message says which, and why.";
     StoreIndex = "EF0407", 503, 7, "the index cannot be built",
         "The journal is sound, the index over it is not and could not be built again. `everfold store verify` tells more.";
     NotAdopted = "EF0408", 503, 7, "the store was copied or moved",

@@ -1,5 +1,7 @@
 //! Converts the errors of the crates below into [`Fault`].
 
+use std::io::ErrorKind;
+
 use everfold_engine::aggregate_store::AggregateError;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{
@@ -38,7 +40,15 @@ impl From<OpenError> for Fault {
             Code::Foreign => "name another folder with --dir, or begin in an empty one",
             Code::Full => "free some space and repeat; nothing was changed",
             Code::TooNew => "use the everfold that wrote it, or a later one",
-            _ => "make the folder readable and writable for this user, or name another one with --dir",
+            _ => match &error {
+                OpenError::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
+                    "raise the limit of the size of files (`ulimit -f`, `LimitFSIZE=`)"
+                }
+                OpenError::Io { source, .. } if source.kind() == ErrorKind::InvalidInput => {
+                    "put the file back, or move away what stands in its place; nothing was changed"
+                }
+                _ => "make the folder readable and writable for this user, or name another one with --dir",
+            },
         };
         Self::new(code, chain(&error)).hint(hint)
     }

@@ -4,7 +4,7 @@ use dagre::graph::{Graph, GraphOptions};
 use dagre::layout::types::LabelPos;
 use dagre::{EdgeLabel, LayoutOptions, NodeLabel, layout};
 
-use super::sketch::{Box, Sketch};
+use super::sketch::{Sketch, StepBox};
 
 /// A place: x and y in pixels.
 pub(super) type Point = (f64, f64);
@@ -47,7 +47,7 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     units * size
 }
 
-pub(super) fn size(step: &Box) -> (f64, f64) {
+pub(super) fn size(step: &StepBox) -> (f64, f64) {
     let mut width = text_width(&step.id, 15.0) + 16.0;
     width = width.max(text_width(&step.summary, 12.0));
     for note in &step.notes {

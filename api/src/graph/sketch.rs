@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::words::{json_text, one_line, route_words, setting, times};
 
 /// A step as a box.
-pub(super) struct Box {
+pub(super) struct StepBox {
     pub(super) id: String,
     pub(super) kind: SketchKind,
     /// What it does, in a few words.
@@ -60,7 +60,7 @@ pub(super) struct Sketch {
     /// What surrounds the steps: triggers, the key, slots, budgets, signals, notices.
     pub(super) about: Vec<String>,
     /// Steps in the order of the file, then those of `on_finish`.
-    pub(super) boxes: Vec<Box>,
+    pub(super) boxes: Vec<StepBox>,
     /// Needs: from, to.
     pub(super) arrows: Vec<(usize, usize)>,
     pub(super) backs: Vec<Back>,
@@ -115,7 +115,7 @@ fn all_routes(step: &Step) -> Vec<(String, &Routes)> {
     for gate in &step.gates {
         routes.push((gate.id.clone(), &gate.on_fail));
         if let Some(poll) = &gate.poll {
-            routes.push((format!("{} over", gate.id), &poll.on_timeout));
+            routes.push((format!("{} timeout", gate.id), &poll.on_timeout));
         }
     }
     routes
@@ -127,13 +127,13 @@ fn own_routes(step: &Step) -> Vec<(&'static str, &Routes)> {
         Some(Work::Approval(approval)) => vec![
             ("rejected", &approval.on_reject),
             ("changes", &approval.on_changes),
-            ("expired", &approval.on_expire),
+            ("timeout", &approval.on_timeout),
         ],
-        Some(Work::Question(question)) => vec![("expired", &question.on_expire)],
-        Some(Work::Wait(wait)) => vec![("over", &wait.on_timeout)],
+        Some(Work::Question(question)) => vec![("timeout", &question.on_timeout)],
+        Some(Work::Wait(wait)) => vec![("timeout", &wait.on_timeout)],
         Some(Work::Task(_)) | None => Vec::new(),
     };
-    routes.extend(step.ask.as_ref().map(|ask| ("unanswered", &ask.on_expire)));
+    routes.extend(step.ask.as_ref().map(|ask| ("timeout", &ask.on_timeout)));
     routes.retain(|(_, routes)| !routes.is_empty());
     routes
 }
@@ -153,7 +153,7 @@ fn reworks(routes: &Routes) -> Vec<(String, String)> {
     found
 }
 
-fn describe(step: &Step, finish: bool) -> Box {
+fn describe(step: &Step, finish: bool) -> StepBox {
     let (kind, summary) = match &step.work {
         None => (SketchKind::Gates, "gates".to_owned()),
         Some(Work::Task(task)) => task_words(task),
@@ -177,8 +177,10 @@ fn describe(step: &Step, finish: bool) -> Box {
         let name = foreach.name.as_deref().unwrap_or("item");
         notes.push(format!("for each {name} in {}", one_line(&json_text(foreach.items.source()))));
     }
-    if step.join == Join::Any {
-        notes.push("as soon as one of its needs succeeded".to_owned());
+    match step.join {
+        Join::Done => {}
+        Join::Any => notes.push("as soon as one of its needs succeeded".to_owned()),
+        Join::Succeeded => notes.push("where all of its needs succeeded".to_owned()),
     }
     if let Some(deadline) = &step.deadline {
         notes.push(format!("each round within {}", setting(deadline)));
@@ -195,7 +197,7 @@ fn describe(step: &Step, finish: bool) -> Box {
     for (name, signal) in &step.on_signal {
         routes.push((format!("signal {name}"), route_words(signal)));
     }
-    Box { id: step.id.to_string(), kind, summary, notes, gates, routes, standby: step.standby, finish }
+    StepBox { id: step.id.to_string(), kind, summary, notes, gates, routes, standby: step.standby, finish }
 }
 
 fn task_words(task: &ExecutorTask) -> (SketchKind, String) {

@@ -6,7 +6,7 @@ use everfold_engine::definition::Definition;
 use everfold_engine::text::is_direction;
 
 use super::layout::{MARGIN, Placed, Rect, place, text_width};
-use super::sketch::{Box, Sketch, SketchKind};
+use super::sketch::{Sketch, SketchKind, StepBox};
 
 const STYLE: &str = "
   .paper { fill: #fbfbfd; }
@@ -135,7 +135,7 @@ impl Svg {
         }
     }
 
-    fn step(&mut self, step: &Box, rect: Rect) {
+    fn step(&mut self, step: &StepBox, rect: Rect) {
         let class = match step.kind {
             SketchKind::Command => "command",
             SketchKind::Agent => "agent",
@@ -200,7 +200,7 @@ impl Svg {
     }
 }
 
-fn tooltip(step: &Box) -> String {
+fn tooltip(step: &StepBox) -> String {
     let mut text = format!("{}: {}", step.id, step.summary);
     for note in &step.notes {
         let _ok = write!(text, "\n{note}");

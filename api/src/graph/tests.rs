@@ -19,7 +19,7 @@ fn example() -> Definition {
          - {id: fix-ci, standby: true, agent: {role: fixer, prompt: fix}}\n  \
          - {id: build, needs: [approve], when: run.title != 'dry', agent: {role: developer, prompt: build}, gates: [{id: tests, command: make test, on_fail: {rework: build}}, {diff: {max_files: 40}}]}\n  \
          - {id: lint, needs: [approve], command: make lint}\n  \
-         - {id: ci, needs: [build, fix-ci, lint], gates: [{id: status, command: './ci ${workspace == null}', poll: {every: 30s, for: 1h}, on_fail: {rework: fix-ci, max: 10, then: block}}]}\n  \
+         - {id: ci, needs: [build, fix-ci, lint], gates: [{id: status, command: './ci ${workspace == null}', poll: {every: 30s, timeout: 1h}, on_fail: {rework: fix-ci, max: 10, then: block}}]}\n  \
          - {id: platforms, foreach: {in: [linux, macos], as: platform}, command: './build.sh ${platform}'}\n  \
          - {id: settle, needs: [ci], wait: {for: 10m}}\n  \
          - {id: ship, needs: [platforms, settle], function: git.merge, on_fail: {rework: build, max: 1}}\n\
@@ -66,10 +66,10 @@ fn what_surrounds_the_steps_is_drawn() {
          secrets: {TOKEN: {env: T}}\non_signal: {stop: {finish: cancelled}}\n\
          triggers: [{hook: gitea, when: event.x == 1, start: {}, signal: again}, {schedule: {cron: '30 7 * * mon', zone: Europe/Berlin}, signal: s, to: {labels: {a: b}}}]\n\
          notify: [{id: n, events: [RunFailed], function: notify.file}]\nsteps:\n  \
-         - {id: ask, question: {title: q, roles: [product], expires: 1d, on_expire: continue}, on_signal: {reply: {answer: '${signal.text}'}}}\n  \
+         - {id: ask, question: {title: q, roles: [product], timeout: 1d, on_timeout: continue}, on_signal: {reply: {answer: '${signal.text}'}}}\n  \
          - {id: call, http: {url: 'https://example.org/${input.n}', body: 1}, deadline: 2h}\n  \
          - {id: child, needs: [ask], run: release}\n  \
-         - {id: both, needs: [call, child], join: any, wait: {signal: go}, gates: [{all: [{ci: {provider: p, sha: abc}}, {not: {file: x}}], on_fail: {rework: ask, hold: true, max: unlimited}}]}\n",
+         - {id: both, needs: {any: [call, child]}, wait: {signal: go}, gates: [{all: [{ci: {provider: p, sha: abc}}, {not: {file: x}}], on_fail: {rework: ask, hold: true, max: unlimited}}]}\n",
     );
     insta::assert_snapshot!(text(&definition));
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use everfold_engine::definition::Definition;
 
-use super::sketch::{Box, Sketch, SketchKind};
+use super::sketch::{Sketch, SketchKind, StepBox};
 
 /// A pipeline as text: one step per row, needs as lines, gates and routes below their step.
 #[must_use]
@@ -22,7 +22,7 @@ pub fn text(definition: &Definition) -> String {
     for at in order(&sketch) {
         drawing.step(&sketch, at, width);
     }
-    let finish: Vec<&Box> = sketch.boxes.iter().filter(|step| step.finish).collect();
+    let finish: Vec<&StepBox> = sketch.boxes.iter().filter(|step| step.finish).collect();
     if !finish.is_empty() {
         drawing.row("");
         drawing.row("on finish, however the run ends:");
@@ -54,7 +54,7 @@ fn order(sketch: &Sketch) -> Vec<usize> {
     order
 }
 
-fn mark(step: &Box) -> char {
+fn mark(step: &StepBox) -> char {
     match (step.standby, step.kind) {
         (true, _) => '○',
         (_, kind) if kind.is_person() => '◆',
@@ -189,12 +189,12 @@ impl Drawing {
         }
     }
 
-    fn describe(&mut self, step: &Box, sign: char, width: usize) {
+    fn describe(&mut self, step: &StepBox, sign: char, width: usize) {
         let head = format!("{sign} ");
         self.body(step, &head, width);
     }
 
-    fn body(&mut self, step: &Box, head: &str, width: usize) {
+    fn body(&mut self, step: &StepBox, head: &str, width: usize) {
         self.row(&format!("{head}{:width$}  {}", step.id, step.summary));
         let below = self.going(None);
         let indent = " ".repeat(head.chars().count().saturating_sub(below.chars().count()));

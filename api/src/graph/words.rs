@@ -13,6 +13,7 @@ fn one_route(route: &Route) -> String {
     let then = route.then.as_deref().map_or("block".to_owned(), one_route);
     match &route.to {
         RouteTo::Continue => "continue".to_owned(),
+        RouteTo::Next => "next".to_owned(),
         RouteTo::Block => "block".to_owned(),
         RouteTo::Fail { .. } => "fail".to_owned(),
         RouteTo::Finish(FinishStatus::Succeeded) => "finish: succeeded".to_owned(),

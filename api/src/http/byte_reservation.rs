@@ -47,22 +47,22 @@ struct ByteBounds {
 
 /// The reservations of a node's routes; in the extensions of requests.
 #[derive(Debug, Clone)]
-pub(super) struct Rooms {
+pub(super) struct Reservations {
     /// For bodies that come in.
-    pub(super) bodies: Table,
+    pub(super) bodies: ByteTable,
     /// For answers that are not taken yet.
-    answers: Table,
+    answers: ByteTable,
 }
 
-impl Default for Rooms {
+impl Default for Reservations {
     fn default() -> Self {
-        Self { bodies: Table::new(BOUNDS), answers: Table::new(BOUNDS) }
+        Self { bodies: ByteTable::new(BOUNDS), answers: ByteTable::new(BOUNDS) }
     }
 }
 
 /// The bytes that are reserved, by caller.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(super) struct ByteTable {
     bounds: ByteBounds,
     taken: Arc<Mutex<BytesInUse>>,
 }
@@ -76,7 +76,7 @@ struct BytesInUse {
 /// Reserved bytes of a body or an answer; dropping it gives them back.
 #[derive(Debug)]
 pub(super) struct ByteReservation {
-    table: Table,
+    table: ByteTable,
     /// `None`: it counts against the bound of all alone.
     who: Option<String>,
     bytes: usize,
@@ -91,7 +91,7 @@ pub(super) enum Full {
     All,
 }
 
-impl Table {
+impl ByteTable {
     fn new(bounds: ByteBounds) -> Self {
         Self { bounds, taken: Arc::default() }
     }
@@ -209,7 +209,7 @@ pub(super) struct AnswerReservation {
 impl AnswerReservation {
     /// The reservation for the answer to a request. An answer to a write is never refused: the write is done.
     pub(super) fn of(request: &Request) -> Self {
-        let rooms = request.extensions().get::<Rooms>();
+        let rooms = request.extensions().get::<Reservations>();
         let room = rooms.map(|rooms| rooms.answers.room(request.extensions().get::<Caller>()));
         Self { room, may_be_refused: request.method() == Method::GET }
     }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn one_caller_takes_its_share_all_take_theirs_and_what_is_small_finds_room() {
-        let table = Table::new(BOUNDS);
+        let table = ByteTable::new(BOUNDS);
         let (large, callers) = (4 * MIB, ["a", "b", "c", "d"]);
         let mut rooms = Vec::new();
         for name in callers {
@@ -307,7 +307,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_answer_has_room_until_its_last_piece_is_taken_and_further_reads_are_refused() {
-        let rooms = Rooms::default();
+        let rooms = Reservations::default();
         let ask = |method: Method| {
             let request = Request::builder().method(method).extension(rooms.clone()).extension(caller("a"));
             AnswerReservation::of(&request.body(Body::empty()).unwrap())

@@ -121,9 +121,10 @@ pub(crate) async fn stream(
         let message = format!("version {from} is beyond the end of run {}, {head}", run.short());
         return Err(Fault::new(Code::NotYet, message).hint("begin again without Last-Event-ID and `from`"));
     }
-    let follower = RunFollower {
+    let mut follower = RunFollower {
         subscription: app.store().subscribe(app.store().last_position().next()),
         run,
+        first: Version(from),
         next: Version(from),
         live: params.live,
         history: true,
@@ -133,6 +134,8 @@ pub(crate) async fn stream(
         ended: false,
         app: app.clone(),
     };
+    // A run that cannot be read is a fault of this answer: the reader of a stream without any event would only ask again.
+    follower.read_history().await?;
     Ok(sse::answer(app, session, follower))
 }
 
@@ -153,6 +156,8 @@ struct RunFollower {
     app: App,
     run: RunId,
     subscription: Box<dyn Subscription>,
+    /// The version that the reader asked for.
+    first: Version,
     /// The version to send next.
     next: Version,
     live: bool,
@@ -193,10 +198,11 @@ impl ChunkSource for RunFollower {
                 if self.ended {
                     return None;
                 }
-                if self.history {
-                    self.read_history().await?;
-                } else {
-                    self.wait().await?;
+                let gone_on = if self.history { self.read_history().await } else { self.wait().await };
+                if let Err(fault) = gone_on {
+                    // The reader asks again and gets the fault, where it lasts.
+                    tracing::warn!(run = %self.run, %fault, "the stream of a run ends early");
+                    return None;
                 }
             }
         }
@@ -204,13 +210,13 @@ impl ChunkSource for RunFollower {
     }
 
     fn first_id(&self) -> String {
-        self.app.cursor_text(self.next.get().saturating_sub(1))
+        self.app.cursor_text(self.first.get().saturating_sub(1))
     }
 }
 
 impl RunFollower {
-    async fn read_history(&mut self) -> Option<()> {
-        let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await.ok()?;
+    async fn read_history(&mut self) -> Result<(), Fault> {
+        let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await?;
         if events.is_empty() {
             self.history = false;
             self.send_state().await;
@@ -220,40 +226,40 @@ impl RunFollower {
         for event in events {
             self.send(Arc::new(event));
         }
-        Some(())
+        Ok(())
     }
 
-    async fn wait(&mut self) -> Option<()> {
+    async fn wait(&mut self) -> Result<(), Fault> {
         let (app, run) = (&self.app, self.run);
         let lines = self.lines.get_or_insert_with(|| app.live(run));
         let events = tokio::select! {
-            events = self.subscription.next() => events.ok()?,
+            events = self.subscription.next() => events?,
             changed = lines.changed(), if self.live && !self.state.is_due => {
                 self.state.is_due = changed.is_ok();
                 self.live = changed.is_ok();
-                return Some(());
+                return Ok(());
             }
             () = tokio::time::sleep(STATE_EVERY.saturating_sub(self.state.age.elapsed())), if self.state.is_due => {
                 self.send_state().await;
-                return Some(());
+                return Ok(());
             }
             () = tokio::time::sleep(LINE_EVERY), if self.live && self.state.in_line => {
                 self.send_state().await;
-                return Some(());
+                return Ok(());
             }
         };
         let stream = StreamId::run(self.run);
         let own: Vec<_> = events.into_iter().filter(|event| event.header.stream == stream).collect();
         if own.is_empty() {
-            return Some(());
+            return Ok(());
         }
         for event in own {
             self.send(event);
         }
         self.send_state().await;
-        let view = self.app.view(self.run).await.ok()?;
+        let view = self.app.view(self.run).await?;
         self.ended = view.status.is_ended() && view.version < self.next;
-        Some(())
+        Ok(())
     }
 
     fn send(&mut self, event: Arc<Envelope>) {

@@ -18,7 +18,8 @@ use serde::de::DeserializeOwned;
 
 use everfold_engine::definition::similar;
 
-use super::byte_reservation::{ByteReservation, Full, Rooms};
+use super::app::BODY_BYTES_MAX;
+use super::byte_reservation::{ByteReservation, Full, Reservations};
 use crate::access::Caller;
 use crate::fault::{Code, Fault};
 use crate::node::Idempotency;
@@ -122,7 +123,7 @@ pub struct BodyWithin(pub Duration);
 pub struct BodyMax(pub usize);
 
 /// The largest body of requests without an own [`BodyMax`].
-const BODY_MAX: BodyMax = BodyMax(4 * 1024 * 1024);
+const BODY_MAX: BodyMax = BodyMax(BODY_BYTES_MAX);
 
 /// How long the body of requests without an own [`BodyWithin`] may take.
 const BODY_WITHIN: BodyWithin = BodyWithin(Duration::from_secs(30));
@@ -134,7 +135,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
         let BodyWithin(within) = request.extensions().get().copied().unwrap_or(BODY_WITHIN);
         let BodyMax(max) = request.extensions().get().copied().unwrap_or(BODY_MAX);
         let caller = request.extensions().get::<Caller>();
-        let room = request.extensions().get::<Rooms>().map(|rooms| rooms.bodies.room(caller));
+        let room = request.extensions().get::<Reservations>().map(|rooms| rooms.bodies.room(caller));
         let mut body = request.into_limited_body();
         let read = tokio::time::timeout(within, taken_in(&mut body, room)).await;
         let late = |_| {

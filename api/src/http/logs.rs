@@ -73,7 +73,7 @@ pub(crate) async fn log(
             .hint(format!("`everfold show {}` shows rounds and attempts", run.short())));
     }
     let is_stream = headers.get(header::ACCEPT).is_some_and(|kinds| kinds == sse::KIND);
-    let reader = match params.tail {
+    let mut reader = match params.tail {
         _ if let Some(place) = last_event_id(&app, &headers)?.filter(|_| is_stream) => {
             LogReader::from_place(&file, place)
         }
@@ -82,13 +82,17 @@ pub(crate) async fn log(
     };
     if is_stream {
         let place = reader.place();
+        // A log that cannot be read is a fault of this answer: the reader of a stream without any event would only ask
+        // again.
+        let ready = Some(reader.read_placed().map_err(unreadable(&file))?);
         return Ok(sse::answer(
             app.clone(),
             session,
-            Streamed { app, id, reader, params, place, over: Over::No },
+            LogEvents { app, id, reader, params, place, ready, over: Over::No },
         ));
     }
-    let follower = LogFollower { app, id, reader, params, session, ready: VecDeque::new(), over: false };
+    let ready = reader.read().map_err(unreadable(&file))?.into();
+    let follower = LogFollower { app, id, reader, params, session, ready, over: false };
     let kind = match follower.params.format {
         Format::Text => "text/plain; charset=utf-8",
         Format::Json => "application/jsonl",
@@ -119,6 +123,10 @@ struct LogFollower {
 impl LogFollower {
     async fn next(&mut self) -> Option<std::io::Result<Bytes>> {
         loop {
+            let text: String = self.ready.drain(..).map(|line| shown(&line, self.params.format)).collect();
+            if !text.is_empty() {
+                return Some(Ok(Bytes::from(text)));
+            }
             match self.reader.read() {
                 Ok(lines) if !lines.is_empty() => self.ready.extend(lines),
                 Ok(_) if self.over || !self.params.follow => return None,
@@ -136,13 +144,8 @@ impl LogFollower {
                             () = self.app.closing() => return Some(Err(std::io::ErrorKind::ConnectionAborted.into())),
                         }
                     }
-                    continue;
                 }
                 Err(error) => return Some(Err(error)),
-            }
-            let text: String = self.ready.drain(..).map(|line| shown(&line, self.params.format)).collect();
-            if !text.is_empty() {
-                return Some(Ok(Bytes::from(text)));
             }
         }
     }
@@ -159,22 +162,27 @@ enum Over {
 }
 
 /// A log as server-sent events: a `line` for each, its id the place behind it, and `over` at the end.
-struct Streamed {
+struct LogEvents {
     app: App,
     id: EffectId,
     reader: LogReader,
     params: LogParams,
     /// The place in the log behind the last line that was sent.
     place: u64,
+    /// Lines that are read and not sent yet: what the answer began with.
+    ready: Option<Vec<(u64, LogLine)>>,
     over: Over,
 }
 
-impl sse::ChunkSource for Streamed {
+impl sse::ChunkSource for LogEvents {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
+                let read = self.ready.take().map_or_else(|| self.reader.read_placed(), Ok);
                 // A log that cannot be read ends the stream without `over`: the reader asks again and gets the fault.
-                let lines = self.reader.read_placed().ok()?;
+                let lines = read
+                    .inspect_err(|error| tracing::warn!(attempt = %self.id, %error, "a log cannot be read"))
+                    .ok()?;
                 self.place = self.reader.place();
                 let text: Vec<u8> = lines.iter().flat_map(|(place, line)| self.event(*place, line)).collect();
                 if !text.is_empty() {
@@ -207,7 +215,7 @@ impl sse::ChunkSource for Streamed {
     }
 }
 
-impl Streamed {
+impl LogEvents {
     fn event(&self, place: u64, line: &LogLine) -> Bytes {
         let shown = shown(line, self.params.format);
         let data = match self.params.format {

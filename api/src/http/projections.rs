@@ -54,6 +54,6 @@ pub(crate) async fn rebuild(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<Projections>), Fault> {
-    app.views().rebuild(&name)?;
+    app.views().rebuild(&name).await?;
     Ok((StatusCode::ACCEPTED, list(State(app)).await))
 }

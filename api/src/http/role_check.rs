@@ -43,7 +43,7 @@ async fn permitted(app: &Node, caller: &Caller, method: &Method, route: &str) ->
     match caller.role {
         _ if needs == RequiredRole::Public => Ok(()),
         None if matches!(caller.actor, Actor::Run(_)) => {
-            app.access().refused(caller, format!("{method} {route}"), needs.least()).await;
+            app.access().record_refusal(caller, format!("{method} {route}"), needs.least()).await;
             Err(Fault::new(
                 Code::OfStep,
                 format!("{} may not speak to the engine: {method} {route}", caller.actor),
@@ -54,7 +54,7 @@ async fn permitted(app: &Node, caller: &Caller, method: &Method, route: &str) ->
             .hint("send `Authorization: Bearer TOKEN`; `everfold token create NAME --role ROLE` makes one")),
         Some(role) if needs.has(role) => Ok(()),
         Some(role) => {
-            app.access().refused(caller, format!("{method} {route}"), needs.least()).await;
+            app.access().record_refusal(caller, format!("{method} {route}"), needs.least()).await;
             let who = &caller.actor;
             Err(Fault::new(
                 Code::NotPermitted,

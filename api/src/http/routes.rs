@@ -38,7 +38,7 @@ pub fn router(node: Arc<Node>) -> Router {
         .layer(middleware::from_fn(layers::within_time))
         .layer(middleware::from_fn(layers::with_request_id))
         .layer(Extension(DocumentText(document_text)))
-        .layer(Extension(byte_reservation::Rooms::default()))
+        .layer(Extension(byte_reservation::Reservations::default()))
         .layer(
             CompressionLayer::new().compress_when(
                 // Logs that are followed line by line: a compressor would delay lines.

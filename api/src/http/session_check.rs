@@ -32,7 +32,7 @@ impl SessionCheck {
     /// Resolves with the reason when the token or session has ended; never for callers on the folder's own socket.
     pub(crate) async fn ended(&self, app: &App) -> String {
         match &self.caller {
-            Some(caller) => app.access().shut_out(caller, self.session.as_ref()).await,
+            Some(caller) => app.access().wait_until_ended(caller, self.session.as_ref()).await,
             None => std::future::pending().await,
         }
     }

@@ -82,7 +82,7 @@ pub(crate) async fn all(
     let id = app.cursor_text(from - 1);
     let ready = sse_chunk(Some(&id), "ready", &json!({ "position": from - 1, "epoch": app.epoch() }));
     let filter = Filter { app: app.clone(), run, types, pipeline: params.pipeline };
-    let source = Everything {
+    let source = LogStream {
         filter,
         subscription,
         before: Position(from - 1),
@@ -92,7 +92,7 @@ pub(crate) async fn all(
     Ok(sse::answer(app, session, source))
 }
 
-struct Everything {
+struct LogStream {
     filter: Filter,
     subscription: Box<dyn Subscription>,
     /// The stream begins behind this position.
@@ -129,7 +129,7 @@ impl Filter {
     }
 }
 
-impl ChunkSource for Everything {
+impl ChunkSource for LogStream {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {

@@ -3,13 +3,13 @@
 //! Law: the handler of SIGABRT writes the mark with one `write`, and the signal then has its usual effect.
 //! [`everfold_workflows::AbortWitness`] reads the mark.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use everfold_engine::regular;
 use signal_hook::consts::SIGABRT;
 use signal_hook::{SigId, flag, low_level};
 
@@ -30,7 +30,7 @@ impl AbortMark {
     /// # Errors
     /// The file cannot be opened, or the signal cannot be handled.
     pub(crate) fn in_file(place: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(place)?;
+        let file = regular::open_with(regular::options().append(true).create(true).mode(0o600), place)?;
         let mut as_ever = AS_EVER.lock().unwrap_or_else(PoisonError::into_inner);
         // Handlers run in the order of registration: first the mark, then the end of the process.
         let mark = low_level::pipe::register(SIGABRT, file)?;

@@ -9,7 +9,7 @@ use everfold_engine::breaker_resets::Resets;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::driver::{Engine, NoticeSubscription};
 use everfold_engine::id::RunId;
-use everfold_engine::store::{EventStore, OpenReport, SledStore};
+use everfold_engine::store::{EventStore, OpenReport, SledStore, Writability};
 use everfold_projections::ReadSide;
 use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
@@ -17,6 +17,7 @@ use everfold_workflows::remote::LeaseTable;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::readiness::Readiness;
 use super::record;
@@ -55,10 +56,7 @@ pub struct Node {
     pub(super) layout: Layout,
     pub(super) epoch: String,
     pub(super) views: Arc<ReadSide>,
-    /// Runs that no command waits for: a background process drives them when this node ends.
-    pub(super) detached: Mutex<BTreeSet<RunId>>,
-    /// Runs that this node drives.
-    pub(super) driven: Mutex<BTreeSet<RunId>>,
+    pub(super) driven_runs: DrivenRuns,
     /// Every unfinished run is driven here, or will be as soon as it is taken up.
     pub(super) drives_all: AtomicBool,
     pub(super) closing: CancellationToken,
@@ -133,6 +131,20 @@ impl Node {
         self.set_readiness(Readiness::Broken);
         Fault::new(Code::Broken, format!("the engine is broken: {what}"))
             .hint("nothing that was acknowledged is lost: start it again, and report the message as a bug")
+    }
+
+    /// Resolves when the folder was moved, removed or taken by another process, with the fault to end with: nothing that this
+    /// process waits for would be stored any more.
+    pub(crate) async fn folder_lost(&self) -> Fault {
+        let mut writability = self.store.writability();
+        let lost = writability.wait_for(|now| matches!(now, Writability::NotOurs(_))).await;
+        match lost.map(|now| now.clone()) {
+            Ok(Writability::NotOurs(why)) => {
+                Fault::new(Code::NotOurs, why).hint("the next start opens what lies there now")
+            }
+            // The store is being closed.
+            _closed => std::future::pending().await,
+        }
     }
 
     /// The URL that it serves at, if it does.
@@ -245,11 +257,11 @@ impl Node {
     }
 
     pub(super) fn driven(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
-        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+        self.driven_runs.driven()
     }
 
     pub(super) fn detached(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
-        self.detached.lock().unwrap_or_else(PoisonError::into_inner)
+        self.driven_runs.detached()
     }
 
     /// The runs that this node drives, and the runs that these started: no command waits for a child whose parent has

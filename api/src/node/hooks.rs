@@ -59,15 +59,73 @@ pub struct HandlingView {
     pub outcomes: Vec<OutcomeView>,
 }
 
+/// The word for what a trigger made of a delivery or a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeWord {
+    /// A run was started.
+    Started,
+    /// A run has the key already.
+    Held,
+    /// Runs got the signal.
+    Signalled,
+    /// Runs got the signal, and follow it when the work that executes has ended.
+    Deferred,
+    /// Runs got the signal, and keep it for a step to come.
+    Kept,
+    /// It is for no run.
+    Ignored,
+    /// It was refused.
+    Refused,
+    /// It waits for a run.
+    Parked,
+}
+
+impl OutcomeWord {
+    /// All of them, as the API's document lists them.
+    pub const ALL: [Self; 8] = [
+        Self::Started,
+        Self::Held,
+        Self::Signalled,
+        Self::Deferred,
+        Self::Kept,
+        Self::Ignored,
+        Self::Refused,
+        Self::Parked,
+    ];
+}
+
+impl From<&Outcome> for OutcomeWord {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Started { .. } => Self::Started,
+            Outcome::Held { .. } => Self::Held,
+            Outcome::Signalled { .. } => Self::Signalled,
+            Outcome::Deferred { .. } => Self::Deferred,
+            Outcome::Kept { .. } => Self::Kept,
+            Outcome::Ignored { .. } => Self::Ignored,
+            Outcome::Refused { .. } => Self::Refused,
+            Outcome::Parked { .. } => Self::Parked,
+        }
+    }
+}
+
+impl std::fmt::Display for OutcomeWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// What a trigger made of a delivery or a moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OutcomeView {
     /// The pipeline; null where it is known already.
     pub pipeline: Option<String>,
     /// Which of its triggers, from 1.
     pub trigger: Option<u32>,
     /// `started`, `held`, `signalled`, `deferred`, `kept`, `ignored`, `refused`, `parked`.
-    pub outcome: String,
+    #[schema(value_type = String)]
+    pub outcome: OutcomeWord,
     /// The runs that it reached.
     #[schema(value_type = Vec<schema::RunIdSchema>)]
     pub runs: Vec<RunId>,
@@ -83,7 +141,15 @@ impl OutcomeView {
     /// The view of an outcome.
     #[must_use]
     pub fn of(outcome: &Outcome) -> Self {
-        let view = Self { outcome: outcome.word().to_owned(), runs: outcome.runs(), ..Self::default() };
+        let view = Self {
+            pipeline: None,
+            trigger: None,
+            outcome: outcome.into(),
+            runs: outcome.runs(),
+            signal: None,
+            code: None,
+            reason: None,
+        };
         match outcome.clone() {
             Outcome::Started { .. } => view,
             Outcome::Held { .. } => {

@@ -15,7 +15,7 @@ use everfold_projections::FailedNotice;
 
 use super::handle::Node;
 use super::write_receipt::WriteReceipt;
-use crate::body::notice::{NoticeView, SubscriptionView};
+use crate::body::notice::{NoticeStatus, NoticeView, SubscriptionView};
 use crate::fault::{Code, Fault};
 
 /// Given-up notices of runs that are read at most for one answer.
@@ -120,7 +120,7 @@ impl Node {
         let view = notices
             .find(&delivery.id)
             .map_or_else(|| NoticeView::of(&delivery), |delivery| NoticeView::of(delivery));
-        Ok((change.into(), NoticeView { status: "retrying".to_owned(), ..view }))
+        Ok((change.into(), NoticeView { status: NoticeStatus::Retrying, ..view }))
     }
 
     /// Drops a given-up notice.
@@ -131,7 +131,7 @@ impl Node {
         self.may_write()?;
         let delivery = self.failed_notice(id).await?;
         let change = self.engine().drop_notice(&delivery.id, by.actor, by.dedup).await?;
-        Ok((change.into(), NoticeView { status: "dropped".to_owned(), ..NoticeView::of(&delivery) }))
+        Ok((change.into(), NoticeView { status: NoticeStatus::Dropped, ..NoticeView::of(&delivery) }))
     }
 
     /// The subscriptions of the settings.

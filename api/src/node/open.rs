@@ -4,7 +4,7 @@
 //! acknowledged durable.
 
 use everfold_engine::data_folder::Layout;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,6 +16,7 @@ use everfold_engine::definition::Definition;
 use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription, Unknown};
 use everfold_engine::store::files::{Files as _, SystemFiles};
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
+use everfold_engine::time::Timestamp;
 use everfold_projections::{ReadSide, RunDirectory, StorageLocation};
 use everfold_workflows::Registry;
 use everfold_workflows::function::{Function, Functions};
@@ -23,10 +24,12 @@ use everfold_workflows::hook::HookSettings;
 use everfold_workflows::process::{Processes, ShimProgram};
 use tokio_util::sync::CancellationToken;
 
+use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::handle::{Node, Turns};
 use super::readiness::Readiness;
 use super::settings::settings;
+use super::threads;
 use crate::access::AccessControl;
 use crate::fault::{Code, Fault};
 use crate::metrics::{Metrics, StoreMetrics};
@@ -49,6 +52,9 @@ pub struct HoldOptions {
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
+/// The threads that a node begins with: those of the store, of the read models and for blocking work.
+const THREADS: usize = 20;
+
 /// How long the end of the engine takes at most: half for a search for orphan processes that is under way, and then
 /// the grace of work within this process, which is 4 s.
 const ENGINE_END: Duration = Duration::from_millis(8_500);
@@ -61,6 +67,8 @@ const TELLING_END: Duration = Duration::from_secs(3);
 /// # Errors
 /// Another process holds it, the store is damaged, the settings cannot be used.
 pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Node>, Fault> {
+    check_clock(everfold_engine::clock::now())?;
+    threads::check(THREADS)?;
     let settings = settings(&layout, options.config.as_deref())?;
     let shim = match options.supervisor {
         Some(program) => program,
@@ -106,18 +114,37 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
     ))
 }
 
-/// A node with an empty store in memory: it answers for a folder that does not exist, and makes none.
+/// The first and the last time that a clock may show: events, schedules and timers are times of the years 1970 to 9999.
+const CLOCK: std::ops::Range<Timestamp> = Timestamp(0)..Timestamp(253_402_128_000_000);
+
+/// Refuses a clock under which nothing could be recorded in order.
+fn check_clock(now: Timestamp) -> Result<(), Fault> {
+    match CLOCK.contains(&now) {
+        true => Ok(()),
+        false => {
+            let side = if now < CLOCK.start { "before 1970" } else { "after 9999-12-29" };
+            Err(Fault::new(
+                Code::StoreIo,
+                format!("the machine's clock shows a time {side}: nothing was opened"),
+            )
+            .hint("set the clock, then repeat the command"))
+        }
+    }
+}
+
+/// A node with an empty store in memory: it answers for a folder without a store, and makes nothing.
 ///
 /// # Errors
-/// None in practice.
-pub(crate) fn in_memory(layout: Layout) -> Result<Arc<Node>, Fault> {
+/// The settings cannot be used.
+pub(crate) fn in_memory(layout: Layout, of_command: Option<&Path>) -> Result<Arc<Node>, Fault> {
+    let settings = settings(&layout, of_command)?;
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
     let shim = ShimProgram::at(Path::new("everfold"));
     let views =
         ReadSide::open(StorageLocation::memory(), Arc::clone(&store), &tokio::runtime::Handle::current());
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
-    let registry = registry(&layout, Settings::default(), shim, Functions::built_in(), &views);
-    let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
+    let (metrics, config, hooks) = (Arc::default(), config(&settings, None), settings.hooks.clone());
+    let registry = registry(&layout, settings, shim, Functions::built_in(), &views);
     Ok(assemble(
         layout,
         views,
@@ -178,8 +205,7 @@ fn assemble(
         layout,
         epoch,
         views,
-        detached: Mutex::new(BTreeSet::new()),
-        driven: Mutex::new(BTreeSet::new()),
+        driven_runs: DrivenRuns::default(),
         drives_all: AtomicBool::new(false),
         closing: CancellationToken::new(),
         functions,
@@ -271,5 +297,26 @@ impl Node {
         if let Err(error) = self.store.close().await {
             tracing::warn!(%error, "the store did not close in order; the next start checks more");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_shows_no_time_of_the_years_1970_to_9999_is_refused() {
+        for (at, is_refused) in [
+            ("1969-12-31T23:59:59.999Z", true),
+            ("1970-01-01T00:00:00Z", false),
+            ("2026-09-21T14:13:20Z", false),
+            ("9999-12-29T23:59:59.999Z", false),
+            ("9999-12-30T00:00:00Z", true),
+        ] {
+            let at: Timestamp = at.parse().unwrap();
+            assert_eq!(check_clock(at).is_err(), is_refused, "{at}");
+        }
+        let far = check_clock(Timestamp(i64::MAX)).unwrap_err();
+        assert_eq!((far.code, far.code.exit()), (Code::StoreIo, 7), "{far}");
     }
 }

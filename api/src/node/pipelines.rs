@@ -54,6 +54,7 @@ impl Node {
         by: By,
     ) -> Result<(Arc<Definition>, Saved), Fault> {
         self.may_write()?;
+        self.holds_no_credential(text, file, files)?;
         let definition = Arc::new(super::parsed(text, file, files)?.definition);
         let saved = self.engine().save_pipeline(&definition, Some(text.to_owned()), by).await?;
         Ok((definition, saved))

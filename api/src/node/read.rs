@@ -87,7 +87,7 @@ impl Node {
         }
         if let Some(back) = name.strip_prefix('@') {
             let back: usize = if back.is_empty() { 0 } else { back.parse().map_err(|_| unknown())? };
-            return self.runs(None, move |runs| runs.newest_but(back)).await?.ok_or_else(unknown);
+            return self.runs(None, move |runs| runs.nth_newest(back)).await?.ok_or_else(unknown);
         }
         let start = name.to_ascii_lowercase();
         if !(4..=8).contains(&start.len()) || !start.chars().all(|c| c.is_ascii_hexdigit()) {

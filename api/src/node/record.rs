@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use everfold_engine::regular;
 use serde::{Deserialize, Serialize};
 
 /// The content of the file.
@@ -31,5 +32,5 @@ pub fn write(path: &Path, url: Option<&str>) -> io::Result<()> {
 /// Reads the record, if there is one.
 #[must_use]
 pub fn read(path: &Path) -> Option<OwnerRecord> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice(&regular::read(path).ok()?).ok()
 }

@@ -1,5 +1,6 @@
 //! What is written to runs: starts and inputs, and the order to go on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,13 +98,29 @@ fn bad(name: &str, problems: &definition::Problems) -> Fault {
     Fault::new(Code::BadPipeline, format!("{name}: {}", problems.summary())).errors(errors.collect())
 }
 
+/// The title of a run that was given none: the first line of the task in its input, where there is one, masked before
+/// it is cut.
+fn title_of<'a>(input: &'a Value, redacted: impl FnOnce(&'a str) -> Cow<'a, str>) -> Option<String> {
+    const TITLE_CHARS_MAX: usize = 80;
+    let line = input["task"].as_str()?.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let line = crate::text::plain(&redacted(line));
+    if line.chars().count() <= TITLE_CHARS_MAX {
+        return Some(line);
+    }
+    Some(line.chars().take(TITLE_CHARS_MAX - 1).chain("…".chars()).collect())
+}
+
 impl Node {
     /// Starts a run; resolves when that is durable.
     ///
     /// # Errors
     /// The pipeline or the input is not acceptable, or the store takes nothing.
-    pub async fn begin(&self, begin: StartRun) -> Result<StartedRun, Fault> {
+    pub async fn begin(&self, mut begin: StartRun) -> Result<StartedRun, Fault> {
         self.may_write()?;
+        if begin.options.title.is_none() {
+            begin.options.title =
+                title_of(&begin.options.input.value(), |line| self.engine.masked_text(line));
+        }
         self.attend_notices().await;
         let definition = self.definition_of(&begin.source).await?;
         if let Some(schema) = &definition.input
@@ -216,6 +233,7 @@ impl Node {
             PipelineSource::Named(name) => self.pipeline(name).await?,
             PipelineSource::Built(definition) => Arc::clone(definition),
             PipelineSource::Text { text, file, files } => {
+                self.holds_no_credential(text, file.as_deref(), files)?;
                 Arc::new(parsed(text, file.as_deref(), files)?.definition)
             }
         };
@@ -223,10 +241,33 @@ impl Node {
         Ok(definition)
     }
 
+    /// Refuses a text that holds a credential: it would stand in the store, in each attempt's folder and on screens.
+    ///
+    /// # Errors
+    /// [`Code::BadPipeline`] with the line and the pattern.
+    pub(super) fn holds_no_credential(
+        &self,
+        text: &str,
+        file: Option<&str>,
+        files: &BTreeMap<String, String>,
+    ) -> Result<(), Fault> {
+        let own = (file.unwrap_or("definition"), text);
+        let others = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        for (name, text) in std::iter::once(own).chain(others) {
+            if let Some((pattern, line)) = self.engine.credential_in(text) {
+                let message = format!("{name}:{line}: a credential stands here ({pattern})");
+                return Err(Fault::new(Code::BadPipeline, message).hint(
+                    "declare it under `secrets` and name it there; where it is none, add the pattern to `except` under [redact] in everfold.toml",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn note_driven(&self, run: RunId, detach: bool) {
-        self.driven().insert(run);
-        if detach {
-            self.detached().insert(run);
+        self.driven_runs.note(run, detach);
+        if self.drives_all.load(Ordering::Acquire) && self.driven_runs.is_due() {
+            tokio::spawn(self.driven_runs.clone().forget_ended(Arc::clone(&self.store)));
         }
     }
 
@@ -247,5 +288,29 @@ impl Node {
             Writability::NotOurs(reason) => Err(Fault::new(Code::NotOurs, reason.clone())
                 .hint("end this process; the next one opens what lies there now")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_title_has_its_task_as_one() {
+        let title = |task: Value| title_of(&json!({ "task": task }), |line| line.into());
+        assert_eq!(title(json!("\n  Add a dark mode\nand more")).as_deref(), Some("Add a dark mode"));
+        assert_eq!(title(json!("x".repeat(200))).map(|it| it.chars().count()), Some(80));
+        assert_eq!(
+            title(json!(7)).or(title(json!("  "))).or(title_of(&json!(null), |line| line.into())),
+            None
+        );
+    }
+
+    #[test]
+    fn a_title_is_masked_before_it_is_cut() {
+        let key = "k".repeat(60);
+        let input = json!({"task": format!("{} with {key}", "x".repeat(40))});
+        let title = title_of(&input, |line| line.replace(&key, "***").into());
+        assert_eq!(title, Some(format!("{} with ***", "x".repeat(40))));
     }
 }

@@ -24,6 +24,7 @@ mod socket;
 mod write_through;
 
 pub use listen_place::ListenPlace;
+pub(crate) use node_guard::imagine_with;
 pub use node_guard::{NodeGuard, hold, imagine};
 pub use server::Server;
 pub use socket::{connect, listen};

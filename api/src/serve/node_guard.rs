@@ -3,6 +3,7 @@
 //! Law: opening is all or nothing; a release leaves supervised work running and everything that was acknowledged
 //! durable.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +34,11 @@ pub struct NodeGuard {
 /// Another process holds it, the store is damaged, the settings cannot be used.
 pub async fn hold(layout: Layout, options: HoldOptions) -> Result<NodeGuard, Fault> {
     let mut guard = NodeGuard::over(node::open(layout, options).await?);
-    guard.mark = AbortMark::in_file(&guard.node.layout().aborts())
-        .inspect_err(|error| tracing::warn!(%error, "that this process aborts would not be counted"))
+    let aborts = guard.node.layout().aborts();
+    guard.mark = AbortMark::in_file(&aborts)
+        .inspect_err(|error| {
+            tracing::warn!(file = %aborts.display(), %error, "that this process aborts would not be counted");
+        })
         .ok();
     let node = &guard.node;
     // Before it listens, so that a client that connects finds the record.
@@ -58,12 +62,20 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<NodeGuard, Fau
     Ok(guard)
 }
 
-/// A node with an empty store in memory: it answers for a folder that does not exist, and makes none.
+/// A node with an empty store in memory: it answers for a folder without a store, and makes nothing.
 ///
 /// # Errors
-/// None in practice.
+/// The settings cannot be used.
 pub fn imagine(layout: Layout) -> Result<NodeGuard, Fault> {
-    Ok(NodeGuard::over(node::in_memory(layout)?))
+    imagine_with(layout, None)
+}
+
+/// The same with another settings file than the folder's own.
+///
+/// # Errors
+/// The settings cannot be used.
+pub(crate) fn imagine_with(layout: Layout, config: Option<&Path>) -> Result<NodeGuard, Fault> {
+    Ok(NodeGuard::over(node::in_memory(layout, config)?))
 }
 
 impl NodeGuard {

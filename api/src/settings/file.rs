@@ -12,6 +12,7 @@ use everfold_workflows::handles;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::notify::MailSettings;
 use everfold_workflows::provider::ProviderSettings;
+use everfold_workflows::redact::RedactSettings;
 use everfold_workflows::remote::WorkerSettings;
 use everfold_workflows::secret::SettingsSecret;
 use everfold_workflows::settings::{GitSettings, LogSettings, WorkflowSettings};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub hooks: BTreeMap<String, HookSettings>,
     /// The server that mails go through.
     pub mail: Option<MailSettings>,
+    /// What is masked by its form in all that is written.
+    pub redact: RedactSettings,
     /// Secrets for subscriptions, by name.
     pub secrets: BTreeMap<String, SettingsSecret>,
     /// Subscriptions to events of all runs.
@@ -128,6 +131,7 @@ impl Settings {
         subscriptions::check(&settings.subscriptions, &settings.secrets)
             .map_err(|message| invalid(None, message))?;
         settings.workers.check().map_err(|message| invalid(None, format!("workers.{message}")))?;
+        settings.redact.check().map_err(|message| invalid(None, format!("redact.{message}")))?;
         settings.order().map_err(|message| invalid(None, message))?;
         if !settings.git.author.contains('<') {
             return Err(invalid(None, "git.author is written NAME <EMAIL>".to_owned()));
@@ -170,6 +174,7 @@ impl Settings {
             providers: self.providers.clone(),
             workers: self.workers.clone(),
             mail: self.mail.clone(),
+            redact: self.redact.clone(),
             url: self.serve.url.clone(),
         }
     }
@@ -221,6 +226,7 @@ mod tests {
         assert!(settings.hooks.contains_key("forge"));
         assert_eq!(settings.subscriptions[0].name, "on-call");
         assert!(settings.secrets.contains_key("SLACK"));
+        assert!(settings.redact.built_in && settings.redact.patterns.contains_key("order"));
         assert_eq!(settings.mail.unwrap().place(), ("smtp.example.org", 587));
         assert_eq!(settings.workers.lease, "30s");
         assert!(settings.workers.functions.contains_key("deploy.canary"));
@@ -284,6 +290,19 @@ mod tests {
             ("[hooks.x]\nid = \"delivery\"", "no place: write"),
             ("[hooks.X]\nreader = \"gitea\"", "hooks.X: the name"),
             ("[hooks.x]\ntolerance = \"5\"", "hooks.x: tolerance"),
+            ("[redact]\npattern = {}", "did you mean `patterns`?"),
+            ("[redact]\npatterns = { order = \"ORD-(\" }", "redact.patterns.order: no regular expression"),
+            (
+                "[redact]\npatterns = { order = \"[0-9]*\" }",
+                "redact.patterns.order: it matches the empty text",
+            ),
+            (
+                "[redact]\npatterns = { order = \"(a{1000}){1000}\" }",
+                "redact.patterns.order: no regular expression",
+            ),
+            ("[redact]\npatterns = { jwt = \"x\" }", "redact.patterns.jwt: a name has"),
+            ("[redact]\nexcept = [\"github-tokens\"]", "did you mean `github-token`?"),
+            ("[redact]\nkeys = [\"--\"]", "redact.keys: “--” is no name"),
             ("[workers]\nlease = \"500ms\"", "workers.lease: 500ms is not between 1s and 1h"),
             ("[workers.functions.deploy.canary]\nsummary = \"x\"", "write [workers.functions.\"a.b\"]"),
             ("[workers.functions.\"Deploy\"]", "workers.functions.Deploy: “Deploy” is no name of a function"),

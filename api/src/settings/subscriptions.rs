@@ -85,6 +85,7 @@ impl SubscriptionSettings {
         }
         for reference in others {
             match reference {
+                Reference::Run { .. } => {}
                 Reference::Name(name) if NAMES.contains(&name.as_str()) => {}
                 Reference::Name(name) if name == "secrets" => {}
                 other => {

@@ -40,20 +40,22 @@ impl RequestSpans {
         requests
     }
 
-    /// A run was started by a request that is part of a trace.
-    pub(super) fn note(&self, run: RunId, remote: RemoteSpan) {
-        if let Some(folder) = &self.folder {
-            let kept = std::fs::create_dir_all(folder)
-                .and_then(|()| std::fs::write(folder.join(run.to_string()), remote.traceparent()));
-            if let Err(error) = kept {
-                tracing::debug!(%error, "which request started a run is not known to the next engine");
-            }
+    /// Keeps what is remembered of a run, for the next engine. Waits for the disk.
+    pub(super) fn keep(&self, run: RunId) {
+        let (Some(folder), Some(remote)) = (&self.folder, self.of(run)) else { return };
+        let kept = std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(folder.join(run.to_string()), remote.traceparent()));
+        if let Err(error) = kept {
+            tracing::debug!(%error, "which request started a run is not known to the next engine");
         }
-        self.remember(run, remote);
+        // It may have been forgotten meanwhile.
+        if self.of(run).is_none() {
+            self.remove(run);
+        }
     }
 
-    /// The oldest makes room.
-    fn remember(&self, run: RunId, remote: RemoteSpan) {
+    /// A run was started by a request that is part of a trace. The oldest makes room.
+    pub(super) fn remember(&self, run: RunId, remote: RemoteSpan) {
         let former = self.known.lock().unwrap_or_else(PoisonError::into_inner).push(run, remote);
         if let Some((former, _)) = former.filter(|(former, _)| *former != run) {
             self.remove(former);
@@ -85,7 +87,7 @@ fn read(file: std::io::Result<std::fs::DirEntry>) -> Option<(SystemTime, RunId, 
     Some((file.metadata().and_then(|about| about.modified()).ok()?, run, remote))
 }
 
-/// The text of a file; `None` where it is longer than what [`RequestSpans::note`] writes.
+/// The text of a file; `None` where it is longer than what [`RequestSpans::keep`] writes.
 fn text(path: &Path) -> Option<String> {
     let is_short = std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.len() < 100);
     is_short.then(|| std::fs::read_to_string(path).ok()).flatten()
@@ -95,6 +97,11 @@ fn text(path: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn note(requests: &RequestSpans, run: RunId, remote: RemoteSpan) {
+        requests.remember(run, remote);
+        requests.keep(run);
+    }
+
     #[test]
     fn the_next_engine_knows_the_requests_until_they_are_forgotten_and_never_too_many() {
         let folder = tempfile::tempdir().unwrap();
@@ -103,14 +110,14 @@ mod tests {
             |number: usize| -> RunId { format!("00000000-0000-0000-0000-{number:012x}").parse().unwrap() };
         let remote = RemoteSpan::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
         let requests = RequestSpans::kept_in(place.clone());
-        requests.note(run(1), remote.clone());
-        requests.note(run(2), remote.clone());
+        note(&requests, run(1), remote.clone());
+        note(&requests, run(2), remote.clone());
         requests.forget(run(2));
         std::fs::write(place.join("other"), "00-x").unwrap();
         let next = RequestSpans::kept_in(place.clone());
         assert_eq!((next.of(run(1)), next.of(run(2))), (Some(remote.clone()), None));
         for number in 3..3 + MAX.get() {
-            next.note(run(number), remote.clone());
+            note(&next, run(number), remote.clone());
         }
         assert_eq!((next.of(run(1)), next.of(run(3))), (None, Some(remote)));
         assert!(!place.join(run(1).to_string()).exists());

@@ -46,7 +46,8 @@ impl Traces {
         let Some(remote) = parent.and_then(span::RemoteSpan::read) else { return };
         let requests = self.sending().as_ref().map(|sending| Arc::clone(&sending.requests));
         if let Some(requests) = requests {
-            requests.note(run, remote);
+            requests.remember(run, remote);
+            tokio::task::spawn_blocking(move || requests.keep(run));
         }
     }
 

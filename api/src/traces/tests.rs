@@ -109,7 +109,8 @@ async fn a_run_is_one_trace_with_a_span_per_step_attempt_and_gate_linked_to_its_
     let requests = Arc::new(RequestSpans::default());
     let tracing = Tracing::begin(Arc::clone(node_guard.node().store()), Arc::clone(&requests), collector);
     let run = begin(&node_guard).await;
-    requests.note(run, RemoteSpan::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap());
+    requests
+        .remember(run, RemoteSpan::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap());
     let spans = fake.until("run p").await;
     let trace = run.0.simple().to_string();
     assert!(spans.iter().all(|span| span["traceId"] == json!(trace)), "{spans:#?}");

@@ -40,6 +40,10 @@ pub enum AwaitView {
         value: Value,
         /// Who said what.
         votes: BTreeMap<String, String>,
+        /// Since when.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        since: Option<Timestamp>,
         /// Until when; `None`: for ever.
         #[schema(value_type = Option<schema::TimeSchema>)]
         expires_at: Option<Timestamp>,
@@ -64,6 +68,10 @@ pub enum AwaitView {
         draft: Value,
         /// Who saved the newest of them.
         saved_by: Option<String>,
+        /// Since when.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        since: Option<Timestamp>,
         /// Until when; `None`: for ever.
         #[schema(value_type = Option<schema::TimeSchema>)]
         expires_at: Option<Timestamp>,
@@ -80,6 +88,10 @@ pub enum AwaitView {
         /// Who may; empty: anyone whose role lets them steer runs.
         #[serde(default)]
         roles: Vec<String>,
+        /// Since when.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        since: Option<Timestamp>,
     },
     /// A moment.
     Timer {
@@ -98,6 +110,10 @@ pub enum AwaitView {
         step: String,
         /// Its name.
         name: String,
+        /// Since when.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        since: Option<Timestamp>,
     },
     /// The end of a pause.
     Resume,
@@ -130,11 +146,14 @@ pub(super) fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> Awa
             reason: reason.clone(),
             message: block_message(reason, state.said_of_gate(&path.step)),
             roles: Vec::new(),
+            since: state.blocked_since(path),
         },
         Awaited::Timer { path, at, is_limit } => {
             AwaitView::Timer { step: path.to_string(), at: *at, limit: *is_limit }
         }
-        Awaited::Signal { path, name } => AwaitView::Signal { step: path.to_string(), name: name.clone() },
+        Awaited::Signal { path, name } => {
+            AwaitView::Signal { step: path.to_string(), name: name.clone(), since: state.waits_since(path) }
+        }
         Awaited::Resume => AwaitView::Resume,
         Awaited::Budget { budget, until } => {
             let view = state.budgets(state.last_at()).find(|view| view.terms.id == *budget);
@@ -152,6 +171,7 @@ fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
     AwaitView::Approval {
         task: Task::id_of(run, id, false),
         step: id.path.to_string(),
+        since: state.waits_since(&id.path),
         expires_at: state.expires_at(id),
         changes: approval.is_some_and(|approval| approval.terms.changes),
         value: approval.map_or(Value::Null, |approval| small(approval.value())),
@@ -179,6 +199,7 @@ fn question_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
         roles: roles.to_vec(),
         draft: question.map_or(Value::Null, |question| small(&question.draft)),
         saved_by: question.and_then(|question| question.saved.as_ref()).map(|(by, _)| by.clone()),
+        since: state.waits_since(&id.path),
         expires_at: state.expires_at(id),
     }
 }

@@ -1,5 +1,6 @@
 //! A run as answers show it. The command line reads the same documents back and prints them.
 
+mod account;
 mod awaits;
 mod budget;
 mod event_line;
@@ -12,6 +13,7 @@ mod run_details;
 mod step;
 mod stored_value;
 
+pub use account::{RouteView, StepUsageView, WarningView};
 pub use awaits::{AwaitView, block_message};
 pub(crate) use budget::usd;
 pub use budget::{AmountsView, BudgetStatus, UsageView};

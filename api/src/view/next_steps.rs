@@ -43,7 +43,7 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
                     add(format!("logs {run} {}", quoted(step)), "what it wrote");
                 }
             }
-            AwaitView::Signal { step, name } => {
+            AwaitView::Signal { step, name, .. } => {
                 add(format!("signal {run} {}", quoted(name)), &format!("{step} waits for it"));
             }
             AwaitView::Resume => {
@@ -101,7 +101,13 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
                 Some(step) => add(format!("logs {run} {}", quoted(&step)), "what it wrote"),
                 None => add(format!("events {run}"), "everything that happened"),
             }
-            add(format!("retry {run}"), "as a new run that keeps what succeeded");
+            match wanted_input(view) {
+                Some((step, input)) => {
+                    let command = format!("restart {run} --from {} -i {input}", quoted(&step));
+                    add(command, "with this input, as a new run that keeps what succeeded");
+                }
+                None => add(format!("retry {run}"), "as a new run that keeps what succeeded"),
+            }
         }
         _nothing_more => {}
     }
@@ -114,18 +120,50 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
     commands
 }
 
-/// The next commands, as lines behind an answer.
-pub(crate) fn next_lines(view: &RunView, program: &str) -> Vec<String> {
+/// The step to begin anew at, and the input that it lacks. Work says so by `-i KEY=VALUE` in its last words, which it
+/// would repeat without it; an expression fails on a field of the input that is not there.
+fn wanted_input(view: &RunView) -> Option<(String, String)> {
+    let failure = view.failure.as_ref()?;
+    let step = failure.step.as_ref()?.split('.').next()?.to_owned();
+    let said = failure.detail.iter().flat_map(|detail| detail.lines()).rev();
+    if let Some(input) = said.chain([failure.message.as_str()]).find_map(input_in) {
+        return Some((step, input));
+    }
+    let (expression, why) = failure.message.strip_prefix("`input.")?.split_once("`: there is no “")?;
+    let is_field = !expression.is_empty() && expression.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (is_field && why.starts_with(expression)).then(|| (step, format!("{expression}=VALUE")))
+}
+
+/// `KEY=VALUE` behind `-i` in a line, as a word of a shell.
+fn input_in(line: &str) -> Option<String> {
+    let typed = line.split(" -i ").nth(1).or_else(|| line.strip_prefix("-i "))?;
+    let (key, rest) = typed.split_once('=')?;
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let value = match rest.strip_prefix('\'') {
+        Some(text) => text.split_once('\'').map(|(value, _)| value)?,
+        None => rest.split([' ', ',', ';', ')']).next()?,
+    };
+    (is_key && !value.is_empty()).then(|| format!("{key}={}", quoted(&crate::text::plain(value))))
+}
+
+/// A remark for which there is less room is left out.
+const REMARK_MIN: usize = 8;
+
+/// The next commands, as lines behind an answer. In a terminal that has no room for a remark it is cut; a command is
+/// not, because it is copied.
+pub(crate) fn next_lines(view: &RunView, program: &str, within: Option<usize>) -> Vec<String> {
     let commands = next_steps(view, program);
     if commands.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![String::new(), "next".bold().to_string()];
     for next in commands {
-        let why = if next.why.is_empty() {
+        let taken = next.command.chars().count() + "     # ".len();
+        let room = within.map_or(usize::MAX, |within| within.saturating_sub(taken));
+        let why = if next.why.is_empty() || room < REMARK_MIN {
             String::new()
         } else {
-            format!("   # {}", next.why).dimmed().to_string()
+            format!("   # {}", crate::text::cut(&next.why, room)).dimmed().to_string()
         };
         lines.push(format!("  {}{why}", next.command));
     }
@@ -158,4 +196,24 @@ fn has_log(view: &RunView, step: &str) -> bool {
 
 fn waits_for_time(view: &RunView) -> bool {
     view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Timer { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_work_asks_for_is_read_from_its_words() {
+        for (line, wanted) in [
+            ("no tests were found; say how they are run: -i test='make test'", Some("test='make test'")),
+            ("-i repo=/srv/code, or another", Some("repo=/srv/code")),
+            ("say -i task=x; then go", Some("task=x")),
+            ("sed -i s/a=b/c/ file", None),
+            ("grep -i = file", None),
+            ("-i test='open", None),
+            ("exit 1", None),
+        ] {
+            assert_eq!(input_in(line).as_deref(), wanted, "{line}");
+        }
+    }
 }

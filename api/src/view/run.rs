@@ -14,6 +14,7 @@ use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::account::{RouteView, WarningView, route_view, warning_view};
 use super::awaits::{AwaitView, await_view};
 use super::budget::{BudgetStatus, UsageView, budget_view, usd};
 use super::failure::{FailureView, failure_view};
@@ -87,6 +88,15 @@ pub struct RunView {
     /// Who had it cancelled, and why; also while it is still ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<CancelView>,
+    /// What went wrong though the run went on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<WarningView>,
+    /// The rework routes of its pipeline, each with how often it was used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteView>,
+    /// How often each signal came; names that the pipeline listens to are always among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signals: BTreeMap<String, u32>,
     /// The steps before which it pauses.
     #[serde(default)]
     pub breakpoints: Vec<String>,
@@ -201,6 +211,13 @@ impl RunView {
                 reason: cancelling.reason.clone(),
                 at: cancelling.at,
             }),
+            warnings: state.warnings().into_iter().map(warning_view).collect(),
+            routes: state.route_uses().into_iter().map(route_view).collect(),
+            signals: state
+                .signal_counts()
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
             breakpoints: state.breakpoints().map(|step| step.to_string()).collect(),
             next_steps: match state.status() {
                 RunStatus::Paused => state.next_steps().map(|step| step.to_string()).collect(),

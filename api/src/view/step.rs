@@ -10,6 +10,7 @@ use everfold_engine::state::{Phase, RunState, Stage, StepState, StepStatus};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::account::{StepUsageView, usage_view};
 use super::failure::{FailureView, failure_view};
 use crate::schema;
 
@@ -60,6 +61,9 @@ pub struct StepView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::RunIdSchema>)]
     pub child: Option<RunId>,
+    /// What it used up, in all its rounds and attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<StepUsageView>,
 }
 
 /// The items of a `foreach`.
@@ -155,6 +159,7 @@ pub(super) fn step_view(
         note: facts.unit.note.clone(),
         code: facts.unit.code.clone(),
         child: child_of(state, step, facts),
+        usage: usage_view(state.usage_of(&step.id)),
         line: newest.filter(|_| status == StepStatus::Running || status == StepStatus::Scheduled),
     }
 }

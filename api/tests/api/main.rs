@@ -18,6 +18,7 @@ mod lost_answers;
 mod notices;
 mod ops;
 mod past_states;
+mod pipeline_cases;
 mod pipeline_checks;
 mod request_forms;
 mod routes;

@@ -32,7 +32,7 @@ steps:
   - id: a
     function: everfold.echo
     with: { n: '${input.n}', long: '${input.long}' }
-    gates: [{ id: small, expression: output.n, policy: evidence.value < 3, on_fail: continue }]
+    gates: [{ id: small, expression: output.n, policy: evidence.value < 3, on_fail: next }]
   - id: b
     needs: [a]
     function: everfold.noop

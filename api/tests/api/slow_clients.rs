@@ -293,6 +293,25 @@ async fn every_stream_on_which_nothing_happens_says_each_15_seconds_that_it_live
     futures::future::join_all(followed).await;
 }
 
+/// A client that follows a stream asks again where it ends early.
+#[tokio::test]
+async fn a_log_that_cannot_be_read_is_a_fault_and_no_stream_without_lines() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let run = long_run(&served, &token).await;
+    let attempts = served.held.node().layout().attempts(run.parse().unwrap());
+    std::fs::create_dir_all(attempts.join("wait-r1-a1/log")).unwrap();
+    let path = format!("/api/v1/runs/{run}/attempts/wait/1/1/log?follow=true");
+    for kind in [SSE, "accept: text/plain"] {
+        let mut stream = served.get_as(&token, &path, kind).await;
+        let answer = in_time(read_until(&mut stream, "could not read")).await;
+        assert!(
+            !answer.starts_with("HTTP/1.1 200") && answer.contains("EF0502") && answer.contains("/log: "),
+            "{answer}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_log_is_followed_as_events_and_taken_up_behind_the_last_one() {
     let served = Served::new(|_| {}).await;

@@ -4,6 +4,18 @@ use std::path::{Path, PathBuf};
 
 use crate::id::{AttemptId, EffectId, RunId};
 
+const SETTINGS: &str = "everfold.toml";
+const SOCKET: &str = "everfold.sock";
+const OWNER: &str = "owner.json";
+const ABORTS: &str = "aborts";
+const SUSPECTS: &str = "suspects";
+const BLOBS: &str = "blobs";
+const PROJECTIONS: &str = "projections";
+const TRACES: &str = "traces";
+const ATTEMPTS: &str = "attempts";
+const WORKTREES: &str = "worktrees";
+const SCRATCH: &str = "scratch";
+
 /// The paths of one data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -11,6 +23,10 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// The names of all that the program keeps in a data folder beside its store.
+    pub const NAMES: [&str; 11] =
+        [SETTINGS, SOCKET, OWNER, ABORTS, SUSPECTS, BLOBS, PROJECTIONS, TRACES, ATTEMPTS, WORKTREES, SCRATCH];
+
     /// The layout of the data folder at `root`.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -35,55 +51,55 @@ impl Layout {
     /// Settings.
     #[must_use]
     pub fn settings(&self) -> PathBuf {
-        self.root.join("everfold.toml")
+        self.root.join(SETTINGS)
     }
 
     /// The owner's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.root.join("everfold.sock")
+        self.root.join(SOCKET)
     }
 
     /// The process that owns the folder, for readers; ownership itself does not depend on this file.
     #[must_use]
     pub fn owner(&self) -> PathBuf {
-        self.root.join("owner.json")
+        self.root.join(OWNER)
     }
 
     /// One byte for each abort of an engine that no later engine has counted yet.
     #[must_use]
     pub fn aborts(&self) -> PathBuf {
-        self.root.join("aborts")
+        self.root.join(ABORTS)
     }
 
     /// The work that was in progress when engines aborted; may be removed.
     #[must_use]
     pub fn suspects(&self) -> PathBuf {
-        self.root.join("suspects")
+        self.root.join(SUSPECTS)
     }
 
     /// The blobs of all runs.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {
-        self.root.join("blobs")
+        self.root.join(BLOBS)
     }
 
     /// The read models of all runs; may be removed while no process owns the folder.
     #[must_use]
     pub fn projections(&self) -> PathBuf {
-        self.root.join("projections")
+        self.root.join(PROJECTIONS)
     }
 
     /// Which requests started runs, where traces are sent; may be removed.
     #[must_use]
     pub fn traces(&self) -> PathBuf {
-        self.root.join("traces")
+        self.root.join(TRACES)
     }
 
     /// The attempt folders of all runs.
     #[must_use]
     pub fn all_attempts(&self) -> PathBuf {
-        self.root.join("attempts")
+        self.root.join(ATTEMPTS)
     }
 
     /// The attempt folders of a run.
@@ -109,7 +125,7 @@ impl Layout {
     /// The worktrees of all runs.
     #[must_use]
     pub fn worktrees(&self) -> PathBuf {
-        self.root.join("worktrees")
+        self.root.join(WORKTREES)
     }
 
     /// Where the copies of a run's worktree lie that attempts are given.
@@ -134,13 +150,38 @@ impl Layout {
     /// The folder in which steps of a run work that have no workspace.
     #[must_use]
     pub fn scratch(&self, run: RunId) -> PathBuf {
-        self.root.join("scratch").join(run.to_string())
+        self.root.join(SCRATCH).join(run.to_string())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_path_begins_with_a_name_of_the_list() {
+        let run: RunId = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
+        let layout = Layout::new("/srv/data");
+        let paths = [
+            layout.settings(),
+            layout.socket(),
+            layout.owner(),
+            layout.aborts(),
+            layout.suspects(),
+            layout.blobs(),
+            layout.projections(),
+            layout.traces(),
+            layout.attempts(run),
+            layout.copies(run),
+            layout.scratch(run),
+        ];
+        let first = |path: &PathBuf| {
+            let below = path.strip_prefix(layout.root()).ok()?;
+            Some(below.components().next()?.as_os_str().to_str()?.to_owned())
+        };
+        let names: Vec<String> = paths.iter().filter_map(first).collect();
+        assert_eq!(names, Layout::NAMES);
+    }
 
     #[test]
     fn the_data_folder_is_known_by_the_folder_of_an_attempt_or_a_probe() {

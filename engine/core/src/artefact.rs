@@ -28,7 +28,7 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Cost in millionths of a US dollar.
     pub cost_micros: u64,
-    /// The agent's own session, for a later `session: continue`.
+    /// The agent's own session, for a later `session: resume`.
     pub session: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use crate::directory::Directory;
 use crate::executor::Executor;
 use crate::notifier::Notifier;
 use crate::prober::Prober;
+use crate::redactor::Redactor;
 use crate::survivors::Survivors;
 use crate::witness::Witness;
 use crate::workspaces::Workspaces;
@@ -32,4 +33,6 @@ pub struct Edge {
     pub built_ins: Option<Arc<dyn BuiltIns>>,
     /// `None`: aborts of engines are not counted.
     pub witness: Option<Arc<dyn Witness>>,
+    /// `None`: what people and other systems say is recorded as it is.
+    pub redactor: Option<Arc<dyn Redactor>>,
 }

@@ -167,6 +167,11 @@ pub trait AttemptObserver: Send + Sync {
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
         Cow::Borrowed(line)
     }
+    /// Masks a value as it may be kept: the values of secrets, and the texts of fields whose names say that they are
+    /// secret.
+    fn mask(&self, value: &mut Value) {
+        let _kept = value;
+    }
 }
 
 /// What an executor says of a piece of work before it starts.

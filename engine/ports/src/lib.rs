@@ -11,6 +11,7 @@ mod edge;
 mod executor;
 mod notifier;
 mod prober;
+mod redactor;
 mod secrets;
 mod service;
 mod survivors;
@@ -27,6 +28,7 @@ pub use crate::executor::{
 };
 pub use crate::notifier::{NoticeFailure, NoticeRequest, Notifier};
 pub use crate::prober::{Fresh, ProbeFailure, ProbeRequest, Prober};
+pub use crate::redactor::Redactor;
 pub use crate::secrets::Secrets;
 pub use crate::service::Service;
 pub use crate::survivors::Survivors;

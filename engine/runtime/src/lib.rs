@@ -34,6 +34,7 @@ mod pauses;
 mod pipelines;
 mod receivers;
 mod recovery;
+mod redaction;
 mod replay;
 mod retry;
 mod run;

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{QueryError, RecoverError, SubmitError};
 use crate::messages::{Queued, ShardMessage};
 use crate::panic::panic_text;
+use crate::redaction::redact_input;
 use crate::runtime::Runtime;
 use crate::start::submission::{Accepted, Submission};
 use everfold_base::id::{InputId, RunId};
@@ -41,6 +42,9 @@ impl Runtime {
         // Here and not in `decide`: what was taken before there was this limit is decided as it was.
         if let Some(depth) = queued.kind.depth().filter(|depth| *depth > DEPTH_MAX) {
             return Err(SubmitError::Refused(Refusal::TooDeep { depth, max: DEPTH_MAX }));
+        }
+        if let Some(redactor) = &self.edge.redactor {
+            redact_input(&**redactor, &mut queued.kind);
         }
         let (sender, answer) = oneshot::channel();
         queued.answer = Some(sender);

@@ -9,16 +9,20 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::{FileAccess, Files, SystemFiles};
 use everfold_base::blobs::Blobs;
 use everfold_base::id::RunId;
 use everfold_base::json::{BlobRef, Hash};
 use everfold_system::clock;
+use everfold_system::folder::above;
+use everfold_system::regular;
 
 /// The blobs' folder inside the data folder.
 pub(crate) const BLOBS_FOLDER: &str = "blobs";
+/// So many runs are remembered as durable.
+const DURABLE_MAX: usize = 10_000;
 
 /// Why a blob could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,8 @@ pub enum BlobError {
 pub struct BlobStore {
     folder: PathBuf,
     files: Arc<dyn Files>,
+    /// Runs whose folder this process made durable.
+    durable: Arc<Mutex<HashSet<RunId>>>,
 }
 
 impl BlobStore {
@@ -71,7 +77,7 @@ impl BlobStore {
     /// The same over another file layer.
     #[must_use]
     pub fn with_files(data_folder: &Path, files: Arc<dyn Files>) -> Self {
-        Self { folder: data_folder.join(BLOBS_FOLDER), files }
+        Self { folder: data_folder.join(BLOBS_FOLDER), files, durable: Arc::default() }
     }
 
     /// Where a blob's file is.
@@ -114,14 +120,7 @@ impl BlobStore {
         let hash = Hash::of(bytes);
         let (folder, path) = (self.run_folder(run), self.path(run, &hash));
         let failed = |source| BlobError::Io { path: path.clone(), source };
-        if !folder.exists() {
-            self.files.create_folder(&folder).map_err(failed)?;
-            let above = self.folder.parent().unwrap_or(Path::new("."));
-            self.files
-                .sync_folder(&self.folder)
-                .and_then(|()| self.files.sync_folder(above))
-                .map_err(failed)?;
-        }
+        self.make_folder(run, &folder).map_err(failed)?;
         if self.get_blocking(run, &hash).is_ok() {
             // The process that wrote it may have been stopped before it was durable.
             let file = self.files.open(&path, FileAccess::Write).map_err(failed)?;
@@ -143,13 +142,35 @@ impl BlobStore {
         Ok(BlobRef { hash, size_bytes: bytes.len() as u64 })
     }
 
+    /// Makes the folder of a run, and makes it durable: one that is there may have been made by a process that was killed
+    /// before it synced the folder above.
+    fn make_folder(&self, run: RunId, folder: &Path) -> io::Result<()> {
+        let is_durable = self.durable().contains(&run);
+        if is_durable && folder.exists() {
+            return Ok(());
+        }
+        self.files.create_folder(folder)?;
+        self.files.sync_folder(&self.folder)?;
+        self.files.sync_folder(above(&self.folder))?;
+        let mut durable = self.durable();
+        if durable.len() >= DURABLE_MAX {
+            durable.clear();
+        }
+        durable.insert(run);
+        Ok(())
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashSet<RunId>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// As [`Self::get`], on this thread.
     ///
     /// # Errors
     /// As [`Self::get`].
     pub fn get_blocking(&self, run: RunId, hash: &Hash) -> Result<Vec<u8>, BlobError> {
         let file = self.path(run, hash);
-        let bytes = match fs::read(&file) {
+        let bytes = match regular::read(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(BlobError::Missing { run, hash: *hash });
             }

@@ -56,7 +56,7 @@ impl Checkpointer<'_> {
                     }
                 }
             } else if requested.checkpoint {
-                let renew_after = core.options.renew_mark_after.min(CHECKPOINT_AFTER);
+                let renew_after = core.options.renew_manifest_after.min(CHECKPOINT_AFTER);
                 requested = requests.wait_for(requested, renew_after);
                 if requested.stop || requested.rebuild {
                     continue;

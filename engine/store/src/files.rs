@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use everfold_system::folder;
+use everfold_system::{folder, regular};
 use serde::{Deserialize, Serialize};
 
 /// Opens, names and removes files.
@@ -171,7 +171,8 @@ impl Files for SystemFiles {
     }
 
     fn open(&self, path: &Path, access: FileAccess) -> io::Result<Box<dyn StoreFile>> {
-        let file = fs::OpenOptions::new().read(true).write(access == FileAccess::Write).open(path)?;
+        let mut options = regular::options();
+        let file = regular::open_with(options.read(true).write(access == FileAccess::Write), path)?;
         Ok(Box::new(SystemFile(file)))
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Taken when a store is opened, kept until it is closed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,7 @@ use super::journal::{recover, segment};
 use super::paths::journal_folder;
 use everfold_base::data_folder::Layout;
 use everfold_system::os_error::is_disk_full;
+use everfold_system::regular;
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "lock";
@@ -55,9 +56,13 @@ struct HeldLocks {
 }
 
 impl FolderLock {
-    /// Takes the locks.
-    pub(crate) fn take(folder: &Path) -> Result<Self, OpenError> {
+    /// Takes the locks. `look` looks the folder through while no other process has it, and before any file is made in it.
+    pub(crate) fn take(
+        folder: &Path,
+        look: impl FnOnce() -> Result<(), OpenError>,
+    ) -> Result<Self, OpenError> {
         let (opened, root) = take_root(folder)?;
+        look()?;
         let path = folder.join(FILE_NAME);
         let failed = |source| OpenError::from_io(path.clone(), source);
         let mut file = open_file(&path).map_err(|error| failed(explain(folder, error)))?;
@@ -79,7 +84,7 @@ impl FolderLock {
         let (opened, root) = take_root(folder)?;
         let path = folder.join(FILE_NAME);
         let failed = |source| OpenError::from_io(path.clone(), source);
-        let file = match File::open(&path) {
+        let file = match regular::open(&path) {
             Ok(file) => {
                 if !files::lock(&file).map_err(failed)? {
                     return Err(in_use(folder));
@@ -181,7 +186,8 @@ fn id_of(file: &File) -> io::Result<FileId> {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    let mut options = regular::options();
+    regular::open_with(options.read(true).write(true).create(true).truncate(false), path)
 }
 
 /// Writes who has it.
@@ -215,9 +221,10 @@ pub(crate) fn refuse_written(files: &dyn Files, folder: &Path, access: FileAcces
 pub(crate) fn in_use(folder: &Path) -> OpenError {
     let mut text = String::new();
     // The owner may be just writing it; the error is the same without a number.
-    let _informative = File::open(folder.join(FILE_NAME)).and_then(|mut file| file.read_to_string(&mut text));
+    let _informative =
+        regular::open(&folder.join(FILE_NAME)).and_then(|mut file| file.read_to_string(&mut text));
     let pid = text.trim().parse().ok().or_else(|| {
-        let record = fs::read(Layout::new(folder).owner()).ok()?;
+        let record = regular::read(&Layout::new(folder).owner()).ok()?;
         let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
         record["pid"].as_u64()?.try_into().ok()
     });

@@ -19,7 +19,7 @@ use super::journal::tail::Owner;
 use super::paths::journal_folder;
 use everfold_base::id::Position;
 use everfold_base::json::{self, Hash};
-use everfold_system::clock;
+use everfold_system::{clock, regular};
 
 /// The format of the data folder that this code writes, and the newest that it opens.
 pub const STORE_FORMAT: u32 = 1;
@@ -188,7 +188,7 @@ struct ManifestFile {
 
 /// Reads the file.
 pub(crate) fn read(folder: &Path) -> io::Result<ManifestRead> {
-    let bytes = match fs::read(folder.join(FILE_NAME)) {
+    let bytes = match regular::read(&folder.join(FILE_NAME)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ManifestRead::None),
         other => other?,
     };

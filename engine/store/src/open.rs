@@ -26,29 +26,13 @@ use super::paths::{INDEX_FOLDER, JOURNAL_FOLDER, new_index_folder};
 use super::rebuild_index;
 use super::report::{IndexOpened, OpenReport};
 use super::sled::Index;
+use everfold_base::data_folder::Layout;
 use everfold_base::id::Position;
+use everfold_system::folder::above;
 
-/// What other parts keep in a data folder; anything else, without a store, makes it a foreign one.
-const NEIGHBOURS: [&str; 18] = [
-    "attempts",
-    "backups",
-    "blobs",
-    "definitions",
-    "everfold.sock",
-    "everfold.toml",
-    "logs",
-    "owner.json",
-    "projections",
-    "repos",
-    "runs",
-    "secrets",
-    "tmp",
-    "tokens.json",
-    "workspaces",
-    "worktrees",
-    "README.md",
-    "pipelines",
-];
+/// What people keep in a data folder beside what the program does ([`Layout::NAMES`]); anything else, without a store,
+/// makes it a foreign one.
+const NEIGHBOURS: [&str; 7] = ["README.md", "backups", "logs", "pipelines", "secrets", "tmp", "workspaces"];
 
 /// A folder that is locked and looked through, ready to be worked on.
 pub(crate) struct OpenedFolder {
@@ -66,8 +50,15 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder,
     if !folder.exists() {
         files.create_folder(folder).map_err(OpenError::at(folder))?;
     }
-    refuse_foreign(folder, manifest::read_known(folder)?.is_none())?;
-    let lock = Arc::new(FolderLock::take(folder)?);
+    let lock = Arc::new(FolderLock::take(folder, || refuse_foreign(folder))?);
+    if manifest::read_known(folder)?.is_none() {
+        // A process that made the folder may have been killed before it synced the one above. Where this user may not read
+        // that one, another user made the folder.
+        match files.sync_folder(above(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(OpenError::at(folder))?,
+        }
+    }
     lock::refuse_written(files, folder, FileAccess::Write)?;
     let found = manifest::read_known(folder)?;
     let mut warnings = Vec::new();
@@ -151,23 +142,53 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder,
     Ok(OpenedFolder { lock, manifest, index, survey, active, report })
 }
 
-fn refuse_foreign(folder: &Path, without_manifest: bool) -> Result<(), OpenError> {
-    if !without_manifest || folder.join(JOURNAL_FOLDER).exists() || folder.join(INDEX_FOLDER).exists() {
-        return Ok(());
+/// Refuses a folder that holds other things and no store.
+fn refuse_foreign(folder: &Path) -> Result<(), OpenError> {
+    match contents(folder)? {
+        FolderContents::Other(found) => Err(OpenError::Foreign { folder: folder.to_owned(), found }),
+        FolderContents::Store | FolderContents::Nothing => Ok(()),
+    }
+}
+
+/// Whether opening a folder would make a new store there: there is no folder, or it holds neither a store nor anything foreign. Where a
+/// `lock` is, a process opens it, or has.
+#[must_use]
+pub fn would_be_new(folder: &Path) -> bool {
+    let is_bare = || !folder.join(lock::FILE_NAME).exists();
+    !folder.exists() || (is_bare() && matches!(contents(folder), Ok(FolderContents::Nothing)))
+}
+
+/// What a folder holds, as far as a store is concerned.
+enum FolderContents {
+    /// A store, or what is left of one.
+    Store,
+    /// Neither a store nor anything foreign.
+    Nothing,
+    /// No store, and a file of this name that is not Everfold's.
+    Other(String),
+}
+
+fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
+    if manifest::read_known(folder)?.is_some()
+        || folder.join(JOURNAL_FOLDER).exists()
+        || folder.join(INDEX_FOLDER).exists()
+    {
+        return Ok(FolderContents::Store);
     }
     for entry in fs::read_dir(folder).map_err(OpenError::at(folder))? {
         let name = entry.map_err(OpenError::at(folder))?.file_name();
         let name = name.to_string_lossy();
-        let ours = name == lock::FILE_NAME
+        let is_ours = name == lock::FILE_NAME
             || name.starts_with('.')
             || name.ends_with(".tmp")
             || name == "lost+found"
+            || Layout::NAMES.contains(&name.as_ref())
             || NEIGHBOURS.contains(&name.as_ref());
-        if !ours {
-            return Err(OpenError::Foreign { folder: folder.to_owned(), found: name.into_owned() });
+        if !is_ours {
+            return Ok(FolderContents::Other(name.into_owned()));
         }
     }
-    Ok(())
+    Ok(FolderContents::Nothing)
 }
 
 /// Makes the last segment's content durable, then has it read from the disk itself: what a process

@@ -27,7 +27,7 @@ pub struct SledOptions {
     /// Memory for sled's pages.
     pub cache_bytes: u64,
     /// How long after the first write that follows a checkpoint `store.json` becomes another file.
-    pub renew_mark_after: Duration,
+    pub renew_manifest_after: Duration,
     /// Called with how far building the index has come.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
     /// Called after appends and flushes.
@@ -42,7 +42,7 @@ impl Default for SledOptions {
             boot_id: manifest::boot_id(),
             segments: SegmentSizes::default(),
             cache_bytes: 32 * 1024 * 1024,
-            renew_mark_after: RENEW_MANIFEST_AFTER,
+            renew_manifest_after: RENEW_MANIFEST_AFTER,
             progress: Arc::new(|_| {}),
             observer: Arc::new(Unobserved),
         }

@@ -8,3 +8,4 @@
 pub mod clock;
 pub mod folder;
 pub mod os_error;
+pub mod regular;

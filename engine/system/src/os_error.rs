@@ -13,12 +13,16 @@ pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether the system has too little at this moment of what it was asked for: room on the disk, file handles,
-/// processes, memory. Later it may have it; what failed says nothing about the work.
+/// Whether the system has too little at this moment of what it was asked for: room on the disk or within the limit of a
+/// file's size, file handles, processes, memory. Later it may have it; what failed says nothing about the work.
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    let is_scarce =
-        |errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS);
+    let is_scarce = |errno| {
+        matches!(
+            errno,
+            Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS | Errno::FBIG
+        )
+    };
     is_disk_full(error) || Errno::from_io_error(error).is_some_and(is_scarce)
 }

@@ -48,18 +48,16 @@ impl<'a> InboxView<'a> {
         at: Option<Position>,
     ) -> Result<TaskPage, FoldError> {
         let mut all = Vec::new();
-        let count = match at {
+        match at {
             None => {
                 let of = |role| Predicate::Term(term(ROLE, role));
                 all.push(Predicate::Term(term(OPEN, "")));
                 all.extend(role.map(|role| Predicate::Any(vec![of(role), of(ANYONE)])));
-                self.count
             }
             Some(position) => {
                 all.push(Predicate::Numbers(lifetimes::living_at(&self.snapshot, self.count, position)?));
-                self.count
             }
-        };
+        }
         all.extend(run.map(|run| Predicate::Term(of_run(run))));
         let first = cursor.map_or(0, |cursor| u32::try_from(cursor).unwrap_or(u32::MAX));
         let mut page = TaskPage { items: Vec::new(), next: None };
@@ -80,7 +78,7 @@ impl<'a> InboxView<'a> {
             page.items.push(task.clone().in_one_line());
             Ok(ControlFlow::Continue(()))
         };
-        Predicate::All(all).walk(&self.snapshot, first..count, false, |number| {
+        Predicate::All(all).walk(&self.snapshot, first..self.count, false, |number| {
             Ok(each(number).unwrap_or_else(|error| {
                 failed = Some(error);
                 ControlFlow::Break(())

@@ -58,8 +58,8 @@ pub(crate) trait AnyModel: Send + Sync {
     fn prepare(&self) -> Result<bool, FoldError>;
     /// Writes the prepared checkpoint. The fold does not wait for it.
     fn write_prepared(&self) -> Result<(), FoldError>;
-    /// Begins a rebuild, unless one is running.
-    fn begin_rebuild(&self, generation: u32) -> Option<Box<dyn Rebuild + '_>>;
+    /// Begins a rebuild; `None`: one is running.
+    fn begin_rebuild(&self, generation: u32) -> Result<Option<Box<dyn Rebuild + '_>>, FoldError>;
     fn generation(&self) -> Generation;
 }
 
@@ -205,14 +205,15 @@ impl<P: Projection> AnyModel for Model<P> {
         self.write(&mut self.pending())
     }
 
-    fn begin_rebuild(&self, generation: u32) -> Option<Box<dyn Rebuild + '_>> {
+    fn begin_rebuild(&self, generation: u32) -> Result<Option<Box<dyn Rebuild + '_>>, FoldError> {
         let mut info = self.info();
         if info.rebuilding.is_some() {
-            return None;
+            return Ok(None);
         }
-        let inner = ModelFold::open(Arc::clone(&self.storage), generation).ok()?;
-        info.rebuilding = Some(Position::ZERO);
-        Some(Box::new(ModelRebuild { model: self, inner: Some(inner) }))
+        let inner = ModelFold::open(Arc::clone(&self.storage), generation)?;
+        let position = inner.position;
+        info.rebuilding = Some(position);
+        Ok(Some(Box::new(ModelRebuild { model: self, inner: Some(inner), position })))
     }
 
     fn generation(&self) -> Generation {
@@ -223,7 +224,9 @@ impl<P: Projection> AnyModel for Model<P> {
 /// A read model that is built beside the one that answers.
 struct ModelRebuild<'a, P: Projection> {
     model: &'a Model<P>,
+    /// `None`: it took the other one's place, or failed to.
     inner: Option<ModelFold<P>>,
+    position: Position,
 }
 
 /// Changes after which a model that is rebuilt writes a checkpoint.
@@ -233,6 +236,7 @@ impl<P: Projection> Rebuild for ModelRebuild<'_, P> {
     fn fold(&mut self, facts: &FactBatch) -> Result<(), FoldError> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
         inner.fold(facts);
+        self.position = inner.position;
         self.model.info().rebuilding = Some(inner.position);
         if inner.changed() >= CHANGES {
             inner.write_checkpoint(&self.model.storage)?;
@@ -262,7 +266,7 @@ impl<P: Projection> Rebuild for ModelRebuild<'_, P> {
     }
 
     fn position(&self) -> Position {
-        self.inner.as_ref().map_or(Position::ZERO, |inner| inner.position)
+        self.position
     }
 
     fn stopped(&self) -> Option<ModelStop> {

@@ -148,8 +148,8 @@ fn a_model_that_stopped_is_repaired_by_building_it_anew_beside_it() {
     older.fold(&facts(&["a", "refuse", "c"]));
     assert!(older.stopped().is_some());
     let model = model::<Notes<false>>(&storage, 1);
-    let mut beside = model.begin_rebuild(2).unwrap();
-    assert!(model.begin_rebuild(3).is_none(), "one at a time");
+    let mut beside = model.begin_rebuild(2).unwrap().unwrap();
+    assert!(model.begin_rebuild(3).unwrap().is_none(), "one at a time");
     model.fold(&facts(&["a", "b", "c"]));
     beside.fold(&facts(&["a"])).unwrap();
     assert_eq!(beside.take_over(Position(3)).unwrap(), None, "it has not come as far");
@@ -163,4 +163,20 @@ fn a_model_that_stopped_is_repaired_by_building_it_anew_beside_it() {
     assert!(former_generations(&storage, &[2]).unwrap().is_empty());
     assert_eq!(former_generations(&storage, &[7]).unwrap(), [2]);
     assert_eq!(remove_generation(&storage, 2).unwrap(), 2, "its row and its position");
+}
+
+#[test]
+fn a_rebuild_that_cannot_begin_or_cannot_be_stored_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let storage = Arc::new(Storage::open(home.path(), "e", "b").unwrap().storage);
+    let model = model::<Notes<false>>(&storage, 1);
+    let position = [&2_u32.to_be_bytes()[..], b"!"].concat();
+    storage.write(vec![(position, Some(b"no position".to_vec()))]).unwrap();
+    assert!(model.begin_rebuild(2).is_err());
+    assert_eq!(model.status(Position(3)).rebuilding, None);
+    let mut beside = model.begin_rebuild(3).unwrap().unwrap();
+    beside.fold(&facts(&["a", "b", "c"])).unwrap();
+    storage.close("e", "b", std::collections::BTreeMap::new()).unwrap();
+    assert!(beside.take_over(Position(3)).is_err());
+    assert_eq!(beside.position(), Position(3), "where it failed");
 }

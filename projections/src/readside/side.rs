@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use everfold_base::id::Position;
 use everfold_store::ReadError;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::error::{AsOf, ReadSideError};
 use super::state::{ModelProgress, ReadSideState};
@@ -228,27 +228,23 @@ impl ReadSide {
     /// at once; [`ReadSide::status`] shows how far it is.
     ///
     /// # Errors
-    /// There is no such model, or it is being built already.
-    pub fn rebuild(&self, name: &str) -> Result<(), ReadSideError> {
+    /// There is no such model, it is being built already, or its files cannot be read.
+    pub async fn rebuild(&self, name: &str) -> Result<(), ReadSideError> {
         let shared = Arc::clone(&self.shared);
-        let models = shared.models.all();
-        let Some(model) = models.iter().position(|model| model.name() == name) else {
+        let Some(model) = shared.models.all().iter().position(|model| model.name() == name) else {
             return Err(ReadSideError::Unknown(name.to_owned()));
         };
-        if models[model].status(Position::ZERO).rebuilding.is_some() {
-            return Err(ReadSideError::Rebuilding(models[model].name()));
-        }
         let runtime = tokio::runtime::Handle::current();
         let stopping = self.stop.subscribe();
-        let thread = spawn("read-side-rebuild", {
-            let shared = Arc::clone(&shared);
-            move || rebuild(&shared, &runtime, model, &stopping)
-        });
+        let (begun, has_begun) = oneshot::channel();
+        let thread = spawn("read-side-rebuild", move || rebuild(&shared, &runtime, model, &stopping, begun));
         let thread = thread.map_err(|_| ReadSideError::Closed)?;
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.retain(|thread| !thread.is_finished());
-        threads.push(thread);
-        Ok(())
+        {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.retain(|thread| !thread.is_finished());
+            threads.push(thread);
+        }
+        has_begun.await.map_err(|_| ReadSideError::Closed)?
     }
 
     /// Closes in order: writes the last checkpoints. Repeating it does nothing.

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use everfold_base::id::Position;
 use everfold_store::ReadError;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::channel::{Disconnected, FactReceiver, FactSender, channel};
+use super::error::ReadSideError;
 use super::state::ReadSideState;
 use crate::generation;
 use crate::log_reader::FactReader;
@@ -218,17 +219,31 @@ fn report_progress(shared: &ReadSideState, folded: Position) {
     });
 }
 
-/// Builds a model beside the one that answers: the log is read on a thread of its own, which ends with this one.
-/// Body of a thread.
+/// Builds a model beside the one that answers: the log is read on a thread of its own, which ends with this one. Says
+/// through `begun` whether that has begun. Body of a thread.
 pub(super) fn rebuild(
     shared: &ReadSideState,
     runtime: &Handle,
     model: usize,
     stopping: &watch::Receiver<bool>,
+    begun: oneshot::Sender<Result<(), ReadSideError>>,
 ) {
     let number = shared.next_generation.fetch_add(1, Ordering::Relaxed);
     let models = shared.models.all();
-    let Some(mut beside) = models[model].begin_rebuild(number) else { return };
+    let name = models[model].name();
+    let mut beside = match models[model].begin_rebuild(number) {
+        Ok(Some(beside)) => beside,
+        Ok(None) => {
+            let _unheard = begun.send(Err(ReadSideError::Rebuilding(name)));
+            return;
+        }
+        Err(source) => {
+            tracing::error!(model = name, error = %source, "a read model could not be built anew");
+            let _unheard = begun.send(Err(ReadSideError::Fold { name, source }));
+            return;
+        }
+    };
+    let _unheard = begun.send(Ok(()));
     let (sender, receiver) = channel();
     let stopping = stopping.clone();
     let outcome = std::thread::scope(|scope| {
@@ -246,7 +261,7 @@ pub(super) fn rebuild(
         Ok(former) => generation::remove_generation(&shared.storage, *former),
         Err(error) => {
             let position = beside.position();
-            tracing::error!(model = models[model].name(), %position, error, "a read model could not be built anew");
+            tracing::error!(model = name, %position, error, "a read model could not be built anew");
             generation::remove_generation(&shared.storage, number)
         }
     };

@@ -140,7 +140,7 @@ impl<'a> RunsView<'a> {
     ///
     /// # Errors
     /// The read model cannot be read.
-    pub fn newest_but(&self, back: usize) -> Result<Option<RunId>, FoldError> {
+    pub fn nth_newest(&self, back: usize) -> Result<Option<RunId>, FoldError> {
         let Some(number) = u32::try_from(back).ok().and_then(|back| self.head.count.checked_sub(back + 1))
         else {
             return Ok(None);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, Position, Version};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{AttemptNotes, RunEvent};
+use everfold_core::event::{AttemptNotes, CancelRequested, RunAbandoned, RunEvent};
 use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
@@ -32,6 +32,8 @@ pub(super) struct RowRecord {
     updated_at: Timestamp,
     since: Position,
     activity: Activity,
+    /// Its note says who had it cancelled, and why.
+    cancelled: bool,
     #[serde(skip)]
     pub(super) indexed: IndexedTerms,
     /// Those of the definition.
@@ -67,6 +69,7 @@ impl RowRecord {
             updated_at: context.recorded_at,
             since: fact.position,
             activity: Activity::default(),
+            cancelled: false,
             indexed: IndexedTerms::default(),
             stages: None,
             history: RowHistory::default(),
@@ -96,7 +99,7 @@ impl RowRecord {
             definition: Some(event.definition),
             ..record.fixed
         };
-        record.shown.paused = None;
+        (record.shown.paused, record.cancelled) = (None, false);
         record.fold(fact);
         Some(record)
     }
@@ -120,6 +123,12 @@ impl RowRecord {
         let shown = &mut self.shown;
         let had = shown.paused.is_some();
         match fact.event {
+            RunEvent::RunPaused(_)
+            | RunEvent::BreakpointHit(_)
+            | RunEvent::RunHalted(_)
+            | RunEvent::BudgetExceeded(_)
+            | RunEvent::FundsGranted(_)
+                if self.cancelled => {}
             RunEvent::RunPaused(event) => shown.paused.clone_from(&event.reason),
             RunEvent::BreakpointHit(event) => {
                 shown.paused = Some(format!("a breakpoint before {}", event.path));
@@ -128,12 +137,19 @@ impl RowRecord {
                 let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 shown.paused = Some(format!("{} is paused{reason}", event.scope));
             }
+            RunEvent::RunResumed(_) | RunEvent::RunReleased(_) if !self.cancelled => shown.paused = None,
+            RunEvent::CancelRequested(CancelRequested { reason })
+            | RunEvent::RunAbandoned(RunAbandoned { reason })
+                if !self.cancelled =>
+            {
+                let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                shown.paused = Some(format!("cancelled by {}{why}", context.actor));
+                self.cancelled = true;
+            }
             RunEvent::RunResumed(_)
             | RunEvent::RunReleased(_)
             | RunEvent::CancelRequested(_)
-            | RunEvent::RunAbandoned(_) => {
-                shown.paused = None;
-            }
+            | RunEvent::RunAbandoned(_) => {}
             RunEvent::BudgetExceeded(event) => {
                 shown.paused = Some(format!("the budget {} is used up", event.reading.budget));
             }

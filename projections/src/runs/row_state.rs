@@ -22,7 +22,7 @@ pub struct RowState {
     pub steps: Vec<StepId>,
     /// How it failed.
     pub failure: Option<RowFailure>,
-    /// Why it is paused, where a reason was given.
+    /// Why it is paused, where a reason was given; of one that is cancelled, who said so, and why.
     pub paused: Option<String>,
     /// Addresses and filters.
     pub labels: Arc<BTreeMap<String, String>>,
@@ -80,7 +80,7 @@ impl Default for RowState {
 }
 
 impl RowState {
-    /// How it failed or why it is paused, in one line.
+    /// How it failed, or why it is paused or was cancelled, in one line.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         let failed = self.failure.as_ref().map(|failed| failed.failure.message.as_str());

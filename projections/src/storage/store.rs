@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use super::error::StorageError;
+use everfold_store::panic_guard;
+
+use super::error::{StorageError, is_locked};
 use super::manifest::{self, StorageManifest};
 use super::values::{Checkpoint, KeyChanges, StoredPair};
 
@@ -51,7 +52,17 @@ impl Storage {
     pub(crate) fn open(folder: &Path, epoch: &str, boot: &str) -> Result<OpenedStorage, StorageError> {
         let found = manifest::read(folder);
         let trusted = found.as_ref().is_some_and(|manifest| manifest.is_trusted(epoch, boot));
-        let kept = if trusted { open_sled(folder).ok() } else { None };
+        let kept = if trusted { Some(open_sled(folder)) } else { None };
+        let kept = match kept {
+            // Deleting them would take them from under the process that has them, and cost a fold of the whole log.
+            Some(Err(error)) if error.is_passing() => return Err(error),
+            Some(Err(error)) => {
+                tracing::warn!(folder = %folder.display(), %error, "the read models are folded anew from the log");
+                None
+            }
+            Some(Ok(db)) => Some(db),
+            None => None,
+        };
         let (db, closed) = match kept {
             Some(db) => (db, found.and_then(|manifest| manifest.closed)),
             None => {
@@ -221,7 +232,7 @@ fn open_sled(folder: &Path) -> Result<sled::Db, StorageError> {
                 .open();
             match opened {
                 // sled's threads release the lock a moment after the last handle is dropped.
-                Err(error) if patience > 0 && error.to_string().contains("acquire lock") => {
+                Err(error) if patience > 0 && is_locked(&error) => {
                     patience -= 1;
                     std::thread::park_timeout(Duration::from_millis(20));
                 }
@@ -233,9 +244,36 @@ fn open_sled(folder: &Path) -> Result<sled::Db, StorageError> {
 
 /// Turns a panic of sled, which is how it reports damage, into an error.
 fn guarded<T>(work: impl FnOnce() -> Result<T, StorageError>) -> Result<T, StorageError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-        Err(StorageError::new(format!("sled: {text}")))
-    })
+    panic_guard::guarded(work).unwrap_or_else(|what| Err(StorageError::new(format!("sled: {what}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_another_opener_has_locked_are_not_deleted() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("projections");
+        let first = Storage::open(&folder, "e", "b").unwrap();
+        first.storage.write(vec![(b"key".to_vec(), Some(b"value".to_vec()))]).unwrap();
+        // The manifest says that this boot wrote them, so they are trusted.
+        let error = Storage::open(&folder, "e", "b").err().expect("they are locked");
+        assert!(error.is_passing(), "{error}");
+        first.storage.close("e", "b", BTreeMap::new()).unwrap();
+        let again = Storage::open(&folder, "e", "b").unwrap();
+        assert_eq!(again.storage.get(b"key").unwrap(), Some(b"value".to_vec()));
+        assert!(again.closed.is_some());
+    }
+
+    #[test]
+    fn files_that_are_damaged_are_folded_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("projections");
+        let first = Storage::open(&folder, "e", "b").unwrap();
+        first.storage.close("e", "b", BTreeMap::new()).unwrap();
+        fs::write(folder.join("conf"), "no configuration of sled's").unwrap();
+        let again = Storage::open(&folder, "e", "b").unwrap();
+        assert!(again.closed.is_none());
+    }
 }

@@ -338,6 +338,6 @@ fn lists_are_newest_first_and_cut_by_a_cursor() {
     let first = list(None, 2);
     assert_eq!(positions(&first.items), [5, 4]);
     assert_eq!(positions(&list(first.next, 2).items), [3, 2]);
-    assert_eq!(models.runs().unwrap().newest_but(1).unwrap(), Some(RandomRun::begin(3).run));
+    assert_eq!(models.runs().unwrap().nth_newest(1).unwrap(), Some(RandomRun::begin(3).run));
     assert_eq!(models.runs().unwrap().with_short("dead", 10).unwrap().len(), 5);
 }

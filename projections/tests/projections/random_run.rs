@@ -32,7 +32,7 @@ steps:
       - { id: known, expression: 'step.round > 1 ? true : false', policy: \"evidence.value ? 'pass' : 'pending'\", wake: [ci], poll: { every: 5s, max: 2 } }
   - id: b
     needs: [a]
-    foreach: { in: '${[1, 2, 3]}', max_in_flight: 2, on_failure: continue }
+    foreach: { in: '${[1, 2, 3]}', max_in_flight: 2, fail_fast: false }
     command: work
     on_fail: block
   - id: c
@@ -58,10 +58,10 @@ impl RandomRun {
     pub fn begin(number: u64) -> Self {
         let parsed = parse(PIPELINE, "everything.yaml", &NoFiles).unwrap().definition;
         let mut document = serde_json::to_value(parsed).unwrap();
-        let question = json!({"title": "Which?", "expires": "5m", "remind": "1m"});
+        let question = json!({"title": "Which?", "timeout": "5m", "remind": "1m"});
         document["steps"].as_array_mut().unwrap().extend([
             json!({"id": "q", "needs": ["a"], "on_fail": [{"to": "block"}], "work": {"question": question}}),
-            json!({"id": "qs", "needs": ["a"], "foreach": {"items": "${['x', 'y']}", "on_failure": "continue"},
+            json!({"id": "qs", "needs": ["a"], "foreach": {"items": "${['x', 'y']}", "fail_fast": false},
                    "on_fail": [{"to": {"rework": "qs"}}], "work": {"question": question}}),
         ]);
         let definition = Arc::new(serde_json::from_value(document).unwrap());

@@ -118,8 +118,8 @@ async fn a_rebuild_answers_all_the_time_and_takes_over_where_the_log_ends() {
     let side = open(location(&folder.path().join("projections"), "e", "b"), &store);
     grow(&store, 0..200).await;
     assert_eq!(count(&side).await, 200);
-    side.rebuild("runs").unwrap();
-    assert!(matches!(side.rebuild("nothing"), Err(ReadSideError::Unknown(_))));
+    side.rebuild("runs").await.unwrap();
+    assert!(matches!(side.rebuild("nothing").await, Err(ReadSideError::Unknown(_))));
     for number in 200..260 {
         grow(&store, number..number + 1).await;
         assert_eq!(count(&side).await as u64, number + 1);

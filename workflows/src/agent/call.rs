@@ -85,7 +85,7 @@ pub(super) struct Spec {
 impl Spec {
     /// Whether it goes on with a former session where there is one.
     pub(super) fn continues(&self) -> bool {
-        self.session.as_deref() == Some("continue")
+        self.session.as_deref() == Some("resume")
     }
 }
 

@@ -123,7 +123,8 @@ fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<
                 let used = &models[name];
                 Usage {
                     model: Some(name.clone()),
-                    input_tokens: number(&used["inputTokens"]).saturating_add(number(&used["cacheCreationInputTokens"])),
+                    input_tokens: number(&used["inputTokens"])
+                        .saturating_add(number(&used["cacheCreationInputTokens"])),
                     cached_tokens: number(&used["cacheReadInputTokens"]),
                     output_tokens: number(&used["outputTokens"]),
                     cost_micros: cost_micros(used["costUSD"].as_f64().unwrap_or(0.0)),
@@ -135,7 +136,8 @@ fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<
     let used = &result["usage"];
     vec![Usage {
         model,
-        input_tokens: number(&used["input_tokens"]).saturating_add(number(&used["cache_creation_input_tokens"])),
+        input_tokens: number(&used["input_tokens"])
+            .saturating_add(number(&used["cache_creation_input_tokens"])),
         cached_tokens: number(&used["cache_read_input_tokens"]),
         output_tokens: number(&used["output_tokens"]),
         cost_micros: cost_micros(result["total_cost_usd"].as_f64().unwrap_or(0.0)),

@@ -9,10 +9,13 @@ mod claude;
 mod codex;
 mod executor;
 pub(crate) mod profile;
+mod ready;
 pub(crate) mod settings;
 mod transcript;
 mod turn;
 
 pub use executor::{AgentExecutor, DEFAULT_PROFILE};
 pub use profile::program;
+pub(crate) use ready::declare;
+pub use ready::find_program;
 pub use settings::{AgentProfile, Argument, OutputFormat, PromptBy};

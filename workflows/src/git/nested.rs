@@ -18,8 +18,11 @@ const LINK: &str = "160000";
 pub(super) async fn checked(git: &Git) -> Result<(), SaveError> {
     let asked = ["diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-ext-diff"];
     let kinds = ["--ignore-submodules=dirty", "--diff-filter=AMT"];
-    let listed = git.beginning(&[&asked[..], &kinds[..]].concat(), LIST_BYTES_MAX).await?;
-    let links = links(&String::from_utf8_lossy(&listed.0));
+    let (listed, is_all) = git.beginning(&[&asked[..], &kinds[..]].concat(), LIST_BYTES_MAX).await?;
+    if !is_all {
+        return Err(GitError::TooMuch { command: "diff --cached --raw".to_owned() }.into());
+    }
+    let links = links(&String::from_utf8_lossy(&listed));
     for (path, commit) in links {
         let declared = "submodule\\..*\\.path";
         let is_declared = git.folder.join(".gitmodules").is_file()

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::GitError;
-use crate::regular;
+use everfold_system::regular;
 
 /// A worktree that is what was made for the run.
 #[derive(Debug, Clone, PartialEq, Eq)]

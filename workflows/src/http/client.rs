@@ -25,8 +25,18 @@ const REDIRECTS_MAX: usize = 5;
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
 /// The `User-Agent` of every request of the program.
 pub const USER_AGENT: &str = concat!("everfold/", env!("CARGO_PKG_VERSION"));
-/// Headers that identify the caller: another host must not get them.
-const IDENTITY: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+/// Headers that only describe the request. Any other may identify the caller (`X-Api-Key`, `Private-Token`, a name of
+/// the service's own), so another host gets these alone.
+const DESCRIBING: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::RANGE,
+    header::USER_AGENT,
+];
 
 /// How far a request has come.
 #[derive(Default)]
@@ -112,7 +122,7 @@ impl HttpClient {
             let Some(moved) = moved else { return Ok(answer) };
             let next = place.join(moved)?;
             if next.authority() != place.authority() || (place.is_tls && !next.is_tls) {
-                IDENTITY.iter().for_each(|name| drop(headers.remove(name)));
+                headers = describing(&headers);
             }
             *place = next;
         }
@@ -230,6 +240,12 @@ fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, HttpError> {
         headers.insert(known, value(name, text)?);
     }
     Ok(headers)
+}
+
+/// What another host may get of the headers.
+fn describing(headers: &HeaderMap) -> HeaderMap {
+    let describes = |(name, _): &(&HeaderName, &HeaderValue)| DESCRIBING.contains(name);
+    headers.iter().filter(describes).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Never shows the value: it may be a secret.

@@ -1,6 +1,7 @@
 //! A URL, taken apart.
 
 use hyper::Uri;
+use url::Url;
 
 use super::request::HttpError;
 
@@ -66,21 +67,17 @@ impl Endpoint {
         })
     }
 
-    pub(super) fn join(&self, moved: &str) -> Result<Self, HttpError> {
-        if moved.contains("://") {
-            return Self::of(moved);
+    /// What a reference of this place's answer names. The name and password stay with a place on the same host and port.
+    pub(super) fn join(&self, reference: &str) -> Result<Self, HttpError> {
+        let joined = Url::parse(&self.shown()).and_then(|own| own.join(reference));
+        let joined = joined.map_err(|error| {
+            HttpError::Invalid(format!("{} refers to no URL that there could be: {error}", self.shown()))
+        })?;
+        let mut place = Self::of(joined.as_str())?;
+        if place.user.is_none() && place.is_tls == self.is_tls && place.authority() == self.authority() {
+            place.user.clone_from(&self.user);
         }
-        let scheme = if self.is_tls { "https" } else { "http" };
-        if let Some(rest) = moved.strip_prefix("//") {
-            return Self::of(&format!("{scheme}://{rest}"));
-        }
-        let path = if moved.starts_with('/') {
-            moved.to_owned()
-        } else {
-            let folder = self.target.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-            format!("{folder}/{moved}")
-        };
-        Ok(Self { user: self.user.clone(), ..Self::of(&format!("{scheme}://{}{path}", self.authority()))? })
+        Ok(place)
     }
 
     /// Host and port.
@@ -144,6 +141,8 @@ mod tests {
         assert_eq!(place.join("/c?d").unwrap().shown(), "https://example.org/c?d");
         assert_eq!(place.join("//other.org/x").unwrap().shown(), "https://other.org/x");
         assert!(place.join("http://other.org").unwrap().user.is_none());
+        assert!(place.join("https://example.org/moved").unwrap().user.is_some(), "the same host");
+        assert!(place.join("http://example.org:443/moved").unwrap().user.is_none(), "in the clear");
         let local = Endpoint::of("http://[::1]:8080").unwrap();
         assert_eq!((local.host.as_str(), local.authority().as_str()), ("::1", "[::1]:8080"));
         assert_eq!(local.shown(), "http://[::1]:8080/");
@@ -159,6 +158,28 @@ mod tests {
         ] {
             let Err(HttpError::Invalid(message)) = Endpoint::of(wrong) else { panic!("{wrong}") };
             assert!(message.starts_with("the URL "), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_resolved_as_rfc_3986_says() {
+        let place = Endpoint::of("http://a/b/c/d?q").unwrap();
+        for (reference, resolved) in [
+            ("/login?next=https://a.b/", "http://a/login?next=https://a.b/"),
+            ("g?y=//x", "http://a/b/c/g?y=//x"),
+            ("?y", "http://a/b/c/d?y"),
+            ("", "http://a/b/c/d?q"),
+            ("#part", "http://a/b/c/d?q"),
+            ("../g", "http://a/b/g"),
+            ("../../../g", "http://a/g"),
+            ("./g/../h", "http://a/b/c/h"),
+            ("g h", "http://a/b/c/g%20h"),
+            ("HTTPS://other:8443/x", "https://other:8443/x"),
+        ] {
+            assert_eq!(place.join(reference).unwrap().shown(), resolved, "{reference}");
+        }
+        for wrong in ["ftp://a/", "mailto:ada@example.org", "http://[", "//"] {
+            assert!(matches!(place.join(wrong), Err(HttpError::Invalid(_))), "{wrong}");
         }
     }
 }

@@ -40,11 +40,16 @@ impl Message {
     fn of_notice(notice: &Value) -> Self {
         let (run, event) = (&notice["run"], &notice["event"]);
         let (short, step) = (word(&run["short_id"]), step(event));
+        let cancelled = &run["cancelled"];
         let title = run["title"].as_str().map(|title| format!(" “{}”", cut(title, 80))).unwrap_or_default();
         let happened = happened(event, &step);
         let subject =
             cut(&format!("{} {short}{title}: {happened}", word(&run["pipeline"])), SUBJECT_CHARS_MAX);
         let mut lines = reasons(event);
+        if word(&event["type"]) == "RunCancelled" && !cancelled.is_null() {
+            let why = cancelled["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+            lines.push(cut(&format!("by {}{why}", word(&cancelled["by"])), LINE_CHARS_MAX));
+        }
         lines.extend(next(event, short, &step).into_iter().map(|command| format!("next: {command}")));
         if let Some(link) = notice["link"].as_str() {
             lines.push(link.to_owned());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
+use everfold_system::clock;
 use hyper::Method;
 use serde_json::json;
 
@@ -31,17 +32,12 @@ pub(super) fn taken(answer: &HttpAnswer, call: &Call, who: &str, refusals: &[u16
     if (200..300).contains(&answer.status) {
         return Ok(json!({ "status": answer.status }));
     }
-    if let Some(pause) = asked_pause(answer) {
+    if let Some(pause) = answer.retry_after(clock::now()) {
         call.ask_later(pause);
     }
     let is_refused = refusals.contains(&answer.status);
     let kind = if is_refused { FailureKind::Validation } else { FailureKind::Error };
     Err(Failure::new(kind, format!("{who} answered {}", answer.status)).with_detail(answer.text()))
-}
-
-/// The pause that an answer asks for: `Retry-After`, in seconds.
-fn asked_pause(answer: &HttpAnswer) -> Option<Duration> {
-    answer.headers.get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// The failure of a request that got no answer.

@@ -97,6 +97,11 @@ async fn l32_a_notice_reaches_a_chat_by_its_incoming_webhook_and_its_refusals_ar
     slack.answers(429, &[("retry-after", "30")], "rate_limited");
     let limited = notify("notify.slack", json!({"url": url}), None).await.unwrap_err();
     assert_eq!((limited.permanent, limited.after), (false, Some(Duration::from_secs(30))), "{limited}");
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10);
+    let date = later.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    slack.answers(429, &[("retry-after", &date)], "rate_limited");
+    let after = notify("notify.slack", json!({"url": url}), None).await.unwrap_err().after.unwrap();
+    assert!((Duration::from_mins(9)..=Duration::from_mins(10)).contains(&after), "{after:?}");
     slack.answers(404, &[], "no_service");
     let gone = notify("notify.slack", json!({"url": url}), None).await.unwrap_err();
     assert!(gone.permanent && gone.message.contains("404: no_service"), "{gone}");

@@ -10,9 +10,11 @@ use serde_json::json;
 
 use super::failures::{never, not_now};
 use crate::command::{CommandInvocation, STDOUT_BYTES_MAX, command_line};
-use crate::private_file::make_private;
+use crate::private_file::{if_there, make_private};
 use crate::process::environment::env_removed;
-use crate::process::{Processes, Says, attach, cancel, ceiling, make_absolute, millis, tell_data_folder};
+use crate::process::{
+    Begun, Processes, Says, attach, cancel, ceiling, make_absolute, millis, tell_data_folder,
+};
 use crate::secret::SecretResolver;
 use crate::shim::Handover;
 use crate::shim::log;
@@ -63,16 +65,18 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
             true => Some(handover(&processes.secrets, &request.secrets).await?),
             false => None,
         };
-        let record =
-            match attach(&processes.shim, &request.folder, &shim_request, handover.as_ref(), None).await {
-                Ok(record) => record,
-                // That is no evidence, and no lack of it: the gate is asked when the system has what it needs.
-                Err(error) if error.says() == Says::NotNow => {
-                    tokio::time::sleep(SHORTAGE_PAUSE).await;
-                    continue;
-                }
-                Err(error) => return Err(not_now(error.explained())),
-            };
+        let mut begun = Begun::Perhaps;
+        let attached =
+            attach(&processes.shim, &request.folder, &shim_request, handover.as_ref(), None, &mut begun);
+        let record = match attached.await {
+            Ok(record) => record,
+            // That is no evidence, and no lack of it: the gate is asked when the system has what it needs.
+            Err(error) if error.says() == Says::NotNow => {
+                tokio::time::sleep(SHORTAGE_PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(not_now(error.explained())),
+        };
         let (exit, timed_out) = match record.outcome {
             CommandOutcome::Exited { code: 127 } => {
                 let said = log::tail(&request.folder.join(LOG), 1);
@@ -88,7 +92,7 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
             // A probe only looks, so one without a record is repeated under its number.
             CommandOutcome::Lost { .. } if !repeated => {
                 repeated = true;
-                std::fs::remove_dir_all(&request.folder)
+                if_there(std::fs::remove_dir_all(&request.folder))
                     .map_err(|error| not_now(format!("the lost probe's folder: {error}")))?;
                 continue;
             }
@@ -155,6 +159,7 @@ fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandInv
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
         secrets,
         declared: Vec::new(),
+        redact: Some(processes.settings.redact.clone()),
         argv: line.argv.clone(),
         env,
         env_remove: env_removed(&request.secrets),

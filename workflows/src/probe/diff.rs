@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 
 use super::failures::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
-use crate::regular;
+use everfold_system::regular;
 
 /// Names that the evidence lists; all are counted.
 const NAMES_MAX: usize = 1_000;

@@ -11,9 +11,9 @@ use serde_json::json;
 use super::failures::{never, not_now};
 use super::file::walk;
 use super::fresh::unchanged;
-use crate::regular::read_bounded;
 use crate::workspace_path::{ResolvedPath, resolve};
 use crate::xml;
+use everfold_system::regular::read_bounded;
 
 /// The largest report that is read.
 const REPORT_BYTES_MAX: u64 = 16 * 1024 * 1024;

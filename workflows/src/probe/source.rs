@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::failures::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
-use crate::regular::read_bounded;
 use crate::secret::Mask;
 use crate::workspace_path::{ResolvedPath, resolve};
+use everfold_system::regular::read_bounded;
 
 /// The largest file that is read as evidence.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;

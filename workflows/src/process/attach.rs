@@ -1,6 +1,7 @@
 //! Brings a folder to its `exit.json`: waits for its supervisor, or starts one.
 //!
-//! Law: alive means that the lock is held. A handle on the supervisor is opened first and its
+//! Law: what may have begun in a folder that is gone is lost, and nothing begins in its place before what is left of it has ended.
+//! Alive means that the lock is held. A handle on the supervisor is opened first and its
 //! identity compared after, so that a number that passed to another process is never waited for. An error of the
 //! system is never read as “there” or “missing”: it is passed on.
 
@@ -15,10 +16,9 @@ use tokio::io::AsyncWriteExt as _;
 use super::attach_error::{AttachError, Says};
 use super::attempt_folder::{has, is_held, read_exit};
 use super::meter::Metered;
-use super::plan::{Meter, Progress};
+use super::plan::{Begun, Meter, Progress};
 use super::shim_program::ShimProgram;
 use crate::private_file;
-use crate::regular;
 use crate::shim::Handover;
 use crate::shim::leftovers;
 use crate::shim::log::{LogReader, LogSource};
@@ -26,6 +26,7 @@ use crate::shim::protocol::{
     CANCEL, CommandOutcome, CommandRequest, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOG, REQUEST,
     SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
+use everfold_system::regular;
 
 /// Supervisors that may end without a record before the attempt gives up.
 const STARTS_MAX: u32 = 3;
@@ -92,13 +93,15 @@ impl Watch {
     }
 }
 
-/// Resolves with the folder's record. `request` is written unless the command has started already.
+/// Resolves with the folder's record. `request` is written unless the command has started already; from then on it may have
+/// begun, which `begun` says to the caller.
 pub(crate) async fn attach(
     shim: &ShimProgram,
     folder: &Path,
     request: &CommandRequest,
     handover: Option<&Handover>,
     mut watch: Option<Watch>,
+    begun: &mut Begun,
 ) -> Result<ExitRecord, AttachError> {
     let mut starts = 0;
     let record = loop {
@@ -106,13 +109,18 @@ pub(crate) async fn attach(
             break record;
         }
         if is_held(folder)? {
+            *begun = Begun::Surely;
             watched(wait_for_holder(folder), &mut watch).await;
             continue;
+        }
+        if let Some(record) = end_of_removed(folder, *begun).await? {
+            break record;
         }
         let has_started = has(folder, STARTED)?;
         if !has_started {
             write_request(folder, request)?;
         }
+        *begun = Begun::Surely;
         starts += 1;
         let handover = handover.filter(|_| !has_started);
         let unable = match watched(start(shim, folder, handover), &mut watch).await {
@@ -133,6 +141,9 @@ pub(crate) async fn attach(
         if is_held(folder)? {
             continue;
         }
+        if let Some(record) = end_of_removed(folder, *begun).await? {
+            break record;
+        }
         if unable.says() == Says::NotBegun && has(folder, STARTED)? {
             break lost(folder, &unable.explained()).await;
         }
@@ -144,12 +155,38 @@ pub(crate) async fn attach(
     Ok(record)
 }
 
+/// The end of what may have begun in a folder that is gone: what became of it cannot be known, and running it again could be the
+/// second time. What is left of it is ended. `None` where it did not begin, or the folder is there.
+pub(super) async fn end_of_removed(folder: &Path, begun: Begun) -> Result<Option<ExitRecord>, AttachError> {
+    if begun == Begun::Perhaps || has(folder, STARTED)? || has(folder, REQUEST)? {
+        return Ok(None);
+    }
+    let killed = kill_of_removed(folder).await;
+    let outcome = match has(folder, CANCEL)? {
+        true => CommandOutcome::Cancelled,
+        false => CommandOutcome::Lost {
+            reason: format!("its folder {} is gone{}", folder.display(), left(killed)),
+        },
+    };
+    Ok(Some(outcome.record()))
+}
+
+async fn kill_of_removed(folder: &Path) -> usize {
+    let root = folder.to_owned();
+    tokio::task::spawn_blocking(move || leftovers::kill_of_removed(&root)).await.unwrap_or_default()
+}
+
+/// What is said of processes that were killed.
+fn left(killed: usize) -> String {
+    if killed == 0 { String::new() } else { format!("; {killed} processes it left were killed") }
+}
+
 /// The end of a command that began and that cannot be supervised any more: what is left of it is ended, so
 /// that nothing begins beside it.
 async fn lost(folder: &Path, why: &str) -> ExitRecord {
     let (root, why) = (folder.to_owned(), why.to_owned());
     let killed = tokio::task::spawn_blocking(move || leftovers::kill(&root)).await.unwrap_or_default();
-    let left = if killed == 0 { String::new() } else { format!("; {killed} processes it left were killed") };
+    let left = left(killed);
     CommandOutcome::Lost { reason: format!("its supervisor ended without a record, and {why}{left}") }
         .record()
 }
@@ -205,6 +242,10 @@ async fn try_settle(shim: &ShimProgram, folder: &Path, starts: &mut u32) -> Resu
         return Ok(false);
     }
     if !has(folder, REQUEST)? {
+        if !has(folder, STARTED)? {
+            // Nothing began here, or the folder was removed and made again for the mark.
+            kill_of_removed(folder).await;
+        }
         return Ok(true);
     }
     if *starts < STARTS_MAX {

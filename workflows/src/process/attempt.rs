@@ -7,7 +7,7 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_language::definition::Save;
 use everfold_ports::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult};
 
-use super::attach::{Watch, attach};
+use super::attach::{Watch, attach, end_of_removed};
 use super::attempt_folder;
 use super::plan::{Begun, Plan};
 use super::report;
@@ -18,7 +18,7 @@ use super::{process_input, program, turns};
 use crate::attempt_end::ended_now;
 use crate::git::{Git, GitError, unable};
 use crate::private_file::{if_there, make_private, write_private};
-use crate::shim::protocol::{CANCEL, INPUT, REQUEST, STARTED};
+use crate::shim::protocol::{CANCEL, CommandOutcome, INPUT, STARTED};
 
 /// How often an attempt is tried whose folder cannot be read, before its run is quarantined.
 const LOOKS_MAX: u32 = 6;
@@ -36,9 +36,9 @@ pub(crate) async fn attempt(
     observer: Arc<dyn AttemptObserver>,
     begun: Begun,
 ) -> AttemptEnd {
-    let mut pause = LOOK_PAUSE;
+    let (mut pause, mut begun) = (LOOK_PAUSE, begun);
     for _ in 1..LOOKS_MAX {
-        match make_or_go_on(&processes, &request, &plan, &observer, begun).await {
+        match make_or_go_on(&processes, &request, &plan, &observer, &mut begun).await {
             Err(Unready::Unseen(reason)) => {
                 tracing::warn!(attempt = %request.id, reason, "an attempt cannot be seen; it is looked again");
                 tokio::time::sleep(pause).await;
@@ -48,7 +48,7 @@ pub(crate) async fn attempt(
             Err(unready) => return ended_now(unready.into()),
         }
     }
-    let seen = make_or_go_on(&processes, &request, &plan, &observer, begun).await;
+    let seen = make_or_go_on(&processes, &request, &plan, &observer, &mut begun).await;
     seen.unwrap_or_else(|unready| ended_now(unready.into()))
 }
 
@@ -57,19 +57,17 @@ async fn make_or_go_on(
     request: &AttemptRequest,
     plan: &Result<Plan, Failure>,
     observer: &Arc<dyn AttemptObserver>,
-    begun: Begun,
+    begun: &mut Begun,
 ) -> Result<AttemptEnd, Unready> {
     let folder = &request.folder;
     if let Some(end) = StoredEnd::load(folder).map_err(|error| Unready::unseen("the report", &error))? {
         return Ok(end.into());
     }
     let has = |name: &str| attempt_folder::has(folder, name).map_err(Unready::from);
-    if begun == Begun::Surely && !has(STARTED)? && !has(REQUEST)? {
-        // Without its folder it cannot be known what became of it; running it again could be the second time.
-        return Ok(ended_now(if has(CANCEL)? {
-            AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "cancelled"))
-        } else {
-            AttemptResult::Lost { reason: format!("its folder {} is gone", folder.display()) }
+    if let Some(record) = end_of_removed(folder, *begun).await? {
+        return Ok(ended_now(match record.outcome {
+            CommandOutcome::Lost { reason } => AttemptResult::Lost { reason },
+            _cancelled => AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "cancelled")),
         }));
     }
     let plan = plan.as_ref().map_err(|failure| Unready::Failed(failure.clone()))?;
@@ -86,14 +84,15 @@ async fn make_or_go_on(
             }
             false => None,
         };
-        let mut shim_request = process_input::request(request, plan, processes.settings.logs.max_bytes);
+        let mut shim_request = process_input::request(request, plan, &processes.settings);
         turns::change_request(&mut shim_request, &past);
         let mut watch = Watch::new(folder, observer.clone(), plan.progress);
         if let Some(meter) = plan.meter {
             let before = report::before_turns(plan, &past).await;
             watch = watch.metered(meter(), plan.model.clone(), before);
         }
-        let record = attach(&processes.shim, folder, &shim_request, handover.as_ref(), Some(watch)).await?;
+        let attached = attach(&processes.shim, folder, &shim_request, handover.as_ref(), Some(watch), begun);
+        let record = attached.await?;
         let next = if has(CANCEL)? { None } else { report::next_turn(request, plan, &record, &past).await? };
         match next {
             None => return report::report(processes, request, plan, &record, &past).await,

@@ -5,8 +5,8 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 
 use super::attach_error::AttachError;
-use crate::regular;
 use crate::shim::protocol::{EXIT, ExitRecord, LOCK, PROTOCOL};
+use everfold_system::regular;
 
 /// The record, if the folder has come to its end.
 pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError> {

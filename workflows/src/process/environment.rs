@@ -1,5 +1,7 @@
 //! Variables that processes do not inherit from the engine.
 
+use std::ffi::OsString;
+
 use everfold_ports::Secrets;
 
 /// Variables that would bind a git below to another repository.
@@ -18,4 +20,15 @@ const GIT_LOCAL: [&str; 8] = [
 pub(crate) fn env_removed(secrets: &Secrets) -> Vec<String> {
     let fixed = GIT_LOCAL.iter().map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]);
     fixed.chain(secrets.variables().cloned()).collect()
+}
+
+/// The variables of this process that such a list removes; `NAME*` stands for all that begin with `NAME`.
+pub(crate) fn removed_here(patterns: &[String]) -> impl Iterator<Item = OsString> {
+    let is_removed =
+        |name: &OsString| name.to_str().is_some_and(|name| patterns.iter().any(|it| matches(it, name)));
+    std::env::vars_os().map(|(name, _)| name).filter(is_removed)
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
 }

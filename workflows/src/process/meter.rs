@@ -11,8 +11,8 @@ use everfold_ports::{AttemptObserver, Usage};
 
 use super::plan::Meter;
 use super::usage;
-use crate::regular;
 use crate::shim::protocol::STDOUT;
+use everfold_system::regular;
 
 /// Bytes that are read in one look.
 const LOOK_BYTES_MAX: u64 = 1024 * 1024;

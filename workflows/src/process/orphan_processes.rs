@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use super::attach::cancel;
 use super::attempt_folder::is_held;
 use super::setup::Processes;
+use crate::shim::leftovers;
 use crate::shim::os;
 use crate::shim::protocol::{EXIT, MARK_VARIABLE, REQUEST, STARTED};
 
@@ -67,18 +68,11 @@ fn living(attempts: &Path) -> Vec<PathBuf> {
 
 /// The folders that a process names.
 pub(super) fn folders_of(pid: i32) -> impl Iterator<Item = PathBuf> {
-    let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let arguments = read("cmdline");
-    let arguments: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
-    let supervised = match arguments.as_slice() {
-        [_, b"shim", folder, ..] => Some(path(folder)),
-        _ => None,
-    };
-    let environ = read("environ");
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let mark = environ
         .split(|byte| *byte == 0)
         .find_map(|variable| variable.strip_prefix(MARK_VARIABLE.as_bytes())?.strip_prefix(b"=").map(path));
-    supervised.into_iter().chain(mark)
+    leftovers::supervised_by(pid).into_iter().chain(mark)
 }
 
 fn path(bytes: &[u8]) -> PathBuf {

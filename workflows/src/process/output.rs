@@ -15,9 +15,9 @@ use super::unready::Unready;
 use super::usage::cost_micros;
 use crate::attempt_end::RESULT_BYTES_MAX;
 use crate::private_file::{if_there, is_of_the_system};
-use crate::regular::read_bounded;
 use crate::shim::copy_of;
 use crate::workspace_path::{ResolvedPath, resolve};
+use everfold_system::regular::read_bounded;
 
 /// Names the output in failures where standard output is the output, and not a file.
 pub(crate) const ANSWER: &str = "the answer";

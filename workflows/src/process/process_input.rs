@@ -13,11 +13,12 @@ use super::plan::Plan;
 use crate::git::{CEILING, ceiling_of};
 use crate::handles;
 use crate::secret::SecretValues;
+use crate::settings::WorkflowSettings;
 use crate::shim::Handover;
 use crate::shim::protocol::{CommandRequest, INPUT, OUTPUT, PROTOCOL, PROTOCOL_SECRETS};
 
 /// The request of an attempt.
-pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, log_max_bytes: u64) -> CommandRequest {
+pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &WorkflowSettings) -> CommandRequest {
     let mut env: BTreeMap<String, String> = plan.env.clone();
     env.extend(attempt.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     env.extend(variables(attempt));
@@ -27,7 +28,8 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, log_max_bytes: u64)
     CommandRequest {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
         secrets,
-        declared: if secrets { declared(&attempt.outputs) } else { Vec::new() },
+        declared: declared(&attempt.outputs),
+        redact: Some(settings.redact.clone()),
         argv: plan.argv.clone(),
         env,
         env_remove: env_removed(&attempt.secrets),
@@ -35,7 +37,7 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, log_max_bytes: u64)
         stdin: plan.stdin.clone(),
         timeout_ms: attempt.timeout.map(millis),
         grace_ms: millis(attempt.grace),
-        log_max_bytes,
+        log_max_bytes: settings.logs.max_bytes,
         stdout_max_bytes: plan.stdout_max_bytes,
         stdout_tail_max_bytes: plan.stdout_tail_max_bytes,
         handles: handles::former(),

@@ -23,10 +23,11 @@ use super::usage;
 use crate::attempt_end::ended_now;
 use crate::git::{Git, SaveError, SaveRequest, free_locks, save};
 use crate::private_file::{if_there, is_of_the_system, write_private};
-use crate::regular;
+use crate::secret::SecretValues;
 use crate::shim::log;
 use crate::shim::protocol::{CommandOutcome, ExitRecord, LOG, OUTPUT, STDOUT, STDOUT_TAIL};
 use crate::workspace_path::{ResolvedPath, resolve};
+use everfold_system::regular;
 
 /// What declared files were before the attempt.
 const BEFORE: &str = "before.json";
@@ -136,9 +137,9 @@ pub(crate) async fn report(
     record: &ExitRecord,
     past: &[Past],
 ) -> Result<AttemptEnd, Unready> {
-    let before = before(&plan.interpret, past)?;
     let reading = {
         let (processes, request, record) = (processes.clone(), request.clone(), record.clone());
+        let past_turns = past.to_vec();
         let (interpret, kept, hint) = (plan.interpret.clone(), plan.kept.clone(), plan.missing_hint.clone());
         let progress = plan.progress;
         let renewed = past.iter().find(|turn| turn.next.kind == TurnKind::Session);
@@ -146,6 +147,7 @@ pub(crate) async fn report(
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let _of_the_attempt = span.entered();
+            let before = before(&interpret, &past_turns)?;
             let mut end = read(&request, &record, &interpret, &processes, &hint, progress)?;
             if !before.is_empty() {
                 end.usage = usage::sum(before.into_iter().chain(end.usage));
@@ -164,6 +166,8 @@ pub(crate) async fn report(
             format!("reading what the process left failed: {error}"),
         ))),
     };
+    // The supervisor masked texts; here the names of fields count, also where a number is short.
+    processes.secrets.mask(&SecretValues::default()).end(&mut end);
     match record.outcome {
         CommandOutcome::NotStarted { .. } => {}
         CommandOutcome::Exited { .. } => commit(processes, request, &mut end).await?,

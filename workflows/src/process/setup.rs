@@ -24,6 +24,7 @@ impl Processes {
     /// What executors share that is of one owner of a data folder.
     #[must_use]
     pub fn new(shim: ShimProgram, blobs: Arc<dyn Blobs>, settings: Arc<WorkflowSettings>) -> Self {
-        Self { shim, blobs, settings, secrets: SecretResolver::default() }
+        let secrets = SecretResolver::new(&settings.redact);
+        Self { shim, blobs, settings, secrets }
     }
 }

@@ -9,8 +9,8 @@ use everfold_ports::{Artefact, AttemptEnd, AttemptNotes, AttemptResult, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::private_file::{if_there, write_private};
-use crate::regular;
 use crate::shim::protocol::PROTOCOL;
+use everfold_system::regular;
 
 /// The first report.
 const REPORT: &str = "report.json";

@@ -13,12 +13,12 @@ use super::attach_error::AttachError;
 use super::attempt_folder::{has, read_exit};
 use super::plan::Turn;
 use crate::private_file::{if_there, make_private, write_private};
-use crate::regular;
 use crate::shim::log;
 use crate::shim::protocol::{
     CommandRequest, EXIT, ExitRecord, LOG, OUTPUT, SHIM, STARTED, STDOUT, STDOUT_TAIL,
 };
 use crate::shim::wall_clock::now_ms;
+use everfold_system::regular;
 
 const TURNS: &str = "turns";
 const NEXT: &str = "next.json";

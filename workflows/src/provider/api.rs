@@ -164,13 +164,7 @@ impl Api {
     /// The token, where the settings name one.
     pub(super) fn token(&self) -> Result<Option<String>, ProviderError> {
         let Some(source) = &self.token else { return Ok(None) };
-        source.read().map(Some).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            ProviderError::Unauthorised {
-                provider: self.name.clone(),
-                message: format!("{error}{}", cause.unwrap_or_default()),
-            }
-        })
+        source.read().map(Some).map_err(|error| ProviderError::without_token(&self.name, &error))
     }
 
     fn error(&self, answer: &HttpAnswer, token: Option<&str>, what: &str) -> ProviderError {

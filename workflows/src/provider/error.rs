@@ -6,6 +6,7 @@ use everfold_base::duration;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_ports::ProbeFailure;
 
+use super::settings::TokenError;
 use crate::http::HttpError;
 
 /// Why a provider gave nothing. No message holds a token.
@@ -84,6 +85,13 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// The token of a provider cannot be read.
+    pub(super) fn without_token(provider: &str, error: &TokenError) -> Self {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+        let message = format!("{error}{}", cause.unwrap_or_default());
+        Self::Unauthorised { provider: provider.to_owned(), message }
+    }
+
     /// A stable word for `retry: {only: …}` and for readers.
     #[must_use]
     pub fn code(&self) -> &'static str {

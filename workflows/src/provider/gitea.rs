@@ -13,7 +13,7 @@ use super::api::{Api, escaped};
 use super::check::{Check, CheckState};
 use super::error::ProviderError;
 use super::pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
-use super::service::{Asked, Provider};
+use super::service::{Provider, ProviderFuture};
 use super::settings::ProviderSettings;
 use crate::http::HttpClient;
 
@@ -71,7 +71,7 @@ impl Gitea {
 }
 
 impl Provider for Gitea {
-    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> Asked<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> ProviderFuture<'a, Vec<Check>> {
         async move {
             let path = format!("{}/commits/{}/status?limit=50", at(repository), escaped(commit));
             let what = format!("commit {commit} in {repository}");
@@ -86,7 +86,7 @@ impl Provider for Gitea {
         .boxed()
     }
 
-    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> Asked<'a, Pull> {
+    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> ProviderFuture<'a, Pull> {
         async move {
             let what = format!("pull request {number} in {repository}");
             let (pull, now) = self.api.get_at(&format!("{}/pulls/{number}", at(repository)), &what).await?;
@@ -95,7 +95,7 @@ impl Provider for Gitea {
         .boxed()
     }
 
-    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> Asked<'a, Vec<Pull>> {
+    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> ProviderFuture<'a, Vec<Pull>> {
         async move {
             // There is no filter by branch. Of those that are closed the newest are enough.
             let path =
@@ -121,7 +121,7 @@ impl Provider for Gitea {
         .boxed()
     }
 
-    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> Asked<'a, Pull> {
+    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> ProviderFuture<'a, Pull> {
         async move {
             let title = if new.draft { format!("WIP: {}", new.title) } else { new.title.clone() };
             let body = json!({"title": title, "head": new.head, "base": new.base, "body": new.body});
@@ -131,7 +131,12 @@ impl Provider for Gitea {
         .boxed()
     }
 
-    fn merge<'a>(&'a self, repository: &'a str, number: u64, order: &'a MergeOrder) -> Asked<'a, ()> {
+    fn merge<'a>(
+        &'a self,
+        repository: &'a str,
+        number: u64,
+        order: &'a MergeOrder,
+    ) -> ProviderFuture<'a, ()> {
         async move {
             let method = match order.method {
                 MergeMethod::Merge => "merge",
@@ -155,7 +160,7 @@ impl Provider for Gitea {
         .boxed()
     }
 
-    fn default_branch<'a>(&'a self, repository: &'a str) -> Asked<'a, String> {
+    fn default_branch<'a>(&'a self, repository: &'a str) -> ProviderFuture<'a, String> {
         async move {
             let found = self.api.get(&at(repository), &format!("repository {repository}")).await?;
             let branch = found["default_branch"].as_str().map(str::to_owned);

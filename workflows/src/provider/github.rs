@@ -11,7 +11,7 @@ use super::api::{Api, escaped};
 use super::check::{Check, CheckState};
 use super::error::ProviderError;
 use super::pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
-use super::service::{Asked, Provider};
+use super::service::{Provider, ProviderFuture};
 use super::settings::ProviderSettings;
 use crate::http::HttpClient;
 
@@ -112,7 +112,7 @@ impl Github {
 }
 
 impl Provider for Github {
-    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> Asked<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> ProviderFuture<'a, Vec<Check>> {
         async move {
             let mut checks = match self.check_runs(repository, commit).await {
                 // It says 422 of a commit that it does not know.
@@ -127,7 +127,7 @@ impl Provider for Github {
         .boxed()
     }
 
-    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> Asked<'a, Pull> {
+    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> ProviderFuture<'a, Pull> {
         async move {
             let what = format!("pull request {number} in {repository}");
             self.read(&self.api.get(&format!("{}/pulls/{number}", at(repository)), &what).await?)
@@ -135,7 +135,7 @@ impl Provider for Github {
         .boxed()
     }
 
-    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> Asked<'a, Vec<Pull>> {
+    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> ProviderFuture<'a, Vec<Pull>> {
         async move {
             let owner = repository.split('/').next().unwrap_or_default();
             let path = format!(
@@ -151,7 +151,7 @@ impl Provider for Github {
         .boxed()
     }
 
-    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> Asked<'a, Pull> {
+    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> ProviderFuture<'a, Pull> {
         async move {
             let body = json!({"title": new.title, "head": new.head, "base": new.base, "body": new.body, "draft": new.draft});
             let path = format!("{}/pulls", at(repository));
@@ -160,7 +160,12 @@ impl Provider for Github {
         .boxed()
     }
 
-    fn merge<'a>(&'a self, repository: &'a str, number: u64, order: &'a MergeOrder) -> Asked<'a, ()> {
+    fn merge<'a>(
+        &'a self,
+        repository: &'a str,
+        number: u64,
+        order: &'a MergeOrder,
+    ) -> ProviderFuture<'a, ()> {
         async move {
             let method = match order.method {
                 MergeMethod::Merge => "merge",
@@ -200,7 +205,7 @@ impl Provider for Github {
         .boxed()
     }
 
-    fn default_branch<'a>(&'a self, repository: &'a str) -> Asked<'a, String> {
+    fn default_branch<'a>(&'a self, repository: &'a str) -> ProviderFuture<'a, String> {
         async move {
             let found = self.api.get(&at(repository), &format!("repository {repository}")).await?;
             let branch = found["default_branch"].as_str().map(str::to_owned);

@@ -12,7 +12,7 @@ use super::api::{Api, escaped};
 use super::check::{Check, CheckState};
 use super::error::ProviderError;
 use super::pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
-use super::service::{Asked, Provider};
+use super::service::{Provider, ProviderFuture};
 use super::settings::ProviderSettings;
 use crate::http::HttpClient;
 
@@ -116,7 +116,7 @@ fn of_pipeline(pipeline: &Value) -> Check {
 }
 
 impl Provider for Gitlab {
-    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> Asked<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> ProviderFuture<'a, Vec<Check>> {
         async move {
             let path =
                 format!("{}/repository/commits/{}/statuses?per_page=100", at(repository), escaped(commit));
@@ -138,7 +138,7 @@ impl Provider for Gitlab {
         .boxed()
     }
 
-    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> Asked<'a, Pull> {
+    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> ProviderFuture<'a, Pull> {
         async move {
             let what = format!("merge request {number} in {repository}");
             self.read(&self.api.get(&format!("{}/merge_requests/{number}", at(repository)), &what).await?)
@@ -146,7 +146,7 @@ impl Provider for Gitlab {
         .boxed()
     }
 
-    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> Asked<'a, Vec<Pull>> {
+    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> ProviderFuture<'a, Vec<Pull>> {
         async move {
             let path = format!(
                 "{}/merge_requests?state=all&order_by=created_at&sort=desc&per_page=100&source_branch={}",
@@ -161,7 +161,7 @@ impl Provider for Gitlab {
         .boxed()
     }
 
-    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> Asked<'a, Pull> {
+    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> ProviderFuture<'a, Pull> {
         async move {
             let title = if new.draft { format!("Draft: {}", new.title) } else { new.title.clone() };
             let body = json!({"title": title, "source_branch": new.head, "target_branch": new.base, "description": new.body});
@@ -171,7 +171,12 @@ impl Provider for Gitlab {
         .boxed()
     }
 
-    fn merge<'a>(&'a self, repository: &'a str, number: u64, order: &'a MergeOrder) -> Asked<'a, ()> {
+    fn merge<'a>(
+        &'a self,
+        repository: &'a str,
+        number: u64,
+        order: &'a MergeOrder,
+    ) -> ProviderFuture<'a, ()> {
         async move {
             if order.method == MergeMethod::Rebase {
                 return Err(ProviderError::Settings {
@@ -198,7 +203,7 @@ impl Provider for Gitlab {
         .boxed()
     }
 
-    fn default_branch<'a>(&'a self, repository: &'a str) -> Asked<'a, String> {
+    fn default_branch<'a>(&'a self, repository: &'a str) -> ProviderFuture<'a, String> {
         async move {
             let found = self.api.get(&at(repository), &format!("project {repository}")).await?;
             let branch = found["default_branch"].as_str().map(str::to_owned);

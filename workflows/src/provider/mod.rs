@@ -24,5 +24,5 @@ pub use pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
 pub(crate) use registry::token_for;
 pub use registry::{HostedRepository, Providers};
 pub(crate) use remote::Remote;
-pub use service::{Asked, Provider};
+pub use service::{Provider, ProviderFuture};
 pub use settings::{ProviderKind, ProviderSettings, TokenError, TokenSource};

@@ -154,9 +154,6 @@ fn token_at<'a>(
         return Ok(None);
     };
     let Some(source) = &settings.token else { return Ok(None) };
-    let token = source.read().map_err(|error| ProviderError::Unauthorised {
-        provider: name.clone(),
-        message: error.to_string(),
-    })?;
+    let token = source.read().map_err(|error| ProviderError::without_token(name, &error))?;
     Ok(Some((settings.web_url(), token)))
 }

@@ -7,7 +7,7 @@ use super::error::ProviderError;
 use super::pull::{MergeOrder, NewPull, Pull};
 
 /// What a provider's answer comes as.
-pub type Asked<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
+pub type ProviderFuture<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
 
 /// A service that hosts repositories. A repository is named by its path there: `OWNER/NAME`.
 pub trait Provider: Send + Sync + 'static {
@@ -15,35 +15,36 @@ pub trait Provider: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ProviderError::NotFound`]: it knows no such commit.
-    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> Asked<'a, Vec<Check>>;
+    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> ProviderFuture<'a, Vec<Check>>;
 
     /// A pull request.
     ///
     /// # Errors
     /// [`ProviderError::NotFound`]: there is none of that number.
-    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> Asked<'a, Pull>;
+    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> ProviderFuture<'a, Pull>;
 
     /// The pull requests of a branch, whatever their state, the newest first.
     ///
     /// # Errors
     /// [`ProviderError`].
-    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> Asked<'a, Vec<Pull>>;
+    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> ProviderFuture<'a, Vec<Pull>>;
 
     /// Opens a pull request.
     ///
     /// # Errors
     /// [`ProviderError::Conflict`]: there is one already, or nothing to merge.
-    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> Asked<'a, Pull>;
+    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> ProviderFuture<'a, Pull>;
 
     /// Merges a pull request. What came of it, a later [`Provider::pull`] says.
     ///
     /// # Errors
     /// [`ProviderError::Conflict`]: it cannot be merged as it is.
-    fn merge<'a>(&'a self, repository: &'a str, number: u64, order: &'a MergeOrder) -> Asked<'a, ()>;
+    fn merge<'a>(&'a self, repository: &'a str, number: u64, order: &'a MergeOrder)
+    -> ProviderFuture<'a, ()>;
 
     /// The branch that the repository calls its default.
     ///
     /// # Errors
     /// [`ProviderError`].
-    fn default_branch<'a>(&'a self, repository: &'a str) -> Asked<'a, String>;
+    fn default_branch<'a>(&'a self, repository: &'a str) -> ProviderFuture<'a, String>;
 }

@@ -134,9 +134,10 @@ impl Attempt {
     /// Keeps lines of the worker, secrets masked; a log that cannot be written loses them.
     pub(super) fn keep_lines(&self, lines: &[String]) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines.iter().flat_map(|line| line.lines()) {
-            let line = self.offer.observer.shown(line);
-            self.offer.observer.line(&line);
+        // All at once: what is masked may have several lines.
+        let text = lines.join("\n");
+        for line in self.offer.observer.shown(&text).lines() {
+            self.offer.observer.line(line);
             if log.is_none() {
                 let folder = &self.offer.folder;
                 *log = make_private(folder)
@@ -155,25 +156,17 @@ impl Attempt {
         let shown = |text: String| self.offer.observer.shown(&text).into_owned();
         match result {
             EndResult::Succeeded(mut output) => {
-                mask(&mut output, &shown);
+                self.offer.observer.mask(&mut output);
                 EndResult::Succeeded(output)
             }
             EndResult::Failed(failure) => EndResult::Failed(Failure {
                 message: shown(failure.message),
+                code: failure.code.map(shown),
                 detail: failure.detail.map(shown),
                 hint: failure.hint.map(shown),
                 ..failure
             }),
-            EndResult::Lost(reason) => EndResult::Lost(reason),
+            EndResult::Lost(reason) => EndResult::Lost(shown(reason)),
         }
-    }
-}
-
-fn mask(value: &mut Value, shown: &impl Fn(String) -> String) {
-    match value {
-        Value::String(text) => *text = shown(std::mem::take(text)),
-        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, shown)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| mask(field, shown)),
-        _other => {}
     }
 }

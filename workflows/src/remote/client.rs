@@ -134,6 +134,15 @@ impl LogForwarder {
         std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts lines back that were not taken by the engine, before those that came meanwhile.
+    fn put_back(&self, mut lines: Vec<String>) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.append(&mut log);
+        let excess = lines.len().saturating_sub(LINES_MAX);
+        lines.drain(..excess);
+        *log = lines;
+    }
+
     fn take_progress(&self) -> Option<String> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -328,22 +337,36 @@ async fn work(shared: Arc<Shared>, job: Job) {
     report(&shared, &job, &forwarder, result.unwrap_or_else(|| Err(cancelled())), call.used()).await;
 }
 
+/// Lines on their way to the engine: those that it does not take go back to the forwarder, also where the heartbeat is
+/// dropped in the middle, so that the report has them.
+struct LinesUnderWay<'a> {
+    forwarder: &'a LogForwarder,
+    lines: Vec<String>,
+}
+
+impl Drop for LinesUnderWay<'_> {
+    fn drop(&mut self) {
+        self.forwarder.put_back(std::mem::take(&mut self.lines));
+    }
+}
+
 /// Sends heartbeats until the engine answers that the work must stop.
 async fn send_heartbeats(shared: &Shared, job: &Job, forwarder: &LogForwarder) {
     let span = Duration::try_from_secs_f64(job.lease_seconds / 3.0).unwrap_or(PAUSE_MAX);
     let path = format!("attempts/{}/heartbeat", job.id);
-    let mut log = Vec::new();
     loop {
         tokio::time::sleep(span).await;
-        log.append(&mut forwarder.take_log());
-        let excess = log.len().saturating_sub(LINES_MAX);
-        log.drain(..excess);
+        let mut log = LinesUnderWay { forwarder, lines: forwarder.take_log() };
         let body = json!({
-            "lease": job.lease, "instance": shared.instance, "log": log, "progress": forwarder.take_progress(),
+            "lease": job.lease, "instance": shared.instance, "log": log.lines, "progress": forwarder.take_progress(),
         });
         match shared.post::<HeartbeatReply>(&path, &body).await {
-            Ok(reply) if reply.cancel => return,
-            Ok(_goes_on) => log.clear(),
+            Ok(reply) => {
+                log.lines.clear();
+                if reply.cancel {
+                    return;
+                }
+            }
             Err(NoAnswer::WorkerRefusal(why)) => {
                 tracing::warn!(attempt = %job.id, %why, "the attempt is this worker's no longer");
                 return;
@@ -397,4 +420,29 @@ fn reported(failure: Failure) -> ReportedFailure {
     };
     let Failure { code, message, detail, hint, .. } = failure;
     ReportedFailure { message, kind, code, hint, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_the_engine_did_not_take_are_in_the_next_report_in_their_order() {
+        let forwarder = LogForwarder::default();
+        forwarder.log("one");
+        let refused = LinesUnderWay { forwarder: &forwarder, lines: forwarder.take_log() };
+        forwarder.log("two");
+        drop(refused);
+        assert_eq!(forwarder.take_log(), ["one", "two"]);
+
+        forwarder.log("taken");
+        let mut taken = LinesUnderWay { forwarder: &forwarder, lines: forwarder.take_log() };
+        taken.lines.clear();
+        drop(taken);
+        assert_eq!(forwarder.take_log(), [""; 0]);
+
+        forwarder.put_back((0..LINES_MAX + 5).map(|line| line.to_string()).collect());
+        let kept = forwarder.take_log();
+        assert_eq!((kept.len(), kept[0].as_str()), (LINES_MAX, "5"), "the oldest are dropped");
+    }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::WorkerName;
 use crate::private_file::{make_private, write_private};
-use crate::regular::read_bounded;
+use everfold_system::regular::read_bounded;
 
 /// Who holds the attempt.
 const LEASE: &str = "lease.json";

@@ -18,6 +18,8 @@ use super::attempt::WorkOffer;
 use super::lease_table::LeaseTable;
 use super::name::WorkerName;
 use super::protocol::{Heartbeat, Job, LeaseClaim, Reported, WorkerPoll, WorkerRefusal, WorkerReport};
+use crate::redact::{Patterns, RedactSettings};
+use crate::secret::Mask;
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
@@ -241,6 +243,60 @@ async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
     assert_eq!(next.report(&jobs[0], "worker:a", json!("late but good")).await, Ok(false));
     assert_eq!(output(held.await.unwrap()), json!("late but good"));
     again.abort();
+}
+
+/// An observer of an attempt that is given a secret.
+struct MaskingEar;
+
+impl AttemptObserver for MaskingEar {
+    fn started(&self) {}
+
+    fn line(&self, _line: &str) {}
+
+    fn shown<'a>(&self, line: &'a str) -> std::borrow::Cow<'a, str> {
+        line.replace("t0ken", "***").into()
+    }
+
+    fn mask(&self, value: &mut Value) {
+        Mask::new(["t0ken"]).with_patterns(Patterns::new(&RedactSettings::default())).value(value);
+    }
+}
+
+#[tokio::test]
+async fn what_a_worker_says_before_its_attempt_is_taken_up_again_is_masked_and_complete() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    drop(fixture.carry(effect(1, 0)));
+    let job = fixture.poll("worker:a", 1).await.remove(0);
+
+    let next = LeaseTableFixture::new(place.path(), LONG);
+    let report = || WorkerReport {
+        result: Reported::Output(json!({"says": "a t0ken", "auth": {"token": [5], "count": 5}})),
+        usage: Vec::new(),
+        log: vec!["uses t0ken".to_owned()],
+    };
+    let beat = || Heartbeat { log: vec!["knows t0ken".to_owned()], progress: None };
+    let folder = next.layout.attempt(&job.id.0);
+    let early = next.table.report(claim(&job, "worker:a"), report(), async { Ok(true) }).await;
+    assert!(matches!(early, Err(WorkerRefusal::NotKept(_))), "{early:?}");
+    let early = next.table.heartbeat(claim(&job, "worker:a"), beat(), async { Ok(true) }).await;
+    assert!(matches!(early, Err(WorkerRefusal::NotKept(_))), "{early:?}");
+    assert!(!folder.join("end.json").exists());
+
+    let (table, offer) = (next.table.clone(), offer(&next.layout, job.id.0.clone(), None));
+    let end =
+        tokio::spawn(async move { table.carry(WorkOffer { observer: Arc::new(MaskingEar), ..offer }).await });
+    // Both say it again.
+    while next.table.heartbeat(claim(&job, "worker:a"), beat(), async { Ok(true) }).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(next.table.report(claim(&job, "worker:a"), report(), async { Ok(true) }).await, Ok(false));
+    assert_eq!(output(end.await.unwrap()), json!({"says": "a ***", "auth": {"token": ["***"], "count": 5}}));
+    let log = std::fs::read_to_string(folder.join("log")).unwrap();
+    assert!(log.contains("knows ***") && log.contains("uses ***"), "{log}");
+    for file in ["log", "end.json"] {
+        assert!(!std::fs::read_to_string(folder.join(file)).unwrap().contains("t0ken"), "{file}");
+    }
 }
 
 #[tokio::test]

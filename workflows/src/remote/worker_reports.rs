@@ -1,7 +1,8 @@
 //! What workers report of the attempts that they hold: that they go on, and how they ended.
 //!
 //! Law: only the holder of a lease may report, and an end that was reported once stays. An attempt that this engine has
-//! not entered yet is judged by its folder and by whether its run still wants it.
+//! not entered yet is judged by its folder and by whether its run still wants it; what its worker says is taken only
+//! when it is entered: the values of secrets, which are masked in all that is kept, are known from then on.
 
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ impl LeaseTable {
         let Some(attempt) = self.entered(&claim.id.0) else {
             let _door = self.inner.door.lock().await;
             return match self.judged_by_folder(&claim, lives).await? {
-                None => Ok(goes_on()),
+                None if beat.log.is_empty() => Ok(goes_on()),
+                None => Err(not_entered()),
                 Some(end) => Err(WorkerRefusal::Over(end.explained())),
             };
         };
@@ -68,23 +70,11 @@ impl LeaseTable {
         let hash = Hash::of(&serde_json::to_vec(&report).unwrap_or_default()).to_string();
         let by = Reporter { lease: claim.lease.clone(), worker: claim.worker.clone(), hash };
         let WorkerReport { result, usage, log } = report;
-        let end = |result| RecordedEnd { by: Some(by.clone()), result, usage, at: clock::now() };
-        let not_kept = |error: std::io::Error| WorkerRefusal::NotKept(error.to_string());
         let Some(attempt) = self.entered(&claim.id.0) else {
             let _door = self.inner.door.lock().await;
-            if self.entered(&claim.id.0).is_some() {
-                // Entered at this moment: the worker asks again.
-                return Err(WorkerRefusal::NotKept(
-                    "the engine takes the attempt up at this moment".to_owned(),
-                ));
-            }
             return match self.judged_by_folder(&claim, lives).await? {
                 Some(former) => repeated(&former, &by),
-                None => {
-                    let (folder, end) = (self.inner.layout.attempt(&claim.id.0), end(result.into()));
-                    blocking(move || record::write_end(&folder, &end)).await.map_err(not_kept)?;
-                    Ok(false)
-                }
+                None => Err(not_entered()),
             };
         };
         let mut stage = attempt.stage.lock().await;
@@ -99,8 +89,9 @@ impl LeaseTable {
         };
         let kept = Arc::clone(&attempt);
         blocking(move || kept.keep_lines(&log)).await;
-        let end = end(result);
-        write_end(&attempt, &end).await.map_err(not_kept)?;
+        let end = RecordedEnd { by: Some(by), result, usage, at: clock::now() };
+        let written = write_end(&attempt, &end).await;
+        written.map_err(|error| WorkerRefusal::NotKept(error.to_string()))?;
         *stage = OfferStage::Ended(Box::new(end));
         drop(stage);
         attempt.changed.notify_one();
@@ -127,6 +118,11 @@ impl LeaseTable {
             },
         }
     }
+}
+
+/// Its worker says it again, and loses nothing by that.
+fn not_entered() -> WorkerRefusal {
+    WorkerRefusal::NotKept("the engine has not taken the attempt up yet".to_owned())
 }
 
 /// The lease of the attempt, where the caller holds it; else why not.

@@ -1,7 +1,7 @@
 //! Wrappers that give secrets to work inside the engine's process, to probes and to notices, and mask them in the
 //! answers.
 //!
-//! Requests without secrets go to the wrapped one unchanged.
+//! Requests without secrets go to the wrapped one unchanged; what looks like a credential is masked in all answers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use everfold_base::failure::Failure;
 use everfold_base::json::Value;
 use everfold_ports::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NoticeFailure, NoticeRequest,
-    Notifier, ProbeFailure, ProbeRequest, Prober, Service, Traits, Usage,
+    Notifier, ProbeFailure, ProbeRequest, Prober, Secrets, Service, Traits, Usage,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -47,6 +47,10 @@ impl AttemptObserver for Masked {
             None => Cow::Borrowed(line),
         }
     }
+
+    fn mask(&self, value: &mut Value) {
+        self.1.value(value);
+    }
 }
 
 impl GuardedExecutor {
@@ -62,9 +66,11 @@ impl GuardedExecutor {
                 Ok(values) => values,
                 Err(failure) => return ended_now(AttemptResult::Failed(failure)),
             };
-            let mask = values.mask();
+            let mask = resolver.mask(&values);
             values.fill(&mut request.spec, &request.secrets.spec);
-            if let Some(with) = request.input.get_mut("with") {
+            if !request.secrets.is_empty()
+                && let Some(with) = request.input.get_mut("with")
+            {
                 *with = request.spec.get("with").cloned().unwrap_or_default();
             }
             let observer = Arc::new(Masked(observer, mask.clone()));
@@ -105,24 +111,21 @@ impl Executor for GuardedExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        match request.secrets.is_empty() {
-            true => self.0.start(request, observer),
-            false => self.go(request, observer, false),
-        }
+        self.go(request, observer, false)
     }
 
     fn reattach(
         &self,
-        request: AttemptRequest,
+        mut request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
         // What is not sent again needs no secret to say so.
         let traits = self.0.traits(&request.spec);
         let is_sent_again = traits.supervised || request.idempotent.unwrap_or(traits.loss.idempotent);
-        match request.secrets.is_empty() || !is_sent_again {
-            true => self.0.reattach(request, observer),
-            false => self.go(request, observer, true),
+        if !is_sent_again {
+            request.secrets = Secrets::default();
         }
+        self.go(request, observer, true)
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
@@ -163,14 +166,11 @@ where
     P: FnOnce(ProbeRequest, Mask) -> F,
     F: Future<Output = Result<Value, ProbeFailure>>,
 {
-    if request.secrets.is_empty() {
-        return probe(request, Mask::default()).await;
-    }
     let values = resolver
         .look_up(&request.secrets)
         .await
         .map_err(|failure| ProbeFailure::passing(format!("{}; {}", failure.message, failure.hint())))?;
-    let mask = values.mask();
+    let mask = resolver.mask(&values);
     values.fill(&mut request.spec, &request.secrets.spec);
     match probe(request, mask.clone()).await {
         Ok(mut evidence) => {
@@ -193,8 +193,8 @@ impl Notifier for GuardedNotifier {
     }
 
     fn notify(&self, mut request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
-        if request.secrets.is_empty() || request.function == SHOWS {
-            return self.0.notify(request);
+        if request.function == SHOWS {
+            request.secrets = Secrets::default();
         }
         let (inner, resolver) = (Arc::clone(&self.0), self.1.clone());
         async move {
@@ -202,7 +202,7 @@ impl Notifier for GuardedNotifier {
                 NoticeFailure::passing(format!("{}; {}", failure.message, failure.hint()))
             })?;
             values.fill(&mut request.with, &request.secrets.spec);
-            let mask = values.mask();
+            let mask = resolver.mask(&values);
             inner.notify(request).await.map_err(|mut failure| {
                 mask.text(&mut failure.message);
                 failure

@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use super::mask::VALUE_BYTES_MIN;
 use super::resolver::SecretResolver;
 use super::values::SecretValues;
+use crate::process::environment::{env_removed, removed_here};
 
 /// The longest value.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -107,7 +108,7 @@ async fn run(name: &str, argv: &[String], folder: &Path) -> Result<Vec<u8>, Fail
     };
     let hint = "run the command by hand, as the engine's user, and see what it says";
     let mut command = tokio::process::Command::new(program);
-    for variable in crate::process::environment::env_removed(&Secrets::default()) {
+    for variable in removed_here(&env_removed(&Secrets::default())) {
         command.env_remove(variable);
     }
     let child = command

@@ -1,7 +1,9 @@
-//! Finds the values of secrets in what work says, and puts `***` in their place.
+//! Finds the values of secrets, and what looks like a credential, in what work says, and puts `***` in their place.
 //!
-//! Law: what is masked is shorter than what it stands for, so a file can be masked in place; and what
+//! Law: what is masked is never longer than what it stands for, so a file can be masked in place; and what
 //! comes in pieces is masked as if it had come at once.
+//!
+//! Values come first, then forms ([`Patterns`]).
 //!
 //! A value is found as it is (from eight bytes on also with line ends in it, as programs wrap long
 //! ones), with any of its characters escaped as in JSON, percent-encoded or as entities of HTML
@@ -18,6 +20,7 @@ use everfold_base::json::Value;
 use everfold_ports::{AttemptEnd, AttemptNotes, AttemptResult, MASK};
 
 use super::spelling::{Spelled, spelled};
+use crate::redact::{PatternStream, Patterns};
 
 /// A shorter value would be found in everything.
 pub(crate) const VALUE_BYTES_MIN: usize = 4;
@@ -28,9 +31,12 @@ const LINE_BYTES_MIN: usize = 16;
 /// The shortest run of base64 digits that stands for a value.
 const BASE64_BYTES_MIN: usize = 5;
 
-/// The values that are to be masked, in all the forms in which they are found.
+/// The values that are to be masked, in all the forms in which they are found, and the patterns.
 #[derive(Clone, Default)]
-pub(crate) struct Mask(Arc<Forms>);
+pub(crate) struct Mask {
+    values: Arc<Forms>,
+    patterns: Option<Arc<Patterns>>,
+}
 
 #[derive(Default)]
 struct Forms {
@@ -118,19 +124,38 @@ impl Mask {
         let mut firsts: Vec<u8> = forms.iter().flat_map(Form::firsts).collect();
         firsts.sort_unstable();
         firsts.dedup();
-        Self(Arc::new(Forms { forms, firsts }))
+        Self { values: Arc::new(Forms { forms, firsts }), patterns: None }
+    }
+
+    /// What masks by form alone.
+    pub(crate) fn of_patterns(patterns: Option<Arc<Patterns>>) -> Self {
+        Self { patterns, ..Self::default() }
+    }
+
+    /// Masks by form as well.
+    pub(crate) fn with_patterns(self, patterns: Option<Arc<Patterns>>) -> Self {
+        Self { patterns, ..self }
+    }
+
+    /// What masks the values alone.
+    pub(crate) fn without_patterns(&self) -> Self {
+        self.clone().with_patterns(None)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.forms.is_empty()
+        !self.has_values() && self.patterns.is_none()
+    }
+
+    fn has_values(&self) -> bool {
+        !self.values.forms.is_empty()
     }
 
     /// What stands at a place; at the end of everything (`is_last`) nothing more can come.
     fn at(&self, text: &[u8], from: usize, is_last: bool) -> Spelled {
-        if self.0.firsts.binary_search(&text[from]).is_err() {
+        if self.values.firsts.binary_search(&text[from]).is_err() {
             return Spelled::No;
         }
-        let found = self.0.forms.iter().map(|form| form.at(text, from, is_last));
+        let found = self.values.forms.iter().map(|form| form.at(text, from, is_last));
         found.into_iter().find(|found| *found != Spelled::No).unwrap_or(Spelled::No)
     }
 
@@ -155,12 +180,15 @@ impl Mask {
 
     /// The bytes, masked; `None` where nothing of them is to be.
     pub(crate) fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
-        if self.is_empty() {
-            return None;
+        let mut without_values = None;
+        if self.has_values() {
+            let mut masked = Vec::with_capacity(text.len());
+            self.mask_into(text, true, &mut masked);
+            without_values = (masked.len() != text.len()).then_some(masked);
         }
-        let mut masked = Vec::with_capacity(text.len());
-        self.mask_into(text, true, &mut masked);
-        (masked.len() != text.len()).then_some(masked)
+        let left = without_values.as_deref().unwrap_or(text);
+        let masked = self.patterns.as_ref().and_then(|patterns| patterns.bytes(left));
+        masked.or(without_values)
     }
 
     pub(crate) fn text(&self, text: &mut String) {
@@ -175,24 +203,30 @@ impl Mask {
         }
     }
 
-    /// Masks every text of a value, names of fields and digits of numbers included.
+    /// Masks every text of a value, names of fields and digits of numbers included, and the texts and numbers of
+    /// fields whose names say that they are secret.
     pub(crate) fn value(&self, value: &mut Value) {
-        if self.is_empty() {
-            return;
+        if !self.is_empty() {
+            self.value_of(false, value);
         }
+    }
+
+    fn value_of(&self, is_secret: bool, value: &mut Value) {
         match value {
+            Value::String(text) if is_secret && !text.is_empty() => MASK.clone_into(text),
             Value::String(text) => self.text(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value_of(is_secret, item)),
             Value::Object(fields) => {
                 let old = std::mem::take(fields);
                 for (mut name, mut value) in old {
+                    let is_secret = self.patterns.as_ref().is_some_and(|it| it.name_secret(&name));
                     self.text(&mut name);
-                    self.value(&mut value);
+                    self.value_of(is_secret, &mut value);
                     fields.insert(name, value);
                 }
             }
             Value::Number(number) => {
-                if self.bytes(number.to_string().as_bytes()).is_some() {
+                if is_secret || (self.has_values() && self.bytes(number.to_string().as_bytes()).is_some()) {
                     *value = Value::String(MASK.to_owned());
                 }
             }
@@ -234,7 +268,12 @@ impl Mask {
 
     /// Masks what comes in pieces.
     pub(crate) fn stream(&self) -> MaskStream {
-        MaskStream { mask: self.clone(), held: Vec::new() }
+        MaskStream {
+            mask: self.clone(),
+            held: Vec::new(),
+            is_changed: false,
+            patterns: self.patterns.clone().map(PatternStream::new),
+        }
     }
 }
 
@@ -243,26 +282,47 @@ impl Mask {
 pub(crate) struct MaskStream {
     mask: Mask,
     held: Vec<u8>,
+    is_changed: bool,
+    patterns: Option<PatternStream>,
 }
 
 impl MaskStream {
     /// Takes a piece; gives what of it, and of what was held back, may be shown.
     pub(crate) fn take(&mut self, piece: &[u8]) -> Vec<u8> {
-        if self.mask.is_empty() {
-            return piece.to_vec();
+        let mut shown = Vec::new();
+        if self.mask.has_values() {
+            self.held.extend_from_slice(piece);
+            shown.reserve(self.held.len());
+            let end = self.mask.mask_into(&self.held, false, &mut shown);
+            self.is_changed |= shown.len() != end;
+            self.held.drain(..end);
         }
-        self.held.extend_from_slice(piece);
-        let mut shown = Vec::with_capacity(self.held.len());
-        let end = self.mask.mask_into(&self.held, false, &mut shown);
-        self.held.drain(..end);
-        shown
+        let without_values = if self.mask.has_values() { &shown } else { piece };
+        match &mut self.patterns {
+            Some(patterns) => patterns.take(without_values),
+            None => without_values.to_vec(),
+        }
     }
 
     /// Nothing more comes: gives what was held back.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
+        let held = std::mem::take(&mut self.held);
         let mut shown = Vec::new();
-        self.mask.mask_into(&std::mem::take(&mut self.held), true, &mut shown);
-        shown
+        self.mask.mask_into(&held, true, &mut shown);
+        self.is_changed |= shown.len() != held.len();
+        match &mut self.patterns {
+            Some(patterns) => {
+                let mut before = patterns.take(&shown);
+                before.extend(patterns.finish());
+                before
+            }
+            None => shown,
+        }
+    }
+
+    /// Whether something was masked.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed || self.patterns.as_ref().is_some_and(|patterns| patterns.is_changed)
     }
 }
 

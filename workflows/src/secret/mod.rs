@@ -6,6 +6,7 @@
 mod guard;
 mod lookup;
 mod mask;
+mod redactor;
 mod resolver;
 pub(crate) mod source;
 mod spelling;
@@ -14,6 +15,7 @@ mod values;
 pub(crate) use guard::{GuardedExecutor, GuardedNotifier, GuardedProber, probed};
 pub(crate) use lookup::value;
 pub(crate) use mask::{Mask, MaskStream};
+pub(crate) use redactor::TextRedactor;
 pub(crate) use resolver::SecretResolver;
 pub use source::SettingsSecret;
 pub(crate) use values::SecretValues;

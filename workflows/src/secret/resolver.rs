@@ -11,6 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use everfold_language::definition::SecretSource;
 use lru::LruCache;
 
+use super::mask::Mask;
+use super::values::SecretValues;
+use crate::redact::{Patterns, RedactSettings};
+
 /// Values of one source that are remembered.
 const VALUES_MAX: usize = 4;
 /// Sources that are remembered.
@@ -21,18 +25,31 @@ type FormerValues = LruCache<(PathBuf, String), Vec<String>>;
 
 /// What looks secrets up, and remembers what their sources gave before. Cheap to clone: all clones remember together.
 #[derive(Clone)]
-pub(crate) struct SecretResolver(Arc<Mutex<FormerValues>>);
+pub(crate) struct SecretResolver {
+    former: Arc<Mutex<FormerValues>>,
+    patterns: Option<Arc<Patterns>>,
+}
 
 impl Default for SecretResolver {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(LruCache::new(SOURCES_MAX))))
+        Self { former: Arc::new(Mutex::new(LruCache::new(SOURCES_MAX))), patterns: None }
     }
 }
 
 impl SecretResolver {
+    /// One that also knows what credentials look like.
+    pub(crate) fn new(redact: &RedactSettings) -> Self {
+        Self { patterns: Patterns::new(redact), ..Self::default() }
+    }
+
+    /// What masks the values, and what looks like a credential.
+    pub(crate) fn mask(&self, values: &SecretValues) -> Mask {
+        Mask::new(values.texts().map(String::as_str)).with_patterns(self.patterns.clone())
+    }
+
     /// Notes what a source gives now; returns what it gave before.
     pub(super) fn before(&self, source: &SecretSource, folder: &Path, value: &str) -> Vec<String> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.former.lock().unwrap_or_else(PoisonError::into_inner);
         let values = known.get_or_insert_mut((folder.to_owned(), format!("{source:?}")), Vec::new);
         values.retain(|known| known != value);
         values.insert(0, value.to_owned());

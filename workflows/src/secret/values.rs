@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use everfold_base::json::Value;
 use everfold_ports::{Hidden, Piece, Secrets};
 
-use super::mask::Mask;
-
 /// Values by name, and the values that their sources gave before.
 #[derive(Clone, Default)]
 pub(crate) struct SecretValues(pub(super) BTreeMap<String, String>, pub(super) Vec<String>);
@@ -18,11 +16,6 @@ impl std::fmt::Debug for SecretValues {
 }
 
 impl SecretValues {
-    /// What masks them.
-    pub(crate) fn mask(&self) -> Mask {
-        Mask::new(self.texts().map(String::as_str))
-    }
-
     /// All that is to be masked: the values, and those before them.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
         self.0.values().chain(&self.1)

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::folder::{Claim, Folder, ShimError, complain};
-use super::handover::Handover;
+use super::handover::{Handover, mask_all};
 use super::protocol::{self, CommandOutcome, INPUT, OUTPUT};
 use super::{leftovers, os, supervise};
 
@@ -46,6 +46,9 @@ fn run(path: &Path) -> Result<(), ShimError> {
                     let _gone = std::fs::remove_file(folder.path(name));
                 }
             }
+            // What the work wrote for itself has not been masked: its supervisor does that at the end.
+            let mask = handover.mask(request.redact.as_ref());
+            let _unmasked = mask_all(path, &request.cwd, &request.declared, &mask);
             let reason = match killed {
                 0 => "its supervisor ended without a record".to_owned(),
                 n => format!("its supervisor ended without a record; {n} processes it left were killed"),

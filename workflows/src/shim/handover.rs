@@ -13,15 +13,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::folder::ShimError;
-use super::protocol::{EXIT_RESERVE, LOCK, LOG, STARTED, STDOUT, STDOUT_TAIL, WAKE};
-use crate::regular;
+use super::protocol::{EXIT_RESERVE, LOCK, LOG, REQUEST, SHIM, STARTED, STDOUT, STDOUT_TAIL, WAKE};
+use crate::redact::{Patterns, RedactSettings};
 use crate::secret::Mask;
 use crate::workspace_path::{ResolvedPath, resolve};
+use everfold_system::regular;
 
 /// The limit of a handover.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Folders below the attempt's that are looked into.
-const DEPTH_MAX: usize = 8;
 /// The limit of a declared file; a larger one is not kept anyway.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024 + 1;
 
@@ -48,8 +47,9 @@ impl Handover {
         serde_json::from_slice(&text).map_err(|_| ShimError::NoSecrets)
     }
 
-    pub(crate) fn mask(&self) -> Mask {
-        Mask::new(self.values.iter().map(String::as_str))
+    /// What masks the values, and what the request says of forms.
+    pub(crate) fn mask(&self, redact: Option<&RedactSettings>) -> Mask {
+        Mask::new(self.values.iter().map(String::as_str)).with_patterns(redact.and_then(Patterns::new))
     }
 
     /// Writes the files that the process reads.
@@ -81,30 +81,49 @@ pub(crate) fn mask_all(folder: &Path, cwd: &Path, declared: &[String], mask: &Ma
     if mask.is_empty() {
         return Vec::new();
     }
-    mask_folder(folder, mask, DEPTH_MAX);
+    mask_folder(folder, mask, &mask.without_patterns());
     let fails = |path: &&String| mask_copy(folder, cwd, path, mask).is_err();
     declared.iter().filter(fails).cloned().collect()
 }
 
-fn mask_folder(folder: &Path, mask: &Mask, depth: usize) {
+/// Masks the files of the folder and of all folders below it. What cannot be read is removed. What the engine wrote for
+/// itself is masked by `values` alone: it was made of what is masked by its form already.
+fn mask_folder(folder: &Path, mask: &Mask, values: &Mask) {
+    const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
     const OURS: [&str; 7] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, STDOUT, STDOUT_TAIL];
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() && depth > 0 {
-            mask_folder(&entry.path(), mask, depth - 1);
-        } else if kind.is_file()
-            && !OURS.iter().any(|name| entry.file_name() == *name)
-            && mask_in_place(&entry.path(), mask).is_err()
-        {
-            // A file that cannot be masked is removed.
-            let _gone = std::fs::remove_file(entry.path());
+    // A list instead of recursion: the work chooses how deep its folders are.
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let is_own = next == folder;
+        let entries = match std::fs::read_dir(&next) {
+            Ok(entries) => entries,
+            Err(error) => {
+                // A name that is too long for the system can be removed with the folder above it alone.
+                let is_too_long = error.kind() == ErrorKind::InvalidFilename;
+                let unread = if is_too_long { next.parent() } else { Some(next.as_path()) };
+                let _gone = unread.filter(|unread| *unread != folder).map(std::fs::remove_dir_all);
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            let is_engines = is_own && ENGINES.iter().any(|name| entry.file_name() == *name);
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file()
+                && !(is_own && OURS.iter().any(|name| entry.file_name() == *name))
+                && mask_in_place(&entry.path(), if is_engines { values } else { mask }).is_err()
+            {
+                // A file that cannot be masked is removed.
+                let _gone = std::fs::remove_file(entry.path());
+            }
         }
     }
 }
 
 /// What is masked is shorter, so what is written never overtakes what is read.
 fn mask_in_place(path: &Path, mask: &Mask) -> std::io::Result<()> {
-    if !holds_some(&mut regular::open(path)?, mask)? {
+    if mask.is_empty() || !holds_some(&mut regular::open(path)?, mask)? {
         return Ok(());
     }
     let mut file = regular::options().read(true).write(true).open(path)?;
@@ -128,14 +147,13 @@ fn mask_in_place(path: &Path, mask: &Mask) -> std::io::Result<()> {
 
 fn holds_some(file: &mut File, mask: &Mask) -> std::io::Result<bool> {
     let mut stream = mask.stream();
-    let (mut piece, mut read, mut shown) = (vec![0; 64 * 1024], 0, 0);
+    let mut piece = vec![0; 64 * 1024];
     loop {
         let count = file.read(&mut piece)?;
-        read += count;
-        if count == 0 {
-            return Ok(shown + stream.finish().len() != read);
+        let _shown = if count == 0 { stream.finish() } else { stream.take(&piece[..count]) };
+        if count == 0 || stream.is_changed() {
+            return Ok(stream.is_changed());
         }
-        shown += stream.take(&piece[..count]).len();
     }
 }
 
@@ -192,6 +210,22 @@ mod tests {
             std::fs::read_to_string(home.path().join("report")).unwrap().contains("t0ken"),
             "it is the work's own"
         );
+    }
+
+    #[test]
+    fn files_are_masked_however_deep_they_lie_and_whatever_they_are_called() {
+        let home = tempfile::tempdir().unwrap();
+        let deep = home.path().join(vec!["d"; 40].join("/"));
+        std::fs::create_dir_all(&deep).unwrap();
+        // Only the attempt's own log is the supervisor's.
+        let files = [deep.join("file"), home.path().join("d").join(LOG)];
+        for file in &files {
+            std::fs::write(file, "a t0ken-value").unwrap();
+        }
+        assert!(mask_all(home.path(), home.path(), &[], &Mask::new(["t0ken-value"])).is_empty());
+        for file in &files {
+            assert_eq!(std::fs::read_to_string(file).unwrap(), "a ***", "{}", file.display());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
 use signal_hook::flag;
 
 use super::protocol::ProcessRef;
@@ -20,8 +20,9 @@ pub(crate) fn detach() {
     let _reaper = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
-/// The signals that a system sends to everything when it stops, and that would end this process.
-const OUTLIVED: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+/// The signals that a system sends to everything when it stops, or at the limits of a process (file size, time of the
+/// processor), and that would end this process.
+const OUTLIVED: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ];
 
 /// Lets signals pass that ask for an end: the command gets its own, and how it ended is still to be written
 /// down. Handlers, because what is ignored the command would ignore, too.

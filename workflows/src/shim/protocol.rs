@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact::RedactSettings;
+
 /// The number that these files carry.
 pub const PROTOCOL: u32 = 1;
 /// The number of a request whose secrets come on the supervisor's standard input: a supervisor that
@@ -84,6 +86,9 @@ pub struct CommandRequest {
     /// Files of the working folder of which a masked copy is made where they hold a secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub declared: Vec<String>,
+    /// What is masked by its form in all that it says; older engines wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redact: Option<RedactSettings>,
     /// How many files the command may have open, where the engine's own limit is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handles: Option<u64>,

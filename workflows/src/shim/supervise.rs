@@ -25,6 +25,7 @@ use super::protocol::{
     CommandOutcome, CommandRequest, ExitRecord, LOG, MARK_VARIABLE, PROTOCOL, ShimRecord, WAKE,
 };
 use super::wall_clock::now_ms;
+use crate::process::environment::removed_here;
 use crate::secret::{Mask, MaskStream};
 
 /// How long an unfinished line waits for its end before it is logged as a piece.
@@ -47,7 +48,7 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
     if let Some(soft) = request.handles {
         os::limit_handles(soft);
     }
-    let mask = handover.mask();
+    let mask = handover.mask(request.redact.as_ref());
     let record = match begin(folder, request, handover, &mask) {
         Ok(Some(begun)) => Supervision::of(folder, request, begun, wake).run(),
         Ok(None) => CommandOutcome::Cancelled.record(),
@@ -285,11 +286,8 @@ fn spawn(folder: &Folder, request: &CommandRequest, handover: &Handover) -> std:
     }
     let mut command = Command::new(program);
     command.args(arguments).current_dir(&request.cwd).process_group(0);
-    for (name, _) in std::env::vars_os() {
-        let removed = name.to_str().is_some_and(|name| request.env_remove.iter().any(|it| matches(it, name)));
-        if removed {
-            command.env_remove(&name);
-        }
+    for name in removed_here(&request.env_remove) {
+        command.env_remove(name);
     }
     command.envs(&request.env).envs(&handover.env).env(MARK_VARIABLE, folder.name());
     match &request.stdin {
@@ -297,10 +295,6 @@ fn spawn(folder: &Folder, request: &CommandRequest, handover: &Handover) -> std:
         None => command.stdin(Stdio::null()),
     };
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-}
-
-fn matches(pattern: &str, name: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
 }
 
 /// Both pipes, and where their content goes.

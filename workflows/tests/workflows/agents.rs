@@ -174,7 +174,7 @@ async fn an_agent_that_fails_is_not_given_its_answer_back_and_a_time_limit_is_of
 fn continued(session: Option<&str>) -> impl Fn(&Home) -> AttemptRequest {
     let session = session.map(str::to_owned);
     move |home| {
-        let mut request = home.request(json!({"prompt": "Go on.", "session": "continue"}));
+        let mut request = home.request(json!({"prompt": "Go on.", "session": "resume"}));
         request.session.clone_from(&session);
         request
     }

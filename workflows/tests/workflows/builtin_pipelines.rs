@@ -12,7 +12,9 @@ fn built_in_pipelines_are_checked_without_a_word() {
     let mut seen = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_none_or(|ending| ending != "yaml") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // Test cases are no pipelines.
+        if !name.ends_with(".yaml") || name.ends_with(".test.yaml") {
             continue;
         }
         seen += 1;

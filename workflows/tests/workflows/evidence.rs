@@ -221,7 +221,7 @@ async fn row_27_a_page_is_no_json_and_passes_no_gate_that_asks_for_it() {
 async fn redirects_are_followed_without_telling_another_host_who_asks() {
     let (other, asked_there) = server(vec![answer("200 OK", "", "there")]).await;
     let (url, asked_here) = server(vec![
-        answer("302 Found", "location: /next\r\n", ""),
+        answer("302 Found", "location: /next?of=http://a.b/\r\n", ""),
         answer("307 Temporary Redirect", &format!("location: {other}/x\r\n"), ""),
         answer("302 Found", "location: /again\r\n", ""),
     ])
@@ -229,13 +229,19 @@ async fn redirects_are_followed_without_telling_another_host_who_asks() {
     let client = HttpClient::new();
     let mut request = HttpRequest::get(format!("{url}/first"));
     request.headers.insert("authorization".into(), "Bearer s3cret".into());
-    request.headers.insert("x-plain".into(), "kept".into());
+    for (name, value) in [("x-api-key", "s3cret"), ("private-token", "s3cret"), ("accept", "text/html")] {
+        request.headers.insert(name.into(), value.into());
+    }
     let found = client.send(request.clone()).await.unwrap();
     assert_eq!((found.text().as_str(), found.url), ("there", format!("{other}/x")));
     let here = asked_here.lock().unwrap().clone();
-    assert!(here[1].starts_with("GET /next ") && here[1].contains("Bearer s3cret"), "{here:?}");
+    assert!(
+        here[1].starts_with("GET /next?of=http://a.b/ ") && here[1].contains("Bearer s3cret"),
+        "{here:?}"
+    );
+    assert!(here[1].contains("x-api-key: s3cret"), "{here:?}");
     let there = asked_there.lock().unwrap()[0].clone();
-    assert!(!there.contains("s3cret") && there.contains("x-plain: kept"), "{there}");
+    assert!(!there.contains("s3cret") && there.contains("accept: text/html"), "{there}");
     // What may change something is not sent on.
     request.method = "POST".parse().unwrap();
     request.body = Some(b"{}".to_vec());

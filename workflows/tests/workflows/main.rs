@@ -5,6 +5,7 @@
 //! | `supervisor` | the supervisor with real processes, without an engine |
 //! | `executors`, `functions` | attempts by processes and by functions |
 //! | `unreadable_attempts` | attempt folders that the system does not let be read |
+//! | `removed_folders` | attempts whose folder is removed while they are at work |
 //! | `full_disk` | attempts on a disk that is full (needs root) |
 //! | `agents` | agents: profiles, answers in turns, sessions |
 //! | `secrets` | secrets of attempts |
@@ -31,6 +32,7 @@ mod functions;
 mod probes;
 mod providers;
 mod remarks;
+mod removed_folders;
 mod saved_work;
 mod secrets;
 mod supervisor;

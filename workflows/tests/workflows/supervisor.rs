@@ -36,6 +36,7 @@ impl Attempt {
             stdout_tail_max_bytes: 1 << 10,
             secrets: false,
             declared: Vec::new(),
+            redact: None,
             handles: None,
         };
         change(&mut request);
@@ -144,10 +145,14 @@ fn p1_started_without_a_record_is_lost_and_not_run() {
 
 #[test]
 fn p2_the_group_of_a_killed_supervisor_is_killed_before_it_is_lost() {
-    let attempt =
-        Attempt::new("echo $$ > head; (setsid sh -c 'echo $$ > runaway; exec sleep 60') & sleep 60", |_| {});
+    let attempt = Attempt::new(
+        "echo $$ > head; (setsid sh -c 'echo $$ > runaway; exec sleep 60') & \
+         (exec env -i sh -c 'echo $$ > bare; exec sleep 60') & sleep 60",
+        |_| {},
+    );
     let mut shim = attempt.spawn();
     let (head, runaway) = (pid_in(&attempt.file("head")), pid_in(&attempt.file("runaway")));
+    let bare = pid_in(&attempt.file("bare"));
     let record = attempt.shim_record();
     shim.kill().unwrap();
     shim.wait().unwrap();
@@ -155,8 +160,45 @@ fn p2_the_group_of_a_killed_supervisor_is_killed_before_it_is_lost() {
     assert!(is_alive(head) && is_alive(runaway), "the command outlives its supervisor");
     assert!(attempt.run().success());
     assert!(!is_alive(head) && !is_alive(runaway));
+    assert!(!is_alive(bare), "it was in the session of the recorded command");
     let CommandOutcome::Lost { reason } = attempt.record().outcome else { panic!("not lost") };
     assert!(reason.contains("were killed"), "{reason}");
+}
+
+/// A number of a session comes again: in a container that was restarted soon, else when all numbers were used.
+#[test]
+fn a_foreign_session_with_the_number_of_a_dead_supervisor_is_left_alone() {
+    let attempt = Attempt::new("true", |_| {});
+    let daemon = attempt.file("daemon");
+    let script = format!("sleep 60 & echo $! > {0}.new; mv {0}.new {0}", daemon.display());
+    let mut leader = Command::new("setsid").args(["sh", "-c", &script]).spawn().unwrap();
+    let session = i32::try_from(leader.id()).unwrap();
+    let foreign = pid_in(&daemon);
+    assert!(leader.wait().unwrap().success(), "as a daemon's session, it has no leader any more");
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let record = serde_json::json!({
+        "protocol": PROTOCOL, "boot_id": boot.trim(), "started_at": 1,
+        "shim": {"pid": session, "start_ticks": 1}, "command": {"pid": foreign, "start_ticks": 2},
+    });
+    std::fs::write(attempt.folder.join("shim.json"), record.to_string()).unwrap();
+    std::fs::write(attempt.folder.join("started"), "").unwrap();
+    assert!(attempt.run().success());
+    assert!(matches!(attempt.record().outcome, CommandOutcome::Lost { .. }));
+    let lives = is_alive(foreign);
+    kill_hard(foreign);
+    assert!(lives, "it has nothing to do with the attempt");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_costs_log_lines_and_not_the_supervisor() {
+    let attempt = Attempt::new("head -c 3000000 /dev/zero | tr '\\0' x | fold -w 100; exit 4", |request| {
+        request.log_max_bytes = 64 << 20;
+    });
+    let script = format!("ulimit -f 1000; exec {} shim {}", crate::SUPERVISOR, attempt.folder.display());
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    let record = attempt.record();
+    assert_eq!(record.outcome, CommandOutcome::Exited { code: 4 });
+    assert!(record.log_lost_bytes > 0);
 }
 
 #[test]

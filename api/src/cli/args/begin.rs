@@ -109,8 +109,8 @@ pub(crate) struct ForkArgs {
     /// The run
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
-    /// The moment: a version, or a time in RFC 3339
-    #[arg(long, value_name = "VERSION|TIME")]
+    /// The moment: a version, or a time: -10m, yesterday, 2026-11-20, RFC 3339
+    #[arg(long, value_name = "VERSION|TIME", allow_hyphen_values = true)]
     pub(crate) at: String,
     /// Pause before this step, as at a breakpoint
     #[arg(long, value_name = "STEP")]

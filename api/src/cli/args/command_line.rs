@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueHint};
+use clap::{Parser, Subcommand, ValueHint};
 
 use super::begin::{ForkArgs, RestartArgs, ResumeArgs, RetryArgs, RunArgs};
-use super::folder::{BackgroundArgs, BenchArgs, CompletionsArgs, DemoArgs, ExplainArgs, InitArgs, StoreArgs};
+use super::folder::{
+    BackgroundArgs, BenchArgs, CompletionsArgs, DemoArgs, DoctorArgs, ExplainArgs, InitArgs, ManArgs,
+    StoreArgs,
+};
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
@@ -20,6 +23,9 @@ use super::steer::{
 use super::triggers::{HookArgs, HooksArgs, ScheduleArgs, ScheduleVerb};
 use crate::log::LogForm;
 
+/// The heading of what every verb takes.
+const EVERY: &str = "Options of every verb";
+
 /// A durable workflow engine: pipelines of commands, agents and people that survive anything.
 #[derive(Debug, Parser)]
 #[command(name = "everfold", bin_name = "everfold", version, max_term_width = 110)]
@@ -29,28 +35,29 @@ Exit codes: 0 success, 1 run failed, 2 usage, 3 no such thing, 4 refused, 5 canc
 )]
 pub(crate) struct Cli {
     /// The data folder [default: $EVERFOLD_DIR, else the nearest .everfold upwards, else ./.everfold]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Work at a server instead, with the token in EVERFOLD_TOKEN [default: $EVERFOLD_SERVER, else the context in use]
-    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) server: Option<String>,
     /// Work with the server or folder of this name; `local` is this machine [default: $EVERFOLD_CONTEXT]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Who signed the server's certificate, as PEM [default: whom this machine trusts]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// How long a server may be away, or take for an answer [default: 1m]
-    #[arg(long, global = true, value_name = "SPAN")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "SPAN")]
     pub(crate) patience: Option<String>,
     /// The settings file [default: everfold.toml in the data folder]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Print the answer as JSON
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    /// Print the answer as JSON; with =FIELD,… only these fields of each thing in it
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FIELD,…", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "", value_delimiter = ',')]
+    pub(crate) json: Option<Vec<String>>,
     /// How the engine's lines on stderr look: text, or json
-    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t)]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FORM", value_enum, default_value_t)]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     pub(crate) log: LogForm,
     /// Say more about what the engine does
@@ -63,14 +70,9 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// The program's description, for completions.
-pub(crate) fn command() -> clap::Command {
-    Cli::command()
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// A real delivery on a scratch git repository, killed half-way and resumed
+    /// A delivery in a scratch repository, killed half-way and resumed
     Demo(DemoArgs),
     /// Start a run and follow it to its end
     Run(RunArgs),
@@ -84,7 +86,7 @@ pub(crate) enum Verb {
     Context(ContextArgs),
     /// List runs, newest first
     Runs(RunsArgs),
-    /// Where a run is, what it waits for, what failed and what to do next
+    /// Where a run is, what it waits for, what failed, what to do next
     Show(RunRef),
     /// Follow a run without touching it
     Watch(RunRef),
@@ -94,7 +96,7 @@ pub(crate) enum Verb {
     Events(EventsArgs),
     /// A run as it was at any moment
     State(StateArgs),
-    /// What changed between two moments of a run, or is different in another run
+    /// What changed between two moments of a run, or two runs
     Diff(DiffArgs),
     /// Decisions: a new policy over recorded verdicts
     Audit(AuditArgs),
@@ -132,7 +134,7 @@ pub(crate) enum Verb {
     Signal(SignalArgs),
     /// Pause a run before some of its steps
     Breakpoints(BreakpointsArgs),
-    /// The budgets of a run: how full they are, and more for one of them
+    /// The budgets of a run: how full they are, and raising one
     Budget(BudgetArgs),
     /// What was used up, by run, step, role, model, day or pipeline
     Spend(SpendArgs),
@@ -144,7 +146,7 @@ pub(crate) enum Verb {
     Hook(HookArgs),
     /// What webhooks delivered, and what that led to
     Hooks(HooksArgs),
-    /// Notices that nobody got: list them, send them again; try a subscription
+    /// Notices that could not be sent: list, retry, drop, test
     Notices(NoticesArgs),
     /// Schedules: list, add, remove, pause, resume, trigger
     Schedule(ScheduleArgs),
@@ -152,12 +154,12 @@ pub(crate) enum Verb {
     Pipeline(PipelineArgs),
     /// The store: verify, info, repair, adopt
     Store(StoreArgs),
-    /// Slots, rates and breakers: what is in use, who waits, what stands open
+    /// Slots, rates, breakers: what is in use, who waits, what is open
     Limits(LimitsArgs),
     /// Who works for this folder's functions, and what they hold
     Workers,
-    /// Check git, the disk, the agents' programs, the store and the settings
-    Doctor,
+    /// Check git, the disk, the agents' programs, store and settings
+    Doctor(DoctorArgs),
     /// Write a commented everfold.toml, and an example pipeline if asked
     Init(InitArgs),
     /// Measure this machine: latency, throughput, recovery
@@ -166,6 +168,8 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     /// Print the completions of a shell
     Completions(CompletionsArgs),
+    /// Print the manual page of the program or of a verb
+    Man(ManArgs),
     /// Print the version
     Version,
     /// Own the data folder until its runs have ended
@@ -177,6 +181,23 @@ pub(crate) enum Verb {
         /// The attempt's folder
         folder: PathBuf,
     },
+}
+
+impl Cli {
+    /// Whether the answer is printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json.is_some()
+    }
+
+    /// The fields that are wanted of each thing in the answer; none: all.
+    pub(crate) fn json_fields(&self) -> Vec<String> {
+        self.json
+            .iter()
+            .flatten()
+            .map(|field| field.trim().to_owned())
+            .filter(|field| !field.is_empty())
+            .collect()
+    }
 }
 
 impl Verb {
@@ -195,13 +216,5 @@ impl Verb {
             Self::Schedule(args) => matches!(args.verb, ScheduleVerb::Add(_)),
             _reads_or_changes => false,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_description_of_the_arguments_is_sound() {
-        super::command().debug_assert();
     }
 }

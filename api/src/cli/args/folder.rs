@@ -63,6 +63,23 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print every key of everfold.toml with its default, too
+    #[arg(long)]
+    pub(crate) settings: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The verb, and the one below it [default: the program]
+    #[arg(value_name = "VERB", num_args = 0..=2, conflicts_with = "folder")]
+    pub(crate) verb: Vec<String>,
+    /// Write the pages of the program and of all verbs into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: Shell,

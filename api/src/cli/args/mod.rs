@@ -1,10 +1,13 @@
-//! What the program takes: verbs and their arguments, a file for each group of verbs.
+//! What the program takes: verbs and their arguments, a file for each group of verbs; and how that is described.
 //!
 //! Law: arguments as clap reads them, and nothing that acts.
 
 mod begin;
 mod command_line;
+mod description;
+mod examples;
 mod folder;
+mod groups;
 mod name;
 mod people;
 mod pipeline;
@@ -15,6 +18,7 @@ mod triggers;
 
 pub(crate) use begin::*;
 pub(crate) use command_line::*;
+pub(crate) use description::{command, read};
 pub(crate) use folder::*;
 pub(crate) use people::*;
 pub(crate) use pipeline::*;

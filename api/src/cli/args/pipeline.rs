@@ -1,5 +1,7 @@
 //! Pipelines.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
@@ -10,11 +12,14 @@ pub(crate) struct PipelineArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PipelineVerb {
-    /// Find every error of a file
+    /// Find every error of files
     Check {
-        /// A file, or a name
-        pipeline: String,
+        /// Files, or names
+        #[arg(value_name = "PIPELINE", required = true)]
+        pipelines: Vec<String>,
     },
+    /// Play the test cases of a pipeline, with stubs for all that is outside of it
+    Test(PipelineTestArgs),
     /// Save a file as the newest version of its name
     Save {
         /// The file
@@ -50,4 +55,22 @@ pub(crate) enum PipelineVerb {
         #[arg(long)]
         svg: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PipelineTestArgs {
+    /// A file, or the name of a built-in pipeline
+    pub(crate) pipeline: String,
+    /// The file with the cases [default: NAME.test.yaml beside NAME.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cases: Option<PathBuf>,
+    /// Only the case of this name; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub(crate) case: Vec<String>,
+    /// Show what happened in every case, not only where one failed
+    #[arg(long)]
+    pub(crate) story: bool,
+    /// Write a first case, in which all goes well, and play nothing
+    #[arg(long, conflicts_with_all = ["case", "story"])]
+    pub(crate) init: bool,
 }

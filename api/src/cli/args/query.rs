@@ -36,14 +36,14 @@ pub(crate) struct RunsArgs {
     /// Only runs that wait for somebody with this role
     #[arg(long, value_name = "ROLE")]
     pub(crate) awaiting: Option<String>,
-    /// Only runs that began later than this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Only runs that began later than this time: 2h, yesterday, 2026-11-20, RFC 3339
+    #[arg(long = "since", alias = "started-after", value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) started_after: Option<String>,
     /// In which order: -started, started, -ended or ended [default: -started]
     #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
-    /// As they were at a time (RFC 3339) or position
-    #[arg(long, value_name = "TIME")]
+    /// As they were at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
     /// So many at most [default: all]
     #[arg(long, value_name = "N")]
@@ -55,8 +55,8 @@ pub(crate) struct RunsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BoardArgs {
-    /// As it was at a time (RFC 3339) or position
-    #[arg(long, value_name = "TIME")]
+    /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
     /// What makes a column: status or stage
     #[arg(long, value_name = "WHAT", default_value = "status")]
@@ -68,8 +68,8 @@ pub(crate) struct BoardArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
-    /// As it was at a time (RFC 3339) or position
-    #[arg(long, value_name = "TIME")]
+    /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
 }
 
@@ -119,6 +119,9 @@ pub(crate) struct EventsArgs {
     /// From this version on
     #[arg(long, value_name = "VERSION", default_value_t = 1)]
     pub(crate) from: u64,
+    /// Only those that were recorded at this time or later: 10m, yesterday, 2026-11-20, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
     /// So many at most [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
@@ -132,8 +135,8 @@ pub(crate) struct StateArgs {
     /// The run
     #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
-    /// A version, or a time in RFC 3339 [default: now]
-    #[arg(long, value_name = "VERSION|TIME")]
+    /// A version, or a time: -10m, yesterday, 2026-11-20, RFC 3339 [default: now]
+    #[arg(long, value_name = "VERSION|TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
 }
 
@@ -142,8 +145,8 @@ pub(crate) struct DiffArgs {
     /// The run
     #[arg(value_name = "RUN", value_parser = name())]
     pub(crate) run: String,
-    /// Two versions of it, as 5..12 (one may be left out), or another run
-    #[arg(value_name = "A..B|RUN", value_parser = name())]
+    /// Two versions of it or times, as 5..12 or -10m.. (one may be left out); or another run
+    #[arg(value_name = "A..B|RUN", value_parser = name(), allow_hyphen_values = true)]
     pub(crate) other: String,
 }
 
@@ -167,8 +170,8 @@ pub(crate) struct BacktestArgs {
     /// The policy: CEL over `evidence`, as in a pipeline
     #[arg(long, value_name = "EXPR")]
     pub(crate) policy: String,
-    /// Only verdicts from this time on, in RFC 3339
-    #[arg(long, value_name = "TIME")]
+    /// Only verdicts from this time on: 7d, yesterday, 2026-11-20, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
     /// Only runs of this pipeline
     #[arg(long, value_name = "NAME")]
@@ -186,7 +189,7 @@ pub(crate) struct SpendArgs {
     /// Of one pipeline only
     #[arg(long, value_name = "NAME")]
     pub(crate) pipeline: Option<String>,
-    /// From this day on (UTC): 2026-11-20
-    #[arg(long, value_name = "DAY")]
+    /// From this day on (UTC): 2026-11-20, yesterday, 7d
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
 }

@@ -20,7 +20,7 @@ pub(crate) fn asks(args: &ContextArgs) -> bool {
 
 /// A verb about the file alone.
 pub(crate) fn run(args: &ContextArgs, cli: &Cli) -> Result<u8, Fault> {
-    let (out, as_json) = (Out::new(), cli.json);
+    let (out, as_json) = (Out::new(), cli.is_json());
     match &args.verb {
         None | Some(ContextVerb::List) => list(&out, as_json),
         Some(ContextVerb::Add(args)) => add(args, cli, &out),
@@ -92,7 +92,7 @@ fn add(args: &ContextAddArgs, cli: &Cli, out: &Out) -> Result<u8, Fault> {
             former => Ok(former.is_none()),
         }
     })?;
-    if cli.json {
+    if cli.is_json() {
         out.json(&view(&args.name, &made, args.in_use))?;
         return Ok(0);
     }

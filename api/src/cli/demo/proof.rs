@@ -167,6 +167,8 @@ async fn ask(client: &Client, run: &RunView) -> Result<(RunView, Value, Replay),
 /// A gate's or a person's decision, as a row.
 fn decision(item: &Value) -> Option<Value> {
     let (gate, verdict, evidence) = match item["kind"].as_str()? {
+        // What does not apply was not decided on.
+        "gate" if item["verdict"] == "skipped" => return None,
         "gate" => (item["gate"].clone(), item["verdict"].clone(), evidence(item)),
         "approval" => {
             let by: Vec<&str> =

@@ -101,7 +101,6 @@ async fn play(stage: &DemoStage, screen: &mut Screen, args: &DemoArgs) -> Result
     let mut engine = DemoEngine::start(&stage.program, &stage.arguments(&resume))?;
     let second = engine.pid();
     attached(stage, screen, &mut engine, &run, process).await?;
-    engine.hear(screen, "develop 1.1", "begins").await;
     screen.fact("agent", &format!("process {}: re-attached, the same one, not started again", execution.pid));
     stage.scratch.hold(false).map_err(stopped("the agents' folder cannot be written"))?;
     engine.end(screen, PATIENCE * 2).await?;

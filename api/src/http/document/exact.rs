@@ -7,6 +7,7 @@ use everfold_engine::event::RunEvent;
 use serde_json::{Map, Value, json};
 
 use super::links;
+use crate::node::{NoticeStatus, OutcomeWord};
 
 const CURSOR: &str = "^[0-9a-f]{16}-[0-9]{1,18}$";
 const KEY: &str = "^[!-~]([ -~]{0,254}[!-~])?$";
@@ -257,9 +258,9 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("HealthView", "status", words(&["ok"])),
         ("ScheduleView", "status", words(&["active", "paused", "removed"])),
-        ("NoticeView", "status", words(&["dead", "retrying"])),
         ("SubscriptionView", "state", words(&["waiting", "telling", "failing", "idle"])),
-        ("OutcomeView", "outcome", words(&["started", "held", "signalled", "ignored", "refused", "parked"])),
+        ("NoticeView", "status", json!({ "enum": NoticeStatus::ALL })),
+        ("OutcomeView", "outcome", json!({ "enum": OutcomeWord::ALL })),
         ("FileProblem", "severity", words(&["error", "warning"])),
         ("Problem", "code", pattern("^EF[0-9]{4}$")),
     ]

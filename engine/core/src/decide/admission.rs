@@ -47,7 +47,7 @@ pub(super) fn admitted(
     if draft.state.facts.outcome.is_none() {
         match &beginning {
             Ok(beginning) => drop(record(draft, &beginning.admission(&admitted.admission), FROM_QUEUE)),
-            Err(failure) => draft.record(RunFailed { path: None, failure: failure.clone() }),
+            Err(failure) => draft.record(RunFailed { path: None, failure: failure.clone(), result: None }),
         }
     }
     Ok(Ok(()))
@@ -91,7 +91,7 @@ pub(super) fn record(draft: &mut Draft<'_>, admission: &Admission, round: Round)
             let message = "its evidence was not collected".to_owned();
             no_evidence(draft, round, &probe.gate, message.clone(), 0);
             let failure = failure(&probe.gate, None, &message);
-            draft.record(RunFailed { path: None, failure });
+            draft.record(RunFailed { path: None, failure, result: None });
             return false;
         }
     };
@@ -121,7 +121,7 @@ pub(super) fn record(draft: &mut Draft<'_>, admission: &Admission, round: Round)
     }
     if let (false, Some(last)) = (is_admitted, judged.last()) {
         let failure = failure(&last.gate, last.code.clone(), &last.judgement.reason);
-        draft.record(RunFailed { path: None, failure });
+        draft.record(RunFailed { path: None, failure, result: None });
     }
     is_admitted
 }

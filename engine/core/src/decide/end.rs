@@ -1,8 +1,9 @@
 //! The end of a run: stop what is in progress, mark what did not end, run `on_finish`, close.
 
-use super::draft::{Draft, Interrupt, settled};
+use super::draft::{Draft, Interrupt};
+use super::otherwise;
 use super::outcome::outcome;
-use super::scope::RunScope;
+use super::run_output;
 use super::step_start;
 use super::stops::STOPS_MAX;
 use crate::event::{
@@ -16,7 +17,7 @@ pub(super) fn end(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
     match draft.state.ending() {
         Ending::Await => {}
         Ending::Stop => stop(draft),
-        Ending::Sweep => sweep(draft),
+        Ending::Sweep => return sweep(draft),
         Ending::Begin(at) => return step_start::begin(draft, at),
         Ending::Pass(at) => {
             let (path, round) = (StepPath::step(&draft.state.step_id(at)), draft.state.facts.steps[at].round);
@@ -43,7 +44,7 @@ fn stop(draft: &mut Draft<'_>) {
 }
 
 /// Marks main steps that have not ended: bypassed by a `finish` route, else cancelled.
-fn sweep(draft: &mut Draft<'_>) {
+fn sweep(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
     let is_finished = matches!(draft.state.facts.outcome, Some(RunOutcome::Finished { .. }));
     for at in 0..draft.state.graph.main_len() {
         if draft.state.facts.steps[at].phase.is_ended() {
@@ -51,34 +52,33 @@ fn sweep(draft: &mut Draft<'_>) {
         }
         let (path, round) = (StepPath::step(&draft.state.step_id(at)), draft.state.facts.steps[at].round);
         if is_finished {
-            draft.record(StepSkipped { path, round, reason: SkipReason::Bypassed });
+            // The run ends: an `else` that cannot be rendered takes nothing from any step.
+            let output = otherwise::output(draft, &path, None)?.unwrap_or_default();
+            draft.record(StepSkipped { path, round, reason: SkipReason::Bypassed, output });
         } else {
             draft.record(StepCancelled { path, round });
         }
         if draft.is_full() {
-            return;
+            return Ok(());
         }
     }
+    Ok(())
 }
 
 fn close(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
     match outcome(draft.state) {
         (FinishStatus::Cancelled, _) => draft.record(RunCancelled {}),
-        (FinishStatus::Failed, Some((failure, path))) => draft.record(RunFailed { path, failure }),
-        (FinishStatus::Succeeded, _) | (FinishStatus::Failed, None) => {
-            let definition = draft.state.definition().clone();
-            let output = match &definition.output {
-                None => Ok(serde_json::Value::Null),
-                Some(output) => settled(output.render(&RunScope::run(draft.state, draft.loaded)))?,
-            };
-            match output {
-                Ok(output) => {
-                    let output = draft.payload_of(&output);
-                    draft.record(RunSucceeded { output });
-                }
-                Err(failure) => draft.record(RunFailed { path: None, failure }),
-            }
+        (FinishStatus::Failed, Some((failure, path))) => {
+            let result = run_output::of_failed(draft)?;
+            draft.record(RunFailed { path, failure, result });
         }
+        (FinishStatus::Succeeded, _) | (FinishStatus::Failed, None) => match run_output::of(draft)? {
+            Ok(output) => draft.record(RunSucceeded { output }),
+            Err(failure) => {
+                let result = run_output::of_failed(draft)?;
+                draft.record(RunFailed { path: None, failure, result });
+            }
+        },
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use everfold_language::definition::{Gate, Probe, Step};
 use everfold_language::expr::Loaded;
 use everfold_language::expr::{EvalError, Expr};
 
-/// The policy of a verdict without a judgement: polling was over, and its route says `continue`.
+/// The policy of a verdict without a judgement: polling was over, and its route says `next`.
 pub(super) const GAVE_UP: &str = "on_timeout: continue";
 
 /// The current gate of a step that is judged.
@@ -188,7 +188,7 @@ pub(super) fn place_name(state: &RunState, at: usize, gate: &Gate) -> String {
 pub(super) struct Evaluated {
     pub(super) policy: String,
     pub(super) judgement: Judgement,
-    /// It failed, and its route says `continue`.
+    /// It failed, and its route says `next`.
     pub(super) tolerated: bool,
     /// The evidence with what each member says; `None`: as it was given.
     pub(super) evidence: Option<Value>,
@@ -214,7 +214,7 @@ pub(super) fn evaluate(
             .with("evidence", judged.as_ref().unwrap_or(evidence).clone())
             .with("failure", failure_value(&failure));
         match next(state, &scope, case.at, case.gate, &failure) {
-            Ok(next) => matches!(next, Next::Continue),
+            Ok(next) => matches!(next, Next::Gate),
             Err(needs @ EvalError::Needs(_)) => return Err(needs.into()),
             // The verdict stands. What is wrong with its route is said where the route is taken: there it sees the
             // verdict, too.

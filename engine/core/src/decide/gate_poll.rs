@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate::{self, Case, Evaluated, GAVE_UP};
 use super::multi_probe;
+use super::otherwise;
 use super::route::{self, Next, RoutePlace};
 use super::scope::{RunScope, failure_value};
-use crate::event::{BlockReason, StepBlocked, StepFailed, TimerId, TimerKind, TimerSet};
+use crate::event::{BlockReason, StepBlocked, TimerId, TimerKind, TimerSet};
 use crate::policy::{Judgement, Verdict};
 use crate::state::Key;
 use everfold_base::failure::{Failure, FailureKind};
@@ -22,27 +23,36 @@ const SLOW_KINDS: [&str; 3] = ["ci", "mergeable", "http"];
 struct Pace {
     every: Duration,
     max: Option<u32>,
-    span: Option<Duration>,
+    max_unread: Option<u32>,
+    timeout: Option<Duration>,
 }
 
 impl Pace {
     fn of(gate: &Gate, scope: &RunScope<'_>) -> Result<Self, EvalError> {
         let is_slow = multi_probe::has_kind(&gate.probe, &SLOW_KINDS);
         let every = Duration::from_secs(if is_slow { 30 } else { 10 });
-        let (max, span) = if is_slow { (None, Some(Duration::from_secs(60 * 60))) } else { (Some(3), None) };
-        let Some(poll) = &gate.poll else { return Ok(Self { every, max, span }) };
+        let (max, timeout) =
+            if is_slow { (None, Some(Duration::from_secs(60 * 60))) } else { (Some(3), None) };
+        let Some(poll) = &gate.poll else { return Ok(Self { every, max, max_unread: None, timeout }) };
+        let within = |name, count: &Option<Setting<u32>>| {
+            count.as_ref().map(|count| count.resolve_within(name, 1..=u32::MAX, scope)).transpose()
+        };
+        let max_unread = within("`max_unread` of `poll`", &poll.max_unread)?;
         let every = poll.every.resolve_some("`every`", scope)?.0;
-        if poll.max.is_none() && poll.span.is_none() {
+        if poll.max.is_none() && poll.timeout.is_none() {
             // A pause alone is no bound.
-            return Ok(Self { every, max, span });
+            return Ok(Self { every, max, max_unread, timeout });
         }
         Ok(Self {
             every,
-            max: {
-                let least = |max: &Setting<u32>| max.resolve_within("`max` of `poll`", 1..=u32::MAX, scope);
-                poll.max.as_ref().map(least).transpose()?
-            },
-            span: poll.span.as_ref().map(|span| span.resolve(scope)).transpose()?.map(|Span(span)| span),
+            max: within("`max` of `poll`", &poll.max)?,
+            max_unread,
+            timeout: poll
+                .timeout
+                .as_ref()
+                .map(|span| span.resolve(scope))
+                .transpose()?
+                .map(|Span(span)| span),
         })
     }
 }
@@ -62,14 +72,16 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
         Ok(pace) => pace,
         Err(unknown) => {
             let message = format!("gate “{}” cannot ask again: {}", gate.id, unknown.message);
-            block(draft, case, message);
-            return Ok(());
+            return block(draft, case, message);
         }
     };
     let next_at = now.plus(pace.every);
     let has_probes = pace.max.is_none_or(|max| judging.polls < max);
-    let has_time = pace.span.is_none_or(|span| judging.since.is_none_or(|since| next_at <= since.plus(span)));
-    if !permanent && has_probes && has_time {
+    let has_time =
+        pace.timeout.is_none_or(|span| judging.since.is_none_or(|since| next_at <= since.plus(span)));
+    let unread = draft.state.facts.unread.get(&graph.step(at).id).copied().unwrap_or(0);
+    let is_read = pace.max_unread.is_none_or(|max| unread <= max);
+    if !permanent && has_probes && has_time && is_read {
         let timer = TimerId { id, kind: TimerKind::Poll, name: gate.id.clone() };
         draft.record(TimerSet { timer, at: next_at });
         return Ok(());
@@ -77,7 +89,11 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     let polls = judging.polls;
     let probes = if polls == 1 { "1 probe".to_owned() } else { format!("{polls} probes") };
     let said = judging.said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
-    let message = format!("gate “{}” has no verdict after {probes}{said}", gate.id);
+    let message = if is_read {
+        format!("gate “{}” has no verdict after {probes}{said}", gate.id)
+    } else {
+        format!("gate “{}” could not be read {unread} times in a row{said}", gate.id)
+    };
     let mut failure = Failure::new(FailureKind::Gate, message).with_hint(
         "look at what the last probe said in the run's events; unblock with recheck, retry, proceed, skip or fail",
     );
@@ -95,7 +111,7 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
         });
         settled(chosen)?.ok().flatten().unwrap_or(Next::Block(None))
     };
-    if matches!(next, Next::Continue) {
+    if matches!(next, Next::Gate) {
         let judgement = Judgement::new(Verdict::Fail, failure.message);
         let evaluated = Evaluated { policy: GAVE_UP.into(), judgement, tolerated: true, evidence: None };
         gate::record(draft, case, JsonText::null(), 0, evaluated);
@@ -113,25 +129,26 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
 
 /// The current gate of a step cannot be judged. That is neither a failure nor a lack of evidence, so no route
 /// follows, and none of them lets the step through: a person decides.
-pub(super) fn broken(draft: &mut Draft<'_>, at: usize) {
+pub(super) fn broken(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
     let judging = &draft.state.facts.steps[at].judging;
-    let Some(gate) = graph.step(at).gates.get(judging.gate) else { return };
+    let Some(gate) = graph.step(at).gates.get(judging.gate) else { return Ok(()) };
     let said = judging.said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
     let message = format!("gate “{}” cannot be judged{said}", gate.id);
     let (id, probe_no) = (draft.state.attempt_id(Key::step(at)), judging.probe_no);
-    block(draft, Case { at, gate, id: &id, probe_no, now: draft.now() }, message);
+    block(draft, Case { at, gate, id: &id, probe_no, now: draft.now() }, message)
 }
 
 /// Blocks the step whose gate is broken; a step of `on_finish` goes on, with the failure recorded.
-fn block(draft: &mut Draft<'_>, case: Case<'_>, message: String) {
+fn block(draft: &mut Draft<'_>, case: Case<'_>, message: String) -> Result<(), Interrupt> {
     let (path, round) = (case.id.path.clone(), case.id.round);
     if draft.state.graph.is_finish(case.at) {
         let mut failure = Failure::new(FailureKind::Gate, message)
             .with_hint("mend the gate's expressions; what failed stands in the run's events");
         failure.code.clone_from(&case.gate.code);
-        return draft.record(StepFailed { path, round, failure, tolerated: true, finish: None });
+        return otherwise::tolerate(draft, path, round, failure);
     }
     let reason = BlockReason::Broken { gate: case.gate.id.clone() };
     draft.record(StepBlocked { path, round, reason, message });
+    Ok(())
 }

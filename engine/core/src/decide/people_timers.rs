@@ -1,4 +1,4 @@
-//! The timers of an approval or a question: when it expires, when people are reminded.
+//! The timers of an approval or a question: when its time is over, when people are reminded.
 
 use super::draft::Draft;
 use crate::event::{TimerId, TimerKind, TimerSet};
@@ -9,11 +9,11 @@ use std::time::Duration;
 pub(super) fn set_limits(
     draft: &mut Draft<'_>,
     id: &AttemptId,
-    expires: Option<Duration>,
+    timeout: Option<Duration>,
     remind_ms: Option<u64>,
 ) {
     let remind = remind_ms.map(Duration::from_millis);
-    for (kind, span) in [(TimerKind::Expiry, expires), (TimerKind::Reminder, remind)] {
+    for (kind, span) in [(TimerKind::Expiry, timeout), (TimerKind::Reminder, remind)] {
         if let Some(span) = span {
             let timer = TimerId { id: id.clone(), kind, name: String::new() };
             draft.record(TimerSet { timer, at: draft.now().plus(span) });

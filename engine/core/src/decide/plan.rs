@@ -277,12 +277,16 @@ pub struct NoticePlan {
     pub of_run: Value,
 }
 
-/// The run as expressions see it.
+/// The run as expressions see it, and who cancelled it.
 #[must_use]
 pub fn of_run(state: &RunState, loaded: &Loaded) -> Value {
     use everfold_language::expr::Scope as _;
-    // The name is there, and needs no value that is kept elsewhere.
-    RunScope::run(state, loaded).get(&["run"]).ok().flatten().unwrap_or_default()
+    let scope = RunScope::run(state, loaded);
+    // The names are there, and need no value that is kept elsewhere.
+    let named = |path: &[&str]| scope.get(path).ok().flatten().unwrap_or_default();
+    let mut run = named(&["run"]);
+    run["cancelled"] = named(&["run", "cancelled"]);
+    run
 }
 
 /// The plan of the notice that is listed for a channel. `None`: there is none.
@@ -290,7 +294,6 @@ pub fn of_run(state: &RunState, loaded: &Loaded) -> Value {
 /// # Errors
 /// [`EvalError::Needs`] where values must be loaded first.
 pub fn notice(state: &RunState, channel: &str, loaded: &Loaded) -> Result<Option<NoticePlan>, EvalError> {
-    use everfold_language::expr::Scope as _;
     let Some(first) = state.first_notice(channel) else { return Ok(None) };
     let mut said = first.with.value(loaded)?;
     Ok(Some(NoticePlan {
@@ -301,7 +304,7 @@ pub fn notice(state: &RunState, channel: &str, loaded: &Loaded) -> Result<Option
         with: said["with"].take(),
         sender: said["as"].as_str().map(ToOwned::to_owned),
         queued_at: first.at,
-        of_run: RunScope::run(state, loaded).get(&["run"])?.unwrap_or_default(),
+        of_run: of_run(state, loaded),
     }))
 }
 

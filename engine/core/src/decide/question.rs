@@ -38,7 +38,7 @@ pub(super) struct PreparedQuestion {
     pub(super) title: String,
     pub(super) text: Option<Value>,
     pub(super) terms: QuestionTerms,
-    pub(super) expires: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
 }
 
 /// Renders the question of a step.
@@ -52,7 +52,7 @@ pub(super) fn prepare(
     let (options, items) = (render(&question.options)?, render(&question.items)?);
     let text = question.text.as_ref().map(|text| text.render_text(scope)).transpose()?;
     let title = text::one_line(&question.title.render_text(scope)?).into_owned();
-    let expires = resolve_pause(question.expires.as_ref(), "`expires`", scope)?;
+    let timeout = resolve_pause(question.timeout.as_ref(), "`timeout`", scope)?;
     let remind_ms = resolve_pause(question.remind.as_ref(), "`remind`", scope)?.map(millis);
     let parts = read_options(options.as_ref()).and_then(|options| Ok((options, read_items(items.as_ref())?)));
     Ok(match parts {
@@ -61,7 +61,7 @@ pub(super) fn prepare(
             let roles = question.roles.clone();
             let terms = QuestionTerms { by: AskedBy::Step, options, items, roles, remind_ms };
             let text = text.filter(|text| !text.is_empty()).map(Value::String);
-            Ok(PreparedQuestion { title, text, terms, expires })
+            Ok(PreparedQuestion { title, text, terms, timeout })
         }
     })
 }
@@ -179,11 +179,18 @@ pub(super) fn raise(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let of_step = graph.step(key.step).ask.clone().unwrap_or_default();
     let id = draft.state.attempt_id(key);
     let prepared = prepare_asked(draft, key, &of_step);
-    let (ask, max, expires) = match settled(prepared)? {
+    let (ask, max, timeout) = match settled(prepared)? {
         Ok(prepared) => prepared,
         Err(failure) => {
             let AttemptId { path, round, .. } = id;
-            draft.record(crate::event::StepFailed { path, round, failure, tolerated: false, finish: None });
+            draft.record(crate::event::StepFailed {
+                path,
+                round,
+                failure,
+                tolerated: false,
+                finish: None,
+                output: None,
+            });
             return Ok(());
         }
     };
@@ -200,7 +207,7 @@ pub(super) fn raise(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let (options, items, roles) = (ask.options, ask.items, of_step.roles);
     let terms = QuestionTerms { by: AskedBy::Work, options, items, roles, remind_ms: None };
     draft.record(QuestionAsked { id: id.clone(), title, text, terms });
-    set_limits(draft, &id, expires, None);
+    set_limits(draft, &id, timeout, None);
     Ok(())
 }
 
@@ -218,7 +225,7 @@ fn prepare_asked(
         code: None,
     })?;
     let max = of_step.max.resolve_within("`max` of `ask`", 0..=u32::MAX, &scope)?;
-    Ok((ask, max, resolve_pause(of_step.expires.as_ref(), "`expires`", &scope)?))
+    Ok((ask, max, resolve_pause(of_step.timeout.as_ref(), "`timeout`", &scope)?))
 }
 
 /// The first line of a text, cut where it is long.

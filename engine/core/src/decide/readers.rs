@@ -4,7 +4,7 @@
 //! step's status, its whole output) is none of them.
 
 use crate::state::RunState;
-use everfold_language::definition::{Step, Work};
+use everfold_language::definition::{Join, Step, Work};
 use everfold_language::expr::{Expr, FieldChain, Template, step_path};
 
 /// A place of the pipeline that takes the output of a step for granted.
@@ -17,10 +17,17 @@ pub(super) struct OutputReader {
 
 /// The first that cannot go on without the output of a step.
 pub(super) fn first_reader(state: &RunState, at: usize) -> Option<OutputReader> {
+    if state.graph.step(at).otherwise.is_some() {
+        return None;
+    }
     let id = state.step_id(at);
     let later = state.graph.downstream(at).into_iter().filter(|step| *step != at);
     let of_step = later.into_iter().find_map(|step| {
         let step = state.graph.step(step);
+        // It is skipped itself.
+        if step.join == Join::Succeeded && step.needs.contains(&id) {
+            return None;
+        }
         let asked: Vec<&Expr> = step.when.iter().collect();
         let chain = beginning(step).into_iter().find_map(|expr| taken(expr, &asked, id.as_str()));
         let chain = chain.or_else(|| list_of(step, id.as_str()));

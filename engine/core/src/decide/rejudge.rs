@@ -15,7 +15,7 @@ use everfold_language::expr::Loaded;
 ///
 /// `state` is the run's state right before the event, `at` the event's time, and `evidence` the value
 /// of its `evidence`. The law: without another policy the judgement is the recorded one. `None`: it is
-/// the verdict of no gate of a step, or none was judged (polling was over, and its route says `continue`)
+/// the verdict of no gate of a step, or none was judged (polling was over, and its route says `next`)
 /// and another policy is asked about.
 ///
 /// # Errors

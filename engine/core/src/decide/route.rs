@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::draft::{Draft, Interrupt};
+use super::otherwise;
 use super::scope::RunScope;
 use super::stops::stop_all;
 use crate::event::{BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason};
-use crate::state::{Key, RouteUse, RunState};
+use crate::state::{Key, ROUTE_MAX_DEFAULT, RouteUse, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, StepId};
 use everfold_base::json::{JsonText, Value};
@@ -14,9 +15,6 @@ use everfold_language::definition::{
     FinishStatus, IfUnchanged, ROUNDS_DEFAULT, Route, RouteMax, RouteTo, Routes, Setting,
 };
 use everfold_language::expr::{EvalError, Template};
-
-/// Uses of a rework route without a limit.
-const MAX_DEFAULT: u32 = 3;
 
 /// Where a list of routes stands.
 pub(super) struct RoutePlace<'a> {
@@ -30,6 +28,8 @@ pub(super) struct RoutePlace<'a> {
 /// Where a route leads, with every limit looked at.
 pub(super) enum Next {
     Continue,
+    /// The next gate.
+    Gate,
     Rework(AllowedRework),
     Block(Option<StepId>),
     /// A person decides: the run reached its limit of reworks without a person.
@@ -59,7 +59,7 @@ impl AllowedRework {
     }
 }
 
-/// The first route whose condition holds. No route at all: `None`.
+/// The first route whose condition holds; where none does, fail, and after a success continue. No route at all: `None`.
 pub(super) fn choose(
     state: &RunState,
     scope: &RunScope<'_>,
@@ -76,7 +76,7 @@ pub(super) fn choose(
                 .map(Some);
         }
     }
-    Ok(Some(Next::Fail(None)))
+    Ok(Some(if failure.is_some() { Next::Fail(None) } else { Next::Continue }))
 }
 
 pub(super) fn follow(
@@ -89,6 +89,7 @@ pub(super) fn follow(
 ) -> Result<Next, EvalError> {
     Ok(match &route.to {
         RouteTo::Continue => Next::Continue,
+        RouteTo::Next => Next::Gate,
         RouteTo::Block => Next::Block(None),
         RouteTo::Finish(status) => Next::Finish(*status),
         // The checker of definitions allows these in `on_signal` only, which `signal` handles.
@@ -115,7 +116,7 @@ pub(super) fn follow(
             let former = state.facts.routes.get(&name).copied();
             let max = match (former, &route.max) {
                 // An unlimited rework by a person does not lift the limit of automatic reworks.
-                (_, None) => (!by_person).then_some(MAX_DEFAULT),
+                (_, None) => (!by_person).then_some(ROUTE_MAX_DEFAULT),
                 (Some(former), Some(_)) => former.max,
                 (None, Some(RouteMax::Unlimited)) => None,
                 (None, Some(RouteMax::Times(times))) => {
@@ -137,7 +138,7 @@ pub(super) fn follow(
                     max,
                     findings: findings(route, scope)?,
                     hold: route.hold,
-                    is_blocked_unchanged: route.if_unchanged == IfUnchanged::Block,
+                    is_blocked_unchanged: route.if_unchanged == Some(IfUnchanged::Block),
                     by_person,
                 }));
             }
@@ -242,9 +243,8 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
             }
             _changed => request(draft, rework, from),
         },
-        Next::Continue => {
-            draft.record(StepFailed { path, round, failure: from.failure, tolerated: true, finish: None });
-        }
+        // What leads to the next gate is recorded with the verdict, and takes no route.
+        Next::Continue | Next::Gate => return otherwise::tolerate(draft, path, round, from.failure),
         Next::Block(target) if !is_finish_step => {
             let message = match &target {
                 Some(target) => format!("{}; the rework of “{target}” is used up", from.failure.message),
@@ -261,13 +261,8 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
             let reason = BlockReason::UsedUp { target, gate: from.gate };
             draft.record(StepBlocked { path, round, reason, message });
         }
-        Next::Block(_) | Next::Ceiling(_) => {
-            draft.record(StepFailed { path, round, failure: from.failure, tolerated: true, finish: None });
-        }
-        Next::Fail(own) => {
-            let failure = own.unwrap_or(from.failure);
-            draft.record(StepFailed { path, round, failure, tolerated: is_finish_step, finish: None });
-        }
+        Next::Block(_) | Next::Ceiling(_) => return otherwise::tolerate(draft, path, round, from.failure),
+        Next::Fail(own) => return otherwise::fail(draft, path, round, own.unwrap_or(from.failure)),
         Next::Finish(status) => {
             draft.record(StepFailed {
                 path,
@@ -275,6 +270,7 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
                 failure: from.failure,
                 tolerated: false,
                 finish: Some(status),
+                output: None,
             });
         }
     }

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::state::{
-    ItemEnd, Items, Key, Last, Phase, RunState, RunStatus, Stage, StepState, StoredValue, Unit,
-};
+pub(crate) use super::failure_value::failure_value;
+use super::run_names;
+use crate::state::{ItemEnd, Items, Key, Last, Phase, RunState, Stage, StepState, StoredValue, Unit};
 use everfold_base::failure::Failure;
 use everfold_base::id::Round;
 use everfold_base::json::Value;
-use everfold_language::definition::{ExecutorTask, FinishStatus, Step, Work};
+use everfold_language::definition::{ExecutorTask, Step, Work};
 use everfold_language::expr::Loaded;
 use everfold_language::expr::{EvalError, Scope};
 
@@ -86,48 +86,6 @@ impl<'a> RunScope<'a> {
         }
     }
 
-    fn run_value(&self) -> Value {
-        let started = self.state.facts.started.as_ref();
-        let (outcome, failure) = self.outcome();
-        json!({
-            "id": started.map(|started| started.run.to_string()),
-            "short_id": started.map(|started| started.run.short()),
-            "root": self.state.root().map(|root| root.short()),
-            "title": started.and_then(|started| started.title.clone()),
-            "pipeline": self.state.pipeline(),
-            "labels": self.state.labels(),
-            "status": self.state.status(),
-            "outcome": outcome,
-            "failure": failure,
-            "origin": self.state.origin().map(|origin| json!({
-                "run": origin.run, "version": origin.version, "how": origin.how,
-            })),
-            "started_at": started.map(|started| started.at),
-        })
-    }
-
-    /// How the run ends, once its steps have ended: its status, and of a failed one the failure with its step.
-    fn outcome(&self) -> (Option<&'static str>, Value) {
-        let facts = &self.state.facts;
-        let is_certain = facts.outcome.is_some() || (facts.started.is_some() && facts.unended == 0);
-        let (status, failure) = match &facts.ended {
-            Some(ended) => (ended.status, ended.failure.clone().map(|failure| (failure, ended.path.clone()))),
-            None if is_certain && !facts.queue.waits => super::outcome::outcome(self.state),
-            None => return (None, Value::Null),
-        };
-        let failure = failure.map_or(Value::Null, |(failure, path)| {
-            let mut value = failure_value(&failure);
-            value["step"] = json!(path.map(|path| path.to_string()));
-            value
-        });
-        let word = match status {
-            FinishStatus::Succeeded => RunStatus::Succeeded,
-            FinishStatus::Failed => RunStatus::Failed,
-            FinishStatus::Cancelled => RunStatus::Cancelled,
-        };
-        (Some(word.as_str()), failure)
-    }
-
     fn workspace_value(&self) -> Value {
         match self.state.workspace() {
             None => Value::Null,
@@ -189,6 +147,9 @@ impl<'a> RunScope<'a> {
             "gates" => self.gates(state)?,
             "commit" => json!(state.commit),
             "stage" => json!(self.state.graph.step(at).stage),
+            "started_at" => json!(state.started_at),
+            "ended_at" => json!(state.ended_at),
+            "usage" => run_names::usage_of_step(&self.state.usage_of(&self.state.step_id(at))),
             "role" => role(self.state.graph.step(at)),
             _unknown => return Ok(None),
         }))
@@ -261,6 +222,12 @@ impl Scope for RunScope<'_> {
         if let ["steps", step, field] = path {
             return self.step_field(step, field);
         }
+        if let ["run", field] = path {
+            // Before its start a run is known by what the start says of it.
+            let said = self.extra.iter().find(|(extra, _)| *extra == "run").map(|(_, run)| run);
+            let said = said.and_then(|run| run.get(*field)).cloned();
+            return Ok(said.or_else(|| run_names::field(self.state, field)));
+        }
         let [name] = path else { return Ok(None) };
         if let Some((_, value)) = self.extra.iter().find(|(extra, _)| extra == name) {
             return Ok(Some(value.clone()));
@@ -274,7 +241,7 @@ impl Scope for RunScope<'_> {
             "secrets" => json!({}),
             "answers" if self.begins.is_some() => json!([]),
             "answers" => self.answers()?,
-            "run" => self.run_value(),
+            "run" => run_names::whole(self.state),
             "workspace" => self.workspace_value(),
             "rework" => self.rework_value()?,
             "output" => match self.own_step() {
@@ -297,17 +264,6 @@ impl Scope for RunScope<'_> {
             other => return self.item(other),
         }))
     }
-}
-
-/// A failure as expressions see it.
-pub(crate) fn failure_value(failure: &Failure) -> Value {
-    json!({
-        "kind": failure.kind,
-        "code": failure.code,
-        "message": failure.message,
-        "detail": failure.detail,
-        "exit_code": failure.exit_code,
-    })
 }
 
 /// Collects values; where some must be loaded first, names all of them at once.

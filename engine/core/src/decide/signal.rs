@@ -292,6 +292,7 @@ fn act(
         RouteTo::Unblock(decision) => Act::Unblock(*decision),
         RouteTo::Ignore => Act::Ignore,
         RouteTo::Continue
+        | RouteTo::Next
         | RouteTo::Rework(_)
         | RouteTo::Block
         | RouteTo::Fail { .. }
@@ -364,7 +365,7 @@ fn record(
 fn hearing(state: &RunState, at: Option<usize>, act: &Act, by: &Actor) -> Hearing {
     let is_possible = match (act, at) {
         (Act::Defer, _) => return Hearing::Deferred,
-        (Act::Ignore, _) | (Act::Follow(Next::Continue), _) => false,
+        (Act::Ignore, _) | (Act::Follow(Next::Continue | Next::Gate), _) => false,
         (Act::Follow(_), _) => true,
         (_, None) => false,
         (Act::Vote { vote, .. }, Some(at)) => {
@@ -401,7 +402,7 @@ fn follow_at(draft: &mut Draft<'_>, offer: &OfferedSignal, at: usize, id: Attemp
     match act {
         Act::Defer | Act::Ignore => {}
         Act::Follow(next) => match next {
-            Next::Continue | Next::Finish(_) => {}
+            Next::Continue | Next::Gate | Next::Finish(_) => {}
             Next::Rework(rework) => route::request(draft, rework, from(draft.state, offer, at, id)),
             Next::Block(target) => {
                 stop_step(draft, at, StopReason::Signal);
@@ -421,7 +422,7 @@ fn follow_at(draft: &mut Draft<'_>, offer: &OfferedSignal, at: usize, id: Attemp
                 stop_step(draft, at, StopReason::Signal);
                 let failure = own.unwrap_or_else(|| offer.failure());
                 let tolerated = draft.state.graph.is_finish(at);
-                draft.record(StepFailed { path, round, failure, tolerated, finish: None });
+                draft.record(StepFailed { path, round, failure, tolerated, finish: None, output: None });
             }
         },
         Act::Vote { vote, comment } => decide_task(draft, offer, id, vote, comment),

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::draft::{Draft, Interrupt, settled};
 use super::multi_probe;
+use super::otherwise;
 use super::people_timers::set_limits;
 use super::question::{self, PreparedQuestion};
 use super::render::{millis, render_env, resolve_pause, type_name};
@@ -14,14 +15,14 @@ use super::wait::{self, Awaiting};
 use crate::event::{
     ApprovalRequested, ApprovalTerms, BlockReason, BreakpointHit, ItemsExpanded, QuestionAsked,
     RetryScheduled, ScheduledTask, ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled,
-    StepSkipped, TimerId, TimerKind, TimerSet,
+    TimerId, TimerKind, TimerSet,
 };
 use crate::state::Key;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
 use everfold_base::json::{Payload, Value};
 use everfold_base::text::one_line;
-use everfold_language::definition::{Approval, ExecutorTask, Setting, Span, Step, Work};
+use everfold_language::definition::{Approval, ExecutorTask, Join, Setting, Span, Step, Work};
 use everfold_language::expr::{EvalError, Template};
 
 /// The most items of one `foreach`, and the most bytes of its list: it is recorded in one append.
@@ -39,12 +40,16 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let former = state.round;
     let is_finish = graph.is_finish(at);
     if step.standby && !state.named {
-        draft.record(StepSkipped { path, round: former, reason: SkipReason::Standby });
-        return Ok(());
+        return otherwise::skip(draft, path, former, SkipReason::Standby);
     }
-    if graph.joins_any(at) && !step.needs.is_empty() && state.order.met == 0 {
-        draft.record(StepSkipped { path, round: former, reason: SkipReason::Join });
-        return Ok(());
+    let succeeded = state.order.met as usize;
+    let is_passed_over = match step.join {
+        Join::Done => false,
+        Join::Any => !step.needs.is_empty() && succeeded == 0,
+        Join::Succeeded => succeeded < step.needs.len(),
+    };
+    if is_passed_over {
+        return otherwise::skip(draft, path, former, SkipReason::Join);
     }
     if state.order.hold {
         let message = "the new round waits for a person".to_owned();
@@ -57,8 +62,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
         match settled(when.eval_bool(&scope))? {
             Ok(true) => {}
             Ok(false) => {
-                draft.record(StepSkipped { path, round: former, reason: SkipReason::When });
-                return Ok(());
+                return otherwise::skip(draft, path, former, SkipReason::When);
             }
             Err(failure) => return fail(draft, path, former, failure),
         }
@@ -87,9 +91,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
 
 /// A step whose own expressions fail never began: no route of it applies.
 fn fail(draft: &mut Draft<'_>, path: StepPath, round: Round, failure: Failure) -> Result<(), Interrupt> {
-    let tolerated = draft.state.key(&path).is_some_and(|key| draft.state.graph.is_finish(key.step));
-    draft.record(StepFailed { path, round, failure, tolerated, finish: None });
-    Ok(())
+    otherwise::fail(draft, path, round, failure)
 }
 
 /// What a round begins with, rendered and not yet recorded.
@@ -108,7 +110,7 @@ struct PreparedApproval {
     show: Value,
     edit: Option<Value>,
     terms: ApprovalTerms,
-    expires: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 struct PreparedTask {
@@ -221,7 +223,7 @@ fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepare
             changes: !approval.on_changes.is_empty(),
             remind_ms: resolve_pause(approval.remind.as_ref(), "`remind`", scope)?.map(millis),
         },
-        expires: resolve_pause(approval.expires.as_ref(), "`expires`", scope)?,
+        timeout: resolve_pause(approval.timeout.as_ref(), "`timeout`", scope)?,
     })
 }
 
@@ -260,19 +262,19 @@ fn record(draft: &mut Draft<'_>, id: AttemptId, prepared: PreparedRound) -> Resu
 fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: PreparedRound) {
     match prepared {
         PreparedRound::Approval(approval) => {
-            let PreparedApproval { title, show, edit, terms, expires } = *approval;
+            let PreparedApproval { title, show, edit, terms, timeout } = *approval;
             let show = draft.payload_of(&show);
             let edit = edit.map(|edit| draft.payload_of(&edit));
             let remind = terms.remind_ms;
             draft.record(ApprovalRequested { id: id.clone(), title, show, terms, edit });
-            set_limits(draft, &id, expires, remind);
+            set_limits(draft, &id, timeout, remind);
         }
         PreparedRound::Question(question) => {
-            let PreparedQuestion { title, text, terms, expires } = *question;
+            let PreparedQuestion { title, text, terms, timeout } = *question;
             let text = text.map(|text| draft.payload_of(&text));
             let remind = terms.remind_ms;
             draft.record(QuestionAsked { id: id.clone(), title, text, terms });
-            set_limits(draft, &id, expires, remind);
+            set_limits(draft, &id, timeout, remind);
         }
         PreparedRound::Wait(awaiting) => wait::begin(draft, id, awaiting),
         PreparedRound::Task(_)
@@ -289,7 +291,7 @@ fn refused(draft: &mut Draft<'_>, id: AttemptId, failure: Failure) -> Result<(),
     }
     draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Items });
     let AttemptId { path, round, .. } = id;
-    draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+    draft.record(StepFailed { path, round, failure, tolerated: false, finish: None, output: None });
     Ok(())
 }
 
@@ -307,7 +309,7 @@ pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     match prepared {
         Err(failure) | Ok(PreparedRound::Refused(failure)) => {
             let AttemptId { path, round, .. } = id;
-            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None, output: None });
         }
         Ok(prepared) => {
             draft.record(RetryScheduled { id: id.clone(), at: draft.now(), task: None });
@@ -334,7 +336,14 @@ pub(super) fn answered(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt>
                 Ok(task) => Some(task),
                 Err(failure) => {
                     let AttemptId { path, round, .. } = id;
-                    draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+                    draft.record(StepFailed {
+                        path,
+                        round,
+                        failure,
+                        tolerated: false,
+                        finish: None,
+                        output: None,
+                    });
                     return Ok(());
                 }
             }

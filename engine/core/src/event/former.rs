@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::{AdmissionEvidence, Origin, ReworkSource};
+use super::parts::{AdmissionEvidence, Origin, ReworkSource, SkipReason};
 use crate::artefact::Artefact;
 use everfold_base::failure::Failure;
-use everfold_base::id::{AttemptId, RunId, StepId, StepPath, Version};
+use everfold_base::id::{AttemptId, Round, RunId, StepId, StepPath, Version};
 use everfold_base::json::{Hash, Payload};
 use everfold_base::time::Timestamp;
-use everfold_language::definition::Vote;
+use everfold_language::definition::{FinishStatus, Vote};
 use everfold_language::words::UnblockDecision;
 
 /// [`super::RunStarted`], schema 1.
@@ -148,4 +148,38 @@ pub struct NoticeQueued1 {
     pub(super) function: String,
     pub(super) channel: String,
     pub(super) with: Payload,
+}
+
+/// [`super::StepSucceeded`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepSucceeded1 {
+    pub(super) path: StepPath,
+    pub(super) round: Round,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) finish: Option<FinishStatus>,
+}
+
+/// [`super::StepSkipped`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepSkipped1 {
+    pub(super) path: StepPath,
+    pub(super) round: Round,
+    pub(super) reason: SkipReason,
+}
+
+/// [`super::StepFailed`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepFailed1 {
+    pub(super) path: StepPath,
+    pub(super) round: Round,
+    pub(super) failure: Failure,
+    pub(super) tolerated: bool,
+    pub(super) finish: Option<FinishStatus>,
+}
+
+/// [`super::RunFailed`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunFailed1 {
+    pub(super) path: Option<StepPath>,
+    pub(super) failure: Failure,
 }

@@ -30,15 +30,16 @@ impl RunEvent {
             Self::NoticeQueued(event) => vec![&event.with],
             Self::RunUnblocked(event) => event.unblocked.output.iter().collect(),
             Self::RunSucceeded(event) => vec![&event.output],
+            Self::RunFailed(event) => event.result.iter().map(|result| &result.output).collect(),
+            Self::StepSucceeded(event) => event.output.iter().collect(),
+            Self::StepSkipped(event) => event.output.iter().collect(),
+            Self::StepFailed(event) => event.output.iter().collect(),
             Self::StepScheduled(_)
             | Self::WorkspacePrepared(_)
             | Self::AttemptStarted(_)
             | Self::AttemptFailed(_)
             | Self::AttemptLost(_)
             | Self::StopRequested(_)
-            | Self::StepSucceeded(_)
-            | Self::StepSkipped(_)
-            | Self::StepFailed(_)
             | Self::StepBlocked(_)
             | Self::StepCancelled(_)
             | Self::ProbeFailed(_)
@@ -51,7 +52,6 @@ impl RunEvent {
             | Self::CancelRequested(_)
             | Self::RunCancelled(_)
             | Self::RunAbandoned(_)
-            | Self::RunFailed(_)
             | Self::Advanced(_)
             | Self::NoteAdded(_)
             | Self::RunQueued(_)

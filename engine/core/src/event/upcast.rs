@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 
 use super::former::{
     ApprovalRequested1, AttemptFailed1, AttemptSucceeded1, ChildFinished1, NoticeQueued1, ProbeFailed1,
-    ReworkRequested1, RunAdmitted1, RunForked1, RunStarted1, RunUnblocked1, Unblocked1, VoteCast1,
+    ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunStarted1, RunUnblocked1, StepFailed1,
+    StepSkipped1, StepSucceeded1, Unblocked1, VoteCast1,
 };
 use super::kinds::{
     ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued, ProbeFailed,
-    ReworkRequested, RunAdmitted, RunForked, RunStarted, RunUnblocked, VoteCast,
+    ReworkRequested, RunAdmitted, RunFailed, RunForked, RunStarted, RunUnblocked, StepFailed, StepSkipped,
+    StepSucceeded, VoteCast,
 };
 use super::parts::{ApprovalTerms, AttemptNotes, Unblocked};
 
@@ -144,6 +146,62 @@ impl From<NoticeQueued1> for NoticeQueued {
     fn from(old: NoticeQueued1) -> Self {
         let NoticeQueued1 { version, notice, function, channel, with } = old;
         Self { version, notice, function, channel, with, replaces: false }
+    }
+}
+
+impl From<StepSucceeded1> for StepSucceeded {
+    fn from(old: StepSucceeded1) -> Self {
+        let StepSucceeded1 { path, round, labels, finish } = old;
+        Self { path, round, labels, finish, output: None }
+    }
+}
+
+impl From<StepSkipped1> for StepSkipped {
+    fn from(old: StepSkipped1) -> Self {
+        let StepSkipped1 { path, round, reason } = old;
+        Self { path, round, reason, output: None }
+    }
+}
+
+impl From<StepFailed1> for StepFailed {
+    fn from(old: StepFailed1) -> Self {
+        let StepFailed1 { path, round, failure, tolerated, finish } = old;
+        Self { path, round, failure, tolerated, finish, output: None }
+    }
+}
+
+impl From<RunFailed1> for RunFailed {
+    fn from(old: RunFailed1) -> Self {
+        let RunFailed1 { path, failure } = old;
+        Self { path, failure, result: None }
+    }
+}
+
+impl StepSucceeded {
+    /// The former schema says all of it.
+    pub(super) fn has_own_output(&self) -> bool {
+        self.output.is_none()
+    }
+}
+
+impl StepSkipped {
+    /// The former schema says all of it.
+    pub(super) fn has_no_output(&self) -> bool {
+        self.output.is_none()
+    }
+}
+
+impl StepFailed {
+    /// The former schema says all of it.
+    pub(super) fn has_no_output(&self) -> bool {
+        self.output.is_none()
+    }
+}
+
+impl RunFailed {
+    /// The former schema says all of it.
+    pub(super) fn has_no_result(&self) -> bool {
+        self.result.is_none()
     }
 }
 

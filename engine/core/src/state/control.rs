@@ -113,7 +113,7 @@ impl Order {
 /// Joins, holds and early ends of one step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StepOrder {
-    /// Of `join: any`: needs that succeeded.
+    /// Where it matters how they ended: needs that succeeded.
     pub(crate) met: u32,
     /// The round that comes waits for a person.
     pub(crate) hold: bool,

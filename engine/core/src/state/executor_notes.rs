@@ -193,6 +193,6 @@ impl RunState {
 fn reads(template: &Template) -> impl Iterator<Item = &str> {
     template.references().iter().filter_map(|reference| match reference {
         Reference::Step { step, .. } => Some(step.as_str()),
-        Reference::Name(_) => None,
+        Reference::Name(_) | Reference::Run { .. } => None,
     })
 }

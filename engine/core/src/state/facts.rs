@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::agenda::Agenda;
 use super::clock::ClockFacts;
 use super::control::Order;
@@ -19,7 +20,7 @@ use super::step::{LateProbes, StepState};
 use super::stored_value::StoredValue;
 use crate::artefact::{Usage, Workspace};
 use crate::event::{StopReason, TimerId};
-use everfold_base::id::{AttemptId, InputId, Version};
+use everfold_base::id::{AttemptId, InputId, StepId, Version};
 use everfold_base::time::Timestamp;
 
 /// The folded part of the state.
@@ -82,6 +83,12 @@ pub struct Facts {
     /// The actor and the reason of the cancellation; written like those.
     #[serde(skip)]
     pub(crate) cancelling: Option<Cancelling>,
+    /// What the run tells of itself; written like those.
+    #[serde(skip)]
+    pub(crate) account: Account,
+    /// How often in a row the current gate of a step could not be read, where its poll bounds that; written like those.
+    #[serde(skip)]
+    pub(crate) unread: BTreeMap<StepId, u32>,
 }
 
 /// How often a route was used.

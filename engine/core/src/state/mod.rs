@@ -6,6 +6,8 @@
 //!
 //! Called by `decide`, which applies what it records, and by every load of a history.
 
+mod account;
+mod account_view;
 mod agenda;
 mod apply;
 mod awaited;
@@ -22,6 +24,7 @@ mod lifecycle;
 mod outbox;
 mod outstanding;
 mod people;
+mod route_use_view;
 mod run_state;
 mod runs;
 mod shown;
@@ -36,6 +39,8 @@ mod step;
 mod stored_value;
 mod view;
 
+pub use account::{StepUsage, VerdictNote};
+pub use account_view::Warning;
 pub(crate) use agenda::Agenda;
 pub use awaited::Awaited;
 pub use control::Order;
@@ -51,6 +56,8 @@ pub use lifecycle::Cancelling;
 pub(crate) use lifecycle::{Forked, RunEnd, RunOutcome, Started};
 pub use outbox::{NOTICES_MAX, Outstanding};
 pub use people::{ApprovalState, CastVote, People, QuestionState};
+pub(crate) use route_use_view::ROUTE_MAX_DEFAULT;
+pub use route_use_view::RouteUses;
 pub use run_state::{EventMeta, RunState};
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use spend::BudgetView;

@@ -11,13 +11,15 @@ use everfold_language::definition::{Definition, Graph};
 
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
-pub const FOLD_VERSION: u32 = 4;
+pub const FOLD_VERSION: u32 = 5;
 
 /// Parts that are written behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;
 const EDGE: u8 = 2;
 const CANCELLING: u8 = 3;
 const CLOCK: u8 = 5;
+const ACCOUNT: u8 = 6;
+const UNREAD: u8 = 7;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +51,16 @@ impl RunState {
             bincode::serialize_into(&mut bytes, cancelling)
                 .expect("the state holds only what bincode can write");
         }
+        if !self.facts.account.is_empty() {
+            bytes.push(ACCOUNT);
+            bincode::serialize_into(&mut bytes, &self.facts.account)
+                .expect("the state holds only what bincode can write");
+        }
+        if !self.facts.unread.is_empty() {
+            bytes.push(UNREAD);
+            bincode::serialize_into(&mut bytes, &self.facts.unread)
+                .expect("the state holds only what bincode can write");
+        }
         bytes
     }
 
@@ -69,6 +81,8 @@ impl RunState {
                 CANCELLING => {
                     facts.cancelling = Some(bincode::deserialize_from(&mut rest).map_err(failed)?);
                 }
+                ACCOUNT => facts.account = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                UNREAD => facts.unread = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

@@ -23,7 +23,7 @@ pub struct StepState {
     pub round: Round,
     /// Rounds that ran; skipped visits do not count.
     pub rounds_run: u32,
-    /// Needs that are not satisfied; of `join: any`, that have not ended.
+    /// Needs that are not satisfied; where it matters how they ended, that have not ended.
     pub(crate) unmet: u32,
     /// Joins, holds, what ended the round before its time.
     pub(crate) order: StepOrder,

@@ -172,7 +172,7 @@ fn l20_a_large_value_stays_out_of_the_state_and_is_loaded_where_it_is_needed() {
 
 #[test]
 fn l12_a_route_that_a_person_used_without_limit_keeps_its_limit_for_what_follows_by_itself() {
-    let mut ask = approval("ask", json!({"expires": "1h"}));
+    let mut ask = approval("ask", json!({"timeout": "1h"}));
     ask["on_fail"] = json!([{"to": {"rework": "ask"}}]);
     let mut world = run(json!([ask]));
     for round in 1..=5 {

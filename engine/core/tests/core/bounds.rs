@@ -104,7 +104,7 @@ fn row_42_a_least_value_holds_where_it_is_computed_too_with_the_code_of_the_writ
     for (step, word) in [
         (each.clone(), "`max_in_flight` is at least 1, not 0"),
         (people(json!({"quorum": "${input.n}"})), "`quorum` is at least 1, not 0"),
-        (people(json!({"expires": "${string(input.n)}s"})), "`expires` is more than nothing"),
+        (people(json!({"timeout": "${string(input.n)}s"})), "`timeout` is more than nothing"),
         (people(json!({"remind": "${string(input.n)}s"})), "`remind` is more than nothing"),
     ] {
         let failure =

@@ -378,12 +378,11 @@ fn used(world: &mut World, id: &str, seq: u32, session: &str) {
 #[test]
 fn the_next_attempt_continues_the_session_that_the_former_one_reported() {
     let retry = json!({"attempts": 2, "backoff_min": "0s", "backoff_max": "0s"});
-    let continued = json!({"role": "dev", "prompt": "p", "session": "continue"});
+    let continued = json!({"role": "dev", "prompt": "p", "session": "resume"});
     let first = with(agent("a", continued.clone()), json!({"retry": retry}));
     let other = agent("b", continued);
     let new = agent("c", json!({"role": "dev", "prompt": "p", "session": "new"}));
-    let stranger =
-        agent("d", json!({"role": "dev", "profile": "codex", "prompt": "p", "session": "continue"}));
+    let stranger = agent("d", json!({"role": "dev", "profile": "codex", "prompt": "p", "session": "resume"}));
     let mut world = started(json!({"name": "p", "steps": [first, other, new, stranger]}));
     assert_eq!(attempt(&world, "a/1/1").session, None);
     used(&mut world, "a/1/1", 1, "s-1");

@@ -183,3 +183,27 @@ fn x_a_run_knows_where_it_comes_from() {
     world.succeed("a/1/1", json!(1));
     assert_eq!(scheduled(&world)["work"]["task"]["task"]["spec"]["with"], json!(null));
 }
+
+/// What is computed when a run starts sees the run that starts.
+#[test]
+fn labels_and_keys_name_the_run_that_begins() {
+    let document = json!({"name": "p", "steps": [{"id": "a", "work": {"wait": {"for": "1h"}}}], "labels": {
+        "id": "${run.short_id}", "status": "${run.status}", "whole": "${toJson(run).contains('deadbeef')}",
+        "usage": "${run.usage.cost} ${size(run.waiting)}", "title": "${run.title}", "cancelled": "${run.cancelled == null}",
+    }});
+    let mut world = World::new(definition(document));
+    let InputKind::Start(mut asked) = start(json!({})) else { unreachable!("a start") };
+    asked.options.title = Some("a title".into());
+    world.by("ada", InputKind::Start(asked)).expect("taken");
+    let expected = [
+        ("cancelled", "true"),
+        ("id", "deadbeef"),
+        ("status", "queued"),
+        ("title", "a title"),
+        ("usage", "0.0 0"),
+        ("whole", "true"),
+    ];
+    let labels: Vec<_> =
+        world.state.labels().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(labels, expected);
+}

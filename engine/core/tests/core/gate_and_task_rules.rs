@@ -52,8 +52,9 @@ fn l14_gates_are_judged_in_order_and_the_first_failure_takes_its_route() {
 }
 
 #[test]
-fn l14_a_verdict_that_says_continue_is_a_warning_and_a_gate_that_does_not_apply_is_skipped() {
-    let warn = json!({"id": "warn", "probe": {"expression": "false"}, "on_fail": [{"to": "continue"}], "code": "W1"});
+fn l14_a_verdict_that_says_next_is_a_warning_and_a_gate_that_does_not_apply_is_skipped() {
+    let warn =
+        json!({"id": "warn", "probe": {"expression": "false"}, "on_fail": [{"to": "next"}], "code": "W1"});
     let never = json!({"id": "never", "when": "step.round > 5", "otherwise": "too early", "probe": {"expression": "false"}});
     let mut world = gated(json!([warn, never]), json!({}));
     let batch = world.succeed("a/1/1", json!(1));

@@ -122,7 +122,7 @@ fn l17_expressions_and_gates_of_paused_runs_hear_too() {
 #[test]
 fn l16_each_phrase_of_poll() {
     // At once, then `every` after each answer, over `for` after the first, none after the last.
-    let gate = command("g", json!({"policy": PENDING, "poll": {"every": "40s", "for": "100s"}}));
+    let gate = command("g", json!({"policy": PENDING, "poll": {"every": "40s", "timeout": "100s"}}));
     let mut world = judged(json!([gate]));
     assert_eq!(probes(&world), [("g".to_owned(), 1)]);
     let since = world.now;
@@ -173,19 +173,19 @@ fn l16_ci_mergeable_and_http_ask_every_30s_for_an_hour_and_others_three_times() 
     }
     let (probes, pause, _) = tried(gate("file", json!({"poll": {"every": "1m"}})), "file");
     assert_eq!((probes, pause), (3, Some(60_000)));
-    assert_eq!(tried(gate("file", json!({"poll": {"every": "1m", "for": "10m"}})), "file").0, 10);
+    assert_eq!(tried(gate("file", json!({"poll": {"every": "1m", "timeout": "10m"}})), "file").0, 10);
 }
 
 #[test]
 fn l16_a_poll_that_is_over_takes_its_own_route_and_none_of_the_others() {
     let over = |on_timeout: Value| {
         let poll = json!({"every": "1s", "max": 1, "on_timeout": on_timeout});
-        let gate = json!({"policy": PENDING, "poll": poll, "on_fail": [{"to": "continue"}], "code": "SLOW"});
+        let gate = json!({"policy": PENDING, "poll": poll, "on_fail": [{"to": "next"}], "code": "SLOW"});
         let mut world = judged(json!([command("g", gate), command("last", json!({}))]));
         let batch = names(&world.probe("a/1/1", "g", 1, exit(2)));
         (world, batch)
     };
-    let (world, batch) = over(json!([{"to": "continue"}]));
+    let (world, batch) = over(json!([{"to": "next"}]));
     assert_eq!(batch, ["GateEvaluated", "GateEvaluated", "ProbeScheduled"], "on to the next one");
     let said = world.history.iter().rev().find_map(|(_, event)| match event {
         RunEvent::GateEvaluated(judged) => Some((judged.verdict, judged.tolerated, judged.code.clone())),
@@ -204,8 +204,8 @@ fn l16_a_poll_that_is_over_takes_its_own_route_and_none_of_the_others() {
 /// A gate that is broken is neither failed nor without evidence: nothing that tolerates those lets it through.
 #[test]
 fn row_27_a_policy_that_fails_lets_no_step_through_whatever_on_timeout_and_on_fail_say() {
-    let poll = json!({"every": "1s", "max": 2, "on_timeout": [{"to": "continue"}]});
-    let lenient = |more: Value| with(json!({"poll": poll, "on_fail": [{"to": "continue"}]}), more);
+    let poll = json!({"every": "1s", "max": 2, "on_timeout": [{"to": "next"}]});
+    let lenient = |more: Value| with(json!({"poll": poll, "on_fail": [{"to": "next"}]}), more);
     let member = |policy: &str| command("m", json!({"policy": policy}));
     let throwing = "evidence.missing == 1";
     for (what, gate) in [
@@ -227,7 +227,7 @@ fn row_27_a_policy_that_fails_lets_no_step_through_whatever_on_timeout_and_on_fa
             "a pause that cannot be computed",
             command(
                 "g",
-                json!({"policy": PENDING, "poll": {"every": "${output.missing}", "on_timeout": [{"to": "continue"}]}}),
+                json!({"policy": PENDING, "poll": {"every": "${output.missing}", "on_timeout": [{"to": "next"}]}}),
             ),
         ),
     ] {
@@ -263,7 +263,7 @@ fn row_27_a_policy_that_fails_lets_no_step_through_whatever_on_timeout_and_on_fa
 
 #[test]
 fn row_27_evidence_that_can_never_be_had_still_goes_where_on_timeout_says() {
-    let poll = json!({"every": "1s", "max": 2, "on_timeout": [{"to": "continue"}]});
+    let poll = json!({"every": "1s", "max": 2, "on_timeout": [{"to": "next"}]});
     let mut world = judged(json!([command("g", json!({ "poll": poll }))]));
     let never = InputKind::ProbeFailed(ProbeFailed {
         id: "a/1/1".parse().expect("an id"),
@@ -305,4 +305,30 @@ fn row_22_a_policy_over_names_gives_no_verdict_where_some_are_not_named() {
         StepStatus::Succeeded
     );
     assert_eq!(of("evidence.total == 51", 1), StepStatus::Succeeded);
+}
+
+#[test]
+fn a_poll_may_bound_how_often_in_a_row_nothing_can_be_read() {
+    let poll = json!({"policy": PENDING, "poll": {"every": "10s", "max": 280, "max_unread": 5,
+        "on_timeout": [{"to": {"fail": {"code": "UNREADABLE"}}}]}});
+    let mut world = judged(json!([command("g", poll)]));
+    for probe_no in 1..=5 {
+        assert_eq!(names(&no_evidence(&mut world, "g", probe_no)), ["ProbeFailed", "TimerSet"], "{probe_no}");
+        fire_poll(&mut world);
+    }
+    world.probe("a/1/1", "g", 6, exit(2));
+    fire_poll(&mut world);
+    for probe_no in 7..=11 {
+        let events = no_evidence(&mut world, "g", probe_no);
+        assert_eq!(
+            names(&events),
+            ["ProbeFailed", "TimerSet"],
+            "they are counted anew after an answer: {probe_no}"
+        );
+        fire_poll(&mut world);
+    }
+    no_evidence(&mut world, "g", 12);
+    let (failure, _) = world.state.failure().expect("the sixth in a row is one too many");
+    assert_eq!(failure.code.as_deref(), Some("UNREADABLE"));
+    assert_eq!(failure.message, "gate “g” could not be read 6 times in a row: no network");
 }

@@ -14,9 +14,9 @@ use crate::fixtures::scenario::{names, status};
 use crate::fixtures::simulated_run::{World, definition};
 
 #[test]
-fn l14_a_route_may_look_at_the_failure_when_it_says_continue() {
+fn l14_a_route_may_look_at_the_failure_when_it_says_next() {
     let warn = json!({"id": "w", "probe": {"expression": "false"}, "code": "W1",
-        "on_fail": [{"when": "failure.code == 'W1' && !evidence.value", "to": "continue"}]});
+        "on_fail": [{"when": "failure.code == 'W1' && !evidence.value", "to": "next"}]});
     let world = judged(json!([warn]));
     let judged_now = verdict(&work_ended(&world));
     assert_eq!((judged_now.tolerated, judged_now.code.as_deref()), (true, Some("W1")));
@@ -75,10 +75,19 @@ fn l14_a_gate_without_a_route_takes_its_steps_and_one_whose_routes_do_not_hold_f
     let back = json!([{"when": "failure.kind == 'gate' && evidence.exit == 1", "to": {"rework": "a"}}]);
     let (_, batch) = step(command("g", json!({})), back.clone());
     assert_eq!(batch, ["GateEvaluated", "ReworkRequested", "StepScheduled"]);
-    let (world, batch) = step(command("g", json!({"code": "W"})), json!([{"to": "continue"}]));
+    let next = json!({"code": "W", "on_fail": [{"to": "next"}]});
+    let (world, batch) = step(command("g", next), back.clone());
     assert_eq!(batch, ["GateEvaluated", "StepSucceeded", "RunSucceeded"], "on to the next one: a warning");
     assert!(
         work_ended(&world)
+            .iter()
+            .any(|event| matches!(event, RunEvent::GateEvaluated(judged) if judged.tolerated))
+    );
+    let (world, batch) = step(command("g", json!({"code": "W"})), json!([{"to": "continue"}]));
+    assert_eq!(batch, ["GateEvaluated", "StepFailed", "RunSucceeded"], "the run goes on past the step");
+    assert_eq!(status(&world, "a"), StepStatus::Failed);
+    assert!(
+        !work_ended(&world)
             .iter()
             .any(|event| matches!(event, RunEvent::GateEvaluated(judged) if judged.tolerated))
     );

@@ -17,7 +17,7 @@ use crate::fixtures::tasks::{answer, fire, output, path, question, reader, save}
 
 #[test]
 fn l19_expiry_takes_its_route_and_default_is_the_step_s_on_fail() {
-    let mut world = run(json!([approval("ask", json!({"expires": "2d"}))]));
+    let mut world = run(json!([approval("ask", json!({"timeout": "2d"}))]));
     assert!(world.state.awaited().iter().any(|awaited| matches!(awaited, Awaited::Timer { .. })));
     let expired = fire(&mut world, TimerKind::Expiry);
     assert_eq!(names(&expired), ["TimerFired", "StepFailed", "RunFailed"]);
@@ -25,7 +25,7 @@ fn l19_expiry_takes_its_route_and_default_is_the_step_s_on_fail() {
     assert_eq!(failure.kind, FailureKind::Timeout);
     assert!(failure.message.contains("172800 s"), "{}", failure.message);
 
-    let fields = json!({"expires": "1h", "on_expire": [{"to": "block"}]});
+    let fields = json!({"timeout": "1h", "on_timeout": [{"to": "block"}]});
     for step in [approval("ask", fields.clone()), question("ask", fields)] {
         let mut world = run(json!([step]));
         fire(&mut world, TimerKind::Expiry);
@@ -53,7 +53,7 @@ fn l19_expiry_takes_its_route_and_default_is_the_step_s_on_fail() {
 
 #[test]
 fn l19_a_decision_ends_the_timers_of_its_task() {
-    let mut world = run(json!([approval("ask", json!({"expires": "1h", "remind": "10m"})), reader("ask")]));
+    let mut world = run(json!([approval("ask", json!({"timeout": "1h", "remind": "10m"})), reader("ask")]));
     let timers = |world: &World| {
         world.effects().iter().filter(|effect| matches!(effect, Effect::Timer { .. })).count()
     };
@@ -81,7 +81,7 @@ fn l19_a_task_of_a_step_that_a_rework_reset_is_withdrawn() {
     let mut first = json!({"id": "first", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}});
     first["on_fail"] = json!([{"to": {"rework": "base"}}]);
     first["needs"] = json!(["base"]);
-    let mut ask = question("ask", json!({"expires": "1h"}));
+    let mut ask = question("ask", json!({"timeout": "1h"}));
     ask["needs"] = json!(["base"]);
     let base = json!({"id": "base", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}});
     let mut world = run(json!([base, first, ask]));

@@ -16,8 +16,8 @@ use crate::fixtures::scenario::{
 use crate::fixtures::simulated_run::{World, definition};
 use crate::fixtures::tasks::{agent, answer, ballot, fire, output, question, reader};
 
-fn each(on_failure: &str, more: Value) -> World {
-    let step = json!({"id": "each", "foreach": {"items": "${[10, 20, 30]}", "as": "n", "max_in_flight": 2, "on_failure": on_failure},
+fn each(fail_fast: bool, more: Value) -> World {
+    let step = json!({"id": "each", "foreach": {"items": "${[10, 20, 30]}", "as": "n", "max_in_flight": 2, "fail_fast": fail_fast},
         "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${n + index}"}}}});
     run(
         json!([with(step, more), {"id": "sum", "needs": ["each"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.each.output}"}}}}]),
@@ -26,7 +26,7 @@ fn each(on_failure: &str, more: Value) -> World {
 
 #[test]
 fn l24_items_run_within_their_limit_and_give_their_results_in_input_order() {
-    let mut world = each("stop", json!({}));
+    let mut world = each(true, json!({}));
     assert_eq!(attempts(&world), ["each.0/1/1", "each.1/1/1"]);
     world.succeed("each.1/1/1", json!("B"));
     assert_eq!(attempts(&world), ["each.0/1/1", "each.2/1/1"]);
@@ -39,20 +39,20 @@ fn l24_items_run_within_their_limit_and_give_their_results_in_input_order() {
 
 #[test]
 fn l24_a_failed_item_fails_the_step_after_the_rest_ended() {
-    let mut world = each("stop", json!({}));
+    let mut world = each(true, json!({}));
     world.fail("each.0/1/1", "broken");
     assert_eq!(attempts(&world), ["each.1/1/1"], "no more items start");
     let batch = world.succeed("each.1/1/1", json!("B"));
     assert_eq!(names(&batch), ["AttemptSucceeded", "StepFailed", "StepCancelled", "RunFailed"]);
 
-    let mut world = each("continue", json!({}));
+    let mut world = each(false, json!({}));
     world.fail("each.0/1/1", "broken");
     assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
 }
 
 #[test]
 fn l24_a_lost_item_is_blocked_alone_and_unblocked_by_its_path() {
-    let mut world = each("stop", json!({}));
+    let mut world = each(true, json!({}));
     lose(&mut world, "each.0/1/1", OnLost::Block);
     assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
     world.succeed("each.1/1/1", json!("B"));
@@ -115,7 +115,7 @@ fn l24_each_item_of_an_approval_is_a_task_of_its_own() {
 #[test]
 fn l24_what_people_say_of_items_leads_where_it_leads_for_the_step_when_all_are_over() {
     let fields = json!({"on_changes": [{"to": {"rework": "ask"}}], "on_reject": [{"to": "continue"}]});
-    let ask = || items(approval("ask", fields.clone()), json!({"on_failure": "continue"}));
+    let ask = || items(approval("ask", fields.clone()), json!({"fail_fast": false}));
     let mut world = run(json!([ask()]));
     let words = ballot("ask.0/1/1", Vote::Changes, Some("shorter"), Vec::new(), None);
     world.by("ada", words).expect("taken");
@@ -145,7 +145,7 @@ fn l24_what_people_say_of_items_leads_where_it_leads_for_the_step_when_all_are_o
 
 #[test]
 fn l24_items_of_questions_waits_and_asking_work() {
-    let ask = items(question("ask", json!({"title": "${name}?", "expires": "1h"})), json!({}));
+    let ask = items(question("ask", json!({"title": "${name}?", "timeout": "1h"})), json!({}));
     let mut world = run(json!([ask, reader("ask")]));
     for (task, text) in [("ask.0/1/1", "x"), ("ask.2/1/1", "z")] {
         world.by("ada", answer(task, json!({"text": text}))).expect("taken");
@@ -161,7 +161,7 @@ fn l24_items_of_questions_waits_and_asking_work() {
     }
     assert_eq!(world.state.status(), RunStatus::Succeeded);
 
-    let work = items(agent("build", json!({})), json!({"on_failure": "continue"}));
+    let work = items(agent("build", json!({})), json!({"fail_fast": false}));
     let mut world = run(json!([work]));
     world.asks("build.1/1/1", json!({"text": "?"}));
     world.succeed("build.0/1/1", json!(1));
@@ -175,7 +175,7 @@ fn l24_items_of_questions_waits_and_asking_work() {
 
 #[test]
 fn l29_an_item_is_cancelled_alone() {
-    let mut world = run(json!([{"id": "each", "foreach": {"items": "${[1, 2]}", "on_failure": "continue"},
+    let mut world = run(json!([{"id": "each", "foreach": {"items": "${[1, 2]}", "fail_fast": false},
         "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "retry": {"attempts": 3, "backoff_min": "1s", "backoff_max": "1s"},
         "on_fail": [{"to": "continue"}]}]));
     assert_eq!(

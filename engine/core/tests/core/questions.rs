@@ -213,7 +213,7 @@ fn l22_ten_questions_of_one_round_are_not_too_many_and_the_next_is() {
 
 #[test]
 fn l22_a_question_of_the_work_expires_and_is_withdrawn_like_any() {
-    let ask = json!({"expires": "1h", "roles": ["product"], "on_expire": [{"to": {"rework": "build"}}]});
+    let ask = json!({"timeout": "1h", "roles": ["product"], "on_timeout": [{"to": {"rework": "build"}}]});
     let mut world = run(json!([agent("build", json!({"ask": ask}))]));
     world.asks("build/1/1", json!({"text": "?"}));
     let refused = world.by("ada", answer("build/1/1", json!({"text": "x"})));

@@ -178,7 +178,7 @@ fn l23_the_status_is_the_first_of_paused_running_blocked_and_waiting() {
 #[test]
 fn l24_the_list_is_made_once_per_round_retry_repeats_what_failed_and_a_rework_all() {
     let retry = json!({"attempts": 2, "backoff_min": "1ms", "backoff_max": "1ms"});
-    let each = json!({"id": "each", "needs": ["list"], "foreach": {"items": "${steps.list.output}", "on_failure": "continue"},
+    let each = json!({"id": "each", "needs": ["list"], "foreach": {"items": "${steps.list.output}", "fail_fast": false},
         "retry": retry, "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${item}"}}}});
     let mut world = run(json!([
         function("list", &[]),
@@ -404,5 +404,28 @@ fn s_a_retry_covers_the_codes_that_it_names() {
         failure.code = code.map(str::to_owned);
         let batch = world.finish("a/1/1", Err(failure));
         assert_eq!(names(&batch).contains(&"RetryScheduled"), again, "{kind:?} {code:?}");
+    }
+}
+
+#[test]
+fn a_retry_leaves_out_what_except_names_also_where_only_names_it() {
+    let pauses = json!({"attempts": 3, "backoff_min": "1s", "backoff_max": "1s"});
+    let all_but = json!({"except": ["validation", "FULL"]});
+    let some_but = json!({"only": ["exit", "timeout"], "except": ["exit", "FULL"]});
+    for (limits, kind, code, again) in [
+        (&all_but, FailureKind::Exit, None, true),
+        (&all_but, FailureKind::Validation, None, false),
+        (&all_but, FailureKind::Exit, Some("FULL"), false),
+        (&some_but, FailureKind::Exit, None, false),
+        (&some_but, FailureKind::Timeout, None, true),
+        (&some_but, FailureKind::Timeout, Some("FULL"), false),
+        (&some_but, FailureKind::Error, None, false),
+    ] {
+        let retry = with(pauses.clone(), limits.clone());
+        let mut world = run(json!([with(function("a", &[]), json!({ "retry": retry }))]));
+        let mut failure = Failure::new(kind, "no");
+        failure.code = code.map(str::to_owned);
+        let batch = world.finish("a/1/1", Err(failure));
+        assert_eq!(names(&batch).contains(&"RetryScheduled"), again, "{limits} {kind:?} {code:?}");
     }
 }

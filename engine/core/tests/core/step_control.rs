@@ -1,4 +1,4 @@
-//! Order, one rule at a time: joins, deadlines, waits, held rounds, breakpoints and what people stop.
+//! Order, one rule at a time: deadlines, waits, held rounds, breakpoints and what people stop.
 
 use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
@@ -13,71 +13,10 @@ use everfold_language::definition::Vote;
 use serde_json::{Value, json};
 
 use crate::fixtures::scenario::{
-    approval, attempts, cancel, cancel_step, function, names, pause, resume, rework, run, send_signal,
-    status, timer, unblock, vote, wait, with,
+    approval, attempts, cancel, cancel_step, function, names, pause, resume, run, send_signal, status, timer,
+    unblock, vote, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
-
-// L8
-
-#[test]
-fn l8_any_begins_when_one_need_succeeded_and_the_others_run_on() {
-    let mut world = run(json!([
-        function("a", &[]),
-        function("b", &[]),
-        with(function("c", &["a", "b"]), json!({"join": "any"})),
-    ]));
-    world.succeed("a/1/1", json!(1));
-    assert_eq!(attempts(&world), ["b/1/1", "c/1/1"]);
-    world.succeed("b/1/1", json!(1));
-    assert_eq!(attempts(&world), ["c/1/1"], "it begins once");
-    world.succeed("c/1/1", json!(1));
-    assert_eq!(world.state.status(), RunStatus::Succeeded);
-}
-
-#[test]
-fn l8_any_is_skipped_when_all_needs_ended_without_success() {
-    let tolerated = json!({"on_fail": [{"to": "continue"}]});
-    let mut world = run(json!([
-        with(function("a", &[]), tolerated),
-        with(function("b", &[]), json!({"when": "false"})),
-        with(function("c", &["a", "b"]), json!({"join": "any"})),
-        function("d", &["c"]),
-    ]));
-    let batch = world.fail("a/1/1", "no");
-    assert_eq!(names(&batch), ["AttemptFailed", "StepFailed", "StepSkipped", "StepScheduled"]);
-    assert_eq!(status(&world, "c"), StepStatus::Skipped);
-    assert_eq!(attempts(&world), ["d/1/1"]);
-}
-
-#[test]
-fn l8_a_rework_counts_the_needs_of_any_anew() {
-    let mut world = run(json!([
-        function("a", &[]),
-        function("b", &["a"]),
-        function("c", &["a"]),
-        with(function("d", &["b", "c"]), json!({"join": "any", "on_fail": [{"to": {"rework": "a"}}]})),
-    ]));
-    world.succeed("a/1/1", json!(1));
-    world.succeed("b/1/1", json!(1));
-    world.succeed("c/1/1", json!(1));
-    world.fail("d/1/1", "no");
-    world.succeed("a/2/1", json!(1));
-    assert_eq!(status(&world, "d"), StepStatus::Pending, "both needs are to be done again");
-    world.succeed("c/2/1", json!(1));
-    assert_eq!(status(&world, "d"), StepStatus::Scheduled);
-
-    // A rework of one need alone: the other one's success still counts.
-    let mut world = run(json!([
-        function("a", &[]),
-        with(function("b", &[]), rework("b")),
-        with(function("c", &["a", "b"]), json!({"join": "any"})),
-    ]));
-    world.succeed("a/1/1", json!(1));
-    world.fail("b/1/1", "no");
-    world.fail("c/1/1", "stopped");
-    assert_eq!(attempts(&world), ["b/2/1", "c/2/1"]);
-}
 
 // Deadlines
 
@@ -311,7 +250,7 @@ fn l29_a_cancelled_step_fails_as_cancelled_unretried_and_takes_its_route() {
 #[test]
 fn l29_what_does_not_execute_is_cancelled_at_once() {
     let block = json!({"on_fail": [{"to": "block"}]});
-    let mut world = run(json!([with(function("a", &[]), block), approval("ask", json!({"needs": []}))]));
+    let mut world = run(json!([with(function("a", &[]), block), approval("ask", json!({}))]));
     world.fail("a/1/1", "no");
     let batch = cancel_step(&mut world, "a").expect("taken");
     assert_eq!(names(&batch), ["StepCancelRequested", "StepBlocked"], "its route says block again");

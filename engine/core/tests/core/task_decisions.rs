@@ -118,7 +118,7 @@ fn h5_a_large_value_of_a_person_is_recorded_as_a_blob() {
 #[test]
 fn l19_a_task_is_known_by_its_step_round_attempt_and_item() {
     let foreach = json!({"foreach": {"items": ["x", "y"]}, "on_fail": [{"to": {"rework": "ask"}}]});
-    let mut world = run(json!([with(approval("ask", json!({"expires": "1h"})), foreach)]));
+    let mut world = run(json!([with(approval("ask", json!({"timeout": "1h"})), foreach)]));
     assert_eq!(open_tasks(&world), ["ask.0/1/1", "ask.1/1/1"]);
     world.by("ada", vote("ask.0/1/1", Vote::Reject)).expect("taken");
     world.by("ada", vote("ask.1/1/1", Vote::Reject)).expect("taken");
@@ -133,8 +133,8 @@ fn l19_a_task_is_known_by_its_step_round_attempt_and_item() {
 fn l19_whatever_ends_a_round_withdraws_its_tasks() {
     let steps = || {
         json!([
-            with(approval("ask", json!({"expires": "1h", "remind": "5m"})), json!({"needs": []})),
-            question("which", &[], json!({"expires": "1h"})),
+            with(approval("ask", json!({"timeout": "1h", "remind": "5m"})), json!({"needs": []})),
+            question("which", &[], json!({"timeout": "1h"})),
             with(function("other", &[]), json!({"on_success": [{"to": {"finish": "succeeded"}}]})),
         ])
     };
@@ -328,7 +328,7 @@ fn l23_while_a_step_is_blocked_other_branches_go_on_to_their_end() {
         function("after-a", &["a"]),
         function("b", &[]),
         function("c", &["b"]),
-        with(approval("d", json!({"expires": "1h"})), json!({"needs": ["c"]})),
+        with(approval("d", json!({"timeout": "1h"})), json!({"needs": ["c"]})),
     ]));
     world.fail("a/1/1", "broken");
     assert_eq!(world.state.block_reason(&path("a")), Some(&BlockReason::Failed));

@@ -71,21 +71,23 @@ construct! {
         every "every": Pause;
         /// At most so many probes.
         max "max": Number;
+        /// At most so many probes in a row that could not be read.
+        max_unread "max_unread": Number;
         /// At most for so long after the first.
-        within "for": Pause;
+        timeout "timeout": Pause;
         /// What follows when it is over.
         on_timeout "on_timeout": Routes;
     }
 }
 
 impl Poll {
-    /// Asks again so often; bound it with [`Poll::max`] or [`Poll::within`].
+    /// Asks again so often; bound it with [`Poll::max`] or [`Poll::timeout`].
     pub fn every_so_often(every: impl Into<Pause>) -> Self {
         Self::empty().every(every)
     }
 
     /// Asks at the pace of the probe itself (`ci`, `mergeable`, `http`), for at most so long.
     pub fn at_most(span: impl Into<Pause>) -> Self {
-        Self::empty().within(span)
+        Self::empty().timeout(span)
     }
 }

@@ -60,7 +60,7 @@ pub use pipeline::{Built, Pipeline};
 pub use probe::{Ci, Diff, FileProbe, Frontmatter, Matching, Mergeable, NoChecks, Probe, RunsProbe};
 pub use problem::{BuildError, BuildProblem};
 pub use route::{Max, Route, Routes};
-pub use step::{Api, Defaults, Foreach, Output, Retry, Step};
+pub use step::{Api, Defaults, Foreach, Output, Retry, Step, StepNeeds};
 pub use trigger::{Notice, Schedule, Target, Trigger, TriggerStart};
 pub use value::{Data, Flag, Money, Number, Pause, Text, Texts, Word};
 pub use wait::Wait;

@@ -24,9 +24,9 @@ construct! {
         /// Whether who began the run may approve.
         self_approval "self_approval": Flag;
         /// How long they have.
-        expires "expires": Pause;
+        timeout "timeout": Pause;
         /// What follows when no decision came in time.
-        on_expire "on_expire": Routes;
+        on_timeout "on_timeout": Routes;
         /// How often they are reminded.
         remind "remind": Pause;
         /// What follows when changes are asked for; without it that cannot be asked.
@@ -66,9 +66,9 @@ construct! {
         /// Who may answer; without it anyone.
         roles "roles": Texts;
         /// How long they have.
-        expires "expires": Pause;
+        timeout "timeout": Pause;
         /// What follows when no answer came in time.
-        on_expire "on_expire": Routes;
+        on_timeout "on_timeout": Routes;
         /// How often they are reminded.
         remind "remind": Pause;
         /// Parts as one whole `${…}` gives them, instead of [`Question::part`].
@@ -132,9 +132,9 @@ construct! {
         /// Who may answer; without it anyone.
         roles "roles": Texts;
         /// How long they have.
-        expires "expires": Pause;
+        timeout "timeout": Pause;
         /// What follows when no answer came in time.
-        on_expire "on_expire": Routes;
+        on_timeout "on_timeout": Routes;
     }
 }
 

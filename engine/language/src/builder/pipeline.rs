@@ -57,8 +57,10 @@ construct! {
         secret "secrets": Secret;
         /// What a signal means that no step took.
         on_signal "on_signal": Routes;
+        /// A policy that gates name.
+        policy "policies": Text;
     }
-    also ["name", "admit"]
+    also ["name", "admit", "templates"]
 }
 
 impl Pipeline {
@@ -70,6 +72,16 @@ impl Pipeline {
     /// The run's workspace is that of the run that starts it.
     pub fn workspace_of_parent(self) -> Self {
         self.with_key("workspace", "parent")
+    }
+
+    /// A template for steps that are [`Step::like`] it; the id of `step` is no part of it.
+    pub fn template(mut self, name: impl Into<String>, step: Step) -> Self {
+        let mut template = Value::from(step);
+        if let Some(keys) = template.as_object_mut() {
+            keys.remove("id");
+        }
+        self.keys.entry("templates").or_insert_with(|| json!({}))[name.into()] = template;
+        self
     }
 
     /// A gate that is judged before a run begins.

@@ -21,12 +21,12 @@ construct! {
         findings "findings": Text;
         /// The new round waits for a person.
         hold "hold": Flag;
-        /// What a failure means whose evidence is that of the last one.
+        /// What a failure means whose evidence is that of the last one, instead of using up one of `max`.
         if_unchanged "if_unchanged": Word<IfUnchanged>;
         /// What a signal does that comes while an attempt runs.
         busy "busy": Word<Busy>;
     }
-    also ["rework", "block", "fail", "continue", "finish", "approve", "reject", "changes", "answer",
+    also ["rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
         "recheck", "unblock", "ignore"]
 }
 
@@ -69,9 +69,14 @@ impl Route {
         }
     }
 
-    /// The failure is tolerated.
+    /// The run goes on past the step; its failure is tolerated.
     pub fn go_on() -> Self {
         Self::to("continue", true)
+    }
+
+    /// Of a gate: on to the next one; the failure is a warning.
+    pub fn next() -> Self {
+        Self::to("next", true)
     }
 
     /// The run ends now.

@@ -10,20 +10,22 @@ use super::value::{Data, Flag, Number, Pause, Text, Texts, Word};
 use super::wait::Wait;
 use super::work::{Agent, ChildRun, CommandLine, Http};
 use super::workspace::StepWorkspace;
-use crate::definition::{Join, OnItemFailure, OnLost, StepRole};
+use crate::definition::{OnLost, StepRole};
 
 construct! {
     /// A step: one kind of work, any number of gates, at least one of the two.
     Step
     set {
+        /// The template whose keys it has where it says nothing itself. See [`Pipeline::template`](super::Pipeline::template).
+        like "like": Text;
         /// Its column on the board; without it that of the step above.
         stage "stage": Text;
-        /// The steps that come before; without it the step above. See [`Step::at_once`].
-        needs "needs": Texts;
-        /// Whether all of them must be satisfied, or one must have succeeded.
-        join "join": Word<Join>;
+        /// The steps that come before, in a list or as [`StepNeeds`] says; without it the step above. See [`Step::at_once`].
+        needs "needs": StepNeeds;
         /// Whether it runs at all, judged once per round.
         when "when": Text;
+        /// Its output where it ends without one: skipped, tolerated, passed over.
+        otherwise "else": Data;
         /// It runs only when a rework names it.
         standby "standby": Flag;
         /// How many rounds there may be; refuses automatic reworks only.
@@ -83,6 +85,16 @@ construct! {
 }
 
 impl Step {
+    /// A step with the work of a template.
+    pub fn from_template(id: impl Into<String>, template: impl Into<String>) -> Self {
+        Self::of(id).with_key("like", template.into())
+    }
+
+    /// Keys of a step without work, for [`Pipeline::template`](super::Pipeline::template).
+    pub fn part() -> Self {
+        Self::empty()
+    }
+
     fn of(id: impl Into<String>) -> Self {
         Self::empty().with_key("id", id.into())
     }
@@ -211,6 +223,8 @@ construct! {
     set {
         /// Only failures of these kinds or codes.
         only "only": Texts;
+        /// No failures of these kinds or codes, also where `only` names them.
+        except "except": Texts;
     }
     also ["attempts", "backoff"]
 }
@@ -238,8 +252,8 @@ construct! {
         named "as": Text;
         /// Items in progress at once.
         max_in_flight "max_in_flight": Number;
-        /// Whether other items go on after one failed.
-        on_failure "on_failure": Word<OnItemFailure>;
+        /// Whether no further item starts after one failed; they do where it is false.
+        fail_fast "fail_fast": Flag;
     }
     also ["in"]
 }
@@ -249,6 +263,47 @@ impl Foreach {
     pub fn over(items: impl Into<Data>) -> Self {
         let items: Data = items.into();
         Self::empty().with_key("in", items)
+    }
+}
+
+/// The steps that come before another, and how they must end for it to begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepNeeds(Value);
+
+impl StepNeeds {
+    /// Each succeeded, was skipped, or failed and is tolerated: what a list alone says.
+    #[must_use]
+    pub fn done(steps: impl Into<Texts>) -> Self {
+        Self::of("done", steps.into())
+    }
+
+    /// Each succeeded; where one ended otherwise, the step is skipped.
+    #[must_use]
+    pub fn succeeded(steps: impl Into<Texts>) -> Self {
+        Self::of("succeeded", steps.into())
+    }
+
+    /// One succeeded; where none did, the step is skipped.
+    #[must_use]
+    pub fn any(steps: impl Into<Texts>) -> Self {
+        Self::of("any", steps.into())
+    }
+
+    fn of(way: &str, steps: Texts) -> Self {
+        Self(json!({ way: Value::from(steps) }))
+    }
+}
+
+impl<T: Into<Texts>> From<T> for StepNeeds {
+    fn from(steps: T) -> Self {
+        let steps: Texts = steps.into();
+        Self(steps.into())
+    }
+}
+
+impl From<StepNeeds> for Value {
+    fn from(needs: StepNeeds) -> Self {
+        needs.0
     }
 }
 

@@ -21,6 +21,7 @@ fn every_key_of_the_language_has_a_method() {
         ("/$defs/notice", Notice::KEYS),
         ("/$defs/git", Workspace::KEYS),
         ("/$defs/step", Step::KEYS),
+        ("/$defs/needs/oneOf/1", &["done", "succeeded", "any"]),
         ("/$defs/api", Api::KEYS),
         ("/$defs/retry", Retry::KEYS),
         ("/$defs/ask", Ask::KEYS),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::definition::{
-    Busy, CatchUp, FinishStatus, IfUnchanged, Join, Keep, OnItemFailure, OnLimit, OnLost, OnOver, OnRefused,
-    OnTaken, Overlap, Period, Release, Save, StepRole, Vote,
+    Busy, CatchUp, FinishStatus, IfUnchanged, Keep, OnLimit, OnLost, OnOver, OnRefused, OnTaken, Overlap,
+    Period, Release, Save, StepRole, Vote,
 };
 use crate::words::UnblockDecision;
 
@@ -137,10 +137,8 @@ words! {
     Busy { Defer "defer", Interrupt "interrupt", Ignore "ignore" }
     CatchUp { None "none", One "one", All "all" }
     FinishStatus { Succeeded "succeeded", Failed "failed", Cancelled "cancelled" }
-    IfUnchanged { Count "count", Block "block" }
-    Join { All "all", Any "any" }
+    IfUnchanged { Block "block" }
     Keep { Never "never", Failed "failed", Always "always" }
-    OnItemFailure { Stop "stop", Continue "continue" }
     OnLimit { Queue "queue", Reject "reject", CancelOldest "cancel-oldest" }
     OnLost { Retry "retry", Block "block", Fail "fail" }
     OnOver { Pause "pause", Fail "fail", Stop "stop" }

@@ -54,7 +54,7 @@ pub enum Session {
     /// Each attempt begins anew.
     New,
     /// The next round goes on where the last one ended.
-    Continue,
+    Resume,
 }
 
 /// What an answer means that breaks the schema.
@@ -76,7 +76,7 @@ pub enum OnParentCancel {
 }
 
 words! {
-    Session { New "new", Continue "continue" }
+    Session { New "new", Resume "resume" }
     OnInvalid { Fail "fail", Keep "keep" }
     OnParentCancel { Cancel "cancel", Leave "leave" }
 }

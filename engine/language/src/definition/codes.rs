@@ -73,8 +73,8 @@ codes! {
         "The field decides the type: text stays text (`1.10`, `no`), bools are `true` and `false`, whole numbers may be written `2_000_000`. \
          Numbers and durations may also be a text with `${…}`.";
     Value = "EF0109", Error, "a value that is not allowed here",
-        "The value has the right type, but not one of the allowed forms: an id is `[a-z0-9][a-z0-9_-]{0,63}`, a duration a whole number with \
-         ms, s, m, h or d, and some fields take only certain words. The message lists them.";
+        "The value has the right type, but not one of the allowed forms: an id is `[a-z0-9][a-z0-9_-]{0,63}`, a code `[A-Z][A-Z0-9_]{0,63}`, a duration \
+         a whole number with ms, s, m, h or d, and some fields take only certain words. The message lists them.";
     TooSmall = "EF0110", Error, "a number below its least value",
         "`attempts`, `max_rounds`, `quorum`, `max_in_flight` and the `limit` of `concurrency` count things that happen at least once; pauses are more than nothing.";
     Empty = "EF0111", Error, "a step with neither work nor gate",
@@ -97,7 +97,7 @@ codes! {
          For a standby helper, add it to the `needs` of the step whose gate names it.";
     Unbounded = "EF0119", Error, "a loop without an end",
         "`max: unlimited` is allowed where a person takes part in each turn (a rejected approval, `hold: true`, or an approval or question between the target and \
-         the route), or where the target has `max_rounds`. A poll needs `max` or `for`.";
+         the route), or where the target has `max_rounds`. A poll needs `max` or `timeout`.";
     DuplicateGate = "EF0120", Error, "two gates with one id in a step",
         "A gate's id defaults to its probe's name; with two gates of a kind, give them ids of their own.";
     Probes = "EF0121", Error, "a gate without exactly one probe",
@@ -119,7 +119,7 @@ codes! {
          Add the step to `needs`.";
     Unguarded = "EF0126", Error, "a value that may be absent",
         "An input that the schema does not require, an optional output file, and the output of a step that may be skipped or tolerated can be absent. \
-         Ask first (`has(input.x) ? input.x : 'default'`), read it as an optional (`input.?x.orValue('default')`), or give the input a `default`.";
+         Ask first (`has(input.x) ? input.x : 'default'`), read it as an optional (`input.?x.orValue('default')`), or give the input a `default`, the step an `else`.";
     ExpressionType = "EF0127", Error, "an expression of the wrong type",
         "A condition must be true or false; `+` does not go with a text and a number (write string(n) or a text with `${n}`), nor with a whole number and a \
          fraction (write double(n)).";
@@ -155,14 +155,18 @@ codes! {
     TooLarge = "EF0139", Error, "a number above its greatest value",
         "`retry.attempts` goes up to 100, `rounds` up to 1,000,000: what is tried without an end is a loop that nobody watches. \
          A longer pause (`backoff: 1m..1h`) lets fewer attempts cover more time.";
-    UnusedKind = "EF0181", Warning, "a code that looks like a kind of failure",
-        "`retry.only` takes kinds of failures (error exit crash timeout lost spawn validation gate rejected budget cancelled dependency conflict) and own codes. \
-         The word is none of the kinds, so it is taken for a code; if you meant a kind, correct it.";
+    Template = "EF0140", Error, "a template that does not exist, or leads back to itself",
+        "`like` of a step names one of the pipeline's `templates`; a template may itself be like another one, at most 16 in a row.";
+    UnusedKind = "EF0181", Warning, "a code that is spelled like a kind of failure",
+        "`retry.only` and `retry.except` take kinds of failures, in lower case (error exit crash timeout lost spawn validation gate rejected budget cancelled \
+         dependency conflict), and codes, in upper case. `TIMEOUT` is a code of your own; if you mean the kind, write `timeout`.";
     UndeclaredInput = "EF0182", Warning, "an input that the schema does not declare",
         "The schema declares other inputs, one with a similar name. Other inputs are allowed, so this is only pointed out.";
     NoEffect = "EF0184", Warning, "a key that has no effect on this work",
         "Approvals, questions, waits and steps with gates alone are not executed: nothing of them is repeated, lost, or sent a signal, and nothing but a \
          process leaves files behind. The key can go.";
+    Unused = "EF0185", Warning, "a template or a policy that nothing uses",
+        "No step is like the template, or no gate names the policy. It may be a mistyped name; it changes nothing and can go.";
     Shared = "EF0183", Warning, "steps that may run in one worktree at once",
         "A run has one worktree. Steps that do not need one another may run at the same time and see each other's half-done changes. \
          Order them with `needs`, or set `workspace: none` on those that do not touch files.";

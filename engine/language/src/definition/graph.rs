@@ -49,7 +49,7 @@ fn continued(definition: &Definition) -> Continued {
         _other_work => None,
     };
     let specs: Vec<Option<Value>> = all.map(|step| spec(&step.work)).collect();
-    let continues = |spec: &Option<Value>| spec.as_ref().is_some_and(|spec| spec["session"] == "continue");
+    let continues = |spec: &Option<Value>| spec.as_ref().is_some_and(|spec| spec["session"] == "resume");
     let role = |spec: &Option<Value>| {
         // The session of one program is none of another's.
         let spec = spec.as_ref()?;
@@ -118,9 +118,9 @@ impl Graph {
         &self.shape.needs[at]
     }
 
-    /// Whether one need that succeeded is enough for the step to begin.
-    pub fn joins_any(&self, at: usize) -> bool {
-        self.step(at).join == Join::Any
+    /// How the needs of a step must end for it to begin.
+    pub fn join(&self, at: usize) -> Join {
+        self.step(at).join
     }
 
     /// The steps that need a step.
@@ -131,6 +131,12 @@ impl Graph {
     /// The steps with a gate that a signal of this name wakes, in the order of the file.
     pub fn woken_by(&self, signal: &str) -> &[usize] {
         self.shape.woken.get(signal).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The names of all signals that something in the pipeline listens to; a name may come more than once.
+    pub fn signal_names(&self) -> impl Iterator<Item = &str> {
+        let of_run = self.definition.on_signal.keys();
+        of_run.chain(self.shape.listeners.keys()).chain(self.shape.woken.keys()).map(String::as_str)
     }
 
     /// Who may take signals of this name.

@@ -6,6 +6,8 @@
 //! A file becomes a tree with places (`yaml`), the tree a model (`read`), and what only the whole
 //! shows is checked last (`check`). Every step pushes its problems into one list.
 
+pub mod case;
+mod case_file;
 mod check;
 mod children;
 mod codes;
@@ -21,11 +23,13 @@ mod read;
 mod schema;
 mod shell;
 mod similar;
+mod templates;
 mod yaml;
 
 pub use crate::words::{
     FinishStatus, OnLimit, OnLost, OnOver, OnTaken, Period, Release, Save, UnblockDecision, Vote,
 };
+pub use case_file::cases_of;
 pub use codes::{Code, Severity, codes};
 pub use files::{FileSource, NoFiles};
 pub use graph::Graph;
@@ -39,5 +43,6 @@ pub(crate) use place::place_of;
 pub use problem::{Colour, Problem, Problems};
 #[cfg(test)]
 pub(crate) use read::shapes;
+pub use read::{RUN_STATUSES, STEP_STATUSES};
 pub use schema::schema;
 pub use similar::similar;

@@ -6,7 +6,7 @@ use super::files::{FileSource, NoFiles};
 use super::model::{Definition, Schedule};
 use super::problem::{Problem, Problems, SourceText};
 use super::read::PipelineReader;
-use super::{check, yaml};
+use super::{check, templates, yaml};
 
 /// A definition that may run, with what is only pointed out.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,10 @@ fn parse_within(
 ) -> Result<CheckedPipeline, Problems> {
     let source = SourceText::new(name, source);
     let mut reader = PipelineReader::new(&source, files);
-    let root = yaml::read(&source, &mut reader.problems);
+    let mut root = yaml::read(&source, &mut reader.problems);
+    if let Some(root) = &mut root {
+        templates::write_out(root, &source, &mut reader.problems);
+    }
     let pipeline = root.as_ref().and_then(|root| reader.pipeline(root));
     let mut definition = None;
     if let Some(mut pipeline) = pipeline {

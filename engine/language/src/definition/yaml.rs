@@ -14,18 +14,18 @@ use super::problem::{Problem, SourceText};
 
 /// Longest pipeline file.
 pub(super) const SOURCE_BYTES_MAX: usize = 1024 * 1024;
-const NODES_MAX: usize = 100_000;
+pub(super) const NODES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 64;
 const TOO_DEEP: &str = "values are nested too deeply";
 const DEPTH_HINT: &str = "64 levels are the most";
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct YamlNode {
     pub(super) span: Range<usize>,
     pub(super) kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Kind {
     Scalar {
         text: String,
@@ -75,6 +75,16 @@ impl YamlNode {
         match &self.kind {
             Kind::Map(entries) => {
                 entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The value under a key of a map, to be changed.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut YamlNode> {
+        match &mut self.kind {
+            Kind::Map(entries) => {
+                entries.iter_mut().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
             }
             _ => None,
         }

@@ -15,7 +15,8 @@ use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value as CelValue};
 use serde_json::Value;
 
-use super::functions::{self, kind};
+use super::arguments::kind;
+use super::functions;
 use super::parse::{Expr, HAS, RANGE, Reference};
 use super::values::{EvalError, Scope};
 use everfold_base::json::{DEPTH_MAX, STORED_DEPTH_MAX};
@@ -232,6 +233,13 @@ impl ReferenceValues {
 
     fn bind(&self, reference: &Reference, context: &mut Context<'_, '_>) {
         match reference {
+            // The run stands in one map as well, whole or not.
+            Reference::Run { .. } => {
+                if context.get_variable("run").is_none() {
+                    context.add_variable_as_val("run", self.run());
+                }
+            }
+            Reference::Name(name) if name == "run" => context.add_variable_as_val("run", self.run()),
             Reference::Name(name) => {
                 if let Some(Some(value)) = self.0.get(reference) {
                     context.add_variable_as_val(name.as_str(), from_json(value));
@@ -244,6 +252,17 @@ impl ReferenceValues {
                 }
             }
         }
+    }
+
+    fn run(&self) -> Box<dyn Val> {
+        let whole = self.0.get(&Reference::Name("run".to_owned())).and_then(Option::as_ref);
+        let mut fields = whole.and_then(Value::as_object).cloned().unwrap_or_default();
+        for (reference, value) in &self.0 {
+            if let (Reference::Run { field }, Some(value)) = (reference, value) {
+                fields.insert(field.clone(), value.clone());
+            }
+        }
+        from_json(&Value::Object(fields))
     }
 
     fn steps(&self) -> Box<dyn Val> {

@@ -2,17 +2,17 @@
 //!
 //! Law: pure, bounded, the same answer everywhere: no clock, no randomness, no hash order.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
+pub use super::arguments::to_text;
+use super::arguments::{TEXT_BYTES_MAX, bounded, count, kind, limit, text};
+use super::patterns::{matches, replace_regex};
+use super::readable::{html, model, money, span, strip_html, tokens, url};
 use everfold_base::json::{Hash, canonical};
-
-/// Longest text that a function gives.
-const TEXT_BYTES_MAX: usize = 1024 * 1024;
-const PATTERN_BYTES_MAX: usize = 1024;
-const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 
 /// CEL's own functions and those of optional values.
 pub(super) const STANDARD: [&str; 37] = [
@@ -67,7 +67,7 @@ pub(super) struct Own {
     pub(super) run: Implementation,
 }
 
-const OWN: [Own; 17] = [
+const OWN: [Own; 28] = [
     Own { name: "trim", registered: "@trim", usage: "text.trim()", takes: 1..=1, run: trim },
     Own {
         name: "lowerAscii",
@@ -118,6 +118,28 @@ const OWN: [Own; 17] = [
         takes: 2..=2,
         run: matches,
     },
+    Own {
+        name: "replaceRegex",
+        registered: "@replaceRegex",
+        usage: "text.replaceRegex(pattern, with)",
+        takes: 3..=3,
+        run: replace_regex,
+    },
+    Own {
+        name: "sortBy",
+        registered: "@sortBy",
+        usage: "list.sortBy(x, key)",
+        takes: 1..=1, // the pairs that its loop makes
+        run: sort_pairs,
+    },
+    Own { name: "take", registered: "@take", usage: "list.take(n) or text.take(n)", takes: 2..=2, run: take },
+    Own {
+        name: "round",
+        registered: "@round",
+        usage: "round(number) or round(number, digits)",
+        takes: 1..=2,
+        run: round,
+    },
     Own { name: "min", registered: "@min", usage: "min(a, b, …) or min(list)", takes: 1..=64, run: min },
     Own { name: "max", registered: "@max", usage: "max(a, b, …) or max(list)", takes: 1..=64, run: max },
     Own {
@@ -133,6 +155,19 @@ const OWN: [Own; 17] = [
     Own { name: "toJson", registered: "@toJson", usage: "toJson(value)", takes: 1..=1, run: to_json },
     Own { name: "lines", registered: "@lines", usage: "lines(text)", takes: 1..=1, run: lines },
     Own { name: "basename", registered: "@basename", usage: "basename(path)", takes: 1..=1, run: basename },
+    Own { name: "html", registered: "@html", usage: "html(text)", takes: 1..=1, run: html },
+    Own {
+        name: "stripHtml",
+        registered: "@stripHtml",
+        usage: "stripHtml(text)",
+        takes: 1..=1,
+        run: strip_html,
+    },
+    Own { name: "url", registered: "@url", usage: "url(text)", takes: 1..=1, run: url },
+    Own { name: "tokens", registered: "@tokens", usage: "tokens(number)", takes: 1..=1, run: tokens },
+    Own { name: "money", registered: "@money", usage: "money(dollars)", takes: 1..=1, run: money },
+    Own { name: "span", registered: "@span", usage: "span(seconds)", takes: 1..=1, run: span },
+    Own { name: "model", registered: "@model", usage: "model(name)", takes: 1..=1, run: model },
 ];
 
 /// The own function of a name.
@@ -154,58 +189,6 @@ pub(super) fn names() -> Vec<&'static str> {
 
 pub(super) fn similar(name: &str) -> Option<&'static str> {
     crate::definition::similar(name, names().into_iter())
-}
-
-fn text(arguments: &[Value], index: usize) -> Result<&str, String> {
-    match arguments.get(index) {
-        Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(format!("a text is needed, this is {}", kind(other))),
-        None => Err("a text is missing".to_owned()),
-    }
-}
-
-fn count(arguments: &[Value], index: usize) -> Result<usize, String> {
-    match arguments.get(index).and_then(Value::as_i64) {
-        Some(number) => usize::try_from(number).map_err(|_| format!("{number} is below 0")),
-        None => Err("a whole number is needed".to_owned()),
-    }
-}
-
-/// How often at most; below 0: as often as there is reason to.
-fn limit(arguments: &[Value], index: usize) -> Result<usize, String> {
-    match arguments.get(index) {
-        None => Ok(usize::MAX),
-        Some(number) if number.as_i64().is_some_and(|number| number < 0) => Ok(usize::MAX),
-        Some(_) => count(arguments, index),
-    }
-}
-
-fn bounded(text: String) -> Result<Value, String> {
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));
-    }
-    Ok(Value::String(text))
-}
-
-/// What a value is, in words.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a bool",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
-    }
-}
-
-/// The text that stands for a value inside other text.
-pub fn to_text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => canonical(other),
-    }
 }
 
 fn trim(arguments: &[Value]) -> Result<Value, String> {
@@ -266,37 +249,15 @@ fn substring(arguments: &[Value]) -> Result<Value, String> {
     Ok(json!(whole.chars().skip(start).take(end - start).collect::<String>()))
 }
 
-fn matches(arguments: &[Value]) -> Result<Value, String> {
-    let (whole, pattern) = (text(arguments, 0)?, text(arguments, 1)?);
-    Ok(json!(compile_pattern(pattern)?.is_match(whole)))
-}
-
-/// Compiles a pattern that runs in linear time and stays small.
-pub(crate) fn compile_pattern(pattern: &str) -> Result<regex::Regex, String> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("a pattern has at most {PATTERN_BYTES_MAX} bytes"));
-    }
-    regex::RegexBuilder::new(pattern)
-        .size_limit(PATTERN_PROGRAM_BYTES_MAX)
-        .dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX)
-        .nest_limit(64)
-        .build()
-        .map_err(|error| {
-            let text = error.to_string();
-            let line = text.lines().last().unwrap_or("it does not compile").trim();
-            format!("pattern: {}", line.trim_start_matches("error: "))
-        })
-}
-
 fn min(arguments: &[Value]) -> Result<Value, String> {
-    extreme(arguments, std::cmp::Ordering::Less)
+    extreme(arguments, Ordering::Less)
 }
 
 fn max(arguments: &[Value]) -> Result<Value, String> {
-    extreme(arguments, std::cmp::Ordering::Greater)
+    extreme(arguments, Ordering::Greater)
 }
 
-fn extreme(arguments: &[Value], wanted: std::cmp::Ordering) -> Result<Value, String> {
+fn extreme(arguments: &[Value], wanted: Ordering) -> Result<Value, String> {
     let items = match arguments {
         [Value::Array(items)] => items.as_slice(),
         items => items,
@@ -304,21 +265,80 @@ fn extreme(arguments: &[Value], wanted: std::cmp::Ordering) -> Result<Value, Str
     let mut items = items.iter();
     let mut best = items.next().ok_or("the list is empty")?;
     for item in items {
-        let ordering = match (item, best) {
-            (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-            (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-                (Some(a), Some(b)) => Some(a.cmp(&b)),
-                _ => a.as_f64().partial_cmp(&b.as_f64()),
-            },
-            _ => None,
-        };
-        match ordering {
-            None => return Err(format!("{} and {} cannot be compared", kind(item), kind(best))),
-            Some(ordering) if ordering == wanted => best = item,
-            Some(_) => {}
+        if compare(item, best)? == wanted {
+            best = item;
         }
     }
     Ok(best.clone())
+}
+
+/// The order of two texts, or of two numbers.
+fn compare(a: &Value, b: &Value) -> Result<Ordering, String> {
+    let ordering = match (a, b) {
+        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => a.as_f64().partial_cmp(&b.as_f64()),
+        },
+        _ => None,
+    };
+    ordering.ok_or_else(|| format!("{} and {} cannot be compared", kind(a), kind(b)))
+}
+
+/// The second parts of pairs, sorted by the first ones; equal ones keep their order. `list.sortBy(x, KEY)` is read as
+/// this of `list.map(x, [KEY, x])`.
+fn sort_pairs(arguments: &[Value]) -> Result<Value, String> {
+    let Some(Value::Array(pairs)) = arguments.first() else { return Err("a list is needed".to_owned()) };
+    let mut pairs: Vec<(&Value, &Value)> = pairs.iter().map(|pair| (&pair[0], &pair[1])).collect();
+    // A sort needs a total order: all keys are texts, all are whole numbers, or all are compared as fractions.
+    if let Some((first, _)) = pairs.first() {
+        let is_like = |other: &Value| {
+            first.is_string() == other.is_string() && (other.is_string() || other.is_number())
+        };
+        if let Some((other, _)) = pairs.iter().find(|(key, _)| !is_like(key)) {
+            return Err(format!("{} and {} cannot be compared", kind(other), kind(first)));
+        }
+    }
+    if pairs.iter().all(|(key, _)| key.is_i64()) {
+        pairs.sort_by_key(|(key, _)| key.as_i64());
+    } else {
+        let number = |key: &Value| key.as_f64().unwrap_or_default();
+        pairs.sort_by(|(a, _), (b, _)| {
+            a.as_str().cmp(&b.as_str()).then_with(|| number(a).total_cmp(&number(b)))
+        });
+    }
+    Ok(pairs.into_iter().map(|(_, value)| value.clone()).collect())
+}
+
+/// The first items of a list, or the first characters of a text.
+fn take(arguments: &[Value]) -> Result<Value, String> {
+    let wanted = count(arguments, 1)?;
+    match &arguments[0] {
+        Value::Array(items) => Ok(items.iter().take(wanted).cloned().collect()),
+        Value::String(text) => Ok(json!(text.chars().take(wanted).collect::<String>())),
+        other => Err(format!("a list or a text is needed, this is {}", kind(other))),
+    }
+}
+
+/// The nearest whole number, or the nearest with so many decimal places; halves away from zero.
+fn round(arguments: &[Value]) -> Result<Value, String> {
+    let digits = if arguments.len() > 1 { count(arguments, 1)? } else { 0 };
+    let digits =
+        i32::try_from(digits).ok().filter(|digits| *digits <= 9).ok_or("at most 9 decimal places")?;
+    let number = match &arguments[0] {
+        whole if whole.is_i64() => return Ok(whole.clone()),
+        other => other.as_f64().ok_or_else(|| format!("a number is needed, this is {}", kind(other)))?,
+    };
+    if arguments.len() > 1 {
+        let unit = 10_f64.powi(digits);
+        return Ok(json!(if (number * unit).is_finite() { (number * unit).round() / unit } else { number }));
+    }
+    let rounded = number.round();
+    if rounded.abs() >= 9e18 {
+        return Err(format!("{number} is too large for a whole number"));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and in bounds")]
+    Ok(json!(rounded as i64))
 }
 
 /// Lower-case words of ASCII letters and digits, joined by `-`, at most so many bytes.

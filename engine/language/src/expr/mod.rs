@@ -3,10 +3,13 @@
 //! Law: evaluation is pure, bounded and deterministic; it asks its [`Scope`] only for the names that
 //! the expression mentions, so its cost does not grow with the run.
 
+mod arguments;
 mod error;
 mod eval;
 pub mod functions;
 mod parse;
+pub(crate) mod patterns;
+mod readable;
 mod setting;
 mod template;
 #[cfg(test)]

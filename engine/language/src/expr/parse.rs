@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use cel::common::ast::{CallExpr, EntryExpr, Expr as Node, LiteralValue, operators};
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr as Node, ListExpr, LiteralValue, operators,
+};
 use cel::parser::{Expression as IdedNode, PrattParser};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -27,6 +29,10 @@ pub(super) const RANGE: &str = "@range";
 /// What `has(x.field)` becomes: a test that a null `x` has no fields.
 pub(super) const HAS: &str = "@has";
 
+/// The function that sorts, and the name under which its loop collects.
+const SORT_BY: &str = "sortBy";
+const SORTED: &str = "@result";
+
 /// A compiled CEL expression. Cheap to clone; equal when the sources are equal.
 #[derive(Clone)]
 pub struct Expr(pub(super) Arc<CompiledExpr>);
@@ -45,8 +51,13 @@ pub(super) struct CompiledExpr {
 /// A value that an expression asks its scope for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reference {
-    /// A root name: `input`, `run`, `item`.
+    /// A root name: `input`, `item`; `run` as a whole.
     Name(String),
+    /// A field of the run: `run.FIELD`.
+    Run {
+        /// Its field: `title`, `usage`.
+        field: String,
+    },
     /// A field of a step: `steps.ID.FIELD`.
     Step {
         /// The step.
@@ -62,6 +73,7 @@ impl Reference {
     pub fn path(&self) -> Vec<&str> {
         match self {
             Self::Name(name) => vec![name],
+            Self::Run { field } => vec!["run", field],
             Self::Step { step, field } => vec!["steps", step, field],
         }
     }
@@ -172,6 +184,7 @@ fn reference(chain: &FieldChain) -> Reference {
         [root, step, field, ..] if root == "steps" => {
             Reference::Step { step: step.clone(), field: field.clone() }
         }
+        [root, field, ..] if root == "run" => Reference::Run { field: field.clone() },
         path => Reference::Name(path[0].clone()),
     }
 }
@@ -217,6 +230,7 @@ impl ExprWalk<'_> {
         }
         let chain = self.chain(node);
         self.ask_leniently(node);
+        self.expand_sort(node)?;
         if let Some(chain) = chain {
             return self.note_chain(chain);
         }
@@ -293,14 +307,55 @@ impl ExprWalk<'_> {
         }
     }
 
+    /// `list.sortBy(x, KEY)` is the sort of the pairs `list.map(x, [KEY, x])`, so that the key is evaluated once for each
+    /// item, and bounded like every loop.
+    fn expand_sort(&self, node: &mut IdedNode) -> Result<(), ExprError> {
+        let id = node.id;
+        let made = |expr| IdedNode { id, expr };
+        let Node::Call(call) = &mut node.expr else { return Ok(()) };
+        if call.func_name != SORT_BY {
+            return Ok(());
+        }
+        let (Some(list), [IdedNode { expr: Node::Ident(item), .. }, key]) =
+            (&mut call.target, &mut call.args[..])
+        else {
+            let offset = locate_call(self.source, SORT_BY);
+            return Err(ExprError::new(offset, "`sortBy` goes over a list with a name for its items")
+                .hint("write list.sortBy(x, x.size)"));
+        };
+        let (list, item, key) = (std::mem::take(&mut **list), item.clone(), std::mem::take(key));
+        let named = |name: &str| made(Node::Ident(name.to_owned()));
+        let listed = |elements| made(Node::List(ListExpr { elements, optional_indices: Vec::new() }));
+        let pair = listed(vec![key, named(&item)]);
+        let pairs = ComprehensionExpr {
+            iter_range: list,
+            iter_var: item,
+            iter_var2: None,
+            accu_var: SORTED.to_owned(),
+            accu_init: listed(Vec::new()),
+            loop_cond: made(Node::Literal(LiteralValue::Boolean(true.into()))),
+            loop_step: made(Node::Call(CallExpr {
+                func_name: operators::ADD.to_owned(),
+                target: None,
+                args: vec![named(SORTED), listed(vec![pair])],
+            })),
+            result: named(SORTED),
+        };
+        let args = vec![made(Node::Comprehension(Box::new(pairs)))];
+        node.expr = Node::Call(CallExpr { func_name: SORT_BY.to_owned(), target: None, args });
+        Ok(())
+    }
+
     fn call(&mut self, call: &mut CallExpr, depth: usize) -> Result<(), ExprError> {
         if call.target.is_none() && call.func_name == operators::IN {
             self.key_test(call);
         }
-        if call.func_name == "matches"
-            && let Some(Node::Literal(LiteralValue::String(pattern))) =
-                call.args.last().map(|last| &last.expr)
-        {
+        let pattern = match call.func_name.as_str() {
+            "matches" => call.args.last(),
+            "replaceRegex" => call.args.iter().rev().nth(1),
+            _other => None,
+        };
+        if let Some(Node::Literal(LiteralValue::String(pattern))) = pattern.map(|pattern| &pattern.expr) {
             self.patterns.push(pattern.inner().to_owned());
         }
         let qualifier = match call.target.as_deref().map(|target| &target.expr) {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::functions::kind;
+use super::arguments::kind;
 use super::template::Template;
 use super::values::{EvalError, Scope};
 use crate::definition::{Code, Money, Setting, Span};

@@ -12,9 +12,9 @@ use cel::parser::pratt_parser::{Lexer, TokenKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::arguments::to_text;
 use super::error::ExprError;
 use super::eval::ReferenceValues;
-use super::functions::to_text;
 use super::parse::{Expr, Reference};
 use super::values::{EvalError, Scope};
 use everfold_base::json::depth;

@@ -342,3 +342,113 @@ fn row_50_a_value_is_made_up_to_the_depth_that_one_may_enter_with() {
     let text = eval(STORED_DEPTH_MAX, "${toJson(input)}").unwrap();
     assert_eq!(text["deep"].as_str().map(str::len), Some(2 * STORED_DEPTH_MAX + 1));
 }
+
+#[test]
+fn values_are_written_for_readers() {
+    for (source, expected) in [
+        ("tokens(0) + ' ' + tokens(999) + ' ' + tokens(1000) + ' ' + tokens(1234)", "0 999 1.0k 1.2k"),
+        ("tokens(999949) + ' ' + tokens(999950) + ' ' + tokens(2500000)", "999.9k 1.0M 2.5M"),
+        (
+            "tokens(-3) + ' ' + tokens('junk') + ' ' + tokens(input.none) + ' ' + tokens(1e300).take(2)",
+            "0 0 0 10",
+        ),
+        (
+            "money(0.214) + ' ' + money(0.215) + ' ' + money(5) + ' ' + money(-0.5)",
+            "$0.21 $0.22 $5.00 -$0.50",
+        ),
+        (
+            "money('$1.5') + ' ' + money('2.00 USD') + ' ' + money('junk') + ' ' + money(-0.001)",
+            "$1.50 $2.00 $0.00 $0.00",
+        ),
+        ("[0, 59, 60, 252, 3599].map(s, span(s)).join(', ')", "0s, 59s, 1m 00s, 4m 12s, 59m 59s"),
+        ("[3600, 3780, 10020, 360000].map(s, span(s)).join(', ')", "1h 00m, 1h 03m, 2h 47m, 100h 00m"),
+        ("span(12.9) + span(-1) + span('abc') + span('') + span(input.none) + span(1e300)", "12s"),
+        ("span('90s') + ' ' + span(duration('1h3m'))", "1m 30s 1h 03m"),
+        (
+            "model('tokenator/claude-opus-4-8') + ' ' + model('a/b/gpt-5') + model(input.none) + model('')",
+            "opus-4-8 gpt-5",
+        ),
+        (
+            "html('<a href=\"x\">R&D\\'s</a>') + html(3)",
+            "&lt;a href=&quot;x&quot;&gt;R&amp;D&#39;s&lt;/a&gt;3",
+        ),
+        ("url('a b/ü?&=~x') + url(12)", "a%20b%2F%C3%BC%3F%26%3D~x12"),
+        ("stripHtml('<p>One &amp; two</p>\\n<p class=\"a>b\">three<br/>four</p>')", "One & two three four"),
+        (
+            "stripHtml('a < b &lt;c&gt; <!-- <p>no</p> --> d&nbsp;e &#x41;&#66; &unknown; & <')",
+            "a < b <c> d e AB &unknown; & <",
+        ),
+        ("stripHtml('x<SCRIPT>if (a < b) { \"</p>\" }</Script >y<style>p {}</style><p')", "x y"),
+        ("stripHtml('<scripted>kept</scripted> 2 <3 </>')", "kept 2 <3 </>"),
+        ("'v1.2, v3.4'.replaceRegex('v([0-9]+)[.]([0-9]+)', '$2.$1')", "2.1, 4.3"),
+        ("replaceRegex('a  b', ' +', ' ') + 'aa'.replaceRegex('', '-')", "a b-a-a-"),
+    ] {
+        assert_eq!(eval(source), Ok(json!(expected)), "{source}");
+    }
+}
+
+#[test]
+fn lists_are_sorted_by_a_key_and_cut() {
+    for (source, expected) in [
+        ("[3, 1, 2].sortBy(x, x)", json!([1, 2, 3])),
+        ("['b', 'C', 'a'].sortBy(x, x.lowerAscii())", json!(["a", "b", "C"])),
+        (
+            "[{'n': 2, 'k': 'a'}, {'n': 1, 'k': 'b'}, {'n': 1, 'k': 'c'}].sortBy(x, x.n).map(x, x.k)",
+            json!(["b", "c", "a"]),
+        ),
+        ("[[2, 1], [3]].map(l, l.sortBy(x, x)).sortBy(l, size(l))", json!([[3], [1, 2]])),
+        ("input.list.sortBy(x, -x).take(2)", json!([3, 2])),
+        ("input.map.sortBy(k, input.map[k])", json!(["a", "b"])),
+        ("[].sortBy(x, x) + [].take(3)", json!([])),
+        ("[1.5, 1, 0.5].sortBy(x, x)", json!([0.5, 1, 1.5])),
+        ("'héllo'.take(2) + take('x', 9) + 'x'.take(0)", json!("héx")),
+        ("[round(2.5), round(-2.5), round(2.4), round(7)]", json!([3, -3, 2, 7])),
+        ("[round(2.345, 2), round(2.0, 1), round(1e300, 2)]", json!([2.35, 2.0, 1e300])),
+    ] {
+        assert_eq!(eval(source), Ok(expected), "{source}");
+    }
+    for (source, message) in [
+        ("[1, 'a'].sortBy(x, x)", "cannot be compared"),
+        (
+            "[9, 'b', 3, 'a', 7, 1, 'c', 2, 'd', 8, 4, 'e', 6, 5, 'f', 0, 'g', 11, 'h', 12, 'i', 13, 'j', 14].sortBy(x, x)",
+            "cannot be compared",
+        ),
+        ("[[1], [2]].sortBy(x, x)", "cannot be compared"),
+        ("[1].sortBy(x)", "a name for its items"),
+        ("[1].sortBy(1, 2)", "a name for its items"),
+        ("sortBy([1], x, x)", "a name for its items"),
+        ("3.take(1)", "a list or a text is needed"),
+        ("[1].take(-1)", "below 0"),
+        ("round('x')", "a number is needed"),
+        ("round(1.0, 10)", "at most 9"),
+        ("round(1e19)", "too large"),
+        ("'x'.replaceRegex('(', '')", "pattern"),
+        ("'x'.replaceRegex('x')", "is called with 2 values"),
+    ] {
+        let error = eval(source).expect_err(source);
+        assert!(error.contains(message), "{source}: {error}");
+    }
+    assert_eq!(
+        Expr::parse("'a'.replaceRegex('[0-9', 'x')").unwrap().patterns(),
+        ["[0-9"],
+        "`check` compiles the patterns that stand in a text"
+    );
+    assert_eq!(
+        Expr::parse("input.list.sortBy(x, x.n + input.n)").unwrap().references(),
+        [Reference::Name("input".into())],
+        "the item's name is no name of the scope"
+    );
+}
+
+#[test]
+fn a_replacement_is_bounded_before_it_is_made() {
+    let long = "x".repeat(100_000);
+    let scope =
+        Fixed(BTreeMap::from([("input".to_owned(), Ok(json!({"long": long, "with": "$0".repeat(50_000)})))]));
+    let expr = Expr::parse("input.long.replaceRegex('x+', input.with)").unwrap();
+    let error = expr.eval(&scope).unwrap_err().to_string();
+    assert!(error.contains("longer than 1048576 bytes"), "{error}");
+    let expr = Expr::parse("input.long.replaceRegex('x', 'yyyyyyyyyyyyyyyyyyyy')").unwrap();
+    let error = expr.eval(&scope).unwrap_err().to_string();
+    assert!(error.contains("longer than 1048576 bytes"), "{error}");
+}

@@ -268,8 +268,9 @@ fn result_of(function: &str) -> Type {
         "size" | "int" => Type::Int,
         "double" => Type::Double,
         "trim" | "lowerAscii" | "upperAscii" | "join" | "replace" | "substring" | "slug" | "pad" | "hash"
-        | "toJson" | "basename" | "string" => Type::Text,
-        "split" | "lines" => Type::List,
+        | "toJson" | "basename" | "string" | "replaceRegex" | "html" | "stripHtml" | "url" | "tokens"
+        | "money" | "span" | "model" => Type::Text,
+        "split" | "lines" | "sortBy" => Type::List,
         _ => Type::Any,
     }
 }

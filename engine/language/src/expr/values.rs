@@ -41,7 +41,7 @@ impl Loaded {
 /// Gives an expression the values of its names.
 pub trait Scope {
     /// The value at a path of names that the expression mentions statically, such as `["input"]`,
-    /// `["run"]`, `["steps", "build", "output"]` (always three parts below `steps`). `None`: there
+    /// `["run"]`, `["run", "title"]`, `["steps", "build", "output"]` (always two parts below `run`, three below `steps`). `None`: there
     /// is no such name here.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use everfold_language::builder::*;
 use everfold_language::definition::{
-    Busy, CatchUp, FinishStatus, IfUnchanged, Join, Keep, NoFiles, OnLimit, OnLost, OnOver, OnRefused,
-    OnTaken, Overlap, Period, Release, Save, UnblockDecision, Vote, parse, value_of,
+    Busy, CatchUp, FinishStatus, IfUnchanged, Keep, NoFiles, OnLimit, OnLost, OnOver, OnRefused, OnTaken,
+    Overlap, Period, Release, Save, UnblockDecision, Vote, parse, value_of,
 };
 use serde_json::json;
 
@@ -135,9 +135,9 @@ fn everything() -> Pipeline {
                     .wait(false)
                     .on_parent_cancel(OnParentCancel::Leave),
             )
-            .needs(["scope", "build"])
-            .join(Join::Any)
+            .needs(StepNeeds::any(["scope", "build"]))
             .when("steps.?scope.?output.?choice.orValue('') != 'none'")
+            .otherwise(json!({ "skipped": true, "why": "${failure.?message.orValue('')}" }))
             .foreach(Foreach::over(json!([1, 2])).named("part")),
         )
         .step(
@@ -178,7 +178,7 @@ fn plan() -> Step {
         .stage("plan")
         .timeout("1h")
         .deadline("8h")
-        .ask(Ask::at_most(3).roles("product").expires("1d").on_expire(Route::fail()))
+        .ask(Ask::at_most(3).roles("product").timeout("1d").on_timeout(Route::fail()))
         .secrets(["TOKEN", "OTHER"])
         .env("AUTH", "Bearer ${secrets.TOKEN}")
         .resources("gpu")
@@ -197,8 +197,8 @@ fn plan_ok() -> Step {
         .roles("product")
         .quorum(2)
         .comment([Vote::Changes, Vote::Reject])
-        .expires("3d")
-        .on_expire(Route::block())
+        .timeout("3d")
+        .on_timeout(Route::block())
         .remind("4h")
         .on_changes(Route::rework("plan"))
         .on_reject(Route::fail());
@@ -215,8 +215,8 @@ fn scope() -> Step {
         .part(Part::new("when", "Until when?").options(["today", "later"]))
         .accept("answer.choice != 'none' || has(answer.text)")
         .roles("product")
-        .expires("2d")
-        .on_expire(Route::go_on())
+        .timeout("2d")
+        .on_timeout(Route::go_on())
         .remind("1d");
     Step::question("scope", question)
         .needs("plan-ok")
@@ -327,7 +327,7 @@ fn what_is_wrong_is_named_by_ids() {
         .step(Step::command("build", "make").needs(["fetch", "fetsch"]).max_rounds(0).gate(
             Gate::command("tests", "make test").on_fail([
                 Route::rework("biuld").when("evidence.exit == 2"),
-                Route::rework("fetch").then(Route::go_on().hold(true)),
+                Route::rework("fetch").then(Route::next().hold(true)),
             ]),
         ))
         .step(
@@ -350,7 +350,7 @@ fn smaller_constructs_are_those_of_the_file_too() {
         .defaults(
             Defaults::new()
                 .grace("5s")
-                .retry(Retry::attempts(3).backoff("1s", "60s").only(["exit"]))
+                .retry(Retry::attempts(3).backoff("1s", "60s").only(["exit"]).except("NO_DISK"))
                 .on_fail(Route::block())
                 .env("CI", "1"),
         )
@@ -381,12 +381,12 @@ fn smaller_constructs_are_those_of_the_file_too() {
                                 .from(["worktree", "main"]),
                         ),
                     )
-                    .poll(Poll::every_so_often("1s").within("1m").on_timeout(Route::fail())),
+                    .poll(Poll::every_so_often("1s").timeout("1m").on_timeout(Route::next())),
                     Gate::file("in", FileProbe::exists("a.json").json(true).matches("x")),
                     Gate::function("f", "git.ready").on_fail(Route::rework("b")),
                 ],
             )
-            .needs(["a", "b"]),
+            .needs(StepNeeds::succeeded(["a", "b"])),
         )
         .step(Step::wait("d", Wait::span("1s")))
         .build()
@@ -395,7 +395,7 @@ fn smaller_constructs_are_those_of_the_file_too() {
         r#"
 name: small
 workspace: { dir: . }
-defaults: { grace: 5s, retry: { attempts: 3, backoff: 1s..60s, only: [exit] }, on_fail: block, env: { CI: "1" } }
+defaults: { grace: 5s, retry: { attempts: 3, backoff: 1s..60s, only: [exit], except: [NO_DISK] }, on_fail: block, env: { CI: "1" } }
 steps:
   - id: a
     command: [make, "${run.short_id}"]
@@ -408,9 +408,9 @@ steps:
     labels: { done: yes }
   - { id: b, function: everfold.echo, with: { n: 1 }, standby: true, max_rounds: 2 }
   - id: c
-    needs: [a, b]
+    needs: { succeeded: [a, b] }
     gates:
-      - { id: front, frontmatter: { file: a.md, fields: [status], pass: [READY], fail: [NO], match: word, from: [worktree, main] }, poll: { every: 1s, for: 1m, on_timeout: fail } }
+      - { id: front, frontmatter: { file: a.md, fields: [status], pass: [READY], fail: [NO], match: word, from: [worktree, main] }, poll: { every: 1s, timeout: 1m, on_timeout: next } }
       - { id: in, file: { exists: a.json, json: true, matches: x } }
       - { id: f, function: git.ready, on_fail: { rework: b } }
   - { id: d, wait: { for: 1s } }

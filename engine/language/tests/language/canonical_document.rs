@@ -48,7 +48,7 @@ fn what_a_pipeline_does_not_use_is_not_in_its_hash() {
     let plain = read("{name: x, steps: [{id: a, command: x, gates: [{command: y}]}]}");
     let spelled = read(
         "{name: x, config: {}, admit: [], concurrency: [], budget: [], secrets: {}, triggers: [], on_signal: {}, notify: [], \
-         steps: [{id: a, command: x, join: all, on_signal: {}, secrets: [], resources: [], budget_exempt: false, ask: {max: 10}, \
+         steps: [{id: a, command: x, needs: {done: []}, on_signal: {}, secrets: [], resources: [], budget_exempt: false, ask: {max: 10}, \
          clean: false, workspace: run, gates: [{command: y, wake: [], fresh: false}]}]}",
     );
     assert_eq!(spelled.hash(), plain.hash());

@@ -1,9 +1,9 @@
 //! What the definition of a checked pipeline holds: needs, defaults, commands, prompts, time limits.
 
-use everfold_language::definition::{Probe, RouteTo, Step, Work};
+use everfold_language::definition::{Code, Definition, Join, Probe, RouteTo, Step, Work};
 use serde_json::{Value, json};
 
-use super::fixtures::{read, spec, steps};
+use super::fixtures::{codes, read, spec, steps};
 
 fn needs(text: &str) -> Vec<(String, Vec<String>)> {
     read(text)
@@ -126,7 +126,7 @@ fn large_pipelines_are_checked_fast_enough_to_be_linear() {
 
 #[test]
 fn l16_services_are_asked_every_30s_for_60m_and_the_file_says_so_from_then_on() {
-    let outside = json!({"every": "30s", "for": "1h"});
+    let outside = json!({"every": "30s", "timeout": "1h"});
     for text in [
         "{ci: {provider: p, sha: x}}",
         "{mergeable: {provider: p, pr: 1}}",
@@ -201,19 +201,84 @@ fn limits_of_time_follow_the_kind_of_work() {
     }
 }
 
-/// People and waits have one attempt in a round.
+/// People and waits have no attempts that could be limited one by one.
 #[test]
-fn the_time_limit_of_what_is_not_executed_is_that_of_its_round() {
+fn what_is_not_executed_has_a_deadline_and_no_timeout_of_the_step() {
     for work in ["approval: {title: t}", "question: {title: t}", "wait: {for: 1s}", "gates: [{file: x}]"] {
-        for (keys, limit) in [
-            ("timeout: 1h", json!("1h")),
-            ("deadline: 1h", json!("1h")),
-            ("timeout: 1h, deadline: 2h", json!("1h")),
-            ("timeout: 2h, deadline: 1h", json!("1h")),
-        ] {
-            let step = &read(&steps(&format!("  - {{id: a, {work}, {keys}}}"))).steps[0];
-            let found = serde_json::to_value((&step.timeout, &step.deadline)).unwrap();
-            assert_eq!(found, json!([null, limit]), "{work} {keys}");
+        let step = |keys: &str| steps(&format!("  - {{id: a, {work}, {keys}}}"));
+        let limited = &read(&step("deadline: 1h")).steps[0];
+        let found = serde_json::to_value((&limited.timeout, &limited.deadline)).unwrap();
+        assert_eq!(found, json!([null, "1h"]), "{work}");
+        assert_eq!(codes(&step("timeout: 1h")), [Code::Combination], "{work}");
+    }
+    for work in [
+        "approval: {title: t, timeout: 1h, on_timeout: block}",
+        "question: {title: t, timeout: 1h, on_timeout: continue}",
+        "wait: {signal: s, timeout: 1h, on_timeout: block}",
+        "command: x, ask: {timeout: 1h, on_timeout: block}",
+        "gates: [{command: x, poll: {every: 1s, timeout: 1h, on_timeout: next}}]",
+    ] {
+        assert_eq!(codes(&steps(&format!("  - {{id: a, {work}}}"))), [], "{work}");
+    }
+}
+
+#[test]
+fn needs_say_how_their_steps_must_end() {
+    let of = |needs: &str| {
+        let text = format!(
+            "  - {{id: a, command: x}}\n  - {{id: b, needs: [], command: x}}\n  - {{id: c, {needs} command: x}}"
+        );
+        let step = read(&steps(&text)).steps[2].clone();
+        (step.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), step.join)
+    };
+    for (needs, expected) in [
+        ("", ("b", Join::Done)),
+        ("needs: [],", ("", Join::Done)),
+        ("needs: [a, b],", ("a b", Join::Done)),
+        ("needs: {done: [a, b]},", ("a b", Join::Done)),
+        ("needs: {succeeded: [a, b]},", ("a b", Join::Succeeded)),
+        ("needs: {any: [b]},", ("b", Join::Any)),
+    ] {
+        assert_eq!(of(needs), (expected.0.to_owned(), expected.1), "{needs}");
+    }
+    let found = |needs: &str| {
+        codes(&steps(&format!("  - {{id: a, command: x}}\n  - {{id: b, needs: {needs}, command: x}}")))
+    };
+    for (needs, code) in [
+        ("{}", Code::MissingKey),
+        ("{any: [a], done: [a]}", Code::Combination),
+        ("{any: []}", Code::Value),
+        ("{succeeded: []}", Code::Value),
+        ("{any: a}", Code::Type),
+        ("a", Code::Type),
+        ("{any: [x]}", Code::UnknownStep),
+        ("{any: [b]}", Code::Cycle),
+    ] {
+        assert_eq!(found(needs), [code], "{needs}");
+    }
+}
+
+/// A definition that was stored with a word of before is refused: to read past it would mean something else.
+#[test]
+fn a_stored_definition_with_an_old_word_is_refused() {
+    let people = "timeout: 1h, on_timeout: block";
+    let text = steps(&format!(
+        "  - {{id: a, approval: {{title: t, {people}}}}}\n  - {{id: b, question: {{title: t, {people}}}}}\n  - {{id: c, command: x, \
+         ask: {{{people}}}, foreach: {{in: [1], fail_fast: false}}, gates: [{{command: x, poll: {{every: 1s, timeout: 1h}}}}]}}"
+    ));
+    let document = read(&text).document();
+    assert!(Definition::from_document(&document).is_ok());
+    for (word, old) in [
+        ("\"timeout\":\"1h\"", "\"expires\":\"1h\""),
+        ("\"on_timeout\"", "\"on_expire\""),
+        ("\"fail_fast\":false", "\"on_failure\":\"continue\""),
+    ] {
+        let places: Vec<usize> = document.match_indices(word).map(|(at, _)| at).collect();
+        assert!(!places.is_empty(), "{word} in {document}");
+        for at in places {
+            let stored = format!("{}{old}{}", &document[..at], &document[at + word.len()..]);
+            let refused = Definition::from_document(&stored).unwrap_err().to_string();
+            assert!(refused.contains("unknown field"), "{stored}: {refused}");
         }
     }
 }

@@ -145,3 +145,33 @@ fn row_44_on_finish_asks_for_the_outcome_and_not_for_a_status_that_is_always_the
     let step = |line: &str| codes(&steps(&format!("  - {{id: a, command: x, {line}}}")));
     assert_eq!(step("when: run.status == 'running'"), [], "elsewhere it says something");
 }
+
+#[test]
+fn what_a_run_knows_of_itself_is_named_and_may_be_absent_where_it_is() {
+    let wait = "  - {id: w, wait: {signal: go}}\n";
+    for (expr, code) in [
+        ("run.usage.cost > 1.0", None),
+        ("run.usage.input > 1", None),
+        ("run.usage.tokens > 1", Some(Code::UnknownField)),
+        ("steps.w.usage.model == 'm'", None),
+        ("steps.w.usage.spent == 1", Some(Code::UnknownField)),
+        ("steps.w.started_at != null", None),
+        ("run.signals.go > 1", None),
+        ("run.signals.nudge > 1", Some(Code::Unguarded)),
+        ("run.signals.?nudge.orValue(0) > 1", None),
+        ("run.routes.exists(r, r.used > 0)", None),
+        ("run.waiting.exists(w, w.kind == 'approval')", None),
+        ("run.steps.exists(s, s.status == 'failed')", None),
+        ("run.gates.exists(g, g.verdict == 'fail')", None),
+        ("size(run.warnings) == 0", None),
+        ("run.cancelled.by == 'user:ada'", Some(Code::Unguarded)),
+        ("run.cancelled != null && run.cancelled.by == 'user:ada'", None),
+        ("run.cancelled.?who == optional.of('x')", Some(Code::UnknownField)),
+        ("run.signal.go > 1", Some(Code::UnknownField)),
+        ("run.usage > 1", Some(Code::ExpressionType)),
+    ] {
+        let line = format!("{wait}  - {{id: a, command: x, when: \"{expr}\"}}");
+        let expected: Vec<Code> = code.into_iter().collect();
+        assert_eq!(codes(&steps(&line)), expected, "{expr}");
+    }
+}

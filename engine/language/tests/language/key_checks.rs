@@ -3,7 +3,7 @@
 use everfold_language::definition::Code;
 use serde_json::json;
 
-use super::fixtures::{codes, spec, steps};
+use super::fixtures::{check, codes, spec, steps};
 
 #[test]
 fn a_schema_may_hold_what_looks_like_an_expression() {
@@ -55,13 +55,13 @@ fn l26_a_signal_that_decides_may_say_its_comment_and_no_other_route_but_a_rework
 }
 
 #[test]
-fn a_pipeline_has_at_most_twenty_notices() {
+fn a_pipeline_has_at_most_fifty_notices() {
     let notices = |count: usize| -> String {
         let notices = (0..count).map(|n| format!("  - {{id: n{n}, events: '*', function: notify.log}}\n"));
         format!("name: x\nnotify:\n{}steps: [{{id: a, command: x}}]\n", notices.collect::<String>())
     };
-    assert_eq!(codes(&notices(20)), []);
-    assert_eq!(codes(&notices(25)), [Code::Value], "said once");
+    assert_eq!(codes(&notices(50)), []);
+    assert_eq!(codes(&notices(55)), [Code::Value], "said once");
 }
 
 #[test]
@@ -118,7 +118,40 @@ fn row_48_retry_only_takes_kinds_and_codes() {
         codes(&steps(&format!("  - {{id: a, command: x, retry: {{attempts: 2, only: [{names}]}}}}")))
     };
     assert_eq!(only("timeout, BUSY, E429"), []);
-    assert_eq!(only("timeot"), [Code::UnusedKind]);
-    assert_eq!(only("network"), [Code::UnusedKind], "a code has capitals; this is taken for one, and said");
-    assert_eq!(only("'exit code 3'"), [Code::Value]);
+    for (name, code) in [
+        ("timeot", Code::Value),
+        ("network", Code::Value),
+        ("'exit code 3'", Code::Value),
+        ("http-404", Code::Value),
+        ("E4.1", Code::Value),
+        ("TIMEOUT", Code::UnusedKind),
+    ] {
+        assert_eq!(only(name), [code], "{name}");
+        let except = format!("  - {{id: a, command: x, retry: {{attempts: 2, except: [exit, {name}]}}}}");
+        assert_eq!(codes(&steps(&except)), [code], "{name}");
+    }
+}
+
+#[test]
+fn codes_of_a_pipeline_are_upper_case() {
+    let long = format!("A{}", "B".repeat(64));
+    for (code, hint) in [
+        ("READY_2", None),
+        ("not-ready", Some("write NOT_READY")),
+        ("notReady", Some("write NOT_READY")),
+        ("http.404", Some("write HTTP_404")),
+        ("404", Some("write NOT_READY")),
+        (long.as_str(), Some("write NOT_READY")),
+    ] {
+        for line in [
+            format!("command: x, on_fail: {{fail: {{code: {code}}}}}"),
+            format!("gates: [{{command: x, code: {code}}}]"),
+            format!("command: x, on_signal: {{s: {{fail: {{code: {code}}}}}}}"),
+        ] {
+            let found = check(&steps(&format!("  - {{id: a, {line}}}")))
+                .map_or_else(|found| found.0, |checked| checked.warnings);
+            let hints: Vec<_> = found.iter().map(|problem| problem.hint.as_deref()).collect();
+            assert_eq!(hints, hint.map(Some).into_iter().collect::<Vec<_>>(), "{line}: {found:?}");
+        }
+    }
 }

@@ -166,3 +166,11 @@ fn a_number_that_is_too_large_is_said_as_one_that_is_too_small() {
         "`quorum` is a whole number or a text with `${…}`, this is a number",
     );
 }
+
+#[test]
+fn a_command_holds_no_zero_byte() {
+    let message = "the command holds a zero byte, which no argument can";
+    says(r#"command: "echo a\0b""#, Code::Value, message);
+    says(r#"command: [echo, "a\0b"]"#, Code::Value, message);
+    is_fine(r#"command: "printf 'a\\0b'""#);
+}

@@ -54,7 +54,7 @@ fn a_held_rework_and_a_question_bound_a_loop() {
         ),
         ("  - {id: a, command: x, on_signal: {s: {rework: a, max: unlimited}}}", false),
         ("  - {id: a, approval: {title: t, on_changes: {rework: a, max: unlimited}}}", true),
-        ("  - {id: a, approval: {title: t, expires: 1h, on_expire: {rework: a, max: unlimited}}}", false),
+        ("  - {id: a, approval: {title: t, timeout: 1h, on_timeout: {rework: a, max: unlimited}}}", false),
         (
             "  - {id: a, command: x, gates: [{command: y, poll: {every: 1s, max: 2, on_timeout: {rework: a, max: unlimited}}}]}",
             false,
@@ -71,28 +71,36 @@ fn row_40_a_person_bounds_a_loop_only_where_every_way_round_leads_through_one_wh
     let between = |person: &str| {
         format!("  - {{id: a, command: x}}\n  - {{id: p, {person}}}\n  - {{id: z, command: x, {round}}}")
     };
-    let beside = |person: &str, join: &str| {
+    let beside = |person: &str, way: &str| {
         format!(
             "  - {{id: a, command: x}}\n  - {{id: p, needs: [a], {person}}}\n  - {{id: q, needs: [a], command: x}}\n  \
-             - {{id: z, needs: [p, q], join: {join}, command: x, {round}}}"
+             - {{id: z, needs: {{{way}: [p, q]}}, command: x, {round}}}"
         )
     };
     let lists = "needs: [a], foreach: {in: LIST}, approval: {title: t}";
     for (lines, fine) in [
         (between("approval: {title: t}"), true),
-        // An expiry that ends the round, and one that lets it go on.
-        (between("approval: {title: t, expires: 1h}"), true),
-        (between("approval: {title: t, expires: 1h, on_expire: block}"), true),
-        (between("approval: {title: t, expires: 1h, on_expire: {rework: a}}"), true),
-        (between("approval: {title: t, expires: 1h, on_expire: {rework: a, then: continue}}"), false),
-        (between("approval: {title: t, expires: 1h, on_expire: continue}"), false),
-        (between("approval: {title: t, expires: 1h}, on_fail: continue"), false),
+        // A time limit that ends the round, and one that lets it go on.
+        (between("approval: {title: t, timeout: 1h}"), true),
+        (between("approval: {title: t, timeout: 1h, on_timeout: block}"), true),
+        (between("approval: {title: t, timeout: 1h, on_timeout: {rework: a}}"), true),
+        (between("approval: {title: t, timeout: 1h, on_timeout: {rework: a, then: continue}}"), false),
+        (between("approval: {title: t, timeout: 1h, on_timeout: continue}"), false),
+        (between("approval: {title: t, timeout: 1h}, on_fail: continue"), false),
         (between("approval: {title: t}, deadline: 1h, on_fail: continue"), false),
-        (between("question: {title: t, expires: 1h, on_expire: [{when: input == 1, continue: }, block]}"), false),
+        (between("question: {title: t, timeout: 1h, on_timeout: [{when: input == 1, continue: }, block]}"), false),
         // Who may be passed over.
         (between("approval: {title: t}, when: input == 1"), false),
-        (beside("approval: {title: t}", "all"), true),
+        (beside("approval: {title: t}", "done"), true),
         (beside("approval: {title: t}", "any"), false),
+        (beside("approval: {title: t}", "succeeded"), true),
+        (between("needs: {succeeded: [a]}, approval: {title: t}"), true),
+        (
+            "  - {id: a, command: x, on_fail: continue}\n  - {id: p, needs: {succeeded: [a]}, approval: {title: t}}\n  - {id: z, command: x, \
+             on_fail: {rework: a, max: unlimited}}"
+                .to_owned(),
+            false,
+        ),
         (between(&lists.replace("LIST", "[1, 2]")), true),
         (between(&lists.replace("LIST", "[]")), false),
         (between(&lists.replace("LIST", "'${input}'")), false),
@@ -108,9 +116,9 @@ fn row_40_a_person_bounds_a_loop_only_where_every_way_round_leads_through_one_wh
                 .to_owned(),
             false,
         ),
-        // Its own expiry is the loop.
-        ("  - {id: a, question: {title: t, expires: 1s, on_expire: {rework: a, max: unlimited}}}".to_owned(), false),
-        ("  - {id: a, approval: {title: t, expires: 1s}, on_fail: {rework: a, max: unlimited}}".to_owned(), false),
+        // Its own time limit is the loop.
+        ("  - {id: a, question: {title: t, timeout: 1s, on_timeout: {rework: a, max: unlimited}}}".to_owned(), false),
+        ("  - {id: a, approval: {title: t, timeout: 1s}, on_fail: {rework: a, max: unlimited}}".to_owned(), false),
         ("  - {id: a, approval: {title: t}, on_fail: {rework: a, max: unlimited}}".to_owned(), true),
     ] {
         let expected: &[Code] = if fine { &[] } else { &[Code::Unbounded] };

@@ -14,3 +14,4 @@ mod loop_bounds;
 mod nullable_outputs;
 mod parser_laws;
 mod problem_messages;
+mod templates;

@@ -35,7 +35,7 @@ fn law(text: &str) {
 const PIECES: [&[&str]; 14] = [
     &["", "    when: run.title == 'x'\n", "    when: attempts_made < 3\n"],
     &["", "    timeout: 5m\n", "    timeout: \"${input.?t.orValue('1m')}\"\n"],
-    &["", "    retry: { attempts: 3, backoff: 1s..9s, only: [lost] }\n"],
+    &["", "    retry: { attempts: 3, backoff: 1s..9s, only: [lost, BUSY], except: [gate] }\n"],
     &[
         "",
         "    on_fail: block\n",
@@ -49,7 +49,7 @@ const PIECES: [&[&str]; 14] = [
     &["", "    foreach: { in: [1, 2, x], as: it, max_in_flight: 2 }\n"],
     &["", "    deadline: 5h\n", "    deadline: \"${config.team.deadline}\"\n"],
     &["", "    workspace: own\n", "    workspace: none\n"],
-    &["", "    resources: [gpu]\n    priority: -3\n", "    budget_exempt: true\n    join: any\n"],
+    &["", "    resources: [gpu]\n    priority: -3\n", "    budget_exempt: true\n"],
     &[
         "",
         "    on_signal: { stop: { finish: failed }, more: [{ when: signal.x > 1, rework: SELF, hold: true, max: unlimited }, ignore] }\n",
@@ -68,22 +68,22 @@ const WORKS: [&str; 13] = [
     "    http: \"https://example.org/${run.id}\"\n",
     "    http: { url: https://example.org, method: put, body: { a: 1 }, headers: { b: \"${secrets.KEY}\" }, expect: [200, 3xx], json: true }\n",
     "    run: { pipeline: child, input: \"${input}\", labels: { a: b }, wait: false }\n",
-    "    approval: { title: ok, edit: \"${input}\", comment: changes, expires: 1h, on_expire: continue, remind: 10m, on_changes: { rework: SELF } }\n",
-    "    question: { title: which, options: [a, b], items: \"${input}\", accept: answer.choice == 'a', expires: 5m }\n",
+    "    approval: { title: ok, edit: \"${input}\", comment: changes, timeout: 1h, on_timeout: continue, remind: 10m, on_changes: { rework: SELF } }\n",
+    "    question: { title: which, options: [a, b], items: \"${input}\", accept: answer.choice == 'a', timeout: 5m }\n",
     "    wait: { signal: go, match: signal == 1, timeout: 1h, on_timeout: continue }\n",
     "    wait: { until: \"2031-01-01T00:00:00Z\" }\n",
 ];
 
 const GATES: [&str; 9] = [
     "",
-    "    gates: [{ command: make test, on_fail: { rework: SELF, max: 2, then: continue } }]\n",
+    "    gates: [{ command: make test, on_fail: { rework: SELF, max: 2, then: next } }]\n",
     "    gates: [{ expression: 'true' }, { diff: { max_files: 3 }, code: BIG }]\n",
     "    gates: [{ frontmatter: { file: a.md, fields: [s], pass: [READY, \"${\"] } }]\n",
     "    gates: [{ id: P, command: x, poll: { every: 1s, max: 3 }, policy: evidence.exit < 2 }]\n",
     "    gates: [{ ci: { provider: x, sha: y }, wake: ci, on_fail: { rework: SELF, if_unchanged: block } }, { http: \"https://x\", poll: { max: 2 } }]\n",
     "    gates: [{ tests: \"*.xml\", fresh: true }, { runs: { status: failed } }, { config: team.on, policy: evidence.value }]\n",
     "    gates: [{ any: [{ file: x }, { not: { command: y } }, { at_least: { n: 1, of: [{ id: Z, expression: 'true' }] } }] }]\n",
-    "    gates: [{ function: git.ready, with: { pr: 1 }, poll: { every: \"${config.team.every}\", for: 5m } }]\n",
+    "    gates: [{ function: git.ready, with: { pr: 1 }, poll: { every: \"${config.team.every}\", timeout: 5m } }]\n",
 ];
 
 /// What stands before the steps of generated pipelines.
@@ -186,6 +186,7 @@ proptest! {
                 let is_child_run = work.contains("run:");
                 let is_of = |keys: &[&str]| keys.iter().any(|key| piece.starts_with(&format!("    {key}:")));
                 if (is_of(&["env"]) && !process)
+                    || (is_of(&["timeout"]) && !executed)
                     || (is_of(&["resources"]) && !executed)
                     || (piece.contains("workspace: own") && is_child_run)
                     || (piece.contains("workspace:") && work.contains("clean:"))
@@ -201,7 +202,13 @@ proptest! {
             text.push_str(&work);
             text.push_str(&GATES[gates.index(GATES.len())].replace("SELF", &format!("s{at}")));
             if let (Some(need), true) = (need, at > 0) {
-                text.push_str(&format!("    needs: [s{}]\n", need.index(at)));
+                let need = need.index(at);
+                text.push_str(&match (at + need) % 4 {
+                    0 => format!("    needs: {{ any: [s{need}] }}\n"),
+                    1 => format!("    needs: {{ succeeded: [s{need}] }}\n"),
+                    2 => format!("    needs: {{ done: [s{need}] }}\n"),
+                    _ => format!("    needs: [s{need}]\n"),
+                });
             }
         }
         let checked = match parse(&text, "generated.yaml", &files()) {

@@ -1,5 +1,6 @@
 //! The handle of the engine that callers hold.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +36,21 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// A credential that the text of a pipeline holds: the name of its pattern, and the line.
+    #[must_use]
+    pub fn credential_in(&self, text: &str) -> Option<(String, usize)> {
+        self.inner.shared.edge.redactor.as_ref()?.find(text)
+    }
+
+    /// A text as a run keeps it, credentials masked. What is cut is masked before, since half a credential is not found.
+    #[must_use]
+    pub fn masked_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.inner.shared.edge.redactor {
+            Some(redactor) => redactor.text(text),
+            None => Cow::Borrowed(text),
+        }
+    }
+
     /// Starts a run; resolves when that is durable.
     ///
     /// # Errors

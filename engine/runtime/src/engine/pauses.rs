@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::handle::Engine;
 use crate::pauses;
 use crate::pauses::{HaltError, Halting};
+use crate::redaction::redact_option;
 use crate::streams::triggers::by::By;
 use everfold_core::event::HaltScope;
 use everfold_core::pauses::{PauseOrder, Pauses};
@@ -31,7 +32,10 @@ impl Engine {
         reason: Option<&str>,
         by: impl Into<By>,
     ) -> Result<Halting, HaltError> {
-        let (shared, reason, by) = (Arc::clone(&self.inner.shared), reason.map(str::to_owned), by.into());
+        let (shared, mut reason, by) = (Arc::clone(&self.inner.shared), reason.map(str::to_owned), by.into());
+        if let Some(redactor) = &shared.edge.redactor {
+            redact_option(&**redactor, &mut reason);
+        }
         let halt = async move { pauses::halt(&shared, wanted, scope, reason.as_deref(), by).await };
         self.inner.complete(halt).await.unwrap_or(Err(HaltError::Append(AppendError::Closed)))
     }

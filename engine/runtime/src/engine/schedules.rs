@@ -2,13 +2,14 @@
 
 use crate::aggregate_store::Change;
 use crate::engine::handle::Engine;
+use crate::redaction::{redact_json, redact_option};
 use crate::streams::schedules::error::ScheduleError;
 use crate::streams::schedules::history::schedule_then;
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
 use crate::streams::triggers::by::By;
 use everfold_base::id::Position;
-use everfold_core::schedules::is_name;
+use everfold_core::schedules::{ScheduleOrigin, is_name};
 use everfold_language::timetable::Timetable;
 
 impl Engine {
@@ -24,7 +25,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`ScheduleError`]
-    pub async fn add_schedule(&self, new: NewSchedule, by: impl Into<By>) -> Result<Change, ScheduleError> {
+    pub async fn add_schedule(
+        &self,
+        mut new: NewSchedule,
+        by: impl Into<By>,
+    ) -> Result<Change, ScheduleError> {
+        if let Some(redactor) = &self.inner.shared.edge.redactor
+            && let ScheduleOrigin::Added { input, title, .. } = &mut new.origin
+        {
+            redact_json(&**redactor, input);
+            redact_option(&**redactor, title);
+        }
         if !is_name(&new.name) {
             return Err(ScheduleError::BadName(new.name.chars().take(64).collect()));
         }
@@ -48,7 +59,7 @@ impl Engine {
         reason: Option<String>,
         by: impl Into<By>,
     ) -> Result<Change, ScheduleError> {
-        let (name, by) = (name.to_owned(), by.into());
+        let (name, by, reason) = (name.to_owned(), by.into(), self.redacted(reason));
         self.inner
             .shared
             .mailboxes
@@ -68,7 +79,7 @@ impl Engine {
         reason: Option<String>,
         by: impl Into<By>,
     ) -> Result<Change, ScheduleError> {
-        let (name, by) = (name.to_owned(), by.into());
+        let (name, by, reason) = (name.to_owned(), by.into(), self.redacted(reason));
         self.inner
             .shared
             .mailboxes
@@ -113,5 +124,12 @@ impl Engine {
     ) -> Result<Option<ScheduleRecord>, ScheduleError> {
         let found = schedule_then(&self.inner.shared, name, then).await;
         found.map_err(|error| ScheduleError::Store(error.to_string()))
+    }
+
+    fn redacted(&self, mut reason: Option<String>) -> Option<String> {
+        if let Some(redactor) = &self.inner.shared.edge.redactor {
+            redact_option(&**redactor, &mut reason);
+        }
+        reason
     }
 }

@@ -1,6 +1,7 @@
 //! Deliveries: taken, handled again, shown.
 
 use crate::engine::handle::Engine;
+use crate::redaction::redact_delivery;
 use crate::stream_listing::StreamListing;
 use crate::streams::triggers::by::By;
 use crate::streams::webhooks::error::HookError;
@@ -18,7 +19,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`HookError`]: it is too large or nameless, or the store takes nothing. Nothing was recorded.
-    pub async fn deliver(&self, source: &str, delivery: DeliveryReceived) -> Result<Receipt, HookError> {
+    pub async fn deliver(&self, source: &str, mut delivery: DeliveryReceived) -> Result<Receipt, HookError> {
+        if let Some(redactor) = &self.inner.shared.edge.redactor {
+            redact_delivery(&**redactor, &mut delivery);
+        }
         if !is_source(source) {
             return Err(HookError::BadSource(source.chars().take(64).collect()));
         }

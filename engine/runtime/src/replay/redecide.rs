@@ -155,8 +155,8 @@ fn compare(
             });
         }
     };
-    let at =
-        recorded.iter().zip(&decided).position(|(one, other)| one != other && in_one_line(one) != *other);
+    let differs = |(one, other): (&RunEvent, &RunEvent)| one != other && as_now(one, other) != *other;
+    let at = recorded.iter().zip(&decided).position(differs);
     let at = at.or_else(|| (recorded.len() > decided.len()).then_some(decided.len()))?;
     let name = |event: Option<&RunEvent>| event.map_or("nothing", RunEvent::name);
     let message = format!(
@@ -169,9 +169,15 @@ fn compare(
     Some(Difference { version, fact, recorded, decided, message })
 }
 
-/// What people are asked, as it is recorded now: former versions kept titles as they were rendered.
-fn in_one_line(event: &RunEvent) -> RunEvent {
-    let mut event = event.clone();
+/// A recorded event as it is recorded now: former versions kept titles as they were rendered, and recorded no output of
+/// a run that failed.
+fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
+    let mut event = recorded.clone();
+    if let (RunEvent::RunFailed(former), RunEvent::RunFailed(now)) = (&mut event, decided)
+        && former.result.is_none()
+    {
+        former.result.clone_from(&now.result);
+    }
     if let RunEvent::ApprovalRequested(ApprovalRequested { title, .. })
     | RunEvent::QuestionAsked(QuestionAsked { title, .. }) = &mut event
     {
@@ -194,8 +200,9 @@ async fn blobs(shared: &Runtime, run: RunId, fact: &RunEvent) -> Result<BTreeMap
 #[cfg(test)]
 mod tests {
     use super::*;
+    use everfold_base::failure::{Failure, FailureKind};
     use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
-    use everfold_core::event::{AskedBy, QuestionTerms};
+    use everfold_core::event::{AskedBy, FailedResult, QuestionTerms, RunFailed};
 
     fn asked(title: &str) -> RunEvent {
         let id =
@@ -212,5 +219,23 @@ mod tests {
         };
         assert!(!of("How\nmuch\u{202e}?", "How much?"));
         assert!(of("How many?", "How much?") && of("How much?", "How\nmuch?"));
+    }
+
+    fn failed(message: &str, output: Option<&str>) -> RunEvent {
+        let failure = Failure::new(FailureKind::Exit, message);
+        let result = output.map(|output| FailedResult {
+            output: Payload::Inline(JsonText::new(&output.into())),
+            problems: Vec::new(),
+        });
+        RunFailed { path: None, failure, result }.into()
+    }
+
+    #[test]
+    fn a_failed_run_of_a_former_version_lacks_an_output_and_nothing_else() {
+        let differ = |recorded, decided| compare(Version::FIRST, &[recorded], Ok(vec![decided])).is_some();
+        assert!(!differ(failed("no", None), failed("no", Some("a"))));
+        assert!(differ(failed("no", None), failed("other", Some("a"))));
+        assert!(differ(failed("no", Some("a")), failed("no", Some("b"))));
+        assert!(differ(failed("no", Some("a")), failed("no", None)));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::{QueryError, StartError, SubmitError};
 use crate::messages::Queued;
 use crate::recovery::unknown_work::unknown_work;
+use crate::redaction::redact_options;
 use crate::runtime::Runtime;
 use crate::start::admission;
 use crate::start::ancestors::ancestors;
@@ -48,6 +49,9 @@ impl Runtime {
     pub(crate) async fn start(self: Arc<Self>, mut request: StartRequest) -> Result<Started, StartError> {
         // First of all, so that expressions see the title as the history keeps it.
         request.options.title = in_one_line(request.options.title.as_deref());
+        if let Some(redactor) = &self.edge.redactor {
+            redact_options(&**redactor, &mut request.options);
+        }
         match &*self.store.writability().borrow() {
             Writability::Writable => {}
             Writability::Full => return Err(SubmitError::Full.into()),
@@ -142,7 +146,11 @@ impl Runtime {
         let (title, cwd) = (options.title.as_deref(), options.cwd.as_deref());
         let state = RunState::new(Arc::clone(definition));
         let mut beginning = Beginning::new(state, run, title, &options.input.value())?.in_folder(cwd);
-        let config = admission::config(&beginning, cwd, self.config.blocking).await?;
+        let mut config = admission::config(&beginning, cwd, self.config.blocking).await?;
+        if let (Some(redactor), Some(config)) = (&self.edge.redactor, &mut config) {
+            // Key, admission and slots are computed from what the run will see.
+            redactor.value(config);
+        }
         if let Some(config) = &config {
             beginning = beginning.with_config(config.clone());
         }

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 use crate::error::QueryError;
 use crate::messages::Queued;
 use crate::panic::panic_text;
+use crate::redaction::redact_input;
 use crate::retry::Patience;
 use crate::run::loaded_run::{LoadedRun, WorkspaceStage};
 use crate::runtime::Runtime;
@@ -103,11 +104,14 @@ impl ShardCore {
         // The state lists it until its end is decided: the stage keeps it from being made once more.
         loaded.workspace.stage = WorkspaceStage::Preparing;
         let about = InputId::derive(&format!("{}/workspace/{}", loaded.run, loaded.version));
-        let kind = match result {
+        let mut kind = match result {
             Ok(MadeWorkspace::Own(workspace)) => InputKind::WorkspacePrepared(Ok(workspace)),
             Ok(MadeWorkspace::Shared(shared)) => InputKind::WorkspaceShared(shared),
             Err(failure) => InputKind::WorkspacePrepared(Err(failure)),
         };
+        if let Some(redactor) = &self.shared.edge.redactor {
+            redact_input(&**redactor, &mut kind);
+        }
         loaded.push(Queued::own(about, kind));
         self.mark(loaded);
     }

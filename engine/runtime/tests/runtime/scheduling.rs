@@ -371,7 +371,7 @@ async fn who_says_how_long_it_wants_to_be_left_alone_is_left_alone_by_every_step
 
 fn gated(every: &str, passes_at: &str, ms: &str) -> Arc<Definition> {
     let probe = json!({"task": {"kind": "command", "spec": {"argv": ["busy", passes_at, ms]}}});
-    let poll = json!({"every": every, "for": "2h"});
+    let poll = json!({"every": every, "timeout": "2h"});
     pipeline(vec![json!({"id": "check", "gates": [{"id": "g", "probe": probe, "poll": poll}]})])
 }
 
@@ -413,7 +413,7 @@ async fn l16_one_of_several_probes_leaves_a_service_alone_that_asks_for_it() {
     let before = (rig.config.clock)();
     let member = |id: &str, argv: Value| json!({"id": id, "probe": {"task": {"kind": "command", "spec": {"argv": argv}}}});
     let members = [member("fine", json!(["fine"])), member("busy", json!(["busy", "3", "300000"]))];
-    let gate = json!({"id": "g", "probe": {"all": members}, "poll": {"every": "1s", "for": "2h"}});
+    let gate = json!({"id": "g", "probe": {"all": members}, "poll": {"every": "1s", "timeout": "2h"}});
     let run = rig.start(&pipeline(vec![json!({"id": "check", "gates": [gate]})])).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     let open: Vec<String> =
@@ -465,7 +465,7 @@ async fn nobody_starves_under_a_steady_stream_of_more_urgent_work() {
 async fn a_run_of_many_items_keeps_another_run_waiting_for_one_place_only() {
     let rig = with_gpus(2);
     let items: Vec<usize> = (0..40).collect();
-    let foreach = json!({"items": items, "on_failure": "continue"});
+    let foreach = json!({"items": items, "fail_fast": false});
     let keys = [("resources", json!(["gpu"])), ("foreach", foreach)];
     let busy = rig.start(&pipeline(vec![more(command("render", &[], 1_000), &keys)])).await;
     began(&rig, busy).await;

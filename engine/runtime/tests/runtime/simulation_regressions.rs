@@ -188,7 +188,7 @@ async fn d5_a_function_has_ended_when_nothing_of_it_is_left() {
     let rig = Rig::new();
     let mut step = function("s", &[], "guarded", json!({}));
     step["timeout"] = json!("5s");
-    step["retry"] = json!({"attempts": 4, "on": ["timeout"], "backoff_min": "0s", "backoff_max": "0s"});
+    step["retry"] = json!({"attempts": 4, "only": ["timeout"], "backoff_min": "0s", "backoff_max": "0s"});
     let run = rig.start(&pipeline(vec![step.clone()])).await;
     let other = rig.start(&pipeline(vec![step])).await;
     tokio::time::sleep(Duration::from_secs(7)).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::error::{IndexError, is_locked};
 use super::keys;
-use super::panic_guard::guarded;
+use crate::panic_guard;
 use everfold_base::id::Position;
 
 /// The layout of keys and values that this code writes and reads. An index of another one is built again
@@ -25,6 +25,9 @@ const SEGMENT_BYTES_BEFORE: usize = 512 * 1024;
 
 /// How long an opener waits for the last handle of an earlier owner in this process to go.
 const LOCK_PATIENCE: u32 = 250;
+
+/// How long to wait before it is looked again whether the last reader has let go.
+const UNUSED_PAUSE: Duration = Duration::from_millis(1);
 
 /// An open index.
 pub(crate) struct Index {
@@ -115,6 +118,12 @@ impl Index {
     }
 }
 
+/// Turns a panic of sled's into an error.
+fn guarded<T>(body: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    panic_guard::guarded(body)
+        .unwrap_or_else(|what| Err(IndexError::new(format!("the index panicked: {what}"))))
+}
+
 /// Waits until an index that was dropped has written its last byte, and makes that durable.
 pub(crate) fn sync_released(folder: &Path) -> Result<(), IndexError> {
     let file = fs::File::open(folder.join("db"))?;
@@ -136,7 +145,7 @@ pub(crate) fn close_when_unused(mut index: Arc<Index>) {
             Ok(last) => return drop(last),
             Err(shared) => {
                 index = shared;
-                std::thread::yield_now();
+                std::thread::park_timeout(UNUSED_PAUSE);
             }
         }
     }

@@ -10,7 +10,6 @@ mod catch_up;
 mod error;
 mod index;
 mod keys;
-mod panic_guard;
 mod read;
 mod values;
 

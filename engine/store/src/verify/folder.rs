@@ -1,8 +1,10 @@
 //! Verification of a folder that no process has open.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::index_copy::IndexCopy;
+use super::index_source::IndexSource;
 use super::meaning::Meaning;
 use super::report::{VerifyFault, VerifyReport};
 use super::walk::Verification;
@@ -16,7 +18,6 @@ use crate::manifest::IndexState;
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder};
 use crate::rebuild_index;
-use crate::sled::Index;
 use everfold_base::id::Position;
 
 /// Verifies a folder that no process has open. Blocks.
@@ -59,14 +60,14 @@ pub fn verify_folder(
             report.notes.push("there is no index, as after a repair: the next start builds it".into());
             None
         }
-        Some(Ok(copy)) => Some(&copy.index),
+        Some(Ok(copy)) => Some(Arc::clone(&copy.index)),
         Some(Err(what)) => {
             report.fault(VerifyFault::Index { what: what.clone() });
             None
         }
     };
     // Of an index with another layout only the position can be read.
-    let indexed = index.map_or(Position::ZERO, Index::held);
+    let indexed = index.as_ref().map_or(Position::ZERO, |index| index.held());
     let index = index.filter(|index| {
         if !index.is_readable() {
             let note = "the index has the layout of another version; the next start builds it again";
@@ -74,6 +75,7 @@ pub fn verify_folder(
         }
         index.is_readable()
     });
+    let index = index.map_or(IndexSource::Absent, IndexSource::Copied);
     let journal = journal_folder(folder);
     let store = known.as_ref().map(|manifest| manifest.store_id());
     let last = Position(u64::MAX - 1);

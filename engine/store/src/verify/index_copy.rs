@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::paths::{index_folder, remove_folder};
 use crate::sled::Index;
@@ -10,7 +11,7 @@ use everfold_system::clock;
 
 /// A copy of a closed index, gone when dropped.
 pub(super) struct IndexCopy {
-    pub(super) index: Index,
+    pub(super) index: Arc<Index>,
     folder: PathBuf,
 }
 
@@ -28,7 +29,7 @@ impl IndexCopy {
             Index::open(&copy, cache_bytes).map_err(|error| format!("it cannot be opened: {error}"))
         });
         match opened {
-            Ok(index) => Ok(Self { index, folder: copy }),
+            Ok(index) => Ok(Self { index: Arc::new(index), folder: copy }),
             Err(what) => {
                 // Named .tmp: what stays is removed by the next verification.
                 let _unimportant = remove_folder(&copy);

@@ -7,6 +7,7 @@
 
 mod folder;
 mod index_copy;
+mod index_source;
 mod meaning;
 mod open_store;
 mod report;

@@ -1,9 +1,11 @@
 //! Verification of an open store, beside its work.
 //!
-//! Law: sees the store up to the last position at the start of the call; hinders no append.
+//! Law: sees the store up to the last position at the start of the call; hinders no append. An index that is built again
+//! meanwhile is not compared any more, and the report says so.
 
 use std::sync::Arc;
 
+use super::index_source::IndexSource;
 use super::meaning::Meaning;
 use super::report::VerifyReport;
 use super::walk::Verification;
@@ -31,10 +33,11 @@ impl SledStore {
         let core: &StoreCore = self.core();
         let options = SledOptions { progress, ..core.options.clone() };
         let last = core.published.borrow().position;
-        let index = index_writer::index_with(core, &Needs::All)?;
+        let found = Arc::downgrade(&index_writer::index_with(core, &Needs::All)?);
+        let index = IndexSource::Open { core, found };
         let store = core.manifest().store_id();
         let report = VerifyReport::default();
-        let mut verification = Verification::new(report, meaning, Some(&index), &options, last);
+        let mut verification = Verification::new(report, meaning, index, &options, last);
         verification.journal(&journal_folder(&core.folder), Some(store))?;
         verification.index_to(Some(last));
         verification.blobs(&BlobStore::with_files(&core.folder, core.files.clone()));

@@ -63,6 +63,12 @@ pub enum VerifyFault {
         /// What is wrong.
         what: String,
     },
+    /// A folder of blobs cannot be read: those in it that no event names went unchecked.
+    #[error("{what}")]
+    BlobFolder {
+        /// What happened.
+        what: String,
+    },
     /// The store's own description is damaged.
     #[error("{file}: {what}", file = file.display())]
     Description {

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::index_source::IndexSource;
 use super::meaning::Meaning;
 use super::report::{VerifyFault, VerifyReport};
 use crate::append::Appended;
@@ -28,7 +29,7 @@ use everfold_base::time::Timestamp;
 pub(super) struct Verification<'a> {
     pub(super) report: VerifyReport,
     meaning: &'a mut dyn Meaning,
-    index: Option<&'a Index>,
+    index: IndexSource<'a>,
     options: &'a SledOptions,
     last: Position,
     heads: HashMap<StreamId, HeadRecord>,
@@ -42,10 +43,11 @@ impl<'a> Verification<'a> {
     pub(super) fn new(
         report: VerifyReport,
         meaning: &'a mut dyn Meaning,
-        index: Option<&'a Index>,
+        index: IndexSource<'a>,
         options: &'a SledOptions,
         last: Position,
     ) -> Self {
+        let indexed = index.get().map_or(Position::ZERO, |index| index.held());
         Self {
             report,
             meaning,
@@ -56,7 +58,7 @@ impl<'a> Verification<'a> {
             dedups: HashMap::new(),
             batches: 0,
             named_blobs: HashSet::new(),
-            indexed: index.map_or(Position::ZERO, Index::held),
+            indexed,
         }
     }
 
@@ -155,10 +157,10 @@ impl<'a> Verification<'a> {
             };
             self.dedups.insert(dedup.key, DedupRecord::new(dedup, &appended));
         }
-        if let Some(index) = self.index
-            && last.position <= self.indexed
+        if last.position <= self.indexed
+            && let Some(index) = self.index.get()
         {
-            self.indexed_batch(index, stream, head.first_version, first, bytes);
+            self.indexed_batch(&index, stream, head.first_version, first, bytes);
         }
     }
 
@@ -189,7 +191,12 @@ impl<'a> Verification<'a> {
     /// Heads, lists, idempotency entries and snapshots. Where the index is behind, or goes on beside
     /// this, what lies behind `known` is left out.
     pub(super) fn index_to(&mut self, known: Option<Position>) {
-        let Some(index) = self.index else { return };
+        if self.index.is_replaced() {
+            let note =
+                "the index was built again meanwhile and not compared to its end: verify once more for that";
+            self.report.notes.push(note.to_owned());
+        }
+        let Some(index) = self.index.get() else { return };
         let now = (self.options.clock)();
         let compared = index.compare(&self.heads, &self.dedups, self.batches, known, now);
         match compared {
@@ -219,17 +226,22 @@ impl<'a> Verification<'a> {
                 Ok(_) => {}
                 Err(BlobError::Missing { .. }) if named => {}
                 Err(error) => {
-                    let what = match &error {
-                        BlobError::Io { source, .. } => format!("{error}: {source}"),
-                        other => other.to_string(),
-                    };
-                    self.report.fault(VerifyFault::Blob { run, hash, what });
+                    self.report.fault(VerifyFault::Blob { run, hash, what: cause(&error) });
                 }
             }
         };
         let mut present = HashSet::new();
-        for run in blobs.runs().unwrap_or_default() {
-            for hash in blobs.list(run).unwrap_or_default() {
+        let mut unread = Vec::new();
+        let runs = blobs.runs().unwrap_or_else(|error| {
+            unread.push(error);
+            Vec::new()
+        });
+        for run in runs {
+            let hashes = blobs.list(run).unwrap_or_else(|error| {
+                unread.push(error);
+                Vec::new()
+            });
+            for hash in hashes {
                 present.insert((run, hash));
                 check(run, hash, true);
             }
@@ -239,6 +251,17 @@ impl<'a> Verification<'a> {
                 check(run, hash, false);
             }
         }
+        for error in unread {
+            self.report.fault(VerifyFault::BlobFolder { what: cause(&error) });
+        }
+    }
+}
+
+/// What happened, with what the operating system says of it.
+fn cause(error: &BlobError) -> String {
+    match error {
+        BlobError::Io { source, .. } => format!("{error}: {source}"),
+        other => other.to_string(),
     }
 }
 

@@ -64,7 +64,7 @@ fn open_with(
         boot_id: boot.into(),
         segments,
         // Calls are counted, and made to fail, one by one.
-        renew_mark_after: std::time::Duration::MAX,
+        renew_manifest_after: std::time::Duration::MAX,
         ..SledOptions::default()
     };
     SledStore::open(folder, options).map(Arc::new)

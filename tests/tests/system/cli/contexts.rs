@@ -109,6 +109,8 @@ fn a_mistake_is_reported_before_anything_is_asked() {
         (&["--server", "https://e.example", "--dir", "x", "runs"], 2, "EF0501"),
         (&["--server", "https://e.example", "--patience", "long", "runs"], 2, "EF0501"),
         (&["--ca", "x", "runs"], 2, "EF0501"),
+        (&["--patience", "1s", "runs"], 2, "EF0501"),
+        (&["--patience", "x", "runs"], 2, "EF0501"),
     ];
     for (args, code, named) in cases {
         let done = scratch.run(args);

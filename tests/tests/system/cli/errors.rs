@@ -31,7 +31,7 @@ fn errors_say_what_where_and_what_next() {
         &["run", "./wants.yaml", "--config", "absent.toml", "-i", "repo=r"],
         &["approve", "abcd:ok:1"],
         &["unblock", "@", "--decision", "retry"],
-        &["state", "@", "--at", "yesterday"],
+        &["state", "@", "--at", "noon"],
         &["explain", "EF9999"],
         &["--dir", "/proc/nowhere", "run", "./wants.yaml", "-i", "repo=r"],
     ];

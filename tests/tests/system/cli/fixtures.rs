@@ -228,6 +228,24 @@ pub(crate) fn await_that<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
+/// The verbs that a help text names: in groups, or below `Commands:`.
+pub(crate) fn verbs_in(help: &str) -> Vec<String> {
+    let (mut verbs, mut heading) = (Vec::new(), "");
+    for line in help.lines() {
+        if !line.starts_with(' ') && line.ends_with(':') {
+            heading = line;
+        }
+        let lists_verbs = !heading.is_empty()
+            && !["Arguments:", "Examples:"].contains(&heading)
+            && !heading.starts_with("Options");
+        // What a verb says of itself may go on in a line of its own.
+        if let Some(line) = line.strip_prefix("  ").filter(|line| lists_verbs && !line.starts_with(' ')) {
+            verbs.extend(line.split_whitespace().next().filter(|verb| *verb != "help").map(str::to_owned));
+        }
+    }
+    verbs
+}
+
 /// Lines of a file; none where it is not there.
 pub(crate) fn lines(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()

@@ -44,7 +44,7 @@ fn row_02_an_owner_whose_folder_was_made_anew_leaves_the_next_one_alone() {
     scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo one\n");
     let (mut old, served) = scratch.serve(&[]);
     assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
-    fs::remove_dir_all(scratch.data()).unwrap();
+    remove(&scratch.data());
     let (mut new, _) = scratch.serve(&[]);
     assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
     let record = fs::read(scratch.data().join("owner.json")).unwrap();
@@ -62,6 +62,13 @@ fn row_02_an_owner_whose_folder_was_made_anew_leaves_the_next_one_alone() {
     assert_eq!(new.end().code, 0);
     let verified = scratch.run(&["store", "verify"]);
     assert_eq!(verified.code, 0, "{verified:?}");
+}
+
+/// Removes a folder whose owner may make a file in it meanwhile.
+fn remove(folder: &Path) {
+    while folder.exists() {
+        let _again = fs::remove_dir_all(folder);
+    }
 }
 
 fn cp(from: &Path, to: &Path) {
@@ -174,5 +181,64 @@ fn row_05_a_start_that_takes_long_hears_that_it_is_to_end() {
         await_that("it hears signals", || listens(pid));
         server.signal(signal);
         assert_eq!(server.end().code, 0);
+    }
+}
+
+#[test]
+fn a_command_that_owned_a_folder_that_was_removed_ends_and_says_so() {
+    for flags in [&[][..], &["--no-wait"]] {
+        let scratch = Scratch::new();
+        let text = "name: two\nsteps:\n  - id: one\n    command: echo one >> trace; sleep 1\n  - id: two\n    needs: [one]\n    command: echo two >> trace\n";
+        scratch.write("two.yaml", text);
+        let owner = scratch.start(&[&["run", "./two.yaml"], flags].concat());
+        await_that("it began", || (lines(&scratch.path("trace")) == ["one"]).then_some(()));
+        remove(&scratch.data());
+        let done = owner.end();
+        assert_eq!(done.code, 7, "{done:?}");
+        assert!(done.err.contains("error[EF0420]"), "{}", done.err);
+        assert!(!scratch.data().join("store.json").exists(), "it made no other store there");
+        assert_eq!(lines(&scratch.path("trace")), ["one"]);
+    }
+}
+
+#[test]
+fn a_limit_of_the_size_of_files_is_an_error_and_not_the_end_by_a_signal() {
+    let scratch = Scratch::new();
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo one\n");
+    let program = scratch.command(&[]).get_program().to_owned();
+    let script = "ulimit -f 100; exec \"$0\" run ./quick.yaml";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(program).current_dir(scratch.path(""));
+    command.env_remove("EVERFOLD_DIR").env_remove("EVERFOLD_SERVER").env_remove("EVERFOLD_CONTEXT");
+    command.env("XDG_CONFIG_HOME", scratch.path("config"));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{:?}: {said}", output.status);
+    assert!(said.contains("File too large"), "{said}");
+}
+
+#[test]
+fn a_pipe_under_the_name_of_a_file_of_the_folder_holds_nothing_up() {
+    let scratch = Scratch::new();
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo one\n");
+    assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
+    for name in ["aborts", "suspects", "owner.json"] {
+        let file = scratch.data().join(name);
+        let _none = fs::remove_file(&file);
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let done = scratch.run(&["run", "./quick.yaml"]);
+        assert_eq!(done.code, 0, "{name}: {done:?}");
+        let _replaced = fs::remove_file(&file);
+    }
+    for (name, aside) in [("store.json", "store.aside"), ("lock", "lock.aside")] {
+        let (file, aside) = (scratch.data().join(name), scratch.path(aside));
+        fs::rename(&file, &aside).unwrap();
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        for args in [&["run", "./quick.yaml"][..], &["store", "verify"]] {
+            let done = scratch.run(args);
+            assert_eq!(done.code, 7, "{name}: {done:?}");
+            assert!(done.err.contains(name) && done.err.contains("no regular file"), "{name}: {}", done.err);
+        }
+        fs::rename(&aside, &file).unwrap();
     }
 }

@@ -55,6 +55,24 @@ fn p4_when_the_owner_ends_the_waiting_command_takes_over() {
 }
 
 #[test]
+fn resume_all_beside_a_run_that_has_ended_goes_on_with_the_others() {
+    let scratch = Scratch::new();
+    scratch.write("slow.yaml", SLOW);
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo quick\n");
+    let mut owner = scratch.start(&["run", "./slow.yaml"]);
+    await_that("it began", || (lines(&scratch.path("trace")) == ["one"]).then_some(()));
+    owner.kill();
+    assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
+    let done = scratch.run(&["resume", "@", "--resume-all"]);
+    assert_eq!(done.code, 0, "the code of the run that has ended: {done:?}");
+    scratch.await_status("@1", "succeeded");
+    assert_eq!(lines(&scratch.path("trace")), ["one", "two"]);
+    await_that("the background owner ends", || {
+        (!scratch.data().join("everfold.sock").exists()).then_some(())
+    });
+}
+
+#[test]
 fn a_detached_run_goes_on_in_the_background_which_ends_with_it() {
     let scratch = Scratch::new();
     scratch.write("slow.yaml", SLOW);

@@ -165,7 +165,7 @@ fn l20_two_approvers_a_wish_for_changes_remarks_and_an_edited_value() {
 
 #[test]
 fn l19_what_expires_while_no_engine_is_there_fires_when_one_is() {
-    let text = "name: late\nsteps:\n  - id: ok\n    approval: { title: Ship it?, expires: 1s, on_expire: continue }\n  - id: after\n    command: 'true'\n    when: steps.ok.status == 'failed'\noutput: ${steps.after.status}\n";
+    let text = "name: late\nsteps:\n  - id: ok\n    approval: { title: Ship it?, timeout: 1s, on_timeout: continue }\n  - id: after\n    command: 'true'\n    when: steps.ok.status == 'failed'\noutput: ${steps.after.status}\n";
     let scratch = with("late.yaml", text);
     said(&scratch.run(&["run", "./late.yaml", "--no-wait"]), 6, &["everfold approve"]);
     let begun = Instant::now();

@@ -142,6 +142,24 @@ fn row_34_what_changes_something_says_that_there_is_no_store() {
     assert_eq!(scratch.run(&["runs", "--json"]).json()["items"], json!([]));
 }
 
+/// Such as the folder on which a disk is to be mounted.
+#[test]
+fn what_only_looks_makes_no_store_in_a_folder_that_holds_none() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.data()).unwrap();
+    for args in
+        [&["runs"][..], &["inbox"], &["stats"], &["hooks"], &["show", "@"], &["cancel", "@"], &["resume"]]
+    {
+        let done = scratch.run(args);
+        let expected = if matches!(args[0], "show" | "cancel" | "resume") { 3 } else { 0 };
+        assert_eq!(done.code, expected, "{args:?}: {done:?}");
+        let made = std::fs::read_dir(scratch.data()).unwrap().count();
+        assert_eq!(made, 0, "{args:?}");
+    }
+    let done = scratch.run(&["cancel", "@"]);
+    assert!(done.err.contains("EF0390") && done.err.contains("holds no store"), "{done:?}");
+}
+
 #[test]
 fn row_35_diff_says_by_its_exit_code_whether_there_is_a_difference() {
     let scratch = Scratch::new();

@@ -150,7 +150,7 @@ steps:
       - {{ id: switch, config: {{ path: team.deploy.auto }}, policy: "evidence.value == true" }}
       - {{ id: agreed, function: everfold.echo, with: {{ ok: true, reason: "nobody minds" }} }}
       - {{ id: free, runs: {{ labels: {{ lane: deploy }}, status: [running, waiting] }}, policy: "evidence.total == 0" }}
-      - {{ id: before, runs: {{ labels: {{ lane: deploy }}, status: succeeded }}, code: FIRST, on_fail: continue }}
+      - {{ id: before, runs: {{ labels: {{ lane: deploy }}, status: succeeded }}, code: FIRST, on_fail: next }}
 "#
     ));
     lab.write("team.yaml", "deploy: { auto: false, hosts: [a] }\n");

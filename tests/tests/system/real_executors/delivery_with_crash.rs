@@ -31,7 +31,7 @@ steps:
     function: git.open_pr
     with: { title: "Add out", provider: host }
     gates:
-      - { id: ci, ci: { provider: host, sha: "${workspace.commit}" }, poll: { every: 250ms, for: 1m } }
+      - { id: ci, ci: { provider: host, sha: "${workspace.commit}" }, poll: { every: 250ms, timeout: 1m } }
       - { id: conflicts, mergeable: { provider: host, pr: "${output.number}" } }
   - { id: merge, function: git.merge_pr, with: { pr: "${steps.propose.output.number}", method: squash } }
 output: { sha: "${workspace.commit}", merged: "${steps.merge.output.merge_sha}", made: "${steps.commit.output.committed}" }

@@ -11,6 +11,8 @@
 //! Law: the texts of `O o` records, joined, with a line feed after each `O`, are what the process
 //! wrote; likewise for standard error. Beyond the limit the middle is left out: the first records, a
 //! remark that counts what is missing, and the last ones, which are written when the process ends.
+//! A log that is opened again, by a further turn or another engine, goes on under the same limit; of
+//! each such part the end is kept, up to twice the limit in all.
 //!
 //! | file | what it holds |
 //! |---|---|

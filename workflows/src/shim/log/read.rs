@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::record::{LogLine, LogSource, parse};
-use crate::regular;
+use everfold_system::regular;
 
 /// What a reader takes at once.
 const READ_BYTES_MAX: u64 = 1024 * 1024;

@@ -60,6 +60,27 @@ fn a_log_over_its_limit_keeps_its_beginning_and_its_end_and_counts_what_is_left_
     assert!(tail(&path, 1).starts_with("099"));
 }
 
+/// Turns of an attempt, and engines of a worker's attempt, write one log.
+#[test]
+fn a_log_that_is_opened_again_goes_on_under_the_same_limit() {
+    let (_folder, path) = written(4_000, &[(LogSource::Stdout, "first\n")]);
+    for part in 0..40 {
+        let mut log = LogWriter::open(&path, 4_000).unwrap();
+        for line in 0..100 {
+            log.take(LogSource::Stdout, format!("{part:02} {line:02} {}\n", "x".repeat(40)).as_bytes());
+        }
+        log.finish();
+        if part < 3 {
+            assert!(tail(&path, 1).starts_with(&format!("{part:02} 99")), "the end of each part is kept");
+        }
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    // Beyond twice the limit only the remarks on what is missing come.
+    let output: usize = text.lines().filter(|line| !line.contains(" # ")).map(|line| line.len() + 1).sum();
+    assert!((4_000..=8_000).contains(&output), "{output}");
+    assert!(text.contains("first"));
+}
+
 #[test]
 fn what_comes_at_once_is_cut_where_the_limit_is() {
     let text: String = (0..1_000).map(|n| format!("{n:03}\n")).collect();

@@ -7,8 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::record::{LEFT_OUT, LIMIT_REACHED, LogSource, NOT_WRITTEN, record};
-use crate::regular;
 use crate::shim::wall_clock::now_ms;
+use everfold_system::regular;
 
 /// The longest piece of a line in one record.
 pub(super) const PIECE_BYTES_MAX: usize = 8 * 1024;
@@ -34,11 +34,16 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
+    /// Opens a log; what an earlier turn or another engine wrote to it counts. Of each such part the end is kept, until
+    /// the log has twice its limit.
     pub(crate) fn open(path: &Path, max_bytes: u64) -> std::io::Result<Self> {
-        let tail_max_bytes = TAIL_BYTES_MAX.min(max_bytes / 4);
+        let file = create(path)?;
+        let there = file.metadata()?.len();
+        let room_bytes = max_bytes - TAIL_BYTES_MAX.min(max_bytes / 4);
+        let tail_max_bytes = (max_bytes - room_bytes).min((max_bytes * 2).saturating_sub(there));
         Ok(Self {
-            file: create(path)?,
-            room_bytes: max_bytes - tail_max_bytes,
+            file,
+            room_bytes: room_bytes.saturating_sub(there),
             tail: None,
             tail_max_bytes,
             torn: false,

@@ -30,10 +30,10 @@ impl<'a> Refused<'a> {
             }
             (Against::Vote(_), Some(Work::Approval(approval))) => (Some(&approval.on_reject), "on_reject"),
             (Against::Vote(_), _) => return None,
-            (Against::Time, Some(Work::Approval(approval))) => (Some(&approval.on_expire), "on_expire"),
-            (Against::Time, Some(Work::Question(question))) => (Some(&question.on_expire), "on_expire"),
+            (Against::Time, Some(Work::Approval(approval))) => (Some(&approval.on_timeout), "on_timeout"),
+            (Against::Time, Some(Work::Question(question))) => (Some(&question.on_timeout), "on_timeout"),
             (Against::Time, Some(Work::Wait(wait))) => (Some(&wait.on_timeout), "on_timeout"),
-            (Against::Time, _) => (step.ask.as_ref().map(|ask| &ask.on_expire), "on_expire"),
+            (Against::Time, _) => (step.ask.as_ref().map(|ask| &ask.on_timeout), "on_timeout"),
         };
         let (routes, place) = match own {
             Some(own) if !own.is_empty() => (own, place),

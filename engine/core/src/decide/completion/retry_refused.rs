@@ -7,17 +7,18 @@ use serde_json::json;
 
 use super::super::draft::{Draft, Interrupt, settled};
 use super::super::gate::{self, Case};
+use super::super::otherwise;
 use super::super::route;
 use super::super::scope::{RunScope, failure_value};
 use super::refused::Refused;
 use super::retry::retry;
 use crate::event::{
-    BlockReason, ProbeScheduled, ReworkSource, SkipReason, StepFailed, StepSkipped, StepSucceeded,
-    UnblockDecision,
+    BlockReason, ProbeScheduled, ReworkSource, SkipReason, StepFailed, StepSucceeded, UnblockDecision,
 };
-use crate::state::{Key, RunState};
+use crate::state::{Key, RunState, StoredValue};
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::json::Value;
+use everfold_base::id::StepPath;
+use everfold_base::json::{Payload, Value};
 
 pub(super) fn decided(
     draft: &mut Draft<'_>,
@@ -30,15 +31,34 @@ pub(super) fn decided(
     match decision {
         UnblockDecision::Retry => return again(draft, key, reason),
         UnblockDecision::Recheck | UnblockDecision::Proceed => {
-            draft.record(StepSucceeded { path, round, labels: BTreeMap::new(), finish: None });
+            let failure = draft.state.unit_at(key).and_then(|unit| unit.failure.clone());
+            match lacking(draft, key, &path, failure.as_ref())? {
+                Ok(output) => {
+                    let labels = BTreeMap::new();
+                    draft.record(StepSucceeded { path, round, labels, finish: None, output });
+                }
+                Err(failure) => otherwise::broken(draft, path, round, failure),
+            }
         }
-        UnblockDecision::Skip => draft.record(StepSkipped { path, round, reason: SkipReason::Person }),
+        UnblockDecision::Skip => return otherwise::skip(draft, path, round, SkipReason::Person),
         UnblockDecision::Fail => {
             let failure = final_failure(draft.state, key, reason);
-            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None, output: None });
         }
     }
     Ok(())
+}
+
+/// The step's `else`, where the step has brought no output and the person gave none.
+fn lacking(
+    draft: &mut Draft<'_>,
+    key: Key,
+    path: &StepPath,
+    failure: Option<&Failure>,
+) -> Result<Result<Option<Payload>, Failure>, Interrupt> {
+    let step = &draft.state.facts.steps[key.step];
+    let is_lacking = step.output == StoredValue::Null && step.items.is_none();
+    if is_lacking { otherwise::output(draft, path, failure) } else { Ok(Ok(None)) }
 }
 
 /// Retries what blocked the step: its attempt, its probe, or the rework that was refused.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::draft::{Draft, Interrupt, settled};
+use super::super::otherwise;
 use super::super::route::{self, Next, RoutePlace};
 use super::super::scope::{RunScope, failure_value};
 use super::super::start::LABELS_BYTES_MAX;
@@ -32,10 +33,7 @@ pub(in crate::decide) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), I
         Settling::Items => items(draft, key),
         Settling::GateFailed => gate::failed(draft, key.step),
         Settling::GateOpen { permanent } => super::super::gate_poll::open(draft, key.step, permanent),
-        Settling::GateBroken => {
-            super::super::gate_poll::broken(draft, key.step);
-            Ok(())
-        }
+        Settling::GateBroken => super::super::gate_poll::broken(draft, key.step),
         Settling::GatesPassed => passed(draft, key),
         Settling::Cut => cut(draft, key),
         Settling::Unheard => unheard(draft, key),
@@ -239,14 +237,13 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let (path, round) = (id.path.clone(), id.round);
     match prepared {
         Err(failure) => {
-            let tolerated = graph.is_finish(key.step);
-            draft.record(StepFailed { path, round, failure, tolerated, finish: None });
+            return otherwise::fail(draft, path, round, failure);
         }
         Ok((None | Some(Next::Continue), labels)) => {
-            draft.record(StepSucceeded { path, round, labels, finish: None })
+            draft.record(StepSucceeded { path, round, labels, finish: None, output: None })
         }
         Ok((Some(Next::Finish(status)), labels)) => {
-            draft.record(StepSucceeded { path, round, labels, finish: Some(status) });
+            draft.record(StepSucceeded { path, round, labels, finish: Some(status), output: None });
         }
         Ok((Some(next), _)) => {
             let failure = Failure::new(FailureKind::Error, format!("the route after “{}” says so", step.id));
@@ -277,8 +274,14 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let (stage, lost, is_cut) = (unit.stage.clone(), unit.lost, unit.cut.is_some());
     let id = draft.state.attempt_id(key);
     let (path, round) = (id.path, id.round);
-    let final_failure =
-        |failure| StepFailed { path: path.clone(), round, failure, tolerated: false, finish: None };
+    let final_failure = |failure| StepFailed {
+        path: path.clone(),
+        round,
+        failure,
+        tolerated: false,
+        finish: None,
+        output: None,
+    };
     let is_refused = refusal_of(unit).is_some();
     match stage {
         Stage::Ended(AttemptEnding::Asked) => return question::raise(draft, key),
@@ -302,12 +305,17 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
         Stage::Unblocked(decision) => match decision {
             UnblockDecision::Retry => return retry(draft, key, Duration::ZERO),
             UnblockDecision::Skip => {
-                draft.record(StepSkipped { path: path.clone(), round, reason: SkipReason::Person });
+                draft.record(StepSkipped {
+                    path: path.clone(),
+                    round,
+                    reason: SkipReason::Person,
+                    output: None,
+                });
             }
             UnblockDecision::Fail => draft.record(final_failure(failure)),
             UnblockDecision::Proceed | UnblockDecision::Recheck => {
                 let labels = std::collections::BTreeMap::new();
-                draft.record(StepSucceeded { path: path.clone(), round, labels, finish: None });
+                draft.record(StepSucceeded { path: path.clone(), round, labels, finish: None, output: None });
             }
         },
         _in_progress => {}

@@ -50,7 +50,7 @@ event_payloads! {
         took_ms: u64,
         /// The gate's own code.
         code: Option<String>,
-        /// It failed, and its route says `continue`: a warning, and on to the next gate.
+        /// It failed, and its route says `next`: a warning, and on to the next gate.
         tolerated: bool,
     }
     /// Evidence could not be had. Fact of `probe failed`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::declare::event_payloads;
 use super::super::former;
-use super::super::parts::{AdmissionEvidence, HaltScope, Origin, Parent, WantedSlot};
+use super::super::parts::{AdmissionEvidence, FailedResult, HaltScope, Origin, Parent, WantedSlot};
 use everfold_base::failure::Failure;
 use everfold_base::id::{RunId, StepId, StepPath};
 use everfold_base::json::{Hash, Payload};
@@ -133,11 +133,14 @@ event_payloads! {
     /// The run failed.
     ///
     /// Then: slots and reservations are given back; the workspace is removed where `clean` says so.
-    RunFailed {
+    RunFailed [former::RunFailed1, unless has_no_result] {
         /// The step that made it fail.
         path: Option<StepPath>,
         /// How.
         failure: Failure,
+        /// What the pipeline's `output` gives of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<FailedResult>,
     }
     /// The run is given up where it stands: it could not be gone on with. Fact of `abandon`.
     ///

@@ -36,7 +36,7 @@ event_payloads! {
     /// A step ended well.
     ///
     /// Then: steps that need it begin where all they need has ended.
-    StepSucceeded {
+    StepSucceeded [former::StepSucceeded1, unless has_own_output] {
         /// The step.
         path: StepPath,
         /// The round.
@@ -45,22 +45,28 @@ event_payloads! {
         labels: BTreeMap<String, String>,
         /// A `finish` route ends the run with it.
         finish: Option<FinishStatus>,
+        /// Its `else`, where a person passed over what brought no output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Payload>,
     }
     /// A step did not apply, or was passed over.
     ///
-    /// Then: steps that need it begin or are skipped, as their `join` says.
-    StepSkipped {
+    /// Then: steps that need it begin or are skipped, as their `needs` say.
+    StepSkipped [former::StepSkipped1, unless has_no_output] {
         /// The step.
         path: StepPath,
         /// The round; the former one where no round began.
         round: Round,
         /// Why.
         reason: SkipReason,
+        /// Its `else`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Payload>,
     }
     /// A step failed for good.
     ///
     /// Then: the run fails, unless the step's routes let it go on.
-    StepFailed {
+    StepFailed [former::StepFailed1, unless has_no_output] {
         /// The step, or an item of it.
         path: StepPath,
         /// The round.
@@ -71,6 +77,9 @@ event_payloads! {
         tolerated: bool,
         /// A `finish` route ends the run with it.
         finish: Option<FinishStatus>,
+        /// Its `else`, where the failure is tolerated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Payload>,
     }
     /// A step cannot go on without a person.
     ///

@@ -10,7 +10,7 @@ mod timers;
 
 pub use attempts::{AttemptNotes, ChildEnd, StopReason};
 pub use budgets::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
-pub use run::{AdmissionEvidence, HaltScope, Origin, OriginKind, Parent, SlotKind, WantedSlot};
+pub use run::{AdmissionEvidence, FailedResult, HaltScope, Origin, OriginKind, Parent, SlotKind, WantedSlot};
 pub use signals::{Hearing, SignalEnd, SignalTaker};
 pub use steps::{BlockReason, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, Unblocked};
 pub use tasks::{ApprovalTerms, AskedBy, Comment, QuestionTerms};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use everfold_base::id::{AttemptId, RunId, Version};
-use everfold_base::json::JsonText;
+use everfold_base::json::{JsonText, Payload};
 use everfold_language::definition::{OnLimit, OnTaken, Release};
 
 /// A slot or key that a run needs, rendered.
@@ -89,6 +89,15 @@ pub enum OriginKind {
     Retry,
     /// It begins anew at a step.
     Restart,
+}
+
+/// What the pipeline's `output` gives of a run that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedResult {
+    /// Its result; null where nothing of it could be rendered.
+    pub output: Payload,
+    /// The fields that could not be, each with the reason.
+    pub problems: Vec<String>,
 }
 
 /// The runs that a halt pauses: one pipeline's, or all of them.

@@ -51,7 +51,7 @@ pub enum SkipReason {
     Bypassed,
     /// A person skipped it.
     Person,
-    /// Of `join: any`, no need succeeded.
+    /// Its needs did not succeed: of `{any: …}` none, of `{succeeded: …}` not all.
     Join,
 }
 

@@ -33,6 +33,7 @@ impl RunState {
                 self.facts.inputs.pop_front();
             }
         }
+        self.note_account(event, meta);
         match event {
             RunEvent::RunStarted(event) => self.run_started(event, meta),
             RunEvent::StepScheduled(event) => self.step_scheduled(event, meta.at),
@@ -58,7 +59,7 @@ impl RunState {
             RunEvent::StopRequested(event) => self.stop_requested(&event.ids, event.reason),
             RunEvent::RetryScheduled(event) => self.retry_scheduled(event),
             RunEvent::StepSucceeded(event) => self.step_succeeded(event, meta.at),
-            RunEvent::StepSkipped(event) => self.step_skipped(&event.path, meta.at),
+            RunEvent::StepSkipped(event) => self.step_skipped(event, meta.at),
             RunEvent::StepFailed(event) => self.step_failed(event, meta.at),
             RunEvent::StepBlocked(event) => self.step_blocked(event),
             RunEvent::StepCancelled(event) => self.end_by_path(&event.path, Phase::Cancelled, meta.at),
@@ -106,7 +107,11 @@ impl RunState {
                 self.end_pauses();
                 self.set_outcome(RunOutcome::Cancelled);
             }
-            RunEvent::RunAbandoned(_) => self.run_abandoned(meta.at),
+            RunEvent::RunAbandoned(event) => {
+                let (by, reason, at) = (meta.actor.clone(), event.reason.clone(), meta.at);
+                self.facts.cancelling.get_or_insert(Cancelling { by, reason, at });
+                self.run_abandoned(meta.at);
+            }
             RunEvent::RunCancelled(_) => {
                 self.end_run(FinishStatus::Cancelled, None, None, StoredValue::Null, meta.at)
             }
@@ -116,7 +121,9 @@ impl RunState {
             }
             RunEvent::RunFailed(event) => {
                 let (path, failure) = (event.path.clone(), Some(event.failure.clone()));
-                self.end_run(FinishStatus::Failed, path, failure, StoredValue::Null, meta.at);
+                let version = self.facts.version;
+                let output = event.result.as_ref().map(|result| StoredValue::of(&result.output, version));
+                self.end_run(FinishStatus::Failed, path, failure, output.unwrap_or_default(), meta.at);
             }
             RunEvent::RunQueued(event) => self.run_queued(event),
             RunEvent::RunAdmitted(event) => self.run_admitted(event),

@@ -46,6 +46,7 @@ impl RunState {
         let reworks = if event.origin.how == OriginKind::Fork { self.facts.edge.reworks } else { 0 };
         self.facts.edge = EdgeFacts::of_fork(root, inherited);
         self.facts.edge.reworks = reworks;
+        self.facts.account.go_on(&event.reset, event.origin.how == OriginKind::Fork);
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // The taker of the signal is not known.

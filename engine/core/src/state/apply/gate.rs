@@ -36,6 +36,7 @@ impl RunState {
     }
 
     pub(super) fn open_gate(&mut self, at: usize, gate: usize) {
+        self.facts.unread.remove(&self.graph.step(at).id);
         let step = &mut self.facts.steps[at];
         let Some(next) = self.graph.step(at).gates.get(gate) else {
             step.judging = Judging { gate, ..Judging::default() };
@@ -150,6 +151,7 @@ impl RunState {
     pub(super) fn gate_evaluated(&mut self, event: &GateEvaluated, at: Timestamp) {
         self.facts.late.remove(&event.id, &event.gate, event.probe_no);
         let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
+        self.facts.unread.remove(&self.graph.step(key.step).id);
         let version = self.facts.version;
         self.facts.probing.remove(&key.step);
         self.facts.agenda.remove(&Agenda::Judge(key.step));
@@ -207,6 +209,11 @@ impl RunState {
         let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
         self.facts.probing.remove(&key.step);
         self.facts.agenda.remove(&Agenda::Judge(key.step));
+        let step = self.graph.step(key.step);
+        let gate = step.gates.iter().find(|gate| gate.id == event.gate);
+        if gate.and_then(|gate| gate.poll.as_ref()).is_some_and(|poll| poll.max_unread.is_some()) {
+            *self.facts.unread.entry(step.id.clone()).or_default() += 1;
+        }
         self.facts.steps[key.step].judging.said = Some(shortened(&event.message));
         if self.facts.steps[key.step].judging.again {
             return self.probe_once_more(key);

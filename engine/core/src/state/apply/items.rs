@@ -5,7 +5,6 @@ use crate::state::agenda::Agenda;
 use crate::state::step::{Items, Phase, Settling, Stage};
 use crate::state::stored_value::StoredValue;
 use crate::state::{Key, RunState};
-use everfold_language::definition::OnItemFailure;
 
 impl RunState {
     pub(super) fn items_expanded(&mut self, event: &ItemsExpanded) {
@@ -59,12 +58,8 @@ impl RunState {
     }
 
     pub(super) fn end_item(&mut self, key: Key, stage: Stage) {
-        let stops_others = self
-            .graph
-            .step(key.step)
-            .foreach
-            .as_ref()
-            .is_some_and(|foreach| foreach.on_failure == OnItemFailure::Stop);
+        let stops_others =
+            self.graph.step(key.step).foreach.as_ref().is_some_and(|foreach| foreach.fail_fast);
         self.facts.agenda.remove(&Agenda::Settle(key));
         self.unblock_key(key);
         let (Some(items), Some(item)) = (&mut self.facts.steps[key.step].items, key.item) else { return };

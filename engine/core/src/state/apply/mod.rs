@@ -3,6 +3,7 @@
 //! Law: every fact is accepted. A fact about something that is no longer current (an attempt that
 //! was stopped, a gate of a reset round) counts the version and changes nothing else.
 
+mod account;
 mod admission;
 mod attempt;
 mod breakpoint;

@@ -155,7 +155,7 @@ impl RunState {
         let seconds = asked_at.map_or(0, |asked_at| at.since(asked_at).as_secs());
         let message = format!("nobody answered “{}” within {seconds} s", id.path);
         let failure = Failure::new(FailureKind::Timeout, message)
-            .with_hint("give it more time with `expires`, or say with `on_expire` what follows");
+            .with_hint("give it more time with `timeout`, or say with `on_timeout` what follows");
         self.settle_unit(key, AttemptEnding::Failed, Some(failure));
     }
 
@@ -206,6 +206,7 @@ impl RunState {
             decision => {
                 // A probe that is asked for by a person gets all its polls again.
                 (step.judging.polls, step.judging.since) = (0, None);
+                self.facts.unread.remove(&self.graph.step(key.step).id);
                 if decision == UnblockDecision::Proceed && output != StoredValue::Null {
                     step.output = output;
                 }

@@ -2,8 +2,8 @@
 
 use super::attempt::set_task;
 use crate::event::{
-    GateEvaluated, ReworkRequested, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSucceeded,
-    StopReason, TimerId, TimerKind,
+    GateEvaluated, ReworkRequested, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSkipped,
+    StepSucceeded, StopReason, TimerId, TimerKind,
 };
 use crate::policy::Verdict;
 use crate::state::agenda::Agenda;
@@ -14,6 +14,7 @@ use crate::state::{Key, RouteUse, RunOutcome, RunState};
 use everfold_base::id::StepPath;
 use everfold_base::json::{Hash, Payload, Value, canonical};
 use everfold_base::time::Timestamp;
+use everfold_language::definition::Join;
 
 impl RunState {
     pub(super) fn step_scheduled(&mut self, event: &StepScheduled, at: Timestamp) {
@@ -53,7 +54,7 @@ impl RunState {
 
     pub(super) fn check_ready(&mut self, at: usize) {
         let step = &self.facts.steps[at];
-        let is_met = step.unmet == 0 || (step.order.met > 0 && self.graph.joins_any(at));
+        let is_met = step.unmet == 0 || (step.order.met > 0 && self.graph.join(at) == Join::Any);
         if is_met && step.phase == Phase::Pending && !self.graph.is_finish(at) {
             self.facts.agenda.insert(Agenda::Ready(at));
         }
@@ -65,20 +66,24 @@ impl RunState {
             return self.end_item(key, Stage::Succeeded);
         }
         self.facts.labels.extend(event.labels.clone());
+        let version = self.facts.version;
         let step = &mut self.facts.steps[key.step];
         step.failure = None;
+        if let Some(output) = &event.output {
+            step.output = StoredValue::of(output, version);
+        }
         self.end_step(key.step, Phase::Succeeded, at);
         if let Some(status) = event.finish {
             self.set_outcome(RunOutcome::Finished { status, path: Some(event.path.clone()) });
         }
     }
 
-    pub(super) fn step_skipped(&mut self, path: &StepPath, at: Timestamp) {
-        let Some(key) = self.key(path) else { return };
+    pub(super) fn step_skipped(&mut self, event: &StepSkipped, at: Timestamp) {
+        let Some(key) = self.key(&event.path) else { return };
         if key.item.is_some() {
             return self.end_item(key, Stage::Skipped);
         }
-        self.facts.steps[key.step].output = StoredValue::Null;
+        self.facts.steps[key.step].output = self.otherwise(event.output.as_ref());
         self.end_step(key.step, Phase::Skipped, at);
     }
 
@@ -90,8 +95,9 @@ impl RunState {
             }
             return self.end_item(key, Stage::Failed);
         }
+        let output = self.otherwise(event.output.as_ref());
         let step = &mut self.facts.steps[key.step];
-        step.output = StoredValue::Null;
+        step.output = output;
         step.failure = Some(event.failure.clone());
         self.end_step(key.step, Phase::Failed { tolerated: event.tolerated }, at);
         if let Some(status) = event.finish {
@@ -102,6 +108,11 @@ impl RunState {
                 failure: event.failure.clone(),
             });
         }
+    }
+
+    /// The output of a step that ended without one of its own.
+    fn otherwise(&self, output: Option<&Payload>) -> StoredValue {
+        output.map_or(StoredValue::Null, |output| StoredValue::of(output, self.facts.version))
     }
 
     pub(super) fn end_by_path(&mut self, path: &StepPath, phase: Phase, at: Timestamp) {
@@ -125,12 +136,12 @@ impl RunState {
         }
         let graph = self.graph.clone();
         for dependent in graph.dependents(at) {
-            let joins_any = graph.joins_any(*dependent);
+            let counts_ends = graph.join(*dependent) != Join::Done;
             let step = &mut self.facts.steps[*dependent];
-            if if joins_any { !was_ended } else { newly_satisfied } {
+            if if counts_ends { !was_ended } else { newly_satisfied } {
                 step.unmet = step.unmet.saturating_sub(1);
             }
-            step.order.met += u32::from(joins_any && newly_succeeded);
+            step.order.met += u32::from(counts_ends && newly_succeeded);
             self.check_ready(*dependent);
         }
         self.take_up_deferred(at);
@@ -194,6 +205,7 @@ impl RunState {
         self.facts.held.remove(&key);
         self.facts.blocked.remove(&key);
         let path = self.path(key);
+        self.facts.account.blocked.remove(&path);
         let timers: Vec<TimerId> = self.timers_of(&path).map(|(timer, _)| timer.clone()).collect();
         for timer in timers {
             self.clear_timer(&timer);
@@ -227,8 +239,12 @@ impl RunState {
     }
 
     pub(super) fn unblock_key(&mut self, key: Key) {
-        if self.facts.blocked.remove(&key)
-            && key.item.is_some()
+        if !self.facts.blocked.remove(&key) {
+            return;
+        }
+        let path = self.path(key);
+        self.facts.account.blocked.remove(&path);
+        if key.item.is_some()
             && let Some(items) = &mut self.facts.steps[key.step].items
         {
             items.blocked -= 1;
@@ -301,14 +317,14 @@ impl RunState {
 
     /// What a step that begins anew waits for.
     pub(super) fn count_needs(&mut self, at: usize) {
-        let joins_any = self.graph.joins_any(at);
+        let counts_ends = self.graph.join(at) != Join::Done;
         let phases = || self.graph.needs(at).iter().map(|need| &self.facts.steps[*need].phase);
-        let unmet = if joins_any {
+        let unmet = if counts_ends {
             phases().filter(|phase| !phase.is_ended()).count()
         } else {
             phases().filter(|phase| !phase.is_satisfied()).count()
         };
-        let met = phases().filter(|phase| joins_any && **phase == Phase::Succeeded).count();
+        let met = phases().filter(|phase| counts_ends && **phase == Phase::Succeeded).count();
         let step = &mut self.facts.steps[at];
         step.unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
         step.order.met = u32::try_from(met).unwrap_or(u32::MAX);

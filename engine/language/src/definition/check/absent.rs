@@ -30,16 +30,28 @@ impl NameCheck<'_> {
         let own = used.step == Some(at);
         let is_passed_over = || self.upstream.is_some_and(|upstream| upstream.may_be_passed_over(at));
         let tolerated = may_be_tolerated(target);
+        let has_else = target.step.otherwise.is_some();
         let why = match (field, tolerated) {
             ("last", _) if own => "it has no earlier round at first",
             ("failure", _) => "it has one only after it failed",
-            ("output", _) if own => return,
+            ("output", _) if own && used.place != ExprPlace::Else => return,
+            ("output", _) if own => "it is what `else` stands for",
+            ("output", _) if has_else && self.anytime(used) => "it may not have run yet",
+            ("output", _) if has_else && !self.certain(used, at) => {
+                "with `needs: {any: …}` it may not have ended"
+            }
+            ("output", _) if has_else => return,
             ("output", _) if target.step.standby => "it is a standby step, skipped until a rework names it",
             ("output", _) if target.step.when.is_some() => "its `when` may skip it",
             ("output", Some(why)) => why,
-            ("output", _) if is_passed_over() => "it is skipped where nothing that it needs succeeded",
+            ("output", _) if is_passed_over() => match target.step.join {
+                Join::Succeeded => "it is skipped where something that it needs does not succeed",
+                Join::Any | Join::Done => "it is skipped where nothing that it needs succeeded",
+            },
             ("output", _) if self.anytime(used) => "it may not have run yet",
-            ("output", _) if !self.certain(used, at) => "with `join: any` it may not have ended",
+            ("output", _) if !self.certain(used, at) => {
+                "another step of `needs: {any: …}` may be enough, and this one has not ended"
+            }
             _ => return,
         };
         if self.asks_how_it_ended(used, at, next.is_none()) || self.runs_only_after(used, at) {
@@ -71,10 +83,15 @@ impl NameCheck<'_> {
 
     /// Whether the step of an expression begins only where this one step succeeded.
     fn runs_only_after(&self, used: &ExprUse, target: usize) -> bool {
-        self.draft(used).is_some_and(|draft| {
-            let id = &self.drafts[target].step.id;
-            draft.step.join == Join::Any && draft.step.needs.as_slice() == std::slice::from_ref(id)
-        })
+        used.place != ExprPlace::Else
+            && self.draft(used).is_some_and(|draft| {
+                let id = &self.drafts[target].step.id;
+                match draft.step.join {
+                    Join::Succeeded => draft.step.needs.contains(id),
+                    Join::Any => draft.step.needs.as_slice() == std::slice::from_ref(id),
+                    Join::Done => false,
+                }
+            })
     }
 
     /// Whether the expression, or the step's `when`, asks how a step ended; or both steps have the

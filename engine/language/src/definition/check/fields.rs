@@ -9,11 +9,27 @@ use super::super::similar::similar;
 use super::name_check::NameCheck;
 use crate::expr::FieldChain;
 
-pub(super) const STEP_FIELDS: [&str; 12] = [
-    "status", "output", "outputs", "round", "rounds", "attempts", "failure", "gates", "commit", "stage",
-    "role", "last",
+pub(super) const STEP_FIELDS: [&str; 15] = [
+    "status",
+    "output",
+    "outputs",
+    "round",
+    "rounds",
+    "attempts",
+    "failure",
+    "gates",
+    "commit",
+    "stage",
+    "role",
+    "last",
+    "usage",
+    "started_at",
+    "ended_at",
 ];
-pub(super) const RUN_FIELDS: [&str; 11] = [
+/// Of what a step or the run used up.
+pub(super) const USAGE_FIELDS: [&str; 4] = ["cost", "input", "output", "cached"];
+pub(super) const CANCELLED_FIELDS: [&str; 3] = ["by", "reason", "at"];
+pub(super) const RUN_FIELDS: [&str; 19] = [
     "id",
     "short_id",
     "root",
@@ -25,6 +41,14 @@ pub(super) const RUN_FIELDS: [&str; 11] = [
     "started_at",
     "outcome",
     "failure",
+    "cancelled",
+    "usage",
+    "signals",
+    "steps",
+    "routes",
+    "waiting",
+    "gates",
+    "warnings",
 ];
 pub(super) const WORKSPACE_FIELDS: [&str; 4] = ["path", "branch", "base", "commit"];
 pub(super) const REWORK_FIELDS: [&str; 6] = ["from", "gate", "by", "round", "findings", "history"];

@@ -225,7 +225,7 @@ fn reworks(
 fn unbounded(reader: &mut PipelineReader<'_>, span: std::ops::Range<usize>) {
     reader.report(Code::Unbounded, span, "this loop has no end: no person must take part in it").hint = Some(
         "give a number, write `hold: true`, set `max_rounds` of the target, or put an approval between the target and this route \
-         that nothing passes over: no `when`, no branch beside it, no `on_expire` that goes on"
+         that nothing passes over: no `when`, no branch beside it, no time limit that the round goes on from"
             .to_owned(),
     );
 }

@@ -2,7 +2,7 @@
 //!
 //! Law: a person ends a loop only where the round cannot get from the rework's target to its route without
 //! that person. A person who may be passed over (a condition, an empty list, a standby step that was not named,
-//! a deadline or an expiry that the round goes on from, another branch of `join: any`) ends none.
+//! a deadline or a time limit that the round goes on from, what it needs) ends none.
 
 use std::collections::BTreeMap;
 
@@ -45,16 +45,17 @@ impl Loops<'_> {
     /// where the step ran, so its own condition passes no person over.
     fn must_act(&self, at: usize, is_target: bool, is_own: bool) -> bool {
         let step = &self.drafts[at].step;
-        let (expires, on_expire) = match &step.work {
-            Some(Work::Approval(approval)) => (approval.expires.is_some(), &approval.on_expire),
-            Some(Work::Question(question)) => (question.expires.is_some(), &question.on_expire),
+        let (is_limited, on_timeout) = match &step.work {
+            Some(Work::Approval(approval)) => (approval.timeout.is_some(), &approval.on_timeout),
+            Some(Work::Question(question)) => (question.timeout.is_some(), &question.on_timeout),
             Some(Work::Task(_) | Work::Wait(_)) | None => return false,
         };
-        let on_expire = if on_expire.is_empty() { &step.on_fail } else { on_expire };
-        let is_passed_over =
-            (step.when.is_some() && !is_own) || (step.standby && !is_target) || may_have_no_items(step);
-        let goes_on_by_itself =
-            (expires && self.goes_on(on_expire)) || (step.deadline.is_some() && self.goes_on(&step.on_fail));
+        let on_timeout = if on_timeout.is_empty() { &step.on_fail } else { on_timeout };
+        let is_passed_over = ((step.when.is_some() || self.upstream.may_be_passed_over(at)) && !is_own)
+            || (step.standby && !is_target)
+            || may_have_no_items(step);
+        let goes_on_by_itself = (is_limited && self.goes_on(on_timeout))
+            || (step.deadline.is_some() && self.goes_on(&step.on_fail));
         !is_passed_over && !goes_on_by_itself
     }
 

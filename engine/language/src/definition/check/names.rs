@@ -5,14 +5,15 @@ use super::super::codes::Code;
 use super::super::read::{ExprPlace, ExprUse, PipelineReader};
 use super::super::similar::similar;
 use super::fields::{
-    FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
+    FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, STEP_FIELDS, USAGE_FIELDS, WORKSPACE_FIELDS,
     evidence_fields, fields, report,
 };
 use super::name_check::NameCheck;
+use super::run_fields::known;
 use super::upstream::Upstream;
 use crate::definition::read::Pipeline;
 use crate::definition::read::StepDraft;
-use crate::expr::functions::compile_pattern;
+use crate::expr::patterns::compile_pattern;
 use crate::expr::{Expr, FieldChain, step_path};
 
 /// Roots of other places, for a better message.
@@ -31,7 +32,7 @@ const ELSEWHERE: [(&str, &str); 17] = [
     ("output", "it is there in gates and routes; of other steps write steps.NAME.output"),
     ("evidence", "it is there in the `policy` of a gate"),
     ("gate", "it is there in the `policy` of a gate"),
-    ("failure", "it is there in `on_fail`"),
+    ("failure", "it is there in `on_fail` and `else`"),
     ("attempt", "it is there in the work of a step"),
     ("input", "there is no run yet: what came is `event`"),
 ];
@@ -98,6 +99,10 @@ impl<'a> NameCheck<'a> {
                 roots.push("attempt");
             }
             ExprPlace::Step => roots.extend(step),
+            ExprPlace::Else => {
+                roots.extend(step);
+                roots.push("failure");
+            }
             ExprPlace::Work | ExprPlace::Match | ExprPlace::Answer => {
                 roots.extend(step);
                 roots.extend(["attempt", "answers"]);
@@ -148,10 +153,7 @@ impl<'a> NameCheck<'a> {
             "steps" => self.step(reader, used, chain),
             "input" => self.input(reader, used, chain),
             "config" => self.config(reader, used, chain),
-            "run" => {
-                fields(reader, used, chain, &RUN_FIELDS, "`run`");
-                self.run_end(reader, used, chain);
-            }
+            "run" => self.run(reader, used, chain),
             "workspace" => {
                 fields(reader, used, chain, &WORKSPACE_FIELDS, "`workspace`");
                 if self.declared.workspace.is_none() {
@@ -167,7 +169,12 @@ impl<'a> NameCheck<'a> {
                 self.null_root(reader, used, chain, "nothing was reworked in the first round");
             }
             "gate" => fields(reader, used, chain, &GATE_FIELDS, "`gate`"),
-            "failure" => fields(reader, used, chain, &FAILURE_FIELDS, "`failure`"),
+            "failure" => {
+                fields(reader, used, chain, &FAILURE_FIELDS, "`failure`");
+                if used.place == ExprPlace::Else {
+                    self.null_root(reader, used, chain, "a step that is skipped did not fail");
+                }
+            }
             "step" => fields(reader, used, chain, &OWN_FIELDS, "`step`"),
             "evidence" => {
                 if let ExprPlace::Policy(probe) = used.place
@@ -274,46 +281,14 @@ impl<'a> NameCheck<'a> {
         report(reader, used, chain, 1, Code::UnknownName, format!("there is no name “{name}”"), hint);
     }
 
-    /// Reports who asks in `on_finish` for a status that is always the same there, and who takes a failure for
-    /// granted.
-    fn run_end(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
-        let finishing = self.draft(used).is_some_and(|draft| draft.finish);
-        match chain.path.get(1).map(String::as_str) {
-            Some("status") if finishing => {
-                let message =
-                    "`run.status` does not say how the run ends: in `on_finish` it has not ended yet";
-                let hint = "write run.outcome: it is succeeded, failed or cancelled".to_owned();
-                report(reader, used, chain, 2, Code::OnFinish, message.to_owned(), hint);
-            }
-            Some("failure") if chain.path.len() > 2 => {
-                let field = chain.path[2].as_str();
-                if field != "step" && !FAILURE_FIELDS.contains(&field) {
-                    let message = format!("`run.failure` has no “{field}”");
-                    let hint = format!("it has: {}, step", FAILURE_FIELDS.join(", "));
-                    return report(reader, used, chain, 3, Code::UnknownField, message, hint);
-                }
-                let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
-                let asks = |chain: &FieldChain| {
-                    let field = chain.path.get(1).map(String::as_str);
-                    chain.path[0] == "run"
-                        && (field == Some("outcome") || (field == Some("failure") && chain.path.len() == 2))
-                };
-                let is_asked = used.expr.chains().iter().any(asks)
-                    || when.is_some_and(|when| when.chains().iter().any(asks));
-                if is_asked || self.guarded(used, chain, 2) {
-                    return;
-                }
-                let message =
-                    format!("run.failure.{field} may be absent: a run that did not fail has no failure");
-                let hint = format!("write run.failure.?{field}, or ask for run.outcome first");
-                report(reader, used, chain, 3, Code::Unguarded, message, hint);
-            }
-            _other => {}
-        }
-    }
-
     /// Reports a field of a root that may be null as a whole.
-    fn null_root(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain, why: &str) {
+    pub(super) fn null_root(
+        &self,
+        reader: &mut PipelineReader<'_>,
+        used: &ExprUse,
+        chain: &FieldChain,
+        why: &str,
+    ) {
         let root = &chain.path[0];
         let Some(field) = chain.path.get(1) else { return };
         let whole = |chain: &FieldChain| chain.path.len() == 1 && chain.path[0] == *root;
@@ -330,16 +305,17 @@ impl<'a> NameCheck<'a> {
     /// Whether an expression of a step may be asked before there is a workspace.
     fn is_before_workspace(&self, used: &ExprUse) -> bool {
         let (Some(own), Some(draft)) = (used.step, self.draft(used)) else { return false };
-        let is_behind_work =
-            !matches!(used.place, ExprPlace::Step | ExprPlace::Work | ExprPlace::Match | ExprPlace::Answer);
+        let is_before_work =
+            [ExprPlace::Step, ExprPlace::Else, ExprPlace::Work, ExprPlace::Match, ExprPlace::Answer];
+        let is_behind_work = !is_before_work.contains(&used.place);
         // Gates without work before them are the first to need it themselves.
         let has_attempts = matches!(draft.step.work, Some(Work::Task(_))) && draft.step.is_in_workspace();
         if draft.finish || (is_behind_work && has_attempts) {
             return false;
         }
         let makes_it = |(at, other): (usize, &StepDraft)| {
-            let runs =
-                !other.step.standby && (other.step.when.is_none() || other.step.when == draft.step.when);
+            let is_alike = used.place != ExprPlace::Else && other.step.when == draft.step.when;
+            let runs = !other.step.standby && (other.step.when.is_none() || is_alike);
             runs && other.step.is_in_workspace() && self.upstream.is_none_or(|all| all.is_certain(own, at))
         };
         !self.drafts.iter().enumerate().any(makes_it)
@@ -396,6 +372,9 @@ impl<'a> NameCheck<'a> {
         }
         if field == "gates" {
             self.gates(reader, used, chain, at);
+        }
+        if field == "usage" && chain.path.get(3).is_some_and(|field| field != "model") {
+            known(reader, used, chain, 3, &USAGE_FIELDS, "`usage` of a step");
         }
         self.maybe_null(reader, used, chain, at);
     }
@@ -456,9 +435,11 @@ impl<'a> NameCheck<'a> {
             || self.conditions(used).any(|when| when.chains().iter().any(asks))
     }
 
-    /// What holds wherever an expression is looked at: the `when` of its step, and that of what it belongs to.
+    /// What holds wherever an expression is looked at: the `when` of its step, and that of what it belongs to. An
+    /// `else` is looked at where the step's `when` may be false.
     pub(super) fn conditions<'u>(&'u self, used: &'u ExprUse) -> impl Iterator<Item = &'u Expr> {
-        let of_step = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+        let is_within = used.place != ExprPlace::Else;
+        let of_step = self.draft(used).filter(|_| is_within).and_then(|draft| draft.step.when.as_ref());
         of_step.into_iter().chain(&used.guard)
     }
 }

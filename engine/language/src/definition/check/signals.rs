@@ -37,7 +37,8 @@ fn of_run(to: &RouteTo) -> Found {
         | RouteTo::Fail { .. }
         | RouteTo::Finish(_)
         | RouteTo::Ignore
-        | RouteTo::Continue => return None,
+        | RouteTo::Continue
+        | RouteTo::Next => return None,
     };
     Some((format!("`{name}` is about a step: here stands none"), "put it into the `on_signal` of the step"))
 }

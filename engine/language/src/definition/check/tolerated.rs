@@ -6,18 +6,17 @@ use crate::definition::read::StepDraft;
 /// Why a step may end without success while the run goes on: its failure, or the end of its time, is tolerated.
 pub(super) fn may_be_tolerated(draft: &StepDraft) -> Option<&'static str> {
     let step = &draft.step;
-    // For a gate `continue` leads to the next gate: the step still succeeds.
     if continues(&step.on_fail) {
         return Some("its failure may be tolerated");
     }
     let (over, refused) = match &step.work {
         Some(Work::Approval(approval)) => {
-            (&approval.on_expire, [&approval.on_reject, &approval.on_changes].into_iter().any(continues))
+            (&approval.on_timeout, [&approval.on_reject, &approval.on_changes].into_iter().any(continues))
         }
-        Some(Work::Question(question)) => (&question.on_expire, false),
+        Some(Work::Question(question)) => (&question.on_timeout, false),
         Some(Work::Wait(wait)) => (&wait.on_timeout, false),
         Some(Work::Task(_)) | None => match &step.ask {
-            Some(ask) => (&ask.on_expire, false),
+            Some(ask) => (&ask.on_timeout, false),
             None => return None,
         },
     };

@@ -47,7 +47,10 @@ impl NameCheck<'_> {
             ["secrets", _] => Type::Text,
             ["steps", _, "status" | "stage"] => Type::Text,
             ["steps", _, "round" | "rounds"] => Type::Int,
-            ["steps", _, "outputs"] => Type::Map,
+            ["steps", _, "outputs" | "usage"] | ["run", "usage" | "signals"] => Type::Map,
+            ["run", "steps" | "routes" | "waiting" | "gates" | "warnings"] => Type::List,
+            ["steps", _, "usage", "input" | "output" | "cached"]
+            | ["run", "usage", "input" | "output" | "cached"] => Type::Int,
             ["steps", _, "outputs", _] | ["workspace", "path" | "branch" | "base"] => Type::Text,
             ["failure", "kind" | "message"] => Type::Text,
             ["index"] => Type::Int,

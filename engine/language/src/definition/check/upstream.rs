@@ -11,7 +11,7 @@ pub(in super::super) struct Upstream {
     bits: Vec<u64>,
     /// Those of them that have ended when it starts; where no step joins any, these are all.
     certain: Option<Vec<u64>>,
-    /// Steps that are passed over where all that they need may end without success.
+    /// Steps that are passed over where what they need ends without success.
     passed_over: Vec<bool>,
 }
 
@@ -46,8 +46,13 @@ impl Upstream {
         });
         let mut passed_over = vec![false; needs.len()];
         for &step in order {
-            passed_over[step] = drafts[step].step.join == Join::Any
-                && may_all_be_without_success(drafts, &needs[step], &passed_over);
+            passed_over[step] = match drafts[step].step.join {
+                Join::Done => false,
+                Join::Any => may_all_be_without_success(drafts, &needs[step], &passed_over),
+                Join::Succeeded => {
+                    needs[step].iter().any(|&need| may_be_without_success(drafts, need, &passed_over))
+                }
+            };
         }
         Self { words, bits, certain, passed_over }
     }
@@ -57,7 +62,7 @@ impl Upstream {
         self.bits.get(step * self.words + other / 64).is_some_and(|word| word & (1 << (other % 64)) != 0)
     }
 
-    /// Whether a step with `join: any` may be skipped, because nothing that it needs succeeded.
+    /// Whether a step may be skipped because of how what it needs ended.
     pub(in super::super) fn may_be_passed_over(&self, step: usize) -> bool {
         self.passed_over.get(step).copied().unwrap_or_default()
     }
@@ -67,6 +72,12 @@ impl Upstream {
         let bits = self.certain.as_ref().unwrap_or(&self.bits);
         bits.get(step * self.words + other / 64).is_some_and(|word| word & (1 << (other % 64)) != 0)
     }
+}
+
+/// Whether a step may end without success in a run that goes on.
+fn may_be_without_success(drafts: &[StepDraft], at: usize, passed_over: &[bool]) -> bool {
+    let step = &drafts[at].step;
+    step.when.is_some() || step.standby || passed_over[at] || may_be_tolerated(&drafts[at]).is_some()
 }
 
 /// Whether some steps may all end without success in one run. Those that only a `when` skips may be each

@@ -97,15 +97,19 @@ pub struct Member {
 
 /// How often a gate asks again while its verdict is pending or its evidence cannot be had.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Poll {
     /// The pause after each answer.
     pub every: Setting<Span>,
     /// Most probes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Setting<u32>>,
+    /// Most probes in a row that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unread: Option<Setting<u32>>,
     /// The longest time after the first probe.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "for")]
-    pub span: Option<Setting<Span>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Setting<Span>>,
     /// What follows when it is over; empty: block.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
     pub on_timeout: Routes,

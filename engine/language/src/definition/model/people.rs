@@ -10,6 +10,7 @@ use everfold_base::json::Value;
 
 /// People decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Approval {
     /// What is asked, in one line.
     pub title: Template,
@@ -36,10 +37,10 @@ pub struct Approval {
     pub edit: Option<Template>,
     /// How long votes are waited for; `None`: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Setting<Span>>,
+    pub timeout: Option<Setting<Span>>,
     /// What follows when they did not suffice in time; empty: the step's `on_fail`.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
-    pub on_expire: Routes,
+    pub on_timeout: Routes,
     /// How often people are reminded; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remind: Option<Setting<Span>>,
@@ -69,6 +70,7 @@ fn is_yes(flag: &bool) -> bool {
 
 /// People answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Question {
     /// What is asked, in one line.
     pub title: Template,
@@ -92,10 +94,10 @@ pub struct Question {
     pub roles: Vec<String>,
     /// How long an answer is waited for; `None`: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Setting<Span>>,
+    pub timeout: Option<Setting<Span>>,
     /// What follows when none came in time; empty: the step's `on_fail`.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
-    pub on_expire: Routes,
+    pub on_timeout: Routes,
     /// How often people are reminded; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remind: Option<Setting<Span>>,

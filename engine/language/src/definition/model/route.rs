@@ -7,7 +7,7 @@ use crate::expr::{Expr, Template};
 use crate::words::{FinishStatus, UnblockDecision};
 use everfold_base::id::StepId;
 
-/// What follows: the first route whose `when` holds; none that holds: fail.
+/// What follows: the first route whose `when` holds; none that holds: fail, after a success continue.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Routes(pub Vec<Route>);
@@ -40,29 +40,20 @@ pub struct Route {
     /// The new round waits for a person.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
-    /// What a failure on unchanged evidence means.
-    #[serde(default, skip_serializing_if = "IfUnchanged::is_count")]
-    pub if_unchanged: IfUnchanged,
+    /// What a failure on unchanged evidence means; `None`: it uses up one of `max`, like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_unchanged: Option<IfUnchanged>,
     /// What becomes of a signal while work executes.
     #[serde(default, skip_serializing_if = "Busy::is_defer")]
     pub busy: Busy,
 }
 
 /// What a failure means whose evidence is as at the gate's last failure.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IfUnchanged {
-    /// It uses up one of `max`, like any other.
-    #[default]
-    Count,
     /// A person decides at once.
     Block,
-}
-
-impl IfUnchanged {
-    fn is_count(&self) -> bool {
-        *self == Self::Count
-    }
 }
 
 /// What becomes of a signal while an attempt of its step executes; on the run's level: any attempt.
@@ -95,7 +86,7 @@ impl Route {
             then: None,
             findings: None,
             hold: false,
-            if_unchanged: IfUnchanged::Count,
+            if_unchanged: None,
             busy: Busy::Defer,
         }
     }
@@ -115,8 +106,10 @@ pub enum RouteMax {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteTo {
-    /// For a gate: on to the next one. For work: the step ends failed but tolerated.
+    /// The run goes on past the step: where it failed, it ends failed but tolerated.
     Continue,
+    /// Of a gate: on to the next one; the failure is a warning.
+    Next,
     /// The next round of a step, and of all that depends on it.
     Rework(StepId),
     /// A person decides.

@@ -18,6 +18,7 @@ use everfold_base::id::StepId;
 
 /// A node of the pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Its name.
     pub id: StepId,
@@ -27,12 +28,15 @@ pub struct Step {
     /// What must be satisfied before; explicit, also where the file left it to the step above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<StepId>,
-    /// How many of `needs`.
-    #[serde(default, skip_serializing_if = "Join::is_all")]
+    /// How the needs must end for the step to begin.
+    #[serde(default, skip_serializing_if = "Join::is_done")]
     pub join: Join,
     /// Evaluated once per round, when the needs are satisfied; false skips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Expr>,
+    /// Its output where the round ends without one: skipped, tolerated, passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "else")]
+    pub otherwise: Option<Template>,
     /// Started by a rework only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standby: bool,
@@ -148,20 +152,22 @@ fn is_grace_default(grace: &Setting<Span>) -> bool {
     *grace == grace_default()
 }
 
-/// How many of a step's needs must be satisfied.
+/// How the needs of a step must end for it to begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Join {
-    /// Every one.
+    /// Every one is satisfied: it succeeded, was skipped, or failed and is tolerated.
     #[default]
-    All,
-    /// One that succeeded.
+    Done,
+    /// One succeeded; where none did, the step is skipped.
     Any,
+    /// Every one succeeded; where one ended otherwise, the step is skipped when all have ended.
+    Succeeded,
 }
 
 impl Join {
-    fn is_all(&self) -> bool {
-        *self == Self::All
+    fn is_done(&self) -> bool {
+        *self == Self::Done
     }
 }
 
@@ -170,6 +176,7 @@ pub const ATTEMPTS_MAX: u32 = 100;
 
 /// How often an attempt is repeated inside a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Retry {
     /// Attempts in all, the first included.
     pub attempts: Setting<u32>,
@@ -180,6 +187,9 @@ pub struct Retry {
     /// Failures to retry, by kind or by code; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
+    /// Failures that are not retried, by kind or by code, also where `only` names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
 }
 
 impl Default for Retry {
@@ -189,6 +199,7 @@ impl Default for Retry {
             backoff_min: Span(Duration::from_secs(1)),
             backoff_max: Span(Duration::from_secs(60)),
             only: Vec::new(),
+            except: Vec::new(),
         }
     }
 }
@@ -201,13 +212,15 @@ impl Retry {
     /// Whether a failure of this kind and code is tried again.
     #[must_use]
     pub fn covers(&self, kind: FailureKind, code: Option<&str>) -> bool {
-        self.only.is_empty()
-            || self.only.iter().any(|only| only == kind.as_str() || Some(only.as_str()) == code)
+        let is_named =
+            |names: &[String]| names.iter().any(|name| name == kind.as_str() || Some(name.as_str()) == code);
+        (self.only.is_empty() || is_named(&self.only)) && !is_named(&self.except)
     }
 }
 
 /// One attempt per item of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Foreach {
     /// Gives the list; evaluated once per round.
     pub items: Template,
@@ -217,26 +230,17 @@ pub struct Foreach {
     /// Items in progress at once; `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<Setting<u32>>,
-    /// Whether other items go on after one failed.
-    #[serde(default, skip_serializing_if = "OnItemFailure::is_stop")]
-    pub on_failure: OnItemFailure,
+    /// After one failed no further item starts; running ones end.
+    #[serde(default = "fails_fast", skip_serializing_if = "is_failing_fast")]
+    pub fail_fast: bool,
 }
 
-/// What a failed item means for the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnItemFailure {
-    /// No further item starts; running ones end.
-    #[default]
-    Stop,
-    /// The others go on.
-    Continue,
+fn fails_fast() -> bool {
+    true
 }
 
-impl OnItemFailure {
-    fn is_stop(&self) -> bool {
-        *self == Self::Stop
-    }
+fn is_failing_fast(fail_fast: &bool) -> bool {
+    *fail_fast
 }
 
 /// True, false, or found out when it is needed.
@@ -251,6 +255,7 @@ pub enum Condition {
 
 /// Questions that the work of a step may ask people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ask {
     /// How many in one round.
     #[serde(default = "asks_default")]
@@ -260,15 +265,15 @@ pub struct Ask {
     pub roles: Vec<String>,
     /// How long an answer is waited for; `None`: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Setting<Span>>,
+    pub timeout: Option<Setting<Span>>,
     /// What follows when none came in time; empty: the step's `on_fail`.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
-    pub on_expire: Routes,
+    pub on_timeout: Routes,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { max: asks_default(), roles: Vec::new(), expires: None, on_expire: Routes::default() }
+        Self { max: asks_default(), roles: Vec::new(), timeout: None, on_timeout: Routes::default() }
     }
 }
 

@@ -125,7 +125,7 @@ pub enum SignalTarget {
 pub const WILDCARD: &str = "*";
 
 /// Most notices of one pipeline: each may follow each event, and a batch is bounded.
-pub const NOTICES_OF_A_PIPELINE_MAX: usize = 20;
+pub const NOTICES_OF_A_PIPELINE_MAX: usize = 50;
 
 /// Sends notices of what happens to the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

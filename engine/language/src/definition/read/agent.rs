@@ -121,7 +121,7 @@ impl PipelineReader<'_> {
             }
         }
         if let Some(node) = keys.get("session")
-            && let Some(word) = self.word(node, "`session`", &[("new", "new"), ("continue", "continue")])
+            && let Some(word) = self.word(node, "`session`", &[("new", "new"), ("resume", "resume")])
         {
             spec.insert("session".into(), json!(word));
         }

@@ -9,7 +9,7 @@ use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
 use crate::expr::Template;
 
-pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"] };
+pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only", "except"] };
 
 pub(super) const API: Shape = Shape { what: "`api`", keys: &["role"] };
 
@@ -49,7 +49,10 @@ impl PipelineReader<'_> {
             (retry.backoff_min, retry.backoff_max) = self.backoff(backoff)?;
         }
         if let Some(only) = keys.get("only") {
-            retry.only = self.failure_names(only);
+            retry.only = self.failure_names(only, "`only`");
+        }
+        if let Some(except) = keys.get("except") {
+            retry.except = self.failure_names(except, "`except`");
         }
         Some(retry)
     }

@@ -1,13 +1,13 @@
 //! One attempt per item of a list.
 
+use super::super::Foreach;
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
-use super::super::{Foreach, OnItemFailure};
 use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
 
 pub(super) const FOREACH: Shape =
-    Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"] };
+    Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "fail_fast"] };
 
 /// Names that an expression has already, so that `as` cannot take them.
 const TAKEN: [&str; 21] = [
@@ -63,12 +63,8 @@ impl PipelineReader<'_> {
         let max_in_flight = keys
             .get("max_in_flight")
             .and_then(|node| self.number_setting(node, "`max_in_flight`", 1, ExprPlace::Step));
-        let words = [("stop", OnItemFailure::Stop), ("continue", OnItemFailure::Continue)];
-        let on_failure = keys
-            .get("on_failure")
-            .and_then(|node| self.word(node, "`on_failure`", &words))
-            .unwrap_or_default();
-        Some(Foreach { items: template?, name, max_in_flight, on_failure })
+        let fail_fast = keys.get("fail_fast").and_then(|node| self.bool(node, "`fail_fast`")).unwrap_or(true);
+        Some(Foreach { items: template?, name, max_in_flight, fail_fast })
     }
 
     fn item_name(&mut self, node: &YamlNode) -> Option<String> {

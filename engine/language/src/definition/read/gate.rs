@@ -87,7 +87,8 @@ const PROBES: [&str; 16] = [
     "at_least",
 ];
 
-pub(super) const POLL: Shape = Shape { what: "`poll`", keys: &["every", "max", "for", "on_timeout"] };
+pub(super) const POLL: Shape =
+    Shape { what: "`poll`", keys: &["every", "max", "max_unread", "timeout", "on_timeout"] };
 
 pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"] };
 
@@ -96,7 +97,7 @@ const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused"] };
 /// The interval between probes of a service where the gate sets none.
 const OUTSIDE_EVERY: Span = Span(std::time::Duration::from_secs(30));
 /// The longest time that a service is probed where the gate sets none.
-const OUTSIDE_FOR: Span = Span(std::time::Duration::from_secs(60 * 60));
+const OUTSIDE_TIMEOUT: Span = Span(std::time::Duration::from_secs(60 * 60));
 
 /// The keys that a gate and a member of a gate have in common.
 struct ProbeFields {
@@ -178,7 +179,8 @@ impl PipelineReader<'_> {
             None => outside.then(|| Poll {
                 every: Setting::Fixed(OUTSIDE_EVERY),
                 max: None,
-                span: Some(Setting::Fixed(OUTSIDE_FOR)),
+                max_unread: None,
+                timeout: Some(Setting::Fixed(OUTSIDE_TIMEOUT)),
                 on_timeout: Routes::default(),
             }),
         };
@@ -191,7 +193,7 @@ impl PipelineReader<'_> {
             self.report(Code::Combination, span, "`fresh` is for probes of files").hint =
                 Some("`file`, `frontmatter` and `tests` have it".to_owned());
         }
-        let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
+        let code = keys.get("code").and_then(|code| self.failure_code(code));
         let on_fail =
             keys.get("on_fail").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Gate));
         let ProbeFields { id, kind, when, otherwise, probe, policy } = fields?;
@@ -377,19 +379,23 @@ impl PipelineReader<'_> {
         };
         let max =
             keys.get("max").and_then(|max| self.number_setting(max, "`max` of `poll`", 1, ExprPlace::Gate));
-        let mut span = keys.get("for").and_then(|span| self.span_setting(span, "`for`", ExprPlace::Gate));
-        if keys.get("max").is_none() && keys.get("for").is_none() {
+        let max_unread = keys
+            .get("max_unread")
+            .and_then(|max| self.number_setting(max, "`max_unread` of `poll`", 1, ExprPlace::Gate));
+        let mut timeout =
+            keys.get("timeout").and_then(|span| self.span_setting(span, "`timeout`", ExprPlace::Gate));
+        if keys.get("max").is_none() && keys.get("timeout").is_none() {
             if outside {
-                span = Some(Setting::Fixed(OUTSIDE_FOR));
+                timeout = Some(Setting::Fixed(OUTSIDE_TIMEOUT));
             } else {
                 let place = self.first_line(node.span.clone());
                 self.report(Code::Unbounded, place, "this poll would never end").hint =
-                    Some("add `max: 20` (probes) or `for: 30m`".to_owned());
+                    Some("add `max: 20` (probes) or `timeout: 30m`".to_owned());
             }
         }
         let on_timeout =
-            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Over));
-        Some(Poll { every, max, span, on_timeout })
+            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Poll));
+        Some(Poll { every, max, max_unread, timeout, on_timeout })
     }
 }
 

@@ -6,7 +6,12 @@
 
 mod agent;
 mod attempt;
+mod case;
+mod case_expect;
+mod case_people;
+mod case_stubs;
 mod control;
+mod failure_name;
 mod foreach;
 mod gate;
 mod http;
@@ -15,6 +20,7 @@ mod path;
 mod people;
 mod probe;
 mod reader;
+mod renamed;
 mod route;
 mod scalar;
 mod step;
@@ -25,10 +31,16 @@ mod wait;
 mod work;
 mod workspace;
 
+pub(super) use case::CaseScope;
+pub use case_expect::{RUN_STATUSES, STEP_STATUSES};
 pub(super) use reader::PipelineReader;
+/// The keys of a step.
+pub(super) const STEP_KEYS: &[&str] = step::SHAPE.keys;
+
 pub(super) use step::StepDraft;
 pub(super) use top::Pipeline;
 pub(super) use uses::{ExprPlace, ExprUse, ReworkUse, Wants};
+pub(super) use work::WORKS;
 
 /// The keys of each construct with their place in the JSON Schema.
 #[cfg(test)]
@@ -45,6 +57,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/$defs/notice", trigger::NOTICE.keys),
         ("/$defs/git", workspace::GIT.keys),
         ("/$defs/step", step::SHAPE.keys),
+        ("/$defs/needs/oneOf/1", step::NEEDS.keys),
         ("/$defs/api", attempt::API.keys),
         ("/$defs/retry", attempt::RETRY.keys),
         ("/$defs/ask", people::ASK.keys),

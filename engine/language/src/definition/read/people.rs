@@ -23,8 +23,8 @@ pub(super) const APPROVAL: Shape = Shape {
         "veto",
         "self_approval",
         "comment",
-        "expires",
-        "on_expire",
+        "timeout",
+        "on_timeout",
         "remind",
         "on_changes",
         "on_reject",
@@ -41,13 +41,13 @@ pub(super) const QUESTION: Shape = Shape {
         "schema",
         "accept",
         "roles",
-        "expires",
-        "on_expire",
+        "timeout",
+        "on_timeout",
         "remind",
     ],
 };
 
-pub(super) const ASK: Shape = Shape { what: "`ask`", keys: &["max", "roles", "expires", "on_expire"] };
+pub(super) const ASK: Shape = Shape { what: "`ask`", keys: &["max", "roles", "timeout", "on_timeout"] };
 
 const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options"] };
 
@@ -91,7 +91,7 @@ impl PipelineReader<'_> {
                 Some("add `on_changes`, the route that follows".to_owned());
         }
         let edit = keys.get("edit").and_then(|node| self.template(node, ExprPlace::Work));
-        let (expires, on_expire) = self.expiry(keys);
+        let (timeout, on_timeout) = self.time_limit(keys);
         let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
         Some(Approval {
             title: title?,
@@ -102,8 +102,8 @@ impl PipelineReader<'_> {
             self_approval,
             comment,
             edit,
-            expires,
-            on_expire,
+            timeout,
+            on_timeout,
             remind,
             on_changes,
             on_reject,
@@ -120,16 +120,12 @@ impl PipelineReader<'_> {
     }
 
     /// The time limit of a request to people, and the routes after it.
-    fn expiry(&mut self, keys: Keys<'_>) -> (Option<Setting<Span>>, Routes) {
-        let expires = keys.get("expires").and_then(|node| self.pause(node, "`expires`"));
-        let on_expire =
-            keys.get("on_expire").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Over));
-        if keys.get("on_expire").is_some() && keys.get("expires").is_none() {
-            let span = keys.key_span("on_expire");
-            self.report(Code::Combination, span, "`on_expire` never follows: there is no `expires`").hint =
-                Some("add `expires: 2d`, or take `on_expire` out".to_owned());
-        }
-        (expires, on_expire)
+    fn time_limit(&mut self, keys: Keys<'_>) -> (Option<Setting<Span>>, Routes) {
+        let timeout = keys.get("timeout").and_then(|node| self.pause(node, "`timeout`"));
+        let on_timeout =
+            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, RouteCause::Over));
+        self.timeout_of(keys, "2d");
+        (timeout, on_timeout)
     }
 
     /// A duration above zero.
@@ -165,7 +161,7 @@ impl PipelineReader<'_> {
             .get("accept")
             .and_then(|node| self.expression(node, "`accept`", ExprPlace::Answer, Wants::Bool));
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
-        let (expires, on_expire) = self.expiry(keys);
+        let (timeout, on_timeout) = self.time_limit(keys);
         let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
         Some(Question {
             title: title?,
@@ -175,8 +171,8 @@ impl PipelineReader<'_> {
             schema,
             accept,
             roles,
-            expires,
-            on_expire,
+            timeout,
+            on_timeout,
             remind,
         })
     }
@@ -294,8 +290,8 @@ impl PipelineReader<'_> {
         let max =
             keys.get("max").and_then(|node| self.number_setting(node, "`max` of `ask`", 0, ExprPlace::Step));
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
-        let (expires, on_expire) = self.expiry(keys);
-        let mut ask = Ask { roles, expires, on_expire, ..Ask::default() };
+        let (timeout, on_timeout) = self.time_limit(keys);
+        let mut ask = Ask { roles, timeout, on_timeout, ..Ask::default() };
         if let Some(max) = max {
             ask.max = max;
         }

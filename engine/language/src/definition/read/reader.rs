@@ -9,6 +9,7 @@ use super::super::files::FileSource;
 use super::super::problem::{Problem, SourceText};
 use super::super::similar::similar;
 use super::super::yaml::{Kind, YamlNode};
+use super::renamed;
 use super::uses::{ExprUse, ReworkUse, SignalUse, SourceMap};
 use crate::expr::{Expr, ExprError};
 
@@ -178,9 +179,10 @@ impl<'a> PipelineReader<'a> {
                 continue;
             }
             let known = shape.keys.iter().copied();
-            let hint = match similar(name, known) {
-                Some(similar) => format!("did you mean `{similar}`?"),
-                None => format!("its keys are: {}", shape.keys.join(", ")),
+            let hint = match (renamed::key(shape.what, name), similar(name, known)) {
+                (Some(instead), _) => instead.to_owned(),
+                (None, Some(similar)) => format!("did you mean `{similar}`?"),
+                (None, None) => format!("its keys are: {}", shape.keys.join(", ")),
             };
             self.report(Code::UnknownKey, key.span.clone(), format!("{} has no key “{name}”", shape.what))
                 .hint = Some(hint);

@@ -7,6 +7,7 @@ use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{Busy, FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Routes, Setting};
 use super::reader::{Keys, PipelineReader, Shape};
+use super::renamed;
 use super::uses::{ExprPlace, ReworkUse, SignalUse, Wants};
 use crate::words::UnblockDecision;
 use everfold_base::id::StepId;
@@ -18,6 +19,7 @@ pub(super) const SHAPE: Shape = Shape {
         "block",
         "fail",
         "continue",
+        "next",
         "finish",
         "approve",
         "reject",
@@ -38,9 +40,9 @@ pub(super) const SHAPE: Shape = Shape {
 
 pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"] };
 
-const TARGETS: [&str; 12] = [
-    "rework", "block", "fail", "continue", "finish", "approve", "reject", "changes", "answer", "recheck",
-    "unblock", "ignore",
+const TARGETS: [&str; 13] = [
+    "rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
+    "recheck", "unblock", "ignore",
 ];
 
 /// The routes that only signals may take.
@@ -58,9 +60,13 @@ pub(super) enum RouteCause {
     Failure,
     /// The failure of a step that people may reject.
     Rejection,
+    /// The time limit of a gate's poll.
+    Poll,
     /// The success of a step.
     Success,
-    /// The time limit of a poll, a wait or a question.
+    /// A rework after a success that is used up.
+    SuccessUsedUp,
+    /// The time limit of a wait or of a request to people.
     Over,
     /// A person's decision.
     Person,
@@ -74,8 +80,10 @@ impl RouteCause {
         match self {
             Self::Signal => ExprPlace::Signal,
             // Nothing failed.
-            Self::Success => ExprPlace::Gate,
-            Self::Gate | Self::Failure | Self::Rejection | Self::Over | Self::Person => ExprPlace::Route,
+            Self::Success | Self::SuccessUsedUp => ExprPlace::Gate,
+            Self::Gate | Self::Poll | Self::Failure | Self::Rejection | Self::Over | Self::Person => {
+                ExprPlace::Route
+            }
         }
     }
 }
@@ -96,7 +104,7 @@ impl PipelineReader<'_> {
         let items: Vec<&YamlNode> = match &node.kind {
             Kind::List(items) if items.is_empty() => {
                 self.report(Code::Value, node.span.clone(), "a list of routes has at least one").hint =
-                    Some("write block, fail, continue, or {rework: STEP}".to_owned());
+                    Some(format!("write {}, or {{rework: STEP}}", words(cause).join(", ")));
                 return Routes::default();
             }
             Kind::List(items) => items.iter().collect(),
@@ -145,7 +153,7 @@ impl PipelineReader<'_> {
             return self.route_word(node, word, cause).map(Route::to);
         }
         let keys = self.keys(node, &SHAPE)?;
-        let name = self.target(keys)?;
+        let name = self.target(keys, cause)?;
         let rework = (name == "rework").then_some(self.reworks.len());
         let to = self.target_of(keys, name, cause)?;
         let place = cause.place();
@@ -193,6 +201,7 @@ impl PipelineReader<'_> {
                 self.report(Code::Combination, span, "`then` is never reached: this rework is unlimited")
                     .hint = Some("give `max` a number, or take `then` out".to_owned());
             }
+            let cause = if cause == RouteCause::Success { RouteCause::SuccessUsedUp } else { cause };
             let route = self.route(then, cause)?;
             if route.when.is_some() {
                 let span = Keys { node: then }.key_span("when");
@@ -218,12 +227,7 @@ impl PipelineReader<'_> {
                 None
             }
             _ => match plain(word) {
-                Some(to) => {
-                    if word == "block" {
-                        self.no_person(node.span.clone(), "`block`");
-                    }
-                    self.fits(to, word, node.span.clone(), cause)
-                }
+                Some(to) => self.fits(to, word, node.span.clone(), cause),
                 None => {
                     let words: Vec<(&str, ())> =
                         words(cause).into_iter().chain(["rework"]).map(|word| (word, ())).collect();
@@ -242,9 +246,30 @@ impl PipelineReader<'_> {
                     .hint = Some(format!("here it is one of: {}, rework, finish", words(cause).join(", ")));
                 return None;
             }
+            let refused = match (&to, cause) {
+                (RouteTo::Continue, RouteCause::Gate | RouteCause::Poll) => {
+                    Some(("a gate's route", renamed::GATE_CONTINUE))
+                }
+                (RouteTo::Block | RouteTo::Fail { .. }, RouteCause::Success) => {
+                    renamed::value("`on_success`", name).map(|instead| ("`on_success`", instead))
+                }
+                (RouteTo::Next, RouteCause::Gate | RouteCause::Poll) => None,
+                (RouteTo::Next, _) => {
+                    Some(("this route", "`next` is for the gates of a step; a step goes on with `continue`"))
+                }
+                _ => None,
+            };
+            if let Some((what, instead)) = refused {
+                self.report(Code::Value, span, format!("{what} cannot be `{name}`")).hint =
+                    Some(instead.to_owned());
+                return None;
+            }
+            if name == "block" {
+                self.no_person(span, "`block`");
+            }
             return Some(to);
         }
-        if to == RouteTo::Continue {
+        if matches!(to, RouteTo::Continue | RouteTo::Next) {
             self.report(Code::SignalRoute, span, "a signal has nothing to go on with").hint =
                 Some("for a signal that is recorded only write ignore".to_owned());
             return None;
@@ -253,15 +278,14 @@ impl PipelineReader<'_> {
         Some(to)
     }
 
-    fn if_unchanged(&mut self, keys: Keys<'_>, cause: RouteCause) -> IfUnchanged {
-        let Some(node) = keys.get("if_unchanged") else { return IfUnchanged::default() };
+    fn if_unchanged(&mut self, keys: Keys<'_>, cause: RouteCause) -> Option<IfUnchanged> {
+        let node = keys.get("if_unchanged")?;
         if !matches!(cause, RouteCause::Gate | RouteCause::Failure | RouteCause::Rejection) {
             let span = keys.key_span("if_unchanged");
             self.report(Code::Combination, span, "`if_unchanged` is about the evidence of a gate").hint =
                 Some("it belongs to the `on_fail` of a gate, or of a step with gates".to_owned());
         }
-        let words = [("count", IfUnchanged::Count), ("block", IfUnchanged::Block)];
-        self.word(node, "`if_unchanged`", &words).unwrap_or_default()
+        self.word(node, "`if_unchanged`", &[("block", IfUnchanged::Block)])
     }
 
     fn max(&mut self, keys: Keys<'_>, cause: RouteCause, rework: usize) -> Option<RouteMax> {
@@ -270,9 +294,12 @@ impl PipelineReader<'_> {
                 RouteCause::Person => Some(RouteMax::Unlimited),
                 // Whether a person causes it is known only when it happens, so the limit is set then.
                 RouteCause::Signal | RouteCause::Rejection => None,
-                RouteCause::Gate | RouteCause::Failure | RouteCause::Success | RouteCause::Over => {
-                    Some(BY_DEFAULT)
-                }
+                RouteCause::Gate
+                | RouteCause::Poll
+                | RouteCause::Failure
+                | RouteCause::Success
+                | RouteCause::SuccessUsedUp
+                | RouteCause::Over => Some(BY_DEFAULT),
             };
         };
         if node.text() == Some("unlimited") {
@@ -285,7 +312,7 @@ impl PipelineReader<'_> {
         self.number_setting(node, "`max`", 0, place).map(RouteMax::Times)
     }
 
-    fn target(&mut self, keys: Keys<'_>) -> Option<&'static str> {
+    fn target(&mut self, keys: Keys<'_>, cause: RouteCause) -> Option<&'static str> {
         let given: Vec<&'static str> =
             TARGETS.into_iter().filter(|name| keys.entry(name).is_some()).collect();
         match given.as_slice() {
@@ -293,7 +320,7 @@ impl PipelineReader<'_> {
             [] => {
                 let span = self.first_line(keys.node.span.clone());
                 self.report(Code::MissingKey, span, "this route leads nowhere").hint =
-                    Some(format!("it has one of: {}", TARGETS[..5].join(", ")));
+                    Some(format!("it has one of: {}, rework, finish", words(cause).join(", ")));
                 None
             }
             [first, second, ..] => {
@@ -337,7 +364,7 @@ impl PipelineReader<'_> {
             }
             "fail" if matches!(node.kind, Kind::Map(_)) => {
                 let keys = self.keys(node, &FAIL)?;
-                let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
+                let code = keys.get("code").and_then(|code| self.failure_code(code));
                 let message =
                     keys.get("message").and_then(|text| self.text_template(text, "`message`", place));
                 let hint = keys.get("hint").and_then(|text| self.text_template(text, "`hint`", place));
@@ -359,9 +386,6 @@ impl PipelineReader<'_> {
                 if !bare {
                     self.wrong_type(node, &format!("`{name}` as a key"), "`true` or nothing");
                 }
-                if name == "block" {
-                    self.no_person(span.clone(), "`block`");
-                }
                 plain(name)?
             }
         };
@@ -373,6 +397,7 @@ impl PipelineReader<'_> {
 fn plain(word: &str) -> Option<RouteTo> {
     Some(match word {
         "continue" => RouteTo::Continue,
+        "next" => RouteTo::Next,
         "block" => RouteTo::Block,
         "fail" => RouteTo::Fail { code: None, message: None, hint: None },
         "approve" => RouteTo::Approve,
@@ -388,6 +413,12 @@ fn plain(word: &str) -> Option<RouteTo> {
 fn words(cause: RouteCause) -> Vec<&'static str> {
     match cause {
         RouteCause::Signal => vec!["approve", "reject", "changes", "recheck", "ignore", "block", "fail"],
-        _ => vec!["continue", "block", "fail"],
+        RouteCause::Gate | RouteCause::Poll => vec!["next", "block", "fail"],
+        RouteCause::Success => vec!["continue"],
+        RouteCause::SuccessUsedUp
+        | RouteCause::Failure
+        | RouteCause::Rejection
+        | RouteCause::Over
+        | RouteCause::Person => vec!["continue", "block", "fail"],
     }
 }

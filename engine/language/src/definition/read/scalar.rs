@@ -10,6 +10,7 @@ use super::super::similar::similar;
 use super::super::yaml::{Kind, YamlNode, places};
 use super::super::{Money, Setting, Span};
 use super::reader::PipelineReader;
+use super::renamed;
 use super::uses::{ExprPlace, ExprUse, SourceMap, Wants};
 use crate::expr::{Expr, ExprError, Template, TextPart, parts};
 
@@ -146,12 +147,18 @@ impl PipelineReader<'_> {
         if text.contains("${") {
             return self.text_template(node, what, place).map(Setting::Computed);
         }
+        self.money(node, what).map(Setting::Fixed)
+    }
+
+    /// An amount of money without `${…}`.
+    pub(super) fn money(&mut self, node: &YamlNode, what: &str) -> Option<Money> {
+        let text = self.text(node, what)?;
         let money = Money::parse(&text);
         if money.is_none() {
             self.report(Code::Value, node.span.clone(), format!("“{text}” is no amount of money")).hint =
                 Some("write 5.00 USD, with at most six decimal places".to_owned());
         }
-        money.map(Setting::Fixed)
+        money
     }
 
     /// The name of a signal: letters, digits and `_ - .`.
@@ -260,9 +267,10 @@ impl PipelineReader<'_> {
             return Some(*value);
         }
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let hint = match similar(text, names.iter().copied()) {
-            Some(similar) => format!("did you mean `{similar}`?"),
-            None => format!("it is one of: {}", names.join(", ")),
+        let hint = match (renamed::value(what, text), similar(text, names.iter().copied())) {
+            (Some(instead), _) => instead.to_owned(),
+            (None, Some(similar)) => format!("did you mean `{similar}`?"),
+            (None, None) => format!("it is one of: {}", names.join(", ")),
         };
         self.report(Code::Value, node.span.clone(), format!("{what} cannot be “{text}”")).hint = Some(hint);
         None
@@ -462,7 +470,7 @@ impl PipelineReader<'_> {
     /// A pattern that runs in linear time.
     pub(super) fn pattern(&mut self, node: &YamlNode, what: &str) -> Option<String> {
         let text = self.text(node, what)?;
-        match crate::expr::functions::compile_pattern(&text) {
+        match crate::expr::patterns::compile_pattern(&text) {
             Ok(_) => Some(text),
             Err(error) => {
                 self.report(Code::Pattern, node.span.clone(), format!("{what}: {error}"));
@@ -470,57 +478,6 @@ impl PipelineReader<'_> {
             }
         }
     }
-
-    /// The kinds and codes of `retry.only`.
-    pub(super) fn failure_names(&mut self, node: &YamlNode) -> Vec<String> {
-        let kinds: Vec<&str> =
-            everfold_base::failure::FailureKind::ALL.into_iter().map(|kind| kind.as_str()).collect();
-        let items: Vec<&YamlNode> = match &node.kind {
-            Kind::List(items) => items.iter().collect(),
-            _ => vec![node],
-        };
-        let mut names = Vec::new();
-        for item in items {
-            let Some(name) = self.text(item, "`only`") else { continue };
-            if everfold_base::failure::FailureKind::from_str(&name).is_ok() {
-                names.push(name);
-                continue;
-            }
-            if !is_code(&name) {
-                let problem = self.report(
-                    Code::Value,
-                    item.span.clone(),
-                    format!("“{name}” is neither a kind nor a code of failures"),
-                );
-                problem.hint = Some(format!(
-                    "kinds: {}; a code has letters, digits, `_`, `-` and `.`, a letter first",
-                    kinds.join(", ")
-                ));
-                continue;
-            }
-            let near = similar(&name, kinds.iter().copied());
-            if near.is_some() || !name.contains(|c: char| c.is_ascii_uppercase()) {
-                self.report(
-                    Code::UnusedKind,
-                    item.span.clone(),
-                    format!("“{name}” is no kind of failure; it is taken for a code"),
-                )
-                .hint = Some(match near {
-                    Some(kind) => format!("did you mean `{kind}`?"),
-                    None => format!("kinds: {}; codes are written in capitals", kinds.join(", ")),
-                });
-            }
-            names.push(name);
-        }
-        names
-    }
-}
-
-/// Whether a text may be the code of a failure.
-fn is_code(text: &str) -> bool {
-    text.len() <= 64
-        && text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 /// Whether a text is one whole `${…}`, so that its value keeps its type.

@@ -21,10 +21,11 @@ pub(super) const SHAPE: Shape = Shape {
     what: "a step",
     keys: &[
         "id",
+        "like",
         "stage",
         "needs",
-        "join",
         "when",
+        "else",
         "standby",
         "max_rounds",
         "timeout",
@@ -61,6 +62,9 @@ pub(super) const SHAPE: Shape = Shape {
     ],
 };
 
+/// How needs must end, where that is not [`Join::Done`] for short.
+pub(super) const NEEDS: Shape = Shape { what: "`needs`", keys: &["done", "succeeded", "any"] };
+
 pub(super) const DEFAULTS: Shape =
     Shape { what: "`defaults`", keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"] };
 
@@ -69,12 +73,15 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// The same for a step of `on_finish`; shorter, because the run's end waits for it.
 const TIMEOUT_FINISH: Duration = Duration::from_secs(10 * 60);
 
+/// The ids of `needs` with their places.
+pub(in super::super) type NeededSteps = Vec<(String, Range<usize>)>;
+
 /// A step as it was read, with the places that later checks name.
 pub(in super::super) struct StepDraft {
     pub(in super::super) step: Step,
     pub(in super::super) id_span: Range<usize>,
     /// `needs` as written; `None` leaves it to the step above.
-    pub(in super::super) needs: Option<Vec<(String, Range<usize>)>>,
+    pub(in super::super) needs: Option<NeededSteps>,
     pub(in super::super) when_span: Range<usize>,
     /// It belongs to `on_finish`.
     pub(in super::super) finish: bool,
@@ -169,7 +176,7 @@ impl PipelineReader<'_> {
             }
         };
         if finish {
-            for key in ["needs", "join", "standby", "max_rounds", "on_signal", "ask"] {
+            for key in ["needs", "standby", "max_rounds", "on_signal", "ask"] {
                 if keys.get(key).is_some() {
                     let span = keys.key_span(key);
                     self.report(Code::OnFinish, span, format!("`{key}` has no meaning in `on_finish`"))
@@ -219,18 +226,10 @@ impl PipelineReader<'_> {
         let timeout = keys
             .get("timeout")
             .and_then(|node| self.span_setting(node, "`timeout`", place))
+            .filter(|_| tried)
             .or_else(|| defaults.timeout.clone().filter(|_| timed))
             .or(task_default);
         let deadline = keys.get("deadline").and_then(|node| self.span_setting(node, "`deadline`", place));
-        // Work without an executor (people, a wait) has one attempt in a round.
-        let (timeout, deadline) = match (tried, timeout, deadline) {
-            (false, Some(limit), None) => (None, Some(limit)),
-            (false, Some(Setting::Fixed(limit)), Some(Setting::Fixed(round))) => {
-                (None, Some(Setting::Fixed(limit.min(round))))
-            }
-            (false, _, deadline) => (None, deadline),
-            (true, timeout, deadline) => (timeout, deadline),
-        };
         let grace = keys
             .get("grace")
             .and_then(|node| self.span_setting(node, "`grace`", place))
@@ -255,14 +254,17 @@ impl PipelineReader<'_> {
             }
             (None, _) => Routes::default(),
         };
-        let joins = [("all", Join::All), ("any", Join::Any)];
-        let join = keys.get("join").and_then(|node| self.word(node, "`join`", &joins));
+        let (join, needs) = match keys.get("needs") {
+            Some(node) => self.needs(node),
+            None => (Join::Done, None),
+        };
         let step = Step {
             id: StepId::new(&id?),
             stage: keys.get("stage").and_then(|node| self.text(node, "`stage`")),
             needs: Vec::new(),
-            join: join.unwrap_or_default(),
+            join,
             when,
+            otherwise: keys.get("else").and_then(|node| self.template(node, ExprPlace::Else)),
             standby: keys.get("standby").and_then(|node| self.bool(node, "`standby`")).unwrap_or_default(),
             max_rounds: keys
                 .get("max_rounds")
@@ -301,7 +303,7 @@ impl PipelineReader<'_> {
         Some(StepDraft {
             step,
             id_span: keys.get("id").map_or_else(|| node.span.clone(), |id| id.span.clone()),
-            needs: keys.get("needs").map(|node| self.needs(node)),
+            needs,
             when_span: keys.get("when").map_or_else(|| node.span.clone(), |when| when.span.clone()),
             finish,
             standby_span: keys.key_span("standby"),
@@ -323,6 +325,13 @@ impl PipelineReader<'_> {
         }
         if is_executed {
             return;
+        }
+        if keys.get("timeout").is_some() {
+            let own = ["approval", "question", "wait"].into_iter().find(|kind| has(&[kind]));
+            let place = own.unwrap_or("poll");
+            let span = keys.key_span("timeout");
+            self.report(Code::Combination, span, "`timeout` is for attempts of work that is executed").hint =
+                Some(format!("write `deadline` for the whole round, or `timeout` in `{place}`"));
         }
         for (key, code) in [
             ("grace", Code::NoEffect),
@@ -360,7 +369,47 @@ impl PipelineReader<'_> {
         route.routes.clone()
     }
 
-    fn needs(&mut self, node: &YamlNode) -> Vec<(String, Range<usize>)> {
+    /// A list of steps, or a map that says how they must end.
+    fn needs(&mut self, node: &YamlNode) -> (Join, Option<NeededSteps>) {
+        if !matches!(node.kind, Kind::Map(_)) {
+            return (Join::Done, Some(self.needed_steps(node)));
+        }
+        let Some(keys) = self.keys(node, &NEEDS) else { return (Join::Done, None) };
+        let ways = [("done", Join::Done), ("succeeded", Join::Succeeded), ("any", Join::Any)];
+        let given: Vec<_> =
+            ways.into_iter().filter_map(|(way, join)| Some((way, join, keys.get(way)?))).collect();
+        match given.as_slice() {
+            [(way, join, node)] => {
+                let needs = self.needed_steps(node);
+                if *join != Join::Done && matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+                    let message = format!("`{way}` of `needs` has at least one step");
+                    self.report(Code::Value, node.span.clone(), message).hint =
+                        Some("write needs: [] for a step that begins at once".to_owned());
+                }
+                (*join, Some(needs))
+            }
+            [] => {
+                // An unknown key was reported.
+                if matches!(&node.kind, Kind::Map(entries) if entries.is_empty()) {
+                    let message = "this `needs` names no step";
+                    self.report(Code::MissingKey, node.span.clone(), message).hint =
+                        Some("write needs: [ONE, TWO], or needs: [] to begin at once".to_owned());
+                }
+                (Join::Done, None)
+            }
+            [(first, ..), (second, ..), ..] => {
+                let span = keys.key_span(second);
+                let message = format!("`needs` says one thing of its steps, not `{first}` and `{second}`");
+                self.report(Code::Combination, span, message).hint = Some(
+                    "put a step with gates alone before this one, which needs the others its own way"
+                        .to_owned(),
+                );
+                (Join::Done, None)
+            }
+        }
+    }
+
+    fn needed_steps(&mut self, node: &YamlNode) -> Vec<(String, Range<usize>)> {
         let mut needs: Vec<(String, Range<usize>)> = Vec::new();
         for item in self.list(node, "`needs`") {
             let Some(name) = self.text(item, "a need") else { continue };

@@ -26,6 +26,8 @@ pub(super) const SHAPE: Shape = Shape {
         "secrets",
         "rounds",
         "defaults",
+        "templates",
+        "policies",
         "triggers",
         "on_signal",
         "notify",

@@ -21,6 +21,8 @@ pub(in crate::definition) enum ExprPlace {
     Commit,
     /// A condition or a setting of a step.
     Step,
+    /// The output of a step that has none of its own: its `when` may be false there.
+    Else,
     /// Inside the work of a step.
     Work,
     /// The condition on the signals that a wait takes.

@@ -3,7 +3,7 @@
 use super::super::codes::Code;
 use super::super::yaml::YamlNode;
 use super::super::{Routes, Wait};
-use super::reader::{PipelineReader, Shape};
+use super::reader::{Keys, PipelineReader, Shape};
 use super::route::RouteCause;
 use super::uses::{ExprPlace, Wants};
 
@@ -47,11 +47,7 @@ impl PipelineReader<'_> {
                     Some("take it out, or let the step wait for that".to_owned());
             }
         }
-        if keys.get("on_timeout").is_some() && keys.get("timeout").is_none() {
-            let span = keys.key_span("on_timeout");
-            self.report(Code::Combination, span, "`on_timeout` never follows: there is no `timeout`").hint =
-                Some("add `timeout: 3d`, or take `on_timeout` out".to_owned());
-        }
+        self.timeout_of(keys, "3d");
         let span = keys.get("for").map(|node| self.span_setting(node, "`for`", ExprPlace::Work));
         let until = keys.get("until").map(|node| self.moment(node));
         let zone = match keys.get("zone") {
@@ -81,6 +77,15 @@ impl PipelineReader<'_> {
         };
         // One that could not be read was reported.
         (span != Some(None) && until != Some(None) && signal != Some(None)).then_some(wait)
+    }
+
+    /// Reports an `on_timeout` that nothing leads to.
+    pub(super) fn timeout_of(&mut self, keys: Keys<'_>, example: &str) {
+        if keys.get("on_timeout").is_some() && keys.get("timeout").is_none() {
+            let span = keys.key_span("on_timeout");
+            self.report(Code::Combination, span, "`on_timeout` never follows: there is no `timeout`").hint =
+                Some(format!("add `timeout: {example}`, or take `on_timeout` out"));
+        }
     }
 
     /// A moment: RFC 3339, or a local time.

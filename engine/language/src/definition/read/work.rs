@@ -13,7 +13,7 @@ use crate::definition::pipeline_ref::PipelineRef;
 use crate::expr::Template;
 
 /// Every kind of work, by its key.
-pub(super) const WORKS: [&str; 8] =
+pub(in crate::definition) const WORKS: [&str; 8] =
     ["command", "agent", "function", "http", "run", "approval", "question", "wait"];
 
 pub(super) const RUN: Shape =
@@ -70,6 +70,17 @@ impl PipelineReader<'_> {
 
     /// A shell string, or the words of a command.
     pub(super) fn command(&mut self, node: &YamlNode, place: ExprPlace) -> Option<ExecutorTask> {
+        let words =
+            if let Kind::List(items) = &node.kind { items.as_slice() } else { std::slice::from_ref(node) };
+        if let Some(word) = words.iter().find(|word| word.text().is_some_and(|text| text.contains('\0'))) {
+            self.report(
+                Code::Value,
+                word.span.clone(),
+                "the command holds a zero byte, which no argument can",
+            )
+            .hint = Some("have the program read such bytes from a file".to_owned());
+            return None;
+        }
         let spec = match &node.kind {
             Kind::List(items) => {
                 if items.is_empty() {

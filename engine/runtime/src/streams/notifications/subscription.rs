@@ -62,6 +62,7 @@ impl Scope for Names<'_> {
             ["event"] => Some(self.seen.event.clone()),
             ["actor"] => Some(json!(self.seen.actor)),
             ["run"] => Some(self.run.clone()),
+            ["run", field] => self.run.get(*field).cloned(),
             _other => None,
         })
     }

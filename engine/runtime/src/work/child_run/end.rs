@@ -23,6 +23,8 @@ pub(crate) struct ChildOutcome {
     status: RunStatus,
     output: StoredValue,
     failure: Option<(Failure, Option<StepPath>)>,
+    /// Who had it cancelled, and why.
+    cancelled: Option<String>,
     /// The head of the worktree that it shared with its parent.
     commit: Option<String>,
     at: Timestamp,
@@ -34,6 +36,10 @@ impl ChildOutcome {
             status: state.status(),
             output: state.output().clone(),
             failure: state.failure().map(|(failure, path)| (failure.clone(), path.cloned())),
+            cancelled: state.cancelling().map(|cancelling| {
+                let why = cancelling.reason.as_ref().map(|reason| format!(": {reason}"));
+                format!(" by {}{}", cancelling.by, why.unwrap_or_default())
+            }),
             commit: state.shared_workspace().and_then(|_| state.commit()).map(str::to_owned),
             at: state.ended_at()?,
         })
@@ -45,7 +51,7 @@ impl ChildOutcome {
         id: RunId,
         named: &str,
     ) -> Result<(Value, Option<String>, Timestamp), NoOutput> {
-        let Self { status, output, failure, commit, at } = self;
+        let Self { status, output, failure, cancelled, commit, at } = self;
         let short = id.short();
         if status == RunStatus::Succeeded {
             let mut patience = Patience::new(id, "the output of a child run cannot be read");
@@ -73,8 +79,9 @@ impl ChildOutcome {
                 Failure { message, detail: Some(detail), hint: Some(advice), ..cause }
             }
             None => {
-                Failure::new(FailureKind::Cancelled, format!("child run {short} ({named}) was cancelled"))
-                    .with_hint(advice)
+                let why = cancelled.unwrap_or_default();
+                let message = format!("child run {short} ({named}) was cancelled{why}");
+                Failure::new(FailureKind::Cancelled, message).with_hint(advice)
             }
         };
         Err(NoOutput::Failed(failure, commit, at))

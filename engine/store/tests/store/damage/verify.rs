@@ -11,7 +11,8 @@ use everfold_store::{EventStore, SledOptions, SledStore, Snapshot, info};
 use tempfile::TempDir;
 
 use super::sample::{self, RUN};
-use crate::fixtures::run;
+use crate::fault_files::FaultFiles;
+use crate::fixtures::{open, run};
 use crate::writer::Writer;
 
 fn verify(folder: &Path) -> VerifyReport {
@@ -115,6 +116,60 @@ impl Meaning for Picky {
     fn snapshot(&mut self, stream: &StreamId, _snapshot: &Snapshot) -> Result<(), String> {
         if stream.id == "b" { Err("is not the fold".into()) } else { Ok(()) }
     }
+}
+
+#[test]
+fn blobs_that_cannot_be_listed_are_a_fault() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let blobs = folder.join("blobs");
+    if blobs.exists() {
+        fs::remove_dir_all(&blobs).unwrap();
+    }
+    assert!(verify(&folder).is_sound());
+    fs::write(&blobs, "no folder").unwrap();
+    let report = verify(&folder);
+    assert!(
+        matches!(&report.faults[..], [VerifyFault::BlobFolder { what }] if what.contains("/blobs")),
+        "{report:?}"
+    );
+}
+
+/// Readers and writers wait for a rebuild.
+#[test]
+fn an_index_is_closed_while_a_verification_of_the_open_store_goes_on() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(folder.path(), &FaultFiles::default());
+        let mut writer = Writer::new("a");
+        store.append(writer.append(&[b"1"])).await.unwrap();
+        struct Closes(std::sync::Arc<SledStore>, bool);
+        impl Meaning for Closes {
+            fn event(&mut self, _event: &Envelope) -> Result<(), String> {
+                if !std::mem::replace(&mut self.1, true) {
+                    // Waits until no reader holds the index.
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(self.0.close()).unwrap();
+                }
+                Ok(())
+            }
+
+            fn blobs(&mut self, _event: &Envelope) -> Vec<(RunId, Hash)> {
+                Vec::new()
+            }
+
+            fn snapshot(&mut self, _stream: &StreamId, _snapshot: &Snapshot) -> Result<(), String> {
+                Ok(())
+            }
+        }
+        let meaning = Box::new(Closes(store.clone(), false));
+        let verified = everfold_store::verify::verify_open(store, meaning, std::sync::Arc::new(|_| {}));
+        let report = tokio::time::timeout(std::time::Duration::from_secs(20), verified).await;
+        let report = report.expect("it waits for itself").unwrap();
+        assert_eq!(report.faults, []);
+        assert!(report.notes.iter().any(|note| note.contains("not compared")), "{report:?}");
+    });
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn row_04_what_is_written_after_a_rest_makes_a_backup_of_that_rest_a_copy() {
         let options = SledOptions {
             files: Arc::new(files.clone()),
             boot_id: "boot".into(),
-            renew_mark_after: std::time::Duration::ZERO,
+            renew_manifest_after: std::time::Duration::ZERO,
             ..SledOptions::default()
         };
         let store = SledStore::open(&folder, options).unwrap();

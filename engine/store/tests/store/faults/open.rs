@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use everfold_base::id::{Position, Version};
-use everfold_store::{AppendError, EventStore, IndexOpened, OpenError, SledOptions, SledStore, Writability};
+use everfold_store::{
+    AppendError, EventStore, IndexOpened, OpenError, SledOptions, SledStore, Writability, would_be_new,
+};
 use tempfile::TempDir;
 
-use crate::fault_files::FaultFiles;
+use crate::fault_files::{Call, FaultFiles};
 use crate::fixtures::{copy_folder, open, payloads, run, try_open};
 use crate::writer::Writer;
 
@@ -215,6 +217,41 @@ fn a_second_opener_gets_the_id_of_the_process_that_has_the_store() {
     SledStore::open(folder.path(), SledOptions::default()).unwrap();
 }
 
+/// What is left where a store was removed.
+#[test]
+fn a_folder_that_holds_only_what_the_program_keeps_beside_its_store_is_no_foreign_one() {
+    for name in everfold_base::data_folder::Layout::NAMES {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join(name)).unwrap();
+        SledStore::open(folder.path(), SledOptions::default())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// A process that was killed between the two calls left it so.
+#[test]
+fn a_folder_that_was_made_and_not_synced_is_synced_by_the_next_process() {
+    let home = TempDir::new().unwrap();
+    let folder = home.path().join("data");
+    let run = everfold_base::id::RunId(uuid::Uuid::from_u128(7));
+    fs::create_dir_all(folder.join("blobs").join(run.to_string())).unwrap();
+    let files = FaultFiles::default();
+    let has_synced = |path: &std::path::Path| {
+        files.calls().iter().any(|call| matches!(call, Call::SyncFolder(synced) if synced == path))
+    };
+    let blobs = everfold_store::BlobStore::with_files(&folder, std::sync::Arc::new(files.clone()));
+    blobs.put_blocking(run, b"evidence").unwrap();
+    assert!(has_synced(&folder) && has_synced(&folder.join("blobs")));
+    assert!(!has_synced(home.path()));
+    drop(open(&folder, &files));
+    assert!(has_synced(home.path()));
+    // Once is enough.
+    let before = files.calls().len();
+    blobs.put_blocking(run, b"more evidence").unwrap();
+    let again = files.calls()[before..].iter().any(|call| *call == Call::SyncFolder(folder.clone()));
+    assert!(!again);
+}
+
 #[test]
 fn a_foreign_folder_is_refused_and_left_as_it_is() {
     let folder = TempDir::new().unwrap();
@@ -226,6 +263,54 @@ fn a_foreign_folder_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let file = folder.path().join("thesis.tex");
     assert!(matches!(SledStore::open(&file, SledOptions::default()), Err(OpenError::Io { .. })));
+}
+
+#[test]
+fn a_folder_without_a_store_is_known_without_making_one() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert!(would_be_new(folder.path()) && would_be_new(&at("none")));
+    fs::write(at("everfold.toml"), "").unwrap();
+    assert!(would_be_new(folder.path()), "settings are no store");
+    fs::write(at("thesis.tex"), "").unwrap();
+    assert!(!would_be_new(folder.path()), "it would be refused");
+    fs::remove_file(at("thesis.tex")).unwrap();
+    drop(SledStore::open(folder.path(), SledOptions::default()).unwrap());
+    assert!(!would_be_new(folder.path()));
+    fs::remove_file(at("store.json")).unwrap();
+    assert!(!would_be_new(folder.path()), "its journal is there");
+}
+
+/// What the owner is just making is not foreign.
+#[test]
+fn a_folder_that_another_process_has_is_in_use_whatever_it_holds() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("store.json.tmp2"), "half").unwrap();
+    let owner = fs::File::open(folder.path()).unwrap();
+    rustix::fs::flock(&owner, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    match SledStore::open(folder.path(), SledOptions::default()).map(|_| ()) {
+        Err(OpenError::InUse { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is made in it");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_of_the_store_is_refused_and_not_waited_for() {
+    for name in ["store.json", "lock", "journal/0000000001.segment"] {
+        let folder = TempDir::new().unwrap();
+        drop(SledStore::open(folder.path(), SledOptions::default()).unwrap());
+        let file = folder.path().join(name);
+        fs::remove_file(&file).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        match SledStore::open(folder.path(), SledOptions::default()).map(|_| ()) {
+            Err(OpenError::Io { path, source }) => {
+                assert_eq!((path, source.kind()), (file, std::io::ErrorKind::InvalidInput), "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
 }
 
 #[test]

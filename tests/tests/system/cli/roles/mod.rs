@@ -4,7 +4,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use super::fixtures::{Done, Running, Scratch, Served};
+use super::fixtures::{Done, Running, Scratch, Served, verbs_in};
 use table::{APART, FILES, ROLES, TABLE};
 
 /// A server that a role calls, with a folder of its own.
@@ -117,17 +117,6 @@ fn every_verb_by_every_role_and_by_nobody_at_a_server() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The names below `Commands:` of a help text.
-fn verbs(help: &str) -> Vec<String> {
-    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
-        // What a verb says of itself may go on in a line of its own.
-        let line = line.strip_prefix("  ").filter(|line| !line.starts_with(' '))?;
-        line.split_whitespace().next()
-    });
-    names.filter(|name| *name != "help").map(str::to_owned).collect()
-}
-
 #[test]
 fn no_verb_is_missing_in_the_table_of_roles() {
     let scratch = Scratch::new();
@@ -139,8 +128,8 @@ fn no_verb_is_missing_in_the_table_of_roles() {
         })
         .collect();
     let mut missing = Vec::new();
-    for verb in verbs(&scratch.run(&["--help"]).out) {
-        let below = verbs(&scratch.run(&[&verb, "--help"]).out);
+    for verb in verbs_in(&scratch.run(&["--help"]).out) {
+        let below = verbs_in(&scratch.run(&[&verb, "--help"]).out);
         let all = if below.is_empty() { vec![verb.clone()] } else { Vec::new() };
         let all = all.into_iter().chain(below.into_iter().map(|below| format!("{verb} {below}")));
         missing.extend(all.filter(|verb| !played.contains(verb) && !APART.contains(&verb.as_str())));

@@ -161,9 +161,11 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("store adopt", "", all(2)),
     // Of the program.
     ("pipeline check ./asks.yaml", "", all(0)),
+    ("pipeline test ./asks.yaml", "", all(2)),
     ("pipeline schema", "", all(0)),
     ("context list", "", all(0)),
     ("explain EF0201", "", all(0)),
     ("completions bash", "", all(0)),
+    ("man run", "", all(0)),
     ("version", "", all(0)),
 ];

@@ -6,7 +6,7 @@ mod table;
 
 use std::path::Path;
 
-use super::fixtures::{Done, Running, Scratch, Served};
+use super::fixtures::{Done, Running, Scratch, Served, verbs_in};
 use steady::Steady;
 use table::{FILES, TABLE};
 
@@ -141,8 +141,8 @@ fn every_verb_does_the_same_without_an_owner_through_its_socket_and_at_a_server(
 fn every_verb_of_the_program_stands_in_the_table_or_works_on_a_folder() {
     let scratch = Scratch::new();
     let help = scratch.run(&["--help"]).out;
-    let verbs =
-        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let verbs = verbs_in(&help);
+    assert!(verbs.len() > 40, "{help}");
     let apart = [
         // Of the folder, or of the program alone.
         "demo",
@@ -152,12 +152,13 @@ fn every_verb_of_the_program_stands_in_the_table_or_works_on_a_folder() {
         "bench",
         "explain",
         "completions",
+        "man",
         "version",
-        "help",
         // Played where servers die, and with contexts.
         "context",
     ];
-    for verb in verbs.filter_map(|line| line.split_whitespace().next()) {
+    for verb in &verbs {
+        let verb = verb.as_str();
         let is_played = TABLE.iter().any(|(line, _)| split(line).contains(&verb));
         assert!(
             is_played || apart.contains(&verb),

@@ -2,6 +2,8 @@
 //!
 //! Law: opening a pipe waits for its other end, and a device need have no end. A process may leave either under
 //! any name that it knows, so every such name is opened here: without waiting, and only if it leads to a regular file.
+//!
+//! Called by the store and by the executors for what lies in a data folder.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read as _, Result};
@@ -12,15 +14,27 @@ use std::path::Path;
 const BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Options under which opening a pipe waits for nothing.
-pub(crate) fn options() -> OpenOptions {
+#[must_use]
+pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     options
 }
 
-/// Opens a file to read it; `InvalidInput` where it is a pipe, a folder, a socket or a device.
-pub(crate) fn open(path: &Path) -> Result<File> {
-    let file = options().read(true).open(path)?;
+/// Opens a file to read it.
+///
+/// # Errors
+/// `InvalidInput` where it is a pipe, a folder, a socket or a device; else those of the operating system.
+pub fn open(path: &Path) -> Result<File> {
+    open_with(options().read(true), path)
+}
+
+/// Opens a file with options that were made of [`options`].
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(options: &OpenOptions, path: &Path) -> Result<File> {
+    let file = options.open(path)?;
     if !file.metadata()?.is_file() {
         return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
     }
@@ -28,14 +42,20 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 }
 
 /// Reads a file of at most `bytes_max`; `None` when it is larger.
-pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// As [`open`].
+pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
 }
 
-/// Reads a file; `FileTooLarge` beyond 256 MiB.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+/// Reads a file.
+///
+/// # Errors
+/// As [`open`]; `FileTooLarge` beyond 256 MiB.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     let larger = || Error::new(ErrorKind::FileTooLarge, "it is larger than 256 MiB");
     read_bounded(path, BYTES_MAX)?.ok_or_else(larger)
 }

@@ -1,0 +1,120 @@
+//! The description of the program: what clap derives from the arguments, with the verbs in groups and examples of each.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use super::command_line::Cli;
+use super::examples::EXAMPLES;
+use super::groups;
+
+/// The program's description: for reading arguments, for help, completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    let mut command = Cli::command();
+    for (verb, lines) in EXAMPLES {
+        command = command.mut_subcommand(verb, |command| command.after_help(examples(lines)));
+    }
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{}\n{{options}}{{after-help}}",
+        groups::text(|verb| about(&command, verb)),
+        heading("Options of every verb:"),
+    );
+    command.help_template(template)
+}
+
+/// Reads the arguments.
+///
+/// # Errors
+/// They are not understood, or ask for help or the version.
+pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+fn heading(text: &str) -> String {
+    use owo_colors::OwoColorize as _;
+    text.bold().underline().to_string()
+}
+
+/// What a verb does, in a line.
+fn about(command: &clap::Command, verb: &str) -> String {
+    match command.find_subcommand(verb).and_then(clap::Command::get_about) {
+        Some(about) => about.to_string(),
+        // clap adds it when the program runs.
+        None => "Print the help of a verb".to_owned(),
+    }
+}
+
+fn examples(lines: &[(&str, &str)]) -> String {
+    let widest = lines.iter().map(|(line, _)| line.len()).filter(|length| *length < WIDE).max().unwrap_or(0);
+    let mut text = heading("Examples:");
+    for (line, why) in lines {
+        let why = if why.is_empty() { String::new() } else { format!("   # {why}") };
+        let room = if why.is_empty() { "" } else { &" ".repeat(widest.saturating_sub(line.len())) };
+        text.push_str(&format!("\n  {line}{room}{why}"));
+    }
+    text
+}
+
+/// A line of so many characters does not push the remarks of the others to the right.
+const WIDE: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visible() -> Vec<String> {
+        let command = command();
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        verbs.map(|verb| verb.get_name().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_description_of_the_arguments_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn each_verb_stands_in_one_group_and_has_examples() {
+        for verb in visible() {
+            let groups = groups::GROUPS.iter().filter(|(_, verbs)| verbs.contains(&verb.as_str()));
+            assert_eq!(groups.count(), 1, "{verb}");
+            assert_eq!(EXAMPLES.iter().filter(|(known, _)| *known == verb).count(), 1, "{verb}");
+        }
+        let known = groups::GROUPS.iter().flat_map(|(_, verbs)| *verbs).filter(|verb| **verb != "help");
+        assert_eq!(known.count(), visible().len());
+    }
+
+    #[test]
+    fn the_program_reads_every_example() {
+        for (line, _) in EXAMPLES.iter().flat_map(|(_, lines)| *lines) {
+            let typed = line.split(" | ").next().unwrap_or(line);
+            let typed = typed.split(" > ").next().unwrap_or(typed);
+            let words = shlex::split(typed).unwrap();
+            if let Err(error) = read(words.into_iter().map(OsString::from)) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_of_all_verbs_fits_80_columns_and_a_verbs_own_options_go_first() {
+        let page = command().render_help().to_string();
+        let groups = page.lines().skip_while(|line| *line != "Start:");
+        for line in groups.take_while(|line| !line.starts_with("Options")) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        assert!(!page.contains("{"), "{page}");
+        let mut command = command();
+        command.build();
+        for verb in ["run", "runs", "fork"] {
+            let page = command.find_subcommand_mut(verb).unwrap().render_help().to_string();
+            let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{verb}: {text}: {page}"));
+            let own = if verb == "runs" { "--status" } else { "--input" };
+            assert!(at(own) < at("Options of every verb:"), "{page}");
+            assert!(at("Options of every verb:") < at("--dir"), "{page}");
+            assert!(at("--context") < at("Examples:"), "{page}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What is typed, by verb: the examples at the end of each verb's help.
+//!
+//! Law: each visible verb has some, and the program reads each of them.
+
+/// A verb, and its lines: what is typed, and what for.
+pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
+    (
+        "demo",
+        &[
+            ("everfold demo", "about half a minute"),
+            ("everfold demo --manual --folder /tmp/demo", "you approve, in another terminal"),
+        ],
+    ),
+    (
+        "init",
+        &[
+            ("everfold init --example", "settings, and hello.yaml"),
+            ("everfold run ./hello.yaml -i name=Ada", ""),
+        ],
+    ),
+    (
+        "run",
+        &[
+            ("everfold run ./build.yaml -i task=7 --title Nightly", "a file"),
+            ("everfold run delivery -i repo=. -i task='Add a dark mode'", "a built-in or saved one"),
+            ("everfold run ./build.yaml --input-file input.json --detach", "goes on in the background"),
+            ("everfold run ./build.yaml --no-wait --json=short_id,status", ""),
+        ],
+    ),
+    (
+        "resume",
+        &[
+            ("everfold resume", "the newest run"),
+            ("everfold resume 5b8093ed --no-wait", "back where only people are awaited"),
+            ("everfold resume --pipeline nightly", "lifts the pause of a pipeline"),
+        ],
+    ),
+    (
+        "retry",
+        &[
+            ("everfold retry", "what blocks the newest run, or made it fail"),
+            ("everfold retry 5b8093ed build", "this step"),
+        ],
+    ),
+    (
+        "restart",
+        &[
+            ("everfold restart 5b8093ed --from build", "build, and what depends on it"),
+            ("everfold restart @ --from inspect -i test='make test'", "with another input"),
+            ("everfold restart @ --from build --definition ./build.yaml", "by a mended file"),
+        ],
+    ),
+    (
+        "runs",
+        &[
+            ("everfold runs --status running,blocked", ""),
+            ("everfold runs --since 2h --pipeline delivery", "that began in the last two hours"),
+            ("everfold runs --at yesterday", "as they were at the beginning of yesterday"),
+            ("everfold runs --json=short_id,status,title", ""),
+        ],
+    ),
+    (
+        "show",
+        &[("everfold show", "the newest run"), ("everfold show @1 --json=status,failure", "the one before")],
+    ),
+    ("watch", &[("everfold watch 5b8093ed", ""), ("everfold watch @ --json", "an event per line")]),
+    (
+        "logs",
+        &[
+            ("everfold logs", "of the step that runs, failed or ran last"),
+            ("everfold logs @ build -f", "goes on until the work ends"),
+            ("everfold logs @ build.3 --round 2 --attempt 1 --tail 20", "the item 3"),
+        ],
+    ),
+    (
+        "events",
+        &[
+            ("everfold events @ --from 10 --limit 5", ""),
+            ("everfold events @ --since 10m", "of the last ten minutes"),
+            ("everfold events @ -f --json", "an event per line, as they come"),
+        ],
+    ),
+    (
+        "board",
+        &[("everfold board --group-by stage", ""), ("everfold board --at -2h", "as it was two hours ago")],
+    ),
+    ("stats", &[("everfold stats", ""), ("everfold stats --at yesterday", "")]),
+    (
+        "spend",
+        &[
+            ("everfold spend --by model", ""),
+            ("everfold spend --by day --since 7d", "of the last seven days"),
+        ],
+    ),
+    ("debug", &[("everfold breakpoints @ deploy", ""), ("everfold debug @", ""), ("everfold resume @", "")]),
+    ("inbox", &[("everfold inbox", ""), ("everfold inbox --role product --json=id,title", "")]),
+    (
+        "approve",
+        &[
+            ("everfold approve @ -m 'looks good'", "the only approval of the newest run"),
+            ("everfold approve 5b8093ed:limit:1 --value '{\"limit\": 4}'", "with another value"),
+        ],
+    ),
+    ("reject", &[("everfold reject 5b8093ed:approve:1 -m 'the tests are missing'", "")]),
+    (
+        "changes",
+        &[(
+            "everfold changes @ -m shorter --remark docs/brief.md:12='say how fast'",
+            "with a remark on a line",
+        )],
+    ),
+    (
+        "answer",
+        &[
+            ("everfold answer @ all", "one of the options, or a text"),
+            ("everfold answer 5b8093ed:names:1 --item 1=everfold --save", "a part of the answer"),
+        ],
+    ),
+    (
+        "unblock",
+        &[
+            ("everfold unblock @ --decision retry", "the only blocked step"),
+            (
+                "everfold unblock @ build --decision proceed --output '{\"sha\": \"abc\"}' -m 'built by hand'",
+                "",
+            ),
+        ],
+    ),
+    (
+        "recheck",
+        &[
+            ("everfold recheck @ build", ""),
+            ("everfold recheck @ build --policy 'tests=evidence.failed <= 1' -m 'a known flake'", ""),
+        ],
+    ),
+    (
+        "pause",
+        &[
+            ("everfold pause @ -m 'release freeze'", ""),
+            ("everfold pause --pipeline nightly -m 'the mirror is down'", "all of its runs"),
+        ],
+    ),
+    (
+        "cancel",
+        &[
+            ("everfold cancel 5b8093ed -m 'no longer needed'", ""),
+            ("everfold cancel @ build -m stuck", "one step of it"),
+        ],
+    ),
+    (
+        "signal",
+        &[
+            ("everfold signal @ merged '{\"pr\": 7}'", "to one run"),
+            ("everfold signal --label repo=web push", "to all that have the label"),
+        ],
+    ),
+    (
+        "breakpoints",
+        &[
+            ("everfold breakpoints @ deploy notify", "the run pauses before these steps"),
+            ("everfold breakpoints @ --clear", ""),
+        ],
+    ),
+    (
+        "budget",
+        &[
+            ("everfold budget", "how full"),
+            ("everfold budget @ --add 2.00 -m 'one more try'", "two dollars more"),
+        ],
+    ),
+    ("limits", &[("everfold limits", ""), ("everfold limits reset agent.claude", "closes a breaker")]),
+    (
+        "state",
+        &[
+            ("everfold state @ --at 12", "after its 12th event"),
+            ("everfold state @ --at -10m", "ten minutes ago"),
+            ("everfold state @ --at '2026-11-20 08:15'", "times are UTC, as all that is printed"),
+        ],
+    ),
+    (
+        "diff",
+        &[
+            ("everfold diff @ 5..12", "two versions of a run"),
+            ("everfold diff @ -10m..", "what the last ten minutes changed"),
+            ("everfold diff @1 @", "two runs"),
+        ],
+    ),
+    (
+        "fork",
+        &[
+            ("everfold fork @ --at 12 -i base=main", "from its 12th event on, with another input"),
+            ("everfold fork @ --at -10m --until deploy", "up to that step"),
+        ],
+    ),
+    ("replay", &[("everfold replay @", "1 where a decision would be another one now")]),
+    (
+        "audit",
+        &[(
+            "everfold audit backtest tests --policy 'evidence.exit == 0' --since 7d",
+            "another policy for the gate tests",
+        )],
+    ),
+    (
+        "pipeline",
+        &[
+            ("everfold pipeline check ./build.yaml ./deploy.yaml", "every mistake at once"),
+            ("everfold pipeline save ./build.yaml", "from now on `build`, in any folder"),
+            ("everfold pipeline graph delivery --svg", ""),
+            ("everfold pipeline diff build", "to the version before"),
+        ],
+    ),
+    (
+        "schedule",
+        &[
+            ("everfold schedule add nightly build --cron '0 2 * * *' --zone Europe/Berlin", ""),
+            ("everfold schedule trigger nightly", "now"),
+        ],
+    ),
+    ("hook", &[("everfold hook deliver forge push.json --header X-Gitea-Event:push", "")]),
+    (
+        "hooks",
+        &[
+            ("everfold hooks forge", "what came"),
+            ("everfold hooks show 4711", "and what each trigger made of it"),
+        ],
+    ),
+    (
+        "serve",
+        &[
+            ("everfold serve", "on 127.0.0.1:7878"),
+            ("everfold serve --listen 0.0.0.0:7878 --tls-cert c.pem --tls-key k.pem", ""),
+        ],
+    ),
+    (
+        "token",
+        &[
+            ("everfold token create ci --role operator --expires 30d", "printed once"),
+            ("everfold token revoke ci -m leaked", ""),
+        ],
+    ),
+    (
+        "context",
+        &[
+            ("everfold context add prod --server https://flow.example.org --token-env FLOW_TOKEN --use", ""),
+            ("everfold context use local", "back to the folders of this machine"),
+        ],
+    ),
+    ("workers", &[("everfold workers", "")]),
+    (
+        "notices",
+        &[
+            ("everfold notices", ""),
+            ("everfold notices retry --all", ""),
+            ("everfold notices test on-call", ""),
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            ("everfold doctor", "1 where something is missing"),
+            ("everfold doctor --settings", "every key of everfold.toml"),
+        ],
+    ),
+    (
+        "store",
+        &[
+            ("everfold store verify", "every event, every hash"),
+            ("everfold store repair", "says what it would do"),
+        ],
+    ),
+    ("projections", &[("everfold projections", ""), ("everfold projections rebuild runs", "")]),
+    ("bench", &[("everfold bench", ""), ("everfold bench --full", "takes minutes")]),
+    ("explain", &[("everfold explain EF0401", ""), ("everfold explain", "all codes")]),
+    (
+        "completions",
+        &[
+            ("everfold completions bash > ~/.local/share/bash-completion/completions/everfold", ""),
+            ("everfold completions zsh > ~/.zfunc/_everfold", "in a folder of $fpath"),
+        ],
+    ),
+    (
+        "man",
+        &[
+            ("everfold man | man -l -", ""),
+            ("everfold man run | man -l -", "of one verb"),
+            ("everfold man --folder ./man1", "all pages, as files"),
+        ],
+    ),
+    ("version", &[("everfold version", "")]),
+];

@@ -1,0 +1,137 @@
+//! Tables that fit the terminal: the columns that may shrink do, the widest first.
+//!
+//! Law: without a terminal there is no width, and nothing is cut.
+
+use owo_colors::{OwoColorize as _, Style};
+use textwrap::core::display_width;
+
+use crate::text::{cut, plain};
+
+/// The blanks between two columns.
+const GAP: usize = 2;
+
+/// A column: its head, and the width that it may shrink to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TableColumn {
+    head: &'static str,
+    min: Option<usize>,
+}
+
+impl TableColumn {
+    /// A column that is as wide as it is.
+    pub(crate) fn fixed(head: &'static str) -> Self {
+        Self { head, min: None }
+    }
+
+    /// A column of a text that may be cut.
+    pub(crate) fn text(head: &'static str) -> Self {
+        Self { head, min: Some(8) }
+    }
+}
+
+/// A cell of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// A text in a colour.
+    pub(crate) fn styled(text: impl AsRef<str>, style: Style) -> Self {
+        Self { text: plain(text.as_ref()), style }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::styled(text, Style::new())
+    }
+}
+
+/// A head and rows, within so many columns of the terminal.
+pub(crate) fn fitted<const N: usize>(
+    columns: [TableColumn; N],
+    rows: &[[Cell; N]],
+    within: Option<usize>,
+) -> String {
+    let mut widths = columns.map(|column| display_width(column.head));
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(display_width(&cell.text));
+        }
+    }
+    if let Some(within) = within {
+        shrink(&columns, &mut widths, within);
+    }
+    let heads = columns.map(|column| Cell::from(column.head.to_owned()));
+    let lines = std::iter::once(&heads).chain(rows);
+    lines.map(|row| line(row, &widths)).collect::<Vec<_>>().join("\n")
+}
+
+fn shrink<const N: usize>(columns: &[TableColumn; N], widths: &mut [usize; N], within: usize) {
+    let gaps = GAP * N.saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > within {
+        let shrinkable = (0..N).filter(|at| columns[*at].min.is_some_and(|min| widths[*at] > min));
+        let Some(widest) = shrinkable.max_by_key(|at| widths[*at]) else { return };
+        widths[widest] -= 1;
+    }
+}
+
+fn line<const N: usize>(row: &[Cell; N], widths: &[usize; N]) -> String {
+    let mut line = String::new();
+    let last = row.iter().rposition(|cell| !cell.text.is_empty());
+    for (at, (cell, width)) in row.iter().zip(widths).enumerate().take(last.map_or(0, |last| last + 1)) {
+        let text = cut(&cell.text, *width);
+        let room = width - display_width(&text).min(*width);
+        line.push_str(&text.style(cell.style).to_string());
+        if Some(at) != last {
+            line.push_str(&" ".repeat(room + GAP));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(within: Option<usize>) -> String {
+        let columns = [TableColumn::fixed("RUN"), TableColumn::text("TITLE"), TableColumn::text("NOTE")];
+        let row =
+            |run: &str, title: &str, note: &str| [run, title, note].map(|text| Cell::from(text.to_owned()));
+        let rows = [
+            row("5b8093ed", "A title of thirty characters ..", "a note that is as long as forty characters"),
+            row("0d3a34b4", "", ""),
+        ];
+        fitted(columns, &rows, within)
+    }
+
+    #[test]
+    fn the_widest_text_is_cut_where_a_terminal_has_no_room() {
+        let wide = shown(None);
+        assert!(wide.contains("characters ..  a note that is as long as forty characters"), "{wide}");
+        for within in [80, 60, 40] {
+            let narrow = shown(Some(within));
+            assert!(narrow.lines().all(|line| line.chars().count() <= within), "{narrow}");
+            assert!(narrow.lines().nth(1).unwrap().starts_with("5b8093ed  A title"), "{narrow}");
+            assert!(narrow.contains('…'), "{narrow}");
+        }
+        assert_eq!(wide.lines().nth(2), Some("0d3a34b4"), "no blanks at the end of a line");
+    }
+
+    #[test]
+    fn a_wide_character_takes_two_columns() {
+        let columns = [TableColumn::fixed("RUN"), TableColumn::text("TITLE"), TableColumn::fixed("AGE")];
+        let row = |title: &str| ["5b8093ed", title, "3m"].map(|text| Cell::from(text.to_owned()));
+        let rows = [row(&"漢字".repeat(30)), row("plain"), row("emoji 🚀🚀")];
+        for within in [Some(80), Some(41), Some(40), None] {
+            let table = fitted(columns, &rows, within);
+            let widths: Vec<usize> = table.lines().map(display_width).collect();
+            let at = |line: &str| line.find("3m").map(|at| display_width(&line[..at]));
+            let places: Vec<_> = table.lines().skip(1).map(at).collect();
+            assert!(widths.iter().all(|width| within.is_none_or(|within| *width <= within)), "{table}");
+            assert!(places.iter().all(|place| place.is_some() && *place == places[0]), "{table}");
+        }
+    }
+}

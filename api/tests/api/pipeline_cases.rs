@@ -1,0 +1,507 @@
+//! Test cases of pipelines, as `everfold pipeline test` plays them.
+
+use everfold_api::pipeline_test::{
+    CaseVerdict, SuiteReport, first_case, read_cases, test_pipeline, test_pipeline_with,
+};
+use everfold_api::settings::Settings;
+use everfold_engine::definition::{Definition, NoFiles, RUN_STATUSES, STEP_STATUSES, parse};
+use everfold_engine::envelope::StreamId;
+use everfold_engine::event;
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::state::RunStatus;
+use everfold_workflows::builtin;
+use serde_json::json;
+
+use crate::fixtures::in_memory::Api;
+
+fn pipeline(text: &str) -> Definition {
+    parse(text, "t.yaml", &NoFiles).unwrap_or_else(|problems| panic!("{problems}")).definition
+}
+
+fn play(pipeline_text: &str, cases: &str) -> SuiteReport {
+    let definition = pipeline(pipeline_text);
+    let cases = read_cases(cases, "t.test.yaml", &definition).unwrap_or_else(|problems| panic!("{problems}"));
+    test_pipeline(&definition, &cases)
+}
+
+/// The only case, which passes.
+#[track_caller]
+fn passes(pipeline_text: &str, cases: &str) -> CaseVerdict {
+    let report = play(pipeline_text, cases);
+    assert!(report.failed == 0, "{}", shown(&report));
+    report.cases.into_iter().next().unwrap()
+}
+
+fn shown(report: &SuiteReport) -> String {
+    let mut text = String::new();
+    for case in report.cases.iter().filter(|case| !case.passed) {
+        text += &format!("{}: {:?} {:#?}\n", case.name, case.fault, case.differences);
+        for line in &case.story {
+            text += &format!(
+                "  {} {:?} {} {} {}\n",
+                line.at_ms, line.child_of, line.event, line.place, line.detail
+            );
+        }
+    }
+    text
+}
+
+fn differences(verdict: &CaseVerdict) -> Vec<&str> {
+    verdict.differences.iter().map(|difference| difference.path.as_str()).collect()
+}
+
+#[test]
+fn the_cases_of_every_built_in_pipeline_pass_and_reach_every_step_gate_and_route() {
+    for it in builtin::pipelines() {
+        let definition = parse(it.text, it.name, it).unwrap().definition;
+        let cases =
+            read_cases(it.cases, "cases", &definition).unwrap_or_else(|problems| panic!("{problems}"));
+        let report = test_pipeline(&definition, &cases);
+        assert!(report.failed == 0, "{}", shown(&report));
+        let coverage = &report.coverage;
+        assert!(coverage.unreached().is_empty(), "{:?}", coverage.unreached());
+        assert!(coverage.gates.iter().all(|gate| gate.pass > 0), "{:?}", coverage.gates);
+        assert!(coverage.gates.iter().all(|gate| gate.fail > 0), "{:?}", coverage.gates);
+        assert!(coverage.routes.iter().all(|route| route.taken > 0), "{:?}", coverage.routes);
+    }
+}
+
+#[test]
+fn the_cases_of_the_page_do_what_it_says() {
+    let page = include_str!("../../../docs/reference/testing-pipelines.md");
+    let block = |info: &str| {
+        let from = page.split_once(&format!("```{info}\n")).expect("the page has the block").1;
+        from.split("```").next().unwrap().to_owned()
+    };
+    let report = play(&block("yaml"), &block("yaml cases"));
+    let passed: Vec<bool> = report.cases.iter().map(|case| case.passed).collect();
+    assert_eq!(passed, [true, true, false], "{}", shown(&report));
+    let fault = report.cases[2].fault.as_deref().unwrap_or_default();
+    assert!(page.contains(fault), "the page says what comes: {fault}");
+}
+
+#[test]
+fn a_wait_of_days_takes_virtual_time_alone() {
+    let verdict = passes(
+        "name: t\nsteps:\n  - { id: rest, wait: { for: 3d } }\n  - { id: go, command: ./go, timeout: 2h }\n",
+        "- name: a\n  steps: { go: { takes: 90m } }\n  expect: { took: 4410m, events: [TimerFired, RunSucceeded] }\n",
+    );
+    assert!((4_410 * 60_000..4_411 * 60_000).contains(&verdict.virtual_ms), "{}", verdict.virtual_ms);
+}
+
+#[test]
+fn work_without_a_stub_stops_the_case_with_the_line_to_add() {
+    let report = play("name: t\nsteps:\n  - { id: build, command: make }\n", "- name: a\n");
+    let fault = report.cases[0].fault.as_deref().unwrap();
+    assert!(
+        fault.contains("the step build has no stub: add `build: { output: … }` under `steps`"),
+        "{fault}"
+    );
+    let gated = "name: t\nsteps:\n  - { id: build, gates: [{ id: ok, command: ./ok }] }\n";
+    let report = play(gated, "- name: a\n");
+    let fault = report.cases[0].fault.as_deref().unwrap();
+    assert!(fault.contains("add `build: { ok: pass }` under `gates`"), "{fault}");
+}
+
+#[test]
+fn what_the_pipeline_does_not_have_is_refused_with_its_line_and_what_was_meant() {
+    let definition = pipeline(
+        "name: t\nsteps:\n  - { id: build, command: make, gates: [{ id: tests, command: make test }, { id: small, expression: \"true\" }] }\n  - { id: sign, approval: { title: Sign? } }\n",
+    );
+    let wrong = "\
+- name: a
+  stesp: {}
+  steps:
+    biuld: {}
+    sign: {}
+  gates:
+    build: { test: pass, small: pass }
+  decide:
+    - { approve: build }
+    - { approve: sign, choice: b }
+  expect:
+    status: done
+    steps: { build: { rnds: 1 } }
+    events: [RunSuceeded]
+- name: a
+";
+    let problems = read_cases(wrong, "t.test.yaml", &definition).unwrap_err();
+    let found: Vec<String> = problems
+        .0
+        .iter()
+        .map(|it| format!("{} {} ({})", it.line, it.message, it.hint.as_deref().unwrap_or_default()))
+        .collect();
+    for (line, part) in [
+        (2, "did you mean `steps`?"),
+        (4, "there is no step “biuld” (did you mean `build`?)"),
+        (5, "people decide it: write it under `decide`"),
+        (7, "there is no gate “test” (did you mean `tests`?)"),
+        (7, "it needs no stub"),
+        (9, "the step build is no approval"),
+        (10, "`choice` says nothing beside `approve`"),
+        (12, "`status` cannot be “done”"),
+        (13, "has no key “rnds”"),
+        (14, "did you mean `RunSucceeded`?"),
+        (15, "two cases are named “a”"),
+    ] {
+        let is_it = |text: &String| text.starts_with(&format!("{line} ")) && text.contains(part);
+        assert!(found.iter().any(is_it), "{line}: {part}\n{}", found.join("\n"));
+    }
+    assert_eq!(found.len(), 11, "{}", found.join("\n"));
+}
+
+#[test]
+fn each_expectation_that_does_not_come_is_a_difference() {
+    let text = "name: t\nsteps:\n  - { id: build, command: make, gates: [{ id: ok, command: ./ok }] }\noutput: { n: \"${steps.build.output.n}\", list: [1, 2], more: 1 }\n";
+    let cases = "\
+- name: wrong
+  steps: { build: { output: { n: 1 }, usage: { cost: 1.00 USD }, takes: 5m } }
+  gates: { build: { ok: pass } }
+  expect:
+    output: { n: 2, list: [1], other: x }
+    steps: { build: { status: failed, rounds: 2, attempts: 2, output: { n: 3 } } }
+    gates: { build: { ok: fail } }
+    cost: 2.00 USD
+    took: 6m
+    notices: []
+    events: [RunSucceeded, RunStarted]
+- name: right
+  steps: { build: { output: { n: 1 }, usage: { cost: 1.00 USD }, takes: 5m } }
+  gates: { build: { ok: pass } }
+  expect: { output: { n: 1.0 }, cost: 1, took: 5m, notices: [], steps: { build: { output: { n: 1 } } } }
+- name: it fails
+  steps: { build: { fail: no room } }
+- name: it is refused
+  expect: { refused: invalid_input }
+";
+    let report = play(text, cases);
+    let expected = [
+        "output.list[1]",
+        "output.n",
+        "output.other",
+        "steps.build.status",
+        "steps.build.rounds",
+        "steps.build.attempts",
+        "steps.build.output.n",
+        "gates.build.ok",
+        "cost",
+        "took",
+        "events",
+    ];
+    let mut found = differences(&report.cases[0]);
+    found.sort_unstable();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{}", shown(&report));
+    assert!(report.cases[1].passed, "{}", shown(&report));
+    assert_eq!(differences(&report.cases[2]), ["status"]);
+    let came = report.cases[2].differences[0].actual.as_ref().unwrap().as_str().unwrap().to_owned();
+    assert_eq!(came, "failed: no room");
+    assert_eq!(report.cases[3].fault.as_deref().map(|fault| fault.contains("no stub")), Some(true));
+}
+
+#[test]
+fn people_decide_in_their_order_and_may_be_refused() {
+    let text = "\
+name: t
+steps:
+  - { id: which, question: { title: Which?, options: [a, b] } }
+  - { id: sign, approval: { title: Sign?, quorum: 2, self_approval: false, roles: [lead], remind: 1h } }
+  - { id: build, command: make, on_fail: block }
+output: \"${steps.which.output.choice}\"
+";
+    passes(
+        text,
+        "\
+- name: a
+  by: ada
+  steps: { build: [{ fail: broken }, {}] }
+  decide:
+    - { answer: which, choice: b, after: 1h }
+    - { approve: sign, by: ada, roles: [lead], refused: self_approval }
+    - { approve: sign, by: bob, refused: wrong_role }
+    - { approve: sign, by: bob, roles: [lead], after: 30m }
+    - { approve: sign, by: eve, roles: [lead], after: 2h }
+    - { unblock: build, decision: retry, reason: mended }
+  expect: { output: b, steps: { build: { attempts: 2 } }, took: 3h }
+",
+    );
+    let report = play(
+        text,
+        "- name: nobody decides\n  expect: { status: waiting }\n- name: too much\n  decide: [{ approve: sign }]\n  expect: { status: waiting }\n- name: refused\n  decide: [{ answer: which, choice: c }]\n",
+    );
+    assert!(report.cases[0].passed, "{}", shown(&report));
+    assert_eq!(differences(&report.cases[1]), ["line 4: approve sign: the step did not ask for it"]);
+    let fault = report.cases[2].fault.as_deref().unwrap();
+    assert!(fault.starts_with("line 7: answer which is refused as invalid_answer"), "{fault}");
+}
+
+#[test]
+fn items_polls_signals_questions_and_losses_are_those_of_the_engine() {
+    let text = "\
+name: t
+admit: [{ id: open, config: limits.open, policy: evidence.value }]
+config: { limits: limits.yaml }
+steps:
+  - id: each
+    foreach: { in: \"${input.parts}\", as: part }
+    command: make ${part}
+  - id: merged
+    needs: [each]
+    gates:
+      - { id: green, http: \"https://example.org/ci\", poll: { every: 1m, max: 5 } }
+      - { id: agreed, any: [{ id: a, command: ./a }, { not: { file: STOP } }] }
+  - { id: told, wait: { signal: go, timeout: 1d } }
+  - { id: agent, agent: { prompt: Do it now. }, ask: { max: 2 } }
+  - { id: fragile, command: ./f, on_lost: retry }
+output: { parts: \"${steps.each.output}\", said: \"${steps.told.output.who}\" }
+";
+    let cases = "\
+- name: all of it
+  input: { parts: [x, y] }
+  config: { limits: { open: true } }
+  admit: { open: { exists: true, value: true } }
+  steps:
+    each: { items: [{ output: 1 }, [{ output: 2, takes: 5m }]] }
+    agent: [{ ask: { text: which one?, options: [a, b] } }, { output: done }]
+    fragile: [{ lost: the machine is gone }, { output: ok }]
+  gates:
+    merged: { green: [pending, { unavailable: no network }, pass], agreed: { a: fail, file: fail } }
+  decide: [{ answer: agent, choice: a }]
+  signals: [{ signal: go, at: told, after: 2h, data: { who: eve } }]
+  expect:
+    output: { parts: [{ output: 1 }, { status: succeeded, output: 2 }], said: eve }
+    steps: { fragile: { attempts: 2 }, agent: { attempts: 2 } }
+    took: 127m
+    events: [ItemsExpanded, ProbeFailed, SignalReceived, AttemptAsked, QuestionAnswered, AttemptLost, RunSucceeded]
+- name: not admitted
+  input: { parts: [] }
+  config: { limits: { open: false } }
+  admit: { open: { exists: true, value: false } }
+  expect: { refused: not_admitted }
+- name: settings are given
+  input: { parts: [] }
+";
+    let report = play(text, cases);
+    assert!(report.cases[0].passed && report.cases[1].passed, "{}", shown(&report));
+    let fault = report.cases[2].fault.as_deref().unwrap();
+    assert!(fault.contains("add `config: { limits: { … } }`"), "{fault}");
+}
+
+#[test]
+fn a_child_is_a_stub_as_a_whole_or_really_runs() {
+    let parent = "\
+name: parent
+steps:
+  - { id: ship, run: { pipeline: ./child.yaml, input: { n: 1 } } }
+  - { id: other, run: elsewhere }
+output: { ship: \"${steps.ship.output}\", other: \"${steps.other.output}\" }
+";
+    let child = "\
+name: child
+steps:
+  - { id: sign, approval: { title: Ship? } }
+  - { id: go, command: ./go, timeout: 2h, gates: [{ id: ok, command: ./ok }] }
+output: { went: \"${steps.go.output}\" }
+";
+    let files = std::collections::BTreeMap::from([("child.yaml".to_owned(), child.to_owned())]);
+    let definition =
+        parse(parent, "parent.yaml", &files).unwrap_or_else(|problems| panic!("{problems}")).definition;
+    let cases = "\
+- name: it really runs
+  steps:
+    ship: { run: { steps: { go: { output: far, takes: 1h } }, gates: { go: { ok: pass } }, decide: [{ approve: sign, after: 1h }] } }
+    other: { output: 7 }
+  expect: { output: { ship: { went: far }, other: 7 }, took: 2h, events: [ChildStarted, ChildFinished, RunSucceeded] }
+- name: it fails as a whole
+  steps: { ship: { fail: { code: LATE, message: no ship } } }
+  expect: { status: failed, failure: { step: ship, code: LATE } }
+";
+    let cases =
+        read_cases(cases, "parent.test.yaml", &definition).unwrap_or_else(|problems| panic!("{problems}"));
+    let report = test_pipeline(&definition, &cases);
+    assert!(report.failed == 0, "{}", shown(&report));
+    assert!(
+        report.cases[0]
+            .story
+            .iter()
+            .any(|line| line.child_of.as_deref() == Some("ship") && line.event == "VoteCast")
+    );
+    let unknown = "- name: a\n  steps: { other: { run: {} }, ship: { run: { steps: { gone: {} } } } }\n";
+    let problems = read_cases(unknown, "parent.test.yaml", &definition).unwrap_err();
+    assert_eq!(problems.0.len(), 2, "{problems}");
+    assert!(problems.0[0].message.contains("the pipeline “elsewhere” of the step other cannot be had here"));
+    assert!(problems.0[1].message.contains("there is no step “gone”"));
+}
+
+#[test]
+fn a_case_gives_the_same_events_each_time() {
+    let delivery = builtin::find("delivery").unwrap();
+    let definition = parse(delivery.text, delivery.name, delivery).unwrap().definition;
+    let cases = read_cases(delivery.cases, "cases", &definition).unwrap();
+    let (one, other) = (test_pipeline(&definition, &cases), test_pipeline(&definition, &cases));
+    for (one, other) in one.cases.iter().zip(&other.cases) {
+        assert_eq!(one.story, other.story, "{}", one.name);
+    }
+}
+
+#[test]
+fn a_loop_without_an_end_is_stopped() {
+    let text = "name: t\nsteps:\n  - { id: up, gates: [{ id: ok, command: ./ok, policy: \"'pending'\", poll: { every: 1s, timeout: 300d } }] }\n";
+    let report = play(text, "- name: a\n  gates: { up: { ok: { exit: 1 } } }\n");
+    let fault = report.cases[0].fault.as_deref().unwrap();
+    assert!(fault.contains("over 10000 events"), "{fault}");
+}
+
+#[test]
+fn the_first_case_of_a_pipeline_is_one_that_can_be_read() {
+    let delivery = builtin::find("delivery").unwrap();
+    let definition = parse(delivery.text, delivery.name, delivery).unwrap().definition;
+    let cases = read_cases(&first_case(&definition), "first", &definition)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let report = test_pipeline(&definition, &cases);
+    assert!(report.failed == 0, "{}", shown(&report));
+}
+
+#[test]
+fn the_words_of_expectations_are_those_of_the_core() {
+    assert_eq!(RunStatus::ALL.map(RunStatus::as_str), RUN_STATUSES);
+    let read = |word: &&str| serde_json::from_value::<everfold_engine::state::StepStatus>((*word).into());
+    let words: Vec<&str> = STEP_STATUSES.iter().map(|word| read(word).unwrap().as_str()).collect();
+    assert_eq!(words, STEP_STATUSES);
+}
+
+#[test]
+fn a_decision_in_a_child_that_never_came_fails_the_case() {
+    let parent = "name: parent\nsteps: [{ id: ship, run: { pipeline: ./child.yaml, input: {} } }]\n";
+    let child = "\
+name: child
+steps:
+  - { id: go, command: ./go }
+  - { id: sign, approval: { title: Ship? } }
+";
+    let files = std::collections::BTreeMap::from([("child.yaml".to_owned(), child.to_owned())]);
+    let definition =
+        parse(parent, "parent.yaml", &files).unwrap_or_else(|problems| panic!("{problems}")).definition;
+    let cases = "\
+- name: one too many
+  steps:
+    ship: { run: { steps: { go: { takes: 1m } }, decide: [{ approve: sign, by: eve }, { approve: sign, by: bob }] } }
+- name: it never came so far
+  steps:
+    ship: { run: { steps: { go: { takes: 1m, fail: no } }, decide: [{ approve: sign }] } }
+  expect: { status: failed }
+- name: it came
+  steps:
+    ship: { run: { steps: { go: { takes: 1m } }, decide: [{ approve: sign }] } }
+";
+    let cases =
+        read_cases(cases, "parent.test.yaml", &definition).unwrap_or_else(|problems| panic!("{problems}"));
+    let report = test_pipeline(&definition, &cases);
+    let passed: Vec<bool> = report.cases.iter().map(|case| case.passed).collect();
+    assert_eq!(passed, [false, false, true], "{}", shown(&report));
+    assert_eq!(differences(&report.cases[0]), ["line 3: approve sign: the step did not ask for it"]);
+    assert_eq!(differences(&report.cases[1]), ["line 6: approve sign: the step did not ask for it"]);
+}
+
+#[test]
+fn a_case_masks_what_production_masks() {
+    let text = "\
+name: t
+input: { type: object, required: [token], properties: { token: { type: string } } }
+steps: [{ id: use, function: everfold.noop }]
+output: \"${input.token}\"
+";
+    // Put together, so that no scanner takes the file for one with a token.
+    let token = format!("ghp{}{}", "_", "a1B2c3D4e5F6".repeat(3));
+    passes(
+        text,
+        &format!(
+            "- name: a\n  input: {{ token: {token} }}\n  steps: {{ use: {{}} }}\n  expect: {{ output: '***' }}\n"
+        ),
+    );
+}
+
+#[test]
+fn a_name_that_a_start_refuses_fails_the_case() {
+    let case = "- name: a\n  steps: { work: {} }\n";
+    let function = "name: t\nsteps: [{ id: work, function: everfold.nop }]\n";
+    let fault = play(function, case).cases[0].fault.clone().unwrap();
+    assert!(fault.contains("the step work: there is no function everfold.nop"), "{fault}");
+    let agent = "name: t\nsteps: [{ id: work, agent: { prompt: Go., profile: planner } }]\n";
+    let fault = play(agent, case).cases[0].fault.clone().unwrap();
+    assert!(fault.contains("planner"), "{fault}");
+
+    // The settings know them; without settings, which are then a server's, nothing is refused.
+    let play_with = |settings: Option<&Settings>, text: &str| {
+        let definition = pipeline(text);
+        let cases = read_cases(case, "t.test.yaml", &definition).unwrap();
+        test_pipeline_with(&definition, settings, &cases)
+    };
+    let mut settings = Settings::default();
+    let profile = serde_json::from_value(json!({ "command": ["planner"] })).unwrap();
+    settings.agents.insert("planner".to_owned(), profile);
+    let report = play_with(Some(&settings), agent);
+    assert!(report.failed == 0, "{}", shown(&report));
+    assert_eq!((play_with(None, agent).failed, play_with(None, function).failed), (0, 0));
+}
+
+/// The same answers, once from stubs and once from real functions, people and clocks.
+#[tokio::test]
+async fn a_case_gives_the_events_that_a_real_run_gives() {
+    const PIPELINE: &str = "\
+name: same
+input: { type: object, required: [parts], properties: { parts: { type: array } } }
+steps:
+  - id: first
+    function: everfold.echo
+    with: { n: 1 }
+    gates: [{ id: again, expression: step.round > 1, on_fail: { rework: first, max: 1 } }]
+  - id: each
+    foreach: { in: \"${input.parts}\", as: part, max_in_flight: 1 }
+    function: everfold.echo
+    with: { part: \"${part}\" }
+  - id: ok
+    approval: { title: Right?, on_reject: { rework: each } }
+  - { id: rest, wait: { for: 20ms } }
+  - { id: never, when: size(input.parts) > 5, function: everfold.noop }
+  - { id: last, function: everfold.echo, with: { done: true } }
+output: \"${steps.last.output}\"
+";
+    let api = Api::new();
+    let body = json!({ "definition": PIPELINE, "input": { "parts": ["x", "y"] } });
+    let (status, view) = api.post("/api/v1/runs", body).await;
+    assert_eq!(status, 201, "{view}");
+    let id = view["id"].as_str().unwrap().to_owned();
+    for decision in ["reject", "approve"] {
+        api.until(&id, "waiting").await;
+        let (status, view) = api.post(&format!("/api/v1/inbox/{id}"), json!({ "decision": decision })).await;
+        assert_eq!(status, 200, "{view}");
+    }
+    let ended = api.until(&id, "succeeded").await;
+    let run: RunId = id.parse().unwrap();
+    let log = api.held.node().store().read(&StreamId::run(run), Version::FIRST, 1_000).await.unwrap();
+    let real: Vec<&str> = log
+        .iter()
+        .map(|it| event::decode(it.header.kind, it.header.schema, &it.payload).unwrap().name())
+        .collect();
+    let output = ended["output"].clone();
+    let verdict = passes(
+        PIPELINE,
+        &format!(
+            "\
+- name: a
+  input: {{ parts: [x, y] }}
+  steps:
+    first: {{ output: {{ n: 1 }} }}
+    each: {{ items: [{{ output: {{ part: x }} }}, {{ output: {{ part: y }} }}] }}
+    last: {{ output: {{ done: true }} }}
+  decide: [{{ reject: ok }}, {{ approve: ok, after: 3d }}]
+  expect: {{ output: {output}, steps: {{ first: {{ rounds: 2 }}, each: {{ rounds: 2, attempts: 4 }}, never: skipped }} }}
+"
+        ),
+    );
+    let played: Vec<&str> = verdict.story.iter().map(|line| line.event.as_str()).collect();
+    assert_eq!(played, real);
+    assert!(real.len() > 30, "{}", real.len());
+}

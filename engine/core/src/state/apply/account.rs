@@ -1,0 +1,74 @@
+//! What a run tells of itself is noted from its events ([`crate::state::account`]).
+
+use crate::event::{GateEvaluated, ReworkRequested, RunEvent};
+use crate::state::account::VerdictNote;
+use crate::state::{EventMeta, RunState};
+use everfold_base::time::Timestamp;
+
+impl RunState {
+    /// Notes what an event says of the run, before the event changes anything else.
+    pub(super) fn note_account(&mut self, event: &RunEvent, meta: &EventMeta) {
+        match event {
+            RunEvent::UsageRecorded(event) => {
+                self.facts.account.use_up(&event.id.path.step, &event.usage);
+            }
+            RunEvent::GateEvaluated(event) => self.note_verdict(event, meta.at),
+            RunEvent::ReworkRequested(event) => {
+                let cause = self.cause(event);
+                self.facts.account.rework(&event.route, cause);
+            }
+            RunEvent::SignalReceived(event) => {
+                let is_known = self.listens_to(&event.name);
+                self.facts.account.hear(&event.name, is_known);
+            }
+            RunEvent::StepBlocked(event) => {
+                self.facts.account.blocked.insert(event.path.clone(), meta.at);
+            }
+            RunEvent::RunFailed(event) => {
+                let problems = event.result.as_ref().map(|result| result.problems.clone());
+                self.facts.account.problems = problems.unwrap_or_default();
+            }
+            _of_other_things => {}
+        }
+    }
+
+    fn note_verdict(&mut self, event: &GateEvaluated, at: Timestamp) {
+        self.facts.account.judge(VerdictNote {
+            step: event.id.path.step.clone(),
+            gate: event.gate.clone(),
+            round: event.id.round,
+            verdict: event.verdict,
+            reason: event.reason.clone(),
+            code: event.code.clone(),
+            tolerated: event.tolerated,
+            at,
+        });
+    }
+
+    /// What a rework is counted under: the gate that failed, what people or a signal said, else how the work failed.
+    fn cause(&self, event: &ReworkRequested) -> String {
+        if let Some(gate) = &event.source.gate {
+            return gate.clone();
+        }
+        let of_run = event.route.starts_with("on_signal:");
+        let place = match event.route.split_once('/') {
+            Some((_step, place)) if !of_run => place,
+            _of_run => event.route.as_str(),
+        };
+        // `on_changes/0/then/then`: the routes' number, and what follows a used-up one.
+        let place = place.trim_end_matches("/then");
+        match place.rsplit_once('/').map_or(place, |(place, _number)| place) {
+            "on_reject" => "rejected".to_owned(),
+            "on_changes" => "changes".to_owned(),
+            signal if signal.starts_with("on_signal:") => signal.trim_start_matches("on_").to_owned(),
+            other => {
+                let step = self.key(&event.source.id.path).map(|key| &self.facts.steps[key.step]);
+                let failure = step.and_then(|step| step.unit.failure.as_ref().or(step.failure.as_ref()));
+                let named = |failure: &everfold_base::failure::Failure| {
+                    failure.code.clone().unwrap_or_else(|| failure.kind.as_str().to_owned())
+                };
+                failure.map_or_else(|| other.to_owned(), named)
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Templates of steps and named policies: they are written out before anything else is read.
+//!
+//! Law: the tree that the reader gets holds neither, so every later check, the definition and its hash see what the steps
+//! and gates became. A node keeps the place where it was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::codes::Code;
+use super::problem::{Problem, SourceText};
+use super::read::{STEP_KEYS, WORKS};
+use super::similar::similar;
+use super::yaml::{Kind, NODES_MAX, SOURCE_BYTES_MAX, YamlNode};
+
+/// Templates lead to others at most so far.
+const DEPTH_MAX: usize = 16;
+/// The most bytes of texts that templates and policies add.
+const BYTES_MAX: usize = 4 * SOURCE_BYTES_MAX;
+
+/// Keys of a step whose maps are put together key by key; any other value of the step stands in the place of the template's.
+const MERGED: [&str; 14] = [
+    "agent",
+    "api",
+    "approval",
+    "ask",
+    "env",
+    "foreach",
+    "http",
+    "labels",
+    "on_signal",
+    "outputs",
+    "question",
+    "retry",
+    "run",
+    "with",
+];
+
+/// Names of expressions, which a policy cannot be called by.
+const TAKEN: [&str; 17] = [
+    "answer",
+    "answers",
+    "attempt",
+    "config",
+    "evidence",
+    "failure",
+    "gate",
+    "index",
+    "input",
+    "item",
+    "output",
+    "rework",
+    "run",
+    "secrets",
+    "step",
+    "steps",
+    "workspace",
+];
+
+/// Writes out `like` of the steps and the named policies of the gates, and takes `templates` and `policies` out of the tree.
+pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut Vec<Problem>) {
+    let templates = taken(root, "templates");
+    let policies = taken(root, "policies");
+    if templates.is_none() && policies.is_none() && !has_like(root) {
+        return;
+    }
+    let room = TreeSize { nodes: NODES_MAX.saturating_sub(size(root).nodes), bytes: BYTES_MAX };
+    let mut writer = TemplateWriter {
+        source,
+        problems,
+        templates: BTreeMap::new(),
+        policies: BTreeMap::new(),
+        used: BTreeSet::new(),
+        room,
+    };
+    if let Some((_, templates)) = &templates {
+        writer.read_templates(templates);
+    }
+    if let Some((_, policies)) = &policies {
+        writer.read_policies(policies);
+    }
+    for key in ["steps", "on_finish"] {
+        let Some(Kind::List(steps)) = root.get_mut(key).map(|list| &mut list.kind) else { continue };
+        for step in steps {
+            writer.step(step);
+            if let Some(gates) = step.get_mut("gates") {
+                writer.gates(gates);
+            }
+        }
+    }
+    if let Some(admit) = root.get_mut("admit") {
+        match &mut admit.kind {
+            Kind::Map(_) => admit.get_mut("gates").into_iter().for_each(|gates| writer.gates(gates)),
+            _gates => writer.gates(admit),
+        }
+    }
+    writer.report_unused();
+}
+
+/// A key and its value, taken out of a map.
+fn taken(root: &mut YamlNode, key: &str) -> Option<(YamlNode, YamlNode)> {
+    let Kind::Map(entries) = &mut root.kind else { return None };
+    let at = entries.iter().position(|(name, _)| name.text() == Some(key))?;
+    Some(entries.remove(at))
+}
+
+fn has_like(root: &YamlNode) -> bool {
+    let steps = ["steps", "on_finish"].into_iter().filter_map(|key| root.get(key));
+    let items = steps.filter_map(|steps| match &steps.kind {
+        Kind::List(items) => Some(items),
+        _other => None,
+    });
+    items.flatten().any(|step| step.get("like").is_some())
+}
+
+/// How much a tree holds.
+#[derive(Clone, Copy)]
+struct TreeSize {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl TreeSize {
+    fn plus(self, other: Self) -> Self {
+        Self { nodes: self.nodes + other.nodes, bytes: self.bytes + other.bytes }
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            nodes: self.nodes.checked_sub(other.nodes)?,
+            bytes: self.bytes.checked_sub(other.bytes)?,
+        })
+    }
+}
+
+fn size(node: &YamlNode) -> TreeSize {
+    let own = TreeSize { nodes: 1, bytes: node.text().map_or(0, str::len) };
+    match &node.kind {
+        Kind::List(items) => items.iter().map(size).fold(own, TreeSize::plus),
+        Kind::Map(entries) => {
+            entries.iter().map(|(key, value)| size(key).plus(size(value))).fold(own, TreeSize::plus)
+        }
+        Kind::Scalar { .. } | Kind::Bad => own,
+    }
+}
+
+struct TemplateWriter<'a> {
+    source: &'a SourceText,
+    problems: &'a mut Vec<Problem>,
+    templates: BTreeMap<&'a str, (&'a YamlNode, &'a YamlNode)>,
+    policies: BTreeMap<&'a str, (&'a YamlNode, &'a YamlNode)>,
+    used: BTreeSet<(bool, &'a str)>,
+    /// What may still be added.
+    room: TreeSize,
+}
+
+impl<'a> TemplateWriter<'a> {
+    fn report(&mut self, code: Code, node: &YamlNode, message: String, hint: impl Into<String>) {
+        self.problems.push(self.source.problem(code, node.span.clone(), message).hint(hint));
+    }
+
+    /// The named entries of a map.
+    fn entries(&mut self, node: &'a YamlNode, what: &str) -> Vec<(&'a str, &'a YamlNode, &'a YamlNode)> {
+        match &node.kind {
+            Kind::Map(entries) => {
+                entries.iter().filter_map(|(key, value)| Some((key.text()?, key, value))).collect()
+            }
+            Kind::Bad => Vec::new(),
+            _other if node.is_null() => Vec::new(),
+            _other => {
+                let message = format!("{what} is a map, this is {}", node.what());
+                self.report(Code::Type, node, message, "write NAME: and what it stands for");
+                Vec::new()
+            }
+        }
+    }
+
+    fn read_templates(&mut self, node: &'a YamlNode) {
+        for (name, key, template) in self.entries(node, "`templates`") {
+            let Kind::Map(entries) = &template.kind else {
+                let message = format!("the template “{name}” is a map, this is {}", template.what());
+                self.report(Code::Type, template, message, "it holds keys of a step: NAME: { timeout: 10m }");
+                continue;
+            };
+            for (key, _) in entries {
+                let Some(text) = key.text() else { continue };
+                if text == "id" {
+                    let message = "a template has no `id`".to_owned();
+                    self.report(Code::UnknownKey, key, message, "each step that is like it has its own");
+                } else if !STEP_KEYS.contains(&text) {
+                    let known = STEP_KEYS.iter().copied();
+                    let hint = similar(text, known).map_or_else(
+                        || "it holds keys of a step".to_owned(),
+                        |similar| format!("did you mean `{similar}`?"),
+                    );
+                    self.report(Code::UnknownKey, key, format!("a step has no key “{text}”"), hint);
+                }
+            }
+            self.templates.insert(name, (key, template));
+        }
+    }
+
+    fn read_policies(&mut self, node: &'a YamlNode) {
+        for (name, key, policy) in self.entries(node, "`policies`") {
+            let is_word = name.starts_with(|c: char| c.is_ascii_alphabetic())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            if !is_word || TAKEN.contains(&name) {
+                let message = format!("“{name}” cannot be the name of a policy");
+                let hint = "a letter, then letters, digits and `_`; no name that expressions have already";
+                self.report(Code::Value, key, message, hint);
+                continue;
+            }
+            self.policies.insert(name, (key, policy));
+        }
+    }
+
+    /// Writes out what a step is like.
+    fn step(&mut self, step: &mut YamlNode) {
+        let mut above: Vec<&'a str> = Vec::new();
+        while let Some((_, like)) = taken(step, "like") {
+            let Some(name) = like.text().filter(|_| !like.is_null()) else {
+                let message = format!("`like` names a template, this is {}", like.what());
+                self.report(Code::Type, &like, message, "write like: NAME");
+                return;
+            };
+            let Some((&name, &(_, template))) = self.templates.get_key_value(name) else {
+                let hint = match similar(name, self.templates.keys().copied()) {
+                    Some(similar) => format!("did you mean `{similar}`?"),
+                    None if self.templates.is_empty() => "the pipeline has no `templates`".to_owned(),
+                    None => format!(
+                        "there are: {}",
+                        self.templates.keys().copied().collect::<Vec<_>>().join(", ")
+                    ),
+                };
+                self.report(Code::Template, &like, format!("there is no template “{name}”"), hint);
+                return;
+            };
+            if above.contains(&name) || above.len() == DEPTH_MAX {
+                let message = format!("the template “{name}” leads back to itself");
+                self.report(
+                    Code::Template,
+                    &like,
+                    message,
+                    format!("at most {DEPTH_MAX} templates in a row"),
+                );
+                return;
+            }
+            above.push(name);
+            self.used.insert((true, name));
+            if self.has_room(&like, template) {
+                merge(step, template);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Takes the size of what is added from what may be added; reports at `at` where that is too little.
+    fn has_room(&mut self, at: &YamlNode, added: &YamlNode) -> bool {
+        if let Some(room) = self.room.minus(size(added)) {
+            self.room = room;
+            return true;
+        }
+        let message = "with its templates and policies written out, the pipeline is too large".to_owned();
+        self.report(Code::Limit, at, message, "100,000 values and 4 MiB more text are the most");
+        false
+    }
+
+    /// Puts policies in the place of their names.
+    fn gates(&mut self, gates: &mut YamlNode) {
+        let Kind::List(gates) = &mut gates.kind else { return };
+        for gate in gates {
+            if let Some(policy) = gate.get_mut("policy")
+                && let Some((&name, &(_, named))) =
+                    policy.text().and_then(|text| self.policies.get_key_value(text.trim()))
+            {
+                self.used.insert((false, name));
+                if self.has_room(policy, named) {
+                    *policy = named.clone();
+                }
+            }
+            for key in ["all", "any", "not"] {
+                if let Some(members) = gate.get_mut(key) {
+                    self.gates(members);
+                }
+            }
+            if let Some(of) = gate.get_mut("at_least").and_then(|at_least| at_least.get_mut("of")) {
+                self.gates(of);
+            }
+        }
+    }
+
+    fn report_unused(&mut self) {
+        let templates = self.templates.iter().map(|(name, (key, _))| (true, *name, *key));
+        let policies = self.policies.iter().map(|(name, (key, _))| (false, *name, *key));
+        let unused: Vec<_> = templates
+            .chain(policies)
+            .filter(|(is_template, name, _)| !self.used.contains(&(*is_template, name)))
+            .collect();
+        for (is_template, name, key) in unused {
+            let (message, hint) = if is_template {
+                (
+                    format!("no step is like the template “{name}”"),
+                    format!("write like: {name}, or remove it"),
+                )
+            } else {
+                (format!("no gate has the policy “{name}”"), format!("write policy: {name}, or remove it"))
+            };
+            self.report(Code::Unused, key, message, hint);
+        }
+    }
+}
+
+/// Adds to a step what it does not say itself. Work of its own stands in the place of the template's.
+fn merge(step: &mut YamlNode, template: &YamlNode) {
+    let has_own_work = WORKS.iter().any(|work| step.get(work).is_some());
+    let is_function = step.get("function").is_some();
+    let (Kind::Map(own), Kind::Map(added)) = (&mut step.kind, &template.kind) else { return };
+    for (key, value) in added {
+        let Some(name) = key.text() else { continue };
+        let Some((_, present)) = own.iter_mut().find(|(own, _)| own.text() == Some(name)) else {
+            let is_replaced = WORKS.contains(&name) || (name == "with" && !is_function);
+            if !(has_own_work && is_replaced) {
+                own.push((key.clone(), value.clone()));
+            }
+            continue;
+        };
+        if MERGED.contains(&name)
+            && let (Kind::Map(present), Kind::Map(value)) = (&mut present.kind, &value.kind)
+        {
+            for (key, value) in value {
+                if present.iter().all(|(own, _)| own.text() != key.text()) {
+                    present.push((key.clone(), value.clone()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Templates of steps and named policies: what a pipeline becomes, and what is refused.
+
+use everfold_language::builder::{Gate, Pipeline, Step};
+use everfold_language::definition::Code;
+
+use super::fixtures::{check, codes, read};
+
+/// A pipeline with templates is the pipeline that they write out: the same document, the same hash.
+#[track_caller]
+fn assert_same(short: &str, long: &str) {
+    assert_eq!(read(short).document(), read(long).document());
+    assert_eq!(check(short).unwrap().warnings, [], "{short}");
+}
+
+#[test]
+fn a_step_has_the_keys_of_the_template_that_it_is_like_where_it_says_nothing_itself() {
+    assert_same(
+        "name: x
+templates:
+  build:
+    stage: making
+    timeout: 10m
+    retry: { attempts: 3, only: [timeout] }
+    env: { CI: 'true', MODE: fast }
+    outputs: { log: build.log }
+    on_fail: block
+    gates: [{ id: done, file: build.log }]
+    command: make
+steps:
+  - { id: a, like: build }
+  - { id: b, like: build, timeout: 1h, retry: { attempts: 2 }, env: { MODE: slow }, on_fail: { rework: a }, command: make b }
+  - { id: c, like: build, gates: null, outputs: null, env: null, stage: ending, run: child }
+on_finish:
+  - { id: d, like: build, gates: [{ id: done, expression: 'true' }], on_fail: continue }
+",
+        "name: x
+steps:
+  - id: a
+    stage: making
+    timeout: 10m
+    retry: { attempts: 3, only: [timeout] }
+    env: { CI: 'true', MODE: fast }
+    outputs: { log: build.log }
+    on_fail: block
+    gates: [{ id: done, file: build.log }]
+    command: make
+  - id: b
+    stage: making
+    timeout: 1h
+    retry: { attempts: 2, only: [timeout] }
+    env: { CI: 'true', MODE: slow }
+    outputs: { log: build.log }
+    on_fail: { rework: a }
+    gates: [{ id: done, file: build.log }]
+    command: make b
+  - id: c
+    stage: ending
+    timeout: 10m
+    retry: { attempts: 3, only: [timeout] }
+    on_fail: block
+    run: child
+on_finish:
+  - id: d
+    stage: making
+    timeout: 10m
+    retry: { attempts: 3, only: [timeout] }
+    env: { CI: 'true', MODE: fast }
+    outputs: { log: build.log }
+    gates: [{ id: done, expression: 'true' }]
+    on_fail: continue
+    command: make
+",
+    );
+}
+
+#[test]
+fn templates_are_like_others_and_work_of_the_step_stands_in_the_place_of_theirs() {
+    assert_same(
+        "name: x
+templates:
+  paid: { timeout: 1h, resources: [gpu] }
+  think: { like: paid, agent: { profile: script, model: small, args: [./think.sh] }, retry: { attempts: 2 } }
+  call: { like: paid, function: everfold.echo, with: { a: 1, b: 2 } }
+steps:
+  - { id: a, like: think, agent: { prompt: Do it, model: large } }
+  - { id: b, like: call, with: { b: 3 } }
+  - { id: c, like: call, command: echo }
+  - { id: d, like: call, function: git.head }
+",
+        "name: x
+steps:
+  - { id: a, timeout: 1h, resources: [gpu], retry: { attempts: 2 },
+      agent: { profile: script, model: large, args: [./think.sh], prompt: Do it } }
+  - { id: b, timeout: 1h, resources: [gpu], function: everfold.echo, with: { a: 1, b: 3 } }
+  - { id: c, timeout: 1h, resources: [gpu], command: echo }
+  - { id: d, timeout: 1h, resources: [gpu], function: git.head, with: { a: 1, b: 2 } }
+",
+    );
+}
+
+#[test]
+fn a_gate_names_its_policy() {
+    assert_same(
+        "name: x
+policies: { enough: 'evidence.tests >= 3', quiet: evidence.exit == 0 }
+templates: { tested: { gates: [{ id: t, tests: junit.xml, policy: enough }] } }
+admit: [{ id: open, config: c, policy: quiet2 }]
+steps:
+  - { id: a, like: tested, command: make }
+  - { id: b, command: make, gates: [{ all: [{ id: c, command: x, policy: quiet }, { id: d, tests: y, policy: enough }] }] }
+"
+        .replace("quiet2", "'evidence.value == 1'")
+        .as_str(),
+        "name: x
+admit: [{ id: open, config: c, policy: evidence.value == 1 }]
+steps:
+  - { id: a, command: make, gates: [{ id: t, tests: junit.xml, policy: evidence.tests >= 3 }] }
+  - { id: b, command: make, gates: [{ all: [{ id: c, command: x, policy: evidence.exit == 0 },
+      { id: d, tests: y, policy: evidence.tests >= 3 }] }] }
+",
+    );
+}
+
+#[test]
+fn a_template_that_is_none_is_refused() {
+    assert_eq!(
+        codes("name: x\nsteps: [{id: a, like: b, command: x}]"),
+        [Code::Template],
+        "without templates"
+    );
+    assert_eq!(codes("name: x\ntemplates: 3\npolicies: ~\nsteps: [{id: a, command: x}]"), [Code::Type]);
+    assert_eq!(codes("name: x\ntemplates: {t: {timeout: 1h}}\nsteps: [{id: a, like: t}]"), [Code::Empty]);
+}
+
+#[test]
+fn templates_cannot_make_a_small_file_a_large_pipeline() {
+    let items = "1, ".repeat(20_000);
+    let steps: String = (0..6).map(|n| format!("  - {{id: s{n}, like: big, command: x}}\n")).collect();
+    let text = format!(
+        "name: x\ntemplates: {{big: {{gates: [{{id: g, expression: 'true'}}], with: {{a: [{items}]}}}}}}\nsteps:\n{steps}"
+    );
+    assert!(codes(&text).contains(&Code::Limit), "{:?}", codes(&text));
+    let long = "x".repeat(500_000);
+    let steps: String = (0..20).map(|n| format!("  - {{id: s{n}, like: long}}\n")).collect();
+    let found = codes(&format!("name: x\ntemplates: {{long: {{command: {long}}}}}\nsteps:\n{steps}"));
+    assert!(found.contains(&Code::Limit), "{found:?}");
+    let gates: String = (0..20).map(|n| format!("{{id: g{n}, file: x, policy: long}}, ")).collect();
+    let found = codes(&format!("name: x\npolicies: {{long: {long}}}\nsteps: [{{id: a, gates: [{gates}]}}]"));
+    assert!(found.contains(&Code::Limit), "{found:?}");
+}
+
+#[test]
+fn the_builder_writes_templates_and_policies() {
+    let built = Pipeline::new("x")
+        .template("build", Step::command("", "make").timeout("10m"))
+        .template("quick", Step::part().timeout("1m"))
+        .policy("quiet", "evidence.exit == 0")
+        .step(Step::from_template("a", "build"))
+        .step(Step::command("b", "make b").like("quick").gate(Gate::command("g", "x").policy("quiet")))
+        .build()
+        .unwrap();
+    let written = read(
+        "name: x
+steps:
+  - { id: a, command: make, timeout: 10m }
+  - { id: b, command: make b, timeout: 1m, gates: [{ id: g, command: x, policy: evidence.exit == 0 }] }
+",
+    );
+    assert_eq!(built.document(), written.document());
+}
