@@ -8,6 +8,7 @@
 pub mod access;
 pub mod bench;
 mod body;
+mod caller_turns;
 mod cli;
 mod client;
 mod compare;

@@ -45,7 +45,8 @@ pub(crate) fn does(status: RunStatus) -> String {
         | RunStatus::Running
         | RunStatus::Waiting
         | RunStatus::Paused
-        | RunStatus::Blocked => format!("is {status}"),
+        | RunStatus::Blocked
+        | RunStatus::Stopping => format!("is {status}"),
     }
 }
 
@@ -69,7 +70,9 @@ pub(crate) fn run_style(status: RunStatus) -> Style {
         RunStatus::Failed | RunStatus::Blocked => Style::new().red(),
         RunStatus::Cancelled => Style::new().dimmed(),
         RunStatus::Running => Style::new().cyan(),
-        RunStatus::Queued | RunStatus::Waiting | RunStatus::Paused => Style::new().yellow(),
+        RunStatus::Queued | RunStatus::Waiting | RunStatus::Paused | RunStatus::Stopping => {
+            Style::new().yellow()
+        }
     }
 }
 

@@ -60,6 +60,7 @@ fn history(number: u64) -> Vec<RunEvent> {
         parent: None,
         priority: 0,
         admission: Vec::new(),
+        number: None,
     };
     let mut events: Vec<RunEvent> = vec![started.into()];
     for step in 0..STEPS {

@@ -56,6 +56,7 @@ fn readers(event: &RunEvent) -> u16 {
         | RunEvent::QuestionAnswered(_)
         | RunEvent::RecheckRequested(_) => INBOX | DECISIONS,
         RunEvent::UsageRecorded(_) => ROW | SPEND,
+        RunEvent::ProgressReported(_) => ROW,
         RunEvent::RunPaused(_)
         | RunEvent::RunResumed(_)
         | RunEvent::AttemptAsked(_)

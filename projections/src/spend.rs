@@ -181,13 +181,7 @@ impl<'a> SpendView<'a> {
         let mut rows: Vec<SpendRow> =
             groups.into_iter().map(|(group, sum)| SpendRow { group, sum }).collect();
         if by != SpendBy::Day {
-            rows.sort_by(|one, other| {
-                let key = |row: &SpendRow| {
-                    let tokens = row.sum.input_tokens.saturating_add(row.sum.output_tokens);
-                    (row.sum.cost_micros, tokens)
-                };
-                key(other).cmp(&key(one)).then_with(|| one.group.cmp(&other.group))
-            });
+            sort(&mut rows);
         }
         Ok(rows)
     }
@@ -265,6 +259,31 @@ impl<'a> SpendView<'a> {
             Some((_, bytes)) => Ok(of(&row_codec::read(&mut bytes.as_slice())?)),
             None => Ok(None),
         }
+    }
+}
+
+/// By cost, the largest first.
+fn sort(rows: &mut [SpendRow]) {
+    rows.sort_by(|one, other| {
+        let key = |row: &SpendRow| {
+            let tokens = row.sum.input_tokens.saturating_add(row.sum.output_tokens);
+            (row.sum.cost_micros, tokens)
+        };
+        key(other).cmp(&key(one)).then_with(|| one.group.cmp(&other.group))
+    });
+}
+
+impl SpendRow {
+    /// Rows put together in other groups, by cost, the largest first: `group` says to which group each of them belongs.
+    #[must_use]
+    pub fn regrouped(rows: Vec<Self>, mut group: impl FnMut(&str) -> String) -> Vec<Self> {
+        let mut groups: BTreeMap<String, SpendSum> = BTreeMap::new();
+        for row in rows {
+            groups.entry(group(&row.group)).or_default().add(&row.sum);
+        }
+        let mut rows: Vec<Self> = groups.into_iter().map(|(group, sum)| Self { group, sum }).collect();
+        sort(&mut rows);
+        rows
     }
 }
 

@@ -6,7 +6,7 @@ use everfold_base::envelope::{Envelope, flag};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, RunEvent, ScheduledWork};
+use everfold_core::event::{self, LogSeal, RunEvent, ScheduledWork};
 use serde::Serialize;
 
 use crate::event_readers::{TIMELINE, passed_over};
@@ -37,6 +37,8 @@ pub struct AttemptRowEnd {
     pub at: Timestamp,
     /// How it failed; none: well.
     pub failure: Option<AttemptFailure>,
+    /// Its log as it was when it was closed, where it left one.
+    pub log: Option<LogSeal>,
 }
 
 /// How an attempt failed: what its event says, without the detail.
@@ -124,17 +126,19 @@ impl Rows {
                 }
             }
             RunEvent::AttemptSucceeded(event) => {
-                let end = AttemptRowEnd { at: event.ended_at, failure: None };
+                let log = event.notes.log.clone();
+                let end = AttemptRowEnd { at: event.ended_at, failure: None, log };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptFailed(event) => {
                 let failure = Some(AttemptFailure::of(&event.failure));
-                let end = AttemptRowEnd { at: event.ended_at, failure };
+                let log = event.notes.log.clone();
+                let end = AttemptRowEnd { at: event.ended_at, failure, log };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptLost(event) => {
                 let lost = Failure::new(FailureKind::Lost, event.reason.clone());
-                let end = AttemptRowEnd { at, failure: Some(AttemptFailure::of(&lost)) };
+                let end = AttemptRowEnd { at, failure: Some(AttemptFailure::of(&lost)), log: None };
                 self.end(&event.id, end);
             }
             other => passed_over(other, TIMELINE),

@@ -133,7 +133,7 @@ fn interpret(ended: &EndedProcess<'_>) -> Answer {
         }
         output
     });
-    Answer { output: Ok(output), usage: Vec::new(), text: None, check: None, keeps: false }
+    Answer::plain(output)
 }
 
 impl Executor for CommandExecutor {

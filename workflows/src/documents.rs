@@ -4,10 +4,11 @@
 //! map; lists and everything else are taken whole. A file that is not there is passed over; where nothing at
 //! all is there, that is an error.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_base::json::Value;
-use everfold_core::decide::begin;
+use everfold_core::decide::begin::{self, SkippedRecord};
 use everfold_language::definition::settings_of;
 use serde::Deserialize;
 
@@ -33,6 +34,8 @@ pub struct Merged {
     pub value: Value,
     /// The files that were there, the winning one first.
     pub files: Vec<PathBuf>,
+    /// Records that were left out, because they do not fit their schema.
+    pub skipped: Vec<SkippedRecord>,
 }
 
 /// A document cannot be had.
@@ -69,11 +72,17 @@ pub enum DocumentReadError {
     },
 }
 
-/// Reads the sources of a document; files are relative to `folder`.
+/// Reads the sources of the document `name`; files are relative to `folder`. Records that do not fit their schema in
+/// `records` are left out.
 ///
 /// # Errors
 /// [`DocumentReadError`]: nothing is there, or what is there cannot be read.
-pub fn merged(folder: &Path, sources: &[DocumentSource]) -> Result<Merged, DocumentReadError> {
+pub fn merged(
+    folder: &Path,
+    sources: &[DocumentSource],
+    (name, records): (&str, &BTreeMap<String, Value>),
+) -> Result<Merged, DocumentReadError> {
+    let mut skipped = Vec::new();
     let mut documents = Vec::new();
     let mut files = Vec::new();
     let mut missing = Vec::new();
@@ -97,10 +106,12 @@ pub fn merged(folder: &Path, sources: &[DocumentSource]) -> Result<Merged, Docum
                 }
             }
         };
+        let mut next = next;
+        skipped.extend(begin::keep_sound(records, name, &mut next));
         documents.push(next);
     }
     let value = begin::merge(documents).ok_or(DocumentReadError::NoneThere { files: missing })?;
-    Ok(Merged { value, files })
+    Ok(Merged { value, files, skipped })
 }
 
 fn read(file: &Path) -> Result<Option<Value>, DocumentReadError> {
@@ -139,6 +150,7 @@ mod tests {
         let found = merged(
             folder.path(),
             &[&sources[..], &[DocumentSource::Values(json!({"limits": {"wall": "1h"}}))]].concat(),
+            ("d", &BTreeMap::new()),
         )
         .unwrap();
         assert_eq!(found.files.len(), 3);
@@ -147,9 +159,13 @@ mod tests {
             json!({"limits": {"cost": 5, "deep": {"a": true, "b": 1.5}, "wall": "1h"}, "names": ["x"], "none": null,
                 "words": ["1_000", "017", 1e3, "no", 1.1]})
         );
-        let none = merged(folder.path(), &sources[..1]).unwrap_err();
+        let none = merged(folder.path(), &sources[..1], ("d", &BTreeMap::new())).unwrap_err();
         assert!(none.to_string().contains("missing.yaml"), "{none}");
         std::fs::write(folder.path().join("own.yaml"), "a: [").unwrap();
-        assert!(matches!(merged(folder.path(), &sources), Err(DocumentReadError::Malformed { .. })));
+        let none = BTreeMap::new();
+        assert!(matches!(
+            merged(folder.path(), &sources, ("d", &none)),
+            Err(DocumentReadError::Malformed { .. })
+        ));
     }
 }

@@ -8,7 +8,7 @@ use everfold_base::failure::{Failure, FailureKind};
 
 /// Codes of failures that tell of a service.
 const CODES: &[&str] =
-    &["UNREACHABLE", "NO_ANSWER", "RATE_LIMITED", "PROVIDER_BROKEN", "HTTP_408", "HTTP_429"];
+    &["UNREACHABLE", "NO_ANSWER", "RATE_LIMITED", "OVERLOADED", "PROVIDER_BROKEN", "HTTP_408", "HTTP_429"];
 
 /// What agents' programs print when the model cannot be reached, in lower case.
 const SAID: &[&str] = &[
@@ -43,8 +43,12 @@ pub(crate) fn is_outage(failure: &Failure) -> bool {
     }
 }
 
-/// Whether a failure of an agent is an outage: what its program says counts, too.
+/// Whether a failure of an agent is an outage: what its program says counts, too, whatever its exit code.
 pub(crate) fn is_agent_outage(failure: &Failure) -> bool {
+    let is_limited = matches!(failure.code.as_deref(), Some("RATE_LIMITED" | "OVERLOADED"));
+    if failure.kind == FailureKind::Exit && is_limited {
+        return true;
+    }
     let said = match failure.kind {
         FailureKind::Error | FailureKind::Exit => failure.message.to_ascii_lowercase(),
         _other => String::new(),
@@ -73,6 +77,8 @@ mod tests {
             (FailureKind::Error, Some("CONFLICT"), "", false, false),
             (FailureKind::Exit, None, "exit 1", false, false),
             (FailureKind::Validation, None, "the answer holds no JSON", false, false),
+            (FailureKind::Exit, Some("OVERLOADED"), "exit 1", false, true),
+            (FailureKind::Exit, Some("UNAUTHORISED"), "exit 1", false, false),
             (FailureKind::Error, None, "API Error: 529 Overloaded", false, true),
             (FailureKind::Error, None, "the agent ended with: error max turns", false, false),
         ] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everfold_base::data_folder::Layout;
 use everfold_ports::{Directory, Edge, Executor, Prober};
 
-use crate::agent::{self, AgentExecutor};
+use crate::agent::{self, AgentExecutor, Preflights};
 use crate::builtin::CheckedBuiltIns;
 use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
@@ -57,7 +57,8 @@ pub fn registry(
     let providers = Providers::new(&processes.settings.providers, &client);
     let author = processes.settings.git.author.clone();
     git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
-    agent::declare(&mut functions, &processes.settings);
+    let preflights = Preflights::default();
+    agent::declare(&mut functions, &processes.settings, &preflights);
     notify::declare(&mut functions, processes.settings.mail.clone());
     processes.settings.workers.functions().for_each(|function| functions.offer(function));
     let leases = LeaseTable::new(layout, processes.settings.workers.lease());
@@ -66,7 +67,7 @@ pub fn registry(
     let notifier = FunctionNotifier::new(Arc::clone(&known), processes.settings.url.clone());
     let executors: [(&str, Arc<dyn Executor>); 4] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
-        ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
+        ("agent", Arc::new(AgentExecutor::new(processes.clone()).with_preflights(preflights))),
         ("function", Arc::new(GuardedExecutor(Arc::new(functions.clone()), secrets.clone()))),
         ("http", Arc::new(GuardedExecutor(Arc::new(HttpExecutor::new(client.clone())), secrets.clone()))),
     ];

@@ -4,9 +4,12 @@
 //! data folder reads them from `everfold.toml` and hands them in.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use everfold_base::duration;
 use serde::Deserialize;
 
+use crate::agent::PreflightSettings;
 use crate::agent::profile;
 use crate::agent::settings::AgentProfile;
 use crate::notify::settings::MailSettings;
@@ -24,6 +27,8 @@ pub struct WorkflowSettings {
     pub logs: LogSettings,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
+    /// What is looked at before an agent begins, by profile.
+    pub preflight: BTreeMap<String, PreflightSettings>,
     /// Services that host repositories, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Functions that workers do.
@@ -56,11 +61,47 @@ impl Default for GitSettings {
 pub struct LogSettings {
     /// The limit of one log; the rest is not kept, and the log says so.
     pub max_bytes: u64,
+    /// How long the folder of an attempt, with its log, stays after the end of its run.
+    pub keep: String,
+    /// How many folders of attempts of ended runs stay.
+    pub keep_max: usize,
+}
+
+/// How long and how many folders of attempts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptLimits {
+    /// The oldest that stay.
+    pub keep: Duration,
+    /// The most that stay.
+    pub keep_max: usize,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { max_bytes: 64 * 1024 * 1024 }
+        Self { max_bytes: 64 * 1024 * 1024, keep: "90d".to_owned(), keep_max: 20_000 }
+    }
+}
+
+impl LogSettings {
+    /// Checks what types do not say.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let least = Duration::from_secs(3_600);
+        match duration::parse(&self.keep) {
+            Ok(keep) if keep >= least => Ok(()),
+            Ok(_) => Err(format!("keep: {} is less than an hour", self.keep)),
+            Err(error) => Err(format!("keep: {error}")),
+        }
+    }
+
+    /// How long and how many folders of attempts stay.
+    #[must_use]
+    pub fn limits(&self) -> AttemptLimits {
+        // Settings that were read have been checked.
+        let keep = duration::parse(&self.keep).unwrap_or(Duration::MAX);
+        AttemptLimits { keep, keep_max: self.keep_max }
     }
 }
 

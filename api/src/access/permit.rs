@@ -88,9 +88,10 @@ pub fn needed(method: &Method, route: &str) -> RequiredRole {
         ("inbox", false) => RequiredRole::Decide,
         ("pipelines", false) if rest == "pipelines/check" => RequiredRole::Read,
         ("audit", false) if rest == "audit/backtest" => RequiredRole::Read,
-        ("runs" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits", false) => {
-            RequiredRole::Operate
-        }
+        (
+            "runs" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits" | "budgets",
+            false,
+        ) => RequiredRole::Operate,
         ("notices" | "subscriptions", false) => RequiredRole::Operate,
         (_, false) => RequiredRole::Administer,
     }

@@ -3,6 +3,7 @@
 //! Law: data and its JSON form only; nothing here asks the node or knows a route.
 
 pub(crate) mod backtest;
+pub mod budget;
 pub(crate) mod event;
 pub(crate) mod hook;
 pub(crate) mod inbox;

@@ -17,8 +17,8 @@ pub(crate) struct BudgetsAnswer {
 /// What was used up, in groups, and the counters that runs share.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct SpendAnswer {
-    #[schema(value_type = schema::SpendBySchema)]
-    pub(crate) by: SpendBy,
+    /// What makes a group: `run`, `step`, `role`, `model`, `day`, `pipeline`, or `label:NAME`.
+    pub(crate) by: String,
     pub(crate) items: Vec<SpendItem>,
     pub(crate) total: SpendItem,
     /// The counters of budgets with a `scope`.

@@ -16,6 +16,16 @@ pub(crate) struct ReasonBody {
 }
 
 #[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"prompt": "Use the old API after all."}))]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ResumeBody {
+    pub(crate) reason: Option<String>,
+    /// What is said to agents that were interrupted; without it they are told to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"reason": "not needed any more"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CancelBody {

@@ -1,11 +1,11 @@
-//! `cancel`, `pause`, `unblock`, `recheck`, `breakpoints` and `debug`.
+//! `cancel`, `pause`, `interrupt`, `unblock`, `recheck`, `breakpoints` and `debug`.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::{BreakpointsArgs, CancelArgs, PauseArgs, RecheckArgs, RunRef, UnblockArgs};
+use super::args::{BreakpointsArgs, CancelArgs, InterruptArgs, PauseArgs, RecheckArgs, RunRef, UnblockArgs};
 use super::context::CommandContext;
 use super::engine_pause;
 use super::output::columns;
@@ -34,6 +34,11 @@ pub(crate) async fn pause(context: &CommandContext, args: PauseArgs) -> Result<u
             engine_pause::set(context, "pause", args.pipeline.as_deref(), args.why.message.as_deref()).await
         }
     }
+}
+
+pub(crate) async fn interrupt(context: &CommandContext, args: InterruptArgs) -> Result<u8, Fault> {
+    let body = ReasonBody { reason: args.why.message };
+    act(context, &args.run, "interrupt", &body, "interrupt is recorded").await
 }
 
 pub(crate) async fn unblock(context: &CommandContext, args: UnblockArgs) -> Result<u8, Fault> {

@@ -96,6 +96,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Fork(args) => looked(rerun::fork(context, args).await?),
         Verb::Cancel(args) => acted(control::cancel(context, args).await?),
         Verb::Pause(args) => acted(control::pause(context, args).await?),
+        Verb::Interrupt(args) => acted(control::interrupt(context, args).await?),
         Verb::Signal(args) => acted(signal::signal(context, args).await?),
         Verb::Breakpoints(args) => acted(control::breakpoints(context, args).await?),
         Verb::Budget(args) => acted(spend::budget(context, args).await?),

@@ -10,7 +10,7 @@ use everfold_engine::driver::{BreakerStand, LineView};
 use everfold_engine::duration;
 use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
-use everfold_workflows::agent::{find_program, program};
+use everfold_workflows::agent::{AgentEnvironment, Preflights, find_program, program};
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::redact::RedactSettings;
 use owo_colors::OwoColorize as _;
@@ -67,6 +67,7 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
     findings.extend(about);
     if let Some(settings) = &read {
         findings.extend(notices(settings, place.layout.root()).await);
+        findings.extend(preflight(settings).await);
     }
     findings.push(store(context, place).await);
     findings.extend(clock_behind(context).await);
@@ -300,6 +301,30 @@ fn profile(settings: &Settings, name: &str) -> Option<Finding> {
         None => Finding::new(&what, Health::Lacking, format!("there is no program {program}"))
             .hint(format!("install {program}, or set agents.{name}.command in everfold.toml")),
     })
+}
+
+/// What the preflight of each profile that the settings name says now.
+async fn preflight(settings: &Settings) -> Vec<Finding> {
+    let (profiles, preflights) = (settings.workflows(), Preflights::default());
+    let mut findings = Vec::new();
+    for (name, about) in &settings.preflight {
+        let what = format!("preflight {name}");
+        let Some(profile) = profiles.profile(name) else {
+            let found = format!("there is no agent profile {name}");
+            let known = format!("there are {}", profiles.profile_names().join(", "));
+            findings.push(Finding::new(&what, Health::Notable, found).hint(known));
+            continue;
+        };
+        findings.push(match preflights.look(name, about, &AgentEnvironment::engine(&profile)).await {
+            Ok(()) => Finding::new(&what, Health::Good, "an agent could begin"),
+            Err(failure) => {
+                let code = failure.code.as_deref().unwrap_or_default();
+                let found = format!("{} ({code})", failure.message);
+                Finding::new(&what, Health::Lacking, found).hint(failure.hint())
+            }
+        });
+    }
+    findings
 }
 
 /// What stands still.

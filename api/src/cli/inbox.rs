@@ -163,6 +163,11 @@ pub(crate) async fn answer(context: &CommandContext, args: AnswerArgs) -> Result
             .ok_or_else(|| Fault::new(Code::Usage, format!("--item {item}: it is written as ID=TEXT")))?;
         answers["items"][id] = json!(text);
     }
+    for (state, ids) in [("resolved", &args.resolved), ("dismissed", &args.dismissed)] {
+        for id in ids {
+            answers["states"][id] = json!(state);
+        }
+    }
     let path = format!("/api/v1/inbox/{}", encode(&args.task));
     let body = DecideBody { answers: Some(answers), save: args.save, ..DecideBody::default() };
     let view: RunView = context.client.post(&path, &body).await?;

@@ -1,10 +1,11 @@
-//! `logs`: what the work of a step wrote, and nothing else.
+//! `logs`: what the work of a step wrote; of an agent made readable.
 
 use everfold_engine::state::StepStatus;
 use serde_json::Value;
 
 use super::args::LogsArgs;
 use super::context::CommandContext;
+use super::log_transcript;
 use super::output::note;
 use crate::client::{Follow, FollowMessage, Followed, LogLines, encode, query};
 use crate::fault::{Code, Fault};
@@ -17,14 +18,20 @@ pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, 
         Err(fault) if args.follow && may_begin(&view, &args) => begun(context, &view, &args, fault).await?,
         found_or_never => found_or_never?,
     };
-    let format = if context.json { "json" } else { "text" };
+    let is_agent =
+        view.step(step.split('.').next().unwrap_or(&step)).is_some_and(|step| step.kind == "agent");
+    let is_readable = is_agent && !args.raw && !context.json;
+    let format = if context.json || is_readable { "json" } else { "text" };
     let params = query([
         ("follow", args.follow.then(|| "true".to_owned())),
         ("tail", args.tail.map(|lines| lines.to_string())),
         ("format", Some(format.to_owned())),
     ]);
     let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
-    print(context, path).await?;
+    match is_readable {
+        true => log_transcript::print(context, path).await?,
+        false => print(context, path).await?,
+    }
     Ok(0)
 }
 

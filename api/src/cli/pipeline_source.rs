@@ -11,6 +11,7 @@ use serde_json::json;
 use super::context::CommandContext;
 use super::files;
 use super::output::note;
+use super::pipeline_files;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
@@ -102,12 +103,9 @@ pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<LoadedPipeline, Faul
         true => fault,
         false => fault.hinted(near_path(&path)),
     })?;
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let files = move |name: &str| match std::fs::read_to_string(folder.join(name)) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
-    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    let files = move |name: &str| pipeline_files::read(&folder, name);
     match definition::parse(&text, pipeline, &files) {
         Ok(checked) => Ok(LoadedPipeline { checked, text: Some(text), name: pipeline.to_owned() }),
         Err(problems) => {

@@ -1,6 +1,7 @@
 //! The program's entry: the arguments are read, the verb runs, its fault is printed, its code is the exit code.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -82,8 +83,15 @@ fn outlive_file_size_limit() {
 fn not_understood(error: &clap::Error, json: bool, apart: Option<String>) -> ExitCode {
     if !error.use_stderr() {
         // Help and version were asked for.
-        let _closed = error.print();
-        return ExitCode::SUCCESS;
+        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        return match printed {
+            Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+                let what = format!("the answer could not be written to standard output: {why}");
+                output::fault(&Fault::new(Code::File, what), json);
+                ExitCode::from(Code::File.exit())
+            }
+            _written_or_closed => ExitCode::SUCCESS,
+        };
     }
     if json {
         let is_refused =

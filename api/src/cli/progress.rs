@@ -330,6 +330,7 @@ fn word(event: &RunEvent) -> Option<&'static str> {
         | RunEvent::TimerSet(_)
         | RunEvent::TimerFired(_)
         | RunEvent::UsageRecorded(_)
+        | RunEvent::ProgressReported(_)
         | RunEvent::RunCancelled(_)
         | RunEvent::RunSucceeded(_)
         | RunEvent::RunFailed(_)

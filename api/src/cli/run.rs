@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use everfold_engine::decide::Refusal;
 use everfold_engine::definition::{CheckedPipeline, input};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use super::run_start::{follow, resume_others};
 use super::wait::{after_notices, code_of};
 use super::{background_owner, engine_pause, files, input_names, pipeline_source};
 use crate::body::start::CreateBody;
-use crate::body::steering::DriveBody;
+use crate::body::steering::{DriveBody, ResumeBody};
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
@@ -88,6 +89,11 @@ pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, F
 }
 
 pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result<u8, Fault> {
+    if args.prompt.is_some() && (args.all || args.pipeline.is_some()) {
+        return Err(
+            Fault::new(Code::Usage, "--prompt is said to one run").hint("everfold resume RUN -p TEXT")
+        );
+    }
     if args.all || args.pipeline.is_some() {
         return engine_pause::set(context, "resume", args.pipeline.as_deref(), None).await;
     }
@@ -96,6 +102,9 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
     }
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let mut view: RunView = context.client.get(&path).await?;
+    if args.prompt.is_some() && !view.paused.iter().any(|pause| !pause.interrupted.is_empty()) {
+        return Err(Refusal::NothingInterrupted.into());
+    }
     if view.status.is_ended() {
         if view.notices_outstanding > 0 {
             let path = format!("/api/v1/runs/{}/drive", view.id);
@@ -116,7 +125,8 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
     let seen = view.clone();
     // What it stands still with others is theirs to lift.
     if view.paused.iter().any(|pause| !pause.shared) {
-        view = context.client.post(&format!("{path}/resume"), &json!({})).await?;
+        let body = ResumeBody { reason: None, prompt: args.prompt };
+        view = context.client.post(&format!("{path}/resume"), &body).await?;
     }
     let body = DriveBody { detach: args.wait.detach };
     view = context.client.post(&format!("{path}/drive"), &body).await.unwrap_or(view);

@@ -28,7 +28,7 @@ pub(super) fn list(runs: &[Value], now: Timestamp, within: Option<usize>) -> Str
                 text(run, "pipeline").into(),
                 at(run, "started_at").map(|began| span(now.since(began))).unwrap_or_default().into(),
                 took(run, now).into(),
-                text(run, "title").into(),
+                title(run).into(),
                 note(run).into(),
             ]
         })
@@ -56,7 +56,7 @@ pub(super) fn cards(runs: &[Value], now: Timestamp, within: Option<usize>) -> St
                 text(run, "pipeline").into(),
                 took(run, now).into(),
                 cost(run["usage"]["cost_usd"].as_str().unwrap_or_default()).into(),
-                text(run, "title").into(),
+                title(run).into(),
                 note(run).into(),
             ]
         })
@@ -66,6 +66,15 @@ pub(super) fn cards(runs: &[Value], now: Timestamp, within: Option<usize>) -> St
 
 fn text(run: &Value, name: &str) -> String {
     run[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// The title, behind the run's number where it has one.
+fn title(run: &Value) -> String {
+    let title = text(run, "title");
+    match run["number"].as_u64() {
+        Some(number) => format!("#{number} {title}").trim_end().to_owned(),
+        None => title,
+    }
 }
 
 fn at(run: &Value, name: &str) -> Option<Timestamp> {

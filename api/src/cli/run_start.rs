@@ -40,7 +40,7 @@ pub(crate) async fn follow(
 
 /// Has the owner go on with every other unfinished run.
 pub(crate) async fn resume_others(context: &CommandContext, own: &RunView) -> Result<(), Fault> {
-    let path = "/api/v1/runs?status=queued,running,waiting,blocked&limit=1000";
+    let path = "/api/v1/runs?status=queued,running,waiting,blocked,stopping&limit=1000";
     let mut cursor: Option<String> = None;
     loop {
         let next = cursor.as_ref().map(|cursor| format!("&cursor={}", encode(cursor))).unwrap_or_default();

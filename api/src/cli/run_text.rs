@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::account_text::account_lines;
 use super::notice_text::notice_lines;
 use crate::text::{self, cut, cut_styled, instant, plain, run_style, span, step_mark, took, verdict};
-use crate::view::{AwaitView, FailureView, GateView, RunView, StepView, next_lines};
+use crate::view::{AwaitView, FailureView, GateView, RunView, StepPhase, StepView, next_lines};
 
 /// The whole answer as a text, within the columns of a terminal.
 pub(crate) fn text(view: &RunView, now: Timestamp, program: &str, within: Option<usize>) -> String {
@@ -44,12 +44,13 @@ const HEAD_WIDTH: usize = 10;
 
 fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     let title = view.title.as_ref().map(|title| format!(" — {}", cut(title, 200))).unwrap_or_default();
+    let number = view.number.map(|number| format!(" #{number}")).unwrap_or_default();
     let ended = match view.ended_at {
         Some(ended) => format!(", took {}", span(ended.since(view.started_at))),
         None => format!(", {} ago", span(now.since(view.started_at))),
     };
     let mut lines = vec![
-        format!("run {}  {}{title}", view.short_id.bold(), view.pipeline),
+        format!("run {}  {}{number}{title}", view.short_id.bold(), view.pipeline),
         format!("status    {}", view.status.style(run_style(view.status))),
         format!("started   {} by {}{ended}", instant(view.started_at), view.started_by),
     ];
@@ -122,10 +123,19 @@ pub(crate) fn step_line(step: &StepView, width: usize, now: Timestamp) -> String
         "{} {:width$}  {:<9}  {number:<5}  {took:>7}  {}",
         step_mark(step.status),
         cut(&step.id, width),
-        step.status.as_str(),
+        doing(step),
         remarks(step),
     );
     line.trim_end().to_owned()
+}
+
+/// What a step is doing, in one word.
+fn doing(step: &StepView) -> &'static str {
+    match step.phase {
+        Some(StepPhase::Starting) if step.status == StepStatus::Scheduled => "starting",
+        Some(StepPhase::Stopping) => "stopping",
+        _status => step.status.as_str(),
+    }
 }
 
 fn remarks(step: &StepView) -> String {
@@ -133,6 +143,11 @@ fn remarks(step: &StepView) -> String {
     if let Some(items) = &step.items {
         let failed = if items.failed > 0 { format!(", {} failed", items.failed) } else { String::new() };
         parts.push(format!("{} of {} items{failed}", items.ended, items.total));
+    }
+    if let Some(progress) = &step.progress {
+        let of = if progress.of > 0 { format!("/{}", progress.of) } else { String::new() };
+        let note = progress.note.as_ref().map(|note| format!(" {}", cut(note, 80))).unwrap_or_default();
+        parts.push(format!("{}{of}{note}", progress.done));
     }
     if !step.gates.is_empty() {
         let gates: Vec<String> = step
@@ -224,6 +239,9 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                         format!("the end of the pause by {}", pause.by)
                     };
                     lines.push(format!("  {whose}, since {}{}", instant(pause.since), cut(&reason, 200)));
+                    if !pause.interrupted.is_empty() {
+                        lines.push(format!("  interrupted: {}", cut(&pause.interrupted.join(", "), 200)));
+                    }
                 }
             }
             AwaitView::Budget { budget, message, until } => {
@@ -284,7 +302,11 @@ fn asked(text: &Value, options: &[String], items: &Value, draft: &Value) -> Vec<
         let id = item["id"].as_str().unwrap_or_default();
         let options: Vec<String> = item["options"].as_array().into_iter().flatten().map(shown).collect();
         let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(", ")) };
-        lines.push(format!("    {id}. {}{options}", shown(&item["text"])));
+        let optional = if item["optional"] == true { " (may stay open)" } else { "" };
+        lines.push(format!("    {id}. {}{options}{optional}", shown(&item["text"])));
+        if let Some(state) = draft["states"][id].as_str() {
+            lines.push(format!("       {state}"));
+        }
         if !draft["items"][id].is_null() {
             lines.push(format!("       saved: {}", shown(&draft["items"][id])));
         }

@@ -15,11 +15,17 @@ use crate::fault::Fault;
 const CHUNK: usize = 1_000;
 
 pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, Fault> {
-    let labels: Vec<String> = args.labels.iter().map(|label| label.replacen('=', ":", 1)).collect();
+    let escaped = |text: &str| text.replace('\\', r"\\").replace(':', r"\:").replace(',', r"\,");
+    let label = |label: &String| match label.split_once('=') {
+        Some((key, value)) => format!("{}:{}", escaped(key), escaped(value)),
+        None => escaped(label),
+    };
+    let labels: Vec<String> = args.labels.iter().map(label).collect();
     let at = moment_param("--at", args.at.as_ref())?;
     let filter = query([
         ("status", args.status.clone()),
         ("pipeline", args.pipeline.clone()),
+        ("number", args.number.map(|number| number.to_string())),
         ("label", (!labels.is_empty()).then(|| labels.join(","))),
         ("q", args.query.clone()),
         ("parent", args.parent.clone()),
@@ -53,6 +59,7 @@ pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, 
     if items.is_empty() {
         let is_filtered = args.status.is_some()
             || args.pipeline.is_some()
+            || args.number.is_some()
             || args.query.is_some()
             || args.step.is_some()
             || args.awaiting.is_some()

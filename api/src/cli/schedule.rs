@@ -4,12 +4,12 @@ use everfold_engine::clock;
 use everfold_engine::definition::input;
 use serde_json::{Map, Value, json};
 
-use super::args::{ScheduleAddArgs, ScheduleArgs, ScheduleVerb};
+use super::args::{MomentArgs, ScheduleAddArgs, ScheduleArgs, ScheduleUpdateArgs, ScheduleVerb};
 use super::context::{CommandContext, items};
 use super::key_values::pairs;
 use super::outcome_text::outcome_line;
 use super::output::note;
-use crate::body::schedule::AddBody;
+use crate::body::schedule::{AddBody, UpdateBody};
 use crate::body::steering::ReasonBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
@@ -27,9 +27,11 @@ pub(crate) async fn run(context: &CommandContext, args: ScheduleArgs) -> Result<
         ScheduleVerb::Show { name } => (context.client.get(&path(&name)).await?, ""),
         ScheduleVerb::Add(args) => (add(context, args).await?, "is added"),
         ScheduleVerb::Remove(args) => {
-            let reason = query([("reason", args.why.message)]);
-            (context.client.delete(&format!("{}{reason}", path(&args.name))).await?, "is removed")
+            let cancel = args.cancel.then(|| "true".to_owned());
+            let asked = query([("reason", args.why.message), ("cancel", cancel)]);
+            (context.client.delete(&format!("{}{asked}", path(&args.name))).await?, "is removed")
         }
+        ScheduleVerb::Update(args) => (update(context, args).await?, "is changed"),
         ScheduleVerb::Pause(args) => {
             let body = ReasonBody { reason: args.why.message };
             (context.client.post(&format!("{}/pause", path(&args.name)), &body).await?, "is paused")
@@ -53,6 +55,9 @@ pub(crate) async fn run(context: &CommandContext, args: ScheduleArgs) -> Result<
         said => format!("{} {said}", view.name),
     });
     if view.status == "removed" {
+        for run in view.cancelled.iter().flatten() {
+            context.out.line(format!("  cancelled run {}", run.short()));
+        }
         return Ok(0);
     }
     describe(context, &view, said);
@@ -99,8 +104,11 @@ fn describe(context: &CommandContext, view: &ScheduleView, said: &str) {
     }
     match view.triggered.as_ref().and_then(|outcome| outcome.runs.first()) {
         Some(run) => context.out.line(format!("  {} show {}", context.program, run.short())),
+        // The same at a folder and at a server, where `serve` would be refused.
         _other if said == "is added" => {
-            context.out.line(format!("  {} serve   has its moments come", context.program));
+            let (program, name) = (&context.program, &view.name);
+            let what = "what its moments led to; they come while `everfold serve` runs";
+            context.out.line(format!("  {program} schedule show {name}   # {what}"));
         }
         _nothing => {}
     }
@@ -137,26 +145,66 @@ async fn list(context: &CommandContext) -> Result<u8, Fault> {
     Ok(0)
 }
 
-async fn add(context: &CommandContext, args: ScheduleAddArgs) -> Result<ScheduleView, Fault> {
-    let mut schedule = Map::new();
+/// The given moments as the language writes them.
+fn moments(args: MomentArgs) -> Map<String, Value> {
     let texts = [
         ("cron", args.cron),
         ("every", args.every),
+        ("anchor", args.anchor),
         ("hours", args.hours),
         ("zone", args.zone),
         ("jitter", args.jitter),
         ("catch_up", args.catch_up),
         ("overlap", args.overlap),
+        ("overlap_by", args.overlap_by),
     ];
-    schedule.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), json!(text?)))));
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), json!(text?))));
+    let mut schedule: Map<String, Value> = texts.collect();
     if !args.weekdays.is_empty() {
         schedule.insert("weekdays".to_owned(), json!(args.weekdays));
     }
+    schedule
+}
+
+/// The values of an input that were given, as the pipeline's schema reads them.
+async fn given_input(context: &CommandContext, pipeline: &str, given: &[String]) -> Result<Value, Fault> {
     let pipeline: PipelineView =
-        context.client.get(&format!("/api/v1/pipelines/{}", encode(&args.pipeline))).await?;
-    let given = pairs("-i", &args.input)?;
+        context.client.get(&format!("/api/v1/pipelines/{}", encode(pipeline))).await?;
+    let given = pairs("-i", given)?;
     let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let input = input::from_pairs(pipeline.input.as_ref(), given);
+    Ok(input::from_pairs(pipeline.input.as_ref(), given))
+}
+
+async fn update(context: &CommandContext, args: ScheduleUpdateArgs) -> Result<ScheduleView, Fault> {
+    let mut schedule = moments(args.moments);
+    // A pattern takes the place of a span, and the other way round.
+    for (key, other) in [("cron", "every"), ("cron", "anchor"), ("every", "cron")] {
+        if schedule.contains_key(key) && !schedule.contains_key(other) {
+            schedule.insert(other.to_owned(), Value::Null);
+        }
+    }
+    schedule.extend(args.without.into_iter().map(|part| (part, Value::Null)));
+    let input = match args.input.as_slice() {
+        [] => None,
+        given => {
+            let view: ScheduleView = context.client.get(&path(&args.name)).await?;
+            let pipeline = args.pipeline.as_ref().unwrap_or(&view.pipeline);
+            let mut input = view.input.unwrap_or_else(|| json!({}));
+            match (&mut input, given_input(context, pipeline, given).await?) {
+                (Value::Object(input), Value::Object(given)) => input.extend(given),
+                (input, given) => *input = given,
+            }
+            Some(input)
+        }
+    };
+    let schedule = (!schedule.is_empty()).then_some(Value::Object(schedule));
+    let body = UpdateBody { pipeline: args.pipeline, schedule, input, title: args.title };
+    context.client.patch(&path(&args.name), &body).await
+}
+
+async fn add(context: &CommandContext, args: ScheduleAddArgs) -> Result<ScheduleView, Fault> {
+    let schedule = moments(args.moments);
+    let input = given_input(context, &args.pipeline, &args.input).await?;
     let body = AddBody {
         name: args.name,
         pipeline: args.pipeline,

@@ -38,7 +38,7 @@ pub(crate) async fn signal(context: &CommandContext, args: SignalArgs) -> Result
             context.out.json(&answer)?;
             return Ok(0);
         }
-        context.out.line(heard(&answer.taken, answer.repeated));
+        context.out.line(heard(&answer.taken, answer.reason.as_deref(), answer.repeated));
         context.out.line(format!("run {} {}", answer.run.short_id, does(answer.run.status)));
         context.say_next(&answer.run);
         return Ok(0);
@@ -55,18 +55,27 @@ pub(crate) async fn signal(context: &CommandContext, args: SignalArgs) -> Result
         context.out.line("no unended run has these labels");
     }
     for run in &signalled {
-        context.out.line(format!("run {}: {}", run.short_id, heard(&run.taken, run.repeated)));
+        context.out.line(format!(
+            "run {}: {}",
+            run.short_id,
+            heard(&run.taken, run.reason.as_deref(), run.repeated)
+        ));
     }
     Ok(0)
 }
 
+fn why(taken: &SignalReceipt) -> String {
+    taken.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
 /// Who took a signal, in one line.
-fn heard(taken: &[SignalReceipt], repeated: bool) -> String {
+fn heard(taken: &[SignalReceipt], reason: Option<&str>, repeated: bool) -> String {
     if repeated {
         return "the signal came with this delivery before; nothing changes".to_owned();
     }
     if taken.is_empty() {
-        return "the signal is recorded; nobody hears it now".to_owned();
+        let why = reason.map_or_else(|| "nobody hears it now".to_owned(), str::to_owned);
+        return format!("the signal is recorded; {why}");
     }
     let parts: Vec<String> = taken
         .iter()
@@ -82,7 +91,8 @@ fn heard(taken: &[SignalReceipt], repeated: bool) -> String {
                 (Hearing::Now, _) => by,
                 (Hearing::Deferred, _) => format!("{by}, when the work that runs has ended"),
                 (Hearing::Kept, _) => format!("{by}; it is kept for a wait to come"),
-                (Hearing::Ignored, _) => format!("{by}, and nothing follows"),
+                (Hearing::Ignored, _) => format!("{by}, and nothing follows{}", why(taken)),
+                (Hearing::Refused, _) => format!("{by} and refuses it{}", why(taken)),
             }
         })
         .collect();

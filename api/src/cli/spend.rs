@@ -1,20 +1,117 @@
 //! `budget` and `spend`: what may be used up, and what was.
 
+use everfold_engine::definition::Period;
 use serde_json::Value;
 
-use super::args::{BudgetArgs, SpendArgs};
-use super::context::CommandContext;
+use super::args::{BudgetArgs, BudgetVerb, RunBudgetArgs, SharedBudgetName, SpendArgs};
+use super::context::{CommandContext, items};
 use super::moments::{date_of, time};
 use super::output::note;
+use crate::body::budget::{SharedBudgetBody, SharedBudgetView};
 use crate::body::spend::RaiseBody;
 use crate::client::{encode, query};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::http::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
-use crate::text::{cut, does, instant, table};
-use crate::view::{BudgetStatus, RunView};
+use crate::text::{cut, does, instant, span, table};
+use crate::view::{AmountsView, BudgetStatus, RunView};
+
+/// The budgets of a run, or those that runs share.
+pub(crate) async fn budget(context: &CommandContext, args: BudgetArgs) -> Result<u8, Fault> {
+    match args.verb {
+        None => of_run(context, args.run).await,
+        Some(BudgetVerb::List { scope }) => {
+            let path = format!("/api/v1/budgets{}", query([("scope", scope)]));
+            let answer: Value = context.client.get(&path).await?;
+            if context.json {
+                context.out.json(&answer)?;
+                return Ok(0);
+            }
+            let all: Vec<SharedBudgetView> = items(&answer)?;
+            if all.is_empty() {
+                note("no shared budgets; a pipeline names them with `scope`");
+                note(format!("  {} budget set SCOPE --per month --cost 500.00", context.program));
+            } else {
+                context.out.line(shared(&all));
+            }
+            Ok(0)
+        }
+        Some(BudgetVerb::Set(args)) => {
+            let SharedBudgetName { scope, per, zone, why } = args.name;
+            let body = SharedBudgetBody {
+                per: period(&per)?,
+                zone,
+                cost: args.cost.map(Value::String),
+                tokens: args.tokens,
+                wall: args.wall,
+                reason: why.message,
+            };
+            let view = context.client.put(&format!("/api/v1/budgets/{}", encode(&scope)), &body).await?;
+            say_shared(context, &view)
+        }
+        Some(BudgetVerb::Unset(name)) => {
+            let per = period(&name.per)?;
+            let per = serde_json::to_value(per).ok().and_then(|per| per.as_str().map(str::to_owned));
+            let asked = query([("per", per), ("zone", name.zone), ("reason", name.why.message)]);
+            let path = format!("/api/v1/budgets/{}{asked}", encode(&name.scope));
+            let view = context.client.delete(&path).await?;
+            say_shared(context, &view)
+        }
+    }
+}
+
+fn period(word: &str) -> Result<Period, Fault> {
+    serde_json::from_value(Value::from(word)).map_err(|_unknown| {
+        Fault::new(Code::Invalid, format!("--per: “{word}” is none of total, day, week, month"))
+    })
+}
+
+fn say_shared(context: &CommandContext, view: &SharedBudgetView) -> Result<u8, Fault> {
+    if context.json {
+        context.out.json(view)?;
+        return Ok(0);
+    }
+    context.out.line(shared(std::slice::from_ref(view)));
+    for run in view.resumed.iter().flatten() {
+        context.out.line(format!("  run {} goes on", run.short()));
+    }
+    Ok(0)
+}
+
+fn shared(views: &[SharedBudgetView]) -> String {
+    let amount = |amounts: &AmountsView, tokens: bool| {
+        let time = |ms: u64| span(std::time::Duration::from_millis(ms));
+        let parts = [
+            amounts.cost_usd.as_ref().map(|usd| format!("{usd} USD")),
+            amounts
+                .tokens
+                .filter(|tokens_used| tokens || *tokens_used > 0)
+                .map(|tokens| format!("{tokens} tokens")),
+            amounts.wall_ms.filter(|ms| tokens || *ms > 0).map(time),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
+    };
+    let row = |view: &SharedBudgetView| {
+        let per = serde_json::to_value(view.per).ok().and_then(|per| per.as_str().map(str::to_owned));
+        let written = view.written.as_ref().map(|written| format!(" ({written})")).unwrap_or_default();
+        [
+            cut(&view.scope, 60),
+            format!(
+                "{}{}",
+                per.unwrap_or_default(),
+                view.zone.as_ref().map_or_else(String::new, |zone| format!(" {zone}"))
+            ),
+            amount(&view.spent, false),
+            format!("{}{written}", amount(&view.limit, true)),
+            view.until.map_or_else(|| "-".to_owned(), instant),
+            view.over.map_or_else(|| "open".to_owned(), |measure| format!("{} used up", measure.as_str())),
+        ]
+    };
+    table(["SCOPE", "PER", "SPENT", "OWN LIMIT", "UNTIL", "STATE"], views.iter().map(row))
+}
 
 /// Shows the budgets of a run, or raises one.
-pub(crate) async fn budget(context: &CommandContext, args: BudgetArgs) -> Result<u8, Fault> {
+async fn of_run(context: &CommandContext, args: RunBudgetArgs) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     if args.add.is_none() && args.tokens.is_none() && args.wall.is_none() {
         let answer: BudgetsAnswer = context.client.get(&format!("{path}/budget")).await?;

@@ -132,8 +132,11 @@ async fn verify(context: &CommandContext) -> Result<u8, Fault> {
         return Ok(0);
     }
     let number = verified.faults.len() as u64 + verified.more_faults;
-    Err(Fault::new(Code::Faults, format!("the store has {}", count(number, "fault")))
-        .hint("copy the folder first; then `everfold store repair` says what it would do"))
+    let hint = match number == verified.logs.damaged {
+        true => "the history is sound; a log cannot be made again: bring it back from a copy of the folder",
+        false => "copy the folder first; then `everfold store repair` says what it would do",
+    };
+    Err(Fault::new(Code::Faults, format!("the store has {}", count(number, "fault"))).hint(hint))
 }
 
 /// Has the owner verify beside its work, which may take longer than an answer may: it says how far it
@@ -167,14 +170,16 @@ fn ended() -> Fault {
 
 /// What a verification found, as a text.
 fn report(verified: &Verified) -> String {
-    let Verified { events, groups, streams, blobs, snapshots, faults, more_faults, notes, sound } = verified;
+    let Verified { events, groups, streams, blobs, snapshots, logs, faults, more_faults, notes, sound } =
+        verified;
     let mut text = format!(
-        "{} in {} of {}, {}, {}\n",
+        "{} in {} of {}, {}, {}, {}\n",
         count(*events, "event"),
         count(*groups, "group"),
         count(*streams, "stream"),
         count(*blobs, "blob"),
         count(*snapshots, "snapshot"),
+        count(logs.checked, "log"),
     );
     notes.iter().for_each(|note| text.push_str(&format!("note   {note}\n")));
     faults.iter().for_each(|fault| text.push_str(&format!("fault  {fault}\n")));

@@ -103,6 +103,14 @@ impl Client {
         self.write("PUT", path, body).await
     }
 
+    /// Changes a part of what stands in a place and gets one document.
+    ///
+    /// # Errors
+    /// What the route says, or that no owner could be reached.
+    pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Fault> {
+        self.write("PATCH", path, body).await
+    }
+
     /// Takes something away and gets one document.
     ///
     /// # Errors

@@ -45,6 +45,7 @@ pub use everfold_engine::builder::*;
 pub use everfold_engine::definition::{Definition, Vote};
 pub use everfold_engine::event::UnblockDecision;
 pub use everfold_engine::id::RunId;
+pub use everfold_engine::progress::{ProgressItem, WorkProgress};
 pub use everfold_engine::state::RunStatus;
 pub use everfold_projections::{Task, TaskKind};
 pub use everfold_workflows::function::{Call, Function, FunctionError, StepError};

@@ -159,6 +159,23 @@ impl Run {
         self.tell("pause", json!({ "reason": reason })).await
     }
 
+    /// Starts nothing more, and stops what runs, until [`Run::resume`] or [`Run::resume_with`]: its rounds go on then,
+    /// agents in the same session.
+    ///
+    /// # Errors
+    /// The run has ended.
+    pub async fn interrupt(&self, reason: &str) -> Result<RunView, Fault> {
+        self.tell("interrupt", json!({ "reason": reason })).await
+    }
+
+    /// Goes on after [`Run::interrupt`], with a word for the agents that were interrupted.
+    ///
+    /// # Errors
+    /// The run has ended, or nothing of it was interrupted.
+    pub async fn resume_with(&self, prompt: &str) -> Result<RunView, Fault> {
+        self.tell("resume", json!({ "prompt": prompt })).await
+    }
+
     /// Goes on after [`Run::pause`].
     ///
     /// # Errors

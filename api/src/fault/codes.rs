@@ -62,7 +62,7 @@ codes! {
     NoPipeline = "EF0205", 404, 3, "no such pipeline",
         "A pipeline is a path (with a / or ending in .yaml) or the name of a saved or built-in one. `everfold pipeline list` shows the names.";
     NoLog = "EF0206", 404, 3, "no such attempt, or no log of it",
-        "Only work that is done by a process has a log, and only after it was started. `everfold show RUN` shows rounds and attempts.";
+        "Only work that is done by a process has a log, and only after it was started. `everfold show RUN` shows rounds and attempts. Logs of ended runs are removed when they are older or more than `[logs]` says.";
     NoRoute = "EF0207", 404, 3, "no such route",
         "The path is none that this version answers. docs/reference/rest.md lists them.";
     NoMethod = "EF0208", 405, 2, "the route does not take this method",
@@ -127,6 +127,8 @@ codes! {
     NoticeFailed = "EF0234", 502, 1, "the test did not arrive",
         "The function was called and nobody could be told; the message says why. A real notice would be tried again for a day. `everfold doctor` checks the settings and secrets of each subscription.";
 
+    HeadTooLarge = "EF0235", 431, 2, "the head of the request is too large",
+        "The request line and the headers have at most 64 KiB together, and there are at most 100 headers. Ask for less in one query.";
     NoBudget = "EF0241", 404, 3, "the run has no such budget",
         "The pipeline of the run names its budgets under `budget`; `everfold budget RUN` lists them. One without an `id` is called `budget`.";
     BadRaise = "EF0242", 422, 2, "the budget cannot be raised so",

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use everfold_engine::aggregate_store::AggregateError;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{
-    DefinitionError, HaltError, HookError, LoadError, NoticeError, PipelineError, QueryError, RecoverError,
-    ScheduleError, StartError, SubmitError,
+    BudgetError, DefinitionError, HaltError, HookError, LoadError, NoticeError, PipelineError, QueryError,
+    RecoverError, ScheduleError, StartError, SubmitError,
 };
 use everfold_engine::event::HaltScope;
 use everfold_engine::notifications::NoticeRefusal;
@@ -177,6 +177,7 @@ impl From<Refusal> for Fault {
             Refusal::WrongRole { .. } | Refusal::SelfApproval(_) => Code::NotAllowed,
             Refusal::CommentNeeded { .. } => Code::CommentNeeded,
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => Code::NotBlocked,
+            Refusal::NothingInterrupted => Code::NotPaused,
             Refusal::SeveralBlocked(_) => Code::SeveralBlocked,
             Refusal::NotPaused | Refusal::Halted(_) => Code::NotPaused,
             Refusal::NoBudgets | Refusal::UnknownBudget { .. } => Code::NoBudget,
@@ -219,6 +220,9 @@ impl From<Refusal> for Fault {
                 fault.hint("everfold restart RUN --from STEP begins a step and all after it anew")
             }
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
+            Refusal::NothingInterrupted => {
+                fault.hint("everfold interrupt RUN stops what runs; then everfold resume RUN -p TEXT")
+            }
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
                 fault.hint("`everfold show RUN` says what it waits for")
             }
@@ -355,9 +359,10 @@ impl From<ScheduleError> for Fault {
             ScheduleError::BadName(_) => Code::Invalid,
             ScheduleError::Bad(_) => Code::BadSchedule,
             ScheduleError::NotFound(_) => Code::NoSchedule,
-            ScheduleError::Exists(_) | ScheduleError::OfPipeline { .. } | ScheduleError::AlreadySo(_) => {
-                Code::Refused
-            }
+            ScheduleError::Exists(_)
+            | ScheduleError::Changed(_)
+            | ScheduleError::OfPipeline { .. }
+            | ScheduleError::AlreadySo(_) => Code::Refused,
             ScheduleError::KeyReused => Code::KeyReused,
             ScheduleError::Busy(_) => Code::Busy,
             ScheduleError::ShuttingDown => Code::Ending,
@@ -366,7 +371,7 @@ impl From<ScheduleError> for Fault {
         let fault = Self::new(code, error.to_string());
         match error {
             ScheduleError::Exists(name) => {
-                fault.hint(format!("everfold schedule remove {name}, or another name"))
+                fault.hint(format!("everfold schedule update {name}, or another name"))
             }
             ScheduleError::OfPipeline { name, .. } => fault.hint(format!(
                 "save a version of the pipeline without it, or everfold schedule pause {name}"
@@ -374,6 +379,18 @@ impl From<ScheduleError> for Fault {
             ScheduleError::NotFound(_) => fault.hint("`everfold schedule list` shows them"),
             _said => fault,
         }
+    }
+}
+
+impl From<BudgetError> for Fault {
+    fn from(error: BudgetError) -> Self {
+        let code = match &error {
+            BudgetError::BadScope | BudgetError::LongReason => Code::Invalid,
+            BudgetError::KeyReused => Code::KeyReused,
+            BudgetError::ShuttingDown => Code::Ending,
+            _store => Code::StoreIo,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -19,6 +19,10 @@ pub fn about(definition: &Definition) -> Vec<String> {
         };
         lines.push(format!("key {}: {taken}", shown(key.value.source())));
     }
+    if let Some(numbering) = &definition.number {
+        let by = numbering.key.as_ref().map(|key| format!(" by {}", shown(key.source())));
+        lines.push(format!("runs are numbered{}", by.unwrap_or_default()));
+    }
     for (name, sources) in &definition.config {
         let sources: Vec<String> = sources
             .iter()

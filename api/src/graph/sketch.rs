@@ -1,7 +1,7 @@
 //! What a picture shows of a definition, before it is placed.
 
 use everfold_engine::definition::{
-    Definition, ExecutorTask, Gate, Join, Member, Probe, RouteTo, Routes, Step, Wait, Work,
+    self, Definition, ExecutorTask, Gate, Join, Member, Probe, RouteTo, Routes, Step, Wait, Work,
 };
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ pub(super) enum SketchKind {
     Http,
     /// A child run.
     Run,
+    /// A signal to other runs.
+    Signal,
     Approval,
     Question,
     Wait,
@@ -212,7 +214,13 @@ fn task_words(task: &ExecutorTask) -> (SketchKind, String) {
             (SketchKind::Function, text("name").unwrap_or_else(|| "function".to_owned()))
         }
         ExecutorTask::HTTP => (SketchKind::Http, request_words(spec)),
-        ExecutorTask::RUN => (SketchKind::Run, format!("run {}", text("pipeline").unwrap_or_default())),
+        ExecutorTask::RUN => {
+            let pipeline = text("pipeline").filter(|named| !definition::is_inline(named));
+            let words =
+                pipeline.map_or_else(|| "steps of each item".to_owned(), |named| format!("run {named}"));
+            (SketchKind::Run, words)
+        }
+        ExecutorTask::SIGNAL => (SketchKind::Signal, format!("signal {}", text("name").unwrap_or_default())),
         _ => (SketchKind::Command, format!("$ {}", command_line(spec))),
     }
 }

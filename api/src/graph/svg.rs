@@ -140,7 +140,7 @@ impl Svg {
             SketchKind::Command => "command",
             SketchKind::Agent => "agent",
             SketchKind::Function => "function",
-            SketchKind::Http | SketchKind::Run => "function",
+            SketchKind::Http | SketchKind::Run | SketchKind::Signal => "function",
             SketchKind::Approval | SketchKind::Question => "approval",
             SketchKind::Wait => "wait",
             SketchKind::Gates => "gates",

@@ -26,6 +26,7 @@ fn one_route(route: &Route) -> String {
         RouteTo::Recheck => "recheck".to_owned(),
         RouteTo::Unblock(decision) => format!("unblock: {}", json_text(&json!(decision))),
         RouteTo::Ignore => "ignore".to_owned(),
+        RouteTo::Refuse(_) => "refuse".to_owned(),
         RouteTo::Rework(step) => {
             let held = if route.hold { " when a person says so" } else { "" };
             match route.max {

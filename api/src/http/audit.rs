@@ -17,6 +17,7 @@ use super::extract::{Params, Path};
 use super::parameters::{limit, min_position, moment};
 use super::values::time;
 use crate::fault::{Code, Fault};
+use crate::node::CursorOf;
 use crate::schema;
 
 /// A verdict with its run.
@@ -65,7 +66,7 @@ pub(crate) async fn gates(
         since,
         until: moment(&app, params.at.as_deref()).await?,
     };
-    let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
+    let cursor = app.in_list(CursorOf::Gates, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().audit(min, move |audit| audit.gates(&filter, cursor, limit)).await?;
@@ -78,7 +79,7 @@ pub(crate) async fn gates(
             decision,
         }));
     }
-    let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
+    let next_cursor = app.list_cursor(CursorOf::Gates, answer.value.next);
     Ok(read(answer.position, Page { items, next_cursor }))
 }
 

@@ -19,6 +19,7 @@ use super::extract::JsonBody;
 use super::parameters::limit;
 use crate::body::backtest::{BacktestAnswer, BacktestBody, BacktestVerdict, Changed};
 use crate::fault::{Code, Fault};
+use crate::node::CursorOf;
 
 /// `POST /audit/backtest`: gives recorded verdicts of a gate again by another policy, on the evidence of then, and
 /// tells which would be others. Nothing is recorded.
@@ -42,7 +43,7 @@ pub(crate) async fn backtest(
             .hint("a policy gives true or false, a verdict, or {verdict, reason}: `evidence.exit == 0`")
     })?;
     let limit = limit(asked.limit)?;
-    let cursor = asked.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
+    let cursor = app.in_list(CursorOf::Gates, asked.cursor.as_deref())?;
     let filter = GateFilter {
         gate: Some(asked.gate.clone()),
         pipeline: asked.pipeline,
@@ -66,7 +67,7 @@ pub(crate) async fn backtest(
         becomes: BTreeMap::new(),
         items: Vec::new(),
         back_to: None,
-        next_cursor: page.next.map(|next| app.cursor_text(next)),
+        next_cursor: app.list_cursor(CursorOf::Gates, page.next),
     };
     let _turn = app.backtest_turn().await;
     for (run, mut versions) in of_runs {

@@ -110,7 +110,7 @@ struct StatsAnswer {
     position: Position,
     #[serde(flatten)]
     runs: RunCounts,
-    /// What people are asked now.
+    /// What people were asked at that position.
     open_tasks: u64,
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn stats(
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.counts(at)).await?;
-    let open_tasks = app.inbox(min, |inbox| inbox.open_count()).await?;
+    let open_tasks = app.inbox(min, move |inbox| inbox.open_count(at)).await?;
     let position = at.map_or(answer.position, |at| at.min(answer.position));
     Ok(read(answer.position, StatsAnswer { position, runs: answer.value, open_tasks }))
 }

@@ -123,6 +123,20 @@ impl ByteReservation {
         Ok(())
     }
 
+    /// Reserves bytes also beyond the caller's bound, where the caller has none reserved.
+    fn grow_alone(&mut self, by: usize) -> Result<(), Full> {
+        let mut taken = self.table.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.who.as_ref().is_some_and(|who| taken.of.contains_key(who)) {
+            return Err(Full::Own);
+        }
+        if taken.all.saturating_add(by) > self.table.bounds.all {
+            return Err(Full::All);
+        }
+        taken.add(self.who.as_ref(), by);
+        self.bytes += by;
+        Ok(())
+    }
+
     /// Reserves bytes also beyond the bounds.
     fn insist(&mut self, by: usize) {
         self.table.taken.lock().unwrap_or_else(PoisonError::into_inner).add(self.who.as_ref(), by);
@@ -225,7 +239,12 @@ impl AnswerReservation {
         let (Some(mut room), Some(size)) = (self.room, size.filter(|size| *size > SMALL)) else {
             return response;
         };
-        match room.grow(size) {
+        let granted = match room.grow(size) {
+            // An answer over the caller's bound would be refused for ever.
+            Err(Full::Own) if size > BOUNDS.own => room.grow_alone(size),
+            other => other,
+        };
+        match granted {
             Err(full) if self.may_be_refused => return full.of_answers().into_response(),
             Err(_full) => room.insist(size),
             Ok(()) => {}
@@ -333,5 +352,23 @@ mod tests {
         assert_eq!(ask(Method::GET).answered(answer()).await.status(), 200, "it was taken");
         drop(open);
         assert_eq!(rooms.answers.taken.lock().unwrap().all, 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_over_the_callers_bound_is_given_to_a_caller_that_has_no_other() {
+        let rooms = Reservations::default();
+        let ask = || {
+            let request = Request::builder().extension(rooms.clone()).extension(caller("a"));
+            AnswerReservation::of(&request.body(Body::empty()).unwrap())
+        };
+        let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));
+        let large = ask().answered(answer(BOUNDS.own + 1)).await;
+        assert_eq!(large.status(), 200);
+        assert_eq!(ask().answered(answer(BOUNDS.own + 1)).await.status(), 503, "one at a time");
+        drop(large);
+        let small = ask().answered(answer(MIB)).await;
+        assert_eq!(ask().answered(answer(BOUNDS.own + 1)).await.status(), 503, "another waits to be taken");
+        drop(small);
+        assert_eq!(ask().answered(answer(BOUNDS.own + 1)).await.status(), 200);
     }
 }

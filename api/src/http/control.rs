@@ -9,7 +9,7 @@ use everfold_engine::event::{
 };
 use everfold_engine::id::{RunId, StepPath, Version};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::JsonText;
+use everfold_engine::json::{JsonText, Payload};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use super::app::App;
 use super::extract::{JsonBody, Path};
 use super::relative_names::once_of_run;
 use crate::access::Caller;
-use crate::body::steering::{CancelBody, DriveBody, ReasonBody, RecheckBody, UnblockBody};
+use crate::body::steering::{CancelBody, DriveBody, ReasonBody, RecheckBody, ResumeBody, UnblockBody};
 use crate::fault::{Code, Fault};
 use crate::schema;
 use crate::view::RunView;
@@ -38,16 +38,38 @@ pub(crate) async fn pause(
     run: Path<String>,
     body: JsonBody<ReasonBody>,
 ) -> Result<Response, Fault> {
-    let kind = InputKind::Pause(RunPaused { reason: body.value.reason });
+    let kind = InputKind::Pause(RunPaused { reason: body.value.reason, interrupt: false });
     act(app, caller, headers, run, "pause", &body.bytes, kind).await
 }
 
-/// `POST /runs/{id}/resume`: it goes on.
+/// `POST /runs/{id}/interrupt`: nothing new is started, and what runs is stopped.
+///
+/// Its rounds stay open: when the run is resumed they go on, agents in the same session. No try of `retry` is used up. A
+/// run that a step started has an interrupt of its own.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/interrupt",
+    tag = "steering",
+    request_body = ReasonBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
+pub(crate) async fn interrupt(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: JsonBody<ReasonBody>,
+) -> Result<Response, Fault> {
+    let kind = InputKind::Pause(RunPaused { reason: body.value.reason, interrupt: true });
+    act(app, caller, headers, run, "interrupt", &body.bytes, kind).await
+}
+
+/// `POST /runs/{id}/resume`: it goes on; `prompt` is said to agents that were interrupted.
 #[utoipa::path(
     post,
     path = "/runs/{run}/resume",
     tag = "steering",
-    request_body = ReasonBody,
+    request_body = ResumeBody,
     responses((status = 200, description = "The run after it.", body = RunView))
 )]
 pub(crate) async fn resume(
@@ -55,9 +77,14 @@ pub(crate) async fn resume(
     caller: Caller,
     headers: HeaderMap,
     run: Path<String>,
-    body: JsonBody<ReasonBody>,
+    body: JsonBody<ResumeBody>,
 ) -> Result<Response, Fault> {
-    let kind = InputKind::Resume(RunResumed { reason: body.value.reason });
+    let prompt = body
+        .value
+        .prompt
+        .filter(|prompt| !prompt.trim().is_empty())
+        .map(|prompt| Payload::Inline(JsonText::new(&prompt.into())));
+    let kind = InputKind::Resume(RunResumed { reason: body.value.reason, prompt });
     act(app, caller, headers, run, "resume", &body.bytes, kind).await
 }
 

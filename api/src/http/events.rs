@@ -8,10 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::driver::LiveRun;
@@ -53,7 +52,7 @@ pub(crate) struct EventListParams {
     params(EventListParams),
     responses((
         status = 200,
-        description = "Part of the list, oldest first; with `Accept: application/x-ndjson` and without `limit` all of them, an event a line, with the stored bytes in `raw`.",
+        description = "Part of the list, oldest first; it may end before `limit`, with a cursor, where the events are large; with `Accept: application/x-ndjson` and without `limit` all of them, an event a line, with the stored bytes in `raw`.",
         content((Page<schema::EventLineSchema> = "application/json"), (String = "application/x-ndjson"))
     ))
 )]
@@ -72,13 +71,40 @@ pub(crate) async fn list(
     if export::wants_lines(&headers) && params.limit.is_none() {
         return Ok(export::of_run(app, session, StreamId::run(run), Version(from.max(1))));
     }
-    let limit = limit(params.limit)?;
-    let mut events = app.store().read(&StreamId::run(run), Version(from.max(1)), limit + 1).await?;
-    let next = (events.len() > limit).then(|| events[limit].header.version.get());
-    events.truncate(limit);
-    let items = events.iter().map(event_body).collect();
-    let page = Page::<Value> { items, next_cursor: next.map(|next| app.cursor_text(next)) };
-    Ok(Json(page).into_response())
+    let EventPage { items, next } = page(&app, run, Version(from.max(1)), limit(params.limit)?).await?;
+    let cursor = serde_json::json!(next.map(|next| app.cursor_text(next.get())));
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((kind, format!("{{\"items\":[{items}],\"next_cursor\":{cursor}}}")).into_response())
+}
+
+/// Part of a run's events, as text.
+struct EventPage {
+    /// The events, with commas between them.
+    items: String,
+    /// The version at which the next part begins.
+    next: Option<Version>,
+}
+
+/// At most `limit` events, and fewer where they have more bytes than a page may have; at least one.
+async fn page(app: &App, run: RunId, from: Version, limit: usize) -> Result<EventPage, Fault> {
+    let (stream, mut items, mut next, mut left) = (StreamId::run(run), String::new(), from, limit);
+    loop {
+        // One more than are wanted says whether there is a next page.
+        let events = app.store().read(&stream, next, CHUNK.min(left + 1)).await?;
+        if events.is_empty() {
+            return Ok(EventPage { items, next: None });
+        }
+        for event in events {
+            if left == 0 || items.len() >= PAGE_BYTES {
+                return Ok(EventPage { items, next: Some(event.header.version) });
+            }
+            if !items.is_empty() {
+                items.push(',');
+            }
+            items.push_str(&event_body(&event).to_string());
+            (left, next) = (left - 1, event.header.version.next());
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -93,6 +119,8 @@ pub(crate) struct RunStreamParams {
 const STATE_EVERY: Duration = Duration::from_millis(100);
 /// How often the state is sent again while an attempt of the run waits in the scheduler's queue.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of a page's events at which it ends early.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Events read at once: they stay in memory until the reader has taken them.
 const CHUNK: usize = 32;
 

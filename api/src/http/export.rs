@@ -30,7 +30,7 @@ use serde::Deserialize;
 /// The type of the lines.
 pub(super) const NDJSON: &str = "application/x-ndjson";
 /// Events read at once.
-const CHUNK: usize = 256;
+const CHUNK: usize = 32;
 
 /// Whether the caller wants lines.
 pub(super) fn wants_lines(headers: &HeaderMap) -> bool {

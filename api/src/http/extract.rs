@@ -132,6 +132,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Fault;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Fault> {
+        is_plain(request.headers())?;
         let BodyWithin(within) = request.extensions().get().copied().unwrap_or(BODY_WITHIN);
         let BodyMax(max) = request.extensions().get().copied().unwrap_or(BODY_MAX);
         let caller = request.extensions().get::<Caller>();
@@ -153,7 +154,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
             Err(BodyNotRead::TooLarge) => {
                 let what = format!("the body is over the limit of {} MiB", max / 1024 / 1024);
                 Err(Fault::new(Code::TooLarge, what)
-                    .hint("name a file in the input in place of what it holds"))
+                    .hint("send less: keep what is large in a file, and name that"))
             }
             Err(BodyNotRead::Broken(error)) => {
                 Err(Fault::new(Code::Unreadable, format!("the body: {error}")))
@@ -198,6 +199,19 @@ async fn taken_in(
 fn is_over_limit(error: &axum::Error) -> bool {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.any(|error| error.is::<LengthLimitError>())
+}
+
+/// Refuses a compressed body.
+fn is_plain(headers: &HeaderMap) -> Result<(), Fault> {
+    let given = headers.get(header::CONTENT_ENCODING).map(|given| given.to_str().unwrap_or_default().trim());
+    match given {
+        None | Some("" | "identity") => Ok(()),
+        Some(given) => Err(Fault::new(
+            Code::WrongType,
+            format!("the body is compressed (“{given}”), and bodies are read as they come"),
+        )
+        .hint("send it as it is, without `Content-Encoding`")),
+    }
 }
 
 /// Refuses a body whose `Content-Type` is another one than JSON.

@@ -18,7 +18,7 @@ use super::parameters::limit;
 use crate::access::Caller;
 use crate::body::hook::DeliverBody;
 use crate::fault::{Code, Fault};
-use crate::node::{DeliveryView, WriteReceipt};
+use crate::node::{CursorOf, DeliveryView, WriteReceipt};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -65,9 +65,9 @@ async fn page(
     source: Option<&str>,
     params: &DeliveryListParams,
 ) -> Result<Json<Page<DeliveryView>>, Fault> {
-    let before = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?.map(Position);
+    let before = app.in_list(CursorOf::Deliveries, params.cursor.as_deref())?.map(Position);
     let (items, next) = app.deliveries(source, before, limit(params.limit)?).await?;
-    Ok(Json(Page { items, next_cursor: next.map(|next| app.cursor_text(next.0)) }))
+    Ok(Json(Page { items, next_cursor: app.list_cursor(CursorOf::Deliveries, next.map(|next| next.0)) }))
 }
 
 fn named(source: &str) -> Option<&str> {

@@ -20,6 +20,7 @@ use super::relative_names::once_of_task;
 use crate::access::Caller;
 use crate::body::inbox::{DecideBody, RemarkBody};
 use crate::fault::{Code, Fault};
+use crate::node::CursorOf;
 use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -51,14 +52,14 @@ pub(crate) async fn list(
         Some(run) => Some(app.resolve(run).await?),
         None => None,
     };
-    let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
+    let cursor = app.in_list(CursorOf::Inbox, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let role = params.role;
     let answer =
         app.views().inbox(min, move |inbox| inbox.list(role.as_deref(), run, cursor, limit, at)).await?;
-    let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
+    let next_cursor = app.list_cursor(CursorOf::Inbox, answer.value.next);
     Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
 }
 

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::app::BODY_BYTES_MAX;
 use super::byte_reservation::AnswerReservation;
+use super::read_turns::ReadTurns;
 use crate::fault::{Code, Fault};
 
 /// The header with the request id, which answers and logs name.
@@ -55,13 +56,25 @@ pub(super) async fn within_time(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     let reader = AnswerReservation::of(&request);
+    let reads = ReadTurns::of(&request, &route).filter(|_| !takes_its_time(&route));
     // A span of the level ERROR, so that every filter lets it through.
     let span = tracing::error_span!("request", request = id, %method, route);
+    // Held until the answer has its bytes reserved: what is being made of answers is bounded, too.
+    let mut turn = None;
     let answered = async {
         if takes_its_time(&route) {
             return next.run(request).await;
         }
-        tokio::time::timeout(WITHIN, next.run(request)).await.unwrap_or_else(|_| {
+        let in_turn = async {
+            if let Some(reads) = &reads {
+                match reads.turn().await {
+                    Ok(given) => turn = Some(given),
+                    Err(fault) => return fault.into_response(),
+                }
+            }
+            next.run(request).await
+        };
+        tokio::time::timeout(WITHIN, in_turn).await.unwrap_or_else(|_| {
             let what = format!("no answer after {} s", WITHIN.as_secs());
             tracing::warn!("{what}");
             Fault::new(Code::TooLong, what).hint("repeat it with the same Idempotency-Key").into_response()
@@ -79,7 +92,9 @@ pub(super) async fn within_time(request: Request, next: Next) -> Response {
     if method == Method::GET || method == Method::HEAD {
         response = tagged(response, known.as_ref()).await;
     }
-    reader.answered(response).await
+    let response = reader.answered(response).await;
+    drop(turn);
+    response
 }
 
 /// The id that the request brought, where it is valid, or a new one.

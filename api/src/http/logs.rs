@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::app::App;
-use super::events::last_event_id;
 use super::extract::{Params, Path};
 use super::session_check::SessionCheck;
 use super::sse;
@@ -31,7 +30,7 @@ use crate::schema;
 pub(crate) struct LogParams {
     follow: bool,
     tail: Option<usize>,
-    /// `text` (what the process wrote, and nothing else) or `json` (a line per record).
+    /// `text` (what the process wrote, and nothing else) or `json` (a line per record, with its number).
     #[param(inline)]
     format: Format,
 }
@@ -53,7 +52,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     path = "/runs/{run}/attempts/{step}/{round}/{attempt}/log",
     tag = "history",
     params(LogParams),
-    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, with an id to go on from by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (schema::StreamEventSchema = "text/event-stream"))))
+    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{line, at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, whose id is the number of the line in the log, to go on behind it by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (schema::StreamEventSchema = "text/event-stream"))))
 )]
 pub(crate) async fn log(
     State(app): State<App>,
@@ -70,28 +69,37 @@ pub(crate) async fn log(
     let will_come = params.follow && app.is_in_progress(&id).await?;
     if !file.exists() && !will_come {
         return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
-            .hint(format!("`everfold show {}` shows rounds and attempts", run.short())));
+            .hint(format!(
+                "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",
+                run.short()
+            )));
     }
     let is_stream = headers.get(header::ACCEPT).is_some_and(|kinds| kinds == sse::KIND);
-    let mut reader = match params.tail {
-        _ if let Some(place) = last_event_id(&app, &headers)?.filter(|_| is_stream) => {
-            LogReader::from_place(&file, place)
-        }
-        Some(lines) => LogReader::from_tail(&file, lines).map_err(unreadable(&file))?,
-        None => LogReader::from_start(&file),
-    };
+    let (behind, tail) = (last_line(&headers)?.filter(|_| is_stream), params.tail);
+    let path = file.clone();
+    // Lines are counted from the beginning of the log.
+    let opening = tokio::task::spawn_blocking(move || {
+        let mut reader = match (behind, tail) {
+            (Some(line), _) => LogReader::from_behind(&path, line)?,
+            (None, Some(lines)) => LogReader::from_tail(&path, lines)?,
+            (None, None) => LogReader::from_start(&path),
+        };
+        let line = reader.line()?;
+        std::io::Result::Ok((reader, line))
+    });
+    let opened = opening.await.map_err(std::io::Error::from).and_then(|opened| opened);
+    let (mut reader, line) = opened.map_err(unreadable(&file))?;
     if is_stream {
-        let place = reader.place();
         // A log that cannot be read is a fault of this answer: the reader of a stream without any event would only ask
         // again.
-        let ready = Some(reader.read_placed().map_err(unreadable(&file))?);
+        let ready = Some(reader.read_numbered().map_err(unreadable(&file))?);
         return Ok(sse::answer(
             app.clone(),
             session,
-            LogEvents { app, id, reader, params, place, ready, over: Over::No },
+            LogEvents { app, id, reader, params, line, ready, over: Over::No },
         ));
     }
-    let ready = reader.read().map_err(unreadable(&file))?.into();
+    let ready = reader.read_numbered().map_err(unreadable(&file))?.into();
     let follower = LogFollower { app, id, reader, params, session, ready, over: false };
     let kind = match follower.params.format {
         Format::Text => "text/plain; charset=utf-8",
@@ -104,6 +112,18 @@ pub(crate) async fn log(
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
 
+/// The number in `Last-Event-ID`, which is that of a line.
+fn last_line(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+    let Some(id) = headers.get("last-event-id") else { return Ok(None) };
+    let text = id.to_str().unwrap_or_default();
+    let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let fault = || {
+        Fault::new(Code::Invalid, format!("Last-Event-ID: “{text}” is no number of a line"))
+            .hint("the id of each event of a log is the number of its line")
+    };
+    number.map(Some).ok_or_else(fault)
+}
+
 fn unreadable(file: &std::path::Path) -> impl FnOnce(std::io::Error) -> Fault {
     let file = file.display().to_string();
     move |error| Fault::new(Code::File, format!("could not read {file}: {error}"))
@@ -114,7 +134,7 @@ struct LogFollower {
     id: EffectId,
     reader: LogReader,
     params: LogParams,
-    ready: VecDeque<LogLine>,
+    ready: VecDeque<(u64, LogLine)>,
     session: SessionCheck,
     /// The attempt has ended; the log is read once more after that.
     over: bool,
@@ -123,11 +143,13 @@ struct LogFollower {
 impl LogFollower {
     async fn next(&mut self) -> Option<std::io::Result<Bytes>> {
         loop {
-            let text: String = self.ready.drain(..).map(|line| shown(&line, self.params.format)).collect();
+            let format = self.params.format;
+            let text: String =
+                self.ready.drain(..).map(|(line, record)| shown(line, &record, format)).collect();
             if !text.is_empty() {
                 return Some(Ok(Bytes::from(text)));
             }
-            match self.reader.read() {
+            match self.reader.read_numbered() {
                 Ok(lines) if !lines.is_empty() => self.ready.extend(lines),
                 Ok(_) if self.over || !self.params.follow => return None,
                 Ok(_) => {
@@ -161,14 +183,14 @@ enum Over {
     Sent,
 }
 
-/// A log as server-sent events: a `line` for each, its id the place behind it, and `over` at the end.
+/// A log as server-sent events: a `line` for each, its id the line's number, and `over` at the end.
 struct LogEvents {
     app: App,
     id: EffectId,
     reader: LogReader,
     params: LogParams,
-    /// The place in the log behind the last line that was sent.
-    place: u64,
+    /// The number of the last line that was sent.
+    line: u64,
     /// Lines that are read and not sent yet: what the answer began with.
     ready: Option<Vec<(u64, LogLine)>>,
     over: Over,
@@ -178,13 +200,16 @@ impl sse::ChunkSource for LogEvents {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
-                let read = self.ready.take().map_or_else(|| self.reader.read_placed(), Ok);
+                let read = self.ready.take().map_or_else(|| self.reader.read_numbered(), Ok);
                 // A log that cannot be read ends the stream without `over`: the reader asks again and gets the fault.
                 let lines = read
                     .inspect_err(|error| tracing::warn!(attempt = %self.id, %error, "a log cannot be read"))
                     .ok()?;
-                self.place = self.reader.place();
-                let text: Vec<u8> = lines.iter().flat_map(|(place, line)| self.event(*place, line)).collect();
+                if let Some((line, _)) = lines.last() {
+                    self.line = *line;
+                }
+                let text: Vec<u8> =
+                    lines.iter().flat_map(|(line, record)| self.event(*line, record)).collect();
                 if !text.is_empty() {
                     return Some(Bytes::from(text));
                 }
@@ -211,40 +236,39 @@ impl sse::ChunkSource for LogEvents {
     }
 
     fn first_id(&self) -> String {
-        self.app.cursor_text(self.place)
+        self.line.to_string()
     }
 }
 
 impl LogEvents {
-    fn event(&self, place: u64, line: &LogLine) -> Bytes {
-        let shown = shown(line, self.params.format);
+    fn event(&self, line: u64, record: &LogLine) -> Bytes {
+        let shown = shown(line, record, self.params.format);
         let data = match self.params.format {
             _ if shown.is_empty() => return Bytes::new(),
             Format::Text => json!(shown),
             Format::Json => serde_json::from_str(&shown).unwrap_or_default(),
         };
-        sse_chunk(Some(&self.app.cursor_text(place)), "line", &data)
+        sse_chunk(Some(&line.to_string()), "line", &data)
     }
 }
 
-fn shown(line: &LogLine, format: Format) -> String {
-    let source = match line.source {
+fn shown(line: u64, record: &LogLine, format: Format) -> String {
+    let source = match record.source {
         LogSource::Stdout => "stdout",
         LogSource::Stderr => "stderr",
         LogSource::Supervisor => "supervisor",
     };
     match format {
         // A gap of the log becomes an event in its place.
-        Format::Text if line.tells_loss() => format!("[everfold: {}]\n", line.text),
-        Format::Text if line.source == LogSource::Supervisor => String::new(),
-        Format::Text if line.complete => format!("{}\n", line.text),
-        Format::Text => line.text.clone(),
+        Format::Text if record.tells_loss() => format!("[everfold: {}]\n", record.text),
+        Format::Text if record.source == LogSource::Supervisor => String::new(),
+        Format::Text if record.complete => format!("{}\n", record.text),
+        Format::Text => record.text.clone(),
         Format::Json => {
-            let at = Timestamp(line.at);
-            format!(
-                "{}\n",
-                json!({ "at": at, "source": source, "text": line.text, "complete": line.complete })
-            )
+            let (at, text, complete) = (Timestamp(record.at), &record.text, record.complete);
+            let shown =
+                json!({ "line": line, "at": at, "source": source, "text": text, "complete": complete });
+            format!("{shown}\n")
         }
     }
 }

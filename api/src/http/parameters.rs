@@ -34,6 +34,11 @@ pub(crate) fn min_position(app: &App, asked: Option<u64>) -> Result<Option<Posit
 pub(crate) async fn moment(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
     let Some(text) = asked else { return Ok(None) };
     if let Ok(position) = text.parse() {
+        let last = app.store().last_position();
+        if Position(position) > last {
+            let what = format!("at: position {position} is beyond the end of the log, {last}");
+            return Err(Fault::new(Code::NotYet, what).hint("leave `at` out for what is now"));
+        }
         return Ok(Some(Position(position)));
     }
     app.position_at(time("at: it is no position, and it", text)?).await.map(Some)

@@ -195,6 +195,6 @@ pub(crate) async fn check(
             (definition.name.clone(), definition, view, Vec::new())
         }
     };
-    let noted = app.check(&name, &definition, cwd.map(PathBuf::from)).await?;
+    let noted = app.check(&caller.actor.to_string(), &name, &definition, cwd.map(PathBuf::from)).await?;
     Ok(Json(CheckView { pipeline, warnings, settings: noted.settings, unread: noted.unread }))
 }

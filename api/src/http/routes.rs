@@ -15,9 +15,9 @@ use utoipa_axum::routes;
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
-    access, audit, backtest, board, byte_reservation, control, diff, events, export, health, hooks, inbox,
-    layers, limits, logs, notices, pipelines, projections, rerun, role_check, runs, schedules, signals,
-    spend, state, store, stream, workers,
+    access, audit, backtest, board, budgets, byte_reservation, control, diff, events, export, health, hooks,
+    inbox, layers, limits, logs, notices, pipelines, projections, read_turns, rerun, role_check, runs,
+    schedules, signals, spend, state, store, stream, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -39,6 +39,7 @@ pub fn router(node: Arc<Node>) -> Router {
         .layer(middleware::from_fn(layers::with_request_id))
         .layer(Extension(DocumentText(document_text)))
         .layer(Extension(byte_reservation::Reservations::default()))
+        .layer(Extension(read_turns::ReadTable::default()))
         .layer(
             CompressionLayer::new().compress_when(
                 // Logs that are followed line by line: a compressor would delay lines.
@@ -63,6 +64,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(control::cancel))
         .routes(routes!(control::abandon))
         .routes(routes!(control::pause))
+        .routes(routes!(control::interrupt))
         .routes(routes!(control::resume))
         .routes(routes!(control::unblock))
         .routes(routes!(control::recheck))
@@ -114,10 +116,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(notices::subscriptions))
         .routes(routes!(notices::test))
         .routes(routes!(schedules::list, schedules::add))
-        .routes(routes!(schedules::get, schedules::remove))
+        .routes(routes!(schedules::get, schedules::update, schedules::remove))
         .routes(routes!(schedules::pause))
         .routes(routes!(schedules::resume))
         .routes(routes!(schedules::trigger))
+        .routes(routes!(budgets::list))
+        .routes(routes!(budgets::set, budgets::unset))
         .routes(routes!(store::info))
         .routes(routes!(store::verify))
         .routes(routes!(store::adopt))

@@ -18,13 +18,14 @@ use serde_json::Value;
 use super::answer::{Page, read, written};
 use super::app::App;
 use super::extract::{JsonBody, Params, Path, bad_key, once};
+use super::label_filter;
 use super::parameters::{limit, min_position, moment};
 use super::pipeline_source::source;
 use super::values::time;
 use crate::access::Caller;
 use crate::body::start::CreateBody;
 use crate::fault::{Code, Fault};
-use crate::node::{StartRun, StartedRun};
+use crate::node::{CursorOf, StartRun, StartedRun};
 use crate::schema;
 use crate::view::RunView;
 
@@ -36,7 +37,9 @@ const KEY_HEADER: &str = "idempotency-key";
 pub(crate) struct RunListParams {
     status: Option<String>,
     pipeline: Option<String>,
-    /// `KEY:VALUE` or `KEY`, several separated by commas.
+    /// Its number (`run.number`).
+    number: Option<u64>,
+    /// `KEY:VALUE` or `KEY`, several separated by commas; `\` takes a colon or comma behind it as it is.
     label: Option<String>,
     q: Option<String>,
     started_after: Option<String>,
@@ -72,12 +75,12 @@ pub(crate) async fn list(
         filter.parent = Some(app.resolve(parent).await?);
     }
     let order = order(params.sort.as_deref())?;
-    let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
+    let cursor = app.in_list(counts_in(order), params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
-    let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
+    let next_cursor = app.list_cursor(counts_in(order), answer.value.next);
     let items: Vec<ListedRun> = answer.value.items.into_iter().map(ListedRun::of(&app)).collect();
     Ok(read(answer.position, Page { items, next_cursor }))
 }
@@ -112,31 +115,29 @@ fn order(asked: Option<&str>) -> Result<RunOrder, Fault> {
     }
 }
 
+/// What a cursor of the list counts in this order.
+fn counts_in(order: RunOrder) -> CursorOf {
+    match order {
+        RunOrder::Newest => CursorOf::RunsNewest,
+        RunOrder::Oldest => CursorOf::RunsOldest,
+        RunOrder::EndedLast => CursorOf::RunsEndedLast,
+        RunOrder::EndedFirst => CursorOf::RunsEndedFirst,
+    }
+}
+
 fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
     let words = |text: &Option<String>| -> Vec<String> {
         text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
     };
-    let commas = |text: &Option<String>| -> Vec<String> {
-        text.iter()
-            .flat_map(|text| text.split(','))
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let status: Result<Vec<RunStatus>, Fault> =
-        commas(&params.status).iter().map(|word| status(word)).collect();
+    let statuses = params.status.iter().flat_map(|text| text.split(','));
+    let status: Result<Vec<RunStatus>, Fault> = statuses.map(status).collect();
     let started_after =
         params.started_after.as_deref().map(|text| time("started_after", text)).transpose()?;
     Ok(RunFilter {
         status: status?,
         pipeline: params.pipeline.clone(),
-        labels: commas(&params.label)
-            .into_iter()
-            .map(|label| match label.split_once(':') {
-                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                None => (label, None),
-            })
-            .collect(),
+        number: params.number,
+        labels: params.label.as_deref().map(label_filter::labels).unwrap_or_default(),
         words: words(&params.q),
         started_after,
         parent: None,
@@ -148,7 +149,7 @@ fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
 fn status(word: &str) -> Result<RunStatus, Fault> {
     serde_json::from_value(Value::String(word.to_owned())).map_err(|_| {
         Fault::new(Code::Invalid, format!("“{word}” is no status"))
-            .hint("queued, running, waiting, paused, blocked, succeeded, failed, cancelled")
+            .hint("queued, running, waiting, paused, blocked, stopping, succeeded, failed, cancelled")
     })
 }
 

@@ -12,10 +12,10 @@ use super::answer::{Page, written};
 use super::app::App;
 use super::extract::{JsonBody, Params, Path, once};
 use crate::access::Caller;
-use crate::body::schedule::AddBody;
+use crate::body::schedule::{AddBody, RemoveQuery, UpdateBody};
 use crate::body::steering::ReasonBody;
 use crate::fault::Fault;
-use crate::node::{Add, ScheduleView};
+use crate::node::{Add, Remove, ScheduleView, Update};
 
 /// `GET /schedules`: all of them.
 #[utoipa::path(
@@ -71,12 +71,33 @@ fn by(headers: &HeaderMap, caller: Caller, name: &str, verb: &str, body: &[u8]) 
     Ok(By { actor: caller.actor, dedup })
 }
 
+/// `PATCH /schedules/{name}`: makes it another one; what the body does not name stays.
+#[utoipa::path(
+    patch,
+    path = "/schedules/{name}",
+    tag = "schedules",
+    request_body = UpdateBody,
+    responses((status = 200, description = "The schedule.", body = ScheduleView))
+)]
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    body: JsonBody<UpdateBody>,
+) -> Result<Response, Fault> {
+    let by = by(&headers, caller, &name, "update", &body.bytes)?;
+    let UpdateBody { pipeline, schedule, input, title } = body.value;
+    let (went, view) = app.update_schedule(Update { name, pipeline, schedule, input, title }, by).await?;
+    Ok(written(StatusCode::OK, went, view))
+}
+
 /// `DELETE /schedules/{name}`: takes one away.
 #[utoipa::path(
     delete,
     path = "/schedules/{name}",
     tag = "schedules",
-    params(ReasonBody),
+    params(RemoveQuery),
     responses((status = 200, description = "The schedule as it was.", body = ScheduleView))
 )]
 pub(crate) async fn remove(
@@ -84,10 +105,12 @@ pub(crate) async fn remove(
     caller: Caller,
     headers: HeaderMap,
     Path(name): Path<String>,
-    Params(params): Params<ReasonBody>,
+    Params(params): Params<RemoveQuery>,
 ) -> Result<Response, Fault> {
-    let by = by(&headers, caller, &name, "remove", b"")?;
-    let (went, view) = app.remove_schedule(&name, params.reason, by).await?;
+    let verb = if params.cancel { "remove and cancel" } else { "remove" };
+    let by = by(&headers, caller, &name, verb, b"")?;
+    let remove = Remove { name, reason: params.reason, cancels: params.cancel };
+    let (went, view) = app.remove_schedule(remove, by).await?;
     Ok(written(StatusCode::OK, went, view))
 }
 

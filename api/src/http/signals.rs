@@ -27,6 +27,8 @@ use crate::view::RunView;
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct SignalAnswer {
     pub(crate) taken: Vec<SignalReceipt>,
+    /// Why nobody took it.
+    pub(crate) reason: Option<String>,
     pub(crate) repeated: bool,
     pub(crate) run: RunView,
 }
@@ -50,7 +52,8 @@ pub(crate) async fn signal(
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, &verb, &body.bytes).await?;
     let signal = Signal { name, payload: JsonText::new(&body.value.payload), delivery: body.value.delivery };
     let (went, outcome) = app.signal(run, &signal, caller.actor, once).await?;
-    let answer = SignalAnswer { taken: outcome.taken, repeated: outcome.repeated, run: app.view(run).await? };
+    let Signalled { taken, reason, repeated, .. } = outcome;
+    let answer = SignalAnswer { taken, reason, repeated, run: app.view(run).await? };
     Ok(written(StatusCode::OK, went, answer))
 }
 

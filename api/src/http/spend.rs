@@ -4,11 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use everfold_engine::definition::Money;
-use everfold_engine::duration;
 use everfold_engine::event::Spent;
 use everfold_engine::input::InputKind;
-use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendView};
+use everfold_projections::SpendFilter;
 use serde::Deserialize;
 
 use super::answer::written;
@@ -16,10 +14,12 @@ use super::app::App;
 use super::extract::{JsonBody, Params, Path};
 use super::parameters::{min_position, moment};
 use super::relative_names::once_of_run;
+use super::spend_groups::SpendGroups;
 use crate::access::Caller;
 use crate::body::spend::RaiseBody;
-use crate::body::spend::{BudgetsAnswer, SpendAnswer, SpendItem};
+use crate::body::spend::{BudgetsAnswer, SpendAnswer};
 use crate::fault::{Code, Fault};
+use crate::node::{money, span};
 
 /// `GET /runs/{id}/budget`: the budgets of a run.
 #[utoipa::path(
@@ -54,9 +54,12 @@ pub(crate) async fn raise(
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "budget", &body.bytes).await?;
     let asked = body.value;
     let add = Spent {
-        cost_micros: asked.add.as_ref().map_or(Ok(0), money)?,
+        cost_micros: match &asked.add {
+            Some(add) => money(app.engine().rates(), "add", add)?.0,
+            None => 0,
+        },
         tokens: asked.tokens.unwrap_or(0),
-        wall_ms: asked.wall.as_deref().map_or(Ok(0), span)?,
+        wall_ms: asked.wall.as_deref().map_or(Ok(0), |wall| span("wall", wall))?,
     };
     let kind = InputKind::RaiseBudget { budget: asked.budget, add, reason: asked.reason };
     let went = app.submit(run, kind, caller.actor, once).await?;
@@ -64,31 +67,11 @@ pub(crate) async fn raise(
     Ok(written(StatusCode::OK, went, app.view(run).await?))
 }
 
-/// The largest amount that is given as a number.
-const AMOUNT_MAX: f64 = 1e12;
-
-fn money(value: &serde_json::Value) -> Result<u64, Fault> {
-    // A binary fraction cannot hold every amount: rounds to the nearest millionth.
-    if let Some(number) = value.as_f64().filter(|number| (0.0..=AMOUNT_MAX).contains(number)) {
-        return Ok((number * 1e6).round() as u64);
-    }
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let fault = || {
-        Fault::new(Code::Invalid, format!("add: “{text}” is no amount of money"))
-            .hint("write 2.00, with at most six decimal places")
-    };
-    Money::parse(&text).map(|money| money.0).ok_or_else(fault)
-}
-
-fn span(text: &str) -> Result<u64, Fault> {
-    let span = duration::parse(text).map_err(|error| Fault::new(Code::Invalid, format!("wall: {error}")))?;
-    Ok(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-}
-
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SpendParams {
+    /// `run`, `step`, `role`, `model`, `day`, `pipeline`, or `label:NAME`: by that label of the runs.
     by: Option<String>,
     run: Option<String>,
     pipeline: Option<String>,
@@ -98,7 +81,7 @@ pub(crate) struct SpendParams {
     min_position: Option<u64>,
 }
 
-/// `GET /spend`: what was used up, by run, step, role, model, day or pipeline.
+/// `GET /spend`: what was used up, by run, step, role, model, day, pipeline, or a label of the runs.
 #[utoipa::path(
     get,
     path = "/spend",
@@ -110,10 +93,8 @@ pub(crate) async fn spend(
     State(app): State<App>,
     Params(params): Params<SpendParams>,
 ) -> Result<Json<SpendAnswer>, Fault> {
-    let word = params.by.as_deref().unwrap_or("run");
-    let words = || SpendBy::ALL.map(|(word, _)| word).join(", ");
-    let unknown = || Fault::new(Code::Invalid, format!("by: “{word}” is none of {}", words()));
-    let by = SpendBy::parse(word).ok_or_else(unknown)?;
+    let by = params.by.unwrap_or_else(|| "run".to_owned());
+    let groups = SpendGroups::read(&by)?;
     let run = match &params.run {
         Some(run) => Some(app.resolve(run).await?),
         None => None,
@@ -133,10 +114,7 @@ pub(crate) async fn spend(
     let filter = SpendFilter { run, pipeline: params.pipeline, since: params.since };
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
-    let ask = move |spend: &SpendView<'_>| Ok((spend.by(by, &filter, at)?, spend.total(&filter, at)?));
-    let (items, sum) = app.views().spend(min, ask).await?.value;
-    let items = items.into_iter().map(|row| SpendItem::of(by, row)).collect();
-    let total = SpendRow { group: "total".to_owned(), sum };
+    let (items, total) = groups.of(&app, filter, at, min).await?;
     let budgets = app.counters().await?;
-    Ok(Json(SpendAnswer { by, items, total: SpendItem::of(SpendBy::Day, total), budgets }))
+    Ok(Json(SpendAnswer { by, items, total, budgets }))
 }

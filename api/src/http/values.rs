@@ -11,11 +11,24 @@ const FRACTION_DIGITS: usize = 9;
 
 /// A time in RFC 3339. `what` names the field.
 pub(super) fn time(what: &str, text: &str) -> Result<Timestamp, Fault> {
+    if !has_offset_of_a_day(text) {
+        return Err(Fault::new(
+            Code::Invalid,
+            format!("{what} is no time in RFC 3339: its offset is no time of a day"),
+        ));
+    }
     text.parse().or_else(|error| {
         far(text)
             .or_else(|| last(text))
             .ok_or_else(|| Fault::new(Code::Invalid, format!("{what} is no time in RFC 3339: {error}")))
     })
+}
+
+/// Whether the offset, where there is one in numbers, has at most 23 hours: jiff reads up to 25.
+fn has_offset_of_a_day(text: &str) -> bool {
+    let Some((_, time)) = text.split_once(['T', 't', ' ']) else { return true };
+    let Some((_, offset)) = time.rsplit_once(['+', '-']) else { return true };
+    offset.get(..2).and_then(|hours| hours.parse::<u8>().ok()).is_none_or(|hours| hours < 24)
 }
 
 /// Reads a time whose fraction is longer than [`FRACTION_DIGITS`], without the rest of it.
@@ -79,7 +92,16 @@ mod tests {
             assert!(time("at", text).is_ok(), "{text}");
         }
         assert_eq!(LAST.to_string(), "9999-12-30T22:00:00.000Z");
-        for text in ["", "noon", "2026-13-01T00:00:00Z", "2026-11-20", "9999-12-32T00:00:00Z", "9999-12-3"] {
+        for text in [
+            "",
+            "2026-11-22T07:50:00+25:00",
+            "2026-11-22T07:50:00-24:00",
+            "noon",
+            "2026-13-01T00:00:00Z",
+            "2026-11-20",
+            "9999-12-32T00:00:00Z",
+            "9999-12-3",
+        ] {
             assert!(time("at", text).is_err(), "{text}");
         }
     }

@@ -399,8 +399,11 @@ async fn refused_report(app: &App, id: &EffectId, why: WorkerRefusal) -> Fault {
 fn refused(refused: WorkerRefusal) -> Fault {
     let message = refused.to_string();
     match refused {
-        WorkerRefusal::Unknown | WorkerRefusal::Foreign(_) => Fault::new(Code::NotHeld, message)
-            .hint("drop the work; name the attempt and the lease as `poll` gave them, with the same token"),
+        WorkerRefusal::Unknown | WorkerRefusal::Foreign(_) | WorkerRefusal::OtherLease(_) => {
+            Fault::new(Code::NotHeld, message).hint(
+                "drop the work; name the attempt and the lease as `poll` gave them, with the same token",
+            )
+        }
         WorkerRefusal::OtherInstance(_) => Fault::new(Code::NotHeld, message).hint(
             "drop the work; a process names itself with `instance` in every report as it did to `poll`",
         ),

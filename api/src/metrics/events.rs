@@ -7,15 +7,16 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::envelope::{Envelope, StreamId, flag};
 use everfold_engine::event::{self, RunEvent};
-use everfold_engine::id::{AttemptId, RunId};
+use everfold_engine::id::{AttemptId, RunId, Version};
 use everfold_engine::store::EventStore;
 use everfold_engine::time::Timestamp;
 use lru::LruCache;
 use tokio_util::sync::CancellationToken;
 
 use super::registry::Metrics;
+use super::steps::StepMeter;
 use crate::event_follower::EventFollower;
 
 /// Attempts whose beginning is remembered; of more, the oldest are not timed.
@@ -24,6 +25,7 @@ const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
 /// Counts events.
 pub struct Meter {
     metrics: Arc<Metrics>,
+    steps: StepMeter,
     open: LruCache<(RunId, AttemptId), Timestamp>,
     /// The counters of event types, which are asked for with every event.
     types: HashMap<&'static str, prometheus_client::metrics::counter::Counter>,
@@ -33,7 +35,15 @@ impl Meter {
     /// A meter that has seen nothing.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, open: LruCache::new(OPEN_MAX), types: HashMap::new() }
+        let steps = StepMeter::new(Arc::clone(&metrics));
+        Self { metrics, steps, open: LruCache::new(OPEN_MAX), types: HashMap::new() }
+    }
+
+    /// The run of an event that is counted by its step, where the run's pipeline is not known yet: it began before this
+    /// process did.
+    fn unknown_run(&self, envelope: &Envelope) -> Option<RunId> {
+        let run = envelope.header.stream.as_run().filter(|_| StepMeter::counts(envelope.header.kind))?;
+        (!self.steps.knows(run)).then_some(run)
     }
 
     /// Counts one event.
@@ -53,6 +63,7 @@ impl Meter {
         }
         let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) else { return };
         let at = header.recorded_at;
+        self.steps.count(run, &event);
         match event {
             RunEvent::StepScheduled(event) => drop(self.open.put((run, event.id), at)),
             RunEvent::RetryScheduled(event) => drop(self.open.put((run, event.id), event.at)),
@@ -89,14 +100,31 @@ impl Meter {
 /// Counts every event from here on, until `closing` or the log's end.
 pub async fn follow(store: Arc<dyn EventStore>, metrics: Arc<Metrics>, closing: CancellationToken) {
     let mut meter = Meter::new(metrics);
-    let mut events = EventFollower::from_now(store);
+    let mut events = EventFollower::from_now(Arc::clone(&store));
     loop {
         tokio::select! {
             () = closing.cancelled() => return,
-            batch = events.next() => match batch {
-                Some(batch) => batch.iter().for_each(|event| meter.count(event)),
-                None => return,
-            },
+            batch = events.next() => {
+                let Some(batch) = batch else { return };
+                for event in batch {
+                    if let Some(run) = meter.unknown_run(&event)
+                        && let Some(pipeline) = pipeline_of(&*store, run).await
+                    {
+                        meter.steps.name(run, &pipeline);
+                    }
+                    meter.count(&event);
+                }
+            }
         }
+    }
+}
+
+/// The pipeline of a run, as its first event says; `None` where that cannot be read now.
+async fn pipeline_of(store: &dyn EventStore, run: RunId) -> Option<String> {
+    let page = store.read(&StreamId::run(run), Version::FIRST, 1).await.ok()?;
+    let first = page.first()?;
+    match event::decode(first.header.kind, first.header.schema, &first.payload).ok()? {
+        RunEvent::RunStarted(event) => Some(event.pipeline),
+        _other => None,
     }
 }

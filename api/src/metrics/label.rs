@@ -1,7 +1,8 @@
 //! The values of labels.
 //!
-//! Law: no value is a caller's text. It is a word of this program, a route that it serves, or a status that it
-//! answers with, so whatever is asked, the series stay few.
+//! Law: no value is a caller's text. It is a word of this program, a route that it serves, a status that it
+//! answers with, or the name of a pipeline or step, of which [`super::steps`] lets few through: so whatever is asked, the series
+//! stay few.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,8 @@ use axum::extract::MatchedPath;
 use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
-/// What stands for every method that this service does not know: a caller may send any word.
+/// What stands for every method that this service does not know, since a caller may send any word, and for names beyond those
+/// that have series.
 const OTHER: &str = "_OTHER";
 
 /// One value of a label.
@@ -21,12 +23,24 @@ pub(crate) enum LabelValue {
     Route(Box<str>),
     /// The status of an answer.
     Status(u16),
+    /// A pipeline or a step.
+    Name(Box<str>),
 }
 
 impl LabelValue {
     /// The route that a request was led to; what is no route counts as one.
     pub(super) fn route(matched: Option<&MatchedPath>) -> Self {
         matched.map_or(Self::Word("none"), |route| Self::Route(route.as_str().into()))
+    }
+
+    /// The name of a pipeline or step that has series of its own.
+    pub(super) fn name(name: &str) -> Self {
+        Self::Name(name.into())
+    }
+
+    /// What stands for all that has no series of its own.
+    pub(super) fn other() -> Self {
+        Self::Word(OTHER)
     }
 
     pub(super) fn status(status: StatusCode) -> Self {
@@ -60,7 +74,7 @@ impl EncodeLabelValue for LabelValue {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         match self {
             Self::Word(word) => encoder.write_str(word),
-            Self::Route(route) => encoder.write_str(route),
+            Self::Route(text) | Self::Name(text) => encoder.write_str(text),
             Self::Status(status) => write!(encoder, "{status}"),
         }
     }

@@ -8,6 +8,7 @@ mod http;
 mod label;
 mod process;
 mod registry;
+mod steps;
 mod store;
 
 pub use events::{Meter, follow};

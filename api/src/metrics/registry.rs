@@ -1,5 +1,6 @@
 //! Every counter of this process, and the text that they make.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::text::encode;
@@ -33,6 +34,9 @@ pub struct Metrics {
     pub(crate) verdicts: Labelled<Counter>,
     pub(crate) runs_ended: Labelled<Counter>,
     pub(crate) step: Labelled<Histogram>,
+    pub(crate) step_calls: Labelled<Counter>,
+    pub(crate) step_tokens: Labelled<Counter>,
+    pub(crate) step_cost: Labelled<Counter<f64, AtomicU64>>,
     pub(crate) gate: Labelled<Histogram>,
     pub(crate) requests: Labelled<Counter>,
     pub(crate) request: Labelled<Histogram>,
@@ -81,6 +85,9 @@ impl Default for Metrics {
             verdicts: Family::default(),
             runs_ended: Family::default(),
             step: Family::new_with_constructor(slow),
+            step_calls: Family::default(),
+            step_tokens: Family::default(),
+            step_cost: Family::default(),
             gate: Family::new_with_constructor(slow),
             requests: Family::default(),
             request: Family::new_with_constructor(fast),
@@ -98,6 +105,11 @@ impl Default for Metrics {
         let seconds = Unit::Seconds;
         let step = "From the scheduling of a step's attempt to its end, by result";
         registry.register_with_unit("step_duration", step, seconds.clone(), metrics.step.clone());
+        let calls = "Attempts of a step that ended, by result; cut: by a time limit, a budget or a cancel";
+        registry.register("step_calls", calls, metrics.step_calls.clone());
+        let tokens = "Tokens that a step used up, by kind";
+        registry.register("step_tokens", tokens, metrics.step_tokens.clone());
+        registry.register("step_cost_usd", "US dollars that a step used up", metrics.step_cost.clone());
         let gate = "What a probe of a gate took, by verdict";
         registry.register_with_unit("gate_duration", gate, seconds.clone(), metrics.gate.clone());
         registry.register("http_requests", "Requests, by route, method and status", metrics.requests.clone());
@@ -168,7 +180,7 @@ impl Metrics {
         now.register("store_position", "The last event's position", whole(moment.position));
         now.register("runs_set_aside", "Runs that cannot be gone on with", whole(moment.set_aside));
         let fraction = |value: f64| {
-            let gauge: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
+            let gauge: Gauge<f64, AtomicU64> = Gauge::default();
             gauge.set(value);
             gauge
         };

@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_engine::definition::Definition;
 
-use super::handle::Node;
+use super::handle::{CHECKS, Node};
 use crate::fault::{Code, Fault};
 use crate::preflight;
 
@@ -24,9 +25,11 @@ impl Node {
     /// cannot read. Where `folder` is given, settings documents are searched there.
     ///
     /// # Errors
-    /// [`Code::NoFunction`], [`Code::NoResource`], [`Code::BadPipeline`], with every fault of the first kind found.
+    /// [`Code::NoFunction`], [`Code::NoResource`], [`Code::BadPipeline`], with every fault of the first kind found;
+    /// [`Code::Busy`]: too many checks of `who` wait for the shell.
     pub(crate) async fn check(
         &self,
+        who: &str,
         name: &str,
         definition: &Arc<Definition>,
         folder: Option<PathBuf>,
@@ -35,8 +38,12 @@ impl Node {
         let known: Vec<String> = self.engine().line().resources.into_iter().map(|pool| pool.name).collect();
         preflight::refuse_missing(name, definition, &known)?;
         let unread = {
-            // One shell at a time, however many checks wait.
-            let _turn = self.turns.check.acquire().await;
+            // One shell at a time, however many checks wait; those of a caller behind one another.
+            let Some(_turn) = self.turns.check.turn(who).await else {
+                let what = format!("{} checks of this caller wait for the shell already", CHECKS.asked);
+                let hint = "check one pipeline after the other";
+                return Err(Fault::new(Code::Busy, what).hint(hint).retry_after(Duration::from_secs(1)));
+            };
             preflight::refuse_unreadable(name, definition).await?
         };
         let settings = match folder {

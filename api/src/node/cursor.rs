@@ -1,9 +1,48 @@
 //! Cursors of lists and ids of streams: `EPOCH-NUMBER`.
 //!
 //! Law: a cursor of another copy of the store is refused, since the copies may hold different events from some position
-//! on.
+//! on; and so is the cursor of another list, or of another order of it, whose numbers mean something else.
 
 use crate::fault::{Code, Fault};
+
+/// What the number of a list's cursor counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CursorOf {
+    /// Runs, those that began last first.
+    RunsNewest = 1,
+    /// Runs, those that began first first.
+    RunsOldest = 2,
+    /// Runs, those that ended last first.
+    RunsEndedLast = 3,
+    /// Runs, those that ended first first.
+    RunsEndedFirst = 4,
+    /// Open tasks.
+    Inbox = 5,
+    /// Verdicts of gates.
+    Gates = 6,
+    /// Deliveries of webhooks.
+    Deliveries = 7,
+}
+
+impl CursorOf {
+    /// The lists that a cursor's number has room for.
+    const ROOM: u64 = 16;
+
+    /// The cursor of an item's number.
+    pub(super) fn text(self, epoch: &str, number: u64) -> String {
+        cursor_text(epoch, number * Self::ROOM + self as u64)
+    }
+
+    /// Reads a cursor of this list back.
+    pub(super) fn number(self, epoch: &str, text: &str) -> Result<u64, Fault> {
+        let number = cursor(epoch, text)?;
+        if number % Self::ROOM != self as u64 {
+            let what = format!("“{text}” is a cursor of another list, or of another order of this one");
+            return Err(Fault::new(Code::Invalid, what).hint("begin again without it"));
+        }
+        Ok(number / Self::ROOM)
+    }
+}
 
 /// A number of a cursor or an event id with the store's epoch: `EPOCH-NUMBER`.
 pub(crate) fn cursor_text(epoch: &str, number: u64) -> String {
@@ -30,3 +69,20 @@ pub(crate) fn cursor(epoch: &str, text: &str) -> Result<u64, Fault> {
 const EPOCH_DIGITS: usize = 16;
 /// The largest number of a cursor: no log grows so long, and its successor does not overflow.
 const NUMBER_DIGITS: usize = 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_counts_in_the_list_and_the_order_that_gave_it() {
+        let epoch = "0123456789abcdef";
+        let text = CursorOf::RunsNewest.text(epoch, 7_000_000);
+        assert_eq!(CursorOf::RunsNewest.number(epoch, &text).unwrap(), 7_000_000);
+        for other in [CursorOf::RunsOldest, CursorOf::Inbox, CursorOf::Gates, CursorOf::Deliveries] {
+            assert_eq!(other.number(epoch, &text).unwrap_err().code, Code::Invalid);
+        }
+        let copy = CursorOf::RunsNewest.number("fedcba9876543210", &text).unwrap_err();
+        assert_eq!(copy.code, Code::OtherCopy);
+    }
+}

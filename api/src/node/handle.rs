@@ -17,11 +17,13 @@ use everfold_workflows::remote::LeaseTable;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::attempt_retention::AttemptRetention;
 use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::readiness::Readiness;
 use super::record;
 use crate::access::AccessControl;
+use crate::caller_turns::{CallerTurns, TurnBounds};
 use crate::fault::{Code, Fault};
 use crate::metrics::{self, Metrics};
 use crate::traces::Traces;
@@ -33,12 +35,19 @@ pub(super) struct Turns {
     /// Working out an answer of a backtest: the caller's policy decides what it costs.
     pub(super) backtest: Semaphore,
     /// A shell that parses commands of a check.
-    pub(super) check: Semaphore,
+    pub(super) check: CallerTurns,
 }
+
+/// Checks whose commands the shell parses at once, and those of one caller that wait for that.
+pub(super) const CHECKS: TurnBounds = TurnBounds { all: 1, own: 1, asked: 8 };
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { verify: Arc::new(Semaphore::new(1)), backtest: Semaphore::new(1), check: Semaphore::new(1) }
+        Self {
+            verify: Arc::new(Semaphore::new(1)),
+            backtest: Semaphore::new(1),
+            check: CallerTurns::new(CHECKS),
+        }
     }
 }
 
@@ -68,6 +77,8 @@ pub struct Node {
     pub(super) subscriptions: Vec<NoticeSubscription>,
     /// Runs as traces.
     pub(super) traces: Traces,
+    /// The limits of folders of attempts.
+    pub(super) retention: AttemptRetention,
     /// Events as streams show them.
     pub(super) encoded: EncodedEvents,
     pub(super) turns: Turns,
@@ -264,11 +275,23 @@ impl Node {
         self.driven_runs.detached()
     }
 
-    /// The runs that this node drives, and the runs that these started: no command waits for a child whose parent has
-    /// ended.
+    /// The runs that this node drives, the runs that wait for them, and the runs that these started: no command waits for
+    /// a child whose parent has ended.
     pub async fn driven_runs(&self) -> Vec<RunId> {
         let (mut driven, mut detached) = (self.driven().clone(), self.detached().clone());
         let found = self.runs(None, move |runs| {
+            // The end of a child is for the run that waits for it.
+            for run in driven.clone() {
+                let mut above = runs.get(run, None)?.and_then(|row| row.parent);
+                while let Some(parent) = above.take() {
+                    let open = runs.get(parent.run, None)?.filter(|row| !row.shown.status.is_ended());
+                    if let Some(row) = open
+                        && driven.insert(parent.run)
+                    {
+                        above = row.parent;
+                    }
+                }
+            }
             let mut parents: Vec<RunId> = driven.iter().copied().collect();
             while let Some(parent) = parents.pop() {
                 let is_open = runs.get(parent, None)?.is_some_and(|row| !row.shown.status.is_ended());

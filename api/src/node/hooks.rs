@@ -105,7 +105,7 @@ impl From<&Outcome> for OutcomeWord {
             Outcome::Kept { .. } => Self::Kept,
             Outcome::Ignored { .. } => Self::Ignored,
             Outcome::Refused { .. } => Self::Refused,
-            Outcome::Parked { .. } => Self::Parked,
+            Outcome::Parked { .. } | Outcome::StartParked { .. } => Self::Parked,
         }
     }
 }
@@ -166,6 +166,9 @@ impl OutcomeView {
             }
             Outcome::Ignored { why } => Self { reason: Some(why), ..view },
             Outcome::Refused { code, message } => Self { code: Some(code), reason: Some(message), ..view },
+            Outcome::StartParked { why } => {
+                Self { reason: Some(format!("{why}; the trigger is asked again")), ..view }
+            }
             Outcome::Parked { signal, to } => {
                 let reason = Some(format!("it waits for an unended run with {to}"));
                 Self { signal: Some(signal), reason, ..view }
@@ -215,8 +218,12 @@ fn read(
 }
 
 fn not_believed(error: SignatureError) -> Fault {
-    let code = if error.is_of_sender() { Code::NotSigned } else { Code::Settings };
-    Fault::new(code, crate::fault::chain(&error))
+    if error.is_of_sender() {
+        return Fault::new(Code::NotSigned, crate::fault::chain(&error));
+    }
+    // The reader may be any sender: what the settings name stays in the log.
+    tracing::error!("a delivery cannot be checked: {}", crate::fault::chain(&error));
+    Fault::new(Code::Settings, error.to_string()).hint("the log of the server says more")
 }
 
 impl Node {
@@ -233,6 +240,11 @@ impl Node {
         id: Option<&str>,
     ) -> Result<(WriteReceipt, DeliveryView), Fault> {
         self.may_write()?;
+        if let Some(id) = id.filter(|id| !hook::is_id(id)) {
+            let what = format!("`id`: “{}” is no id of a delivery", everfold_engine::text::one_line(id));
+            let hint = "1 to 160 bytes without control characters; without it the delivery is named by what it holds";
+            return Err(Fault::new(Code::Invalid, what).hint(hint));
+        }
         let settings = self.hooks.get(source).cloned().unwrap_or_default();
         // The request itself was readable: it is the delivery in it that cannot be read.
         let delivery = read(&settings, headers, raw, id).map_err(|fault| match fault.code {

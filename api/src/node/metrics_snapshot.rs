@@ -24,10 +24,11 @@ impl Node {
         let (counts, running, queued) = self
             .runs(None, |runs| {
                 let first = |status, limit| {
-                    let filter = RunFilter { status: vec![status], ..RunFilter::default() };
+                    let filter = RunFilter { status, ..RunFilter::default() };
                     runs.list(&filter, RunOrder::Oldest, None, limit, None)
                 };
-                Ok((runs.counts(None)?, first(RunStatus::Running, ROWS)?, first(RunStatus::Queued, 1)?))
+                let at_work = vec![RunStatus::Running, RunStatus::Stopping];
+                Ok((runs.counts(None)?, first(at_work, ROWS)?, first(vec![RunStatus::Queued], 1)?))
             })
             .await?;
         let runs: BTreeMap<&'static str, u64> =
@@ -35,7 +36,7 @@ impl Node {
         let attempts = running.items.iter().map(|row| row.shown.steps.len() as u64).sum();
         let queued = queued.items.first().map(|row| row.started_at);
         let (tasks, first) = self
-            .inbox(None, |inbox| Ok((inbox.open_count()?, inbox.list(None, None, None, 1, None)?)))
+            .inbox(None, |inbox| Ok((inbox.open_count(None)?, inbox.list(None, None, None, 1, None)?)))
             .await?;
         let oldest = first.items.first().map(|task| task.since);
         let age = |since: Option<Timestamp>| since.map_or(0.0, |since| now.since(since).as_secs_f64());

@@ -7,7 +7,9 @@
 //! its duties by the clock.
 
 mod aborts;
+mod attempt_retention;
 mod breakers;
+mod budgets;
 mod check;
 mod cursor;
 mod driven_runs;
@@ -32,11 +34,14 @@ mod start_run;
 mod steps;
 mod threads;
 mod verify;
+mod verify_logs;
 mod workers;
 mod write_receipt;
 
 pub use crate::body::notice::{NoticeStatus, NoticeView, SubscriptionView};
 pub(crate) use aborts::AbortMark;
+pub(crate) use budgets::{money, span};
+pub(crate) use cursor::CursorOf;
 pub use handle::Node;
 pub use hooks::{DeliveryView, HandlingView, OutcomeView, OutcomeWord};
 pub(crate) use idempotency::Idempotency;
@@ -47,7 +52,7 @@ pub use readiness::Readiness;
 pub use record::{OwnerRecord, read as read_record, write as write_record};
 pub(crate) use rerun::Rerun;
 pub(crate) use run_diff::RunDiff;
-pub(crate) use schedules::Add;
+pub(crate) use schedules::{Add, Remove, Update};
 pub use schedules::{ScheduleView, TickView};
 pub use settings::settings;
 pub use signals::{HaltView, HaltsView, Signal, SignalReceipt, Signalled};

@@ -22,8 +22,10 @@ use everfold_workflows::Registry;
 use everfold_workflows::function::{Function, Functions};
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::process::{Processes, ShimProgram};
+use everfold_workflows::settings::AttemptLimits;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt_retention::AttemptRetention;
 use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::handle::{Node, Turns};
@@ -61,6 +63,8 @@ const ENGINE_END: Duration = Duration::from_millis(8_500);
 
 /// How long the end waits for subscriptions that have still to deliver notices.
 const TELLING_END: Duration = Duration::from_secs(3);
+/// How long subscriptions have at the end, however long the runs took.
+const TELLING_LEAST: Duration = Duration::from_secs(1);
 
 /// Opens the folder at `layout`, which is made where it is not.
 ///
@@ -98,6 +102,7 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
     let place = StorageLocation::folder(layout.projections(), &epoch).with_values(layout.root().to_owned());
     let views = views(place, &store).await?;
     let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
+    let (limits, traces) = (settings.logs.limits(), Traces::new(settings.tracing));
     let registry = registry(&layout, settings, shim, functions, &views);
     Ok(assemble(
         layout,
@@ -110,6 +115,8 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
         config,
         hooks,
         subscriptions,
+        limits,
+        traces,
         !options.serves_alone,
     ))
 }
@@ -144,6 +151,7 @@ pub(crate) fn in_memory(layout: Layout, of_command: Option<&Path>) -> Result<Arc
         ReadSide::open(StorageLocation::memory(), Arc::clone(&store), &tokio::runtime::Handle::current());
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
     let (metrics, config, hooks) = (Arc::default(), config(&settings, None), settings.hooks.clone());
+    let (limits, traces) = (settings.logs.limits(), Traces::new(settings.tracing));
     let registry = registry(&layout, settings, shim, Functions::built_in(), &views);
     Ok(assemble(
         layout,
@@ -156,6 +164,8 @@ pub(crate) fn in_memory(layout: Layout, of_command: Option<&Path>) -> Result<Arc
         config,
         hooks,
         Vec::new(),
+        limits,
+        traces,
         true,
     ))
 }
@@ -184,9 +194,12 @@ fn assemble(
     config: EngineConfig,
     hooks: BTreeMap<String, HookSettings>,
     subscriptions: Vec<NoticeSubscription>,
+    limits: AttemptLimits,
+    traces: Traces,
     trusts_children: bool,
 ) -> Arc<Node> {
     let blobs = Arc::new(BlobStore::new(layout.root()));
+    let retention = AttemptRetention { layout: layout.clone(), views: Arc::clone(&views), limits };
     let Registry { edge, functions, leases: book } = registry;
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
     Arc::new(Node {
@@ -212,7 +225,8 @@ fn assemble(
         book,
         hooks,
         subscriptions,
-        traces: Traces::default(),
+        traces,
+        retention,
         encoded: EncodedEvents::default(),
         telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
@@ -285,11 +299,12 @@ impl Node {
 
     /// Ends the engine and closes the store. Read models are written where the folder `is_ours`.
     pub(crate) async fn close(&self, is_ours: bool) {
+        let watch = everfold_engine::clock::Stopwatch::start();
         if !self.engine.shutdown(ENGINE_END).await {
             tracing::warn!("not everything ended in time; it is gone on with at the next start");
         }
-        // After the runs, so that notices of their last events are delivered, too.
-        self.engine.settle_notices(TELLING_END).await;
+        // After the runs, so that notices of their last events are delivered, too; those of pipelines had their time.
+        self.engine.settle_notices(TELLING_END.saturating_sub(watch.elapsed()).max(TELLING_LEAST)).await;
         self.traces.end().await;
         if is_ours {
             self.views.close().await;

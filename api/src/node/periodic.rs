@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | `clock` | 1 s | Asks the engine which moments of schedules have come, and gives up deliveries that waited too long. | One look at a time, which resolves once its facts are durable. | The ticks meanwhile count as one; the next look sees every moment since the last recorded one. |
 //! | `workspaces` | 1 h | Removes workspaces that ended runs left behind. | One sweep at a time, over the runs whose workspace is there. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
+//! | `attempts` | 1 h | Removes folders of attempts over the limits of `[logs]`. | One sweep at a time, over the folders of runs that have ended. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
 //!
 //! Law: a tick decides nothing. Which moments have come is decided in the core, on the time that the engine
 //! reads; so a tick that is late, lost or doubled changes nothing. A duty never delays another one.
@@ -34,6 +35,8 @@ use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
+use super::attempt_retention::AttemptRetention;
+
 /// How often a duty is done.
 #[derive(Debug, Clone, Copy)]
 enum DutyPeriod {
@@ -59,12 +62,20 @@ impl DutyPeriod {
 struct Duty {
     name: &'static str,
     period: DutyPeriod,
-    work: fn(Engine) -> BoxFuture<'static, ()>,
+    work: fn(Kept) -> BoxFuture<'static, ()>,
 }
 
-const DUTIES: [Duty; 2] = [
-    Duty { name: "clock", period: DutyPeriod::Second, work: |engine| look_at_clock(engine).boxed() },
-    Duty { name: "workspaces", period: DutyPeriod::Hour, work: |engine| sweep_workspaces(engine).boxed() },
+/// What the duties work on. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) engine: Engine,
+    pub(super) attempts: AttemptRetention,
+}
+
+const DUTIES: [Duty; 3] = [
+    Duty { name: "clock", period: DutyPeriod::Second, work: |kept| look_at_clock(kept.engine).boxed() },
+    Duty { name: "workspaces", period: DutyPeriod::Hour, work: |kept| sweep_workspaces(kept.engine).boxed() },
+    Duty { name: "attempts", period: DutyPeriod::Hour, work: |kept| kept.attempts.sweep(None).boxed() },
 ];
 
 async fn look_at_clock(engine: Engine) {
@@ -81,14 +92,14 @@ async fn sweep_workspaces(engine: Engine) {
 ///
 /// # Errors
 /// The scheduler does not start.
-pub(super) async fn keep(engine: Engine, closing: CancellationToken) -> Result<(), JobSchedulerError> {
+pub(super) async fn keep(kept: Kept, closing: CancellationToken) -> Result<(), JobSchedulerError> {
     // Each holds one tick at most: those that come while the duty is being done count as one.
     let due: Vec<Arc<Notify>> = DUTIES.iter().map(|_| Arc::default()).collect();
     // Read before the scheduler reads it: a clock that is set back between the two is noticed.
     let mut begun_at = clock::now();
     let mut scheduler = started(&due).await?;
     for (duty, due) in DUTIES.into_iter().zip(&due) {
-        tokio::spawn(repeat(duty, Arc::clone(due), engine.clone(), closing.clone()));
+        tokio::spawn(repeat(duty, Arc::clone(due), kept.clone(), closing.clone()));
     }
     tokio::spawn(async move {
         while closing.run_until_cancelled(set_back(begun_at, clock::now)).await.is_some() {
@@ -145,14 +156,14 @@ async fn set_back(mut last: Timestamp, read: impl Fn() -> Timestamp) {
 }
 
 /// Does one duty at each tick, one at a time.
-async fn repeat(duty: Duty, due: Arc<Notify>, engine: Engine, closing: CancellationToken) {
+async fn repeat(duty: Duty, due: Arc<Notify>, kept: Kept, closing: CancellationToken) {
     loop {
         tokio::select! {
             biased;
             () = closing.cancelled() => break,
             () = due.notified() => {}
         }
-        (duty.work)(engine.clone()).await;
+        (duty.work)(kept.clone()).await;
         tracing::trace!(duty = duty.name, "done");
     }
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::cursor::{cursor, cursor_text};
+use super::cursor::{CursorOf, cursor, cursor_text};
 use super::handle::Node;
 use crate::body::spend::CounterView;
 use crate::fault::{Code, Fault, chain};
@@ -380,6 +380,16 @@ impl Node {
     /// A number as a cursor of this store.
     pub(crate) fn cursor_text(&self, number: u64) -> String {
         cursor_text(&self.epoch, number)
+    }
+
+    /// Where the next part of a list begins, as a cursor of this store.
+    pub(crate) fn list_cursor(&self, of: CursorOf, next: Option<u64>) -> Option<String> {
+        next.map(|number| of.text(&self.epoch, number))
+    }
+
+    /// Reads a list's cursor back.
+    pub(crate) fn in_list(&self, of: CursorOf, cursor: Option<&str>) -> Result<Option<u64>, Fault> {
+        cursor.map(|text| of.number(&self.epoch, text)).transpose()
     }
 
     /// Reads a cursor back.

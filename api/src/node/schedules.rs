@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use everfold_engine::definition::{self, Schedule};
-use everfold_engine::driver::{By, NewSchedule, ScheduleError, ScheduleRecord};
-use everfold_engine::id::Position;
+use everfold_engine::definition::{self, OverlapBy, Schedule};
+use everfold_engine::driver::{By, NewSchedule, Removal, ScheduleError, ScheduleRecord, ScheduleUpdate};
+use everfold_engine::id::{Position, RunId};
 use everfold_engine::json::JsonText;
 use everfold_engine::schedules::{ScheduleOrigin, words};
 use everfold_engine::time::Timestamp;
@@ -56,6 +56,10 @@ pub struct ScheduleView {
     /// What an order to trigger it led to; absent in other answers, and where it waits still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggered: Option<OutcomeView>,
+    /// The runs that were cancelled with its removal; absent in other answers, and where that still goes on.
+    #[schema(value_type = Option<Vec<schema::RunIdSchema>>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Vec<RunId>>,
 }
 
 /// A moment and what it led to.
@@ -92,7 +96,7 @@ impl ScheduleView {
             pipeline: pipeline.clone(),
             trigger,
             moments: record.schedule.as_ref().map(words).unwrap_or_default(),
-            schedule: json!(record.schedule),
+            schedule: record.schedule.as_ref().map_or(Value::Null, Schedule::written),
             input,
             status: if paused.is_some() { "paused" } else { "active" }.to_owned(),
             paused_at: paused.map(|(at, _)| *at),
@@ -102,6 +106,7 @@ impl ScheduleView {
             passed: record.passed.clone(),
             ticks: ticks.collect(),
             triggered: None,
+            cancelled: None,
         }
     }
 }
@@ -116,6 +121,26 @@ pub(crate) struct Add {
     pub(crate) schedule: Value,
     pub(crate) input: Value,
     pub(crate) title: Option<String>,
+}
+
+/// What of a schedule becomes another one; `None` stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Update {
+    pub(crate) name: String,
+    pub(crate) pipeline: Option<String>,
+    /// As the language writes it. Of a map each key takes the place of the former one, and null takes it away.
+    pub(crate) schedule: Option<Value>,
+    pub(crate) input: Option<Value>,
+    pub(crate) title: Option<String>,
+}
+
+/// An order to remove a schedule.
+#[derive(Debug, Clone)]
+pub(crate) struct Remove {
+    pub(crate) name: String,
+    pub(crate) reason: Option<String>,
+    /// The unended runs that it started are cancelled.
+    pub(crate) cancels: bool,
 }
 
 impl Node {
@@ -148,19 +173,7 @@ impl Node {
     /// The schedule has no moments, its pipeline does not exist, or its input does not fit.
     pub(crate) async fn add_schedule(&self, add: Add, by: By) -> Result<(WriteReceipt, ScheduleView), Fault> {
         self.may_write()?;
-        let schedule: Schedule = definition::schedule_of(&add.schedule).map_err(|problems| {
-            let errors =
-                problems.0.iter().map(|problem| json!({ "message": problem.message, "hint": problem.hint }));
-            Fault::new(Code::BadSchedule, "the schedule cannot be used").errors(errors.collect())
-        })?;
-        let pipeline = self.pipeline(&add.pipeline).await?;
-        if let Some(schema) = &pipeline.input
-            && let Err(problems) = definition::input::check(schema, &add.input)
-        {
-            let errors = problems.iter().map(|problem| json!(problem)).collect();
-            let message = format!("the input does not fit the schema of {}", pipeline.name);
-            return Err(Fault::new(Code::BadInput, message).errors(errors));
-        }
+        let schedule = self.fitting(&add.schedule, &add.pipeline, &add.input).await?;
         let origin = ScheduleOrigin::Added {
             pipeline: add.pipeline,
             input: JsonText::new(&add.input),
@@ -171,27 +184,100 @@ impl Node {
         Ok((change.into(), self.schedule_after(&add.name, change.position).await?))
     }
 
+    /// A schedule as the language writes it, read, where it and an input fit a pipeline.
+    async fn fitting(&self, schedule: &Value, pipeline: &str, input: &Value) -> Result<Schedule, Fault> {
+        let bad = |errors| Fault::new(Code::BadSchedule, "the schedule cannot be used").errors(errors);
+        let schedule = definition::schedule_of(schedule).map_err(|problems| {
+            let errors =
+                problems.0.iter().map(|problem| json!({ "message": problem.message, "hint": problem.hint }));
+            bad(errors.collect())
+        })?;
+        let pipeline = self.pipeline(pipeline).await?;
+        if let Some(schema) = &pipeline.input
+            && let Err(problems) = definition::input::check(schema, input)
+        {
+            let errors = problems.iter().map(|problem| json!(problem)).collect();
+            let message = format!("the input does not fit the schema of {}", pipeline.name);
+            return Err(Fault::new(Code::BadInput, message).errors(errors));
+        }
+        if schedule.overlap_by == OverlapBy::Key && pipeline.key.is_none() {
+            let message = format!("`overlap_by: key` judges nothing: runs of {} have no key", pipeline.name);
+            let hint = "leave `overlap_by` out, or give the pipeline a `key`";
+            return Err(bad(vec![json!({ "message": message, "hint": hint })]));
+        }
+        Ok(schedule)
+    }
+
+    /// Makes a schedule that was added another one.
+    ///
+    /// # Errors
+    /// There is no such schedule, it belongs to a pipeline, what it would be has no moments or does not fit its pipeline,
+    /// or it became another one meanwhile.
+    pub(crate) async fn update_schedule(
+        &self,
+        update: Update,
+        by: By,
+    ) -> Result<(WriteReceipt, ScheduleView), Fault> {
+        self.may_write()?;
+        let name = update.name;
+        let all = self.engine().schedules().await?;
+        let Some(record) = all.into_iter().find(|record| record.name == name) else {
+            return Err(self.refused(&name, ScheduleError::NotFound(name.clone())).await);
+        };
+        let (pipeline, input, title) = match &record.origin {
+            ScheduleOrigin::Added { pipeline, input, title } => (pipeline, input.value(), title),
+            ScheduleOrigin::Trigger { pipeline, .. } => {
+                let pipeline = pipeline.clone();
+                return Err(ScheduleError::OfPipeline { name, pipeline }.into());
+            }
+        };
+        let former = record.schedule.clone().unwrap_or_else(Schedule::empty);
+        let wanted = update.schedule.map(|changes| merged(former.written(), changes));
+        let pipeline = update.pipeline.unwrap_or_else(|| pipeline.clone());
+        let input = update.input.unwrap_or(input);
+        let title = update.title.or_else(|| title.clone());
+        let wanted = wanted.unwrap_or_else(|| former.written());
+        let schedule = self.fitting(&wanted, &pipeline, &input).await?;
+        let origin = ScheduleOrigin::Added { pipeline, input: JsonText::new(&input), title };
+        let seen = NewSchedule { name: name.clone(), schedule: former, origin: record.origin };
+        let update = ScheduleUpdate { seen, schedule, origin };
+        let change = match self.engine().update_schedule(update, by).await {
+            Ok(change) => change,
+            Err(error) => return Err(self.refused(&name, error).await),
+        };
+        Ok((change.into(), self.schedule_after(&name, change.position).await?))
+    }
+
     /// Removes a schedule; gives it as it was.
     ///
     /// # Errors
     /// There is no such schedule, or it belongs to a pipeline.
     pub(crate) async fn remove_schedule(
         &self,
-        name: &str,
-        reason: Option<String>,
+        remove: Remove,
         by: By,
     ) -> Result<(WriteReceipt, ScheduleView), Fault> {
         self.may_write()?;
+        let name = remove.name.as_str();
         let known = self.schedule(name).await;
-        let change = match self.engine().remove_schedule(name, reason, by).await {
-            Ok(change) => change,
+        let order = Removal { name: remove.name.clone(), reason: remove.reason, cancels: remove.cancels };
+        let removed = match self.engine().take_schedule_away(order, by).await {
+            Ok(removed) => removed,
             Err(error) => return Err(self.refused(name, error).await),
         };
+        let change = removed.change;
+        let cancelled = match remove.cancels {
+            true => tokio::time::timeout(OUTCOME, removed.cancelled).await.ok().and_then(Result::ok),
+            false => None,
+        };
+        for run in cancelled.iter().flatten() {
+            self.note_driven(*run, true);
+        }
         let view = match known {
             Ok(view) => view,
             Err(_removed) => self.schedule_after(name, change.position).await?,
         };
-        Ok((change.into(), ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
+        Ok((change.into(), ScheduleView { status: "removed".to_owned(), next_at: None, cancelled, ..view }))
     }
 
     /// Pauses or resumes a schedule.
@@ -254,4 +340,21 @@ impl Node {
             (error, _) => error.into(),
         }
     }
+}
+
+/// A schedule with changes, both as the language writes them.
+fn merged(mut written: Value, changes: Value) -> Value {
+    match (&mut written, changes) {
+        (Value::Object(written), Value::Object(changes)) => {
+            for (key, value) in changes {
+                if value.is_null() {
+                    written.remove(&key);
+                } else {
+                    written.insert(key, value);
+                }
+            }
+        }
+        (written, whole) => *written = whole,
+    }
+    written
 }

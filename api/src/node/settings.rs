@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::settings::{Settings, SettingsError};
 use everfold_engine::data_folder::Layout;
+use everfold_engine::regular;
 
 use crate::fault::{Code, Fault};
 
@@ -16,10 +17,38 @@ pub fn settings(layout: &Layout, config: Option<&Path>) -> Result<Settings, Faul
     if config.is_some() && !path.exists() {
         return Err(Fault::new(Code::File, format!("there is no file {}", path.display())));
     }
+    // A step's process may have left a pipe there, and reading that would wait for its other end. What `--config` names
+    // is read whatever it is.
+    if config.is_none()
+        && let Err(error) = regular::open(&path)
+        && error.kind() == std::io::ErrorKind::InvalidInput
+    {
+        return Err(Fault::new(Code::File, format!("{}: {error}", path.display())));
+    }
     Settings::load(&path).map_err(|error| match &error {
         SettingsError::Io { .. } => Fault::new(Code::File, crate::fault::chain(&error)),
         _invalid => {
             Fault::new(Code::Settings, crate::fault::chain(&error)).hint("`everfold doctor` lists the keys")
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_settings_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        assert_eq!(settings(&layout, None).unwrap(), Settings::default(), "there is none");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let place = layout.settings();
+        rustix::fs::mknodat(rustix::fs::CWD, &place, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let refused = settings(&layout, None).unwrap_err();
+        assert_eq!(refused.code, Code::File);
+        assert!(refused.message.contains("everfold.toml: it is no regular file"), "{refused}");
+        let null = Path::new("/dev/null");
+        assert_eq!(settings(&layout, Some(null)).unwrap(), Settings::default(), "as it was asked for");
+    }
 }

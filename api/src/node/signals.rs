@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::decide::check_signal;
 use everfold_engine::driver::{By, Submission};
 use everfold_engine::envelope::StreamId;
-use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalReceived, SignalTaker};
+use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalReceived, SignalTaken, SignalTaker};
 use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{Hash, JsonText, Payload};
@@ -41,9 +42,9 @@ pub struct Signal {
 }
 
 impl Signal {
-    fn input(&self) -> InputKind {
+    fn received(&self) -> SignalReceived {
         let (name, payload, delivery) = (self.name.clone(), self.payload.clone(), self.delivery.clone());
-        InputKind::Signal(SignalReceived { name, payload: Payload::Inline(payload), delivery })
+        SignalReceived { name, payload: Payload::Inline(payload), delivery }
     }
 }
 
@@ -56,6 +57,8 @@ pub struct SignalReceipt {
     /// What became of it.
     #[schema(value_type = schema::HearingSchema)]
     pub how: Hearing,
+    /// Why nothing follows, where its taker says so.
+    pub reason: Option<String>,
 }
 
 /// What became of a signal in one run.
@@ -68,6 +71,8 @@ pub struct Signalled {
     pub short_id: String,
     /// Who took it, gates first; empty where nobody hears it.
     pub taken: Vec<SignalReceipt>,
+    /// Why nobody hears it.
+    pub reason: Option<String>,
     /// The delivery had come before; nothing was recorded.
     pub repeated: bool,
 }
@@ -110,7 +115,7 @@ impl Node {
         once: Idempotency,
     ) -> Result<(WriteReceipt, Signalled), Fault> {
         self.may_write()?;
-        let (kind, input) = (signal.input(), once.input);
+        let (kind, input) = (InputKind::Signal(signal.received()), once.input);
         let submission = Submission { run, kind, actor, id: Some(input), dedup: once.dedup };
         let accepted = self.engine().submit(submission).await?;
         self.note_driven(run, false);
@@ -119,7 +124,14 @@ impl Node {
             false => Vec::new(),
         };
         let repeated = !accepted.changed;
-        Ok((accepted.into(), Signalled { run, short_id: run.short(), taken, repeated }))
+        let reason = match taken.is_empty() && !repeated {
+            true => {
+                let name = signal.name.clone();
+                Some(self.engine().with_state(run, move |state| state.why_not_taken(&name)).await?)
+            }
+            false => None,
+        };
+        Ok((accepted.into(), Signalled { run, short_id: run.short(), taken, reason, repeated }))
     }
 
     /// Sends a signal to the run that has a key.
@@ -133,6 +145,7 @@ impl Node {
         actor: Actor,
         once: Idempotency,
     ) -> Result<(WriteReceipt, Signalled), Fault> {
+        check_signal(&signal.received())?;
         let holder = self.engine().holder(key).await?;
         let run = holder.ok_or_else(|| {
             Fault::new(Code::NoRun, format!("no unended run has the key “{key}”"))
@@ -154,6 +167,8 @@ impl Node {
         once: &Idempotency,
     ) -> Result<(WriteReceipt, Vec<Signalled>), Fault> {
         self.may_write()?;
+        // Also where no run has the labels.
+        check_signal(&signal.received())?;
         let (mut signalled, mut is_first) = (Vec::new(), false);
         for run in self.unended_with(labels).await? {
             let input = InputId::derive(&format!("{}/{run}", once.input));
@@ -181,6 +196,7 @@ impl Node {
             RunStatus::Waiting,
             RunStatus::Paused,
             RunStatus::Blocked,
+            RunStatus::Stopping,
         ];
         let labels = labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
         let filter = RunFilter { status: unended.to_vec(), labels, ..RunFilter::default() };
@@ -210,7 +226,10 @@ impl Node {
         let taken = own.filter_map(|envelope| {
             let header = &envelope.header;
             match event::decode(header.kind, header.schema, &envelope.payload) {
-                Ok(RunEvent::SignalTaken(taken)) => Some(SignalReceipt { by: taken.by, how: taken.how }),
+                Ok(RunEvent::SignalTaken(taken)) => {
+                    let SignalTaken { by, how, reason, .. } = taken;
+                    Some(SignalReceipt { by, how, reason })
+                }
                 _other => None,
             }
         });

@@ -216,8 +216,13 @@ impl Node {
         let recovered = self.engine.recover(Which::All).await?;
         // Before the read side is waited for: what comes by the clock is asked of the log alone.
         if !self.attended.swap(true, Ordering::AcqRel) {
-            let kept = periodic::keep(self.engine.clone(), self.closing.clone()).await;
+            let kept = periodic::Kept { engine: self.engine.clone(), attempts: self.retention.clone() };
+            let kept = periodic::keep(kept, self.closing.clone()).await;
             kept.map_err(|error| Fault::new(Code::Internal, format!("no ticks of the clock: {error}")))?;
+            // Once at the beginning, too: not every process lives until the first tick.
+            let sweep = self.retention.clone().sweep(Some(self.store.last_position()));
+            let closing = self.closing.clone();
+            tokio::spawn(async move { closing.run_until_cancelled(sweep).await });
         }
         match self.runs(None, |runs| runs.open(None)).await {
             Ok(open) => self.driven().extend(open),

@@ -1,5 +1,5 @@
 //! Verification of the store's content: every event decodes, every run begins with its first event, a snapshot of a
-//! run's newest version equals the fold.
+//! run's newest version equals the fold, the logs of attempts are those that their events seal.
 //!
 //! Law: bounded memory. Only the newest states of very many or very large runs are kept, so that an old run's snapshot
 //! may be checked for being readable alone; and a node does one verification at a time.
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use everfold_engine::aggregate::Aggregate;
 use everfold_engine::breaker_resets::Resets;
 use everfold_engine::budgets::CounterEvent;
+use everfold_engine::data_folder::Layout;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{saved_definition, saved_pipeline};
 use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
@@ -21,17 +22,21 @@ use everfold_engine::json::Hash;
 use everfold_engine::notifications::Notices;
 use everfold_engine::pauses::Pauses;
 use everfold_engine::pipeline_versions::SavedPipeline;
+use everfold_engine::run_numbers::{NumberEvent, RunNumbers};
 use everfold_engine::schedules::ScheduleEvent;
 use everfold_engine::slots::SlotEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyReport};
 use everfold_engine::store::{Progress, SledOptions, Snapshot};
 use everfold_engine::tokens::AccessRegistry;
+use everfold_engine::unique_names::{NameEvent, UniqueNames};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::handle::Node;
+use super::verify_logs::{SealedLogs, VerifiedLogs};
 use crate::fault::{Code, Fault};
+use crate::text::count;
 
 /// States kept at once.
 const STATES_MAX: usize = 20_000;
@@ -57,6 +62,9 @@ pub struct Verified {
     pub blobs: u64,
     /// Snapshots.
     pub snapshots: u64,
+    /// Logs of attempts that have ended.
+    #[serde(default)]
+    pub logs: VerifiedLogs,
     /// What is wrong, in words.
     pub faults: Vec<String>,
     /// How many more are wrong.
@@ -74,9 +82,32 @@ impl From<VerifyReport> for Verified {
             streams: report.streams,
             blobs: report.blobs,
             snapshots: report.snapshots,
+            logs: VerifiedLogs::default(),
             faults: report.faults.iter().map(ToString::to_string).collect(),
             more_faults: report.more_faults,
             notes: report.notes,
+        }
+    }
+}
+
+impl Verified {
+    /// What was found of the store and of the logs.
+    fn of(report: VerifyReport, found: &SealedLogs) -> Self {
+        let (verified, (logs, faults)) = (Self::from(report), found.found());
+        let mut notes = verified.notes;
+        if logs.removed > 0 {
+            notes.push(format!(
+                "{} of ended attempts were removed with their folders",
+                count(logs.removed, "log")
+            ));
+        }
+        Self {
+            sound: verified.sound && logs.damaged == 0,
+            logs,
+            more_faults: verified.more_faults + (logs.damaged - faults.len() as u64),
+            faults: verified.faults.into_iter().chain(faults).collect(),
+            notes,
+            ..verified
         }
     }
 }
@@ -95,8 +126,9 @@ impl Node {
             Fault::new(Code::Verifying, "another verification of this store goes on")
                 .hint("repeat it a little later")
         })?;
-        let meaning = Runs { _turn: Some(turn), ..Runs::default() };
-        Ok(verify::verify_open(sled, Box::new(meaning), progress).await?.into())
+        let logs = SealedLogs::of(self.layout().clone());
+        let meaning = Runs { logs: Some(logs.clone()), _turn: Some(turn), ..Runs::default() };
+        Ok(Verified::of(verify::verify_open(sled, Box::new(meaning), progress).await?, &logs))
     }
 }
 
@@ -109,7 +141,9 @@ pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, F
         let notes = vec!["nothing was ever stored here".to_owned()];
         return Ok(Verified { sound: true, notes, ..Verified::default() });
     }
-    Ok(verify::verify_folder(folder, options, &mut Runs::default())?.into())
+    let logs = SealedLogs::of(Layout::new(folder));
+    let mut meaning = Runs { logs: Some(logs.clone()), ..Runs::default() };
+    Ok(Verified::of(verify::verify_folder(folder, options, &mut meaning)?, &logs))
 }
 
 /// Decodes and folds run streams and definitions for the verification.
@@ -119,6 +153,7 @@ struct Runs {
     states: BTreeMap<RunId, VerifiedState>,
     /// Bytes of all kept states.
     bytes: usize,
+    logs: Option<SealedLogs>,
     /// The turn to verify; dropped when the verifying thread ends.
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -192,6 +227,9 @@ impl Meaning for Runs {
         let stream = &envelope.header.stream;
         if let Some(run) = stream.as_run() {
             let event = Self::decoded(envelope)?;
+            if let Some(logs) = &self.logs {
+                logs.event(run, envelope, &event);
+            }
             return self.fold(run, envelope, &event);
         }
         if stream.kind == StreamKind::Engine
@@ -222,6 +260,14 @@ impl Meaning for Runs {
             decodes::<Pauses>(envelope)?;
         } else if *stream == Notices::stream() {
             decodes::<Notices>(envelope)?;
+        } else if RunNumbers::is_stream(stream) {
+            let header = &envelope.header;
+            NumberEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        } else if UniqueNames::is_stream(stream) {
+            let header = &envelope.header;
+            NameEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
         } else if stream.kind == StreamKind::Budget {
             let header = &envelope.header;
             CounterEvent::decode(header.kind, header.schema, &envelope.payload)

@@ -46,6 +46,9 @@ const UNTIL: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 const EVENTS_MAX: usize = 10_000;
 /// The folder that a case's engine believes to have; it is never made.
 const FOLDER: &str = "/everfold-case";
+/// Looks, a millisecond apart and without an event between them, after which a case stands still. One is too few: a child
+/// run that begins in the same millisecond is unknown to it.
+const STILL_LOOKS: u8 = 3;
 /// How long what a run left behind (notices) is waited for after its end.
 const AFTER_END: Duration = Duration::from_secs(1);
 /// Slots of each resource that a pipeline names.
@@ -154,7 +157,7 @@ async fn play(
     };
     let mut people = CasePeople::new(case, &world, root, start);
     let mut limit = start.plus(case.until.unwrap_or(UNTIL));
-    let (mut events, mut runs, mut is_still) = (Vec::new(), BTreeSet::new(), false);
+    let (mut events, mut runs, mut still_looks) = (Vec::new(), BTreeSet::new(), 0);
     loop {
         let due = people.next().await;
         let now = clock();
@@ -164,7 +167,7 @@ async fn play(
             biased;
             batch = log.next() => {
                 let batch = batch.map_err(|error| format!("the log of the case cannot be read: {error}"))?;
-                is_still = false;
+                still_looks = 0;
                 for envelope in batch {
                     let header = &envelope.header;
                     let Some(run) = header.stream.as_run() else { continue };
@@ -183,9 +186,9 @@ async fn play(
             }
             () = world.failed() => break,
             // All that can be done at this moment is done when the clock goes on.
-            () = tokio::time::sleep(Duration::from_millis(1)), if !is_still => {
-                is_still = true;
-                if due.is_none() && !is_busy(&engine, &runs).await {
+            () = tokio::time::sleep(Duration::from_millis(1)), if still_looks < STILL_LOOKS => {
+                still_looks += 1;
+                if still_looks == STILL_LOOKS && due.is_none() && !is_busy(&engine, &runs).await {
                     break;
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use everfold_engine::artefact::Workspace;
 use everfold_engine::data_folder::Layout;
-use everfold_engine::definition::{Definition, Keep};
+use everfold_engine::definition::{Definition, ExecutorTask, Keep};
 use everfold_engine::execution::{
     BuiltIns, Edge, Fate, NoticeFailure, NoticeRequest, Notifier, Released, WorkspaceRequest, Workspaces,
 };
@@ -36,6 +36,11 @@ pub(super) fn edge(
     for (kind, real) in &real.executors {
         let stub = StubExecutor { world: Arc::clone(world), real: Arc::clone(real), knows_names };
         edge.executors.insert(kind.clone(), Arc::new(stub));
+    }
+    // The engine itself sends signals: in a case the step's stub says what became of one.
+    if let Some(real) = real.executors.get(ExecutorTask::FUNCTION) {
+        let stub = StubExecutor { world: Arc::clone(world), real: Arc::clone(real), knows_names: false };
+        edge.executors.insert(ExecutorTask::SIGNAL.to_owned(), Arc::new(stub));
     }
     for (kind, real) in &real.probers {
         let (world, real) = (Arc::clone(world), Arc::clone(real));

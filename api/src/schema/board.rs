@@ -21,6 +21,6 @@ pub(crate) struct StatsSchema {
     position: u64,
     total: u64,
     by_status: BTreeMap<String, u64>,
-    /// What people are asked now.
+    /// What people were asked at that position.
     open_tasks: u64,
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Money in US dollars, with at most six decimal places: a text, or a number.
+/// Money in US dollars, with at most six decimal places: a text, or a number; or a text in a currency that has a rate.
 #[derive(ToSchema, Serialize)]
 #[serde(untagged)]
 #[schema(example = "2.00")]
@@ -42,17 +42,4 @@ pub(crate) enum MeasureSchema {
     Cost,
     Tokens,
     Wall,
-}
-
-/// By what spending is grouped.
-#[derive(ToSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = SpendBy)]
-pub(crate) enum SpendBySchema {
-    Run,
-    Step,
-    Role,
-    Model,
-    Day,
-    Pipeline,
 }

@@ -73,6 +73,22 @@ pub(crate) struct AttemptEndSchema {
     at: TimeSchema,
     /// Null: well.
     failure: Option<AttemptFailureSchema>,
+    /// Its log as it was when it was closed. Null: it left none.
+    log: Option<LogSealSchema>,
+}
+
+/// What is recorded of an attempt's log.
+#[derive(ToSchema, Serialize)]
+#[schema(as = LogSeal)]
+pub(crate) struct LogSealSchema {
+    /// The BLAKE3 hash of the file's bytes.
+    hash: HashSchema,
+    /// Its lines.
+    lines: u64,
+    /// Its bytes.
+    bytes: u64,
+    /// How much output is missing in it.
+    lost_bytes: u64,
 }
 
 /// How an attempt failed: a failure as everywhere, without `detail`.

@@ -25,7 +25,7 @@ mod worker;
 
 pub(crate) use access::{RoleSchema, TokenSchema};
 pub(crate) use board::{GroupBySchema, StatsSchema};
-pub(crate) use budget::{AmountSchema, MeasureSchema, OnOverSchema, PeriodSchema, SpendBySchema};
+pub(crate) use budget::{AmountSchema, MeasureSchema, OnOverSchema, PeriodSchema};
 pub(crate) use history::{
     AttemptRowSchema, DecisionSchema, EventLineSchema, RunDecisionSchema, StreamEventSchema, VerdictSchema,
 };

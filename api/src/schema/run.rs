@@ -22,6 +22,7 @@ pub(crate) enum RunStatusSchema {
     Succeeded,
     Failed,
     Cancelled,
+    Stopping,
 }
 
 /// What a step is doing.
@@ -144,6 +145,8 @@ pub(crate) struct RunRowSchema {
     short_id: String,
     /// The pipeline's name.
     pipeline: String,
+    /// Its number among the runs of its key, where its pipeline numbers them.
+    number: Option<u64>,
     /// For readers.
     title: Option<String>,
     /// Who started it.
@@ -168,6 +171,8 @@ pub(crate) struct RunRowSchema {
     ended_at: Option<TimeSchema>,
     /// What was used up.
     usage: UsageView,
+    /// How far its work said last that it is.
+    progress: Option<RowProgressSchema>,
     /// When the last event was recorded.
     updated_at: TimeSchema,
     /// The version that this was folded up to.
@@ -182,6 +187,18 @@ pub(crate) struct RunRowSchema {
     origin: Option<OriginSchema>,
     /// Why it cannot be gone on with; null where it can.
     set_aside: Option<String>,
+}
+
+/// How far the work of a run said last that it is.
+#[derive(ToSchema, Serialize)]
+#[schema(as = RowProgress)]
+pub(crate) struct RowProgressSchema {
+    /// The step, or an item of it.
+    step: String,
+    /// So many parts are done.
+    done: u64,
+    /// Of so many; 0: it is not known.
+    of: u64,
 }
 
 /// How a run failed: a failure as everywhere, without `detail`, `round` and `attempt`.

@@ -31,4 +31,6 @@ pub(crate) enum HearingSchema {
     Deferred,
     Ignored,
     Kept,
+    /// Its route refuses it.
+    Refused,
 }

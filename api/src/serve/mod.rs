@@ -5,7 +5,7 @@
 //! a session says who calls; nothing else in a request does.
 //!
 //! [`hold`] opens a folder and serves its socket; [`Server::start`] listens on an address. A request over TCP passes
-//! `connections.rs` (the bound on connections), with TLS `first_bytes.rs`, then `authenticate.rs`, which asks `peers.rs`
+//! `connections.rs` (the bound on connections), with TLS `first_bytes.rs`, `early_refusals.rs`, then `authenticate.rs`, which asks `peers.rs`
 //! (proxies), `hosts.rs` (names and pages), `rate.rs`, and `bodies.rs` (bounds on unknown callers).
 
 mod authenticate;
@@ -13,6 +13,7 @@ mod bodies;
 #[cfg(test)]
 mod connection_tests;
 mod connections;
+mod early_refusals;
 mod first_bytes;
 mod hosts;
 mod listen_place;

@@ -20,6 +20,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use super::authenticate;
 use super::connections::{Connections, Door};
+use super::early_refusals::Explaining;
 use super::first_bytes::First;
 use super::hosts::Hosts;
 use super::listen_place::ListenPlace;
@@ -85,7 +86,7 @@ impl Server {
         let handle = Handle::new();
         let serving = match &settings.tls {
             None => {
-                let server = axum_server::from_tcp(listener).map_err(cannot)?.acceptor(door);
+                let server = axum_server::from_tcp(listener).map_err(cannot)?.acceptor(Explaining(door));
                 // HTTP/1 alone: the detection of the version would wait for the first bytes without a bound.
                 let mut server = server.http1_only().handle(handle.clone());
                 let http = server.http_builder();
@@ -96,7 +97,7 @@ impl Server {
                 let tls = certificate(files).await?;
                 let server = axum_server::from_tcp_rustls(listener, tls).map_err(cannot)?;
                 let mut server =
-                    server.map(|tls| First::new(tls.acceptor(door), head)).handle(handle.clone());
+                    server.map(|tls| Explaining(First::new(tls.acceptor(door), head))).handle(handle.clone());
                 let http = server.http_builder();
                 http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFERED_MAX);
                 http.http2()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::similar;
 use everfold_engine::driver::{EngineConfig, NoticeSubscription, OrderConfig};
-use everfold_workflows::agent::AgentProfile;
+use everfold_workflows::agent::{AgentProfile, PreflightSettings};
 use everfold_workflows::handles;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::notify::MailSettings;
@@ -22,6 +22,7 @@ use super::limits::{self, BreakerKinds, LimitSettings};
 use super::prices::{self, PriceSettings};
 use super::serve::ServeSettings;
 use super::subscriptions::{self, SubscriptionSettings};
+use super::tracing::TracingSettings;
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
 pub const TEMPLATE: &str = include_str!("settings.toml");
@@ -42,8 +43,12 @@ pub struct Settings {
     pub breakers: BreakerKinds,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
+    /// What is looked at before an agent begins, by profile.
+    pub preflight: BTreeMap<String, PreflightSettings>,
     /// What tokens cost, by `PROVIDER:MODEL`, where a report of usage has no cost.
     pub prices: BTreeMap<String, PriceSettings>,
+    /// What one unit of another currency is worth in US dollars, by its code.
+    pub rates: BTreeMap<String, f64>,
     /// Services that host repositories, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// How `everfold serve` listens.
@@ -56,6 +61,8 @@ pub struct Settings {
     pub mail: Option<MailSettings>,
     /// What is masked by its form in all that is written.
     pub redact: RedactSettings,
+    /// Runs as traces.
+    pub tracing: TracingSettings,
     /// Secrets for subscriptions, by name.
     pub secrets: BTreeMap<String, SettingsSecret>,
     /// Subscriptions to events of all runs.
@@ -113,7 +120,17 @@ impl Settings {
         for (name, profile) in &settings.agents {
             profile.check().map_err(|message| invalid(None, format!("agents.{name}: {message}")))?;
         }
-        prices::table(&settings.prices).map_err(|message| invalid(None, message))?;
+        for (name, preflight) in &settings.preflight {
+            preflight.check().map_err(|message| invalid(None, format!("preflight.{name}: {message}")))?;
+            if !settings.agents.contains_key(name)
+                && !everfold_workflows::agent::BUILT_IN.contains(&name.as_str())
+            {
+                let message = format!("preflight.{name}: there is no profile {name} of agents");
+                return Err(invalid(None, message));
+            }
+        }
+        let rates = prices::rates(&settings.rates).map_err(|message| invalid(None, message))?;
+        prices::table(&settings.prices, &rates).map_err(|message| invalid(None, message))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for (name, provider) in &mut settings.providers {
             provider
@@ -131,6 +148,7 @@ impl Settings {
         subscriptions::check(&settings.subscriptions, &settings.secrets)
             .map_err(|message| invalid(None, message))?;
         settings.workers.check().map_err(|message| invalid(None, format!("workers.{message}")))?;
+        settings.logs.check().map_err(|message| invalid(None, format!("logs.{message}")))?;
         settings.redact.check().map_err(|message| invalid(None, format!("redact.{message}")))?;
         settings.order().map_err(|message| invalid(None, message))?;
         if !settings.git.author.contains('<') {
@@ -143,13 +161,15 @@ impl Settings {
     #[must_use]
     pub fn engine_config(&self) -> EngineConfig {
         let LimitSettings { processes, functions, probes, .. } = self.limits;
+        let rates = prices::rates(&self.rates).unwrap_or_default();
         EngineConfig {
             supervised_max: handles::bounded(processes, "processes"),
             functions_max: functions,
             probes_max: handles::bounded(probes, "probes"),
             // Settings that were read have been checked.
             order: self.order().unwrap_or_default(),
-            prices: prices::table(&self.prices).unwrap_or_default(),
+            prices: prices::table(&self.prices, &rates).unwrap_or_default(),
+            rates,
             ..EngineConfig::default()
         }
     }
@@ -171,6 +191,7 @@ impl Settings {
             git: self.git.clone(),
             logs: self.logs.clone(),
             agents: self.agents.clone(),
+            preflight: self.preflight.clone(),
             providers: self.providers.clone(),
             workers: self.workers.clone(),
             mail: self.mail.clone(),
@@ -222,6 +243,7 @@ mod tests {
         assert_eq!(settings.serve.listen, ServeSettings::default().listen);
         assert!(settings.agents.contains_key("mine"));
         assert!(settings.prices.contains_key("openai:gpt-5*"));
+        assert!(settings.rates.contains_key("EUR"));
         assert!(settings.providers.contains_key("gitea"));
         assert!(settings.hooks.contains_key("forge"));
         assert_eq!(settings.subscriptions[0].name, "on-call");
@@ -229,6 +251,7 @@ mod tests {
         assert!(settings.redact.built_in && settings.redact.patterns.contains_key("order"));
         assert_eq!(settings.mail.unwrap().place(), ("smtp.example.org", 587));
         assert_eq!(settings.workers.lease, "30s");
+        assert_eq!(settings.tracing, TracingSettings::default());
         assert!(settings.workers.functions.contains_key("deploy.canary"));
     }
 
@@ -251,9 +274,13 @@ mod tests {
             ("[agents.x]\ncommand = [\"a\", \"{promt}\"]", "{promt}"),
             ("[agents.x]\ncommand = [\"a\"]\noutput = \"claud\"", "did you mean `claude`?"),
             ("[logs]\nmax_bytes = \"64\"", "everfold.toml:2"),
+            ("[logs]\nkeep = \"5m\"", "logs.keep: 5m is less than an hour"),
+            ("[logs]\nkeep = \"soon\"", "logs.keep"),
+            ("[tracing]\ngenai = \"1.20\"", "expected one of `off`, `1.36`, `1.37`"),
             ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
             ("[limits]\nprobes = 0", "at least 1"),
             ("[limits]\nfair_by = \"team\"", "limits.fair_by: “team” is none of `run`"),
+            ("[preflight.claude]\nnetwork = [\"api\"]", "preflight.claude: network: api is not HOST:PORT"),
             ("[limits.agents.claude]\n", "did you mean `agent`?"),
             ("[limits.agent.claude]\nper = \"1m\"", "missing field `starts`"),
             (
@@ -268,6 +295,12 @@ mod tests {
             ("[prices.\"gpt-5\"]\nin = 1\nout = 1", "prices.gpt-5: write PROVIDER:MODEL"),
             ("[prices.\"a:*\"]\nin = 1\nout = 1", "prices.a:*: write PROVIDER:MODEL"),
             ("[prices.\"a:b\"]\nin = -1\nout = 1", "prices.a:b: in: -1 is no price"),
+            (
+                "[prices.\"a:b\"]\nin = 1\nout = 1\ncurrency = \"EUR\"",
+                "prices.a:b: currency: EUR has no rate",
+            ),
+            ("[rates]\neur = 1.08", "rates.eur: a currency has three capital letters"),
+            ("[rates]\nEUR = 0", "rates.EUR: 0 is no worth"),
             ("[prices.\"a:b\"]\nin = 1", "missing field `out`"),
             ("[prices.\"a:b\"]\nin = 1\nout = 1\ncache = 1", "did you mean `cached`?"),
             ("[providers.x]\nkind = \"gitae\"", "did you mean `gitea`?"),

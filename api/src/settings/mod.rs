@@ -10,6 +10,7 @@ mod prices;
 mod proxies;
 mod serve;
 mod subscriptions;
+mod tracing;
 
 pub use file::{Settings, SettingsError, TEMPLATE};
 pub use host::{Host, HostPort, NoHost};
@@ -18,3 +19,4 @@ pub use prices::PriceSettings;
 pub use proxies::{Proxies, ProxyError};
 pub use serve::{ServeSettings, TlsFiles};
 pub use subscriptions::{SubscriptionSettings, TextList};
+pub use tracing::{GenAiConventions, TracingSettings};

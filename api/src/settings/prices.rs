@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use everfold_engine::definition::Rates;
 use everfold_engine::prices::{Price, Prices};
 use serde::Deserialize;
 
@@ -20,10 +21,33 @@ pub struct PriceSettings {
     /// Tokens read from a cache; without it they cost what others do.
     #[serde(default)]
     pub cached: Option<f64>,
+    /// The currency of the three, one of `[rates]`; without it US dollars.
+    #[serde(default)]
+    pub currency: Option<String>,
+}
+
+/// The largest and the smallest worth of a unit of a currency in US dollars.
+const RATE: std::ops::RangeInclusive<f64> = 0.000_001..=1_000_000.0;
+
+/// What other currencies are worth, checked.
+pub(super) fn rates(settings: &BTreeMap<String, f64>) -> Result<Rates, String> {
+    let mut rates = BTreeMap::new();
+    for (code, dollars) in settings {
+        if !Rates::is_code(code) {
+            return Err(format!(
+                "rates.{code}: a currency has three capital letters, as EUR; US dollars need no rate"
+            ));
+        }
+        if !RATE.contains(dollars) {
+            return Err(format!("rates.{code}: {dollars} is no worth of one {code} in US dollars"));
+        }
+        rates.insert(code.clone(), everfold_workflows::process::cost_micros(*dollars));
+    }
+    Ok(Rates::new(rates))
 }
 
 /// The table, checked.
-pub(super) fn table(settings: &BTreeMap<String, PriceSettings>) -> Result<Prices, String> {
+pub(super) fn table(settings: &BTreeMap<String, PriceSettings>, rates: &Rates) -> Result<Prices, String> {
     let mut prices = BTreeMap::new();
     for (name, price) in settings {
         let names_a_model = name
@@ -32,13 +56,22 @@ pub(super) fn table(settings: &BTreeMap<String, PriceSettings>) -> Result<Prices
         if !names_a_model {
             return Err(format!("prices.{name}: write PROVIDER:MODEL, where the model may end in *"));
         }
-        let micros =
-            |what: &str, dollars: f64| match dollars.is_finite() && (0.0..=DOLLARS_MAX).contains(&dollars) {
-                true => Ok(everfold_workflows::process::cost_micros(dollars)),
-                false => Err(format!(
-                    "prices.{name}: {what}: {dollars} is no price in US dollars per million tokens"
-                )),
-            };
+        let currency = price.currency.as_deref().filter(|code| *code != "USD");
+        let micros = |what: &str, amount: f64| {
+            if !amount.is_finite() || !(0.0..=DOLLARS_MAX).contains(&amount) {
+                let of = currency.unwrap_or("US dollars");
+                return Err(format!(
+                    "prices.{name}: {what}: {amount} is no price in {of} per million tokens"
+                ));
+            }
+            let micros = everfold_workflows::process::cost_micros(amount);
+            match currency {
+                None => Ok(micros),
+                Some(code) => rates
+                    .in_dollars(micros, code)
+                    .ok_or_else(|| format!("prices.{name}: currency: {code} has no rate; add it to [rates]")),
+            }
+        };
         let price = Price {
             input_micros: micros("in", price.input)?,
             output_micros: micros("out", price.out)?,

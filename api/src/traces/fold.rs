@@ -5,14 +5,16 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::event::{RunEvent, ScheduledWork};
-use everfold_engine::failure::Failure;
+use everfold_engine::event::{RunEvent, ScheduledTask, ScheduledWork};
+use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{AttemptId, Round, RunId, StepPath};
 use everfold_engine::policy::Verdict;
 use everfold_engine::time::Timestamp;
 use serde_json::json;
 
+use super::genai::GenAiCall;
 use super::span::{RemoteSpan, Status, TraceSpan};
+use crate::settings::GenAiConventions;
 
 const RUN: &str = "run";
 
@@ -28,20 +30,40 @@ pub(super) struct RunTrace {
     links: Vec<RemoteSpan>,
     steps: BTreeMap<(StepPath, Round), OpenStep>,
     attempts: BTreeMap<AttemptId, OpenAttempt>,
+    /// What the spans of agents say.
+    genai: GenAiConventions,
 }
 
 #[derive(Debug)]
 struct OpenStep {
     began: Timestamp,
     /// What its attempts do, where they do anything.
-    kind: Option<String>,
+    work: Option<AttemptWork>,
+}
+
+/// What an attempt does.
+#[derive(Debug, Clone)]
+struct AttemptWork {
+    kind: String,
+    agent: Option<GenAiCall>,
+}
+
+impl AttemptWork {
+    fn of(task: &ScheduledTask) -> Self {
+        Self { kind: task.kind.clone(), agent: GenAiCall::of(task) }
+    }
+
+    /// The same in a further attempt.
+    fn again(&self) -> Self {
+        Self { kind: self.kind.clone(), agent: self.agent.as_ref().map(GenAiCall::again) }
+    }
 }
 
 #[derive(Debug)]
 struct OpenAttempt {
     scheduled: Timestamp,
     started: Option<Timestamp>,
-    kind: Option<String>,
+    work: Option<AttemptWork>,
 }
 
 fn of_step(path: &StepPath, round: Round) -> String {
@@ -53,9 +75,10 @@ fn of_attempt(id: &AttemptId) -> String {
 }
 
 impl RunTrace {
-    pub(super) fn new(run: RunId) -> Self {
+    pub(super) fn new(run: RunId, genai: GenAiConventions) -> Self {
         Self {
             run,
+            genai,
             pipeline: String::new(),
             title: None,
             started: None,
@@ -93,21 +116,33 @@ impl RunTrace {
             RunEvent::StepScheduled(event) => {
                 let step = self.begun(&event.id, at);
                 if let ScheduledWork::Task(task) = &event.work {
-                    step.kind = Some(task.kind.clone());
-                    self.open(&event.id, at, Some(task.kind.clone()));
+                    let work = AttemptWork::of(task);
+                    step.work = Some(work.clone());
+                    self.open(&event.id, at, Some(work));
                 }
                 Vec::new()
             }
             RunEvent::RetryScheduled(event) => {
                 // Without a task of its own it does again what the attempt before did.
                 let step = self.begun(&event.id, at);
-                let kind = event.task.as_ref().map(|task| task.kind.clone()).or_else(|| step.kind.clone());
-                self.open(&event.id, event.at.max(at), kind);
+                let work = event
+                    .task
+                    .as_ref()
+                    .map(AttemptWork::of)
+                    .or_else(|| step.work.as_ref().map(AttemptWork::again));
+                self.open(&event.id, event.at.max(at), work);
                 Vec::new()
             }
             RunEvent::AttemptStarted(event) => {
                 if let Some(attempt) = self.attempts.get_mut(&event.id) {
                     attempt.started = Some(at);
+                }
+                Vec::new()
+            }
+            RunEvent::UsageRecorded(event) => {
+                let open = self.attempts.get_mut(&event.id).and_then(|open| open.work.as_mut());
+                if let Some(call) = open.and_then(|work| work.agent.as_mut()) {
+                    call.used(&event.usage);
                 }
                 Vec::new()
             }
@@ -117,7 +152,8 @@ impl RunTrace {
                 self.attempt(&event.id, event.ended_at, error(&event.failure), Some(&event.failure))
             }
             RunEvent::AttemptLost(event) => {
-                self.attempt(&event.id, at, Status::Error(format!("lost: {}", event.reason)), None)
+                let lost = Failure::new(FailureKind::Lost, event.reason.clone());
+                self.attempt(&event.id, at, error(&lost), Some(&lost))
             }
             RunEvent::GateEvaluated(event) => {
                 let verdict = event.verdict.as_str();
@@ -178,11 +214,11 @@ impl RunTrace {
 
     fn begun(&mut self, id: &AttemptId, at: Timestamp) -> &mut OpenStep {
         let step = self.steps.entry((id.path.clone(), id.round));
-        step.or_insert(OpenStep { began: at, kind: None })
+        step.or_insert(OpenStep { began: at, work: None })
     }
 
-    fn open(&mut self, id: &AttemptId, scheduled: Timestamp, kind: Option<String>) {
-        self.attempts.insert(id.clone(), OpenAttempt { scheduled, started: None, kind });
+    fn open(&mut self, id: &AttemptId, scheduled: Timestamp, work: Option<AttemptWork>) {
+        self.attempts.insert(id.clone(), OpenAttempt { scheduled, started: None, work });
     }
 
     fn attempt(
@@ -192,7 +228,7 @@ impl RunTrace {
         status: Status,
         failure: Option<&Failure>,
     ) -> Vec<TraceSpan> {
-        let Some(OpenAttempt { scheduled, started, kind }) = self.attempts.remove(id) else {
+        let Some(OpenAttempt { scheduled, started, work }) = self.attempts.remove(id) else {
             return Vec::new();
         };
         let parent = of_step(&id.path, id.round);
@@ -202,8 +238,11 @@ impl RunTrace {
                 .with("everfold.step", id.path.to_string())
                 .with("everfold.round", id.round.0)
                 .with("everfold.attempt", id.attempt.0)
-                .with("everfold.kind", json!(kind))
+                .with("everfold.kind", json!(work.as_ref().map(|work| &work.kind)))
                 .with("everfold.exit_code", json!(failure.and_then(|failure| failure.exit_code)));
+        if let Some(call) = work.and_then(|work| work.agent) {
+            span = call.write(span, self.genai, failure);
+        }
         span.status = status;
         vec![span]
     }

@@ -24,6 +24,7 @@ use super::requests::RequestSpans;
 use super::send::{Collector, SpanSender};
 use super::span::TraceSpan;
 use crate::event_follower::EventFollower;
+use crate::settings::GenAiConventions;
 
 /// Runs whose open spans are remembered; of another one its history is read again.
 const RUNS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
@@ -50,6 +51,7 @@ impl Tracing {
         store: Arc<dyn EventStore>,
         requests: Arc<RequestSpans>,
         collector: Collector,
+        genai: GenAiConventions,
     ) -> Self {
         let (stop, stopping) = watch::channel(false);
         let follower = TraceFollower {
@@ -57,6 +59,7 @@ impl Tracing {
             requests,
             sender: SpanSender::new(collector),
             runs: LruCache::new(RUNS_MAX),
+            genai,
             since: Timestamp(clock::now().0 - i64::try_from(AGAIN_WITHIN.as_millis()).unwrap_or_default()),
             of_runs: Vec::new(),
             ended: VecDeque::new(),
@@ -85,6 +88,7 @@ struct TraceFollower {
     requests: Arc<RequestSpans>,
     sender: SpanSender,
     runs: LruCache<RunId, RunTrace>,
+    genai: GenAiConventions,
     /// What ended before is with the collector already.
     since: Timestamp,
     /// Runs themselves, and their beginnings: they wait for a moment, because the request that started one may not be
@@ -173,7 +177,7 @@ impl TraceFollower {
 
     /// The run as it stands before an event. What ended of it just before this engine began goes again.
     async fn read(&mut self, run: RunId, before: Version) -> Result<RunTrace, ReadError> {
-        let mut trace = RunTrace::new(run);
+        let mut trace = RunTrace::new(run, self.genai);
         let stream = everfold_engine::envelope::StreamId::run(run);
         let mut next = Version::FIRST;
         while next < before {

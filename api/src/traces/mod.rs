@@ -5,6 +5,8 @@ mod fold;
 #[cfg(feature = "otlp")]
 mod follow;
 #[cfg(feature = "otlp")]
+mod genai;
+#[cfg(feature = "otlp")]
 mod requests;
 #[cfg(feature = "otlp")]
 mod send;

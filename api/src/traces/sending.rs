@@ -7,12 +7,15 @@ use everfold_engine::data_folder::Layout;
 use everfold_engine::id::RunId;
 use everfold_engine::store::EventStore;
 
+use crate::settings::TracingSettings;
+
 #[cfg(feature = "otlp")]
 use super::{follow, requests, send, span};
 
 /// What a node holds of the traces of its runs.
-#[derive(Default)]
 pub(crate) struct Traces {
+    #[cfg(feature = "otlp")]
+    settings: TracingSettings,
     #[cfg(feature = "otlp")]
     sending: std::sync::Mutex<Option<Sending>>,
 }
@@ -25,13 +28,22 @@ struct Sending {
 
 #[cfg(feature = "otlp")]
 impl Traces {
+    pub(crate) fn new(settings: TracingSettings) -> Self {
+        Self { settings, sending: std::sync::Mutex::default() }
+    }
+
     /// Begins to send, once, where the environment names a collector.
     pub(crate) fn begin(&self, store: &Arc<dyn EventStore>, layout: &Layout) {
         let Some(collector) = send::Collector::of_environment() else { return };
         let mut sending = self.sending();
         if sending.is_none() {
             let requests = Arc::new(requests::RequestSpans::kept_in(layout.traces()));
-            let task = follow::Tracing::begin(Arc::clone(store), Arc::clone(&requests), collector);
+            let task = follow::Tracing::begin(
+                Arc::clone(store),
+                Arc::clone(&requests),
+                collector,
+                self.settings.genai,
+            );
             *sending = Some(Sending { requests, task });
         }
     }
@@ -62,6 +74,10 @@ impl Traces {
 
 #[cfg(not(feature = "otlp"))]
 impl Traces {
+    pub(crate) fn new(_unused: TracingSettings) -> Self {
+        Self {}
+    }
+
     /// Says where it is expected to send that it cannot.
     pub(crate) fn begin(&self, _store: &Arc<dyn EventStore>, _layout: &Layout) {
         if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {

@@ -22,6 +22,7 @@ use super::send::Collector;
 use super::span::{RemoteSpan, span_id};
 use crate::node::{PipelineSource, StartRun};
 use crate::serve::{NodeGuard, imagine};
+use crate::settings::GenAiConventions;
 
 /// A collector that is away for the first requests.
 #[derive(Clone, Default)]
@@ -107,7 +108,12 @@ async fn a_run_is_one_trace_with_a_span_per_step_attempt_and_gate_linked_to_its_
     let collector = fake.start().await;
     let node_guard = imagine(Layout::new("/nowhere")).unwrap();
     let requests = Arc::new(RequestSpans::default());
-    let tracing = Tracing::begin(Arc::clone(node_guard.node().store()), Arc::clone(&requests), collector);
+    let tracing = Tracing::begin(
+        Arc::clone(node_guard.node().store()),
+        Arc::clone(&requests),
+        collector,
+        GenAiConventions::V1_37,
+    );
     let run = begin(&node_guard).await;
     requests
         .remember(run, RemoteSpan::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap());
@@ -147,7 +153,8 @@ async fn another_engine_goes_on_with_the_same_trace_and_what_goes_again_is_the_s
     for _ in 0..2 {
         let fake = Fake::default();
         let collector = fake.start().await;
-        let tracing = Tracing::begin(Arc::clone(node_guard.node().store()), Arc::default(), collector);
+        let store = Arc::clone(node_guard.node().store());
+        let tracing = Tracing::begin(store, Arc::default(), collector, GenAiConventions::default());
         let spans = fake.until("run p").await;
         assert_eq!(named(&spans, "run p")["spanId"], span_id(run, "run"));
         let mut all: Vec<String> = spans.iter().map(|span| span["spanId"].to_string()).collect();
@@ -157,4 +164,79 @@ async fn another_engine_goes_on_with_the_same_trace_and_what_goes_again_is_the_s
     }
     assert_eq!(ids[0], ids[1]);
     node_guard.release().await;
+}
+
+/// The span of an agent's attempt, by the conventions of a version.
+fn agent_span(conventions: GenAiConventions) -> Vec<(&'static str, Value)> {
+    use everfold_engine::actor::Actor;
+    use everfold_engine::artefact::Usage;
+    use everfold_engine::event::{
+        AttemptFailed, RetryScheduled, RunEvent, ScheduledTask, ScheduledWork, StepScheduled, UsageRecorded,
+    };
+    use everfold_engine::failure::{Failure, FailureKind};
+    use everfold_engine::json::Payload;
+    use everfold_engine::time::Timestamp;
+
+    let task = json!({"spec": {"profile": "claude", "role": "reviewer", "model": "opus"}});
+    let work = ScheduledTask {
+        kind: "agent".to_owned(),
+        task: Payload::Inline(task.into()),
+        timeout_ms: None,
+        grace_ms: 0,
+    };
+    let scheduled = StepScheduled { id: "think/1/1".parse().unwrap(), work: ScheduledWork::Task(work) };
+    let failed = |id: &str, code: Option<&str>| {
+        let mut failure = Failure::new(FailureKind::Timeout, "late");
+        failure.code = code.map(str::to_owned);
+        let (id, ended_at) = (id.parse().unwrap(), Timestamp(9));
+        let (commit, artefacts, notes) = (None, Vec::new(), Default::default());
+        RunEvent::from(AttemptFailed { id, failure, commit, artefacts, ended_at, notes })
+    };
+    let usage = |input_tokens| Usage {
+        model: Some("claude-opus-4-5".to_owned()),
+        session: Some("s1".to_owned()),
+        input_tokens,
+        cached_tokens: 10,
+        output_tokens: 3,
+        ..Usage::default()
+    };
+    let used = |id: &str, seq| UsageRecorded { id: id.parse().unwrap(), seq, usage: usage(5) }.into();
+    let retry = RetryScheduled { id: "think/1/2".parse().unwrap(), at: Timestamp(3), task: None };
+    let events: [RunEvent; 7] = [
+        scheduled.into(),
+        used("think/1/1", 1),
+        failed("think/1/1", None),
+        retry.into(),
+        used("think/1/2", 1),
+        used("think/1/2", 2),
+        failed("think/1/2", Some("OVERLOADED")),
+    ];
+    let run: RunId = "00000000-0000-0000-0000-000000000007".parse().unwrap();
+    let mut trace = super::fold::RunTrace::new(run, conventions);
+    let spans = events.iter().flat_map(|event| trace.apply(event, Timestamp(5), &Actor::Engine));
+    let spans: Vec<_> = spans.collect();
+    assert_eq!(spans.len(), 2, "{spans:?}");
+    let is_genai = |(name, _): &(&str, Value)| name.starts_with("gen_ai.") || *name == "error.type";
+    spans.last().unwrap().attributes.iter().filter(|one| is_genai(one)).cloned().collect()
+}
+
+#[test]
+fn an_agents_attempt_carries_the_attributes_of_the_pinned_conventions_and_none_where_they_are_off() {
+    let newest = [
+        ("gen_ai.operation.name", json!("invoke_agent")),
+        ("gen_ai.provider.name", json!("anthropic")),
+        ("gen_ai.agent.name", json!("reviewer")),
+        ("gen_ai.request.model", json!("opus")),
+        ("gen_ai.response.model", json!("claude-opus-4-5")),
+        // Of this attempt alone: two reports of 15 tokens read, 10 of them cached.
+        ("gen_ai.usage.input_tokens", json!(30)),
+        ("gen_ai.usage.output_tokens", json!(6)),
+        ("gen_ai.conversation.id", json!("s1")),
+        ("error.type", json!("OVERLOADED")),
+    ];
+    assert_eq!(agent_span(GenAiConventions::V1_37), newest);
+    let mut former = newest.to_vec();
+    former[1].0 = "gen_ai.system";
+    assert_eq!(agent_span(GenAiConventions::V1_36), former);
+    assert_eq!(agent_span(GenAiConventions::Off), []);
 }

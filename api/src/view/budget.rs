@@ -1,6 +1,5 @@
 //! Budgets of a run, and what it used up.
 
-use everfold_engine::budgets;
 use everfold_engine::definition::{OnOver, Period};
 use everfold_engine::event::{Measure, Spent};
 use everfold_engine::time::Timestamp;
@@ -55,6 +54,15 @@ pub struct AmountsView {
 }
 
 impl AmountsView {
+    /// Whether it says something of a measure.
+    pub(crate) fn has(&self, measure: Measure) -> bool {
+        match measure {
+            Measure::Cost => self.cost_usd.is_some(),
+            Measure::Tokens => self.tokens.is_some(),
+            Measure::Wall => self.wall_ms.is_some(),
+        }
+    }
+
     pub(crate) fn of(spent: Spent) -> Self {
         Self {
             cost_usd: Some(usd(spent.cost_micros)),
@@ -66,7 +74,7 @@ impl AmountsView {
 
 pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetStatus {
     let (terms, used) = (view.terms, &view.used);
-    let limit = |measure| budgets::limit(terms, measure, used.raised);
+    let limit = |measure| view.limit(measure);
     BudgetStatus {
         id: terms.id.clone(),
         scope: terms.scope.clone(),

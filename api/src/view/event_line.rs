@@ -138,6 +138,7 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         RunEvent::AttemptAsked(event) => cut(json!(event.ask)["text"].as_str().unwrap_or_default(), 100),
         RunEvent::TimerSet(event) => format!("{} at {}", word(&event.timer.kind), word(&event.at)),
         RunEvent::TimerFired(event) => word(&event.timer.kind),
+        RunEvent::ProgressReported(event) => event.progress.to_string(),
         RunEvent::UsageRecorded(event) => {
             format!("{} + {} tokens", event.usage.input_tokens, event.usage.output_tokens)
         }
@@ -153,7 +154,8 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
                 SignalTaker::Run => "run".to_owned(),
                 SignalTaker::Nobody => "nobody".to_owned(),
             };
-            format!("{} by {by}, {}", event.signal.get(), word(&event.how))
+            let how = format!("{} by {by}, {}", event.signal.get(), word(&event.how));
+            commented(&how, event.reason.as_deref())
         }
         RunEvent::BreakpointsSet(event) => {
             event.steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
@@ -161,6 +163,7 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         RunEvent::RunHalted(event) => commented(scope(&event.scope), event.reason.as_deref()),
         RunEvent::RunReleased(event) => scope(&event.scope).to_owned(),
         RunEvent::StepCancelRequested(event) => event.reason.clone().unwrap_or_default(),
+        RunEvent::RunPaused(event) if event.interrupt => commented("interrupt", event.reason.as_deref()),
         RunEvent::RunPaused(event) => event.reason.clone().unwrap_or_default(),
         RunEvent::RunResumed(event) => event.reason.clone().unwrap_or_default(),
         RunEvent::CancelRequested(event) => event.reason.clone().unwrap_or_default(),
@@ -253,7 +256,10 @@ fn answer(answer: &Value) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let items = answer["items"].as_object().into_iter().flatten();
     let items = items.map(|(id, value)| format!("{id}={}", text(value).unwrap_or_else(|| value.to_string())));
-    let parts: Vec<String> =
-        text(&answer["choice"]).into_iter().chain(text(&answer["text"])).chain(items).collect();
+    let states = answer["states"].as_object().into_iter().flatten();
+    let said = states.filter(|(_, state)| *state == "resolved" || *state == "dismissed");
+    let said = said.map(|(id, state)| format!("{id} {}", state.as_str().unwrap_or_default()));
+    let words = text(&answer["choice"]).into_iter().chain(text(&answer["text"]));
+    let parts: Vec<String> = words.chain(items).chain(said).collect();
     cut(&parts.join("; "), 100)
 }

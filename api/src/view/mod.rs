@@ -23,5 +23,7 @@ pub(crate) use next_steps::{answer_words, next_lines, next_steps};
 pub use notice::OutstandingNotice;
 pub use pause::PauseView;
 pub use run::{CancelView, ParentView, RunView};
-pub use step::{GateView, ItemsView, StepView, is_in_workspace, kind_of};
+pub use step::{
+    GateView, ItemsView, ProgressItemView, ProgressView, StepPhase, StepView, is_in_workspace, kind_of,
+};
 pub use stored_value::small;

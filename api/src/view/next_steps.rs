@@ -4,7 +4,7 @@ use everfold_engine::event::Measure;
 use everfold_engine::failure::FailureKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 use owo_colors::OwoColorize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::awaits::AwaitView;
 use super::run::RunView;
@@ -53,7 +53,12 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
                         (None, true) => "resume --all".to_owned(),
                         (None, false) => format!("resume {run}"),
                     };
-                    add(command, "it is paused");
+                    match pause.interrupted.is_empty() {
+                        true => add(command, "it is paused"),
+                        false => {
+                            add(format!("{command} -p 'what is to change'"), "what was interrupted goes on")
+                        }
+                    }
                 }
             }
             AwaitView::Slot { holders, .. } => {
@@ -67,11 +72,26 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
                 } else {
                     String::new()
                 };
-                let over = view.budget.iter().find(|known| known.id == *budget).and_then(|known| known.over);
+                let known = view.budget.iter().find(|known| known.id == *budget);
+                let over = known.and_then(|known| known.over).unwrap_or(Measure::Cost);
+                if let Some((scope, known)) = known.and_then(|it| Some((it.scope.as_ref()?, it)))
+                    && !known.limit.has(over)
+                {
+                    let amount = match over {
+                        Measure::Tokens => "--tokens 1000000",
+                        Measure::Wall => "--wall 40h",
+                        Measure::Cost => "--cost 500.00",
+                    };
+                    let per = json!(known.per);
+                    let per = per.as_str().unwrap_or("total");
+                    let command = format!("budget set {} --per {per} {amount} -m 'why'", quoted(scope));
+                    add(command, "paid work waits for the limit of its scope");
+                    continue;
+                }
                 let amount = match over {
-                    Some(Measure::Tokens) => "--tokens 100000",
-                    Some(Measure::Wall) => "--wall 1h",
-                    Some(Measure::Cost) | None => "--add 2.00",
+                    Measure::Tokens => "--tokens 100000",
+                    Measure::Wall => "--wall 1h",
+                    Measure::Cost => "--add 2.00",
                 };
                 add(format!("budget {run}{which} {amount} -m 'why'"), "paid work waits for it");
             }
@@ -79,8 +99,12 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
         }
     }
     match view.status {
-        RunStatus::Running | RunStatus::Queued if view.driven => add(format!("watch {run}"), "it goes on"),
-        RunStatus::Running | RunStatus::Queued => add(format!("resume {run}"), "nobody goes on with it"),
+        RunStatus::Running | RunStatus::Queued | RunStatus::Stopping if view.driven => {
+            add(format!("watch {run}"), "it goes on");
+        }
+        RunStatus::Running | RunStatus::Queued | RunStatus::Stopping => {
+            add(format!("resume {run}"), "nobody goes on with it")
+        }
         RunStatus::Waiting if !view.driven && waits_for_time(view) => {
             add(format!("resume {run}"), "nobody looks after its timers");
         }

@@ -1,7 +1,7 @@
 //! Why a run stands still.
 
 use everfold_engine::event::HaltScope;
-use everfold_engine::state::{Pause, PausedBy};
+use everfold_engine::state::{Pause, PausedBy, RunState};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,14 +21,19 @@ pub struct PauseView {
     pub shared: bool,
     /// The pipeline that is paused, if it is that.
     pub pipeline: Option<String>,
+    /// The steps whose work was interrupted, and goes on when the run is resumed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interrupted: Vec<String>,
 }
 
-pub(super) fn pause_view(pause: &Pause) -> PauseView {
+pub(super) fn pause_view(state: &RunState, pause: &Pause) -> PauseView {
     let (by, shared, pipeline) = match &pause.by {
         PausedBy::Actor(actor) => (actor.clone(), false, None),
         PausedBy::Breakpoint(step) => (format!("the breakpoint before {step}"), false, None),
         PausedBy::Halt(scope @ HaltScope::Engine) => (scope.to_string(), true, None),
         PausedBy::Halt(scope @ HaltScope::Pipeline(name)) => (scope.to_string(), true, Some(name.clone())),
     };
-    PauseView { by, reason: pause.reason.clone(), since: pause.since, shared, pipeline }
+    let interrupted =
+        if shared { Vec::new() } else { state.interrupted().map(ToString::to_string).collect() };
+    PauseView { by, reason: pause.reason.clone(), since: pause.since, shared, pipeline, interrupted }
 }

@@ -38,6 +38,12 @@ pub struct RunView {
     /// The pinned definition.
     #[schema(value_type = schema::HashSchema)]
     pub definition: Hash,
+    /// Its number among the runs of its key, where its pipeline numbers them.
+    #[serde(default)]
+    pub number: Option<u64>,
+    /// By what it is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_key: Option<String>,
     /// For readers.
     pub title: Option<String>,
     /// Addresses and filters.
@@ -183,6 +189,8 @@ impl RunView {
             short_id: id.short(),
             pipeline: state.pipeline().to_owned(),
             definition: state.definition_hash()?,
+            number: state.number().map(|given| given.number),
+            number_key: state.number().map(|given| given.key.clone()),
             title: state.title().map(|title| one_line(title).into_owned()),
             labels: state.labels().clone(),
             status: state.status(),
@@ -205,7 +213,7 @@ impl RunView {
             steps: state.steps().map(|(step, facts)| step_view(state, step, facts, live)).collect(),
             awaits: state.awaited().iter().map(|awaited| await_view(id, state, awaited)).collect(),
             awaited_runs: state.awaited_runs(),
-            paused: state.pauses().map(pause_view).collect(),
+            paused: state.pauses().map(|pause| pause_view(state, pause)).collect(),
             cancelled: state.cancelling().map(|cancelling| CancelView {
                 by: cancelling.by.to_string(),
                 reason: cancelling.reason.clone(),
@@ -255,7 +263,7 @@ impl RunView {
         });
         let is_paused = self.awaits.contains(&AwaitView::Resume);
         match self.status {
-            RunStatus::Running | RunStatus::Queued => true,
+            RunStatus::Running | RunStatus::Queued | RunStatus::Stopping => true,
             RunStatus::Waiting | RunStatus::Blocked => is_timed,
             RunStatus::Paused => is_timed && !is_paused,
             RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => false,

@@ -6,12 +6,25 @@ use super::awaits::AwaitView;
 use super::budget::budget_view;
 use super::notice::OutstandingNotice;
 use super::run::RunView;
+use super::step::StepPhase;
 
 impl RunView {
     /// Adds the run's queued attempts, and to each step what its first attempt waits for.
     pub fn stands_in_line(&mut self, (waiting, total): (Vec<Waiting>, usize)) {
         for step in &mut self.steps {
             let first = waiting.iter().find(|waiting| waiting.attempt.path.step.as_str() == step.id);
+            if first.is_some_and(|waiting| waiting.gate.is_none()) && step.phase == Some(StepPhase::Starting)
+            {
+                step.phase = Some(StepPhase::InLine);
+            }
+            // Beyond those that are named it is not known.
+            if first.is_none() && total > waiting.len() && step.phase == Some(StepPhase::Starting) {
+                step.phase = None;
+            }
+            // Only the supervisor of a process says that it began.
+            if step.phase == Some(StepPhase::Starting) && matches!(step.kind.as_str(), "function" | "http") {
+                step.phase = Some(StepPhase::Running);
+            }
             if let Some(reason) = first.and_then(|waiting| waiting.reasons.first()) {
                 step.line = Some(format!("waits for {reason}"));
             }

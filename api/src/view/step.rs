@@ -6,6 +6,7 @@ use everfold_engine::definition::{ExecutorTask, Step, StepWorkspace, Work};
 use everfold_engine::driver::LiveRun;
 use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath};
 use everfold_engine::policy::Verdict;
+use everfold_engine::progress::{ProgressItem, WorkProgress};
 use everfold_engine::state::{Phase, RunState, Stage, StepState, StepStatus};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,52 @@ pub struct StepView {
     /// What it used up, in all its rounds and attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<StepUsageView>,
+    /// Where its attempt stands: it waits in line, is being started, is at work, is being stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<StepPhase>,
+    /// How far its work is, or was when it ended, as it said itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressView>,
+}
+
+/// Where the attempt of a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepPhase {
+    /// It waits for a place, a resource, a rate, a breaker.
+    InLine,
+    /// It is to begin, and has not said yet that it did.
+    Starting,
+    /// It began.
+    Running,
+    /// It was asked to end, and has not ended.
+    Stopping,
+}
+
+/// How far work is, as it said itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ProgressView {
+    /// So many parts are done.
+    pub done: u64,
+    /// Of so many; 0: it is not known.
+    pub of: u64,
+    /// The part that is done, from 0 to 1; 0 where it is not known of how many.
+    pub share: f64,
+    /// The parts by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ProgressItemView>,
+    /// For readers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A part of the work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ProgressItemView {
+    /// Its name.
+    pub text: String,
+    /// It is done.
+    pub done: bool,
 }
 
 /// The items of a `foreach`.
@@ -160,7 +207,37 @@ pub(super) fn step_view(
         code: facts.unit.code.clone(),
         child: child_of(state, step, facts),
         usage: usage_view(state.usage_of(&step.id)),
+        phase: phase(state, step, facts),
+        progress: state.progress(&path).map(progress_view),
         line: newest.filter(|_| status == StepStatus::Running || status == StepStatus::Scheduled),
+    }
+}
+
+/// Where the step's own attempt stands; none for items, whose attempts stand in many places.
+fn phase(state: &RunState, step: &Step, facts: &StepState) -> Option<StepPhase> {
+    let path = StepPath::step(&step.id);
+    if facts.items.is_some() || state.is_ended() {
+        return None;
+    }
+    let id = AttemptId { path, round: facts.round, attempt: facts.unit.attempt };
+    match &facts.unit.stage {
+        _ if state.stopping(&id).is_some() => Some(StepPhase::Stopping),
+        Stage::Scheduled if !state.is_paused() && state.held_by_budgets().all(|held| *held != id) => {
+            Some(StepPhase::Starting)
+        }
+        Stage::Running => Some(StepPhase::Running),
+        _nothing_at_work => None,
+    }
+}
+
+fn progress_view(progress: &WorkProgress) -> ProgressView {
+    let item = |item: &ProgressItem| ProgressItemView { text: item.text.clone(), done: item.done };
+    ProgressView {
+        done: progress.done,
+        of: progress.of,
+        share: progress.share(),
+        items: progress.items.iter().map(item).collect(),
+        note: progress.note.clone(),
     }
 }
 

@@ -273,6 +273,7 @@ async fn real_answers_have_the_shapes_of_the_document() {
     api.well(post.clone(), "/api/v1/runs/{run}/notes", &at, "", json!({ "text": "well" })).await;
     api.well(put.clone(), "/api/v1/runs/{run}/breakpoints", &at, "", json!({ "steps": ["b"] })).await;
     api.well(post.clone(), "/api/v1/runs/{run}/pause", &at, "", json!({ "reason": "lunch" })).await;
+    api.well(post.clone(), "/api/v1/runs/{run}/interrupt", &at, "", json!({ "reason": "astray" })).await;
     api.well(post.clone(), "/api/v1/runs/{run}/resume", &at, "", json!({})).await;
     api.well(post.clone(), "/api/v1/runs/{run}/signals/{name}", &at, "", json!({ "payload": 1 })).await;
     api.well(post.clone(), "/api/v1/signals/{name}", &at, "", json!({ "labels": { "team": "core" } })).await;
@@ -282,8 +283,15 @@ async fn real_answers_have_the_shapes_of_the_document() {
     let schedule = json!({ "name": "nightly", "pipeline": "steps", "schedule": "0 3 * * *" });
     api.well(post.clone(), "/api/v1/schedules", &[], "", schedule).await;
     let nightly = [("name", "nightly")];
+    let hours = json!({ "schedule": { "hours": "2..6", "zone": "Europe/Berlin" } });
+    api.well(Method::PATCH, "/api/v1/schedules/{name}", &nightly, "", hours).await;
     api.well(post.clone(), "/api/v1/schedules/{name}/trigger", &nightly, "", json!({})).await;
     api.well(get.clone(), "/api/v1/schedules/{name}", &nightly, "", Value::Null).await;
+    let limit = json!({ "per": "month", "cost": "5.00", "tokens": 1000, "wall": "40h" });
+    api.well(put.clone(), "/api/v1/budgets/{scope}", &[("scope", "team")], "", limit).await;
+    api.well(get.clone(), "/api/v1/budgets", &[], "?scope=team", Value::Null).await;
+    api.well(Method::DELETE, "/api/v1/budgets/{scope}", &[("scope", "team")], "?per=month", Value::Null)
+        .await;
     let delivery = json!({ "body": "{\"a\": 1}", "id": "72d3162e" });
     let forge = [("source", "forge"), ("id", "72d3162e")];
     api.well(post.clone(), "/api/v1/hooks/{source}/deliveries", &forge, "", delivery).await;

@@ -40,6 +40,7 @@ steps:
 }
 
 const NOOP: &str = "function: everfold.noop";
+const SLEEPS: &str = "function: everfold.sleep\n    with: { for: 1h }";
 const FAILS: &str = "function: test.fails\n    on_fail: block";
 const GATED: &str = "function: everfold.noop\n    gates: [{ id: tests, expression: 1 == 2, on_fail: block }]";
 
@@ -160,13 +161,13 @@ impl Api {
             "unblockRun" | "retryRun" => drop(self.run(FAILS, "blocked").await),
             "recheckStep" | "backtestGate" => drop(self.run(GATED, "blocked").await),
             "resumeRun" => {
-                let run = self.run(NOOP, "waiting").await;
-                self.well("POST", &format!("/api/v1/runs/{run}/pause"), json!({})).await;
+                let run = self.run(SLEEPS, "running").await;
+                self.well("POST", &format!("/api/v1/runs/{run}/interrupt"), json!({})).await;
             }
             "resumeEngine" => {
                 drop(self.well("POST", "/api/v1/engine/pause", json!({ "pipeline": "hello" })).await)
             }
-            "resumeSchedule" | "pauseSchedule" => {
+            "resumeSchedule" | "pauseSchedule" | "updateSchedule" => {
                 let nightly = json!({ "name": "nightly", "pipeline": "hello", "schedule": "0 3 * * *" });
                 self.well("POST", "/api/v1/schedules", nightly).await;
                 if operation == "resumeSchedule" {

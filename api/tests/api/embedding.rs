@@ -121,6 +121,24 @@ async fn a_repeated_start_gives_the_first_run_and_another_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_says_how_far_it_is_and_that_stays_with_its_step() {
+    async fn builds(call: Call, _: Value) -> Result<(), StepError> {
+        let item = ProgressItem { text: "core".into(), done: true };
+        call.report(WorkProgress { done: 3, of: 8, items: vec![item], note: Some("linking".into()) });
+        Err(StepError::new("no room"))
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path(), [Function::new("test.builds", builds)]).await;
+    let pipeline = Pipeline::new("builds").step(Step::function("build", "test.builds")).build().unwrap();
+    let end = engine.start(&pipeline, json!({})).await.unwrap().ended().await.unwrap();
+    assert_eq!(end.status, RunStatus::Failed);
+    let progress = end.step("build").unwrap().progress.clone().unwrap();
+    assert_eq!((progress.done, progress.of, progress.share), (3, 8, 0.375));
+    assert_eq!((progress.items[0].done, progress.note.as_deref()), (true, Some("linking")));
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_step_is_decided_and_a_function_judges() {
     async fn is_even(_: Call, with: BTreeMap<String, i64>) -> Result<bool, StepError> {
         Ok(with["n"] % 2 == 0)

@@ -120,6 +120,8 @@ async fn row_58_every_write_with_a_key_says_when_it_is_answered_from_its_first_t
     twice.send(All, "POST", "/api/v1/runs/{run}/notes", &of, json!({ "text": "seen" })).await;
     twice.send(All, "POST", "/api/v1/runs/{run}/pause", &of, json!({ "reason": "lunch" })).await;
     twice.send(All, "POST", "/api/v1/runs/{run}/resume", &of, json!({})).await;
+    twice.send(All, "POST", "/api/v1/runs/{run}/interrupt", &of, json!({ "reason": "astray" })).await;
+    twice.send(All, "POST", "/api/v1/runs/{run}/resume", &of, json!({})).await;
     twice.send(All, "PUT", "/api/v1/runs/{run}/breakpoints", &of, json!({ "steps": ["b"] })).await;
     let fork = json!({ "version": 2, "until_step": "ok" });
     twice.send(Run, "POST", "/api/v1/runs/{run}/fork", &of, fork).await;
@@ -170,8 +172,14 @@ async fn row_58_every_write_with_a_key_says_when_it_is_answered_from_its_first_t
     let of = ["nightly"];
     twice.send(All, "POST", "/api/v1/schedules/{name}/pause", &of, json!({ "reason": "holidays" })).await;
     twice.send(All, "POST", "/api/v1/schedules/{name}/resume", &of, json!({})).await;
+    let hours = json!({ "schedule": { "hours": "2..6" } });
+    twice.send(All, "PATCH", "/api/v1/schedules/{name}", &of, hours).await;
     twice.send(All, "POST", "/api/v1/schedules/{name}/trigger", &of, Value::Null).await;
     twice.send(All, "DELETE", "/api/v1/schedules/{name}", &of, Value::Null).await;
+
+    let limit = json!({ "cost": "5.00", "reason": "the plan" });
+    twice.send(All, "PUT", "/api/v1/budgets/{scope}", &["team"], limit).await;
+    twice.send(All, "DELETE", "/api/v1/budgets/{scope}", &["team"], Value::Null).await;
 
     // The whole engine.
     twice.send(All, "POST", "/api/v1/engine/pause", &[], json!({ "reason": "freeze" })).await;

@@ -505,3 +505,29 @@ output: \"${steps.last.output}\"
     assert_eq!(played, real);
     assert!(real.len() > 30, "{}", real.len());
 }
+
+#[test]
+fn a_child_whose_processes_take_no_time_ends_before_the_case_does() {
+    let parent = "name: parent\nsteps: [{ id: ship, run: { pipeline: ./child.yaml, input: {} } }]\noutput: '${steps.ship.output}'\n";
+    let child = "\
+name: child
+steps:
+  - { id: go, command: ./go }
+  - { id: on, needs: [go], command: ./on }
+output: { went: '${steps.on.output}' }
+";
+    let files = std::collections::BTreeMap::from([("child.yaml".to_owned(), child.to_owned())]);
+    let definition =
+        parse(parent, "parent.yaml", &files).unwrap_or_else(|problems| panic!("{problems}")).definition;
+    let cases: String = (0..20)
+        .map(|number| {
+            format!(
+                "- name: quick {number}\n  steps: {{ ship: {{ run: {{ steps: {{ go: {{}}, on: {{ output: far }} }} }} }} }}\n  expect: {{ status: succeeded, output: {{ went: far }} }}\n"
+            )
+        })
+        .collect();
+    let cases =
+        read_cases(&cases, "parent.test.yaml", &definition).unwrap_or_else(|problems| panic!("{problems}"));
+    let report = test_pipeline(&definition, &cases);
+    assert!(report.failed == 0, "{}", shown(&report));
+}

@@ -41,7 +41,8 @@ steps:
 ";
 
 /// Fields of a run that only lists have.
-const OF_LISTS: [&str; 6] = ["active_steps", "moved_at", "note", "position", "set_aside", "since"];
+const OF_LISTS: [&str; 7] =
+    ["active_steps", "moved_at", "note", "position", "progress", "set_aside", "since"];
 
 struct Api {
     held: NodeGuard,

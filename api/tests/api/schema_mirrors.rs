@@ -13,8 +13,8 @@ use everfold_engine::breaker_resets::Reset;
 use everfold_engine::definition::{OnLimit, OnOver, Period, UnblockDecision, Vote};
 use everfold_engine::driver::{BreakerStand, BreakerView, LineView, PoolView, RateView, Reason, Waiting};
 use everfold_engine::event::{
-    ApprovalTerms, AskedBy, BlockReason, Comment, Hearing, Measure, Origin, OriginKind, QuestionTerms,
-    SignalTaker, SlotKind, WantedSlot,
+    ApprovalTerms, AskedBy, BlockReason, Comment, Hearing, LogSeal, Measure, Origin, OriginKind,
+    QuestionTerms, SignalTaker, SlotKind, WantedSlot,
 };
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Position, Round, RunId, StepId, Version};
@@ -25,7 +25,7 @@ use everfold_engine::time::Timestamp;
 use everfold_engine::tokens::{Role, Token};
 use everfold_projections::{
     AttemptFailure, AttemptRow, AttemptRowEnd, AwaitedAction, AwaitedActionKind, Decision, DecisionKind,
-    GroupBy, ModelStatus, ModelStop, Remark, SpendBy, Task, TaskKind,
+    GroupBy, ModelStatus, ModelStop, Remark, Task, TaskKind,
 };
 use everfold_workflows::remote::{
     AttemptName, HeartbeatReply, HeldView, Job, RemoteView, ReportedFailure, ReportedFailureKind, WorkerView,
@@ -171,7 +171,6 @@ fn every_enum_has_the_words_of_its_mirror() {
     same_words::<Period>("Period");
     same_words::<OnOver>("OnOver");
     same_words::<Measure>("Measure");
-    same_words::<SpendBy>("SpendBy");
     same_words::<Verdict>("Verdict");
     same_words::<RunStatus>("RunStatus");
     same_words::<StepStatus>("StepStatus");
@@ -294,7 +293,9 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
         exit_code: None,
     };
     same_fields("AttemptFailure", &failure);
-    let end = AttemptRowEnd { at: AT, failure: Some(failure) };
+    let log = LogSeal { hash: Hash::ZERO, lines: 1, bytes: 1, lost_bytes: 0 };
+    same_fields("LogSeal", &log);
+    let end = AttemptRowEnd { at: AT, failure: Some(failure), log: Some(log) };
     same_fields("AttemptEnd", &end);
     same_fields(
         "AttemptRow",

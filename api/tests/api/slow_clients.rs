@@ -345,13 +345,13 @@ async fn a_log_is_followed_as_events_and_taken_up_behind_the_last_one() {
         .map(|data| serde_json::from_str(data).unwrap())
         .collect();
     assert_eq!(data, [json!("one\n"), json!("two: \"x\"\n"), json!("thr")]);
-    assert_eq!((ids.len(), seen.matches("event: line").count()), (3, 3), "{seen}");
+    assert_eq!((ids.as_slice(), seen.matches("event: line").count()), (&["1", "2", "3"][..], 3), "{seen}");
     // What comes later comes at once.
     append("3001 O ee\n");
     assert!(in_time(read_until(&mut stream, "ee")).await.contains("event: line"));
     // Who was cut off goes on behind what it had.
-    let behind = format!("accept: text/event-stream\r\nlast-event-id: {}", ids[1]);
-    let mut again = served.get_as(&token, &path, &behind).await;
+    let behind = "accept: text/event-stream\r\nlast-event-id: 2";
+    let mut again = served.get_as(&token, &path, behind).await;
     let seen = in_time(read_until(&mut again, "ee")).await;
     assert!(!seen.contains("\"one") && !seen.contains("\"two") && seen.contains("\"thr\""), "{seen}");
     // As records, and to the end of the attempt.
@@ -360,16 +360,21 @@ async fn a_log_is_followed_as_events_and_taken_up_behind_the_last_one() {
     let first = seen.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
     let first: Value = serde_json::from_str(first).unwrap();
     assert_eq!(
-        (&first["source"], &first["text"], &first["complete"]),
-        (&json!("stdout"), &json!("one"), &json!(true))
+        first,
+        json!({"line": 1, "at": "1970-01-01T00:00:01.000Z", "source": "stdout", "text": "one", "complete": true})
     );
+    // Of the last lines alone the numbers are those in the log.
+    let mut last = served.get_as(&token, &format!("{path}&tail=1"), SSE).await;
+    assert!(in_time(read_until(&mut last, "ee")).await.contains("id: 4\n"));
+    let mut refused = served.get_as(&token, &path, "accept: text/event-stream\r\nlast-event-id: 12-a").await;
+    assert!(in_time(read_until(&mut refused, "no number of a line")).await.starts_with("HTTP/1.1 422"));
     let cancelled = served.request(&token, &format!("POST /api/v1/runs/{run}/cancel"), b"{}").await;
     assert_eq!(cancelled.0, 200, "{cancelled:?}");
     for stream in [&mut stream, &mut again, &mut records] {
         let end = in_time(read_until(stream, "0\r\n\r\n")).await;
         assert!(end.contains("event: over"), "{end}");
     }
-    // A log that is over comes whole, with `over` at its end; a place beyond its end is refused.
+    // A log that is over comes whole, with `over` at its end.
     let mut whole = served.get_as(&token, &path, SSE).await;
     let all = in_time(read_until(&mut whole, "0\r\n\r\n")).await;
     assert!(all.contains("one") && all.contains("event: over"), "{all}");

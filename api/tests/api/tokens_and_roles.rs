@@ -322,7 +322,10 @@ async fn row_70_whatever_callers_send_the_series_of_all_metrics_stay_those_of_th
     }
     let first = series().await;
     assert!(first.iter().any(|line| line.contains("method=\"_OTHER\"")), "{first:#?}");
-    let strange: Vec<_> = first.iter().filter(|line| line.to_lowercase().contains("strange")).collect();
+    // The steps of pipelines have series of their own, up to a number that their own test counts.
+    let of_steps = |line: &&String| line.starts_with("everfold_step_");
+    let others = first.iter().filter(|line| !of_steps(line));
+    let strange: Vec<_> = others.filter(|line| line.to_lowercase().contains("strange")).collect();
     assert!(strange.is_empty(), "{strange:#?}");
     assert!(first.len() < 1_000, "{} series", first.len());
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// # Errors
 /// [`BadDuration`] for anything else, also for a span over 10 years.
 pub fn parse(text: &str) -> Result<Duration, BadDuration> {
-    let bad = || BadDuration(text.to_owned());
+    let bad = || BadDuration::NoSpan(text.to_owned());
+    let too_long = || BadDuration::TooLong(text.to_owned());
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
     let (number, unit) = text.split_at(digits);
     let unit_ms: u64 = match unit {
@@ -18,8 +19,12 @@ pub fn parse(text: &str) -> Result<Duration, BadDuration> {
         "d" => 86_400_000,
         _ => return Err(bad()),
     };
-    let number: u64 = number.parse().map_err(|_| bad())?;
-    let millis = number.checked_mul(unit_ms).filter(|ms| *ms <= MAX_MS).ok_or_else(bad)?;
+    if number.is_empty() {
+        return Err(bad());
+    }
+    // Digits alone that are no number are too many.
+    let number: u64 = number.parse().map_err(|_| too_long())?;
+    let millis = number.checked_mul(unit_ms).filter(|ms| *ms <= MAX_MS).ok_or_else(too_long)?;
     Ok(Duration::from_millis(millis))
 }
 
@@ -37,10 +42,16 @@ pub fn format(span: Duration) -> String {
     format!("{millis}ms")
 }
 
-/// A text that is no span.
+/// A text that is no span of at most ten years.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("“{0}” is not a duration; write a whole number and a unit: 250ms, 30s, 5m, 2h or 7d")]
-pub struct BadDuration(pub String);
+pub enum BadDuration {
+    /// It is written in another way.
+    #[error("“{0}” is not a duration; write a whole number and a unit: 250ms, 30s, 5m, 2h or 7d")]
+    NoSpan(String),
+    /// It is longer than ten years.
+    #[error("“{0}” is longer than a duration may be; write at most 3650d")]
+    TooLong(String),
+}
 
 #[cfg(test)]
 mod tests {
@@ -54,6 +65,10 @@ mod tests {
         assert_eq!(format(parse("60s").unwrap()), "1m");
         for text in ["", "5", "s", "1.5h", "-1s", "5 m", "99999999d", "99999999999999999999s"] {
             assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(format(parse("3650d").unwrap()), "3650d");
+        for text in ["4000d", "3651d", "99999999999999999999s"] {
+            assert_eq!(parse(text), Err(BadDuration::TooLong(text.to_owned())));
         }
     }
 }

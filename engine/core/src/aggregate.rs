@@ -5,6 +5,7 @@
 
 use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamId;
+use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 
 /// What surrounds a fact.
@@ -38,6 +39,19 @@ pub trait Aggregate: Clone + Default + Send + Sync + 'static {
     /// # Errors
     /// A newer Everfold wrote it, or the bytes are not what was written.
     fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self::Event, String>;
+}
+
+/// Longer texts are named by their hash.
+const PLAIN_BYTES_MAX: usize = 200;
+
+/// The stream of the engine's own that belongs to a text: `engine/SPACE:TEXT`, or `engine/SPACE#HASH` where the text is
+/// long or holds control characters.
+pub(crate) fn stream_of(space: &str, text: &str) -> StreamId {
+    let is_plain = text.len() <= PLAIN_BYTES_MAX && !text.chars().any(char::is_control);
+    StreamId::engine(match is_plain {
+        true => format!("{space}:{text}"),
+        false => format!("{space}#{}", Hash::of(text.as_bytes())),
+    })
 }
 
 /// Kind, schema and bytes of an event as text, for tests of stored bytes.

@@ -6,9 +6,9 @@ use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
     AdmissionEvidence, AnswerSaved, AttemptNotes, AttemptStarted, BreakpointsSet, CancelRequested, ClockRead,
     FundsAnswered, FundsRequested, NoteAdded, NoticeFailed, NoticeSent, Origin, Parent, ProbeFailed,
-    QuestionAnswered, RecheckRequested, RunAbandoned, RunAdmitted, RunHalted, RunPaused, RunReleased,
-    RunResumed, SignalReceived, SpendReported, Spent, StepCancelRequested, TimerFired, UnblockDecision,
-    UsageRecorded, VoteCast, WorkspaceRemoved, WorkspaceShared,
+    ProgressReported, QuestionAnswered, RecheckRequested, RunAbandoned, RunAdmitted, RunHalted, RunNumber,
+    RunPaused, RunReleased, RunResumed, SignalReceived, SpendReported, Spent, StepCancelRequested,
+    TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkspaceRemoved, WorkspaceShared,
 };
 use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
@@ -67,6 +67,8 @@ pub enum InputKind {
         /// What follows where the step does not say.
         fallback: OnLost,
     },
+    /// Work says how far it is.
+    Progress(ProgressReported),
     /// Something was used up.
     Usage(UsageRecorded),
     /// All that an attempt has used up so far of one model. The fact is a `UsageRecorded` with what is new of it.
@@ -126,13 +128,13 @@ pub enum InputKind {
     Fork(Box<Fork>),
     /// The run is cancelled.
     Cancel(CancelRequested),
-    /// The run is paused: no further work starts.
+    /// The run is paused: no further work starts. Its fact may ask that what runs is stopped, too.
     Pause(RunPaused),
     /// The run's pipeline, or the whole engine, is paused.
     Halt(RunHalted),
     /// The pause of the pipeline or of the engine is over.
     Release(RunReleased),
-    /// The run's own pause is over.
+    /// The run's own pause is over. What is said to agents that were interrupted is inline.
     Resume(RunResumed),
     /// A person decides on a blocked step. The fact names the step.
     Unblock {
@@ -186,8 +188,10 @@ impl InputKind {
             Self::Answer(answered) => answered.answer.text(),
             Self::Signal(signal) => signal.payload.text(),
             Self::Unblock { output, .. } => output.as_ref(),
+            Self::Resume(resumed) => resumed.prompt.as_ref().and_then(Payload::text),
             Self::AttemptStarted(_)
             | Self::AttemptLost { .. }
+            | Self::Progress(_)
             | Self::Usage(_)
             | Self::UsageSoFar { .. }
             | Self::Abandon(_)
@@ -206,7 +210,6 @@ impl InputKind {
             | Self::Pause(_)
             | Self::Halt(_)
             | Self::Release(_)
-            | Self::Resume(_)
             | Self::Note(_)
             | Self::FundsWanted(_)
             | Self::FundsAnswered(_)
@@ -257,6 +260,8 @@ pub struct Start {
     pub config: Option<JsonText>,
     /// What `admit` is judged on.
     pub admission: Vec<AdmissionEvidence>,
+    /// Its number, where the pipeline numbers its runs.
+    pub number: Option<RunNumber>,
 }
 
 /// A run continues a copied history.

@@ -1,5 +1,5 @@
 //! Runs: what can happen to one, what follows from it, and the small aggregates beside runs (slots, budgets, hooks,
-//! schedules, notifications, tokens, pauses, versions of pipelines).
+//! schedules, notifications, tokens, pauses, versions of pipelines, numbers of runs, names).
 //!
 //! Law: pure. No clock, no file, no thread, no randomness: time and drawn bits come in with the input. Applying an
 //! event neither fails nor chooses. The manifest enforces it: no crate below this one is asynchronous or does IO.
@@ -20,9 +20,12 @@ pub mod pauses;
 pub mod pipeline_versions;
 pub mod policy;
 pub mod prices;
+pub mod progress;
 pub mod replay_input;
+pub mod run_numbers;
 pub mod schedules;
 pub mod slots;
 pub mod state;
 pub mod tokens;
 pub mod triggers;
+pub mod unique_names;

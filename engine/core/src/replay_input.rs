@@ -8,7 +8,7 @@
 use crate::event::{
     Advanced, AnswerSaved, AttemptAsked, AttemptFailed, AttemptLost, AttemptNotes, AttemptStarted,
     AttemptSucceeded, BudgetRaised, ChildFinished, ChildStopped, GateEvaluated, QuestionAnswered, RunEvent,
-    RunForked, RunStarted, RunUnblocked, SignalReceived, Unblocked, VoteCast, WorkspacePrepared,
+    RunForked, RunResumed, RunStarted, RunUnblocked, SignalReceived, Unblocked, VoteCast, WorkspacePrepared,
 };
 use crate::input::{Fork, Input, InputKind, Start, StartOptions};
 use crate::state::EventMeta;
@@ -91,6 +91,7 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::WorkspacePrepared(fact) => workspace_prepared(fact)?,
         RunEvent::WorkspaceShared(fact) => InputKind::WorkspaceShared(fact),
         RunEvent::WorkspaceRemoved(fact) => InputKind::WorkspaceRemoved(fact),
+        RunEvent::ProgressReported(fact) => InputKind::Progress(fact),
         RunEvent::UsageRecorded(fact) => InputKind::Usage(fact),
         RunEvent::TimerFired(fact) => InputKind::TimerFired(fact),
         RunEvent::VoteCast(fact) => {
@@ -115,7 +116,9 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::RunPaused(fact) => InputKind::Pause(fact),
         RunEvent::RunHalted(fact) => InputKind::Halt(fact),
         RunEvent::RunReleased(fact) => InputKind::Release(fact),
-        RunEvent::RunResumed(fact) => InputKind::Resume(fact),
+        RunEvent::RunResumed(fact) => {
+            InputKind::Resume(RunResumed { prompt: values.inline_if(fact.prompt.as_ref())?, ..fact })
+        }
         RunEvent::RunUnblocked(RunUnblocked { unblocked }) => unblock(unblocked, values)?,
         RunEvent::NoteAdded(fact) => InputKind::Note(fact),
         RunEvent::FundsRequested(fact) => InputKind::FundsWanted(fact),
@@ -168,8 +171,8 @@ fn start(fact: RunStarted, values: &Values<'_>) -> Result<InputKind, NoInput> {
         priority: fact.priority,
     };
     let config = values.text_if(fact.config.as_ref())?;
-    let RunStarted { run, entropy, admission, .. } = fact;
-    Ok(InputKind::Start(Start { run, options, entropy, config, admission }))
+    let RunStarted { run, entropy, admission, number, .. } = fact;
+    Ok(InputKind::Start(Start { run, options, entropy, config, admission, number }))
 }
 
 fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {

@@ -23,6 +23,8 @@ pub struct TriggerEvent {
     pub event: Value,
     /// Who is behind it.
     pub actor: String,
+    /// The pipeline's settings at fixed paths, as they are now.
+    pub config: Value,
 }
 
 impl Scope for TriggerEvent {
@@ -30,9 +32,24 @@ impl Scope for TriggerEvent {
         Ok(match path {
             ["event"] => Some(self.event.clone()),
             ["actor"] => Some(Value::String(self.actor.clone())),
+            ["config"] => Some(self.config.clone()),
             _other => None,
         })
     }
+}
+
+/// Whether a trigger applies.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TriggerFit {
+    /// It does, and wants this.
+    Fits(TriggerMatch),
+    /// It does not.
+    Not {
+        /// Why.
+        why: String,
+        /// It is asked again later.
+        parks: bool,
+    },
 }
 
 /// What a trigger starts or sends.
@@ -76,6 +93,8 @@ pub enum Target {
     Labels(BTreeMap<String, String>),
     /// A run.
     Run(String),
+    /// None: what waits is the start of a run.
+    Start,
 }
 
 impl std::fmt::Display for Target {
@@ -83,6 +102,7 @@ impl std::fmt::Display for Target {
         match self {
             Self::Key(key) => write!(f, "the key “{key}”"),
             Self::Run(run) => write!(f, "run {run}"),
+            Self::Start => f.write_str("the run that is to start"),
             Self::Labels(labels) => {
                 let labels: Vec<String> =
                     labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -146,6 +166,11 @@ pub enum Outcome {
         /// The runs.
         runs: Vec<RunId>,
     },
+    /// No run starts yet; the trigger is asked again.
+    StartParked {
+        /// Why.
+        why: String,
+    },
 }
 
 impl Outcome {
@@ -158,7 +183,7 @@ impl Outcome {
             Self::Signalled { .. } => "signalled",
             Self::Ignored { .. } => "ignored",
             Self::Refused { .. } => "refused",
-            Self::Parked { .. } => "parked",
+            Self::Parked { .. } | Self::StartParked { .. } => "parked",
             Self::Deferred { .. } => "deferred",
             Self::Kept { .. } => "kept",
         }
@@ -172,7 +197,9 @@ impl Outcome {
             Self::Signalled { runs, .. } | Self::Deferred { runs, .. } | Self::Kept { runs, .. } => {
                 runs.clone()
             }
-            Self::Ignored { .. } | Self::Refused { .. } | Self::Parked { .. } => Vec::new(),
+            Self::Ignored { .. } | Self::Refused { .. } | Self::Parked { .. } | Self::StartParked { .. } => {
+                Vec::new()
+            }
         }
     }
 }
@@ -182,8 +209,10 @@ impl Outcome {
 pub enum SignalEffect {
     /// Nothing takes it.
     NotTaken,
-    /// A route takes it, and nothing follows.
-    Ignored(SignalTaker),
+    /// A route takes it, and nothing follows; why, where the run says so.
+    Ignored(SignalTaker, Option<String>),
+    /// A route refuses it, with this reason.
+    Refused(String),
     /// It is kept for a later `wait`.
     Kept,
     /// It is followed when the work that executes has ended.
@@ -197,10 +226,11 @@ impl SignalEffect {
     fn rank(&self) -> u8 {
         match self {
             Self::NotTaken => 0,
-            Self::Ignored(_) => 1,
-            Self::Kept => 2,
-            Self::Deferred => 3,
-            Self::Now => 4,
+            Self::Ignored(..) => 1,
+            Self::Refused(_) => 2,
+            Self::Kept => 3,
+            Self::Deferred => 4,
+            Self::Now => 5,
         }
     }
 }
@@ -219,12 +249,13 @@ pub fn signal_effect<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> Signa
         };
         let found = match (taken.how, &taken.by) {
             (Hearing::Ignored, SignalTaker::Nobody) => SignalEffect::NotTaken,
-            (Hearing::Ignored, by) => SignalEffect::Ignored(by.clone()),
+            (Hearing::Ignored, by) => SignalEffect::Ignored(by.clone(), taken.reason.clone()),
+            (Hearing::Refused, _) => SignalEffect::Refused(taken.reason.clone().unwrap_or_default()),
             (Hearing::Kept, _) => SignalEffect::Kept,
             (Hearing::Deferred, _) => SignalEffect::Deferred,
             // A route may find that nothing is left to do: a pause of what is paused, a recheck of what is not judged.
             (Hearing::Now, SignalTaker::Step(_) | SignalTaker::Run) if taken.ends.is_none() => {
-                SignalEffect::Ignored(taken.by.clone())
+                SignalEffect::Ignored(taken.by.clone(), None)
             }
             (Hearing::Now, _) => SignalEffect::Now,
         };
@@ -233,20 +264,40 @@ pub fn signal_effect<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> Signa
         }
     }
     match best {
-        SignalEffect::Ignored(_) if follows => SignalEffect::Now,
+        SignalEffect::Ignored(..) if follows => SignalEffect::Now,
         other => other,
     }
 }
 
-/// What a trigger starts or sends for an occasion; `None` where its `when` does not hold.
+/// The longest reason of a trigger that does not apply.
+const REASON_CHARS_MAX: usize = 500;
+
+/// Codes of refused starts that another time may not be refused: settings, places, names, other runs change.
+const FOR_NOW: [&str; 7] =
+    ["config", "key_taken", "no_slot", "not_admitted", "halted", "resource", "unknown_work"];
+
+/// Whether a start that is refused with this code may be tried again later.
+#[must_use]
+pub fn is_refused_for_now(code: &str) -> bool {
+    FOR_NOW.contains(&code)
+}
+
+/// What a trigger starts or sends for an occasion, or why it does not apply.
 ///
 /// # Errors
 /// [`EvalError`]: an expression failed.
-pub fn match_trigger(trigger: &Trigger, occasion: &TriggerEvent) -> Result<Option<TriggerMatch>, EvalError> {
+pub fn match_trigger(trigger: &Trigger, occasion: &TriggerEvent) -> Result<TriggerFit, EvalError> {
     if let Some(when) = &trigger.when
         && !when.eval_bool(occasion)?
     {
-        return Ok(None);
+        let why = match &trigger.otherwise {
+            Some(otherwise) => {
+                one_line(&otherwise.render_text(occasion)?).chars().take(REASON_CHARS_MAX).collect()
+            }
+            None => "its `when` does not hold".to_owned(),
+        };
+        let parks = trigger.park_when.as_ref().map_or(Ok(false), |when| when.eval_bool(occasion))?;
+        return Ok(TriggerFit::Not { why, parks });
     }
     let start = match &trigger.start {
         None => None,
@@ -275,7 +326,7 @@ pub fn match_trigger(trigger: &Trigger, occasion: &TriggerEvent) -> Result<Optio
             park: trigger.park,
         }),
     };
-    Ok(Some(TriggerMatch { start, signal }))
+    Ok(TriggerFit::Fits(TriggerMatch { start, signal }))
 }
 
 fn target(to: &SignalTarget, occasion: &TriggerEvent) -> Result<Target, EvalError> {

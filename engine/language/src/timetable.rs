@@ -5,7 +5,8 @@
 //! moment for each of them; one of every hour, or of every few minutes, goes on by the time that passes.
 //!
 //! Moments are looked for backwards from the end, so that a long time without an engine costs no more than
-//! the moments that still count.
+//! the moments that still count. With an anchor a moment outside of the days and hours is put forward to the next full
+//! hour within them; that keeps their order, so moments that are put forward are looked for in the same way.
 
 mod fixed_times;
 
@@ -16,7 +17,7 @@ use jiff::Zoned;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use crate::definition::Schedule;
+use crate::definition::{Anchor, Schedule};
 use everfold_base::time::Timestamp;
 use fixed_times::FixedTimes;
 
@@ -25,6 +26,8 @@ pub const CAUGHT_UP_MAX: usize = 100;
 /// Moments of the pattern that are looked at for one that fits the weekdays and hours: more than the days
 /// and hours of 9 years.
 const LOOKS_MAX: usize = 120_000;
+/// Hours and days that are passed to put a moment forward into the days and hours: more than a week has.
+const FORWARD_MAX: usize = 200;
 /// The pattern of the 29th of February may stand still for so long.
 const RAREST_MS: i64 = 9 * 366 * 86_400_000;
 
@@ -57,6 +60,8 @@ pub struct Timetable {
     zone: TimeZone,
     weekdays: Vec<Weekday>,
     hours: Option<(u8, u8)>,
+    /// A moment outside of the days and hours is put forward; else it is none.
+    puts_forward: bool,
     jitter_ms: u64,
 }
 
@@ -66,8 +71,14 @@ enum Pattern {
     Fixed(Box<FixedTimes>),
     /// By the time that passes.
     Interval(Box<Cron>),
-    /// Multiples of so many ms since the epoch.
-    Every(i64),
+    /// Every so many ms.
+    Every {
+        ms: i64,
+        /// A moment of it.
+        anchor: i64,
+        /// No moment is before this one.
+        first: i64,
+    },
 }
 
 /// The moments between two instants.
@@ -80,11 +91,19 @@ pub struct Due {
 }
 
 impl Timetable {
-    /// Reads a schedule.
+    /// Reads a schedule, to learn whether it has moments.
     ///
     /// # Errors
     /// [`BadSchedule`]: it has no moments.
     pub fn new(schedule: &Schedule) -> Result<Self, BadSchedule> {
+        Self::since(schedule, Timestamp(0))
+    }
+
+    /// Reads a schedule that was saved, added or changed at a moment.
+    ///
+    /// # Errors
+    /// [`BadSchedule`]: it has no moments.
+    pub fn since(schedule: &Schedule, added: Timestamp) -> Result<Self, BadSchedule> {
         let pattern = match (&schedule.cron, &schedule.every) {
             (Some(cron), _) => {
                 let read = Cron::from_str(cron);
@@ -100,7 +119,16 @@ impl Timetable {
             }
             (None, Some(every)) => {
                 let ms = i64::try_from(every.0.as_millis()).unwrap_or(i64::MAX);
-                Pattern::Every(ms.max(1))
+                let ms = ms.max(1);
+                let (anchor, first) = match schedule.anchor {
+                    None => (0, i64::MIN),
+                    Some(Anchor::At(at)) => (at.0, at.0),
+                    Some(Anchor::Added) => {
+                        let anchor = rounded_up(added.0, ms);
+                        (anchor, anchor.saturating_add(ms))
+                    }
+                };
+                Pattern::Every { ms, anchor, first }
             }
             (None, None) => return Err(BadSchedule::Empty),
         };
@@ -113,6 +141,7 @@ impl Timetable {
             zone,
             weekdays: schedule.weekdays.iter().filter_map(|day| weekday(day)).collect(),
             hours: schedule.hours,
+            puts_forward: schedule.anchor.is_some(),
             jitter_ms: schedule.jitter.map_or(0, |span| millis(span.0)),
         };
         // Asked of the same years always, so that a pipeline that was good once stays so.
@@ -130,18 +159,29 @@ impl Timetable {
         let mut due = Due::default();
         let mut at = self.last(until, true);
         for _look in 0..LOOKS_MAX {
-            let Some(moment) = at.filter(|moment| *moment > after) else { break };
-            at = match self.refused_since(moment) {
-                None if due.moments.len() == max => {
-                    due.has_older = true;
-                    break;
-                }
-                None => {
-                    due.moments.push(moment);
-                    self.last(moment, false)
-                }
+            let Some(of_pattern) = at else { break };
+            let refused_since = self.refused_since(of_pattern);
+            let moment = match refused_since {
+                Some(_) if self.puts_forward => self.put_forward(of_pattern),
+                _fits_or_is_none => Some(of_pattern),
+            };
+            let Some(moment) = moment.filter(|moment| *moment > after) else { break };
+            let is_taken = due.moments.last().is_some_and(|later| moment >= *later);
+            let counts = match refused_since {
+                None => !is_taken,
+                Some(_) => self.puts_forward && moment <= until && !is_taken,
+            };
+            if counts && due.moments.len() == max {
+                due.has_older = true;
+                break;
+            }
+            if counts {
+                due.moments.push(moment);
+            }
+            at = match refused_since {
+                None => self.last(of_pattern, false),
                 // Nothing between that instant and this moment fits either.
-                Some(since) => self.last(since.min(moment), false),
+                Some(since) => self.last(since.min(of_pattern), false),
             };
         }
         due.moments.reverse();
@@ -161,6 +201,15 @@ impl Timetable {
     /// The first moment after an instant, and when it is due. `None` where there is none within 9 years.
     #[must_use]
     pub fn next(&self, name: &str, after: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        if self.puts_forward {
+            // The last one of the pattern may be put forward beyond that instant.
+            let last = self.last(after, true).and_then(|moment| self.placed(moment));
+            let next = match last.filter(|moment| *moment > after) {
+                None => self.placed(self.first_after(after)?)?,
+                Some(moment) => moment,
+            };
+            return Some((next, self.put_off(name, next)));
+        }
         let mut from = after;
         for _look in 0..LOOKS_MAX {
             let moment = self.first_after(from)?;
@@ -187,9 +236,10 @@ impl Timetable {
     /// The last moment of the pattern before an instant, or at it.
     fn last(&self, at: Timestamp, inclusive: bool) -> Option<Timestamp> {
         match &self.pattern {
-            Pattern::Every(ms) => {
+            Pattern::Every { ms, anchor, first } => {
                 let at = if inclusive { at.0 } else { at.0.checked_sub(1)? };
-                Some(Timestamp(at.div_euclid(*ms) * ms))
+                let moment = at.checked_sub(*anchor)?.div_euclid(*ms) * ms + anchor;
+                (moment >= *first).then_some(Timestamp(moment))
             }
             Pattern::Fixed(times) => {
                 Some(Timestamp(times.last(&self.zoned(at)?, inclusive)?.as_millisecond()))
@@ -207,7 +257,11 @@ impl Timetable {
 
     fn first_after(&self, at: Timestamp) -> Option<Timestamp> {
         match &self.pattern {
-            Pattern::Every(ms) => (at.0.div_euclid(*ms) + 1).checked_mul(*ms).map(Timestamp),
+            Pattern::Every { ms, anchor, first } => {
+                let since = at.0.checked_sub(*anchor)?;
+                let moment = (since.div_euclid(*ms) + 1).checked_mul(*ms)?.checked_add(*anchor)?;
+                Some(Timestamp(moment.max(*first)))
+            }
             Pattern::Fixed(times) => Some(Timestamp(times.first_after(&self.zoned(at)?)?.as_millisecond())),
             Pattern::Interval(cron) => {
                 let start = self.zoned(Timestamp(at.0.div_euclid(1_000) * 1_000))?;
@@ -215,6 +269,26 @@ impl Timetable {
                 Some(Timestamp(found.timestamp().as_millisecond()))
             }
         }
+    }
+
+    /// A moment of the pattern, put forward where it is outside of the days and hours.
+    fn placed(&self, moment: Timestamp) -> Option<Timestamp> {
+        match self.refused_since(moment) {
+            None => Some(moment),
+            Some(_) => self.put_forward(moment),
+        }
+    }
+
+    /// The first full hour within the days and hours after a moment that is outside of them.
+    fn put_forward(&self, moment: Timestamp) -> Option<Timestamp> {
+        let mut at = moment;
+        for _look in 0..FORWARD_MAX {
+            at = Timestamp(self.refused_until(at).0 + 1);
+            if self.refused_since(at).is_none() {
+                return Some(at);
+            }
+        }
+        None
     }
 
     /// `None`: the moment fits the weekdays and hours. Else since when none does.
@@ -256,6 +330,12 @@ impl Timetable {
     }
 }
 
+/// An instant, rounded up to the full hour, minute or second, whichever divides a span first.
+fn rounded_up(at: i64, span: i64) -> i64 {
+    let unit = [3_600_000, 60_000, 1_000].into_iter().find(|unit| span % unit == 0).unwrap_or(1);
+    at.saturating_add(unit - 1).div_euclid(unit) * unit
+}
+
 fn millis_of(zoned: &Zoned) -> Timestamp {
     Timestamp(zoned.timestamp().as_millisecond())
 }
@@ -286,6 +366,11 @@ pub fn words(schedule: &Schedule) -> String {
         (None, Some(every)) => words.push(format!("every {}", everfold_base::duration::format(every.0))),
         (None, None) => {}
     }
+    match schedule.anchor {
+        None => {}
+        Some(Anchor::Added) => words.push("since it was added".to_owned()),
+        Some(Anchor::At(at)) => words.push(format!("since {at}")),
+    }
     if !schedule.weekdays.is_empty() {
         words.push(schedule.weekdays.join(","));
     }
@@ -297,155 +382,4 @@ pub fn words(schedule: &Schedule) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn schedule(value: Value) -> Schedule {
-        serde_json::from_value(value).unwrap()
-    }
-
-    fn table(value: Value) -> Timetable {
-        Timetable::new(&schedule(value)).unwrap()
-    }
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    /// The moments between, as wall clock times with their offsets.
-    fn wall(table: &Timetable, after: &str, until: &str) -> Vec<String> {
-        let due = table.between(at(after), at(until), 1_000);
-        let show = |moment: &Timestamp| table.zoned(*moment).unwrap().strftime("%d %H:%M %:z").to_string();
-        due.moments.iter().map(show).collect()
-    }
-
-    #[test]
-    fn t_in_spring_a_fixed_hour_that_does_not_exist_comes_once_and_each_hour_goes_on() {
-        let fixed = table(json!({"cron": "30 2 * * *", "zone": "Europe/Berlin"}));
-        let (after, until) = ("2026-03-28T00:00:00Z", "2026-03-31T00:00:00Z");
-        assert_eq!(wall(&fixed, after, until), ["28 02:30 +01:00", "29 03:00 +02:00", "30 02:30 +02:00"]);
-        let hourly = table(json!({"cron": "0 * * * *", "zone": "Europe/Berlin"}));
-        let night = wall(&hourly, "2026-03-28T23:30:00Z", "2026-03-29T02:30:00Z");
-        assert_eq!(night, ["29 01:00 +01:00", "29 03:00 +02:00", "29 04:00 +02:00"]);
-    }
-
-    #[test]
-    fn t_in_autumn_a_fixed_hour_that_comes_twice_counts_once_and_each_hour_goes_on() {
-        let fixed = table(json!({"cron": "30 2 * * *", "zone": "Europe/Berlin"}));
-        let days = wall(&fixed, "2026-10-24T00:00:00Z", "2026-10-27T00:00:00Z");
-        assert_eq!(days, ["24 02:30 +02:00", "25 02:30 +02:00", "26 02:30 +01:00"]);
-        let hourly = table(json!({"cron": "0 * * * *", "zone": "Europe/Berlin"}));
-        let night = wall(&hourly, "2026-10-24T23:30:00Z", "2026-10-25T02:30:00Z");
-        assert_eq!(night, ["25 02:00 +02:00", "25 02:00 +01:00", "25 03:00 +01:00"]);
-    }
-
-    #[test]
-    fn row_73_times_of_a_list_or_range_come_over_both_changes_of_the_clock_as_single_ones_do() {
-        let list = table(json!({"cron": "0 2,14 * * *", "zone": "Europe/Berlin"}));
-        let spring = wall(&list, "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z");
-        let expected =
-            ["28 14:00 +01:00", "29 03:00 +02:00", "29 14:00 +02:00", "30 02:00 +02:00", "30 14:00 +02:00"];
-        assert_eq!(spring, expected);
-        let autumn = wall(&list, "2026-10-24T11:00:00Z", "2026-10-25T14:00:00Z");
-        assert_eq!(autumn, ["24 14:00 +02:00", "25 02:00 +02:00", "25 14:00 +01:00"]);
-        // Two times that the clock leaves out at once are one moment.
-        let range = table(json!({"cron": "0,30 1-3 * * *", "zone": "Europe/Berlin"}));
-        let night = wall(&range, "2026-03-28T23:00:00Z", "2026-03-29T04:00:00Z");
-        assert_eq!(night, ["29 01:00 +01:00", "29 01:30 +01:00", "29 03:00 +02:00", "29 03:30 +02:00"]);
-    }
-
-    #[test]
-    fn t_forwards_and_backwards_are_the_same_moments_whatever_the_cut() {
-        for spec in [
-            json!({"cron": "*/20 1-3 * * *", "zone": "Europe/Berlin"}),
-            json!({"cron": "30 2 * * *", "zone": "Europe/Berlin"}),
-            json!({"cron": "0,30 1-3,14 * * *", "zone": "Europe/Berlin"}),
-            json!({"cron": "0 * * * *", "zone": "America/New_York", "weekdays": ["sat", "sun"], "hours": [22, 6]}),
-            json!({"every": "35m", "zone": "Europe/Berlin", "hours": [8, 18]}),
-            json!({"cron": "15 30 7 * * mon-fri", "zone": "Asia/Kathmandu"}),
-        ] {
-            let table = table(spec.clone());
-            for (from, until) in [
-                ("2026-03-27T00:00:00Z", "2026-03-31T00:00:00Z"),
-                ("2026-10-23T00:00:00Z", "2026-11-03T00:00:00Z"),
-            ] {
-                let whole = table.between(at(from), at(until), 1_000).moments;
-                let mut forwards = Vec::new();
-                let mut cursor = at(from);
-                while let Some((moment, _)) = table.next("x", cursor) {
-                    if moment > at(until) {
-                        break;
-                    }
-                    forwards.push(moment);
-                    cursor = moment;
-                }
-                assert_eq!(whole, forwards, "{spec}");
-                // Asked every 41 minutes, nothing is seen twice or never.
-                let mut pieces = Vec::new();
-                let mut cursor = at(from);
-                while cursor < at(until) {
-                    let next = Timestamp((cursor.0 + 41 * 60_000).min(at(until).0));
-                    pieces.extend(table.between(cursor, next, 1_000).moments);
-                    cursor = next;
-                }
-                assert_eq!(whole, pieces, "{spec}");
-            }
-        }
-    }
-
-    #[test]
-    fn t_of_many_moments_the_newest_count() {
-        let table = table(json!({"every": "1m"}));
-        let due = table.between(at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z"), CAUGHT_UP_MAX);
-        assert_eq!((due.moments.len(), due.has_older), (CAUGHT_UP_MAX, true));
-        assert_eq!(due.moments.last(), Some(&at("2026-01-02T00:00:00Z")));
-        assert!(due.moments.is_sorted());
-    }
-
-    #[test]
-    fn t_weekdays_and_hours_keep_moments_out_the_last_hour_too() {
-        let (monday, sunday) = ("2026-01-05T00:00:00Z", "2026-01-11T23:59:59Z");
-        let hours = |spec: Value, until| wall(&table(spec), monday, until);
-        let day = hours(json!({"every": "1h", "hours": [8, 10]}), "2026-01-06T00:00:00Z");
-        assert_eq!(day, ["05 08:00 +00:00", "05 09:00 +00:00"], "until before 10");
-        let night = hours(json!({"every": "1h", "hours": [22, 1]}), "2026-01-06T12:00:00Z");
-        assert_eq!(night, ["05 22:00 +00:00", "05 23:00 +00:00", "06 00:00 +00:00"], "over midnight");
-        let week = hours(json!({"cron": "0 7 * * *", "weekdays": ["mon", "fri"]}), sunday);
-        assert_eq!(week, ["05 07:00 +00:00", "09 07:00 +00:00"]);
-    }
-
-    #[test]
-    fn t_jitter_follows_from_the_name_and_the_moment_and_overtakes_nobody() {
-        let table = table(json!({"every": "10s", "jitter": "1m"}));
-        let (from, until) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T01:00:00Z"));
-        let mut cursor = from;
-        let mut seen = Vec::new();
-        let mut now = from;
-        while now < until {
-            now = Timestamp(now.0 + 1_000);
-            let due = table.due("a", cursor, now, 1_000).moments;
-            cursor = due.last().copied().unwrap_or(cursor);
-            seen.extend(due);
-        }
-        assert!(seen.is_sorted());
-        assert!(seen.len() > 350, "{}", seen.len());
-        assert_ne!(table.put_off("a", from), table.put_off("b", from));
-        assert_eq!(table.put_off("a", from), table.put_off("a", from));
-        let moments = table.between(from, until, 1_000).moments;
-        let late = moments.iter().map(|moment| table.put_off("a", *moment).0 - moment.0);
-        assert!(late.into_iter().all(|ms| (0..=60_000).contains(&ms)), "at most so much");
-    }
-
-    #[test]
-    fn t_what_never_comes_is_an_error_and_what_comes_seldom_is_none() {
-        let bad = |value: Value| Timetable::new(&schedule(value)).unwrap_err().to_string();
-        assert!(bad(json!({"cron": "0 0 30 2 *"})).contains("no moment ever fits"));
-        assert!(bad(json!({"cron": "0 7 * * *", "hours": [8, 18]})).contains("0 7 * * * 8..18"));
-        assert!(bad(json!({"cron": "0 7 * * mon", "weekdays": ["tue"]})).contains("no moment ever fits"));
-        assert!(bad(json!({"cron": "* * * * *", "zone": "Mars/Olympus"})).contains("no time zone"));
-        let leap = table(json!({"cron": "0 0 29 2 *"}));
-        let (next, _) = leap.next("x", at("2026-01-01T00:00:00Z")).unwrap();
-        assert_eq!(next, at("2028-02-29T00:00:00Z"));
-    }
-}
+mod tests;

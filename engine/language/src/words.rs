@@ -213,4 +213,5 @@ pub const EVENT_NAMES: &[&str] = &[
     "ClockRead",
     "RunAbandoned",
     "WorkspaceRemoved",
+    "ProgressReported",
 ];

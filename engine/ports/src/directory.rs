@@ -3,6 +3,7 @@
 //! Law: an answer holds everything that was durable when it was asked for.
 
 use everfold_base::id::{Position, RunId};
+use everfold_base::time::Timestamp;
 use everfold_core::state::RunStatus;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub struct RunQuery {
     pub status: Vec<RunStatus>,
     /// The pipeline's name.
     pub pipeline: Option<String>,
+    /// Started later than this.
+    pub started_after: Option<Timestamp>,
     /// At most so many are named; all are counted.
     pub limit: usize,
 }
@@ -27,6 +30,7 @@ impl RunQuery {
         self.labels.iter().all(|(name, value)| run.labels.get(name) == Some(value))
             && (self.status.is_empty() || self.status.contains(&run.status))
             && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == run.pipeline)
+            && self.started_after.is_none_or(|after| run.started_at > after)
     }
 }
 
@@ -43,6 +47,8 @@ pub struct FoundRun {
     pub labels: BTreeMap<String, String>,
     /// What it is doing.
     pub status: RunStatus,
+    /// When it was started.
+    pub started_at: Timestamp,
 }
 
 /// The answer to a [`RunQuery`].

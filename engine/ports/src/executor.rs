@@ -3,6 +3,7 @@
 //! Law: an executor acts only on what it is asked for and never writes to a run; what it is asked twice it does once, as far
 //! as its kind of work can.
 
+use crate::names::{NameFailure, NameRequest};
 use crate::secrets::Secrets;
 use crate::service::Service;
 use crate::workdir::Workdir;
@@ -12,6 +13,8 @@ use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::{Artefact, Usage};
 use everfold_core::event::AttemptNotes;
+use everfold_core::progress::WorkProgress;
+use everfold_core::state::Resumption;
 use everfold_language::definition::OnLost;
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -50,6 +53,8 @@ pub struct AttemptRequest {
     pub reset_to: Option<String>,
     /// The session of an agent that is continued, as a former attempt reported it ([`Usage::session`]).
     pub session: Option<String>,
+    /// It goes on with work that was interrupted; an agent is told what is said there.
+    pub resumption: Option<Resumption>,
 }
 
 /// What a step declares that it leaves, rendered.
@@ -159,9 +164,19 @@ pub trait AttemptObserver: Send + Sync {
     fn started(&self);
     /// The newest line of its output.
     fn line(&self, line: &str);
+    /// How far it is. The same again says nothing new.
+    fn progress(&self, progress: WorkProgress) {
+        let _not_shown = progress;
+    }
     /// All that it has used up so far, by model. Said while it works, so that budgets can hold it.
     fn used(&self, so_far: &[Usage]) {
         let _uncounted = so_far;
+    }
+    /// Gives the attempt's step a name that no other step has in its scope: the same one however often it asks.
+    /// Resolves when that is durable.
+    fn unique_name(&self, request: NameRequest) -> BoxFuture<'static, Result<String, NameFailure>> {
+        let _nothing_given = request;
+        Box::pin(std::future::ready(Err(NameFailure::NoStep)))
     }
     /// A line as it may be kept: the values of secrets masked.
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {

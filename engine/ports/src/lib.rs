@@ -9,6 +9,7 @@ mod built_ins;
 mod directory;
 mod edge;
 mod executor;
+mod names;
 mod notifier;
 mod prober;
 mod redactor;
@@ -26,6 +27,7 @@ pub use crate::executor::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, RequestedFile,
     RequestedJson, RequestedOutputs, Traits,
 };
+pub use crate::names::{NameFailure, NameRequest};
 pub use crate::notifier::{NoticeFailure, NoticeRequest, Notifier};
 pub use crate::prober::{Fresh, ProbeFailure, ProbeRequest, Prober};
 pub use crate::redactor::Redactor;
@@ -36,5 +38,6 @@ pub use crate::witness::{ENDS_MAX, Witness};
 pub use crate::workdir::{GitWorkdir, Workdir};
 pub use crate::workspaces::{Fate, Released, WorkspaceRequest, Workspaces};
 pub use everfold_core::artefact::{Artefact, Usage, Workspace};
-pub use everfold_core::event::AttemptNotes;
+pub use everfold_core::event::{AttemptNotes, LogSeal};
+pub use everfold_core::state::Resumption;
 pub use everfold_language::expr::{Hidden, MASK, Piece};

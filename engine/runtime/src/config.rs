@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::blocking::Blocking;
 use crate::scheduler::settings::OrderConfig;
 use everfold_core::prices::Prices;
+use everfold_language::definition::Rates;
 use everfold_store::Fence;
 use everfold_system::clock;
 use everfold_system::clock::{Chance, Clock};
@@ -54,6 +55,8 @@ pub struct EngineConfig {
     pub blocking: Blocking,
     /// What tokens cost where the executor does not say.
     pub prices: Prices,
+    /// What other currencies are worth, for amounts that people give.
+    pub rates: Rates,
     /// The ownership that appends claim.
     pub fence: Option<Fence>,
     /// For tests and demonstrations: the process kills itself right after an event of this name is
@@ -85,6 +88,7 @@ impl Default for EngineConfig {
             chance: clock::chance(),
             blocking: Blocking::default(),
             prices: Prices::default(),
+            rates: Rates::default(),
             fence: None,
             crash_after: None,
         }

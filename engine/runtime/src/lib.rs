@@ -73,10 +73,13 @@ pub use crate::scheduler::settings::{BreakerPolicy, FairBy, OrderConfig, RatePol
 pub use crate::scheduler::view::{BreakerStand, BreakerView, LineView, PoolView, RateView, Reason, Waiting};
 pub use crate::start::fork::ForkRequest;
 pub use crate::start::submission::{Accepted, StartRequest, Started, Submission};
+pub use crate::streams::budgets::limit_change::{BudgetError, OwnLimitChange};
 pub use crate::streams::notifications::registry::{NoticeError, SubscriptionStand};
 pub use crate::streams::notifications::subscription::NoticeSubscription;
 pub use crate::streams::schedules::error::ScheduleError;
-pub use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
+pub use crate::streams::schedules::record::{
+    NewSchedule, Removal, RemovedSchedule, ScheduleRecord, ScheduleUpdate, Ticked,
+};
 pub use crate::streams::triggers::by::By;
 pub use crate::streams::webhooks::error::HookError;
 pub use crate::streams::webhooks::list::{DeliveryRecord, Handling};

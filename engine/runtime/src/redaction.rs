@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use everfold_base::json::{JsonText, Payload, Value};
 use everfold_core::hooks::DeliveryReceived;
 use everfold_core::input::{Fork, InputKind, Start, StartOptions};
+use everfold_core::progress::WorkProgress;
 use everfold_ports::Redactor;
 
 /// Masks what an input says.
@@ -38,11 +39,16 @@ pub(crate) fn redact_input(redactor: &dyn Redactor, kind: &mut InputKind) {
             output.iter_mut().for_each(|output| redact_json(redactor, output));
             redact_option(redactor, reason);
         }
+        InputKind::Progress(reported) => redact_progress(redactor, &mut reported.progress),
         InputKind::Note(note) => redact_text(redactor, &mut note.text),
         InputKind::Recheck(recheck) => redact_option(redactor, &mut recheck.reason),
         InputKind::CancelStep(cancel) => redact_option(redactor, &mut cancel.reason),
         InputKind::Cancel(cancel) => redact_option(redactor, &mut cancel.reason),
         InputKind::Pause(pause) => redact_option(redactor, &mut pause.reason),
+        InputKind::Resume(resumed) => {
+            redact_option(redactor, &mut resumed.reason);
+            resumed.prompt.iter_mut().for_each(|prompt| redact_payload(redactor, prompt));
+        }
         InputKind::Halt(halt) => redact_option(redactor, &mut halt.reason),
         InputKind::Abandon(abandon) => redact_option(redactor, &mut abandon.reason),
         InputKind::RaiseBudget { reason, .. } => redact_option(redactor, reason),
@@ -68,7 +74,6 @@ pub(crate) fn redact_input(redactor: &dyn Redactor, kind: &mut InputKind) {
         | InputKind::NoticeSent(_)
         | InputKind::NoticeFailed(_)
         | InputKind::Release(_)
-        | InputKind::Resume(_)
         | InputKind::FundsWanted(_)
         | InputKind::FundsAnswered(_)
         | InputKind::SpendReported(_)
@@ -91,6 +96,12 @@ pub(crate) fn redact_delivery(redactor: &dyn Redactor, delivery: &mut DeliveryRe
     redact_fields(redactor, &mut delivery.headers);
     redact_json(redactor, &mut delivery.body);
     redact_json(redactor, &mut delivery.about);
+}
+
+/// Masks what work says of how far it is.
+pub(crate) fn redact_progress(redactor: &dyn Redactor, progress: &mut WorkProgress) {
+    redact_option(redactor, &mut progress.note);
+    progress.items.iter_mut().for_each(|item| redact_text(redactor, &mut item.text));
 }
 
 /// Masks a text.

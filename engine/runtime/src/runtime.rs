@@ -25,7 +25,9 @@ use crate::run_locks::RunLocks;
 use crate::scheduler::places::Scheduler;
 use crate::start::child_definitions::Children;
 use crate::streams::budgets::read_counters::ReadCounters;
+use crate::streams::names::NameRegistry;
 use crate::streams::notifications::registry::Notifications;
+use crate::streams::numbers::Numbers;
 use crate::streams::triggers::trigger_cache::TriggerCache;
 use crate::wakes::WakeTimes;
 use crate::work::multi_probe::Members;
@@ -53,6 +55,10 @@ pub(crate) struct Runtime {
     pub(crate) wakes: WakeTimes,
     /// Pauses of pipelines and of the engine.
     pub(crate) halts: AggregateStore<Pauses>,
+    /// The counts that number runs.
+    pub(crate) numbers: Numbers,
+    /// Names that are given once.
+    pub(crate) names: NameRegistry,
     pub(crate) ends: EndWatch,
     pub(crate) children: Children,
     /// Held while a version of a pipeline is saved: one is saved after the other.
@@ -103,6 +109,8 @@ impl Runtime {
             live: Live::default(),
             wakes: WakeTimes::default(),
             halts: AggregateStore::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
+            numbers: Numbers::default(),
+            names: NameRegistry::default(),
             ends: EndWatch::default(),
             children: Children::default(),
             saving: tokio::sync::Mutex::default(),

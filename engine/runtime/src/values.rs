@@ -1,5 +1,6 @@
 //! Values that are kept out of the state: found by the event that holds them, cached by their hash.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
@@ -28,6 +29,32 @@ struct ValueCache {
     texts: LruCache<Hash, JsonText>,
     bytes: usize,
     bytes_max: usize,
+}
+
+/// Values that were read, and those that cannot be.
+pub(crate) struct FetchedValues {
+    pub(crate) found: Vec<(ValueRef, JsonText)>,
+    pub(crate) lost: Vec<(ValueRef, LoadError)>,
+}
+
+impl FetchedValues {
+    /// The values, where all of them could be read.
+    pub(crate) fn whole(self) -> Result<Vec<(ValueRef, JsonText)>, LoadError> {
+        match self.lost.into_iter().next() {
+            Some((_, why)) => Err(why),
+            None => Ok(self.found),
+        }
+    }
+
+    /// Gives them to a decision, with those that cannot be read noted.
+    pub(crate) fn into_decision(self, loaded: &mut Loaded) {
+        for (value, text) in self.found {
+            loaded.insert(&value, text);
+        }
+        for (value, why) in self.lost {
+            loaded.lose(&value, why.to_string());
+        }
+    }
 }
 
 impl ValueStore {
@@ -60,8 +87,13 @@ impl ValueStore {
         run: RunId,
         wanted: Vec<ValueRef>,
     ) -> Result<Vec<(ValueRef, JsonText)>, LoadError> {
+        self.fetch(run, wanted).await?.whole()
+    }
+
+    /// Reads values of a run from the store, those that can be read.
+    pub(crate) async fn fetch(&self, run: RunId, wanted: Vec<ValueRef>) -> Result<FetchedValues, LoadError> {
         let stream = StreamId::run(run);
-        let mut found = Vec::with_capacity(wanted.len());
+        let mut fetched = FetchedValues { found: Vec::with_capacity(wanted.len()), lost: Vec::new() };
         for value in wanted {
             let event = self.event(run, &stream, value.version).await?;
             let lacking =
@@ -69,27 +101,40 @@ impl ValueStore {
             let payload = event.payloads().into_iter().find(|payload| payload.hash() == value.hash);
             let payload = payload
                 .ok_or_else(|| lacking(format!("it does not hold the value {}", value.hash.short())))?;
-            let text = self.text(run, payload).await.map_err(lacking)?;
-            self.cache().put(value.hash, text.clone());
-            found.push((value, text));
+            match self.stored_text(run, payload).await.map_err(lacking)? {
+                Ok(text) => {
+                    self.cache().put(value.hash, text.clone());
+                    fetched.found.push((value, text));
+                }
+                Err(why) => fetched.lost.push((value, lacking(why))),
+            }
         }
-        Ok(found)
+        Ok(fetched)
     }
 
     /// The text of a value, wherever it is kept.
     pub(crate) async fn text(&self, run: RunId, payload: &Payload) -> Result<JsonText, String> {
+        self.stored_text(run, payload).await?
+    }
+
+    /// The text of a value, or why it is lost: its blob is missing or damaged. Another error may pass.
+    async fn stored_text(&self, run: RunId, payload: &Payload) -> Result<Result<JsonText, String>, String> {
         let blob = match payload {
-            Payload::Inline(text) => return Ok(text.clone()),
+            Payload::Inline(text) => return Ok(Ok(text.clone())),
             Payload::Blob(blob) => *blob,
         };
         let blobs = Arc::clone(&self.blobs);
-        let read = self.blocking.run(move || blobs.get(run, &blob)).await;
-        let bytes = read?.map_err(|error| error.to_string())?;
-        let text = JsonText::read(&bytes)?;
-        if text.hash() != blob.hash {
-            return Err(format!("blob {} does not hold what was written", blob.hash.short()));
-        }
-        Ok(text)
+        let bytes = match self.blocking.run(move || blobs.get(run, &blob)).await? {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        Ok(JsonText::read(&bytes).and_then(|text| match text.hash() == blob.hash {
+            true => Ok(text),
+            false => Err(format!("blob {} does not hold what was written", blob.hash.short())),
+        }))
     }
 
     async fn event(&self, run: RunId, stream: &StreamId, version: Version) -> Result<RunEvent, LoadError> {

@@ -200,6 +200,10 @@ fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findin
                 }
             }
             SalvageItem::Lost(damage) => plan.damage.push(damage),
+            SalvageItem::Padding(torn) => {
+                plan.damage.push(torn.between_groups());
+                plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
+            }
             SalvageItem::Unfinished(torn) => {
                 plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
             }

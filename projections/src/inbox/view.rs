@@ -90,12 +90,15 @@ impl<'a> InboxView<'a> {
         }
     }
 
-    /// How many tasks are open.
+    /// How many tasks are open, or were at a past position.
     ///
     /// # Errors
     /// The read model cannot be read.
-    pub fn open_count(&self) -> Result<u64, FoldError> {
-        Ok(Predicate::Term(term(OPEN, "")).count(&self.snapshot, self.count)?)
+    pub fn open_count(&self, at: Option<Position>) -> Result<u64, FoldError> {
+        match at {
+            None => Ok(Predicate::Term(term(OPEN, "")).count(&self.snapshot, self.count)?),
+            Some(position) => Ok(lifetimes::living_at(&self.snapshot, self.count, position)?.len() as u64),
+        }
     }
 
     /// What a run asks, oldest first.

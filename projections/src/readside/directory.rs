@@ -49,5 +49,6 @@ fn shown(row: RunRow) -> FoundRun {
         title: row.title,
         labels: Arc::unwrap_or_clone(row.shown.labels),
         status: row.shown.status,
+        started_at: row.started_at,
     }
 }

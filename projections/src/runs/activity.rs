@@ -1,6 +1,6 @@
 //! What a run is doing: its status, its active steps, and the actions it awaits, folded from its events alone.
 //!
-//! Law: the status is the first that is true of ended, paused, queued, running, blocked, waiting, as in
+//! Law: the status is the first that is true of ended, paused, queued, stopping, running, blocked, waiting, as in
 //! [`RunState::status`](everfold_core::state::RunState::status).
 //!
 //! Why it is not derived from `RunState`: that fold needs the run's pinned definition (its graph decides what is on the
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_base::id::{AttemptId, StepId, StepPath};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{HaltScope, RunEvent, ScheduledWork, SignalTaker, TimerKind};
+use everfold_core::event::{HaltScope, OriginKind, RunEvent, ScheduledWork, SignalTaker, TimerKind};
 use everfold_core::policy::Verdict;
 use everfold_core::state::RunStatus;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,8 @@ pub(super) struct Activity {
     /// The scopes that are paused and that it belongs to.
     halts: BTreeSet<HaltScope>,
     funding: Funding,
+    /// It was cancelled.
+    cancelling: bool,
     ended: Option<RunStatus>,
 }
 
@@ -168,10 +170,14 @@ impl Activity {
                 self.paused = false;
                 self.halts.clear();
                 self.stops.run_ends();
+                self.cancelling = true;
             }
             RunEvent::RunQueued(_) => self.queued = true,
             RunEvent::RunAdmitted(_) => self.queued = false,
-            RunEvent::RunForked(event) => self.fork(&event.reset),
+            RunEvent::RunForked(event) => {
+                self.fork(&event.reset);
+                self.cancelling &= event.origin.how == OriginKind::Fork;
+            }
             RunEvent::RunResumed(_) => self.paused = false,
             RunEvent::RunSucceeded(_) => self.finish(RunStatus::Succeeded),
             RunEvent::RunFailed(_) => self.finish(RunStatus::Failed),
@@ -190,6 +196,7 @@ impl Activity {
             | RunEvent::AttemptStarted(_)
             | RunEvent::VoteCast(_)
             | RunEvent::UsageRecorded(_)
+            | RunEvent::ProgressReported(_)
             | RunEvent::Advanced(_)
             | RunEvent::NoteAdded(_)
             | RunEvent::ChildStarted(_)
@@ -290,7 +297,11 @@ impl Activity {
                 || !self.probing.is_empty()
                 || !self.stops.is_empty() =>
             {
-                RunStatus::Running
+                if self.cancelling {
+                    RunStatus::Stopping
+                } else {
+                    RunStatus::Running
+                }
             }
             None if !self.blocked.is_empty() => RunStatus::Blocked,
             None if self.funding.held() > 0 => RunStatus::Paused,

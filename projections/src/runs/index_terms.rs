@@ -28,6 +28,7 @@ const STAGE: u8 = b'c';
 const ROLE: u8 = b'r';
 const GRAM: u8 = b'g';
 const ID: u8 = b'd';
+const NUMBER: u8 = b'n';
 
 /// The role of what anyone may do.
 const ANYONE: &str = "*";
@@ -83,6 +84,9 @@ pub(super) fn update(terms: &mut TermChanges, number: u32, row: RowTerms<'_>) {
     if is_new {
         terms.add(PIPELINE, &fixed.pipeline, number);
         add_window(terms, fixed.id, number);
+        if let Some(given) = fixed.number {
+            terms.add(NUMBER, &given.to_string(), number);
+        }
         if let Some(parent) = &fixed.parent {
             terms.add(PARENT, &digits(parent.run), number);
         }
@@ -215,6 +219,10 @@ pub(super) fn pipeline_is(name: &str) -> Predicate {
     Predicate::Term(term(PIPELINE, name))
 }
 
+pub(super) fn number_is(given: u64) -> Predicate {
+    Predicate::Term(term(NUMBER, &given.to_string()))
+}
+
 pub(super) fn label_is(key: &str, value: Option<&String>) -> Predicate {
     Predicate::Term(term(LABEL, &label(key, value)))
 }
@@ -290,17 +298,18 @@ fn texts<'a>(fixed: &'a RowIdentity, shown: &'a RowState) -> impl Iterator<Item 
     [fixed.pipeline.as_str(), fixed.title.as_deref().unwrap_or_default()].into_iter().chain(labels)
 }
 
-/// Everything from the beginning of each word on.
+/// Everything from the beginning of each word on, and from each sign that is neither of a word nor a blank: `#12` is
+/// found by `#1`, and an emoji by itself.
 fn starts(text: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
     text.char_indices().filter_map(move |(at, char)| {
-        let begins = char.is_alphanumeric() && !inside;
+        let begins = if char.is_alphanumeric() { !inside } else { !char.is_whitespace() };
         inside = char.is_alphanumeric();
         begins.then(|| &text[at..])
     })
 }
 
-/// Every three characters in a row, and the first one and two of each word.
+/// Every three characters in a row, and the first one and two of each word and from each sign on.
 fn grams_of(text: &str, gram: impl FnMut(&str)) {
     let text = text.to_lowercase();
     if text.is_ascii() { grams_of_ascii(&text, gram) } else { grams_of_any(&text, gram) }
@@ -312,7 +321,8 @@ fn grams_of_ascii(text: &str, mut gram: impl FnMut(&str)) {
     let mut inside = false;
     for (at, byte) in text.bytes().enumerate() {
         let is_inside = byte.is_ascii_alphanumeric();
-        if is_inside && !inside {
+        let begins = if is_inside { !inside } else { !char::from(byte).is_whitespace() };
+        if begins {
             gram(&text[at..=at]);
             gram(&text[at..text.len().min(at + 2)]);
         }

@@ -26,12 +26,13 @@ use crate::snapshot::{KeyReader as _, ReadSnapshot};
 use crate::storage::StorageError;
 
 /// Every status, in the order of boards.
-pub(super) const STATUSES: [RunStatus; 8] = [
+pub(super) const STATUSES: [RunStatus; 9] = [
     RunStatus::Queued,
     RunStatus::Running,
     RunStatus::Waiting,
     RunStatus::Paused,
     RunStatus::Blocked,
+    RunStatus::Stopping,
     RunStatus::Succeeded,
     RunStatus::Failed,
     RunStatus::Cancelled,
@@ -44,6 +45,8 @@ pub struct RunFilter {
     pub status: Vec<RunStatus>,
     /// The pipeline's name.
     pub pipeline: Option<String>,
+    /// Its number; runs of several keys may have it.
+    pub number: Option<u64>,
     /// Labels with these values; no value: the label is there.
     pub labels: Vec<(String, Option<String>)>,
     /// Words that all stand in title, pipeline or labels, or begin the id; case does not matter. One of
@@ -204,16 +207,44 @@ impl<'a> RunsView<'a> {
         let filter = RunFilter {
             status: query.status.clone(),
             pipeline: query.pipeline.clone(),
+            started_after: query.started_after,
             labels: query.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             ..RunFilter::default()
         };
-        let total = self.condition(&filter, true)?.count(&self.snapshot, self.head.count)?;
+        let total = match filter.started_after {
+            None => self.condition(&filter, true)?.count(&self.snapshot, self.head.count)?,
+            // The indexes hold no times.
+            Some(after) => self.count_since(&filter, after)?,
+        };
         let rows = if query.limit == 0 {
             Vec::new()
         } else {
             self.list(&filter, RunOrder::Newest, None, query.limit, None)?.items
         };
         Ok((total, rows))
+    }
+
+    /// How many runs that began after a time fit.
+    fn count_since(&self, filter: &RunFilter, after: Timestamp) -> Result<u64, FoldError> {
+        let condition = self.condition(filter, true)?;
+        let first = start_times::first_after(&self.snapshot, self.head.count, after)?;
+        let (mut total, mut failed) = (0, None);
+        condition.walk(&self.snapshot, first..self.head.count, false, |number| {
+            Ok(match self.row(number, None) {
+                Ok(row) => {
+                    total += u64::from(row.is_some_and(|row| filter.fits(&row)));
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            })
+        })?;
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(total),
+        }
     }
 
     /// How many runs there are in each status.
@@ -413,6 +444,7 @@ impl<'a> RunsView<'a> {
             all.push(Predicate::Any(any.map(|status| index_terms::status_is(*status)).collect()));
         }
         all.extend(filter.pipeline.iter().map(|name| index_terms::pipeline_is(name)));
+        all.extend(filter.number.map(index_terms::number_is));
         all.extend(filter.labels.iter().map(|(key, value)| index_terms::label_is(key, value.as_ref())));
         all.extend(filter.parent.map(index_terms::parent_is));
         all.extend(filter.step.iter().map(|step| index_terms::step_is(step)));
@@ -438,6 +470,7 @@ impl RunFilter {
         };
         (self.status.is_empty() || self.status.contains(&shown.status))
             && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
+            && self.number.is_none_or(|number| row.number == Some(number))
             && self.labels.iter().all(has_label)
             && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
             && self.started_after.is_none_or(|after| row.started_at > after)
@@ -454,6 +487,7 @@ impl RunRow {
         RowIdentity {
             id: self.id,
             pipeline: self.pipeline.clone(),
+            number: self.number,
             title: self.title.clone(),
             started_by: self.started_by.clone(),
             started_at: self.started_at,

@@ -13,7 +13,7 @@ use super::index_terms::{self, IndexedTerms, RowTerms};
 use super::row::{RowIdentity, RunRow};
 use super::row_history::{HistoryEntry, RowHistory};
 use super::row_part;
-use super::row_state::{RowFailure, RowParent, RowState};
+use super::row_state::{RowFailure, RowParent, RowProgress, RowState};
 use crate::columns::StepColumns;
 use crate::event_readers::{ROW, passed_over};
 use crate::index::bitmap_index::TermChanges;
@@ -50,6 +50,7 @@ impl RowRecord {
         let fixed = RowIdentity {
             id: fact.run,
             pipeline: event.pipeline.clone(),
+            number: event.number.as_ref().map(|number| number.number),
             title: event.title.clone(),
             started_by: context.actor.to_string(),
             started_at: context.recorded_at,
@@ -84,9 +85,11 @@ impl RowRecord {
         let mut history = fact.taken_over();
         let mut record = Self::started(&history.next()?)?;
         // What the origin spent stays its own.
-        history.filter(|fact| !matches!(fact.event, RunEvent::UsageRecorded(_))).for_each(|fact| {
-            record.fold(&fact);
-        });
+        history
+            .filter(|fact| !matches!(fact.event, RunEvent::UsageRecorded(_) | RunEvent::ProgressReported(_)))
+            .for_each(|fact| {
+                record.fold(&fact);
+            });
         let context = fact.context;
         record.fixed = RowIdentity {
             title: event.title.clone().or(record.fixed.title),
@@ -167,6 +170,11 @@ impl RowRecord {
                 shown.failure =
                     Some(RowFailure { step: event.path.as_ref().map(ToString::to_string), failure });
                 changed |= row_part::FAILURE;
+            }
+            RunEvent::ProgressReported(event) => {
+                let (done, of) = (event.progress.done, event.progress.of);
+                shown.progress = Some(RowProgress { step: event.id.path.to_string(), done, of });
+                changed |= row_part::SPENT;
             }
             RunEvent::UsageRecorded(event) => {
                 let (usage, total) = (&event.usage, &mut shown.usage);

@@ -20,6 +20,8 @@ pub struct RunRow {
     pub short_id: String,
     /// The pipeline's name.
     pub pipeline: String,
+    /// Its number among the runs of its key, where its pipeline numbers them.
+    pub number: Option<u64>,
     /// For readers.
     pub title: Option<String>,
     /// Who started it.
@@ -52,6 +54,7 @@ pub struct RunRow {
 pub(super) struct RowIdentity {
     pub(super) id: RunId,
     pub(super) pipeline: String,
+    pub(super) number: Option<u64>,
     pub(super) title: Option<String>,
     pub(super) started_by: String,
     pub(super) started_at: Timestamp,
@@ -68,6 +71,7 @@ impl RowIdentity {
             id: self.id,
             short_id: self.id.short(),
             pipeline: self.pipeline,
+            number: self.number,
             // Former versions kept titles as they were given.
             title: self.title.map(|title| one_line(&title).into_owned()),
             started_by: self.started_by,

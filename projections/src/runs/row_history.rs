@@ -85,6 +85,7 @@ impl RowHistory {
         }
         if mask & SPENT != 0 {
             row_codec::write(bytes, &now.usage)?;
+            row_codec::write(bytes, &now.progress)?;
         }
         self.last = here;
         Ok(())
@@ -139,6 +140,7 @@ impl RowHistory {
             }
             if mask & SPENT != 0 {
                 shown.usage = row_codec::read(&mut bytes)?;
+                shown.progress = row_codec::read(&mut bytes)?;
             }
             found = Some(HistoryEntry {
                 position: Position(place),
@@ -200,6 +202,7 @@ fn read_number(bytes: &mut &[u8]) -> Result<u64, FoldError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use super::super::row_state::RowProgress;
     use super::*;
 
     #[test]
@@ -215,6 +218,7 @@ mod tests {
                 }
                 1 => {
                     shown.usage.cost_micros += number;
+                    shown.progress = Some(RowProgress { step: "build".into(), done: number, of: 40 });
                     SPENT
                 }
                 2 => {

@@ -12,7 +12,7 @@ use everfold_core::state::RunStatus;
 use serde::{Serialize, Serializer};
 
 use super::awaited_action::AwaitedAction;
-use super::row_state::{RowFailure, RowParent, RowState};
+use super::row_state::{RowFailure, RowParent, RowProgress, RowState};
 use crate::money::usd;
 
 #[derive(Serialize)]
@@ -26,6 +26,7 @@ struct RowJson<'a> {
     awaits: &'a [AwaitedAction],
     ended_at: Option<Timestamp>,
     usage: UsageJson,
+    progress: Option<&'a RowProgress>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +69,7 @@ pub(super) fn state<S: Serializer>(shown: &RowState, serializer: S) -> Result<S:
             output_tokens: usage.output_tokens,
             cost_usd: usd(usage.cost_micros),
         },
+        progress: shown.progress.as_ref(),
     }
     .serialize(serializer)
 }

@@ -14,5 +14,5 @@ pub(super) const LABELS: u8 = 16;
 pub(super) const AWAITS: u8 = 32;
 /// When it ended.
 pub(super) const ENDED: u8 = 64;
-/// What it used up.
+/// What it used up, and how far it is.
 pub(super) const SPENT: u8 = 128;

@@ -32,6 +32,19 @@ pub struct RowState {
     pub ended_at: Option<Timestamp>,
     /// What it used up.
     pub usage: RowUsage,
+    /// How far its work said last that it is.
+    pub progress: Option<RowProgress>,
+}
+
+/// How far work is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowProgress {
+    /// The step, or an item of it.
+    pub step: String,
+    /// So many parts are done.
+    pub done: u64,
+    /// Of so many; 0: it is not known.
+    pub of: u64,
 }
 
 /// What a run used up, counted as its own state counts it.
@@ -75,6 +88,7 @@ impl Default for RowState {
             awaits: Vec::new(),
             ended_at: None,
             usage: RowUsage::default(),
+            progress: None,
         }
     }
 }

@@ -84,6 +84,7 @@ impl RandomRun {
             entropy: 7,
             config: None,
             admission: Vec::new(),
+            number: None,
         };
         drawn.tell(InputKind::Start(start), Actor::User("ada".into()));
         drawn
@@ -203,7 +204,7 @@ impl RandomRun {
                 );
             }
             4 if how > 250 => self.tell(InputKind::Cancel(CancelRequested { reason: None }), user),
-            4 => self.tell(InputKind::Pause(RunPaused { reason: None }), user),
+            4 => self.tell(InputKind::Pause(RunPaused { reason: None, interrupt: false }), user),
             _ => {
                 let open = effects(&self.state);
                 let working = open.iter().find_map(|effect| match effect {
@@ -212,7 +213,7 @@ impl RandomRun {
                 });
                 match working.filter(|_| !which.is_multiple_of(4)) {
                     Some(id) => self.used(id, which),
-                    None => self.tell(InputKind::Resume(RunResumed { reason: None }), user),
+                    None => self.tell(InputKind::Resume(RunResumed { reason: None, prompt: None }), user),
                 }
             }
         }

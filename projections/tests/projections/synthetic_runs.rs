@@ -33,6 +33,7 @@ fn started(number: u64) -> RunEvent {
         parent: None,
         priority: 0,
         admission: Vec::new(),
+        number: None,
     };
     event.into()
 }

@@ -23,7 +23,7 @@ const TABLE: &str = "engine/core/src/event/run_event.rs";
 const PAYLOADS: &str = "engine/core/src/event/kinds";
 
 /// The other streams: heading, what the stream is of, file and enum of its events.
-const OTHERS: [(&str, &str, &str, &str); 9] = [
+const OTHERS: [(&str, &str, &str, &str); 11] = [
     ("Slots", "The holders of one concurrency key, and who waits.", "slots/event.rs", "SlotEvent"),
     ("Shared budgets", "What runs together have spent of one budget.", "budgets/event.rs", "CounterEvent"),
     ("Hooks", "The deliveries of one source, and what was done with each.", "hooks/event.rs", "HookEvent"),
@@ -37,6 +37,8 @@ const OTHERS: [(&str, &str, &str, &str); 9] = [
     ("Tokens", "Who may come in over HTTP.", "tokens/event.rs", "AccessEvent"),
     ("Pauses", "Pauses of pipelines and of the engine.", "pauses.rs", "PauseEvent"),
     ("Breaker resets", "Breakers that a person closed.", "breaker_resets.rs", "BreakerEvent"),
+    ("Numbers of runs", "The runs of one key, counted.", "run_numbers.rs", "NumberEvent"),
+    ("Names", "The names of one scope that were given to steps.", "unique_names.rs", "NameEvent"),
     (
         "Pipelines",
         "Definitions by their hash, and the saved versions.",
@@ -50,8 +52,8 @@ struct Event {
     attributes: Vec<Attribute>,
     name: Ident,
     number: LitInt,
-    /// Its bytes had another form once.
-    has_former: bool,
+    /// How many other forms its bytes had.
+    formers: usize,
     fields: Vec<Field>,
 }
 
@@ -59,7 +61,7 @@ struct Event {
 struct Declaration {
     attributes: Vec<Attribute>,
     name: Ident,
-    has_former: bool,
+    formers: usize,
     fields: Vec<Field>,
 }
 
@@ -72,17 +74,21 @@ impl Parse for Declarations {
         while !input.is_empty() {
             let attributes = input.call(Attribute::parse_outer)?;
             let name = input.parse()?;
-            let has_former = input.peek(syn::token::Bracket);
-            if has_former {
+            let mut formers = 0;
+            while input.peek(syn::token::Bracket) {
                 let former;
                 bracketed!(former in input);
                 former.parse::<proc_macro2::TokenStream>()?;
+                formers += 1;
+                if input.peek(Ident) {
+                    input.parse::<Ident>()?; // `then`
+                }
             }
             let body;
             braced!(body in input);
             let fields = Punctuated::<Field, Token![,]>::parse_terminated_with(&body, Field::parse_named)?;
             let fields = fields.into_iter().collect();
-            declarations.push(Declaration { attributes, name, has_former, fields });
+            declarations.push(Declaration { attributes, name, formers, fields });
         }
         Ok(Self(declarations))
     }
@@ -149,9 +155,9 @@ fn run_events() -> Vec<Event> {
     }
     let table = bodies::<Table>(TABLE, "run_events").pop();
     let event = |(name, number): (Ident, LitInt)| {
-        let Declaration { attributes, has_former, fields, .. } =
+        let Declaration { attributes, formers, fields, .. } =
             declared.remove(&name.to_string()).unwrap_or_else(|| panic!("{PAYLOADS} declares no {name}"));
-        Event { attributes, name, number, has_former, fields }
+        Event { attributes, name, number, formers, fields }
     };
     let table = table.unwrap_or_else(|| panic!("{TABLE} has no run_events!")).0;
     let events = table.into_iter().map(event).collect();
@@ -187,7 +193,7 @@ fn other_events(path: &str, name: &str) -> Vec<Event> {
             Some(Fields::Named(fields)) => fields.named.into_iter().collect(),
             Some(Fields::Unnamed(_) | Fields::Unit) | None => variant.fields.into_iter().collect(),
         };
-        Event { attributes: variant.attrs, name, number, has_former: false, fields }
+        Event { attributes: variant.attrs, name, number, formers: 0, fields }
     };
     let numbers = numbers.unwrap_or_else(|| panic!("{path} has no stored!({name}, …)"));
     numbers.into_iter().map(event).collect()
@@ -248,7 +254,11 @@ fn spelled(field: &Field) -> String {
 fn chapter(page: &mut String, events: &[Event]) {
     page.push_str("| Number | Event | Schema | Meaning |\n| --- | --- | --- | --- |\n");
     for event in events {
-        let schema = if event.has_former { "2 (reads 1)" } else { "1" };
+        let schema = match event.formers {
+            0 => "1".to_owned(),
+            1 => "2 (reads 1)".to_owned(),
+            more => format!("{} (reads 1 to {more})", more + 1),
+        };
         let meaning = doc(&event.attributes).into_iter().next().unwrap_or_default();
         writeln!(
             page,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use everfold_engine::event::RunEvent;
 use everfold_engine::id::StepId;
-use everfold_engine::state::{RunState, StepStatus};
+use everfold_engine::state::{RunState, RunStatus, StepStatus};
 
 use super::coverage_gaps::{never_of_run, never_of_step, rare_of_run, rare_of_step};
 
@@ -38,7 +38,12 @@ pub struct Coverage {
 impl Coverage {
     /// An event of a run's own is about to be folded.
     pub fn note(&mut self, before: &RunState, event: &RunEvent) {
-        let status = if before.run().is_some() { before.status().as_str() } else { "none" };
+        // Of what can happen to it, a run that is being stopped is a running one.
+        let status = match before.status() {
+            _ if before.run().is_none() => "none",
+            RunStatus::Stopping => RunStatus::Running.as_str(),
+            other => other.as_str(),
+        };
         *self.of_runs.entry((status, event.name())).or_default() += 1;
         if let Some(step) = step_of(event)
             && let Some(status) = before.step_status(step)

@@ -374,7 +374,9 @@ impl Known {
                 let what = || format!("{} is charged to {stream} twice", name(&charged.attempt));
                 (!self.charged.insert(key)).then(what)
             }
-            CounterEvent::LimitRaised(_) | CounterEvent::CounterPeriodBegan(_) => None,
+            CounterEvent::LimitRaised(_)
+            | CounterEvent::CounterPeriodBegan(_)
+            | CounterEvent::OwnLimitSet(_) => None,
         };
         counter.apply(&event);
         if let Some(what) = violation {

@@ -201,7 +201,9 @@ impl TriggerRecord {
             | ScheduleEvent::SchedulePaused(_)
             | ScheduleEvent::ScheduleResumed(_)
             | ScheduleEvent::TicksPassed(_)
-            | ScheduleEvent::TickMeant(_) => {}
+            | ScheduleEvent::TickMeant(_)
+            | ScheduleEvent::RunsCancelMeant(_)
+            | ScheduleEvent::RunsCancelSettled(_) => {}
         }
     }
 
@@ -234,7 +236,7 @@ impl TriggerRecord {
             let header = &envelope.header;
             let place = (header.stream.clone(), header.cause.input, header.cause.because);
             let made = batches.get(&place).map_or(SignalEffect::NotTaken, signal_effect);
-            !matches!(made, SignalEffect::NotTaken | SignalEffect::Ignored(_))
+            !matches!(made, SignalEffect::NotTaken | SignalEffect::Ignored(..) | SignalEffect::Refused(_))
         };
         for envelope in log.iter().filter(|envelope| envelope.header.flags & flag::COPIED == 0) {
             let header = &envelope.header;

@@ -9,6 +9,7 @@ use everfold_engine::event::{
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{InputId, RunId};
 use everfold_engine::input::InputKind;
+use everfold_engine::json::Payload;
 use everfold_engine::state::{Awaited, PausedBy, RunState};
 use everfold_engine::time::Timestamp;
 use serde_json::json;
@@ -21,7 +22,7 @@ pub fn act(state: &RunState, history: &[RunEvent], act: &Act, at: Timestamp) -> 
     let ada = Actor::User("ada".into());
     let kind = match act.kind % 64 {
         0..3 => InputKind::Cancel(CancelRequested { reason: None }),
-        3..6 => InputKind::Pause(RunPaused { reason: None }),
+        3..6 => InputKind::Pause(RunPaused { reason: None, interrupt: act.luck % 2 == 1 }),
         6..10 => resume(state)?,
         10..12 => InputKind::Note(NoteAdded { text: "seen".into() }),
         12..15 => {
@@ -84,7 +85,8 @@ fn late(history: &[RunEvent], act: &Act, at: Timestamp) -> Option<InputKind> {
 /// What lifts the run's own pause.
 fn resume(state: &RunState) -> Option<InputKind> {
     let is_own = state.pauses().any(|pause| !matches!(pause.by, PausedBy::Halt(_)));
-    is_own.then_some(InputKind::Resume(RunResumed { reason: Some("go on".into()) }))
+    let prompt = state.has_interrupted().then(|| Payload::Inline(json!("Go on.").into()));
+    is_own.then_some(InputKind::Resume(RunResumed { reason: Some("go on".into()), prompt }))
 }
 
 fn answer(state: &RunState, act: &Act, at: Timestamp) -> Option<InputKind> {

@@ -8,14 +8,21 @@ use everfold_ports::Usage;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::agent_error::{AgentCode, AgentError, coded};
 use super::settings::OutputFormat;
 use super::transcript::{Transcript, one_line};
 use super::{claude, codex};
-use crate::process::{ANSWER, Answer, EndedProcess, Former, OutputCheck, last_json};
+use crate::process::{ANSWER, Answer, EndedProcess, Former, Incomplete, OutputCheck, last_json};
 
 fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)
 }
+
+/// What is wrong with a stream of which the end is missing.
+const BROKEN_OFF: &str = "the agent's output ended before its result";
+
+/// A longer line of a log is no message of an error.
+const MESSAGE_BYTES_MAX: usize = 2_000;
 
 /// Problems of one answer that are named.
 const PROBLEMS_MAX: usize = 5;
@@ -31,22 +38,53 @@ pub(super) enum InvalidAnswerPolicy {
     Keep,
 }
 
-pub(super) fn interpret(
-    format: OutputFormat,
-    schema: Option<&Value>,
-    on_invalid: InvalidAnswerPolicy,
-    continues: bool,
-    ended: &EndedProcess<'_>,
-) -> Answer {
-    let transcript = read(format, ended);
+/// What follows an answer that the program itself could not finish: it came to a limit, or its stream broke off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum IncompleteAnswerPolicy {
+    /// The attempt fails.
+    #[default]
+    Fail,
+    /// The attempt succeeds with what there is, null where that is nothing, and says so.
+    Warn,
+}
+
+/// How a step's answers are read.
+#[derive(Debug, Clone)]
+pub(super) struct AnswerTerms {
+    pub(super) format: OutputFormat,
+    pub(super) schema: Option<Value>,
+    pub(super) on_invalid: InvalidAnswerPolicy,
+    pub(super) on_incomplete: IncompleteAnswerPolicy,
+    /// The step goes on with the session of a former attempt.
+    pub(super) continues: bool,
+}
+
+pub(super) fn interpret(terms: &AnswerTerms, ended: &EndedProcess<'_>) -> Answer {
+    let AnswerTerms { format, on_invalid, .. } = *terms;
+    let schema = terms.schema.as_ref();
+    let mut transcript = read(format, ended);
     let mut usage = transcript.usage.clone();
-    if continues && usage.is_empty() && transcript.session.is_some() {
+    let was_ended = ended.exit_code < 0;
+    if (terms.continues || was_ended) && usage.is_empty() && transcript.session.is_some() {
         // It ended before it could say what it used up: its session is continued all the same.
         usage.push(Usage { session: transcript.session.clone(), ..Usage::default() });
     }
+    transcript.error = transcript.error.or_else(|| (!transcript.complete).then(|| broken_off(ended)));
+    let again = transcript.error.as_ref().and_then(AgentError::again);
+    let incomplete = match terms.on_incomplete {
+        IncompleteAnswerPolicy::Fail => None,
+        IncompleteAnswerPolicy::Warn => {
+            transcript.error.take_if(|error| error.code.is_some_and(AgentCode::is_incomplete))
+        }
+    };
+    let incomplete = incomplete.map(|error| Incomplete {
+        code: error.code.map_or_else(String::new, |code| code.as_str().to_owned()),
+        note: format!("the answer is not complete: {}", one_line(&error.message)),
+    });
     let is_protocol = matches!(format, OutputFormat::Claude | OutputFormat::Codex);
     let text = is_protocol.then(|| transcript.text.clone().unwrap_or_default());
-    let output = match answer(format, transcript, schema, ended) {
+    let output = match answer(format, transcript, schema, ended, incomplete.is_some()) {
         Err(failure)
             if failure.kind == FailureKind::Validation && on_invalid == InvalidAnswerPolicy::Keep =>
         {
@@ -57,7 +95,18 @@ pub(super) fn interpret(
     let check = schema
         .cloned()
         .map(|schema| -> OutputCheck { Arc::new(move |what, value| check(&schema, what, value)) });
-    Answer { output, usage, text, check, keeps: on_invalid == InvalidAnswerPolicy::Keep }
+    Answer { output, usage, text, check, keeps: on_invalid == InvalidAnswerPolicy::Keep, incomplete, again }
+}
+
+/// The error of a stream that came to no end: what the program said of it where it failed.
+fn broken_off(ended: &EndedProcess<'_>) -> AgentError {
+    let broken_off = AgentError::said(BROKEN_OFF);
+    if ended.exit_code == 0 {
+        return broken_off.known(Some(AgentCode::Truncated), None);
+    }
+    let is_message = |line: &&str| line.len() < MESSAGE_BYTES_MAX && !line.trim_start().starts_with('{');
+    let said = ended.said.lines().rev().filter(is_message);
+    said.map(AgentError::said).find(|error| error.code.is_some()).unwrap_or(broken_off)
 }
 
 /// Why an answer cannot be used, where another one may be; and what it was, and in which session.
@@ -82,7 +131,7 @@ pub(super) fn unusable(
     let failure = match (former.broken, &former.declared) {
         (Some(broken), _) => broken.clone(),
         (None, Some(declared)) => declared.as_ref().err()?.clone(),
-        (None, None) => answer(format, transcript, schema, &former.ended).err()?,
+        (None, None) => answer(format, transcript, schema, &former.ended, false).err()?,
     };
     (failure.kind == FailureKind::Validation).then_some(Unusable { failure, text, session })
 }
@@ -97,9 +146,10 @@ pub(super) fn lost_session(format: OutputFormat, former: &Former<'_>) -> Option<
         return None;
     }
     let names = |line: &str| WORDS.iter().any(|word| line.to_lowercase().contains(word));
-    let mut said = former.said.lines().rev().filter(|line| !line.trim_start().starts_with('{'));
+    let mut said = former.ended.said.lines().rev().filter(|line| !line.trim_start().starts_with('{'));
     let said = transcript
         .error
+        .map(|error| error.message)
         .filter(|error| names(error))
         .or_else(|| said.find(|line| names(line)).map(str::to_owned))?;
     Some(one_line(&said))
@@ -124,13 +174,21 @@ fn answer(
     transcript: Transcript,
     schema: Option<&Value>,
     ended: &EndedProcess<'_>,
+    is_partial: bool,
 ) -> Result<Value, Failure> {
     if let Some(error) = transcript.error {
-        return Err(Failure::new(FailureKind::Error, one_line(&error)).with_detail(error));
+        let failure = Failure::new(FailureKind::Error, one_line(&error.message));
+        let failure = match error.message == BROKEN_OFF {
+            true => failure.with_hint("read the attempt's log; does the profile's `output` fit the program?"),
+            false => failure.with_detail(error.message),
+        };
+        return Err(coded(failure, error.code));
     }
-    if !transcript.complete {
-        return Err(Failure::new(FailureKind::Error, "the agent's output ended before its result")
-            .with_hint("read the attempt's log; does the profile's `output` fit the program?"));
+    if is_partial && transcript.text.is_none() && transcript.structured.is_none() && ended.result.is_none() {
+        return match schema {
+            None => Ok(Value::Null),
+            Some(schema) => check(schema, ANSWER, &Value::Null).map(|()| Value::Null),
+        };
     }
     let text = transcript.text.unwrap_or_default();
     let value = match (ended.result, transcript.structured) {
@@ -189,8 +247,56 @@ mod tests {
         on_invalid: InvalidAnswerPolicy,
     ) -> Result<Value, Failure> {
         let stdout = Stdout { text: text.to_owned(), tail: None };
-        let ended = EndedProcess { exit_code: 0, stdout: &stdout, result: None };
-        interpret(format, schema.as_ref(), on_invalid, false, &ended).output
+        let ended = EndedProcess { exit_code: 0, stdout: &stdout, said: "", result: None };
+        interpret(&terms(format, schema, on_invalid, IncompleteAnswerPolicy::Fail), &ended).output
+    }
+
+    fn terms(
+        format: OutputFormat,
+        schema: Option<Value>,
+        on_invalid: InvalidAnswerPolicy,
+        on_incomplete: IncompleteAnswerPolicy,
+    ) -> AnswerTerms {
+        AnswerTerms { format, schema, on_invalid, on_incomplete, continues: false }
+    }
+
+    /// An answer as `on_incomplete: warn` reads it.
+    fn partial(format: OutputFormat, exit_code: i32, text: &str, said: &str) -> Answer {
+        let stdout = Stdout { text: text.to_owned(), tail: None };
+        let ended = EndedProcess { exit_code, stdout: &stdout, said, result: None };
+        let keep = InvalidAnswerPolicy::Fail;
+        interpret(&terms(format, None, keep, IncompleteAnswerPolicy::Warn), &ended)
+    }
+
+    #[test]
+    fn an_answer_that_is_not_complete_may_do_and_is_remarked() {
+        let text = include_str!("../../tests/transcripts/claude-error.jsonl");
+        let answer = partial(OutputFormat::Claude, 1, text, "");
+        assert_eq!(answer.output.unwrap(), json!("Working on it."));
+        assert_eq!(answer.incomplete.unwrap().code, "MAX_TURNS");
+        // Nothing at all, and a garbled result: null, and a remark.
+        for text in ["", "{\"type\":\"result\",\"subtype\":\"success\",\"result\":\"bro"] {
+            let answer = partial(OutputFormat::Claude, 0, text, "");
+            assert_eq!(answer.output.unwrap(), Value::Null);
+            assert_eq!(answer.incomplete.unwrap().code, "TRUNCATED");
+        }
+        // A limit of the service, and a program that failed, are something else.
+        let limited = include_str!("../../tests/transcripts/claude-limited.jsonl");
+        let answer = partial(OutputFormat::Claude, 1, limited, "");
+        assert_eq!(answer.output.unwrap_err().code.as_deref(), Some("RATE_LIMITED"));
+        assert!(answer.incomplete.is_none() && answer.again.is_some());
+        let answer = partial(OutputFormat::Codex, 1, "", "Error: it fell over");
+        assert!(answer.incomplete.is_none() && answer.output.unwrap_err().code.is_none());
+    }
+
+    #[test]
+    fn a_program_that_fails_before_its_protocol_begins_is_known_by_what_it_wrote() {
+        let said = "{\"text\": \"rate limit\"}\nInvalid API key · Please run /login\nbye";
+        let failure = partial(OutputFormat::Claude, 1, "", said).output.unwrap_err();
+        assert_eq!(failure.code.as_deref(), Some("UNAUTHORISED"));
+        assert!(failure.hint().contains("preflight"), "{}", failure.hint());
+        let failure = partial(OutputFormat::Claude, 1, "", "{\"text\": \"rate limit\"}").output.unwrap_err();
+        assert_eq!(failure.code, None, "an event is no error of the program");
     }
 
     #[test]

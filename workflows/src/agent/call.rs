@@ -79,13 +79,14 @@ pub(super) struct Spec {
     pub(super) schema: Option<Value>,
     pub(super) repair: Option<u64>,
     pub(super) on_invalid: Option<answer::InvalidAnswerPolicy>,
+    pub(super) on_incomplete: Option<answer::IncompleteAnswerPolicy>,
     pub(super) args: Option<Vec<Value>>,
 }
 
 impl Spec {
     /// Whether it goes on with a former session where there is one.
     pub(super) fn continues(&self) -> bool {
-        self.session.as_deref() == Some("resume")
+        matches!(self.session.as_deref(), Some("resume" | "carry"))
     }
 }
 

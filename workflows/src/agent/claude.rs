@@ -5,42 +5,44 @@ use std::collections::BTreeMap;
 use everfold_base::json::Value;
 use everfold_ports::Usage;
 
-use super::transcript::{Transcript, one_line};
+use super::agent_error::{AgentCode, AgentError, code_of_status, lifted_at};
+use super::transcript::{Transcript, events, one_line};
 use crate::process::{Meter, cost_micros};
+
+/// The model that messages name which the program wrote itself, such as an error of the API.
+const SYNTHETIC: &str = "<synthetic>";
 
 /// Reads a transcript; lines that are no JSON, and types that came later, are passed over.
 pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
     let mut transcript = Transcript::default();
     let (mut model, mut session, mut last_text) = (None, None, None);
     let mut messages = Messages::default();
-    for event in lines.filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok()) {
+    // What came before the result and says more of an error.
+    let (mut noted, mut again) = (None, None);
+    for event in lines.flat_map(events) {
         let text = |field: &str| event[field].as_str().map(str::to_owned);
         session = text("session_id").or(session);
         match event["type"].as_str() {
             Some("system") if event["subtype"] == "init" => model = text("model").or(model),
+            Some("assistant") if event["message"]["model"] == SYNTHETIC => {
+                noted = event["error"].as_str().and_then(code_of_message).or(noted);
+            }
             Some("assistant") => {
                 model = event["message"]["model"].as_str().map(str::to_owned).or(model);
+                noted = event["error"].as_str().and_then(code_of_message);
                 messages.note(&event);
                 last_text = text_of(&event).or(last_text);
             }
+            Some("rate_limit_event") => again = lifted_at(&event).or(again),
             Some("result") => {
                 transcript.complete = true;
-                transcript.text = text("result");
                 transcript.structured = event.get("structured_output").filter(|it| !it.is_null()).cloned();
-                if event["is_error"] == true
-                    || event["subtype"].as_str().is_some_and(|it| it.starts_with("error"))
-                {
-                    let subtype = event["subtype"].as_str().unwrap_or("error").replace('_', " ");
-                    transcript.error =
-                        Some(match text("result").filter(|result| !result.trim().is_empty()) {
-                            Some(result) => result,
-                            None => match event["errors"][0].as_str() {
-                                Some(first) => {
-                                    format!("the agent ended with: {subtype}: {}", one_line(first))
-                                }
-                                None => format!("the agent ended with: {subtype}"),
-                            },
-                        });
+                transcript.error = error_of(&event).map(|error| {
+                    let code = error.code.or(noted);
+                    error.known(code, again)
+                });
+                if transcript.error.as_ref().is_none_or(|error| !is_its_error(&event, error)) {
+                    transcript.text = text("result");
                 }
                 transcript.usage = usage(&event, model.clone(), session.clone());
             }
@@ -59,6 +61,47 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
     transcript
 }
 
+/// What went wrong, as the result says it.
+fn error_of(result: &Value) -> Option<AgentError> {
+    let subtype = result["subtype"].as_str().unwrap_or("error");
+    if result["is_error"] == true || subtype.starts_with("error") {
+        let code = match subtype {
+            "error_max_turns" => Some(AgentCode::MaxTurns),
+            "error_max_budget_usd" => Some(AgentCode::MaxBudget),
+            _other => result["api_error_status"].as_u64().and_then(code_of_status),
+        };
+        let subtype = subtype.replace('_', " ");
+        let message = match result["result"].as_str().filter(|said| !said.trim().is_empty()) {
+            Some(said) => said.to_owned(),
+            None => match result["errors"][0].as_str() {
+                Some(first) => format!("the agent ended with: {subtype}: {}", one_line(first)),
+                None => format!("the agent ended with: {subtype}"),
+            },
+        };
+        return Some(AgentError::said(message).known(code, None));
+    }
+    (result["stop_reason"] == "max_tokens").then(|| {
+        let message = "the answer was cut off at the limit of tokens";
+        AgentError::said(message).known(Some(AgentCode::Truncated), None)
+    })
+}
+
+/// Whether the text of a result is its error rather than its answer.
+fn is_its_error(result: &Value, error: &AgentError) -> bool {
+    result["result"] == error.message.as_str()
+}
+
+/// The code of an error that a message names.
+fn code_of_message(error: &str) -> Option<AgentCode> {
+    match error {
+        "rate_limit" => Some(AgentCode::RateLimited),
+        "overloaded" => Some(AgentCode::Overloaded),
+        "authentication_failed" | "oauth_org_not_allowed" => Some(AgentCode::Unauthorised),
+        "max_output_tokens" => Some(AgentCode::Truncated),
+        _other => None,
+    }
+}
+
 /// What the messages of a stream say that they used up. One message comes in several lines, each with the same
 /// id and the numbers so far.
 #[derive(Debug, Default)]
@@ -70,7 +113,8 @@ pub(super) struct Messages {
 impl Messages {
     fn note(&mut self, event: &Value) {
         let (message, used) = (&event["message"], &event["message"]["usage"]);
-        let Some(id) = message["id"].as_str().filter(|_| used.is_object()) else { return };
+        let is_counted = used.is_object() && message["model"] != SYNTHETIC;
+        let Some(id) = message["id"].as_str().filter(|_| is_counted) else { return };
         let number = |field: &str| used[field].as_u64().unwrap_or(0);
         let now = [
             number("input_tokens").saturating_add(number("cache_creation_input_tokens")),
@@ -88,11 +132,10 @@ impl Meter for Messages {
         if !line.contains("\"usage\"") {
             return false;
         }
-        let Ok(event) = serde_json::from_str::<Value>(line.trim()) else { return false };
-        if event["type"] == "assistant" {
-            self.note(&event);
-        }
-        event["type"] == "assistant"
+        let messages: Vec<Value> =
+            events(line).into_iter().filter(|event| event["type"] == "assistant").collect();
+        messages.iter().for_each(|event| self.note(event));
+        !messages.is_empty()
     }
 
     fn used(&self) -> Vec<Usage> {
@@ -155,6 +198,19 @@ fn text_of(event: &Value) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
+/// A call of a tool in one line: its name, and what it is about.
+pub(super) fn call_of(block: &Value) -> String {
+    let name = block["name"].as_str().unwrap_or("a tool");
+    let input = &block["input"];
+    let subject = ["command", "file_path", "pattern", "url", "description"]
+        .into_iter()
+        .find_map(|field| input[field].as_str());
+    match subject {
+        Some(subject) => format!("{name}: {}", one_line(subject)),
+        None => name.to_owned(),
+    }
+}
+
 /// What a line of the stream shows while the agent works.
 pub(super) fn progress(line: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).ok()?;
@@ -163,17 +219,7 @@ pub(super) fn progress(line: &str) -> Option<String> {
     }
     let block = event["message"]["content"].as_array()?.last()?;
     match block["type"].as_str()? {
-        "tool_use" => {
-            let name = block["name"].as_str().unwrap_or("a tool");
-            let input = &block["input"];
-            let subject = ["command", "file_path", "pattern", "url", "description"]
-                .into_iter()
-                .find_map(|field| input[field].as_str());
-            Some(match subject {
-                Some(subject) => format!("{name}: {}", one_line(subject)),
-                None => name.to_owned(),
-            })
-        }
+        "tool_use" => Some(call_of(block)),
         "text" => Some(one_line(block["text"].as_str()?)),
         _ => None,
     }
@@ -182,6 +228,8 @@ pub(super) fn progress(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::AskAgain;
+    use everfold_base::time::Timestamp;
 
     const GOOD: &str = include_str!("../../tests/transcripts/claude.jsonl");
     const FAILED: &str = include_str!("../../tests/transcripts/claude-error.jsonl");
@@ -204,13 +252,55 @@ mod tests {
     #[test]
     fn an_error_result_and_a_stream_without_a_result_are_distinguished() {
         let failed = read(&mut FAILED.lines());
-        assert_eq!(failed.error.as_deref(), Some("the agent ended with: error max turns"));
+        let error = failed.error.unwrap();
+        assert_eq!(error.message, "the agent ended with: error max turns");
+        assert_eq!(error.code, Some(AgentCode::MaxTurns));
+        assert_eq!(failed.text.as_deref(), Some("Working on it."), "what there is of an answer is kept");
         assert_eq!(failed.usage[0].cost_micros, 12_500);
         let cut = read(&mut GOOD.lines().take(3));
         assert!(!cut.complete);
         let [used] = cut.usage.as_slice() else { panic!("{:?}", cut.usage) };
         assert_eq!((used.input_tokens, used.cached_tokens, used.output_tokens), (5_213, 12_480, 8));
         assert_eq!(used.session.as_deref(), Some("5b6f0a0e-6a5e-4d0e-9a36-0d0a8a8f2c11"));
+    }
+
+    #[test]
+    fn errors_of_the_service_come_with_their_code_and_the_pause_it_asks_for() {
+        let limited = read(&mut include_str!("../../tests/transcripts/claude-limited.jsonl").lines());
+        let error = limited.error.unwrap();
+        assert_eq!(error.code, Some(AgentCode::RateLimited));
+        assert_eq!(error.again(), Some(AskAgain::From(Timestamp(1_763_802_000_000))));
+        assert_eq!(limited.text.as_deref(), Some("I'll look at the script first."), "the error is no answer");
+        let result = |fields: &str| {
+            let line = format!("{{\"type\":\"result\",\"session_id\":\"s\",{fields}}}");
+            read(&mut [line.as_str()].into_iter())
+        };
+        let code = |fields: &str| result(fields).error.and_then(|error| error.code);
+        let refused = "\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":401,\"result\":\"No.\"";
+        assert_eq!(code(refused), Some(AgentCode::Unauthorised));
+        let dear = "\"subtype\":\"error_max_budget_usd\",\"is_error\":true,\"errors\":[\"Reached maximum budget ($1)\"]";
+        assert_eq!(code(dear), Some(AgentCode::MaxBudget));
+        let cut = result(
+            "\"subtype\":\"success\",\"is_error\":false,\"stop_reason\":\"max_tokens\",\"result\":\"and the\"",
+        );
+        assert_eq!(cut.error.and_then(|error| error.code), Some(AgentCode::Truncated));
+        assert_eq!(cut.text.as_deref(), Some("and the"));
+        assert_eq!(
+            code(
+                "\"subtype\":\"success\",\"is_error\":false,\"stop_reason\":\"end_turn\",\"result\":\"rate limit\""
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn answer_and_usage_are_found_in_noise() {
+        let noisy: Vec<String> =
+            GOOD.lines().map(|line| format!("warn: {{x}} {line} {{\"y\": 1}}")).collect();
+        let transcript = read(&mut noisy.iter().map(String::as_str));
+        let plain = read(&mut GOOD.lines());
+        assert!(transcript.complete && transcript.error.is_none());
+        assert_eq!((transcript.text, transcript.usage), (plain.text, plain.usage));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use everfold_base::json::Value;
 use everfold_ports::Usage;
 
-use super::transcript::{Transcript, one_line};
+use super::agent_error::AgentError;
+use super::transcript::{Transcript, events, one_line};
 use crate::process::Meter;
 
 /// Turns whose usage is read while the program works.
@@ -15,7 +16,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
     let mut transcript = Transcript::default();
     let mut used = Usage::default();
     let mut turns = 0;
-    for event in lines.filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok()) {
+    for event in lines.flat_map(events) {
         match event["type"].as_str() {
             Some("thread.started") => used.session = event["thread_id"].as_str().map(str::to_owned),
             Some("item.completed") if is_message(&event["item"]) => {
@@ -75,8 +76,8 @@ fn is_message(item: &Value) -> bool {
         .any(|kind| kind == "agent_message" || kind == "assistant_message")
 }
 
-fn message(error: &Value) -> String {
-    error["message"].as_str().unwrap_or("the agent gave no reason").to_owned()
+fn message(error: &Value) -> AgentError {
+    AgentError::said(error["message"].as_str().unwrap_or("the agent gave no reason"))
 }
 
 /// What a line of the stream shows while the agent works.
@@ -104,6 +105,7 @@ pub(super) fn progress(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::agent_error::AgentCode;
 
     const GOOD: &str = include_str!("../../tests/transcripts/codex.jsonl");
     const FAILED: &str = include_str!("../../tests/transcripts/codex-error.jsonl");
@@ -121,7 +123,9 @@ mod tests {
     #[test]
     fn a_failed_turn_is_an_error() {
         let transcript = read(&mut FAILED.lines());
-        assert_eq!(transcript.error.as_deref(), Some("You've hit your usage limit. Try again later."));
+        let error = transcript.error.unwrap();
+        assert_eq!(error.message, "You've hit your usage limit. Try again later.");
+        assert_eq!(error.code, Some(AgentCode::RateLimited));
         assert!(transcript.complete && transcript.usage.is_empty());
     }
 

@@ -6,14 +6,18 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
 use everfold_language::definition::{OnLost, similar};
 use everfold_ports::{
-    AttemptEnd, AttemptObserver, AttemptRequest, Executor, LossTraits, RequestedJson, Service, Traits,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, RequestedJson, Service,
+    Traits,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use super::answer::AnswerTerms;
 use super::call::{ARGUMENT_BYTES_MAX, AgentCall, Spec};
+use super::preflight::{AgentEnvironment, Preflights};
 use super::settings::{AgentProfile, OutputFormat, PromptBy};
-use super::{answer, claude, codex, profile};
+use super::{answer, claude, codex, profile, prompt};
+use crate::attempt_end::ended_now;
 use crate::process::{Begun, Interpret, Plan, Processes, absolute, attempt, cancel};
 
 /// The prompt, as a file of the attempt's folder and as the name of the kept blob.
@@ -28,13 +32,19 @@ pub const DEFAULT_PROFILE: &str = "claude";
 #[derive(Clone)]
 pub struct AgentExecutor {
     processes: Processes,
+    preflights: Preflights,
 }
 
 impl AgentExecutor {
     /// Runs agents by the profiles of the settings.
     #[must_use]
     pub fn new(processes: Processes) -> Self {
-        Self { processes }
+        Self { processes, preflights: Preflights::default() }
+    }
+
+    /// The same, with findings that it shares.
+    pub(crate) fn with_preflights(self, preflights: Preflights) -> Self {
+        Self { preflights, ..self }
     }
 
     fn make(
@@ -45,7 +55,29 @@ impl AgentExecutor {
     ) -> BoxFuture<'static, AttemptEnd> {
         let request = absolute(request);
         let plan = self.plan(&request);
-        attempt(self.processes.clone(), request, plan, observer, begun).boxed()
+        let executor = self.clone();
+        let made = async move {
+            if plan.is_ok()
+                && begun == Begun::Perhaps
+                && let Err(failure) = executor.preflight(&request).await
+            {
+                return ended_now(AttemptResult::Failed(failure));
+            }
+            attempt(executor.processes, request, plan, observer, begun).await
+        };
+        made.boxed()
+    }
+
+    /// Looks whether the agent can work at all, where that is asked for and the attempt was not begun before.
+    async fn preflight(&self, request: &AttemptRequest) -> Result<(), Failure> {
+        let spec = spec(&request.spec)?;
+        let name = spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let Some(settings) = self.processes.settings.preflight.get(name) else { return Ok(()) };
+        // A request in its folder, or an end that was reported: this attempt began.
+        if request.folder.exists() {
+            return Ok(());
+        }
+        self.preflights.look(name, settings, &AgentEnvironment::of(request, &self.profile(name)?)).await
     }
 
     fn plan(&self, request: &AttemptRequest) -> Result<Plan, Failure> {
@@ -53,6 +85,9 @@ impl AgentExecutor {
         let name = spec.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
         let profile = self.profile(&name)?;
         let prompt = spec.prompt.clone().unwrap_or_else(|| default_prompt(&spec));
+        let resumption = request.resumption.as_ref();
+        // What a program is given that does not remember its task.
+        let prompt = prompt::with_resumption(prompt, resumption);
         if profile.prompt == PromptBy::Argument && prompt.len() > ARGUMENT_BYTES_MAX {
             return Err(invalid("the prompt is too long for an argument")
                 .with_hint(format!("give agents.{name} prompt = \"stdin\" or \"file\"")));
@@ -63,7 +98,7 @@ impl AgentExecutor {
         };
         let (folder, workdir) = (request.folder.clone(), request.workdir.path.clone());
         let call = AgentCall { profile, spec, folder, workdir, json_file };
-        let wanted = request.session.clone().filter(|_| call.spec.continues());
+        let wanted = request.session.clone().filter(|_| call.spec.continues() || resumption.is_some());
         let can_continue = profile::can_continue(&call.profile);
         let remark = (wanted.is_some() && !can_continue).then(|| {
             format!(
@@ -71,7 +106,8 @@ impl AgentExecutor {
             )
         });
         let session = wanted.filter(|_| can_continue);
-        let made = call.make(PROMPT_FILE, &prompt, session.as_deref());
+        let said = prompt::to_session(&prompt, resumption.filter(|_| session.is_some()));
+        let made = call.make(PROMPT_FILE, &said, session.as_deref());
         if made.argv.is_empty() {
             return Err(Failure::new(FailureKind::Spawn, format!("the profile {name} has no program"))
                 .with_hint(
@@ -87,7 +123,7 @@ impl AgentExecutor {
             argv: made.argv,
             env: made.env,
             stdin: made.stdin,
-            files: vec![(PROMPT_FILE.to_owned(), prompt.clone().into_bytes())],
+            files: vec![(PROMPT_FILE.to_owned(), said.into_bytes())],
             kept: vec![(PROMPT_KEPT.to_owned(), PROMPT_FILE.to_owned())],
             stdout_max_bytes: STDOUT_BYTES_MAX,
             stdout_tail_max_bytes: STDOUT_TAIL_BYTES_MAX,
@@ -96,7 +132,7 @@ impl AgentExecutor {
                 OutputFormat::Codex => codex::progress,
                 OutputFormat::Text | OutputFormat::Json => |line| Some(line.to_owned()),
             },
-            interpret: interpret(output, &spec, call.model()),
+            interpret: interpret(output, &spec, call.model(), resumption.is_some()),
             meter: match output {
                 OutputFormat::Claude => Some(|| Box::new(claude::Messages::default())),
                 OutputFormat::Codex => Some(|| Box::new(codex::CodexTurns::default())),
@@ -145,11 +181,16 @@ fn default_prompt(spec: &Spec) -> String {
     format!("{role}Your task is in the JSON file that the variable EVERFOLD_INPUT names.{with}\n")
 }
 
-fn interpret(format: OutputFormat, spec: &Spec, model: Option<String>) -> Interpret {
-    let (schema, on_invalid) = (spec.schema.clone(), spec.on_invalid.unwrap_or_default());
-    let continues = spec.continues();
+fn interpret(format: OutputFormat, spec: &Spec, model: Option<String>, goes_on: bool) -> Interpret {
+    let terms = AnswerTerms {
+        format,
+        schema: spec.schema.clone(),
+        on_invalid: spec.on_invalid.unwrap_or_default(),
+        on_incomplete: spec.on_incomplete.unwrap_or_default(),
+        continues: spec.continues() || goes_on,
+    };
     Arc::new(move |ended| {
-        let mut answer = answer::interpret(format, schema.as_ref(), on_invalid, continues, ended);
+        let mut answer = answer::interpret(&terms, ended);
         // A program that tells no model works with the one that it was given.
         for usage in answer.usage.iter_mut().filter(|usage| usage.model.is_none()) {
             usage.model.clone_from(&model);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::settings::{AgentProfile, Argument, OutputFormat, PromptBy};
 
 /// The names of the built-in profiles.
-pub(crate) const BUILT_IN: [&str; 3] = ["claude", "codex", "script"];
+pub const BUILT_IN: [&str; 3] = ["claude", "codex", "script"];
 
 /// Placeholders that an argument may hold. `{args}` stands alone and becomes the step's `args`.
 const PLACEHOLDERS: [&str; 8] =

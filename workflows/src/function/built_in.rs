@@ -10,11 +10,12 @@ use super::call::Call;
 use super::declare::Function;
 use super::error::StepError;
 use super::registry::Functions;
+use super::unique;
 use crate::notify;
 
 impl Functions {
     /// The built-in functions: `everfold.noop` (null), `everfold.echo` (its `with`),
-    /// `everfold.sleep` (waits `with.for`, gives `with`), and those that send notices: `notify.log`, `notify.command`,
+    /// `everfold.sleep` (waits `with.for`, gives `with`), `everfold.unique` (a name that no other step has), and those that send notices: `notify.log`, `notify.command`,
     /// `notify.http`, `notify.slack`, `notify.telegram`.
     #[must_use]
     pub fn built_in() -> Self {
@@ -27,13 +28,14 @@ impl Functions {
     }
 }
 
-fn basic_functions() -> [Function; 3] {
+fn basic_functions() -> [Function; 4] {
     [
         Function::built_in("everfold.noop", noop).summary("Does nothing.").read_only(),
         Function::built_in("everfold.echo", echo).summary("Gives its `with`.").read_only(),
         Function::built_in("everfold.sleep", sleep)
             .summary("Waits for the duration in `with.for` and gives its `with`.")
             .read_only(),
+        unique::function(),
     ]
 }
 

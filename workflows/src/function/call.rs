@@ -9,12 +9,13 @@ use std::time::Duration;
 use everfold_base::id::{EffectId, RunId, StepPath};
 use everfold_base::json::Value;
 use everfold_core::artefact::Usage;
-use everfold_ports::{AttemptObserver, Workdir};
+use everfold_core::progress::WorkProgress;
+use everfold_ports::{AttemptObserver, LogSeal, NameFailure, NameRequest, Workdir};
 use tokio_util::sync::CancellationToken;
 
 use crate::in_process::StopHandle;
 use crate::private_file::make_private;
-use crate::shim::log::{LogSource, LogWriter};
+use crate::shim::log::{LogSource, LogWriter, seal};
 use crate::shim::protocol::LOG;
 
 /// The limit of one function's log.
@@ -58,7 +59,7 @@ enum Log {
     #[default]
     Unopened,
     Open(LogWriter),
-    /// It cannot be written; the function goes on.
+    /// It cannot be written, or the attempt has ended; the function goes on.
     Closed,
 }
 
@@ -204,6 +205,27 @@ impl Call {
         }
     }
 
+    /// Says how far it is in numbers: recorded where it changed, at most every 2 seconds, and shown with the step and in
+    /// lists.
+    pub fn report(&self, progress: WorkProgress) {
+        if let Some(observer) = &self.inner.observer {
+            observer.progress(progress);
+        }
+    }
+
+    /// Gives the step a name that no other step has in the scope, or that which it was given before.
+    pub(crate) async fn unique_name(&self, request: NameRequest) -> Result<String, NameFailure> {
+        match &self.inner.observer {
+            Some(observer) => observer.unique_name(request).await,
+            None => Err(NameFailure::NoStep),
+        }
+    }
+
+    /// Whether a text holds the value of a secret.
+    pub(crate) fn holds_secret(&self, text: &str) -> bool {
+        self.inner.observer.as_ref().is_some_and(|observer| observer.shown(text) != text)
+    }
+
     /// Writes a line into the attempt's log, and shows it as its newest one. A log that cannot be
     /// written loses lines; the function goes on.
     pub fn log(&self, line: impl AsRef<str>) {
@@ -223,6 +245,31 @@ impl Call {
         if let Log::Open(log) = &mut record.log {
             log.take(LogSource::Stdout, format!("{line}\n").as_bytes());
         }
+    }
+
+    /// Closes the log; `None` where nothing was logged, or what was cannot be read. What is logged afterwards is lost.
+    pub(crate) async fn close_log(&self) -> Option<LogSeal> {
+        let log = match std::mem::replace(&mut self.record().log, Log::Closed) {
+            Log::Open(log) => Some(log),
+            // A former engine may have written one.
+            Log::Unopened => None,
+            Log::Closed => return None,
+        };
+        let path = self.inner.folder.as_ref()?.join(LOG);
+        let sealing = tokio::task::spawn_blocking(move || {
+            let lost_bytes = log.map_or(0, |mut log| {
+                log.finish();
+                log.lost_bytes
+            });
+            seal(&path, lost_bytes)
+        });
+        let sealed = sealing.await.map_err(std::io::Error::from).and_then(|sealed| sealed);
+        sealed
+            .inspect_err(
+                |error| tracing::warn!(attempt = %self.inner.id, %error, "a log could not be sealed"),
+            )
+            .ok()
+            .flatten()
     }
 
     /// Reports what it used up; added to the run's spend with its end, however that is. Reports beyond

@@ -142,6 +142,7 @@ impl Executor for FunctionExecutor {
         async move {
             let mut end = work.await;
             end.usage = call.used();
+            end.notes.log = call.close_log().await;
             if asks_provider {
                 // A pause that a receiver of `notify.*` asks for is for one address; the sender of notices keeps it.
                 end.again_after = call.asked_later();

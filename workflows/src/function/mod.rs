@@ -14,6 +14,7 @@ mod error;
 mod executor;
 mod registry;
 mod schema;
+mod unique;
 
 pub use call::Call;
 pub(crate) use call::CallParts;

@@ -19,5 +19,5 @@ pub mod signature;
 mod tests;
 
 pub use content::Headers;
-pub use read::{DeliveryReadError, read};
+pub use read::{DeliveryReadError, is_id, read};
 pub use settings::{DeliveryPath, HookSettings, ReaderKind, Scheme};

@@ -64,7 +64,9 @@ fn owned((name, value): (&String, &String)) -> (String, String) {
     (name.clone(), value.clone())
 }
 
-fn is_id(id: &str) -> bool {
+/// Whether a text can be the id of a delivery.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control)
 }
 

@@ -24,4 +24,4 @@ pub use connection::{KeptConnection, TlsError, connect_tcp, is_unknown_host, pro
 pub use executor::HttpExecutor;
 pub use percent::percent_encoded;
 pub use request::{HttpAnswer, HttpError, HttpRequest};
-pub use tls::{native_roots, tls};
+pub use tls::{native_roots, tls, tls_of};

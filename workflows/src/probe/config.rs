@@ -1,8 +1,10 @@
 //! Evidence of a setting: what its documents say at this moment.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use everfold_base::json::Value;
+use everfold_core::decide::begin::skipped_list;
 use everfold_ports::{ProbeFailure, ProbeRequest, Prober};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -19,6 +21,9 @@ struct Spec {
     /// Put there by the core: the sources of the document that the path begins with.
     #[serde(default)]
     documents: Vec<DocumentSource>,
+    /// Put there by the core: the schemas of records in settings.
+    #[serde(default)]
+    records: BTreeMap<String, Value>,
 }
 
 /// Reads settings documents anew.
@@ -44,12 +49,17 @@ fn probe(request: &ProbeRequest) -> Result<Value, ProbeFailure> {
     if spec.documents.is_empty() {
         return Err(never(format!("the pipeline has no settings document “{name}” under `config`")));
     }
-    let found = merged(&request.workdir.path, &spec.documents).map_err(|error| match error {
-        DocumentReadError::Io { .. } | DocumentReadError::NoneThere { .. } => not_now(error.to_string()),
-        DocumentReadError::Malformed { .. } | DocumentReadError::TooLarge { .. } => {
-            not_now(error.to_string())
-        }
-    })?;
+    let found =
+        merged(&request.workdir.path, &spec.documents, (name, &spec.records)).map_err(
+            |error| match error {
+                DocumentReadError::Io { .. } | DocumentReadError::NoneThere { .. } => {
+                    not_now(error.to_string())
+                }
+                DocumentReadError::Malformed { .. } | DocumentReadError::TooLarge { .. } => {
+                    not_now(error.to_string())
+                }
+            },
+        )?;
     let mut value = Some(&found.value);
     for part in parts {
         value = value.and_then(|value| match value {
@@ -58,10 +68,14 @@ fn probe(request: &ProbeRequest) -> Result<Value, ProbeFailure> {
         });
     }
     let files: Vec<PathBuf> = found.files;
-    Ok(json!({
+    let mut evidence = json!({
         "exists": value.is_some(),
         "value": value,
         "path": spec.path,
         "source": {"document": name, "files": files, "hash": everfold_base::json::Hash::of(everfold_base::json::canonical(&found.value).as_bytes())},
-    }))
+    });
+    if !spec.records.is_empty() {
+        evidence["skipped"] = skipped_list(&found.skipped);
+    }
+    Ok(evidence)
 }

@@ -1,4 +1,4 @@
-//! Evidence of a change: what differs from the commit that the run started from.
+//! Evidence of a change: what differs from the commit that the run started from, or that a step of it left.
 
 use std::io::Read as _;
 
@@ -36,7 +36,8 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
     };
     let failed = |error: GitError| not_now(error.to_string());
     let git = Git::within(&request.workdir).map_err(gone)?;
-    let base = workdir.base_commit.as_str();
+    let base = base(&request.spec, &workdir.base_commit)?;
+    let base = base.as_str();
     let arguments = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", base, "--"];
     let changed = git.bytes(&arguments).await.map_err(failed)?;
     let untracked = git.bytes(&["ls-files", "--others", "--exclude-standard", "-z"]).await.map_err(failed)?;
@@ -65,7 +66,7 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
         "added": added,
         "deleted": deleted,
         "names": names,
-        "source": {"base": base, "commit": head},
+        "source": {"base": base, "commit": head, "since": request.spec.get("since")},
     });
     if let Some(fields) = evidence.as_object_mut() {
         fields.extend(parameters);
@@ -91,6 +92,21 @@ fn lines_of(path: &std::path::Path) -> u64 {
     bytes.split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
+/// The commit that is compared with: where a step is named, the one that it left; else the run's first.
+fn base(spec: &Value, first: &str) -> Result<String, ProbeFailure> {
+    let Some(step) = spec.get("since").and_then(Value::as_str) else { return Ok(first.to_owned()) };
+    match spec.get("base").and_then(Value::as_str).map(str::trim) {
+        Some(commit) if is_commit(commit) => Ok(commit.to_owned()),
+        _none => Err(never(format!(
+            "`since: {step}`: the step {step} left no commit; the workspace needs `save: commit`"
+        ))),
+    }
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The parameters that the default policy needs, each of its type.
 fn parameters(spec: &Value) -> Result<Map<String, Value>, ProbeFailure> {
     let mut parameters = Map::new();
@@ -106,6 +122,7 @@ fn parameters(spec: &Value) -> Result<Map<String, Value>, ProbeFailure> {
                 Value::Array(items) if items.iter().all(Value::is_string) => value.clone(),
                 other => return Err(never(format!("`{name}` is {other}, not a list of globs"))),
             },
+            "since" | "base" => continue,
             other => return Err(never(format!("`diff` knows no {other}"))),
         };
         parameters.insert(name.clone(), value);

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 
 use super::failures::never;
+use super::fetch::fetch;
 use super::fresh::{note, relative, unchanged};
 use super::source::{Content, commit_of, describe, in_commit, in_worktree};
 use crate::process::Processes;
@@ -17,6 +18,8 @@ use crate::secret::{Mask, probed};
 use crate::yaml;
 
 const WORKTREE: &str = "worktree";
+/// Bytes of the file's text that the evidence holds.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +35,12 @@ struct Spec {
     how: Option<String>,
     #[serde(default)]
     from: Words,
+    /// Branches of remotes are fetched first.
+    #[serde(default)]
+    fetch: bool,
+    /// The evidence holds the file's text.
+    #[serde(default)]
+    text: bool,
 }
 
 /// A word, or a list of words; numbers and truth values count as their text.
@@ -79,11 +88,16 @@ async fn probe(processes: Processes, request: ProbeRequest, mask: Mask) -> Resul
         .map_err(|error| never(format!("`frontmatter`: {error}")))?;
     let fields = if spec.fields.0.is_empty() { vec!["status".to_owned()] } else { spec.fields.0.clone() };
     let places = if spec.from.0.is_empty() { vec![WORKTREE.to_owned()] } else { spec.from.0.clone() };
-    let mut found = None;
+    let (mut found, mut fetched) = (None, Vec::new());
     for place in &places {
         let (commit, content) = if place == WORKTREE {
             (commit_of(&request.workdir).await, in_worktree(&request.workdir.path, &spec.file)?)
         } else {
+            if spec.fetch
+                && let Some(fetch) = fetch(&request.workdir, place).await
+            {
+                fetched.push(fetch);
+            }
             let (commit, content) = in_commit(&request.workdir, place, &spec.file).await?;
             (Some(commit), content)
         };
@@ -121,6 +135,22 @@ async fn probe(processes: Processes, request: ProbeRequest, mask: Mask) -> Resul
     });
     if let Some(problem) = problem {
         evidence["problem"] = problem.into();
+    }
+    if spec.fetch {
+        evidence["source"]["fetched"] = fetched.into();
+    }
+    if spec.text
+        && let Some(bytes) = &bytes
+    {
+        let mut text = String::from_utf8_lossy(bytes).into_owned();
+        // Before it is cut: half a secret would not be found.
+        mask.text(&mut text);
+        let end = text.len().min(TEXT_BYTES_MAX);
+        let cut = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        evidence["text"] = text[..cut].into();
+        if cut < text.len() {
+            evidence["text_cut"] = true.into();
+        }
     }
     if let Some(fresh) = &request.fresh {
         let stale = match evidence["from"].as_str() {

@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod diff;
 mod failures;
+mod fetch;
 mod file;
 mod fresh;
 mod frontmatter;

@@ -17,6 +17,7 @@ use super::attach_error::{AttachError, Says};
 use super::attempt_folder::{has, is_held, read_exit};
 use super::meter::Metered;
 use super::plan::{Begun, Meter, Progress};
+use super::progress_file::ProgressFile;
 use super::shim_program::ShimProgram;
 use crate::private_file;
 use crate::shim::Handover;
@@ -48,6 +49,7 @@ pub(crate) struct Watch {
     folder: PathBuf,
     started: bool,
     metered: Option<Metered>,
+    progress_file: ProgressFile,
 }
 
 impl Watch {
@@ -62,11 +64,19 @@ impl Watch {
         self
     }
 
-    pub(crate) fn new(folder: &Path, observer: Arc<dyn AttemptObserver>, progress: Progress) -> Self {
+    /// `is_secret`: the process is given secrets.
+    pub(crate) fn new(
+        folder: &Path,
+        observer: Arc<dyn AttemptObserver>,
+        progress: Progress,
+        is_secret: bool,
+    ) -> Self {
         let path = folder.join(LOG);
         // An old log was shown by a former engine; its last line is enough.
         let reader = LogReader::from_tail(&path, 1).unwrap_or_else(|_| LogReader::from_start(&path));
-        Self { observer, progress, reader, folder: folder.to_owned(), started: false, metered: None }
+        let progress_file = ProgressFile::new(folder, !is_secret);
+        let (folder, started, metered) = (folder.to_owned(), false, None);
+        Self { observer, progress, reader, folder, started, metered, progress_file }
     }
 
     fn look(&mut self) {
@@ -76,6 +86,9 @@ impl Watch {
         }
         if let Some(metered) = &mut self.metered {
             metered.look(&*self.observer);
+        }
+        if let Some(progress) = self.progress_file.look() {
+            self.observer.progress(progress);
         }
         // Of a process that writes faster than this reads, only the end of the log is shown.
         let Ok(lines) = self.reader.skip(SHOWN_BYTES_MAX).and_then(|()| self.reader.read()) else { return };

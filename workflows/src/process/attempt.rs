@@ -86,7 +86,7 @@ async fn make_or_go_on(
         };
         let mut shim_request = process_input::request(request, plan, &processes.settings);
         turns::change_request(&mut shim_request, &past);
-        let mut watch = Watch::new(folder, observer.clone(), plan.progress);
+        let mut watch = Watch::new(folder, observer.clone(), plan.progress, !request.secrets.is_empty());
         if let Some(meter) = plan.meter {
             let before = report::before_turns(plan, &past).await;
             watch = watch.metered(meter(), plan.model.clone(), before);

@@ -24,7 +24,9 @@ mod output;
 pub(crate) mod plan;
 mod process_input;
 mod program;
+mod progress_file;
 mod report;
+mod retention;
 mod setup;
 mod shim_program;
 mod stored_end;
@@ -43,10 +45,12 @@ pub(crate) use output::{ANSWER, last_json};
 #[cfg(test)]
 pub(crate) use plan::Stdout;
 pub(crate) use plan::{
-    Answer, Begun, EndedProcess, Former, Interpret, Meter, Next, OutputCheck, Plan, Turn, TurnKind,
+    Answer, AskAgain, Begun, EndedProcess, Former, Incomplete, Interpret, Meter, Next, OutputCheck, Plan,
+    Turn, TurnKind,
 };
 pub(crate) use process_input::{ceiling, millis, tell_data_folder};
 pub use program::find_program;
+pub use retention::{remove_old_attempts, runs_with_attempts};
 pub use setup::Processes;
 pub use shim_program::ShimProgram;
 pub use usage::cost_micros;

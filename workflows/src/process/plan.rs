@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;
+use everfold_base::time::Timestamp;
 use everfold_ports::Usage;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,8 @@ pub(crate) type Interpret = Arc<dyn Fn(&EndedProcess<'_>) -> Answer + Send + Syn
 pub(crate) struct EndedProcess<'a> {
     pub(crate) exit_code: i32,
     pub(crate) stdout: &'a Stdout,
+    /// The last lines of the log; empty where it ended well and has no further turn.
+    pub(crate) said: &'a str,
     /// What the result file holds, without the reserved key.
     pub(crate) result: Option<&'a Value>,
 }
@@ -59,6 +63,53 @@ pub(crate) struct Answer {
     pub(crate) check: Option<OutputCheck>,
     /// An output that is not what the step declares is null, and fails nothing.
     pub(crate) keeps: bool,
+    /// The program did not finish, and what there is will do, whatever its exit code.
+    pub(crate) incomplete: Option<Incomplete>,
+    /// What it called upon asks to be left alone.
+    pub(crate) again: Option<AskAgain>,
+}
+
+impl Answer {
+    /// An answer with nothing but its output.
+    pub(crate) fn plain(output: Value) -> Self {
+        Self {
+            output: Ok(output),
+            usage: Vec::new(),
+            text: None,
+            check: None,
+            keeps: false,
+            incomplete: None,
+            again: None,
+        }
+    }
+}
+
+/// Why an answer that counts is not complete.
+pub(crate) struct Incomplete {
+    /// In UPPER_CASE.
+    pub(crate) code: String,
+    /// For readers.
+    pub(crate) note: String,
+}
+
+/// When a service may be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskAgain {
+    /// After so long.
+    After(Duration),
+    /// From a moment on.
+    From(Timestamp),
+}
+
+impl AskAgain {
+    /// How long the service wants to be left alone, as of a moment.
+    pub(crate) fn pause(self, now: Timestamp) -> Option<Duration> {
+        let pause = match self {
+            Self::After(span) => span,
+            Self::From(at) => Duration::from_millis(u64::try_from(at.0.saturating_sub(now.0)).ok()?),
+        };
+        Some(pause).filter(|pause| !pause.is_zero())
+    }
 }
 
 /// Counts what a process uses up, by its standard output while it works.
@@ -124,8 +175,6 @@ pub(crate) struct Former<'a> {
     pub(crate) broken: Option<&'a Failure>,
     /// What the step declares as its output, as it was read; `None` where it declares none.
     pub(crate) declared: Option<Result<Value, Failure>>,
-    /// The last lines of the log.
-    pub(crate) said: &'a str,
     /// Why there were turns after the first.
     pub(crate) kinds: &'a [TurnKind],
 }

@@ -10,6 +10,7 @@ use everfold_ports::{AttemptRequest, RequestedJson, RequestedOutputs, Workdir};
 
 use super::environment::env_removed;
 use super::plan::Plan;
+use super::progress_file::PROGRESS;
 use crate::git::{CEILING, ceiling_of};
 use crate::handles;
 use crate::secret::SecretValues;
@@ -88,7 +89,7 @@ pub(crate) fn tell_data_folder(env: &mut BTreeMap<String, String>, folder: &Path
     }
 }
 
-fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {
+fn variables(attempt: &AttemptRequest) -> [(String, String); 9] {
     let id = &attempt.id.attempt;
     [
         ("RUN", attempt.id.run.to_string()),
@@ -99,6 +100,7 @@ fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {
         ("WORKSPACE", attempt.workdir.path.display().to_string()),
         ("INPUT", attempt.folder.join(INPUT).display().to_string()),
         ("OUTPUT", attempt.folder.join(OUTPUT).display().to_string()),
+        ("PROGRESS", attempt.folder.join(PROGRESS).display().to_string()),
     ]
     .map(|(name, value)| (format!("EVERFOLD_{name}"), value))
 }

@@ -10,11 +10,13 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::{Hash, Value, canonical};
 use everfold_base::time::Timestamp;
 use everfold_language::definition::Save;
-use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Usage};
+use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, LogSeal, Usage};
 
 use super::outcome::outcome;
 use super::output::{self, ResultFile, outside};
-use super::plan::{Answer, EndedProcess, Former, Interpret, Plan, Progress, Stdout, Turn, TurnKind};
+use super::plan::{
+    Answer, EndedProcess, Former, Incomplete, Interpret, Plan, Progress, Stdout, Turn, TurnKind,
+};
 use super::setup::Processes;
 use super::stored_end::StoredEnd;
 use super::turns::Past;
@@ -79,7 +81,8 @@ pub(crate) async fn next_turn(
         let result = result_in(folder)?;
         let stdout = stdout(folder, &record)?;
         let result_output = result.as_ref().ok().and_then(|result| result.output.as_ref());
-        let ended = || EndedProcess { exit_code: code, stdout: &stdout, result: result_output };
+        let last = log::tail(&folder.join(LOG), DETAIL_LINES);
+        let ended = || EndedProcess { exit_code: code, stdout: &stdout, said: &last, result: result_output };
         let Answer { text, check, .. } = interpret(&ended());
         let text = text.map(|text| Stdout { text, tail: None });
         let said = text.as_ref().unwrap_or(&stdout);
@@ -93,7 +96,6 @@ pub(crate) async fn next_turn(
             // One that asks people has no answer yet.
             broken: result.as_ref().err(),
             declared,
-            said: &log::tail(&folder.join(LOG), DETAIL_LINES),
             kinds: &kinds,
         });
         Ok(turn.filter(|_| !result.is_ok_and(|result| result.reserved.ask.is_some())))
@@ -112,7 +114,8 @@ fn before(interpret: &Interpret, past: &[Past]) -> Result<Vec<Usage>, Unready> {
         let stdout = stdout(&turn.folder, &turn.record)?;
         let result = result_in(&turn.folder)?.unwrap_or_default();
         let exit_code = if let CommandOutcome::Exited { code } = turn.record.outcome { code } else { -1 };
-        let answer = interpret(&EndedProcess { exit_code, stdout: &stdout, result: result.output.as_ref() });
+        let result_output = result.output.as_ref();
+        let answer = interpret(&EndedProcess { exit_code, stdout: &stdout, said: "", result: result_output });
         used.extend(answer.usage.into_iter().chain(result.usage));
     }
     Ok(used)
@@ -156,6 +159,7 @@ pub(crate) async fn report(
                 end.notes.note = note;
             }
             end.artefacts.extend(keep_texts(&processes, &request, &kept));
+            end.notes.log = sealed(&record, &past_turns);
             Ok::<_, Unready>(end)
         })
     };
@@ -187,6 +191,13 @@ pub(crate) async fn report(
         tracing::warn!(attempt = %request.id, %error, "could not keep the report of an attempt");
     }
     Ok(end)
+}
+
+/// The log as the last supervisor closed it; what all turns lost is missing in it.
+fn sealed(record: &ExitRecord, past: &[Past]) -> Option<LogSeal> {
+    let log = record.log.clone()?;
+    let lost = past.iter().map(|turn| turn.record.log_lost_bytes);
+    Some(LogSeal { lost_bytes: lost.fold(log.lost_bytes, u64::saturating_add), ..log })
 }
 
 fn read(
@@ -236,9 +247,15 @@ fn read_into(
     let exit = outcome(record, request, hint);
     let result = result_in(&request.folder)?;
     let stdout = stdout(&request.folder, record)?;
-    let Answer { output, usage, text, check, keeps } = interpret(&EndedProcess {
-        exit_code: *exit.as_ref().unwrap_or(&-1),
+    let exit_code = *exit.as_ref().unwrap_or(&-1);
+    let last = match exit_code {
+        0 => String::new(),
+        _failed => log::tail(&request.folder.join(LOG), DETAIL_LINES),
+    };
+    let Answer { output, usage, text, check, keeps, incomplete, again } = interpret(&EndedProcess {
+        exit_code,
         stdout: &stdout,
+        said: &last,
         result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
     });
     end.usage = usage;
@@ -256,19 +273,29 @@ fn read_into(
             return Err(failure.into());
         }
         Ok(0) => {}
+        Ok(_not_finished) if incomplete.is_some() => {}
         Ok(exit_code) => {
+            end.again_after = again.and_then(|again| again.pause(end.ended_at));
             // What the program says of its failure is worth more than the number.
-            let message = match &output {
-                Err(failure) => format!("exit {exit_code}: {}", failure.message),
-                Ok(_) => format!("exit {exit_code}"),
+            let (message, said) = match output {
+                Err(said) => (format!("exit {exit_code}: {}", said.message), Some(said)),
+                Ok(_) => (format!("exit {exit_code}"), None),
             };
             let mut failure = Failure::new(FailureKind::Exit, message);
-            (failure.code, failure.exit_code) = (code, Some(exit_code));
+            let said = said.filter(|said| said.code.is_some());
+            failure.hint = said.as_ref().and_then(|said| said.hint.clone());
+            failure.code = code.or(said.and_then(|said| said.code));
+            failure.exit_code = Some(exit_code);
             return Err(failure.into());
         }
     }
+    end.again_after = again.and_then(|again| again.pause(end.ended_at));
     let mut result = result?;
     end.notes = result.reserved.read()?;
+    if let Some(Incomplete { code, note }) = incomplete {
+        end.notes.code.get_or_insert(code);
+        end.notes.note.get_or_insert(note);
+    }
     if let Some(ask) = result.reserved.ask.take() {
         match output {
             // A program that says that it failed, or whose protocol breaks off, asks no question.

@@ -3,6 +3,7 @@
 //! Law: what an attempt is stands behind one lock, which is held until what changes is durable. So of a
 //! report, a lease that ends, a time limit and a cancel one is first, and the others see it.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::EffectId;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
-use everfold_ports::AttemptObserver;
+use everfold_ports::{AttemptObserver, LogSeal};
 use everfold_system::clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::record::{EndResult, Lease, RecordedEnd};
 use crate::private_file::make_private;
-use crate::shim::log::{LogSource, LogWriter};
+use crate::shim::log::{LogSource, LogWriter, seal};
 use crate::shim::protocol::LOG;
 
 /// The limit of one attempt's log.
@@ -45,7 +46,17 @@ pub(super) struct Attempt {
     pub(super) changed: Notify,
     /// No worker holds it any more.
     pub(super) ended: CancellationToken,
-    log: Mutex<Option<LogWriter>>,
+    log: Mutex<WorkerLog>,
+}
+
+/// The log of what a worker says.
+#[derive(Default)]
+enum WorkerLog {
+    #[default]
+    Unopened,
+    Open(LogWriter),
+    /// The attempt has ended.
+    Closed,
 }
 
 /// Where an attempt stands.
@@ -120,6 +131,12 @@ impl Held {
     }
 }
 
+/// Seals the log in the folder of an attempt that has ended; `None` where there is none, or it cannot be read.
+pub(super) fn seal_log(folder: &Path, lost_bytes: u64) -> Option<LogSeal> {
+    let sealed = seal(&folder.join(LOG), lost_bytes);
+    sealed.inspect_err(|error| tracing::warn!(%error, "a worker's log could not be sealed")).ok().flatten()
+}
+
 impl Attempt {
     pub(super) fn new(offer: WorkOffer, stage: OfferStage) -> Self {
         Self {
@@ -127,7 +144,7 @@ impl Attempt {
             stage: tokio::sync::Mutex::new(stage),
             changed: Notify::new(),
             ended: CancellationToken::new(),
-            log: Mutex::new(None),
+            log: Mutex::default(),
         }
     }
 
@@ -138,17 +155,31 @@ impl Attempt {
         let text = lines.join("\n");
         for line in self.offer.observer.shown(&text).lines() {
             self.offer.observer.line(line);
-            if log.is_none() {
+            if matches!(*log, WorkerLog::Unopened) {
                 let folder = &self.offer.folder;
-                *log = make_private(folder)
+                let opened = make_private(folder)
                     .and_then(|()| LogWriter::open(&folder.join(LOG), LOG_BYTES_MAX))
-                    .inspect_err(|error| tracing::warn!(%error, "a worker's line could not be kept"))
-                    .ok();
+                    .inspect_err(|error| tracing::warn!(%error, "a worker's line could not be kept"));
+                *log = opened.map_or(WorkerLog::Unopened, WorkerLog::Open);
             }
-            if let Some(log) = log.as_mut() {
+            if let WorkerLog::Open(log) = &mut *log {
                 log.take(LogSource::Stdout, format!("{line}\n").as_bytes());
             }
         }
+    }
+
+    /// Closes and seals the log of an attempt that has ended. A worker's lines are lost from then on.
+    pub(super) fn close_log(&self) -> Option<LogSeal> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost_bytes = match std::mem::replace(&mut *log, WorkerLog::Closed) {
+            WorkerLog::Open(mut log) => {
+                log.finish();
+                log.lost_bytes
+            }
+            // A former engine may have written one.
+            WorkerLog::Unopened | WorkerLog::Closed => 0,
+        };
+        seal_log(&self.offer.folder, lost_bytes)
     }
 
     /// What a worker says, with the values of secrets masked.

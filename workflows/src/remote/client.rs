@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
+use everfold_core::progress::WorkProgress;
 use everfold_ports::{AttemptObserver, Usage, Workdir};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -113,6 +114,10 @@ impl AttemptObserver for LogForwarder {
 
     fn line(&self, line: &str) {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.to_owned());
+    }
+
+    fn progress(&self, progress: WorkProgress) {
+        self.line(&progress.to_string());
     }
 
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {

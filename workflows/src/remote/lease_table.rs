@@ -12,7 +12,7 @@ use everfold_system::clock;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::attempt::{Attempt, Held, OfferStage, WorkOffer};
+use super::attempt::{Attempt, Held, OfferStage, WorkOffer, seal_log};
 use super::known_worker::{KnownWorker, forget};
 use super::name::WorkerName;
 use super::protocol::{Job, WorkerPoll, WorkerRefusal};
@@ -101,15 +101,29 @@ impl LeaseTable {
     /// Offers an attempt, or goes on with what its folder says, and resolves with its end. Dropping the
     /// future leaves it with the worker.
     pub(crate) async fn carry(&self, offer: WorkOffer) -> AttemptEnd {
+        let folder = offer.folder.clone();
         let entered = match self.enter(offer).await {
             Ok(LeaseAdmission::Goes(entered)) => entered,
-            Ok(LeaseAdmission::Ended(end)) => return ended(*end),
+            Ok(LeaseAdmission::Ended(end)) => {
+                let mut end = ended(*end);
+                end.notes.log = blocking(move || seal_log(&folder, 0)).await;
+                return end;
+            }
             Err(error) => {
                 let message = format!("what is kept of the attempt cannot be read: {error}");
                 return ended_now(AttemptResult::Failed(Failure::new(FailureKind::Spawn, message)));
             }
         };
-        let attempt = &entered.attempt;
+        let mut end = self.awaited(&entered.attempt).await;
+        if !matches!(end.result, AttemptResult::NoRoom { .. }) {
+            let attempt = Arc::clone(&entered.attempt);
+            end.notes.log = blocking(move || attempt.close_log()).await;
+        }
+        end
+    }
+
+    /// Resolves with the end of an attempt: a worker reports it, or time brings it.
+    async fn awaited(&self, attempt: &Attempt) -> AttemptEnd {
         loop {
             let next = {
                 let mut stage = attempt.stage.lock().await;

@@ -234,8 +234,11 @@ pub enum WorkerRefusal {
     #[error("nobody holds this attempt: it was never given out, or does not exist")]
     Unknown,
     /// Another worker holds it.
-    #[error("the attempt is held by {0} with another lease")]
+    #[error("the attempt is held by {0}")]
     Foreign(WorkerName),
+    /// The worker itself holds it, under a lease that it does not name.
+    #[error("the attempt is held by {0} with another lease")]
+    OtherLease(WorkerName),
     /// It is another process's that uses the same token.
     #[error("the attempt is held by {0}, another process with this token")]
     OtherInstance(WorkerName),

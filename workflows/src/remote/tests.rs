@@ -127,7 +127,7 @@ async fn a_report_counts_once_and_only_from_the_worker_that_holds_the_attempt() 
     let other_lease = Job { lease: "guessed".into(), ..job.clone() };
     assert!(matches!(
         fixture.report(&other_lease, "worker:a", json!(1)).await,
-        Err(WorkerRefusal::Foreign(_))
+        Err(WorkerRefusal::OtherLease(_))
     ));
     let elsewhere = Job { id: super::AttemptName(effect(9, 9)), ..job.clone() };
     assert_eq!(fixture.report(&elsewhere, "worker:a", json!(1)).await, Err(WorkerRefusal::Unknown));
@@ -137,6 +137,25 @@ async fn a_report_counts_once_and_only_from_the_worker_that_holds_the_attempt() 
     let other = fixture.report(job, "worker:a", json!({ "x": 2 })).await.unwrap_err();
     assert!(matches!(&other, WorkerRefusal::Over(why) if why.contains("another report")), "{other}");
     assert!(fixture.table.workers().await[0].holds.is_empty());
+}
+
+#[tokio::test]
+async fn the_log_of_a_workers_attempt_is_sealed_when_it_has_ended() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let end = fixture.carry(effect(1, 0));
+    let job = fixture.poll("worker:a", 1).await.remove(0);
+    let log = vec!["one".to_owned(), "two".to_owned()];
+    let report = WorkerReport { result: Reported::Output(json!(1)), usage: Vec::new(), log };
+    let told = fixture.table.report(claim(&job, "worker:a"), report, async { Ok(true) }).await;
+    assert_eq!(told, Ok(false));
+    let sealed = end.await.unwrap().notes.log.expect("it left a log");
+    let file = fixture.layout.attempt(&job.id.0).join("log");
+    assert_eq!((sealed.lines, sealed.lost_bytes), (2, 0));
+    assert_eq!(sealed.hash, everfold_base::json::Hash::of(&std::fs::read(file).unwrap()));
+    // The next engine says the same of what was reported before.
+    let next = LeaseTableFixture::new(place.path(), LONG);
+    assert_eq!(next.carry(effect(1, 0)).await.unwrap().notes.log, Some(sealed));
 }
 
 /// Both know each other's leases: they read one queue of their own.

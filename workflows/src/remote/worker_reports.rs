@@ -145,6 +145,7 @@ fn holder<'a>(stage: &'a mut OfferStage, claim: &LeaseClaim) -> Result<&'a mut H
 fn is_its(lease: &Lease, claim: &LeaseClaim) -> Result<(), WorkerRefusal> {
     match &lease.worker {
         own if *own == claim.worker && lease.lease == claim.lease => Ok(()),
+        own if *own == claim.worker => Err(WorkerRefusal::OtherLease(own.clone())),
         own if own.actor == claim.worker.actor && own.instance != claim.worker.instance => {
             Err(WorkerRefusal::OtherInstance(own.clone()))
         }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;
+use everfold_core::progress::WorkProgress;
 use everfold_ports::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NoticeFailure, NoticeRequest,
-    Notifier, ProbeFailure, ProbeRequest, Prober, Secrets, Service, Traits, Usage,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure, NameRequest,
+    NoticeFailure, NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Secrets, Service, Traits,
+    Usage,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -39,6 +41,16 @@ impl AttemptObserver for Masked {
 
     fn used(&self, so_far: &[Usage]) {
         self.0.used(so_far);
+    }
+
+    fn progress(&self, mut progress: WorkProgress) {
+        let texts = progress.items.iter_mut().map(|item| &mut item.text).chain(&mut progress.note);
+        texts.for_each(|text| *text = self.shown(text).into_owned());
+        self.0.progress(progress);
+    }
+
+    fn unique_name(&self, request: NameRequest) -> BoxFuture<'static, Result<String, NameFailure>> {
+        self.0.unique_name(request)
     }
 
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::folder::ShimError;
-use super::protocol::{EXIT_RESERVE, LOCK, LOG, REQUEST, SHIM, STARTED, STDOUT, STDOUT_TAIL, WAKE};
+use super::protocol::{
+    EXIT_RESERVE, LOCK, LOG, LOG_INDEX, REQUEST, SHIM, STARTED, STDOUT, STDOUT_TAIL, WAKE,
+};
 use crate::redact::{Patterns, RedactSettings};
 use crate::secret::Mask;
 use crate::workspace_path::{ResolvedPath, resolve};
@@ -90,7 +92,7 @@ pub(crate) fn mask_all(folder: &Path, cwd: &Path, declared: &[String], mask: &Ma
 /// itself is masked by `values` alone: it was made of what is masked by its form already.
 fn mask_folder(folder: &Path, mask: &Mask, values: &Mask) {
     const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
-    const OURS: [&str; 7] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, STDOUT, STDOUT_TAIL];
+    const OURS: [&str; 8] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDOUT, STDOUT_TAIL];
     // A list instead of recursion: the work chooses how deep its folders are.
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use everfold_ports::LogSeal;
 use serde::{Deserialize, Serialize};
 
 use crate::redact::RedactSettings;
@@ -41,6 +42,8 @@ pub const CANCEL: &str = "cancel";
 pub const WAKE: &str = "wake";
 /// The log, with times ([`super::log`]).
 pub const LOG: &str = "log";
+/// In which line a log differs from the one that was sealed can be said with it.
+pub const LOG_INDEX: &str = "log.index";
 /// Standard output as it came, up to a limit.
 pub const STDOUT: &str = "stdout";
 /// The end of a standard output that went over the limit.
@@ -161,6 +164,9 @@ pub struct ExitRecord {
     /// Declared files that may hold a secret and could not be masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmasked: Vec<String>,
+    /// [`LOG`] as it was when it was closed; older supervisors wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogSeal>,
 }
 
 /// What came of a command.
@@ -209,6 +215,7 @@ impl CommandOutcome {
             log_lost_bytes: 0,
             left_over: 0,
             unmasked: Vec::new(),
+            log: None,
         }
     }
 }

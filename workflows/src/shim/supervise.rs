@@ -19,7 +19,7 @@ use super::capture::Capture;
 use super::children::Family;
 use super::folder::{Folder, complain};
 use super::handover::{Handover, mask_all};
-use super::log::{LogSource, LogWriter};
+use super::log::{LogSource, LogWriter, seal};
 use super::os;
 use super::protocol::{
     CommandOutcome, CommandRequest, ExitRecord, LOG, MARK_VARIABLE, PROTOCOL, ShimRecord, WAKE,
@@ -58,7 +58,12 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
         }
     };
     let unmasked = mask_all(folder.root(), &request.cwd, &request.declared, &mask);
-    ExitRecord { unmasked, ..record }
+    // Nothing writes to the log any more, and the record of the end is not written before the log is on the disk.
+    let log = seal(&folder.path(LOG), record.log_lost_bytes).unwrap_or_else(|error| {
+        complain(folder.name(), &format_args!("the log could not be sealed: {error}"));
+        None
+    });
+    ExitRecord { unmasked, log, ..record }
 }
 
 /// The FIFO by which others wake this process; where it cannot be made, it looks by itself.
@@ -202,7 +207,6 @@ impl<'a> Supervision<'a> {
             stdout_truncated: self.pipes.capture.truncated,
             log_lost_bytes: self.pipes.log.lost_bytes,
             left_over,
-            unmasked: Vec::new(),
             ..outcome.record()
         }
     }

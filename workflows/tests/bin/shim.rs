@@ -60,6 +60,7 @@ fn request(folder: &str, workdir: &str, script: &str) -> AttemptRequest {
         secrets: Default::default(),
         reset_to: None,
         session: None,
+        resumption: None,
         timeout: None,
         grace: Duration::from_secs(1),
         input: serde_json::Value::Null,

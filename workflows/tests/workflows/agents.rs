@@ -4,7 +4,7 @@ use super::remarks::remarks;
 use crate::fixtures::home::{Home, failure, observer, output};
 use everfold_base::failure::FailureKind;
 use everfold_language::definition::OnLost;
-use everfold_ports::{AttemptEnd, AttemptRequest, AttemptResult, Executor as _, RequestedJson};
+use everfold_ports::{AttemptEnd, AttemptRequest, AttemptResult, Executor as _, RequestedJson, Resumption};
 use everfold_workflows::agent::AgentExecutor;
 use serde_json::{Value, json};
 
@@ -309,4 +309,59 @@ async fn parameters_that_mean_nothing_are_refused_before_anything_is_paid_for() 
         let end = executor.start(home.request(spec), observer()).await;
         assert_eq!(failure(&end).kind, FailureKind::Validation);
     }
+}
+
+/// Work that was interrupted, and goes on with this word.
+fn resumed(home: &Home, session: Option<&str>, prompt: Option<&str>) -> AttemptRequest {
+    let mut request = home.request(json!({"prompt": "Do it.", "session": "new"}));
+    request.session = session.map(str::to_owned);
+    request.resumption = Some(Resumption { prompt: prompt.map(str::to_owned) });
+    request
+}
+
+#[tokio::test]
+async fn interrupted_work_goes_on_in_its_session_whatever_the_step_says() {
+    let answers = "say '\"done\"' \"${EVERFOLD_SESSION:-s-new}\"";
+    for (prompt, said) in
+        [(Some("Use the old API."), "Use the old API."), (None, "Continue from where you left off.")]
+    {
+        let home = Home::new();
+        let executor = fake_claude(&home, answers);
+        let end = executor.start(resumed(&home, Some("s-7"), prompt), observer()).await;
+        assert_eq!(output(&end), &json!("done"));
+        assert_eq!(std::fs::read_to_string(home.work("calls")).unwrap(), format!("1|s-7|{said}\n"));
+        let [kept] = end.artefacts.as_slice() else { panic!("{end:?}") };
+        assert_eq!(home.blob(kept.blob), said, "what it was told is kept");
+    }
+    // Without a session, and where that is gone, it is told its task again.
+    let home = Home::new();
+    fake_claude(&home, answers).start(resumed(&home, None, Some("Hurry.")), observer()).await;
+    let calls = std::fs::read_to_string(home.work("calls")).unwrap();
+    assert!(
+        calls.starts_with("1||Do it.\n\nThis work was interrupted.") && calls.contains("\n\nHurry."),
+        "{calls}"
+    );
+    let home = Home::new();
+    let gone = "[ -z \"$resumed\" ] || { echo 'No conversation found with session ID' >&2; exit 1; }\nsay '\"done\"'";
+    let end = fake_claude(&home, gone).start(resumed(&home, Some("s-7"), Some("Hurry.")), observer()).await;
+    assert_eq!(output(&end), &json!("done"));
+    let calls = std::fs::read_to_string(home.work("calls")).unwrap();
+    assert!(calls.starts_with("1|s-7|Hurry.\n2||Do it.\n\nThis work was interrupted."), "{calls}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_stopped_before_it_used_anything_up_reports_its_session() {
+    let home = Home::new();
+    let script = "printf '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-3\",\"model\":\"m\"}\\n'; touch up; exec sleep 60";
+    let executor = fake_claude(&home, script);
+    let request = home.request(json!({"prompt": "Do it.", "session": "new"}));
+    let working = tokio::spawn({
+        let (executor, request) = (executor.clone(), request.clone());
+        async move { executor.start(request, observer()).await }
+    });
+    crate::fixtures::home::until("its beginning", || home.work("up").exists()).await;
+    executor.cancel(request).await;
+    let end = working.await.unwrap();
+    assert_eq!(failure(&end).kind, FailureKind::Cancelled);
+    assert_eq!(end.usage[0].session.as_deref(), Some("s-3"));
 }

@@ -73,6 +73,7 @@ impl Run {
             entropy: 1,
             config: None,
             admission,
+            number: None,
         }));
         run
     }
@@ -190,6 +191,7 @@ impl Run {
             secrets: Default::default(),
             reset_to: None,
             session: None,
+            resumption: None,
             timeout: plan.timeout,
             grace: plan.grace,
             input,

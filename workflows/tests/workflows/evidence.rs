@@ -325,6 +325,18 @@ async fn a_setting_is_read_as_its_documents_have_it_now() {
     assert_eq!(read("team.deploy.auto").await["value"], json!(false));
     assert_eq!(read("team.deploy.slots").await["value"], json!(2));
     assert_eq!(read("team.deploy.hosts.1").await["value"], json!("b"));
+    let whole = read("team").await;
+    assert_eq!(
+        whole["value"],
+        json!({"deploy": {"auto": false, "hosts": ["a", "b"], "slots": 2}}),
+        "all of it"
+    );
+    // A record that does not fit is left out, and said to be.
+    let mut checked = spec("team.deploy");
+    checked["records"] = json!({"team.deploy": {"type": ["boolean", "array"]}});
+    let sound = ConfigProber.probe(probe_request(&home, checked)).await.unwrap();
+    assert_eq!(sound["value"], json!({"auto": false, "hosts": ["a", "b"]}));
+    assert_eq!(sound["skipped"][0]["record"], json!("team.deploy.slots"), "{sound}");
     let absent = read("team.deploy.none").await;
     assert_eq!((&absent["exists"], &absent["value"]), (&json!(false), &Value::Null));
     std::fs::write(home.work("own.yaml"), "deploy: {auto: true}\n").unwrap();
@@ -386,10 +398,7 @@ struct Listed(Vec<FoundRun>);
 
 impl Directory for Listed {
     fn runs(&self, query: RunQuery) -> BoxFuture<'static, Result<FoundRuns, DirectoryError>> {
-        let fits = |run: &&FoundRun| {
-            query.labels.iter().all(|(name, value)| run.labels.get(name) == Some(value))
-                && (query.status.is_empty() || query.status.contains(&run.status))
-        };
+        let fits = |run: &&FoundRun| query.fits(run);
         let runs: Vec<FoundRun> = self.0.iter().filter(fits).cloned().collect();
         let total = runs.len() as u64;
         let runs = runs.into_iter().take(query.limit).collect();
@@ -406,6 +415,7 @@ async fn other_runs_are_found_by_labels_and_status_and_the_run_itself_does_not_c
         title: None,
         labels: BTreeMap::from([("lane".to_owned(), lane.to_owned())]),
         status,
+        started_at: Timestamp(0),
     };
     let mut own = run(1, RunStatus::Running, "deploy");
     own.run = home.id("build").run;
@@ -439,6 +449,7 @@ async fn row_22_every_value_of_every_label_is_counted_and_what_is_not_named_is_s
             ("own".to_owned(), format!("{id} {}", "x".repeat(100))),
         ]),
         status: RunStatus::Running,
+        started_at: Timestamp(i64::try_from(id).unwrap()),
     };
     let listed: Vec<FoundRun> = (1..=120).rev().map(run).collect();
     let prober = RunsProber::new(Some(Arc::new(Listed(listed))));
@@ -458,4 +469,47 @@ async fn row_22_every_value_of_every_label_is_counted_and_what_is_not_named_is_s
     let few = RunsProber::new(Some(Arc::new(Listed(vec![run(1), run(2)]))));
     let evidence = few.probe(probe_request(&home, json!({}))).await.unwrap();
     assert_eq!((evidence.get("unnamed"), evidence["runs"].as_array().unwrap().len()), (None, 2));
+}
+
+#[tokio::test]
+async fn a_label_with_a_list_counts_the_runs_of_each_value_and_names_the_values_that_no_run_has() {
+    let home = Home::new();
+    let now = everfold_system::clock::now();
+    let run = |id: u128, card: &str, status: RunStatus, minutes_ago: i64| FoundRun {
+        run: format!("{id:032x}").parse().unwrap(),
+        pipeline: "p".into(),
+        title: None,
+        labels: BTreeMap::from([("card".to_owned(), card.to_owned())]),
+        status,
+        started_at: Timestamp(now.0 - minutes_ago * 60_000),
+    };
+    let mut own = run(1, "a", RunStatus::Succeeded, 0);
+    own.run = home.id("build").run;
+    let listed = vec![
+        own,
+        run(2, "a", RunStatus::Succeeded, 5),
+        run(3, "a", RunStatus::Succeeded, 500),
+        run(4, "b", RunStatus::Failed, 5),
+        run(5, "d", RunStatus::Succeeded, 1),
+    ];
+    let prober = RunsProber::new(Some(Arc::new(Listed(listed))));
+    let ask = |spec: Value| prober.probe(probe_request(&home, spec));
+    let cards = json!({"labels": {"card": ["b", "a", "c", "a"]}, "status": "succeeded"});
+    let evidence = ask(cards).await.unwrap();
+    assert_eq!(evidence["total"], json!(2), "the run itself does not count");
+    let counts = json!([{"value": "a", "count": 2}, {"value": "b", "count": 0}, {"value": "c", "count": 0}]);
+    assert_eq!(evidence["counts"]["card"], counts);
+    assert_eq!(evidence["missing"]["card"], json!(["b", "c"]));
+    let newest: Vec<&Value> = evidence["runs"].as_array().unwrap().iter().map(|run| &run["id"]).collect();
+    assert_eq!(newest.len(), 2);
+    assert!(newest[0].as_str().unwrap().ends_with('2'), "the newest comes first: {newest:?}");
+    let young = ask(json!({"labels": {"card": ["a"]}, "max_age": "1h"})).await.unwrap();
+    assert_eq!(young["total"], json!(1));
+    assert!(young["runs"][0]["started_at"].is_string() && young["source"]["started_after"].is_string());
+    let none = ask(json!({"labels": {"card": []}})).await.unwrap();
+    assert_eq!((&none["total"], judged("runs", &none).0), (&json!(0), Verdict::Fail));
+    let many: Vec<u32> = (0..101).collect();
+    for spec in [json!({"labels": {"card": many}}), json!({"max_age": "soon"})] {
+        assert!(ask(spec).await.unwrap_err().permanent);
+    }
 }

@@ -51,6 +51,24 @@ async fn y_the_result_file_is_the_output_and_usage_is_reported() {
 }
 
 #[tokio::test]
+async fn a_command_says_how_far_it_is_in_its_file_and_the_same_again_is_not_told() {
+    let home = Home::new();
+    let script = r#"test ! -e $EVERFOLD_PROGRESS || exit 9
+        for n in 1 1 1 2; do
+            printf '{"done": %s, "of": 2, "note": "part %s"}' $n $n > $EVERFOLD_PROGRESS.new
+            mv $EVERFOLD_PROGRESS.new $EVERFOLD_PROGRESS; sleep 0.5
+        done"#;
+    let seen = observer();
+    let end = CommandExecutor::new(home.processes()).start(home.shell(script), seen.clone()).await;
+    assert_eq!(output(&end)["exit_code"], 0);
+    let mut told: Vec<(u64, String)> = Vec::new();
+    for progress in seen.progress.lock().unwrap().iter() {
+        told.push((progress.done, progress.note.clone().unwrap()));
+    }
+    assert_eq!(told, [(1, "part 1".to_owned()), (2, "part 2".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_failure_has_its_code_and_the_last_lines() {
     let home = Home::new();
     let script = r#"echo '{"everfold": {"code": "E7"}}' > $EVERFOLD_OUTPUT; echo one; echo two >&2; exit 3"#;

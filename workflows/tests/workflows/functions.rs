@@ -61,6 +61,9 @@ async fn a_typed_function_gets_its_parameters_and_says_what_it_does() {
     let log = LogReader::from_start(&home.path("attempt/log")).read().unwrap();
     assert_eq!(log.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["2 of tea", "second line"]);
     assert_eq!(*seen.lines.lock().unwrap(), ["2 of tea", "second line", "sent"]);
+    let sealed = end.notes.log.clone().expect("its log is sealed");
+    let written = std::fs::read(home.path("attempt/log")).unwrap();
+    assert_eq!((sealed.hash, sealed.lines), (everfold_base::json::Hash::of(&written), 2));
 
     request.spec = json!({"name": "shop.order", "with": {"item": "unobtainium"}});
     let end = executor.start(request, observer()).await;

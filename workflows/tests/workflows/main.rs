@@ -7,7 +7,7 @@
 //! | `unreadable_attempts` | attempt folders that the system does not let be read |
 //! | `removed_folders` | attempts whose folder is removed while they are at work |
 //! | `full_disk` | attempts on a disk that is full (needs root) |
-//! | `agents` | agents: profiles, answers in turns, sessions |
+//! | `agents`, `agent_failures` | agents: profiles, answers in turns, sessions; codes of failures, preflight |
 //! | `secrets` | secrets of attempts |
 //! | `workspaces`, `clean_worktrees` | worktrees of runs, clean retries, copies |
 //! | `users_checkout`, `saved_work` | the repository around the data folder, and what is saved |
@@ -18,6 +18,7 @@
 //! `tests/handles.rs` is a program of its own: it takes all file handles that its process may have.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod agent_failures;
 mod agents;
 mod builtin_pipelines;
 mod checkout;

@@ -186,3 +186,65 @@ async fn a_diff_counts_tracked_and_untracked_changes_since_the_base() {
     }
     assert!(DiffProber.probe(request(&home, json!({}))).await.unwrap_err().permanent, "no git workspace");
 }
+
+#[tokio::test]
+async fn a_diff_since_a_step_counts_what_changed_behind_the_commit_that_the_step_left() {
+    let home = Home::new();
+    let work: PathBuf = home.path("work");
+    repository(&work);
+    std::fs::create_dir_all(work.join("docs")).unwrap();
+    std::fs::write(work.join("docs/plan.md"), "plan\n").unwrap();
+    git(&work, &["add", "."]);
+    git(&work, &["commit", "--quiet", "-m", "plan"]);
+    let left = git(&work, &["rev-parse", "HEAD"]);
+    std::fs::write(work.join("code.rs"), "fn main() {}\n").unwrap();
+    let spec = |base: Value| json!({"allow": ["*.rs"], "since": "plan", "base": base});
+    let evidence = DiffProber.probe(in_git(&home, spec(json!(left.trim())))).await.unwrap();
+    assert_eq!(evidence["names"], json!(["code.rs"]));
+    assert_eq!(judged("diff", &evidence).0, Verdict::Pass);
+    assert_eq!(
+        (&evidence["source"]["since"], &evidence["source"]["base"]),
+        (&json!("plan"), &json!(left.trim()))
+    );
+    let whole = DiffProber.probe(in_git(&home, json!({"allow": ["*.rs"]}))).await.unwrap();
+    assert_eq!(judged("diff", &whole).0, Verdict::Fail, "since the run began the plan is changed, too");
+    for base in [json!(null), json!(""), json!("--output=x")] {
+        let failure = DiffProber.probe(in_git(&home, spec(base))).await.unwrap_err();
+        assert!(failure.permanent && failure.message.contains("the step plan left no commit"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn frontmatter_fetches_a_branch_first_and_holds_the_text_for_findings() {
+    let home = Home::new();
+    let (work, remote) = (home.path("work"), home.path("remote"));
+    repository(&work);
+    let folder = home.path("");
+    git(&folder, &["clone", "--quiet", work.to_str().unwrap(), remote.to_str().unwrap()]);
+    let branch = git(&remote, &["branch", "--show-current"]);
+    let branch = branch.trim();
+    git(&work, &["remote", "add", "origin", remote.to_str().unwrap()]);
+    git(&work, &["fetch", "--quiet", "origin"]);
+    // The remote goes on.
+    let text = "---\nstatus: FAILED\n---\nThe smoke test says 503.\n";
+    std::fs::write(remote.join("log.md"), text).unwrap();
+    git(&remote, &["add", "."]);
+    git(&remote, &["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "log"]);
+    let head = git(&remote, &["rev-parse", "HEAD"]);
+    let prober = FrontmatterProber::new(home.processes());
+    let from = json!([format!("origin/{branch}")]);
+    let spec = |fetch: bool| json!({"file": "log.md", "pass": ["SUCCESS"], "fail": ["FAILED"], "from": from, "fetch": fetch, "text": true});
+    let cached = prober.probe(in_git(&home, spec(false))).await.unwrap();
+    assert_eq!(judged("frontmatter", &cached), (Verdict::Fail, "log.md: does not exist".to_owned()));
+    let fetched = prober.probe(in_git(&home, spec(true))).await.unwrap();
+    assert_eq!(fetched["source"]["commit"], json!(head.trim()), "{fetched}");
+    assert_eq!(fetched["source"]["fetched"][0]["ok"], json!(true));
+    assert_eq!(fetched["text"], json!(text));
+    assert_eq!(judged("frontmatter", &fetched).0, Verdict::Fail);
+    // Where the remote is gone, what was fetched before counts, and the evidence says so.
+    std::fs::rename(&remote, home.path("gone")).unwrap();
+    let gone = prober.probe(in_git(&home, spec(true))).await.unwrap();
+    assert_eq!((&gone["source"]["commit"], &gone["text"]), (&json!(head.trim()), &json!(text)));
+    assert_eq!(gone["source"]["fetched"][0]["ok"], json!(false));
+    assert!(gone["source"]["fetched"][0]["problem"].is_string());
+}

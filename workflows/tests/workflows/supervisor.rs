@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use everfold_workflows::shim::log::{LogReader, LogSource, tail};
+use everfold_workflows::shim::log::{LogCheck, LogReader, LogSource, check, tail};
 use everfold_workflows::shim::protocol::{
     CommandOutcome, CommandRequest, ExitRecord, PROTOCOL, PROTOCOL_SECRETS, ShimRecord,
 };
@@ -116,7 +116,12 @@ fn p1_exit_output_and_environment_are_recorded() {
     assert!(
         log.contains("out\n") && log.contains("err\n") && log.contains("gone") && !log.contains("s3cret")
     );
+    let sealed = record.log.expect("the log is sealed before the end is recorded");
+    let written = std::fs::read(attempt.folder.join("log")).unwrap();
+    assert_eq!((sealed.hash, sealed.bytes), (everfold_base::json::Hash::of(&written), written.len() as u64));
+    assert_eq!(check(&attempt.folder.join("log"), &sealed).unwrap(), LogCheck::Same);
     let lines = LogReader::from_start(&attempt.folder.join("log")).read().unwrap();
+    assert_eq!(sealed.lines, lines.len() as u64);
     assert!(lines.iter().any(|line| line.source == LogSource::Stderr && line.text == "err"));
 }
 

@@ -51,6 +51,9 @@ pub(crate) struct ResumeArgs {
     /// The run
     #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
+    /// Say this to agents that were interrupted [default: to go on]
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
     /// Lift the pause of a pipeline instead
     #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all"])]
     pub(crate) pipeline: Option<String>,

@@ -17,8 +17,8 @@ use super::query::{
 };
 use super::server::{ContextArgs, ServeArgs, TokenArgs};
 use super::steer::{
-    BreakpointsArgs, BudgetArgs, CancelArgs, LimitsArgs, NoticesArgs, PauseArgs, RecheckArgs, SignalArgs,
-    UnblockArgs,
+    BreakpointsArgs, BudgetArgs, CancelArgs, InterruptArgs, LimitsArgs, NoticesArgs, PauseArgs, RecheckArgs,
+    SignalArgs, UnblockArgs,
 };
 use super::triggers::{HookArgs, HooksArgs, ScheduleArgs, ScheduleVerb};
 use crate::log::LogForm;
@@ -130,6 +130,8 @@ pub(crate) enum Verb {
     Cancel(CancelArgs),
     /// Start nothing more of a run until it is resumed
     Pause(PauseArgs),
+    /// Stop what runs until it is resumed, agents in their sessions
+    Interrupt(InterruptArgs),
     /// Tell a run, or all that have a label, that something happened
     Signal(SignalArgs),
     /// Pause a run before some of its steps

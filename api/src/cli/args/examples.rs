@@ -70,6 +70,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("everfold logs", "of the step that runs, failed or ran last"),
             ("everfold logs @ build -f", "goes on until the work ends"),
             ("everfold logs @ build.3 --round 2 --attempt 1 --tail 20", "the item 3"),
+            ("everfold logs @ think --raw", "an agent's log as its program wrote it"),
         ],
     ),
     (
@@ -141,6 +142,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "interrupt",
+        &[
+            ("everfold interrupt @ -m 'it goes astray'", ""),
+            ("everfold resume @ -p 'Leave the tests alone.'", "the same session goes on"),
+        ],
+    ),
+    (
         "cancel",
         &[
             ("everfold cancel 5b8093ed -m 'no longer needed'", ""),
@@ -166,6 +174,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("everfold budget", "how full"),
             ("everfold budget @ --add 2.00 -m 'one more try'", "two dollars more"),
+            ("everfold budget set team --per month --cost 500.00", "for all runs of the scope team"),
         ],
     ),
     ("limits", &[("everfold limits", ""), ("everfold limits reset agent.claude", "closes a breaker")]),
@@ -213,7 +222,10 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "schedule",
         &[
             ("everfold schedule add nightly build --cron '0 2 * * *' --zone Europe/Berlin", ""),
+            ("everfold schedule add sweep build --every 6h --anchor added --hours 9..17", "not in the night"),
+            ("everfold schedule update nightly --cron '0 4 * * *'", "the rest of it stays"),
             ("everfold schedule trigger nightly", "now"),
+            ("everfold schedule remove nightly --cancel", "and its runs that go on"),
         ],
     ),
     ("hook", &[("everfold hook deliver forge push.json --header X-Gitea-Event:push", "")]),

@@ -7,7 +7,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "run", "resume", "retry", "restart"]),
     ("Look", &["runs", "show", "watch", "logs", "events", "board", "stats", "spend", "debug"]),
     ("Decide", &["inbox", "approve", "reject", "changes", "answer", "unblock", "recheck"]),
-    ("Steer", &["pause", "cancel", "signal", "breakpoints", "budget", "limits"]),
+    ("Steer", &["pause", "interrupt", "cancel", "signal", "breakpoints", "budget", "limits"]),
     ("Time", &["state", "diff", "fork", "replay", "audit"]),
     ("Pipelines", &["pipeline", "schedule", "hook", "hooks"]),
     ("Serve", &["serve", "token", "context", "workers", "notices"]),

@@ -41,6 +41,12 @@ pub(crate) struct AnswerArgs {
     /// The answer to one item; once for each
     #[arg(long = "item", value_name = "ID=TEXT")]
     pub(crate) items: Vec<String>,
+    /// An item that needs no answer any more; once for each
+    #[arg(long = "resolve", value_name = "ID")]
+    pub(crate) resolved: Vec<String>,
+    /// An item that does not matter; once for each
+    #[arg(long = "dismiss", value_name = "ID")]
+    pub(crate) dismissed: Vec<String>,
     /// Keep this part of the answer; the question stays open
     #[arg(long)]
     pub(crate) save: bool,

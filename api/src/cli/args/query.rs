@@ -21,6 +21,9 @@ pub(crate) struct RunsArgs {
     /// Only runs of this pipeline
     #[arg(long, value_name = "NAME")]
     pub(crate) pipeline: Option<String>,
+    /// Only runs with this number, where their pipelines number them
+    #[arg(long, value_name = "N")]
+    pub(crate) number: Option<u64>,
     /// Only runs with this label
     #[arg(long = "label", value_name = "KEY[=VALUE]")]
     pub(crate) labels: Vec<String>,
@@ -100,6 +103,9 @@ pub(crate) struct LogsArgs {
     /// Go on until the work ends
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Print what an agent wrote as it is: its protocol, not made readable
+    #[arg(long)]
+    pub(crate) raw: bool,
     /// Only the last so many lines
     #[arg(long, value_name = "LINES")]
     pub(crate) tail: Option<usize>,
@@ -180,7 +186,7 @@ pub(crate) struct BacktestArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SpendArgs {
-    /// run, step, role, model, day or pipeline
+    /// run, step, role, model, day, pipeline, or label:NAME: by that label of the runs
     #[arg(long, value_name = "GROUP", default_value = "run")]
     pub(crate) by: String,
     /// Of one run only

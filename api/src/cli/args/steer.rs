@@ -83,6 +83,15 @@ pub(crate) struct CancelArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct InterruptArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) why: Why,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PauseArgs {
     /// The run
     #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all"])]
@@ -166,14 +175,67 @@ pub(crate) struct NoticeSelection {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BudgetArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<BudgetVerb>,
+    #[command(flatten)]
+    pub(crate) run: RunBudgetArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BudgetVerb {
+    /// List the budgets that runs share, with the limits of their own
+    List {
+        /// Only those of this scope
+        #[arg(value_name = "SCOPE")]
+        scope: Option<String>,
+    },
+    /// Give a shared budget limits of its own in place of those that it has
+    Set(SharedBudgetArgs),
+    /// Take the limits of its own from a shared budget
+    Unset(SharedBudgetName),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SharedBudgetName {
+    /// The text that the budgets of its runs share
+    #[arg(value_name = "SCOPE")]
+    pub(crate) scope: String,
+    /// Over which time
+    #[arg(long, value_name = "total|day|week|month", default_value = "total")]
+    pub(crate) per: String,
+    /// The time zone in which days begin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SharedBudgetArgs {
+    #[command(flatten)]
+    pub(crate) name: SharedBudgetName,
+    /// Money: 500.00, or 450 EUR where the settings have its rate
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) cost: Option<String>,
+    /// Tokens, read and written
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<u64>,
+    /// The time of paid attempts: 40h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wall: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunBudgetArgs {
     /// The run
     #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
     /// Which budget, where there are several
     #[arg(long, value_name = "NAME")]
     pub(crate) budget: Option<String>,
-    /// More money, in US dollars: 2.00
+    /// More money, in US dollars: 2.00; or 2 EUR where the settings have its rate
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) add: Option<String>,
     /// More tokens

@@ -67,7 +67,6 @@ pub(crate) struct ScheduleArgs {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub(crate) enum ScheduleVerb {
     /// List the schedules of saved pipelines and those that were added
     List,
@@ -79,8 +78,10 @@ pub(crate) enum ScheduleVerb {
     },
     /// Start a pipeline again and again
     Add(ScheduleAddArgs),
+    /// Change a schedule that was added; what is not given stays
+    Update(ScheduleUpdateArgs),
     /// Remove a schedule that was added
-    Remove(ScheduleChangeArgs),
+    Remove(ScheduleRemoveArgs),
     /// Pass over its moments until it is resumed
     Pause(ScheduleChangeArgs),
     /// Have its moments count again, from now on
@@ -103,20 +104,29 @@ pub(crate) struct ScheduleChangeArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("moments").required(true))]
-pub(crate) struct ScheduleAddArgs {
-    /// Its name
+pub(crate) struct ScheduleRemoveArgs {
+    /// The schedule
     #[arg(value_name = "NAME", value_parser = name())]
     pub(crate) name: String,
-    /// A saved or built-in pipeline: NAME, NAME@N, NAME@HASH
-    #[arg(value_name = "PIPELINE", value_parser = name())]
-    pub(crate) pipeline: String,
+    /// Cancel the runs that it started and that have not ended, too
+    #[arg(long)]
+    pub(crate) cancel: bool,
+    #[command(flatten)]
+    pub(crate) why: Why,
+}
+
+/// Moments, as `schedule add` and `schedule update` take them.
+#[derive(Debug, Args)]
+pub(crate) struct MomentArgs {
     /// A cron pattern of five fields, or six with seconds first
     #[arg(long, value_name = "PATTERN", group = "moments")]
     pub(crate) cron: Option<String>,
     /// The span between two moments, as 15m
     #[arg(long, value_name = "SPAN", group = "moments")]
     pub(crate) every: Option<String>,
+    /// Count the span from here: `added`, or a time; moments outside of the days and hours are put forward into them
+    #[arg(long, value_name = "added|TIME")]
+    pub(crate) anchor: Option<String>,
     /// Only on these days, as mon,fri
     #[arg(long, value_name = "DAYS", value_delimiter = ',')]
     pub(crate) weekdays: Vec<String>,
@@ -135,6 +145,43 @@ pub(crate) struct ScheduleAddArgs {
     /// While the last moment's run goes on: pass over, start all the same, or start afterwards [default: skip]
     #[arg(long, value_name = "skip|allow|queue")]
     pub(crate) overlap: Option<String>,
+    /// Judge that by the run of the last moment, or by any unended run of the same key [default: run]
+    #[arg(long, value_name = "run|key")]
+    pub(crate) overlap_by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleUpdateArgs {
+    /// The schedule
+    #[arg(value_name = "NAME", value_parser = name())]
+    pub(crate) name: String,
+    /// Another pipeline: NAME, NAME@N, NAME@HASH
+    #[arg(long, value_name = "PIPELINE", value_parser = name())]
+    pub(crate) pipeline: Option<String>,
+    #[command(flatten)]
+    pub(crate) moments: MomentArgs,
+    /// Take a part of its moments away: anchor, weekdays, hours, zone, jitter, catch_up, overlap, overlap_by
+    #[arg(long, value_name = "PART", value_parser = ["anchor", "weekdays", "hours", "zone", "jitter", "catch_up", "overlap", "overlap_by"])]
+    pub(crate) without: Vec<String>,
+    /// A value of the runs' input; the others stay
+    #[arg(short, long = "input", value_name = "KEY=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// A title for lists
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("given").args(["cron", "every"]).required(true))]
+pub(crate) struct ScheduleAddArgs {
+    /// Its name
+    #[arg(value_name = "NAME", value_parser = name())]
+    pub(crate) name: String,
+    /// A saved or built-in pipeline: NAME, NAME@N, NAME@HASH
+    #[arg(value_name = "PIPELINE", value_parser = name())]
+    pub(crate) pipeline: String,
+    #[command(flatten)]
+    pub(crate) moments: MomentArgs,
     /// A value of the runs' input
     #[arg(short, long = "input", value_name = "KEY=VALUE")]
     pub(crate) input: Vec<String>,

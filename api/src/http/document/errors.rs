@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
 
 /// Each status of errors: its number, its name in the document, what it means.
-const STATUSES: [(u16, &str, &str); 15] = [
+const STATUSES: [(u16, &str, &str); 16] = [
     (400, "Unreadable", "It cannot be read."),
     (401, "NotLetIn", "Nobody is known who asks."),
     (403, "NotPermitted", "The role may not do that."),
@@ -22,6 +22,7 @@ const STATUSES: [(u16, &str, &str); 15] = [
     (421, "NotServed", "The host that the request names is not served here."),
     (422, "Invalid", "A field or parameter is unknown or has a wrong value."),
     (429, "TooFast", "Too many requests; `Retry-After` says when the next is welcome."),
+    (431, "HeadTooLarge", "The request line and the headers are too large."),
     (500, "Internal", "A mistake of Everfold, or a file that cannot be read."),
     (502, "NotTold", "Another service did not take what it was sent."),
     (503, "Unavailable", "The engine ends, is busy, or its store cannot be used."),

@@ -12,20 +12,22 @@ use crate::node::{NoticeStatus, OutcomeWord};
 const CURSOR: &str = "^[0-9a-f]{16}-[0-9]{1,18}$";
 const KEY: &str = "^[!-~]([ -~]{0,254}[!-~])?$";
 const SIGNAL: &str = r"^[^\x00-\x1f\x7f-\x9f]{1,32}$";
+/// At most 160 bytes in UTF-8.
+const DELIVERY: &str = r"^[^\x00-\x1f\x7f-\x9f]{1,40}$";
 const SOURCE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 const ANY_SOURCE: &str = "^([a-z0-9][a-z0-9_-]{0,63}|-)$";
 const TOKEN: &str = "^[A-Za-z0-9._@-]{1,64}$";
 /// At most ten years.
 const SPAN: &str = "^([0-9]{1,11}ms|[0-9]{1,8}s|[0-9]{1,6}m|[0-9]{1,4}h|[0-9]{1,3}d|[12][0-9]{3}d|3[0-5][0-9]{2}d|36[0-4][0-9]d|3650d)$";
-/// US dollars, with at most six decimal places.
-const AMOUNT: &str = r"^\$?[0-9]{1,12}(\.[0-9]{0,6})?( ?USD)?$";
+/// US dollars, with at most six decimal places, or a currency that has a rate.
+const AMOUNT: &str = r"^(\$?[0-9]{1,12}(\.[0-9]{0,6})?( ?USD)?|[0-9]{1,12}(\.[0-9]{0,6})? [A-Z]{3})$";
 /// Money in answers.
 const DOLLARS: &str = r"^[0-9]+\.[0-9]{6}$";
 const HASH: &str = "^[0-9a-f]{64}$";
 const LEASE: &str = "5e2f8a100190b3a27c1e7a449d6f3b1c";
 const INSTANCE: &str = "build-7-4711-3f9a2c1b";
-const STATUSES: [&str; 8] =
-    ["queued", "running", "waiting", "paused", "blocked", "succeeded", "failed", "cancelled"];
+const STATUSES: [&str; 9] =
+    ["queued", "running", "waiting", "paused", "blocked", "stopping", "succeeded", "failed", "cancelled"];
 
 /// Writes the tables into the whole document.
 pub(super) fn write(document: &mut Value) {
@@ -124,6 +126,9 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
         ("deliver", "path", "source") => pattern(SOURCE),
         ("listSourceDeliveries" | "getDelivery" | "redeliver", "path", "source") => pattern(ANY_SOURCE),
         ("signalRun" | "signalRuns", "path", "name") => pattern(SIGNAL),
+        ("limitSharedBudget" | "unlimitSharedBudget", "path", "scope") => {
+            pattern(r"^[^\s\x00-\x1f\x7f-\x9f]{1,256}$")
+        }
         ("resetBreaker", "path", "name") => pattern(r"^[^.\n]{1,64}\.[^\n]{1,64}$"),
         _other => None,
     }
@@ -174,6 +179,8 @@ fn examples(id: &str) -> Option<Value> {
         "recheckStep" => {
             of("On the same artefacts", json!({ "step": "build", "reason": "the check was repaired" }))
         }
+        "limitSharedBudget" => of("A month", json!({ "per": "month", "cost": "500.00" })),
+        "updateSchedule" => of("Other hours", json!({ "schedule": { "hours": "2..6" } })),
         "addSchedule" => {
             of("Every night", json!({ "name": "nightly", "pipeline": "hello", "schedule": "0 3 * * *" }))
         }
@@ -224,6 +231,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("CreateBody", "idempotency_key", pattern(KEY)),
         ("BacktestBody", "cursor", pattern(CURSOR)),
         ("RaiseBody", "wall", pattern(SPAN)),
+        ("SharedBudgetBody", "wall", pattern(SPAN)),
         ("TokenBody", "expires_in", pattern(SPAN)),
         ("TokenBody", "name", pattern(TOKEN)),
         ("TokenBody", "approves", json!({ "maxItems": 64, "items": { "type": "string", "pattern": TOKEN } })),
@@ -237,7 +245,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("Told", "detail", length(16 * 1024)),
         ("SignalBody", "delivery", length(64)),
         ("SignalAllBody", "delivery", length(64)),
-        ("DeliverBody", "id", json!({ "minLength": 1, "maxLength": 64 })),
+        ("DeliverBody", "id", pattern(DELIVERY)),
         ("PipelineView", "origin", words(&["saved", "built_in", "file"])),
         ("PipelineView", "hash", pattern(HASH)),
         ("VersionView", "hash", pattern(HASH)),

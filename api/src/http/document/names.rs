@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 90] = [
+const NAMES: [(&str, &str, &str); 95] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -15,6 +15,7 @@ const NAMES: [(&str, &str, &str); 90] = [
     ("POST", "/api/v1/runs/{run}/cancel", "cancelRun"),
     ("POST", "/api/v1/runs/{run}/abandon", "abandonRun"),
     ("POST", "/api/v1/runs/{run}/pause", "pauseRun"),
+    ("POST", "/api/v1/runs/{run}/interrupt", "interruptRun"),
     ("POST", "/api/v1/runs/{run}/resume", "resumeRun"),
     ("POST", "/api/v1/runs/{run}/unblock", "unblockRun"),
     ("POST", "/api/v1/runs/{run}/recheck", "recheckStep"),
@@ -68,9 +69,13 @@ const NAMES: [(&str, &str, &str); 90] = [
     ("POST", "/api/v1/notices/{notice}/drop", "dropNotice"),
     ("GET", "/api/v1/subscriptions", "listSubscriptions"),
     ("POST", "/api/v1/subscriptions/{name}/test", "testSubscription"),
+    ("GET", "/api/v1/budgets", "listSharedBudgets"),
+    ("PUT", "/api/v1/budgets/{scope}", "limitSharedBudget"),
+    ("DELETE", "/api/v1/budgets/{scope}", "unlimitSharedBudget"),
     ("GET", "/api/v1/schedules", "listSchedules"),
     ("POST", "/api/v1/schedules", "addSchedule"),
     ("GET", "/api/v1/schedules/{name}", "getSchedule"),
+    ("PATCH", "/api/v1/schedules/{name}", "updateSchedule"),
     ("DELETE", "/api/v1/schedules/{name}", "removeSchedule"),
     ("POST", "/api/v1/schedules/{name}/pause", "pauseSchedule"),
     ("POST", "/api/v1/schedules/{name}/resume", "resumeSchedule"),

@@ -50,6 +50,7 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &
         (Method::GET, &mut item.get),
         (Method::PUT, &mut item.put),
         (Method::POST, &mut item.post),
+        (Method::PATCH, &mut item.patch),
         (Method::DELETE, &mut item.delete),
     ];
     of.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))

@@ -14,13 +14,14 @@ use crate::access::SESSION_COOKIE;
 use crate::access::{RequiredRole, needed};
 
 /// The parameters of paths: the name, what it is, an example.
-const NAMES: [(&str, &str, &str); 11] = [
+const NAMES: [(&str, &str, &str); 12] = [
     ("notice", "A lost notice, as the list calls it: `RUN:VERSION:NOTICE`.", "5e2f8a10:12:failures"),
     ("run", "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before.", "@"),
     ("step", "A step, or an item of it: `STEP`, `STEP.ITEM`.", "build"),
     ("round", "The round, from 1.", "1"),
     ("attempt", "The attempt, from 1.", "1"),
     ("name", "Its name; a `/` in it is written `%2F`.", "nightly"),
+    ("scope", "The text that the budgets of its runs share; a `/` in it is written `%2F`.", "team"),
     ("task", "A task's id, or a run where one task of that kind is open.", "5e2f8a10:review:1"),
     ("source", "The source, as the settings name it; `-` for any where deliveries are read.", "forge"),
     ("id", "The id that the sender gave it, or at least 4 letters that only its id begins with.", "72d3162e"),
@@ -289,7 +290,7 @@ fn fail(path: &str, needs: RequiredRole, is_write: bool, operation: &mut Operati
     };
     let is_of_api = path.starts_with("/api/v1/");
     if is_of_api {
-        statuses.extend([400, 408, 409, 422, 507]);
+        statuses.extend([400, 408, 409, 422, 431, 507]);
     }
     if path == "/login" {
         statuses.push(401);

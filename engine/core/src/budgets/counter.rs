@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::event::CounterEvent;
+use super::event::{CounterEvent, OwnLimitSet};
 use super::period;
 use super::room::BudgetUse;
 use crate::event::{BudgetTerms, Spent};
@@ -31,6 +31,7 @@ pub struct Counter {
     reserved: BTreeMap<EffectId, Reserved>,
     reserved_micros: u64,
     recent: VecDeque<(RunId, Version)>,
+    own: Option<OwnLimitSet>,
 }
 
 impl Counter {
@@ -63,6 +64,9 @@ impl Counter {
             CounterEvent::CounterPeriodBegan(event) => {
                 self.period = Some((event.from, event.until));
                 (self.spent, self.raised) = (Spent::default(), Spent::default());
+            }
+            CounterEvent::OwnLimitSet(event) => {
+                self.own = Some(event.clone()).filter(|event| !event.limit.is_none());
             }
         }
     }
@@ -102,6 +106,12 @@ impl Counter {
     #[must_use]
     pub fn period(&self) -> Option<(Timestamp, Timestamp)> {
         self.period
+    }
+
+    /// The limits that it has of its own.
+    #[must_use]
+    pub fn own(&self) -> Option<&OwnLimitSet> {
+        self.own.as_ref()
     }
 
     /// Whether something is reserved for an attempt.

@@ -1,8 +1,8 @@
 //! What follows for a counter.
 
 use super::counter::Counter;
-use super::event::{CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, SpendCharged};
-use super::{period, room};
+use super::event::{CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, OwnLimitSet, SpendCharged};
+use super::period;
 use crate::event::{BudgetTerms, Measure, Spent};
 use everfold_base::id::{EffectId, RunId, Version};
 use everfold_base::time::Timestamp;
@@ -54,6 +54,8 @@ pub enum CounterInput {
     Charge(Charge),
     /// The limits are raised.
     Raise(Raise),
+    /// The counter gets limits of its own.
+    SetOwnLimit(OwnLimitSet),
 }
 
 /// What follows from an input at a moment, and what is used up where an attempt may not start; `terms`
@@ -74,6 +76,10 @@ pub fn decide(
         }
         CounterInput::Raise(raise) => {
             draft.raise(raise);
+            Ok(())
+        }
+        CounterInput::SetOwnLimit(set) => {
+            draft.set_own_limit(set);
             Ok(())
         }
     };
@@ -102,7 +108,7 @@ impl BudgetDraft {
         if self.counter.has_reserved(&request.attempt) {
             return Ok(()); // A repeated request: the answer was lost.
         }
-        room(&request.terms, &self.counter.used())?;
+        self.counter.room(&request.terms, &self.counter.used())?;
         self.record(CounterEvent::FundsReserved(FundsReserved {
             attempt: request.attempt.clone(),
             cost_micros: request.terms.reserve_micros,
@@ -120,6 +126,16 @@ impl BudgetDraft {
         if is_news {
             let Charge { attempt, version, spent, at, .. } = charge.clone();
             self.record(CounterEvent::SpendCharged(SpendCharged { attempt, version, spent, at }));
+        }
+    }
+
+    fn set_own_limit(&mut self, set: &OwnLimitSet) {
+        let is_so = match self.counter.own() {
+            Some(own) => own.limit == set.limit && own.written == set.written,
+            None => set.limit.is_none(),
+        };
+        if !is_so {
+            self.record(CounterEvent::OwnLimitSet(set.clone()));
         }
     }
 

@@ -6,6 +6,7 @@ use crate::event::{BudgetTerms, Spent};
 use everfold_base::codec::stored;
 use everfold_base::id::{EffectId, RunId, Version};
 use everfold_base::time::Timestamp;
+use everfold_language::definition::Period;
 
 /// Something is kept free for an attempt, from before it starts until its use is charged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,34 @@ pub struct CounterPeriodBegan {
     pub until: Timestamp,
 }
 
+/// Limits of a counter's own, beside those that its runs bring along; `None` each: it has none of that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnLimit {
+    /// In millionths of a US dollar.
+    pub cost_micros: Option<u64>,
+    /// Tokens, read and written.
+    pub tokens: Option<u64>,
+    /// The time of paid attempts, in milliseconds.
+    pub wall_ms: Option<u64>,
+}
+
+/// A person gave the counter limits of its own, other ones, or took them away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnLimitSet {
+    /// The scope that the counter is of.
+    pub scope: String,
+    /// Its period.
+    pub per: Period,
+    /// Where days begin; `None`: UTC.
+    pub zone: Option<String>,
+    /// The limits, in each period.
+    pub limit: OwnLimit,
+    /// The amount of money as it was written, where that was in another currency.
+    pub written: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// A fact of a counter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -65,6 +94,8 @@ pub enum CounterEvent {
     LimitRaised(LimitRaised),
     /// A period begins.
     CounterPeriodBegan(CounterPeriodBegan),
+    /// It has limits of its own.
+    OwnLimitSet(OwnLimitSet),
 }
 
 const BYTES_MAX: u64 = 64 * 1024;
@@ -74,4 +105,5 @@ stored!(CounterEvent, BYTES_MAX, {
     SpendCharged = 2,
     LimitRaised = 3,
     CounterPeriodBegan = 4,
+    OwnLimitSet = 5,
 });

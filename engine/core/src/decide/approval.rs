@@ -60,13 +60,14 @@ fn may_have_asked(state: &RunState, key: Key, id: &AttemptId) -> bool {
     if !is_unit || id.round > step.round || id.round == Round::ZERO {
         return false;
     }
+    // A round that was reset has no attempts any more.
+    let of_unit = |asked: fn(&Unit, &AttemptId) -> bool| {
+        id.round < step.round
+            || state.unit_at(key).is_none_or(|unit| unit.attempt == Attempt::ZERO || asked(unit, id))
+    };
     match state.graph.step(key.step).work {
-        Some(Work::Approval(_) | Work::Question(_)) => true,
-        // A round that was reset has no attempts any more.
-        Some(Work::Task(_)) => {
-            id.round < step.round
-                || state.unit_at(key).is_none_or(|unit| unit.attempt == Attempt::ZERO || unit.asks() > 0)
-        }
+        Some(Work::Approval(_) | Work::Question(_)) => of_unit(|unit, id| id.attempt <= unit.attempt),
+        Some(Work::Task(_)) => of_unit(|unit, id| id.attempt <= unit.attempt && unit.asks() > 0),
         Some(Work::Wait(_)) | None => false,
     }
 }

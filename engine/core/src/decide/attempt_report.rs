@@ -10,9 +10,10 @@ use super::start::LABELS_BYTES_MAX;
 use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptNotes, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted,
-    ChildStopped, ProbeFailed, StopReason, StopRequested, TimerFired, TimerKind, TimerSet, UsageRecorded,
-    WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
+    ChildStopped, ProbeFailed, ProgressReported, StopReason, StopRequested, TimerFired, TimerKind, TimerSet,
+    UsageRecorded, WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
 };
+use crate::progress::REPORTED_MAX;
 use crate::state::{Key, RunState, Stage};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, RunId};
@@ -90,7 +91,7 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: ReportedEnd<'
                 commit,
                 artefacts,
                 ended_at,
-                notes: AttemptNotes::default(),
+                notes: AttemptNotes { log: notes.log, ..AttemptNotes::default() },
             });
         }
         Ok(output) => {
@@ -101,7 +102,15 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: ReportedEnd<'
             // How it failed is worth more than labels that do not fit.
             let labels =
                 if labels_too_large(draft.state, &notes.labels) { BTreeMap::new() } else { notes.labels };
-            let (failure, notes) = (failure.clone(), AttemptNotes { labels, ..notes });
+            let was_interrupted = draft.state.facts.stops.get(&id) == Some(&StopReason::Interrupt);
+            let failure = match failure.kind {
+                FailureKind::Cancelled if was_interrupted => {
+                    Failure { message: "interrupted".to_owned(), ..failure.clone() }
+                        .with_hint("when the run is resumed, the next attempt goes on with this work")
+                }
+                _of_its_own => failure.clone(),
+            };
+            let notes = AttemptNotes { labels, ..notes };
             draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, notes });
         }
     }
@@ -119,6 +128,21 @@ pub(super) fn lost(draft: &mut Draft<'_>, id: &AttemptId, reason: &str, fallback
         draft.record(ChildStopped { id: id.clone(), ended_at: draft.meta.at });
     } else if is_awaited(draft.state, id) {
         draft.record(AttemptLost { id: id.clone(), reason: reason.to_owned(), fallback });
+    }
+}
+
+/// How far an attempt is: recorded where it is news, of so many steps and items at once.
+pub(super) fn progress(draft: &mut Draft<'_>, reported: &ProgressReported) {
+    let known = &draft.state.facts.progress;
+    let path = &reported.id.path;
+    let is_news = match known.get(path) {
+        Some(known) => *known != reported.progress,
+        None => known.len() < REPORTED_MAX,
+    };
+    // A stopped attempt of a former round may still report.
+    let is_current = draft.state.current(&reported.id).is_some();
+    if is_news && is_current && is_awaited(draft.state, &reported.id) {
+        draft.record(reported.clone());
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn cancel(draft: &mut Draft<'_>, request: &CancelRequested) -> Result
     draft.record(request.clone());
     if was_paused {
         // What ends the run must not wait for a person to resume it.
-        draft.record(RunResumed { reason: None });
+        draft.record(RunResumed { reason: None, prompt: None });
     }
     if is_first {
         super::stops::stop_children(draft);

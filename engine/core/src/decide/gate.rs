@@ -45,7 +45,8 @@ pub(super) fn listening(state: &RunState, name: &str) -> Vec<usize> {
 pub(super) fn wake(draft: &mut Draft<'_>, at: usize, signal: Version) {
     let Some(gate) = current(draft.state, at).map(|gate| gate.id.clone()) else { return };
     let id = draft.state.attempt_id(Key::step(at));
-    draft.record(SignalTaken { signal, by: SignalTaker::Gate { id, gate }, how: Hearing::Now, ends: None });
+    let by = SignalTaker::Gate { id, gate };
+    draft.record(SignalTaken { signal, by, how: Hearing::Now, ends: None, reason: None });
 }
 
 /// One judging of a gate: all that its expressions may depend on beside the run's state.

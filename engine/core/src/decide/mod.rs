@@ -8,6 +8,7 @@
 //! Called by the shard for every input, and by replay for every recorded fact.
 
 mod admission;
+mod answer;
 mod approval;
 mod attempt_report;
 pub mod begin;
@@ -28,6 +29,7 @@ mod gate_poll;
 mod multi_probe;
 mod note;
 mod notice;
+mod offered_signal;
 mod otherwise;
 mod outcome;
 mod pause;
@@ -35,6 +37,7 @@ mod people_timers;
 pub mod plan;
 mod preconditions;
 mod question;
+mod question_parts;
 mod readers;
 mod recheck;
 mod refusal;
@@ -45,6 +48,7 @@ mod run_names;
 mod run_output;
 mod scope;
 mod signal;
+mod signal_hearing;
 mod spend;
 mod start;
 mod step_start;
@@ -60,7 +64,7 @@ pub use preconditions::TEXT_BYTES_MAX;
 pub use recheck::check_policy;
 pub use refusal::Refusal;
 pub use rejudge::rejudge;
-pub use signal::SIGNAL_BYTES_MAX;
-pub use start::{INPUT_BYTES_MAX, LABELS_BYTES_MAX, TITLE_BYTES_MAX};
+pub use signal::{SIGNAL_BYTES_MAX, check_signal};
+pub use start::{INPUT_BYTES_MAX, LABELS_BYTES_MAX, TITLE_BYTES_MAX, check_sizes};
 
 pub use everfold_language::expr::Loaded;

@@ -147,6 +147,10 @@ pub(super) fn task_spec(task: &ExecutorTask, scope: &RunScope<'_>) -> Result<Val
             });
         }
         spec["documents"] = Value::Array(documents);
+        let records = &state.definition().config_records;
+        if !records.is_empty() {
+            spec["records"] = json!(records);
+        }
     }
     Ok(spec)
 }

@@ -1,21 +1,46 @@
-//! A run is paused, alone or with others: nothing starts, what runs ends, decisions count.
+//! A run is paused, alone or with others: nothing starts, what runs ends, decisions count. An interrupt is a pause that
+//! also stops what runs: its rounds stay open, and go on when the run is resumed.
 
 use super::draft::Draft;
 use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
-use crate::event::{RunHalted, RunPaused, RunReleased, RunResumed};
+use super::stops::stop_all;
+use crate::event::{RunHalted, RunPaused, RunReleased, RunResumed, StopReason};
+use crate::state::{Key, RunState};
+use everfold_base::id::AttemptId;
+use everfold_base::json::{JsonText, Payload};
+use everfold_language::definition::ExecutorTask;
 
 pub(super) fn pause(draft: &mut Draft<'_>, paused: &RunPaused) -> Result<(), Refusal> {
     check_text("the reason", paused.reason.as_deref())?;
     refuse_ended(draft.state)?;
-    if draft.state.facts.order.pause.is_none() {
+    // A run that was asked to end goes on to its end.
+    if draft.state.is_cancelling() {
+        return Ok(());
+    }
+    let ids = if paused.interrupt { interruptible(draft.state) } else { Vec::new() };
+    if draft.state.facts.order.pause.is_none() || !ids.is_empty() {
         draft.record(paused.clone());
     }
+    stop_all(draft, &ids, StopReason::Interrupt);
     Ok(())
+}
+
+/// The attempts that an interrupt stops: all but runs, which have a pause of their own, and requests, which end soon and
+/// whose effect would not be known.
+fn interruptible(state: &RunState) -> Vec<AttemptId> {
+    let ends_by_itself = |key: Key| match state.unit_at(key) {
+        Some(unit) => matches!(unit.kind.as_str(), ExecutorTask::RUN | ExecutorTask::HTTP),
+        None => true,
+    };
+    let attempts = state.facts.attempts.iter().copied();
+    attempts.filter(|key| !ends_by_itself(*key)).map(|key| state.attempt_id(key)).collect()
 }
 
 pub(super) fn resume(draft: &mut Draft<'_>, resumed: &RunResumed) -> Result<(), Refusal> {
     check_text("the reason", resumed.reason.as_deref())?;
+    let prompt = resumed.prompt.as_ref().and_then(Payload::text).cloned();
+    check_text("the prompt", prompt.as_ref().map(JsonText::as_str))?;
     refuse_ended(draft.state)?;
     if draft.state.facts.order.pause.is_none() {
         return Err(match draft.state.halts().next() {
@@ -28,7 +53,11 @@ pub(super) fn resume(draft: &mut Draft<'_>, resumed: &RunResumed) -> Result<(), 
             },
         });
     }
-    draft.record(resumed.clone());
+    if prompt.is_some() && !draft.state.has_interrupted() {
+        return Err(Refusal::NothingInterrupted);
+    }
+    let prompt = prompt.map(|prompt| draft.payload(prompt));
+    draft.record(RunResumed { prompt, ..resumed.clone() });
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 pub use super::multi_probe::KIND as MEMBERS;
 
 use super::scope::RunScope;
-use crate::state::{Key, RunState};
+use crate::state::{Key, Resumption, RunState};
 use everfold_base::id::{AttemptId, Version};
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
@@ -44,6 +44,8 @@ pub struct AttemptPlan {
     pub reset_to: Option<String>,
     /// The session of an agent that it continues.
     pub session: Option<String>,
+    /// It goes on with work that was interrupted.
+    pub resumption: Option<Resumption>,
 }
 
 /// Evidence to collect.
@@ -143,7 +145,8 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
         grace: Duration::from_millis(unit.grace_ms),
         place: place(state, key, loaded)?,
         reset_to: state.reset_of(id).cloned(),
-        session: state.session(&id.path).cloned(),
+        session: state.interrupted_session(id).or_else(|| state.session(&id.path)).cloned(),
+        resumption: state.resumption(id, loaded)?,
         spec,
     }))
 }
@@ -391,6 +394,9 @@ pub fn work_context(
     if matches!(&step.work, Some(Work::Task(_))) && key.item.is_some() {
         context["item"] = get("item")?;
         context["index"] = get("index")?;
+    }
+    if let Some(Resumption { prompt }) = state.resumption(id, loaded)? {
+        context["resumed"] = json!({"prompt": prompt});
     }
     Ok(context)
 }

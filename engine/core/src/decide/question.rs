@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
+use super::answer::{ANSWER_BYTES_MAX, answer_text, merge, missing, read_answer, refuse, states};
 use super::approval::{self, TaskLookup};
 use super::attempt_report::{self, ReportedEnd};
 use super::draft::{Draft, Interrupt, settled};
 use super::people_timers::set_limits;
+use super::question_parts::{read_items, read_options};
 use super::refusal::Refusal;
 use super::render::{millis, resolve_pause};
 use super::scope::RunScope;
@@ -20,16 +22,12 @@ use crate::event::{
 };
 use crate::state::{Key, QuestionState, StoredValue, Unit};
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{AttemptId, StepPath};
-use everfold_base::json::{JsonText, Payload, Value};
+use everfold_base::id::AttemptId;
+use everfold_base::json::{JsonText, Value};
 use everfold_base::text;
 use everfold_language::definition::{Ask, Question, Work};
 use everfold_language::expr::EvalError;
 
-/// An answer, a draft of one, or a question of the work.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
-/// Parts of a question, and options of one.
-const ITEMS_MAX: usize = 200;
 /// A question in one line.
 const TITLE_CHARS_MAX: usize = 200;
 
@@ -64,68 +62,6 @@ pub(super) fn prepare(
             Ok(PreparedQuestion { title, text, terms, timeout })
         }
     })
-}
-
-fn read_options(options: Option<&Value>) -> Result<Vec<String>, String> {
-    let list = match options {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Array(list)) => list,
-        Some(_) => return Err("`options` is no list".into()),
-    };
-    if list.len() > ITEMS_MAX {
-        return Err(format!("there are more than {ITEMS_MAX} options"));
-    }
-    let mut options: Vec<String> = Vec::new();
-    for option in list {
-        let text = match option {
-            Value::String(text) if !text.trim().is_empty() => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(flag) => flag.to_string(),
-            _ => return Err("an option is no text".into()),
-        };
-        if options.contains(&text) {
-            return Err(format!("the option “{text}” stands there twice"));
-        }
-        options.push(text);
-    }
-    Ok(options)
-}
-
-/// The parts of a question, each `{id, text, options}`; numbered from 1 where they have no id.
-fn read_items(items: Option<&Value>) -> Result<Option<JsonText>, String> {
-    let list = match items {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(list)) if list.is_empty() => return Ok(None),
-        Some(Value::Array(list)) => list,
-        Some(_) => return Err("`items` is no list".into()),
-    };
-    if list.len() > ITEMS_MAX {
-        return Err(format!("there are more than {ITEMS_MAX} items"));
-    }
-    let mut read: Vec<Value> = Vec::new();
-    for (at, item) in list.iter().enumerate() {
-        let number = (at + 1).to_string();
-        let (id, text, options) = match item {
-            Value::String(text) => (number, text.clone(), Vec::new()),
-            Value::Object(fields) => {
-                let id = match fields.get("id") {
-                    None | Some(Value::Null) => number,
-                    Some(Value::String(id)) if !id.is_empty() => id.clone(),
-                    Some(Value::Number(id)) => id.to_string(),
-                    Some(_) => return Err(format!("the id of item {} is no text", at + 1)),
-                };
-                let text = fields.get("text").or(fields.get("title")).and_then(Value::as_str);
-                let text = text.ok_or_else(|| format!("item {} has no `text`", at + 1))?;
-                (id, text.to_owned(), read_options(fields.get("options"))?)
-            }
-            _ => return Err(format!("item {} is neither a text nor a map with `text`", at + 1)),
-        };
-        if read.iter().any(|other| other["id"] == id.as_str()) {
-            return Err(format!("two items have the id “{id}”"));
-        }
-        read.push(json!({"id": id, "text": text, "options": options}));
-    }
-    Ok(Some(Value::Array(read).into()))
 }
 
 /// A question of the work, `{text, options?, items?}`.
@@ -267,25 +203,49 @@ pub(super) fn answer(
     answer: &QuestionAnswered,
 ) -> Result<Result<(), Interrupt>, Refusal> {
     let id = &answer.id;
-    let text = answer_text(&id.path, &answer.answer)?;
     let key = match approval::find(draft.state, id)? {
         TaskLookup::Open(key) => key,
-        TaskLookup::Closed(key) => return answered_before(draft, id, key, text),
+        TaskLookup::Closed(key) => {
+            return answered_before(draft, id, key, answer_text(&id.path, &answer.answer)?);
+        }
     };
-    let question = question_of(draft, id, key)?;
-    approval::check_roles(&id.path, &question.terms.roles, &answer.roles)?;
-    let given = read_answer(&id.path, &question.terms, text)?;
-    let saved = match settled(question.draft.value(draft.loaded)) {
-        Err(interrupt) => return Ok(Err(interrupt)),
-        Ok(saved) => saved.unwrap_or_default(),
-    };
-    let whole = match judge(draft, id, key, question, &merge(&saved, &given))? {
+    let whole = match whole(draft, answer, key)? {
         Err(interrupt) => return Ok(Err(interrupt)),
         Ok(whole) => whole,
     };
     let whole = draft.payload_of(&whole);
     draft.record(QuestionAnswered { answer: whole, ..answer.clone() });
     Ok(Ok(()))
+}
+
+/// Why an open question does not take an answer, as far as that is known without loading anything.
+pub(super) fn refusal(draft: &Draft<'_>, answer: &QuestionAnswered) -> Option<Refusal> {
+    let open = approval::find(draft.state, &answer.id).map(|found| match found {
+        TaskLookup::Open(key) => Some(key),
+        TaskLookup::Closed(_) => None,
+    });
+    match open {
+        Ok(Some(key)) => whole(draft, answer, key).err(),
+        Ok(None) => Some(Refusal::Answered(answer.id.path.clone())),
+        Err(refusal) => Some(refusal),
+    }
+}
+
+/// The answer as it is recorded: with what was saved before.
+fn whole(
+    draft: &Draft<'_>,
+    answer: &QuestionAnswered,
+    key: Key,
+) -> Result<Result<Value, Interrupt>, Refusal> {
+    let id = &answer.id;
+    let text = answer_text(&id.path, &answer.answer)?;
+    let question = question_of(draft, id, key)?;
+    approval::check_roles(&id.path, &question.terms.roles, &answer.roles)?;
+    let given = read_answer(&id.path, &question.terms, text)?;
+    match settled(question.draft.value(draft.loaded)) {
+        Err(interrupt) => Ok(Err(interrupt)),
+        Ok(saved) => judge(draft, id, key, question, &merge(&saved.unwrap_or_default(), &given)),
+    }
 }
 
 /// An answer to what was answered before: the same again changes nothing.
@@ -310,7 +270,9 @@ fn answered_before(
     let given = answer.value();
     let is_same = given.as_object().is_some_and(|given| {
         let is_kept = |name: &str, value: &Value| {
+            let mut states = value.as_object().into_iter().flatten();
             former.get(name) == Some(value)
+                || (name == "states" && states.all(|(id, state)| former["states"].get(id) == Some(state)))
                 || (name == "text" && former["text"].is_null() && former["choice"] == *value)
         };
         !given.is_empty() && given.iter().all(|(name, value)| is_kept(name, value))
@@ -321,108 +283,6 @@ fn answered_before(
 fn question_of<'a>(draft: &'a Draft<'_>, id: &AttemptId, key: Key) -> Result<&'a QuestionState, Refusal> {
     let question = draft.state.unit_at(key).and_then(Unit::question);
     question.ok_or_else(|| Refusal::WrongKind { path: id.path.clone(), wants: "a decision" })
-}
-
-fn refuse(path: &StepPath, problems: Vec<String>) -> Refusal {
-    Refusal::InvalidAnswer { path: path.clone(), problems }
-}
-
-/// The text of an answer: inline, whatever its size.
-fn answer_text<'a>(path: &StepPath, answer: &'a Payload) -> Result<&'a JsonText, Refusal> {
-    answer.text().ok_or_else(|| refuse(path, vec!["an answer brings the value itself".into()]))
-}
-
-/// Reads `{choice?, text?, items?}` and checks what can be checked in a part.
-fn read_answer(
-    path: &StepPath,
-    terms: &QuestionTerms,
-    answer: &JsonText,
-) -> Result<Map<String, Value>, Refusal> {
-    if answer.as_str().len() > ANSWER_BYTES_MAX {
-        return Err(Refusal::TooLarge { what: "the answer", max: ANSWER_BYTES_MAX });
-    }
-    let Value::Object(mut given) = answer.value() else {
-        return Err(refuse(path, vec!["it is no map of `choice`, `text` and `items`".into()]));
-    };
-    given.remove("by"); // The actor of the input is the author of the answer.
-    let mut problems = Vec::new();
-    for (name, value) in &given {
-        match (name.as_str(), value) {
-            ("choice" | "text" | "items", Value::Null) => {}
-            ("choice", Value::String(choice)) => problems.extend(check_choice(&terms.options, choice)),
-            ("text", Value::String(_)) => {}
-            ("items", Value::Object(items)) => problems.extend(check_items(terms, items)),
-            ("choice" | "text", _) => problems.push(format!("`{name}` is no text")),
-            ("items", _) => problems.push("`items` is no map of answers by item".into()),
-            _ => problems.push(format!("there is no `{name}`; an answer has `choice`, `text` and `items`")),
-        }
-    }
-    if !problems.is_empty() {
-        return Err(refuse(path, problems));
-    }
-    // A text that is one of the options chooses it: so an answer can be typed as it was read.
-    if given.get("choice").is_none_or(Value::is_null)
-        && let Some(Value::String(text)) = given.get("text")
-        && terms.options.contains(text)
-    {
-        let choice = given.insert("text".into(), Value::Null).unwrap_or_default();
-        given.insert("choice".into(), choice);
-    }
-    Ok(given)
-}
-
-fn check_choice(options: &[String], choice: &str) -> Option<String> {
-    match options {
-        [] => Some("it offers no options to choose from; answer with a text".into()),
-        options if options.iter().any(|option| option == choice) => None,
-        options => Some(format!("“{choice}” is none of the options: {}", options.join(", "))),
-    }
-}
-
-fn items_of(terms: &QuestionTerms) -> Vec<Value> {
-    let items = terms.items.as_ref().map(JsonText::value);
-    items.and_then(|items| items.as_array().cloned()).unwrap_or_default()
-}
-
-fn check_items(terms: &QuestionTerms, given: &Map<String, Value>) -> Vec<String> {
-    let items = items_of(terms);
-    let mut problems = Vec::new();
-    for (id, value) in given {
-        let Some(item) = items.iter().find(|item| item["id"] == id.as_str()) else {
-            let ids: Vec<&str> = items.iter().filter_map(|item| item["id"].as_str()).collect();
-            problems.push(match ids.is_empty() {
-                true => format!("there is no item “{id}”; it has none"),
-                false => format!("there is no item “{id}”; it has {}", ids.join(", ")),
-            });
-            continue;
-        };
-        let options = read_options(Some(&item["options"])).unwrap_or_default();
-        match value {
-            Value::Null => {}
-            Value::String(choice) if options.contains(choice) => {}
-            Value::Array(_) | Value::Object(_) => {
-                problems.push(format!("the answer to item “{id}” is neither text, number nor boolean"));
-            }
-            _ if options.is_empty() => {}
-            other => {
-                let shown = everfold_base::json::canonical(other);
-                problems.push(format!("item “{id}”: {shown} is none of the options: {}", options.join(", ")));
-            }
-        }
-    }
-    problems
-}
-
-/// What is given wins over what was saved; items one by one. Null takes a part back.
-fn merge(saved: &Value, given: &Map<String, Value>) -> Value {
-    let mut merged = saved.as_object().cloned().unwrap_or_default();
-    for (name, value) in given {
-        match (merged.get_mut(name), value) {
-            (Some(Value::Object(items)), Value::Object(more)) => items.extend(more.clone()),
-            (_, value) => drop(merged.insert(name.clone(), value.clone())),
-        }
-    }
-    Value::Object(merged)
 }
 
 /// Checks the whole answer; returns it as it is recorded: `{choice, text, items, by}`.
@@ -446,7 +306,11 @@ fn judge(
     };
     let schema = of_step.and_then(|of_step| of_step.schema.as_ref());
     let mut problems = missing(&question.terms, &given, schema.is_some());
+    let states = states(&question.terms, &given);
     let mut answer = Value::Object(given);
+    if let Value::Object(given) = &mut answer {
+        given.remove("states"); // They are no part of what a schema says.
+    }
     if let Some(schema) = schema {
         match everfold_language::definition::input::check(schema, &answer) {
             Ok(filled) => answer = filled,
@@ -462,6 +326,10 @@ fn judge(
     let mut whole = json!({"choice": null, "text": null, "items": null});
     for name in ["choice", "text", "items"] {
         whole[name] = answer.get(name).cloned().unwrap_or_default();
+    }
+    if !states.is_empty() {
+        whole["states"] = Value::Object(states.clone());
+        answer["states"] = Value::Object(states);
     }
     if let Some(accept) = of_step.and_then(|of_step| of_step.accept.as_ref()) {
         // What was left out is absent here, so that `has` is false.
@@ -481,27 +349,4 @@ fn judge(
     }
     whole["by"] = json!(draft.meta.actor.to_string());
     Ok(Ok(whole))
-}
-
-/// The required parts that an answer leaves out.
-fn missing(terms: &QuestionTerms, given: &Map<String, Value>, has_schema: bool) -> Vec<String> {
-    let mut problems = Vec::new();
-    if !terms.options.is_empty() && !given.contains_key("choice") {
-        problems.push(format!("choose one of: {}", terms.options.join(", ")));
-    }
-    let items = items_of(terms);
-    let answers = given.get("items").and_then(Value::as_object);
-    let left_out: Vec<&str> = items
-        .iter()
-        .filter_map(|item| item["id"].as_str())
-        .filter(|id| answers.and_then(|answers| answers.get(*id)).is_none_or(Value::is_null))
-        .collect();
-    if !left_out.is_empty() {
-        problems.push(format!("items without an answer: {}", left_out.join(", ")));
-    }
-    let text = given.get("text").and_then(Value::as_str).unwrap_or_default();
-    if terms.options.is_empty() && items.is_empty() && !has_schema && text.trim().is_empty() {
-        problems.push("it wants a text".into());
-    }
-    problems
 }

@@ -12,22 +12,31 @@ use everfold_language::expr::Expr;
 
 /// All gates of a step are judged again on the same artefacts.
 pub(super) fn recheck(draft: &mut Draft<'_>, request: &RecheckRequested) -> Result<(), Refusal> {
+    check(draft.state, request)?;
+    draft.record(request.clone());
+    Ok(())
+}
+
+/// Why the gates of a step cannot be judged again now.
+pub(super) fn refusal(state: &RunState, request: &RecheckRequested) -> Option<Refusal> {
+    check(state, request).err()
+}
+
+fn check(state: &RunState, request: &RecheckRequested) -> Result<(), Refusal> {
     check_text("the reason", request.reason.as_deref())?;
-    refuse_ended(draft.state)?;
+    refuse_ended(state)?;
     let path = &request.path;
-    let at = draft.state.graph.find(&path.step).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
-    let has_verdicts = match &draft.state.facts.steps[at].phase {
+    let at = state.graph.find(&path.step).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
+    let has_verdicts = match &state.facts.steps[at].phase {
         Phase::Judging
         | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::GateBroken) => true,
         Phase::Blocked(reason) => reason.gate().is_some(),
         _no_gate_is_open => false,
     };
-    if path.item.is_some() || !has_verdicts || !draft.state.is_live(at) {
+    if path.item.is_some() || !has_verdicts || !state.is_live(at) {
         return Err(Refusal::NotJudged(path.clone()));
     }
-    check_policies(draft.state, path, &request.policies)?;
-    draft.record(request.clone());
-    Ok(())
+    check_policies(state, path, &request.policies)
 }
 
 /// Refuses policies of gates that the step has not, and such as no evidence could be judged by.

@@ -136,6 +136,9 @@ pub enum Refusal {
         /// Why not.
         why: String,
     },
+    /// A word is to be said to interrupted work, and there is none.
+    #[error("nothing of the run was interrupted: there is no agent to say it to")]
+    NothingInterrupted,
     /// The step is not blocked.
     #[error("“{0}” is not blocked")]
     NotBlocked(StepPath),
@@ -323,6 +326,7 @@ impl Refusal {
             Self::Unfit { .. } => "unfit",
             Self::TooLarge { .. } => "too_large",
             Self::TooDeep { .. } => "too_deep",
+            Self::NothingInterrupted => "nothing_interrupted",
             Self::TooMany { .. } => "too_many",
         }
     }

@@ -99,7 +99,8 @@ pub(super) fn follow(
         | RouteTo::Answer(_)
         | RouteTo::Recheck
         | RouteTo::Unblock(_)
-        | RouteTo::Ignore => Next::Continue,
+        | RouteTo::Ignore
+        | RouteTo::Refuse(_) => Next::Continue,
         RouteTo::Fail { code, message, hint } => {
             let text = |template: &Option<Template>| {
                 template.as_ref().map(|template| template.render_text(scope)).transpose()

@@ -43,7 +43,7 @@ pub(super) fn field(state: &RunState, name: &str) -> Option<Value> {
         "title" => json!(started.and_then(|started| started.title.clone())),
         "pipeline" => json!(state.pipeline()),
         "labels" => json!(state.labels()),
-        "status" => json!(state.status()),
+        "status" => json!(status(state)),
         "outcome" => json!(outcome(state).0),
         "failure" => outcome(state).1,
         "origin" => json!(state.origin().map(|origin| json!({
@@ -57,9 +57,19 @@ pub(super) fn field(state: &RunState, name: &str) -> Option<Value> {
         "routes" => state.route_uses().iter().map(route).collect(),
         "waiting" => waiting(state),
         "gates" => gates(state),
+        "number" => json!(state.number().map(|number| number.number)),
         "warnings" => state.warnings().iter().map(warning).collect(),
         _unknown => return None,
     })
+}
+
+/// The run's status as expressions have always seen it: one that is being stopped is a running one, so that former
+/// histories are decided as they were.
+fn status(state: &RunState) -> RunStatus {
+    match state.status() {
+        RunStatus::Stopping => RunStatus::Running,
+        other => other,
+    }
 }
 
 /// What was used up, with the cost in US dollars.

@@ -10,25 +10,24 @@
 
 use serde_json::json;
 
-use super::approval::is_self;
 use super::cancel_step::stop_step;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate;
-use super::preconditions::{TEXT_BYTES_MAX, refuse_ended};
+use super::offered_signal::{Act, OfferedSignal, fitting};
+use super::preconditions::refuse_ended;
 use super::refusal::Refusal;
 use super::route::{self, Next};
 use super::scope::{RunScope, failure_value};
+use super::signal_hearing::{Heard, heard, whole_answer};
 use super::{question, wait};
 use crate::event::{
-    ApprovalDecided, BlockReason, Hearing, QuestionAnswered, RecheckRequested, RunPaused, RunUnblocked,
-    SignalEnd, SignalReceived, SignalTaken, SignalTaker, StepBlocked, StepFailed, StopReason,
-    UnblockDecision, Unblocked, VoteCast,
+    ApprovalDecided, BlockReason, Hearing, RecheckRequested, RunPaused, RunUnblocked, SignalEnd,
+    SignalReceived, SignalTaken, SignalTaker, StepBlocked, StepFailed, StopReason, UnblockDecision,
+    Unblocked, VoteCast,
 };
 use crate::state::{KEPT_MAX, Key, Order, RunState};
-use everfold_base::actor::Actor;
-use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{AttemptId, StepPath, Version};
-use everfold_base::json::{JsonText, Payload, Value, canonical};
+use everfold_base::id::{AttemptId, StepPath};
+use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::{Busy, Route, RouteTo, Routes, Vote, Work};
 use everfold_language::expr::EvalError;
 use everfold_language::expr::Loaded;
@@ -36,63 +35,10 @@ use everfold_language::expr::Loaded;
 /// Names of signals and ids of deliveries.
 const NAME_BYTES_MAX: usize = 128;
 const DELIVERY_BYTES_MAX: usize = 256;
-/// A payload without a text field is a comment as a whole up to this size.
-const LITTLE_BYTES: usize = 512;
+/// The reason of a route that takes nothing while work executes.
+const BUSY: &str = "work executes, and the route says `busy: ignore`";
 /// The largest payload of a signal.
 pub const SIGNAL_BYTES_MAX: usize = 1024 * 1024;
-
-/// A signal that is offered.
-struct OfferedSignal {
-    version: Version,
-    name: String,
-    payload: Value,
-    by: Actor,
-}
-
-impl OfferedSignal {
-    /// Whether a person sent it: reworks that people cause are not limited.
-    fn is_by_person(&self) -> bool {
-        matches!(self.by, Actor::User(_) | Actor::Token(_))
-    }
-
-    /// What it says, in words.
-    fn text(&self) -> Option<String> {
-        let mut text = match &self.payload {
-            Value::Null => return None,
-            Value::String(text) => text.clone(),
-            other => canonical(other),
-        };
-        text.truncate(fitting(&text).len());
-        Some(text)
-    }
-
-    /// What it says to people: a text, or that of the fields in which services put one, or all of it where that is
-    /// little. The rest of a delivery stands in the signal itself.
-    fn words(&self) -> Option<String> {
-        const FIELDS: [&str; 4] = ["text", "comment", "body", "message"];
-        let mut texts = FIELDS.iter().filter_map(|field| self.payload.get(field)?.as_str()).map(str::trim);
-        let words = self.payload.as_str().or_else(|| texts.find(|words| !words.is_empty()));
-        match words {
-            Some(words) => Some(fitting(words).to_owned()),
-            None => self.text().filter(|text| text.len() <= LITTLE_BYTES),
-        }
-    }
-
-    fn failure(&self) -> Failure {
-        let text = self.text().map(|text| format!(": {}", text.chars().take(500).collect::<String>()));
-        let message = format!("the signal “{}” says so{}", self.name, text.unwrap_or_default());
-        Failure::new(FailureKind::Error, message)
-    }
-}
-
-/// A text, cut at the limit of a comment.
-fn fitting(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
 
 /// What takes a signal, and what follows.
 enum Taker {
@@ -103,15 +49,22 @@ enum Taker {
     Nobody,
 }
 
-/// What a route of `on_signal` does.
-enum Act {
-    Defer,
-    Ignore,
-    Follow(Next),
-    Vote { vote: Vote, comment: Option<String> },
-    Answer(Value),
-    Recheck,
-    Unblock(UnblockDecision),
+/// Refuses what no run would take, whatever it waits for; gives the payload. An input brings it inline; what is too large
+/// for an event becomes a blob.
+///
+/// # Errors
+/// The name, the payload or the delivery's id cannot be used.
+pub fn check_signal(signal: &SignalReceived) -> Result<&JsonText, Refusal> {
+    let SignalReceived { name, payload, delivery } = signal;
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(Refusal::BadSignal(name.chars().take(NAME_BYTES_MAX).collect()));
+    }
+    let payload = payload.text().filter(|text| text.as_str().len() <= SIGNAL_BYTES_MAX);
+    let payload = payload.ok_or(Refusal::TooLarge { what: "the payload", max: SIGNAL_BYTES_MAX })?;
+    if delivery.as_ref().is_some_and(|delivery| delivery.len() > DELIVERY_BYTES_MAX) {
+        return Err(Refusal::TooLarge { what: "the delivery's id", max: DELIVERY_BYTES_MAX });
+    }
+    Ok(payload)
 }
 
 /// A signal comes.
@@ -119,18 +72,9 @@ pub(super) fn receive(
     draft: &mut Draft<'_>,
     signal: &SignalReceived,
 ) -> Result<Result<(), Interrupt>, Refusal> {
-    let SignalReceived { name, payload, delivery } = signal;
+    let SignalReceived { name, delivery, .. } = signal;
     refuse_ended(draft.state)?;
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Refusal::BadSignal(name.chars().take(NAME_BYTES_MAX).collect()));
-    }
-    // An input brings the payload inline; what is too large for an event becomes a blob below.
-    let payload = payload.text().filter(|text| text.as_str().len() <= SIGNAL_BYTES_MAX);
-    let too_large = Refusal::TooLarge { what: "the payload", max: SIGNAL_BYTES_MAX };
-    let payload = payload.ok_or(too_large)?;
-    if delivery.as_ref().is_some_and(|delivery| delivery.len() > DELIVERY_BYTES_MAX) {
-        return Err(Refusal::TooLarge { what: "the delivery's id", max: DELIVERY_BYTES_MAX });
-    }
+    let payload = check_signal(signal)?;
     if let Some(delivery) = delivery
         && draft.state.facts.order.deliveries.contains(&Order::delivery(name, delivery))
     {
@@ -268,9 +212,15 @@ fn act(
     is_busy: bool,
 ) -> Result<Act, EvalError> {
     match (&route.to, route.busy) {
-        (RouteTo::Ignore, _) => return Ok(Act::Ignore),
+        (RouteTo::Ignore, _) => return Ok(Act::Ignore(None)),
+        (RouteTo::Refuse(why), _) => {
+            return Ok(Act::Refuse(match why.render_text(scope) {
+                Err(error @ EvalError::Failed { .. }) => format!("its reason cannot be given: {error}"),
+                rendered_or_needed => fitting(&rendered_or_needed?).to_owned(),
+            }));
+        }
         (_, Busy::Defer) if is_busy => return Ok(Act::Defer),
-        (_, Busy::Ignore) if is_busy => return Ok(Act::Ignore),
+        (_, Busy::Ignore) if is_busy => return Ok(Act::Ignore(Some(BUSY.to_owned()))),
         _now => {}
     }
     let comment = || match &route.findings {
@@ -285,12 +235,12 @@ fn act(
         RouteTo::Reject => Act::Vote { vote: Vote::Reject, comment: comment()? },
         RouteTo::Changes => Act::Vote { vote: Vote::Changes, comment: comment()? },
         RouteTo::Answer(answer) => match at_hand(scope).and_then(|()| answer.render(scope)) {
-            Err(EvalError::Failed { .. }) => Act::Ignore,
+            Err(error @ EvalError::Failed { .. }) => Act::Ignore(Some(format!("`answer`: {error}"))),
             rendered_or_needed => Act::Answer(rendered_or_needed?),
         },
         RouteTo::Recheck => Act::Recheck,
         RouteTo::Unblock(decision) => Act::Unblock(*decision),
-        RouteTo::Ignore => Act::Ignore,
+        RouteTo::Ignore | RouteTo::Refuse(_) => Act::Ignore(None),
         RouteTo::Continue
         | RouteTo::Next
         | RouteTo::Rework(_)
@@ -300,7 +250,7 @@ fn act(
             let failure = offer.failure();
             match route::follow(state, scope, route, name, offer.is_by_person(), Some(&failure)) {
                 // A limit or a text of the route failed on this payload.
-                Err(EvalError::Failed { .. }) => Act::Ignore,
+                Err(error @ EvalError::Failed { .. }) => Act::Ignore(Some(error.to_string())),
                 followed_or_needed => Act::Follow(followed_or_needed?),
             }
         }
@@ -328,21 +278,23 @@ fn take(draft: &mut Draft<'_>, offer: &OfferedSignal, taker: Taker) {
     match taker {
         Taker::Wait(key) => {
             let by = SignalTaker::Wait(draft.state.attempt_id(key));
-            record(draft, offer, by, Hearing::Now, None);
+            record(draft, offer, by, Heard::of(Hearing::Now), None);
         }
-        Taker::Kept => record(draft, offer, SignalTaker::Nobody, Hearing::Kept, None),
-        Taker::Nobody => record(draft, offer, SignalTaker::Nobody, Hearing::Ignored, None),
+        Taker::Kept => record(draft, offer, SignalTaker::Nobody, Heard::of(Hearing::Kept), None),
+        Taker::Nobody => record(draft, offer, SignalTaker::Nobody, Heard::of(Hearing::Ignored), None),
         Taker::Step(at, act) => {
             let id = id(draft, at);
-            let how = hearing(draft.state, Some(at), &act, &offer.by);
-            record(draft, offer, SignalTaker::Step(id.clone()), how, ends(&act, None, offer));
+            let heard = heard(draft, Some(at), &act, &offer.by);
+            let how = heard.how;
+            record(draft, offer, SignalTaker::Step(id.clone()), heard, ends(&act, None, offer));
             if how == Hearing::Now {
                 follow_at(draft, offer, at, id, act);
             }
         }
         Taker::Run(act) => {
-            let how = hearing(draft.state, None, &act, &offer.by);
-            record(draft, offer, SignalTaker::Run, how, ends(&act, Some(()), offer));
+            let heard = heard(draft, None, &act, &offer.by);
+            let how = heard.how;
+            record(draft, offer, SignalTaker::Run, heard, ends(&act, Some(()), offer));
             if how == Hearing::Now {
                 follow_run(draft, offer, act);
             }
@@ -354,35 +306,12 @@ fn record(
     draft: &mut Draft<'_>,
     offer: &OfferedSignal,
     by: SignalTaker,
-    how: Hearing,
+    heard: Heard,
     ends: Option<SignalEnd>,
 ) {
-    draft.record(SignalTaken { signal: offer.version, by, how, ends });
-}
-
-/// How the signal is taken: a decision on a task that is not open, or on a step that is not blocked, is ignored, and so
-/// is a self-approval.
-fn hearing(state: &RunState, at: Option<usize>, act: &Act, by: &Actor) -> Hearing {
-    let is_possible = match (act, at) {
-        (Act::Defer, _) => return Hearing::Deferred,
-        (Act::Ignore, _) | (Act::Follow(Next::Continue | Next::Gate), _) => false,
-        (Act::Follow(_), _) => true,
-        (_, None) => false,
-        (Act::Vote { vote, .. }, Some(at)) => {
-            let approval = state.facts.steps[at].unit.approval();
-            state.facts.asking.contains(&Key::step(at))
-                && approval.is_some_and(|open| {
-                    let is_offered = *vote != Vote::Changes || open.terms.changes;
-                    open.decision.is_none() && is_offered && !is_self(state, &open.terms, &by.to_string())
-                })
-        }
-        (Act::Answer(_), Some(at)) => {
-            state.facts.asking.contains(&Key::step(at)) && state.facts.steps[at].unit.question().is_some()
-        }
-        (Act::Recheck, Some(_)) => true,
-        (Act::Unblock(_), Some(at)) => state.facts.blocked.contains(&Key::step(at)),
-    };
-    if is_possible { Hearing::Now } else { Hearing::Ignored }
+    let Heard { how, reason } = heard;
+    let reason = reason.map(|reason| fitting(&reason).to_owned());
+    draft.record(SignalTaken { signal: offer.version, by, how, ends, reason });
 }
 
 /// How the signal ends the run, where its route does.
@@ -400,7 +329,7 @@ fn ends(act: &Act, of_run: Option<()>, offer: &OfferedSignal) -> Option<SignalEn
 fn follow_at(draft: &mut Draft<'_>, offer: &OfferedSignal, at: usize, id: AttemptId, act: Act) {
     let (path, round) = (id.path.clone(), id.round);
     match act {
-        Act::Defer | Act::Ignore => {}
+        Act::Defer | Act::Ignore(_) | Act::Refuse(_) => {}
         Act::Follow(next) => match next {
             Next::Continue | Next::Gate | Next::Finish(_) => {}
             Next::Rework(rework) => route::request(draft, rework, from(draft.state, offer, at, id)),
@@ -447,7 +376,7 @@ fn follow_run(draft: &mut Draft<'_>, offer: &OfferedSignal, act: Act) {
         }
         Act::Follow(Next::Block(_) | Next::Ceiling(_)) if draft.state.facts.order.pause.is_none() => {
             // A person decides how the run goes on.
-            draft.record(RunPaused { reason: Some(offer.failure().message) });
+            draft.record(RunPaused { reason: Some(offer.failure().message), interrupt: false });
         }
         _nothing_more => {}
     }
@@ -483,35 +412,14 @@ fn decide_task(
     draft.record(ApprovalDecided { id, decision: vote, by: vec![offer.by.to_string()], comment });
 }
 
-/// A signal answers an open question wholly, with every role. Of an answer that is refused
-/// only the signal is recorded, and nothing follows.
+/// A signal answers an open question wholly, with every role. [`heard`] has judged the answer.
 fn answer_task(draft: &mut Draft<'_>, at: usize, id: &AttemptId, answer: &Value) {
-    let roles = match draft.state.facts.steps[at].unit.question() {
-        Some(question) => question.terms.roles.clone(),
-        None => return,
-    };
-    let answer = match answer {
-        Value::Object(_) => answer.clone(),
-        Value::String(text) => json!({ "text": text }),
-        other => json!({ "text": canonical(other) }),
-    };
-    let answer = Payload::Inline(JsonText::new(&answer));
-    let _refused = question::answer(draft, &QuestionAnswered { id: id.clone(), answer, roles });
+    if let Some(answer) = whole_answer(draft.state, at, id, answer) {
+        let _judged = question::answer(draft, &answer);
+    }
 }
 
 fn unblock(draft: &mut Draft<'_>, offer: &OfferedSignal, path: StepPath, decision: UnblockDecision) {
-    let known = draft.state.block_reason(&path).cloned();
-    let is_judged = known.is_some_and(|reason| reason.gate().is_some());
-    if decision == UnblockDecision::Recheck && !is_judged {
-        return;
-    }
-    // A step whose output is read later cannot be skipped: neither by a person nor by a signal.
-    let at = draft.state.graph.find(&path.step).filter(|_| path.item.is_none());
-    if decision == UnblockDecision::Skip
-        && at.is_some_and(|at| super::readers::first_reader(draft.state, at).is_some())
-    {
-        return;
-    }
     let reason = Some(format!("the signal “{}”", offer.name));
     let (output, policies) = (None, std::collections::BTreeMap::new());
     draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });

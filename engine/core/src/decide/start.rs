@@ -8,7 +8,7 @@ use super::begin::{self, Admission, Beginning};
 use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
 use crate::event::{BudgetTerms, BudgetsOpened, RunQueued, RunStarted, WantedSlot};
-use crate::input::Start;
+use crate::input::{Start, StartOptions};
 use crate::state::RunState;
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::Definition;
@@ -26,17 +26,10 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         return Err(Refusal::AlreadyStarted);
     }
     let options = &start.options;
-    if options.input.as_str().len() > INPUT_BYTES_MAX {
-        return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
-    }
-    if options.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX) {
-        return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
-    }
+    check_sizes(options, &BTreeMap::new())?;
     let definition = draft.state.definition().clone();
     let StartFindings { input, labels, slots, budgets, admission } = find(start, &definition)?;
-    if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
-        return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
-    }
+    check_sizes(options, &labels)?;
     let input = draft.payload(JsonText::new(&input));
     let config = start.config.clone().map(|config| draft.payload(config));
     draft.record(RunStarted {
@@ -52,6 +45,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         parent: options.parent.clone(),
         priority: options.priority,
         admission: start.admission.clone(),
+        number: start.number.clone(),
     });
     if !budgets.is_empty() {
         draft.record(BudgetsOpened { budgets });
@@ -60,6 +54,23 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         draft.record(RunQueued { slots });
     }
     Ok(Ok(()))
+}
+
+/// Checks what a caller says of a start, and the labels that the run would have.
+///
+/// # Errors
+/// [`Refusal::TooLarge`]
+pub fn check_sizes(options: &StartOptions, labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    if options.input.as_str().len() > INPUT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
+    }
+    if options.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX) {
+        return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
+    }
+    if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
+    }
+    Ok(())
 }
 
 /// What a start finds out from its pipeline, its input and what was read for it.

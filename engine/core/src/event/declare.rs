@@ -1,10 +1,14 @@
 //! The macros that declare the events of a run: their payloads, and the table with the number of each.
 
-/// Declares payloads of events: a frozen struct each, with its schema and what reads a former one.
+/// Declares payloads of events: a frozen struct each, with its schema and what reads a former one, or two. `unless` names
+/// when a former schema says all of it in the same bytes.
 macro_rules! event_payloads {
+    (@one $former:ty) => { 1 };
     ($(
         $(#[$meta:meta])*
-        $name:ident $([$former:ty $(, unless $plain:ident)?])? { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
+        $name:ident
+            $([$former:ty $(, unless $plain:ident)?] $(then [$second:ty $(, unless $plainer:ident)?])?)?
+        { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
             $(#[$meta])*
@@ -14,22 +18,39 @@ macro_rules! event_payloads {
             impl $crate::event::payload::Stored for $name {
                 const NAME: &'static str = stringify!($name);
                 $(
-                    const SCHEMA: u16 = 2;
+                    const SCHEMA: u16 = 2 $(+ event_payloads!(@one $second))?;
 
                     fn upcast(
                         schema: u16,
                         bytes: &[u8],
                     ) -> Option<Result<Self, $crate::event::payload::CodecError>> {
-                        (schema == 1).then(|| {
-                            $crate::event::payload::bytes::<$former>(Self::NAME, bytes).map(Self::from)
-                        })
+                        match schema {
+                            1 => Some(
+                                $crate::event::payload::bytes::<$former>(Self::NAME, bytes).map(Self::from),
+                            ),
+                            $(
+                                2 => Some(
+                                    $crate::event::payload::bytes::<$second>(Self::NAME, bytes)
+                                        .map(Self::from),
+                                ),
+                            )?
+                            _unknown => None,
+                        }
                     }
 
-                    $(
-                        fn schema(&self) -> u16 {
-                            if self.$plain() { 1 } else { Self::SCHEMA }
-                        }
-                    )?
+                    fn schema(&self) -> u16 {
+                        $(
+                            if self.$plain() {
+                                return 1;
+                            }
+                        )?
+                        $($(
+                            if self.$plainer() {
+                                return 2;
+                            }
+                        )?)?
+                        Self::SCHEMA
+                    }
                 )?
             }
         )*

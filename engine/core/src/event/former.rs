@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::{AdmissionEvidence, Origin, ReworkSource, SkipReason};
+use super::parts::{
+    AdmissionEvidence, Hearing, Origin, Parent, ReworkSource, SignalEnd, SignalTaker, SkipReason, StopReason,
+};
 use crate::artefact::Artefact;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, Round, RunId, StepId, StepPath, Version};
@@ -26,6 +28,23 @@ pub struct RunStarted1 {
     pub(super) entropy: u64,
 }
 
+/// [`super::RunStarted`], schema 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunStarted2 {
+    pub(super) run: RunId,
+    pub(super) pipeline: String,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) title: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) cwd: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) config: Option<Payload>,
+    pub(super) parent: Option<Parent>,
+    pub(super) priority: i32,
+    pub(super) admission: Vec<AdmissionEvidence>,
+}
+
 /// [`super::AttemptSucceeded`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttemptSucceeded1 {
@@ -44,6 +63,45 @@ pub struct AttemptFailed1 {
     pub(super) commit: Option<String>,
     pub(super) artefacts: Vec<Artefact>,
     pub(super) ended_at: Timestamp,
+}
+
+/// [`super::AttemptSucceeded`], schema 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptSucceeded2 {
+    pub(super) id: AttemptId,
+    pub(super) output: Payload,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes1,
+}
+
+/// [`super::AttemptFailed`], schema 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptFailed2 {
+    pub(super) id: AttemptId,
+    pub(super) failure: Failure,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes1,
+}
+
+/// [`super::AttemptAsked`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptAsked1 {
+    pub(super) id: AttemptId,
+    pub(super) ask: Payload,
+    pub(super) commit: Option<String>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes1,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AttemptNotes1 {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) note: Option<String>,
+    pub(super) code: Option<String>,
 }
 
 /// [`super::ChildFinished`], schema 1.
@@ -177,9 +235,37 @@ pub struct StepFailed1 {
     pub(super) finish: Option<FinishStatus>,
 }
 
+/// [`super::SignalTaken`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignalTaken1 {
+    pub(super) signal: Version,
+    pub(super) by: SignalTaker,
+    pub(super) how: Hearing,
+    pub(super) ends: Option<SignalEnd>,
+}
+
 /// [`super::RunFailed`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunFailed1 {
     pub(super) path: Option<StepPath>,
     pub(super) failure: Failure,
+}
+
+/// [`super::RunPaused`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunPaused1 {
+    pub(super) reason: Option<String>,
+}
+
+/// [`super::RunResumed`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunResumed1 {
+    pub(super) reason: Option<String>,
+}
+
+/// [`super::StopRequested`], schema 1: no interrupt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StopRequested1 {
+    pub(super) ids: Vec<AttemptId>,
+    pub(super) reason: StopReason,
 }

@@ -34,6 +34,7 @@ impl RunEvent {
             Self::StepSucceeded(event) => event.output.iter().collect(),
             Self::StepSkipped(event) => event.output.iter().collect(),
             Self::StepFailed(event) => event.output.iter().collect(),
+            Self::RunResumed(event) => event.prompt.iter().collect(),
             Self::StepScheduled(_)
             | Self::WorkspacePrepared(_)
             | Self::AttemptStarted(_)
@@ -47,8 +48,8 @@ impl RunEvent {
             | Self::TimerSet(_)
             | Self::TimerFired(_)
             | Self::UsageRecorded(_)
+            | Self::ProgressReported(_)
             | Self::RunPaused(_)
-            | Self::RunResumed(_)
             | Self::CancelRequested(_)
             | Self::RunCancelled(_)
             | Self::RunAbandoned(_)

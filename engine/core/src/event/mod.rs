@@ -23,9 +23,9 @@ pub use everfold_language::words::UnblockDecision;
 pub use kinds::*;
 pub use parts::{
     AdmissionEvidence, ApprovalTerms, AskedBy, AttemptNotes, BlockReason, BudgetReading, BudgetRefusal,
-    BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, Measure, Origin, OriginKind, Parent,
-    QuestionTerms, ReworkSource, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker, SkipReason, SlotKind,
-    Spent, StopReason, TimerId, TimerKind, Unblocked, WantedSlot,
+    BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, LogSeal, Measure, Origin, OriginKind,
+    Parent, QuestionTerms, ReworkSource, RunNumber, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker,
+    SkipReason, SlotKind, Spent, StopReason, TimerId, TimerKind, Unblocked, WantedSlot,
 };
 pub use payload::CodecError;
 pub use run_event::RunEvent;

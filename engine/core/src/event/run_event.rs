@@ -74,6 +74,7 @@ run_events! {
     ClockRead = 69,
     RunAbandoned = 70,
     WorkspaceRemoved = 71,
+    ProgressReported = 80,
 }
 
 impl RunEvent {

@@ -5,16 +5,17 @@
 use std::collections::BTreeMap;
 
 use super::former::{
-    ApprovalRequested1, AttemptFailed1, AttemptSucceeded1, ChildFinished1, NoticeQueued1, ProbeFailed1,
-    ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunStarted1, RunUnblocked1, StepFailed1,
-    StepSkipped1, StepSucceeded1, Unblocked1, VoteCast1,
+    ApprovalRequested1, AttemptAsked1, AttemptFailed1, AttemptFailed2, AttemptNotes1, AttemptSucceeded1,
+    AttemptSucceeded2, ChildFinished1, NoticeQueued1, ProbeFailed1, ReworkRequested1, RunAdmitted1,
+    RunFailed1, RunForked1, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunUnblocked1, SignalTaken1,
+    StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1,
 };
 use super::kinds::{
-    ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued, ProbeFailed,
-    ReworkRequested, RunAdmitted, RunFailed, RunForked, RunStarted, RunUnblocked, StepFailed, StepSkipped,
-    StepSucceeded, VoteCast,
+    ApprovalRequested, AttemptAsked, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued,
+    ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked, RunPaused, RunResumed, RunStarted,
+    RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded, StopRequested, VoteCast,
 };
-use super::parts::{ApprovalTerms, AttemptNotes, Unblocked};
+use super::parts::{ApprovalTerms, AttemptNotes, StopReason, Unblocked};
 
 impl From<RunStarted1> for RunStarted {
     fn from(old: RunStarted1) -> Self {
@@ -31,7 +32,35 @@ impl From<RunStarted1> for RunStarted {
             parent: None,
             priority: 0,
             admission: Vec::new(),
+            number: None,
         }
+    }
+}
+
+impl From<RunStarted2> for RunStarted {
+    fn from(old: RunStarted2) -> Self {
+        Self {
+            run: old.run,
+            pipeline: old.pipeline,
+            definition: old.definition,
+            input: old.input,
+            title: old.title,
+            labels: old.labels,
+            cwd: old.cwd,
+            entropy: old.entropy,
+            config: old.config,
+            parent: old.parent,
+            priority: old.priority,
+            admission: old.admission,
+            number: None,
+        }
+    }
+}
+
+impl RunStarted {
+    /// The former schema says all of it.
+    pub(super) fn has_no_number(&self) -> bool {
+        self.number.is_none()
     }
 }
 
@@ -52,6 +81,34 @@ impl From<AttemptFailed1> for AttemptFailed {
     fn from(old: AttemptFailed1) -> Self {
         let AttemptFailed1 { id, failure, commit, artefacts, ended_at } = old;
         Self { id, failure, commit, artefacts, ended_at, notes: AttemptNotes::default() }
+    }
+}
+
+impl From<AttemptNotes1> for AttemptNotes {
+    fn from(old: AttemptNotes1) -> Self {
+        let AttemptNotes1 { labels, note, code } = old;
+        Self { labels, note, code, log: None }
+    }
+}
+
+impl From<AttemptSucceeded2> for AttemptSucceeded {
+    fn from(old: AttemptSucceeded2) -> Self {
+        let AttemptSucceeded2 { id, output, commit, artefacts, ended_at, notes } = old;
+        Self { id, output, commit, artefacts, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptFailed2> for AttemptFailed {
+    fn from(old: AttemptFailed2) -> Self {
+        let AttemptFailed2 { id, failure, commit, artefacts, ended_at, notes } = old;
+        Self { id, failure, commit, artefacts, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptAsked1> for AttemptAsked {
+    fn from(old: AttemptAsked1) -> Self {
+        let AttemptAsked1 { id, ask, commit, ended_at, notes } = old;
+        Self { id, ask, commit, ended_at, notes: notes.into() }
     }
 }
 
@@ -177,6 +234,59 @@ impl From<RunFailed1> for RunFailed {
     }
 }
 
+impl From<SignalTaken1> for SignalTaken {
+    fn from(old: SignalTaken1) -> Self {
+        let SignalTaken1 { signal, by, how, ends } = old;
+        Self { signal, by, how, ends, reason: None }
+    }
+}
+
+impl SignalTaken {
+    /// The former schema says all of it.
+    pub(super) fn has_no_reason(&self) -> bool {
+        self.reason.is_none()
+    }
+}
+
+impl From<RunPaused1> for RunPaused {
+    fn from(old: RunPaused1) -> Self {
+        Self { reason: old.reason, interrupt: false }
+    }
+}
+
+impl From<RunResumed1> for RunResumed {
+    fn from(old: RunResumed1) -> Self {
+        Self { reason: old.reason, prompt: None }
+    }
+}
+
+impl From<StopRequested1> for StopRequested {
+    fn from(old: StopRequested1) -> Self {
+        Self { ids: old.ids, reason: old.reason }
+    }
+}
+
+impl RunPaused {
+    /// The former schema says all of it.
+    pub(super) fn is_no_interrupt(&self) -> bool {
+        !self.interrupt
+    }
+}
+
+impl RunResumed {
+    /// The former schema says all of it.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.prompt.is_none()
+    }
+}
+
+impl StopRequested {
+    /// The former schema says all of it.
+    pub(super) fn is_no_interrupt(&self) -> bool {
+        self.reason != StopReason::Interrupt
+    }
+}
+
 impl StepSucceeded {
     /// The former schema says all of it.
     pub(super) fn has_own_output(&self) -> bool {
@@ -216,6 +326,25 @@ impl AttemptFailed {
     /// The former schema, in which such events were released, says all of it.
     pub(super) fn is_silent(&self) -> bool {
         self.notes.is_empty()
+    }
+
+    /// The former schema says all of it.
+    pub(super) fn has_no_log(&self) -> bool {
+        self.notes.log.is_none()
+    }
+}
+
+impl AttemptSucceeded {
+    /// The former schema says all of it.
+    pub(super) fn has_no_log(&self) -> bool {
+        self.notes.log.is_none()
+    }
+}
+
+impl AttemptAsked {
+    /// The former schema says all of it.
+    pub(super) fn has_no_log(&self) -> bool {
+        self.notes.log.is_none()
     }
 }
 

@@ -46,14 +46,14 @@ pub struct TriggerOutcome {
     pub outcome: Outcome,
 }
 
-/// A signal that no run takes yet.
+/// A signal that no run takes yet, or a start that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedSignal {
     /// The pipeline whose trigger sends it.
     pub pipeline: String,
     /// Which of its triggers, from 0.
     pub trigger: u32,
-    /// The signal.
+    /// The signal; empty for a start.
     pub signal: String,
     /// The runs that it waits for.
     pub to: Target,

@@ -32,7 +32,7 @@ pub struct RememberedDelivery {
 /// Where a signal was parked: the event, and the place in it.
 pub type ParkedId = (Version, u32);
 
-/// A signal that no run takes yet.
+/// A signal that no run takes yet, or a start that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// The delivery it comes from.
@@ -178,7 +178,7 @@ impl HookState {
             if let Some(outcome) = outcomes.iter_mut().find(of_trigger) {
                 outcome.outcome = Outcome::Refused {
                     code: "too_many_parked".to_owned(),
-                    message: format!("{PARKED_MAX} signals of this source wait already"),
+                    message: format!("{PARKED_MAX} signals and starts of this source wait already"),
                 };
             }
         }
@@ -198,7 +198,13 @@ impl HookState {
         &self.unhandled
     }
 
-    /// The signals that wait.
+    /// Whether starts wait, too.
+    #[must_use]
+    pub fn has_parked_starts(&self) -> bool {
+        self.parked.values().any(|parked| parked.to == Target::Start)
+    }
+
+    /// The signals and starts that wait.
     #[must_use]
     pub fn parked(&self) -> &BTreeMap<ParkedId, Parked> {
         &self.parked

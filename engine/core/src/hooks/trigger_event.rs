@@ -26,6 +26,6 @@ impl DeliveryReceived {
         }
         event.insert("body".to_owned(), self.body.value());
         let actor = self.sender.clone().unwrap_or_else(|| format!("hook:{source}"));
-        TriggerEvent { event: Value::Object(event), actor }
+        TriggerEvent { event: Value::Object(event), actor, config: json!({}) }
     }
 }

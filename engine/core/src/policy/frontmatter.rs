@@ -1,7 +1,8 @@
 //! The fields at the head of a document pass or fail by tokens.
 
-use super::judgement::{Judgement, fail, pass, shortened, texts};
+use super::judgement::{Judgement, Verdict, fail, pass, shortened, texts};
 use everfold_base::json::Value;
+use serde_json::json;
 
 /// Judges `{file, from, value, fields, problem, pass, fail, match}`.
 ///
@@ -9,7 +10,20 @@ use everfold_base::json::Value;
 /// how a token is found in a value: `exact` (default), as a `word` of it, or as a `substring`. A
 /// `fail` token in any field beats every `pass` token. No place that has the file, no block at its
 /// head, bad YAML or no token: fail. Without `pass` tokens a value that does not fail passes.
+///
+/// Where the evidence holds the file's text, the findings of a failure are that text with the reason.
 pub(super) fn judge(evidence: &Value) -> Judgement {
+    let judgement = judge_fields(evidence);
+    match (judgement.verdict, evidence["text"].as_str()) {
+        (Verdict::Fail, Some(text)) => {
+            let findings = json!({ "reason": judgement.reason, "file": evidence["file"], "text": text });
+            Judgement { findings: Some(findings), ..judgement }
+        }
+        _passes_or_no_text => judgement,
+    }
+}
+
+fn judge_fields(evidence: &Value) -> Judgement {
     let file = shortened(evidence["file"].as_str().unwrap_or("the file"), 120);
     if let Some(problem) = evidence["problem"].as_str() {
         return fail(format!("{file}: {}", shortened(problem, 200)));
@@ -96,14 +110,24 @@ fn holds(how: &Value, value: &str, token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::policy::Verdict::{Fail, Pass};
 
     fn evidence(fields: Value, how: &str) -> Value {
         json!({"file": "r.md", "fields": fields, "order": ["verdict", "status"], "match": how,
                "pass": ["READY", "pass"], "fail": ["FAIL", "BLOCKED"]})
+    }
+
+    #[test]
+    fn findings_of_a_failure_hold_the_text_that_the_evidence_holds() {
+        let mut seen = evidence(json!({"status": "FAIL"}), "exact");
+        assert_eq!(judge(&seen).findings, None);
+        seen["text"] = json!("---\nstatus: FAIL\n---\nThe parser drops the last line.");
+        let findings = judge(&seen).findings.unwrap();
+        assert!(findings["text"].as_str().unwrap().contains("drops the last line"));
+        assert_eq!(findings["reason"], json!("status is FAIL"));
+        seen["fields"] = json!({"status": "READY"});
+        assert_eq!(judge(&seen).findings, None, "a pass has none");
     }
 
     #[test]

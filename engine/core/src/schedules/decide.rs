@@ -23,7 +23,7 @@ pub const WAITING_MAX: usize = 100;
 pub struct Now {
     /// The time.
     pub at: Timestamp,
-    /// The run of the last moment has not ended.
+    /// The run of the last moment has not ended, and counts for `overlap`.
     pub is_busy: bool,
 }
 

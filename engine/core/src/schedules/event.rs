@@ -111,6 +111,22 @@ pub struct TickMeant {
     pub runs: Vec<RunId>,
 }
 
+/// With its removal, the unended runs that its moments started are about to be cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunsCancelMeant {
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The runs that were to be cancelled are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunsCancelSettled {
+    /// The version of the event that announced it.
+    pub meant: Version,
+    /// The runs that were cancelled: those that had not ended; at most 10,000 are named.
+    pub runs: Vec<RunId>,
+}
+
 /// A fact of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -131,6 +147,10 @@ pub enum ScheduleEvent {
     TickSettled(TickSettled),
     /// Runs are about to get a signal.
     TickMeant(TickMeant),
+    /// Its runs are about to be cancelled.
+    RunsCancelMeant(RunsCancelMeant),
+    /// Its runs are cancelled.
+    RunsCancelSettled(RunsCancelSettled),
 }
 
 const BYTES_MAX: u64 = 2 * 1024 * 1024;
@@ -144,4 +164,6 @@ stored!(ScheduleEvent, BYTES_MAX, {
     TicksPassed = 6,
     TickSettled = 7,
     TickMeant = 8,
+    RunsCancelMeant = 9,
+    RunsCancelSettled = 10,
 });

@@ -12,11 +12,11 @@ mod state;
 
 pub use decide::{Looked, Now, WAITING_MAX, drop_waiting, look, trigger};
 pub use event::{
-    PassedBecause, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
-    ScheduleSet, TickDue, TickMeant, TickSettled, TicksPassed,
+    PassedBecause, RunsCancelMeant, RunsCancelSettled, ScheduleEvent, ScheduleOrigin, SchedulePaused,
+    ScheduleRemoved, ScheduleResumed, ScheduleSet, TickDue, TickMeant, TickSettled, TicksPassed,
 };
 pub use everfold_language::timetable::{BadSchedule, CAUGHT_UP_MAX, Due, Timetable, words};
-pub use state::{ScheduleState, Settled, Tick};
+pub use state::{CancelOrder, ScheduleState, Settled, Tick};
 
 use everfold_base::envelope::{StreamId, StreamKind};
 
@@ -27,7 +27,7 @@ pub fn stream(name: &str) -> StreamId {
 }
 
 /// Changes with what the fold keeps: snapshots of another one are not used.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// Whether a text may name a schedule that a person adds.
 #[must_use]

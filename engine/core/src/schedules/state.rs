@@ -33,10 +33,21 @@ pub struct Settled {
     pub outcome: Outcome,
 }
 
+/// The runs of a removed schedule are to be cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelOrder {
+    /// The version of its event: the runs are those of earlier moments.
+    pub meant: Version,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// A schedule, and what became of its moments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleState {
     set: Option<ScheduleSet>,
+    /// When its moments became what they are.
+    since: Timestamp,
     pub(super) paused: Option<(Timestamp, Option<String>)>,
     /// Moments up to here were decided on.
     pub(super) cursor: Timestamp,
@@ -45,6 +56,7 @@ pub struct ScheduleState {
     /// The runs that are about to get the signal of a moment.
     targets: BTreeMap<Version, Vec<RunId>>,
     last_run: Option<RunId>,
+    cancelling: Option<CancelOrder>,
     passed: BTreeMap<String, u64>,
 }
 
@@ -53,6 +65,10 @@ impl ScheduleState {
     pub fn apply(&mut self, version: Version, at: Timestamp, event: &ScheduleEvent) {
         match event {
             ScheduleEvent::ScheduleSet(event) => {
+                let moments = self.set.as_ref().map(|former| &former.schedule);
+                if moments != Some(&event.schedule) {
+                    self.since = at;
+                }
                 self.set = Some(event.clone());
                 self.cursor = self.cursor.max(at);
             }
@@ -82,6 +98,14 @@ impl ScheduleState {
             }
             ScheduleEvent::TickMeant(event) => {
                 self.targets.insert(event.tick, event.runs.clone());
+            }
+            ScheduleEvent::RunsCancelMeant(event) => {
+                self.cancelling = Some(CancelOrder { meant: version, reason: event.reason.clone() });
+            }
+            ScheduleEvent::RunsCancelSettled(event) => {
+                if self.cancelling.as_ref().is_some_and(|order| order.meant <= event.meant) {
+                    self.cancelling = None;
+                }
             }
             ScheduleEvent::TickSettled(event) => {
                 self.targets.remove(&event.tick);
@@ -113,6 +137,18 @@ impl ScheduleState {
     #[must_use]
     pub fn origin(&self) -> Option<&ScheduleOrigin> {
         self.set.as_ref().map(|set| &set.origin)
+    }
+
+    /// When its moments became what they are: it was saved or added, or got other ones.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// The order to cancel its runs, until it is carried out.
+    #[must_use]
+    pub fn cancelling(&self) -> Option<&CancelOrder> {
+        self.cancelling.as_ref()
     }
 
     /// Since when, and why, it is paused.

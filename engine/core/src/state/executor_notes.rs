@@ -9,7 +9,7 @@ use crate::event::{UsageRecorded, WorkspaceShared, WorktreeReset};
 use everfold_base::id::{AttemptId, StepPath};
 use everfold_language::definition::{StepWorkspace, WorkspaceSpec};
 use everfold_language::expr::{Reference, Template};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl RunState {
     /// The session that an attempt of a step continues: the step's own, else its role's.
@@ -86,6 +86,19 @@ impl RunState {
         if let Some(role) = role.filter(|_| event.id.path.item.is_none()) {
             self.facts.edge.roles.insert(role, session.clone());
         }
+    }
+
+    /// The sessions that a copy of the run takes along, by step and by role.
+    pub(super) fn carried_sessions(&self) -> (BTreeMap<StepPath, String>, BTreeMap<String, String>) {
+        let continued = self.graph.continued();
+        let carries = |path: &StepPath| self.graph.find(&path.step).is_some_and(|at| continued.carried[at]);
+        let mut sessions = self.facts.edge.sessions.clone();
+        sessions.retain(|path, _| carries(path));
+        let of_carrying = continued.roles.iter().zip(&continued.carried).filter(|(_, carried)| **carried);
+        let wanted: BTreeSet<&String> = of_carrying.filter_map(|(role, _)| role.as_ref()).collect();
+        let mut roles = self.facts.edge.roles.clone();
+        roles.retain(|role, _| wanted.contains(role));
+        (sessions, roles)
     }
 
     pub(super) fn worktree_reset(&mut self, event: &WorktreeReset) {

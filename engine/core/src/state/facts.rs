@@ -11,6 +11,7 @@ use super::agenda::Agenda;
 use super::clock::ClockFacts;
 use super::control::Order;
 use super::executor_facts::EdgeFacts;
+use super::interrupts::InterruptedRounds;
 use super::key::Key;
 use super::lifecycle::{Cancelling, RunEnd, RunOutcome, Started};
 use super::outbox::Outbox;
@@ -19,8 +20,9 @@ use super::spend::Spend;
 use super::step::{LateProbes, StepState};
 use super::stored_value::StoredValue;
 use crate::artefact::{Usage, Workspace};
-use crate::event::{StopReason, TimerId};
-use everfold_base::id::{AttemptId, InputId, StepId, Version};
+use crate::event::{RunNumber, StopReason, TimerId};
+use crate::progress::WorkProgress;
+use everfold_base::id::{AttemptId, InputId, StepId, StepPath, Version};
 use everfold_base::time::Timestamp;
 
 /// The folded part of the state.
@@ -89,6 +91,15 @@ pub struct Facts {
     /// How often in a row the current gate of a step could not be read, where its poll bounds that; written like those.
     #[serde(skip)]
     pub(crate) unread: BTreeMap<StepId, u32>,
+    /// The run's number; written like those.
+    #[serde(skip)]
+    pub(crate) number: Option<RunNumber>,
+    /// How far the newest attempt of a step or item said that it is; written like those.
+    #[serde(skip)]
+    pub(crate) progress: BTreeMap<StepPath, WorkProgress>,
+    /// What was interrupted; written like those.
+    #[serde(skip)]
+    pub(crate) interrupts: InterruptedRounds,
 }
 
 /// How often a route was used.

@@ -23,6 +23,12 @@ impl RunState {
         let step = &self.facts.steps[at];
         match &step.phase {
             Phase::Pending => StepStatus::Pending,
+            // Interrupted: the next attempt is certain.
+            Phase::Settling(Settling::Work)
+                if step.unit.stage == Stage::Ended(AttemptEnding::Interrupted) =>
+            {
+                StepStatus::Scheduled
+            }
             // `decide` decides what follows when the run goes on; what is certain to follow is shown already.
             Phase::Settling(settling) if self.facts.paused => match settling {
                 Settling::GatesPassed if self.succeeds_for_good(at) => StepStatus::Succeeded,
@@ -69,13 +75,14 @@ impl RunState {
             Some(Work::Approval(_) | Work::Question(_)) => true,
             Some(Work::Task(_)) | None => step.ask.is_some(),
         };
+        let interrupted = self.interruptions(&self.attempt_id(Key::step(at)));
         let may_be_tried_again = || {
             // Those that vanished may be no tries at all.
             let is_lost = unit.lost > 0 || matches!(unit.stage, Stage::Ended(AttemptEnding::Lost(_)));
             let is_covered =
                 unit.failure.as_ref().is_none_or(|it| step.retry.covers(it.kind, it.code.as_deref()));
-            let is_once =
-                matches!(&step.retry.attempts, Setting::Fixed(attempts) if unit.attempt.0 >= *attempts);
+            let tries = unit.attempt.0.saturating_sub(interrupted);
+            let is_once = matches!(&step.retry.attempts, Setting::Fixed(attempts) if tries >= *attempts);
             is_lost || (is_covered && !is_once)
         };
         let is_of_work = matches!(settling, Settling::Work);

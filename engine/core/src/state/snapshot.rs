@@ -20,6 +20,9 @@ const CANCELLING: u8 = 3;
 const CLOCK: u8 = 5;
 const ACCOUNT: u8 = 6;
 const UNREAD: u8 = 7;
+const NUMBER: u8 = 8;
+const PROGRESS: u8 = 9;
+const INTERRUPTS: u8 = 10;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +64,20 @@ impl RunState {
             bincode::serialize_into(&mut bytes, &self.facts.unread)
                 .expect("the state holds only what bincode can write");
         }
+        if let Some(number) = &self.facts.number {
+            bytes.push(NUMBER);
+            bincode::serialize_into(&mut bytes, number).expect("the state holds only what bincode can write");
+        }
+        if !self.facts.progress.is_empty() {
+            bytes.push(PROGRESS);
+            bincode::serialize_into(&mut bytes, &self.facts.progress)
+                .expect("the state holds only what bincode can write");
+        }
+        if !self.facts.interrupts.is_empty() {
+            bytes.push(INTERRUPTS);
+            bincode::serialize_into(&mut bytes, &self.facts.interrupts)
+                .expect("the state holds only what bincode can write");
+        }
         bytes
     }
 
@@ -82,7 +99,10 @@ impl RunState {
                     facts.cancelling = Some(bincode::deserialize_from(&mut rest).map_err(failed)?);
                 }
                 ACCOUNT => facts.account = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                PROGRESS => facts.progress = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                NUMBER => facts.number = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 UNREAD => facts.unread = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                INTERRUPTS => facts.interrupts = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::budgets::{BudgetUse, limit, passed, room, shown};
+use crate::budgets::{BudgetUse, OwnLimit, limit, passed, room, shown};
 use crate::event::{BudgetReading, BudgetTerms, Measure, Spent, TimerId, TimerKind};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath, Version};
@@ -150,6 +150,12 @@ impl BudgetState {
         self.terms.scope.is_some()
     }
 
+    /// A copied run goes on with what was used up; its time begins anew.
+    pub(crate) fn going_on(self, known: &Self) -> Self {
+        let spent = Spent { wall_ms: 0, ..known.spent };
+        Self { spent, raised: known.raised, period: known.period, carried: known.carried, ..self }
+    }
+
     /// How far it is used up; the time of a run's own one is the run's clock.
     pub(crate) fn used(&self, clock: &RunClock, now: Timestamp) -> BudgetUse {
         let mut spent = self.spent;
@@ -186,22 +192,36 @@ pub struct BudgetView<'a> {
     pub over: Option<Measure>,
     /// When its period began and ends.
     pub period: Option<(Timestamp, Timestamp)>,
+    /// Of a shared one, where its counter was asked: the limits that the counter has of its own.
+    pub own: OwnLimit,
 }
 
 impl BudgetView<'_> {
+    /// The limit of the run or of the counter, the smaller of the two, with what it was raised by.
+    #[must_use]
+    pub fn limit(&self, measure: Measure) -> Option<u64> {
+        limit(&self.own.within(self.terms), measure, self.used.raised)
+    }
+
     /// `4.80 USD of 5.00 USD`: of what is used up, else of its first limit.
     #[must_use]
     pub fn summary(&self) -> String {
-        let limited = |measure: &Measure| limit(self.terms, *measure, self.used.raised).is_some();
+        let limited = |measure: &Measure| self.limit(*measure).is_some();
         let measure = self.over.or_else(|| Measure::ALL.into_iter().find(limited));
-        measure.map_or_else(String::new, |measure| summary(self.terms, &self.used, measure))
+        let terms = self.own.within(self.terms);
+        if let Some(measure) = self.over.filter(|_| is_full_for_others(&terms, &self.used)) {
+            return full_for_others(&self.used, measure);
+        }
+        measure.map_or_else(String::new, |measure| summary(&terms, &self.used, measure))
     }
 }
 
 fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> String {
-    let limit = limit(terms, measure, used.raised).unwrap_or_default();
     let spent = shown(measure, measure.of(used.spent));
-    let mut text = format!("{spent} of {}", shown(measure, limit));
+    let mut text = match limit(terms, measure, used.raised) {
+        Some(limit) => format!("{spent} of {}", shown(measure, limit)),
+        None => spent,
+    };
     if measure == Measure::Cost {
         if used.reserved_micros > 0 {
             text.push_str(&format!(", {} reserved", shown(measure, used.reserved_micros)));
@@ -213,11 +233,29 @@ fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> String {
     text
 }
 
+/// Whether a shared budget that is used up has room by the run's own limits: its counter has a limit of its own.
+fn is_full_for_others(terms: &BudgetTerms, used: &BudgetUse) -> bool {
+    terms.scope.is_some() && room(terms, used).is_ok()
+}
+
+fn full_for_others(used: &BudgetUse, measure: Measure) -> String {
+    format!("{} spent, and the limit of its scope leaves no room", shown(measure, measure.of(used.spent)))
+}
+
 /// The failure that a used-up budget leads to.
 pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> Failure {
-    let message = format!("budget “{}” is used up: {}", terms.id, summary(terms, used, measure));
-    Failure::new(FailureKind::Budget, message)
-        .with_hint("raise it with `everfold budget RUN --add 2.00 -m WHY`, or wait for its next period")
+    let how = match is_full_for_others(terms, used) {
+        true => full_for_others(used, measure),
+        false => summary(terms, used, measure),
+    };
+    let message = format!("budget “{}” is used up: {how}", terms.id);
+    let hint = match is_full_for_others(terms, used) {
+        true => {
+            "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`, or wait for its next period"
+        }
+        false => "raise it with `everfold budget RUN --add 2.00 -m WHY`, or wait for its next period",
+    };
+    Failure::new(FailureKind::Budget, message).with_hint(hint)
 }
 
 /// The attempt under which timers of budgets stand.

@@ -2,6 +2,7 @@
 
 use super::run_state::RunState;
 use super::spend::{BudgetState, BudgetView, Fund, FundStage, SpendReport};
+use crate::budgets::OwnLimit;
 use crate::event::{BudgetTerms, Spent};
 use everfold_base::id::{AttemptId, Version};
 use everfold_base::time::Timestamp;
@@ -17,6 +18,7 @@ impl RunState {
             used: budget.used(&spend.clock, now),
             over: budget.over,
             period: budget.period,
+            own: OwnLimit::default(),
         })
     }
 

@@ -22,16 +22,19 @@ pub enum RunStatus {
     Failed,
     /// It was cancelled.
     Cancelled,
+    /// It is cancelled, and something of it still executes: what is being stopped, children, steps of `on_finish`.
+    Stopping,
 }
 
 impl RunStatus {
     /// Every status.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Queued,
         Self::Running,
         Self::Waiting,
         Self::Paused,
         Self::Blocked,
+        Self::Stopping,
         Self::Succeeded,
         Self::Failed,
         Self::Cancelled,
@@ -46,6 +49,7 @@ impl RunStatus {
             Self::Waiting => "waiting",
             Self::Paused => "paused",
             Self::Blocked => "blocked",
+            Self::Stopping => "stopping",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",

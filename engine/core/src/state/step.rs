@@ -321,6 +321,8 @@ pub enum AttemptEnding {
     Asked,
     /// With a question to people that was answered: the next attempt gets the answer.
     Answered,
+    /// A person interrupted it: the next attempt goes on.
+    Interrupted,
 }
 
 /// The items of a `foreach`.

@@ -9,7 +9,8 @@ use super::status::RunStatus;
 use super::step::{Phase, Stage, StepState};
 use super::stored_value::StoredValue;
 use crate::artefact::Workspace;
-use crate::event::{BlockReason, Origin, Parent, StopReason, TimerId, TimerKind};
+use crate::event::{BlockReason, Origin, Parent, RunNumber, StopReason, TimerId, TimerKind};
+use crate::progress::WorkProgress;
 use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, RunId, StepId, StepPath, Version};
@@ -63,6 +64,19 @@ impl RunState {
     #[must_use]
     pub fn title(&self) -> Option<&str> {
         self.facts.started.as_ref()?.title.as_deref()
+    }
+
+    /// Its number, with what it is counted by; `None`: the pipeline does not number its runs. A fork has that of its
+    /// origin.
+    #[must_use]
+    pub fn number(&self) -> Option<&RunNumber> {
+        self.facts.number.as_ref()
+    }
+
+    /// How far the newest attempt of a step or item is, or was when it ended, as it said itself.
+    #[must_use]
+    pub fn progress(&self, path: &StepPath) -> Option<&WorkProgress> {
+        self.facts.progress.get(path)
     }
 
     /// Who started it, and when.
@@ -191,7 +205,8 @@ impl RunState {
         Some((ended.failure.as_ref()?, ended.path.as_ref()))
     }
 
-    /// What the run is doing: the first that is true of ended, paused, running, blocked, waiting.
+    /// What the run is doing: the first that is true of ended, paused, stopping, running, blocked,
+    /// waiting.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         let facts = &self.facts;
@@ -204,6 +219,7 @@ impl RunState {
             None if facts.started.is_none() => RunStatus::Queued,
             None if facts.paused => RunStatus::Paused,
             None if facts.queue.waits && facts.outcome.is_none() => RunStatus::Queued,
+            None if self.is_busy() && facts.cancelling.is_some() => RunStatus::Stopping,
             None if self.is_busy() => RunStatus::Running,
             None if !facts.blocked.is_empty() => RunStatus::Blocked,
             None if !facts.spend.held.is_empty() => RunStatus::Paused,

@@ -148,11 +148,11 @@ fn d9_a_run_that_is_cancelled_while_it_waits_never_begins() {
 #[test]
 fn d9_a_paused_run_that_is_admitted_begins_when_it_is_resumed() {
     let mut world = started(queued());
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).unwrap();
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).unwrap();
     let admitted =
         world.give(InputKind::Admitted(RunAdmitted { admission: Vec::new(), at_once: false })).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted"]);
-    let resumed = world.by("ada", InputKind::Resume(RunResumed { reason: None })).unwrap();
+    let resumed = world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).unwrap();
     assert_eq!(names(&resumed), ["RunResumed", "StepScheduled"]);
 }
 

@@ -2,11 +2,13 @@
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, RunId};
-use everfold_base::json::{JsonText, Payload};
+use everfold_base::json::{Hash, JsonText, Payload};
 use everfold_core::artefact::{Usage, Workspace};
 use everfold_core::decide::{Loaded, plan};
 use everfold_core::effect::Effect;
-use everfold_core::event::{AttemptNotes, QuestionAnswered, RunEvent, UsageRecorded, WorkspaceShared};
+use everfold_core::event::{
+    AttemptNotes, LogSeal, QuestionAnswered, RunEvent, UsageRecorded, WorkspaceShared,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, StepStatus};
 use everfold_language::definition::WorkspaceSpec;
@@ -348,7 +350,7 @@ fn y_notes_labels_and_codes_of_failed_work_are_kept() {
     let retry = json!({"attempts": 2, "backoff_min": "1s", "backoff_max": "1s"});
     let mut world = run(json!([with(function("a", &[]), json!({"retry": retry}))]));
     let labels = std::collections::BTreeMap::from([("pr".to_owned(), "17".to_owned())]);
-    let notes = AttemptNotes { labels, note: Some("half way".into()), code: Some("E7".into()) };
+    let notes = AttemptNotes { labels, note: Some("half way".into()), code: Some("E7".into()), log: None };
     ended(&mut world, "a/1/1", Err(exit()), None, notes.clone());
     assert_eq!(world.state.labels()["pr"], "17");
     let kept = world.history.iter().find_map(|(_, event)| match event {
@@ -356,10 +358,35 @@ fn y_notes_labels_and_codes_of_failed_work_are_kept() {
         _other => None,
     });
     assert_eq!(kept, Some(notes));
-    // Labels that do not fit do not hide how it failed.
+    // A log alone says nothing: what the attempt before said of itself stays.
+    let log = Some(LogSeal { hash: Hash::ZERO, lines: 3, bytes: 60, lost_bytes: 0 });
+    if let Some(timer) = world.effects().into_iter().find(|effect| matches!(effect, Effect::Timer { .. })) {
+        world.answer(&timer, 0);
+    }
+    ended(
+        &mut world,
+        "a/1/2",
+        Err(exit()),
+        None,
+        AttemptNotes { log: log.clone(), ..AttemptNotes::default() },
+    );
+    let (_, step) = world.state.step(&"a".into()).expect("there");
+    assert_eq!((step.unit.note.as_deref(), step.unit.code.as_deref()), (Some("half way"), Some("E7")));
+    let sealed = world.history.iter().rev().find_map(|(_, event)| match event {
+        RunEvent::AttemptFailed(event) => Some(event.notes.log.clone()),
+        _other => None,
+    });
+    assert_eq!(sealed, Some(log.clone()));
+    // Labels that do not fit do not hide how it failed, nor what its log is.
     let large = std::collections::BTreeMap::from([("x".to_owned(), "y".repeat(1 << 20))]);
     let mut world = run(json!([function("a", &[])]));
-    ended(&mut world, "a/1/1", Err(exit()), None, AttemptNotes { labels: large, ..AttemptNotes::default() });
+    let notes = AttemptNotes { labels: large, log: log.clone(), ..AttemptNotes::default() };
+    ended(&mut world, "a/1/1", Err(exit()), None, notes);
+    let kept = world.history.iter().find_map(|(_, event)| match event {
+        RunEvent::AttemptFailed(event) => Some(event.notes.log.clone()),
+        _other => None,
+    });
+    assert_eq!(kept, Some(log));
     let failure = world.state.failure().expect("the run failed").0;
     assert_eq!((failure.kind, world.state.labels().len()), (FailureKind::Exit, 0));
 }

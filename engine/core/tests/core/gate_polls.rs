@@ -112,10 +112,10 @@ fn l17_expressions_and_gates_of_paused_runs_hear_too() {
     assert_eq!(status(&world, "a"), StepStatus::Blocked, "two polls; the signal was none");
     let mut world = judged(json!([command("g", json!({"policy": PENDING, "wake": ["ci"]}))]));
     world.probe("a/1/1", "g", 1, exit(2));
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     signal(&mut world, "ci");
     assert_eq!(probes(&world), [], "no probe starts in a paused run");
-    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).expect("taken");
     assert_eq!(probes(&world), [("g".to_owned(), 2)]);
 }
 

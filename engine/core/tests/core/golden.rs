@@ -16,6 +16,7 @@ use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
 use crate::fixtures::golden_runs;
+use crate::fixtures::interrupted_run::interrupted;
 use crate::fixtures::simulated_run::{World, definition};
 
 fn folder() -> PathBuf {
@@ -119,8 +120,10 @@ fn delivery() -> World {
     world.answer(&timer.expect("a retry"), 0);
     world.succeed("build/1/2", json!(1));
     world.probe("build/1/2", "tests", 1, json!({"argv": ["make"], "exit": 1, "output": "1 failed"}));
-    world.by("ada", InputKind::Pause(RunPaused { reason: Some("lunch".into()) })).expect("taken");
-    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
+    world
+        .by("ada", InputKind::Pause(RunPaused { reason: Some("lunch".into()), interrupt: false }))
+        .expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).expect("taken");
     world.succeed("build/2/1", json!(2));
     world.probe("build/2/1", "tests", 1, json!({"argv": ["make"], "exit": 1, "output": "1 failed"}));
     let proceed = InputKind::Unblock {
@@ -200,7 +203,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 9] = [
+const WRITTEN: [(&str, Written); 14] = [
     ("delivery-6", delivery),
     ("cancelled-6", cancelled),
     ("budgets-6", golden_runs::budgets),
@@ -210,6 +213,11 @@ const WRITTEN: [(&str, Written); 9] = [
     ("mended-6", golden_runs::mended),
     ("abandoned-6", golden_runs::abandoned),
     ("otherwise-6", golden_runs::otherwise),
+    ("refused-6", golden_runs::refused),
+    ("numbered-7", golden_runs::numbered),
+    ("reported-7", golden_runs::reported),
+    ("interrupted-6", interrupted),
+    ("sealed-6", golden_runs::sealed),
 ];
 
 #[test]

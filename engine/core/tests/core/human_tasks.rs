@@ -128,9 +128,9 @@ fn l23_a_run_that_asks_is_running_while_another_branch_runs_then_blocked_then_wa
     };
     world.by("ada", unblock).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Waiting);
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Paused);
     world.by("ada", answer("ask/1/1", json!({"text": "x"}))).expect("decisions count while it is paused");
-    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Succeeded);
 }

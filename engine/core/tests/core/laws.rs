@@ -34,9 +34,9 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 fn person(world: &mut World, turn: &Turn) {
     let kind = match turn.person {
         0..3 => InputKind::Cancel(CancelRequested { reason: None }),
-        3..6 => InputKind::Pause(RunPaused { reason: None }),
+        3..6 => InputKind::Pause(RunPaused { reason: None, interrupt: turn.luck % 2 == 1 }),
         6..8 => InputKind::Halt(RunHalted { scope: scope(turn.luck), reason: None }),
-        8..14 => InputKind::Resume(RunResumed { reason: Some("go on".into()) }),
+        8..14 => InputKind::Resume(RunResumed { reason: Some("go on".into()), prompt: None }),
         14..18 => InputKind::Release(RunReleased { scope: scope(turn.luck) }),
         18 => InputKind::Note(NoteAdded { text: "seen".into() }),
         19 => {
@@ -92,7 +92,7 @@ fn resume(world: &World) -> InputKind {
     let is_own = world.state.pauses().any(|pause| !matches!(pause.by, PausedBy::Halt(_)));
     match world.state.halts().next() {
         Some(scope) if !is_own => InputKind::Release(RunReleased { scope: scope.clone() }),
-        _own => InputKind::Resume(RunResumed { reason: None }),
+        _own => InputKind::Resume(RunResumed { reason: None, prompt: None }),
     }
 }
 

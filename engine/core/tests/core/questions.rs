@@ -33,7 +33,10 @@ fn l19_partial_answers_are_merged_and_what_is_left_out_stands_in_what_was_saved(
     world.by("bob", answer("ask/1/1", json!({"choice": "a", "text": null}))).expect("taken");
     assert_eq!(
         output(&world, "reader"),
-        json!({"choice": "a", "text": null, "items": {"1": "x", "size": "m"}, "by": "user:bob"})
+        json!({
+            "choice": "a", "text": null, "items": {"1": "x", "size": "m"},
+            "states": {"1": "answered", "size": "answered"}, "by": "user:bob",
+        })
     );
 }
 
@@ -275,6 +278,7 @@ fn y_labels_and_notes_of_the_work_are_kept() {
         labels: [("pr".to_owned(), "17".to_owned())].into(),
         note: Some("opened #17".into()),
         code: Some("PR1".into()),
+        log: None,
     };
     let ended_at = world.now;
     world
@@ -291,4 +295,49 @@ fn y_labels_and_notes_of_the_work_are_kept() {
     assert_eq!(world.state.labels()["pr"], "17");
     let (_, build) = world.state.step(&"build".into()).expect("there");
     assert_eq!((build.unit.note.as_deref(), build.unit.code.as_deref()), (Some("opened #17"), Some("PR1")));
+}
+
+/// A question whose items are findings: the last one may stay open.
+fn findings() -> World {
+    let items = json!(["a", "b", "c", {"id": "d", "text": "nice to have", "optional": true}]);
+    let read = json!({"id": "read", "needs": ["ask"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.ask.output.states}"}}}});
+    run(json!([question("ask", json!({"items": items})), read]))
+}
+
+#[test]
+fn an_item_is_answered_resolved_or_dismissed_and_only_an_optional_one_may_stay_open() {
+    let mut world = findings();
+    world.by("ada", save("ask/1/1", json!({"states": {"2": "dismissed"}}))).expect("taken");
+    world.by("bob", save("ask/1/1", json!({"items": {"1": "yes", "2": "late"}}))).expect("taken");
+    let refused = world.by("ada", answer("ask/1/1", json!({})));
+    assert_eq!(problems(refused), "items without an answer: 3");
+    let batch = world.by("ada", answer("ask/1/1", json!({"states": {"3": "resolved"}}))).expect("taken");
+    let said = r#""with":{"1":"answered","2":"dismissed","3":"resolved","d":"open"}"#;
+    assert!(batch.iter().any(|event| format!("{event:?}").contains(said)), "{batch:?}");
+    // The same again changes nothing, and another is refused.
+    assert!(
+        world.by("ada", answer("ask/1/1", json!({"states": {"3": "resolved"}}))).expect("taken").is_empty()
+    );
+    assert!(world.by("ada", answer("ask/1/1", json!({"states": {"3": "dismissed"}}))).is_err());
+    world.check_fold();
+}
+
+#[test]
+fn a_state_can_be_taken_back_and_one_that_is_none_is_refused() {
+    let mut world = findings();
+    for (states, part) in [
+        (json!({"9": "dismissed"}), "there is no item “9”"),
+        (json!({"1": "gone"}), "open, answered, resolved, dismissed"),
+        (json!(["1"]), "no map of states"),
+    ] {
+        let refused = problems(world.by("ada", save("ask/1/1", json!({"states": states}))));
+        assert!(refused.contains(part), "{refused}");
+    }
+    let all = json!({"1": "dismissed", "2": "dismissed", "3": "dismissed"});
+    world.by("ada", save("ask/1/1", json!({"states": all}))).expect("taken");
+    world.by("ada", save("ask/1/1", json!({"states": {"3": "open"}}))).expect("taken");
+    assert_eq!(problems(world.by("ada", answer("ask/1/1", json!({})))), "items without an answer: 3");
+    world
+        .by("ada", answer("ask/1/1", json!({"states": {"3": "dismissed"}})))
+        .expect("nothing has to be answered");
 }

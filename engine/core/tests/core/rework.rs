@@ -311,7 +311,7 @@ fn l25_a_cancel_asks_children_that_nobody_waited_for_to_end_and_waits_for_them()
     let batch = world.by("ada", cancel()).expect("taken");
     assert_eq!(names(&batch)[..2], ["CancelRequested", "StopRequested"]);
     assert_eq!(world.effects(), [Effect::Stop { id: "ends/1/1".parse().expect("an id") }]);
-    assert_eq!(world.state.status(), RunStatus::Running, "it waits for the child's end");
+    assert_eq!(world.state.status(), RunStatus::Stopping, "it waits for the child's end");
     world.by("ada", cancel()).expect("a second one asks no attempt again");
     let batch = world.fail("ends/1/1", "cancelled");
     assert_eq!((names(&batch)[0], names(&batch).last()), ("ChildStopped", Some(&"RunCancelled")));

@@ -222,7 +222,8 @@ fn r_a_signal_answers_the_question_of_a_step_wholly_and_one_that_will_not_do_is_
         names(&batch),
         ["SignalReceived", "SignalTaken", "QuestionAnswered", "StepSucceeded", "StepScheduled"]
     );
-    let said = r#""with":{"by":"hook:forge","choice":"b","items":{"1":"so"},"text":null}"#;
+    let said =
+        r#""with":{"by":"hook:forge","choice":"b","items":{"1":"so"},"states":{"1":"answered"},"text":null}"#;
     assert!(format!("{:?}", batch[4]).contains(said), "{:?}", batch[4]);
     let batch = send_signal(&mut world, "reply", json!({"pick": "a", "why": "so"}));
     assert_eq!(names(&batch), ["SignalReceived"], "no task is open any more");

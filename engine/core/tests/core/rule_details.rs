@@ -159,9 +159,9 @@ fn l23_the_status_is_the_first_of_paused_running_blocked_and_waiting() {
     ]));
     world.fail("stuck/1/1", "broken");
     assert_eq!(world.state.status(), RunStatus::Running);
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Paused, "though work still runs");
-    world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).expect("taken");
     world.succeed("work/1/1", json!(1));
     assert_eq!(world.state.status(), RunStatus::Blocked);
     let skip = InputKind::Unblock {
@@ -255,11 +255,11 @@ fn l29_while_paused_no_probe_starts_and_one_that_runs_is_judged() {
     let gates = json!([gate("one", json!({})), gate("two", json!({}))]);
     let mut world = run(json!([with(function("a", &[]), json!({"gates": gates}))]));
     world.succeed("a/1/1", json!(1));
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     let batch = world.probe("a/1/1", "one", 1, exit(0));
     assert_eq!(names(&batch), ["GateEvaluated"], "the fact counts, and the next one does not begin");
     assert!(world.effects().is_empty());
-    let batch = world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
+    let batch = world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).expect("taken");
     assert_eq!(names(&batch), ["RunResumed", "ProbeScheduled"]);
 }
 

@@ -89,7 +89,7 @@ fn l31_paid_work_starts_while_the_limit_is_not_reached_and_waits_from_then_on() 
     let view = world.state.budgets(world.now).next().unwrap();
     assert_eq!(view.summary(), "1.499999 USD of 1.00 USD");
     assert!(
-        world.by("ada", InputKind::Resume(RunResumed { reason: None })).is_err(),
+        world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).is_err(),
         "no pause is to be lifted"
     );
     assert_eq!(raise(&mut world, None, money(0.25)), ["BudgetRaised", "BudgetExceeded"], "not enough");
@@ -197,10 +197,10 @@ fn l31_wall_is_the_time_of_the_run_without_pauses() {
     let begun = world.now.0;
     assert_eq!(until(&world), Some(Timestamp(begun + hour)));
     world.now = Timestamp(begun + hour / 2);
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).unwrap();
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).unwrap();
     assert_eq!(until(&world), None, "timers of a paused run stand still");
     world.now = Timestamp(begun + 3 * hour);
-    world.by("ada", InputKind::Resume(RunResumed { reason: None })).unwrap();
+    world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).unwrap();
     // It was due while the run was paused: half an hour is left.
     assert_eq!(fire(&mut world), ["TimerFired", "TimerSet"]);
     let left = until(&world).unwrap().0 - world.now.0;

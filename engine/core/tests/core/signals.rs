@@ -408,3 +408,64 @@ fn a_signal_of_the_runs_own_steps_or_of_who_may_not_approve_what_is_theirs_decid
     assert!(decided(Actor::Hook("forge/bob".into()), false));
     assert!(decided(Actor::User("bob".into()), false));
 }
+
+/// How a signal was heard, and why nothing follows.
+fn heard_because(events: &[RunEvent]) -> Option<(Hearing, String)> {
+    events.iter().find_map(|event| match event {
+        RunEvent::SignalTaken(taken) => Some((taken.how, taken.reason.clone().unwrap_or_default())),
+        _other => None,
+    })
+}
+
+#[test]
+fn a_route_refuses_a_signal_with_its_own_reason_also_while_work_executes() {
+    let refuses = json!({"on_signal": {"go": [
+        {"when": "signal == 'now'", "to": {"refuse": "${step.id} is at work on round ${step.round}"}},
+        {"to": {"refuse": "${signal.nothing}"}},
+    ]}});
+    let mut world = run(json!([with(function("a", &[]), refuses)]));
+    let batch = send_signal(&mut world, "go", json!("now"));
+    assert_eq!(names(&batch), ["SignalReceived", "SignalTaken"]);
+    assert_eq!(heard_because(&batch), Some((Hearing::Refused, "a is at work on round 1".into())));
+    let batch = send_signal(&mut world, "go", json!("later"));
+    let (how, why) = heard_because(&batch).expect("it was heard");
+    assert!(how == Hearing::Refused && why.contains("cannot be given"), "{why}");
+    world.check_fold();
+}
+
+#[test]
+fn a_signal_that_decides_nothing_says_why() {
+    let routes = json!({"on_signal": {
+        "yes": [{"to": "approve"}], "change": [{"to": "changes"}], "go": [{"to": {"unblock": "retry"}}],
+        "wait": [{"to": "block", "busy": "ignore"}], "never": [{"to": "ignore"}],
+    }});
+    let mut world = run(json!([with(approval("ask", json!({})), routes.clone())]));
+    let mut why = |signal: &str| heard_because(&send_signal(&mut world, signal, json!(null))).unwrap();
+    assert_eq!(why("go"), (Hearing::Ignored, "it is not blocked".into()));
+    assert!(why("change").1.contains("changes cannot be asked for"));
+    assert_eq!(why("never"), (Hearing::Ignored, String::new()), "the route says no more");
+    assert_eq!(why("wait").0, Hearing::Now, "nothing executes");
+    let mut why = |signal: &str| heard_because(&send_signal(&mut world, signal, json!(null))).unwrap();
+    assert_eq!(why("yes"), (Hearing::Ignored, "no approval is open there".into()));
+    let mut world = run(json!([with(function("a", &[]), routes)]));
+    let busy = heard_because(&send_signal(&mut world, "wait", json!(null))).unwrap();
+    assert!(busy.0 == Hearing::Ignored && busy.1.contains("busy: ignore"), "{busy:?}");
+}
+
+#[test]
+fn why_nothing_takes_a_signal_is_known_of_the_run() {
+    let listens = json!({"on_signal": {"s": [{"when": "signal == 1", "to": "block"}]}});
+    let mut world = run(json!([
+        with(function("a", &[]), listens.clone()),
+        with(function("b", &["a"]), listens.clone()),
+        with(function("c", &["b"]), listens),
+    ]));
+    world.succeed("a/1/1", json!(1));
+    assert_eq!(names(&send_signal(&mut world, "s", json!(2))), ["SignalReceived"]);
+    let why = world.state.why_not_taken("s");
+    for part in ["“a” has ended", "“b” listens, and none of its conditions", "“c” has not begun"]
+    {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert!(world.state.why_not_taken("other").contains("listens to “other”"));
+}

@@ -299,7 +299,7 @@ fn l29_a_run_that_stands_still_with_others_goes_on_when_all_are_released() {
     resume(&mut world);
     assert_eq!(world.state.status(), RunStatus::Paused);
     assert_eq!(
-        world.by("ada", InputKind::Resume(RunResumed { reason: None })),
+        world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })),
         Err(Refusal::Halted(HaltScope::Engine))
     );
     world.give(InputKind::Release(RunReleased { scope: pipeline() })).expect("taken");

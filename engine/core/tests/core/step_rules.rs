@@ -124,14 +124,17 @@ fn d8_while_paused_facts_are_recorded_and_nothing_is_scheduled() {
     world
         .give(InputKind::AttemptStarted(AttemptStarted { id: "a/1/1".parse().expect("an id") }))
         .expect("taken");
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     assert_eq!(attempts(&world), ["a/1/1"], "running work goes on");
     assert_eq!(names(&world.succeed("a/1/1", json!(1))), ["AttemptSucceeded"]);
     assert_eq!(world.state.status(), RunStatus::Paused);
     assert!(world.effects().is_empty());
-    let batch = world.by("ada", InputKind::Resume(RunResumed { reason: None })).expect("taken");
+    let batch = world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).expect("taken");
     assert_eq!(names(&batch), ["RunResumed", "StepSucceeded", "StepScheduled"]);
-    assert_eq!(world.by("ada", InputKind::Resume(RunResumed { reason: None })), Err(Refusal::NotPaused));
+    assert_eq!(
+        world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })),
+        Err(Refusal::NotPaused)
+    );
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn row_49_a_paused_run_shows_what_ended_as_ended() {
         function("works", &[]),
         function("next", &["done"]),
     ]));
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     world.succeed("done/1/1", json!(1));
     world.fail("broken/1/1", "exit 1");
     world.succeed("gated/1/1", json!(1));
@@ -175,7 +178,7 @@ fn row_49_a_paused_run_shows_no_end_that_a_retry_or_a_route_may_still_change() {
     ]));
     world.fail("spent/1/1", "exit 1");
     fire(&mut world, TimerKind::Retry);
-    world.by("ada", InputKind::Pause(RunPaused { reason: None })).expect("taken");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     world.fail("tried/1/1", "exit 1");
     world.fail("routed/1/1", "exit 1");
     world.succeed("sent/1/1", json!(1));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::construct::{Construct as _, construct};
-use super::value::{Data, Money, Number, Pause, Text, Texts, Word};
+use super::value::{Data, Flag, Money, Number, Pause, Text, Texts, Word};
 use crate::definition::{OnLimit, OnOver, OnTaken, Period, Release};
 
 /// A settings document: files, and what holds where they say nothing.
@@ -116,6 +116,8 @@ construct! {
         reserve "reserve": Money;
         /// What follows when it is used up.
         on_over "on_over": Word<OnOver>;
+        /// A copy of the run begins with what the run had used up.
+        carry "carry": Flag;
     }
     also ["id"]
 }

@@ -61,10 +61,10 @@ pub use probe::{Ci, Diff, FileProbe, Frontmatter, Matching, Mergeable, NoChecks,
 pub use problem::{BuildError, BuildProblem};
 pub use route::{Max, Route, Routes};
 pub use step::{Api, Defaults, Foreach, Output, Retry, Step, StepNeeds};
-pub use trigger::{Notice, Schedule, Target, Trigger, TriggerStart};
+pub use trigger::{Notice, Schedule, SignalWork, Target, Trigger, TriggerStart};
 pub use value::{Data, Flag, Money, Number, Pause, Text, Texts, Word};
 pub use wait::Wait;
-pub use work::{Agent, ChildRun, CommandLine, Http, OnInvalid, OnParentCancel, Session};
+pub use work::{Agent, ChildRun, CommandLine, Http, OnIncomplete, OnInvalid, OnParentCancel, Session};
 pub use workspace::{StepWorkspace, Workspace};
 
 #[cfg(test)]

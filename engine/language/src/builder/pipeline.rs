@@ -13,7 +13,7 @@ use super::step::{Defaults, Step};
 use super::trigger::{Notice, Trigger};
 use super::value::{Data, Number, Text, Word};
 use super::workspace::Workspace;
-use crate::definition::{CheckedPipeline, Definition, FileSource, OnRefused, parse};
+use crate::definition::{CheckedPipeline, Definition, FileSource, OnRefused, json_as_yaml, parse};
 
 construct! {
     /// A pipeline as it is written down so far; [`Pipeline::build`] reads and checks it.
@@ -51,6 +51,8 @@ construct! {
     entry {
         /// A settings document: a path, paths, or [`Config`].
         config "config": Config;
+        /// The schema of the records at `DOCUMENT.KEY` of the settings; those that do not fit are left out.
+        config_record "config_records": Data;
         /// A label, rendered when the run starts.
         label "labels": Text;
         /// Where a secret comes from.
@@ -60,13 +62,24 @@ construct! {
         /// A policy that gates name.
         policy "policies": Text;
     }
-    also ["name", "admit", "templates"]
+    also ["name", "number", "admit", "templates"]
 }
 
 impl Pipeline {
     /// A pipeline of this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self::empty().with_key("name", name.into())
+    }
+
+    /// Gives each run a number, counted from 1 for the pipeline's name.
+    pub fn numbered(self) -> Self {
+        self.with_key("number", true)
+    }
+
+    /// Gives each run a number, counted from 1 for this key, rendered when the run starts.
+    pub fn numbered_by(self, key: impl Into<Text>) -> Self {
+        let key: Text = key.into();
+        self.with_key("number", json!({ "key": Value::from(key) }))
     }
 
     /// The run's workspace is that of the run that starts it.
@@ -107,7 +120,7 @@ impl Pipeline {
     /// The pipeline as a file would have it, in JSON (which is YAML): for storing it, or looking at it.
     #[must_use]
     pub fn source(&self) -> String {
-        written(&Value::Object(self.keys.clone()))
+        json_as_yaml(&format!("{:#}", Value::Object(self.keys.clone())))
     }
 
     /// Reads and checks the pipeline; it names no files.
@@ -147,27 +160,4 @@ pub struct Built {
     pub definition: Definition,
     /// What is allowed, but probably not meant.
     pub warnings: BuildError,
-}
-
-/// JSON with a line per key. What JSON lets stand as it is, but YAML does not, is escaped.
-fn written(value: &Value) -> String {
-    let text = format!("{value:#}");
-    if text.chars().all(is_plain) {
-        return text;
-    }
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_plain(c) {
-            escaped.push(c);
-        } else {
-            let mut units = [0; 2];
-            escaped.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
-    }
-    escaped
-}
-
-/// Whether YAML takes a character inside quotes as it is, on one line. Outside of them there is none else.
-fn is_plain(c: char) -> bool {
-    !matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::construct::{Construct as _, construct};
-use super::value::{Data, Flag, Number, Text, Texts, Word, words};
+use super::value::{Data, Flag, Number, Pause, Text, Texts, Word, words};
 use super::work::{CommandLine, Http};
 
 construct! {
@@ -204,6 +204,10 @@ construct! {
         matching "match": Word<Matching>;
         /// Where the file is looked for: `worktree`, or refs; the first that has it counts.
         from "from": Texts;
+        /// The branches of `from` are fetched from their remote first.
+        fetch "fetch": Flag;
+        /// The evidence holds the file's text, and so do the findings of a failure.
+        text "text": Flag;
     }
     also ["file", "fields", "pass"]
 }
@@ -230,6 +234,8 @@ construct! {
         allow "allow": Texts;
         /// No paths that match these patterns.
         deny "deny": Texts;
+        /// A step: what changed since the commit that it left.
+        since "since": Text;
     }
 }
 
@@ -289,10 +295,12 @@ construct! {
     set {
         /// What they are doing: `running`, `blocked`, ….
         status "status": Texts;
+        /// Started within this span.
+        max_age "max_age": Pause;
     }
     entry {
-        /// A label that they have.
-        label "labels": Text;
+        /// A label that they have: a value, or several of which any fits.
+        label "labels": Data;
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::construct::{Construct as _, construct};
-use super::value::{Data, Flag, Number, Text, Word};
+use super::value::{Data, Flag, Number, Text, Texts, Word};
 use crate::definition::{Busy, FinishStatus, IfUnchanged};
 use crate::words::UnblockDecision;
 
@@ -23,11 +23,13 @@ construct! {
         hold "hold": Flag;
         /// What a failure means whose evidence is that of the last one, instead of using up one of `max`.
         if_unchanged "if_unchanged": Word<IfUnchanged>;
+        /// Of the pipeline's `on_signal`: the steps that the route stands for; their own routes come first.
+        steps "steps": Texts;
         /// What a signal does that comes while an attempt runs.
         busy "busy": Word<Busy>;
     }
     also ["rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-        "recheck", "unblock", "ignore"]
+        "recheck", "unblock", "ignore", "refuse"]
 }
 
 impl Route {
@@ -118,6 +120,12 @@ impl Route {
     /// A signal is recorded only.
     pub fn ignore() -> Self {
         Self::to("ignore", true)
+    }
+
+    /// A signal is refused: recorded with this reason, and nothing follows.
+    pub fn refuse(reason: impl Into<Text>) -> Self {
+        let reason: Text = reason.into();
+        Self::to("refuse", reason)
     }
 }
 

@@ -6,10 +6,11 @@ use super::construct::{Construct as _, construct};
 use super::gate::Gate;
 use super::people::{Approval, Ask, Question};
 use super::route::Routes;
+use super::trigger::SignalWork;
 use super::value::{Data, Flag, Number, Pause, Text, Texts, Word};
 use super::wait::Wait;
 use super::work::{Agent, ChildRun, CommandLine, Http};
-use super::workspace::StepWorkspace;
+use super::workspace::{StepWorkspace, Workspace};
 use crate::definition::{OnLost, StepRole};
 
 construct! {
@@ -81,7 +82,7 @@ construct! {
         /// What a signal means while it is active.
         on_signal "on_signal": Routes;
     }
-    also ["id", "command", "agent", "function", "http", "run", "approval", "question", "wait"]
+    also ["id", "command", "agent", "function", "http", "run", "signal", "approval", "question", "wait"]
 }
 
 impl Step {
@@ -101,6 +102,11 @@ impl Step {
 
     fn work(id: impl Into<String>, kind: &str, work: impl Into<Value>) -> Self {
         Self::of(id).with_key(kind, work)
+    }
+
+    /// Steps for each item of a list: those within `foreach`.
+    pub fn each(id: impl Into<String>, foreach: Foreach) -> Self {
+        Self::of(id).foreach(foreach)
     }
 
     /// A command: a text is a line of shell, a list is a program with its arguments.
@@ -130,6 +136,11 @@ impl Step {
     pub fn run(id: impl Into<String>, child: impl Into<ChildRun>) -> Self {
         let child: ChildRun = child.into();
         Self::work(id, "run", child)
+    }
+
+    /// A signal to other runs.
+    pub fn signal(id: impl Into<String>, signal: SignalWork) -> Self {
+        Self::work(id, "signal", signal)
     }
 
     /// People decide.
@@ -254,6 +265,20 @@ construct! {
         max_in_flight "max_in_flight": Number;
         /// Whether no further item starts after one failed; they do where it is false.
         fail_fast "fail_fast": Flag;
+        /// More of the input of the steps within it, beside the item and its index.
+        input "input": Data;
+        /// The workspace of the steps within it.
+        workspace "workspace": Workspace;
+        /// The output of an item, of the steps within it.
+        output "output": Data;
+    }
+    push {
+        /// The next step of an item: a pipeline of its own runs for each.
+        step "steps": Step;
+    }
+    entry {
+        /// A label of the run of an item.
+        label "labels": Text;
     }
     also ["in"]
 }

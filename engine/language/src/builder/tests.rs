@@ -13,6 +13,7 @@ fn every_key_of_the_language_has_a_method() {
         ("", Pipeline::KEYS),
         ("/properties/defaults", Defaults::KEYS),
         ("/$defs/key/oneOf/1", Key::KEYS),
+        ("/$defs/numbering/oneOf/1", &["key"]),
         ("/$defs/concurrency", Concurrency::KEYS),
         ("/$defs/budget", Budget::KEYS),
         ("/$defs/secret", Secret::KEYS),
@@ -41,13 +42,14 @@ fn every_key_of_the_language_has_a_method() {
         ("/$defs/routeMap", Route::KEYS),
         ("/$defs/http/oneOf/1", Http::KEYS),
         ("/$defs/run/oneOf/1", ChildRun::KEYS),
+        ("/$defs/signalWork", SignalWork::KEYS),
         ("/$defs/approval", Approval::KEYS),
         ("/$defs/question", Question::KEYS),
         ("/$defs/agent/oneOf/1", Agent::KEYS),
         ("/$defs/wait", Wait::KEYS),
     ];
     // What is short enough to have no place of its own in the schema.
-    assert_eq!(TriggerStart::KEYS, ["input", "title"]);
+    assert_eq!(TriggerStart::KEYS, ["input", "title", "park"]);
     let sorted = |keys: &[&'static str]| keys.iter().copied().collect::<BTreeSet<_>>();
     for (place, read) in shapes() {
         let (_, written) = built.iter().find(|(other, _)| *other == place).expect(place);

@@ -4,14 +4,18 @@ use serde_json::{Map, Value, json};
 
 use super::construct::{Construct as _, construct};
 use super::value::{Data, Flag, Pause, Text, Texts, Word};
-use crate::definition::{CatchUp, Overlap};
+use crate::definition::{Anchor, CatchUp, Overlap, OverlapBy};
 
 construct! {
     /// What starts or signals runs by itself.
     Trigger
     set {
-        /// Whether it applies, over `event` and `actor`.
+        /// Whether it applies, over `event`, `actor` and `config`.
         when "when": Text;
+        /// The reason given where it does not apply.
+        otherwise "otherwise": Text;
+        /// Whether it is asked again later where it does not apply.
+        park_when "park_when": Text;
         /// Starts a run.
         start "start": TriggerStart;
         /// Sends a signal of this name.
@@ -46,6 +50,8 @@ construct! {
         input "input": Data;
         /// For readers.
         title "title": Text;
+        /// A start that is refused for now is tried again.
+        park "park": Flag;
     }
 }
 
@@ -90,6 +96,24 @@ impl From<Target> for Value {
 }
 
 construct! {
+    /// The work of a step that sends a signal.
+    SignalWork
+    set {
+        /// What the signal says; without it null.
+        payload "payload": Data;
+    }
+    also ["name", "to"]
+}
+
+impl SignalWork {
+    /// A signal of this name to these receivers.
+    pub fn new(name: impl Into<Text>, to: Target) -> Self {
+        let name: Text = name.into();
+        Self::empty().with_key("name", name).with_key("to", to)
+    }
+}
+
+construct! {
     /// Moments that come again.
     Schedule
     set {
@@ -103,8 +127,10 @@ construct! {
         catch_up "catch_up": Word<CatchUp>;
         /// What becomes of a moment while a run of the last one has not ended.
         overlap "overlap": Word<Overlap>;
+        /// Which run that has not ended counts for that.
+        overlap_by "overlap_by": Word<OverlapBy>;
     }
-    also ["cron", "every", "hours"]
+    also ["cron", "every", "anchor", "hours"]
 }
 
 impl Schedule {
@@ -117,6 +143,11 @@ impl Schedule {
     pub fn every(span: impl Into<Pause>) -> Self {
         let span: Pause = span.into();
         Self::empty().with_key("every", span)
+    }
+
+    /// What the span is counted from; a moment outside of the days and hours is put forward into them.
+    pub fn anchor(self, anchor: Anchor) -> Self {
+        self.with_key("anchor", anchor.to_string())
     }
 
     /// Only from this hour until before that one.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::definition::{
     Busy, CatchUp, FinishStatus, IfUnchanged, Keep, OnLimit, OnLost, OnOver, OnRefused, OnTaken, Overlap,
-    Period, Release, Save, StepRole, Vote,
+    OverlapBy, Period, Release, Save, StepRole, Vote,
 };
 use crate::words::UnblockDecision;
 
@@ -145,6 +145,7 @@ words! {
     OnRefused { Refuse "refuse", Fail "fail" }
     OnTaken { Return "return", Reject "reject", Replace "replace" }
     Overlap { Skip "skip", Allow "allow", Queue "queue" }
+    OverlapBy { Run "run", Key "key" }
     Period { Total "total", Day "day", Week "week", Month "month" }
     Release { Ended "ended", Unsuccessful "unsuccessful" }
     Save { None "none", Commit "commit", Push "push" }

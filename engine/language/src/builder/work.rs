@@ -55,6 +55,8 @@ pub enum Session {
     New,
     /// The next round goes on where the last one ended.
     Resume,
+    /// The same, also in a copy of the run.
+    Carry,
 }
 
 /// What an answer means that breaks the schema.
@@ -64,6 +66,15 @@ pub enum OnInvalid {
     Fail,
     /// The output is null, and the answer is kept in the log.
     Keep,
+}
+
+/// What an agent's answer means that the program could not finish: it came to a limit, or broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnIncomplete {
+    /// The attempt fails.
+    Fail,
+    /// The attempt succeeds with what there is, and says so.
+    Warn,
 }
 
 /// What becomes of a child run when its parent is cancelled.
@@ -76,8 +87,9 @@ pub enum OnParentCancel {
 }
 
 words! {
-    Session { New "new", Resume "resume" }
+    Session { New "new", Resume "resume", Carry "carry" }
     OnInvalid { Fail "fail", Keep "keep" }
+    OnIncomplete { Fail "fail", Warn "warn" }
     OnParentCancel { Cancel "cancel", Leave "leave" }
 }
 
@@ -105,6 +117,8 @@ construct! {
         repair "repair": Number;
         /// What an answer means that breaks the schema.
         on_invalid "on_invalid": Word<OnInvalid>;
+        /// What an answer means that the program could not finish.
+        on_incomplete "on_incomplete": Word<OnIncomplete>;
         /// More arguments of the program.
         args "args": Texts;
     }

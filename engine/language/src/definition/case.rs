@@ -192,7 +192,7 @@ pub enum CaseDecisionKind {
         /// What takes the place of the value that may be edited.
         value: Option<Value>,
     },
-    /// The answer to a question: `{choice?, text?, items?}`.
+    /// The answer to a question: `{choice?, text?, items?, states?}`.
     Answer(Value),
     /// A decision on a blocked step.
     Unblock {

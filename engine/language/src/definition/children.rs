@@ -1,23 +1,36 @@
 //! Pipelines that `run` steps name by path.
 //!
-//! Law: a definition holds the texts of the pipelines that it names by path, and of the files that
-//! those name, all by their path from its own folder. So a child is pinned with its parent: it is the
+//! Law: a definition holds the texts of the pipelines that it names by path or has within its steps, and of the files
+//! that those name, all by their path from its own folder. So a child is pinned with its parent: it is the
 //! file as it was when the parent was read, wherever and whenever it starts.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use super::codes::{Code, Severity};
 use super::files::FileSource;
+use super::inline::{self, InlinePipeline};
 use super::model::{Definition, ExecutorTask, Step, Work};
 use super::pipeline_ref::PipelineRef;
 use super::problem::{Problem, Problems, SourceText};
+use super::yaml::YamlNode;
 use everfold_base::json::Value;
 
 /// Pipelines name each other by path at most so deep.
 const DEPTH_MAX: usize = 16;
 
-/// Reads a pipeline: from its text, its place, its files, and those that are being read, outermost first.
-type ReadPipeline<'a> = dyn Fn(&str, &str, &dyn FileSource, &[String]) -> Result<Definition, Problems> + 'a;
+/// A pipeline that another one holds.
+pub(super) enum ChildSource<'a> {
+    /// The text of a file at a place.
+    File(&'a str, &'a str),
+    /// Nodes of the file of the one that holds it.
+    Inline(YamlNode),
+}
+
+/// Reads a pipeline with its warnings: from its source, its files, and the places of those that are being read,
+/// outermost first.
+type ReadPipeline<'a> =
+    dyn Fn(ChildSource<'_>, &dyn FileSource, &[String]) -> Result<(Definition, Vec<Problem>), Problems> + 'a;
 
 /// The pipelines that `run` steps name by path, read, checked and put into the definition's files.
 pub(super) fn collect(
@@ -25,6 +38,7 @@ pub(super) fn collect(
     source: &SourceText,
     files: &dyn FileSource,
     open: &[String],
+    mut inline: BTreeMap<String, InlinePipeline>,
     read: &ReadPipeline<'_>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -46,6 +60,12 @@ pub(super) fn collect(
             );
             continue;
         };
+        let within: Vec<String> = open.iter().cloned().chain([place.clone()]).collect();
+        if let Some(pipeline) = inline.remove(&place) {
+            let read = |root| read(ChildSource::Inline(root), files, &within);
+            problems.extend(collect_inline(definition, source, place, pipeline, open.len(), read));
+            continue;
+        }
         if open.contains(&place) || open.len() >= DEPTH_MAX {
             report(
                 format!("{path} leads back to itself by path"),
@@ -65,9 +85,8 @@ pub(super) fn collect(
             }
         };
         let own_files = Below { folder: folder(&place), files };
-        let inner: Vec<String> = open.iter().cloned().chain([place.clone()]).collect();
-        match read(&text, &place, &own_files, &inner) {
-            Ok(child) => {
+        match read(ChildSource::File(&text, &place), &own_files, &within) {
+            Ok((child, _)) => {
                 let folder = folder(&place);
                 let named = child.files.into_iter();
                 definition
@@ -81,6 +100,37 @@ pub(super) fn collect(
         }
     }
     problems
+}
+
+/// The pipeline within a step, read, checked and put into the definition's files; gives what is wrong with it.
+fn collect_inline(
+    definition: &mut Definition,
+    source: &SourceText,
+    place: String,
+    pipeline: InlinePipeline,
+    depth: usize,
+    read: impl FnOnce(YamlNode) -> Result<(Definition, Vec<Problem>), Problems>,
+) -> Vec<Problem> {
+    let InlinePipeline { root, span } = pipeline;
+    if depth >= DEPTH_MAX {
+        let message = format!("steps stand within steps more than {DEPTH_MAX} deep");
+        return vec![source.problem(Code::Limit, span, message).hint("save the inner pipeline and name it")];
+    }
+    let text = inline::written(&root);
+    let mut found = match read(root) {
+        Ok((child, warnings)) => {
+            definition.files.extend(child.files);
+            definition.files.insert(place, text);
+            warnings
+        }
+        Err(found) => found.0,
+    };
+    // What the pipeline gives to those within it is warned of where it stands.
+    found.retain(|problem| {
+        problem.severity == Severity::Error
+            || span.contains(&problem.span.start) && problem.file == source.name
+    });
+    found
 }
 
 /// The path by which a step names its child, where it does and that is written out.

@@ -49,7 +49,10 @@ fn continued(definition: &Definition) -> Continued {
         _other_work => None,
     };
     let specs: Vec<Option<Value>> = all.map(|step| spec(&step.work)).collect();
-    let continues = |spec: &Option<Value>| spec.as_ref().is_some_and(|spec| spec["session"] == "resume");
+    let says = |spec: &Option<Value>, words: &[&str]| {
+        spec.as_ref().is_some_and(|spec| words.iter().any(|word| spec["session"] == *word))
+    };
+    let continues = |spec: &Option<Value>| says(spec, &["resume", "carry"]);
     let role = |spec: &Option<Value>| {
         // The session of one program is none of another's.
         let spec = spec.as_ref()?;
@@ -57,7 +60,8 @@ fn continued(definition: &Definition) -> Continued {
     };
     let wanted: Vec<String> = specs.iter().filter(|spec| continues(spec)).filter_map(role).collect();
     let roles = specs.iter().map(|spec| role(spec).filter(|role| wanted.contains(role))).collect();
-    Continued { own: specs.iter().map(continues).collect(), roles }
+    let carried = specs.iter().map(|spec| says(spec, &["carry"])).collect();
+    Continued { own: specs.iter().map(continues).collect(), roles, carried }
 }
 
 fn listeners(definition: &Definition) -> BTreeMap<String, Listeners> {

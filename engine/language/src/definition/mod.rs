@@ -13,6 +13,7 @@ mod children;
 mod codes;
 mod files;
 mod graph;
+mod inline;
 pub mod input;
 mod model;
 mod parse;
@@ -24,6 +25,7 @@ mod schema;
 mod shell;
 mod similar;
 mod templates;
+mod trigger_settings;
 mod yaml;
 
 pub use crate::words::{
@@ -33,6 +35,7 @@ pub use case_file::cases_of;
 pub use codes::{Code, Severity, codes};
 pub use files::{FileSource, NoFiles};
 pub use graph::Graph;
+pub use inline::is_inline;
 pub use model::*;
 pub use parse::{
     CheckedPipeline, ChildError, StoredDefinitionError, child, document_of, parse, schedule_of, settings_of,
@@ -46,3 +49,4 @@ pub(crate) use read::shapes;
 pub use read::{RUN_STATUSES, STEP_STATUSES};
 pub use schema::schema;
 pub use similar::similar;
+pub(crate) use yaml::json_as_yaml;

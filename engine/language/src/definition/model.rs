@@ -4,6 +4,7 @@
 //! an equal definition. Keys that hold their default are left out, so that a key added later does
 //! not change the hash of a pipeline that does not use it.
 
+mod anchor;
 mod control;
 mod definition;
 mod gate;
@@ -17,6 +18,7 @@ mod trigger;
 mod work;
 mod workspace;
 
+pub use anchor::*;
 pub use control::*;
 pub use definition::*;
 pub use gate::*;

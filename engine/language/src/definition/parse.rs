@@ -1,12 +1,15 @@
 //! The way from a file to a checked definition, and from a stored document back.
 
-use super::children::{self, Below};
+use std::sync::Arc;
+
+use super::children::{self, Below, ChildSource};
 use super::codes::{Code, Severity};
 use super::files::{FileSource, NoFiles};
 use super::model::{Definition, Schedule};
 use super::problem::{Problem, Problems, SourceText};
 use super::read::PipelineReader;
-use super::{check, templates, yaml};
+use super::yaml::YamlNode;
+use super::{check, inline, templates, yaml};
 
 /// A definition that may run, with what is only pointed out.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +28,7 @@ pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked
     parse_within(source, name, files, &[])
 }
 
-/// Reads and checks a pipeline that others name by path; `open` are those, outermost first.
+/// Reads and checks a pipeline that others hold; `open` are the places of those, outermost first.
 fn parse_within(
     source: &str,
     name: &str,
@@ -33,11 +36,26 @@ fn parse_within(
     open: &[String],
 ) -> Result<CheckedPipeline, Problems> {
     let source = SourceText::new(name, source);
-    let mut reader = PipelineReader::new(&source, files);
-    let mut root = yaml::read(&source, &mut reader.problems);
+    let mut problems = Vec::new();
+    let mut root = yaml::read(&source, &mut problems);
     if let Some(root) = &mut root {
-        templates::write_out(root, &source, &mut reader.problems);
+        templates::write_out(root, &source, &mut problems);
     }
+    from_tree(root, &source, problems, files, open)
+}
+
+/// Checks a pipeline of which the tree was read, with these problems so far.
+fn from_tree(
+    mut root: Option<YamlNode>,
+    source: &Arc<SourceText>,
+    mut problems: Vec<Problem>,
+    files: &dyn FileSource,
+    open: &[String],
+) -> Result<CheckedPipeline, Problems> {
+    let own = open.last().map(String::as_str);
+    let inline = root.as_mut().map(|root| inline::take_out(root, own, source, &mut problems));
+    let mut reader = PipelineReader::new(source, files);
+    reader.problems = problems;
     let pipeline = root.as_ref().and_then(|root| reader.pipeline(root));
     let mut definition = None;
     if let Some(mut pipeline) = pipeline {
@@ -55,9 +73,23 @@ fn parse_within(
     }
     let mut problems = Problems(reader.problems);
     if let Some(definition) = &mut definition {
-        problems.0.extend(children::collect(definition, &source, files, open, &child_within));
+        let inline = inline.unwrap_or_default();
+        problems.0.extend(children::collect(
+            definition,
+            source,
+            files,
+            open,
+            inline,
+            &|child, files, open| {
+                let child = match child {
+                    ChildSource::File(text, place) => parse_within(text, place, files, open),
+                    ChildSource::Inline(root) => from_tree(Some(root), source, Vec::new(), files, open),
+                };
+                child.map(|child| (child.definition, child.warnings))
+            },
+        ));
     }
-    problems.sort(name);
+    problems.sort(&source.name);
     let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
     match definition {
         Some(definition) if !errors => Ok(CheckedPipeline { definition, warnings: problems.0 }),
@@ -71,15 +103,6 @@ fn parse_within(
     }
 }
 
-fn child_within(
-    source: &str,
-    name: &str,
-    files: &dyn FileSource,
-    open: &[String],
-) -> Result<Definition, Problems> {
-    parse_within(source, name, files, open).map(|checked| checked.definition)
-}
-
 /// Why a child that is named by path cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChildError {
@@ -91,7 +114,7 @@ pub enum ChildError {
     Bad(Problems),
 }
 
-/// The pipeline that a parent names by path.
+/// The pipeline that a parent names by path, or has within its steps.
 ///
 /// # Errors
 /// [`ChildError`]: the parent does not hold such a file, or it is no pipeline.
@@ -100,7 +123,8 @@ pub fn child(parent: &Definition, path: &str) -> Result<CheckedPipeline, ChildEr
     let place = children::beside("", path).ok_or_else(missing)?;
     let text = parent.files.get(&place).ok_or_else(missing)?;
     let files = Below { folder: children::folder(&place), files: &parent.files };
-    parse(text, &place, &files).map_err(ChildError::Bad)
+    let open = [place.clone()];
+    parse_within(text, &place, &files, &open).map_err(ChildError::Bad)
 }
 
 /// Why a stored document is no definition.

@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 16;
 const BYTES_MAX: usize = 4 * SOURCE_BYTES_MAX;
 
 /// Keys of a step whose maps are put together key by key; any other value of the step stands in the place of the template's.
-const MERGED: [&str; 14] = [
+const MERGED: [&str; 15] = [
     "agent",
     "api",
     "approval",
@@ -31,6 +31,7 @@ const MERGED: [&str; 14] = [
     "question",
     "retry",
     "run",
+    "signal",
     "with",
 ];
 
@@ -78,12 +79,8 @@ pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut
         writer.read_policies(policies);
     }
     for key in ["steps", "on_finish"] {
-        let Some(Kind::List(steps)) = root.get_mut(key).map(|list| &mut list.kind) else { continue };
-        for step in steps {
-            writer.step(step);
-            if let Some(gates) = step.get_mut("gates") {
-                writer.gates(gates);
-            }
+        if let Some(steps) = root.get_mut(key) {
+            writer.steps(steps);
         }
     }
     if let Some(admit) = root.get_mut("admit") {
@@ -108,7 +105,7 @@ fn has_like(root: &YamlNode) -> bool {
         Kind::List(items) => Some(items),
         _other => None,
     });
-    items.flatten().any(|step| step.get("like").is_some())
+    items.flatten().any(|step| step.get("like").is_some() || step.get("foreach").is_some_and(has_like))
 }
 
 /// How much a tree holds.
@@ -209,6 +206,20 @@ impl<'a> TemplateWriter<'a> {
                 continue;
             }
             self.policies.insert(name, (key, policy));
+        }
+    }
+
+    /// Writes out what steps are like, and those within them.
+    fn steps(&mut self, steps: &mut YamlNode) {
+        let Kind::List(steps) = &mut steps.kind else { return };
+        for step in steps {
+            self.step(step);
+            if let Some(gates) = step.get_mut("gates") {
+                self.gates(gates);
+            }
+            if let Some(inner) = step.get_mut("foreach").and_then(|foreach| foreach.get_mut("steps")) {
+                self.steps(inner);
+            }
         }
     }
 

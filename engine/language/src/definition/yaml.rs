@@ -125,6 +125,27 @@ impl YamlNode {
     }
 }
 
+/// A text of JSON with escapes for what JSON lets stand as it is, but YAML does not.
+pub(crate) fn json_as_yaml(json: &str) -> String {
+    // Whether YAML takes a character inside quotes as it is, on one line. Outside of them there is none else.
+    let is_plain = |c: char| {
+        !matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
+    if json.chars().all(is_plain) {
+        return json.to_owned();
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_plain(c) {
+            escaped.push(c);
+        } else {
+            let mut units = [0; 2];
+            escaped.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
 /// A plain scalar by the rules of YAML 1.2; numbers with leading zeros stay text.
 fn scalar(text: &str) -> Value {
     match text {

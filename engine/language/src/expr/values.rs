@@ -20,21 +20,36 @@ pub struct ValueRef {
 
 /// Values of the history that were loaded: expressions, and fields of the state that are kept by reference, look here.
 #[derive(Debug, Clone, Default)]
-pub struct Loaded(BTreeMap<(Version, Hash), JsonText>);
+pub struct Loaded {
+    texts: BTreeMap<(Version, Hash), JsonText>,
+    /// Values that cannot be read, and why.
+    lost: BTreeMap<(Version, Hash), String>,
+}
 
 impl Loaded {
     /// No values.
-    pub const NONE: Self = Self(BTreeMap::new());
+    pub const NONE: Self = Self { texts: BTreeMap::new(), lost: BTreeMap::new() };
 
     /// Adds a value.
     pub fn insert(&mut self, value: &ValueRef, text: JsonText) {
-        self.0.insert((value.version, value.hash), text);
+        self.texts.insert((value.version, value.hash), text);
     }
 
     /// A loaded value.
     #[must_use]
     pub fn get(&self, value: &ValueRef) -> Option<&JsonText> {
-        self.0.get(&(value.version, value.hash))
+        self.texts.get(&(value.version, value.hash))
+    }
+
+    /// Notes that a value cannot be read. It is still asked for, by all that cannot do without it.
+    pub fn lose(&mut self, value: &ValueRef, why: String) {
+        self.lost.insert((value.version, value.hash), why);
+    }
+
+    /// Why a value cannot be read.
+    #[must_use]
+    pub fn lost(&self, value: &ValueRef) -> Option<&str> {
+        self.lost.get(&(value.version, value.hash)).map(String::as_str)
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use everfold_language::builder::*;
 use everfold_language::definition::{
-    Busy, CatchUp, FinishStatus, IfUnchanged, Keep, NoFiles, OnLimit, OnLost, OnOver, OnRefused, OnTaken,
-    Overlap, Period, Release, Save, UnblockDecision, Vote, parse, value_of,
+    Anchor, Busy, CatchUp, FinishStatus, IfUnchanged, Keep, NoFiles, OnLimit, OnLost, OnOver, OnRefused,
+    OnTaken, Overlap, OverlapBy, Period, Release, Save, UnblockDecision, Vote, parse, value_of,
 };
 use serde_json::json;
 
@@ -37,6 +37,10 @@ fn everything() -> Pipeline {
                 .or(json!({ "autonomy": { "level": 2 }, "poll": "30s" })),
         )
         .config("models", "models.yaml")
+        .config_record(
+            "team.projects",
+            json!({ "type": "object", "required": ["repo"], "properties": { "repo": text("string") } }),
+        )
         .key(Key::new("issue-${input.issue}").release(Release::Unsuccessful).on_taken(OnTaken::Replace))
         .label("issue", "${input.issue}")
         .label("team", "${config.team.name}")
@@ -52,7 +56,7 @@ fn everything() -> Pipeline {
         .concurrency(Concurrency::new("repo:${input.repo}").limit(3).on_limit(OnLimit::Queue))
         .concurrency(Concurrency::new("one").when("config.team.autonomy.level == 0").on_limit(OnLimit::CancelOldest))
         .concurrency(Concurrency::new("many").limit("${config.team.limit}").on_limit(OnLimit::Reject))
-        .budget(Budget::new("budget").cost("5.00 USD").tokens(2_000_000).wall("4h").reserve("$0.10"))
+        .budget(Budget::new("budget").cost("5.00 USD").tokens(2_000_000).wall("4h").reserve("$0.10").carry(true))
         .budget(
             Budget::new("daily")
                 .scope("team:${config.team.name}")
@@ -95,6 +99,22 @@ fn everything() -> Pipeline {
         .trigger(Trigger::schedule(Schedule::cron("0 * * * *")).start(TriggerStart::new()))
         .trigger(
             Trigger::schedule(Schedule::every("1h").weekdays(["mon", "fri"]).hours(8, 18)).start(TriggerStart::new()),
+        )
+        .trigger(
+            Trigger::schedule(
+                Schedule::every("6h")
+                    .anchor(Anchor::Added)
+                    .hours(9, 24)
+                    .overlap(Overlap::Queue)
+                    .overlap_by(OverlapBy::Key),
+            )
+            .start(TriggerStart::new()),
+        )
+        .trigger(
+            Trigger::schedule(
+                Schedule::every("24h").anchor("2026-01-05T07:30:00+01:00".parse().unwrap()).hours(0, 18),
+            )
+            .start(TriggerStart::new()),
         )
         .on_signal("stop", Route::finish(FinishStatus::Cancelled))
         .on_signal(
@@ -173,7 +193,8 @@ fn plan() -> Step {
         .profile("claude")
         .with(json!({ "key": "${secrets.KEY}" }))
         .repair(2)
-        .schema(json!({ "type": "object" }));
+        .schema(json!({ "type": "object" }))
+        .on_incomplete(OnIncomplete::Warn);
     Step::agent("plan", agent)
         .stage("plan")
         .timeout("1h")
@@ -256,7 +277,7 @@ fn build() -> Step {
                 .fresh(true)
                 .poll(Poll::every_so_often("${config.team.poll}").max(3)),
         )
-        .gate(Gate::new("small", Probe::diff(Diff::new().max_files(50))))
+        .gate(Gate::new("small", Probe::diff(Diff::new().max_files(50).since("plan"))))
         .gate(Gate::new("health", Probe::http("https://example.org/health")).poll(Poll::at_most("5m")))
         .gate(Gate::new("answer", Probe::http(asked)).policy("evidence.body.ok == true"))
         .gate(
@@ -268,7 +289,12 @@ fn build() -> Step {
             Gate::new("mergeable", Probe::mergeable(Mergeable::new("gitea", "7")))
                 .on_fail(Route::rework("plan").hold(true).max(Max::unlimited())),
         )
-        .gate(Gate::new("runs", Probe::runs(RunsProbe::new().status("running"))))
+        .gate(Gate::new(
+            "runs",
+            Probe::runs(
+                RunsProbe::new().status("running").label("card", vec!["a", "${input.issue}"]).max_age("7d"),
+            ),
+        ))
         .gate(Gate::new("config", Probe::config("team.merging")).policy("evidence.value == 'on'"))
         .gate(Gate::new(
             "function",

@@ -2,14 +2,27 @@
 
 use crate::engine::handle::Engine;
 use crate::error::QueryError;
+use crate::redaction::redact_option;
 use crate::stream_listing::StreamListing;
 use crate::streams::budgets::counter_stream::CounterStream;
+use crate::streams::budgets::limit_change::{BudgetError, OwnLimitChange};
+use crate::streams::budgets::mailbox::BudgetRequest;
+use crate::streams::triggers::by::By;
 use everfold_base::envelope::{StreamId, StreamKind};
-use everfold_core::budgets::{Counter, room, stream};
+use everfold_core::budgets::{Counter, OwnLimitSet, REASON_BYTES_MAX, stream};
+use everfold_core::decide::begin::KEY_BYTES_MAX;
 use everfold_core::event::BudgetTerms;
 use everfold_core::state::BudgetView;
+use everfold_language::definition::Rates;
+use tokio::sync::mpsc;
 
 impl Engine {
+    /// What other currencies are worth.
+    #[must_use]
+    pub fn rates(&self) -> &Rates {
+        &self.inner.shared.config.rates
+    }
+
     /// A shared budget by its counter; `None`: it is its run's alone. Reads what was added to the counter since the last
     /// query, and the first time its whole history.
     ///
@@ -25,7 +38,46 @@ impl Engine {
         let mut counter_stream = counter_stream.lock().await;
         counter_stream.read_on(shared).await.map_err(|error| QueryError::Store(error.to_string()))?;
         let (used, period) = counter_stream.counter.at(terms, shared.now());
-        Ok(Some(BudgetView { terms, used, over: room(terms, &used).err(), period }))
+        let counter = &counter_stream.counter;
+        let own = counter.own().map(|own| own.limit).unwrap_or_default();
+        Ok(Some(BudgetView { terms, used, over: counter.room(terms, &used).err(), period, own }))
+    }
+
+    /// A counter as it is now.
+    ///
+    /// # Errors
+    /// [`QueryError`]
+    pub async fn budget_counter(&self, stream: &StreamId) -> Result<Counter, QueryError> {
+        let shared = &self.inner.shared;
+        let counter_stream = shared.read_counters.get(stream);
+        let mut counter_stream = counter_stream.lock().await;
+        counter_stream.read_on(shared).await.map_err(|error| QueryError::Store(error.to_string()))?;
+        Ok(counter_stream.counter.clone())
+    }
+
+    /// Gives the counter of a scope, a period and a zone limits of its own, other ones, or none. Work that waited and has
+    /// room now goes on; of work that runs what is to stop is stopped.
+    ///
+    /// # Errors
+    /// [`BudgetError`]
+    pub async fn set_own_limit(
+        &self,
+        mut set: OwnLimitSet,
+        by: impl Into<By>,
+    ) -> Result<OwnLimitChange, BudgetError> {
+        if set.scope.trim().is_empty() || set.scope.len() > KEY_BYTES_MAX {
+            return Err(BudgetError::BadScope);
+        }
+        set.scope = set.scope.trim().to_owned();
+        if let Some(redactor) = &self.inner.shared.edge.redactor {
+            redact_option(&**redactor, &mut set.reason);
+        }
+        if set.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+            return Err(BudgetError::LongReason);
+        }
+        let (answer, mut answered) = mpsc::channel(1);
+        self.inner.shared.mailboxes.budgets.put(BudgetRequest::SetOwnLimit(set, by.into(), answer));
+        answered.recv().await.unwrap_or(Err(BudgetError::ShuttingDown))
     }
 
     /// The counters of all budgets that runs share. Costs as much as their histories are long.

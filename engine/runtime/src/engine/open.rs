@@ -15,10 +15,11 @@ use crate::streams::schedules::actor::ScheduleActor;
 use crate::streams::slots::allocator::SlotAllocator;
 use crate::streams::webhooks::actor::WebhookActor;
 use crate::work::child_run::executor::ChildRuns;
+use crate::work::signal_work::SignalSender;
 use everfold_base::blobs::Blobs;
 use everfold_base::data_folder::Layout;
 use everfold_language::definition::ExecutorTask;
-use everfold_ports::Edge;
+use everfold_ports::{Edge, Executor};
 use everfold_store::EventStore;
 
 impl Engine {
@@ -37,6 +38,8 @@ impl Engine {
         let shared = Arc::new_cyclic(|shared| {
             let mut edge = edge;
             edge.executors.insert(ExecutorTask::RUN.to_owned(), Arc::new(ChildRuns::new(shared.clone())));
+            let signals = || Arc::new(SignalSender::new(shared.clone())) as Arc<dyn Executor>;
+            edge.executors.entry(ExecutorTask::SIGNAL.to_owned()).or_insert_with(signals);
             Runtime::new(config, store, blobs, layout, edge)
         });
         let (shards, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(inbox)).unzip();

@@ -6,7 +6,9 @@ use crate::redaction::{redact_json, redact_option};
 use crate::streams::schedules::error::ScheduleError;
 use crate::streams::schedules::history::schedule_then;
 use crate::streams::schedules::mailbox::ScheduleRequest;
-use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
+use crate::streams::schedules::record::{
+    NewSchedule, Removal, RemovedSchedule, ScheduleRecord, ScheduleUpdate, Ticked,
+};
 use crate::streams::triggers::by::By;
 use everfold_base::id::Position;
 use everfold_core::schedules::{ScheduleOrigin, is_name};
@@ -30,12 +32,7 @@ impl Engine {
         mut new: NewSchedule,
         by: impl Into<By>,
     ) -> Result<Change, ScheduleError> {
-        if let Some(redactor) = &self.inner.shared.edge.redactor
-            && let ScheduleOrigin::Added { input, title, .. } = &mut new.origin
-        {
-            redact_json(&**redactor, input);
-            redact_option(&**redactor, title);
-        }
+        self.redact_origin(&mut new.origin);
         if !is_name(&new.name) {
             return Err(ScheduleError::BadName(new.name.chars().take(64).collect()));
         }
@@ -59,12 +56,48 @@ impl Engine {
         reason: Option<String>,
         by: impl Into<By>,
     ) -> Result<Change, ScheduleError> {
-        let (name, by, reason) = (name.to_owned(), by.into(), self.redacted(reason));
+        let order = Removal { name: name.to_owned(), reason, cancels: false };
+        Ok(self.take_schedule_away(order, by).await?.change)
+    }
+
+    /// Removes a schedule that was added, where the order says so with the unended runs that it started. That they are to
+    /// be cancelled is durable with the removal, and done by the next engine where this one ends before.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]
+    pub async fn take_schedule_away(
+        &self,
+        order: Removal,
+        by: impl Into<By>,
+    ) -> Result<RemovedSchedule, ScheduleError> {
+        let (by, reason) = (by.into(), self.redacted(order.reason));
+        let order = Removal { reason, ..order };
         self.inner
             .shared
             .mailboxes
             .schedules
-            .request(|answer| ScheduleRequest::Remove(name, by, reason, answer))
+            .request(|answer| ScheduleRequest::Remove(order, by, answer))
+            .await
+    }
+
+    /// Makes a schedule that was added another one; where its moments are others, they count from here on. Moments that
+    /// have come, its pause and its history stay.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]
+    pub async fn update_schedule(
+        &self,
+        mut update: ScheduleUpdate,
+        by: impl Into<By>,
+    ) -> Result<Change, ScheduleError> {
+        self.redact_origin(&mut update.origin);
+        Timetable::new(&update.schedule)?;
+        let by = by.into();
+        self.inner
+            .shared
+            .mailboxes
+            .schedules
+            .request(|answer| ScheduleRequest::Update(Box::new(update), by, answer))
             .await
     }
 
@@ -124,6 +157,15 @@ impl Engine {
     ) -> Result<Option<ScheduleRecord>, ScheduleError> {
         let found = schedule_then(&self.inner.shared, name, then).await;
         found.map_err(|error| ScheduleError::Store(error.to_string()))
+    }
+
+    fn redact_origin(&self, origin: &mut ScheduleOrigin) {
+        if let Some(redactor) = &self.inner.shared.edge.redactor
+            && let ScheduleOrigin::Added { input, title, .. } = origin
+        {
+            redact_json(&**redactor, input);
+            redact_option(&**redactor, title);
+        }
     }
 
     fn redacted(&self, mut reason: Option<String>) -> Option<String> {

@@ -14,10 +14,10 @@ use crate::replay::verdicts;
 use crate::runtime::Runtime;
 use everfold_base::envelope::{Cause, Envelope, StreamId};
 use everfold_base::id::{RunId, Version};
-use everfold_base::json::{BlobRef, JsonText, Payload};
+use everfold_base::json::{BlobRef, JsonText, Payload, Value};
 use everfold_base::text::one_line;
 use everfold_core::decide::{Decision, decide};
-use everfold_core::event::{ApprovalRequested, QuestionAsked, RunEvent};
+use everfold_core::event::{ApprovalRequested, Hearing, QuestionAsked, RunEvent};
 use everfold_core::replay_input::input_of;
 use everfold_core::state::RunState;
 use everfold_language::expr::Loaded;
@@ -112,9 +112,7 @@ async fn decide_again(
                         if asked > NEEDS_MAX {
                             break Err("it asks for ever more values".into());
                         }
-                        for (value, text) in shared.values.load(run, wanted).await? {
-                            loaded.insert(&value, text);
-                        }
+                        shared.values.fetch(run, wanted).await?.into_decision(&mut loaded);
                     }
                 }
             }
@@ -170,13 +168,29 @@ fn compare(
 }
 
 /// A recorded event as it is recorded now: former versions kept titles as they were rendered, and recorded no output of
-/// a run that failed.
+/// a run that failed, no reason why a signal led to nothing, and no states of a question's items.
 fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
     let mut event = recorded.clone();
     if let (RunEvent::RunFailed(former), RunEvent::RunFailed(now)) = (&mut event, decided)
         && former.result.is_none()
     {
         former.result.clone_from(&now.result);
+    }
+    if let (RunEvent::SignalTaken(former), RunEvent::SignalTaken(now)) = (&mut event, decided)
+        && former.reason.is_none()
+        && now.how == Hearing::Ignored
+        && matches!(former.how, Hearing::Ignored | Hearing::Now)
+    {
+        (former.how, former.reason) = (now.how, now.reason.clone());
+    }
+    if let (RunEvent::QuestionAnswered(former), RunEvent::QuestionAnswered(now)) = (&mut event, decided)
+        && let (Some(was), Some(is)) = (former.answer.text(), now.answer.text())
+        && let (Value::Object(mut was), Value::Object(is)) = (was.value(), is.value())
+        && !was.contains_key("states")
+        && let Some(states) = is.get("states")
+    {
+        was.insert("states".to_owned(), states.clone());
+        former.answer = Payload::Inline(JsonText::new(&Value::Object(was)));
     }
     if let RunEvent::ApprovalRequested(ApprovalRequested { title, .. })
     | RunEvent::QuestionAsked(QuestionAsked { title, .. }) = &mut event

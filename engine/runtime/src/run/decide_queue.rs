@@ -113,6 +113,13 @@ impl LoadedRun {
                     if asked > NEEDS_MAX {
                         return QueueOutcome::Quarantine("a decision asks for ever more values".into());
                     }
+                    let known = &self.values.of_decision;
+                    if let Some(why) = wanted.iter().find_map(|value| known.lost(value)) {
+                        let why = why.to_owned();
+                        // It may be there again when the run is taken up again.
+                        self.values.of_decision = Loaded::default();
+                        return QueueOutcome::Quarantine(why);
+                    }
                     let missing = shared.values.at_hand(wanted, &mut self.values.of_decision);
                     if !missing.is_empty() {
                         return QueueOutcome::Fetch(missing);
@@ -169,8 +176,14 @@ mod tests {
         let definition = Arc::new(serde_json::from_value(document).unwrap());
         let run = RunId(uuid::Uuid::from_u128(1));
         let mut loaded = LoadedRun::new(run, RunPhase::Ready, Some(RunState::new(definition)));
-        let start =
-            Start { run, options: StartOptions::default(), entropy: 0, config: None, admission: Vec::new() };
+        let start = Start {
+            run,
+            options: StartOptions::default(),
+            entropy: 0,
+            config: None,
+            admission: Vec::new(),
+            number: None,
+        };
         loaded.push(Queued::own(InputId::derive("start"), InputKind::Start(start)));
         assert!(matches!(loaded.decide_queue(shared), QueueOutcome::Append));
         loaded

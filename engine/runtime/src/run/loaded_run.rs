@@ -383,9 +383,13 @@ impl LoadedRun {
             || self.reattachment.is_some()
     }
 
-    /// Whether work inside this process is in progress.
-    pub(crate) fn has_in_process_work(&self) -> bool {
+    /// Whether attempts inside this process are in progress.
+    pub(crate) fn has_attempts_in_process(&self) -> bool {
         self.attempts.in_phase(AttemptPhase::is_in_process).next().is_some()
-            || self.notices.values().any(NoticeProgress::is_going)
+    }
+
+    /// Whether notices are being sent, or their ends are being recorded.
+    pub(crate) fn sends_notices(&self) -> bool {
+        self.notices.values().any(NoticeProgress::is_going)
     }
 }

@@ -41,6 +41,9 @@ pub(crate) struct Shard {
     /// Started at shutdown: when in-process work is given up.
     pub(crate) closing: Option<Pin<Box<Sleep>>>,
     pub(crate) is_given_up: bool,
+    /// Started at shutdown: when notices that are being sent are left to the next start.
+    pub(crate) sending: Option<Pin<Box<Sleep>>>,
+    pub(crate) are_notices_left: bool,
     /// The last reading of the clock.
     pub(crate) clock: Timestamp,
 }

@@ -3,7 +3,7 @@
 use crate::messages::ShardMessage;
 use crate::panic::panic_text;
 use crate::run::attempt::event::AttemptEvent;
-use crate::run::loaded_run::RunPhase;
+use crate::run::loaded_run::{LoadedRun, RunPhase};
 use crate::runtime::Runtime;
 use crate::shard::core::{Shard, ShardCore, TAKEN_MAX};
 use crate::shard::eviction::EvictionQueue;
@@ -74,6 +74,8 @@ impl Shard {
             worked: Vec::new(),
             closing: None,
             is_given_up: false,
+            sending: None,
+            are_notices_left: false,
             clock: Timestamp(i64::MIN),
         }
     }
@@ -124,6 +126,13 @@ impl Shard {
             && closing.as_mut().poll(cx).is_ready()
         {
             self.is_given_up = true;
+            is_ready = true;
+        }
+        if let Some(sending) = &mut self.sending
+            && !self.are_notices_left
+            && sending.as_mut().poll(cx).is_ready()
+        {
+            self.are_notices_left = true;
             is_ready = true;
         }
         if is_ready { Poll::Ready(true) } else { Poll::Pending }
@@ -206,6 +215,11 @@ impl Shard {
         for (id, so_far) in self.core.observed.take_used() {
             if let Some(loaded) = self.runs.get_mut(&id.run) {
                 self.core.attempt_event(loaded, &id.attempt, AttemptEvent::Used(so_far));
+            }
+        }
+        for (id, progress) in self.core.observed.take_progress() {
+            if let Some(loaded) = self.runs.get_mut(&id.run) {
+                self.core.record_progress(loaded, &id.attempt, progress);
             }
         }
         for id in self.core.observed.take() {
@@ -301,14 +315,20 @@ impl Shard {
         }
     }
 
-    /// Whether the shutdown is complete: no append is in flight, and in-process work has ended or used up its grace.
+    /// Whether the shutdown is complete: no append is in flight, and in-process work and notices that are being sent have
+    /// ended or used up their grace.
     fn is_finished(&self) -> bool {
         if self.closing.is_none() || !self.core.dirty.is_empty() {
             return false;
         }
+        let appends = |loaded: &LoadedRun| matches!(loaded.phase, RunPhase::Appending);
         if self.is_given_up {
-            return !self.runs.values().any(|loaded| matches!(loaded.phase, RunPhase::Appending));
+            return !self.runs.values().any(|loaded| appends(loaded));
         }
-        self.core.jobs.is_empty() && !self.runs.values().any(|loaded| loaded.has_in_process_work())
+        let goes_on = |loaded: &LoadedRun| match self.are_notices_left {
+            true => appends(loaded) || loaded.has_attempts_in_process(),
+            false => loaded.has_attempts_in_process() || loaded.sends_notices(),
+        };
+        self.core.jobs.is_empty() && !self.runs.values().any(|loaded| goes_on(loaded))
     }
 }

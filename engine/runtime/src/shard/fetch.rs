@@ -7,7 +7,7 @@ use crate::run::attempt::event::AttemptEvent;
 use crate::run::loaded_run::{LoadedRun, RunPhase};
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::{JobDone, WantedBy};
-use everfold_base::json::JsonText;
+use crate::values::FetchedValues;
 use everfold_language::expr::ValueRef;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl ShardCore {
         loaded.values.fetching += 1;
         let (run, shared) = (loaded.run, Arc::clone(&self.shared));
         self.jobs.push(Box::pin(async move {
-            let result = shared.values.load(run, wanted).await;
+            let result = shared.values.fetch(run, wanted).await;
             JobDone::Values { run, wanted_by, result }
         }));
     }
@@ -26,17 +26,23 @@ impl ShardCore {
         &mut self,
         loaded: &mut LoadedRun,
         wanted_by: WantedBy,
-        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+        result: Result<FetchedValues, LoadError>,
     ) {
         loaded.values.fetching = loaded.values.fetching.saturating_sub(1);
-        match result {
-            Ok(values) => {
-                let into = match &wanted_by {
-                    WantedBy::Decision => &mut loaded.values.of_decision,
-                    WantedBy::Attempt(_) | WantedBy::Part(_) => &mut loaded.values.of_plans,
-                };
-                values.into_iter().for_each(|(value, text)| into.insert(&value, text));
+        // A decision may do without a value that cannot be read; where it asks again, the run is set aside.
+        let result = result.and_then(|values| match &wanted_by {
+            WantedBy::Decision => {
+                values.into_decision(&mut loaded.values.of_decision);
+                Ok(())
             }
+            WantedBy::Attempt(_) | WantedBy::Part(_) => {
+                let into = &mut loaded.values.of_plans;
+                values.whole()?.into_iter().for_each(|(value, text)| into.insert(&value, text));
+                Ok(())
+            }
+        });
+        match result {
+            Ok(()) => {}
             Err(error) => {
                 if let WantedBy::Attempt(id) = &wanted_by {
                     self.attempt_event(loaded, id, AttemptEvent::ValuesUnreadable);

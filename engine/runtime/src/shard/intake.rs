@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -11,6 +12,9 @@ use crate::run::loaded_run::{Item, LoadedRun, RunPhase};
 use crate::shard::core::Shard;
 use everfold_base::id::RunId;
 use everfold_core::state::RunState;
+
+/// How long notices that are being sent may go on after a shutdown; the next start sends them again.
+const SENDING_GRACE: Duration = Duration::from_secs(2);
 
 impl Shard {
     pub(crate) fn take(&mut self, message: ShardMessage) {
@@ -25,6 +29,8 @@ impl Shard {
                 self.core.shared.stopping.store(true, Ordering::Release);
                 let grace = self.core.shared.config.grace;
                 self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(grace)));
+                let sending = SENDING_GRACE.min(grace);
+                self.sending.get_or_insert_with(|| Box::pin(tokio::time::sleep(sending)));
             }
         }
     }

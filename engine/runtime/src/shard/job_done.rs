@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use crate::error::LoadError;
 use crate::load::FoldedRun;
+use crate::values::FetchedValues;
 use everfold_base::id::{AttemptId, RunId};
-use everfold_base::json::JsonText;
-use everfold_language::expr::ValueRef;
 use everfold_store::{AppendError, Appended};
 
 /// The result of one of the shard's own futures.
@@ -23,7 +22,7 @@ pub(crate) enum JobDone {
     Values {
         run: RunId,
         wanted_by: WantedBy,
-        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+        result: Result<FetchedValues, LoadError>,
     },
     /// The workspace of a run that has ended was given back; where it was, if it is gone.
     Released {

@@ -35,11 +35,24 @@ pub(crate) async fn config(
     cwd: Option<&str>,
     blocking: Blocking,
 ) -> Result<Option<Value>, Refusal> {
-    let documents = beginning.documents()?;
+    read_documents(beginning.documents()?, beginning.config_records(), cwd, blocking).await
+}
+
+/// Reads settings documents and puts the parts of each together, without the records that break their rules; `None`
+/// where there are no documents.
+///
+/// # Errors
+/// [`Refusal::Config`]: a document is there at no place, or cannot be read; [`Refusal::TooLarge`].
+pub(crate) async fn read_documents(
+    documents: BTreeMap<String, Vec<Document>>,
+    rules: &BTreeMap<String, Value>,
+    cwd: Option<&str>,
+    blocking: Blocking,
+) -> Result<Option<Value>, Refusal> {
     if documents.is_empty() {
         return Ok(None);
     }
-    let mut config = serde_json::Map::new();
+    let (mut config, mut skipped) = (serde_json::Map::new(), Vec::new());
     for (name, sources) in documents {
         let mut parts = Vec::new();
         let mut tried = Vec::new();
@@ -54,11 +67,20 @@ pub(crate) async fn config(
                 }
             }
         }
+        for part in &mut parts {
+            skipped.extend(begin::keep_sound(rules, &name, part));
+        }
         let merged = begin::merge(parts).ok_or_else(|| Refusal::Config {
             name: name.clone(),
             why: format!("there is none of {}", tried.join(", ")),
         })?;
         config.insert(name, merged);
+    }
+    if !rules.is_empty() {
+        for begin::SkippedRecord { record, problem } in &skipped {
+            tracing::warn!(record, problem, "a broken record of the settings is left out");
+        }
+        config.insert(definition::SKIPPED.to_owned(), begin::skipped_list(&skipped));
     }
     let config = Value::Object(config);
     begin::check_config(&config)?;

@@ -27,7 +27,7 @@ use everfold_core::decide::{Decision, Refusal, begin, decide};
 use everfold_core::event::{Origin, OriginKind, SlotKind};
 use everfold_core::input::{Fork, Input, InputKind};
 use everfold_core::state::{RunState, StoredValue};
-use everfold_language::definition::Definition;
+use everfold_language::definition::{Definition, similar};
 use everfold_language::expr::Loaded;
 use everfold_language::words::OnTaken;
 use everfold_store::{Append, AppendError, Dedup, StreamHead};
@@ -185,6 +185,7 @@ impl Runtime {
             let Value::Object(given) = given else {
                 return Err(Refusal::Start("config is a map of settings documents by name".into()).into());
             };
+            known_documents(definition, given)?;
             merge(&mut config, given.clone());
         }
         let hash = match &request.definition {
@@ -400,6 +401,20 @@ impl Runtime {
             _other => failed(format!("a value of run {origin} could not be copied: {error}")),
         })
     }
+}
+
+/// Refuses settings documents that the definition does not name: no expression would ever read them.
+fn known_documents(definition: &Definition, given: &serde_json::Map<String, Value>) -> Result<(), Refusal> {
+    let known = || definition.config.keys().map(String::as_str);
+    let Some(unknown) = given.keys().find(|name| known().all(|known| known != name.as_str())) else {
+        return Ok(());
+    };
+    let hint = match similar(unknown, known()) {
+        Some(near) => format!("did you mean “{near}”?"),
+        None if definition.config.is_empty() => "it has no `config`".to_owned(),
+        None => format!("it has {}", known().collect::<Vec<_>>().join(", ")),
+    };
+    Err(Refusal::Start(format!("config.{unknown}: the pipeline has no such document; {hint}")))
 }
 
 /// The run whose id follows from its origin and a name.

@@ -12,13 +12,14 @@ use crate::start::ancestors::ancestors;
 use crate::start::submission::{Accepted, StartRequest, Started};
 use crate::streams::slots::mailbox::SlotCheck;
 use crate::streams::slots::reservation::SlotReservation;
+use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{InputId, Position, Round, RunId, Version};
 use everfold_base::json::{JsonText, Value};
 use everfold_base::text::one_line;
-use everfold_core::decide::Refusal;
 use everfold_core::decide::begin::Beginning;
-use everfold_core::event::{AdmissionEvidence, SlotKind, WantedSlot};
+use everfold_core::decide::{Refusal, check_sizes};
+use everfold_core::event::{AdmissionEvidence, RunNumber, SlotKind, WantedSlot};
 use everfold_core::input::{InputKind, Start};
 use everfold_core::state::RunState;
 use everfold_language::definition::Definition;
@@ -36,6 +37,7 @@ enum PreparedStart {
 struct ReadyStart {
     config: Option<Value>,
     admission: Vec<AdmissionEvidence>,
+    number: Option<RunNumber>,
     reservation: Option<SlotReservation>,
 }
 
@@ -82,6 +84,7 @@ impl Runtime {
             entropy: self.draw_u64(),
             config: prepared.config.as_ref().map(JsonText::new),
             admission: prepared.admission,
+            number: prepared.number,
         };
         let queued = Queued {
             id,
@@ -128,6 +131,7 @@ impl Runtime {
         let definition = &request.definition;
         let is_plain = definition.config.is_empty()
             && definition.key.is_none()
+            && definition.number.is_none()
             && definition.admit.is_empty()
             && definition.concurrency.is_empty();
         if is_plain {
@@ -187,7 +191,25 @@ impl Runtime {
                 return Ok(PreparedStart::Held(held));
             }
         }
-        Ok(PreparedStart::Ready(ReadyStart { config, admission, reservation }))
+        let number = match beginning.number_key()? {
+            Some(key) => {
+                // Whatever would refuse the start does so before it takes a number.
+                check_sizes(options, &labels)?;
+                beginning.budgets()?;
+                Some(self.number(key, id).await?)
+            }
+            None => None,
+        };
+        Ok(PreparedStart::Ready(ReadyStart { config, admission, number, reservation }))
+    }
+
+    /// The number of a start among those of its key.
+    async fn number(&self, key: String, start: InputId) -> Result<RunNumber, StartError> {
+        match self.numbers.take(self, &key, start).await {
+            Ok(number) => Ok(RunNumber { key, number }),
+            Err(StreamError::Closed) => Err(SubmitError::ShuttingDown.into()),
+            Err(error) => Err(SubmitError::Store(format!("the run's number: {error}")).into()),
+        }
     }
 
     /// Asks the slot allocator for the slots of a start. `Some`: another run holds the key, and is the answer.

@@ -5,8 +5,11 @@
 
 pub(crate) mod actor;
 pub(crate) mod budgets;
+pub(crate) mod folded_stream;
 pub(crate) mod mailbox;
+pub(crate) mod names;
 pub(crate) mod notifications;
+pub(crate) mod numbers;
 pub(crate) mod schedules;
 pub(crate) mod slots;
 pub(crate) mod stream_writer;

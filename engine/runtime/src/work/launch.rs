@@ -59,6 +59,8 @@ impl ShardCore {
             observed: Arc::clone(&self.observed),
             shared: Arc::clone(&self.shared),
             has_begun: AtomicBool::new(!is_supervised),
+            progress: Arc::default(),
+            tasks: tokio::runtime::Handle::current(),
         });
         let folder = request::folder_to_make(&request, class == Class::Supervised, &self.shared.layout);
         let copying = match self.copying(loaded, id, &request) {

@@ -17,8 +17,9 @@ use crate::shard::timers::TimerDue;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, EffectId, InputId, RunId};
 use everfold_core::artefact::Usage;
-use everfold_core::event::AttemptStarted;
+use everfold_core::event::{AttemptStarted, ProgressReported};
 use everfold_core::input::InputKind;
+use everfold_core::progress::WorkProgress;
 use everfold_language::words::OnLost;
 use everfold_ports::Executor;
 
@@ -59,7 +60,10 @@ impl ShardCore {
     ) {
         self.shared.live.ended(loaded.run, id);
         let ended_at = ended.ended_at;
-        let inputs = inputs(&self.shared, loaded.run, id, ended, fallback);
+        let effect = EffectId { run: loaded.run, attempt: id.clone() };
+        let last = self.observed.last_progress(&effect);
+        let mut inputs = inputs(&self.shared, loaded.run, id, ended, fallback);
+        inputs.splice(0..0, last.map(|progress| progress_input(loaded.run, id, progress)));
         match &mut loaded.reattachment {
             Some(reattachment) => {
                 reattachment.report(id, ended_at, inputs);
@@ -76,6 +80,12 @@ impl ShardCore {
     pub(crate) fn record_usage(&mut self, loaded: &mut LoadedRun, id: &AttemptId, so_far: Vec<Usage>) {
         let used = used_so_far(&self.shared, loaded.run, id, so_far);
         used.into_iter().for_each(|queued| loaded.push(queued));
+        self.mark(loaded);
+    }
+
+    /// How far an attempt is becomes an input.
+    pub(crate) fn record_progress(&mut self, loaded: &mut LoadedRun, id: &AttemptId, progress: WorkProgress) {
+        loaded.push(progress_input(loaded.run, id, progress));
         self.mark(loaded);
     }
 
@@ -112,6 +122,12 @@ fn outcome(ended: &EndedAttempt, executor: &dyn Executor) -> ServiceOutcome {
 pub(crate) fn started_input(run: RunId, id: AttemptId) -> Queued {
     let about = format!("{run}/{id}/started");
     Queued::own(InputId::derive(&about), InputKind::AttemptStarted(AttemptStarted { id }))
+}
+
+/// How far an attempt is.
+fn progress_input(run: RunId, id: &AttemptId, progress: WorkProgress) -> Queued {
+    let about = InputId::derive(&format!("{run}/{id}/progress/{progress:?}"));
+    Queued::own(about, InputKind::Progress(ProgressReported { id: id.clone(), progress }))
 }
 
 /// One input for each model, with the sum so far; the decision records what exceeds the former sum.

@@ -44,6 +44,7 @@ pub(crate) fn attempt(
         outputs: outputs(&plan.outputs),
         reset_to: plan.reset_to,
         session: plan.session,
+        resumption: plan.resumption,
     })
 }
 
@@ -63,6 +64,7 @@ pub(crate) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
         outputs: RequestedOutputs::default(),
         reset_to: None,
         session: None,
+        resumption: None,
     }
 }
 

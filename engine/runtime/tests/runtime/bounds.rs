@@ -68,10 +68,10 @@ async fn a_paused_run_starts_nothing_that_waited() {
     let rig = Rig::with(|config| config.supervised_max = 1);
     let run = rig.start(&fan_out("command", json!({"argv": ["sleep", "1000"]}), 3)).await;
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
+    rig.submit(run, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(rig.machine.begun(), 1);
-    rig.submit(run, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
+    rig.submit(run, InputKind::Resume(RunResumed { reason: None, prompt: None })).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.machine.begun(), 3);
     rig.assert_replays(run).await;
@@ -161,7 +161,7 @@ async fn p5_a_shutdown_lets_functions_end_leaves_processes_alone_and_takes_nothi
     assert!(rig.engine.shutdown(Duration::from_secs(5)).await, "in good order");
     assert!((rig.config.clock)().since(began) < Duration::from_secs(5));
     assert_eq!(
-        rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await,
+        rig.submit(run, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await,
         Err(SubmitError::ShuttingDown)
     );
     assert!(matches!(rig.engine.with_state(run, |_| ()).await, Err(QueryError::ShuttingDown)));

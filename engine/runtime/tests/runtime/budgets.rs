@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use everfold_base::actor::Actor;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{Position, RunId};
 use everfold_base::json::Value;
-use everfold_core::budgets::Counter;
+use everfold_core::budgets::{Counter, OwnLimit, OwnLimitSet};
 use everfold_core::event::{CancelRequested, RunEvent, Spent};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, RunStatus};
-use everfold_language::definition::Definition;
+use everfold_language::definition::{Definition, Period};
 use everfold_runtime::Which;
 use serde_json::json;
 
@@ -325,4 +326,73 @@ async fn l31_a_run_that_was_refused_and_leaves_memory_is_not_loaded_again_to_be_
     assert_eq!(rig.store.reads.load(Ordering::SeqCst), reads, "it waits, and is not read");
     assert_eq!(rig.end(second).await, RunStatus::Succeeded, "the next day");
     rig.assert_replays(second).await;
+}
+
+fn own_limit(cost_micros: u64) -> OwnLimitSet {
+    OwnLimitSet {
+        scope: "team".into(),
+        per: Period::Total,
+        zone: None,
+        limit: OwnLimit { cost_micros: Some(cost_micros), ..OwnLimit::default() },
+        written: None,
+        reason: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_the_scope_itself_holds_work_and_a_raise_of_it_lets_all_that_waited_go_on() {
+    let mut rig = Rig::new();
+    let ada = || Actor::User("ada".into());
+    // The limit stands before any run names the scope, and the pipeline has none.
+    rig.engine.set_own_limit(own_limit(500_000), ada()).await.unwrap();
+    let team = json!({"id": "team", "scope": "team", "reserve": "0.40 USD"});
+    let definition = paid(team, 50, 40);
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(rig.start(&definition).await);
+    }
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 400_000).await;
+    for run in &runs[1..] {
+        rig.until(*run, |event| matches!(event, RunEvent::BudgetExceeded(_))).await;
+        assert_eq!(rig.status(*run).await, RunStatus::Paused);
+    }
+    // It is kept over a crash, and raising it by too little lets one go on.
+    rig.crash().await;
+    rig.recover().await;
+    let raised = rig.engine.set_own_limit(own_limit(800_000), ada()).await.unwrap();
+    assert!(raised.change.changed);
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 800_000).await;
+    let again = rig.engine.set_own_limit(own_limit(800_000), ada()).await.unwrap();
+    assert_eq!((again.change.changed, again.resumed.len()), (false, 0), "the same again changes nothing");
+    let raised = rig.engine.set_own_limit(own_limit(2_000_000), ada()).await.unwrap();
+    assert_eq!(raised.resumed.len(), 1);
+    for run in runs {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        rig.assert_replays(run).await;
+    }
+    assert_eq!(counter(&rig).await.own().unwrap().limit.cost_micros, Some(2_000_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_smaller_of_the_limits_of_a_run_and_of_its_scope_counts_and_one_that_is_passed_stops_work() {
+    let rig = Rig::new();
+    let ada = || Actor::User("ada".into());
+    rig.engine.set_own_limit(own_limit(9_000_000), ada()).await.unwrap();
+    let own = json!({"id": "team", "scope": "team", "cost": "0.30 USD", "reserve": "0.40 USD"});
+    let small = rig.start(&paid(own, 50, 40)).await;
+    rig.until(small, |event| matches!(event, RunEvent::BudgetExceeded(_))).await;
+    assert_eq!(rig.status(small).await, RunStatus::Paused, "the run's own limit is the smaller one");
+    let stops = json!({"id": "team", "scope": "team", "cost": "100 USD", "on_over": "stop"});
+    let cheap = rig.start(&paid(stops.clone(), 10, 50)).await;
+    assert_eq!(rig.end(cheap).await, RunStatus::Succeeded);
+    let long = rig.start(&paid(stops, 60_000, 50)).await;
+    rig.until(long, |event| matches!(event, RunEvent::FundsGranted(_))).await;
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 500_000).await;
+    rig.engine.set_own_limit(own_limit(100_000), ada()).await.unwrap();
+    assert_eq!(rig.end(long).await, RunStatus::Failed);
+    let failure =
+        rig.engine.with_state(long, |state| state.failure().map(|(failure, _)| failure.clone())).await;
+    let failure = failure.unwrap().unwrap();
+    assert_eq!(failure.kind, FailureKind::Budget);
+    assert!(failure.message.contains("the limit of its scope leaves no room"), "{}", failure.message);
 }

@@ -148,10 +148,10 @@ async fn row_07_a_backoff_a_time_limit_and_a_pause_are_spans_too() {
     ]);
     let run = machine.rig.start(&document).await;
     machine.set(HOUR);
-    machine.rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
+    machine.rig.submit(run, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await.unwrap();
     seconds(1).await;
     machine.set(0);
-    machine.rig.submit(run, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
+    machine.rig.submit(run, InputKind::Resume(RunResumed { reason: None, prompt: None })).await.unwrap();
     let go = InputKind::Signal(SignalReceived {
         name: "go".into(),
         payload: Payload::Inline(json!(null).into()),

@@ -216,3 +216,25 @@ async fn l30_settings_stay_as_pinned_unless_they_are_given() {
     rig.end(given).await;
     assert_eq!(rig.output(given).await, json!({"limits": {"jobs": 1}, "other": other}));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_settings_document_that_the_pipeline_does_not_name_is_refused_with_the_nearest_name() {
+    let rig = Rig::new();
+    let document = json!({"name": "p", "config": {"limits": [{"values": {"jobs": 4}}]},
+        "steps": [function("a", &[], "ok", json!({}))], "output": "${config}"});
+    let origin = rig.start(&definition(document)).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let bare = named(json!([function("a", &[], "ok", json!({}))]));
+    for (asked, words) in [
+        (
+            again(origin, OriginKind::Fork),
+            "config.limts: the pipeline has no such document; did you mean “limits”?",
+        ),
+        (onto(origin, OriginKind::Fork, &bare), "it has no `config`"),
+    ] {
+        let asked =
+            ForkRequest { at: Some(Version(2)), config: Some(json!({"limts": {"jobs": 9}})), ..asked };
+        let refused = rig.engine.fork(asked).await.unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}

@@ -46,9 +46,9 @@ async fn d2_refusals_and_duplicates_wait_until_what_they_rest_on_is_durable() {
     let rig = Rig::new();
     let run = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
     rig.store.delay_ms.store(1_000, Ordering::SeqCst);
-    let pause = rig.submit(run, InputKind::Pause(RunPaused { reason: None }));
-    let resume = rig.submit(run, InputKind::Resume(RunResumed { reason: None }));
-    let again = rig.submit(run, InputKind::Resume(RunResumed { reason: None }));
+    let pause = rig.submit(run, InputKind::Pause(RunPaused { reason: None, interrupt: false }));
+    let resume = rig.submit(run, InputKind::Resume(RunResumed { reason: None, prompt: None }));
+    let again = rig.submit(run, InputKind::Resume(RunResumed { reason: None, prompt: None }));
     let answers = tokio::time::timeout(
         Duration::from_millis(900),
         join_all([pause.boxed(), resume.boxed(), again.boxed()]),
@@ -62,7 +62,7 @@ async fn refusals_are_typed_and_record_nothing() {
     let run = rig.start(&chain(1)).await;
     rig.end(run).await;
     let appends = rig.store.appends();
-    let refused = rig.submit(run, InputKind::Pause(RunPaused { reason: None })).await;
+    let refused = rig.submit(run, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await;
     assert!(
         matches!(refused, Err(SubmitError::Refused(Refusal::Ended(RunStatus::Succeeded)))),
         "{refused:?}"

@@ -177,3 +177,16 @@ async fn l32_a_notice_that_pauses_is_told_though_the_store_cannot_say_what_is_du
         .await
         .expect("it is delivered");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_whose_receiver_hangs_holds_up_an_ending_engine_for_less_than_three_seconds() {
+    let rig = Rig::new();
+    rig.machine.ears.is_mute.store(true, Ordering::SeqCst);
+    let run = rig.start(&telling(json!([notice("end", &["RunSucceeded"], "c")]))).await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    while rig.machine.ears.ids().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(3), rig.engine.shutdown(Duration::from_secs(8)));
+    assert!(ended.await.expect("it gives up on the receiver"), "in good order");
+}

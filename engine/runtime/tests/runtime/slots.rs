@@ -79,7 +79,7 @@ async fn row_49_a_paused_queued_run_does_not_hold_up_the_queue_and_keeps_its_pla
     let first = start(&rig, &definition, json!({})).await.run;
     let paused = start(&rig, &definition, json!({})).await.run;
     let second = start(&rig, &definition, json!({})).await.run;
-    rig.submit(paused, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
+    rig.submit(paused, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await.unwrap();
     assert_eq!(rig.end(first).await, RunStatus::Succeeded);
     assert_eq!(rig.end(second).await, RunStatus::Succeeded, "it passes the one that stands still");
     // One that comes now does not wait for it either, also where an engine ended meanwhile.
@@ -90,7 +90,7 @@ async fn row_49_a_paused_queued_run_does_not_hold_up_the_queue_and_keeps_its_pla
     let fourth = start(&rig, &definition, json!({})).await.run;
     assert_eq!((rig.status(paused).await, rig.status(fourth).await), (RunStatus::Paused, RunStatus::Queued));
     // It goes on before those that began later.
-    rig.submit(paused, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
+    rig.submit(paused, InputKind::Resume(RunResumed { reason: None, prompt: None })).await.unwrap();
     assert_eq!(rig.end(third).await, RunStatus::Succeeded);
     assert_eq!(rig.end(paused).await, RunStatus::Succeeded);
     assert_eq!(rig.end(fourth).await, RunStatus::Succeeded);
@@ -116,7 +116,7 @@ async fn row_49_a_start_that_may_not_wait_is_not_refused_for_a_paused_run_that_w
     let may_not_wait = with(1_000, slot(1, "reject"));
     let first = start(&rig, &queues, json!({})).await.run;
     let paused = start(&rig, &queues, json!({})).await.run;
-    rig.submit(paused, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
+    rig.submit(paused, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await.unwrap();
     let no_slot = Refusal::NoSlot { key: "repo".into(), limit: 1 };
     assert_eq!(refused(&rig, &may_not_wait, json!({})).await, no_slot, "the slot is held");
     assert_eq!(rig.end(first).await, RunStatus::Succeeded);
@@ -124,7 +124,7 @@ async fn row_49_a_start_that_may_not_wait_is_not_refused_for_a_paused_run_that_w
     let run = start(&rig, &may_not_wait, json!({})).await.run;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.status(paused).await, RunStatus::Paused);
-    rig.submit(paused, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
+    rig.submit(paused, InputKind::Resume(RunResumed { reason: None, prompt: None })).await.unwrap();
     assert_eq!(rig.end(paused).await, RunStatus::Succeeded);
     assert!(rig.machine.peak() <= 1);
 }
@@ -137,10 +137,10 @@ async fn d9_a_slot_is_held_to_the_end_also_while_its_run_waits_for_people_and_st
     let first = start(&rig, &asking, json!({})).await.run;
     rig.until(first, |event| matches!(event, RunEvent::ApprovalRequested(_))).await;
     let second = start(&rig, &asking, json!({})).await.run;
-    rig.submit(first, InputKind::Pause(RunPaused { reason: None })).await.unwrap();
+    rig.submit(first, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await.unwrap();
     tokio::time::sleep(Duration::from_secs(86_400)).await;
     assert_eq!((rig.status(first).await, rig.status(second).await), (RunStatus::Paused, RunStatus::Queued));
-    rig.submit(first, InputKind::Resume(RunResumed { reason: None })).await.unwrap();
+    rig.submit(first, InputKind::Resume(RunResumed { reason: None, prompt: None })).await.unwrap();
     let vote = InputKind::Vote(VoteCast {
         id: "ask/1/1".parse().unwrap(),
         vote: Vote::Approve,

@@ -14,7 +14,7 @@ use everfold_runtime::Which;
 use everfold_store::EventStore as _;
 use serde_json::json;
 
-use crate::fixtures::test_engine::{Rig, command, definition, is_end, pipeline};
+use crate::fixtures::test_engine::{Rig, command, definition, function, is_end, pipeline};
 
 /// An operator recovers quarantined runs, until all runs have ended and no key is held.
 async fn see_through(rig: &Rig, runs: &[RunId], about: &str) {
@@ -266,4 +266,30 @@ async fn l25_the_workspace_of_a_parent_is_waited_for_where_that_cannot_be_read_a
         missed += 1 - rig.store.unread_left();
     }
     assert!(missed > 10, "it failed meanwhile");
+}
+
+/// A failed run waited for ever for a value of its output that was not to be had any more.
+#[tokio::test(start_paused = true)]
+async fn a_failed_run_ends_though_a_value_of_its_output_cannot_be_read() {
+    let rig = Rig::with(|config| config.values_bytes = 0);
+    let steps = json!([
+        function("big", &[], "big", json!({})),
+        {"id": "hold", "needs": ["big"], "work": {"wait": {"for": "1h"}}},
+        function("fail", &["hold"], "fail", json!({})),
+    ]);
+    for (output, wanted, said) in [
+        (json!({"text": "${steps.big.output.text}", "n": 7}), json!({"text": null, "n": 7}), "text: "),
+        (json!("${steps.big.output.text}"), json!(null), ""),
+    ] {
+        let document = json!({"name": "p", "steps": steps, "output": output});
+        let run = rig.start(&definition(document)).await;
+        rig.machine.damaged.lock().unwrap().insert(run);
+        rig.until(run, is_end).await;
+        let history = rig.history(run).await;
+        let Some(RunEvent::RunFailed(failed)) = history.last() else { panic!("{:?}", history.last()) };
+        let result = failed.result.as_ref().unwrap();
+        assert_eq!(result.output.text().unwrap().value(), wanted);
+        assert_eq!(result.problems, [format!("{said}a value that it needs cannot be read")]);
+        assert!(rig.engine.set_aside().is_empty());
+    }
 }

@@ -333,3 +333,29 @@ async fn l28_a_parked_signal_reaches_a_run_of_an_owner_that_does_nothing_else() 
     rig.engine.recover(everfold_runtime::Which::Only(other)).await.unwrap();
     rig.until(other, |event| matches!(event, RunEvent::SignalReceived(_))).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_that_a_route_refuses_is_an_outcome_with_the_routes_reason() {
+    let mut rig = Rig::new();
+    let trigger = json!({"on": {"hook": "forge"}, "signal": "approved", "to": {"key": "k"}});
+    let mut work = command("work", &[], 3_600_000);
+    work["on_signal"] = json!({"approved": [
+        {"when": "signal.body.n == 2", "to": "approve"},
+        {"to": {"refuse": "the analyst is still at work on ${run.title}"}},
+    ]});
+    let more = json!({"key": {"value": "k"}, "triggers": [trigger], "steps": [work]});
+    let p = pipeline("p", 0, more);
+    save(&rig, &p).await;
+    rig.engine.start(crate::fixtures::test_engine::request(&p, json!({}))).await.unwrap();
+    let refused = outcome(&rig, "d1", json!({"n": 1})).await;
+    match &refused {
+        Outcome::Refused { code, message } => {
+            assert_eq!(code, "signal_refused");
+            assert!(message.starts_with("the analyst is still at work"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    rig.crash().await;
+    rig.recover().await;
+    assert_eq!(outcome(&rig, "d1", json!({"n": 1})).await, refused, "another engine gives the same answer");
+}

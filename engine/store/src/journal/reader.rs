@@ -184,6 +184,19 @@ impl GroupWalk {
         Ok(Ok((header, offset)))
     }
 
+    /// Whether the bytes behind a group, up to where the next one may begin, are the zeros that were written.
+    pub(crate) fn is_padded_with_zeros(
+        &mut self,
+        header: &GroupHeader,
+        offset: u64,
+        end: u64,
+    ) -> std::io::Result<bool> {
+        let length = usize::try_from(header.length()).expect("a group is far below 4 GiB");
+        let whole = self.window.get(offset, length, end)?;
+        let padding = whole.get(GROUP_HEADER + header.body_bytes as usize..).unwrap_or_default();
+        Ok(padding.iter().all(|byte| *byte == 0))
+    }
+
     /// The body of the group that was stepped over last.
     pub(crate) fn body_of(&self, header: &GroupHeader, offset: u64) -> &[u8] {
         self.window.held(offset + GROUP_HEADER as u64, header.body_bytes as usize)

@@ -55,6 +55,15 @@ impl std::fmt::Display for TornTail {
 }
 
 impl TornTail {
+    /// The same bytes as damage between two groups.
+    pub(crate) fn between_groups(&self) -> Damage {
+        let what = format!(
+            "bytes {} to {} between two groups are not the zeros that were written; no event is concerned",
+            self.from, self.to
+        );
+        Damage { file: self.path.clone(), offset: self.from, what, positions: None }
+    }
+
     /// Overwrites the remains with zeros, durably.
     pub(crate) fn overwrite(&self, file: &dyn StoreFile) -> io::Result<()> {
         const CHUNK: u64 = 64 * 1024;

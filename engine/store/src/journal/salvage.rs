@@ -22,6 +22,8 @@ use everfold_base::id::Position;
 pub(crate) enum SalvageItem<'a> {
     Group(GroupHeader, GroupPlace<'a>),
     Lost(Damage),
+    /// Bytes between two groups that are not the zeros that were written; no event is concerned.
+    Padding(TornTail),
     /// Bytes of a write that was never acknowledged, at the journal's end.
     Unfinished(TornTail),
 }
@@ -126,8 +128,14 @@ impl SalvageWalk<'_> {
                 Ok((group, offset)) => {
                     let place = groups.place();
                     (self.next, self.crc) = (place.position, Some(place.previous_crc));
+                    let is_padded = groups.is_padded_with_zeros(&group, offset, end).map_err(failed)?;
+                    let from = offset + GROUP_HEADER as u64 + u64::from(group.body_bytes);
                     let body = groups.body_of(&group, offset);
                     (self.visit)(SalvageItem::Group(group, GroupPlace { path: &path, offset, body }))?;
+                    if !is_padded {
+                        let padding = TornTail { path: path.clone(), from, to: groups.offset };
+                        (self.visit)(SalvageItem::Padding(padding))?;
+                    }
                 }
                 Err(what) => {
                     let offset = groups.offset;

@@ -72,6 +72,9 @@ impl<'a> Verification<'a> {
         let end = salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
             match found {
                 SalvageItem::Lost(damage) => self.report.fault(VerifyFault::Journal(damage)),
+                SalvageItem::Padding(torn) => {
+                    self.report.fault(VerifyFault::Journal(torn.between_groups()));
+                }
                 SalvageItem::Unfinished(torn) => self.report.notes.push(torn.to_string()),
                 SalvageItem::Group(group, place) => {
                     self.report.groups += 1;

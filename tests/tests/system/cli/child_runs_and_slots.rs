@@ -396,3 +396,29 @@ fn no_wait_stays_while_a_run_that_it_started_and_does_not_wait_for_works() {
     assert_eq!(top.code, 6, "{top:?}");
     assert_eq!(lines(&scratch.path("trace")), ["done"]);
 }
+
+#[test]
+fn a_decision_for_a_child_lets_the_run_that_waits_for_it_go_on() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "parts.yaml",
+        "name: parts
+steps:
+  - id: each
+    foreach: { in: [x, y], max_in_flight: 1, steps: [{ id: ok, approval: { title: 'Right?' } }] }
+  - { id: last, command: echo done }
+",
+    );
+    let started = scratch.run(&["run", "parts.yaml", "--no-wait", "--json"]).json();
+    let run = started["id"].as_str().unwrap();
+    for _item in 0..2 {
+        let task = await_that("an item asks", || {
+            scratch.run(&["inbox", "--json"]).json()["items"][0]["id"].as_str().map(str::to_owned)
+        });
+        let approved = scratch.run(&["approve", &task]);
+        assert_eq!(approved.code, 0, "{approved:?}");
+    }
+    await_that("the run ends", || {
+        (scratch.run(&["show", run, "--json"]).json()["status"] == "succeeded").then_some(())
+    });
+}

@@ -187,8 +187,15 @@ fn an_answer_that_standard_output_does_not_take_is_no_success() {
     let scratch = Scratch::new();
     scratch.write("p.yaml", "name: p\nsteps: [{ id: a, command: echo hello }]\n");
     assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
-    for verb in [&["events", "@", "--json"][..], &["show", "@"], &["logs", "@", "a"], &["pipeline", "schema"]]
-    {
+    let verbs = [
+        &["events", "@", "--json"][..],
+        &["show", "@"],
+        &["logs", "@", "a"],
+        &["pipeline", "schema"],
+        &["--help"],
+        &["version"],
+    ];
+    for verb in verbs {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let done = scratch.command(verb).stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
         let said = String::from_utf8_lossy(&done.stderr).into_owned();

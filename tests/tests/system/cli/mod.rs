@@ -8,6 +8,7 @@ mod contexts;
 mod engine_aborts;
 mod engine_access;
 mod errors;
+mod evidence;
 mod first_day;
 mod fixtures;
 mod folder_damage;

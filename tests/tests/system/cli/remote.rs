@@ -113,6 +113,18 @@ fn a_certificate_is_trusted_by_who_signed_it_its_name_and_its_time() {
 }
 
 #[test]
+fn a_certificate_that_signed_itself_is_trusted_where_it_is_named() {
+    let scratch = Scratch::new();
+    for (name, code, words) in
+        [("self-signed.pem", 0, ""), ("self-signed-elsewhere.pem", 7, "of another name than 127.0.0.1")]
+    {
+        let (_server, served) = tls(&scratch, name);
+        let asked = scratch.run_far(&served, &["--ca", &certificate(name), "runs"]);
+        assert!(asked.code == code && asked.err.contains(words), "{asked:?}");
+    }
+}
+
+#[test]
 fn a_server_of_another_version_is_reported_where_the_two_do_not_understand_each_other() {
     let scratch = Scratch::new();
     // The first answer says who it is, the second one what it does not know.

@@ -125,3 +125,23 @@ fn l29_a_cancelled_step_ends_its_processes_and_takes_its_route() {
     assert_eq!(only(&events, "StepFailed").field("failure")["message"], "cancelled by user:ada: not needed");
     lab.assert_left_in_order();
 }
+
+#[test]
+fn an_interrupt_stops_what_runs_over_kills_and_the_round_goes_on_without_a_try_less() {
+    let work = format!("{TRACE}; if [ -e half ]; then exit 0; fi; echo x > half; exec sleep 600");
+    let lab = Lab::with(&format!(
+        "name: p\nsteps:\n  - {{ id: a, retry: {{ attempts: 1 }}, grace: 100ms, command: '{work}' }}\n"
+    ));
+    let engine = lab.start(&["run", "./p.yaml"]);
+    lab.await_file("half");
+    engine.kill().was_killed();
+    lab.run(&["resume", "@", "-p", "x"]).ended_with(4);
+    lab.run(&["interrupt", "@", "-m", "astray", "--crash-after", "StopRequested"]).was_killed();
+    let shown = lab.run(&["show", "@"]).out;
+    assert!(shown.contains("interrupted: a") && shown.contains("astray"), "{shown}");
+    lab.run(&["resume", "@", "-p", "Go on.", "--crash-after", "RunResumed"]).was_killed();
+    lab.run(&["resume", "@"]).ended_with(0);
+    lab.assert_trace(&["a 1 1", "a 1 2"]);
+    lab.run(&["replay", "@"]).ended_with(0);
+    lab.assert_left_in_order();
+}

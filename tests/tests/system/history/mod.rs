@@ -113,9 +113,11 @@ fn cleaned(value: &Value, hidden: &[(&str, &str)]) -> Option<Value> {
                 return Some(Value::String(attempt));
             }
             let is_reading = fields.contains_key("reserved_micros");
-            let kept = fields.iter().filter(|(name, _)| {
+            let kept = fields.iter().filter(|(name, value)| {
+                // How long a log is depends on the numbers in it.
+                let is_log_seal = value.get("lost_bytes").is_some();
                 let is_moment = name.ends_with("_at") || (is_reading && *name == "until");
-                !LEFT_OUT.contains(&name.as_str()) && !is_moment && !name.ends_with("_us")
+                !LEFT_OUT.contains(&name.as_str()) && !is_moment && !is_log_seal && !name.ends_with("_us")
             });
             let kept: Map<String, Value> =
                 kept.filter_map(|(name, value)| Some((name.clone(), cleaned(value, hidden)?))).collect();

@@ -4,5 +4,6 @@
 mod attempts;
 mod delivery_with_crash;
 mod forks;
+mod interrupts;
 mod place;
 mod spend;

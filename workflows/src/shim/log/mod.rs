@@ -19,9 +19,11 @@
 //! | `record` | one record, as it is written and read |
 //! | `write` | the writer, with the limit |
 //! | `read` | the reader, and the last lines |
+//! | `seal` | what is recorded of a log when it is closed, and where one differs from that |
 
 mod read;
 mod record;
+mod seal;
 mod write;
 
 #[cfg(test)]
@@ -29,4 +31,6 @@ mod tests;
 
 pub use read::{LogReader, tail};
 pub use record::{LogLine, LogSource};
+pub(crate) use seal::seal;
+pub use seal::{LogChange, LogCheck, check};
 pub(crate) use write::{LogWriter, create};

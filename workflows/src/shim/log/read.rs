@@ -16,19 +16,31 @@ pub struct LogReader {
     file: Option<File>,
     path: std::path::PathBuf,
     offset: u64,
+    /// The lines before the offset, where they were counted.
+    lines: Option<u64>,
 }
 
 impl LogReader {
     /// From the beginning of the log at `path`, which may not exist yet.
     #[must_use]
     pub fn from_start(path: &Path) -> Self {
-        Self { file: None, path: path.to_owned(), offset: 0 }
+        Self { file: None, path: path.to_owned(), offset: 0, lines: Some(0) }
     }
 
-    /// From behind a record, as [`LogReader::read_placed`] said where it ends.
-    #[must_use]
-    pub fn from_place(path: &Path, place: u64) -> Self {
-        Self { offset: place, ..Self::from_start(path) }
+    /// From behind the line of this number, as [`LogReader::read_numbered`] counts them; from the end where there are
+    /// fewer.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn from_behind(path: &Path, line: u64) -> std::io::Result<Self> {
+        let mut reader = Self::from_start(path);
+        if reader.open()?
+            && let Some(file) = reader.file.as_mut()
+        {
+            let (offset, lines) = behind(file, line, u64::MAX)?;
+            (reader.offset, reader.lines) = (offset, Some(lines));
+        }
+        Ok(reader)
     }
 
     /// From the last `lines` lines on.
@@ -49,14 +61,38 @@ impl LogReader {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&mut self) -> std::io::Result<Vec<LogLine>> {
-        Ok(self.read_placed()?.into_iter().map(|(_, line)| line).collect())
+        Ok(self.read_records()?.into_iter().map(|(_, line)| line).collect())
     }
 
-    /// What [`LogReader::read`] gives, each with the place behind it.
+    /// What [`LogReader::read`] gives, each with the number of its line in the file, from 1. A line that is no record
+    /// (one that a full disk cut off) has a number and is left out.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn read_placed(&mut self) -> std::io::Result<Vec<(u64, LogLine)>> {
+    pub fn read_numbered(&mut self) -> std::io::Result<Vec<(u64, LogLine)>> {
+        let before = self.line()?;
+        let records = self.read_records()?;
+        Ok(records.into_iter().map(|(nth, line)| (before + nth, line)).collect())
+    }
+
+    /// The number of the last line that was read.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn line(&mut self) -> std::io::Result<u64> {
+        if let Some(lines) = self.lines {
+            return Ok(lines);
+        }
+        let lines = match self.file.as_mut() {
+            Some(file) => behind(file, u64::MAX, self.offset)?.1,
+            None => 0,
+        };
+        self.lines = Some(lines);
+        Ok(lines)
+    }
+
+    /// Records, each with its number among the lines that this call read.
+    fn read_records(&mut self) -> std::io::Result<Vec<(u64, LogLine)>> {
         if !self.open()? {
             return Ok(Vec::new());
         }
@@ -65,20 +101,16 @@ impl LogReader {
         file.seek(SeekFrom::Start(self.offset))?;
         file.take(READ_BYTES_MAX).read_to_end(&mut bytes)?;
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        let mut place = self.offset;
         self.offset += end as u64;
-        let records = bytes[..end].split_inclusive(|byte| *byte == b'\n');
-        let placed = records.filter_map(|record| {
-            place += record.len() as u64;
-            Some((place, parse(record.strip_suffix(b"\n").unwrap_or(record))?))
-        });
-        Ok(placed.collect())
-    }
-
-    /// The place behind what was read.
-    #[must_use]
-    pub fn place(&self) -> u64 {
-        self.offset
+        let mut nth = 0;
+        let mut records = Vec::new();
+        for record in bytes[..end].split_inclusive(|byte| *byte == b'\n') {
+            nth += 1;
+            let line = parse(record.strip_suffix(b"\n").unwrap_or(record));
+            records.extend(line.map(|line| (nth, line)));
+        }
+        self.lines = self.lines.map(|lines| lines + nth);
+        Ok(records)
     }
 
     /// Leaves out old records where more than `max_bytes` are unread; goes on with the last few.
@@ -110,6 +142,7 @@ impl LogReader {
     fn seek_back(&mut self, lines: usize) -> std::io::Result<()> {
         const BLOCK: u64 = 64 * 1024;
         let Some(file) = self.file.as_mut() else { return Ok(()) };
+        self.lines = None;
         let mut start = file.metadata()?.len();
         let mut found = 0;
         let mut block = Vec::new();
@@ -129,9 +162,31 @@ impl LogReader {
             }
             start = from;
         }
-        self.offset = 0;
+        (self.offset, self.lines) = (0, Some(0));
         Ok(())
     }
+}
+
+/// The place behind the line of this number and no further than `bytes`, with the lines before it.
+fn behind(file: &mut File, line: u64, bytes: u64) -> std::io::Result<(u64, u64)> {
+    const BLOCK: u64 = 64 * 1024;
+    let (mut at, mut place, mut lines) = (0, 0, 0);
+    let mut block = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    while lines < line && at < bytes {
+        block.clear();
+        let count = Read::by_ref(file).take(BLOCK.min(bytes - at)).read_to_end(&mut block)?;
+        if count == 0 {
+            break;
+        }
+        for (index, _) in block.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+            if lines < line {
+                (lines, place) = (lines + 1, at + index as u64 + 1);
+            }
+        }
+        at += count as u64;
+    }
+    Ok((place, lines))
 }
 
 /// The last `lines` lines that the process itself wrote, joined; at most 64 KiB.

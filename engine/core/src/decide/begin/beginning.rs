@@ -41,6 +41,12 @@ impl Beginning {
         &self.state.definition().secrets
     }
 
+    /// Schemas of the records in the settings documents.
+    #[must_use]
+    pub fn config_records(&self) -> &BTreeMap<String, Value> {
+        &self.state.definition().config_records
+    }
+
     /// A run with this input; its defaults are filled in.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::refusal::Refusal;
 use super::beginning::{Beginning, failed};
 use everfold_base::json::{Value, canonical};
-use everfold_language::definition::ConfigSource;
+use everfold_language::definition::{ConfigSource, Definition};
 use everfold_language::expr::Loaded;
 
 /// Settings are kept whole in the run's history.
@@ -43,6 +43,19 @@ impl Beginning {
             })
             .collect()
     }
+}
+
+/// The parts of the settings documents at fixed paths, which are known before there is a run.
+#[must_use]
+pub fn fixed_documents(definition: &Definition) -> BTreeMap<String, Vec<Document>> {
+    let part = |source: &ConfigSource| match source {
+        ConfigSource::Values(values) => Document::Values(values.clone()),
+        ConfigSource::File(path) => {
+            Document::File(path.source().as_str().unwrap_or_default().replace("$${", "${"))
+        }
+    };
+    let fixed = definition.fixed_config().into_iter();
+    fixed.map(|(name, sources)| (name.to_owned(), sources.iter().map(part).collect())).collect()
 }
 
 /// Puts settings documents together: earlier ones win, maps are merged, everything else is taken whole.

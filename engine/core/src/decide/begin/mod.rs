@@ -8,9 +8,11 @@
 mod admit;
 mod beginning;
 mod config;
+mod records;
 mod terms;
 
 pub use admit::{Admission, AdmissionJudgement, AdmissionProbe, EVIDENCE_BYTES_MAX};
 pub use beginning::{Beginning, checked};
-pub use config::{CONFIG_BYTES_MAX, Document, check_config, merge};
+pub use config::{CONFIG_BYTES_MAX, Document, check_config, fixed_documents, merge};
+pub use records::{SkippedRecord, keep_sound, skipped_list};
 pub use terms::KEY_BYTES_MAX;

@@ -36,6 +36,27 @@ impl Beginning {
         wanted(value, kind).map(Some)
     }
 
+    /// The key by which the run is counted, where the pipeline numbers its runs.
+    ///
+    /// # Errors
+    /// [`Refusal::Start`]: the expression failed, or gave an empty text; [`Refusal::TooLarge`].
+    pub fn number_key(&self) -> Result<Option<String>, Refusal> {
+        let Some(numbering) = &self.definition().number else { return Ok(None) };
+        let Some(key) = &numbering.key else { return Ok(Some(self.definition().name.clone())) };
+        let loaded = Loaded::default();
+        let key = key.render_text(&self.scope(&loaded)).map_err(|error| failed("number", "key", &error))?;
+        if key.trim().is_empty() {
+            return Err(Refusal::Start(
+                "the `key` of `number` renders to an empty text; give it an input that makes one, or write number: true"
+                    .to_owned(),
+            ));
+        }
+        if key.len() > KEY_BYTES_MAX {
+            return Err(Refusal::TooLarge { what: "the key of `number`", max: KEY_BYTES_MAX });
+        }
+        Ok(Some(key))
+    }
+
     /// The slots that the run holds from its admission to its end, in the order of the file. Two on one
     /// key are one, with the smaller limit.
     ///

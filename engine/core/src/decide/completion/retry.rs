@@ -22,6 +22,13 @@ pub(super) fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<
     Ok(())
 }
 
+/// The attempt after one that was interrupted: it goes on with what that one left, also where the step is `clean`.
+pub(super) fn go_on(draft: &mut Draft<'_>, key: Key) {
+    let id = draft.state.attempt_id(key);
+    let id = AttemptId { attempt: id.attempt.next(), ..id };
+    draft.record(RetryScheduled { id, at: draft.now(), task: None });
+}
+
 /// The commit to which the worktree is brought back before a retry, where the step says so: the round's
 /// first. A worktree that did not exist then began at the run's.
 fn clean_commit(state: &RunState, at: usize) -> Option<String> {

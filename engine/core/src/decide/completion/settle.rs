@@ -11,7 +11,7 @@ use super::super::scope::{RunScope, failure_value};
 use super::super::start::LABELS_BYTES_MAX;
 use super::super::{attempt_report, gate, question, step_start};
 use super::refused::{Refused, refusal_of};
-use super::retry::retry;
+use super::retry::{go_on, retry};
 use super::retry_refused;
 use crate::event::{
     BlockReason, SkipReason, StepBlocked, StepFailed, StepSkipped, StepSucceeded, UnblockDecision,
@@ -49,6 +49,10 @@ fn work(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     match &unit.stage {
         Stage::Ended(AttemptEnding::Asked) => return question::raise(draft, key),
         Stage::Ended(AttemptEnding::Answered) => return step_start::answered(draft, key),
+        Stage::Ended(AttemptEnding::Interrupted) => {
+            go_on(draft, key);
+            return Ok(());
+        }
         _ended_otherwise => {}
     }
     if let Some(refused) = Refused::of(step, [unit]) {
@@ -101,7 +105,9 @@ fn may_retry(
     let made = draft.state.unit_at(key).map_or(0, |unit| {
         let lost = unit.lost.saturating_sub(u32::from(failure.kind == FailureKind::Lost));
         // Nor are attempts that ended with a question.
-        unit.attempt.0.saturating_sub(lost).saturating_sub(unit.asks())
+        let made = unit.attempt.0.saturating_sub(lost).saturating_sub(unit.asks());
+        // Nor those that a person interrupted.
+        made.saturating_sub(draft.state.interruptions(&draft.state.attempt_id(key)))
     });
     // What a budget stopped would be stopped again, and a secret that is not there is not there again, unless
     // the step asks for it by name.
@@ -286,6 +292,7 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     match stage {
         Stage::Ended(AttemptEnding::Asked) => return question::raise(draft, key),
         Stage::Ended(AttemptEnding::Answered) => return step_start::answered(draft, key),
+        Stage::Ended(AttemptEnding::Interrupted) if !is_cut => go_on(draft, key),
         // The step's route follows when all items are over.
         Stage::Ended(_) if is_refused => draft.record(final_failure(failure)),
         Stage::Ended(AttemptEnding::Lost(fallback)) => match on_lost(step, fallback, lost) {

@@ -4,6 +4,7 @@ use super::super::declare::event_payloads;
 use super::super::former;
 use super::super::parts::{AttemptNotes, ScheduledTask, StopReason};
 use crate::artefact::Artefact;
+use crate::progress::WorkProgress;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, RunId};
 use everfold_base::json::Payload;
@@ -18,10 +19,19 @@ event_payloads! {
         /// The attempt.
         id: AttemptId,
     }
+    /// Work said how far it is. Fact of `progress`.
+    ///
+    /// Then: nothing.
+    ProgressReported {
+        /// The attempt.
+        id: AttemptId,
+        /// How far it is.
+        progress: WorkProgress,
+    }
     /// Work ended well. Fact of `attempt finished`.
     ///
     /// Then: the gates of the step are judged (`ProbeScheduled`), or the step succeeds.
-    AttemptSucceeded [former::AttemptSucceeded1] {
+    AttemptSucceeded [former::AttemptSucceeded1] then [former::AttemptSucceeded2, unless has_no_log] {
         /// The attempt.
         id: AttemptId,
         /// What came of it.
@@ -32,14 +42,14 @@ event_payloads! {
         artefacts: Vec<Artefact>,
         /// When the work itself ended.
         ended_at: Timestamp,
-        /// What it said beside its output.
+        /// What it said beside its output; in `log` the hash and the number of lines of its log, as it was closed.
         #[serde(rename = "told")]
         notes: AttemptNotes,
     }
     /// Work failed. Fact of `attempt finished`.
     ///
     /// Then: the step's `retry`, then its routes decide: `RetryScheduled`, `ReworkRequested`, `StepBlocked` or `StepFailed`.
-    AttemptFailed [former::AttemptFailed1, unless is_silent] {
+    AttemptFailed [former::AttemptFailed1, unless is_silent] then [former::AttemptFailed2, unless has_no_log] {
         /// The attempt.
         id: AttemptId,
         /// How.
@@ -50,14 +60,14 @@ event_payloads! {
         artefacts: Vec<Artefact>,
         /// When the work itself ended.
         ended_at: Timestamp,
-        /// What it said beside that it failed.
+        /// What it said beside that it failed; `log` as in `AttemptSucceeded`.
         #[serde(rename = "told", default, skip_serializing_if = "AttemptNotes::is_empty")]
         notes: AttemptNotes,
     }
     /// Work ended with a question to people. Fact of `attempt finished`.
     ///
     /// Then: `QuestionAsked`; the answer begins another attempt.
-    AttemptAsked {
+    AttemptAsked [former::AttemptAsked1, unless has_no_log] {
         /// The attempt.
         id: AttemptId,
         /// What it asks: `{text, options, items}`.
@@ -66,7 +76,7 @@ event_payloads! {
         commit: Option<String>,
         /// When the work itself ended.
         ended_at: Timestamp,
-        /// What it said besides.
+        /// What it said besides; `log` as in `AttemptSucceeded`.
         #[serde(rename = "told")]
         notes: AttemptNotes,
     }
@@ -84,7 +94,7 @@ event_payloads! {
     /// Work is to end before its time.
     ///
     /// Then: the executors are asked to end the attempts; each reports its end.
-    StopRequested {
+    StopRequested [former::StopRequested1, unless is_no_interrupt] {
         /// The attempts.
         ids: Vec<AttemptId>,
         /// Why.

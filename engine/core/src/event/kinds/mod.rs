@@ -14,7 +14,7 @@ mod workspaces;
 
 pub use attempts::{
     AttemptAsked, AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted,
-    ChildStopped, RetryScheduled, StopRequested,
+    ChildStopped, ProgressReported, RetryScheduled, StopRequested,
 };
 pub use budgets::{
     BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetsOpened, FundsAnswered, FundsGranted,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::declare::event_payloads;
 use super::super::former;
-use super::super::parts::{AdmissionEvidence, FailedResult, HaltScope, Origin, Parent, WantedSlot};
+use super::super::parts::{
+    AdmissionEvidence, FailedResult, HaltScope, Origin, Parent, RunNumber, WantedSlot,
+};
 use everfold_base::failure::Failure;
 use everfold_base::id::{RunId, StepId, StepPath};
 use everfold_base::json::{Hash, Payload};
@@ -13,7 +15,7 @@ event_payloads! {
     /// The run exists. Fact of `start`.
     ///
     /// Then: the run waits for its slots (`RunQueued`), or its workspace is prepared and the first steps begin.
-    RunStarted [former::RunStarted1] {
+    RunStarted [former::RunStarted1] then [former::RunStarted2, unless has_no_number] {
         /// The run.
         run: RunId,
         /// The pipeline's name.
@@ -38,6 +40,9 @@ event_payloads! {
         priority: i32,
         /// What `admit` was judged on.
         admission: Vec<AdmissionEvidence>,
+        /// Its number, where the pipeline numbers its runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<RunNumber>,
     }
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
     ///
@@ -83,17 +88,24 @@ event_payloads! {
     }
     /// Nothing more is started. Fact of `pause`.
     ///
-    /// Then: work in progress goes on to its end; nothing new begins before `RunResumed`.
-    RunPaused {
+    /// Then: work in progress goes on to its end, or is stopped (`StopRequested`) where that is asked for; nothing new
+    /// begins before `RunResumed`.
+    RunPaused [former::RunPaused1, unless is_no_interrupt] {
         /// Why.
         reason: Option<String>,
+        /// What runs is stopped, and goes on when the run is resumed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        interrupt: bool,
     }
     /// The pause is over. Fact of `resume`.
     ///
-    /// Then: what waited begins.
-    RunResumed {
+    /// Then: what waited begins; what was interrupted goes on.
+    RunResumed [former::RunResumed1, unless says_nothing] {
         /// Why.
         reason: Option<String>,
+        /// What is said to agents that were interrupted: a text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prompt: Option<Payload>,
     }
     /// Nothing more is started, because the run's pipeline or the whole engine is paused. Fact of `halt`.
     ///

@@ -1,6 +1,7 @@
 //! Events of signals.
 
 use super::super::declare::event_payloads;
+use super::super::former;
 use super::super::parts::{Hearing, SignalEnd, SignalTaker};
 use everfold_base::id::Version;
 use everfold_base::json::Payload;
@@ -20,7 +21,7 @@ event_payloads! {
     /// A signal was heard.
     ///
     /// Then: the wait ends, the route of `on_signal` is taken, or the gate is judged.
-    SignalTaken {
+    SignalTaken [former::SignalTaken1, unless has_no_reason] {
         /// The version of its `SignalReceived`.
         signal: Version,
         /// What took it.
@@ -29,5 +30,8 @@ event_payloads! {
         how: Hearing,
         /// Its route ends the run.
         ends: Option<SignalEnd>,
+        /// Why nothing follows, where its taker says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     }
 }

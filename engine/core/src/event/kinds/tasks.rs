@@ -72,7 +72,7 @@ event_payloads! {
     AnswerSaved {
         /// The task.
         id: AttemptId,
-        /// `{choice?, text?, items?}`.
+        /// `{choice?, text?, items?, states?}`.
         answer: Payload,
         /// Their roles at that time.
         roles: Vec<String>,
@@ -83,7 +83,7 @@ event_payloads! {
     QuestionAnswered {
         /// The task.
         id: AttemptId,
-        /// `{choice, text, items, by}`.
+        /// `{choice, text, items, states?, by}`.
         answer: Payload,
         /// Their roles at that time.
         roles: Vec<String>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::FinishStatus;
 
@@ -29,9 +30,11 @@ pub enum StopReason {
     Deadline,
     /// The run that started a child without waiting for it was cancelled; the attempt itself had ended.
     Parent,
+    /// A person interrupted the run: the round goes on when it is resumed.
+    Interrupt,
 }
 
-/// What work said beside its output.
+/// What work said beside its output, and the log that it left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptNotes {
     /// Added to the run's labels.
@@ -40,14 +43,37 @@ pub struct AttemptNotes {
     pub note: Option<String>,
     /// A code of its own for how it ended.
     pub code: Option<String>,
+    /// Its log as it was when it was closed. Last in the bytes, and absent where there is none, as in former schemas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogSeal>,
 }
 
 impl AttemptNotes {
-    /// Whether it said nothing.
+    /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether the work said nothing; it may have left a log.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.labels.is_empty() && self.note.is_none() && self.code.is_none()
+    }
+}
+
+/// What is recorded of an attempt's log when it is closed: with it, whether a log is the one that was written can be said
+/// at any time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSeal {
+    /// The BLAKE3 hash of the file's bytes.
+    pub hash: Hash,
+    /// Its lines.
+    pub lines: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// How much output is missing in it: it reached its limit, or the disk was full.
+    pub lost_bytes: u64,
 }
 
 /// How a child run ended.

@@ -8,9 +8,11 @@ mod steps;
 mod tasks;
 mod timers;
 
-pub use attempts::{AttemptNotes, ChildEnd, StopReason};
+pub use attempts::{AttemptNotes, ChildEnd, LogSeal, StopReason};
 pub use budgets::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
-pub use run::{AdmissionEvidence, FailedResult, HaltScope, Origin, OriginKind, Parent, SlotKind, WantedSlot};
+pub use run::{
+    AdmissionEvidence, FailedResult, HaltScope, Origin, OriginKind, Parent, RunNumber, SlotKind, WantedSlot,
+};
 pub use signals::{Hearing, SignalEnd, SignalTaker};
 pub use steps::{BlockReason, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, Unblocked};
 pub use tasks::{ApprovalTerms, AskedBy, Comment, QuestionTerms};

@@ -59,6 +59,15 @@ pub struct AdmissionEvidence {
     pub took_ms: u64,
 }
 
+/// The number of a run: runs of one key are counted together, from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunNumber {
+    /// What they are counted by.
+    pub key: String,
+    /// Never given to another start.
+    pub number: u64,
+}
+
 /// The step of another run that started this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {

@@ -39,6 +39,8 @@ pub enum Hearing {
     Ignored,
     /// It is kept for a `wait` to come.
     Kept,
+    /// Its route refuses it.
+    Refused,
 }
 
 /// How a signal ends a run.

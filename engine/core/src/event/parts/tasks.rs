@@ -56,7 +56,7 @@ pub struct QuestionTerms {
     pub by: AskedBy,
     /// What may be chosen; empty: nothing is.
     pub options: Vec<String>,
-    /// Parts that are answered one by one: `[{id, text, options}]`.
+    /// Parts that are answered one by one: `[{id, text, options, optional?}]`.
     pub items: Option<JsonText>,
     /// The roles that may answer; empty: every role.
     pub roles: Vec<String>,

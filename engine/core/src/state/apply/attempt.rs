@@ -2,8 +2,8 @@
 
 use crate::effect::Touched;
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptNotes, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask,
-    StopReason, TimerId, TimerKind,
+    AttemptFailed, AttemptLost, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask, StopReason,
+    TimerId, TimerKind,
 };
 use crate::state::agenda::Agenda;
 use crate::state::step::{AttemptEnding, Phase, Settling, Stage, Unit};
@@ -19,6 +19,7 @@ impl RunState {
     /// The current attempt of a unit is to be started.
     pub(super) fn begin_attempt(&mut self, key: Key, at: Timestamp) {
         let id = self.attempt_id(key);
+        self.facts.progress.remove(&id.path);
         let Some(unit) = self.unit_mut(key) else { return };
         unit.stage = Stage::Scheduled;
         unit.since = Some(at);
@@ -88,6 +89,7 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
+        self.facts.interrupts.forget(&event.id.path);
         self.apply_notes(key, &event.notes);
         if key.item.is_none() && stopped != Some(StopReason::Timeout) {
             self.facts.steps[key.step].artefacts = event
@@ -126,8 +128,13 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
-        if event.notes != AttemptNotes::default() {
+        if !event.notes.is_silent() {
             self.apply_notes(key, &event.notes);
+        }
+        if stopped == Some(StopReason::Interrupt) {
+            // Whatever it ended as, it was asked to: the round is open.
+            self.facts.interrupts.end(&event.id);
+            return self.settle_unit(key, AttemptEnding::Interrupted, None);
         }
         self.work_failed(key, stopped, &event.failure);
     }
@@ -175,6 +182,10 @@ impl RunState {
         for id in ids {
             if self.facts.stops.insert(id.clone(), reason).is_none() && reason == StopReason::Rework {
                 self.facts.rework_stops += 1;
+            }
+            if reason == StopReason::Interrupt {
+                let session = self.reported_session(id);
+                self.facts.interrupts.begin(id, session);
             }
             if let Some(key) = self.current(id) {
                 self.facts.attempts.remove(&key);

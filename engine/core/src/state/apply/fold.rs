@@ -78,6 +78,11 @@ impl RunState {
                 self.facts.clock.reached(event.due);
                 self.timer_fired(&event.timer, self.now());
             }
+            RunEvent::ProgressReported(event) => {
+                if self.current(&event.id).is_some() {
+                    self.facts.progress.insert(event.id.path.clone(), event.progress.clone());
+                }
+            }
             RunEvent::UsageRecorded(event) => {
                 self.count_usage(event, self.now());
                 self.facts.usage.add(&event.usage);
@@ -85,6 +90,7 @@ impl RunState {
                     unit.usage_seq = event.seq;
                 }
                 self.note_session(event);
+                self.note_interrupted_session(event);
                 self.note_usage(event);
             }
             RunEvent::WorktreeReset(event) => self.worktree_reset(event),
@@ -95,7 +101,11 @@ impl RunState {
             // Where it was stays known: people look for what was done there.
             RunEvent::WorkspaceRemoved(_) => {}
             RunEvent::RunPaused(event) => self.run_paused(event.reason.as_ref(), meta),
-            RunEvent::RunResumed(_) => self.run_resumed(),
+            RunEvent::RunResumed(event) => {
+                let prompt = event.prompt.as_ref().map(|prompt| StoredValue::of(prompt, self.facts.version));
+                self.facts.interrupts.resume(prompt.as_ref());
+                self.run_resumed();
+            }
             RunEvent::RunHalted(event) => self.run_halted(&event.scope, event.reason.as_ref(), meta.at),
             RunEvent::RunReleased(event) => self.run_released(&event.scope),
             RunEvent::RunUnblocked(event) => self.run_unblocked(&event.unblocked),
@@ -179,6 +189,7 @@ impl RunState {
             priority: event.priority,
             forked: None,
         });
+        self.facts.number.clone_from(&event.number);
         self.facts.labels.clone_from(&event.labels);
         self.facts.input = StoredValue::inline(&event.input, self.facts.version);
         self.facts.config = match &event.config {

@@ -44,9 +44,16 @@ impl RunState {
         self.facts.usage = UsageTotal::default();
         self.forget_spend();
         let reworks = if event.origin.how == OriginKind::Fork { self.facts.edge.reworks } else { 0 };
+        let (sessions, roles) = self.carried_sessions();
         self.facts.edge = EdgeFacts::of_fork(root, inherited);
+        (self.facts.edge.sessions, self.facts.edge.roles) = (sessions, roles);
         self.facts.edge.reworks = reworks;
+        let graph = self.graph.clone();
+        self.facts.interrupts.fork(&event.reset, |path| {
+            graph.find(&path.step).is_some_and(|at| graph.continued().carried[at])
+        });
         self.facts.account.go_on(&event.reset, event.origin.how == OriginKind::Fork);
+        self.facts.progress.clear();
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // The taker of the signal is not known.

@@ -70,7 +70,8 @@ impl RunState {
         let Some(key) = key else { return };
         self.apply_notes(key, &event.notes);
         match stopped {
-            None => {
+            // What had ended with a question all the same asks it when the run goes on.
+            None | Some(StopReason::Interrupt) => {
                 if let Some(unit) = self.unit_mut(key) {
                     let people = unit.people_mut();
                     people.ask = StoredValue::of(&event.ask, version);

@@ -43,7 +43,7 @@ impl RunState {
                 self.facts.agenda.remove(&Agenda::Signal(place));
                 self.facts.order.deferred.insert((place, heard.name.clone()), heard);
             }
-            (_, Hearing::Now | Hearing::Ignored | Hearing::Kept) => {}
+            (_, Hearing::Now | Hearing::Ignored | Hearing::Kept | Hearing::Refused) => {}
         }
         self.check_deferred();
         match &event.ends {

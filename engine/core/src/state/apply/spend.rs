@@ -13,7 +13,14 @@ use everfold_language::definition::{Graph, OnOver};
 
 impl RunState {
     pub(super) fn budgets_opened(&mut self, budgets: &[BudgetTerms]) {
-        self.facts.spend.budgets = budgets.iter().cloned().map(BudgetState::new).collect();
+        // Those of a copied run that are carried over.
+        let former = std::mem::take(&mut self.facts.spend.budgets);
+        let open = |terms: &BudgetTerms| {
+            let known = former.iter().find(|it| it.terms.id == terms.id && terms.scope.is_none());
+            let new = BudgetState::new(terms.clone());
+            known.map_or_else(|| new.clone(), |known| new.clone().going_on(known))
+        };
+        self.facts.spend.budgets = budgets.iter().map(open).collect();
     }
 
     pub(super) fn budget_period_began(&mut self, event: &BudgetPeriodBegan, at: Timestamp) {
@@ -234,10 +241,16 @@ impl RunState {
         self.facts.spend.clock.set(runs, now);
     }
 
-    /// A copied history spends nothing: its budgets are opened anew.
+    /// A copied history spends nothing: its budgets are opened anew, and begin with nothing but where the pipeline
+    /// carries over what was used up.
     pub(super) fn forget_spend(&mut self) {
         self.clear_budget_timers();
-        self.facts.spend = Spend::default();
+        let mut budgets = std::mem::take(&mut self.facts.spend.budgets);
+        let wanted = &self.graph.definition.budgets;
+        budgets.retain(|known| {
+            wanted.iter().any(|it| it.carry && it.id == known.terms.id && !known.is_shared())
+        });
+        self.facts.spend = Spend { budgets, ..Spend::default() };
     }
 
     /// No attempt of the run waits for a budget any more.

@@ -7,6 +7,7 @@ use super::super::read::PipelineReader;
 use super::super::similar::similar;
 use super::super::{ExecutorTask, Join, RouteTo, Routes, Setting, StepWorkspace, Work, WorkspaceSpec};
 use super::loops::Loops;
+use super::previous;
 use super::upstream::Upstream;
 use crate::definition::read::StepDraft;
 use everfold_base::id::StepId;
@@ -23,6 +24,7 @@ pub(in super::super) fn graph(
     let needs = explicit(reader, drafts);
     let order = order(reader, drafts, &needs)?;
     let upstream = Upstream::new(drafts, &needs, &order);
+    previous::resolve(reader, drafts, &upstream);
     reworks(reader, drafts, &needs, &order, &upstream);
     dead_ends(reader, drafts, &needs);
     let is_worktree = matches!(workspace, Some(WorkspaceSpec::Git(_) | WorkspaceSpec::Parent));

@@ -6,6 +6,7 @@ mod graph;
 mod loops;
 mod name_check;
 mod names;
+mod previous;
 mod run_fields;
 mod signals;
 mod tolerated;

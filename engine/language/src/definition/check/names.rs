@@ -4,6 +4,7 @@ use super::super::Work;
 use super::super::codes::Code;
 use super::super::read::{ExprPlace, ExprUse, PipelineReader};
 use super::super::similar::similar;
+use super::super::trigger_settings::is_fixed;
 use super::fields::{
     FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, STEP_FIELDS, USAGE_FIELDS, WORKSPACE_FIELDS,
     evidence_fields, fields, report,
@@ -11,6 +12,7 @@ use super::fields::{
 use super::name_check::NameCheck;
 use super::run_fields::known;
 use super::upstream::Upstream;
+use crate::definition::SKIPPED;
 use crate::definition::read::Pipeline;
 use crate::definition::read::StepDraft;
 use crate::expr::patterns::compile_pattern;
@@ -81,7 +83,7 @@ impl<'a> NameCheck<'a> {
     /// The names that expressions have at a place.
     fn roots(&self, used: &ExprUse) -> Vec<&'a str> {
         if used.place == ExprPlace::Trigger {
-            return vec!["event", "actor"];
+            return vec!["event", "actor", "config"];
         }
         let mut roots = vec!["input", "run"];
         if used.place == ExprPlace::Config {
@@ -230,7 +232,18 @@ impl<'a> NameCheck<'a> {
     /// Reports settings that are not declared; what stands in them no schema says.
     fn config(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
         let Some(name) = chain.path.get(1) else { return };
-        if self.declared.config.contains_key(name) {
+        let lists_skipped = name == SKIPPED && !self.declared.config_records.is_empty();
+        if let Some(sources) = self.declared.config.get(name) {
+            if used.place == ExprPlace::Trigger && !is_fixed(sources) {
+                let message =
+                    format!("`config.{name}` is read at a path with the input of a run, and here is none");
+                let hint =
+                    "give these settings a fixed path, or settings of their own to the triggers".to_owned();
+                report(reader, used, chain, 2, Code::UnknownName, message, hint);
+            }
+            return;
+        }
+        if lists_skipped {
             return;
         }
         let names = self.declared.config.keys().map(String::as_str);
@@ -253,6 +266,15 @@ impl<'a> NameCheck<'a> {
         roots: &[&str],
     ) {
         let name = chain.path[0].as_str();
+        let is_input = self
+            .input
+            .and_then(|schema| schema.get("properties")?.get(name))
+            .is_some_and(|_| roots.contains(&"input"));
+        if is_input {
+            let hint = format!("of the input write input.{name}");
+            let message = format!("there is no name “{name}”");
+            return report(reader, used, chain, 1, Code::UnknownName, message, hint);
+        }
         if let Some((_, why)) = ELSEWHERE.iter().find(|(root, _)| *root == name) {
             return report(
                 reader,

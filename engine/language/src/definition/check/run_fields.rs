@@ -2,7 +2,7 @@
 
 use super::super::Work;
 use super::super::codes::Code;
-use super::super::read::{ExprUse, PipelineReader};
+use super::super::read::{ExprPlace, ExprUse, PipelineReader};
 use super::super::similar::similar;
 use super::fields::{CANCELLED_FIELDS, FAILURE_FIELDS, RUN_FIELDS, USAGE_FIELDS, fields, report};
 use super::name_check::NameCheck;
@@ -13,6 +13,7 @@ impl NameCheck<'_> {
     pub(super) fn run(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
         fields(reader, used, chain, &RUN_FIELDS, "`run`");
         self.run_end(reader, used, chain);
+        self.run_number(reader, used, chain);
         let Some(name) = chain.path.get(2) else { return };
         match chain.path[1].as_str() {
             "usage" => known(reader, used, chain, 2, &USAGE_FIELDS, "`run.usage`"),
@@ -41,6 +42,30 @@ impl NameCheck<'_> {
                 report(reader, used, chain, 3, Code::Unguarded, message, hint);
             }
             _other => {}
+        }
+    }
+
+    /// Reports a number that no run of the pipeline has, and one that is asked for before it is given.
+    fn run_number(&self, reader: &mut PipelineReader<'_>, used: &ExprUse, chain: &FieldChain) {
+        if chain.path.get(1).is_none_or(|field| field != "number") {
+            return;
+        }
+        if self.declared.number.is_none() {
+            let message = "run.number is null: the pipeline does not number its runs".to_owned();
+            let hint = "write number: true at the top of the pipeline, or number: { key: \"…\" }".to_owned();
+            return report(reader, used, chain, 2, Code::Unguarded, message, hint);
+        }
+        let is_judged_before = |place| matches!(place, ExprPlace::Gate | ExprPlace::Policy(_));
+        let is_early = matches!(used.place, ExprPlace::Config | ExprPlace::Start)
+            || (used.step.is_none() && is_judged_before(used.place));
+        if is_early {
+            let message =
+                "run.number is not given yet: a start that is refused or finds its key held takes none"
+                    .to_owned();
+            let hint =
+                "use it in `workspace`, steps, notices and `output`; the `labels` of a step may hold it"
+                    .to_owned();
+            report(reader, used, chain, 2, Code::UnknownName, message, hint);
         }
     }
 

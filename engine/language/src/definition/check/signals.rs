@@ -37,6 +37,7 @@ fn of_run(to: &RouteTo) -> Found {
         | RouteTo::Fail { .. }
         | RouteTo::Finish(_)
         | RouteTo::Ignore
+        | RouteTo::Refuse(_)
         | RouteTo::Continue
         | RouteTo::Next => return None,
     };
@@ -85,7 +86,9 @@ fn of_step(to: &RouteTo, draft: &StepDraft) -> Found {
 fn asks(draft: &StepDraft) -> bool {
     match &draft.step.work {
         Some(Work::Question(_)) => true,
-        Some(Work::Task(task)) => !matches!(task.kind.as_str(), ExecutorTask::HTTP | ExecutorTask::RUN),
+        Some(Work::Task(task)) => {
+            !matches!(task.kind.as_str(), ExecutorTask::HTTP | ExecutorTask::RUN | ExecutorTask::SIGNAL)
+        }
         Some(Work::Approval(_) | Work::Wait(_)) | None => false,
     }
 }

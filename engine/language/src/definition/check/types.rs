@@ -53,7 +53,7 @@ impl NameCheck<'_> {
             | ["run", "usage", "input" | "output" | "cached"] => Type::Int,
             ["steps", _, "outputs", _] | ["workspace", "path" | "branch" | "base"] => Type::Text,
             ["failure", "kind" | "message"] => Type::Text,
-            ["index"] => Type::Int,
+            ["index"] | ["run", "number"] => Type::Int,
             ["gate", "round" | "probe_no"] => Type::Int,
             ["evidence", "exit"] if used.place == ExprPlace::Policy("command") => Type::Int,
             ["evidence", "exists"] => Type::Bool,

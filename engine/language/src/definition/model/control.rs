@@ -1,5 +1,7 @@
 //! What a run may take and use: its identity, slots, budgets, settings, secrets.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::gate::Gate;
@@ -7,6 +9,9 @@ use super::setting::{Setting, Span};
 use crate::expr::{Expr, Template};
 use crate::words::{OnLimit, OnOver, OnTaken, Period, Release};
 use everfold_base::json::Value;
+
+/// The name under which settings list the records of documents that were left out.
+pub const SKIPPED: &str = "skipped";
 
 /// One part of a settings document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +34,14 @@ pub struct RunKey {
     /// What a start does that finds it taken.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_taken: OnTaken,
+}
+
+/// The count that numbers the pipeline's runs from 1.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Numbering {
+    /// Runs of one key are counted together, in the whole store; rendered at start. `None`: the pipeline's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Template>,
 }
 
 /// What is judged before a run begins.
@@ -105,6 +118,9 @@ pub struct Budget {
     /// What follows when it is used up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_over: OnOver,
+    /// A copy of the run begins with what the run had used up.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub carry: bool,
 }
 
 /// Money in millionths of a US dollar. In the document `"5.00 USD"`.
@@ -126,6 +142,64 @@ impl Money {
         let micros: u64 = format!("{part:0<6}").parse().ok()?;
         whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros).map(Self)
     }
+}
+
+/// What other currencies are worth: US dollars, in millionths, for one unit of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rates(BTreeMap<String, u64>);
+
+impl Rates {
+    /// A table by the codes of the currencies, `EUR`.
+    #[must_use]
+    pub fn new(rates: BTreeMap<String, u64>) -> Self {
+        Self(rates)
+    }
+
+    /// Whether a text may be the code of a currency that needs a rate: three capital letters, and not `USD`.
+    #[must_use]
+    pub fn is_code(text: &str) -> bool {
+        text.len() == 3 && text != "USD" && text.bytes().all(|byte| byte.is_ascii_uppercase())
+    }
+
+    /// The codes that have a rate.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// What so many millionths of a unit are worth, in millionths of a US dollar; `None`: the currency has no rate.
+    #[must_use]
+    pub fn in_dollars(&self, micros: u64, code: &str) -> Option<u64> {
+        let worth = u128::from(micros) * u128::from(*self.0.get(code)?) / 1_000_000;
+        Some(u64::try_from(worth).unwrap_or(u64::MAX))
+    }
+
+    /// Reads an amount in US dollars as [`Money::parse`] does, or `5.00 EUR` by the rate of that currency; with the
+    /// currency, where it is another one.
+    ///
+    /// # Errors
+    /// [`BadAmount`]
+    pub fn parse<'a>(&self, text: &'a str) -> Result<(Money, Option<&'a str>), BadAmount> {
+        if let Some(money) = Money::parse(text) {
+            return Ok((money, None));
+        }
+        let none = || BadAmount::NoAmount(text.to_owned());
+        let (amount, code) = text.trim().rsplit_once(' ').ok_or_else(none)?;
+        let is_plain = amount.trim().bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let amount = Money::parse(amount).filter(|_| is_plain && Self::is_code(code)).ok_or_else(none)?;
+        let no_rate = || BadAmount::NoRate(code.to_owned());
+        Ok((Money(self.in_dollars(amount.0, code).ok_or_else(no_rate)?), Some(code)))
+    }
+}
+
+/// A text that is no amount of money that can be counted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAmount {
+    /// It is no amount.
+    #[error("“{0}” is no amount of money")]
+    NoAmount(String),
+    /// It is one in a currency that has no rate.
+    #[error("the currency {0} has no rate")]
+    NoRate(String),
 }
 
 impl std::fmt::Display for Money {
@@ -187,6 +261,13 @@ mod tests {
         ] {
             let money = Money::parse(text).unwrap();
             assert_eq!((money.0, money.to_string().as_str()), (micros, shown));
+        }
+        let rates = super::Rates::new([("EUR".to_owned(), 1_080_000)].into());
+        assert_eq!(rates.parse("5.00 EUR"), Ok((Money(5_400_000), Some("EUR"))));
+        assert_eq!(rates.parse("$5"), Ok((Money(5_000_000), None)));
+        assert_eq!(rates.parse("5 CHF"), Err(super::BadAmount::NoRate("CHF".into())));
+        for text in ["5 eur", "5EUR", "EUR", "-1 EUR", "5 USD EUR", ""] {
+            assert_eq!(rates.parse(text), Err(super::BadAmount::NoAmount(text.into())), "{text}");
         }
         for text in ["", "-1", "1.2345678", "1e3", "5 EUR", ".5"] {
             assert_eq!(Money::parse(text), None, "{text}");

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::control::{Admit, Budget, Concurrency, ConfigSource, RunKey, SecretSource};
+use super::control::{Admit, Budget, Concurrency, ConfigSource, Numbering, RunKey, SecretSource};
 use super::route::Routes;
 use super::shape::StepTables;
 use super::step::Step;
@@ -31,9 +31,15 @@ pub struct Definition {
     /// Settings documents, by name: deep-merged when the run starts, earlier ones win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, Vec<ConfigSource>>,
+    /// Schemas of records in settings documents, by `DOCUMENT.KEY…`: a record that does not fit is left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config_records: BTreeMap<String, Value>,
     /// The run's identity: one holder at a time in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<RunKey>,
+    /// Gives each run a number; `None`: runs have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<Numbering>,
     /// Judged when the run starts, and again when it leaves a queue.
     #[serde(default, skip_serializing_if = "Admit::is_empty")]
     pub admit: Admit,

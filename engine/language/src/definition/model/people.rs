@@ -80,7 +80,7 @@ pub struct Question {
     /// What may be chosen: a list of texts; `None`: nothing is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Template>,
-    /// Parts that are answered one by one: a list of texts, or of `{id, text, options?}`.
+    /// Parts that are answered one by one: a list of texts, or of `{id, text, options?, optional?}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<Template>,
     /// The JSON Schema of the answer.

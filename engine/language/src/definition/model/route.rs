@@ -142,4 +142,6 @@ pub enum RouteTo {
     Unblock(UnblockDecision),
     /// A signal is recorded only.
     Ignore,
+    /// A signal is refused: recorded with why, and nothing follows.
+    Refuse(Template),
 }

@@ -35,4 +35,6 @@ pub struct Continued {
     pub own: Vec<bool>,
     /// The role whose session a step leaves for others, or continues where it has none of its own.
     pub roles: Vec<Option<String>>,
+    /// The steps whose session a copy of the run takes along.
+    pub carried: Vec<bool>,
 }

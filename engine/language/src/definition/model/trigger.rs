@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::anchor::Anchor;
 use super::control::is_default;
 use super::setting::Span;
 use crate::expr::{Expr, Template};
@@ -13,9 +14,15 @@ use crate::expr::{Expr, Template};
 pub struct Trigger {
     /// What it listens to.
     pub on: TriggerSource,
-    /// Whether it applies, over `event` and `actor`.
+    /// Whether it applies, over `event`, `actor` and `config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Expr>,
+    /// The reason given where it does not apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Template>,
+    /// Whether it is asked again later where it does not apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub park_when: Option<Expr>,
     /// Starts a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<TriggerStart>,
@@ -52,6 +59,10 @@ pub struct Schedule {
     /// The span between two moments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,
+    /// What `every` is counted from; `None`: 1970. With it a moment outside of the days and hours is put forward to
+    /// the next full hour within them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
     /// Only on these days, `mon` to `sun`; empty: on all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weekdays: Vec<String>,
@@ -70,6 +81,38 @@ pub struct Schedule {
     /// What becomes of a moment while a run of the last one has not ended.
     #[serde(default, skip_serializing_if = "is_default")]
     pub overlap: Overlap,
+    /// Which run that has not ended counts for `overlap`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overlap_by: OverlapBy,
+}
+
+impl Schedule {
+    /// A schedule that says nothing yet.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            cron: None,
+            every: None,
+            anchor: None,
+            weekdays: Vec::new(),
+            hours: None,
+            zone: None,
+            jitter: None,
+            catch_up: CatchUp::default(),
+            overlap: Overlap::default(),
+            overlap_by: OverlapBy::default(),
+        }
+    }
+
+    /// The schedule as the language writes it: a map that reads back as this schedule.
+    #[must_use]
+    pub fn written(&self) -> serde_json::Value {
+        let mut written = serde_json::json!(self);
+        if let (Some((from, until)), Some(map)) = (self.hours, written.as_object_mut()) {
+            map.insert("hours".to_owned(), format!("{from}..{until}").into());
+        }
+        written
+    }
 }
 
 /// What becomes of moments that passed while nothing ran.
@@ -98,6 +141,17 @@ pub enum Overlap {
     Queue,
 }
 
+/// Which run that has not ended counts for `overlap`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverlapBy {
+    /// The run that the last moment started.
+    #[default]
+    Run,
+    /// The holder of the key that the moment's own run would have, however it was started.
+    Key,
+}
+
 /// A run that a trigger starts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TriggerStart {
@@ -107,6 +161,9 @@ pub struct TriggerStart {
     /// For readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Template>,
+    /// A start that is refused for now is tried again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub park: bool,
 }
 
 /// The receivers of a signal.

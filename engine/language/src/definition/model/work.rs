@@ -26,14 +26,15 @@ pub enum Work {
 /// Shapes of `spec` by `kind`:
 /// - `command`: `{"shell": TEXT, "vars": {NAME: VALUE}}` or `{"argv": [TEXT]}`. The shell text has
 ///   each `${…}` of the file replaced by a quoted reference to the variable that holds its value.
-/// - `agent`: `{profile?, role?, prompt?, model?, effort?, with?, session, schema?, repair?, on_invalid, args?}`.
+/// - `agent`: `{profile?, role?, prompt?, model?, effort?, with?, session, schema?, repair?, on_invalid, on_incomplete?, args?}`.
 /// - `function`: `{name, with}`.
 /// - `http`: `{method, url, headers?, body?, expect, json?}`; `expect` is a list of statuses (`200`, `"2xx"`),
 ///   `json` asks that the answer's body is JSON.
+/// - `signal`: `{name, to, payload?}`; `to` is one of `{key}`, `{labels}` and `{run}`.
 /// - `run`: `{pipeline, input?, labels?, wait, on_parent_cancel}`; `pipeline` as a person names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecutorTask {
-    /// The executor's name: `command`, `agent`, `function`, `http`, `run`.
+    /// The executor's name: `command`, `agent`, `function`, `http`, `run`, `signal`.
     pub kind: String,
     /// Its parameters, with `${…}`.
     pub spec: Template,
@@ -50,6 +51,8 @@ impl ExecutorTask {
     pub const HTTP: &'static str = "http";
     /// A child run.
     pub const RUN: &'static str = "run";
+    /// A signal to other runs.
+    pub const SIGNAL: &'static str = "signal";
 
     /// Whether work looks at the folder that it is given. Of functions these are `git.*`, which must never find the
     /// folder of the caller that started the run in its place; `git.ready` looks before there is a worktree.
@@ -57,8 +60,8 @@ impl ExecutorTask {
         let name = self.spec.source()["name"].as_str().unwrap_or_default();
         match self.kind.as_str() {
             Self::FUNCTION => name.starts_with("git.") && name != "git.ready",
-            // A request is the engine's own: it has no folder.
-            Self::HTTP => false,
+            // A request and a signal are the engine's own: they have no folder.
+            Self::HTTP | Self::SIGNAL => false,
             _processes_and_runs => true,
         }
     }

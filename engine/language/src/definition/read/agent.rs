@@ -25,6 +25,7 @@ pub(super) const SHAPE: Shape = Shape {
         "schema",
         "repair",
         "on_invalid",
+        "on_incomplete",
         "args",
     ],
 };
@@ -41,6 +42,7 @@ pub(super) const ROLE: Shape = Shape {
         "schema",
         "repair",
         "on_invalid",
+        "on_incomplete",
         "args",
     ],
 };
@@ -121,7 +123,8 @@ impl PipelineReader<'_> {
             }
         }
         if let Some(node) = keys.get("session")
-            && let Some(word) = self.word(node, "`session`", &[("new", "new"), ("resume", "resume")])
+            && let Some(word) =
+                self.word(node, "`session`", &[("new", "new"), ("resume", "resume"), ("carry", "carry")])
         {
             spec.insert("session".into(), json!(word));
         }
@@ -129,6 +132,11 @@ impl PipelineReader<'_> {
             && let Some(word) = self.word(node, "`on_invalid`", &[("fail", "fail"), ("keep", "keep")])
         {
             spec.insert("on_invalid".into(), json!(word));
+        }
+        if let Some(node) = keys.get("on_incomplete")
+            && let Some(word) = self.word(node, "`on_incomplete`", &[("fail", "fail"), ("warn", "warn")])
+        {
+            spec.insert("on_incomplete".into(), json!(word));
         }
         if let Some(node) = keys.get("schema")
             && let Some(schema) = self.schema(node, "`schema`")

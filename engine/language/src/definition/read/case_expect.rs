@@ -29,8 +29,8 @@ pub(super) const NOTICE: Shape =
     Shape { what: "an expected notice", keys: &["notice", "function", "event", "with"] };
 
 /// The words for what a run is doing, as the core says them.
-pub const RUN_STATUSES: [&str; 8] =
-    ["queued", "running", "waiting", "paused", "blocked", "succeeded", "failed", "cancelled"];
+pub const RUN_STATUSES: [&str; 9] =
+    ["queued", "running", "waiting", "paused", "blocked", "stopping", "succeeded", "failed", "cancelled"];
 /// The words for what a step is doing, as the core says them.
 pub const STEP_STATUSES: [&str; 10] = [
     "pending",

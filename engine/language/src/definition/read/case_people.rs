@@ -18,7 +18,7 @@ pub(super) const DECISION: Shape = Shape {
     what: "a decision",
     keys: &[
         "approve", "reject", "changes", "answer", "unblock", "by", "roles", "after", "comment", "value",
-        "choice", "text", "items", "decision", "output", "reason", "refused",
+        "choice", "text", "items", "states", "decision", "output", "reason", "refused",
     ],
 };
 /// The keys of a signal.
@@ -65,7 +65,7 @@ impl PipelineReader<'_> {
             "reject" => vote(Vote::Reject),
             "changes" => vote(Vote::Changes),
             "answer" => {
-                let parts = ["choice", "text", "items"];
+                let parts = ["choice", "text", "items", "states"];
                 let part = |key: &str| Some((key.to_owned(), keys.get(key)?.value()));
                 CaseDecisionKind::Answer(Value::Object(parts.into_iter().filter_map(part).collect()))
             }
@@ -92,11 +92,12 @@ impl PipelineReader<'_> {
     /// Reports keys that belong to another decision.
     fn belongs(&mut self, keys: Keys<'_>, verb: &str) {
         let own: &[&str] = match verb {
-            "answer" => &["choice", "text", "items"],
+            "answer" => &["choice", "text", "items", "states"],
             "unblock" => &["decision", "output", "reason"],
             _vote => &["comment", "value"],
         };
-        let others = ["comment", "value", "choice", "text", "items", "decision", "output", "reason"];
+        let others =
+            ["comment", "value", "choice", "text", "items", "states", "decision", "output", "reason"];
         for key in others.into_iter().filter(|key| !own.contains(key) && keys.get(key).is_some()) {
             self.report(
                 Code::Combination,

@@ -6,20 +6,23 @@ use std::ops::Range;
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{
-    Budget, Concurrency, ConfigSource, OnLimit, OnOver, OnTaken, Period, Release, RunKey, SecretSource,
-    Setting,
+    Budget, Concurrency, ConfigSource, Numbering, OnLimit, OnOver, OnTaken, Period, Release, RunKey, SKIPPED,
+    SecretSource, Setting,
 };
 use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
+use everfold_base::json::Value;
 
 pub(super) const KEY: Shape = Shape { what: "`key`", keys: &["value", "release", "on_taken"] };
+
+pub(super) const NUMBER: Shape = Shape { what: "`number`", keys: &["key"] };
 
 pub(super) const CONCURRENCY: Shape =
     Shape { what: "`concurrency`", keys: &["key", "limit", "on_limit", "when"] };
 
 pub(super) const BUDGET: Shape = Shape {
     what: "`budget`",
-    keys: &["id", "scope", "per", "zone", "cost", "tokens", "wall", "reserve", "on_over"],
+    keys: &["id", "scope", "per", "zone", "cost", "tokens", "wall", "reserve", "on_over", "carry"],
 };
 
 pub(super) const SECRET: Shape = Shape { what: "a secret", keys: &["env", "file", "command"] };
@@ -68,6 +71,40 @@ impl PipelineReader<'_> {
         config
     }
 
+    /// Schemas of records in settings documents.
+    pub(super) fn config_records(
+        &mut self,
+        node: &YamlNode,
+        config: &BTreeMap<String, Vec<ConfigSource>>,
+    ) -> BTreeMap<String, Value> {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong_type(node, "`config_records`", "a map from DOCUMENT.KEY to a schema");
+            return BTreeMap::new();
+        };
+        let mut records = BTreeMap::new();
+        for (key, value) in entries {
+            let Some(path) = key.text() else { continue };
+            let document = path.split('.').next().unwrap_or_default();
+            if !config.contains_key(document) {
+                let message = format!("there are no settings “{document}”");
+                self.report(Code::UnknownName, key.span.clone(), message).hint =
+                    Some(format!("declare them: config: {{ {document}: [PATH] }}"));
+            } else if path.split('.').any(str::is_empty) {
+                let message = format!("“{path}” is no place in a settings document");
+                self.report(Code::Value, key.span.clone(), message).hint =
+                    Some("write DOCUMENT, or DOCUMENT.KEY: team.projects".to_owned());
+            } else if let Some(schema) = self.schema(value, "a schema of `config_records`") {
+                records.insert(path.to_owned(), schema);
+            }
+        }
+        if config.contains_key(SKIPPED) {
+            let message = format!("`config.{SKIPPED}` lists the records that were left out");
+            self.report(Code::DuplicateId, self.first_line(node.span.clone()), message).hint =
+                Some("give that settings document another name".to_owned());
+        }
+        records
+    }
+
     /// A name that expressions can follow with a dot.
     fn name_of(&mut self, node: &YamlNode, what: &str) -> Option<String> {
         let text = self.text(node, what)?;
@@ -98,6 +135,20 @@ impl PipelineReader<'_> {
         };
         let value = self.text_template(value, "`value`", ExprPlace::Start)?;
         Some(RunKey { value, release: release.unwrap_or_default(), on_taken: on_taken.unwrap_or_default() })
+    }
+
+    /// How the pipeline's runs are numbered: `true`, or a map with the key of the count.
+    pub(super) fn numbering(&mut self, node: &YamlNode) -> Option<Numbering> {
+        if node.text().is_some() {
+            return self.bool(node, "`number`")?.then(Numbering::default);
+        }
+        let keys = self.keys(node, &NUMBER)?;
+        let Some(key) = keys.get("key") else {
+            self.missing(node.span.clone(), "`number`", "key", "key: \"${input.project}\", or number: true");
+            return None;
+        };
+        let key = self.text_template(key, "`key`", ExprPlace::Start)?;
+        Some(Numbering { key: Some(key) })
     }
 
     /// Slots that a run holds.
@@ -169,12 +220,13 @@ impl PipelineReader<'_> {
         let tokens = keys.get("tokens").and_then(|node| self.number_setting(node, "`tokens`", 0, place));
         let wall = keys.get("wall").and_then(|node| self.span_setting(node, "`wall`", place));
         let reserve = keys.get("reserve").and_then(|node| self.money_setting(node, "`reserve`", place));
-        if ["cost", "tokens", "wall"].iter().all(|key| keys.get(key).is_none()) {
+        let limits_nothing = ["cost", "tokens", "wall"].iter().all(|key| keys.get(key).is_none());
+        if limits_nothing && keys.get("scope").is_none() {
             let first = self.first_line(node.span.clone());
             self.report(Code::MissingKey, first, "this budget limits nothing").hint =
-                Some("it has `cost`, `tokens`, `wall`, or several of them".to_owned());
+                Some("it has `cost`, `tokens`, `wall`, or several of them; with a `scope` its counter may have them".to_owned());
         }
-        if keys.get("reserve").is_some() && keys.get("cost").is_none() {
+        if keys.get("reserve").is_some() && keys.get("cost").is_none() && keys.get("scope").is_none() {
             let span = keys.key_span("reserve");
             self.report(Code::Combination, span, "`reserve` is a part of `cost`; there is no `cost`").hint =
                 Some("add `cost: 5.00 USD`, or take `reserve` out".to_owned());
@@ -182,7 +234,17 @@ impl PipelineReader<'_> {
         let words = [("pause", OnOver::Pause), ("fail", OnOver::Fail), ("stop", OnOver::Stop)];
         let on_over = keys.get("on_over").and_then(|node| self.word(node, "`on_over`", &words));
         let on_over = on_over.unwrap_or_default();
-        Some((Budget { id: id?, scope, per, zone, cost, tokens, wall, reserve, on_over }, span))
+        let carry = keys.get("carry").and_then(|node| self.bool(node, "`carry`")).unwrap_or_default();
+        if carry && scope.is_some() {
+            let span = keys.key_span("carry");
+            self.report(
+                Code::Combination,
+                span,
+                "a budget with `scope` counts over all runs, copies included",
+            )
+            .hint = Some("take `carry` or `scope` out".to_owned());
+        }
+        Some((Budget { id: id?, scope, per, zone, cost, tokens, wall, reserve, on_over, carry }, span))
     }
 
     /// Where secrets come from, by name.

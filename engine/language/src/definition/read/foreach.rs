@@ -6,8 +6,11 @@ use super::super::yaml::{Kind, YamlNode};
 use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
 
-pub(super) const FOREACH: Shape =
-    Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "fail_fast"] };
+/// The keys from `steps` on are gone before the reader sees the tree.
+pub(super) const FOREACH: Shape = Shape {
+    what: "`foreach`",
+    keys: &["in", "as", "max_in_flight", "fail_fast", "steps", "input", "labels", "workspace", "output"],
+};
 
 /// Names that an expression has already, so that `as` cannot take them.
 const TAKEN: [&str; 21] = [

@@ -23,6 +23,8 @@ mod reader;
 mod renamed;
 mod route;
 mod scalar;
+mod shared_routes;
+mod signal_work;
 mod step;
 mod top;
 mod trigger;
@@ -49,6 +51,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("", top::SHAPE.keys),
         ("/properties/defaults", step::DEFAULTS.keys),
         ("/$defs/key/oneOf/1", control::KEY.keys),
+        ("/$defs/numbering/oneOf/1", control::NUMBER.keys),
         ("/$defs/concurrency", control::CONCURRENCY.keys),
         ("/$defs/budget", control::BUDGET.keys),
         ("/$defs/secret", control::SECRET.keys),
@@ -77,6 +80,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/$defs/routeMap", route::SHAPE.keys),
         ("/$defs/http/oneOf/1", http::SHAPE.keys),
         ("/$defs/run/oneOf/1", work::RUN.keys),
+        ("/$defs/signalWork", signal_work::SHAPE.keys),
         ("/$defs/approval", people::APPROVAL.keys),
         ("/$defs/question", people::QUESTION.keys),
         ("/$defs/agent/oneOf/1", agent::SHAPE.keys),

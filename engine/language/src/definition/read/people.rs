@@ -49,7 +49,7 @@ pub(super) const QUESTION: Shape = Shape {
 
 pub(super) const ASK: Shape = Shape { what: "`ask`", keys: &["max", "roles", "timeout", "on_timeout"] };
 
-const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options"] };
+const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options", "optional"] };
 
 impl PipelineReader<'_> {
     pub(super) fn approval(&mut self, node: &YamlNode) -> Option<Approval> {
@@ -256,6 +256,9 @@ impl PipelineReader<'_> {
             }
             if let Some(options) = keys.get("options") {
                 self.options_of_part(options);
+            }
+            if let Some(optional) = keys.get("optional").filter(|node| !super::scalar::is_whole(node)) {
+                self.bool(optional, "`optional`");
             }
         }
         self.template(node, ExprPlace::Work)

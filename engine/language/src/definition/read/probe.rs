@@ -5,21 +5,25 @@ use serde_json::{Map, Value, json};
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::reader::{PipelineReader, Shape};
-use super::uses::ExprPlace;
-use crate::expr::Template;
+use super::uses::{ExprPlace, Wants};
+use crate::expr::{Expr, Template};
 
 pub(super) const FILE: Shape = Shape {
     what: "the probe `file`",
     keys: &["exists", "all", "glob", "min", "in", "json", "yaml", "matches"],
 };
 
-pub(super) const FRONTMATTER: Shape =
-    Shape { what: "the probe `frontmatter`", keys: &["file", "fields", "pass", "fail", "match", "from"] };
+pub(super) const FRONTMATTER: Shape = Shape {
+    what: "the probe `frontmatter`",
+    keys: &["file", "fields", "pass", "fail", "match", "from", "fetch", "text"],
+};
 
 pub(super) const TESTS: Shape = Shape { what: "the probe `tests`", keys: &["files"] };
 
-pub(super) const DIFF: Shape =
-    Shape { what: "the probe `diff`", keys: &["min_files", "max_files", "max_lines", "allow", "deny"] };
+pub(super) const DIFF: Shape = Shape {
+    what: "the probe `diff`",
+    keys: &["min_files", "max_files", "max_lines", "allow", "deny", "since"],
+};
 
 pub(super) const CI: Shape =
     Shape { what: "the probe `ci`", keys: &["provider", "repository", "sha", "pr", "none"] };
@@ -27,13 +31,13 @@ pub(super) const CI: Shape =
 pub(super) const MERGEABLE: Shape =
     Shape { what: "the probe `mergeable`", keys: &["provider", "repository", "pr"] };
 
-pub(super) const RUNS: Shape = Shape { what: "the probe `runs`", keys: &["labels", "status"] };
+pub(super) const RUNS: Shape = Shape { what: "the probe `runs`", keys: &["labels", "status", "max_age"] };
 
 pub(super) const CONFIG: Shape = Shape { what: "the probe `config`", keys: &["path"] };
 
 /// The statuses of runs.
-const STATUSES: [&str; 8] =
-    ["queued", "running", "waiting", "paused", "blocked", "succeeded", "failed", "cancelled"];
+const STATUSES: [&str; 9] =
+    ["queued", "running", "waiting", "paused", "blocked", "stopping", "succeeded", "failed", "cancelled"];
 
 impl PipelineReader<'_> {
     pub(super) fn file_probe(&mut self, node: &YamlNode) -> Option<Template> {
@@ -124,10 +128,22 @@ impl PipelineReader<'_> {
             };
         }
         let literal = |texts: Vec<String>| Template::constant(&json!(texts)).source().clone();
-        let spec = json!({
+        let mut spec = json!({
             "file": text_value(file), "fields": literal(fields), "pass": literal(pass), "fail": literal(fail),
             "match": matching, "from": Value::Array(from),
         });
+        for name in ["fetch", "text"] {
+            // A flag that is false stays out, so that it changes no hash.
+            if let Some(flag) = keys.get(name)
+                && self.bool(flag, &format!("`{name}`"))?
+            {
+                spec[name] = true.into();
+            }
+        }
+        if let Some(flag) = keys.get("fetch").filter(|_| keys.get("from").is_none()) {
+            self.report(Code::NoEffect, flag.span.clone(), "`fetch` fetches the branches of `from`").hint =
+                Some("add from: [worktree, origin/main]".to_owned());
+        }
         if fine { Template::parse(&spec).ok() } else { None }
     }
 
@@ -155,8 +171,16 @@ impl PipelineReader<'_> {
         if spec.is_empty() {
             let span = self.first_line(node.span.clone());
             self.report(Code::MissingKey, span, "the probe `diff` asks for nothing").hint =
-                Some(format!("it has any of: {}", DIFF.keys.join(", ")));
+                Some(format!("it has any of: {}", DIFF.keys[..DIFF.keys.len() - 1].join(", ")));
             return None;
+        }
+        if let Some(step) = keys.get("since") {
+            let name = self.id(step, "step id", false)?;
+            let commit = format!("steps['{name}'].commit");
+            let source_map = self.source_map(step);
+            self.remember(Expr::parse(&commit).ok()?, source_map, ExprPlace::Gate, Wants::Any, false);
+            spec.insert("since".into(), json!(name));
+            spec.insert("base".into(), json!(format!("${{{commit}}}")));
         }
         Template::parse(&Value::Object(spec)).ok()
     }
@@ -239,9 +263,7 @@ impl PipelineReader<'_> {
         let mut spec = Map::new();
         let before = self.problems.len();
         if let Some(labels) = keys.get("labels") {
-            let texts = self.text_map(labels, "`labels`", ExprPlace::Gate);
-            let texts = texts.into_iter().map(|(name, text)| (name, text.source().clone()));
-            spec.insert("labels".into(), Value::Object(texts.collect()));
+            spec.insert("labels".into(), Value::Object(self.asked_labels(labels)));
         }
         if let Some(status) = keys.get("status") {
             let words: Vec<(&str, &str)> = STATUSES.into_iter().map(|status| (status, status)).collect();
@@ -253,12 +275,42 @@ impl PipelineReader<'_> {
             let read: Vec<&str> = read.collect();
             spec.insert("status".into(), json!(read));
         }
+        if let Some(age) = keys.get("max_age") {
+            let fine = match age.text().is_some_and(|text| text.contains("${")) {
+                true => self.text_template(age, "`max_age`", ExprPlace::Gate).is_some(),
+                false => self.span(age, "`max_age`").is_some(),
+            };
+            if fine {
+                spec.insert("max_age".into(), text_value(age));
+            }
+        }
         if spec.is_empty() {
             let span = self.first_line(node.span.clone());
             self.report(Code::MissingKey, span, "the probe `runs` asks for nothing").hint =
-                Some("it has `labels`, `status`, or both".to_owned());
+                Some("it has `labels`, `status`, `max_age`, or several of them".to_owned());
         }
         if self.problems.len() > before { None } else { Template::parse(&Value::Object(spec)).ok() }
+    }
+
+    /// Labels of other runs: each with a value, or with a list of values of which any fits.
+    fn asked_labels(&mut self, node: &YamlNode) -> Map<String, Value> {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong_type(node, "`labels`", "a map");
+            return Map::new();
+        };
+        let mut labels = Map::new();
+        for (key, value) in entries {
+            let Some(name) = key.text() else { continue };
+            let what = format!("`{name}` of `labels`");
+            let fine = match &value.kind {
+                Kind::List(_) => self.templates(value, &what, ExprPlace::Gate).is_some(),
+                _one => self.text_template(value, &what, ExprPlace::Gate).is_some(),
+            };
+            if fine {
+                labels.insert(name.to_owned(), text_value(value));
+            }
+        }
+        labels
     }
 
     pub(super) fn config_probe(&mut self, node: &YamlNode) -> Option<Template> {

@@ -67,6 +67,8 @@ pub(in crate::definition) struct PipelineReader<'a> {
     /// The condition under which the value that is being read is evaluated.
     pub(super) guard: Option<Expr>,
     pub(super) section: Section,
+    /// A route of the pipeline is read for one of the steps that it names.
+    pub(super) is_sharing: bool,
     /// The step that is being read.
     pub(in crate::definition) step: Option<usize>,
     /// Ids of steps that could not be read.
@@ -120,6 +122,7 @@ impl<'a> PipelineReader<'a> {
             allows_secrets: false,
             guard: None,
             section: Section::Pipeline,
+            is_sharing: false,
             step: None,
             broken: Vec::new(),
             unread_gates: Vec::new(),

@@ -28,6 +28,8 @@ pub(super) const SHAPE: Shape = Shape {
         "recheck",
         "unblock",
         "ignore",
+        "refuse",
+        "steps",
         "when",
         "max",
         "then",
@@ -40,13 +42,14 @@ pub(super) const SHAPE: Shape = Shape {
 
 pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"] };
 
-const TARGETS: [&str; 13] = [
+const TARGETS: [&str; 14] = [
     "rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-    "recheck", "unblock", "ignore",
+    "recheck", "unblock", "ignore", "refuse",
 ];
 
 /// The routes that only signals may take.
-const OF_SIGNALS: [&str; 7] = ["approve", "reject", "changes", "answer", "recheck", "unblock", "ignore"];
+const OF_SIGNALS: [&str; 8] =
+    ["approve", "reject", "changes", "answer", "recheck", "unblock", "ignore", "refuse"];
 
 /// The number of uses of a rework where the file sets none.
 const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
@@ -140,6 +143,16 @@ impl PipelineReader<'_> {
         let mut all = BTreeMap::new();
         for (key, value) in entries {
             let name = self.signal_name(key);
+            // The routes of the pipeline that name steps are read when the steps are known.
+            if self.step.is_none() && items(value).iter().any(is_shared) {
+                let own = items(value).iter().filter(|item| !is_shared(item)).cloned().collect::<Vec<_>>();
+                if !own.is_empty() {
+                    let own = YamlNode { kind: Kind::List(own), ..value.clone() };
+                    let routes = self.routes(&own, RouteCause::Signal);
+                    all.extend(name.map(|name| (name, routes)));
+                }
+                continue;
+            }
             let routes = self.routes(value, RouteCause::Signal);
             if let Some(name) = name {
                 all.insert(name, routes);
@@ -148,11 +161,20 @@ impl PipelineReader<'_> {
         all
     }
 
-    fn route(&mut self, node: &YamlNode, cause: RouteCause) -> Option<Route> {
+    pub(super) fn route(&mut self, node: &YamlNode, cause: RouteCause) -> Option<Route> {
         if let Some(word) = node.text() {
             return self.route_word(node, word, cause).map(Route::to);
         }
         let keys = self.keys(node, &SHAPE)?;
+        if keys.get("steps").is_some() && !self.is_sharing {
+            let span = keys.key_span("steps");
+            self.report(
+                Code::Combination,
+                span,
+                "`steps` belongs to a route of the pipeline's own `on_signal`",
+            )
+            .hint = Some("take it out: the route is that of the step in which it stands".to_owned());
+        }
         let name = self.target(keys, cause)?;
         let rework = (name == "rework").then_some(self.reworks.len());
         let to = self.target_of(keys, name, cause)?;
@@ -215,11 +237,12 @@ impl PipelineReader<'_> {
 
     fn route_word(&mut self, node: &YamlNode, word: &str, cause: RouteCause) -> Option<RouteTo> {
         match word {
-            "rework" | "finish" | "answer" | "unblock" => {
+            "rework" | "finish" | "answer" | "unblock" | "refuse" => {
                 let example = match word {
                     "rework" => "{rework: STEP}",
                     "finish" => "{finish: succeeded}",
                     "answer" => "{answer: \"${signal.text}\"}",
+                    "refuse" => "{refuse: \"nothing is under review\"}",
                     _ => "{unblock: retry}",
                 };
                 self.report(Code::Value, node.span.clone(), format!("`{word}` needs to know what")).hint =
@@ -371,6 +394,7 @@ impl PipelineReader<'_> {
                 RouteTo::Fail { code, message, hint }
             }
             "answer" => RouteTo::Answer(self.template(node, place)?),
+            "refuse" => RouteTo::Refuse(self.text_template(node, "`refuse`", place)?),
             "unblock" => {
                 let words = [
                     ("retry", UnblockDecision::Retry),
@@ -391,6 +415,19 @@ impl PipelineReader<'_> {
         };
         self.fits(to, name, span, cause)
     }
+}
+
+/// The routes under one name of a signal.
+pub(super) fn items(routes: &YamlNode) -> &[YamlNode] {
+    match &routes.kind {
+        Kind::List(items) => items,
+        _one => std::slice::from_ref(routes),
+    }
+}
+
+/// Whether a route stands for the steps that it names.
+pub(super) fn is_shared(route: &YamlNode) -> bool {
+    matches!(route.kind, Kind::Map(_)) && route.get("steps").is_some()
 }
 
 /// The route that a word alone stands for.

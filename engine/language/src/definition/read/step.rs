@@ -56,6 +56,7 @@ pub(super) const SHAPE: Shape = Shape {
         "with",
         "http",
         "run",
+        "signal",
         "approval",
         "question",
         "wait",
@@ -314,7 +315,7 @@ impl PipelineReader<'_> {
     fn without_meaning(&mut self, keys: Keys<'_>) {
         let has = |kinds: &[&str]| kinds.iter().any(|kind| keys.entry(kind).is_some());
         let is_process = has(&["command", "agent"]);
-        let is_executed = is_process || has(&["function", "http", "run"]);
+        let is_executed = is_process || has(&["function", "http", "run", "signal"]);
         if !has(&WORKS) && keys.get("gates").is_none() {
             return;
         }
@@ -344,7 +345,7 @@ impl PipelineReader<'_> {
         ] {
             if keys.get(key).is_some() {
                 let message = format!(
-                    "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`"
+                    "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`, `signal`"
                 );
                 let span = keys.key_span(key);
                 self.report(code, span, message);

@@ -17,7 +17,9 @@ pub(super) const SHAPE: Shape = Shape {
         "description",
         "input",
         "config",
+        "config_records",
         "key",
+        "number",
         "labels",
         "admit",
         "concurrency",
@@ -60,7 +62,10 @@ impl PipelineReader<'_> {
             keys.get("description").and_then(|node| self.text(node, "`description`")).unwrap_or_default();
         let input = keys.get("input").and_then(|node| self.schema(node, "`input`"));
         let config = keys.get("config").map_or_else(BTreeMap::new, |node| self.config(node));
+        let config_records =
+            keys.get("config_records").map_or_else(BTreeMap::new, |node| self.config_records(node, &config));
         let key = keys.get("key").and_then(|node| self.run_key(node));
+        let number = keys.get("number").and_then(|node| self.numbering(node));
         let labels =
             keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, ExprPlace::Start));
         let admit = keys.get("admit").map_or_else(Admit::default, |node| self.admit(node));
@@ -92,13 +97,18 @@ impl PipelineReader<'_> {
             self.steps(steps, Section::OnFinish, &defaults, &mut drafts);
         }
         self.step = None;
+        if let Some(on_signal) = keys.get("on_signal") {
+            self.shared_routes(on_signal, &mut drafts);
+        }
         let output = keys.get("output").and_then(|node| self.template(node, ExprPlace::Output));
         let definition = Definition {
             name: name.unwrap_or_default(),
             description,
             input,
             config,
+            config_records,
             key,
+            number,
             admit,
             concurrency,
             budgets,

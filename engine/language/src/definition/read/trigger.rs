@@ -6,8 +6,8 @@ use super::super::codes::Code;
 use super::super::similar::similar;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{
-    CatchUp, NOTICES_OF_A_PIPELINE_MAX, Notice, Overlap, Schedule, SignalTarget, Trigger, TriggerSource,
-    TriggerStart, WILDCARD,
+    Anchor, CatchUp, NOTICES_OF_A_PIPELINE_MAX, Notice, Overlap, OverlapBy, Schedule, SignalTarget, Trigger,
+    TriggerSource, TriggerStart, WILDCARD,
 };
 use super::reader::{Keys, PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
@@ -16,15 +16,26 @@ use crate::words::EVENT_NAMES;
 
 pub(super) const TRIGGER: Shape = Shape {
     what: "a trigger",
-    keys: &["hook", "schedule", "when", "start", "signal", "to", "payload", "park"],
+    keys: &["hook", "schedule", "when", "otherwise", "park_when", "start", "signal", "to", "payload", "park"],
 };
 
 pub(super) const SCHEDULE: Shape = Shape {
     what: "`schedule`",
-    keys: &["cron", "every", "weekdays", "hours", "zone", "jitter", "catch_up", "overlap"],
+    keys: &[
+        "cron",
+        "every",
+        "anchor",
+        "weekdays",
+        "hours",
+        "zone",
+        "jitter",
+        "catch_up",
+        "overlap",
+        "overlap_by",
+    ],
 };
 
-const START: Shape = Shape { what: "`start`", keys: &["input", "title"] };
+const START: Shape = Shape { what: "`start`", keys: &["input", "title", "park"] };
 
 const TO: Shape = Shape { what: "`to`", keys: &["key", "labels", "run"] };
 
@@ -59,6 +70,17 @@ impl PipelineReader<'_> {
             }
         };
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
+        let otherwise = keys.get("otherwise").and_then(|node| self.text_template(node, "`otherwise`", place));
+        let park_when =
+            keys.get("park_when").and_then(|node| self.expression(node, "`park_when`", place, Wants::Bool));
+        for key in ["otherwise", "park_when"] {
+            if keys.get(key).is_some() && keys.get("when").is_none() {
+                let message =
+                    format!("`{key}` is about what `when` does not let through; there is no `when`");
+                self.report(Code::Combination, keys.key_span(key), message).hint =
+                    Some("add `when`, or take it out".to_owned());
+            }
+        }
         let start = keys.get("start").and_then(|node| self.trigger_start(node));
         let signal = keys.get("signal").and_then(|node| match node.text() {
             Some(text) if !text.contains("${") => {
@@ -67,9 +89,20 @@ impl PipelineReader<'_> {
             }
             _ => self.text_template(node, "`signal`", place),
         });
-        let to = keys.get("to").and_then(|node| self.signal_target(node));
+        let to = keys.get("to").and_then(|node| self.signal_target(node, place));
         let payload = keys.get("payload").and_then(|node| self.template(node, place));
         let park = keys.get("park").and_then(|node| self.bool(node, "`park`")).unwrap_or_default();
+        self.check_trigger_keys(node, keys, keyed);
+        if let (Some(TriggerSource::Schedule(schedule)), Some(written)) = (&on, keys.get("schedule"))
+            && schedule.overlap_by == OverlapBy::Key
+        {
+            self.check_overlap_by_key(written, keys, keyed);
+        }
+        Some(Trigger { on: on?, when, otherwise, park_when, start, signal, to, payload, park })
+    }
+
+    /// Reports keys of a trigger that mean nothing beside the others, and a trigger that does nothing.
+    fn check_trigger_keys(&mut self, node: &YamlNode, keys: Keys<'_>, keyed: bool) {
         if keys.get("start").is_none() && keys.get("signal").is_none() {
             let span = self.first_line(node.span.clone());
             self.report(Code::MissingKey, span, "this trigger does nothing").hint =
@@ -82,13 +115,14 @@ impl PipelineReader<'_> {
                     Some("add `signal: NAME`, or take it out".to_owned());
             }
         }
-        if keys.get("park").is_some() && keys.get("schedule").is_some() {
-            let span = keys.key_span("park");
-            self.report(Code::Combination, span, "`park` keeps what a `hook` delivered, not a moment").hint =
-                Some(
-                    "a signal of a schedule that nobody hears is over; the next moment sends another"
-                        .to_owned(),
-                );
+        let parks = ["park", "park_when"].into_iter().filter(|key| keys.get(key).is_some());
+        let parks = parks.map(|key| (key, keys.key_span(key)));
+        let of_start = keys.get("start").filter(|start| start.get("park").is_some());
+        let of_start = of_start.map(|start| ("park", Keys { node: start }.key_span("park")));
+        for (key, span) in parks.chain(of_start).filter(|_| keys.get("schedule").is_some()) {
+            let message = format!("`{key}` keeps what a `hook` delivered, not a moment");
+            self.report(Code::Combination, span, message).hint =
+                Some("a moment that leads to nothing is over; the next one comes by itself".to_owned());
         }
         if keys.get("signal").is_some() && keys.get("to").is_none() && !keyed {
             let span = keys.key_span("signal");
@@ -97,7 +131,20 @@ impl PipelineReader<'_> {
                     .to_owned(),
             );
         }
-        Some(Trigger { on: on?, when, start, signal, to, payload, park })
+    }
+
+    /// Reports a schedule that judges overlap by the key of a run, and starts none that has one.
+    fn check_overlap_by_key(&mut self, written: &YamlNode, keys: Keys<'_>, keyed: bool) {
+        let what = match (keyed, keys.get("start").is_some(), keys.get("signal").is_some()) {
+            (false, _, _) => "the runs of this pipeline have no key",
+            (_, false, _) => "this trigger starts no run",
+            (_, _, true) => "a signal goes to the holder of the key",
+            (true, true, false) => return,
+        };
+        let span = self.first_line(written.span.clone());
+        let message = format!("`overlap_by: key` judges nothing here: {what}");
+        self.report(Code::Combination, span, message).hint =
+            Some("take it out, or give the pipeline a `key` and the trigger a `start` alone".to_owned());
     }
 
     fn trigger_start(&mut self, node: &YamlNode) -> Option<TriggerStart> {
@@ -108,10 +155,12 @@ impl PipelineReader<'_> {
         let input = keys.get("input").and_then(|node| self.template(node, ExprPlace::Trigger));
         let title =
             keys.get("title").and_then(|node| self.text_template(node, "`title`", ExprPlace::Trigger));
-        Some(TriggerStart { input, title })
+        let park = keys.get("park").and_then(|node| self.bool(node, "`park`")).unwrap_or_default();
+        Some(TriggerStart { input, title, park })
     }
 
-    fn signal_target(&mut self, node: &YamlNode) -> Option<SignalTarget> {
+    /// The receivers of a signal of a trigger, or of a step.
+    pub(super) fn signal_target(&mut self, node: &YamlNode, place: ExprPlace) -> Option<SignalTarget> {
         let keys = self.keys(node, &TO)?;
         let given: Vec<&str> = TO.keys.iter().copied().filter(|key| keys.get(key).is_some()).collect();
         let [one] = given.as_slice() else {
@@ -122,10 +171,10 @@ impl PipelineReader<'_> {
         };
         let target = keys.get(one)?;
         match *one {
-            "key" => self.text_template(target, "`key`", ExprPlace::Trigger).map(SignalTarget::Key),
-            "run" => self.text_template(target, "`run`", ExprPlace::Trigger).map(SignalTarget::Run),
+            "key" => self.text_template(target, "`key`", place).map(SignalTarget::Key),
+            "run" => self.text_template(target, "`run`", place).map(SignalTarget::Run),
             _ => {
-                let labels = self.text_map(target, "`labels`", ExprPlace::Trigger);
+                let labels = self.text_map(target, "`labels`", place);
                 if labels.is_empty() && matches!(&target.kind, Kind::Map(entries) if entries.is_empty()) {
                     self.report(
                         Code::Value,
@@ -141,20 +190,10 @@ impl PipelineReader<'_> {
 
     /// A map, or short: a cron pattern, or a duration.
     pub(in crate::definition) fn schedule(&mut self, node: &YamlNode) -> Option<Schedule> {
-        let empty = Schedule {
-            cron: None,
-            every: None,
-            weekdays: Vec::new(),
-            hours: None,
-            zone: None,
-            jitter: None,
-            catch_up: CatchUp::default(),
-            overlap: Overlap::default(),
-        };
         if let Some(text) = node.text() {
             let schedule = match text.contains(char::is_whitespace) {
-                true => Schedule { cron: Some(self.cron(node)?), ..empty },
-                false => Schedule { every: Some(self.interval(node)?), ..empty },
+                true => Schedule { cron: Some(self.cron(node)?), ..Schedule::empty() },
+                false => Schedule { every: Some(self.interval(node)?), ..Schedule::empty() },
             };
             return self.has_moments(node, &schedule).then_some(schedule);
         }
@@ -172,11 +211,18 @@ impl PipelineReader<'_> {
                 self.missing(node.span.clone(), "`schedule`", "cron", example);
             }
         }
+        if keys.get("anchor").is_some() && keys.get("every").is_none() {
+            let span = keys.key_span("anchor");
+            self.report(Code::Combination, span, "`anchor` belongs to `every`").hint =
+                Some("a `cron` pattern says its times of day itself".to_owned());
+        }
+        let overlap_by = [("run", OverlapBy::Run), ("key", OverlapBy::Key)];
         let catch_up = [("none", CatchUp::None), ("one", CatchUp::One), ("all", CatchUp::All)];
         let overlap = [("skip", Overlap::Skip), ("allow", Overlap::Allow), ("queue", Overlap::Queue)];
         let schedule = Schedule {
             cron: keys.get("cron").and_then(|node| self.cron(node)),
             every: keys.get("every").and_then(|node| self.interval(node)),
+            anchor: keys.get("anchor").and_then(|node| self.anchor(node)),
             weekdays: keys.get("weekdays").map_or_else(Vec::new, |node| self.weekdays(node)),
             hours: keys.get("hours").and_then(|node| self.hours(node)),
             zone: keys.get("zone").and_then(|node| self.zone(node)),
@@ -188,6 +234,10 @@ impl PipelineReader<'_> {
             overlap: keys
                 .get("overlap")
                 .and_then(|node| self.word(node, "`overlap`", &overlap))
+                .unwrap_or_default(),
+            overlap_by: keys
+                .get("overlap_by")
+                .and_then(|node| self.word(node, "`overlap_by`", &overlap_by))
                 .unwrap_or_default(),
         };
         if self.problems.len() > before {
@@ -225,6 +275,19 @@ impl PipelineReader<'_> {
         Some(span)
     }
 
+    /// `added`, or a time with its offset.
+    fn anchor(&mut self, node: &YamlNode) -> Option<Anchor> {
+        let text = self.text(node, "`anchor`")?;
+        match text.parse() {
+            Ok(anchor) => Some(anchor),
+            Err(error) => {
+                self.report(Code::Value, node.span.clone(), format!("{error}")).hint =
+                    Some("write anchor: added, or anchor: \"2026-01-05T07:30:00+01:00\"".to_owned());
+                None
+            }
+        }
+    }
+
     /// A cron pattern of five fields, or six with seconds first.
     fn cron(&mut self, node: &YamlNode) -> Option<String> {
         let text = self.text(node, "`cron`")?;
@@ -257,12 +320,15 @@ impl PipelineReader<'_> {
         days
     }
 
-    /// `8..18`: from 8 until before 18; over midnight as `22..6`.
+    /// `8..18`: from 8 until before 18; over midnight as `22..6`. Without an end it is the day's: `8..`, `..18`;
+    /// `8..8` is the whole day.
     fn hours(&mut self, node: &YamlNode) -> Option<(u8, u8)> {
         let text = self.text(node, "`hours`")?;
-        let hour = |text: &str| text.trim().parse::<u8>().ok().filter(|hour| *hour <= 24);
-        let read = text.split_once("..").and_then(|(from, until)| Some((hour(from)?, hour(until)?)));
-        let read = read.filter(|(from, until)| from != until);
+        let hour = |text: &str, absent: u8| match text.trim() {
+            "" => Some(absent),
+            text => text.parse::<u8>().ok().filter(|hour| *hour <= 24),
+        };
+        let read = text.split_once("..").and_then(|(from, until)| Some((hour(from, 0)?, hour(until, 24)?)));
         if read.is_none() {
             self.report(Code::Value, node.span.clone(), format!("“{text}” are no hours of the day")).hint =
                 Some("write 8..18: from 8 until before 18".to_owned());

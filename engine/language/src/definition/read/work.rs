@@ -13,8 +13,8 @@ use crate::definition::pipeline_ref::PipelineRef;
 use crate::expr::Template;
 
 /// Every kind of work, by its key.
-pub(in crate::definition) const WORKS: [&str; 8] =
-    ["command", "agent", "function", "http", "run", "approval", "question", "wait"];
+pub(in crate::definition) const WORKS: [&str; 9] =
+    ["command", "agent", "function", "http", "run", "signal", "approval", "question", "wait"];
 
 pub(super) const RUN: Shape =
     Shape { what: "`run`", keys: &["pipeline", "input", "labels", "wait", "on_parent_cancel"] };
@@ -62,6 +62,7 @@ impl PipelineReader<'_> {
             "function" => self.function(node, keys, ExprPlace::Work).map(Work::Task),
             "http" => self.http(node, ExprPlace::Work).map(Work::Task),
             "run" => self.child(node).map(Work::Task),
+            "signal" => self.signal_work(node).map(Work::Task),
             "approval" => self.approval(node).map(Work::Approval),
             "question" => self.question(node).map(Work::Question),
             _ => self.wait(node).map(Work::Wait),

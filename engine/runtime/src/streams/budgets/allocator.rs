@@ -4,23 +4,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::{QueryError, SubmitError};
+use crate::error::SubmitError;
 use crate::messages::Queued;
 use crate::retry::{BUSY_AGAIN, FAILED_AGAIN};
 use crate::runtime::Runtime;
 use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
+use crate::streams::budgets::compare::compare;
 use crate::streams::budgets::counter_stream::CounterStream;
+use crate::streams::budgets::limit_change::BudgetError;
 use crate::streams::budgets::mailbox::BudgetRequest;
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{EffectId, InputId, RunId, Version};
-use everfold_core::budgets::{Charge, Counter, CounterInput, FundsRequest, Raise, decide, passed, stream};
+use everfold_core::budgets::{Charge, Counter, CounterInput, FundsRequest, Raise, decide, stream};
 use everfold_core::event::{
     BudgetReading, BudgetRefusal, BudgetTerms, FundsAnswered, Measure, SpendReported, Spent,
 };
 use everfold_core::input::InputKind;
 pub use everfold_core::state::spend::SpendReport;
-use everfold_language::words::{OnOver, Period};
+use everfold_language::words::OnOver;
 
 /// How often a counter whose stream changed meanwhile is loaded anew and decided on again.
 const TRIES: u32 = 5;
@@ -29,7 +31,7 @@ const COUNTERS_MAX: usize = 1_000;
 
 /// The budget allocator: keeps the counters.
 pub(crate) struct BudgetAllocator {
-    shared: Arc<Runtime>,
+    pub(super) shared: Arc<Runtime>,
     /// Tasks end with a request whose pause is over, or with nothing.
     inbox: ActorInbox<BudgetRequest, Option<RetriedRequest>>,
     counters: HashMap<StreamId, CounterStream>,
@@ -75,6 +77,8 @@ impl StreamActor for BudgetAllocator {
 
     fn retry(event: &Self::Event) -> Option<Self::Event> {
         match event {
+            // Its caller is told, and may ask again.
+            Incoming::Request(BudgetRequest::SetOwnLimit(..)) => None,
             Incoming::Request(request) | Incoming::Ended(Some(RetriedRequest { request, .. })) => {
                 Some(Incoming::Request(request.clone()))
             }
@@ -123,7 +127,7 @@ impl BudgetAllocator {
     }
 
     /// Answers a request after a pause.
-    fn retry_later(&mut self, request: BudgetRequest) {
+    pub(super) fn retry_later(&mut self, request: BudgetRequest) {
         self.pauses += 1;
         let nth = self.pauses;
         if let BudgetRequest::Funds { attempt, .. } = &request {
@@ -139,7 +143,7 @@ impl BudgetAllocator {
     fn is_valid(&self, retried: &RetriedRequest) -> bool {
         match &retried.request {
             BudgetRequest::Funds { attempt, .. } => self.put_off.get(attempt) == Some(&retried.nth),
-            BudgetRequest::Look(_) | BudgetRequest::Report { .. } => true,
+            BudgetRequest::Look(_) | BudgetRequest::Report { .. } | BudgetRequest::SetOwnLimit(..) => true,
         }
     }
 
@@ -171,6 +175,14 @@ impl BudgetAllocator {
                 }
                 self.open(&stream).await?;
                 self.counters_changed(&BTreeSet::from([stream])).await
+            }
+            BudgetRequest::SetOwnLimit(set, by, answer) => {
+                let done = self.set_own_limit(&set, &by).await;
+                let _gone = answer.try_send(match &done {
+                    Ok(done) => done.clone(),
+                    Err(error) => Err(BudgetError::from(error)),
+                });
+                done.map(drop)
             }
             BudgetRequest::Report { run, version, report, terms } => {
                 let changed = self.report(run, version, &report, &terms).await?;
@@ -256,7 +268,7 @@ impl BudgetAllocator {
     }
 
     /// Serves the attempts that waited for these counters. Where a limit is passed, informs the runs that are to stop.
-    async fn counters_changed(&mut self, changed: &BTreeSet<StreamId>) -> Result<(), StreamError> {
+    pub(super) async fn counters_changed(&mut self, changed: &BTreeSet<StreamId>) -> Result<(), StreamError> {
         let concerns = |waiting: &WaitingAttempt| {
             waiting.terms.iter().filter_map(stream).any(|it| changed.contains(&it))
         };
@@ -293,14 +305,13 @@ impl BudgetAllocator {
 
     /// Informs attempts that are to stop when a limit is passed, and did not pass it themselves.
     async fn report_passed(&mut self, stream: &StreamId) -> Result<(), StreamError> {
-        let counter_stream = self.open(stream).await?;
-        let used = counter_stream.counter.used();
-        let found: Vec<(EffectId, BudgetTerms, Measure)> = counter_stream
-            .counter
+        let counter = &self.open(stream).await?.counter;
+        let used = counter.used();
+        let found: Vec<(EffectId, BudgetTerms, Measure)> = counter
             .reserved()
             .filter_map(|(attempt, reserved)| {
                 let terms = reserved.terms.as_ref().filter(|terms| terms.on_over != OnOver::Pause)?;
-                Some((attempt.clone(), terms.clone(), passed(terms, &used)?))
+                Some((attempt.clone(), terms.clone(), counter.passed(terms, &used)?))
             })
             .collect();
         for (attempt, terms, measure) in found {
@@ -362,7 +373,7 @@ impl BudgetAllocator {
         }
     }
 
-    async fn open(&mut self, stream: &StreamId) -> Result<&mut CounterStream, StreamError> {
+    pub(super) async fn open(&mut self, stream: &StreamId) -> Result<&mut CounterStream, StreamError> {
         self.uses += 1;
         if !self.counters.contains_key(stream) {
             self.make_room();
@@ -381,6 +392,16 @@ impl BudgetAllocator {
         Ok(counter)
     }
 
+    /// Forgets a counter, so that it is read again.
+    pub(super) fn forget_counter(&mut self, stream: &StreamId) {
+        self.counters.remove(stream);
+    }
+
+    /// The runs whose work waits for a counter.
+    pub(super) fn waiting_runs(&self) -> impl Iterator<Item = RunId> {
+        self.waiting.iter().map(|waiting| waiting.attempt.run)
+    }
+
     /// Forgets the counter that was used least recently, where there are too many. It is read again when it is needed.
     fn make_room(&mut self) {
         while self.counters.len() >= COUNTERS_MAX {
@@ -388,53 +409,6 @@ impl BudgetAllocator {
             let Some(oldest) = oldest.map(|(stream, _)| stream.clone()) else { return };
             self.counters.remove(&oldest);
         }
-    }
-}
-
-/// Charges what ended attempts have used up whose reservations still stand: an engine ended between the two, and the
-/// run need not be resumed for it (D9). An attempt that is still to start keeps its reservation, and so does one that
-/// cannot be looked at now; false where there is such.
-async fn compare(
-    shared: &Runtime,
-    counter_stream: &mut CounterStream,
-    found_over: &mut HashSet<EffectId>,
-) -> Result<bool, StreamError> {
-    let mut is_whole = true;
-    let reserved: Vec<EffectId> =
-        counter_stream.counter.reserved().map(|(attempt, _)| attempt.clone()).collect();
-    for attempt in reserved {
-        let id = attempt.attempt.clone();
-        let charge = match shared.with_state(attempt.run, move |state| state.charge_of(&id)).await {
-            Ok(Some(charge)) => charge,
-            Ok(None) => continue,
-            // The run is not there any more.
-            Err(QueryError::NotFound(_)) => (Version::ZERO, Spent::default(), shared.now()),
-            Err(_not_now) => {
-                is_whole = false;
-                continue;
-            }
-        };
-        let (version, spent, at) = charge;
-        let charge = Charge { attempt: attempt.clone(), version, asked: true, spent, at };
-        let _always_taken =
-            counter_stream.record(shared, &without_period(), &CounterInput::Charge(charge)).await?;
-        found_over.insert(attempt);
-    }
-    Ok(is_whole)
-}
-
-/// Terms that begin no period: a charge needs none, and the next request begins it.
-fn without_period() -> BudgetTerms {
-    BudgetTerms {
-        id: String::new(),
-        scope: None,
-        per: Period::Total,
-        zone: None,
-        cost_micros: None,
-        tokens: None,
-        wall_ms: None,
-        reserve_micros: 0,
-        on_over: OnOver::Pause,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::streams::stream_writer::{StreamError, StreamWriter, stored_events};
 use crate::streams::triggers::by::By;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, StreamId};
+use everfold_base::id::Position;
 use everfold_core::budgets::{Counter, CounterEvent, CounterInput, decide};
 use everfold_core::event::{BudgetTerms, Measure};
 use everfold_store::StreamNote;
@@ -53,17 +54,32 @@ impl CounterStream {
         terms: &BudgetTerms,
         input: &CounterInput,
     ) -> Result<Result<(), Measure>, StreamError> {
+        let (found, _position) = self.record_by(shared, terms, input, &By::from(Actor::Engine)).await?;
+        Ok(found)
+    }
+
+    /// The same in the name of a request's actor; with the position of what was recorded, if anything was.
+    pub(crate) async fn record_by(
+        &mut self,
+        shared: &Deps,
+        terms: &BudgetTerms,
+        input: &CounterInput,
+        by: &By,
+    ) -> Result<(Result<(), Measure>, Option<Position>), StreamError> {
         let (events, found) = decide(&self.counter, terms, input, shared.now());
         if events.is_empty() {
-            return Ok(found);
+            return Ok((found, None));
         }
         let mut after = self.counter.clone();
         events.iter().for_each(|event| after.apply(event));
         let stored = stored_events(&events, CounterEvent::name, CounterEvent::encode)?;
         // What a crash leaves undone unended runs report again, and ended runs are compared with the counter.
         let note = StreamNote { open: true, busy: after.reserved().next().is_some(), wake_at: None };
-        self.writer.append(shared, &By::from(Actor::Engine), shared.now(), stored, note).await?;
-        self.counter = after;
-        Ok(found)
+        let appended = self.writer.append(shared, by, shared.now(), stored, note).await?;
+        // A repeat is folded already.
+        if !appended.repeated {
+            self.counter = after;
+        }
+        Ok((found, Some(appended.last_position())))
     }
 }

@@ -1,8 +1,13 @@
 //! Requests to the budget allocator.
 
+use tokio::sync::mpsc;
+
+use crate::streams::budgets::limit_change::{BudgetError, OwnLimitChange};
 use crate::streams::mailbox::Mailbox;
+use crate::streams::triggers::by::By;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{EffectId, RunId, Version};
+use everfold_core::budgets::OwnLimitSet;
 use everfold_core::event::BudgetTerms;
 pub use everfold_core::state::spend::SpendReport;
 
@@ -17,6 +22,8 @@ pub(crate) enum BudgetRequest {
     Funds { attempt: EffectId, terms: Vec<BudgetTerms>, was_refused: bool },
     /// A former engine left reservations in this counter: it is compared with its runs.
     Look(StreamId),
+    /// A counter gets limits of its own.
+    SetOwnLimit(OwnLimitSet, By, mpsc::Sender<Result<OwnLimitChange, BudgetError>>),
     /// An attempt has ended, or a budget was raised.
     Report { run: RunId, version: Version, report: SpendReport, terms: Vec<BudgetTerms> },
 }

@@ -7,6 +7,9 @@
 //! are remembered in memory alone: one that is loaded again asks again, and gets the answers that it lacks.
 
 pub(crate) mod allocator;
+mod compare;
 pub(crate) mod counter_stream;
+pub(crate) mod limit_change;
 pub(crate) mod mailbox;
+mod own_limits;
 pub(crate) mod read_counters;

@@ -134,6 +134,7 @@ impl NoticeSubscription {
             title: None,
             labels: BTreeMap::new(),
             status: everfold_core::state::RunStatus::Running,
+            started_at: at,
         };
         let seen = EventSeen { run, version: Version::FIRST, event, actor: "engine".to_owned(), of_run };
         let rendered = Self { when: None, ..self.clone() }.request(&seen);

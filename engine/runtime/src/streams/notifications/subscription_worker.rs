@@ -250,5 +250,6 @@ pub(crate) async fn found(shared: &Runtime, run: RunId) -> Result<Option<FoundRu
         title: started.title,
         labels: started.labels,
         status: RunStatus::Running,
+        started_at: first.first().map_or(Timestamp(0), |first| first.header.recorded_at),
     }))
 }

@@ -11,7 +11,8 @@ use crate::streams::schedules::failure::{ScheduleFailure, reply};
 use crate::streams::schedules::known_schedules::{KnownSchedules, Reread};
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::schedules::schedule_stream::ScheduleStream;
-use crate::streams::schedules::tick::{FollowedTick, has_begun};
+use crate::streams::schedules::schedule_work::ScheduleWork;
+use crate::streams::schedules::tick::has_begun;
 use crate::streams::stream_writer::StreamError;
 use crate::streams::triggers::by::By;
 use crate::streams::triggers::stopped::EngineStopped;
@@ -25,7 +26,7 @@ const TRIES: u32 = 5;
 /// The schedule actor.
 pub(crate) struct ScheduleActor {
     pub(super) shared: Arc<Runtime>,
-    pub(super) inbox: ActorInbox<ScheduleRequest, FollowedTick>,
+    pub(super) inbox: ActorInbox<ScheduleRequest, ScheduleWork>,
     /// `None`: they were not read yet.
     known: Option<KnownSchedules>,
     /// The clock is looked at: moments that wait are followed.
@@ -35,7 +36,7 @@ pub(crate) struct ScheduleActor {
 }
 
 impl StreamActor for ScheduleActor {
-    type Event = Incoming<ScheduleRequest, FollowedTick>;
+    type Event = Incoming<ScheduleRequest, ScheduleWork>;
 
     async fn next(&mut self) -> Self::Event {
         self.inbox.next().await
@@ -43,10 +44,12 @@ impl StreamActor for ScheduleActor {
 
     async fn handle(&mut self, event: Self::Event) -> Result<(), StreamError> {
         match event {
-            Incoming::Ended(followed) => self.followed(followed).await?,
+            Incoming::Ended(ScheduleWork::Followed(followed)) => self.followed(followed).await?,
+            Incoming::Ended(ScheduleWork::Cancelled(cancelled)) => self.cancelled(cancelled).await?,
             Incoming::Request(request) => self.answer(request).await?,
         }
-        self.follow_waiting().await
+        self.follow_waiting().await?;
+        self.cancel_runs().await
     }
 
     fn failed(&mut self, error: &StreamError, _retry: Option<Self::Event>) -> ControlFlow<()> {
@@ -70,7 +73,7 @@ impl ScheduleActor {
     fn forget(&mut self) {
         self.is_synced = false;
         let in_work = self.known.iter().flat_map(|known| known.schedules.values());
-        if in_work.map(|schedule| &schedule.in_work).all(BTreeSet::is_empty) {
+        if in_work.into_iter().all(|schedule| schedule.in_work.is_empty() && !schedule.is_cancelling) {
             self.known = None;
         }
     }
@@ -92,8 +95,12 @@ impl ScheduleActor {
                 let added = self.add(*new, &by).await;
                 return reply(answer, added);
             }
-            ScheduleRequest::Remove(name, by, reason, answer) => {
-                let removed = self.remove(&name, reason, &by).await;
+            ScheduleRequest::Update(update, by, answer) => {
+                let updated = self.update(*update, &by).await;
+                return reply(answer, updated);
+            }
+            ScheduleRequest::Remove(order, by, answer) => {
+                let removed = self.remove(order, &by).await;
                 return reply(answer, removed);
             }
             ScheduleRequest::Pause(name, pauses, by, reason, answer) => {
@@ -181,6 +188,8 @@ impl ScheduleActor {
                     let fresh = ScheduleStream::load(&shared, name).await?;
                     let former = std::mem::replace(schedule, fresh);
                     (schedule.in_work, schedule.awaited) = (former.in_work, former.awaited);
+                    schedule.is_cancelling = former.is_cancelling;
+                    schedule.awaits_cancel = former.awaits_cancel;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -192,7 +201,7 @@ impl ScheduleActor {
         &mut self,
         name: &str,
         by: &By,
-        event: ScheduleEvent,
+        stop: Vec<ScheduleEvent>,
         why: &str,
     ) -> Result<Position, ScheduleFailure> {
         let shared = Arc::clone(&self.shared);
@@ -210,7 +219,7 @@ impl ScheduleActor {
             in_work.extend(begun.map_err(ScheduleFailure::Refused)?.then_some(version));
         }
         let decide = |state: &ScheduleState| {
-            let mut events = vec![event.clone()];
+            let mut events = stop.clone();
             events.extend(drop_waiting(state, &in_work, why));
             events
         };

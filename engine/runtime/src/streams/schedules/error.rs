@@ -19,6 +19,9 @@ pub enum ScheduleError {
     /// There is one of this name, and it is another one.
     #[error("there is a schedule “{0}” already")]
     Exists(String),
+    /// It was changed by another request meanwhile.
+    #[error("“{0}” was changed meanwhile; look at it and try again")]
+    Changed(String),
     /// It belongs to a pipeline.
     #[error("“{name}” is a trigger of the pipeline {pipeline}")]
     OfPipeline {

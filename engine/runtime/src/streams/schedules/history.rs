@@ -31,7 +31,7 @@ impl ScheduleRecord {
 
     /// The same of a schedule whose next moment is not known.
     fn of_state(name: &str, state: &ScheduleState) -> Option<Self> {
-        let table = state.schedule().and_then(|schedule| Timetable::new(&schedule).ok());
+        let table = state.schedule().and_then(|schedule| Timetable::since(&schedule, state.since()).ok());
         let table = table.filter(|_| state.paused().is_none());
         let next = table.and_then(|table| table.next(name, state.cursor())).map(|(_, due)| due);
         Self::of(name, state, next)

@@ -5,7 +5,9 @@ use tokio::sync::oneshot;
 use crate::aggregate_store::Change;
 use crate::streams::mailbox::Mailbox;
 use crate::streams::schedules::error::ScheduleError;
-use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
+use crate::streams::schedules::record::{
+    NewSchedule, Removal, RemovedSchedule, ScheduleRecord, ScheduleUpdate, Ticked,
+};
 use crate::streams::triggers::by::By;
 use everfold_base::id::{RunId, Version};
 
@@ -25,8 +27,10 @@ pub(crate) enum ScheduleRequest {
     Look(oneshot::Sender<()>),
     /// Adds a schedule.
     Add(Box<NewSchedule>, By, Answer<Change>),
+    /// Makes a schedule another one.
+    Update(Box<ScheduleUpdate>, By, Answer<Change>),
     /// Removes a schedule.
-    Remove(String, By, Option<String>, Answer<Change>),
+    Remove(Removal, By, Answer<RemovedSchedule>),
     /// Pauses a schedule, or resumes it.
     Pause(String, bool, By, Option<String>, Answer<Change>),
     /// Does now what a moment would do.

@@ -10,10 +10,12 @@ pub(crate) mod history;
 pub(crate) mod mailbox;
 pub(crate) mod record;
 
+mod cancel_runs;
 mod failure;
 mod known_schedules;
 mod moments;
 mod pipeline_schedules;
 mod schedule_requests;
 mod schedule_stream;
+mod schedule_work;
 mod tick;

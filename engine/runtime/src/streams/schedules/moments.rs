@@ -13,14 +13,16 @@ use crate::runtime::Runtime;
 use crate::streams::schedules::actor::ScheduleActor;
 use crate::streams::schedules::failure::ScheduleFailure;
 use crate::streams::schedules::schedule_stream::ScheduleStream;
-use crate::streams::schedules::tick::{FollowedTick, TickWork, follow};
+use crate::streams::schedules::schedule_work::ScheduleWork;
+use crate::streams::schedules::tick::{FollowedTick, TickEnd, TickWork, follow};
 use crate::streams::stream_writer::StreamError;
 use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;
 use everfold_core::schedules::{Now, ScheduleEvent, ScheduleState, TickSettled, look};
-use everfold_language::definition::Overlap;
+use everfold_core::triggers::Outcome;
+use everfold_language::definition::{Overlap, OverlapBy};
 
 impl ScheduleActor {
     /// Records the moments that are due.
@@ -28,7 +30,10 @@ impl ScheduleActor {
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let is_due = |(name, schedule): (&String, &ScheduleStream)| {
-            schedule.next.is_some_and(|next| next <= now).then(|| (name.clone(), schedule.state.last_run()))
+            // By its key a moment is judged when it is followed.
+            let is_by_run = schedule.state.schedule().is_none_or(|it| it.overlap_by == OverlapBy::Run);
+            let last_run = schedule.state.last_run().filter(|_| is_by_run);
+            schedule.next.is_some_and(|next| next <= now).then(|| (name.clone(), last_run))
         };
         let due: Vec<(String, Option<RunId>)> = self.all().await?.iter().filter_map(is_due).collect();
         for (name, last_run) in due {
@@ -47,16 +52,23 @@ impl ScheduleActor {
 
     /// Records what a moment led to, and informs the callers that wait for it.
     pub(super) async fn followed(&mut self, followed: FollowedTick) -> Result<(), StreamError> {
-        let FollowedTick { name, tick, outcome } = followed;
+        let FollowedTick { name, tick, mut outcome } = followed;
         let until = self.shared.steady().plus(FAILED_AGAIN);
         let schedule = self.all().await?.get_mut(&name);
         if let Some(schedule) = schedule {
             schedule.in_work.remove(&tick);
-            if outcome.is_err() {
-                schedule.rests_until = Some(until);
+            let stands = schedule.state.set().is_some() && schedule.state.paused().is_none();
+            if matches!(outcome, Ok(TickEnd::Queued)) && !stands {
+                let why = "the schedule was paused or removed while the moment waited".to_owned();
+                outcome = Ok(TickEnd::Led(Outcome::Ignored { why }));
+            }
+            match &outcome {
+                Err(_) => schedule.rests_until = Some(until),
+                Ok(TickEnd::Queued) => schedule.queues_until = Some(until),
+                Ok(TickEnd::Led(_)) => {}
             }
         }
-        let Ok(outcome) = outcome else { return Ok(()) };
+        let Ok(TickEnd::Led(outcome)) = outcome else { return Ok(()) };
         let event = ScheduleEvent::TickSettled(TickSettled { tick, outcome: outcome.clone() });
         let decide = |state: &ScheduleState| match state.waiting().contains_key(&tick) {
             true => vec![event.clone()],
@@ -84,7 +96,12 @@ impl ScheduleActor {
             if schedule.rests_until.is_some_and(|until| until > now) || schedule.state.waiting().is_empty() {
                 continue;
             }
-            let queues = schedule.state.schedule().is_some_and(|it| it.overlap == Overlap::Queue);
+            let judged = schedule
+                .state
+                .schedule()
+                .map_or((Overlap::Skip, OverlapBy::Run), |it| (it.overlap, it.overlap_by));
+            let queues = judged == (Overlap::Queue, OverlapBy::Run);
+            let queues_still = schedule.queues_until.is_some_and(|until| until > now);
             let (mut is_first, mut found) = (schedule.in_work.is_empty(), Vec::new());
             for (version, tick) in schedule.state.waiting() {
                 let is_awaited = schedule.awaited.contains_key(version);
@@ -93,6 +110,9 @@ impl ScheduleActor {
                 }
                 if !tick.by_hand {
                     is_first = false;
+                    if queues_still {
+                        continue;
+                    }
                     if queues && is_open(&shared, schedule.state.last_run()).await? {
                         continue;
                     }
@@ -109,6 +129,8 @@ impl ScheduleActor {
                     version,
                     tick,
                     origin: origin.clone(),
+                    key_overlap: (judged.1 == OverlapBy::Key && !tick.by_hand).then_some(judged.0),
+                    last_run: schedule.state.last_run(),
                     recorded_targets,
                 });
             }
@@ -126,7 +148,7 @@ impl ScheduleActor {
                     );
                     Err(EngineStopped)
                 });
-                FollowedTick { name, tick, outcome }
+                ScheduleWork::Followed(FollowedTick { name, tick, outcome })
             });
         }
         Ok(())
@@ -134,7 +156,7 @@ impl ScheduleActor {
 }
 
 /// Whether a run has not ended.
-async fn is_open(shared: &Runtime, run: Option<RunId>) -> Result<bool, StreamError> {
+pub(super) async fn is_open(shared: &Runtime, run: Option<RunId>) -> Result<bool, StreamError> {
     let Some(run) = run else { return Ok(false) };
     let head = shared.store.head(&StreamId::run(run)).await;
     let head = head.map_err(|error| StreamError::store(&error))?;

@@ -47,7 +47,7 @@ impl ScheduleActor {
             let reason = Some("the newest version of the pipeline has no such trigger".to_owned());
             let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
             let by = Actor::Engine.into();
-            let stopped = self.record_stop(&name, &by, event, REMOVED).await;
+            let stopped = self.record_stop(&name, &by, vec![event], REMOVED).await;
             stopped.map_err(ScheduleFailure::stream_error)?;
         }
         for (name, set) in wanted {

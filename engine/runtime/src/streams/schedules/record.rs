@@ -1,6 +1,7 @@
 //! Schedules as callers add and see them.
 
-use everfold_base::id::Position;
+use crate::aggregate_store::Change;
+use everfold_base::id::{Position, RunId};
 use everfold_base::time::Timestamp;
 use everfold_core::schedules::{ScheduleOrigin, Settled};
 use everfold_core::triggers::Outcome;
@@ -17,6 +18,37 @@ pub struct NewSchedule {
     pub schedule: Schedule,
     /// What it does.
     pub origin: ScheduleOrigin,
+}
+
+/// A schedule that becomes another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleUpdate {
+    /// The schedule as the caller saw it. Where it is another one by now, nothing is changed.
+    pub seen: NewSchedule,
+    /// Its moments from now on.
+    pub schedule: Schedule,
+    /// What it does from now on.
+    pub origin: ScheduleOrigin,
+}
+
+/// An order to remove a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The schedule.
+    pub name: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The runs that its moments started, and that have not ended, are cancelled.
+    pub cancels: bool,
+}
+
+/// A schedule that was removed.
+#[derive(Debug)]
+pub struct RemovedSchedule {
+    /// What was recorded.
+    pub change: Change,
+    /// Resolves with the runs that were cancelled; never where none is to be, or where the engine ends before.
+    pub cancelled: oneshot::Receiver<Vec<RunId>>,
 }
 
 /// A schedule as readers see it.

@@ -2,23 +2,28 @@
 //!
 //! Law (S10): a request that comes again under its key changes nothing, and gets its first answer.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::aggregate_store::Change;
 use crate::streams::schedules::actor::ScheduleActor;
+use crate::streams::schedules::cancel_runs::await_cancel;
 use crate::streams::schedules::error::ScheduleError;
 use crate::streams::schedules::failure::{ScheduleFailure, already, recorded};
 use crate::streams::schedules::history::{outcome_of, tick_at};
 use crate::streams::schedules::known_schedules::Reread;
 use crate::streams::schedules::pipeline_schedules::{REMOVED, document};
-use crate::streams::schedules::record::{NewSchedule, ScheduleRecord, Ticked};
+use crate::streams::schedules::record::{
+    NewSchedule, Removal, RemovedSchedule, ScheduleRecord, ScheduleUpdate, Ticked,
+};
 use crate::streams::schedules::schedule_stream::ScheduleStream;
 use crate::streams::stream_writer::first_append;
 use crate::streams::triggers::by::By;
 use everfold_base::id::Position;
 use everfold_core::schedules::{
-    ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet,
-    ScheduleState, trigger,
+    RunsCancelMeant, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
+    ScheduleSet, ScheduleState, trigger,
 };
 use everfold_core::triggers::Outcome;
 
@@ -59,23 +64,69 @@ impl ScheduleActor {
         }
     }
 
-    pub(super) async fn remove(
+    /// That a schedule was added, and belongs to no pipeline.
+    async fn is_added(&mut self, name: &str) -> Result<(), ScheduleFailure> {
+        match self.origin_of(name).await? {
+            ScheduleOrigin::Added { .. } => Ok(()),
+            ScheduleOrigin::Trigger { pipeline, .. } => {
+                Err(ScheduleFailure::Refused(ScheduleError::OfPipeline { name: name.to_owned(), pipeline }))
+            }
+        }
+    }
+
+    /// Makes a schedule another one, unless it is no more the one that the caller saw.
+    pub(super) async fn update(
         &mut self,
-        name: &str,
-        reason: Option<String>,
+        update: ScheduleUpdate,
         by: &By,
     ) -> Result<Change, ScheduleFailure> {
         if let Some(first) = self.first(by).await? {
             return Ok(first);
         }
-        if let ScheduleOrigin::Trigger { pipeline, .. } = self.origin_of(name).await? {
-            return Err(ScheduleFailure::Refused(ScheduleError::OfPipeline {
-                name: name.to_owned(),
-                pipeline,
-            }));
+        let name = update.seen.name;
+        self.is_added(&name).await?;
+        let seen = ScheduleSet { schedule: document(&update.seen.schedule), origin: update.seen.origin };
+        let set = ScheduleSet { schedule: document(&update.schedule), origin: update.origin };
+        let now = self.named(&name).await?.and_then(|schedule| schedule.state.set().cloned());
+        if now.as_ref() == Some(&set) {
+            let position = self.shared.store.last_position();
+            return Ok(Change { position, changed: false, repeated: false });
         }
-        let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
-        self.record_stop(name, by, event, REMOVED).await.map(recorded)
+        let decide = |state: &ScheduleState| match state.set() {
+            Some(now) if *now == seen => vec![ScheduleEvent::ScheduleSet(set.clone())],
+            _another_or_none => Vec::new(),
+        };
+        match self.record(&name, by, decide).await? {
+            Position::ZERO => Err(ScheduleFailure::Refused(ScheduleError::Changed(name))),
+            position => Ok(recorded(position)),
+        }
+    }
+
+    pub(super) async fn remove(
+        &mut self,
+        order: Removal,
+        by: &By,
+    ) -> Result<RemovedSchedule, ScheduleFailure> {
+        let (sender, cancelled) = oneshot::channel();
+        let Removal { name, reason, cancels } = order;
+        if let Some(change) = self.first(by).await? {
+            if cancels {
+                let shared = Arc::clone(&self.shared);
+                let schedule = self.named(&name).await?;
+                await_cancel(&shared, &name, schedule, change.position, sender).await?;
+            }
+            return Ok(RemovedSchedule { change, cancelled });
+        }
+        self.is_added(&name).await?;
+        let mut events = vec![ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason: reason.clone() })];
+        if cancels {
+            events.push(ScheduleEvent::RunsCancelMeant(RunsCancelMeant { reason }));
+        }
+        let change = self.record_stop(&name, by, events, REMOVED).await.map(recorded)?;
+        if cancels && let Some(schedule) = self.all().await?.get_mut(&name) {
+            schedule.awaits_cancel.push(sender);
+        }
+        Ok(RemovedSchedule { change, cancelled })
     }
 
     pub(super) async fn pause(
@@ -93,7 +144,7 @@ impl ScheduleActor {
         let event = match (pauses, is_paused) {
             (true, false) => {
                 let event = ScheduleEvent::SchedulePaused(SchedulePaused { reason });
-                return self.record_stop(name, by, event, PAUSED).await.map(recorded);
+                return self.record_stop(name, by, vec![event], PAUSED).await.map(recorded);
             }
             (false, true) => ScheduleEvent::ScheduleResumed(ScheduleResumed { reason }),
             (true, true) => return Err(already(format!("“{name}” is paused already"))),

@@ -9,7 +9,7 @@ use crate::stream_pages::StreamPages;
 use crate::streams::stream_writer::{StreamError, StreamWriter, stored_events};
 use crate::streams::triggers::by::By;
 use everfold_base::envelope::Envelope;
-use everfold_base::id::{Position, Version};
+use everfold_base::id::{Position, RunId, Version};
 use everfold_base::time::Timestamp;
 use everfold_core::schedules::{FOLD_VERSION, ScheduleEvent, ScheduleOrigin, ScheduleState, stream};
 use everfold_core::triggers::Outcome;
@@ -34,8 +34,14 @@ pub(super) struct ScheduleStream {
     pub(super) in_work: BTreeSet<Version>,
     /// Following a moment failed: none is followed before then.
     pub(super) rests_until: Option<Timestamp>,
+    /// The key of the next moment's run is held: no moment of the schedule is followed before then.
+    pub(super) queues_until: Option<Timestamp>,
     /// Callers that wait for what a moment leads to.
     pub(super) awaited: HashMap<Version, Vec<oneshot::Sender<Outcome>>>,
+    /// Its runs are being cancelled.
+    pub(super) is_cancelling: bool,
+    /// Callers that wait for the runs that are cancelled with its removal.
+    pub(super) awaits_cancel: Vec<oneshot::Sender<Vec<RunId>>>,
 }
 
 /// Decodes an event of a schedule.
@@ -67,7 +73,10 @@ impl ScheduleStream {
             next: None,
             in_work: BTreeSet::new(),
             rests_until: None,
+            queues_until: None,
             awaited: HashMap::new(),
+            is_cancelling: false,
+            awaits_cancel: Vec::new(),
         };
         schedule.read_moments(name);
         Ok(schedule)
@@ -86,13 +95,14 @@ impl ScheduleStream {
     /// Reads the timetable, and when the next moment is.
     fn read_moments(&mut self, name: &str) {
         let schedule = self.state.schedule();
-        self.timetable = schedule.and_then(|schedule| match Timetable::new(&schedule) {
-            Ok(timetable) => Some(timetable),
-            Err(error) => {
-                tracing::error!(schedule = name, %error, "it has no moments");
-                None
-            }
-        });
+        self.timetable =
+            schedule.and_then(|schedule| match Timetable::since(&schedule, self.state.since()) {
+                Ok(timetable) => Some(timetable),
+                Err(error) => {
+                    tracing::error!(schedule = name, %error, "it has no moments");
+                    None
+                }
+            });
         self.find_next(name);
     }
 

@@ -13,13 +13,18 @@ use crate::runtime::Runtime;
 use crate::start::start_run::in_one_line;
 use crate::streams::mailbox::MailboxClosed;
 use crate::streams::schedules::mailbox::ScheduleRequest;
-use crate::streams::triggers::action::{RecordTargets, TriggerAction, TriggerDone, act, started_before};
+use crate::streams::triggers::action::{
+    JudgedStart, RecordTargets, TriggerAction, TriggerDone, act, started_before, unended_holder,
+};
 use crate::streams::triggers::stopped::EngineStopped;
+use crate::streams::triggers::trigger_config::trigger_config;
 use everfold_base::actor::Actor;
 use everfold_base::id::{RunId, Version};
 use everfold_core::schedules::{ScheduleOrigin, Tick, stream};
-use everfold_core::triggers::{Outcome, RequestedStart, TriggerEvent, TriggerMatch, match_trigger};
-use everfold_language::definition::{PipelineRef, TriggerSource};
+use everfold_core::triggers::{
+    Outcome, RequestedStart, TriggerEvent, TriggerFit, TriggerMatch, match_trigger,
+};
+use everfold_language::definition::{Overlap, PipelineRef, TriggerSource};
 
 /// A moment that has come.
 pub(crate) struct TickWork {
@@ -27,6 +32,10 @@ pub(crate) struct TickWork {
     pub(crate) version: Version,
     pub(crate) tick: Tick,
     pub(crate) origin: ScheduleOrigin,
+    /// What becomes of it while another run holds the key that its run would have; `None`: that is not looked at.
+    pub(crate) key_overlap: Option<Overlap>,
+    /// The run of the last moment: the one that counts where its own run would have no key.
+    pub(crate) last_run: Option<RunId>,
     /// The runs that an engine recorded as its targets before it ended.
     pub(crate) recorded_targets: Option<Vec<RunId>>,
 }
@@ -35,7 +44,15 @@ pub(crate) struct TickWork {
 pub(crate) struct FollowedTick {
     pub(super) name: String,
     pub(super) tick: Version,
-    pub(super) outcome: Result<Outcome, EngineStopped>,
+    pub(super) outcome: Result<TickEnd, EngineStopped>,
+}
+
+/// How following a moment ended.
+pub(crate) enum TickEnd {
+    /// It led to this.
+    Led(Outcome),
+    /// It waits: another run holds the key that its run would have.
+    Queued,
 }
 
 /// Has the actor record the runs that are about to get the signal.
@@ -94,8 +111,8 @@ pub(crate) async fn has_begun(
 }
 
 /// Does what a moment leads to, once, however often it is called.
-pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outcome, EngineStopped> {
-    let TickWork { name, version, tick, origin, recorded_targets } = work;
+pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<TickEnd, EngineStopped> {
+    let TickWork { name, version, tick, origin, key_overlap, last_run, recorded_targets } = work;
     let unreadable = |what: String| unreadable(&name, &what);
     let TickIdentity { about, delivery, actor } = identity(shared, &name, version, tick).await?;
     let event = json!({
@@ -104,9 +121,11 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outc
     });
     // Its run may have begun right before an engine ended, and the pipeline be another version since.
     if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
-        return Ok(Outcome::Started { run });
+        return Ok(TickEnd::Led(Outcome::Started { run }));
     }
-    let refused = |code: &str, message: String| Outcome::Refused { code: code.to_owned(), message };
+    let refused =
+        |code: &str, message: String| TickEnd::Led(Outcome::Refused { code: code.to_owned(), message });
+    let ignored = |why: String| TickEnd::Led(Outcome::Ignored { why });
     let (definition, matched) = match origin {
         ScheduleOrigin::Added { pipeline, input, title } => {
             let reference: PipelineRef = match pipeline.parse() {
@@ -137,18 +156,31 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outc
             }
             let Some(listed) = listed else {
                 let why = format!("the newest version of {pipeline} has no such trigger");
-                return Ok(Outcome::Ignored { why });
+                return Ok(ignored(why));
             };
-            let trigger_event = TriggerEvent { event: event.clone(), actor: actor.to_string() };
+            let config = match trigger_config(shared, listed.definition, listed.trigger).await {
+                Ok(config) => config,
+                Err(refusal) => return Ok(refused(refusal.code(), refusal.to_string())),
+            };
+            let trigger_event = TriggerEvent { event: event.clone(), actor: actor.to_string(), config };
             match match_trigger(listed.trigger, &trigger_event) {
                 Err(error) => {
                     return Ok(refused("expression", error.to_string()));
                 }
-                Ok(None) => return Ok(Outcome::Ignored { why: "its `when` does not hold".to_owned() }),
-                Ok(Some(matched)) => (Arc::clone(listed.definition), matched),
+                Ok(TriggerFit::Not { why, .. }) => return Ok(ignored(why)),
+                Ok(TriggerFit::Fits(matched)) => (Arc::clone(listed.definition), matched),
             }
         }
     };
+    if let Some(overlap) = key_overlap
+        && overlap != Overlap::Allow
+    {
+        let judged = JudgedStart { about: &about, delivery: &delivery, actor: &actor, last_run };
+        if let Some(holder) = unended_holder(shared, &definition, &matched, judged).await? {
+            let why = format!("run {} of the same key has not ended", holder.short());
+            return Ok(if overlap == Overlap::Queue { TickEnd::Queued } else { ignored(why) });
+        }
+    }
     let action = TriggerAction {
         definition,
         matched,
@@ -160,9 +192,7 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Outc
         record_targets: record_targets(shared, &name, version),
     };
     Ok(match act(shared, action).await? {
-        TriggerDone::Done(outcome) => outcome,
-        TriggerDone::NoTarget { to, .. } => {
-            Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
-        }
+        TriggerDone::Done(outcome) => TickEnd::Led(outcome),
+        TriggerDone::NoTarget { to, .. } => ignored(format!("nobody hears it: no unended run has {to}")),
     })
 }

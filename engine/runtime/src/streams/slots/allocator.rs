@@ -210,6 +210,7 @@ pub(crate) fn reason_of(status: RunStatus) -> Option<ReleaseReason> {
         | RunStatus::Running
         | RunStatus::Waiting
         | RunStatus::Paused
-        | RunStatus::Blocked => None,
+        | RunStatus::Blocked
+        | RunStatus::Stopping => None,
     }
 }

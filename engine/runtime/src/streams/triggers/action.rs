@@ -33,11 +33,19 @@ use everfold_store::Writability;
 const RUNS_MAX: usize = 10_000;
 /// Runs of which an outcome says why they did not take a signal.
 const REASONS_MAX: usize = 3;
+/// The code of a signal that a route of its receiver refuses.
+pub(crate) const SIGNAL_REFUSED: &str = "signal_refused";
 /// Ids of runs that triggers start derive from this, and from the delivery or the moment.
 const NAMESPACE: Uuid = Uuid::from_u128(0x9f1c_2b7e_5a60_4c1d_8e3f_7b52_06d4_a91e);
 /// The statuses of a run that has not ended.
-const UNENDED: [RunStatus; 5] =
-    [RunStatus::Queued, RunStatus::Running, RunStatus::Waiting, RunStatus::Paused, RunStatus::Blocked];
+const UNENDED: [RunStatus; 6] = [
+    RunStatus::Queued,
+    RunStatus::Running,
+    RunStatus::Waiting,
+    RunStatus::Paused,
+    RunStatus::Blocked,
+    RunStatus::Stopping,
+];
 
 /// Records the runs that are about to get a signal.
 pub(crate) type RecordTargets =
@@ -179,8 +187,38 @@ pub(crate) async fn started_before(
     Ok(TriggerSender { shared, about, delivery, actor }.exists(run).await?.then_some(run))
 }
 
-/// Sends a signal that waited; `None` where no run takes it now.
-pub(crate) async fn send_parked(
+/// A start that is not made while another run is in its way.
+pub(crate) struct JudgedStart<'a> {
+    pub(crate) about: &'a str,
+    pub(crate) delivery: &'a str,
+    pub(crate) actor: &'a Actor,
+    /// The run that counts where the start would have no key.
+    pub(crate) last_run: Option<RunId>,
+}
+
+/// The run that has not ended and holds the key that a start would have. `None` also where the trigger starts nothing,
+/// sends a signal besides, or where the key cannot be told: the start itself is refused then.
+pub(crate) async fn unended_holder(
+    shared: &Arc<Runtime>,
+    definition: &Arc<Definition>,
+    matched: &TriggerMatch,
+    judged: JudgedStart<'_>,
+) -> Result<Option<RunId>, EngineStopped> {
+    let JudgedStart { about, delivery, actor, last_run } = judged;
+    let (Some(start), None) = (&matched.start, &matched.signal) else { return Ok(None) };
+    let sender = TriggerSender { shared, about, delivery, actor };
+    match sender.key(run_of(about), definition, start).await {
+        Ok(Some(key)) => sender.living_holder(&key).await,
+        Ok(None) => match last_run {
+            Some(run) if sender.is_living(run).await? => Ok(Some(run)),
+            _ended_or_none => Ok(None),
+        },
+        Err(_refused) => Ok(None),
+    }
+}
+
+/// Sends a signal that waited, or that a step sends; `None` where there is no run that it could go to now.
+pub(crate) async fn send_once(
     shared: &Arc<Runtime>,
     action: (String, String, Actor),
     signal: RequestedSignal,
@@ -340,6 +378,8 @@ impl TriggerSender<'_> {
     ) -> Result<TriggerDone, EngineStopped> {
         let runs = match &to {
             Target::Key(key) => self.living_holder(key).await?.into_iter().collect(),
+            // A start that waits is asked of its trigger, and sends nothing by itself.
+            Target::Start => Vec::new(),
             Target::Run(run) => match run.parse::<RunId>() {
                 Err(_) => {
                     let message = format!("“{run}” is no id of a run");
@@ -359,6 +399,7 @@ impl TriggerSender<'_> {
                     labels: labels.clone(),
                     status: UNENDED.to_vec(),
                     pipeline: None,
+                    started_after: None,
                     limit: RUNS_MAX,
                 };
                 let Some(directory) = &self.shared.edge.directory else {

@@ -5,6 +5,7 @@ pub(crate) mod action;
 pub(crate) mod by;
 pub(crate) mod stopped;
 pub(crate) mod trigger_cache;
+pub(crate) mod trigger_config;
 
 mod read_triggers;
 mod send_signal;

@@ -5,7 +5,7 @@
 use crate::error::{QueryError, SubmitError};
 use crate::load::decode;
 use crate::messages::Queued;
-use crate::streams::triggers::action::TriggerSender;
+use crate::streams::triggers::action::{SIGNAL_REFUSED, TriggerSender};
 use crate::streams::triggers::signal_reply::{SignalReply, SignalTiming};
 use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::envelope::{Envelope, StreamId};
@@ -82,12 +82,15 @@ impl TriggerSender<'_> {
     ) -> Result<SignalReply, EngineStopped> {
         let events: Result<Vec<RunEvent>, _> = batch.iter().map(|event| decode(run, event)).collect();
         let Ok(events) = events else { return Ok(SignalReply::Taken(SignalTiming::Now)) };
-        let by = match signal_effect(&events) {
+        let (by, reason) = match signal_effect(&events) {
             SignalEffect::Now => return Ok(SignalReply::Taken(SignalTiming::Now)),
             SignalEffect::Deferred => return Ok(SignalReply::Taken(SignalTiming::Deferred)),
             SignalEffect::Kept => return Ok(SignalReply::Taken(SignalTiming::Kept)),
             SignalEffect::NotTaken => return self.why_not_taken(run, signal).await,
-            SignalEffect::Ignored(by) => by,
+            SignalEffect::Refused(why) => {
+                return Ok(SignalReply::Refused(SIGNAL_REFUSED.to_owned(), why));
+            }
+            SignalEffect::Ignored(by, reason) => (by, reason),
         };
         let short = run.short();
         let who = match by {
@@ -96,9 +99,8 @@ impl TriggerSender<'_> {
             }
             SignalTaker::Run | SignalTaker::Nobody => format!("run {short}"),
         };
-        Ok(SignalReply::NotTaken(format!(
-            "{who} hears “{signal}”, and nothing follows: its route ignores it now, is used up, or decides what is not open"
-        )))
+        let reason = reason.unwrap_or_else(|| "its route ignores it, or is used up".to_owned());
+        Ok(SignalReply::NotTaken(format!("{who} hears “{signal}”, and nothing follows: {reason}")))
     }
 
     /// The reply to a signal that a run recorded before an engine ended; `None`: it recorded none. Reads all events of
@@ -147,20 +149,8 @@ impl TriggerSender<'_> {
     async fn why_not_taken(&self, run: RunId, signal: &str) -> Result<SignalReply, EngineStopped> {
         loop {
             let name = signal.to_owned();
-            match self.shared.with_state(run, move |state| state.listens_to(&name)).await {
-                Ok(true) => {
-                    let short = run.short();
-                    return Ok(SignalReply::NotTaken(format!(
-                        "nothing in run {short} takes “{signal}” now: what listens to it has not begun, or has ended, \
-                         or its conditions do not hold"
-                    )));
-                }
-                Ok(false) => {
-                    return Ok(SignalReply::NotTaken(format!(
-                        "nothing in run {} listens to “{signal}”",
-                        run.short()
-                    )));
-                }
+            match self.shared.with_state(run, move |state| state.why_not_taken(&name)).await {
+                Ok(why) => return Ok(SignalReply::NotTaken(why)),
                 Err(QueryError::ShuttingDown) => return Err(EngineStopped),
                 Err(QueryError::NotFound(_) | QueryError::SetAside { .. }) => {
                     return Ok(SignalReply::Taken(SignalTiming::Now));

@@ -162,6 +162,7 @@ impl WebhookActor {
             let shared = &self.shared;
             let is_old = |parked: &Parked| shared.now().since(parked.since) >= KEPT;
             active.offers |= active.source.state.parked().values().any(is_old);
+            active.offers |= active.offers_starts() && active.starts.is_due(now);
             active.offers |= self.changes.is_none() && !active.source.state.parked().is_empty();
             if matches!(active.activity, SourceActivity::Resting(until) if until <= now) {
                 active.activity = SourceActivity::Idle;

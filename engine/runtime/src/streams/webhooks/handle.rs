@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use crate::runtime::Runtime;
 use crate::streams::mailbox::MailboxClosed;
-use crate::streams::triggers::action::{
-    RecordTargets, TriggerAction, TriggerDone, act, send_parked, started_before,
-};
+use crate::streams::triggers::action::{RecordTargets, send_once};
 use crate::streams::triggers::stopped::EngineStopped;
+use crate::streams::webhooks::ask_trigger::{TriggerAnswer, TriggerQuestion, ask_trigger};
 use crate::streams::webhooks::error::HookError;
 use crate::streams::webhooks::mailbox::WebhookRequest;
 use crate::streams::webhooks::source_stream::decoded;
@@ -22,7 +21,8 @@ use everfold_base::text::is_direction;
 use everfold_core::hooks::{
     DeliveryReceived, HookEvent, KEPT, Parked, ParkedId, ParkedSignal, SignalOrigin, TriggerOutcome, stream,
 };
-use everfold_core::triggers::{Outcome, RequestedSignal, match_trigger};
+use everfold_core::triggers::{Outcome, RequestedSignal, Target};
+use everfold_language::definition::{Trigger, TriggerSource};
 use futures::FutureExt as _;
 
 /// A delivery that is to be handled.
@@ -110,59 +110,47 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
         let trigger = u32::try_from(listed.index).unwrap_or(u32::MAX);
         let pipeline = listed.pipeline.to_owned();
         let about = format!("{about}/{pipeline}/{trigger}");
-        let (delivery, actor) = (delivery_name(source, &event.id, nth), actor(source, &event));
-        // Its run may have begun right before an engine ended, and the pipeline be another version since.
-        let outcome = if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
-            Outcome::Started { run }
-        } else {
-            match match_trigger(listed.trigger, &trigger_event) {
-                Err(error) => Outcome::Refused { code: "expression".to_owned(), message: error.to_string() },
-                Ok(None) => Outcome::Ignored { why: "its `when` does not hold".to_owned() },
-                Ok(Some(matched)) => {
-                    let by = SignalOrigin::Trigger {
-                        delivery: work.delivery,
-                        nth,
-                        pipeline: pipeline.clone(),
-                        trigger,
-                    };
-                    let recorded_targets = work
-                        .recorded_targets
-                        .iter()
-                        .find(|(recorded_targets, _)| *recorded_targets == by)
-                        .map(|(_, runs)| runs.clone());
-                    let action = TriggerAction {
-                        definition: Arc::clone(listed.definition),
-                        matched,
-                        event: trigger_event.event.clone(),
-                        about,
-                        delivery,
-                        actor,
-                        recorded_targets,
-                        record_targets: record_targets(shared, source, by),
-                    };
-                    match act(shared, action).await? {
-                        TriggerDone::Done(outcome) => outcome,
-                        TriggerDone::NoTarget { signal, to } if signal.park => {
-                            let is_event = signal.payload == trigger_event.event;
-                            parked.push(ParkedSignal {
-                                pipeline: pipeline.clone(),
-                                trigger,
-                                signal: signal.name.clone(),
-                                to: to.clone(),
-                                payload: (!is_event).then(|| JsonText::new(&signal.payload)),
-                            });
-                            Outcome::Parked { signal: signal.name, to }
-                        }
-                        TriggerDone::NoTarget { to, .. } => {
-                            Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
-                        }
-                    }
-                }
+        let by = SignalOrigin::Trigger { delivery: work.delivery, nth, pipeline: pipeline.clone(), trigger };
+        let recorded_targets = work.recorded_targets.iter().find(|(targets, _)| *targets == by);
+        let question = TriggerQuestion {
+            definition: listed.definition,
+            trigger: listed.trigger,
+            event: &trigger_event,
+            about,
+            delivery: delivery_name(source, &event.id, nth),
+            actor: actor(source, &event),
+            recorded_targets: recorded_targets.map(|(_, runs)| runs.clone()),
+            record_targets: record_targets(shared, source, by),
+        };
+        let mut park = |signal: &str, to: Target, payload| {
+            parked.push(ParkedSignal {
+                pipeline: pipeline.clone(),
+                trigger,
+                signal: signal.to_owned(),
+                to,
+                payload,
+            });
+        };
+        let outcome = match ask_trigger(shared, question).await? {
+            TriggerAnswer::Done(outcome) => outcome,
+            TriggerAnswer::NotNow { why } => {
+                park("", Target::Start, None);
+                Outcome::StartParked { why }
             }
+            TriggerAnswer::NoTarget { signal, to } if signal.park => {
+                let is_event = signal.payload == trigger_event.event;
+                park(&signal.name, to.clone(), (!is_event).then(|| JsonText::new(&signal.payload)));
+                Outcome::Parked { signal: signal.name, to }
+            }
+            TriggerAnswer::NoTarget { to, .. } => nobody_hears(&to),
         };
         outcomes.push(TriggerOutcome { pipeline, trigger, outcome });
     }
     Ok((outcomes, parked))
+}
+
+fn nobody_hears(to: &Target) -> Outcome {
+    Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
 }
 
 /// Offers signals that wait once more, each with the targets that were recorded for it; gives those that wait no more.
@@ -179,7 +167,10 @@ pub(crate) async fn offer(
         {
             Some(outcome) => settled.push((id, outcome)),
             None if shared.now().since(parked.since) >= KEPT => {
-                let why = format!("nobody heard it within 7 days: no unended run had {}", parked.to);
+                let why = match &parked.to {
+                    Target::Start => "no run could be started within 7 days".to_owned(),
+                    to => format!("nobody heard it within 7 days: no unended run had {to}"),
+                };
                 settled.push((id, Outcome::Ignored { why }));
             }
             None => {}
@@ -209,14 +200,48 @@ async fn offer_one(
         _other => None,
     };
     let parked_signal = signal.ok_or_else(|| unreadable("there is none".to_owned()))?;
+    let about = about(source, parked.delivery, envelope.hash, parked.nth);
+    let about = format!("{about}/{}/{}", parked_signal.pipeline, parked_signal.trigger);
+    let delivery = delivery_name(source, &event.id, parked.nth);
+    let actor = actor(source, &event);
+    if parked_signal.to == Target::Start {
+        let triggers = shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
+        let (pipeline, at) = (parked_signal.pipeline.as_str(), parked_signal.trigger);
+        if triggers.damage(pipeline).is_some() {
+            return Ok(None);
+        }
+        let listed = triggers.get(pipeline, at as usize);
+        let is_of_source =
+            |trigger: &Trigger| matches!(&trigger.on, TriggerSource::Hook(hook) if hook == source);
+        let parks = |trigger: &Trigger| {
+            trigger.park_when.is_some() || trigger.start.as_ref().is_some_and(|start| start.park)
+        };
+        let Some(listed) = listed.filter(|it| is_of_source(it.trigger) && parks(it.trigger)) else {
+            let why = format!("the newest version of {pipeline} has no such trigger");
+            return Ok(Some(Outcome::Ignored { why }));
+        };
+        let question = TriggerQuestion {
+            definition: listed.definition,
+            trigger: listed.trigger,
+            event: &event.trigger_event(source, envelope.header.recorded_at),
+            about,
+            delivery,
+            actor,
+            recorded_targets,
+            record_targets,
+        };
+        return Ok(match ask_trigger(shared, question).await? {
+            TriggerAnswer::Done(outcome) => Some(outcome),
+            TriggerAnswer::NotNow { .. } => None,
+            TriggerAnswer::NoTarget { signal, .. } if signal.park => None,
+            TriggerAnswer::NoTarget { to, .. } => Some(nobody_hears(&to)),
+        });
+    }
     let payload = match parked_signal.payload {
         Some(payload) => payload.value(),
         None => event.trigger_event(source, envelope.header.recorded_at).event,
     };
     let signal = RequestedSignal { name: parked_signal.signal, payload, to: None, park: true };
-    let about = about(source, parked.delivery, envelope.hash, parked.nth);
-    let about = format!("{about}/{}/{}", parked_signal.pipeline, parked_signal.trigger);
-    let delivery = delivery_name(source, &event.id, parked.nth);
-    let action = (about, delivery, actor(source, &event));
-    send_parked(shared, action, signal, parked_signal.to, recorded_targets, record_targets).await
+    let action = (about, delivery, actor);
+    send_once(shared, action, signal, parked_signal.to, recorded_targets, record_targets).await
 }

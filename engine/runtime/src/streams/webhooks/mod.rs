@@ -13,5 +13,6 @@ pub(crate) mod receipt;
 pub(crate) mod source_stream;
 
 mod active_source;
+mod ask_trigger;
 mod delivery_requests;
 mod source_work;

@@ -15,7 +15,8 @@ use crate::streams::webhooks::actor::WebhookActor;
 use crate::streams::webhooks::handle::{DeliveryWork, handle, offer};
 use crate::streams::webhooks::source_stream::SourceStream;
 use everfold_base::actor::Actor;
-use everfold_core::hooks::SignalOrigin;
+use everfold_core::hooks::{Parked, SignalOrigin};
+use everfold_core::triggers::Target;
 
 impl WebhookActor {
     /// Records what a piece of work did.
@@ -103,8 +104,18 @@ impl WebhookActor {
                     FinishedWork { source, result }
                 });
             } else if std::mem::take(&mut active.offers) && !state.parked().is_empty() {
+                let with_starts = active.offers_starts() && active.starts.changed(now);
+                let is_offered = |parked: &Parked| parked.to != Target::Start || with_starts;
+                let state = &active.source.state;
+                if !state.parked().values().any(is_offered) {
+                    continue;
+                }
+                if with_starts {
+                    active.starts.asked(now);
+                }
                 active.activity = SourceActivity::Working;
-                let parked = state.parked().iter().map(|(id, parked)| {
+                let parked = state.parked().iter().filter(|(_, parked)| is_offered(parked));
+                let parked = parked.map(|(id, parked)| {
                     let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
                     (*id, parked.clone(), state.targets(&by).cloned())
                 });

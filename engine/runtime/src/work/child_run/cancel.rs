@@ -63,6 +63,7 @@ fn reason(why: StopReason) -> &'static str {
         StopReason::Timeout => "the time limit of the step that started it passed",
         StopReason::Person => "the step that started it was cancelled",
         StopReason::Budget => "a budget of the run that started it is used up",
+        StopReason::Interrupt => "the run that started it was interrupted",
         StopReason::Signal => "a signal interrupted the step that started it",
     }
 }

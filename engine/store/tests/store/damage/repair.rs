@@ -5,7 +5,7 @@ use std::path::Path;
 
 use everfold_base::id::{Position, Version};
 use everfold_store::repair::{self, RepairError, RepairStep};
-use everfold_store::verify::{NoMeaning, verify_folder};
+use everfold_store::verify::{NoMeaning, VerifyFault, verify_folder};
 use everfold_store::{EventStore, OpenError, ReadError, SledOptions, SledStore};
 use tempfile::TempDir;
 
@@ -115,4 +115,38 @@ fn an_unfinished_write_is_cut_by_repair_as_by_opening() {
     );
     assert_eq!(repair::plan(&folder, &SledOptions::default(), false).unwrap().steps, []);
     SledStore::open(&folder, SledOptions::default()).unwrap();
+}
+
+#[test]
+fn bytes_between_groups_that_are_not_the_zeros_that_were_written_are_named_and_repaired() {
+    let kept = TempDir::new().unwrap();
+    let folder = kept.path().join("store");
+    let expected = sample::make(&folder);
+    let segment = folder.join("journal/0000000001.segment");
+    let bytes = fs::read(&segment).unwrap();
+    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    let end = |group: usize| {
+        let body: [u8; 4] = bytes[group + 48..group + 52].try_into().unwrap();
+        group + 64 + usize::try_from(u32::from_le_bytes(body)).unwrap()
+    };
+    let padded = groups.windows(2).find(|pair| end(pair[0]) < pair[1]).map(|pair| end(pair[0])).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[padded] = 0x40;
+    fs::write(&segment, &flipped).unwrap();
+    let options = SledOptions::default();
+    let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
+    let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    assert!(matches!(faults.as_slice(), [one] if one.contains("between two groups")), "{faults:?}");
+    let plan = repair::apply(&folder, &options, false).unwrap();
+    assert!(matches!(plan.steps.as_slice(), [RepairStep::CutTail { .. }]), "{:?}", plan.steps);
+    assert_eq!(plan.lost, []);
+    assert_eq!(fs::read(&segment).unwrap(), bytes, "as it was written");
+    let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
+    assert!(
+        report.faults.iter().all(|fault| !matches!(fault, VerifyFault::Journal(_))),
+        "{:?}",
+        report.faults
+    );
+    let store = SledStore::open(&folder, options).unwrap();
+    assert!(run(sample::answers(&store)).unwrap() == expected);
 }

@@ -55,7 +55,9 @@ impl World {
         if self.server.is_some() {
             return;
         }
-        let open = self.run(&["runs", "--status", "queued,running,waiting,paused,blocked", "--json"]).json();
+        let open = self
+            .run(&["runs", "--status", "queued,running,waiting,paused,blocked,stopping", "--json"])
+            .json();
         for run in open["items"].as_array().into_iter().flatten() {
             assert_eq!(self.run(&["cancel", run["id"].as_str().unwrap()]).code, 0, "{run}");
         }

@@ -1,0 +1,166 @@
+//! Budgets that runs share: listed, and given limits of their own.
+
+use everfold_engine::budgets::{Counter, CounterName, OwnLimit, OwnLimitSet, limit};
+use everfold_engine::definition::{BadAmount, Money, Period, Rates};
+use everfold_engine::driver::By;
+use everfold_engine::envelope::StreamId;
+use everfold_engine::event::Measure;
+use everfold_engine::time::Timestamp;
+use everfold_engine::{clock, duration};
+use serde_json::Value;
+
+use super::handle::Node;
+use super::write_receipt::WriteReceipt;
+use crate::body::budget::{SharedBudgetBody, SharedBudgetView};
+use crate::fault::{Code, Fault};
+use crate::view::{AmountsView, usd};
+
+/// The largest amount that is given as a number.
+const AMOUNT_MAX: f64 = 1e12;
+
+/// An amount of money as a request says it, in millionths of a US dollar, with its text where that names another
+/// currency; `field` is for messages.
+///
+/// # Errors
+/// It is no amount, or its currency has no rate.
+pub(crate) fn money(rates: &Rates, field: &str, value: &Value) -> Result<(u64, Option<String>), Fault> {
+    // A binary fraction cannot hold every amount: rounds to the nearest millionth.
+    if let Some(number) = value.as_f64().filter(|number| (0.0..=AMOUNT_MAX).contains(number)) {
+        return Ok(((number * 1e6).round() as u64, None));
+    }
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match rates.parse(&text) {
+        Ok((Money(micros), currency)) => Ok((micros, currency.map(|_| text.trim().to_owned()))),
+        Err(error @ BadAmount::NoAmount(_)) => Err(Fault::new(Code::Invalid, format!("{field}: {error}"))
+            .hint("write 2.00, with at most six decimal places")),
+        Err(error @ BadAmount::NoRate(_)) => {
+            let known: Vec<&str> = rates.codes().collect();
+            let known = if known.is_empty() { "none has one".to_owned() } else { known.join(", ") };
+            Err(Fault::new(Code::Refused, format!("{field}: {error}"))
+                .hint(format!("add it to [rates] of everfold.toml, as EUR = 1.08; known: {known}")))
+        }
+    }
+}
+
+/// A span of time as a request says it, in milliseconds.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn span(field: &str, text: &str) -> Result<u64, Fault> {
+    let span =
+        duration::parse(text).map_err(|error| Fault::new(Code::Invalid, format!("{field}: {error}")))?;
+    Ok(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The name of a counter as a request says it.
+fn named(scope: String, per: Period, zone: Option<String>) -> Result<CounterName, Fault> {
+    if let Some(name) = &zone {
+        if per == Period::Total {
+            return Err(Fault::new(Code::Refused, "zone: it says when a day, a week or a month begins")
+                .hint("add per: day, week or month"));
+        }
+        if jiff::tz::TimeZone::get(name).is_err() {
+            return Err(Fault::new(Code::Refused, format!("zone: there is no time zone “{name}”"))
+                .hint("write Europe/Berlin, or UTC"));
+        }
+    }
+    Ok(CounterName { scope: scope.trim().to_owned(), per, zone: zone.filter(|zone| zone != "UTC") })
+}
+
+fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetView {
+    let terms = name.terms();
+    let (used, period) = counter.at(&terms, now);
+    let own = counter.own();
+    let limits = own.map(|own| own.limit.instead_of(&terms)).unwrap_or_else(|| terms.clone());
+    let limit = |measure| limit(&limits, measure, used.raised);
+    SharedBudgetView {
+        scope: own.map_or(name.scope, |own| own.scope.clone()),
+        per: name.per,
+        zone: name.zone,
+        limit: AmountsView {
+            cost_usd: limit(Measure::Cost).map(usd),
+            tokens: limit(Measure::Tokens),
+            wall_ms: limit(Measure::Wall),
+        },
+        written: own.and_then(|own| own.written.clone()),
+        spent: AmountsView::of(used.spent),
+        reserved_usd: usd(used.reserved_micros),
+        raised: AmountsView::of(used.raised),
+        over: counter.room(&terms, &used).err(),
+        until: period.map(|(_, until)| until),
+        running: counter.reserved().count(),
+        reason: own.and_then(|own| own.reason.clone()),
+        resumed: None,
+    }
+}
+
+impl Node {
+    /// The budgets that runs share, of one scope or of all.
+    pub(crate) async fn shared_budgets(&self, scope: Option<&str>) -> Result<Vec<SharedBudgetView>, Fault> {
+        let (counters, now) = (self.engine().budget_counters().await?, clock::now());
+        let view =
+            |(stream, counter): (StreamId, Counter)| Some(view(CounterName::of(&stream)?, &counter, now));
+        let views = counters.into_iter().filter_map(view);
+        Ok(views.filter(|view| scope.is_none_or(|scope| view.scope == scope)).collect())
+    }
+
+    /// Gives a shared budget limits of its own in place of those that it has.
+    ///
+    /// # Errors
+    /// The body names no limit, or one that cannot be counted.
+    pub(crate) async fn set_shared_budget(
+        &self,
+        scope: String,
+        body: SharedBudgetBody,
+        by: By,
+    ) -> Result<(WriteReceipt, SharedBudgetView), Fault> {
+        let cost = body.cost.as_ref().map(|cost| money(self.engine().rates(), "cost", cost)).transpose()?;
+        let limit = OwnLimit {
+            cost_micros: cost.as_ref().map(|(micros, _)| *micros),
+            tokens: body.tokens,
+            wall_ms: body.wall.as_deref().map(|text| span("wall", text)).transpose()?,
+        };
+        if limit.is_none() {
+            return Err(Fault::new(Code::Refused, "this limits nothing")
+                .hint("give `cost`, `tokens` or `wall`; DELETE takes the limits away"));
+        }
+        let name = named(scope, body.per, body.zone)?;
+        let written = cost.and_then(|(_, written)| written);
+        self.limit_shared_budget(name, limit, written, body.reason, by).await
+    }
+
+    /// Takes the limits of its own from a shared budget; those of its runs go on counting.
+    ///
+    /// # Errors
+    /// It has none.
+    pub(crate) async fn unset_shared_budget(
+        &self,
+        (scope, per, zone): (String, Period, Option<String>),
+        reason: Option<String>,
+        by: By,
+    ) -> Result<(WriteReceipt, SharedBudgetView), Fault> {
+        let name = named(scope, per, zone)?;
+        self.limit_shared_budget(name, OwnLimit::default(), None, reason, by).await
+    }
+
+    async fn limit_shared_budget(
+        &self,
+        name: CounterName,
+        limit: OwnLimit,
+        written: Option<String>,
+        reason: Option<String>,
+        by: By,
+    ) -> Result<(WriteReceipt, SharedBudgetView), Fault> {
+        self.may_write()?;
+        let CounterName { scope, per, zone } = name.clone();
+        let set = OwnLimitSet { scope, per, zone, limit, written, reason };
+        let done = self.engine().set_own_limit(set, by).await?;
+        for run in &done.resumed {
+            self.note_driven(*run, true);
+        }
+        let stream = name.stream();
+        let counter = self.engine().budget_counter(&stream).await?;
+        let view = view(name, &counter, clock::now());
+        Ok((done.change.into(), SharedBudgetView { resumed: Some(done.resumed), ..view }))
+    }
+}

@@ -1,0 +1,123 @@
+//! Logs of attempts, compared with what their events recorded of them.
+//!
+//! Law: one log at a time, in bounded memory. A log whose attempt's folder is gone was removed, by the limits of `[logs]` or by
+//! hand, and is no damage; a folder without its log is.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use everfold_engine::data_folder::Layout;
+use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::event::{LogSeal, RunEvent};
+use everfold_engine::id::{AttemptId, EffectId, RunId};
+use everfold_workflows::shim::log::{LogChange, LogCheck, check};
+use everfold_workflows::shim::protocol::LOG;
+use serde::{Deserialize, Serialize};
+
+use crate::text::count;
+
+/// Faults that are listed; more are counted.
+const FAULTS_MAX: usize = 1_000;
+
+/// The logs of attempts that were compared with what is recorded of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VerifiedLogs {
+    /// Logs whose end is recorded and that are there.
+    pub checked: u64,
+    /// Logs that are missing in their folder, cannot be read, or are not what was written.
+    pub damaged: u64,
+    /// Logs whose folder was removed.
+    pub removed: u64,
+}
+
+/// What was found, shared with the thread that verifies.
+#[derive(Default)]
+struct LogFindings {
+    logs: VerifiedLogs,
+    faults: Vec<String>,
+}
+
+/// Compares the logs of a data folder with the events that say how they ended. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct SealedLogs {
+    layout: Layout,
+    findings: Arc<Mutex<LogFindings>>,
+}
+
+impl SealedLogs {
+    pub(super) fn of(layout: Layout) -> Self {
+        Self { layout, findings: Arc::default() }
+    }
+
+    /// Compares the log that an event seals, if it seals one. A copied history is another run's, and so are its logs.
+    pub(super) fn event(&self, run: RunId, envelope: &Envelope, event: &RunEvent) {
+        if envelope.header.flags & flag::COPIED != 0 {
+            return;
+        }
+        let (id, notes) = match event {
+            RunEvent::AttemptSucceeded(event) => (&event.id, &event.notes),
+            RunEvent::AttemptFailed(event) => (&event.id, &event.notes),
+            RunEvent::AttemptAsked(event) => (&event.id, &event.notes),
+            _other => return,
+        };
+        if let Some(seal) = &notes.log {
+            self.compare(run, id, seal);
+        }
+    }
+
+    fn compare(&self, run: RunId, id: &AttemptId, seal: &LogSeal) {
+        let folder = self.layout.attempt(&EffectId { run, attempt: id.clone() });
+        let file = folder.join(LOG);
+        let what = match check(&file, seal) {
+            Ok(LogCheck::Same) => None,
+            // Looked at afterwards: the folder may be removed meanwhile, whole or not at all.
+            Ok(LogCheck::Missing) if !folder.exists() => {
+                self.findings().logs.removed += 1;
+                return;
+            }
+            Ok(LogCheck::Missing) => Some("it is missing".to_owned()),
+            Ok(LogCheck::Changed(change)) => Some(changed(&change)),
+            Err(error) => Some(format!("it cannot be read: {error}")),
+        };
+        let mut findings = self.findings();
+        findings.logs.checked += 1;
+        let Some(what) = what else { return };
+        findings.logs.damaged += 1;
+        if findings.faults.len() < FAULTS_MAX {
+            let AttemptId { path, round, attempt } = id;
+            let file = file.display();
+            findings.faults.push(format!(
+                "the log of run {run}, step {path}, round {round}, attempt {attempt}: {what} ({file})"
+            ));
+        }
+    }
+
+    /// What was found: the numbers, and the first faults in words.
+    pub(super) fn found(&self) -> (VerifiedLogs, Vec<String>) {
+        let LogFindings { logs, faults } = std::mem::take(&mut *self.findings());
+        (logs, faults)
+    }
+
+    fn findings(&self) -> MutexGuard<'_, LogFindings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a log is not what was written.
+fn changed(change: &LogChange) -> String {
+    match change {
+        LogChange::Line { line, bytes, further } => {
+            let more = match further {
+                0 => String::new(),
+                further => format!(", nor are {further} behind it"),
+            };
+            format!("line {line} (bytes {} to {}) is not what was written{more}", bytes.start, bytes.end)
+        }
+        LogChange::Cut { line, missing } => {
+            format!("it ends after line {line}: {} are missing", count(*missing, "line"))
+        }
+        LogChange::Longer { bytes } => format!("{} were added behind its end", count(*bytes, "byte")),
+        LogChange::Somewhere => {
+            "it is not what was written; where cannot be said without its index".to_owned()
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Records of settings documents: those that fit their schema are kept, the others are left out.
+//!
+//! Law: pure, and before the parts of a document are put together, so that of a record that is left out the next part's
+//! counts. What was left out, and why, is said.
+
+use std::collections::BTreeMap;
+
+use everfold_base::json::Value;
+use everfold_language::definition::input::Checker;
+use serde::Serialize;
+
+/// Records that are named; of more it is said how many there are.
+const NAMED_MAX: usize = 100;
+/// Characters of what is wrong with a record.
+const PROBLEM_CHARS_MAX: usize = 200;
+
+/// A record that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedRecord {
+    /// Its place: `DOCUMENT.KEY.NAME`.
+    pub record: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Leaves records out of a part of the document `name` that do not fit the schema of their place in `rules`; defaults of
+/// the schemas are filled in.
+pub fn keep_sound(rules: &BTreeMap<String, Value>, name: &str, part: &mut Value) -> Vec<SkippedRecord> {
+    let mut skipped = Vec::new();
+    for (path, schema) in rules {
+        let mut keys = path.split('.');
+        if keys.next() != Some(name) {
+            continue;
+        }
+        // The check of the pipeline compiled it.
+        let Ok(checker) = Checker::new(schema) else { continue };
+        let keys: Vec<&str> = keys.collect();
+        RecordRule { path, checker: &checker }.clean(part, &keys, &mut skipped);
+    }
+    skipped
+}
+
+/// The list of what was left out, as settings and evidence show it.
+#[must_use]
+pub fn skipped_list(skipped: &[SkippedRecord]) -> Value {
+    let mut list: Vec<Value> =
+        skipped.iter().take(NAMED_MAX).map(|record| serde_json::json!(record)).collect();
+    if skipped.len() > NAMED_MAX {
+        let more = skipped.len() - NAMED_MAX;
+        list.push(serde_json::json!({ "record": "", "problem": format!("and {more} more") }));
+    }
+    Value::Array(list)
+}
+
+struct RecordRule<'a> {
+    path: &'a str,
+    checker: &'a Checker,
+}
+
+impl RecordRule<'_> {
+    fn clean(&self, value: &mut Value, keys: &[&str], skipped: &mut Vec<SkippedRecord>) {
+        let Some((key, rest)) = keys.split_first() else { return self.keep(value, skipped) };
+        let Some(map) = value.as_object_mut() else { return };
+        let Some(inner) = map.get_mut(*key) else { return };
+        if rest.is_empty() && !inner.is_object() && !inner.is_array() {
+            map.remove(*key);
+            let problem = "is no map and no list of records".to_owned();
+            skipped.push(SkippedRecord { record: self.path.to_owned(), problem });
+            return;
+        }
+        self.clean(inner, rest, skipped);
+    }
+
+    fn keep(&self, records: &mut Value, skipped: &mut Vec<SkippedRecord>) {
+        match records {
+            Value::Object(map) => {
+                let all = std::mem::take(map).into_iter();
+                map.extend(all.filter_map(|(name, record)| {
+                    Some((name.clone(), self.fitting(&name, &record, skipped)?))
+                }));
+            }
+            Value::Array(list) => {
+                let all = std::mem::take(list).into_iter().enumerate();
+                list.extend(all.filter_map(|(at, record)| self.fitting(&at.to_string(), &record, skipped)));
+            }
+            _no_records => {}
+        }
+    }
+
+    /// The record with its defaults; `None`: it does not fit.
+    fn fitting(&self, name: &str, record: &Value, skipped: &mut Vec<SkippedRecord>) -> Option<Value> {
+        let problems = match self.checker.check(record) {
+            Ok(record) => return Some(record),
+            Err(problems) => problems,
+        };
+        let problem = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
+        let problem = problem.chars().take(PROBLEM_CHARS_MAX).collect();
+        skipped.push(SkippedRecord { record: format!("{}.{name}", self.path), problem });
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::decide::begin::merge;
+
+    #[test]
+    fn a_broken_record_is_left_out_and_the_next_part_has_its_turn() {
+        let schema = json!({
+            "type": "object", "required": ["repo"],
+            "properties": {"repo": {"type": "string"}, "branch": {"type": "string", "default": "main"}},
+        });
+        let rules =
+            BTreeMap::from([("team.projects".to_owned(), schema), ("other".to_owned(), json!(false))]);
+        let mut file = json!({"projects": {"web": {"repo": "w"}, "old": {"repo": 7}, "api": "x"}, "lane": 1});
+        let skipped = keep_sound(&rules, "team", &mut file);
+        assert_eq!(file, json!({"projects": {"web": {"repo": "w", "branch": "main"}}, "lane": 1}));
+        let places: Vec<&str> = skipped.iter().map(|record| record.record.as_str()).collect();
+        assert_eq!(places, ["team.projects.api", "team.projects.old"]);
+        assert!(skipped.iter().all(|record| !record.problem.is_empty()), "{skipped:?}");
+        let defaults = json!({"projects": {"old": {"repo": "o"}}});
+        let whole = merge([file, defaults]).unwrap();
+        assert_eq!(whole["projects"]["old"], json!({"repo": "o"}), "its default counts");
+        // What is no collection at all is left out as a whole.
+        let mut odd = json!({"projects": "none", "lane": 1});
+        assert_eq!(keep_sound(&rules, "team", &mut odd).len(), 1);
+        assert_eq!(odd, json!({"lane": 1}));
+        let mut list = json!({"projects": [{"repo": "a"}, {}]});
+        assert_eq!(keep_sound(&rules, "team", &mut list)[0].record, "team.projects.1");
+        assert_eq!(list["projects"].as_array().unwrap().len(), 1);
+        let many: Vec<SkippedRecord> =
+            (0..150).map(|at| SkippedRecord { record: at.to_string(), problem: "bad".to_owned() }).collect();
+        assert_eq!(skipped_list(&many).as_array().unwrap().len(), 101);
+    }
+}

@@ -1,0 +1,83 @@
+//! A signal that is offered to the steps and the run, and what a route of `on_signal` does with it.
+
+use super::preconditions::TEXT_BYTES_MAX;
+use super::route::Next;
+use crate::event::UnblockDecision;
+use everfold_base::actor::Actor;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::Version;
+use everfold_base::json::{Value, canonical};
+use everfold_language::definition::Vote;
+
+/// A payload without a text field is a comment as a whole up to this size.
+const LITTLE_BYTES: usize = 512;
+
+/// A signal that is offered.
+pub(super) struct OfferedSignal {
+    pub(super) version: Version,
+    pub(super) name: String,
+    pub(super) payload: Value,
+    pub(super) by: Actor,
+}
+
+impl OfferedSignal {
+    /// Whether a person sent it: reworks that people cause are not limited.
+    pub(super) fn is_by_person(&self) -> bool {
+        matches!(self.by, Actor::User(_) | Actor::Token(_))
+    }
+
+    /// What it says, in words.
+    pub(super) fn text(&self) -> Option<String> {
+        let mut text = match &self.payload {
+            Value::Null => return None,
+            Value::String(text) => text.clone(),
+            other => canonical(other),
+        };
+        text.truncate(fitting(&text).len());
+        Some(text)
+    }
+
+    /// What it says to people: a text, or that of the fields in which services put one, or all of it where that is
+    /// little. The rest of a delivery stands in the signal itself.
+    pub(super) fn words(&self) -> Option<String> {
+        const FIELDS: [&str; 4] = ["text", "comment", "body", "message"];
+        let mut texts = FIELDS.iter().filter_map(|field| self.payload.get(field)?.as_str()).map(str::trim);
+        let words = self.payload.as_str().or_else(|| texts.find(|words| !words.is_empty()));
+        match words {
+            Some(words) => Some(fitting(words).to_owned()),
+            None => self.text().filter(|text| text.len() <= LITTLE_BYTES),
+        }
+    }
+
+    pub(super) fn failure(&self) -> Failure {
+        let text = self.text().map(|text| format!(": {}", text.chars().take(500).collect::<String>()));
+        let message = format!("the signal “{}” says so{}", self.name, text.unwrap_or_default());
+        Failure::new(FailureKind::Error, message)
+    }
+}
+
+/// A text, cut at the limit of a comment.
+pub(super) fn fitting(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// What a route of `on_signal` does.
+pub(super) enum Act {
+    Defer,
+    /// Nothing; why, where the route does not simply say so.
+    Ignore(Option<String>),
+    /// Nothing, for the reason that the route gives.
+    Refuse(String),
+    Follow(Next),
+    Vote {
+        vote: Vote,
+        comment: Option<String>,
+    },
+    Answer(Value),
+    Recheck,
+    Unblock(UnblockDecision),
+}

@@ -1,0 +1,56 @@
+//! Why no step takes a signal that a run recorded.
+
+use super::control::KEPT_MAX;
+use super::run_state::RunState;
+use super::step::Phase;
+
+/// Listeners of which a reason says where they stand.
+const LISTENERS_MAX: usize = 3;
+
+impl RunState {
+    /// Why nothing takes a signal of this name now: where each step stands that listens to it.
+    #[must_use]
+    pub fn why_not_taken(&self, signal: &str) -> String {
+        let short = self.run().map(|run| run.short()).unwrap_or_default();
+        if !self.listens_to(signal) {
+            return format!("nothing in run {short} listens to “{signal}”");
+        }
+        let listeners = self.graph.listeners(signal);
+        let steps = listeners.iter().flat_map(|listeners| listeners.waits.iter().chain(&listeners.steps));
+        let mut steps: Vec<usize> = steps.chain(self.graph.woken_by(signal)).copied().collect();
+        steps.sort_unstable();
+        steps.dedup();
+        let more = steps.len().saturating_sub(LISTENERS_MAX);
+        let stand = |at: &usize| format!("“{}” {}", self.step_id(*at), self.deafness(*at, signal));
+        let mut parts: Vec<String> = steps.iter().take(LISTENERS_MAX).map(stand).collect();
+        if more > 0 {
+            parts.push(format!("and {more} more steps"));
+        }
+        if self.definition().on_signal.contains_key(signal) {
+            parts.push("the pipeline's own routes for it do not hold, or the run is about to end".to_owned());
+        }
+        if listeners.is_some_and(|listeners| !listeners.waits.is_empty())
+            && self.facts.order.kept.len() >= KEPT_MAX
+        {
+            parts.push(format!("{KEPT_MAX} signals are kept already"));
+        }
+        format!("nothing in run {short} takes “{signal}” now: {}", parts.join("; "))
+    }
+
+    /// Why a step that listens to a signal does not take it, in words behind its name.
+    fn deafness(&self, at: usize, signal: &str) -> &'static str {
+        match &self.facts.steps[at].phase {
+            Phase::Pending => "has not begun",
+            ended if ended.is_ended() => "has ended",
+            _active if !self.is_live(at) => "is ended with the run",
+            _active
+                if self.graph.woken_by(signal).contains(&at)
+                    && !self.graph.step(at).on_signal.contains_key(signal)
+                    && !self.hears(at) =>
+            {
+                "does not judge the gate that it wakes now"
+            }
+            _active => "listens, and none of its conditions holds",
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Names that are given once: one stream per scope, `engine/name:SCOPE`.
+//!
+//! Law: a name belongs to the step that it was given to, for ever. The same step of the same run that wants the same
+//! name again gets what it was given. Pure: folding neither fails nor chooses.
+//!
+//! Called by the runtime, the only writer of these streams.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::stream_of;
+use everfold_base::codec::stored;
+use everfold_base::envelope::{StreamId, StreamKind};
+use everfold_base::id::{RunId, StepPath};
+use everfold_base::json::Hash;
+
+/// No event of these streams is longer.
+const BYTES_MAX: u64 = 4 * 1024;
+/// The longest name that is wanted, and the longest scope.
+pub const NAME_BYTES_MAX: usize = 256;
+/// The most names of one scope.
+pub const NAMES_MAX: usize = 50_000;
+/// Other names that are tried before numbers are counted up.
+pub const OTHERS_MAX: usize = 16;
+/// Names that are in use elsewhere.
+pub const USED_MAX: usize = 10_000;
+/// What the fold's snapshots are numbered with: raised when the same events fold to another state.
+pub const NAMES_FOLD_VERSION: u32 = 1;
+
+/// A name is given to a step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameTaken {
+    /// The name.
+    pub name: String,
+    /// What was wanted.
+    pub wanted: String,
+    /// The run.
+    pub run: RunId,
+    /// Its step, with the item of a `foreach`.
+    pub path: StepPath,
+}
+
+/// An event of a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameEvent {
+    /// A name is given.
+    NameTaken(NameTaken),
+}
+
+stored!(NameEvent, BYTES_MAX, { NameTaken = 70 });
+
+/// What becomes of a wanted name that is taken, and of the others as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhenTaken {
+    /// `name-2`, `name-3` and so on.
+    #[default]
+    Suffix,
+    /// The number at its end is counted up, with its width: `ET-006`, `ET-007`. A name without one gets a suffix.
+    Next,
+}
+
+/// A name that a step wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WantedName {
+    /// The name.
+    pub name: String,
+    /// Tried one after the other where it is taken.
+    pub others: Vec<String>,
+    /// Names that are in use outside of the engine.
+    pub used: BTreeSet<String>,
+    /// What follows where all are taken.
+    pub when_taken: WhenTaken,
+}
+
+/// The scope holds as many names as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the scope holds {NAMES_MAX} names, and no more are given")]
+pub struct ScopeFull;
+
+/// The names of one scope: a fold of its stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UniqueNames {
+    names: BTreeSet<String>,
+    /// What was given, by the hash of run, step and what was wanted.
+    given: BTreeMap<Hash, String>,
+}
+
+impl UniqueNames {
+    /// The stream of a scope.
+    #[must_use]
+    pub fn stream(scope: &str) -> StreamId {
+        stream_of("name", scope)
+    }
+
+    /// Whether a stream is that of a scope.
+    #[must_use]
+    pub fn is_stream(stream: &StreamId) -> bool {
+        stream.kind == StreamKind::Engine
+            && (stream.id.starts_with("name:") || stream.id.starts_with("name#"))
+    }
+
+    /// Folds a fact.
+    pub fn apply(&mut self, event: &NameEvent) {
+        let NameEvent::NameTaken(taken) = event;
+        self.names.insert(taken.name.clone());
+        self.given.insert(claim(taken.run, &taken.path, &taken.wanted), taken.name.clone());
+    }
+
+    /// How many names there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// What a step was given that wanted this name.
+    #[must_use]
+    pub fn given(&self, run: RunId, path: &StepPath, wanted: &str) -> Option<&str> {
+        self.given.get(&claim(run, path, wanted)).map(String::as_str)
+    }
+
+    /// Gives a step a name that no other step has; nothing where it was given one before.
+    ///
+    /// # Errors
+    /// [`ScopeFull`]
+    pub fn take(
+        &self,
+        run: RunId,
+        path: &StepPath,
+        wanted: &WantedName,
+    ) -> Result<Option<NameEvent>, ScopeFull> {
+        if self.given(run, path, &wanted.name).is_some() {
+            return Ok(None);
+        }
+        if self.names.len() >= NAMES_MAX {
+            return Err(ScopeFull);
+        }
+        let is_free = |name: &String| !self.names.contains(name) && !wanted.used.contains(name);
+        let written = std::iter::once(wanted.name.clone()).chain(wanted.others.iter().cloned());
+        // Fewer names are taken than are counted up here, so one of these is free.
+        let tries = (self.names.len() + wanted.used.len()) as u64 + 1;
+        let counted = (1..=tries).map(|n| numbered(&wanted.name, n, wanted.when_taken));
+        let name = written.chain(counted).find(is_free).ok_or(ScopeFull)?;
+        let taken = NameTaken { name, wanted: wanted.name.clone(), run, path: path.clone() };
+        Ok(Some(NameEvent::NameTaken(taken)))
+    }
+}
+
+/// Identifies what a step wants.
+fn claim(run: RunId, path: &StepPath, wanted: &str) -> Hash {
+    Hash::of(format!("{run}/{path}/{wanted}").as_bytes())
+}
+
+/// The nth name after a name.
+fn numbered(name: &str, n: u64, how: WhenTaken) -> String {
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let (text, number) = name.split_at(name.len() - digits);
+    match (how, number.parse::<u64>().ok().and_then(|number| number.checked_add(n))) {
+        (WhenTaken::Next, Some(next)) => format!("{text}{next:0digits$}"),
+        _no_number => format!("{name}-{}", n.saturating_add(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(names: &mut UniqueNames, run: u128, step: &str, wanted: &WantedName) -> String {
+        let (run, path) = (RunId(uuid::Uuid::from_u128(run)), StepPath::step(&step.into()));
+        if let Some(event) = names.take(run, &path, wanted).unwrap() {
+            names.apply(&event);
+        }
+        names.given(run, &path, &wanted.name).expect("it was given one").to_owned()
+    }
+
+    fn plain(name: &str) -> WantedName {
+        WantedName { name: name.into(), ..WantedName::default() }
+    }
+
+    #[test]
+    fn a_name_is_given_once_and_the_same_step_gets_the_same_again() {
+        let mut names = UniqueNames::default();
+        let wanted = plain("dark-mode");
+        let given: Vec<String> = [(1, "name"), (2, "name"), (1, "name"), (1, "other"), (2, "name")]
+            .map(|(run, step)| ask(&mut names, run, step, &wanted))
+            .to_vec();
+        assert_eq!(given, ["dark-mode", "dark-mode-2", "dark-mode", "dark-mode-3", "dark-mode-2"]);
+        assert_eq!(
+            ask(&mut names, 1, "name", &plain("light-mode")),
+            "light-mode",
+            "another name is another wish"
+        );
+    }
+
+    #[test]
+    fn other_names_go_before_numbers_and_names_in_use_elsewhere_are_left_out() {
+        let mut names = UniqueNames::default();
+        let wanted = WantedName {
+            others: vec!["feature/7-abc".into()],
+            used: ["feature/7-abc-2".to_owned(), "feature/7-2".to_owned()].into(),
+            ..plain("feature/7")
+        };
+        let given: Vec<String> = (1..=3).map(|run| ask(&mut names, run, "name", &wanted)).collect();
+        assert_eq!(given, ["feature/7", "feature/7-abc", "feature/7-3"]);
+    }
+
+    #[test]
+    fn a_number_at_the_end_is_counted_up_with_its_width() {
+        let mut names = UniqueNames::default();
+        let next = |name: &str| WantedName { when_taken: WhenTaken::Next, ..plain(name) };
+        assert_eq!(ask(&mut names, 1, "a", &next("ET-006")), "ET-006");
+        assert_eq!(ask(&mut names, 2, "a", &next("ET-006")), "ET-007");
+        assert_eq!(ask(&mut names, 3, "a", &next("ET-006")), "ET-008");
+        assert_eq!(ask(&mut names, 4, "a", &next("ET-abc")), "ET-abc");
+        assert_eq!(ask(&mut names, 5, "a", &next("ET-abc")), "ET-abc-2", "there is no number to count up");
+        assert_eq!(ask(&mut names, 6, "a", &next("ET-99")), "ET-99");
+        assert_eq!(ask(&mut names, 7, "a", &next("ET-99")), "ET-100");
+    }
+
+    #[test]
+    fn the_stored_bytes_stay() {
+        let taken = NameTaken {
+            name: "a-2".into(),
+            wanted: "a".into(),
+            run: RunId(uuid::Uuid::from_u128(1)),
+            path: StepPath::step(&"s".into()),
+        };
+        let event = NameEvent::NameTaken(taken);
+        let (kind, schema, bytes) = event.encode().unwrap();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            format!("{kind}/{schema}/{hex}"),
+            "70/1/0300000000000000612d3201000000000000006110000000000000000000000000000000000000000000000101000000000000007300"
+        );
+        assert_eq!(NameEvent::decode(kind, schema, &bytes).unwrap(), event);
+        assert_eq!(UniqueNames::stream("branches").to_string(), "engine/name:branches");
+    }
+}

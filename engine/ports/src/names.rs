@@ -1,0 +1,28 @@
+//! What a function may ask of the names that are given once.
+//!
+//! Law: data; the runtime gives the names and records them before it answers.
+
+use everfold_core::unique_names::{ScopeFull, WantedName};
+
+/// A name that the step of an attempt wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NameRequest {
+    /// A name is given once in a scope.
+    pub scope: String,
+    /// What is wanted.
+    pub wanted: WantedName,
+}
+
+/// Why no name was given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameFailure {
+    /// The scope holds as many as it may.
+    #[error(transparent)]
+    Full(#[from] ScopeFull),
+    /// The store cannot be asked now.
+    #[error("the names cannot be read or recorded now: {0}")]
+    Store(String),
+    /// The caller is not an attempt of an engine.
+    #[error("names are given to the steps of runs only")]
+    NoStep,
+}

@@ -1,0 +1,115 @@
+//! Starts that wait as signals do, and what triggers see of the settings and say of what does not fit.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use everfold_base::json::Value;
+use everfold_core::triggers::Outcome;
+use everfold_language::definition::Definition;
+use serde_json::json;
+
+use crate::fixtures::test_engine::{Rig, command, definition};
+use crate::fixtures::trigger_setup::{deliver, only, only_run, outcome, pass, record, runs, save, started};
+
+/// Starts a run per delivery, one at a time.
+fn one_at_a_time(park: bool, ms: u64) -> Arc<Definition> {
+    let start = json!({"input": {"n": "${event.body.n}"}, "park": park});
+    definition(json!({
+        "name": "one", "triggers": [{"on": {"hook": "forge"}, "start": start}],
+        "concurrency": [{"key": "one", "on_limit": "reject"}], "steps": [command("work", &[], ms)],
+    }))
+}
+
+/// Starts a run where the settings know the project; what no settings know yet waits.
+fn by_project(file: &Path) -> Arc<Definition> {
+    let trigger = json!({
+        "on": {"hook": "forge"}, "when": "event.body.project in config.projects.known",
+        "otherwise": "unknown project ${event.body.project}", "park_when": "config.projects.fallback",
+        "start": {"title": "${config.projects.known[event.body.project]} ${event.body.n}"},
+    });
+    let sources =
+        json!([{"file": file.to_str().unwrap()}, {"values": {"known": {"shop": "SHOP"}, "fallback": true}}]);
+    definition(json!({
+        "name": "projects", "config": {"projects": sources}, "triggers": [trigger],
+        "steps": [command("work", &[], 10)],
+    }))
+}
+
+fn settings(file: &Path, known: Value, fallback: bool) {
+    std::fs::write(file, json!({"known": known, "fallback": fallback}).to_string()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_refused_for_now_waits_and_begins_when_it_may_once_whatever_crashes() {
+    let mut rig = Rig::new();
+    save(&rig, &one_at_a_time(true, 30_000)).await;
+    let first = started(&outcome(&rig, "d1", json!({"n": 1})).await);
+    match outcome(&rig, "d2", json!({"n": 2})).await {
+        Outcome::StartParked { why } => assert!(why.contains("one"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(runs(&rig).await, 1);
+    rig.crash().await;
+    rig.recover().await;
+    rig.end(first).await;
+    pass(&rig, 90).await;
+    let second = started(&record(&rig, "d2").await.outcomes()[0].outcome);
+    rig.end(second).await;
+    pass(&rig, 90).await;
+    assert_eq!(runs(&rig).await, 2, "it starts once");
+    assert_eq!(started(&only(deliver(&rig, "d2", json!({"n": 2})).await).await), second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_park_a_refused_start_is_refused_and_over() {
+    let rig = Rig::new();
+    save(&rig, &one_at_a_time(false, 30_000)).await;
+    let first = started(&outcome(&rig, "d1", json!({"n": 1})).await);
+    assert!(
+        matches!(outcome(&rig, "d2", json!({"n": 2})).await, Outcome::Refused { code, .. } if code == "no_slot")
+    );
+    rig.end(first).await;
+    pass(&rig, 90).await;
+    assert_eq!(runs(&rig).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_waits_for_over_seven_days_is_over() {
+    let rig = Rig::new();
+    save(&rig, &one_at_a_time(true, 8 * 24 * 3_600_000)).await;
+    started(&outcome(&rig, "d1", json!({"n": 1})).await);
+    assert_eq!(outcome(&rig, "d2", json!({"n": 2})).await.word(), "parked");
+    tokio::time::sleep(std::time::Duration::from_secs(7 * 24 * 3_600 + 60)).await;
+    pass(&rig, 3).await;
+    match &record(&rig, "d2").await.outcomes()[0].outcome {
+        Outcome::Ignored { why } => assert!(why.contains("within 7 days"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_sees_the_settings_as_they_are_and_says_why_it_does_not_fit() {
+    let rig = Rig::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("projects.json");
+    save(&rig, &by_project(&file)).await;
+    // The settings are those of the saved version: what they do not know may be known later.
+    let waits = outcome(&rig, "d1", json!({"n": 1, "project": "bank"})).await;
+    assert_eq!(waits, Outcome::StartParked { why: "unknown project bank".into() });
+    settings(&file, json!({"bank": "BANK"}), false);
+    pass(&rig, 90).await;
+    let run = only_run(&rig).await;
+    assert_eq!(started(&record(&rig, "d1").await.outcomes()[0].outcome), run);
+    let title = rig.engine.with_state(run, |state| state.title().map(str::to_owned)).await.unwrap();
+    assert_eq!(title.as_deref(), Some("BANK 1"));
+    let never = outcome(&rig, "d2", json!({"n": 2, "project": "zoo"})).await;
+    assert_eq!(never, Outcome::Ignored { why: "unknown project zoo".into() }, "all projects are known now");
+    std::fs::write(&file, "known: [").unwrap();
+    match outcome(&rig, "d3", json!({"n": 3, "project": "bank"})).await {
+        Outcome::Refused { code, message } => {
+            assert_eq!(code, "config");
+            assert!(message.contains("projects"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}

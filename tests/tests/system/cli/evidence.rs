@@ -1,0 +1,182 @@
+//! What an attempt wrote as evidence: its log is sealed, a changed one is named, a transcript is readable; and what was used
+//! up by label.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::fixtures::{Scratch, await_that};
+
+const TWO: &str = "name: two\nsteps:\n  - id: good\n    command: echo one; echo two >&2; echo three\n  - id: bad\n    command: echo four; exit 3\n    on_fail: continue\n";
+
+/// The log of an attempt of the only run.
+fn log(scratch: &Scratch, attempt: &str) -> PathBuf {
+    let runs = scratch.run(&["runs", "--json"]).json();
+    let run = runs["items"][0]["id"].as_str().unwrap().to_owned();
+    scratch.data().join("attempts").join(run).join(attempt).join("log")
+}
+
+/// What the events of this kind say of their logs.
+fn seals(scratch: &Scratch, kind: &str) -> Vec<Value> {
+    let events = scratch.run(&["events", "@", "--json"]);
+    let events = events.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_kind = events.map(|event| event["event"].clone()).filter(|event| event["type"] == kind);
+    of_kind.map(|event| event["told"]["log"].clone()).collect()
+}
+
+#[test]
+fn one_flipped_byte_of_a_log_is_named_and_a_removed_folder_is_no_damage() {
+    let scratch = Scratch::new();
+    scratch.write("two.yaml", TWO);
+    assert_eq!(scratch.run(&["run", "./two.yaml"]).code, 0);
+    let (good, bad) = (log(&scratch, "good-r1-a1"), log(&scratch, "bad-r1-a1"));
+    let bytes = fs::read(&good).unwrap();
+    let expected = json!({"hash": blake3::hash(&bytes).to_hex().to_string(), "lines": 3, "bytes": bytes.len(), "lost_bytes": 0});
+    assert_eq!(seals(&scratch, "AttemptSucceeded"), std::slice::from_ref(&expected));
+    assert_eq!(seals(&scratch, "AttemptFailed")[0]["lines"], 1);
+    let run = scratch.run(&["show", "@", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let verified = scratch.run(&["store", "verify"]);
+    assert!(verified.code == 0 && verified.out.contains(", 2 logs\n"), "{verified:?}");
+
+    let mut changed = bytes.clone();
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 20;
+    changed[at] ^= 1;
+    fs::write(&good, &changed).unwrap();
+    let verified = scratch.run(&["store", "verify"]);
+    let named = format!("the log of run {run}, step good, round 1, attempt 1: line 2 (bytes ");
+    assert!(verified.code != 0 && verified.out.contains(&named), "{verified:?}");
+    assert!(verified.err.contains("a log cannot be made again"), "{verified:?}");
+    let verified = scratch.run(&["store", "verify", "--json"]).json();
+    assert_eq!(verified["logs"], json!({"checked": 2, "damaged": 1, "removed": 0}));
+    assert_eq!((&verified["sound"], verified["faults"].as_array().map(Vec::len)), (&json!(false), Some(1)));
+
+    fs::write(&good, &bytes).unwrap();
+    fs::remove_file(&bad).unwrap();
+    let verified = scratch.run(&["store", "verify"]);
+    assert!(
+        verified.code != 0 && verified.out.contains("step bad, round 1, attempt 1: it is missing"),
+        "{verified:?}"
+    );
+    fs::remove_dir_all(bad.parent().unwrap()).unwrap();
+    let verified = scratch.run(&["store", "verify"]);
+    assert!(verified.code == 0 && verified.out.contains("1 log of ended attempts"), "{verified:?}");
+}
+
+#[test]
+fn a_log_that_was_cut_is_sealed_as_it_was_kept_with_what_is_missing_counted() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.data()).unwrap();
+    fs::write(scratch.data().join("everfold.toml"), "[logs]\nmax_bytes = 4_000\n").unwrap();
+    scratch.write("long.yaml", "name: long\nsteps:\n  - id: a\n    command: seq 1 5000\n");
+    assert_eq!(scratch.run(&["run", "./long.yaml"]).code, 0);
+    let bytes = fs::read(log(&scratch, "a-r1-a1")).unwrap();
+    let [seal] = seals(&scratch, "AttemptSucceeded").try_into().unwrap();
+    assert_eq!(seal["hash"], json!(blake3::hash(&bytes).to_hex().to_string()));
+    assert_eq!(seal["lines"], json!(bytes.iter().filter(|byte| **byte == b'\n').count()));
+    assert!(seal["lost_bytes"].as_u64().unwrap() > 4_000, "{seal}");
+    assert_eq!(scratch.run(&["store", "verify"]).code, 0);
+}
+
+#[test]
+fn folders_of_attempts_over_the_limits_are_removed_and_those_of_runs_that_go_on_stay() {
+    let scratch = Scratch::new();
+    scratch.write("two.yaml", TWO);
+    scratch.write("waits.yaml", "name: waits\nsteps:\n  - id: good\n    command: echo one\n  - id: ok\n    needs: [good]\n    approval: { title: Go? }\n");
+    assert_eq!(scratch.run(&["run", "./two.yaml"]).code, 0);
+    let (old, fresh) = (log(&scratch, "good-r1-a1"), log(&scratch, "bad-r1-a1"));
+    let (mut server, _) = scratch.serve(&[]);
+    let started = scratch.run(&["run", "./waits.yaml", "--detach"]);
+    assert_eq!(started.code, 0, "{started:?}");
+    scratch.await_status("@", "waiting");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+    let active = log(&scratch, "good-r1-a1");
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(100 * 86_400);
+    for folder in [old.parent().unwrap(), active.parent().unwrap()] {
+        for file in ["log", "exit.json"] {
+            fs::File::options().append(true).open(folder.join(file)).unwrap().set_modified(long_ago).unwrap();
+        }
+    }
+    let (mut server, _) = scratch.serve(&[]);
+    await_that("the old folder is removed", || (!old.parent().unwrap().exists()).then_some(()));
+    assert!(fresh.exists() && active.exists());
+    let gone = scratch.run(&["logs", "@1", "good"]);
+    assert!(gone.code != 0 && gone.err.contains("[logs] keep"), "{gone:?}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+    let verified = scratch.run(&["store", "verify"]);
+    assert!(verified.code == 0 && verified.out.contains("1 log of ended attempts"), "{verified:?}");
+}
+
+#[test]
+fn logs_of_an_agent_are_readable_and_raw_ones_as_its_program_wrote_them() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.data()).unwrap();
+    let transcript = [
+        r#"{"type":"system","subtype":"init","session_id":"s1","model":"claude-opus-4-5"}"#,
+        r#"{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"I look first."},{"type":"tool_use","name":"Bash","input":{"command":"ls"}}]}}"#,
+        r#"{"type":"user","message":{"content":[{"type":"tool_result","content":"a\nb\nc"}]}}"#,
+        r#"{"type":"result","subtype":"success","num_turns":2,"total_cost_usd":0.25,"usage":{"input_tokens":7,"output_tokens":5},"result":"It is done."}"#,
+    ]
+    .join("\n");
+    scratch.write("transcript", &(transcript.clone() + "\n"));
+    let settings = "[agents.mine]\ncommand = [\"sh\", \"-c\", \"cat transcript; echo beside >&2\"]\noutput = \"claude\"\n";
+    fs::write(scratch.data().join("everfold.toml"), settings).unwrap();
+    scratch.write(
+        "think.yaml",
+        "name: think\nsteps:\n  - id: think\n    agent: { profile: mine, prompt: Go. }\n",
+    );
+    for team in ["red", "blue", "red"] {
+        let label = format!("team={team}");
+        let done = scratch.run(&["run", "./think.yaml", "--label", &label]);
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+    assert_eq!(scratch.run(&["run", "./think.yaml"]).code, 0);
+    let readable = scratch.run(&["logs", "@", "think"]);
+    let mut lines: Vec<&str> = readable.out.lines().collect();
+    // Standard error comes when it comes.
+    lines.retain(|line| *line != "beside");
+    assert_eq!(
+        lines,
+        [
+            "session s1, claude-opus-4-5",
+            "I look first.",
+            "→ Bash: ls",
+            "  ← a (2 more lines)",
+            "It is done.",
+            "end: success, 2 turns, $0.2500, 7 tokens read, 0 cached, 5 written",
+        ],
+        "{readable:?}"
+    );
+    let raw = scratch.run(&["logs", "@", "think", "--raw"]).out;
+    assert!(transcript.lines().all(|line| raw.contains(line)) && raw.contains("beside\n"), "{raw}");
+    let records = scratch.run(&["logs", "@", "think", "--json"]).out;
+    let numbers: Vec<Value> =
+        records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["line"].clone()).collect();
+    assert_eq!(numbers, [json!(1), json!(2), json!(3), json!(4), json!(5)]);
+
+    // What the agents used up, by the label of their runs.
+    let spent = scratch.run(&["spend", "--by", "label:team", "--json"]).json();
+    assert_eq!(spent["by"], "label:team");
+    let groups: Vec<(&str, &str)> = spent["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["group"].as_str().unwrap(), item["cost_usd"].as_str().unwrap()))
+        .collect();
+    assert_eq!(groups.len(), 3, "{spent}");
+    assert_eq!(groups[0].0, "red");
+    assert!(
+        groups.iter().any(|(group, _)| *group == "blue") && groups.iter().any(|(group, _)| group.is_empty())
+    );
+    let total = |text: &str| text.parse::<f64>().unwrap();
+    assert!(
+        (total(groups[0].1) - 0.5).abs() < 1e-9
+            && (total(spent["total"]["cost_usd"].as_str().unwrap()) - 1.0).abs() < 1e-9
+    );
+    let refused = scratch.run(&["spend", "--by", "label:"]);
+    assert!(refused.code != 0 && refused.err.contains("label:NAME"), "{refused:?}");
+}

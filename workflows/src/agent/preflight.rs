@@ -1,0 +1,380 @@
+//! What is looked at before an agent is paid: its program, the network, its credentials. `[preflight.NAME]` says
+//! it of a profile.
+//!
+//! Laws:
+//! - A look is free: it asks no model. What it starts is the command that the settings name for it, and nothing else.
+//! - What was found out about network and command counts for a bounded time; what failed counts for a shorter one.
+//! - What is not said is not looked at.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use everfold_base::duration;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_ports::{AttemptRequest, Secrets};
+use everfold_system::clock::Stopwatch;
+use futures::future::try_join_all;
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::settings::AgentProfile;
+use super::transcript::one_line;
+use crate::process::environment::{env_removed, removed_here};
+
+/// The code where a place of the network does not answer.
+pub(super) const UNREACHABLE: &str = "UNREACHABLE";
+/// The code where no credentials are there, or the program refuses them.
+pub(super) const UNAUTHORISED: &str = "UNAUTHORISED";
+/// Places, and credentials, that one profile may name.
+const NAMED_MAX: usize = 16;
+/// The longest time for which a finding may count.
+const KEEP_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest time that a look may take.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// A failure counts for so long at most: what was mended is to be seen soon.
+const FAILURE_KEEP_MAX: Duration = Duration::from_secs(10);
+/// What a command says of its failure is read up to here.
+const SAID_BYTES_MAX: u64 = 4 * 1024;
+
+/// `[preflight.NAME]`: what is looked at before an attempt with the profile NAME begins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PreflightSettings {
+    /// Places that must take a connection: `HOST:PORT`.
+    pub network: Vec<String>,
+    /// Variables (`NAME`) and files (a path with a `/`), of which one must be there.
+    pub credentials: Vec<String>,
+    /// A program that says by its exit code whether it is logged in, and costs nothing.
+    pub command: Vec<String>,
+    /// For how long a good finding counts.
+    pub keep: String,
+    /// How long a look may take.
+    pub timeout: String,
+}
+
+impl Default for PreflightSettings {
+    fn default() -> Self {
+        Self {
+            network: Vec::new(),
+            credentials: Vec::new(),
+            command: Vec::new(),
+            keep: "1m".to_owned(),
+            timeout: "10s".to_owned(),
+        }
+    }
+}
+
+impl PreflightSettings {
+    /// Whether they can be used.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub fn check(&self) -> Result<(), String> {
+        if self.network.len() > NAMED_MAX || self.credentials.len() > NAMED_MAX {
+            return Err(format!("at most {NAMED_MAX} places and {NAMED_MAX} credentials can be named"));
+        }
+        for place in &self.network {
+            let port = place.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+            if port.is_none_or(|port| port.parse::<u16>().is_err()) {
+                return Err(format!("network: {place} is not HOST:PORT"));
+            }
+        }
+        if self.credentials.iter().any(String::is_empty) {
+            return Err("credentials: an empty text names nothing".to_owned());
+        }
+        for (key, text, longest) in [("keep", &self.keep, KEEP_MAX), ("timeout", &self.timeout, TIMEOUT_MAX)]
+        {
+            let span = duration::parse(text).map_err(|error| format!("{key}: {error}"))?;
+            if span > longest {
+                return Err(format!("{key}: at most {}", duration::format(longest)));
+            }
+        }
+        Ok(())
+    }
+
+    // Settings that were read have been checked.
+    fn keep(&self) -> Duration {
+        duration::parse(&self.keep).unwrap_or(Duration::from_secs(60)).min(KEEP_MAX)
+    }
+
+    fn timeout(&self) -> Duration {
+        duration::parse(&self.timeout).unwrap_or(Duration::from_secs(10)).min(TIMEOUT_MAX)
+    }
+}
+
+/// What an attempt brings along that says who it is.
+#[derive(Debug, Clone, Default)]
+pub struct AgentEnvironment {
+    /// What the profile adds to the environment: the command is asked with this.
+    profile: BTreeMap<String, String>,
+    /// What the step adds.
+    step: BTreeMap<String, String>,
+    /// Variables that the attempt is given as secrets.
+    secrets: Vec<String>,
+    /// Variables that it does not inherit.
+    removed: Vec<String>,
+}
+
+impl AgentEnvironment {
+    /// An attempt with this profile.
+    pub(super) fn of(request: &AttemptRequest, profile: &AgentProfile) -> Self {
+        Self {
+            profile: profile.env.clone(),
+            step: request.env.clone(),
+            secrets: request.secrets.vars.clone(),
+            removed: request.secrets.variables().cloned().collect(),
+        }
+    }
+
+    /// The engine itself, with what the profile adds.
+    #[must_use]
+    pub fn engine(profile: &AgentProfile) -> Self {
+        Self { profile: profile.env.clone(), ..Self::default() }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        let inherited = || std::env::var(name).ok().filter(|_| !self.removed.iter().any(|it| it == name));
+        let given = self.step.get(name).or_else(|| self.profile.get(name)).cloned();
+        given.or_else(inherited).filter(|value| !value.is_empty())
+    }
+
+    fn has_credential(&self, credential: &str) -> bool {
+        if !credential.contains('/') {
+            return self.secrets.iter().any(|name| name == credential) || self.variable(credential).is_some();
+        }
+        let path = match (credential.strip_prefix("~/"), self.variable("HOME")) {
+            (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+            _absolute => PathBuf::from(credential),
+        };
+        path.metadata().is_ok_and(|about| about.is_file() && about.len() > 0)
+    }
+}
+
+/// A finding, since when it is known, and for how long it counts.
+struct CachedFinding {
+    found: Result<(), Failure>,
+    since: Stopwatch,
+    keep: Duration,
+}
+
+/// Looks, and remembers what was found. Clones share what they remember.
+#[derive(Clone, Default)]
+pub struct Preflights {
+    kept: Arc<Mutex<BTreeMap<String, CachedFinding>>>,
+    looks: Arc<Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+impl Preflights {
+    /// Looks whether an agent with this profile can work for the caller.
+    ///
+    /// # Errors
+    /// What is missing: a failure with a code and what to do.
+    pub async fn look(
+        &self,
+        name: &str,
+        settings: &PreflightSettings,
+        caller: &AgentEnvironment,
+    ) -> Result<(), Failure> {
+        if !settings.credentials.is_empty()
+            && !settings.credentials.iter().any(|credential| caller.has_credential(credential))
+        {
+            let message = format!("no credentials for the agent {name}: {}", settings.credentials.join(", "));
+            let hint =
+                "set one of these variables for the engine, give it to the step by `secrets`, or log in";
+            return Err(failure(UNAUTHORISED, message, hint.to_owned()));
+        }
+        if settings.network.is_empty() && settings.command.is_empty() {
+            return Ok(());
+        }
+        let one_at_a_time = {
+            let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(looks.entry(name.to_owned()).or_default())
+        };
+        // Attempts that begin together look once.
+        let _turn = one_at_a_time.lock().await;
+        if let Some(found) = self.remembered(name) {
+            return found;
+        }
+        let found = reach(name, settings).await;
+        let found = match found {
+            Ok(()) => ask(name, settings, caller).await,
+            unreachable => unreachable,
+        };
+        let keep = if found.is_ok() { settings.keep() } else { settings.keep().min(FAILURE_KEEP_MAX) };
+        let kept = CachedFinding { found: found.clone(), since: Stopwatch::start(), keep };
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), kept);
+        found
+    }
+
+    fn remembered(&self, name: &str) -> Option<Result<(), Failure>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(name).filter(|kept| kept.since.elapsed() < kept.keep).map(|kept| kept.found.clone())
+    }
+}
+
+pub(super) fn failure(code: &str, message: String, hint: String) -> Failure {
+    Failure { code: Some(code.to_owned()), ..Failure::new(FailureKind::Spawn, message).with_hint(hint) }
+}
+
+/// Connects to every place, and says nothing there.
+async fn reach(name: &str, settings: &PreflightSettings) -> Result<(), Failure> {
+    let limit = settings.timeout();
+    let reach_one = async |place: &String| {
+        let connected = tokio::time::timeout(limit, tokio::net::TcpStream::connect(place.as_str())).await;
+        let reason = match connected {
+            Ok(Ok(_connection)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no connection within {}", duration::format(limit)),
+        };
+        let hint = format!("look at the network of this machine; preflight.{name}.network names the place");
+        Err(failure(UNREACHABLE, format!("the agent {name} needs {place}: {reason}"), hint))
+    };
+    try_join_all(settings.network.iter().map(reach_one)).await.map(|_| ())
+}
+
+/// Asks the command whether the program is logged in.
+async fn ask(name: &str, settings: &PreflightSettings, caller: &AgentEnvironment) -> Result<(), Failure> {
+    let Some((program, arguments)) = settings.command.split_first() else { return Ok(()) };
+    let asked = settings.command.join(" ");
+    let hint =
+        format!("log the program in as the engine's user; `{asked}` says by its exit code whether it is");
+    let refused =
+        |why: String| failure(UNAUTHORISED, format!("the agent {name} is not ready: {why}"), hint.clone());
+    let mut command = tokio::process::Command::new(program);
+    for variable in removed_here(&env_removed(&Secrets::default())) {
+        command.env_remove(variable);
+    }
+    let spawned = command
+        .args(arguments)
+        .envs(&caller.profile)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = spawned.map_err(|error| refused(format!("{program}: {error}")))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let ended = async {
+        let (complained, said) = tokio::try_join!(read(stderr), read(stdout))?;
+        Ok::<_, std::io::Error>((child.wait().await?, complained + &said))
+    };
+    let limit = settings.timeout();
+    match tokio::time::timeout(limit, ended).await {
+        Ok(Ok((status, _))) if status.success() => Ok(()),
+        Ok(Ok((status, said))) => Err(refused(match one_line(&said) {
+            said if said.is_empty() => format!("`{asked}` ended with {status}"),
+            said => format!("`{asked}` ended with {status}: {said}"),
+        })),
+        Ok(Err(error)) => Err(refused(format!("{program}: {error}"))),
+        Err(_) => Err(refused(format!("`{asked}` took longer than {}", duration::format(limit)))),
+    }
+}
+
+/// The beginning of what a pipe brings.
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        (&mut pipe).take(SAID_BYTES_MAX).read_to_end(&mut bytes).await?;
+        // A closed pipe would end the command.
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> PreflightSettings {
+        let settings: PreflightSettings = toml::from_str(text).unwrap();
+        settings.check().unwrap();
+        settings
+    }
+
+    async fn code_of(settings: &PreflightSettings, caller: &AgentEnvironment) -> Option<String> {
+        Preflights::default().look("claude", settings, caller).await.err().and_then(|failure| failure.code)
+    }
+
+    #[tokio::test]
+    async fn one_of_the_credentials_is_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("login.json"), "{}").unwrap();
+        let settings = settings("credentials = [\"NO_SUCH_KEY_ANYWHERE\", \"~/login.json\"]");
+        let nobody = AgentEnvironment::default();
+        let failure = Preflights::default().look("claude", &settings, &nobody).await.unwrap_err();
+        assert_eq!((failure.kind, failure.code.as_deref()), (FailureKind::Spawn, Some(UNAUTHORISED)));
+        assert!(failure.message.contains("NO_SUCH_KEY_ANYWHERE") && failure.hint().contains("log in"));
+        let with_key = AgentEnvironment {
+            secrets: vec!["NO_SUCH_KEY_ANYWHERE".to_owned()],
+            ..AgentEnvironment::default()
+        };
+        assert_eq!(code_of(&settings, &with_key).await, None, "a secret of the step counts");
+        let step = BTreeMap::from([("HOME".to_owned(), folder.path().display().to_string())]);
+        assert_eq!(
+            code_of(&settings, &AgentEnvironment { step, ..AgentEnvironment::default() }).await,
+            None,
+            "and a file"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_place_that_takes_no_connection_is_unreachable() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = listener.local_addr().unwrap();
+        let settings = settings(&format!("network = [\"{place}\"]"));
+        assert_eq!(code_of(&settings, &AgentEnvironment::default()).await, None);
+        drop(listener);
+        assert_eq!(code_of(&settings, &AgentEnvironment::default()).await.as_deref(), Some(UNREACHABLE));
+    }
+
+    #[tokio::test]
+    async fn a_finding_counts_for_its_time_and_a_failure_is_seen_to_be_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().display();
+        let script = format!("echo x >> {at}/asked; echo Not logged in >&2; test -e {at}/login");
+        let kept =
+            |keep: &str| settings(&format!("command = [\"sh\", \"-c\", \"{script}\"]\nkeep = \"{keep}\""));
+        let (long, short, preflights) = (kept("1m"), kept("0s"), Preflights::default());
+        let caller = AgentEnvironment::default();
+        let asked = || std::fs::read_to_string(folder.path().join("asked")).unwrap().lines().count();
+        let failure = preflights.look("a", &long, &caller).await.unwrap_err();
+        assert!(failure.message.ends_with(": Not logged in"), "{}", failure.message);
+        let again = preflights.look("a", &long, &caller).await.unwrap_err();
+        assert_eq!((again, asked()), (failure, 1), "it is asked once");
+        preflights.look("b", &short, &caller).await.unwrap_err();
+        std::fs::write(folder.path().join("login"), "").unwrap();
+        assert!(preflights.look("b", &short, &caller).await.is_ok());
+        assert_eq!(asked(), 3);
+        let looks = (0..5).map(|_| preflights.look("c", &long, &caller));
+        assert!(futures::future::join_all(looks).await.iter().all(Result::is_ok));
+        assert_eq!(asked(), 4, "and once by those that begin together");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_says_much_is_not_ended_by_that() {
+        let settings = settings("command = [\"sh\", \"-c\", \"head -c 1000000 /dev/zero\"]");
+        assert_eq!(code_of(&settings, &AgentEnvironment::default()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_does_not_end_is_given_up() {
+        let settings = settings("command = [\"sleep\", \"60\"]\ntimeout = \"100ms\"");
+        assert_eq!(code_of(&settings, &AgentEnvironment::default()).await.as_deref(), Some(UNAUTHORISED));
+    }
+
+    #[test]
+    fn settings_that_mean_nothing_are_refused() {
+        for (text, why) in [
+            ("network = [\"example.org\"]", "HOST:PORT"),
+            ("keep = \"2h\"", "keep: at most"),
+            ("timeout = \"soon\"", "timeout:"),
+            ("credentials = [\"\"]", "credentials:"),
+        ] {
+            let settings: PreflightSettings = toml::from_str(text).unwrap();
+            assert!(settings.check().unwrap_err().contains(why), "{text}");
+        }
+    }
+}

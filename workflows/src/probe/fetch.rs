@@ -1,0 +1,44 @@
+//! Fetches a branch before a probe looks at it.
+//!
+//! Law: a fetch that fails loses no evidence: what was fetched before counts, and that is recorded beside it.
+
+use std::time::Duration;
+
+use everfold_base::json::Value;
+use everfold_ports::Workdir;
+use serde_json::json;
+
+use crate::git::Git;
+
+/// How long a remote may take.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Characters of what a failed fetch said.
+const PROBLEM_CHARS_MAX: usize = 300;
+
+/// Fetches the branch that a reference like `origin/main` stands for, and says whether that worked; `None`: it is no
+/// branch of a remote.
+pub(super) async fn fetch(workdir: &Workdir, reference: &str) -> Option<Value> {
+    workdir.git.as_ref()?;
+    let (remote, branch) = reference.split_once('/')?;
+    if remote.is_empty()
+        || branch.is_empty()
+        || reference.starts_with('-')
+        || branch.contains([':', '*', '^'])
+    {
+        return None;
+    }
+    let git = Git::within(workdir).ok()?;
+    let remotes = git.text(&["remote"]).await.ok()?;
+    if !remotes.lines().any(|known| known == remote) {
+        return None;
+    }
+    let refspec = format!("+refs/heads/{branch}:refs/remotes/{remote}/{branch}");
+    let arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, refspec.as_str()];
+    let problem = match tokio::time::timeout(TIME_LIMIT, git.text(&arguments)).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_late) => Some(format!("{remote} did not answer within {} s", TIME_LIMIT.as_secs())),
+    };
+    let problem = problem.map(|problem| problem.chars().take(PROBLEM_CHARS_MAX).collect::<String>());
+    Some(json!({ "from": reference, "ok": problem.is_none(), "problem": problem }))
+}

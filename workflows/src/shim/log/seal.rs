@@ -1,0 +1,275 @@
+//! The seal of a log: what is recorded of it when it is closed, and where a log differs from what was sealed.
+//!
+//! Law: the seal's hash is that of the file's bytes (`b3sum log` prints the same), so it alone says whether a log is the one
+//! that was written. The index beside the log holds the first 8 bytes of the hash of each line: it proves nothing, and says
+//! in which line a log differs. Both are made in one pass, in bounded memory.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use everfold_base::json::Hash;
+use everfold_ports::LogSeal;
+use everfold_system::regular;
+
+/// Bytes of the index for each line.
+const DIGEST_BYTES: usize = 8;
+/// What is read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+type Digest = [u8; DIGEST_BYTES];
+
+/// A log compared with its seal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogCheck {
+    /// It is what was sealed.
+    Same,
+    /// It is not there.
+    Missing,
+    /// It was changed.
+    Changed(LogChange),
+}
+
+/// Where a log differs from what was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogChange {
+    /// In a line, and in so many of those behind it.
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// Its bytes in the file as it is now.
+        bytes: Range<u64>,
+        /// How many lines behind it differ too.
+        further: u64,
+    },
+    /// It ends too early.
+    Cut {
+        /// The last line that is there.
+        line: u64,
+        /// The lines that are missing.
+        missing: u64,
+    },
+    /// Something was added behind its end.
+    Longer {
+        /// Bytes that were added.
+        bytes: u64,
+    },
+    /// It differs, and its index is missing or damaged.
+    Somewhere,
+}
+
+/// Seals a log that no process writes to any more: puts it on the disk, writes its index, and gives what is to be recorded.
+/// `None`: there is no log.
+///
+/// # Errors
+/// The log cannot be read, or cannot be put on the disk. An index that cannot be written is left out.
+pub(crate) fn seal(log: &Path, lost_bytes: u64) -> std::io::Result<Option<LogSeal>> {
+    let file = match regular::open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    file.sync_data()?;
+    let index = index_of(log);
+    let mut writer = regular::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&index)
+        .ok()
+        .map(BufWriter::new);
+    let walked = walk(file, |_, digest| {
+        if writer.as_mut().is_some_and(|writer| writer.write_all(&digest).is_err()) {
+            writer = None;
+        }
+    })?;
+    let is_written = writer.is_some_and(|mut writer| writer.flush().is_ok());
+    if !is_written {
+        let _gone = std::fs::remove_file(&index);
+    }
+    Ok(Some(LogSeal { hash: walked.hash, lines: walked.lines, bytes: walked.bytes, lost_bytes }))
+}
+
+/// Compares a log with its seal.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
+    let file = match regular::open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(LogCheck::Missing),
+        Err(error) => return Err(error),
+    };
+    let mut index = open_index(log, seal.lines);
+    let mut differs: Option<(u64, Range<u64>, u64)> = None;
+    let mut number = 0;
+    let walked = walk(file, |bytes, digest| {
+        number += 1;
+        if number > seal.lines {
+            return;
+        }
+        let mut sealed = Digest::default();
+        let Some(reader) = index.as_mut() else { return };
+        if reader.read_exact(&mut sealed).is_err() {
+            index = None;
+        } else if sealed != digest {
+            match &mut differs {
+                Some((_, _, further)) => *further += 1,
+                None => differs = Some((number, bytes, 0)),
+            }
+        }
+    })?;
+    if walked.hash == seal.hash {
+        return Ok(LogCheck::Same);
+    }
+    Ok(LogCheck::Changed(match differs {
+        _ if index.is_none() => LogChange::Somewhere,
+        // What is left of the line at which the log was cut off differs as well.
+        Some((line, _, 0))
+            if line == walked.lines && walked.bytes < seal.bytes && walked.lines < seal.lines =>
+        {
+            LogChange::Cut { line: line - 1, missing: seal.lines + 1 - line }
+        }
+        Some((line, bytes, further)) => LogChange::Line { line, bytes, further },
+        None if walked.lines < seal.lines => {
+            LogChange::Cut { line: walked.lines, missing: seal.lines - walked.lines }
+        }
+        None if walked.bytes > seal.bytes => LogChange::Longer { bytes: walked.bytes - seal.bytes },
+        None => LogChange::Somewhere,
+    }))
+}
+
+/// The index of a log.
+fn index_of(log: &Path) -> PathBuf {
+    log.with_extension("index")
+}
+
+/// The index, where it is there and of as many lines as were sealed.
+fn open_index(log: &Path, lines: u64) -> Option<BufReader<File>> {
+    let file = regular::open(&index_of(log)).ok()?;
+    let length = file.metadata().ok()?.len();
+    (length == lines.saturating_mul(DIGEST_BYTES as u64)).then(|| BufReader::new(file))
+}
+
+struct Walked {
+    hash: Hash,
+    lines: u64,
+    bytes: u64,
+}
+
+/// Gives each line with its bytes, the line feed among them; what stands behind the last line feed is a line too.
+fn walk(mut file: File, mut line: impl FnMut(Range<u64>, Digest)) -> std::io::Result<Walked> {
+    let (mut whole, mut of_line) = (blake3::Hasher::new(), blake3::Hasher::new());
+    let (mut lines, mut from, mut at) = (0, 0, 0);
+    let mut buffer = vec![0; PIECE_BYTES];
+    loop {
+        let count = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        whole.update(&buffer[..count]);
+        for piece in buffer[..count].split_inclusive(|byte| *byte == b'\n') {
+            of_line.update(piece);
+            at += piece.len() as u64;
+            if piece.ends_with(b"\n") {
+                lines += 1;
+                line(from..at, digest(&of_line));
+                of_line.reset();
+                from = at;
+            }
+        }
+    }
+    if from < at {
+        lines += 1;
+        line(from..at, digest(&of_line));
+    }
+    Ok(Walked { hash: Hash(*whole.finalize().as_bytes()), lines, bytes: at })
+}
+
+fn digest(hasher: &blake3::Hasher) -> Digest {
+    let mut digest = Digest::default();
+    hasher.finalize_xof().fill(&mut digest);
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "1000 O one\n1001 E two\n1002 O three\n1003 # four\n";
+
+    fn sealed() -> (tempfile::TempDir, PathBuf, LogSeal) {
+        let home = tempfile::tempdir().unwrap();
+        let log = home.path().join("log");
+        std::fs::write(&log, TEXT).unwrap();
+        let seal = seal(&log, 7).unwrap().unwrap();
+        (home, log, seal)
+    }
+
+    fn changed(log: &Path, seal: &LogSeal, text: &[u8]) -> LogChange {
+        std::fs::write(log, text).unwrap();
+        match check(log, seal).unwrap() {
+            LogCheck::Changed(change) => change,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_seal_holds_the_hash_of_the_file_its_lines_and_what_is_missing() {
+        let (_home, log, seal) = sealed();
+        assert_eq!((seal.lines, seal.bytes, seal.lost_bytes), (4, TEXT.len() as u64, 7));
+        assert_eq!(seal.hash, Hash::of(TEXT.as_bytes()));
+        assert_eq!(check(&log, &seal).unwrap(), LogCheck::Same);
+        std::fs::remove_file(&log).unwrap();
+        assert_eq!(check(&log, &seal).unwrap(), LogCheck::Missing);
+        assert_eq!(super::seal(&log, 0).unwrap(), None);
+    }
+
+    #[test]
+    fn any_flipped_byte_is_found_and_its_line_is_named() {
+        let (_home, log, seal) = sealed();
+        for at in 0..TEXT.len() {
+            let mut bytes = TEXT.as_bytes().to_vec();
+            bytes[at] ^= 1;
+            let line = TEXT[..at].matches('\n').count() as u64 + 1;
+            let LogChange::Line { line: named, bytes, .. } = changed(&log, &seal, &bytes) else {
+                panic!("byte {at}")
+            };
+            assert_eq!(named, line, "byte {at}");
+            assert!(bytes.contains(&(at as u64)), "byte {at}: {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_was_cut_or_goes_on_says_so_and_one_without_its_index_only_that_it_differs() {
+        let (_home, log, seal) = sealed();
+        let cut = changed(&log, &seal, &TEXT.as_bytes()[..22]);
+        assert_eq!(cut, LogChange::Cut { line: 2, missing: 2 });
+        let cut = changed(&log, &seal, &TEXT.as_bytes()[..30]);
+        assert_eq!(cut, LogChange::Cut { line: 2, missing: 2 });
+        let longer = changed(&log, &seal, format!("{TEXT}1004 O five\n").as_bytes());
+        assert_eq!(longer, LogChange::Longer { bytes: 12 });
+        std::fs::write(index_of(&log), "no index").unwrap();
+        assert_eq!(changed(&log, &seal, b"x\n"), LogChange::Somewhere);
+        // A damaged index alone is no damage of the log.
+        std::fs::write(&log, TEXT).unwrap();
+        assert_eq!(check(&log, &seal).unwrap(), LogCheck::Same);
+    }
+
+    #[test]
+    fn a_line_is_as_long_as_it_is_and_the_last_one_needs_no_end() {
+        let home = tempfile::tempdir().unwrap();
+        let log = home.path().join("log");
+        let text = format!("{}\n{}", "x".repeat(200_000), "y".repeat(70_000));
+        std::fs::write(&log, &text).unwrap();
+        let seal = seal(&log, 0).unwrap().unwrap();
+        assert_eq!((seal.lines, seal.hash), (2, Hash::of(text.as_bytes())));
+        let change = changed(&log, &seal, text.replace('y', "z").as_bytes());
+        assert_eq!(change, LogChange::Line { line: 2, bytes: 200_001..270_001, further: 0 });
+    }
+}
