@@ -275,7 +275,13 @@ const NEVER_OF_STEP: &[Row] = &[
     },
     Row {
         statuses: OVER,
-        events: &["StepSucceeded", "StepBlocked", "StepFailed", "StepSkipped", "StepCancelled"],
+        events: &["StepSucceeded", "StepBlocked", "StepFailed", "StepCancelled"],
+        why: "a round ends once",
+    },
+    // A paused run shows the step as failed whose attempt failed for good; a signal that ends the run may skip it.
+    Row {
+        statuses: &["succeeded", "skipped", "cancelled"],
+        events: &["StepSkipped"],
         why: "a round ends once",
     },
     Row {
@@ -304,7 +310,6 @@ const NEVER_OF_STEP: &[Row] = &[
         statuses: &["scheduled"],
         events: &[
             "StepSucceeded",
-            "StepSkipped",
             "ProbeScheduled",
             "ProbeFailed",
             "ApprovalRequested",
