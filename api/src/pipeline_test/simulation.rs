@@ -46,8 +46,8 @@ const UNTIL: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 const EVENTS_MAX: usize = 10_000;
 /// The folder that a case's engine believes to have; it is never made.
 const FOLDER: &str = "/everfold-case";
-/// Looks, a millisecond apart and without an event between them, after which a case stands still. One is too few: a child
-/// run that begins in the same millisecond is unknown to it.
+/// The player takes a case to stand still after so many looks, a millisecond apart, between which the engine recorded no
+/// event. One is too few: it does not know a child run that begins in the same millisecond.
 const STILL_LOOKS: u8 = 3;
 /// How long what a run left behind (notices) is waited for after its end.
 const AFTER_END: Duration = Duration::from_secs(1);

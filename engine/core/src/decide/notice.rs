@@ -55,7 +55,7 @@ pub(super) fn wants(state: &RunState, loaded: &Loaded) -> Vec<ValueRef> {
                 step.gates.iter().for_each(|gate| want(&gate.evidence));
             }
             Reference::Name(name) if name == "input" => want(&state.facts.input),
-            // What is told of the run is at hand.
+            // The state holds these; no blob has to be loaded.
             Reference::Run { .. } => {}
             Reference::Name(name) if ["event", "actor", "run"].contains(&name.as_str()) => {}
             Reference::Name(name) => others.push(name),
