@@ -12,6 +12,7 @@ mod caller_turns;
 mod cli;
 mod client;
 mod compare;
+mod credential_header;
 pub mod embed;
 mod event_follower;
 pub mod fault;

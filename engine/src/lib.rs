@@ -8,8 +8,8 @@ pub use everfold_base::{
 };
 pub use everfold_core::{
     aggregate, artefact, breaker_resets, budgets, decide, effect, event, export, hooks, input, notifications,
-    pauses, pipeline_versions, policy, prices, progress, replay_input, run_numbers, schedules, slots, state,
-    tokens, triggers, unique_names,
+    pauses, pipeline_versions, policy, prices, progress, replay_input, run_numbers, schedules, seen,
+    service_pauses, slots, state, tokens, triggers, unique_names,
 };
 pub use everfold_language::{builder, definition, expr, timetable};
 pub use everfold_ports as execution;

@@ -61,6 +61,7 @@ fn history(number: u64) -> Vec<RunEvent> {
         priority: 0,
         admission: Vec::new(),
         number: None,
+        top: None,
     };
     let mut events: Vec<RunEvent> = vec![started.into()];
     for step in 0..STEPS {

@@ -6,7 +6,7 @@ use everfold_base::envelope::{Envelope, flag};
 use everfold_base::id::{Position, Round, Version};
 use everfold_base::json::{Hash, Payload};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, Comment, RunEvent, TimerKind, UnblockDecision};
+use everfold_core::event::{self, Comment, RunEvent, Seen, TimerKind, UnblockDecision};
 use everfold_core::policy::Verdict;
 use serde::Serialize;
 
@@ -70,6 +70,9 @@ pub enum DecisionKind {
         /// What was put in the place of the shown value.
         #[serde(skip_serializing_if = "Option::is_none")]
         edited: Option<Payload>,
+        /// The digest of what the task showed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seen: Option<Hash>,
     },
     /// An answer to a question.
     Answer {
@@ -89,6 +92,9 @@ pub enum DecisionKind {
         by: Vec<String>,
         /// Their comments.
         comment: Option<String>,
+        /// On what: the hashes of all that was shown, and the votes of former rounds that counted on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seen: Option<Seen>,
     },
     /// A person decided on a blocked step.
     Override {
@@ -179,6 +185,7 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
                 comment: event.comment.clone(),
                 comments: event.comments.clone(),
                 edited: event.edited.clone(),
+                seen: event.seen,
             },
         ),
         RunEvent::QuestionAnswered(event) => (
@@ -199,6 +206,7 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
                 decision: vote_word(event.decision),
                 by: event.by.clone(),
                 comment: event.comment.clone(),
+                seen: event.seen.clone(),
             },
         ),
         RunEvent::RunUnblocked(event) => (

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod builtin;
 pub mod command;
+pub mod credential;
 pub mod demo;
 pub mod documents;
 pub mod function;
@@ -26,6 +27,7 @@ pub mod shim;
 
 mod attempt_end;
 mod in_process;
+mod look;
 mod outage_classifier;
 mod private_file;
 mod registry;
@@ -35,5 +37,6 @@ mod xml;
 mod yaml;
 
 pub use everfold_base::blobs::Blobs;
+pub use look::WorkspaceInspector;
 pub use registry::{Registry, edge, registry};
 pub use witness::AbortWitness;

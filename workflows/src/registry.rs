@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use everfold_base::data_folder::Layout;
-use everfold_ports::{Directory, Edge, Executor, Prober};
+use everfold_ports::{Credentials, Directory, Edge, Executor, Prober};
 
 use crate::agent::{self, AgentExecutor, Preflights};
 use crate::builtin::CheckedBuiltIns;
@@ -11,10 +11,11 @@ use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::{self, GitWorkspaces};
 use crate::http::{HttpClient, HttpExecutor};
+use crate::look::WorkspaceInspector;
 use crate::notify::{self, FunctionNotifier};
 use crate::probe::{
-    CiProber, CommandProber, ConfigProber, DiffProber, FileProber, FrontmatterProber, FunctionProber,
-    HttpProber, MergeableProber, RunsProber, TestsProber,
+    CiProber, CommandProber, ConfigProber, CredentialsProber, DiffProber, FileProber, FrontmatterProber,
+    FunctionProber, HttpProber, MergeableProber, RunsProber, TestsProber,
 };
 use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
@@ -71,7 +72,8 @@ pub fn registry(
         ("function", Arc::new(GuardedExecutor(Arc::new(functions.clone()), secrets.clone()))),
         ("http", Arc::new(GuardedExecutor(Arc::new(HttpExecutor::new(client.clone())), secrets.clone()))),
     ];
-    let probers: [(&str, Arc<dyn Prober>); 11] = [
+    let kept = secrets.credentials().map(|kept| kept as Arc<dyn Credentials>);
+    let probers: [(&str, Arc<dyn Prober>); 12] = [
         ("command", Arc::new(CommandProber::new(processes.clone()))),
         ("file", Arc::new(FileProber::new(processes.clone()))),
         ("frontmatter", Arc::new(FrontmatterProber::new(processes.clone()))),
@@ -80,6 +82,7 @@ pub fn registry(
         ("http", Arc::new(HttpProber::new(client))),
         ("runs", Arc::new(RunsProber::new(directory.clone()))),
         ("config", Arc::new(ConfigProber)),
+        ("credentials", Arc::new(CredentialsProber::new(kept.clone()))),
         ("function", Arc::new(FunctionProber::new(functions))),
         ("ci", Arc::new(CiProber::new(providers.clone()))),
         ("mergeable", Arc::new(MergeableProber::new(providers))),
@@ -92,9 +95,11 @@ pub fn registry(
             .map(|(kind, it)| (kind.to_owned(), guarded(kind, it, secrets)))
             .collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
+        inspector: Some(Arc::new(WorkspaceInspector)),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
         notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier), secrets.clone()))),
         built_ins: Some(Arc::new(CheckedBuiltIns)),
+        credentials: kept,
         witness: Some(Arc::new(AbortWitness::new(layout))),
         redactor: Some(Arc::new(TextRedactor::new(&processes.settings.redact))),
     };
@@ -102,10 +107,10 @@ pub fn registry(
 }
 
 /// Commands are given secrets by their supervisor, which masks what they say; those that keep the files that
-/// they read mask these as well.
+/// they read mask these as well. Which credentials there are is said without any value.
 fn guarded(kind: &str, prober: Arc<dyn Prober>, secrets: &SecretResolver) -> Arc<dyn Prober> {
     match kind {
-        "command" | "file" | "frontmatter" => prober,
+        "command" | "file" | "frontmatter" | "credentials" => prober,
         _answers_only => Arc::new(GuardedProber(prober, secrets.clone())),
     }
 }

@@ -58,9 +58,7 @@ pub fn needed(method: &Method, route: &str) -> RequiredRole {
     }
     let Some(rest) = route.strip_prefix("/api/v1/") else {
         return match route {
-            "/healthz" | "/readyz" | "/login" | "/api/openapi.json" | "/api" | "/api/{file}" | "/" => {
-                RequiredRole::Public
-            }
+            "/healthz" | "/readyz" | "/api/openapi.json" | "/api" | "/api/{file}" => RequiredRole::Public,
             "/metrics" => RequiredRole::Read,
             _unknown => RequiredRole::Administer,
         };

@@ -9,7 +9,7 @@ use everfold_engine::store::bench as store_bench;
 use super::engine::{BenchEngine, BenchError, IN_FLIGHT};
 use super::report::BenchReport;
 use super::size::Size;
-use super::{load, machine, notices, views};
+use super::{load, machine, notices, pages, views};
 
 /// Steps of one of the many runs.
 const STEPS: usize = 10;
@@ -106,6 +106,16 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<BenchR
         .with("runs", asked.runs as f64)
         .with("seconds", events / anew)
         .with("cpu_s", spent.cpu.as_secs_f64());
+
+    say("pages of the browser, over as many runs");
+    for cost in pages::rendered(&folder.join("listed")).await? {
+        report
+            .add(cost.name, cost.p50.as_secs_f64() * 1e3, "ms p50")
+            .with("p99_ms", cost.p99.as_secs_f64() * 1e3)
+            .with("first_ms", cost.first.as_secs_f64() * 1e3)
+            .with("kib", cost.bytes as f64 / 1024.0)
+            .with("runs", asked.runs as f64);
+    }
 
     say("a fan-out and its join");
     let bench = BenchEngine::open(&folder.join("fan-out"), load::edge())?;

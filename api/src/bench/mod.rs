@@ -10,6 +10,7 @@ mod load;
 mod machine;
 mod measure;
 mod notices;
+mod pages;
 mod report;
 mod size;
 mod views;

@@ -61,7 +61,10 @@ pub struct SharedBudgetView {
     pub per: Period,
     /// Where days begin; null: UTC.
     pub zone: Option<String>,
-    /// The limits that it has of its own, with what they were raised by; the limits of its runs stand beside them.
+    /// The limits that it has of its own, as they were set; the limits of its runs stand beside them.
+    #[serde(default)]
+    pub set: AmountsView,
+    /// `set` and `raised` together: what counts now.
     pub limit: AmountsView,
     /// The money of it as it was written, where that was in another currency.
     pub written: Option<String>,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::whole_number::whole_if;
 use crate::schema;
 
-/// What somebody says to a task: a decision on an approval, or answers to a question.
+/// What a person says to a task: a decision on an approval, or answers to a question.
 #[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"decision": "approve", "comment": "well done"}))]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +18,9 @@ pub(crate) struct DecideBody {
     pub(crate) value: Option<Value>,
     pub(crate) answers: Option<Value>,
     pub(crate) save: bool,
+    /// Of a decision: the digest of what was seen, or its first 8 digits at least.
+    #[schema(pattern = "^[0-9a-f]{8,64}$")]
+    pub(crate) seen: Option<String>,
 }
 
 /// A remark on a place of what is shown.

@@ -30,7 +30,7 @@ impl std::fmt::Display for NoticeStatus {
     }
 }
 
-/// A notice that nobody got.
+/// A notice that did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NoticeView {
     /// What `retry` and `drop` take: `RUN:VERSION:NOTICE`.
@@ -71,7 +71,7 @@ pub struct SubscriptionView {
     /// The types of events that it is for.
     pub events: Vec<String>,
     /// `waiting`: everything was told. `telling`: there is something. `failing`: the last try came to nothing.
-    /// `idle`: this process does not go on with runs, so it tells nobody.
+    /// `idle`: this process does not go on with runs, so it sends nothing.
     pub state: String,
     /// It has looked at everything up to here; null: it has never begun.
     #[schema(value_type = Option<u64>)]

@@ -87,7 +87,7 @@ pub struct VersionView {
     /// When it was saved.
     #[schema(value_type = schema::TimeSchema)]
     pub saved_at: Timestamp,
-    /// By whom.
+    /// Its author.
     pub saved_by: String,
 }
 

@@ -28,12 +28,14 @@ pub(crate) struct SpendAnswer {
 /// A group.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct SpendItem {
-    /// The group; empty where nothing is known of it.
+    /// The group; empty where nothing is known of it, `""` of a label without a text.
     pub(crate) group: String,
     /// For readers: of a run its short id.
     pub(crate) name: String,
     pub(crate) cost_usd: String,
+    /// Tokens read, those from a cache among them.
     pub(crate) input_tokens: u64,
+    /// Those of them that came from a cache.
     pub(crate) cached_tokens: u64,
     pub(crate) output_tokens: u64,
     pub(crate) reports: u64,
@@ -62,6 +64,7 @@ impl SpendItem {
         };
         let SpendSum { reports, input_tokens, cached_tokens, output_tokens, cost_micros } = sum;
         let cost_usd = usd(cost_micros);
+        let input_tokens = input_tokens.saturating_add(cached_tokens);
         Self { group, name, cost_usd, input_tokens, cached_tokens, output_tokens, reports }
     }
 }

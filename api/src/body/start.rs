@@ -38,7 +38,7 @@ pub(crate) struct CreateBody {
     /// Where commands run; of local callers only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cwd: Option<String>,
-    /// Nobody waits for it: whoever owns the folder sees to it that it goes on.
+    /// The caller does not wait for it: the owner of the folder goes on with it.
     #[serde(default)]
     pub(crate) detach: bool,
     /// Higher goes first where runs wait for a slot.

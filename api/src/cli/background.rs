@@ -31,6 +31,11 @@ pub(crate) async fn run(context: &CommandContext, args: BackgroundArgs) -> Resul
         }
         return Ok((0, Leave::Waiting));
     }
+    if let Some(place) = context.client.place()
+        && let Err(error) = crate::node::write_background_record(&place.layout.owner())
+    {
+        tracing::warn!(%error, "owner.json could not be written");
+    }
     for run in &args.runs {
         drive(&context.client, run).await?;
     }

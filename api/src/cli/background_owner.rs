@@ -114,6 +114,12 @@ fn spawn(place: &FolderOptions, runs: &[RunId]) -> Result<std::process::Child, F
     let failed =
         |error: std::io::Error| Fault::new(Code::Internal, format!("no background process: {error}"));
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    // They belong to the request of this command: no owner of a data folder has them for its life.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EVERFOLD_CREDENTIAL_") {
+            command.env_remove(&name);
+        }
+    }
     command.arg("background").arg("--dir").arg(place.layout.root());
     if let Some(config) = &place.config {
         command.arg("--config").arg(config);

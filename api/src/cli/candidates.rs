@@ -44,7 +44,7 @@ fn with_candidates(command: clap::Command) -> clap::Command {
 /// The candidates of an argument, by the verb and the argument's name.
 fn of(verb: &str, arg: &str) -> Option<ArgValueCompleter> {
     Some(match (verb, arg) {
-        (_, "run") | ("runs", "parent") | ("diff", "other") | ("signal", "words") => {
+        (_, "run") | ("runs", "parent" | "top") | ("diff", "other") | ("signal", "words") => {
             ArgValueCompleter::new(runs)
         }
         ("restart", "from") | ("fork", "until") | (_, "step" | "steps") => ArgValueCompleter::new(steps),

@@ -11,7 +11,8 @@ use super::target::Where;
 use super::{
     audit, background, background_owner, bench, board, completions, contexts, control, demo, diff, doctor,
     events, explain, hooks, inbox, init, limits, logs, man, notices, pipeline, projections, replay, rerun,
-    run, runs, schedule, serve, show, signal, spend, state, store, threads, token, version, watch, workers,
+    run, runs, schedule, serve, show, signal, spend, state, store, threads, token, ui, version, watch,
+    workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -49,11 +50,12 @@ pub(super) fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
 async fn ask(cli: Cli) -> Result<u8, Fault> {
     let context = CommandContext::new(&cli)?;
     let serves = matches!(cli.verb, Verb::Serve(_));
+    let ends_itself = matches!(cli.verb, Verb::Serve(_) | Verb::Ui(_));
     let (outcome, is_lost) = tokio::select! {
         biased;
         outcome = verb(&context, cli.verb) => (outcome, false),
         // A service ends in good order by itself.
-        fault = context.client.folder_lost(), if !serves => (Err(fault), true),
+        fault = context.client.folder_lost(), if !ends_itself => (Err(fault), true),
     };
     let leave = match outcome {
         Ok((_, leave)) => leave,
@@ -116,6 +118,8 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Replay(args) => looked(replay::run(context, args).await?),
         // Its runs go on when `serve` is started again, not in a background process.
         Verb::Serve(args) => (serve::run(context, args).await?, Leave::Nothing),
+        Verb::Ui(args) => ui::run(context, args).await?,
+        Verb::Open(args) => looked(ui::open(context, args).await?),
         Verb::Token(args) => looked(token::run(context, args).await?),
         Verb::Store(args) => looked(store::run(context, args).await?),
         Verb::Workers => looked(workers::run(context).await?),

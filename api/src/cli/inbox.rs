@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8,
         return Ok(0);
     }
     if tasks.is_empty() {
-        note("nobody is asked anything");
+        note("no task is open");
         return Ok(0);
     }
     context.out.line(list(&tasks, clock::now()));
@@ -82,9 +82,19 @@ fn command(task: &Value) -> String {
             let terms = &task["terms"];
             let options = terms["options"].as_array().into_iter().flatten();
             let options: Vec<String> = options.filter_map(Value::as_str).map(str::to_owned).collect();
-            format!("answer {id}{}", answer_words(&options, &terms["items"]))
+            format!("answer {id}{}", answer_words(&options, &terms["items"], &task["draft"]))
         }
-        _approval => format!("approve {id}"),
+        _approval => format!("approve {id}{}", seen_option(&task["seen"])),
+    }
+}
+
+/// What names the bytes that a task shows, where it shows any.
+fn seen_option(seen: &Value) -> String {
+    let parts = seen["parts"].as_array().into_iter().flatten();
+    let is_measured = |part: &Value| part["kind"] == "file" || part["kind"] == "commit";
+    match seen["digest"].as_str().and_then(|digest| digest.get(..12)) {
+        Some(digest) if parts.clone().any(is_measured) => format!(" --seen {digest}"),
+        _texts_alone => String::new(),
     }
 }
 
@@ -95,6 +105,7 @@ pub(crate) async fn decide(context: &CommandContext, args: DecideArgs, decision:
         comment: args.message,
         comments: args.remarks.iter().map(|remark| read_remark(remark)).collect::<Result<_, _>>()?,
         value,
+        seen: args.seen,
         ..DecideBody::default()
     };
     let path = format!("/api/v1/inbox/{}", encode(&args.task));
@@ -162,6 +173,10 @@ pub(crate) async fn answer(context: &CommandContext, args: AnswerArgs) -> Result
             .split_once('=')
             .ok_or_else(|| Fault::new(Code::Usage, format!("--item {item}: it is written as ID=TEXT")))?;
         answers["items"][id] = json!(text);
+    }
+    if let Some(both) = args.resolved.iter().find(|id| args.dismissed.contains(id)) {
+        let message = format!("--resolve {both} and --dismiss {both} say different things of one item");
+        return Err(Fault::new(Code::Usage, message).hint("give one of them"));
     }
     for (state, ids) in [("resolved", &args.resolved), ("dismissed", &args.dismissed)] {
         for id in ids {

@@ -1,7 +1,7 @@
 //! The fields of `--json=FIELD,…`: an answer with these fields of each thing in it, and nothing else of the thing.
 //!
 //! Law: a thing is each item of a list, each card of a board, each line of JSON Lines, else the answer itself. A field that
-//! the routes know and a thing does not have is null; one that neither knows is refused.
+//! the routes know and a thing does not have is null; one that neither knows is refused; one that is named twice counts once.
 
 use everfold_engine::definition::similar;
 use serde_json::{Map, Value};
@@ -72,8 +72,13 @@ fn cut(answer: Value, fields: &[String]) -> Value {
 fn cut_thing(thing: Value, fields: &[String]) -> Value {
     match thing {
         Value::Object(mut whole) => {
-            let pick = |field: &String| (field.clone(), whole.remove(field).unwrap_or(Value::Null));
-            Value::Object(fields.iter().map(pick).collect())
+            let mut chosen = Map::new();
+            for field in fields {
+                if !chosen.contains_key(field) {
+                    chosen.insert(field.clone(), whole.remove(field).unwrap_or(Value::Null));
+                }
+            }
+            Value::Object(chosen)
         }
         other => other,
     }
@@ -133,6 +138,7 @@ mod tests {
             (json!([run]), json!([cut])),
         ] {
             assert_eq!(of(&whole, "status").unwrap(), part);
+            assert_eq!(of(&whole, "status,status").unwrap(), part);
             assert_eq!(of(&whole, "").unwrap(), whole);
         }
         assert_eq!(of(&run, "id,origin").unwrap(), json!({ "id": 1, "origin": null }));

@@ -1,7 +1,7 @@
 //! The log of an agent as people read it: `logs` without `--raw`.
 //!
-//! Law: lines of the agent's protocol are made readable, every other line is printed as it is; `--raw` prints what the
-//! program wrote. Colours on terminals only.
+//! Law: lines of the agent's protocol are made readable, every other line is printed as it is, on a terminal without what
+//! that would act on; `--raw` prints what the program wrote. Colours on terminals only.
 
 use everfold_workflows::agent::{ReadableLine, ReadableTranscript, Tone};
 use everfold_workflows::shim::log::{LogLine, LogSource};
@@ -9,6 +9,8 @@ use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
 use super::context::CommandContext;
+use super::log_screen::LogScreen;
+use super::output::is_terminal;
 use crate::client::LogLines;
 use crate::fault::Fault;
 
@@ -19,14 +21,20 @@ const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(super) async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
     let mut lines = LogLines::new(&context.client, path);
     let mut page = TranscriptPage::default();
+    let mut screen = is_terminal().then(LogScreen::default);
+    let mut print = |text: String| match &mut screen {
+        Some(screen) => context.out.raw(&screen.take(&text)),
+        None => context.out.raw(&text),
+    };
     while let Some(record) = lines.next().await? {
         let Some(record) = read(&record) else { continue };
-        context.out.raw(&page.take(&record));
+        print(page.take(&record));
         if context.out.is_closed() {
             return Ok(());
         }
     }
-    context.out.raw(&page.end());
+    print(page.end());
+    context.out.raw(screen.as_mut().map_or("", LogScreen::end));
     Ok(())
 }
 

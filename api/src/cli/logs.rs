@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::args::LogsArgs;
 use super::context::CommandContext;
+use super::log_screen::LogScreen;
 use super::log_transcript;
-use super::output::note;
+use super::output::{is_terminal, note};
 use crate::client::{Follow, FollowMessage, Followed, LogLines, encode, query};
 use crate::fault::{Code, Fault};
 use crate::view::{RunView, StepView};
@@ -30,6 +31,7 @@ pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, 
     let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
     match is_readable {
         true => log_transcript::print(context, path).await?,
+        false if is_terminal() && !args.raw => print_on_screen(context, path).await?,
         false => print(context, path).await?,
     }
     Ok(0)
@@ -47,6 +49,23 @@ async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
             break;
         }
     }
+    Ok(())
+}
+
+/// Prints a log on a terminal, which is to do nothing else than to show it.
+async fn print_on_screen(context: &CommandContext, path: String) -> Result<(), Fault> {
+    let mut lines = LogLines::new(&context.client, path);
+    let mut screen = LogScreen::default();
+    while let Some(line) = lines.next().await? {
+        match &line {
+            Value::String(text) => context.out.raw(&screen.take(text)),
+            record => context.out.json_line(record)?,
+        }
+        if context.out.is_closed() {
+            break;
+        }
+    }
+    context.out.raw(screen.end());
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use everfold_engine::duration;
 use everfold_engine::time::Timestamp;
 
 use crate::fault::{Code, Fault};
+use crate::http::has_offset_of_a_day;
 
 /// The milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -77,7 +78,7 @@ fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
         return Some(before(now, span));
     }
     if let Ok(at) = text.parse() {
-        return Some(at);
+        return has_offset_of_a_day(text).then_some(at);
     }
     let (day, time) = text.split_once([' ', 'T']).unwrap_or((text, "00:00"));
     let day = match day {
@@ -136,6 +137,7 @@ mod tests {
             "2026-11-20 8",
             "2026-11-20 25:00",
             "yesterday x",
+            "2026-11-20T08:15:24+25:00",
         ] {
             assert_eq!(read(text, now), None, "{text}");
         }

@@ -43,7 +43,7 @@ pub(crate) async fn list(context: &CommandContext, limit: usize) -> Result<u8, F
         ));
     }
     if lost.is_empty() {
-        note("every notice reached somebody, or is on its way");
+        note("every notice arrived, or is on its way");
         return Ok(0);
     }
     let rows = lost.iter().map(|one| {

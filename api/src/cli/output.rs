@@ -22,9 +22,14 @@ pub(crate) fn choose_fields(fields: Vec<String>) {
     let _first_counts = FIELDS.set(fields);
 }
 
+/// Whether answers go to a terminal.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// How many columns standard output has; `None`: it is no terminal, so that nothing is cut and nothing is coloured.
 pub(crate) fn columns() -> Option<usize> {
-    if !io::stdout().is_terminal() {
+    if !is_terminal() {
         return None;
     }
     let width =

@@ -29,7 +29,7 @@ use crate::text::{count, cut, plain, table};
 /// Nothing says whether there is a server.
 pub(crate) fn asks(args: &PipelineArgs, cli: &Cli) -> Result<bool, Fault> {
     match &args.verb {
-        PipelineVerb::Schema | PipelineVerb::Test(_) => Ok(false),
+        PipelineVerb::Schema { .. } | PipelineVerb::Test(_) => Ok(false),
         PipelineVerb::Check { pipelines } => {
             let mut asks = false;
             for pipeline in pipelines {
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let view = PipelineView::of(definition, origin(&loaded), own);
             show(&out, pipeline, (&view, definition), *text, as_json)
         }
-        PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
+        PipelineVerb::Schema { cases } => schema(&out, *cases),
         PipelineVerb::Test(args) => {
             let settings = match Where::of(cli)?.target {
                 CommandTarget::Folder(folder) => {
@@ -118,9 +118,13 @@ pub(crate) async fn ask(context: &CommandContext, args: &PipelineArgs) -> Result
             let differ = diff(context, from, to.as_deref()).await?;
             Ok(u8::from(*exit_code && differ))
         }
-        PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
+        PipelineVerb::Schema { cases } => schema(out, *cases),
         PipelineVerb::Test(_) => Err(Fault::new(Code::Internal, "this verb asks no owner")),
     }
+}
+
+fn schema(out: &Out, of_cases: bool) -> Result<u8, Fault> {
+    out.json(&if of_cases { definition::case_schema() } else { definition::schema() }).map(|()| 0)
 }
 
 fn graph(out: &Out, definition: &Definition, svg: bool, as_json: bool) -> Result<u8, Fault> {
@@ -135,7 +139,7 @@ fn graph(out: &Out, definition: &Definition, svg: bool, as_json: bool) -> Result
 }
 
 /// The definition of a view that was asked for alone.
-fn definition_of(view: &PipelineView) -> Result<Definition, Fault> {
+pub(super) fn definition_of(view: &PipelineView) -> Result<Definition, Fault> {
     serde_json::from_value(view.document.clone().unwrap_or_default())
         .map_err(|error| Fault::new(Code::Internal, error.to_string()))
 }
@@ -226,6 +230,9 @@ async fn check_here(settings: FolderSettings<'_>, pipeline: &str, as_json: bool)
     let cases = pipeline_test::check_beside(&loaded, as_json)?;
     let definition = &loaded.checked.definition;
     if let Some((layout, config)) = settings {
+        let text = loaded.text.as_deref();
+        let found = node::refuse_credentials(&loaded.name, text, definition, layout, config);
+        found.map_err(|fault| printed(fault, as_json))?;
         let unknown = node::unknown_work(definition, layout, config)?;
         let found = preflight::refuse_unknown(&loaded.name, &unknown);
         found.map_err(|fault| printed(fault, as_json))?;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &PipelineTestArgs, settings: Option<&Settings>, as_json:
     if args.init {
         return init(args, definition);
     }
-    let source = source(args)?;
+    let source = source(&args.pipeline, args.cases.as_deref())?;
     let cases = checked(&source, definition, as_json)?;
     let wanted = wanted(&cases, &args.case)?;
     let report = test_pipeline_with(definition, settings, wanted);
@@ -84,12 +84,27 @@ fn cases_beside(pipeline: &Path) -> PathBuf {
     pipeline.with_extension(format!("test.{}", end.as_deref().unwrap_or("yaml")))
 }
 
-fn source(args: &PipelineTestArgs) -> Result<CaseSource, Fault> {
+/// One case of those of a pipeline.
+///
+/// # Errors
+/// There are no cases, they have errors, or none has this name.
+pub(super) fn one_case(
+    pipeline: &str,
+    name: &str,
+    definition: &Definition,
+    as_json: bool,
+) -> Result<PipelineCase, Fault> {
+    let cases = checked(&source(pipeline, None)?, definition, as_json)?;
+    let found = wanted(&cases, &[name.to_owned()])?.into_iter().next().cloned();
+    found.ok_or_else(|| Fault::new(Code::Usage, format!("there is no case “{name}”")))
+}
+
+fn source(pipeline: &str, cases: Option<&Path>) -> Result<CaseSource, Fault> {
     let read = |path: &Path| Ok(CaseSource { name: path.display().to_string(), text: files::text(path)? });
-    if let Some(path) = &args.cases {
+    if let Some(path) = cases {
         return read(path);
     }
-    let pipeline = pipeline_of(&args.pipeline);
+    let pipeline = pipeline_of(pipeline);
     if !is_path(&pipeline) {
         let found = builtin::find(&pipeline);
         let missing = || Fault::new(Code::NoPipeline, format!("there is no pipeline “{pipeline}”"));

@@ -6,12 +6,12 @@ use everfold_engine::definition::{input, similar};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::args::{ForkArgs, RerunChanges, RestartArgs, RetryArgs, WaitArgs};
+use super::args::{CredentialArgs, ForkArgs, RerunChanges, RestartArgs, RetryArgs, WaitArgs};
 use super::context::CommandContext;
 use super::key_values::pairs;
 use super::moments::{TypedMoment, moment};
 use super::run_start::follow;
-use super::{background_owner, files, pipeline_source};
+use super::{background_owner, credentials, files, pipeline_source};
 use crate::body::start::{ForkBody, RestartBody, RetryBody};
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
@@ -20,7 +20,7 @@ use crate::view::RunView;
 
 pub(crate) async fn retry(context: &CommandContext, args: RetryArgs) -> Result<u8, Fault> {
     let body = RetryBody { step: args.step, detach: args.wait.detach };
-    again(context, &args.run, "retry", &body, &args.wait).await
+    again(context, &args.run, ("retry", &args.brings), &body, &args.wait).await
 }
 
 pub(crate) async fn restart(context: &CommandContext, args: RestartArgs) -> Result<u8, Fault> {
@@ -36,7 +36,7 @@ pub(crate) async fn restart(context: &CommandContext, args: RestartArgs) -> Resu
         config: changes.config,
         detach: args.wait.detach,
     };
-    again(context, &args.run, "restart", &body, &args.wait).await
+    again(context, &args.run, ("restart", &args.brings), &body, &args.wait).await
 }
 
 pub(crate) async fn fork(context: &CommandContext, args: ForkArgs) -> Result<u8, Fault> {
@@ -62,7 +62,7 @@ pub(crate) async fn fork(context: &CommandContext, args: ForkArgs) -> Result<u8,
         config: changes.config,
         detach: args.wait.detach,
     };
-    again(context, &args.run, "fork", &body, &args.wait).await
+    again(context, &args.run, ("fork", &args.brings), &body, &args.wait).await
 }
 
 /// What is to be different in the new run.
@@ -177,17 +177,19 @@ async fn changed(
 async fn again(
     context: &CommandContext,
     run: &str,
-    verb: &str,
+    (verb, brings): (&str, &CredentialArgs),
     body: &impl Serialize,
     wait: &WaitArgs,
 ) -> Result<u8, Fault> {
+    let brought = credentials::headers(&brings.credentials)?;
     if wait.detach {
         background_owner::reach(context).await?;
     }
     let path = format!("/api/v1/runs/{}", encode(run));
     // One that is set aside cannot be shown; the verb's own answer says so.
     let before: Option<RunView> = context.client.get(&path).await.ok();
-    let view: RunView = context.client.post(&format!("{path}/{verb}"), body).await?;
+    let view: RunView =
+        context.client.post_bringing(&format!("{path}/{verb}"), body, &brought, false).await?;
     let seen = match &view.origin {
         Some(origin) if before.as_ref().is_none_or(|before| before.id != view.id) => {
             let copied = format!(

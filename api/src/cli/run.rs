@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use everfold_engine::decide::Refusal;
-use everfold_engine::definition::{CheckedPipeline, input};
+use everfold_engine::definition::CheckedPipeline;
 use serde_json::{Value, json};
 
 use super::args::{ResumeArgs, RunArgs};
@@ -12,9 +12,10 @@ use super::context::CommandContext;
 use super::data_folder::absolute;
 use super::key_values::pairs;
 use super::output::note;
+use super::run_input::input_of;
 use super::run_start::{follow, resume_others};
 use super::wait::{after_notices, code_of};
-use super::{background_owner, engine_pause, files, input_names, pipeline_source};
+use super::{background_owner, credentials, dry_run, engine_pause, input_names, pipeline_source};
 use crate::body::start::CreateBody;
 use crate::body::steering::{DriveBody, ResumeBody};
 use crate::client::encode;
@@ -31,6 +32,10 @@ struct RunSource {
 }
 
 pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, Fault> {
+    if args.dry_run {
+        return dry_run::run(context, &args).await;
+    }
+    let brought = credentials::headers(&args.brings.credentials)?;
     let (source, schema, document) = if pipeline_source::is_path(&args.pipeline) {
         let loaded = pipeline_source::load(&args.pipeline, context.json)?;
         let CheckedPipeline { definition, warnings, .. } = loaded.checked;
@@ -79,10 +84,8 @@ pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, F
     if args.wait.detach {
         background_owner::reach(context).await?;
     }
-    let view: RunView = match args.idempotency_key {
-        Some(_) => context.client.post_keyed("/api/v1/runs", &body).await?,
-        None => context.client.post("/api/v1/runs", &body).await?,
-    };
+    let is_keyed = args.idempotency_key.is_some();
+    let view: RunView = context.client.post_bringing("/api/v1/runs", &body, &brought, is_keyed).await?;
     let word = if view.held { "has this key already" } else { "started" };
     let seen = view.held.then(|| view.clone());
     follow(context, view, &args.wait, word, seen).await
@@ -131,22 +134,4 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
     let body = DriveBody { detach: args.wait.detach };
     view = context.client.post(&format!("{path}/drive"), &body).await.unwrap_or(view);
     follow(context, view, &args.wait, "goes on", Some(seen)).await
-}
-
-/// The input that the arguments give: the file's, with single values put over it.
-fn input_of(args: &RunArgs, schema: Option<&Value>) -> Result<Value, Fault> {
-    let given = pairs("-i", &args.input)?;
-    let mut whole = match &args.input_file {
-        Some(path) => files::json(path)?,
-        None => json!({}),
-    };
-    let single = input::from_pairs(schema, given.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-    match (&mut whole, single) {
-        (Value::Object(whole), Value::Object(single)) => whole.extend(single),
-        (_, Value::Object(single)) if single.is_empty() => {}
-        _no_object => {
-            return Err(Fault::new(Code::Usage, "-i sets fields, but the input file holds no JSON object"));
-        }
-    }
-    Ok(whole)
 }

@@ -10,57 +10,43 @@ use crate::text::{run_style, span};
 
 /// A list of runs; `within` is the width of the terminal.
 pub(super) fn list(runs: &[Value], now: Timestamp, within: Option<usize>) -> String {
-    let columns = [
-        TableColumn::fixed("RUN"),
-        TableColumn::fixed("STATUS"),
-        TableColumn::text("PIPELINE"),
-        TableColumn::fixed("AGE"),
-        TableColumn::fixed("TOOK"),
-        TableColumn::text("TITLE"),
-        TableColumn::text("NOTE"),
-    ];
-    let rows: Vec<[Cell; 7]> = runs
-        .iter()
-        .map(|run| {
-            [
-                text(run, "short_id").into(),
-                status(run),
-                text(run, "pipeline").into(),
-                at(run, "started_at").map(|began| span(now.since(began))).unwrap_or_default().into(),
-                took(run, now).into(),
-                title(run).into(),
-                note(run).into(),
-            ]
-        })
-        .collect();
-    fitted(columns, &rows, within)
+    let age = |run: &Value| at(run, "started_at").map(|began| span(now.since(began))).unwrap_or_default();
+    table(runs, [("AGE", &age), ("TOOK", &|run| took(run, now))], within)
 }
 
 /// The cards of a board's column: what a run cost takes the place of its age.
 pub(super) fn cards(runs: &[Value], now: Timestamp, within: Option<usize>) -> String {
+    let cost = |run: &Value| cost(run["usage"]["cost_usd"].as_str().unwrap_or_default());
+    table(runs, [("TOOK", &|run| took(run, now)), ("COST", &cost)], within)
+}
+
+/// A figure of a run: its head, and its text.
+type RunFigure<'a> = (&'static str, &'a dyn Fn(&Value) -> String);
+
+/// Runs with two figures of each, between what they are and what they are about.
+fn table(runs: &[Value], figures: [RunFigure<'_>; 2], within: Option<usize>) -> String {
+    let [first, second] = figures;
     let columns = [
         TableColumn::fixed("RUN"),
         TableColumn::fixed("STATUS"),
         TableColumn::text("PIPELINE"),
-        TableColumn::fixed("TOOK"),
-        TableColumn::fixed("COST"),
+        TableColumn::fixed(first.0),
+        TableColumn::fixed(second.0),
         TableColumn::text("TITLE"),
         TableColumn::text("NOTE"),
     ];
-    let rows: Vec<[Cell; 7]> = runs
-        .iter()
-        .map(|run| {
-            [
-                text(run, "short_id").into(),
-                status(run),
-                text(run, "pipeline").into(),
-                took(run, now).into(),
-                cost(run["usage"]["cost_usd"].as_str().unwrap_or_default()).into(),
-                title(run).into(),
-                note(run).into(),
-            ]
-        })
-        .collect();
+    let row = |run: &Value| -> [Cell; 7] {
+        [
+            text(run, "short_id").into(),
+            status(run),
+            text(run, "pipeline").into(),
+            first.1(run).into(),
+            second.1(run).into(),
+            title(run).into(),
+            note(run).into(),
+        ]
+    };
+    let rows: Vec<[Cell; 7]> = runs.iter().map(row).collect();
     fitted(columns, &rows, within)
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::account_text::account_lines;
 use super::notice_text::notice_lines;
 use crate::text::{self, cut, cut_styled, instant, plain, run_style, span, step_mark, took, verdict};
-use crate::view::{AwaitView, FailureView, GateView, RunView, StepPhase, StepView, next_lines};
+use crate::view::{AwaitView, FailureView, GateView, RunView, SeenView, StepPhase, StepView, next_lines};
 
 /// The whole answer as a text, within the columns of a terminal.
 pub(crate) fn text(view: &RunView, now: Timestamp, program: &str, within: Option<usize>) -> String {
@@ -55,7 +55,11 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
         format!("started   {} by {}{ended}", instant(view.started_at), view.started_by),
     ];
     if let Some(parent) = &view.parent {
-        lines.push(format!("parent    {} step {}", parent.short_id, parent.step));
+        let top = match parent.top {
+            Some(top) if top != parent.run => format!(", below {}", top.short()),
+            _none_other => String::new(),
+        };
+        lines.push(format!("parent    {} step {}{top}", parent.short_id, parent.step));
     }
     if let Some(origin) = &view.origin {
         let how = match origin.how {
@@ -195,7 +199,7 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
     lines.extend(in_line(view));
     for awaited in &view.awaits {
         match awaited {
-            AwaitView::Approval { step, title, roles, quorum, votes, show, .. } => {
+            AwaitView::Approval { step, title, roles, quorum, votes, show, seen, .. } => {
                 let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
                 let quorum =
                     if *quorum > 1 { format!(", {} of {quorum} votes", votes.len()) } else { String::new() };
@@ -204,6 +208,7 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                     let text = shown.as_str().map_or_else(|| shown.to_string(), str::to_owned);
                     lines.push(format!("    {}", cut(&text, 200)));
                 }
+                lines.extend(seen.iter().flat_map(seen_lines));
             }
             AwaitView::Question { step, title, text, options, items, roles, draft, saved_by, .. } => {
                 let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
@@ -244,7 +249,7 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                     }
                 }
             }
-            AwaitView::Budget { budget, message, until } => {
+            AwaitView::Budget { budget, message, until, .. } => {
                 let resets = until.map(|at| format!(", resets at {}", instant(at))).unwrap_or_default();
                 lines.push(format!("  held: budget {budget} {message}{resets}"));
             }
@@ -253,8 +258,40 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                 lines.push(format!("  {key}: held by {}", holders.join(", ")));
             }
         }
+        lines.extend(reminders(awaited));
     }
     lines
+}
+
+/// The bytes that are approved: files and the commit by their hashes, and votes that count on.
+fn seen_lines(seen: &SeenView) -> Vec<String> {
+    let measured = seen.parts.iter().filter(|part| part.kind.is_measured());
+    let mut lines: Vec<String> = measured
+        .map(|part| {
+            format!("    {:.12}  {}", part.hash.as_deref().unwrap_or("missing"), cut(&part.what, 200))
+        })
+        .collect();
+    let kept = seen.kept.iter().map(|vote| format!("    {} approved it in round {}", vote.by, vote.round));
+    lines.extend(kept);
+    if !lines.is_empty() {
+        lines.push(format!("    seen {:.12}", seen.digest));
+    }
+    lines
+}
+
+/// How often people were reminded of something, and when they are next.
+fn reminders(awaited: &AwaitView) -> Option<String> {
+    let next = |at: Timestamp| instant(at);
+    match awaited.reminders() {
+        (0, None) => None,
+        (0, Some(at)) => Some(format!("    reminds at {}", next(at))),
+        (count, None) => Some(format!("    reminded {}", times(count))),
+        (count, Some(at)) => Some(format!("    reminded {}, next at {}", times(count), next(at))),
+    }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// The attempts and probes that wait for their turn.

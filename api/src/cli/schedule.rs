@@ -58,6 +58,12 @@ pub(crate) async fn run(context: &CommandContext, args: ScheduleArgs) -> Result<
         for run in view.cancelled.iter().flatten() {
             context.out.line(format!("  cancelled run {}", run.short()));
         }
+        for run in &view.not_cancelled {
+            let (run, program) = (run.short(), &context.program);
+            context.out.line(format!(
+                "  run {run} is set aside, and not cancelled: `{program} cancel {run} --force` ends it"
+            ));
+        }
         return Ok(0);
     }
     describe(context, &view, said);

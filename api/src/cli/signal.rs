@@ -74,7 +74,7 @@ fn heard(taken: &[SignalReceipt], reason: Option<&str>, repeated: bool) -> Strin
         return "the signal came with this delivery before; nothing changes".to_owned();
     }
     if taken.is_empty() {
-        let why = reason.map_or_else(|| "nobody hears it now".to_owned(), str::to_owned);
+        let why = reason.map_or_else(|| "no part of the run takes it now".to_owned(), str::to_owned);
         return format!("the signal is recorded; {why}");
     }
     let parts: Vec<String> = taken
@@ -85,12 +85,15 @@ fn heard(taken: &[SignalReceipt], reason: Option<&str>, repeated: bool) -> Strin
                 SignalTaker::Wait(id) => format!("{} waited for it", id.path),
                 SignalTaker::Step(id) => format!("{} takes it", id.path),
                 SignalTaker::Run => "the run takes it".to_owned(),
-                SignalTaker::Nobody => "nobody hears it now".to_owned(),
+                SignalTaker::Nobody => "no part of the run takes it now".to_owned(),
             };
             match (taken.how, &taken.by) {
                 (Hearing::Now, _) => by,
                 (Hearing::Deferred, _) => format!("{by}, when the work that runs has ended"),
-                (Hearing::Kept, _) => format!("{by}; it is kept for a wait to come"),
+                (Hearing::Kept, _) => {
+                    let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                    format!("no step waits for it now{why}; it is kept for a wait to come")
+                }
                 (Hearing::Ignored, _) => format!("{by}, and nothing follows{}", why(taken)),
                 (Hearing::Refused, _) => format!("{by} and refuses it{}", why(taken)),
             }

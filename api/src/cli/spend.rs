@@ -12,7 +12,7 @@ use crate::body::spend::RaiseBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::http::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
-use crate::text::{cut, does, instant, span, table};
+use crate::text::{cut, does, instant, quoted, span, table};
 use crate::view::{AmountsView, BudgetStatus, RunView};
 
 /// The budgets of a run, or those that runs share.
@@ -37,6 +37,14 @@ pub(crate) async fn budget(context: &CommandContext, args: BudgetArgs) -> Result
         }
         Some(BudgetVerb::Set(args)) => {
             let SharedBudgetName { scope, per, zone, why } = args.name;
+            named(&scope)?;
+            if args.cost.is_none() && args.tokens.is_none() && args.wall.is_none() {
+                return Err(Fault::new(Code::Usage, format!("budget set {scope}: no limit is given")).hint(format!(
+                    "add --cost 500.00, --tokens 2000000 or --wall 40h; `{} budget unset {}` takes its limits away",
+                    context.program,
+                    quoted(&scope)
+                )));
+            }
             let body = SharedBudgetBody {
                 per: period(&per)?,
                 zone,
@@ -49,6 +57,7 @@ pub(crate) async fn budget(context: &CommandContext, args: BudgetArgs) -> Result
             say_shared(context, &view)
         }
         Some(BudgetVerb::Unset(name)) => {
+            named(&name.scope)?;
             let per = period(&name.per)?;
             let per = serde_json::to_value(per).ok().and_then(|per| per.as_str().map(str::to_owned));
             let asked = query([("per", per), ("zone", name.zone), ("reason", name.why.message)]);
@@ -57,6 +66,17 @@ pub(crate) async fn budget(context: &CommandContext, args: BudgetArgs) -> Result
             say_shared(context, &view)
         }
     }
+}
+
+fn named(scope: &str) -> Result<(), Fault> {
+    if !scope.trim().is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Code::Usage,
+        "SCOPE is empty: it is the text that budgets share, their `scope` in the pipeline",
+    )
+    .hint("`everfold budget list` shows those that there are"))
 }
 
 fn period(word: &str) -> Result<Period, Fault> {
@@ -102,12 +122,29 @@ fn shared(views: &[SharedBudgetView]) -> String {
                 view.zone.as_ref().map_or_else(String::new, |zone| format!(" {zone}"))
             ),
             amount(&view.spent, false),
-            format!("{}{written}", amount(&view.limit, true)),
+            format!("{}{written}", amount(&view.set, true)),
+            amount(&of_limits(&view.raised, &view.set), false),
+            amount(&view.limit, true),
             view.until.map_or_else(|| "-".to_owned(), instant),
-            view.over.map_or_else(|| "open".to_owned(), |measure| format!("{} used up", measure.as_str())),
+            match view.over {
+                Some(measure) => format!("{} used up", measure.as_str()),
+                None if view.set == AmountsView::default() => "no limit of its own".to_owned(),
+                None => "open".to_owned(),
+            },
         ]
     };
-    table(["SCOPE", "PER", "SPENT", "OWN LIMIT", "UNTIL", "STATE"], views.iter().map(row))
+    let head = ["SCOPE", "PER", "SPENT", "OWN LIMIT", "RAISED", "IN ALL", "UNTIL", "STATE"];
+    table(head, views.iter().map(row))
+}
+
+/// By how much the limits that there are were raised.
+fn of_limits(raised: &AmountsView, set: &AmountsView) -> AmountsView {
+    let is_raised = |usd: &String| usd.chars().any(|digit| ('1'..='9').contains(&digit));
+    AmountsView {
+        cost_usd: raised.cost_usd.clone().filter(|usd| set.cost_usd.is_some() && is_raised(usd)),
+        tokens: raised.tokens.filter(|_| set.tokens.is_some()),
+        wall_ms: raised.wall_ms.filter(|_| set.wall_ms.is_some()),
+    }
 }
 
 /// Shows the budgets of a run, or raises one.

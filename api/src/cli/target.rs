@@ -197,6 +197,7 @@ fn on_folder(verb: &Verb) -> Option<&'static str> {
     Some(match verb {
         Verb::Demo(_) => "demo",
         Verb::Serve(_) => "serve",
+        Verb::Ui(_) => "ui",
         Verb::Doctor(_) => "doctor",
         Verb::Init(_) => "init",
         Verb::Bench(_) => "bench",

@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The exit code of an interrupted command.
 const INTERRUPTED: u8 = 130;
 /// The exit code where only people or timers are awaited.
-const AWAITED: u8 = 6;
+pub(super) const AWAITED: u8 = 6;
 
 /// The exit code of a run's end.
 pub(crate) fn code_of(status: RunStatus) -> u8 {

@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fa
                     progress.finish();
                     if !context.json {
                         context.out.raw(&ending(&view, &context.program));
-                        note("nobody goes on with this run at the moment");
+                        note("no engine goes on with this run at the moment");
                     }
                     return Ok(0);
                 }

@@ -174,7 +174,7 @@ impl LocalFolder {
                 Code::OfStep,
                 "no engine goes on with the folder, and a step's process cannot",
             )
-            .hint("the next `everfold` that somebody else starts goes on with the run, and with this step")),
+            .hint("the next `everfold` that another user starts goes on with the run, and with this step")),
             Descent::Outside | Descent::Own | Descent::Gone => Ok(()),
         }
     }

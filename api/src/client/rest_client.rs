@@ -83,16 +83,25 @@ impl Client {
         self.write("POST", path, body).await
     }
 
-    /// Sends a body that holds its idempotency key itself, and gets one document.
+    /// Sends a body with headers that bring credentials, and gets one document. Where it `is_keyed`, the body holds its
+    /// idempotency key itself.
     ///
     /// # Errors
     /// What the route says, or that no owner could be reached.
-    pub(crate) async fn post_keyed<T: DeserializeOwned>(
+    pub(crate) async fn post_bringing<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
+        brought: &[(String, String)],
+        is_keyed: bool,
     ) -> Result<T, Fault> {
-        self.ask(&RestRequest { method: "POST", body: Some(bytes(body)?), ..RestRequest::get(path) }).await
+        let headers = brought.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let request =
+            RestRequest { method: "POST", headers, body: Some(bytes(body)?), ..RestRequest::get(path) };
+        match is_keyed {
+            true => self.ask(&request).await,
+            false => self.ask(&request.once(draw_u128())).await,
+        }
     }
 
     /// Puts a body in its place and gets one document.

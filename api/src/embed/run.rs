@@ -194,7 +194,7 @@ impl Run {
                 let asking: Vec<&str> = tasks.iter().map(|task| task.step.as_str()).collect();
                 let fault = Fault::new(Code::NoTask, format!("the step {step} asks {asks} at this moment"));
                 Err(match asking.as_slice() {
-                    [] => fault.hint("nobody is asked anything in this run: wait with `until`"),
+                    [] => fault.hint("no task of this run is open: wait with `until`"),
                     steps => fault.hint(format!("what is open: {}", steps.join(", "))),
                 })
             }

@@ -3,7 +3,8 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use everfold_engine::definition::Definition;
+use everfold_engine::definition::{CREDENTIALS_MAX, Definition, is_credential_name};
+use everfold_engine::execution::BroughtCredentials;
 use everfold_engine::input::StartOptions;
 use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::store::{Dedup, DedupKeep};
@@ -29,6 +30,9 @@ impl Everfold {
     }
 }
 
+/// How many bytes a credential has.
+const CREDENTIAL_BYTES: std::ops::RangeInclusive<usize> = 4..=8 * 1024;
+
 /// A run to start; `.await` it. It resolves when the start is durable.
 #[must_use = "a start does nothing until it is awaited"]
 pub struct Start<'a> {
@@ -38,13 +42,15 @@ pub struct Start<'a> {
     /// Its `input` is filled in when the start is awaited.
     options: StartOptions,
     once: Option<String>,
+    credentials: BroughtCredentials,
 }
 
 impl<'a> Start<'a> {
     pub(super) fn new(engine: &'a Everfold, source: PipelineSource, input: impl Serialize) -> Self {
         let input = serde_json::to_value(input)
             .map_err(|error| Fault::new(Code::BadInput, format!("the input is no JSON: {error}")));
-        Self { engine, source, input, options: StartOptions::default(), once: None }
+        let credentials = BroughtCredentials::default();
+        Self { engine, source, input, options: StartOptions::default(), once: None, credentials }
     }
 
     /// Recognises a repeated start: the same key with the same pipeline and input gives the run that it
@@ -78,6 +84,25 @@ impl<'a> Start<'a> {
         self
     }
 
+    /// Brings a credential, for secrets of the pipeline that name it; of two with one name the first counts. It is kept
+    /// sealed until the run has ended.
+    pub fn credential(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        if !is_credential_name(&name) || !CREDENTIAL_BYTES.contains(&value.len()) {
+            let what = format!(
+                "the credential “{name}” has no name of small letters, digits and `-`, or not 4 bytes to 8 KiB"
+            );
+            self.input = Err(Fault::new(Code::Invalid, what));
+        } else {
+            self.credentials.add(name, value);
+            if self.credentials.len() > CREDENTIALS_MAX {
+                let what = format!("a start brings at most {CREDENTIALS_MAX} credentials");
+                self.input = Err(Fault::new(Code::Invalid, what));
+            }
+        }
+        self
+    }
+
     async fn begin(self) -> Result<Run, Fault> {
         let (engine, input) = (self.engine, self.input?);
         let dedup = self.once.map(|key| {
@@ -97,6 +122,7 @@ impl<'a> Start<'a> {
             actor: engine.actor(),
             dedup,
             detach: false,
+            credentials: self.credentials,
         };
         let begun = engine.node().begin(begin).await?;
         Ok(engine.handle(begun.run))

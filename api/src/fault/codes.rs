@@ -121,18 +121,24 @@ codes! {
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",
         "A policy is an expression over `evidence` that gives true, false, a verdict or {verdict, reason, findings}. Nothing was recorded. The message names the place.";
     NoNotice = "EF0232", 404, 3, "no such lost notice",
-        "A notice that nobody got is named RUN:VERSION:NOTICE, with the run as people name it. `everfold notices` lists them; one that was sent again or dropped is listed no more.";
+        "A notice that did not arrive is named RUN:VERSION:NOTICE, with the run as people name it. `everfold notices` lists them; one that was sent again or dropped is listed no more.";
     NoSubscription = "EF0233", 404, 3, "no such subscription",
         "Subscriptions stand in everfold.toml, `[[subscriptions]]`, each with a name. A process that serves reads them when it starts. `everfold notices` lists them.";
     NoticeFailed = "EF0234", 502, 1, "the test did not arrive",
-        "The function was called and nobody could be told; the message says why. A real notice would be tried again for a day. `everfold doctor` checks the settings and secrets of each subscription.";
+        "The function was called and the notice did not arrive; the message says why. A real notice would be tried again for a day. `everfold doctor` checks the settings and secrets of each subscription.";
 
     HeadTooLarge = "EF0235", 431, 2, "the head of the request is too large",
         "The request line and the headers have at most 64 KiB together, and there are at most 100 headers. Ask for less in one query.";
+    NoArtefact = "EF0236", 404, 3, "no such artefact",
+        "An artefact is named by the hash of its bytes. `GET /runs/{run}/artefacts` lists the files that the steps of a run gave; their bytes are kept as long as the run.";
+    ArtefactTooLarge = "EF0237", 413, 2, "the artefact is too large to be shown",
+        "Files of up to 32 MiB are given out over REST. Larger ones lie in the folder `blobs` of the data folder, named by run and hash.";
     NoBudget = "EF0241", 404, 3, "the run has no such budget",
         "The pipeline of the run names its budgets under `budget`; `everfold budget RUN` lists them. One without an `id` is called `budget`.";
     BadRaise = "EF0242", 422, 2, "the budget cannot be raised so",
         "A raise adds money (--add 2.00), tokens (--tokens 50000) or time (--wall 1h) to what the budget limits. A limit that is not there cannot be raised.";
+    NoOwnLimit = "EF0243", 404, 3, "the shared budget has no limits of its own",
+        "`everfold budget list` shows the shared budgets with the limits that each has of its own. One scope has a budget for each period and zone: --per and --zone say which.";
     Behind = "EF0270", 503, 7, "the read models have not come that far",
         "A read with `min_position` waits a moment for the read models to fold that event. The message says how far behind they are. Repeat a little later.";
     ViewStopped = "EF0271", 503, 7, "a read model stopped",
@@ -184,6 +190,13 @@ codes! {
         "A fork or a restart may go on by another definition, where what has begun is there too: each step under its name with the same kind of work, each gate \
          that was judged with the same kind of probe. The message names the first event that does not fit. What has not begun, and what begins anew, \
          may differ freely: fork at an earlier moment, or restart from an earlier step.";
+    CredentialRequired = "EF0316", 428, 4, "a credential is missing",
+        "A gate of the pipeline's `admit` asks for credentials that the request brings: `--credential NAME` of a command, with the value in the variable \
+         EVERFOLD_CREDENTIAL_NAME or in a file (NAME=@FILE), or the header Everfold-Credential-NAME over REST. The message names them. Nothing was recorded, and \
+         the run that was to be gone on with is as it was. Triggers and schedules bring none.";
+    CredentialRefused = "EF0317", 428, 4, "a credential is refused",
+        "A gate of the pipeline's `admit` was given credentials of the request, and failed: a password is wrong, a token has expired. The message says what the \
+         gate said. Nothing was recorded, and the run that was to be gone on with is as it was. Repeat it with another value.";
     NotJudged = "EF0330", 409, 4, "no gate is open there",
         "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
     NotSigned = "EF0331", 401, 4, "the delivery is not signed by its source",
@@ -193,7 +206,11 @@ codes! {
         "Name the one that is to be raised: everfold budget RUN --budget NAME --add 2.00";
     OverBudget = "EF0341", 409, 4, "the run waits for a budget",
         "Paid work waits because a budget of the run is used up; there is no pause to lift. It goes on by itself when the budget's next period begins, or \
-         when somebody raises it: everfold budget RUN --add 2.00 -m WHY";
+         when it is raised: everfold budget RUN --add 2.00 -m WHY";
+    Changed = "EF0346", 409, 4, "it changed since you looked",
+        "A vote counts for what the task showed: this one names something else (`seen`), or a file or the commit that is shown is no longer what it was when \
+         people were asked. Nothing was recorded. `everfold show RUN` shows the task as it is; `everfold recheck RUN STEP` asks anew, with what lies in the \
+         workspace now; a rejection and a wish for changes are taken in any case.";
     NotSetAside = "EF0370", 409, 4, "the run is not set aside",
         "`everfold cancel RUN --force` ends a run where it stands, without stopping, following up or tidying away anything by its own steps: only one that \
          cannot be gone on with. Any other is cancelled in order: `everfold cancel RUN`.";
@@ -220,13 +237,16 @@ codes! {
     StoreIndex = "EF0407", 503, 7, "the index cannot be built",
         "The journal is sound, the index over it is not and could not be built again. `everfold store verify` tells more.";
     NotAdopted = "EF0408", 503, 7, "the store was copied or moved",
-        "Two copies that both act would do everything twice, so a copy only reads until somebody says that it is the one: `everfold store adopt`.";
+        "Two copies that both act would do everything twice, so a copy only reads until a person says that it is the one: `everfold store adopt`.";
     Full = "EF0409", 507, 7, "the disk is full",
         "Nothing of the request was recorded, and nothing is lost. An engine that runs goes on by itself when there is room; a command that found the store closed is to be repeated then.";
     ReadOnly = "EF0410", 503, 7, "the store takes no writes",
-        "Reading goes on. The message says why. A journal that has no file to go on in is tried again four times a second and ends this state by itself; runs go on then. `everfold serve` ends after a minute of it, so that whoever watches over it hears of it.";
+        "Reading goes on. The message says why. A journal that has no file to go on in is tried again four times a second and ends this state by itself; runs go on then. `everfold serve` ends after a minute of it, so that its supervisor (systemd, a container) notices.";
     NoAnswer = "EF0411", 503, 7, "the owner does not answer",
         "The process that owns the data folder took the connection and did not answer. Repeat the command; end that process if it hangs. Nothing is lost by that.";
+    CredentialsUnkept = "EF0412", 503, 7, "credentials cannot be kept",
+        "What a request brings for its run is sealed with a key of this machine and kept in the data folder until the run has ended. The message says which of \
+         the two is not possible here. Nothing was recorded. `key` under [credentials] in everfold.toml names another file for the key.";
     NotOurs = "EF0420", 503, 7, "the folder is not this process's any more",
         "The data folder, its lock or its journal was removed, moved or replaced while a process owned it. That process writes nothing more, and nothing that lies there now is touched by it. End it; the next owner opens what lies there.";
     Verifying = "EF0421", 409, 4, "a verification goes on",
@@ -273,7 +293,7 @@ codes! {
     Served = "EF0610", 409, 7, "the folder is being served",
         "A data folder has one owner. Its address stands in owner.json and in the message.";
     ServerAway = "EF0611", 503, 7, "the server cannot be reached",
-        "There is no such host, nobody listens there, or the connection broke and did not come again within --patience. Nothing was done, or, of a write that \
+        "There is no such host, no server listens there, or the connection broke and did not come again within --patience. Nothing was done, or, of a write that \
          was on its way, once: repeat the command when the server is there.";
     NotTrusted = "EF0612", 502, 7, "the server's certificate is not trusted",
         "Nothing was sent, the token neither. The message says what is wrong with the certificate. Of an authority that this machine does not know, \
@@ -294,7 +314,7 @@ codes! {
          Where the first answer got lost, revoke the token and make one of another name.";
     NotHeld = "EF0620", 409, 4, "another worker's attempt",
         "A worker speaks of an attempt by the id and the lease that `poll` gave it, with the token that polled. This one was given to another worker, \
-         or to nobody. `everfold workers` shows who holds what.";
+         or to none. `everfold workers` shows who holds what.";
     AttemptOver = "EF0621", 409, 4, "the attempt is over",
         "It was reported already, or cancelled, or its time limit passed, or its worker was not heard of for the span of the lease. \
          What a worker gives then does not count; the message says why.";
@@ -308,7 +328,7 @@ codes! {
         "A part of the engine that all runs need ended in a panic: a bug of Everfold. The process ends with that, because it could not be relied on. Nothing that was \
          acknowledged is lost, and processes of steps live on: the next start goes on. Please report the message.";
     OfStep = "EF0625", 403, 4, "a step's process is not let in",
-        "Whoever descends from a step or gate of a run is not the user at the keyboard, though it runs as the same user: the socket refuses it. `api: {role: viewer}`, \
+        "A process that descends from a step or gate of a run is not the user at the keyboard, though it runs as the same user: the socket refuses it. `api: {role: viewer}`, \
          `approver` or `operator` in a step lets the processes of its work and of its gates in as `run:ID/STEP` while they last. A git hook and a program \
          that the engine itself called are never let in.";
     NotServed = "EF0626", 421, 4, "the host is not served here",

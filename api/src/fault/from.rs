@@ -18,6 +18,7 @@ use everfold_projections::ReadSideError;
 use super::codes::Code;
 use super::problem::Fault;
 use crate::access::AccessError;
+use crate::credential_header::CREDENTIAL_HEADER;
 
 impl From<OpenError> for Fault {
     fn from(error: OpenError) -> Self {
@@ -176,6 +177,7 @@ impl From<Refusal> for Fault {
             Refusal::InvalidAnswer { .. } | Refusal::InvalidEdit { .. } => Code::BadAnswer,
             Refusal::WrongRole { .. } | Refusal::SelfApproval(_) => Code::NotAllowed,
             Refusal::CommentNeeded { .. } => Code::CommentNeeded,
+            Refusal::Changed { .. } => Code::Changed,
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => Code::NotBlocked,
             Refusal::NothingInterrupted => Code::NotPaused,
             Refusal::SeveralBlocked(_) => Code::SeveralBlocked,
@@ -185,6 +187,7 @@ impl From<Refusal> for Fault {
             Refusal::BadRaise { .. } => Code::BadRaise,
             Refusal::OverBudget(_) => Code::OverBudget,
             Refusal::BadSignal(_) => Code::Invalid,
+            Refusal::Credential { .. } => Code::Invalid,
             Refusal::TooDeep { .. } => Code::TooLarge,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
@@ -197,6 +200,8 @@ impl From<Refusal> for Fault {
             Refusal::KeyTaken { .. } => Code::KeyTaken,
             Refusal::NoSlot { .. } => Code::NoSlot,
             Refusal::NotAdmitted { .. } => Code::NotAdmitted,
+            Refusal::CredentialRequired { .. } => Code::CredentialRequired,
+            Refusal::CredentialRefused { .. } => Code::CredentialRefused,
             _other => Code::Refused,
         };
         let fault = Self::new(code, refusal.to_string());
@@ -209,11 +214,17 @@ impl From<Refusal> for Fault {
                 problems.into_iter().map(|message| serde_json::json!({ "message": message })).collect(),
             ),
             Refusal::CommentNeeded { .. } => fault.hint("add -m TEXT"),
+            Refusal::Changed { what, .. } => fault
+                .errors(what.into_iter().map(|message| serde_json::json!({ "message": message })).collect())
+                .hint("look again: everfold show RUN; `everfold recheck RUN STEP` asks anew"),
             Refusal::SeveralBlocked(_) => fault.hint("name the step"),
             Refusal::SeveralBudgets(_) => fault.hint("name one with --budget"),
             Refusal::OverBudget(_) => fault.hint("everfold budget RUN --add 2.00 -m WHY"),
             Refusal::BadRaise { .. } => fault.hint("`everfold budget RUN` shows what it limits"),
             Refusal::TooDeep { .. } => fault.hint("give it as text, or as a file that is named"),
+            Refusal::Credential { .. } => fault.hint(
+                "choose another; where it is none, add the pattern to `except` under [redact] in everfold.toml",
+            ),
             Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
             Refusal::NotSetAside => fault.hint("everfold cancel RUN, without --force"),
             Refusal::NothingToRetry(_) => {
@@ -233,7 +244,7 @@ impl From<Refusal> for Fault {
             Refusal::Needed { .. } => fault.hint(
                 "`everfold unblock RUN STEP --decision proceed --output JSON` gives the step the output that is read",
             ),
-            Refusal::SelfApproval(_) => fault.hint("somebody else decides; EVERFOLD_USER says who types"),
+            Refusal::SelfApproval(_) => fault.hint("another person decides; EVERFOLD_USER says who types"),
             Refusal::Superseded(_) | Refusal::Decided { .. } => {
                 fault.hint("`everfold inbox` lists what is open")
             }
@@ -254,9 +265,33 @@ impl From<Refusal> for Fault {
             Refusal::NotAdmitted { gate, code, reason } => {
                 fault.errors(vec![serde_json::json!({ "gate": gate, "code": code, "message": reason })])
             }
+            Refusal::CredentialRequired { gate, missing } => {
+                let hint = bring(&missing);
+                let each = missing.iter().map(|name| credential(&gate, name, "credential_required", None));
+                fault.errors(each.collect()).hint(hint)
+            }
+            Refusal::CredentialRefused { gate, names, reason, .. } => {
+                let each = names.iter().map(|name| credential(&gate, name, "credential_refused", Some(&reason)));
+                fault.errors(each.collect()).hint("bring another value")
+            }
             _other => fault,
         }
     }
+}
+
+/// How credentials are brought.
+fn bring(names: &[String]) -> String {
+    let options: Vec<String> = names.iter().map(|name| format!("--credential {name}")).collect();
+    let headers: Vec<String> = names.iter().map(|name| format!("{CREDENTIAL_HEADER}{name}")).collect();
+    let word = if names.len() == 1 { "the header" } else { "the headers" };
+    format!("bring it: {}; over REST {word} {}", options.join(" "), headers.join(", "))
+}
+
+/// What a gate says of a credential, for programs.
+fn credential(gate: &str, name: &str, code: &str, reason: Option<&str>) -> serde_json::Value {
+    let message = reason.unwrap_or("the request does not bring it");
+    let header = format!("{CREDENTIAL_HEADER}{name}");
+    serde_json::json!({ "gate": gate, "credential": name, "header": header, "code": code, "message": message })
 }
 
 impl From<SubmitError> for Fault {
@@ -281,6 +316,9 @@ impl From<StartError> for Fault {
         match error {
             StartError::Refused(refusal) => refusal.into(),
             StartError::Submit(error) => error.into(),
+            StartError::Credentials(error) => {
+                Self::new(Code::CredentialsUnkept, error.message).hint(error.hint)
+            }
             StartError::Exists(_) => Self::new(Code::Conflict, error.to_string()),
             StartError::UnknownResource { ref known, .. } => {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -334,7 +372,7 @@ impl From<PipelineError> for Fault {
 impl From<HookError> for Fault {
     fn from(error: HookError) -> Self {
         let code = match &error {
-            HookError::BadSource(_) | HookError::BadId => Code::Invalid,
+            HookError::BadSource(_) | HookError::BadId | HookError::Credential(_) => Code::Invalid,
             HookError::Ambiguous(_) => Code::NoDelivery,
             HookError::TooLarge { .. } => Code::TooLarge,
             HookError::TooDeep { .. } => Code::TooLarge,
@@ -385,7 +423,7 @@ impl From<ScheduleError> for Fault {
 impl From<BudgetError> for Fault {
     fn from(error: BudgetError) -> Self {
         let code = match &error {
-            BudgetError::BadScope | BudgetError::LongReason => Code::Invalid,
+            BudgetError::BadScope | BudgetError::Credential(_) | BudgetError::LongReason => Code::Invalid,
             BudgetError::KeyReused => Code::KeyReused,
             BudgetError::ShuttingDown => Code::Ending,
             _store => Code::StoreIo,

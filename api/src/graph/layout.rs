@@ -29,6 +29,23 @@ pub(super) struct Rect {
     pub(super) height: f64,
 }
 
+/// What stands in the boxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BoxContent {
+    /// What the step does, its notes, a line for each gate.
+    Full,
+    /// Two lines, of which the name is one.
+    Names,
+}
+
+/// What is around the boxes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) margin: f64,
+    /// The height of the title above, where there is one.
+    pub(super) title: Option<f64>,
+}
+
 pub(super) const MARGIN: f64 = 24.0;
 pub(super) const TITLE: f64 = 64.0;
 const BETWEEN_FINISH: f64 = 56.0;
@@ -47,7 +64,10 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     units * size
 }
 
-pub(super) fn size(step: &StepBox) -> (f64, f64) {
+pub(super) fn size(step: &StepBox, content: BoxContent) -> (f64, f64) {
+    if content == BoxContent::Names {
+        return ((text_width(&step.id, 13.0) + 64.0).clamp(132.0, 260.0), 46.0);
+    }
     let mut width = text_width(&step.id, 15.0) + 16.0;
     width = width.max(text_width(&step.summary, 12.0));
     for note in &step.notes {
@@ -61,12 +81,12 @@ pub(super) fn size(step: &StepBox) -> (f64, f64) {
     ((width + 36.0).max(140.0), height + gates)
 }
 
-pub(super) fn place(sketch: &Sketch) -> Placed {
+pub(super) fn place(sketch: &Sketch, content: BoxContent, around: Frame) -> Placed {
     let mut graph: Graph<NodeLabel, EdgeLabel> =
         Graph::with_options(GraphOptions { directed: true, multigraph: true, compound: false });
     let name = |at: usize| format!("n{at}");
     for (at, step) in sketch.boxes.iter().enumerate().filter(|(_, step)| !step.finish) {
-        let (width, height) = size(step);
+        let (width, height) = size(step, content);
         graph.set_node(name(at), Some(NodeLabel { width, height, ..NodeLabel::default() }));
     }
     for (at, (from, to)) in sketch.arrows.iter().enumerate() {
@@ -84,7 +104,11 @@ pub(super) fn place(sketch: &Sketch) -> Placed {
         };
         graph.set_edge(name(back.to), name(back.from), Some(label), Some(&format!("b{at}")));
     }
-    let options = LayoutOptions { nodesep: 36.0, edgesep: 24.0, ranksep: 44.0, ..LayoutOptions::default() };
+    let (nodesep, edgesep, ranksep) = match content {
+        BoxContent::Full => (36.0, 24.0, 44.0),
+        BoxContent::Names => (20.0, 14.0, 26.0),
+    };
+    let options = LayoutOptions { nodesep, edgesep, ranksep, ..LayoutOptions::default() };
     layout(&mut graph, Some(options));
     let points = |from: usize, to: usize, edge: &str| -> Vec<(f64, f64)> {
         graph
@@ -95,7 +119,7 @@ pub(super) fn place(sketch: &Sketch) -> Placed {
     let mut placed =
         Placed { width: 0.0, height: 0.0, boxes: Vec::new(), arrows: Vec::new(), backs: Vec::new() };
     for (at, step) in sketch.boxes.iter().enumerate() {
-        let (width, height) = size(step);
+        let (width, height) = size(step, content);
         let (x, y) = graph
             .node(&name(at))
             .map_or((0.0, 0.0), |node| (node.x.unwrap_or_default(), node.y.unwrap_or_default()));
@@ -115,12 +139,12 @@ pub(super) fn place(sketch: &Sketch) -> Placed {
             .unwrap_or_default();
         placed.backs.push((line, middle));
     }
-    frame(sketch, &mut placed);
+    frame(sketch, &mut placed, around);
     placed
 }
 
 /// Moves everything into view, with the title above and `on_finish` below.
-fn frame(sketch: &Sketch, placed: &mut Placed) {
+fn frame(sketch: &Sketch, placed: &mut Placed, around: Frame) {
     let mut left = f64::MAX;
     let mut right = f64::MIN;
     let mut top = f64::MAX;
@@ -145,7 +169,9 @@ fn frame(sketch: &Sketch, placed: &mut Placed) {
         cover(x - half, y - 10.0);
         cover(x + half, y + 10.0);
     }
-    let (dx, dy) = (MARGIN - left, TITLE + MARGIN / 2.0 - top);
+    let margin = around.margin;
+    let above = around.title.map_or(margin, |title| title + margin / 2.0);
+    let (dx, dy) = (margin - left, above - top);
     let shift = |point: &mut (f64, f64)| {
         point.0 += dx;
         point.1 += dy;
@@ -155,7 +181,7 @@ fn frame(sketch: &Sketch, placed: &mut Placed) {
         shift(middle);
     }
     placed.arrows.iter_mut().flatten().for_each(shift);
-    let mut finish_x = MARGIN;
+    let mut finish_x = margin;
     let finish_y = bottom + dy + BETWEEN_FINISH;
     let mut lowest = bottom + dy;
     let mut rightmost = right + dx;
@@ -170,7 +196,10 @@ fn frame(sketch: &Sketch, placed: &mut Placed) {
             rect.y += dy;
         }
     }
-    let title = text_width(&sketch.name, 20.0).max(text_width(&sketch.description, 12.5)) + MARGIN;
-    placed.width = (rightmost.max(title) + MARGIN).ceil();
-    placed.height = (lowest + MARGIN).ceil();
+    let title = match around.title {
+        Some(_) => text_width(&sketch.name, 20.0).max(text_width(&sketch.description, 12.5)) + margin,
+        None => 0.0,
+    };
+    placed.width = (rightmost.max(title) + margin).ceil();
+    placed.height = (lowest + margin).ceil();
 }

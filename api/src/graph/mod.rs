@@ -1,9 +1,10 @@
-//! Pipelines as pictures: [`text`] for terminals, [`svg`] for pages and files.
+//! Pipelines as pictures: [`text`] for terminals, [`svg`] for files, `drawing` for clients that draw.
 //!
 //! Law: a picture is a function of the definition alone; equal definitions give equal bytes. The SVG
 //! holds no script and loads nothing.
 
 mod about;
+mod drawing;
 mod layout;
 mod sketch;
 mod svg;
@@ -11,6 +12,7 @@ mod text;
 mod words;
 
 pub use about::about;
+pub(crate) use drawing::{GraphDetail, GraphView, drawing};
 pub use svg::svg;
 pub use text::text;
 

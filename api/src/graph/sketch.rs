@@ -18,6 +18,7 @@ pub(super) struct StepBox {
     pub(super) gates: Vec<GateLine>,
     /// What follows the work itself, where the file says: cause and route.
     pub(super) routes: Vec<(String, String)>,
+    pub(super) foreach: bool,
     pub(super) standby: bool,
     /// It belongs to `on_finish`.
     pub(super) finish: bool,
@@ -199,7 +200,18 @@ fn describe(step: &Step, finish: bool) -> StepBox {
     for (name, signal) in &step.on_signal {
         routes.push((format!("signal {name}"), route_words(signal)));
     }
-    StepBox { id: step.id.to_string(), kind, summary, notes, gates, routes, standby: step.standby, finish }
+    let foreach = step.foreach.is_some();
+    StepBox {
+        id: step.id.to_string(),
+        kind,
+        summary,
+        notes,
+        gates,
+        routes,
+        foreach,
+        standby: step.standby,
+        finish,
+    }
 }
 
 fn task_words(task: &ExecutorTask) -> (SketchKind, String) {

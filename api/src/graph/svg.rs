@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use everfold_engine::definition::Definition;
 use everfold_engine::text::is_direction;
 
-use super::layout::{MARGIN, Placed, Rect, place, text_width};
+use super::layout::{BoxContent, Frame, MARGIN, Placed, Rect, TITLE, place, text_width};
 use super::sketch::{Sketch, SketchKind, StepBox};
 
 const STYLE: &str = "
@@ -48,7 +48,7 @@ const STYLE: &str = "
 #[must_use]
 pub fn svg(definition: &Definition) -> String {
     let sketch = Sketch::of(definition);
-    let placed = place(&sketch);
+    let placed = place(&sketch, BoxContent::Full, Frame { margin: MARGIN, title: Some(TITLE) });
     let mut svg = Svg(String::new());
     let (width, height) = (placed.width, placed.height);
     svg.line(&format!(

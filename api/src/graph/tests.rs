@@ -2,7 +2,7 @@
 
 use everfold_engine::definition::{Definition, NoFiles, parse};
 
-use super::{svg, text};
+use super::{GraphDetail, drawing, svg, text};
 
 fn read(source: &str) -> Definition {
     match parse(source, "pipeline.yaml", &NoFiles) {
@@ -72,4 +72,23 @@ fn what_surrounds_the_steps_is_drawn() {
          - {id: both, needs: {any: [call, child]}, wait: {signal: go}, gates: [{all: [{ci: {provider: p, sha: abc}}, {not: {file: x}}], on_fail: {rework: ask, hold: true, max: unlimited}}]}\n",
     );
     insta::assert_snapshot!(text(&definition));
+}
+
+#[test]
+fn a_drawing_has_room_for_every_box() {
+    for detail in [GraphDetail::Full, GraphDetail::Names] {
+        let graph = serde_json::to_value(drawing(&example(), detail)).unwrap();
+        let number = |value: &serde_json::Value| value.as_f64().unwrap();
+        let (width, height) = (number(&graph["width"]), number(&graph["height"]));
+        let nodes = graph["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), 11);
+        for node in nodes {
+            let [x, y, wide, high] = ["x", "y", "width", "height"].map(|name| number(&node[name]));
+            assert!(x >= 0.0 && y >= 0.0 && x + wide <= width && y + high <= height, "{node}");
+        }
+        let platforms = nodes.iter().find(|node| node["id"] == "platforms").unwrap();
+        assert_eq!(platforms["foreach"], true);
+        assert_eq!(graph["backs"].as_array().unwrap().len(), 5);
+        assert!(graph["arrows"][0]["points"][0]["x"].is_number());
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse as _, Response};
 use everfold_engine::store::DedupKeep;
 use everfold_engine::time::Timestamp;
 use everfold_engine::tokens::{Role, Token};
@@ -62,6 +62,12 @@ pub(crate) async fn create(
     let once = once(&headers, &caller, "POST /tokens", &bytes, DedupKeep::Week)?;
     let lasts = asked.expires_in.as_deref().map(span).transpose()?;
     let (role, approves) = (role_of(asked.role.as_deref(), &asked.approves)?, asked.approves);
+    if let Some((pattern, _)) = app.engine().credential_in(&asked.name) {
+        let message = format!("the name of the token holds what looks like a credential ({pattern})");
+        return Err(
+            Fault::new(Code::Invalid, message).hint("its name stands in every record of what it does")
+        );
+    }
     let wish = TokenWish { name: asked.name.clone(), role, approves: approves.clone(), lasts };
     let made = app.access().create(wish, caller.actor, once.dedup).await?;
     let token = TokenMade {
@@ -130,7 +136,8 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Fault> {
     let route = format!("DELETE /tokens/{name}");
     let once = once(&headers, &caller, &route, b"", DedupKeep::Week)?;
-    let change = app.access().revoke(&name, params.reason, caller.actor, once.dedup).await?;
+    let reason = params.reason.map(|reason| app.engine().masked_text(&reason).into_owned());
+    let change = app.access().revoke(&name, reason, caller.actor, once.dedup).await?;
     Ok(written(StatusCode::OK, change, RevokedAnswer { name, revoked: true }))
 }
 
@@ -257,76 +264,6 @@ pub(crate) async fn link(State(app): State<App>, body: JsonBody<LinkBody>) -> Re
     let url = app.url().map(|url| format!("{url}{path}"));
     let answer = LinkAnswer { path, url, expires_at: made.expires_at };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
-}
-
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LoginParams {
-    code: String,
-}
-
-/// `GET /login`: the link that `serve` prints. It opens nothing by itself: what looks at links before people do (a
-/// chat's preview, a scanner of mails) would use it up.
-#[utoipa::path(
-    get,
-    path = "/login",
-    tag = "access",
-    params(LoginParams),
-    responses((status = 200, description = "A page with a button, which asks for the session.", body = String, content_type = "text/html; charset=utf-8"))
-)]
-pub(crate) async fn link_page(Params(params): Params<LoginParams>) -> Result<Response, Fault> {
-    // Hexadecimal digits behind a fixed word: nothing to escape for HTML.
-    let code = Credential::parse(&params.code).ok_or_else(over)?;
-    let page = LINK_PAGE.replace("{code}", code.reveal());
-    let head = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-        // With no-referrer a browser would send `Origin: null` for the button, and this server would refuse the login.
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    Ok((head, page).into_response())
-}
-
-const LINK_PAGE: &str = include_str!("../../assets/login.html");
-
-fn over() -> Fault {
-    Fault::new(Code::LinkOver, "the login link was used already, or its time is over")
-}
-
-/// `POST /login`: the button of that page. Opens the session, once.
-#[utoipa::path(
-    post,
-    path = "/login",
-    tag = "access",
-    params(LoginParams),
-    responses((status = 303, description = "The session; its cookie is set, and the page of this document comes next."))
-)]
-pub(crate) async fn by_link(
-    State(app): State<App>,
-    session: Option<Extension<RequestSession>>,
-    headers: HeaderMap,
-    Params(params): Params<LoginParams>,
-) -> Result<Response, Fault> {
-    // Another site's page must not log its visitor in under another name; browsers send the origin of a form.
-    let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
-    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return Err(Fault::new(Code::NoCsrf, "the button stands on another page")
-            .hint("open the login link itself, and press its button"));
-    }
-    let secure = session.is_some_and(|session| session.secure);
-    let code = Credential::parse(&params.code).ok_or_else(over)?;
-    let made = app.access().open(&code).await.map_err(|error| match Fault::from(error) {
-        fault if fault.code == Code::NotKnown => over(),
-        fault => fault,
-    })?;
-    let seconds = made.expires_at.since(everfold_engine::clock::now()).as_secs();
-    let mut response = Redirect::to("/api").into_response();
-    set_cookie(&mut response, &session_cookie(Some((&made.secret, seconds)), secure));
-    Ok(response)
 }
 
 fn set_cookie(response: &mut Response, cookie: &str) {

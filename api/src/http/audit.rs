@@ -59,6 +59,11 @@ pub(crate) async fn gates(
     Params(params): Params<GatesParams>,
 ) -> Result<Response, Fault> {
     let since = since(&app, params.since.as_deref()).await?;
+    let paged = CursorOf::Gates.with(&[
+        params.verdict.as_deref(),
+        params.gate.as_deref(),
+        params.pipeline.as_deref(),
+    ]);
     let filter = GateFilter {
         verdict: params.verdict.as_deref().map(verdict).transpose()?,
         gate: params.gate,
@@ -66,7 +71,7 @@ pub(crate) async fn gates(
         since,
         until: moment(&app, params.at.as_deref()).await?,
     };
-    let cursor = app.in_list(CursorOf::Gates, params.cursor.as_deref())?;
+    let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().audit(min, move |audit| audit.gates(&filter, cursor, limit)).await?;
@@ -79,7 +84,7 @@ pub(crate) async fn gates(
             decision,
         }));
     }
-    let next_cursor = app.list_cursor(CursorOf::Gates, answer.value.next);
+    let next_cursor = app.list_cursor(paged, answer.value.next);
     Ok(read(answer.position, Page { items, next_cursor }))
 }
 

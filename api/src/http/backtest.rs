@@ -43,7 +43,8 @@ pub(crate) async fn backtest(
             .hint("a policy gives true or false, a verdict, or {verdict, reason}: `evidence.exit == 0`")
     })?;
     let limit = limit(asked.limit)?;
-    let cursor = app.in_list(CursorOf::Gates, asked.cursor.as_deref())?;
+    let paged = CursorOf::Gates.with(&[None, Some(&asked.gate), asked.pipeline.as_deref()]);
+    let cursor = app.in_list(paged, asked.cursor.as_deref())?;
     let filter = GateFilter {
         gate: Some(asked.gate.clone()),
         pipeline: asked.pipeline,
@@ -67,7 +68,7 @@ pub(crate) async fn backtest(
         becomes: BTreeMap::new(),
         items: Vec::new(),
         back_to: None,
-        next_cursor: app.list_cursor(CursorOf::Gates, page.next),
+        next_cursor: app.list_cursor(paged, page.next),
     };
     let _turn = app.backtest_turn().await;
     for (run, mut versions) in of_runs {

@@ -33,6 +33,7 @@ use super::sse::{self, ChunkSource};
 use crate::body::event::event_body;
 use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
+use crate::node::CursorOf;
 use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -64,15 +65,13 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
-    let from = match &params.cursor {
-        Some(cursor) => app.cursor(cursor)?,
-        None => params.from.unwrap_or(1),
-    };
+    let paged = CursorOf::RunEvents.with(&[Some(&run.to_string())]);
+    let from = app.in_list(paged, params.cursor.as_deref())?.or(params.from).unwrap_or(1);
     if export::wants_lines(&headers) && params.limit.is_none() {
         return Ok(export::of_run(app, session, StreamId::run(run), Version(from.max(1))));
     }
     let EventPage { items, next } = page(&app, run, Version(from.max(1)), limit(params.limit)?).await?;
-    let cursor = serde_json::json!(next.map(|next| app.cursor_text(next.get())));
+    let cursor = serde_json::json!(app.list_cursor(paged, next.map(Version::get)));
     let kind = [(header::CONTENT_TYPE, "application/json")];
     Ok((kind, format!("{{\"items\":[{items}],\"next_cursor\":{cursor}}}")).into_response())
 }

@@ -65,9 +65,10 @@ async fn page(
     source: Option<&str>,
     params: &DeliveryListParams,
 ) -> Result<Json<Page<DeliveryView>>, Fault> {
-    let before = app.in_list(CursorOf::Deliveries, params.cursor.as_deref())?.map(Position);
+    let paged = CursorOf::Deliveries.with(&[source]);
+    let before = app.in_list(paged, params.cursor.as_deref())?.map(Position);
     let (items, next) = app.deliveries(source, before, limit(params.limit)?).await?;
-    Ok(Json(Page { items, next_cursor: app.list_cursor(CursorOf::Deliveries, next.map(|next| next.0)) }))
+    Ok(Json(Page { items, next_cursor: app.list_cursor(paged, next.map(|next| next.0)) }))
 }
 
 fn named(source: &str) -> Option<&str> {

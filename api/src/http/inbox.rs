@@ -52,14 +52,16 @@ pub(crate) async fn list(
         Some(run) => Some(app.resolve(run).await?),
         None => None,
     };
-    let cursor = app.in_list(CursorOf::Inbox, params.cursor.as_deref())?;
+    let of_run = run.map(|run| run.to_string());
+    let paged = CursorOf::Inbox.with(&[params.role.as_deref(), of_run.as_deref()]);
+    let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let role = params.role;
     let answer =
         app.views().inbox(min, move |inbox| inbox.list(role.as_deref(), run, cursor, limit, at)).await?;
-    let next_cursor = app.list_cursor(CursorOf::Inbox, answer.value.next);
+    let next_cursor = app.list_cursor(paged, answer.value.next);
     Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
 }
 
@@ -102,7 +104,14 @@ pub(crate) async fn decide(
         Asks::Vote(vote) => {
             let comments = remarks(&app, run, &id, asked.comments).await?;
             let (comment, edited) = (asked.comment, asked.value.as_ref().map(value_of));
-            InputKind::Vote(VoteCast { id, vote, comment, roles, comments, edited })
+            let seen = named(&app, run, &id, asked.seen.as_deref()).await?;
+            // A rejection is taken whatever lies there.
+            let found = if vote == Vote::Approve { app.look(run, &id).await? } else { None };
+            let vote = VoteCast { id, vote, comment, roles, comments, edited, seen };
+            match found {
+                Some(found) => InputKind::MeasuredVote { vote, found },
+                None => InputKind::Vote(vote),
+            }
         }
         Asks::Answer(answer) => InputKind::Answer(QuestionAnswered { id, answer: value_of(&answer), roles }),
         Asks::Save(answer) => InputKind::SaveAnswer(AnswerSaved { id, answer: value_of(&answer), roles }),
@@ -110,6 +119,26 @@ pub(crate) async fn decide(
     let submitted = app.submit(run, kind, caller.actor, once).await;
     let went = submitted.map_err(|fault| with_next(fault, run, &name, &verb))?;
     Ok(written(StatusCode::OK, went, app.view(run).await?))
+}
+
+/// The digest that a vote names, whole or by its first digits; where these are of no digest that is shown, one of nothing.
+async fn named(app: &App, run: RunId, id: &AttemptId, given: Option<&str>) -> Result<Option<Hash>, Fault> {
+    /// Fewer may be the digits of another digest by chance.
+    const DIGITS_MIN: usize = 8;
+    let Some(given) = given else { return Ok(None) };
+    let is_digest =
+        given.len() <= 64 && given.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_digest || given.len() < DIGITS_MIN {
+        return Err(Fault::new(Code::Invalid, format!("“{given}” is no digest of what a task shows"))
+            .hint("give 8 to 64 of its digits (0-9, a-f), as `everfold show` prints them"));
+    }
+    if let Ok(whole) = given.parse::<Hash>() {
+        return Ok(Some(whole));
+    }
+    let shown = app.seen_digest(run, id).await?;
+    let shown = shown.filter(|digest| digest.to_string().starts_with(given));
+    // Else it names nothing that is shown: the store knows the first answer to a repeated vote, and the core refuses others.
+    Ok(Some(shown.unwrap_or_else(|| Hash::of(given.as_bytes()))))
 }
 
 /// The input that a body becomes.
@@ -125,6 +154,7 @@ impl DecideBody {
         match (&self.decision, &self.answers) {
             (Some(_), Some(_)) => invalid("give either `decision` or `answers`"),
             (None, None) => invalid("give `decision` for an approval, or `answers` for a question"),
+            (None, Some(_)) if self.seen.is_some() => invalid("`seen` belongs to a decision"),
             (Some(_), None) if self.save => invalid("`save` keeps a part of an answer; a vote has no parts"),
             (Some(decision), None) => {
                 let vote = serde_json::from_value(Value::String(decision.clone()));
@@ -204,6 +234,12 @@ fn with_next(fault: Fault, run: RunId, task: &str, verb: &str) -> Fault {
     match fault.code {
         Code::WrongTask | Code::BadAnswer => {
             fault.hint(format!("see what it asks: everfold show {}", run.short()))
+        }
+        Code::Changed => {
+            let (short, step) = (run.short(), task.split(':').nth(1).unwrap_or_default());
+            fault.hint(format!(
+                "look again: everfold show {short}; `everfold recheck {short} {step}` asks anew, with what lies there now"
+            ))
         }
         Code::CommentNeeded => fault.hint(format!("say why: everfold {verb} {task} -m 'what is missing'")),
         Code::Superseded | Code::Decided | Code::NoTask => fault.hint("see what is open: everfold inbox"),

@@ -11,8 +11,8 @@ use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
 use everfold_engine::time::Timestamp;
 use everfold_workflows::shim::log::{LogLine, LogReader, LogSource};
 use everfold_workflows::shim::protocol;
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -105,10 +105,13 @@ pub(crate) async fn log(
         Format::Text => "text/plain; charset=utf-8",
         Format::Json => "application/jsonl",
     };
-    let body = Body::from_stream(futures::stream::unfold(follower, |mut follower| async move {
-        let chunk = follower.next().await?;
-        Some((chunk, follower))
-    }));
+    let body = Body::from_stream(
+        futures::stream::unfold(follower, |mut follower| async move {
+            let chunk = follower.next().await?;
+            Some((chunk, follower))
+        })
+        .fuse(),
+    );
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct NoticeListParams {
     cursor: Option<String>,
 }
 
-/// `GET /notices`: the notices that nobody got, newest first: of runs, and of subscriptions.
+/// `GET /notices`: the notices that did not arrive, newest first: of runs, and of subscriptions.
 #[utoipa::path(
     get,
     path = "/notices",

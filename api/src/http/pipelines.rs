@@ -185,6 +185,7 @@ pub(crate) async fn check(
             (name.clone(), app.pipeline(&name).await?, view, Vec::new())
         }
         Some(PipelineSource::Text { text, file, files }) => {
+            app.holds_no_credential(&text, file.as_deref(), &files)?;
             let CheckedPipeline { definition, warnings, .. } = node::parsed(&text, file.as_deref(), &files)?;
             let name = file.unwrap_or_else(|| "definition".to_owned());
             let view = PipelineView::of(&definition, "file", None);

@@ -8,6 +8,7 @@ use everfold_engine::id::{RunId, Version};
 
 use super::answer::written;
 use super::app::App;
+use super::credentials::credentials;
 use super::extract::{JsonBody, Path};
 use super::pipeline_source::source;
 use super::relative_names::once_of_run;
@@ -20,6 +21,9 @@ use crate::node::{Rerun, StartedRun};
 use crate::view::RunView;
 
 /// `POST /runs/{id}/retry`: a blocked run goes on in place, an ended one as a new run.
+///
+/// Headers `Everfold-Credential-NAME` bring credentials that secrets of the pipeline name; they are kept sealed until the
+/// run has ended.
 #[utoipa::path(
     post,
     path = "/runs/{run}/retry",
@@ -39,12 +43,17 @@ pub(crate) async fn retry(
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "retry", &body.bytes).await?;
     let RetryBody { step, detach } = body.value;
-    let again = Rerun { from_step: step, ..Rerun::new(OriginKind::Retry, detach) };
+    let credentials = credentials(&headers)?;
+    let again = Rerun { from_step: step, credentials, ..Rerun::new(OriginKind::Retry, detach) };
     let begun = app.retry(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
 }
 
 /// `POST /runs/{id}/restart`: a new run that begins anew at a step; a live origin is cancelled.
+///
+/// Headers `Everfold-Credential-NAME` bring credentials that secrets of the pipeline name; a live origin is
+/// cancelled only where the gates of `admit` let the new run pass; they are kept sealed until the
+/// run has ended.
 #[utoipa::path(
     post,
     path = "/runs/{run}/restart",
@@ -66,13 +75,17 @@ pub(crate) async fn restart(
     let RestartBody { from_step, input, title, pipeline, definition, file, files, config, detach } =
         body.value;
     let source = source(pipeline, definition, file, files)?;
-    let from_step = Some(from_step);
-    let again = Rerun { from_step, input, config, source, title, ..Rerun::new(OriginKind::Restart, detach) };
+    let (from_step, credentials) = (Some(from_step), credentials(&headers)?);
+    let new = Rerun::new(OriginKind::Restart, detach);
+    let again = Rerun { from_step, input, config, source, title, credentials, ..new };
     let begun = app.again(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
 }
 
 /// `POST /runs/{id}/fork`: a new run that goes on from a moment of this one, beside it.
+///
+/// Headers `Everfold-Credential-NAME` bring credentials that secrets of the pipeline name; they are kept sealed until the
+/// run has ended.
 #[utoipa::path(
     post,
     path = "/runs/{run}/fork",
@@ -109,6 +122,7 @@ pub(crate) async fn fork(
         source,
         title: asked.title,
         until_step: asked.until_step,
+        credentials: credentials(&headers)?,
         ..Rerun::new(OriginKind::Fork, asked.detach)
     };
     let begun = app.again(run, again, caller.actor, once).await?;

@@ -8,26 +8,45 @@ use axum::http::{Extensions, HeaderMap};
 use axum::{Extension, Router, middleware};
 use serde_json::Value;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _, SizeAbove};
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate, SizeAbove};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
-    access, audit, backtest, board, budgets, byte_reservation, control, diff, events, export, health, hooks,
-    inbox, layers, limits, logs, notices, pipelines, projections, read_turns, rerun, role_check, runs,
-    schedules, signals, spend, state, store, stream, workers,
+    access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
+    graphs, health, hooks, inbox, layers, limits, live, logs, notices, pipelines, projections, read_turns,
+    rerun, role_check, runs, schedules, signals, spend, state, store, stream, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
+use everfold_pages::Rest;
 
 /// Shorter answers are not compressed: a compressor holds more memory than they have bytes.
 const COMPRESSED_FROM: u64 = 1024;
 
-/// All routes over one node. The listener of a connection puts a [`crate::access::Caller`] into the request's
-/// extensions; a request without one is refused.
+/// All routes over one node, and the pages over them. The listener of a connection puts a [`crate::access::Caller`] into
+/// the request's extensions; a request without one is refused.
 pub fn router(node: Arc<Node>) -> Router {
+    let rest = Rest::new(rest(Arc::clone(&node)));
+    everfold_pages::beside(rest, live::changes(node))
+        .layer(middleware::from_fn(layers::with_request_id))
+        .layer(CompressionLayer::new().compress_when(compressible()))
+}
+
+/// Which answers are compressed.
+fn compressible() -> impl Predicate {
+    // Logs that are followed line by line: a compressor would delay lines.
+    DefaultPredicate::new()
+        .and(SizeAbove::new(COMPRESSED_FROM))
+        .and(NotForContentType::const_new("text/plain"))
+        .and(NotForContentType::const_new("application/jsonl"))
+        .and(|_, _, _: &HeaderMap, extensions: &Extensions| extensions.get::<Uncompressed>().is_none())
+}
+
+/// The routes of REST over one node.
+fn rest(node: Arc<Node>) -> Router {
     let (routes, _document) = routes().split_for_parts();
     routes
         .fallback(role_check::no_route)
@@ -40,18 +59,7 @@ pub fn router(node: Arc<Node>) -> Router {
         .layer(Extension(DocumentText(document_text)))
         .layer(Extension(byte_reservation::Reservations::default()))
         .layer(Extension(read_turns::ReadTable::default()))
-        .layer(
-            CompressionLayer::new().compress_when(
-                // Logs that are followed line by line: a compressor would delay lines.
-                DefaultPredicate::new()
-                    .and(SizeAbove::new(COMPRESSED_FROM))
-                    .and(NotForContentType::const_new("text/plain"))
-                    .and(NotForContentType::const_new("application/jsonl"))
-                    .and(|_, _, _: &HeaderMap, extensions: &Extensions| {
-                        extensions.get::<Uncompressed>().is_none()
-                    }),
-            ),
-        )
+        .layer(CompressionLayer::new().compress_when(compressible()))
         .with_state(node)
 }
 
@@ -88,10 +96,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(state::at))
         .routes(routes!(diff::diff))
         .routes(routes!(state::definition))
+        .routes(routes!(graphs::of_run))
         .routes(routes!(state::timeline))
         .routes(routes!(audit::of_run))
         .routes(routes!(state::replay))
         .routes(routes!(logs::log))
+        .routes(routes!(artefacts::list))
+        .routes(routes!(artefacts::bytes))
         .routes(routes!(stream::all))
         .routes(routes!(audit::gates))
         .routes(routes!(backtest::backtest))
@@ -104,6 +115,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(pipelines::list))
         .routes(routes!(pipelines::check))
         .routes(routes!(pipelines::get, pipelines::save))
+        .routes(routes!(graphs::of_pipeline))
         .routes(routes!(pipelines::versions))
         .routes(routes!(hooks::list))
         .routes(routes!(hooks::receive))
@@ -139,7 +151,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
-        .routes(routes!(access::link_page, access::by_link))
         .routes(routes!(page::page))
         .routes(routes!(page::file))
         .routes(routes!(page::json))

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::answer::{Page, read, written};
 use super::app::App;
+use super::credentials::credentials;
 use super::extract::{JsonBody, Params, Path, bad_key, once};
 use super::label_filter;
 use super::parameters::{limit, min_position, moment};
@@ -25,7 +26,7 @@ use super::values::time;
 use crate::access::Caller;
 use crate::body::start::CreateBody;
 use crate::fault::{Code, Fault};
-use crate::node::{CursorOf, StartRun, StartedRun};
+use crate::node::{CursorOf, PagedList, StartRun, StartedRun};
 use crate::schema;
 use crate::view::RunView;
 
@@ -45,9 +46,11 @@ pub(crate) struct RunListParams {
     started_after: Option<String>,
     /// The run that started them.
     parent: Option<String>,
+    /// The topmost run above them: those below it, at whatever depth.
+    top: Option<String>,
     /// Something goes on at this step.
     step: Option<String>,
-    /// Somebody with this role is waited for.
+    /// A person with this role is waited for.
     awaiting: Option<String>,
     /// `-started`, `started`, `-ended` or `ended`.
     sort: Option<String>,
@@ -74,13 +77,17 @@ pub(crate) async fn list(
     if let Some(parent) = &params.parent {
         filter.parent = Some(app.resolve(parent).await?);
     }
+    if let Some(top) = &params.top {
+        filter.top = Some(app.resolve(top).await?);
+    }
     let order = order(params.sort.as_deref())?;
-    let cursor = app.in_list(counts_in(order), params.cursor.as_deref())?;
+    let paged = paged(&params, &filter, order);
+    let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
-    let next_cursor = app.list_cursor(counts_in(order), answer.value.next);
+    let next_cursor = app.list_cursor(paged, answer.value.next);
     let items: Vec<ListedRun> = answer.value.items.into_iter().map(ListedRun::of(&app)).collect();
     Ok(read(answer.position, Page { items, next_cursor }))
 }
@@ -125,6 +132,15 @@ fn counts_in(order: RunOrder) -> CursorOf {
     }
 }
 
+/// The list whose parts a cursor goes through.
+fn paged(params: &RunListParams, filter: &RunFilter, order: RunOrder) -> PagedList {
+    let number = params.number.map(|number| number.to_string());
+    let [parent, top] = [filter.parent, filter.top].map(|run| run.map(|run| run.to_string()));
+    let RunListParams { status, pipeline, label, q, step, awaiting, .. } = params;
+    let filters = [status, pipeline, &number, label, q, &parent, &top, step, awaiting];
+    counts_in(order).with(&filters.map(Option::as_deref))
+}
+
 fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
     let words = |text: &Option<String>| -> Vec<String> {
         text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
@@ -141,6 +157,7 @@ fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
         words: words(&params.q),
         started_after,
         parent: None,
+        top: None,
         step: params.step.clone(),
         awaiting: params.awaiting.clone(),
     })
@@ -166,6 +183,9 @@ pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Resu
 }
 
 /// `POST /runs`: starts a run.
+///
+/// Headers `Everfold-Credential-NAME` bring credentials that secrets of the pipeline name; they are kept sealed until the
+/// run has ended.
 #[utoipa::path(
     post,
     path = "/runs",
@@ -207,9 +227,11 @@ pub(crate) async fn create(
         labels: asked.labels,
         cwd: asked.cwd,
         parent: None,
+        top: None,
         priority: asked.priority,
     };
-    let begin = StartRun { source, options, actor: caller.actor, dedup: once.dedup, detach: asked.detach };
+    let (dedup, credentials) = (once.dedup, credentials(&headers)?);
+    let begin = StartRun { source, options, actor: caller.actor, dedup, detach: asked.detach, credentials };
     let StartedRun { run, went, held } = app.begin(begin).await?;
     if !held {
         app.traces().started_by(run, &headers);

@@ -27,7 +27,7 @@ use crate::view::RunView;
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct SignalAnswer {
     pub(crate) taken: Vec<SignalReceipt>,
-    /// Why nobody took it.
+    /// Why no part of the run took it.
     pub(crate) reason: Option<String>,
     pub(crate) repeated: bool,
     pub(crate) run: RunView,

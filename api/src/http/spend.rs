@@ -52,6 +52,7 @@ pub(crate) async fn raise(
     body: JsonBody<RaiseBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "budget", &body.bytes).await?;
+    app.refuse_own_budgets(&caller.actor, run).await?;
     let asked = body.value;
     let add = Spent {
         cost_micros: match &asked.add {

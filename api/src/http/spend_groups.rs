@@ -77,7 +77,9 @@ async fn by_label(
         let mut labels: HashMap<String, String> = HashMap::new();
         for run in runs {
             let label = view.get(run, at)?.and_then(|row| row.shown.labels.get(&name).cloned());
-            labels.extend(label.map(|label| (run.to_string(), label)));
+            // A label without a text is no unknown one.
+            let shown = |label: String| if label.is_empty() { "\"\"".to_owned() } else { label };
+            labels.extend(label.map(|label| (run.to_string(), shown(label))));
         }
         Ok(labels)
     });

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
@@ -124,10 +125,13 @@ pub(super) fn answer(app: App, session: SessionCheck, source: impl ChunkSource) 
         feed(app, session, source, room).await;
         drop(open);
     });
-    let body = Body::from_stream(futures::stream::unfold(taken, |mut taken| async move {
-        let waiting = taken.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(waiting.chunk), taken))
-    }));
+    let body = Body::from_stream(
+        futures::stream::unfold(taken, |mut taken| async move {
+            let waiting = taken.recv().await?;
+            Some((Ok::<_, std::convert::Infallible>(waiting.chunk), taken))
+        })
+        .fuse(),
+    );
     let head = [
         (header::CONTENT_TYPE, KIND),
         (header::CACHE_CONTROL, "no-store"),
@@ -203,9 +207,9 @@ mod tests {
     use super::*;
 
     /// Events without end.
-    struct Numbers(u64);
+    struct EndlessEvents(u64);
 
-    impl ChunkSource for Numbers {
+    impl ChunkSource for EndlessEvents {
         fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
             self.0 += 1;
             let next = if self.0.is_multiple_of(2) {
@@ -225,8 +229,8 @@ mod tests {
     async fn a_slow_reader_is_left_behind_with_the_place_to_go_on_from() {
         let one = sse_chunk(Some("e-1"), "event", &json!({}));
         let (room, mut taken) = ChunkQueue::new(2 * (one.len() + idle().len()));
-        let mut last_id = Numbers(0).first_id();
-        let why = hand_over(Numbers(0), &room, &mut last_id, Duration::from_millis(10)).await;
+        let mut last_id = EndlessEvents(0).first_id();
+        let why = hand_over(EndlessEvents(0), &room, &mut last_id, Duration::from_millis(10)).await;
         assert_eq!(why.as_deref(), Some("the reader took nothing for 0 s"));
         // What was handed over ends with the event that is named, so that nothing is missed behind it.
         assert_eq!(last_id, "e-3");
@@ -288,7 +292,7 @@ mod tests {
         let (room, taken) = ChunkQueue::new(1_000);
         drop(taken);
         let mut last_id = String::new();
-        assert_eq!(hand_over(Numbers(0), &room, &mut last_id, PATIENCE).await, None);
+        assert_eq!(hand_over(EndlessEvents(0), &room, &mut last_id, PATIENCE).await, None);
     }
 
     /// Large events without end.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use everfold_engine::envelope::StreamId;
-use everfold_engine::id::Version;
+use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::time::Timestamp;
 use everfold_projections::{AttemptRow, attempts};
 use serde::Deserialize;
@@ -14,7 +14,6 @@ use super::app::App;
 use super::extract::{Params, Path};
 use super::parameters::moment;
 use super::pipelines::document;
-use super::values::time;
 use crate::fault::{Code, Fault};
 use crate::node::Replay;
 use crate::schema;
@@ -26,12 +25,11 @@ use crate::view::RunView;
 pub(crate) struct AtParams {
     #[param(minimum = 1)]
     version: Option<u64>,
-    /// A time in RFC 3339; with `version` the earlier of the two.
-    #[param(format = DateTime)]
+    /// A time in RFC 3339, or a position of the log; with `version` the earlier of the two.
     at: Option<String>,
 }
 
-/// `GET /runs/{id}/state`: now, at a version, or at a time.
+/// `GET /runs/{id}/state`: now, at a version, or at a moment.
 #[utoipa::path(
     get,
     path = "/runs/{run}/state",
@@ -45,12 +43,13 @@ pub(crate) async fn at(
     Params(params): Params<AtParams>,
 ) -> Result<Json<RunView>, Fault> {
     let run = app.resolve(&run).await?;
-    let version = match (params.version, params.at) {
-        (None, None) => return Ok(Json(app.view(run).await?)),
-        (Some(version), None) => Version(version),
-        (None, Some(at)) => version_at(&app, run, time("at", &at)?).await?,
-        // The earlier of the two wins.
-        (Some(version), Some(at)) => version_at(&app, run, time("at", &at)?).await?.min(Version(version)),
+    let at = match moment(&app, params.at.as_deref()).await? {
+        Some(position) => Some(version_before(&app, run, position).await?),
+        None => None,
+    };
+    // The earlier of the two wins.
+    let Some(version) = at.into_iter().chain(params.version.map(Version)).min() else {
+        return Ok(Json(app.view(run).await?));
     };
     if version == Version::ZERO {
         return Err(
@@ -60,29 +59,29 @@ pub(crate) async fn at(
     Ok(Json(app.view_at(run, version).await?))
 }
 
-/// The last version that was durable at a time. Commit times never decrease along the positions, so reading ends at the
-/// first later one.
-pub(super) async fn version_at(
-    app: &App,
-    run: everfold_engine::id::RunId,
-    at: Timestamp,
-) -> Result<Version, Fault> {
+/// The last version that was durable at a time.
+pub(super) async fn version_at(app: &App, run: RunId, at: Timestamp) -> Result<Version, Fault> {
+    version_before(app, run, app.position_at(at).await?).await
+}
+
+/// The last version up to a position of the log.
+async fn version_before(app: &App, run: RunId, at: Position) -> Result<Version, Fault> {
     const CHUNK: usize = 1_000;
     let stream = StreamId::run(run);
     let mut found = Version::ZERO;
     loop {
         let events = app.store().read(&stream, found.next(), CHUNK).await?;
-        let until = events.iter().take_while(|event| event.committed_at <= at).last();
+        let until = events.iter().take_while(|event| event.position <= at).last();
         if let Some(event) = until {
             found = event.header.version;
         }
-        let over = events.last().is_none_or(|event| event.committed_at > at);
+        let over = events.last().is_none_or(|event| event.position > at);
         if over {
             break;
         }
     }
     if found == Version::ZERO {
-        return Err(Fault::new(Code::NotYet, format!("run {} did not exist at {at}", run.short()))
+        return Err(Fault::new(Code::NotYet, format!("run {} had not begun then", run.short()))
             .hint(format!("`everfold show {}` says when it started", run.short())));
     }
     Ok(found)

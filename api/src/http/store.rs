@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use everfold_engine::id::RunId;
 use everfold_engine::store::{Progress, Writability};
+use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -157,6 +158,7 @@ pub(crate) async fn verify(
     let lines = futures::stream::unfold(lines, |mut lines| async move {
         let line: Value = lines.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(format!("{line}\n")), lines))
-    });
+    })
+    .fuse();
     Ok(([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response())
 }

@@ -25,7 +25,7 @@ pub(super) fn time(what: &str, text: &str) -> Result<Timestamp, Fault> {
 }
 
 /// Whether the offset, where there is one in numbers, has at most 23 hours: jiff reads up to 25.
-fn has_offset_of_a_day(text: &str) -> bool {
+pub(crate) fn has_offset_of_a_day(text: &str) -> bool {
     let Some((_, time)) = text.split_once(['T', 't', ' ']) else { return true };
     let Some((_, offset)) = time.rsplit_once(['+', '-']) else { return true };
     offset.get(..2).and_then(|hours| hours.parse::<u8>().ok()).is_none_or(|hours| hours < 24)

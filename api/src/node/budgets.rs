@@ -1,12 +1,20 @@
 //! Budgets that runs share: listed, and given limits of their own.
 
-use everfold_engine::budgets::{Counter, CounterName, OwnLimit, OwnLimitSet, limit};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use everfold_engine::budgets::{
+    Counter, CounterName, OwnLimit, OwnLimitSet, limit, stream as stream_of, zone_name,
+};
 use everfold_engine::definition::{BadAmount, Money, Period, Rates};
 use everfold_engine::driver::By;
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::Measure;
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::state::BudgetView;
 use everfold_engine::time::Timestamp;
 use everfold_engine::{clock, duration};
+use everfold_projections::{Task, TaskKind};
 use serde_json::Value;
 
 use super::handle::Node;
@@ -15,6 +23,8 @@ use crate::body::budget::{SharedBudgetBody, SharedBudgetView};
 use crate::fault::{Code, Fault};
 use crate::view::{AmountsView, usd};
 
+/// Tasks of the inbox that are read at once.
+const TASKS_AT_ONCE: usize = 1_000;
 /// The largest amount that is given as a number.
 const AMOUNT_MAX: f64 = 1e12;
 
@@ -64,7 +74,16 @@ fn named(scope: String, per: Period, zone: Option<String>) -> Result<CounterName
                 .hint("write Europe/Berlin, or UTC"));
         }
     }
-    Ok(CounterName { scope: scope.trim().to_owned(), per, zone: zone.filter(|zone| zone != "UTC") })
+    let zone = zone.map(|zone| zone_name(&zone)).filter(|zone| zone != "UTC");
+    Ok(CounterName { scope: scope.trim().to_owned(), per, zone })
+}
+
+fn no_own_limit(name: &CounterName) -> Fault {
+    let per = serde_json::to_value(name.per).ok().and_then(|per| per.as_str().map(str::to_owned));
+    let (per, scope) = (per.unwrap_or_default(), &name.scope);
+    let zone = name.zone.as_ref().map(|zone| format!(" of {zone}")).unwrap_or_default();
+    Fault::new(Code::NoOwnLimit, format!("“{scope}” has no limits of its own per {per}{zone}"))
+        .hint("`everfold budget list` shows the budgets that have some, with their periods and zones")
 }
 
 fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetView {
@@ -72,11 +91,14 @@ fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetVie
     let (used, period) = counter.at(&terms, now);
     let own = counter.own();
     let limits = own.map(|own| own.limit.instead_of(&terms)).unwrap_or_else(|| terms.clone());
+    let set =
+        AmountsView { cost_usd: limits.cost_micros.map(usd), tokens: limits.tokens, wall_ms: limits.wall_ms };
     let limit = |measure| limit(&limits, measure, used.raised);
     SharedBudgetView {
         scope: own.map_or(name.scope, |own| own.scope.clone()),
         per: name.per,
         zone: name.zone,
+        set,
         limit: AmountsView {
             cost_usd: limit(Measure::Cost).map(usd),
             tokens: limit(Measure::Tokens),
@@ -121,8 +143,11 @@ impl Node {
             wall_ms: body.wall.as_deref().map(|text| span("wall", text)).transpose()?,
         };
         if limit.is_none() {
-            return Err(Fault::new(Code::Refused, "this limits nothing")
-                .hint("give `cost`, `tokens` or `wall`; DELETE takes the limits away"));
+            return Err(Fault::new(
+                Code::Refused,
+                format!("“{scope}” would have no limit: this limits nothing"),
+            )
+            .hint("give `cost`, `tokens` or `wall`; DELETE takes the limits away"));
         }
         let name = named(scope, body.per, body.zone)?;
         let written = cost.and_then(|(_, written)| written);
@@ -139,8 +164,49 @@ impl Node {
         reason: Option<String>,
         by: By,
     ) -> Result<(WriteReceipt, SharedBudgetView), Fault> {
-        let name = named(scope, per, zone)?;
+        let spelled = zone.clone();
+        let mut name = named(scope, per, zone)?;
+        // Counters of former versions bear a zone as it was spelled.
+        if spelled != name.zone && per != Period::Total {
+            let former = CounterName { zone: spelled, ..name.clone() };
+            if self.engine().budget_counter(&former.stream()).await?.own().is_some() {
+                name = former;
+            }
+        }
         self.limit_shared_budget(name, OwnLimit::default(), None, reason, by).await
+    }
+
+    /// The runs that no process drives, and whose work waits for a counter that has room for it now.
+    async fn held_by(&self, stream: &StreamId, counter: &Counter, at: Position) -> Result<Vec<RunId>, Fault> {
+        let (mut runs, mut cursor) = (BTreeSet::new(), None);
+        loop {
+            let page = self
+                .inbox(Some(at), move |inbox| inbox.list(None, None, cursor, TASKS_AT_ONCE, None))
+                .await?;
+            let held = |task: &Task| matches!(task.kind, TaskKind::Budget { .. });
+            runs.extend(page.items.iter().filter(|task| held(task)).map(|task| task.run));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let mut found = Vec::new();
+        for run in runs {
+            let (stream, counter) = (stream.clone(), counter.clone());
+            let waits = self.engine().with_state(run, move |state| {
+                let of_counter = |view: &BudgetView<'_>| {
+                    view.over.is_some() && stream_of(view.terms).as_ref() == Some(&stream)
+                };
+                let has_room = |view: BudgetView<'_>| counter.room(view.terms, &counter.used()).is_ok();
+                state.held_by_budgets().next().is_some()
+                    && state.budgets(clock::now()).filter(of_counter).any(has_room)
+            });
+            // The engine set a run aside whose events cannot be folded: nothing of it can be driven.
+            if waits.await.unwrap_or(false) {
+                found.push(run);
+            }
+        }
+        Ok(found)
     }
 
     async fn limit_shared_budget(
@@ -152,15 +218,29 @@ impl Node {
         by: By,
     ) -> Result<(WriteReceipt, SharedBudgetView), Fault> {
         self.may_write()?;
+        self.refuse_own_counters(&by.actor, &[name.stream()]).await?;
         let CounterName { scope, per, zone } = name.clone();
+        let stream = name.stream();
         let set = OwnLimitSet { scope, per, zone, limit, written, reason };
         let done = self.engine().set_own_limit(set, by).await?;
-        for run in &done.resumed {
+        if limit.is_none() && !done.change.changed && !done.change.repeated {
+            return Err(no_own_limit(&name));
+        }
+        let mut resumed = done.resumed;
+        for run in &resumed {
             self.note_driven(*run, true);
         }
-        let stream = name.stream();
         let counter = self.engine().budget_counter(&stream).await?;
+        // An owner of the folder drives all runs: those that wait are known to it.
+        if !self.drives_all.load(Ordering::Acquire) {
+            for run in self.held_by(&stream, &counter, done.change.position).await? {
+                if !resumed.contains(&run) {
+                    self.drive(run, true).await?;
+                    resumed.push(run);
+                }
+            }
+        }
         let view = view(name, &counter, clock::now());
-        Ok((done.change.into(), SharedBudgetView { resumed: Some(done.resumed), ..view }))
+        Ok((done.change.into(), SharedBudgetView { resumed: Some(resumed), ..view }))
     }
 }

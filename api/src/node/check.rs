@@ -34,6 +34,7 @@ impl Node {
         definition: &Arc<Definition>,
         folder: Option<PathBuf>,
     ) -> Result<CheckNote, Fault> {
+        self.reads_no_credential(name, definition)?;
         preflight::refuse_unknown(name, &self.engine().unknown_work(definition))?;
         let known: Vec<String> = self.engine().line().resources.into_iter().map(|pool| pool.name).collect();
         preflight::refuse_missing(name, definition, &known)?;

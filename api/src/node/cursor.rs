@@ -1,7 +1,10 @@
 //! Cursors of lists and ids of streams: `EPOCH-NUMBER`.
 //!
 //! Law: a cursor of another copy of the store is refused, since the copies may hold different events from some position
-//! on; and so is the cursor of another list, or of another order of it, whose numbers mean something else.
+//! on; and so is the cursor of another list, of another order of it or with other filters, whose numbers mean something
+//! else. Times are no part of that: a caller may count them from the moment of each request.
+
+use everfold_engine::json::Hash;
 
 use crate::fault::{Code, Fault};
 
@@ -22,25 +25,60 @@ pub(crate) enum CursorOf {
     Gates = 6,
     /// Deliveries of webhooks.
     Deliveries = 7,
+    /// Events of one run.
+    RunEvents = 8,
+}
+
+/// A list whose parts are asked for one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PagedList {
+    of: CursorOf,
+    /// What tells its filters from others.
+    mark: u16,
 }
 
 impl CursorOf {
     /// The lists that a cursor's number has room for.
     const ROOM: u64 = 16;
 
+    /// The list with these filters; each has a place of its own.
+    pub(crate) fn with(self, filters: &[Option<&str>]) -> PagedList {
+        let part =
+            |filter: &Option<&str>| filter.map_or("-".to_owned(), |text| format!("{}:{text}", text.len()));
+        let filters: String = filters.iter().map(part).collect();
+        let [first, second, ..] = Hash::of(filters.as_bytes()).0;
+        PagedList { of: self, mark: u16::from_be_bytes([first, second]) }
+    }
+}
+
+impl PagedList {
+    /// The marks that a cursor's number has room for.
+    const MARKS: u64 = 1 << 16;
+
     /// The cursor of an item's number.
     pub(super) fn text(self, epoch: &str, number: u64) -> String {
-        cursor_text(epoch, number * Self::ROOM + self as u64)
+        let marked = number.saturating_mul(Self::MARKS).saturating_add(self.mark.into());
+        cursor_text(epoch, marked.saturating_mul(CursorOf::ROOM).saturating_add(self.of as u64))
     }
 
     /// Reads a cursor of this list back.
     pub(super) fn number(self, epoch: &str, text: &str) -> Result<u64, Fault> {
         let number = cursor(epoch, text)?;
-        if number % Self::ROOM != self as u64 {
-            let what = format!("“{text}” is a cursor of another list, or of another order of this one");
-            return Err(Fault::new(Code::Invalid, what).hint("begin again without it"));
+        let other = |what: &str| {
+            let what = format!("“{text}” is a cursor of {what}");
+            Err(Fault::new(Code::Invalid, what).hint("begin again without it"))
+        };
+        if number % CursorOf::ROOM != self.of as u64 {
+            return other("another list, or of another order of this one");
         }
-        Ok(number / Self::ROOM)
+        let marked = number / CursorOf::ROOM;
+        if marked % Self::MARKS != u64::from(self.mark) {
+            return other(match self.of {
+                CursorOf::RunEvents => "the events of another run",
+                _filtered => "this list with other filters",
+            });
+        }
+        Ok(marked / Self::MARKS)
     }
 }
 
@@ -77,12 +115,26 @@ mod tests {
     #[test]
     fn a_cursor_counts_in_the_list_and_the_order_that_gave_it() {
         let epoch = "0123456789abcdef";
-        let text = CursorOf::RunsNewest.text(epoch, 7_000_000);
-        assert_eq!(CursorOf::RunsNewest.number(epoch, &text).unwrap(), 7_000_000);
+        let newest = CursorOf::RunsNewest.with(&[None]);
+        let text = newest.text(epoch, 7_000_000);
+        assert_eq!(newest.number(epoch, &text).unwrap(), 7_000_000);
         for other in [CursorOf::RunsOldest, CursorOf::Inbox, CursorOf::Gates, CursorOf::Deliveries] {
-            assert_eq!(other.number(epoch, &text).unwrap_err().code, Code::Invalid);
+            assert_eq!(other.with(&[None]).number(epoch, &text).unwrap_err().code, Code::Invalid);
         }
-        let copy = CursorOf::RunsNewest.number("fedcba9876543210", &text).unwrap_err();
+        let copy = newest.number("fedcba9876543210", &text).unwrap_err();
         assert_eq!(copy.code, Code::OtherCopy);
+    }
+
+    #[test]
+    fn a_cursor_counts_with_the_filters_that_gave_it() {
+        let epoch = "0123456789abcdef";
+        let of = |filters: &[Option<&str>]| CursorOf::RunsNewest.with(filters);
+        let text = of(&[Some("a"), None]).text(epoch, 40_000_000_000);
+        assert_eq!(of(&[Some("a"), None]).number(epoch, &text).unwrap(), 40_000_000_000);
+        for filters in [[Some("b"), None], [None, Some("a")], [None, None], [Some("a"), Some("")]] {
+            let fault = of(&filters).number(epoch, &text).unwrap_err();
+            assert_eq!(fault.code, Code::Invalid);
+            assert!(fault.message.ends_with("of this list with other filters"), "{}", fault.message);
+        }
     }
 }

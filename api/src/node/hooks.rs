@@ -133,7 +133,7 @@ pub struct OutcomeView {
     pub signal: Option<String>,
     /// A stable word for programs, where it was refused.
     pub code: Option<String>,
-    /// Why, or for whom it waits.
+    /// Why, or the run that it waits for.
     pub reason: Option<String>,
 }
 

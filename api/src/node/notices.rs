@@ -30,8 +30,9 @@ fn delivery(lost: FailedNotice, event: String) -> UndeliveredNotice {
 
 impl Node {
     /// Starts the delivery of notices to subscriptions and the sending of traces, once: when this process begins to
-    /// drive runs.
+    /// drive runs. Services that asked a former engine for a pause are left alone from then on.
     pub(super) async fn attend_notices(&self) {
+        self.engine.leave_services_alone().await;
         self.traces.begin(&self.store, &self.layout);
         self.telling.get_or_init(|| self.engine.tell(self.subscriptions.clone())).await;
     }

@@ -19,6 +19,7 @@ use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledO
 use everfold_engine::time::Timestamp;
 use everfold_projections::{ReadSide, RunDirectory, StorageLocation};
 use everfold_workflows::Registry;
+use everfold_workflows::credential::{MachineKey, SealedCredentials};
 use everfold_workflows::function::{Function, Functions};
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::process::{Processes, ShimProgram};
@@ -26,9 +27,11 @@ use everfold_workflows::settings::AttemptLimits;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt_retention::AttemptRetention;
+use super::credentials;
 use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::handle::{Node, Turns};
+use super::periodic;
 use super::readiness::Readiness;
 use super::settings::settings;
 use super::threads;
@@ -103,8 +106,10 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
     let views = views(place, &store).await?;
     let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
     let (limits, traces) = (settings.logs.limits(), Traces::new(settings.tracing));
-    let registry = registry(&layout, settings, shim, functions, &views);
-    Ok(assemble(
+    let key = MachineKey::at(settings.credentials.key_file(), layout.root());
+    let credentials = Arc::new(SealedCredentials::new(&layout, &epoch, key));
+    let registry = registry(&layout, settings, shim, functions, &views, Some(credentials));
+    let node = assemble(
         layout,
         views,
         metrics,
@@ -118,7 +123,12 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
         limits,
         traces,
         !options.serves_alone,
-    ))
+    );
+    if node.may_write().is_ok() {
+        // What a former owner left when it was killed is gone before anything is begun.
+        periodic::sweep_credentials(node.engine.clone()).await;
+    }
+    Ok(node)
 }
 
 /// The first and the last time that a clock may show: events, schedules and timers are times of the years 1970 to 9999.
@@ -152,7 +162,7 @@ pub(crate) fn in_memory(layout: Layout, of_command: Option<&Path>) -> Result<Arc
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
     let (metrics, config, hooks) = (Arc::default(), config(&settings, None), settings.hooks.clone());
     let (limits, traces) = (settings.logs.limits(), Traces::new(settings.tracing));
-    let registry = registry(&layout, settings, shim, Functions::built_in(), &views);
+    let registry = registry(&layout, settings, shim, Functions::built_in(), &views, None);
     Ok(assemble(
         layout,
         views,
@@ -247,9 +257,14 @@ fn registry(
     shim: ShimProgram,
     functions: Functions,
     views: &Arc<ReadSide>,
+    credentials: Option<Arc<SealedCredentials>>,
 ) -> Registry {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let processes = Processes::new(shim, blobs, Arc::new(settings.workflows()));
+    let processes = match credentials {
+        Some(credentials) => processes.with_credentials(credentials),
+        None => processes,
+    };
     let directory = Arc::new(RunDirectory(Arc::clone(views)));
     everfold_workflows::registry(layout, &processes, functions, Some(directory))
 }
@@ -263,11 +278,31 @@ pub(crate) fn unknown_work(
     layout: &Layout,
     config: Option<&Path>,
 ) -> Result<Vec<Unknown>, Fault> {
+    Ok(everfold_engine::driver::unknown_work(&registry_of(layout, config)?.edge, definition))
+}
+
+/// Refuses a pipeline in which what the settings say finds a credential: in its text, or in what is read of it.
+///
+/// # Errors
+/// [`Code::BadPipeline`] with the place; the settings cannot be read.
+pub(crate) fn refuse_credentials(
+    name: &str,
+    text: Option<&str>,
+    definition: &Definition,
+    layout: &Layout,
+    config: Option<&Path>,
+) -> Result<(), Fault> {
+    let Some(redactor) = registry_of(layout, config)?.edge.redactor else { return Ok(()) };
+    let find = |text: &str| redactor.find(text);
+    text.map_or(Ok(()), |text| credentials::refuse_in_text(&find, name, text))?;
+    credentials::refuse_in_definition(&find, name, definition)
+}
+
+fn registry_of(layout: &Layout, config: Option<&Path>) -> Result<Registry, Fault> {
     let settings = Arc::new(settings(layout, config)?.workflows());
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let processes = Processes::new(ShimProgram::at(Path::new("everfold")), blobs, settings);
-    let registry = everfold_workflows::registry(layout, &processes, Functions::built_in(), None);
-    Ok(everfold_engine::driver::unknown_work(&registry.edge, definition))
+    Ok(everfold_workflows::registry(layout, &processes, Functions::built_in(), None))
 }
 
 /// Makes a data folder that only its user can read and that git ignores, since it often lies in a repository.
@@ -307,6 +342,8 @@ impl Node {
         self.engine.settle_notices(TELLING_END.saturating_sub(watch.elapsed()).max(TELLING_LEAST)).await;
         self.traces.end().await;
         if is_ours {
+            // The removals at the ends of runs are beside everything else: what they have not come to is done here.
+            periodic::sweep_credentials(self.engine.clone()).await;
             self.views.close().await;
         }
         if let Err(error) = self.store.close().await {

@@ -3,6 +3,7 @@
 //! | duty | period | what it does | bound | when one overruns |
 //! | --- | --- | --- | --- | --- |
 //! | `clock` | 1 s | Asks the engine which moments of schedules have come, and gives up deliveries that waited too long. | One look at a time, which resolves once its facts are durable. | The ticks meanwhile count as one; the next look sees every moment since the last recorded one. |
+//! | `credentials` | 1 min | Removes credentials of runs that have ended or are not there, and those that are too old. | One sweep at a time, over the runs for which some are kept. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
 //! | `workspaces` | 1 h | Removes workspaces that ended runs left behind. | One sweep at a time, over the runs whose workspace is there. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
 //! | `attempts` | 1 h | Removes folders of attempts over the limits of `[logs]`. | One sweep at a time, over the folders of runs that have ended. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
 //!
@@ -41,6 +42,7 @@ use super::attempt_retention::AttemptRetention;
 #[derive(Debug, Clone, Copy)]
 enum DutyPeriod {
     Second,
+    Minute,
     /// Counted from the start of the scheduler.
     Hour,
 }
@@ -50,6 +52,7 @@ impl DutyPeriod {
     fn cron(self) -> String {
         match self {
             Self::Second => "* * * * * *".to_owned(),
+            Self::Minute => "0 * * * * *".to_owned(),
             Self::Hour => {
                 let second = clock::now().0.div_euclid(1_000).rem_euclid(3_600);
                 format!("{} {} * * * *", second % 60, second / 60)
@@ -72,14 +75,26 @@ pub(super) struct Kept {
     pub(super) attempts: AttemptRetention,
 }
 
-const DUTIES: [Duty; 3] = [
+const DUTIES: [Duty; 4] = [
     Duty { name: "clock", period: DutyPeriod::Second, work: |kept| look_at_clock(kept.engine).boxed() },
+    Duty {
+        name: "credentials",
+        period: DutyPeriod::Minute,
+        work: |kept| sweep_credentials(kept.engine).boxed(),
+    },
     Duty { name: "workspaces", period: DutyPeriod::Hour, work: |kept| sweep_workspaces(kept.engine).boxed() },
     Duty { name: "attempts", period: DutyPeriod::Hour, work: |kept| kept.attempts.sweep(None).boxed() },
 ];
 
 async fn look_at_clock(engine: Engine) {
     engine.look_at_clock().await;
+}
+
+/// Removes credentials that no run needs any more; what cannot be done now is tried again with the next tick.
+pub(super) async fn sweep_credentials(engine: Engine) {
+    if let Err(error) = engine.sweep_credentials().await {
+        tracing::warn!(%error, "credentials that no run needs were not looked for");
+    }
 }
 
 async fn sweep_workspaces(engine: Engine) {

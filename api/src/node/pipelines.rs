@@ -56,6 +56,7 @@ impl Node {
         self.may_write()?;
         self.holds_no_credential(text, file, files)?;
         let definition = Arc::new(super::parsed(text, file, files)?.definition);
+        self.reads_no_credential(file.unwrap_or("definition"), &definition)?;
         let saved = self.engine().save_pipeline(&definition, Some(text.to_owned()), by).await?;
         Ok((definition, saved))
     }

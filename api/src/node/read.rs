@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
-use everfold_engine::driver::LiveRun;
+use everfold_engine::driver::{LiveRun, LookError};
 use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::event::{BudgetTerms, RunEvent};
+use everfold_engine::event::{BudgetTerms, RunEvent, SeenPart};
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
+use everfold_engine::json::Hash;
 use everfold_engine::state::{Awaited, RunState, RunStatus, StoredValue, Unit};
 use everfold_engine::time::Timestamp;
 use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::cursor::{CursorOf, cursor, cursor_text};
+use super::cursor::{PagedList, cursor, cursor_text};
 use super::handle::Node;
 use crate::body::spend::CounterView;
 use crate::fault::{Code, Fault, chain};
@@ -365,6 +366,25 @@ impl Node {
         failure.await.ok().flatten()
     }
 
+    /// What an open approval shows of its run's workspace, as it lies there now; `None`: nothing of it.
+    pub(crate) async fn look(&self, run: RunId, id: &AttemptId) -> Result<Option<Vec<SeenPart>>, Fault> {
+        self.engine.look(run, id).await.map_err(|error| match error {
+            LookError::Run(error) => error.into(),
+            LookError::Workspace(failure) => Fault::new(
+                Code::Refused,
+                format!("what “{}” shows cannot be looked at: {}", id.path, failure.message),
+            )
+            .hint("put it back and vote again; a rejection is taken in any case"),
+            other => Fault::new(Code::Internal, other.to_string()),
+        })
+    }
+
+    /// The digest of what an approval shows.
+    pub(crate) async fn seen_digest(&self, run: RunId, id: &AttemptId) -> Result<Option<Hash>, Fault> {
+        let id = id.clone();
+        Ok(self.engine.with_state(run, move |state| state.seen(&id).map(|seen| seen.digest)).await?)
+    }
+
     /// The roles that may answer an approval or a question.
     pub(crate) async fn roles_asked(&self, run: RunId, id: &AttemptId) -> Result<Vec<String>, Fault> {
         let id = id.clone();
@@ -383,13 +403,13 @@ impl Node {
     }
 
     /// Where the next part of a list begins, as a cursor of this store.
-    pub(crate) fn list_cursor(&self, of: CursorOf, next: Option<u64>) -> Option<String> {
-        next.map(|number| of.text(&self.epoch, number))
+    pub(crate) fn list_cursor(&self, list: PagedList, next: Option<u64>) -> Option<String> {
+        next.map(|number| list.text(&self.epoch, number))
     }
 
     /// Reads a list's cursor back.
-    pub(crate) fn in_list(&self, of: CursorOf, cursor: Option<&str>) -> Result<Option<u64>, Fault> {
-        cursor.map(|text| of.number(&self.epoch, text)).transpose()
+    pub(crate) fn in_list(&self, list: PagedList, cursor: Option<&str>) -> Result<Option<u64>, Fault> {
+        cursor.map(|text| list.number(&self.epoch, text)).transpose()
     }
 
     /// Reads a cursor back.

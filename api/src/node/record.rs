@@ -14,6 +14,9 @@ pub struct OwnerRecord {
     pub pid: u32,
     /// Where it serves; null when only on the socket.
     pub url: Option<String>,
+    /// Whether it is in the background, and gives the folder to `ui`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
 }
 
 /// Writes the record of this process.
@@ -21,9 +24,20 @@ pub struct OwnerRecord {
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, url: Option<&str>) -> io::Result<()> {
-    let record = OwnerRecord { pid: std::process::id(), url: url.map(str::to_owned) };
+    put(path, &OwnerRecord { pid: std::process::id(), url: url.map(str::to_owned), background: false })
+}
+
+/// Writes the record of this process, which is in the background.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_background(path: &Path) -> io::Result<()> {
+    put(path, &OwnerRecord { pid: std::process::id(), url: None, background: true })
+}
+
+fn put(path: &Path, record: &OwnerRecord) -> io::Result<()> {
     let beside = path.with_extension("json.new");
-    let mut text = serde_json::to_string(&record).map_err(io::Error::other)?;
+    let mut text = serde_json::to_string(record).map_err(io::Error::other)?;
     text.push('\n');
     fs::write(&beside, text)?;
     fs::rename(&beside, path)

@@ -3,8 +3,10 @@
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::ForkRequest;
 use everfold_engine::event::{OriginKind, UnblockDecision};
+use everfold_engine::execution::BroughtCredentials;
 use everfold_engine::id::{RunId, StepId, StepPath, Version};
 use everfold_engine::input::InputKind;
+use everfold_engine::state::Awaited;
 use serde_json::Value;
 
 use super::handle::Node;
@@ -33,6 +35,8 @@ pub(crate) struct Rerun {
     pub(crate) until_step: Option<String>,
     /// No command waits for the new run.
     pub(crate) detach: bool,
+    /// What the request brings for the new run.
+    pub(crate) credentials: BroughtCredentials,
 }
 
 impl Rerun {
@@ -40,7 +44,8 @@ impl Rerun {
     pub(crate) fn new(how: OriginKind, detach: bool) -> Self {
         let (at, from_step, until_step) = (None, None, None);
         let (input, config, source, title) = (None, None, None, None);
-        Self { how, at, from_step, input, config, source, title, until_step, detach }
+        let credentials = BroughtCredentials::default();
+        Self { how, at, from_step, input, config, source, title, until_step, detach, credentials }
     }
 }
 
@@ -81,6 +86,7 @@ impl Node {
             until_step: asked.until_step.as_deref().map(StepId::new),
             actor,
             dedup: once.dedup,
+            credentials: asked.credentials,
         };
         let started = self.engine().fork(request).await?;
         self.drive(started.run, asked.detach).await?;
@@ -105,6 +111,11 @@ impl Node {
             asked.from_step.as_deref().map(str::parse).transpose().map_err(
                 |error: everfold_engine::id::BadStepPath| Fault::new(Code::NoStep, error.to_string()),
             )?;
+        // Before it goes on: its next attempt needs them. What is going to be refused replaces none.
+        if !asked.credentials.is_empty() && self.is_blocked_at(run, path.clone()).await? {
+            self.may_write()?;
+            self.engine().bring(run, asked.credentials).await?;
+        }
         let kind = InputKind::Unblock {
             path,
             decision: UnblockDecision::Retry,
@@ -114,5 +125,19 @@ impl Node {
         };
         let went = self.submit(run, kind, actor, once).await?;
         Ok(StartedRun { run, went, held: false })
+    }
+
+    /// Whether a decision on a path, or on none, finds the one thing that it decides on.
+    async fn is_blocked_at(&self, run: RunId, wanted: Option<StepPath>) -> Result<bool, Fault> {
+        let is_wanted = move |path: &StepPath| match &wanted {
+            Some(wanted) if wanted.item.is_some() => wanted == path,
+            Some(wanted) => wanted.step == path.step,
+            None => true,
+        };
+        let blocked = self.engine().with_state(run, move |state| {
+            let awaited = state.awaited();
+            awaited.iter().filter(|it| matches!(it, Awaited::Unblock { path, .. } if is_wanted(path))).count()
+        });
+        Ok(blocked.await? == 1)
     }
 }

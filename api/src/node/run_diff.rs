@@ -14,6 +14,7 @@ use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cursor::CursorOf;
 use super::handle::Node;
 use crate::body::event::event_body;
 use crate::compare::{ValueDifference, differences};
@@ -153,7 +154,8 @@ impl Node {
         }
         let events = self.store.read(&StreamId::run(run), from.next(), count).await?;
         let last = events.last().map_or(from, |event| event.header.version);
-        let next = (last < to).then(|| self.cursor_text(last.next().get()));
+        let next = (last < to).then(|| last.next().get());
+        let next = self.list_cursor(CursorOf::RunEvents.with(&[Some(&run.to_string())]), next);
         Ok((events.iter().map(brief).collect(), next))
     }
 

@@ -29,13 +29,13 @@ pub struct ScheduleView {
     pub name: String,
     /// The pipeline.
     pub pipeline: String,
-    /// Which of the pipeline's triggers it is, from 1; null: somebody added it.
+    /// Which of the pipeline's triggers it is, from 1; null: a person added it.
     pub trigger: Option<u32>,
     /// Its moments, in words.
     pub moments: String,
     /// Its moments, as the language writes them.
     pub schedule: Value,
-    /// The input of the runs that it starts, where somebody added it.
+    /// The input of the runs that it starts, where a person added it.
     pub input: Option<Value>,
     /// `active` or `paused`.
     pub status: String,
@@ -60,6 +60,10 @@ pub struct ScheduleView {
     #[schema(value_type = Option<Vec<schema::RunIdSchema>>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<Vec<RunId>>,
+    /// The runs that were to be cancelled with its removal and are set aside: each is to be cancelled by force.
+    #[schema(value_type = Vec<schema::RunIdSchema>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_cancelled: Vec<RunId>,
 }
 
 /// A moment and what it led to.
@@ -71,7 +75,7 @@ pub struct TickView {
     /// When it was settled.
     #[schema(value_type = schema::TimeSchema)]
     pub settled_at: Timestamp,
-    /// Somebody asked for it.
+    /// A person asked for it.
     pub by_hand: bool,
     /// What it led to.
     #[serde(flatten)]
@@ -107,6 +111,7 @@ impl ScheduleView {
             ticks: ticks.collect(),
             triggered: None,
             cancelled: None,
+            not_cancelled: Vec::new(),
         }
     }
 }
@@ -273,11 +278,20 @@ impl Node {
         for run in cancelled.iter().flatten() {
             self.note_driven(*run, true);
         }
+        let not_cancelled = match cancelled {
+            Some(_) => match self.engine().schedule_runs_set_aside(name).await {
+                Ok(runs) => runs,
+                Err(error) => return Err(self.refused(name, error).await),
+            },
+            None => Vec::new(),
+        };
         let view = match known {
             Ok(view) => view,
             Err(_removed) => self.schedule_after(name, change.position).await?,
         };
-        Ok((change.into(), ScheduleView { status: "removed".to_owned(), next_at: None, cancelled, ..view }))
+        let status = "removed".to_owned();
+        let view = ScheduleView { status, next_at: None, cancelled, not_cancelled, ..view };
+        Ok((change.into(), view))
     }
 
     /// Pauses or resumes a schedule.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::decide::check_signal;
+use everfold_engine::decide::{check_signal, why_not_taken};
 use everfold_engine::driver::{By, Submission};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalReceived, SignalTaken, SignalTaker};
@@ -69,9 +69,9 @@ pub struct Signalled {
     pub run: RunId,
     /// The last 8 digits of the id.
     pub short_id: String,
-    /// Who took it, gates first; empty where nobody hears it.
+    /// What took it, gates first; empty where no part of the run takes it.
     pub taken: Vec<SignalReceipt>,
-    /// Why nobody hears it.
+    /// Why no part of the run takes it.
     pub reason: Option<String>,
     /// The delivery had come before; nothing was recorded.
     pub repeated: bool,
@@ -116,6 +116,7 @@ impl Node {
     ) -> Result<(WriteReceipt, Signalled), Fault> {
         self.may_write()?;
         let (kind, input) = (InputKind::Signal(signal.received()), once.input);
+        let by = actor.clone();
         let submission = Submission { run, kind, actor, id: Some(input), dedup: once.dedup };
         let accepted = self.engine().submit(submission).await?;
         self.note_driven(run, false);
@@ -124,10 +125,11 @@ impl Node {
             false => Vec::new(),
         };
         let repeated = !accepted.changed;
-        let reason = match taken.is_empty() && !repeated {
+        // What is kept was taken by no step either.
+        let reason = match taken.iter().all(|taken| taken.how == Hearing::Kept) && !repeated {
             true => {
-                let name = signal.name.clone();
-                Some(self.engine().with_state(run, move |state| state.why_not_taken(&name)).await?)
+                let signal = signal.received();
+                Some(self.engine().with_state(run, move |state| why_not_taken(state, &signal, &by)).await?)
             }
             false => None,
         };

@@ -1,6 +1,5 @@
 //! What is written to runs: starts and inputs, and the order to go on.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,12 +8,14 @@ use everfold_engine::actor::Actor;
 use everfold_engine::definition::{self, CheckedPipeline, Definition, similar};
 use everfold_engine::driver::{Abandon, Accepted, StartRequest, Submission, Which};
 use everfold_engine::envelope::StreamId;
+use everfold_engine::execution::BroughtCredentials;
 use everfold_engine::id::RunId;
 use everfold_engine::input::{InputKind, StartOptions};
 use everfold_engine::store::{Dedup, Writability};
 use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
+use super::credentials;
 use super::handle::Node;
 use super::idempotency::Idempotency;
 use super::periodic;
@@ -52,6 +53,8 @@ pub struct StartRun {
     pub dedup: Option<Dedup>,
     /// No command waits for it.
     pub detach: bool,
+    /// What the request brings for it.
+    pub credentials: BroughtCredentials,
 }
 
 /// A run that was begun, or is the answer to a start.
@@ -98,16 +101,18 @@ fn bad(name: &str, problems: &definition::Problems) -> Fault {
     Fault::new(Code::BadPipeline, format!("{name}: {}", problems.summary())).errors(errors.collect())
 }
 
-/// The title of a run that was given none: the first line of the task in its input, where there is one, masked before
-/// it is cut.
-fn title_of<'a>(input: &'a Value, redacted: impl FnOnce(&'a str) -> Cow<'a, str>) -> Option<String> {
-    const TITLE_CHARS_MAX: usize = 80;
-    let line = input["task"].as_str()?.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let line = crate::text::plain(&redacted(line));
-    if line.chars().count() <= TITLE_CHARS_MAX {
-        return Some(line);
-    }
-    Some(line.chars().take(TITLE_CHARS_MAX - 1).chain("…".chars()).collect())
+/// Refuses an input that the schema of its pipeline does not take.
+///
+/// # Errors
+/// [`Code::BadInput`], with every problem.
+pub(crate) fn input_fits(definition: &Definition, input: &Value) -> Result<(), Fault> {
+    let Some(Err(problems)) = definition.input.as_ref().map(|schema| definition::input::check(schema, input))
+    else {
+        return Ok(());
+    };
+    let errors = problems.iter().map(|problem| json!(problem)).collect();
+    let message = format!("the input does not fit the schema of {}", definition.name);
+    Err(Fault::new(Code::BadInput, message).errors(errors))
 }
 
 impl Node {
@@ -115,26 +120,16 @@ impl Node {
     ///
     /// # Errors
     /// The pipeline or the input is not acceptable, or the store takes nothing.
-    pub async fn begin(&self, mut begin: StartRun) -> Result<StartedRun, Fault> {
+    pub async fn begin(&self, begin: StartRun) -> Result<StartedRun, Fault> {
         self.may_write()?;
-        if begin.options.title.is_none() {
-            begin.options.title =
-                title_of(&begin.options.input.value(), |line| self.engine.masked_text(line));
-        }
         self.attend_notices().await;
         let definition = self.definition_of(&begin.source).await?;
-        if let Some(schema) = &definition.input
-            && let Err(problems) = definition::input::check(schema, &begin.options.input.value())
-        {
-            let name = &definition.name;
-            let errors = problems.iter().map(|problem| json!(problem)).collect();
-            return Err(Fault::new(Code::BadInput, format!("the input does not fit the schema of {name}"))
-                .errors(errors));
-        }
+        input_fits(&definition, &begin.options.input.value())?;
         let started = self
             .engine
             .start(StartRequest {
                 dedup: begin.dedup,
+                credentials: begin.credentials,
                 ..StartRequest::new(definition, begin.options, begin.actor)
             })
             .await?;
@@ -236,10 +231,15 @@ impl Node {
     pub(super) async fn definition_of(&self, source: &PipelineSource) -> Result<Arc<Definition>, Fault> {
         let definition = match source {
             PipelineSource::Named(name) => self.pipeline(name).await?,
-            PipelineSource::Built(definition) => Arc::clone(definition),
+            PipelineSource::Built(definition) => {
+                self.reads_no_credential(&definition.name, definition)?;
+                Arc::clone(definition)
+            }
             PipelineSource::Text { text, file, files } => {
                 self.holds_no_credential(text, file.as_deref(), files)?;
-                Arc::new(parsed(text, file.as_deref(), files)?.definition)
+                let definition = parsed(text, file.as_deref(), files)?.definition;
+                self.reads_no_credential(file.as_deref().unwrap_or("definition"), &definition)?;
+                Arc::new(definition)
             }
         };
         self.knows_work(&definition)?;
@@ -250,7 +250,7 @@ impl Node {
     ///
     /// # Errors
     /// [`Code::BadPipeline`] with the line and the pattern.
-    pub(super) fn holds_no_credential(
+    pub(crate) fn holds_no_credential(
         &self,
         text: &str,
         file: Option<&str>,
@@ -259,14 +259,17 @@ impl Node {
         let own = (file.unwrap_or("definition"), text);
         let others = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         for (name, text) in std::iter::once(own).chain(others) {
-            if let Some((pattern, line)) = self.engine.credential_in(text) {
-                let message = format!("{name}:{line}: a credential stands here ({pattern})");
-                return Err(Fault::new(Code::BadPipeline, message).hint(
-                    "declare it under `secrets` and name it there; where it is none, add the pattern to `except` under [redact] in everfold.toml",
-                ));
-            }
+            credentials::refuse_in_text(&|text| self.engine.credential_in(text), name, text)?;
         }
         Ok(())
+    }
+
+    /// Refuses a pipeline that holds a credential in what is read of its text.
+    ///
+    /// # Errors
+    /// [`Code::BadPipeline`] with the step and the pattern.
+    pub(super) fn reads_no_credential(&self, name: &str, definition: &Definition) -> Result<(), Fault> {
+        credentials::refuse_in_definition(&|text| self.engine.credential_in(text), name, definition)
     }
 
     pub(super) fn note_driven(&self, run: RunId, detach: bool) {
@@ -293,29 +296,5 @@ impl Node {
             Writability::NotOurs(reason) => Err(Fault::new(Code::NotOurs, reason.clone())
                 .hint("end this process; the next one opens what lies there now")),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_without_a_title_has_its_task_as_one() {
-        let title = |task: Value| title_of(&json!({ "task": task }), |line| line.into());
-        assert_eq!(title(json!("\n  Add a dark mode\nand more")).as_deref(), Some("Add a dark mode"));
-        assert_eq!(title(json!("x".repeat(200))).map(|it| it.chars().count()), Some(80));
-        assert_eq!(
-            title(json!(7)).or(title(json!("  "))).or(title_of(&json!(null), |line| line.into())),
-            None
-        );
-    }
-
-    #[test]
-    fn a_title_is_masked_before_it_is_cut() {
-        let key = "k".repeat(60);
-        let input = json!({"task": format!("{} with {key}", "x".repeat(40))});
-        let title = title_of(&input, |line| line.replace(&key, "***").into());
-        assert_eq!(title, Some(format!("{} with ***", "x".repeat(40))));
     }
 }

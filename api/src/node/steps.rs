@@ -6,8 +6,11 @@
 use std::path::Path;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::budgets::stream;
+use everfold_engine::clock;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::effect::Effect;
+use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{EffectId, RunId};
 use everfold_engine::state::{RunState, effects};
 use everfold_engine::tokens::Role;
@@ -42,14 +45,61 @@ impl Node {
     /// # Errors
     /// [`Code::NotAllowed`]; an ancestor cannot be read.
     pub(crate) async fn refuse_below(&self, caller: &Actor, run: RunId) -> Result<(), Fault> {
-        let mut below = run_of(caller);
-        for _ in 0..ABOVE_MAX {
-            let Some(here) = below else { return Ok(()) };
-            if here == run {
-                let what =
-                    format!("a step of a run does not decide on the run that it came of, {}", run.short());
-                return Err(Fault::new(Code::NotAllowed, what).hint("a person decides, or a run of its own"));
+        if !self.came_of(caller).await?.contains(&run) {
+            return Ok(());
+        }
+        let what = format!("a step of a run does not decide on the run that it came of, {}", run.short());
+        Err(Fault::new(Code::NotAllowed, what).hint("a person decides, or a run of its own"))
+    }
+
+    /// Refuses that a step's process raises the budgets of its own run or of an ancestor, also where another run shares them.
+    ///
+    /// # Errors
+    /// [`Code::NotAllowed`]; a run cannot be read.
+    pub(crate) async fn refuse_own_budgets(&self, caller: &Actor, run: RunId) -> Result<(), Fault> {
+        if run_of(caller).is_none() {
+            return Ok(());
+        }
+        self.refuse_below(caller, run).await?;
+        self.refuse_own_counters(caller, &self.counters_of(run).await?).await
+    }
+
+    /// Refuses that a step's process changes the limits of a counter that its own run, or an ancestor of it, counts towards.
+    ///
+    /// # Errors
+    /// [`Code::NotAllowed`]; an ancestor cannot be read.
+    pub(crate) async fn refuse_own_counters(
+        &self,
+        caller: &Actor,
+        counters: &[StreamId],
+    ) -> Result<(), Fault> {
+        for run in self.came_of(caller).await? {
+            let own = self.counters_of(run).await?;
+            if own.iter().any(|counter| counters.contains(counter)) {
+                let what = "a step of a run does not change the limits of a budget that holds it";
+                return Err(Fault::new(Code::NotAllowed, what).hint("a person raises it"));
             }
+        }
+        Ok(())
+    }
+
+    /// The counters that the budgets of a run are.
+    ///
+    /// # Errors
+    /// The run cannot be read.
+    async fn counters_of(&self, run: RunId) -> Result<Vec<StreamId>, Fault> {
+        let counters = |state: &RunState| {
+            state.budgets(clock::now()).filter_map(|budget| stream(budget.terms)).collect::<Vec<_>>()
+        };
+        Ok(self.engine.with_state(run, counters).await?)
+    }
+
+    /// The run of a step's process and its ancestors, the nearest first; of another caller none.
+    async fn came_of(&self, caller: &Actor) -> Result<Vec<RunId>, Fault> {
+        let (mut below, mut found) = (run_of(caller), Vec::new());
+        for _ in 0..ABOVE_MAX {
+            let Some(here) = below else { return Ok(found) };
+            found.push(here);
             let above = |state: &RunState| {
                 let parent = state.parent().map(|parent| parent.run);
                 parent.or_else(|| run_of(state.started()?.0))

@@ -24,6 +24,7 @@ use everfold_engine::pauses::Pauses;
 use everfold_engine::pipeline_versions::SavedPipeline;
 use everfold_engine::run_numbers::{NumberEvent, RunNumbers};
 use everfold_engine::schedules::ScheduleEvent;
+use everfold_engine::service_pauses::{ServicePauseEvent, ServicePauses};
 use everfold_engine::slots::SlotEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyReport};
@@ -263,6 +264,10 @@ impl Meaning for Runs {
         } else if RunNumbers::is_stream(stream) {
             let header = &envelope.header;
             NumberEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        } else if *stream == ServicePauses::stream() {
+            let header = &envelope.header;
+            ServicePauseEvent::decode(header.kind, header.schema, &envelope.payload)
                 .map_err(|error| error.to_string())?;
         } else if UniqueNames::is_stream(stream) {
             let header = &envelope.header;

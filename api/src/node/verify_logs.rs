@@ -105,6 +105,19 @@ impl SealedLogs {
 /// Where a log is not what was written.
 fn changed(change: &LogChange) -> String {
     match change {
+        LogChange::Line { line, bytes, further: 0 } if bytes.end - bytes.start <= 1 => {
+            format!("line {line} was emptied")
+        }
+        LogChange::Removed { line, lines: 1 } => {
+            format!("line {line} was taken out; the others are as they were")
+        }
+        LogChange::Removed { line, lines } => {
+            let last = line + lines - 1;
+            format!("lines {line} to {last} were taken out; the others are as they were")
+        }
+        LogChange::Added { line, lines } => {
+            format!("{} put in before line {line}; the others are as they were", were(*lines))
+        }
         LogChange::Line { line, bytes, further } => {
             let more = match further {
                 0 => String::new(),
@@ -112,12 +125,50 @@ fn changed(change: &LogChange) -> String {
             };
             format!("line {line} (bytes {} to {}) is not what was written{more}", bytes.start, bytes.end)
         }
-        LogChange::Cut { line, missing } => {
-            format!("it ends after line {line}: {} are missing", count(*missing, "line"))
+        LogChange::Cut { line: 0, missing } => {
+            format!("it was emptied: it had {}", count(*missing, "line"))
         }
-        LogChange::Longer { bytes } => format!("{} were added behind its end", count(*bytes, "byte")),
+        LogChange::Cut { line, missing: 1 } => format!("it ends after line {line}: 1 line is missing"),
+        LogChange::Cut { line, missing } => {
+            format!("it ends after line {line}: {missing} lines are missing")
+        }
+        LogChange::Longer { bytes: 1 } => "1 byte was added behind its end".to_owned(),
+        LogChange::Longer { bytes } => format!("{bytes} bytes were added behind its end"),
         LogChange::Somewhere => {
             "it is not what was written; where cannot be said without its index".to_owned()
+        }
+    }
+}
+
+fn were(lines: u64) -> String {
+    if lines == 1 { "1 line was".to_owned() } else { format!("{lines} lines were") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_to_a_log_is_said_in_words() {
+        for (change, said) in [
+            (LogChange::Cut { line: 0, missing: 4 }, "it was emptied: it had 4 lines"),
+            (LogChange::Cut { line: 3, missing: 1 }, "it ends after line 3: 1 line is missing"),
+            (LogChange::Line { line: 2, bytes: 11..12, further: 0 }, "line 2 was emptied"),
+            (
+                LogChange::Line { line: 2, bytes: 11..15, further: 3 },
+                "line 2 (bytes 11 to 15) is not what was written, nor are 3 behind it",
+            ),
+            (LogChange::Removed { line: 2, lines: 1 }, "line 2 was taken out; the others are as they were"),
+            (
+                LogChange::Removed { line: 2, lines: 3 },
+                "lines 2 to 4 were taken out; the others are as they were",
+            ),
+            (
+                LogChange::Added { line: 3, lines: 1 },
+                "1 line was put in before line 3; the others are as they were",
+            ),
+        ] {
+            assert_eq!(changed(&change), said);
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn built_in(name: &str) -> Option<Definition> {
 }
 
 /// The pipeline that a step of another one runs, where it is named by its path or comes with Everfold.
-fn find(parent: &Definition, named: &str) -> Option<Definition> {
+pub(super) fn find(parent: &Definition, named: &str) -> Option<Definition> {
     match PipelineRef::is_path(named) {
         true => definition::child(parent, named).ok().map(|checked| checked.definition),
         false => built_in(named),
@@ -80,7 +80,7 @@ fn with_children(
 }
 
 /// A name for the child of a step that no other child of the case has.
-fn unused(step: &str, children: &BTreeMap<String, Arc<Definition>>) -> String {
+pub(super) fn unused(step: &str, children: &BTreeMap<String, Arc<Definition>>) -> String {
     let mut name = step.to_owned();
     let mut number = 1;
     while children.contains_key(&name) {
@@ -91,7 +91,7 @@ fn unused(step: &str, children: &BTreeMap<String, Arc<Definition>>) -> String {
 }
 
 /// The stubs of a child that really runs.
-fn real_child<'a>(stubs: &'a CaseStubs, step: &str) -> Result<Option<&'a CaseStubs>, String> {
+pub(super) fn real_child<'a>(stubs: &'a CaseStubs, step: &str) -> Result<Option<&'a CaseStubs>, String> {
     let own = |stub: &'a StepStub| match &stub.result {
         StubResult::Run(stubs) => Some(&**stubs),
         _whole => None,
@@ -120,7 +120,7 @@ fn real_child<'a>(stubs: &'a CaseStubs, step: &str) -> Result<Option<&'a CaseStu
 pub(super) const WHOLE_CHILD: &str = "everfold.case.child";
 
 /// A pipeline that stands for a child as a whole: one step, which gives what the stub says.
-fn whole(step: &str) -> Result<Definition, String> {
+pub(super) fn whole(step: &str) -> Result<Definition, String> {
     let document = json!({
         "name": step,
         "steps": [{"id": "stub", "work": {"task": {"kind": ExecutorTask::FUNCTION, "spec": {"name": WHOLE_CHILD}}}}],

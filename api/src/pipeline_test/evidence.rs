@@ -50,10 +50,23 @@ pub(super) fn that_says(word: Verdict, kind: &str, spec: &Value) -> Option<Value
         }
         "runs" => json!({"total": u8::from(pass), "runs": [], "unnamed": u8::from(pass)}),
         "function" => json!({"ok": pass, "output": null}),
+        "credentials" => {
+            let (none, all) = (json!([]), spec["names"].clone());
+            if pass {
+                json!({"present": all, "missing": none})
+            } else {
+                json!({"present": none, "missing": all})
+            }
+        }
         _no_policy => return None,
     };
     let evidence = beside(spec, given);
     judge_default(kind, &evidence).filter(|judged| judged.verdict == word).map(|_| evidence)
+}
+
+/// Evidence of a probe whose kind has no policy of its own: what most of them find where all is well.
+pub(super) fn plausible() -> Value {
+    json!({"exit": 0, "output": "", "ok": true, "exists": true, "value": true, "status": 200, "body": {}})
 }
 
 fn files(is_there: bool, spec: &Value) -> Value {
@@ -149,6 +162,7 @@ mod tests {
             ("mergeable", json!({"pr": 7})),
             ("runs", json!({"labels": {}})),
             ("function", json!({"name": "git.ready"})),
+            ("credentials", json!({"names": ["claude"]})),
         ];
         for (kind, spec) in specs {
             for word in [Verdict::Pass, Verdict::Fail] {

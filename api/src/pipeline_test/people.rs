@@ -20,7 +20,7 @@ use super::world::{CaseWorld, RunStubs};
 
 /// What a step asks of people.
 #[derive(Clone, PartialEq)]
-enum OpenTask {
+pub(super) enum OpenTask {
     Approval(AttemptId),
     Question(AttemptId),
     Blocked,
@@ -220,7 +220,8 @@ fn decisions_of<'c>(stubs: &'c CaseStubs, all: &mut Vec<(usize, &'c CaseDecision
     }
 }
 
-fn input_of(decision: &CaseDecision, task: &OpenTask) -> InputKind {
+/// What a decision about a task tells the run.
+pub(super) fn input_of(decision: &CaseDecision, task: &OpenTask) -> InputKind {
     let inline = |value: &Value| Payload::Inline(JsonText::new(value));
     let id = match task {
         OpenTask::Approval(id) | OpenTask::Question(id) => Some(id.clone()),
@@ -234,6 +235,7 @@ fn input_of(decision: &CaseDecision, task: &OpenTask) -> InputKind {
             roles: decision.roles.clone(),
             comments: Vec::new(),
             edited: value.as_ref().map(inline),
+            seen: None,
         }),
         (CaseDecisionKind::Answer(answer), Some(id)) => {
             InputKind::Answer(QuestionAnswered { id, answer: inline(answer), roles: decision.roles.clone() })

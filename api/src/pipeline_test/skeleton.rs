@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use everfold_engine::definition::{Definition, Gate, Member, Probe, Step, Work};
+use everfold_engine::definition::{Definition, Gate, Member, Probe, Question, Step, Work};
+use everfold_engine::expr::Template;
 use everfold_engine::json::Value;
 use serde_json::json;
 
@@ -70,9 +71,43 @@ fn stub(step: &Step) -> Option<String> {
 fn decision(step: &Step) -> Option<String> {
     match &step.work {
         Some(Work::Approval(_)) => Some(format!("    - {{ approve: {} }}", step.id)),
-        Some(Work::Question(_)) => Some(format!("    - {{ answer: {}, text: \"\" }}", step.id)),
+        Some(Work::Question(question)) => {
+            Some(format!("    - {{ answer: {}, {} }}", step.id, answer(question)))
+        }
         _other => None,
     }
+}
+
+/// An answer that the question takes, as far as its options and items stand in the file.
+fn answer(question: &Question) -> String {
+    let known = |list: &Option<Template>| {
+        let constant = list.as_ref().filter(|list| list.is_constant())?;
+        constant.source().as_array().cloned()
+    };
+    let mut parts = Vec::new();
+    if let Some(first) = known(&question.options).and_then(|options| options.first().cloned()) {
+        parts.push(format!("choice: {}", json!(word(&first))));
+    }
+    let items = known(&question.items).unwrap_or_default();
+    let item = |(at, item): (usize, &Value)| {
+        // An item without an id is called by its place.
+        let id = item.get("id").filter(|id| !id.is_null()).map_or_else(|| (at + 1).to_string(), word);
+        let first = item["options"].as_array().and_then(|options| options.first());
+        (id, json!(first.map_or_else(|| "an answer".to_owned(), word)))
+    };
+    let items: serde_json::Map<String, Value> = items.iter().enumerate().map(item).collect();
+    if !items.is_empty() {
+        parts.push(format!("items: {}", Value::Object(items)));
+    }
+    if parts.is_empty() {
+        parts.push("text: an answer".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// A text, or a number or boolean as a text.
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// `{ GATE: pass, … }`; nothing where no probe is asked.

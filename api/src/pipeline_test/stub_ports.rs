@@ -8,7 +8,8 @@ use everfold_engine::artefact::Workspace;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::definition::{Definition, ExecutorTask, Keep};
 use everfold_engine::execution::{
-    BuiltIns, Edge, Fate, NoticeFailure, NoticeRequest, Notifier, Released, WorkspaceRequest, Workspaces,
+    BuiltIns, Edge, Fate, Inspector, LookRequest, NoticeFailure, NoticeRequest, Notifier, Released, SeenPart,
+    WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::Failure;
 use everfold_engine::id::RunId;
@@ -48,6 +49,7 @@ pub(super) fn edge(
         edge.probers.insert(kind.clone(), Arc::new(stub));
     }
     edge.workspaces = Some(Arc::new(StubWorkspaces { layout: layout.clone() }));
+    edge.inspector = Some(Arc::new(StubInspector(Arc::clone(world))));
     edge.notifier = Some(Arc::new(StubNotifier { world: Arc::clone(world), real: real.notifier.clone() }));
     edge.built_ins = Some(Arc::new(CasePipelines(pipelines)));
     // What is masked in production is masked in a case.
@@ -109,6 +111,14 @@ impl Workspaces for StubWorkspaces {
 
     fn sweep(&self, _fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>> {
         std::future::ready(BTreeMap::new()).boxed()
+    }
+}
+
+struct StubInspector(Arc<CaseWorld>);
+
+impl Inspector for StubInspector {
+    fn look(&self, request: LookRequest) -> BoxFuture<'static, Result<Vec<SeenPart>, Failure>> {
+        std::future::ready(Ok(self.0.look(request.run, &request.spec))).boxed()
     }
 }
 

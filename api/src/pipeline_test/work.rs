@@ -105,9 +105,12 @@ async fn work(world: &CaseWorld, request: AttemptRequest, stub: StepStub, least:
         ended(world, &request, &stub)
     };
     end.usage = stub.usage.iter().map(used).collect();
-    // Each attempt in a worktree leaves a commit of its own.
+    // Each attempt in a worktree leaves a commit of its own; made-up work changes nothing behind the first.
     let commit = || Hash::of(request.id.to_string().as_bytes()).to_string()[..40].to_owned();
-    end.commit = request.workdir.git.as_ref().map(|_| commit());
+    let last = || world.commit_of(request.id.run).filter(|_| world.makes_up());
+    let git = request.workdir.git.as_ref().filter(|git| !git.is_copy);
+    end.commit = git.map(|_| last().unwrap_or_else(commit));
+    world.note_left(request.id.run, &end.artefacts, end.commit.as_ref());
     end
 }
 

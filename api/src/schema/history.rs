@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::id::{HashSchema, RunIdSchema, TimeSchema};
 use super::run::FailureKindSchema;
 use super::task::RemarkSchema;
+use crate::view::SeenView;
 
 /// One of the events that a stream consists of; comments come between them.
 #[derive(ToSchema, Serialize)]
@@ -141,13 +142,26 @@ pub(crate) enum DecisionKindSchema {
         tolerated: bool,
     },
     /// Someone voted.
-    Vote { vote: String, comment: Option<String>, comments: Option<Vec<RemarkSchema>>, edited: Option<Value> },
+    Vote {
+        vote: String,
+        comment: Option<String>,
+        comments: Option<Vec<RemarkSchema>>,
+        edited: Option<Value>,
+        /// The digest of what the task showed.
+        seen: Option<String>,
+    },
     /// Someone answered a question.
     Answer { answer: Value },
-    /// Nobody decided or answered in time.
+    /// No decision or answer came in time.
     Expiry { due: TimeSchema },
     /// The votes sufficed.
-    Approval { decision: String, by: Vec<String>, comment: Option<String> },
+    Approval {
+        decision: String,
+        by: Vec<String>,
+        comment: Option<String>,
+        /// On what it was decided.
+        seen: Option<SeenView>,
+    },
     /// A person decided on a blocked step.
     Override { decision: String, reason: Option<String>, policies: Option<BTreeMap<String, String>> },
     /// An operator had a step's gates judged again.

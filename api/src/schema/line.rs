@@ -27,7 +27,7 @@ pub(crate) enum WaitReasonSchema {
     Resource { name: String, in_use: usize, size: usize, line: usize },
     /// A resource that the settings do not name.
     Unknown { name: String },
-    /// A resource that is given to nobody until it is known what the living work of all runs holds: `run` cannot be read.
+    /// A resource that is not given out until it is known what the living work of all runs holds: `run` cannot be read.
     Withheld { name: String, run: Option<RunIdSchema> },
     /// A place among all work in progress.
     Place { name: String, in_use: usize, size: usize, line: usize },
@@ -41,7 +41,7 @@ pub(crate) enum WaitReasonSchema {
 #[derive(ToSchema, Serialize)]
 #[schema(as = LimitsAnswer)]
 pub(crate) struct LimitsAnswerSchema {
-    /// Between whom places are shared out evenly.
+    /// The groups between which places are shared out evenly.
     fair_by: String,
     places: Vec<PoolViewSchema>,
     resources: Vec<PoolViewSchema>,

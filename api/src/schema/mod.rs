@@ -38,7 +38,7 @@ pub(crate) use run::{
     WantedSlotSchema, WorkspaceSchema,
 };
 pub(crate) use signal::{HearingSchema, SignalTakerSchema};
-pub(crate) use task::{TaskSchema, UnblockingSchema, VotingSchema};
+pub(crate) use task::{SeenKindSchema, TaskSchema, UnblockingSchema, VotingSchema};
 pub(crate) use worker::{
     AttemptNameSchema, HeardSchema, JobSchema, RemoteViewSchema, ReportedFailureSchema, WorkerViewSchema,
 };

@@ -165,7 +165,7 @@ pub(crate) struct RunRowSchema {
     note: Option<String>,
     /// Addresses and filters.
     labels: BTreeMap<String, String>,
-    /// Whom it waits for: of what the run awaits, the part that is of people.
+    /// The people that it waits for: of what the run awaits, the part that is of people.
     awaits: Vec<AwaitsSchema>,
     /// When it ended.
     ended_at: Option<TimeSchema>,
@@ -219,7 +219,7 @@ pub(crate) struct RowFailureSchema {
     step: Option<String>,
 }
 
-/// What somebody is waited for.
+/// What a person is waited for.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = AwaitsKind)]
@@ -229,7 +229,7 @@ pub(crate) enum AwaitsKindSchema {
     Unblock,
 }
 
-/// Somebody whom a run waits for.
+/// A person that a run waits for.
 #[derive(ToSchema, Serialize)]
 #[schema(as = Awaits)]
 pub(crate) struct AwaitsSchema {

@@ -18,7 +18,7 @@ pub(crate) enum SignalTakerSchema {
     Step(AttemptIdSchema),
     /// The route of the run.
     Run,
-    /// No one.
+    /// No step, gate or route of the run.
     Nobody,
 }
 

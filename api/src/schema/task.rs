@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::id::{RunIdSchema, TimeSchema};
 use super::run::BlockReasonSchema;
+use crate::view::SeenView;
 
 /// How a blocked step goes on.
 #[derive(ToSchema, Serialize)]
@@ -29,6 +30,18 @@ pub(crate) enum VotingSchema {
     Approve,
     Reject,
     Changes,
+}
+
+/// What a part of an approval is.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SeenKind)]
+pub(crate) enum SeenKindSchema {
+    Title,
+    Text,
+    Value,
+    File,
+    Commit,
 }
 
 /// A remark on a place of what was shown.
@@ -65,6 +78,8 @@ pub(crate) struct TaskSchema {
     expires_at: Option<TimeSchema>,
     /// How often people were reminded.
     reminded: u32,
+    /// When they are reminded next; null: no more.
+    remind_at: Option<TimeSchema>,
     /// The place of the event that asked; the order of the list.
     position: u64,
 }
@@ -81,6 +96,8 @@ pub(crate) enum TaskKindSchema {
         show: Value,
         /// BLAKE3 of kept files that are shown, by path.
         shown: BTreeMap<String, String>,
+        /// The hashes of all that is shown; null: it was asked before Everfold recorded that.
+        seen: Option<SeenView>,
         /// The value that may be replaced, as it stands.
         value: Option<Value>,
         /// Who may vote, and what decides.
@@ -93,7 +110,7 @@ pub(crate) enum TaskKindSchema {
     Question {
         title: String,
         text: Option<Value>,
-        /// Who asks, what an answer may be, and of whom.
+        /// Who asks, what an answer may be, and who may give it.
         #[schema(value_type = Object)]
         terms: Value,
         draft: Option<Value>,

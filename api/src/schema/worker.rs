@@ -48,7 +48,7 @@ pub(crate) struct HeldViewSchema {
 pub(crate) struct RemoteViewSchema {
     name: String,
     summary: String,
-    /// Attempts that nobody has fetched.
+    /// Attempts that no worker has fetched.
     waiting: usize,
     /// Polls that wait for it.
     polls: usize,
@@ -131,6 +131,6 @@ pub(crate) enum ReportedKindSchema {
     Error,
     /// What it was given is not what it takes.
     Validation,
-    /// Somebody else holds what it needs.
+    /// Other work holds what it needs.
     Conflict,
 }

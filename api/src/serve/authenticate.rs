@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::settings::ServeSettings;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -27,6 +27,10 @@ const CSRF_HEADER: &str = "x-csrf-token";
 
 /// The path of login links.
 const LOGIN: &str = "/login";
+/// The path at which programs log in.
+const SESSION: &str = "/api/v1/session";
+/// The path below which programs call; pages are elsewhere.
+const REST: &str = "/api";
 /// The path below which services deliver webhooks.
 const HOOKS: &str = "/api/v1/hooks/";
 
@@ -110,7 +114,9 @@ impl RequestGate {
         };
         match self.node.access().caller_by_session(&secret).await {
             Ok((caller, expires_at)) => {
-                if !is_read(method) && !has_csrf(headers, &secret) {
+                // A form of a page carries it in a field, which the pages compare.
+                let is_form = !path.starts_with(REST) && is_form(headers);
+                if !is_read(method) && !is_form && !has_csrf(headers, &secret) {
                     return Err(Fault::new(
                         Code::NoCsrf,
                         format!("{CSRF_HEADER} is missing or of another session"),
@@ -167,6 +173,14 @@ pub(super) async fn let_in(
     };
     request.extensions_mut().insert(BodyMax(bodies::BYTES_MAX));
     let answer = next.run(request.map(bodies::bounded)).await;
+    // A token or code in a body is known to be wrong by the answer alone.
+    if method == Method::POST
+        && matches!(&*path, LOGIN | SESSION)
+        && answer.status() == StatusCode::UNAUTHORIZED
+        && let Err(wait) = gate.rates.of_wrong_token(from)
+    {
+        return too_fast(wait).into_response();
+    }
     if is_signed
         && answer.status().is_client_error()
         && let Err(wait) = gate.rates.of_stranger(from)
@@ -200,6 +214,12 @@ fn bearer(value: &HeaderValue) -> Option<Credential> {
     scheme.eq_ignore_ascii_case("bearer").then(|| Credential::parse(token.trim()))?
 }
 
+/// Whether a body is one of a form on a page.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.starts_with("application/x-www-form-urlencoded")
+}
+
 fn has_csrf(headers: &HeaderMap, session: &Credential) -> bool {
     let given = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // Hashes compare in constant time; the time of comparing texts would reveal how much of them is equal.
@@ -217,7 +237,6 @@ fn too_fast(wait: Duration) -> Fault {
 mod tests {
     use crate::settings::Proxies;
     use axum::body::Body;
-    use axum::http::StatusCode;
     use axum::{Router, middleware};
     use everfold_engine::data_folder::Layout;
     use tower::ServiceExt as _;

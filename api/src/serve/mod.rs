@@ -17,6 +17,8 @@ mod early_refusals;
 mod first_bytes;
 mod hosts;
 mod listen_place;
+#[cfg(test)]
+mod login_tests;
 mod node_guard;
 mod peers;
 mod rate;

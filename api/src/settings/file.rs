@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::similar;
-use everfold_engine::driver::{EngineConfig, NoticeSubscription, OrderConfig};
+use everfold_engine::driver::{EngineConfig, MoneyConfig, NoticeSubscription, OrderConfig};
 use everfold_workflows::agent::{AgentProfile, PreflightSettings};
 use everfold_workflows::handles;
 use everfold_workflows::hook::HookSettings;
@@ -18,6 +18,7 @@ use everfold_workflows::secret::SettingsSecret;
 use everfold_workflows::settings::{GitSettings, LogSettings, WorkflowSettings};
 use serde::Deserialize;
 
+use super::credentials::CredentialSettings;
 use super::limits::{self, BreakerKinds, LimitSettings};
 use super::prices::{self, PriceSettings};
 use super::serve::ServeSettings;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub tracing: TracingSettings,
     /// Secrets for subscriptions, by name.
     pub secrets: BTreeMap<String, SettingsSecret>,
+    /// How credentials of requests are kept.
+    pub credentials: CredentialSettings,
     /// Subscriptions to events of all runs.
     pub subscriptions: Vec<SubscriptionSettings>,
 }
@@ -150,6 +153,10 @@ impl Settings {
         settings.workers.check().map_err(|message| invalid(None, format!("workers.{message}")))?;
         settings.logs.check().map_err(|message| invalid(None, format!("logs.{message}")))?;
         settings.redact.check().map_err(|message| invalid(None, format!("redact.{message}")))?;
+        settings
+            .credentials
+            .check(folder)
+            .map_err(|message| invalid(None, format!("credentials.{message}")))?;
         settings.order().map_err(|message| invalid(None, message))?;
         if !settings.git.author.contains('<') {
             return Err(invalid(None, "git.author is written NAME <EMAIL>".to_owned()));
@@ -168,8 +175,8 @@ impl Settings {
             probes_max: handles::bounded(probes, "probes"),
             // Settings that were read have been checked.
             order: self.order().unwrap_or_default(),
-            prices: prices::table(&self.prices, &rates).unwrap_or_default(),
-            rates,
+            money: MoneyConfig { prices: prices::table(&self.prices, &rates).unwrap_or_default(), rates },
+            credentials_kept: self.credentials.kept(),
             ..EngineConfig::default()
         }
     }
@@ -251,6 +258,7 @@ mod tests {
         assert!(settings.redact.built_in && settings.redact.patterns.contains_key("order"));
         assert_eq!(settings.mail.unwrap().place(), ("smtp.example.org", 587));
         assert_eq!(settings.workers.lease, "30s");
+        assert_eq!(settings.credentials.keep, CredentialSettings::default().keep);
         assert_eq!(settings.tracing, TracingSettings::default());
         assert!(settings.workers.functions.contains_key("deploy.canary"));
     }
@@ -323,6 +331,8 @@ mod tests {
             ("[hooks.x]\nid = \"delivery\"", "no place: write"),
             ("[hooks.X]\nreader = \"gitea\"", "hooks.X: the name"),
             ("[hooks.x]\ntolerance = \"5\"", "hooks.x: tolerance"),
+            ("[credentials]\nkeep = \"5s\"", "credentials.keep: 5s is not between 1m and 30d"),
+            ("[credentials]\nkeys = \"x\"", "did you mean `key`?"),
             ("[redact]\npattern = {}", "did you mean `patterns`?"),
             ("[redact]\npatterns = { order = \"ORD-(\" }", "redact.patterns.order: no regular expression"),
             (

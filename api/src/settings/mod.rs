@@ -3,6 +3,7 @@
 //!
 //! Law: a section is declared where it is used; only this module knows the whole file.
 
+mod credentials;
 mod file;
 mod host;
 mod limits;
@@ -12,6 +13,7 @@ mod serve;
 mod subscriptions;
 mod tracing;
 
+pub use credentials::CredentialSettings;
 pub use file::{Settings, SettingsError, TEMPLATE};
 pub use host::{Host, HostPort, NoHost};
 pub use limits::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};

@@ -97,6 +97,7 @@ async fn begin(node_guard: &NodeGuard) -> RunId {
         actor: everfold_engine::actor::Actor::User("ada".to_owned()),
         dedup: None,
         detach: false,
+        credentials: Default::default(),
     };
     node_guard.node().begin(begin).await.unwrap().run
 }

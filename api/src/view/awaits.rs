@@ -13,6 +13,7 @@ use everfold_projections::Task;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::seen::SeenView;
 use super::stored_value::small;
 use crate::schema;
 
@@ -30,6 +31,9 @@ pub enum AwaitView {
         title: String,
         /// What is shown.
         show: Value,
+        /// The hashes of all that is shown; null: it was asked before Everfold recorded that.
+        #[serde(default)]
+        seen: Option<SeenView>,
         /// Who may vote; empty: anyone.
         roles: Vec<String>,
         /// Approvals needed.
@@ -47,6 +51,13 @@ pub enum AwaitView {
         /// Until when; `None`: for ever.
         #[schema(value_type = Option<schema::TimeSchema>)]
         expires_at: Option<Timestamp>,
+        /// How often people were reminded.
+        #[serde(default)]
+        reminded: u32,
+        /// When they are reminded next; `None`: no more.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        remind_at: Option<Timestamp>,
     },
     /// An answer.
     Question {
@@ -75,6 +86,13 @@ pub enum AwaitView {
         /// Until when; `None`: for ever.
         #[schema(value_type = Option<schema::TimeSchema>)]
         expires_at: Option<Timestamp>,
+        /// How often people were reminded.
+        #[serde(default)]
+        reminded: u32,
+        /// When they are reminded next; `None`: no more.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        remind_at: Option<Timestamp>,
     },
     /// A decision on a blocked step.
     Unblock {
@@ -92,6 +110,13 @@ pub enum AwaitView {
         #[serde(default)]
         #[schema(value_type = Option<schema::TimeSchema>)]
         since: Option<Timestamp>,
+        /// How often people were reminded.
+        #[serde(default)]
+        reminded: u32,
+        /// When they are reminded next; `None`: no more.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        remind_at: Option<Timestamp>,
     },
     /// A moment.
     Timer {
@@ -114,6 +139,13 @@ pub enum AwaitView {
         #[serde(default)]
         #[schema(value_type = Option<schema::TimeSchema>)]
         since: Option<Timestamp>,
+        /// How often people were reminded.
+        #[serde(default)]
+        reminded: u32,
+        /// When they are reminded next; `None`: no more.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        remind_at: Option<Timestamp>,
     },
     /// The end of a pause.
     Resume,
@@ -126,6 +158,13 @@ pub enum AwaitView {
         /// When its next period begins; `None`: never.
         #[schema(value_type = Option<schema::TimeSchema>)]
         until: Option<Timestamp>,
+        /// How often people were reminded.
+        #[serde(default)]
+        reminded: u32,
+        /// When they are reminded next; `None`: no more.
+        #[serde(default)]
+        #[schema(value_type = Option<schema::TimeSchema>)]
+        remind_at: Option<Timestamp>,
     },
     /// A slot or key that others hold.
     Slot {
@@ -137,33 +176,62 @@ pub enum AwaitView {
     },
 }
 
+impl AwaitView {
+    /// How often people were reminded of it, and when they are next.
+    #[must_use]
+    pub fn reminders(&self) -> (u32, Option<Timestamp>) {
+        match self {
+            Self::Approval { reminded, remind_at, .. }
+            | Self::Question { reminded, remind_at, .. }
+            | Self::Unblock { reminded, remind_at, .. }
+            | Self::Signal { reminded, remind_at, .. }
+            | Self::Budget { reminded, remind_at, .. } => (*reminded, *remind_at),
+            Self::Timer { .. } | Self::Resume | Self::Slot { .. } => (0, None),
+        }
+    }
+}
+
 pub(super) fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
+    let known = state.reminded(awaited);
+    let (reminded, remind_at) = known.map_or((0, None), |known| (known.count, known.next));
     match awaited {
-        Awaited::Approval { id, roles } => approval_view(run, state, id, roles),
-        Awaited::Question { id, roles } => question_view(run, state, id, roles),
+        Awaited::Approval { id, roles } => approval_view(run, state, id, roles, (reminded, remind_at)),
+        Awaited::Question { id, roles } => question_view(run, state, id, roles, (reminded, remind_at)),
         Awaited::Unblock { path, reason } => AwaitView::Unblock {
             step: path.to_string(),
             reason: reason.clone(),
             message: block_message(reason, state.said_of_gate(&path.step)),
             roles: Vec::new(),
             since: state.blocked_since(path),
+            reminded,
+            remind_at,
         },
         Awaited::Timer { path, at, is_limit } => {
             AwaitView::Timer { step: path.to_string(), at: *at, limit: *is_limit }
         }
-        Awaited::Signal { path, name } => {
-            AwaitView::Signal { step: path.to_string(), name: name.clone(), since: state.waits_since(path) }
-        }
+        Awaited::Signal { path, name } => AwaitView::Signal {
+            step: path.to_string(),
+            name: name.clone(),
+            since: state.waits_since(path),
+            reminded,
+            remind_at,
+        },
         Awaited::Resume => AwaitView::Resume,
         Awaited::Budget { budget, until } => {
             let view = state.budgets(state.last_at()).find(|view| view.terms.id == *budget);
             let message = view.map(|view| view.summary()).unwrap_or_default();
-            AwaitView::Budget { budget: budget.clone(), message, until: *until }
+            AwaitView::Budget { budget: budget.clone(), message, until: *until, reminded, remind_at }
         }
     }
 }
 
-fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String]) -> AwaitView {
+fn approval_view(
+    run: RunId,
+    state: &RunState,
+    id: &AttemptId,
+    roles: &[String],
+    (reminded, remind_at): (u32, Option<Timestamp>),
+) -> AwaitView {
     let approval = state.asking_unit(id).and_then(Unit::approval);
     let vote = |vote: &Vote| {
         serde_json::to_value(vote).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
@@ -173,10 +241,13 @@ fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
         step: id.path.to_string(),
         since: state.waits_since(&id.path),
         expires_at: state.expires_at(id),
+        reminded,
+        remind_at,
         changes: approval.is_some_and(|approval| approval.terms.changes),
         value: approval.map_or(Value::Null, |approval| small(approval.value())),
         title: approval.map(|approval| one_line(&approval.title).into_owned()).unwrap_or_default(),
         show: approval.map_or(Value::Null, |approval| small(&approval.show)),
+        seen: state.seen(id).map(SeenView::of),
         roles: roles.to_vec(),
         quorum: approval.map_or(1, |approval| approval.terms.quorum),
         votes: approval
@@ -185,7 +256,13 @@ fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
     }
 }
 
-fn question_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String]) -> AwaitView {
+fn question_view(
+    run: RunId,
+    state: &RunState,
+    id: &AttemptId,
+    roles: &[String],
+    (reminded, remind_at): (u32, Option<Timestamp>),
+) -> AwaitView {
     let question = state.asking_unit(id).and_then(Unit::question);
     let terms = question.map(|question| &question.terms);
     let items = terms.and_then(|terms| terms.items.as_ref());
@@ -201,6 +278,8 @@ fn question_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
         saved_by: question.and_then(|question| question.saved.as_ref()).map(|(by, _)| by.clone()),
         since: state.waits_since(&id.path),
         expires_at: state.expires_at(id),
+        reminded,
+        remind_at,
     }
 }
 

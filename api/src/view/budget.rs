@@ -24,8 +24,11 @@ pub struct BudgetStatus {
     /// What follows when it is used up.
     #[schema(value_type = schema::OnOverSchema)]
     pub on_over: OnOver,
-    /// The limits, with what they were raised by.
+    /// The limits that count, with what they were raised by; of a shared one the smaller of the run's and its scope's.
     pub limit: AmountsView,
+    /// The limits as they were set, without what they were raised by.
+    #[serde(default)]
+    pub set: SetLimits,
     /// What was spent; of a shared one by all its runs, and where this run is over as its counter said last.
     pub spent: AmountsView,
     /// What is kept free for work that runs, in US dollars.
@@ -40,6 +43,15 @@ pub struct BudgetStatus {
     pub until: Option<Timestamp>,
     /// How full it is, in words.
     pub summary: String,
+}
+
+/// Limits as they were set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SetLimits {
+    /// Those that the pipeline of the run names.
+    pub run: AmountsView,
+    /// Those that the scope of a shared budget has of its own.
+    pub scope: AmountsView,
 }
 
 /// Money, tokens and time; null where there is no limit of it.
@@ -75,6 +87,7 @@ impl AmountsView {
 pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetStatus {
     let (terms, used) = (view.terms, &view.used);
     let limit = |measure| view.limit(measure);
+    let own = |cost: Option<u64>, tokens, wall_ms| AmountsView { cost_usd: cost.map(usd), tokens, wall_ms };
     BudgetStatus {
         id: terms.id.clone(),
         scope: terms.scope.clone(),
@@ -85,6 +98,10 @@ pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> Budg
             cost_usd: limit(Measure::Cost).map(usd),
             tokens: limit(Measure::Tokens),
             wall_ms: limit(Measure::Wall),
+        },
+        set: SetLimits {
+            run: own(terms.cost_micros, terms.tokens, terms.wall_ms),
+            scope: own(view.own.cost_micros, view.own.tokens, view.own.wall_ms),
         },
         spent: AmountsView::of(used.spent),
         reserved_usd: usd(used.reserved_micros),

@@ -152,7 +152,7 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
                 SignalTaker::Wait(id) => format!("wait {}", id.path),
                 SignalTaker::Step(id) => format!("step {}", id.path),
                 SignalTaker::Run => "run".to_owned(),
-                SignalTaker::Nobody => "nobody".to_owned(),
+                SignalTaker::Nobody => "no part of the run".to_owned(),
             };
             let how = format!("{} by {by}, {}", event.signal.get(), word(&event.how));
             commented(&how, event.reason.as_deref())

@@ -10,6 +10,7 @@ mod notice;
 mod pause;
 mod run;
 mod run_details;
+mod seen;
 mod step;
 mod stored_value;
 
@@ -23,6 +24,7 @@ pub(crate) use next_steps::{answer_words, next_lines, next_steps};
 pub use notice::OutstandingNotice;
 pub use pause::PauseView;
 pub use run::{CancelView, ParentView, RunView};
+pub use seen::{KeptVoteView, SeenPartView, SeenView};
 pub use step::{
     GateView, ItemsView, ProgressItemView, ProgressView, StepPhase, StepView, is_in_workspace, kind_of,
 };

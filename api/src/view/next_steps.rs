@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::awaits::AwaitView;
 use super::run::RunView;
+use super::seen::SeenView;
 use crate::text::quoted;
 
 /// A command and what it is for.
@@ -26,15 +27,16 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
     };
     for awaited in &view.awaits {
         match awaited {
-            AwaitView::Approval { task, title, changes, .. } => {
-                add(format!("approve {task}"), title);
+            AwaitView::Approval { task, title, changes, seen, .. } => {
+                let seen = seen.as_ref().map(SeenView::option).unwrap_or_default();
+                add(format!("approve {task}{seen}"), title);
                 if *changes {
                     add(format!("changes {task} -m 'what is to change'"), "");
                 }
                 add(format!("reject {task} -m 'what is missing'"), "");
             }
-            AwaitView::Question { task, title, options, items, .. } => {
-                add(format!("answer {task}{}", answer_words(options, items)), title);
+            AwaitView::Question { task, title, options, items, draft, .. } => {
+                add(format!("answer {task}{}", answer_words(options, items, draft)), title);
             }
             AwaitView::Unblock { step, message, .. } => {
                 let why = format!("or recheck, proceed, skip, fail: {message}");
@@ -75,7 +77,7 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
                 let known = view.budget.iter().find(|known| known.id == *budget);
                 let over = known.and_then(|known| known.over).unwrap_or(Measure::Cost);
                 if let Some((scope, known)) = known.and_then(|it| Some((it.scope.as_ref()?, it)))
-                    && !known.limit.has(over)
+                    && !known.set.run.has(over)
                 {
                     let amount = match over {
                         Measure::Tokens => "--tokens 1000000",
@@ -103,10 +105,10 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
             add(format!("watch {run}"), "it goes on");
         }
         RunStatus::Running | RunStatus::Queued | RunStatus::Stopping => {
-            add(format!("resume {run}"), "nobody goes on with it")
+            add(format!("resume {run}"), "no engine goes on with it")
         }
-        RunStatus::Waiting if !view.driven && waits_for_time(view) => {
-            add(format!("resume {run}"), "nobody looks after its timers");
+        RunStatus::Waiting | RunStatus::Blocked if !view.driven && waits_for_time(view) => {
+            add(format!("resume {run}"), "no engine looks after its timers");
         }
         RunStatus::Failed => {
             let failed = view.failure.as_ref().and_then(|failure| failure.step.clone());
@@ -194,18 +196,25 @@ pub(crate) fn next_lines(view: &RunView, program: &str, within: Option<usize>) -
     lines
 }
 
-/// An answer that can be typed as it stands, but for its words.
-pub(crate) fn answer_words(options: &[String], items: &Value) -> String {
+/// An answer that can be typed as it stands, but for its words; what was saved, resolved or dismissed is not asked again.
+pub(crate) fn answer_words(options: &[String], items: &Value, draft: &Value) -> String {
     let mut words = String::new();
-    if let Some(option) = options.first() {
+    if let Some(option) = options.first().filter(|_| draft["choice"].is_null()) {
         words.push_str(&format!(" {}", quoted(option)));
     }
-    for item in items.as_array().into_iter().flatten() {
+    let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
+    for item in items {
         let id = item["id"].as_str().unwrap_or_default();
+        if !draft["items"][id].is_null()
+            || matches!(draft["states"][id].as_str(), Some("resolved" | "dismissed"))
+        {
+            continue;
+        }
         let text = item["options"][0].as_str().unwrap_or("your answer");
         words.push_str(&format!(" --item {}", quoted(&format!("{id}={text}"))));
     }
-    if words.is_empty() { " 'your answer'".to_owned() } else { words }
+    let is_whole = !items.is_empty() || !options.is_empty() || !draft["text"].is_null();
+    if words.is_empty() && !is_whole { " 'your answer'".to_owned() } else { words }
 }
 
 /// Whether a process of the step left a log: one that could not be started left none.
@@ -219,12 +228,30 @@ fn has_log(view: &RunView, step: &str) -> bool {
 }
 
 fn waits_for_time(view: &RunView) -> bool {
-    view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Timer { .. }))
+    let waits =
+        |awaited: &AwaitView| matches!(awaited, AwaitView::Timer { .. }) || awaited.reminders().1.is_some();
+    view.awaits.iter().any(waits)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_said_of_an_item_is_not_asked_again() {
+        let items = json!([{"id": "a", "options": ["x", "y"]}, {"id": "b"}, {"id": "c"}, {"id": "d"}]);
+        let words = |draft: Value| answer_words(&["all".to_owned()], &items, &draft);
+        let all = " all --item a=x --item 'b=your answer' --item 'c=your answer' --item 'd=your answer'";
+        assert_eq!(words(Value::Null), all);
+        let draft = json!({
+            "choice": "all", "items": {"a": "y", "b": null},
+            "states": {"c": "resolved", "d": "dismissed", "b": "open"},
+        });
+        assert_eq!(words(draft), " --item 'b=your answer'");
+        let whole = json!({"choice": "all", "items": {"a": "y", "b": "z"}, "states": {"c": "resolved", "d": "dismissed"}});
+        assert_eq!(words(whole), "", "what was saved is the answer");
+        assert_eq!(answer_words(&[], &Value::Null, &Value::Null), " 'your answer'");
+    }
 
     #[test]
     fn an_input_that_work_asks_for_is_read_from_its_words() {

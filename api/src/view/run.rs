@@ -111,13 +111,13 @@ pub struct RunView {
     pub next_steps: Vec<String>,
     /// Whether the owner goes on with it at this moment.
     pub driven: bool,
-    /// How many notices nobody was told yet.
+    /// How many notices have not arrived yet.
     #[serde(default)]
     pub notices_outstanding: usize,
     /// Those that go first of them: how often each was tried, and why it was not sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<OutstandingNotice>,
-    /// Notices of its pipeline that were given up, and that nobody sent again or dropped since.
+    /// Notices of its pipeline that were given up, and were not sent again or dropped since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices_given_up: Vec<NoticeView>,
     /// The step of another run that started it.
@@ -175,6 +175,10 @@ pub struct ParentView {
     pub short_id: String,
     /// The step, or an item of it.
     pub step: String,
+    /// The topmost run above it: the parent of its parent, and so on.
+    #[serde(default)]
+    #[schema(value_type = schema::RunIdSchema)]
+    pub top: Option<RunId>,
 }
 
 impl RunView {
@@ -251,6 +255,7 @@ impl RunView {
                 run: parent.run,
                 short_id: parent.run.short(),
                 step: parent.id.path.to_string(),
+                top: state.top(),
             }),
         })
     }
@@ -259,7 +264,9 @@ impl RunView {
     #[must_use]
     pub fn goes_on_by_itself(&self) -> bool {
         let is_timed = self.awaits.iter().any(|awaited| {
+            let (_, remind_at) = awaited.reminders();
             matches!(awaited, AwaitView::Timer { .. } | AwaitView::Budget { until: Some(_), .. })
+                || remind_at.is_some()
         });
         let is_paused = self.awaits.contains(&AwaitView::Resume);
         match self.status {

@@ -38,7 +38,7 @@ impl RunView {
         let over = now.over.filter(|_| shown.over.is_some());
         *shown = budget_view(&everfold_engine::state::BudgetView { over, ..now.clone() });
         for awaited in &mut self.awaits {
-            if let AwaitView::Budget { budget, message, until } = awaited
+            if let AwaitView::Budget { budget, message, until, .. } = awaited
                 && *budget == shown.id
             {
                 message.clone_from(&shown.summary);

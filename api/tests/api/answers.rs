@@ -61,7 +61,7 @@ async fn every_answer_is_safe_for_browsers_and_has_an_id() {
     let api = Api::new();
     for (method, path) in [
         ("GET", "/api"),
-        ("GET", "/nowhere"),
+        ("GET", "/api/nowhere"),
         ("DELETE", "/api/v1/runs"),
         ("GET", "/api/v1/runs"),
         ("OPTIONS", "/api"),

@@ -114,6 +114,13 @@ async fn a_repeated_start_gives_the_first_run_and_another_one_is_refused() {
     assert_ne!(engine.start(&people(), json!({ "n": 1 })).await.unwrap().id(), first.id());
     let named = engine.start_named("people", json!({})).await.unwrap_err();
     assert_eq!(named.code, Code::NoPipeline);
+    let wide = "x".repeat(8 * 1024 + 1);
+    let wide = start(json!({ "n": 1 })).credential("a", wide).await.unwrap_err();
+    assert!(wide.code == Code::Invalid && wide.to_string().contains("8 KiB"), "{wide}");
+    let many =
+        (0..17).fold(start(json!({ "n": 1 })), |start, at| start.credential(format!("n{at}"), "value"));
+    let many = many.await.unwrap_err();
+    assert!(many.code == Code::Invalid && many.to_string().contains("at most 16"), "{many}");
     engine.save(&people()).await.unwrap();
     engine.start_named("people", json!({})).await.unwrap();
     assert_eq!(first.cancel("enough").await.unwrap().status, RunStatus::Cancelled);
@@ -224,12 +231,13 @@ async fn row_75_a_held_run_shows_its_shared_budget_as_its_counter_stands_now() {
     let view = held.view().await.unwrap();
     assert!(is_held(&view) && raised(&view), "{:?}", view.budget);
     assert_eq!(view.budget[0].limit.cost_usd.as_deref(), Some("1.100000"));
+    assert_eq!(view.budget[0].set.run.cost_usd.as_deref(), Some("1.000000"), "as it was set");
     let message = view.awaits.iter().find_map(|awaited| match awaited {
         AwaitView::Budget { message, .. } => Some(message.clone()),
         _another => None,
     });
     assert_eq!(message.as_deref(), Some(view.budget[0].summary.as_str()));
-    assert!(view.budget[0].summary.contains("0.70") && view.budget[0].summary.contains("1.10"), "{view:?}");
+    assert!(view.budget[0].summary.contains("0.70 USD of 1.10 USD (0.10 USD of it raised)"), "{view:?}");
     engine.close().await;
 }
 

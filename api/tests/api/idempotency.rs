@@ -126,7 +126,9 @@ async fn row_58_every_write_with_a_key_says_when_it_is_answered_from_its_first_t
     let fork = json!({ "version": 2, "until_step": "ok" });
     twice.send(Run, "POST", "/api/v1/runs/{run}/fork", &of, fork).await;
     let task = format!("{run}:ok:1");
-    let vote = json!({ "decision": "approve" });
+    let (_, view) = api.get(&format!("/api/v1/runs/{run}")).await;
+    let seen = view["awaits"][0]["seen"]["digest"].as_str().unwrap();
+    let vote = json!({ "decision": "approve", "seen": &seen[..8] });
     twice.send(Run, "POST", "/api/v1/inbox/{task}", &[&task], vote).await;
     twice.send(Run, "POST", "/api/v1/runs/{run}/cancel", &of, json!({ "reason": "enough" })).await;
     api.until(&run, "cancelled").await;

@@ -123,6 +123,34 @@ async fn a_cursor_goes_on_in_its_own_list_and_order_alone() {
     }
 }
 
+/// A cursor of one run's events went on in another run's, and one of a list with other filters in between.
+#[tokio::test]
+async fn a_cursor_goes_on_in_its_own_run_and_with_its_own_filters_alone() {
+    let api = Api::new();
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(api.asks(json!({})).await);
+    }
+    let (_, page) = api.get(&format!("/api/v1/runs/{}/events?limit=1", runs[0])).await;
+    let cursor = page["next_cursor"].as_str().unwrap().to_owned();
+    let (status, own) = api.get(&format!("/api/v1/runs/{}/events?limit=1&cursor={cursor}", runs[0])).await;
+    assert_eq!((status, &own["items"][0]["version"]), (200, &json!(2)));
+    let (status, problem) = api.get(&format!("/api/v1/runs/{}/events?cursor={cursor}", runs[1])).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("events of another run"), "{problem}");
+    let position = api.held.node().store().last_position();
+    let (_, page) = api.get(&format!("/api/v1/runs?limit=1&min_position={position}")).await;
+    let cursor = page["next_cursor"].as_str().unwrap().to_owned();
+    let [top, parent] = ["top", "parent"].map(|name| format!("{name}={}", runs[0]));
+    for filter in
+        ["status=failed", "pipeline=other", "q=words", "awaiting=lead", "label=team:a", &top, &parent]
+    {
+        let (status, problem) = api.get(&format!("/api/v1/runs?{filter}&cursor={cursor}")).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{filter}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("with other filters"), "{filter}: {problem}");
+    }
+}
+
 #[tokio::test]
 async fn values_that_the_document_does_not_allow_are_refused() {
     let api = Api::new();

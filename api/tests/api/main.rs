@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answers;
+mod artefacts;
+mod credentials;
 mod document;
 mod document_examples;
 mod embedding;
@@ -16,6 +18,7 @@ mod hosts_and_origins;
 mod idempotency;
 mod lists_and_forms;
 mod lost_answers;
+mod names_with_credentials;
 mod notices;
 mod numbered_runs;
 mod ops;

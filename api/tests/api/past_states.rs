@@ -20,6 +20,14 @@ async fn the_state_at_a_version_and_the_lists_have_bounds() {
         assert_eq!(problem["code"], code, "{query}");
     }
     let (_, page) = api.get(&format!("/api/v1/runs/{run}/events?limit=2")).await;
+    // A moment may be a position of the log, as on every other route.
+    let position = &page["items"][1]["position"];
+    let (_, then) = api.get(&format!("/api/v1/runs/{run}/state?at={position}")).await;
+    assert_eq!(then["version"], 2, "{then}");
+    let (status, problem) = api.get(&format!("/api/v1/runs/{run}/state?at=0")).await;
+    assert_eq!((status, &problem["code"]), (404, &"EF0215".into()), "{problem}");
+    let (_, problem) = api.get(&format!("/api/v1/runs/{run}/state?at=999999")).await;
+    assert_eq!(problem["code"], "EF0215", "{problem}");
     let cursor = page["next_cursor"].as_str().unwrap();
     let (_, next) = api.get(&format!("/api/v1/runs/{run}/events?limit=2&cursor={cursor}")).await;
     assert_eq!(next["items"][0]["version"], 3);
@@ -147,4 +155,26 @@ async fn a_new_policy_is_tried_on_recorded_verdicts_before_it_is_turned_on() {
         assert_eq!((status, &problem["code"]), (422, &json!("EF0231")), "{problem}");
     }
     assert_eq!(api.held.node().store().last_position(), before, "nothing was recorded");
+}
+
+#[tokio::test]
+async fn the_graph_of_a_run_has_a_place_for_each_of_its_steps() {
+    let api = Api::new();
+    let run = api.judged(1).await;
+    let ids = |graph: &Value| -> Vec<String> {
+        let nodes = graph["nodes"].as_array().unwrap();
+        nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let (status, whole) = api.get(&format!("/api/v1/runs/{run}/graph")).await;
+    assert_eq!((status, ids(&whole)), (200, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(whole["nodes"][0]["gates"][0]["id"], "small");
+    assert_eq!((&whole["arrows"][0]["from"], &whole["arrows"][0]["to"]), (&"a".into(), &"b".into()));
+    let (_, small) = api.get(&format!("/api/v1/runs/{run}/graph?detail=names")).await;
+    assert!(small["height"].as_f64() < whole["height"].as_f64(), "{small}");
+    let (status, refused) = api.get(&format!("/api/v1/runs/{run}/graph?detail=all")).await;
+    assert_eq!((status, &refused["code"]), (422, &"EF0211".into()));
+    let (status, named) = api.get("/api/v1/pipelines/delivery/graph").await;
+    assert!(status == 200 && ids(&named).contains(&"develop".to_owned()), "{named}");
+    let (status, _) = api.get("/api/v1/pipelines/nothing/graph").await;
+    assert_eq!(status, 404);
 }

@@ -50,6 +50,18 @@ fn differences(verdict: &CaseVerdict) -> Vec<&str> {
     verdict.differences.iter().map(|difference| difference.path.as_str()).collect()
 }
 
+/// A look at the clock every five seconds of virtual time took minutes.
+#[test]
+fn years_of_virtual_time_take_no_time() {
+    let began = std::time::Instant::now();
+    let verdict = passes(
+        "name: t\nsteps:\n  - { id: w, wait: { for: 3000d } }\n",
+        "- { name: long, until: 3650d, expect: { status: succeeded } }\n",
+    );
+    assert_eq!(verdict.virtual_ms, 3_000 * 24 * 60 * 60 * 1_000);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 #[test]
 fn the_cases_of_every_built_in_pipeline_pass_and_reach_every_step_gate_and_route() {
     for it in builtin::pipelines() {
@@ -364,6 +376,17 @@ fn the_first_case_of_a_pipeline_is_one_that_can_be_read() {
 }
 
 #[test]
+fn the_first_case_answers_a_question_and_each_item_of_it() {
+    let definition = pipeline(
+        "name: t\nsteps:\n  - { id: free, question: { title: Why? } }\n  - { id: which, question: { title: Which?, options: [7, south], items: [first, { id: size, text: How large?, options: [s, m] }] } }\n",
+    );
+    let text = first_case(&definition);
+    let cases = read_cases(&text, "first", &definition).unwrap_or_else(|problems| panic!("{problems}"));
+    let report = test_pipeline(&definition, &cases);
+    assert!(report.failed == 0, "{text}\n{}", shown(&report));
+}
+
+#[test]
 fn the_words_of_expectations_are_those_of_the_core() {
     assert_eq!(RunStatus::ALL.map(RunStatus::as_str), RUN_STATUSES);
     let read = |word: &&str| serde_json::from_value::<everfold_engine::state::StepStatus>((*word).into());
@@ -530,4 +553,45 @@ output: { went: '${steps.on.output}' }
         read_cases(&cases, "parent.test.yaml", &definition).unwrap_or_else(|problems| panic!("{problems}"));
     let report = test_pipeline(&definition, &cases);
     assert!(report.failed == 0, "{}", shown(&report));
+}
+
+const REMINDED: &str = "\
+name: t
+notify:
+  - id: urgent
+    events: [TimerFired]
+    when: has(event.reminder) && event.reminder.count == 1
+    function: notify.log
+    with: { text: \"${event.reminder.kind} ${event.reminder.step}\" }
+steps:
+  - { id: sign, approval: { title: Sign?, remind: { first: 120m, every: 1d, max: 2 } } }
+  - { id: build, command: make, on_fail: block, remind: { first: 120m } }
+";
+
+#[test]
+fn after_120_minutes_a_task_is_urgent_once_and_after_119_59_it_is_not() {
+    let cases = "\
+- name: just in time
+  steps: { build: {} }
+  decide: [{ approve: sign, after: 7199s }]
+  expect: { notices: [] }
+- name: too late
+  steps: { build: {} }
+  decide: [{ approve: sign, after: 7201s }]
+  expect: { notices: [{ notice: urgent, with: { text: approval sign } }] }
+- name: many hours later it was urgent once still
+  steps: { build: {} }
+  decide: [{ approve: sign, after: 10d }]
+  expect: { notices: [{ notice: urgent, with: { text: approval sign } }] }
+- name: what is blocked is urgent, too
+  steps: { build: [{ fail: broken }, {}] }
+  decide: [{ approve: sign }, { unblock: build, decision: retry, after: 3h }]
+  expect: { notices: [{ notice: urgent, with: { text: unblock build } }] }
+- name: reminders come while the case says that it goes on
+  until: 5d
+  expect: { status: waiting, events: [TimerFired, TimerFired], notices: [{ notice: urgent, with: { text: approval sign } }] }
+- name: nobody is awaited longer than it takes
+  expect: { status: waiting, notices: [] }
+";
+    passes(REMINDED, cases);
 }

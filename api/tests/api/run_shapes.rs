@@ -190,6 +190,9 @@ async fn row_59_a_run_is_told_the_same_in_lists_boards_streams_and_alone() {
     assert_eq!(row["note"], "the card was refused");
     assert_eq!(row["parent"], alone["parent"]);
     assert_eq!(row["parent"]["run"], json!(boss));
+    assert_eq!(row["parent"]["top"], json!(boss));
+    let below = api.get(&format!("/api/v1/runs?top={boss}&min_position={position}")).await;
+    assert_eq!((below["items"].as_array().unwrap().len(), &below["items"][0]["id"]), (1, &row["id"]));
     let spent = api.get(&format!("/api/v1/spend?run={child}")).await;
     assert_eq!(spent["total"]["cost_usd"], row["usage"]["cost_usd"]);
     let end = api.get(&format!("/api/v1/runs/{child}/timeline")).await["items"][0]["end"]["failure"].clone();
@@ -321,4 +324,25 @@ fn row_59_the_document_says_the_same_of_a_field_wherever_a_thing_has_it() {
         }
     }
     assert!(compared >= 40, "{compared}");
+}
+
+#[tokio::test]
+async fn tokens_read_count_those_from_a_cache_in_every_answer_and_an_empty_label_is_no_unknown_one() {
+    let api = Api::new().await;
+    let labelled = api.start(json!({ "definition": CHILD, "labels": { "team": "" } })).await;
+    let without = api.start(json!({ "definition": CHILD })).await;
+    for run in [&labelled, &without] {
+        assert_eq!(api.until(run, "failed").await["usage"]["input_tokens"], 15);
+    }
+    let position = api.held.node().store().last_position().get();
+    let spent = api.get(&format!("/api/v1/spend?by=label:team&min_position={position}")).await;
+    let mut groups: Vec<(&str, &Value, &Value)> = spent["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["name"].as_str().unwrap(), &item["input_tokens"], &item["cached_tokens"]))
+        .collect();
+    groups.sort_by_key(|(name, ..)| *name);
+    assert_eq!(groups, [("", &json!(15), &json!(5)), ("\"\"", &json!(15), &json!(5))], "{spent}");
+    assert_eq!(spent["total"]["input_tokens"], 30);
 }

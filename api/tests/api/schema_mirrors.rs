@@ -13,8 +13,8 @@ use everfold_engine::breaker_resets::Reset;
 use everfold_engine::definition::{OnLimit, OnOver, Period, UnblockDecision, Vote};
 use everfold_engine::driver::{BreakerStand, BreakerView, LineView, PoolView, RateView, Reason, Waiting};
 use everfold_engine::event::{
-    ApprovalTerms, AskedBy, BlockReason, Comment, Hearing, LogSeal, Measure, Origin, OriginKind,
-    QuestionTerms, SignalTaker, SlotKind, WantedSlot,
+    ApprovalTerms, AskedBy, BlockReason, Comment, Hearing, KeptVote, LogSeal, Measure, Origin, OriginKind,
+    QuestionTerms, Seen, SeenKind, SeenPart, SignalTaker, SlotKind, WantedSlot,
 };
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Position, Round, RunId, StepId, Version};
@@ -340,6 +340,7 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
             since: AT,
             expires_at: None,
             reminded: 0,
+            remind_at: None,
             position: Position::FIRST,
         };
         same_fields("Task", task);
@@ -380,6 +381,7 @@ fn task_kinds() -> [TaskKind; 4] {
             title: String::new(),
             show: payload(),
             shown: BTreeMap::new(),
+            seen: Some(seen()),
             value: None,
             terms,
             votes: BTreeMap::new(),
@@ -389,6 +391,12 @@ fn task_kinds() -> [TaskKind; 4] {
         TaskKind::Blocked { message: String::new(), reason: BlockReason::Lost },
         TaskKind::Budget { budget: String::new(), message: String::new(), until: None },
     ]
+}
+
+fn seen() -> Seen {
+    let part = SeenPart { kind: SeenKind::File, what: "plan.md".to_owned(), hash: None };
+    let kept = KeptVote { by: "user:ada".to_owned(), round: Round(1), at: AT, comment: None };
+    Seen::new(vec![part], vec![kept])
 }
 
 fn decision_kinds() -> [DecisionKind; 9] {
@@ -410,10 +418,11 @@ fn decision_kinds() -> [DecisionKind; 9] {
             comment: None,
             comments: vec![comment()],
             edited: Some(payload()),
+            seen: Some(Hash::ZERO),
         },
         DecisionKind::Answer { answer: payload() },
         DecisionKind::Expiry { due: AT },
-        DecisionKind::Approval { decision: "approve", by: Vec::new(), comment: None },
+        DecisionKind::Approval { decision: "approve", by: Vec::new(), comment: None, seen: Some(seen()) },
         DecisionKind::Override { decision: UnblockDecision::Skip, reason: None, policies: policies() },
         DecisionKind::Recheck { reason: None, policies: policies() },
         DecisionKind::Rework { gate: None, by: None, used: 1, max: None },

@@ -3,6 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::fixtures::in_memory::{Api, STEPS, read};
+use everfold_api::access::Caller;
+use everfold_api::node::HoldOptions;
+use everfold_api::serve::{self, NodeGuard};
+use everfold_engine::data_folder::Layout;
+use everfold_engine::event::RunEvent;
+use everfold_engine::id::Position;
+use tower::ServiceExt as _;
 
 impl Api {
     async fn change(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
@@ -31,6 +38,11 @@ async fn a_shared_budget_is_set_listed_raised_and_taken_away() {
     assert_eq!(all, [(&json!("month"), &Value::Null), (&json!("total"), &json!("cost"))], "{listed}");
     let (status, gone) = api.change("DELETE", "/api/v1/budgets/team%2Fa?per=month", Value::Null).await;
     assert_eq!((status, &gone["limit"]["cost_usd"]), (200, &Value::Null), "{gone}");
+    for path in ["/api/v1/budgets/team%2Fa?per=month", "/api/v1/budgets/nothing"] {
+        let (status, problem) = api.change("DELETE", path, Value::Null).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("EF0243")), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("has no limits of its own"), "{problem}");
+    }
     for (body, status, part) in [
         (json!({}), 409, "limits nothing"),
         (json!({ "cost": "5 CHF" }), 409, "CHF has no rate"),
@@ -42,6 +54,36 @@ async fn a_shared_budget_is_set_listed_raised_and_taken_away() {
         assert_eq!(seen, status, "{problem}");
         assert!(problem["detail"].as_str().unwrap().contains(part), "{problem}");
     }
+}
+
+#[tokio::test]
+async fn a_zone_is_one_counter_however_it_is_spelled() {
+    let api = Api::new();
+    for (zone, cost) in
+        [("Europe/Berlin", "1"), ("europe/berlin", "2"), ("UTC", "3"), ("utc", "4"), ("Etc/UTC", "5")]
+    {
+        let body = json!({ "per": "month", "zone": zone, "cost": cost });
+        let (status, set) = api.change("PUT", "/api/v1/budgets/zoned", body).await;
+        assert_eq!(status, 200, "{set}");
+    }
+    let (_, listed) = api.get("/api/v1/budgets?scope=zoned").await;
+    let all: Vec<(&Value, &Value)> = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (&item["zone"], &item["limit"]["cost_usd"]))
+        .collect();
+    assert_eq!(
+        all,
+        [(&json!("Europe/Berlin"), &json!("2.000000")), (&Value::Null, &json!("5.000000"))],
+        "{listed}"
+    );
+    let (status, gone) =
+        api.change("DELETE", "/api/v1/budgets/zoned?per=month&zone=EUROPE/BERLIN", Value::Null).await;
+    assert_eq!(
+        (status, &gone["zone"], &gone["limit"]["cost_usd"]),
+        (200, &json!("Europe/Berlin"), &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -79,4 +121,59 @@ async fn a_schedule_takes_the_parts_that_a_change_names_and_keeps_the_others() {
         "{gone}"
     );
     api.until(&run, "cancelled").await;
+}
+
+/// Paid work that waits for a scope with limits of its own alone.
+const HELD: &str = "name: held\nbudget: { id: team, scope: team, per: month }\nsteps:\n  - id: work\n    agent: { profile: script, prompt: Do, args: [\"true\"] }\n";
+
+async fn ask(held: &NodeGuard, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let request = axum::http::Request::builder().method(method).uri(path).extension(Caller::local("ada"));
+    read(held.routes().oneshot(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap()).await
+}
+
+async fn until(held: &NodeGuard, name: &str) {
+    let mut events = held.node().store().subscribe(Position::FIRST);
+    loop {
+        for envelope in events.next().await.unwrap() {
+            let header = &envelope.header;
+            let is_run = header.stream.as_run().is_some();
+            let event =
+                is_run.then(|| everfold_engine::event::decode(header.kind, header.schema, &envelope.payload));
+            if event.is_some_and(|event| event.as_ref().map(RunEvent::name) == Ok(name)) {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_set_without_an_owner_lets_the_runs_go_on_that_waited_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let hold = || serve::hold(Layout::new(folder.path().join("data")), HoldOptions::default());
+    let first = hold().await.unwrap();
+    let team = "/api/v1/budgets/team";
+    let limit = |cost: &str| json!({ "per": "month", "cost": cost });
+    assert_eq!(ask(&first, "PUT", team, limit("0")).await.0, 200);
+    let (status, run) = ask(&first, "POST", "/api/v1/runs", json!({ "definition": HELD })).await;
+    assert_eq!(status, 201, "{run}");
+    until(&first, "BudgetExceeded").await;
+    let path = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
+    let (_, view) = ask(&first, "GET", &path, Value::Null).await;
+    assert_eq!(view["budget"][0]["set"]["scope"]["cost_usd"], "0.000000", "{view}");
+    assert_eq!(view["budget"][0]["set"]["run"]["cost_usd"], Value::Null, "{view}");
+    assert!(view["budget"][0]["summary"].as_str().unwrap().contains("0.00 USD of 0.00 USD"), "{view}");
+    let (status, problem) = ask(&first, "POST", &format!("{path}/budget"), json!({ "add": "1" })).await;
+    assert_eq!(status, 422, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("everfold budget set"), "{problem}");
+    first.release().await;
+
+    // No process drives the run now: what answers here goes on with nothing by itself.
+    let second = hold().await.unwrap();
+    let (_, less) = ask(&second, "PUT", team, json!({ "per": "month", "cost": "0", "tokens": 5 })).await;
+    assert_eq!(less["resumed"], json!([]), "there is no room still: {less}");
+    let (status, set) = ask(&second, "PUT", team, limit("5")).await;
+    assert_eq!((status, &set["resumed"]), (200, &json!([run["id"]])), "{set}");
+    until(&second, "FundsGranted").await;
+    second.release().await;
 }

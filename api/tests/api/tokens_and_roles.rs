@@ -165,10 +165,11 @@ async fn row_54_a_browser_logs_in_once_by_the_button_of_a_link_and_writes_only_w
     let response = served.send("POST", path, &[("sec-fetch-site", "same-origin")], "").await;
     assert_eq!(response.status(), 303);
     let next = response.headers()[header::LOCATION].to_str().unwrap().to_owned();
-    assert_eq!(served.send("GET", &next, &[], "").await.status(), 200, "it leads somewhere");
     let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap();
+    let led = served.send("GET", &next, &[("cookie", cookie)], "").await;
+    assert_eq!(led.status(), 200, "it leads somewhere");
     assert_eq!(read(served.send("POST", path, &[], "").await).await.1["code"], "EF0606", "it works once");
     let again = served.send("POST", path, &[("cookie", cookie)], "").await;
     assert_eq!(read(again).await.1["code"], "EF0606", "who has a session is told so, too");

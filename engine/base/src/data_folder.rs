@@ -15,6 +15,7 @@ const TRACES: &str = "traces";
 const ATTEMPTS: &str = "attempts";
 const WORKTREES: &str = "worktrees";
 const SCRATCH: &str = "scratch";
+const CREDENTIALS: &str = "credentials";
 
 /// The paths of one data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +25,20 @@ pub struct Layout {
 
 impl Layout {
     /// The names of all that the program keeps in a data folder beside its store.
-    pub const NAMES: [&str; 11] =
-        [SETTINGS, SOCKET, OWNER, ABORTS, SUSPECTS, BLOBS, PROJECTIONS, TRACES, ATTEMPTS, WORKTREES, SCRATCH];
+    pub const NAMES: [&str; 12] = [
+        SETTINGS,
+        SOCKET,
+        OWNER,
+        ABORTS,
+        SUSPECTS,
+        BLOBS,
+        PROJECTIONS,
+        TRACES,
+        ATTEMPTS,
+        WORKTREES,
+        SCRATCH,
+        CREDENTIALS,
+    ];
 
     /// The layout of the data folder at `root`.
     #[must_use]
@@ -147,6 +160,12 @@ impl Layout {
         if former.is_dir() { former } else { copies.join(format!("{}-{name}", id.run)) }
     }
 
+    /// What requests brought for runs that have not ended, sealed; a copy of the data folder has no use for it.
+    #[must_use]
+    pub fn credentials(&self) -> PathBuf {
+        self.root.join(CREDENTIALS)
+    }
+
     /// The folder in which steps of a run work that have no workspace.
     #[must_use]
     pub fn scratch(&self, run: RunId) -> PathBuf {
@@ -174,6 +193,7 @@ mod tests {
             layout.attempts(run),
             layout.copies(run),
             layout.scratch(run),
+            layout.credentials(),
         ];
         let first = |path: &PathBuf| {
             let below = path.strip_prefix(layout.root()).ok()?;

@@ -14,7 +14,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub type Chance = Arc<dyn Fn() -> u128 + Send + Sync>;
 
 /// An instant in milliseconds since 1970-01-01 UTC. In JSON and on screens RFC 3339, UTC, with
-/// milliseconds (`2026-11-20T08:15:24.123Z`).
+/// milliseconds (`2026-11-20T08:15:24.123Z`); beyond the years -9999 to 9999, which a wrong clock may show, the
+/// milliseconds (`300000000000000ms`).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
@@ -57,6 +58,10 @@ impl FromStr for Timestamp {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Beyond the years of the calendar, as such an instant is shown.
+        if let Some(Ok(ms)) = text.strip_suffix("ms").map(str::parse) {
+            return Ok(Self(ms));
+        }
         text.parse::<jiff::Timestamp>().map(|instant| Self(instant.as_millisecond()))
     }
 }
@@ -91,5 +96,16 @@ mod tests {
         let instant = Timestamp(1_790_000_000_120);
         assert_eq!(instant.to_string(), "2026-09-21T14:13:20.120Z");
         assert_eq!(instant.to_string().parse::<Timestamp>().unwrap(), instant);
+        for (ms, shown) in [
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (253_402_207_199_999, "9999-12-30T21:59:59.999Z"),
+            (300_000_000_000_000, "300000000000000ms"),
+            (i64::MAX, "9223372036854775807ms"),
+            (i64::MIN, "-9223372036854775808ms"),
+        ] {
+            let shown_as = Timestamp(ms).to_string();
+            assert_eq!(shown_as, shown);
+            assert_eq!(shown_as.parse::<Timestamp>().unwrap(), Timestamp(ms), "{shown_as}");
+        }
     }
 }

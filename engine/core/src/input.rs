@@ -7,7 +7,7 @@ use crate::event::{
     AdmissionEvidence, AnswerSaved, AttemptNotes, AttemptStarted, BreakpointsSet, CancelRequested, ClockRead,
     FundsAnswered, FundsRequested, NoteAdded, NoticeFailed, NoticeSent, Origin, Parent, ProbeFailed,
     ProgressReported, QuestionAnswered, RecheckRequested, RunAbandoned, RunAdmitted, RunHalted, RunNumber,
-    RunPaused, RunReleased, RunResumed, SignalReceived, SpendReported, Spent, StepCancelRequested,
+    RunPaused, RunReleased, RunResumed, SeenPart, SignalReceived, SpendReported, Spent, StepCancelRequested,
     TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkspaceRemoved, WorkspaceShared,
 };
 use everfold_base::actor::Actor;
@@ -105,6 +105,13 @@ pub enum InputKind {
     TimerFired(TimerFired),
     /// A person votes.
     Vote(VoteCast),
+    /// A person votes, and what the task shows of the workspace was measured at that moment. The fact is the vote.
+    MeasuredVote {
+        /// The vote.
+        vote: VoteCast,
+        /// What lies there now, of what the task shows.
+        found: Vec<SeenPart>,
+    },
     /// A person saves a part of an answer. The fact's `answer` is merged with what was saved before.
     SaveAnswer(AnswerSaved),
     /// A person answers `{choice?, text?, items?}`. The fact's `answer` is completed with what was saved before.
@@ -183,7 +190,9 @@ impl InputKind {
             Self::Fork(fork) => Some(&fork.input),
             Self::AttemptFinished { result, .. } => result.as_ref().ok(),
             Self::ProbeFinished { evidence, .. } => Some(evidence),
-            Self::Vote(vote) => vote.edited.as_ref().and_then(Payload::text),
+            Self::Vote(vote) | Self::MeasuredVote { vote, .. } => {
+                vote.edited.as_ref().and_then(Payload::text)
+            }
             Self::SaveAnswer(saved) => saved.answer.text(),
             Self::Answer(answered) => answered.answer.text(),
             Self::Signal(signal) => signal.payload.text(),
@@ -235,6 +244,8 @@ pub struct StartOptions {
     pub cwd: Option<String>,
     /// The step of another run that starts it.
     pub parent: Option<Parent>,
+    /// The topmost run above it; without a parent it is not looked at.
+    pub top: Option<RunId>,
     /// Higher goes first where runs wait for a slot.
     pub priority: i32,
 }

@@ -24,6 +24,8 @@ pub mod progress;
 pub mod replay_input;
 pub mod run_numbers;
 pub mod schedules;
+pub mod seen;
+pub mod service_pauses;
 pub mod slots;
 pub mod state;
 pub mod tokens;

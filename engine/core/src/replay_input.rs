@@ -168,6 +168,7 @@ fn start(fact: RunStarted, values: &Values<'_>) -> Result<InputKind, NoInput> {
         labels: fact.labels,
         cwd: fact.cwd,
         parent: fact.parent,
+        top: fact.top,
         priority: fact.priority,
     };
     let config = values.text_if(fact.config.as_ref())?;

@@ -238,7 +238,8 @@ impl Timetable {
         match &self.pattern {
             Pattern::Every { ms, anchor, first } => {
                 let at = if inclusive { at.0 } else { at.0.checked_sub(1)? };
-                let moment = at.checked_sub(*anchor)?.div_euclid(*ms) * ms + anchor;
+                let periods = at.checked_sub(*anchor)?.div_euclid(*ms);
+                let moment = periods.checked_mul(*ms)?.checked_add(*anchor)?;
                 (moment >= *first).then_some(Timestamp(moment))
             }
             Pattern::Fixed(times) => {
@@ -246,9 +247,9 @@ impl Timetable {
             }
             Pattern::Interval(cron) => {
                 // Moments are whole seconds: within a second its beginning has passed.
-                let second = at.0.div_euclid(1_000);
-                let inclusive = inclusive || second * 1_000 < at.0;
-                let start = self.zoned(Timestamp(second * 1_000))?;
+                let second = at.0.checked_sub(at.0.rem_euclid(1_000))?;
+                let inclusive = inclusive || second < at.0;
+                let start = self.zoned(Timestamp(second))?;
                 let found = cron.find_previous_occurrence(&start, inclusive).ok()?;
                 Some(Timestamp(found.timestamp().as_millisecond()))
             }
@@ -259,12 +260,14 @@ impl Timetable {
         match &self.pattern {
             Pattern::Every { ms, anchor, first } => {
                 let since = at.0.checked_sub(*anchor)?;
-                let moment = (since.div_euclid(*ms) + 1).checked_mul(*ms)?.checked_add(*anchor)?;
+                let periods = since.div_euclid(*ms).checked_add(1)?;
+                let moment = periods.checked_mul(*ms)?.checked_add(*anchor)?;
                 Some(Timestamp(moment.max(*first)))
             }
             Pattern::Fixed(times) => Some(Timestamp(times.first_after(&self.zoned(at)?)?.as_millisecond())),
             Pattern::Interval(cron) => {
-                let start = self.zoned(Timestamp(at.0.div_euclid(1_000) * 1_000))?;
+                let second = at.0.checked_sub(at.0.rem_euclid(1_000))?;
+                let start = self.zoned(Timestamp(second))?;
                 let found = cron.find_next_occurrence(&start, false).ok()?;
                 Some(Timestamp(found.timestamp().as_millisecond()))
             }
@@ -283,7 +286,7 @@ impl Timetable {
     fn put_forward(&self, moment: Timestamp) -> Option<Timestamp> {
         let mut at = moment;
         for _look in 0..FORWARD_MAX {
-            at = Timestamp(self.refused_until(at).0 + 1);
+            at = Timestamp(self.refused_until(at).0.saturating_add(1));
             if self.refused_since(at).is_none() {
                 return Some(at);
             }
@@ -315,7 +318,7 @@ impl Timetable {
                 Timestamp(moment.0 - into_hour - moment.0.rem_euclid(1_000) + 3_600_000)
             }
         };
-        Timestamp(end.0 - 1)
+        Timestamp(end.0.saturating_sub(1))
     }
 
     fn has_hour(&self, zoned: &Zoned) -> bool {
@@ -333,7 +336,7 @@ impl Timetable {
 /// An instant, rounded up to the full hour, minute or second, whichever divides a span first.
 fn rounded_up(at: i64, span: i64) -> i64 {
     let unit = [3_600_000, 60_000, 1_000].into_iter().find(|unit| span % unit == 0).unwrap_or(1);
-    at.saturating_add(unit - 1).div_euclid(unit) * unit
+    at.saturating_add(unit - 1).div_euclid(unit).saturating_mul(unit)
 }
 
 fn millis_of(zoned: &Zoned) -> Timestamp {

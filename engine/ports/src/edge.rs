@@ -3,8 +3,10 @@
 //! Law: what is absent is optional; each field says what an engine without it does.
 
 use crate::built_ins::BuiltIns;
+use crate::credentials::Credentials;
 use crate::directory::Directory;
 use crate::executor::Executor;
+use crate::inspector::Inspector;
 use crate::notifier::Notifier;
 use crate::prober::Prober;
 use crate::redactor::Redactor;
@@ -23,6 +25,8 @@ pub struct Edge {
     pub probers: BTreeMap<String, Arc<dyn Prober>>,
     /// `None`: pipelines with a workspace fail with `spawn`.
     pub workspaces: Option<Arc<dyn Workspaces>>,
+    /// `None`: approvals that show files or a commit fail with `spawn`.
+    pub inspector: Option<Arc<dyn Inspector>>,
     /// `None`: nothing lives on without an engine.
     pub survivors: Option<Arc<dyn Survivors>>,
     /// `None`: other runs cannot be asked about.
@@ -33,6 +37,8 @@ pub struct Edge {
     pub built_ins: Option<Arc<dyn BuiltIns>>,
     /// `None`: aborts of engines are not counted.
     pub witness: Option<Arc<dyn Witness>>,
+    /// `None`: a request that brings credentials is refused.
+    pub credentials: Option<Arc<dyn Credentials>>,
     /// `None`: what people and other systems say is recorded as it is.
     pub redactor: Option<Arc<dyn Redactor>>,
 }

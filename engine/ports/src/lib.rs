@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod built_ins;
+mod credentials;
 mod directory;
 mod edge;
 mod executor;
+mod inspector;
 mod names;
 mod notifier;
 mod prober;
@@ -21,12 +23,14 @@ mod workdir;
 mod workspaces;
 
 pub use crate::built_ins::BuiltIns;
+pub use crate::credentials::{BroughtCredentials, CredentialError, Credentials};
 pub use crate::directory::{Directory, DirectoryError, FoundRun, FoundRuns, RunQuery};
 pub use crate::edge::Edge;
 pub use crate::executor::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, RequestedFile,
     RequestedJson, RequestedOutputs, Traits,
 };
+pub use crate::inspector::{Inspector, LookRequest};
 pub use crate::names::{NameFailure, NameRequest};
 pub use crate::notifier::{NoticeFailure, NoticeRequest, Notifier};
 pub use crate::prober::{Fresh, ProbeFailure, ProbeRequest, Prober};
@@ -38,6 +42,7 @@ pub use crate::witness::{ENDS_MAX, Witness};
 pub use crate::workdir::{GitWorkdir, Workdir};
 pub use crate::workspaces::{Fate, Released, WorkspaceRequest, Workspaces};
 pub use everfold_core::artefact::{Artefact, Usage, Workspace};
-pub use everfold_core::event::{AttemptNotes, LogSeal};
+pub use everfold_core::event::{AttemptNotes, LogSeal, SeenKind, SeenPart};
+pub use everfold_core::seen::LookSpec;
 pub use everfold_core::state::Resumption;
 pub use everfold_language::expr::{Hidden, MASK, Piece};

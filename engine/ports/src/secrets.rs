@@ -2,6 +2,7 @@
 //!
 //! Law: a value is looked up when the work starts; a request holds only where it comes from and where it goes.
 
+use everfold_base::id::RunId;
 use everfold_language::definition::SecretSource;
 use everfold_language::expr::{Hidden, Piece};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +22,12 @@ pub struct Secrets {
     pub spec: Vec<Hidden>,
     /// Texts of the variables in which they stand masked.
     pub env: Vec<Hidden>,
+    /// The role in whose name the work acts: which source is taken of a secret that has one per role.
+    pub role: Option<String>,
     /// Where a relative `file` lies and a `command` runs: where the run was started.
     pub folder: Option<PathBuf>,
+    /// The run whose credentials are used; `None`: it has none.
+    pub run: Option<RunId>,
 }
 
 impl Secrets {
@@ -35,9 +40,12 @@ impl Secrets {
     /// The variables of the engine's own environment that hold some: no process inherits them, whether
     /// or not it is given any.
     pub fn variables(&self) -> impl Iterator<Item = &String> {
-        self.sources.values().filter_map(|source| match source {
+        self.sources.values().flat_map(SecretSource::places).filter_map(|source| match source {
             SecretSource::Env(name) => Some(name),
-            SecretSource::File(_) | SecretSource::Command(_) => None,
+            SecretSource::File(_)
+            | SecretSource::Command(_)
+            | SecretSource::Credential(_)
+            | SecretSource::Of(_) => None,
         })
     }
 

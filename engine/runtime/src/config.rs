@@ -49,19 +49,31 @@ pub struct EngineConfig {
     pub tries: u32,
     /// Where the time comes from; virtual in simulations.
     pub clock: Clock,
+    /// The longest sleep while something is due later: the machine's clock may be set meanwhile. One that only passes needs
+    /// no look in between.
+    pub sleep_max: Duration,
     /// Where ids and jitter come from; a seed in simulations.
     pub chance: Chance,
     /// Where work is done that waits for files.
     pub blocking: Blocking,
-    /// What tokens cost where the executor does not say.
-    pub prices: Prices,
-    /// What other currencies are worth, for amounts that people give.
-    pub rates: Rates,
+    /// What tokens cost, and what currencies are worth.
+    pub money: MoneyConfig,
+    /// How long credentials that a request brought are kept at most.
+    pub credentials_kept: Duration,
     /// The ownership that appends claim.
     pub fence: Option<Fence>,
     /// For tests and demonstrations: the process kills itself right after an event of this name is
     /// durable.
     pub crash_after: Option<String>,
+}
+
+/// What tokens cost, and what currencies are worth.
+#[derive(Debug, Clone, Default)]
+pub struct MoneyConfig {
+    /// What tokens cost where the executor does not say.
+    pub prices: Prices,
+    /// What other currencies are worth, for amounts that people give.
+    pub rates: Rates,
 }
 
 impl Default for EngineConfig {
@@ -85,10 +97,11 @@ impl Default for EngineConfig {
             settle: Duration::from_secs(2),
             tries: 5,
             clock: clock::system(),
+            sleep_max: Duration::from_secs(5),
             chance: clock::chance(),
             blocking: Blocking::default(),
-            prices: Prices::default(),
-            rates: Rates::default(),
+            money: MoneyConfig::default(),
+            credentials_kept: Duration::from_secs(24 * 60 * 60),
             fence: None,
             crash_after: None,
         }

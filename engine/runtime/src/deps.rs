@@ -92,9 +92,10 @@ impl Deps {
         until_writable(self.store.writability()).await
     }
 
-    /// Fills in what a use cost, where the prices say so.
-    pub(crate) fn price(&self, run: RunId, usage: &mut Usage) {
-        if self.config.prices.fill(usage) != Priced::Unknown {
+    /// Fills in what a use cost, where the prices say so. A use without a cost is warned of where that is the whole
+    /// use of an attempt: a program may tell its cost at its end alone.
+    pub(crate) fn price(&self, run: RunId, usage: &mut Usage, is_all: bool) {
+        if self.config.money.prices.fill(usage) != Priced::Unknown || !is_all {
             return;
         }
         let model = usage.model.clone().unwrap_or_default();

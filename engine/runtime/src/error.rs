@@ -6,6 +6,7 @@ use everfold_base::json::Hash;
 use everfold_core::decide::Refusal;
 use everfold_core::event::CodecError;
 use everfold_language::definition::{BadPipelineRef, ChildError, Problems};
+use everfold_ports::CredentialError;
 use everfold_store::{AppendError, ReadError};
 
 /// Why an input was not taken.
@@ -68,6 +69,9 @@ pub enum StartError {
     /// It names a function or a profile that there is not; nothing was recorded.
     #[error("{0}")]
     UnknownWork(Box<Unknown>),
+    /// What the request brings cannot be kept; nothing was recorded.
+    #[error(transparent)]
+    Credentials(CredentialError),
     /// The definition could not be kept.
     #[error(transparent)]
     Definition(DefinitionError),

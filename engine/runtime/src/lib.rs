@@ -17,6 +17,8 @@ pub mod aggregate_store;
 mod blocking;
 mod config;
 mod crash_point;
+mod credential_holds;
+mod credentials;
 mod definitions;
 mod deps;
 mod end_watch;
@@ -54,8 +56,9 @@ mod work;
 mod writable;
 
 pub use crate::blocking::Blocking;
-pub use crate::config::EngineConfig;
+pub use crate::config::{EngineConfig, MoneyConfig};
 pub use crate::engine::handle::Engine;
+pub use crate::engine::look::LookError;
 pub use crate::error::{
     DefinitionError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
 };

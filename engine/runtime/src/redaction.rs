@@ -1,15 +1,38 @@
 //! Masks credentials in what people and other systems say, before anything of it is decided on or recorded.
 //!
 //! Law: work masks what it says itself; all else that brings texts into a stream passes through here once, on its way
-//! in. So a state is folded from what was masked, and steps, notices and read models never see more.
+//! in. So a state is folded from what was masked, and steps, notices and read models never see more. A name by which
+//! something is found later is not masked but refused.
 
 use std::collections::BTreeMap;
 
 use everfold_base::json::{JsonText, Payload, Value};
+use everfold_core::decide::Refusal;
 use everfold_core::hooks::DeliveryReceived;
 use everfold_core::input::{Fork, InputKind, Start, StartOptions};
 use everfold_core::progress::WorkProgress;
 use everfold_ports::Redactor;
+
+/// Refuses an input in which a name looks like a credential.
+pub(crate) fn refuse_credentials(redactor: &dyn Redactor, kind: &InputKind) -> Result<(), Refusal> {
+    match kind {
+        InputKind::Start(start) => refuse_label_names(redactor, &start.options),
+        InputKind::Signal(signal) => refuse_credential(redactor, "the name of the signal", &signal.name),
+        _without_names => Ok(()),
+    }
+}
+
+/// Refuses a start one of whose labels has a name that looks like a credential.
+pub(crate) fn refuse_label_names(redactor: &dyn Redactor, options: &StartOptions) -> Result<(), Refusal> {
+    options.labels.keys().try_for_each(|name| refuse_credential(redactor, "the name of a label", name))
+}
+
+fn refuse_credential(redactor: &dyn Redactor, what: &'static str, name: &str) -> Result<(), Refusal> {
+    match redactor.find(name) {
+        Some((pattern, _)) => Err(Refusal::Credential { what, pattern }),
+        None => Ok(()),
+    }
+}
 
 /// Masks what an input says.
 pub(crate) fn redact_input(redactor: &dyn Redactor, kind: &mut InputKind) {
@@ -24,7 +47,7 @@ pub(crate) fn redact_input(redactor: &dyn Redactor, kind: &mut InputKind) {
             config.iter_mut().for_each(|config| redact_json(redactor, config));
             redact_option(redactor, title);
         }
-        InputKind::Vote(vote) => {
+        InputKind::Vote(vote) | InputKind::MeasuredVote { vote, .. } => {
             redact_option(redactor, &mut vote.comment);
             for comment in &mut vote.comments {
                 redact_text(redactor, &mut comment.text);

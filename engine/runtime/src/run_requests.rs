@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{QueryError, RecoverError, SubmitError};
 use crate::messages::{Queued, ShardMessage};
 use crate::panic::panic_text;
-use crate::redaction::redact_input;
+use crate::redaction::{redact_input, refuse_credentials};
 use crate::runtime::Runtime;
 use crate::start::submission::{Accepted, Submission};
 use everfold_base::id::{InputId, RunId};
@@ -44,6 +44,7 @@ impl Runtime {
             return Err(SubmitError::Refused(Refusal::TooDeep { depth, max: DEPTH_MAX }));
         }
         if let Some(redactor) = &self.edge.redactor {
+            refuse_credentials(&**redactor, &queued.kind).map_err(SubmitError::Refused)?;
             redact_input(&**redactor, &mut queued.kind);
         }
         let (sender, answer) = oneshot::channel();

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::aggregate_store::AggregateStore;
 use crate::config::EngineConfig;
+use crate::credential_holds::CredentialHolds;
 use crate::deps::Deps;
 use crate::end_watch::EndWatch;
 use crate::live_output::Live;
@@ -57,6 +58,8 @@ pub(crate) struct Runtime {
     pub(crate) halts: AggregateStore<Pauses>,
     /// The counts that number runs.
     pub(crate) numbers: Numbers,
+    /// What is left of the pauses that a former engine recorded was taken up.
+    pub(crate) took_up_service_pauses: OnceCell<()>,
     /// Names that are given once.
     pub(crate) names: NameRegistry,
     pub(crate) ends: EndWatch,
@@ -65,6 +68,8 @@ pub(crate) struct Runtime {
     pub(crate) saving: tokio::sync::Mutex<()>,
     /// One for each history that is being copied under an idempotency key.
     pub(crate) forks: RunLocks,
+    /// Starts that are on their way with credentials.
+    pub(crate) credential_holds: CredentialHolds,
     pub(crate) triggers: TriggerCache,
     /// While living attempts are re-attached, no new one starts.
     pub(crate) start_holds: StartHolds,
@@ -110,11 +115,13 @@ impl Runtime {
             wakes: WakeTimes::default(),
             halts: AggregateStore::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
             numbers: Numbers::default(),
+            took_up_service_pauses: OnceCell::new(),
             names: NameRegistry::default(),
             ends: EndWatch::default(),
             children: Children::default(),
             saving: tokio::sync::Mutex::default(),
             forks: RunLocks::default(),
+            credential_holds: CredentialHolds::default(),
             triggers: TriggerCache::default(),
             start_holds: StartHolds::default(),
             looked_for_survivors: AtomicBool::new(false),

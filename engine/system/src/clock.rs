@@ -70,7 +70,7 @@ impl Latest {
         // Loaded before the clock is read: a lower reading can only mean that the clock was set back.
         let latest = self.0.load(Ordering::SeqCst);
         let read = clock();
-        if read >= latest || latest - read > ABSORBED_MS {
+        if read >= latest || latest.saturating_sub(read) > ABSORBED_MS {
             // Where another thread stored its reading first, that one stays.
             let _other = self.0.compare_exchange(latest, read, Ordering::SeqCst, Ordering::SeqCst);
             return Timestamp(read);

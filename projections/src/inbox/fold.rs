@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use everfold_base::id::{Attempt, AttemptId, StepPath};
 use everfold_base::json::{Hash, JsonText, Payload, Value};
-use everfold_core::event::{BudgetExceeded, RunEvent, SignalTaker, StopReason, TimerKind};
+use everfold_core::event::{ApprovalRequested, BudgetExceeded, RunEvent, SignalTaker, StopReason, TimerKind};
+use everfold_language::definition::Vote;
 
 use super::task::{Remark, Task, TaskKind, vote_word};
 use super::task_list::{OpenRun, TaskList};
@@ -41,6 +42,12 @@ fn is_something(payload: &Payload) -> bool {
     *payload != Payload::Inline(JsonText::null())
 }
 
+/// Votes of former rounds that count on.
+fn kept_votes(event: &ApprovalRequested) -> BTreeMap<String, String> {
+    let kept = event.seen.iter().flat_map(|seen| &seen.kept);
+    kept.map(|vote| (vote.by.clone(), vote_word(Vote::Approve).to_owned())).collect()
+}
+
 /// The kept files among what is shown.
 fn shown(files: &BTreeMap<String, Hash>, show: &Payload) -> BTreeMap<String, Hash> {
     let Payload::Inline(show) = show else { return BTreeMap::new() };
@@ -68,9 +75,10 @@ impl InboxModel {
                     title: event.title.clone(),
                     show: event.show.clone(),
                     shown: files.unwrap_or_default(),
+                    seen: event.seen.clone(),
                     value: event.edit.clone().filter(is_something),
                     terms: event.terms.clone(),
-                    votes: BTreeMap::new(),
+                    votes: kept_votes(event),
                     comments: Vec::new(),
                 };
                 self.tasks.ask(fact, &event.id, kind, batch)
@@ -104,13 +112,12 @@ impl InboxModel {
                 TimerKind::Expiry => {
                     self.tasks.change(fact, &event.timer.id, batch, |task| task.expires_at = Some(event.at))
                 }
+                TimerKind::Reminder => self.tasks.reminder_set(fact, event, batch),
                 _no_task => Ok(()),
             },
             RunEvent::TimerFired(event) => match event.timer.kind {
                 TimerKind::Expiry => self.tasks.answered(fact, &event.timer.id, batch),
-                TimerKind::Reminder => {
-                    self.tasks.change(fact, &event.timer.id, batch, |task| task.reminded += 1)
-                }
+                TimerKind::Reminder => self.tasks.reminded(fact, &event.timer, batch),
                 _no_task => Ok(()),
             },
             RunEvent::AttemptSucceeded(event) => {
@@ -122,7 +129,7 @@ impl InboxModel {
                 }
                 Ok(())
             }
-            // The next attempt of a blocked one begins.
+            // The next attempt of a blocked one begins, or people are to be asked anew.
             RunEvent::RetryScheduled(event) => {
                 self.tasks.withdraw(fact, batch, |path, _| *path == event.id.path)
             }
@@ -182,6 +189,7 @@ impl InboxModel {
                     self.fold(&copied, batch)?;
                 }
                 self.tasks.withdraw(fact, batch, |path, _| event.reset.contains(&path.step))?;
+                self.tasks.remind_anew(fact, batch)?;
                 // Its budgets are its own, and empty.
                 let held = self.tasks.held(fact, batch)?;
                 self.tasks.withdraw(fact, batch, |path, blocked| !blocked && held.contains(path))
@@ -205,7 +213,7 @@ impl InboxModel {
 
 impl Projection for InboxModel {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 5;
+    const SCHEMA: u32 = 6;
 
     fn handles(event: &RunEvent) -> bool {
         match event {

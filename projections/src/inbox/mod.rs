@@ -8,6 +8,7 @@
 //! stored, [`view`] answers queries.
 
 mod fold;
+mod reminders;
 mod task;
 mod task_history;
 mod task_list;

@@ -8,7 +8,7 @@ use everfold_base::id::{Attempt, AttemptId, Position, Round, RunId, StepPath};
 use everfold_base::json::{Hash, Payload};
 use everfold_base::text::one_line;
 use everfold_base::time::Timestamp;
-use everfold_core::event::{ApprovalTerms, BlockReason, Comment, QuestionTerms};
+use everfold_core::event::{ApprovalTerms, BlockReason, Comment, QuestionTerms, Seen};
 use everfold_language::definition::Vote;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub struct Task {
     pub expires_at: Option<Timestamp>,
     /// How often people were reminded.
     pub reminded: u32,
+    /// When they are reminded next; `None`: no more.
+    #[serde(default)]
+    pub remind_at: Option<Timestamp>,
     /// The place of the event that asked; the order of the list.
     pub position: Position,
 }
@@ -57,6 +60,9 @@ pub enum TaskKind {
         /// Of kept files that are shown, by path: BLAKE3 of their text. A remark names it, so that it
         /// stays with that text.
         shown: BTreeMap<String, Hash>,
+        /// The hashes of all that is shown; null: it was asked before Everfold recorded that.
+        #[serde(default)]
+        seen: Option<Seen>,
         /// The value that may be replaced, as it stands.
         value: Option<Payload>,
         /// Who may vote, and what decides.
@@ -207,7 +213,7 @@ mod tests {
             "kind": "question", "title": "Ship\u{202e} it?\r\n", "text": null,
             "terms": {"by": "step", "options": [], "items": null, "roles": [], "remind_ms": null},
             "draft": null, "saved_by": null,
-            "since": "2026-11-20T18:20:09.603Z", "expires_at": null, "reminded": 0, "position": 1,
+            "since": "2026-11-20T18:20:09.603Z", "expires_at": null, "reminded": 0, "remind_at": null, "position": 1,
         }))
         .unwrap();
         let shown = task.in_one_line();

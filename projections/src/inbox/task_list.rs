@@ -79,6 +79,7 @@ impl TaskList {
             since: fact.context.recorded_at,
             expires_at: None,
             reminded: 0,
+            remind_at: None,
             position: fact.position,
         };
         let before = run.open.insert((id.path.clone(), blocked), number);
@@ -131,6 +132,19 @@ impl TaskList {
         if task.round != id.round || task.attempt != id.attempt {
             return Ok(());
         }
+        self.change_task(fact, number, batch, change)
+    }
+
+    /// Gives an open task another form.
+    pub(super) fn change_task(
+        &mut self,
+        fact: &Fact<'_>,
+        number: u32,
+        batch: &WriteBatch,
+        change: impl FnOnce(&mut Task),
+    ) -> Result<(), FoldError> {
+        let Some(kept) = self.task(batch, number)? else { return Ok(()) };
+        let Some((_, task)) = kept.forms.last() else { return Ok(()) };
         let mut task = task.clone();
         change(&mut task);
         let cached = self.tasks.entry(number).or_insert(CachedTask { value: kept, unseen: false });

@@ -23,6 +23,7 @@ const STATUS: u8 = b's';
 const PIPELINE: u8 = b'p';
 const LABEL: u8 = b'l';
 const PARENT: u8 = b'o';
+const TOP: u8 = b't';
 const STEP: u8 = b'a';
 const STAGE: u8 = b'c';
 const ROLE: u8 = b'r';
@@ -89,6 +90,7 @@ pub(super) fn update(terms: &mut TermChanges, number: u32, row: RowTerms<'_>) {
         }
         if let Some(parent) = &fixed.parent {
             terms.add(PARENT, &digits(parent.run), number);
+            terms.add(TOP, &digits(parent.top), number);
         }
     }
     if old.status != Some(shown.status) {
@@ -229,6 +231,11 @@ pub(super) fn label_is(key: &str, value: Option<&String>) -> Predicate {
 
 pub(super) fn parent_is(parent: RunId) -> Predicate {
     Predicate::Term(term(PARENT, &digits(parent)))
+}
+
+/// Those below it, at whatever depth.
+pub(super) fn top_is(top: RunId) -> Predicate {
+    Predicate::Term(term(TOP, &digits(top)))
 }
 
 pub(super) fn step_is(step: &str) -> Predicate {

@@ -56,6 +56,8 @@ pub struct RunFilter {
     pub started_after: Option<Timestamp>,
     /// Started by this run.
     pub parent: Option<RunId>,
+    /// Below this run, at whatever depth: it is the topmost run above them.
+    pub top: Option<RunId>,
     /// This step is active, or awaits a person.
     pub step: Option<String>,
     /// It awaits a person with this role.
@@ -447,6 +449,7 @@ impl<'a> RunsView<'a> {
         all.extend(filter.number.map(index_terms::number_is));
         all.extend(filter.labels.iter().map(|(key, value)| index_terms::label_is(key, value.as_ref())));
         all.extend(filter.parent.map(index_terms::parent_is));
+        all.extend(filter.top.map(index_terms::top_is));
         all.extend(filter.step.iter().map(|step| index_terms::step_is(step)));
         all.extend(filter.awaiting.iter().map(|role| index_terms::role_may(role)));
         for word in &filter.words {
@@ -473,6 +476,7 @@ impl RunFilter {
             && self.number.is_none_or(|number| row.number == Some(number))
             && self.labels.iter().all(has_label)
             && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
+            && self.top.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.top == run))
             && self.started_after.is_none_or(|after| row.started_at > after)
             && self.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
             && self.awaiting.as_ref().is_none_or(|role| {

@@ -55,10 +55,11 @@ impl RowRecord {
             started_by: context.actor.to_string(),
             started_at: context.recorded_at,
             position: fact.position,
-            parent: event
-                .parent
-                .as_ref()
-                .map(|parent| RowParent { run: parent.run, step: parent.id.path.to_string() }),
+            parent: event.parent.as_ref().map(|parent| RowParent {
+                run: parent.run,
+                step: parent.id.path.to_string(),
+                top: event.top.unwrap_or(parent.run),
+            }),
             origin: None,
             definition: Some(event.definition),
         };

@@ -51,6 +51,7 @@ struct ParentJson<'a> {
     run: RunId,
     short_id: String,
     step: &'a str,
+    top: RunId,
 }
 
 pub(super) fn state<S: Serializer>(shown: &RowState, serializer: S) -> Result<S::Ok, S::Error> {
@@ -75,8 +76,12 @@ pub(super) fn state<S: Serializer>(shown: &RowState, serializer: S) -> Result<S:
 }
 
 pub(super) fn parent<S: Serializer>(parent: &Option<RowParent>, serializer: S) -> Result<S::Ok, S::Error> {
-    let json =
-        parent.as_ref().map(|RowParent { run, step }| ParentJson { run: *run, short_id: run.short(), step });
+    let json = parent.as_ref().map(|RowParent { run, step, top }| ParentJson {
+        run: *run,
+        short_id: run.short(),
+        step,
+        top: *top,
+    });
     json.serialize(serializer)
 }
 

@@ -74,6 +74,8 @@ pub struct RowParent {
     pub run: RunId,
     /// The step, or an item of it.
     pub step: String,
+    /// The topmost run above it.
+    pub top: RunId,
 }
 
 impl Default for RowState {

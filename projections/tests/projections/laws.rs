@@ -220,14 +220,18 @@ proptest! {
             prop_assert_eq!(failure, wanted, "after {:?}", trace);
             let awaited = drawn.state.awaited();
             let open = |id: &AttemptId, is_blocked| Task::id_of(drawn.run, id, is_blocked);
-            let mut wanted: Vec<String> = Vec::new();
+            let reminders = |it: &Awaited| drawn.state.reminded(it).map_or((0, None), |it| (it.count, it.next));
+            let mut wanted: Vec<(String, u32, Option<Timestamp>)> = Vec::new();
             for it in &awaited {
+                let (count, next) = reminders(it);
                 match it {
-                    Awaited::Approval { id, .. } | Awaited::Question { id, .. } => wanted.push(open(id, false)),
+                    Awaited::Approval { id, .. } | Awaited::Question { id, .. } => {
+                        wanted.push((open(id, false), count, next));
+                    }
                     Awaited::Unblock { path, .. } => {
                         let round = drawn.state.attempt_of(path).unwrap().round;
                         let id = AttemptId { path: path.clone(), round, attempt: Attempt::FIRST };
-                        wanted.push(open(&id, true));
+                        wanted.push((open(&id, true), count, next));
                     }
                     Awaited::Timer { .. }
                     | Awaited::Signal { .. }
@@ -239,7 +243,7 @@ proptest! {
             let asked = models.inbox().unwrap().list(None, None, None, 1_000, None).unwrap().items;
             // Of what budgets hold the first is shown, whatever comes next.
             let asked = asked.into_iter().filter(|task| !matches!(task.kind, TaskKind::Budget { .. }));
-            let mut asked: Vec<String> = asked.map(|task| task.id).collect();
+            let mut asked: Vec<_> = asked.map(|task| (task.id, task.reminded, task.remind_at)).collect();
             asked.sort();
             prop_assert_eq!(asked, wanted, "after {:?}", trace);
         }

@@ -60,7 +60,8 @@ impl RandomRun {
         let mut document = serde_json::to_value(parsed).unwrap();
         let question = json!({"title": "Which?", "timeout": "5m", "remind": "1m"});
         document["steps"].as_array_mut().unwrap().extend([
-            json!({"id": "q", "needs": ["a"], "on_fail": [{"to": "block"}], "work": {"question": question}}),
+            json!({"id": "q", "needs": ["a"], "on_fail": [{"to": "block"}],
+                   "remind": {"first": "30s", "every": "1m", "max": 2}, "work": {"question": question}}),
             json!({"id": "qs", "needs": ["a"], "foreach": {"items": "${['x', 'y']}", "fail_fast": false},
                    "on_fail": [{"to": {"rework": "qs"}}], "work": {"question": question}}),
         ]);
@@ -180,6 +181,7 @@ impl RandomRun {
                             roles: Vec::new(),
                             comments: Vec::new(),
                             edited: None,
+                            seen: None,
                         }),
                         user,
                     );

@@ -34,6 +34,7 @@ fn started(number: u64) -> RunEvent {
         priority: 0,
         admission: Vec::new(),
         number: None,
+        top: None,
     };
     event.into()
 }

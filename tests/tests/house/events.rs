@@ -23,7 +23,7 @@ const TABLE: &str = "engine/core/src/event/run_event.rs";
 const PAYLOADS: &str = "engine/core/src/event/kinds";
 
 /// The other streams: heading, what the stream is of, file and enum of its events.
-const OTHERS: [(&str, &str, &str, &str); 11] = [
+const OTHERS: [(&str, &str, &str, &str); 12] = [
     ("Slots", "The holders of one concurrency key, and who waits.", "slots/event.rs", "SlotEvent"),
     ("Shared budgets", "What runs together have spent of one budget.", "budgets/event.rs", "CounterEvent"),
     ("Hooks", "The deliveries of one source, and what was done with each.", "hooks/event.rs", "HookEvent"),
@@ -37,6 +37,12 @@ const OTHERS: [(&str, &str, &str, &str); 11] = [
     ("Tokens", "Who may come in over HTTP.", "tokens/event.rs", "AccessEvent"),
     ("Pauses", "Pauses of pipelines and of the engine.", "pauses.rs", "PauseEvent"),
     ("Breaker resets", "Breakers that a person closed.", "breaker_resets.rs", "BreakerEvent"),
+    (
+        "Pauses of services",
+        "Until when services asked to be left alone.",
+        "service_pauses.rs",
+        "ServicePauseEvent",
+    ),
     ("Numbers of runs", "The runs of one key, counted.", "run_numbers.rs", "NumberEvent"),
     ("Names", "The names of one scope that were given to steps.", "unique_names.rs", "NameEvent"),
     (

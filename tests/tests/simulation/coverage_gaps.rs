@@ -278,12 +278,8 @@ const NEVER_OF_STEP: &[Row] = &[
         events: &["StepSucceeded", "StepBlocked", "StepFailed", "StepCancelled"],
         why: "a round ends once",
     },
-    // A paused run shows the step as failed whose attempt failed for good; a signal that ends the run may skip it.
-    Row {
-        statuses: &["succeeded", "skipped", "cancelled"],
-        events: &["StepSkipped"],
-        why: "a round ends once",
-    },
+    // A paused run shows the step as succeeded or failed whose attempt is over; a signal that ends the run may skip it.
+    Row { statuses: &["skipped", "cancelled"], events: &["StepSkipped"], why: "a round ends once" },
     Row {
         statuses: OVER,
         events: &["StepScheduled", "RetryScheduled"],
@@ -337,16 +333,7 @@ const NEVER_OF_STEP: &[Row] = &[
         why: "evidence is asked for while the step is judged",
     },
     Row {
-        statuses: &[
-            "pending",
-            "scheduled",
-            "running",
-            "waiting",
-            "succeeded",
-            "failed",
-            "skipped",
-            "cancelled",
-        ],
+        statuses: &["pending", "scheduled", "running", "succeeded", "failed", "skipped", "cancelled"],
         events: &["RecheckRequested"],
         why: "L18: only gates that are open, or block, are judged again",
     },

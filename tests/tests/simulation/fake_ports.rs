@@ -8,8 +8,9 @@ use std::time::Duration;
 use everfold_engine::artefact::Workspace;
 use everfold_engine::definition::{Definition, Keep};
 use everfold_engine::execution::{
-    AttemptEnd, AttemptResult, BuiltIns, Edge, Fate, NoticeFailure, NoticeRequest, Notifier, ProbeFailure,
-    ProbeRequest, Prober, Released, Survivors, WorkspaceRequest, Workspaces,
+    AttemptEnd, AttemptResult, BuiltIns, Edge, Fate, Inspector, LookRequest, NoticeFailure, NoticeRequest,
+    Notifier, ProbeFailure, ProbeRequest, Prober, Released, SeenKind, SeenPart, Survivors, WorkspaceRequest,
+    Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::RunId;
@@ -29,6 +30,7 @@ pub fn edge(machine: &Arc<FakeMachine>) -> Edge {
     edge.executors.insert("function".into(), Arc::new(Functions(Arc::clone(machine))));
     edge.probers.insert("command".into(), Arc::new(Probes(Arc::clone(machine))));
     edge.workspaces = Some(Arc::new(Folders(Arc::clone(machine))));
+    edge.inspector = Some(Arc::new(Eyes(Arc::clone(machine))));
     edge.survivors = Some(Arc::new(Left(Arc::clone(machine))));
     edge.notifier = Some(Arc::new(Ears(Arc::clone(machine))));
     edge.built_ins = Some(Arc::new(Others(Arc::clone(machine))));
@@ -59,6 +61,29 @@ impl Prober for Probes {
                 3..6 => Ok(evidence(1, luck.below(3_000))),
                 _ => Ok(evidence(0, luck.below(3_000))),
             }
+        })
+    }
+}
+
+struct Eyes(Arc<FakeMachine>);
+
+impl Inspector for Eyes {
+    fn look(&self, request: LookRequest) -> BoxFuture<'static, Result<Vec<SeenPart>, Failure>> {
+        let machine = Arc::clone(&self.0);
+        Box::pin(async move {
+            let mut luck = machine.luck(&format!("look {}", request.workdir.path.display()));
+            if !machine.is_calm() {
+                tokio::time::sleep(Duration::from_millis(luck.below(500))).await;
+                match luck.below(12) {
+                    0 => return Err(Failure::new(FailureKind::Spawn, "unreadable")),
+                    1 => panic!("a bug in a look"),
+                    _ => {}
+                }
+            }
+            let files = request.spec.files.keys().map(|path| (SeenKind::File, path.clone()));
+            let commit = request.spec.commit.then(|| (SeenKind::Commit, "commit".to_owned()));
+            let part = |(kind, what)| SeenPart { kind, what, hash: Some("aa".to_owned()) };
+            Ok(files.chain(commit).map(part).collect())
         })
     }
 }

@@ -12,7 +12,7 @@ use everfold_engine::store::{EventStore as _, MemoryStore};
 use everfold_projections::Models;
 
 use super::coverage::Coverage;
-use super::play::{Played, Stage};
+use super::play::{PlayedPlan, Stage};
 use super::triggers::TriggerRecord;
 
 /// A run's events with what surrounds them.
@@ -53,7 +53,7 @@ pub async fn log(store: &MemoryStore) -> String {
 }
 
 /// Judges all that was recorded; gives what there is of it.
-pub async fn check(stage: &Stage<'_>) -> Result<Played, String> {
+pub async fn check(stage: &Stage<'_>) -> Result<PlayedPlan, String> {
     let mut pairs = Coverage::default();
     let log = stage.store.inner.read_all(Position::FIRST, usize::MAX).await.unwrap();
     let of_models = |what: &dyn std::fmt::Display| format!("projections: {what}");
@@ -93,7 +93,7 @@ pub async fn check(stage: &Stage<'_>) -> Result<Played, String> {
         text.push_str(&format!("{} {position} {committed_at:?} {hash}\n", header.stream));
     }
     let fingerprint = Some(Hash::of(text.as_bytes()));
-    Ok(Played { fingerprint, runs, events: log.len(), triggers: count, pairs, ..Played::default() })
+    Ok(PlayedPlan { fingerprint, runs, events: log.len(), triggers: count, pairs, ..PlayedPlan::default() })
 }
 
 async fn one(

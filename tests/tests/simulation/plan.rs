@@ -15,7 +15,7 @@ pub struct Plan {
     /// What `run` steps start.
     pub child: Value,
     /// What the script's acts are, in their order.
-    pub script: Vec<Act>,
+    pub script: Vec<ScriptedAct>,
     /// What the store does to the appends of that number.
     pub faults: Vec<Fault>,
     /// Decides what each piece of work does, by its name.
@@ -35,7 +35,7 @@ pub struct Piece {
 
 /// One thing that happens from outside.
 #[derive(Debug, Clone)]
-pub struct Act {
+pub struct ScriptedAct {
     /// How long nothing happened before.
     pub pause: u8,
     /// What is done, and the actor.
@@ -120,9 +120,9 @@ fn read_fault() -> impl Strategy<Value = ReadFault> {
     (any::<u8>(), kind).prop_map(|(after, kind)| ReadFault { after, kind })
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = ScriptedAct> {
     (any::<u8>(), any::<u8>(), any::<prop::sample::Index>(), any::<u8>())
-        .prop_map(|(pause, kind, pick, luck)| Act { pause, kind, pick, luck })
+        .prop_map(|(pause, kind, pick, luck)| ScriptedAct { pause, kind, pick, luck })
 }
 
 fn plans() -> impl Strategy<Value = Plan> {

@@ -35,7 +35,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// What came of a plan that kept every law.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Played {
+pub struct PlayedPlan {
     /// Of the whole log: streams, hashes, times.
     pub fingerprint: Option<Hash>,
     pub runs: usize,
@@ -47,7 +47,7 @@ pub struct Played {
     pub pairs: Coverage,
 }
 
-impl Played {
+impl PlayedPlan {
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.events += other.events;
@@ -58,7 +58,7 @@ impl Played {
     }
 }
 
-impl std::fmt::Display for Played {
+impl std::fmt::Display for PlayedPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { runs, events, crashes, triggers, failed_reads, .. } = self;
         write!(
@@ -91,7 +91,7 @@ pub fn again(error: impl std::fmt::Display) -> Asked {
 ///
 /// # Errors
 /// The law that did not hold, and the log up to there.
-pub fn play(plan: &Plan) -> Result<Played, Failed> {
+pub fn play(plan: &Plan) -> Result<PlayedPlan, Failed> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let played = runtime.block_on(async {
@@ -206,7 +206,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    async fn play(&mut self) -> Result<Played, String> {
+    async fn play(&mut self) -> Result<PlayedPlan, String> {
         self.recover().await?;
         self.save().await?;
         for (at, act) in self.plan.script.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::livelock::Watchdog;
 use super::plan::{Plan, of_seed};
-use super::play::{Failed, Played, play};
+use super::play::{Failed, PlayedPlan, play};
 use super::shrink::smallest;
 
 /// Seeds that the ordinary test command plays.
@@ -21,7 +21,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn played(seed: u64, plan: &Plan) -> Result<Played, Failed> {
+fn played(seed: u64, plan: &Plan) -> Result<PlayedPlan, Failed> {
     let _watchdog = Watchdog::of(seed, plan.clone());
     catch_unwind(AssertUnwindSafe(|| play(plan))).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -69,7 +69,7 @@ fn every_law_holds_whatever_happens() {
     let first = number("EVERFOLD_FIRST_SEED").unwrap_or(0);
     let next = AtomicU64::new(first);
     let failed: Mutex<Vec<(u64, Failed)>> = Mutex::default();
-    let sum: Mutex<Played> = Mutex::default();
+    let sum: Mutex<PlayedPlan> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {

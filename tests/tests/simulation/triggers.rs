@@ -18,7 +18,7 @@ use everfold_engine::schedules::{ScheduleEvent, ScheduleOrigin};
 use everfold_engine::triggers::{Outcome, SignalEffect, signal_effect};
 use serde_json::json;
 
-use super::plan::{Act, SOURCE};
+use super::plan::{SOURCE, ScriptedAct};
 use super::play::{Asked, DONE, again, once};
 
 /// How often the scheduler looks at the clock.
@@ -56,7 +56,7 @@ pub async fn deliver(engine: Engine, delivery: DeliveryReceived) -> Asked {
 }
 
 /// Has one of the deliveries handled once more.
-pub async fn redeliver(engine: Engine, at: usize, act: Act) -> Asked {
+pub async fn redeliver(engine: Engine, at: usize, act: ScriptedAct) -> Asked {
     let by = By { actor: Actor::User("ada".into()), dedup: once(&format!("redeliver {at}")) };
     let known = match engine.deliveries(SOURCE, None, 100).await {
         Ok(known) if known.is_empty() => return DONE,
@@ -71,7 +71,7 @@ pub async fn redeliver(engine: Engine, at: usize, act: Act) -> Asked {
 }
 
 /// A user adds, removes, pauses, resumes or triggers a schedule.
-pub async fn schedule(engine: Engine, at: usize, act: Act) -> Asked {
+pub async fn schedule(engine: Engine, at: usize, act: ScriptedAct) -> Asked {
     let by = By { actor: Actor::User("ada".into()), dedup: once(&format!("schedule {at}")) };
     let done = match act.luck % 6 {
         0 => {
@@ -201,6 +201,7 @@ impl TriggerRecord {
             | ScheduleEvent::SchedulePaused(_)
             | ScheduleEvent::ScheduleResumed(_)
             | ScheduleEvent::TicksPassed(_)
+            | ScheduleEvent::ClockSetBack(_)
             | ScheduleEvent::TickMeant(_)
             | ScheduleEvent::RunsCancelMeant(_)
             | ScheduleEvent::RunsCancelSettled(_) => {}

@@ -14,11 +14,16 @@ use everfold_engine::state::{Awaited, PausedBy, RunState};
 use everfold_engine::time::Timestamp;
 use serde_json::json;
 
-use super::plan::Act;
+use super::plan::ScriptedAct;
 use super::user_inputs;
 
 /// What a user does, perhaps sensibly.
-pub fn act(state: &RunState, history: &[RunEvent], act: &Act, at: Timestamp) -> Option<(Actor, InputKind)> {
+pub fn act(
+    state: &RunState,
+    history: &[RunEvent],
+    act: &ScriptedAct,
+    at: Timestamp,
+) -> Option<(Actor, InputKind)> {
     let ada = Actor::User("ada".into());
     let kind = match act.kind % 64 {
         0..3 => InputKind::Cancel(CancelRequested { reason: None }),
@@ -47,7 +52,7 @@ pub fn act(state: &RunState, history: &[RunEvent], act: &Act, at: Timestamp) -> 
 }
 
 /// A report that comes once more, with another result: the first one is history.
-fn late(history: &[RunEvent], act: &Act, at: Timestamp) -> Option<InputKind> {
+fn late(history: &[RunEvent], act: &ScriptedAct, at: Timestamp) -> Option<InputKind> {
     let reported: Vec<&RunEvent> = history
         .iter()
         .filter(|event| {
@@ -89,7 +94,7 @@ fn resume(state: &RunState) -> Option<InputKind> {
     is_own.then_some(InputKind::Resume(RunResumed { reason: Some("go on".into()), prompt }))
 }
 
-fn answer(state: &RunState, act: &Act, at: Timestamp) -> Option<InputKind> {
+fn answer(state: &RunState, act: &ScriptedAct, at: Timestamp) -> Option<InputKind> {
     let mut awaited = state.awaited();
     awaited.retain(|awaited| !matches!(awaited, Awaited::Timer { .. }));
     if awaited.is_empty() {

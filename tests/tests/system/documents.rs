@@ -168,6 +168,11 @@ fn the_examples_of_the_language_do_what_they_say() {
 }
 
 #[test]
+fn the_examples_of_runs_do_what_they_say() {
+    page("reference/runs.md", 1);
+}
+
+#[test]
 fn the_examples_of_triggers_do_what_they_say() {
     page("reference/triggers.md", 2);
 }

@@ -6,7 +6,7 @@ use everfold_base::json::Value;
 use everfold_ports::Usage;
 
 use super::agent_error::{AgentCode, AgentError, code_of_status, lifted_at};
-use super::transcript::{Transcript, events, one_line};
+use super::transcript::{Transcript, event, events, one_line};
 use crate::process::{Meter, cost_micros};
 
 /// The model that messages name which the program wrote itself, such as an error of the API.
@@ -213,7 +213,7 @@ pub(super) fn call_of(block: &Value) -> String {
 
 /// What a line of the stream shows while the agent works.
 pub(super) fn progress(line: &str) -> Option<String> {
-    let event: Value = serde_json::from_str(line).ok()?;
+    let event = event(line)?;
     if event["type"] != "assistant" {
         return None;
     }

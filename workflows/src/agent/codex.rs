@@ -4,7 +4,7 @@ use everfold_base::json::Value;
 use everfold_ports::Usage;
 
 use super::agent_error::AgentError;
-use super::transcript::{Transcript, events, one_line};
+use super::transcript::{Transcript, event, events, one_line};
 use crate::process::Meter;
 
 /// Turns whose usage is read while the program works.
@@ -82,7 +82,7 @@ fn message(error: &Value) -> AgentError {
 
 /// What a line of the stream shows while the agent works.
 pub(super) fn progress(line: &str) -> Option<String> {
-    let event: Value = serde_json::from_str(line).ok()?;
+    let event = event(line)?;
     let item = &event["item"];
     match (event["type"].as_str()?, item["type"].as_str().or(item["item_type"].as_str())?) {
         ("item.started", "command_execution") => {

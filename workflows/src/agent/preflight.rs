@@ -28,6 +28,12 @@ use crate::process::environment::{env_removed, removed_here};
 pub(super) const UNREACHABLE: &str = "UNREACHABLE";
 /// The code where no credentials are there, or the program refuses them.
 pub(super) const UNAUTHORISED: &str = "UNAUTHORISED";
+/// The code where a program is not there, or cannot be started.
+pub(super) const NO_PROGRAM: &str = "NO_PROGRAM";
+/// The code where the command of a preflight does not say anything in its time.
+const NO_ANSWER: &str = "NO_ANSWER";
+/// How a shell and `env` end where they do not find, or cannot start, what they are to run.
+const NOT_STARTED: [i32; 2] = [126, 127];
 /// Places, and credentials, that one profile may name.
 const NAMED_MAX: usize = 16;
 /// The longest time for which a finding may count.
@@ -239,10 +245,16 @@ async fn reach(name: &str, settings: &PreflightSettings) -> Result<(), Failure> 
 async fn ask(name: &str, settings: &PreflightSettings, caller: &AgentEnvironment) -> Result<(), Failure> {
     let Some((program, arguments)) = settings.command.split_first() else { return Ok(()) };
     let asked = settings.command.join(" ");
-    let hint =
-        format!("log the program in as the engine's user; `{asked}` says by its exit code whether it is");
-    let refused =
-        |why: String| failure(UNAUTHORISED, format!("the agent {name} is not ready: {why}"), hint.clone());
+    let not_ready =
+        |code, why: String, hint| failure(code, format!("the agent {name} is not ready: {why}"), hint);
+    let no_program = |why: String| {
+        let hint = format!("look at preflight.{name}.command in everfold.toml, or install the program");
+        not_ready(NO_PROGRAM, why, hint)
+    };
+    let no_answer = |why: String| {
+        let hint = format!("run `{asked}` as the engine's user, or raise preflight.{name}.timeout");
+        not_ready(NO_ANSWER, why, hint)
+    };
     let mut command = tokio::process::Command::new(program);
     for variable in removed_here(&env_removed(&Secrets::default())) {
         command.env_remove(variable);
@@ -255,7 +267,7 @@ async fn ask(name: &str, settings: &PreflightSettings, caller: &AgentEnvironment
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
-    let mut child = spawned.map_err(|error| refused(format!("{program}: {error}")))?;
+    let mut child = spawned.map_err(|error| no_program(format!("{program}: {error}")))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let ended = async {
         let (complained, said) = tokio::try_join!(read(stderr), read(stdout))?;
@@ -264,12 +276,21 @@ async fn ask(name: &str, settings: &PreflightSettings, caller: &AgentEnvironment
     let limit = settings.timeout();
     match tokio::time::timeout(limit, ended).await {
         Ok(Ok((status, _))) if status.success() => Ok(()),
-        Ok(Ok((status, said))) => Err(refused(match one_line(&said) {
-            said if said.is_empty() => format!("`{asked}` ended with {status}"),
-            said => format!("`{asked}` ended with {status}: {said}"),
-        })),
-        Ok(Err(error)) => Err(refused(format!("{program}: {error}"))),
-        Err(_) => Err(refused(format!("`{asked}` took longer than {}", duration::format(limit)))),
+        Ok(Ok((status, said))) => {
+            let why = match one_line(&said) {
+                said if said.is_empty() => format!("`{asked}` ended with {status}"),
+                said => format!("`{asked}` ended with {status}: {said}"),
+            };
+            if status.code().is_some_and(|code| NOT_STARTED.contains(&code)) {
+                return Err(no_program(why));
+            }
+            let hint = format!(
+                "log the program in as the engine's user; `{asked}` says by its exit code whether it is"
+            );
+            Err(not_ready(UNAUTHORISED, why, hint))
+        }
+        Ok(Err(error)) => Err(no_answer(format!("{program}: {error}"))),
+        Err(_) => Err(no_answer(format!("`{asked}` took longer than {}", duration::format(limit)))),
     }
 }
 
@@ -360,9 +381,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_does_not_end_is_given_up() {
+    async fn a_command_that_does_not_end_is_given_up_and_says_nothing_of_credentials() {
         let settings = settings("command = [\"sleep\", \"60\"]\ntimeout = \"100ms\"");
-        assert_eq!(code_of(&settings, &AgentEnvironment::default()).await.as_deref(), Some(UNAUTHORISED));
+        let failure =
+            Preflights::default().look("a", &settings, &AgentEnvironment::default()).await.unwrap_err();
+        assert_eq!(failure.code.as_deref(), Some(NO_ANSWER));
+        assert!(failure.message.ends_with("`sleep 60` took longer than 100ms"), "{}", failure.message);
+        assert!(failure.hint().contains("preflight.a.timeout"), "{}", failure.hint());
+    }
+
+    /// A mistyped command was called `UNAUTHORISED`.
+    #[tokio::test]
+    async fn a_command_that_is_not_there_is_told_apart_from_a_program_that_is_not_logged_in() {
+        let code = async |command: &str| {
+            let settings = settings(&format!("command = {command}"));
+            code_of(&settings, &AgentEnvironment::default()).await
+        };
+        assert_eq!(code("[\"no-such-program-anywhere\", \"status\"]").await.as_deref(), Some(NO_PROGRAM));
+        let shell = "[\"sh\", \"-c\", \"no-such-program-anywhere status\"]";
+        assert_eq!(code(shell).await.as_deref(), Some(NO_PROGRAM), "as a shell says it");
+        assert_eq!(code("[\"sh\", \"-c\", \"exit 1\"]").await.as_deref(), Some(UNAUTHORISED));
+        assert_eq!(code("[\"true\"]").await, None);
     }
 
     #[test]

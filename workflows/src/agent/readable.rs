@@ -6,7 +6,7 @@
 use everfold_base::json::Value;
 
 use super::claude::call_of;
-use super::transcript::one_line;
+use super::transcript::{event, one_line};
 
 /// What a line for people is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct ReadableTranscript {
 impl ReadableTranscript {
     /// What a line of standard output says; `None`: it is of no known protocol.
     pub fn line(&mut self, line: &str) -> Option<Vec<ReadableLine>> {
-        let event: Value = serde_json::from_str(line.trim()).ok()?;
+        let event = event(line.trim())?;
         let mut shown = Vec::new();
         match event["type"].as_str()? {
             "system" => {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::executor::DEFAULT_PROFILE;
-use super::preflight::{AgentEnvironment, Preflights, failure};
+use super::preflight::{AgentEnvironment, NO_PROGRAM, Preflights, failure};
 use super::profile::program;
 use super::settings::AgentProfile;
 use crate::function::{Call, Function, Functions};
@@ -27,7 +27,7 @@ struct ReadinessParameters {
 struct AgentReadiness {
     ok: bool,
     reason: String,
-    /// what is missing: NO_PROFILE, NO_PROGRAM, UNREACHABLE, UNAUTHORISED
+    /// what is missing: NO_PROFILE, NO_PROGRAM, UNREACHABLE, UNAUTHORISED, NO_ANSWER
     code: Option<String>,
     /// what to do
     hint: Option<String>,
@@ -101,7 +101,7 @@ fn find(settings: &WorkflowSettings, name: &str) -> Result<Found, Failure> {
         None => {
             let hint =
                 format!("install it, set agents.{name}.command in everfold.toml, or choose another profile");
-            Err(failure("NO_PROGRAM", format!("there is no program {program}: {hint}"), hint))
+            Err(failure(NO_PROGRAM, format!("there is no program {program}: {hint}"), hint))
         }
     }
 }

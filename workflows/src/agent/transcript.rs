@@ -1,7 +1,9 @@
 //! What the formats of agents' output have in common.
 //!
 //! Law: what is no event of the format is passed over; an event is found also where something else stands before
-//! or behind it in its line.
+//! or behind it in its line. Half of a character (`\ud83d` alone), as programs that cut texts leave it, spoils no event.
+
+use std::borrow::Cow;
 
 use everfold_base::json::Value;
 use everfold_ports::Usage;
@@ -29,12 +31,13 @@ pub(super) struct Transcript {
 
 /// The events that stand in a line: objects with a `type`.
 pub(super) fn events(line: &str) -> Vec<Value> {
-    let line = line.trim().trim_start_matches('\u{feff}');
+    let line = whole_characters(line.trim().trim_start_matches('\u{feff}'));
+    let line = line.as_ref();
     match serde_json::from_str::<Value>(line) {
         Ok(event) if is_event(&event) => return vec![event],
         // A program behind another one: its line came as a text.
         Ok(Value::String(inner)) => {
-            return serde_json::from_str::<Value>(inner.trim()).ok().filter(is_event).into_iter().collect();
+            return event(inner.trim()).filter(is_event).into_iter().collect();
         }
         Ok(_no_event) => return Vec::new(),
         Err(_noise) if !line.contains("\"type\"") => return Vec::new(),
@@ -56,6 +59,45 @@ pub(super) fn events(line: &str) -> Vec<Value> {
     found
 }
 
+/// A line that is one JSON value.
+pub(super) fn event(line: &str) -> Option<Value> {
+    serde_json::from_str(&whole_characters(line)).ok()
+}
+
+/// The bytes of an escaped character: a backslash, `u`, and four digits.
+const ESCAPE: usize = 6;
+
+/// The text with U+FFFD in place of each escaped half of a character whose other half is missing: JSON has no value for one.
+fn whole_characters(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\ud") && !text.contains("\\uD") {
+        return Cow::Borrowed(text);
+    }
+    let (mut whole, mut copied, mut at) = (String::new(), 0, 0);
+    while let Some(next) = text[at..].find('\\') {
+        at += next;
+        match (half(text, at), half(text, at + ESCAPE)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => at += 2 * ESCAPE,
+            (Some(_alone), _) => {
+                whole.push_str(&text[copied..at]);
+                whole.push_str("\\ufffd");
+                at += ESCAPE;
+                copied = at;
+            }
+            // The character behind it is escaped, whatever it is.
+            (None, _) => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    whole.push_str(&text[copied..]);
+    Cow::Owned(whole)
+}
+
+/// The half of a character that is escaped at a place.
+fn half(text: &str, at: usize) -> Option<u32> {
+    let digits = text.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
+    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u32::from_str_radix(digits, 16).ok().filter(|number| is_hex && (0xd800..=0xdfff).contains(number))
+}
+
 fn is_event(value: &Value) -> bool {
     value["type"].is_string()
 }
@@ -70,6 +112,28 @@ pub(super) fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_character_spoils_no_event() {
+        for (escaped, read) in [
+            (r"done \ud83d", "done \u{fffd}"),
+            (r"\ude00\ud83d\ude00\uD83D\u0041", "\u{fffd}\u{1f600}\u{fffd}A"),
+            (r"\\ud83d \\\ud83d \\", "\\ud83d \\\u{fffd} \\"),
+            (r"\ud83d\n\u00e4ä", "\u{fffd}\nää"),
+        ] {
+            let line = format!("{{\"type\":\"result\",\"result\":\"{escaped}\",\"total_cost_usd\":0.5}}");
+            for line in [format!("noise {line}"), line] {
+                let found = events(&line);
+                assert_eq!(found.len(), 1, "{line}");
+                assert_eq!(
+                    (found[0]["result"].as_str(), found[0]["total_cost_usd"].as_f64()),
+                    (Some(read), Some(0.5))
+                );
+            }
+        }
+        assert!(events(r#"{"type":"a","x":"\ud83"}"#).is_empty(), "what is no JSON is none");
+        assert!(event(r"\ud83").is_none() && event("\\").is_none());
+    }
 
     #[test]
     fn events_are_found_in_noise() {

@@ -1,8 +1,8 @@
 //! Calls of the `git` program.
 //!
 //! Law: every call has a time limit and bounded output, ends with all that it started, and sees none of the
-//! caller's `GIT_…` variables, so that a hook's environment cannot redirect it. One for a run acts on the run's
-//! own worktree ([`super::own_worktree`]).
+//! caller's `GIT_…` variables, so that a hook's environment cannot redirect it, and no `EVERFOLD_CREDENTIAL_…` one. One
+//! for a run acts on the run's own worktree ([`super::own_worktree`]).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -145,7 +145,8 @@ impl Git {
     ) -> Result<(Vec<u8>, bool), GitError> {
         let mut command = tokio::process::Command::new("git");
         for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("GIT_") {
+            let name = variable.to_string_lossy();
+            if ["GIT_", "EVERFOLD_CREDENTIAL_"].iter().any(|start| name.starts_with(start)) {
                 command.env_remove(&variable);
             }
         }

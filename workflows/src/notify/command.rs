@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::message::text;
 use crate::function::Call;
+use crate::process::environment::removed_here;
 
 /// What is read of a program's complaints.
 const STDERR_BYTES_MAX: u64 = 4 * 1024;
@@ -30,6 +31,9 @@ pub(super) async fn run(call: Call, with: Value) -> Result<Value, Failure> {
         .split_first()
         .ok_or_else(|| Failure::new(FailureKind::Validation, "`with.argv` is an empty list"))?;
     let mut command = Command::new(program);
+    for name in removed_here(&["EVERFOLD_CREDENTIAL_*".to_owned()]) {
+        command.env_remove(name);
+    }
     command
         .args(arguments)
         .env("EVERFOLD_NOTICE", call.idempotency_key())

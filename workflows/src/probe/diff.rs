@@ -92,11 +92,15 @@ fn lines_of(path: &std::path::Path) -> u64 {
     bytes.split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
-/// The commit that is compared with: where a step is named, the one that it left; else the run's first.
+/// The commit that is compared with: where a step is named, the one that it left; where the round is, that at which it
+/// began; else the run's first.
 fn base(spec: &Value, first: &str) -> Result<String, ProbeFailure> {
     let Some(step) = spec.get("since").and_then(Value::as_str) else { return Ok(first.to_owned()) };
     match spec.get("base").and_then(Value::as_str).map(str::trim) {
         Some(commit) if is_commit(commit) => Ok(commit.to_owned()),
+        _none if step == "round" => {
+            Err(never("`since: round`: it is not known at which commit the round began"))
+        }
         _none => Err(never(format!(
             "`since: {step}`: the step {step} left no commit; the workspace needs `save: commit`"
         ))),

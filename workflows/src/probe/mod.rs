@@ -6,6 +6,7 @@
 mod ci;
 mod command;
 mod config;
+mod credentials;
 mod diff;
 mod failures;
 mod fetch;
@@ -23,6 +24,7 @@ mod source;
 pub use ci::CiProber;
 pub use command::CommandProber;
 pub use config::ConfigProber;
+pub use credentials::CredentialsProber;
 pub use diff::DiffProber;
 pub use file::FileProber;
 pub use frontmatter::FrontmatterProber;

@@ -235,7 +235,7 @@ fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Unready
 /// The last whole JSON object or list in a text: of those that end last the widest.
 pub(crate) fn last_json(text: &str) -> Option<Value> {
     /// Starts tried from the end; a text full of braces is no reason to try all of them.
-    const STARTS_MAX: usize = 5_000;
+    const STARTS_MAX: usize = 200_000;
     let text = text.trim_end();
     let starts = text.char_indices().rev().filter(|(_, c)| matches!(c, '{' | '[')).take(STARTS_MAX);
     let mut best: Option<(usize, Value)> = None;
@@ -243,10 +243,9 @@ pub(crate) fn last_json(text: &str) -> Option<Value> {
         let mut stream = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
         let Some(Ok(value)) = stream.next() else { continue };
         let end = start + stream.byte_offset();
-        // The widest value that ends last: an inner one ends before its outer one.
-        match &best {
-            Some((best_end, _)) if end < *best_end => break,
-            _ => best = Some((end, value)),
+        // One that ends before the best is a sibling within a wider value that begins further ahead, or an earlier value.
+        if best.as_ref().is_none_or(|(best_end, _)| end >= *best_end) {
+            best = Some((end, value));
         }
     }
     best.map(|(_, value)| value)
@@ -295,6 +294,11 @@ mod tests {
             ("noise\n{\"a\": [1, {\"b\": 2}]}\nbye", Some(json!({"a": [1, {"b": 2}]}))),
             ("{\"a\":1}\n{\"a\":2}\n", Some(json!({"a": 2}))),
             ("```json\n[1, [2]]\n```", Some(json!([1, [2]]))),
+            (
+                "I find: {\"items\": [{\"id\": \"a\"}, {\"id\": \"b\"}], \"n\": {\"x\": [1], \"y\": [2]}}, no more.",
+                Some(json!({"items": [{"id": "a"}, {"id": "b"}], "n": {"x": [1], "y": [2]}})),
+            ),
+            ("[{\"id\": \"a\"}, {\"id\": \"b\"}]", Some(json!([{"id": "a"}, {"id": "b"}]))),
             ("[broken {\"ok\": true}", Some(json!({"ok": true}))),
             ("nothing { here", None),
             ("", None),

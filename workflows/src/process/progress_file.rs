@@ -1,6 +1,7 @@
 //! The file that `EVERFOLD_PROGRESS` names: how far a process is, as it writes it while it works.
 //!
-//! Law: what cannot be read is no report and fails nothing: the next version of the file is read. Of a process that is given
+//! Law: what cannot be read is no report and fails nothing: the next version of the file is read. A link in its place is
+//! not followed: what it leads to is not the process's own. Of a process that is given
 //! secrets only the numbers are taken: what it writes here is not masked by its supervisor.
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::SystemTime;
 use everfold_core::progress::{ProgressItem, WorkProgress};
 use everfold_system::regular;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// The name of the file in the attempt's folder.
 pub(crate) const PROGRESS: &str = "progress.json";
@@ -25,17 +27,17 @@ pub(crate) struct ProgressFile {
     reported: Option<WorkProgress>,
 }
 
+/// What a report may say; null is as much as not said.
 #[derive(Deserialize)]
 struct WrittenProgress {
-    #[serde(default)]
-    done: u64,
-    #[serde(default)]
-    of: u64,
-    #[serde(default)]
-    items: Vec<WrittenItem>,
-    #[serde(default)]
+    done: Option<u64>,
+    of: Option<u64>,
+    items: Option<Vec<WrittenItem>>,
     note: Option<String>,
 }
+
+/// The keys of a report: a document without any of them is none.
+const KEYS: [&str; 4] = ["done", "of", "items", "note"];
 
 /// A part by its name alone, or with whether it is done.
 #[derive(Deserialize)]
@@ -56,14 +58,14 @@ impl ProgressFile {
 
     /// What the process wrote since the last look.
     pub(crate) fn look(&mut self) -> Option<WorkProgress> {
-        let about = std::fs::metadata(&self.path).ok()?;
+        let about = std::fs::symlink_metadata(&self.path).ok()?;
         let version = (about.len(), about.modified().ok());
         if self.read == Some(version) {
             return None;
         }
-        let bytes = regular::read_bounded(&self.path, BYTES_MAX).ok()??;
+        let bytes = regular::read_unlinked(&self.path, BYTES_MAX).ok()??;
         // Half a file is written to its end before the next look.
-        let written: WrittenProgress = serde_json::from_slice(&bytes).ok()?;
+        let written = report(&bytes)?;
         self.read = Some(version);
         let progress = self.taken(written);
         let is_news = self.reported.replace(progress.clone()).as_ref() != Some(&progress);
@@ -72,6 +74,7 @@ impl ProgressFile {
 
     fn taken(&self, written: WrittenProgress) -> WorkProgress {
         let WrittenProgress { done, of, items, note } = written;
+        let (done, of) = (done.unwrap_or(0), of.unwrap_or(0));
         if !self.takes_texts {
             return WorkProgress { done, of, ..WorkProgress::default() };
         }
@@ -79,8 +82,18 @@ impl ProgressFile {
             WrittenItem::Name(text) => ProgressItem { text, done: false },
             WrittenItem::Part { text, done } => ProgressItem { text, done },
         };
-        WorkProgress { done, of, items: items.into_iter().map(item).collect(), note }
+        WorkProgress { done, of, items: items.into_iter().flatten().map(item).collect(), note }
     }
+}
+
+/// A report; `None` of a document that is none.
+fn report(bytes: &[u8]) -> Option<WrittenProgress> {
+    // A list would be read as the fields in their order.
+    let fields: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+    if !KEYS.iter().any(|key| fields.contains_key(*key)) {
+        return None;
+    }
+    serde_json::from_value(Value::Object(fields)).ok()
 }
 
 #[cfg(test)]
@@ -106,5 +119,24 @@ mod tests {
         assert_eq!(numbers.look(), Some(WorkProgress { done: 3, of: 8, ..WorkProgress::default() }));
         write(&" ".repeat(100_000));
         assert_eq!(file.look(), None, "it is too large");
+        for none in ["[]", "{}", "[3, 8]", "null", "3", r#"{"dune": 3}"#] {
+            write(none);
+            assert_eq!(file.look(), None, "{none} is no report");
+        }
+        write(r#"{"done": 4, "of": null, "items": null, "note": null}"#);
+        assert_eq!(file.look(), Some(WorkProgress { done: 4, ..WorkProgress::default() }));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere.json");
+        std::fs::write(&elsewhere, r#"{"done": 3, "of": 8}"#).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join(PROGRESS)).unwrap();
+        let mut file = ProgressFile::new(folder.path(), true);
+        assert_eq!(file.look(), None);
+        std::fs::remove_file(folder.path().join(PROGRESS)).unwrap();
+        std::fs::copy(&elsewhere, folder.path().join(PROGRESS)).unwrap();
+        assert_eq!(file.look(), Some(WorkProgress { done: 3, of: 8, ..WorkProgress::default() }));
     }
 }

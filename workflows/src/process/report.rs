@@ -289,6 +289,9 @@ fn read_into(
             return Err(failure.into());
         }
     }
+    if !record.removed.is_empty() {
+        return Err(too_large(&record.removed).into());
+    }
     end.again_after = again.and_then(|again| again.pause(end.ended_at));
     let mut result = result?;
     end.notes = result.reserved.read()?;
@@ -404,6 +407,15 @@ fn keep_files(
         kept.push(Artefact { name: name.clone(), path: file.path.clone(), blob });
     }
     Ok(kept)
+}
+
+/// The failure of work that left files in its attempt's folder in which nothing could be masked.
+fn too_large(removed: &[String]) -> Failure {
+    let names = removed.join(", ");
+    let message = format!("{names}: a file of the attempt's folder may have 1 GiB, and this one was removed");
+    Failure::new(FailureKind::Validation, message).with_hint(
+        "what the folder holds is searched for credentials: leave large files in the working folder",
+    )
 }
 
 /// Keeps what the executor itself rendered, such as a prompt. Its loss fails nothing.

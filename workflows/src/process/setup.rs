@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::shim_program::ShimProgram;
+use crate::credential::SealedCredentials;
 use crate::secret::SecretResolver;
 use crate::settings::WorkflowSettings;
 use everfold_base::blobs::Blobs;
@@ -26,5 +27,11 @@ impl Processes {
     pub fn new(shim: ShimProgram, blobs: Arc<dyn Blobs>, settings: Arc<WorkflowSettings>) -> Self {
         let secrets = SecretResolver::new(&settings.redact);
         Self { shim, blobs, settings, secrets }
+    }
+
+    /// The same, with credentials of requests.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Arc<SealedCredentials>) -> Self {
+        Self { secrets: self.secrets.with_credentials(credentials), ..self }
     }
 }

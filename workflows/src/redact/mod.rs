@@ -14,6 +14,7 @@ mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod web_token;
 mod words;
 
 pub use settings::{ActivePattern, RedactSettings};

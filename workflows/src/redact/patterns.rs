@@ -10,10 +10,13 @@ use regex::bytes::Regex;
 use super::anchors::{Anchors, Hit, Hits};
 use super::key_block;
 use super::key_names::{KeyNames, spellings};
-use super::line::line_from;
+use super::line::{LineEnds, line_from};
 use super::own_patterns::OwnPatterns;
-use super::rules::{DISCORD, DISCORD_EXPRESSION, KEYS, NAMED_FIELD, PRIVATE_KEY, Plausible, RULES, VAGUE};
+use super::rules::{
+    DISCORD, DISCORD_EXPRESSION, KEYS, NAMED_FIELD, PRIVATE_KEY, Plausible, RULES, VAGUE, WEB_TOKEN,
+};
 use super::settings::RedactSettings;
+use super::web_token::{TokenRuns, WebToken};
 use super::words::{begins_word, is_of_token};
 
 /// The longest block of lines.
@@ -58,6 +61,14 @@ enum RuleKind {
     Field(LazyRegex),
     /// Lines from BEGIN to END.
     Block,
+    WebToken,
+}
+
+/// What is known of a text from the places that were tried.
+#[derive(Default)]
+struct KnownEnds {
+    lines: LineEnds,
+    runs: TokenRuns,
 }
 
 struct LazyRegex(String, OnceLock<Option<Regex>>);
@@ -129,7 +140,10 @@ impl Patterns {
         for rule in RULES.iter().filter(|rule| settings.searches(rule.name)) {
             rules.push(Rule {
                 name: rule.name.to_owned(),
-                kind: RuleKind::Text(LazyRegex::new(rule.expression, true)),
+                kind: match rule.name {
+                    WEB_TOKEN => RuleKind::WebToken,
+                    _other => RuleKind::Text(LazyRegex::new(rule.expression, true)),
+                },
                 plausible: rule.plausible,
                 anchors: rule.anchors.iter().map(|anchor| (*anchor).to_owned()).collect(),
             });
@@ -274,12 +288,13 @@ impl Patterns {
             decided = self.anchors.perhaps(text, from, |at| begins_word(text, at)).unwrap_or(decided);
         }
         let mut masked_to = from;
+        let mut known = KnownEnds::default();
         'hits: for hit in hits {
             if hit.start < masked_to || hit.start >= decided {
                 continue;
             }
             for rule in &self.rules_of[hit.anchor] {
-                match self.try_rule(*rule, hit, text, is_last) {
+                match self.try_rule(*rule, hit, text, is_last, &mut known) {
                     Tried::No => {}
                     Tried::Undecided => {
                         decided = hit.start;
@@ -318,17 +333,29 @@ impl Patterns {
         decided
     }
 
-    fn try_rule(&self, number: usize, hit: Hit, text: &[u8], is_last: bool) -> Tried {
+    fn try_rule(&self, number: usize, hit: Hit, text: &[u8], is_last: bool, known: &mut KnownEnds) -> Tried {
         let rule = &self.rules[number];
         let (regex, start) = match &rule.kind {
             RuleKind::Block => return try_block(text, hit.start, number, is_last),
             RuleKind::Text(regex) => (regex, hit.start),
             RuleKind::Field(regex) => (regex, hit.end),
+            RuleKind::WebToken if !begins_word(text, hit.start) => return Tried::No,
+            RuleKind::WebToken => {
+                let found = |end| FoundSpan { start: hit.start, end, is_number: false, rule: number };
+                return match known.runs.token_at(text, hit.start, is_last) {
+                    WebToken::No => Tried::No,
+                    WebToken::Undecided => Tried::Undecided,
+                    WebToken::Until(end) => Tried::Found(found(end)),
+                    WebToken::Beyond(end) => Tried::Beyond(found(end)),
+                };
+            }
         };
         if !begins_word(text, hit.start) {
             return Tried::No;
         }
-        let Some((line, is_whole)) = line_from(text, start, is_last) else { return Tried::Undecided };
+        let Some((line, is_whole)) = known.lines.line_from(text, start, is_last) else {
+            return Tried::Undecided;
+        };
         let Some(captures) = regex.get().and_then(|regex| regex.captures(line)) else { return Tried::No };
         let (group, is_number) = match captures.name("n") {
             Some(number) => (Some(number), true),

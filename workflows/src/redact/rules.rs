@@ -139,7 +139,7 @@ pub(super) const RULES: &[BuiltInRule] = &[
     ),
     rule("azure-key", &["accountkey="], r"(?i)accountkey=(?P<s>[A-Za-z0-9+/=]{40,})", Plausible::Always),
     rule(
-        "jwt",
+        WEB_TOKEN,
         &["eyj"],
         r"eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}",
         Plausible::Always,
@@ -173,6 +173,8 @@ pub(super) const RULES: &[BuiltInRule] = &[
     rule("url-credentials", &["://"], r#"://[^\s/@:"'<>\\]*:(?P<s>[^\s/"'<>\\]+)@"#, Plausible::NoPort),
 ];
 
+/// Three texts with dots between them: [`super::web_token`] reads them as the expression does.
+pub(super) const WEB_TOKEN: BuiltInName = "jwt";
 /// A token that begins with no text of its own: `ID.TIME.SIGNATURE`.
 pub(super) const DISCORD: BuiltInName = "discord-token";
 pub(super) const DISCORD_EXPRESSION: &str =

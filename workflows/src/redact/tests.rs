@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::anchors::BYTES_SEARCHED;
+use super::line::BYTES_READ;
 use super::patterns::Patterns;
 use super::rules::RULES;
 use super::settings::RedactSettings;
@@ -371,6 +372,53 @@ fn every_built_in_expression_compiles_and_begins_with_an_anchor() {
         assert!(rule.anchors.iter().all(|anchor| *anchor == anchor.to_ascii_lowercase()), "{}", rule.name);
     }
     RedactSettings::default().check().unwrap();
+}
+
+/// Counted in the bytes that are read, not in time: each of these texts was read once for each of its anchors.
+#[test]
+fn a_line_of_nothing_but_beginnings_is_gone_through_once() {
+    for begun in [
+        "eyJ-",
+        "eyJ_",
+        "eyJaaaaaa.eyJ-",
+        "sk-a-",
+        "://a:",
+        "token=",
+        "auth:a/b/c/",
+        "password=\"",
+        "\"token\": ",
+    ] {
+        let text = begun.repeat(256 * 1024 / begun.len());
+        let before = BYTES_READ.get();
+        assert!(masked(&text).len() <= text.len());
+        let read = BYTES_READ.get() - before;
+        assert!(read <= 3 * text.len(), "{begun}: {read} bytes are read for {}", text.len());
+    }
+}
+
+#[test]
+fn web_tokens_are_found_as_their_expression_finds_them() {
+    let rule = RULES.iter().find(|rule| rule.name == super::rules::WEB_TOKEN).unwrap();
+    let regex = regex::bytes::Regex::new(&format!("(?s-u)^(?:{})", rule.expression)).unwrap();
+    let parts = ["eyJ", "eyJab", "aaaaa", "eyJaaaaaa", ".", "-", "_", " ", "ey", "."];
+    let mut seed = 7_u64;
+    for _text in 0..20_000 {
+        let text: String = (0..8)
+            .map(|_part| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                parts[usize::try_from(seed >> 33).unwrap() % parts.len()]
+            })
+            .collect();
+        let mut runs = super::web_token::TokenRuns::default();
+        for start in 0..text.len() {
+            let expected = regex.find(&text.as_bytes()[start..]).map(|found| start + found.end());
+            let found = match runs.token_at(text.as_bytes(), start, true) {
+                super::web_token::WebToken::Until(end) => Some(end),
+                _other => None,
+            };
+            assert_eq!(found, expected, "{text} at {start}");
+        }
+    }
 }
 
 #[test]

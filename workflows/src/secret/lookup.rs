@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use everfold_base::failure::{Failure, FailureKind, SECRET_CODE};
+use everfold_base::failure::Failure;
+use everfold_base::id::RunId;
 use everfold_language::definition::SecretSource;
 use everfold_ports::Secrets;
 use tokio::io::AsyncReadExt as _;
 
+use super::choice::choose;
+use super::failure::failure;
 use super::mask::VALUE_BYTES_MIN;
 use super::resolver::SecretResolver;
 use super::values::SecretValues;
+use crate::credential::UnopenedCredential;
 use crate::process::environment::{env_removed, removed_here};
 
 /// The longest value.
@@ -32,19 +36,88 @@ impl SecretResolver {
             let Some(source) = secrets.sources.get(name) else {
                 return Err(failure(name, "the pipeline does not declare it", "declare it under `secrets`"));
             };
-            let value = value(name, source, &folder).await?;
-            before.extend(self.before(source, &folder, &value));
+            let source = match source {
+                SecretSource::Of(sources) => {
+                    let chosen = choose(name, sources, secrets.role.as_deref())?;
+                    before.extend(self.of_others(name, source, chosen, (&folder, secrets.run)).await);
+                    chosen
+                }
+                plain => plain,
+            };
+            let (value, former) = self.current(name, source, (&folder, secrets.run)).await?;
+            before.extend(former);
             values.insert(name.to_owned(), value);
         }
         Ok(SecretValues(values, before))
     }
-}
 
-fn failure(name: &str, what: &str, hint: &str) -> Failure {
-    let mut failure =
-        Failure::new(FailureKind::Spawn, format!("the secret {name} cannot be had: {what}")).with_hint(hint);
-    failure.code = Some(SECRET_CODE.to_owned());
-    failure
+    /// What a source gives, and what it gave before. What one run brought is none of another one's.
+    async fn current(
+        &self,
+        name: &str,
+        source: &SecretSource,
+        (folder, run): (&Path, Option<RunId>),
+    ) -> Result<(String, Vec<String>), Failure> {
+        match (source, run) {
+            (SecretSource::Credential(credential), run) => {
+                let value = self.credential(name, credential, run).await?;
+                let kept = run.zip(self.credentials());
+                let before = kept.map(|(run, kept)| kept.before(run, credential, &value));
+                Ok((value, before.unwrap_or_default()))
+            }
+            (own, _run) => {
+                let value = value(name, own, folder).await?;
+                let before = self.before(source, folder, &value);
+                Ok((value, before))
+            }
+        }
+    }
+
+    /// A value that a request brought for the run, or for the nearest one above it that has one.
+    async fn credential(&self, name: &str, credential: &str, run: Option<RunId>) -> Result<String, Failure> {
+        let (Some(run), Some(kept)) = (run, self.credentials()) else {
+            let what = format!("it is the credential {credential} of a request, and there is none here");
+            return Err(failure(name, &what, "start a run that brings it"));
+        };
+        let wanted = credential.to_owned();
+        let opened = tokio::task::spawn_blocking(move || kept.open(run, &wanted)).await;
+        let again = format!(
+            "bring it with another request: everfold retry {} --credential {credential}",
+            run.short()
+        );
+        match opened {
+            Ok(Ok(value)) => checked(name, value.into_bytes()),
+            Ok(Err(UnopenedCredential::Missing)) => {
+                let what = format!(
+                    "the run has no credential {credential}: no request brought it, or it was removed because of its age or with the end of the run that had it"
+                );
+                Err(failure(name, &what, &again))
+            }
+            Ok(Err(UnopenedCredential::Unopened { what, hint })) => {
+                let hint = hint.unwrap_or(again);
+                Err(failure(name, &format!("the credential {credential} does not open: {what}"), &hint))
+            }
+            Err(panic) => Err(failure(name, &panic.to_string(), &again)),
+        }
+    }
+
+    /// What the sources of a secret give that were not chosen, now and before: work may come across it, and it is
+    /// masked, too. One that gives nothing now is passed over.
+    async fn of_others(
+        &self,
+        name: &str,
+        of: &SecretSource,
+        chosen: &SecretSource,
+        from: (&Path, Option<RunId>),
+    ) -> Vec<String> {
+        let others = of.places().into_iter().filter(|place| *place != chosen);
+        let had = others.map(|place| async move {
+            let (value, mut all) = self.current(name, place, from).await.ok()?;
+            all.push(value);
+            Some(all)
+        });
+        futures::future::join_all(had).await.into_iter().flatten().flatten().collect()
+    }
 }
 
 /// One value.
@@ -59,7 +132,18 @@ pub(crate) async fn value(name: &str, source: &SecretSource, folder: &Path) -> R
             }
         },
         SecretSource::File(file) => read_file(name, &folder.join(file)).await?,
+        SecretSource::Credential(credential) => {
+            let what = format!("it is the credential {credential} of a request, and there is none here");
+            return Err(failure(name, &what, "name another source"));
+        }
         SecretSource::Command(argv) => without_line_end(run(name, argv, folder).await?),
+        SecretSource::Of(_) => {
+            return Err(failure(
+                name,
+                "it has a source per role, and no role was asked for",
+                "name one source",
+            ));
+        }
     };
     checked(name, bytes)
 }
@@ -154,6 +238,8 @@ mod tests {
     use everfold_ports::{Hidden, Piece};
 
     use super::*;
+    use everfold_base::failure::FailureKind;
+    use everfold_language::definition::RoleSources;
     use serde_json::json;
     use std::sync::Arc;
 
@@ -203,6 +289,65 @@ mod tests {
             assert!(failure.message.contains(part), "{}", failure.message);
             assert!(!failure.message.contains("leaked-value") && failure.hint.is_some());
         }
+    }
+
+    /// Sources of two roles, and one for the rest.
+    fn bots(stream: SecretSource, otherwise: Option<SecretSource>) -> Secrets {
+        let roles = BTreeMap::from([
+            ("analyst".to_owned(), command("echo of-the-analyst")),
+            ("stream".to_owned(), stream),
+        ]);
+        let otherwise = otherwise.map(Box::new);
+        secrets(SecretSource::Of(RoleSources { roles, otherwise }))
+    }
+
+    #[tokio::test]
+    async fn o178_a_role_has_its_own_value_and_none_unknown_and_unset_the_shared_one() {
+        let unset = || SecretSource::Env("EVERFOLD_NO_SUCH_VARIABLE".to_owned());
+        let shared = || Some(command("echo shared-by-all"));
+        for (role, stream, value) in [
+            (Some("analyst"), unset(), "of-the-analyst"),
+            (Some("stream"), command("echo of-the-stream"), "of-the-stream"),
+            (Some("stream"), unset(), "shared-by-all"),
+            (Some("../analyst"), unset(), "shared-by-all"),
+            (Some(""), unset(), "shared-by-all"),
+            (None, unset(), "shared-by-all"),
+        ] {
+            let secrets = Secrets { role: role.map(str::to_owned), ..bots(stream, shared()) };
+            let values = SecretResolver::default().look_up(&secrets).await.unwrap();
+            assert_eq!(values.variables(&secrets)["T"], value, "{role:?}");
+            let masked: Vec<&str> = values.texts().map(String::as_str).collect();
+            assert!(
+                masked.contains(&"of-the-analyst") && masked.contains(&"shared-by-all"),
+                "{role:?} {masked:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn o178_what_no_role_can_say_is_a_failure_that_names_the_roles() {
+        let unset = || SecretSource::Env("EVERFOLD_NO_SUCH_VARIABLE".to_owned());
+        let broken = || SecretSource::File("/no/such/file".to_owned());
+        for (role, stream, otherwise, part) in [
+            (Some("tester"), unset(), None, "no source for the role “tester”, only for analyst, stream"),
+            (None, unset(), None, "for each of analyst, stream, and this work has no role"),
+            (Some("stream"), unset(), None, "no variable EVERFOLD_NO_SUCH_VARIABLE"),
+            (Some("stream"), broken(), Some(command("echo shared-by-all")), "/no/such/file"),
+            (None, unset(), Some(broken()), "/no/such/file"),
+        ] {
+            let secrets = Secrets { role: role.map(str::to_owned), ..bots(stream, otherwise) };
+            let failure = SecretResolver::default().look_up(&secrets).await.unwrap_err();
+            assert_eq!((failure.kind, failure.code.as_deref()), (FailureKind::Spawn, Some("SECRET")));
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn o178_no_process_inherits_the_variable_of_any_role() {
+        let of = |name: &str| SecretSource::Env(name.to_owned());
+        let secrets = bots(of("BOT_STREAM"), Some(of("BOT_SHARED")));
+        let variables: Vec<&String> = secrets.variables().collect();
+        assert_eq!(variables, ["BOT_STREAM", "BOT_SHARED"]);
     }
 
     #[tokio::test]

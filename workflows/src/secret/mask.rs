@@ -142,6 +142,11 @@ impl Mask {
         self.clone().with_patterns(None)
     }
 
+    /// What masks by form alone.
+    pub(crate) fn without_values(&self) -> Self {
+        Self::of_patterns(self.patterns.clone())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         !self.has_values() && self.patterns.is_none()
     }

@@ -3,6 +3,8 @@
 //! Law (L34): a value is in memory, in the environment of the process that it is for, and nowhere
 //! else. Each start looks its values up again; work whose values cannot be looked up or masked does not start.
 
+mod choice;
+mod failure;
 mod guard;
 mod lookup;
 mod mask;

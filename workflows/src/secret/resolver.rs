@@ -13,6 +13,7 @@ use lru::LruCache;
 
 use super::mask::Mask;
 use super::values::SecretValues;
+use crate::credential::SealedCredentials;
 use crate::redact::{Patterns, RedactSettings};
 
 /// Values of one source that are remembered.
@@ -28,11 +29,13 @@ type FormerValues = LruCache<(PathBuf, String), Vec<String>>;
 pub(crate) struct SecretResolver {
     former: Arc<Mutex<FormerValues>>,
     patterns: Option<Arc<Patterns>>,
+    /// Where credentials of requests are; `None`: nowhere.
+    pub(super) credentials: Option<Arc<SealedCredentials>>,
 }
 
 impl Default for SecretResolver {
     fn default() -> Self {
-        Self { former: Arc::new(Mutex::new(LruCache::new(SOURCES_MAX))), patterns: None }
+        Self { former: Arc::new(Mutex::new(LruCache::new(SOURCES_MAX))), patterns: None, credentials: None }
     }
 }
 
@@ -40,6 +43,16 @@ impl SecretResolver {
     /// One that also knows what credentials look like.
     pub(crate) fn new(redact: &RedactSettings) -> Self {
         Self { patterns: Patterns::new(redact), ..Self::default() }
+    }
+
+    /// The same with credentials of requests.
+    pub(crate) fn with_credentials(self, credentials: Arc<SealedCredentials>) -> Self {
+        Self { credentials: Some(credentials), ..self }
+    }
+
+    /// Where credentials of requests are.
+    pub(crate) fn credentials(&self) -> Option<Arc<SealedCredentials>> {
+        self.credentials.clone()
     }
 
     /// What masks the values, and what looks like a credential.

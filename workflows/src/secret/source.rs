@@ -26,7 +26,9 @@ impl SettingsSecret {
         match &self.0 {
             SecretSource::Env(name) => format!("the variable {name}"),
             SecretSource::File(file) => format!("the file {file}"),
+            SecretSource::Credential(name) => format!("the credential {name} of a request"),
             SecretSource::Command(argv) => format!("what {} prints", argv.first().map_or("", String::as_str)),
+            SecretSource::Of(_) => "a source per role".to_owned(),
         }
     }
 

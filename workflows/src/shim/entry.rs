@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::folder::{Claim, Folder, ShimError, complain};
-use super::handover::{Handover, mask_all};
+use super::handover::Handover;
 use super::protocol::{self, CommandOutcome, INPUT, OUTPUT};
 use super::{leftovers, os, supervise};
 
@@ -48,7 +48,7 @@ fn run(path: &Path) -> Result<(), ShimError> {
             }
             // What the work wrote for itself has not been masked: its supervisor does that at the end.
             let mask = handover.mask(request.redact.as_ref());
-            let _unmasked = mask_all(path, &request.cwd, &request.declared, &mask);
+            let _unmasked = supervise::mask_what_is_left(&folder, path, &request, &mask, None);
             let reason = match killed {
                 0 => "its supervisor ended without a record".to_owned(),
                 n => format!("its supervisor ended without a record; {n} processes it left were killed"),

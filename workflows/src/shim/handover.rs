@@ -2,14 +2,18 @@
 //!
 //! Law (L34): they are never on a disk, but for an input file of the work itself that names some: that
 //! one holds them while the work runs, and is masked when it has ended. Whatever the work leaves in its
-//! folder is masked before the last record is written.
+//! folder is masked before the last record is written, or removed: what is too large, and what a cancel or the time
+//! limit leaves no time for. Only a file that has no other name is changed in place.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::folder::ShimError;
@@ -25,6 +29,12 @@ use everfold_system::regular;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The limit of a declared file; a larger one is not kept anyway.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024 + 1;
+
+/// The limit of a file in an attempt's folder: a larger one, as a file with holes may be, is removed unread.
+const LEFT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// How many files that were removed are named, and how much of each name.
+const NAMED_MAX: usize = 4;
+const NAME_CHARS_MAX: usize = 120;
 
 /// What the supervisor is handed.
 #[derive(Default, Serialize, Deserialize)]
@@ -77,22 +87,44 @@ pub(crate) fn copy_of(folder: &Path, path: &str) -> PathBuf {
     folder.join(format!("masked-{}", &blake3::hash(path.as_bytes()).to_hex()[..16]))
 }
 
-/// Masks what the process left: everything in the attempt's folder in place, the declared files as
-/// copies. Gives the declared files that could not be copied.
-pub(crate) fn mask_all(folder: &Path, cwd: &Path, declared: &[String], mask: &Mask) -> Vec<String> {
-    if mask.is_empty() {
-        return Vec::new();
-    }
-    mask_folder(folder, mask, &mask.without_patterns());
-    let fails = |path: &&String| mask_copy(folder, cwd, path, mask).is_err();
-    declared.iter().filter(fails).cloned().collect()
+/// What came of masking.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct MaskingEnd {
+    /// Declared files that could not be copied.
+    pub(crate) unmasked: Vec<String>,
+    /// Files of the folder that were too large and are gone: the first of them.
+    pub(crate) removed: Vec<String>,
+    /// There was no time for all: what was left is gone.
+    pub(crate) is_cut: bool,
 }
 
-/// Masks the files of the folder and of all folders below it. What cannot be read is removed. What the engine wrote for
-/// itself is masked by `values` alone: it was made of what is masked by its form already.
-fn mask_folder(folder: &Path, mask: &Mask, values: &Mask) {
+/// Masks what the process left: everything in the attempt's folder, the declared files as copies; until `is_over` says
+/// that there is no more time for it.
+pub(crate) fn mask_all(
+    folder: &Path,
+    cwd: &Path,
+    declared: &[String],
+    mask: &Mask,
+    is_over: &dyn Fn() -> bool,
+) -> MaskingEnd {
+    let mut masked = MaskingEnd::default();
+    if mask.is_empty() {
+        return masked;
+    }
+    mask_folder(folder, mask, is_over, &mut masked);
+    let fails = |path: &&String| masked.is_cut || mask_copy(folder, cwd, path, mask, is_over).is_err();
+    masked.unmasked = declared.iter().filter(fails).cloned().collect();
+    masked.is_cut |= is_over();
+    masked
+}
+
+/// Masks the files of the folder and of all folders below it. What cannot be read is removed. What the engine and the
+/// supervisor wrote for themselves is masked by values alone: it was made of what is masked by its form already, and
+/// holds a value only where the work wrote into it. The supervisor's own files are never removed.
+fn mask_folder(folder: &Path, mask: &Mask, is_over: &dyn Fn() -> bool, masked: &mut MaskingEnd) {
     const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
     const OURS: [&str; 8] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDOUT, STDOUT_TAIL];
+    let values = mask.without_patterns();
     // A list instead of recursion: the work chooses how deep its folders are.
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -109,33 +141,76 @@ fn mask_folder(folder: &Path, mask: &Mask, values: &Mask) {
         };
         for entry in entries.flatten() {
             let Ok(kind) = entry.file_type() else { continue };
-            let is_engines = is_own && ENGINES.iter().any(|name| entry.file_name() == *name);
+            let Some(path) = masked_name(entry.path(), mask) else { continue };
             if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file()
-                && !(is_own && OURS.iter().any(|name| entry.file_name() == *name))
-                && mask_in_place(&entry.path(), if is_engines { values } else { mask }).is_err()
-            {
-                // A file that cannot be masked is removed.
-                let _gone = std::fs::remove_file(entry.path());
+                folders.push(path);
+                continue;
+            }
+            if !kind.is_file() {
+                continue;
+            }
+            let is_one_of = |names: &[&str]| is_own && names.iter().any(|name| entry.file_name() == *name);
+            let is_ours = is_one_of(&OURS);
+            let done = match is_ours || is_one_of(&ENGINES) {
+                true => mask_file(&path, &values, &|| false),
+                false => mask_file(&path, mask, is_over),
+            };
+            let Err(error) = done else { continue };
+            if is_ours {
+                continue;
+            }
+            // A file that cannot be masked is removed.
+            let _gone = std::fs::remove_file(&path);
+            masked.is_cut |= error.kind() == ErrorKind::TimedOut;
+            if error.kind() == ErrorKind::FileTooLarge && masked.removed.len() < NAMED_MAX {
+                let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy();
+                let mut name: String = name.chars().take(NAME_CHARS_MAX).collect();
+                mask.text(&mut name);
+                masked.removed.push(name);
             }
         }
     }
 }
 
-/// What is masked is shorter, so what is written never overtakes what is read.
-fn mask_in_place(path: &Path, mask: &Mask) -> std::io::Result<()> {
-    if mask.is_empty() || !holds_some(&mut regular::open(path)?, mask)? {
+/// Renames what has a name that looks like a credential; gives its path, and `None` where it is removed, since something
+/// else has the masked name. Values of secrets count in texts alone: a short one may be a word of any name.
+fn masked_name(path: PathBuf, mask: &Mask) -> Option<PathBuf> {
+    let Some(name) = path.file_name() else { return Some(path) };
+    let Some(masked) = mask.without_values().bytes(name.as_encoded_bytes()) else { return Some(path) };
+    let masked = path.with_file_name(OsStr::from_bytes(&masked));
+    let is_free = std::fs::symlink_metadata(&masked).is_err();
+    if is_free && std::fs::rename(&path, &masked).is_ok() {
+        return Some(masked);
+    }
+    let _gone = std::fs::remove_file(&path).or_else(|_folder| std::fs::remove_dir_all(&path));
+    None
+}
+
+/// Masks a file of the folder: in place, or, where it has other names too, as a copy that takes this name.
+fn mask_file(path: &Path, mask: &Mask, is_over: &dyn Fn() -> bool) -> std::io::Result<()> {
+    if mask.is_empty() {
         return Ok(());
     }
-    let mut file = regular::options().read(true).write(true).open(path)?;
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let mut file = regular::open_with(regular::options().read(true).custom_flags(flags), path)?;
+    if !holds_some(&mut file, mask, is_over)? {
+        return Ok(());
+    }
+    if file.metadata()?.nlink() > 1 {
+        return replace(file, path, mask, is_over);
+    }
+    let writing = regular::open_with(regular::options().read(true).write(true).custom_flags(flags), path)?;
+    mask_in_place(writing, mask, is_over)
+}
+
+/// What is masked is shorter, so what is written never overtakes what is read.
+fn mask_in_place(mut file: File, mask: &Mask, is_over: &dyn Fn() -> bool) -> std::io::Result<()> {
     let (mut read_to, mut written_to) = (0, 0);
     let mut stream = mask.stream();
     let mut piece = vec![0; 64 * 1024];
     loop {
         file.seek(SeekFrom::Start(read_to))?;
-        let count = file.read(&mut piece)?;
-        read_to += count as u64;
+        let count = read_piece(&mut file, &mut piece, &mut read_to, is_over)?;
         let shown = if count == 0 { stream.finish() } else { stream.take(&piece[..count]) };
         file.seek(SeekFrom::Start(written_to))?;
         file.write_all(&shown)?;
@@ -147,11 +222,47 @@ fn mask_in_place(path: &Path, mask: &Mask) -> std::io::Result<()> {
     file.set_len(written_to)
 }
 
-fn holds_some(file: &mut File, mask: &Mask) -> std::io::Result<bool> {
+/// Puts a masked copy in the place of one name of a file; the file itself stays as it is under its other names.
+fn replace(mut from: File, path: &Path, mask: &Mask, is_over: &dyn Fn() -> bool) -> std::io::Result<()> {
+    let name = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+    let copy = path.with_file_name(format!(".masking-{}", &name[..16]));
+    std::fs::remove_file(&copy).or_else(allow_missing)?;
+    let mut to = regular::options().write(true).create_new(true).mode(0o600).open(&copy)?;
+    let written = from.seek(SeekFrom::Start(0)).and_then(|_| copy_masked(&mut from, &mut to, mask, is_over));
+    let replaced = written.and_then(|()| {
+        to.set_permissions(from.metadata()?.permissions())?;
+        std::fs::rename(&copy, path)
+    });
+    if replaced.is_err() {
+        let _gone = std::fs::remove_file(&copy);
+    }
+    replaced
+}
+
+fn copy_masked(
+    from: &mut File,
+    to: &mut File,
+    mask: &Mask,
+    is_over: &dyn Fn() -> bool,
+) -> std::io::Result<()> {
     let mut stream = mask.stream();
-    let mut piece = vec![0; 64 * 1024];
+    let (mut piece, mut read_to) = (vec![0; 64 * 1024], 0);
     loop {
-        let count = file.read(&mut piece)?;
+        match read_piece(from, &mut piece, &mut read_to, is_over)? {
+            0 => return to.write_all(&stream.finish()),
+            count => to.write_all(&stream.take(&piece[..count]))?,
+        }
+    }
+}
+
+fn holds_some(file: &mut File, mask: &Mask, is_over: &dyn Fn() -> bool) -> std::io::Result<bool> {
+    if file.metadata()?.len() > LEFT_BYTES_MAX {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    let mut stream = mask.stream();
+    let (mut piece, mut read_to) = (vec![0; 64 * 1024], 0);
+    loop {
+        let count = read_piece(file, &mut piece, &mut read_to, is_over)?;
         let _shown = if count == 0 { stream.finish() } else { stream.take(&piece[..count]) };
         if count == 0 || stream.is_changed() {
             return Ok(stream.is_changed());
@@ -159,36 +270,133 @@ fn holds_some(file: &mut File, mask: &Mask) -> std::io::Result<bool> {
     }
 }
 
-fn mask_copy(folder: &Path, cwd: &Path, path: &str, mask: &Mask) -> std::io::Result<()> {
+/// Reads the next piece, as long as there is time, and of a file that grows no more than the limit.
+fn read_piece(
+    file: &mut File,
+    piece: &mut [u8],
+    read_to: &mut u64,
+    is_over: &dyn Fn() -> bool,
+) -> std::io::Result<usize> {
+    if is_over() {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    let count = file.read(piece)?;
+    *read_to += count as u64;
+    if *read_to > LEFT_BYTES_MAX {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(count)
+}
+
+fn mask_copy(
+    folder: &Path,
+    cwd: &Path,
+    path: &str,
+    mask: &Mask,
+    is_over: &dyn Fn() -> bool,
+) -> std::io::Result<()> {
     let copy = copy_of(folder, path);
     // One of a former turn says nothing of the file as it is now.
-    match std::fs::remove_file(&copy) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _gone => {}
-    }
+    std::fs::remove_file(&copy).or_else(allow_missing)?;
     let ResolvedPath::Inside(found) = resolve(cwd, path) else { return Ok(()) };
     let about = std::fs::metadata(&found)?;
     if !about.is_file() || about.len() > FILE_BYTES_MAX {
         return Ok(());
     }
-    if !holds_some(&mut regular::open(&found)?, mask)? {
+    if !holds_some(&mut regular::open(&found)?, mask, is_over)? {
         return Ok(());
     }
-    let mut stream = mask.stream();
     let (mut from, mut to) = (regular::open(&found)?, private(&copy)?);
-    let mut piece = vec![0; 64 * 1024];
-    loop {
-        match from.read(&mut piece)? {
-            0 => break to.write_all(&stream.finish())?,
-            count => to.write_all(&stream.take(&piece[..count]))?,
-        }
-    }
+    copy_masked(&mut from, &mut to, mask, is_over)?;
     to.sync_data()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    fn mask_all(folder: &Path, cwd: &Path, declared: &[String], mask: &Mask) -> Vec<String> {
+        let masked = super::mask_all(folder, cwd, declared, mask, &|| false);
+        assert_eq!((masked.removed, masked.is_cut), (vec![], false));
+        masked.unmasked
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_to_be_masked_is_removed_unread_and_named() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("deep")).unwrap();
+        let (holes, file) = (home.path().join("deep/core"), home.path().join("file"));
+        File::create(&holes).unwrap().set_len(1 << 42).unwrap();
+        std::fs::write(&file, "a t0ken-value").unwrap();
+        let mask = Mask::new(["t0ken-value"]);
+        let masked = super::mask_all(home.path(), home.path(), &[], &mask, &|| false);
+        assert_eq!(masked, MaskingEnd { removed: vec!["deep/core".to_owned()], ..MaskingEnd::default() });
+        assert!(!holes.exists());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "a ***");
+    }
+
+    #[test]
+    fn what_there_is_no_time_for_is_removed_and_what_the_engine_wrote_stays() {
+        let home = tempfile::tempdir().unwrap();
+        for name in [REQUEST, LOG, "output.json", "large"] {
+            std::fs::write(home.path().join(name), "x".repeat(300_000)).unwrap();
+        }
+        std::fs::write(home.path().join("report"), "a t0ken-value").unwrap();
+        let looks = Cell::new(0);
+        let is_over = || looks.replace(looks.get() + 1) >= 2;
+        let mask = Mask::new(["t0ken-value"]);
+        let declared = ["report".to_owned()];
+        let masked = super::mask_all(home.path(), home.path(), &declared, &mask, &is_over);
+        assert_eq!(masked, MaskingEnd { unmasked: declared.to_vec(), removed: vec![], is_cut: true });
+        for (name, stays) in [(REQUEST, true), (LOG, true), ("output.json", false), ("large", false)] {
+            assert_eq!(home.path().join(name).exists(), stays, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_credential_is_masked_too() {
+        let home = tempfile::tempdir().unwrap();
+        let token = format!("ghp_{}", "aB3dE5gH7j".repeat(4).get(..36).unwrap());
+        let folder = home.path().join(format!("dir-{token}"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join(&token), "x t0ken-value").unwrap();
+        std::fs::write(home.path().join(format!("{token}.txt")), "one").unwrap();
+        std::fs::write(home.path().join("***.txt"), "two").unwrap();
+        std::fs::write(home.path().join("t0ken-value"), "three").unwrap();
+        let patterns = Patterns::new(&RedactSettings::default());
+        let mask = Mask::new(["t0ken-value"]).with_patterns(patterns);
+        assert!(mask_all(home.path(), home.path(), &[], &mask).is_empty());
+        let mut names: Vec<_> = std::fs::read_dir(home.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["***.txt", "dir-***", "t0ken-value"]);
+        assert_eq!(std::fs::read_to_string(home.path().join("dir-***/***")).unwrap(), "x ***");
+        assert_eq!(std::fs::read_to_string(home.path().join("***.txt")).unwrap(), "two");
+    }
+
+    #[test]
+    fn a_file_with_another_name_outside_of_the_folder_keeps_its_text_there() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let (folder, outside) = (home.path().join("attempt"), home.path().join("precious"));
+        std::fs::create_dir(&folder).unwrap();
+        let text = "x".repeat(65_530) + "t0ken-value";
+        std::fs::write(&outside, &text).unwrap();
+        std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o751)).unwrap();
+        std::fs::hard_link(&outside, folder.join("hard")).unwrap();
+        std::os::unix::fs::symlink(&outside, folder.join("soft")).unwrap();
+        assert!(mask_all(&folder, home.path(), &[], &Mask::new(["t0ken-value"])).is_empty());
+        assert_eq!(std::fs::read_to_string(&outside).unwrap(), text);
+        let masked = std::fs::read_to_string(folder.join("hard")).unwrap();
+        assert_eq!(masked, text.replace("t0ken-value", "***"));
+        let about = std::fs::metadata(folder.join("hard")).unwrap();
+        assert_eq!((about.mode() & 0o777, about.nlink()), (0o751, 1));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "and nothing else is left");
+    }
 
     #[test]
     fn l34_what_is_left_is_masked_in_place_whatever_its_length() {
@@ -228,6 +436,21 @@ mod tests {
         for file in &files {
             assert_eq!(std::fs::read_to_string(file).unwrap(), "a ***", "{}", file.display());
         }
+    }
+
+    #[test]
+    fn what_the_work_wrote_into_the_supervisors_own_files_is_masked_and_these_stay() {
+        let home = tempfile::tempdir().unwrap();
+        let names = [LOG, STDOUT, STDOUT_TAIL, STARTED];
+        for name in names {
+            std::fs::write(home.path().join(name), "tampered t0ken-value").unwrap();
+        }
+        File::create(home.path().join(EXIT_RESERVE)).unwrap().set_len(1 << 42).unwrap();
+        assert!(mask_all(home.path(), home.path(), &[], &Mask::new(["t0ken-value"])).is_empty());
+        for name in names {
+            assert_eq!(std::fs::read_to_string(home.path().join(name)).unwrap(), "tampered ***", "{name}");
+        }
+        assert!(home.path().join(EXIT_RESERVE).exists());
     }
 
     #[test]

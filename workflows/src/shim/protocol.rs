@@ -164,6 +164,9 @@ pub struct ExitRecord {
     /// Declared files that may hold a secret and could not be masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmasked: Vec<String>,
+    /// Files of the attempt's folder that were too large to be masked, and were removed: the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
     /// [`LOG`] as it was when it was closed; older supervisors wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogSeal>,
@@ -215,6 +218,7 @@ impl CommandOutcome {
             log_lost_bytes: 0,
             left_over: 0,
             unmasked: Vec::new(),
+            removed: Vec::new(),
             log: None,
         }
     }

@@ -7,9 +7,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use everfold_ports::LogSeal;
 use everfold_system::os_error::is_shortage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -18,7 +20,7 @@ use rustix::process::{Pid, Signal};
 use super::capture::Capture;
 use super::children::Family;
 use super::folder::{Folder, complain};
-use super::handover::{Handover, mask_all};
+use super::handover::{Handover, MaskingEnd, mask_all};
 use super::log::{LogSource, LogWriter, seal};
 use super::os;
 use super::protocol::{
@@ -38,6 +40,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const BEGIN_EVERY: Duration = Duration::from_millis(200);
 /// How long pipes that foreign processes hold open are read after the command and its descendants have ended.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+/// How long masking what the command left may take at least where it has a time limit, or was cancelled.
+const MASKING_MIN: Duration = Duration::from_secs(10);
+/// By how much a log may be larger than its limit and still be read to be sealed.
+const LOG_EXCESS_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Runs the request's command; returns when nothing of it is left.
 pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Handover) -> ExitRecord {
@@ -49,6 +55,7 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
         os::limit_handles(soft);
     }
     let mask = handover.mask(request.redact.as_ref());
+    let deadline = request.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
     let record = match begin(folder, request, handover, &mask) {
         Ok(Some(begun)) => Supervision::of(folder, request, begun, wake).run(),
         Ok(None) => CommandOutcome::Cancelled.record(),
@@ -57,13 +64,53 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
             CommandOutcome::NotStarted { missing, reason: error.to_string() }.record()
         }
     };
-    let unmasked = mask_all(folder.root(), &request.cwd, &request.declared, &mask);
+    let masked = mask_what_is_left(folder, folder.root(), request, &mask, deadline);
+    let outcome = match record.outcome {
+        CommandOutcome::Exited { .. } | CommandOutcome::Signalled { .. } if masked.is_cut => {
+            if folder.is_cancelled() { CommandOutcome::Cancelled } else { CommandOutcome::TimedOut }
+        }
+        outcome => outcome,
+    };
     // Nothing writes to the log any more, and the record of the end is not written before the log is on the disk.
-    let log = seal(&folder.path(LOG), record.log_lost_bytes).unwrap_or_else(|error| {
+    let log = sealed(folder, request, record.log_lost_bytes).unwrap_or_else(|error| {
         complain(folder.name(), &format_args!("the log could not be sealed: {error}"));
         None
     });
-    ExitRecord { unmasked, log, ..record }
+    ExitRecord { outcome, unmasked: masked.unmasked, removed: masked.removed, log, ..record }
+}
+
+/// Masks what the command left, for as long as neither a cancel nor the time limit ends that; one that ended the command
+/// already leaves [`MASKING_MIN`] for it.
+pub(super) fn mask_what_is_left(
+    folder: &Folder,
+    root: &Path,
+    request: &CommandRequest,
+    mask: &Mask,
+    deadline: Option<Instant>,
+) -> MaskingEnd {
+    let was_cancelled = folder.is_cancelled();
+    let least = (was_cancelled || request.timeout_ms.is_some()).then(|| Instant::now() + MASKING_MIN);
+    let until = deadline.max(least);
+    let is_over =
+        || !was_cancelled && folder.is_cancelled() || until.is_some_and(|until| Instant::now() >= until);
+    let masked = mask_all(root, &request.cwd, &request.declared, mask, &is_over);
+    for name in &masked.removed {
+        complain(folder.name(), &format_args!("{name} was too large to be masked, and was removed"));
+    }
+    if masked.is_cut {
+        complain(folder.name(), &"what could not be masked in time was removed");
+    }
+    masked
+}
+
+fn sealed(folder: &Folder, request: &CommandRequest, lost_bytes: u64) -> std::io::Result<Option<LogSeal>> {
+    let log = folder.path(LOG);
+    let written = std::fs::metadata(&log).map_or(0, |about| about.len());
+    if written > request.log_max_bytes.saturating_add(LOG_EXCESS_MAX) {
+        let message = format!("the command made it {written} bytes long");
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, message));
+    }
+    seal(&log, lost_bytes)
 }
 
 /// The FIFO by which others wake this process; where it cannot be made, it looks by itself.

@@ -17,12 +17,17 @@ use everfold_core::effect::Effect;
 use everfold_core::event::{AdmissionEvidence, RunEvent, VoteCast};
 use everfold_core::input::{Input, InputKind, Start, StartOptions};
 use everfold_core::state::{Awaited, EventMeta, RunState, RunStatus, effects};
-use everfold_language::definition::{Definition, Gate, Keep, Vote, WorkspaceSpec, input, parse};
+use everfold_language::definition::{
+    Definition, ExecutorTask, Gate, Keep, Vote, WorkspaceSpec, input, parse,
+};
 use everfold_language::expr::{EvalError, ValueRef};
 use everfold_ports::{
-    AttemptRequest, AttemptResult, Executor, GitWorkdir, ProbeRequest, Prober, RequestedFile, RequestedJson,
-    RequestedOutputs, Workdir, WorkspaceRequest, Workspaces,
+    AttemptEnd, AttemptRequest, AttemptResult, Executor, GitWorkdir, Inspector as _, LookRequest,
+    ProbeRequest, Prober, RequestedFile, RequestedJson, RequestedOutputs, Workdir, WorkspaceRequest,
+    Workspaces,
 };
+use everfold_system::clock;
+use everfold_workflows::WorkspaceInspector;
 use everfold_workflows::agent::AgentExecutor;
 use everfold_workflows::builtin;
 use everfold_workflows::command::CommandExecutor;
@@ -221,6 +226,12 @@ impl Run {
             }
         }
         let end = match id.path.step.as_str() == LONG_STEP {
+            _look if kind == ExecutorTask::LOOK => {
+                let (run, workdir) = (request.id.run, request.workdir);
+                let spec = serde_json::from_value(request.spec).unwrap();
+                let found = WorkspaceInspector.look(LookRequest { run, workdir, spec }).await.unwrap();
+                AttemptEnd::new(AttemptResult::Succeeded(serde_json::json!(found)), clock::now())
+            }
             true => self.executor(&kind).reattach(request, observer()).await,
             false => self.executor(&kind).start(request, observer()).await,
         };
@@ -301,6 +312,7 @@ impl Run {
                     roles: Vec::new(),
                     comments: Vec::new(),
                     edited: None,
+                    seen: None,
                 }));
             }
         }

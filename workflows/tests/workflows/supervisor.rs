@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use everfold_workflows::redact::RedactSettings;
 use everfold_workflows::shim::log::{LogCheck, LogReader, LogSource, check, tail};
 use everfold_workflows::shim::protocol::{
     CommandOutcome, CommandRequest, ExitRecord, PROTOCOL, PROTOCOL_SECRETS, ShimRecord,
@@ -296,6 +297,32 @@ fn cancel_from_another_process_ends_the_whole_group() {
     assert!(shim.wait().unwrap().success());
     assert_eq!(attempt.record().outcome, CommandOutcome::Cancelled);
     assert!(!is_alive(head));
+}
+
+#[test]
+fn a_sparse_file_in_its_folder_is_removed_and_named_and_costs_no_time() {
+    let script = "truncate -s 4T attempt/core; echo done > attempt/small";
+    let attempt = Attempt::new(script, |request| request.redact = Some(RedactSettings::default()));
+    assert!(attempt.run().success());
+    let record = attempt.record();
+    assert_eq!(
+        (record.outcome, record.removed),
+        (CommandOutcome::Exited { code: 0 }, vec!["core".to_owned()])
+    );
+    assert!(!attempt.folder.join("core").exists() && attempt.folder.join("small").exists());
+}
+
+#[test]
+fn a_cancel_ends_an_attempt_whose_command_has_ended_and_whose_files_are_being_masked() {
+    let script = "for i in $(seq 500); do truncate -s 1000M attempt/f$i; done; echo $$ > head";
+    let attempt = Attempt::new(script, |request| request.redact = Some(RedactSettings::default()));
+    let mut shim = attempt.spawn();
+    let head = pid_in(&attempt.file("head"));
+    until("the end of the command", || !is_alive(head));
+    std::fs::write(attempt.folder.join("cancel"), "").unwrap();
+    assert!(shim.wait().unwrap().success());
+    assert_eq!(attempt.record().outcome, CommandOutcome::Cancelled);
+    assert!(!attempt.folder.join("f1").exists() && !attempt.folder.join("f500").exists());
 }
 
 #[test]

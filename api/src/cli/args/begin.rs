@@ -29,8 +29,23 @@ pub(crate) struct RunArgs {
     /// Higher goes first where runs wait for a slot, and where their attempts wait
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) priority: i32,
+    /// Say what it would do, and do none of it: answers are made up, time is virtual
+    #[arg(long, conflicts_with_all = ["detach", "no_wait", "resume_all", "idempotency_key"])]
+    pub(crate) dry_run: bool,
+    /// In a dry run: the stubs of this test case stand in the place of answers that are made up
+    #[arg(long, value_name = "NAME", requires = "dry_run")]
+    pub(crate) case: Option<String>,
+    #[command(flatten)]
+    pub(crate) brings: CredentialArgs,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CredentialArgs {
+    /// Bring a credential for the run: from the variable EVERFOLD_CREDENTIAL_NAME, or a file (`@-` is standard input)
+    #[arg(long = "credential", value_name = "NAME[=@FILE]")]
+    pub(crate) credentials: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +88,8 @@ pub(crate) struct RetryArgs {
     #[arg(value_name = "STEP")]
     pub(crate) step: Option<String>,
     #[command(flatten)]
+    pub(crate) brings: CredentialArgs,
+    #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
 
@@ -104,6 +121,8 @@ pub(crate) struct RestartArgs {
     #[command(flatten)]
     pub(crate) anew: RerunChanges,
     #[command(flatten)]
+    pub(crate) brings: CredentialArgs,
+    #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
 
@@ -120,6 +139,8 @@ pub(crate) struct ForkArgs {
     pub(crate) until: Option<String>,
     #[command(flatten)]
     pub(crate) anew: RerunChanges,
+    #[command(flatten)]
+    pub(crate) brings: CredentialArgs,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }

@@ -15,7 +15,7 @@ use super::query::{
     AuditArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, RunRef, RunsArgs, SpendArgs,
     StateArgs, StatsArgs,
 };
-use super::server::{ContextArgs, ServeArgs, TokenArgs};
+use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{
     BreakpointsArgs, BudgetArgs, CancelArgs, InterruptArgs, LimitsArgs, NoticesArgs, PauseArgs, RecheckArgs,
     SignalArgs, UnblockArgs,
@@ -78,6 +78,10 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Go on with a run, or lift its pause, and follow it to its end
     Resume(ResumeArgs),
+    /// The pages of the folder in your browser, until Ctrl-C
+    Ui(UiArgs),
+    /// A run's page in your browser
+    Open(OpenArgs),
     /// Serve the folder over HTTP, and go on with all its runs
     Serve(ServeArgs),
     /// Who may call from afar: create, list, revoke, link
@@ -206,8 +210,9 @@ impl Verb {
     /// Whether the verb makes the data folder where there is none.
     pub(crate) fn creates_folder(&self) -> bool {
         match self {
-            Self::Run(_)
-            | Self::Serve(_)
+            Self::Run(args) => !args.dry_run,
+            Self::Serve(_)
+            | Self::Ui(_)
             | Self::Token(_)
             | Self::Background(_)
             | Self::Demo(_)

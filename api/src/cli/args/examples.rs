@@ -25,6 +25,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("everfold run delivery -i repo=. -i task='Add a dark mode'", "a built-in or saved one"),
             ("everfold run ./build.yaml --input-file input.json --detach", "goes on in the background"),
             ("everfold run ./build.yaml --no-wait --json=short_id,status", ""),
+            ("everfold run ./build.yaml -i task=7 --dry-run", "says what it would do, and does nothing"),
         ],
     ),
     (
@@ -236,6 +237,14 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("everfold hooks show 4711", "and what each trigger made of it"),
         ],
     ),
+    (
+        "ui",
+        &[
+            ("everfold ui", "opens a browser where there is a screen"),
+            ("everfold ui --listen 127.0.0.1:7878 --no-open", "at a fixed port, for a tunnel"),
+        ],
+    ),
+    ("open", &[("everfold open", "the newest run"), ("everfold open 5b8093ed --print", "")]),
     (
         "serve",
         &[

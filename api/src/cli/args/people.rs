@@ -22,6 +22,9 @@ pub(crate) struct DecideArgs {
     /// A remark on a file that is shown, or on a line of it
     #[arg(long = "remark", value_name = "PATH[:LINE]=TEXT")]
     pub(crate) remarks: Vec<String>,
+    /// What you looked at, as `show` prints it: the vote is refused if the task shows anything else
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) seen: Option<String>,
     /// With `approve`: what takes the place of the value that may be edited, as JSON, or as text where that is none
     #[arg(long, value_name = "JSON")]
     pub(crate) value: Option<String>,

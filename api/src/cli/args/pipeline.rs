@@ -46,7 +46,11 @@ pub(crate) enum PipelineVerb {
         exit_code: bool,
     },
     /// Print the JSON Schema of pipeline files, for editors
-    Schema,
+    Schema {
+        /// That of files with test cases
+        #[arg(long)]
+        cases: bool,
+    },
     /// Draw the graph
     Graph {
         /// A file, or a name

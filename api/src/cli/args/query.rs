@@ -33,10 +33,13 @@ pub(crate) struct RunsArgs {
     /// Only runs that this run started
     #[arg(long, value_name = "RUN")]
     pub(crate) parent: Option<String>,
+    /// Only runs below this run, at whatever depth
+    #[arg(long, value_name = "RUN")]
+    pub(crate) top: Option<String>,
     /// Only runs that something goes on in at this step, or that wait for people there
     #[arg(long, value_name = "STEP")]
     pub(crate) step: Option<String>,
-    /// Only runs that wait for somebody with this role
+    /// Only runs that wait for a person with this role
     #[arg(long, value_name = "ROLE")]
     pub(crate) awaiting: Option<String>,
     /// Only runs that began later than this time: 2h, yesterday, 2026-11-20, RFC 3339
@@ -103,7 +106,7 @@ pub(crate) struct LogsArgs {
     /// Go on until the work ends
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Print what an agent wrote as it is: its protocol, not made readable
+    /// Print what was written as it is: control sequences, and the protocol of an agent
     #[arg(long)]
     pub(crate) raw: bool,
     /// Only the last so many lines

@@ -150,11 +150,11 @@ pub(crate) struct NoticesArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NoticesVerb {
-    /// The subscriptions, and the notices that nobody got
+    /// The subscriptions, and the notices that did not arrive
     List,
-    /// Send notices again that nobody got
+    /// Send notices again that did not arrive
     Retry(NoticeSelection),
-    /// Let notices be that nobody got
+    /// Let notices be that did not arrive
     Drop(NoticeSelection),
     /// Send one notice of a subscription that says that it is a test
     Test {

@@ -197,7 +197,7 @@ pub(crate) async fn show(context: &CommandContext) -> Result<u8, Fault> {
     let decides = if roles.is_empty() { String::new() } else { format!(", decides as {}", roles.join(", ")) };
     let who = match text(&who["role"]) {
         Some(role) => format!("{}, {role}{decides}", text(&who["actor"]).unwrap_or_default()),
-        None => "nobody: no token was sent".to_owned(),
+        None => "an unknown caller: no token was sent".to_owned(),
     };
     let rows = [
         ("context", context.name.clone().unwrap_or_default()),

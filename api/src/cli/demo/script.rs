@@ -86,7 +86,7 @@ async fn play(stage: &DemoStage, screen: &mut Screen, args: &DemoArgs) -> Result
     let status = engine.kill(screen).await?;
     let killed_at = clock::now();
     stage.must_have_no_owner().await?;
-    screen.fact("engine", &format!("process {first} ended ({status}); nobody owns the data folder"));
+    screen.fact("engine", &format!("process {first} ended ({status}); no engine owns the data folder"));
     let line = goes_on_alone(stage, &run, process, killed_at).await?;
     screen.fact(
         "agent",

@@ -108,7 +108,7 @@ fn not_connected(address: &ServerAddress, error: &io::Error) -> Lost {
     }
     let fault = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            Fault::new(Code::ServerAway, format!("nobody listens at {address}"))
+            Fault::new(Code::ServerAway, format!("no server listens at {address}"))
                 .hint("`everfold serve` prints where it listens")
         }
         _ => Fault::new(Code::ServerAway, format!("{address} cannot be reached: {error}"))

@@ -69,12 +69,12 @@ fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
         ),
         (
             "DecideBody",
-            "A `decision` on an approval, with `comment`, `comments` and `value`; or `answers` to a question, with `save`.",
+            "A `decision` on an approval, with `comment`, `comments`, `value` and `seen`; or `answers` to a question, with `save`.",
             "oneOf",
             json!([
                 with(given(&["decision"], &["answers"]), "save", json!({ "const": false })),
                 with(
-                    given(&["answers"], &["decision", "comment", "value"]),
+                    given(&["answers"], &["decision", "comment", "value", "seen"]),
                     "comments",
                     json!({ "maxItems": 0 })
                 ),

@@ -10,9 +10,9 @@ use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
 
 /// Each status of errors: its number, its name in the document, what it means.
-const STATUSES: [(u16, &str, &str); 16] = [
+const STATUSES: [(u16, &str, &str); 17] = [
     (400, "Unreadable", "It cannot be read."),
-    (401, "NotLetIn", "Nobody is known who asks."),
+    (401, "NotLetIn", "The caller is not known."),
     (403, "NotPermitted", "The role may not do that."),
     (404, "NotFound", "There is no such thing."),
     (408, "TooSlow", "The request or its answer took too long."),
@@ -21,6 +21,11 @@ const STATUSES: [(u16, &str, &str); 16] = [
     (415, "WrongType", "The body is of a type that the route does not read."),
     (421, "NotServed", "The host that the request names is not served here."),
     (422, "Invalid", "A field or parameter is unknown or has a wrong value."),
+    (
+        428,
+        "CredentialRequired",
+        "A credential is missing or refused: bring it in a header, and repeat the request.",
+    ),
     (429, "TooFast", "Too many requests; `Retry-After` says when the next is welcome."),
     (431, "HeadTooLarge", "The request line and the headers are too large."),
     (500, "Internal", "A mistake of Everfold, or a file that cannot be read."),

@@ -11,7 +11,7 @@ use crate::node::{NoticeStatus, OutcomeWord};
 
 const CURSOR: &str = "^[0-9a-f]{16}-[0-9]{1,18}$";
 const KEY: &str = "^[!-~]([ -~]{0,254}[!-~])?$";
-const SIGNAL: &str = r"^[^\x00-\x1f\x7f-\x9f]{1,32}$";
+const SIGNAL: &str = r"^[^\s\x00-\x1f\x7f-\x9f]{1,32}$";
 /// At most 160 bytes in UTF-8.
 const DELIVERY: &str = r"^[^\x00-\x1f\x7f-\x9f]{1,40}$";
 const SOURCE: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
@@ -129,6 +129,7 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
         ("limitSharedBudget" | "unlimitSharedBudget", "path", "scope") => {
             pattern(r"^[^\s\x00-\x1f\x7f-\x9f]{1,256}$")
         }
+        ("readArtefact", "path", "hash") => pattern(HASH),
         ("resetBreaker", "path", "name") => pattern(r"^[^.\n]{1,64}\.[^\n]{1,64}$"),
         _other => None,
     }

@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 95] = [
+const NAMES: [(&str, &str, &str); 97] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -40,10 +40,13 @@ const NAMES: [(&str, &str, &str); 95] = [
     ("GET", "/api/v1/runs/{run}/state", "getRunState"),
     ("GET", "/api/v1/runs/{run}/diff", "compareRun"),
     ("GET", "/api/v1/runs/{run}/definition", "getRunDefinition"),
+    ("GET", "/api/v1/runs/{run}/graph", "getRunGraph"),
     ("GET", "/api/v1/runs/{run}/timeline", "getTimeline"),
     ("GET", "/api/v1/runs/{run}/audit", "listDecisions"),
     ("GET", "/api/v1/runs/{run}/replay", "replayRun"),
     ("GET", "/api/v1/runs/{run}/attempts/{step}/{round}/{attempt}/log", "readLog"),
+    ("GET", "/api/v1/runs/{run}/artefacts", "listArtefacts"),
+    ("GET", "/api/v1/runs/{run}/artefacts/{hash}", "readArtefact"),
     ("GET", "/api/v1/stream", "streamEvents"),
     ("GET", "/api/v1/audit/gates", "listVerdicts"),
     ("POST", "/api/v1/audit/backtest", "backtestGate"),
@@ -57,6 +60,7 @@ const NAMES: [(&str, &str, &str); 95] = [
     ("POST", "/api/v1/pipelines/check", "checkPipeline"),
     ("GET", "/api/v1/pipelines/{name}", "getPipeline"),
     ("PUT", "/api/v1/pipelines/{name}", "savePipeline"),
+    ("GET", "/api/v1/pipelines/{name}/graph", "getPipelineGraph"),
     ("GET", "/api/v1/pipelines/{name}/versions", "listPipelineVersions"),
     ("GET", "/api/v1/hooks", "listDeliveries"),
     ("POST", "/api/v1/hooks/{source}", "receiveDelivery"),
@@ -98,8 +102,6 @@ const NAMES: [(&str, &str, &str); 95] = [
     ("GET", "/healthz", "getHealth"),
     ("GET", "/readyz", "getReadiness"),
     ("GET", "/metrics", "getMetrics"),
-    ("GET", "/login", "showLoginPage"),
-    ("POST", "/login", "openSessionByLink"),
     ("GET", "/api", "showReference"),
     ("GET", "/api/{file}", "getReferenceFile"),
     ("GET", "/api/openapi.json", "getDocument"),

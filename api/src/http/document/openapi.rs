@@ -21,7 +21,7 @@ pub(super) const TAGS: [(&str, &str); 15] = [
     ("pipelines", "Pipelines: saved ones, built-in ones, the check of a file."),
     ("schedules", "Runs that start by the clock."),
     ("hooks", "Deliveries of webhooks."),
-    ("notices", "Who is told of what happens, and what nobody could be told of."),
+    ("notices", "Who is told of what happens, and the notices that did not arrive."),
     ("engine", "Slots, rates and breakers."),
     ("workers", "Work that is fetched: polls, heartbeats, reports."),
     ("store", "The log behind it all."),

@@ -14,7 +14,12 @@ use crate::access::SESSION_COOKIE;
 use crate::access::{RequiredRole, needed};
 
 /// The parameters of paths: the name, what it is, an example.
-const NAMES: [(&str, &str, &str); 12] = [
+const NAMES: [(&str, &str, &str); 13] = [
+    (
+        "hash",
+        "The BLAKE3 hash of the bytes, as the list or an event says it.",
+        "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
+    ),
     ("notice", "A lost notice, as the list calls it: `RUN:VERSION:NOTICE`.", "5e2f8a10:12:failures"),
     ("run", "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before.", "@"),
     ("step", "A step, or an item of it: `STEP`, `STEP.ITEM`.", "build"),
@@ -32,6 +37,10 @@ const NAMES: [(&str, &str, &str); 12] = [
     ),
     ("file", "A file of the page.", "reference.js"),
 ];
+
+/// The writes whose requests may bring credentials.
+const BRINGS_CREDENTIALS: [&str; 4] =
+    ["/api/v1/runs", "/api/v1/runs/{run}/retry", "/api/v1/runs/{run}/restart", "/api/v1/runs/{run}/fork"];
 
 /// How an attempt of a worker is written: the run, the step or an item of it, round and attempt.
 const ATTEMPT: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[a-z0-9][a-z0-9_-]{0,63}(\\.[0-9]{1,9})?:[0-9]{1,9}:[0-9]{1,9}$";
@@ -218,8 +227,7 @@ pub(super) fn may_be_empty(operation: &mut Operation, schemas: &Value) {
 /// what they hold: a delivery by its id, a worker's report by its lease.
 fn takes_key(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
-    !(path == "/login"
-        || rest.starts_with("session")
+    !(rest.starts_with("session")
         || rest.starts_with("engine/breakers/")
         || rest.starts_with("store/")
         || rest.starts_with("projections/")
@@ -292,8 +300,8 @@ fn fail(path: &str, needs: RequiredRole, is_write: bool, operation: &mut Operati
     if is_of_api {
         statuses.extend([400, 408, 409, 422, 431, 507]);
     }
-    if path == "/login" {
-        statuses.push(401);
+    if is_write && BRINGS_CREDENTIALS.contains(&path) {
+        statuses.push(428);
     }
     if has("path") {
         statuses.extend([400, 404, 422]);

@@ -67,6 +67,10 @@ pub fn decide(
     now: Timestamp,
 ) -> (Vec<CounterEvent>, Result<(), Measure>) {
     let mut draft = BudgetDraft { counter: counter.clone(), events: Vec::new() };
+    if matches!(input, CounterInput::SetOwnLimit(set) if draft.has_own_limit(set)) {
+        // A period that has ended is no change of the limits.
+        return (Vec::new(), Ok(()));
+    }
     draft.begin_period(terms, now);
     let found = match input {
         CounterInput::Request(request) => draft.request(request),
@@ -79,7 +83,7 @@ pub fn decide(
             Ok(())
         }
         CounterInput::SetOwnLimit(set) => {
-            draft.set_own_limit(set);
+            draft.record(CounterEvent::OwnLimitSet(set.clone()));
             Ok(())
         }
     };
@@ -129,13 +133,10 @@ impl BudgetDraft {
         }
     }
 
-    fn set_own_limit(&mut self, set: &OwnLimitSet) {
-        let is_so = match self.counter.own() {
+    fn has_own_limit(&self, set: &OwnLimitSet) -> bool {
+        match self.counter.own() {
             Some(own) => own.limit == set.limit && own.written == set.written,
             None => set.limit.is_none(),
-        };
-        if !is_so {
-            self.record(CounterEvent::OwnLimitSet(set.clone()));
         }
     }
 

@@ -24,7 +24,7 @@ pub use event::{
     CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, OwnLimit, OwnLimitSet, SpendCharged,
 };
 pub use own_limit::{CounterName, REASON_BYTES_MAX};
-pub use period::period;
+pub use period::{period, zone_name};
 pub use room::{BudgetUse, limit, passed, room, shown};
 
 use crate::event::BudgetTerms;

@@ -7,6 +7,22 @@ use jiff::{ToSpan as _, civil::Date};
 use everfold_base::time::Timestamp;
 use everfold_language::definition::Period;
 
+/// Other names of UTC in the tz database.
+const UTC_ALIASES: [&str; 7] =
+    ["Etc/UCT", "Etc/UTC", "Etc/Universal", "Etc/Zulu", "UCT", "Universal", "Zulu"];
+
+/// The name of a zone as counters have it, however it is spelled: `europe/berlin` is `Europe/Berlin`, `Etc/UTC` is `UTC`.
+/// A zone that is not known keeps its name.
+#[must_use]
+pub fn zone_name(name: &str) -> String {
+    let known = TimeZone::get(name).ok();
+    match known.as_ref().and_then(TimeZone::iana_name) {
+        Some(name) if UTC_ALIASES.contains(&name) => "UTC".to_owned(),
+        Some(name) => name.to_owned(),
+        None => name.to_owned(),
+    }
+}
+
 /// The period that a moment lies in, from its first moment to the first of the next one. `None`: it never
 /// ends. A zone that is not known counts as UTC: pipelines are checked before.
 #[must_use]
@@ -59,6 +75,20 @@ mod tests {
         let december = "2026-12-31T23:59:59.999Z";
         assert_eq!(of(december, Period::Month, None), pair("2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"));
         assert_eq!(period(Timestamp(0), Period::Total, None), None);
+    }
+
+    #[test]
+    fn a_zone_has_one_name_however_it_is_spelled() {
+        for (spelled, name) in [
+            ("Europe/Berlin", "Europe/Berlin"),
+            ("europe/BERLIN", "Europe/Berlin"),
+            ("utc", "UTC"),
+            ("Etc/UTC", "UTC"),
+            ("zulu", "UTC"),
+            ("Mars/Olympus", "Mars/Olympus"),
+        ] {
+            assert_eq!(zone_name(spelled), name);
+        }
     }
 
     #[test]

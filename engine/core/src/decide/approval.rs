@@ -4,7 +4,8 @@ use super::draft::{Draft, Interrupt, settled};
 use super::preconditions::{TEXT_BYTES_MAX, check_text, refuse_ended};
 use super::refusal::Refusal;
 use super::render::type_name;
-use crate::event::{ApprovalDecided, ApprovalTerms, Comment, VoteCast};
+use super::seen::{Sight, check_sight};
+use crate::event::{ApprovalDecided, ApprovalTerms, Comment, SeenPart, VoteCast};
 use crate::state::{ApprovalState, Key, RunState, Unit};
 use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
 use everfold_base::json::{JsonText, Payload};
@@ -79,7 +80,12 @@ pub(super) fn check_roles(path: &StepPath, wanted: &[String], has: &[String]) ->
     Err(Refusal::WrongRole { path: path.clone(), roles: wanted.to_vec() })
 }
 
-pub(super) fn vote(draft: &mut Draft<'_>, ballot: &VoteCast) -> Result<Result<(), Interrupt>, Refusal> {
+/// A person votes; `found` is what lies in the workspace at that moment, of what the task shows.
+pub(super) fn vote(
+    draft: &mut Draft<'_>,
+    ballot: &VoteCast,
+    found: Option<&[SeenPart]>,
+) -> Result<Result<(), Interrupt>, Refusal> {
     check_text("the comment", ballot.comment.as_deref())?;
     check_remarks(&ballot.comments)?;
     let id = &ballot.id;
@@ -100,6 +106,10 @@ pub(super) fn vote(draft: &mut Draft<'_>, ballot: &VoteCast) -> Result<Result<()
         };
     }
     check_ballot(draft, path, approval, ballot, &by)?;
+    let shown = draft.state.seen(id);
+    let sight = Sight { named: ballot.seen, found };
+    check_sight(path, shown, &sight, vote == Vote::Approve)?;
+    let seen = shown.map(|seen| seen.digest);
     let edited = match &ballot.edited {
         None => None,
         Some(edited) => match replaced(draft, path, approval, edited)? {
@@ -116,15 +126,13 @@ pub(super) fn vote(draft: &mut Draft<'_>, ballot: &VoteCast) -> Result<Result<()
         return Ok(Ok(()));
     }
     let edited = edited.map(|edited| draft.payload(edited));
-    draft.record(VoteCast { edited, ..ballot.clone() });
+    draft.record(VoteCast { edited, seen, ..ballot.clone() });
     if let Some(approval) = draft.state.unit_at(key).and_then(Unit::approval)
         && let Some(decision) = approval.outcome()
     {
-        let made = || approval.votes.iter().filter(|(_, cast)| approval.counts(cast, decision));
-        let by = made().map(|(by, _)| by.clone()).collect();
-        let comments: Vec<&str> = made().filter_map(|(_, cast)| cast.comment.as_deref()).collect();
-        let comment = (!comments.is_empty()).then(|| comments.join("\n"));
-        draft.record(ApprovalDecided { id: id.clone(), decision, by, comment });
+        let (by, comment) = approval.deciders(decision);
+        let seen = draft.state.seen(id).cloned();
+        draft.record(ApprovalDecided { id: id.clone(), decision, by, comment, seen });
     }
     Ok(Ok(()))
 }

@@ -1,7 +1,6 @@
 //! What executors, probers and workspaces report, and timers that fire.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::draft::{Draft, Interrupt};
 use super::gate;
@@ -10,7 +9,7 @@ use super::start::LABELS_BYTES_MAX;
 use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptNotes, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted,
-    ChildStopped, ProbeFailed, ProgressReported, StopReason, StopRequested, TimerFired, TimerKind, TimerSet,
+    ChildStopped, ProbeFailed, ProgressReported, StopReason, StopRequested, TimerFired, TimerKind,
     UsageRecorded, WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
 };
 use crate::progress::REPORTED_MAX;
@@ -304,22 +303,7 @@ pub(super) fn timer_fired(draft: &mut Draft<'_>, fired: &TimerFired) {
     if timer.kind == TimerKind::Timeout {
         draft.record(StopRequested { ids: vec![timer.id.clone()], reason: StopReason::Timeout });
     }
-    if timer.kind == TimerKind::Reminder
-        && let Some(span) = remind_again(draft.state, &timer.id)
-    {
-        // From now, not from when it was due: after downtime people are reminded once.
-        draft.record(TimerSet { timer: timer.clone(), at: draft.now().plus(span) });
+    if timer.kind == TimerKind::Reminder {
+        super::reminders::go_on(draft, timer);
     }
-}
-
-/// How long until people are reminded again of a task that is still open.
-fn remind_again(state: &RunState, id: &AttemptId) -> Option<Duration> {
-    let key = state.current(id).filter(|key| state.facts.asking.contains(key))?;
-    let unit = state.unit_at(key)?;
-    let remind_ms = match (unit.question(), unit.approval()) {
-        (Some(question), _) => question.terms.remind_ms,
-        (None, Some(approval)) => approval.terms.remind_ms,
-        (None, None) => None,
-    };
-    remind_ms.map(Duration::from_millis)
 }

@@ -5,7 +5,7 @@ use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
 use super::{
     admission, approval, attempt_report, breakpoint, cancel, cancel_step, completion, end, fork, gate, note,
-    notice, pause, question, recheck, signal, spend, start, step_start, unblock,
+    notice, pause, question, recheck, reminders, signal, spend, start, step_start, unblock,
 };
 use crate::event::Advanced;
 use crate::input::{Input, InputKind};
@@ -77,7 +77,8 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::ProbeFailed(failed) => attempt_report::probe_failed(draft, failed),
         InputKind::TimerFired(fired) => attempt_report::timer_fired(draft, fired),
-        InputKind::Vote(vote) => return approval::vote(draft, vote),
+        InputKind::Vote(vote) => return approval::vote(draft, vote, None),
+        InputKind::MeasuredVote { vote, found } => return approval::vote(draft, vote, Some(found)),
         InputKind::SaveAnswer(part) => return question::save(draft, part),
         InputKind::Answer(answer) => return question::answer(draft, answer),
         InputKind::Signal(signal) => return signal::receive(draft, signal),
@@ -123,6 +124,9 @@ fn follow(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
         let before = draft.len();
         if before > 0 {
             spend::tend(draft);
+        }
+        if before > 0 || draft.has_fact() {
+            reminders::tend(draft);
         }
         if draft.len() == before || draft.is_full() {
             return Ok(());

@@ -7,6 +7,7 @@ use super::breakpoint;
 use super::draft::{Draft, Interrupt};
 use super::fork_check::misfits;
 use super::refusal::Refusal;
+use super::reminders;
 use super::start::INPUT_BYTES_MAX;
 use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SlotKind, WantedSlot};
 use crate::input::Fork;
@@ -78,6 +79,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     if !budgets.is_empty() {
         draft.record(BudgetsOpened { budgets });
     }
+    reminders::begin_anew(draft);
     if waits && draft.state.facts.outcome.is_none() {
         draft.record(RunQueued { slots });
     }

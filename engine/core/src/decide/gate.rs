@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::acts_as;
 use super::draft::{Draft, Interrupt, settled};
 use super::multi_probe::{self, NoVerdict, default_name};
 use super::render::render_env;
@@ -123,10 +124,11 @@ fn prepare(
     let (env, hidden) = render_env(&step.env, &scope)?;
     let mut document = json!({"spec": spec, "env": env});
     multi_probe::hide(&mut document, &hidden);
+    acts_as::note(&mut document, acts_as::of_gate(step, gate, &scope)?);
     if gate.fresh {
-        let step = &state.facts.steps[case.at];
-        let commit = step.base.clone().or_else(|| state.workspace().and_then(|made| made.commit.clone()));
-        document["fresh"] = json!({"commit": commit, "at": step.started_at.unwrap_or(case.now)});
+        let began = state.facts.steps[case.at].started_at;
+        let commit = scope.round_began_at();
+        document["fresh"] = json!({"commit": commit, "at": began.unwrap_or(case.now)});
     }
     Ok(PreparedGate::Probe(kind, document))
 }

@@ -7,9 +7,11 @@
 //!
 //! Called by the shard for every input, and by replay for every recorded fact.
 
+mod acts_as;
 mod admission;
 mod answer;
 mod approval;
+mod approval_start;
 mod attempt_report;
 pub mod begin;
 mod breakpoint;
@@ -42,11 +44,13 @@ mod readers;
 mod recheck;
 mod refusal;
 mod rejudge;
+mod reminders;
 mod render;
 mod route;
 mod run_names;
 mod run_output;
 mod scope;
+mod seen;
 mod signal;
 mod signal_hearing;
 mod spend;
@@ -54,6 +58,7 @@ mod start;
 mod step_start;
 mod stops;
 mod unblock;
+mod untaken_signal;
 mod wait;
 
 pub use admission::{ADMIT, admission_id};
@@ -66,5 +71,6 @@ pub use refusal::Refusal;
 pub use rejudge::rejudge;
 pub use signal::{SIGNAL_BYTES_MAX, check_signal};
 pub use start::{INPUT_BYTES_MAX, LABELS_BYTES_MAX, TITLE_BYTES_MAX, check_sizes};
+pub use untaken_signal::why_not_taken;
 
 pub use everfold_language::expr::Loaded;

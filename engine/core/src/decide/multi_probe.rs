@@ -55,6 +55,19 @@ pub(super) fn default_name(probe: &Probe) -> String {
     format!("default:{}", kind_of(probe))
 }
 
+/// The kind of probe that asks for credentials of the request.
+pub(super) const CREDENTIALS: &str = "credentials";
+
+/// Every task of a probe: its own, or those of its members.
+pub(super) fn tasks<'a>(probe: &'a Probe, found: &mut Vec<&'a ExecutorTask>) {
+    if let Probe::Task(task) = probe {
+        found.push(task);
+    }
+    for member in members_of(probe).map(|(_, members)| members).unwrap_or_default() {
+        tasks(&member.probe, found);
+    }
+}
+
 /// The word by which a probe is known.
 pub(super) fn kind_of(probe: &Probe) -> &str {
     match (probe, members_of(probe)) {
@@ -127,6 +140,9 @@ pub(super) fn passed_over(
 pub(super) fn task_spec(task: &ExecutorTask, scope: &RunScope<'_>) -> Result<Value, EvalError> {
     let (mut spec, hidden) = task.spec.render_hiding(scope)?;
     hide(&mut spec, &hidden);
+    if task.kind == "diff" && spec["since"] == "round" {
+        spec["base"] = json!(scope.round_began_at());
+    }
     if task.kind == "config" {
         let path = spec["path"].as_str().unwrap_or_default();
         let name = path.split('.').next().unwrap_or_default();
@@ -355,36 +371,60 @@ fn is_hopeless(judged: &[Value]) -> bool {
     pending.peek().is_some() && pending.all(|member| member["permanent"] == true)
 }
 
-/// Reason and evidence as text: the findings for the next round. Of several members, those that failed.
+/// Reason and evidence as text: the findings for the next round. Of several members, those that failed; where one alone
+/// did, and has findings that are a map, these.
 pub(super) fn default_findings(message: &str, evidence: &Value) -> Value {
-    let mut parts = Vec::new();
-    failed_members(evidence, "", &mut parts);
+    let mut failed = Vec::new();
+    failed_members(evidence, "", &mut failed);
+    if let [FailedMember { member, .. }] = failed.as_slice()
+        && member["findings"].is_object()
+    {
+        return member["findings"].clone();
+    }
+    let parts: Vec<String> = failed.iter().map(FailedMember::text).collect();
     let shown = if parts.is_empty() { shown(evidence) } else { parts.join("\n\n") };
     let skipped = shown.chars().count().saturating_sub(FINDINGS_CHARS_MAX);
     let tail: String = shown.chars().skip(skipped).collect();
     json!(format!("{message}\n{tail}"))
 }
 
-fn failed_members(evidence: &Value, of: &str, parts: &mut Vec<String>) {
+/// A member that failed, with the names of those around it.
+struct FailedMember<'a> {
+    name: String,
+    member: &'a Value,
+}
+
+impl FailedMember<'_> {
+    fn text(&self) -> String {
+        let reason = self.member["reason"].as_str().unwrap_or_default();
+        let findings = &self.member["findings"];
+        let text = match (findings, findings["text"].as_str()) {
+            (Value::Null, _) => shown(&self.member["evidence"]),
+            (Value::String(findings), _) => findings.clone(),
+            // The reason stands before it already.
+            (Value::Object(_), Some(text)) if findings["reason"] == reason => {
+                let file = findings["file"].as_str().map(|file| format!("{file}:\n"));
+                format!("{}{text}", file.unwrap_or_default())
+            }
+            (findings, _) => canonical(findings),
+        };
+        format!("{}: {reason}\n{text}", self.name)
+    }
+}
+
+fn failed_members<'a>(evidence: &'a Value, of: &str, failed: &mut Vec<FailedMember<'a>>) {
     for member in evidence["members"].as_array().into_iter().flatten() {
         if member["verdict"] != "fail" {
             continue;
         }
         let name = format!("{of}{}", member["id"].as_str().unwrap_or_default());
-        let before = parts.len();
+        let before = failed.len();
         if member["findings"].is_null() {
-            failed_members(&member["evidence"], &format!("{name}/"), parts);
+            failed_members(&member["evidence"], &format!("{name}/"), failed);
         }
-        if parts.len() > before {
-            continue;
+        if failed.len() == before {
+            failed.push(FailedMember { name, member });
         }
-        let reason = member["reason"].as_str().unwrap_or_default();
-        let findings = match &member["findings"] {
-            Value::Null => shown(&member["evidence"]),
-            Value::String(findings) => findings.clone(),
-            findings => canonical(findings),
-        };
-        parts.push(format!("{name}: {reason}\n{findings}"));
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::draft::Draft;
 use super::due_notice::{DueNotice, Said};
 use super::multi_probe;
+use super::run_names;
 use super::scope::RunScope;
 use crate::event::{NoticeFailed, NoticeQueued, NoticeSent, RunEvent};
 use crate::state::{Last, NOTICES_MAX, RunState, StoredValue};
@@ -124,6 +125,11 @@ fn event_value(draft: &Draft<'_>, event: &RunEvent) -> Value {
     if let Value::Object(fields) = &mut value {
         fields.insert("version".to_owned(), json!(draft.state.version()));
         fields.insert("at".to_owned(), json!(draft.meta.at));
+        if let RunEvent::TimerFired(fired) = event
+            && let Some(reminder) = run_names::reminder(draft.state, &fired.timer)
+        {
+            fields.insert("reminder".to_owned(), reminder);
+        }
     }
     value
 }

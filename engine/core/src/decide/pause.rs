@@ -26,11 +26,13 @@ pub(super) fn pause(draft: &mut Draft<'_>, paused: &RunPaused) -> Result<(), Ref
     Ok(())
 }
 
-/// The attempts that an interrupt stops: all but runs, which have a pause of their own, and requests, which end soon and
-/// whose effect would not be known.
+/// The attempts that an interrupt stops: all but runs, which have a pause of their own, requests, which end soon and
+/// whose effect would not be known, and looks at what an approval shows.
 fn interruptible(state: &RunState) -> Vec<AttemptId> {
     let ends_by_itself = |key: Key| match state.unit_at(key) {
-        Some(unit) => matches!(unit.kind.as_str(), ExecutorTask::RUN | ExecutorTask::HTTP),
+        Some(unit) => {
+            matches!(unit.kind.as_str(), ExecutorTask::RUN | ExecutorTask::HTTP | ExecutorTask::LOOK)
+        }
         None => true,
     };
     let attempts = state.facts.attempts.iter().copied();

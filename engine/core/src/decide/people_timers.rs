@@ -5,15 +5,14 @@ use crate::event::{TimerId, TimerKind, TimerSet};
 use everfold_base::id::AttemptId;
 use std::time::Duration;
 
-/// How long people are waited for, and when they are reminded.
+/// How long people are waited for, and when they are first reminded.
 pub(super) fn set_limits(
     draft: &mut Draft<'_>,
     id: &AttemptId,
     timeout: Option<Duration>,
-    remind_ms: Option<u64>,
+    first: Option<Duration>,
 ) {
-    let remind = remind_ms.map(Duration::from_millis);
-    for (kind, span) in [(TimerKind::Expiry, timeout), (TimerKind::Reminder, remind)] {
+    for (kind, span) in [(TimerKind::Expiry, timeout), (TimerKind::Reminder, first)] {
         if let Some(span) = span {
             let timer = TimerId { id: id.clone(), kind, name: String::new() };
             draft.record(TimerSet { timer, at: draft.now().plus(span) });

@@ -10,12 +10,15 @@ use serde_json::json;
 
 pub use super::multi_probe::KIND as MEMBERS;
 
+use super::acts_as;
 use super::scope::RunScope;
+use super::seen;
+use crate::event::SeenPart;
 use crate::state::{Key, Resumption, RunState};
-use everfold_base::id::{AttemptId, Version};
+use everfold_base::id::{AttemptId, StepId, Version};
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{GitWorkspace, StepWorkspace, Work, WorkspaceSpec};
+use everfold_language::definition::{ExecutorTask, GitWorkspace, StepWorkspace, Work, WorkspaceSpec};
 use everfold_language::expr::Loaded;
 use everfold_language::expr::{EvalError, Hidden, Template};
 
@@ -46,6 +49,21 @@ pub struct AttemptPlan {
     pub session: Option<String>,
     /// It goes on with work that was interrupted.
     pub resumption: Option<Resumption>,
+    /// The approvals without which it does not start.
+    pub approved: Vec<ApprovedPlan>,
+}
+
+/// An approval that work needs, and what it let pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApprovedPlan {
+    /// The step that asked for it.
+    pub step: StepId,
+    /// Why it was not given; `None`: it was.
+    pub refused: Option<String>,
+    /// The files and the commit that were approved.
+    pub parts: Vec<SeenPart>,
+    /// Where that step looked.
+    pub place: WorkPlace,
 }
 
 /// Evidence to collect.
@@ -74,6 +92,8 @@ pub struct SecretPlan {
     pub spec: Vec<Hidden>,
     /// Texts of the variables that hold some.
     pub env: Vec<Hidden>,
+    /// The role in whose name the work acts, where one of them has a source per role.
+    pub role: Option<String>,
 }
 
 /// Takes out of a document which of its texts hold secrets.
@@ -135,7 +155,16 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
     let Some(unit) = state.unit_at(key) else { return Ok(None) };
     let mut document = unit.task.value(loaded)?;
     let mut spec = document["spec"].take();
+    let approved = seen::approved_parts(document["approved"].take()).into_iter().map(|part| {
+        let place = match state.graph.find(&part.step) {
+            Some(at) => looked_in(state, Key::step(at), loaded)?,
+            None => WorkPlace::Workspace,
+        };
+        Ok(ApprovedPlan { step: part.step, refused: part.refused, parts: part.parts, place })
+    });
+    let approved = approved.collect::<Result<_, EvalError>>()?;
     Ok(Some(AttemptPlan {
+        approved,
         secrets: secrets(state, key, &mut spec, &mut document),
         kind: unit.kind.clone(),
         env: texts(&document["env"]),
@@ -143,7 +172,10 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
         idempotent: state.graph.step(key.step).idempotent,
         timeout: unit.timeout_ms.map(Duration::from_millis),
         grace: Duration::from_millis(unit.grace_ms),
-        place: place(state, key, loaded)?,
+        place: match unit.kind.as_str() {
+            ExecutorTask::LOOK => looked_in(state, key, loaded)?,
+            _other => place(state, key, loaded)?,
+        },
         reset_to: state.reset_of(id).cloned(),
         session: state.interrupted_session(id).or_else(|| state.session(&id.path)).cloned(),
         resumption: state.resumption(id, loaded)?,
@@ -156,6 +188,7 @@ fn secrets(state: &RunState, key: Key, spec: &mut Value, document: &mut Value) -
         vars: state.graph.step(key.step).secrets.clone(),
         spec: take_hidden(spec),
         env: take_hidden(document),
+        role: document[acts_as::ROLE].as_str().map(ToOwned::to_owned),
     }
 }
 
@@ -191,7 +224,9 @@ pub fn standing<'a>(
 pub fn executor<'a>(state: &'a RunState, id: &AttemptId) -> Option<&'a str> {
     match &state.graph.step(state.key(&id.path)?.step).work {
         Some(Work::Task(task)) => Some(&task.kind),
-        Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_)) | None => None,
+        // All that they ever start is a look at what is approved.
+        Some(Work::Approval(_)) | None => Some(ExecutorTask::LOOK),
+        Some(Work::Question(_) | Work::Wait(_)) => None,
     }
 }
 
@@ -347,6 +382,22 @@ fn place(state: &RunState, key: Key, loaded: &Loaded) -> Result<WorkPlace, EvalE
         }
         StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Own => WorkPlace::Outside,
         StepWorkspace::Dir(dir) => WorkPlace::Dir(dir.render_text(&RunScope::of(state, loaded, key))?),
+    })
+}
+
+/// Where what an approval shows lies.
+///
+/// # Errors
+/// [`EvalError`]: values must be loaded first, or an expression failed.
+pub fn seen_place(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Option<WorkPlace>, EvalError> {
+    state.current(id).map(|key| looked_in(state, key, loaded)).transpose()
+}
+
+/// As [`place`]; a copy that is thrown away is shown to no person.
+fn looked_in(state: &RunState, key: Key, loaded: &Loaded) -> Result<WorkPlace, EvalError> {
+    Ok(match place(state, key, loaded)? {
+        WorkPlace::Copy(_) => WorkPlace::Workspace,
+        place => place,
     })
 }
 

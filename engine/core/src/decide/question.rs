@@ -14,7 +14,7 @@ use super::draft::{Draft, Interrupt, settled};
 use super::people_timers::set_limits;
 use super::question_parts::{read_items, read_options};
 use super::refusal::Refusal;
-use super::render::{millis, resolve_pause};
+use super::render::{ReminderSpans, millis, resolve_pause, resolve_reminders};
 use super::scope::RunScope;
 use crate::event::{
     AnswerSaved, AskedBy, AttemptAsked, BlockReason, QuestionAnswered, QuestionAsked, QuestionTerms,
@@ -37,6 +37,7 @@ pub(super) struct PreparedQuestion {
     pub(super) text: Option<Value>,
     pub(super) terms: QuestionTerms,
     pub(super) timeout: Option<Duration>,
+    pub(super) first_reminder: Option<Duration>,
 }
 
 /// Renders the question of a step.
@@ -51,15 +52,16 @@ pub(super) fn prepare(
     let text = question.text.as_ref().map(|text| text.render_text(scope)).transpose()?;
     let title = text::one_line(&question.title.render_text(scope)?).into_owned();
     let timeout = resolve_pause(question.timeout.as_ref(), "`timeout`", scope)?;
-    let remind_ms = resolve_pause(question.remind.as_ref(), "`remind`", scope)?.map(millis);
+    let remind = resolve_reminders(question.remind.as_ref(), scope)?;
     let parts = read_options(options.as_ref()).and_then(|options| Ok((options, read_items(items.as_ref())?)));
     Ok(match parts {
         Err(message) => Err(Failure::new(FailureKind::Validation, format!("the question: {message}"))),
         Ok((options, items)) => {
             let roles = question.roles.clone();
+            let remind_ms = remind.every.map(millis);
             let terms = QuestionTerms { by: AskedBy::Step, options, items, roles, remind_ms };
             let text = text.filter(|text| !text.is_empty()).map(Value::String);
-            Ok(PreparedQuestion { title, text, terms, timeout })
+            Ok(PreparedQuestion { title, text, terms, timeout, first_reminder: remind.first })
         }
     })
 }
@@ -115,7 +117,7 @@ pub(super) fn raise(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let of_step = graph.step(key.step).ask.clone().unwrap_or_default();
     let id = draft.state.attempt_id(key);
     let prepared = prepare_asked(draft, key, &of_step);
-    let (ask, max, timeout) = match settled(prepared)? {
+    let (ask, max, timeout, remind) = match settled(prepared)? {
         Ok(prepared) => prepared,
         Err(failure) => {
             let AttemptId { path, round, .. } = id;
@@ -141,9 +143,10 @@ pub(super) fn raise(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     }
     let text = (title != ask.text).then(|| draft.payload_of(&Value::String(ask.text)));
     let (options, items, roles) = (ask.options, ask.items, of_step.roles);
-    let terms = QuestionTerms { by: AskedBy::Work, options, items, roles, remind_ms: None };
+    let terms =
+        QuestionTerms { by: AskedBy::Work, options, items, roles, remind_ms: remind.every.map(millis) };
     draft.record(QuestionAsked { id: id.clone(), title, text, terms });
-    set_limits(draft, &id, timeout, None);
+    set_limits(draft, &id, timeout, remind.first);
     Ok(())
 }
 
@@ -151,7 +154,7 @@ fn prepare_asked(
     draft: &Draft<'_>,
     key: Key,
     of_step: &Ask,
-) -> Result<(AskedInWork, u32, Option<Duration>), EvalError> {
+) -> Result<(AskedInWork, u32, Option<Duration>, ReminderSpans), EvalError> {
     let scope = RunScope::of(draft.state, draft.loaded, key);
     let people = draft.state.unit_at(key).and_then(|unit| unit.people.as_ref());
     let ask = people.map_or(Ok(Value::Null), |people| people.ask.value(draft.loaded))?;
@@ -161,7 +164,8 @@ fn prepare_asked(
         code: None,
     })?;
     let max = of_step.max.resolve_within("`max` of `ask`", 0..=u32::MAX, &scope)?;
-    Ok((ask, max, resolve_pause(of_step.timeout.as_ref(), "`timeout`", &scope)?))
+    let remind = resolve_reminders(of_step.remind.as_ref(), &scope)?;
+    Ok((ask, max, resolve_pause(of_step.timeout.as_ref(), "`timeout`", &scope)?, remind))
 }
 
 /// The first line of a text, cut where it is long.
@@ -270,12 +274,19 @@ fn answered_before(
     let given = answer.value();
     let is_same = given.as_object().is_some_and(|given| {
         let is_kept = |name: &str, value: &Value| {
-            let mut states = value.as_object().into_iter().flatten();
+            // Parts that were saved before stand in the former answer, too.
+            let mut parts = value.as_object().into_iter().flatten();
             former.get(name) == Some(value)
-                || (name == "states" && states.all(|(id, state)| former["states"].get(id) == Some(state)))
+                || (matches!(name, "items" | "states")
+                    && value.is_object()
+                    && parts.all(|(id, part)| former[name].get(id) == Some(part)))
                 || (name == "text" && former["text"].is_null() && former["choice"] == *value)
         };
-        !given.is_empty() && given.iter().all(|(name, value)| is_kept(name, value))
+        match given.is_empty() {
+            // What was saved was the whole answer.
+            true => former["by"] == draft.meta.actor.to_string(),
+            false => given.iter().all(|(name, value)| is_kept(name, value)),
+        }
     });
     if is_same { Ok(Ok(())) } else { Err(Refusal::Answered(path.clone())) }
 }
@@ -326,6 +337,10 @@ fn judge(
     let mut whole = json!({"choice": null, "text": null, "items": null});
     for name in ["choice", "text", "items"] {
         whole[name] = answer.get(name).cloned().unwrap_or_default();
+    }
+    if whole["items"].is_null() && question.terms.items.is_some() {
+        // Each was resolved or dismissed: none has an answer.
+        whole["items"] = json!({});
     }
     if !states.is_empty() {
         whole["states"] = Value::Object(states.clone());

@@ -4,7 +4,7 @@
 //! step's status, its whole output) is none of them.
 
 use crate::state::RunState;
-use everfold_language::definition::{Join, Step, Work};
+use everfold_language::definition::{Join, Shown, Step, Work};
 use everfold_language::expr::{Expr, FieldChain, Template, step_path};
 
 /// A place of the pipeline that takes the output of a step for granted.
@@ -50,7 +50,7 @@ fn beginning(step: &Step) -> Vec<&Expr> {
         Some(Work::Task(task)) => templates.push(&task.spec),
         Some(Work::Approval(approval)) => {
             templates.push(&approval.title);
-            templates.extend(approval.show.iter().chain(&approval.edit));
+            templates.extend(approval.show.iter().map(Shown::template).chain(&approval.edit));
         }
         Some(Work::Question(question)) => {
             templates.push(&question.title);

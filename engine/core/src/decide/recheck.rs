@@ -10,7 +10,8 @@ use crate::state::{Phase, RunState, Settling};
 use everfold_base::id::StepPath;
 use everfold_language::expr::Expr;
 
-/// All gates of a step are judged again on the same artefacts.
+/// All gates of a step are judged again on the same artefacts; of an open approval people are asked anew, with what it
+/// shows by now.
 pub(super) fn recheck(draft: &mut Draft<'_>, request: &RecheckRequested) -> Result<(), Refusal> {
     check(draft.state, request)?;
     draft.record(request.clone());
@@ -33,6 +34,10 @@ fn check(state: &RunState, request: &RecheckRequested) -> Result<(), Refusal> {
         Phase::Blocked(reason) => reason.gate().is_some(),
         _no_gate_is_open => false,
     };
+    let asks = state.key(path).is_some_and(|key| state.is_asking_approval(key));
+    if asks && state.is_live(at) && request.policies.is_empty() {
+        return Ok(());
+    }
     if path.item.is_some() || !has_verdicts || !state.is_live(at) {
         return Err(Refusal::NotJudged(path.clone()));
     }

@@ -65,11 +65,31 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
+    /// A gate of `admit` asks for credentials that the request did not bring.
+    #[error("gate “{gate}” of admit asks for the {} {} with the request", if .missing.len() == 1 { "credential" } else { "credentials" }, .missing.join(", "))]
+    CredentialRequired {
+        /// The gate.
+        gate: String,
+        /// Their names.
+        missing: Vec<String>,
+    },
+    /// A gate of `admit` failed that was given credentials of the request.
+    #[error("gate “{gate}” of admit{} refused the {} {}: {reason}", in_brackets(code.as_deref()), if .names.len() == 1 { "credential" } else { "credentials" }, .names.join(", "))]
+    CredentialRefused {
+        /// The gate.
+        gate: String,
+        /// The names of what it was given.
+        names: Vec<String>,
+        /// The gate's own code.
+        code: Option<String>,
+        /// Why.
+        reason: String,
+    },
     /// There is no such step.
     #[error("there is no step “{0}”")]
     UnknownStep(StepPath),
     /// There is no such question.
-    #[error("“{0}” asks nobody")]
+    #[error("“{0}” asks no question")]
     NotAsking(StepPath),
     /// The question was withdrawn, because its step went on or began again.
     #[error("the question of “{0}” is superseded")]
@@ -100,6 +120,14 @@ pub enum Refusal {
         path: StepPath,
         /// The decision.
         vote: Vote,
+    },
+    /// The vote is on something else than what the task shows, or what it shows has changed in the workspace.
+    #[error("“{path}”: it changed since you looked{}", in_words(.what))]
+    Changed {
+        /// The step.
+        path: StepPath,
+        /// What lies in the workspace and has changed; empty: the vote names something else.
+        what: Vec<String>,
     },
     /// The approval does not offer that.
     #[error("“{path}” does not offer {}", vote_word(*.vote))]
@@ -232,7 +260,7 @@ pub enum Refusal {
     #[error("the run waits for its budget “{0}”; raise that, or wait for its next period")]
     OverBudget(String),
     /// A signal has no usable name.
-    #[error("“{0}” is no name of a signal: it has 1 to 128 bytes and no control characters")]
+    #[error("“{0}” is no name of a signal: it has 1 to 128 bytes, no blanks and no control characters")]
     BadSignal(String),
     /// The definition that a fork is to go on by is that of another pipeline.
     #[error("the definition is that of “{is}”, the run is one of “{was}”")]
@@ -266,6 +294,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// A name under which something is found later looks like a credential: masked it would name nothing.
+    #[error("{what} holds what looks like a credential ({pattern}), and would be recorded")]
+    Credential {
+        /// What it is the name of.
+        what: &'static str,
+        /// Which pattern found it.
+        pattern: String,
+    },
     /// There are more of them than may be.
     #[error("there may be at most {max} {what}")]
     TooMany {
@@ -291,6 +327,8 @@ impl Refusal {
             Self::KeyTaken { .. } => "key_taken",
             Self::NoSlot { .. } => "no_slot",
             Self::NotAdmitted { .. } => "not_admitted",
+            Self::CredentialRequired { .. } => "credential_required",
+            Self::CredentialRefused { .. } => "credential_refused",
             Self::NothingToRetry(_) => "nothing_to_retry",
             Self::UnknownStep(_) => "unknown_step",
             Self::NotAsking(_) => "not_asking",
@@ -299,6 +337,7 @@ impl Refusal {
             Self::WrongRole { .. } => "wrong_role",
             Self::SelfApproval(_) => "self_approval",
             Self::CommentNeeded { .. } => "comment_needed",
+            Self::Changed { .. } => "changed",
             Self::NotOffered { .. } => "not_offered",
             Self::WrongKind { .. } => "wrong_kind",
             Self::Answered(_) => "answered",
@@ -326,10 +365,15 @@ impl Refusal {
             Self::Unfit { .. } => "unfit",
             Self::TooLarge { .. } => "too_large",
             Self::TooDeep { .. } => "too_deep",
+            Self::Credential { .. } => "credential",
             Self::NothingInterrupted => "nothing_interrupted",
             Self::TooMany { .. } => "too_many",
         }
     }
+}
+
+fn in_words(what: &[String]) -> String {
+    if what.is_empty() { String::new() } else { format!(": {}", what.join(", ")) }
 }
 
 fn in_brackets(code: Option<&str>) -> String {

@@ -2,7 +2,7 @@
 
 use super::scope::RunScope;
 use everfold_base::json::Value;
-use everfold_language::definition::{Setting, Span};
+use everfold_language::definition::{Reminders, Setting, Span};
 use everfold_language::expr::functions::to_text;
 use everfold_language::expr::{EvalError, Hidden, Template};
 use std::collections::BTreeMap;
@@ -15,6 +15,23 @@ pub(super) fn resolve_pause(
     scope: &RunScope<'_>,
 ) -> Result<Option<Duration>, EvalError> {
     setting.map(|setting| setting.resolve_some(what, scope).map(|span| span.0)).transpose()
+}
+
+/// When people are reminded of a request, rendered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ReminderSpans {
+    pub(super) first: Option<Duration>,
+    pub(super) every: Option<Duration>,
+}
+
+pub(super) fn resolve_reminders(
+    remind: Option<&Reminders<Setting<Span>>>,
+    scope: &RunScope<'_>,
+) -> Result<ReminderSpans, EvalError> {
+    let Some(remind) = remind else { return Ok(ReminderSpans::default()) };
+    let every = resolve_pause(remind.every.as_ref(), "`remind`", scope)?;
+    let first = resolve_pause(remind.first.as_ref(), "`first` of `remind`", scope)?;
+    Ok(ReminderSpans { first: first.or(every), every })
 }
 
 pub(super) fn render_texts(

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::failure_value::failure_value;
-use crate::event::BlockReason;
+use crate::event::{BlockReason, TimerId};
 use crate::state::{
     Awaited, Phase, RouteUses, RunState, RunStatus, StepState, StepUsage, VerdictNote, Warning,
 };
@@ -57,6 +57,7 @@ pub(super) fn field(state: &RunState, name: &str) -> Option<Value> {
         "routes" => state.route_uses().iter().map(route).collect(),
         "waiting" => waiting(state),
         "gates" => gates(state),
+        "top" => json!(state.top().map(|top| top.to_string())),
         "number" => json!(state.number().map(|number| number.number)),
         "warnings" => state.warnings().iter().map(warning).collect(),
         _unknown => return None,
@@ -139,6 +140,18 @@ fn waiting(state: &RunState) -> Value {
     state.awaited().iter().filter_map(|awaited| waits(state, awaited)).collect()
 }
 
+/// What a reminder is about, how often it came, this time included, and how often it may.
+pub(super) fn reminder(state: &RunState, timer: &TimerId) -> Option<Value> {
+    let awaited = state.reminds_of(timer)?;
+    let (mut value, reminded) = (waits(state, &awaited)?, state.reminded(&awaited)?);
+    if let Value::Object(fields) = &mut value {
+        fields.remove("reminded");
+        fields.insert("count".to_owned(), json!(reminded.count));
+        fields.insert("max".to_owned(), json!(reminded.max));
+    }
+    Some(value)
+}
+
 fn waits(state: &RunState, awaited: &Awaited) -> Option<Value> {
     let none: &[String] = &[];
     let since = |path: &StepPath| state.waits_since(path);
@@ -167,6 +180,7 @@ fn waits(state: &RunState, awaited: &Awaited) -> Option<Value> {
     Some(json!({
         "kind": kind, "step": path.map(ToString::to_string), "title": title, "roles": roles,
         "since": since, "until": until,
+        "reminded": state.reminded(awaited).map_or(0, |reminded| reminded.count),
     }))
 }
 

@@ -65,6 +65,12 @@ impl<'a> RunScope<'a> {
         self.state
     }
 
+    /// The commit at which the round of the own step began; without one, that at which the workspace was made.
+    pub(crate) fn round_began_at(&self) -> Option<&str> {
+        let of_round = self.own_step().and_then(|step| step.base.as_deref());
+        of_round.or_else(|| self.state.workspace().and_then(|made| made.commit.as_deref()))
+    }
+
     fn own_step(&self) -> Option<&StepState> {
         self.key.map(|key| &self.state.facts.steps[key.step])
     }

@@ -56,7 +56,10 @@ enum Taker {
 /// The name, the payload or the delivery's id cannot be used.
 pub fn check_signal(signal: &SignalReceived) -> Result<&JsonText, Refusal> {
     let SignalReceived { name, payload, delivery } = signal;
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+    if name.is_empty()
+        || name.len() > NAME_BYTES_MAX
+        || name.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
         return Err(Refusal::BadSignal(name.chars().take(NAME_BYTES_MAX).collect()));
     }
     let payload = payload.text().filter(|text| text.as_str().len() <= SIGNAL_BYTES_MAX);
@@ -176,7 +179,7 @@ fn of_step(
     choose(state, &scope, offer, routes, &name, state.is_executing(at))
 }
 
-fn named<'a>(scope: RunScope<'a>, offer: &OfferedSignal) -> RunScope<'a> {
+pub(super) fn named<'a>(scope: RunScope<'a>, offer: &OfferedSignal) -> RunScope<'a> {
     let failure = failure_value(&offer.failure());
     scope.with("signal", offer.payload.clone()).with("actor", json!(offer.by)).with("failure", failure)
 }
@@ -374,12 +377,29 @@ fn follow_run(draft: &mut Draft<'_>, offer: &OfferedSignal, act: Act) {
             let id = draft.state.attempt_id(Key::step(target));
             route::request(draft, rework, from(draft.state, offer, target, id));
         }
-        Act::Follow(Next::Block(_) | Next::Ceiling(_)) if draft.state.facts.order.pause.is_none() => {
+        Act::Follow(next @ (Next::Block(_) | Next::Ceiling(_)))
+            if draft.state.facts.order.pause.is_none() =>
+        {
             // A person decides how the run goes on.
-            draft.record(RunPaused { reason: Some(offer.failure().message), interrupt: false });
+            let cause = offer.failure().message;
+            let reason = match &next {
+                Next::Ceiling(target) => {
+                    format!("{}; {}", route::ceiling_message(draft.state, &cause), once_more(target))
+                }
+                Next::Block(Some(target)) => {
+                    format!("{cause}; its rework of “{target}” is used up; {}", once_more(target))
+                }
+                _no_rework => cause,
+            };
+            draft.record(RunPaused { reason: Some(reason), interrupt: false });
         }
         _nothing_more => {}
     }
+}
+
+/// What a person may do where a rework that a signal asked for is used up.
+fn once_more(target: &everfold_base::id::StepId) -> String {
+    format!("resume the run to go on without it, or restart it from “{target}”")
 }
 
 fn from(state: &RunState, offer: &OfferedSignal, at: usize, id: AttemptId) -> route::From {
@@ -408,8 +428,13 @@ fn decide_task(
     comment: Option<String>,
 ) {
     let (roles, comments) = (Vec::new(), Vec::new());
-    draft.record(VoteCast { id: id.clone(), vote, comment: comment.clone(), roles, comments, edited: None });
-    draft.record(ApprovalDecided { id, decision: vote, by: vec![offer.by.to_string()], comment });
+    // The task may have changed since the other side looked: what it shows is what is decided.
+    let shown = draft.state.seen(&id).cloned();
+    let seen = shown.as_ref().map(|seen| seen.digest);
+    let (edited, said) = (None, comment.clone());
+    draft.record(VoteCast { id: id.clone(), vote, comment: said, roles, comments, edited, seen });
+    let by = vec![offer.by.to_string()];
+    draft.record(ApprovalDecided { id, decision: vote, by, comment, seen: shown });
 }
 
 /// A signal answers an open question wholly, with every role. [`heard`] has judged the answer.

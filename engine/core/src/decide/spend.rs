@@ -104,12 +104,25 @@ pub(super) fn raise(
     if add.is_zero() {
         return Err(Refusal::BadRaise { budget: found.terms.id.clone(), why: "by nothing" });
     }
-    for (measure, why) in [
-        (Measure::Cost, "by money: it limits none"),
-        (Measure::Tokens, "by tokens: it limits none"),
-        (Measure::Wall, "by time: it limits none"),
+    for (measure, why, why_shared) in [
+        (
+            Measure::Cost,
+            "by money: it limits none",
+            "by money: the limit is its scope's, `everfold budget set` raises it",
+        ),
+        (
+            Measure::Tokens,
+            "by tokens: it limits none",
+            "by tokens: the limit is its scope's, `everfold budget set` raises it",
+        ),
+        (
+            Measure::Wall,
+            "by time: it limits none",
+            "by time: the limit is its scope's, `everfold budget set` raises it",
+        ),
     ] {
         if measure.of(add) > 0 && limit(&found.terms, measure, Spent::default()).is_none() {
+            let why = if found.is_shared() { why_shared } else { why };
             return Err(Refusal::BadRaise { budget: found.terms.id.clone(), why });
         }
     }

@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use crate::event::{BudgetTerms, BudgetsOpened, RunQueued, RunStarted, WantedSlot};
 use crate::input::{Start, StartOptions};
 use crate::state::RunState;
+use everfold_base::id::RunId;
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::Definition;
 
@@ -46,6 +47,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         priority: options.priority,
         admission: start.admission.clone(),
         number: start.number.clone(),
+        top: top_above(options),
     });
     if !budgets.is_empty() {
         draft.record(BudgetsOpened { budgets });
@@ -54,6 +56,12 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         draft.record(RunQueued { slots });
     }
     Ok(Ok(()))
+}
+
+/// The topmost run above, where its parent does not say it.
+fn top_above(options: &StartOptions) -> Option<RunId> {
+    let parent = options.parent.as_ref()?;
+    options.top.filter(|top| *top != parent.run)
 }
 
 /// Checks what a caller says of a start, and the labels that the run would have.
@@ -98,6 +106,7 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<StartFindings, Re
     let config = start.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let new = RunState::new(Arc::clone(definition));
     let beginning = Beginning::new(new, start.run, options.title.as_deref(), &options.input.value())?
+        .below(options)
         .in_folder(options.cwd.as_deref())
         .with_config(config);
     let mut labels = beginning.labels()?;

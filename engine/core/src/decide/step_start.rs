@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::acts_as;
+use super::approval_start::{self, PreparedApproval};
 use super::draft::{Draft, Interrupt, settled};
 use super::multi_probe;
 use super::otherwise;
@@ -11,18 +13,18 @@ use super::people_timers::set_limits;
 use super::question::{self, PreparedQuestion};
 use super::render::{millis, render_env, resolve_pause, type_name};
 use super::scope::RunScope;
+use super::seen;
 use super::wait::{self, Awaiting};
 use crate::event::{
-    ApprovalRequested, ApprovalTerms, BlockReason, BreakpointHit, ItemsExpanded, QuestionAsked,
-    RetryScheduled, ScheduledTask, ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled,
-    TimerId, TimerKind, TimerSet,
+    BlockReason, BreakpointHit, ItemsExpanded, QuestionAsked, RetryScheduled, ScheduledTask, ScheduledWork,
+    SkipReason, StepBlocked, StepFailed, StepScheduled, TimerId, TimerKind, TimerSet,
 };
+use crate::seen::LookSpec;
 use crate::state::Key;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
 use everfold_base::json::{Payload, Value};
-use everfold_base::text::one_line;
-use everfold_language::definition::{Approval, ExecutorTask, Join, Setting, Span, Step, Work};
+use everfold_language::definition::{ExecutorTask, Join, Setting, Step, Work};
 use everfold_language::expr::{EvalError, Template};
 
 /// The most items of one `foreach`, and the most bytes of its list: it is recorded in one append.
@@ -105,14 +107,6 @@ enum PreparedRound {
     Refused(Failure),
 }
 
-struct PreparedApproval {
-    title: String,
-    show: Value,
-    edit: Option<Value>,
-    terms: ApprovalTerms,
-    timeout: Option<Duration>,
-}
-
 struct PreparedTask {
     kind: String,
     document: Value,
@@ -134,7 +128,11 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<PreparedRound, EvalError
             )),
         },
         (None, Some(work)) => prepare_work(step, work, scope)?,
-        (None, None) => PreparedRound::Gates,
+        (None, None) if step.approved.is_empty() => PreparedRound::Gates,
+        // Nothing is judged of what was not approved.
+        (None, None) => {
+            PreparedRound::Task(look_of(&LookSpec::default(), seen::approved(scope.state(), step)))
+        }
     })
 }
 
@@ -142,7 +140,15 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<PreparedRound, EvalError
 fn prepare_work(step: &Step, work: &Work, scope: &RunScope<'_>) -> Result<PreparedRound, EvalError> {
     Ok(match work {
         Work::Task(task) => PreparedRound::Task(prepare_task(step, task, scope)?),
-        Work::Approval(approval) => PreparedRound::Approval(Box::new(prepare_approval(approval, scope)?)),
+        Work::Approval(approval) => {
+            let prepared = approval_start::prepare(approval, scope)?;
+            match prepared.look(approval) {
+                Err(failure) => PreparedRound::Refused(failure),
+                Ok(look) if look.is_empty() => PreparedRound::Approval(Box::new(prepared)),
+                // People are asked when it is known what they are shown.
+                Ok(look) => PreparedRound::Task(look_of(&look, Value::Null)),
+            }
+        }
         Work::Question(question) => match question::prepare(question, scope)? {
             Ok(prepared) => PreparedRound::Question(Box::new(prepared)),
             Err(failure) => PreparedRound::Refused(failure),
@@ -167,6 +173,12 @@ fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> PreparedRound {
     PreparedRound::Items { items, max_in_flight }
 }
 
+/// A look at the workspace, as the work of an attempt.
+fn look_of(look: &LookSpec, approved: Value) -> PreparedTask {
+    let document = seen::look_document(look, approved);
+    PreparedTask { kind: ExecutorTask::LOOK.to_owned(), document, timeout: None, grace: Duration::ZERO }
+}
+
 /// Renders an executor's work: the document `{spec, env, outputs}` and its limits.
 fn prepare_task(step: &Step, task: &ExecutorTask, scope: &RunScope<'_>) -> Result<PreparedTask, EvalError> {
     let (mut spec, hidden) = task.spec.render_hiding(scope)?;
@@ -188,43 +200,21 @@ fn prepare_task(step: &Step, task: &ExecutorTask, scope: &RunScope<'_>) -> Resul
     let outputs = json!({"files": files, "json": json_source, "matches": step.outputs.matches});
     let mut document = json!({"spec": spec, "env": env, "outputs": outputs});
     multi_probe::hide(&mut document, &hidden);
+    if !step.approved.is_empty() {
+        document["approved"] = seen::approved(scope.state(), step);
+    }
+    acts_as::note(&mut document, acts_as::of_work(step, task, scope)?);
     Ok(PreparedTask {
         kind: task.kind.clone(),
         document,
-        timeout: resolve_span(step.timeout.as_ref(), scope)?,
+        timeout: resolve_pause(step.timeout.as_ref(), "`timeout`", scope)?,
         grace: step.grace.resolve(scope)?.0,
     })
 }
 
 /// The limit of the whole round; a step of `on_finish` has one in any case, so that every run ends.
 fn deadline(step: &Step, is_finish: bool, scope: &RunScope<'_>) -> Result<Option<Duration>, EvalError> {
-    Ok(resolve_span(step.deadline.as_ref(), scope)?.or(is_finish.then_some(FINISH_DEADLINE)))
-}
-
-pub(super) fn resolve_span(
-    setting: Option<&Setting<Span>>,
-    scope: &RunScope<'_>,
-) -> Result<Option<Duration>, EvalError> {
-    setting.map(|setting| setting.resolve(scope).map(|span| span.0)).transpose()
-}
-
-fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<PreparedApproval, EvalError> {
-    let show: Vec<Value> = approval.show.iter().map(|shown| shown.render(scope)).collect::<Result<_, _>>()?;
-    Ok(PreparedApproval {
-        title: one_line(&approval.title.render_text(scope)?).into_owned(),
-        show: Value::Array(show),
-        edit: approval.edit.as_ref().map(|edit| edit.render(scope)).transpose()?,
-        terms: ApprovalTerms {
-            roles: approval.roles.clone(),
-            quorum: approval.quorum.resolve_within("`quorum`", 1..=u32::MAX, scope)?.max(1),
-            veto: approval.veto,
-            self_approval: approval.self_approval,
-            comment: approval.comment.clone(),
-            changes: !approval.on_changes.is_empty(),
-            remind_ms: resolve_pause(approval.remind.as_ref(), "`remind`", scope)?.map(millis),
-        },
-        timeout: resolve_pause(approval.timeout.as_ref(), "`timeout`", scope)?,
-    })
+    Ok(resolve_pause(step.deadline.as_ref(), "`deadline`", scope)?.or(is_finish.then_some(FINISH_DEADLINE)))
 }
 
 /// Records what a round of a step, or of an item of one, begins with.
@@ -261,20 +251,12 @@ fn record(draft: &mut Draft<'_>, id: AttemptId, prepared: PreparedRound) -> Resu
 /// Records what people are asked, or that time is to pass: what an attempt without an executor is.
 fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: PreparedRound) {
     match prepared {
-        PreparedRound::Approval(approval) => {
-            let PreparedApproval { title, show, edit, terms, timeout } = *approval;
-            let show = draft.payload_of(&show);
-            let edit = edit.map(|edit| draft.payload_of(&edit));
-            let remind = terms.remind_ms;
-            draft.record(ApprovalRequested { id: id.clone(), title, show, terms, edit });
-            set_limits(draft, &id, timeout, remind);
-        }
+        PreparedRound::Approval(approval) => approval_start::ask(draft, id, *approval, &[]),
         PreparedRound::Question(question) => {
-            let PreparedQuestion { title, text, terms, timeout } = *question;
+            let PreparedQuestion { title, text, terms, timeout, first_reminder } = *question;
             let text = text.map(|text| draft.payload_of(&text));
-            let remind = terms.remind_ms;
             draft.record(QuestionAsked { id: id.clone(), title, text, terms });
-            set_limits(draft, &id, timeout, remind);
+            set_limits(draft, &id, timeout, first_reminder);
         }
         PreparedRound::Wait(awaiting) => wait::begin(draft, id, awaiting),
         PreparedRound::Task(_)
@@ -295,18 +277,33 @@ fn refused(draft: &mut Draft<'_>, id: AttemptId, failure: Failure) -> Result<(),
     Ok(())
 }
 
-/// The next attempt of a unit without an executor: people are asked again.
-pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+/// The next attempt of a unit without an executor: people are asked again at once, and a look is made again after the
+/// pause.
+pub(super) fn again(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
     let step = graph.step(key.step);
-    let Some(work) = &step.work else { return Ok(()) };
     let prepared = {
         let scope = RunScope::of(draft.state, draft.loaded, key);
-        settled(prepare_work(step, work, &scope))?
+        settled(match &step.work {
+            Some(work) => prepare_work(step, work, &scope),
+            None => prepare(step, &scope),
+        })?
     };
     let id = draft.state.attempt_id(key);
     let id = AttemptId { attempt: id.attempt.next(), ..id };
+    let has_looked = draft.state.unit_at(key).is_some_and(|unit| !unit.kind.is_empty());
+    let prepared = prepared.map(|prepared| match prepared {
+        // It looks again, also where nothing is left to be looked at: its attempts are of one kind.
+        PreparedRound::Approval(_) if has_looked => {
+            PreparedRound::Task(look_of(&LookSpec::default(), Value::Null))
+        }
+        prepared => prepared,
+    });
     match prepared {
+        Ok(PreparedRound::Task(look)) => {
+            let task = Some(scheduled(draft, look));
+            draft.record(RetryScheduled { id, at: draft.now().plus(pause), task });
+        }
         Err(failure) | Ok(PreparedRound::Refused(failure)) => {
             let AttemptId { path, round, .. } = id;
             draft.record(StepFailed { path, round, failure, tolerated: false, finish: None, output: None });

@@ -6,8 +6,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::draft::Draft;
+use super::reminders;
 use super::scope::{RunScope, all};
-use crate::event::{Hearing, SignalTaken, SignalTaker, TimerId, TimerKind, TimerSet};
+use crate::event::{Hearing, ReminderOf, SignalTaken, SignalTaker, TimerId, TimerKind, TimerSet};
+use crate::state::reminders::timer_of;
 use crate::state::{Key, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, Version};
@@ -118,9 +120,21 @@ pub(super) fn begin(draft: &mut Draft<'_>, id: AttemptId, awaiting: Awaiting) {
             return;
         }
         Awaiting::Signal { timeout: Some(timeout), .. } => (TimerKind::Signal, now.plus(timeout)),
-        Awaiting::Signal { .. } | Awaiting::Refused(_) => return,
+        Awaiting::Signal { .. } => return remind_of_signal(draft, id),
+        Awaiting::Refused(_) => return,
     };
-    draft.record(TimerSet { timer: TimerId { id, kind, name: String::new() }, at: due });
+    let timer = TimerId { id: id.clone(), kind, name: String::new() };
+    draft.record(TimerSet { timer, at: due });
+    if kind == TimerKind::Signal {
+        remind_of_signal(draft, id);
+    }
+}
+
+/// People are reminded of a signal that is awaited.
+fn remind_of_signal(draft: &mut Draft<'_>, id: AttemptId) {
+    let timer = timer_of(id, ReminderOf::Signal);
+    let first = draft.state.reminders_of(&timer).and_then(|terms| terms.first);
+    reminders::begin(draft, timer, first);
 }
 
 #[cfg(test)]

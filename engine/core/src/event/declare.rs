@@ -1,13 +1,15 @@
 //! The macros that declare the events of a run: their payloads, and the table with the number of each.
 
-/// Declares payloads of events: a frozen struct each, with its schema and what reads a former one, or two. `unless` names
+/// Declares payloads of events: a frozen struct each, with its schema and what reads up to four former ones. `unless` names
 /// when a former schema says all of it in the same bytes.
 macro_rules! event_payloads {
     (@one $former:ty) => { 1 };
     ($(
         $(#[$meta:meta])*
         $name:ident
-            $([$former:ty $(, unless $plain:ident)?] $(then [$second:ty $(, unless $plainer:ident)?])?)?
+            $([$former:ty $(, unless $plain:ident)?]
+                $(then [$second:ty $(, unless $plainer:ident)?]
+                    $(then [$third:ty, unless $plainest:ident] then [$fourth:ty, unless $apart:ident])?)?)?
         { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
@@ -18,7 +20,9 @@ macro_rules! event_payloads {
             impl $crate::event::payload::Stored for $name {
                 const NAME: &'static str = stringify!($name);
                 $(
-                    const SCHEMA: u16 = 2 $(+ event_payloads!(@one $second))?;
+                    const SCHEMA: u16 =
+                        2 $(+ event_payloads!(@one $second)
+                            $(+ event_payloads!(@one $third) + event_payloads!(@one $fourth))?)?;
 
                     fn upcast(
                         schema: u16,
@@ -33,6 +37,16 @@ macro_rules! event_payloads {
                                     $crate::event::payload::bytes::<$second>(Self::NAME, bytes)
                                         .map(Self::from),
                                 ),
+                                $(
+                                    3 => Some(
+                                        $crate::event::payload::bytes::<$third>(Self::NAME, bytes)
+                                            .map(Self::from),
+                                    ),
+                                    4 => Some(
+                                        $crate::event::payload::bytes::<$fourth>(Self::NAME, bytes)
+                                            .map(Self::from),
+                                    ),
+                                )?
                             )?
                             _unknown => None,
                         }
@@ -47,6 +61,14 @@ macro_rules! event_payloads {
                         $($(
                             if self.$plainer() {
                                 return 2;
+                            }
+                        )?)?
+                        $($(
+                            if self.$plainest() {
+                                return 3;
+                            }
+                            if self.$apart() {
+                                return 4;
                             }
                         )?)?
                         Self::SCHEMA

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{
-    AdmissionEvidence, Hearing, Origin, Parent, ReworkSource, SignalEnd, SignalTaker, SkipReason, StopReason,
+    AdmissionEvidence, ApprovalTerms, Comment, Hearing, Origin, Parent, ReworkSource, RunNumber, SignalEnd,
+    SignalTaker, SkipReason, StopReason,
 };
 use crate::artefact::Artefact;
 use everfold_base::failure::Failure;
@@ -43,6 +44,44 @@ pub struct RunStarted2 {
     pub(super) parent: Option<Parent>,
     pub(super) priority: i32,
     pub(super) admission: Vec<AdmissionEvidence>,
+}
+
+/// [`super::RunStarted`], schema 3.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunStarted3 {
+    pub(super) run: RunId,
+    pub(super) pipeline: String,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) title: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) cwd: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) config: Option<Payload>,
+    pub(super) parent: Option<Parent>,
+    pub(super) priority: i32,
+    pub(super) admission: Vec<AdmissionEvidence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) number: Option<RunNumber>,
+}
+
+/// [`super::RunStarted`], schema 4: a topmost run, and no number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunStarted4 {
+    pub(super) run: RunId,
+    pub(super) pipeline: String,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) title: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) cwd: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) config: Option<Payload>,
+    pub(super) parent: Option<Parent>,
+    pub(super) priority: i32,
+    pub(super) admission: Vec<AdmissionEvidence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) top: Option<RunId>,
 }
 
 /// [`super::AttemptSucceeded`], schema 1.
@@ -168,6 +207,36 @@ pub struct VoteCast1 {
     pub(super) vote: Vote,
     pub(super) comment: Option<String>,
     pub(super) roles: Vec<String>,
+}
+
+/// [`super::ApprovalRequested`], schema 2: what was shown is not recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApprovalRequested2 {
+    pub(super) id: AttemptId,
+    pub(super) title: String,
+    pub(super) show: Payload,
+    pub(super) terms: ApprovalTerms,
+    pub(super) edit: Option<Payload>,
+}
+
+/// [`super::ApprovalDecided`], schema 1: what was shown is not recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApprovalDecided1 {
+    pub(super) id: AttemptId,
+    pub(super) decision: Vote,
+    pub(super) by: Vec<String>,
+    pub(super) comment: Option<String>,
+}
+
+/// [`super::VoteCast`], schema 2: it names nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VoteCast2 {
+    pub(super) id: AttemptId,
+    pub(super) vote: Vote,
+    pub(super) comment: Option<String>,
+    pub(super) roles: Vec<String>,
+    pub(super) comments: Vec<Comment>,
+    pub(super) edited: Option<Payload>,
 }
 
 /// [`super::RunUnblocked`], schema 1.

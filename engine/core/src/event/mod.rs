@@ -21,11 +21,13 @@ pub use codec::{decode, encode};
 pub use definition::DefinitionSaved;
 pub use everfold_language::words::UnblockDecision;
 pub use kinds::*;
+pub(crate) use parts::BUDGETS;
 pub use parts::{
     AdmissionEvidence, ApprovalTerms, AskedBy, AttemptNotes, BlockReason, BudgetReading, BudgetRefusal,
-    BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, LogSeal, Measure, Origin, OriginKind,
-    Parent, QuestionTerms, ReworkSource, RunNumber, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker,
-    SkipReason, SlotKind, Spent, StopReason, TimerId, TimerKind, Unblocked, WantedSlot,
+    BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, KeptVote, LogSeal, Measure, Origin,
+    OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource, RunNumber, ScheduledTask, ScheduledWork,
+    Seen, SeenKind, SeenPart, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent, StopReason, TimerId,
+    TimerKind, Unblocked, WantedSlot,
 };
 pub use payload::CodecError;
 pub use run_event::RunEvent;

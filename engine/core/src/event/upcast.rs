@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 
 use super::former::{
-    ApprovalRequested1, AttemptAsked1, AttemptFailed1, AttemptFailed2, AttemptNotes1, AttemptSucceeded1,
-    AttemptSucceeded2, ChildFinished1, NoticeQueued1, ProbeFailed1, ReworkRequested1, RunAdmitted1,
-    RunFailed1, RunForked1, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunUnblocked1, SignalTaken1,
-    StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1,
+    ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
+    AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, ProbeFailed1,
+    ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunPaused1, RunResumed1, RunStarted1,
+    RunStarted2, RunStarted3, RunStarted4, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1,
+    StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
-    ApprovalRequested, AttemptAsked, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued,
-    ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked, RunPaused, RunResumed, RunStarted,
-    RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded, StopRequested, VoteCast,
+    ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptSucceeded, ChildFinished,
+    NoticeQueued, ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked, RunPaused, RunResumed,
+    RunStarted, RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded, StopRequested, VoteCast,
 };
 use super::parts::{ApprovalTerms, AttemptNotes, StopReason, Unblocked};
 
@@ -33,6 +34,7 @@ impl From<RunStarted1> for RunStarted {
             priority: 0,
             admission: Vec::new(),
             number: None,
+            top: None,
         }
     }
 }
@@ -53,13 +55,67 @@ impl From<RunStarted2> for RunStarted {
             priority: old.priority,
             admission: old.admission,
             number: None,
+            top: None,
+        }
+    }
+}
+
+impl From<RunStarted3> for RunStarted {
+    fn from(old: RunStarted3) -> Self {
+        Self {
+            run: old.run,
+            pipeline: old.pipeline,
+            definition: old.definition,
+            input: old.input,
+            title: old.title,
+            labels: old.labels,
+            cwd: old.cwd,
+            entropy: old.entropy,
+            config: old.config,
+            parent: old.parent,
+            priority: old.priority,
+            admission: old.admission,
+            number: old.number,
+            // Such a run knows its parent alone, and takes it for the topmost.
+            top: None,
+        }
+    }
+}
+
+impl From<RunStarted4> for RunStarted {
+    fn from(old: RunStarted4) -> Self {
+        Self {
+            run: old.run,
+            pipeline: old.pipeline,
+            definition: old.definition,
+            input: old.input,
+            title: old.title,
+            labels: old.labels,
+            cwd: old.cwd,
+            entropy: old.entropy,
+            config: old.config,
+            parent: old.parent,
+            priority: old.priority,
+            admission: old.admission,
+            number: None,
+            top: old.top,
         }
     }
 }
 
 impl RunStarted {
-    /// The former schema says all of it.
+    /// The schema before numbers says all of it.
     pub(super) fn has_no_number(&self) -> bool {
+        self.number.is_none() && self.top.is_none()
+    }
+
+    /// The schema before topmost runs says all of it.
+    pub(super) fn has_no_top(&self) -> bool {
+        self.top.is_none()
+    }
+
+    /// The schema without a number says all of it: stored fields have no names, so each that is left out is a schema.
+    pub(super) fn is_not_counted(&self) -> bool {
         self.number.is_none()
     }
 }
@@ -158,7 +214,7 @@ impl From<ApprovalRequested1> for ApprovalRequested {
             changes: false,
             remind_ms: None,
         };
-        Self { id: old.id, title: old.title, show: old.show, terms, edit: None }
+        Self { id: old.id, title: old.title, show: old.show, terms, edit: None, seen: None }
     }
 }
 
@@ -171,7 +227,50 @@ impl From<VoteCast1> for VoteCast {
             roles: old.roles,
             comments: Vec::new(),
             edited: None,
+            seen: None,
         }
+    }
+}
+
+impl From<ApprovalRequested2> for ApprovalRequested {
+    fn from(old: ApprovalRequested2) -> Self {
+        let ApprovalRequested2 { id, title, show, terms, edit } = old;
+        Self { id, title, show, terms, edit, seen: None }
+    }
+}
+
+impl ApprovalRequested {
+    /// The former schema says all of it.
+    pub(super) fn has_no_record(&self) -> bool {
+        self.seen.is_none()
+    }
+}
+
+impl From<ApprovalDecided1> for ApprovalDecided {
+    fn from(old: ApprovalDecided1) -> Self {
+        let ApprovalDecided1 { id, decision, by, comment } = old;
+        Self { id, decision, by, comment, seen: None }
+    }
+}
+
+impl ApprovalDecided {
+    /// The former schema says all of it.
+    pub(super) fn has_no_record(&self) -> bool {
+        self.seen.is_none()
+    }
+}
+
+impl From<VoteCast2> for VoteCast {
+    fn from(old: VoteCast2) -> Self {
+        let VoteCast2 { id, vote, comment, roles, comments, edited } = old;
+        Self { id, vote, comment, roles, comments, edited, seen: None }
+    }
+}
+
+impl VoteCast {
+    /// The former schema says all of it.
+    pub(super) fn names_nothing(&self) -> bool {
+        self.seen.is_none()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What another machine, the list of runs or a function answered.
 
-use super::judgement::{Judgement, Verdict, count, fail, pass, shortened};
+use super::judgement::{Judgement, Verdict, count, fail, pass, shortened, texts};
 use everfold_base::json::{Value, canonical};
 
 /// Judges `{status, headers, body, expect, problem?}`: the status is one of `expect` (default 200 to 299), and
@@ -66,6 +66,18 @@ pub(super) fn runs(evidence: &Value) -> Judgement {
             let newest = if newest.is_empty() { String::new() } else { format!(", the newest is {newest}") };
             pass(format!("{} fit{newest}", count(total, "run")))
         }
+    }
+}
+
+/// Judges `{present, missing}`: no credential is missing.
+pub(super) fn credentials(evidence: &Value) -> Judgement {
+    let Some(missing) = evidence["missing"].as_array() else {
+        return fail("the evidence does not say which credentials are missing");
+    };
+    match (missing.len(), evidence["present"].as_array().map_or(0, Vec::len)) {
+        (0, 0) => pass("no credential is asked for"),
+        (0, present) => pass(format!("{} there", count(present as u64, "credential"))),
+        _some => fail(format!("missing: {}", shortened(&texts(&evidence["missing"]).join(", "), 300))),
     }
 }
 

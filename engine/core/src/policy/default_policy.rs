@@ -24,6 +24,7 @@ pub fn judge_default(kind: &str, evidence: &Value) -> Option<Judgement> {
         "function" => answer::function(evidence),
         "ci" => checks::judge(evidence),
         "mergeable" => mergeable::judge(evidence),
+        "credentials" => answer::credentials(evidence),
         _ => return None,
     })
 }
@@ -63,8 +64,19 @@ mod tests {
     use super::*;
     use crate::policy::judge_value;
 
-    const KINDS: [&str; 10] =
-        ["command", "file", "frontmatter", "diff", "tests", "http", "runs", "function", "ci", "mergeable"];
+    const KINDS: [&str; 11] = [
+        "command",
+        "file",
+        "frontmatter",
+        "diff",
+        "tests",
+        "http",
+        "runs",
+        "function",
+        "ci",
+        "mergeable",
+        "credentials",
+    ];
 
     fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::event::{PassedBecause, ScheduleEvent, TickDue, TickSettled, TicksPassed};
+use super::event::{ClockSetBack, PassedBecause, ScheduleEvent, TickDue, TickSettled, TicksPassed};
 use super::state::ScheduleState;
 use crate::triggers::Outcome;
 use everfold_base::id::Version;
@@ -34,11 +34,22 @@ pub struct Looked {
     pub events: Vec<ScheduleEvent>,
 }
 
+/// Whether moments were decided on that lie ahead of the clock, by more than small corrections of it: it was set back.
+#[must_use]
+pub fn is_ahead(state: &ScheduleState, now: Timestamp) -> bool {
+    state.cursor().since(now) > LATE
+}
+
 /// What follows at this time. `name` is the schedule's.
 #[must_use]
 pub fn look(state: &ScheduleState, name: &str, timetable: &Timetable, now: Now) -> Looked {
     let mut looked = Looked::default();
     let (Some(schedule), None) = (state.schedule(), state.paused()) else { return looked };
+    if is_ahead(state, now.at) {
+        // Nothing else is due: the moments from here on are those of the next look.
+        looked.events.push(ScheduleEvent::ClockSetBack(ClockSetBack { to: now.at }));
+        return looked;
+    }
     let due = timetable.due(name, state.cursor(), now.at, CAUGHT_UP_MAX);
     let Some(last) = due.moments.last().copied() else { return looked };
     let is_late = |moment: &Timestamp| now.at.since(timetable.put_off(name, *moment)) > LATE;

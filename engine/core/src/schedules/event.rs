@@ -81,6 +81,13 @@ pub struct TicksPassed {
     pub because: PassedBecause,
 }
 
+/// The clock was set back behind moments that were decided on: moments count from here on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockSetBack {
+    /// The new reading of the clock.
+    pub to: Timestamp,
+}
+
 /// Why nothing follows from a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,6 +158,8 @@ pub enum ScheduleEvent {
     RunsCancelMeant(RunsCancelMeant),
     /// Its runs are cancelled.
     RunsCancelSettled(RunsCancelSettled),
+    /// The clock was set back.
+    ClockSetBack(ClockSetBack),
 }
 
 const BYTES_MAX: u64 = 2 * 1024 * 1024;
@@ -166,4 +175,5 @@ stored!(ScheduleEvent, BYTES_MAX, {
     TickMeant = 8,
     RunsCancelMeant = 9,
     RunsCancelSettled = 10,
+    ClockSetBack = 11,
 });

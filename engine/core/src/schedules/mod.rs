@@ -10,10 +10,11 @@ mod decide;
 mod event;
 mod state;
 
-pub use decide::{Looked, Now, WAITING_MAX, drop_waiting, look, trigger};
+pub use decide::{Looked, Now, WAITING_MAX, drop_waiting, is_ahead, look, trigger};
 pub use event::{
-    PassedBecause, RunsCancelMeant, RunsCancelSettled, ScheduleEvent, ScheduleOrigin, SchedulePaused,
-    ScheduleRemoved, ScheduleResumed, ScheduleSet, TickDue, TickMeant, TickSettled, TicksPassed,
+    ClockSetBack, PassedBecause, RunsCancelMeant, RunsCancelSettled, ScheduleEvent, ScheduleOrigin,
+    SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet, TickDue, TickMeant, TickSettled,
+    TicksPassed,
 };
 pub use everfold_language::timetable::{BadSchedule, CAUGHT_UP_MAX, Due, Timetable, words};
 pub use state::{CancelOrder, ScheduleState, Settled, Tick};

@@ -96,6 +96,10 @@ impl ScheduleState {
                 };
                 *self.passed.entry(why.to_owned()).or_default() += u64::from(event.count);
             }
+            ScheduleEvent::ClockSetBack(event) => {
+                self.cursor = event.to;
+                self.since = self.since.min(event.to);
+            }
             ScheduleEvent::TickMeant(event) => {
                 self.targets.insert(event.tick, event.runs.clone());
             }

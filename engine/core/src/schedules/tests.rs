@@ -49,6 +49,7 @@ impl Subject {
             match &event {
                 ScheduleEvent::TickDue(tick) => came.push(tick.at.to_string()[11..16].to_owned()),
                 ScheduleEvent::TicksPassed(event) => passed += event.count,
+                ScheduleEvent::ClockSetBack(_) => {}
                 other => panic!("{other:?}"),
             }
             self.record(now.at, event);
@@ -190,4 +191,31 @@ fn a_trigger_by_hand_is_refused_where_as_many_moments_wait_as_may() {
     let settled = TickSettled { tick: *tick, outcome: Outcome::Ignored { why: "over".to_owned() } };
     subject.record(now, ScheduleEvent::TickSettled(settled));
     assert!(trigger(&subject.state, now).is_some(), "there is room again");
+}
+
+#[test]
+fn a_schedule_goes_on_at_once_where_the_clock_is_set_back() {
+    let mut subject = Subject::new(json!({"every": "10m"}), "2026-01-01T00:00:00Z");
+    assert_eq!(subject.look("2026-01-01T03:00:30Z", false).0, ["03:00"]);
+    subject.settle_all("2026-01-01T03:00:31Z");
+    // A small correction repeats no moment and is no fact.
+    let facts = subject.facts.len();
+    assert_eq!(subject.look("2026-01-01T02:59:30Z", false), (vec![], 0));
+    assert_eq!(subject.facts.len(), facts);
+    assert_eq!(subject.look("2026-01-01T01:05:00Z", false), (vec![], 0));
+    assert_eq!(subject.state.cursor(), at("2026-01-01T01:05:00Z"));
+    assert_eq!(subject.look("2026-01-01T01:05:01Z", false), (vec![], 0));
+    assert_eq!(subject.facts.len(), facts + 1);
+    assert_eq!(subject.look("2026-01-01T01:10:00Z", false), (vec!["01:10".into()], 0));
+    // The clock was a year ahead, and the schedule gets other moments.
+    subject.settle_all("2026-01-01T01:10:01Z");
+    subject.look("2027-01-01T00:00:30Z", false);
+    subject.settle_all("2027-01-01T00:00:31Z");
+    let origin = ScheduleOrigin::Trigger { pipeline: "p".into(), index: 0 };
+    let spec = json!({"every": "15m"});
+    subject.table = Timetable::new(&serde_json::from_value(spec.clone()).unwrap()).unwrap();
+    let set = ScheduleSet { schedule: JsonText::new(&spec), origin };
+    subject.record(at("2026-01-01T01:20:00Z"), ScheduleEvent::ScheduleSet(set));
+    subject.look("2026-01-01T01:20:01Z", false);
+    assert_eq!(subject.look("2026-01-01T01:30:00Z", false), (vec!["01:30".into()], 0));
 }

@@ -102,7 +102,8 @@ impl RunState {
         if !facts.paused {
             let is_meant = |timer: &TimerId| {
                 let step = self.graph.find(&timer.id.path.step);
-                timer.kind != TimerKind::Budget && step.is_none_or(|step| self.is_live(step))
+                !matches!(timer.kind, TimerKind::Budget | TimerKind::Reminder)
+                    && step.is_none_or(|step| self.is_live(step))
             };
             let timers = self.facts.timers.iter().filter(|(timer, _)| is_meant(timer));
             awaited.extend(timers.map(|(timer, at)| Awaited::Timer {

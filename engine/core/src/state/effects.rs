@@ -36,7 +36,7 @@ impl RunState {
     /// The run's own effects.
     pub(crate) fn run_effects(&self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if self.next_agenda().is_some() {
+        if self.next_agenda().is_some() || self.owes_reminders() {
             effects.push(Effect::Advance);
         }
         if self.wants_workspace() {

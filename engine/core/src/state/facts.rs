@@ -15,6 +15,8 @@ use super::interrupts::InterruptedRounds;
 use super::key::Key;
 use super::lifecycle::{Cancelling, RunEnd, RunOutcome, Started};
 use super::outbox::Outbox;
+use super::reminders::ReminderFacts;
+use super::seen::SeenApprovals;
 use super::slot_demand::Queue;
 use super::spend::Spend;
 use super::step::{LateProbes, StepState};
@@ -22,7 +24,7 @@ use super::stored_value::StoredValue;
 use crate::artefact::{Usage, Workspace};
 use crate::event::{RunNumber, StopReason, TimerId};
 use crate::progress::WorkProgress;
-use everfold_base::id::{AttemptId, InputId, StepId, StepPath, Version};
+use everfold_base::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
 use everfold_base::time::Timestamp;
 
 /// The folded part of the state.
@@ -94,12 +96,21 @@ pub struct Facts {
     /// The run's number; written like those.
     #[serde(skip)]
     pub(crate) number: Option<RunNumber>,
+    /// The topmost run above it, where that is not its parent; written like those.
+    #[serde(skip)]
+    pub(crate) top: Option<RunId>,
     /// How far the newest attempt of a step or item said that it is; written like those.
     #[serde(skip)]
     pub(crate) progress: BTreeMap<StepPath, WorkProgress>,
     /// What was interrupted; written like those.
     #[serde(skip)]
     pub(crate) interrupts: InterruptedRounds,
+    /// What approvals showed; written like those.
+    #[serde(skip)]
+    pub(crate) seen: SeenApprovals,
+    /// How often people were reminded; written like those.
+    #[serde(skip)]
+    pub(crate) reminders: ReminderFacts,
 }
 
 /// How often a route was used.

@@ -20,7 +20,7 @@ pub(crate) struct InterruptedWork {
     pub(super) count: u32,
     /// The session of the agent, as it was last reported.
     pub(super) session: Option<String>,
-    /// What the person who resumed the run says to it.
+    /// What the person who resumed the run says to the next attempt, and to the tries after that one.
     pub(super) prompt: StoredValue,
     /// The run was not resumed since.
     awaits: bool,
@@ -52,11 +52,13 @@ impl InterruptedRounds {
         }
     }
 
-    /// An attempt is asked to stop; `session` is what it reported so far.
-    pub(super) fn begin(&mut self, id: &AttemptId, session: Option<String>) {
+    /// An attempt is asked to stop; `session` is what it reported so far. What was said to one that `has_begun` is not
+    /// said again.
+    pub(super) fn begin(&mut self, id: &AttemptId, session: Option<String>, has_begun: bool) {
         let former = self.0.remove(&id.path).filter(|it| it.round == id.round);
         let (count, prompt, known) =
             former.map_or((0, StoredValue::Null, None), |it| (it.count, it.prompt, it.session));
+        let prompt = if has_begun { StoredValue::Null } else { prompt };
         let session = session.or(known);
         let entry =
             InterruptedWork { round: id.round, attempt: id.attempt, count, session, prompt, awaits: true };

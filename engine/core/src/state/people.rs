@@ -29,6 +29,8 @@ pub struct People {
     pub(crate) answers: Vec<AnsweredAsk>,
     /// No decision or answer came in time.
     pub expired: bool,
+    /// Approvals of this round that were asked anew, with what lay in the workspace by then.
+    pub(crate) outdated: u32,
 }
 
 /// An approval.
@@ -125,6 +127,14 @@ impl ApprovalState {
         } else {
             None
         }
+    }
+
+    /// Whose votes make this decision, and their comments, joined.
+    pub(crate) fn deciders(&self, decision: Vote) -> (Vec<String>, Option<String>) {
+        let made = || self.votes.iter().filter(|(_, cast)| self.counts(cast, decision));
+        let comments: Vec<&str> = made().filter_map(|(_, cast)| cast.comment.as_deref()).collect();
+        let comment = (!comments.is_empty()).then(|| comments.join("\n"));
+        (made().map(|(by, _)| by.clone()).collect(), comment)
     }
 
     /// Whether a vote is one for this decision.

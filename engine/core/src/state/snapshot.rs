@@ -11,7 +11,7 @@ use everfold_language::definition::{Definition, Graph};
 
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
-pub const FOLD_VERSION: u32 = 5;
+pub const FOLD_VERSION: u32 = 6;
 
 /// Parts that are written behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;
@@ -23,6 +23,9 @@ const UNREAD: u8 = 7;
 const NUMBER: u8 = 8;
 const PROGRESS: u8 = 9;
 const INTERRUPTS: u8 = 10;
+const SEEN: u8 = 11;
+const REMINDERS: u8 = 12;
+const TOP: u8 = 16;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +71,10 @@ impl RunState {
             bytes.push(NUMBER);
             bincode::serialize_into(&mut bytes, number).expect("the state holds only what bincode can write");
         }
+        if let Some(top) = &self.facts.top {
+            bytes.push(TOP);
+            bincode::serialize_into(&mut bytes, top).expect("the state holds only what bincode can write");
+        }
         if !self.facts.progress.is_empty() {
             bytes.push(PROGRESS);
             bincode::serialize_into(&mut bytes, &self.facts.progress)
@@ -76,6 +83,16 @@ impl RunState {
         if !self.facts.interrupts.is_empty() {
             bytes.push(INTERRUPTS);
             bincode::serialize_into(&mut bytes, &self.facts.interrupts)
+                .expect("the state holds only what bincode can write");
+        }
+        if !self.facts.seen.is_empty() {
+            bytes.push(SEEN);
+            bincode::serialize_into(&mut bytes, &self.facts.seen)
+                .expect("the state holds only what bincode can write");
+        }
+        if !self.facts.reminders.is_empty() {
+            bytes.push(REMINDERS);
+            bincode::serialize_into(&mut bytes, &self.facts.reminders)
                 .expect("the state holds only what bincode can write");
         }
         bytes
@@ -101,8 +118,11 @@ impl RunState {
                 ACCOUNT => facts.account = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 PROGRESS => facts.progress = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 NUMBER => facts.number = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
+                TOP => facts.top = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 UNREAD => facts.unread = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                SEEN => facts.seen = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 INTERRUPTS => facts.interrupts = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                REMINDERS => facts.reminders = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

@@ -12,13 +12,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::budgets::{BudgetUse, OwnLimit, limit, passed, room, shown};
-use crate::event::{BudgetReading, BudgetTerms, Measure, Spent, TimerId, TimerKind};
+use crate::event::{BUDGETS, BudgetReading, BudgetTerms, Measure, Spent, TimerId, TimerKind};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath, Version};
 use everfold_base::time::Timestamp;
-
-/// What belongs to budgets stands under this name, which no step can have.
-const PLACE: &str = "$budget";
 
 /// Budgets and funds of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,14 +209,24 @@ impl BudgetView<'_> {
         if let Some(measure) = self.over.filter(|_| is_full_for_others(&terms, &self.used)) {
             return full_for_others(&self.used, measure);
         }
-        measure.map_or_else(String::new, |measure| summary(&terms, &self.used, measure))
+        match measure {
+            Some(measure) => {
+                let raised = match measure.of(self.used.raised) {
+                    0 => String::new(),
+                    raised => format!(" ({} of it raised)", shown(measure, raised)),
+                };
+                summary(&terms, &self.used, measure, &raised)
+            }
+            None => format!("{}, without a limit", summary(&terms, &self.used, Measure::Cost, "")),
+        }
     }
 }
 
-fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> String {
+/// How full a budget is; `raised` stands behind its limit. What failures say of it is recorded: it stays as it is.
+fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure, raised: &str) -> String {
     let spent = shown(measure, measure.of(used.spent));
     let mut text = match limit(terms, measure, used.raised) {
-        Some(limit) => format!("{spent} of {}", shown(measure, limit)),
+        Some(limit) => format!("{spent} of {}{raised}", shown(measure, limit)),
         None => spent,
     };
     if measure == Measure::Cost {
@@ -246,7 +253,7 @@ fn full_for_others(used: &BudgetUse, measure: Measure) -> String {
 pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> Failure {
     let how = match is_full_for_others(terms, used) {
         true => full_for_others(used, measure),
-        false => summary(terms, used, measure),
+        false => summary(terms, used, measure, ""),
     };
     let message = format!("budget “{}” is used up: {how}", terms.id);
     let hint = match is_full_for_others(terms, used) {
@@ -259,8 +266,8 @@ pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -
 }
 
 /// The attempt under which timers of budgets stand.
-fn place() -> AttemptId {
-    AttemptId { path: StepPath::step(&StepId::new(PLACE)), round: Round::ZERO, attempt: Attempt::ZERO }
+pub(crate) fn budget_place() -> AttemptId {
+    AttemptId { path: StepPath::step(&StepId::new(BUDGETS)), round: Round::ZERO, attempt: Attempt::ZERO }
 }
 
 /// Which moment of a budget a timer is for.
@@ -283,6 +290,6 @@ impl BudgetTimer {
             Self::Wall => "wall",
             Self::Period => "period",
         };
-        TimerId { id: place(), kind: TimerKind::Budget, name: format!("{budget}/{what}") }
+        TimerId { id: budget_place(), kind: TimerKind::Budget, name: format!("{budget}/{what}") }
     }
 }

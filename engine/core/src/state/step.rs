@@ -242,6 +242,11 @@ impl Unit {
         self.people.as_ref()?.question.as_ref()
     }
 
+    /// Approvals of this round that were asked anew because a person wanted a new look.
+    pub(crate) fn outdated(&self) -> u32 {
+        self.people.as_ref().map_or(0, |people| people.outdated)
+    }
+
     /// Questions that the work asked in this round.
     #[must_use]
     pub fn asks(&self) -> u32 {
@@ -304,7 +309,17 @@ impl Stage {
 
     /// Whether an attempt ended with a question to people, answered or not: the work goes on.
     pub(crate) fn is_talking(&self) -> bool {
-        matches!(self, Self::Ended(AttemptEnding::Asked | AttemptEnding::Answered))
+        let Self::Ended(ending) = self else { return false };
+        match ending {
+            AttemptEnding::Asked
+            | AttemptEnding::Answered
+            | AttemptEnding::Looked
+            | AttemptEnding::Outdated => true,
+            AttemptEnding::Succeeded
+            | AttemptEnding::Failed
+            | AttemptEnding::Lost(_)
+            | AttemptEnding::Interrupted => false,
+        }
     }
 }
 
@@ -323,6 +338,10 @@ pub enum AttemptEnding {
     Answered,
     /// A person interrupted it: the next attempt goes on.
     Interrupted,
+    /// It found what an approval shows: people are asked.
+    Looked,
+    /// People are to be asked anew, with what lies in the workspace by now.
+    Outdated,
 }
 
 /// The items of a `foreach`.

@@ -8,9 +8,13 @@ use super::step::Phase;
 const LISTENERS_MAX: usize = 3;
 
 impl RunState {
-    /// Why nothing takes a signal of this name now: where each step stands that listens to it.
-    #[must_use]
-    pub fn why_not_taken(&self, signal: &str) -> String {
+    /// Why nothing takes a signal of this name now: where each step stands that listens to it. `condition` says what
+    /// the conditions of an active step, or of the run, have against it.
+    pub(crate) fn why_not_taken(
+        &self,
+        signal: &str,
+        condition: &dyn Fn(Option<usize>) -> Option<String>,
+    ) -> String {
         let short = self.run().map(|run| run.short()).unwrap_or_default();
         if !self.listens_to(signal) {
             return format!("nothing in run {short} listens to “{signal}”");
@@ -21,13 +25,15 @@ impl RunState {
         steps.sort_unstable();
         steps.dedup();
         let more = steps.len().saturating_sub(LISTENERS_MAX);
-        let stand = |at: &usize| format!("“{}” {}", self.step_id(*at), self.deafness(*at, signal));
+        let stand = |at: &usize| format!("“{}” {}", self.step_id(*at), self.deafness(*at, signal, condition));
         let mut parts: Vec<String> = steps.iter().take(LISTENERS_MAX).map(stand).collect();
         if more > 0 {
             parts.push(format!("and {more} more steps"));
         }
         if self.definition().on_signal.contains_key(signal) {
-            parts.push("the pipeline's own routes for it do not hold, or the run is about to end".to_owned());
+            let routes = "the pipeline's own routes for it do not hold, or the run is about to end";
+            let failed = condition(None).map(|failed| format!("of the pipeline's own routes {failed}"));
+            parts.push(failed.unwrap_or_else(|| routes.to_owned()));
         }
         if listeners.is_some_and(|listeners| !listeners.waits.is_empty())
             && self.facts.order.kept.len() >= KEPT_MAX
@@ -38,8 +44,13 @@ impl RunState {
     }
 
     /// Why a step that listens to a signal does not take it, in words behind its name.
-    fn deafness(&self, at: usize, signal: &str) -> &'static str {
-        match &self.facts.steps[at].phase {
+    fn deafness(
+        &self,
+        at: usize,
+        signal: &str,
+        condition: &dyn Fn(Option<usize>) -> Option<String>,
+    ) -> String {
+        let stands = match &self.facts.steps[at].phase {
             Phase::Pending => "has not begun",
             ended if ended.is_ended() => "has ended",
             _active if !self.is_live(at) => "is ended with the run",
@@ -50,7 +61,11 @@ impl RunState {
             {
                 "does not judge the gate that it wakes now"
             }
-            _active => "listens, and none of its conditions holds",
-        }
+            _active => {
+                return condition(Some(at))
+                    .unwrap_or_else(|| "listens, and none of its conditions holds".to_owned());
+            }
+        };
+        stands.to_owned()
     }
 }

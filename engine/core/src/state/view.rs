@@ -133,6 +133,16 @@ impl RunState {
         self.facts.edge.root.or_else(|| self.run())
     }
 
+    /// The topmost run above this one: the parent of its parent, and so on; the run itself, where no step of another
+    /// run started it. A fork has no parent. A run of a former version takes its parent for the topmost.
+    #[must_use]
+    pub fn top(&self) -> Option<RunId> {
+        match self.parent() {
+            Some(parent) => Some(self.facts.top.unwrap_or(parent.run)),
+            None => self.run(),
+        }
+    }
+
     /// The step that a retry of an ended run begins with: the one that made it fail, else the first that
     /// did not end well.
     #[must_use]

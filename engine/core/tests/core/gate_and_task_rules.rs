@@ -143,6 +143,7 @@ fn l20_roles_self_approval_and_comments_are_asked_for() {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             comments: Vec::new(),
             edited: None,
+            seen: None,
         })
     };
     let path = StepPath::step(&"ask".into());

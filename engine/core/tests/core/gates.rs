@@ -262,6 +262,42 @@ fn l18_fresh_asks_since_the_rounds_first_commit_and_fails_whatever_the_policy() 
 }
 
 #[test]
+fn a_diff_since_round_is_asked_since_the_commit_at_which_each_round_began() {
+    let diff = json!({"task": {"kind": "diff", "spec": {"since": "round", "max_files": 1}}});
+    let gates = json!([
+        {"id": "own", "probe": diff, "on_fail": [{"to": {"rework": "a"}}]},
+        {"id": "both", "probe": {"all": [{"probe": diff}]}},
+    ]);
+    let step =
+        json!({"id": "a", "work": {"task": {"kind": "command", "spec": {"argv": ["x"]}}}, "gates": gates});
+    let mut world = World::start(
+        definition(json!({"name": "p", "workspace": {"git": {"git": "/r"}}, "steps": [step]})),
+        json!({}),
+    );
+    world.answer(&Effect::Workspace, 1);
+    let finish = |world: &mut World, id: &str, commit: &str| {
+        let kind = InputKind::AttemptFinished {
+            id: id.parse().expect("an id"),
+            result: Ok(json!(1).into()),
+            commit: Some(commit.into()),
+            artefacts: Vec::new(),
+            ended_at: world.now,
+            notes: Default::default(),
+            ask: None,
+        };
+        world.give(kind).expect("reports are taken")
+    };
+    let batch = finish(&mut world, "a/1/1", "c1");
+    assert_eq!(asked(&batch).1["spec"], json!({"since": "round", "max_files": 1, "base": "c0"}));
+    world.probe("a/1/1", "own", 1, json!({"files": 2, "lines": 2, "max_files": 1, "names": ["x", "y"]}));
+    let batch = finish(&mut world, "a/2/1", "c2");
+    assert_eq!(asked(&batch).1["spec"]["base"], "c1");
+    let batch =
+        world.probe("a/2/1", "own", 1, json!({"files": 1, "lines": 1, "max_files": 1, "names": ["x"]}));
+    assert_eq!(asked(&batch).1["spec"]["members"][0]["spec"]["base"], "c1");
+}
+
+#[test]
 fn row_37_the_text_of_a_route_sees_the_verdict_of_its_own_gate() {
     let message = "said ${steps.a.gates.g.reason}: ${steps.a.gates.g.evidence.exit}";
     let route = json!([{"to": {"fail": {"code": "BAD", "message": message}}}]);

@@ -106,6 +106,7 @@ fn delivery() -> World {
             roles: vec!["product".into()],
             comments: Vec::new(),
             edited: None,
+            seen: None,
         })
     };
     world.by("bob", vote("approve/1/1", Vote::Reject, Some("too vague"))).expect("taken");
@@ -203,21 +204,24 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 14] = [
-    ("delivery-6", delivery),
-    ("cancelled-6", cancelled),
-    ("budgets-6", golden_runs::budgets),
-    ("edge-6", golden_runs::edge),
-    ("shared-6", golden_runs::shared),
-    ("control-6", golden_runs::control),
-    ("mended-6", golden_runs::mended),
-    ("abandoned-6", golden_runs::abandoned),
-    ("otherwise-6", golden_runs::otherwise),
-    ("refused-6", golden_runs::refused),
-    ("numbered-7", golden_runs::numbered),
-    ("reported-7", golden_runs::reported),
-    ("interrupted-6", interrupted),
-    ("sealed-6", golden_runs::sealed),
+const WRITTEN: [(&str, Written); 17] = [
+    ("delivery-8", delivery),
+    ("cancelled-8", cancelled),
+    ("budgets-8", golden_runs::budgets),
+    ("edge-8", golden_runs::edge),
+    ("shared-8", golden_runs::shared),
+    ("control-8", golden_runs::control),
+    ("mended-8", golden_runs::mended),
+    ("abandoned-8", golden_runs::abandoned),
+    ("otherwise-8", golden_runs::otherwise),
+    ("refused-8", golden_runs::refused),
+    ("numbered-8", golden_runs::numbered),
+    ("nested-8", golden_runs::nested),
+    ("counted-below-8", golden_runs::nested_and_numbered),
+    ("reported-8", golden_runs::reported),
+    ("interrupted-8", interrupted),
+    ("sealed-8", golden_runs::sealed),
+    ("seen-2", golden_runs::seen),
 ];
 
 #[test]

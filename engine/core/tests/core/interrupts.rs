@@ -128,6 +128,34 @@ fn a_try_of_a_round_that_goes_on_keeps_what_was_said_and_a_new_round_does_not() 
 }
 
 #[test]
+fn what_was_said_to_an_attempt_that_began_is_not_said_again_after_another_interrupt() {
+    let mut world = run(json!([agent(json!({}))]));
+    begin(&mut world, "a/1/1");
+    interrupt(&mut world);
+    stopped(&mut world, "a/1/1");
+    resume_with(&mut world, "One.").expect("taken");
+    let said = |prompt: &str| Some(Resumption { prompt: Some(prompt.into()) });
+    assert_eq!(planned(&world, "a/1/2").1, said("One."));
+    // One that never began was told nothing.
+    interrupt(&mut world);
+    stopped(&mut world, "a/1/2");
+    resume(&mut world);
+    assert_eq!(planned(&world, "a/1/3").1, said("One."));
+    begin(&mut world, "a/1/3");
+    uses(&mut world, "a/1/3", 1, "s-3");
+    interrupt(&mut world);
+    stopped(&mut world, "a/1/3");
+    resume(&mut world);
+    let goes_on = (Some("s-3".to_owned()), Some(Resumption { prompt: None }));
+    assert_eq!(planned(&world, "a/1/4"), goes_on, "in its session, without a word");
+    begin(&mut world, "a/1/4");
+    interrupt(&mut world);
+    stopped(&mut world, "a/1/4");
+    resume_with(&mut world, "Two.").expect("taken");
+    assert_eq!(planned(&world, "a/1/5").1, said("Two."));
+}
+
+#[test]
 fn what_ended_well_all_the_same_counts_and_what_vanished_is_lost() {
     let mut world = run(json!([function("a", &[]), function("b", &[])]));
     begin(&mut world, "a/1/1");

@@ -1,5 +1,6 @@
 //! The pure core: laws over generated pipelines and input sequences, and rules one by one.
 
+mod acting_roles;
 mod admission_and_children;
 mod approvals;
 mod bounds;
@@ -22,11 +23,13 @@ mod multi_probe;
 mod needs;
 mod notices;
 mod questions;
+mod reminders;
 mod rework;
 mod routes;
 mod rule_details;
 mod run_account;
 mod run_budgets;
+mod seen;
 mod signals;
 mod skip;
 mod step_control;

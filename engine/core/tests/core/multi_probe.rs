@@ -173,6 +173,34 @@ fn l15_findings_come_from_the_members_that_failed_and_a_policy_may_look_at_all_o
 }
 
 #[test]
+fn findings_of_the_only_member_that_failed_stay_the_map_that_they_are() {
+    let member =
+        |id: &str| json!({"id": id, "probe": {"task": {"kind": "frontmatter", "spec": {"name": id}}}});
+    let gate = json!({"id": "g", "probe": {"all": [member("spec"), member("review")]}, "on_fail": [{"to": {"rework": "a"}}]});
+    let answered = |id: &str, word: &str, text: &str| {
+        json!({"id": id, "kind": "frontmatter", "evidence": {"file": format!("{id}.md"), "fields": {"verdict": word},
+            "order": ["verdict"], "fail": ["REJECTED"], "text": text}})
+    };
+    let findings = |members: Value| -> Value {
+        let mut world = judged(json!([gate.clone()]));
+        let batch = world.probe("a/1/1", "g", 1, json!({ "members": members }));
+        let found = batch.iter().find_map(|event| match event {
+            RunEvent::ReworkRequested(rework) => Some(rework.findings.clone()),
+            _other => None,
+        });
+        let Some(Payload::Inline(findings)) = found else { panic!("{batch:?}") };
+        findings.value()
+    };
+    let one = findings(json!([answered("spec", "ok", "fine"), answered("review", "rejected", "too slow")]));
+    assert_eq!(one, json!({"reason": "verdict is REJECTED", "file": "review.md", "text": "too slow"}));
+    let both =
+        findings(json!([answered("spec", "rejected", "vague"), answered("review", "rejected", "too slow")]));
+    let text = both.as_str().expect("a text");
+    assert!(text.contains("spec: verdict is REJECTED\nspec.md:\nvague\n\nreview: "), "{text}");
+    assert!(!text.contains('{'), "{text}");
+}
+
+#[test]
 fn l15_members_that_ask_nobody_are_judged_at_once() {
     let gate = json!({"id": "g", "probe": {"any": [
         {"probe": {"expression": "output.n > 5"}}, {"id": "small", "probe": {"expression": "output.n < 5"}},

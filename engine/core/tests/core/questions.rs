@@ -41,6 +41,36 @@ fn l19_partial_answers_are_merged_and_what_is_left_out_stands_in_what_was_saved(
 }
 
 #[test]
+fn l19_the_same_answer_again_changes_nothing_also_where_a_part_of_it_was_saved_before() {
+    let fields = json!({"items": ["first", {"id": "size", "text": "how large", "options": ["s", "m"]}]});
+    let asked = || {
+        let mut world = run(json!([question("ask", fields.clone())]));
+        world
+            .by("ada", save("ask/1/1", json!({"items": {"1": "x"}, "states": {"1": "resolved"}})))
+            .expect("taken");
+        world
+    };
+    let mut world = asked();
+    let own = || answer("ask/1/1", json!({"items": {"size": "m"}}));
+    world.by("bob", own()).expect("taken");
+    assert!(world.by("bob", own()).expect("the same again").is_empty());
+    for other in [
+        json!({"items": {"size": "s"}}),
+        json!({"items": {"size": "m", "1": "y"}}),
+        json!({"items": null}),
+        json!({}),
+    ] {
+        let given = world.by("eve", answer("ask/1/1", other.clone()));
+        assert_eq!(given, Err(Refusal::Answered(path("ask"))), "{other}");
+    }
+    let mut world = asked();
+    world.by("ada", save("ask/1/1", json!({"items": {"size": "s"}}))).expect("taken");
+    world.by("bob", answer("ask/1/1", json!({}))).expect("what was saved is the answer");
+    assert!(world.by("bob", answer("ask/1/1", json!({}))).expect("the same again").is_empty());
+    assert_eq!(world.by("ada", answer("ask/1/1", json!({}))), Err(Refusal::Answered(path("ask"))));
+}
+
+#[test]
 fn l21_options_items_schema_and_accept_refuse_and_say_what_is_wrong() {
     let mut world = run(json!([question("ask", json!({"options": ["a", "b"]}))]));
     let refused = world.by("ada", answer("ask/1/1", json!({"choice": "c"})));
@@ -319,6 +349,17 @@ fn an_item_is_answered_resolved_or_dismissed_and_only_an_optional_one_may_stay_o
         world.by("ada", answer("ask/1/1", json!({"states": {"3": "resolved"}}))).expect("taken").is_empty()
     );
     assert!(world.by("ada", answer("ask/1/1", json!({"states": {"3": "dismissed"}}))).is_err());
+    world.check_fold();
+}
+
+#[test]
+fn the_answers_of_items_are_an_empty_map_where_each_is_resolved_or_dismissed() {
+    let items = json!({"items": ["a", {"id": "d", "text": "nice to have", "optional": true}]});
+    let read = json!({"id": "read", "needs": ["ask"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.ask.output.items.size()}"}}}});
+    let mut world = run(json!([question("ask", items), read]));
+    let states = json!({"states": {"1": "dismissed"}});
+    let batch = world.by("ada", answer("ask/1/1", states)).expect("taken");
+    assert!(batch.iter().any(|event| format!("{event:?}").contains(r#""with":0"#)), "{batch:?}");
     world.check_fold();
 }
 

@@ -78,6 +78,7 @@ fn l11_the_target_is_told_from_where_by_whom_in_which_round_and_what_was_found_b
         roles: Vec::new(),
         comments: Vec::new(),
         edited: None,
+        seen: None,
     });
     world.by("ada", changes).expect("taken");
     let second = with_of(&world, "a");

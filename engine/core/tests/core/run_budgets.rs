@@ -378,9 +378,9 @@ fn l31_copied_facts_spend_nothing() {
 }
 
 /// A counter and everything that happened to it.
-struct Counted(Counter, BudgetTerms);
+struct CounterBench(Counter, BudgetTerms);
 
-impl Counted {
+impl CounterBench {
     fn new(per: Period) -> Self {
         let terms = BudgetTerms {
             id: "team".into(),
@@ -424,7 +424,7 @@ fn effect(attempt: &str) -> EffectId {
 
 #[test]
 fn l31_a_counter_reserves_and_charges_each_attempt_once() {
-    let mut team = Counted::new(Period::Total);
+    let mut team = CounterBench::new(Period::Total);
     assert_eq!(team.request("a/1/1", 0), (vec!["FundsReserved"], Ok(())));
     assert_eq!(team.request("a/1/1", 0), (vec![], Ok(())), "asked again after a crash");
     assert_eq!(team.request("b/1/1", 0), (vec!["FundsReserved"], Ok(())));
@@ -444,7 +444,7 @@ fn l31_a_counter_reserves_and_charges_each_attempt_once() {
 #[test]
 fn l31_a_counter_begins_its_periods_by_the_time_of_what_it_is_asked() {
     let day = 24 * 60 * 60 * 1_000;
-    let mut daily = Counted::new(Period::Day);
+    let mut daily = CounterBench::new(Period::Day);
     assert_eq!(daily.request("a/1/1", 10).0, ["CounterPeriodBegan", "FundsReserved"]);
     assert_eq!(daily.0.period(), Some((Timestamp(0), Timestamp(day))));
     assert_eq!(daily.charge("a/1/1", true, 2.0, 20, 20), ["SpendCharged"]);

@@ -1,8 +1,8 @@
 //! Signals, rule by rule: which steps take one, and when (L26, L27).
 
 use everfold_base::actor::Actor;
-use everfold_base::json::Payload;
-use everfold_core::decide::Refusal;
+use everfold_base::json::{JsonText, Payload};
+use everfold_core::decide::{self, Refusal};
 use everfold_core::effect::Effect;
 use everfold_core::event::{BlockReason, Hearing, RunEvent, SignalReceived, SignalTaker, TimerKind};
 use everfold_core::input::InputKind;
@@ -462,10 +462,66 @@ fn why_nothing_takes_a_signal_is_known_of_the_run() {
     ]));
     world.succeed("a/1/1", json!(1));
     assert_eq!(names(&send_signal(&mut world, "s", json!(2))), ["SignalReceived"]);
-    let why = world.state.why_not_taken("s");
+    let why = why_not_taken(&world, "s", json!(2));
     for part in ["“a” has ended", "“b” listens, and none of its conditions", "“c” has not begun"]
     {
         assert!(why.contains(part), "{part}: {why}");
     }
-    assert!(world.state.why_not_taken("other").contains("listens to “other”"));
+    assert!(why_not_taken(&world, "other", json!(2)).contains("listens to “other”"));
+}
+
+fn why_not_taken(world: &World, name: &str, payload: Value) -> String {
+    let payload = Payload::Inline(JsonText::new(&payload));
+    let signal = SignalReceived { name: name.to_owned(), payload, delivery: None };
+    decide::why_not_taken(&world.state, &signal, &Actor::Engine)
+}
+
+#[test]
+fn a_condition_that_fails_on_a_signal_is_told_from_one_that_is_false() {
+    let listens = json!({"on_signal": {"s": [{"when": "signal.pr == 1", "to": "block"}]}});
+    let waits = wait("w", &[], json!({"signal": "s", "match": "signal.pr == 7"}));
+    let world = run(json!([with(function("a", &[]), listens), waits]));
+    let why = why_not_taken(&world, "s", json!({"pr": 2}));
+    for part in [
+        "“a” listens, and none of its conditions holds",
+        "“w” waits for one that fits `match`, and `signal.pr == 7` is false",
+    ] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    let why = why_not_taken(&world, "s", json!({"number": 2}));
+    for part in [
+        "“a” listens, and `signal.pr == 1` cannot be answered for what it says: ",
+        "“w” waits for one that fits `match`, and `signal.pr == 7` cannot be answered for what it says: ",
+    ] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+}
+
+#[test]
+fn a_signal_whose_name_holds_a_blank_is_refused() {
+    let mut world = run(json!([function("a", &[])]));
+    for name in ["two words", "tab\there", " s"] {
+        let payload = Payload::Inline(JsonText::null());
+        let signal = SignalReceived { name: name.to_owned(), payload, delivery: None };
+        let refused = world.give(InputKind::Signal(signal)).unwrap_err();
+        assert!(refused.to_string().contains("no blanks"), "{refused}");
+    }
+}
+
+#[test]
+fn a_run_that_pauses_because_the_rework_of_a_signal_is_used_up_says_so() {
+    let document = json!({"name": "p", "on_signal": {"again": [{"to": {"rework": "a"}, "max": {"times": 0}}]}, "steps": [
+        function("a", &[]), wait("w", &["a"], json!({"for": "1h"}))]});
+    let mut world = World::start(definition(document), json!({}));
+    world.succeed("a/1/1", json!(1));
+    let events = send_signal(&mut world, "again", json!({"text": "once more"}));
+    let reason = events.iter().find_map(|event| match event {
+        RunEvent::RunPaused(paused) => paused.reason.clone(),
+        _other => None,
+    });
+    let reason = reason.unwrap_or_default();
+    for part in ["the signal “again” says so", "its rework of “a” is used up", "restart it from “a”"]
+    {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
 }

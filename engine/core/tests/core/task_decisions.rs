@@ -39,6 +39,7 @@ fn says(task: &str, vote: Vote, comment: &str) -> InputKind {
         roles: Vec::new(),
         comments: Vec::new(),
         edited: None,
+        seen: None,
     })
 }
 
@@ -50,6 +51,7 @@ fn edits(task: &str, value: Value) -> InputKind {
         roles: Vec::new(),
         comments: Vec::new(),
         edited: Some(Payload::Inline(value.into())),
+        seen: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::construct::{Construct as _, construct};
+use super::remind::Remind;
 use super::value::{Data, Flag, Money, Number, Pause, Text, Texts, Word};
 use crate::definition::{OnLimit, OnOver, OnTaken, Period, Release};
 
@@ -118,6 +119,8 @@ construct! {
         on_over "on_over": Word<OnOver>;
         /// A copy of the run begins with what the run had used up.
         carry "carry": Flag;
+        /// When people are reminded while it holds the run.
+        remind "remind": Remind;
     }
     also ["id"]
 }
@@ -136,7 +139,7 @@ pub struct Secret(Value);
 impl Secret {
     /// The keys that it can have.
     #[cfg(test)]
-    pub(super) const KEYS: &'static [&'static str] = &["env", "file", "command"];
+    pub(super) const KEYS: &'static [&'static str] = &["env", "file", "command", "credential", "of", "else"];
 
     /// A variable of the engine's own environment.
     #[must_use]
@@ -155,6 +158,29 @@ impl Secret {
     pub fn command(command: impl Into<super::CommandLine>) -> Self {
         let command: super::CommandLine = command.into();
         Self(json!({ "command": Value::from(command) }))
+    }
+
+    /// A source per role in whose name the work acts ([`Step::acts_as`](super::Step::acts_as)).
+    #[must_use]
+    pub fn of<R: Into<String>>(roles: impl IntoIterator<Item = (R, Self)>) -> Self {
+        let roles: serde_json::Map<String, Value> =
+            roles.into_iter().map(|(role, source)| (role.into(), source.0)).collect();
+        Self(json!({ "of": roles }))
+    }
+
+    /// The source for roles that have none, for work without a role, and where the variable of a role is not set.
+    #[must_use]
+    pub fn or(mut self, source: Self) -> Self {
+        if let Value::Object(keys) = &mut self.0 {
+            keys.insert("else".to_owned(), source.0);
+        }
+        self
+    }
+
+    /// What the request brings that starts the run, by this name.
+    #[must_use]
+    pub fn credential(name: impl Into<String>) -> Self {
+        Self(json!({ "credential": name.into() }))
     }
 }
 

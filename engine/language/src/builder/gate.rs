@@ -26,9 +26,11 @@ construct! {
         code "code": Text;
         /// What follows its failure.
         on_fail "on_fail": Routes;
+        /// The role in whose name it asks; without it that of its step.
+        acts_as "as": Text;
     }
     also ["id", "with", "expression", "command", "file", "frontmatter", "tests", "diff", "http", "ci",
-        "mergeable", "runs", "config", "function", "all", "any", "not", "at_least"]
+        "mergeable", "runs", "config", "credentials", "function", "all", "any", "not", "at_least"]
 }
 
 impl Gate {
@@ -55,6 +57,18 @@ impl Gate {
     /// JUnit reports: at least one test, and none failed.
     pub fn tests(id: impl Into<String>, files: impl Into<Texts>) -> Self {
         Self::new(id, Probe::tests(files))
+    }
+
+    /// Credentials that the request must bring; for [`Pipeline::admit`](super::Pipeline::admit).
+    pub fn credentials(id: impl Into<String>, names: impl Into<Texts>) -> Self {
+        let names: Texts = names.into();
+        Self::empty().with_key("credentials", names).with_key("id", id.into())
+    }
+
+    /// The same, named by one whole `${…}` that gives a list.
+    pub fn credentials_of(id: impl Into<String>, list: impl Into<Text>) -> Self {
+        let list: Text = list.into();
+        Self::empty().with_key("credentials", list).with_key("id", id.into())
     }
 
     /// A function that only reads; its `ok` decides.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::construct::{Construct as _, construct};
+use super::remind::Remind;
 use super::route::Routes;
 use super::value::{Data, Flag, Number, Pause, Text, Texts, Word};
 use crate::definition::Vote;
@@ -11,8 +12,10 @@ construct! {
     /// People approve, reject, or ask for changes.
     Approval
     set {
-        /// What they are shown.
+        /// What they are shown: texts and paths. See also [`Approval::show_file`].
         show "show": Texts;
+        /// Whether the commit of the workspace is shown, too.
+        commit "commit": Flag;
         /// The one value that they may replace.
         edit "edit": Text;
         /// Who may decide; without it anyone.
@@ -27,14 +30,14 @@ construct! {
         timeout "timeout": Pause;
         /// What follows when no decision came in time.
         on_timeout "on_timeout": Routes;
-        /// How often they are reminded.
-        remind "remind": Pause;
+        /// When they are reminded.
+        remind "remind": Remind;
         /// What follows when changes are asked for; without it that cannot be asked.
         on_changes "on_changes": Routes;
         /// What follows a rejection.
         on_reject "on_reject": Routes;
     }
-    also ["title", "comment"]
+    also ["title", "comment", "keep"]
 }
 
 impl Approval {
@@ -42,6 +45,22 @@ impl Approval {
     pub fn new(title: impl Into<Text>) -> Self {
         let title: Text = title.into();
         Self::empty().with_key("title", title)
+    }
+
+    /// Shows a file of the workspace, there or not, beside what is shown so far.
+    pub fn show_file(mut self, path: impl Into<Text>) -> Self {
+        let path: Text = path.into();
+        let file = serde_json::json!({ "file": Value::from(path) });
+        match self.keys().get_mut("show") {
+            Some(Value::Array(shown)) => shown.push(file),
+            _nothing_yet => return self.with_key("show", Value::Array(vec![file])),
+        }
+        self
+    }
+
+    /// Approvals of a former round count on where nothing that is shown has changed.
+    pub fn keep_unchanged(self) -> Self {
+        self.with_key("keep", "unchanged")
     }
 
     /// Decisions that need a comment.
@@ -69,8 +88,8 @@ construct! {
         timeout "timeout": Pause;
         /// What follows when no answer came in time.
         on_timeout "on_timeout": Routes;
-        /// How often they are reminded.
-        remind "remind": Pause;
+        /// When they are reminded.
+        remind "remind": Remind;
         /// Parts as one whole `${…}` gives them, instead of [`Question::part`].
         parts "items": Text;
     }
@@ -135,6 +154,8 @@ construct! {
         timeout "timeout": Pause;
         /// What follows when no answer came in time.
         on_timeout "on_timeout": Routes;
+        /// When they are reminded.
+        remind "remind": Remind;
     }
 }
 

@@ -113,6 +113,13 @@ impl Pipeline {
         self
     }
 
+    /// Secrets that the commands of these gates get as variables.
+    pub fn admit_secrets(mut self, names: impl Into<super::value::Texts>) -> Self {
+        let names: super::value::Texts = names.into();
+        self.admission()["secrets"] = names.into();
+        self
+    }
+
     fn admission(&mut self) -> &mut Value {
         self.keys.entry("admit").or_insert_with(|| json!({ "gates": [] }))
     }

@@ -234,7 +234,7 @@ construct! {
         allow "allow": Texts;
         /// No paths that match these patterns.
         deny "deny": Texts;
-        /// A step: what changed since the commit that it left.
+        /// `round`: what changed since this round of the step began; or a step: since the commit that it left.
         since "since": Text;
     }
 }

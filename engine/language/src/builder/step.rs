@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::construct::{Construct as _, construct};
 use super::gate::Gate;
 use super::people::{Approval, Ask, Question};
+use super::remind::Remind;
 use super::route::Routes;
 use super::trigger::SignalWork;
 use super::value::{Data, Flag, Number, Pause, Text, Texts, Word};
@@ -35,6 +36,8 @@ construct! {
         timeout "timeout": Pause;
         /// The time limit of a round.
         deadline "deadline": Pause;
+        /// When people are reminded while it is blocked.
+        remind "remind": Remind;
         /// From SIGTERM to SIGKILL.
         grace "grace": Pause;
         /// Tries again within a round.
@@ -49,10 +52,14 @@ construct! {
         on_fail "on_fail": Routes;
         /// Secrets that its process gets as variables.
         secrets "secrets": Texts;
+        /// The role in whose name it acts: which source of a secret it is given ([`Secret::of`](super::Secret::of)).
+        acts_as "as": Text;
         /// What its process may do with the engine; without it nothing.
         api "api": Api;
         /// Where it works.
         workspace "workspace": StepWorkspace;
+        /// Approvals without which nothing of it starts: what they showed must stand as it was approved.
+        approved "approved": Texts;
         /// Resets the worktree before a retry.
         clean "clean": Flag;
         /// Slots that an attempt takes.
@@ -191,6 +198,8 @@ construct! {
     set {
         /// The time limit of one attempt.
         timeout "timeout": Pause;
+        /// When people are reminded while a step is blocked.
+        remind "remind": Remind;
         /// From SIGTERM to SIGKILL.
         grace "grace": Pause;
         /// Tries again within a round.
@@ -199,6 +208,8 @@ construct! {
         on_fail "on_fail": Routes;
         /// What follows when an attempt vanished without a record.
         on_lost "on_lost": Word<OnLost>;
+        /// The role of steps that have none, by [`Step::acts_as`] or by their agent.
+        acts_as "as": Text;
     }
     entry {
         /// A variable of each process.

@@ -47,6 +47,8 @@ fn every_key_of_the_language_has_a_method() {
         ("/$defs/question", Question::KEYS),
         ("/$defs/agent/oneOf/1", Agent::KEYS),
         ("/$defs/wait", Wait::KEYS),
+        ("/$defs/remind/oneOf/1", Remind::KEYS),
+        ("/$defs/fixedRemind/oneOf/1", Remind::KEYS),
     ];
     // What is short enough to have no place of its own in the schema.
     assert_eq!(TriggerStart::KEYS, ["input", "title", "park"]);

@@ -1,6 +1,7 @@
 //! Waiting for a time or a signal.
 
 use super::construct::{Construct as _, construct};
+use super::remind::Remind;
 use super::route::Routes;
 use super::value::{Pause, Text};
 
@@ -16,6 +17,8 @@ construct! {
         timeout "timeout": Pause;
         /// What follows when it did not come.
         on_timeout "on_timeout": Routes;
+        /// When people are reminded of the signal.
+        remind "remind": Remind;
     }
     also ["for", "until", "signal"]
 }

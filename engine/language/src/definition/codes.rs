@@ -157,6 +157,9 @@ codes! {
          A longer pause (`backoff: 1m..1h`) lets fewer attempts cover more time.";
     Template = "EF0140", Error, "a template that does not exist, or leads back to itself",
         "`like` of a step names one of the pipeline's `templates`; a template may itself be like another one, at most 16 in a row.";
+    Approved = "EF0145", Error, "an approval that binds nothing of the step",
+        "`approved` names steps with an `approval` that lie before this one and show a file or the commit (`show: [{file: PATH}]`, `commit: true`), \
+         not one for each item of a `foreach`. The step itself has work that is executed, or gates alone: people, and time, start nothing.";
     UnusedKind = "EF0181", Warning, "a code that is spelled like a kind of failure",
         "`retry.only` and `retry.except` take kinds of failures, in lower case (error exit crash timeout lost spawn validation gate rejected budget cancelled \
          dependency conflict), and codes, in upper case. `TIMEOUT` is a code of your own; if you mean the kind, write `timeout`.";
@@ -164,7 +167,10 @@ codes! {
         "The schema declares other inputs, one with a similar name. Other inputs are allowed, so this is only pointed out.";
     NoEffect = "EF0184", Warning, "a key that has no effect on this work",
         "Approvals, questions, waits and steps with gates alone are not executed: nothing of them is repeated, lost, or sent a signal, and nothing but a \
-         process leaves files behind. The key can go.";
+         process leaves files behind. An `as` whose role no secret lists chooses nothing. The key can go.";
+    RelativeSettings = "EF0188", Warning, "settings at a relative path in a pipeline with triggers",
+        "Paths of `config` count from the folder in which a run is started. A run that a trigger or a call over REST without `cwd` starts has none, and is refused \
+         with the code `config`. Write a whole path, or one below the home of the engine's user: `~/…`.";
     Unused = "EF0185", Warning, "a template or a policy that nothing uses",
         "No step is like the template, or no gate names the policy. It may be a mistyped name; it changes nothing and can go.";
     Shared = "EF0183", Warning, "steps that may run in one worktree at once",

@@ -177,6 +177,7 @@ impl Graph {
 
     /// Whether the step works in the run's workspace, where the pipeline has one.
     pub fn uses_workspace(&self, at: usize) -> bool {
-        self.definition.workspace.is_some() && self.step(at).is_in_workspace()
+        let step = self.step(at);
+        self.definition.workspace.is_some() && (step.is_in_workspace() || step.looks_at_workspace())
     }
 }

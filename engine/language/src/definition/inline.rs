@@ -13,10 +13,13 @@ use serde_json::Value;
 use super::codes::Code;
 use super::problem::{Problem, SourceText};
 use super::read::WORKS;
-use super::yaml::{Kind, YamlNode, json_as_yaml};
+use super::templates::{TreeSize, size};
+use super::yaml::{COPIED_BYTES_MAX, Kind, NODES_MAX, YamlNode, json_as_yaml};
 
 /// Where the places of pipelines within pipelines begin: no file is named so by accident.
 const MARK: char = '#';
+/// The most values that the pipelines within another take over from it, all together.
+const COPIED_NODES_MAX: usize = 4 * NODES_MAX;
 
 /// A pipeline within another.
 pub(super) struct InlinePipeline {
@@ -46,6 +49,38 @@ pub(super) fn take_out(
         }
     }
     found
+}
+
+/// Whether what the pipelines within a pipeline take over from it stays within bounds; reports where it does not.
+pub(super) fn has_room(root: &YamlNode, source: &SourceText, problems: &mut Vec<Problem>) -> bool {
+    let times = within(root);
+    if times == 0 {
+        return true;
+    }
+    let taken_over = PipelineHead::of(root).taken_over;
+    let sizes: Vec<TreeSize> = taken_over.iter().map(|(_, value)| size(value)).collect();
+    let nodes: usize = sizes.iter().map(|size| size.nodes).sum();
+    let bytes: usize = sizes.iter().map(|size| size.bytes).sum();
+    let fits =
+        times.saturating_mul(bytes) <= COPIED_BYTES_MAX && times.saturating_mul(nodes) <= COPIED_NODES_MAX;
+    if let (false, Some((key, _))) = (fits, taken_over.first()) {
+        let message = "with its steps within `foreach` written out, the pipeline is too large";
+        let hint =
+            "`defaults` and `secrets` count once for each of them: 400,000 values and 4 MiB are the most";
+        problems.push(source.problem(Code::Limit, key.span.clone(), message).hint(hint));
+    }
+    fits
+}
+
+/// How many pipelines stand within the steps of another, at any depth.
+fn within(pipeline: &YamlNode) -> usize {
+    let lists = ["steps", "on_finish"].into_iter().filter_map(|part| pipeline.get(part));
+    let steps = lists.flat_map(|list| match &list.kind {
+        Kind::List(steps) => steps.as_slice(),
+        _other => &[],
+    });
+    let inner = steps.filter_map(|step| step.get("foreach")).filter(|foreach| foreach.get("steps").is_some());
+    inner.map(|foreach| 1 + within(foreach)).sum()
 }
 
 /// The place of the pipeline within a step.
@@ -133,7 +168,7 @@ fn from_step(
     let map = |entries: Vec<(YamlNode, YamlNode)>| YamlNode { span: at.clone(), kind: Kind::Map(entries) };
 
     let input = input.as_ref().map(|(_, input)| input);
-    let values = input_values(input, &item, &at, source, problems)?;
+    let values = input_values(input, &item, &at, source, problems);
     let required = values.iter().map(|(key, _)| text(key.text().unwrap_or_default().to_owned())).collect();
     let properties = values.iter().map(|(key, _)| (key.clone(), map(Vec::new()))).collect();
     let schema = map(vec![
@@ -181,15 +216,16 @@ fn input_values(
     at: &Range<usize>,
     source: &SourceText,
     problems: &mut Vec<Problem>,
-) -> Option<Vec<(YamlNode, YamlNode)>> {
+) -> Vec<(YamlNode, YamlNode)> {
     let own = [item, "index"].map(|name| (quoted(at, name.to_owned()), quoted(at, format!("${{{name}}}"))));
     let mut values = own.to_vec();
-    let Some(input) = input else { return Some(values) };
+    let Some(input) = input else { return values };
     let Kind::Map(more) = &input.kind else {
         let message = format!("`input` is a map, this is {}", input.what());
         problems
             .push(source.problem(Code::Type, input.span.clone(), message).hint("write NAME: and its value"));
-        return None;
+        // The step is read all the same: it has work, and what is wrong with it is said once.
+        return values;
     };
     for (key, value) in more {
         if is_named(key, &[item, "index"]) {
@@ -200,7 +236,7 @@ fn input_values(
             values.push((key.clone(), value.clone()));
         }
     }
-    Some(values)
+    values
 }
 
 /// The text of a tree, on one line: JSON with sorted keys, but that plain values stand as they were written.

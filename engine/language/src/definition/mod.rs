@@ -47,6 +47,6 @@ pub use problem::{Colour, Problem, Problems};
 #[cfg(test)]
 pub(crate) use read::shapes;
 pub use read::{RUN_STATUSES, STEP_STATUSES};
-pub use schema::schema;
+pub use schema::{case_schema, schema};
 pub use similar::similar;
 pub(crate) use yaml::json_as_yaml;

@@ -6,10 +6,12 @@
 
 mod anchor;
 mod control;
+mod credential;
 mod definition;
 mod gate;
 mod outputs;
 mod people;
+mod reminders;
 mod route;
 mod setting;
 mod shape;
@@ -20,10 +22,12 @@ mod workspace;
 
 pub use anchor::*;
 pub use control::*;
+pub use credential::*;
 pub use definition::*;
 pub use gate::*;
 pub use outputs::*;
 pub use people::*;
+pub use reminders::*;
 pub use route::*;
 pub use setting::*;
 pub use shape::*;

@@ -41,6 +41,7 @@ fn parse_within(
     if let Some(root) = &mut root {
         templates::write_out(root, &source, &mut problems);
     }
+    root = root.filter(|root| inline::has_room(root, &source, &mut problems));
     from_tree(root, &source, problems, files, open)
 }
 

@@ -9,12 +9,10 @@ use super::codes::Code;
 use super::problem::{Problem, SourceText};
 use super::read::{STEP_KEYS, WORKS};
 use super::similar::similar;
-use super::yaml::{Kind, NODES_MAX, SOURCE_BYTES_MAX, YamlNode};
+use super::yaml::{COPIED_BYTES_MAX, Kind, NODES_MAX, YamlNode};
 
 /// Templates lead to others at most so far.
 const DEPTH_MAX: usize = 16;
-/// The most bytes of texts that templates and policies add.
-const BYTES_MAX: usize = 4 * SOURCE_BYTES_MAX;
 
 /// Keys of a step whose maps are put together key by key; any other value of the step stands in the place of the template's.
 const MERGED: [&str; 15] = [
@@ -63,7 +61,7 @@ pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut
     if templates.is_none() && policies.is_none() && !has_like(root) {
         return;
     }
-    let room = TreeSize { nodes: NODES_MAX.saturating_sub(size(root).nodes), bytes: BYTES_MAX };
+    let room = TreeSize { nodes: NODES_MAX.saturating_sub(size(root).nodes), bytes: COPIED_BYTES_MAX };
     let mut writer = TemplateWriter {
         source,
         problems,
@@ -110,9 +108,9 @@ fn has_like(root: &YamlNode) -> bool {
 
 /// How much a tree holds.
 #[derive(Clone, Copy)]
-struct TreeSize {
-    nodes: usize,
-    bytes: usize,
+pub(super) struct TreeSize {
+    pub(super) nodes: usize,
+    pub(super) bytes: usize,
 }
 
 impl TreeSize {
@@ -128,7 +126,7 @@ impl TreeSize {
     }
 }
 
-fn size(node: &YamlNode) -> TreeSize {
+pub(super) fn size(node: &YamlNode) -> TreeSize {
     let own = TreeSize { nodes: 1, bytes: node.text().map_or(0, str::len) };
     match &node.kind {
         Kind::List(items) => items.iter().map(size).fold(own, TreeSize::plus),
@@ -244,14 +242,14 @@ impl<'a> TemplateWriter<'a> {
                 self.report(Code::Template, &like, format!("there is no template “{name}”"), hint);
                 return;
             };
-            if above.contains(&name) || above.len() == DEPTH_MAX {
+            if above.contains(&name) {
                 let message = format!("the template “{name}” leads back to itself");
-                self.report(
-                    Code::Template,
-                    &like,
-                    message,
-                    format!("at most {DEPTH_MAX} templates in a row"),
-                );
+                self.report(Code::Template, &like, message, "take out one `like` of this circle");
+                return;
+            }
+            if above.len() == DEPTH_MAX {
+                let message = format!("more than {DEPTH_MAX} templates stand in a row before “{name}”");
+                self.report(Code::Template, &like, message, "put some of them together");
                 return;
             }
             above.push(name);

@@ -15,6 +15,8 @@ use super::problem::{Problem, SourceText};
 /// Longest pipeline file.
 pub(super) const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const NODES_MAX: usize = 100_000;
+/// The most bytes that may be added to a pipeline by what stands in it once and counts at several places.
+pub(super) const COPIED_BYTES_MAX: usize = 4 * SOURCE_BYTES_MAX;
 const DEPTH_MAX: usize = 64;
 const TOO_DEEP: &str = "values are nested too deeply";
 const DEPTH_HINT: &str = "64 levels are the most";

@@ -1,28 +1,37 @@
 //! Evaluating an expression.
 //!
-//! Law: pure, bounded and deterministic. The context holds only what the expression refers to; loops
-//! take their sizes from one budget; maps are gone through in the order of their keys.
+//! Law: pure, bounded and deterministic. The context holds only what the expression refers to; loops, copies and
+//! the own functions take what they go over from budgets; maps are gone through in the order of their keys.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use cel::common::types::{
-    CelBool, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelOptional, CelString,
-    CelTimestamp, CelType, CelUInt,
+    CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelOptional,
+    CelString, CelTimestamp, CelType, CelUInt,
 };
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value as CelValue};
+use regex::Regex;
 use serde_json::Value;
 
 use super::arguments::kind;
-use super::functions;
-use super::parse::{Expr, HAS, RANGE, Reference};
+use super::bounds::{BOUNDED, RANGE};
+use super::functions::{self, Implementation};
+use super::parse::{Expr, HAS, Reference};
+use super::patterns::{CompiledPatterns, pattern_of};
 use super::values::{EvalError, Scope};
 use everfold_base::json::{DEPTH_MAX, STORED_DEPTH_MAX};
 
 /// What the loops of one evaluation may go over, in parts of values (a text counts per 64 bytes).
 const BUDGET: usize = 200_000;
+/// What one evaluation may copy, and compare within loops, in the same parts.
+const COPIES: usize = 1_000_000;
+/// The parts of expressions that the loops of one evaluation may go through.
+const LOOP_NODES: usize = 10_000_000;
+/// What compiling a pattern costs, of what one evaluation may copy: about as long as copying so many parts.
+const PATTERN: usize = 1_000;
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
@@ -56,8 +65,8 @@ impl Expr {
         if !self.0.functions.is_empty() {
             self.register(&mut context).map_err(|message| self.failed(message))?;
         }
-        let result =
-            CelValue::resolve_val(&self.0.tree, &context).map_err(|error| self.failed(explain(&error)))?;
+        let result = CelValue::resolve_val(&self.0.evaluated, &context)
+            .map_err(|error| self.failed(explain(&error)))?;
         to_json(result.as_ref(), 0, DEPTH_MAX).map_err(|message| self.failed(message))
     }
 
@@ -66,16 +75,22 @@ impl Expr {
     }
 
     fn register(&self, context: &mut Context<'_, '_>) -> Result<(), String> {
-        let budget = Arc::new(AtomicUsize::new(BUDGET));
+        let [budget, copies, loop_nodes] =
+            [BUDGET, COPIES, LOOP_NODES].map(|most| Arc::new(AtomicUsize::new(most)));
+        let patterns = Arc::new(Mutex::new(CompiledPatterns::default()));
         for name in &self.0.functions {
             let budget = Arc::clone(&budget);
+            let (copies, loop_nodes) = (Arc::clone(&copies), Arc::clone(&loop_nodes));
             let function: cel_function::Function = if *name == RANGE {
-                Box::new(move |call| range(call, &budget))
+                Box::new(move |call| range(call, &budget, &loop_nodes))
+            } else if *name == BOUNDED {
+                Box::new(move |call| held(call, &copies))
             } else if *name == HAS {
                 Box::new(has)
             } else {
                 let run = functions::implementation(name).ok_or("an unknown function")?;
-                Box::new(move |call| own(call, run, &budget))
+                let patterns = Arc::clone(&patterns);
+                Box::new(move |call| own(call, run, &budget, |pattern| compiled(&patterns, pattern, &copies)))
             };
             context.add_function(name, function).map_err(|error| error.to_string())?;
         }
@@ -116,6 +131,12 @@ fn weight(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
     if let Some(text) = value.downcast_ref::<CelString>() {
         return Ok(1 + text.inner().len() / 64);
     }
+    if let Some(bytes) = value.downcast_ref::<CelBytes>() {
+        return Ok(1 + bytes.inner().len() / 64);
+    }
+    if let Some(optional) = value.downcast_ref::<CelOptional>() {
+        return optional.option().map_or(Ok(1), |value| Ok(1 + weight(value, depth + 1)?));
+    }
     if let Some(list) = value.downcast_ref::<CelList>() {
         return list.inner().iter().try_fold(1, |sum, item| Ok(sum + weight(item.as_ref(), depth + 1)?));
     }
@@ -125,14 +146,35 @@ fn weight(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
     Ok(1)
 }
 
-fn range<'context, 'call>(
+/// Hands on a value that is about to be copied or gone over, charged by what it holds.
+fn held<'context, 'call>(
     call: &mut FunctionContext<'context, 'call>,
-    budget: &AtomicUsize,
+    copies: &AtomicUsize,
 ) -> Result<CowVal<'context, 'call>, ExecutionError> {
     let Some(value) = call.args.pop() else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    charge(copies, weight(value.as_ref(), 0)?.saturating_sub(1))?;
+    Ok(value)
+}
+
+/// What a loop goes over: `[range, nodes of the body]`.
+fn range<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+    budget: &AtomicUsize,
+    loop_nodes: &AtomicUsize,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let (Some(body), Some(value)) = (call.args.pop(), call.args.pop()) else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
     charge(budget, weight(value.as_ref(), 0)?)?;
+    let body = body.downcast_ref::<CelInt>().map_or(0, |body| usize::try_from(*body.inner()).unwrap_or(0));
+    let items = match (value.downcast_ref::<CelList>(), value.downcast_ref::<CelMap>()) {
+        (Some(list), _) => list.inner().len(),
+        (None, Some(map)) => map.inner().len(),
+        (None, None) => 0,
+    };
+    charge(loop_nodes, items.saturating_mul(body))?;
     let Some(map) = value.downcast_ref::<CelMap>() else {
         return Ok(value);
     };
@@ -176,10 +218,22 @@ fn key_order(key: &CelMapKey<'_>) -> (u8, i128, String) {
     }
 }
 
+/// The pattern, compiled: once in an evaluation where few patterns take turns.
+fn compiled(
+    patterns: &Mutex<CompiledPatterns>,
+    pattern: &str,
+    copies: &AtomicUsize,
+) -> Result<Result<Arc<Regex>, String>, ExecutionError> {
+    // What is kept is whole after each step, so a panic elsewhere harms nothing.
+    let mut patterns = patterns.lock().unwrap_or_else(PoisonError::into_inner);
+    patterns.compiled(pattern, || charge(copies, PATTERN))
+}
+
 fn own<'context, 'call>(
     call: &mut FunctionContext<'context, 'call>,
-    run: functions::Implementation,
+    run: Implementation,
     budget: &AtomicUsize,
+    compiled: impl Fn(&str) -> Result<Result<Arc<Regex>, String>, ExecutionError>,
 ) -> Result<CowVal<'context, 'call>, ExecutionError> {
     let name = call.name.trim_start_matches('@');
     let error = |message: String| ExecutionError::function_error(name, message);
@@ -188,7 +242,14 @@ fn own<'context, 'call>(
         charge(budget, weight(value.as_ref(), 0)?)?;
         arguments.push(to_json(value.as_ref(), 0, STORED_DEPTH_MAX).map_err(error)?);
     }
-    let result = run(&arguments).map_err(error)?;
+    let result = match run {
+        Implementation::Plain(run) => run(&arguments),
+        Implementation::Pattern(run) => {
+            let pattern = pattern_of(&arguments).map_err(error)?;
+            compiled(pattern)?.and_then(|pattern| run(&arguments, &pattern))
+        }
+    }
+    .map_err(error)?;
     Ok(CowVal::Owned(from_json(&result)))
 }
 

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use regex::Regex;
 use serde_json::{Value, json};
 
 pub use super::arguments::to_text;
@@ -55,7 +56,16 @@ pub(super) const STANDARD: [&str; 37] = [
     "filter",
 ];
 
-pub(super) type Implementation = fn(&[Value]) -> Result<Value, String>;
+/// What a function does with its arguments.
+#[derive(Clone, Copy)]
+pub(super) enum Implementation {
+    /// It needs nothing else.
+    Plain(fn(&[Value]) -> Result<Value, String>),
+    /// It also needs its second argument as a compiled pattern.
+    Pattern(fn(&[Value], &Regex) -> Result<Value, String>),
+}
+
+use Implementation::{Pattern, Plain};
 
 /// One function: callable as `f(x, …)` and as `x.f(…)`.
 pub(super) struct Own {
@@ -68,106 +78,130 @@ pub(super) struct Own {
 }
 
 const OWN: [Own; 28] = [
-    Own { name: "trim", registered: "@trim", usage: "text.trim()", takes: 1..=1, run: trim },
+    Own { name: "trim", registered: "@trim", usage: "text.trim()", takes: 1..=1, run: Plain(trim) },
     Own {
         name: "lowerAscii",
         registered: "@lowerAscii",
         usage: "text.lowerAscii()",
         takes: 1..=1,
-        run: lower_ascii,
+        run: Plain(lower_ascii),
     },
     Own {
         name: "upperAscii",
         registered: "@upperAscii",
         usage: "text.upperAscii()",
         takes: 1..=1,
-        run: upper_ascii,
+        run: Plain(upper_ascii),
     },
     Own {
         name: "split",
         registered: "@split",
         usage: "text.split(separator) or text.split(separator, limit)",
         takes: 2..=3,
-        run: split,
+        run: Plain(split),
     },
     Own {
         name: "join",
         registered: "@join",
         usage: "list.join() or list.join(separator)",
         takes: 1..=2,
-        run: join,
+        run: Plain(join),
     },
     Own {
         name: "replace",
         registered: "@replace",
         usage: "text.replace(old, new) or text.replace(old, new, count)",
         takes: 3..=4,
-        run: replace,
+        run: Plain(replace),
     },
     Own {
         name: "substring",
         registered: "@substring",
         usage: "text.substring(start) or text.substring(start, end)",
         takes: 2..=3,
-        run: substring,
+        run: Plain(substring),
     },
     Own {
         name: "matches",
         registered: "@matches",
         usage: "text.matches(pattern)",
         takes: 2..=2,
-        run: matches,
+        run: Pattern(matches),
     },
     Own {
         name: "replaceRegex",
         registered: "@replaceRegex",
         usage: "text.replaceRegex(pattern, with)",
         takes: 3..=3,
-        run: replace_regex,
+        run: Pattern(replace_regex),
     },
     Own {
         name: "sortBy",
         registered: "@sortBy",
         usage: "list.sortBy(x, key)",
         takes: 1..=1, // the pairs that its loop makes
-        run: sort_pairs,
+        run: Plain(sort_pairs),
     },
-    Own { name: "take", registered: "@take", usage: "list.take(n) or text.take(n)", takes: 2..=2, run: take },
+    Own {
+        name: "take",
+        registered: "@take",
+        usage: "list.take(n) or text.take(n)",
+        takes: 2..=2,
+        run: Plain(take),
+    },
     Own {
         name: "round",
         registered: "@round",
         usage: "round(number) or round(number, digits)",
         takes: 1..=2,
-        run: round,
+        run: Plain(round),
     },
-    Own { name: "min", registered: "@min", usage: "min(a, b, …) or min(list)", takes: 1..=64, run: min },
-    Own { name: "max", registered: "@max", usage: "max(a, b, …) or max(list)", takes: 1..=64, run: max },
+    Own {
+        name: "min",
+        registered: "@min",
+        usage: "min(a, b, …) or min(list)",
+        takes: 1..=64,
+        run: Plain(min),
+    },
+    Own {
+        name: "max",
+        registered: "@max",
+        usage: "max(a, b, …) or max(list)",
+        takes: 1..=64,
+        run: Plain(max),
+    },
     Own {
         name: "slug",
         registered: "@slug",
         usage: "slug(text) or slug(text, length)",
         takes: 1..=2,
-        run: slug,
+        run: Plain(slug),
     },
-    Own { name: "pad", registered: "@pad", usage: "pad(number, width)", takes: 2..=2, run: pad },
-    Own { name: "hash", registered: "@hash", usage: "hash(value)", takes: 1..=1, run: hash },
-    Own { name: "json", registered: "@json", usage: "json(text)", takes: 1..=1, run: from_json },
-    Own { name: "toJson", registered: "@toJson", usage: "toJson(value)", takes: 1..=1, run: to_json },
-    Own { name: "lines", registered: "@lines", usage: "lines(text)", takes: 1..=1, run: lines },
-    Own { name: "basename", registered: "@basename", usage: "basename(path)", takes: 1..=1, run: basename },
-    Own { name: "html", registered: "@html", usage: "html(text)", takes: 1..=1, run: html },
+    Own { name: "pad", registered: "@pad", usage: "pad(number, width)", takes: 2..=2, run: Plain(pad) },
+    Own { name: "hash", registered: "@hash", usage: "hash(value)", takes: 1..=1, run: Plain(hash) },
+    Own { name: "json", registered: "@json", usage: "json(text)", takes: 1..=1, run: Plain(from_json) },
+    Own { name: "toJson", registered: "@toJson", usage: "toJson(value)", takes: 1..=1, run: Plain(to_json) },
+    Own { name: "lines", registered: "@lines", usage: "lines(text)", takes: 1..=1, run: Plain(lines) },
+    Own {
+        name: "basename",
+        registered: "@basename",
+        usage: "basename(path)",
+        takes: 1..=1,
+        run: Plain(basename),
+    },
+    Own { name: "html", registered: "@html", usage: "html(text)", takes: 1..=1, run: Plain(html) },
     Own {
         name: "stripHtml",
         registered: "@stripHtml",
         usage: "stripHtml(text)",
         takes: 1..=1,
-        run: strip_html,
+        run: Plain(strip_html),
     },
-    Own { name: "url", registered: "@url", usage: "url(text)", takes: 1..=1, run: url },
-    Own { name: "tokens", registered: "@tokens", usage: "tokens(number)", takes: 1..=1, run: tokens },
-    Own { name: "money", registered: "@money", usage: "money(dollars)", takes: 1..=1, run: money },
-    Own { name: "span", registered: "@span", usage: "span(seconds)", takes: 1..=1, run: span },
-    Own { name: "model", registered: "@model", usage: "model(name)", takes: 1..=1, run: model },
+    Own { name: "url", registered: "@url", usage: "url(text)", takes: 1..=1, run: Plain(url) },
+    Own { name: "tokens", registered: "@tokens", usage: "tokens(number)", takes: 1..=1, run: Plain(tokens) },
+    Own { name: "money", registered: "@money", usage: "money(dollars)", takes: 1..=1, run: Plain(money) },
+    Own { name: "span", registered: "@span", usage: "span(seconds)", takes: 1..=1, run: Plain(span) },
+    Own { name: "model", registered: "@model", usage: "model(name)", takes: 1..=1, run: Plain(model) },
 ];
 
 /// The own function of a name.

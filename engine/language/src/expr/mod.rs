@@ -4,6 +4,7 @@
 //! the expression mentions, so its cost does not grow with the run.
 
 mod arguments;
+mod bounds;
 mod error;
 mod eval;
 pub mod functions;

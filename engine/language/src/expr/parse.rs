@@ -13,6 +13,7 @@ use cel::common::ast::{
 use cel::parser::{Expression as IdedNode, PrattParser};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bounds::{BOUNDED, RANGE, bounded};
 use super::error::ExprError;
 use super::functions;
 use super::token::{accept_question_dot, locate, locate_call, syntax_error};
@@ -22,9 +23,6 @@ pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
 const NODES_MAX: usize = 2_000;
 /// Evaluation recurses; this depth fits a thread's stack of 2 MiB many times over.
 const DEPTH_MAX: usize = 32;
-
-/// Wraps the range of every comprehension: sorts map keys and charges the budget.
-pub(super) const RANGE: &str = "@range";
 
 /// What `has(x.field)` becomes: a test that a null `x` has no fields.
 pub(super) const HAS: &str = "@has";
@@ -40,6 +38,8 @@ pub struct Expr(pub(super) Arc<CompiledExpr>);
 pub(super) struct CompiledExpr {
     pub(super) source: String,
     pub(super) tree: IdedNode,
+    /// The tree with the charges of its bounds: what is evaluated.
+    pub(super) evaluated: IdedNode,
     pub(super) references: Vec<Reference>,
     pub(super) chains: Vec<FieldChain>,
     /// Own functions that the expression calls, so that evaluation registers no others.
@@ -124,12 +124,15 @@ impl Expr {
             patterns: Vec::new(),
         };
         walk.visit(&mut tree, 0)?;
-        let ExprWalk { chains, functions, patterns, .. } = walk;
+        let ExprWalk { chains, mut functions, patterns, .. } = walk;
+        let (evaluated, has_charges) = bounded(&tree);
+        functions.extend(has_charges.then_some(BOUNDED));
         let mut references: Vec<Reference> = chains.iter().map(reference).collect();
         references.sort();
         references.dedup();
         Ok(Self(Arc::new(CompiledExpr {
             source: source.to_owned(),
+            evaluated,
             tree,
             references,
             chains,

@@ -1,5 +1,9 @@
-//! Patterns: regular expressions that run in linear time and stay small.
+//! CompiledPatterns: regular expressions that run in linear time and stay small.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::arguments::{TEXT_BYTES_MAX, bounded, text};
@@ -7,14 +11,51 @@ use super::arguments::{TEXT_BYTES_MAX, bounded, text};
 const PATTERN_BYTES_MAX: usize = 1024;
 const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 
+/// Compiled patterns that one evaluation keeps.
+const KEPT_MAX: usize = 32;
+
+/// The compiled patterns of one evaluation, the newest last: a loop compiles each of them once.
+#[derive(Default)]
+pub(super) struct CompiledPatterns(VecDeque<(String, Arc<Regex>)>);
+
+impl CompiledPatterns {
+    /// The pattern, compiled. `charge` is asked before one is compiled that is not kept.
+    ///
+    /// # Errors
+    /// That of `charge`; the pattern is wrong or too large.
+    pub(super) fn compiled<E>(
+        &mut self,
+        pattern: &str,
+        charge: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Result<Arc<Regex>, String>, E> {
+        if let Some((_, kept)) = self.0.iter().find(|(text, _)| text == pattern) {
+            return Ok(Ok(Arc::clone(kept)));
+        }
+        charge()?;
+        let compiled = compile_pattern(pattern).map(Arc::new);
+        if let Ok(regex) = &compiled {
+            if self.0.len() == KEPT_MAX {
+                self.0.pop_front();
+            }
+            self.0.push_back((pattern.to_owned(), Arc::clone(regex)));
+        }
+        Ok(compiled)
+    }
+}
+
+/// The pattern among the arguments of a function that takes one.
+pub(super) fn pattern_of(arguments: &[Value]) -> Result<&str, String> {
+    text(arguments, 0)?;
+    text(arguments, 1)
+}
+
 /// Whether a pattern is found in a text.
-pub(super) fn matches(arguments: &[Value]) -> Result<Value, String> {
-    let (whole, pattern) = (text(arguments, 0)?, text(arguments, 1)?);
-    Ok(json!(compile_pattern(pattern)?.is_match(whole)))
+pub(super) fn matches(arguments: &[Value], pattern: &Regex) -> Result<Value, String> {
+    Ok(json!(pattern.is_match(text(arguments, 0)?)))
 }
 
 /// Compiles a pattern that runs in linear time and stays small.
-pub(crate) fn compile_pattern(pattern: &str) -> Result<regex::Regex, String> {
+pub(crate) fn compile_pattern(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(format!("a pattern has at most {PATTERN_BYTES_MAX} bytes"));
     }
@@ -31,9 +72,9 @@ pub(crate) fn compile_pattern(pattern: &str) -> Result<regex::Regex, String> {
 }
 
 /// The text with each match of a pattern replaced; `$1` and `${name}` in the replacement are its groups, `$$` is `$`.
-pub(super) fn replace_regex(arguments: &[Value]) -> Result<Value, String> {
-    let (whole, pattern, with) = (text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?);
-    let (pattern, groups) = (compile_pattern(pattern)?, with.matches('$').count());
+pub(super) fn replace_regex(arguments: &[Value], pattern: &Regex) -> Result<Value, String> {
+    let (whole, with) = (text(arguments, 0)?, text(arguments, 2)?);
+    let groups = with.matches('$').count();
     let (mut replaced, mut end) = (String::new(), 0);
     for found in pattern.captures_iter(whole) {
         let Some(at) = found.get(0) else { continue };

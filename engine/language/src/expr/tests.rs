@@ -166,6 +166,22 @@ fn expressions_are_bounded() {
     assert!(thrice.unwrap_err().contains("too many values"));
     let doubled = format!("[input.text]{}", ".map(x, x + x)".repeat(9));
     assert!(run(&doubled).is_ok());
+    for source in [
+        format!("[input.text]{}", ".map(x, x + x)".repeat(26)),
+        format!("[bytes(input.text)]{}.size()", ".map(x, x + x)".repeat(26)),
+        format!("[1]{}", ".map(x, [x, x])".repeat(26)),
+        format!("[1]{}", ".map(x, {'a': x, 'b': [x]})".repeat(26)),
+        "input.list.map(x, input.list)".to_owned(),
+        "input.list.map(x, optional.of(input.list).value())".to_owned(),
+        "input.list.all(x, input.list == input.list)".to_owned(),
+        "input.list.all(x, x in input.list)".to_owned(),
+        format!("[{}]", vec!["input.list"; 350].join(", ")).replace("input.list", "input.list + input.list"),
+    ] {
+        let bounded = Expr::parse(&source).map_err(|error| error.to_string());
+        let failed =
+            bounded.and_then(|expr| expr.eval(&scope).map_err(|error| error.to_string())).unwrap_err();
+        assert!(failed.contains("too many values") || failed.contains("at most"), "{source}: {failed}");
+    }
     let squared = "input.text.replace('x', input.text).replace('x', input.text)";
     assert!(run(squared).unwrap_err().contains("longer than"));
 }
@@ -438,6 +454,21 @@ fn lists_are_sorted_by_a_key_and_cut() {
         [Reference::Name("input".into())],
         "the item's name is no name of the scope"
     );
+}
+
+#[test]
+fn a_pattern_in_a_loop_is_compiled_once_and_many_patterns_are_too_many() {
+    let numbers: Vec<u32> = (0..8_000).collect();
+    let scope = Fixed(BTreeMap::from([("input".to_owned(), Ok(json!({"n": numbers})))]));
+    let eval = |source: &str| Expr::parse(source).unwrap().eval(&scope).map_err(|error| error.to_string());
+    // Compiled anew for each item, these would cost eight times what an evaluation may.
+    let same = "input.n.filter(x, string(x).matches('^\\\\w{5}$') || string(x).replaceRegex('\\\\d{4}', '') == '').size()";
+    assert_eq!(eval(same), Ok(json!(7_000)));
+    let few = "input.n.filter(x, string(x).matches('^' + string(x % 7))).size() > 0";
+    assert_eq!(eval(few), Ok(json!(true)));
+    let many = eval("input.n.map(x, 'a'.matches('\\\\w{5}' + string(x))).size()");
+    assert!(many.clone().unwrap_err().contains("goes over too many values"), "{many:?}");
+    assert!(eval("['a'].map(x, x.matches('('))").unwrap_err().contains("pattern"));
 }
 
 #[test]

@@ -212,7 +212,7 @@ impl Inference<'_> {
                 other => problem(format!("{} has no parts to take with […]", other.words()), None),
             },
             (operators::NEGATE, [number]) => Ok(*number),
-            (super::parse::RANGE, [range]) => match range {
+            (super::bounds::RANGE, [range]) => match range {
                 Type::Any | Type::List | Type::Map => Ok(*range),
                 other => {
                     problem(format!("a loop goes over a list or a map, this is {}", other.words()), None)

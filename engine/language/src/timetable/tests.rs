@@ -22,6 +22,30 @@ fn wall(table: &Timetable, after: &str, until: &str) -> Vec<String> {
     due.moments.iter().map(show).collect()
 }
 
+/// A wrong clock may show any year.
+#[test]
+fn instants_at_and_beyond_the_ends_of_the_calendar_have_no_moments_and_end_nothing() {
+    let tables = [
+        json!({"cron": "30 7 * * *", "zone": "Europe/Berlin"}),
+        json!({"cron": "*/5 * * * *", "weekdays": ["mon"], "hours": [8, 18]}),
+        json!({"every": "7m"}),
+        json!({"every": "1d", "anchor": "2026-11-20T08:00:00Z", "weekdays": ["mon"], "zone": "Asia/Tokyo"}),
+    ];
+    let first = jiff::Timestamp::MIN.as_millisecond();
+    let last = jiff::Timestamp::MAX.as_millisecond();
+    let ends =
+        [i64::MIN, i64::MIN + 1, first - 1, first, -1, last - 60_000, last, last + 1, i64::MAX - 1, i64::MAX];
+    for schedule in tables {
+        let table = table(schedule.clone());
+        for end in ends.map(Timestamp) {
+            let due = table.due("nightly", end.min(at("2026-11-20T08:15:00Z")), end, 5);
+            assert!(due.moments.iter().all(|moment| *moment <= end), "{schedule} {end}");
+            let next = table.next("nightly", end);
+            assert!(next.is_none_or(|(moment, _)| moment > end), "{schedule} {end}: {next:?}");
+        }
+    }
+}
+
 #[test]
 fn t_in_spring_a_fixed_hour_that_does_not_exist_comes_once_and_each_hour_goes_on() {
     let fixed = table(json!({"cron": "30 2 * * *", "zone": "Europe/Berlin"}));

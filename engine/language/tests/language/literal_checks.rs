@@ -174,3 +174,71 @@ fn a_command_holds_no_zero_byte() {
     says(r#"command: [echo, "a\0b"]"#, Code::Value, message);
     is_fine(r#"command: "printf 'a\\0b'""#);
 }
+
+#[test]
+fn a_duration_of_work_is_more_than_nothing() {
+    for key in ["timeout", "deadline"] {
+        says(&format!("command: x, {key}: 0s"), Code::TooSmall, &format!("`{key}` is more than nothing"));
+    }
+    let poll = "gates: [{expression: output != null, poll: {every: 1s, timeout: 0s}}]";
+    says(poll, Code::TooSmall, "`timeout` is more than nothing");
+    is_fine("command: x, timeout: 1ms, grace: 0s");
+    let defaults = "name: x\ndefaults: {timeout: 0s}\nsteps: [{id: a, command: x}]\n";
+    assert_eq!(problems(defaults), [(Code::TooSmall, "`timeout` is more than nothing".to_owned())]);
+}
+
+#[test]
+fn a_refusal_without_a_reason_is_reported() {
+    for empty in ["''", "'  '"] {
+        let text =
+            format!("name: x\non_signal: {{go: {{refuse: {empty}}}}}\nsteps: [{{id: a, command: x}}]\n");
+        assert_eq!(problems(&text), [(Code::Value, "`refuse` says why, and here is nothing".to_owned())]);
+    }
+}
+
+#[test]
+fn an_empty_key_of_numbers_is_reported() {
+    let text = "name: x\nnumber: {key: ''}\nsteps: [{id: a, command: x}]\n";
+    let message = "`key` of `number` is empty: every start would be refused";
+    assert_eq!(problems(text), [(Code::Value, message.to_owned())]);
+}
+
+#[test]
+fn settings_at_a_relative_path_are_pointed_out_where_triggers_start_runs() {
+    let text = |config: &str, trigger: &str| {
+        format!(
+            "name: x\nconfig: {{team: [{config}]}}\ntriggers: [{{hook: forge, {trigger}}}]\nsteps: [{{id: a, command: x}}]\n"
+        )
+    };
+    let start = "start: {}";
+    let message = "a run that a trigger starts has no folder, so it cannot read `config.team` here";
+    let relative = [(Code::RelativeSettings, message.to_owned())];
+    for path in ["team.yaml", "./a/team.yaml", "'teams/${input.name}.yaml', {a: 1}"] {
+        assert_eq!(problems(&text(path, start)), relative, "{path}");
+    }
+    for path in ["/etc/team.yaml", "~/team.yaml", "'${input.folder}/team.yaml'", "{a: 1}"] {
+        assert_eq!(problems(&text(path, start)), [], "{path}");
+    }
+    // A trigger that only sends a signal starts nothing.
+    assert_eq!(problems(&text("team.yaml", "signal: go, to: {labels: {a: b}}")), []);
+}
+
+#[test]
+fn what_is_wrong_with_the_steps_of_a_foreach_is_said_once() {
+    let message = "`input` is a map, this is a text";
+    says("foreach: {in: [1], input: x, steps: [{id: b, command: x}]}", Code::Type, message);
+    let read_later = "\n  - {id: c, command: 'echo ${steps.a.output}'}";
+    for (foreach, message) in [
+        ("{in: [1], input: x, steps: [{id: b, command: x}]}", message),
+        ("{in: [1], steps: x}", "`steps` is a list, this is a text"),
+        ("{in: [1], steps: []}", "a pipeline has at least one step"),
+        ("{in: [1], steps: [x]}", "a step is a map, this is a text"),
+    ] {
+        let found = problems(&steps(&format!("  - {{id: a, foreach: {foreach}}}{read_later}")));
+        let messages: Vec<&str> = found.iter().map(|(_, message)| message.as_str()).collect();
+        assert_eq!(messages, [message], "{foreach}");
+    }
+    let without = problems(&steps("  - {id: a, foreach: {in: [1], input: {b: 1}}}"));
+    let codes: Vec<Code> = without.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, [Code::Empty, Code::Combination], "it has no gates to speak of: {without:?}");
+}

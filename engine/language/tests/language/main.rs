@@ -3,7 +3,9 @@
 
 mod builder;
 mod canonical_document;
+mod case_schema;
 mod checked_pipeline;
+mod credentials;
 mod documentation;
 mod expression_names;
 mod fixtures;
@@ -16,5 +18,7 @@ mod nullable_outputs;
 mod numbered_runs;
 mod parser_laws;
 mod problem_messages;
+mod reminders;
+mod secret_roles;
 mod signal_routes;
 mod templates;

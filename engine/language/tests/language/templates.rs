@@ -150,6 +150,47 @@ fn templates_cannot_make_a_small_file_a_large_pipeline() {
 }
 
 #[test]
+fn a_chain_of_templates_that_is_too_long_is_no_circle() {
+    let chain: String = (0..17).map(|n| format!("  t{n}: {{timeout: 1h, like: t{}}}\n", n + 1)).collect();
+    let text =
+        format!("name: x\ntemplates:\n{chain}  t17: {{grace: 1s}}\nsteps: [{{id: a, like: t0, command: x}}]");
+    let problems = check(&text).unwrap_err().to_string();
+    assert!(problems.contains("more than 16 templates stand in a row"), "{problems}");
+    assert!(!problems.contains("back to itself"), "{problems}");
+}
+
+#[test]
+fn what_steps_take_over_cannot_make_a_small_file_a_large_pipeline() {
+    let long = "x".repeat(500_000);
+    let steps =
+        |more: &str| (0..20).map(|n| format!("  - {{id: s{n}, command: x{more}}}\n")).collect::<String>();
+    let inline: String = (0..20)
+        .map(|n| format!("  - {{id: s{n}, foreach: {{in: [1], steps: [{{id: t, command: x}}]}}}}\n"))
+        .collect();
+    let plain = steps("");
+    for text in [
+        format!("name: x\ndefaults: {{env: {{A: {long}}}}}\nsteps:\n{plain}"),
+        format!("name: x\ndefaults: {{env: {{A: {long}}}}}\nsteps:\n{inline}"),
+        format!("name: x\ndefaults: {{on_fail: {{fail: {{code: X, message: {long}}}}}}}\nsteps:\n{plain}"),
+        format!("name: x\non_signal: {{no: {{steps: all, refuse: {long}}}}}\nsteps:\n{plain}"),
+        format!("name: x\nsteps:\n  - {{id: a, stage: {long}, command: x}}\n{plain}"),
+    ] {
+        let problems = check(&text).expect_err(&text[..60]).0;
+        let limits: Vec<_> = problems.iter().filter(|problem| problem.code == Code::Limit).collect();
+        assert_eq!(limits.len(), 1, "{} {:?}", &text[..60], limits.len());
+        assert!(
+            limits[0].message.contains("written out, the pipeline is too large"),
+            "{}",
+            limits[0].message
+        );
+        assert!(limits[0].hint.as_ref().is_some_and(|hint| hint.contains("4 MiB")));
+    }
+    // What a few steps take over has room.
+    let env = "x".repeat(100_000);
+    check(&format!("name: x\ndefaults: {{env: {{A: {env}}}}}\nsteps:\n{plain}")).unwrap();
+}
+
+#[test]
 fn the_builder_writes_templates_and_policies() {
     let built = Pipeline::new("x")
         .template("build", Step::command("", "make").timeout("10m"))

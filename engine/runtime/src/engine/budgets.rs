@@ -20,7 +20,7 @@ impl Engine {
     /// What other currencies are worth.
     #[must_use]
     pub fn rates(&self) -> &Rates {
-        &self.inner.shared.config.rates
+        &self.inner.shared.config.money.rates
     }
 
     /// A shared budget by its counter; `None`: it is its run's alone. Reads what was added to the counter since the last
@@ -69,6 +69,9 @@ impl Engine {
             return Err(BudgetError::BadScope);
         }
         set.scope = set.scope.trim().to_owned();
+        if let Some((pattern, _)) = self.credential_in(&set.scope) {
+            return Err(BudgetError::Credential(pattern));
+        }
         if let Some(redactor) = &self.inner.shared.edge.redactor {
             redact_option(&**redactor, &mut set.reason);
         }

@@ -19,9 +19,10 @@ use crate::start::submission::{Accepted, StartRequest, Started, Submission};
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{Position, RunId, Version};
 use everfold_base::json::{Hash, JsonText};
+use everfold_core::decide::Refusal;
 use everfold_core::state::RunState;
 use everfold_language::definition::Definition;
-use everfold_ports::Service;
+use everfold_ports::{BroughtCredentials, Service};
 use everfold_store::{EventStore, Subscription};
 use everfold_system::clock::Stopwatch;
 
@@ -42,7 +43,7 @@ impl Engine {
         self.inner.shared.edge.redactor.as_ref()?.find(text)
     }
 
-    /// A text as a run keeps it, credentials masked. What is cut is masked before, since half a credential is not found.
+    /// A text of a person as it is kept, credentials masked.
     #[must_use]
     pub fn masked_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.inner.shared.edge.redactor {
@@ -56,7 +57,13 @@ impl Engine {
     /// # Errors
     /// [`StartError`]: the input does not fit, the run exists, the store takes nothing, ….
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
-        let started = Arc::clone(&self.inner.shared).start(request).await;
+        let brings = !request.credentials.is_empty();
+        let start = Arc::clone(&self.inner.shared).start(request);
+        let started = match brings {
+            false => start.await,
+            // What was kept for it is there until its answer is known, also where the caller goes away.
+            true => self.inner.complete(start).await.unwrap_or_else(|| Err(SubmitError::ShuttingDown.into())),
+        };
         orphan_processes::end_unwanted_once(&self.inner);
         started
     }
@@ -69,6 +76,30 @@ impl Engine {
     pub async fn fork(&self, request: ForkRequest) -> Result<Started, StartError> {
         let fork = Arc::clone(&self.inner.shared).fork(request);
         self.inner.complete(fork).await.unwrap_or_else(|| Err(SubmitError::ShuttingDown.into()))
+    }
+
+    /// Replaces credentials of a run that has not ended; resolves when they are kept.
+    ///
+    /// # Errors
+    /// [`StartError`]: there is no such run, it has ended, or they cannot be kept.
+    pub async fn bring(&self, run: RunId, credentials: BroughtCredentials) -> Result<(), StartError> {
+        let ended = self.with_state(run, |state| state.is_ended().then(|| state.status())).await;
+        match ended {
+            Ok(None) => self.inner.shared.replace_credentials(run, credentials).await,
+            Ok(Some(status)) => Err(Refusal::Ended(status).into()),
+            Err(QueryError::NotFound(run)) => Err(SubmitError::NotFound(run).into()),
+            Err(QueryError::ShuttingDown) => Err(SubmitError::ShuttingDown.into()),
+            Err(error) => Err(SubmitError::Store(error.to_string()).into()),
+        }
+    }
+
+    /// Removes credentials of runs that have ended or are not there, and those that are too old. To be called now and
+    /// then; a run's own end removes its credentials at once.
+    ///
+    /// # Errors
+    /// The store cannot say which runs there are.
+    pub async fn sweep_credentials(&self) -> Result<(), QueryError> {
+        self.inner.shared.sweep_credentials().await
     }
 
     /// Gives a run an input; resolves when what followed is durable. From then on the run is driven.

@@ -5,6 +5,7 @@
 
 pub(crate) mod budgets;
 pub(crate) mod handle;
+pub(crate) mod look;
 pub(crate) mod notifications;
 mod open;
 mod pauses;

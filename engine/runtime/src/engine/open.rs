@@ -12,9 +12,11 @@ use crate::shard::core::Shard;
 use crate::streams::actor::run_actor;
 use crate::streams::budgets::allocator::BudgetAllocator;
 use crate::streams::schedules::actor::ScheduleActor;
+use crate::streams::service_pauses::record_service_pauses;
 use crate::streams::slots::allocator::SlotAllocator;
 use crate::streams::webhooks::actor::WebhookActor;
 use crate::work::child_run::executor::ChildRuns;
+use crate::work::look::Looks;
 use crate::work::signal_work::SignalSender;
 use everfold_base::blobs::Blobs;
 use everfold_base::data_folder::Layout;
@@ -38,6 +40,8 @@ impl Engine {
         let shared = Arc::new_cyclic(|shared| {
             let mut edge = edge;
             edge.executors.insert(ExecutorTask::RUN.to_owned(), Arc::new(ChildRuns::new(shared.clone())));
+            let looks = Looks { inspector: edge.inspector.clone(), now: config.clock.clone() };
+            edge.executors.insert(ExecutorTask::LOOK.to_owned(), Arc::new(looks));
             let signals = || Arc::new(SignalSender::new(shared.clone())) as Arc<dyn Executor>;
             edge.executors.entry(ExecutorTask::SIGNAL.to_owned()).or_insert_with(signals);
             Runtime::new(config, store, blobs, layout, edge)
@@ -70,6 +74,8 @@ impl Engine {
         tasks.extend(
             budgets.map(|budgets| shared.spawn_essential("the budget allocator", run_actor(budgets))),
         );
+        let record = record_service_pauses(Arc::clone(&shared));
+        tasks.push(shared.spawn_essential("the record of the pauses of services", record));
         Self {
             inner: Arc::new(EngineParts {
                 shared,

@@ -6,6 +6,7 @@ use crate::recovery::abandon::{Abandon, abandon};
 use crate::recovery::aborted_forks::{CutCopy, all_cut_copies};
 use crate::recovery::recover::{Recovered, Which, recover, sweep};
 use crate::start::submission::Accepted;
+use crate::streams::service_pauses::take_up_service_pauses;
 
 impl Engine {
     /// Resumes what a former engine left: resolves when every run concerned is folded and its living attempts are
@@ -15,6 +16,12 @@ impl Engine {
     /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
     pub async fn recover(&self, which: Which) -> Result<Recovered, RecoverError> {
         recover(&self.inner, which).await
+    }
+
+    /// Leaves the services alone that asked a former engine for a pause which is not over; once in an engine's life. A
+    /// recovery does so, too.
+    pub async fn leave_services_alone(&self) {
+        take_up_service_pauses(&self.inner).await;
     }
 
     /// Removes workspaces that ended runs left behind. The store is asked how each of them ended; where it

@@ -3,6 +3,7 @@
 use crate::aggregate_store::Change;
 use crate::engine::handle::Engine;
 use crate::redaction::{redact_json, redact_option};
+use crate::streams::schedules::cancel_runs::set_aside_runs;
 use crate::streams::schedules::error::ScheduleError;
 use crate::streams::schedules::history::schedule_then;
 use crate::streams::schedules::mailbox::ScheduleRequest;
@@ -10,7 +11,7 @@ use crate::streams::schedules::record::{
     NewSchedule, Removal, RemovedSchedule, ScheduleRecord, ScheduleUpdate, Ticked,
 };
 use crate::streams::triggers::by::By;
-use everfold_base::id::Position;
+use everfold_base::id::{Position, RunId};
 use everfold_core::schedules::{ScheduleOrigin, is_name};
 use everfold_language::timetable::Timetable;
 
@@ -78,6 +79,16 @@ impl Engine {
             .schedules
             .request(|answer| ScheduleRequest::Remove(order, by, answer))
             .await
+    }
+
+    /// The runs that a schedule started, that have not ended and are set aside. An order to cancel its runs leaves them as
+    /// they are.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]: what it started cannot be read.
+    pub async fn schedule_runs_set_aside(&self, name: &str) -> Result<Vec<RunId>, ScheduleError> {
+        let found = set_aside_runs(&self.inner.shared, name).await;
+        found.map_err(|error| ScheduleError::Store(error.to_string()))
     }
 
     /// Makes a schedule that was added another one; where its moments are others, they count from here on. Moments that

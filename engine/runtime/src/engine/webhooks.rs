@@ -30,6 +30,9 @@ impl Engine {
         if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
             return Err(HookError::BadId);
         }
+        if let Some((pattern, _)) = self.credential_in(id) {
+            return Err(HookError::Credential(pattern));
+        }
         let headers = delivery.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let about = delivery.about.as_str().len();
         for (what, size, max) in [

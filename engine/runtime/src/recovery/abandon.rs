@@ -187,6 +187,7 @@ impl Runtime {
             futures::future::join_all(ending).await;
         }
         self.ends.report(run);
+        self.remove_credentials(run).await;
         // Its history may be unreadable; the streams of the keys show which ones it holds.
         let mut after = None;
         loop {

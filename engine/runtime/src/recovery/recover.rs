@@ -18,6 +18,7 @@ use crate::recovery::aborted_forks::CutCopy;
 use crate::recovery::orphan_processes::end_unwanted_once;
 use crate::recovery::orphan_reservations::look_at_counters;
 use crate::runtime::Runtime;
+use crate::streams::service_pauses::take_up_service_pauses;
 use everfold_base::envelope::{StreamId, StreamKind};
 use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
@@ -35,8 +36,6 @@ const REST_MIN: Duration = Duration::from_millis(1);
 const REST_MAX: Duration = Duration::from_secs(1);
 /// How long to wait before a store that could not say what is due is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// The longest sleep: the machine's clock may be set meanwhile.
-const SLEEP_MAX: Duration = Duration::from_secs(5);
 /// How far the clock goes back before it counts as set back.
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
@@ -58,6 +57,7 @@ pub struct Recovered {
 
 /// Resumes what a former engine left; see [`Engine::recover`](crate::Engine::recover).
 pub(crate) async fn recover(parts: &EngineParts, which: Which) -> Result<Recovered, RecoverError> {
+    take_up_service_pauses(parts).await;
     let recovered = match which {
         Which::Only(run) => recover_one(&parts.shared, run).await?,
         Which::All => recover_all(parts).await?,
@@ -254,7 +254,7 @@ async fn wake(shared: Arc<Runtime>, shards: Vec<mpsc::WeakSender<ShardMessage>>)
             }
         }
         let next = shared.store.next_wake().await;
-        let longest = if next.is_ok() && !is_set_back { SLEEP_MAX } else { ASK_AGAIN_AFTER };
+        let longest = if next.is_ok() && !is_set_back { shared.config.sleep_max } else { ASK_AGAIN_AFTER };
         let next = match next {
             Ok(next) => {
                 has_failed = false;

@@ -11,7 +11,7 @@
 //! - A service that asks for a pause (`Retry-After`) gets it, whether or not it has a breaker: nothing is sent there
 //!   before. Then one attempt is let through; its end, of whatever kind, lets the others follow where the service has
 //!   no breaker of its own.
-//! - Nothing of it is durable: a new engine begins with closed breakers.
+//! - A new engine begins with closed breakers, but for the pauses that services asked for: these are recorded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

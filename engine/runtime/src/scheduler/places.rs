@@ -3,6 +3,7 @@
 use crate::config::EngineConfig;
 use crate::limits::Class;
 use crate::scheduler::breaker::ServiceOutcome;
+use crate::scheduler::pause_news::{PauseNews, PauseNewsBox};
 use crate::scheduler::queue::{SchedulerQueue, ServedWork, WorkNeeds};
 use crate::scheduler::settings::OrderConfig;
 use everfold_base::id::{EffectId, RunId};
@@ -76,6 +77,8 @@ pub(crate) struct Scheduler {
     /// A clock that does not jump: pauses and rates count by it.
     pub(crate) clock: Clock,
     pub(crate) config: OrderConfig,
+    /// Pauses that services ask for, until they are recorded.
+    pub(crate) pause_news: PauseNewsBox,
 }
 
 /// An attempt that was served. The shard that takes it out of the inbox holds the grant.
@@ -195,6 +198,7 @@ impl Scheduler {
             inboxes: (0..config.shards.max(1)).map(|_| GrantInbox::default()).collect(),
             clock,
             config: config.order.clone(),
+            pause_news: PauseNewsBox::default(),
         }
     }
 
@@ -406,7 +410,15 @@ impl Scheduler {
         let now = (self.clock)();
         if let Some(service) = services.last() {
             self.state().queue.breakers.leave_alone(service, span, why, now);
+            self.pause_news.put(PauseNews::Asked { service: service.clone(), span });
         }
+    }
+
+    /// A service asked a former engine for a pause, of which so much is left.
+    pub(crate) fn leave_alone_still(&self, service: &Service, left: Duration) {
+        let now = (self.clock)();
+        let why = "it asked for a pause before the engine started";
+        self.state().queue.breakers.leave_alone(service, left, why, now);
     }
 
     /// Closes a breaker; false where there is none of that name.
@@ -416,6 +428,7 @@ impl Scheduler {
             let is_known = state.queue.breakers.reset(service);
             (is_known, state.serve((self.clock)()))
         };
+        self.pause_news.put(PauseNews::Lifted(service.clone()));
         Self::deliver(self, served);
         is_known
     }

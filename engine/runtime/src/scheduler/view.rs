@@ -99,13 +99,13 @@ impl std::fmt::Display for Reason {
                 write!(f, "resource {name}, which the settings do not name (add it to [resources])")
             }
             Self::Withheld { name, run: None } => {
-                write!(f, "resource {name} (given to nobody until all that lives on is counted)")
+                write!(f, "resource {name} (not given out until all that lives on is counted)")
             }
             Self::Withheld { name, run: Some(run) } => {
                 let run = run.short();
                 write!(
                     f,
-                    "resource {name} (given to nobody: what the living work of run {run} holds cannot be read)"
+                    "resource {name} (not given out: what the living work of run {run} holds cannot be read)"
                 )
             }
             Self::Place { name, in_use, size, line } => {

@@ -28,6 +28,7 @@ impl ShardCore {
         let Some(state) = loaded.state.as_mut() else { return };
         if state.is_ended() && state.run() == Some(loaded.run) {
             self.shared.ends.report(loaded.run);
+            self.shared.credentials_ended(loaded.run);
         }
         let touched = state.take_touched();
         if !is_aligned {

@@ -31,9 +31,6 @@ use tokio::task::JoinSet;
 /// Appends and reads in progress at which a shard takes in no new messages.
 const JOBS_MAX: usize = 4_096;
 
-/// The longest sleep while a timer runs: the machine's clock may be set meanwhile.
-const SLEEP_MAX: Duration = Duration::from_secs(5);
-
 /// A new sleep that would end less than this before the current one does not replace it: both clocks count
 /// milliseconds.
 const SLEEP_SLACK: Duration = Duration::from_millis(2);
@@ -144,7 +141,8 @@ impl Shard {
         let next_grant = self.core.shared.scheduler.next_at().filter(|_| !self.core.shared.is_holding());
         let receivers = self.core.shared.receivers.next_at();
         let pause = self.core.pauses.next().into_iter().chain(next_grant).chain(receivers).min();
-        let left = self.core.timers.next().map(|at| at.since(now).min(SLEEP_MAX));
+        let sleep_max = self.core.shared.config.sleep_max;
+        let left = self.core.timers.next().map(|at| at.since(now).min(sleep_max));
         let left = left.into_iter().chain(pause.map(|at| at.since(steady))).min();
         let Some(left) = left.filter(|_| self.closing.is_none()) else {
             self.core.sleep = None;

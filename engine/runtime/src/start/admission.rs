@@ -12,7 +12,7 @@ use crate::runtime::Runtime;
 use everfold_base::id::{EffectId, Round, RunId};
 use everfold_base::json::{JsonText, Value};
 use everfold_core::decide::begin::{Admission, AdmissionProbe, Beginning, Document, EVIDENCE_BYTES_MAX};
-use everfold_core::decide::plan::take_hidden;
+use everfold_core::decide::plan::{MEMBERS, take_hidden};
 use everfold_core::decide::{Refusal, admission_id, begin};
 use everfold_core::event::AdmissionEvidence;
 use everfold_core::state::{RunState, StoredValue};
@@ -159,6 +159,24 @@ impl Runtime {
         }
     }
 
+    /// Why a run with this evidence is not started, if it is not. A gate that could not be asked because a credential is
+    /// missing asks for that.
+    pub(crate) async fn refusal(
+        &self,
+        run: RunId,
+        beginning: &Beginning,
+        evidence: &[AdmissionEvidence],
+    ) -> Option<Refusal> {
+        let refusal = beginning.refusal(evidence)?;
+        let Refusal::NotAdmitted { gate, .. } = &refusal else { return Some(refusal) };
+        let given = beginning.credentials_given(gate);
+        let missing = self.missing_credentials(run, given).await;
+        if missing.is_empty() {
+            return Some(refusal);
+        }
+        Some(Refusal::CredentialRequired { gate: gate.clone(), missing })
+    }
+
     async fn probe_admission(
         &self,
         run: RunId,
@@ -185,9 +203,16 @@ impl Runtime {
             }
         };
         let mut spec = probe.spec;
+        let vars = match probe.kind.as_str() {
+            "command" | MEMBERS => beginning.admit_secrets().to_vec(),
+            _without_processes => Vec::new(),
+        };
         let secrets = Secrets {
             spec: take_hidden(&mut spec),
+            vars,
+            run: Some(run),
             sources: Arc::new(beginning.secrets().clone()),
+            role: probe.role,
             folder: cwd.map(PathBuf::from),
             ..Secrets::default()
         };

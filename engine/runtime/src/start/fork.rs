@@ -27,9 +27,10 @@ use everfold_core::decide::{Decision, Refusal, begin, decide};
 use everfold_core::event::{Origin, OriginKind, SlotKind};
 use everfold_core::input::{Fork, Input, InputKind};
 use everfold_core::state::{RunState, StoredValue};
-use everfold_language::definition::{Definition, similar};
+use everfold_language::definition::{Definition, SKIPPED, similar};
 use everfold_language::expr::Loaded;
 use everfold_language::words::OnTaken;
+use everfold_ports::BroughtCredentials;
 use everfold_store::{Append, AppendError, Dedup, StreamHead};
 
 /// Events that are copied in one append, and their bytes.
@@ -63,6 +64,8 @@ pub struct ForkRequest {
     pub actor: Actor,
     /// Recognises a repeated request.
     pub dedup: Option<Dedup>,
+    /// What the request brings for the new run; nothing is taken over from the origin.
+    pub credentials: BroughtCredentials,
 }
 
 impl Runtime {
@@ -89,7 +92,28 @@ impl Runtime {
             }
             other => other?,
         }
-        self.check_fork(run, &state, &definition, &fork, &request.how).await?;
+        let hold = self.hold_credentials(run, &request.credentials, None).await?;
+        let made = self.fork_as(run, id, &state, definition, fork, request).await;
+        if matches!(made, Err(StartError::Refused(_))) {
+            self.remove_folders(run).await;
+        }
+        if let Some(hold) = hold {
+            self.credentials_answered(hold, made.as_ref().ok().map(|made| made.run)).await;
+        }
+        made
+    }
+
+    /// Makes the run whose id, plan and credentials are there. Until its gates have let it pass, the origin is only read.
+    async fn fork_as(
+        self: &Arc<Self>,
+        run: RunId,
+        id: InputId,
+        state: &RunState,
+        definition: Arc<Definition>,
+        fork: Fork,
+        request: ForkRequest,
+    ) -> Result<Started, StartError> {
+        self.check_fork(run, state, &definition, &fork, &request.how).await?;
         self.definitions.save(&definition).await?;
         self.copy(request.origin, run, fork.origin.version).await?;
         let kind = InputKind::Fork(Box::new(fork));
@@ -186,7 +210,13 @@ impl Runtime {
                 return Err(Refusal::Start("config is a map of settings documents by name".into()).into());
             };
             known_documents(definition, given)?;
+            let (given, skipped) = sound_documents(definition, given.clone());
+            let former = config.get(SKIPPED).cloned();
             merge(&mut config, given.clone());
+            if !definition.config_records.is_empty() {
+                let is_replaced = |name: &str| given.contains_key(name);
+                config[SKIPPED] = begin::skipped_again(former.as_ref(), is_replaced, skipped);
+            }
         }
         let hash = match &request.definition {
             Some(definition) => definition.hash(),
@@ -227,8 +257,12 @@ impl Runtime {
         let beginning =
             Beginning::new(new, run, state.title(), input)?.rooted(state.root()).in_folder(state.cwd());
         let found = admission::config(&beginning, state.cwd(), self.config.blocking).await?;
-        if let Some(Value::Object(found)) = found {
+        if let Some(Value::Object(mut found)) = found {
+            let (former, skipped) = (config.get(SKIPPED).cloned(), found.remove(SKIPPED));
             merge(config, found);
+            if let Some(skipped) = skipped {
+                config[SKIPPED] = begin::skipped_again(former.as_ref(), |_| false, skipped);
+            }
         }
         Ok(())
     }
@@ -282,7 +316,7 @@ impl Runtime {
             .with_config(config)
             .with_labels(state.labels());
         let (evidence, _) = self.admission(run, &beginning, state.cwd(), Round::FIRST).await;
-        if let Some(refusal) = beginning.refusal(&evidence) {
+        if let Some(refusal) = self.refusal(run, &beginning, &evidence).await {
             return Err(refusal.into());
         }
         // A fork never waits for its origin, so it shares none of its slots.
@@ -401,6 +435,17 @@ impl Runtime {
             _other => failed(format!("a value of run {origin} could not be copied: {error}")),
         })
     }
+}
+
+/// Settings documents without the records that break the definition's rules, and the list of these.
+fn sound_documents(
+    definition: &Definition,
+    mut given: serde_json::Map<String, Value>,
+) -> (serde_json::Map<String, Value>, Value) {
+    let rules = &definition.config_records;
+    let skipped = given.iter_mut().flat_map(|(name, document)| begin::keep_sound(rules, name, document));
+    let skipped = begin::skipped_list(&skipped.collect::<Vec<_>>());
+    (given, skipped)
 }
 
 /// Refuses settings documents that the definition does not name: no expression would ever read them.

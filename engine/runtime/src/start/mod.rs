@@ -9,3 +9,4 @@ pub(crate) mod fork;
 pub(crate) mod fork_mismatch;
 pub(crate) mod start_run;
 pub(crate) mod submission;
+pub(crate) mod task_title;

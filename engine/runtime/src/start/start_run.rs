@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::error::{QueryError, StartError, SubmitError};
 use crate::messages::Queued;
 use crate::recovery::unknown_work::unknown_work;
-use crate::redaction::redact_options;
+use crate::redaction::{redact_options, refuse_label_names};
 use crate::runtime::Runtime;
 use crate::start::admission;
 use crate::start::ancestors::ancestors;
 use crate::start::submission::{Accepted, StartRequest, Started};
+use crate::start::task_title::title_of_task;
 use crate::streams::slots::mailbox::SlotCheck;
 use crate::streams::slots::reservation::SlotReservation;
 use crate::streams::stream_writer::StreamError;
@@ -49,10 +50,15 @@ pub(crate) fn in_one_line(title: Option<&str>) -> Option<String> {
 impl Runtime {
     /// Starts a run; resolves when that is durable.
     pub(crate) async fn start(self: Arc<Self>, mut request: StartRequest) -> Result<Started, StartError> {
+        let brought = std::mem::take(&mut request.credentials);
         // First of all, so that expressions see the title as the history keeps it.
         request.options.title = in_one_line(request.options.title.as_deref());
         if let Some(redactor) = &self.edge.redactor {
+            refuse_label_names(&**redactor, &request.options).map_err(SubmitError::Refused)?;
             redact_options(&**redactor, &mut request.options);
+        }
+        if request.options.title.is_none() {
+            request.options.title = title_of_task(&request.options.input.value());
         }
         match &*self.store.writability().borrow() {
             Writability::Writable => {}
@@ -65,6 +71,23 @@ impl Runtime {
         refuse_unknown(&self.edge, &request.definition)?;
         let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
         self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        // The answer to a repeated request is there, with the credentials of the first one.
+        if !brought.is_empty()
+            && let Some(first) = self.done_before(request.dedup.as_ref()).await?
+        {
+            return Ok(first);
+        }
+        let parent = request.options.parent.as_ref().map(|parent| parent.run);
+        let Some(hold) = self.hold_credentials(run, &brought, parent).await? else {
+            return self.start_as(run, request).await;
+        };
+        let started = Arc::clone(&self).start_as(run, request).await;
+        self.credentials_answered(hold, started.as_ref().ok().map(|started| started.run)).await;
+        started
+    }
+
+    /// Starts a run whose id and credentials are there.
+    async fn start_as(self: Arc<Self>, run: RunId, request: StartRequest) -> Result<Started, StartError> {
         let id = match &request.dedup {
             Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),
             None => InputId::derive(&format!("{run}/start")),
@@ -149,7 +172,8 @@ impl Runtime {
         let options = &request.options;
         let (title, cwd) = (options.title.as_deref(), options.cwd.as_deref());
         let state = RunState::new(Arc::clone(definition));
-        let mut beginning = Beginning::new(state, run, title, &options.input.value())?.in_folder(cwd);
+        let mut beginning =
+            Beginning::new(state, run, title, &options.input.value())?.below(options).in_folder(cwd);
         let mut config = admission::config(&beginning, cwd, self.config.blocking).await?;
         if let (Some(redactor), Some(config)) = (&self.edge.redactor, &mut config) {
             // Key, admission and slots are computed from what the run will see.
@@ -179,7 +203,7 @@ impl Runtime {
             }
         }
         let (admission, is_admitted) = self.admission(run, &beginning, cwd, Round::FIRST).await;
-        if let Some(refusal) = beginning.refusal(&admission) {
+        if let Some(refusal) = self.refusal(run, &beginning, &admission).await {
             return Err(refusal.into());
         }
         let slots = beginning.slots()?;
@@ -239,7 +263,7 @@ impl Runtime {
     }
 
     /// Removes the folders that admission probes left of a run that was not started.
-    async fn remove_folders(&self, run: RunId) {
+    pub(crate) async fn remove_folders(&self, run: RunId) {
         let is_there = self.store.head(&StreamId::run(run)).await;
         if matches!(is_there, Ok(None)) {
             let folders = [self.layout.attempts(run), self.layout.scratch(run)];

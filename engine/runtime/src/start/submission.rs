@@ -4,6 +4,7 @@ use everfold_base::actor::Actor;
 use everfold_base::id::{InputId, Position, RunId, Version};
 use everfold_core::input::{InputKind, StartOptions};
 use everfold_language::definition::Definition;
+use everfold_ports::BroughtCredentials;
 use everfold_store::{Appended, Dedup};
 use std::sync::Arc;
 
@@ -20,13 +21,22 @@ pub struct StartRequest {
     pub actor: Actor,
     /// Recognises a repeated start.
     pub dedup: Option<Dedup>,
+    /// What the request brings for the run, which is in no event.
+    pub credentials: BroughtCredentials,
 }
 
 impl StartRequest {
     /// A start with a drawn id; the same request again starts another run.
     #[must_use]
     pub fn new(definition: Arc<Definition>, options: StartOptions, actor: Actor) -> Self {
-        Self { run: None, definition, options, actor, dedup: None }
+        Self {
+            run: None,
+            definition,
+            options,
+            actor,
+            dedup: None,
+            credentials: BroughtCredentials::default(),
+        }
     }
 }
 

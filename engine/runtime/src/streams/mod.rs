@@ -11,6 +11,7 @@ pub(crate) mod names;
 pub(crate) mod notifications;
 pub(crate) mod numbers;
 pub(crate) mod schedules;
+pub(crate) mod service_pauses;
 pub(crate) mod slots;
 pub(crate) mod stream_writer;
 pub(crate) mod triggers;

@@ -23,21 +23,22 @@ use crate::run::attempt::table::{AttemptHandles, AttemptTask};
 use crate::run::loaded_run::LoadedRun;
 use crate::runtime::Runtime;
 use crate::shard::core::ShardCore;
+use crate::work::look::{ApprovedWork, check_approved};
 use crate::work::observer::Observer;
 use crate::work::request;
 use crate::work::run_span;
 use crate::work::work_done::WorkDone;
 use everfold_base::failure::{Failure, FailureKind, NO_ROOM_CODE};
-use everfold_base::id::AttemptId;
+use everfold_base::id::{AttemptId, RunId};
 use everfold_base::json::{DEPTH_MAX, JsonText, Value};
-use everfold_ports::{AttemptEnd, AttemptResult};
+use everfold_ports::{AttemptEnd, AttemptResult, Inspector};
 use everfold_system::clock::Clock;
 use everfold_system::os_error::is_shortage;
 
 /// What an attempt does beside its executor's future, in this order.
 struct Preparation {
-    /// Makes the copy of the worktree that it works in.
-    copying: Option<BoxFuture<'static, Result<(), Failure>>>,
+    /// Makes the copy of the worktree that it works in, and looks whether what it needs is approved.
+    preparing: Option<BoxFuture<'static, Result<(), Failure>>>,
     /// The result of the first poll, where it was ready and is no end.
     first_result: Option<AttemptEvent>,
     /// The folder that must be there.
@@ -53,6 +54,8 @@ impl ShardCore {
         }
         let planned = loaded.attempts.planned(id);
         let (executor, request) = (Arc::clone(&planned.executor), planned.request.clone());
+        // What lives was looked at before it began.
+        let approved = if is_reattached { Vec::new() } else { planned.approved.clone() };
         let (is_supervised, class) = (planned.traits.supervised, planned.class);
         let observer = Arc::new(Observer {
             id: request.id.clone(),
@@ -67,6 +70,7 @@ impl ShardCore {
             Ok(copying) => copying,
             Err(failure) => return self.attempt_event(loaded, id, AttemptEvent::LaunchFailed(failure)),
         };
+        let preparing = preparing(copying, loaded.run, approved, self.shared.edge.inspector.clone());
         let called = catch_unwind(AssertUnwindSafe(|| match is_reattached {
             true => executor.reattach(request, observer),
             false => executor.start(request, observer),
@@ -82,7 +86,7 @@ impl ShardCore {
         let mut work = attempt_end(work, self.shared.config.clock.clone()).boxed();
         let mut first_result = None;
         if !is_supervised
-            && copying.is_none()
+            && preparing.is_none()
             && let Poll::Ready(event) = work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         {
             match event {
@@ -92,7 +96,7 @@ impl ShardCore {
         }
         let (at_work, gone) = oneshot::channel::<()>();
         let (run, attempt, shared) = (loaded.run, id.clone(), Arc::clone(&self.shared));
-        let preparation = Preparation { copying, first_result, folder };
+        let preparation = Preparation { preparing, first_result, folder };
         let span = run_span::of_attempt(run, id);
         let task = self.spawn_work(
             run,
@@ -108,15 +112,35 @@ impl ShardCore {
     }
 }
 
+/// Makes the copy first: what lies in it is looked at.
+fn preparing(
+    copying: Option<BoxFuture<'static, Result<(), Failure>>>,
+    run: RunId,
+    approved: Vec<ApprovedWork>,
+    inspector: Option<Arc<dyn Inspector>>,
+) -> Option<BoxFuture<'static, Result<(), Failure>>> {
+    if approved.is_empty() {
+        return copying;
+    }
+    let looking = async move {
+        if let Some(copying) = copying {
+            copying.await?;
+        }
+        let looked = AssertUnwindSafe(check_approved(inspector, run, approved)).catch_unwind().await;
+        looked.unwrap_or_else(|panic| Err(bug(panic.as_ref())))
+    };
+    Some(looking.boxed())
+}
+
 /// Prepares what an attempt needs, and waits for its end.
 async fn result_of(
     shared: &Runtime,
     preparation: Preparation,
     work: BoxFuture<'static, AttemptEvent>,
 ) -> AttemptEvent {
-    let Preparation { copying, first_result, folder } = preparation;
-    if let Some(copying) = copying
-        && let Err(failure) = copying.await
+    let Preparation { preparing, first_result, folder } = preparation;
+    if let Some(preparing) = preparing
+        && let Err(failure) = preparing.await
     {
         return match failure.code.as_deref() {
             Some(NO_ROOM_CODE) => AttemptEvent::HeldBack(failure.message),

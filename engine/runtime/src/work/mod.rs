@@ -8,6 +8,7 @@
 pub(crate) mod attempt_actions;
 pub(crate) mod child_run;
 pub(crate) mod launch;
+pub(crate) mod look;
 pub(crate) mod multi_probe;
 pub(crate) mod notice;
 pub(crate) mod observer;

@@ -226,7 +226,8 @@ impl ShardCore {
         mut plan: NoticePlan,
     ) {
         let Some(state) = &loaded.state else { return };
-        let hidden = SecretPlan { spec: std::mem::take(&mut plan.hidden), ..SecretPlan::default() };
+        let (spec, role) = (std::mem::take(&mut plan.hidden), plan.sender.clone());
+        let hidden = SecretPlan { spec, role, ..SecretPlan::default() };
         let secrets = request::secrets(state, hidden);
         progress.tries += 1;
         let tries = progress.tries;

@@ -54,10 +54,17 @@ impl ShardCore {
         let effect = EffectId { run: loaded.run, attempt: id.clone() };
         let planned = loop {
             let planned = catch_unwind(AssertUnwindSafe(|| {
-                let Some(plan) = plan::attempt(state, id, &loaded.values.of_plans)? else { return Ok(None) };
+                let Some(mut plan) = plan::attempt(state, id, &loaded.values.of_plans)? else {
+                    return Ok(None);
+                };
                 let kind = plan.kind.clone();
+                let approved = std::mem::take(&mut plan.approved);
                 let mut request =
                     request::attempt(state, &self.shared.layout, &effect, plan, &loaded.values.of_plans)?;
+                let approved = approved.into_iter().map(|approved| {
+                    request::approved(state, &self.shared.layout, &request, approved, &loaded.values.of_plans)
+                });
+                let approved = approved.collect::<Result<Vec<_>, EvalError>>()?;
                 let executor = self.shared.edge.executors.get(&kind).cloned();
                 let known = executor.map(|executor| {
                     let known = catch_unwind(AssertUnwindSafe(|| {
@@ -71,7 +78,7 @@ impl ShardCore {
                 }
                 let standing = plan::standing(state, id, &loaded.values.of_plans)?;
                 let standing = standing.map(|standing| (standing.resources.to_vec(), standing.priority));
-                Ok(Some((kind, request, known, standing.unwrap_or_default())))
+                Ok(Some((kind, (request, approved), known, standing.unwrap_or_default())))
             }));
             match planned {
                 Ok(Err(EvalError::Needs(wanted))) => {
@@ -89,12 +96,17 @@ impl ShardCore {
                 self.quarantine(loaded, panic_text(panic.as_ref()));
                 return PlanOutcome::Aborted;
             }
-            Ok(Ok(Some((kind, request, Some((executor, Ok((traits, services, elsewhere)))), standing)))) => {
+            Ok(Ok(Some((
+                kind,
+                (request, approved),
+                Some((executor, Ok((traits, services, elsewhere)))),
+                standing,
+            )))) => {
                 let traits = as_the_step_says(traits, request.idempotent);
                 let class = Class::of(&kind, &traits, elsewhere);
                 let (resources, priority) = standing;
                 let needs = self.shared.scheduler.needs(class, &resources, &services);
-                let planned = PlannedAttempt { executor, request, traits, class, needs, priority };
+                let planned = PlannedAttempt { executor, request, traits, class, needs, priority, approved };
                 return PlanOutcome::Ready(Box::new(planned));
             }
             Ok(Ok(Some((_, _, Some((_, Err(panic))), _)))) => bug(panic.as_ref()),

@@ -78,7 +78,7 @@ impl ShardCore {
 
     /// What an attempt has used up so far becomes an input.
     pub(crate) fn record_usage(&mut self, loaded: &mut LoadedRun, id: &AttemptId, so_far: Vec<Usage>) {
-        let used = used_so_far(&self.shared, loaded.run, id, so_far);
+        let used = used_so_far(&self.shared, loaded.run, id, so_far, false);
         used.into_iter().for_each(|queued| loaded.push(queued));
         self.mark(loaded);
     }
@@ -130,8 +130,15 @@ fn progress_input(run: RunId, id: &AttemptId, progress: WorkProgress) -> Queued 
     Queued::own(about, InputKind::Progress(ProgressReported { id: id.clone(), progress }))
 }
 
-/// One input for each model, with the sum so far; the decision records what exceeds the former sum.
-fn used_so_far(shared: &Runtime, run: RunId, id: &AttemptId, so_far: Vec<Usage>) -> Vec<Queued> {
+/// One input for each model, with the sum so far; the decision records what exceeds the former sum. `is_all`: the
+/// attempt has ended, and uses no more.
+fn used_so_far(
+    shared: &Runtime,
+    run: RunId,
+    id: &AttemptId,
+    so_far: Vec<Usage>,
+    is_all: bool,
+) -> Vec<Queued> {
     let effect = EffectId { run, attempt: id.clone() };
     let mut models: Vec<Usage> = Vec::with_capacity(so_far.len());
     for usage in so_far {
@@ -147,7 +154,7 @@ fn used_so_far(shared: &Runtime, run: RunId, id: &AttemptId, so_far: Vec<Usage>)
         }
     }
     let input = |mut usage: Usage| {
-        shared.price(run, &mut usage);
+        shared.price(run, &mut usage, is_all);
         let Usage { model, input_tokens, cached_tokens, output_tokens, cost_micros, .. } = &usage;
         let so_far = format!("{model:?}/{input_tokens}/{cached_tokens}/{output_tokens}/{cost_micros}");
         let about = InputId::derive(&format!("{effect}/usage/{so_far}"));
@@ -164,7 +171,7 @@ fn inputs(
     fallback: OnLost,
 ) -> Vec<Queued> {
     let effect = EffectId { run, attempt: id.clone() };
-    let mut inputs = used_so_far(shared, run, id, ended.usage);
+    let mut inputs = used_so_far(shared, run, id, ended.usage, true);
     let (about, kind) = match ended.result {
         Ok(result) => {
             let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);

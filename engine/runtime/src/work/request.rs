@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::work::look::ApprovedWork;
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{EffectId, RunId};
 use everfold_base::json::Value;
 use everfold_core::decide::plan;
-use everfold_core::decide::plan::{AttemptPlan, ProbePlan, SecretPlan, WorkPlace, WorkspacePlan};
+use everfold_core::decide::plan::{
+    ApprovedPlan, AttemptPlan, ProbePlan, SecretPlan, WorkPlace, WorkspacePlan,
+};
 use everfold_core::state::RunState;
 use everfold_language::definition::{Keep, WorkspaceSpec};
 use everfold_language::expr::{EvalError, Loaded};
@@ -46,6 +49,35 @@ pub(crate) fn attempt(
         session: plan.session,
         resumption: plan.resumption,
     })
+}
+
+/// An approval without which an attempt does not start. Its bytes lie where they were shown; where the attempt works in a
+/// copy of the worktree, it is the copy's that count.
+pub(crate) fn approved(
+    state: &RunState,
+    layout: &Layout,
+    request: &AttemptRequest,
+    approved: ApprovedPlan,
+    loaded: &Loaded,
+) -> Result<ApprovedWork, EvalError> {
+    let ApprovedPlan { step, refused, parts, place } = approved;
+    let is_copy = request.workdir.git.as_ref().is_some_and(|git| git.is_copy);
+    let workdir = match place {
+        WorkPlace::Workspace if is_copy => request.workdir.clone(),
+        place => workdir(state, layout, &request.id, &place, loaded)?,
+    };
+    Ok(ApprovedWork { step, refused, parts, workdir })
+}
+
+/// Where what a task shows lies. `None`: the task is not known.
+pub(crate) fn seen_workdir(
+    state: &RunState,
+    layout: &Layout,
+    id: &EffectId,
+    loaded: &Loaded,
+) -> Result<Option<Workdir>, EvalError> {
+    let Some(place) = plan::seen_place(state, &id.attempt, loaded)? else { return Ok(None) };
+    workdir(state, layout, id, &place, loaded).map(Some)
 }
 
 /// The request to an executor to stop an attempt of which only the name is known.
@@ -94,12 +126,20 @@ pub(crate) fn probe(
 
 /// Where the secrets of a piece of work come from.
 pub(crate) fn secrets(state: &RunState, plan: SecretPlan) -> Secrets {
-    let SecretPlan { vars, spec, env } = plan;
+    let SecretPlan { vars, spec, env, role } = plan;
     if state.definition().secrets.is_empty() {
         return Secrets::default();
     }
     let folder = state.cwd().map(PathBuf::from);
-    Secrets { sources: Arc::new(state.definition().secrets.clone()), vars, spec, env, folder }
+    Secrets {
+        sources: Arc::new(state.definition().secrets.clone()),
+        vars,
+        spec,
+        env,
+        role,
+        folder,
+        run: state.run(),
+    }
 }
 
 /// Since when files must have changed, from the document that the core wrote ([`ProbePlan::fresh`]).

@@ -122,7 +122,7 @@ async fn sent(
     let (name, receivers) = (signal.name.clone(), to.to_string());
     let outcome = send_once(shared, action, signal, to, None, unrecorded).await?;
     let outcome = outcome.unwrap_or_else(|| Outcome::Ignored {
-        why: format!("nobody hears it: no unended run has {receivers}"),
+        why: format!("no run takes it: no unended run has {receivers}"),
     });
     let (code, reason) = match &outcome {
         Outcome::Refused { code, message } if code != SIGNAL_REFUSED => {

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use everfold_base::actor::Actor;
 use everfold_base::failure::FailureKind;
-use everfold_base::id::{AttemptId, RunId};
+use everfold_base::id::{AttemptId, RunId, Version};
 use everfold_base::json::Value;
-use everfold_core::event::{CancelRequested, RunEvent};
+use everfold_core::event::{CancelRequested, OriginKind, RunEvent};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
+use everfold_runtime::ForkRequest;
 use serde_json::json;
 
+use crate::fixtures::fork_requests::again;
 use crate::fixtures::slow_store::Fault;
 use crate::fixtures::test_engine::{Rig, command, definition, function};
 
@@ -43,7 +45,8 @@ fn parent(spec: Value) -> std::sync::Arc<everfold_language::definition::Definiti
 async fn l25_a_child_is_a_run_of_its_own_and_its_output_is_the_steps() {
     let rig = Rig::new();
     with_deploy(&rig).await;
-    let spec = json!({"pipeline": "deploy", "input": {"sha": "abc"}, "labels": {"stage": "prod", "n": 1}});
+    let input = json!({"sha": "abc", "task": "Ship abc\nto all"});
+    let spec = json!({"pipeline": "deploy", "input": input, "labels": {"stage": "prod", "n": 1}});
     let run = rig.start(&parent(spec)).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.output(run).await, json!({"sha": "abc"}));
@@ -54,6 +57,7 @@ async fn l25_a_child_is_a_run_of_its_own_and_its_output_is_the_steps() {
     let history = rig.history(child).await;
     let Some(RunEvent::RunStarted(started)) = history.first() else { panic!("{history:?}") };
     assert_eq!(started.parent.as_ref().map(|parent| parent.run), Some(run));
+    assert_eq!(started.title.as_deref(), Some("Ship abc"), "as that of a run that a person starts");
     assert_eq!(started.labels["stage"], "prod");
     assert_eq!(started.labels["n"], "1");
     assert_eq!(rig.envelopes(child).await[0].header.actor, Actor::Run(run.to_string()));
@@ -321,4 +325,45 @@ async fn l1_a_run_in_progress_keeps_the_definition_that_it_began_with() {
     let next = rig.start(&newest).await;
     rig.end(next).await;
     assert_eq!(rig.output(next).await, json!("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_run_knows_the_topmost_run_above_it_and_one_without_a_parent_is_its_own() {
+    let rig = Rig::new();
+    let names = json!({"top": "${run.top}", "root": "${run.root}", "label": "${run.labels.top}"});
+    let leaf = json!({
+        "name": "leaf", "labels": {"top": "${run.top}"},
+        "steps": [function("a", &[], "ok", names.clone())], "output": names,
+    });
+    save(&rig, leaf).await;
+    let low = child("low", &[], json!({"pipeline": "leaf"}));
+    save(&rig, json!({"name": "middle", "steps": [low], "output": "${run.top}"})).await;
+    let above = json!({
+        "name": "above", "output": "${run.top}",
+        "steps": [child("mid", &[], json!({"pipeline": "middle"})), function("b", &["mid"], "fail", json!({}))],
+    });
+    let top = rig.start(&definition(above)).await;
+    assert_eq!(rig.end(top).await, RunStatus::Failed);
+    let middle = id_of(top, "mid/1/1");
+    let leaf = id_of(middle, "low/1/1");
+    let own = |run: RunId| rig.engine.with_state(run, |state| state.top().unwrap());
+    for run in [top, middle, leaf] {
+        assert_eq!(own(run).await.unwrap(), top);
+        rig.assert_replays(run).await;
+    }
+    assert_eq!(rig.output(middle).await, json!(top.to_string()));
+    let said = json!({"top": top.to_string(), "root": leaf.short(), "label": top.to_string()});
+    assert_eq!(rig.output(leaf).await, said);
+    let fork = ForkRequest { at: Some(Version::FIRST), ..again(leaf, OriginKind::Fork) };
+    let fork = rig.engine.fork(fork).await.unwrap().run;
+    assert_eq!(rig.end(fork).await, RunStatus::Succeeded);
+    assert_eq!(own(fork).await.unwrap(), fork, "no step started it");
+    assert_eq!(rig.output(fork).await["root"], json!(leaf.short()), "its history began there");
+    let again = ForkRequest { from_step: Some("mid".into()), ..again(top, OriginKind::Restart) };
+    let again = rig.engine.fork(again).await.unwrap().run;
+    assert_eq!(rig.end(again).await, RunStatus::Failed);
+    let round =
+        rig.engine.with_state(again, |state| state.step(&"mid".into()).unwrap().1.round).await.unwrap();
+    let below = id_of(id_of(again, &format!("mid/{}/1", round.0)), "low/1/1");
+    assert_eq!(own(below).await.unwrap(), again, "what it starts is below it");
 }

@@ -15,6 +15,7 @@ use everfold_system::clock::{Clock, Stopwatch};
 use serde_json::json;
 
 use crate::fixtures::test_engine::{Rig, pipeline, virtual_clock};
+use crate::fixtures::trigger_setup::{every, pass, runs, save};
 
 const HOUR: i64 = 3_600_000;
 /// A jump is noticed within this, where nothing else happens.
@@ -71,6 +72,27 @@ async fn row_07_what_was_set_while_the_clock_was_ahead_counts_from_when_it_is_ri
     machine.set(0);
     let took = machine.takes(run).await;
     assert!(took >= Duration::from_secs(9) && took <= Duration::from_secs(10) + NOTICED, "{took:?}");
+}
+
+/// Years that no calendar of the machine has, before 1970 and behind 9999.
+#[tokio::test(start_paused = true)]
+async fn row_07_a_clock_that_shows_an_impossible_year_ends_nothing_and_holds_nothing_up_for_good() {
+    for year in [-60, 8_100, 200_000] {
+        let machine = Machine::new();
+        let document = pipeline(vec![
+            json!({"id": "one", "work": {"wait": {"for": "10s"}}}),
+            json!({"id": "two", "needs": ["one"], "work": {"wait": {"for": "10s"}}}),
+        ]);
+        let run = machine.rig.start(&document).await;
+        machine.set(year * 366 * 24 * HOUR);
+        seconds(7).await;
+        let meanwhile = machine.rig.start(&waits("10s")).await;
+        seconds(1).await;
+        machine.set(0);
+        let took = machine.takes(run).await + machine.takes(meanwhile).await;
+        assert!(took <= Duration::from_secs(40) + NOTICED, "year {year}: {took:?}");
+        assert_eq!(machine.rig.engine.set_aside(), []);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,4 +232,20 @@ async fn runs_that_left_memory_learn_of_the_jump_also_where_the_store_cannot_nam
     }
     assert_eq!(machine.rig.store.looks_to_fail.load(Ordering::SeqCst), 0, "it failed meanwhile");
     assert!(since.elapsed() <= Duration::from_secs(20) + 2 * NOTICED, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_goes_on_at_once_where_the_clock_is_set_back() {
+    let machine = Machine::new();
+    machine.set(HOUR);
+    save(&machine.rig, &every(json!({"every": "10s", "overlap": "allow"}))).await;
+    pass(&machine.rig, 30).await;
+    let before = runs(&machine.rig).await;
+    assert!(before >= 2, "{before}");
+    machine.set(0);
+    pass(&machine.rig, 30).await;
+    let after = runs(&machine.rig).await;
+    assert!(after >= before + 2, "{before} {after}");
+    let next = machine.rig.engine.schedules().await.unwrap().remove(0).next.unwrap();
+    assert!(next < Timestamp(1_790_000_000_000 + HOUR), "{next}");
 }

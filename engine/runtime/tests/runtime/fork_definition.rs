@@ -238,3 +238,32 @@ async fn a_settings_document_that_the_pipeline_does_not_name_is_refused_with_the
         assert!(refused.contains(words), "{refused}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_rules_of_records_hold_for_settings_that_a_restart_is_given() {
+    let rig = Rig::new();
+    let record = json!({"type": "object", "required": ["repo"]});
+    let parts = json!({"team": [{"values": {"projects": {"old": {}, "web": {"repo": "w"}}}}],
+        "lanes": [{"values": {"all": {"slow": {}}}}]});
+    let document = json!({"name": "p", "config": parts,
+        "config_records": {"team.projects": record, "lanes.all": record},
+        "steps": [function("a", &[], "ok", json!({}))], "output": "${config}"});
+    let origin = rig.start(&definition(document)).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let places = |output: &serde_json::Value| -> Vec<String> {
+        let skipped = output["skipped"].as_array().into_iter().flatten();
+        skipped.filter_map(|entry| entry["record"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(places(&rig.output(origin).await), ["lanes.all.slow", "team.projects.old"]);
+    let given = json!({"team": {"projects": {"api": {"repo": "a"}, "bad": {"repository": "b"}}}});
+    let asked = ForkRequest {
+        from_step: Some("a".into()),
+        config: Some(given),
+        ..again(origin, OriginKind::Restart)
+    };
+    let restarted = rig.engine.fork(asked).await.unwrap().run;
+    rig.end(restarted).await;
+    let output = rig.output(restarted).await;
+    assert_eq!(output["team"], json!({"projects": {"api": {"repo": "a"}}}));
+    assert_eq!(places(&output), ["lanes.all.slow", "team.projects.bad"]);
+}

@@ -197,7 +197,15 @@ async fn d11_a_fork_goes_on_beside_its_origin_with_what_was_in_flight_as_next_at
         let id = "ask/1/1".parse().unwrap();
         let vote = everfold_language::definition::Vote::Approve;
         let (comment, roles) = (None, Vec::new());
-        let kind = InputKind::Vote(VoteCast { id, vote, comment, roles, comments: Vec::new(), edited: None });
+        let kind = InputKind::Vote(VoteCast {
+            id,
+            vote,
+            comment,
+            roles,
+            comments: Vec::new(),
+            edited: None,
+            seen: None,
+        });
         rig.submit(run, kind).await.unwrap();
         assert_eq!(rig.end(run).await, RunStatus::Succeeded);
         rig.assert_replays(run).await;

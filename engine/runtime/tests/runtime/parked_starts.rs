@@ -60,6 +60,26 @@ async fn a_start_that_is_refused_for_now_waits_and_begins_when_it_may_once_whate
     assert_eq!(started(&only(deliver(&rig, "d2", json!({"n": 2})).await).await), second);
 }
 
+/// They are asked for in parts; no part is left out.
+#[tokio::test(start_paused = true)]
+async fn many_starts_that_wait_begin_all_as_soon_as_they_may() {
+    let rig = Rig::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("projects.json");
+    settings(&file, json!({"shop": "SHOP"}), true);
+    save(&rig, &by_project(&file)).await;
+    for n in 0..65 {
+        let parked = outcome(&rig, &format!("d{n}"), json!({"project": "blog", "n": n})).await;
+        assert!(matches!(parked, Outcome::StartParked { .. }), "{parked:?}");
+    }
+    settings(&file, json!({"blog": "BLOG"}), true);
+    pass(&rig, 70).await;
+    assert_eq!(runs(&rig).await, 65);
+    for n in [0, 19, 20, 40, 64] {
+        started(&record(&rig, &format!("d{n}")).await.outcomes()[0].outcome);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_park_a_refused_start_is_refused_and_over() {
     let rig = Rig::new();

@@ -14,7 +14,7 @@ use everfold_runtime::{
 };
 use serde_json::json;
 
-use crate::fixtures::test_engine::Rig;
+use crate::fixtures::test_engine::{Rig, definition, function};
 use crate::fixtures::trigger_setup::{pass, pipeline, runs, save, settled, started};
 
 fn ada() -> Actor {
@@ -140,6 +140,38 @@ async fn a_schedule_that_is_removed_with_its_runs_cancels_those_that_go_on() {
     assert_eq!(status(&rig, all[0]).await, RunStatus::Succeeded);
     assert_eq!(status(&rig, other).await, RunStatus::Running, "a run of another start is left alone");
     assert_eq!(rig.engine.schedules().await.unwrap(), []);
+}
+
+/// Only runs that a person started had their task as title.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_schedule_starts_has_the_first_line_of_its_task_as_title() {
+    let rig = Rig::new();
+    save(&rig, &pipeline("p", 10, json!({}))).await;
+    let input = JsonText::new(&json!({"task": "\n Write the report\nof today"}));
+    let origin = ScheduleOrigin::Added { pipeline: "p".into(), input, title: None };
+    let new = NewSchedule { name: "tick".into(), schedule: schedule(json!({"every": "10s"})), origin };
+    rig.engine.add_schedule(new, ada()).await.unwrap();
+    pass(&rig, 12).await;
+    let run = started(&listed(&rig).await.settled[0].outcome);
+    let title = rig.engine.with_state(run, |state| state.title().map(str::to_owned)).await.unwrap();
+    assert_eq!(title.as_deref(), Some("Write the report"));
+    rig.assert_replays(run).await;
+}
+
+/// They were left out without a word.
+#[tokio::test(start_paused = true)]
+async fn runs_that_are_set_aside_are_named_where_a_schedule_is_removed_with_its_runs() {
+    let rig = Rig::new();
+    let wild = function("work", &[], "wild", json!({}));
+    save(&rig, &definition(json!({"name": "p", "steps": [wild]}))).await;
+    add(&rig, json!({"every": "10s"})).await;
+    pass(&rig, 12).await;
+    let run = started(&listed(&rig).await.settled[0].outcome);
+    assert_eq!(rig.engine.set_aside().iter().map(|(run, _)| *run).collect::<Vec<_>>(), [run]);
+    let removed = remove(&rig).await;
+    assert_eq!(removed.cancelled.await.unwrap(), []);
+    assert_eq!(rig.engine.schedule_runs_set_aside("tick").await.unwrap(), [run]);
+    assert_eq!(rig.engine.schedule_runs_set_aside("other").await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

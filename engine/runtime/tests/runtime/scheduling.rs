@@ -369,6 +369,59 @@ async fn who_says_how_long_it_wants_to_be_left_alone_is_left_alone_by_every_step
     assert!(rig.engine.line().breakers.is_empty(), "there is none before that service");
 }
 
+/// A restarted engine called the service at once, with all attempts that waited.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_asks_for_a_pause_is_left_alone_by_the_next_engine_too() {
+    let mut rig = Rig::new();
+    rig.machine.is_down.store(true, Ordering::SeqCst);
+    let retry = json!({"attempts": 3, "backoff_min": "1ms", "backoff_max": "1ms"});
+    let busy = |id| {
+        let step = function(id, &[], "busy", json!({"ms": 600_000}));
+        pipeline(vec![more(step, &[("retry", retry.clone())])])
+    };
+    let before = (rig.config.clock)();
+    let mut runs = vec![rig.start(&busy("first")).await];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for id in ["second", "third"] {
+        runs.push(rig.start(&busy(id)).await);
+    }
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    rig.crash().await;
+    rig.recover().await;
+    tokio::time::sleep(Duration::from_secs(490)).await;
+    assert_eq!(rig.machine.begun(), 1, "its pause is not over");
+    let (waiting, _) = rig.engine.waiting(runs[1], 1);
+    assert!(
+        matches!(&waiting[0].reasons[..], [Reason::Breaker { service, .. }] if service == "function.busy")
+    );
+    rig.machine.is_down.store(false, Ordering::SeqCst);
+    for run in runs {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        rig.assert_replays(run).await;
+    }
+    let took = (rig.config.clock)().since(before);
+    assert!(took >= Duration::from_secs(600) && took < Duration::from_secs(603), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_a_person_ended_does_not_come_back_with_the_next_engine() {
+    let mut rig = Rig::new();
+    rig.machine.is_down.store(true, Ordering::SeqCst);
+    let retry = json!({"attempts": 3, "backoff_min": "50s", "backoff_max": "50s"});
+    let step = function("ask", &[], "busy", json!({"ms": 3_000_000}));
+    let run = rig.start(&pipeline(vec![more(step, &[("retry", retry)])])).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(rig.engine.reset_breaker(&Service::new("function", "busy")));
+    rig.machine.is_down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.crash().await;
+    let before = (rig.config.clock)();
+    rig.recover().await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let took = (rig.config.clock)().since(before);
+    assert!(took < Duration::from_secs(60), "{took:?}");
+}
+
 fn gated(every: &str, passes_at: &str, ms: &str) -> Arc<Definition> {
     let probe = json!({"task": {"kind": "command", "spec": {"argv": ["busy", passes_at, ms]}}});
     let poll = json!({"every": every, "timeout": "2h"});

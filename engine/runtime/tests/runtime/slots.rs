@@ -148,6 +148,7 @@ async fn d9_a_slot_is_held_to_the_end_also_while_its_run_waits_for_people_and_st
         roles: Vec::new(),
         comments: Vec::new(),
         edited: None,
+        seen: None,
     });
     rig.submit(first, vote).await.unwrap();
     assert_eq!(rig.end(first).await, RunStatus::Succeeded);

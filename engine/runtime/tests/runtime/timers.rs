@@ -77,3 +77,22 @@ async fn a_timer_that_is_not_due_at_the_start_fires_later() {
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert!(lateness(&rig, run).await <= Duration::from_millis(50));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reminder_comes_after_120_minutes_and_once_though_the_engine_went_down_before_and_behind_it() {
+    let reminders = |names: &[&str]| names.iter().filter(|name| **name == "TimerFired").count();
+    let mut rig = Rig::new();
+    let ask = json!({"id": "ask", "work": {"approval": {"title": "Go?", "remind": {"first": "2h"}}}});
+    let run = rig.start(&pipeline(vec![ask])).await;
+    rig.crash().await;
+    rig.recover().await;
+    tokio::time::sleep(Duration::from_secs(2 * 3_600 - 1)).await;
+    assert_eq!(reminders(&rig.names(run).await), 0, "119:59");
+    rig.until(run, |event| matches!(event, RunEvent::TimerFired(_))).await;
+    assert!(lateness(&rig, run).await <= Duration::from_millis(50), "120:00");
+    rig.crash().await;
+    rig.recover().await;
+    tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
+    assert_eq!(reminders(&rig.names(run).await), 1);
+    rig.assert_replays(run).await;
+}

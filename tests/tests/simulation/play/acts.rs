@@ -14,7 +14,7 @@ use everfold_engine::pauses::PauseOrder;
 use serde_json::json;
 
 use super::super::invariants;
-use super::super::plan::Act;
+use super::super::plan::ScriptedAct;
 use super::super::triggers;
 use super::super::user_acts;
 use super::completion::names_what_it_awaits;
@@ -24,7 +24,7 @@ use super::{DONE, Stage, again, once};
 const RUNS_MAX: usize = 5;
 
 impl Stage<'_> {
-    pub(super) async fn pause(&mut self, act: &Act) -> Result<(), String> {
+    pub(super) async fn pause(&mut self, act: &ScriptedAct) -> Result<(), String> {
         let luck = u64::from(act.luck);
         let span = match act.pause {
             0..100 => {
@@ -43,7 +43,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    pub(super) async fn act(&mut self, at: usize, act: &Act) -> Result<(), String> {
+    pub(super) async fn act(&mut self, at: usize, act: &ScriptedAct) -> Result<(), String> {
         match act.kind {
             _ if at == 0 => self.start(at, act).await,
             0..28 if self.starts < RUNS_MAX => self.start(at, act).await,
@@ -66,7 +66,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn start(&mut self, at: usize, act: &Act) -> Result<(), String> {
+    async fn start(&mut self, at: usize, act: &ScriptedAct) -> Result<(), String> {
         self.starts += 1;
         let definition = act.pick.get(&self.definitions).clone();
         let options = StartOptions {
@@ -116,7 +116,7 @@ impl Stage<'_> {
     }
 
     /// A delivery comes, perhaps from a sender that does not wait for the answer.
-    async fn deliver(&mut self, act: &Act) -> Result<(), String> {
+    async fn deliver(&mut self, act: &ScriptedAct) -> Result<(), String> {
         let delivery = triggers::delivery(act.luck);
         if act.luck.is_multiple_of(2) {
             let engine = self.engine.clone();
@@ -126,7 +126,7 @@ impl Stage<'_> {
         self.until_taken(|engine| triggers::deliver(engine, delivery.clone())).await
     }
 
-    async fn halt(&mut self, act: &Act) -> Result<(), String> {
+    async fn halt(&mut self, act: &ScriptedAct) -> Result<(), String> {
         let scope = match act.luck % 2 {
             0 => HaltScope::Engine,
             _ => HaltScope::Pipeline(["generated", "other"][usize::from(act.luck % 4 / 2)].into()),
@@ -148,7 +148,7 @@ impl Stage<'_> {
         .await
     }
 
-    async fn fork(&mut self, at: usize, act: &Act) -> Result<(), String> {
+    async fn fork(&mut self, at: usize, act: &ScriptedAct) -> Result<(), String> {
         let runs = self.runs().await;
         if runs.is_empty() || runs.len() > RUNS_MAX * 4 {
             return Ok(());
@@ -178,6 +178,7 @@ impl Stage<'_> {
             until_step,
             actor: Actor::User("ada".into()),
             dedup: once(&format!("fork {at}")),
+            credentials: Default::default(),
         };
         self.until_taken(|engine| {
             let request = request.clone();
@@ -194,7 +195,7 @@ impl Stage<'_> {
         .await
     }
 
-    async fn person(&mut self, at: usize, act: &Act) -> Result<(), String> {
+    async fn person(&mut self, at: usize, act: &ScriptedAct) -> Result<(), String> {
         let runs = self.runs().await;
         if runs.is_empty() {
             return Ok(());

@@ -49,6 +49,42 @@ output: { parts: '${steps.parts.output}', one: '${steps.one.output.n}' }
 }
 
 #[test]
+fn runs_below_a_run_at_every_depth_are_found_by_the_topmost() {
+    let scratch = Scratch::new();
+    let step = |file: &str| format!("steps: [{{ id: below, run: {{ pipeline: ./{file}.yaml }} }}]\n");
+    scratch.write("top.yaml", &format!("name: top\n{}", step("middle")));
+    scratch.write("middle.yaml", &format!("name: middle\n{}", step("leaf")));
+    scratch.write(
+        "leaf.yaml",
+        "name: leaf\nsteps: [{ id: a, function: everfold.noop }]\noutput: \"${run.top}\"\n",
+    );
+    let top = scratch.run(&["run", "./top.yaml", "--json"]).json();
+    let id = top["id"].as_str().unwrap();
+    let pipelines = |args: &[&str]| -> Vec<String> {
+        let listed = scratch.run(&[&["runs", "--sort", "started", "--json"], args].concat()).json();
+        let names = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run["pipeline"].as_str().unwrap().to_owned());
+        names.collect()
+    };
+    assert_eq!(pipelines(&["--top", id]), ["middle", "leaf"]);
+    assert_eq!(pipelines(&["--parent", id]), ["middle"]);
+    assert!(top.get("parent").is_none(), "{top}");
+    let leaf = scratch.run(&["show", "@", "--json"]).json();
+    assert_eq!(
+        (&leaf["pipeline"], &leaf["parent"]["top"], &leaf["output"]),
+        (&"leaf".into(), &top["id"], &top["id"])
+    );
+    let shown = scratch.run(&["show", "@"]);
+    let said = format!(", below {}", top["short_id"].as_str().unwrap());
+    assert!(shown.out.contains(&said), "{shown:?}");
+    let middle = scratch.run(&["show", "@1"]);
+    assert!(middle.out.contains("parent    ") && !middle.out.contains(", below "), "{middle:?}");
+}
+
+#[test]
 fn l25_the_end_of_a_failed_child_is_reported_with_its_name() {
     let scratch = Scratch::new();
     scratch.write("bad.yaml", "name: bad\nsteps:\n  - { id: work, command: 'exit 3' }\n");

@@ -76,10 +76,13 @@ fn row_52_a_step_acts_as_itself_with_the_role_that_its_pipeline_gives_it_and_nev
     let out = scratch.path("out");
     let program = env!("CARGO_BIN_EXE_everfold-under-test");
     let pipeline = format!(
-        "name: p\nsteps:\n  - id: ok\n    needs: []\n    approval: {{ title: Is it right?, self_approval: false }}\n  - id: work\n    needs: []\n    api: {{ role: operator }}\n    command: |\n      \
+        "name: p\nbudget: {{ scope: team, cost: 1.00 USD }}\nsteps:\n  - id: ok\n    needs: []\n    approval: {{ title: Is it right?, self_approval: false }}\n  - id: work\n    needs: []\n    api: {{ role: operator }}\n    command: |\n      \
            cd /\n      \
            {program} signal $EVERFOLD_RUN hello > {out}/signal 2>&1; echo $? > {out}/signal.rc\n      \
            {call} token token create mine --role admin\n      \
+           {call} raise budget $EVERFOLD_RUN --add 5\n      \
+           {call} limit budget set team --cost 500\n      \
+           {call} other budget set other --cost 5\n      \
            until grep -q ok {out}/inbox; do {call} inbox inbox --json; done\n      \
            {call} approve approve $EVERFOLD_RUN\n",
         out = out.display(),
@@ -93,6 +96,11 @@ fn row_52_a_step_acts_as_itself_with_the_role_that_its_pipeline_gives_it_and_nev
     assert_eq!(scratch.called("signal").0, 0, "{:?}", scratch.called("signal"));
     let (code, said) = scratch.called("token");
     assert!(code == 4 && said.contains("EF0602"), "{code} {said}");
+    for name in ["raise", "limit"] {
+        let (code, said) = scratch.called(name);
+        assert!(code == 4 && said.contains("EF0305"), "{name}: {code} {said}");
+    }
+    assert_eq!(scratch.called("other").0, 0, "{:?}", scratch.called("other"));
     let (code, said) = scratch.called("approve");
     assert!(code == 4 && said.contains("EF0305"), "{code} {said}");
     let events = scratch.run(&["events", "@", "--json"]);

@@ -69,6 +69,7 @@ impl Scratch {
             .env_remove("EVERFOLD_TOKEN")
             .env_remove("EVERFOLD_LOG")
             .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_STATE_HOME", self.path("state"))
             .env("EVERFOLD_USER", "ada")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())

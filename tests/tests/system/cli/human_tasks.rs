@@ -130,6 +130,25 @@ output: ${steps.ok.output}
 ";
 
 #[test]
+fn an_item_is_resolved_or_dismissed_and_the_next_command_leaves_out_what_is_settled() {
+    let scratch = with(
+        "scope.yaml",
+        "name: scope\nsteps: [{ id: ask, question: { title: Which?, items: [{ id: who, text: Who? }, { id: when, text: When? }] } }]\n",
+    );
+    let asked = scratch.run(&["run", "./scope.yaml", "--no-wait"]);
+    said(&asked, 6, &["--item 'who=your answer' --item 'when=your answer'"]);
+    let both = scratch.run(&["answer", "@", "--resolve", "who", "--dismiss", "who"]);
+    said(&both, 2, &["--resolve who and --dismiss who say different things of one item"]);
+    let saved = scratch.run(&["answer", "@", "--dismiss", "who", "--save"]);
+    said(&saved, 0, &["saved", "--item 'when=your answer'"]);
+    assert!(!saved.out.contains("--item 'who="), "{saved:?}");
+    let list = scratch.run(&["inbox"]);
+    assert!(list.out.contains("--item 'when=your answer'") && !list.out.contains("who="), "{list:?}");
+    said(&scratch.run(&["answer", "@", "--item", "when=now"]), 0, &["answered"]);
+    said(&scratch.run(&["answer", "@", "--item", "when=now"]), 3, &[]);
+}
+
+#[test]
 fn l20_two_approvers_a_wish_for_changes_remarks_and_an_edited_value() {
     let scratch = with("brief.yaml", BRIEF);
     said(&scratch.run(&["run", "./brief.yaml", "--no-wait"]), 6, &["everfold changes"]);

@@ -51,7 +51,7 @@ fn each_reason_why_no_server_answers_has_its_words() {
         format!("http://{}", listener.local_addr().unwrap())
     };
     let cases = [
-        (closed.as_str(), "EF0611", "nobody listens"),
+        (closed.as_str(), "EF0611", "no server listens"),
         ("https://no-such-host.invalid", "EF0611", "there is no host no-such-host.invalid"),
         (&html, "EF0613", "is no Everfold server"),
         (&moved, "EF0613", "sends on to https://e.example/"),
@@ -194,6 +194,7 @@ fn what_needs_the_folder_says_so() {
     let scratch = Scratch::new();
     for verb in [
         &["serve"][..],
+        &["ui"],
         &["init"],
         &["doctor"],
         &["bench"],

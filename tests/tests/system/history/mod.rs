@@ -119,8 +119,9 @@ fn cleaned(value: &Value, hidden: &[(&str, &str)]) -> Option<Value> {
                 let is_moment = name.ends_with("_at") || (is_reading && *name == "until");
                 !LEFT_OUT.contains(&name.as_str()) && !is_moment && !is_log_seal && !name.ends_with("_us")
             });
-            let kept: Map<String, Value> =
-                kept.filter_map(|(name, value)| Some((name.clone(), cleaned(value, hidden)?))).collect();
+            let kept: Map<String, Value> = kept
+                .filter_map(|(name, value)| Some((steady(name, hidden), cleaned(value, hidden)?)))
+                .collect();
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         Value::Array(items) => {

@@ -40,6 +40,7 @@ async fn a_delivery_goes_on_in_a_second_engine_and_no_agent_runs_twice() {
             roles: Vec::new(),
             comments: Vec::new(),
             edited: None,
+            seen: None,
         }),
     )
     .await;

@@ -13,7 +13,9 @@ use everfold_core::input::{InputKind, StartOptions};
 use everfold_core::prices::{Price, Prices};
 use everfold_core::state::{Awaited, RunState, RunStatus};
 use everfold_language::definition::{Definition, Vote};
-use everfold_runtime::{Engine, EngineConfig, ForkRequest, StartError, StartRequest, Submission};
+use everfold_runtime::{
+    Engine, EngineConfig, ForkRequest, MoneyConfig, StartError, StartRequest, Submission,
+};
 use everfold_store::{EventStore, MemoryStore};
 use everfold_system::clock;
 use everfold_workflows::function::Functions;
@@ -38,7 +40,10 @@ impl Place {
     /// `settings`: the sections of this crate, and `[prices]`, which the engine is given.
     pub fn open_with(&self, settings: &str) -> Engine {
         let mut settings: toml::Table = toml::from_str(settings).unwrap();
-        let config = EngineConfig { prices: prices(settings.remove("prices")), ..EngineConfig::default() };
+        let config = EngineConfig {
+            money: MoneyConfig { prices: prices(settings.remove("prices")), ..MoneyConfig::default() },
+            ..EngineConfig::default()
+        };
         let processes = self.home.processes_with(&settings.to_string());
         let layout = Layout::new(self.home.path("data"));
         let edge = everfold_workflows::edge(&layout, &processes, Functions::built_in(), None);
@@ -77,6 +82,7 @@ pub fn fork_request(
         until_step: None,
         actor: Actor::User("grace".to_owned()),
         dedup: None,
+        credentials: Default::default(),
     }
 }
 
@@ -106,6 +112,7 @@ pub async fn approved_to_its_end(engine: &Engine, run: RunId) -> RunState {
                 roles,
                 comments,
                 edited: edited.map(Payload::Inline),
+                seen: None,
             }),
         )
         .await;

@@ -5,7 +5,7 @@
 //! in which line a log differs. Both are made in one pass, in bounded memory.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek as _, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,20 @@ pub enum LogChange {
         bytes: Range<u64>,
         /// How many lines behind it differ too.
         further: u64,
+    },
+    /// Lines were taken out, and all that stand behind them are as they were.
+    Removed {
+        /// The number that the first of them had, from 1.
+        line: u64,
+        /// How many.
+        lines: u64,
+    },
+    /// Lines were put in between, and all that stand behind them are as they were.
+    Added {
+        /// The number of the first of them, from 1.
+        line: u64,
+        /// How many.
+        lines: u64,
     },
     /// It ends too early.
     Cut {
@@ -125,6 +139,11 @@ pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
     if walked.hash == seal.hash {
         return Ok(LogCheck::Same);
     }
+    if let Some((line, ..)) = &differs
+        && let Some(change) = moved(log, seal, *line, walked.lines)?
+    {
+        return Ok(LogCheck::Changed(change));
+    }
     Ok(LogCheck::Changed(match differs {
         _ if index.is_none() => LogChange::Somewhere,
         // What is left of the line at which the log was cut off differs as well.
@@ -140,6 +159,31 @@ pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
         None if walked.bytes > seal.bytes => LogChange::Longer { bytes: walked.bytes - seal.bytes },
         None => LogChange::Somewhere,
     }))
+}
+
+/// Whether a log whose number of lines changed differs by lines that were taken out, or put in between, at a line alone.
+fn moved(log: &Path, seal: &LogSeal, line: u64, lines: u64) -> std::io::Result<Option<LogChange>> {
+    let (removed, added) = (seal.lines.saturating_sub(lines), lines.saturating_sub(seal.lines));
+    if removed == added {
+        return Ok(None);
+    }
+    let (Some(mut index), Ok(file)) = (open_index(log, seal.lines), regular::open(log)) else {
+        return Ok(None);
+    };
+    index.seek(SeekFrom::Start((line - 1 + removed) * DIGEST_BYTES as u64))?;
+    let (mut number, mut is_same) = (0, true);
+    walk(file, |_, digest| {
+        number += 1;
+        if is_same && number >= line + added {
+            let mut sealed = Digest::default();
+            is_same = index.read_exact(&mut sealed).is_ok() && sealed == digest;
+        }
+    })?;
+    let change = match removed {
+        0 => LogChange::Added { line, lines: added },
+        removed => LogChange::Removed { line, lines: removed },
+    };
+    Ok(is_same.then_some(change))
 }
 
 /// The index of a log.
@@ -259,6 +303,31 @@ mod tests {
         // A damaged index alone is no damage of the log.
         std::fs::write(&log, TEXT).unwrap();
         assert_eq!(check(&log, &seal).unwrap(), LogCheck::Same);
+    }
+
+    /// All lines behind them were called changed.
+    #[test]
+    fn lines_that_were_taken_out_put_in_or_emptied_are_told_from_changed_ones() {
+        let (_home, log, seal) = sealed();
+        let without = |gone: &[usize]| {
+            let lines = TEXT.split_inclusive('\n').enumerate();
+            lines.filter(|(at, _)| !gone.contains(&(at + 1))).map(|(_, line)| line).collect::<String>()
+        };
+        for (gone, change) in [
+            (&[1][..], LogChange::Removed { line: 1, lines: 1 }),
+            (&[2, 3], LogChange::Removed { line: 2, lines: 2 }),
+            (&[4], LogChange::Cut { line: 3, missing: 1 }),
+            (&[1, 2, 3, 4], LogChange::Cut { line: 0, missing: 4 }),
+            // In two places: what can be said is where it begins.
+            (&[1, 3], LogChange::Line { line: 1, bytes: 0..11, further: 1 }),
+        ] {
+            assert_eq!(changed(&log, &seal, without(gone).as_bytes()), change, "{gone:?}");
+        }
+        let added = TEXT.replace("1002", "1001 O new\n1002");
+        assert_eq!(changed(&log, &seal, added.as_bytes()), LogChange::Added { line: 3, lines: 1 });
+        let emptied = TEXT.replace("1001 E two", "");
+        let change = LogChange::Line { line: 2, bytes: 11..12, further: 0 };
+        assert_eq!(changed(&log, &seal, emptied.as_bytes()), change);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::acts_as;
 use super::super::gate;
 use super::super::multi_probe;
 use super::super::refusal::Refusal;
@@ -10,8 +11,9 @@ use super::beginning::Beginning;
 use crate::event::AdmissionEvidence;
 use crate::policy::{Judgement, Verdict};
 use everfold_base::json::Value;
-use everfold_language::definition::{Gate, OnRefused, Probe};
+use everfold_language::definition::{Gate, OnRefused, Probe, SecretSource};
 use everfold_language::expr::EvalError;
+use everfold_language::expr::Expr;
 use everfold_language::expr::Loaded;
 
 /// Evidence of an admission is kept in the run's first event.
@@ -37,6 +39,8 @@ pub struct AdmissionProbe {
     pub kind: String,
     /// Its parameters, rendered.
     pub spec: Value,
+    /// The role in whose name it asks, where a secret of its parameters has a source per role.
+    pub role: Option<String>,
 }
 
 /// What a gate of `admit` says.
@@ -80,17 +84,63 @@ impl Beginning {
     /// Why a start with this evidence is refused, if it is.
     #[must_use]
     pub fn refusal(&self, evidence: &[AdmissionEvidence]) -> Option<Refusal> {
-        match self.admission(evidence) {
-            Admission::Refused(judged) if self.definition().admit.on_refused == OnRefused::Refuse => {
-                let last = judged.last()?;
-                Some(Refusal::NotAdmitted {
-                    gate: last.gate.clone(),
-                    code: last.code.clone(),
-                    reason: last.judgement.reason.clone(),
-                })
-            }
-            Admission::Refused(_) | Admission::Admitted(_) | Admission::Probe(_) => None,
+        let Admission::Refused(judged) = self.admission(evidence) else { return None };
+        let last = judged.last()?;
+        let gate = last.gate.clone();
+        // Whatever `on_refused` says: the request can be sent again with what is missing.
+        let missing = self.missing(last);
+        if !missing.is_empty() {
+            return Some(Refusal::CredentialRequired { gate, missing });
         }
+        let (code, reason) = (last.code.clone(), last.judgement.reason.clone());
+        let names = self.credentials_given(&gate);
+        let is_judged = last.evidence.is_some() && last.judgement.verdict == Verdict::Fail;
+        if is_judged && !names.is_empty() {
+            return Some(Refusal::CredentialRefused { gate, names, code, reason });
+        }
+        match self.definition().admit.on_refused {
+            OnRefused::Fail => None,
+            OnRefused::Refuse => Some(Refusal::NotAdmitted { gate, code, reason }),
+        }
+    }
+
+    /// The credentials that the evidence of a gate of the kind `credentials` says are missing.
+    fn missing(&self, judged: &AdmissionJudgement) -> Vec<String> {
+        let gate = self.definition().admit.gates.iter().find(|gate| gate.id == judged.gate);
+        let asks = gate.is_some_and(|gate| multi_probe::kind_of(&gate.probe) == multi_probe::CREDENTIALS);
+        let missing = judged.evidence.as_ref().filter(|_| asks).and_then(|it| it["missing"].as_array());
+        let names = missing.into_iter().flatten().filter_map(Value::as_str);
+        names.map(str::to_owned).collect()
+    }
+
+    /// The names of the credentials that a gate of `admit` is given: as variables, or in its parameters.
+    #[must_use]
+    pub fn credentials_given(&self, gate: &str) -> Vec<String> {
+        let admit = &self.definition().admit;
+        let Some(gate) = admit.gates.iter().find(|it| it.id == gate) else { return Vec::new() };
+        let mut used: Vec<String> = Vec::new();
+        let mut tasks = Vec::new();
+        multi_probe::tasks(&gate.probe, &mut tasks);
+        for task in tasks {
+            if task.kind == "command" {
+                used.extend(admit.secrets.iter().cloned());
+            }
+            used.extend(task.spec.expressions().into_iter().filter_map(Expr::secret));
+        }
+        let loaded = Loaded::default();
+        let role =
+            acts_as::of_admission(gate, &self.scope(&loaded).with("gate", gate_value())).ok().flatten();
+        let named = used.iter().filter_map(|secret| {
+            let source = match self.secrets().get(secret)? {
+                SecretSource::Of(of) => {
+                    let own = role.as_ref().and_then(|role| of.roles.get(role));
+                    own.or(of.otherwise.as_deref())?
+                }
+                plain => plain,
+            };
+            if let SecretSource::Credential(name) = source { Some(name.clone()) } else { None }
+        });
+        named.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 
     /// Judges evidence of a gate again, by this policy: a CEL text, or `default:KIND`. `None`: there is no
@@ -146,7 +196,8 @@ impl Beginning {
             }
         };
         let Some(found) = found else {
-            return Ok(GateInspection::Wants(AdmissionProbe { gate: gate.id.clone(), kind, spec }));
+            let role = acts_as::of_admission(gate, &scope)?;
+            return Ok(GateInspection::Wants(AdmissionProbe { gate: gate.id.clone(), kind, spec, role }));
         };
         match &found.evidence {
             Some(evidence) => {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::refusal::Refusal;
 use super::super::scope::RunScope;
+use crate::input::StartOptions;
 use crate::state::RunState;
 use everfold_base::id::RunId;
 use everfold_base::json::Value;
@@ -41,6 +42,12 @@ impl Beginning {
         &self.state.definition().secrets
     }
 
+    /// The secrets that the commands of `admit` get as variables.
+    #[must_use]
+    pub fn admit_secrets(&self) -> &[String] {
+        &self.state.definition().admit.secrets
+    }
+
     /// Schemas of the records in the settings documents.
     #[must_use]
     pub fn config_records(&self) -> &BTreeMap<String, Value> {
@@ -56,7 +63,7 @@ impl Beginning {
         let run = json!({
             "id": run.to_string(), "short_id": run.short(), "root": run.short(), "title": title,
             "pipeline": state.pipeline(), "labels": {}, "status": "queued", "origin": null, "started_at": null,
-            "outcome": null, "failure": null,
+            "outcome": null, "failure": null, "top": run.to_string(),
         });
         Ok(Self { state, input, config: json!({}), run })
     }
@@ -73,6 +80,15 @@ impl Beginning {
     pub fn rooted(mut self, root: Option<RunId>) -> Self {
         if let Some(root) = root {
             self.run["root"] = json!(root.short());
+        }
+        self
+    }
+
+    /// The same for a run that a step of another one starts.
+    #[must_use]
+    pub fn below(mut self, options: &StartOptions) -> Self {
+        if let Some(parent) = &options.parent {
+            self.run["top"] = json!(options.top.unwrap_or(parent.run).to_string());
         }
         self
     }

@@ -14,5 +14,5 @@ mod terms;
 pub use admit::{Admission, AdmissionJudgement, AdmissionProbe, EVIDENCE_BYTES_MAX};
 pub use beginning::{Beginning, checked};
 pub use config::{CONFIG_BYTES_MAX, Document, check_config, fixed_documents, merge};
-pub use records::{SkippedRecord, keep_sound, skipped_list};
+pub use records::{SkippedRecord, keep_sound, skipped_again, skipped_list};
 pub use terms::KEY_BYTES_MAX;

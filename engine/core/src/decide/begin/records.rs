@@ -52,6 +52,18 @@ pub fn skipped_list(skipped: &[SkippedRecord]) -> Value {
     Value::Array(list)
 }
 
+/// The list where some documents are others now: theirs is `now`, that of the others stays as it was.
+#[must_use]
+pub fn skipped_again(former: Option<&Value>, is_replaced: impl Fn(&str) -> bool, now: Value) -> Value {
+    let document = |entry: &Value| {
+        entry["record"].as_str().and_then(|place| place.split('.').next()).map(ToOwned::to_owned)
+    };
+    let stays = |entry: &&Value| document(entry).is_none_or(|name| !is_replaced(&name));
+    let former = former.and_then(Value::as_array).into_iter().flatten().filter(stays).cloned();
+    let now = if let Value::Array(now) = now { now } else { Vec::new() };
+    Value::Array(former.chain(now).take(NAMED_MAX + 1).collect())
+}
+
 struct RecordRule<'a> {
     path: &'a str,
     checker: &'a Checker,
@@ -134,5 +146,18 @@ mod tests {
         let many: Vec<SkippedRecord> =
             (0..150).map(|at| SkippedRecord { record: at.to_string(), problem: "bad".to_owned() }).collect();
         assert_eq!(skipped_list(&many).as_array().unwrap().len(), 101);
+    }
+
+    #[test]
+    fn what_was_left_out_of_a_document_that_is_replaced_is_listed_no_more() {
+        let entry = |record: &str| json!({"record": record, "problem": "bad"});
+        let former = json!([entry("team.projects.old"), entry("lanes.0")]);
+        let again = |former: Option<&Value>, now: Value| skipped_again(former, |name| name == "team", now);
+        assert_eq!(again(Some(&former), json!([])), json!([entry("lanes.0")]));
+        let now = json!([entry("team.projects.new")]);
+        assert_eq!(again(Some(&former), now.clone()), json!([entry("lanes.0"), entry("team.projects.new")]));
+        assert_eq!(again(None, now.clone()), now);
+        let many: Vec<Value> = (0..150).map(|at| entry(&format!("lanes.{at}"))).collect();
+        assert_eq!(again(Some(&Value::Array(many)), now).as_array().unwrap().len(), 101);
     }
 }

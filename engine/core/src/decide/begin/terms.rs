@@ -2,6 +2,7 @@
 
 use super::super::refusal::Refusal;
 use super::beginning::{Beginning, failed};
+use crate::budgets::zone_name;
 use crate::event::{BudgetTerms, SlotKind, WantedSlot};
 use everfold_language::definition::Budget;
 use everfold_language::expr::EvalError;
@@ -125,7 +126,7 @@ impl Beginning {
                 id: budget.id.clone(),
                 scope: of.map(|of| of.trim().to_owned()),
                 per: budget.per,
-                zone: budget.zone.clone(),
+                zone: budget.zone.as_deref().map(zone_name),
                 cost_micros: cost.map(|money| money.0),
                 tokens,
                 wall_ms: wall.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(super) fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interrupt> {
     if !matches!(draft.state.graph.step(key.step).work, Some(Work::Task(_))) {
-        return step_start::again(draft, key);
+        return step_start::again(draft, key, pause);
     }
     let id = draft.state.attempt_id(key);
     let at = draft.now().plus(pause);

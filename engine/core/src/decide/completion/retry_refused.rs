@@ -64,8 +64,10 @@ fn lacking(
 /// Retries what blocked the step: its attempt, its probe, or the rework that was refused.
 fn again(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), Interrupt> {
     let facts = &draft.state.facts.steps[key.step];
-    let has_attempts = draft.state.graph.step(key.step).work.is_some();
-    // A round whose time is over, or that has no work, begins anew.
+    let step = draft.state.graph.step(key.step);
+    // Gates alone that wait for an approval look at it with an attempt.
+    let has_attempts = step.work.is_some() || !step.approved.is_empty();
+    // A round whose time is over, or that has no attempts, begins anew.
     let goes_on = has_attempts && facts.items.is_none() && facts.order.cut.is_none();
     let (target, gate) = match reason {
         BlockReason::Lost | BlockReason::Failed | BlockReason::Asked if goes_on => {

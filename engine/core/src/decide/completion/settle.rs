@@ -9,13 +9,14 @@ use super::super::otherwise;
 use super::super::route::{self, Next, RoutePlace};
 use super::super::scope::{RunScope, failure_value};
 use super::super::start::LABELS_BYTES_MAX;
-use super::super::{attempt_report, gate, question, step_start};
+use super::super::{approval_start, attempt_report, gate, question, step_start};
 use super::refused::{Refused, refusal_of};
 use super::retry::{go_on, retry};
 use super::retry_refused;
 use crate::event::{
     BlockReason, SkipReason, StepBlocked, StepFailed, StepSkipped, StepSucceeded, UnblockDecision,
 };
+use crate::seen::{CHANGED_CODE, NOT_APPROVED_CODE};
 use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage};
 use everfold_base::failure::{Failure, FailureKind, SECRET_CODE};
 use everfold_language::definition::{ATTEMPTS_MAX, OnLost, Retry, Routes, Step, Work};
@@ -49,6 +50,8 @@ fn work(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     match &unit.stage {
         Stage::Ended(AttemptEnding::Asked) => return question::raise(draft, key),
         Stage::Ended(AttemptEnding::Answered) => return step_start::answered(draft, key),
+        Stage::Ended(AttemptEnding::Looked) => return approval_start::looked(draft, key),
+        Stage::Ended(AttemptEnding::Outdated) => return step_start::again(draft, key, Duration::ZERO),
         Stage::Ended(AttemptEnding::Interrupted) => {
             go_on(draft, key);
             return Ok(());
@@ -106,15 +109,22 @@ fn may_retry(
         let lost = unit.lost.saturating_sub(u32::from(failure.kind == FailureKind::Lost));
         // Nor are attempts that ended with a question.
         let made = unit.attempt.0.saturating_sub(lost).saturating_sub(unit.asks());
+        // Nor those of which a person wanted a new look.
+        let made = made.saturating_sub(unit.outdated());
         // Nor those that a person interrupted.
         made.saturating_sub(draft.state.interruptions(&draft.state.attempt_id(key)))
     });
-    // What a budget stopped would be stopped again, and a secret that is not there is not there again, unless
-    // the step asks for it by name.
-    let is_blind = failure.kind == FailureKind::Budget || failure.code.as_deref() == Some(SECRET_CODE);
+    // What a budget stopped would be stopped again, and a secret that is not there, or an approval of other bytes, is not
+    // there again, unless the step asks for it by name.
+    let is_blind = failure.kind == FailureKind::Budget || is_hopeless(failure);
     let is_covered =
         !(is_blind && step.retry.only.is_empty()) && step.retry.covers(failure.kind, failure.code.as_deref());
     Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))
+}
+
+/// Whether another attempt would fail the same way.
+fn is_hopeless(failure: &Failure) -> bool {
+    matches!(failure.code.as_deref(), Some(SECRET_CODE | CHANGED_CODE | NOT_APPROVED_CODE))
 }
 
 /// Doubles from the first pause to the longest; up to a quarter is put on top, by the run's entropy,
@@ -292,6 +302,8 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     match stage {
         Stage::Ended(AttemptEnding::Asked) => return question::raise(draft, key),
         Stage::Ended(AttemptEnding::Answered) => return step_start::answered(draft, key),
+        Stage::Ended(AttemptEnding::Looked) => return approval_start::looked(draft, key),
+        Stage::Ended(AttemptEnding::Outdated) => return step_start::again(draft, key, Duration::ZERO),
         Stage::Ended(AttemptEnding::Interrupted) if !is_cut => go_on(draft, key),
         // The step's route follows when all items are over.
         Stage::Ended(_) if is_refused => draft.record(final_failure(failure)),

@@ -15,7 +15,8 @@ event_payloads! {
     /// The run exists. Fact of `start`.
     ///
     /// Then: the run waits for its slots (`RunQueued`), or its workspace is prepared and the first steps begin.
-    RunStarted [former::RunStarted1] then [former::RunStarted2, unless has_no_number] {
+    RunStarted [former::RunStarted1] then [former::RunStarted2, unless has_no_number]
+        then [former::RunStarted3, unless has_no_top] then [former::RunStarted4, unless is_not_counted] {
         /// The run.
         run: RunId,
         /// The pipeline's name.
@@ -43,6 +44,9 @@ event_payloads! {
         /// Its number, where the pipeline numbers its runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<RunNumber>,
+        /// The topmost run above it, where that is not its parent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        top: Option<RunId>,
     }
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
     ///

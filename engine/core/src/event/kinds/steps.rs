@@ -131,9 +131,9 @@ event_payloads! {
         /// What was decided.
         unblocked: Unblocked,
     }
-    /// All gates of a step are judged again on the same artefacts. Fact of `recheck`.
+    /// All gates of a step are judged again on the same artefacts, or people are asked anew. Fact of `recheck`.
     ///
-    /// Then: `ProbeScheduled` for every gate of the step.
+    /// Then: `ProbeScheduled` for every gate of the step; of an open approval `RetryScheduled` or `ApprovalRequested`.
     RecheckRequested {
         /// The step.
         path: StepPath,

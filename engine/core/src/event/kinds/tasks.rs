@@ -2,16 +2,16 @@
 
 use super::super::declare::event_payloads;
 use super::super::former;
-use super::super::parts::{ApprovalTerms, Comment, QuestionTerms};
+use super::super::parts::{ApprovalTerms, Comment, QuestionTerms, Seen};
 use everfold_base::id::AttemptId;
-use everfold_base::json::Payload;
+use everfold_base::json::{Hash, Payload};
 use everfold_language::definition::Vote;
 
 event_payloads! {
     /// People are asked.
     ///
     /// Then: the task is in the inbox until votes suffice, time is up or the step ends.
-    ApprovalRequested [former::ApprovalRequested1] {
+    ApprovalRequested [former::ApprovalRequested1] then [former::ApprovalRequested2, unless has_no_record] {
         /// The task.
         id: AttemptId,
         /// What is asked.
@@ -22,11 +22,15 @@ event_payloads! {
         terms: ApprovalTerms,
         /// The value that an approver may replace.
         edit: Option<Payload>,
+        /// The hashes of all that is shown, and the votes of former rounds that count on. None: it was asked before
+        /// Everfold recorded that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Seen>,
     }
     /// A person voted. Fact of `vote`.
     ///
     /// Then: `ApprovalDecided` where the votes suffice.
-    VoteCast [former::VoteCast1] {
+    VoteCast [former::VoteCast1] then [former::VoteCast2, unless names_nothing] {
         /// The task.
         id: AttemptId,
         /// What was said.
@@ -39,11 +43,14 @@ event_payloads! {
         comments: Vec<Comment>,
         /// What the approver put in the place of the shown value.
         edited: Option<Payload>,
+        /// The digest of what the task showed. None: the task has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Hash>,
     }
     /// The votes suffice.
     ///
     /// Then: the step succeeds, or its `on_reject` or `on_changes` route is taken.
-    ApprovalDecided {
+    ApprovalDecided [former::ApprovalDecided1, unless has_no_record] {
         /// The task.
         id: AttemptId,
         /// What they say.
@@ -52,6 +59,9 @@ event_payloads! {
         by: Vec<String>,
         /// Their comments, joined.
         comment: Option<String>,
+        /// What it was decided on. None: it was asked before Everfold recorded that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Seen>,
     }
     /// People are asked for an answer.
     ///

@@ -3,6 +3,7 @@
 mod attempts;
 mod budgets;
 mod run;
+mod seen;
 mod signals;
 mod steps;
 mod tasks;
@@ -13,7 +14,9 @@ pub use budgets::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
 pub use run::{
     AdmissionEvidence, FailedResult, HaltScope, Origin, OriginKind, Parent, RunNumber, SlotKind, WantedSlot,
 };
+pub use seen::{KeptVote, Seen, SeenKind, SeenPart};
 pub use signals::{Hearing, SignalEnd, SignalTaker};
 pub use steps::{BlockReason, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, Unblocked};
 pub use tasks::{ApprovalTerms, AskedBy, Comment, QuestionTerms};
-pub use timers::{TimerId, TimerKind};
+pub(crate) use timers::BUDGETS;
+pub use timers::{ReminderOf, TimerId, TimerKind};

@@ -13,7 +13,7 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, Version};
 use everfold_base::json::Payload;
 use everfold_base::time::Timestamp;
-use everfold_language::definition::Graph;
+use everfold_language::definition::{Graph, Work};
 
 impl RunState {
     /// The current attempt of a unit is to be started.
@@ -108,6 +108,10 @@ impl RunState {
             return self.settle_unit(key, AttemptEnding::Failed, Some(timed_out()));
         }
         let output = StoredValue::of(output, self.facts.version);
+        if matches!(self.graph.step(key.step).work, Some(Work::Approval(_))) {
+            self.facts.seen.look(self.path(key), output);
+            return self.settle_unit(key, AttemptEnding::Looked, None);
+        }
         match key.item {
             None => {
                 let step = &mut self.facts.steps[key.step];
@@ -185,7 +189,9 @@ impl RunState {
             }
             if reason == StopReason::Interrupt {
                 let session = self.reported_session(id);
-                self.facts.interrupts.begin(id, session);
+                let unit = self.current(id).and_then(|key| self.unit_at(key));
+                let has_begun = unit.is_some_and(|unit| unit.stage == Stage::Running);
+                self.facts.interrupts.begin(id, session, has_begun);
             }
             if let Some(key) = self.current(id) {
                 self.facts.attempts.remove(&key);
@@ -254,6 +260,9 @@ impl RunState {
         }
         self.clear_timer(timer);
         self.touched.push(Touched::Path(timer.id.path.clone()));
+        if timer.kind == TimerKind::Reminder {
+            return self.facts.reminders.remind(timer);
+        }
         if timer.kind == TimerKind::Budget {
             return self.budget_timer_fired(timer);
         }

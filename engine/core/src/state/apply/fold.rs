@@ -170,6 +170,7 @@ impl RunState {
             RunEvent::ClockRead(event) => self.clock_read(event),
             RunEvent::Advanced(_) | RunEvent::NoteAdded(_) => {}
         }
+        self.settle_budget_reminders();
         self.set_run_clock(self.now());
         // Advancing or not depends on nearly everything, and costs little to look up.
         self.touched.push(Touched::Run);
@@ -190,6 +191,7 @@ impl RunState {
             forked: None,
         });
         self.facts.number.clone_from(&event.number);
+        self.facts.top = event.top;
         self.facts.labels.clone_from(&event.labels);
         self.facts.input = StoredValue::inline(&event.input, self.facts.version);
         self.facts.config = match &event.config {
@@ -234,6 +236,7 @@ impl RunState {
         if self.facts.outcome.is_none() {
             self.facts.outcome = Some(outcome);
             self.clear_budget_timers();
+            self.end_all_reminders();
             // No step of the main graph continues, so the fold does not look at them again.
             let main_len = self.graph.main_len();
             self.facts.agenda.retain(|item| match item {

@@ -4,6 +4,7 @@ use crate::event::{OriginKind, RunForked, TimerKind};
 use crate::state::agenda::Agenda;
 use crate::state::executor_facts::EdgeFacts;
 use crate::state::slot_demand::Queue;
+use crate::state::spend::budget_place;
 use crate::state::step::{LateProbes, Phase, Stage, StepState, Unit};
 use crate::state::stored_value::StoredValue;
 use crate::state::{EventMeta, Forked, Key, RunState, UsageTotal};
@@ -36,6 +37,7 @@ impl RunState {
             let branch = workspace.and_then(|workspace| workspace.branch).or(former);
             started.forked = Some(Forked { origin: event.origin.clone(), commit, branch });
         }
+        self.facts.top = None;
         self.facts.input = StoredValue::inline(&event.input, version);
         self.facts.config =
             event.config.as_ref().map_or(StoredValue::Null, |config| StoredValue::inline(config, version));
@@ -54,6 +56,8 @@ impl RunState {
         });
         self.facts.account.go_on(&event.reset, event.origin.how == OriginKind::Fork);
         self.facts.progress.clear();
+        self.end_reminders(&budget_place().path, None);
+        self.facts.reminders.go_on();
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // The taker of the signal is not known.
@@ -61,6 +65,9 @@ impl RunState {
         self.forget_pauses(copied_at, meta.at);
         self.reset_forked(event);
         self.mend_forked();
+        for key in self.facts.blocked.clone() {
+            self.owe_reminder(key);
+        }
         self.owe_workspace();
         self.render_anew();
         self.go_on_forked(meta);
@@ -105,6 +112,7 @@ impl RunState {
     /// A copy may end in the middle of what one input led to. A round, or an item, whose first event is the
     /// last one that was copied has not begun; questions to people are asked anew, by the roles of this run.
     fn mend_forked(&mut self) {
+        self.facts.seen.forget_votes();
         for key in self.facts.asking.clone() {
             let people = self.unit_mut(key).and_then(|unit| unit.people.as_mut());
             if let Some(people) = people {
@@ -169,7 +177,15 @@ impl RunState {
                 && step.unit.answers().is_empty()
                 && names_workspace(self.graph.step(at))
             {
+                let has_looked =
+                    self.facts.asking.contains(&Key::step(at)) && shows_bytes(self.graph.step(at));
+                let has_ended = has_looked || step.unit.attempt > Attempt(1);
                 self.unbegin(at);
+                if has_ended {
+                    // The numbers of attempts that ended in the origin are not used again.
+                    let step = &mut self.facts.steps[at];
+                    step.round = Round(step.round.0 + 1);
+                }
             }
         }
     }
@@ -255,6 +271,11 @@ impl RunState {
     }
 }
 
+/// Whether what an approval shows is looked for in the workspace, by an attempt of its own.
+fn shows_bytes(step: &Step) -> bool {
+    matches!(&step.work, Some(Work::Approval(approval)) if approval.may_show_bytes())
+}
+
 /// Whether what the work of a step is given names the workspace.
 fn names_workspace(step: &Step) -> bool {
     let names = |template: &Template| {
@@ -267,7 +288,8 @@ fn names_workspace(step: &Step) -> bool {
                 || step.outputs.files.values().any(|file| names(&file.file))
         }
         Some(Work::Approval(approval)) => {
-            names(&approval.title) || approval.show.iter().any(names) || approval.edit.iter().any(names)
+            // What was found in the origin's workspace is looked for in the run's own.
+            names(&approval.title) || approval.may_show_bytes() || approval.edit.iter().any(names)
         }
         Some(Work::Question(_) | Work::Wait(_)) | None => false,
     }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::effect::Touched;
-use crate::event::{GateEvaluated, ProbeFailed, ProbeScheduled, RecheckRequested, TimerId, TimerKind};
+use crate::event::{
+    GateEvaluated, ProbeFailed, ProbeScheduled, RecheckRequested, ReminderOf, TimerId, TimerKind,
+};
 use crate::policy::Verdict;
 use crate::state::agenda::Agenda;
-use crate::state::step::{GateVerdict, Judging, Phase, Settling, VerdictSummary};
+use crate::state::step::{AttemptEnding, GateVerdict, Judging, Phase, Settling, VerdictSummary};
 use crate::state::stored_value::StoredValue;
 use crate::state::{Key, RunState};
 use everfold_base::id::AttemptId;
@@ -14,9 +16,15 @@ use everfold_base::time::Timestamp;
 
 impl RunState {
     pub(super) fn recheck_requested(&mut self, event: &RecheckRequested) {
-        if let Some(key) = self.key(&event.path) {
-            self.judge_again(key, &event.policies);
+        let Some(key) = self.key(&event.path) else { return };
+        if self.is_asking_approval(key) {
+            self.end_asking(key);
+            if let Some(unit) = self.unit_mut(key) {
+                unit.people_mut().outdated += 1;
+            }
+            return self.settle_unit(key, AttemptEnding::Outdated, None);
         }
+        self.judge_again(key, &event.policies);
     }
 
     /// All gates of a step are judged again on the same artefacts, where `policies` names them by these.
@@ -227,7 +235,8 @@ impl RunState {
     }
 
     pub(super) fn timer_set(&mut self, timer: &TimerId, at: Timestamp) {
-        if timer.kind == TimerKind::Budget {
+        self.reminder_set(timer);
+        if timer.kind == TimerKind::Budget || matches!(timer.reminds_of(), Some(ReminderOf::Budget(_))) {
             self.set_timer(timer.clone(), at);
             return self.touched.push(Touched::Path(timer.id.path.clone()));
         }

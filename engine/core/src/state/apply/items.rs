@@ -9,6 +9,7 @@ use crate::state::{Key, RunState};
 impl RunState {
     pub(super) fn items_expanded(&mut self, event: &ItemsExpanded) {
         let Some(at) = self.graph.find(&event.step) else { return };
+        self.facts.seen.forget_items(&event.step);
         let version = self.facts.version;
         let list: Vec<StoredValue> = event.items.iter().map(|item| StoredValue::of(item, version)).collect();
         self.facts.steps[at].items =

@@ -16,6 +16,7 @@ mod items;
 mod notice;
 mod people;
 mod question;
+mod reminders;
 mod signal;
 mod spend;
 mod step;

@@ -1,11 +1,10 @@
 //! What people were asked, and what they decided.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use crate::event::{
-    ApprovalDecided, ApprovalRequested, BlockReason, TimerId, TimerKind, UnblockDecision, Unblocked, VoteCast,
+    ApprovalDecided, ApprovalRequested, BlockReason, KeptVote, ReminderOf, TimerId, TimerKind,
+    UnblockDecision, Unblocked, VoteCast,
 };
 use crate::state::people::{ApprovalState, CastVote};
 use crate::state::step::{AttemptEnding, Phase, Settling, Stage};
@@ -28,9 +27,10 @@ impl RunState {
             edited: None,
             edits: 0,
             asked_at: at,
-            votes: BTreeMap::new(),
+            votes: event.seen.iter().flat_map(|seen| &seen.kept).map(kept_vote).collect(),
             decision: None,
         };
+        self.facts.seen.ask(event);
         if let Some(unit) = self.unit_mut(key) {
             unit.people_mut().approval = Some(approval);
         }
@@ -69,6 +69,7 @@ impl RunState {
         for kind in [TimerKind::Expiry, TimerKind::Reminder] {
             self.clear_timer(&TimerId { id: id.clone(), kind, name: String::new() });
         }
+        self.end_reminders(&id.path, Some(ReminderOf::Task.name()));
         self.touch(key);
     }
 
@@ -89,7 +90,8 @@ impl RunState {
             at: meta.at,
             edits: approval.edits,
         };
-        approval.votes.insert(by, cast);
+        approval.votes.insert(by.clone(), cast);
+        self.facts.seen.vote(event, &by, meta.at);
     }
 
     pub(super) fn approval_decided(&mut self, event: &ApprovalDecided) {
@@ -108,6 +110,7 @@ impl RunState {
             Vote::Approve => None,
             Vote::Reject | Vote::Changes => Some(refused(event)),
         };
+        self.facts.seen.forget_item(&event.id.path);
         self.end_asking(key);
         self.waiting_ended(key, output, failure);
     }
@@ -216,6 +219,12 @@ impl RunState {
         }
         self.touch(key);
     }
+}
+
+/// A vote of a former round that counts on.
+fn kept_vote(kept: &KeptVote) -> (String, CastVote) {
+    let (comment, comments) = (kept.comment.clone(), Vec::new());
+    (kept.by.clone(), CastVote { vote: Vote::Approve, comment, comments, at: kept.at, edits: 0 })
 }
 
 /// What a decision against the work is as a failure.

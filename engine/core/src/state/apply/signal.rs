@@ -69,6 +69,7 @@ impl RunState {
     fn end_wait(&mut self, id: &AttemptId, payload: StoredValue) {
         let Some(key) = self.current(id).filter(|key| self.facts.order.waiting.remove(key)) else { return };
         self.clear_timer(&TimerId { id: id.clone(), kind: TimerKind::Signal, name: String::new() });
+        self.end_signal_reminders(key);
         self.waiting_ended(key, payload, None);
         self.touch(key);
     }
@@ -78,6 +79,7 @@ impl RunState {
         if !self.facts.order.waiting.remove(&key) {
             return;
         }
+        self.end_signal_reminders(key);
         let Some(Work::Wait(wait)) = &self.graph.step(key.step).work else { return };
         let name = wait.signal.as_deref().unwrap_or_default();
         let failure = Failure::new(FailureKind::Timeout, format!("no signal “{name}” came in time"))

@@ -182,6 +182,7 @@ impl RunState {
         for key in self.units_of(at) {
             self.end_asking(key);
             self.facts.order.waiting.remove(&key);
+            self.end_signal_reminders(key);
             self.facts.agenda.remove(&Agenda::Settle(key));
             self.unblock_key(key);
             let path = self.path(key);
@@ -204,8 +205,10 @@ impl RunState {
         self.facts.attempts.remove(&key);
         self.facts.held.remove(&key);
         self.facts.blocked.remove(&key);
+        self.end_blocked_reminders(key);
         let path = self.path(key);
         self.facts.account.blocked.remove(&path);
+        self.facts.reminders.forget(&path, None);
         let timers: Vec<TimerId> = self.timers_of(&path).map(|(timer, _)| timer.clone()).collect();
         for timer in timers {
             self.clear_timer(&timer);
@@ -220,6 +223,7 @@ impl RunState {
         }
         self.facts.agenda.remove(&Agenda::Settle(key));
         self.facts.blocked.insert(key);
+        self.owe_reminder(key);
         match key.item {
             None => self.facts.steps[key.step].phase = Phase::Blocked(event.reason.clone()),
             Some(_) => {
@@ -242,6 +246,7 @@ impl RunState {
         if !self.facts.blocked.remove(&key) {
             return;
         }
+        self.end_blocked_reminders(key);
         let path = self.path(key);
         self.facts.account.blocked.remove(&path);
         if key.item.is_some()

@@ -29,7 +29,7 @@ pub(super) const STEP_FIELDS: [&str; 15] = [
 /// Of what a step or the run used up.
 pub(super) const USAGE_FIELDS: [&str; 4] = ["cost", "input", "output", "cached"];
 pub(super) const CANCELLED_FIELDS: [&str; 3] = ["by", "reason", "at"];
-pub(super) const RUN_FIELDS: [&str; 20] = [
+pub(super) const RUN_FIELDS: [&str; 21] = [
     "id",
     "short_id",
     "root",
@@ -50,6 +50,7 @@ pub(super) const RUN_FIELDS: [&str; 20] = [
     "gates",
     "warnings",
     "number",
+    "top",
 ];
 pub(super) const WORKSPACE_FIELDS: [&str; 4] = ["path", "branch", "base", "commit"];
 pub(super) const REWORK_FIELDS: [&str; 6] = ["from", "gate", "by", "round", "findings", "history"];
@@ -84,6 +85,7 @@ pub(super) fn evidence_fields(probe: &str) -> &'static [&'static str] {
         "http" => &["status", "headers", "body", "truncated", "problem", "expect", "source"],
         "runs" => &["total", "runs", "labels", "unnamed", "counts", "missing", "source"],
         "config" => &["exists", "value", "path", "skipped", "source"],
+        "credentials" => &["present", "missing", "source"],
         "function" => &["ok", "reason", "output", "source"],
         "all" | "any" | "not" => &["members"],
         "at_least" => &["members", "n"],

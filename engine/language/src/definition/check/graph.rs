@@ -6,6 +6,7 @@ use super::super::codes::Code;
 use super::super::read::PipelineReader;
 use super::super::similar::similar;
 use super::super::{ExecutorTask, Join, RouteTo, Routes, Setting, StepWorkspace, Work, WorkspaceSpec};
+use super::approved::approved;
 use super::loops::Loops;
 use super::previous;
 use super::upstream::Upstream;
@@ -32,6 +33,7 @@ pub(in super::super) fn graph(
         shared_worktree(reader, drafts, &upstream);
     }
     drafts.iter().for_each(|draft| worktree_keys(reader, draft, is_worktree));
+    approved(reader, drafts, &upstream, workspace);
     Some(upstream)
 }
 

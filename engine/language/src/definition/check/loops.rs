@@ -46,6 +46,8 @@ impl Loops<'_> {
     fn must_act(&self, at: usize, is_target: bool, is_own: bool) -> bool {
         let step = &self.drafts[at].step;
         let (is_limited, on_timeout) = match &step.work {
+            // Votes of a former round may count on: then people have nothing to decide.
+            Some(Work::Approval(approval)) if approval.keep_unchanged => return false,
             Some(Work::Approval(approval)) => (approval.timeout.is_some(), &approval.on_timeout),
             Some(Work::Question(question)) => (question.timeout.is_some(), &question.on_timeout),
             Some(Work::Task(_) | Work::Wait(_)) | None => return false,

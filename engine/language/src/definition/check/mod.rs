@@ -1,12 +1,14 @@
 //! What only the whole pipeline shows: order, loops, names, types of expressions.
 
 mod absent;
+mod approved;
 mod fields;
 mod graph;
 mod loops;
 mod name_check;
 mod names;
 mod previous;
+mod roles;
 mod run_fields;
 mod signals;
 mod tolerated;

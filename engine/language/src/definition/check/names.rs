@@ -2,7 +2,7 @@
 
 use super::super::Work;
 use super::super::codes::Code;
-use super::super::read::{ExprPlace, ExprUse, PipelineReader};
+use super::super::read::{ExprPlace, ExprUse, PipelineReader, SecretUse};
 use super::super::similar::similar;
 use super::super::trigger_settings::is_fixed;
 use super::fields::{
@@ -10,6 +10,7 @@ use super::fields::{
     evidence_fields, fields, report,
 };
 use super::name_check::NameCheck;
+use super::roles::{role_problem, unlisted_roles};
 use super::run_fields::known;
 use super::upstream::Upstream;
 use crate::definition::SKIPPED;
@@ -49,11 +50,13 @@ pub(in super::super) fn names(
     let steps = drafts.iter().enumerate().rev().map(|(at, draft)| (draft.step.id.as_str(), at)).collect();
     let (declared, input) = (&pipeline.definition, pipeline.definition.input.as_ref());
     let check = NameCheck { drafts, steps, declared, input, upstream };
-    for (name, span) in std::mem::take(&mut reader.secrets) {
+    for SecretUse { name, span, role } in std::mem::take(&mut reader.secrets) {
         if !declared.secrets.contains_key(&name) {
             let hint = check.secret_hint(&name);
             let message = format!("there is no secret “{name}”");
             reader.report(Code::UnknownName, span, message).hint = Some(hint);
+        } else if let Some(problem) = role_problem(declared, &name, &role) {
+            reader.report(problem.code, span, problem.message).hint = Some(problem.hint);
         }
     }
     for used in std::mem::take(&mut reader.uses) {
@@ -66,6 +69,7 @@ pub(in super::super) fn names(
             check.types(reader, &used);
         }
     }
+    unlisted_roles(reader, declared);
 }
 
 /// Reports patterns that could match nothing, because they do not compile.
@@ -204,6 +208,8 @@ impl<'a> NameCheck<'a> {
                     let message = "a secret stands by itself between `${` and `}`".to_owned();
                     let hint = format!("write texts around it: Bearer ${{secrets.{name}}}");
                     report(reader, used, chain, 1, Code::Secret, message, hint);
+                } else if let Some(problem) = role_problem(self.declared, name, &used.role) {
+                    report(reader, used, chain, 2, problem.code, problem.message, problem.hint);
                 }
             }
             Some(name) => {

@@ -12,6 +12,7 @@ impl NameCheck<'_> {
     /// Reports an expression whose parts never go together, or that has another type than its field.
     pub(super) fn types(&self, reader: &mut PipelineReader<'_>, used: &ExprUse) {
         let lookup = |path: &[String]| self.type_of(used, path);
+        let is_gate = used.place == ExprPlace::Gate;
         let problem = match used.expr.infer(&lookup) {
             Err(problem) => Some((problem.message, problem.hint)),
             Ok(found) => match (used.wants, found) {
@@ -23,12 +24,18 @@ impl NameCheck<'_> {
                     Some((format!("a condition is true or false, this is {}", found.words()), hint))
                 }
                 (Wants::List, found) => {
-                    Some((format!("`foreach` goes over a list, this is {}", found.words()), None))
+                    let what = if is_gate {
+                        "`credentials` is a list of names"
+                    } else {
+                        "`foreach` goes over a list"
+                    };
+                    Some((format!("{what}, this is {}", found.words()), None))
                 }
             },
         };
         if let Some((message, hint)) = problem {
-            let code = if used.wants == Wants::List { Code::ForeachList } else { Code::ExpressionType };
+            let code =
+                if used.wants == Wants::List && !is_gate { Code::ForeachList } else { Code::ExpressionType };
             let (start, end) = (used.source_map.at(0), used.source_map.at(used.expr.source().len()));
             let problem = used.source_map.source.problem(code, start..end, message).hinted(hint);
             reader.problems.push(problem);
@@ -38,7 +45,7 @@ impl NameCheck<'_> {
     fn type_of(&self, used: &ExprUse, path: &[String]) -> Type {
         match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["input", rest @ ..] => self.input_type(rest),
-            ["run", "id" | "short_id" | "root" | "pipeline" | "status"] => Type::Text,
+            ["run", "id" | "short_id" | "root" | "top" | "pipeline" | "status"] => Type::Text,
             [
                 "run" | "config" | "steps" | "step" | "workspace" | "rework" | "evidence" | "gate"
                 | "failure" | "event" | "answer",

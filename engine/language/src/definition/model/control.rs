@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::Gate;
+use super::reminders::Reminders;
 use super::setting::{Setting, Span};
 use crate::expr::{Expr, Template};
 use crate::words::{OnLimit, OnOver, OnTaken, Period, Release};
@@ -52,6 +53,9 @@ pub struct Admit {
     /// What a failure means at the start; on leaving a queue the run always fails.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_refused: OnRefused,
+    /// Secrets of the pipeline that the commands of its gates get as variables, by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }
 
 impl Admit {
@@ -121,6 +125,9 @@ pub struct Budget {
     /// A copy of the run begins with what the run had used up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub carry: bool,
+    /// When people are reminded while it holds the run; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind: Option<Reminders<Span>>,
 }
 
 /// Money in millionths of a US dollar. In the document `"5.00 USD"`.
@@ -233,6 +240,35 @@ pub enum SecretSource {
     File(String),
     /// What a program prints.
     Command(Vec<String>),
+    /// A value that the request brings which starts the run, by this name.
+    Credential(String),
+    /// One source of several, by the role in whose name the work acts.
+    Of(RoleSources),
+}
+
+/// The sources of a secret by role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleSources {
+    /// One per role.
+    pub roles: BTreeMap<String, SecretSource>,
+    /// For a role that has none, for work without a role, and where the variable of a role is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "else")]
+    pub otherwise: Option<Box<SecretSource>>,
+}
+
+impl SecretSource {
+    /// The sources that a value may come from: this one, or those of all roles and the one for the rest.
+    #[must_use]
+    pub fn places(&self) -> Vec<&Self> {
+        match self {
+            Self::Of(sources) => {
+                let all = sources.roles.values().chain(sources.otherwise.as_deref());
+                all.flat_map(Self::places).collect()
+            }
+            Self::Env(_) | Self::File(_) | Self::Command(_) | Self::Credential(_) => vec![self],
+        }
+    }
 }
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

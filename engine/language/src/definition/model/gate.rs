@@ -38,6 +38,9 @@ pub struct Gate {
     /// What follows a failure; empty: the step's `on_fail`.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
     pub on_fail: Routes,
+    /// The role in whose name it asks, which chooses among the sources of a secret; `None`: that of its step.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
+    pub acts_as: Option<Template>,
 }
 
 /// What collects the evidence of a gate.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::Gate;
 use super::outputs::Outputs;
+use super::reminders::Reminders;
 use super::route::Routes;
 use super::setting::{Setting, Span};
 use super::work::Work;
@@ -49,6 +50,9 @@ pub struct Step {
     /// The limit of one round with everything in it, pauses left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Setting<Span>>,
+    /// When people are reminded while it is blocked; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind: Option<Reminders<Span>>,
     /// From SIGTERM to SIGKILL.
     #[serde(default = "grace_default", skip_serializing_if = "is_grace_default")]
     pub grace: Setting<Span>,
@@ -86,6 +90,9 @@ pub struct Step {
     /// Secrets of the pipeline that the process gets as variables, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// The role in whose name it acts, which chooses among the sources of a secret; `None`: that of its agent.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
+    pub acts_as: Option<Template>,
     /// What its process may do with the engine; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<StepApi>,
@@ -104,6 +111,9 @@ pub struct Step {
     /// Where the work runs.
     #[serde(default, skip_serializing_if = "StepWorkspace::is_run")]
     pub workspace: StepWorkspace,
+    /// Approvals without which nothing of it starts: what they showed must stand as it was approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved: Vec<StepId>,
     /// Resets the worktree before a retry.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clean: bool,
@@ -116,6 +126,13 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether something of the run's workspace is measured for it, beside its work and gates.
+    pub(crate) fn looks_at_workspace(&self) -> bool {
+        let is_there = matches!(self.workspace, StepWorkspace::Run | StepWorkspace::Own);
+        let shows = matches!(&self.work, Some(Work::Approval(approval)) if approval.may_show_bytes());
+        is_there && (shows || !self.approved.is_empty())
+    }
+
     /// Whether it works in the workspace of its run, where the pipeline has one: its first round makes it.
     pub(crate) fn is_in_workspace(&self) -> bool {
         let is_own = self.workspace == StepWorkspace::Own;
@@ -269,11 +286,20 @@ pub struct Ask {
     /// What follows when none came in time; empty: the step's `on_fail`.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
     pub on_timeout: Routes,
+    /// When people are reminded; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind: Option<Reminders<Setting<Span>>>,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { max: asks_default(), roles: Vec::new(), timeout: None, on_timeout: Routes::default() }
+        Self {
+            max: asks_default(),
+            roles: Vec::new(),
+            timeout: None,
+            on_timeout: Routes::default(),
+            remind: None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::people::{Approval, Question};
+use super::reminders::Reminders;
 use super::route::Routes;
 use super::setting::{Setting, Span};
 use crate::expr::{Expr, Template};
@@ -53,6 +54,8 @@ impl ExecutorTask {
     pub const RUN: &'static str = "run";
     /// A signal to other runs.
     pub const SIGNAL: &'static str = "signal";
+    /// A look at what an approval shows, before people are asked. No pipeline names it.
+    pub const LOOK: &'static str = "look";
 
     /// Whether work looks at the folder that it is given. Of functions these are `git.*`, which must never find the
     /// folder of the caller that started the run in its place; `git.ready` looks before there is a worktree.
@@ -91,4 +94,7 @@ pub struct Wait {
     /// What follows when it did not come; empty: the step's `on_fail`.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
     pub on_timeout: Routes,
+    /// When people are reminded of the signal; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind: Option<Reminders<Span>>,
 }

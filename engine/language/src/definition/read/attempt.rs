@@ -6,7 +6,7 @@ use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{ATTEMPTS_MAX, Condition, OnLost, Retry, Setting, Span, StepApi, StepRole, StepWorkspace};
 use super::reader::{PipelineReader, Shape};
-use super::uses::{ExprPlace, Wants};
+use super::uses::{ExprPlace, SecretUse, Wants};
 use crate::expr::Template;
 
 pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only", "except"] };
@@ -167,7 +167,8 @@ impl PipelineReader<'_> {
                     Some("take one of the two out".to_owned());
                 continue;
             }
-            self.secrets.push((name.clone(), item.span.clone()));
+            let role = self.role.clone();
+            self.secrets.push(SecretUse { name: name.clone(), span: item.span.clone(), role });
             names.push(name);
         }
         names

@@ -17,6 +17,8 @@ const CASES_MAX: usize = 1_000;
 /// The user who starts the runs of cases that name none.
 const STARTER: &str = "tester";
 
+/// The keys of a file of cases that is a map.
+pub(super) const FILE: Shape = Shape { what: "a file of cases", keys: &["cases"] };
 /// The keys of a case.
 pub(super) const CASE: Shape = Shape {
     what: "a case",
@@ -42,7 +44,6 @@ impl PipelineReader<'_> {
         root: &YamlNode,
         scope: &CaseScope<'_>,
     ) -> Vec<PipelineCase> {
-        const FILE: Shape = Shape { what: "a file of cases", keys: &["cases"] };
         let list = match &root.kind {
             Kind::Map(_) => {
                 let Some(keys) = self.keys(root, &FILE) else { return Vec::new() };

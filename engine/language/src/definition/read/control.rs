@@ -22,10 +22,11 @@ pub(super) const CONCURRENCY: Shape =
 
 pub(super) const BUDGET: Shape = Shape {
     what: "`budget`",
-    keys: &["id", "scope", "per", "zone", "cost", "tokens", "wall", "reserve", "on_over", "carry"],
+    keys: &["id", "scope", "per", "zone", "cost", "tokens", "wall", "reserve", "on_over", "carry", "remind"],
 };
 
-pub(super) const SECRET: Shape = Shape { what: "a secret", keys: &["env", "file", "command"] };
+pub(super) const SECRET: Shape =
+    Shape { what: "a secret", keys: &["env", "file", "command", "credential", "of", "else"] };
 
 /// Reads a list of a construct, or a single one without a list.
 fn one_or_list(node: &YamlNode) -> &[YamlNode] {
@@ -57,6 +58,7 @@ impl PipelineReader<'_> {
                     }
                     sources.push(ConfigSource::Values(item.value()));
                 } else if let Some(path) = self.text_template(item, "a path of `config`", ExprPlace::Config) {
+                    self.note_settings_path(&name, item);
                     sources.push(ConfigSource::File(path));
                 }
             }
@@ -147,6 +149,15 @@ impl PipelineReader<'_> {
             self.missing(node.span.clone(), "`number`", "key", "key: \"${input.project}\", or number: true");
             return None;
         };
+        if key.text().is_some_and(|text| text.trim().is_empty()) {
+            self.report(
+                Code::Value,
+                key.span.clone(),
+                "`key` of `number` is empty: every start would be refused",
+            )
+            .hint = Some("write key: \"${input.project}\", or number: true".to_owned());
+            return None;
+        }
         let key = self.text_template(key, "`key`", ExprPlace::Start)?;
         Some(Numbering { key: Some(key) })
     }
@@ -244,7 +255,11 @@ impl PipelineReader<'_> {
             )
             .hint = Some("take `carry` or `scope` out".to_owned());
         }
-        Some((Budget { id: id?, scope, per, zone, cost, tokens, wall, reserve, on_over, carry }, span))
+        let remind = keys.get("remind").and_then(|node| self.fixed_reminders(node));
+        Some((
+            Budget { id: id?, scope, per, zone, cost, tokens, wall, reserve, on_over, carry, remind },
+            span,
+        ))
     }
 
     /// Where secrets come from, by name.
@@ -267,27 +282,37 @@ impl PipelineReader<'_> {
         secrets
     }
 
-    fn secret(&mut self, node: &YamlNode) -> Option<SecretSource> {
+    pub(super) fn secret(&mut self, node: &YamlNode) -> Option<SecretSource> {
         if node.text().is_some() {
             self.wrong_type(node, "a secret", "a map that says where it comes from");
             if let Some(last) = self.problems.last_mut() {
-                last.hint =
-                    Some("write { env: VARIABLE }, { file: PATH } or { command: [PROGRAM] }".to_owned());
+                last.hint = Some(
+                    "write { env: VARIABLE }, { file: PATH }, { command: [PROGRAM] } or { credential: NAME }"
+                        .to_owned(),
+                );
             }
             return None;
         }
         let keys = self.keys(node, &SECRET)?;
+        if keys.get("of").is_some() || keys.get("else").is_some() {
+            return self.role_sources(keys);
+        }
         let given: Vec<&str> = SECRET.keys.iter().copied().filter(|key| keys.get(key).is_some()).collect();
         let [one] = given.as_slice() else {
             let span = self.first_line(node.span.clone());
-            self.report(Code::Combination, span, "a secret comes from one of `env`, `file` and `command`")
-                .hint = Some("keep one of them".to_owned());
+            self.report(
+                Code::Combination,
+                span,
+                "a secret comes from one of `env`, `file`, `command` and `credential`",
+            )
+            .hint = Some("keep one of them; for a source per role write `of`".to_owned());
             return None;
         };
         let source = keys.get(one)?;
         match *one {
             "env" => self.text(source, "`env`").map(SecretSource::Env),
             "file" => self.text(source, "`file`").map(SecretSource::File),
+            "credential" => self.credential_name(source, "`credential`").map(SecretSource::Credential),
             _ => match &source.kind {
                 Kind::List(items) if !items.is_empty() => {
                     Some(SecretSource::Command(self.texts(source, "`command`")))

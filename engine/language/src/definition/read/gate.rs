@@ -20,6 +20,7 @@ pub(super) const SHAPE: Shape = Shape {
         "fresh",
         "code",
         "on_fail",
+        "as",
         "expression",
         "command",
         "file",
@@ -31,6 +32,7 @@ pub(super) const SHAPE: Shape = Shape {
         "mergeable",
         "runs",
         "config",
+        "credentials",
         "function",
         "with",
         "all",
@@ -68,7 +70,7 @@ pub(super) const MEMBER: Shape = Shape {
     ],
 };
 
-const PROBES: [&str; 16] = [
+const PROBES: [&str; 17] = [
     "expression",
     "command",
     "file",
@@ -80,6 +82,7 @@ const PROBES: [&str; 16] = [
     "mergeable",
     "runs",
     "config",
+    "credentials",
     "function",
     "all",
     "any",
@@ -92,7 +95,7 @@ pub(super) const POLL: Shape =
 
 pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"] };
 
-const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused"] };
+const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused", "secrets"] };
 
 /// The interval between probes of a service where the gate sets none.
 const OUTSIDE_EVERY: Span = Span(std::time::Duration::from_secs(30));
@@ -131,6 +134,7 @@ impl PipelineReader<'_> {
 
     /// What is judged before a run begins: gates, or a map with them.
     pub(super) fn admit(&mut self, node: &YamlNode) -> Admit {
+        let mut secrets = Vec::new();
         let (list, on_refused) = if matches!(node.kind, Kind::Map(_)) {
             let Some(keys) = self.keys(node, &ADMIT) else { return Admit::default() };
             let words = [("refuse", OnRefused::Refuse), ("fail", OnRefused::Fail)];
@@ -139,6 +143,9 @@ impl PipelineReader<'_> {
                 self.missing(node.span.clone(), "`admit`", "gates", "gates: and a list of gates");
                 return Admit::default();
             };
+            // Each gate has a role of its own.
+            let given = keys.get("secrets");
+            secrets = given.map_or_else(Vec::new, |node| self.for_any_role(|it| it.secret_names(node)));
             (gates, on_refused)
         } else {
             (node, None)
@@ -155,7 +162,7 @@ impl PipelineReader<'_> {
         let mut gates = self.gates(list);
         // An admission probes once: a run that does not exist yet cannot wait.
         gates.iter_mut().for_each(|gate| gate.poll = None);
-        Admit { gates, on_refused: on_refused.unwrap_or_default() }
+        Admit { gates, on_refused: on_refused.unwrap_or_default(), secrets }
     }
 
     fn twice(&mut self, item: &YamlNode, message: &str) {
@@ -169,7 +176,8 @@ impl PipelineReader<'_> {
 
     fn gate(&mut self, node: &YamlNode) -> Option<Gate> {
         let keys = self.keys(node, &SHAPE)?;
-        let fields = self.probe_fields(keys, "gate");
+        let acts_as = keys.get("as").and_then(|node| self.acts_as(node, ExprPlace::Gate));
+        let fields = self.in_name_of(keys.get("as"), |reader| reader.probe_fields(keys, "gate"));
         let outside = fields.as_ref().and_then(|fields| fields.probe.as_ref()).is_some_and(asks_outside);
         if let Some(file) = keys.get("file").filter(|_| keys.get("policy").is_none()) {
             self.glob_that_fits_nothing(file);
@@ -201,7 +209,7 @@ impl PipelineReader<'_> {
             Some(_) => id?,
             None => kind.to_owned(),
         };
-        Some(Gate { id, when, otherwise, probe: probe?, policy, poll, wake, fresh, code, on_fail })
+        Some(Gate { id, when, otherwise, probe: probe?, policy, poll, wake, fresh, code, on_fail, acts_as })
     }
 
     /// Names of signals.
@@ -298,6 +306,7 @@ impl PipelineReader<'_> {
             "ci" => self.ci_probe(node)?,
             "mergeable" => self.mergeable_probe(node)?,
             "runs" => self.runs_probe(node)?,
+            "credentials" => self.credentials_probe(node, keys.key_span(kind))?,
             _ => self.config_probe(node)?,
         };
         Some(Probe::Task(ExecutorTask { kind: kind.to_owned(), spec }))
@@ -324,7 +333,9 @@ impl PipelineReader<'_> {
     fn member(&mut self, node: &YamlNode) -> Option<Member> {
         if let Kind::Map(entries) = &node.kind {
             for (key, _) in entries {
-                if let Some(name @ ("poll" | "wake" | "fresh" | "code" | "on_fail")) = key.text() {
+                if let Some(name @ ("poll" | "wake" | "fresh" | "code" | "on_fail" | "as" | "credentials")) =
+                    key.text()
+                {
                     self.report(
                         Code::Combination,
                         key.span.clone(),
@@ -383,7 +394,7 @@ impl PipelineReader<'_> {
             .get("max_unread")
             .and_then(|max| self.number_setting(max, "`max_unread` of `poll`", 1, ExprPlace::Gate));
         let mut timeout =
-            keys.get("timeout").and_then(|span| self.span_setting(span, "`timeout`", ExprPlace::Gate));
+            keys.get("timeout").and_then(|span| self.some_span(span, "`timeout`", ExprPlace::Gate));
         if keys.get("max").is_none() && keys.get("timeout").is_none() {
             if outside {
                 timeout = Some(Setting::Fixed(OUTSIDE_TIMEOUT));

@@ -4,13 +4,17 @@
 //! model, which is given away only when no error was found. What needs the whole pipeline (names,
 //! order) is remembered and checked afterwards.
 
+mod acts_as;
 mod agent;
 mod attempt;
 mod case;
 mod case_expect;
 mod case_people;
+#[cfg(test)]
+mod case_shapes;
 mod case_stubs;
 mod control;
+mod credential;
 mod failure_name;
 mod foreach;
 mod gate;
@@ -20,9 +24,11 @@ mod path;
 mod people;
 mod probe;
 mod reader;
+mod reminders;
 mod renamed;
 mod route;
 mod scalar;
+mod settings_path;
 mod shared_routes;
 mod signal_work;
 mod step;
@@ -35,13 +41,15 @@ mod workspace;
 
 pub(super) use case::CaseScope;
 pub use case_expect::{RUN_STATUSES, STEP_STATUSES};
+#[cfg(test)]
+pub(crate) use case_shapes::case_shapes;
 pub(super) use reader::PipelineReader;
 /// The keys of a step.
 pub(super) const STEP_KEYS: &[&str] = step::SHAPE.keys;
 
 pub(super) use step::StepDraft;
 pub(super) use top::Pipeline;
-pub(super) use uses::{ExprPlace, ExprUse, ReworkUse, Wants};
+pub(super) use uses::{ExprPlace, ExprUse, KnownRole, ReworkUse, SecretUse, Wants};
 pub(super) use work::WORKS;
 
 /// The keys of each construct with their place in the JSON Schema.
@@ -64,6 +72,8 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/$defs/api", attempt::API.keys),
         ("/$defs/retry", attempt::RETRY.keys),
         ("/$defs/ask", people::ASK.keys),
+        ("/$defs/remind/oneOf/1", reminders::REMIND.keys),
+        ("/$defs/fixedRemind/oneOf/1", reminders::REMIND.keys),
         ("/$defs/foreach", foreach::FOREACH.keys),
         ("/$defs/gate", gate::SHAPE.keys),
         ("/$defs/member", gate::MEMBER.keys),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
-use super::super::{Approval, Ask, Question, Routes, Setting, Span, Vote};
+use super::super::{Approval, Ask, Question, Routes, Setting, Shown, Span, Vote};
 use super::reader::{Keys, PipelineReader, Shape};
 use super::route::RouteCause;
 use super::uses::{ExprPlace, Wants};
@@ -17,6 +17,8 @@ pub(super) const APPROVAL: Shape = Shape {
     keys: &[
         "title",
         "show",
+        "commit",
+        "keep",
         "edit",
         "roles",
         "quorum",
@@ -30,6 +32,8 @@ pub(super) const APPROVAL: Shape = Shape {
         "on_reject",
     ],
 };
+
+const SHOWN: Shape = Shape { what: "a thing that is shown", keys: &["file"] };
 
 pub(super) const QUESTION: Shape = Shape {
     what: "`question`",
@@ -47,7 +51,8 @@ pub(super) const QUESTION: Shape = Shape {
     ],
 };
 
-pub(super) const ASK: Shape = Shape { what: "`ask`", keys: &["max", "roles", "timeout", "on_timeout"] };
+pub(super) const ASK: Shape =
+    Shape { what: "`ask`", keys: &["max", "roles", "timeout", "on_timeout", "remind"] };
 
 const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options", "optional"] };
 
@@ -67,9 +72,9 @@ impl PipelineReader<'_> {
                 None
             }
         };
-        let show = keys.get("show").map_or_else(Vec::new, |node| {
-            self.templates(node, "`show`", ExprPlace::Work).unwrap_or_default()
-        });
+        let show = keys.get("show").map_or_else(Vec::new, |node| self.shown(node));
+        let commit = keys.get("commit").and_then(|node| self.bool(node, "`commit`")).unwrap_or_default();
+        let keep = keys.get("keep").and_then(|node| self.word(node, "`keep`", &[("unchanged", true)]));
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
         let quorum = keys
             .get("quorum")
@@ -92,10 +97,12 @@ impl PipelineReader<'_> {
         }
         let edit = keys.get("edit").and_then(|node| self.template(node, ExprPlace::Work));
         let (timeout, on_timeout) = self.time_limit(keys);
-        let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
+        let remind = keys.get("remind").and_then(|node| self.reminders(node));
         Some(Approval {
             title: title?,
             show,
+            commit,
+            keep_unchanged: keep.unwrap_or_default(),
             roles,
             quorum,
             veto,
@@ -108,6 +115,30 @@ impl PipelineReader<'_> {
             on_changes,
             on_reject,
         })
+    }
+
+    /// What is shown: texts, paths, and `{file: PATH}`.
+    fn shown(&mut self, node: &YamlNode) -> Vec<Shown> {
+        let items: Vec<&YamlNode> = match &node.kind {
+            Kind::List(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        let mut shown = Vec::new();
+        for item in items {
+            if !matches!(item.kind, Kind::Map(_)) {
+                shown.extend(self.text_template(item, "`show`", ExprPlace::Work).map(Shown::Text));
+                continue;
+            }
+            let Some(keys) = self.keys(item, &SHOWN) else { continue };
+            match keys.get("file") {
+                Some(file) => {
+                    let path = self.text_template(file, "`file`", ExprPlace::Work);
+                    shown.extend(path.map(|file| Shown::File { file }));
+                }
+                None => self.missing(item.span.clone(), SHOWN.what, "file", "file: plan.md"),
+            }
+        }
+        shown
     }
 
     fn votes(&mut self, node: &YamlNode) -> Vec<Vote> {
@@ -129,8 +160,18 @@ impl PipelineReader<'_> {
     }
 
     /// A duration above zero.
-    fn pause(&mut self, node: &YamlNode, what: &str) -> Option<Setting<Span>> {
-        let setting = self.span_setting(node, what, ExprPlace::Work)?;
+    pub(super) fn pause(&mut self, node: &YamlNode, what: &str) -> Option<Setting<Span>> {
+        self.some_span(node, what, ExprPlace::Work)
+    }
+
+    /// A duration above zero, or a text with `${…}`.
+    pub(super) fn some_span(
+        &mut self,
+        node: &YamlNode,
+        what: &str,
+        place: ExprPlace,
+    ) -> Option<Setting<Span>> {
+        let setting = self.span_setting(node, what, place)?;
         if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
             self.report(Code::TooSmall, node.span.clone(), format!("{what} is more than nothing")).hint =
                 Some("write a span: 30m, 2h or 7d".to_owned());
@@ -162,7 +203,7 @@ impl PipelineReader<'_> {
             .and_then(|node| self.expression(node, "`accept`", ExprPlace::Answer, Wants::Bool));
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
         let (timeout, on_timeout) = self.time_limit(keys);
-        let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
+        let remind = keys.get("remind").and_then(|node| self.reminders(node));
         Some(Question {
             title: title?,
             text,
@@ -294,7 +335,8 @@ impl PipelineReader<'_> {
             keys.get("max").and_then(|node| self.number_setting(node, "`max` of `ask`", 0, ExprPlace::Step));
         let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
         let (timeout, on_timeout) = self.time_limit(keys);
-        let mut ask = Ask { roles, timeout, on_timeout, ..Ask::default() };
+        let remind = keys.get("remind").and_then(|node| self.reminders(node));
+        let mut ask = Ask { roles, timeout, on_timeout, remind, ..Ask::default() };
         if let Some(max) = max {
             ask.max = max;
         }

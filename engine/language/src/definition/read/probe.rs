@@ -20,6 +20,9 @@ pub(super) const FRONTMATTER: Shape = Shape {
 
 pub(super) const TESTS: Shape = Shape { what: "the probe `tests`", keys: &["files"] };
 
+/// `since` of a `diff`: this round of the step, not the commit of another one.
+const SINCE_ROUND: &str = "round";
+
 pub(super) const DIFF: Shape = Shape {
     what: "the probe `diff`",
     keys: &["min_files", "max_files", "max_lines", "allow", "deny", "since"],
@@ -174,13 +177,16 @@ impl PipelineReader<'_> {
                 Some(format!("it has any of: {}", DIFF.keys[..DIFF.keys.len() - 1].join(", ")));
             return None;
         }
-        if let Some(step) = keys.get("since") {
-            let name = self.id(step, "step id", false)?;
-            let commit = format!("steps['{name}'].commit");
-            let source_map = self.source_map(step);
-            self.remember(Expr::parse(&commit).ok()?, source_map, ExprPlace::Gate, Wants::Any, false);
+        if let Some(since) = keys.get("since") {
+            let name = self.id(since, "step id", false)?;
+            // The commit at which the round began is known where the gate is judged.
+            if name != SINCE_ROUND {
+                let commit = format!("steps['{name}'].commit");
+                let source_map = self.source_map(since);
+                self.remember(Expr::parse(&commit).ok()?, source_map, ExprPlace::Gate, Wants::Any, false);
+                spec.insert("base".into(), json!(format!("${{{commit}}}")));
+            }
             spec.insert("since".into(), json!(name));
-            spec.insert("base".into(), json!(format!("${{{commit}}}")));
         }
         Template::parse(&Value::Object(spec)).ok()
     }

@@ -8,9 +8,9 @@ use super::super::codes::Code;
 use super::super::files::FileSource;
 use super::super::problem::{Problem, SourceText};
 use super::super::similar::similar;
-use super::super::yaml::{Kind, YamlNode};
+use super::super::yaml::{COPIED_BYTES_MAX, Kind, YamlNode};
 use super::renamed;
-use super::uses::{ExprUse, ReworkUse, SignalUse, SourceMap};
+use super::uses::{ExprUse, KnownRole, ReworkUse, SecretUse, SignalUse, SourceMap};
 use crate::expr::{Expr, ExprError};
 
 /// Which part of the file is being read.
@@ -60,8 +60,14 @@ pub(in crate::definition) struct PipelineReader<'a> {
     pub(in crate::definition) uses: Vec<ExprUse>,
     pub(in crate::definition) reworks: Vec<ReworkUse>,
     pub(in crate::definition) signals: Vec<SignalUse>,
-    /// Names of secrets that steps ask for, with their places.
-    pub(in crate::definition) secrets: Vec<(String, Range<usize>)>,
+    /// Secrets that steps ask for by name.
+    pub(in crate::definition) secrets: Vec<SecretUse>,
+    /// Settings documents whose files lie at a relative path, with their places.
+    pub(super) relative_settings: Vec<(String, Range<usize>)>,
+    /// Roles that stand in an `as`, with their places.
+    pub(in crate::definition) roles: Vec<(String, Range<usize>)>,
+    /// The role in whose name the construct that is being read acts.
+    pub(super) role: KnownRole,
     /// Whether the value that is being read may hold secrets.
     pub(super) allows_secrets: bool,
     /// The condition under which the value that is being read is evaluated.
@@ -79,6 +85,8 @@ pub(in crate::definition) struct PipelineReader<'a> {
     pub(super) run_folder: StartFolder,
     /// The folder of the step that is being read.
     pub(super) step_folder: StartFolder,
+    /// The bytes that steps may still take over; `None`: it was reported that there are too many.
+    room_for_copies: Option<usize>,
 }
 
 /// The entries of a map whose keys were checked against a shape.
@@ -119,6 +127,9 @@ impl<'a> PipelineReader<'a> {
             reworks: Vec::new(),
             signals: Vec::new(),
             secrets: Vec::new(),
+            relative_settings: Vec::new(),
+            roles: Vec::new(),
+            role: KnownRole::None,
             allows_secrets: false,
             guard: None,
             section: Section::Pipeline,
@@ -128,7 +139,23 @@ impl<'a> PipelineReader<'a> {
             unread_gates: Vec::new(),
             run_folder: StartFolder::Named,
             step_folder: StartFolder::Named,
+            room_for_copies: Some(COPIED_BYTES_MAX),
         }
+    }
+
+    /// Whether a step may take over so many bytes that stand elsewhere; reports once, at the step, that it may not.
+    pub(super) fn may_copy(&mut self, step: &Range<usize>, bytes: usize) -> bool {
+        let Some(room) = self.room_for_copies else { return false };
+        self.room_for_copies = room.checked_sub(bytes);
+        if self.room_for_copies.is_none() {
+            let first = self.first_line(step.clone());
+            let message = "with what its steps take over written out, the pipeline is too large";
+            self.report(Code::Limit, first, message).hint = Some(
+                "`defaults`, `stage` and shared routes count once for each step: 4 MiB together are the most"
+                    .to_owned(),
+            );
+        }
+        self.room_for_copies.is_some()
     }
 
     /// Reads something that may hold secrets.

@@ -9,6 +9,7 @@ use super::super::{Busy, FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Ro
 use super::reader::{Keys, PipelineReader, Shape};
 use super::renamed;
 use super::uses::{ExprPlace, ReworkUse, SignalUse, Wants};
+use crate::expr::Template;
 use crate::words::UnblockDecision;
 use everfold_base::id::StepId;
 
@@ -102,6 +103,16 @@ pub(super) fn limit_reworks(route: &mut Route) {
 }
 
 impl PipelineReader<'_> {
+    /// The reason that a route gives for refusing a signal: it stands on the delivery, so it says something.
+    fn refusal(&mut self, node: &YamlNode, place: ExprPlace) -> Option<Template> {
+        if node.text().is_some_and(|text| text.trim().is_empty()) {
+            self.report(Code::Value, node.span.clone(), "`refuse` says why, and here is nothing").hint =
+                Some("write refuse: \"nothing is under review\", or ignore".to_owned());
+            return None;
+        }
+        self.text_template(node, "`refuse`", place)
+    }
+
     /// Routes; empty where nothing could be read.
     pub(super) fn routes(&mut self, node: &YamlNode, cause: RouteCause) -> Routes {
         let items: Vec<&YamlNode> = match &node.kind {
@@ -394,7 +405,7 @@ impl PipelineReader<'_> {
                 RouteTo::Fail { code, message, hint }
             }
             "answer" => RouteTo::Answer(self.template(node, place)?),
-            "refuse" => RouteTo::Refuse(self.text_template(node, "`refuse`", place)?),
+            "refuse" => RouteTo::Refuse(self.refusal(node, place)?),
             "unblock" => {
                 let words = [
                     ("retry", UnblockDecision::Retry),

@@ -349,8 +349,8 @@ impl PipelineReader<'_> {
         shell: bool,
     ) {
         let (step, secrets) = (self.step, self.allows_secrets);
-        let guard = self.guard.clone();
-        self.uses.push(ExprUse { expr, source_map, place, step, wants, shell, secrets, guard });
+        let (guard, role) = (self.guard.clone(), self.role.clone());
+        self.uses.push(ExprUse { expr, source_map, place, step, wants, shell, secrets, guard, role });
     }
 
     /// A text with `${…}`.

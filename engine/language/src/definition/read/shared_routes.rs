@@ -27,6 +27,9 @@ impl PipelineReader<'_> {
                     if held.is_some_and(|held| held.0.iter().any(|route| route.when.is_none())) {
                         continue;
                     }
+                    if !self.may_copy(&item.span, item.span.len()) {
+                        break;
+                    }
                     self.step = Some(at);
                     let Some(route) = self.route(item, RouteCause::Signal) else { continue };
                     drafts[at].step.on_signal.entry(name.to_owned()).or_default().0.push(route);

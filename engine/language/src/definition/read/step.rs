@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{
-    Ask, Condition, ExecutorTask, Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, Work,
+    Ask, Condition, ExecutorTask, Join, OnLost, Outputs, Reminders, Retry, Routes, Setting, Span, Step, Work,
 };
 use super::reader::{Keys, PipelineReader, Section, Shape};
 use super::route::{RouteCause, limit_reworks};
-use super::uses::{ExprPlace, Wants};
+use super::uses::{ExprPlace, KnownRole, Wants};
 use super::work::WORKS;
 use crate::expr::Template;
 use everfold_base::id::StepId;
@@ -30,6 +30,7 @@ pub(super) const SHAPE: Shape = Shape {
         "max_rounds",
         "timeout",
         "deadline",
+        "remind",
         "grace",
         "retry",
         "idempotent",
@@ -42,8 +43,10 @@ pub(super) const SHAPE: Shape = Shape {
         "labels",
         "env",
         "secrets",
+        "as",
         "api",
         "workspace",
+        "approved",
         "clean",
         "resources",
         "priority",
@@ -66,8 +69,10 @@ pub(super) const SHAPE: Shape = Shape {
 /// How needs must end, where that is not [`Join::Done`] for short.
 pub(super) const NEEDS: Shape = Shape { what: "`needs`", keys: &["done", "succeeded", "any"] };
 
-pub(super) const DEFAULTS: Shape =
-    Shape { what: "`defaults`", keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"] };
+pub(super) const DEFAULTS: Shape = Shape {
+    what: "`defaults`",
+    keys: &["timeout", "remind", "grace", "retry", "on_fail", "on_lost", "env", "as"],
+};
 
 /// The time limit of an attempt where neither the step nor `defaults` sets one.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -87,16 +92,24 @@ pub(in super::super) struct StepDraft {
     /// It belongs to `on_finish`.
     pub(in super::super) finish: bool,
     pub(in super::super) standby_span: Range<usize>,
+    /// Where each step of its `approved` is named.
+    pub(in super::super) approved: Vec<Range<usize>>,
 }
 
 /// The values of `defaults`, which a step uses for the keys that it does not set.
 #[derive(Default)]
 pub(super) struct Defaults {
     timeout: Option<Setting<Span>>,
+    remind: Option<Reminders<Span>>,
     grace: Option<Setting<Span>>,
     retry: Option<Retry>,
     on_lost: Option<OnLost>,
     env: BTreeMap<String, Template>,
+    acts_as: Option<Template>,
+    /// How long `env` is, written out.
+    env_bytes: usize,
+    /// How long `retry` is, written out.
+    retry_bytes: usize,
     /// Read again for each step, because the checks of a rework depend on the step that it belongs to.
     on_fail: Option<DefaultRoute>,
 }
@@ -104,6 +117,8 @@ pub(super) struct Defaults {
 /// The routes of `defaults.on_fail` with the reworks and expressions that stand in them.
 struct DefaultRoute {
     routes: Routes,
+    /// How long they are, written out.
+    bytes: usize,
     reworks: Range<usize>,
     uses: Range<usize>,
 }
@@ -114,16 +129,28 @@ impl PipelineReader<'_> {
         let (reworks, uses) = (self.reworks.len(), self.uses.len());
         let on_fail =
             keys.get("on_fail").map(|node| self.routes(node, RouteCause::Rejection)).map(|routes| {
-                DefaultRoute { routes, reworks: reworks..self.reworks.len(), uses: uses..self.uses.len() }
+                let bytes = written_bytes(&routes);
+                DefaultRoute {
+                    routes,
+                    bytes,
+                    reworks: reworks..self.reworks.len(),
+                    uses: uses..self.uses.len(),
+                }
             });
+        // Each step has a role of its own.
+        let env =
+            keys.get("env").map_or_else(BTreeMap::new, |node| self.for_any_role(|reader| reader.env(node)));
+        let retry = keys.get("retry").and_then(|node| self.retry(node));
         Defaults {
-            timeout: keys
-                .get("timeout")
-                .and_then(|node| self.span_setting(node, "`timeout`", ExprPlace::Step)),
+            timeout: keys.get("timeout").and_then(|node| self.some_span(node, "`timeout`", ExprPlace::Step)),
+            remind: keys.get("remind").and_then(|node| self.fixed_reminders(node)),
             grace: keys.get("grace").and_then(|node| self.span_setting(node, "`grace`", ExprPlace::Step)),
-            retry: keys.get("retry").and_then(|node| self.retry(node)),
             on_lost: keys.get("on_lost").and_then(|node| self.on_lost(node)),
-            env: keys.get("env").map_or_else(BTreeMap::new, |node| self.env(node)),
+            env_bytes: written_bytes(&env),
+            retry_bytes: written_bytes(&retry),
+            env,
+            retry,
+            acts_as: keys.get("as").and_then(|node| self.acts_as(node, ExprPlace::Work)),
             on_fail,
         }
     }
@@ -141,6 +168,7 @@ impl PipelineReader<'_> {
             self.step = Some(drafts.len());
             let (uses, reworks, signals) = (self.uses.len(), self.reworks.len(), self.signals.len());
             let read = self.one_step(item, defaults);
+            self.role = KnownRole::None;
             if read.is_none() {
                 // The parts of a step that could not be read are not checked; its id still counts as known.
                 self.uses.truncate(uses);
@@ -152,7 +180,12 @@ impl PipelineReader<'_> {
                 // A step without a stage belongs to the stage of the step before.
                 match &draft.step.stage {
                     Some(own) => stage = Some(own.clone()),
-                    None => draft.step.stage.clone_from(&stage),
+                    None => {
+                        let bytes = stage.as_ref().map_or(0, String::len);
+                        if self.may_copy(&draft.id_span, bytes) {
+                            draft.step.stage.clone_from(&stage);
+                        }
+                    }
                 }
                 if drafts.iter().any(|other| other.step.id == draft.step.id) {
                     let message = format!("there is a step “{}” already", draft.step.id);
@@ -177,7 +210,7 @@ impl PipelineReader<'_> {
             }
         };
         if finish {
-            for key in ["needs", "standby", "max_rounds", "on_signal", "ask"] {
+            for key in ["needs", "standby", "max_rounds", "on_signal", "ask", "remind"] {
                 if keys.get(key).is_some() {
                     let span = keys.key_span(key);
                     self.report(Code::OnFinish, span, format!("`{key}` has no meaning in `on_finish`"))
@@ -186,6 +219,7 @@ impl PipelineReader<'_> {
             }
         }
         self.note_folder(keys);
+        let acts_as = self.step_role(keys, defaults.acts_as.as_ref());
         let place = ExprPlace::Step;
         let foreach = keys.get("foreach").and_then(|node| self.foreach(node));
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
@@ -198,7 +232,8 @@ impl PipelineReader<'_> {
         // A child run sets its own time limits.
         let timed = kind.is_some_and(|kind| kind != ExecutorTask::RUN);
         let tried = kind.is_some();
-        if keys.get("foreach").is_some() && WORKS.iter().all(|kind| keys.entry(kind).is_none()) {
+        let has_gates = keys.get("gates").is_some();
+        if keys.get("foreach").is_some() && has_gates && WORKS.iter().all(|kind| keys.entry(kind).is_none()) {
             let span = keys.key_span("foreach");
             self.report(Code::Combination, span, "`foreach` goes around work, here are only gates").hint =
                 Some("a gate may look at a whole list: expression: output.all(item, …)".to_owned());
@@ -206,7 +241,8 @@ impl PipelineReader<'_> {
         let process = keys.entry("command").is_some()
             || keys.entry("agent").is_some()
             || keys.get("gates").is_some_and(has_command);
-        let mut env = if process { defaults.env.clone() } else { BTreeMap::new() };
+        let takes_env = process && self.may_copy(&node.span, defaults.env_bytes);
+        let mut env = if takes_env { defaults.env.clone() } else { BTreeMap::new() };
         if let Some(node) = keys.get("env") {
             env.extend(self.env(node));
         }
@@ -226,11 +262,15 @@ impl PipelineReader<'_> {
         let task_default = (timed || tried && finish).then_some(Setting::Fixed(Span(limit)));
         let timeout = keys
             .get("timeout")
-            .and_then(|node| self.span_setting(node, "`timeout`", place))
+            .and_then(|node| self.some_span(node, "`timeout`", place))
             .filter(|_| tried)
             .or_else(|| defaults.timeout.clone().filter(|_| timed))
             .or(task_default);
-        let deadline = keys.get("deadline").and_then(|node| self.span_setting(node, "`deadline`", place));
+        let deadline = keys.get("deadline").and_then(|node| self.some_span(node, "`deadline`", place));
+        let remind = match keys.get("remind") {
+            Some(node) => self.fixed_reminders(node),
+            None => defaults.remind.clone().filter(|_| !finish),
+        };
         let grace = keys
             .get("grace")
             .and_then(|node| self.span_setting(node, "`grace`", place))
@@ -239,14 +279,17 @@ impl PipelineReader<'_> {
         let retry = keys
             .get("retry")
             .and_then(|node| self.retry(node))
-            .or_else(|| defaults.retry.clone().filter(|_| tried))
+            .or_else(|| {
+                let takes_retry = tried && self.may_copy(&node.span, defaults.retry_bytes);
+                defaults.retry.clone().filter(|_| takes_retry)
+            })
             .unwrap_or_default();
         let on_lost =
             keys.get("on_lost").and_then(|node| self.on_lost(node)).or(defaults.on_lost.filter(|_| tried));
         let on_fail = match (keys.get("on_fail"), &defaults.on_fail) {
             (Some(node), _) if keys.entry("approval").is_some() => self.routes(node, RouteCause::Rejection),
             (Some(node), _) => self.routes(node, RouteCause::Failure),
-            (None, Some(route)) if !finish => {
+            (None, Some(route)) if !finish && self.may_copy(&node.span, route.bytes) => {
                 let mut routes = self.default_route(route);
                 if keys.entry("approval").is_none() {
                     routes.0.iter_mut().for_each(limit_reworks);
@@ -255,6 +298,7 @@ impl PipelineReader<'_> {
             }
             (None, _) => Routes::default(),
         };
+        let approved = keys.get("approved").map_or_else(Vec::new, |node| self.approved(node));
         let (join, needs) = match keys.get("needs") {
             Some(node) => self.needs(node),
             None => (Join::Done, None),
@@ -272,6 +316,7 @@ impl PipelineReader<'_> {
                 .and_then(|node| self.number_setting(node, "`max_rounds`", 1, place)),
             timeout,
             deadline,
+            remind,
             grace,
             retry,
             idempotent: keys.get("idempotent").and_then(|node| self.bool(node, "`idempotent`")),
@@ -286,6 +331,7 @@ impl PipelineReader<'_> {
             env,
             on_signal: keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node)),
             secrets: keys.get("secrets").map_or_else(Vec::new, |node| self.secret_names(node)),
+            acts_as,
             api: keys.get("api").and_then(|node| self.api(node)),
             resources: keys.get("resources").map_or_else(Vec::new, |node| self.resources(node)),
             priority: keys
@@ -297,6 +343,7 @@ impl PipelineReader<'_> {
                 .filter(|condition| *condition != Condition::Fixed(false)),
             ask: keys.get("ask").and_then(|node| self.ask(node)).filter(|ask| *ask != Ask::default()),
             workspace: keys.get("workspace").and_then(|node| self.step_workspace(node)).unwrap_or_default(),
+            approved: approved.iter().map(|(name, _)| StepId::new(name)).collect(),
             clean: keys.get("clean").and_then(|node| self.bool(node, "`clean`")).unwrap_or_default(),
             foreach,
             work,
@@ -308,6 +355,7 @@ impl PipelineReader<'_> {
             when_span: keys.get("when").map_or_else(|| node.span.clone(), |when| when.span.clone()),
             finish,
             standby_span: keys.key_span("standby"),
+            approved: approved.into_iter().map(|(_, span)| span).collect(),
         })
     }
 
@@ -410,6 +458,22 @@ impl PipelineReader<'_> {
         }
     }
 
+    /// The approvals that `approved` names: one, or a list.
+    fn approved(&mut self, node: &YamlNode) -> NeededSteps {
+        let items: Vec<&YamlNode> = match &node.kind {
+            Kind::List(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        let mut named: NeededSteps = Vec::new();
+        for item in items {
+            let Some(name) = self.text(item, "`approved`") else { continue };
+            if !named.iter().any(|(other, _)| *other == name) {
+                named.push((name, item.span.clone()));
+            }
+        }
+        named
+    }
+
     fn needed_steps(&mut self, node: &YamlNode) -> Vec<(String, Range<usize>)> {
         let mut needs: Vec<(String, Range<usize>)> = Vec::new();
         for item in self.list(node, "`needs`") {
@@ -444,4 +508,9 @@ fn has_command(gates: &YamlNode) -> bool {
         }),
         _ => false,
     }
+}
+
+/// How long a value is, written out.
+fn written_bytes(value: &impl serde::Serialize) -> usize {
+    serde_json::to_string(value).map_or(usize::MAX, |text| text.len())
 }

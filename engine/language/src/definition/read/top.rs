@@ -79,6 +79,7 @@ impl PipelineReader<'_> {
         let rounds = keys.get("rounds").and_then(|node| self.rounds(node));
         let triggers =
             keys.get("triggers").map_or_else(Vec::new, |node| self.triggers(node, keys.get("key").is_some()));
+        self.settings_of_triggers(&triggers);
         let on_signal = keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node));
         let notify = keys.get("notify").map_or_else(Vec::new, |node| self.notices(node));
         let defaults = keys.get("defaults").map_or_else(Defaults::default, |node| self.defaults(node));

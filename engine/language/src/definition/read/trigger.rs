@@ -371,7 +371,9 @@ impl PipelineReader<'_> {
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
         let function = keys.get("function").and_then(|node| self.function_name(node));
         let (with, sender, channel) = self.where_holds(when.as_ref(), |reader| {
-            let with = keys.get("with").and_then(|node| reader.parameters(node, place));
+            let with = keys
+                .get("with")
+                .and_then(|node| reader.in_name_of(keys.get("as"), |reader| reader.parameters(node, place)));
             let sender = keys.get("as").and_then(|node| reader.text_template(node, "`as`", place));
             let channel = keys.get("channel").and_then(|node| reader.text_template(node, "`channel`", place));
             (with, sender, channel)

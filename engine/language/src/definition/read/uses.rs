@@ -59,6 +59,28 @@ pub(in crate::definition) struct ExprUse {
     pub(in crate::definition) secrets: bool,
     /// The condition under which it is evaluated: the `when` of its construct, beside that of its step.
     pub(in crate::definition) guard: Option<Expr>,
+    /// The role in whose name its construct acts.
+    pub(in crate::definition) role: KnownRole,
+}
+
+/// What the file says of the role in whose name something acts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::definition) enum KnownRole {
+    /// There is none.
+    #[default]
+    None,
+    /// It is computed when the work starts.
+    Computed,
+    /// It stands there.
+    Named(String),
+}
+
+/// A secret that a process gets as a variable, to be checked when all of the file is known.
+pub(in crate::definition) struct SecretUse {
+    pub(in crate::definition) name: String,
+    pub(in crate::definition) span: Range<usize>,
+    /// The role in whose name the process acts.
+    pub(in crate::definition) role: KnownRole,
 }
 
 /// What type an expression must have.

@@ -7,8 +7,10 @@ use super::reader::{Keys, PipelineReader, Shape};
 use super::route::RouteCause;
 use super::uses::{ExprPlace, Wants};
 
-pub(super) const WAIT: Shape =
-    Shape { what: "`wait`", keys: &["for", "until", "zone", "signal", "match", "timeout", "on_timeout"] };
+pub(super) const WAIT: Shape = Shape {
+    what: "`wait`",
+    keys: &["for", "until", "zone", "signal", "match", "timeout", "on_timeout", "remind"],
+};
 
 const WAYS: [&str; 3] = ["for", "until", "signal"];
 
@@ -38,9 +40,13 @@ impl PipelineReader<'_> {
                 .hint = Some("make two steps of it".to_owned());
             }
         }
-        for (key, owner) in
-            [("zone", "until"), ("match", "signal"), ("timeout", "signal"), ("on_timeout", "signal")]
-        {
+        for (key, owner) in [
+            ("zone", "until"),
+            ("match", "signal"),
+            ("timeout", "signal"),
+            ("on_timeout", "signal"),
+            ("remind", "signal"),
+        ] {
             if keys.get(key).is_some() && !given.contains(&owner) {
                 let span = keys.key_span(key);
                 self.report(Code::Combination, span, format!("`{key}` belongs to `{owner}`")).hint =
@@ -74,6 +80,7 @@ impl PipelineReader<'_> {
             matches,
             timeout,
             on_timeout,
+            remind: keys.get("remind").and_then(|node| self.fixed_reminders(node)),
         };
         // One that could not be read was reported.
         (span != Some(None) && until != Some(None) && signal != Some(None)).then_some(wait)

@@ -15,6 +15,7 @@ use crate::run::attempt::event::{AttemptEvent, WorkFacts};
 use crate::run::attempt::phase::AttemptPhase;
 use crate::scheduler::places::{Grant, Ticket};
 use crate::scheduler::queue::WorkNeeds;
+use crate::work::look::ApprovedWork;
 use everfold_base::id::AttemptId;
 use everfold_ports::{AttemptRequest, Executor, Traits};
 
@@ -48,6 +49,8 @@ pub(crate) struct PlannedAttempt {
     pub(crate) class: Class,
     pub(crate) needs: WorkNeeds,
     pub(crate) priority: i32,
+    /// The approvals without which it does not start.
+    pub(crate) approved: Vec<ApprovedWork>,
 }
 
 /// The task of an attempt in progress.

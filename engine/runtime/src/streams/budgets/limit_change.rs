@@ -21,6 +21,9 @@ pub enum BudgetError {
     /// The scope is empty, or too long.
     #[error("the scope of a budget has 1 to {max} bytes", max = everfold_core::decide::begin::KEY_BYTES_MAX)]
     BadScope,
+    /// The scope looks like a credential: masked it would name another counter.
+    #[error("the scope of the budget holds what looks like a credential ({0}), and would be recorded")]
+    Credential(String),
     /// The reason is too long.
     #[error("the reason has at most {REASON_BYTES_MAX} bytes")]
     LongReason,

@@ -157,7 +157,9 @@ async fn of_run(
         Err(error) if error.is_passing() => return Err(SubscriptionError::Runs(error.to_string())),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let secrets = request::secrets(&folded.state, SecretPlan { spec, ..SecretPlan::default() });
+    let sender = rendered["as"].as_str().map(ToOwned::to_owned);
+    let plan = SecretPlan { spec, role: sender.clone(), ..SecretPlan::default() };
+    let secrets = request::secrets(&folded.state, plan);
     let none = Loaded::default();
     let of_run = plan::of_run(&folded.state, &none);
     let mut event = match decode(id.run, envelope).map(|event| serde_json::to_value(&event)) {
@@ -176,7 +178,7 @@ async fn of_run(
         function: queued.function,
         with: rendered["with"].take(),
         secrets,
-        sender: rendered["as"].as_str().map(ToOwned::to_owned),
+        sender,
         event,
         of_run,
         attempt: 1,

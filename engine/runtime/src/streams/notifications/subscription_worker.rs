@@ -240,7 +240,7 @@ pub(crate) async fn found(shared: &Runtime, run: RunId) -> Result<Option<FoundRu
         Some(Ok(RunEvent::RunStarted(started))) => started,
         Some(Ok(_)) | None => return Ok(None),
         Some(Err(error)) => {
-            tracing::warn!(%run, %error, "nobody is told of a run whose first event cannot be read");
+            tracing::warn!(%run, %error, "no notice is sent of a run whose first event cannot be read");
             return Ok(None);
         }
     };

@@ -180,6 +180,17 @@ async fn cancel_run(
     }
 }
 
+/// The runs of a schedule that have not ended and are set aside: cancelling its runs leaves them as they are.
+pub(crate) async fn set_aside_runs(shared: &Arc<Runtime>, name: &str) -> Result<Vec<RunId>, StreamError> {
+    if shared.quarantined().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut runs = unended_runs(shared, name, Version(u64::MAX)).await?;
+    let quarantined = shared.quarantined();
+    runs.retain(|run| quarantined.contains_key(run));
+    Ok(runs)
+}
+
 /// The runs that moments before a version started, and that have not ended.
 async fn unended_runs(shared: &Arc<Runtime>, name: &str, before: Version) -> Result<Vec<RunId>, StreamError> {
     let stream = stream(name);

@@ -5,12 +5,12 @@
 //! a process that owns a store for a moment starts nothing by itself.
 
 pub(crate) mod actor;
+pub(crate) mod cancel_runs;
 pub(crate) mod error;
 pub(crate) mod history;
 pub(crate) mod mailbox;
 pub(crate) mod record;
 
-mod cancel_runs;
 mod failure;
 mod known_schedules;
 mod moments;

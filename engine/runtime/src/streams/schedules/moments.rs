@@ -20,7 +20,7 @@ use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;
-use everfold_core::schedules::{Now, ScheduleEvent, ScheduleState, TickSettled, look};
+use everfold_core::schedules::{Now, ScheduleEvent, ScheduleState, TickSettled, is_ahead, look};
 use everfold_core::triggers::Outcome;
 use everfold_language::definition::{Overlap, OverlapBy};
 
@@ -33,7 +33,8 @@ impl ScheduleActor {
             // By its key a moment is judged when it is followed.
             let is_by_run = schedule.state.schedule().is_none_or(|it| it.overlap_by == OverlapBy::Run);
             let last_run = schedule.state.last_run().filter(|_| is_by_run);
-            schedule.next.is_some_and(|next| next <= now).then(|| (name.clone(), last_run))
+            let is_look_due = schedule.next.is_some_and(|next| next <= now || is_ahead(&schedule.state, now));
+            is_look_due.then(|| (name.clone(), last_run))
         };
         let due: Vec<(String, Option<RunId>)> = self.all().await?.iter().filter_map(is_due).collect();
         for (name, last_run) in due {

@@ -142,7 +142,8 @@ impl ScheduleStream {
             }
         }
         self.writer.keep_snapshot(shared, FOLD_VERSION, &self.state, 0).await;
-        if events.iter().any(|event| sets(event).is_some()) {
+        let is_set_back = |event: &ScheduleEvent| matches!(event, ScheduleEvent::ClockSetBack(_));
+        if events.iter().any(|event| sets(event).is_some() || is_set_back(event)) {
             self.read_moments(name);
         } else {
             self.find_next(name);

@@ -14,7 +14,7 @@ use crate::start::start_run::in_one_line;
 use crate::streams::mailbox::MailboxClosed;
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::triggers::action::{
-    JudgedStart, RecordTargets, TriggerAction, TriggerDone, act, started_before, unended_holder,
+    JudgedStart, RecordTargets, TriggerAction, TriggerCall, TriggerDone, act, started_before, unended_holder,
 };
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::triggers::trigger_config::trigger_config;
@@ -181,18 +181,11 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
             return Ok(if overlap == Overlap::Queue { TickEnd::Queued } else { ignored(why) });
         }
     }
-    let action = TriggerAction {
-        definition,
-        matched,
-        event,
-        about,
-        delivery,
-        actor,
-        recorded_targets,
-        record_targets: record_targets(shared, &name, version),
-    };
+    let record_targets = record_targets(shared, &name, version);
+    let call = TriggerCall { definition, about, delivery, actor, recorded_targets, record_targets };
+    let action = TriggerAction { call, matched, event };
     Ok(match act(shared, action).await? {
         TriggerDone::Done(outcome) => TickEnd::Led(outcome),
-        TriggerDone::NoTarget { to, .. } => ignored(format!("nobody hears it: no unended run has {to}")),
+        TriggerDone::NoTarget { to, .. } => ignored(format!("no run takes it: no unended run has {to}")),
     })
 }

@@ -13,6 +13,7 @@ use crate::retry::{BUSY_AGAIN, FAILED_AGAIN};
 use crate::runtime::Runtime;
 use crate::start::admission;
 use crate::start::submission::StartRequest;
+use crate::start::task_title::title_of_task;
 use crate::streams::slots::key_stream::claimant;
 use crate::streams::triggers::signal_reply::{SignalReply, SignalTiming};
 use crate::streams::triggers::stopped::EngineStopped;
@@ -51,12 +52,9 @@ const UNENDED: [RunStatus; 6] = [
 pub(crate) type RecordTargets =
     Box<dyn FnOnce(Vec<RunId>) -> BoxFuture<'static, Result<(), EngineStopped>> + Send>;
 
-/// What is to be done for one trigger.
-pub(crate) struct TriggerAction {
+/// A delivery or a moment, on its way through one trigger.
+pub(crate) struct TriggerCall {
     pub(crate) definition: Arc<Definition>,
-    pub(crate) matched: TriggerMatch,
-    /// The event: the input of a start that names none.
-    pub(crate) event: Value,
     /// Identifies the action in the whole store: ids derive from it.
     pub(crate) about: String,
     /// The name of the delivery in the runs that get the signal.
@@ -65,6 +63,14 @@ pub(crate) struct TriggerAction {
     /// The runs that an engine recorded as targets before it ended.
     pub(crate) recorded_targets: Option<Vec<RunId>>,
     pub(crate) record_targets: RecordTargets,
+}
+
+/// What is to be done for one trigger.
+pub(crate) struct TriggerAction {
+    pub(crate) call: TriggerCall,
+    pub(crate) matched: TriggerMatch,
+    /// The event: the input of a start that names none.
+    pub(crate) event: Value,
 }
 
 /// What came of an action.
@@ -100,16 +106,8 @@ impl StartResult {
 
 /// Does what a trigger wants, once, however often it is called.
 pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<TriggerDone, EngineStopped> {
-    let TriggerAction {
-        definition,
-        matched,
-        event,
-        about,
-        delivery,
-        actor,
-        recorded_targets,
-        record_targets,
-    } = action;
+    let TriggerAction { call, matched, event } = action;
+    let TriggerCall { definition, about, delivery, actor, recorded_targets, record_targets } = call;
     let sender = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor };
     let run = run_of(&about);
     if let (Some(runs), Some(signal)) = (recorded_targets, &matched.signal) {
@@ -243,7 +241,7 @@ fn refused(refusal: &Refusal) -> Outcome {
 
 fn no_key(definition: &Definition) -> Outcome {
     let message =
-        format!("a run of {} would have no key, and the trigger names nobody else", definition.name);
+        format!("a run of {} would have no key, and the trigger names no other receiver", definition.name);
     Outcome::Refused { code: "no_key".to_owned(), message }
 }
 
@@ -316,6 +314,13 @@ impl TriggerSender<'_> {
                         message,
                     }));
                 }
+                Err(error @ StartError::Credentials(_)) => {
+                    let message = error.to_string();
+                    return Ok(StartResult::Refused(Outcome::Refused {
+                        code: "credentials".to_owned(),
+                        message,
+                    }));
+                }
                 Err(StartError::Submit(error)) => self.wait_after(&error).await?,
             }
         }
@@ -332,7 +337,8 @@ impl TriggerSender<'_> {
             return Ok(None);
         }
         let state = RunState::new(Arc::clone(definition));
-        let mut beginning = Beginning::new(state, run, start.title.as_deref(), &start.input)?;
+        let title = start.title.clone().or_else(|| title_of_task(&start.input));
+        let mut beginning = Beginning::new(state, run, title.as_deref(), &start.input)?;
         if let Some(config) = admission::config(&beginning, None, self.shared.config.blocking).await? {
             beginning = beginning.with_config(config);
         }
@@ -467,7 +473,7 @@ impl TriggerSender<'_> {
                 }
                 Outcome::Ignored { why }
             }
-            (true, None) => Outcome::Ignored { why: "whom it was meant for has ended".to_owned() },
+            (true, None) => Outcome::Ignored { why: "the run that it was for has ended".to_owned() },
         })
     }
 

@@ -11,7 +11,7 @@ use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::envelope::{Envelope, StreamId};
 use everfold_base::id::{InputId, RunId, Version};
 use everfold_base::json::{JsonText, Payload};
-use everfold_core::decide::Refusal;
+use everfold_core::decide::{Refusal, why_not_taken};
 use everfold_core::event::{RunEvent, SignalReceived, SignalTaker};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Order, RunState};
@@ -86,7 +86,13 @@ impl TriggerSender<'_> {
             SignalEffect::Now => return Ok(SignalReply::Taken(SignalTiming::Now)),
             SignalEffect::Deferred => return Ok(SignalReply::Taken(SignalTiming::Deferred)),
             SignalEffect::Kept => return Ok(SignalReply::Taken(SignalTiming::Kept)),
-            SignalEffect::NotTaken => return self.why_not_taken(run, signal).await,
+            SignalEffect::NotTaken => {
+                let recorded = events.into_iter().find_map(|event| match event {
+                    RunEvent::SignalReceived(received) => Some(received),
+                    _other => None,
+                });
+                return self.why_not_taken(run, signal, recorded).await;
+            }
             SignalEffect::Refused(why) => {
                 return Ok(SignalReply::Refused(SIGNAL_REFUSED.to_owned(), why));
             }
@@ -146,10 +152,21 @@ impl TriggerSender<'_> {
     }
 
     /// Why no step took a signal that a run recorded.
-    async fn why_not_taken(&self, run: RunId, signal: &str) -> Result<SignalReply, EngineStopped> {
+    async fn why_not_taken(
+        &self,
+        run: RunId,
+        signal: &str,
+        recorded: Option<SignalReceived>,
+    ) -> Result<SignalReply, EngineStopped> {
+        let null = || Payload::Inline(JsonText::null());
+        let signal = recorded.unwrap_or_else(|| SignalReceived {
+            name: signal.to_owned(),
+            payload: null(),
+            delivery: None,
+        });
         loop {
-            let name = signal.to_owned();
-            match self.shared.with_state(run, move |state| state.why_not_taken(&name)).await {
+            let (signal, by) = (signal.clone(), self.actor.clone());
+            match self.shared.with_state(run, move |state| why_not_taken(state, &signal, &by)).await {
                 Ok(why) => return Ok(SignalReply::NotTaken(why)),
                 Err(QueryError::ShuttingDown) => return Err(EngineStopped),
                 Err(QueryError::NotFound(_) | QueryError::SetAside { .. }) => {

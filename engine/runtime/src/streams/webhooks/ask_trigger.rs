@@ -6,28 +6,19 @@
 use std::sync::Arc;
 
 use crate::runtime::Runtime;
-use crate::streams::triggers::action::{RecordTargets, TriggerAction, TriggerDone, act, started_before};
+use crate::streams::triggers::action::{TriggerAction, TriggerCall, TriggerDone, act, started_before};
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::triggers::trigger_config::trigger_config;
-use everfold_base::actor::Actor;
-use everfold_base::id::RunId;
 use everfold_core::triggers::{
     Outcome, RequestedSignal, Target, TriggerEvent, TriggerFit, is_refused_for_now, match_trigger,
 };
-use everfold_language::definition::{Definition, Trigger};
+use everfold_language::definition::Trigger;
 
 /// A delivery for one trigger.
 pub(super) struct TriggerQuestion<'a> {
-    pub(super) definition: &'a Arc<Definition>,
+    pub(super) call: TriggerCall,
     pub(super) trigger: &'a Trigger,
     pub(super) event: &'a TriggerEvent,
-    /// Identifies the delivery and the trigger in the whole store.
-    pub(super) about: String,
-    /// The name of the delivery in the runs that get its signal.
-    pub(super) delivery: String,
-    pub(super) actor: Actor,
-    pub(super) recorded_targets: Option<Vec<RunId>>,
-    pub(super) record_targets: RecordTargets,
 }
 
 /// What a trigger makes of a delivery.
@@ -49,18 +40,9 @@ pub(super) async fn ask_trigger(
     shared: &Arc<Runtime>,
     question: TriggerQuestion<'_>,
 ) -> Result<TriggerAnswer, EngineStopped> {
-    let TriggerQuestion {
-        definition,
-        trigger,
-        event,
-        about,
-        delivery,
-        actor,
-        recorded_targets,
-        record_targets,
-    } = question;
+    let TriggerQuestion { call, trigger, event } = question;
     // Its run may have begun right before an engine ended, and the pipeline be another version since.
-    if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
+    if let Some(run) = started_before(shared, &call.about, &call.delivery, &call.actor).await? {
         return Ok(TriggerAnswer::Done(Outcome::Started { run }));
     }
     let parks = trigger.start.as_ref().is_some_and(|start| start.park);
@@ -68,7 +50,7 @@ pub(super) async fn ask_trigger(
         true => TriggerAnswer::NotNow { why },
         false => TriggerAnswer::Done(Outcome::Refused { code: code.to_owned(), message: why }),
     };
-    let config = match trigger_config(shared, definition, trigger).await {
+    let config = match trigger_config(shared, &call.definition, trigger).await {
         Ok(config) => config,
         Err(refusal) => return Ok(refused(refusal.code(), refusal.to_string())),
     };
@@ -81,16 +63,7 @@ pub(super) async fn ask_trigger(
         }
         Ok(TriggerFit::Fits(matched)) => matched,
     };
-    let action = TriggerAction {
-        definition: Arc::clone(definition),
-        matched,
-        event: event.event,
-        about,
-        delivery,
-        actor,
-        recorded_targets,
-        record_targets,
-    };
+    let action = TriggerAction { call, matched, event: event.event };
     Ok(match act(shared, action).await? {
         TriggerDone::Done(Outcome::Refused { code, message }) => refused(&code, message),
         TriggerDone::Done(outcome) => TriggerAnswer::Done(outcome),

@@ -12,6 +12,9 @@ pub enum HookError {
     /// The delivery has no usable id.
     #[error("the id of a delivery has 1 to {ID_BYTES_MAX} bytes and no control characters")]
     BadId,
+    /// The id looks like a credential: masked it would not tell deliveries apart.
+    #[error("the id of the delivery holds what looks like a credential ({0}), and would be recorded")]
+    Credential(String),
     /// Too much was delivered at once.
     #[error("{what} of a delivery may have {max} bytes, this has {size}")]
     TooLarge {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::runtime::Runtime;
 use crate::streams::mailbox::MailboxClosed;
-use crate::streams::triggers::action::{RecordTargets, send_once};
+use crate::streams::triggers::action::{RecordTargets, TriggerCall, send_once};
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::webhooks::ask_trigger::{TriggerAnswer, TriggerQuestion, ask_trigger};
 use crate::streams::webhooks::error::HookError;
@@ -112,16 +112,15 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
         let about = format!("{about}/{pipeline}/{trigger}");
         let by = SignalOrigin::Trigger { delivery: work.delivery, nth, pipeline: pipeline.clone(), trigger };
         let recorded_targets = work.recorded_targets.iter().find(|(targets, _)| *targets == by);
-        let question = TriggerQuestion {
-            definition: listed.definition,
-            trigger: listed.trigger,
-            event: &trigger_event,
+        let call = TriggerCall {
+            definition: Arc::clone(listed.definition),
             about,
             delivery: delivery_name(source, &event.id, nth),
             actor: actor(source, &event),
             recorded_targets: recorded_targets.map(|(_, runs)| runs.clone()),
             record_targets: record_targets(shared, source, by),
         };
+        let question = TriggerQuestion { call, trigger: listed.trigger, event: &trigger_event };
         let mut park = |signal: &str, to: Target, payload| {
             parked.push(ParkedSignal {
                 pipeline: pipeline.clone(),
@@ -142,15 +141,15 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
                 park(&signal.name, to.clone(), (!is_event).then(|| JsonText::new(&signal.payload)));
                 Outcome::Parked { signal: signal.name, to }
             }
-            TriggerAnswer::NoTarget { to, .. } => nobody_hears(&to),
+            TriggerAnswer::NoTarget { to, .. } => no_run_takes(&to),
         };
         outcomes.push(TriggerOutcome { pipeline, trigger, outcome });
     }
     Ok((outcomes, parked))
 }
 
-fn nobody_hears(to: &Target) -> Outcome {
-    Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
+fn no_run_takes(to: &Target) -> Outcome {
+    Outcome::Ignored { why: format!("no run takes it: no unended run has {to}") }
 }
 
 /// Offers signals that wait once more, each with the targets that were recorded for it; gives those that wait no more.
@@ -169,7 +168,7 @@ pub(crate) async fn offer(
             None if shared.now().since(parked.since) >= KEPT => {
                 let why = match &parked.to {
                     Target::Start => "no run could be started within 7 days".to_owned(),
-                    to => format!("nobody heard it within 7 days: no unended run had {to}"),
+                    to => format!("no run took it within 7 days: no unended run had {to}"),
                 };
                 settled.push((id, Outcome::Ignored { why }));
             }
@@ -220,21 +219,15 @@ async fn offer_one(
             let why = format!("the newest version of {pipeline} has no such trigger");
             return Ok(Some(Outcome::Ignored { why }));
         };
-        let question = TriggerQuestion {
-            definition: listed.definition,
-            trigger: listed.trigger,
-            event: &event.trigger_event(source, envelope.header.recorded_at),
-            about,
-            delivery,
-            actor,
-            recorded_targets,
-            record_targets,
-        };
+        let definition = Arc::clone(listed.definition);
+        let call = TriggerCall { definition, about, delivery, actor, recorded_targets, record_targets };
+        let trigger_event = event.trigger_event(source, envelope.header.recorded_at);
+        let question = TriggerQuestion { call, trigger: listed.trigger, event: &trigger_event };
         return Ok(match ask_trigger(shared, question).await? {
             TriggerAnswer::Done(outcome) => Some(outcome),
             TriggerAnswer::NotNow { .. } => None,
             TriggerAnswer::NoTarget { signal, .. } if signal.park => None,
-            TriggerAnswer::NoTarget { to, .. } => Some(nobody_hears(&to)),
+            TriggerAnswer::NoTarget { to, .. } => Some(no_run_takes(&to)),
         });
     }
     let payload = match parked_signal.payload {

@@ -15,7 +15,7 @@ use crate::streams::webhooks::actor::WebhookActor;
 use crate::streams::webhooks::handle::{DeliveryWork, handle, offer};
 use crate::streams::webhooks::source_stream::SourceStream;
 use everfold_base::actor::Actor;
-use everfold_core::hooks::{Parked, SignalOrigin};
+use everfold_core::hooks::{Parked, ParkedId, SignalOrigin};
 use everfold_core::triggers::Target;
 
 impl WebhookActor {
@@ -103,23 +103,24 @@ impl WebhookActor {
                     let result = handled.map(|done| SourceWork::Handled(delivery, nth, done));
                     FinishedWork { source, result }
                 });
-            } else if std::mem::take(&mut active.offers) && !state.parked().is_empty() {
-                let with_starts = active.offers_starts() && active.starts.changed(now);
-                let is_offered = |parked: &Parked| parked.to != Target::Start || with_starts;
+            } else if (active.offers || active.starts.goes_on()) && !state.parked().is_empty() {
+                let offers = std::mem::take(&mut active.offers);
+                let starts = active.next_starts(offers, now);
+                let is_offered = |id: &ParkedId, parked: &Parked| match parked.to {
+                    Target::Start => starts.contains(id),
+                    _ => offers,
+                };
                 let state = &active.source.state;
-                if !state.parked().values().any(is_offered) {
-                    continue;
-                }
-                if with_starts {
-                    active.starts.asked(now);
-                }
-                active.activity = SourceActivity::Working;
-                let parked = state.parked().iter().filter(|(_, parked)| is_offered(parked));
+                let parked = state.parked().iter().filter(|(id, parked)| is_offered(id, parked));
                 let parked = parked.map(|(id, parked)| {
                     let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
                     (*id, parked.clone(), state.targets(&by).cloned())
                 });
-                let parked = parked.collect();
+                let parked: Vec<_> = parked.collect();
+                if parked.is_empty() {
+                    continue;
+                }
+                active.activity = SourceActivity::Working;
                 self.inbox.spawn(async move {
                     let offered = guarded(&source, offer(&shared, &source, parked)).await;
                     FinishedWork { source, result: offered.map(SourceWork::Offered) }

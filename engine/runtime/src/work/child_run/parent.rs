@@ -20,6 +20,8 @@ pub(crate) struct ParentFacts {
     pub(crate) priority: i32,
     pub(crate) stopping: Option<StopReason>,
     pub(crate) parent: Option<RunId>,
+    /// The topmost run: of the parent, and so of the child.
+    pub(crate) top: Option<RunId>,
 }
 
 impl ParentFacts {
@@ -36,6 +38,7 @@ impl ParentFacts {
             },
             stopping: state.stopping(&attempt),
             parent: state.parent().map(|parent| parent.run),
+            top: state.top(),
         }
     }
 }

@@ -120,6 +120,7 @@ async fn try_start(
         labels: spec.labels.clone(),
         cwd: parent.cwd,
         parent: Some(above),
+        top: parent.top,
         priority: parent.priority,
     };
     let start = StartRequest { run: Some(id), ..StartRequest::new(definition, options, actor) };
@@ -137,6 +138,8 @@ async fn try_start(
         Err(StartError::Definition(error)) if error.is_passing() => {
             Err(NotStarted::ForNow(error.to_string()))
         }
+        // It brings none: that it uses its parent's could not be noted.
+        Err(StartError::Credentials(error)) => Err(NotStarted::ForNow(error.to_string())),
         Err(error) => Err(failed(refused(&spec.pipeline, &error))),
     }
 }

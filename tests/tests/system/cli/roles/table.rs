@@ -73,6 +73,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     // Reading.
     ("runs", "", read(0)),
     ("show RUN", "people", read(0)),
+    ("open RUN --print", "people", read(0)),
     ("watch RUN", "done", read(0)),
     ("watch RUN", "fails", read(1)),
     ("logs RUN a", "done", read(0)),
@@ -117,7 +118,9 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("run asks --no-wait", "", operate(6)),
     ("resume RUN --no-wait", "people", operate(6)),
     ("unblock RUN --decision skip", "blocks", operate(0)),
-    ("recheck RUN first", "people", operate(4)),
+    // Its approval is asked anew.
+    ("recheck RUN first", "people", operate(0)),
+    ("recheck RUN second", "people", operate(4)),
     ("retry RUN", "fails", operate(1)),
     ("restart RUN --from first --no-wait", "people", operate(6)),
     ("fork RUN --at 2 --no-wait", "people", operate(6)),
@@ -157,6 +160,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("token revoke other", "", administer(0)),
     // Of a folder: no server is asked.
     ("serve", "", all(2)),
+    ("ui", "", all(2)),
     ("init", "", all(2)),
     ("doctor", "", all(2)),
     ("bench", "", all(2)),

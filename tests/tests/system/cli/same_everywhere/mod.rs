@@ -6,7 +6,7 @@ mod table;
 
 use std::path::Path;
 
-use super::fixtures::{Done, Running, Scratch, Served, verbs_in};
+use super::fixtures::{Done, Running, Scratch, Served, await_that, verbs_in};
 use steady::Steady;
 use table::{FILES, TABLE};
 
@@ -50,6 +50,19 @@ impl World {
         }
     }
 
+    /// Waits until what was written before is folded. A read waits for that two seconds at most, and under load answers
+    /// with less than a read of another way; also `@` is found by a read model.
+    fn until_folded(&self) {
+        if self.server.is_none() {
+            return;
+        }
+        await_that("the read models are at the end of the log", || {
+            let models = self.run(&["projections", "--json"]).json();
+            let at_end = |model: &serde_json::Value| model["position"] == models["head"];
+            models["items"].as_array()?.iter().all(at_end).then_some(())
+        });
+    }
+
     /// Ends what waits for people: an owner in the background would stay for a run of a schedule.
     fn end(&self) {
         if self.server.is_some() {
@@ -78,6 +91,7 @@ fn played(way: Way) -> Vec<(String, i32, String, String)> {
         .iter()
         .map(|(line, _)| {
             let args: Vec<&str> = split(line);
+            world.until_folded();
             let done = world.run(&args);
             // The code of the error is the same; what is said beside it may name what differs.
             let err = steady.text(&codes(&done.err));
@@ -149,6 +163,7 @@ fn every_verb_of_the_program_stands_in_the_table_or_works_on_a_folder() {
         // Of the folder, or of the program alone.
         "demo",
         "serve",
+        "ui",
         "doctor",
         "init",
         "bench",

@@ -34,6 +34,11 @@ impl Steady {
             (r"(?m)^(\w+) +\d+ +\d+ +\d+ +", "$1  N  "),
             (r"\b(?:user:ada|token:admin|engine)\b", "WHO"),
             (r" {2,}", "  "),
+            // A run that what it waited for lets end may have ended by the answer.
+            (
+                r"(waited for it\nrun RUN\d+) (?:has succeeded|is running\n\nnext\n +everfold watch RUN\d+ +# it goes on)",
+                "$1 goes on",
+            ),
         ];
         Self {
             folders: folders.iter().map(|folder| folder.trim_end_matches('/').to_owned()).collect(),

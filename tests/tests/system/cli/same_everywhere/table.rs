@@ -50,6 +50,7 @@ pub(super) const TABLE: &[(&str, i32)] = &[
     ("stats", 0),
     ("spend", 0),
     ("show @", 3),
+    ("open @", 3),
     ("show @ --json", 3),
     // Files and names.
     ("pipeline check ./asks.yaml", 0),

@@ -1,0 +1,163 @@
+// The overview of a run: what goes on grows, time is zoomed by wheel and drag, and a step is chosen by keys.
+import { onKey } from "./keys.js";
+
+const SHORTEST = 100;
+
+let showing = false;
+let asked = false;
+
+/** Shows what the address names now; one request at a time, the last address wins. */
+async function show() {
+  asked = true;
+  if (showing) return;
+  showing = true;
+  try {
+    while (asked) {
+      asked = false;
+      await window.htmx.ajax("GET", location.pathname + location.search, { target: "#main", select: "#main", swap: "outerMorph" });
+      document.dispatchEvent(new CustomEvent("everfold:refreshed"));
+    }
+  } finally {
+    showing = false;
+  }
+}
+
+function chart() {
+  return document.getElementById("time");
+}
+
+/** Draws what goes on as long as it is by now: the scale shrinks, and open bars reach its end. */
+function grow() {
+  const time = chart();
+  if (!time || time.dataset.grows === undefined) return;
+  const from = Number(time.dataset.from);
+  const to = Number(time.dataset.to);
+  const now = Math.max(Date.now(), to);
+  const scale = (to - from) / (now - from);
+  for (const part of time.querySelectorAll("svg.scale")) part.setAttribute("width", `${scale * 100}%`);
+  for (const bar of time.querySelectorAll("[data-since]")) {
+    bar.setAttribute("width", `${Math.max(0, (now - Number(bar.dataset.since)) / (to - from)) * 100}%`);
+  }
+}
+
+/** Shows a part of the time; the address keeps it. An empty one: the whole. */
+function zoomTo(from, to) {
+  const time = chart();
+  const whole = Math.max(Number(time.dataset.whole), Number(time.dataset.to) - Number(time.dataset.begin));
+  const address = new URL(location.href);
+  const first = Math.max(0, Math.round(from));
+  const last = Math.min(whole, Math.round(to));
+  if (first === 0 && last >= whole) address.searchParams.delete("zoom");
+  else if (last - first < SHORTEST) return;
+  else address.searchParams.set("zoom", `${first}-${last}`);
+  history.replaceState(history.state, "", address);
+  show();
+}
+
+/** The time below a pointer, in milliseconds since the run began. */
+function timeAt(x, bars) {
+  const time = chart();
+  const box = bars.getBoundingClientRect();
+  const share = Math.min(1, Math.max(0, (x - box.left) / box.width));
+  const from = Number(time.dataset.from);
+  const right = time.dataset.grows === undefined ? Number(time.dataset.to) : Math.max(Date.now(), Number(time.dataset.to));
+  return from + share * (right - from) - Number(time.dataset.begin);
+}
+
+let turned;
+document.addEventListener("wheel", (event) => {
+  const bars = event.target.closest?.(".time-bars, .axis");
+  if (!bars || !event.ctrlKey) return;
+  event.preventDefault();
+  if (turned) return;
+  turned = setTimeout(() => { turned = undefined; }, 120);
+  const time = chart();
+  const [from, to] = [time.dataset.from, time.dataset.to].map((it) => Number(it) - Number(time.dataset.begin));
+  const at = timeAt(event.clientX, bars.querySelector("svg") ?? bars);
+  const factor = event.deltaY < 0 ? 0.5 : 2;
+  zoomTo(at - (at - from) * factor, at + (to - at) * factor);
+}, { passive: false });
+
+let drag;
+document.addEventListener("pointerdown", (event) => {
+  const bars = event.target.closest?.("svg.time-bars");
+  if (!bars || event.button !== 0 || event.pointerType === "touch" || event.target.closest("a")) return;
+  event.preventDefault();
+  drag = { bars, x: event.clientX, at: timeAt(event.clientX, bars) };
+});
+document.addEventListener("pointermove", (event) => {
+  if (!drag || Math.abs(event.clientX - drag.x) < 4) return;
+  const time = chart();
+  drag.mark ??= Object.assign(document.createElement("div"), { className: "time-zooming" });
+  if (!drag.mark.isConnected) document.body.append(drag.mark);
+  const rows = time.querySelector(".time-rows").getBoundingClientRect();
+  const [left, right] = [drag.x, event.clientX].sort((one, other) => one - other);
+  Object.assign(drag.mark.style, {
+    left: `${left + scrollX}px`, width: `${right - left}px`, top: `${rows.top + scrollY}px`, height: `${rows.height}px`, bottom: "auto",
+  });
+});
+document.addEventListener("pointerup", (event) => {
+  if (!drag) return;
+  const { bars, at, mark, x } = drag;
+  mark?.remove();
+  drag = undefined;
+  if (Math.abs(event.clientX - x) < 8) return;
+  const end = timeAt(event.clientX, bars);
+  zoomTo(Math.min(at, end), Math.max(at, end));
+});
+
+/** Chooses another step without leaving the place on the page. */
+function choose(href) {
+  const address = new URL(href, location.href);
+  const hash = address.hash;
+  address.hash = "";
+  history.pushState(null, "", address);
+  show().then(() => {
+    const panel = hash ? document.querySelector(hash) : null;
+    const box = panel?.getBoundingClientRect();
+    if (panel && (box.top < 0 || box.top > innerHeight - 120)) panel.scrollIntoView({ block: "nearest" });
+  });
+}
+
+const CHOICES = ".graph a.node, .time-chart a, .step-panel .panel-close, .tries td:first-child a, .story ol a[href*='step=']";
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.(CHOICES);
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+  event.preventDefault();
+  // Links of SVG have an object in `href`.
+  choose(link.getAttribute("href"));
+});
+window.addEventListener("popstate", () => show());
+
+/** The step before or after the chosen one, in the order of the rows. */
+function step(by) {
+  const rows = [...document.querySelectorAll(".time-row[data-step] > .time-name")];
+  const at = rows.findIndex((row) => row.parentElement.classList.contains("selected"));
+  const next = rows[at === -1 ? (by > 0 ? 0 : rows.length - 1) : at + by];
+  if (next) choose(next.getAttribute("href"));
+}
+onKey("j", () => step(1));
+onKey("k", () => step(-1));
+onKey("Escape", () => {
+  const close = document.querySelector(".panel-close");
+  if (close) choose(close.getAttribute("href"));
+});
+onKey("d", () => {
+  const link = [...document.querySelectorAll(".tabs a")].find((it) => it.getAttribute("href").includes("/debug"));
+  if (link) location.assign(link.href);
+});
+
+/** Moves the graph, where it is larger than its place, to what is selected or needs somebody. */
+function showInGraph() {
+  const graph = document.getElementById("graph");
+  const node = [".selected", ".tone-bad", ".tone-blocked", ".tone-waiting", ".tone-running"]
+    .map((kind) => graph?.querySelector(`a.node${kind}`)).find(Boolean);
+  if (!node) return;
+  const [own, box] = [graph.getBoundingClientRect(), node.getBoundingClientRect()];
+  if (box.left < own.left || box.right > own.right) graph.scrollLeft += (box.left + box.right - own.left - own.right) / 2;
+  if (box.top < own.top || box.bottom > own.bottom) graph.scrollTop += (box.top + box.bottom - own.top - own.bottom) / 2;
+}
+showInGraph();
+
+setInterval(grow, 1000);
+document.addEventListener("everfold:refreshed", grow);

@@ -1,0 +1,52 @@
+// Times in the viewer's zone, and ages that go on.
+
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+/** How long ago a time is, in one unit, as the server writes it. */
+export function age(time) {
+  const seconds = Math.trunc((Date.now() - Date.parse(time)) / 1000);
+  const size = Math.abs(seconds);
+  if (size < 2) return "now";
+  const text = size < 60 ? `${size} s` : size < 3600 ? `${Math.trunc(size / 60)} m`
+    : size < 86400 ? `${Math.trunc(size / 3600)} h` : `${Math.trunc(size / 86400)} d`;
+  return seconds < 0 ? `in ${text}` : text;
+}
+
+/** The same for a sentence. */
+function longAge(time) {
+  const text = age(time);
+  return text === "now" ? "just now" : text.startsWith("in ") ? text : `${text} ago`;
+}
+
+function written(root) {
+  for (const time of root.querySelectorAll("time[data-age]")) {
+    if (Number.isNaN(Date.parse(time.dateTime))) continue;
+    const text = time.dataset.age === "ago" ? longAge(time.dateTime) : age(time.dateTime);
+    if (time.textContent !== text) time.textContent = text;
+    time.title = exact.format(new Date(time.dateTime));
+  }
+  for (const time of root.querySelectorAll("time[data-exact]")) {
+    if (Number.isNaN(Date.parse(time.dateTime))) continue;
+    const text = exact.format(new Date(time.dateTime));
+    if (time.textContent !== text) time.textContent = text;
+    time.title = `${age(time.dateTime)} · ${time.dateTime}`;
+  }
+}
+
+/** Writes all times of the page anew, such as those that just came. */
+export function writeTimes() {
+  written(document);
+}
+
+/** Keeps all times of the page as they should be. */
+export function keepTimes() {
+  const now = () => written(document);
+  now();
+  setInterval(now, 5000);
+  document.addEventListener("everfold:refreshed", now);
+  // Times that people type are of their zone.
+  document.addEventListener("submit", (event) => {
+    const zone = event.target.querySelector("input[data-zone]");
+    if (zone) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  }, true);
+}

@@ -1,0 +1,275 @@
+//! A decision as the audit lists it, and its evidence in one line.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::frame::with_query;
+use crate::visible::visible;
+
+/// The longest evidence that a row of the list holds; the decision's own page has all of it.
+const EVIDENCE_BYTES_MAX: usize = 4_000;
+/// The longest evidence in one line.
+const LINE_CHARS_MAX: usize = 140;
+
+/// One decision: of a gate, or of a person.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Decision {
+    pub(crate) short_id: String,
+    pub(crate) version: u64,
+    pub(crate) position: u64,
+    pub(crate) at: String,
+    pub(crate) actor: String,
+    pub(crate) step: Option<String>,
+    pub(crate) round: Option<u32>,
+    /// `gate`, `vote`, `answer`, `expiry`, `approval`, `override`, `recheck`, `rework`, `cancel`.
+    pub(crate) kind: String,
+    pub(crate) gate: Option<String>,
+    pub(crate) verdict: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) evidence: Value,
+    pub(crate) policy: Option<String>,
+    pub(crate) policy_hash: Option<String>,
+    pub(crate) evaluator: Option<u32>,
+    pub(crate) probe_no: Option<u32>,
+    pub(crate) tolerated: bool,
+    pub(crate) vote: Option<String>,
+    pub(crate) comment: Option<String>,
+    pub(crate) comments: Vec<Value>,
+    pub(crate) edited: Option<Value>,
+    pub(crate) seen: Value,
+    pub(crate) answer: Value,
+    pub(crate) decision: Option<String>,
+    pub(crate) by: Value,
+    pub(crate) policies: BTreeMap<String, String>,
+    pub(crate) used: Option<u32>,
+    pub(crate) max: Option<u32>,
+    pub(crate) due: Option<String>,
+}
+
+impl Decision {
+    /// Whether it was recorded by a moment: a position of the log, or a time.
+    pub(super) fn was_known(&self, at: &str) -> bool {
+        match at.parse::<u64>() {
+            Ok(position) => self.position <= position,
+            Err(_) => crate::words::millis(&self.at) <= crate::words::millis(at),
+        }
+    }
+
+    /// Whether a gate decided.
+    pub(crate) fn is_of_gate(&self) -> bool {
+        self.kind == "gate"
+    }
+
+    /// Whether a person put a decision in the place of the pipeline's own.
+    pub(crate) fn is_override(&self) -> bool {
+        self.kind == "override" || (self.kind == "recheck" && !self.policies.is_empty())
+    }
+
+    /// Whether a person decided, or their time ran out.
+    pub(crate) fn is_of_person(&self) -> bool {
+        matches!(
+            self.kind.as_str(),
+            "vote" | "answer" | "approval" | "override" | "recheck" | "cancel" | "expiry"
+        )
+    }
+
+    /// What decided: a gate by its name, else what kind of decision it is.
+    pub(crate) fn subject(&self) -> &str {
+        match (self.kind.as_str(), &self.gate) {
+            ("gate", Some(gate)) => gate,
+            ("rework", _) => "rework",
+            ("override", _) => "unblocked",
+            ("cancel", _) => "cancelled",
+            ("expiry", _) => "time ran out",
+            (kind, _) => kind,
+        }
+    }
+
+    /// The verdict, as a status.
+    pub(crate) fn verdict_word(&self) -> String {
+        let said = self.verdict.as_ref().or(self.vote.as_ref()).or(self.decision.as_ref());
+        match (self.kind.as_str(), said.map(String::as_str)) {
+            ("vote" | "approval", Some("approve")) => "approved".to_owned(),
+            ("vote" | "approval", Some("reject")) => "rejected".to_owned(),
+            (_, Some(said)) => said.to_owned(),
+            ("rework", None) => match (self.used, self.max) {
+                (Some(used), Some(max)) => format!("{used} of {max}"),
+                (Some(used), None) => format!("no. {used}"),
+                _ => String::new(),
+            },
+            _ => String::new(),
+        }
+    }
+
+    /// Why.
+    pub(crate) fn because(&self) -> String {
+        let text = match self.kind.as_str() {
+            "rework" => match (&self.gate, self.by.as_str()) {
+                (Some(gate), _) => format!("{gate} failed"),
+                (None, Some(by)) => format!("{} asked for it", crate::words::actor(by)),
+                (None, None) => String::new(),
+            },
+            "answer" => answer_line(&self.answer),
+            _ => self.reason.clone().or_else(|| self.comment.clone()).unwrap_or_default(),
+        };
+        visible(&text).into_owned()
+    }
+
+    /// On what, in one line.
+    pub(crate) fn on(&self) -> String {
+        match self.kind.as_str() {
+            "gate" => evidence_line(&self.evidence),
+            "vote" | "approval" => {
+                let digest = self.seen.as_str().or_else(|| self.seen.get("digest")?.as_str());
+                digest.map(|digest| format!("what was seen, {:.12}", digest)).unwrap_or_default()
+            }
+            "override" | "recheck" => {
+                let policies = self.policies.iter().map(|(gate, policy)| format!("{gate}: {policy}"));
+                shortened(&policies.collect::<Vec<_>>().join(" · "))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The step with its round.
+    pub(crate) fn place(&self) -> String {
+        match (self.step.as_deref().map(visible), self.round) {
+            (Some(step), Some(round)) => format!("{step}, round {round}"),
+            (Some(step), None) => step.into_owned(),
+            (None, _) => "the run".to_owned(),
+        }
+    }
+
+    /// Its own page.
+    pub(crate) fn path(&self) -> String {
+        format!("/audit/{}/{}", self.short_id, self.version)
+    }
+
+    /// The run's page with the step selected.
+    pub(crate) fn run_path(&self) -> String {
+        let path = format!("/runs/{}", self.short_id);
+        match &self.step {
+            Some(step) if !step.starts_with('$') => with_query(&path, "step", step),
+            _ => path,
+        }
+    }
+
+    /// What it was decided on, for reading; cut where it is long.
+    pub(crate) fn evidence_text(&self) -> String {
+        let all = self.whole_evidence();
+        match all.char_indices().find(|(at, _)| *at >= EVIDENCE_BYTES_MAX) {
+            Some((at, _)) => format!("{}…", &all[..at]),
+            None => all,
+        }
+    }
+
+    /// What it was decided on, all of it.
+    pub(crate) fn whole_evidence(&self) -> String {
+        let value = match self.kind.as_str() {
+            "gate" => &self.evidence,
+            "answer" => &self.answer,
+            _ => &self.seen,
+        };
+        if value.is_null() {
+            return String::new();
+        }
+        visible(&crate::words::json(value)).into_owned()
+    }
+
+    /// Whether the list cuts its evidence.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.whole_evidence().len() > EVIDENCE_BYTES_MAX
+    }
+
+    /// The page on which another policy can be tried for this gate.
+    pub(crate) fn backtest_path(&self) -> String {
+        let path = with_query("/audit/backtest", "gate", self.gate.as_deref().unwrap_or_default());
+        match self.policy.as_deref().filter(|policy| !policy.is_empty()) {
+            Some(policy) => with_query(&path, "policy", policy),
+            None => path,
+        }
+    }
+}
+
+/// Evidence in one line: the command and the last line that it wrote, the file and what stood in it, else its plain values.
+pub(crate) fn evidence_line(evidence: &Value) -> String {
+    let Some(map) = evidence.as_object() else {
+        return if evidence.is_null() { String::new() } else { shortened(&crate::words::json(evidence)) };
+    };
+    let mut words = Vec::new();
+    if let Some(argv) = map.get("argv").and_then(Value::as_array) {
+        let argv: Vec<&str> = argv.iter().filter_map(Value::as_str).collect();
+        let command = match argv.as_slice() {
+            ["sh", .., script] => (*script).to_owned(),
+            argv => argv.join(" "),
+        };
+        words.push(command.lines().next().unwrap_or_default().chars().take(60).collect());
+        let output = map.get("output").and_then(Value::as_str).unwrap_or_default();
+        words.extend(output.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned));
+        return shortened(&words.join(" → "));
+    }
+    for (name, value) in map.iter().filter(|(name, _)| *name != "source") {
+        match value {
+            Value::Null | Value::Object(_) => {}
+            Value::Array(list) if list.is_empty() => {}
+            Value::Array(list) => {
+                let plain: Vec<String> =
+                    list.iter().filter(|item| !item.is_object()).take(4).map(crate::words::json).collect();
+                if !plain.is_empty() {
+                    words.push(format!("{name} {}", plain.join(", ")));
+                }
+            }
+            plain => words.push(format!("{name} {}", crate::words::json(plain))),
+        }
+    }
+    shortened(&words.join(" · "))
+}
+
+fn answer_line(answer: &Value) -> String {
+    let mut words: Vec<String> =
+        ["choice", "text"].iter().filter_map(|name| answer.get(name)?.as_str().map(str::to_owned)).collect();
+    for (id, given) in answer.get("items").and_then(Value::as_object).into_iter().flatten() {
+        words.push(format!("{id}: {}", crate::words::json(given)));
+    }
+    shortened(&words.join(" · "))
+}
+
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = visible(&line);
+    match line.char_indices().nth(LINE_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn evidence_of_a_command_is_its_script_and_its_last_line() {
+        let evidence = json!({"argv": ["sh", "-e", "-c", "sh test.sh"], "exit": 1, "output": "a\n5 failed\n\n", "source": {}});
+        assert_eq!(evidence_line(&evidence), "sh test.sh → 5 failed");
+    }
+
+    #[test]
+    fn other_evidence_is_its_plain_values() {
+        let evidence = json!({"added": 47, "names": ["a", "b"], "source": {"commit": "x"}, "since": null});
+        assert_eq!(evidence_line(&evidence), "added 47 · names a, b");
+        assert_eq!(evidence_line(&Value::Null), "");
+    }
+
+    #[test]
+    fn only_a_recheck_with_a_policy_of_its_own_is_an_override() {
+        let of = |value: Value| Decision::deserialize(value).expect("the decision is whole").is_override();
+        assert!(of(json!({"kind": "override", "decision": "proceed"})));
+        assert!(of(json!({"kind": "recheck", "policies": {"size": "true"}})));
+        assert!(!of(json!({"kind": "recheck"})));
+    }
+}

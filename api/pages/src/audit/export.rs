@@ -1,0 +1,183 @@
+//! The listed decisions as a file: JSON Lines, or CSV.
+//!
+//! Law: no cell of a CSV file begins with what a spreadsheet takes for a formula.
+
+use std::collections::VecDeque;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Query;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use futures::{StreamExt as _, stream};
+use serde::Deserialize;
+
+use super::decision::Decision;
+use super::filter::AuditFilter;
+use crate::frame::Visit;
+use crate::problem::Problem;
+
+/// Decisions that are read at once.
+const PART: usize = 500;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ExportQuery {
+    /// `csv`, else JSON Lines.
+    #[serde(rename = "as")]
+    form: String,
+    #[serde(flatten)]
+    filter: AuditFilter,
+}
+
+/// What is still to be written.
+struct Export {
+    visit: Visit,
+    filter: AuditFilter,
+    is_csv: bool,
+    ready: VecDeque<Decision>,
+    cursor: Option<String>,
+}
+
+/// `GET /audit/export`: every listed decision, newest first.
+pub(super) async fn export(visit: Visit, Query(query): Query<ExportQuery>) -> Result<Response, Problem> {
+    let is_csv = query.form == "csv";
+    // The first part is read before the answer begins, so that a refusal of REST has its status.
+    let first = query.filter.load(&visit, "", PART).await?;
+    let export =
+        Export { visit, filter: query.filter, is_csv, ready: first.items.into(), cursor: first.next };
+    let head = is_csv.then(|| Ok(Bytes::from(CSV_HEAD)));
+    let rows = stream::unfold(Some(export), |export| async {
+        let mut export = export?;
+        match export.next_part().await {
+            Ok(None) => None,
+            Ok(Some(text)) => Some((Ok(text), Some(export))),
+            // The file breaks off without its end, so that it cannot be taken for the whole.
+            Err(problem) => Some((Err(std::io::Error::other(problem.detail)), None)),
+        }
+    });
+    // What compresses a body asks once more behind its end.
+    let body = Body::from_stream(stream::iter(head).chain(rows.fuse()));
+    let (kind, name) = match is_csv {
+        true => ("text/csv; charset=utf-8", "attachment; filename=\"decisions.csv\""),
+        false => ("application/x-ndjson", "attachment; filename=\"decisions.jsonl\""),
+    };
+    let head = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static(name)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+    ];
+    Ok((head, body).into_response())
+}
+
+impl Export {
+    /// The lines of the next part.
+    async fn next_part(&mut self) -> Result<Option<Bytes>, Problem> {
+        if self.ready.is_empty() {
+            let Some(cursor) = self.cursor.take() else { return Ok(None) };
+            let part = self.filter.load(&self.visit, &cursor, PART).await?;
+            self.ready = part.items.into();
+            self.cursor = part.next;
+        }
+        let is_csv = self.is_csv;
+        let lines: String = self
+            .ready
+            .drain(..)
+            .map(|item| if is_csv { csv_line(&item) } else { json_line(&item) })
+            .collect();
+        Ok(Some(Bytes::from(lines)))
+    }
+}
+
+const CSV_HEAD: &str = "at,position,run,version,step,round,kind,gate,verdict,reason,evidence,policy,policy_hash,actor,override\r\n";
+
+fn csv_line(item: &Decision) -> String {
+    let round = item.round.map(|round| round.to_string()).unwrap_or_default();
+    let evidence = if item.whole_evidence().is_empty() { String::new() } else { item.evidence.to_string() };
+    let cells = [
+        item.at.clone(),
+        item.position.to_string(),
+        item.short_id.clone(),
+        item.version.to_string(),
+        item.step.clone().unwrap_or_default(),
+        round,
+        item.kind.clone(),
+        item.gate.clone().unwrap_or_default(),
+        item.verdict_word(),
+        item.because(),
+        evidence,
+        item.policy.clone().unwrap_or_default(),
+        item.policy_hash.clone().unwrap_or_default(),
+        item.actor.clone(),
+        item.is_override().to_string(),
+    ];
+    let cells: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
+    format!("{}\r\n", cells.join(","))
+}
+
+/// A cell of CSV; one that a spreadsheet would compute has an apostrophe before it.
+fn csv_cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
+}
+
+fn json_line(item: &Decision) -> String {
+    let mut line = serde_json::json!({
+        "at": item.at, "position": item.position, "run": item.short_id, "version": item.version, "step": item.step,
+        "round": item.round, "kind": item.kind, "actor": item.actor, "override": item.is_override(),
+    });
+    let gate = [
+        ("gate", &item.gate),
+        ("verdict", &item.verdict),
+        ("policy", &item.policy),
+        ("policy_hash", &item.policy_hash),
+    ];
+    let said = [
+        ("vote", &item.vote),
+        ("comment", &item.comment),
+        ("decision", &item.decision),
+        ("reason", &item.reason),
+    ];
+    for (name, text) in gate.into_iter().chain(said) {
+        if let Some(text) = text {
+            line[name] = text.as_str().into();
+        }
+    }
+    for (name, value) in
+        [("evidence", &item.evidence), ("seen", &item.seen), ("answer", &item.answer), ("by", &item.by)]
+    {
+        if !value.is_null() {
+            line[name] = value.clone();
+        }
+    }
+    if !item.comments.is_empty() {
+        line["comments"] = item.comments.clone().into();
+    }
+    if !item.policies.is_empty() {
+        line["policies"] = serde_json::json!(item.policies);
+    }
+    format!("{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        assert_eq!(csv_cell("=HYPERLINK(\"x\",\"y\")"), "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\"");
+        assert_eq!(
+            ["+1", "-1", "@a", "\tx", "plain", "a,b"].map(csv_cell),
+            ["'+1", "'-1", "'@a", "'\tx", "plain", "\"a,b\""]
+        );
+    }
+
+    #[test]
+    fn a_line_has_as_many_cells_as_the_head() {
+        let head = CSV_HEAD.matches(',').count();
+        assert_eq!(csv_line(&Decision::default()).matches(',').count(), head);
+    }
+}

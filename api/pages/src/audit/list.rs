@@ -1,0 +1,79 @@
+//! `/audit`: the list of decisions, and whether the store is whole.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::decision::Decision;
+use super::filter::{AuditFilter, DecisionPart, PAGE};
+use super::names::{AuditNames, names};
+use crate::frame::{Frame, NavPlace, Visit, with_query};
+use crate::html::Html;
+use crate::problem::Problem;
+
+/// What the store says of itself: `GET /store`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct StoreFacts {
+    position: u64,
+    epoch: String,
+    unreadable_events: u64,
+    set_aside: Vec<Value>,
+    warnings: Vec<Value>,
+}
+
+impl StoreFacts {
+    fn is_whole(&self) -> bool {
+        self.unreadable_events == 0 && self.set_aside.is_empty()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "audit/audit.html")]
+struct AuditPage {
+    frame: Frame,
+    filter: AuditFilter,
+    items: Vec<Decision>,
+    next: Option<String>,
+    /// None where the caller may not see it.
+    store: Option<StoreFacts>,
+    names: AuditNames,
+    /// Why the filters cannot be used.
+    problem: Option<Problem>,
+}
+
+/// `GET /audit`: decisions, newest first.
+pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Result<Response, Problem> {
+    let (part, problem) = match filter.load(&visit, &filter.cursor, PAGE).await {
+        Ok(part) => (part, None),
+        Err(problem) if problem.is_unknown_caller() => return Err(problem),
+        Err(problem) => (DecisionPart::default(), Some(problem)),
+    };
+    let names = names(&visit, &part.items).await;
+    let store = visit.rest.get("/store").await.ok();
+    let mut frame = visit.frame("Audit", NavPlace::Audit);
+    // A part behind the first stays what it is.
+    frame.live &= filter.cursor.is_empty();
+    Ok(Html(AuditPage { frame, filter, items: part.items, next: part.next, store, names, problem })
+        .into_response())
+}
+
+impl AuditPage {
+    fn next_path(&self) -> Option<String> {
+        let next = self.next.as_deref()?;
+        Some(self.frame.to(with_query(&self.filter.on("/audit"), "cursor", next)))
+    }
+
+    fn export_path(&self, form: &str) -> String {
+        self.frame.to(with_query(&self.filter.on("/audit/export"), "as", form))
+    }
+
+    fn is(&self, field: &str, value: &str) -> bool {
+        match field {
+            "verdict" => self.filter.verdict == value,
+            _ => self.filter.only == value,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `/runs`: the runs of a filter as a table, with chosen columns, in pages.
+
+use askama::Template;
+use axum::extract::RawQuery;
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use super::completions::completions;
+use super::filter::RunFilter;
+use super::query::{BoardQuery, resolved};
+use super::row::{RunList, RunRow};
+use super::steps::pipelines;
+use crate::frame::{Frame, NavPlace, Visit};
+use crate::html::Html;
+use crate::problem::Problem;
+
+/// The columns that there are, with their heads; the first nine are shown unless the address says others.
+pub(crate) const COLUMNS: [(&str, &str); 17] = [
+    ("run", "Run"),
+    ("status", "Status"),
+    ("title", "Title"),
+    ("pipeline", "Pipeline"),
+    ("step", "Step"),
+    ("waits", "Waits for"),
+    ("started", "Started"),
+    ("took", "Took"),
+    ("cost", "Cost"),
+    ("note", "Note"),
+    ("ended", "Ended"),
+    ("by", "Started by"),
+    ("labels", "Labels"),
+    ("tokens", "Tokens"),
+    ("number", "Number"),
+    ("parent", "Parent"),
+    ("version", "Version"),
+];
+const SHOWN: usize = 9;
+/// Runs of a page.
+const ROWS: usize = 100;
+
+/// What the address asks of the table, beside filter and moment.
+#[derive(Debug, Clone)]
+pub(crate) struct TableQuery {
+    pub(crate) base: BoardQuery,
+    pub(crate) sort: &'static str,
+    /// Names of columns, in their order.
+    pub(crate) columns: Vec<&'static str>,
+    is_default: bool,
+    cursor: Option<String>,
+}
+
+impl TableQuery {
+    pub(crate) fn of(raw: Option<&str>) -> Self {
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(raw.unwrap_or_default().as_bytes())
+            .into_owned()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let get =
+            |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let asked: Vec<&str> = pairs
+            .iter()
+            .filter(|(name, _)| name == "columns")
+            .flat_map(|(_, value)| value.split(','))
+            .collect();
+        let columns: Vec<&'static str> =
+            COLUMNS.iter().map(|(name, _)| *name).filter(|name| asked.contains(name)).collect();
+        let is_default = columns.is_empty();
+        let columns =
+            if is_default { COLUMNS.iter().take(SHOWN).map(|(name, _)| *name).collect() } else { columns };
+        let sort =
+            ["-started", "started", "-ended", "ended"].into_iter().find(|sort| get("sort") == Some(sort));
+        Self {
+            base: BoardQuery::of(raw),
+            sort: sort.unwrap_or("-started"),
+            columns,
+            is_default,
+            cursor: get("cursor").map(str::to_owned),
+        }
+    }
+
+    /// An address of the table or its export with another filter and order, from the first page on.
+    fn address_of(&self, path: &str, filter: &RunFilter, sort: &str, cursor: &str) -> String {
+        let columns = if self.is_default { String::new() } else { self.columns.join(",") };
+        let sort = if sort == "-started" { "" } else { sort };
+        filter.address(path, &[("sort", sort), ("columns", &columns), ("cursor", cursor)])
+    }
+
+    /// Whether this is the first page.
+    pub(crate) fn is_first(&self) -> bool {
+        self.cursor.is_none()
+    }
+
+    /// What the address holds beside filter and moment, for the fields of a form.
+    pub(crate) fn kept(&self) -> Vec<(&'static str, String)> {
+        let columns = if self.is_default { String::new() } else { self.columns.join(",") };
+        vec![("sort", self.sort.to_owned()), ("columns", columns)]
+    }
+
+    /// The parts of the filter, each with the table without it.
+    pub(crate) fn chips(&self) -> Vec<(String, String)> {
+        self.base.filter.chips().into_iter().map(|chip| (chip.text, self.address(&chip.without))).collect()
+    }
+
+    /// The table without a filter.
+    pub(crate) fn cleared(&self) -> String {
+        self.address(&RunFilter::default())
+    }
+
+    /// The first page of the table with another filter.
+    pub(crate) fn address(&self, filter: &RunFilter) -> String {
+        self.address_of("/runs", filter, self.sort, "")
+    }
+
+    /// The export of the same runs.
+    pub(crate) fn export(&self) -> String {
+        self.address_of("/runs.csv", &self.base.filter, self.sort, "")
+    }
+
+    /// The table in the other order of a column that sorts; nothing where it does not.
+    pub(crate) fn sorted_by(&self, column: &str) -> Option<String> {
+        let (down, up) = match column {
+            "started" => ("-started", "started"),
+            "ended" => ("-ended", "ended"),
+            _other => return None,
+        };
+        let sort = if self.sort == down { up } else { down };
+        Some(self.address_of("/runs", &self.base.filter, sort, ""))
+    }
+
+    /// The direction in which a column is sorted, as `aria-sort` has it.
+    pub(crate) fn direction(&self, column: &str) -> Option<&'static str> {
+        let is_down = self.sort.starts_with('-');
+        (self.sort.trim_start_matches('-') == column).then_some(if is_down {
+            "descending"
+        } else {
+            "ascending"
+        })
+    }
+
+    /// The direction as a sign.
+    pub(crate) fn arrow(&self) -> &'static str {
+        if self.sort.starts_with('-') { "↓" } else { "↑" }
+    }
+
+    /// Whether a column is shown.
+    pub(crate) fn shows(&self, column: &str) -> bool {
+        self.columns.contains(&column)
+    }
+
+    /// The head of a column.
+    pub(crate) fn head(column: &str) -> &'static str {
+        COLUMNS.iter().find(|(name, _)| *name == column).map_or("", |(_, head)| head)
+    }
+
+    /// What routes are asked for a page.
+    pub(crate) fn path(&self, filter: &RunFilter, limit: usize, cursor: Option<&str>) -> String {
+        filter.address(
+            "/runs",
+            &[("sort", self.sort), ("limit", &limit.to_string()), ("cursor", cursor.unwrap_or_default())],
+        )
+    }
+}
+
+/// Whether a column holds numbers, which stand at its right.
+pub(crate) fn is_number(column: &str) -> bool {
+    matches!(column, "took" | "cost" | "tokens" | "number" | "version")
+}
+
+#[derive(Template)]
+#[template(path = "board/table.html")]
+struct TablePage {
+    frame: Frame,
+    query: TableQuery,
+    rows: Vec<RunRow>,
+    next: Option<String>,
+    completions: Vec<String>,
+    /// The end of what still goes on: now, or the shown moment.
+    now: String,
+}
+
+pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
+    let query = TableQuery::of(raw.as_deref());
+    let frame = visit.frame("Runs", NavPlace::Board);
+    if let Some(filter) = query.base.typed() {
+        return Ok(Redirect::to(&frame.to(query.address(&filter))).into_response());
+    }
+    let filter = resolved(&visit, &query.base.filter).map_err(Problem::invalid)?;
+    let path = visit.at_moment(&query.path(&filter, ROWS, query.cursor.as_deref()));
+    let list = visit.rest.get::<RunList>(&path);
+    let (list, pipelines) = tokio::join!(list, pipelines(&visit));
+    let list = list?;
+    let next =
+        list.next_cursor.map(|cursor| query.address_of("/runs", &query.base.filter, query.sort, &cursor));
+    let completions = completions(&pipelines, list.items.iter());
+    let now = visit.at.clone().filter(|at| crate::words::millis(at).is_some());
+    let now = now.unwrap_or_else(|| jiff::Timestamp::now().to_string());
+    Ok(Html(TablePage { frame, query, rows: list.items, next, completions, now }).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_columns_come_in_their_own_order_whichever_way_they_are_asked() {
+        for raw in ["columns=cost,run", "columns=cost&columns=run", "columns=cost,run,nonsense"] {
+            assert_eq!(TableQuery::of(Some(raw)).columns, ["run", "cost"], "{raw}");
+        }
+        assert_eq!(TableQuery::of(None).columns.len(), SHOWN);
+    }
+
+    #[test]
+    fn a_head_sorts_down_first_and_then_up() {
+        let query = TableQuery::of(Some("status=failed"));
+        assert_eq!(query.sorted_by("started").as_deref(), Some("/runs?status=failed&sort=started"));
+        assert_eq!(query.sorted_by("ended").as_deref(), Some("/runs?status=failed&sort=-ended"));
+        assert_eq!((query.sorted_by("cost"), query.direction("started")), (None, Some("descending")));
+    }
+}

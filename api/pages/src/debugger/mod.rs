@@ -1,0 +1,22 @@
+//! The debugger: a run version by version, two versions or two runs compared, and what would be decided today.
+//!
+//! Law: what is shown is the past, which only these pages' links to actions lead out of. A version is an address, and
+//! stepping with a script shows the same part that the page without scripts shows whole.
+
+mod address;
+mod board_diff;
+mod compare;
+mod event;
+mod find;
+mod minimap;
+mod order;
+mod page;
+mod policy;
+mod replay;
+mod routes;
+mod runs_diff;
+mod step;
+mod tree;
+mod why;
+
+pub(crate) use routes::routes;

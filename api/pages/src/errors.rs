@@ -1,0 +1,79 @@
+//! Problems as pages.
+
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::http::{Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use crate::Pages;
+use crate::frame::{self, Frame, NavPlace, Visit};
+use crate::html::Html;
+use crate::login::asked_to_log_in;
+use crate::problem::Problem;
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    frame: Frame,
+    problem: Problem,
+}
+
+/// For callers whom nobody knows: nothing of the engine stands around it.
+#[derive(Template)]
+#[template(path = "problem_unframed.html")]
+struct UnframedProblem {
+    assets: &'static str,
+    problem: Problem,
+}
+
+#[derive(Template)]
+#[template(path = "problem_part.html")]
+struct ProblemPart {
+    problem: Problem,
+}
+
+/// Nothing is at this address.
+pub(crate) async fn no_page(uri: Uri) -> Problem {
+    let mut problem = Problem::not_found(format!("nothing is at {}", uri.path()));
+    problem.hint = Some("the board is at /, runs are at /runs/ID".to_owned());
+    problem
+}
+
+/// A problem for a program, as REST tells it.
+fn for_program(problem: &Problem) -> Response {
+    let body = serde_json::to_string(problem).unwrap_or_default();
+    (problem.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+/// Renders the problem of an answer that has one: as a page, or as a part where a script asked. Whom nobody knows is
+/// asked to log in.
+pub(crate) async fn shown(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let response = next.run(Request::from_parts(head.clone(), body)).await;
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
+    if !frame::is_partial(&head.headers) && !frame::reads_html(&head.headers) {
+        return for_program(&problem);
+    }
+    if problem.is_unknown_caller() {
+        // Who logs out when the session is over wants nothing else.
+        let is_logout = head.uri.path() == "/logout";
+        return if is_logout { Redirect::to("/login").into_response() } else { asked_to_log_in(&head) };
+    }
+    let status = problem.status();
+    let mut shown = if frame::is_partial(&head.headers) {
+        Html(ProblemPart { problem }).into_response()
+    } else {
+        let known = Visit::of(&head, &pages).await.ok().filter(|visit| visit.who.role.is_some());
+        let Some(visit) = known else {
+            let mut shown = Html(UnframedProblem { assets: crate::assets::hash(), problem }).into_response();
+            *shown.status_mut() = status;
+            return shown;
+        };
+        let mut frame = visit.frame(problem.title.clone(), NavPlace::Elsewhere);
+        frame.live = false;
+        Html(ProblemPage { frame, problem }).into_response()
+    };
+    *shown.status_mut() = status;
+    shown
+}

@@ -1,0 +1,164 @@
+//! The frame of one page: its title, its place in the navigation, its caller, and the shown moment.
+
+use super::address::with_query;
+use super::caller::{CallerRole, Who};
+
+/// The places of the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NavPlace {
+    /// `/`
+    Board,
+    /// `/inbox`
+    Inbox,
+    /// `/pipelines`
+    Pipelines,
+    /// `/audit`
+    Audit,
+    /// `/spend`
+    Spend,
+    /// `/system`
+    System,
+    /// Below a run, or none of these.
+    Elsewhere,
+}
+
+/// What stands around a page.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The page's title, in the tab.
+    pub title: String,
+    /// Where in the navigation the page is.
+    pub place: NavPlace,
+    /// Who looks.
+    pub who: Who,
+    /// The moment that is shown, as the address says it; none: now.
+    pub at: Option<String>,
+    /// The page's own address, with its query.
+    pub here: String,
+    /// How many tasks wait for the caller.
+    pub waiting: u64,
+    /// The run of which changes are followed; none: every run. Only where `live`.
+    pub follows: Option<String>,
+    /// Whether the page is fetched again when something changes.
+    pub live: bool,
+}
+
+impl Frame {
+    /// The hash in the addresses of assets.
+    #[must_use]
+    pub fn assets(&self) -> &'static str {
+        crate::assets::hash()
+    }
+
+    /// An address that keeps the shown moment.
+    #[must_use]
+    pub fn to(&self, path: impl AsRef<str>) -> String {
+        let path = path.as_ref();
+        match &self.at {
+            Some(at) => with_query(path, "at", at),
+            None => path.to_owned(),
+        }
+    }
+
+    /// This page at another moment; an empty one: now.
+    #[must_use]
+    pub fn here_at(&self, at: &str) -> String {
+        let (path, query) = self.here.split_once('?').unwrap_or((&self.here, ""));
+        let mut kept = form_urlencoded::Serializer::new(String::new());
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        for (name, value) in pairs.filter(|(name, _)| name != "at" && name != "done") {
+            kept.append_pair(&name, &value);
+        }
+        if !at.is_empty() {
+            kept.append_pair("at", at);
+        }
+        match kept.finish() {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        }
+    }
+
+    /// What was done on the page before, as the address says it by a fixed word.
+    #[must_use]
+    pub fn done(&self) -> Option<&'static str> {
+        let (_, query) = self.here.split_once('?')?;
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, _)| name == "done").and_then(|(_, word)| crate::actions::done_sentence(&word))
+    }
+
+    /// The secret of this session that every form carries; empty where the caller came without one.
+    #[must_use]
+    pub fn csrf(&self) -> &str {
+        self.who.csrf.as_deref().unwrap_or_default()
+    }
+
+    /// A key by which a form that is sent twice does one thing: hard to guess, and never the same.
+    #[must_use]
+    pub fn once(&self) -> String {
+        format!("{:032x}", rand::random::<u128>())
+    }
+
+    /// Whether the shown moment is a time, not a position of the log.
+    #[must_use]
+    pub fn is_at_time(&self) -> bool {
+        self.at.as_deref().is_some_and(|at| crate::words::millis(at).is_some())
+    }
+
+    /// Whether the page shows now.
+    #[must_use]
+    pub fn is_now(&self) -> bool {
+        self.at.is_none()
+    }
+
+    /// Whether the caller may start and steer runs, on a page that shows now.
+    #[must_use]
+    pub fn may_operate(&self) -> bool {
+        self.is_now() && matches!(self.who.role, Some(CallerRole::Operator | CallerRole::Admin))
+    }
+
+    /// Whether the caller may decide tasks, on a page that shows now; which tasks, their own roles say.
+    #[must_use]
+    pub fn may_decide(&self) -> bool {
+        self.is_now()
+            && matches!(self.who.role, Some(CallerRole::Approver | CallerRole::Operator | CallerRole::Admin))
+    }
+
+    /// Whether the caller may do everything, on a page that shows now.
+    #[must_use]
+    pub fn may_administer(&self) -> bool {
+        self.is_now() && self.who.role == Some(CallerRole::Admin)
+    }
+
+    /// The caller's name without its kind.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.who.actor.split_once(':').map_or(&self.who.actor, |(_, name)| name)
+    }
+
+    /// The areas of style that the page is of, by its address.
+    #[must_use]
+    pub fn areas(&self) -> &'static str {
+        let path = self.here.split_once('?').map_or(self.here.as_str(), |(path, _)| path);
+        let mut parts = path.trim_start_matches('/').split('/');
+        match (parts.next().unwrap_or_default(), parts.next(), parts.next()) {
+            ("runs", Some(_), Some("debug" | "compare")) => "run debugger",
+            ("runs", Some(_), None | Some("act")) => "run",
+            ("runs", Some(_), Some(_)) => "run tabs",
+            ("compare", ..) => "debugger",
+            ("inbox", ..) => "inbox",
+            ("audit", ..) => "audit",
+            ("pipelines" | "start" | "schedules" | "hooks", ..) => "pipelines",
+            ("spend" | "system", ..) => "system",
+            _ => "board",
+        }
+    }
+
+    /// The text of the browser's tab.
+    #[must_use]
+    pub fn tab(&self) -> String {
+        match self.waiting {
+            0 => format!("{} · Everfold", self.title),
+            count => format!("({count}) {} · Everfold", self.title),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One request for a page: its caller, what it asks for, and REST as that caller.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::address::with_query;
+use super::caller::{CallerRole, Who};
+use super::page_frame::{Frame, NavPlace};
+use super::request_kind::is_partial;
+use crate::Pages;
+use crate::login::asked_to_log_in;
+use crate::problem::Problem;
+use crate::rest::CallerRest;
+
+/// The most tasks that are counted for the navigation.
+const WAITING_MAX: u64 = 1_000;
+
+/// The page that reads a moment as people write it.
+const MOMENT_PAGE: &str = "/moment";
+
+/// One request for a page: the routes as its caller, and the frame to be.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// REST as the caller.
+    pub rest: CallerRest,
+    /// Who looks.
+    pub who: Who,
+    /// The moment that is asked for.
+    pub at: Option<String>,
+    here: String,
+    /// Whether a script asks for a part of the page.
+    pub is_partial: bool,
+    waiting: u64,
+}
+
+impl Visit {
+    /// The frame of a page.
+    #[must_use]
+    pub fn frame(&self, title: impl Into<String>, place: NavPlace) -> Frame {
+        Frame {
+            title: title.into(),
+            place,
+            who: self.who.clone(),
+            at: self.at.clone(),
+            here: self.here.clone(),
+            waiting: self.waiting,
+            follows: None,
+            live: self.at.is_none(),
+        }
+    }
+
+    /// A path of REST that keeps the asked moment, for routes that know `at`.
+    #[must_use]
+    pub fn at_moment(&self, path: &str) -> String {
+        match &self.at {
+            Some(at) => with_query(path, "at", at),
+            None => path.to_owned(),
+        }
+    }
+
+    /// Where the asked moment is read that is written as people write it, such as `-10m`; none: routes know it as it is.
+    fn moment_path(&self) -> Option<String> {
+        let at = self.at.as_deref().filter(|at| !is_canonical(at))?;
+        let here = self.frame("", NavPlace::Elsewhere).here_at("");
+        let is_asked = here.split_once('?').map_or(here.as_str(), |(path, _)| path) == MOMENT_PAGE;
+        (!is_asked).then(|| with_query(&with_query(MOMENT_PAGE, "here", &here), "at", at))
+    }
+
+    /// The shown moment in milliseconds since 1970; of a position of the log: now.
+    #[must_use]
+    pub fn shown_millis(&self) -> i64 {
+        self.at.as_deref().and_then(crate::words::millis).unwrap_or_else(crate::words::now_millis)
+    }
+
+    /// The visit of a request, whoever its caller is.
+    ///
+    /// # Errors
+    /// The session cannot be read.
+    pub(crate) async fn of(parts: &Parts, pages: &Pages) -> Result<Self, Problem> {
+        let rest = pages.rest.called_by(&parts.extensions, &parts.headers);
+        let who: Who = rest.get("/session").await?;
+        let decides =
+            matches!(who.role, Some(CallerRole::Approver | CallerRole::Operator | CallerRole::Admin));
+        let waiting = if decides { waiting(&rest, &who).await } else { 0 };
+        Ok(Self {
+            rest,
+            who,
+            at: at_of(&parts.uri),
+            here: parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned(),
+            is_partial: is_partial(&parts.headers),
+            waiting,
+        })
+    }
+}
+
+/// A task of the inbox, as far as it says who decides it.
+#[derive(Debug, Deserialize)]
+struct OpenTask {
+    kind: String,
+    #[serde(default)]
+    terms: OpenTerms,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OpenTerms {
+    roles: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct OpenTasks {
+    items: Vec<OpenTask>,
+}
+
+/// How many tasks wait for the caller; where that cannot be known the page is shown all the same.
+async fn waiting(rest: &CallerRest, who: &Who) -> u64 {
+    let Ok(tasks) = rest.get::<OpenTasks>(&format!("/inbox?limit={WAITING_MAX}")).await else { return 0 };
+    let is_steering = |task: &OpenTask| matches!(task.kind.as_str(), "blocked" | "budget");
+    tasks.items.iter().filter(|task| who.decides(is_steering(task), &task.terms.roles)).count() as u64
+}
+
+/// Whether a moment is written as routes and browsers know it: a position, or a time of RFC 3339.
+fn is_canonical(at: &str) -> bool {
+    let is_position = at.bytes().all(|digit| digit.is_ascii_digit());
+    // Other forms of ISO 8601 are read here, too, but not by every browser.
+    let is_extended = matches!(at.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't', ..]);
+    is_position || (is_extended && crate::words::millis(at).is_some())
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn at_of(uri: &Uri) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs.find(|(name, value)| name == "at" && !value.is_empty()).map(|(_, at)| at.into_owned())
+}
+
+/// Why a page is not shown.
+#[derive(Debug)]
+pub struct NotShown(Response);
+
+impl IntoResponse for NotShown {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl FromRequestParts<Pages> for Visit {
+    type Rejection = NotShown;
+
+    /// A caller whom nobody knows is asked to log in, and comes back here.
+    async fn from_request_parts(parts: &mut Parts, pages: &Pages) -> Result<Self, NotShown> {
+        let visit = Self::of(parts, pages).await.map_err(|problem| NotShown(problem.into_response()))?;
+        if visit.who.role.is_none() {
+            return Err(NotShown(asked_to_log_in(parts)));
+        }
+        if let Some(path) = visit.moment_path().filter(|_| is_read(&parts.method)) {
+            return Err(NotShown(Redirect::to(&path).into_response()));
+        }
+        Ok(visit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_position_or_a_time_that_browsers_read() {
+        for known in ["400", "2026-11-22T14:30:00Z", "2026-11-22T14:30:00.5+01:00"] {
+            assert!(is_canonical(known), "{known}");
+        }
+        for typed in
+            ["-10m", "yesterday", "14:32", "2026-11-22", "20261122T143000Z", "2026-11-22Tgarbage", "now"]
+        {
+            assert!(!is_canonical(typed), "{typed}");
+        }
+    }
+}

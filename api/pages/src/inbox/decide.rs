@@ -1,0 +1,300 @@
+//! What the forms of the inbox say to a task, as bodies of REST.
+
+use axum::http::Method;
+use serde_json::{Map, Value, json};
+
+use super::task::{Asks, QuestionItem, Task};
+use crate::form::Fields;
+use crate::frame::Visit;
+use crate::problem::Problem;
+
+/// Remarks that one form brings.
+pub(crate) const REMARKS_MAX: usize = 100;
+
+/// What a form asks to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// The route of REST.
+    pub(crate) path: String,
+    pub(crate) body: Value,
+    pub(crate) then: Then,
+}
+
+/// What is opened after it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The next task of the list.
+    Next,
+    /// The task, of which a part was kept.
+    SameTask,
+    /// What the run asks anew.
+    SameRun,
+}
+
+/// Says to a task what a form brought.
+pub(crate) async fn send(visit: &Visit, task: &Task, fields: &Fields) -> Result<Order, Problem> {
+    let order = order(task, fields).map_err(Problem::invalid)?;
+    visit.rest.write(Method::POST, &order.path, &order.body, fields.once()).await?;
+    Ok(order)
+}
+
+/// What a form says to a task; else what is wrong with it.
+pub(crate) fn order(task: &Task, fields: &Fields) -> Result<Order, String> {
+    let decision = fields.text("decision").unwrap_or_default();
+    let (path, body) = match (&task.asks, decision) {
+        (_, "recheck") => (format!("/runs/{}/recheck", task.short_id), recheck(task, fields)),
+        (Asks::Approval { show, value, .. }, "approve" | "reject" | "changes") => {
+            (rest_path(task), vote(decision, show, value, fields)?)
+        }
+        (Asks::Question { terms, .. }, "answer" | "save") => {
+            let items = terms.items.as_deref().unwrap_or_default();
+            let mut body = json!({"answers": answers(items, fields)});
+            if decision == "save" {
+                body["save"] = true.into();
+            }
+            (rest_path(task), body)
+        }
+        (Asks::Blocked { .. }, "retry" | "proceed" | "skip" | "fail") => {
+            (format!("/runs/{}/unblock", task.short_id), unblock(task, decision, fields)?)
+        }
+        (Asks::Budget { budget, .. }, "raise") => {
+            (format!("/runs/{}/budget", task.short_id), raise(budget, fields)?)
+        }
+        (_, other) => return Err(format!("“{other}” is nothing that this task asks for")),
+    };
+    let then = match (&task.asks, decision) {
+        (_, "save") => Then::SameTask,
+        (Asks::Approval { .. }, "recheck") => Then::SameRun,
+        _ => Then::Next,
+    };
+    Ok(Order { path, body, then })
+}
+
+fn rest_path(task: &Task) -> String {
+    super::task::path_of(&task.id)
+}
+
+fn vote(decision: &str, show: &Value, value: &Value, fields: &Fields) -> Result<Value, String> {
+    let mut body = json!({"decision": decision});
+    if let Some(comment) = fields.text("comment") {
+        body["comment"] = comment.into();
+    }
+    if let Some(seen) = fields.text("seen") {
+        body["seen"] = seen.into();
+    }
+    let remarks = remarks(show, fields)?;
+    if !remarks.is_empty() {
+        body["comments"] = remarks.into();
+    }
+    if let Some(text) = fields.text("value").filter(|_| decision == "approve") {
+        let edited = typed(text, value).map_err(|error| format!("the value is no JSON: {error}"))?;
+        if edited != with_plain_ends(value) {
+            body["value"] = edited;
+        }
+    }
+    Ok(body)
+}
+
+/// A value as a form gives it back where nobody edited it.
+fn with_plain_ends(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("\r\n", "\n")),
+        value => value.clone(),
+    }
+}
+
+/// A value as it was typed: a text in the place of a text, else JSON.
+fn typed(text: &str, stands: &Value) -> Result<Value, serde_json::Error> {
+    // A browser sends the ends of lines as two characters.
+    let text = text.replace("\r\n", "\n");
+    match stands {
+        Value::String(_) => Ok(Value::String(text)),
+        _ => serde_json::from_str(&text),
+    }
+}
+
+/// The remarks of a form: `on.N` is the number of what is shown, `line.N` a line of it, `text.N` what is said.
+fn remarks(show: &Value, fields: &Fields) -> Result<Vec<Value>, String> {
+    let mut remarks = Vec::new();
+    for number in 0..REMARKS_MAX {
+        let Some(text) = fields.text(&format!("text.{number}")) else { continue };
+        let mut remark = json!({"text": text.trim_end()});
+        if let Some(on) = fields.text(&format!("on.{number}")) {
+            let shown = on.parse().ok().and_then(|at: usize| match show {
+                Value::Array(list) => list.get(at),
+                other => Some(other).filter(|_| at == 0),
+            });
+            let shown = shown.ok_or_else(|| "a remark is on something that is not shown".to_owned())?;
+            remark["on"] = crate::words::json(shown).into();
+        }
+        if let Some(line) = fields.text(&format!("line.{number}")) {
+            let line: u32 = line.trim().parse().map_err(|_| format!("“{line}” is no number of a line"))?;
+            remark["line"] = line.into();
+        }
+        if let Some(quote) = fields.text(&format!("quote.{number}")) {
+            remark["quote"] = quote.into();
+        }
+        remarks.push(remark);
+    }
+    Ok(remarks)
+}
+
+/// The answers of a form: those of items stand in fields by their numbers.
+fn answers(items: &[QuestionItem], fields: &Fields) -> Value {
+    let mut answers = Map::new();
+    for name in ["choice", "text"] {
+        if let Some(given) = fields.text(name) {
+            answers.insert(name.to_owned(), given.replace("\r\n", "\n").into());
+        }
+    }
+    let (mut given, mut states) = (Map::new(), Map::new());
+    for (number, item) in items.iter().enumerate() {
+        if let Some(answer) = fields.text(&format!("item.{number}")) {
+            given.insert(item.id.clone(), answer.replace("\r\n", "\n").into());
+        }
+        let was = fields.text(&format!("was.{number}")).unwrap_or("open");
+        match fields.text(&format!("state.{number}")) {
+            Some(state @ ("resolved" | "dismissed")) => {
+                states.insert(item.id.clone(), state.into());
+            }
+            _ if matches!(was, "resolved" | "dismissed") => {
+                states.insert(item.id.clone(), "open".into());
+            }
+            _ => {}
+        }
+    }
+    if !given.is_empty() {
+        answers.insert("items".to_owned(), given.into());
+    }
+    if !states.is_empty() {
+        answers.insert("states".to_owned(), states.into());
+    }
+    Value::Object(answers)
+}
+
+fn unblock(task: &Task, decision: &str, fields: &Fields) -> Result<Value, String> {
+    let mut body = json!({"step": task.step, "decision": decision});
+    if let Some(reason) = fields.text("reason") {
+        body["reason"] = reason.into();
+    }
+    if let Some(output) = fields.text("output").filter(|_| decision == "proceed") {
+        let output: Value =
+            serde_json::from_str(output).map_err(|error| format!("the output is no JSON: {error}"))?;
+        body["output"] = output;
+    }
+    Ok(body)
+}
+
+fn recheck(task: &Task, fields: &Fields) -> Value {
+    let mut body = json!({"step": task.step});
+    if let Some(reason) = fields.text("reason") {
+        body["reason"] = reason.into();
+    }
+    if let (Some(gate), Some(policy)) = (fields.text("gate"), fields.text("policy")) {
+        body["policy"] = json!({gate: policy.trim()});
+    }
+    body
+}
+
+fn raise(budget: &str, fields: &Fields) -> Result<Value, String> {
+    let mut body = json!({"budget": budget});
+    let mut is_raised = false;
+    if let Some(add) = fields.text("add") {
+        body["add"] = add.trim().into();
+        is_raised = true;
+    }
+    if let Some(tokens) = fields.text("tokens") {
+        let tokens: u64 = tokens.trim().parse().map_err(|_| format!("“{tokens}” is no number of tokens"))?;
+        body["tokens"] = tokens.into();
+        is_raised = true;
+    }
+    if let Some(wall) = fields.text("wall") {
+        body["wall"] = wall.trim().into();
+        is_raised = true;
+    }
+    if let Some(reason) = fields.text("reason") {
+        body["reason"] = reason.into();
+    }
+    if is_raised { Ok(body) } else { Err("say by how much: money, tokens or time".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize as _;
+
+    use super::*;
+
+    fn task(kind: Value) -> Task {
+        let mut task = json!({
+            "id": "3b2cabce:sign:1", "short_id": "3b2cabce", "pipeline": "p", "run_title": null, "step": "sign",
+            "round": 1, "since": "2026-11-20T18:20:09.603Z", "expires_at": null, "position": 1,
+        });
+        for (name, value) in kind.as_object().into_iter().flatten() {
+            task[name] = value.clone();
+        }
+        Task::deserialize(task).expect("the task is whole")
+    }
+
+    fn said(task: &Task, form: &str) -> Value {
+        order(task, &Fields::read(form.as_bytes())).expect("the form can be used").body
+    }
+
+    fn approval() -> Task {
+        task(json!({
+            "kind": "approval", "title": "Ship?", "show": ["plan.md", "a text"], "value": {"days": 3}, "terms": {},
+        }))
+    }
+
+    #[test]
+    fn a_vote_carries_what_was_seen_and_remarks_on_lines() {
+        let form =
+            "decision=changes&comment=so&seen=abcdef01&on.0=0&line.0=7&text.0=why%3F&on.1=&line.1=&text.1=";
+        let expected = json!({
+            "decision": "changes", "comment": "so", "seen": "abcdef01",
+            "comments": [{"on": "plan.md", "line": 7, "text": "why?"}],
+        });
+        assert_eq!(said(&approval(), form), expected);
+    }
+
+    #[test]
+    fn a_value_that_was_not_edited_is_not_sent() {
+        assert_eq!(
+            said(&approval(), "decision=approve&value=%7B%22days%22%3A3%7D"),
+            json!({"decision": "approve"})
+        );
+        let edited = said(&approval(), "decision=approve&value=%7B%22days%22%3A5%7D");
+        assert_eq!(edited["value"], json!({"days": 5}));
+        assert!(order(&approval(), &Fields::read(b"decision=approve&value=%7B")).is_err());
+    }
+
+    #[test]
+    fn ends_of_lines_that_a_browser_wrote_are_no_edit() {
+        let asked = task(json!({"kind": "approval", "title": "Ship?", "value": "a\r\nb", "terms": {}}));
+        assert_eq!(said(&asked, "decision=approve&value=a%0D%0Ab"), json!({"decision": "approve"}));
+        assert_eq!(said(&asked, "decision=approve&value=a%0D%0Ac")["value"], json!("a\nc"));
+    }
+
+    #[test]
+    fn items_are_answered_dismissed_and_opened_again_by_their_ids() {
+        let asked = task(json!({
+            "kind": "question", "title": "What?",
+            "terms": {"items": [{"id": "a", "text": "A?"}, {"id": "b", "text": "B?"}, {"id": "c", "text": "C?"}]},
+        }));
+        let form = "decision=save&item.0=yes&state.1=dismissed&was.2=resolved&state.2=open";
+        let expected = json!({
+            "answers": {"items": {"a": "yes"}, "states": {"b": "dismissed", "c": "open"}}, "save": true,
+        });
+        assert_eq!(said(&asked, form), expected);
+    }
+
+    #[test]
+    fn a_task_is_told_only_what_it_asks_for() {
+        assert!(order(&approval(), &Fields::read(b"decision=retry")).is_err());
+        let blocked = task(json!({"kind": "blocked", "message": "exit 3", "reason": "failed"}));
+        assert_eq!(
+            said(&blocked, "decision=proceed&output=%7B%7D"),
+            json!({"step": "sign", "decision": "proceed", "output": {}})
+        );
+        assert!(order(&blocked, &Fields::read(b"decision=approve")).is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! What was typed into a form that was refused, and what changed in between.
+
+use super::task::SeenPart;
+use crate::form::Fields;
+use crate::problem::Problem;
+
+/// What was typed into a form that was refused, and why it was.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Draft {
+    fields: Option<Fields>,
+    pub(super) problem: Option<Problem>,
+}
+
+impl Draft {
+    /// What a refused form brought.
+    pub(super) fn refused(fields: &Fields, problem: Option<Problem>) -> Self {
+        Self { fields: Some(fields.clone()), problem }
+    }
+
+    /// The fields of the refused form, if it is of one.
+    pub(super) fn fields(&self) -> Option<&Fields> {
+        self.fields.as_ref()
+    }
+
+    /// What was typed into a field.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.fields.as_ref().and_then(|fields| fields.text(name)).unwrap_or_default()
+    }
+
+    /// What was typed into a field, where the form was sent before.
+    pub(super) fn sent(&self, name: &str) -> Option<&str> {
+        self.fields.as_ref().map(|fields| fields.text(name).unwrap_or_default())
+    }
+
+    /// Whether it was refused because something else is shown now.
+    pub(super) fn is_of_change(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.code == "EF0346")
+    }
+}
+
+/// What a form carries of a part, to tell later whether it changed.
+pub(super) fn mark(part: &SeenPart) -> String {
+    format!("{} {} {}", part.kind, part.hash.as_deref().unwrap_or("-"), part.what)
+}
+
+/// What differs between the parts that a form was loaded with and those of now.
+pub(super) fn changed_parts(then: &[&str], now: &[String]) -> Vec<String> {
+    let read = |mark: &str| {
+        let mut parts = mark.splitn(3, ' ').map(str::to_owned);
+        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    };
+    let then: Vec<_> = then.iter().map(|mark| read(mark)).collect();
+    let now: Vec<_> = now.iter().map(|mark| read(mark)).collect();
+    let mut changed = Vec::new();
+    for (kind, hash, what) in &now {
+        match then.iter().find(|(old, _, name)| old == kind && name == what) {
+            Some((_, old, _)) if old == hash => {}
+            Some((_, old, _)) => {
+                changed.push(format!("{what}: was {:.12}, is {:.12}", old, hash));
+            }
+            None => changed.push(format!("{what} is new")),
+        }
+    }
+    let gone =
+        then.iter().filter(|(kind, _, what)| !now.iter().any(|(of, _, name)| of == kind && name == what));
+    changed.extend(gone.map(|(_, _, what)| format!("{what} is not shown any more")));
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_that_came_late_hears_what_changed() {
+        let now =
+            ["file bbbb plan.md".to_owned(), "title t title".to_owned(), "file - new one.md".to_owned()];
+        let changed = changed_parts(&["file aaaa plan.md", "title t title", "text x gone"], &now);
+        assert_eq!(
+            changed,
+            ["plan.md: was aaaa, is bbbb", "new one.md is new", "gone is not shown any more"]
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! The plan of a pipeline as a drawing. REST gives the places.
+
+use serde::Deserialize;
+
+use crate::frame::Visit;
+use crate::pipelines::segment;
+
+/// `GET /pipelines/{name}/graph`: boxes and arrows.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlanGraph {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) nodes: Vec<PlanBox>,
+    pub(crate) arrows: Vec<PlanArrow>,
+    pub(crate) backs: Vec<PlanBack>,
+}
+
+/// A step.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlanBox {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) summary: String,
+    pub(crate) standby: bool,
+    pub(crate) foreach: bool,
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// A need.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlanArrow {
+    points: Vec<PlanPoint>,
+}
+
+/// A way back to a step that is done again.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlanBack {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) label: String,
+    pub(crate) label_at: PlanPoint,
+    points: Vec<PlanPoint>,
+}
+
+/// A place.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlanPoint {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+}
+
+impl PlanGraph {
+    /// Asks for the drawing of a pipeline; none: the page shows its plan as text alone.
+    pub(crate) async fn load(visit: &Visit, name: &str) -> Option<Self> {
+        let path = format!("/pipelines/{}/graph?detail=names", segment(name));
+        visit.rest.get::<Self>(&path).await.ok().filter(|graph| !graph.nodes.is_empty())
+    }
+}
+
+impl PlanBox {
+    /// The class of its kind, for its colour.
+    pub(crate) fn kind_class(&self) -> &'static str {
+        super::plan::kind_class(&self.kind)
+    }
+
+    /// Its name, as far as the box has room.
+    pub(crate) fn label(&self) -> String {
+        let most = ((self.width - 20.0) / 7.6).max(4.0) as usize;
+        match self.id.char_indices().nth(most) {
+            Some(_) => self.id.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+            None => self.id.clone(),
+        }
+    }
+
+    /// The line on which its name stands.
+    pub(crate) fn middle(&self) -> f64 {
+        self.height / 2.0 + 4.0
+    }
+}
+
+impl PlanArrow {
+    /// Its line.
+    pub(crate) fn path(&self) -> String {
+        line(&self.points)
+    }
+}
+
+impl PlanBack {
+    /// Its line.
+    pub(crate) fn path(&self) -> String {
+        line(&self.points)
+    }
+
+    /// Half of the room that its label takes.
+    pub(crate) fn half(&self) -> f64 {
+        self.label.chars().count() as f64 * 3.2 + 6.0
+    }
+}
+
+/// A line through points.
+fn line(points: &[PlanPoint]) -> String {
+    let mut path = String::new();
+    for (nth, point) in points.iter().enumerate() {
+        path.push_str(&format!("{}{} {}", if nth == 0 { "M" } else { " L" }, point.x, point.y));
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(askama::Template)]
+    #[template(source = "{% include \"pipelines/graph.html\" %}", ext = "html")]
+    struct GraphOnly {
+        graph: PlanGraph,
+    }
+
+    #[test]
+    fn a_drawing_has_a_box_a_step_and_escapes_what_users_wrote() {
+        let graph: PlanGraph = serde_json::from_value(json!({
+            "width": 200.0, "height": 100.0,
+            "nodes": [{ "id": "build", "kind": "agent", "summary": "<script>", "width": 120.0, "height": 30.0 }],
+            "arrows": [{ "points": [{ "x": 1.0, "y": 2.0 }, { "x": 3.5, "y": 4.0 }] }],
+            "backs": [{ "from": "a", "to": "build", "label": "<b>", "points": [] }],
+        }))
+        .expect("the test writes a graph");
+        let page = askama::Template::render(&GraphOnly { graph }).expect("the graph is rendered");
+        assert!(page.contains("href=\"#step-build\"") && page.contains("kind-agent"), "{page}");
+        assert!(page.contains("M1 2 L3.5 4"), "{page}");
+        assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
+    }
+}

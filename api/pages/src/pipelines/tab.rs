@@ -1,0 +1,23 @@
+//! The tabs of these pages.
+
+/// The three pages that stand beside each other: what runs, when it starts by itself, and what services deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PipelinesTab {
+    Pipelines,
+    Schedules,
+    Hooks,
+}
+
+impl PipelinesTab {
+    /// All tabs with their words and addresses, in their order.
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Pipelines, "Pipelines", "/pipelines"),
+        (Self::Schedules, "Schedules", "/schedules"),
+        (Self::Hooks, "Hooks", "/hooks"),
+    ];
+
+    /// Whether a tab of the list is this one.
+    pub(crate) fn is(&self, tab: &Self) -> bool {
+        self == tab
+    }
+}

@@ -1,0 +1,180 @@
+//! The head of every page of a run: its headline and its tabs.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::facts::RunFacts;
+use super::next::{NextAct, acts, further};
+use super::waits::{Wait, waits};
+use crate::frame::{Frame, NavPlace, Visit};
+use crate::problem::Problem;
+use crate::words;
+
+/// The pages of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunTab {
+    Overview,
+    Events,
+    Log,
+    Gates,
+    Artefacts,
+    Cost,
+    Children,
+    Definition,
+    Debugger,
+    Compare,
+}
+
+impl RunTab {
+    /// All tabs with their words and the ends of their addresses, in their order.
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 10] = [
+        (Self::Overview, "Overview", ""),
+        (Self::Events, "Events", "/events"),
+        (Self::Log, "Log", "/log"),
+        (Self::Gates, "Gates", "/gates"),
+        (Self::Artefacts, "Artefacts", "/artefacts"),
+        (Self::Cost, "Cost", "/cost"),
+        (Self::Children, "Children", "/children"),
+        (Self::Definition, "Definition", "/definition"),
+        (Self::Debugger, "Debugger", "/debug"),
+        (Self::Compare, "Compare", "/compare"),
+    ];
+}
+
+/// The longest input or output that is shown whole, in characters.
+const TEXT_MAX: usize = 12_000;
+
+/// A value as text; none where it says nothing.
+fn shown(value: &Value) -> Option<String> {
+    let is_nothing = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    let text = words::json(value);
+    let cut =
+        text.char_indices().nth(TEXT_MAX).and_then(|(end, _)| text.get(..end)).map(|text| format!("{text}…"));
+    (!is_nothing).then(|| cut.unwrap_or(text))
+}
+
+/// A value with every character of its texts to be seen.
+fn seen(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(crate::visible::visible(text).into_owned()),
+        Value::Array(items) => Value::Array(items.iter().map(seen).collect()),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), seen(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The head of a page of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct RunHead {
+    pub(crate) facts: RunFacts,
+    /// The whole answer of `GET /runs/{run}`, or of `GET /runs/{run}/state` at a former moment.
+    pub(crate) view: Value,
+    pub(crate) tab: RunTab,
+}
+
+impl RunHead {
+    /// Reads a run by any of its names, at the moment that the page shows.
+    pub(crate) async fn load(visit: &Visit, run: &str, tab: RunTab) -> Result<Self, Problem> {
+        let run = words::encoded(run);
+        let path = match &visit.at {
+            None => format!("/runs/{run}"),
+            Some(_) => visit.at_moment(&format!("/runs/{run}/state")),
+        };
+        let view: Value = visit.rest.get(&path).await?;
+        let facts = RunFacts::deserialize(seen(&view))
+            .map_err(|error| Problem::within(format!("the run cannot be read: {error}")))?;
+        Ok(Self { facts, view, tab })
+    }
+
+    /// The frame of this page; it follows this run's changes.
+    pub(crate) fn frame(&self, visit: &Visit) -> Frame {
+        let facts = &self.facts;
+        let glyph = words::glyph(&facts.status);
+        let mut frame =
+            visit.frame(format!("{glyph} {} · {}", self.title(), facts.short_id), NavPlace::Elsewhere);
+        frame.follows = Some(facts.id.clone());
+        frame
+    }
+
+    /// The title, or the pipeline's name where there is none.
+    pub(crate) fn title(&self) -> &str {
+        self.facts.name()
+    }
+
+    /// The address of a tab.
+    pub(crate) fn tab_path(&self, end: &str) -> String {
+        format!("/runs/{}{end}", self.facts.short_id)
+    }
+
+    /// Whether a tab is the one that is shown.
+    pub(crate) fn is_tab(&self, tab: &RunTab) -> bool {
+        self.tab == *tab
+    }
+
+    /// The address of its pipeline.
+    pub(crate) fn pipeline_path(&self) -> String {
+        crate::pipelines::pipeline_path(&self.facts.pipeline, "")
+    }
+
+    /// The page of a step of this run: its overview with the step selected.
+    pub(crate) fn step_path(&self, step: &str) -> String {
+        format!("/runs/{}?step={}", self.facts.short_id, words::encoded(step))
+    }
+
+    /// What it waits for, people first.
+    pub(crate) fn waits(&self) -> Vec<Wait> {
+        waits(&self.facts)
+    }
+
+    /// What can be done next, the most likely first, as far as this caller may.
+    pub(crate) fn acts(&self, frame: &Frame) -> Vec<NextAct> {
+        acts(&self.facts).into_iter().filter(|act| act.is_open_to(frame)).collect()
+    }
+
+    /// The other actions, for the menu.
+    pub(crate) fn further(&self, frame: &Frame) -> Vec<NextAct> {
+        further(&self.facts).into_iter().filter(|act| act.is_open_to(frame)).collect()
+    }
+
+    /// Its input; none where it has none.
+    pub(crate) fn input_text(&self) -> Option<String> {
+        shown(&self.facts.input)
+    }
+
+    /// Its result.
+    pub(crate) fn output_text(&self) -> Option<String> {
+        shown(&self.facts.output)
+    }
+
+    /// How long it took, or took until the shown moment; none while it goes on now.
+    pub(crate) fn took(&self, frame: &Frame) -> Option<String> {
+        let facts = &self.facts;
+        let end = match (&facts.ended_at, &frame.at) {
+            (Some(end), _) => end,
+            (None, Some(at)) if frame.is_at_time() => at,
+            (None, Some(_position)) => &facts.updated_at,
+            (None, None) => return None,
+        };
+        Some(words::took(&facts.started_at, Some(end)))
+    }
+
+    /// The run that this one began as a copy of.
+    pub(crate) fn origin_words(&self) -> Option<(String, String)> {
+        let origin = self.facts.origin.as_ref()?;
+        let how = if origin.how.is_empty() { "fork" } else { &origin.how };
+        let short = words::short(&origin.run);
+        Some((format!("{how} of {short} at {}", origin.version), format!("/runs/{short}")))
+    }
+
+    /// Where and by which gate or attempt it failed: `unit 1.2`.
+    pub(crate) fn failed_at(&self) -> Option<(String, String)> {
+        let failure = self.facts.failure.as_ref()?;
+        let step = failure.step.clone()?;
+        let place = match (failure.round, failure.attempt) {
+            (Some(round), Some(attempt)) if attempt > 0 => format!("{step} {round}.{attempt}"),
+            (Some(round), _) => format!("{step} {round}"),
+            _ => step.clone(),
+        };
+        Some((place, self.step_path(step.split('.').next().unwrap_or(&step))))
+    }
+}

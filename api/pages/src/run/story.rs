@@ -1,0 +1,359 @@
+//! The run told in sentences.
+//!
+//! Law: one sentence for each thing that a reader would tell; events that only keep the books are left out, and the
+//! page of all events has them.
+
+use serde_json::Value;
+
+use super::event::Event;
+use crate::visible::visible;
+use crate::words;
+
+/// The most sentences that are told at once.
+pub(crate) const SENTENCES_MAX: usize = 200;
+/// Users' texts are cut here; the event has the whole of them.
+const QUOTE_MAX: usize = 400;
+
+/// A sentence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sentence {
+    pub(crate) version: u64,
+    pub(crate) at: String,
+    /// Since the run began: `+8.6 s`.
+    pub(crate) offset: String,
+    /// A word of `words::tone` and `words::glyph`.
+    pub(crate) state: &'static str,
+    /// Who did it, where it was not the engine.
+    pub(crate) who: Option<String>,
+    /// The step with its round and try: `develop 2.1`.
+    pub(crate) place: Option<String>,
+    /// The name of that step, for its address.
+    pub(crate) step: String,
+    pub(crate) text: String,
+    /// What people and programs said.
+    pub(crate) quote: String,
+    /// A run that it is about.
+    pub(crate) run: Option<String>,
+}
+
+impl Sentence {
+    /// Whether the quote stands on lines of its own.
+    pub(crate) fn is_long(&self) -> bool {
+        self.quote.contains('\n') || self.quote.chars().count() > 100
+    }
+}
+
+/// What is told of some events, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Story {
+    pub(crate) sentences: Vec<Sentence>,
+    /// There is more before them.
+    pub(crate) has_more: bool,
+}
+
+/// Tells the newest sentences of these events.
+pub(crate) fn story(events: &[Event], started_at: &str) -> Story {
+    let mut sentences: Vec<Sentence> = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        if event.kind() == "VoteCast"
+            && events.get(at + 1).is_some_and(|next| next.kind() == "ApprovalDecided")
+        {
+            continue;
+        }
+        sentences.extend(sentence(event, started_at));
+    }
+    let has_more = events.first().is_some_and(|first| first.version > 1) || sentences.len() > SENTENCES_MAX;
+    let sentences = sentences.split_off(sentences.len().saturating_sub(SENTENCES_MAX));
+    Story { sentences, has_more }
+}
+
+fn sentence(event: &Event, started_at: &str) -> Option<Sentence> {
+    let place = event.place();
+    let is_item = place.as_ref().is_some_and(super::event::StepPlace::is_item);
+    let (state, text, quote) = said_of(event, is_item)?;
+    let who = (event.actor != "engine" && !event.actor.is_empty() && is_of_people(event.kind()))
+        .then(|| event.actor.clone());
+    let step = place.as_ref().map(|place| place.step().to_owned()).unwrap_or_default();
+    let run = match event.kind() {
+        "ChildStarted" | "ChildFinished" => event.event.get("child").and_then(Value::as_str),
+        "RunForked" => event.at("/origin/run").as_str(),
+        _ => None,
+    };
+    Some(Sentence {
+        version: event.version,
+        at: event.recorded_at.clone(),
+        offset: match words::took(started_at, Some(&event.recorded_at)) {
+            none if none == "0 ms" => "0".to_owned(),
+            took => format!("+{took}"),
+        },
+        state,
+        who,
+        place: place.filter(|place| !place.path.starts_with('$')).map(|place| place.words()),
+        step,
+        text,
+        quote: cut(&quote),
+        run: run.map(str::to_owned),
+    })
+}
+
+/// Whether somebody did it, and did not only cause it.
+fn is_of_people(kind: &str) -> bool {
+    matches!(
+        kind,
+        "RunStarted"
+            | "RunForked"
+            | "VoteCast"
+            | "ApprovalDecided"
+            | "AnswerSaved"
+            | "QuestionAnswered"
+            | "SignalReceived"
+            | "RunPaused"
+            | "RunResumed"
+            | "CancelRequested"
+            | "RunAbandoned"
+            | "RunUnblocked"
+            | "RecheckRequested"
+            | "BudgetRaised"
+            | "NoteAdded"
+            | "BreakpointsSet"
+            | "StepCancelRequested"
+    )
+}
+
+type Line = (&'static str, String, String);
+
+fn said_of(event: &Event, is_item: bool) -> Option<Line> {
+    let plain = |state: &'static str, text: &str| Some((state, text.to_owned(), String::new()));
+    let quoting =
+        |state: &'static str, text: &str, quote: &str| Some((state, text.to_owned(), quote.to_owned()));
+    match event.kind() {
+        "RunStarted" => {
+            quoting("starting", &format!("started {}", event.text("pipeline")), event.text("title"))
+        }
+        "RunForked" => plain(
+            "starting",
+            &format!("began it as a {} of", event.at("/origin/how").as_str().unwrap_or("copy")),
+        ),
+        "RunQueued" => plain("queued", "it waits for a place that other runs hold"),
+        "WorkspacePrepared" => workspace(event),
+        "RunPaused" if event.event.get("interrupt") == Some(&Value::Bool(true)) => {
+            quoting("paused", "interrupted it", event.text("reason"))
+        }
+        "RunPaused" => quoting("paused", "paused it", event.text("reason")),
+        "RunHalted" => quoting("paused", "it stands still with more than itself", event.text("reason")),
+        "RunReleased" => plain("running", "it may go on again"),
+        "RunResumed" => quoting("running", "resumed it", event.text("reason")),
+        "BreakpointHit" => plain("paused", "it pauses at the breakpoint"),
+        "BreakpointsSet" => plain("paused", "set breakpoints"),
+        "CancelRequested" => quoting("stopping", "asked to cancel it", event.text("reason")),
+        "RunAbandoned" => quoting("cancelled", "gave it up", event.text("reason")),
+        "SignalReceived" => {
+            let payload = event.event.get("payload").filter(|it| !it.is_null()).map(words::json);
+            quoting(
+                "working",
+                &format!("sent the signal {}", event.text("name")),
+                &payload.unwrap_or_default(),
+            )
+        }
+        "NoteAdded" => quoting("done", "noted", event.text("text")),
+        "BudgetExceeded" => plain("blocked", "a budget is used up; paid work waits for it"),
+        "BudgetRaised" => {
+            quoting("done", &format!("raised the budget {}", event.text("budget")), event.text("reason"))
+        }
+        "RunSucceeded" => plain("succeeded", "the run succeeded"),
+        "RunCancelled" => plain("cancelled", "the run was cancelled"),
+        "RunFailed" => quoting("failed", "the run failed", &failure(event)),
+        _of_a_step => of_step(event, is_item).or_else(|| of_people(event)),
+    }
+}
+
+fn of_step(event: &Event, is_item: bool) -> Option<Line> {
+    let plain = |state: &'static str, text: &str| Some((state, text.to_owned(), String::new()));
+    let quoting =
+        |state: &'static str, text: &str, quote: &str| Some((state, text.to_owned(), quote.to_owned()));
+    let round = event.place().map_or(0, |place| place.round);
+    match event.kind() {
+        // A thousand items would tell the same a thousand times.
+        "StepScheduled" | "StepSucceeded" | "AttemptSucceeded" | "StepSkipped" | "RetryScheduled"
+            if is_item =>
+        {
+            None
+        }
+        "StepScheduled" if round > 1 => plain("running", "begins again"),
+        "StepScheduled" => plain("running", "begins"),
+        "ItemsExpanded" => {
+            let count = event.event.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+            plain("running", &format!("has {count} {}", if count == 1 { "item" } else { "items" }))
+        }
+        "AttemptFailed" => quoting("failed", "failed", &failure(event)),
+        "AttemptLost" => quoting("blocked", "was lost", event.text("reason")),
+        "RetryScheduled" => plain("waiting", "is tried again"),
+        "StepSucceeded" => plain("succeeded", "succeeded"),
+        "StepFailed" => plain("failed", "failed for good"),
+        "StepSkipped" => quoting("skipped", "is skipped", event.text("reason")),
+        "StepCancelled" => plain("cancelled", "was ended with the run"),
+        "StepBlocked" => quoting("blocked", "is blocked until somebody decides", event.text("message")),
+        "GateEvaluated" if event.text("verdict") == "skipped" => None,
+        // Before a run begins, only what keeps it from that is worth telling.
+        "GateEvaluated" if event.text("verdict") == "pass" && is_of_admission(event) => None,
+        "GateEvaluated" => {
+            let (state, word) = match (event.text("verdict"), event.event.get("tolerated")) {
+                ("pass", _) => ("pass", "passes"),
+                ("fail", Some(Value::Bool(true))) => ("blocked", "fails, which is tolerated"),
+                ("fail", _) => ("fail", "fails"),
+                (_, _) => ("waiting", "does not know yet"),
+            };
+            quoting(state, &format!("gate {} {word}", event.text("gate")), event.text("reason"))
+        }
+        "ProbeFailed" => quoting(
+            "blocked",
+            &format!("gate {} could not be asked", event.text("gate")),
+            event.text("message"),
+        ),
+        "ReworkRequested" => plain("working", &rework(event)),
+        "ChildStarted" => plain("running", "started the run"),
+        "ChildFinished" => plain("done", "its run ended"),
+        _other => None,
+    }
+}
+
+fn of_people(event: &Event) -> Option<Line> {
+    let quoting =
+        |state: &'static str, text: &str, quote: &str| Some((state, text.to_owned(), quote.to_owned()));
+    match event.kind() {
+        "ApprovalRequested" => quoting("asking", "asks for approval", event.text("title")),
+        "QuestionAsked" => quoting("asking", "asks", event.text("title")),
+        "AttemptAsked" => quoting("asking", "asks", event.at("/ask/text").as_str().unwrap_or_default()),
+        "VoteCast" => quoting("working", &format!("votes: {}", event.text("vote")), event.text("comment")),
+        "ApprovalDecided" => {
+            let (state, word) = match event.text("decision") {
+                "approve" => ("approved", "approved"),
+                "reject" => ("rejected", "rejected"),
+                "changes" => ("working", "asked for changes"),
+                _other => ("done", "decided"),
+            };
+            quoting(state, word, event.text("comment"))
+        }
+        "AnswerSaved" => quoting("working", "saved a part of the answer", ""),
+        "QuestionAnswered" => quoting("done", "answered", &answer(event.event.get("answer"))),
+        "RunUnblocked" => {
+            let decision = event.at("/unblocked/decision").as_str().unwrap_or("go on");
+            quoting(
+                "done",
+                &format!("decided: {decision}"),
+                event.at("/unblocked/reason").as_str().unwrap_or_default(),
+            )
+        }
+        "RecheckRequested" => quoting("working", "has its gates asked again", event.text("reason")),
+        "StepCancelRequested" => quoting("stopping", "asked to end it", event.text("reason")),
+        _books => None,
+    }
+}
+
+fn is_of_admission(event: &Event) -> bool {
+    event.place().is_some_and(|place| place.path.starts_with('$'))
+}
+
+fn workspace(event: &Event) -> Option<Line> {
+    let branch = event.at("/workspace/branch").as_str();
+    match branch {
+        Some(branch) => Some(("done", format!("works on the branch {branch}"), String::new())),
+        None => Some(("failed", "its workspace could not be made".to_owned(), failure(event))),
+    }
+}
+
+fn rework(event: &Event) -> String {
+    let by = event.at("/source/gate").as_str();
+    let by = by.map(|gate| format!(" by the gate {gate}")).unwrap_or_default();
+    let used = event.number("used").unwrap_or(1);
+    let of = event.number("max").map(|max| format!(" of {max}")).unwrap_or_default();
+    format!("sends the run back to {}{by}, rework {used}{of}", event.text("target"))
+}
+
+fn failure(event: &Event) -> String {
+    let message = event.at("/failure/message").as_str().unwrap_or_default();
+    match event.at("/failure/detail").as_str() {
+        Some(detail) if !detail.is_empty() => format!("{message}: {detail}"),
+        _ => message.to_owned(),
+    }
+}
+
+fn answer(answer: Option<&Value>) -> String {
+    let Some(answer) = answer else { return String::new() };
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let whole = ["choice", "text"].into_iter().filter_map(|key| answer.get(key)?.as_str().map(str::to_owned));
+    let items = answer.get("items").and_then(Value::as_object).into_iter().flatten();
+    let items = items.map(|(id, value)| format!("{id}: {}", shown(value)));
+    whole.chain(items).collect::<Vec<_>>().join("; ")
+}
+
+fn cut(text: &str) -> String {
+    let text = &*visible(text.trim());
+    match text.char_indices().nth(QUOTE_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const BEGAN: &str = "2026-11-22T15:49:50Z";
+
+    fn event(version: u64, actor: &str, event: Value) -> Event {
+        Event { version, recorded_at: "2026-11-22T15:49:54Z".to_owned(), actor: actor.to_owned(), event }
+    }
+
+    #[test]
+    fn a_vote_that_decides_is_told_once() {
+        let id = json!({"path": {"step": "ok", "item": null}, "round": 1, "attempt": 1});
+        let story = story(
+            &[
+                event(1, "user:ada", json!({"type": "RunStarted", "pipeline": "greet", "title": "Hi"})),
+                event(2, "engine", json!({"type": "Advanced"})),
+                event(3, "user:bo", json!({"type": "VoteCast", "id": id, "vote": "approve"})),
+                event(
+                    4,
+                    "user:bo",
+                    json!({"type": "ApprovalDecided", "id": id, "decision": "approve", "comment": "fine"}),
+                ),
+            ],
+            BEGAN,
+        );
+        let texts: Vec<_> = story
+            .sentences
+            .iter()
+            .map(|it| (it.who.as_deref(), it.text.as_str(), it.quote.as_str()))
+            .collect();
+        assert_eq!(texts, [(Some("user:ada"), "started greet", "Hi"), (Some("user:bo"), "approved", "fine")]);
+        assert!(!story.has_more);
+    }
+
+    #[test]
+    fn only_the_failures_of_items_are_told() {
+        let id = |item: u64| json!({"path": {"step": "each", "item": item}, "round": 1, "attempt": 1});
+        let mut events: Vec<Event> = (0..900)
+            .map(|item| event(item + 1, "engine", json!({"type": "StepScheduled", "id": id(item)})))
+            .collect();
+        events.push(event(
+            901,
+            "engine",
+            json!({"type": "AttemptFailed", "id": id(7), "failure": {"message": "exit 1"}}),
+        ));
+        let story = story(&events, BEGAN);
+        assert_eq!(story.sentences.len(), 1);
+        assert_eq!(story.sentences[0].place.as_deref(), Some("each.7 1.1"));
+    }
+
+    #[test]
+    fn a_rework_says_where_it_leads_and_how_often() {
+        let sentence = sentence(&event(9, "engine", json!({
+            "type": "ReworkRequested", "target": "develop", "used": 1, "max": 3,
+            "source": {"by": null, "gate": "tests", "id": {"path": {"step": "test", "item": null}, "round": 1, "attempt": 1}},
+        })), BEGAN).unwrap();
+        assert_eq!(sentence.text, "sends the run back to develop by the gate tests, rework 1 of 3");
+        assert_eq!(sentence.place.as_deref(), Some("test 1.1"));
+    }
+}

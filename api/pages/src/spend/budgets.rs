@@ -1,0 +1,312 @@
+//! Budgets that runs share: how full each is, and the limits that it has of its own.
+
+use axum::extract::{Path, Query};
+use axum::http::Method;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::chart::micros;
+use crate::form::Fields;
+use crate::frame::{NavPlace, Visit, with_query};
+use crate::problem::Problem;
+use crate::system::{Ask, AskField, Given, field, refused, segment};
+
+const PERIODS: &[(&str, &str)] =
+    &[("total", "in all"), ("day", "a day"), ("week", "a week"), ("month", "a month")];
+
+/// Money, tokens and time; none where nothing is said of it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct BudgetAmounts {
+    pub(crate) cost_usd: Option<String>,
+    pub(crate) tokens: Option<u64>,
+    pub(crate) wall_ms: Option<u64>,
+}
+
+/// A budget that runs share.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SharedBudget {
+    pub(crate) scope: String,
+    pub(crate) per: String,
+    pub(crate) zone: Option<String>,
+    pub(crate) set: BudgetAmounts,
+    pub(crate) limit: BudgetAmounts,
+    pub(crate) spent: BudgetAmounts,
+    pub(crate) reserved_usd: String,
+    pub(crate) over: Option<String>,
+    pub(crate) until: Option<String>,
+    pub(crate) running: u64,
+    pub(crate) reason: Option<String>,
+}
+
+/// How full one measure of a budget is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BudgetFill {
+    pub(crate) name: &'static str,
+    pub(crate) spent: String,
+    pub(crate) limit: String,
+    /// In percent, at most 100.
+    pub(crate) spent_part: u64,
+    /// What is kept free for work that runs, behind it.
+    pub(crate) kept_part: u64,
+}
+
+impl SharedBudget {
+    /// Each measure that it limits.
+    pub(crate) fn fills(&self) -> Vec<BudgetFill> {
+        let mut fills = Vec::new();
+        if let Some(limit) = &self.limit.cost_usd {
+            let spent = self.spent.cost_usd.as_deref().unwrap_or("0");
+            let parts = parts(micros(spent), micros(&self.reserved_usd), micros(limit));
+            fills.push(fill("money", crate::words::usd(spent), crate::words::usd(limit), parts));
+        }
+        if let Some(limit) = self.limit.tokens {
+            let spent = self.spent.tokens.unwrap_or(0);
+            let (spent_text, limit_text) = (crate::words::count(spent), crate::words::count(limit));
+            fills.push(fill("tokens", spent_text, limit_text, parts(spent, 0, limit)));
+        }
+        if let Some(limit) = self.limit.wall_ms {
+            let spent = self.spent.wall_ms.unwrap_or(0);
+            let text = |ms: u64| match ms {
+                0 => "0 h".to_owned(),
+                ms => crate::words::duration(i64::try_from(ms).unwrap_or(i64::MAX)),
+            };
+            fills.push(fill("time", text(spent), text(limit), parts(spent, 0, limit)));
+        }
+        fills
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.is_some()
+    }
+
+    /// Whether it has limits that a person set.
+    pub(crate) fn has_own(&self) -> bool {
+        self.set.cost_usd.is_some() || self.set.tokens.is_some() || self.set.wall_ms.is_some()
+    }
+
+    /// Its period in words.
+    pub(crate) fn period(&self) -> &str {
+        PERIODS.iter().find(|(word, _)| *word == self.per).map_or(&self.per, |(_, text)| text)
+    }
+
+    /// What is kept free, where something is.
+    pub(crate) fn kept(&self) -> Option<String> {
+        (micros(&self.reserved_usd) > 0).then(|| crate::words::usd(&self.reserved_usd))
+    }
+
+    /// The address of what can be done with it.
+    pub(crate) fn act(&self, act: &str) -> String {
+        let path = with_query(&with_query(&format!("/spend/{act}"), "scope", &self.scope), "per", &self.per);
+        self.zone.iter().fold(path, |path, zone| with_query(&path, "zone", zone))
+    }
+}
+
+fn fill(name: &'static str, spent: String, limit: String, (spent_part, kept_part): (u64, u64)) -> BudgetFill {
+    BudgetFill { name, spent, limit, spent_part, kept_part }
+}
+
+/// The parts of a limit in percent: what was spent, and what is kept.
+fn parts(spent: u64, kept: u64, limit: u64) -> (u64, u64) {
+    let percent =
+        |size: u64| u64::try_from(u128::from(size) * 100 / u128::from(limit.max(1))).unwrap_or(100).min(100);
+    let spent_part = percent(spent);
+    (spent_part, percent(spent.saturating_add(kept)) - spent_part)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct BudgetList {
+    items: Vec<SharedBudget>,
+}
+
+/// All shared budgets, as they are now: those that are used up first, then the fullest.
+pub(super) async fn all(visit: &Visit) -> Result<Vec<SharedBudget>, Problem> {
+    let mut items = visit.rest.get::<BudgetList>("/budgets").await?.items;
+    items.sort_by_key(|budget| {
+        let fullest = budget.fills().iter().map(|fill| fill.spent_part).max().unwrap_or(0);
+        (!budget.is_over(), 100 - fullest)
+    });
+    Ok(items)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BudgetParams {
+    scope: String,
+    per: String,
+    zone: String,
+}
+
+impl BudgetParams {
+    fn is_of(&self, budget: &SharedBudget) -> bool {
+        budget.scope == self.scope
+            && budget.per == self.per
+            && budget.zone.as_deref().unwrap_or_default() == self.zone
+    }
+}
+
+/// `GET /spend/{act}`: the question before limits change.
+pub(super) async fn ask(
+    visit: Visit,
+    Path(act): Path<String>,
+    Query(params): Query<BudgetParams>,
+) -> Result<Response, Problem> {
+    allowed(&visit)?;
+    let known = all(&visit).await?.into_iter().find(|budget| params.is_of(budget));
+    Ok(question(&act, &params, known.as_ref())?.shown(&visit, None))
+}
+
+fn allowed(visit: &Visit) -> Result<(), Problem> {
+    let may = visit.frame("", NavPlace::Spend).may_operate();
+    may.then_some(()).ok_or_else(|| refused(visit, "an operator"))
+}
+
+fn question(act: &str, params: &BudgetParams, known: Option<&SharedBudget>) -> Result<Ask, Problem> {
+    let reason = field("reason", "Why", "It is recorded.", AskField::Text(""));
+    let scope = &params.scope;
+    let (title, consequence, button, mut fields) = match act {
+        "set-budget" => {
+            let title = match known {
+                Some(_) => format!("Limits of {scope}"),
+                None => "Set limits of a shared budget".to_owned(),
+            };
+            let consequence = "These limits hold for all its runs from now on, beside those that the runs have. Work that waited for it goes on where there is room.";
+            (title, consequence, "Set these limits", limits(params, known))
+        }
+        "unset-budget" => {
+            let hidden = |name, value: &str| field(name, "", "", AskField::Hidden).saying(value);
+            let fields =
+                vec![hidden("scope", scope), hidden("per", &params.per), hidden("zone", &params.zone)];
+            let consequence =
+                "It has no limits of its own any more; those that its runs name go on counting.";
+            (format!("Take the limits of {scope} away"), consequence, "Take the limits away", fields)
+        }
+        other => return Err(Problem::not_found(format!("nothing is at /spend/{other}"))),
+    };
+    fields.push(reason);
+    Ok(Ask {
+        title,
+        consequence: consequence.to_owned(),
+        fields,
+        button: button.to_owned(),
+        is_danger: act == "unset-budget",
+        action: format!("/spend/{act}"),
+        back: "/spend#budgets".to_owned(),
+        place: NavPlace::Spend,
+    })
+}
+
+/// The fields of a budget's limits, as they are set now.
+fn limits(params: &BudgetParams, known: Option<&SharedBudget>) -> Vec<Given> {
+    let set = known.map(|budget| budget.set.clone()).unwrap_or_default();
+    let per = if params.per.is_empty() { "month" } else { &params.per };
+    let example = AskField::Text;
+    vec![
+        field("scope", "Scope", "What its runs share, as their budgets name it.", example("team-blue"))
+            .needed()
+            .saying(&params.scope),
+        field("per", "Period", "", AskField::Choice(PERIODS)).saying(per),
+        field("zone", "Where days begin", "Empty: UTC.", example("Europe/Zurich")).saying(&params.zone),
+        field("cost", "Money", "US dollars; empty: not limited.", example("500.00"))
+            .saying(set.cost_usd.unwrap_or_default()),
+        field("tokens", "Tokens", "Empty: not limited.", example("20000000"))
+            .saying(set.tokens.map(|n| n.to_string()).unwrap_or_default()),
+        field("wall", "Time of paid attempts", "Empty: not limited.", example("40h"))
+            .saying(set.wall_ms.map(span).unwrap_or_default()),
+    ]
+}
+
+/// A span as a field takes it.
+fn span(ms: u64) -> String {
+    match ms {
+        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        ms => format!("{}s", ms.div_ceil(1_000)),
+    }
+}
+
+/// `POST /spend/{act}`: changes the limits.
+pub(super) async fn act(visit: Visit, Path(act): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    allowed(&visit)?;
+    let said = |name: &str| fields.text(name).map(str::trim).unwrap_or_default().to_owned();
+    let params = BudgetParams { scope: said("scope"), per: said("per"), zone: said("zone") };
+    let question = question(&act, &params, None)?;
+    let written = match act.as_str() {
+        "set-budget" => match body(&fields, &params) {
+            Ok(body) => {
+                let path = format!("/budgets/{}", segment(&params.scope));
+                visit.rest.write(Method::PUT, &path, &body, fields.once()).await
+            }
+            Err(problem) => Err(problem),
+        },
+        _ => {
+            let mut path = format!("/budgets/{}", segment(&params.scope));
+            for (name, value) in [("per", &params.per), ("zone", &params.zone), ("reason", &said("reason"))] {
+                if !value.is_empty() {
+                    path = with_query(&path, name, value);
+                }
+            }
+            visit.rest.write(Method::DELETE, &path, &Value::Null, fields.once()).await
+        }
+    };
+    match written {
+        Ok(_) => Ok(Redirect::to(&question.back).into_response()),
+        Err(problem) => Ok(question.typed(&fields).shown(&visit, Some(problem))),
+    }
+}
+
+/// The body of `PUT /budgets/{scope}`.
+fn body(fields: &Fields, params: &BudgetParams) -> Result<Value, Problem> {
+    if params.scope.is_empty() {
+        return Err(Problem::invalid("the scope is missing"));
+    }
+    let said = |name: &str| fields.text(name).map(str::trim);
+    let tokens = match said("tokens").map(|text| text.replace([' ', '_', '\u{202f}'], "")) {
+        Some(text) => {
+            Some(text.parse::<u64>().map_err(|_| Problem::invalid("tokens: this is no whole number"))?)
+        }
+        None => None,
+    };
+    let zone = (!params.zone.is_empty()).then_some(&params.zone);
+    let mut body = json!({ "per": params.per });
+    let parts = [
+        ("zone", json!(zone)),
+        ("cost", json!(said("cost"))),
+        ("tokens", json!(tokens)),
+        ("wall", json!(said("wall"))),
+        ("reason", json!(said("reason"))),
+    ];
+    for (name, value) in parts.into_iter().filter(|(_, value)| !value.is_null()) {
+        body[name] = value;
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_shows_each_measure_it_limits_and_what_is_kept() {
+        let budget = SharedBudget {
+            limit: BudgetAmounts { cost_usd: Some("4.000000".into()), tokens: Some(0), wall_ms: None },
+            spent: BudgetAmounts { cost_usd: Some("3.000000".into()), tokens: Some(7), wall_ms: Some(1) },
+            reserved_usd: "2.000000".into(),
+            ..SharedBudget::default()
+        };
+        let fills = budget.fills();
+        let parts: Vec<_> = fills.iter().map(|fill| (fill.name, fill.spent_part, fill.kept_part)).collect();
+        assert_eq!(parts, [("money", 75, 25), ("tokens", 100, 0)]);
+    }
+
+    #[test]
+    fn limits_are_sent_as_they_were_typed_and_empty_ones_not_at_all() {
+        let fields = Fields::read(b"scope=a+b&per=day&cost=2+EUR&tokens=1+000&wall=&reason=+");
+        let params = BudgetParams { scope: "a b".into(), per: "day".into(), zone: String::new() };
+        assert_eq!(body(&fields, &params).unwrap(), json!({ "per": "day", "cost": "2 EUR", "tokens": 1000 }));
+        assert!(body(&Fields::read(b"tokens=many"), &params).is_err());
+    }
+}

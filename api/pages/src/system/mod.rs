@@ -1,0 +1,12 @@
+//! `/system`: what is not well, what is in use and who waits, who works, what could not be sent, and who may call.
+
+mod acts;
+mod ask;
+mod facts;
+mod findings;
+mod page;
+mod routes;
+
+pub(crate) use acts::refused;
+pub(crate) use ask::{Ask, AskField, Given, field, segment};
+pub(crate) use routes::routes;

@@ -1,0 +1,374 @@
+//! `/runs/{run}/artefacts`: the files that the steps gave, each in all its versions, shown and compared.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::address::address;
+use super::code::{CodeLine, left_out, lines};
+use super::difference::TextDifference;
+use super::file::{picture, read};
+use crate::frame::{Frame, Visit};
+use crate::html::Html;
+use crate::problem::Problem;
+use crate::run::{RunHead, RunTab};
+use crate::{markdown, words};
+
+/// The largest file that is shown as text, in bytes.
+const SHOWN_BYTES_MAX: usize = 1024 * 1024;
+/// Files that the list shows.
+const LISTED_MAX: usize = 500;
+
+/// A file as `GET /runs/{run}/artefacts` gives it.
+#[derive(Debug, Clone, Deserialize)]
+struct ArtefactFact {
+    version: u64,
+    at: String,
+    step: String,
+    round: u64,
+    attempt: u64,
+    name: String,
+    path: String,
+    hash: String,
+    size_bytes: u64,
+}
+
+/// A file in all its versions.
+struct FileLine {
+    path: String,
+    name: String,
+    step: String,
+    versions: Vec<ArtefactFact>,
+}
+
+impl FileLine {
+    fn newest(&self) -> Option<&ArtefactFact> {
+        self.versions.last()
+    }
+
+    /// What the engine keeps of its own, such as the prompt of an agent.
+    fn is_own(&self) -> bool {
+        self.name.starts_with("everfold.")
+    }
+
+    fn title(&self) -> &str {
+        match self.name.as_str() {
+            "everfold.prompt" => "prompt",
+            name => name,
+        }
+    }
+}
+
+/// What people decided on the bytes.
+#[derive(Debug, Clone)]
+struct DecidedOn {
+    words: String,
+    tone: &'static str,
+    version: u64,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(crate) struct ArtefactsQuery {
+    /// The file that is shown: the version of its event, and its name there.
+    version: String,
+    name: String,
+    /// The version that it is compared with; `none`: with none.
+    with: String,
+    /// `split` or `unified`.
+    style: String,
+    /// `text`: lines also of what could be shown otherwise.
+    view: String,
+}
+
+/// A file as it is shown.
+enum ShownArtefact {
+    Markdown(String),
+    Picture(String),
+    Text(Vec<CodeLine>, usize),
+    Differs(TextDifference),
+    /// It cannot be shown; why.
+    Not(String),
+}
+
+struct OpenedArtefact {
+    artefact: ArtefactFact,
+    with: Option<ArtefactFact>,
+    others: Vec<ArtefactFact>,
+    shown: ShownArtefact,
+    /// Whether there is a view beside the lines.
+    has_views: bool,
+    decided: Vec<DecidedOn>,
+}
+
+#[derive(Template)]
+#[template(path = "tabs/artefacts.html")]
+struct ArtefactsPage {
+    frame: Frame,
+    head: RunHead,
+    query: ArtefactsQuery,
+    files: Vec<FileLine>,
+    total: usize,
+    opened: Option<OpenedArtefact>,
+}
+
+impl ArtefactsPage {
+    fn path(&self, artefact: &ArtefactFact, more: &[(&str, &str)]) -> String {
+        let version = artefact.version.to_string();
+        let mut pairs = vec![("version", version.as_str()), ("name", &artefact.name)];
+        pairs.extend_from_slice(more);
+        self.frame.to(address(&self.head.tab_path("/artefacts"), &pairs))
+    }
+
+    fn compare(&self, artefact: &ArtefactFact, with: &ArtefactFact) -> String {
+        self.path(artefact, &[("with", &with.version.to_string()), ("style", &self.query.style)])
+    }
+
+    fn style(&self, opened: &OpenedArtefact, style: &str) -> String {
+        let with = opened.with.as_ref().map(|with| with.version.to_string()).unwrap_or_default();
+        self.path(&opened.artefact, &[("with", &with), ("style", style)])
+    }
+
+    fn file_path(&self, artefact: &ArtefactFact, download: &str) -> String {
+        let path = format!("/runs/{}/artefacts/{}", self.head.facts.short_id, artefact.hash);
+        address(&path, &[("name", &artefact.path), ("download", download)])
+    }
+
+    fn is_open(&self, file: &FileLine) -> bool {
+        let open = self.opened.as_ref().map(|opened| &opened.artefact);
+        open.is_some_and(|open| open.path == file.path && open.name == file.name && open.step == file.step)
+    }
+
+    fn is_split(&self) -> bool {
+        self.query.style != "unified"
+    }
+
+    fn event_path(&self, version: &u64) -> String {
+        format!(
+            "{}#v{version}",
+            self.frame.to(format!("/runs/{}/events?version={version}", self.head.facts.short_id))
+        )
+    }
+}
+
+/// The longest history of a run, in events, whose files are listed anew with each change.
+const LIVE_EVENTS_MAX: u64 = 10_000;
+
+#[derive(Deserialize)]
+struct ArtefactList {
+    items: Vec<ArtefactFact>,
+}
+
+/// `GET /runs/{run}/artefacts`.
+pub(crate) async fn page(
+    visit: Visit,
+    Path(run): Path<String>,
+    Query(query): Query<ArtefactsQuery>,
+) -> Result<Response, Problem> {
+    let head = RunHead::load(&visit, &run, RunTab::Artefacts).await?;
+    let list: ArtefactList =
+        visit.rest.get(&visit.at_moment(&format!("/runs/{}/artefacts", head.facts.id))).await?;
+    let mut files = files(list.items);
+    let total = files.len();
+    files.sort_by_key(FileLine::is_own);
+    let asked = asked(&files, &query);
+    let opened = match asked {
+        Some((artefact, others)) => Some(open(&visit, &head, &query, artefact, others).await),
+        None => None,
+    };
+    files.truncate(LISTED_MAX);
+    let mut frame = head.frame(&visit);
+    // The whole history is read for the list.
+    frame.live &= head.facts.version <= LIVE_EVENTS_MAX;
+    Ok(Html(ArtefactsPage { frame, head, query, files, total, opened }).into_response())
+}
+
+/// The files by step, name and path, in the order in which they came first.
+fn files(items: Vec<ArtefactFact>) -> Vec<FileLine> {
+    let mut at: BTreeMap<(String, String, String), usize> = BTreeMap::new();
+    let mut files: Vec<FileLine> = Vec::new();
+    for item in items {
+        let key = (item.step.clone(), item.name.clone(), item.path.clone());
+        let place = *at.entry(key).or_insert_with(|| {
+            let (path, name, step) = (item.path.clone(), item.name.clone(), item.step.clone());
+            files.push(FileLine { path, name, step, versions: Vec::new() });
+            files.len() - 1
+        });
+        files[place].versions.push(item);
+    }
+    files
+}
+
+/// The file that the address names, with its other versions; else the newest one that no engine keeps for itself.
+fn asked(files: &[FileLine], query: &ArtefactsQuery) -> Option<(ArtefactFact, Vec<ArtefactFact>)> {
+    let version: Option<u64> = query.version.parse().ok();
+    let named = |file: &FileLine| {
+        let of = file
+            .versions
+            .iter()
+            .find(|it| Some(it.version) == version && (query.name.is_empty() || it.name == query.name));
+        of.map(|it| (it.clone(), file.versions.clone()))
+    };
+    if version.is_some() {
+        return files.iter().find_map(named);
+    }
+    let newest =
+        files.iter().filter(|file| !file.is_own()).max_by_key(|file| file.newest().map(|it| it.version));
+    newest.and_then(|file| Some((file.newest()?.clone(), file.versions.clone())))
+}
+
+async fn open(
+    visit: &Visit,
+    head: &RunHead,
+    query: &ArtefactsQuery,
+    artefact: ArtefactFact,
+    others: Vec<ArtefactFact>,
+) -> OpenedArtefact {
+    let with: Option<ArtefactFact> = query.with.parse().ok().and_then(|version: u64| {
+        others.iter().find(|it| it.version == version && it.version != artefact.version).cloned()
+    });
+    let decided = decided_on(visit, head, &artefact.hash).await.unwrap_or_default();
+    let bytes = read(visit, &head.facts.id, &artefact.hash).await;
+    let (shown, has_views) = match (&bytes, &with) {
+        (Err(problem), _) => (ShownArtefact::Not(format!("{}: {}", problem.title, problem.detail)), false),
+        (Ok(bytes), None) => shown(&artefact, bytes, query.view == "text"),
+        (Ok(bytes), Some(with)) => (compared(visit, head, with, &artefact, bytes).await, false),
+    };
+    OpenedArtefact { artefact, with, others, shown, has_views, decided }
+}
+
+fn shown(artefact: &ArtefactFact, bytes: &[u8], as_lines: bool) -> (ShownArtefact, bool) {
+    if picture(bytes).is_some() {
+        return (ShownArtefact::Picture(artefact.path.clone()), false);
+    }
+    let text = match text_of(bytes) {
+        Ok(text) => text,
+        Err(why) => return (ShownArtefact::Not(why), false),
+    };
+    let is_of = |ends: &[&str]| {
+        let path = artefact.path.to_lowercase();
+        ends.iter().any(|end| path.ends_with(end))
+    };
+    let is_markdown = is_of(&[".md", ".markdown"]) && text.len() <= markdown::MARKDOWN_BYTES_MAX;
+    let json: Option<Value> = is_of(&[".json"]).then(|| serde_json::from_str(text).ok()).flatten();
+    match json {
+        _ if is_markdown && !as_lines => {
+            (ShownArtefact::Markdown(markdown::rendered(&with_front_matter(text))), true)
+        }
+        Some(json) if !as_lines => (as_text(&words::json(&json)), true),
+        json => (as_text(text), is_markdown || json.is_some()),
+    }
+}
+
+fn as_text(text: &str) -> ShownArtefact {
+    ShownArtefact::Text(lines(text), left_out(text))
+}
+
+/// A text that begins with fields between lines of `---`, with these as code: as Markdown they would be a heading.
+fn with_front_matter(text: &str) -> String {
+    let fields = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
+    match fields {
+        Some((fields, rest)) if !fields.contains("```") => format!("```\n{fields}\n```\n{rest}"),
+        _none => text.to_owned(),
+    }
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, String> {
+    if bytes.len() > SHOWN_BYTES_MAX {
+        return Err(format!("{} are too much to be shown", words::bytes(bytes.len() as u64)));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _no_text => Err("it is no text and no picture that a browser shows".to_owned()),
+    }
+}
+
+async fn compared(
+    visit: &Visit,
+    head: &RunHead,
+    with: &ArtefactFact,
+    artefact: &ArtefactFact,
+    bytes: &[u8],
+) -> ShownArtefact {
+    let other = match read(visit, &head.facts.id, &with.hash).await {
+        Ok(other) => other,
+        Err(problem) => return ShownArtefact::Not(format!("{}: {}", problem.title, problem.detail)),
+    };
+    // What came first stands on the left, whichever was asked for.
+    let (before, after) =
+        if with.version < artefact.version { (&other[..], bytes) } else { (bytes, &other[..]) };
+    match (text_of(before), text_of(after)) {
+        (Ok(before), Ok(after)) => ShownArtefact::Differs(TextDifference::of(before, after)),
+        (Err(why), _) | (_, Err(why)) => ShownArtefact::Not(why),
+    }
+}
+
+/// What people decided when they were shown exactly these bytes.
+async fn decided_on(visit: &Visit, head: &RunHead, hash: &str) -> Result<Vec<DecidedOn>, Problem> {
+    let list: Value = visit.rest.get(&format!("/runs/{}/audit", head.facts.id)).await?;
+    let items = list["items"].as_array().into_iter().flatten();
+    let of = |item: &Value| {
+        let version = item["version"].as_u64().filter(|version| *version <= head.facts.version)?;
+        let parts = item["seen"]["parts"].as_array()?;
+        parts.iter().find(|part| part["hash"] == hash)?;
+        let by: Vec<&str> =
+            item["by"].as_array().into_iter().flatten().filter_map(Value::as_str).map(words::actor).collect();
+        let (word, tone) = match item["decision"].as_str()? {
+            "approve" => ("approved", "approved"),
+            "reject" => ("rejected", "rejected"),
+            other => (other, "rejected"),
+        };
+        let step = item["step"].as_str().unwrap_or_default();
+        let round = item["round"].as_u64().unwrap_or(1);
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(", ")) };
+        Some(DecidedOn { words: format!("{word} in {step} {round}{by}"), tone, version })
+    };
+    Ok(items.filter_map(of).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artefact(version: u64, name: &str, path: &str) -> ArtefactFact {
+        ArtefactFact {
+            version,
+            at: String::new(),
+            step: "write".to_owned(),
+            round: version,
+            attempt: 1,
+            name: name.to_owned(),
+            path: path.to_owned(),
+            hash: String::new(),
+            size_bytes: 1,
+        }
+    }
+
+    #[test]
+    fn versions_of_a_file_are_one_line_and_the_newest_of_the_steps_own_is_open() {
+        let files = files(vec![
+            artefact(1, "plan", "plan.md"),
+            artefact(2, "plan", "plan.md"),
+            artefact(3, "everfold.prompt", "prompt.md"),
+        ]);
+        assert_eq!(files.iter().map(|file| file.versions.len()).collect::<Vec<_>>(), [2, 1]);
+        let open = |query: ArtefactsQuery| asked(&files, &query).map(|(artefact, _)| artefact.version);
+        assert_eq!(open(ArtefactsQuery::default()), Some(2));
+        assert_eq!(open(ArtefactsQuery { version: "3".to_owned(), ..ArtefactsQuery::default() }), Some(3));
+        assert_eq!(open(ArtefactsQuery { version: "9".to_owned(), ..ArtefactsQuery::default() }), None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_shown_as_text() {
+        let of = |path: &str, bytes: &[u8]| shown(&artefact(1, "x", path), bytes, false).0;
+        assert!(matches!(of("a.md", b"\xff\xfe"), ShownArtefact::Not(_)));
+        assert!(matches!(of("a.png", b"<script>"), ShownArtefact::Text(..)));
+        assert!(matches!(of("a.txt", b"\x89PNG\r\n\x1a\n"), ShownArtefact::Picture(_)));
+        assert!(matches!(of("a.json", b"{\"a\":1}"), ShownArtefact::Text(lines, _) if lines.len() == 3));
+        assert!(matches!(of("a.md", b"# x"), ShownArtefact::Markdown(_)));
+    }
+}

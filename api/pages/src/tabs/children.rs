@@ -1,0 +1,262 @@
+//! `/runs/{run}/children`: the runs that began from this one and those that it began from, as a tree.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::excerpt::clamped;
+use crate::frame::{Frame, Visit, with_query};
+use crate::html::Html;
+use crate::problem::Problem;
+use crate::run::{RunHead, RunTab};
+use crate::words::{self, encoded};
+
+/// Runs of one family that are read.
+const RUNS_MAX: usize = 1_000;
+/// How deep a tree is drawn; deeper ones stand at its edge.
+const DEPTH_MAX: usize = 8;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct ParentFact {
+    run: String,
+    short_id: String,
+    step: String,
+    top: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct OriginFact {
+    run: String,
+    how: String,
+    version: u64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct AwaitFact {
+    step: String,
+    kind: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct UsageFact {
+    cost_usd: String,
+}
+
+/// A run as lists of REST have it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Relative {
+    id: String,
+    short_id: String,
+    pipeline: String,
+    title: Option<String>,
+    status: String,
+    started_at: String,
+    ended_at: Option<String>,
+    active_steps: Vec<String>,
+    note: Option<String>,
+    awaits: Vec<AwaitFact>,
+    usage: UsageFact,
+    parent: Option<ParentFact>,
+    origin: Option<OriginFact>,
+}
+
+impl Relative {
+    fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.pipeline)
+    }
+
+    /// Where it stands, in one line: what it waits for, what goes on, how it failed.
+    fn stands(&self) -> String {
+        if let Some(awaited) = self.awaits.first() {
+            return format!("{} in {}", awaited.kind.replace('_', " "), awaited.step);
+        }
+        match &self.note {
+            Some(note) => clamped(note, 160),
+            None => self.active_steps.join(", "),
+        }
+    }
+
+    fn took(&self) -> String {
+        words::took(&self.started_at, self.ended_at.as_deref())
+    }
+}
+
+/// A run in its place of the tree.
+struct RunBranch {
+    depth: usize,
+    run: Relative,
+    is_here: bool,
+}
+
+impl RunBranch {
+    /// How it came to be: the step of its parent, or what it was forked from.
+    fn by(&self) -> String {
+        match &self.run.parent {
+            Some(parent) => parent.step.clone(),
+            None => String::new(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "tabs/children.html")]
+struct ChildrenPage {
+    frame: Frame,
+    head: RunHead,
+    tree: Vec<RunBranch>,
+    origin: Option<(OriginFact, Option<Relative>)>,
+    forks: Vec<Relative>,
+    is_cut: bool,
+    counts: Vec<(String, usize)>,
+}
+
+impl ChildrenPage {
+    /// The page of a run.
+    fn run_path(&self, run: &str) -> String {
+        self.frame.to(format!("/runs/{}", words::short(run)))
+    }
+
+    fn compare_path(&self, other: &str) -> String {
+        self.frame.to(with_query(&self.head.tab_path("/compare"), "with", words::short(other)))
+    }
+}
+
+#[derive(Deserialize)]
+struct RelativeList {
+    items: Vec<Relative>,
+    next_cursor: Option<String>,
+}
+
+/// `GET /runs/{run}/children`.
+pub(crate) async fn page(visit: Visit, Path(run): Path<String>) -> Result<Response, Problem> {
+    let head = RunHead::load(&visit, &run, RunTab::Children).await?;
+    let me = Relative::deserialize(&head.view)
+        .map_err(|error| Problem::within(format!("the run cannot be read: {error}")))?;
+    let top = me.parent.as_ref().map_or_else(|| me.id.clone(), |parent| parent.top.clone());
+    let of_family = format!("/runs?top={}&limit={RUNS_MAX}&sort=started", encoded(&top));
+    let family: RelativeList = visit.rest.get(&visit.at_moment(&of_family)).await?;
+    let is_cut = family.next_cursor.is_some();
+    let mut runs = family.items;
+    if top != me.id {
+        runs.extend(one(&visit, &top).await);
+    }
+    let origin = match me.origin.clone() {
+        Some(origin) => {
+            let run = one(&visit, &origin.run).await;
+            Some((origin, run))
+        }
+        None => None,
+    };
+    let forks = forks(&visit, &me).await;
+    let here = me.id.clone();
+    runs.retain(|run| run.id != here);
+    runs.push(me);
+    let tree = tree(runs, &top, &here);
+    let counts = counts(&tree);
+    let frame = head.frame(&visit);
+    Ok(Html(ChildrenPage { frame, head, tree, origin, forks, is_cut, counts }).into_response())
+}
+
+/// A run that is shown beside; one that cannot be read is left out.
+async fn one(visit: &Visit, run: &str) -> Option<Relative> {
+    let run = encoded(run);
+    let path = match &visit.at {
+        None => format!("/runs/{run}"),
+        Some(_) => visit.at_moment(&format!("/runs/{run}/state")),
+    };
+    visit.rest.get(&path).await.ok()
+}
+
+/// The runs that were forked, restarted or retried from this one, among the newest of its pipeline since it began.
+async fn forks(visit: &Visit, me: &Relative) -> Vec<Relative> {
+    let path = format!(
+        "/runs?pipeline={}&started_after={}&limit={RUNS_MAX}",
+        encoded(&me.pipeline),
+        encoded(&me.started_at)
+    );
+    let list: Option<RelativeList> = visit.rest.get(&visit.at_moment(&path)).await.ok();
+    let items = list.map_or_else(Vec::new, |list| list.items);
+    items.into_iter().filter(|run| run.origin.as_ref().is_some_and(|origin| origin.run == me.id)).collect()
+}
+
+/// The runs of a family, each behind its parent. What hangs on nothing that was read hangs on the top.
+fn tree(runs: Vec<Relative>, top: &str, here: &str) -> Vec<RunBranch> {
+    let known: std::collections::HashSet<String> = runs.iter().map(|run| run.id.clone()).collect();
+    let mut below: HashMap<String, Vec<Relative>> = HashMap::new();
+    let mut roots = Vec::new();
+    for run in runs {
+        let parent =
+            run.parent.as_ref().map(|parent| parent.run.clone()).filter(|parent| known.contains(parent));
+        match parent {
+            Some(parent) if run.id != top => below.entry(parent).or_default().push(run),
+            _root => roots.push(run),
+        }
+    }
+    let (mut tree, mut open): (Vec<RunBranch>, Vec<(usize, Relative)>) = (Vec::new(), Vec::new());
+    open.extend(roots.into_iter().rev().map(|run| (0, run)));
+    while let Some((depth, run)) = open.pop() {
+        let mut children = below.remove(&run.id).unwrap_or_default();
+        children.sort_by(|a, b| (&a.started_at, &a.id).cmp(&(&b.started_at, &b.id)));
+        open.extend(children.into_iter().rev().map(|child| ((depth + 1).min(DEPTH_MAX), child)));
+        tree.push(RunBranch { depth, is_here: run.id == here, run });
+    }
+    tree
+}
+
+/// How many runs of the tree stand where.
+fn counts(tree: &[RunBranch]) -> Vec<(String, usize)> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for branch in tree.iter().filter(|branch| branch.run.parent.is_some()) {
+        match counts.iter_mut().find(|(status, _)| *status == branch.run.status) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((branch.run.status.clone(), 1)),
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(id: &str, parent: Option<&str>) -> Relative {
+        let parent = parent.map(|run| ParentFact {
+            run: run.to_owned(),
+            top: "a".to_owned(),
+            ..ParentFact::default()
+        });
+        Relative { id: id.to_owned(), status: "running".to_owned(), parent, ..Relative::default() }
+    }
+
+    #[test]
+    fn each_run_stands_behind_its_parent() {
+        let runs = vec![
+            run("d", Some("b")),
+            run("b", Some("a")),
+            run("c", Some("a")),
+            run("a", None),
+            run("x", Some("gone")),
+        ];
+        let tree = tree(runs, "a", "b");
+        let shown: Vec<_> =
+            tree.iter().map(|branch| (branch.run.id.as_str(), branch.depth, branch.is_here)).collect();
+        assert_eq!(
+            shown,
+            [("a", 0, false), ("b", 1, true), ("d", 2, false), ("c", 1, false), ("x", 0, false)]
+        );
+        assert_eq!(counts(&tree), [("running".to_owned(), 4)]);
+    }
+
+    #[test]
+    fn runs_that_are_each_others_parents_end() {
+        assert!(tree(vec![run("b", Some("c")), run("c", Some("b"))], "a", "b").is_empty());
+    }
+}

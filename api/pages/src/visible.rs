@@ -1,0 +1,55 @@
+//! Texts in which every character can be seen.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// A text in which characters that are not seen, or that change how others are read, are named: marks of the reading
+/// direction as `⟨U+202E⟩`, control characters by their signs (`␛`). Line ends and tabs stay; `\r\n` is a line end.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut seen = String::with_capacity(text.len() + 16);
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '\r' if rest.peek() == Some(&'\n') => {}
+            character if !is_unseen(character) => seen.push(character),
+            '\u{0}'..='\u{1f}' => seen.extend(char::from_u32(0x2400 + u32::from(character))),
+            '\u{7f}' => seen.push('␡'),
+            character => {
+                // Writing to a string does not fail.
+                let _ = write!(seen, "⟨U+{:04X}⟩", u32::from(character));
+            }
+        }
+    }
+    Cow::Owned(seen)
+}
+
+fn is_unseen(character: char) -> bool {
+    match character {
+        '\n' | '\t' => false,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
+        '\u{200b}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{206f}'
+        | '\u{61c}' => true,
+        '\u{feff}' | '\u{2028}' | '\u{2029}' => true,
+        '\u{e0000}'..='\u{e007f}' => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_named() {
+        assert_eq!(visible("a\u{1b}[31mb\u{202e}c\r\nd\te\u{200b}"), "a␛[31mb⟨U+202E⟩c\nd\te⟨U+200B⟩");
+        assert!(matches!(visible("plain, äöü 👩‍💻"), Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,65 @@
+//! The pages of the browser, rendered over a folder with many runs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use everfold_engine::clock::Stopwatch;
+use everfold_engine::data_folder::Layout;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use super::engine::BenchError;
+use super::load::percentile;
+use crate::access::Caller;
+use crate::node::HoldOptions;
+use crate::serve;
+
+/// How often each page is asked for.
+const TIMES: usize = 60;
+
+/// The pages that are asked for: what people look at first.
+const ASKED: [(&str, &str); 5] = [
+    ("page: the board", "/"),
+    ("page: the table of runs", "/runs"),
+    ("page: a run", "/runs/@"),
+    ("page: events of a run", "/runs/@/events"),
+    ("page: the inbox", "/inbox"),
+];
+
+/// What a page cost.
+pub(super) struct PageCost {
+    pub(super) name: &'static str,
+    pub(super) first: Duration,
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+    /// Of the page, not compressed.
+    pub(super) bytes: usize,
+}
+
+/// Asks for each page, as the owner of the folder does.
+pub(super) async fn rendered(folder: &Path) -> Result<Vec<PageCost>, BenchError> {
+    let guard = serve::hold(Layout::new(folder), HoldOptions::default()).await?;
+    let mut costs = Vec::new();
+    for (name, path) in ASKED {
+        let (mut spans, mut bytes) = (Vec::with_capacity(TIMES), 0);
+        for _ in 0..TIMES {
+            let mut request = Request::get(path).body(Body::empty())?;
+            request.extensions_mut().insert(Caller::local("bench"));
+            let one = Stopwatch::start();
+            let answer = guard.routes().oneshot(request).await?;
+            if answer.status() != StatusCode::OK {
+                return Err(format!("{path} answers {}", answer.status()).into());
+            }
+            bytes = answer.into_body().collect().await?.to_bytes().len();
+            spans.push(one.elapsed());
+        }
+        let first = spans.first().copied().unwrap_or_default();
+        spans.sort_unstable();
+        costs.push(PageCost { name, first, p50: percentile(&spans, 50), p99: percentile(&spans, 99), bytes });
+    }
+    guard.release().await;
+    Ok(costs)
+}

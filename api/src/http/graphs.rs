@@ -1,0 +1,52 @@
+//! The steps of a pipeline as a graph with places, for clients that draw it.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::app::App;
+use super::extract::{Params, Path};
+use crate::fault::Fault;
+use crate::graph::{GraphDetail, GraphView, drawing};
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct GraphParams {
+    /// How much stands in a box: `full` or `names`.
+    #[param(inline)]
+    detail: GraphDetail,
+}
+
+/// `GET /runs/{id}/graph`: the steps of the definition that the run is pinned to, with places.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/graph",
+    tag = "history",
+    params(GraphParams),
+    responses((status = 200, description = "The boxes and arrows.", body = GraphView))
+)]
+pub(crate) async fn of_run(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    Params(params): Params<GraphParams>,
+) -> Result<Json<GraphView>, Fault> {
+    let run = app.resolve(&run).await?;
+    Ok(Json(drawing(&*app.definition(run).await?, params.detail)))
+}
+
+/// `GET /pipelines/{name}/graph`: the steps of a pipeline, with places.
+#[utoipa::path(
+    get,
+    path = "/pipelines/{name}/graph",
+    tag = "pipelines",
+    params(GraphParams),
+    responses((status = 200, description = "The boxes and arrows.", body = GraphView))
+)]
+pub(crate) async fn of_pipeline(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Params(params): Params<GraphParams>,
+) -> Result<Json<GraphView>, Fault> {
+    Ok(Json(drawing(&*app.pipeline(&name).await?, params.detail)))
+}

@@ -1,0 +1,114 @@
+// Who may do what, two who decide at once, hands that stay on the keys, browsers without scripts.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Everfold } from "./everfold.mjs";
+import { closeBrowser, complainedOfNothing, theBrowser, visit } from "./pages.mjs";
+
+let everfold;
+
+before(async () => {
+  everfold = await Everfold.start();
+  await everfold.pipelines("greet", "release");
+});
+after(async () => {
+  await closeBrowser();
+  await everfold.end();
+});
+
+async function asked(name) {
+  const run = await everfold.start("greet", { name }, `Greet ${name}`);
+  await everfold.run(run, (view) => view.status === "waiting");
+  const task = (await everfold.rest("GET /inbox")).items.find((task) => task.run === run || task.run?.id === run || JSON.stringify(task).includes(run));
+  return { run, task: encodeURIComponent(task.id) };
+}
+
+test("whoever is not logged in comes back to the page that was asked for", async (t) => {
+  const context = await (await theBrowser()).newContext({ baseURL: everfold.url });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto("/runs?status=waiting");
+  assert.match(page.url(), /\/login\?to=/);
+  await page.getByLabel("Token").fill("evf_" + "0".repeat(64));
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").waitFor();
+  await page.getByLabel("Token").fill(everfold.token);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.waitForURL(/\/runs\?status=waiting/);
+});
+
+test("a viewer sees everything and no button that would be refused", async (t) => {
+  const { run, task } = await asked("Vi");
+  const page = await visit(t, everfold, { role: "viewer" });
+  for (const address of ["/", `/runs/${run}`, `/inbox/${task}`, "/pipelines/greet", "/system", "/schedules"]) {
+    await page.goto(address);
+    assert.equal(await page.locator("main form[method=post]").count(), 0, address);
+    assert.equal(await page.locator("main a[href*='/act/']").count(), 0, address);
+  }
+  await page.goto(`/runs/${run}/act/cancel`);
+  await page.locator("#act-refused").getByText(/operator/i).waitFor();
+  const refused = await page.evaluate(async (address) => {
+    const body = new URLSearchParams({ csrf: "x" });
+    return (await fetch(address, { method: "POST", body })).status;
+  }, `/runs/${run}/act/cancel`);
+  assert.equal(refused, 403);
+});
+
+test("of two who decide at once one is taken, and the other sees what was decided", async (t) => {
+  const { run, task } = await asked("Two");
+  const [ada, bea] = [await visit(t, everfold), await visit(t, everfold)];
+  await Promise.all([ada, bea].map((page) => page.goto(`/inbox/${task}`)));
+  await ada.locator("#approve").click();
+  await everfold.run(run, (view) => view.status === "succeeded");
+  // The other's page may have noticed already; if not, its button is refused with words.
+  if (await bea.locator("#reject").count()) {
+    await bea.locator("#comment").fill("no");
+    await bea.locator("#reject").click({ timeout: 3_000 }).catch(() => {});
+  }
+  await bea.goto(`/inbox/${task}`);
+  await bea.locator("#gone, #refused").getByText(/approved|decided/i).first().waitFor();
+  assert.equal((await everfold.rest(`GET /runs/${run}`)).status, "succeeded");
+});
+
+test("a decision needs no mouse", async (t) => {
+  const { run } = await asked("Keys");
+  const page = await visit(t, everfold);
+  await page.goto("/inbox");
+  while (!(await page.locator("main h1, main h2").allInnerTexts()).some((text) => text.includes("Send it to Keys?"))) {
+    await page.locator("body").press("j");
+    await page.waitForLoadState("load");
+  }
+  await page.locator("body").press("a");
+  await page.keyboard.press("Enter");
+  await everfold.run(run, (view) => view.status === "succeeded");
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("Greet Keys");
+  await page.locator("#palette[open]").getByText("Greet Keys").first().waitFor();
+  complainedOfNothing(page);
+});
+
+test("reading and deciding work without scripts", async (t) => {
+  const { run, task } = await asked("Plain");
+  const context = await (await theBrowser()).newContext({ baseURL: everfold.url, javaScriptEnabled: false });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto((await everfold.link("admin")).address);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.goto(`/runs/${run}`);
+  await page.getByRole("heading", { name: "Greet Plain" }).waitFor();
+  await page.goto(`/inbox/${task}`);
+  await page.locator("#approve").click();
+  await everfold.run(run, (view) => view.status === "succeeded");
+  await page.goto("/find?q=Greet+Plain");
+  await page.getByText("Greet Plain").first().waitFor();
+});
+
+test("a form of another session does nothing, and says so", async (t) => {
+  const { run, task } = await asked("Old");
+  const page = await visit(t, everfold);
+  await page.goto(`/inbox/${task}`);
+  await page.locator("#decide [name=csrf]").evaluate((field) => (field.value = "0".repeat(64)));
+  await page.locator("#approve").click();
+  await page.getByText("of another session").first().waitFor();
+  assert.equal((await everfold.rest(`GET /runs/${run}`)).status, "waiting");
+});

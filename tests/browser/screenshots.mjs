@@ -1,0 +1,57 @@
+// Pictures of the pages for the documentation: `EVERFOLD_PROGRAM=target/release/everfold EVERFOLD_CHROMIUM=… node
+// screenshots.mjs ../../docs/pictures`, after `npm ci`. Each page in both themes: NAME.png and NAME-dark.png.
+
+import fs from "node:fs";
+import path from "node:path";
+import { Everfold, until } from "./everfold.mjs";
+import { closeBrowser, visit } from "./pages.mjs";
+
+const into = process.argv[2] ?? "../../docs/pictures";
+fs.mkdirSync(into, { recursive: true });
+
+const everfold = await Everfold.start(undefined, { demo: true });
+const ends = [];
+const test = { after: (end) => ends.push(end) };
+try {
+  await everfold.pipelines("greet", "release", "many", "agentic", "stuck");
+  const waits = (view) => ["waiting", "blocked"].includes(view.status);
+  const ids = {};
+  for (const [name, pipeline, input, title] of [
+    ["ada", "greet", { name: "Ada" }, "Greet Ada"],
+    ["r1", "release", { version: "2.1.0" }, "Release 2.1.0"],
+    ["r2", "release", { version: "2.2.0", broken: true }, "Release 2.2.0"],
+    ["many", "many", { count: 60 }, "Sixty parts"],
+    ["agent", "agentic", { task: "Write Roman numerals" }, "Roman numerals"],
+    ["stuck", "stuck", {}, "Cannot reach the host"],
+    ["r3", "release", { version: "2.3.0", slow: 600 }, "Release 2.3.0"],
+  ]) ids[name] = await everfold.start(pipeline, input, title);
+  await Promise.all(["ada", "r1", "agent", "stuck", "r3"].map((name) => everfold.run(ids[name], waits)));
+  await everfold.run(ids.many, (view) => view.status === "succeeded");
+  await everfold.run(ids.r2, (view) => view.status === "failed");
+  const tasks = (await everfold.rest("GET /inbox")).items;
+  const task = (run) => encodeURIComponent(tasks.find((one) => JSON.stringify(one).includes(run)).id);
+  await everfold.rest(`POST /inbox/${task(ids.r3)}`, { decision: "approve" });
+  const { items: [delivery] } = await everfold.rest("GET /runs?pipeline=delivery");
+  const of = `/runs/${delivery.short_id}`;
+  const pages = {
+    board: "/", table: "/runs", run: of, step: `${of}?step=develop`, debugger: `${of}/debug?version=1&find=verdict%3Dfail`,
+    gates: `${of}/gates`, artefacts: `${of}/artefacts`, log: `/runs/${ids.agent}/log?step=develop&round=1&attempt=1`,
+    inbox: `/inbox/${task(ids.ada)}`, audit: "/audit", pipeline: "/pipelines/release", start: "/pipelines/greet/start",
+    fork: `${of}/act/fork?version=20`, spend: "/spend", system: "/system",
+  };
+  for (const theme of ["light", "dark"]) {
+    const page = await visit(test, everfold, { theme, width: 1280 });
+    await page.setViewportSize({ width: 1280, height: 800 });
+    for (const [name, address] of Object.entries(pages)) {
+      await page.goto(address, { waitUntil: "load" });
+      await until("its fonts are there", () => page.evaluate(() => document.fonts.status === "loaded"));
+      const file = path.join(into, `${name}${theme === "dark" ? "-dark" : ""}.png`);
+      await page.screenshot({ path: file });
+      console.log(file);
+    }
+  }
+} finally {
+  for (const end of ends) await end();
+  await closeBrowser();
+  await everfold.end();
+}

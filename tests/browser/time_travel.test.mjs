@@ -1,0 +1,86 @@
+// Any moment of a run and of the board: the debugger, a fork from it, the bar of time, policies on recorded verdicts.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Everfold, until } from "./everfold.mjs";
+import { closeBrowser, complainedOfNothing, visit } from "./pages.mjs";
+
+let everfold;
+let run;
+
+before(async () => {
+  everfold = await Everfold.start();
+  await everfold.pipelines("greet");
+  run = await everfold.start("greet", { name: "Ada" }, "A past");
+  await everfold.run(run, (view) => view.status === "waiting");
+});
+after(async () => {
+  await closeBrowser();
+  await everfold.end();
+});
+
+test("the debugger goes through versions by keys, and forks from the one on screen", async (t) => {
+  const page = await visit(t, everfold);
+  await page.goto(`/runs/${run}/debug?version=3`);
+  await page.locator("#debug-step[data-version='3']").waitFor();
+  await page.locator("body").press("ArrowRight");
+  await page.locator("#debug-step[data-version='4']").waitFor();
+  assert.match(page.url(), /version=4/);
+  await page.locator("body").press("ArrowLeft");
+  await page.locator("#debug-step[data-version='3']").waitFor();
+  await page.getByRole("link", { name: /Fork from version 3/ }).click();
+  const form = page.locator("#act-form");
+  await form.waitFor();
+  await form.locator("details:not([open]) > summary").first().click();
+  await form.locator("[name='input/name']").fill("Grace");
+  await form.getByRole("button", { name: /Fork/ }).click();
+  await page.waitForURL((url) => url.pathname.startsWith("/runs/") && !url.pathname.includes(run.slice(-8)));
+  const fork = page.url().match(/\/runs\/([0-9a-f-]+)/)[1];
+  const view = await everfold.run(fork, (view) => view.status === "waiting");
+  assert.equal(view.input.name, "Grace");
+  assert.equal(view.origin.at ?? view.origin.version, 3);
+  complainedOfNothing(page);
+});
+
+test("the bar of time shows the board as it was, and comes back to now", async (t) => {
+  const page = await visit(t, everfold);
+  await page.goto("/");
+  await page.locator(`#run-${run.slice(-8)}`).waitFor();
+  const slider = page.locator("#time-slider");
+  const card = page.locator(`#run-${run.slice(-8)}`);
+  // The bar says where it stands once it takes keys.
+  await until("the bar takes keys", () => page.locator("#time-text").textContent());
+  await slider.focus();
+  // An hour ago there was no run. A refresh that was under way may show now once more.
+  await until("the card is gone", async () => {
+    await slider.press("End");
+    await slider.press("Home");
+    return card.waitFor({ state: "detached", timeout: 3_000 }).then(() => true, () => false);
+  });
+  await page.locator("#time-home").click();
+  await page.locator(`#run-${run.slice(-8)}`).waitFor();
+  complainedOfNothing(page);
+});
+
+test("a page of the past says so, keeps its moment in links and acts on nothing", async (t) => {
+  const page = await visit(t, everfold);
+  const { updated_at: at } = await everfold.rest(`GET /runs/${run}`);
+  await page.goto(`/runs/${run}?at=${encodeURIComponent(at)}`);
+  await page.locator(".band.as-of").waitFor();
+  assert.match(await page.getByRole("link", { name: "Board", exact: true }).getAttribute("href"), /at=/);
+  assert.equal(await page.locator("a[href*='/act/cancel']").count(), 0);
+  await page.goto("/moment?here=%2F&at=-10m");
+  assert.match(page.url(), /at=\d{4}-/);
+  complainedOfNothing(page);
+});
+
+test("another policy is tried on recorded verdicts", async (t) => {
+  const page = await visit(t, everfold);
+  await page.goto("/audit/backtest");
+  await page.locator("#backtest [name=gate]").fill("polite");
+  await page.locator("#backtest [name=policy]").fill("!evidence.exists");
+  await page.getByRole("button", { name: /recorded verdicts/ }).click();
+  await page.getByText(/would/).first().waitFor();
+  await page.locator("main").getByText(/A past|polite/).first().waitFor();
+  complainedOfNothing(page);
+});

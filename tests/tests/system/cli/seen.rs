@@ -1,0 +1,194 @@
+//! What people approve is what they saw: real files, real git, the real program.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use super::fixtures::{Done, Scratch};
+
+fn said(done: &Done, code: i32, words: &[&str]) {
+    assert_eq!(done.code, code, "{done:#?}");
+    for word in words {
+        assert!(done.out.contains(word) || done.err.contains(word), "{word} in {done:#?}");
+    }
+}
+
+const RELEASE: &str = "\
+name: release
+steps:
+  - id: write
+    command: 'if [ \"$EVERFOLD_ROUND\" = 1 ] || [ -e other ]; then echo \"plan $EVERFOLD_ROUND\" > plan.md; fi'
+  - id: sign
+    approval:
+      title: Release it?
+      show: [plan.md, { file: notes.md }, It is ready.]
+      quorum: 2
+      keep: unchanged
+      on_changes: { rework: write }
+  - id: deploy
+    approved: sign
+    retry: { attempts: 3, backoff: 1ms..1ms }
+    command: cp plan.md deployed
+";
+
+fn by(scratch: &Scratch, user: &str, args: &[&str]) -> Done {
+    scratch.command(args).env("EVERFOLD_USER", user).output().unwrap().into()
+}
+
+/// The digest of what the only open approval shows.
+fn digest(scratch: &Scratch) -> String {
+    let view = scratch.run(&["show", "--json"]).json();
+    view["awaits"][0]["seen"]["digest"].as_str().expect("a digest").to_owned()
+}
+
+fn released() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("release.yaml", RELEASE);
+    said(&scratch.run(&["run", "./release.yaml", "--no-wait"]), 6, &["approve", "--seen"]);
+    scratch
+}
+
+#[test]
+fn a_vote_is_on_what_was_shown_and_refused_where_a_file_changed_meanwhile() {
+    let scratch = released();
+    let hash = blake3::hash(b"plan 1\n").to_hex().to_string();
+    let shown = scratch.run(&["show"]);
+    said(&shown, 0, &[&hash[..12], "missing  notes.md", "seen "]);
+    let view = scratch.run(&["show", "--json"]).json();
+    let parts = &view["awaits"][0]["seen"]["parts"];
+    assert_eq!((&parts[1]["kind"], &parts[1]["hash"]), (&"file".into(), &hash.clone().into()), "{parts:#}");
+    assert_eq!((&parts[2]["what"], &parts[2]["hash"]), (&"notes.md".into(), &serde_json::Value::Null));
+
+    let seen = digest(&scratch);
+    said(
+        &scratch.run(&["approve", "@", "--seen", "00000000"]),
+        4,
+        &["EF0346", "it changed since you looked"],
+    );
+    said(&scratch.run(&["approve", "@", "--seen", "123"]), 2, &["digest"]);
+    scratch.write("plan.md", "something else\n");
+    let refused = scratch.run(&["approve", "@", "--seen", &seen[..8]]);
+    said(&refused, 4, &["EF0346", "plan.md (was", "everfold recheck"]);
+    said(&scratch.run(&["approve", "@"]), 4, &["EF0346"]);
+
+    // Asked anew, it shows what lies there now.
+    let again = scratch.run(&["recheck", "@", "sign"]);
+    assert!(matches!(again.code, 0 | 6), "{again:#?}");
+    said(&scratch.run(&["resume", "--no-wait"]), 6, &[]);
+    let now = digest(&scratch);
+    assert_ne!(now, seen);
+    said(&scratch.run(&["approve", "@", "--seen", &now[..8]]), 0, &["counted (1 of 2)"]);
+    said(&by(&scratch, "ben", &["approve", "@"]), 0, &["approved"]);
+    said(&scratch.run(&["resume"]), 0, &[]);
+    assert_eq!(std::fs::read_to_string(scratch.path("deployed")).unwrap(), "something else\n");
+}
+
+#[test]
+fn what_changed_after_the_approval_is_not_deployed() {
+    let scratch = released();
+    let short = scratch.short("@");
+    said(&scratch.run(&["approve", "@"]), 0, &["counted (1 of 2)"]);
+    // Nothing goes on before the file is another one.
+    said(&scratch.run(&["breakpoints", "@", "deploy"]), 0, &[]);
+    said(&by(&scratch, "ben", &["approve", "@"]), 0, &["approved"]);
+    scratch.write("plan.md", "slipped in\n");
+    let done = scratch.run(&["resume", &short]);
+    said(&done, 1, &["CHANGED_SINCE_APPROVED", "it is not what “sign” approved: plan.md (was"]);
+    assert!(!scratch.path("deployed").exists(), "nothing was started");
+    let view = scratch.run(&["show", "--json"]).json();
+    let deploy = view["steps"].as_array().unwrap().iter().find(|step| step["id"] == "deploy").unwrap();
+    assert_eq!(deploy["attempt"], 1, "no retry covers it: {deploy:#}");
+}
+
+#[test]
+fn a_rework_without_a_change_keeps_the_vote_and_one_with_a_change_asks_anew() {
+    let scratch = released();
+    let first = digest(&scratch);
+    said(&scratch.run(&["approve", "@"]), 0, &["counted (1 of 2)"]);
+    said(&by(&scratch, "ben", &["changes", "@", "-m", "look at it again"]), 0, &["sent back"]);
+    said(&scratch.run(&["resume", "--no-wait"]), 6, &["approve"]);
+    said(&scratch.run(&["show"]), 0, &["user:ada approved it in round 1"]);
+    assert_eq!(digest(&scratch), first);
+    scratch.write("other", "");
+    said(&by(&scratch, "ben", &["changes", "@", "-m", "write it anew"]), 0, &["sent back"]);
+    said(&scratch.run(&["resume", "--no-wait"]), 6, &[]);
+    assert_ne!(digest(&scratch), first);
+    said(&scratch.run(&["approve", "@"]), 0, &["counted (1 of 2)"]);
+    let events = scratch.run(&["events", "--json"]);
+    let asked = events.out.lines().filter(|line| line.contains("\"ApprovalRequested\""));
+    let kept: Vec<usize> = asked
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| line["event"]["seen"]["kept"].as_array().map_or(0, Vec::len))
+        .collect();
+    assert_eq!(kept, [0, 1, 0]);
+}
+
+const MERGE: &str = "\
+name: merge
+workspace: { git: repo, save: commit, keep: always }
+steps:
+  - { id: write, command: echo one > a.txt }
+  - id: sign
+    approval: { title: Merge it?, commit: true, show: [{ file: a.txt }] }
+  - { id: later, command: 'if [ $SLIP = yes ]; then echo two > b.txt; fi', env: { SLIP: '${input.slip}' } }
+  - id: check
+    approved: [sign]
+    gates: [{ id: there, file: { exists: a.txt } }]
+  - { id: merge, approved: sign, command: git rev-parse HEAD }
+output: ${steps.merge.output.stdout}
+";
+
+/// `slip`: whether a step behind the approval leaves something.
+fn merging(slip: &str) -> Scratch {
+    let scratch = Scratch::new();
+    let git = |args: &[&str]| {
+        let done = Command::new("git").args(args).current_dir(scratch.path("repo")).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    std::fs::create_dir(scratch.path("repo")).unwrap();
+    git(&["init", "-q", "-b", "main"]);
+    git(&["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "first"]);
+    scratch.write("merge.yaml", MERGE);
+    let slip = format!("slip={slip}");
+    said(&scratch.run(&["run", "./merge.yaml", "-i", &slip, "--no-wait"]), 6, &["approve"]);
+    scratch
+}
+
+#[test]
+fn the_commit_of_a_worktree_is_approved_and_gates_and_work_are_held_to_it() {
+    let scratch = merging("no");
+    let view = scratch.run(&["show", "--json"]).json();
+    let parts = view["awaits"][0]["seen"]["parts"].as_array().unwrap().clone();
+    let commit =
+        parts.iter().find(|part| part["kind"] == "commit").unwrap()["hash"].as_str().unwrap().to_owned();
+    assert!(commit.len() >= 40 && !commit.contains('+'), "{commit}");
+    said(&scratch.run(&["approve", "@"]), 0, &["approved"]);
+    said(&scratch.run(&["resume"]), 0, &[&commit]);
+    let events = scratch.run(&["events", "--json"]);
+    let decided = events.out.lines().find(|line| line.contains("\"ApprovalDecided\"")).unwrap();
+    assert!(decided.contains(&commit) && decided.contains("digest"), "{decided}");
+}
+
+#[test]
+fn what_lies_in_a_worktree_beside_its_commit_is_seen_too() {
+    let scratch = merging("yes");
+    let worktree =
+        std::fs::read_dir(scratch.data().join("worktrees")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(worktree.join("slipped.txt"), "in").unwrap();
+    let refused = scratch.run(&["approve", "@"]);
+    said(&refused, 4, &["EF0346", "the commit (was", "+"]);
+    std::fs::remove_file(worktree.join("slipped.txt")).unwrap();
+    // What the worktree's index is told to overlook is looked at.
+    let index = ["update-index", "--assume-unchanged", "a.txt"];
+    assert!(Command::new("git").args(index).current_dir(&worktree).status().unwrap().success());
+    let mode = |mode| std::fs::set_permissions(worktree.join("a.txt"), Permissions::from_mode(mode)).unwrap();
+    mode(0o755);
+    said(&scratch.run(&["approve", "@"]), 4, &["EF0346", "the commit (was"]);
+    mode(0o644);
+    said(&scratch.run(&["approve", "@"]), 0, &["approved"]);
+    let done = scratch.run(&["resume"]);
+    said(&done, 1, &["CHANGED_SINCE_APPROVED", "the commit (was"]);
+    let view = scratch.run(&["show", "--json"]).json();
+    let check = view["steps"].as_array().unwrap().iter().find(|step| step["id"] == "check").unwrap();
+    assert_eq!(check["status"], "failed", "its gates judged nothing: {check:#}");
+}

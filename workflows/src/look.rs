@@ -1,0 +1,213 @@
+//! Measures what people approve: files of a workspace, and its commit.
+//!
+//! Law: it reads and changes nothing that a step sees. What is looked at is bounded; beyond the bound it fails, because
+//! bytes that were not read cannot be approved.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use everfold_base::failure::{Failure, FailureKind, NO_ROOM_CODE};
+use everfold_ports::{Inspector, LookRequest, LookSpec, SeenKind, SeenPart, Workdir};
+use everfold_system::os_error::is_shortage;
+use everfold_system::regular;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::git::{Git, GitError, unable};
+use crate::workspace_path::{ResolvedPath, resolve};
+
+/// The largest file that is measured.
+const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// The most bytes of all files of one look.
+const ALL_BYTES_MAX: u64 = 4 * FILE_BYTES_MAX;
+
+/// The code of a failure because a file is too large to be measured.
+const TOO_LARGE: &str = "SHOWN_TOO_LARGE";
+
+/// Measures what lies in workspaces.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WorkspaceInspector;
+
+impl Inspector for WorkspaceInspector {
+    fn look(&self, request: LookRequest) -> BoxFuture<'static, Result<Vec<SeenPart>, Failure>> {
+        async move {
+            let LookRequest { workdir, spec: LookSpec { files, commit }, .. } = request;
+            let folder = workdir.path.clone();
+            let measure = move || measured(&folder, files.into_iter().collect());
+            let mut found = tokio::task::spawn_blocking(measure).await.unwrap_or_else(|error| {
+                Err(Failure::new(FailureKind::Error, format!("looking at files failed: {error}")))
+            })?;
+            if commit {
+                let hash = commit_of(&workdir).await.map_err(|error| unable(&error))?;
+                found.push(SeenPart { kind: SeenKind::Commit, what: "commit".to_owned(), hash });
+            }
+            Ok(found)
+        }
+        .boxed()
+    }
+}
+
+/// The files that are there, and those that are wanted and missing.
+fn measured(folder: &Path, files: Vec<(String, bool)>) -> Result<Vec<SeenPart>, Failure> {
+    let mut found = Vec::new();
+    let mut left = ALL_BYTES_MAX;
+    for (path, is_wanted) in files {
+        let file = match (folder.is_dir(), is_wanted) {
+            // Nothing has worked there yet.
+            (false, _) => None,
+            (true, _) => match resolve(folder, &path) {
+                ResolvedPath::Inside(file) if file.is_file() => Some(file),
+                ResolvedPath::Inside(_) | ResolvedPath::Missing => None,
+                // A text that leads elsewhere is a text.
+                ResolvedPath::Outside(_) if !is_wanted => None,
+                ResolvedPath::Outside(reason) => {
+                    return Err(Failure::new(FailureKind::Validation, reason)
+                        .with_hint("show files of the workspace only"));
+                }
+            },
+        };
+        let hash = match file {
+            Some(file) => Some(hash_of(&path, &file, &mut left)?),
+            None if is_wanted => None,
+            None => continue,
+        };
+        found.push(SeenPart { kind: SeenKind::File, what: path, hash });
+    }
+    Ok(found)
+}
+
+/// BLAKE3 of a file's bytes, read piece by piece.
+fn hash_of(path: &str, file: &Path, left: &mut u64) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| {
+        let failure = Failure::new(FailureKind::Spawn, format!("{path} cannot be read: {error}"));
+        let code = is_shortage(&error).then(|| NO_ROOM_CODE.to_owned());
+        Failure { code, ..failure }
+    };
+    let max = FILE_BYTES_MAX.min(*left);
+    let mut reader = regular::open(file).map_err(failed)?.take(max + 1);
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; 256 * 1024];
+    let mut size = 0;
+    loop {
+        let read = match reader.read(&mut piece) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        size += read as u64;
+        hasher.update(&piece[..read]);
+    }
+    if size > max {
+        let message = format!(
+            "{path} is too large to be approved: one file has at most {FILE_BYTES_MAX} bytes, all together {ALL_BYTES_MAX}"
+        );
+        let failure =
+            Failure { code: Some(TOO_LARGE.to_owned()), ..Failure::new(FailureKind::Validation, message) };
+        return Err(failure.with_hint("show a file with its hash in place of it"));
+    }
+    *left -= size;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The commit of a worktree, and behind it the tree of all that it holds where that is more than the commit. `None`: it
+/// is no worktree of the run, or has no commit.
+async fn commit_of(workdir: &Workdir) -> Result<Option<String>, GitError> {
+    if workdir.git.is_none() {
+        return Ok(None);
+    }
+    let git = Git::within(workdir)?;
+    let commit = match git.text(&["rev-parse", "--verify", "HEAD^{commit}"]).await {
+        Ok(commit) => commit,
+        Err(GitError::Failed { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let status = [
+        "--no-optional-locks",
+        "status",
+        "--porcelain",
+        "-z",
+        "--untracked-files=all",
+        "--ignore-submodules=none",
+    ];
+    let (changes, _) = git.beginning(&status, 1).await?;
+    // The run's own index may be told to overlook files; this tree is of all of them.
+    let tree = tree_of(&git, &workdir.path).await?;
+    if changes.is_empty() && tree == git.text(&["rev-parse", "--verify", "HEAD^{tree}"]).await? {
+        return Ok(Some(commit));
+    }
+    Ok(Some(format!("{commit}+{tree}")))
+}
+
+/// The tree that a commit of everything would have, made beside the worktree's own index.
+async fn tree_of(git: &Git, folder: &Path) -> Result<String, GitError> {
+    let place = git.text(&["rev-parse", "--git-path", &format!("everfold-look-{}", number())]).await?;
+    let index = IndexFile(folder.join(place));
+    let git = git.clone().with_env("GIT_INDEX_FILE", &index.0.display().to_string());
+    git.text(&["read-tree", "HEAD"]).await?;
+    git.text(&["-c", "core.fileMode=true", "add", "--all"]).await?;
+    git.text(&["write-tree"]).await
+}
+
+fn number() -> u64 {
+    everfold_system::clock::draw_u64()
+}
+
+/// An index that is gone with its look.
+struct IndexFile(PathBuf);
+
+impl Drop for IndexFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+        let lock = self.0.with_extension("lock");
+        drop(std::fs::remove_file(lock));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(folder: &Path, files: &[(&str, bool)]) -> Result<Vec<(String, Option<String>)>, Failure> {
+        let files = files.iter().map(|(path, wanted)| ((*path).to_owned(), *wanted)).collect();
+        Ok(measured(folder, files)?.into_iter().map(|part| (part.what, part.hash)).collect())
+    }
+
+    #[test]
+    fn a_file_has_the_hash_of_its_bytes_and_only_a_wanted_one_is_missing() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("plan.md"), "a plan").unwrap();
+        std::fs::create_dir(home.path().join("docs")).unwrap();
+        let hash = blake3::hash(b"a plan").to_hex().to_string();
+        let looked =
+            found(home.path(), &[("plan.md", false), ("v1.2", false), ("none.md", true), ("docs", true)]);
+        let missing = |path: &str| (path.to_owned(), None);
+        assert_eq!(
+            looked.unwrap(),
+            [("plan.md".to_owned(), Some(hash)), missing("none.md"), missing("docs")]
+        );
+        let nowhere = home.path().join("none");
+        assert_eq!(found(&nowhere, &[("plan.md", true), ("x.md", false)]).unwrap(), [missing("plan.md")]);
+    }
+
+    #[test]
+    fn a_wanted_file_outside_of_the_workspace_fails_and_a_text_that_leads_there_is_a_text() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(found(home.path(), &[("../secret", false)]).unwrap(), []);
+        let failure = found(home.path(), &[("../secret", true)]).unwrap_err();
+        assert!(failure.message.contains("leads out of the workspace"), "{}", failure.message);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_approved() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("big");
+        std::fs::write(&file, [0; 100]).unwrap();
+        let mut left = 99;
+        let failure = hash_of("big", &file, &mut left).unwrap_err();
+        assert_eq!(failure.code.as_deref(), Some(TOO_LARGE));
+        left = 100;
+        assert!(hash_of("big", &file, &mut left).is_ok() && left == 0);
+    }
+}
