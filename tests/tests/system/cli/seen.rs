@@ -172,8 +172,10 @@ fn the_commit_of_a_worktree_is_approved_and_gates_and_work_are_held_to_it() {
 #[test]
 fn what_lies_in_a_worktree_beside_its_commit_is_seen_too() {
     let scratch = merging("yes");
-    let worktree =
-        std::fs::read_dir(scratch.data().join("worktrees")).unwrap().next().unwrap().unwrap().path();
+    // Marks of worktrees lie beside them, as files.
+    let mut beside =
+        std::fs::read_dir(scratch.data().join("worktrees")).unwrap().map(|entry| entry.unwrap().path());
+    let worktree = beside.find(|path| path.is_dir()).unwrap();
     std::fs::write(worktree.join("slipped.txt"), "in").unwrap();
     let refused = scratch.run(&["approve", "@"]);
     said(&refused, 4, &["EF0346", "the commit (was", "+"]);
