@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use everfold_engine::clock::Stopwatch;
+use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::driver::Which;
 use everfold_engine::store::bench as store_bench;
 
@@ -85,6 +85,7 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<BenchR
     bench.close().await?;
 
     say("pages of lists, beside a writing load");
+    let begun = clock::now();
     let bench = BenchEngine::open(&folder.join("listed"), load::edge())?;
     let asked = views::asked(&bench, &folder.join("listed-views"), size.listed).await?;
     // As after a kill before the first checkpoint of the read models: all runs began within one part of the log.
@@ -108,7 +109,7 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<BenchR
         .with("cpu_s", spent.cpu.as_secs_f64());
 
     say("pages of the browser, over as many runs");
-    for cost in pages::rendered(&folder.join("listed")).await? {
+    for cost in pages::rendered(&folder.join("listed"), begun).await? {
         report
             .add(cost.name, cost.p50.as_secs_f64() * 1e3, "ms p50")
             .with("p99_ms", cost.p99.as_secs_f64() * 1e3)

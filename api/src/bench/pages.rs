@@ -6,8 +6,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use everfold_engine::clock::Stopwatch;
+use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::data_folder::Layout;
+use everfold_engine::time::Timestamp;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -18,11 +19,15 @@ use crate::node::HoldOptions;
 use crate::serve;
 
 /// How often each page is asked for.
-const TIMES: usize = 60;
+const TIMES: u32 = 60;
 
-/// The pages that are asked for: what people look at first.
-const ASKED: [(&str, &str); 5] = [
+/// The pages that are asked for: what people look at first, and what the board asks for while its bar of time is dragged.
+/// `@MOMENT` is another moment of the load each time.
+const ASKED: [(&str, &str); 8] = [
     ("page: the board", "/"),
+    ("page: the board, 200 cards a column", "/?cards=200"),
+    ("page: the board of a past moment", "/?at=@MOMENT"),
+    ("page: its columns, bar of time dragged", "/?at=@MOMENT&part=columns"),
     ("page: the table of runs", "/runs"),
     ("page: a run", "/runs/@"),
     ("page: events of a run", "/runs/@/events"),
@@ -39,14 +44,18 @@ pub(super) struct PageCost {
     pub(super) bytes: usize,
 }
 
-/// Asks for each page, as the owner of the folder does.
-pub(super) async fn rendered(folder: &Path) -> Result<Vec<PageCost>, BenchError> {
+/// Asks for each page, as the owner of the folder does; the folder's runs went on from `begun` until now.
+pub(super) async fn rendered(folder: &Path, begun: Timestamp) -> Result<Vec<PageCost>, BenchError> {
+    let pause = clock::now().since(begun) / TIMES;
     let guard = serve::hold(Layout::new(folder), HoldOptions::default()).await?;
     let mut costs = Vec::new();
     for (name, path) in ASKED {
-        let (mut spans, mut bytes) = (Vec::with_capacity(TIMES), 0);
+        let (mut spans, mut bytes) = (Vec::with_capacity(TIMES as usize), 0);
+        let mut moment = begun;
         for _ in 0..TIMES {
-            let mut request = Request::get(path).body(Body::empty())?;
+            moment = moment.plus(pause);
+            let path = path.replace("@MOMENT", &moment.to_string());
+            let mut request = Request::get(&path).body(Body::empty())?;
             request.extensions_mut().insert(Caller::local("bench"));
             let one = Stopwatch::start();
             let answer = guard.routes().oneshot(request).await?;
