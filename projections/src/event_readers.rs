@@ -26,46 +26,47 @@ pub(crate) const TASKS: u16 = 1 << 6;
 pub(crate) const FAILED_NOTICES: u16 = 1 << 7;
 /// Begins or ends a bar of a run's timeline.
 pub(crate) const TIMELINE: u16 = 1 << 8;
+/// Is counted by the figures of steps: their rounds and attempts, the time of machines and people, the cost.
+pub(crate) const STEP_FIGURES: u16 = 1 << 9;
 
 /// The readers of an event, by its kind.
 fn readers(event: &RunEvent) -> u16 {
     match event {
         RunEvent::RunStarted(_) | RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND,
-        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE,
-        RunEvent::AttemptStarted(_) | RunEvent::AttemptLost(_) => TIMELINE,
-        RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE,
-        RunEvent::AttemptFailed(_) => ROW | TIMELINE,
-        RunEvent::StopRequested(_)
-        | RunEvent::StepSkipped(_)
+        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES,
+        RunEvent::AttemptStarted(_) | RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES,
+        RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES,
+        RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES,
+        RunEvent::AttemptAsked(_) => ROW | STEP_FIGURES,
+        RunEvent::StopRequested(_) | RunEvent::TimerSet(_) | RunEvent::AnswerSaved(_) => INBOX,
+        RunEvent::StepSkipped(_)
         | RunEvent::StepFailed(_)
         | RunEvent::StepBlocked(_)
         | RunEvent::StepCancelled(_)
         | RunEvent::ApprovalRequested(_)
-        | RunEvent::TimerSet(_)
         | RunEvent::QuestionAsked(_)
-        | RunEvent::AnswerSaved(_)
-        | RunEvent::SignalTaken(_) => INBOX,
-        RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE,
-        RunEvent::StepSucceeded(_) | RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX,
+        | RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES,
+        RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES,
+        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES,
+        RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX,
         RunEvent::GateEvaluated(_) | RunEvent::StepCancelRequested(_) => DECISIONS,
+        RunEvent::VoteCast(_) => INBOX | DECISIONS,
         RunEvent::ReworkRequested(_)
-        | RunEvent::VoteCast(_)
         | RunEvent::ApprovalDecided(_)
         | RunEvent::TimerFired(_)
         | RunEvent::RunUnblocked(_)
         | RunEvent::QuestionAnswered(_)
-        | RunEvent::RecheckRequested(_) => INBOX | DECISIONS,
-        RunEvent::UsageRecorded(_) => ROW | SPEND,
+        | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES,
+        RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES,
         RunEvent::ProgressReported(_) => ROW,
         RunEvent::RunPaused(_)
         | RunEvent::RunResumed(_)
-        | RunEvent::AttemptAsked(_)
         | RunEvent::BreakpointHit(_)
         | RunEvent::RunHalted(_)
         | RunEvent::RunReleased(_) => ROW,
-        RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => ROW | INBOX | DECISIONS,
-        RunEvent::RunCancelled(_) | RunEvent::RunSucceeded(_) => INBOX | PIPELINES | SPEND,
-        RunEvent::RunFailed(_) => ROW | INBOX | PIPELINES | SPEND,
+        RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => ROW | INBOX | DECISIONS | STEP_FIGURES,
+        RunEvent::RunCancelled(_) | RunEvent::RunSucceeded(_) => INBOX | PIPELINES | SPEND | STEP_FIGURES,
+        RunEvent::RunFailed(_) => ROW | INBOX | PIPELINES | SPEND | STEP_FIGURES,
         RunEvent::NoticeFailed(_) => FAILED_NOTICES,
         // Only the status of the run follows from these, if anything does: `runs::activity` reads every kind.
         RunEvent::WorkspacePrepared(_)

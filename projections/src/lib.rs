@@ -29,6 +29,7 @@ mod runs;
 mod small_map;
 mod snapshot;
 mod spend;
+mod step_figures;
 mod storage;
 mod timeline;
 mod write_batch;
@@ -49,6 +50,7 @@ pub use runs::{
     RunCounts, RunFilter, RunOrder, RunPage, RunRow, RunsModel, RunsView,
 };
 pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
+pub use step_figures::{StepFigures, StepFiguresRow, StepsOfRun, TimeFigures};
 pub use storage::StorageError;
 pub use timeline::{AttemptFailure, AttemptRow, AttemptRowEnd, attempts};
 pub use write_batch::WriteBatch;

@@ -42,7 +42,7 @@ async function addresses() {
     "/", "/?by=stage&pipeline=release", "/runs", "/find?q=greet", "/nothing-is-here",
     run, `${run}?step=write`, `${run}/events`, `${run}/log?step=write&round=1&attempt=1`, `${run}/gates`,
     `${run}/artefacts`, `${run}/cost`, `${run}/children`, `${run}/definition`, `${run}/debug?version=5`,
-    `${run}/compare?from=1&to=5`, `${run}/act/cancel`, `${run}/act/fork?at=3`, `${run}?at=2000-01-01T00:00:00Z`,
+    `${run}/compare?from=1&to=5`, `${run}/act/cancel`, `${run}/act/fork?version=3`, `${run}?at=2000-01-01T00:00:00Z`,
     `/runs/${ids.many}`, `/runs/${ids.agent}?step=develop`, `/runs/${ids.agent}/log?step=develop&round=1&attempt=1`,
     `/runs/${ids.stuck}`, `/runs/${ids.parent}/children`,
     "/inbox", `/inbox/${task}`, "/audit", "/audit/backtest", "/pipelines", "/pipelines/release", "/pipelines/greet/start",

@@ -74,6 +74,35 @@ test("a page of the past says so, keeps its moment in links and acts on nothing"
   complainedOfNothing(page);
 });
 
+test("a position of the log is a moment on every page, with ages and logs of then", async (t) => {
+  const page = await visit(t, everfold);
+  const { items } = await everfold.rest(`GET /runs/${run}/events`);
+  const asked = items.find((item) => item.event.type === "ApprovalRequested").position;
+  const begun = items.find((item) => item.event.type === "AttemptStarted").position;
+  for (const end of ["", "/log", "/events", "/gates", "/artefacts", "/cost", "/children", "/definition", "/debug"]) {
+    const answer = await page.goto(`/runs/${run}${end}?at=${asked}`);
+    assert.equal(answer.status(), 200, end);
+    await page.locator(".band.as-of", { hasText: `position ${asked}` }).waitFor();
+  }
+  // The link into the inbox keeps the position, and what was asked that moment has no age yet.
+  await page.getByRole("link", { name: /^Inbox/ }).click();
+  assert.match(page.url(), new RegExp(`/inbox\\?at=${asked}$`));
+  const age = page.locator(".inbox-list time, .inbox-nav time, main time[data-age]").first();
+  await age.waitFor();
+  const { time } = await everfold.rest(`GET /moment?at=${asked}`);
+  assert.equal(await age.getAttribute("data-then"), time);
+  assert.equal(await age.textContent(), "now");
+  // While the step was being begun it had written nothing.
+  await page.goto(`/runs/${run}/log?step=write&round=1&attempt=1&at=${begun}`);
+  assert.equal(await page.locator(".log-line").count(), 0);
+  await page.goto(`/runs/${run}/log?step=write&round=1&attempt=1&at=${asked}`);
+  assert.notEqual(await page.locator(".log-line").count(), 0);
+  const text = async (at) => (await page.request.get(`/runs/${run}/log/text?step=write&round=1&attempt=1&at=${at}`)).text();
+  assert.equal(await text(begun), "");
+  assert.match(await text(asked), /line 1: writing/);
+  complainedOfNothing(page);
+});
+
 test("another policy is tried on recorded verdicts", async (t) => {
   const page = await visit(t, everfold);
   await page.goto("/audit/backtest");

@@ -43,7 +43,7 @@ function labelled() {
   const isNow = at === null;
   const ms = isNow ? number("to") : at;
   const time = new Date(ms).toISOString();
-  // Of a position nobody knows the time, until the slider leaves it.
+  // A position without a known time is named, until the slider leaves it.
   const position = at === number("to") && bar().dataset.position;
   const words = isNow ? "now" : position ? `position ${position}` : `${text(ms)}, ${age(time)} ago`;
   element("time-text").textContent = isNow || position ? words : text(ms);

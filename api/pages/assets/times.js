@@ -2,9 +2,10 @@
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** How long ago a time is, in one unit, as the server writes it. */
-export function age(time) {
-  const seconds = Math.trunc((Date.now() - Date.parse(time)) / 1000);
+/** How long before a moment a time is, in one unit, as the server writes it; before now, where no moment is given. */
+export function age(time, then) {
+  const moment = then ? Date.parse(then) : Date.now();
+  const seconds = Math.trunc((moment - Date.parse(time)) / 1000);
   const size = Math.abs(seconds);
   if (size < 2) return "now";
   const text = size < 60 ? `${size} s` : size < 3600 ? `${Math.trunc(size / 60)} m`
@@ -13,15 +14,16 @@ export function age(time) {
 }
 
 /** The same for a sentence. */
-function longAge(time) {
-  const text = age(time);
+function longAge(time, then) {
+  const text = age(time, then);
   return text === "now" ? "just now" : text.startsWith("in ") ? text : `${text} ago`;
 }
 
 function written(root) {
   for (const time of root.querySelectorAll("time[data-age]")) {
     if (Number.isNaN(Date.parse(time.dateTime))) continue;
-    const text = time.dataset.age === "ago" ? longAge(time.dateTime) : age(time.dateTime);
+    const then = time.dataset.then;
+    const text = time.dataset.age === "ago" ? longAge(time.dateTime, then) : age(time.dateTime, then);
     if (time.textContent !== text) time.textContent = text;
     time.title = exact.format(new Date(time.dateTime));
   }
@@ -29,7 +31,7 @@ function written(root) {
     if (Number.isNaN(Date.parse(time.dateTime))) continue;
     const text = exact.format(new Date(time.dateTime));
     if (time.textContent !== text) time.textContent = text;
-    time.title = `${age(time.dateTime)} · ${time.dateTime}`;
+    time.title = `${age(time.dateTime, time.dataset.then)} · ${time.dateTime}`;
   }
 }
 

@@ -63,8 +63,18 @@ pub fn took(from: &str, to: Option<&str>) -> String {
 /// How long ago a time of RFC 3339 is, in one unit: `now`, `40 s`, `5 m`, `3 h`, `2 d`. A time to come: `in 5 m`.
 #[must_use]
 pub fn age(time: &str) -> String {
+    age_up_to(time, now_millis())
+}
+
+/// The same up to another moment than now.
+#[must_use]
+pub fn age_at(time: &str, then: &str) -> String {
+    age_up_to(time, millis(then).unwrap_or_else(now_millis))
+}
+
+fn age_up_to(time: &str, moment: i64) -> String {
     let Some(at) = millis(time) else { return time.to_owned() };
-    let seconds = (now_millis() - at) / 1000;
+    let seconds = (moment - at) / 1000;
     let text = match seconds.abs() {
         0..2 => return "now".to_owned(),
         s @ 2..60 => format!("{s} s"),
@@ -191,6 +201,13 @@ mod tests {
     fn durations_have_at_most_two_units() {
         let texts = [340, 4_230, 42_000, 185_000, 8_040_000, 273_600_000].map(duration);
         assert_eq!(texts, ["340 ms", "4.2 s", "42 s", "3 m 05 s", "2 h 14 m", "3 d 4 h"]);
+    }
+
+    #[test]
+    fn an_age_of_then_is_of_then() {
+        assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T10:05:30Z"), "5 m");
+        assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T09:00:00Z"), "in 1 h");
+        assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T10:00:01Z"), "now");
     }
 
     #[test]

@@ -17,3 +17,4 @@ pub(crate) mod start;
 pub(crate) mod steering;
 pub(crate) mod token;
 pub(crate) mod whole_number;
+pub(crate) mod written_moment;

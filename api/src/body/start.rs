@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::whole_number::{whole, whole_if};
+use super::written_moment::moment_if;
 use crate::schema;
 
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -90,8 +91,9 @@ pub(crate) struct ForkBody {
     #[serde(deserialize_with = "whole_if")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<u64>,
-    /// A time in RFC 3339.
-    #[schema(format = DateTime)]
+    /// A time in RFC 3339, or a position of the log.
+    #[schema(value_type = Option<schema::MomentOfBodySchema>)]
+    #[serde(deserialize_with = "moment_if")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<String>,
     pub(crate) input: Option<Value>,

@@ -19,14 +19,17 @@ use serde::{Deserialize, Serialize};
 use super::answer::Page;
 use super::app::App;
 use super::extract::{Params, Path};
-use super::parameters::moment;
+use super::parameters::{limit, moment};
 use crate::fault::{Code, Fault, chain};
+use crate::node::CursorOf;
 use crate::schema;
 
 /// The largest file that is given out, in bytes.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Events that are looked through at once.
 const CHUNK: usize = 256;
+/// Events that are looked through for one part of the list, which then may hold fewer than were asked for.
+const EVENTS_MAX: usize = 20_000;
 
 /// A file that an attempt gave.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -71,6 +74,30 @@ impl ArtefactRow {
 pub(crate) struct ArtefactParams {
     /// A time or a position.
     at: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// Where an artefact stands: the version of its event, and its place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ArtefactPlace {
+    version: Version,
+    index: usize,
+}
+
+impl ArtefactPlace {
+    /// The bits of a cursor's number that are the place in the event.
+    const INDEX_BITS: u32 = 16;
+
+    fn number(self) -> u64 {
+        // An event of at most 2 MiB names fewer than there is room for.
+        (self.version.get() << Self::INDEX_BITS) | self.index as u64
+    }
+
+    fn read(number: u64) -> Self {
+        let index = number & ((1 << Self::INDEX_BITS) - 1);
+        Self { version: Version((number >> Self::INDEX_BITS).max(1)), index: index as usize }
+    }
 }
 
 /// `GET /runs/{id}/artefacts`: the files that the steps gave, in the order in which they came.
@@ -79,7 +106,7 @@ pub(crate) struct ArtefactParams {
     path = "/runs/{run}/artefacts",
     tag = "history",
     params(ArtefactParams),
-    responses((status = 200, description = "All of them, those of the history that a fork copied included.", body = Page<ArtefactRow>))
+    responses((status = 200, description = "Part of the list, in the order in which they came, those of the history that a fork copied included.", body = Page<ArtefactRow>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -87,22 +114,39 @@ pub(crate) async fn list(
     Params(params): Params<ArtefactParams>,
 ) -> Result<Json<Page<ArtefactRow>>, Fault> {
     let run = app.resolve(&run).await?;
+    let paged = CursorOf::Artefacts.with(&[Some(&run.to_string())]);
+    let cursor = app.in_list(paged, params.cursor.as_deref())?.map(ArtefactPlace::read);
+    let limit = limit(params.limit)?;
     let until = moment(&app, params.at.as_deref()).await?;
-    let mut items = Vec::new();
-    each_event(&app, run, |envelope, event| {
+    let from = cursor.unwrap_or(ArtefactPlace { version: Version::FIRST, index: 0 });
+    let (mut items, mut next, mut looked_through) = (Vec::new(), None, 0);
+    each_event(&app, run, from.version, |envelope, event| {
         if until.is_some_and(|until: Position| envelope.position > until) {
             return true;
         }
+        let version = envelope.header.version;
+        if looked_through == EVENTS_MAX {
+            next = Some(ArtefactPlace { version, index: 0 });
+            return true;
+        }
+        looked_through += 1;
         let (id, artefacts) = match event {
             RunEvent::AttemptSucceeded(event) => (&event.id, &event.artefacts),
             RunEvent::AttemptFailed(event) => (&event.id, &event.artefacts),
             _other => return false,
         };
-        items.extend(artefacts.iter().map(|artefact| ArtefactRow::new(envelope, id, artefact)));
+        let before = if version == from.version { from.index } else { 0 };
+        for (index, artefact) in artefacts.iter().enumerate().skip(before) {
+            if items.len() == limit {
+                next = Some(ArtefactPlace { version, index });
+                return true;
+            }
+            items.push(ArtefactRow::new(envelope, id, artefact));
+        }
         false
     })
     .await?;
-    Ok(Json(Page { items, next_cursor: None }))
+    Ok(Json(Page { items, next_cursor: app.list_cursor(paged, next.map(ArtefactPlace::number)) }))
 }
 
 /// `GET /runs/{id}/artefacts/{hash}`: the bytes of a file that a step gave, or of a value that an event names.
@@ -127,7 +171,7 @@ pub(crate) async fn bytes(
     };
     let asked: Hash = hash.parse().map_err(|_| unknown())?;
     let mut size = None;
-    each_event(&app, run, |_envelope, event| {
+    each_event(&app, run, Version::FIRST, |_envelope, event| {
         size = event.blobs().into_iter().find(|blob| blob.hash == asked).map(|blob| blob.size_bytes);
         size.is_some()
     })
@@ -155,14 +199,15 @@ fn unreadable(error: &BlobError) -> Fault {
     }
 }
 
-/// Tells the events of a run one by one, until one says that it is enough. Those that this version cannot read are passed
+/// Hands out the events of a run from one on, one by one, until one says that it is enough. Those that this version cannot read are passed
 /// over: they name nothing that could be given out.
 async fn each_event(
     app: &App,
     run: RunId,
+    from: Version,
     mut is_enough: impl FnMut(&Envelope, &RunEvent) -> bool + Send,
 ) -> Result<(), Fault> {
-    let (stream, mut next) = (StreamId::run(run), Version::FIRST);
+    let (stream, mut next) = (StreamId::run(run), from);
     loop {
         let events = app.store().read(&stream, next, CHUNK).await?;
         let Some(last) = events.last() else { return Ok(()) };
@@ -173,6 +218,19 @@ async fn each_event(
             if is_enough(envelope, &event) {
                 return Ok(());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_back_from_its_number() {
+        for (version, index) in [(1, 0), (7, 65_535), (14_000_000, 3)] {
+            let place = ArtefactPlace { version: Version(version), index };
+            assert_eq!(ArtefactPlace::read(place.number()), place);
         }
     }
 }

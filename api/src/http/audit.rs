@@ -101,19 +101,31 @@ fn verdict(word: &str) -> Result<Verdict, Fault> {
     })
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DecisionsParams {
+    /// A time or a position: what was decided by then.
+    at: Option<String>,
+}
+
 /// `GET /runs/{id}/audit`: every decision.
 #[utoipa::path(
     get,
     path = "/runs/{run}/audit",
     tag = "history",
+    params(DecisionsParams),
     responses((status = 200, description = "All decisions.", body = Page<schema::DecisionSchema>))
 )]
 pub(crate) async fn of_run(
     State(app): State<App>,
     Path(run): Path<String>,
+    Params(params): Params<DecisionsParams>,
 ) -> Result<Json<Page<Decision>>, Fault> {
     let run = app.resolve(&run).await?;
-    let places = app.views().audit(None, move |audit| audit.of_run(run)).await?.value;
+    let at = moment(&app, params.at.as_deref()).await?;
+    let mut places = app.views().audit(None, move |audit| audit.of_run(run)).await?.value;
+    places.retain(|place| at.is_none_or(|at| place.position <= at));
     let mut items = Vec::with_capacity(places.len());
     for place in places {
         items.extend(decided(&app, &place).await?);

@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 use super::app::App;
 use super::extract::{Params, Path};
+use super::parameters::moment;
+use super::state::version_before;
 use crate::fault::Fault;
 use crate::graph::{GraphDetail, GraphView, drawing};
 
@@ -18,20 +20,34 @@ pub(crate) struct GraphParams {
     detail: GraphDetail,
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RunGraphParams {
+    /// How much stands in a box: `full` or `names`.
+    #[param(inline)]
+    detail: GraphDetail,
+    /// A time or a position at which the run had begun: its definition never changes.
+    at: Option<String>,
+}
+
 /// `GET /runs/{id}/graph`: the steps of the definition that the run is pinned to, with places.
 #[utoipa::path(
     get,
     path = "/runs/{run}/graph",
     tag = "history",
-    params(GraphParams),
+    params(RunGraphParams),
     responses((status = 200, description = "The boxes and arrows.", body = GraphView))
 )]
 pub(crate) async fn of_run(
     State(app): State<App>,
     Path(run): Path<String>,
-    Params(params): Params<GraphParams>,
+    Params(params): Params<RunGraphParams>,
 ) -> Result<Json<GraphView>, Fault> {
     let run = app.resolve(&run).await?;
+    if let Some(at) = moment(&app, params.at.as_deref()).await? {
+        version_before(&app, run, at).await?;
+    }
     Ok(Json(drawing(&*app.definition(run).await?, params.detail)))
 }
 

@@ -12,9 +12,14 @@ const LIMIT_MAX: usize = 1_000;
 
 /// A limit within the bounds.
 pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
+    bounded("limit", asked)
+}
+
+/// How many are asked for by a parameter of this name, within the bounds of a limit.
+pub(crate) fn bounded(name: &str, asked: Option<usize>) -> Result<usize, Fault> {
     match asked.unwrap_or(LIMIT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        _ => Err(Fault::new(Code::Invalid, format!("limit is a number from 1 to {LIMIT_MAX}"))),
+        count @ 1..=LIMIT_MAX => Ok(count),
+        _ => Err(Fault::new(Code::Invalid, format!("{name} is a number from 1 to {LIMIT_MAX}"))),
     }
 }
 

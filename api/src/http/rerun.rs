@@ -10,10 +10,10 @@ use super::answer::written;
 use super::app::App;
 use super::credentials::credentials;
 use super::extract::{JsonBody, Path};
+use super::parameters::moment;
 use super::pipeline_source::source;
 use super::relative_names::once_of_run;
-use super::state::version_at;
-use super::values::time;
+use super::state::version_before;
 use crate::access::Caller;
 use crate::body::start::{ForkBody, RestartBody, RetryBody};
 use crate::fault::{Code, Fault};
@@ -108,7 +108,10 @@ pub(crate) async fn fork(
     let source = source(asked.pipeline, asked.definition, asked.file, asked.files)?;
     let at = match (asked.version, asked.at) {
         (Some(version), None) if version > 0 => Version(version),
-        (None, Some(at)) => version_at(&app, run, time("at", &at)?).await?,
+        (None, Some(at)) => match moment(&app, Some(&at)).await? {
+            Some(position) => version_before(&app, run, position).await?,
+            None => Version::ZERO,
+        },
         (None, None) => return Err(Fault::new(Code::Invalid, "version or at is missing")),
         _both_or_zero => return Err(Fault::new(Code::Invalid, "give a version from 1, or at, not both")),
     };

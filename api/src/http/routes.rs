@@ -16,8 +16,8 @@ use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
-    graphs, health, hooks, inbox, layers, limits, live, logs, notices, pipelines, projections, read_turns,
-    rerun, role_check, runs, schedules, signals, spend, state, store, stream, workers,
+    graphs, health, hooks, inbox, layers, limits, live, logs, moments, notices, pipeline_stats, pipelines,
+    projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store, stream, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -108,6 +108,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(backtest::backtest))
         .routes(routes!(board::board))
         .routes(routes!(board::stats))
+        .routes(routes!(moments::get))
         .routes(routes!(projections::list))
         .routes(routes!(projections::rebuild))
         .routes(routes!(inbox::list))
@@ -117,6 +118,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(pipelines::get, pipelines::save))
         .routes(routes!(graphs::of_pipeline))
         .routes(routes!(pipelines::versions))
+        .routes(routes!(pipeline_stats::stats))
         .routes(routes!(hooks::list))
         .routes(routes!(hooks::receive))
         .routes(routes!(hooks::of_source, hooks::deliver))

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{Position, RunId, Version};
-use everfold_engine::time::Timestamp;
 use everfold_projections::{AttemptRow, attempts};
 use serde::Deserialize;
 use serde_json::Value;
@@ -59,13 +58,8 @@ pub(crate) async fn at(
     Ok(Json(app.view_at(run, version).await?))
 }
 
-/// The last version that was durable at a time.
-pub(super) async fn version_at(app: &App, run: RunId, at: Timestamp) -> Result<Version, Fault> {
-    version_before(app, run, app.position_at(at).await?).await
-}
-
 /// The last version up to a position of the log.
-async fn version_before(app: &App, run: RunId, at: Position) -> Result<Version, Fault> {
+pub(super) async fn version_before(app: &App, run: RunId, at: Position) -> Result<Version, Fault> {
     const CHUNK: usize = 1_000;
     let stream = StreamId::run(run);
     let mut found = Version::ZERO;

@@ -27,6 +27,8 @@ pub(crate) enum CursorOf {
     Deliveries = 7,
     /// Events of one run.
     RunEvents = 8,
+    /// Files that the steps of one run gave.
+    Artefacts = 9,
 }
 
 /// A list whose parts are asked for one after the other.
@@ -75,6 +77,7 @@ impl PagedList {
         if marked % Self::MARKS != u64::from(self.mark) {
             return other(match self.of {
                 CursorOf::RunEvents => "the events of another run",
+                CursorOf::Artefacts => "the artefacts of another run",
                 _filtered => "this list with other filters",
             });
         }

@@ -15,6 +15,16 @@ pub(crate) struct RunIdSchema(String);
 #[schema(as = Time)]
 pub(crate) struct TimeSchema(String);
 
+/// A moment in a body: a time in RFC 3339, or a position of the log.
+#[derive(ToSchema, Serialize)]
+#[serde(untagged)]
+#[schema(as = WrittenMoment)]
+pub(crate) enum MomentOfBodySchema {
+    #[schema(format = DateTime)]
+    Time(String),
+    Position(u64),
+}
+
 /// A BLAKE3 hash in hexadecimal digits.
 #[derive(ToSchema, Serialize)]
 #[schema(example = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")]

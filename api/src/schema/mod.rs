@@ -24,12 +24,12 @@ mod task;
 mod worker;
 
 pub(crate) use access::{RoleSchema, TokenSchema};
-pub(crate) use board::{GroupBySchema, StatsSchema};
+pub(crate) use board::{GroupBySchema, StatsSchema, StepFiguresSchema};
 pub(crate) use budget::{AmountSchema, MeasureSchema, OnOverSchema, PeriodSchema};
 pub(crate) use history::{
     AttemptRowSchema, DecisionSchema, EventLineSchema, RunDecisionSchema, StreamEventSchema, VerdictSchema,
 };
-pub(crate) use id::{HashSchema, RunIdSchema, TimeSchema};
+pub(crate) use id::{HashSchema, MomentOfBodySchema, RunIdSchema, TimeSchema};
 pub(crate) use line::{LimitsAnswerSchema, WaitingSchema};
 pub(crate) use model::ModelStatusSchema;
 pub(crate) use pipeline::{FileProblemSchema, WrittenSchema};

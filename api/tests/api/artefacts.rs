@@ -1,7 +1,14 @@
 //! What a run recorded beside its events is read by its hash, and nothing else is.
 
 use axum::body::Body;
-use everfold_engine::json::Hash;
+use everfold_engine::actor::Actor;
+use everfold_engine::artefact::Artefact;
+use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use everfold_engine::event::{AttemptNotes, AttemptSucceeded, RunEvent, encode};
+use everfold_engine::id::{InputId, RunId};
+use everfold_engine::json::{BlobRef, Hash, JsonText, Payload};
+use everfold_engine::store::{Append, StreamNote};
+use everfold_engine::time::Timestamp;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
@@ -68,4 +75,93 @@ async fn bytes_that_are_others_than_they_were_are_not_given_out() {
     std::fs::remove_file(&file).unwrap();
     let (status, problem) = api.get(&format!("/api/v1/runs/{run}/artefacts/{hash}")).await;
     assert_eq!((status, &problem["code"]), (404, &json!("EF0236")), "{problem}");
+}
+
+impl Api {
+    /// Writes at the end of a run that an attempt gave these files.
+    async fn gave(&self, run: &str, attempt: &str, files: &[&str]) {
+        let file = |path: &&str| Artefact {
+            name: (*path).to_owned(),
+            path: (*path).to_owned(),
+            blob: BlobRef { hash: Hash::of(path.as_bytes()), size_bytes: 1 },
+        };
+        let event: RunEvent = AttemptSucceeded {
+            id: attempt.parse().unwrap(),
+            output: Payload::Inline(JsonText::new(&Value::Null)),
+            commit: None,
+            artefacts: files.iter().map(file).collect(),
+            ended_at: Timestamp(0),
+            notes: AttemptNotes::default(),
+        }
+        .into();
+        let stream = StreamId::run(run.parse::<RunId>().unwrap());
+        let store = self.held.node().store();
+        let head = store.head(&stream).await.unwrap().unwrap();
+        let (schema, payload) = encode(&event).unwrap();
+        let header = EventHeader {
+            stream: stream.clone(),
+            version: head.version.next(),
+            recorded_at: Timestamp(0),
+            actor: Actor::Engine,
+            cause: Cause { input: InputId::derive(attempt), because: head.version },
+            kind: event.kind(),
+            schema,
+            flags: 0,
+            payload_hash: Hash::ZERO,
+        };
+        let append = Append {
+            stream,
+            expected: head.version,
+            previous: head.hash,
+            events: vec![NewEvent::link(header, payload, &head.hash)],
+            dedup: None,
+            fence: None,
+            note: StreamNote::default(),
+        };
+        store.append(append).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_a_run_come_in_parts_that_leave_nothing_out() {
+    let api = Api::new();
+    let (run, _) = api.large("a").await;
+    let files = [["a", "b", "c"].as_slice(), &[], &["d"], &["e", "f", "g", "h"]];
+    for (number, files) in files.iter().enumerate() {
+        api.gave(&run, &format!("a/1/{}", number + 2), files).await;
+    }
+    let names = |page: &Value| -> String {
+        page["items"].as_array().unwrap().iter().map(|item| item["path"].as_str().unwrap()).collect()
+    };
+    let list = format!("/api/v1/runs/{run}/artefacts");
+    let (_, all) = api.get(&list).await;
+    assert_eq!((names(&all).as_str(), &all["next_cursor"]), ("abcdefgh", &Value::Null));
+    for limit in 1..=8 {
+        let (mut found, mut cursor) = (String::new(), String::new());
+        loop {
+            let (status, page) = api.get(&format!("{list}?limit={limit}{cursor}")).await;
+            assert_eq!(status, 200, "{page}");
+            assert!(page["items"].as_array().unwrap().len() <= limit);
+            found += &names(&page);
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found, "abcdefgh", "in parts of {limit}");
+    }
+    // A part of a former moment goes on within that moment.
+    let position = api.held.node().store().last_position().get() - 1;
+    let (_, part) = api.get(&format!("{list}?limit=2&at={position}")).await;
+    let next = part["next_cursor"].as_str().unwrap();
+    let (_, rest) = api.get(&format!("{list}?limit=9&at={position}&cursor={next}")).await;
+    assert_eq!((names(&rest).as_str(), &rest["next_cursor"]), ("cd", &Value::Null));
+    // Of another run, and of another list.
+    let (other, _) = api.large("b").await;
+    let (_, problem) = api.get(&format!("/api/v1/runs/{other}/artefacts?cursor={next}")).await;
+    assert_eq!(problem["code"], "EF0211", "{problem}");
+    let (_, events) = api.get(&format!("/api/v1/runs/{run}/events?limit=1")).await;
+    let of_events = events["next_cursor"].as_str().unwrap();
+    for query in [&format!("cursor={of_events}"), "limit=0", "limit=1001"] {
+        let (_, problem) = api.get(&format!("{list}?{query}")).await;
+        assert_eq!(problem["code"], "EF0211", "{query}: {problem}");
+    }
 }

@@ -25,6 +25,7 @@ mod ops;
 mod past_states;
 mod pipeline_cases;
 mod pipeline_checks;
+mod pipeline_stats;
 mod request_forms;
 mod routes;
 mod run_shapes;

@@ -33,6 +33,123 @@ async fn the_state_at_a_version_and_the_lists_have_bounds() {
     assert_eq!(next["items"][0]["version"], 3);
 }
 
+/// Each read that takes a moment, of a run and a pipeline.
+fn reads_of_moments(run: &str, pipeline: &str) -> Vec<(&'static str, String)> {
+    let of_run = |end: &str| format!("/api/v1/runs/{run}/{end}");
+    vec![
+        ("/api/v1/runs", "/api/v1/runs".to_owned()),
+        ("/api/v1/board", "/api/v1/board".to_owned()),
+        ("/api/v1/stats", "/api/v1/stats".to_owned()),
+        ("/api/v1/spend", "/api/v1/spend".to_owned()),
+        ("/api/v1/inbox", "/api/v1/inbox".to_owned()),
+        ("/api/v1/moment", "/api/v1/moment".to_owned()),
+        ("/api/v1/audit/gates", "/api/v1/audit/gates".to_owned()),
+        ("/api/v1/runs/{run}/state", of_run("state")),
+        ("/api/v1/runs/{run}/graph", of_run("graph")),
+        ("/api/v1/runs/{run}/timeline", of_run("timeline")),
+        ("/api/v1/runs/{run}/artefacts", of_run("artefacts")),
+        ("/api/v1/runs/{run}/audit", of_run("audit")),
+        ("/api/v1/pipelines/{name}/stats", format!("/api/v1/pipelines/{pipeline}/stats")),
+    ]
+}
+
+#[tokio::test]
+async fn every_moment_is_a_time_or_a_position_and_no_route_is_left_out() {
+    let api = Api::new();
+    let run = api.judged(7).await;
+    let reads = reads_of_moments(&run, "judged");
+    let (_, document) = api.get("/api/openapi.json").await;
+    let takes_at = |item: &Value| {
+        let mut parameters = item["get"]["parameters"].as_array().into_iter().flatten();
+        parameters.any(|parameter| parameter["name"] == "at" && parameter["in"] == "query")
+    };
+    let paths = document["paths"].as_object().unwrap();
+    let mut documented: Vec<&str> =
+        paths.iter().filter(|(_, item)| takes_at(item)).map(|(path, _)| path.as_str()).collect();
+    let mut known: Vec<&str> = reads.iter().map(|(path, _)| *path).collect();
+    documented.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(documented, known);
+    for path in &documented {
+        let parameters = paths[*path]["get"]["parameters"].as_array().unwrap();
+        let at = parameters.iter().find(|parameter| parameter["name"] == "at").unwrap();
+        assert_eq!(at["schema"]["anyOf"].as_array().map(Vec::len), Some(2), "{path}: {at}");
+    }
+    let position = api.held.node().store().last_position().get();
+    let (_, moment) = api.get(&format!("/api/v1/moment?at={position}")).await;
+    let time = moment["time"].as_str().unwrap();
+    for (_, path) in &reads {
+        let (status, of_position) = api.get(&format!("{path}?at={position}")).await;
+        assert_eq!(status, 200, "{path}: {of_position}");
+        let (status, of_time) = api.get(&format!("{path}?at={time}")).await;
+        assert_eq!((status, &of_time), (200, &of_position), "{path}");
+        for (at, code) in [("999999", "EF0215"), ("noon", "EF0211"), ("-1", "EF0211")] {
+            let (_, problem) = api.get(&format!("{path}?at={at}")).await;
+            assert_eq!(problem["code"], code, "{path} at {at}: {problem}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_position_has_a_time_and_a_time_a_position() {
+    let api = Api::new();
+    let run = api.judged(7).await;
+    let last = api.held.node().store().last_position().get();
+    let (status, now) = api.get("/api/v1/moment").await;
+    assert_eq!((status, now["position"].as_u64()), (200, Some(last)), "{now}");
+    let (_, nothing) = api.get("/api/v1/moment?at=0").await;
+    assert_eq!(nothing, json!({ "position": 0, "time": null }));
+    let (_, events) = api.get(&format!("/api/v1/runs/{run}/events")).await;
+    let first = events["items"][0]["position"].as_u64().unwrap();
+    let (_, begun) = api.get(&format!("/api/v1/moment?at={first}")).await;
+    assert_eq!(begun["position"], first);
+    assert!(begun["time"].as_str().unwrap() <= now["time"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn what_was_decided_later_is_not_among_the_decisions_of_a_moment() {
+    let api = Api::new();
+    let run = api.judged(7).await;
+    let (_, all) = api.get(&format!("/api/v1/runs/{run}/audit")).await;
+    let position = all["items"][0]["position"].as_u64().unwrap();
+    let listed = async |at: u64| {
+        let (_, page) = api.get(&format!("/api/v1/runs/{run}/audit?at={at}")).await;
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!((listed(position - 1).await, listed(position).await), (0, 1));
+    let (_, problem) = api.get(&format!("/api/v1/runs/{run}/audit?since=1")).await;
+    assert_eq!(problem["code"], "EF0211", "a parameter that it does not know: {problem}");
+    // A run's plan is the same ever since it began, and before it began there is none.
+    let (_, problem) = api.get(&format!("/api/v1/runs/{run}/graph?at=0")).await;
+    assert_eq!(problem["code"], "EF0215", "{problem}");
+}
+
+#[tokio::test]
+async fn a_fork_goes_on_from_a_position() {
+    let api = Api::new();
+    let run = api.asking().await;
+    let (_, events) = api.get(&format!("/api/v1/runs/{run}/events")).await;
+    let third = &events["items"][2];
+    let position = third["position"].as_u64().unwrap();
+    for at in [json!(position), json!(position.to_string()), third["recorded_at"].clone()] {
+        let (status, fork) = api.post(&format!("/api/v1/runs/{run}/fork"), json!({ "at": at })).await;
+        assert_eq!(status, 201, "{at}: {fork}");
+        if !at.as_str().is_some_and(|at| at.contains('T')) {
+            assert_eq!(
+                fork["origin"]["version"].as_u64().or(fork["origin"]["at"].as_u64()),
+                Some(3),
+                "{fork}"
+            );
+        }
+    }
+    for (at, code) in
+        [(json!(0), "EF0215"), (json!(999_999), "EF0215"), (json!("noon"), "EF0211"), (json!(1.5), "EF0211")]
+    {
+        let (_, problem) = api.post(&format!("/api/v1/runs/{run}/fork"), json!({ "at": at })).await;
+        assert_eq!(problem["code"], code, "{at}: {problem}");
+    }
+}
+
 const JUDGED: &str = "
 name: judged
 input: { type: object, required: [n], properties: { n: { type: integer } } }

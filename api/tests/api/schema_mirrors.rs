@@ -515,6 +515,9 @@ steps:
     same_fields("RunRow", &row);
     same_fields("RowFailure", &row["failure"]);
     same_fields("Stats", get("/api/v1/stats".into()).await);
+    let stats = get(format!("/api/v1/pipelines/fails/stats?min_position={position}")).await;
+    same_fields("StepFigures", &stats["steps"][0]);
+    same_fields("TimeFigures", &stats["steps"][0]["machine"]);
     let events = get(format!("/api/v1/runs/{}/events", run["id"].as_str().unwrap())).await;
     same_fields("EventLine", &events["items"][0]);
     let verdicts = get(format!("/api/v1/audit/gates?min_position={position}")).await;

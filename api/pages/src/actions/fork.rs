@@ -10,19 +10,28 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ForkMoment {
     Version(u64),
+    /// A position of the log.
+    Position(u64),
     Time(String),
 }
 
 impl ForkMoment {
-    /// The moment that is typed, or that the address names: a version as `version` or `at`, a time as `at`.
+    /// The moment that is typed, or that the address names: a version or a time as `version`, a position of the log or a
+    /// time as `at`.
     pub(super) fn of(act: &Act) -> Option<Self> {
-        let text = act.typed.text("version").or_else(|| act.typed.text("at"))?.trim();
-        Some(text.parse().map_or_else(|_| Self::Time(text.to_owned()), Self::Version))
+        let read = |text: &str, number: fn(u64) -> Self| {
+            text.trim().parse().map_or_else(|_| Self::Time(text.trim().to_owned()), number)
+        };
+        let typed = |name: &str| act.typed.text(name).filter(|text| !text.trim().is_empty());
+        typed("version")
+            .map(|text| read(text, Self::Version))
+            .or_else(|| typed("at").map(|text| read(text, Self::Position)))
     }
 
     fn query(&self) -> String {
         match self {
             Self::Version(version) => format!("version={version}"),
+            Self::Position(position) => format!("at={position}"),
             Self::Time(time) => {
                 form_urlencoded::Serializer::new(String::new()).append_pair("at", time).finish()
             }
@@ -32,6 +41,8 @@ impl ForkMoment {
     fn text(&self) -> String {
         match self {
             Self::Version(version) => version.to_string(),
+            // A number in the form is a version: what position that is, is asked before.
+            Self::Position(_) => String::new(),
             Self::Time(time) => time.clone(),
         }
     }
@@ -42,15 +53,20 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
     let other = other_definition(act).await?;
     let definition = other.as_ref().unwrap_or(&run.definition);
     let newest = (!run.is_ended()).then_some(ForkMoment::Version(run.version));
-    let moment = ForkMoment::of(act).or(newest);
+    let mut moment = ForkMoment::of(act).or(newest);
     let mut says = Vec::new();
     let mut refused = None;
     match &moment {
         None => {
             says.push("A new run goes on from a moment of this one, beside it. Say which moment.".to_owned())
         }
-        Some(moment) => match then(act, moment).await {
-            Ok(then) => says = says_of(run, &then),
+        Some(asked) => match then(act, asked).await {
+            Ok(then) => {
+                says = says_of(run, &then);
+                if matches!(asked, ForkMoment::Position(_)) {
+                    moment = Some(ForkMoment::Version(then.version));
+                }
+            }
             Err(problem) => says.push(format!("{}.", problem.detail)),
         },
     }
@@ -93,7 +109,7 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
         asked,
         button: match &moment {
             Some(ForkMoment::Version(version)) => format!("Fork from version {version}"),
-            Some(ForkMoment::Time(_)) => "Fork from that moment".to_owned(),
+            Some(ForkMoment::Position(_) | ForkMoment::Time(_)) => "Fork from that moment".to_owned(),
             None => "Fork from there".to_owned(),
         },
         is_dangerous: false,

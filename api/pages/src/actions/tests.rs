@@ -23,6 +23,7 @@ fn frame() -> Frame {
             csrf: Some("secret".to_owned()),
         },
         at: None,
+        then: None,
         here: "/runs/78b722bb/act/cancel?step=\"><script>".to_owned(),
         waiting: 0,
         follows: None,

@@ -50,14 +50,6 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
-    /// Whether it was recorded by a moment: a position of the log, or a time.
-    pub(super) fn was_known(&self, at: &str) -> bool {
-        match at.parse::<u64>() {
-            Ok(position) => self.position <= position,
-            Err(_) => crate::words::millis(&self.at) <= crate::words::millis(at),
-        }
-    }
-
     /// Whether a gate decided.
     pub(crate) fn is_of_gate(&self) -> bool {
         self.kind == "gate"

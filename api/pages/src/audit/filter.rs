@@ -112,15 +112,10 @@ impl AuditFilter {
         if !self.run.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'@')) {
             return Err(Problem::not_found(format!("there is no run “{}”", self.run)));
         }
-        let page: ListedDecisions = visit.rest.get(&format!("/runs/{}/audit", self.run)).await?;
+        let page: ListedDecisions =
+            visit.rest.get(&visit.at_moment(&format!("/runs/{}/audit", self.run))).await?;
         let before: u64 = cursor.parse().unwrap_or(u64::MAX);
-        // The route answers with all that is known now.
-        let is_known = |item: &Decision| visit.at.as_deref().is_none_or(|at| item.was_known(at));
-        let wanted = page
-            .items
-            .into_iter()
-            .rev()
-            .filter(|item| item.version < before && is_known(item) && self.takes(item));
+        let wanted = page.items.into_iter().rev().filter(|item| item.version < before && self.takes(item));
         let mut items: Vec<Decision> = wanted.take(limit + 1).collect();
         let has_more = items.len() > limit;
         items.truncate(limit);

@@ -37,8 +37,8 @@ struct AuditPage {
     filter: AuditFilter,
     items: Vec<Decision>,
     next: Option<String>,
-    /// None where the caller may not see it.
-    store: Option<StoreFacts>,
+    /// The state of the chain, or why it cannot be read.
+    store: Result<StoreFacts, Problem>,
     names: AuditNames,
     /// Why the filters cannot be used.
     problem: Option<Problem>,
@@ -52,7 +52,7 @@ pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Res
         Err(problem) => (DecisionPart::default(), Some(problem)),
     };
     let names = names(&visit, &part.items).await;
-    let store = visit.rest.get("/store").await.ok();
+    let store = visit.rest.get("/store").await;
     let mut frame = visit.frame("Audit", NavPlace::Audit);
     // A part behind the first stays what it is.
     frame.live &= filter.cursor.is_empty();

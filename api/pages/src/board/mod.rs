@@ -22,7 +22,7 @@ pub(crate) use columns::{By, run_path};
 pub(crate) use filter::{RunFilter, STATUSES};
 pub(crate) use moment::{WrittenMoment, zone};
 pub(crate) use routes::routes;
-pub(crate) use row::{RunList, RunRow, age_at, visible};
+pub(crate) use row::{RunList, RunRow, visible};
 pub(crate) use steps::{PipelineSteps, pipelines};
 pub(crate) use table::{COLUMNS, TableQuery, is_number};
 pub(crate) use time_bar::SPANS;

@@ -29,7 +29,7 @@ struct Shown {
     /// Used up today; only now.
     today: Option<String>,
     filter: RunFilter,
-    /// The shown moment where it is a former time: ages are of then.
+    /// The time of the shown moment where it is a former one: ages are of then.
     then: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Shown {
         let counts = visit.rest.get::<Counts>(&counts);
         let rounds = Rounds::load(visit);
         let (counts, rounds, today, pipelines) = tokio::join!(counts, rounds, today(visit), pipelines(visit));
-        let then = visit.at.clone().filter(|at| crate::words::millis(at).is_some());
+        let then = visit.then.clone();
         let columns = columns::load(visit, &asked, &pipelines, &rounds).await?;
         Ok(Self { counts: counts?, columns, pipelines, today, filter: query.filter.clone(), then })
     }
@@ -149,6 +149,7 @@ mod tests {
             title: "Board".into(),
             place: NavPlace::Board,
             who,
+            then: at.clone().filter(|at| crate::words::millis(at).is_some()),
             at,
             here: "/".into(),
             waiting: 0,

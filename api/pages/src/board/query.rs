@@ -108,6 +108,6 @@ impl BoardQuery {
 /// # Errors
 /// A part of it cannot be read.
 pub(crate) fn resolved(visit: &Visit, filter: &RunFilter) -> Result<RunFilter, String> {
-    let now = visit.at.as_deref().and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now);
+    let now = visit.then.as_deref().and_then(|then| then.parse().ok()).unwrap_or_else(Timestamp::now);
     filter.for_rest(now)
 }

@@ -166,19 +166,6 @@ pub(crate) fn step_of(step: &str) -> &str {
     step.split_once('.').map_or(step, |(step, _)| step)
 }
 
-/// How long before a moment a time is, in one unit, as ages are written.
-pub(crate) fn age_at(time: &str, then: &str) -> String {
-    let ages = crate::words::millis(time).zip(crate::words::millis(then));
-    let seconds = ages.map_or(0, |(time, then)| (then - time) / 1000);
-    match seconds {
-        ..2 => "now".to_owned(),
-        2..60 => format!("{seconds} s"),
-        60..3600 => format!("{} m", seconds / 60),
-        3600..86_400 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
 /// A user's text in one line: control characters and marks of direction are named.
 pub(crate) fn visible(text: &str) -> String {
     let in_line = |sign: char| if matches!(sign, '\n' | '\r' | '\t') { ' ' } else { sign };
@@ -298,12 +285,6 @@ mod tests {
         let run = RunRow { status: "waiting".into(), active_steps: vec!["ask".into()], ..RunRow::default() };
         let states: Vec<&str> = bar(&run, &steps).into_iter().map(|cell| cell.state).collect();
         assert_eq!(states, ["is-done", "is-waiting", "is-to-come"]);
-    }
-
-    #[test]
-    fn an_age_of_then_is_of_then() {
-        assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T10:05:30Z"), "5 m");
-        assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T09:00:00Z"), "now");
     }
 
     #[test]

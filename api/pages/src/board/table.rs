@@ -191,8 +191,7 @@ pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
     let next =
         list.next_cursor.map(|cursor| query.address_of("/runs", &query.base.filter, query.sort, &cursor));
     let completions = completions(&pipelines, list.items.iter());
-    let now = visit.at.clone().filter(|at| crate::words::millis(at).is_some());
-    let now = now.unwrap_or_else(|| jiff::Timestamp::now().to_string());
+    let now = visit.then.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());
     Ok(Html(TablePage { frame, query, rows: list.items, next, completions, now }).into_response())
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct TimeBar {
     pub(crate) span: &'static str,
     /// Whether it ends now.
     pub(crate) ends_now: bool,
-    /// The shown moment where it is a position: nothing says its time.
+    /// The shown moment where it is a position whose time is not known.
     pub(crate) position: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl TimeBar {
         let now = crate::words::now_millis();
         let oldest: RunList = visit.rest.get("/runs?sort=started&limit=1").await?;
         let first = oldest.items.first().and_then(|run| crate::words::millis(&run.started_at)).unwrap_or(now);
-        let at = visit.at.as_deref().and_then(crate::words::millis);
+        let at = visit.then.as_deref().and_then(crate::words::millis);
         let position = visit.at.clone().filter(|_| at.is_none());
         Ok(Self { position, ..Self::around(at, first, now, span) })
     }

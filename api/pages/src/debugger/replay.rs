@@ -95,7 +95,7 @@ impl ReplayPage {
         let facts = &self.head.facts;
         let path = match facts.is_ended() {
             true => format!("/runs/{}/act/restart", facts.short_id),
-            false => format!("/runs/{}/act/fork?at={}", facts.short_id, facts.version),
+            false => format!("/runs/{}/act/fork?version={}", facts.short_id, facts.version),
         };
         match saved.version {
             Some(version) => with_query(&path, "pipeline", &format!("{}@{version}", facts.pipeline)),

@@ -67,6 +67,16 @@ struct Side {
     events: Vec<PastEvent>,
     /// Whether the history is longer than what was read.
     is_cut: bool,
+    /// The time of the shown moment; none: now.
+    then: Option<String>,
+}
+
+impl Side {
+    /// How long the run took, or took until the shown moment.
+    fn took(&self) -> String {
+        let end = self.facts.ended_at.as_deref().or(self.then.as_deref());
+        crate::words::took(&self.facts.started_at, end)
+    }
 }
 
 /// What a step of one run came to.
@@ -168,7 +178,7 @@ impl RunsPage {
     }
 
     fn took(&self, side: &Side) -> String {
-        crate::words::took(&side.facts.started_at, side.facts.ended_at.as_deref())
+        side.took()
     }
 
     fn cost(&self, side: &Side) -> String {
@@ -227,7 +237,7 @@ async fn side(visit: &Visit, view: Value) -> Result<Side, Problem> {
         };
         path = with_query(&first, "cursor", &cursor);
     }
-    Ok(Side { facts, view, events, is_cut })
+    Ok(Side { facts, view, events, is_cut, then: visit.then.clone() })
 }
 
 /// What an event says of the course of its run: what is different in any two runs, such as times and hashes, is left
@@ -354,7 +364,7 @@ fn cell(event: &PastEvent) -> TrackCell {
 fn figures(side: &Side, step: &str, events: &[PastEvent]) -> StepFigures {
     if step.is_empty() {
         let micros = cost(side, |_| true);
-        let took = crate::words::took(&side.facts.started_at, side.facts.ended_at.as_deref());
+        let took = side.took();
         return StepFigures {
             status: side.facts.status.clone(),
             turns: String::new(),

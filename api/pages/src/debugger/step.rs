@@ -139,7 +139,7 @@ impl VersionStep {
 
     /// Where a fork from this version is made.
     pub(crate) fn fork_path(&self) -> String {
-        format!("{}/act/fork?at={}", self.run_path, self.version)
+        format!("{}/act/fork?version={}", self.run_path, self.version)
     }
 
     /// Where a breakpoint on this event's step is set; none where it is of no step of the pipeline.

@@ -173,6 +173,7 @@ mod tests {
             place: NavPlace::Elsewhere,
             who,
             at: at.map(str::to_owned),
+            then: at.filter(|at| crate::words::millis(at).is_some()).map(str::to_owned),
             here: "/find".into(),
             waiting: 0,
             follows: None,

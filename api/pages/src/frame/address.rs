@@ -9,3 +9,8 @@ pub fn with_query(path: &str, name: &str, value: &str) -> String {
     let fragment = fragment.map(|at| format!("#{at}")).unwrap_or_default();
     format!("{path}{mark}{pair}{fragment}")
 }
+
+/// Whether a moment is a position of the log.
+pub(crate) fn is_position(at: &str) -> bool {
+    at.parse::<u64>().is_ok()
+}

@@ -1,6 +1,6 @@
 //! The frame of one page: its title, its place in the navigation, its caller, and the shown moment.
 
-use super::address::with_query;
+use super::address::{is_position, with_query};
 use super::caller::{CallerRole, Who};
 
 /// The places of the navigation.
@@ -33,6 +33,8 @@ pub struct Frame {
     pub who: Who,
     /// The moment that is shown, as the address says it; none: now.
     pub at: Option<String>,
+    /// The time of that moment; none: now, or nothing says it.
+    pub then: Option<String>,
     /// The page's own address, with its query.
     pub here: String,
     /// How many tasks wait for the caller.
@@ -98,10 +100,10 @@ impl Frame {
         format!("{:032x}", rand::random::<u128>())
     }
 
-    /// Whether the shown moment is a time, not a position of the log.
+    /// Whether the shown moment is a position of the log, not a time.
     #[must_use]
-    pub fn is_at_time(&self) -> bool {
-        self.at.as_deref().is_some_and(|at| crate::words::millis(at).is_some())
+    pub fn is_at_position(&self) -> bool {
+        self.at.as_deref().is_some_and(is_position)
     }
 
     /// Whether the page shows now.

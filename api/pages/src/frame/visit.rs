@@ -6,7 +6,7 @@ use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::address::with_query;
+use super::address::{is_position, with_query};
 use super::caller::{CallerRole, Who};
 use super::page_frame::{Frame, NavPlace};
 use super::request_kind::is_partial;
@@ -28,8 +28,10 @@ pub struct Visit {
     pub rest: CallerRest,
     /// Who looks.
     pub who: Who,
-    /// The moment that is asked for.
+    /// The moment that is asked for: a time, or a position of the log.
     pub at: Option<String>,
+    /// The time of that moment, to which ages count; none: now, or nothing says it.
+    pub then: Option<String>,
     here: String,
     /// Whether a script asks for a part of the page.
     pub is_partial: bool,
@@ -45,6 +47,7 @@ impl Visit {
             place,
             who: self.who.clone(),
             at: self.at.clone(),
+            then: self.then.clone(),
             here: self.here.clone(),
             waiting: self.waiting,
             follows: None,
@@ -69,10 +72,10 @@ impl Visit {
         (!is_asked).then(|| with_query(&with_query(MOMENT_PAGE, "here", &here), "at", at))
     }
 
-    /// The shown moment in milliseconds since 1970; of a position of the log: now.
+    /// The shown moment in milliseconds since 1970; now where nothing says its time.
     #[must_use]
     pub fn shown_millis(&self) -> i64 {
-        self.at.as_deref().and_then(crate::words::millis).unwrap_or_else(crate::words::now_millis)
+        self.then.as_deref().and_then(crate::words::millis).unwrap_or_else(crate::words::now_millis)
     }
 
     /// The visit of a request, whoever its caller is.
@@ -85,10 +88,16 @@ impl Visit {
         let decides =
             matches!(who.role, Some(CallerRole::Approver | CallerRole::Operator | CallerRole::Admin));
         let waiting = if decides { waiting(&rest, &who).await } else { 0 };
+        let at = at_of(&parts.uri);
+        let then = match &at {
+            Some(at) => time_of(&rest, at).await,
+            None => None,
+        };
         Ok(Self {
             rest,
             who,
-            at: at_of(&parts.uri),
+            at,
+            then,
             here: parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned(),
             is_partial: is_partial(&parts.headers),
             waiting,
@@ -122,12 +131,24 @@ async fn waiting(rest: &CallerRest, who: &Who) -> u64 {
     tasks.items.iter().filter(|task| who.decides(is_steering(task), &task.terms.roles)).count() as u64
 }
 
+/// The time of a moment. Of a position the log knows it; of one that it has not reached, or that the caller may not read,
+/// nothing does, and what the page asks for is refused.
+async fn time_of(rest: &CallerRest, at: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct LogMoment {
+        time: Option<String>,
+    }
+    if !is_position(at) {
+        return Some(at.to_owned()).filter(|at| crate::words::millis(at).is_some());
+    }
+    rest.get::<LogMoment>(&format!("/moment?at={at}")).await.ok()?.time
+}
+
 /// Whether a moment is written as routes and browsers know it: a position, or a time of RFC 3339.
 fn is_canonical(at: &str) -> bool {
-    let is_position = at.bytes().all(|digit| digit.is_ascii_digit());
     // Other forms of ISO 8601 are read here, too, but not by every browser.
     let is_extended = matches!(at.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't', ..]);
-    is_position || (is_extended && crate::words::millis(at).is_some())
+    is_position(at) || (is_extended && crate::words::millis(at).is_some())
 }
 
 fn is_read(method: &Method) -> bool {

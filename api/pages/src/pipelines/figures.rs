@@ -61,8 +61,8 @@ impl PipelineRun {
     }
 
     /// From its start to its end, or until now.
-    pub(crate) fn took(&self) -> String {
-        words::took(&self.started_at, self.ended_at.as_deref())
+    pub(crate) fn took(&self, then: Option<&str>) -> String {
+        words::took(&self.started_at, self.ended_at.as_deref().or(then))
     }
 }
 

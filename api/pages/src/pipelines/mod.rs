@@ -10,6 +10,7 @@ mod page;
 mod plan;
 mod routes;
 mod schema;
+mod steps;
 mod tab;
 mod view;
 

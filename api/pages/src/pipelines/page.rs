@@ -16,6 +16,7 @@ use crate::pipelines::figures::{
 use crate::pipelines::graph::PlanGraph;
 use crate::pipelines::plan::{self, PlanRow};
 use crate::pipelines::schema::{self, InputRow};
+use crate::pipelines::steps::PipelineSteps;
 use crate::pipelines::view::{PipelineView, RestList, VersionView};
 use crate::pipelines::{PipelinesTab, pipeline_path, segment};
 use crate::problem::Problem;
@@ -64,6 +65,8 @@ struct PipelinePage {
     standing: Vec<StandingStep>,
     gates: Vec<GateFigures>,
     has_older_verdicts: bool,
+    /// How the steps did in the newest ended runs, or why that cannot be read.
+    steps: Result<PipelineSteps, Problem>,
     costs: Vec<SpentByStep>,
     schedules: Vec<ScheduleView>,
     hooks: Vec<HookTrigger>,
@@ -125,12 +128,13 @@ async fn shown(visit: &Visit, name: &str) -> Result<Response, Problem> {
     let verdicts =
         visit.at_moment(&with_query(&format!("/audit/gates?limit={VERDICTS_MAX}"), "pipeline", plain));
     let versions = format!("/pipelines/{}/versions", segment(plain));
-    let (versions, runs, spend, verdicts, schedules, drawn) = futures::join!(
+    let (versions, runs, spend, verdicts, schedules, steps, drawn) = futures::join!(
         visit.rest.get::<RestList<VersionView>>(&versions),
         visit.rest.get::<RestList<PipelineRun>>(&runs),
         visit.rest.get::<StepSpend>(&spend),
         visit.rest.get::<RestList<GateRow>>(&verdicts),
         visit.rest.get::<RestList<ScheduleView>>("/schedules"),
+        PipelineSteps::load(visit, plain),
         PlanGraph::load(visit, name),
     );
     let (mut versions, mut runs) = (versions?.items, runs?);
@@ -157,6 +161,7 @@ async fn shown(visit: &Visit, name: &str) -> Result<Response, Problem> {
         has_older_runs: runs.next_cursor.is_some(),
         gates: figures::gates(&verdicts.items),
         has_older_verdicts: verdicts.next_cursor.is_some(),
+        steps,
         costs: spend.items,
         hooks: hooks(&pipeline.document),
         runs: {

@@ -18,8 +18,6 @@ pub(crate) struct RunFacts {
     pub(crate) started_at: String,
     pub(crate) ended_at: Option<String>,
     #[serde(default)]
-    pub(crate) updated_at: String,
-    #[serde(default)]
     pub(crate) number: Option<u64>,
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,

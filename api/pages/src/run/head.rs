@@ -149,12 +149,7 @@ impl RunHead {
     /// How long it took, or took until the shown moment; none while it goes on now.
     pub(crate) fn took(&self, frame: &Frame) -> Option<String> {
         let facts = &self.facts;
-        let end = match (&facts.ended_at, &frame.at) {
-            (Some(end), _) => end,
-            (None, Some(at)) if frame.is_at_time() => at,
-            (None, Some(_position)) => &facts.updated_at,
-            (None, None) => return None,
-        };
+        let end = facts.ended_at.as_ref().or(frame.then.as_ref())?;
         Some(words::took(&facts.started_at, Some(end)))
     }
 

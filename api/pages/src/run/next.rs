@@ -203,7 +203,7 @@ fn failed_step(run: &RunFacts) -> Option<String> {
 
 fn fork(run: &RunFacts) -> NextAct {
     NextAct::steer(run, "fork", "Fork here…", "a new run that goes on from this moment")
-        .with("at", &run.version.to_string())
+        .with("version", &run.version.to_string())
 }
 
 /// The log of a step's newest attempt.
@@ -322,7 +322,7 @@ mod tests {
             [
                 "/runs/f3ebf39e/act/retry",
                 "/runs/f3ebf39e/act/restart?from=unit",
-                "/runs/f3ebf39e/act/fork?at=30",
+                "/runs/f3ebf39e/act/fork?version=30",
                 "/runs/f3ebf39e/log?step=unit&round=1&attempt=2",
             ]
         );
@@ -357,6 +357,7 @@ mod tests {
                 place: crate::frame::NavPlace::Elsewhere,
                 who: serde_json::from_value(who).expect("who"),
                 at: None,
+                then: None,
                 here: "/".into(),
                 waiting: 0,
                 follows: None,

@@ -17,7 +17,6 @@ use super::time::{Chart, ChartOf, Zoom, chart};
 use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
-use crate::words;
 
 /// The newest events that are looked at.
 const EVENTS_MAX: u64 = 1_000;
@@ -114,13 +113,7 @@ pub(crate) async fn overview(
         children(&visit, &head, asked.is_some()),
     );
     let (attempts, events) = (attempts?, events?);
-    let now = match &visit.at {
-        None => words::now_millis(),
-        // Nobody knows the time of a position; the run's newest event until then is near it.
-        Some(at) => words::millis(at)
-            .or_else(|| words::millis(&head.facts.updated_at))
-            .unwrap_or_else(words::now_millis),
-    };
+    let now = visit.shown_millis();
     let step = asked.clone().filter(|step| head.facts.step(step).is_some());
     let attempt = params.attempt.filter(|_| step.is_some());
     let zoom = params.zoom.as_deref().and_then(Zoom::parse);

@@ -45,8 +45,7 @@ impl ChildFacts {
 
     /// How long it took, or took until the shown moment.
     pub(crate) fn took(&self, frame: &Frame) -> String {
-        let moment = frame.at.as_deref().filter(|_| frame.is_at_time());
-        words::took(&self.started_at, self.ended_at.as_deref().or(moment))
+        words::took(&self.started_at, self.ended_at.as_deref().or(frame.then.as_deref()))
     }
 
     /// The step, or the item, that started it.

@@ -12,7 +12,7 @@ use super::address::address;
 use super::code::{CodeLine, left_out, lines};
 use super::difference::TextDifference;
 use super::file::{picture, read};
-use crate::frame::{Frame, Visit};
+use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
 use crate::run::{RunHead, RunTab};
@@ -22,6 +22,10 @@ use crate::{markdown, words};
 const SHOWN_BYTES_MAX: usize = 1024 * 1024;
 /// Files that the list shows.
 const LISTED_MAX: usize = 500;
+/// Artefacts that one page reads.
+const PART: usize = 1_000;
+/// Parts that are gone through for a file that the address names.
+const PARTS_MAX: usize = 20;
 
 /// A file as `GET /runs/{run}/artefacts` gives it.
 #[derive(Debug, Clone, Deserialize)]
@@ -83,6 +87,8 @@ pub(crate) struct ArtefactsQuery {
     style: String,
     /// `text`: lines also of what could be shown otherwise.
     view: String,
+    /// Where the shown part of the list begins.
+    cursor: String,
 }
 
 /// A file as it is shown.
@@ -113,6 +119,8 @@ struct ArtefactsPage {
     query: ArtefactsQuery,
     files: Vec<FileLine>,
     total: usize,
+    /// Where the list goes on.
+    next: Option<String>,
     opened: Option<OpenedArtefact>,
 }
 
@@ -120,6 +128,9 @@ impl ArtefactsPage {
     fn path(&self, artefact: &ArtefactFact, more: &[(&str, &str)]) -> String {
         let version = artefact.version.to_string();
         let mut pairs = vec![("version", version.as_str()), ("name", &artefact.name)];
+        if !self.query.cursor.is_empty() {
+            pairs.push(("cursor", &self.query.cursor));
+        }
         pairs.extend_from_slice(more);
         self.frame.to(address(&self.head.tab_path("/artefacts"), &pairs))
     }
@@ -136,6 +147,18 @@ impl ArtefactsPage {
     fn file_path(&self, artefact: &ArtefactFact, download: &str) -> String {
         let path = format!("/runs/{}/artefacts/{}", self.head.facts.short_id, artefact.hash);
         address(&path, &[("name", &artefact.path), ("download", download)])
+    }
+
+    /// The next part of the list.
+    fn more(&self) -> Option<String> {
+        let next = self.next.as_deref()?;
+        Some(self.frame.to(address(&self.head.tab_path("/artefacts"), &[("cursor", next)])))
+    }
+
+    /// The first part of the list, where another one is shown.
+    fn first(&self) -> Option<String> {
+        let is_first = self.query.cursor.is_empty();
+        (!is_first).then(|| self.frame.to(self.head.tab_path("/artefacts")))
     }
 
     fn is_open(&self, file: &FileLine) -> bool {
@@ -161,17 +184,44 @@ const LIVE_EVENTS_MAX: u64 = 10_000;
 #[derive(Deserialize)]
 struct ArtefactList {
     items: Vec<ArtefactFact>,
+    next_cursor: Option<String>,
+}
+
+impl ArtefactList {
+    /// The part of the list that the address names; where it names a file alone, the part that has it, as far as that is
+    /// looked for. A part that says to go on without having anything is passed over.
+    async fn load(visit: &Visit, run: &str, query: &mut ArtefactsQuery) -> Result<Self, Problem> {
+        let first = visit.at_moment(&format!("/runs/{run}/artefacts?limit={PART}"));
+        let version: Option<u64> = query.version.parse().ok();
+        let is_pinned = !query.cursor.is_empty();
+        let mut parts = 0;
+        loop {
+            let path = match query.cursor.as_str() {
+                "" => first.clone(),
+                cursor => with_query(&first, "cursor", cursor),
+            };
+            let part: Self = visit.rest.get(&path).await?;
+            parts += 1;
+            let is_it = |version| part.items.iter().any(|item| item.version == version);
+            let goes_on =
+                part.items.is_empty() || (!is_pinned && version.is_some_and(|version| !is_it(version)));
+            match &part.next_cursor {
+                Some(next) if goes_on && parts < PARTS_MAX => query.cursor.clone_from(next),
+                _end => return Ok(part),
+            }
+        }
+    }
 }
 
 /// `GET /runs/{run}/artefacts`.
 pub(crate) async fn page(
     visit: Visit,
     Path(run): Path<String>,
-    Query(query): Query<ArtefactsQuery>,
+    Query(mut query): Query<ArtefactsQuery>,
 ) -> Result<Response, Problem> {
     let head = RunHead::load(&visit, &run, RunTab::Artefacts).await?;
-    let list: ArtefactList =
-        visit.rest.get(&visit.at_moment(&format!("/runs/{}/artefacts", head.facts.id))).await?;
+    let list = ArtefactList::load(&visit, &head.facts.id, &mut query).await?;
+    let next = list.next_cursor;
     let mut files = files(list.items);
     let total = files.len();
     files.sort_by_key(FileLine::is_own);
@@ -182,9 +232,9 @@ pub(crate) async fn page(
     };
     files.truncate(LISTED_MAX);
     let mut frame = head.frame(&visit);
-    // The whole history is read for the list.
+    // Much of the history is read for the list.
     frame.live &= head.facts.version <= LIVE_EVENTS_MAX;
-    Ok(Html(ArtefactsPage { frame, head, query, files, total, opened }).into_response())
+    Ok(Html(ArtefactsPage { frame, head, query, files, total, next, opened }).into_response())
 }
 
 /// The files by step, name and path, in the order in which they came first.

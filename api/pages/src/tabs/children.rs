@@ -84,8 +84,9 @@ impl Relative {
         }
     }
 
-    fn took(&self) -> String {
-        words::took(&self.started_at, self.ended_at.as_deref())
+    /// How long it took, or took until the shown moment.
+    fn took(&self, frame: &Frame) -> String {
+        words::took(&self.started_at, self.ended_at.as_deref().or(frame.then.as_deref()))
     }
 }
 
@@ -113,8 +114,10 @@ struct ChildrenPage {
     head: RunHead,
     tree: Vec<RunBranch>,
     origin: Option<(OriginFact, Option<Relative>)>,
-    forks: Vec<Relative>,
+    forks: Forks,
     is_cut: bool,
+    /// What was refused of what is shown beside.
+    refused: Vec<Refusal>,
     counts: Vec<(String, usize)>,
 }
 
@@ -127,6 +130,21 @@ impl ChildrenPage {
     fn compare_path(&self, other: &str) -> String {
         self.frame.to(with_query(&self.head.tab_path("/compare"), "with", words::short(other)))
     }
+}
+
+/// A part of the page that could not be read.
+struct Refusal {
+    /// What is not shown.
+    what: &'static str,
+    problem: Problem,
+}
+
+/// The runs that began as copies of a run.
+#[derive(Default)]
+struct Forks {
+    runs: Vec<Relative>,
+    /// Older runs of the pipeline were not looked through.
+    is_cut: bool,
 }
 
 #[derive(Deserialize)]
@@ -145,46 +163,54 @@ pub(crate) async fn page(visit: Visit, Path(run): Path<String>) -> Result<Respon
     let family: RelativeList = visit.rest.get(&visit.at_moment(&of_family)).await?;
     let is_cut = family.next_cursor.is_some();
     let mut runs = family.items;
+    let mut refused = Vec::new();
+    let mut taken = |what: &'static str, asked: Result<Relative, Problem>| {
+        asked.map_err(|problem| refused.push(Refusal { what, problem })).ok()
+    };
     if top != me.id {
-        runs.extend(one(&visit, &top).await);
+        runs.extend(taken("The topmost run", one(&visit, &top).await));
     }
     let origin = match me.origin.clone() {
         Some(origin) => {
-            let run = one(&visit, &origin.run).await;
+            let run = taken("The run that it is a copy of", one(&visit, &origin.run).await);
             Some((origin, run))
         }
         None => None,
     };
-    let forks = forks(&visit, &me).await;
+    let forks = forks(&visit, &me).await.unwrap_or_else(|problem| {
+        refused.push(Refusal { what: "The runs that began as copies of this one", problem });
+        Forks::default()
+    });
     let here = me.id.clone();
     runs.retain(|run| run.id != here);
     runs.push(me);
     let tree = tree(runs, &top, &here);
     let counts = counts(&tree);
     let frame = head.frame(&visit);
-    Ok(Html(ChildrenPage { frame, head, tree, origin, forks, is_cut, counts }).into_response())
+    Ok(Html(ChildrenPage { frame, head, tree, origin, forks, is_cut, refused, counts }).into_response())
 }
 
-/// A run that is shown beside; one that cannot be read is left out.
-async fn one(visit: &Visit, run: &str) -> Option<Relative> {
+/// A run that is shown beside.
+async fn one(visit: &Visit, run: &str) -> Result<Relative, Problem> {
     let run = encoded(run);
     let path = match &visit.at {
         None => format!("/runs/{run}"),
         Some(_) => visit.at_moment(&format!("/runs/{run}/state")),
     };
-    visit.rest.get(&path).await.ok()
+    visit.rest.get(&path).await
 }
 
 /// The runs that were forked, restarted or retried from this one, among the newest of its pipeline since it began.
-async fn forks(visit: &Visit, me: &Relative) -> Vec<Relative> {
+async fn forks(visit: &Visit, me: &Relative) -> Result<Forks, Problem> {
     let path = format!(
         "/runs?pipeline={}&started_after={}&limit={RUNS_MAX}",
         encoded(&me.pipeline),
         encoded(&me.started_at)
     );
-    let list: Option<RelativeList> = visit.rest.get(&visit.at_moment(&path)).await.ok();
-    let items = list.map_or_else(Vec::new, |list| list.items);
-    items.into_iter().filter(|run| run.origin.as_ref().is_some_and(|origin| origin.run == me.id)).collect()
+    let list: RelativeList = visit.rest.get(&visit.at_moment(&path)).await?;
+    let is_copy = |run: &Relative| run.origin.as_ref().is_some_and(|origin| origin.run == me.id);
+    let is_cut = list.next_cursor.is_some();
+    Ok(Forks { runs: list.items.into_iter().filter(is_copy).collect(), is_cut })
 }
 
 /// The runs of a family, each behind its parent. What hangs on nothing that was read hangs on the top.

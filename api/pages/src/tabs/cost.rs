@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::log_place::{AttemptFact, attempts, shown_until};
+use super::log_place::{AttemptFact, attempts};
 use crate::frame::{Frame, Visit};
 use crate::html::Html;
 use crate::problem::Problem;
@@ -176,7 +176,7 @@ pub(crate) async fn page(visit: Visit, Path(run): Path<String>) -> Result<Respon
     let head = RunHead::load(&visit, &run, RunTab::Cost).await?;
     let id = &head.facts.id;
     let attempts = attempts(&visit, &head).await?;
-    let until = shown_until(&visit, &head);
+    let until = visit.then.clone();
     // What models cost is known of now alone.
     let models: List<CostUsage> = match &visit.at {
         None => visit.rest.get(&format!("/spend?by=model&run={id}")).await?,

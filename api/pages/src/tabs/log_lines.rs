@@ -146,8 +146,8 @@ pub(crate) async fn each_record(
 }
 
 /// The shown moment of the past, in milliseconds since 1970: what was written later is not shown.
-fn was_at(visit: &Visit) -> Option<i64> {
-    visit.at.as_deref().and_then(crate::words::millis)
+pub(crate) fn was_at(visit: &Visit) -> Option<i64> {
+    visit.then.as_deref().and_then(crate::words::millis)
 }
 
 /// Asks for a log: from its beginning as lines of JSON, or behind a line as events.
@@ -173,7 +173,7 @@ async fn each_of(
         lines.add(&piece)?;
         while let Some(line) = lines.next() {
             let Some(record) = read(&line) else { continue };
-            if until.is_some_and(|until| crate::words::millis(&record.at).is_some_and(|at| at > until)) {
+            if until.is_some_and(|until| is_later(&record, until)) {
                 return Ok(true);
             }
             if !take(record) {
@@ -182,6 +182,11 @@ async fn each_of(
         }
     }
     Ok(true)
+}
+
+/// Whether a record was written behind a moment, in milliseconds since 1970.
+pub(crate) fn is_later(record: &LogRecord, until: i64) -> bool {
+    crate::words::millis(&record.at).is_some_and(|at| at > until)
 }
 
 /// A record in a line of an answer: a line of JSON, or the data of an event.

@@ -130,17 +130,8 @@ pub(crate) async fn attempts(visit: &Visit, head: &RunHead) -> Result<Vec<Attemp
     }
     let path = visit.at_moment(&format!("/runs/{}/timeline", head.facts.id));
     let list: AttemptList = visit.rest.get(&path).await?;
-    let until = shown_until(visit, head);
+    let until = &visit.then;
     Ok(list.items.into_iter().map(|row| AttemptFact { until: until.clone(), ..row }).collect())
-}
-
-/// The shown moment of the past as a time: where it is a position of the log, the last change before it.
-pub(crate) fn shown_until(visit: &Visit, head: &RunHead) -> Option<String> {
-    let at = visit.at.as_deref()?;
-    match words::millis(at) {
-        Some(_) => Some(at.to_owned()),
-        None => head.view["updated_at"].as_str().map(str::to_owned),
-    }
 }
 
 /// The attempt that is asked for: of the step the newest, where neither round nor attempt is said; without a step what

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::ansi::Terminal;
-use super::log_lines::{AnswerLines, LogLine, asked, read};
+use super::log_lines::{AnswerLines, LogLine, asked, is_later, read, was_at};
 use crate::frame::Visit;
 use crate::problem::Problem;
 use crate::words::encoded;
@@ -103,7 +103,10 @@ pub(crate) async fn text(
     Path(run): Path<String>,
     Query(query): Query<StreamQuery>,
 ) -> Result<Response, Problem> {
-    let response = asked(&visit, &query.path(&run, "format=text"), None).await?;
+    let body = match was_at(&visit) {
+        None => asked(&visit, &query.path(&run, "format=text"), None).await?.into_body(),
+        Some(until) => until_then(asked(&visit, &query.path(&run, "format=json"), None).await?, until),
+    };
     let name: String = format!("{}-{}-{}.{}.log", run, query.step, query.round, query.attempt);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let name: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
@@ -114,7 +117,43 @@ pub(crate) async fn text(
         (header::CONTENT_DISPOSITION, disposition),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    Ok((head, response.into_body()).into_response())
+    Ok((head, body).into_response())
+}
+
+/// What the process had written until a moment, in milliseconds since 1970.
+fn until_then(response: Response, until: i64) -> Body {
+    let pieces = response.into_body().into_data_stream();
+    let state = (pieces, AnswerLines::default(), false);
+    let body = stream::unfold(state, move |(mut pieces, mut lines, is_over)| async move {
+        if is_over {
+            return None;
+        }
+        let piece = match pieces.next().await? {
+            Ok(piece) => piece,
+            Err(error) => return Some((Err(error), (pieces, lines, true))),
+        };
+        if let Err(problem) = lines.add(&piece) {
+            return Some((
+                Err(axum::Error::new(std::io::Error::other(problem.detail))),
+                (pieces, lines, true),
+            ));
+        }
+        let (mut text, mut is_over) = (String::new(), false);
+        while let Some(line) = lines.next() {
+            let Some(record) = read(&line) else { continue };
+            if is_later(&record, until) {
+                is_over = true;
+                break;
+            }
+            // What the supervisor says is no output of the process.
+            if record.source != "supervisor" {
+                text.push_str(&record.text);
+                text.push_str(if record.complete { "\n" } else { "" });
+            }
+        }
+        Some((Ok(Bytes::from(text)), (pieces, lines, is_over)))
+    });
+    Body::from_stream(body.fuse())
 }
 
 #[cfg(test)]

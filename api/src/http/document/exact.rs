@@ -102,9 +102,7 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
     let pattern = |pattern: &str| Some(json!({ "type": "string", "pattern": pattern }));
     let time = || json!({ "type": "string", "format": "date-time" });
     match (id, place, name) {
-        ("getRunState", _, "at") | (_, "query", "started_after") | ("listVerdicts", _, "since") => {
-            Some(time())
-        }
+        (_, "query", "started_after") | ("listVerdicts" | "getPipelineStats", _, "since") => Some(time()),
         (_, "query", "at") => Some(json!({ "anyOf": [
             { "type": "integer", "format": "uint64", "minimum": 0 },
             time(),
@@ -144,7 +142,7 @@ fn listed(words: &[&str]) -> String {
 /// An example for what stands in a path.
 fn of_path(id: &str, name: &str) -> Option<Value> {
     Some(json!(match (id, name) {
-        ("getPipeline" | "savePipeline" | "listPipelineVersions", "name") => "hello",
+        ("getPipeline" | "savePipeline" | "listPipelineVersions" | "getPipelineStats", "name") => "hello",
         ("signalRun" | "signalRuns", "name") => "merged",
         ("rebuildProjection", "name") => "runs",
         ("resetBreaker", "name") => "agent.claude",

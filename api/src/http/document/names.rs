@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 97] = [
+const NAMES: [(&str, &str, &str); 99] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -52,6 +52,7 @@ const NAMES: [(&str, &str, &str); 97] = [
     ("POST", "/api/v1/audit/backtest", "backtestGate"),
     ("GET", "/api/v1/board", "getBoard"),
     ("GET", "/api/v1/stats", "getStats"),
+    ("GET", "/api/v1/moment", "getMoment"),
     ("GET", "/api/v1/projections", "listProjections"),
     ("POST", "/api/v1/projections/{name}/rebuild", "rebuildProjection"),
     ("GET", "/api/v1/inbox", "listTasks"),
@@ -62,6 +63,7 @@ const NAMES: [(&str, &str, &str); 97] = [
     ("PUT", "/api/v1/pipelines/{name}", "savePipeline"),
     ("GET", "/api/v1/pipelines/{name}/graph", "getPipelineGraph"),
     ("GET", "/api/v1/pipelines/{name}/versions", "listPipelineVersions"),
+    ("GET", "/api/v1/pipelines/{name}/stats", "getPipelineStats"),
     ("GET", "/api/v1/hooks", "listDeliveries"),
     ("POST", "/api/v1/hooks/{source}", "receiveDelivery"),
     ("GET", "/api/v1/hooks/{source}/deliveries", "listSourceDeliveries"),

@@ -1,0 +1,316 @@
+//! Figures of a pipeline's steps over some of its runs: how long machines worked and people took, and how it ended.
+//!
+//! Law: they are of the events of just these runs, each run folded once; a copied history is another run's. Time that
+//! overlaps, such as that of the items of a `foreach`, counts once in its run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use everfold_base::envelope::{Envelope, flag};
+use everfold_base::failure::FailureKind;
+use everfold_base::id::{AttemptId, Round, StepId, StepPath};
+use everfold_base::time::Timestamp;
+use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, TimerKind};
+use serde::Serialize;
+
+use crate::event_readers::{STEP_FIGURES, passed_over};
+use crate::money::usd;
+
+/// The executor that starts another run: no event says when its work begins, so it does where it is scheduled.
+const RUN: &str = "run";
+
+/// A stretch of time in milliseconds since 1970.
+type Stretch = (i64, i64);
+
+/// What one run tells of its steps.
+#[derive(Debug, Default)]
+pub struct StepsOfRun {
+    steps: BTreeMap<StepId, StepOfRun>,
+    /// The executor of each step's newest work: a retry does not name it again.
+    kinds: HashMap<StepPath, String>,
+    working: HashMap<AttemptId, Option<Timestamp>>,
+    asked: HashMap<StepPath, Timestamp>,
+    last: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct StepOfRun {
+    rounds: BTreeSet<Round>,
+    attempts: u64,
+    failed: u64,
+    cost_micros: u64,
+    machine: Vec<Stretch>,
+    people: Vec<Stretch>,
+}
+
+impl StepsOfRun {
+    /// Folds the run's next event. One that cannot be read is passed over.
+    pub fn fold(&mut self, envelope: &Envelope) {
+        let header = &envelope.header;
+        if header.flags & flag::COPIED != 0 {
+            return;
+        }
+        if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
+            self.last = header.recorded_at;
+            self.apply(&event, header.recorded_at);
+        }
+    }
+
+    fn step(&mut self, path: &StepPath) -> &mut StepOfRun {
+        self.steps.entry(path.step.clone()).or_default()
+    }
+
+    fn apply(&mut self, event: &RunEvent, at: Timestamp) {
+        match event {
+            RunEvent::StepScheduled(event) => {
+                self.step(&event.id.path).rounds.insert(event.id.round);
+                if let ScheduledWork::Task(task) = &event.work {
+                    self.schedule(&event.id, task.kind.clone(), at);
+                }
+            }
+            RunEvent::RetryScheduled(event) => {
+                self.answered(at, |path| *path == event.id.path);
+                let named = event.task.as_ref().map(|task| task.kind.clone());
+                if let Some(kind) = named.or_else(|| self.kinds.get(&event.id.path).cloned()) {
+                    self.schedule(&event.id, kind, event.at);
+                }
+            }
+            RunEvent::AttemptStarted(event) => {
+                if let Some(since) = self.working.get_mut(&event.id) {
+                    *since = Some(at);
+                }
+            }
+            RunEvent::AttemptSucceeded(event) => self.ended(&event.id, event.ended_at, false),
+            RunEvent::AttemptAsked(event) => self.ended(&event.id, event.ended_at, false),
+            RunEvent::AttemptFailed(event) => {
+                self.ended(&event.id, event.ended_at, event.failure.kind != FailureKind::Cancelled);
+            }
+            RunEvent::AttemptLost(event) => self.ended(&event.id, at, true),
+            RunEvent::UsageRecorded(event) => {
+                let cost = &mut self.step(&event.id.path).cost_micros;
+                *cost = cost.saturating_add(event.usage.cost_micros);
+            }
+            other => self.apply_to_people(other, at),
+        }
+    }
+
+    /// What begins and ends the time of people.
+    fn apply_to_people(&mut self, event: &RunEvent, at: Timestamp) {
+        match event {
+            RunEvent::ApprovalRequested(event) => self.ask(&event.id.path, at),
+            RunEvent::QuestionAsked(event) => self.ask(&event.id.path, at),
+            RunEvent::StepBlocked(event) => self.ask(&event.path, at),
+            RunEvent::ApprovalDecided(event) => self.answered(at, |path| *path == event.id.path),
+            RunEvent::QuestionAnswered(event) => self.answered(at, |path| *path == event.id.path),
+            RunEvent::TimerFired(event) if event.timer.kind == TimerKind::Expiry => {
+                self.answered(at, |path| *path == event.timer.id.path);
+            }
+            RunEvent::RunUnblocked(event) => self.answered(at, |path| *path == event.unblocked.path),
+            RunEvent::RecheckRequested(event) => self.answered(at, |path| *path == event.path),
+            RunEvent::SignalTaken(event) => match &event.by {
+                SignalTaker::Gate { id, .. } => self.answered(at, |path| *path == id.path),
+                _others if event.ends.is_some() => self.answered(at, |_| true),
+                _others => {}
+            },
+            RunEvent::StepSucceeded(event) => self.answered(at, |path| is_part(path, &event.path)),
+            RunEvent::StepFailed(event) => self.answered(at, |path| is_part(path, &event.path)),
+            RunEvent::StepSkipped(event) => self.answered(at, |path| is_part(path, &event.path)),
+            RunEvent::StepCancelled(event) => self.answered(at, |path| is_part(path, &event.path)),
+            RunEvent::ReworkRequested(event) => self.answered(at, |path| event.reset.contains(&path.step)),
+            RunEvent::CancelRequested(_)
+            | RunEvent::RunAbandoned(_)
+            | RunEvent::RunSucceeded(_)
+            | RunEvent::RunFailed(_)
+            | RunEvent::RunCancelled(_) => self.answered(at, |_| true),
+            // Timers of waits and of limits are no time of people.
+            RunEvent::TimerFired(_) => {}
+            other => passed_over(other, STEP_FIGURES),
+        }
+    }
+
+    fn schedule(&mut self, id: &AttemptId, kind: String, at: Timestamp) {
+        self.working.insert(id.clone(), (kind == RUN).then_some(at));
+        self.kinds.insert(id.path.clone(), kind);
+    }
+
+    /// An attempt that was cancelled before it began is none.
+    fn ended(&mut self, id: &AttemptId, at: Timestamp, has_failed: bool) {
+        let Some(since) = self.working.remove(id) else { return };
+        let step = self.step(&id.path);
+        step.failed += u64::from(has_failed);
+        // Work that was over before its begin was recorded took no time that is known.
+        step.attempts += 1;
+        step.machine.extend(since.map(|since| (since.0, at.0)));
+    }
+
+    fn ask(&mut self, path: &StepPath, at: Timestamp) {
+        self.asked.entry(path.clone()).or_insert(at);
+    }
+
+    fn answered(&mut self, at: Timestamp, is_over: impl Fn(&StepPath) -> bool) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let over: Vec<StepPath> = self.asked.keys().filter(|path| is_over(path)).cloned().collect();
+        for path in over {
+            if let Some(since) = self.asked.remove(&path) {
+                self.step(&path).people.push((since.0, at.0));
+            }
+        }
+    }
+
+    /// What has not ended, though the run has, ends with the run's last event.
+    fn close(&mut self) {
+        let last = self.last;
+        self.answered(last, |_| true);
+        let open: Vec<AttemptId> =
+            self.working.iter().filter(|(_, since)| since.is_some()).map(|(id, _)| id.clone()).collect();
+        for id in open {
+            self.ended(&id, last, false);
+        }
+    }
+}
+
+fn is_part(path: &StepPath, of: &StepPath) -> bool {
+    path == of || (of.item.is_none() && path.step == of.step)
+}
+
+/// How much time these cover together.
+fn covered(mut stretches: Vec<Stretch>) -> u64 {
+    stretches.sort_unstable();
+    let (mut sum, mut reached) = (0_u64, i64::MIN);
+    for (from, to) in stretches {
+        let from = from.max(reached);
+        sum = sum.saturating_add(u64::try_from(to.saturating_sub(from)).unwrap_or(0));
+        reached = reached.max(to);
+    }
+    sum
+}
+
+/// The figures of a pipeline's steps.
+#[derive(Debug, Default)]
+pub struct StepFigures {
+    steps: BTreeMap<StepId, StepSums>,
+}
+
+#[derive(Debug, Default)]
+struct StepSums {
+    runs: u64,
+    rounds: u64,
+    attempts: u64,
+    failed: u64,
+    cost_micros: u64,
+    machine: Vec<u64>,
+    people: Vec<u64>,
+}
+
+impl StepFigures {
+    /// Counts a run whose events were all folded.
+    pub fn add(&mut self, mut run: StepsOfRun) {
+        run.close();
+        for (step, of_run) in run.steps {
+            let sums = self.steps.entry(step).or_default();
+            sums.runs += 1;
+            sums.rounds += of_run.rounds.len() as u64;
+            sums.attempts += of_run.attempts;
+            sums.failed += of_run.failed;
+            sums.cost_micros = sums.cost_micros.saturating_add(of_run.cost_micros);
+            if !of_run.machine.is_empty() {
+                sums.machine.push(covered(of_run.machine));
+            }
+            if !of_run.people.is_empty() {
+                sums.people.push(covered(of_run.people));
+            }
+        }
+    }
+
+    /// The steps, those first in which machines worked longest, then those that people took longest for.
+    #[must_use]
+    pub fn rows(self) -> Vec<StepFiguresRow> {
+        let row = |(step, sums): (StepId, StepSums)| StepFiguresRow {
+            step,
+            runs: sums.runs,
+            rounds: sums.rounds,
+            attempts: sums.attempts,
+            failed_attempts: sums.failed,
+            machine: TimeFigures::of(sums.machine),
+            people: TimeFigures::of(sums.people),
+            cost_usd: usd(sums.cost_micros),
+        };
+        let mut rows: Vec<StepFiguresRow> = self.steps.into_iter().map(row).collect();
+        let total = |time: &Option<TimeFigures>| time.as_ref().map_or(0, |time| time.total_ms);
+        rows.sort_by_key(|row| std::cmp::Reverse((total(&row.machine), total(&row.people))));
+        rows
+    }
+}
+
+/// A step's figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepFiguresRow {
+    /// The step.
+    pub step: StepId,
+    /// How many of the runs began it.
+    pub runs: u64,
+    /// Its rounds in all of them.
+    pub rounds: u64,
+    /// Its attempts, those of its items among them.
+    pub attempts: u64,
+    /// How many of those failed; cancelled ones did not.
+    pub failed_attempts: u64,
+    /// How long its attempts worked; none: no attempt did.
+    pub machine: Option<TimeFigures>,
+    /// How long it waited for people; none: it asked nothing.
+    pub people: Option<TimeFigures>,
+    /// What it cost in all of them, in US dollars.
+    pub cost_usd: String,
+}
+
+/// How long something took in each run that had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TimeFigures {
+    /// How many runs had it.
+    pub runs: u64,
+    /// In all of them together.
+    pub total_ms: u64,
+    /// In half of the runs at most so long.
+    pub p50_ms: u64,
+    /// In 95 of a hundred runs at most so long.
+    pub p95_ms: u64,
+    /// The longest.
+    pub max_ms: u64,
+}
+
+impl TimeFigures {
+    fn of(mut times: Vec<u64>) -> Option<Self> {
+        times.sort_unstable();
+        // The nearest rank: a time that there was.
+        let quantile = |percent: usize| times.get((times.len() * percent).div_ceil(100).max(1) - 1).copied();
+        Some(Self {
+            runs: times.len() as u64,
+            total_ms: times.iter().fold(0, |sum, time| sum.saturating_add(*time)),
+            p50_ms: quantile(50)?,
+            p95_ms: quantile(95)?,
+            max_ms: *times.last()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_overlaps_counts_once() {
+        assert_eq!(covered(vec![(50, 150), (0, 100), (200, 210)]), 160);
+        assert_eq!(covered(vec![(10, 5)]), 0, "a clock that was set back");
+    }
+
+    #[test]
+    fn quantiles_are_times_that_there_were() {
+        let figures = TimeFigures::of((1..=100).rev().collect());
+        let figures = figures.map(|it| (it.runs, it.total_ms, it.p50_ms, it.p95_ms, it.max_ms));
+        assert_eq!(figures, Some((100, 5050, 50, 95, 100)));
+        let one = TimeFigures::of(vec![7]).map(|it| (it.p50_ms, it.p95_ms, it.max_ms));
+        assert_eq!(one, Some((7, 7, 7)));
+        assert_eq!(TimeFigures::of(Vec::new()), None);
+    }
+}
