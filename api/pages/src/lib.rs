@@ -18,6 +18,7 @@ mod form;
 mod frame;
 mod html;
 mod inbox;
+mod line_diff;
 mod live;
 mod live_hub;
 mod login;

@@ -49,11 +49,6 @@ impl RunFilter {
         self.values.is_empty()
     }
 
-    /// What is asked for and never is: a status that there is none of.
-    pub(crate) fn unknown_status(&self) -> Option<&str> {
-        self.get("status")?.split(',').find(|status| !STATUSES.contains(status))
-    }
-
     /// What one of the filters asks for.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
@@ -148,7 +143,12 @@ impl RunFilter {
         }
     }
 
-    /// Every part with its name, for the hidden fields of a form.
+    /// Every part with its name.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.values.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// The same for the hidden fields of a form.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(name, value)| (*name, value.as_str()))
     }
