@@ -160,11 +160,13 @@ impl RunFilter {
     /// A time that nobody can read.
     pub(crate) fn for_rest(&self, now: Timestamp) -> Result<Self, String> {
         let Some(after) = self.get("started_after") else { return Ok(self.clone()) };
-        let after = match WrittenMoment::read(after, now, &TimeZone::UTC)? {
-            WrittenMoment::Time(time) => shortest(time),
-            WrittenMoment::Now => shortest(now),
-            WrittenMoment::Position(_) => {
-                return Err(format!("started_after: “{after}” is a position; write a time, or -1h"));
+        let after = match WrittenMoment::read(after, now, &TimeZone::UTC) {
+            Ok(WrittenMoment::Time(time)) => shortest(time),
+            Ok(WrittenMoment::Now) => shortest(now),
+            Ok(WrittenMoment::Position(_)) | Err(_) => {
+                return Err(format!(
+                    "“{after}” is no time: write -1h, yesterday 14:32, 2026-11-20 09:00, or a time of RFC 3339"
+                ));
             }
         };
         Ok(self.with("started_after", &after))
