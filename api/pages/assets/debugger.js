@@ -3,12 +3,15 @@
 import { onKey } from "./keys.js";
 
 const KEPT_MAX = 80;
+const AGAIN = 2_000;
 const kept = new Map();
 const folds = new Map();
 let wanted = 0;
 let underWay = false;
 let pause = 0;
 let direction = 1;
+/** How often what is kept was dropped: a part that was asked for before may lack events of a live run. */
+let dropped = 0;
 
 const root = () => document.getElementById("debugger");
 const numbers = (text) => (text ? text.split(" ").map(Number) : []);
@@ -120,26 +123,34 @@ function put(text, version) {
 }
 
 /** Shows a version. Who holds a key asks faster than answers come: one is under way at a time, then the newest. */
-async function show(version) {
+function show(version) {
   const to = Math.min(Math.max(version, 1), last());
   if (!Number.isFinite(to) || to === current()) return;
   direction = to < current() ? -1 : 1;
   wanted = to;
   moved(to);
-  if (underWay) return;
+  fetchWanted();
+}
+
+async function fetchWanted() {
+  if (underWay || !wanted) return;
   underWay = true;
   try {
     while (wanted) {
       const next = wanted;
+      const before = dropped;
       const text = await part(next);
+      if (before !== dropped && next >= last()) continue;
       if (wanted === next) wanted = 0;
       if (!put(text, next)) location.assign(address(next));
     }
     clearTimeout(pause);
     pause = setTimeout(() => prefetch(current()), 40);
-  } catch {
-    // The page itself says what is the matter: the run is gone, or the session is over.
-    location.assign(address(current()));
+  } catch (error) {
+    // A server that is away is asked again. Else the page itself says what is the matter: the run is gone, or the session
+    // is over.
+    if (error instanceof TypeError) setTimeout(fetchWanted, AGAIN);
+    else location.assign(address(current()));
   } finally {
     underWay = false;
   }
@@ -208,6 +219,10 @@ if (root()) {
   takeClicks();
   takeSlider();
   // A live run goes on: what is kept of its last versions may lack later events.
-  document.addEventListener("everfold:refreshed", (event) => event.detail !== "step" && kept.clear());
+  document.addEventListener("everfold:refreshed", (event) => {
+    if (event.detail === "step") return;
+    kept.clear();
+    dropped += 1;
+  });
   prefetch(current());
 }

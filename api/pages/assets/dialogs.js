@@ -1,6 +1,7 @@
 // Links with `data-dialog` open in the page's dialog, where the form of an action is sent without leaving the page.
 // Without scripts they are pages of their own.
 import { refresh } from "./live.js";
+import { say, UNANSWERED } from "./send.js";
 
 /** Ends when no button of a pointer is pressed: what is pressed must not be replaced under it. */
 let isPressed = false;
@@ -26,11 +27,13 @@ export async function openDialog(address) {
   try {
     answer = await fetch(address, { headers: inScript });
   } catch {
+    if (turn !== asked) return;
     // Nothing answers: the page stays, with what stands on it.
     document.getElementById("notice").textContent = "The server does not answer. Nothing was done.";
     setTimeout(() => document.getElementById("notice").replaceChildren(), NEWS_MS);
     return;
   }
+  if (turn !== asked) return;
   if (answer.status === 401) {
     // The session is over: the page itself asks to log in, and comes back.
     location.reload();
@@ -132,11 +135,14 @@ async function send(form, submitter) {
     }
     done(answer, text, form, root, isLook);
   } catch {
-    if (!isLook) refused(form, "The server did not answer. Whether it was done is not known: sending the form again does it once.");
+    if (!isLook) say(form, UNANSWERED);
   } finally {
-    form.removeAttribute("aria-busy");
-    form.classList.remove("is-busy");
-    if (button) button.disabled = false;
+    // A look that ends while the form is sent leaves it as it is.
+    if (!isLook || !form.classList.contains("is-busy")) {
+      form.removeAttribute("aria-busy");
+      form.classList.remove("is-busy");
+      if (button) button.disabled = false;
+    }
   }
 }
 
@@ -156,7 +162,7 @@ function done(answer, text, form, root, isLook) {
   } else if (part.querySelector("[data-act]")) {
     swap(root, part.querySelector("[data-act]"), isLook);
   } else {
-    refused(form, part.body.textContent.trim() || `The server answered ${answer.status}.`);
+    say(form, part.body.textContent.trim() || `The server answered ${answer.status}.`);
   }
 }
 
@@ -167,6 +173,13 @@ function swap(root, part, isLook) {
   const [from, to] = held?.selectionStart === undefined ? [] : [held.selectionStart, held.selectionEnd];
   const open = [...root.querySelectorAll("details")].map((one) => one.open);
   const former = root.querySelector("[data-act]");
+  if (isLook) {
+    // It is the same form still: its key, by which a repeat counts once, and what it says of a server that did not answer.
+    const [key, next] = [former, part].map((form) => form.querySelector("input[name=once]"));
+    if (key && next) next.value = key.value;
+    const unanswered = former.querySelector("form > .problem");
+    if (unanswered) part.querySelector("form")?.prepend(unanswered);
+  }
   former.replaceWith(part);
   if (isLook) {
     const folds = [...root.querySelectorAll("details")];
@@ -181,18 +194,6 @@ function swap(root, part, isLook) {
   const problem = root.querySelector(".problem");
   (root.querySelector("[aria-invalid=true]") ?? first(root))?.focus();
   problem?.scrollIntoView({ block: "nearest" });
-}
-
-/** Says above the form what no answer said. */
-function refused(form, text) {
-  form.parentElement.querySelector(".problem")?.remove();
-  const problem = document.createElement("div");
-  problem.className = "problem";
-  problem.setAttribute("role", "alert");
-  const line = document.createElement("p");
-  line.textContent = text;
-  problem.append(line);
-  form.before(problem);
 }
 
 /** What is said follows what is typed, a little later. */

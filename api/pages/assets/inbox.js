@@ -106,6 +106,9 @@ document.addEventListener("input", (event) => {
 document.addEventListener("everfold:refreshed", () => {
   const unsent = document.getElementById("unsent");
   if (!unsent || !typed.trim()) return;
+  // What was sent, though no answer came, stands among what was said.
+  const said = document.querySelector("#gone .inbox-said")?.textContent ?? "";
+  if (typed.split("\n\n").every((words) => said.includes(words.trim()))) return;
   unsent.querySelector("pre").textContent = typed;
   unsent.hidden = false;
 });

@@ -3,47 +3,105 @@
 const PAUSE_MAX = 15_000;
 // Between two fetches lie so many times what the last one took: a slow server is asked less often.
 const REST_FACTOR = 4;
+// A server that takes longer than this for a page is asked again.
+const ANSWER_MAX = 60_000;
 
 let wanted = false;
 let running = false;
+let retry;
+/** The one load whose answer may be shown. */
+let current;
 
 // What a viewer opened stays open.
 window.htmx.registerExtension("everfold-open", {
   htmx_before_morph_attr: (element, { attrName }) => !(attrName === "open" && element.matches("details, dialog")),
 });
 
-// What could not be fetched is asked for again a little later; a session that is over is not.
-for (const event of ["htmx:response:error", "htmx:error"]) {
-  document.addEventListener(event, ({ detail }) => {
-    if (detail.ctx?.target?.id === "main" && detail.ctx.response?.status !== 401) setTimeout(refresh, PAUSE_MAX);
-  });
+const pause = (ms) => new Promise((over) => setTimeout(over, ms));
+const here = () => location.pathname + location.search;
+
+/** Asks for the page at its address, and puts its changed parts in place. A newer load, another address and a hold make
+ *  the answer stale: it is dropped. Resolves to whether the page is of the answer. */
+function load() {
+  clearTimeout(retry);
+  current?.controller.abort();
+  const own = { address: here(), controller: new AbortController() };
+  current = own;
+  own.shown = put(own);
+  return own.shown;
 }
 
-const pause = (ms) => new Promise((over) => setTimeout(over, ms));
+async function put(own) {
+  const signal = AbortSignal.any([own.controller.signal, AbortSignal.timeout(ANSWER_MAX)]);
+  const isStale = () => current !== own || own.address !== here();
+  try {
+    const answer = await fetch(own.address, { headers: { "HX-Request": "true" }, signal });
+    const text = await answer.text();
+    if (isStale()) {
+      // The page went on to another address without a load of its own.
+      if (current === own) refresh();
+      return false;
+    }
+    if (answer.status === 401) {
+      shownAsOver();
+      return false;
+    }
+    if (!answer.ok) throw new Error(`${own.address}: ${answer.status}`);
+    await window.htmx.swap({
+      text, sourceElement: document.body, target: document.getElementById("main"),
+      select: "#main", selectOOB: "#places", swap: "outerMorph",
+    });
+    document.dispatchEvent(new CustomEvent("everfold:refreshed"));
+    return true;
+  } catch {
+    // What could not be fetched is asked for again a little later, by one timer.
+    if (!isStale()) retry = setTimeout(refresh, PAUSE_MAX);
+    return false;
+  } finally {
+    if (current === own) current = undefined;
+  }
+}
 
-/** Fetches this page again and puts its changed parts in place; a page that nobody sees waits until it is looked at. */
+/** Whether nothing is to be fetched: the page is in the background, is held, or shows a moment of the past. */
+function rests() {
+  return document.hidden || document.body.dataset.still !== undefined || new URLSearchParams(location.search).has("at");
+}
+
+/** Fetches this page again, once it does not rest. */
 export async function refresh() {
-  // Somebody goes through time on this page.
-  if (document.body.dataset.still !== undefined) return;
   wanted = true;
-  if (running || document.hidden) return;
+  if (running || rests()) return;
   running = true;
   try {
-    while (wanted && !document.hidden) {
+    while (wanted && !rests()) {
       wanted = false;
       const begun = performance.now();
-      await window.htmx.ajax("GET", location.pathname + location.search, {
-        target: "#main",
-        select: "#main",
-        selectOOB: "#places",
-        swap: "outerMorph",
-      });
-      document.dispatchEvent(new CustomEvent("everfold:refreshed"));
+      await load();
       await pause(REST_FACTOR * (performance.now() - begun));
     }
   } finally {
     running = false;
   }
+}
+
+/** Shows at once what the address names now. */
+export function show() {
+  // What is asked for already is waited for.
+  return current?.address === here() ? current.shown : load();
+}
+
+/** Holds refreshes back while the page shows something else; answers that are under way are dropped. */
+export function hold() {
+  document.body.dataset.still = "";
+  clearTimeout(retry);
+  current?.controller.abort();
+  current = undefined;
+}
+
+/** Lets refreshes go on; what changed meanwhile is fetched. */
+export function release() {
+  delete document.body.dataset.still;
+  if (wanted) refresh();
 }
 
 function shownAsLost(isLost) {
@@ -74,7 +132,6 @@ export function follow() {
   let source;
   let delay = 500;
   const address = `/live?runs=${encodeURIComponent(runs)}`;
-  document.addEventListener("everfold:over", shownAsOver);
   const open = () => {
     if (source || document.hidden) return;
     source = new EventSource(address);

@@ -108,32 +108,45 @@ function search() {
   if (field.value && document.getElementById("log-found") === null) find(field.value);
 }
 
-// A stream of lines that comes back by itself behind the last line that came.
+// A stream of lines that comes back by itself behind the last line that came; one connection at a time. Where its lines
+// are not shown any more (`take` returns false) it ends.
 function lines(address, behind, take, over) {
   let last = behind;
   let pause = 500;
   let source;
   let isOver = false;
+  let later;
+  const close = () => {
+    clearTimeout(later);
+    source?.close();
+    source = undefined;
+  };
   const open = () => {
-    source = new EventSource(`${address}&behind=${last}`);
-    source.addEventListener("line", (event) => {
+    close();
+    const own = new EventSource(`${address}&behind=${last}`);
+    source = own;
+    own.addEventListener("line", (event) => {
+      if (own !== source) return;
       pause = 500;
       last = Number(event.lastEventId) || last;
-      take(JSON.parse(event.data));
-    });
-    source.addEventListener("over", () => {
+      if (take(JSON.parse(event.data)) !== false) return;
       isOver = true;
-      source.close();
+      close();
+    });
+    own.addEventListener("over", () => {
+      if (own !== source) return;
+      isOver = true;
+      close();
       over();
     });
-    source.addEventListener("error", () => {
-      if (source.readyState !== EventSource.CLOSED) return;
-      setTimeout(open, pause);
+    own.addEventListener("error", () => {
+      if (own !== source || own.readyState !== EventSource.CLOSED) return;
+      later = setTimeout(open, pause);
       pause = Math.min(pause * 2, 15_000);
     });
   };
   open();
-  window.addEventListener("pagehide", () => source.close());
+  window.addEventListener("pagehide", close);
   // A page that is gone back to may be as it was left.
   window.addEventListener("pageshow", (event) => event.persisted && !isOver && open());
 }
@@ -160,8 +173,10 @@ function followLines() {
     toEnd();
   };
   lines(log.dataset.follow, log.dataset.last, (line) => {
+    if (!log.isConnected) return false;
     waiting.push(line.html);
     drawn ||= requestAnimationFrame(draw);
+    return true;
   }, () => refresh());
   // Who scrolls up reads; the end is followed again when it is reached.
   window.addEventListener("wheel", (event) => {

@@ -6,6 +6,7 @@ const PAUSE = 80;
 let waiting;
 let finding = Promise.resolve();
 let asked = 0;
+let asking = new AbortController();
 
 const dialog = () => document.getElementById("palette");
 const field = () => document.getElementById("palette-field");
@@ -67,9 +68,23 @@ async function find() {
   const query = new URLSearchParams({ part: "hits", q: field().value, zone });
   const at = new URLSearchParams(location.search).get("at");
   if (at) query.set("at", at);
-  const answer = await fetch(`/find?${query}`, { headers: { "HX-Request": "true" } });
-  if (number !== asked || !answer.ok) return;
-  document.getElementById("palette-found").innerHTML = await answer.text();
+  asking.abort();
+  asking = new AbortController();
+  let found;
+  try {
+    const answer = await fetch(`/find?${query}`, { headers: { "HX-Request": "true" }, signal: asking.signal });
+    found = answer.ok ? await answer.text() : undefined;
+  } catch {
+    // Nothing answers, or something newer is asked for.
+  }
+  if (number !== asked) return;
+  if (found === undefined) {
+    document.getElementById("palette-found").replaceChildren();
+    choose(undefined);
+    document.getElementById("palette-count").textContent = "The server did not answer.";
+    return;
+  }
+  document.getElementById("palette-found").innerHTML = found;
   const all = options();
   choose(all[0]);
   document.getElementById("palette-count").textContent = all.length === 1 ? "1 found" : `${all.length} found`;

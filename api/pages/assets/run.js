@@ -1,26 +1,8 @@
 // The overview of a run: what goes on grows, time is zoomed by wheel and drag, and a step is chosen by keys.
 import { onKey } from "./keys.js";
+import { show } from "./live.js";
 
 const SHORTEST = 100;
-
-let showing = false;
-let asked = false;
-
-/** Shows what the address names now; one request at a time, the last address wins. */
-async function show() {
-  asked = true;
-  if (showing) return;
-  showing = true;
-  try {
-    while (asked) {
-      asked = false;
-      await window.htmx.ajax("GET", location.pathname + location.search, { target: "#main", select: "#main", swap: "outerMorph" });
-      document.dispatchEvent(new CustomEvent("everfold:refreshed"));
-    }
-  } finally {
-    showing = false;
-  }
-}
 
 function chart() {
   return document.getElementById("time");

@@ -1,36 +1,19 @@
-// Forms that start, save and schedule: one click does one thing, and what was typed is not lost by leaving.
+// Forms that start, save and schedule: what was typed is not lost by leaving.
 
-/** A form with `data-once` is sent once; its key makes sure of it, the button shows it. */
-function sendOnce(form) {
-  let isSent = false;
-  form.addEventListener("submit", (event) => {
-    if (isSent) {
-      event.preventDefault();
-      return;
-    }
-    isSent = true;
-    // The pressed button's value must still be sent: it is disabled when the form is on its way.
-    setTimeout(() => {
-      for (const button of form.querySelectorAll("button")) {
-        button.disabled = true;
-        if (button.dataset.busy) button.textContent = button.dataset.busy;
-      }
-    });
-  });
-  window.addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    isSent = false;
-    for (const button of form.querySelectorAll("button")) button.disabled = false;
-  });
-}
+// What a refused form holds was typed before.
+let isTyped = false;
+const takeTyped = () => { isTyped ||= document.querySelector("[data-leave=typed]") !== null; };
+
+/** The form that holds what is asked about when the page is left. */
+const leaves = (element) => element?.closest?.("[data-leave], form:has([data-leave])");
 
 /** Asks before a page is left on which something was typed. */
-function keepTyped(element) {
-  // What a refused form holds was typed before.
-  let isTyped = element.dataset.leave === "typed";
-  element.addEventListener("input", () => { isTyped = true; });
-  const form = element instanceof HTMLFormElement ? element : element.form;
-  form?.addEventListener("submit", () => { isTyped = false; });
+function keepTyped() {
+  takeTyped();
+  document.addEventListener("input", (event) => { isTyped ||= event.target.closest?.("[data-leave]") !== null; });
+  document.addEventListener("submit", (event) => { if (leaves(event.target)) isTyped = false; });
+  document.addEventListener("everfold:unsent", (event) => { isTyped ||= Boolean(leaves(event.target)); });
+  document.addEventListener("everfold:refreshed", takeTyped);
   window.addEventListener("beforeunload", (event) => {
     if (isTyped) event.preventDefault();
   });
@@ -46,8 +29,7 @@ function showLine(text, line) {
   text.scrollTop = Math.max(0, (line - 4) * height);
 }
 
-for (const form of document.querySelectorAll("form[data-once]")) sendOnce(form);
-for (const element of document.querySelectorAll("[data-leave]")) keepTyped(element);
+keepTyped();
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-line]");

@@ -2,6 +2,7 @@
 // are fetched, one answer after the other, always for the newest wish. When it rests, the address names the moment, and
 // the whole page is of it.
 import { onKey } from "./keys.js";
+import { hold, release } from "./live.js";
 import { age, writeTimes } from "./times.js";
 
 const MARKS_PAUSE = 10_000;
@@ -24,7 +25,12 @@ let wanted;
 let isFetching = false;
 let playing = null;
 let settling = null;
+/** Pages of a moment that were put in place, and that were asked for. Columns that were asked for before the last one
+ *  came are stale, and so is every page but the one that was asked for last. */
+let settles = 0;
+let asked = 0;
 let marksAt = 0;
+let marksAsked = 0;
 /** Whether the slider made an entry in the history, and the query of what is shown. */
 let hasEntry = false;
 let shownQuery = location.search;
@@ -100,15 +106,18 @@ async function showColumns(ms) {
   try {
     while (wanted) {
       const { ms } = wanted;
+      const before = settles;
       wanted = undefined;
       const answer = await fetch(address(ms, { part: "columns" }), { headers: { "HX-Request": "true" } });
       if (!answer.ok) return;
       const html = await answer.text();
-      const before = playing && !isStill() ? places() : null;
+      // Meanwhile the whole page came, which is of a later wish.
+      if (before !== settles) continue;
+      const cards = playing && !isStill() ? places() : null;
       await window.htmx.swap({ text: html, target: element("shown"), swap: "outerMorph" });
       writeTimes();
-      if (before) {
-        moved(before);
+      if (cards) {
+        moved(cards);
         told.tintChanges();
       } else told.forgetChanges();
     }
@@ -126,35 +135,45 @@ async function settle() {
     location.assign(address(null));
     return;
   }
-  const mine = at;
+  const mine = { at, asked: ++asked };
   // The first move makes an entry, so that back leads to where it began; further moves change that entry.
   if (hasEntry) history.replaceState(history.state, "", address(at));
   else history.pushState(null, "", address(at));
   hasEntry = true;
   shownQuery = location.search;
+  // Who went on meanwhile gets the page of a later moment.
+  const isStale = () => mine.asked !== asked || at !== mine.at || settling || playing;
   let answer;
+  let html;
   try {
     answer = await fetch(address(at));
+    html = await answer.text();
   } catch {
-    settling = setTimeout(settle, 2000);
+    if (!isStale()) settling = setTimeout(settle, 2000);
     return;
   }
-  const html = await answer.text();
-  if (!answer.ok && at === mine && !settling && !playing) {
-    // The page that says why.
+  if (isStale()) return;
+  const page = new DOMParser().parseFromString(html, "text/html");
+  if (!answer.ok || !page.querySelector("header.frame")) {
+    // The page that says why, or that asks to log in.
     location.reload();
     return;
   }
-  // Who went on meanwhile gets the page of a later moment.
-  if (!answer.ok || at !== mine || settling || playing) return;
-  const page = new DOMParser().parseFromString(html, "text/html");
+  await put(page);
+  // Who went on while it was put in place holds the page again.
+  if (!isStale()) release();
+}
+
+/** Puts a whole page of a moment in place. */
+async function put(page) {
+  settles += 1;
+  wanted = undefined;
   document.querySelector("header.frame").replaceWith(document.adoptNode(page.querySelector("header.frame")));
   document.querySelector(".band.as-of")?.remove();
   const band = page.querySelector(".band.as-of");
   if (band) document.querySelector("header.frame").after(document.adoptNode(band));
   document.title = page.title;
   await window.htmx.swap({ text: page.querySelector("main").outerHTML, target: "#main", swap: "outerMorph" });
-  delete document.body.dataset.still;
   told.forgetChanges();
   placed();
   writeTimes();
@@ -164,7 +183,7 @@ async function settle() {
 function go(ms, isResting = true) {
   const end = number("to");
   at = ms >= end - 1 && bar().hasAttribute("data-ends-now") ? null : Math.max(ms, number("from"));
-  document.body.dataset.still = "";
+  hold();
   slider().value = at ?? end;
   labelled();
   // A server that does not answer is asked again when the slider rests.
@@ -225,9 +244,18 @@ async function drawMarks() {
   const [from, to] = [number("from"), number("to")];
   if (Date.now() - marksAt < MARKS_PAUSE && Number(element("marks").dataset.from) === from) return;
   marksAt = Date.now();
-  const answer = await fetch(address(null, { part: "marks", from, to }));
-  if (!answer.ok) return;
-  const drawn = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("svg");
+  const turn = ++marksAsked;
+  let text;
+  try {
+    const answer = await fetch(address(null, { part: "marks", from, to }), { headers: { "HX-Request": "true" } });
+    text = answer.ok ? await answer.text() : "";
+  } catch {
+    // They are drawn when the page is fetched next.
+    marksAt = 0;
+    return;
+  }
+  if (turn !== marksAsked || !text) return;
+  const drawn = new DOMParser().parseFromString(text, "text/html").querySelector("svg");
   drawn.dataset.from = from;
   element("marks").replaceWith(document.adoptNode(drawn));
   element("marks-legend").textContent = drawn.dataset.legend;

@@ -18,6 +18,7 @@ mod form;
 mod frame;
 mod html;
 mod inbox;
+mod line_diff;
 mod live;
 mod live_hub;
 mod login;
@@ -28,6 +29,7 @@ mod pipelines;
 mod problem;
 mod rest;
 mod run;
+mod sent_form;
 mod spend;
 mod start;
 mod system;
@@ -89,6 +91,7 @@ fn router(rest: Rest, changes: ChangeSource) -> Router {
         .route("/assets/{hash}/{name}", get(assets::asset))
         .fallback(errors::no_page)
         .method_not_allowed_fallback(errors::no_page)
+        .layer(middleware::from_fn(sent_form::named_address))
         .layer(middleware::from_fn_with_state(pages.clone(), own_page::from_own_page))
         .layer(middleware::from_fn_with_state(pages.clone(), errors::shown))
         .with_state(pages)

@@ -26,6 +26,17 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(seen)
 }
 
+/// The characters of a line that a page shows.
+const LINE_MAX: usize = 2_000;
+
+/// A line as a page shows it: a very long one is cut.
+pub(crate) fn visible_line(line: &str) -> String {
+    match line.char_indices().nth(LINE_MAX) {
+        Some((at, _)) => format!("{}…", visible(&line[..at])),
+        None => visible(line).into_owned(),
+    }
+}
+
 fn is_unseen(character: char) -> bool {
     match character {
         '\n' | '\t' => false,

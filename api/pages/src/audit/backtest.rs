@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::decision::{Decision, evidence_line};
-use super::filter::{AuditFilter, time_of};
+use super::filter::{AuditFilter, since_type, time_of};
 use super::names::names;
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
@@ -36,6 +36,13 @@ pub(super) struct BacktestQuery {
     pipeline: String,
     since: String,
     cursor: String,
+}
+
+impl BacktestQuery {
+    /// Whether the day is none.
+    fn has_bad_since(&self) -> bool {
+        since_type(&self.since) == "text" && crate::words::millis(&time_of(&self.since)).is_none()
+    }
 }
 
 /// The answer of `POST /audit/backtest`.

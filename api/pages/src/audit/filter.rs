@@ -9,6 +9,9 @@ use crate::problem::Problem;
 /// Decisions on one page.
 pub(crate) const PAGE: usize = 50;
 
+/// The verdicts of gates.
+pub(crate) const VERDICTS: [&str; 4] = ["pass", "fail", "pending", "skipped"];
+
 /// The filters of the list, as the address has them; what is empty filters nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -64,6 +67,40 @@ impl AuditFilter {
             ("since", &self.since),
             ("only", &self.only),
         ]
+    }
+
+    /// The filter that cannot be used, of those by which a list was refused.
+    pub(crate) fn refused(&self, problem: &Problem) -> Option<&'static str> {
+        let is_no_time = !self.since.is_empty() && crate::words::millis(&time_of(&self.since)).is_none();
+        let is_no_verdict = !self.verdict.is_empty() && !VERDICTS.contains(&self.verdict.as_str());
+        match problem.status {
+            _ if is_no_time => Some("since"),
+            _ if is_no_verdict => Some("verdict"),
+            404 if self.is_of_run() => Some("run"),
+            _ => None,
+        }
+    }
+
+    /// The same without one of the filters.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        match name {
+            "since" => rest.since.clear(),
+            "verdict" => rest.verdict.clear(),
+            "run" => rest.run.clear(),
+            _ => {}
+        }
+        rest
+    }
+
+    /// The type of the field for a day: a browser drops from one of days what is none.
+    pub(crate) fn since_type(&self) -> &'static str {
+        since_type(&self.since)
+    }
+
+    /// A verdict that is none, which is shown all the same.
+    pub(crate) fn unknown_verdict(&self) -> Option<&str> {
+        Some(self.verdict.as_str()).filter(|verdict| !verdict.is_empty() && !VERDICTS.contains(verdict))
     }
 
     /// An address with these filters.
@@ -145,6 +182,15 @@ impl AuditFilter {
     }
 }
 
+/// The type of a field for a day that holds a text.
+pub(crate) fn since_type(text: &str) -> &'static str {
+    if text.is_empty() || (text.len() == 10 && crate::words::millis(&time_of(text)).is_some()) {
+        "date"
+    } else {
+        "text"
+    }
+}
+
 /// A day as the time at which it begins; a time as it is.
 pub(crate) fn time_of(text: &str) -> String {
     let text = text.trim();
@@ -163,6 +209,17 @@ mod tests {
         assert_eq!(filter.on("/audit"), "/audit?gate=a+b&only=gates");
         assert_eq!(AuditFilter::default().on("/audit"), "/audit");
         assert_eq!(time_of("2026-11-22"), "2026-11-22T00:00:00Z");
+    }
+
+    #[test]
+    fn the_filter_that_is_refused_is_found_and_what_was_typed_stays() {
+        let filter =
+            AuditFilter { since: "bogus".to_owned(), run: "zzzz".to_owned(), ..AuditFilter::default() };
+        let problem = |status: u16| Problem { status, ..Problem::default() };
+        assert_eq!(filter.refused(&problem(422)), Some("since"));
+        assert_eq!(filter.without("since").refused(&problem(404)), Some("run"));
+        assert_eq!(AuditFilter::default().refused(&problem(503)), None);
+        assert_eq!([since_type("2026-11-22"), since_type(""), since_type("bogus")], ["date", "date", "text"]);
     }
 
     #[test]

@@ -40,13 +40,23 @@ struct AuditPage {
     /// The state of the chain, or why it cannot be read.
     store: Result<StoreFacts, Problem>,
     names: AuditNames,
-    /// Why the filters cannot be used.
+    /// Why the list cannot be shown.
     problem: Option<Problem>,
+    /// The filter that cannot be used, and why; the list is that of the others.
+    refused: Option<(&'static str, Problem)>,
 }
 
 /// `GET /audit`: decisions, newest first.
 pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Result<Response, Problem> {
-    let (part, problem) = match filter.load(&visit, &filter.cursor, PAGE).await {
+    let (mut used, mut refused) = (filter.clone(), None);
+    let mut listed = used.load(&visit, &used.cursor, PAGE).await;
+    while let Err(problem) = &listed {
+        let Some(name) = used.refused(problem) else { break };
+        used = used.without(name);
+        refused = refused.or_else(|| Some((name, problem.clone())));
+        listed = used.load(&visit, &used.cursor, PAGE).await;
+    }
+    let (part, problem) = match listed {
         Ok(part) => (part, None),
         Err(problem) if problem.is_unknown_caller() => return Err(problem),
         Err(problem) => (DecisionPart::default(), Some(problem)),
@@ -56,7 +66,7 @@ pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Res
     let mut frame = visit.frame("Audit", NavPlace::Audit);
     // A part behind the first stays what it is.
     frame.live &= filter.cursor.is_empty();
-    Ok(Html(AuditPage { frame, filter, items: part.items, next: part.next, store, names, problem })
+    Ok(Html(AuditPage { frame, filter, items: part.items, next: part.next, store, names, problem, refused })
         .into_response())
 }
 
@@ -68,6 +78,11 @@ impl AuditPage {
 
     fn export_path(&self, form: &str) -> String {
         self.frame.to(with_query(&self.filter.on("/audit/export"), "as", form))
+    }
+
+    /// Whether a filter is the one that cannot be used.
+    fn is_refused(&self, name: &str) -> bool {
+        self.refused.as_ref().is_some_and(|(refused, _)| *refused == name)
     }
 
     fn is(&self, field: &str, value: &str) -> bool {

@@ -10,4 +10,5 @@ mod names;
 mod routes;
 mod verify;
 
+pub(crate) use filter::{VERDICTS, since_type};
 pub(crate) use routes::routes;

@@ -49,11 +49,6 @@ impl RunFilter {
         self.values.is_empty()
     }
 
-    /// What is asked for and never is: a status that there is none of.
-    pub(crate) fn unknown_status(&self) -> Option<&str> {
-        self.get("status")?.split(',').find(|status| !STATUSES.contains(status))
-    }
-
     /// What one of the filters asks for.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
@@ -148,7 +143,12 @@ impl RunFilter {
         }
     }
 
-    /// Every part with its name, for the hidden fields of a form.
+    /// Every part with its name.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.values.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// The same for the hidden fields of a form.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(name, value)| (*name, value.as_str()))
     }
@@ -160,11 +160,13 @@ impl RunFilter {
     /// A time that nobody can read.
     pub(crate) fn for_rest(&self, now: Timestamp) -> Result<Self, String> {
         let Some(after) = self.get("started_after") else { return Ok(self.clone()) };
-        let after = match WrittenMoment::read(after, now, &TimeZone::UTC)? {
-            WrittenMoment::Time(time) => shortest(time),
-            WrittenMoment::Now => shortest(now),
-            WrittenMoment::Position(_) => {
-                return Err(format!("started_after: “{after}” is a position; write a time, or -1h"));
+        let after = match WrittenMoment::read(after, now, &TimeZone::UTC) {
+            Ok(WrittenMoment::Time(time)) => shortest(time),
+            Ok(WrittenMoment::Now) => shortest(now),
+            Ok(WrittenMoment::Position(_)) | Err(_) => {
+                return Err(format!(
+                    "“{after}” is no time: write -1h, yesterday 14:32, 2026-11-20 09:00, or a time of RFC 3339"
+                ));
             }
         };
         Ok(self.with("started_after", &after))

@@ -12,6 +12,7 @@ mod moment;
 mod moment_page;
 mod page;
 mod query;
+mod refused;
 mod routes;
 mod row;
 mod steps;
@@ -19,7 +20,7 @@ mod table;
 mod time_bar;
 
 pub(crate) use columns::{By, run_path};
-pub(crate) use filter::{RunFilter, STATUSES};
+pub(crate) use filter::RunFilter;
 pub(crate) use moment::{WrittenMoment, zone};
 pub(crate) use routes::routes;
 pub(crate) use row::{RunList, RunRow, visible};

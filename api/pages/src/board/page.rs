@@ -10,7 +10,8 @@ use super::columns::{self, Column, ColumnsAsked, Rounds};
 use super::completions::completions;
 use super::counts::Counts;
 use super::filter::RunFilter;
-use super::query::{BoardQuery, resolved};
+use super::query::BoardQuery;
+use super::refused::{RefusedPart, UsedFilter};
 use super::steps::{PipelineSteps, pipelines};
 use super::time_bar::{Marks, TimeBar};
 use crate::frame::{Frame, NavPlace, Visit};
@@ -34,16 +35,27 @@ struct Shown {
 }
 
 impl Shown {
-    async fn load(visit: &Visit, query: &BoardQuery) -> Result<Self, Problem> {
-        let filter = resolved(visit, &query.filter).map_err(Problem::invalid)?;
-        let asked = ColumnsAsked { filter: &filter, by: query.by, cards: query.cards };
+    async fn load(visit: &Visit, query: &BoardQuery, used: &UsedFilter) -> Result<Self, Problem> {
+        let asked = ColumnsAsked { filter: &used.asked, by: query.by, cards: query.cards };
         let counts = visit.at_moment("/stats");
         let counts = visit.rest.get::<Counts>(&counts);
         let rounds = Rounds::load(visit);
         let (counts, rounds, today, pipelines) = tokio::join!(counts, rounds, today(visit), pipelines(visit));
         let then = visit.then.clone();
         let columns = columns::load(visit, &asked, &pipelines, &rounds).await?;
-        Ok(Self { counts: counts?, columns, pipelines, today, filter: query.filter.clone(), then })
+        Ok(Self { counts: counts?, columns, pipelines, today, filter: used.kept.clone(), then })
+    }
+
+    /// The same with the filter as far as it can be used.
+    async fn of_filter(visit: &Visit, query: &BoardQuery) -> Result<(Self, UsedFilter), Problem> {
+        let used = UsedFilter::of(visit, &query.filter);
+        match Self::load(visit, query, &used).await {
+            Ok(shown) => Ok((shown, used)),
+            Err(problem) => {
+                let used = used.judged(visit, problem).await?;
+                Ok((Self::load(visit, query, &used).await?, used))
+            }
+        }
     }
 
     /// Whether not every run is shown.
@@ -95,6 +107,8 @@ struct BoardPage {
     shown: Shown,
     bar: TimeBar,
     completions: Vec<String>,
+    /// The part of the filter that cannot be used.
+    refused: Option<RefusedPart>,
 }
 
 #[derive(Template)]
@@ -111,7 +125,7 @@ struct MarksPart {
 }
 
 pub(crate) async fn board(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
-    let query = BoardQuery::of(raw.as_deref());
+    let mut query = BoardQuery::of(raw.as_deref());
     let frame = visit.frame("Board", NavPlace::Board);
     if let Some(filter) = query.typed() {
         return Ok(Redirect::to(&frame.to(query.address(&filter))).into_response());
@@ -119,18 +133,20 @@ pub(crate) async fn board(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
     if query.part.as_deref() == Some("marks") {
         let within = |ms: Option<i64>| ms.unwrap_or_default().clamp(0, LAST_MS);
         let (from, to) = (within(query.from), within(query.to));
-        let filter = resolved(&visit, &query.filter).map_err(Problem::invalid)?;
+        let filter = UsedFilter::of(&visit, &query.filter).asked;
         return Ok(Html(MarksPart { marks: Marks::load(&visit, &filter, from, to).await? }).into_response());
     }
     if query.part.as_deref() == Some("columns") {
-        let shown = Shown::load(&visit, &query).await?;
+        let (shown, _) = Shown::of_filter(&visit, &query).await?;
         return Ok(Html(ColumnsPart { frame, shown }).into_response());
     }
-    let shown = Shown::load(&visit, &query);
-    let (shown, bar) = tokio::try_join!(shown, TimeBar::load(&visit, query.span.as_deref()))?;
+    let shown = Shown::of_filter(&visit, &query);
+    let ((shown, used), bar) = tokio::try_join!(shown, TimeBar::load(&visit, query.span.as_deref()))?;
+    query.filter = used.kept.clone();
+    let refused = used.refused();
     let runs = shown.columns.iter().flat_map(|column| &column.cards).map(|card| &card.run);
     let completions = completions(&shown.pipelines, runs);
-    Ok(Html(BoardPage { frame, query, shown, bar, completions }).into_response())
+    Ok(Html(BoardPage { frame, query, shown, bar, completions, refused }).into_response())
 }
 
 #[cfg(test)]

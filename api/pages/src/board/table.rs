@@ -6,7 +6,8 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::completions::completions;
 use super::filter::RunFilter;
-use super::query::{BoardQuery, resolved};
+use super::query::BoardQuery;
+use super::refused::{RefusedPart, UsedFilter};
 use super::row::{RunList, RunRow};
 use super::steps::pipelines;
 use crate::frame::{Frame, NavPlace, Visit};
@@ -126,6 +127,17 @@ impl TableQuery {
         Some(self.address_of("/runs", &self.base.filter, sort, ""))
     }
 
+    /// The heads of the shown columns by which the server sorts.
+    pub(crate) fn sorting_heads(&self) -> Vec<&'static str> {
+        let sorting = self.columns.iter().filter(|column| self.sorted_by(column).is_some());
+        sorting.map(|column| Self::head(column)).collect()
+    }
+
+    /// Whether only runs that ended are listed, as by that they are sorted.
+    pub(crate) fn lists_ended(&self) -> bool {
+        self.sort.ends_with("ended")
+    }
+
     /// The direction in which a column is sorted, as `aria-sort` has it.
     pub(crate) fn direction(&self, column: &str) -> Option<&'static str> {
         let is_down = self.sort.starts_with('-');
@@ -175,24 +187,39 @@ struct TablePage {
     completions: Vec<String>,
     /// The end of what still goes on: now, or the shown moment.
     now: String,
+    /// The part of the filter that cannot be used.
+    refused: Option<RefusedPart>,
 }
 
 pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
-    let query = TableQuery::of(raw.as_deref());
+    let mut query = TableQuery::of(raw.as_deref());
     let frame = visit.frame("Runs", NavPlace::Board);
     if let Some(filter) = query.base.typed() {
         return Ok(Redirect::to(&frame.to(query.address(&filter))).into_response());
     }
-    let filter = resolved(&visit, &query.base.filter).map_err(Problem::invalid)?;
-    let path = visit.at_moment(&query.path(&filter, ROWS, query.cursor.as_deref()));
-    let list = visit.rest.get::<RunList>(&path);
-    let (list, pipelines) = tokio::join!(list, pipelines(&visit));
-    let list = list?;
+    let (list, pipelines) = tokio::join!(listed(&visit, &query), pipelines(&visit));
+    let (list, used) = list?;
+    query.base.filter = used.kept.clone();
+    let refused = used.refused();
     let next =
         list.next_cursor.map(|cursor| query.address_of("/runs", &query.base.filter, query.sort, &cursor));
     let completions = completions(&pipelines, list.items.iter());
     let now = visit.then.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());
-    Ok(Html(TablePage { frame, query, rows: list.items, next, completions, now }).into_response())
+    Ok(Html(TablePage { frame, query, rows: list.items, next, completions, now, refused }).into_response())
+}
+
+/// The runs of a page, with the filter as far as it can be used.
+async fn listed(visit: &Visit, query: &TableQuery) -> Result<(RunList, UsedFilter), Problem> {
+    let path =
+        |used: &UsedFilter| visit.at_moment(&query.path(&used.asked, ROWS, query.cursor.as_deref()));
+    let used = UsedFilter::of(visit, &query.base.filter);
+    match visit.rest.get(&path(&used)).await {
+        Ok(list) => Ok((list, used)),
+        Err(problem) => {
+            let used = used.judged(visit, problem).await?;
+            Ok((visit.rest.get(&path(&used)).await?, used))
+        }
+    }
 }
 
 #[cfg(test)]

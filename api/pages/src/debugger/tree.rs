@@ -3,12 +3,10 @@
 //! What is equal on both sides is folded: a reader sees the change first and the rest on demand. The tree is a list of
 //! lines with where folds open and close, so that a template draws it without recursion.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
 
+use crate::line_diff::{LineChange, LineDifference};
 use crate::visible::visible;
 
 /// The longest text in one line, in characters; a longer one is folded.
@@ -17,8 +15,6 @@ const LINE_CHARS_MAX: usize = 160;
 const TEXT_CHARS_MAX: usize = 6_000;
 /// Lines of one text that are drawn.
 const TEXT_LINES_MAX: usize = 300;
-/// So long is looked for the smallest difference of a text; then a larger one will do.
-const LOOK: Duration = Duration::from_millis(200);
 /// Changed lines that are drawn; the rest is counted.
 const LINES_MAX: usize = 600;
 
@@ -275,22 +271,25 @@ fn whole<'a>(before: Option<&'a Value>, after: Option<&'a Value>) -> Option<(&'a
 
 /// A text line by line, with three equal lines around each change.
 fn text_lines(before: &str, after: &str) -> Vec<TextLine> {
-    let diff = TextDiff::configure().timeout(LOOK).diff_lines(before, after);
+    let difference = LineDifference::of(before, after, TEXT_LINES_MAX);
+    let equal = |text: String| TextLine { mark: TreeMark::Equal, text };
     let mut lines = Vec::new();
-    for (at, group) in diff.grouped_ops(3).iter().enumerate() {
-        if at > 0 {
-            lines.push(TextLine { mark: TreeMark::Equal, text: "⋯".to_owned() });
+    for hunk in &difference.hunks {
+        if !lines.is_empty() {
+            lines.push(equal("⋯".to_owned()));
         }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let mark = match change.tag() {
-                ChangeTag::Equal => TreeMark::Equal,
-                ChangeTag::Delete => TreeMark::Removed,
-                ChangeTag::Insert => TreeMark::Added,
+        lines.extend(hunk.lines.iter().map(|line| {
+            let mark = match line.change {
+                LineChange::Same => TreeMark::Equal,
+                LineChange::Gone => TreeMark::Removed,
+                LineChange::New => TreeMark::Added,
             };
-            lines.push(TextLine { mark, text: change.value().trim_end_matches('\n').to_owned() });
-        }
+            TextLine { mark, text: line.text() }
+        }));
     }
-    lines.truncate(TEXT_LINES_MAX);
+    if difference.left_out > 0 {
+        lines.push(equal(format!("⋯ {}", difference.left_out_words())));
+    }
     lines
 }
 

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::decide::{self, Then};
 use super::draft::Draft;
-use super::page::{self, InboxPage};
+use super::page::{self, InboxPage, Opened};
 use super::task::{self, Task, TaskList, path_of};
 use crate::form::Fields;
 use crate::frame::{Visit, with_query};
@@ -22,7 +22,12 @@ pub(super) async fn decided(
 ) -> Result<Response, Problem> {
     let Some(task) = task::find(&visit, &id).await?.filter(|task| task.id == id) else {
         let list = TaskList::load(&visit, None).await?;
-        let opened = page::gone(&visit, &id).await?.with_draft(Draft::refused(&fields, None));
+        let opened = page::gone(&visit, &id).await?;
+        if matches!(&opened, Opened::Gone(gone) if gone.is_repeat(&visit, &fields)) {
+            // The answer of the first time was lost on its way.
+            return Ok(Redirect::to(&with_query("/inbox", "former", &id)).into_response());
+        }
+        let opened = opened.with_draft(Draft::refused(&fields, None));
         let mut page = InboxPage::new(&visit, list, opened, None).await?;
         // Fetched again, the page would lose what was typed.
         page.frame.live = false;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::task::{Remark, Seen, SeenPart, Task};
+use crate::form::Fields;
 use crate::frame::Visit;
 use crate::problem::Problem;
 
@@ -110,6 +111,30 @@ impl Decided {
             What::Vote { edited, .. } => edited.as_ref(),
             _ => None,
         }
+    }
+
+    /// Whether it is what somebody said by a form, such as one that is sent once more as its answer was lost.
+    pub(crate) fn is_said_by(&self, actor: &str, fields: &Fields) -> bool {
+        let plain = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
+        let is_word = |name: &str, word: &str| plain(fields.text(name).unwrap_or_default()) == plain(word);
+        let decision = fields.text("decision").unwrap_or_default();
+        let is_same = match &self.what {
+            What::Vote { vote, comment, .. } => {
+                decision == vote && is_word("comment", comment.as_deref().unwrap_or_default())
+            }
+            What::Override { decision: taken, reason } => {
+                decision == taken && is_word("reason", reason.as_deref().unwrap_or_default())
+            }
+            What::Recheck { reason } => {
+                decision == "recheck" && is_word("reason", reason.as_deref().unwrap_or_default())
+            }
+            What::Answer { answer } => {
+                let said = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+                decision == "answer" && is_word("text", said("text")) && is_word("choice", said("choice"))
+            }
+            _ => false,
+        };
+        is_same && self.actor == actor
     }
 
     fn is_of_person(&self) -> bool {

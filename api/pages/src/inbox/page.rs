@@ -9,6 +9,7 @@ use super::effect::Effect;
 use super::history::{Decided, FormerRound, GateSaid, History, RunOfTask};
 use super::shown::{self, ShownBody, ShownPart};
 use super::task::{ApprovalTerms, Asks, SeenPart, Task, TaskList};
+use crate::form::Fields;
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::markdown::MarkdownBlock;
 use crate::problem::Problem;
@@ -367,6 +368,11 @@ impl OpenTaskView {
 }
 
 impl GoneTask {
+    /// Whether a form says what its caller decided there before.
+    pub(super) fn is_repeat(&self, visit: &Visit, fields: &Fields) -> bool {
+        self.said.iter().any(|said| said.is_said_by(&visit.who.actor, fields))
+    }
+
     /// The page of its run.
     fn run_path(&self) -> String {
         self.run.as_ref().map(|run| format!("/runs/{}", run.short_id)).unwrap_or_default()

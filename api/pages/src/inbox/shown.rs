@@ -2,33 +2,24 @@
 //!
 //! Law: what is shown is what the task's digest is over: a file is read by the hash that the task names, never by its path.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
 use axum::http::Method;
 use futures::future::join_all;
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
 
 use super::task::{Seen, SeenPart};
 use crate::frame::Visit;
+use crate::line_diff::{LineChange, LineDifference};
 use crate::markdown::{MARKDOWN_BYTES_MAX, MarkdownBlock};
 use crate::problem::Problem;
-use crate::visible::visible;
+use crate::visible::visible_line;
 
 /// Files whose bytes one page reads; the others are named with their hashes.
 const FILES_MAX: usize = 12;
 /// Lines of one text on the page.
 const LINES_MAX: usize = 2_000;
-/// Bytes of one line on the page.
-const LINE_BYTES_MAX: usize = 2_000;
-/// Lines around a change that a comparison shows.
-const CONTEXT: usize = 3;
 /// The longest text that is compared, in bytes.
 const COMPARED_BYTES_MAX: usize = 512 * 1024;
-
-/// The longest time that a comparison takes; after it the difference is coarser.
-const DIFF_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// One thing that is shown.
 #[derive(Debug, Clone)]
@@ -233,7 +224,7 @@ pub(crate) fn body_of(path: &str, text: &str) -> ShownBody {
     let lines = text.lines().take(LINES_MAX).enumerate().map(|(at, text)| ShownLine {
         number: Some(at + 1),
         class: if is_diff { diff_class(text) } else { "" },
-        text: cut(text),
+        text: visible_line(text),
     });
     let reads_as_prose =
         !is_diff && (path.is_empty() || path.ends_with(".md") || path.ends_with(".markdown"));
@@ -242,38 +233,29 @@ pub(crate) fn body_of(path: &str, text: &str) -> ShownBody {
     ShownBody::Text { lines: lines.collect(), cut: text.lines().count().saturating_sub(LINES_MAX), prose }
 }
 
-/// A line that is shown, cut where it is very long.
-fn cut(line: &str) -> String {
-    let line = visible(line);
-    match line.char_indices().find(|(at, _)| *at >= LINE_BYTES_MAX) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line.into_owned(),
-    }
-}
-
 /// The lines that differ between two texts, with some around them.
 fn changes(old: &str, new: &str) -> Vec<ShownLine> {
     if old.len() + new.len() > COMPARED_BYTES_MAX {
         return Vec::new();
     }
-    let diff = TextDiff::configure().timeout(DIFF_TIME_MAX).diff_lines(old, new);
+    let difference = LineDifference::of(old, new, LINES_MAX);
+    let plain = |text: &str| ShownLine { number: None, text: text.to_owned(), class: "diff-place" };
     let mut lines = Vec::new();
-    for group in diff.grouped_ops(CONTEXT) {
+    for hunk in &difference.hunks {
         if !lines.is_empty() {
-            lines.push(ShownLine { number: None, text: "⋯".to_owned(), class: "diff-place" });
+            lines.push(plain("⋯"));
         }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let (sign, class) = match change.tag() {
-                ChangeTag::Delete => ("-", "diff-removed"),
-                ChangeTag::Insert => ("+", "diff-added"),
-                ChangeTag::Equal => (" ", ""),
+        lines.extend(hunk.lines.iter().map(|line| {
+            let (sign, class) = match line.change {
+                LineChange::Gone => ("-", "diff-removed"),
+                LineChange::New => ("+", "diff-added"),
+                LineChange::Same => (" ", ""),
             };
-            let text = format!("{sign}{}", cut(change.value().trim_end_matches(['\n', '\r'])));
-            lines.push(ShownLine { number: change.new_index().map(|at| at + 1), text, class });
-            if lines.len() >= LINES_MAX {
-                return lines;
-            }
-        }
+            ShownLine { number: line.after, text: format!("{sign}{}", line.text()), class }
+        }));
+    }
+    if difference.left_out > 0 {
+        lines.push(plain(&format!("⋯ {}", difference.left_out_words())));
     }
     lines
 }

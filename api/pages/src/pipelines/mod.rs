@@ -1,7 +1,6 @@
 //! `/pipelines`: what can be started, whether it is well, and how it is defined.
 
 mod address;
-mod diff;
 mod edit;
 mod figures;
 mod graph;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
-use crate::pipelines::diff::{self, DiffBlock};
+use crate::line_diff::{LineDifference, ROWS_MAX};
 use crate::pipelines::figures::{
     self, FailingStep, Figures, GateFigures, GateRow, PipelineRun, RUNS_MAX, StandingStep, failing_steps,
     standing_steps,
@@ -199,7 +199,7 @@ struct ComparePage {
     from: u32,
     to: u32,
     is_side: bool,
-    blocks: Vec<DiffBlock>,
+    difference: LineDifference,
     /// The hashes of both; equal ones mean that nothing differs but what readers see.
     hashes: (String, String),
     versions: Vec<VersionView>,
@@ -212,6 +212,11 @@ impl ComparePage {
 
     fn path_as(&self, view: &str) -> String {
         format!("{}?from={}&to={}&view={view}", self.path(), self.from, self.to)
+    }
+
+    /// The page of one of the versions.
+    fn version_path(&self, version: &u32) -> String {
+        pipeline_path(&format!("{}@{version}", self.name), "")
     }
 
     fn path_swapped(&self) -> String {
@@ -248,7 +253,7 @@ async fn compared(visit: &Visit, name: &str, of: (u32, u32), view: &str) -> Resu
         from: of.0,
         to: of.1,
         is_side: view == "side",
-        blocks: diff::blocks(&former.definition(), &latter.definition()),
+        difference: LineDifference::of(&former.definition(), &latter.definition(), ROWS_MAX),
         hashes: (former.short_hash().to_owned(), latter.short_hash().to_owned()),
         versions: listed(versions.unwrap_or_default().items, of),
     };

@@ -103,6 +103,11 @@ impl SpendChoice {
         self.by.starts_with("label:")
     }
 
+    /// Groups as if no label were chosen; its text stays in the field.
+    pub(super) fn leave_label(&mut self) {
+        GROUPS[0].0.clone_into(&mut self.by);
+    }
+
     /// What the groups are called.
     pub(super) fn by_word(&self) -> &str {
         self.by.strip_prefix("label:").unwrap_or(&self.by)

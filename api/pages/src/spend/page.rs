@@ -60,6 +60,8 @@ struct SpendPage {
     /// Groups that are not listed.
     unlisted: usize,
     budgets: Vec<SharedBudget>,
+    /// Why the label cannot be used.
+    refused: Option<String>,
 }
 
 impl SpendPage {
@@ -74,19 +76,30 @@ impl SpendPage {
 
 /// `GET /spend`.
 pub(super) async fn spend(visit: Visit, Query(params): Query<SpendParams>) -> Result<Response, Problem> {
-    let choice = SpendChoice::of(&params);
+    let mut choice = SpendChoice::of(&params);
     let (of_days, of_groups) = (choice.route(&visit, "day"), choice.route(&visit, &choice.by));
     let (days, groups, budgets) = futures::join!(
         visit.rest.get::<SpendGroups>(&of_days),
         visit.rest.get::<SpendGroups>(&of_groups),
         budgets::all(&visit),
     );
-    let (days, groups) = (days?, groups?);
+    let mut refused = None;
+    let groups = match groups {
+        Err(problem) if problem.status == 422 && choice.is_label() => {
+            // The label is no name: the rest of the page does not depend on it.
+            refused = Some(problem.hint.unwrap_or(problem.detail));
+            choice.leave_label();
+            visit.rest.get(&choice.route(&visit, &choice.by)).await?
+        }
+        groups => groups?,
+    };
+    let days = days?;
     let shown = visit.shown_millis();
     let chart = DayChart::of(&days.items, choice.since(shown).as_deref(), choice.measure, shown);
     let (rows, unlisted) = rows(groups.items, &choice, &visit);
     let frame = visit.frame("Spend", NavPlace::Spend);
-    let page = SpendPage { frame, choice, chart, total: days.total, rows, unlisted, budgets: budgets? };
+    let budgets = budgets?;
+    let page = SpendPage { frame, choice, chart, total: days.total, rows, unlisted, budgets, refused };
     Ok(Html(page).into_response())
 }
 

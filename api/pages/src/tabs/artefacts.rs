@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::address::address;
 use super::code::{CodeLine, left_out, lines};
-use super::difference::TextDifference;
 use super::file::{picture, read};
 use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
+use crate::line_diff::{self, LineDifference};
 use crate::problem::Problem;
 use crate::run::{RunHead, RunTab};
 use crate::{markdown, words};
@@ -96,7 +96,7 @@ enum ShownArtefact {
     Markdown(String),
     Picture(String),
     Text(Vec<CodeLine>, usize),
-    Differs(TextDifference),
+    Differs(LineDifference),
     /// It cannot be shown; why.
     Not(String),
 }
@@ -352,7 +352,7 @@ async fn compared(
     let (before, after) =
         if with.version < artefact.version { (&other[..], bytes) } else { (bytes, &other[..]) };
     match (text_of(before), text_of(after)) {
-        (Ok(before), Ok(after)) => ShownArtefact::Differs(TextDifference::of(before, after)),
+        (Ok(before), Ok(after)) => ShownArtefact::Differs(LineDifference::of(before, after, line_diff::ROWS_MAX)),
         (Err(why), _) | (_, Err(why)) => ShownArtefact::Not(why),
     }
 }

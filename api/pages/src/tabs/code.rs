@@ -1,10 +1,9 @@
 //! A text with numbered lines.
 
-use crate::visible::visible;
+use crate::visible::visible_line;
 
-/// Lines that a page shows of a text, and characters of a line.
+/// Lines that a page shows of a text.
 const LINES_MAX: usize = 5_000;
-const LINE_MAX: usize = 2_000;
 
 /// A line of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,15 +15,7 @@ pub(crate) struct CodeLine {
 /// The lines of a text; those of a long one as far as a page shows them.
 pub(crate) fn lines(text: &str) -> Vec<CodeLine> {
     let shown = text.lines().take(LINES_MAX).enumerate();
-    shown.map(|(at, line)| CodeLine { number: at + 1, text: shown_line(line) }).collect()
-}
-
-/// A line as a page shows it.
-pub(crate) fn shown_line(line: &str) -> String {
-    match line.char_indices().nth(LINE_MAX) {
-        Some((at, _)) => format!("{}…", visible(&line[..at])),
-        None => visible(line).into_owned(),
-    }
+    shown.map(|(at, line)| CodeLine { number: at + 1, text: visible_line(line) }).collect()
 }
 
 /// How many lines of a text are not shown.

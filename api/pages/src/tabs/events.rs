@@ -46,6 +46,13 @@ impl EventsQuery {
         [&self.kind, &self.step, &self.actor, &self.q].iter().any(|text| !text.trim().is_empty())
     }
 
+    /// What is asked for by a version that the run has not.
+    fn refused(&self, total: u64) -> Option<String> {
+        let is_version = |text: &str| text.parse().is_ok_and(|version: u64| (1..=total).contains(&version));
+        let wrong = [&self.version, &self.from].into_iter().find(|text| !text.is_empty() && !is_version(text));
+        wrong.map(|text| format!("“{text}” is no version of this run: it has 1 to {total}."))
+    }
+
     fn fits(&self, row: &EventRow) -> bool {
         let has = |whole: &str, part: &str| {
             let part = part.trim().to_lowercase();
@@ -95,9 +102,17 @@ struct EventsPage {
     total: u64,
     /// Of a search: up to which version was looked, and where it goes on.
     searched: Option<(u64, Option<String>)>,
+    /// What the address asks for and this run has not.
+    refused: Option<String>,
 }
 
 impl EventsPage {
+    /// A step that is asked for and is none of the run.
+    fn unknown_step(&self) -> Option<&str> {
+        let step = self.query.step.as_str();
+        (!step.is_empty() && !self.steps.iter().any(|known| known == step)).then_some(step)
+    }
+
     fn debug_path(&self, row: &EventRow) -> String {
         format!("/runs/{}/debug?version={}", self.head.facts.short_id, row.fact.version)
     }
@@ -137,7 +152,9 @@ pub(crate) async fn page(
     let parts = if searched.is_some() { Vec::new() } else { parts(&query, &short, total, shown) };
     let steps = names_of_steps(&head.view);
     let frame = head.frame(&visit);
-    Ok(Html(EventsPage { frame, head, query, rows, parts, steps, kinds: KINDS, total, searched })
+    let refused = query.refused(total);
+    let kinds = KINDS;
+    Ok(Html(EventsPage { frame, head, query, rows, parts, steps, kinds, total, searched, refused })
         .into_response())
 }
 
@@ -299,6 +316,14 @@ const KINDS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_the_run_has_not_is_named() {
+        let of = |version: &str| EventsQuery { version: version.to_owned(), ..EventsQuery::default() };
+        assert_eq!(of("7").refused(7), None);
+        assert_eq!(of("8").refused(7).as_deref(), Some("“8” is no version of this run: it has 1 to 7."));
+        assert!(of("bogus").refused(7).is_some());
+    }
 
     #[test]
     fn the_last_part_is_the_one_with_the_newest_event() {

@@ -7,7 +7,6 @@ mod children;
 mod code;
 mod cost;
 mod definition;
-mod difference;
 mod event_line;
 mod event_row;
 mod events;
