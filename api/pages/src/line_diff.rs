@@ -234,8 +234,12 @@ mod tests {
             LineDifference::of("name: a\necho one thing\n", "name: a\necho two thing\n", ROWS_MAX);
         let lines = &difference.hunks[0].lines;
         assert_eq!(lines.iter().map(ComparedLine::sign).collect::<Vec<_>>(), [" ", "−", "+"]);
-        let marked: Vec<&str> =
-            lines[2].pieces.iter().filter(|piece| piece.is_changed).map(|piece| piece.text.as_str()).collect();
+        let marked: Vec<&str> = lines[2]
+            .pieces
+            .iter()
+            .filter(|piece| piece.is_changed)
+            .map(|piece| piece.text.as_str())
+            .collect();
         assert_eq!(marked, ["two"]);
         assert_eq!(lines[2].text(), "echo two thing");
     }
@@ -254,6 +258,9 @@ mod tests {
         let difference = LineDifference::of(&lines("a"), &lines("b"), ROWS_MAX);
         assert_eq!(difference.hunks.iter().map(|hunk| hunk.lines.len()).sum::<usize>(), ROWS_MAX);
         assert_eq!((difference.gone, difference.new, difference.left_out), (20_000, 20_000, 38_000));
-        assert_eq!(difference.left_out_words(), "38,000 further rows are not shown.");
+        assert_eq!(
+            difference.left_out_words(),
+            format!("{} further rows are not shown.", crate::words::count(38_000))
+        );
     }
 }

@@ -81,6 +81,15 @@ impl AuditFilter {
         }
     }
 
+    /// Why a filter cannot be used.
+    pub(crate) fn refusal(&self, name: &str, problem: &Problem) -> String {
+        match name {
+            "since" => format!("“{}” is no day: write 2026-11-20, or a time of RFC 3339", self.since),
+            "verdict" => format!("“{}” is no verdict: there are {}", self.verdict, VERDICTS.join(", ")),
+            _ => problem.detail.clone(),
+        }
+    }
+
     /// The same without one of the filters.
     pub(crate) fn without(&self, name: &str) -> Self {
         let mut rest = self.clone();

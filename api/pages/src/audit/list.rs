@@ -43,7 +43,7 @@ struct AuditPage {
     /// Why the list cannot be shown.
     problem: Option<Problem>,
     /// The filter that cannot be used, and why; the list is that of the others.
-    refused: Option<(&'static str, Problem)>,
+    refused: Option<(&'static str, String)>,
 }
 
 /// `GET /audit`: decisions, newest first.
@@ -52,8 +52,8 @@ pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Res
     let mut listed = used.load(&visit, &used.cursor, PAGE).await;
     while let Err(problem) = &listed {
         let Some(name) = used.refused(problem) else { break };
+        refused = refused.or_else(|| Some((name, used.refusal(name, problem))));
         used = used.without(name);
-        refused = refused.or_else(|| Some((name, problem.clone())));
         listed = used.load(&visit, &used.cursor, PAGE).await;
     }
     let (part, problem) = match listed {
