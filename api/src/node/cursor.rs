@@ -27,6 +27,8 @@ pub(crate) enum CursorOf {
     Deliveries = 7,
     /// Events of one run.
     RunEvents = 8,
+    /// Decisions of all runs.
+    Decisions = 9,
 }
 
 /// A list whose parts are asked for one after the other.

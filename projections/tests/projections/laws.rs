@@ -342,7 +342,6 @@ proptest! {
                     is_wanted(&filter, event, &decision).then_some(event.position)
                 });
                 let found = decisions(&models, &filter).into_iter().map(|place| place.position);
-                if filter.until.is_none() { eprintln!("COUNT {:?} {}", filter.kinds, scanned.clone().count()); }
                 prop_assert_eq!(found.collect::<Vec<_>>(), scanned.collect::<Vec<_>>(), "{:?}", filter);
             }
         }
