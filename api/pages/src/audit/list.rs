@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::decision::Decision;
-use super::filter::{AuditFilter, DecisionPart, PAGE};
+use super::filter::{AuditFilter, DecisionPart, KINDS, PAGE};
 use super::names::{AuditNames, names};
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
@@ -37,8 +37,8 @@ struct AuditPage {
     filter: AuditFilter,
     items: Vec<Decision>,
     next: Option<String>,
-    /// None where the caller may not see it.
-    store: Option<StoreFacts>,
+    /// The state of the chain, or why the routes do not tell it.
+    store: Result<StoreFacts, Problem>,
     names: AuditNames,
     /// Why the filters cannot be used.
     problem: Option<Problem>,
@@ -52,7 +52,7 @@ pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Res
         Err(problem) => (DecisionPart::default(), Some(problem)),
     };
     let names = names(&visit, &part.items).await;
-    let store = visit.rest.get("/store").await.ok();
+    let store = visit.rest.get("/store").await;
     let mut frame = visit.frame("Audit", NavPlace::Audit);
     // A part behind the first stays what it is.
     frame.live &= filter.cursor.is_empty();
@@ -70,10 +70,23 @@ impl AuditPage {
         self.frame.to(with_query(&self.filter.on("/audit/export"), "as", form))
     }
 
-    fn is(&self, field: &str, value: &str) -> bool {
-        match field {
-            "verdict" => self.filter.verdict == value,
-            _ => self.filter.only == value,
-        }
+    fn kinds(&self) -> &'static [(&'static str, &'static str)] {
+        &KINDS
+    }
+
+    /// Whether a choice of the field "what" is the chosen one.
+    fn is_kind(&self, kind: &str) -> bool {
+        self.filter.kind == kind
+    }
+
+    /// The kinds of an address that no choice of the field has.
+    fn other_kind(&self) -> Option<&str> {
+        let kind = self.filter.kind.as_str();
+        let is_choice = kind.is_empty() || KINDS.iter().any(|(known, _)| *known == kind);
+        (!is_choice).then_some(kind)
+    }
+
+    fn is_verdict(&self, verdict: &str) -> bool {
+        self.filter.verdict == verdict
     }
 }
