@@ -56,7 +56,7 @@ async fn decisions(context: &CommandContext, args: DecisionsArgs) -> Result<u8, 
     } else if items.is_empty() {
         note("no decision fits");
     } else {
-        let rows = items.iter().map(row).collect();
+        let rows = items.iter().map(row);
         context.out.line(table(["WHEN", "RUN", "STEP", "WHAT", "BY", "BECAUSE"], rows));
     }
     Ok(0)
