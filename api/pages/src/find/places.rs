@@ -14,8 +14,7 @@ pub(crate) const PLACES: [KnownPlace; 12] = [
     ("Pipelines", "/pipelines", "definitions versions"),
     ("Schedules", "/schedules", "cron times triggers"),
     ("Hooks", "/hooks", "deliveries webhooks triggers"),
-    ("Audit", "/audit", "gates verdicts decisions evidence policy votes overrides"),
-    ("Overrides of people", "/audit?kind=override", "audit decisions gates against unblock recheck"),
+    ("Audit", "/audit", "gates verdicts decisions evidence policy"),
     ("Spend", "/spend", "cost budget tokens money usage"),
     ("System", "/system", "workers limits breakers tokens store health notices projections"),
 ];
