@@ -27,12 +27,13 @@ export async function closeBrowser() {
 }
 
 /** A page that is logged in with a role. `page.complaints` gets what the browser's console says. */
-export async function visit(t, everfold, { role = "admin", approves = [], theme = "light", width = 1024 } = {}) {
+export async function visit(t, everfold, { role = "admin", approves = [], theme = "light", width = 1024, scripts = true } = {}) {
   const context = await (await theBrowser()).newContext({
     viewport: { width, height: 900 },
     colorScheme: theme,
     baseURL: everfold.url,
     reducedMotion: "reduce",
+    javaScriptEnabled: scripts,
   });
   t.after(() => context.close());
   const page = await context.newPage();

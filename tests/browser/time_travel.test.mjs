@@ -110,3 +110,28 @@ test("another policy is tried on recorded verdicts", async (t) => {
   await page.locator("main").getByText(/A past|polite/).first().waitFor();
   complainedOfNothing(page);
 });
+
+test("every decision of every run stands on one page, without scripts, too, with who went against a gate", async (t) => {
+  await everfold.pipelines("stuck");
+  const before = (await everfold.rest("GET /stats")).position;
+  const stuck = await everfold.start("stuck", {}, "Stuck and freed");
+  await everfold.run(stuck, (view) => view.status === "blocked");
+  await everfold.rest(`POST /runs/${stuck}/unblock`, { step: "try", decision: "proceed", reason: "it is known" });
+  await everfold.run(stuck, (view) => view.status === "succeeded");
+  const page = await visit(t, everfold, { scripts: false });
+  await page.goto("/audit");
+  const override = page.locator(".audit-list > li.is-override");
+  await override.getByText("it is known").waitFor();
+  await override.getByText("Stuck and freed").waitFor();
+  await page.locator(".audit-list").getByText("polite").first().waitFor();
+  await page.locator(".audit-filter [name=kind]").selectOption("override");
+  await page.getByRole("button", { name: "Filter" }).click();
+  assert.match(page.url(), /kind=override/);
+  assert.equal(await page.locator(".audit-list > li").count(), 1);
+  const csv = await page.request.get("/audit/export?as=csv&kind=override");
+  assert.match(await csv.text(), /,override,,proceed,it is known,.*,true,stuck,Stuck and freed/);
+  await page.goto(`/audit?at=${before}`);
+  await page.locator(".audit-list > li").first().waitFor();
+  assert.equal(await page.locator(".is-override").count(), 0);
+  complainedOfNothing(page);
+});

@@ -104,6 +104,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(artefacts::list))
         .routes(routes!(artefacts::bytes))
         .routes(routes!(stream::all))
+        .routes(routes!(audit::decisions))
         .routes(routes!(audit::gates))
         .routes(routes!(backtest::backtest))
         .routes(routes!(board::board))

@@ -102,7 +102,7 @@ pub(crate) enum Verb {
     State(StateArgs),
     /// What changed between two moments of a run, or two runs
     Diff(DiffArgs),
-    /// Decisions: a new policy over recorded verdicts
+    /// Decisions of all runs; a new policy over recorded verdicts
     Audit(AuditArgs),
     /// Runs in columns, now or at any moment
     Board(BoardArgs),

@@ -205,10 +205,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("replay", &[("everfold replay @", "1 where a decision would be another one now")]),
     (
         "audit",
-        &[(
-            "everfold audit backtest tests --policy 'evidence.exit == 0' --since 7d",
-            "another policy for the gate tests",
-        )],
+        &[
+            ("everfold audit --kind override --since 7d", "where people went against a gate, and who"),
+            (
+                "everfold audit backtest tests --policy 'evidence.exit == 0' --since 7d",
+                "another policy for the gate tests",
+            ),
+        ],
     ),
     (
         "pipeline",

@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 99] = [
+const NAMES: [(&str, &str, &str); 100] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -48,6 +48,7 @@ const NAMES: [(&str, &str, &str); 99] = [
     ("GET", "/api/v1/runs/{run}/artefacts", "listArtefacts"),
     ("GET", "/api/v1/runs/{run}/artefacts/{hash}", "readArtefact"),
     ("GET", "/api/v1/stream", "streamEvents"),
+    ("GET", "/api/v1/audit/decisions", "listAllDecisions"),
     ("GET", "/api/v1/audit/gates", "listVerdicts"),
     ("POST", "/api/v1/audit/backtest", "backtestGate"),
     ("GET", "/api/v1/board", "getBoard"),
