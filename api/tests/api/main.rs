@@ -25,6 +25,7 @@ mod ops;
 mod past_states;
 mod pipeline_cases;
 mod pipeline_checks;
+mod replay_by_definition;
 mod request_forms;
 mod routes;
 mod run_shapes;

@@ -44,6 +44,7 @@ const NAMES: [(&str, &str, &str); 97] = [
     ("GET", "/api/v1/runs/{run}/timeline", "getTimeline"),
     ("GET", "/api/v1/runs/{run}/audit", "listDecisions"),
     ("GET", "/api/v1/runs/{run}/replay", "replayRun"),
+    ("POST", "/api/v1/runs/{run}/replay", "replayRunBy"),
     ("GET", "/api/v1/runs/{run}/attempts/{step}/{round}/{attempt}/log", "readLog"),
     ("GET", "/api/v1/runs/{run}/artefacts", "listArtefacts"),
     ("GET", "/api/v1/runs/{run}/artefacts/{hash}", "readArtefact"),

@@ -7,7 +7,7 @@
 use crate::error::LoadError;
 use crate::load::{apply, meta};
 use crate::replay::decision::{Undecided, decided};
-use crate::replay::difference::{BatchEnd, Outcome, compared};
+use crate::replay::difference::{BatchEnd, InputComparison, compared};
 use crate::replay::recorded_inputs::{InputEvents, RecordedInputs, blobs};
 use crate::replay::report::{DIFFERENCES_MAX, OtherDecision, Redecided, ReplayError, WholeDecision};
 use crate::runtime::Runtime;
@@ -43,6 +43,7 @@ pub(crate) async fn decide_by(
         definition: other.hash(),
         is_recorded: true,
         inputs: 0,
+        events: 0,
         otherwise: 0,
         unfit: 0,
         differences: Vec::new(),
@@ -121,6 +122,7 @@ async fn decide_one(
     state.take_touched();
     found.is_recorded &= state.definition_hash() == Some(other.hash());
     found.inputs += 1;
+    found.events += group.events.len() as u64;
     let end = BatchEnd { may_be_cut: group.may_be_cut, goes_on: goes_on(state) };
     let outcome = compared(&group.events, &batch.decided, end);
     note(found, group, outcome);
@@ -132,16 +134,16 @@ async fn decide_one(
 }
 
 /// Counts an input, and lists it where it is not alike.
-fn note(found: &mut Redecided, group: &InputEvents, outcome: Outcome) {
+fn note(found: &mut Redecided, group: &InputEvents, outcome: InputComparison) {
     let (mut recorded, mut decided, mut misfits) = (None, None, Vec::new());
     let message = match outcome {
-        Outcome::Alike => return,
-        Outcome::Otherwise { message, recorded: was, decided: is } => {
+        InputComparison::Alike => return,
+        InputComparison::Otherwise { message, recorded: was, decided: is } => {
             found.otherwise += 1;
             (recorded, decided) = (was, is);
             message
         }
-        Outcome::Unfit(unfit) => {
+        InputComparison::Unfit(unfit) => {
             found.unfit += 1;
             misfits = unfit;
             if let Some(last) = found.differences.last_mut()

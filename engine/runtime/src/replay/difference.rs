@@ -2,6 +2,7 @@
 
 use crate::replay::decision::Undecided;
 use crate::replay::redecide::as_now;
+use everfold_base::json::Payload;
 use everfold_core::decide::{Misfit, Refusal};
 use everfold_core::event::RunEvent;
 use serde_json::Value;
@@ -17,7 +18,7 @@ pub(crate) struct BatchEnd {
 
 /// What came of comparing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum InputComparison {
     Alike,
     Otherwise { message: String, recorded: Option<RunEvent>, decided: Option<RunEvent> },
     Unfit(Vec<Misfit>),
@@ -28,13 +29,13 @@ pub(crate) fn compared(
     recorded: &[RunEvent],
     decided: &Result<Vec<RunEvent>, Undecided>,
     end: BatchEnd,
-) -> Outcome {
+) -> InputComparison {
     let decided = match decided {
         Ok(decided) => decided,
-        Err(Undecided::Refused(Refusal::Unfit { misfits, .. })) => return Outcome::Unfit(misfits.clone()),
+        Err(Undecided::Refused(Refusal::Unfit { misfits, .. })) => return InputComparison::Unfit(misfits.clone()),
         Err(undecided) => {
             let (message, recorded) = (undecided.to_string(), recorded.first().cloned());
-            return Outcome::Otherwise { message, recorded, decided: None };
+            return InputComparison::Otherwise { message, recorded, decided: None };
         }
     };
     let (recorded, decided) = (news(recorded), news(decided));
@@ -44,10 +45,10 @@ pub(crate) fn compared(
         at = (!is_beginning).then(|| recorded.len().min(decided.len()));
     }
     match at {
-        None => Outcome::Alike,
+        None => InputComparison::Alike,
         Some(at) => {
             let (was, is) = (recorded.get(at).copied(), decided.get(at).copied());
-            Outcome::Otherwise { message: message(was, is), recorded: was.cloned(), decided: is.cloned() }
+            InputComparison::Otherwise { message: message(was, is), recorded: was.cloned(), decided: is.cloned() }
         }
     }
 }
@@ -66,10 +67,22 @@ fn is_same(recorded: &RunEvent, decided: &RunEvent) -> bool {
         (RunEvent::GateEvaluated(was), RunEvent::GateEvaluated(is)) => {
             was.policy.clone_from(&is.policy);
             (was.policy_hash, was.evaluator) = (is.policy_hash, is.evaluator);
+            if without_source(&was.evidence).is_some()
+                && without_source(&was.evidence) == without_source(&is.evidence)
+            {
+                was.evidence.clone_from(&is.evidence);
+            }
         }
         _others => {}
     }
     recorded == *decided
+}
+
+/// Evidence without the text of the expression that was evaluated for it.
+fn without_source(evidence: &Payload) -> Option<Value> {
+    let mut found = evidence.text()?.value();
+    found.as_object_mut()?.remove("source");
+    Some(found)
 }
 
 fn message(recorded: Option<&RunEvent>, decided: Option<&RunEvent>) -> String {

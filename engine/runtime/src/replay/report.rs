@@ -51,6 +51,8 @@ pub struct Redecided {
     pub is_recorded: bool,
     /// Inputs that were decided.
     pub inputs: u64,
+    /// Recorded events that were compared.
+    pub events: u64,
     /// Inputs that would be decided otherwise.
     pub otherwise: u64,
     /// Inputs on whose state the definition does not fit.
