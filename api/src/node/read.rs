@@ -8,22 +8,20 @@ use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{LiveRun, LookError};
 use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::event::{BudgetTerms, RunEvent, SeenPart};
+use everfold_engine::event::{BudgetTerms, SeenPart};
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::{Awaited, RunState, RunStatus, StoredValue, Unit};
 use everfold_engine::time::Timestamp;
 use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::cursor::{PagedList, cursor, cursor_text};
 use super::handle::Node;
 use crate::body::spend::CounterView;
-use crate::fault::{Code, Fault, chain};
-use crate::schema;
+use crate::fault::{Code, Fault};
 use crate::view::{AmountsView, AwaitView, RunView, usd};
 
 /// Runs that a fault names where a short id fits several.

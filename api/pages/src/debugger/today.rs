@@ -68,12 +68,7 @@ impl TodayAnswer {
         }
     }
 
-    /// All inputs that are not alike, listed or not.
-    pub(crate) fn others(&self) -> u64 {
-        self.definition.otherwise + self.definition.unfit
-    }
-
-    /// The first of them.
+    /// The first input that is not alike.
     pub(crate) fn first(&self) -> Option<&TodayDifference> {
         self.differences.first()
     }

@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 97] = [
+const NAMES: [(&str, &str, &str); 98] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),

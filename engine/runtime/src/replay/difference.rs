@@ -65,6 +65,10 @@ fn is_same(recorded: &RunEvent, decided: &RunEvent) -> bool {
         (RunEvent::RunStarted(was), RunEvent::RunStarted(is)) => was.definition = is.definition,
         (RunEvent::RunForked(was), RunEvent::RunForked(is)) => was.definition = is.definition,
         (RunEvent::GateEvaluated(was), RunEvent::GateEvaluated(is)) => {
+            if was.verdict == is.verdict && was.policy != is.policy {
+                // Without words of its own a policy's reason is its text.
+                was.reason.clone_from(&is.reason);
+            }
             was.policy.clone_from(&is.policy);
             (was.policy_hash, was.evaluator) = (is.policy_hash, is.evaluator);
             if without_source(&was.evidence).is_some()
