@@ -141,7 +141,8 @@ pub(crate) struct ReplayParams {
     /// Decide by this definition: `current` (the newest saved one of the run's pipeline), `NAME`, `NAME@N`, or a hash.
     #[param(min_length = 1)]
     definition: Option<String>,
-    /// With `definition`: only the input that recorded this version, and its decision in full.
+    /// Only the input that recorded this version, and its decision in full; without `definition` by the one that it was
+    /// recorded with.
     #[param(minimum = 1)]
     version: Option<u64>,
 }
@@ -166,10 +167,7 @@ pub(crate) async fn replay(
     let by = match params.definition.as_deref() {
         Some("current") => DecidedBy::Current,
         Some(name) => DecidedBy::Named(name.to_owned()),
-        None if params.version.is_some() => {
-            return Err(Fault::new(Code::Invalid, "version goes with definition")
-                .hint("`definition=current` is the newest saved one"));
-        }
+        None if params.version.is_some() => DecidedBy::Pinned,
         None => return Ok(Json(app.replay(run).await?)),
     };
     Ok(Json(app.decide_by(run, &by, asked_version(params.version)?).await?))
@@ -193,9 +191,8 @@ pub(crate) async fn replay_by(
     let run = app.resolve(&run).await?;
     let ReplayBody { pipeline, definition, file, files, version } = body.value;
     let source = source(pipeline, definition, file, files)?;
-    let source = source.ok_or_else(|| Fault::new(Code::Invalid, "pipeline or definition is missing"))?;
-    let version = asked_version(version)?;
-    Ok(Json(app.decide_by(run, &DecidedBy::Source(source), version).await?))
+    let by = source.map_or(DecidedBy::Current, DecidedBy::Source);
+    Ok(Json(app.decide_by(run, &by, asked_version(version)?).await?))
 }
 
 fn asked_version(asked: Option<u64>) -> Result<Option<Version>, Fault> {

@@ -22,6 +22,8 @@ use crate::schema;
 pub(crate) enum DecidedBy {
     /// The newest saved one of the run's pipeline.
     Current,
+    /// The one that the version which is asked about was recorded with.
+    Pinned,
     /// `NAME`, `NAME@N`, `NAME@HASH`, or the hash of one that any run began with.
     Named(String),
     /// One that the caller brings or names.
@@ -158,7 +160,7 @@ impl Node {
         by: &DecidedBy,
         version: Option<Version>,
     ) -> Result<Replay, Fault> {
-        let definition = self.deciding(run, by).await?;
+        let definition = self.deciding(run, by, version).await?;
         let name = definition.name.clone();
         // The definition decides what it costs.
         let _turn = self.backtest_turn().await;
@@ -190,7 +192,12 @@ impl Node {
         })
     }
 
-    async fn deciding(&self, run: RunId, by: &DecidedBy) -> Result<Arc<Definition>, Fault> {
+    async fn deciding(
+        &self,
+        run: RunId,
+        by: &DecidedBy,
+        version: Option<Version>,
+    ) -> Result<Arc<Definition>, Fault> {
         match by {
             DecidedBy::Current => {
                 let name = self.definition(run).await?.name.clone();
@@ -203,6 +210,10 @@ impl Node {
                     _other => fault,
                 })
             }
+            DecidedBy::Pinned => match version {
+                Some(version) => Ok(Arc::clone(self.engine().state_at(run, version).await?.definition())),
+                None => self.definition(run).await,
+            },
             DecidedBy::Named(name) => match name.parse::<Hash>() {
                 Ok(hash) => {
                     let found = self.engine().definition(hash).await;

@@ -67,7 +67,10 @@ async fn a_gate_that_is_stricter_now_shows_where_it_would_have_said_otherwise() 
     save(&api, &GATED.replace("output.n > 2 }", "output.n > 2, policy: '!evidence.value' }")).await;
     let (status, replay) = api.get(&format!("{path}?definition=current")).await;
     assert_eq!(status, 200, "{replay}");
-    assert_eq!((&replay["definition"]["version"], &replay["definition"]["otherwise"]), (&json!(3), &json!(1)));
+    assert_eq!(
+        (&replay["definition"]["version"], &replay["definition"]["otherwise"]),
+        (&json!(3), &json!(1))
+    );
     let difference = &replay["differences"][0];
     let message = difference["message"].as_str().unwrap();
     assert!(message.contains("gate “large” of step “a” said pass; it would say fail"), "{message}");
@@ -100,7 +103,7 @@ async fn a_definition_without_what_has_begun_does_not_fit_and_the_page_says_so()
     let path = format!("/api/v1/runs/{run}/replay");
     let (status, replay) = api.post(&path, json!({ "definition": text })).await;
     assert_eq!(status, 200, "{replay}");
-    assert!(replay["definition"]["unfit"].as_u64().unwrap() > 1, "{replay}");
+    assert_eq!(replay["definition"]["unfit"], 1, "{replay}");
     assert_eq!(replay["definition"].get("version"), None, "it is not saved");
     let last = replay["differences"].as_array().unwrap().last().unwrap();
     assert_eq!(last["misfits"], json!([{ "step": "a", "why": "there is no such step" }]));
@@ -128,7 +131,6 @@ async fn what_cannot_be_decided_by_is_refused_clearly() {
         ("definition=steps@7", 404, "EF0205"),
         (&*format!("definition={unknown}"), 404, "EF0205"),
         ("definition=delivery", 409, "EF0315"),
-        ("version=3", 422, "EF0211"),
         ("definition=", 404, "EF0205"),
     ] {
         let (found, problem) = api.get(&format!("{path}?{query}")).await;
@@ -137,7 +139,10 @@ async fn what_cannot_be_decided_by_is_refused_clearly() {
     let own = json!({ "definition": STEPS, "version": 9_999 });
     let (status, late) = api.post(&path, own).await;
     assert_eq!((status, &late["code"]), (404, &json!("EF0215")), "{late}");
-    assert_eq!(api.post(&path, json!({})).await.0, 422);
+    assert_eq!(api.post(&path, json!({})).await.1["code"], "EF0205", "without either it is the current one");
+    let (status, own) = api.get(&format!("{path}?version=3")).await;
+    assert_eq!((status, &own["definition"]["pinned"], &own["differences"]), (200, &json!(true), &json!([])));
+    assert!(own["decision"]["recorded"].as_array().is_some_and(|events| !events.is_empty()), "{own}");
     let last = api.held.node().store().last_position();
     assert_eq!(api.post(&path, json!({ "definition": STEPS })).await.0, 200);
     assert_eq!(api.held.node().store().last_position(), last, "nothing is recorded");

@@ -22,7 +22,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, visible_alias = "pipeline", value_name = "FILE|NAME")]
     pub(crate) definition: Option<String>,
     /// Only the decision that recorded this version, in full
-    #[arg(long, value_name = "N", requires = "definition")]
+    #[arg(long, value_name = "N")]
     pub(crate) version: Option<u64>,
 }
 

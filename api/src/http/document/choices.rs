@@ -47,6 +47,12 @@ fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
             ]),
         ),
         (
+            "ReplayBody",
+            "`pipeline` or `definition`, not both; without either the newest saved pipeline of the run's name.",
+            "not",
+            given(&["pipeline", "definition"], &[]),
+        ),
+        (
             "RestartBody",
             "`pipeline` or `definition`, not both.",
             "not",

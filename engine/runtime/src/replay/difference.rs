@@ -32,7 +32,9 @@ pub(crate) fn compared(
 ) -> InputComparison {
     let decided = match decided {
         Ok(decided) => decided,
-        Err(Undecided::Refused(Refusal::Unfit { misfits, .. })) => return InputComparison::Unfit(misfits.clone()),
+        Err(Undecided::Refused(Refusal::Unfit { misfits, .. })) => {
+            return InputComparison::Unfit(misfits.clone());
+        }
         Err(undecided) => {
             let (message, recorded) = (undecided.to_string(), recorded.first().cloned());
             return InputComparison::Otherwise { message, recorded, decided: None };
@@ -48,7 +50,11 @@ pub(crate) fn compared(
         None => InputComparison::Alike,
         Some(at) => {
             let (was, is) = (recorded.get(at).copied(), decided.get(at).copied());
-            InputComparison::Otherwise { message: message(was, is), recorded: was.cloned(), decided: is.cloned() }
+            InputComparison::Otherwise {
+                message: message(was, is),
+                recorded: was.cloned(),
+                decided: is.cloned(),
+            }
         }
     }
 }
