@@ -23,7 +23,7 @@ pub(super) fn write(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 }
 
 /// For each body its rule as text, the keyword of JSON Schema, and the keyword's value.
-fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
+fn choices() -> [(&'static str, &'static str, &'static str, Value); 9] {
     [
         (
             "CreateBody",
