@@ -99,7 +99,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(graphs::of_run))
         .routes(routes!(state::timeline))
         .routes(routes!(audit::of_run))
-        .routes(routes!(state::replay))
+        .routes(routes!(state::replay, state::replay_by))
         .routes(routes!(logs::log))
         .routes(routes!(artefacts::list))
         .routes(routes!(artefacts::bytes))

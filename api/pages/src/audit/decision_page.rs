@@ -63,9 +63,7 @@ async fn decision(visit: &Visit, run: &str, version: u64) -> Result<Decision, Pr
     if !run.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'@')) {
         return Err(Problem::not_found(format!("there is no run “{run}”")));
     }
-    let page: DecisionsOfRun = visit.rest.get(&format!("/runs/{run}/audit")).await?;
-    // The route answers with all that is known now.
-    let is_known = |item: &Decision| visit.at.as_deref().is_none_or(|at| item.was_known(at));
-    let found = page.items.into_iter().find(|item| item.version == version && is_known(item));
+    let page: DecisionsOfRun = visit.rest.get(&visit.at_moment(&format!("/runs/{run}/audit"))).await?;
+    let found = page.items.into_iter().find(|item| item.version == version);
     found.ok_or_else(|| Problem::not_found(format!("version {version} of this run is no decision")))
 }

@@ -202,7 +202,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("everfold fork @ --at -10m --until deploy", "up to that step"),
         ],
     ),
-    ("replay", &[("everfold replay @", "1 where a decision would be another one now")]),
+    (
+        "replay",
+        &[
+            ("everfold replay @", "1 where a decision would be another one now"),
+            ("everfold replay @ --definition current", "by the pipeline as it is saved now"),
+        ],
+    ),
     (
         "audit",
         &[

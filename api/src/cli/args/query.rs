@@ -14,6 +14,19 @@ pub(crate) struct RunRef {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Decide by this pipeline instead: a file, a name, or `current` for the newest saved one of the run's
+    #[arg(long, visible_alias = "pipeline", value_name = "FILE|NAME")]
+    pub(crate) definition: Option<String>,
+    /// Only the decision that recorded this version, in full
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
     /// Only runs in this status; several separated by commas
     #[arg(long, value_name = "STATUS")]
