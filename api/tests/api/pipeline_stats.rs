@@ -17,7 +17,7 @@ steps:
     retry: { attempts: 2, backoff: 1ms..2ms }
     on_fail: next
   - id: parts
-    foreach: { in: '[1, 2, 3]', as: part }
+    foreach: { in: '${[1, 2, 3]}', as: part }
     function: everfold.sleep
     with: { for: 30ms }
   - id: ok
