@@ -15,7 +15,7 @@ steps:
     with: { for: 1h }
     timeout: 10ms
     retry: { attempts: 2, backoff: 1ms..2ms }
-    on_fail: next
+    on_fail: continue
   - id: parts
     foreach: { in: '${[1, 2, 3]}', as: part }
     function: everfold.sleep
