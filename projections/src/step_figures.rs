@@ -24,14 +24,14 @@ pub struct StepsOfRun {
     steps: BTreeMap<StepId, StepOfRun>,
     /// The steps and items that have work for an executor: a retry need not say it again.
     worked: BTreeSet<StepPath>,
-    open: HashMap<AttemptId, OpenAttempt>,
+    open: HashMap<AttemptId, UnendedAttempt>,
     asked: HashMap<StepPath, Timestamp>,
     last: Timestamp,
 }
 
 /// An attempt that has not ended.
 #[derive(Debug, Clone, Copy)]
-struct OpenAttempt {
+struct UnendedAttempt {
     scheduled_at: Timestamp,
     /// No event says it of work that may begin before that is durable, such as an idempotent function, or that was over at
     /// once, or is another run.
@@ -140,7 +140,7 @@ impl StepsOfRun {
     }
 
     fn schedule(&mut self, id: &AttemptId, at: Timestamp) {
-        self.open.insert(id.clone(), OpenAttempt { scheduled_at: at, started_at: None });
+        self.open.insert(id.clone(), UnendedAttempt { scheduled_at: at, started_at: None });
         self.worked.insert(id.path.clone());
     }
 
