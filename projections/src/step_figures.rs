@@ -9,7 +9,7 @@ use everfold_base::envelope::{Envelope, flag};
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, Round, StepId, StepPath};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, TimerKind};
+use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, StopReason, TimerKind};
 use serde::Serialize;
 
 use crate::event_readers::{STEP_FIGURES, passed_over};
@@ -36,6 +36,8 @@ struct UnendedAttempt {
     /// No event says it of work that may begin before that is durable, such as an idempotent function, or that was over at
     /// once, or is another run.
     started_at: Option<Timestamp>,
+    /// Its time limit has passed, or that of its round: however it ends now, it failed.
+    is_late: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,11 +86,21 @@ impl StepsOfRun {
                     open.started_at = Some(at);
                 }
             }
+            RunEvent::StopRequested(event) => {
+                let is_late = matches!(event.reason, StopReason::Timeout | StopReason::Deadline);
+                for id in event.ids.iter().filter(|_| is_late) {
+                    if let Some(open) = self.open.get_mut(id) {
+                        open.is_late = true;
+                    }
+                }
+            }
             RunEvent::AttemptSucceeded(event) => self.ended(&event.id, event.ended_at, false),
             RunEvent::AttemptAsked(event) => self.ended(&event.id, event.ended_at, false),
             RunEvent::AttemptFailed(event) => {
-                let is_cancelled = event.failure.kind == FailureKind::Cancelled;
-                let has_begun = self.open.get(&event.id).is_some_and(|open| open.started_at.is_some());
+                let open = self.open.get(&event.id);
+                let is_cancelled =
+                    event.failure.kind == FailureKind::Cancelled && !open.is_some_and(|open| open.is_late);
+                let has_begun = open.is_some_and(|open| open.started_at.is_some());
                 if is_cancelled && !has_begun {
                     // It never began, so it is no attempt.
                     self.open.remove(&event.id);
@@ -140,7 +152,7 @@ impl StepsOfRun {
     }
 
     fn schedule(&mut self, id: &AttemptId, at: Timestamp) {
-        self.open.insert(id.clone(), UnendedAttempt { scheduled_at: at, started_at: None });
+        self.open.insert(id.clone(), UnendedAttempt { scheduled_at: at, started_at: None, is_late: false });
         self.worked.insert(id.path.clone());
     }
 
