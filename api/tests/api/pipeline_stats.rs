@@ -39,7 +39,12 @@ impl Api {
 
     /// Waits until a run asks: it waits for its retries, too.
     async fn asked(&self, run: &str) {
-        while self.until(run, "waiting").await["awaits"].as_array().is_none_or(Vec::is_empty) {
+        loop {
+            let view = self.until(run, "waiting").await;
+            let mut awaits = view["awaits"].as_array().into_iter().flatten();
+            if awaits.any(|awaited| awaited["kind"] == "approval") {
+                return;
+            }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
