@@ -45,7 +45,7 @@ async function addresses() {
     `${run}/compare?from=1&to=5`, `${run}/act/cancel`, `${run}/act/fork?version=3`, `${run}?at=2000-01-01T00:00:00Z`,
     `/runs/${ids.many}`, `/runs/${ids.agent}?step=develop`, `/runs/${ids.agent}/log?step=develop&round=1&attempt=1`,
     `/runs/${ids.stuck}`, `/runs/${ids.parent}/children`,
-    "/inbox", `/inbox/${task}`, "/audit", "/audit?since=bogus&verdict=fail", `${run}/events?version=9999`, "/audit/backtest", "/pipelines", "/pipelines/release", "/pipelines/greet/start",
+    "/inbox", `/inbox/${task}`, "/audit", "/audit?since=bogus&verdict=fail", `${run}/events?version=9999`, "/audit/backtest", "/pipelines", "/pipelines/release", "/pipelines/many", "/pipelines/greet/start",
     "/schedules", "/hooks", "/spend", "/system",
   ];
 }

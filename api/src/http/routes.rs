@@ -17,7 +17,8 @@ use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
     graphs, health, hooks, inbox, layers, limits, live, logs, moments, notices, pipeline_stats, pipelines,
-    projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store, stream, workers,
+    projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store, stream,
+    workers,
 };
 use crate::metrics::count;
 use crate::node::Node;

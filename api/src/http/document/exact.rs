@@ -124,6 +124,8 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
             pattern(&listed(&RunEvent::KINDS.iter().map(|(_, name)| *name).collect::<Vec<_>>()))
         }
         ("listNotices", _, "cursor") => pattern(r"^[0-9]{1,18}-[!-~]{1,300}$"),
+        // A log counts its lines.
+        ("readLog", _, "Last-Event-ID") => pattern("^[0-9]{1,18}$"),
         (_, "query", "cursor") | (_, _, "Last-Event-ID") => pattern(CURSOR),
         (_, "header", "Idempotency-Key") => pattern(KEY),
         ("deliver", "path", "source") => pattern(SOURCE),

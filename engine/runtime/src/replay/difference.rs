@@ -20,7 +20,7 @@ pub(crate) struct BatchEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InputComparison {
     Alike,
-    Otherwise { message: String, recorded: Option<RunEvent>, decided: Option<RunEvent> },
+    Otherwise { message: String, recorded: Option<Box<RunEvent>>, decided: Option<Box<RunEvent>> },
     Unfit(Vec<Misfit>),
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn compared(
             return InputComparison::Unfit(misfits.clone());
         }
         Err(undecided) => {
-            let (message, recorded) = (undecided.to_string(), recorded.first().cloned());
+            let (message, recorded) = (undecided.to_string(), recorded.first().cloned().map(Box::new));
             return InputComparison::Otherwise { message, recorded, decided: None };
         }
     };
@@ -52,8 +52,8 @@ pub(crate) fn compared(
             let (was, is) = (recorded.get(at).copied(), decided.get(at).copied());
             InputComparison::Otherwise {
                 message: message(was, is),
-                recorded: was.cloned(),
-                decided: is.cloned(),
+                recorded: was.cloned().map(Box::new),
+                decided: is.cloned().map(Box::new),
             }
         }
     }
