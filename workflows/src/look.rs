@@ -4,16 +4,16 @@
 //! bytes that were not read cannot be approved.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use everfold_base::failure::{Failure, FailureKind, NO_ROOM_CODE};
-use everfold_ports::{Inspector, LookRequest, LookSpec, SeenKind, SeenPart, Workdir};
+use everfold_ports::{Inspector, LookRequest, LookSpec, SeenKind, SeenPart};
 use everfold_system::os_error::is_shortage;
 use everfold_system::regular;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::git::{Git, GitError, unable};
+use crate::git::{measured_commit, unable};
 use crate::workspace_path::{ResolvedPath, resolve};
 
 /// The largest file that is measured.
@@ -39,7 +39,7 @@ impl Inspector for WorkspaceInspector {
                 Err(Failure::new(FailureKind::Error, format!("looking at files failed: {error}")))
             })?;
             if commit {
-                let hash = commit_of(&workdir).await.map_err(|error| unable(&error))?;
+                let hash = measured_commit(&workdir).await.map_err(|error| unable(&error))?;
                 found.push(SeenPart { kind: SeenKind::Commit, what: "commit".to_owned(), hash });
             }
             Ok(found)
@@ -109,60 +109,6 @@ fn hash_of(path: &str, file: &Path, left: &mut u64) -> Result<String, Failure> {
     }
     *left -= size;
     Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// The commit of a worktree, and behind it the tree of all that it holds where that is more than the commit. `None`: it
-/// is no worktree of the run, or has no commit.
-async fn commit_of(workdir: &Workdir) -> Result<Option<String>, GitError> {
-    if workdir.git.is_none() {
-        return Ok(None);
-    }
-    let git = Git::within(workdir)?;
-    let commit = match git.text(&["rev-parse", "--verify", "HEAD^{commit}"]).await {
-        Ok(commit) => commit,
-        Err(GitError::Failed { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let status = [
-        "--no-optional-locks",
-        "status",
-        "--porcelain",
-        "-z",
-        "--untracked-files=all",
-        "--ignore-submodules=none",
-    ];
-    let (changes, _) = git.beginning(&status, 1).await?;
-    // The run's own index may be told to overlook files; this tree is of all of them.
-    let tree = tree_of(&git, &workdir.path).await?;
-    if changes.is_empty() && tree == git.text(&["rev-parse", "--verify", "HEAD^{tree}"]).await? {
-        return Ok(Some(commit));
-    }
-    Ok(Some(format!("{commit}+{tree}")))
-}
-
-/// The tree that a commit of everything would have, made beside the worktree's own index.
-async fn tree_of(git: &Git, folder: &Path) -> Result<String, GitError> {
-    let place = git.text(&["rev-parse", "--git-path", &format!("everfold-look-{}", number())]).await?;
-    let index = IndexFile(folder.join(place));
-    let git = git.clone().with_env("GIT_INDEX_FILE", &index.0.display().to_string());
-    git.text(&["read-tree", "HEAD"]).await?;
-    git.text(&["-c", "core.fileMode=true", "add", "--all"]).await?;
-    git.text(&["write-tree"]).await
-}
-
-fn number() -> u64 {
-    everfold_system::clock::draw_u64()
-}
-
-/// An index that is gone with its look.
-struct IndexFile(PathBuf);
-
-impl Drop for IndexFile {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-        let lock = self.0.with_extension("lock");
-        drop(std::fs::remove_file(lock));
-    }
 }
 
 #[cfg(test)]

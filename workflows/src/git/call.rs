@@ -1,8 +1,9 @@
 //! Calls of the `git` program.
 //!
-//! Law: every call has a time limit and bounded output, ends with all that it started, and sees none of the
-//! caller's `GIT_…` variables, so that a hook's environment cannot redirect it, and no `EVERFOLD_CREDENTIAL_…` one. One
-//! for a run acts on the run's own worktree ([`super::own_worktree`]).
+//! Law: every call has a time limit and bounded output, ends with all that it started, and sees of the engine's
+//! variables those of [`INHERITED`] alone: what a repository's configuration makes git start, such as a filter, is the
+//! work's and gets no secret, and a hook's environment redirects nothing. One for a run acts on the run's own worktree
+//! ([`super::own_worktree`]).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,43 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Folders above which git does not look for a repository.
 pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
+
+/// The variables that git, ssh and their helpers need; a name that ends with `*` is a beginning. Proxies come to these.
+const INHERITED: [&str; 23] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "XDG_*",
+    "LD_LIBRARY_PATH",
+    "SSH_AUTH_SOCK",
+    "SSH_AGENT_PID",
+    "SSL_CERT_*",
+    "CURL_CA_BUNDLE",
+    "NIX_SSL_CERT_FILE",
+    "KRB5*",
+    "GNUPGHOME",
+    "GPG_AGENT_INFO",
+    "GPG_TTY",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+
+/// Whether a variable of the engine reaches git.
+fn is_inherited(variable: &str) -> bool {
+    let is_proxy = variable.to_ascii_lowercase().ends_with("_proxy");
+    is_proxy
+        || INHERITED.iter().any(|known| match known.strip_suffix('*') {
+            Some(start) => variable.starts_with(start),
+            None => variable == *known,
+        })
+}
 
 /// Calls git in one folder.
 #[derive(Debug, Clone)]
@@ -145,14 +183,15 @@ impl Git {
     ) -> Result<(Vec<u8>, bool), GitError> {
         let mut command = tokio::process::Command::new("git");
         for (variable, _) in std::env::vars_os() {
-            let name = variable.to_string_lossy();
-            if ["GIT_", "EVERFOLD_CREDENTIAL_"].iter().any(|start| name.starts_with(start)) {
+            if !is_inherited(&variable.to_string_lossy()) {
                 command.env_remove(&variable);
             }
         }
         let child = command
             // The owner of the checkout decides when it is packed.
             .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
+            // No program that the work names says what changed.
+            .args(["-c", "core.fsmonitor=false"])
             .args(arguments)
             .current_dir(&self.folder)
             .envs([("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0")])

@@ -6,6 +6,7 @@
 //! | `worktrees`, `copies`, `discard` | makes, copies and removes the worktree of a run |
 //! | `turn`, `locks` | one change of a repository at a time; locks that a killed git left |
 //! | `save`, `nested` | commits what an attempt left, or refuses |
+//! | `measured_commit` | what people approve with a commit |
 //! | `functions` | the functions `git.*` |
 
 mod authorise;
@@ -15,6 +16,7 @@ mod discard;
 mod error;
 mod functions;
 mod locks;
+mod measured_commit;
 mod nested;
 mod own_worktree;
 pub(crate) mod repository;
@@ -29,6 +31,7 @@ pub(crate) use call::{CEILING, Git, ceiling_of};
 pub use error::GitError;
 pub(crate) use functions::{Context, declare};
 pub(crate) use locks::free as free_locks;
+pub(crate) use measured_commit::measured_commit;
 pub(crate) use repository::unable;
 pub(crate) use save::{SaveRequest, head, reset, save};
 pub(crate) use save_error::SaveError;

@@ -194,3 +194,94 @@ fn what_lies_in_a_worktree_beside_its_commit_is_seen_too() {
     let check = view["steps"].as_array().unwrap().iter().find(|step| step["id"] == "check").unwrap();
     assert_eq!(check["status"], "failed", "its gates judged nothing: {check:#}");
 }
+
+/// A run whose approval of a commit was given, and its worktree; `prepare` worked there before.
+fn approved_commit(prepare: &str) -> (Scratch, std::path::PathBuf) {
+    let scratch = Scratch::new();
+    let git = |folder: &std::path::Path, line: &str| {
+        let all = format!("git init -q -b main . && {line}");
+        let git = Command::new("sh").args(["-ec", &all]).current_dir(folder).output().unwrap();
+        assert!(git.status.success(), "{git:?}");
+    };
+    let commit = "git add -A && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first";
+    for name in ["library", "repo"] {
+        std::fs::create_dir(scratch.path(name)).unwrap();
+    }
+    git(&scratch.path("library"), &format!("echo good > l && {commit}"));
+    let submodule = "git -c protocol.file.allow=always submodule --quiet add ../library sub";
+    git(&scratch.path("repo"), &format!("echo good > x.sh && {submodule} && {commit}"));
+    scratch.write(
+        "whole.yaml",
+        &format!(
+            "name: whole\nworkspace: {{ git: repo, keep: always }}\nsteps:\n  - {{ id: write, command: '{prepare}' }}\n  \
+             - {{ id: sign, approval: {{ title: Merge it?, commit: true }} }}\n  \
+             - {{ id: merge, approved: sign, command: 'true' }}\n"
+        ),
+    );
+    said(&scratch.run(&["run", "./whole.yaml", "--no-wait"]), 6, &["approve"]);
+    let mut beside =
+        std::fs::read_dir(scratch.data().join("worktrees")).unwrap().map(|entry| entry.unwrap().path());
+    let worktree = beside.find(|path| path.is_dir()).unwrap();
+    (scratch, worktree)
+}
+
+/// Has a shell change the worktree; a vote on what was seen is refused then.
+fn refused_after(prepare: &str, change: &str) {
+    let (scratch, worktree) = approved_commit(prepare);
+    let done = Command::new("sh").args(["-ec", change]).current_dir(&worktree).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    said(&scratch.run(&["approve", "@"]), 4, &["EF0346", "the commit (was"]);
+}
+
+#[test]
+fn a_commit_that_another_one_stands_for_is_not_what_was_approved() {
+    let evil = "echo EVIL > x.sh && git add x.sh && \
+        git replace HEAD $(git -c user.name=a -c user.email=a@b commit-tree -m evil $(git write-tree))";
+    refused_after("true", evil);
+}
+
+#[test]
+fn a_repository_within_the_worktree_is_seen_with_all_that_lies_in_it() {
+    let nested = "git init -q n && cd n && echo good > f && git add f && \
+        git -c user.name=a -c user.email=a@b commit -qm n";
+    refused_after(nested, "echo EVIL > n/f");
+    refused_after(nested, "echo EVIL > n/more");
+}
+
+#[test]
+fn a_submodule_is_seen_with_all_that_lies_in_it() {
+    let there = "git -c protocol.file.allow=always submodule --quiet update --init";
+    refused_after(there, "cd sub && git update-index --assume-unchanged l && echo EVIL > l");
+    refused_after(&format!("{there} && echo dirty > sub/l"), "echo EVIL > sub/l");
+    refused_after("true", "echo EVIL > sub/l");
+}
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_is_seen_all_the_same() {
+    let change = "git config core.sparseCheckout true && mkdir -p $(git rev-parse --git-dir)/info && \
+        echo /new > $(git rev-parse --git-dir)/info/sparse-checkout && echo EVIL > x.sh";
+    refused_after("echo new > new", change);
+    refused_after(
+        "true",
+        &format!(
+            "{change} && git config sparse.expectFilesOutsideOfPatterns true && git update-index --skip-worktree x.sh"
+        ),
+    );
+}
+
+#[test]
+fn what_a_repository_has_git_start_knows_no_secret_of_the_engine() {
+    let scratch = merging("no");
+    let given = "cat > $(git rev-parse --git-common-dir)/info/attributes <<'E'\n* filter=spy\nE\n\
+        git config filter.spy.clean 'env > ../../spied; cat' && git config core.fsmonitor 'env > ../../monitored'";
+    let mut beside =
+        std::fs::read_dir(scratch.data().join("worktrees")).unwrap().map(|entry| entry.unwrap().path());
+    let worktree = beside.find(|path| path.is_dir()).unwrap();
+    let done = Command::new("sh").args(["-ec", given]).current_dir(&worktree).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let mut approve = scratch.command(&["approve", "@"]);
+    said(&approve.env("FORGE_TOKEN", "geheimnis-123456").output().unwrap().into(), 0, &["approved"]);
+    let spied = std::fs::read_to_string(scratch.data().join("spied")).unwrap();
+    assert!(spied.contains("PATH=") && !spied.contains("geheimnis-123456"), "{spied}");
+    assert!(!scratch.data().join("monitored").exists());
+}
