@@ -69,7 +69,9 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.readiness();
     let (state, why) = match &*app.store().writability().borrow() {
         _ if !readiness.is_ready() => (readiness.as_str(), None),
-        Writability::Full => ("full", None),
+        Writability::Full => {
+            ("full", Some("the disk is full: nothing can be recorded until there is room".to_owned()))
+        }
         Writability::ReadOnly(why) => ("read_only", Some(why.clone())),
         Writability::NotOurs(why) => ("not_ours", Some(why.clone())),
         Writability::Writable => match app.views().unread() {

@@ -97,6 +97,35 @@ pub(super) async fn within_time(request: Request, next: Next) -> Response {
     response
 }
 
+/// Leaves out `Accept-Encoding` where it allows no encoding at all: such an answer comes as it is, since what was asked
+/// for is done by then (RFC 9110, 12.5.3, lets a server do either).
+pub(super) async fn with_some_encoding(mut request: Request, next: Next) -> Response {
+    let asked = request.headers().get_all(header::ACCEPT_ENCODING).iter();
+    let asked: Vec<&str> = asked.filter_map(|value| value.to_str().ok()).collect();
+    if forbids_all(&asked.join(",")) {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    next.run(request).await
+}
+
+/// Whether a list of encodings forbids answers as they are, and names no other encoding.
+fn forbids_all(asked: &str) -> bool {
+    let mut forbids_identity = false;
+    for one in asked.split(',') {
+        let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+        let weight = weight.trim().to_ascii_lowercase();
+        let weight = weight.strip_prefix("q=").map_or(Some(1.0), |number| number.trim().parse::<f32>().ok());
+        let is_refused = weight.is_none_or(|weight| weight <= 0.0);
+        let is_any = matches!(name.trim().to_ascii_lowercase().as_str(), "identity" | "*");
+        match (is_refused, is_any) {
+            (true, true) => forbids_identity = true,
+            (false, _) if !name.trim().is_empty() => return false,
+            _ => {}
+        }
+    }
+    forbids_identity
+}
+
 /// The id that the request brought, where it is valid, or a new one.
 fn id_of(headers: &HeaderMap) -> HeaderValue {
     let is_id = |id: &&HeaderValue| {
@@ -158,4 +187,19 @@ async fn tagged(response: Response, known: Option<&HeaderValue>) -> Response {
 /// A tag without `W/`: `If-None-Match` compares weakly.
 fn strong(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_caller_that_allows_no_encoding_is_taken_to_allow_the_plain_one() {
+        for asked in ["identity;q=0", "identity;q=0, *;q=0", "*; q=0", "IDENTITY;q=0.0", "gzip;q=0, *;q=0"] {
+            assert!(forbids_all(asked), "{asked}");
+        }
+        for asked in ["", "gzip", "gzip, identity;q=0", "identity", "br;q=0.5, *;q=0", "gzip;q=0"] {
+            assert!(!forbids_all(asked), "{asked}");
+        }
+    }
 }

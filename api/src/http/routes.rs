@@ -34,6 +34,7 @@ pub fn router(node: Arc<Node>) -> Router {
     everfold_pages::beside(rest, live::changes(node))
         .layer(middleware::from_fn(layers::with_request_id))
         .layer(CompressionLayer::new().compress_when(compressible()))
+        .layer(middleware::from_fn(layers::with_some_encoding))
 }
 
 /// Which answers are compressed.

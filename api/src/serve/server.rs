@@ -35,6 +35,9 @@ const FINISH: Duration = Duration::from_secs(10);
 pub(super) const TAKES_NOTHING: Duration = Duration::from_secs(30);
 /// Bytes that are buffered of a connection's requests and answers.
 const BUFFERED_MAX: usize = 64 * 1024;
+
+/// The most bytes of a request's head over HTTP/2.
+const HEAD_BYTES_MAX: u32 = 64 * 1024;
 /// Requests at once on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 100;
 /// Bytes of bodies that a client of HTTP/2 may send before a handler reads them.
@@ -105,6 +108,8 @@ impl Server {
                     .keep_alive_interval(Some(head))
                     .keep_alive_timeout(head)
                     .max_concurrent_streams(STREAMS_MAX)
+                    // As much as over HTTP/1.
+                    .max_header_list_size(HEAD_BYTES_MAX)
                     .initial_stream_window_size(WINDOW)
                     .initial_connection_window_size(WINDOW)
                     .max_send_buf_size(BUFFERED_MAX);

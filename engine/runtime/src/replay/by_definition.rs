@@ -140,7 +140,7 @@ fn note(found: &mut Redecided, group: &InputEvents, outcome: InputComparison) {
         InputComparison::Alike => return,
         InputComparison::Otherwise { message, recorded: was, decided: is } => {
             found.otherwise += 1;
-            (recorded, decided) = (was, is);
+            (recorded, decided) = (was.map(|event| *event), is.map(|event| *event));
             message
         }
         InputComparison::Unfit(unfit) => {
