@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::axis::Zoom;
 use super::child_ends::{StartedRun, needs_runs, with_ends};
+use super::child_waits::of_children;
 use super::event::Event;
 use super::graph::{GraphLayout, Picture, picture};
 use super::head::{RunHead, RunTab};
@@ -118,11 +119,8 @@ pub(crate) async fn overview(
         children(&visit, &head, asked.is_some()),
     );
     let (attempts, events) = (attempts?, events?);
-    let started = if needs_runs(&attempts, &events, &head.facts) {
-        started(&visit, &head, ENDS_MAX).await
-    } else {
-        Vec::<StartedRun>::new()
-    };
+    let is_missing = needs_runs(&attempts, &events, &head.facts);
+    let (started, waits) = tokio::join!(ends(&visit, &head, is_missing), of_children(&visit, &events));
     let attempts: Vec<AttemptFacts> = with_ends(attempts, &events, &started, &head.facts)
         .into_iter()
         .map(|attempt| attempt.seen(&head.facts))
@@ -133,6 +131,7 @@ pub(crate) async fn overview(
     let zoom = params.zoom.as_deref().and_then(Zoom::parse);
     let mut spans = of_attempts(&attempts);
     spans.extend(of_waits(&events, &head.facts));
+    spans.extend(waits);
     spans.extend(of_probes(&events));
     let chart = chart(&ChartOf {
         run: &head.facts,
@@ -207,6 +206,11 @@ async fn children(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<ChildFa
         return Vec::new();
     }
     started(visit, head, CHILDREN_MAX).await
+}
+
+/// The runs that steps of it started, where their ends are not known otherwise.
+async fn ends(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<StartedRun> {
+    if is_wanted { started(visit, head, ENDS_MAX).await } else { Vec::new() }
 }
 
 /// The newest runs that steps of it started.

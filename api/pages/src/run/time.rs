@@ -143,8 +143,9 @@ pub(crate) fn chart(of: &ChartOf<'_>) -> Chart {
         }
         rows.extend(step_rows(of, &scale, step, &spans));
     }
-    let measured =
-        |wanted: &[SpanKind]| covered(of.spans.iter().filter(|span| wanted.contains(&span.kind)), begin, end);
+    let of_people = of.spans.iter().filter(|span| span.kind == SpanKind::Human);
+    let people = covered(of_people.map(stretch), begin, end);
+    let machines = covered(of_machines(of.spans).into_iter(), begin, end);
     Chart {
         from: scale.from,
         to: scale.to,
@@ -160,8 +161,8 @@ pub(crate) fn chart(of: &ChartOf<'_>) -> Chart {
             earlier: zoom.and_then(|zoom| zoom.moved(-0.5, whole)).map(Zoom::written),
             later: zoom.and_then(|zoom| zoom.moved(0.5, whole)).map(Zoom::written),
         },
-        machines: measured(&[SpanKind::Work, SpanKind::Probe]),
-        people: measured(&[SpanKind::Human]),
+        machines,
+        people,
     }
 }
 
@@ -296,17 +297,60 @@ fn tick_marks(of: &ChartOf<'_>, scale: &Scale, step: &str) -> Vec<TickMark> {
 fn took(spans: &[&Span], begin: i64, now: i64) -> Option<Measured> {
     let mut own = spans.iter().copied().filter(|span| span.kind != SpanKind::Queue).peekable();
     own.peek()?;
-    Some(covered(own, begin, now))
+    Some(covered(own.map(stretch), begin, now))
+}
+
+/// From when until when; what goes on has no end.
+type Stretch = (i64, Option<i64>);
+
+fn stretch(span: &Span) -> Stretch {
+    (span.from, span.to)
+}
+
+/// When machines worked: not while an attempt waits for people or for a moment, as a run that a step started does.
+fn of_machines(spans: &[Span]) -> Vec<Stretch> {
+    let mut waits: BTreeMap<&str, Vec<Stretch>> = BTreeMap::new();
+    for span in spans.iter().filter(|span| matches!(span.kind, SpanKind::Human | SpanKind::Wait)) {
+        waits.entry(&span.path).or_default().push(stretch(span));
+    }
+    for waits in waits.values_mut() {
+        waits.sort_unstable_by_key(|(from, _)| *from);
+    }
+    let mut worked = Vec::new();
+    for span in spans.iter().filter(|span| matches!(span.kind, SpanKind::Work | SpanKind::Probe)) {
+        let own = waits.get(span.path.as_str()).map(Vec::as_slice).unwrap_or_default();
+        worked.extend(without(stretch(span), own));
+    }
+    worked
+}
+
+/// What is left of a stretch without others, which are in the order of their begins.
+fn without((mut from, to): Stretch, others: &[Stretch]) -> Vec<Stretch> {
+    let mut left = Vec::new();
+    for (begin, end) in others {
+        if to.is_some_and(|to| *begin >= to) {
+            break;
+        }
+        if *begin > from {
+            left.push((from, Some(*begin)));
+        }
+        let Some(end) = end else { return left };
+        from = from.max(*end);
+    }
+    if to.is_none_or(|to| to > from) {
+        left.push((from, to));
+    }
+    left
 }
 
 /// How much time these cover together since a begin: a run that goes on with another's work does not count the time
 /// before itself.
-fn covered<'a>(spans: impl Iterator<Item = &'a Span>, begin: i64, now: i64) -> Measured {
+fn covered(stretches: impl Iterator<Item = Stretch>, begin: i64, now: i64) -> Measured {
     let mut goes_on = false;
-    let mut all: Vec<(i64, i64)> = spans
-        .map(|span| {
-            goes_on |= span.to.is_none();
-            (span.from, span.to.unwrap_or(now))
+    let mut all: Vec<(i64, i64)> = stretches
+        .map(|(from, to)| {
+            goes_on |= to.is_none();
+            (from, to.unwrap_or(now))
         })
         .collect();
     all.sort_unstable();
@@ -334,8 +378,21 @@ mod tests {
             span("b", SpanKind::Work, "succeeded", 50, Some(150)),
             span("c", SpanKind::Work, "running", 200, None),
         ];
-        assert_eq!(covered(spans.iter(), 0, 300), Measured { ms: 250, goes_on: true });
-        assert_eq!(covered(spans[..2].iter(), 100, 300), Measured { ms: 50, goes_on: false });
+        assert_eq!(covered(spans.iter().map(stretch), 0, 300), Measured { ms: 250, goes_on: true });
+        assert_eq!(covered(spans[..2].iter().map(stretch), 100, 300), Measured { ms: 50, goes_on: false });
+    }
+
+    #[test]
+    fn no_machine_works_while_a_child_waits_for_people() {
+        let spans = [
+            span("p", SpanKind::Work, "running", 0, None),
+            span("p", SpanKind::Human, "done", 100, Some(900)),
+            span("other", SpanKind::Work, "succeeded", 850, Some(950)),
+        ];
+        assert_eq!(of_machines(&spans), [(0, Some(100)), (900, None), (850, Some(950))]);
+        assert_eq!(without((0, Some(50)), &[(10, None)]), [(0, Some(10))]);
+        assert_eq!(without((0, Some(50)), &[(0, Some(20)), (10, Some(30)), (60, None)]), [(30, Some(50))]);
+        assert_eq!(without((0, None), &[(0, None)]), []);
     }
 
     fn run(steps: serde_json::Value) -> RunFacts {
