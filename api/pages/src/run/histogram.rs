@@ -13,7 +13,7 @@ const FOOT: f64 = 22.0;
 /// What is there is to be seen: pixels.
 const LOWEST: f64 = 2.0;
 /// The tones of a column, from its foot up.
-const TONES: [&str; 4] = ["bad", "running", "still", "good"];
+const TONES: [&str; 5] = ["bad", "running", "human", "still", "good"];
 
 /// A column.
 #[derive(Debug, Clone, Default)]
@@ -34,21 +34,22 @@ pub(crate) struct ColumnPart {
 
 /// Which of `TONES` a span has.
 fn tone_of(span: &Span) -> usize {
-    match span.state {
-        "failed" => 0,
-        "running" => 1,
-        "succeeded" => 3,
-        _stopped => 2,
+    match (span.kind, span.state) {
+        (SpanKind::Human, _) => 2,
+        (_, "failed") => 0,
+        (_, "running") => 1,
+        (_, "succeeded") => 4,
+        _stopped => 3,
     }
 }
 
-/// How many worked in each stretch of time, by how their work ended.
-pub(crate) fn columns(scale: &Scale, spans: &[&Span]) -> Vec<ChartColumn> {
+/// How many worked in each stretch of time, by how their work ended, and how many waited for people.
+pub(crate) fn columns(scale: &Scale, spans: &[Span]) -> Vec<ChartColumn> {
     let width = (scale.to - scale.from) as f64 / COLUMNS as f64;
     let at = |time: i64| (((time - scale.from) as f64 / width) as i64).clamp(0, COLUMNS as i64 - 1) as usize;
     // Counted by begins and ends, so that a thousand long spans are as cheap as short ones.
     let mut changes = vec![[0i64; TONES.len()]; COLUMNS + 1];
-    for span in spans.iter().filter(|span| span.kind == SpanKind::Work) {
+    for span in spans.iter().filter(|span| matches!(span.kind, SpanKind::Work | SpanKind::Human)) {
         let tone = tone_of(span);
         changes[at(span.from)][tone] += 1;
         changes[at(span.to.unwrap_or(scale.now)) + 1][tone] -= 1;
@@ -111,8 +112,7 @@ mod tests {
         let spans: Vec<Span> = (0..10_000)
             .map(|at| span(at, if at % 7 == 0 { "failed" } else { "succeeded" }, at, Some(at + 40)))
             .collect();
-        let refs: Vec<&Span> = spans.iter().collect();
-        let drawn = columns(&Scale { from: 0, to: 10_040, now: 10_040 }, &refs);
+        let drawn = columns(&Scale { from: 0, to: 10_040, now: 10_040 }, &spans);
         assert!(drawn.len() <= COLUMNS);
         for column in drawn {
             let height: f64 = column.parts.iter().map(|part| part.height).sum();
@@ -124,8 +124,7 @@ mod tests {
     #[test]
     fn a_column_says_what_goes_on_and_what_failed() {
         let tones = |spans: &[Span]| -> Vec<&'static str> {
-            let refs: Vec<&Span> = spans.iter().collect();
-            let drawn = columns(&Scale { from: 0, to: 8_000, now: 8_000 }, &refs);
+            let drawn = columns(&Scale { from: 0, to: 8_000, now: 8_000 }, spans);
             drawn[0].parts.iter().map(|part| part.tone).collect()
         };
         assert_eq!(tones(&[span(0, "running", 0, None), span(1, "running", 0, None)]), ["running"]);
@@ -136,8 +135,9 @@ mod tests {
                 span(1, "cancelled", 0, Some(10)),
                 span(2, "failed", 0, Some(10)),
                 span(3, "running", 0, None),
+                Span { kind: SpanKind::Human, ..span(4, "waiting", 0, None) },
             ]),
-            ["bad", "running", "still", "good"]
+            ["bad", "running", "human", "still", "good"]
         );
     }
 }

@@ -267,14 +267,22 @@ pub(crate) fn of_probes(events: &[Event]) -> Vec<Span> {
             "GateEvaluated" | "ProbeFailed" => {
                 let asked = open.remove(&key).and_then(|asked| spans.get_mut(asked));
                 if let Some(span) = asked {
-                    (span.to, span.state) =
-                        (Some(at), if event.text("verdict") == "pass" { "succeeded" } else { "failed" });
+                    (span.to, span.state) = (Some(at), probed(event));
                 }
             }
             _other => {}
         }
     }
     spans
+}
+
+/// How a gate that was asked answered; one that does not know yet did not fail.
+fn probed(event: &Event) -> &'static str {
+    match event.text("verdict") {
+        "pass" => "succeeded",
+        "pending" => "ended",
+        _fails_or_no_answer => "failed",
+    }
 }
 
 fn span_of(place: &StepPlace, kind: SpanKind, from: i64) -> Span {
@@ -351,6 +359,27 @@ mod tests {
         let now = millis(&second(200)).unwrap();
         let order: Vec<&str> = worst(&refs, now, 5).iter().map(|it| it.step.as_str()).collect();
         assert_eq!(order, ["each.1", "each.2", "each.4", "each.9", "each.10"]);
+    }
+
+    #[test]
+    fn a_gate_that_does_not_know_yet_did_not_fail() {
+        let id = serde_json::json!({"path": {"step": "ci", "item": null}, "round": 1, "attempt": 1});
+        let event = |version: u64, kind: &str, verdict: &str| Event {
+            version,
+            recorded_at: second(version.cast_signed()),
+            actor: "engine".to_owned(),
+            event: serde_json::json!({"type": kind, "id": id, "gate": "ci", "verdict": verdict}),
+        };
+        let events = [
+            event(1, "ProbeScheduled", ""),
+            event(2, "GateEvaluated", "pending"),
+            event(3, "ProbeScheduled", ""),
+            event(4, "ProbeFailed", ""),
+            event(5, "ProbeScheduled", ""),
+            event(6, "GateEvaluated", "pass"),
+        ];
+        let states: Vec<&str> = of_probes(&events).iter().map(|span| span.state).collect();
+        assert_eq!(states, ["ended", "failed", "succeeded"]);
     }
 
     #[test]

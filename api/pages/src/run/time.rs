@@ -145,7 +145,7 @@ pub(crate) fn chart(of: &ChartOf<'_>) -> Chart {
     }
     let of_people = of.spans.iter().filter(|span| span.kind == SpanKind::Human);
     let people = covered(of_people.map(stretch), begin, end);
-    let machines = covered(of_machines(of.spans).into_iter(), begin, end);
+    let machines = covered(of_machines(of.spans.iter()).iter().map(stretch), begin, end);
     Chart {
         from: scale.from,
         to: scale.to,
@@ -174,6 +174,7 @@ fn step_rows(of: &ChartOf<'_>, scale: &Scale, step: &StepFacts, spans: &[&Span])
     let is_many = step.items.is_some() || seen.len() > SPANS_MAX;
     let base = of.selected.map(|selected| selected.split('.').next().unwrap_or(selected));
     let begin = words::millis(&of.run.started_at).unwrap_or(scale.from);
+    let is_copied = is_copied(of.run, step);
     let mut row = Row {
         step: step.id.clone(),
         status: step.word().to_owned(),
@@ -181,10 +182,10 @@ fn step_rows(of: &ChartOf<'_>, scale: &Scale, step: &StepFacts, spans: &[&Span])
         tone: words::tone(step.word()),
         is_selected: base == Some(step.id.as_str()),
         ticks: tick_marks(of, scale, &step.id),
-        took: step.items.is_none().then(|| took(spans, begin, scale.now)).flatten(),
+        took: (step.items.is_none() && !is_copied).then(|| took(spans, begin, scale.now)).flatten(),
         note: match step.items {
+            _ if is_copied => "copied".to_owned(),
             Some(items) => format!("{} items", items.total),
-            None if is_copied(of.run, step) => "copied".to_owned(),
             None => String::new(),
         },
         ..Row::default()
@@ -193,7 +194,10 @@ fn step_rows(of: &ChartOf<'_>, scale: &Scale, step: &StepFacts, spans: &[&Span])
         row.bars = seen.iter().map(|span| bar(of, scale, span)).collect();
         return vec![row];
     }
-    row.columns = columns(scale, &seen);
+    let mut counted = of_machines(seen.iter().copied());
+    let of_items = |span: &&&Span| span.kind == SpanKind::Human && span.path.contains('.');
+    counted.extend(seen.iter().filter(of_items).map(|span| (*span).clone()));
+    row.columns = columns(scale, &counted);
     // Decisions of people are told one by one also where there are many attempts.
     let of_people =
         seen.iter().filter(|span| span.kind == SpanKind::Human && !span.path.contains('.')).take(WORST);
@@ -307,25 +311,30 @@ fn stretch(span: &Span) -> Stretch {
     (span.from, span.to)
 }
 
-/// When machines worked: not while an attempt waits for people or for a moment, as a run that a step started does.
-fn of_machines(spans: &[Span]) -> Vec<Stretch> {
+/// The parts of spans in which machines worked: not while an attempt waits for people or for a moment, as a run that a
+/// step started does.
+fn of_machines<'a>(spans: impl Iterator<Item = &'a Span> + Clone) -> Vec<Span> {
     let mut waits: BTreeMap<&str, Vec<Stretch>> = BTreeMap::new();
-    for span in spans.iter().filter(|span| matches!(span.kind, SpanKind::Human | SpanKind::Wait)) {
+    for span in spans.clone().filter(|span| matches!(span.kind, SpanKind::Human | SpanKind::Wait)) {
         waits.entry(&span.path).or_default().push(stretch(span));
     }
     for waits in waits.values_mut() {
         waits.sort_unstable_by_key(|(from, _)| *from);
     }
     let mut worked = Vec::new();
-    for span in spans.iter().filter(|span| matches!(span.kind, SpanKind::Work | SpanKind::Probe)) {
+    for span in spans.filter(|span| matches!(span.kind, SpanKind::Work | SpanKind::Probe)) {
         let own = waits.get(span.path.as_str()).map(Vec::as_slice).unwrap_or_default();
-        worked.extend(without(stretch(span), own));
+        let parts = without(stretch(span), own).into_iter();
+        worked.extend(parts.map(|(from, to)| Span { from, to, ..span.clone() }));
     }
     worked
 }
 
 /// What is left of a stretch without others, which are in the order of their begins.
 fn without((mut from, to): Stretch, others: &[Stretch]) -> Vec<Stretch> {
+    if others.is_empty() {
+        return vec![(from, to)];
+    }
     let mut left = Vec::new();
     for (begin, end) in others {
         if to.is_some_and(|to| *begin >= to) {
@@ -389,7 +398,8 @@ mod tests {
             span("p", SpanKind::Human, "done", 100, Some(900)),
             span("other", SpanKind::Work, "succeeded", 850, Some(950)),
         ];
-        assert_eq!(of_machines(&spans), [(0, Some(100)), (900, None), (850, Some(950))]);
+        let worked: Vec<Stretch> = of_machines(spans.iter()).iter().map(stretch).collect();
+        assert_eq!(worked, [(0, Some(100)), (900, None), (850, Some(950))]);
         assert_eq!(without((0, Some(50)), &[(10, None)]), [(0, Some(10))]);
         assert_eq!(without((0, Some(50)), &[(0, Some(20)), (10, Some(30)), (60, None)]), [(30, Some(50))]);
         assert_eq!(without((0, None), &[(0, None)]), []);
@@ -416,7 +426,10 @@ mod tests {
             {"id": "write", "kind": "command", "status": "succeeded", "round": 1, "ended_at": "1970-01-01T00:00:05Z"},
             {"id": "approve", "kind": "approval", "status": "waiting", "round": 1},
         ]));
-        let spans = [span("approve", SpanKind::Human, "waiting", 4_000, None)];
+        let spans = [
+            span("write", SpanKind::Probe, "succeeded", 4_000, Some(5_000)),
+            span("approve", SpanKind::Human, "waiting", 4_000, None),
+        ];
         let chart = chart_of(&run, &[], &spans, None);
         assert_eq!(chart.people, Measured { ms: 10_000, goes_on: true });
         let notes: Vec<_> = chart.rows.iter().map(|row| (row.note.as_str(), row.took)).collect();
