@@ -1,7 +1,7 @@
 //! The ends of attempts that the timeline leaves open: those of runs that steps started, and those of work that ended
 //! with its step or run.
 //!
-//! Law: nothing goes on in what has ended. An end that is nowhere told is `ended`: neither good nor bad.
+//! Law: nothing goes on in what has ended. An end that is not recorded is `ended`: neither good nor bad.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::facts::{FailureFacts, ParentFacts, RunFacts, StepFacts};
 use super::spans::{AttemptEnd, AttemptFacts};
 use crate::words::millis;
 
-/// A run that a step started, as a list of runs has it.
+/// A run that a step started, as the list of runs has it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct StartedRun {
+pub(crate) struct EndedChild {
     pub(crate) status: String,
     pub(crate) started_at: String,
     pub(crate) ended_at: Option<String>,
@@ -32,7 +32,7 @@ pub(crate) fn needs_runs(attempts: &[AttemptFacts], events: &[Event], run: &RunF
 pub(crate) fn with_ends(
     mut attempts: Vec<AttemptFacts>,
     events: &[Event],
-    started: &[StartedRun],
+    started: &[EndedChild],
     run: &RunFacts,
 ) -> Vec<AttemptFacts> {
     let mut by_round: HashMap<(String, u64), Vec<usize>> = HashMap::new();
@@ -85,7 +85,7 @@ fn without_nulls(value: &serde_json::Value) -> serde_json::Value {
 }
 
 /// The end of the attempt that started this run: the newest one before it.
-fn of_list(attempts: &mut [AttemptFacts], child: &StartedRun) {
+fn of_list(attempts: &mut [AttemptFacts], child: &EndedChild) {
     let (Some(parent), Some(ended_at)) = (&child.parent, &child.ended_at) else { return };
     let Some(started) = millis(&child.started_at) else { return };
     let is_before = |it: &&mut AttemptFacts| {
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn runs_whose_events_were_not_read_end_as_the_list_says() {
-        let child = |item: u32, started: u32, status: &str| StartedRun {
+        let child = |item: u32, started: u32, status: &str| EndedChild {
             status: status.to_owned(),
             started_at: at(started),
             ended_at: Some(at(started + 2)),

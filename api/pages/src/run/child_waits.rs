@@ -31,7 +31,7 @@ struct Descendant {
 }
 
 #[derive(Debug, Deserialize)]
-struct EventPage {
+struct EventsRead {
     items: Vec<Event>,
 }
 
@@ -75,7 +75,7 @@ async fn load(visit: &Visit, id: &str) -> Option<(RunFacts, Vec<Event>)> {
     let run = RunHead::load(visit, id, RunTab::Overview).await.ok()?.facts;
     let from = run.version.saturating_sub(EVENTS_MAX - 1).max(1);
     let path = format!("/runs/{}/events?from={from}&limit={EVENTS_MAX}", run.id);
-    let mut events = visit.rest.get::<EventPage>(&path).await.ok()?.items;
+    let mut events = visit.rest.get::<EventsRead>(&path).await.ok()?.items;
     events.retain(|event| event.version <= run.version);
     Some((run, events))
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::axis::Zoom;
-use super::child_ends::{StartedRun, needs_runs, with_ends};
+use super::child_ends::{EndedChild, needs_runs, with_ends};
 use super::child_waits::of_children;
 use super::event::Event;
 use super::graph::{GraphLayout, Picture, picture};
@@ -24,7 +24,7 @@ use crate::problem::Problem;
 
 /// The newest events that are looked at.
 const EVENTS_MAX: u64 = 1_000;
-/// Runs that steps started whose ends are read, where the events that tell them are not.
+/// Runs that steps started whose ends are read, where the events that record them are not.
 const ENDS_MAX: usize = 1_000;
 /// Runs that steps started, as a panel lists them.
 const CHILDREN_MAX: usize = 30;
@@ -209,7 +209,7 @@ async fn children(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<ChildFa
 }
 
 /// The runs that steps of it started, where their ends are not known otherwise.
-async fn ends(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<StartedRun> {
+async fn ends(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<EndedChild> {
     if is_wanted { started(visit, head, ENDS_MAX).await } else { Vec::new() }
 }
 

@@ -305,16 +305,16 @@ fn took(spans: &[&Span], begin: i64, now: i64) -> Option<Measured> {
 }
 
 /// From when until when; what goes on has no end.
-type Stretch = (i64, Option<i64>);
+type TimeRange = (i64, Option<i64>);
 
-fn stretch(span: &Span) -> Stretch {
+fn stretch(span: &Span) -> TimeRange {
     (span.from, span.to)
 }
 
 /// The parts of spans in which machines worked: not while an attempt waits for people or for a moment, as a run that a
 /// step started does.
 fn of_machines<'a>(spans: impl Iterator<Item = &'a Span> + Clone) -> Vec<Span> {
-    let mut waits: BTreeMap<&str, Vec<Stretch>> = BTreeMap::new();
+    let mut waits: BTreeMap<&str, Vec<TimeRange>> = BTreeMap::new();
     for span in spans.clone().filter(|span| matches!(span.kind, SpanKind::Human | SpanKind::Wait)) {
         waits.entry(&span.path).or_default().push(stretch(span));
     }
@@ -331,7 +331,7 @@ fn of_machines<'a>(spans: impl Iterator<Item = &'a Span> + Clone) -> Vec<Span> {
 }
 
 /// What is left of a stretch without others, which are in the order of their begins.
-fn without((mut from, to): Stretch, others: &[Stretch]) -> Vec<Stretch> {
+fn without((mut from, to): TimeRange, others: &[TimeRange]) -> Vec<TimeRange> {
     if others.is_empty() {
         return vec![(from, to)];
     }
@@ -354,7 +354,7 @@ fn without((mut from, to): Stretch, others: &[Stretch]) -> Vec<Stretch> {
 
 /// How much time these cover together since a begin: a run that goes on with another's work does not count the time
 /// before itself.
-fn covered(stretches: impl Iterator<Item = Stretch>, begin: i64, now: i64) -> Measured {
+fn covered(stretches: impl Iterator<Item = TimeRange>, begin: i64, now: i64) -> Measured {
     let mut goes_on = false;
     let mut all: Vec<(i64, i64)> = stretches
         .map(|(from, to)| {
@@ -398,7 +398,7 @@ mod tests {
             span("p", SpanKind::Human, "done", 100, Some(900)),
             span("other", SpanKind::Work, "succeeded", 850, Some(950)),
         ];
-        let worked: Vec<Stretch> = of_machines(spans.iter()).iter().map(stretch).collect();
+        let worked: Vec<TimeRange> = of_machines(spans.iter()).iter().map(stretch).collect();
         assert_eq!(worked, [(0, Some(100)), (900, None), (850, Some(950))]);
         assert_eq!(without((0, Some(50)), &[(10, None)]), [(0, Some(10))]);
         assert_eq!(without((0, Some(50)), &[(0, Some(20)), (10, Some(30)), (60, None)]), [(30, Some(50))]);
