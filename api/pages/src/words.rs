@@ -17,7 +17,7 @@ pub fn glyph(status: &str) -> &'static str {
         "blocked" => "◆",
         "waiting" | "pending" | "asking" => "◷",
         "queued" => "⋯",
-        "paused" => "‖",
+        "paused" | "interrupted" => "‖",
         "stopping" => "◌",
         "cancelled" | "skipped" => "⊘",
         _other => "·",

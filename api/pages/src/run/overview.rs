@@ -6,20 +6,26 @@ use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use super::axis::Zoom;
+use super::child_ends::{EndedChild, needs_runs, with_ends};
+use super::child_waits::of_children;
 use super::event::Event;
 use super::graph::{GraphLayout, Picture, picture};
 use super::head::{RunHead, RunTab};
 use super::panel::{ChildFacts, Panel, PanelOf};
 use super::spans::{AttemptFacts, of_attempts, of_probes, of_waits, ticks};
 use super::story::{Story, story};
-use super::time::{Chart, ChartOf, Zoom, chart};
+use super::time::{Chart, ChartOf, chart};
 use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
 
 /// The newest events that are looked at.
 const EVENTS_MAX: u64 = 1_000;
+/// Runs that steps started whose ends are read, where the events that record them are not.
+const ENDS_MAX: usize = 1_000;
 /// Runs that steps started, as a panel lists them.
 const CHILDREN_MAX: usize = 30;
 
@@ -113,15 +119,23 @@ pub(crate) async fn overview(
         children(&visit, &head, asked.is_some()),
     );
     let (attempts, events) = (attempts?, events?);
+    let is_missing = needs_runs(&attempts, &events, &head.facts);
+    let (started, waits) = tokio::join!(ends(&visit, &head, is_missing), of_children(&visit, &events));
+    let attempts: Vec<AttemptFacts> = with_ends(attempts, &events, &started, &head.facts)
+        .into_iter()
+        .map(|attempt| attempt.seen(&head.facts))
+        .collect();
     let now = visit.shown_millis();
     let step = asked.clone().filter(|step| head.facts.step(step).is_some());
     let attempt = params.attempt.filter(|_| step.is_some());
     let zoom = params.zoom.as_deref().and_then(Zoom::parse);
     let mut spans = of_attempts(&attempts);
     spans.extend(of_waits(&events, &head.facts));
+    spans.extend(waits);
     spans.extend(of_probes(&events));
     let chart = chart(&ChartOf {
         run: &head.facts,
+        attempts: &attempts,
         spans: &spans,
         ticks: &ticks(&events),
         zoom,
@@ -153,7 +167,7 @@ pub(crate) async fn overview(
             run: head.facts.short_id.clone(),
             step,
             attempt,
-            zoom: zoom.map(Zoom::written),
+            zoom: chart.zoom.shown.clone(),
         },
         chart,
         panel,
@@ -172,7 +186,7 @@ async fn attempts(visit: &Visit, head: &RunHead) -> Result<Vec<AttemptFacts>, Pr
     let items = visit.rest.get::<ItemPage<AttemptFacts>>(&path).await?.items;
     // What prepares a question for people is no try of theirs.
     let is_work = |it: &AttemptFacts| head.facts.step(&it.step).is_none_or(|step| !step.is_human());
-    Ok(items.into_iter().filter(is_work).map(|attempt| attempt.seen(&head.facts)).collect())
+    Ok(items.into_iter().filter(is_work).collect())
 }
 
 /// The newest events until the shown version.
@@ -191,6 +205,16 @@ async fn children(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<ChildFa
     if !is_wanted || !starts_runs {
         return Vec::new();
     }
-    let path = visit.at_moment(&format!("/runs?parent={}&limit={CHILDREN_MAX}", head.facts.id));
-    visit.rest.get::<ItemPage<ChildFacts>>(&path).await.map(|page| page.items).unwrap_or_default()
+    started(visit, head, CHILDREN_MAX).await
+}
+
+/// The runs that steps of it started, where their ends are not known otherwise.
+async fn ends(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<EndedChild> {
+    if is_wanted { started(visit, head, ENDS_MAX).await } else { Vec::new() }
+}
+
+/// The newest runs that steps of it started.
+async fn started<T: DeserializeOwned>(visit: &Visit, head: &RunHead, most: usize) -> Vec<T> {
+    let path = visit.at_moment(&format!("/runs?parent={}&limit={most}", head.facts.id));
+    visit.rest.get::<ItemPage<T>>(&path).await.map(|page| page.items).unwrap_or_default()
 }

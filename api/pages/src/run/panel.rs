@@ -9,7 +9,7 @@ use super::event::Event;
 use super::facts::{FailureFacts, RunFacts, StepFacts, UsageFacts};
 use super::graph::LayoutNode;
 use super::next::{NextAct, for_step, log_path};
-use super::spans::AttemptFacts;
+use super::spans::{AttemptFacts, worst};
 use super::waits::{Wait, in_line, waits};
 use crate::frame::Frame;
 use crate::visible::visible;
@@ -154,7 +154,7 @@ impl Panel {
         let instance = of.attempt.map(str::to_owned).or(newest).unwrap_or_else(|| step.instance());
         let row = |attempt: &&AttemptFacts| tried(of.run, attempt, &used, of.now, &instance);
         let (tries, items) = if is_whole {
-            (Vec::new(), worst(&own, of.now).iter().map(row).collect())
+            (Vec::new(), worst(&own, of.now, ITEMS_MAX).iter().map(row).collect())
         } else {
             (own.iter().rev().take(ROWS_MAX).map(row).collect(), Vec::new())
         };
@@ -227,18 +227,6 @@ impl Panel {
 
 fn is_of(step: Option<&str>, path: &str) -> bool {
     step.is_some_and(|step| step == path || step.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// What failed first, then what goes on, then what took longest; of each item the newest try.
-fn worst<'a>(own: &[&'a AttemptFacts], now: i64) -> Vec<&'a AttemptFacts> {
-    let mut newest: BTreeMap<&str, &AttemptFacts> = BTreeMap::new();
-    for attempt in own {
-        newest.insert(&attempt.step, attempt);
-    }
-    let mut all: Vec<&AttemptFacts> = newest.into_values().collect();
-    all.sort_by_key(|it| (it.state() != "failed", it.end.is_some(), -it.took_ms(now)));
-    all.truncate(ITEMS_MAX);
-    all
 }
 
 type Used = BTreeMap<(String, String), (f64, u64)>;
@@ -460,23 +448,5 @@ mod tests {
         );
         assert_eq!(evidence(&json!({"ok": true, "source": {"function": "x"}})), "{\"ok\":true}");
         assert_eq!(evidence(&Value::Null), "");
-    }
-
-    #[test]
-    fn the_worst_items_come_first() {
-        let attempt = |step: &str, failed: bool, ms: i64| AttemptFacts {
-            step: step.to_owned(),
-            started_at: Some("2026-11-22T15:00:00Z".to_owned()),
-            end: Some(super::super::spans::AttemptEnd {
-                at: format!("2026-11-22T15:00:{:02}Z", ms),
-                failure: failed.then(FailureFacts::default),
-                log: None,
-            }),
-            ..AttemptFacts::default()
-        };
-        let all = [attempt("e.0", false, 5), attempt("e.1", true, 1), attempt("e.2", false, 9)];
-        let refs: Vec<&AttemptFacts> = all.iter().collect();
-        let order: Vec<&str> = worst(&refs, 0).iter().map(|it| it.step.as_str()).collect();
-        assert_eq!(order, ["e.1", "e.2", "e.0"]);
     }
 }

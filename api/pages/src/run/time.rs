@@ -5,60 +5,20 @@
 
 use std::collections::BTreeMap;
 
+use super::axis::{Mark, SHORTEST_MS, Scale, Zoom, axis, round2};
 use super::facts::{RunFacts, StepFacts};
-use super::spans::{Span, SpanKind, Tick};
+use super::histogram::{ChartColumn, columns};
+use super::spans::{self, AttemptFacts, Span, SpanKind, Tick};
 use crate::words;
 
 /// More spans of one step than these are a histogram.
 const SPANS_MAX: usize = 60;
-/// The columns of a histogram.
-const COLUMNS: usize = 80;
 /// How many of the worst are shown by themselves.
 const WORST: usize = 10;
 /// Gates shown in a row.
 const TICKS_MAX: usize = 40;
 /// What took no time is still to be seen: percent of the width.
 const SHORTEST_BAR: f64 = 0.2;
-/// A chart is at least so many milliseconds wide.
-const SHORTEST_MS: i64 = 50;
-
-/// A part of the time of a run, in milliseconds since its begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Zoom {
-    pub(crate) from: i64,
-    pub(crate) to: i64,
-}
-
-impl Zoom {
-    /// Reads `1200-5600`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (from, to) = text.split_once('-')?;
-        let (from, to) = (from.parse::<i64>().ok()?, to.parse::<i64>().ok()?);
-        (from >= 0 && to < i64::MAX / 4 && to - from >= SHORTEST_MS).then_some(Self { from, to })
-    }
-
-    /// As it stands in an address.
-    pub(crate) fn written(self) -> String {
-        format!("{}-{}", self.from, self.to)
-    }
-
-    /// The whole scaled around its middle, within a run that is so long.
-    fn scaled(self, factor: f64, whole: i64) -> Option<Self> {
-        let width = ((self.to - self.from) as f64 * factor) as i64;
-        if width < SHORTEST_MS * 2 {
-            return None;
-        }
-        let from = ((self.from + self.to - width) / 2).clamp(0, (whole - width).max(0));
-        let to = from + width;
-        (to < whole || from > 0).then_some(Self { from, to })
-    }
-
-    fn moved(self, by: f64, whole: i64) -> Option<Self> {
-        let width = self.to - self.from;
-        let from = (self.from + (width as f64 * by) as i64).clamp(0, (whole - width).max(0));
-        (from != self.from).then_some(Self { from, to: from + width })
-    }
-}
 
 /// The chart, with places in percent of its width.
 #[derive(Debug, Clone, Default)]
@@ -75,25 +35,34 @@ pub(crate) struct Chart {
     pub(crate) rows: Vec<Row>,
     pub(crate) zoom: ZoomLinks,
     /// The time of machines and that of people, each without overlaps.
-    pub(crate) machines: i64,
-    pub(crate) people: i64,
+    pub(crate) machines: Measured,
+    pub(crate) people: Measured,
+}
+
+/// A time that spans cover.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Measured {
+    pub(crate) ms: i64,
+    /// Some of it goes on.
+    pub(crate) goes_on: bool,
+}
+
+impl Measured {
+    /// As readers see it.
+    pub(crate) fn words(self) -> String {
+        words::duration(self.ms)
+    }
 }
 
 /// Where the zoom leads to, as values of `zoom`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ZoomLinks {
-    pub(crate) is_zoomed: bool,
+    /// The shown part; none: the whole.
+    pub(crate) shown: Option<String>,
     pub(crate) closer: Option<String>,
     pub(crate) wider: Option<String>,
     pub(crate) earlier: Option<String>,
     pub(crate) later: Option<String>,
-}
-
-/// A mark of the axis.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Mark {
-    pub(crate) x: f64,
-    pub(crate) label: String,
 }
 
 /// A step.
@@ -109,7 +78,9 @@ pub(crate) struct Row {
     pub(crate) bars: Vec<Bar>,
     pub(crate) columns: Vec<ChartColumn>,
     pub(crate) ticks: Vec<TickMark>,
-    /// How long it took in all, or how many there are.
+    /// How long it took in all; none where that is not measured.
+    pub(crate) took: Option<Measured>,
+    /// What stands in place of that.
     pub(crate) note: String,
 }
 
@@ -128,17 +99,6 @@ pub(crate) struct Bar {
     pub(crate) is_selected: bool,
 }
 
-/// A column of a histogram: heights in pixels of 18.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ChartColumn {
-    pub(crate) x: f64,
-    pub(crate) width: f64,
-    pub(crate) top: f64,
-    pub(crate) height: f64,
-    pub(crate) failed_top: f64,
-    pub(crate) failed: f64,
-}
-
 /// A gate.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TickMark {
@@ -151,6 +111,7 @@ pub(crate) struct TickMark {
 /// What the chart is drawn from.
 pub(crate) struct ChartOf<'a> {
     pub(crate) run: &'a RunFacts,
+    pub(crate) attempts: &'a [AttemptFacts],
     pub(crate) spans: &'a [Span],
     pub(crate) ticks: &'a [Tick],
     pub(crate) zoom: Option<Zoom>,
@@ -167,7 +128,8 @@ pub(crate) fn chart(of: &ChartOf<'_>) -> Chart {
     let last = of.spans.iter().filter_map(|span| span.to).max().unwrap_or(begin);
     let end = of.run.ended_at.as_deref().and_then(words::millis).unwrap_or(of.now).max(last);
     let whole = (end - begin).max(SHORTEST_MS);
-    let shown = of.zoom.unwrap_or(Zoom { from: 0, to: whole });
+    let zoom = of.zoom.and_then(|zoom| zoom.within(whole));
+    let shown = zoom.unwrap_or(Zoom { from: 0, to: whole });
     let scale = Scale { from: begin + shown.from, to: begin + shown.to, now: end };
     let mut by_step: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     for span in of.spans {
@@ -181,54 +143,38 @@ pub(crate) fn chart(of: &ChartOf<'_>) -> Chart {
         }
         rows.extend(step_rows(of, &scale, step, &spans));
     }
-    let covered =
-        |wanted: &[SpanKind]| covered(of.spans.iter().filter(|span| wanted.contains(&span.kind)), end);
+    let of_people = of.spans.iter().filter(|span| span.kind == SpanKind::Human);
+    let people = covered(of_people.map(stretch), begin, end);
+    let machines = covered(of_machines(of.spans.iter()).iter().map(stretch), begin, end);
     Chart {
         from: scale.from,
         to: scale.to,
         begin,
         whole,
-        grows: !of.run.is_ended() && of.zoom.is_none(),
+        grows: !of.run.is_ended() && zoom.is_none(),
         axis: axis(shown),
         rows,
         zoom: ZoomLinks {
-            is_zoomed: of.zoom.is_some(),
+            shown: zoom.map(Zoom::written),
             closer: shown.scaled(0.5, whole).map(Zoom::written),
-            wider: of.zoom.and_then(|zoom| zoom.scaled(2.0, whole)).map(Zoom::written),
-            earlier: of.zoom.and_then(|zoom| zoom.moved(-0.5, whole)).map(Zoom::written),
-            later: of.zoom.and_then(|zoom| zoom.moved(0.5, whole)).map(Zoom::written),
+            wider: zoom.and_then(|zoom| zoom.scaled(2.0, whole)).map(Zoom::written),
+            earlier: zoom.and_then(|zoom| zoom.moved(-0.5, whole)).map(Zoom::written),
+            later: zoom.and_then(|zoom| zoom.moved(0.5, whole)).map(Zoom::written),
         },
-        machines: covered(&[SpanKind::Work, SpanKind::Probe]),
-        people: covered(&[SpanKind::Human]),
-    }
-}
-
-/// Places in percent.
-struct Scale {
-    from: i64,
-    to: i64,
-    /// Where what goes on ends for now.
-    now: i64,
-}
-
-impl Scale {
-    fn x(&self, at: i64) -> f64 {
-        let share = (at - self.from) as f64 / (self.to - self.from) as f64;
-        (share.clamp(0.0, 1.0) * 10_000.0).round() / 100.0
-    }
-
-    fn shows(&self, span: &Span) -> bool {
-        span.from <= self.to && span.to.unwrap_or(self.now) >= self.from
+        machines,
+        people,
     }
 }
 
 fn step_rows(of: &ChartOf<'_>, scale: &Scale, step: &StepFacts, spans: &[&Span]) -> Vec<Row> {
-    let mut seen: Vec<&Span> = spans.iter().copied().filter(|span| scale.shows(span)).collect();
+    let mut seen: Vec<&Span> = spans.iter().copied().filter(|span| scale.shows(span.from, span.to)).collect();
     if seen.len() > SPANS_MAX {
         seen.retain(|span| span.kind != SpanKind::Probe);
     }
     let is_many = step.items.is_some() || seen.len() > SPANS_MAX;
     let base = of.selected.map(|selected| selected.split('.').next().unwrap_or(selected));
+    let begin = words::millis(&of.run.started_at).unwrap_or(scale.from);
+    let is_copied = is_copied(of.run, step);
     let mut row = Row {
         step: step.id.clone(),
         status: step.word().to_owned(),
@@ -236,9 +182,11 @@ fn step_rows(of: &ChartOf<'_>, scale: &Scale, step: &StepFacts, spans: &[&Span])
         tone: words::tone(step.word()),
         is_selected: base == Some(step.id.as_str()),
         ticks: tick_marks(of, scale, &step.id),
+        took: (step.items.is_none() && !is_copied).then(|| took(spans, begin, scale.now)).flatten(),
         note: match step.items {
+            _ if is_copied => "copied".to_owned(),
             Some(items) => format!("{} items", items.total),
-            None => took(spans.iter().copied().filter(|span| span.kind != SpanKind::Queue), scale.now),
+            None => String::new(),
         },
         ..Row::default()
     };
@@ -246,50 +194,56 @@ fn step_rows(of: &ChartOf<'_>, scale: &Scale, step: &StepFacts, spans: &[&Span])
         row.bars = seen.iter().map(|span| bar(of, scale, span)).collect();
         return vec![row];
     }
-    row.columns = columns(scale, &seen);
+    let mut counted = of_machines(seen.iter().copied());
+    let of_items = |span: &&&Span| span.kind == SpanKind::Human && span.path.contains('.');
+    counted.extend(seen.iter().filter(of_items).map(|span| (*span).clone()));
+    row.columns = columns(scale, &counted);
     // Decisions of people are told one by one also where there are many attempts.
     let of_people =
         seen.iter().filter(|span| span.kind == SpanKind::Human && !span.path.contains('.')).take(WORST);
     row.bars = of_people.map(|span| bar(of, scale, span)).collect();
     let mut rows = vec![row];
     if base == Some(step.id.as_str()) {
-        rows.extend(worst(of, scale, spans));
+        rows.extend(worst(of, scale, step, spans));
     }
     rows
 }
 
-/// The ten worst: what failed, then what goes on, then what took longest; the selected one is among them.
-fn worst(of: &ChartOf<'_>, scale: &Scale, spans: &[&Span]) -> Vec<Row> {
+/// Whether the run took this step over from another run: nothing of it lies in the run's own time.
+fn is_copied(run: &RunFacts, step: &StepFacts) -> bool {
+    let ended_at = step.ended_at.as_deref().and_then(words::millis);
+    let is_before = ended_at.zip(words::millis(&run.started_at)).is_some_and(|(ended, began)| ended <= began);
+    run.origin.is_some() && is_before
+}
+
+/// The ten worst items; the selected one is the first of them.
+fn worst(of: &ChartOf<'_>, scale: &Scale, step: &StepFacts, spans: &[&Span]) -> Vec<Row> {
     let mut by_path: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     for span in spans.iter().filter(|span| span.path.contains('.')) {
         by_path.entry(&span.path).or_default().push(span);
     }
-    let mut items: Vec<(&str, Vec<&Span>)> = by_path.into_iter().collect();
-    items.sort_by_key(|(path, spans)| {
-        let work = spans.iter().rev().find(|span| span.kind == SpanKind::Work);
-        let length = work.map_or(0, |span| span.to.unwrap_or(scale.now) - span.from);
-        let fails = work.is_some_and(|span| span.state == "failed");
-        let goes_on = work.is_none_or(|span| span.to.is_none());
-        (of.selected != Some(*path), !fails, !goes_on, -length)
-    });
-    items.truncate(WORST);
-    let row = |(path, spans): (&str, Vec<&Span>)| {
-        let work = spans.iter().rev().find(|span| span.kind == SpanKind::Work);
-        let state = work.map_or("queued", |span| span.state);
+    let own: Vec<&AttemptFacts> =
+        of.attempts.iter().filter(|it| it.base() == step.id && it.step.contains('.')).collect();
+    let mut items = spans::worst(&own, of.now, WORST);
+    let selected = of.selected.filter(|selected| selected.contains('.'));
+    if let Some(one) = own.iter().rev().find(|it| Some(it.step.as_str()) == selected) {
+        items.retain(|it| it.step != one.step);
+        items.insert(0, one);
+        items.truncate(WORST);
+    }
+    let row = |item: &AttemptFacts| {
+        let spans = by_path.get(item.step.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let state = item.state();
+        let shown = spans.iter().filter(|span| scale.shows(span.from, span.to)).take(SPANS_MAX);
         Row {
-            step: path.to_owned(),
+            step: item.step.clone(),
             is_item: true,
             status: state.to_owned(),
             glyph: words::glyph(state),
             tone: words::tone(state),
-            is_selected: of.selected == Some(path),
-            bars: spans
-                .iter()
-                .filter(|span| scale.shows(span))
-                .take(SPANS_MAX)
-                .map(|span| bar(of, scale, span))
-                .collect(),
-            note: took(spans.iter().copied().filter(|span| span.kind == SpanKind::Work), scale.now),
+            is_selected: selected == Some(item.step.as_str()),
+            bars: shown.map(|span| bar(of, scale, span)).collect(),
+            took: took(spans, i64::MIN, scale.now),
             ..Row::default()
         }
     };
@@ -325,53 +279,6 @@ fn bar(of: &ChartOf<'_>, scale: &Scale, span: &Span) -> Bar {
     }
 }
 
-/// How many worked in each stretch of time, and how many failed there.
-fn columns(scale: &Scale, spans: &[&Span]) -> Vec<ChartColumn> {
-    let width = (scale.to - scale.from) as f64 / COLUMNS as f64;
-    let at = |time: i64| (((time - scale.from) as f64 / width) as i64).clamp(0, COLUMNS as i64 - 1) as usize;
-    // Counted by begins and ends, so that a thousand long spans are as cheap as short ones.
-    let mut steps = vec![0i64; COLUMNS + 1];
-    let mut failed = vec![0i64; COLUMNS];
-    for span in spans.iter().filter(|span| span.kind == SpanKind::Work) {
-        let end = at(span.to.unwrap_or(scale.now));
-        steps[at(span.from)] += 1;
-        steps[end + 1] -= 1;
-        if span.state == "failed" {
-            failed[end] += 1;
-        }
-    }
-    let mut active = 0;
-    let counts: Vec<i64> = steps
-        .iter()
-        .take(COLUMNS)
-        .map(|step| {
-            active += step;
-            active
-        })
-        .collect();
-    let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let share = 100.0 / COLUMNS as f64;
-    counts
-        .iter()
-        .zip(&failed)
-        .enumerate()
-        .filter(|(_, (count, _))| **count > 0)
-        .map(|(at, (count, failed))| {
-            let height = (*count as f64 / most * 18.0).max(1.5);
-            let bad = (*failed as f64 / most * 18.0).min(height);
-            let bad = if *failed > 0 { bad.max(2.0) } else { 0.0 };
-            ChartColumn {
-                x: round2(at as f64 * share),
-                width: round2(share * 0.86),
-                top: round2(22.0 - height),
-                height: round2(height),
-                failed_top: round2(22.0 - bad),
-                failed: round2(bad),
-            }
-        })
-        .collect()
-}
-
 fn tick_marks(of: &ChartOf<'_>, scale: &Scale, step: &str) -> Vec<TickMark> {
     let own = of.ticks.iter().filter(|tick| tick.step == step && (scale.from..=scale.to).contains(&tick.at));
     own.rev()
@@ -390,89 +297,79 @@ fn tick_marks(of: &ChartOf<'_>, scale: &Scale, step: &str) -> Vec<TickMark> {
         .collect()
 }
 
-/// How long these took together; nothing where that is not to be measured.
-fn took<'a>(spans: impl Iterator<Item = &'a Span>, now: i64) -> String {
-    match covered(spans, now) {
-        0 => String::new(),
-        time => words::duration(time),
-    }
+/// How long these took together, without the time in line; none where there is nothing but that.
+fn took(spans: &[&Span], begin: i64, now: i64) -> Option<Measured> {
+    let mut own = spans.iter().copied().filter(|span| span.kind != SpanKind::Queue).peekable();
+    own.peek()?;
+    Some(covered(own.map(stretch), begin, now))
 }
 
-/// How much time these cover together.
-fn covered<'a>(spans: impl Iterator<Item = &'a Span>, now: i64) -> i64 {
-    let mut all: Vec<(i64, i64)> = spans.map(|span| (span.from, span.to.unwrap_or(now))).collect();
+/// From when until when; what goes on has no end.
+type TimeRange = (i64, Option<i64>);
+
+fn stretch(span: &Span) -> TimeRange {
+    (span.from, span.to)
+}
+
+/// The parts of spans in which machines worked: not while an attempt waits for people or for a moment, as a run that a
+/// step started does.
+fn of_machines<'a>(spans: impl Iterator<Item = &'a Span> + Clone) -> Vec<Span> {
+    let mut waits: BTreeMap<&str, Vec<TimeRange>> = BTreeMap::new();
+    for span in spans.clone().filter(|span| matches!(span.kind, SpanKind::Human | SpanKind::Wait)) {
+        waits.entry(&span.path).or_default().push(stretch(span));
+    }
+    for waits in waits.values_mut() {
+        waits.sort_unstable_by_key(|(from, _)| *from);
+    }
+    let mut worked = Vec::new();
+    for span in spans.filter(|span| matches!(span.kind, SpanKind::Work | SpanKind::Probe)) {
+        let own = waits.get(span.path.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let parts = without(stretch(span), own).into_iter();
+        worked.extend(parts.map(|(from, to)| Span { from, to, ..span.clone() }));
+    }
+    worked
+}
+
+/// What is left of a stretch without others, which are in the order of their begins.
+fn without((mut from, to): TimeRange, others: &[TimeRange]) -> Vec<TimeRange> {
+    if others.is_empty() {
+        return vec![(from, to)];
+    }
+    let mut left = Vec::new();
+    for (begin, end) in others {
+        if to.is_some_and(|to| *begin >= to) {
+            break;
+        }
+        if *begin > from {
+            left.push((from, Some(*begin)));
+        }
+        let Some(end) = end else { return left };
+        from = from.max(*end);
+    }
+    if to.is_none_or(|to| to > from) {
+        left.push((from, to));
+    }
+    left
+}
+
+/// How much time these cover together since a begin: a run that goes on with another's work does not count the time
+/// before itself.
+fn covered(stretches: impl Iterator<Item = TimeRange>, begin: i64, now: i64) -> Measured {
+    let mut goes_on = false;
+    let mut all: Vec<(i64, i64)> = stretches
+        .map(|(from, to)| {
+            goes_on |= to.is_none();
+            (from, to.unwrap_or(now))
+        })
+        .collect();
     all.sort_unstable();
-    let (mut sum, mut reached) = (0, i64::MIN);
+    let (mut ms, mut reached) = (0, begin);
     for (from, to) in all {
         let from = from.max(reached);
-        sum += (to - from).max(0);
+        ms += (to - from).max(0);
         reached = reached.max(to);
     }
-    sum
-}
-
-/// Marks at round times, four to eight of them.
-fn axis(shown: Zoom) -> Vec<Mark> {
-    const ROUND: [i64; 27] = [
-        10,
-        20,
-        50,
-        100,
-        200,
-        500,
-        1_000,
-        2_000,
-        5_000,
-        10_000,
-        15_000,
-        30_000,
-        60_000,
-        120_000,
-        300_000,
-        600_000,
-        900_000,
-        1_800_000,
-        3_600_000,
-        7_200_000,
-        14_400_000,
-        21_600_000,
-        43_200_000,
-        86_400_000,
-        172_800_000,
-        604_800_000,
-        2_592_000_000,
-    ];
-    let width = shown.to - shown.from;
-    let step = ROUND.into_iter().find(|step| width / step <= 6).unwrap_or(width / 4).max(1);
-    let first = (shown.from + step - 1) / step * step;
-    (0..8)
-        .map(|at| first + at * step)
-        .take_while(|at| *at <= shown.to)
-        .map(|at| Mark { x: round2((at - shown.from) as f64 / width as f64 * 100.0), label: offset(at) })
-        // A label at the very end would be cut off.
-        .filter(|mark| mark.x < 95.0)
-        .collect()
-}
-
-/// A time since the begin, short: `0`, `500 ms`, `5 s`, `2 m`, `1 h 30 m`.
-fn offset(ms: i64) -> String {
-    let seconds = ms / 1000;
-    match ms {
-        0 => "0".to_owned(),
-        _ if ms < 1000 => format!("{ms} ms"),
-        _ if ms % 1000 != 0 => format!("{}.{} s", seconds, ms % 1000 / 100),
-        _ if seconds < 60 => format!("{seconds} s"),
-        _ if seconds < 3600 && seconds % 60 == 0 => format!("{} m", seconds / 60),
-        _ if seconds < 3600 => format!("{} m {} s", seconds / 60, seconds % 60),
-        _ if seconds < 86_400 && seconds % 3600 == 0 => format!("{} h", seconds / 3600),
-        _ if seconds < 86_400 => format!("{} h {} m", seconds / 3600, seconds % 3600 / 60),
-        _ if seconds % 86_400 == 0 => format!("{} d", seconds / 86_400),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
-}
-
-fn round2(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
+    Measured { ms, goes_on }
 }
 
 #[cfg(test)]
@@ -484,52 +381,95 @@ mod tests {
     }
 
     #[test]
-    fn a_zoom_is_read_and_kept_within_the_run() {
-        let zoom = Zoom::parse("1000-5000").unwrap();
-        assert_eq!(zoom.written(), "1000-5000");
-        assert_eq!(zoom.scaled(0.5, 10_000), Some(Zoom { from: 2000, to: 4000 }));
-        assert_eq!(zoom.scaled(2.0, 8_000), None, "wider than the run is the whole");
-        assert_eq!(zoom.moved(-0.5, 10_000), Some(Zoom { from: 0, to: 4000 }));
-        for bad in ["", "5", "5000-1000", "a-b", "-5-10", "0-10", "0-9223372036854775807"] {
-            assert_eq!(Zoom::parse(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
     fn overlapping_work_counts_once() {
         let spans = [
             span("a", SpanKind::Work, "succeeded", 0, Some(100)),
             span("b", SpanKind::Work, "succeeded", 50, Some(150)),
             span("c", SpanKind::Work, "running", 200, None),
         ];
-        assert_eq!(covered(spans.iter(), 300), 250);
+        assert_eq!(covered(spans.iter().map(stretch), 0, 300), Measured { ms: 250, goes_on: true });
+        assert_eq!(covered(spans[..2].iter().map(stretch), 100, 300), Measured { ms: 50, goes_on: false });
     }
 
     #[test]
-    fn ten_thousand_spans_are_eighty_columns() {
-        let spans: Vec<Span> = (0..10_000)
-            .map(|at| {
-                span(
-                    &format!("each.{at}"),
-                    SpanKind::Work,
-                    if at % 7 == 0 { "failed" } else { "succeeded" },
-                    at,
-                    Some(at + 40),
-                )
+    fn no_machine_works_while_a_child_waits_for_people() {
+        let spans = [
+            span("p", SpanKind::Work, "running", 0, None),
+            span("p", SpanKind::Human, "done", 100, Some(900)),
+            span("other", SpanKind::Work, "succeeded", 850, Some(950)),
+        ];
+        let worked: Vec<TimeRange> = of_machines(spans.iter()).iter().map(stretch).collect();
+        assert_eq!(worked, [(0, Some(100)), (900, None), (850, Some(950))]);
+        assert_eq!(without((0, Some(50)), &[(10, None)]), [(0, Some(10))]);
+        assert_eq!(without((0, Some(50)), &[(0, Some(20)), (10, Some(30)), (60, None)]), [(30, Some(50))]);
+        assert_eq!(without((0, None), &[(0, None)]), []);
+    }
+
+    fn run(steps: serde_json::Value) -> RunFacts {
+        serde_json::from_value(serde_json::json!({
+            "id": "r", "short_id": "r", "pipeline": "p", "title": null, "version": 1, "steps": steps,
+            "status": "running", "started_by": "user:ada", "started_at": "1970-01-01T00:00:10Z",
+            "ended_at": null, "origin": {"run": "o", "version": 9, "how": "fork"},
+        }))
+        .unwrap()
+    }
+
+    fn chart_of(run: &RunFacts, attempts: &[AttemptFacts], spans: &[Span], zoom: Option<&str>) -> Chart {
+        let selected = run.steps.first().map(|step| step.id.as_str());
+        let zoom = zoom.and_then(Zoom::parse);
+        chart(&ChartOf { run, attempts, spans, ticks: &[], zoom, selected, attempt: None, now: 20_000 })
+    }
+
+    #[test]
+    fn a_copy_counts_only_its_own_time() {
+        let run = run(serde_json::json!([
+            {"id": "write", "kind": "command", "status": "succeeded", "round": 1, "ended_at": "1970-01-01T00:00:05Z"},
+            {"id": "approve", "kind": "approval", "status": "waiting", "round": 1},
+        ]));
+        let spans = [
+            span("write", SpanKind::Probe, "succeeded", 4_000, Some(5_000)),
+            span("approve", SpanKind::Human, "waiting", 4_000, None),
+        ];
+        let chart = chart_of(&run, &[], &spans, None);
+        assert_eq!(chart.people, Measured { ms: 10_000, goes_on: true });
+        let notes: Vec<_> = chart.rows.iter().map(|row| (row.note.as_str(), row.took)).collect();
+        assert_eq!(notes, [("copied", None), ("", Some(Measured { ms: 10_000, goes_on: true }))]);
+    }
+
+    #[test]
+    fn a_part_that_the_run_does_not_have_is_not_shown() {
+        let run = run(serde_json::json!([]));
+        assert_eq!(chart_of(&run, &[], &[], Some("0-99999999999999999")).zoom.shown, None);
+        let chart = chart_of(&run, &[], &[], Some("4000-99999999999999999"));
+        assert_eq!((chart.zoom.shown.as_deref(), chart.to), (Some("4000-10000"), 20_000));
+    }
+
+    #[test]
+    fn the_worst_items_of_time_are_those_of_the_panel() {
+        let items: Vec<AttemptFacts> = (0..40)
+            .map(|item| AttemptFacts {
+                step: format!("each.{item}"),
+                round: 1,
+                attempt: 1,
+                scheduled_at: "1970-01-01T00:00:11Z".to_owned(),
+                started_at: Some("1970-01-01T00:00:11Z".to_owned()),
+                end: Some(spans::AttemptEnd {
+                    at: format!("1970-01-01T00:00:{}Z", 12 + item % 3),
+                    failure: (item % 20 == 2).then(crate::run::facts::FailureFacts::default),
+                    log: None,
+                }),
+                ..AttemptFacts::default()
             })
             .collect();
-        let refs: Vec<&Span> = spans.iter().collect();
-        let drawn = columns(&Scale { from: 0, to: 10_040, now: 10_040 }, &refs);
-        assert!(drawn.len() <= COLUMNS);
-        assert!(drawn.iter().all(|column| column.height <= 18.0 && column.failed <= column.height.max(2.0)));
-    }
-
-    #[test]
-    fn the_axis_has_round_times() {
-        let labels =
-            |from, to| axis(Zoom { from, to }).into_iter().map(|mark| mark.label).collect::<Vec<_>>();
-        assert_eq!(labels(0, 13_000), ["0", "2 s", "4 s", "6 s", "8 s", "10 s", "12 s"]);
-        assert_eq!(labels(61_000, 62_000), ["1 m 1 s", "61.2 s", "61.4 s", "61.6 s", "61.8 s"]);
-        assert_eq!(labels(0, 7_200_000), ["0", "30 m", "1 h", "1 h 30 m"]);
+        let drawn = spans::of_attempts(&items);
+        let run = run(serde_json::json!([{"id": "each", "kind": "command", "status": "running", "round": 1,
+            "items": {"total": 40}}]));
+        let chart = chart_of(&run, &items, &drawn, None);
+        let refs: Vec<&AttemptFacts> = items.iter().collect();
+        let rows: Vec<&str> =
+            chart.rows.iter().filter(|row| row.is_item).map(|row| row.step.as_str()).collect();
+        let panel: Vec<&str> = spans::worst(&refs, 20_000, WORST).iter().map(|it| it.step.as_str()).collect();
+        assert_eq!(rows, panel);
+        assert_eq!(rows[..4], ["each.2", "each.22", "each.5", "each.8"]);
     }
 }
