@@ -15,7 +15,9 @@ mod policy;
 mod replay;
 mod routes;
 mod runs_diff;
+mod side;
 mod step;
+mod track;
 mod tree;
 mod why;
 
