@@ -162,8 +162,7 @@ async fn overview(visit: &Visit, run: &str, version: u64, last: u64) -> Result<M
     let mut events = between.events;
     // The answer begins behind the earlier version; a run begins with its first one.
     if let (1, Some(second)) = (from, events.first()) {
-        let first =
-            NamedEvent { version: 1, at: second.at.clone(), kind: "RunStarted".to_owned(), step: None };
+        let first = NamedEvent { version: 1, at: second.at.clone(), kind: "RunStarted".to_owned() };
         events.insert(0, first);
     }
     Ok(Minimap::of(&events))
