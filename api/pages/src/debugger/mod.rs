@@ -6,6 +6,7 @@
 mod address;
 mod board_diff;
 mod compare;
+mod course;
 mod event;
 mod expression;
 mod find;
@@ -19,7 +20,6 @@ mod routes;
 mod runs_diff;
 mod side;
 mod step;
-mod track;
 mod tree;
 mod why;
 

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
+use super::course::{Parting, StepTrack, parting, tracks};
 use super::side::{Side, side};
-use super::track::{Parting, StepTrack, parting, tracks};
 use super::tree::Tree;
 use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
