@@ -87,6 +87,7 @@ function moved(version) {
   if (Number(slider.value) !== version) slider.value = version;
   document.getElementById("debug-find-from").value = version;
   document.getElementById("debug-found-nothing")?.remove();
+  document.getElementById("debug-refused")?.remove();
   drawCursor(version);
   pointed("debug-first", 1);
   pointed("debug-prev-decision", decisionFrom(version, -1));

@@ -16,13 +16,20 @@ function released() {
 
 const inScript = { "HX-Request": "true" };
 let opener = null;
+/** Whether what the form says is not yet that of what is typed, beside the command line. */
+let isWholeDue = false;
 let asked = 0;
 
 /** Opens the dialog with what is at an address. */
 export async function openDialog(address) {
   const dialog = document.getElementById("dialog");
-  opener = document.activeElement;
+  const held = document.activeElement;
+  const menu = held?.closest("details.menu");
+  // What a menu holds cannot have the focus again once the menu is closed.
+  opener = menu?.querySelector("summary") ?? held;
+  if (menu) menu.open = false;
   const turn = ++asked;
+  isWholeDue = false;
   let answer;
   try {
     answer = await fetch(address, { headers: inScript });
@@ -107,8 +114,8 @@ function typed(form) {
   return new URLSearchParams(new FormData(form)).toString();
 }
 
-/** Sends the form of an action; what it answers comes into its place. */
-async function send(form, submitter) {
+/** Sends the form of an action; what it answers comes into its place, or only the command line of it. */
+async function send(form, submitter, isCommandOnly = false) {
   if (form.classList.contains("is-busy")) return;
   const root = form.closest("dialog") ?? document.getElementById("main");
   const was = typed(form);
@@ -130,9 +137,14 @@ async function send(form, submitter) {
     if (turn !== asked) return;
     // What was typed meanwhile is not taken away: it is looked at instead.
     if (isLook && form.isConnected && typed(form) !== was) {
-      setTimeout(() => form.isConnected && send(form, "look"));
+      setTimeout(() => form.isConnected && send(form, "look", isCommandOnly));
       return;
     }
+    if (isCommandOnly) {
+      putCommand(root, text);
+      return;
+    }
+    isWholeDue = false;
     done(answer, text, form, root, isLook);
   } catch {
     if (!isLook) say(form, UNANSWERED);
@@ -144,6 +156,13 @@ async function send(form, submitter) {
       if (button) button.disabled = false;
     }
   }
+}
+
+/** The command line says what is typed; the form, in which somebody types, stays as it is. */
+function putCommand(root, text) {
+  const fresh = new DOMParser().parseFromString(text, "text/html").querySelector(".act-command");
+  const former = root.querySelector(".act-command");
+  if (fresh && former) former.replaceWith(fresh);
 }
 
 function done(answer, text, form, root, isLook) {
@@ -196,18 +215,21 @@ function swap(root, part, isLook) {
   problem?.scrollIntoView({ block: "nearest" });
 }
 
-/** What is said follows what is typed, a little later. */
+/** What is said, and the command line, follow what is typed, a little later. */
 function looks() {
   let timer;
   const look = (event, pause) => {
     const field = event.target;
-    const form = field.closest?.("[data-says], [data-schema-form]") && field.closest("form[data-act-form]");
+    const form = field.closest?.("form[data-act-form]");
     if (!form) return;
+    const says = field.closest("[data-says], [data-schema-form]");
+    if (!says && !field.matches("[data-typed]")) return;
+    isWholeDue ||= says !== null;
     clearTimeout(timer);
-    timer = setTimeout(() => form.isConnected && send(form, "look"), pause);
+    timer = setTimeout(() => form.isConnected && send(form, "look", !isWholeDue), pause);
   };
-  document.addEventListener("change", (event) => look(event, 0));
-  document.addEventListener("input", (event) => !event.isComposing && event.target.matches?.("input[data-says]:not([type=radio], [type=checkbox])") && look(event, 500));
+  document.addEventListener("change", (event) => look(event, event.target.matches?.("[data-typed]") ? 200 : 0));
+  document.addEventListener("input", (event) => !event.isComposing && event.target.matches?.("[data-typed], input[data-says]:not([type=radio], [type=checkbox])") && look(event, 500));
 }
 
 /** Lets links open the dialog, buttons with `data-close` close it, and forms of actions be sent from it. */
@@ -217,6 +239,8 @@ export function openDialogs() {
     const link = event.target.closest?.("a[data-dialog]");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
       event.preventDefault();
+      // Not every browser gives a link the focus that is clicked.
+      link.focus();
       openDialog(link.href);
       return;
     }
@@ -250,6 +274,15 @@ export function openDialogs() {
     event.preventDefault();
     form.requestSubmit(form.querySelector("[data-submit]"));
   });
+  // Esc closes an open menu first, then what else it would.
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && !document.querySelector("dialog[open]") && document.querySelector("details.menu[open]");
+    if (!menu) return;
+    event.preventDefault();
+    event.stopPropagation();
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }, true);
   const dialog = document.getElementById("dialog");
   dialog?.addEventListener("close", () => {
     asked += 1;

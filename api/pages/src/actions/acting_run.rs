@@ -1,6 +1,6 @@
 //! The run that an action is about, and the numbers that its page says.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::definition::Definition;
@@ -78,6 +78,8 @@ pub(super) struct GateNow {
 #[serde(default)]
 pub(super) struct FailureNow {
     pub(super) message: String,
+    #[serde(deserialize_with = "text_or_null")]
+    pub(super) hint: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -124,6 +126,11 @@ pub(super) struct AmountsNow {
     pub(super) cost_usd: Option<String>,
     pub(super) tokens: Option<u64>,
     pub(super) wall_ms: Option<u64>,
+}
+
+/// A text, null being none.
+fn text_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.unwrap_or_default())
 }
 
 impl ActingRun {

@@ -1,7 +1,7 @@
 //! Retry: what blocks a run, or what made an ended one fail, once more.
 
 use super::act::Act;
-use super::confirmation::{Asked, Confirmation, Offer, Select, counted, shell_word};
+use super::confirmation::{Asked, Confirmation, FailureHint, Offer, Select, counted, shell_word};
 use super::rerun::Rerun;
 use super::restart::says_of_rerun;
 
@@ -28,7 +28,7 @@ pub(super) fn retry(act: &Act) -> Confirmation {
         None => refused = Some(format!("The run is {}: nothing blocks it.", run.status)),
         Some(step) if run.is_ended() => {
             says.push(format!("What failed at {step} is tried again in a new run; this one stays as it is."));
-            says.extend(says_of_rerun(run, &Rerun::of(run, step, None), step));
+            says.extend(says_of_rerun(run, &Rerun::of(run, step, None)));
         }
         Some(step) => {
             says.push(format!("{step} is tried once more, in this run, with the same input."));
@@ -57,6 +57,7 @@ pub(super) fn retry(act: &Act) -> Confirmation {
         step: step.map(str::to_owned),
         title: format!("Retry {}", run.quoted()),
         says,
+        hint: step.and_then(|step| FailureHint::of(run, step)),
         asked,
         button: step.map_or("Retry".to_owned(), |step| format!("Retry {step}")),
         is_dangerous: false,

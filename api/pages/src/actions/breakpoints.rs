@@ -40,7 +40,6 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
     });
     let words: String = chosen.iter().map(|step| format!(" {}", shell_word(step))).collect();
     Confirmation {
-        step: None,
         title: format!("Breakpoints of {}", run.quoted()),
         says,
         asked: vec![Asked::Boxes(Boxes {
@@ -60,5 +59,6 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
             words => format!("everfold breakpoints {}{words}", run.short_id),
         },
         refused: run.ended_refusal(),
+        ..Confirmation::default()
     }
 }

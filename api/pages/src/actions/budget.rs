@@ -62,7 +62,6 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
         run.budget.is_empty().then(|| "The run has no budget: nothing limits what it uses up.".to_owned())
     });
     Confirmation {
-        step: None,
         title: format!("Budget of {}", run.quoted()),
         says,
         asked,
@@ -74,6 +73,7 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
         is_dangerous: false,
         command: format!("everfold budget {}{}{}", run.short_id, options(act), message_option(&act.typed)),
         refused,
+        ..Confirmation::default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the page of an action says and asks.
 
+use super::acting_run::ActingRun;
 use crate::form::Fields;
+use crate::frame::with_query;
 use crate::problem::Problem;
 use crate::start::schema_form::SchemaForm;
 
@@ -13,6 +15,8 @@ pub(super) struct Confirmation {
     pub(super) title: String,
     /// What will happen, a sentence each. The first one matters most.
     pub(super) says: Vec<String>,
+    /// What the failure that it is about advises.
+    pub(super) hint: Option<FailureHint>,
     /// The fields of the form in their order.
     pub(super) asked: Vec<Asked>,
     /// What the button says.
@@ -23,6 +27,36 @@ pub(super) struct Confirmation {
     pub(super) command: String,
     /// Why it cannot be done now. There is no button then.
     pub(super) refused: Option<String>,
+}
+
+/// What a failure advises, with the page that it speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FailureHint {
+    pub(super) text: String,
+    /// None: it speaks of no page.
+    pub(super) path: Option<String>,
+}
+
+impl FailureHint {
+    /// The hint of a step's failure; none: it has none.
+    pub(super) fn of(run: &ActingRun, step: &str) -> Option<Self> {
+        let facts = run.step(step.split('.').next().unwrap_or(step))?;
+        let failure = facts.failure.as_ref().filter(|failure| !failure.hint.is_empty())?;
+        let child = failure.hint.split_once("everfold show ").map(|(_, child)| child);
+        let child = child.and_then(|child| child.split_whitespace().next());
+        let path = match child {
+            Some(child) if child.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => {
+                Some(format!("/runs/{child}"))
+            }
+            _none if failure.hint.contains("log") && facts.items.is_none() => {
+                let path = with_query(&format!("{}/log", run.path()), "step", step);
+                let path = with_query(&path, "round", &facts.round.to_string());
+                Some(with_query(&path, "attempt", &facts.attempt.to_string()))
+            }
+            _none => None,
+        };
+        Some(Self { text: failure.hint.clone(), path })
+    }
 }
 
 /// A part of the form.
@@ -237,6 +271,20 @@ pub(super) fn message_option(typed: &Fields) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hint_leads_to_the_page_that_it_speaks_of() {
+        let of = |hint: &str| {
+            let run = serde_json::from_value(serde_json::json!({ "short_id": "40e1f9f8", "steps": [
+                { "id": "try", "round": 2, "attempt": 1, "failure": { "message": "exit 3", "hint": hint } },
+            ] }));
+            FailureHint::of(&run.expect("the shape of a run"), "try").and_then(|hint| hint.path)
+        };
+        let log = "/runs/40e1f9f8/log?step=try&round=2&attempt=1";
+        assert_eq!(of("read the attempt's log; the last lines say why").as_deref(), Some(log));
+        assert_eq!(of("look at the child: everfold show 3c90cd65").as_deref(), Some("/runs/3c90cd65"));
+        assert_eq!(of("give it more time"), None);
+    }
 
     #[test]
     fn lists_are_sentences() {

@@ -37,7 +37,6 @@ fn cancel_run(act: &Act) -> Confirmation {
         None => "What was done stays done.".to_owned(),
     });
     Confirmation {
-        step: None,
         title: format!("Cancel {}", run.quoted()),
         says,
         asked: vec![reason(&act.typed)],
@@ -45,6 +44,7 @@ fn cancel_run(act: &Act) -> Confirmation {
         is_dangerous: true,
         command: format!("everfold cancel {}{}", run.short_id, message_option(&act.typed)),
         refused: run.ended_refusal(),
+        ..Confirmation::default()
     }
 }
 
@@ -122,7 +122,6 @@ fn cancel_step(act: &Act, step: &str) -> Confirmation {
         Some(_) => None,
     });
     Confirmation {
-        step: None,
         title: format!("Cancel {step} of {}", run.quoted()),
         says,
         asked: vec![reason(&act.typed)],
@@ -135,6 +134,7 @@ fn cancel_step(act: &Act, step: &str) -> Confirmation {
             message_option(&act.typed)
         ),
         refused,
+        ..Confirmation::default()
     }
 }
 
@@ -153,7 +153,6 @@ pub(super) fn abandon(act: &Act) -> Confirmation {
     ];
     says.extend(run.is_set_aside.iter().map(|why| format!("It is set aside because {why}.")));
     Confirmation {
-        step: None,
         title: format!("Give up {}", run.quoted()),
         says,
         asked: vec![reason(&act.typed)],
@@ -161,5 +160,6 @@ pub(super) fn abandon(act: &Act) -> Confirmation {
         is_dangerous: true,
         command: format!("everfold cancel {} --force{}", run.short_id, message_option(&act.typed)),
         refused,
+        ..Confirmation::default()
     }
 }

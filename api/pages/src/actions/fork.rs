@@ -1,9 +1,14 @@
 //! Fork: a new run that goes on from a moment of this one, beside it.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::act::Act;
 use super::acting_run::ActingRun;
 use super::confirmation::{Asked, Confirmation, Line, Offer, Select, counted, listed, shell_word};
-use super::restart::{ask_for_input, ask_for_more, other_definition};
+use super::definition::Definition;
+use super::restart::{ask_for_input, ask_for_more, more_options, other_definition};
+use crate::board::WrittenMoment;
 use crate::problem::Problem;
 
 /// A moment of a run.
@@ -17,15 +22,32 @@ pub(super) enum ForkMoment {
 
 impl ForkMoment {
     /// The moment that is typed, or that the address names: a version or a time as `version`, a position of the log or a
-    /// time as `at`.
-    pub(super) fn of(act: &Act) -> Option<Self> {
-        let read = |text: &str, number: fn(u64) -> Self| {
-            text.trim().parse().map_or_else(|_| Self::Time(text.trim().to_owned()), number)
+    /// time as `at`. Times are in UTC.
+    ///
+    /// # Errors
+    /// What a moment should be, for its reader.
+    pub(super) fn of(act: &Act) -> Result<Option<Self>, String> {
+        let typed = |name: &str| act.typed.text(name).map(str::trim).filter(|text| !text.is_empty());
+        let (text, number) = match (typed("version"), typed("at")) {
+            (Some(text), _) => (text, Self::Version as fn(u64) -> Self),
+            (None, Some(text)) => (text, Self::Position as fn(u64) -> Self),
+            (None, None) => return Ok(None),
         };
-        let typed = |name: &str| act.typed.text(name).filter(|text| !text.trim().is_empty());
-        typed("version")
-            .map(|text| read(text, Self::Version))
-            .or_else(|| typed("at").map(|text| read(text, Self::Position)))
+        Self::read(text, number, act.run.version, Timestamp::now()).map(Some)
+    }
+
+    fn read(text: &str, number: fn(u64) -> Self, newest: u64, now: Timestamp) -> Result<Self, String> {
+        if let Ok(found) = text.parse() {
+            return Ok(number(found));
+        }
+        match WrittenMoment::read(text, now, &TimeZone::UTC) {
+            Ok(WrittenMoment::Now) => Ok(Self::Version(newest)),
+            Ok(WrittenMoment::Position(position)) => Ok(Self::Position(position)),
+            Ok(time @ WrittenMoment::Time(_)) => Ok(Self::Time(time.canonical().unwrap_or_default())),
+            Err(_) => Err(format!(
+                "“{text}” is no moment: write a version, -10m, 2h ago, yesterday 14:32, or a time such as 2026-11-22T14:32:00Z"
+            )),
+        }
     }
 
     fn query(&self) -> String {
@@ -53,10 +75,13 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
     let other = other_definition(act).await?;
     let definition = other.as_ref().unwrap_or(&run.definition);
     let newest = (!run.is_ended()).then_some(ForkMoment::Version(run.version));
-    let mut moment = ForkMoment::of(act).or(newest);
+    let read = ForkMoment::of(act);
+    let unread = read.as_ref().err().cloned();
+    let mut moment = read.unwrap_or_default().or(newest.filter(|_| unread.is_none()));
     let mut says = Vec::new();
     let mut refused = None;
     match &moment {
+        None if unread.is_some() => says.extend(unread.iter().map(|why| format!("{why}."))),
         None => {
             says.push("A new run goes on from a moment of this one, beside it. Say which moment.".to_owned())
         }
@@ -73,16 +98,10 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
     if other.is_none() && run.steps.is_empty() {
         refused = Some("The run has not begun: there is nothing to fork.".to_owned());
     }
-    let typed = moment.as_ref().map(ForkMoment::text).unwrap_or_default();
-    let mut asked = vec![Asked::Line(Line {
-        name: "version".to_owned(),
-        label: format!("From version 1 to {}, or a time", run.version),
-        hint: "A version of the run, or a time in RFC 3339: 2026-11-22T14:32:00Z.".to_owned(),
-        text: typed.clone(),
-        is_required: true,
-        changes_says: true,
-        ..Line::default()
-    })];
+    // What was typed stays as it is: `-10m` goes with the time.
+    let typed = act.typed.text("version").map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let typed = typed.or_else(|| moment.as_ref().map(ForkMoment::text)).unwrap_or_default();
+    let mut asked = vec![ask_moment(run, &typed)];
     let input = ask_for_input(act, definition);
     says.extend(input.says(act));
     asked.extend(input.asked);
@@ -90,20 +109,11 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
     if !until.is_empty() {
         says.push(format!("It pauses before {until}."));
     }
-    asked.push(Asked::Select(Select {
-        name: "until".to_owned(),
-        label: "Pause before".to_owned(),
-        hint: "The fork stops there as at a breakpoint.".to_owned(),
-        options: std::iter::once(Offer::new("", "no step", ""))
-            .chain(definition.steps().map(|step| Offer::new(step, step, "")))
-            .collect(),
-        chosen: until.to_owned(),
-    }));
+    asked.push(ask_until(definition, until));
     asked.extend(ask_for_more(act).await);
     let until = if until.is_empty() { String::new() } else { format!(" --until {}", shell_word(until)) };
     let at = if typed.is_empty() { "VERSION".to_owned() } else { shell_word(&typed) };
     Ok(Confirmation {
-        step: None,
         title: format!("Fork {}", run.quoted()),
         says,
         asked,
@@ -113,8 +123,39 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
             None => "Fork from there".to_owned(),
         },
         is_dangerous: false,
-        command: format!("everfold fork {} --at {at}{until}{}", run.short_id, input.options),
+        command: format!(
+            "everfold fork {} --at {at}{until}{}{}",
+            run.short_id,
+            input.options,
+            more_options(&act.typed)
+        ),
         refused,
+        ..Confirmation::default()
+    })
+}
+
+fn ask_moment(run: &ActingRun, typed: &str) -> Asked {
+    Asked::Line(Line {
+        name: "version".to_owned(),
+        label: format!("From version 1 to {}, or a time", run.version),
+        hint: "A version of the run, or a time: -10m, yesterday 14:32 (UTC), 2026-11-22T14:32:00Z."
+            .to_owned(),
+        text: typed.to_owned(),
+        is_required: true,
+        changes_says: true,
+        ..Line::default()
+    })
+}
+
+fn ask_until(definition: &Definition, until: &str) -> Asked {
+    Asked::Select(Select {
+        name: "until".to_owned(),
+        label: "Pause before".to_owned(),
+        hint: "The fork stops there as at a breakpoint.".to_owned(),
+        options: std::iter::once(Offer::new("", "no step", ""))
+            .chain(definition.steps().map(|step| Offer::new(step, step, "")))
+            .collect(),
+        chosen: until.to_owned(),
     })
 }
 
@@ -167,4 +208,20 @@ fn says_of(run: &ActingRun, then: &ActingRun) -> Vec<String> {
 
 fn had(steps: usize) -> String {
     format!("{} had", counted(steps, "step", "steps"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_version_or_a_time_as_people_write_it() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let read = |text: &str| ForkMoment::read(text, ForkMoment::Version, 41, now);
+        assert_eq!(read("7"), Ok(ForkMoment::Version(7)));
+        assert_eq!(read("-10m"), Ok(ForkMoment::Time("2026-11-22T11:50:00Z".to_owned())));
+        assert_eq!(read("2026-11-22T11:00:00Z"), Ok(ForkMoment::Time("2026-11-22T11:00:00Z".to_owned())));
+        assert_eq!(read("now"), Ok(ForkMoment::Version(41)));
+        assert!(read("soon").is_err_and(|why| why.starts_with("“soon” is no moment: write a version")));
+    }
 }

@@ -64,6 +64,7 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
             }
             None => Some(format!("The run has no step “{step}”.")),
         }),
+        ..Confirmation::default()
     }
 }
 

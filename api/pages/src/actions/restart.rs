@@ -9,6 +9,7 @@ use super::confirmation::{Asked, Confirmation, Line, Offer, Select, counted, lis
 use super::definition::Definition;
 use super::ending::ends_of;
 use super::rerun::Rerun;
+use crate::form::Fields;
 use crate::problem::Problem;
 use crate::start::schema_form::{SchemaForm, SchemaPart};
 
@@ -55,7 +56,7 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
     let from = from.or_else(|| definition.steps().next()).unwrap_or_default();
     let rerun = Rerun::of(run, from, other.as_ref());
     let mut says = vec![format!("The run begins anew at {from} as a new run; {}.", fate_of_origin(run))];
-    says.extend(says_of_rerun(run, &rerun, from));
+    says.extend(says_of_rerun(run, &rerun));
     let options = definition.steps().map(|step| {
         let status = run.step(step).map_or("new", |step| step.status.as_str());
         Offer::new(step, format!("{step} · {status}"), "")
@@ -79,8 +80,15 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
         asked,
         button: format!("Restart from {from}"),
         is_dangerous: !run.is_ended(),
-        command: format!("everfold restart {} --from {}{}", run.short_id, shell_word(from), input.options),
+        command: format!(
+            "everfold restart {} --from {}{}{}",
+            run.short_id,
+            shell_word(from),
+            input.options,
+            more_options(&act.typed)
+        ),
         refused: (!is_known).then(|| format!("The pipeline has no step “{from}” to begin anew at.")),
+        ..Confirmation::default()
     })
 }
 
@@ -95,7 +103,7 @@ fn fate_of_origin(run: &ActingRun) -> String {
 }
 
 /// What begins anew and what is kept, in sentences with numbers.
-pub(super) fn says_of_rerun(run: &ActingRun, rerun: &Rerun<'_>, from: &str) -> Vec<String> {
+pub(super) fn says_of_rerun(run: &ActingRun, rerun: &Rerun<'_>) -> Vec<String> {
     let mut says = Vec::new();
     if !rerun.again.is_empty() {
         let verb = if rerun.again.len() == 1 { "runs" } else { "run" };
@@ -107,14 +115,12 @@ pub(super) fn says_of_rerun(run: &ActingRun, rerun: &Rerun<'_>, from: &str) -> V
             listed(&rerun.again)
         ));
     }
-    let later: Vec<&str> =
-        rerun.later.iter().copied().filter(|step| *step != from || rerun.again.is_empty()).collect();
-    if !later.is_empty() {
-        let verb = if later.len() == 1 { "begins" } else { "begin" };
+    if !rerun.later.is_empty() {
+        let verb = if rerun.later.len() == 1 { "begins" } else { "begin" };
         says.push(format!(
             "{} {verb} for the first time: {}.",
-            counted(later.len(), "step", "steps"),
-            listed(&later)
+            counted(rerun.later.len(), "step", "steps"),
+            listed(&rerun.later)
         ));
     }
     if !rerun.kept.is_empty() {
@@ -194,6 +200,14 @@ pub(super) fn ask_for_input(act: &Act, definition: &Definition) -> AskedInput {
     }
 }
 
+/// The title and the definition that are typed, as options of the command line.
+pub(super) fn more_options(typed: &Fields) -> String {
+    let option = |name: &str, option: &str| {
+        typed.text(name).map(|text| format!(" --{option} {}", shell_word(text))).unwrap_or_default()
+    };
+    format!("{}{}", option("title", "title"), option("pipeline", "definition"))
+}
+
 /// A title, and another definition to go on by.
 pub(super) async fn ask_for_more(act: &Act) -> Vec<Asked> {
     let title = act.typed.text("title").unwrap_or_default();
@@ -251,9 +265,25 @@ mod tests {
         }))
         .unwrap();
         let rerun = Rerun { again: vec!["develop", "review"], later: vec!["merge"], kept: vec!["analyse"] };
-        let says = says_of_rerun(&run, &rerun, "develop");
+        let says = says_of_rerun(&run, &rerun);
         assert_eq!(says[0], "2 steps run again: develop and review, which cost 0.93 USD so far.");
         assert_eq!(says[1], "1 step begins for the first time: merge.");
         assert_eq!(says[2], "1 step is kept: analyse.");
+    }
+
+    #[test]
+    fn a_restart_from_a_step_that_had_not_begun_names_it_among_those_that_begin() {
+        let run: ActingRun = serde_json::from_value(json!({})).unwrap();
+        let rerun = Rerun { again: vec!["unit"], later: vec!["approve", "deploy"], kept: Vec::new() };
+        let says = says_of_rerun(&run, &rerun);
+        assert_eq!(says[0], "1 step runs again: unit.");
+        assert_eq!(says[1], "2 steps begin for the first time: approve and deploy.");
+    }
+
+    #[test]
+    fn the_command_line_has_the_title_and_the_definition_that_were_typed() {
+        let typed = Fields::read(b"title=Once+more&pipeline=release%402");
+        assert_eq!(more_options(&typed), " --title 'Once more' --definition release@2");
+        assert_eq!(more_options(&Fields::read(b"title=")), "");
     }
 }

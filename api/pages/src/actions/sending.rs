@@ -130,7 +130,7 @@ async fn wanted(act: &Act, confirmation: &Confirmation) -> Result<Wanted, Proble
 
 /// Where a fork begins, and before which step it pauses.
 fn add_moment(act: &Act, body: &mut Map<String, Value>) -> Result<(), String> {
-    match ForkMoment::of(act) {
+    match ForkMoment::of(act)? {
         Some(ForkMoment::Version(version)) => body.insert("version".to_owned(), version.into()),
         Some(ForkMoment::Position(position)) => body.insert("at".to_owned(), position.into()),
         Some(ForkMoment::Time(time)) => body.insert("at".to_owned(), time.into()),

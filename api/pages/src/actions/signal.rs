@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::act::Act;
+use super::acting_run::ActingRun;
 use super::confirmation::{Asked, Confirmation, Line, counted, listed, shell_word};
 
 pub(super) fn confirm(act: &Act) -> Confirmation {
@@ -11,30 +12,7 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
     let typed = act.typed.text("name").map(str::trim);
     let only = (known.len() == 1).then(|| known[0].as_str());
     let name = typed.or(only).unwrap_or_default();
-    let mut says = Vec::new();
-    if name.is_empty() {
-        says.push(match known.as_slice() {
-            [] => {
-                "The pipeline listens to no signal: what comes is recorded, and nothing follows.".to_owned()
-            }
-            known => format!(
-                "The pipeline listens to {}: {}.",
-                counted(known.len(), "signal", "signals"),
-                listed(known)
-            ),
-        });
-    } else {
-        let listeners = run.definition.listeners(name);
-        says.push(match listeners.as_slice() {
-            [] => format!(
-                "Tells the run “{name}”. Nothing in the pipeline listens to it, so it is only recorded."
-            ),
-            listeners => format!("Tells the run “{name}”: {}.", listed(listeners)),
-        });
-        if let Some(times) = run.signals.get(name).and_then(Value::as_u64).filter(|times| *times > 0) {
-            says.push(format!("It came {} before.", counted(times as usize, "time", "times")));
-        }
-    }
+    let says = says_of(run, name);
     let payload = act.typed.text("payload").unwrap_or_default();
     let field = |name: &str, label: &str, hint: &str| Line {
         name: name.to_owned(),
@@ -59,19 +37,53 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
     ];
     let option = if payload.is_empty() { String::new() } else { format!(" {}", shell_word(payload)) };
     Confirmation {
-        step: None,
         title: format!("Signal {}", run.quoted()),
         says,
         asked,
         button: if name.is_empty() { "Send the signal".to_owned() } else { format!("Send {name}") },
         is_dangerous: false,
         command: format!(
-            "everfold signal {} {}{option}",
+            "everfold signal {} {}{option}{}",
             run.short_id,
-            if name.is_empty() { "NAME".to_owned() } else { shell_word(name) }
+            if name.is_empty() { "NAME".to_owned() } else { shell_word(name) },
+            act.typed
+                .text("delivery")
+                .map(|id| format!(" --delivery {}", shell_word(id)))
+                .unwrap_or_default()
         ),
         refused: run.ended_refusal(),
+        ..Confirmation::default()
     }
+}
+
+/// Who listens to a signal; without a name, which signals the pipeline listens to.
+fn says_of(run: &ActingRun, name: &str) -> Vec<String> {
+    let known: Vec<&String> = run.signals.keys().collect();
+    let mut says = Vec::new();
+    if name.is_empty() {
+        says.push(match known.as_slice() {
+            [] => {
+                "The pipeline listens to no signal: what comes is recorded, and nothing follows.".to_owned()
+            }
+            known => format!(
+                "The pipeline listens to {}: {}.",
+                counted(known.len(), "signal", "signals"),
+                listed(known)
+            ),
+        });
+    } else {
+        let listeners = run.definition.listeners(name);
+        says.push(match listeners.as_slice() {
+            [] => format!(
+                "Tells the run “{name}”. Nothing in the pipeline listens to it, so it is only recorded."
+            ),
+            listeners => format!("Tells the run “{name}”: {}.", listed(listeners)),
+        });
+        if let Some(times) = run.signals.get(name).and_then(Value::as_u64).filter(|times| *times > 0) {
+            says.push(format!("It came {} before.", counted(times as usize, "time", "times")));
+        }
+    }
+    says
 }
 
 /// What a payload says: JSON, or a text. What begins like JSON must be JSON.
@@ -90,7 +102,6 @@ pub(super) fn payload(text: &str) -> Result<Value, String> {
 pub(super) fn note(act: &Act) -> Confirmation {
     let run = &act.run;
     Confirmation {
-        step: None,
         title: format!("Note on {}", run.quoted()),
         says: vec!["Writes a note into the run's history, with your name. Nothing else follows.".to_owned()],
         asked: vec![Asked::Area(Line {

@@ -24,7 +24,6 @@ pub(super) fn pause(act: &Act) -> Confirmation {
     );
     let is_paused = run.paused.iter().any(|pause| !pause.shared);
     Confirmation {
-        step: None,
         title: format!("Pause {}", run.quoted()),
         says,
         asked: vec![reason(&act.typed)],
@@ -32,6 +31,7 @@ pub(super) fn pause(act: &Act) -> Confirmation {
         is_dangerous: false,
         command: format!("everfold pause {}{}", run.short_id, message_option(&act.typed)),
         refused: run.ended_refusal().or_else(|| is_paused.then(|| "The run is paused already.".to_owned())),
+        ..Confirmation::default()
     }
 }
 
@@ -57,7 +57,6 @@ pub(super) fn interrupt(act: &Act) -> Confirmation {
         says.push(format!("{} not interrupted: each has an interrupt of its own.", are(children)));
     }
     Confirmation {
-        step: None,
         title: format!("Interrupt {}", run.quoted()),
         says,
         asked: vec![reason(&act.typed)],
@@ -65,6 +64,7 @@ pub(super) fn interrupt(act: &Act) -> Confirmation {
         is_dangerous: attempts > 0,
         command: format!("everfold interrupt {}{}", run.short_id, message_option(&act.typed)),
         refused: run.ended_refusal(),
+        ..Confirmation::default()
     }
 }
 
@@ -126,7 +126,6 @@ pub(super) fn resume(act: &Act) -> Confirmation {
         (None, None) => Some(format!("The run is not paused: it is {}.", run.status)),
     });
     Confirmation {
-        step: None,
         title: format!("Resume {}", run.quoted()),
         says,
         asked,
@@ -134,5 +133,6 @@ pub(super) fn resume(act: &Act) -> Confirmation {
         is_dangerous: false,
         command: format!("everfold resume {}{prompt}", run.short_id),
         refused,
+        ..Confirmation::default()
     }
 }

@@ -58,6 +58,7 @@ fn asking(refused: Option<String>) -> Asking {
         confirmation: Confirmation {
             title: text(),
             says: vec![text()],
+            hint: None,
             asked: vec![
                 Asked::Line(line.clone()),
                 Asked::Area(line),

@@ -2,11 +2,16 @@
 
 use super::act::Act;
 use super::acting_run::AwaitNow;
-use super::confirmation::{Asked, Confirmation, Line, Offer, Select, message_option, reason, shell_word};
+use super::confirmation::{
+    Asked, Confirmation, FailureHint, Line, Offer, Select, message_option, reason, shell_word,
+};
 use super::policies::{ask_policies, policy_options};
 
+/// The word of a decision, its name, and what it means.
+type DecisionText = (&'static str, &'static str, &'static str);
+
 /// The decisions in their order, each with what it means.
-const DECISIONS: [(&str, &str, &str); 5] = [
+const DECISIONS: [DecisionText; 5] = [
     ("retry", "Retry", "The work, or the route that was used up, once more."),
     ("recheck", "Recheck", "Its gates are judged again on the same artefacts."),
     (
@@ -23,8 +28,9 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
     let blocked: Vec<&AwaitNow> = run.awaits.iter().filter(|it| it.kind == "unblock").collect();
     let typed = act.typed.text("step");
     let step = typed.or_else(|| blocked.first().map(|it| it.step.as_str())).unwrap_or_default();
+    let offered = decisions(!run.definition.gates(step).is_empty());
     let decision = act.typed.text("decision").unwrap_or("retry");
-    let decision = if DECISIONS.iter().any(|(word, _, _)| *word == decision) { decision } else { "retry" };
+    let decision = if offered.iter().any(|(word, _, _)| *word == decision) { decision } else { "retry" };
     let mut says = vec![says_of(act, step, decision)];
     if let Some(why) = blocked.iter().find(|it| it.step == step) {
         let failure = run.step(step.split('.').next().unwrap_or(step)).and_then(|step| step.failure.as_ref());
@@ -35,7 +41,7 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
     if blocked.len() > 1 {
         asked.push(ask_step(&blocked, step));
     }
-    asked.extend(ask_decision(act, step, decision));
+    asked.extend(ask_decision(act, step, decision, &offered));
     let output_option = act.typed.text("output").map(|output| format!(" --output {}", shell_word(output)));
     let output_option = output_option.unwrap_or_default();
     asked.extend(ask_policies(act, step, decision == "recheck"));
@@ -53,6 +59,7 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
             if step.is_empty() { run.quoted() } else { format!("{step} of {}", run.quoted()) }
         ),
         says,
+        hint: FailureHint::of(run, step),
         asked,
         button: button(decision, step),
         is_dangerous: matches!(decision, "fail"),
@@ -65,6 +72,11 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
         ),
         refused,
     }
+}
+
+/// The decisions on a step; without gates there is nothing to judge again.
+fn decisions(has_gates: bool) -> Vec<DecisionText> {
+    DECISIONS.into_iter().filter(|(word, _, _)| has_gates || *word != "recheck").collect()
 }
 
 /// Whether a step is blocked, or an item of it.
@@ -115,14 +127,14 @@ fn ask_step(blocked: &[&AwaitNow], step: &str) -> Asked {
 }
 
 /// The decision, and the output of a step that is gone past.
-fn ask_decision(act: &Act, step: &str, decision: &str) -> [Asked; 4] {
+fn ask_decision(act: &Act, step: &str, decision: &str, offered: &[DecisionText]) -> [Asked; 4] {
     let output = act.typed.text("output").unwrap_or_default();
     [
         Asked::Radios(Select {
             name: "decision".to_owned(),
             label: "Decision".to_owned(),
             hint: String::new(),
-            options: DECISIONS.iter().map(|(word, label, means)| Offer::new(*word, *label, *means)).collect(),
+            options: offered.iter().map(|(word, label, means)| Offer::new(*word, *label, *means)).collect(),
             chosen: decision.to_owned(),
         }),
         Asked::Open {
@@ -139,4 +151,16 @@ fn ask_decision(act: &Act, step: &str, decision: &str) -> [Asked; 4] {
         }),
         Asked::Close,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_without_gates_cannot_be_judged_again() {
+        let words = |has_gates| decisions(has_gates).into_iter().map(|(word, _, _)| word).collect::<Vec<_>>();
+        assert_eq!(words(false), ["retry", "proceed", "skip", "fail"]);
+        assert!(words(true).contains(&"recheck"));
+    }
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::address::{number, run_name};
-use super::event::{EventTone, NamedEvent};
+use super::event::{NamedEvent, PastEvent};
 use super::runs_diff;
 use super::step::ListAnswer;
 use super::tree::{Tree, ValueChange};
@@ -93,6 +93,7 @@ struct VersionsPage {
     diff: VersionsDiff,
     run: Tree,
     steps: Vec<(String, Tree)>,
+    events: Vec<PastEvent>,
 }
 
 impl VersionsPage {
@@ -100,8 +101,12 @@ impl VersionsPage {
         self.frame.to(format!("/runs/{}/debug?version={version}", self.head.facts.short_id))
     }
 
-    fn tone(&self, kind: &str) -> &'static str {
-        EventTone::of_kind(kind).class()
+    fn tone(&self, event: &PastEvent) -> &'static str {
+        event.tone().class()
+    }
+
+    fn said(&self, event: &PastEvent) -> String {
+        super::tree::clipped(&event.said(), 120)
     }
 
     fn between(&self) -> String {
@@ -114,7 +119,7 @@ impl VersionsPage {
 
     /// More events than are listed.
     fn unlisted(&self) -> u64 {
-        self.diff.events_total.saturating_sub(self.diff.events.len() as u64)
+        self.diff.events_total.saturating_sub(self.events.len() as u64)
     }
 }
 
@@ -159,8 +164,18 @@ async fn versions(visit: Visit, head: RunHead, from: u64, to: u64) -> Result<Res
     let (from, to) = (from.clamp(1, last), to.clamp(1, last));
     let diff: VersionsDiff =
         visit.rest.get(&format!("/runs/{}/diff?from={from}&to={to}", head.facts.id)).await?;
+    let events = between(&visit, &head.facts.id, &diff).await?;
     let steps = diff.steps.iter().map(|step| (step.step.clone(), Tree::of_changes(&step.changes))).collect();
     let mut frame = head.frame(&visit);
     frame.live = false;
-    Ok(Html(VersionsPage { frame, run: Tree::of_changes(&diff.changes), steps, diff, head }).into_response())
+    Ok(Html(VersionsPage { frame, run: Tree::of_changes(&diff.changes), steps, events, diff, head })
+        .into_response())
+}
+
+/// The events that lie between two versions, as many of them as the comparison names.
+async fn between(visit: &Visit, run: &str, diff: &VersionsDiff) -> Result<Vec<PastEvent>, Problem> {
+    let (Some(first), Some(last)) = (diff.events.first(), diff.events.last()) else { return Ok(Vec::new()) };
+    let path = format!("/runs/{run}/events?from={}&limit={}", first.version, diff.events.len());
+    let list: ListAnswer<PastEvent> = visit.rest.get(&path).await?;
+    Ok(list.items.into_iter().filter(|event| event.version <= last.version).collect())
 }

@@ -206,7 +206,14 @@ impl PastEvent {
 
     /// What happened, in a few words, without the step.
     pub(crate) fn said(&self) -> String {
-        let line = event_line(&self.event);
+        let line = match self.text("findings") {
+            Some(findings) => {
+                let mut event = self.event.clone();
+                event["findings"] = once(findings).into();
+                event_line(&event)
+            }
+            None => event_line(&self.event),
+        };
         let said = match self.began() {
             (begin, _) if line.is_empty() => begin,
             (begin, LineJoin::Nothing) => begin,
@@ -256,6 +263,18 @@ impl PastEvent {
     }
 }
 
+/// Findings without the lines that the line before them ends with: a gate's reason has the end of its evidence already.
+fn once(findings: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in findings.lines() {
+        let is_said = !line.trim().is_empty() && lines.last().is_some_and(|last| last.ends_with(line.trim()));
+        if !is_said {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
 /// How what an event says is joined to the words in front of it.
 enum LineJoin {
     /// The words say it.
@@ -271,9 +290,6 @@ pub(crate) struct NamedEvent {
     pub(crate) at: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// The step, or an item of it, that it is about.
-    #[serde(default)]
-    pub(crate) step: Option<String>,
 }
 
 #[cfg(test)]
@@ -314,6 +330,15 @@ mod tests {
         );
         let passed = event(json!({ "type": "GateEvaluated", "gate": "tests", "verdict": "pass" }));
         assert_eq!(passed.tone(), EventTone::Gate);
+    }
+
+    #[test]
+    fn a_rework_says_its_reason_once() {
+        let findings = "gate “tests” failed: exit 1: 5 passed, 5 failed\n5 passed, 5 failed";
+        let rework = event(json!({ "type": "ReworkRequested", "target": "develop", "used": 1, "max": 3,
+            "source": { "gate": "tests" }, "findings": findings }));
+        assert_eq!(rework.said().matches("5 passed, 5 failed").count(), 1, "{}", rework.said());
+        assert_eq!(rework.place(), "develop");
     }
 
     #[test]

@@ -12,23 +12,35 @@ use crate::rest::CallerRest;
 const EVENTS_MAX: usize = 20_000;
 
 /// One thing that is to be true of an event; all of a search are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Term {
     /// Its type, its actor or its content has this text.
     Word(String),
     /// A field of this name, wherever it stands, has this value; `!=`: none has.
     Field { name: String, value: String, is_wanted: bool },
+    /// A number in a field of this name is above or below another one.
+    Number { name: String, than: f64, is_above: bool, or_equal: bool },
+    /// A step or the run comes to a status: `step.status=blocked`.
+    Status { of: &'static str, status: String, is_wanted: bool },
 }
 
 /// What is searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SearchTerms(Vec<Term>);
 
 impl SearchTerms {
     /// Reads terms with blanks between them; a field may be written with its root, `event.verdict=='fail'`.
-    pub(crate) fn read(text: &str) -> Self {
-        let text = text.replace("==", "=").replace(" = ", "=").replace(" != ", "!=").replace("&&", " ");
-        Self(text.split_whitespace().map(term).collect())
+    ///
+    /// # Errors
+    /// What cannot be searched for, for its reader.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let mut text = text.replace("&&", " ").replace("==", "=");
+        for sign in ["!=", ">=", "<=", "=", ">", "<"] {
+            for blank in [format!(" {sign} "), format!(" {sign}"), format!("{sign} ")] {
+                text = text.replace(&blank, sign);
+            }
+        }
+        Ok(Self(text.split_whitespace().map(term).collect::<Result<_, _>>()?))
     }
 
     fn fits(&self, event: &PastEvent) -> bool {
@@ -46,29 +58,57 @@ impl SearchTerms {
                     "step" => Some(event.step().unwrap_or_default().to_lowercase() == *value),
                     _field => None,
                 };
-                own.unwrap_or_else(|| has(&event.event, name, value)) == *is_wanted
+                own.unwrap_or_else(|| has(&event.event, name, &|found| is(found, value))) == *is_wanted
+            }
+            Term::Number { name, than, is_above, or_equal } => has(&event.event, name, &|found| {
+                found.as_f64().is_some_and(|found| {
+                    (*or_equal && found == *than) || if *is_above { found > *than } else { found < *than }
+                })
+            }),
+            Term::Status { of, status, is_wanted } => {
+                let end = event.kind().strip_prefix(of).map(str::to_lowercase);
+                (end.as_deref() == Some(status)) == *is_wanted
             }
         })
     }
 }
 
-fn term(text: &str) -> Term {
-    let (name, value, is_wanted) = match text.split_once('=') {
-        Some((name, value)) => (name.strip_suffix('!').unwrap_or(name), value, !name.ends_with('!')),
-        None => return Term::Word(text.to_lowercase()),
+fn term(text: &str) -> Result<Term, String> {
+    if text == "||" || text.ends_with('(') || (text.contains(['(', '[']) && text.contains(['=', '<', '>'])) {
+        return Err(format!(
+            "“{text}” cannot be searched for: words and fields such as verdict=fail or round>2 can, and all must be true"
+        ));
+    }
+    let signs = [("!=", false), (">=", true), ("<=", false), ("=", true), (">", true), ("<", false)];
+    let found = signs.into_iter().find_map(|(sign, up)| Some((sign, up, text.split_once(sign)?)));
+    let Some((sign, is_up, (path, value))) = found.filter(|(_, _, (path, _))| !path.is_empty()) else {
+        return Ok(Term::Word(text.to_lowercase()));
     };
-    let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
+    let (root, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let name = name.to_lowercase();
     let value = value.trim_matches(['\'', '"']).to_lowercase();
-    Term::Field { name, value, is_wanted }
+    match (sign, root, name.as_str()) {
+        ("=" | "!=", "step" | "run", "status") => {
+            let of = if root == "step" { "Step" } else { "Run" };
+            Ok(Term::Status { of, status: value, is_wanted: is_up })
+        }
+        ("=" | "!=", ..) => Ok(Term::Field { name, value, is_wanted: is_up }),
+        _order => {
+            let than = value.parse();
+            let than =
+                than.map_err(|_| format!("“{text}” compares with no number: round>2, exit_code>=1"))?;
+            Ok(Term::Number { name, than, is_above: is_up, or_equal: sign.len() == 2 })
+        }
+    }
 }
 
-/// Whether a field of this name has this value, at any depth.
-fn has(value: &Value, name: &str, wanted: &str) -> bool {
+/// Whether a field of this name, at any depth, fits.
+fn has(value: &Value, name: &str, fits: &dyn Fn(&Value) -> bool) -> bool {
     match value {
-        Value::Object(fields) => fields.iter().any(|(key, inner)| {
-            (key.to_lowercase() == name && is(inner, wanted)) || has(inner, name, wanted)
-        }),
-        Value::Array(items) => items.iter().any(|item| has(item, name, wanted)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, inner)| (key.to_lowercase() == name && fits(inner)) || has(inner, name, fits)),
+        Value::Array(items) => items.iter().any(|item| has(item, name, fits)),
         _plain => false,
     }
 }
@@ -119,7 +159,7 @@ mod tests {
             "event": { "type": "GateEvaluated", "gate": "tests", "verdict": "fail", "evidence": { "exit": 1 },
                 "id": { "path": { "step": "Build", "item": null } } },
         }));
-        SearchTerms::read(text).fits(&event.expect("the shape of an event"))
+        SearchTerms::read(text).expect("terms").fits(&event.expect("the shape of an event"))
     }
 
     #[test]
@@ -128,6 +168,27 @@ mod tests {
         assert!(fits("event.evidence.exit == 1 && step=build"));
         assert!(!fits("verdict=pass"));
         assert!(fits("verdict!=pass actor=user:ada"));
+    }
+
+    #[test]
+    fn numbers_are_compared_and_what_cannot_be_searched_for_is_refused() {
+        assert!(fits("exit>0 exit <= 1"));
+        assert!(!fits("exit>1"));
+        for text in ["round>many", "a || b", "size(x) > 2"] {
+            assert!(SearchTerms::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_found_where_it_begins() {
+        let event = serde_json::from_value(json!({
+            "version": 4, "recorded_at": "", "actor": "engine", "cause": { "input": "x" },
+            "event": { "type": "StepBlocked", "path": { "step": "try" } },
+        }));
+        let event: PastEvent = event.expect("the shape of an event");
+        let fits = |text: &str| SearchTerms::read(text).expect("terms").fits(&event);
+        assert!(fits("step.status == 'blocked' && step=try"));
+        assert!(!fits("run.status=blocked") && !fits("step.status=failed"));
     }
 
     #[test]

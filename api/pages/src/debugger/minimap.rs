@@ -122,7 +122,7 @@ mod tests {
 
     fn brief(version: u64, second: u64, kind: &str) -> NamedEvent {
         let at = format!("2026-11-22T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60);
-        NamedEvent { version, at, kind: kind.to_owned(), step: None }
+        NamedEvent { version, at, kind: kind.to_owned() }
     }
 
     #[test]

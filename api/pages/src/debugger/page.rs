@@ -50,6 +50,8 @@ struct DebugPage {
     last: u64,
     found: String,
     found_nothing: bool,
+    /// Why the search could not be read, or which version there is not.
+    refused: Option<String>,
     policy_problem: Option<Problem>,
 }
 
@@ -120,8 +122,12 @@ pub(crate) async fn debug(
     let head = RunHead::load(&visit, run, RunTab::Debugger).await?;
     let last = head.facts.version;
     let version = asked.unwrap_or(last).clamp(1, last.max(1));
+    let mut refused = asked.filter(|asked| *asked != version).map(|asked| no_version(asked, last));
     if let Some(text) = params.find.as_deref().filter(|text| !text.trim().is_empty()) {
-        return found(&visit, &head, version, text).await;
+        match SearchTerms::read(text) {
+            Ok(terms) => return found(&visit, &head, version, (text, &terms)).await,
+            Err(why) => refused = Some(format!("{why}.")),
+        }
     }
     let id = &head.facts.id;
     let (step, map) =
@@ -131,8 +137,9 @@ pub(crate) async fn debug(
         map,
         step,
         last,
-        found: params.found.unwrap_or_default(),
+        found: params.found.or(params.find).unwrap_or_default(),
         found_nothing: params.none.is_some(),
+        refused,
         policy_problem: None,
         head,
     };
@@ -168,16 +175,25 @@ async fn overview(visit: &Visit, run: &str, version: u64, last: u64) -> Result<M
     let mut events = between.events;
     // The answer begins behind the earlier version; a run begins with its first one.
     if let (1, Some(second)) = (from, events.first()) {
-        let first =
-            NamedEvent { version: 1, at: second.at.clone(), kind: "RunStarted".to_owned(), step: None };
+        let first = NamedEvent { version: 1, at: second.at.clone(), kind: "RunStarted".to_owned() };
         events.insert(0, first);
     }
     Ok(Minimap::of(&events))
 }
 
+/// The address names a version that the run does not have; the nearest one is shown.
+fn no_version(asked: u64, last: u64) -> String {
+    format!("The run has no version {asked}: they go from 1 to {last}. The nearest one is shown.")
+}
+
 /// Goes to the next event where something is true.
-async fn found(visit: &Visit, head: &RunHead, version: u64, text: &str) -> Result<Response, Problem> {
-    let next = find::next(&visit.rest, &head.facts.id, version, &SearchTerms::read(text)).await?;
+async fn found(
+    visit: &Visit,
+    head: &RunHead,
+    version: u64,
+    (text, terms): (&str, &SearchTerms),
+) -> Result<Response, Problem> {
+    let next = find::next(&visit.rest, &head.facts.id, version, terms).await?;
     let next = next.filter(|next| *next <= head.facts.version);
     let to = format!("/runs/{}/debug?version={}", head.facts.short_id, next.unwrap_or(version));
     let mut to = with_query(&to, "found", text);
@@ -188,4 +204,17 @@ async fn found(visit: &Visit, head: &RunHead, version: u64, text: &str) -> Resul
         to = with_query(&to, "at", at);
     }
     Ok(Redirect::to(&to).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_is_not_there_is_named() {
+        assert_eq!(
+            no_version(999, 41),
+            "The run has no version 999: they go from 1 to 41. The nearest one is shown."
+        );
+    }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::event::{EventTone, PastEvent};
+use super::looked;
 use super::policy::RejudgedGate;
 use super::today::TodayAnswer;
 use super::tree::Tree;
@@ -97,12 +98,14 @@ impl VersionStep {
         let events = around.items;
         let event = events.iter().find(|event| event.version == version).cloned();
         let event = event.ok_or_else(|| Problem::not_found(format!("the run has no version {version}")))?;
+        let mut why = EventReasons::of(&event, &events, &now["input"]);
+        why.looked = looked::expressions(rest, run, &event, &events, &before).await;
         let short = now["short_id"].as_str().unwrap_or(run);
         let run_path = format!("/runs/{short}");
         let text = |field: &str| now[field].as_str().unwrap_or_default().to_owned();
         Ok(Self {
             rows: rows(&run_path, &events, version),
-            why: EventReasons::of(&event, &events, &now["input"]),
+            why,
             status: text("status"),
             started_at: text("started_at"),
             pipeline: text("pipeline"),

@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::event::PastEvent;
+use super::expression::names;
+use super::looked::LookedExpression;
 use super::order::ordered_by;
 use super::tree::shown;
 use crate::visible::visible;
@@ -58,6 +60,8 @@ pub(crate) struct EventReasons {
     /// The other events of the same decision.
     pub(crate) together: Vec<EventLink>,
     pub(crate) judged: Option<JudgedGate>,
+    /// The expressions of the definition by which it came to this.
+    pub(crate) looked: Vec<LookedExpression>,
     pub(crate) facts: Vec<EventField>,
     /// What of this run it led to, among the events that were read.
     pub(crate) led_to: Vec<EventLink>,
@@ -94,6 +98,7 @@ impl EventReasons {
                 .map(|other| link(other))
                 .collect(),
             judged: judged(event, input),
+            looked: Vec::new(),
             facts: facts(&event.event),
             led_to: led_to.take(6).map(link).collect(),
             whole: shown(&event.event),
@@ -129,42 +134,22 @@ fn looked_at(policy: &str, evidence: &Value, input: &Value) -> Vec<EventField> {
             .collect();
     }
     let mut found: Vec<EventField> = Vec::new();
-    for path in paths(policy) {
-        let mut parts = path.split('.');
-        let root = match parts.next() {
-            Some("evidence") => evidence,
-            Some("input") => input,
+    for path in names(policy) {
+        let root = match path[0].as_str() {
+            "evidence" => evidence,
+            "input" => input,
             _other => continue,
         };
         let mut value = root;
-        let mut name = path.split('.').next().unwrap_or_default().to_owned();
-        for part in parts {
-            // A method of a value, such as `size`, ends the path.
+        let mut name = path[0].clone();
+        for part in &path[1..] {
+            // A field that is not there ends the path.
             let Some(inner) = value.get(part) else { break };
             value = inner;
             name = format!("{name}.{part}");
         }
         if !found.iter().any(|fact| fact.name == name) {
             found.push(fact(&name, value));
-        }
-    }
-    found
-}
-
-/// Names with dots in an expression, outside of its texts.
-fn paths(expression: &str) -> Vec<String> {
-    let (mut found, mut path, mut quote) = (Vec::new(), String::new(), None);
-    for character in expression.chars().chain([' ']) {
-        let in_text = quote.is_some();
-        if quote == Some(character) {
-            quote = None;
-        } else if !in_text && matches!(character, '\'' | '"') {
-            quote = Some(character);
-        }
-        if !in_text && (character.is_alphanumeric() || matches!(character, '_' | '.')) {
-            path.push(character);
-        } else if !path.is_empty() {
-            found.push(std::mem::take(&mut path));
         }
     }
     found
