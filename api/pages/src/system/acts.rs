@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask::{Ask, AskField, field, segment};
+use super::done_words::said_at;
 use crate::form::Fields;
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::html::Html;
@@ -278,7 +279,7 @@ pub(super) async fn act(visit: Visit, Path(word): Path<String>, fields: Fields) 
         SystemAct::TestSubscription => {
             DoneAct::new("The test arrived", "Look at the other end whether it is as it should be.")
         }
-        _ => return Ok(Redirect::to(&question.back).into_response()),
+        _ => return Ok(Redirect::to(&said_at(&question.back, &format!("system-{word}"))).into_response()),
     };
     let mut frame = visit.frame(done.title.clone(), NavPlace::System);
     frame.live = false;
