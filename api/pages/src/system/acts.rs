@@ -238,7 +238,10 @@ fn allowed(visit: &Visit, word: &str) -> Result<SystemAct, Problem> {
 pub(crate) fn refused(visit: &Visit, role: &str) -> Problem {
     let detail = match &visit.at {
         Some(at) => format!("the page shows {at}, and nothing can be changed in the past"),
-        None => format!("{} may only look; {role} may do this", crate::words::actor(&visit.who.actor)),
+        None => {
+            let own = visit.who.role.map_or("no role", crate::frame::CallerRole::word);
+            format!("{} is {own}; {role} may do this", crate::words::actor(&visit.who.actor))
+        }
     };
     Problem {
         status: 403,
@@ -298,11 +301,13 @@ struct DoneAct {
     secret: Option<String>,
     /// Words with their values.
     facts: Vec<(String, String)>,
+    /// Until when it is good.
+    until: Option<String>,
 }
 
 impl DoneAct {
     fn new(title: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { title: title.into(), text: text.into(), secret: None, facts: Vec::new() }
+        Self { title: title.into(), text: text.into(), secret: None, facts: Vec::new(), until: None }
     }
 }
 
@@ -332,9 +337,7 @@ fn link_made(answer: &Value) -> DoneAct {
     let mut done =
         DoneAct::new("Login link", "It logs one browser in, once. Send it to nobody but its user.");
     done.secret = text(&answer["url"]).or_else(|| text(&answer["path"]));
-    if let Some(end) = text(&answer["expires_at"]) {
-        done.facts.push(("Good until".to_owned(), crate::words::exact(&end)));
-    }
+    done.until = text(&answer["expires_at"]);
     done
 }
 
