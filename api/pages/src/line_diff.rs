@@ -234,8 +234,12 @@ mod tests {
             LineDifference::of("name: a\necho one thing\n", "name: a\necho two thing\n", ROWS_MAX);
         let lines = &difference.hunks[0].lines;
         assert_eq!(lines.iter().map(ComparedLine::sign).collect::<Vec<_>>(), [" ", "−", "+"]);
-        let marked: Vec<&str> =
-            lines[2].pieces.iter().filter(|piece| piece.is_changed).map(|piece| piece.text.as_str()).collect();
+        let marked: Vec<&str> = lines[2]
+            .pieces
+            .iter()
+            .filter(|piece| piece.is_changed)
+            .map(|piece| piece.text.as_str())
+            .collect();
         assert_eq!(marked, ["two"]);
         assert_eq!(lines[2].text(), "echo two thing");
     }
