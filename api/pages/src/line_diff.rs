@@ -258,6 +258,9 @@ mod tests {
         let difference = LineDifference::of(&lines("a"), &lines("b"), ROWS_MAX);
         assert_eq!(difference.hunks.iter().map(|hunk| hunk.lines.len()).sum::<usize>(), ROWS_MAX);
         assert_eq!((difference.gone, difference.new, difference.left_out), (20_000, 20_000, 38_000));
-        assert_eq!(difference.left_out_words(), "38\u{202f}000 further rows are not shown.");
+        assert_eq!(
+            difference.left_out_words(),
+            format!("{} further rows are not shown.", crate::words::count(38_000))
+        );
     }
 }
