@@ -6,14 +6,15 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use everfold_base::actor::Actor;
 use everfold_base::id::{Position, RunId, Version};
 use everfold_core::event::RunEvent;
 use everfold_core::policy::Verdict;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::is_decision;
+use crate::decision::{DecisionType, is_decision, type_of};
 use crate::event_readers::{PIPELINES, is_read_by, passed_over};
-use crate::index::bitmap_index::{self, term};
+use crate::index::bitmap_index::{TermChanges, term};
 use crate::index::predicate::Predicate;
 use crate::open_runs::OpenRuns;
 use crate::projection::{Fact, FoldError, Projection};
@@ -21,7 +22,10 @@ use crate::row_codec;
 use crate::snapshot::{KeyReader as _, ReadSnapshot};
 use crate::write_batch::WriteBatch;
 
+const ACTOR: u8 = b'a';
 const GATE: u8 = b'g';
+/// Of all kinds but verdicts of gates, which their [`VERDICT`] tells.
+const KIND: u8 = b'k';
 const VERDICT: u8 = b'v';
 const PIPELINE: u8 = b'p';
 const RUN: u8 = b'u';
@@ -55,6 +59,28 @@ pub struct GateFilter {
     pub until: Option<Position>,
 }
 
+/// Which decisions are wanted; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct DecisionFilter {
+    /// Of one of these kinds, of any where there are none. [`DecisionType::Override`] finds every decision that a person
+    /// put in the place of the pipeline's own: also a recheck by other policies.
+    pub kinds: Vec<DecisionType>,
+    /// By this actor.
+    pub actor: Option<Actor>,
+    /// A verdict of the gates of this name, or a rework that one of them ordered.
+    pub gate: Option<String>,
+    /// A verdict of a gate, this one.
+    pub verdict: Option<Verdict>,
+    /// Of runs of this pipeline.
+    pub pipeline: Option<String>,
+    /// Of this run.
+    pub run: Option<RunId>,
+    /// Behind this position.
+    pub since: Option<Position>,
+    /// At this position or before it.
+    pub until: Option<Position>,
+}
+
 /// Part of a list of decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DecisionPage {
@@ -71,6 +97,8 @@ pub struct AuditModel {
     is_count_changed: bool,
     /// The pipelines of runs that go on.
     pipelines: OpenRuns<String>,
+    /// What is indexed of decisions that were not yet shown.
+    terms: TermChanges,
 }
 
 /// The read model `audit`, to be asked.
@@ -88,8 +116,49 @@ fn count(head: Option<Cow<'_, [u8]>>) -> Result<u32, FoldError> {
     head.map_or(Ok(0), |bytes| row_codec::read(&mut &*bytes))
 }
 
-fn of_run(run: RunId) -> Vec<u8> {
-    term(RUN, &run.0.simple().to_string())
+fn run_text(run: RunId) -> String {
+    run.0.simple().to_string()
+}
+
+fn with_verdict(verdict: Verdict) -> Predicate {
+    Predicate::Term(term(VERDICT, verdict.as_str()))
+}
+
+fn with_any_verdict() -> Predicate {
+    let all = [Verdict::Pass, Verdict::Fail, Verdict::Pending, Verdict::Skipped];
+    Predicate::Any(all.map(with_verdict).to_vec())
+}
+
+fn of_kind(kind: DecisionType) -> Predicate {
+    match kind {
+        DecisionType::Gate => with_any_verdict(),
+        other => Predicate::Term(term(KIND, other.as_str())),
+    }
+}
+
+impl AuditModel {
+    /// Indexes what a decision says of itself. A decision never changes, so its terms only grow.
+    fn index(&mut self, number: u32, kind: DecisionType, fact: &Fact<'_>) {
+        self.terms.add(RUN, &run_text(fact.run), number);
+        self.terms.add(ACTOR, &fact.context.actor.to_string(), number);
+        match fact.event {
+            RunEvent::GateEvaluated(event) => {
+                self.terms.add(GATE, &event.gate, number);
+                self.terms.add(VERDICT, event.verdict.as_str(), number);
+                return;
+            }
+            RunEvent::ReworkRequested(event) => {
+                if let Some(gate) = &event.source.gate {
+                    self.terms.add(GATE, gate, number);
+                }
+            }
+            RunEvent::RecheckRequested(event) if !event.policies.is_empty() => {
+                self.terms.add(KIND, DecisionType::Override.as_str(), number);
+            }
+            _ => {}
+        }
+        self.terms.add(KIND, kind.as_str(), number);
+    }
 }
 
 impl<'a> AuditView<'a> {
@@ -108,22 +177,48 @@ impl<'a> AuditView<'a> {
         cursor: Option<u64>,
         limit: usize,
     ) -> Result<DecisionPage, FoldError> {
-        let mut all = vec![match &filter.verdict {
-            Some(verdict) => Predicate::Term(term(VERDICT, verdict.as_str())),
-            None => Predicate::Any(
-                [Verdict::Pass, Verdict::Fail, Verdict::Pending, Verdict::Skipped]
-                    .map(|verdict| Predicate::Term(term(VERDICT, verdict.as_str())))
-                    .to_vec(),
-            ),
-        }];
+        let mut all = vec![filter.verdict.map_or_else(with_any_verdict, with_verdict)];
         all.extend(filter.gate.iter().map(|gate| Predicate::Term(term(GATE, gate))));
         all.extend(filter.pipeline.iter().map(|name| Predicate::Term(term(PIPELINE, name))));
+        self.newest(all, (filter.since, filter.until), cursor, limit)
+    }
+
+    /// Decisions of all kinds, newest first, at most `limit` from `cursor` on.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<DecisionPage, FoldError> {
+        let mut all = Vec::new();
+        if !filter.kinds.is_empty() {
+            all.push(Predicate::Any(filter.kinds.iter().copied().map(of_kind).collect()));
+        }
+        all.extend(filter.verdict.map(with_verdict));
+        all.extend(filter.actor.iter().map(|actor| Predicate::Term(term(ACTOR, &actor.to_string()))));
+        all.extend(filter.gate.iter().map(|gate| Predicate::Term(term(GATE, gate))));
+        all.extend(filter.pipeline.iter().map(|name| Predicate::Term(term(PIPELINE, name))));
+        all.extend(filter.run.map(|run| Predicate::Term(term(RUN, &run_text(run)))));
+        self.newest(all, (filter.since, filter.until), cursor, limit)
+    }
+
+    /// What is true of all of these, behind one position and until another.
+    fn newest(
+        &self,
+        all: Vec<Predicate>,
+        (since, until): (Option<Position>, Option<Position>),
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<DecisionPage, FoldError> {
         let last = u32::try_from(cursor.unwrap_or(u64::MAX)).unwrap_or(u32::MAX).saturating_add(1);
-        let until = match filter.until {
+        let until = match until {
             Some(until) => self.known_by(until)?,
             None => self.count,
         };
-        let first = filter.since.map_or(Ok(0), |since| self.known_by(since))?;
+        let first = since.map_or(Ok(0), |since| self.known_by(since))?;
         self.page(&Predicate::All(all), first..until.min(last), true, limit)
     }
 
@@ -132,7 +227,7 @@ impl<'a> AuditView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn of_run(&self, run: RunId) -> Result<Vec<DecisionPlace>, FoldError> {
-        let condition = Predicate::Term(of_run(run));
+        let condition = Predicate::Term(term(RUN, &run_text(run)));
         Ok(self.page(&condition, 0..self.count, false, usize::MAX)?.items)
     }
 
@@ -188,7 +283,7 @@ impl<'a> AuditView<'a> {
 
 impl Projection for AuditModel {
     const NAME: &'static str = "audit";
-    const SCHEMA: u32 = 3;
+    const SCHEMA: u32 = 4;
 
     fn handles(event: &RunEvent) -> bool {
         is_read_by(event, PIPELINES) || is_decision(event)
@@ -213,27 +308,21 @@ impl Projection for AuditModel {
             }
             other => passed_over(other, PIPELINES),
         }
-        if !is_decision(fact.event) {
-            return Ok(());
-        }
+        let Some(kind) = type_of(fact.event) else { return Ok(()) };
         let number = self.count;
         self.count += 1;
         self.is_count_changed = true;
         let place = DecisionPlace { run: fact.run, version: fact.context.version, position: fact.position };
         row_codec::write(batch.entry(&block_key(number / BLOCK))?, &place)?;
-        bitmap_index::set(batch, &of_run(fact.run), number, true)?;
-        if let RunEvent::GateEvaluated(event) = fact.event {
-            bitmap_index::set(batch, &term(GATE, &event.gate), number, true)?;
-            bitmap_index::set(batch, &term(VERDICT, event.verdict.as_str()), number, true)?;
-            if let Some(pipeline) = self.pipelines.get(fact.run, batch)? {
-                let of_pipeline = term(PIPELINE, pipeline);
-                bitmap_index::set(batch, &of_pipeline, number, true)?;
-            }
+        self.index(number, kind, fact);
+        if let Some(pipeline) = self.pipelines.get(fact.run, batch)? {
+            self.terms.add(PIPELINE, pipeline, number);
         }
         Ok(())
     }
 
     fn publish(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        self.terms.flush(batch)?;
         if std::mem::take(&mut self.is_count_changed) {
             batch.put(HEAD, row_codec::encode(&self.count)?);
         }

@@ -8,7 +8,7 @@ use everfold_base::json::{Hash, Payload};
 use everfold_base::time::Timestamp;
 use everfold_core::event::{self, Comment, RunEvent, Seen, TimerKind, UnblockDecision};
 use everfold_core::policy::Verdict;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event_readers::{DECISIONS, is_read_by, passed_over};
 use crate::inbox::vote_word;
@@ -132,6 +132,61 @@ pub enum DecisionKind {
     },
 }
 
+/// What kind of decision: the `kind` of a [`DecisionKind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionType {
+    /// [`DecisionKind::Gate`].
+    Gate,
+    /// [`DecisionKind::Vote`].
+    Vote,
+    /// [`DecisionKind::Answer`].
+    Answer,
+    /// [`DecisionKind::Expiry`].
+    Expiry,
+    /// [`DecisionKind::Approval`].
+    Approval,
+    /// [`DecisionKind::Override`].
+    Override,
+    /// [`DecisionKind::Recheck`].
+    Recheck,
+    /// [`DecisionKind::Rework`].
+    Rework,
+    /// [`DecisionKind::Cancel`].
+    Cancel,
+}
+
+impl DecisionType {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Gate,
+        Self::Vote,
+        Self::Answer,
+        Self::Expiry,
+        Self::Approval,
+        Self::Override,
+        Self::Recheck,
+        Self::Rework,
+        Self::Cancel,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Vote => "vote",
+            Self::Answer => "answer",
+            Self::Expiry => "expiry",
+            Self::Approval => "approval",
+            Self::Override => "override",
+            Self::Recheck => "recheck",
+            Self::Rework => "rework",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
 /// The decision that an event is, if it is one; those of a copied history are another run's.
 #[must_use]
 pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
@@ -158,6 +213,27 @@ pub(crate) fn is_decision(event: &RunEvent) -> bool {
         RunEvent::TimerFired(event) => event.timer.kind == TimerKind::Expiry,
         other => is_read_by(other, DECISIONS),
     }
+}
+
+/// What kind of decision an event is, if it is one.
+pub(crate) fn type_of(event: &RunEvent) -> Option<DecisionType> {
+    Some(match event {
+        RunEvent::GateEvaluated(_) => DecisionType::Gate,
+        RunEvent::VoteCast(_) => DecisionType::Vote,
+        RunEvent::QuestionAnswered(_) => DecisionType::Answer,
+        RunEvent::TimerFired(_) => return is_decision(event).then_some(DecisionType::Expiry),
+        RunEvent::ApprovalDecided(_) => DecisionType::Approval,
+        RunEvent::RunUnblocked(_) => DecisionType::Override,
+        RunEvent::RecheckRequested(_) => DecisionType::Recheck,
+        RunEvent::ReworkRequested(_) => DecisionType::Rework,
+        RunEvent::StepCancelRequested(_) | RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => {
+            DecisionType::Cancel
+        }
+        other => {
+            passed_over(other, DECISIONS);
+            return None;
+        }
+    })
 }
 
 fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, DecisionKind)> {

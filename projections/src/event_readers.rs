@@ -38,8 +38,9 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES,
         RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES,
         RunEvent::AttemptAsked(_) => ROW | STEP_FIGURES,
-        RunEvent::StopRequested(_) | RunEvent::TimerSet(_) | RunEvent::AnswerSaved(_) => INBOX,
-        RunEvent::StepSkipped(_)
+        RunEvent::TimerSet(_) | RunEvent::AnswerSaved(_) => INBOX,
+        RunEvent::StopRequested(_)
+        | RunEvent::StepSkipped(_)
         | RunEvent::StepFailed(_)
         | RunEvent::StepBlocked(_)
         | RunEvent::StepCancelled(_)

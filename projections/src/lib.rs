@@ -34,9 +34,9 @@ mod storage;
 mod timeline;
 mod write_batch;
 
-pub use audit::{AuditModel, AuditView, DecisionPage, DecisionPlace, GateFilter};
+pub use audit::{AuditModel, AuditView, DecisionFilter, DecisionPage, DecisionPlace, GateFilter};
 pub use columns::{DefinitionColumns, StepColumns};
-pub use decision::{Decision, DecisionKind, decision_of};
+pub use decision::{Decision, DecisionKind, DecisionType, decision_of};
 pub use failed_notices::{FailedNotice, FailedNoticesView};
 pub use inbox::{InboxModel, InboxView, Remark, Task, TaskKind, TaskName, TaskNameError, TaskPage};
 pub use log_reader::Unreadable;

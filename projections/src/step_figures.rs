@@ -9,14 +9,11 @@ use everfold_base::envelope::{Envelope, flag};
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, Round, StepId, StepPath};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, TimerKind};
+use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, StopReason, TimerKind};
 use serde::Serialize;
 
 use crate::event_readers::{STEP_FIGURES, passed_over};
 use crate::money::usd;
-
-/// The executor that starts another run: no event says when its work begins, so it does where it is scheduled.
-const RUN: &str = "run";
 
 /// A stretch of time in milliseconds since 1970.
 type Stretch = (i64, i64);
@@ -25,11 +22,22 @@ type Stretch = (i64, i64);
 #[derive(Debug, Default)]
 pub struct StepsOfRun {
     steps: BTreeMap<StepId, StepOfRun>,
-    /// The executor of each step's newest work: a retry does not name it again.
-    kinds: HashMap<StepPath, String>,
-    working: HashMap<AttemptId, Option<Timestamp>>,
+    /// The steps and items that have work for an executor: a retry need not say it again.
+    worked: BTreeSet<StepPath>,
+    open: HashMap<AttemptId, UnendedAttempt>,
     asked: HashMap<StepPath, Timestamp>,
     last: Timestamp,
+}
+
+/// An attempt that has not ended.
+#[derive(Debug, Clone, Copy)]
+struct UnendedAttempt {
+    scheduled_at: Timestamp,
+    /// No event says it of work that may begin before that is durable, such as an idempotent function, or that was over at
+    /// once, or is another run.
+    started_at: Option<Timestamp>,
+    /// Its time limit has passed, or that of its round: however it ends now, it failed.
+    is_late: bool,
 }
 
 #[derive(Debug, Default)]
@@ -63,26 +71,42 @@ impl StepsOfRun {
         match event {
             RunEvent::StepScheduled(event) => {
                 self.step(&event.id.path).rounds.insert(event.id.round);
-                if let ScheduledWork::Task(task) = &event.work {
-                    self.schedule(&event.id, task.kind.clone(), at);
+                if matches!(event.work, ScheduledWork::Task(_)) {
+                    self.schedule(&event.id, at);
                 }
             }
             RunEvent::RetryScheduled(event) => {
                 self.answered(at, |path| *path == event.id.path);
-                let named = event.task.as_ref().map(|task| task.kind.clone());
-                if let Some(kind) = named.or_else(|| self.kinds.get(&event.id.path).cloned()) {
-                    self.schedule(&event.id, kind, event.at);
+                if event.task.is_some() || self.worked.contains(&event.id.path) {
+                    self.schedule(&event.id, event.at);
                 }
             }
             RunEvent::AttemptStarted(event) => {
-                if let Some(since) = self.working.get_mut(&event.id) {
-                    *since = Some(at);
+                if let Some(open) = self.open.get_mut(&event.id) {
+                    open.started_at = Some(at);
+                }
+            }
+            RunEvent::StopRequested(event) => {
+                let is_late = matches!(event.reason, StopReason::Timeout | StopReason::Deadline);
+                for id in event.ids.iter().filter(|_| is_late) {
+                    if let Some(open) = self.open.get_mut(id) {
+                        open.is_late = true;
+                    }
                 }
             }
             RunEvent::AttemptSucceeded(event) => self.ended(&event.id, event.ended_at, false),
             RunEvent::AttemptAsked(event) => self.ended(&event.id, event.ended_at, false),
             RunEvent::AttemptFailed(event) => {
-                self.ended(&event.id, event.ended_at, event.failure.kind != FailureKind::Cancelled);
+                let open = self.open.get(&event.id);
+                let is_cancelled =
+                    event.failure.kind == FailureKind::Cancelled && !open.is_some_and(|open| open.is_late);
+                let has_begun = open.is_some_and(|open| open.started_at.is_some());
+                if is_cancelled && !has_begun {
+                    // It never began, so it is no attempt.
+                    self.open.remove(&event.id);
+                } else {
+                    self.ended(&event.id, event.ended_at, !is_cancelled);
+                }
             }
             RunEvent::AttemptLost(event) => self.ended(&event.id, at, true),
             RunEvent::UsageRecorded(event) => {
@@ -127,19 +151,18 @@ impl StepsOfRun {
         }
     }
 
-    fn schedule(&mut self, id: &AttemptId, kind: String, at: Timestamp) {
-        self.working.insert(id.clone(), (kind == RUN).then_some(at));
-        self.kinds.insert(id.path.clone(), kind);
+    fn schedule(&mut self, id: &AttemptId, at: Timestamp) {
+        self.open.insert(id.clone(), UnendedAttempt { scheduled_at: at, started_at: None, is_late: false });
+        self.worked.insert(id.path.clone());
     }
 
-    /// An attempt that was cancelled before it began is none.
+    /// Where no event says when it began, it did when it was scheduled.
     fn ended(&mut self, id: &AttemptId, at: Timestamp, has_failed: bool) {
-        let Some(since) = self.working.remove(id) else { return };
+        let Some(open) = self.open.remove(id) else { return };
         let step = self.step(&id.path);
         step.failed += u64::from(has_failed);
-        // Work that was over before its begin was recorded took no time that is known.
         step.attempts += 1;
-        step.machine.extend(since.map(|since| (since.0, at.0)));
+        step.machine.push((open.started_at.unwrap_or(open.scheduled_at).0, at.0));
     }
 
     fn ask(&mut self, path: &StepPath, at: Timestamp) {
@@ -162,8 +185,12 @@ impl StepsOfRun {
     fn close(&mut self) {
         let last = self.last;
         self.answered(last, |_| true);
-        let open: Vec<AttemptId> =
-            self.working.iter().filter(|(_, since)| since.is_some()).map(|(id, _)| id.clone()).collect();
+        let open: Vec<AttemptId> = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.started_at.is_some())
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in open {
             self.ended(&id, last, false);
         }

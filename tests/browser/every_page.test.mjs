@@ -1,10 +1,10 @@
-// Every page, in both themes and at the width of a phone: no complaint of the browser, none of axe, nothing beside the
+// Every page, in both themes, at the width of a phone and of a screen: no complaint of the browser, none of axe, nothing beside the
 // window. And every text that people, agents and files bring is shown as text.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Everfold } from "./everfold.mjs";
-import { axe, closeBrowser, complainedOfNothing, scrollsSideways, visit } from "./pages.mjs";
+import { axe, closeBrowser, complainedOfNothing, look, scrollsSideways, visit } from "./pages.mjs";
 
 /** What does harm where a page takes it for anything but text: markup, an early end of an attribute, marks that turn the
  *  direction of writing, escapes of a terminal, a template's own words. */
@@ -39,39 +39,44 @@ async function addresses() {
   const task = encodeURIComponent((await everfold.rest("GET /inbox")).items[0].id);
   const run = `/runs/${ids.asked}`;
   return [
-    "/", "/?by=stage&pipeline=release", "/runs", "/find?q=greet", "/nothing-is-here",
+    "/", "/?by=stage&pipeline=release", "/?started_after=bogus&status=failed", "/runs", "/runs?status=bogus&columns=run,labels", "/find?q=greet", "/nothing-is-here",
     run, `${run}?step=write`, `${run}/events`, `${run}/log?step=write&round=1&attempt=1`, `${run}/gates`,
     `${run}/artefacts`, `${run}/cost`, `${run}/children`, `${run}/definition`, `${run}/debug?version=5`,
     `${run}/compare?from=1&to=5`, `${run}/act/cancel`, `${run}/act/fork?version=3`, `${run}?at=2000-01-01T00:00:00Z`,
     `/runs/${ids.many}`, `/runs/${ids.agent}?step=develop`, `/runs/${ids.agent}/log?step=develop&round=1&attempt=1`,
     `/runs/${ids.stuck}`, `/runs/${ids.parent}/children`,
-    "/inbox", `/inbox/${task}`, "/audit", "/audit/backtest", "/pipelines", "/pipelines/release", "/pipelines/greet/start",
+    "/inbox", `/inbox/${task}`, "/audit", "/audit?since=bogus&verdict=fail", `${run}/events?version=9999`, "/audit/backtest", "/pipelines", "/pipelines/release", "/pipelines/many", "/pipelines/greet/start",
     "/schedules", "/hooks", "/spend", "/system",
   ];
 }
 
-for (const [theme, width] of [["light", 1024], ["dark", 360]]) {
-  test(`no page complains, is beside its window or keeps anybody out: ${theme}, ${width} px`, async (t) => {
-    const page = await visit(t, everfold, { theme, width });
-    const faults = [];
-    for (const address of await addresses()) {
-      page.complaints.length = 0;
-      const answer = await page.goto(address, { waitUntil: "load" });
-      const isRefused = answer.status() >= 400;
-      const wantsRefusal = address.startsWith("/nothing") || address.includes("2000-01-01");
-      if (isRefused !== wantsRefusal) faults.push(`${address}: ${answer.status()}`);
-      // The browser itself tells of an answer that is a refusal.
-      const complaints = page.complaints.filter((text) => !(wantsRefusal && text.startsWith("Failed to load resource")));
-      faults.push(...complaints.map((text) => `${address}: ${text}`));
-      faults.push(...(await axe(page)).map((text) => `${address}: ${text}`));
-      if (await scrollsSideways(page)) faults.push(`${address}: it is wider than its window`);
-      const heads = await page.locator("h1").count();
-      if (heads !== 1) faults.push(`${address}: ${heads} first headings`);
-      assert.notEqual(await page.title(), "taken", address);
+/** Each theme at each width. Of one visit all are looked at: a page is loaded once, and then turned. */
+const LOOKS = ["light", "dark"].flatMap((theme) => [1024, 360].map((width) => ({ theme, width })));
+
+test("no page complains, is beside its window or keeps anybody out, in both themes and widths", async (t) => {
+  const page = await visit(t, everfold);
+  const faults = [];
+  for (const address of await addresses()) {
+    page.complaints.length = 0;
+    const answer = await page.goto(address, { waitUntil: "load" });
+    const isRefused = answer.status() >= 400;
+    const wantsRefusal = address.startsWith("/nothing") || address.includes("2000-01-01");
+    if (isRefused !== wantsRefusal) faults.push(`${address}: ${answer.status()}`);
+    const heads = await page.locator("h1").count();
+    if (heads !== 1) faults.push(`${address}: ${heads} first headings`);
+    assert.notEqual(await page.title(), "taken", address);
+    for (const { theme, width } of LOOKS) {
+      await look(page, { theme, width });
+      const of = `${address}, ${theme}, ${width} px`;
+      faults.push(...(await axe(page)).map((text) => `${of}: ${text}`));
+      if (await scrollsSideways(page)) faults.push(`${of}: it is wider than its window`);
     }
-    assert.deepEqual(faults, []);
-  });
-}
+    // The browser itself tells of an answer that is a refusal.
+    const complaints = page.complaints.filter((text) => !(wantsRefusal && text.startsWith("Failed to load resource")));
+    faults.push(...complaints.map((text) => `${address}: ${text}`));
+  }
+  assert.deepEqual(faults, []);
+});
 
 test("what users write is text on every page that shows it", async (t) => {
   const page = await visit(t, everfold);

@@ -27,12 +27,13 @@ export async function closeBrowser() {
 }
 
 /** A page that is logged in with a role. `page.complaints` gets what the browser's console says. */
-export async function visit(t, everfold, { role = "admin", approves = [], theme = "light", width = 1024 } = {}) {
+export async function visit(t, everfold, { role = "admin", approves = [], theme = "light", width = 1024, scripts = true } = {}) {
   const context = await (await theBrowser()).newContext({
     viewport: { width, height: 900 },
     colorScheme: theme,
     baseURL: everfold.url,
     reducedMotion: "reduce",
+    javaScriptEnabled: scripts,
   });
   t.after(() => context.close());
   const page = await context.newPage();
@@ -55,15 +56,24 @@ export function complainedOfNothing(page) {
   assert.deepEqual(page.complaints, []);
 }
 
+/** Turns a page that is loaded to a theme and a width. */
+export async function look(page, { theme, width }) {
+  await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+  await page.setViewportSize({ width, height: 900 });
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+}
+
 /** What axe finds wrong with a page, one line each. */
 export async function axe(page) {
   // By the protocol, so that the page's own policy against foreign scripts stays as it is.
   const session = await page.context().newCDPSession(page);
-  const expression = `${AXE};axe.run(document, { runOnly: ${JSON.stringify(CRITERIA)} }).then((r) => JSON.stringify(r.violations))`;
+  // A page that is looked at again has it already.
+  const expression = `if (!window.axe) { ${AXE} };axe.run(document, { runOnly: ${JSON.stringify(CRITERIA)} }).then((r) => JSON.stringify(r.violations))`;
   const { result, exceptionDetails } = await session.send("Runtime.evaluate", {
     expression, awaitPromise: true, returnByValue: true,
   });
   assert.equal(exceptionDetails, undefined);
+  await session.detach();
   const violations = JSON.parse(result.value);
   return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((n) => `${n.target} (${(n.any[0] ?? n.all[0] ?? n.none[0])?.message})`).join("; ")}`);
 }

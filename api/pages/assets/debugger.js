@@ -176,7 +176,7 @@ function takeClicks() {
     const link = event.target.closest?.("#debugger a[href]");
     const url = link && new URL(link.href);
     const version = url?.pathname === location.pathname && Number(url.searchParams.get("version"));
-    if (!version || url.searchParams.has("find")) return;
+    if (!version || url.searchParams.has("find") || url.searchParams.has("today")) return;
     event.preventDefault();
     show(version);
   });
@@ -214,7 +214,7 @@ if (root()) {
   onKey("End", () => show(last()));
   onKey("/", () => document.getElementById("debug-find").select());
   onKey("n", () => document.querySelector(".debug-bar .find").requestSubmit());
-  for (const name of ["b", "f", "c"]) onKey(name, () => act(name));
+  for (const name of ["b", "f", "c", "t"]) onKey(name, () => act(name));
   keepFolds();
   takeClicks();
   takeSlider();

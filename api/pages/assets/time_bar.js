@@ -59,6 +59,7 @@ function labelled() {
   element("time-home").hidden = isNow;
   // The band says the moment, too.
   for (const shown of isNow || position ? [] : document.querySelectorAll(".band.as-of time")) shown.dateTime = time;
+  for (const shown of document.querySelectorAll(".band.as-of .as-of-position")) shown.hidden = at !== number("value");
   const ends = number("to") - number("from") > 20 * 3600_000 ? day : clock;
   for (const end of document.querySelectorAll("[data-end]")) {
     end.textContent = end.dataset.end === "to" && bar().hasAttribute("data-ends-now") ? "now" : ends.format(new Date(number(end.dataset.end)));

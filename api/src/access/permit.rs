@@ -86,6 +86,7 @@ pub fn needed(method: &Method, route: &str) -> RequiredRole {
         ("inbox", false) => RequiredRole::Decide,
         ("pipelines", false) if rest == "pipelines/check" => RequiredRole::Read,
         ("audit", false) if rest == "audit/backtest" => RequiredRole::Read,
+        ("runs", false) if rest == "runs/{run}/replay" => RequiredRole::Read,
         (
             "runs" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits" | "budgets",
             false,

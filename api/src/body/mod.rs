@@ -10,6 +10,7 @@ pub(crate) mod inbox;
 pub(crate) mod limits;
 pub mod notice;
 pub mod pipeline;
+pub(crate) mod replay;
 pub(crate) mod schedule;
 pub(crate) mod spend;
 pub(crate) mod sse_chunk;

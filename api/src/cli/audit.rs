@@ -1,23 +1,92 @@
-//! `audit backtest`: a new policy over recorded verdicts, before it is turned on.
+//! `audit`: decisions of all runs, newest first. `audit backtest`: a new policy over recorded verdicts, before it is
+//! turned on.
 
-use super::args::{AuditArgs, AuditVerb, BacktestArgs};
+use serde_json::Value;
+
+use super::args::{AuditArgs, AuditVerb, BacktestArgs, DecisionsArgs};
 use super::context::CommandContext;
-use super::moments::time_param;
+use super::moments::{moment_param, time_param};
 use super::output::note;
 use crate::body::backtest::BacktestBody;
+use crate::client::{encode, query};
 use crate::fault::Fault;
 use crate::http::{BacktestAnswer, Changed};
-use crate::text::{count, cut, instant};
+use crate::text::{count, cut, instant, table};
 
 /// Verdicts that are printed one by one.
 const ITEMS_MAX: usize = 50;
 /// Verdicts that are asked for at once.
 const PART: usize = 500;
+/// The longest reason in a row.
+const REASON_CHARS: usize = 80;
 
 pub(crate) async fn run(context: &CommandContext, args: AuditArgs) -> Result<u8, Fault> {
     match args.verb {
-        AuditVerb::Backtest(args) => backtest(context, args).await,
+        None => decisions(context, args.decisions).await,
+        Some(AuditVerb::Backtest(args)) => backtest(context, args).await,
     }
+}
+
+async fn decisions(context: &CommandContext, args: DecisionsArgs) -> Result<u8, Fault> {
+    let limit = args.limit;
+    let filter = query([
+        ("kind", args.kind),
+        ("actor", args.actor),
+        ("gate", args.gate),
+        ("verdict", args.verdict),
+        ("pipeline", args.pipeline),
+        ("run", args.run),
+        ("since", time_param("--since", args.since.as_ref())?),
+        ("at", moment_param("--at", args.at.as_ref())?),
+        ("limit", Some(limit.min(PART).to_string())),
+    ]);
+    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    loop {
+        let next = cursor.as_ref().map(|cursor| format!("&cursor={}", encode(cursor))).unwrap_or_default();
+        let page: Value = context.client.get(&format!("/api/v1/audit/decisions{filter}{next}")).await?;
+        items.extend(page["items"].as_array().into_iter().flatten().cloned());
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() || items.len() >= limit {
+            break;
+        }
+    }
+    items.truncate(limit);
+    if context.json {
+        context.out.json(&serde_json::json!({ "items": items }))?;
+    } else if items.is_empty() {
+        note("no decision fits");
+    } else {
+        let rows = items.iter().map(row);
+        context.out.line(table(["WHEN", "RUN", "STEP", "WHAT", "BY", "BECAUSE"], rows));
+    }
+    Ok(0)
+}
+
+/// A decision as a row.
+fn row(item: &Value) -> [String; 6] {
+    let text = |name: &str| item[name].as_str().unwrap_or_default();
+    let said = ["verdict", "vote", "decision"].map(text).into_iter().find(|said| !said.is_empty());
+    let what = match (text("kind"), text("gate"), said) {
+        ("gate", gate, Some(verdict)) => format!("gate {gate}: {verdict}"),
+        (kind, _, Some(said)) => format!("{kind}: {said}"),
+        ("rework", gate, None) if !gate.is_empty() => format!("rework after gate {gate}"),
+        ("recheck", ..) if item["policies"].is_object() => "recheck by another policy".to_owned(),
+        (kind, ..) => kind.to_owned(),
+    };
+    let step = match (text("step"), item["round"].as_u64()) {
+        (step, Some(round)) => format!("{step}, round {round}"),
+        (step, None) => step.to_owned(),
+    };
+    let because = [text("reason"), text("comment")].into_iter().find(|text| !text.is_empty());
+    let when = serde_json::from_value(item["at"].clone()).map(instant).unwrap_or_default();
+    [
+        when,
+        text("short_id").to_owned(),
+        step,
+        what,
+        text("actor").to_owned(),
+        cut(because.unwrap_or_default(), REASON_CHARS),
+    ]
 }
 
 async fn backtest(context: &CommandContext, args: BacktestArgs) -> Result<u8, Fault> {

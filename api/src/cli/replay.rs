@@ -1,19 +1,58 @@
 //! `replay`: decides every recorded input of a run again and compares.
 
-use super::args::RunRef;
-use super::context::CommandContext;
-use crate::client::encode;
-use crate::fault::{Code, Fault};
-use crate::node::Replay;
-use crate::text::count;
+use serde_json::Value;
 
-pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fault> {
-    let replay: Replay = context.client.get(&format!("/api/v1/runs/{}/replay", encode(&args.run))).await?;
+use super::args::ReplayArgs;
+use super::context::CommandContext;
+use super::pipeline_source;
+use crate::body::replay::ReplayBody;
+use crate::client::{encode, query};
+use crate::fault::{Code, Fault};
+use crate::node::{Replay, ReplayDecision, ReplayDefinition, ReplayDifference};
+use crate::text::{count, cut};
+
+/// The longest line that shows an event.
+const EVENT_CHARS: usize = 300;
+
+pub(crate) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8, Fault> {
+    let replay = asked(context, &args).await?;
     if context.json {
         context.out.json(&replay)?;
         return Ok(if replay.differences.is_empty() { 0 } else { Code::Differs.exit() });
     }
-    let Replay { run, inputs, events, verdicts, differences } = &replay;
+    match &replay.definition {
+        Some(by) => said_by(context, &replay, by),
+        None => said(context, &replay),
+    }
+}
+
+async fn asked(context: &CommandContext, args: &ReplayArgs) -> Result<Replay, Fault> {
+    let route = format!("/api/v1/runs/{}/replay", encode(&args.run));
+    match args.definition.as_deref() {
+        Some(path) if pipeline_source::is_path(path) => {
+            let loaded = pipeline_source::load(path, context.json)?;
+            if !context.json {
+                pipeline_source::print_problems(&loaded.checked.warnings);
+            }
+            let body = ReplayBody {
+                pipeline: None,
+                definition: loaded.text.map(Value::from),
+                file: Some(loaded.name),
+                files: Some(loaded.checked.definition.files),
+                version: args.version,
+            };
+            context.client.post(&route, &body).await
+        }
+        definition => {
+            let version = args.version.map(|version| version.to_string());
+            let asked = query([("definition", definition.map(str::to_owned)), ("version", version)]);
+            context.client.get(&format!("{route}{asked}")).await
+        }
+    }
+}
+
+fn said(context: &CommandContext, replay: &Replay) -> Result<u8, Fault> {
+    let Replay { run, inputs, events, verdicts, differences, .. } = replay;
     if differences.is_empty() {
         context.out.line(format!(
             "run {}: {} decided again, {} compared, {} given again, all equal",
@@ -28,12 +67,76 @@ pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fa
         context
             .out
             .line(format!("version {} ({}): {}", difference.version, difference.fact, difference.message));
-        context.out.line(format!("  recorded: {}", crate::text::cut(&difference.recorded.to_string(), 300)));
-        context.out.line(format!("  now:      {}", crate::text::cut(&difference.decided.to_string(), 300)));
+        event(context, "recorded", &difference.recorded);
+        event(context, "now", &difference.decided);
     }
     Err(Fault::new(
         Code::Differs,
         format!("run {}: {}", run.short(), count(differences.len() as u64, "difference")),
     )
     .hint("the recorded decisions stand; a newer Everfold decides these otherwise"))
+}
+
+/// What another definition decides.
+fn said_by(context: &CommandContext, replay: &Replay, by: &ReplayDefinition) -> Result<u8, Fault> {
+    let Replay { run, inputs, events, differences, .. } = replay;
+    let name = match by.version {
+        Some(version) => format!("{}@{version}", by.name),
+        None => format!("{}@{}", by.name, by.hash.short()),
+    };
+    for difference in differences {
+        other(context, difference);
+    }
+    if let Some(decision) = &replay.decision {
+        whole(context, decision);
+    }
+    if differences.is_empty() {
+        let pinned = if by.pinned { ", by which they were recorded" } else { "" };
+        context.out.line(format!(
+            "run {}: {} decided by {name}{pinned}, {} compared, all alike",
+            run.short(),
+            count(*inputs, "input"),
+            count(*events, "event"),
+        ));
+        return Ok(0);
+    }
+    let mut found = Vec::new();
+    if by.otherwise > 0 {
+        found.push(format!("{} would decide {} otherwise", name, count(by.otherwise, "input")));
+    }
+    if by.unfit > 0 {
+        let it = if found.is_empty() { name.as_str() } else { "it" };
+        found.push(format!("{it} does not fit at {}", count(by.unfit, "input")));
+    }
+    let what = format!("run {}: of {}, {}", run.short(), count(*inputs, "input"), found.join(", and "));
+    Err(Fault::new(Code::Differs, what)
+        .hint("the run stands as it is recorded; `restart` and `fork` go on by another definition"))
+}
+
+fn other(context: &CommandContext, difference: &ReplayDifference) {
+    let ReplayDifference { version, until, fact, message, .. } = difference;
+    if difference.misfits.is_empty() {
+        context.out.line(format!("version {version} ({fact}): {message}"));
+        event(context, "recorded", &difference.recorded);
+        event(context, "decided", &difference.decided);
+    } else {
+        let until = until.filter(|until| until > version).map(|until| format!(" to {until}"));
+        let until = until.unwrap_or_default();
+        context.out.line(format!("version {version}{until} ({fact}): does not fit: {message}"));
+    }
+}
+
+fn whole(context: &CommandContext, decision: &ReplayDecision) {
+    let ReplayDecision { version, recorded, ahead, decided } = decision;
+    context.out.line(format!("the decision of version {version} in full"));
+    let parts = [("recorded", recorded), ("before it", ahead), ("decided", decided)];
+    for (name, events) in parts {
+        for it in events {
+            event(context, name, it);
+        }
+    }
+}
+
+fn event(context: &CommandContext, name: &str, event: &Value) {
+    context.out.line(format!("  {:<9} {}", format!("{name}:"), cut(&event.to_string(), EVENT_CHARS)));
 }

@@ -1,13 +1,18 @@
-//! Decisions: those of a run, and the verdicts of gates over all runs.
+//! Decisions: those of a run, those of all runs, and the verdicts of gates over all runs.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use everfold_engine::actor::{Actor, BadActor};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::policy::Verdict;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{Decision, DecisionPlace, GateFilter, decision_of};
+use everfold_projections::{
+    Decision, DecisionFilter, DecisionPlace, DecisionType, GateFilter, RunRow, decision_of,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -88,6 +93,139 @@ pub(crate) async fn gates(
     Ok(read(answer.position, Page { items, next_cursor }))
 }
 
+/// A decision with its run, as the list over all runs has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListedDecision {
+    run: RunId,
+    short_id: String,
+    pipeline: String,
+    title: Option<String>,
+    #[serde(flatten)]
+    decision: Decision,
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DecisionsParams {
+    /// `gate`, `vote`, `answer`, `expiry`, `approval`, `override`, `recheck`, `rework`, `cancel`; several by commas.
+    /// `override` also finds rechecks by other policies.
+    kind: Option<String>,
+    /// Who decided, as items name it: `user:NAME`, `token:NAME`, `engine`.
+    actor: Option<String>,
+    /// Verdicts of these gates, and rework that they ordered.
+    gate: Option<String>,
+    /// Verdicts of gates: `pass`, `fail`, `pending` or `skipped`.
+    verdict: Option<String>,
+    pipeline: Option<String>,
+    run: Option<String>,
+    /// A time: decisions from then on.
+    since: Option<String>,
+    /// A time or a position: what was known then.
+    at: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    min_position: Option<u64>,
+}
+
+impl DecisionsParams {
+    /// The filter, without its times.
+    async fn filter(&self, app: &App) -> Result<DecisionFilter, Fault> {
+        let run = match &self.run {
+            Some(run) => Some(app.resolve(run).await?),
+            None => None,
+        };
+        let kinds = self.kind.iter().flat_map(|kinds| kinds.split(',')).map(decision_type);
+        Ok(DecisionFilter {
+            kinds: kinds.collect::<Result<_, _>>()?,
+            actor: self.actor.as_deref().map(actor).transpose()?,
+            gate: self.gate.clone(),
+            verdict: self.verdict.as_deref().map(verdict).transpose()?,
+            pipeline: self.pipeline.clone(),
+            run,
+            since: None,
+            until: None,
+        })
+    }
+}
+
+/// `GET /audit/decisions`: decisions of all runs, newest first.
+#[utoipa::path(
+    get,
+    path = "/audit/decisions",
+    tag = "history",
+    params(DecisionsParams),
+    responses((status = 200, description = "Part of the list, newest first.", body = Page<schema::ListedDecisionSchema>))
+)]
+pub(crate) async fn decisions(
+    State(app): State<App>,
+    Params(params): Params<DecisionsParams>,
+) -> Result<Response, Fault> {
+    let filter = params.filter(&app).await?;
+    let of_run = filter.run.map(|run| run.to_string());
+    let paged = CursorOf::Decisions.with(&[
+        params.kind.as_deref(),
+        params.actor.as_deref(),
+        params.gate.as_deref(),
+        params.verdict.as_deref(),
+        params.pipeline.as_deref(),
+        of_run.as_deref(),
+    ]);
+    let until = moment(&app, params.at.as_deref()).await?;
+    let filter = DecisionFilter { since: since(&app, params.since.as_deref()).await?, until, ..filter };
+    let cursor = app.in_list(paged, params.cursor.as_deref())?;
+    let limit = limit(params.limit)?;
+    let min = min_position(&app, params.min_position)?;
+    let answer = app.views().audit(min, move |audit| audit.decisions(&filter, cursor, limit)).await?;
+    let places = answer.value.items;
+    let rows = rows_of(&app, &places, answer.position, until).await?;
+    let mut items = Vec::with_capacity(places.len());
+    for place in places {
+        let (decision, row) = (decided(&app, &place).await?, rows.get(&place.run));
+        items.extend(decision.map(|decision| ListedDecision {
+            run: place.run,
+            short_id: place.run.short(),
+            pipeline: row.map(|row| row.pipeline.clone()).unwrap_or_default(),
+            title: row.and_then(|row| row.title.clone()),
+            decision,
+        }));
+    }
+    let next_cursor = app.list_cursor(paged, answer.value.next);
+    Ok(read(answer.position, Page { items, next_cursor }))
+}
+
+/// The rows of the runs that were decided on, as they were at a moment.
+async fn rows_of(
+    app: &App,
+    places: &[DecisionPlace],
+    known: Position,
+    at: Option<Position>,
+) -> Result<BTreeMap<RunId, RunRow>, Fault> {
+    let mut runs: Vec<RunId> = places.iter().map(|place| place.run).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let rows = app.views().runs(Some(known), move |view| {
+        let mut rows = BTreeMap::new();
+        for run in runs {
+            rows.extend(view.get(run, at)?.map(|row| (run, row)));
+        }
+        Ok(rows)
+    });
+    Ok(rows.await?.value)
+}
+
+fn decision_type(word: &str) -> Result<DecisionType, Fault> {
+    let known = DecisionType::ALL.into_iter().find(|kind| kind.as_str() == word);
+    known.ok_or_else(|| {
+        let words = DecisionType::ALL.map(DecisionType::as_str).join(", ");
+        Fault::new(Code::Invalid, format!("“{word}” is no kind of decision")).hint(words)
+    })
+}
+
+fn actor(text: &str) -> Result<Actor, Fault> {
+    text.parse().map_err(|error: BadActor| Fault::new(Code::Invalid, error.to_string()))
+}
+
 /// The last position before a time: the verdicts from that time on have later ones.
 pub(super) async fn since(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
     let Some(text) = asked else { return Ok(None) };
@@ -142,6 +280,16 @@ async fn decided(app: &App, place: &DecisionPlace) -> Result<Option<Decision>, F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_of_decisions_are_read_by_the_words_that_items_have() {
+        for kind in DecisionType::ALL {
+            assert_eq!(decision_type(kind.as_str()).ok(), Some(kind));
+            assert_eq!(serde_json::to_value(kind).ok(), Some(Value::from(kind.as_str())));
+        }
+        assert!(decision_type("gates").is_err() && decision_type("").is_err());
+        assert!(actor("user:ada").is_ok() && actor("ada").is_err());
+    }
 
     #[test]
     fn verdicts_are_read_by_their_words() {

@@ -22,7 +22,7 @@ pub(crate) struct MomentParams {
 
 /// A moment of the log.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Moment)]
+#[schema(as = LogMoment)]
 pub(crate) struct MomentAnswer {
     /// The last position that was durable then.
     #[schema(value_type = u64)]

@@ -17,7 +17,8 @@ use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
     graphs, health, hooks, inbox, layers, limits, live, logs, moments, notices, pipeline_stats, pipelines,
-    projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store, stream, workers,
+    projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store, stream,
+    workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -99,11 +100,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(graphs::of_run))
         .routes(routes!(state::timeline))
         .routes(routes!(audit::of_run))
-        .routes(routes!(state::replay))
+        .routes(routes!(state::replay, state::replay_by))
         .routes(routes!(logs::log))
         .routes(routes!(artefacts::list))
         .routes(routes!(artefacts::bytes))
         .routes(routes!(stream::all))
+        .routes(routes!(audit::decisions))
         .routes(routes!(audit::gates))
         .routes(routes!(backtest::backtest))
         .routes(routes!(board::board))

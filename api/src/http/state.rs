@@ -10,11 +10,13 @@ use serde_json::Value;
 
 use super::answer::Page;
 use super::app::App;
-use super::extract::{Params, Path};
+use super::extract::{JsonBody, Params, Path};
 use super::parameters::moment;
+use super::pipeline_source::source;
 use super::pipelines::document;
+use crate::body::replay::ReplayBody;
 use crate::fault::{Code, Fault};
-use crate::node::Replay;
+use crate::node::{DecidedBy, Replay};
 use crate::schema;
 use crate::view::RunView;
 
@@ -126,14 +128,72 @@ pub(crate) async fn timeline(
     Ok(Json(Page { items: attempts(&history), next_cursor: None }))
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReplayParams {
+    /// Decide by this definition: `current` (the newest saved one of the run's pipeline), `NAME`, `NAME@N`, or a hash.
+    #[param(min_length = 1)]
+    definition: Option<String>,
+    /// Only the input that recorded this version, and its decision in full; without `definition` by the one that it was
+    /// recorded with.
+    #[param(minimum = 1)]
+    version: Option<u64>,
+}
+
 /// `GET /runs/{id}/replay`: decides again on every recorded fact and compares.
+///
+/// With `definition` each fact is decided by that one, on the recorded state before it, which goes over to the
+/// definition as a fork does. Nothing is recorded.
 #[utoipa::path(
     get,
     path = "/runs/{run}/replay",
     tag = "history",
+    params(ReplayParams),
     responses((status = 200, description = "What was compared, and where it differs.", body = Replay))
 )]
-pub(crate) async fn replay(State(app): State<App>, Path(run): Path<String>) -> Result<Json<Replay>, Fault> {
+pub(crate) async fn replay(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    Params(params): Params<ReplayParams>,
+) -> Result<Json<Replay>, Fault> {
     let run = app.resolve(&run).await?;
-    Ok(Json(app.replay(run).await?))
+    let by = match params.definition.as_deref() {
+        Some("current") => DecidedBy::Current,
+        Some(name) => DecidedBy::Named(name.to_owned()),
+        None if params.version.is_some() => DecidedBy::Pinned,
+        None => return Ok(Json(app.replay(run).await?)),
+    };
+    Ok(Json(app.decide_by(run, &by, asked_version(params.version)?).await?))
+}
+
+/// `POST /runs/{id}/replay`: decides again on every recorded fact by a definition that the body names or holds.
+///
+/// Nothing is recorded, and the definition is not saved.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/replay",
+    tag = "history",
+    request_body = ReplayBody,
+    responses((status = 200, description = "What was compared, and where it differs.", body = Replay))
+)]
+pub(crate) async fn replay_by(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    body: JsonBody<ReplayBody>,
+) -> Result<Json<Replay>, Fault> {
+    let run = app.resolve(&run).await?;
+    let ReplayBody { pipeline, definition, file, files, version } = body.value;
+    let source = source(pipeline, definition, file, files)?;
+    let by = source.map_or(DecidedBy::Current, DecidedBy::Source);
+    Ok(Json(app.decide_by(run, &by, asked_version(version)?).await?))
+}
+
+fn asked_version(asked: Option<u64>) -> Result<Option<Version>, Fault> {
+    match asked {
+        Some(0) => {
+            Err(Fault::new(Code::NotYet, "versions count from 1").hint("`everfold events RUN` shows them"))
+        }
+        asked => Ok(asked.map(Version)),
+    }
 }

@@ -29,6 +29,8 @@ pub(crate) enum CursorOf {
     RunEvents = 8,
     /// Files that the steps of one run gave.
     Artefacts = 9,
+    /// Decisions of all runs.
+    Decisions = 10,
 }
 
 /// A list whose parts are asked for one after the other.

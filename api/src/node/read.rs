@@ -8,22 +8,20 @@ use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{LiveRun, LookError};
 use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::event::{BudgetTerms, RunEvent, SeenPart};
+use everfold_engine::event::{BudgetTerms, SeenPart};
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::{Awaited, RunState, RunStatus, StoredValue, Unit};
 use everfold_engine::time::Timestamp;
 use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::cursor::{PagedList, cursor, cursor_text};
 use super::handle::Node;
 use crate::body::spend::CounterView;
-use crate::fault::{Code, Fault, chain};
-use crate::schema;
+use crate::fault::{Code, Fault};
 use crate::view::{AmountsView, AwaitView, RunView, usd};
 
 /// Runs that a fault names where a short id fits several.
@@ -37,39 +35,6 @@ const IN_LINE_MAX: usize = 20;
 
 /// How long the answer to a raised budget waits for the attempts that it lets start.
 const COUNTERS_WAIT: Duration = Duration::from_secs(2);
-
-/// What deciding again on a run's recorded facts gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Replay {
-    /// The run.
-    #[schema(value_type = schema::RunIdSchema)]
-    pub run: RunId,
-    /// How many inputs were decided again.
-    pub inputs: u64,
-    /// How many events were compared.
-    pub events: u64,
-    /// How many verdicts of gates were given again on their evidence.
-    #[serde(default)]
-    pub verdicts: u64,
-    /// Where the decisions differ; empty: they are equal.
-    pub differences: Vec<ReplayDifference>,
-}
-
-/// An input that would lead to something else now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct ReplayDifference {
-    /// The first event of the recorded batch.
-    #[schema(value_type = u64)]
-    pub version: Version,
-    /// Its name.
-    pub fact: String,
-    /// What the history has.
-    pub recorded: Value,
-    /// What would be there now.
-    pub decided: Value,
-    /// What happened, in one line.
-    pub message: String,
-}
 
 impl Node {
     /// The run of an id, a short id, a unique start of one (≥ 4 digits), or `@`, `@1`, ….
@@ -325,26 +290,6 @@ impl Node {
     /// There is no such run, or its definition cannot be read.
     pub async fn definition(&self, run: RunId) -> Result<Arc<Definition>, Fault> {
         Ok(self.engine.with_state(run, |state| Arc::clone(state.definition())).await?)
-    }
-
-    /// Decides every recorded input of a run again and compares the events.
-    ///
-    /// # Errors
-    /// The history cannot be read.
-    pub async fn replay(&self, run: RunId) -> Result<Replay, Fault> {
-        let replayed = self.engine.replay(run).await;
-        let replayed = replayed.map_err(|error| Fault::new(Code::SetAside, chain(&error)))?;
-        let shown = |event: Option<RunEvent>| serde_json::to_value(event).unwrap_or(Value::Null);
-        let differences = replayed.differences.into_iter().map(|difference| ReplayDifference {
-            version: difference.version,
-            fact: difference.fact.to_owned(),
-            recorded: shown(difference.recorded),
-            decided: shown(difference.decided),
-            message: difference.message,
-        });
-        let differences = differences.collect();
-        let (inputs, events, verdicts) = (replayed.inputs, replayed.events, replayed.verdicts);
-        Ok(Replay { run, inputs, events, verdicts, differences })
     }
 
     /// Whether an attempt is scheduled or in progress.

@@ -52,6 +52,26 @@ pub(crate) struct RunDecisionSchema {
     kind: DecisionKindSchema,
 }
 
+/// A decision with its run.
+#[derive(ToSchema, Serialize)]
+#[schema(as = ListedDecision)]
+pub(crate) struct ListedDecisionSchema {
+    run: RunIdSchema,
+    short_id: String,
+    /// The run's pipeline.
+    pipeline: String,
+    /// The run's title.
+    title: Option<String>,
+    version: u64,
+    position: u64,
+    at: TimeSchema,
+    actor: String,
+    step: Option<String>,
+    round: Option<u32>,
+    #[serde(flatten)]
+    kind: DecisionKindSchema,
+}
+
 /// One attempt with its times.
 #[derive(ToSchema, Serialize)]
 #[schema(as = AttemptRow)]

@@ -27,7 +27,8 @@ pub(crate) use access::{RoleSchema, TokenSchema};
 pub(crate) use board::{GroupBySchema, StatsSchema, StepFiguresSchema};
 pub(crate) use budget::{AmountSchema, MeasureSchema, OnOverSchema, PeriodSchema};
 pub(crate) use history::{
-    AttemptRowSchema, DecisionSchema, EventLineSchema, RunDecisionSchema, StreamEventSchema, VerdictSchema,
+    AttemptRowSchema, DecisionSchema, EventLineSchema, ListedDecisionSchema, RunDecisionSchema,
+    StreamEventSchema, VerdictSchema,
 };
 pub(crate) use id::{HashSchema, MomentOfBodySchema, RunIdSchema, TimeSchema};
 pub(crate) use line::{LimitsAnswerSchema, WaitingSchema};

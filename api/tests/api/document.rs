@@ -270,6 +270,12 @@ async fn real_answers_have_the_shapes_of_the_document() {
     let new = json!({ "gate": "right", "policy": "evidence.value == false" });
     let tested = api.well(post.clone(), "/api/v1/audit/backtest", &[], "", new).await;
     assert_eq!(tested["changed"], 1, "{tested}");
+    let replay = "/api/v1/runs/{run}/replay";
+    let replayed = api.well(get.clone(), replay, &at, "?definition=current&version=1", Value::Null).await;
+    assert_eq!(replayed["definition"]["pinned"], true, "{replayed}");
+    let other = json!({ "definition": STEPS.replace("output.n == 1", "output.n == 2") });
+    let replayed = api.well(post.clone(), replay, &at, "", other).await;
+    assert_eq!(replayed["definition"]["otherwise"], 1, "{replayed}");
     api.well(post.clone(), "/api/v1/runs/{run}/notes", &at, "", json!({ "text": "well" })).await;
     api.well(put.clone(), "/api/v1/runs/{run}/breakpoints", &at, "", json!({ "steps": ["b"] })).await;
     api.well(post.clone(), "/api/v1/runs/{run}/pause", &at, "", json!({ "reason": "lunch" })).await;

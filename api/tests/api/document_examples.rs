@@ -160,6 +160,9 @@ impl Api {
         match operation {
             "unblockRun" | "retryRun" => drop(self.run(FAILS, "blocked").await),
             "recheckStep" | "backtestGate" => drop(self.run(GATED, "blocked").await),
+            "replayRunBy" => {
+                drop(self.well("POST", "/api/v1/runs", json!({ "pipeline": "hello" })).await);
+            }
             "resumeRun" => {
                 let run = self.run(SLEEPS, "running").await;
                 self.well("POST", &format!("/api/v1/runs/{run}/interrupt"), json!({})).await;

@@ -26,6 +26,7 @@ mod past_states;
 mod pipeline_cases;
 mod pipeline_checks;
 mod pipeline_stats;
+mod replay_by_definition;
 mod request_forms;
 mod routes;
 mod run_shapes;

@@ -218,6 +218,114 @@ async fn two_moments_of_a_run_differ_by_what_the_events_between_changed() {
     assert_eq!(api.get("/api/v1/runs/0000/diff").await.0, 404);
 }
 
+const STRICT: &str = "
+name: strict
+steps:
+  - id: a
+    function: everfold.noop
+    gates: [{ id: never, expression: '1', policy: evidence.value > 1, on_fail: block }]
+";
+
+impl Api {
+    /// The newest decisions, by what they are.
+    async fn decided(&self, query: &str) -> Vec<Value> {
+        let (status, page) = self.get(&format!("/api/v1/audit/decisions?{query}")).await;
+        assert_eq!(status, 200, "{query}: {page}");
+        page["items"].as_array().unwrap().clone()
+    }
+
+    /// A run whose gate fails, at the end by a person's policy for it, and then passed over by another decision.
+    async fn overridden(&self) -> String {
+        let body = json!({ "definition": STRICT, "title": "A strict one" });
+        let (status, run) = self.post("/api/v1/runs", body).await;
+        assert_eq!(status, 201, "{run}");
+        let id = run["id"].as_str().unwrap().to_owned();
+        self.until(&id, "blocked").await;
+        for body in [
+            json!({ "step": "a" }),
+            json!({ "step": "a", "reason": "as strict", "policy": { "never": "evidence.value > 2" } }),
+        ] {
+            let (status, answer) = self.post(&format!("/api/v1/runs/{id}/recheck"), body).await;
+            assert_eq!(status, 200, "{answer}");
+            self.until(&id, "blocked").await;
+        }
+        let body = json!({ "step": "a", "decision": "proceed", "reason": "by hand" });
+        let (status, answer) = self.post(&format!("/api/v1/runs/{id}/unblock"), body).await;
+        assert_eq!(status, 200, "{answer}");
+        self.until(&id, "succeeded").await;
+        id
+    }
+}
+
+#[tokio::test]
+async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they_are() {
+    let api = Api::new();
+    let strict = api.overridden().await;
+    let before = api.held.node().store().last_position();
+    let asking = api.asking().await;
+    let inbox = api.get("/api/v1/inbox").await.1;
+    let task = inbox["items"][0]["id"].as_str().unwrap();
+    assert_eq!(api.post(&format!("/api/v1/inbox/{task}"), json!({ "decision": "approve" })).await.0, 200);
+    api.until(&asking, "succeeded").await;
+
+    // Each is what the list of its run has, and its run.
+    let all = api.decided("").await;
+    let mut of_runs = Vec::new();
+    for run in [&asking, &strict] {
+        let (_, own) = api.get(&format!("/api/v1/runs/{run}/audit")).await;
+        let (_, row) = api.get(&format!("/api/v1/runs/{run}")).await;
+        for decision in own["items"].as_array().unwrap().iter().rev() {
+            let mut listed = decision.clone();
+            for (name, value) in [
+                ("run", &row["id"]),
+                ("short_id", &row["short_id"]),
+                ("title", &row["title"]),
+                ("pipeline", &row["pipeline"]),
+            ] {
+                listed[name] = value.clone();
+            }
+            of_runs.push(listed);
+        }
+    }
+    assert_eq!(all, of_runs);
+    assert_eq!(all.last().unwrap()["title"], "A strict one");
+
+    let kinds = async |query: &str| -> Vec<String> {
+        let kind = |item: &Value| item["kind"].as_str().unwrap().to_owned();
+        api.decided(query).await.iter().map(kind).collect()
+    };
+    // Where a person went against a gate: not where they had it judged again as it is.
+    assert_eq!(kinds("kind=override").await, ["override", "recheck"]);
+    assert_eq!(kinds("kind=recheck").await, ["recheck", "recheck"]);
+    assert_eq!(kinds("kind=vote,approval").await, ["approval", "vote"]);
+    assert_eq!(kinds("gate=never&verdict=fail").await.len(), 3);
+    assert_eq!(kinds("kind=gate&pipeline=strict").await, ["gate", "gate", "gate"]);
+    // A verdict that a recheck brings at once has its actor.
+    assert_eq!(
+        kinds("actor=user:ada&pipeline=strict").await,
+        ["override", "gate", "recheck", "gate", "recheck"]
+    );
+    assert_eq!(kinds(&format!("run={strict}")).await, kinds("pipeline=strict").await);
+    assert_eq!(kinds(&format!("at={before}")).await, kinds("pipeline=strict").await);
+    assert!(kinds("since=2999-01-01T00:00:00Z").await.is_empty());
+
+    // Part by part it is the same list.
+    let (mut cursor, mut parts) = (String::new(), Vec::new());
+    loop {
+        let (_, page) = api.get(&format!("/api/v1/audit/decisions?limit=3{cursor}")).await;
+        parts.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(parts, all);
+    for query in ["kind=gates", "kind=", "actor=ada", "verdict=failed", "limit=0", "at=noon", &cursor[1..]] {
+        let path = format!("/api/v1/audit/decisions?kind=vote&{query}").replace("kind=vote&kind", "kind");
+        let (status, problem) = api.get(&path).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{query}: {problem}");
+    }
+    assert_eq!(api.get("/api/v1/audit/decisions?run=ffff").await.0, 404);
+}
+
 #[tokio::test]
 async fn a_new_policy_is_tried_on_recorded_verdicts_before_it_is_turned_on() {
     let api = Api::new();

@@ -249,7 +249,7 @@ const THINGS: [(&str, &[&str]); 8] = [
     ("awaited", &["Awaits"]),
     ("usage", &["UsageView", "SpendItem", "UsageBody"]),
     ("token", &["Token", "TokenMade"]),
-    ("decision", &["Decision", "RunDecision"]),
+    ("decision", &["Decision", "RunDecision", "ListedDecision"]),
     ("attempt of a worker", &["Job", "HeldView", "Taken"]),
     ("schedule", &["ScheduleView", "AddBody"]),
 ];

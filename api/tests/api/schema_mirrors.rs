@@ -354,7 +354,10 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
         let mut of_run = serde_json::to_value(decision).unwrap();
         of_run["run"] = json!(run());
         of_run["short_id"] = json!(run().short());
-        same_fields("RunDecision", of_run);
+        same_fields("RunDecision", of_run.clone());
+        of_run["pipeline"] = json!(text());
+        of_run["title"] = json!(text());
+        same_fields("ListedDecision", of_run);
     }
     same_variants("DecisionKind", Some("kind"), &decision_kinds());
 }
@@ -522,6 +525,8 @@ steps:
     same_fields("EventLine", &events["items"][0]);
     let verdicts = get(format!("/api/v1/audit/gates?min_position={position}")).await;
     same_fields("RunDecision", &verdicts["items"][0]);
+    let decisions = get(format!("/api/v1/audit/decisions?min_position={position}")).await;
+    same_fields("ListedDecision", &decisions["items"][0]);
     let unused = "name: p\nsteps:\n  - { id: a, function: everfold.noop, with: 7 }\n";
     let (_, problem) = api.post("/api/v1/pipelines/check", json!({ "definition": unused })).await;
     same_fields("FileProblem", &problem["errors"][0]);

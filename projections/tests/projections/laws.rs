@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use everfold_base::envelope::Envelope;
+use everfold_base::actor::Actor;
+use everfold_base::envelope::{Envelope, StreamId};
 use everfold_base::failure::Failure;
 use everfold_base::id::{Attempt, AttemptId, Position};
 use everfold_base::time::Timestamp;
 use everfold_core::policy::Verdict;
 use everfold_core::state::{Awaited, RunStatus};
 use everfold_projections::{
-    GateFilter, GroupBy, Models, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, Task, TaskKind,
+    Decision, DecisionFilter, DecisionKind, DecisionPlace, DecisionType, GateFilter, GroupBy, Models,
+    RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, Task, TaskKind, decision_of,
 };
 use everfold_store::MemoryStore;
 use proptest::prelude::*;
@@ -124,6 +126,65 @@ fn pages(models: &Models, filter: &RunFilter, order: RunOrder, at: Option<Positi
     }
 }
 
+fn decision_filters() -> Vec<DecisionFilter> {
+    let none = DecisionFilter::default;
+    let ada = Actor::User("ada".into());
+    let mut filters: Vec<DecisionFilter> =
+        DecisionType::ALL.into_iter().map(|kind| DecisionFilter { kinds: vec![kind], ..none() }).collect();
+    filters.extend([
+        none(),
+        DecisionFilter { actor: Some(ada.clone()), ..none() },
+        DecisionFilter { actor: Some(Actor::Engine), kinds: vec![DecisionType::Rework], ..none() },
+        DecisionFilter { actor: Some(Actor::User("a".into())), ..none() },
+        DecisionFilter { kinds: vec![DecisionType::Gate, DecisionType::Vote], ..none() },
+        DecisionFilter { kinds: vec![DecisionType::Override, DecisionType::Recheck], ..none() },
+        DecisionFilter { gate: Some("checked".into()), ..none() },
+        DecisionFilter { gate: Some("known".into()), verdict: Some(Verdict::Pending), ..none() },
+        DecisionFilter { verdict: Some(Verdict::Fail), kinds: vec![DecisionType::Vote], ..none() },
+        DecisionFilter { pipeline: Some("everything".into()), actor: Some(ada), ..none() },
+        DecisionFilter { pipeline: Some("nothing".into()), ..none() },
+        DecisionFilter { run: Some(RandomRun::begin(1).run), ..none() },
+        DecisionFilter { since: Some(Position(20)), ..none() },
+    ]);
+    filters
+}
+
+/// What a filter says, looked at decision by decision.
+fn is_wanted(filter: &DecisionFilter, event: &Envelope, decision: &Decision) -> bool {
+    let of_kind = |kind: &DecisionType| match (&decision.kind, kind) {
+        (DecisionKind::Recheck { policies, .. }, DecisionType::Override) => !policies.is_empty(),
+        (other, kind) => json!(other)["kind"] == kind.as_str(),
+    };
+    let (gate, verdict) = match &decision.kind {
+        DecisionKind::Gate { gate, verdict, .. } => (Some(gate), Some(*verdict)),
+        DecisionKind::Rework { gate, .. } => (gate.as_ref(), None),
+        _other => (None, None),
+    };
+    let stream = &event.header.stream;
+    (filter.kinds.is_empty() || filter.kinds.iter().any(of_kind))
+        && filter.actor.as_ref().is_none_or(|actor| *actor == event.header.actor)
+        && filter.gate.as_ref().is_none_or(|name| gate == Some(name))
+        && filter.verdict.is_none_or(|wanted| verdict == Some(wanted))
+        && filter.pipeline.as_ref().is_none_or(|name| name == "everything")
+        && filter.run.is_none_or(|run| *stream == StreamId::run(run))
+        && filter.since.is_none_or(|since| event.position > since)
+        && filter.until.is_none_or(|until| event.position <= until)
+}
+
+/// Every part of the list of decisions.
+fn decisions(models: &Models, filter: &DecisionFilter) -> Vec<DecisionPlace> {
+    let (mut places, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = models.audit().unwrap().decisions(filter, cursor, 3).unwrap();
+        assert!(page.items.len() == 3 || page.next.is_none());
+        places.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return places;
+        }
+    }
+}
+
 /// Every answer of every model.
 fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
     let mut answers = Vec::new();
@@ -160,6 +221,10 @@ fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
             }
         }
         answers.push((format!("gates {:?} {:?}", filter.verdict, filter.pipeline), json!(places)));
+    }
+    for (number, filter) in decision_filters().into_iter().enumerate() {
+        let filter = DecisionFilter { until: at, ..filter };
+        answers.push((format!("decisions {number}"), json!(decisions(models, &filter))));
     }
     for (word, by) in SpendBy::ALL {
         for filter in [
@@ -258,6 +323,27 @@ proptest! {
         for filter in filters() {
             let wanted: Vec<_> = all.iter().filter(|row| fits(&filter, row)).cloned().collect();
             prop_assert_eq!(pages(&models, &filter, RunOrder::Newest, None), wanted, "{:?}", filter);
+        }
+    }
+
+    /// The decisions that the index finds are those that a reading of the whole log finds.
+    #[test]
+    fn decisions_by_index_equal_a_scan_of_the_log(
+        choices in choices(160),
+        until in any::<prop::sample::Index>(),
+    ) {
+        let (_, log) = log(&choices, 7);
+        let models = folded(&log);
+        let until = Position(until.index(log.len() + 1) as u64);
+        for filter in decision_filters() {
+            for filter in [filter.clone(), DecisionFilter { until: Some(until), ..filter }] {
+                let scanned = log.iter().rev().filter_map(|event| {
+                    let decision = decision_of(event)?;
+                    is_wanted(&filter, event, &decision).then_some(event.position)
+                });
+                let found = decisions(&models, &filter).into_iter().map(|place| place.position);
+                prop_assert_eq!(found.collect::<Vec<_>>(), scanned.collect::<Vec<_>>(), "{:?}", filter);
+            }
         }
     }
 

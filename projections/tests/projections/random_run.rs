@@ -144,10 +144,9 @@ impl RandomRun {
             ),
             7 => {
                 let path = "a".parse().unwrap();
-                self.tell(
-                    InputKind::Recheck(RecheckRequested { path, policies: Default::default(), reason: None }),
-                    user,
-                );
+                let policy = ("checked".to_owned(), "true".to_owned());
+                let policies = which.is_multiple_of(2).then_some(policy).into_iter().collect();
+                self.tell(InputKind::Recheck(RecheckRequested { path, policies, reason: None }), user);
             }
             8 => self.late(which),
             0 | 1 => {

@@ -110,6 +110,7 @@ struct EvidenceName {
 /// `GET /audit/backtest`.
 pub(super) async fn page(visit: Visit, Query(query): Query<BacktestQuery>) -> Result<Response, Problem> {
     let filter = AuditFilter {
+        kind: "gate".to_owned(),
         gate: query.gate.clone(),
         pipeline: query.pipeline.clone(),
         since: query.since.clone(),
@@ -164,7 +165,8 @@ async fn known_gates(visit: &Visit, query: &BacktestQuery, decided: &[Decision])
     if query.gate.is_empty() {
         return decided.to_vec();
     }
-    let all = AuditFilter::default().load(visit, "", EXAMPLES).await;
+    let gates = AuditFilter { kind: "gate".to_owned(), ..AuditFilter::default() };
+    let all = gates.load(visit, "", EXAMPLES).await;
     all.map(|part| part.items).unwrap_or_default()
 }
 

@@ -18,6 +18,9 @@ const LINE_CHARS_MAX: usize = 140;
 #[serde(default)]
 pub(crate) struct Decision {
     pub(crate) short_id: String,
+    /// Of its run; empty where the list is of one run.
+    pub(crate) pipeline: String,
+    pub(crate) title: Option<String>,
     pub(crate) version: u64,
     pub(crate) position: u64,
     pub(crate) at: String,
@@ -60,12 +63,10 @@ impl Decision {
         self.kind == "override" || (self.kind == "recheck" && !self.policies.is_empty())
     }
 
-    /// Whether a person decided, or their time ran out.
-    pub(crate) fn is_of_person(&self) -> bool {
-        matches!(
-            self.kind.as_str(),
-            "vote" | "answer" | "approval" | "override" | "recheck" | "cancel" | "expiry"
-        )
+    /// The run in words: its title, or else its pipeline.
+    pub(crate) fn run_words(&self) -> String {
+        visible(self.title.as_deref().filter(|title| !title.is_empty()).unwrap_or(&self.pipeline))
+            .into_owned()
     }
 
     /// What decided: a gate by its name, else what kind of decision it is.
@@ -158,13 +159,18 @@ impl Decision {
         }
     }
 
-    /// What it was decided on, all of it.
-    pub(crate) fn whole_evidence(&self) -> String {
-        let value = match self.kind.as_str() {
+    /// What it was decided on.
+    pub(super) fn basis(&self) -> &Value {
+        match self.kind.as_str() {
             "gate" => &self.evidence,
             "answer" => &self.answer,
             _ => &self.seen,
-        };
+        }
+    }
+
+    /// What it was decided on, all of it.
+    pub(crate) fn whole_evidence(&self) -> String {
+        let value = self.basis();
         if value.is_null() {
             return String::new();
         }

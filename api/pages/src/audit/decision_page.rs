@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::decision::Decision;
-use super::filter::AuditFilter;
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::html::Html;
 use crate::problem::Problem;
@@ -21,6 +20,12 @@ struct AuditEvent {
     version: u64,
     recorded_at: String,
     cause: Value,
+}
+
+/// The decisions of a run, as REST lists them.
+#[derive(Debug, Deserialize)]
+struct DecisionsOfRun {
+    items: Vec<Decision>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,12 +46,9 @@ pub(super) async fn one(
     visit: Visit,
     Path((run, version)): Path<(String, u64)>,
 ) -> Result<Response, Problem> {
-    let filter = AuditFilter { run, ..AuditFilter::default() };
-    let part = filter.load(&visit, &version.saturating_add(1).to_string(), 1).await?;
-    let found = part.items.into_iter().find(|item| item.version == version);
-    let item =
-        found.ok_or_else(|| Problem::not_found(format!("version {version} of this run is no decision")))?;
-    let path = format!("/runs/{}/events?from={version}&limit=1", filter.run);
+    let mut item = decision(&visit, &run, version).await?;
+    item.short_id.clone_from(&run);
+    let path = format!("/runs/{run}/events?from={version}&limit=1");
     let events: RecordedEvents = visit.rest.get(&path).await?;
     let event = events.items.into_iter().find(|event| event.version == version);
     let title = format!("{} {} · {}", item.subject(), item.verdict_word(), item.short_id);
@@ -54,4 +56,14 @@ pub(super) async fn one(
     // What is recorded does not change.
     frame.live = false;
     Ok(Html(AuditDecisionPage { frame, item, event }).into_response())
+}
+
+/// The decision at a version of a run, if it was known at the page's moment.
+async fn decision(visit: &Visit, run: &str, version: u64) -> Result<Decision, Problem> {
+    if !run.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'@')) {
+        return Err(Problem::not_found(format!("there is no run “{run}”")));
+    }
+    let page: DecisionsOfRun = visit.rest.get(&visit.at_moment(&format!("/runs/{run}/audit"))).await?;
+    let found = page.items.into_iter().find(|item| item.version == version);
+    found.ok_or_else(|| Problem::not_found(format!("version {version} of this run is no decision")))
 }

@@ -88,11 +88,13 @@ impl Export {
     }
 }
 
-const CSV_HEAD: &str = "at,position,run,version,step,round,kind,gate,verdict,reason,evidence,policy,policy_hash,actor,override\r\n";
+const CSV_HEAD: &str = "at,position,run,version,step,round,kind,gate,verdict,reason,evidence,policy,policy_hash,actor,override,pipeline,title\r\n";
 
 fn csv_line(item: &Decision) -> String {
     let round = item.round.map(|round| round.to_string()).unwrap_or_default();
-    let evidence = if item.whole_evidence().is_empty() { String::new() } else { item.evidence.to_string() };
+    let evidence = if item.basis().is_null() { String::new() } else { item.basis().to_string() };
+    let others = item.policies.iter().map(|(gate, policy)| format!("{gate}: {policy}"));
+    let policy = item.policy.clone().unwrap_or_else(|| others.collect::<Vec<_>>().join("\n"));
     let cells = [
         item.at.clone(),
         item.position.to_string(),
@@ -105,10 +107,12 @@ fn csv_line(item: &Decision) -> String {
         item.verdict_word(),
         item.because(),
         evidence,
-        item.policy.clone().unwrap_or_default(),
+        policy,
         item.policy_hash.clone().unwrap_or_default(),
         item.actor.clone(),
         item.is_override().to_string(),
+        item.pipeline.clone(),
+        item.title.clone().unwrap_or_default(),
     ];
     let cells: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
     format!("{}\r\n", cells.join(","))
@@ -126,7 +130,7 @@ fn csv_cell(text: &str) -> String {
 
 fn json_line(item: &Decision) -> String {
     let mut line = serde_json::json!({
-        "at": item.at, "position": item.position, "run": item.short_id, "version": item.version, "step": item.step,
+        "at": item.at, "position": item.position, "run": item.short_id, "pipeline": item.pipeline, "title": item.title, "version": item.version, "step": item.step,
         "round": item.round, "kind": item.kind, "actor": item.actor, "override": item.is_override(),
     });
     let gate = [
@@ -151,6 +155,11 @@ fn json_line(item: &Decision) -> String {
     {
         if !value.is_null() {
             line[name] = value.clone();
+        }
+    }
+    for (name, number) in [("used", item.used), ("max", item.max)] {
+        if let Some(number) = number {
+            line[name] = number.into();
         }
     }
     if !item.comments.is_empty() {

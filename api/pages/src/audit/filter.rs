@@ -12,19 +12,38 @@ pub(crate) const PAGE: usize = 50;
 /// The verdicts of gates.
 pub(crate) const VERDICTS: [&str; 4] = ["pass", "fail", "pending", "skipped"];
 
+/// What people decide, and that their time ran out.
+const OF_PEOPLE: &str = "vote,answer,approval,override,recheck,cancel,expiry";
+
+/// The choices of the field "what", with what each stands for.
+pub(crate) const KINDS: [(&str, &str); 10] = [
+    ("people", "of people"),
+    ("override", "overrides"),
+    ("gate", "verdicts of gates"),
+    ("vote", "votes"),
+    ("approval", "approvals"),
+    ("answer", "answers"),
+    ("recheck", "rechecks"),
+    ("rework", "rework"),
+    ("cancel", "cancellations"),
+    ("expiry", "time that ran out"),
+];
+
 /// The filters of the list, as the address has them; what is empty filters nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct AuditFilter {
+    /// One of [`KINDS`], or several kinds as REST takes them.
+    #[serde(alias = "only")]
+    pub(crate) kind: String,
     pub(crate) gate: String,
     pub(crate) verdict: String,
     pub(crate) pipeline: String,
     pub(crate) run: String,
+    /// An actor; a name alone is a user's.
     pub(crate) actor: String,
     /// A day or a time.
     pub(crate) since: String,
-    /// `overrides`, `people`, or `gates`.
-    pub(crate) only: String,
     pub(crate) cursor: String,
 }
 
@@ -42,14 +61,9 @@ struct ListedDecisions {
 }
 
 impl AuditFilter {
-    /// Whether the list is that of one run, where people's decisions are listed, too.
+    /// Whether the list is that of one run.
     pub(crate) fn is_of_run(&self) -> bool {
         !self.run.is_empty()
-    }
-
-    /// Whether something is asked for that only the list of one run knows.
-    pub(crate) fn needs_run(&self) -> bool {
-        !self.is_of_run() && (!self.actor.is_empty() || matches!(self.only.as_str(), "overrides" | "people"))
     }
 
     /// Whether anything is filtered.
@@ -59,13 +73,13 @@ impl AuditFilter {
 
     fn pairs(&self) -> [(&'static str, &str); 7] {
         [
+            ("kind", &self.kind),
             ("gate", &self.gate),
             ("verdict", &self.verdict),
             ("pipeline", &self.pipeline),
             ("run", &self.run),
             ("actor", &self.actor),
             ("since", &self.since),
-            ("only", &self.only),
         ]
     }
 
@@ -73,11 +87,23 @@ impl AuditFilter {
     pub(crate) fn refused(&self, problem: &Problem) -> Option<&'static str> {
         let is_no_time = !self.since.is_empty() && crate::words::millis(&time_of(&self.since)).is_none();
         let is_no_verdict = !self.verdict.is_empty() && !VERDICTS.contains(&self.verdict.as_str());
+        let is_known = |kind: &str| KINDS.iter().any(|(known, _)| *known == kind);
         match problem.status {
             _ if is_no_time => Some("since"),
             _ if is_no_verdict => Some("verdict"),
+            _ if !self.kind.is_empty() && !self.kinds().split(',').all(is_known) => Some("kind"),
             404 if self.is_of_run() => Some("run"),
             _ => None,
+        }
+    }
+
+    /// Why a filter cannot be used.
+    pub(crate) fn refusal(&self, name: &str, problem: &Problem) -> String {
+        match name {
+            "since" => format!("“{}” is no day: write 2026-11-20, or a time of RFC 3339", self.since),
+            "verdict" => format!("“{}” is no verdict: there are {}", self.verdict, VERDICTS.join(", ")),
+            "kind" => format!("“{}” is no kind of decision", self.kind),
+            _ => problem.detail.clone(),
         }
     }
 
@@ -87,6 +113,7 @@ impl AuditFilter {
         match name {
             "since" => rest.since.clear(),
             "verdict" => rest.verdict.clear(),
+            "kind" => rest.kind.clear(),
             "run" => rest.run.clear(),
             _ => {}
         }
@@ -109,6 +136,26 @@ impl AuditFilter {
         set.fold(path.to_owned(), |path, (name, value)| with_query(&path, name, value))
     }
 
+    /// The kinds, as REST knows them.
+    fn kinds(&self) -> &str {
+        match self.kind.as_str() {
+            "people" => OF_PEOPLE,
+            // Words of former addresses.
+            "overrides" => "override",
+            "gates" => "gate",
+            kind => kind,
+        }
+    }
+
+    /// The actor, as REST knows it.
+    fn whole_actor(&self) -> String {
+        match self.actor.trim() {
+            "" => String::new(),
+            actor if actor == "engine" || actor.contains(':') => actor.to_owned(),
+            name => format!("user:{name}"),
+        }
+    }
+
     /// A part of the list: from a cursor on, so many.
     pub(crate) async fn load(
         &self,
@@ -116,24 +163,15 @@ impl AuditFilter {
         cursor: &str,
         limit: usize,
     ) -> Result<DecisionPart, Problem> {
-        if self.needs_run() {
-            return Ok(DecisionPart::default());
-        }
-        if self.is_of_run() {
-            self.of_run(visit, cursor, limit).await
-        } else {
-            self.of_gates(visit, cursor, limit).await
-        }
-    }
-
-    /// Verdicts of gates of all runs.
-    async fn of_gates(&self, visit: &Visit, cursor: &str, limit: usize) -> Result<DecisionPart, Problem> {
-        let mut path = visit.at_moment(&format!("/audit/gates?limit={limit}"));
-        let since = time_of(&self.since);
+        let mut path = visit.at_moment(&format!("/audit/decisions?limit={limit}"));
+        let (actor, since) = (self.whole_actor(), time_of(&self.since));
         let pairs = [
-            ("gate", self.gate.as_str()),
+            ("kind", self.kinds()),
+            ("gate", self.gate.trim()),
             ("verdict", &self.verdict),
-            ("pipeline", &self.pipeline),
+            ("pipeline", self.pipeline.trim()),
+            ("run", self.run.trim()),
+            ("actor", &actor),
             ("since", &since),
             ("cursor", cursor),
         ];
@@ -142,43 +180,6 @@ impl AuditFilter {
         }
         let page: ListedDecisions = visit.rest.get(&path).await?;
         Ok(DecisionPart { items: page.items, next: page.next_cursor })
-    }
-
-    /// Every decision of one run, newest first.
-    async fn of_run(&self, visit: &Visit, cursor: &str, limit: usize) -> Result<DecisionPart, Problem> {
-        if !self.run.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'@')) {
-            return Err(Problem::not_found(format!("there is no run “{}”", self.run)));
-        }
-        let page: ListedDecisions =
-            visit.rest.get(&visit.at_moment(&format!("/runs/{}/audit", self.run))).await?;
-        let before: u64 = cursor.parse().unwrap_or(u64::MAX);
-        let wanted = page.items.into_iter().rev().filter(|item| item.version < before && self.takes(item));
-        let mut items: Vec<Decision> = wanted.take(limit + 1).collect();
-        let has_more = items.len() > limit;
-        items.truncate(limit);
-        for item in &mut items {
-            self.run.clone_into(&mut item.short_id);
-        }
-        let next = items.last().filter(|_| has_more).map(|item| item.version.to_string());
-        Ok(DecisionPart { items, next })
-    }
-
-    /// Whether a decision of one run is wanted.
-    fn takes(&self, item: &Decision) -> bool {
-        let is = |wanted: &str, given: Option<&str>| wanted.is_empty() || given == Some(wanted);
-        let by = |actor: &str| actor == self.actor || crate::words::actor(actor) == self.actor;
-        let of_kind = match self.only.as_str() {
-            "overrides" => item.is_override(),
-            "people" => item.is_of_person(),
-            "gates" => item.is_of_gate(),
-            _ => true,
-        };
-        let since = time_of(&self.since);
-        of_kind
-            && is(&self.gate, item.gate.as_deref())
-            && is(&self.verdict, item.verdict.as_deref())
-            && (self.actor.is_empty() || by(&item.actor))
-            && (since.is_empty() || item.at >= since)
     }
 }
 
@@ -205,8 +206,8 @@ mod tests {
     #[test]
     fn filters_stand_in_the_address() {
         let filter =
-            AuditFilter { gate: "a b".to_owned(), only: "gates".to_owned(), ..AuditFilter::default() };
-        assert_eq!(filter.on("/audit"), "/audit?gate=a+b&only=gates");
+            AuditFilter { gate: "a b".to_owned(), kind: "gate".to_owned(), ..AuditFilter::default() };
+        assert_eq!(filter.on("/audit"), "/audit?kind=gate&gate=a+b");
         assert_eq!(AuditFilter::default().on("/audit"), "/audit");
         assert_eq!(time_of("2026-11-22"), "2026-11-22T00:00:00Z");
     }
@@ -218,17 +219,22 @@ mod tests {
         let problem = |status: u16| Problem { status, ..Problem::default() };
         assert_eq!(filter.refused(&problem(422)), Some("since"));
         assert_eq!(filter.without("since").refused(&problem(404)), Some("run"));
+        let of_kind = |kind: &str| AuditFilter { kind: kind.to_owned(), ..AuditFilter::default() };
+        assert_eq!(of_kind("vote,bogus").refused(&problem(422)), Some("kind"));
+        assert_eq!(of_kind("people").refused(&problem(422)), None);
         assert_eq!(AuditFilter::default().refused(&problem(503)), None);
         assert_eq!([since_type("2026-11-22"), since_type(""), since_type("bogus")], ["date", "date", "text"]);
     }
 
     #[test]
-    fn people_are_listed_for_one_run() {
-        let of_people = AuditFilter { only: "people".to_owned(), ..AuditFilter::default() };
-        assert!(of_people.needs_run());
-        let of_run = AuditFilter { run: "3b2cabce".to_owned(), ..of_people };
-        assert!(!of_run.needs_run());
-        assert!(of_run.takes(&Decision { kind: "vote".to_owned(), ..Decision::default() }));
-        assert!(!of_run.takes(&Decision { kind: "gate".to_owned(), ..Decision::default() }));
+    fn rest_is_asked_for_kinds_and_for_whole_actors() {
+        let asked = |kind: &str, actor: &str| {
+            let filter =
+                AuditFilter { kind: kind.to_owned(), actor: actor.to_owned(), ..AuditFilter::default() };
+            (filter.kinds().to_owned(), filter.whole_actor())
+        };
+        assert_eq!(asked("overrides", "ada"), ("override".to_owned(), "user:ada".to_owned()));
+        assert_eq!(asked("rework", "engine"), ("rework".to_owned(), "engine".to_owned()));
+        assert_eq!(asked("people", "token:ci"), (OF_PEOPLE.to_owned(), "token:ci".to_owned()));
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::decision::Decision;
-use super::filter::{AuditFilter, DecisionPart, PAGE};
+use super::filter::{AuditFilter, DecisionPart, KINDS, PAGE};
 use super::names::{AuditNames, names};
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
@@ -43,7 +43,7 @@ struct AuditPage {
     /// Why the list cannot be shown.
     problem: Option<Problem>,
     /// The filter that cannot be used, and why; the list is that of the others.
-    refused: Option<(&'static str, Problem)>,
+    refused: Option<(&'static str, String)>,
 }
 
 /// `GET /audit`: decisions, newest first.
@@ -52,8 +52,8 @@ pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Res
     let mut listed = used.load(&visit, &used.cursor, PAGE).await;
     while let Err(problem) = &listed {
         let Some(name) = used.refused(problem) else { break };
+        refused = refused.or_else(|| Some((name, used.refusal(name, problem))));
         used = used.without(name);
-        refused = refused.or_else(|| Some((name, problem.clone())));
         listed = used.load(&visit, &used.cursor, PAGE).await;
     }
     let (part, problem) = match listed {
@@ -85,10 +85,23 @@ impl AuditPage {
         self.refused.as_ref().is_some_and(|(refused, _)| *refused == name)
     }
 
-    fn is(&self, field: &str, value: &str) -> bool {
-        match field {
-            "verdict" => self.filter.verdict == value,
-            _ => self.filter.only == value,
-        }
+    fn kinds(&self) -> &'static [(&'static str, &'static str)] {
+        &KINDS
+    }
+
+    /// Whether a choice of the field "what" is the chosen one.
+    fn is_kind(&self, kind: &str) -> bool {
+        self.filter.kind == kind
+    }
+
+    /// The kinds of an address that no choice of the field has.
+    fn other_kind(&self) -> Option<&str> {
+        let kind = self.filter.kind.as_str();
+        let is_choice = kind.is_empty() || KINDS.iter().any(|(known, _)| *known == kind);
+        (!is_choice).then_some(kind)
+    }
+
+    fn is_verdict(&self, verdict: &str) -> bool {
+        self.filter.verdict == verdict
     }
 }

@@ -1,5 +1,7 @@
 //! Names that fields of these pages complete.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::decision::Decision;
@@ -11,6 +13,7 @@ use crate::problem::Problem;
 pub(super) struct AuditNames {
     pub(super) gates: Vec<String>,
     pub(super) pipelines: Vec<String>,
+    pub(super) actors: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -23,13 +26,17 @@ struct PipelineName {
     name: String,
 }
 
-/// The names of gates that decided lately, and of pipelines.
+/// The names of gates and actors that decided lately, and of pipelines.
 pub(super) async fn names(visit: &Visit, decided: &[Decision]) -> AuditNames {
-    let mut gates: Vec<String> = decided.iter().filter_map(|item| item.gate.clone()).collect();
-    gates.sort();
-    gates.dedup();
+    let gates = sorted(decided.iter().filter_map(|item| item.gate.clone()));
+    let actors = sorted(decided.iter().map(|item| crate::words::actor(&item.actor).to_owned()));
     let pipelines: Result<PipelineNames, Problem> = visit.rest.get("/pipelines").await;
     let pipelines =
         pipelines.map(|page| page.items.into_iter().map(|item| item.name).collect()).unwrap_or_default();
-    AuditNames { gates, pipelines }
+    AuditNames { gates, pipelines, actors }
+}
+
+/// Each of them once, in their order.
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    names.collect::<BTreeSet<String>>().into_iter().collect()
 }

@@ -133,8 +133,15 @@ pub(crate) async fn board(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
     if query.part.as_deref() == Some("marks") {
         let within = |ms: Option<i64>| ms.unwrap_or_default().clamp(0, LAST_MS);
         let (from, to) = (within(query.from), within(query.to));
-        let filter = UsedFilter::of(&visit, &query.filter).asked;
-        return Ok(Html(MarksPart { marks: Marks::load(&visit, &filter, from, to).await? }).into_response());
+        let mut used = UsedFilter::of(&visit, &query.filter);
+        let marks = match Marks::load(&visit, &used.asked, from, to).await {
+            Err(problem) => {
+                used = used.judged(&visit, problem).await?;
+                Marks::load(&visit, &used.asked, from, to).await?
+            }
+            Ok(marks) => marks,
+        };
+        return Ok(Html(MarksPart { marks }).into_response());
     }
     if query.part.as_deref() == Some("columns") {
         let (shown, _) = Shown::of_filter(&visit, &query).await?;

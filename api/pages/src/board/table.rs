@@ -210,8 +210,7 @@ pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
 
 /// The runs of a page, with the filter as far as it can be used.
 async fn listed(visit: &Visit, query: &TableQuery) -> Result<(RunList, UsedFilter), Problem> {
-    let path =
-        |used: &UsedFilter| visit.at_moment(&query.path(&used.asked, ROWS, query.cursor.as_deref()));
+    let path = |used: &UsedFilter| visit.at_moment(&query.path(&used.asked, ROWS, query.cursor.as_deref()));
     let used = UsedFilter::of(visit, &query.base.filter);
     match visit.rest.get(&path(&used)).await {
         Ok(list) => Ok((list, used)),

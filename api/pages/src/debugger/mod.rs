@@ -16,6 +16,7 @@ mod replay;
 mod routes;
 mod runs_diff;
 mod step;
+mod today;
 mod tree;
 mod why;
 

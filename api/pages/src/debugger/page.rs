@@ -11,6 +11,7 @@ use super::find::{self, SearchTerms};
 use super::minimap::{HEIGHT, Minimap, WIDTH};
 use super::policy;
 use super::step::VersionStep;
+use super::today::TodayAnswer;
 use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
@@ -34,6 +35,8 @@ pub(crate) struct DebugParams {
     none: Option<String>,
     /// Judge the gate of this version by this policy.
     policy: Option<String>,
+    /// Decide the input of this version by today's definition.
+    today: Option<String>,
 }
 
 #[derive(Template)]
@@ -136,6 +139,9 @@ pub(crate) async fn debug(
     page.step.keep_until(last);
     // A version that is named is the past, which does not change.
     page.frame.live &= asked.is_none();
+    if params.today.is_some() {
+        page.step.today = Some(TodayAnswer::load(&visit.rest, &page.head.facts.id, Some(version)).await);
+    }
     if let Some(text) = params.policy.filter(|text| !text.trim().is_empty()) {
         let step = &mut page.step;
         match policy::rejudged(&visit.rest, &page.head.facts.id, &step.pipeline, &step.event, &text).await {

@@ -52,8 +52,6 @@ pub(crate) struct Backtest {
 pub(crate) struct BacktestItem {
     pub(crate) run: String,
     pub(crate) version: u64,
-    pub(crate) step: String,
-    pub(crate) recorded: JudgedVerdict,
     pub(crate) judged: Option<JudgedVerdict>,
     pub(crate) problem: Option<String>,
 }

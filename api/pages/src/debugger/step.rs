@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::event::{EventTone, PastEvent};
 use super::policy::RejudgedGate;
+use super::today::TodayAnswer;
 use super::tree::Tree;
 use super::why::EventReasons;
 use crate::frame::with_query;
@@ -75,6 +76,8 @@ pub(crate) struct VersionStep {
     pub(crate) rejudged: Option<RejudgedGate>,
     /// The policy that was asked for, as it was typed.
     pub(crate) policy: String,
+    /// What today's definition decides here, where that was asked for.
+    pub(crate) today: Option<Result<TodayAnswer, Problem>>,
 }
 
 impl VersionStep {
@@ -109,6 +112,7 @@ impl VersionStep {
             event,
             rejudged: None,
             policy: String::new(),
+            today: None,
         })
     }
 
@@ -146,6 +150,11 @@ impl VersionStep {
     pub(crate) fn breakpoint_path(&self) -> Option<String> {
         let step = self.event.step().filter(|step| !step.starts_with('$'))?;
         Some(with_query(&format!("{}/act/breakpoints", self.run_path), "step", step))
+    }
+
+    /// Where this version is decided by today's definition.
+    pub(crate) fn today_path(&self) -> String {
+        format!("{}/debug?version={}&today=1", self.run_path, self.version)
     }
 
     /// Where this version is compared with another one.

@@ -16,7 +16,7 @@ use crate::pipelines::figures::{
 use crate::pipelines::graph::PlanGraph;
 use crate::pipelines::plan::{self, PlanRow};
 use crate::pipelines::schema::{self, InputRow};
-use crate::pipelines::steps::PipelineSteps;
+use crate::pipelines::steps::StepStats;
 use crate::pipelines::view::{PipelineView, RestList, VersionView};
 use crate::pipelines::{PipelinesTab, pipeline_path, segment};
 use crate::problem::Problem;
@@ -66,7 +66,7 @@ struct PipelinePage {
     gates: Vec<GateFigures>,
     has_older_verdicts: bool,
     /// How the steps did in the newest ended runs, or why that cannot be read.
-    steps: Result<PipelineSteps, Problem>,
+    steps: Result<StepStats, Problem>,
     costs: Vec<SpentByStep>,
     schedules: Vec<ScheduleView>,
     hooks: Vec<HookTrigger>,
@@ -134,7 +134,7 @@ async fn shown(visit: &Visit, name: &str) -> Result<Response, Problem> {
         visit.rest.get::<StepSpend>(&spend),
         visit.rest.get::<RestList<GateRow>>(&verdicts),
         visit.rest.get::<RestList<ScheduleView>>("/schedules"),
-        PipelineSteps::load(visit, plain),
+        StepStats::load(visit, plain),
         PlanGraph::load(visit, name),
     );
     let (mut versions, mut runs) = (versions?.items, runs?);

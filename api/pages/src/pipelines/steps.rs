@@ -13,7 +13,7 @@ const RUNS: usize = 100;
 /// The figures, as `GET /pipelines/{name}/stats` gives them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct PipelineSteps {
+pub(crate) struct StepStats {
     runs: u64,
     has_older: bool,
     steps: Vec<StepRow>,
@@ -71,7 +71,7 @@ impl StepRow {
     }
 }
 
-impl PipelineSteps {
+impl StepStats {
     /// Reads the figures at the moment that the page shows.
     pub(crate) async fn load(visit: &Visit, pipeline: &str) -> Result<Self, Problem> {
         let path = format!("/pipelines/{}/stats?runs={RUNS}", segment(pipeline));
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_slowest_step_is_that_of_a_usual_run_and_people_are_apart() {
         let time = |p50: u64, max: u64| json!({"runs": 2, "total_ms": 1, "p50_ms": p50, "p95_ms": max, "max_ms": max});
-        let steps: PipelineSteps = serde_json::from_value(json!({"runs": 2, "has_older": true, "steps": [
+        let steps: StepStats = serde_json::from_value(json!({"runs": 2, "has_older": true, "steps": [
             {"step": "once", "machine": time(10, 90_000), "people": null, "attempts": 4, "failed_attempts": 1},
             {"step": "build", "machine": time(60_000, 61_000), "people": null, "attempts": 9, "failed_attempts": 3},
             {"step": "ok", "machine": null, "people": time(7_200_000, 7_200_000)},
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_is_slow_where_nothing_ran() {
-        let steps = PipelineSteps::default();
+        let steps = StepStats::default();
         assert!(
             steps.slowest().is_none() && steps.longest_asked().is_none() && steps.most_failing().is_none()
         );

@@ -352,7 +352,9 @@ async fn compared(
     let (before, after) =
         if with.version < artefact.version { (&other[..], bytes) } else { (bytes, &other[..]) };
     match (text_of(before), text_of(after)) {
-        (Ok(before), Ok(after)) => ShownArtefact::Differs(LineDifference::of(before, after, line_diff::ROWS_MAX)),
+        (Ok(before), Ok(after)) => {
+            ShownArtefact::Differs(LineDifference::of(before, after, line_diff::ROWS_MAX))
+        }
         (Err(why), _) | (_, Err(why)) => ShownArtefact::Not(why),
     }
 }

@@ -49,7 +49,8 @@ impl EventsQuery {
     /// What is asked for by a version that the run has not.
     fn refused(&self, total: u64) -> Option<String> {
         let is_version = |text: &str| text.parse().is_ok_and(|version: u64| (1..=total).contains(&version));
-        let wrong = [&self.version, &self.from].into_iter().find(|text| !text.is_empty() && !is_version(text));
+        let wrong =
+            [&self.version, &self.from].into_iter().find(|text| !text.is_empty() && !is_version(text));
         wrong.map(|text| format!("“{text}” is no version of this run: it has 1 to {total}."))
     }
 

@@ -12,7 +12,7 @@ use super::folder::{
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
-    AuditArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, RunRef, RunsArgs, SpendArgs,
+    AuditArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, ReplayArgs, RunRef, RunsArgs, SpendArgs,
     StateArgs, StatsArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
@@ -102,7 +102,7 @@ pub(crate) enum Verb {
     State(StateArgs),
     /// What changed between two moments of a run, or two runs
     Diff(DiffArgs),
-    /// Decisions: a new policy over recorded verdicts
+    /// Decisions of all runs; a new policy over recorded verdicts
     Audit(AuditArgs),
     /// Runs in columns, now or at any moment
     Board(BoardArgs),
@@ -147,7 +147,7 @@ pub(crate) enum Verb {
     /// Where a run stands, its breakpoints, and the step that comes next
     Debug(RunRef),
     /// Decide every recorded input of a run again and compare
-    Replay(RunRef),
+    Replay(ReplayArgs),
     /// Bring a webhook's delivery by hand
     Hook(HookArgs),
     /// What webhooks delivered, and what that led to

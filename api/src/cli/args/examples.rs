@@ -202,13 +202,22 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("everfold fork @ --at -10m --until deploy", "up to that step"),
         ],
     ),
-    ("replay", &[("everfold replay @", "1 where a decision would be another one now")]),
+    (
+        "replay",
+        &[
+            ("everfold replay @", "1 where a decision would be another one now"),
+            ("everfold replay @ --definition current", "by the pipeline as it is saved now"),
+        ],
+    ),
     (
         "audit",
-        &[(
-            "everfold audit backtest tests --policy 'evidence.exit == 0' --since 7d",
-            "another policy for the gate tests",
-        )],
+        &[
+            ("everfold audit --kind override --since 7d", "where people went against a gate, and who"),
+            (
+                "everfold audit backtest tests --policy 'evidence.exit == 0' --since 7d",
+                "another policy for the gate tests",
+            ),
+        ],
     ),
     (
         "pipeline",

@@ -14,6 +14,19 @@ pub(crate) struct RunRef {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Decide by this pipeline instead: a file, a name, or `current` for the newest saved one of the run's
+    #[arg(long, visible_alias = "pipeline", value_name = "FILE|NAME")]
+    pub(crate) definition: Option<String>,
+    /// Only the decision that recorded this version, in full
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
     /// Only runs in this status; several separated by commas
     #[arg(long, value_name = "STATUS")]
@@ -160,9 +173,43 @@ pub(crate) struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
-    pub(crate) verb: AuditVerb,
+    pub(crate) verb: Option<AuditVerb>,
+    #[command(flatten)]
+    pub(crate) decisions: DecisionsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecisionsArgs {
+    /// Only these: gate, vote, answer, expiry, approval, override, recheck, rework, cancel; several separated by commas
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Only by this actor: user:NAME, token:NAME, engine
+    #[arg(long, value_name = "ACTOR")]
+    pub(crate) actor: Option<String>,
+    /// Only of this gate
+    #[arg(long, value_name = "GATE")]
+    pub(crate) gate: Option<String>,
+    /// Only verdicts of gates: pass, fail, pending or skipped
+    #[arg(long, value_name = "VERDICT")]
+    pub(crate) verdict: Option<String>,
+    /// Only of runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only of this run
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Only from this time on: 7d, yesterday, 2026-11-20, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
+    /// What was decided by a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+    /// So many at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Subcommand)]

@@ -23,7 +23,7 @@ pub(super) fn write(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 }
 
 /// For each body its rule as text, the keyword of JSON Schema, and the keyword's value.
-fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
+fn choices() -> [(&'static str, &'static str, &'static str, Value); 9] {
     [
         (
             "CreateBody",
@@ -45,6 +45,12 @@ fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
                 given(&["role"], &[]),
                 with(given(&["approves"], &[]), "approves", json!({ "minItems": 1 })),
             ]),
+        ),
+        (
+            "ReplayBody",
+            "`pipeline` or `definition`, not both; without either the newest saved pipeline of the run's name.",
+            "not",
+            given(&["pipeline", "definition"], &[]),
         ),
         (
             "RestartBody",

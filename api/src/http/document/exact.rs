@@ -4,6 +4,7 @@
 //! a route refuses one for its form.
 
 use everfold_engine::event::RunEvent;
+use everfold_projections::DecisionType;
 use serde_json::{Map, Value, json};
 
 use super::links;
@@ -23,6 +24,7 @@ const SPAN: &str = "^([0-9]{1,11}ms|[0-9]{1,8}s|[0-9]{1,6}m|[0-9]{1,4}h|[0-9]{1,
 const AMOUNT: &str = r"^(\$?[0-9]{1,12}(\.[0-9]{0,6})?( ?USD)?|[0-9]{1,12}(\.[0-9]{0,6})? [A-Z]{3})$";
 /// Money in answers.
 const DOLLARS: &str = r"^[0-9]+\.[0-9]{6}$";
+const ACTOR: &str = r"^(engine|(user|token|hook|schedule|run|worker):[^\n]{1,200})$";
 const HASH: &str = "^[0-9a-f]{64}$";
 const LEASE: &str = "5e2f8a100190b3a27c1e7a449d6f3b1c";
 const INSTANCE: &str = "build-7-4711-3f9a2c1b";
@@ -102,7 +104,8 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
     let pattern = |pattern: &str| Some(json!({ "type": "string", "pattern": pattern }));
     let time = || json!({ "type": "string", "format": "date-time" });
     match (id, place, name) {
-        (_, "query", "started_after") | ("listVerdicts" | "getPipelineStats", _, "since") => Some(time()),
+        (_, "query", "started_after")
+        | ("listVerdicts" | "listAllDecisions" | "getPipelineStats", _, "since") => Some(time()),
         (_, "query", "at") => Some(json!({ "anyOf": [
             { "type": "integer", "format": "uint64", "minimum": 0 },
             time(),
@@ -114,11 +117,15 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
         ("listRuns", _, "sort") => words(&["-started", "started", "-ended", "ended"]),
         ("getBoard", _, "group_by") => words(&["status", "stage"]),
         ("getSpend", _, "by") => words(&["run", "step", "role", "model", "day", "pipeline"]),
-        ("listVerdicts", _, "verdict") => words(&["pass", "fail", "pending", "skipped"]),
+        ("listAllDecisions", _, "kind") => pattern(&listed(&DecisionType::ALL.map(DecisionType::as_str))),
+        ("listAllDecisions", _, "actor") => pattern(ACTOR),
+        ("listVerdicts" | "listAllDecisions", _, "verdict") => words(&["pass", "fail", "pending", "skipped"]),
         ("streamEvents", _, "types") => {
             pattern(&listed(&RunEvent::KINDS.iter().map(|(_, name)| *name).collect::<Vec<_>>()))
         }
         ("listNotices", _, "cursor") => pattern(r"^[0-9]{1,18}-[!-~]{1,300}$"),
+        // A log counts its lines.
+        ("readLog", _, "Last-Event-ID") => pattern("^[0-9]{1,18}$"),
         (_, "query", "cursor") | (_, _, "Last-Event-ID") => pattern(CURSOR),
         (_, "header", "Idempotency-Key") => pattern(KEY),
         ("deliver", "path", "source") => pattern(SOURCE),

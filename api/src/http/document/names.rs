@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 99] = [
+const NAMES: [(&str, &str, &str); 101] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -44,10 +44,12 @@ const NAMES: [(&str, &str, &str); 99] = [
     ("GET", "/api/v1/runs/{run}/timeline", "getTimeline"),
     ("GET", "/api/v1/runs/{run}/audit", "listDecisions"),
     ("GET", "/api/v1/runs/{run}/replay", "replayRun"),
+    ("POST", "/api/v1/runs/{run}/replay", "replayRunBy"),
     ("GET", "/api/v1/runs/{run}/attempts/{step}/{round}/{attempt}/log", "readLog"),
     ("GET", "/api/v1/runs/{run}/artefacts", "listArtefacts"),
     ("GET", "/api/v1/runs/{run}/artefacts/{hash}", "readArtefact"),
     ("GET", "/api/v1/stream", "streamEvents"),
+    ("GET", "/api/v1/audit/decisions", "listAllDecisions"),
     ("GET", "/api/v1/audit/gates", "listVerdicts"),
     ("POST", "/api/v1/audit/backtest", "backtestGate"),
     ("GET", "/api/v1/board", "getBoard"),

@@ -235,6 +235,7 @@ fn takes_key(path: &str) -> bool {
         || rest.starts_with("subscriptions/")
         || rest.ends_with("/check")
         || rest.ends_with("/backtest")
+        || rest.ends_with("/replay")
         || rest.ends_with("/drive")
         || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries"))
 }

@@ -17,6 +17,7 @@ pub mod begin;
 mod breakpoint;
 mod cancel;
 mod cancel_step;
+mod carry_over;
 mod completion;
 mod decision;
 mod dispatch;
@@ -62,6 +63,7 @@ mod untaken_signal;
 mod wait;
 
 pub use admission::{ADMIT, admission_id};
+pub use carry_over::{CarriedState, OtherDefinition};
 pub use decision::{Batch, Decision};
 pub use dispatch::decide;
 pub use fork_check::Misfit;

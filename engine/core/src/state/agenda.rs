@@ -30,4 +30,16 @@ impl Agenda {
             Self::End => None,
         }
     }
+    /// The same entry where steps have other numbers; none: its step is not there.
+    pub(super) fn renumbered(self, place: impl Fn(usize) -> Option<usize>) -> Option<Self> {
+        Some(match self {
+            Self::Signal(None) => self,
+            Self::Signal(Some(at)) => Self::Signal(Some(place(at)?)),
+            Self::Settle(key) => Self::Settle(Key { step: place(key.step)?, ..key }),
+            Self::Judge(at) => Self::Judge(place(at)?),
+            Self::Ready(at) => Self::Ready(place(at)?),
+            Self::Items(at) => Self::Items(place(at)?),
+            Self::End => self,
+        })
+    }
 }

@@ -48,6 +48,11 @@ impl ReminderFacts {
         self.unset.remove(&key);
     }
 
+    /// Steps have other numbers.
+    pub(super) fn renumber(&mut self, place: impl Fn(Key) -> Option<Key>) {
+        self.unset = self.unset.iter().filter_map(|key| place(*key)).collect();
+    }
+
     pub(super) fn begin(&mut self, timer: &TimerId) {
         self.begun.entry(timer.clone()).or_default();
     }

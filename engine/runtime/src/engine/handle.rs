@@ -12,14 +12,14 @@ use crate::error::{DefinitionError, LoadError, QueryError, StartError, SubmitErr
 use crate::live_output::LiveRun;
 use crate::messages::ShardMessage;
 use crate::recovery::orphan_processes;
-use crate::replay::report::{ReplayError, Replayed};
+use crate::replay::report::{Redecided, ReplayError, Replayed};
 use crate::scheduler::view::{LineView, Waiting};
 use crate::start::fork::ForkRequest;
 use crate::start::submission::{Accepted, StartRequest, Started, Submission};
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{Position, RunId, Version};
 use everfold_base::json::{Hash, JsonText};
-use everfold_core::decide::Refusal;
+use everfold_core::decide::{OtherDefinition, Refusal};
 use everfold_core::state::RunState;
 use everfold_language::definition::Definition;
 use everfold_ports::{BroughtCredentials, Service};
@@ -231,6 +231,22 @@ impl Engine {
     /// [`ReplayError`]: the history cannot be read.
     pub async fn replay(&self, run: RunId) -> Result<Replayed, ReplayError> {
         crate::replay::redecide::replay_with(&self.inner.shared, run).await
+    }
+
+    /// Decides the recorded inputs of a run by another definition and compares: all of them, or the one that recorded a
+    /// version. Nothing is recorded.
+    ///
+    /// # Errors
+    /// [`ReplayError`]: the history cannot be read, the run has no such version, or the definition is one of another
+    /// pipeline.
+    pub async fn decide_by(
+        &self,
+        run: RunId,
+        definition: Arc<Definition>,
+        version: Option<Version>,
+    ) -> Result<Redecided, ReplayError> {
+        let other = OtherDefinition::new(definition);
+        crate::replay::by_definition::decide_by(&self.inner.shared, run, &other, version).await
     }
 
     /// Gives recorded verdicts of a run again, by another policy: a CEL text, or `default:KIND`. `versions` are in

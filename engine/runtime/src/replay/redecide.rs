@@ -3,70 +3,31 @@
 //! Law (H5): they are equal for every history that this fold and these rules wrote. Where a fork cut a batch short,
 //! the recorded part is compared.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::error::LoadError;
-use crate::load::{decode, meta};
-use crate::panic::panic_text;
+use crate::load::meta;
+use crate::replay::decision::decided;
+use crate::replay::recorded_inputs::{InputEvents, RecordedInputs, blobs};
 use crate::replay::report::{Difference, ReplayError, Replayed};
 use crate::replay::verdicts;
 use crate::runtime::Runtime;
-use everfold_base::envelope::{Cause, Envelope, StreamId};
 use everfold_base::id::{RunId, Version};
-use everfold_base::json::{BlobRef, JsonText, Payload, Value};
+use everfold_base::json::{JsonText, Payload, Value};
 use everfold_base::text::one_line;
-use everfold_core::decide::{Decision, decide};
 use everfold_core::event::{ApprovalRequested, Hearing, QuestionAsked, RunEvent};
 use everfold_core::replay_input::input_of;
 use everfold_core::state::RunState;
 use everfold_language::expr::Loaded;
 
-/// Events that are read at once.
-const PAGE: usize = 1_000;
-/// How often one decision may ask for further values.
-const NEEDS_MAX: usize = 64;
-
-/// The recorded events of one input.
-struct InputEvents {
-    cause: Cause,
-    first: Envelope,
-    events: Vec<RunEvent>,
-}
-
 /// Replays a whole run.
 pub(crate) async fn replay_with(shared: &Runtime, run: RunId) -> Result<Replayed, ReplayError> {
-    let stream = StreamId::run(run);
     let mut replayed = Replayed::default();
     let mut state: Option<RunState> = None;
-    let mut group: Option<InputEvents> = None;
-    let mut next = Version::FIRST;
-    loop {
-        let page = shared.store.read(&stream, next, PAGE).await.map_err(LoadError::from)?;
-        for envelope in &page {
-            let event = decode(run, envelope)?;
-            match &mut group {
-                Some(open) if open.cause == envelope.header.cause => open.events.push(event),
-                _ => {
-                    let new = InputEvents {
-                        cause: envelope.header.cause,
-                        first: envelope.clone(),
-                        events: vec![event],
-                    };
-                    if let Some(whole) = group.replace(new) {
-                        decide_again(shared, run, &mut state, whole, &mut replayed).await?;
-                    }
-                }
-            }
-            next = envelope.header.version.next();
-        }
-        if page.len() < PAGE {
-            break;
-        }
+    let mut inputs = RecordedInputs::from(shared, run, Version::FIRST);
+    while let Some(input) = inputs.next().await? {
+        decide_again(shared, run, &mut state, input, &mut replayed).await?;
     }
-    match group {
-        Some(last) => decide_again(shared, run, &mut state, last, &mut replayed).await?,
-        None => return Err(LoadError::NotFound(run).into()),
+    if state.is_none() {
+        return Err(LoadError::NotFound(run).into());
     }
     Ok(replayed)
 }
@@ -79,7 +40,7 @@ async fn decide_again(
     group: InputEvents,
     replayed: &mut Replayed,
 ) -> Result<(), ReplayError> {
-    let version = group.first.header.version;
+    let version = group.version();
     let meta = meta(&group.first);
     let mut state_now = match (state.take(), group.events.first()) {
         (Some(state), _) => state,
@@ -99,23 +60,8 @@ async fn decide_again(
     shared.loader().go_on_by(run, &mut state_now, &group.events[0]).await?;
     let decided = match input_of(&group.events[0], &meta, &|blob| blobs.get(blob).cloned()) {
         Ok(input) => {
-            let mut loaded = Loaded::default();
-            let mut asked = 0;
-            loop {
-                let decision = catch_unwind(AssertUnwindSafe(|| decide(&mut state_now, &input, &loaded)));
-                match decision {
-                    Err(panic) => break Err(panic_text(panic.as_ref())),
-                    Ok(Err(refusal)) => break Err(format!("refused: {refusal}")),
-                    Ok(Ok(Decision::Events(batch))) => break Ok(batch.events),
-                    Ok(Ok(Decision::Needs(wanted))) => {
-                        asked += 1;
-                        if asked > NEEDS_MAX {
-                            break Err("it asks for ever more values".into());
-                        }
-                        shared.values.fetch(run, wanted).await?.into_decision(&mut loaded);
-                    }
-                }
-            }
+            let batch = decided(shared, run, &mut state_now, &input, &mut Loaded::default()).await?;
+            batch.map(|batch| batch.events).map_err(|undecided| undecided.to_string())
         }
         Err(no_input) => Err(no_input.to_string()),
     };
@@ -127,8 +73,7 @@ async fn decide_again(
             replayed.push(difference);
         }
         // The decision has folded other events: the state is taken from the history.
-        let last = Version(version.0 + group.events.len() as u64 - 1);
-        state_now = shared.loader().fold(run, Some(last)).await?.state;
+        state_now = shared.loader().fold(run, Some(group.last())).await?.state;
     }
     *state = Some(state_now);
     Ok(())
@@ -169,7 +114,7 @@ fn compare(
 
 /// A recorded event as it is recorded now: former versions kept titles as they were rendered, and recorded no output of
 /// a run that failed, no reason why a signal led to nothing, and no states of a question's items.
-fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
+pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
     let mut event = recorded.clone();
     if let (RunEvent::RunFailed(former), RunEvent::RunFailed(now)) = (&mut event, decided)
         && former.result.is_none()
@@ -198,17 +143,6 @@ fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
         *title = one_line(title).into_owned();
     }
     event
-}
-
-/// The values of a fact that are kept outside of it.
-async fn blobs(shared: &Runtime, run: RunId, fact: &RunEvent) -> Result<BTreeMap<BlobRef, JsonText>, String> {
-    let mut blobs = BTreeMap::new();
-    for payload in fact.payloads() {
-        if let Payload::Blob(blob) = payload {
-            blobs.insert(*blob, shared.values.text(run, payload).await?);
-        }
-    }
-    Ok(blobs)
 }
 
 #[cfg(test)]

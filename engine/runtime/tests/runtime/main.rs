@@ -17,6 +17,7 @@ mod gate_probes;
 mod input_answers;
 mod nesting_limit;
 mod notice_delivery;
+mod other_definition;
 mod panics;
 mod parked_starts;
 mod progress;

@@ -180,3 +180,31 @@ fn logs_of_an_agent_are_readable_and_raw_ones_as_its_program_wrote_them() {
     let refused = scratch.run(&["spend", "--by", "label:"]);
     assert!(refused.code != 0 && refused.err.contains("label:NAME"), "{refused:?}");
 }
+
+#[test]
+fn replay_says_where_another_definition_would_decide_otherwise_or_does_not_fit() {
+    let scratch = Scratch::new();
+    let text = "name: p\nsteps:\n  - { id: a, command: echo a }\n  - { id: b, command: echo b }\n";
+    scratch.write("p.yaml", text);
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
+    let same = scratch.run(&["replay", "@", "--definition", "./p.yaml"]);
+    assert_eq!(same.code, 0, "{same:?}");
+    assert!(same.out.contains("by which they were recorded") && same.out.contains("all alike"), "{same:?}");
+    scratch.write("skips.yaml", &text.replace("id: b,", "id: b, when: 'false',"));
+    let other = scratch.run(&["replay", "@", "--pipeline", "./skips.yaml"]);
+    assert_eq!(other.code, 1, "{other:?}");
+    let words = "StepScheduled of step “b” is recorded; StepSkipped of step “b” would follow";
+    assert!(other.out.contains(words), "{other:?}");
+    let json = scratch.run(&["replay", "@", "--definition", "./skips.yaml", "--json"]);
+    assert_eq!(json.code, 1, "{json:?}");
+    let version = json.json()["differences"][0]["version"].to_string();
+    let one = scratch.run(&["replay", "@", "--definition", "./skips.yaml", "--version", &version]);
+    assert!(one.code == 1 && one.out.contains("in full"), "{one:?}");
+    scratch.write("gone.yaml", "name: p\nsteps:\n  - { id: b, command: echo b }\n");
+    let gone = scratch.run(&["replay", "@", "--definition", "./gone.yaml"]);
+    assert!(gone.code == 1 && gone.out.contains("does not fit: step “a”: there is no such step"), "{gone:?}");
+    let none = scratch.run(&["replay", "@", "--definition", "current"]);
+    assert!(none.code == 3 && none.err.contains("no pipeline “p” is saved"), "{none:?}");
+    let own = scratch.run(&["replay", "@", "--version", "2"]);
+    assert!(own.code == 0 && own.out.contains("in full"), "{own:?}");
+}

@@ -7,12 +7,49 @@ use std::collections::BTreeSet;
 
 use crate::state::agenda::Agenda;
 use crate::state::control::Order;
-use crate::state::step::StepState;
+use crate::state::step::{Phase, StepState};
 use crate::state::{Key, RunState};
 use everfold_base::id::StepId;
+use everfold_base::json::Hash;
 use everfold_language::definition::Graph;
 
 impl RunState {
+    /// This run as it stands, by another definition, as a fork goes over to one: with nothing that begins anew, and
+    /// without becoming another run. With it what only going over puts on the agenda.
+    pub(crate) fn by_definition(&self, hash: Hash, next: &Graph) -> (Self, BTreeSet<Agenda>) {
+        let mut state = self.clone();
+        state.change_definition(next.clone(), &[]);
+        if let Some(started) = &mut state.facts.started {
+            started.definition = hash;
+        }
+        // No step of the main graph begins any more where the outcome is certain.
+        let live: BTreeSet<usize> = (0..state.graph.len()).filter(|at| state.is_live(*at)).collect();
+        state.facts.agenda.retain(|item| !matches!(item, Agenda::Ready(at) if !live.contains(at)));
+        let place = |at: usize| next.find(&self.graph.step(at).id);
+        let known: BTreeSet<Agenda> =
+            self.facts.agenda.iter().filter_map(|item| item.renumbered(place)).collect();
+        let added = state.facts.agenda.difference(&known).copied().collect();
+        (state, added)
+    }
+
+    /// Takes entries off the agenda, and gives those that were there.
+    pub(crate) fn set_aside(&mut self, keep: &BTreeSet<Agenda>) -> BTreeSet<Agenda> {
+        let aside = self.facts.agenda.difference(keep).copied().collect();
+        self.facts.agenda.retain(|item| keep.contains(item));
+        aside
+    }
+
+    /// Puts entries back on the agenda, but for steps that have begun meanwhile.
+    pub(crate) fn put_back(&mut self, aside: BTreeSet<Agenda>) {
+        let may_begin = |at: &usize| self.facts.steps[*at].phase == Phase::Pending;
+        let back = aside.into_iter().filter(|item| match item {
+            Agenda::Ready(at) => may_begin(at),
+            _other => true,
+        });
+        let back: Vec<Agenda> = back.collect();
+        self.facts.agenda.extend(back);
+    }
+
     /// Goes on by `next`; the steps of `reset` have not begun there.
     pub(super) fn change_definition(&mut self, next: Graph, reset: &[StepId]) {
         let is_kept = |step: &StepId| next.find(step).is_some() && !reset.contains(step);
@@ -35,19 +72,10 @@ impl RunState {
         let numbers =
             |set: &BTreeSet<usize>| -> BTreeSet<usize> { set.iter().filter_map(|at| place(*at)).collect() };
         let facts = &self.facts;
-        let agenda: BTreeSet<Agenda> = facts
-            .agenda
-            .iter()
-            .filter_map(|item| match *item {
-                Agenda::Signal(None) => Some(Agenda::Signal(None)),
-                Agenda::Signal(Some(at)) => place(at).map(|at| Agenda::Signal(Some(at))),
-                Agenda::Settle(it) => key(it).map(Agenda::Settle),
-                Agenda::Judge(at) => place(at).map(Agenda::Judge),
-                Agenda::Items(at) => place(at).map(Agenda::Items),
-                // The steps that may begin are counted anew.
-                Agenda::Ready(_) | Agenda::End => None,
-            })
-            .collect();
+        // The steps that may begin, and the end, are found anew.
+        let is_carried = |item: &&Agenda| !matches!(item, Agenda::Ready(_) | Agenda::End);
+        let carried = facts.agenda.iter().filter(is_carried);
+        let agenda: BTreeSet<Agenda> = carried.filter_map(|item| item.renumbered(place)).collect();
         let order = Order {
             deferred: facts
                 .order
@@ -69,6 +97,7 @@ impl RunState {
         };
         let (attempts, held, blocked) = (keys(&facts.attempts), keys(&facts.held), keys(&facts.blocked));
         let (asking, probing) = (keys(&facts.asking), numbers(&facts.probing));
+        self.facts.reminders.renumber(key);
         self.facts.steps = steps;
         self.facts.agenda = agenda;
         self.facts.order = order;
