@@ -85,6 +85,25 @@ test("a decision needs no mouse", async (t) => {
   complainedOfNothing(page);
 });
 
+test("a held key decides one question, not the next that opens", async (t) => {
+  const first = await asked("Held one");
+  const second = await asked("Held two");
+  const page = await visit(t, everfold);
+  await page.goto(`/inbox/${first.task}`);
+  await page.keyboard.down("a");
+  await page.locator("#inbox-effect").waitFor();
+  // The same key again, still down: these are repeats.
+  for (let nth = 0; nth < 20; nth += 1) await page.keyboard.down("a");
+  await page.goto(`/inbox/${second.task}`);
+  await page.keyboard.down("a");
+  await page.keyboard.up("a");
+  await everfold.run(first.run, (view) => view.status === "succeeded");
+  await page.reload();
+  await page.locator("#approve").waitFor();
+  assert.equal((await everfold.rest(`GET /runs/${second.run}`)).status, "waiting");
+  complainedOfNothing(page);
+});
+
 test("reading and deciding work without scripts", async (t) => {
   const { run, task } = await asked("Plain");
   const context = await (await theBrowser()).newContext({ baseURL: everfold.url, javaScriptEnabled: false });

@@ -4,6 +4,16 @@ import { onKey } from "./keys.js";
 const open = () => document.querySelector("[data-open]");
 const button = (id) => document.querySelector(`#decide #${id}`);
 
+// A question that came after a decision, or by itself, takes no key for a moment: a second press was for the one before.
+const SETTLES = 800;
+let cameAt = document.getElementById("inbox-effect") ? performance.now() : -Infinity;
+let shownPath = open()?.dataset.path;
+document.addEventListener("everfold:refreshed", () => {
+  const path = open()?.dataset.path;
+  if (path !== shownPath) cameAt = performance.now();
+  shownPath = path;
+});
+
 // A question that came by itself gets its own address: what is fetched there next is never another one.
 document.addEventListener("everfold:refreshed", () => {
   const path = open()?.dataset.path;
@@ -13,18 +23,24 @@ document.addEventListener("everfold:refreshed", () => {
   }
 });
 
+/** Where the page goes to: a further key counts from there. */
+let headed;
+window.addEventListener("pageshow", () => { headed = undefined; });
+
 /** Goes to a question of the list: the next one, or the one before. */
 function step(by) {
   const links = [...document.querySelectorAll(".inbox-list li a")];
-  const at = links.findIndex((link) => link.hasAttribute("aria-current"));
+  const at = links.findIndex((link) => headed ? link.href === headed : link.hasAttribute("aria-current"));
   const to = links[at < 0 ? 0 : at + by];
-  if (to) location.assign(to.href);
+  if (!to) return;
+  headed = to.href;
+  location.assign(to.href);
 }
 
 /** Does what a button does, once what it needs is written. */
 function press(id, isWritten) {
   const pressed = button(id);
-  if (!pressed) return;
+  if (!pressed || pressed.disabled || performance.now() - cameAt < SETTLES) return;
   const field = document.getElementById("comment");
   if (isWritten && field && !field.value.trim()) {
     for (const other of pressed.form.querySelectorAll("[data-armed]")) delete other.dataset.armed;
@@ -39,9 +55,9 @@ function press(id, isWritten) {
 onKey("j", () => step(1));
 onKey("k", () => step(-1));
 onKey("n", () => step(1));
-onKey("a", () => press("approve", false));
-onKey("r", () => press("reject", true));
-onKey("c", () => press("changes", true));
+onKey("a", () => press("approve", false), { once: true });
+onKey("r", () => press("reject", true), { once: true });
+onKey("c", () => press("changes", true), { once: true });
 onKey("?", () => {
   const keys = document.getElementById("inbox-keys");
   if (!keys) return;
@@ -86,7 +102,7 @@ document.addEventListener("click", (event) => {
 
 // Ctrl-Enter in a field sends what was begun by a key.
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  if (event.key !== "Enter" || event.repeat || !(event.ctrlKey || event.metaKey)) return;
   const form = event.target.closest?.("#decide");
   const armed = form?.querySelector("button[data-armed]");
   if (!armed) return;

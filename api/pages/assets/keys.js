@@ -2,9 +2,9 @@
 
 const keys = new Map();
 
-/** Does something when a key is pressed outside of fields. */
-export function onKey(key, act) {
-  keys.set(key, act);
+/** Does something when a key is pressed outside of fields. A key that decides does it `once`, however long it is held. */
+export function onKey(key, act, { once = false } = {}) {
+  keys.set(key, { act, once });
 }
 
 /** Listens for keys. */
@@ -13,9 +13,11 @@ export function takeKeys() {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest?.("input:not([type=range]), textarea, select, [contenteditable]")) return;
     if (document.querySelector("dialog[open]")) return;
-    const act = keys.get(event.key);
-    if (!act) return;
+    const known = keys.get(event.key);
+    if (!known) return;
     event.preventDefault();
-    act(event);
+    // A held key was pressed for what stood there then: it decides nothing that came since.
+    if (event.repeat && known.once) return;
+    known.act(event);
   });
 }

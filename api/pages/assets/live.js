@@ -17,6 +17,13 @@ window.htmx.registerExtension("everfold-open", {
   htmx_before_morph_attr: (element, { attrName }) => !(attrName === "open" && element.matches("details, dialog")),
 });
 
+/** The icon of the tab shows the state of the page that was fetched. */
+export function showIcon(html) {
+  const href = /<link rel="icon" href="([^"]+)"/.exec(html)?.[1];
+  const link = document.querySelector("link[rel=icon]");
+  if (href && link && link.getAttribute("href") !== href) link.setAttribute("href", href);
+}
+
 const pause = (ms) => new Promise((over) => setTimeout(over, ms));
 const here = () => location.pathname + location.search;
 
@@ -51,6 +58,7 @@ async function put(own) {
       text, sourceElement: document.body, target: document.getElementById("main"),
       select: "#main", selectOOB: "#places", swap: "outerMorph",
     });
+    showIcon(text);
     document.dispatchEvent(new CustomEvent("everfold:refreshed"));
     return true;
   } catch {

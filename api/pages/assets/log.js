@@ -106,6 +106,18 @@ function search() {
     show(event.shiftKey ? -1 : 1);
   });
   if (field.value && document.getElementById("log-found") === null) find(field.value);
+  // A search through a long log takes a while: it says that it is at work, until its page comes.
+  const count = document.getElementById("log-count");
+  form.addEventListener("submit", () => {
+    if (!field.value.trim() || !count) return;
+    count.textContent = "looking through all lines…";
+    form.setAttribute("aria-busy", "true");
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted || !form.hasAttribute("aria-busy")) return;
+    form.removeAttribute("aria-busy");
+    if (count) count.textContent = "";
+  });
 }
 
 // A stream of lines that comes back by itself behind the last line that came; one connection at a time. Where its lines
@@ -201,9 +213,18 @@ function followTranscript() {
   lines(list.dataset.refresh, list.dataset.last, soon, () => refresh());
 }
 
+/** An address that names a line goes to it, with or without its mark. */
+function goToLine() {
+  const line = new URLSearchParams(location.search).get("line");
+  if (location.hash || !/^\d+$/.test(line ?? "") || !document.getElementById(`L${line}`)) return;
+  // The mark is of the page, so that the line is drawn as the one that is meant.
+  location.replace(`#L${line}`);
+}
+
 localTimes(document);
 remember();
 search();
+goToLine();
 goToHash();
 followLines();
 followTranscript();

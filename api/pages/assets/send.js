@@ -1,6 +1,6 @@
 // Forms of pages are sent without leaving the page, so that a server that does not answer takes nothing of what was typed:
 // the form stays as it is, with the key by which a repeat counts once. Without scripts the browser sends them.
-import { hold } from "./live.js";
+import { hold, showIcon } from "./live.js";
 
 /** What a form says that nothing answered. */
 export const UNANSWERED = "The server did not answer. What you typed is still here. Whether it was done is not known: sending the form again does it once.";
@@ -80,6 +80,7 @@ function place(page, form) {
   // Fetched again, it would lose what it says.
   if (page.body.dataset.live === undefined) hold();
   document.title = page.title;
+  showIcon(page.head.innerHTML);
   for (const part of ["header.frame", "main"]) {
     document.querySelector(part).replaceWith(document.adoptNode(page.querySelector(part)));
   }

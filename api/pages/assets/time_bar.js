@@ -2,7 +2,7 @@
 // are fetched, one answer after the other, always for the newest wish. When it rests, the address names the moment, and
 // the whole page is of it.
 import { onKey } from "./keys.js";
-import { hold, release } from "./live.js";
+import { hold, release, showIcon } from "./live.js";
 import { age, writeTimes } from "./times.js";
 
 const MARKS_PAUSE = 10_000;
@@ -174,6 +174,7 @@ async function put(page) {
   const band = page.querySelector(".band.as-of");
   if (band) document.querySelector("header.frame").after(document.adoptNode(band));
   document.title = page.title;
+  showIcon(page.head.innerHTML);
   await window.htmx.swap({ text: page.querySelector("main").outerHTML, target: "#main", swap: "outerMorph" });
   told.forgetChanges();
   placed();

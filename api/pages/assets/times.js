@@ -8,8 +8,10 @@ export function age(time, then) {
   const seconds = Math.trunc((moment - Date.parse(time)) / 1000);
   const size = Math.abs(seconds);
   if (size < 2) return "now";
-  const text = size < 60 ? `${size} s` : size < 3600 ? `${Math.trunc(size / 60)} m`
-    : size < 86400 ? `${Math.trunc(size / 3600)} h` : `${Math.trunc(size / 86400)} d`;
+  // What is to come is told by the nearest unit.
+  const units = (unit) => Math.trunc((size + (seconds < 0 ? unit / 2 : 0)) / unit);
+  const text = size < 60 ? `${size} s` : size < 3600 ? `${units(60)} m`
+    : size < 86400 ? `${units(3600)} h` : `${units(86400)} d`;
   return seconds < 0 ? `in ${text}` : text;
 }
 

@@ -56,6 +56,11 @@ const FILES: &[(&str, &str)] = &[
     ("inbox.js", include_str!("../assets/inbox.js")),
     ("start.js", include_str!("../assets/start.js")),
     ("icon.svg", include_str!("../assets/icon.svg")),
+    ("icon-bad.svg", include_str!("../assets/icon-bad.svg")),
+    ("icon-waiting.svg", include_str!("../assets/icon-waiting.svg")),
+    ("icon-running.svg", include_str!("../assets/icon-running.svg")),
+    ("icon-good.svg", include_str!("../assets/icon-good.svg")),
+    ("icon-still.svg", include_str!("../assets/icon-still.svg")),
 ];
 
 /// All assets.

@@ -41,14 +41,13 @@ pub(crate) async fn from_own_page(State(pages): State<Pages>, request: Request, 
         Ok(bytes) => bytes,
         Err(problem) => return problem.into_response(),
     };
-    let visit = match Visit::of(&head, &pages).await {
-        Ok(visit) => visit,
-        Err(problem) => return problem.into_response(),
-    };
     // Here the form is at hand: its words are shown on the page of the login.
-    if visit.who.role.is_none() && reads_html(&head.headers) && head.uri.path() != "/logout" {
-        return asked_after_form(&head, &Fields::read(&bytes));
-    }
+    let is_shown = reads_html(&head.headers) && head.uri.path() != "/logout";
+    let visit = match Visit::of(&head, &pages).await {
+        Err(problem) if !problem.is_unknown_caller() || !is_shown => return problem.into_response(),
+        Ok(visit) if visit.who.role.is_some() || !is_shown => visit,
+        _unknown => return asked_after_form(&head, &Fields::read(&bytes)),
+    };
     if let Some(expected) = &visit.who.csrf {
         let given = form_urlencoded::parse(&bytes).find(|(name, _)| name == CSRF_FIELD);
         let given = given.map(|(_, value)| value.into_owned()).unwrap_or_default();
@@ -74,4 +73,37 @@ fn is_form(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
     let kind = kind.to_str().unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM_TYPE))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::rest::Rest;
+    use crate::{ChangeSource, beside};
+
+    /// REST that knows no caller any more.
+    async fn over(_request: Request) -> Result<Response, std::convert::Infallible> {
+        let body = r#"{"status":401,"title":"unknown","detail":"the session is over","code":"EF0601"}"#;
+        Ok((StatusCode::UNAUTHORIZED, body).into_response())
+    }
+
+    #[tokio::test]
+    async fn what_was_typed_outlives_the_session() {
+        let changes = ChangeSource::new(|| Box::pin(futures::stream::pending()));
+        let pages = beside(Rest::new(tower::service_fn(over)), changes);
+        let sent = Request::post("/inbox/1a2b3c4d:sign:1")
+            .header(header::ACCEPT, "text/html")
+            .header(header::CONTENT_TYPE, FORM_TYPE)
+            .body(Body::from("csrf=1&decision=changes&comment=precious+words"))
+            .unwrap();
+        let Ok(answer) = pages.oneshot(sent).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        let bytes = taken_in(answer.into_body()).await.unwrap();
+        let page = String::from_utf8_lossy(&bytes);
+        assert!(page.contains("precious words") && page.contains("Your session is over"), "{page}");
+        assert!(!page.contains("EF0219"), "a session that is over is no mistake of Everfold");
+    }
 }

@@ -1,6 +1,7 @@
 //! Texts in which every character can be seen.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// A text in which characters that are not seen, or that change how others are read, are named: marks of the reading
@@ -24,6 +25,15 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(seen)
+}
+
+/// The names of the characters of a text that [`visible`] names, each once: for fields, whose text stays as it is.
+pub(crate) fn unseen(text: &str) -> Option<String> {
+    let text = text.replace("\r\n", "\n");
+    let found: BTreeSet<char> = text.chars().filter(|character| is_unseen(*character)).collect();
+    let names: Vec<String> =
+        found.into_iter().map(|character| visible(&character.to_string()).into_owned()).collect();
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 /// The characters of a line that a page shows.
@@ -61,6 +71,8 @@ mod tests {
     #[test]
     fn what_is_not_seen_is_named() {
         assert_eq!(visible("a\u{1b}[31mb\u{202e}c\r\nd\te\u{200b}"), "a␛[31mb⟨U+202E⟩c\nd\te⟨U+200B⟩");
+        assert_eq!(unseen("a\u{202e}b\u{202e}\r\n\u{1b}").as_deref(), Some("␛ ⟨U+202E⟩"));
+        assert_eq!(unseen("plain\r\n"), None);
         assert!(matches!(visible("plain, äöü 👩‍💻"), Cow::Borrowed(_)));
     }
 }

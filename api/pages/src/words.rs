@@ -12,7 +12,7 @@ pub fn glyph(status: &str) -> &'static str {
     match status {
         "running" | "starting" | "working" | "scheduled" | "gating" => "▸",
         "succeeded" | "pass" | "approved" | "done" => "✓",
-        "failed" | "fail" | "rejected" => "✕",
+        "failed" | "failing" | "fail" | "rejected" => "✕",
         "failed, tolerated" => "!",
         "blocked" => "◆",
         "waiting" | "pending" | "asking" => "◷",
@@ -30,7 +30,7 @@ pub fn tone(status: &str) -> &'static str {
     match status {
         "running" | "starting" | "working" | "stopping" | "scheduled" | "gating" => "tone-running",
         "succeeded" | "pass" | "approved" | "done" => "tone-good",
-        "failed" | "fail" | "rejected" => "tone-bad",
+        "failed" | "failing" | "fail" | "rejected" => "tone-bad",
         "blocked" | "failed, tolerated" => "tone-blocked",
         "waiting" | "asking" => "tone-waiting",
         _other => "tone-still",
@@ -75,12 +75,15 @@ pub fn age_at(time: &str, then: &str) -> String {
 fn age_up_to(time: &str, moment: i64) -> String {
     let Some(at) = millis(time) else { return time.to_owned() };
     let seconds = (moment - at) / 1000;
+    // What is past is counted in whole units; what is to come is told by the nearest: 2 days that were given a moment
+    // ago are no single day.
+    let half = |unit: i64| if seconds < 0 { unit / 2 } else { 0 };
     let text = match seconds.abs() {
         0..2 => return "now".to_owned(),
         s @ 2..60 => format!("{s} s"),
-        s @ 60..3600 => format!("{} m", s / 60),
-        s @ 3600..86_400 => format!("{} h", s / 3600),
-        s => format!("{} d", s / 86_400),
+        s @ 60..3600 => format!("{} m", (s + half(60)) / 60),
+        s @ 3600..86_400 => format!("{} h", (s + half(3600)) / 3600),
+        s => format!("{} d", (s + half(86_400)) / 86_400),
     };
     if seconds < 0 { format!("in {text}") } else { text }
 }
@@ -208,6 +211,8 @@ mod tests {
         assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T10:05:30Z"), "5 m");
         assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T09:00:00Z"), "in 1 h");
         assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-22T10:00:01Z"), "now");
+        assert_eq!(age_at("2026-11-24T10:00:00Z", "2026-11-22T10:00:49Z"), "in 2 d");
+        assert_eq!(age_at("2026-11-22T10:00:00Z", "2026-11-24T09:59:11Z"), "1 d");
     }
 
     #[test]

@@ -111,8 +111,8 @@ impl Card {
 
     /// What the bar says, in words.
     pub(crate) fn bar_text(&self) -> String {
-        let done = self.bar.iter().filter(|cell| cell.state == "is-done").count();
-        format!("{done} of {} steps done", self.bar.len())
+        let behind = self.bar.iter().filter(|cell| cell.state == "is-behind").count();
+        format!("{behind} of {} steps are behind it", self.bar.len())
     }
 }
 

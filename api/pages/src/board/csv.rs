@@ -95,6 +95,8 @@ fn value(run: &RunRow, column: &str) -> String {
                 .map(|(ended, started)| (ended - started) as f64 / 1000.0);
             took.map(|seconds| seconds.to_string()).unwrap_or_default()
         }
+        // A run that used up nothing costs nothing: each row has a number.
+        "cost" if run.usage.cost_usd.is_empty() => "0.000000".to_owned(),
         "cost" => run.usage.cost_usd.clone(),
         "note" => text(&run.note),
         "by" => run.started_by.clone(),
@@ -148,6 +150,12 @@ mod tests {
             "\"'=\"\"a\"\"\"",
         ];
         assert_eq!(cells, expected);
+    }
+
+    #[test]
+    fn a_run_that_used_up_nothing_has_a_cost_too() {
+        let run = RunRow::default();
+        assert_eq!(value(&run, "cost"), "0.000000");
     }
 
     #[test]

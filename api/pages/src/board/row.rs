@@ -80,6 +80,24 @@ pub(crate) struct RunList {
     pub(crate) next_cursor: Option<String>,
 }
 
+impl Cell {
+    /// What it says in words.
+    pub(crate) fn words(&self) -> String {
+        let state = match self.state {
+            "is-behind" => "behind",
+            "is-to-come" => "to come",
+            "is-running" => "goes on",
+            "is-asking" => "waits for people",
+            "is-waiting" => "waits",
+            "is-paused" => "paused",
+            "is-blocked" => "blocked",
+            "is-failed" => "failed",
+            _ => "not said here",
+        };
+        format!("{}: {state}", visible(&self.step))
+    }
+}
+
 impl RunRow {
     /// The title, or the pipeline's name with its number.
     pub(crate) fn name(&self) -> String {
@@ -185,32 +203,34 @@ pub(crate) struct Cell {
 /// The most cells of a bar; with more a card says the step only.
 const CELLS_MAX: usize = 80;
 
-/// The bar of a run: a cell for each step of its pipeline.
+/// The bar of a run: a cell for each step of its pipeline; empty where nothing says where the run stands.
 ///
-/// A list tells the steps in which something goes on, not the others. A step that comes after one of these is yet to
-/// come; every other one has run: were it still to run, it would go on, too.
+/// A list tells the steps in which something goes on, and the one that failed, not how the others ended. What those need
+/// is behind, skipped or done; what needs them is to come; of every other step the list says nothing, and neither does
+/// its cell.
 pub(crate) fn bar(run: &RunRow, steps: &[StepOfPipeline]) -> Vec<Cell> {
     let failed = run.failure.as_ref().and_then(|failure| failure.step.as_deref()).map(step_of);
     let active: BTreeSet<&str> = run.active_steps.iter().map(|step| step_of(step)).collect();
     let here: BTreeSet<&str> = if active.is_empty() { failed.into_iter().collect() } else { active.clone() };
     let is_known = |step: &&&str| steps.iter().any(|known| known.id == **step);
+    let whole = match run.status.as_str() {
+        "succeeded" => Some("is-behind"),
+        "queued" => Some("is-to-come"),
+        _ => None,
+    };
     // The run may be of another version than the list, or have stopped where nothing says.
-    if steps.len() > CELLS_MAX || here.iter().any(|step| !is_known(&step)) {
+    let is_somewhere = whole.is_some() || !here.is_empty();
+    if steps.len() > CELLS_MAX || !is_somewhere || here.iter().any(|step| !is_known(&step)) {
         return Vec::new();
     }
-    let after = after(&here, steps);
-    // Steps of the end need nothing and stand behind those that need something: they run once all others have.
-    let last = steps.iter().rposition(|step| !step.needs.is_empty()).unwrap_or(steps.len());
-    let ending: BTreeSet<&str> = steps.iter().skip(last + 1).map(|step| step.id.as_str()).collect();
-    let state = |step: &str| match run.status.as_str() {
-        "succeeded" => "is-done",
-        "queued" => "is-to-come",
-        _ if active.contains(step) => state_here(run, step),
-        _ if failed == Some(step) => "is-failed",
-        _ if here.is_empty() => "is-unknown",
-        _ if after.contains(step) => "is-to-come",
-        _ if ending.contains(step) && !run.is_ended() => "is-to-come",
-        _earlier => "is-done",
+    let (before, after) = (before(&here, steps), after(&here, steps));
+    let state = |step: &str| match whole {
+        Some(state) => state,
+        None if active.contains(step) => state_here(run, step),
+        None if here.contains(step) => "is-failed",
+        None if before.contains(step) => "is-behind",
+        None if after.contains(step) => "is-to-come",
+        None => "is-unknown",
     };
     steps.iter().map(|step| Cell { state: state(&step.id), step: step.id.clone() }).collect()
 }
@@ -224,6 +244,25 @@ fn state_here(run: &RunRow, step: &str) -> &'static str {
         (None, "waiting") => "is-waiting",
         (None, "blocked") => "is-blocked",
         _goes_on => "is-running",
+    }
+}
+
+/// The steps that some steps need, and those that these need.
+fn before<'a>(here: &BTreeSet<&str>, steps: &'a [StepOfPipeline]) -> BTreeSet<&'a str> {
+    let mut before: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let known = before.len();
+        for step in steps.iter().filter(|step| here.contains(step.id.as_str())) {
+            before.extend(step.needs.iter().map(String::as_str));
+        }
+        for step in steps {
+            if before.contains(step.id.as_str()) {
+                before.extend(step.needs.iter().map(String::as_str));
+            }
+        }
+        if before.len() == known {
+            return before;
+        }
     }
 }
 
@@ -264,27 +303,29 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_does_not_come_after_one_that_goes_on_has_run() {
+    fn what_the_current_step_needs_is_behind_and_of_the_rest_nothing_is_said() {
         let run =
             RunRow { status: "running".into(), active_steps: vec!["unit.3".into()], ..RunRow::default() };
-        assert_eq!(states(&run), ["is-done", "is-running", "is-done", "is-to-come"]);
+        assert_eq!(states(&run), ["is-behind", "is-running", "is-unknown", "is-to-come"]);
+        let run = RunRow { status: "paused".into(), ..run };
+        assert_eq!(states(&run), ["is-behind", "is-paused", "is-unknown", "is-to-come"]);
     }
 
     #[test]
     fn a_failed_run_shows_where() {
         let failure = Some(RowFailure { message: "exit 1".into(), step: Some("unit".into()) });
         let run = RunRow { status: "failed".into(), failure, ..RunRow::default() };
-        assert_eq!(states(&run), ["is-done", "is-failed", "is-done", "is-to-come"]);
-        let run = RunRow { status: "cancelled".into(), ..RunRow::default() };
-        assert_eq!(states(&run), ["is-unknown"; 4]);
+        assert_eq!(states(&run), ["is-behind", "is-failed", "is-unknown", "is-to-come"]);
     }
 
     #[test]
-    fn steps_of_the_end_are_to_come_until_it() {
-        let steps = steps(&[("work", &[]), ("ask", &["work"]), ("tidy", &[])]);
-        let run = RunRow { status: "waiting".into(), active_steps: vec!["ask".into()], ..RunRow::default() };
-        let states: Vec<&str> = bar(&run, &steps).into_iter().map(|cell| cell.state).collect();
-        assert_eq!(states, ["is-done", "is-waiting", "is-to-come"]);
+    fn a_run_of_which_nothing_says_where_it_stands_has_no_bar() {
+        for status in ["cancelled", "paused"] {
+            let run = RunRow { status: status.into(), ..RunRow::default() };
+            assert!(states(&run).is_empty(), "{status}");
+        }
+        let run = RunRow { status: "succeeded".into(), ..RunRow::default() };
+        assert_eq!(states(&run), ["is-behind"; 4]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ const SHORTEST_MS: i64 = 60_000;
 const MARKS_MAX: usize = 500;
 /// Stretches in which runs are counted where lists do not reach.
 const STRETCHES: i64 = 24;
+/// The verdicts by which a gate decides; one that is pending looks again.
+const DECIDED: [&str; 2] = ["pass", "fail"];
 /// Marks stand in so many places of the bar.
 const PLACES: usize = 300;
 
@@ -164,29 +166,38 @@ impl Marks {
         let failed = filter.with("started_after", "").with("status", "failed");
         let failed = failed.address("/runs", &[("sort", "-ended"), ("limit", &limit), ("at", &to)]);
         let pipeline = filter.get("pipeline").unwrap_or_default();
-        let verdicts = RunFilter::default();
-        let verdicts = verdicts.address(
-            "/audit/gates",
-            &[("since", &from), ("at", &to), ("pipeline", pipeline), ("limit", "200")],
-        );
-        let (began, failed, verdicts): (RunList, RunList, Verdicts) =
-            tokio::try_join!(visit.rest.get(&began), visit.rest.get(&failed), visit.rest.get(&verdicts))?;
+        let none = RunFilter::default();
+        let pairs = [("since", from.as_str()), ("at", &to), ("pipeline", pipeline), ("limit", "200")];
+        let [passed, refused] = DECIDED
+            .map(|verdict| none.address("/audit/gates", &[&pairs[..], &[("verdict", verdict)]].concat()));
+        let (began, failed, passed, refused): (RunList, RunList, Verdicts, Verdicts) = tokio::try_join!(
+            visit.rest.get(&began),
+            visit.rest.get(&failed),
+            visit.rest.get(&passed),
+            visit.rest.get(&refused)
+        )?;
+        let is_cut_verdicts = passed.next_cursor.is_some() || refused.next_cursor.is_some();
         let within = |time: &String| crate::words::millis(time).filter(|ms| (from_ms..=to_ms).contains(ms));
         let once = |time: i64| (time, 1);
         let mut started: Vec<(i64, u64)> =
             began.items.iter().filter_map(|run| within(&run.started_at)).map(once).collect();
         let mut ended: Vec<(i64, u64)> =
             failed.items.iter().filter_map(|run| within(run.ended_at.as_ref()?)).map(once).collect();
-        let decided: Vec<(i64, u64)> =
-            verdicts.items.iter().filter_map(|verdict| within(&verdict.at)).map(once).collect();
+        let decided: Vec<(i64, u64)> = passed
+            .items
+            .iter()
+            .chain(&refused.items)
+            .filter_map(|verdict| within(&verdict.at))
+            .map(once)
+            .collect();
         let is_many = began.next_cursor.is_some() || failed.next_cursor.is_some();
-        let mut is_cut = is_many || verdicts.next_cursor.is_some();
+        let mut is_cut = is_many || is_cut_verdicts;
         if is_many && filter.is_empty() {
             // What the lists do not reach back to is counted, stretch by stretch.
             let counted = Counted::load(visit, from_ms, to_ms).await?;
             counted.before(&mut started, began.next_cursor.is_some(), |counts| counts.total);
             counted.before(&mut ended, failed.next_cursor.is_some(), |counts| counts.of("failed"));
-            is_cut = verdicts.next_cursor.is_some();
+            is_cut = is_cut_verdicts;
         }
         let mut times: Vec<i64> =
             started.iter().chain(&ended).chain(&decided).map(|(time, _)| *time).collect();
@@ -279,6 +290,41 @@ mod tests {
         assert_eq!(happened, [(26, 1), (28, 1), (5, 3), (23, 3)]);
         counted.before(&mut happened, false, |counts| counts.total);
         assert_eq!(happened.len(), 4);
+    }
+
+    /// REST with a run of which a gate looked once and then passed.
+    async fn rest(
+        request: axum::extract::Request,
+    ) -> Result<axum::response::Response, std::convert::Infallible> {
+        let uri = request.uri().to_string();
+        let verdict = |name: &str| format!("verdict={name}");
+        let body = match uri.split('?').next().unwrap_or_default() {
+            "/api/v1/session" => r#"{"actor":"user:ada","role":"viewer"}"#,
+            "/api/v1/audit/gates" if uri.contains(&verdict("pass")) => {
+                r#"{"items":[{"at":"1970-01-01T00:00:05Z"}],"next_cursor":null}"#
+            }
+            "/api/v1/audit/gates" if uri.contains(&verdict("fail")) => r#"{"items":[],"next_cursor":null}"#,
+            "/api/v1/audit/gates" => {
+                r#"{"items":[{"at":"1970-01-01T00:00:04Z"},{"at":"1970-01-01T00:00:05Z"}],"next_cursor":null}"#
+            }
+            _ => r#"{"items":[],"next_cursor":null}"#,
+        };
+        Ok(axum::response::Response::new(axum::body::Body::from(body)))
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_looks_again_has_not_decided() {
+        use tower::ServiceExt as _;
+        let changes = crate::ChangeSource::new(|| Box::pin(futures::stream::pending()));
+        let pages = crate::beside(crate::Rest::new(tower::service_fn(rest)), changes);
+        let asked = axum::extract::Request::get("/?part=marks&from=0&to=10000")
+            .header("accept", "text/html")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let Ok(answer) = pages.oneshot(asked).await;
+        let bytes = crate::form::taken_in(answer.into_body()).await.unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("1 decided by gates"), "{text}");
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl Frame {
     pub fn done(&self) -> Option<&'static str> {
         let (_, query) = self.here.split_once('?')?;
         let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == "done").and_then(|(_, word)| crate::actions::done_sentence(&word))
+        let (_, word) = pairs.find(|(name, _)| name == "done")?;
+        crate::actions::done_sentence(&word).or_else(|| crate::system::done_sentence(&word))
     }
 
     /// The secret of this session that every form carries; empty where the caller came without one.
@@ -110,6 +111,30 @@ impl Frame {
     #[must_use]
     pub fn is_now(&self) -> bool {
         self.at.is_none()
+    }
+
+    /// Whether the shown moment is still to come.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        let then = self.then.as_deref().and_then(crate::words::millis);
+        then.is_some_and(|then| then > crate::words::now_millis())
+    }
+
+    /// The icon of the browser's tab. It shows the state that the title begins with; without one, whether tasks wait
+    /// for the caller.
+    #[must_use]
+    pub fn icon(&self) -> &'static str {
+        const STATES: [(&[&str], &str); 5] = [
+            (&["failed"], "icon-bad"),
+            (&["blocked", "waiting"], "icon-waiting"),
+            (&["running", "stopping"], "icon-running"),
+            (&["succeeded"], "icon-good"),
+            (&["paused", "queued", "cancelled"], "icon-still"),
+        ];
+        let sign = self.title.split_once(' ').map_or("", |(sign, _)| sign);
+        let is_of = |state: &&str| crate::words::glyph(state) == sign;
+        let shown = STATES.iter().find(|(states, _)| states.iter().any(is_of)).map(|(_, icon)| *icon);
+        shown.unwrap_or(if self.waiting > 0 { "icon-waiting" } else { "icon" })
     }
 
     /// Whether the caller may start and steer runs, on a page that shows now.
@@ -158,9 +183,46 @@ impl Frame {
     /// The text of the browser's tab.
     #[must_use]
     pub fn tab(&self) -> String {
+        let title = crate::visible::visible(&self.title);
         match self.waiting {
-            0 => format!("{} · Everfold", self.title),
-            count => format!("({count}) {} · Everfold", self.title),
+            0 => format!("{title} · Everfold"),
+            count => format!("({count}) {title} · Everfold"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(title: &str, waiting: u64) -> Frame {
+        let who = Who { actor: "user:ada".into(), role: None, approves: None, expires_at: None, csrf: None };
+        Frame {
+            title: title.into(),
+            place: NavPlace::Elsewhere,
+            who,
+            at: None,
+            then: None,
+            here: "/".into(),
+            waiting,
+            follows: None,
+            live: true,
+        }
+    }
+
+    #[test]
+    fn the_icon_shows_the_state_of_the_title_else_that_something_waits() {
+        let icon = |title, waiting| frame(title, waiting).icon();
+        assert_eq!(icon("✕ Greet Ada · 1a2b", 3), "icon-bad");
+        assert_eq!(icon("◷ Greet Ada · 1a2b", 0), "icon-waiting");
+        assert_eq!(icon("✓ Greet Ada · 1a2b", 0), "icon-good");
+        assert_eq!(icon("Board", 2), "icon-waiting");
+        assert_eq!(icon("Board", 0), "icon");
+    }
+
+    #[test]
+    fn a_moment_that_is_to_come_is_known() {
+        let ahead = |then: &str| Frame { then: Some(then.into()), ..frame("Board", 0) }.is_ahead();
+        assert!(ahead("2999-01-01T00:00:00Z") && !ahead("2020-01-01T00:00:00Z"));
     }
 }

@@ -53,6 +53,7 @@ fn asked_with(head: &Parts, form: Option<&Fields>) -> Response {
             title: "Your session is over".to_owned(),
             detail: "nothing of this form was done".to_owned(),
             hint: Some("log in, and send the form again".to_owned()),
+            code: "EF0601".to_owned(),
             ..Problem::default()
         };
         let words = form.map(words_of).unwrap_or_default();
@@ -70,8 +71,21 @@ fn is_read(method: &Method) -> bool {
 
 /// What a person wrote into a form, without what is secret or stands there by itself.
 fn words_of(form: &Fields) -> String {
-    const WORDS: [&str; 10] =
-        ["comment", "text", "reason", "choice", "output", "policy", "prompt", "payload", "title", "document"];
+    const WORDS: [&str; 13] = [
+        "comment",
+        "text",
+        "reason",
+        "choice",
+        "output",
+        "policy",
+        "prompt",
+        "payload",
+        "title",
+        "document",
+        "definition",
+        "labels",
+        "value",
+    ];
     const BEGINNINGS: [&str; 3] = ["text.", "item.", "input"];
     let is_words = |name: &str| WORDS.contains(&name) || BEGINNINGS.iter().any(|it| name.starts_with(it));
     let words = form.iter().filter(|(name, text)| is_words(name) && !text.trim().is_empty());

@@ -6,23 +6,16 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::amounts::BudgetAmounts;
 use super::chart::micros;
+use super::held::{BudgetOfRun, HeldRun, held};
 use crate::form::Fields;
 use crate::frame::{NavPlace, Visit, with_query};
 use crate::problem::Problem;
-use crate::system::{Ask, AskField, Given, field, refused, segment};
+use crate::system::{Ask, AskField, Given, field, refused, said_at, segment};
 
 const PERIODS: &[(&str, &str)] =
     &[("total", "in all"), ("day", "a day"), ("week", "a week"), ("month", "a month")];
-
-/// Money, tokens and time; none where nothing is said of it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct BudgetAmounts {
-    pub(crate) cost_usd: Option<String>,
-    pub(crate) tokens: Option<u64>,
-    pub(crate) wall_ms: Option<u64>,
-}
 
 /// A budget that runs share.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -39,6 +32,12 @@ pub(crate) struct SharedBudget {
     pub(crate) until: Option<String>,
     pub(crate) running: u64,
     pub(crate) reason: Option<String>,
+    /// The runs that it holds, as far as they were read.
+    #[serde(skip)]
+    pub(crate) held: Vec<HeldRun>,
+    /// The limits that the pipelines of these runs name, where it has none of its own: the smallest.
+    #[serde(skip)]
+    pub(crate) of_runs: BudgetAmounts,
 }
 
 /// How full one measure of a budget is.
@@ -54,20 +53,48 @@ pub(crate) struct BudgetFill {
 }
 
 impl SharedBudget {
-    /// Each measure that it limits.
+    /// Takes a run that it holds, with the limits that count there.
+    fn hold(&mut self, budget: &BudgetOfRun, run: &HeldRun) {
+        if !self.held.contains(run) {
+            self.held.push(run.clone());
+        }
+        let (known, limit) = (&mut self.of_runs, &budget.limit);
+        let costs = known.cost_usd.iter().chain(&limit.cost_usd);
+        known.cost_usd = costs.min_by_key(|cost| micros(cost)).cloned();
+        known.tokens = known.tokens.into_iter().chain(limit.tokens).min();
+        known.wall_ms = known.wall_ms.into_iter().chain(limit.wall_ms).min();
+    }
+
+    /// Whether it is a counter of a run.
+    fn is_of(&self, budget: &BudgetOfRun) -> bool {
+        budget.scope.as_ref() == Some(&self.scope) && budget.per == self.per && budget.zone == self.zone
+    }
+
+    /// The limits by which its fill is measured: its own, else those of the runs that it holds.
+    fn limits(&self) -> BudgetAmounts {
+        let (own, of_runs) = (self.limit.clone(), &self.of_runs);
+        BudgetAmounts {
+            cost_usd: own.cost_usd.or_else(|| of_runs.cost_usd.clone()),
+            tokens: own.tokens.or(of_runs.tokens),
+            wall_ms: own.wall_ms.or(of_runs.wall_ms),
+        }
+    }
+
+    /// Each measure that is limited.
     pub(crate) fn fills(&self) -> Vec<BudgetFill> {
         let mut fills = Vec::new();
-        if let Some(limit) = &self.limit.cost_usd {
+        let limits = self.limits();
+        if let Some(limit) = &limits.cost_usd {
             let spent = self.spent.cost_usd.as_deref().unwrap_or("0");
             let parts = parts(micros(spent), micros(&self.reserved_usd), micros(limit));
             fills.push(fill("money", crate::words::usd(spent), crate::words::usd(limit), parts));
         }
-        if let Some(limit) = self.limit.tokens {
+        if let Some(limit) = limits.tokens {
             let spent = self.spent.tokens.unwrap_or(0);
             let (spent_text, limit_text) = (crate::words::count(spent), crate::words::count(limit));
             fills.push(fill("tokens", spent_text, limit_text, parts(spent, 0, limit)));
         }
-        if let Some(limit) = self.limit.wall_ms {
+        if let Some(limit) = limits.wall_ms {
             let spent = self.spent.wall_ms.unwrap_or(0);
             let text = |ms: u64| match ms {
                 0 => "0 h".to_owned(),
@@ -79,7 +106,13 @@ impl SharedBudget {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.over.is_some()
+        self.over.is_some() || !self.held.is_empty()
+    }
+
+    /// Whether nothing but the pipelines of its runs limits it.
+    pub(crate) fn is_of_runs(&self) -> bool {
+        let BudgetAmounts { cost_usd, tokens, wall_ms } = &self.limit;
+        cost_usd.is_none() && tokens.is_none() && wall_ms.is_none()
     }
 
     /// Whether it has limits that a person set.
@@ -124,7 +157,13 @@ struct BudgetList {
 
 /// All shared budgets, as they are now: those that are used up first, then the fullest.
 pub(super) async fn all(visit: &Visit) -> Result<Vec<SharedBudget>, Problem> {
-    let mut items = visit.rest.get::<BudgetList>("/budgets").await?.items;
+    let (list, held) = futures::join!(visit.rest.get::<BudgetList>("/budgets"), held(visit));
+    let mut items = list?.items;
+    for (of_run, run) in &held {
+        for budget in items.iter_mut().filter(|budget| budget.is_of(of_run)) {
+            budget.hold(of_run, run);
+        }
+    }
     items.sort_by_key(|budget| {
         let fullest = budget.fills().iter().map(|fill| fill.spent_part).max().unwrap_or(0);
         (!budget.is_over(), 100 - fullest)
@@ -253,7 +292,7 @@ pub(super) async fn act(visit: Visit, Path(act): Path<String>, fields: Fields) -
         }
     };
     match written {
-        Ok(_) => Ok(Redirect::to(&question.back).into_response()),
+        Ok(_) => Ok(Redirect::to(&said_at(&question.back, &format!("spend-{act}"))).into_response()),
         Err(problem) => Ok(question.typed(&fields).shown(&visit, Some(problem))),
     }
 }
@@ -300,6 +339,29 @@ mod tests {
         let fills = budget.fills();
         let parts: Vec<_> = fills.iter().map(|fill| (fill.name, fill.spent_part, fill.kept_part)).collect();
         assert_eq!(parts, [("money", 75, 25), ("tokens", 100, 0)]);
+    }
+
+    #[test]
+    fn a_budget_whose_limits_stand_in_pipelines_shows_how_full_it_is_and_whom_it_holds() {
+        let mut budget = SharedBudget {
+            scope: "team:blue".into(),
+            per: "month".into(),
+            spent: BudgetAmounts { cost_usd: Some("1.240000".into()), ..BudgetAmounts::default() },
+            ..SharedBudget::default()
+        };
+        let of_run: BudgetOfRun = serde_json::from_value(json!({
+            "id": "team", "scope": "team:blue", "per": "month", "zone": null, "over": "cost",
+            "limit": { "cost_usd": "0.500000", "tokens": null, "wall_ms": null },
+        }))
+        .unwrap();
+        let other = BudgetOfRun { per: "day".into(), ..of_run.clone() };
+        assert!(budget.is_of(&of_run) && !budget.is_of(&other) && !budget.is_over());
+        let run = HeldRun { short_id: "1a2b3c4d".into(), name: "work".into() };
+        budget.hold(&of_run, &run);
+        budget.hold(&of_run, &run);
+        let parts: Vec<_> = budget.fills().iter().map(|fill| (fill.name, fill.spent_part)).collect();
+        assert_eq!(parts, [("money", 100)]);
+        assert!(budget.is_over() && budget.is_of_runs() && budget.held == [run]);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `/spend`: what was used up, by day and by what; and how full the budgets are that runs share.
 
+mod amounts;
 mod budgets;
 mod chart;
 mod choice;
 mod group;
+mod held;
 mod page;
 mod routes;
 

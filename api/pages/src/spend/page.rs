@@ -119,7 +119,11 @@ fn rows(mut groups: Vec<SpendGroup>, choice: &SpendChoice, visit: &Visit) -> (Ve
             "pipeline" => Some(frame.to(format!("/pipelines/{}", crate::words::encoded(&facts.group)))),
             _ => None,
         };
-        let name = if facts.name.is_empty() { "none".to_owned() } else { facts.name.clone() };
+        let name = match facts.name.as_str() {
+            "" if choice.is_label() => format!("(without {})", choice.by_word()),
+            "" => "(none)".to_owned(),
+            name => name.to_owned(),
+        };
         GroupRow { name, link, share: measure.of(&facts).saturating_mul(1_000) / whole, facts }
     });
     (rows.collect(), unlisted)

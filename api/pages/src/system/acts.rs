@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask::{Ask, AskField, field, segment};
+use super::done_words::said_at;
 use crate::form::Fields;
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::html::Html;
@@ -237,7 +238,10 @@ fn allowed(visit: &Visit, word: &str) -> Result<SystemAct, Problem> {
 pub(crate) fn refused(visit: &Visit, role: &str) -> Problem {
     let detail = match &visit.at {
         Some(at) => format!("the page shows {at}, and nothing can be changed in the past"),
-        None => format!("{} may only look; {role} may do this", crate::words::actor(&visit.who.actor)),
+        None => {
+            let own = visit.who.role.map_or("no role", crate::frame::CallerRole::word);
+            format!("{} is {own}; {role} may do this", crate::words::actor(&visit.who.actor))
+        }
     };
     Problem {
         status: 403,
@@ -278,7 +282,7 @@ pub(super) async fn act(visit: Visit, Path(word): Path<String>, fields: Fields) 
         SystemAct::TestSubscription => {
             DoneAct::new("The test arrived", "Look at the other end whether it is as it should be.")
         }
-        _ => return Ok(Redirect::to(&question.back).into_response()),
+        _ => return Ok(Redirect::to(&said_at(&question.back, &format!("system-{word}"))).into_response()),
     };
     let mut frame = visit.frame(done.title.clone(), NavPlace::System);
     frame.live = false;
@@ -297,11 +301,13 @@ struct DoneAct {
     secret: Option<String>,
     /// Words with their values.
     facts: Vec<(String, String)>,
+    /// Until when it is good.
+    until: Option<String>,
 }
 
 impl DoneAct {
     fn new(title: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { title: title.into(), text: text.into(), secret: None, facts: Vec::new() }
+        Self { title: title.into(), text: text.into(), secret: None, facts: Vec::new(), until: None }
     }
 }
 
@@ -331,9 +337,7 @@ fn link_made(answer: &Value) -> DoneAct {
     let mut done =
         DoneAct::new("Login link", "It logs one browser in, once. Send it to nobody but its user.");
     done.secret = text(&answer["url"]).or_else(|| text(&answer["path"]));
-    if let Some(end) = text(&answer["expires_at"]) {
-        done.facts.push(("Good until".to_owned(), crate::words::exact(&end)));
-    }
+    done.until = text(&answer["expires_at"]);
     done
 }
 

@@ -62,9 +62,9 @@ impl Pool {
         (self.in_use.saturating_mul(100)).div_ceil(self.size.max(1)).min(100)
     }
 
-    /// Whether somebody waits for it.
+    /// Whether all of it is in use, and work waits. Where some is free, work waits for something else.
     pub(crate) fn is_short(&self) -> bool {
-        self.waiting > 0
+        self.waiting > 0 && self.in_use >= self.size
     }
 }
 

@@ -125,7 +125,11 @@ fn of_engine(facts: &SystemFacts, found: &mut Vec<Finding>) {
     }
     for pool in facts.limits.places.iter().chain(&facts.limits.resources).filter(|pool| pool.is_short()) {
         let waits = things(pool.waiting, "waits", "wait");
-        found.push(warning("limits", format!("{}: all {} are in use, {waits}", pool.name, pool.size)));
+        let used = match pool.size {
+            1 => "the one is in use".to_owned(),
+            size => format!("all {size} are in use"),
+        };
+        found.push(warning("limits", format!("{}: {used}, {waits}", pool.name)));
     }
     let is_done = |name: &str| facts.workers.items.iter().any(|worker| worker.does(name));
     for function in facts.workers.functions.iter().filter(|one| one.waiting > 0 && !is_done(&one.name)) {
@@ -197,6 +201,16 @@ mod tests {
                 "processes: all 4 are in use, 9 wait",
             ]
         );
+    }
+
+    #[test]
+    fn places_that_are_free_are_not_said_to_be_all_in_use() {
+        let mut facts = well();
+        // Two attempts wait for the one gpu: they need a process, too, and there are enough.
+        facts.limits.places = vec![Pool { name: "processes".into(), size: 64, in_use: 1, waiting: 2 }];
+        facts.limits.resources = vec![Pool { name: "gpu".into(), size: 1, in_use: 1, waiting: 2 }];
+        let texts: Vec<String> = findings(&facts).into_iter().map(|finding| finding.text).collect();
+        assert_eq!(texts, ["gpu: the one is in use, 2 wait"]);
     }
 
     #[test]

@@ -133,8 +133,10 @@ pub(crate) async fn page(
         && !visit.is_partial
     {
         let more = [("view", query.view.as_str()), ("line", &query.line), ("q", &query.q)];
-        let path = here.path(&head.facts.short_id, "", &more);
-        return Ok(Redirect::to(&frame.to(path)).into_response());
+        let path = frame.to(here.path(&head.facts.short_id, "", &more));
+        // A browser goes to the line then, without scripts, too.
+        let line = query.line.parse::<u64>().map(|line| format!("#L{line}")).unwrap_or_default();
+        return Ok(Redirect::to(&format!("{path}{line}")).into_response());
     }
     let is_agent = here.as_ref().is_some_and(|here| kind_of(&all, here) == "agent");
     let shown = match &here {
@@ -173,10 +175,7 @@ async fn shown(
     }
     let window = match (query.from.parse::<u64>(), query.line.parse::<u64>()) {
         (Ok(from), _) => LogWindow::from(visit, run, here, from.max(1)).await?,
-        // The line stands in the middle, so that what led to it is seen, too.
-        (Err(_), Ok(line)) => {
-            LogWindow::from(visit, run, here, line.saturating_sub(LINES as u64 / 2).max(1)).await?
-        }
+        (Err(_), Ok(line)) => LogWindow::around(visit, run, here, line.max(1)).await?,
         (Err(_), Err(_)) => LogWindow::tail(visit, run, here).await?,
     };
     Ok(ShownLog::Lines(window))

@@ -63,6 +63,8 @@ pub(crate) struct LogWindow {
     pub(crate) lines: Vec<LogLine>,
     /// Whether the log goes on behind them.
     pub(crate) goes_on: bool,
+    /// A line that was asked for, and that the log does not have (so far).
+    pub(crate) missing: Option<u64>,
 }
 
 impl LogWindow {
@@ -77,7 +79,24 @@ impl LogWindow {
     fn new(records: impl IntoIterator<Item = LogRecord>, goes_on: bool) -> Self {
         let mut terminal = Terminal::default();
         let lines = records.into_iter().map(|record| LogLine::new(record, &mut terminal)).collect();
-        Self { lines, goes_on }
+        Self { lines, goes_on, missing: None }
+    }
+
+    /// Lines around one, which stands in the middle, so that what led to it is seen, too. Where the log does not have it,
+    /// its last lines.
+    pub(crate) async fn around(
+        visit: &Visit,
+        run: &str,
+        attempt: &AttemptFact,
+        line: u64,
+    ) -> Result<Self, Problem> {
+        let first = line.saturating_sub(LINES as u64 / 2).max(1);
+        let window = Self::from(visit, run, attempt, first).await?;
+        if window.goes_on || window.last() >= line {
+            return Ok(window);
+        }
+        let window = if window.lines.is_empty() { Self::tail(visit, run, attempt).await? } else { window };
+        Ok(Self { missing: Some(line), ..window })
     }
 
     /// The last lines of a log.
@@ -255,6 +274,42 @@ mod tests {
         assert_eq!(read(json).map(|record| record.line), Some(3));
         assert_eq!(read(&[b"data: ".as_slice(), json].concat()).map(|record| record.line), Some(3));
         assert!(read(b"id: 3").is_none() && read(b"data: {}").is_none() && read(b": keep").is_none());
+    }
+
+    /// REST with a log of three lines.
+    async fn rest(request: axum::extract::Request) -> Result<Response, std::convert::Infallible> {
+        let behind = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+        let behind: u64 = behind.and_then(|id| id.parse().ok()).unwrap_or(0);
+        let line = |line| {
+            format!(
+                "{{\"line\":{line},\"at\":\"x\",\"source\":\"stdout\",\"text\":\"a\",\"complete\":true}}\n"
+            )
+        };
+        let body: String = (1..=3).filter(|at| *at > behind).map(line).collect();
+        let body = match request.uri().path() {
+            "/api/v1/session" => r#"{"actor":"user:ada","role":"viewer"}"#.to_owned(),
+            _ => body,
+        };
+        Ok(Response::new(Body::from(body)))
+    }
+
+    #[tokio::test]
+    async fn a_line_behind_the_end_is_said_to_be_missing() {
+        let changes = crate::ChangeSource::new(|| Box::pin(futures::stream::pending()));
+        let pages = crate::Pages {
+            rest: crate::Rest::new(tower::service_fn(rest)),
+            live: crate::live_hub::LiveHub::new(changes),
+        };
+        let (head, ()) = axum::extract::Request::new(()).into_parts();
+        let visit = Visit::of(&head, &pages).await.unwrap();
+        let attempt: AttemptFact = serde_json::from_value(serde_json::json!({
+            "step": "build", "round": 1, "attempt": 1, "scheduled_at": "x", "started_at": "x", "end": null,
+        }))
+        .unwrap();
+        for (line, missing, shown) in [(2, None, 3), (9, Some(9), 3), (999_999_999, Some(999_999_999), 3)] {
+            let window = LogWindow::around(&visit, "r", &attempt, line).await.unwrap();
+            assert_eq!((window.missing, window.lines.len()), (missing, shown), "{line}");
+        }
     }
 
     #[test]
