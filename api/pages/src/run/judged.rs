@@ -128,15 +128,6 @@ mod tests {
         assert_eq!(evidence(&Value::Null), "");
     }
 
-    fn event(event: Value) -> Event {
-        Event {
-            version: 1,
-            recorded_at: "2026-11-22T15:00:00Z".to_owned(),
-            actor: "engine".to_owned(),
-            event,
-        }
-    }
-
     #[test]
     fn the_verdicts_are_those_on_the_chosen_try() {
         let verdict = |round: u64| {

@@ -447,6 +447,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn event(event: Value) -> Event {
+        Event {
+            version: 1,
+            recorded_at: "2026-11-22T15:00:00Z".to_owned(),
+            actor: "engine".to_owned(),
+            event,
+        }
+    }
+
     #[test]
     fn a_try_whose_begin_was_told_late_took_what_lies_before_its_end() {
         let attempt = |started: Option<&str>| AttemptFacts {
