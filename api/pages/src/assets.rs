@@ -51,6 +51,7 @@ const FILES: &[(&str, &str)] = &[
     ("time_bar.js", include_str!("../assets/time_bar.js")),
     ("views.js", include_str!("../assets/views.js")),
     ("run.js", include_str!("../assets/run.js")),
+    ("tail.js", include_str!("../assets/tail.js")),
     ("log.js", include_str!("../assets/log.js")),
     ("debugger.js", include_str!("../assets/debugger.js")),
     ("inbox.js", include_str!("../assets/inbox.js")),

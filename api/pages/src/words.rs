@@ -15,7 +15,7 @@ pub fn glyph(status: &str) -> &'static str {
         "failed" | "failing" | "fail" | "rejected" => "✕",
         "failed, tolerated" => "!",
         "blocked" => "◆",
-        "waiting" | "pending" | "asking" => "◷",
+        "waiting" | "asking" => "◷",
         "queued" => "⋯",
         "paused" | "interrupted" => "‖",
         "stopping" => "◌",

@@ -169,8 +169,8 @@ impl Frame {
         let mut parts = path.trim_start_matches('/').split('/');
         match (parts.next().unwrap_or_default(), parts.next(), parts.next()) {
             ("runs", Some(_), Some("debug" | "compare")) => "run debugger",
-            ("runs", Some(_), None | Some("act")) => "run",
-            ("runs", Some(_), Some(_)) => "run tabs",
+            ("runs", Some(_), Some("act")) => "run",
+            ("runs", Some(_), _) => "run tabs",
             ("compare", ..) => "debugger",
             ("inbox", ..) => "inbox",
             ("audit", ..) => "audit",

@@ -75,6 +75,12 @@ impl Event {
         self.event.pointer(pointer).unwrap_or(&Value::Null)
     }
 
+    /// Whether it ends an attempt that was interrupted, and goes on as another one.
+    pub(crate) fn is_interruption(&self) -> bool {
+        let failure = |key: &str| self.event.pointer("/failure").and_then(|it| it.get(key)?.as_str());
+        failure("kind") == Some("cancelled") && failure("message") == Some("interrupted")
+    }
+
     /// What it is about, where that is a step.
     pub(crate) fn place(&self) -> Option<StepPlace> {
         let event = &self.event;

@@ -101,6 +101,15 @@ pub(crate) struct FailureFacts {
     pub(crate) attempt: Option<u32>,
 }
 
+impl FailureFacts {
+    /// The run that its hint names: `look at the child: everfold show 3c90cd65`.
+    pub(crate) fn child(&self) -> Option<&str> {
+        let (_, rest) = self.hint.split_once("everfold show ")?;
+        let run = rest.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap_or_default();
+        (run.len() == 8).then_some(run)
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct WorkspaceFacts {
@@ -307,6 +316,14 @@ pub(crate) struct ParentFacts {
     pub(crate) run: String,
     pub(crate) short_id: String,
     pub(crate) step: String,
+    pub(crate) top: String,
+}
+
+impl ParentFacts {
+    /// The topmost run of the family.
+    pub(crate) fn top(&self) -> &str {
+        if self.top.is_empty() { &self.run } else { &self.top }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -335,4 +352,20 @@ pub(crate) struct BudgetFacts {
     pub(crate) scope: Option<String>,
     pub(crate) over: Option<String>,
     pub(crate) summary: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_run_that_failed() {
+        let child = |hint: &str| {
+            let failure = FailureFacts { hint: hint.to_owned(), ..FailureFacts::default() };
+            failure.child().map(str::to_owned)
+        };
+        assert_eq!(child("look at the child: everfold show 3c90cd65").as_deref(), Some("3c90cd65"));
+        assert_eq!(child("read the attempt's log"), None);
+        assert_eq!(child("everfold show "), None);
+    }
 }

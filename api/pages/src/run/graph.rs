@@ -74,6 +74,9 @@ pub(crate) struct Point {
     y: f64,
 }
 
+/// A picture wider than this does not fit beside the rest of the page, in pixels.
+const WIDE: f64 = 560.0;
+
 /// The picture, ready to be drawn.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Picture {
@@ -123,6 +126,13 @@ pub(crate) struct PictureBox {
     pub(crate) y: f64,
     pub(crate) width: f64,
     pub(crate) height: f64,
+}
+
+impl Picture {
+    /// Whether it is so wide that it needs the whole width of the page, and can be made to fit.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.width > WIDE
+    }
 }
 
 impl PictureBox {
@@ -236,8 +246,8 @@ fn boxed(node: LayoutNode, step: &StepFacts) -> PictureBox {
         [items.succeeded(), items.failed, items.active()].map(|part| part as f64 / items.total as f64)
     });
     PictureBox {
-        label: fitted(&node.id, node.width - 62.0, 7.6),
-        glyph: if status == "pending" { "·" } else { words::glyph(status) },
+        label: fitted_name(&node.id, node.width - 62.0, 7.6),
+        glyph: words::glyph(status),
         tone: words::tone(status),
         about: about(&node, step, status, &line),
         mark: mark(step),
@@ -306,6 +316,18 @@ fn about(node: &LayoutNode, step: &StepFacts, status: &str, line: &str) -> Strin
     text.chars().take(600).collect()
 }
 
+/// A name that fits into so many pixels: of a long one its begin and its end, which tells those apart that begin alike.
+fn fitted_name(name: &str, width: f64, per_char: f64) -> String {
+    let most = (width / per_char).max(6.0) as usize;
+    let count = name.chars().count();
+    if count <= most {
+        return name.to_owned();
+    }
+    let end = (most - 1) / 2;
+    let begin = most - 1 - end;
+    name.chars().take(begin).chain(['…']).chain(name.chars().skip(count - end)).collect()
+}
+
 /// A text that fits into so many pixels.
 fn fitted(text: &str, width: f64, per_char: f64) -> String {
     let most = (width / per_char).max(4.0) as usize;
@@ -345,6 +367,12 @@ mod tests {
         assert_eq!(curve(&[at(0.0, 0.0), at(5.0, 9.0)]), "M0 0 L5 9");
         assert_eq!(curve(&[at(0.0, 0.0), at(5.0, 5.0), at(5.0, 9.0)]), "M0 0 Q5 5 5.0 9.0");
         assert_eq!(curve(&[]), "");
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_are_told_apart_by_their_ends() {
+        assert_eq!(fitted_name("part-with-a-rather-long-name-07", 80.0, 8.0), "part-…e-07");
+        assert_eq!(fitted_name("short", 80.0, 8.0), "short");
     }
 
     #[test]

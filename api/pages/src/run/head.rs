@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::facts::RunFacts;
-use super::next::{NextAct, acts, further};
+use super::below::{AskedBelow, asked_below};
+use super::facts::{RunFacts, StepFacts};
+use super::next::{NextAct, acts, further, log_path, to_decide};
 use super::waits::{Wait, waits};
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::problem::Problem;
@@ -41,6 +42,26 @@ impl RunTab {
     ];
 }
 
+/// The most buttons of the headline.
+const ACTS_MAX: usize = 8;
+
+/// How far a step is, by what it says itself.
+fn says(step: &StepFacts) -> String {
+    let items = step.items.map(|items| format!("{} of {} items", items.ended, items.total));
+    let progress = || {
+        let progress = step.progress.as_ref()?;
+        let done = match progress.of {
+            0 => format!("{} done", progress.done),
+            of => format!("{} of {of}", progress.done),
+        };
+        Some(progress.note.as_ref().map_or(done.clone(), |note| format!("{done} · {note}")))
+    };
+    let text = items.or_else(progress).or_else(|| step.line.clone()).unwrap_or_default();
+    text.chars().take(SAYS_MAX).collect()
+}
+
+/// The longest line of a running step in the headline, in characters.
+const SAYS_MAX: usize = 160;
 /// The longest input or output that is shown whole, in characters.
 const TEXT_MAX: usize = 12_000;
 
@@ -58,9 +79,33 @@ fn seen(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(crate::visible::visible(text).into_owned()),
         Value::Array(items) => Value::Array(items.iter().map(seen).collect()),
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), seen(value))).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), seen_field(name, value))).collect()
+        }
         other => other.clone(),
     }
+}
+
+/// A field; what a program wrote for a terminal is read without what steers that.
+fn seen_field(name: &str, value: &Value) -> Value {
+    match value {
+        Value::String(text) if matches!(name, "line" | "note") && text.contains('\u{1b}') => {
+            Value::String(crate::tabs::plain(text))
+        }
+        value => seen(value),
+    }
+}
+
+/// A step that goes on now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Running {
+    pub(crate) step: String,
+    /// `2.1`; empty of steps with items.
+    pub(crate) instance: String,
+    pub(crate) since: String,
+    /// How far it is, or the newest line of its output.
+    pub(crate) says: String,
+    pub(crate) log: Option<String>,
 }
 
 /// The head of a page of a run.
@@ -70,6 +115,8 @@ pub(crate) struct RunHead {
     /// The whole answer of `GET /runs/{run}`, or of `GET /runs/{run}/state` at a former moment.
     pub(crate) view: Value,
     pub(crate) tab: RunTab,
+    /// What runs that it started ask people.
+    below: Vec<AskedBelow>,
 }
 
 impl RunHead {
@@ -83,7 +130,8 @@ impl RunHead {
         let view: Value = visit.rest.get(&path).await?;
         let facts = RunFacts::deserialize(seen(&view))
             .map_err(|error| Problem::within(format!("the run cannot be read: {error}")))?;
-        Ok(Self { facts, view, tab })
+        let below = asked_below(visit, &facts).await;
+        Ok(Self { facts, view, tab, below })
     }
 
     /// The frame of this page; it follows this run's changes.
@@ -123,12 +171,40 @@ impl RunHead {
 
     /// What it waits for, people first.
     pub(crate) fn waits(&self) -> Vec<Wait> {
-        waits(&self.facts)
+        let below = self.below.iter().map(AskedBelow::wait);
+        below.chain(waits(&self.facts)).collect()
+    }
+
+    /// The steps that go on now, the oldest first.
+    pub(crate) fn running(&self) -> Vec<Running> {
+        let facts = &self.facts;
+        let goes_on = |step: &&StepFacts| {
+            matches!(step.status.as_str(), "running" | "starting" | "working") && !facts.is_ended()
+        };
+        let mut running: Vec<Running> = facts
+            .steps
+            .iter()
+            .filter(goes_on)
+            .filter_map(|step| {
+                let log = (step.has_log() && step.items.is_none() && step.attempt > 0)
+                    .then(|| log_path(&facts.short_id, &step.id, step.round, step.attempt));
+                Some(Running {
+                    step: step.id.clone(),
+                    instance: if step.items.is_none() { step.instance() } else { String::new() },
+                    since: step.started_at.clone()?,
+                    says: says(step),
+                    log,
+                })
+            })
+            .collect();
+        running.sort_by(|one, other| one.since.cmp(&other.since));
+        running
     }
 
     /// What can be done next, the most likely first, as far as this caller may.
     pub(crate) fn acts(&self, frame: &Frame) -> Vec<NextAct> {
-        acts(&self.facts).into_iter().filter(|act| act.is_open_to(frame)).collect()
+        let below = self.below.iter().filter_map(|asked| to_decide(&asked.awaited));
+        below.chain(acts(&self.facts)).filter(|act| act.is_open_to(frame)).take(ACTS_MAX).collect()
     }
 
     /// The other actions, for the menu.
@@ -153,6 +229,11 @@ impl RunHead {
         Some(words::took(&facts.started_at, Some(end)))
     }
 
+    /// The run that started this one, where a run did.
+    pub(crate) fn started_by_run(&self) -> Option<&str> {
+        self.facts.started_by.strip_prefix("run:").map(words::short)
+    }
+
     /// The run that this one began as a copy of.
     pub(crate) fn origin_words(&self) -> Option<(String, String)> {
         let origin = self.facts.origin.as_ref()?;
@@ -170,6 +251,6 @@ impl RunHead {
             (Some(round), _) => format!("{step} {round}"),
             _ => step.clone(),
         };
-        Some((place, self.step_path(step.split('.').next().unwrap_or(&step))))
+        Some((place, self.step_path(&step)))
     }
 }

@@ -62,7 +62,10 @@ impl NextAct {
 
     /// Whether it is what is asked for now, and not a way to do it over.
     pub(crate) fn is_pressing(&self) -> bool {
-        self.does() && !["/act/restart", "/act/recheck"].iter().any(|verb| self.href.contains(verb))
+        self.does()
+            && !["/act/restart", "/act/recheck", "/act/cancel", "/act/breakpoints"]
+                .iter()
+                .any(|verb| self.href.contains(verb))
     }
 
     /// Whether something is done, and not only read.
@@ -98,18 +101,26 @@ pub(crate) fn acts(run: &RunFacts) -> Vec<NextAct> {
     found
 }
 
-fn for_awaited(run: &RunFacts, awaited: &AwaitedFacts) -> Vec<NextAct> {
-    let task = |label: &str| NextAct {
+/// The page where people decide or answer.
+pub(crate) fn to_decide(awaited: &AwaitedFacts) -> Option<NextAct> {
+    let label = match awaited.kind.as_str() {
+        "approval" => "Approve or reject…",
+        "question" => "Answer…",
+        _other => return None,
+    };
+    Some(NextAct {
         label: label.to_owned(),
         href: format!("/inbox/{}", words::encoded(&awaited.task)),
         is_dialog: false,
         is_danger: false,
         why: awaited.title.clone(),
         needs: ActNeeds::Deciding(awaited.roles.clone()),
-    };
+    })
+}
+
+fn for_awaited(run: &RunFacts, awaited: &AwaitedFacts) -> Vec<NextAct> {
     match awaited.kind.as_str() {
-        "approval" => vec![task("Approve or reject…")],
-        "question" => vec![task("Answer…")],
+        "approval" | "question" => to_decide(awaited).into_iter().collect(),
         "unblock" => for_blocked(run, awaited),
         "signal" => vec![
             NextAct::steer(
@@ -247,12 +258,35 @@ pub(crate) fn for_step(run: &RunFacts, step: &StepFacts, path: &str) -> Vec<Next
             );
         }
     }
+    if !run.is_ended() {
+        found.extend(for_open_step(run, step, path));
+    }
     let mut seen: Vec<String> = Vec::new();
     found.retain(|act| {
         let is_new = act.does() && !seen.contains(&act.href);
         seen.push(act.href.clone());
         is_new
     });
+    found
+}
+
+/// What can be done about a step, or an item of it, of a run that goes on: pause before it, end it.
+fn for_open_step(run: &RunFacts, step: &StepFacts, path: &str) -> Vec<NextAct> {
+    let mut found = Vec::new();
+    if run.breakpoints.contains(&step.id) {
+        let why = "the run pauses before this step";
+        found.push(NextAct::steer(run, "breakpoints", "Breakpoints…", why));
+    } else if path == step.id && matches!(step.status.as_str(), "" | "pending") {
+        let why = "a breakpoint: the run pauses before this step begins";
+        found.push(
+            NextAct::steer(run, "breakpoints", format!("Pause before {path}…"), why).with("step", path),
+        );
+    }
+    if !matches!(step.status.as_str(), "succeeded" | "failed" | "cancelled" | "skipped") && step.round > 0 {
+        let why = "ends this step alone: it fails as cancelled";
+        let cancel = NextAct::steer(run, "cancel", format!("Cancel {path}…"), why).with("step", path);
+        found.push(NextAct { is_danger: true, ..cancel });
+    }
     found
 }
 
@@ -331,6 +365,32 @@ mod tests {
             "what is a button is not in the menu"
         );
         assert!(further(&run).iter().all(|act| !act.href.ends_with("/cancel")));
+    }
+
+    #[test]
+    fn a_step_of_a_run_that_goes_on_can_be_cancelled_or_paused_before() {
+        let step = |status: &str, round: u32| json!({"id": "build", "kind": "command", "status": status, "round": round, "attempt": round});
+        let offered = |more: Value| {
+            let run = run(more);
+            let found = for_step(&run, &run.steps[0], "build");
+            found.into_iter().map(|act| act.href.replace("/runs/f3ebf39e/act/", "")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            offered(json!({"status": "running", "steps": [step("running", 1)]})),
+            ["restart?from=build", "cancel?step=build"]
+        );
+        assert_eq!(
+            offered(json!({"status": "running", "steps": [step("pending", 0)]})),
+            ["breakpoints?step=build"]
+        );
+        assert_eq!(
+            offered(json!({"status": "running", "steps": [step("pending", 0)], "breakpoints": ["build"]})),
+            ["breakpoints"]
+        );
+        assert_eq!(
+            offered(json!({"status": "failed", "steps": [step("failed", 1)]})),
+            ["restart?from=build"]
+        );
     }
 
     #[test]

@@ -6,28 +6,31 @@ use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::axis::Zoom;
 use super::child_ends::{EndedChild, needs_runs, with_ends};
 use super::child_waits::of_children;
+use super::children::{ChildFacts, children_of};
 use super::event::Event;
 use super::graph::{GraphLayout, Picture, picture};
 use super::head::{RunHead, RunTab};
-use super::panel::{ChildFacts, Panel, PanelOf};
-use super::spans::{AttemptFacts, of_attempts, of_probes, of_waits, ticks};
-use super::story::{Story, story};
+use super::items::{ItemNames, ItemsAsked, exists};
+use super::older;
+use super::panel::{Panel, PanelOf};
+use super::spans::{AttemptFacts, Span, of_attempts, of_probes, of_waits, ticks};
+use super::story::{SENTENCES_MAX, Story, story};
 use super::time::{Chart, ChartOf, chart};
 use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
+use crate::tabs::LogTail;
 
 /// The newest events that are looked at.
 const EVENTS_MAX: u64 = 1_000;
 /// Runs that steps started whose ends are read, where the events that record them are not.
 const ENDS_MAX: usize = 1_000;
-/// Runs that steps started, as a panel lists them.
-const CHILDREN_MAX: usize = 30;
+/// So often as many older ones are read, where the story is short without them.
+const STORY_READS_MAX: usize = 3;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -36,6 +39,11 @@ pub(crate) struct OverviewParams {
     step: Option<String>,
     /// Its round and try: `2.1`.
     attempt: Option<String>,
+    /// Another item of the selected step, by its number.
+    item: Option<String>,
+    /// Of the selected step's items those in this state alone, and the page of their list.
+    items: Option<String>,
+    page: Option<String>,
     /// The shown part of the time: milliseconds since the begin, `1200-5600`.
     zoom: Option<String>,
 }
@@ -54,9 +62,31 @@ struct OverviewPage {
     chart: Chart,
     story: Option<Story>,
     panel: Option<Panel>,
+    /// The newest lines of the attempt that the panel shows, while it goes on.
+    tail: Option<LogTail>,
     /// The step that the address names, and the run does not have.
     unknown: Option<String>,
     selected: Selection,
+}
+
+impl OverviewParams {
+    /// The step or item that is asked for.
+    fn asked(&self) -> Option<String> {
+        let named = |text: &Option<String>| {
+            text.as_deref().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned)
+        };
+        let step = named(&self.step)?;
+        Some(match named(&self.item) {
+            Some(item) => format!("{}.{item}", step.split('.').next().unwrap_or(&step)),
+            None => step,
+        })
+    }
+
+    /// The part of the list of items that is asked for.
+    fn items(&self) -> ItemsAsked {
+        let page = self.page.as_deref().and_then(|page| page.parse().ok()).unwrap_or(1);
+        ItemsAsked { state: self.items.clone(), page }
+    }
 }
 
 /// What the address names.
@@ -89,6 +119,11 @@ impl Selection {
         self.with(Some(step), Some(attempt), self.zoom.as_deref())
     }
 
+    /// This page with what a sentence is about selected.
+    fn to_told(&self, one: &super::story::Sentence) -> String {
+        self.with(Some(&one.step), one.attempt.as_deref(), self.zoom.as_deref())
+    }
+
     /// This page with another part of the time.
     fn to_zoom(&self, zoom: &str) -> String {
         self.with(self.step.as_deref(), self.attempt.as_deref(), Some(zoom))
@@ -111,22 +146,18 @@ pub(crate) async fn overview(
     Query(params): Query<OverviewParams>,
 ) -> Result<Response, Problem> {
     let head = RunHead::load(&visit, &run, RunTab::Overview).await?;
-    let asked = params.step.filter(|step| !step.is_empty());
-    let (graph, attempts, events, children) = tokio::join!(
-        layout(&visit, &head),
-        attempts(&visit, &head),
-        events(&visit, &head),
-        children(&visit, &head, asked.is_some()),
-    );
-    let (attempts, events) = (attempts?, events?);
-    let is_missing = needs_runs(&attempts, &events, &head.facts);
-    let (started, waits) = tokio::join!(ends(&visit, &head, is_missing), of_children(&visit, &events));
-    let attempts: Vec<AttemptFacts> = with_ends(attempts, &events, &started, &head.facts)
-        .into_iter()
-        .map(|attempt| attempt.seen(&head.facts))
-        .collect();
+    let asked = params.asked();
+    let asked_items = params.items();
+    let (graph, attempts, events) =
+        tokio::join!(layout(&visit, &head), attempts(&visit, &head), events(&visit, &head));
+    let (attempts, mut events) = (attempts?, events?);
+    let (attempts, waits) = with_started(&visit, &head, attempts, &events).await;
     let now = visit.shown_millis();
-    let step = asked.clone().filter(|step| head.facts.step(step).is_some());
+    let step = asked.clone().filter(|path| exists(&head.facts, path));
+    if step.is_none() {
+        more_to_tell(&visit, &head, &mut events).await;
+    }
+    let names = older::names(&visit, &head, &events).await;
     let attempt = params.attempt.filter(|_| step.is_some());
     let zoom = params.zoom.as_deref().and_then(Zoom::parse);
     let mut spans = of_attempts(&attempts);
@@ -144,24 +175,23 @@ pub(crate) async fn overview(
         now,
     });
     let base = step.as_deref().map(|step| step.split('.').next().unwrap_or(step).to_owned());
-    let panel = step.as_deref().and_then(|path| {
-        let node =
-            graph.as_ref().and_then(|graph| graph.nodes.iter().find(|node| Some(&node.id) == base.as_ref()));
-        Panel::of(PanelOf {
-            run: &head.facts,
-            attempts: &attempts,
-            events: &events,
-            node,
-            children,
-            path,
-            attempt: attempt.as_deref(),
-            now,
-        })
-    });
+    let panel = match &step {
+        Some(path) => {
+            let graph = graph.as_ref();
+            let shown = (path.as_str(), attempt.as_deref());
+            selected_panel(&visit, &head, &attempts, &events, (&names, &asked_items), graph, shown).await
+        }
+        None => None,
+    };
+    let tail = match panel.as_ref().and_then(Panel::live).filter(|_| visit.at.is_none()) {
+        Some(live) => LogTail::load(&visit, &head.facts.short_id, &live.path, &live.instance).await,
+        None => None,
+    };
     let page = OverviewPage {
         frame: head.frame(&visit),
         graph: graph.map(|layout| picture(layout, &head.facts, base.as_deref())),
-        story: panel.is_none().then(|| story(&events, &head.facts.started_at)),
+        story: panel.is_none().then(|| story(&events, &head.facts.started_at, &names)),
+        tail,
         unknown: asked.filter(|_| step.is_none()),
         selected: Selection {
             run: head.facts.short_id.clone(),
@@ -193,28 +223,122 @@ async fn attempts(visit: &Visit, head: &RunHead) -> Result<Vec<AttemptFacts>, Pr
 async fn events(visit: &Visit, head: &RunHead) -> Result<Vec<Event>, Problem> {
     let (id, last) = (&head.facts.id, head.facts.version);
     let from = last.saturating_sub(EVENTS_MAX - 1).max(1);
-    let path = format!("/runs/{id}/events?from={from}&limit={EVENTS_MAX}");
-    let mut events = visit.rest.get::<ItemPage<Event>>(&path).await?.items;
+    let mut events = older::read(visit, id, from, EVENTS_MAX).await?;
     events.retain(|event| event.version <= last);
     Ok(events)
 }
 
-/// The runs that steps of it started, where the page shows them.
-async fn children(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<ChildFacts> {
-    let starts_runs = head.facts.steps.iter().any(|step| step.kind == "run" && step.round > 0);
-    if !is_wanted || !starts_runs {
+/// The attempts with the ends of the runs that they started, and what people are waited for in those.
+async fn with_started(
+    visit: &Visit,
+    head: &RunHead,
+    attempts: Vec<AttemptFacts>,
+    events: &[Event],
+) -> (Vec<AttemptFacts>, Vec<Span>) {
+    let is_missing = needs_runs(&attempts, events, &head.facts);
+    let (started, waits) = tokio::join!(ends(visit, head, is_missing), of_children(visit, events));
+    let attempts = with_ends(attempts, events, &started, &head.facts).into_iter();
+    (attempts.map(|attempt| attempt.seen(&head.facts)).collect(), waits)
+}
+
+/// The newest runs that steps of it started, where their ends are not known otherwise.
+async fn ends(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<EndedChild> {
+    if !is_wanted {
         return Vec::new();
     }
-    started(visit, head, CHILDREN_MAX).await
+    let path = visit.at_moment(&format!("/runs?parent={}&limit={ENDS_MAX}", head.facts.id));
+    visit.rest.get::<ItemPage<EndedChild>>(&path).await.map(|page| page.items).unwrap_or_default()
 }
 
-/// The runs that steps of it started, where their ends are not known otherwise.
-async fn ends(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<EndedChild> {
-    if is_wanted { started(visit, head, ENDS_MAX).await } else { Vec::new() }
+/// Reads older events before those that are known, where those do not tell enough.
+async fn more_to_tell(visit: &Visit, head: &RunHead, events: &mut Vec<Event>) {
+    for _read in 0..STORY_READS_MAX {
+        let first = events.first().map_or(1, |event| event.version);
+        let told = story(events, &head.facts.started_at, &ItemNames::default()).sentences.len();
+        if first <= 1 || told >= SENTENCES_MAX {
+            return;
+        }
+        let from = first.saturating_sub(EVENTS_MAX).max(1);
+        let Ok(mut before) = older::read(visit, &head.facts.id, from, first - from).await else { return };
+        before.retain(|event| event.version < first);
+        before.append(events);
+        *events = before;
+    }
 }
 
-/// The newest runs that steps of it started.
-async fn started<T: DeserializeOwned>(visit: &Visit, head: &RunHead, most: usize) -> Vec<T> {
-    let path = visit.at_moment(&format!("/runs?parent={}&limit={most}", head.facts.id));
-    visit.rest.get::<ItemPage<T>>(&path).await.map(|page| page.items).unwrap_or_default()
+/// The panel of the selected step or item, and of a try of it.
+async fn selected_panel(
+    visit: &Visit,
+    head: &RunHead,
+    attempts: &[AttemptFacts],
+    events: &[Event],
+    (names, asked): (&ItemNames, &ItemsAsked),
+    graph: Option<&GraphLayout>,
+    (path, attempt): (&str, Option<&str>),
+) -> Option<Panel> {
+    let (older, children) = of_selected(visit, head, attempts, events, path, attempt).await;
+    let step = path.split('.').next().unwrap_or(path);
+    let node = graph.and_then(|graph| graph.nodes.iter().find(|node| node.id == step));
+    let (run, now) = (&head.facts, visit.shown_millis());
+    Panel::of(PanelOf {
+        run,
+        attempts,
+        events,
+        older: &older,
+        names,
+        asked,
+        node,
+        children,
+        path,
+        attempt,
+        now,
+    })
+}
+
+/// What the page reads for the selected step or item: its events that happened before those that are known, and the
+/// runs that it started.
+async fn of_selected(
+    visit: &Visit,
+    head: &RunHead,
+    attempts: &[AttemptFacts],
+    events: &[Event],
+    path: &str,
+    attempt: Option<&str>,
+) -> (Vec<Event>, Vec<ChildFacts>) {
+    let own = attempts.iter().rev().filter(|it| it.step == path);
+    let shown =
+        own.clone().find(|it| attempt.is_some_and(|shown| it.instance() == shown)).or(own.clone().next());
+    let step = head.facts.step(path).filter(|_| shown.is_none() && !path.contains('.'));
+    let moments = [
+        shown.map(|it| it.scheduled_at.as_str()),
+        shown.and_then(|it| it.end.as_ref()).map(|end| end.at.as_str()),
+        step.and_then(|step| step.started_at.as_deref()),
+        step.and_then(|step| step.ended_at.as_deref()),
+    ];
+    let moments: Vec<&str> = moments.into_iter().flatten().collect();
+    let older = older::of_path(visit, head, events, path, &moments).await;
+    let known: Vec<&Event> = older.iter().chain(events).collect();
+    let children = children_of(visit, head, &known, path).await;
+    (older, children)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_named_by_its_address_or_its_number() {
+        let asked = |step: &str, item: &str| {
+            let params = OverviewParams {
+                step: Some(step.to_owned()),
+                item: Some(item.to_owned()),
+                ..OverviewParams::default()
+            };
+            params.asked()
+        };
+        assert_eq!(asked("each", " 7 ").as_deref(), Some("each.7"));
+        assert_eq!(asked("each.3", "7").as_deref(), Some("each.7"));
+        assert_eq!(asked("each.3", "").as_deref(), Some("each.3"));
+        assert_eq!(asked("", "7"), None);
+    }
 }

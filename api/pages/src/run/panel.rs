@@ -2,57 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 
+use super::children::ChildFacts;
 use super::event::Event;
-use super::facts::{FailureFacts, RunFacts, StepFacts, UsageFacts};
+use super::facts::{FailureFacts, RunFacts, StepFacts};
 use super::graph::LayoutNode;
+use super::items::{ItemList, ItemNames, ItemsAsked, item_state};
+use super::judged::{Judged, judged};
 use super::next::{NextAct, for_step, log_path};
-use super::spans::{AttemptFacts, worst};
+use super::spans::AttemptFacts;
 use super::waits::{Wait, in_line, waits};
 use crate::frame::Frame;
+use crate::tabs::plain;
 use crate::visible::visible;
 use crate::words;
 
-/// Tries and gates that a panel lists; the newest.
+/// Tries that a panel lists; the newest.
 const ROWS_MAX: usize = 40;
-/// Items that a panel lists.
-const ITEMS_MAX: usize = 10;
 /// The longest text of an input or output, in characters.
 const TEXT_MAX: usize = 12_000;
-
-/// A run that a step started.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct ChildFacts {
-    pub(crate) short_id: String,
-    pub(crate) pipeline: String,
-    pub(crate) title: Option<String>,
-    pub(crate) status: String,
-    pub(crate) started_at: String,
-    pub(crate) ended_at: Option<String>,
-    pub(crate) active_steps: Vec<String>,
-    pub(crate) parent: Option<super::facts::ParentFacts>,
-    pub(crate) usage: UsageFacts,
-}
-
-impl ChildFacts {
-    /// Its title, or its pipeline.
-    pub(crate) fn name(&self) -> &str {
-        self.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or(&self.pipeline)
-    }
-
-    /// How long it took, or took until the shown moment.
-    pub(crate) fn took(&self, frame: &Frame) -> String {
-        words::took(&self.started_at, self.ended_at.as_deref().or(frame.then.as_deref()))
-    }
-
-    /// The step, or the item, that started it.
-    pub(crate) fn by(&self) -> &str {
-        self.parent.as_ref().map_or("", |parent| &parent.step)
-    }
-}
 
 /// The panel.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +31,10 @@ pub(crate) struct Panel {
     pub(crate) step: StepFacts,
     /// An item: its number.
     pub(crate) item: Option<String>,
+    /// What it is called.
+    pub(crate) name: Option<String>,
+    /// How it stands.
+    pub(crate) state: String,
     /// What the definition says of it.
     pub(crate) summary: String,
     pub(crate) rules: Vec<(String, String)>,
@@ -75,12 +48,15 @@ pub(crate) struct Panel {
     pub(crate) tries_total: usize,
     pub(crate) gates: Vec<Judged>,
     pub(crate) waits: Vec<Wait>,
+    /// The newest tries of items, as far as they are listed.
     pub(crate) items: Vec<Try>,
+    pub(crate) list: ItemList,
     pub(crate) children: Vec<ChildFacts>,
     pub(crate) said: Vec<SaidOfStep>,
     /// Events before this version were not looked at.
     pub(crate) from_version: u64,
     run: String,
+    names: ItemNames,
 }
 
 /// A try.
@@ -88,6 +64,9 @@ pub(crate) struct Panel {
 pub(crate) struct Try {
     /// The step or item.
     pub(crate) path: String,
+    /// What the item is called.
+    pub(crate) name: String,
+    /// Empty: it did not begin.
     pub(crate) instance: String,
     pub(crate) state: &'static str,
     pub(crate) took: String,
@@ -99,20 +78,6 @@ pub(crate) struct Try {
     pub(crate) lines: u64,
     pub(crate) log: Option<String>,
     pub(crate) is_selected: bool,
-}
-
-/// A verdict of a gate.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Judged {
-    pub(crate) gate: String,
-    pub(crate) instance: String,
-    pub(crate) probe_no: u64,
-    pub(crate) verdict: String,
-    pub(crate) is_tolerated: bool,
-    pub(crate) reason: String,
-    pub(crate) evidence: String,
-    pub(crate) policy: String,
-    pub(crate) at: String,
 }
 
 /// A timer or a signal of the step.
@@ -130,6 +95,10 @@ pub(crate) struct PanelOf<'a> {
     pub(crate) run: &'a RunFacts,
     pub(crate) attempts: &'a [AttemptFacts],
     pub(crate) events: &'a [Event],
+    /// Older events of what is selected.
+    pub(crate) older: &'a [Event],
+    pub(crate) names: &'a ItemNames,
+    pub(crate) asked: &'a ItemsAsked,
     pub(crate) node: Option<&'a LayoutNode>,
     pub(crate) children: Vec<ChildFacts>,
     /// The selected step or item, and the try.
@@ -144,7 +113,8 @@ impl Panel {
         let step = of.run.step(of.path)?.clone();
         let item = of.path.split_once('.').map(|(_, item)| item.to_owned());
         let is_whole = item.is_none() && step.items.is_some();
-        let used = usage(of.events);
+        let known: Vec<&Event> = of.older.iter().chain(of.events).collect();
+        let used = usage(&known);
         let own: Vec<&AttemptFacts> = of
             .attempts
             .iter()
@@ -153,15 +123,28 @@ impl Panel {
         let newest = own.last().filter(|_| !is_whole).map(|it| it.instance());
         let instance = of.attempt.map(str::to_owned).or(newest).unwrap_or_else(|| step.instance());
         let row = |attempt: &&AttemptFacts| tried(of.run, attempt, &used, of.now, &instance);
-        let (tries, items) = if is_whole {
-            (Vec::new(), worst(&own, of.now, ITEMS_MAX).iter().map(row).collect())
+        let (tries, list) = if is_whole {
+            let list = ItemList::of(of.run, &step, of.attempts, of.events, of.asked, of.now);
+            (Vec::new(), list)
         } else {
-            (own.iter().rev().take(ROWS_MAX).map(row).collect(), Vec::new())
+            (own.iter().rev().take(ROWS_MAX).map(row).collect(), ItemList::default())
         };
-        let (given, made) = texts(of.events, of.path, &instance);
+        let items = list.rows.iter().map(|it| {
+            let path = format!("{}.{}", step.id, it.number);
+            let newest = it.attempt.and_then(|at| of.attempts.get(at));
+            let name = of.names.of_path(&path).unwrap_or_default().to_owned();
+            let shown = newest.map(|attempt| row(&attempt)).unwrap_or_default();
+            Try { path, name, state: it.state, ..shown }
+        });
+        let items = items.collect();
+        let (given, made) = texts(&known, of.path, &instance);
         let failure = match item {
             None => step.failure.clone(),
             Some(_) => own.last().and_then(|it| it.end.as_ref()?.failure.clone()),
+        };
+        let state = match item {
+            None => step.word().to_owned(),
+            Some(_) => item_state(of.run, &step, of.path, own.last().copied(), of.events).to_owned(),
         };
         Some(Self {
             path: of.path.to_owned(),
@@ -172,17 +155,21 @@ impl Panel {
             made,
             tries,
             tries_total: own.len(),
-            gates: judged(of.events, of.path, &step),
+            gates: judged(&known, of.path, of.attempt, &step),
             waits: waits(of.run)
                 .into_iter()
                 .filter(|wait| is_of(wait.step.as_deref(), of.path))
                 .chain(in_line(of.run, &step.id))
                 .collect(),
             items,
+            list,
+            name: of.names.of_path(of.path).map(str::to_owned),
+            state,
             children: of.children.into_iter().filter(|child| is_of(Some(child.by()), of.path)).collect(),
-            said: said(of.events, of.path),
+            said: said(&known, of.path),
             from_version: of.events.first().map_or(1, |event| event.version),
             run: of.run.short_id.clone(),
+            names: of.names.clone(),
             instance,
             item,
             step,
@@ -191,13 +178,47 @@ impl Panel {
 
     /// What can be done about this step.
     pub(crate) fn acts(&self, run: &RunFacts, frame: &Frame) -> Vec<NextAct> {
-        for_step(run, &self.step, &self.path).into_iter().filter(|act| act.is_open_to(frame)).collect()
+        // An item that ended is not cancelled.
+        let is_over = matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled" | "skipped");
+        let fits = |act: &NextAct| !(self.item.is_some() && is_over && act.is_danger);
+        let acts = for_step(run, &self.step, &self.path).into_iter();
+        acts.filter(|act| fits(act) && act.is_open_to(frame)).collect()
     }
 
     /// The overview with a try of this step selected.
     pub(crate) fn try_path(&self, one: &Try) -> String {
         let (path, attempt) = (words::encoded(&one.path), words::encoded(&one.instance));
-        format!("/runs/{}?step={path}&attempt={attempt}#panel", self.run)
+        match attempt.as_str() {
+            "" => format!("/runs/{}?step={path}#panel", self.run),
+            attempt => format!("/runs/{}?step={path}&attempt={attempt}#panel", self.run),
+        }
+    }
+
+    /// This panel with items of one state alone; an empty one: with all.
+    pub(crate) fn state_path(&self, state: &str) -> String {
+        self.list_path(state, 1)
+    }
+
+    /// This panel with another page of its items.
+    pub(crate) fn page_path(&self, page: usize) -> String {
+        self.list_path(self.list.state.unwrap_or_default(), page)
+    }
+
+    fn list_path(&self, state: &str, page: usize) -> String {
+        let mut path = format!("/runs/{}?step={}", self.run, words::encoded(&self.path));
+        if !state.is_empty() {
+            path.push_str(&format!("&items={state}"));
+        }
+        if page > 1 {
+            path.push_str(&format!("&page={page}"));
+        }
+        format!("{path}#panel")
+    }
+
+    /// The attempt whose newest lines are shown: the chosen one, while it goes on.
+    pub(crate) fn live(&self) -> Option<&Try> {
+        let shown = self.tries.iter().find(|it| it.instance == self.instance).or(self.tries.first())?;
+        (shown.state == "running" && shown.log.is_some()).then_some(shown)
     }
 
     /// Whether the shown try is all that there is.
@@ -206,12 +227,25 @@ impl Panel {
         shown.log.clone()
     }
 
-    /// How long the current round took so far.
+    /// How long the current round took so far, or the newest try of an item.
     pub(crate) fn took(&self) -> String {
+        if self.item.is_some() {
+            return self.tries.first().map(|it| it.took.clone()).unwrap_or_default();
+        }
         match (&self.step.started_at, &self.step.ended_at) {
             (Some(from), Some(to)) if self.step.round > 0 => words::took(from, Some(to)),
             _ => String::new(),
         }
+    }
+
+    /// How many items the step has.
+    pub(crate) fn step_items(&self) -> u64 {
+        self.step.items.map_or(0, |items| items.total)
+    }
+
+    /// What the item is called that started a run.
+    pub(crate) fn child_name(&self, child: &ChildFacts) -> Option<&str> {
+        self.names.of_path(child.by())
     }
 
     /// The kept files: names, and their addresses.
@@ -232,7 +266,7 @@ fn is_of(step: Option<&str>, path: &str) -> bool {
 type Used = BTreeMap<(String, String), (f64, u64)>;
 
 /// Cost and tokens by step and try.
-fn usage(events: &[Event]) -> Used {
+fn usage(events: &[&Event]) -> Used {
     let mut used = Used::new();
     for event in events.iter().filter(|event| event.kind() == "UsageRecorded") {
         let Some(place) = event.place() else { continue };
@@ -255,15 +289,13 @@ fn tried(run: &RunFacts, attempt: &AttemptFacts, used: &Used, now: i64, shown: &
         };
     let end = attempt.end.as_ref();
     let lines = end.and_then(|end| end.log.as_ref()).map_or(0, |log| log.lines);
-    let has_log = run.step(&attempt.step).is_some_and(StepFacts::has_log) && attempt.started_at.is_some();
+    let wrote = end.is_some_and(|end| end.log.is_some()) || attempt.started_at.is_some();
+    let has_log = run.step(&attempt.step).is_some_and(StepFacts::has_log) && wrote;
     Try {
         path: attempt.step.clone(),
+        name: String::new(),
         state: attempt.state(),
-        took: if attempt.started_at.is_some() {
-            words::duration(attempt.took_ms(now))
-        } else {
-            String::new()
-        },
+        took: took(attempt, now),
         queued,
         at: attempt.started_at.clone().unwrap_or_else(|| attempt.scheduled_at.clone()),
         message: end
@@ -279,9 +311,25 @@ fn tried(run: &RunFacts, attempt: &AttemptFacts, used: &Used, now: i64, shown: &
     }
 }
 
+/// How long a try took. The begin of quick work may be recorded behind its end, or never: then all since it was
+/// scheduled counts.
+fn took(attempt: &AttemptFacts, now: i64) -> String {
+    let Some(end) = attempt.end.as_ref().and_then(|end| words::millis(&end.at)) else {
+        return match attempt.started_at {
+            Some(_) => words::duration(attempt.took_ms(now)),
+            None => String::new(),
+        };
+    };
+    let started = attempt.started_at.as_deref().and_then(words::millis).filter(|from| *from <= end);
+    started
+        .or_else(|| words::millis(&attempt.scheduled_at))
+        .map(|from| words::duration(end - from))
+        .unwrap_or_default()
+}
+
 /// What a try was given and what it made.
-fn texts(events: &[Event], path: &str, instance: &str) -> (Option<String>, Option<String>) {
-    let own = |event: &&Event| {
+fn texts(events: &[&Event], path: &str, instance: &str) -> (Option<String>, Option<String>) {
+    let own = |event: &&&Event| {
         let place = event.place();
         place.is_some_and(|it| it.path == path && format!("{}.{}", it.round, it.attempt) == instance)
     };
@@ -297,7 +345,7 @@ fn texts(events: &[Event], path: &str, instance: &str) -> (Option<String>, Optio
             "ApprovalRequested" | "QuestionAsked" => {
                 given = shown(event.at("/show")).or_else(|| shown(event.at("/text")))
             }
-            "AttemptSucceeded" => made = shown(event.at("/output")),
+            "AttemptSucceeded" | "ChildFinished" => made = shown(event.at("/output")),
             "QuestionAnswered" => made = shown(event.at("/answer")),
             "ApprovalDecided" => made = shown(event.at("/decision")),
             _other => {}
@@ -316,65 +364,8 @@ fn spec(work: &Value) -> &Value {
     if work.is_string() { &Value::Null } else { work }
 }
 
-fn judged(events: &[Event], path: &str, step: &StepFacts) -> Vec<Judged> {
-    let own = events.iter().rev().filter(|event| {
-        event.kind() == "GateEvaluated"
-            && event.place().is_some_and(|place| place.path == path || place.step() == path)
-    });
-    let found: Vec<Judged> = own
-        .take(ROWS_MAX)
-        .map(|event| Judged {
-            gate: event.text("gate").to_owned(),
-            instance: event
-                .place()
-                .map(|place| format!("{}.{}", place.round, place.attempt))
-                .unwrap_or_default(),
-            probe_no: event.number("probe_no").unwrap_or(1),
-            verdict: event.text("verdict").to_owned(),
-            is_tolerated: event.event.get("tolerated") == Some(&Value::Bool(true)),
-            reason: visible(event.text("reason")).into_owned(),
-            evidence: evidence(event.at("/evidence")),
-            policy: event.text("policy").to_owned(),
-            at: event.recorded_at.clone(),
-        })
-        .collect();
-    if !found.is_empty() {
-        return found;
-    }
-    let known = step.gates.iter().map(|gate| Judged {
-        gate: gate.gate.clone(),
-        instance: step.instance(),
-        probe_no: u64::from(gate.probe_no),
-        verdict: gate.verdict.clone(),
-        is_tolerated: gate.tolerated,
-        reason: gate.reason.clone(),
-        ..Judged::default()
-    });
-    known.collect()
-}
-
-/// What a gate looked at, in one line: what a program said, else the whole.
-fn evidence(evidence: &Value) -> String {
-    let text = |key: &str| evidence.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
-    let line = match (text("output"), text("value")) {
-        (Some(output), _) => {
-            output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned()
-        }
-        (None, Some(value)) => value.to_owned(),
-        (None, None) if evidence.is_null() => String::new(),
-        (None, None) => {
-            let mut shown = evidence.clone();
-            if let Some(fields) = shown.as_object_mut() {
-                fields.remove("source");
-            }
-            shown.to_string()
-        }
-    };
-    visible(&line).chars().take(300).collect()
-}
-
 /// Timers and signals of the step that are told nowhere else.
-fn said(events: &[Event], path: &str) -> Vec<SaidOfStep> {
+fn said(events: &[&Event], path: &str) -> Vec<SaidOfStep> {
     let mut found = Vec::new();
     for event in events {
         if event.place().is_none_or(|place| place.path != path) && event.at("/by/step").as_str() != Some(path)
@@ -394,10 +385,12 @@ fn said_of(event: &Event) -> Option<(String, String)> {
     let timer = event.at("/timer/kind").as_str().unwrap_or_default();
     let comment = || event.text("comment").to_owned();
     Some(match event.kind() {
+        // When a gate is asked again stands with what is waited for.
+        "TimerSet" | "TimerFired" if timer == "poll" => return None,
         "TimerSet" => (format!("timer {timer}"), format!("until {}", words::exact(event.text("at")))),
         "TimerFired" => (format!("timer {timer} is due"), String::new()),
         "RetryScheduled" => ("next try".to_owned(), format!("not before {}", words::exact(event.text("at")))),
-        "ProgressReported" => ("progress".to_owned(), event.at("/progress").to_string()),
+        "ProgressReported" => ("progress".to_owned(), progress(event.at("/progress"))),
         "SignalTaken" => ("signal taken".to_owned(), event.text("how").to_owned()),
         "ApprovalRequested" | "QuestionAsked" => ("asks".to_owned(), event.text("title").to_owned()),
         "VoteCast" => (format!("votes: {}", event.text("vote")), comment()),
@@ -406,6 +399,20 @@ fn said_of(event: &Event) -> Option<(String, String)> {
         "QuestionAnswered" => ("answered".to_owned(), String::new()),
         _other => return None,
     })
+}
+
+/// How far work is, as it says: `3 of 8 · linking`.
+fn progress(progress: &Value) -> String {
+    let number = |key: &str| progress.get(key).and_then(Value::as_u64);
+    let done = match (number("done"), number("of").filter(|of| *of > 0)) {
+        (Some(done), Some(of)) => format!("{done} of {of}"),
+        (Some(done), None) => format!("{done} done"),
+        _ => return progress.to_string(),
+    };
+    match progress.get("note").and_then(Value::as_str).map(plain).filter(|note| !note.is_empty()) {
+        Some(note) => format!("{done} · {note}"),
+        None => done,
+    }
 }
 
 /// What the definition says of a step, by name.
@@ -440,13 +447,37 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn event(event: Value) -> Event {
+        Event {
+            version: 1,
+            recorded_at: "2026-11-22T15:00:00Z".to_owned(),
+            actor: "engine".to_owned(),
+            event,
+        }
+    }
+
     #[test]
-    fn evidence_is_the_last_line_of_what_a_program_said() {
-        assert_eq!(
-            evidence(&json!({"exit": 1, "output": "a\n5 passed, 2 failed\n\n"})),
-            "5 passed, 2 failed"
-        );
-        assert_eq!(evidence(&json!({"ok": true, "source": {"function": "x"}})), "{\"ok\":true}");
-        assert_eq!(evidence(&Value::Null), "");
+    fn a_try_whose_begin_was_told_late_took_what_lies_before_its_end() {
+        let attempt = |started: Option<&str>| AttemptFacts {
+            scheduled_at: "2026-11-22T15:00:00Z".to_owned(),
+            started_at: started.map(str::to_owned),
+            end: Some(super::super::spans::AttemptEnd {
+                at: "2026-11-22T15:00:02Z".to_owned(),
+                ..super::super::spans::AttemptEnd::default()
+            }),
+            ..AttemptFacts::default()
+        };
+        let took = |started| took(&attempt(started), 0);
+        assert_eq!(took(Some("2026-11-22T15:00:01Z")), "1 s");
+        assert_eq!(took(Some("2026-11-22T15:00:03Z")), "2 s");
+        assert_eq!(took(None), "2 s");
+    }
+
+    #[test]
+    fn progress_is_read_without_what_steers_a_terminal() {
+        let id = json!({"path": {"step": "s", "item": null}, "round": 1, "attempt": 1});
+        let one = event(json!({"type": "ProgressReported", "id": id,
+            "progress": {"done": 15, "of": 30, "note": "\u{1b}[31mtick\u{1b}[0m"}}));
+        assert_eq!(said(&[&one], "s")[0].detail, "15 of 30 · tick");
     }
 }

@@ -6,11 +6,14 @@
 use serde_json::Value;
 
 use super::event::Event;
+use super::items::ItemNames;
 use crate::visible::visible;
 use crate::words;
 
 /// The most sentences that are told at once.
 pub(crate) const SENTENCES_MAX: usize = 200;
+/// So many sentences about items of one step in a row are told together.
+const FOLDED_MIN: usize = 4;
 /// Users' texts are cut here; the event has the whole of them.
 const QUOTE_MAX: usize = 400;
 
@@ -27,16 +30,26 @@ pub(crate) struct Sentence {
     pub(crate) who: Option<String>,
     /// The step with its round and try: `develop 2.1`.
     pub(crate) place: Option<String>,
-    /// The name of that step, for its address.
+    /// The step or the item, and its round and try where there is one, for its address.
     pub(crate) step: String,
+    pub(crate) attempt: Option<String>,
+    /// What the item is called.
+    pub(crate) item: Option<String>,
     pub(crate) text: String,
     /// What people and programs said.
     pub(crate) quote: String,
     /// A run that it is about.
     pub(crate) run: Option<String>,
+    /// What is told together here: of items of one step.
+    pub(crate) folded: Vec<Sentence>,
 }
 
 impl Sentence {
+    /// The step whose item it is about; none where it is about no item.
+    fn item_of(&self) -> Option<&str> {
+        self.step.split_once('.').filter(|_| self.who.is_none()).map(|(step, _)| step)
+    }
+
     /// Whether the quote stands on lines of its own.
     pub(crate) fn is_long(&self) -> bool {
         self.quote.contains('\n') || self.quote.chars().count() > 100
@@ -52,19 +65,82 @@ pub(crate) struct Story {
 }
 
 /// Tells the newest sentences of these events.
-pub(crate) fn story(events: &[Event], started_at: &str) -> Story {
+pub(crate) fn story(events: &[Event], started_at: &str, names: &ItemNames) -> Story {
     let mut sentences: Vec<Sentence> = Vec::new();
     for (at, event) in events.iter().enumerate() {
-        if event.kind() == "VoteCast"
-            && events.get(at + 1).is_some_and(|next| next.kind() == "ApprovalDecided")
-        {
-            continue;
+        // A vote that decides is the decision; an item whose work failed says so once.
+        let is_told = match event.kind() {
+            "VoteCast" => events.get(at + 1).is_some_and(|next| next.kind() == "ApprovalDecided"),
+            "StepFailed" => at.checked_sub(1).and_then(|before| events.get(before)).is_some_and(|before| {
+                matches!(before.kind(), "AttemptFailed" | "ChildFinished") && is_same_item(event, before)
+            }),
+            _other => false,
+        };
+        if !is_told {
+            sentences.extend(sentence(event, started_at));
         }
-        sentences.extend(sentence(event, started_at));
     }
+    for one in &mut sentences {
+        one.item = names.of_path(&one.step).map(str::to_owned);
+    }
+    let mut sentences = folded(sentences);
     let has_more = events.first().is_some_and(|first| first.version > 1) || sentences.len() > SENTENCES_MAX;
     let sentences = sentences.split_off(sentences.len().saturating_sub(SENTENCES_MAX));
     Story { sentences, has_more }
+}
+
+fn is_same_item(one: &Event, other: &Event) -> bool {
+    let path = |event: &Event| event.place().filter(super::event::StepPlace::is_item).map(|place| place.path);
+    path(one).is_some() && path(one) == path(other)
+}
+
+/// Sentences about items of one step that follow each other, told together where there are many.
+fn folded(sentences: Vec<Sentence>) -> Vec<Sentence> {
+    let mut told = Vec::new();
+    let mut rest = sentences.into_iter().peekable();
+    while let Some(first) = rest.next() {
+        let Some(step) = first.item_of().map(str::to_owned) else {
+            told.push(first);
+            continue;
+        };
+        let mut group = vec![first];
+        while let Some(next) = rest.next_if(|next| next.item_of() == Some(&step)) {
+            group.push(next);
+        }
+        if group.len() < FOLDED_MIN {
+            told.extend(group);
+        } else {
+            told.extend(fold(step, group));
+        }
+    }
+    told
+}
+
+/// One sentence of many about items of a step: how often each was so.
+fn fold(step: String, group: Vec<Sentence>) -> Option<Sentence> {
+    let first = group.first()?;
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for one in &group {
+        match counts.iter_mut().find(|(text, _)| *text == one.text) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((&one.text, 1)),
+        }
+    }
+    let counted: Vec<String> = counts.iter().map(|(text, count)| format!("{text} {count}×")).collect();
+    let worst = ["failed", "fail", "blocked", "asking"].into_iter();
+    let state =
+        worst.clone().find(|state| group.iter().any(|one| one.state == *state)).unwrap_or(first.state);
+    Some(Sentence {
+        version: first.version,
+        at: first.at.clone(),
+        offset: first.offset.clone(),
+        state,
+        place: Some(step.clone()),
+        text: format!("items: {}", counted.join(", ")),
+        step,
+        folded: group,
+        ..Sentence::default()
+    })
 }
 
 fn sentence(event: &Event, started_at: &str) -> Option<Sentence> {
@@ -73,7 +149,9 @@ fn sentence(event: &Event, started_at: &str) -> Option<Sentence> {
     let (state, text, quote) = said_of(event, is_item)?;
     let who = (event.actor != "engine" && !event.actor.is_empty() && is_of_people(event.kind()))
         .then(|| event.actor.clone());
-    let step = place.as_ref().map(|place| place.step().to_owned()).unwrap_or_default();
+    let step = place.as_ref().map(|place| place.path.clone()).unwrap_or_default();
+    let attempt = place.as_ref().filter(|place| place.round > 0 && place.attempt > 0);
+    let attempt = attempt.map(|place| format!("{}.{}", place.round, place.attempt));
     let run = match event.kind() {
         "ChildStarted" | "ChildFinished" => event.event.get("child").and_then(Value::as_str),
         "RunForked" => event.at("/origin/run").as_str(),
@@ -90,9 +168,11 @@ fn sentence(event: &Event, started_at: &str) -> Option<Sentence> {
         who,
         place: place.filter(|place| !place.path.starts_with('$')).map(|place| place.words()),
         step,
+        attempt,
         text,
         quote: cut(&quote),
         run: run.map(str::to_owned),
+        ..Sentence::default()
     })
 }
 
@@ -185,10 +265,13 @@ fn of_step(event: &Event, is_item: bool) -> Option<Line> {
             let count = event.event.get("items").and_then(Value::as_array).map_or(0, Vec::len);
             plain("running", &format!("has {count} {}", if count == 1 { "item" } else { "items" }))
         }
+        // What was interrupted is done again, and no try is used up.
+        "AttemptFailed" if event.is_interruption() => plain("paused", "was interrupted"),
         "AttemptFailed" => quoting("failed", "failed", &failure(event)),
         "AttemptLost" => quoting("blocked", "was lost", event.text("reason")),
         "RetryScheduled" => plain("waiting", "is tried again"),
         "StepSucceeded" => plain("succeeded", "succeeded"),
+        "StepFailed" if is_item => quoting("failed", "failed", &failure(event)),
         "StepFailed" => plain("failed", "failed for good"),
         "StepSkipped" => quoting("skipped", "is skipped", event.text("reason")),
         "StepCancelled" => plain("cancelled", "was ended with the run"),
@@ -212,6 +295,9 @@ fn of_step(event: &Event, is_item: bool) -> Option<Line> {
         ),
         "ReworkRequested" => plain("working", &rework(event)),
         "ChildStarted" => plain("running", "started the run"),
+        "ChildFinished" if event.at("/failure").is_object() => {
+            quoting("failed", "its run failed", &failure(event))
+        }
         "ChildFinished" => plain("done", "its run ended"),
         _other => None,
     }
@@ -321,6 +407,7 @@ mod tests {
                 ),
             ],
             BEGAN,
+            &ItemNames::default(),
         );
         let texts: Vec<_> = story
             .sentences
@@ -342,9 +429,47 @@ mod tests {
             "engine",
             json!({"type": "AttemptFailed", "id": id(7), "failure": {"message": "exit 1"}}),
         ));
-        let story = story(&events, BEGAN);
+        let story = story(&events, BEGAN, &ItemNames::default());
         assert_eq!(story.sentences.len(), 1);
         assert_eq!(story.sentences[0].place.as_deref(), Some("each.7 1.1"));
+    }
+
+    #[test]
+    fn items_that_fail_are_told_once_and_many_of_them_together() {
+        let path = |item: u64| json!({"step": "each", "item": item});
+        let id = |item: u64| json!({"path": path(item), "round": 1, "attempt": 2});
+        let failed = |item: u64| {
+            [
+                json!({"type": "AttemptFailed", "id": id(item), "failure": {"message": "exit 1"}}),
+                json!({"type": "StepFailed", "path": path(item), "round": 1, "failure": {"message": "exit 1"}}),
+            ]
+        };
+        let told = |items: u64| {
+            let events = (0..items).flat_map(failed).map(|it| event(1, "engine", it)).collect::<Vec<_>>();
+            story(&events, BEGAN, &ItemNames::default()).sentences
+        };
+        assert_eq!(told(2).len(), 2);
+        assert_eq!((told(2)[1].step.as_str(), told(2)[1].attempt.as_deref()), ("each.1", Some("1.2")));
+        let many = told(40);
+        assert_eq!((many.len(), many[0].text.as_str(), many[0].state), (1, "items: failed 40×", "failed"));
+        assert_eq!(many[0].folded.len(), 40);
+    }
+
+    #[test]
+    fn a_child_that_failed_and_an_attempt_that_was_interrupted_are_told_as_such() {
+        let id = json!({"path": {"step": "p", "item": null}, "round": 1, "attempt": 1});
+        let failure = |kind: &str, message: &str| json!({"kind": kind, "message": message});
+        let told = |it: Value| sentence(&event(1, "engine", it), BEGAN).map(|it| (it.state, it.text));
+        assert_eq!(
+            told(
+                json!({"type": "ChildFinished", "id": id, "child": "c", "failure": failure("exit", "exit 1")})
+            ),
+            Some(("failed", "its run failed".to_owned()))
+        );
+        assert_eq!(
+            told(json!({"type": "AttemptFailed", "id": id, "failure": failure("cancelled", "interrupted")})),
+            Some(("paused", "was interrupted".to_owned()))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a run waits for, in words.
 
-use super::facts::{AwaitedFacts, RunFacts, WaitingFacts};
+use super::facts::{AwaitedFacts, GateFacts, RunFacts, WaitingFacts};
 use crate::words;
 
 /// A thing that is waited for.
@@ -21,6 +21,10 @@ pub(crate) struct Wait {
     pub(crate) runs: Vec<String>,
     /// The page where it can be decided.
     pub(crate) task: Option<String>,
+    /// What is waited for asks again then, and does not end.
+    pub(crate) asks_again: bool,
+    /// It is a run that was started that waits.
+    pub(crate) in_run: bool,
     /// What was said so far, how often people were reminded.
     pub(crate) note: String,
 }
@@ -34,13 +38,12 @@ impl Wait {
 
 /// All that a run waits for, people first.
 pub(crate) fn waits(run: &RunFacts) -> Vec<Wait> {
-    let mut found: Vec<Wait> = run.awaits.iter().flat_map(|awaited| of(run, awaited)).collect();
+    let mut found: Vec<Wait> = run.awaits.iter().flat_map(|awaited| of(Some(run), awaited)).collect();
     if !run.awaited_runs.is_empty() {
         let count = run.awaited_runs.len();
         found.push(Wait {
             state: "waiting",
-            whom: if count == 1 { "a run".to_owned() } else { format!("{count} runs") },
-            what: "that it started".to_owned(),
+            whom: if count == 1 { "a run".to_owned() } else { format!("{count} runs") } + " that it started",
             runs: run.awaited_runs.iter().take(8).cloned().collect(),
             ..Wait::default()
         });
@@ -61,7 +64,8 @@ pub(crate) fn waits(run: &RunFacts) -> Vec<Wait> {
     found
 }
 
-fn of(run: &RunFacts, awaited: &AwaitedFacts) -> Vec<Wait> {
+/// What one entry means, of a run that is known whole, or of another.
+pub(crate) fn of(run: Option<&RunFacts>, awaited: &AwaitedFacts) -> Vec<Wait> {
     let step = (!awaited.step.is_empty()).then(|| awaited.step.clone());
     let common = Wait { step, since: awaited.since.clone(), note: reminders(awaited), ..Wait::default() };
     let people = || if awaited.roles.is_empty() { "anyone".to_owned() } else { awaited.roles.join(", ") };
@@ -86,15 +90,10 @@ fn of(run: &RunFacts, awaited: &AwaitedFacts) -> Vec<Wait> {
         "unblock" => Wait {
             state: "blocked",
             whom: if awaited.roles.is_empty() { "somebody to decide".to_owned() } else { people() },
-            what: blocked_by(run, awaited),
+            what: run.map_or_else(|| awaited.message.clone(), |run| blocked_by(run, awaited)),
             ..common
         },
-        "timer" => Wait {
-            state: "waiting",
-            whom: if awaited.limit { "a limit of time".to_owned() } else { "a moment".to_owned() },
-            until: awaited.at.clone(),
-            ..common
-        },
+        "timer" => timer(run, awaited, common),
         "signal" => Wait { state: "waiting", whom: format!("the signal {}", awaited.name), ..common },
         "budget" => Wait {
             state: "blocked",
@@ -105,15 +104,14 @@ fn of(run: &RunFacts, awaited: &AwaitedFacts) -> Vec<Wait> {
         },
         "slot" => Wait {
             state: "queued",
-            whom: format!("the place {}", awaited.key),
-            what: "that other runs hold".to_owned(),
+            whom: format!("the place {} that other runs hold", awaited.key),
             runs: awaited.holders.iter().take(8).cloned().collect(),
             ..common
         },
         "resume" => {
             return run
-                .paused
-                .iter()
+                .into_iter()
+                .flat_map(|run| &run.paused)
                 .map(|pause| Wait {
                     state: "paused",
                     whom: "being resumed".to_owned(),
@@ -129,6 +127,24 @@ fn of(run: &RunFacts, awaited: &AwaitedFacts) -> Vec<Wait> {
         other => Wait { state: "waiting", whom: other.to_owned(), ..common },
     };
     vec![one]
+}
+
+/// What a timer means: a gate that is asked again, a limit of time, or a moment that is waited for.
+fn timer(run: Option<&RunFacts>, awaited: &AwaitedFacts, common: Wait) -> Wait {
+    let until = awaited.at.clone();
+    let gate = run.and_then(|run| polling(run, &awaited.step)).filter(|_| !awaited.limit);
+    if let Some(gate) = gate {
+        let (whom, what) = (format!("the gate {}", gate.gate), gate.reason.clone());
+        return Wait { state: "waiting", whom, what, until, asks_again: true, ..common };
+    }
+    let whom = if awaited.limit { "a limit of time" } else { "a moment" };
+    Wait { state: "waiting", whom: whom.to_owned(), until, ..common }
+}
+
+/// The gate of a step that has no verdict yet and is asked again.
+fn polling<'a>(run: &'a RunFacts, step: &str) -> Option<&'a GateFacts> {
+    let step = run.step(step).filter(|step| step.status == "gating")?;
+    step.gates.iter().find(|gate| gate.verdict == "pending")
 }
 
 /// Why a step is blocked, with its failure where that says more.
@@ -227,6 +243,19 @@ mod tests {
     #[test]
     fn a_run_waits_for_those_that_it_started() {
         let found = waits(&run(json!({"status": "running", "awaited_runs": ["a", "b"]})));
-        assert_eq!((found.len(), found[0].whom.as_str()), (1, "2 runs"));
+        assert_eq!((found.len(), found[0].whom.as_str()), (1, "2 runs that it started"));
+    }
+
+    #[test]
+    fn a_gate_that_polls_is_named_with_its_reason() {
+        let found = waits(&run(json!({
+            "awaits": [{"kind": "timer", "step": "ci", "at": "2026-11-22T19:58:07.740Z"},
+                       {"kind": "timer", "step": "nap", "at": "2026-11-22T21:08:26.875Z"}],
+            "steps": [{"id": "ci", "kind": "command", "status": "gating", "round": 1, "attempt": 1, "gates": [
+                {"gate": "green", "verdict": "pending", "reason": "waits for CI", "probe_no": 65}]}],
+        })));
+        let said: Vec<_> =
+            found.iter().map(|it| (it.whom.as_str(), it.what.as_str(), it.asks_again)).collect();
+        assert_eq!(said, [("the gate green", "waits for CI", true), ("a moment", "", false)]);
     }
 }

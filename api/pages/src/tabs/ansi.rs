@@ -105,6 +105,11 @@ fn nearest(red: u16, green: u16, blue: u16) -> u8 {
     is_lit(red) | is_lit(green) << 1 | is_lit(blue) << 2
 }
 
+/// A line without what steers a terminal.
+pub(crate) fn plain(line: &str) -> String {
+    Terminal::default().pieces(line).into_iter().map(|piece| piece.text).collect()
+}
+
 impl Terminal {
     /// The pieces of a line.
     pub(crate) fn pieces(&mut self, line: &str) -> Vec<StyledPiece> {

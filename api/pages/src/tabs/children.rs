@@ -11,11 +11,13 @@ use super::excerpt::clamped;
 use crate::frame::{Frame, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
-use crate::run::{RunHead, RunTab};
+use crate::run::{ChildFacts, RunHead, RunTab, given_and_made, item_name};
 use crate::words::{self, encoded};
 
 /// Runs of one family that are read.
 const RUNS_MAX: usize = 1_000;
+/// Runs whose input and output are shown.
+const WHOLE_MAX: usize = 60;
 /// How deep a tree is drawn; deeper ones stand at its edge.
 const DEPTH_MAX: usize = 8;
 
@@ -95,9 +97,33 @@ struct RunBranch {
     depth: usize,
     run: Relative,
     is_here: bool,
+    /// What it was given and made, and how it failed; of the first runs.
+    whole: Option<ChildFacts>,
 }
 
 impl RunBranch {
+    /// What it was given and made; how it failed where its line does not say that.
+    fn inside(&self) -> Option<ChildFacts> {
+        let mut whole = self.whole.clone()?;
+        if self.run.note.is_some() {
+            whole.failure = None;
+        }
+        Some(whole)
+    }
+
+    /// What tells it apart from others of its pipeline: the item that it is for, by its input.
+    fn item(&self) -> Option<String> {
+        let input = self.whole.as_ref()?.io.get("input")?;
+        let by_item = self.run.parent.as_ref().is_some_and(|parent| parent.step.contains('.'));
+        // Steps within a `foreach` are given their item beside its number.
+        let fields = input.as_object().filter(|_| by_item)?;
+        let value = match (fields.len(), fields.contains_key("index")) {
+            (2, true) => fields.iter().find(|(name, _)| *name != "index").map(|(_, value)| value)?,
+            _ => input,
+        };
+        Some(item_name(value)).filter(|name| !name.is_empty())
+    }
+
     /// How it came to be: the step of its parent, or what it was forked from.
     fn by(&self) -> String {
         match &self.run.parent {
@@ -184,7 +210,17 @@ pub(crate) async fn page(visit: Visit, Path(run): Path<String>) -> Result<Respon
     let here = me.id.clone();
     runs.retain(|run| run.id != here);
     runs.push(me);
-    let tree = tree(runs, &top, &here);
+    let mut tree = tree(runs, &top, &here);
+    let ids: Vec<String> = tree
+        .iter()
+        .filter(|branch| branch.run.parent.is_some())
+        .take(WHOLE_MAX)
+        .map(|branch| branch.run.id.clone())
+        .collect();
+    let mut wholes = given_and_made(&visit, &ids).await;
+    for branch in &mut tree {
+        branch.whole = wholes.remove(&branch.run.id);
+    }
     let counts = counts(&tree);
     let frame = head.frame(&visit);
     Ok(Html(ChildrenPage { frame, head, tree, origin, forks, is_cut, refused, counts }).into_response())
@@ -232,7 +268,7 @@ fn tree(runs: Vec<Relative>, top: &str, here: &str) -> Vec<RunBranch> {
         let mut children = below.remove(&run.id).unwrap_or_default();
         children.sort_by(|a, b| (&a.started_at, &a.id).cmp(&(&b.started_at, &b.id)));
         open.extend(children.into_iter().rev().map(|child| ((depth + 1).min(DEPTH_MAX), child)));
-        tree.push(RunBranch { depth, is_here: run.id == here, run });
+        tree.push(RunBranch { depth, is_here: run.id == here, run, whole: None });
     }
     tree
 }
@@ -279,6 +315,20 @@ mod tests {
             [("a", 0, false), ("b", 1, true), ("d", 2, false), ("c", 1, false), ("x", 0, false)]
         );
         assert_eq!(counts(&tree), [("running".to_owned(), 4)]);
+    }
+
+    #[test]
+    fn children_of_items_are_told_apart_by_what_they_were_given() {
+        let item = |step: &str, input: serde_json::Value| {
+            let parent = ParentFact { step: step.to_owned(), ..ParentFact::default() };
+            let whole = ChildFacts { io: serde_json::json!({ "input": input }), ..ChildFacts::default() };
+            let run = Relative { parent: Some(parent), ..Relative::default() };
+            RunBranch { depth: 1, run, is_here: false, whole: Some(whole) }.item()
+        };
+        let inner = serde_json::json!({"index": 0, "it": {"n": 0, "name": "item-0"}});
+        assert_eq!(item("each.0", inner).as_deref(), Some("item-0"));
+        assert_eq!(item("children.1", serde_json::json!({"name": "Bob"})).as_deref(), Some("Bob"));
+        assert_eq!(item("p", serde_json::json!({"name": "Bob"})), None);
     }
 
     #[test]

@@ -18,8 +18,11 @@ mod log_lines;
 mod log_place;
 mod log_search;
 mod log_stream;
+mod log_tail;
 mod routes;
 mod transcript;
 
+pub(crate) use ansi::plain;
 pub(crate) use event_line::event_line;
+pub(crate) use log_tail::LogTail;
 pub(crate) use routes::routes;
