@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Request, State};
-use axum::http::{Uri, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
@@ -11,6 +11,9 @@ use crate::frame::{self, Frame, NavPlace, Visit};
 use crate::html::Html;
 use crate::login::asked_to_log_in;
 use crate::problem::Problem;
+
+/// The most bytes of a refusal in bare words.
+const WORDS_MAX: usize = 4096;
 
 #[derive(Template)]
 #[template(path = "problem.html")]
@@ -40,6 +43,25 @@ pub(crate) async fn no_page(uri: Uri) -> Problem {
     problem
 }
 
+/// Whether an answer is a refusal in bare words: of a path, a query or a form that cannot be read.
+fn is_bare_refusal(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    response.status().is_client_error() && kind.is_none_or(|kind| kind.starts_with("text/plain"))
+}
+
+/// The problem that such words stand for.
+async fn refusal(response: Response, uri: &Uri) -> Problem {
+    let status = response.status();
+    if status == StatusCode::NOT_FOUND {
+        return no_page(uri.clone()).await;
+    }
+    let words = axum::body::to_bytes(response.into_body(), WORDS_MAX).await.unwrap_or_default();
+    let reason = status.canonical_reason().unwrap_or("refused").to_owned();
+    let detail = String::from_utf8_lossy(&words).into_owned();
+    let detail = if detail.is_empty() { reason } else { detail };
+    Problem { status: status.as_u16(), ..Problem::invalid(detail) }
+}
+
 /// A problem for a program, as REST tells it.
 fn for_program(problem: &Problem) -> Response {
     let body = serde_json::to_string(problem).unwrap_or_default();
@@ -51,7 +73,11 @@ fn for_program(problem: &Problem) -> Response {
 pub(crate) async fn shown(State(pages): State<Pages>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let response = next.run(Request::from_parts(head.clone(), body)).await;
-    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
+    let problem = match response.extensions().get::<Problem>().cloned() {
+        Some(problem) => problem,
+        None if is_bare_refusal(&response) => refusal(response, &head.uri).await,
+        None => return response,
+    };
     if !frame::is_partial(&head.headers) && !frame::reads_html(&head.headers) {
         return for_program(&problem);
     }

@@ -193,6 +193,9 @@ fn of_step(side: &Side, step: &str) -> Vec<PastEvent> {
     events
 }
 
+/// By round, then the step's begin, its items, what comes behind them; items by their number.
+type ItemOrder = (u64, u8, Option<u64>);
+
 /// Items go on beside each other: which of them is faster is no other course, so each round lists them in their order.
 fn order_items(events: &mut Vec<PastEvent>) {
     let item = |event: &PastEvent| {
@@ -202,7 +205,7 @@ fn order_items(events: &mut Vec<PastEvent>) {
         return;
     }
     let mut round = 0;
-    let mut keyed: Vec<((u64, u8, Option<u64>), PastEvent)> = Vec::with_capacity(events.len());
+    let mut keyed: Vec<(ItemOrder, PastEvent)> = Vec::with_capacity(events.len());
     for event in events.drain(..) {
         let own = event.event["id"]["round"].as_u64().or_else(|| event.event["round"].as_u64());
         round = own.unwrap_or(round).max(round);

@@ -43,10 +43,19 @@ impl FixedRoutes {
 
     /// The text of a page.
     pub(crate) async fn get(&self, path: &str) -> String {
-        let request = Request::builder().uri(path).header(header::HOST, "localhost").body(Body::empty());
-        let response = self.pages.clone().oneshot(request.unwrap()).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
-        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+        let (status, text) = self.answer(path, "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        text
+    }
+
+    /// The status and text of an address, as one asks that reads `kind`.
+    pub(crate) async fn answer(&self, path: &str, kind: &str) -> (StatusCode, String) {
+        let request =
+            Request::builder().uri(path).header(header::HOST, "localhost").header(header::ACCEPT, kind);
+        let response = self.pages.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
     }
 
     /// What the routes at a path were asked since the last call.

@@ -3,3 +3,4 @@
 
 mod audit;
 mod fixed_routes;
+mod refusals;
