@@ -242,7 +242,7 @@ fn verdict(word: &str) -> Result<Verdict, Fault> {
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct DecisionsParams {
+pub(crate) struct RunDecisionsParams {
     /// A time or a position: what was decided by then.
     at: Option<String>,
 }
@@ -252,13 +252,13 @@ pub(crate) struct DecisionsParams {
     get,
     path = "/runs/{run}/audit",
     tag = "history",
-    params(DecisionsParams),
+    params(RunDecisionsParams),
     responses((status = 200, description = "All decisions.", body = Page<schema::DecisionSchema>))
 )]
 pub(crate) async fn of_run(
     State(app): State<App>,
     Path(run): Path<String>,
-    Params(params): Params<DecisionsParams>,
+    Params(params): Params<RunDecisionsParams>,
 ) -> Result<Json<Page<Decision>>, Fault> {
     let run = app.resolve(&run).await?;
     let at = moment(&app, params.at.as_deref()).await?;
