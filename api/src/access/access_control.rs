@@ -217,6 +217,13 @@ impl AccessControl {
         }
     }
 
+    /// Why the token or session of a caller has ended; `None`: it goes on, or cannot be read at this moment.
+    pub async fn end_of(&self, caller: &Caller, session: Option<&Credential>) -> Option<String> {
+        let (Actor::Token(name) | Actor::Worker(name)) = &caller.actor else { return None };
+        let access = self.access().await.ok()?;
+        good_until(&access, name, session, (self.clock)()).err().map(|why| why.to_string())
+    }
+
     /// The caller who holds this token, and until when it is good.
     ///
     /// # Errors

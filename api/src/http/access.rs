@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Page, written};
 use super::app::App;
 use super::extract::{JsonBody, Params, Path, once};
+use super::session_check::SessionCheck;
 use crate::access::session_cookie;
 use crate::access::{Caller, Credential, RequestSession, TokenWish};
 use crate::body::token::{LinkBody, TokenBody};
@@ -175,9 +176,15 @@ impl Whoami {
     tag = "access",
     responses((status = 200, description = "Who the caller is.", body = Whoami))
 )]
-pub(crate) async fn whoami(caller: Caller, session: Option<Extension<RequestSession>>) -> Response {
+pub(crate) async fn whoami(
+    State(app): State<App>,
+    caller: Caller,
+    check: SessionCheck,
+    session: Option<Extension<RequestSession>>,
+) -> Result<Json<Whoami>, Fault> {
+    check.still_good(&app).await?;
     let session = session.map(|Extension(session)| session).unwrap_or_default();
-    Json(Whoami::of(&caller, session.secret.as_ref(), session.expires_at)).into_response()
+    Ok(Json(Whoami::of(&caller, session.secret.as_ref(), session.expires_at)))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 
 use super::app::App;
 use crate::access::{Caller, Credential, RequestSession};
+use crate::fault::{Code, Fault};
 
 /// The token or session by which the caller of a request was let in.
 #[derive(Debug, Clone)]
@@ -29,6 +30,16 @@ impl<S: Sync> FromRequestParts<S> for SessionCheck {
 }
 
 impl SessionCheck {
+    /// Refuses where the token or session has ended since the request was let in: the pages ask for as long as one of
+    /// them is open.
+    pub(crate) async fn still_good(&self, app: &App) -> Result<(), Fault> {
+        let Some(caller) = &self.caller else { return Ok(()) };
+        match app.access().end_of(caller, self.session.as_ref()).await {
+            Some(why) => Err(Fault::new(Code::NotKnown, why)),
+            None => Ok(()),
+        }
+    }
+
     /// Resolves with the reason when the token or session has ended; never for callers on the folder's own socket.
     pub(crate) async fn ended(&self, app: &App) -> String {
         match &self.caller {

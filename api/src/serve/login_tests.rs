@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use crate::settings::ServeSettings;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
 use everfold_engine::actor::Actor;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::tokens::Role;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tower::ServiceExt as _;
 
 use super::node_guard::{NodeGuard, imagine};
 use super::server::Server;
-use crate::access::TokenWish;
+use crate::access::{Caller, TokenWish};
 
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
@@ -239,4 +243,20 @@ async fn a_form_without_the_secret_of_its_session_does_nothing_however_it_comes(
     assert_eq!(served.send("/logout", &bearer, "").await.status, 409);
     assert_eq!(served.send("/logout", &cookie, &format!("csrf={csrf}")).await.status, 303);
     assert!(!is_open().await);
+}
+
+/// Open pages ask as the caller that their request was let in as.
+#[tokio::test]
+async fn a_caller_that_was_let_in_is_known_until_its_token_is_revoked() {
+    let served = LoginNode::new().await;
+    let node = served.node_guard.node();
+    let caller = Caller { actor: Actor::Token("ada".to_owned()), ..Caller::local("ada") };
+    let known = || async {
+        let mut request = Request::get("/api/v1/session").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(caller.clone());
+        served.node_guard.routes().oneshot(request).await.unwrap().status()
+    };
+    assert_eq!(known().await, StatusCode::OK);
+    node.access().revoke("ada", None, Actor::Engine, None).await.unwrap();
+    assert_eq!(known().await, StatusCode::UNAUTHORIZED);
 }
