@@ -44,6 +44,7 @@ fn reads_of_moments(run: &str, pipeline: &str) -> Vec<(&'static str, String)> {
         ("/api/v1/inbox", "/api/v1/inbox".to_owned()),
         ("/api/v1/moment", "/api/v1/moment".to_owned()),
         ("/api/v1/audit/gates", "/api/v1/audit/gates".to_owned()),
+        ("/api/v1/audit/decisions", "/api/v1/audit/decisions".to_owned()),
         ("/api/v1/runs/{run}/state", of_run("state")),
         ("/api/v1/runs/{run}/graph", of_run("graph")),
         ("/api/v1/runs/{run}/timeline", of_run("timeline")),

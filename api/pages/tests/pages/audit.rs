@@ -124,8 +124,10 @@ async fn a_refusal_of_the_state_of_the_chain_stands_in_words() {
     });
     let page = routes((503, refused)).get("/audit").await;
     for words in [
-        "not known whether every event is readable",
-        "the store cannot be read: the disk is gone (EF0260",
+        "The state of the chain could not be read",
+        "the store cannot be read",
+        "the disk is gone",
+        "EF0260",
         "look at the disk",
     ] {
         assert!(page.contains(words), "{words}: {page}");
