@@ -245,6 +245,12 @@ impl OpenTaskView {
         (terms.quorum > 1).then(|| format!("{given} of {} approvals", terms.quorum))
     }
 
+    /// Words as a sentence begins.
+    fn capital(&self, words: &str) -> String {
+        let mut letters = words.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    }
+
     /// Whether a decision needs a comment.
     fn needs_comment(&self, decision: &str) -> bool {
         self.terms().is_some_and(|terms| terms.comment.iter().any(|needed| needed == decision))
