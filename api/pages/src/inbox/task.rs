@@ -290,6 +290,15 @@ impl Task {
         }
     }
 
+    /// The step or item that asks, with its round from the second on: `review.eu`, `review.eu, round 2`.
+    pub(crate) fn step_words(&self) -> String {
+        let step = crate::visible::visible(&self.step).into_owned();
+        match self.round {
+            0 | 1 => step,
+            round => format!("{step}, round {round}"),
+        }
+    }
+
     /// The page of the task.
     pub(crate) fn path(&self) -> String {
         path_of(&self.id)
@@ -323,6 +332,8 @@ pub(crate) struct TaskList {
     pub(crate) mine: Vec<Task>,
     /// What others decide, oldest first.
     pub(crate) others: Vec<Task>,
+    /// Where this part of the list begins; none: at the oldest.
+    pub(crate) cursor: Option<String>,
     /// Where the list goes on.
     pub(crate) next: Option<String>,
 }
@@ -353,7 +364,7 @@ impl TaskList {
             task.stand = task.stand_of(&visit.who, &own);
         }
         let (mine, others) = page.items.into_iter().partition(|task| task.waits_for(&visit.who));
-        Ok(Self { mine, others, next: page.next_cursor })
+        Ok(Self { mine, others, cursor: cursor.map(str::to_owned), next: page.next_cursor })
     }
 
     /// An open task of it.
@@ -369,9 +380,17 @@ impl TaskList {
 
     /// The headline.
     pub(crate) fn headline(&self, frame: &Frame) -> String {
+        let is_part = self.next.is_some() || self.cursor.is_some();
+        if is_part && frame.is_now() && frame.waiting > 0 {
+            // The list is a part; the number is of all, as in the navigation.
+            return match frame.waiting {
+                1 => "1 waits for you".to_owned(),
+                count => format!("{count} wait for you"),
+            };
+        }
         let more = if self.next.is_some() { "+" } else { "" };
         match (self.mine.len(), frame.is_now()) {
-            (0, true) if self.next.is_some() => "None of these waits for you".to_owned(),
+            (0, true) if is_part => "None of these waits for you".to_owned(),
             (0, true) => "Nothing waits for you".to_owned(),
             (0, false) => "Nothing waited for you".to_owned(),
             (1, true) => format!("1{more} waits for you"),
