@@ -17,22 +17,9 @@ document.addEventListener("everfold:refreshed", () => {
 function step(by) {
   const links = [...document.querySelectorAll(".inbox-list li a")];
   const at = links.findIndex((link) => link.hasAttribute("aria-current"));
-  const to = links[at < 0 ? 0 : at + by] ?? (by > 0 ? document.getElementById("inbox-further") : undefined);
+  const to = links[at < 0 ? 0 : at + by];
   if (to) location.assign(to.href);
 }
-
-/** Scrolls the list, never the page, so that the open question is in sight in it. */
-let followed;
-function follow() {
-  const list = document.getElementById("inbox-list");
-  const entry = list?.querySelector("a[aria-current]");
-  if (!entry || entry.href === followed) return;
-  followed = entry.href;
-  const [frame, own] = [list.getBoundingClientRect(), entry.getBoundingClientRect()];
-  if (own.top < frame.top || own.bottom > frame.bottom) list.scrollTop += own.top - frame.top - frame.height / 3;
-}
-follow();
-document.addEventListener("everfold:refreshed", follow);
 
 /** Does what a button does, once what it needs is written. */
 function press(id, isWritten) {
@@ -106,6 +93,19 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   form.requestSubmit(armed);
 });
+
+/** Scrolls the list, never the page, so that the open question is in sight in it. */
+let followed;
+function follow() {
+  const list = document.getElementById("inbox-list");
+  const entry = list?.querySelector("a[aria-current]");
+  if (!entry || entry.href === followed) return;
+  followed = entry.href;
+  const [frame, own] = [list.getBoundingClientRect(), entry.getBoundingClientRect()];
+  if (own.top < frame.top || own.bottom > frame.bottom) list.scrollTop += own.top - frame.top - frame.height / 3;
+}
+follow();
+document.addEventListener("everfold:refreshed", follow);
 
 // What was typed when somebody else decided first is not lost.
 let typed = "";
