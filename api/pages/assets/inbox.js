@@ -110,6 +110,19 @@ document.addEventListener("keydown", (event) => {
   form.requestSubmit(armed);
 });
 
+/** Scrolls the list, never the page, so that the open question is in sight in it. */
+let followed;
+function follow() {
+  const list = document.getElementById("inbox-list");
+  const entry = list?.querySelector("a[aria-current]");
+  if (!entry || entry.href === followed) return;
+  followed = entry.href;
+  const [frame, own] = [list.getBoundingClientRect(), entry.getBoundingClientRect()];
+  if (own.top < frame.top || own.bottom > frame.bottom) list.scrollTop += own.top - frame.top - frame.height / 3;
+}
+follow();
+document.addEventListener("everfold:refreshed", follow);
+
 // What was typed when somebody else decided first is not lost.
 let typed = "";
 document.addEventListener("input", (event) => {

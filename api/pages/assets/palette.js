@@ -68,6 +68,8 @@ async function find() {
   const query = new URLSearchParams({ part: "hits", q: field().value, zone });
   const at = new URLSearchParams(location.search).get("at");
   if (at) query.set("at", at);
+  const run = location.pathname.match(/^\/runs\/([0-9a-f-]+)(?:\/|$)/)?.[1];
+  if (run) query.set("run", run);
   asking.abort();
   asking = new AbortController();
   let found;

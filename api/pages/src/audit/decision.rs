@@ -17,6 +17,8 @@ const LINE_CHARS_MAX: usize = 140;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Decision {
+    /// Its run in full; empty where the list is of one run.
+    pub(crate) run: String,
     pub(crate) short_id: String,
     /// Of its run; empty where the list is of one run.
     pub(crate) pipeline: String,
@@ -53,6 +55,11 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
+    /// The whole id of its run, where the list says it.
+    pub(crate) fn run_id(&self) -> &str {
+        if self.run.is_empty() { &self.short_id } else { &self.run }
+    }
+
     /// Whether a gate decided.
     pub(crate) fn is_of_gate(&self) -> bool {
         self.kind == "gate"
@@ -61,6 +68,42 @@ impl Decision {
     /// Whether a person put a decision in the place of the pipeline's own.
     pub(crate) fn is_override(&self) -> bool {
         self.kind == "override" || (self.kind == "recheck" && !self.policies.is_empty())
+    }
+
+    /// Whose decision it is: of an approval everybody whose vote made it, else the actor.
+    pub(crate) fn deciders(&self) -> Vec<&str> {
+        let by = self.by.as_array().into_iter().flatten().filter_map(Value::as_str);
+        let voters: Vec<&str> = by.filter(|_| self.kind == "approval").collect();
+        if voters.is_empty() { vec![&self.actor] } else { voters }
+    }
+
+    /// The remarks of a vote on places of what was shown: where, and what is said.
+    pub(crate) fn remarks(&self) -> Vec<(String, String)> {
+        let remark = |remark: &Value| {
+            let on = remark.get("on").and_then(Value::as_str).unwrap_or("all of it");
+            let line = remark.get("line").and_then(Value::as_u64).map(|line| format!(", line {line}"));
+            let text = remark.get("text").and_then(Value::as_str).unwrap_or_default();
+            let place = format!("{on}{}", line.unwrap_or_default());
+            (visible(&place).into_owned(), visible(text).into_owned())
+        };
+        self.comments.iter().map(remark).collect()
+    }
+
+    /// How many remarks a vote has, in words; empty: none.
+    pub(crate) fn remarks_words(&self) -> String {
+        match self.comments.len() {
+            0 => String::new(),
+            1 => "1 remark".to_owned(),
+            count => format!("{count} remarks"),
+        }
+    }
+
+    /// Whether it is a vote that another decision, of an approval, counts.
+    pub(super) fn is_vote_of(&self, approval: &Self) -> bool {
+        approval.kind == "approval"
+            && self.kind == "vote"
+            && (&self.step, self.round) == (&approval.step, approval.round)
+            && self.version <= approval.version
     }
 
     /// The run in words: its title, or else its pipeline.
@@ -261,6 +304,28 @@ mod tests {
         let evidence = json!({"added": 47, "names": ["a", "b"], "source": {"commit": "x"}, "since": null});
         assert_eq!(evidence_line(&evidence), "added 47 · names a, b");
         assert_eq!(evidence_line(&Value::Null), "");
+    }
+
+    #[test]
+    fn an_approval_names_everybody_whose_vote_made_it() {
+        let of = |value: Value| Decision::deserialize(value).expect("the decision is whole");
+        let approval = of(json!({"kind": "approval", "actor": "token:b", "by": ["token:a", "token:b"],
+            "step": "ok", "round": 1, "version": 9}));
+        assert_eq!(approval.deciders(), ["token:a", "token:b"]);
+        assert_eq!(of(json!({"kind": "rework", "actor": "engine", "by": "token:a"})).deciders(), ["engine"]);
+        let vote = |round: u32| of(json!({"kind": "vote", "step": "ok", "round": round, "version": 8}));
+        assert!(vote(1).is_vote_of(&approval) && !vote(2).is_vote_of(&approval));
+    }
+
+    #[test]
+    fn a_vote_has_its_remarks() {
+        let vote = Decision::deserialize(json!({"kind": "vote", "comments": [
+            {"on": "plan.md", "line": 3, "text": "why?"}, {"text": "no"},
+        ]}))
+        .expect("the decision is whole");
+        let remark = |place: &str, text: &str| (place.to_owned(), text.to_owned());
+        assert_eq!(vote.remarks(), [remark("plan.md, line 3", "why?"), remark("all of it", "no")]);
+        assert_eq!(vote.remarks_words(), "2 remarks");
     }
 
     #[test]

@@ -38,6 +38,8 @@ struct RecordedEvents {
 struct AuditDecisionPage {
     frame: Frame,
     item: Decision,
+    /// The votes that an approval counts, with what each said.
+    votes: Vec<Decision>,
     event: Option<AuditEvent>,
 }
 
@@ -46,7 +48,7 @@ pub(super) async fn one(
     visit: Visit,
     Path((run, version)): Path<(String, u64)>,
 ) -> Result<Response, Problem> {
-    let mut item = decision(&visit, &run, version).await?;
+    let (mut item, votes) = decision(&visit, &run, version).await?;
     item.short_id.clone_from(&run);
     let path = format!("/runs/{run}/events?from={version}&limit=1");
     let events: RecordedEvents = visit.rest.get(&path).await?;
@@ -55,15 +57,18 @@ pub(super) async fn one(
     let mut frame = visit.frame(title, NavPlace::Audit);
     // What is recorded does not change.
     frame.live = false;
-    Ok(Html(AuditDecisionPage { frame, item, event }).into_response())
+    Ok(Html(AuditDecisionPage { frame, item, votes, event }).into_response())
 }
 
-/// The decision at a version of a run, if it was known at the page's moment.
-async fn decision(visit: &Visit, run: &str, version: u64) -> Result<Decision, Problem> {
+/// The decision at a version of a run, if it was known at the page's moment, with the votes that it counts.
+async fn decision(visit: &Visit, run: &str, version: u64) -> Result<(Decision, Vec<Decision>), Problem> {
     if !run.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'@')) {
         return Err(Problem::not_found(format!("there is no run “{run}”")));
     }
     let page: DecisionsOfRun = visit.rest.get(&visit.at_moment(&format!("/runs/{run}/audit"))).await?;
-    let found = page.items.into_iter().find(|item| item.version == version);
-    found.ok_or_else(|| Problem::not_found(format!("version {version} of this run is no decision")))
+    let found = page.items.iter().find(|item| item.version == version).cloned();
+    let found =
+        found.ok_or_else(|| Problem::not_found(format!("version {version} of this run is no decision")))?;
+    let votes = page.items.into_iter().filter(|item| item.is_vote_of(&found)).collect();
+    Ok((found, votes))
 }

@@ -98,7 +98,7 @@ fn csv_line(item: &Decision) -> String {
     let cells = [
         item.at.clone(),
         item.position.to_string(),
-        item.short_id.clone(),
+        item.run_id().to_owned(),
         item.version.to_string(),
         item.step.clone().unwrap_or_default(),
         round,
@@ -130,7 +130,7 @@ fn csv_cell(text: &str) -> String {
 
 fn json_line(item: &Decision) -> String {
     let mut line = serde_json::json!({
-        "at": item.at, "position": item.position, "run": item.short_id, "pipeline": item.pipeline, "title": item.title, "version": item.version, "step": item.step,
+        "at": item.at, "position": item.position, "run": item.run_id(), "short_id": item.short_id, "pipeline": item.pipeline, "title": item.title, "version": item.version, "step": item.step,
         "round": item.round, "kind": item.kind, "actor": item.actor, "override": item.is_override(),
     });
     let gate = [
@@ -182,6 +182,15 @@ mod tests {
             ["+1", "-1", "@a", "\tx", "plain", "a,b"].map(csv_cell),
             ["'+1", "'-1", "'@a", "'\tx", "plain", "\"a,b\""]
         );
+    }
+
+    #[test]
+    fn a_line_names_its_run_in_full() {
+        let run = "01a1fa2f-f5d5-78ae-aca8-81563b2cabce";
+        let item = Decision { run: run.to_owned(), short_id: "3b2cabce".to_owned(), ..Decision::default() };
+        assert!(csv_line(&item).contains(run));
+        let line: serde_json::Value = serde_json::from_str(&json_line(&item)).expect("the line is JSON");
+        assert_eq!((line["run"].as_str(), line["short_id"].as_str()), (Some(run), Some("3b2cabce")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::places::{ACTIONS, KnownPlace, PLACES};
+use super::places::{ACTIONS, ACTIONS_OF_ADMINS, ACTIONS_OF_OPERATORS, ACTIONS_OF_RUN, KnownPlace, PLACES};
 use crate::board::{RunFilter, RunList, WrittenMoment, run_path, visible, zone};
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
@@ -14,6 +14,8 @@ use crate::problem::Problem;
 
 /// The most hits of one kind.
 const HITS_MAX: usize = 8;
+/// The most pipelines of which a run is offered to be started.
+const STARTS_MAX: usize = 3;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -21,6 +23,8 @@ pub(crate) struct FindParams {
     q: String,
     /// `hits`: only these, for the palette.
     part: String,
+    /// The run whose page is open, by its short id.
+    run: String,
     /// The name of the viewer's zone, which a script fills in.
     zone: Option<String>,
 }
@@ -70,7 +74,9 @@ pub(crate) async fn find(visit: Visit, Query(params): Query<FindParams>) -> Resu
     let mut frame = visit.frame("Find", NavPlace::Elsewhere);
     frame.live = false;
     let q = params.q.trim().to_owned();
-    let (runs, pipelines) = tokio::join!(runs(&visit, &q), pipelines(&visit, &q));
+    let (runs, known, open) =
+        tokio::join!(runs(&visit, &q), pipelines(&visit, &q), open_run(&visit, &params.run));
+    let pipelines: Vec<Hit> = known.iter().filter(|hit| fits(&q, &[&hit.name, &hit.more])).cloned().collect();
     let may_start = frame.may_operate();
     let mut actions = Vec::new();
     if let Ok(WrittenMoment::Time(_)) =
@@ -84,19 +90,25 @@ pub(crate) async fn find(visit: Visit, Query(params): Query<FindParams>) -> Resu
         let name = format!("Show every page as of {q}");
         actions.push(Hit { name, more: String::new(), status: None, path });
     }
+    if let Some(open) = open {
+        actions.extend(of_run(&open, &q, may_start));
+    }
     if may_start {
         actions.extend(fitting(&[("Start a run", "/start", "new run begin")], &q));
         if !q.is_empty() {
-            actions.extend(pipelines.iter().take(3).map(|pipeline| Hit {
-                name: format!("Start a run of {}", pipeline.name),
-                path: format!("{}/start", pipeline.path),
-                ..pipeline.clone()
-            }));
+            actions.extend(starts(&known, &q));
         }
     }
     actions.extend(fitting(&ACTIONS, &q));
+    if may_start {
+        actions.extend(fitting(&ACTIONS_OF_OPERATORS, &q));
+    }
+    if frame.may_administer() {
+        actions.extend(fitting(&ACTIONS_OF_ADMINS, &q));
+    }
+    let shown = pipelines.into_iter().take(HITS_MAX).collect();
     let groups =
-        [("Runs", runs?), ("Pipelines", pipelines), ("Pages", fitting(&PLACES, &q)), ("Actions", actions)];
+        [("Runs", runs?), ("Pipelines", shown), ("Pages", fitting(&PLACES, &q)), ("Actions", actions)];
     let groups: Vec<HitGroup> = groups
         .into_iter()
         .filter(|(_, hits)| !hits.is_empty())
@@ -111,7 +123,9 @@ pub(crate) async fn find(visit: Visit, Query(params): Query<FindParams>) -> Resu
 /// The newest runs that fit, as the list of runs finds them: by id, title, pipeline and labels.
 async fn runs(visit: &Visit, q: &str) -> Result<Vec<Hit>, Problem> {
     let limit = if q.is_empty() { 4 } else { HITS_MAX };
-    let path = RunFilter::default().address("/runs", &[("q", q), ("limit", &limit.to_string())]);
+    let (words, status) = statuses(q);
+    let pairs = [("q", words.as_str()), ("status", &status), ("limit", &limit.to_string())];
+    let path = RunFilter::default().address("/runs", &pairs);
     let list: RunList = visit.rest.get(&visit.at_moment(&path)).await?;
     let hit = |run: crate::board::RunRow| Hit {
         name: run.name(),
@@ -122,22 +136,77 @@ async fn runs(visit: &Visit, q: &str) -> Result<Vec<Hit>, Problem> {
     Ok(list.items.into_iter().map(hit).collect())
 }
 
-/// The pipelines that fit; without a text none, for there may be many.
+/// A text without its words that name a status of runs, and these.
+fn statuses(q: &str) -> (String, String) {
+    const STATUSES: [&str; 7] =
+        ["running", "waiting", "blocked", "paused", "succeeded", "failed", "cancelled"];
+    let is_status = |word: &&str| STATUSES.contains(&word.to_lowercase().as_str());
+    let (statuses, words): (Vec<&str>, Vec<&str>) = q.split_whitespace().partition(is_status);
+    (words.join(" "), statuses.join(",").to_lowercase())
+}
+
+/// A run whose page is open.
+#[derive(Debug, Clone, Deserialize)]
+struct OpenRun {
+    short_id: String,
+    pipeline: String,
+    title: Option<String>,
+    status: String,
+}
+
+/// Reads the run whose page is open; none: none is, it cannot be read, or the page shows a former moment.
+async fn open_run(visit: &Visit, run: &str) -> Option<OpenRun> {
+    let is_id = !run.is_empty() && run.bytes().all(|digit| digit.is_ascii_hexdigit() || digit == b'-');
+    if !is_id || visit.at.is_some() {
+        return None;
+    }
+    visit.rest.get(&format!("/runs/{run}")).await.ok()
+}
+
+/// What can be done with an open run.
+fn of_run(run: &OpenRun, q: &str, may_operate: bool) -> Vec<Hit> {
+    let name = run.title.as_deref().unwrap_or(&run.pipeline);
+    let hit = |said: &str, path: String| Hit {
+        name: visible(&format!("{said} {name}")),
+        more: run.short_id.clone(),
+        status: None,
+        path,
+    };
+    let told = ACTIONS_OF_RUN.iter().filter(|(.., of, _)| may_operate && of.fits(&run.status));
+    let mut hits: Vec<Hit> = told
+        .filter(|(said, _, _, words)| fits(q, &[said, name, words, "run"]))
+        .map(|(said, act, ..)| hit(said, format!("/runs/{}/act/{act}", run.short_id)))
+        .collect();
+    if fits(q, &["Compare", name, "difference diff run"]) {
+        hits.push(hit("Compare", format!("/runs/{}/compare", run.short_id)));
+    }
+    hits
+}
+
+/// The pipelines of which a run can be started, as far as a text fits that action.
+fn starts(pipelines: &[Hit], q: &str) -> Vec<Hit> {
+    let start = |pipeline: &Hit| Hit {
+        name: format!("Start a run of {}", pipeline.name),
+        path: format!("{}/start", pipeline.path),
+        ..pipeline.clone()
+    };
+    let fitting = pipelines.iter().map(start).filter(|hit| fits(q, &[&hit.name, &hit.more, "new begin"]));
+    fitting.take(STARTS_MAX).collect()
+}
+
+/// The pipelines; without a text none, for there may be many.
 async fn pipelines(visit: &Visit, q: &str) -> Vec<Hit> {
     if q.is_empty() {
         return Vec::new();
     }
     let list = crate::board::pipelines(visit).await;
-    let fits = list
-        .into_iter()
-        .filter(|pipeline| fits(q, &[&pipeline.name, pipeline.description.as_deref().unwrap_or_default()]));
     let hit = |pipeline: crate::board::PipelineSteps| Hit {
         path: crate::pipelines::pipeline_path(&pipeline.name, ""),
         more: visible(&pipeline.description.unwrap_or_default()),
         name: pipeline.name,
         status: None,
     };
-    fits.take(HITS_MAX).map(hit).collect()
+    list.into_iter().map(hit).collect()
 }
 
 fn fitting(places: &[KnownPlace], q: &str) -> Vec<Hit> {
@@ -151,14 +220,10 @@ fn fitting(places: &[KnownPlace], q: &str) -> Vec<Hit> {
     fits.take(if q.is_empty() { PLACES.len() } else { HITS_MAX }).map(hit).collect()
 }
 
-/// Whether every word of a text begins a word of some texts.
+/// Whether every word of a text stands somewhere in some texts.
 fn fits(q: &str, texts: &[&str]) -> bool {
     let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
-    let begins = |word: &str| {
-        let mut words = texts.iter().flat_map(|text| text.split(|sign: char| !sign.is_alphanumeric()));
-        words.any(|known| known.starts_with(word)) || texts.iter().any(|text| text.starts_with(word))
-    };
-    q.to_lowercase().split_whitespace().all(begins)
+    q.to_lowercase().split_whitespace().all(|word| texts.iter().any(|text| text.contains(word)))
 }
 
 #[cfg(test)]
@@ -182,11 +247,48 @@ mod tests {
     }
 
     #[test]
-    fn words_are_found_by_their_beginnings() {
+    fn every_word_is_found_somewhere_in_the_text() {
         assert!(fits("app", &["Inbox", "tasks approve"]));
         assert!(fits("run tab", &["Runs as a table"]));
         assert!(fits("", &["Board"]));
-        assert!(!fits("prove", &["Inbox", "tasks approve"]));
+        assert!(fits("prove in", &["Inbox", "tasks approve"]));
+        assert!(!fits("inbox zebra", &["Inbox", "tasks approve"]));
+    }
+
+    fn pipeline(name: &str) -> Hit {
+        Hit { name: name.into(), more: String::new(), status: None, path: format!("/pipelines/{name}") }
+    }
+
+    #[test]
+    fn a_start_is_found_by_words_of_the_action_and_of_the_pipeline() {
+        let known = [pipeline("greet"), pipeline("release")];
+        for q in ["start greet", "run greet", "start a run of greet", "greet"] {
+            let found = starts(&known, q);
+            assert_eq!(found.len(), 1, "{q}");
+            assert_eq!(found[0].path, "/pipelines/greet/start");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_a_status_finds_runs_of_it() {
+        assert_eq!(statuses("release failed"), ("release".to_owned(), "failed".to_owned()));
+        assert_eq!(statuses("greet"), ("greet".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn an_open_run_offers_what_it_can_be_told() {
+        let open = |status: &str| OpenRun {
+            short_id: "3b2cabce".into(),
+            pipeline: "greet".into(),
+            title: None,
+            status: status.into(),
+        };
+        let names = |status: &str, q: &str, may: bool| -> Vec<String> {
+            of_run(&open(status), q, may).into_iter().map(|hit| hit.path).collect()
+        };
+        assert_eq!(names("running", "cancel", true), ["/runs/3b2cabce/act/cancel"]);
+        assert!(names("succeeded", "cancel", true).is_empty());
+        assert_eq!(names("running", "", false), ["/runs/3b2cabce/compare"]);
     }
 
     #[test]

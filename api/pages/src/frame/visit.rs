@@ -1,5 +1,7 @@
 //! One request for a page: its caller, what it asks for, and REST as that caller.
 
+use std::collections::BTreeMap;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
@@ -8,6 +10,7 @@ use serde::Deserialize;
 
 use super::address::{is_position, with_query};
 use super::caller::{CallerRole, Who};
+use super::own_runs::OwnRuns;
 use super::page_frame::{Frame, NavPlace};
 use super::request_kind::is_partial;
 use crate::Pages;
@@ -110,13 +113,32 @@ impl Visit {
 struct OpenTask {
     kind: String,
     #[serde(default)]
+    run: String,
+    #[serde(default)]
     terms: OpenTerms,
+    #[serde(default)]
+    votes: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl OpenTask {
+    /// Whether it waits for the caller, if it does not matter who started its run.
+    fn may_wait_for(&self, who: &Who) -> bool {
+        let is_steering = matches!(self.kind.as_str(), "blocked" | "budget");
+        who.decides(is_steering, &self.terms.roles) && !self.votes.contains_key(&who.actor)
+    }
+}
+
+#[derive(Debug, Deserialize)]
 #[serde(default)]
 struct OpenTerms {
     roles: Vec<String>,
+    self_approval: bool,
+}
+
+impl Default for OpenTerms {
+    fn default() -> Self {
+        Self { roles: Vec::new(), self_approval: true }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,8 +149,17 @@ struct OpenTasks {
 /// How many tasks wait for the caller; where that cannot be known the page is shown all the same.
 async fn waiting(rest: &CallerRest, who: &Who) -> u64 {
     let Ok(tasks) = rest.get::<OpenTasks>(&format!("/inbox?limit={WAITING_MAX}")).await else { return 0 };
-    let is_steering = |task: &OpenTask| matches!(task.kind.as_str(), "blocked" | "budget");
-    tasks.items.iter().filter(|task| who.decides(is_steering(task), &task.terms.roles)).count() as u64
+    let open: Vec<OpenTask> = tasks.items.into_iter().filter(|task| task.may_wait_for(who)).collect();
+    let own = match open.iter().all(|task| task.terms.self_approval) {
+        true => OwnRuns::default(),
+        false => OwnRuns::load(rest, who, None).await,
+    };
+    count_waiting(&open, &own)
+}
+
+/// How many tasks are not about a run of the caller that somebody else is to decide.
+fn count_waiting(open: &[OpenTask], own: &OwnRuns) -> u64 {
+    open.iter().filter(|task| task.terms.self_approval || !own.has(&task.run)).count() as u64
 }
 
 /// The time of a moment. Of a position the log knows it; of one that it has not reached, or that the caller may not read,
@@ -188,7 +219,25 @@ impl FromRequestParts<Pages> for Visit {
 
 #[cfg(test)]
 mod tests {
+    use super::super::own_runs::own_runs;
     use super::*;
+
+    #[test]
+    fn what_the_caller_decided_or_must_not_decide_does_not_wait_for_them() {
+        let who: Who = serde_json::from_value(serde_json::json!({"actor": "token:x", "role": "admin"}))
+            .expect("a caller");
+        let tasks: OpenTasks = serde_json::from_value(serde_json::json!({"items": [
+            {"kind": "approval", "run": "a", "terms": {"self_approval": false}},
+            {"kind": "approval", "run": "b", "terms": {"self_approval": false}},
+            {"kind": "approval", "run": "b", "terms": {"quorum": 2}, "votes": {"token:x": "approve"}},
+            {"kind": "approval", "run": "b", "terms": {"quorum": 2}, "votes": {"token:y": "approve"}},
+            {"kind": "blocked", "run": "a"},
+        ]}))
+        .expect("tasks");
+        let open: Vec<OpenTask> = tasks.items.into_iter().filter(|task| task.may_wait_for(&who)).collect();
+        assert_eq!(open.len(), 4);
+        assert_eq!(count_waiting(&open, &own_runs(&["a"])), 3);
+    }
 
     #[test]
     fn a_moment_is_a_position_or_a_time_that_browsers_read() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::history::{Decided, History, RunOfTask, What};
+use super::history::{Decided, History, RunOfTask, What, plain_step};
 use super::task::TaskList;
 use crate::frame::Visit;
 use crate::problem::Problem;
@@ -49,7 +49,7 @@ impl Effect {
         Ok(Some(Self {
             done,
             tone,
-            follows: follows(&view, task, step, is_open),
+            follows: follows(&view, task, step, is_open, last.and_then(|last| last.sends_back())),
             run: view.name().to_owned(),
             run_path: format!("/runs/{}", view.short_id),
         }))
@@ -79,7 +79,8 @@ fn done(last: &Decided) -> String {
 }
 
 /// What goes on in a run after a decision, in a few words.
-fn follows(view: &RunOfTask, task: &str, step: &str, is_open: bool) -> String {
+/// `sent_back` is the place of the route of a decision that has a step done again: `on_reject`, `on_changes`.
+fn follows(view: &RunOfTask, task: &str, step: &str, is_open: bool, sent_back: Option<&str>) -> String {
     if is_open {
         let votes =
             view.awaits.iter().find(|awaited| awaited.get("task").and_then(Value::as_str) == Some(task));
@@ -99,7 +100,18 @@ fn follows(view: &RunOfTask, task: &str, step: &str, is_open: bool) -> String {
         let steps = view.steps.iter().filter(|known| known.status == status && known.id != step);
         steps.map(|known| known.id.clone()).collect::<Vec<_>>().join(", ")
     };
-    let own = view.step(step).is_some_and(|own| own.status == "running");
+    let own_status = view.step(step).map(|own| own.status.as_str()).unwrap_or_default();
+    if own_status == "blocked" {
+        return format!("{step} is blocked");
+    }
+    if let Some(to) = sent_back.and_then(|place| view.leads_back_to(step, place)) {
+        return match own_status {
+            "waiting" if to != plain_step(step) => format!("{to} was done again, and {step} asks anew"),
+            "waiting" => format!("{step} asks anew"),
+            _ => format!("{to} is done again"),
+        };
+    }
+    let own = own_status == "running";
     match (active("running"), active("waiting"), active("blocked")) {
         (steps, _, _) if !steps.is_empty() => format!("{steps} begins"),
         _ if own => format!("{step} goes on"),
@@ -130,15 +142,30 @@ mod tests {
     #[test]
     fn the_effect_names_what_goes_on() {
         let running = run("running", json!([step("sign", "succeeded"), step("send", "running")]), json!([]));
-        assert_eq!(follows(&running, "3b2cabce:sign:1", "sign", false), "send begins");
+        assert_eq!(follows(&running, "3b2cabce:sign:1", "sign", false, None), "send begins");
         let over = run("succeeded", json!([]), json!([]));
-        assert_eq!(follows(&over, "3b2cabce:sign:1", "sign", false), "the run succeeded");
+        assert_eq!(follows(&over, "3b2cabce:sign:1", "sign", false, None), "the run succeeded");
+    }
+
+    #[test]
+    fn a_decision_that_sends_back_says_what_is_done_again() {
+        let of = |write: &str, sign: &str| {
+            let mut run = run("running", json!([step("write", write), step("sign", sign)]), json!([]));
+            run.routes =
+                serde_json::from_value(json!([{"step": "sign", "place": "on_reject.to", "to": "write"}]))
+                    .expect("the route is whole");
+            follows(&run, "3b2cabce:sign:1", "sign", false, Some("on_reject"))
+        };
+        assert_eq!(of("running", "pending"), "write is done again");
+        assert_eq!(of("pending", "pending"), "write is done again");
+        assert_eq!(of("succeeded", "waiting"), "write was done again, and sign asks anew");
+        assert_eq!(of("succeeded", "blocked"), "sign is blocked");
     }
 
     #[test]
     fn a_vote_that_does_not_suffice_says_how_many_there_are() {
         let awaits = json!([{"task": "3b2cabce:sign:1", "quorum": 2, "votes": {"user:ada": "approve"}}]);
         let waiting = run("waiting", json!([step("sign", "waiting")]), awaits);
-        assert_eq!(follows(&waiting, "3b2cabce:sign:1", "sign", true), "1 of 2 approvals so far");
+        assert_eq!(follows(&waiting, "3b2cabce:sign:1", "sign", true, None), "1 of 2 approvals so far");
     }
 }

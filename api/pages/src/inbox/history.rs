@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::budget::BudgetOfTask;
 use super::task::{Remark, Seen, SeenPart, Task};
 use crate::form::Fields;
 use crate::frame::Visit;
@@ -135,6 +136,15 @@ impl Decided {
             _ => false,
         };
         is_same && self.actor == actor
+    }
+
+    /// The place of the route that it takes to have a step done again: `on_reject`, `on_changes`.
+    pub(crate) fn sends_back(&self) -> Option<&'static str> {
+        match &self.what {
+            What::Vote { vote, .. } if vote == "reject" => Some("on_reject"),
+            What::Vote { vote, .. } if vote == "changes" => Some("on_changes"),
+            _ => None,
+        }
     }
 
     fn is_of_person(&self) -> bool {
@@ -285,6 +295,8 @@ pub(crate) struct RunOfTask {
     pub(crate) routes: Vec<RouteOfTask>,
     #[serde(default)]
     pub(crate) awaits: Vec<Value>,
+    #[serde(default)]
+    pub(crate) budget: Vec<BudgetOfTask>,
 }
 
 /// A step of it.

@@ -3,6 +3,7 @@
 //! Law: a decision names the digest of what stood on the page, so nothing is decided that was not seen. The page of a
 //! task stays on that task, whatever else comes and goes.
 
+mod budget;
 mod decide;
 mod decision;
 mod draft;

@@ -3,6 +3,7 @@
 use askama::Template;
 use serde_json::Value;
 
+use super::budget::BudgetOfTask;
 use super::decide::REMARKS_MAX;
 use super::draft::{Draft, changed_parts, mark};
 use super::effect::Effect;
@@ -68,6 +69,15 @@ impl InboxPage {
     /// Whether a task of the list is the one that is open.
     fn is_open(&self, task: &Task) -> bool {
         matches!(&self.opened, Opened::Task(open) if open.task.id == task.id)
+    }
+
+    /// The page of a task, beside the same part of the list.
+    fn path(&self, task: &Task) -> String {
+        let path = match &self.list.cursor {
+            Some(cursor) => crate::frame::with_query(&task.path(), "cursor", cursor),
+            None => task.path(),
+        };
+        self.frame.to(path)
     }
 
     /// The address of the list from where it goes on.
@@ -245,6 +255,12 @@ impl OpenTaskView {
         (terms.quorum > 1).then(|| format!("{given} of {} approvals", terms.quorum))
     }
 
+    /// Words as a sentence begins.
+    fn capital(&self, words: &str) -> String {
+        let mut letters = words.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    }
+
     /// Whether a decision needs a comment.
     fn needs_comment(&self, decision: &str) -> bool {
         self.terms().is_some_and(|terms| terms.comment.iter().any(|needed| needed == decision))
@@ -335,6 +351,12 @@ impl OpenTaskView {
             }
         };
         terms.items.iter().flatten().enumerate().map(row).collect()
+    }
+
+    /// The budget that holds the run.
+    fn budget(&self) -> Option<&BudgetOfTask> {
+        let Asks::Budget { budget, .. } = &self.task.asks else { return None };
+        self.run.budget.iter().find(|known| known.id == *budget)
     }
 
     /// The gates that can be judged by another policy.

@@ -81,6 +81,12 @@ impl ShownPart {
         self.hash.as_deref().and_then(|hash| hash.get(..12)).unwrap_or_default()
     }
 
+    /// The file itself, by the hash that is decided on.
+    pub(crate) fn whole_path(&self, run: &str) -> Option<String> {
+        let hash = self.hash.as_deref().filter(|_| self.is_file)?;
+        Some(crate::frame::with_query(&format!("/runs/{run}/artefacts/{hash}"), "name", &self.name))
+    }
+
     /// The class of its comparison with the former round.
     pub(crate) fn is_changed(&self) -> bool {
         matches!(self.since_then, SinceThen::Changed(_))
@@ -295,6 +301,17 @@ mod tests {
         assert_eq!(of(&[seen("b")]), SinceThen::Same);
         assert!(parts(&show, Some(&now), &[])[0].is_file);
         assert!(!parts(&show, Some(&now), &[])[1].is_file);
+    }
+
+    #[test]
+    fn a_file_leads_to_the_bytes_that_are_decided_on() {
+        let now = Seen { parts: vec![seen("b")], ..Seen::default() };
+        let parts = parts(&json!(["plan.md", "a text"]), Some(&now), &[]);
+        assert_eq!(
+            parts[0].whole_path("3b2cabce").as_deref(),
+            Some("/runs/3b2cabce/artefacts/b?name=plan.md")
+        );
+        assert_eq!(parts[1].whole_path("3b2cabce"), None);
     }
 
     #[test]

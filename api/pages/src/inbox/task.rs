@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::frame::{Frame, Visit, Who, with_query};
+use crate::frame::{Frame, OwnRuns, Visit, Who, with_query};
 use crate::problem::Problem;
 
 /// One open task.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Task {
     pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) run: String,
     pub(crate) short_id: String,
     pub(crate) pipeline: String,
     pub(crate) run_title: Option<String>,
@@ -26,6 +28,21 @@ pub(crate) struct Task {
     #[serde(default)]
     pub(crate) remind_at: Option<String>,
     pub(crate) position: u64,
+    /// What the list says of it beside who decides.
+    #[serde(skip)]
+    pub(crate) stand: Stand,
+}
+
+/// How a caller who has the role for a task stands to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// It waits for them, if they have the role.
+    #[default]
+    Asked,
+    /// They voted already, and may vote otherwise while it is open.
+    Voted,
+    /// They started its run, and whoever starts such a run does not decide it.
+    Starter,
 }
 
 /// What is asked.
@@ -200,7 +217,66 @@ impl Task {
         }
     }
 
-    /// Whether it waits for a caller.
+    /// Whether it says that whoever started its run does not decide it.
+    pub(crate) fn excludes_starter(&self) -> bool {
+        matches!(&self.asks, Asks::Approval { terms, .. } if !terms.self_approval)
+    }
+
+    /// The vote of a caller: `approve`, `reject` or `changes`.
+    pub(crate) fn vote_of(&self, who: &Who) -> Option<&str> {
+        match &self.asks {
+            Asks::Approval { votes, .. } => votes.get(&who.actor).map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// How many approvals are needed more, where there are several: `1 more approval is needed`.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        let Asks::Approval { terms, votes, .. } = &self.asks else { return None };
+        let given = votes.values().filter(|vote| vote.as_str() == "approve").count();
+        match (terms.quorum as usize).saturating_sub(given) {
+            0 => None,
+            1 => Some("1 more approval is needed".to_owned()),
+            more => Some(format!("{more} more approvals are needed")),
+        }
+    }
+
+    /// The caller's vote and what is lacking, in words: `you approved; 1 more approval is needed`.
+    pub(crate) fn own_vote_words(&self, who: &Who) -> Option<String> {
+        let said = match self.vote_of(who)? {
+            "approve" => "you approved",
+            "reject" => "you rejected",
+            _ => "you asked for changes",
+        };
+        Some(self.lacking().map_or_else(|| said.to_owned(), |lacking| format!("{said}; {lacking}")))
+    }
+
+    /// What the list of those that others decide says of it.
+    pub(crate) fn others_words(&self, who: &Who) -> String {
+        match (self.stand, self.own_vote_words(who)) {
+            (Stand::Voted, Some(words)) => words,
+            (Stand::Starter, _) => "you started it; somebody else decides this".to_owned(),
+            _ => format!("{} decides this", self.deciders()),
+        }
+    }
+
+    /// The stand of a caller, who started these runs.
+    fn stand_of(&self, who: &Who, own: &OwnRuns) -> Stand {
+        if self.excludes_starter() && own.has(&self.run) {
+            Stand::Starter
+        } else if self.vote_of(who).is_some() {
+            Stand::Voted
+        } else {
+            Stand::Asked
+        }
+    }
+
+    /// Whether it waits for a caller who has not voted, and may.
+    pub(crate) fn waits_for(&self, who: &Who) -> bool {
+        self.stand == Stand::Asked && self.is_for(who)
+    }
+
+    /// Whether a caller has the role to decide it.
     pub(crate) fn is_for(&self, who: &Who) -> bool {
         who.decides(matches!(self.asks, Asks::Blocked { .. } | Asks::Budget { .. }), self.roles())
     }
@@ -211,6 +287,15 @@ impl Task {
             (Asks::Blocked { .. } | Asks::Budget { .. }, _) => "an operator".to_owned(),
             (_, []) => "every approver".to_owned(),
             (_, roles) => roles.join(" or "),
+        }
+    }
+
+    /// The step or item that asks, with its round from the second on: `review.eu`, `review.eu, round 2`.
+    pub(crate) fn step_words(&self) -> String {
+        let step = crate::visible::visible(&self.step).into_owned();
+        match self.round {
+            0 | 1 => step,
+            round => format!("{step}, round {round}"),
         }
     }
 
@@ -247,6 +332,8 @@ pub(crate) struct TaskList {
     pub(crate) mine: Vec<Task>,
     /// What others decide, oldest first.
     pub(crate) others: Vec<Task>,
+    /// Where this part of the list begins; none: at the oldest.
+    pub(crate) cursor: Option<String>,
     /// Where the list goes on.
     pub(crate) next: Option<String>,
 }
@@ -267,9 +354,17 @@ impl TaskList {
         if let Some(cursor) = cursor {
             path = with_query(&path, "cursor", cursor);
         }
-        let page: TaskPage = visit.rest.get(&path).await?;
-        let (mine, others) = page.items.into_iter().partition(|task| task.is_for(&visit.who));
-        Ok(Self { mine, others, next: page.next_cursor })
+        let mut page: TaskPage = visit.rest.get(&path).await?;
+        let is_asked = |task: &Task| task.excludes_starter() && task.is_for(&visit.who);
+        let own = match page.items.iter().any(is_asked) {
+            true => OwnRuns::load(&visit.rest, &visit.who, visit.at.as_deref()).await,
+            false => OwnRuns::default(),
+        };
+        for task in &mut page.items {
+            task.stand = task.stand_of(&visit.who, &own);
+        }
+        let (mine, others) = page.items.into_iter().partition(|task| task.waits_for(&visit.who));
+        Ok(Self { mine, others, cursor: cursor.map(str::to_owned), next: page.next_cursor })
     }
 
     /// An open task of it.
@@ -285,9 +380,17 @@ impl TaskList {
 
     /// The headline.
     pub(crate) fn headline(&self, frame: &Frame) -> String {
+        let is_part = self.next.is_some() || self.cursor.is_some();
+        if is_part && frame.is_now() && frame.waiting > 0 {
+            // The list is a part; the number is of all, as in the navigation.
+            return match frame.waiting {
+                1 => "1 waits for you".to_owned(),
+                count => format!("{count} wait for you"),
+            };
+        }
         let more = if self.next.is_some() { "+" } else { "" };
         match (self.mine.len(), frame.is_now()) {
-            (0, true) if self.next.is_some() => "None of these waits for you".to_owned(),
+            (0, true) if is_part => "None of these waits for you".to_owned(),
             (0, true) => "Nothing waits for you".to_owned(),
             (0, false) => "Nothing waited for you".to_owned(),
             (1, true) => format!("1{more} waits for you"),
@@ -318,6 +421,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::frame::own_runs;
 
     fn task(kind: Value) -> Task {
         let mut task = json!({
@@ -347,6 +451,30 @@ mod tests {
         let blocked = task(json!({"kind": "blocked", "message": "exit 3"}));
         assert!(blocked.is_for(&who("operator", json!([]))));
         assert!(!blocked.is_for(&who("approver", json!([]))));
+    }
+
+    #[test]
+    fn a_vote_that_does_not_suffice_waits_for_others() {
+        let open = json!({"kind": "approval", "title": "Ship?", "terms": {"quorum": 2}, "votes": {"token:x": "approve"}});
+        let open = task(open);
+        let (voter, other) =
+            (who("approver", Value::Null), Who { actor: "token:y".into(), ..who("admin", Value::Null) });
+        assert_eq!(open.stand_of(&voter, &OwnRuns::default()), Stand::Voted);
+        assert_eq!(open.stand_of(&other, &OwnRuns::default()), Stand::Asked);
+        let open = Task { stand: Stand::Voted, ..open };
+        assert!(!open.waits_for(&voter));
+        assert_eq!(open.others_words(&voter), "you approved; 1 more approval is needed");
+    }
+
+    #[test]
+    fn a_question_that_its_starter_must_not_decide_waits_for_others() {
+        let open = task(
+            json!({"kind": "approval", "title": "Ship?", "run": "a", "terms": {"self_approval": false}}),
+        );
+        assert_eq!(open.stand_of(&who("admin", Value::Null), &own_runs(&["a"])), Stand::Starter);
+        assert_eq!(open.stand_of(&who("admin", Value::Null), &own_runs(&["b"])), Stand::Asked);
+        let free = task(json!({"kind": "approval", "title": "Ship?", "run": "a", "terms": {}}));
+        assert_eq!(free.stand_of(&who("admin", Value::Null), &own_runs(&["a"])), Stand::Asked);
     }
 
     #[test]

@@ -345,12 +345,27 @@ fn limits(schema: &Value, kind: &FieldKind) -> Option<String> {
         }
         FieldKind::Number { is_whole, min, max } => {
             parts.extend(is_whole.then(|| "a whole number".to_owned()));
-            parts.extend(between(min.clone(), max.clone(), ""));
+            // Of fractions the field itself knows no strict bounds.
+            let strict =
+                |name: &str, plain: &str| said(name).filter(|_| !is_whole && schema.get(plain).is_none());
+            let above = strict("exclusiveMinimum", "minimum");
+            let below = strict("exclusiveMaximum", "maximum");
+            let (min, max) =
+                (min.clone().filter(|_| above.is_none()), max.clone().filter(|_| below.is_none()));
+            parts.extend(above.map(|above| format!("above {above}")));
+            parts.extend(between(min, max, ""));
+            parts.extend(below.map(|below| format!("below {below}")));
             parts.extend(said("multipleOf").map(|step| format!("a multiple of {step}")));
         }
         FieldKind::Lines(_) => {
             parts.push("one a line".to_owned());
-            parts.extend(between(said("minItems"), said("maxItems"), " lines"));
+            let (min, max) = (said("minItems"), said("maxItems"));
+            let unit = if max.as_ref().or(min.as_ref()).is_some_and(|count| count == "1") {
+                " line"
+            } else {
+                " lines"
+            };
+            parts.extend(between(min, max, unit));
         }
         FieldKind::Json => parts.push("JSON".to_owned()),
         _other => {}

@@ -29,6 +29,9 @@ impl SchemaForm {
             SchemaPart::Field(field) | SchemaPart::Open(field) => field.errors.is_empty(),
             SchemaPart::Close => true,
         });
+        if !is_sound {
+            form.root.look();
+        }
         (form, is_sound.then(|| value.unwrap_or_else(|| Value::Object(Map::new()))))
     }
 

@@ -47,6 +47,42 @@ fn typed(pairs: &[(&str, &str)]) -> Fields {
 }
 
 #[test]
+fn all_faults_are_said_beside_a_field_that_cannot_be_read() {
+    let schema = json!({
+        "type": "object", "required": ["name", "free"],
+        "properties": {
+            "name": { "type": "string", "minLength": 1 }, "free": {}, "size": { "type": "number", "maximum": 3 },
+            "mail": { "type": "string", "format": "email" }, "day": { "type": "string", "format": "date" },
+        },
+    });
+    let sent = typed(&[
+        ("input/free", "{bad"),
+        ("input/size", "4"),
+        ("input/mail", "ada"),
+        ("input/day", "2026-02-30"),
+    ]);
+    let (form, input) = SchemaForm::sent(&schema, None, &sent);
+    assert!(input.is_none());
+    for name in ["input/name", "input/free", "input/size", "input/mail", "input/day"] {
+        assert_eq!(field(&form, name).errors.len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn strict_bounds_and_single_lines_are_said_as_they_are() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "share": { "type": "number", "exclusiveMinimum": 0, "maximum": 10 },
+            "names": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        },
+    });
+    let form = SchemaForm::new(&schema, None);
+    assert_eq!(field(&form, "input/share").limits.as_deref(), Some("above 0, at most 10"));
+    assert_eq!(field(&form, "input/names").limits.as_deref(), Some("one a line, at least 1 line"));
+}
+
+#[test]
 fn each_kind_of_schema_gets_its_field() {
     let form = SchemaForm::new(&schema(), None);
     let kinds =

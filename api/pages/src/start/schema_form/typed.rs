@@ -39,6 +39,16 @@ impl SchemaField {
         }
     }
 
+    /// Says what is wrong in it as far as no server need be asked: beside a field that cannot be read, so that all faults
+    /// come at once.
+    pub(super) fn look(&mut self) {
+        if let FieldKind::Group(fields) = &mut self.kind {
+            fields.iter_mut().for_each(Self::look);
+        } else if self.errors.is_empty() {
+            self.errors.extend(fault(&self.kind, &self.text, self.must_be_filled));
+        }
+    }
+
     fn is_touched(&self) -> bool {
         match &self.kind {
             FieldKind::Group(fields) => self.was_given || fields.iter().any(Self::is_touched),
@@ -78,6 +88,39 @@ fn object(fields: &mut [SchemaField]) -> Map<String, Value> {
         }
     }
     read
+}
+
+/// What is wrong with a text that can be read.
+fn fault(kind: &FieldKind, text: &str, must_be_filled: bool) -> Option<String> {
+    let is_typed = !matches!(kind, FieldKind::Flag | FieldKind::Fixed(_));
+    if text.trim().is_empty() {
+        return (must_be_filled && is_typed).then(|| "this is needed".to_owned());
+    }
+    let length = text.chars().count() as u64;
+    let is_outside = |min: &Option<u64>, max: &Option<u64>| {
+        if let Some(min) = min.filter(|min| length < *min) {
+            return Some(format!("this has {length} characters, and at least {min} are needed"));
+        }
+        max.filter(|max| length > *max)
+            .map(|max| format!("this has {length} characters, and at most {max} are allowed"))
+    };
+    match kind {
+        FieldKind::Number { min, max, .. } => {
+            let number: f64 = text.trim().parse().ok()?;
+            let bound = |bound: &Option<String>| bound.as_ref().and_then(|bound| bound.parse::<f64>().ok());
+            match (bound(min), bound(max)) {
+                (Some(min), _) if number < min => Some(format!("{number} is less than {min}")),
+                (_, Some(max)) if number > max => Some(format!("{number} is more than {max}")),
+                _ => None,
+            }
+        }
+        FieldKind::Line { of: "email", .. } if !text.contains('@') => Some(format!("“{text}” is no address")),
+        FieldKind::Line { of: "date", .. } if text.parse::<jiff::civil::Date>().is_err() => {
+            Some(format!("“{text}” is no day"))
+        }
+        FieldKind::Line { min, max, .. } | FieldKind::Text { min, max } => is_outside(min, max),
+        _other => None,
+    }
 }
 
 /// The value of a text; none: there is none.
