@@ -71,9 +71,7 @@ pub use crate::recovery::aborted_forks::CutCopy;
 pub use crate::recovery::recover::{Recovered, Which};
 pub use crate::recovery::unknown_work::{Unknown, unknown_work};
 pub use crate::replay::backtest::{Outcome, Rejudged};
-pub use crate::replay::report::{
-    Difference, OtherDecision, Redecided, ReplayError, Replayed, WholeDecision,
-};
+pub use crate::replay::report::{Difference, OtherDecision, Redecided, ReplayError, Replayed, WholeDecision};
 pub use crate::scheduler::settings::{BreakerPolicy, FairBy, OrderConfig, RatePolicy};
 pub use crate::scheduler::view::{BreakerStand, BreakerView, LineView, PoolView, RateView, Reason, Waiting};
 pub use crate::start::fork::ForkRequest;

@@ -12,8 +12,8 @@ use super::folder::{
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
-    AuditArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, ReplayArgs, RunRef, RunsArgs, SpendArgs,
-    StateArgs, StatsArgs,
+    AuditArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, ReplayArgs, RunRef, RunsArgs,
+    SpendArgs, StateArgs, StatsArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{
