@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Everfold, until } from "./everfold.mjs";
-import { closeBrowser, complainedOfNothing, visit } from "./pages.mjs";
+import { closeBrowser, complainedOfNothing, sendBy, visit } from "./pages.mjs";
 
 let everfold;
 
@@ -35,14 +35,13 @@ test("a run is started by the form, followed live, sent back with a comment, app
   await page.getByRole("link", { name: /Send it to Ada/ }).first().click();
   await page.getByText("Hello, Ada!").first().waitFor();
   await page.locator("#comment").fill("warmer, please");
-  await page.locator("#reject").click();
-  await page.waitForURL(/\/inbox/);
+  await sendBy(page, page.locator("#reject"));
   const again = await everfold.run(run, (view) => view.status === "waiting" && view.steps[0].round === 2);
   assert.equal(again.steps[0].round, 2, "the write step was done again");
   await page.goto("/inbox");
   await page.getByRole("link", { name: /Send it to Ada/ }).first().click();
   await page.getByText("warmer, please").first().waitFor({ state: "attached" });
-  await page.locator("#approve").click();
+  await sendBy(page, page.locator("#approve"));
   await everfold.run(run, (view) => view.status === "succeeded");
   await page.goto(`/runs/${run}`);
   await page.locator("#headline[data-status='succeeded']").waitFor();
@@ -85,11 +84,11 @@ test("a blocked step is retried from the inbox, and a failed run from its page",
   await everfold.run(run, (view) => view.status === "blocked");
   await page.goto("/inbox");
   await page.getByRole("link", { name: /No way/ }).first().click();
-  await page.locator("#retry").click();
+  await sendBy(page, page.locator("#retry"));
   await everfold.run(run, (view) => view.status === "blocked" && view.steps[0].attempt >= 2);
   await page.goto("/inbox");
   await page.getByRole("link", { name: /No way/ }).first().click();
-  await page.locator("#fail").click();
+  await sendBy(page, page.locator("#fail"));
   await everfold.run(run, (view) => view.status === "failed");
   await page.goto(`/runs/${run}`);
   await page.locator("#headline[data-status='failed']").waitFor();

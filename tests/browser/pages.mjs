@@ -35,7 +35,8 @@ export async function visit(t, everfold, { role = "admin", approves = [], theme 
     reducedMotion: "reduce",
     javaScriptEnabled: scripts,
   });
-  t.after(() => context.close());
+  // A page that does not end fails its test and holds up no other.
+  t.after(() => Promise.race([context.close(), new Promise((over) => setTimeout(over, 20_000).unref())]));
   const page = await context.newPage();
   page.complaints = [];
   page.on("console", (said) => {
@@ -49,6 +50,14 @@ export async function visit(t, everfold, { role = "admin", approves = [], theme 
   await page.getByRole("button", { name: "Log in" }).click();
   await page.waitForURL((url) => url.pathname !== "/login");
   return page;
+}
+
+/** Presses what sends a form, and waits for the page that it leads to: who goes elsewhere before would be in its way. */
+export async function sendBy(page, button) {
+  await page.waitForLoadState("load");
+  const loaded = page.waitForEvent("load");
+  await button.click();
+  await loaded;
 }
 
 /** Fails where the page said something in the console. */
