@@ -171,7 +171,7 @@ fn caller(role: Option<Role>) -> Caller {
     match role {
         None => Caller::anonymous(),
         Some(role) => Caller {
-            actor: Actor::Token(format!("one-{role}")),
+            actor: Actor::User(format!("one-{role}")),
             role: Some(role),
             roles: Some(Vec::new()),
             local: false,
