@@ -172,8 +172,8 @@ fn of_run(run: &OpenRun, q: &str, may_operate: bool) -> Vec<Hit> {
         status: None,
         path,
     };
-    let told = ACTIONS_OF_RUN.iter().filter(|(.., of, _)| may_operate && of.fits(&run.status));
-    let mut hits: Vec<Hit> = told
+    let chosen = ACTIONS_OF_RUN.iter().filter(|(.., of, _)| may_operate && of.fits(&run.status));
+    let mut hits: Vec<Hit> = chosen
         .filter(|(said, _, _, words)| fits(q, &[said, name, words, "run"]))
         .map(|(said, act, ..)| hit(said, format!("/runs/{}/act/{act}", run.short_id)))
         .collect();

@@ -90,7 +90,7 @@ pub(crate) fn exists(run: &RunFacts, path: &str) -> bool {
 
 /// An item in its place of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ItemRow {
+pub(crate) struct FanOutRow {
     pub(crate) number: u64,
     /// Its newest attempt, by its place in the attempts; none before the first.
     pub(crate) attempt: Option<usize>,
@@ -109,7 +109,7 @@ pub(crate) struct ItemsAsked {
 /// The items of a step, as far as a panel lists them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ItemList {
-    pub(crate) rows: Vec<ItemRow>,
+    pub(crate) rows: Vec<FanOutRow>,
     /// How many are in each state, the gravest first.
     pub(crate) counts: Vec<(&'static str, usize)>,
     /// The state that is listed; none: all.
@@ -151,8 +151,8 @@ impl ItemList {
         if let Some(state) = state {
             rows.retain(|row| row.state == state);
         } else {
-            let rank = |row: &ItemRow| STATES.iter().position(|state| *state == row.state);
-            let took = |row: &ItemRow| {
+            let rank = |row: &FanOutRow| STATES.iter().position(|state| *state == row.state);
+            let took = |row: &FanOutRow| {
                 row.attempt.and_then(|at| attempts.get(at)).map_or(0, |attempt| attempt.took_ms(now))
             };
             rows.sort_by_key(|row| (rank(row), -took(row), row.number));
@@ -179,7 +179,7 @@ impl ItemList {
 }
 
 /// All items of a step's newest round, with how they stand.
-fn rows(run: &RunFacts, step: &StepFacts, attempts: &[AttemptFacts], events: &[Event]) -> Vec<ItemRow> {
+fn rows(run: &RunFacts, step: &StepFacts, attempts: &[AttemptFacts], events: &[Event]) -> Vec<FanOutRow> {
     let total = step.items.map_or(0, |items| items.total);
     let mut newest: BTreeMap<u64, usize> = BTreeMap::new();
     for (at, attempt) in attempts.iter().enumerate() {
@@ -195,7 +195,7 @@ fn rows(run: &RunFacts, step: &StepFacts, attempts: &[AttemptFacts], events: &[E
     (0..total)
         .map(|number| {
             let attempt = newest.get(&number).copied();
-            ItemRow { number, attempt, state: state(number, attempt) }
+            FanOutRow { number, attempt, state: state(number, attempt) }
         })
         .collect()
 }

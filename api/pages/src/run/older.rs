@@ -19,14 +19,14 @@ const WINDOW: u64 = 400;
 const NAMED_STEPS_MAX: usize = 4;
 
 #[derive(Debug, Deserialize)]
-struct EventList {
+struct OlderEvents {
     items: Vec<Event>,
 }
 
 /// Events of a run from a version on.
 pub(crate) async fn read(visit: &Visit, run: &str, from: u64, count: u64) -> Result<Vec<Event>, Problem> {
     let path = format!("/runs/{run}/events?from={from}&limit={count}");
-    Ok(visit.rest.get::<EventList>(&path).await?.items)
+    Ok(visit.rest.get::<OlderEvents>(&path).await?.items)
 }
 
 /// The older events from some moments on, by version; none where the page has all.

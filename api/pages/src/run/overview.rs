@@ -254,8 +254,8 @@ async fn ends(visit: &Visit, head: &RunHead, is_wanted: bool) -> Vec<EndedChild>
 async fn more_to_tell(visit: &Visit, head: &RunHead, events: &mut Vec<Event>) {
     for _read in 0..STORY_READS_MAX {
         let first = events.first().map_or(1, |event| event.version);
-        let told = story(events, &head.facts.started_at, &ItemNames::default()).sentences.len();
-        if first <= 1 || told >= SENTENCES_MAX {
+        let sentences = story(events, &head.facts.started_at, &ItemNames::default()).sentences.len();
+        if first <= 1 || sentences >= SENTENCES_MAX {
             return;
         }
         let from = first.saturating_sub(EVENTS_MAX).max(1);

@@ -94,13 +94,13 @@ fn is_same_item(one: &Event, other: &Event) -> bool {
     path(one).is_some() && path(one) == path(other)
 }
 
-/// Sentences about items of one step that follow each other, told together where there are many.
+/// Sentences about items of one step that follow each other, joined where there are many.
 fn folded(sentences: Vec<Sentence>) -> Vec<Sentence> {
-    let mut told = Vec::new();
+    let mut joined = Vec::new();
     let mut rest = sentences.into_iter().peekable();
     while let Some(first) = rest.next() {
         let Some(step) = first.item_of().map(str::to_owned) else {
-            told.push(first);
+            joined.push(first);
             continue;
         };
         let mut group = vec![first];
@@ -108,12 +108,12 @@ fn folded(sentences: Vec<Sentence>) -> Vec<Sentence> {
             group.push(next);
         }
         if group.len() < FOLDED_MIN {
-            told.extend(group);
+            joined.extend(group);
         } else {
-            told.extend(fold(step, group));
+            joined.extend(fold(step, group));
         }
     }
-    told
+    joined
 }
 
 /// One sentence of many about items of a step: how often each was so.
@@ -444,13 +444,13 @@ mod tests {
                 json!({"type": "StepFailed", "path": path(item), "round": 1, "failure": {"message": "exit 1"}}),
             ]
         };
-        let told = |items: u64| {
+        let said = |items: u64| {
             let events = (0..items).flat_map(failed).map(|it| event(1, "engine", it)).collect::<Vec<_>>();
             story(&events, BEGAN, &ItemNames::default()).sentences
         };
-        assert_eq!(told(2).len(), 2);
-        assert_eq!((told(2)[1].step.as_str(), told(2)[1].attempt.as_deref()), ("each.1", Some("1.2")));
-        let many = told(40);
+        assert_eq!(said(2).len(), 2);
+        assert_eq!((said(2)[1].step.as_str(), said(2)[1].attempt.as_deref()), ("each.1", Some("1.2")));
+        let many = said(40);
         assert_eq!((many.len(), many[0].text.as_str(), many[0].state), (1, "items: failed 40×", "failed"));
         assert_eq!(many[0].folded.len(), 40);
     }
@@ -459,15 +459,15 @@ mod tests {
     fn a_child_that_failed_and_an_attempt_that_was_interrupted_are_told_as_such() {
         let id = json!({"path": {"step": "p", "item": null}, "round": 1, "attempt": 1});
         let failure = |kind: &str, message: &str| json!({"kind": kind, "message": message});
-        let told = |it: Value| sentence(&event(1, "engine", it), BEGAN).map(|it| (it.state, it.text));
+        let said = |it: Value| sentence(&event(1, "engine", it), BEGAN).map(|it| (it.state, it.text));
         assert_eq!(
-            told(
+            said(
                 json!({"type": "ChildFinished", "id": id, "child": "c", "failure": failure("exit", "exit 1")})
             ),
             Some(("failed", "its run failed".to_owned()))
         );
         assert_eq!(
-            told(json!({"type": "AttemptFailed", "id": id, "failure": failure("cancelled", "interrupted")})),
+            said(json!({"type": "AttemptFailed", "id": id, "failure": failure("cancelled", "interrupted")})),
             Some(("paused", "was interrupted".to_owned()))
         );
     }
