@@ -120,7 +120,7 @@ impl Selection {
     }
 
     /// This page with what a sentence is about selected.
-    fn to_told(&self, one: &super::story::Sentence) -> String {
+    fn to_row(&self, one: &super::story::Sentence) -> String {
         self.with(Some(&one.step), one.attempt.as_deref(), self.zoom.as_deref())
     }
 

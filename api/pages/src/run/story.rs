@@ -69,14 +69,14 @@ pub(crate) fn story(events: &[Event], started_at: &str, names: &ItemNames) -> St
     let mut sentences: Vec<Sentence> = Vec::new();
     for (at, event) in events.iter().enumerate() {
         // A vote that decides is the decision; an item whose work failed says so once.
-        let is_told = match event.kind() {
+        let is_news = match event.kind() {
             "VoteCast" => events.get(at + 1).is_some_and(|next| next.kind() == "ApprovalDecided"),
             "StepFailed" => at.checked_sub(1).and_then(|before| events.get(before)).is_some_and(|before| {
                 matches!(before.kind(), "AttemptFailed" | "ChildFinished") && is_same_item(event, before)
             }),
             _other => false,
         };
-        if !is_told {
+        if !is_news {
             sentences.extend(sentence(event, started_at));
         }
     }

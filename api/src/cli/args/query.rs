@@ -16,7 +16,7 @@ pub(crate) struct RunRef {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// The run
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
     /// Decide by this pipeline instead: a file, a name, or `current` for the newest saved one of the run's
     #[arg(long, visible_alias = "pipeline", value_name = "FILE|NAME")]
