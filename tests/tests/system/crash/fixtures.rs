@@ -103,8 +103,10 @@ impl Lab {
         let found = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
         let real = String::from_utf8(found.stdout).unwrap();
         let wrapper = format!(
-            "#!/bin/sh\nREAL={}\ncase \"$*\" in *'worktree add'*) if ! [ -e \"$LAB/hit\" ]; then : > \"$LAB/hit\"; {act}; fi;; esac\nexec \"$REAL\" \"$@\"\n",
-            real.trim()
+            "#!/bin/sh\nREAL={} LAB='{}'\ncase \"$*\" in *'worktree add'*) if ! [ -e \"$LAB/hit\" ]; then : > \"$LAB/hit\"; {act}; fi;; esac\nexec \"$REAL\" \"$@\"\n",
+            real.trim(),
+            // The engine's git sees no variables but those that git needs.
+            self.path("").display()
         );
         self.write("bin/git", &wrapper);
         std::fs::set_permissions(self.path("bin/git"), std::fs::Permissions::from_mode(0o755)).unwrap();
