@@ -190,7 +190,7 @@ fn replay_says_where_another_definition_would_decide_otherwise_or_does_not_fit()
     let same = scratch.run(&["replay", "@", "--definition", "./p.yaml"]);
     assert_eq!(same.code, 0, "{same:?}");
     assert!(same.out.contains("by which they were recorded") && same.out.contains("all alike"), "{same:?}");
-    scratch.write("skips.yaml", &text.replace("id: b,", "id: b, when: 'false',"));
+    scratch.write("skips.yaml", &text.replace("id: b,", "id: b, when: 'run.pipeline == \"q\"',"));
     let other = scratch.run(&["replay", "@", "--pipeline", "./skips.yaml"]);
     assert_eq!(other.code, 1, "{other:?}");
     let words = "StepScheduled of step “b” is recorded; StepSkipped of step “b” would follow";
