@@ -156,7 +156,7 @@ pub(super) const TABLE: &[(&str, i32)] = &[
     ("diff @ @1", 0),
     ("diff @ ffffffff", 3),
     ("audit --kind gate", 0),
-    ("audit --kind gate --json", 0),
+    ("audit --kind vote --json", 0),
     ("audit --kind nothing", 2),
     ("audit backtest made --policy 'evidence.exit == 0'", 0),
     ("audit backtest made --policy false --json", 0),
