@@ -7,6 +7,7 @@
 //! | `service` | the served program under load, killed and started again |
 //! | `workers` | workers of the program, killed and outlived |
 //! | `real_executors` | an engine over the executors, probers and workspaces of `everfold-workflows` |
+//! | `orch` | ORCH on Everfold: its scripts, and its pipeline over services that are played |
 //! | `full_disk` | the store on file systems that are full (needs root) |
 //! | `demo`, `documents`, `readme` | what `everfold demo`, the pages and the README say, done word for word |
 //!
@@ -19,6 +20,7 @@ mod demo;
 mod documents;
 mod full_disk;
 mod history;
+mod orch;
 mod readme;
 mod real_executors;
 mod service;
