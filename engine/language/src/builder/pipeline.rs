@@ -59,6 +59,8 @@ construct! {
         secret "secrets": Secret;
         /// What a signal means that no step took.
         on_signal "on_signal": Routes;
+        /// A value that expressions and texts call `local.NAME`.
+        local "locals": Data;
         /// A policy that gates name.
         policy "policies": Text;
     }

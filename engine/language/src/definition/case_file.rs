@@ -3,6 +3,7 @@
 use super::case::PipelineCase;
 use super::codes::Code;
 use super::files::NoFiles;
+use super::locals::Locals;
 use super::model::Definition;
 use super::parse::child;
 use super::pipeline_ref::PipelineRef;
@@ -22,7 +23,8 @@ pub fn cases_of(
     built_in: &dyn Fn(&str) -> Option<Definition>,
 ) -> Result<Vec<PipelineCase>, Problems> {
     let source = SourceText::new(name, source);
-    let mut reader = PipelineReader::new(&source, &NoFiles);
+    let locals = Locals::none();
+    let mut reader = PipelineReader::new(&source, &NoFiles, &locals);
     let root = yaml::read(&source, &mut reader.problems);
     let find = |parent: &Definition, named: &str| match PipelineRef::is_path(named) {
         true => child(parent, named).ok().map(|checked| checked.definition),

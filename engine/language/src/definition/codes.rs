@@ -155,8 +155,9 @@ codes! {
     TooLarge = "EF0139", Error, "a number above its greatest value",
         "`retry.attempts` goes up to 100, `rounds` up to 1,000,000: what is tried without an end is a loop that nobody watches. \
          A longer pause (`backoff: 1m..1h`) lets fewer attempts cover more time.";
-    Template = "EF0140", Error, "a template that does not exist, or leads back to itself",
-        "`like` of a step names one of the pipeline's `templates`; a template may itself be like another one, at most 16 in a row.";
+    Template = "EF0140", Error, "a template or a local that does not exist, or leads back to itself",
+        "`like` of a step names one of the pipeline's `templates`, `local.NAME` one of its `locals`; a template may itself be like another one, and a local name \
+         others, at most 16 in a row.";
     Approved = "EF0145", Error, "an approval that binds nothing of the step",
         "`approved` names steps with an `approval` that lie before this one and show a file or the commit (`show: [{file: PATH}]`, `commit: true`), \
          not one for each item of a `foreach`. The step itself has work that is executed, or gates alone: people, and time, start nothing.";
@@ -171,8 +172,8 @@ codes! {
     RelativeSettings = "EF0188", Warning, "settings at a relative path in a pipeline with triggers",
         "Paths of `config` count from the folder in which a run is started. A run that a trigger or a call over REST without `cwd` starts has none, and is refused \
          with the code `config`. Write a whole path, or one below the home of the engine's user: `~/…`.";
-    Unused = "EF0185", Warning, "a template or a policy that nothing uses",
-        "No step is like the template, or no gate names the policy. It may be a mistyped name; it changes nothing and can go.";
+    Unused = "EF0185", Warning, "a template, a policy or a local that nothing uses",
+        "No step is like the template, no gate names the policy, or no expression the local. It may be a mistyped name; it changes nothing and can go.";
     Shared = "EF0183", Warning, "steps that may run in one worktree at once",
         "A run has one worktree. Steps that do not need one another may run at the same time and see each other's half-done changes. \
          Order them with `needs`, or set `workspace: none` on those that do not touch files.";

@@ -65,11 +65,15 @@ pub(super) fn has_room(root: &YamlNode, source: &SourceText, problems: &mut Vec<
         times.saturating_mul(bytes) <= COPIED_BYTES_MAX && times.saturating_mul(nodes) <= COPIED_NODES_MAX;
     if let (false, Some((key, _))) = (fits, taken_over.first()) {
         let message = "with its steps within `foreach` written out, the pipeline is too large";
-        let hint =
-            "`defaults` and `secrets` count once for each of them: 400,000 values and 4 MiB are the most";
+        let hint = "`defaults`, `locals` and `secrets` count once for each of them: 400,000 values and 4 MiB are the most";
         problems.push(source.problem(Code::Limit, key.span.clone(), message).hint(hint));
     }
     fits
+}
+
+/// Whether pipelines stand within the steps of another.
+pub(super) fn has_any(root: &YamlNode) -> bool {
+    within(root) > 0
 }
 
 /// How many pipelines stand within the steps of another, at any depth.
@@ -98,7 +102,7 @@ pub fn is_inline(path: &str) -> bool {
 struct PipelineHead {
     name: String,
     has_workspace: bool,
-    /// `defaults`, without routes, which name steps, and `secrets`.
+    /// `defaults`, without routes, which name steps, `locals`, and `secrets`.
     taken_over: Vec<(YamlNode, YamlNode)>,
 }
 
@@ -108,7 +112,9 @@ impl PipelineHead {
         let has_workspace = root.get("workspace").is_some_and(|workspace| !workspace.is_null());
         let mut taken_over = Vec::new();
         if let Kind::Map(entries) = &root.kind {
-            for (key, value) in entries.iter().filter(|(key, _)| is_named(key, &["defaults", "secrets"])) {
+            for (key, value) in
+                entries.iter().filter(|(key, _)| is_named(key, &["defaults", "locals", "secrets"]))
+            {
                 let mut value = value.clone();
                 if let Kind::Map(inner) = &mut value.kind {
                     inner.retain(|(inner, _)| {
@@ -165,7 +171,7 @@ fn from_step(
     let at = steps_key.span.clone();
     let text = |text: String| quoted(&at, text);
     let entry = |name: &str, value: YamlNode| (text(name.to_owned()), value);
-    let map = |entries: Vec<(YamlNode, YamlNode)>| YamlNode { span: at.clone(), kind: Kind::Map(entries) };
+    let map = |entries: Vec<(YamlNode, YamlNode)>| YamlNode::new(at.clone(), Kind::Map(entries));
 
     let input = input.as_ref().map(|(_, input)| input);
     let values = input_values(input, &item, &at, source, problems);
@@ -173,7 +179,7 @@ fn from_step(
     let properties = values.iter().map(|(key, _)| (key.clone(), map(Vec::new()))).collect();
     let schema = map(vec![
         entry("type", text("object".to_owned())),
-        entry("required", YamlNode { span: at.clone(), kind: Kind::List(required) }),
+        entry("required", YamlNode::new(at.clone(), Kind::List(required))),
         entry("properties", map(properties)),
     ]);
 
@@ -192,7 +198,7 @@ fn from_step(
     pipeline.extend(head.taken_over.iter().cloned());
     pipeline.push((steps_key.clone(), steps.clone()));
     pipeline.extend(output.clone());
-    let root = YamlNode { span: whole.clone(), kind: Kind::Map(pipeline) };
+    let root = YamlNode::new(whole.clone(), Kind::Map(pipeline));
 
     let mut run =
         vec![entry("pipeline", text(format!("./{}", place(prefix, id)))), entry("input", map(values))];
@@ -206,7 +212,7 @@ fn from_step(
 
 /// A text that stands at a place.
 fn quoted(at: &Range<usize>, text: String) -> YamlNode {
-    YamlNode { span: at.clone(), kind: Kind::Scalar { text, plain: false } }
+    YamlNode::new(at.clone(), Kind::Scalar { text, plain: false })
 }
 
 /// The input of the steps within a step: the item, its index, and what `input` adds.

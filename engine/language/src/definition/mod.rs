@@ -15,6 +15,9 @@ mod files;
 mod graph;
 mod inline;
 pub mod input;
+mod local_form;
+mod local_writer;
+mod locals;
 mod model;
 mod parse;
 mod pipeline_ref;
@@ -24,8 +27,10 @@ mod read;
 mod schema;
 mod shell;
 mod similar;
+mod source_map;
 mod templates;
 mod trigger_settings;
+mod written_text;
 mod yaml;
 
 pub use crate::words::{

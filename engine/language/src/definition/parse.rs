@@ -1,14 +1,17 @@
 //! The way from a file to a checked definition, and from a stored document back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::children::{self, Below, ChildSource};
 use super::codes::{Code, Severity};
-use super::files::{FileSource, NoFiles};
+use super::files::{FileSource, LoadedFiles, NoFiles};
+use super::local_writer::LocalWriter;
+use super::locals::Locals;
 use super::model::{Definition, Schedule};
 use super::problem::{Problem, Problems, SourceText};
 use super::read::PipelineReader;
-use super::yaml::YamlNode;
+use super::yaml::{Kind, YamlNode};
 use super::{check, inline, templates, yaml};
 
 /// A definition that may run, with what is only pointed out.
@@ -38,11 +41,36 @@ fn parse_within(
     let source = SourceText::new(name, source);
     let mut problems = Vec::new();
     let mut root = yaml::read(&source, &mut problems);
-    if let Some(root) = &mut root {
-        templates::write_out(root, &source, &mut problems);
-    }
+    let mut loaded = LoadedFiles { files, texts: BTreeMap::new() };
+    let locals = match &mut root {
+        Some(root) => write_out(root, &source, &mut loaded, &mut problems),
+        None => Locals::none(),
+    };
     root = root.filter(|root| inline::has_room(root, &source, &mut problems));
-    from_tree(root, &source, problems, files, open)
+    let mut checked = from_tree(root, &source, problems, &locals, files, open)?;
+    checked.definition.files.extend(loaded.texts);
+    Ok(checked)
+}
+
+/// Puts what names stand for in their place: templates and policies, then locals, which those may use.
+fn write_out(
+    root: &mut YamlNode,
+    source: &Arc<SourceText>,
+    files: &mut LoadedFiles<'_>,
+    problems: &mut Vec<Problem>,
+) -> Locals {
+    let locals = root.take("locals");
+    templates::write_out(root, source, problems);
+    let Some((key, locals)) = locals else { return Locals::none() };
+    let locals = Locals::read(&locals, source, files, problems);
+    LocalWriter { locals: &locals, source, problems }.pipeline(root);
+    if inline::has_any(root)
+        && let Kind::Map(entries) = &mut root.kind
+    {
+        let node = locals.node(key.span.clone());
+        entries.push((key, node));
+    }
+    locals
 }
 
 /// Checks a pipeline of which the tree was read, with these problems so far.
@@ -50,12 +78,13 @@ fn from_tree(
     mut root: Option<YamlNode>,
     source: &Arc<SourceText>,
     mut problems: Vec<Problem>,
+    locals: &Locals,
     files: &dyn FileSource,
     open: &[String],
 ) -> Result<CheckedPipeline, Problems> {
     let own = open.last().map(String::as_str);
     let inline = root.as_mut().map(|root| inline::take_out(root, own, source, &mut problems));
-    let mut reader = PipelineReader::new(source, files);
+    let mut reader = PipelineReader::new(source, files, locals);
     reader.problems = problems;
     let pipeline = root.as_ref().and_then(|root| reader.pipeline(root));
     let mut definition = None;
@@ -84,11 +113,16 @@ fn from_tree(
             &|child, files, open| {
                 let child = match child {
                     ChildSource::File(text, place) => parse_within(text, place, files, open),
-                    ChildSource::Inline(root) => from_tree(Some(root), source, Vec::new(), files, open),
+                    ChildSource::Inline(root) => {
+                        from_tree(Some(root), source, Vec::new(), locals, files, open)
+                    }
                 };
                 child.map(|child| (child.definition, child.warnings))
             },
         ));
+    }
+    if !own.is_some_and(inline::is_inline) {
+        locals.report_unused(source, &mut problems.0);
     }
     problems.sort(&source.name);
     let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
@@ -149,8 +183,8 @@ impl Definition {
 /// # Errors
 /// Every problem at once.
 pub fn schedule_of(value: &serde_json::Value) -> Result<Schedule, Problems> {
-    let source = SourceText::new("schedule", &value.to_string());
-    let mut reader = PipelineReader::new(&source, &NoFiles);
+    let (source, locals) = (SourceText::new("schedule", &value.to_string()), Locals::none());
+    let mut reader = PipelineReader::new(&source, &NoFiles, &locals);
     let root = yaml::read(&source, &mut reader.problems);
     let schedule = root.as_ref().and_then(|root| reader.schedule(root));
     match schedule {

@@ -56,8 +56,8 @@ const TAKEN: [&str; 17] = [
 
 /// Writes out `like` of the steps and the named policies of the gates, and takes `templates` and `policies` out of the tree.
 pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut Vec<Problem>) {
-    let templates = taken(root, "templates");
-    let policies = taken(root, "policies");
+    let templates = root.take("templates");
+    let policies = root.take("policies");
     if templates.is_none() && policies.is_none() && !has_like(root) {
         return;
     }
@@ -88,13 +88,6 @@ pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut
         }
     }
     writer.report_unused();
-}
-
-/// A key and its value, taken out of a map.
-fn taken(root: &mut YamlNode, key: &str) -> Option<(YamlNode, YamlNode)> {
-    let Kind::Map(entries) = &mut root.kind else { return None };
-    let at = entries.iter().position(|(name, _)| name.text() == Some(key))?;
-    Some(entries.remove(at))
 }
 
 fn has_like(root: &YamlNode) -> bool {
@@ -224,7 +217,7 @@ impl<'a> TemplateWriter<'a> {
     /// Writes out what a step is like.
     fn step(&mut self, step: &mut YamlNode) {
         let mut above: Vec<&'a str> = Vec::new();
-        while let Some((_, like)) = taken(step, "like") {
+        while let Some((_, like)) = step.take("like") {
             let Some(name) = like.text().filter(|_| !like.is_null()) else {
                 let message = format!("`like` names a template, this is {}", like.what());
                 self.report(Code::Type, &like, message, "write like: NAME");

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::codes::Code;
 use super::problem::{Problem, SourceText};
+use super::source_map::SourceMap;
 
 /// Longest pipeline file.
 pub(super) const SOURCE_BYTES_MAX: usize = 1024 * 1024;
@@ -25,6 +26,8 @@ const DEPTH_HINT: &str = "64 levels are the most";
 pub(super) struct YamlNode {
     pub(super) span: Range<usize>,
     pub(super) kind: Kind,
+    /// The places of a text that does not stand in the file as it is.
+    pub(super) written: Option<Arc<SourceMap>>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,6 +43,19 @@ pub(super) enum Kind {
 }
 
 impl YamlNode {
+    /// What stands at a place of the file.
+    pub(super) fn new(span: Range<usize>, kind: Kind) -> Self {
+        Self { span, kind, written: None }
+    }
+
+    /// The place of every byte of a scalar's text.
+    pub(super) fn source_map(&self, source: &Arc<SourceText>) -> SourceMap {
+        match &self.written {
+            Some(written) => written.as_ref().clone(),
+            None => SourceMap::new(Arc::clone(source), places(source, self)),
+        }
+    }
+
     /// The text of a scalar.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
@@ -90,6 +106,13 @@ impl YamlNode {
             }
             _ => None,
         }
+    }
+
+    /// A key and its value, taken out of a map.
+    pub(super) fn take(&mut self, key: &str) -> Option<(YamlNode, YamlNode)> {
+        let Kind::Map(entries) = &mut self.kind else { return None };
+        let at = entries.iter().position(|(name, _)| name.text() == Some(key))?;
+        Some(entries.remove(at))
     }
 
     /// The node at a JSON pointer, or the nearest one above it.
@@ -175,7 +198,7 @@ fn scalar(text: &str) -> Value {
 ///
 /// Quotes, escapes and indentation make the text differ from what was written; the two are walked
 /// side by side.
-pub(super) fn places(source: &SourceText, node: &YamlNode) -> Vec<usize> {
+fn places(source: &SourceText, node: &YamlNode) -> Vec<usize> {
     let Some(text) = node.text() else { return vec![node.span.start] };
     let start = node.span.start;
     let raw = &source.text[node.span.clone()];
@@ -325,7 +348,7 @@ impl Builder<'_> {
                     "aliases (`*name`) are not allowed here",
                     "write the value out",
                 );
-                return self.push(YamlNode { span, kind: Kind::Bad });
+                return self.push(YamlNode::new(span, Kind::Bad));
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.property(anchor, tag.is_some(), &span);
@@ -334,7 +357,7 @@ impl Builder<'_> {
                 let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
                 let end = span.start + self.source.text[span.clone()].trim_end().len();
                 let span = if plain { span.start..end } else { span };
-                return self.push(YamlNode { span, kind: Kind::Scalar { text, plain } });
+                return self.push(YamlNode::new(span, Kind::Scalar { text, plain }));
             }
             Event::SequenceStart(_, anchor, tag) | Event::MappingStart(_, anchor, tag)
                 if self.stack.len() >= DEPTH_MAX =>
@@ -356,7 +379,7 @@ impl Builder<'_> {
                 let end = open.start + self.source.text[open.start..span.end].trim_end().len();
                 let node_span = open.start..end;
                 let kind = if open.map { self.map(open.items) } else { Kind::List(open.items) };
-                return self.push(YamlNode { span: node_span, kind });
+                return self.push(YamlNode::new(node_span, kind));
             }
             _ => {}
         }

@@ -23,5 +23,6 @@ pub use error::ExprError;
 pub use functions::usages;
 pub use parse::{Expr, FieldChain, Reference, SOURCE_BYTES_MAX, step_path};
 pub use template::{Hidden, MASK, Piece, Template, TextPart, parts};
+pub(crate) use token::{FieldUse, field_uses};
 pub use types::{Lookup, Type, TypeProblem};
 pub use values::{EvalError, Loaded, Scope, ValueRef};

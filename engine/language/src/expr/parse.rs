@@ -46,6 +46,8 @@ pub(super) struct CompiledExpr {
     pub(super) functions: BTreeSet<&'static str>,
     /// The patterns that stand in it as texts.
     pub(super) patterns: Vec<String>,
+    /// The names that its loops give to items.
+    pub(super) variables: BTreeSet<String>,
 }
 
 /// A value that an expression asks its scope for.
@@ -122,9 +124,10 @@ impl Expr {
             chains: Vec::new(),
             functions: BTreeSet::new(),
             patterns: Vec::new(),
+            variables: BTreeSet::new(),
         };
         walk.visit(&mut tree, 0)?;
-        let ExprWalk { chains, mut functions, patterns, .. } = walk;
+        let ExprWalk { chains, mut functions, patterns, variables, .. } = walk;
         let (evaluated, has_charges) = bounded(&tree);
         functions.extend(has_charges.then_some(BOUNDED));
         let mut references: Vec<Reference> = chains.iter().map(reference).collect();
@@ -138,6 +141,7 @@ impl Expr {
             chains,
             functions,
             patterns,
+            variables,
         })))
     }
 
@@ -167,6 +171,12 @@ impl Expr {
     #[must_use]
     pub(crate) fn patterns(&self) -> &[String] {
         &self.0.patterns
+    }
+
+    /// The names that its loops give to items.
+    #[must_use]
+    pub(crate) fn variables(&self) -> &BTreeSet<String> {
+        &self.0.variables
     }
 
     /// The chains of fields that the expression follows, in the order of the text.
@@ -217,6 +227,7 @@ struct ExprWalk<'a> {
     chains: Vec<FieldChain>,
     functions: BTreeSet<&'static str>,
     patterns: Vec<String>,
+    variables: BTreeSet<String>,
 }
 
 impl ExprWalk<'_> {
@@ -265,6 +276,7 @@ impl ExprWalk<'_> {
                 self.bound.push(comprehension.accu_var.clone());
                 self.bound.push(comprehension.iter_var.clone());
                 self.bound.extend(comprehension.iter_var2.clone());
+                self.variables.extend(self.bound[bound + 1..].iter().cloned());
                 self.visit(&mut comprehension.loop_cond, depth + 1)?;
                 self.visit(&mut comprehension.loop_step, depth + 1)?;
                 self.visit(&mut comprehension.result, depth + 1)?;

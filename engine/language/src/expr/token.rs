@@ -2,6 +2,8 @@
 //!
 //! The parser gives places for syntax errors only; everything else is found among the tokens.
 
+use std::ops::Range;
+
 use cel::parser::pratt_parser::{Lexer, Token, TokenKind};
 
 use super::error::ExprError;
@@ -86,6 +88,41 @@ pub(super) fn locate(source: &str, path: &[String]) -> usize {
         }
     }
     0
+}
+
+/// A name in an expression, with the field that is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldUse {
+    /// From the name to the field.
+    pub(crate) place: Range<usize>,
+    /// The field; `None`: the name stands without one.
+    pub(crate) field: Option<String>,
+}
+
+/// Where a name stands that is no field of another one, in order.
+pub(crate) fn field_uses(source: &str, root: &str) -> Vec<FieldUse> {
+    let tokens = tokens(source);
+    let text = |at: usize| tokens.get(at).map(|token| &source[token.start..token.end]);
+    let kind = |at: usize| tokens.get(at).map(|token| &token.kind);
+    let is_field = |at: usize| {
+        at > 0
+            && (kind(at - 1) == Some(&TokenKind::TokDot)
+                || at > 1
+                    && kind(at - 2) == Some(&TokenKind::TokDot)
+                    && kind(at - 1) == Some(&TokenKind::TokQuestion))
+    };
+    let names =
+        (0..tokens.len()).filter(|at| kind(*at) == Some(&TokenKind::TokIdent) && text(*at) == Some(root));
+    names
+        .filter(|at| !is_field(*at))
+        .map(|at| {
+            let has_field =
+                kind(at + 1) == Some(&TokenKind::TokDot) && kind(at + 2) == Some(&TokenKind::TokIdent);
+            let last = if has_field { at + 2 } else { at };
+            let field = text(last).filter(|_| has_field).map(str::to_owned);
+            FieldUse { place: tokens[at].start..tokens[last].end, field }
+        })
+        .collect()
 }
 
 /// The parser's first error, in our words.

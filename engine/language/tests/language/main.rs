@@ -13,6 +13,7 @@ mod inline_steps;
 mod json_schema;
 mod key_checks;
 mod literal_checks;
+mod locals;
 mod loop_bounds;
 mod nullable_outputs;
 mod numbered_runs;

@@ -217,6 +217,9 @@ pub(super) fn fields(
     }
 }
 
+/// How a message ends about a name that other places have.
+pub(super) const AT_THIS_PLACE: &str = " at this place";
+
 /// Reports a problem at the name that ends the first `length` parts of a chain.
 pub(super) fn report(
     reader: &mut PipelineReader<'_>,
@@ -230,7 +233,18 @@ pub(super) fn report(
     let path = &chain.path[..length.min(chain.path.len())];
     let at = used.expr.locate(path);
     let width = path.last().map_or(1, String::len);
-    let span = used.source_map.at(at)..used.source_map.at(at + width);
-    let problem = used.source_map.source.problem(code, span, message).hint(hint);
-    reader.problems.push(problem);
+    let problem = match used.source_map.local_use(at) {
+        Some(local) if !is_wrong_everywhere(code, chain, &message) => {
+            local.problem(code, format!("{message}; `local.{}` asks for it", local.name))
+        }
+        _own => used.source_map.problem(code, at..at + width, message),
+    };
+    reader.problems.push(problem.hint(hint));
+}
+
+/// Whether an expression has this problem wherever it stands: then it is a mistake of the local that it comes from.
+fn is_wrong_everywhere(code: Code, chain: &FieldChain, message: &str) -> bool {
+    let names = [Code::UnknownName, Code::UnknownField, Code::UndeclaredInput];
+    // Each probe has evidence of its own.
+    names.contains(&code) && chain.path[0] != "evidence" && !message.ends_with(AT_THIS_PLACE)
 }

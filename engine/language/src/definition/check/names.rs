@@ -6,8 +6,8 @@ use super::super::read::{ExprPlace, ExprUse, PipelineReader, SecretUse};
 use super::super::similar::similar;
 use super::super::trigger_settings::is_fixed;
 use super::fields::{
-    FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, STEP_FIELDS, USAGE_FIELDS, WORKSPACE_FIELDS,
-    evidence_fields, fields, report,
+    AT_THIS_PLACE, FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, STEP_FIELDS, USAGE_FIELDS,
+    WORKSPACE_FIELDS, evidence_fields, fields, report,
 };
 use super::name_check::NameCheck;
 use super::roles::{role_problem, unlisted_roles};
@@ -20,7 +20,7 @@ use crate::expr::patterns::compile_pattern;
 use crate::expr::{Expr, FieldChain, step_path};
 
 /// Roots of other places, for a better message.
-const ELSEWHERE: [(&str, &str); 17] = [
+const ELSEWHERE: [(&str, &str); 18] = [
     ("steps", "no step has run yet when this is computed"),
     ("step", "this belongs to no step"),
     ("workspace", "the workspace is not made yet when this is computed"),
@@ -38,6 +38,7 @@ const ELSEWHERE: [(&str, &str); 17] = [
     ("failure", "it is there in `on_fail` and `else`"),
     ("attempt", "it is there in the work of a step"),
     ("input", "there is no run yet: what came is `event`"),
+    ("local", "the pipeline has no `locals`; declare it: locals: { NAME: … }"),
 ];
 
 /// Checks every expression of the file against what the pipeline declares.
@@ -77,8 +78,8 @@ fn patterns(reader: &mut PipelineReader<'_>, used: &ExprUse) {
     for pattern in used.expr.patterns() {
         let Err(error) = compile_pattern(pattern) else { continue };
         let at = used.expr.source().find(pattern.as_str()).unwrap_or(0);
-        let span = used.source_map.at(at)..used.source_map.at(at + pattern.len().max(1));
-        let problem = used.source_map.source.problem(Code::Pattern, span, format!("“{pattern}”: {error}"));
+        let place = at..at + pattern.len().max(1);
+        let problem = used.source_map.problem(Code::Pattern, place, format!("“{pattern}”: {error}"));
         reader.problems.push(problem);
     }
 }
@@ -288,7 +289,7 @@ impl<'a> NameCheck<'a> {
                 chain,
                 1,
                 Code::UnknownName,
-                format!("there is no “{name}” at this place"),
+                format!("there is no “{name}”{AT_THIS_PLACE}"),
                 (*why).to_owned(),
             );
         }

@@ -36,9 +36,11 @@ impl NameCheck<'_> {
         if let Some((message, hint)) = problem {
             let code =
                 if used.wants == Wants::List && !is_gate { Code::ForeachList } else { Code::ExpressionType };
-            let (start, end) = (used.source_map.at(0), used.source_map.at(used.expr.source().len()));
-            let problem = used.source_map.source.problem(code, start..end, message).hinted(hint);
-            reader.problems.push(problem);
+            let problem = match used.source_map.local_use(0) {
+                Some(local) => local.problem(code, message),
+                None => used.source_map.problem(code, 0..used.expr.source().len(), message),
+            };
+            reader.problems.push(problem.hinted(hint));
         }
     }
 

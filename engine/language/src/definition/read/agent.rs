@@ -4,11 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::super::ExecutorTask;
 use super::super::codes::Code;
+use super::super::files::{FileProblem, text_beside};
 use super::super::problem::SourceText;
+use super::super::source_map::SourceMap;
 use super::super::yaml::{self, Kind, YamlNode};
 use super::probe::text_value;
 use super::reader::{Keys, PipelineReader, Shape};
-use super::uses::{ExprPlace, SourceMap};
+use super::uses::ExprPlace;
 use crate::definition::codes::Severity;
 use crate::expr::Template;
 
@@ -181,8 +183,9 @@ impl PipelineReader<'_> {
             return None;
         };
         let source = SourceText::new(&text, &content);
-        let source_map = SourceMap { source, places: (0..=content.len()).collect() };
-        self.remember_text(&content, &source_map, ExprPlace::Work, false).then_some(content)
+        let source_map = SourceMap::new(source, (0..=content.len()).collect());
+        let prompt = self.with_locals(&content, source_map)?;
+        self.remember_text(&prompt.text, &prompt.map, ExprPlace::Work, false).then_some(prompt.text)
     }
 
     /// The text of a named file, kept for the definition; `Some(None)` where there is none.
@@ -191,25 +194,13 @@ impl PipelineReader<'_> {
         if let Some(text) = self.loaded.get(path) {
             return Some(Some(text.clone()));
         }
-        if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            self.report(Code::File, node.span.clone(), format!("{path} leaves the pipeline's folder")).hint =
-                Some("files are named relative to the pipeline and lie beside or below it".to_owned());
-            return None;
-        }
-        match self.files.read(path) {
-            Ok(Some(text)) if text.len() > yaml::SOURCE_BYTES_MAX => {
-                self.report(Code::Limit, node.span.clone(), format!("{path} is larger than 1 MiB")).hint =
-                    Some("shorten it, or let the agent read a file of the workspace".to_owned());
-                None
+        match text_beside(self.files, path) {
+            Ok(found) => {
+                self.loaded.extend(found.clone().map(|text| (path.to_owned(), text)));
+                Some(found)
             }
-            Ok(Some(text)) => {
-                self.loaded.insert(path.to_owned(), text.clone());
-                Some(Some(text))
-            }
-            Ok(None) => Some(None),
-            Err(error) => {
-                self.report(Code::File, node.span.clone(), format!("{path} cannot be read: {error}")).hint =
-                    Some("check the path: it is relative to the pipeline file".to_owned());
+            Err(FileProblem { code, message, hint }) => {
+                self.report(code, node.span.clone(), message).hint = Some(hint.to_owned());
                 None
             }
         }
@@ -231,7 +222,8 @@ impl PipelineReader<'_> {
         if let Some(front) = front {
             let pipeline =
                 std::mem::replace(&mut self.source, SourceText::padded(&path, &content, front.clone()));
-            if let Some(node) = yaml::read(&self.source.clone(), &mut self.problems)
+            if let Some(mut node) = yaml::read(&self.source.clone(), &mut self.problems)
+                && let () = self.write_locals(&mut node)
                 && let Some(keys) = self.keys(&node, &ROLE)
             {
                 self.fields(keys, spec);
@@ -239,9 +231,11 @@ impl PipelineReader<'_> {
             self.source = pipeline;
         }
         if !body.trim().is_empty() {
-            let source_map = SourceMap { source, places: (body_at..=content.len()).collect() };
-            if self.remember_text(body, &source_map, ExprPlace::Work, false) {
-                spec.insert("prompt".into(), Value::String(body.trim_start().to_owned()));
+            let source_map = SourceMap::new(source, (body_at..=content.len()).collect());
+            if let Some(prompt) = self.with_locals(body, source_map)
+                && self.remember_text(&prompt.text, &prompt.map, ExprPlace::Work, false)
+            {
+                spec.insert("prompt".into(), Value::String(prompt.text.trim_start().to_owned()));
             }
         }
         Some(())

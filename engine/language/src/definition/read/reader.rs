@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use super::super::codes::Code;
 use super::super::files::FileSource;
+use super::super::local_writer::LocalWriter;
+use super::super::locals::Locals;
 use super::super::problem::{Problem, SourceText};
 use super::super::similar::similar;
+use super::super::source_map::SourceMap;
+use super::super::written_text::WrittenText;
 use super::super::yaml::{COPIED_BYTES_MAX, Kind, YamlNode};
 use super::renamed;
-use super::uses::{ExprUse, KnownRole, ReworkUse, SecretUse, SignalUse, SourceMap};
+use super::uses::{ExprUse, KnownRole, ReworkUse, SecretUse, SignalUse};
 use crate::expr::{Expr, ExprError};
 
 /// Which part of the file is being read.
@@ -55,6 +59,8 @@ pub(in crate::definition) struct PipelineReader<'a> {
     pub(in crate::definition) source: Arc<SourceText>,
     pub(in crate::definition) problems: Vec<Problem>,
     pub(in crate::definition) files: &'a dyn FileSource,
+    /// What stands in files that the pipeline names may use them; the pipeline itself has none any more.
+    locals: &'a Locals,
     /// Texts of the files that were named, by path.
     pub(in crate::definition) loaded: BTreeMap<String, String>,
     pub(in crate::definition) uses: Vec<ExprUse>,
@@ -117,11 +123,16 @@ impl<'n> Keys<'n> {
 }
 
 impl<'a> PipelineReader<'a> {
-    pub(in crate::definition) fn new(source: &Arc<SourceText>, files: &'a dyn FileSource) -> Self {
+    pub(in crate::definition) fn new(
+        source: &Arc<SourceText>,
+        files: &'a dyn FileSource,
+        locals: &'a Locals,
+    ) -> Self {
         Self {
             source: Arc::clone(source),
             problems: Vec::new(),
             files,
+            locals,
             loaded: BTreeMap::new(),
             uses: Vec::new(),
             reworks: Vec::new(),
@@ -156,6 +167,19 @@ impl<'a> PipelineReader<'a> {
             );
         }
         self.room_for_copies.is_some()
+    }
+
+    /// Writes out the locals of a file's text; `None` where one is broken.
+    pub(super) fn with_locals(&mut self, text: &str, map: SourceMap) -> Option<WrittenText> {
+        let (locals, source) = (self.locals, Arc::clone(&self.source));
+        let mut writer = LocalWriter { locals, source: &source, problems: &mut self.problems };
+        writer.file(WrittenText { text: text.to_owned(), map })
+    }
+
+    /// Writes out the locals in a value of a file.
+    pub(super) fn write_locals(&mut self, node: &mut YamlNode) {
+        let (locals, source) = (self.locals, Arc::clone(&self.source));
+        LocalWriter { locals, source: &source, problems: &mut self.problems }.data(node);
     }
 
     /// Reads something that may hold secrets.
@@ -271,15 +295,13 @@ impl<'a> PipelineReader<'a> {
         source_map: &SourceMap,
         shell: bool,
     ) {
-        let at = source_map.at(error.offset);
-        let end = if error.offset + 1 < source_map.places.len() { at + 1 } else { at };
         let hint = if shell {
             Some("for the shell's own `${…}` write `$${…}`".to_owned())
         } else {
             error.hint.clone()
         };
         let problem =
-            source_map.source.problem(Code::Expression, at..end, error.message.clone()).hinted(hint);
+            source_map.problem_at(Code::Expression, error.offset, error.message.clone()).hinted(hint);
         self.problems.push(problem);
     }
 }

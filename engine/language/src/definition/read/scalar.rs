@@ -7,17 +7,18 @@ use serde_json::Value;
 
 use super::super::codes::Code;
 use super::super::similar::similar;
-use super::super::yaml::{Kind, YamlNode, places};
+use super::super::source_map::SourceMap;
+use super::super::yaml::{Kind, YamlNode};
 use super::super::{Money, Setting, Span};
 use super::reader::PipelineReader;
 use super::renamed;
-use super::uses::{ExprPlace, ExprUse, SourceMap, Wants};
+use super::uses::{ExprPlace, ExprUse, Wants};
 use crate::expr::{Expr, ExprError, Template, TextPart, parts};
 
 impl PipelineReader<'_> {
     /// The place in the file of every byte of a node's text.
     pub(super) fn source_map(&self, node: &YamlNode) -> SourceMap {
-        SourceMap { source: self.source.clone(), places: places(&self.source, node) }
+        node.source_map(&self.source)
     }
 
     /// A text as written; numbers and bools count as their text.

@@ -28,6 +28,7 @@ pub(super) const SHAPE: Shape = Shape {
         "secrets",
         "rounds",
         "defaults",
+        "locals",
         "templates",
         "policies",
         "triggers",

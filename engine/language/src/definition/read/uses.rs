@@ -2,9 +2,8 @@
 //! known.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::super::problem::SourceText;
+use super::super::source_map::SourceMap;
 use crate::definition::RouteTo;
 use crate::expr::Expr;
 
@@ -89,26 +88,6 @@ pub(in crate::definition) enum Wants {
     Any,
     Bool,
     List,
-}
-
-/// Where the bytes of an expression stand in a file.
-#[derive(Clone)]
-pub(in crate::definition) struct SourceMap {
-    pub(in crate::definition) source: Arc<SourceText>,
-    /// The place in the file of each byte of the expression, and of its end.
-    pub(in crate::definition) places: Vec<usize>,
-}
-
-impl SourceMap {
-    pub(in crate::definition) fn at(&self, offset: usize) -> usize {
-        self.places.get(offset).or(self.places.last()).copied().unwrap_or(0)
-    }
-
-    /// The places of a part.
-    pub(in crate::definition) fn slice(&self, range: Range<usize>) -> Self {
-        let end = (range.end + 1).min(self.places.len());
-        Self { source: Arc::clone(&self.source), places: self.places[range.start.min(end)..end].to_vec() }
-    }
 }
 
 /// A rework of the file, to be checked when all steps are known.

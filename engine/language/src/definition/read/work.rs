@@ -126,8 +126,8 @@ impl PipelineReader<'_> {
             Err(errors) => {
                 let source_map = self.source_map(node);
                 for error in errors {
-                    let span = source_map.at(error.place.start)..source_map.at(error.place.end);
-                    self.report(error.code, span, error.message).hint = Some(error.hint);
+                    let problem = source_map.problem(error.code, error.place, error.message);
+                    self.problems.push(problem.hint(error.hint));
                 }
                 return None;
             }
