@@ -7,7 +7,7 @@ mod cancel;
 mod child_runs_and_slots;
 mod crash_table;
 mod every_event;
-mod fixtures;
+pub(crate) mod fixtures;
 mod folder_owner;
 mod full_disk;
 mod gate_probes;

@@ -4,5 +4,6 @@
 
 mod deploy_hook;
 mod host_clone;
+mod launcher;
 mod staging_suite;
 mod staging_world;
