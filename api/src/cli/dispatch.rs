@@ -10,8 +10,8 @@ use super::context::CommandContext;
 use super::target::Where;
 use super::{
     audit, background, background_owner, bench, board, completions, contexts, control, demo, diff, doctor,
-    events, explain, hooks, inbox, init, limits, logs, man, notices, pipeline, projections, replay, rerun,
-    run, runs, schedule, serve, show, signal, spend, state, store, threads, token, ui, version, watch,
+    events, explain, hooks, inbox, init, limits, logs, man, notices, orch, pipeline, projections, replay,
+    rerun, run, runs, schedule, serve, show, signal, spend, state, store, threads, token, ui, version, watch,
     workers,
 };
 use crate::client::Leave;
@@ -103,6 +103,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Breakpoints(args) => acted(control::breakpoints(context, args).await?),
         Verb::Budget(args) => acted(spend::budget(context, args).await?),
         Verb::Spend(args) => looked(spend::spend(context, args).await?),
+        Verb::Orch(args) => looked(orch::run(context, args).await?),
         Verb::Debug(args) => looked(control::debug(context, args).await?),
         Verb::Hook(args) => acted(hooks::hook(context, args).await?),
         Verb::Hooks(args) => match args.verb {

@@ -44,6 +44,7 @@ mod man;
 mod moments;
 mod notice_text;
 mod notices;
+mod orch;
 mod outcome_text;
 mod output;
 mod pipeline;

@@ -9,6 +9,7 @@ use super::folder::{
     BackgroundArgs, BenchArgs, CompletionsArgs, DemoArgs, DoctorArgs, ExplainArgs, InitArgs, ManArgs,
     StoreArgs,
 };
+use super::orch::OrchArgs;
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
@@ -144,6 +145,8 @@ pub(crate) enum Verb {
     Budget(BudgetArgs),
     /// What was used up, by run, step, role, model, day or pipeline
     Spend(SpendArgs),
+    /// Tasks of the delivery orchestrator: where they stand
+    Orch(OrchArgs),
     /// Where a run stands, its breakpoints, and the step that comes next
     Debug(RunRef),
     /// Decide every recorded input of a run again and compare

@@ -94,6 +94,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("everfold spend --by day --since 7d", "of the last seven days"),
         ],
     ),
+    (
+        "orch",
+        &[
+            ("everfold orch status", "every task that is not done"),
+            ("everfold orch status ET-018", "one of them"),
+        ],
+    ),
     ("debug", &[("everfold breakpoints @ deploy", ""), ("everfold debug @", ""), ("everfold resume @", "")]),
     ("inbox", &[("everfold inbox", ""), ("everfold inbox --role product --json=id,title", "")]),
     (

@@ -5,7 +5,13 @@
 /// A group's name, and its verbs.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["demo", "init", "run", "resume", "retry", "restart"]),
-    ("Look", &["ui", "open", "runs", "show", "watch", "logs", "events", "board", "stats", "spend", "debug"]),
+    (
+        "Look",
+        &[
+            "ui", "open", "runs", "show", "watch", "logs", "events", "board", "stats", "spend", "orch",
+            "debug",
+        ],
+    ),
     ("Decide", &["inbox", "approve", "reject", "changes", "answer", "unblock", "recheck"]),
     ("Steer", &["pause", "interrupt", "cancel", "signal", "breakpoints", "budget", "limits"]),
     ("Time", &["state", "diff", "fork", "replay", "audit"]),

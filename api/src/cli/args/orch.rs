@@ -1,0 +1,24 @@
+//! Tasks of the delivery orchestrator: runs that go through stages and name their work item.
+
+use clap::{Args, Subcommand};
+
+use super::name::name;
+
+#[derive(Debug, Args)]
+pub(crate) struct OrchArgs {
+    #[command(subcommand)]
+    pub(crate) verb: OrchVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrchVerb {
+    /// Where the tasks stand; of one task all that is known
+    Status(OrchStatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrchStatusArgs {
+    /// The work item, as ET-018 (any prefix finds it by its number), or a run
+    #[arg(value_name = "ITEM", value_parser = name())]
+    pub(crate) item: Option<String>,
+}

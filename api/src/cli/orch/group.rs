@@ -1,0 +1,12 @@
+//! From a verb of `orch` to the file that runs it.
+
+use super::status;
+use crate::cli::args::{OrchArgs, OrchVerb};
+use crate::cli::context::CommandContext;
+use crate::fault::Fault;
+
+pub(crate) async fn run(context: &CommandContext, args: OrchArgs) -> Result<u8, Fault> {
+    match args.verb {
+        OrchVerb::Status(args) => status::run(context, args).await,
+    }
+}

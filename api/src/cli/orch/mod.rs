@@ -1,0 +1,8 @@
+//! `orch`: tasks of the delivery orchestrator, a file for each verb.
+//!
+//! Law: it declares; each verb asks the routes.
+
+mod group;
+mod status;
+
+pub(super) use group::run;
