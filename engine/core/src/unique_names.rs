@@ -6,6 +6,7 @@
 //! Called by the runtime, the only writer of these streams.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,12 +72,25 @@ pub struct WantedName {
     pub used: BTreeSet<String>,
     /// What follows where all are taken.
     pub when_taken: WhenTaken,
+    /// The names are paths, as those of branches: one that is taken takes those below it and above it, too.
+    pub is_path: bool,
 }
 
 /// The scope holds as many names as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the scope holds {NAMES_MAX} names, and no more are given")]
 pub struct ScopeFull;
+
+/// No name is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameRefusal {
+    /// The scope holds as many as it may.
+    #[error(transparent)]
+    Full(#[from] ScopeFull),
+    /// All that could be counted up lie below a name that is taken.
+    #[error("none of the names is free")]
+    NoneFree,
+}
 
 /// The names of one scope: a fold of its stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,25 +142,30 @@ impl UniqueNames {
     /// Gives a step a name that no other step has; nothing where it was given one before.
     ///
     /// # Errors
-    /// [`ScopeFull`]
+    /// [`NameRefusal`]
     pub fn take(
         &self,
         run: RunId,
         path: &StepPath,
         wanted: &WantedName,
-    ) -> Result<Option<NameEvent>, ScopeFull> {
+    ) -> Result<Option<NameEvent>, NameRefusal> {
         if self.given(run, path, &wanted.name).is_some() {
             return Ok(None);
         }
         if self.names.len() >= NAMES_MAX {
-            return Err(ScopeFull);
+            return Err(ScopeFull.into());
         }
-        let is_free = |name: &String| !self.names.contains(name) && !wanted.used.contains(name);
+        let is_free = |name: &String| {
+            [&self.names, &wanted.used].into_iter().all(|taken| match wanted.is_path {
+                true => !is_path_taken(taken, name),
+                false => !taken.contains(name),
+            })
+        };
         let written = std::iter::once(wanted.name.clone()).chain(wanted.others.iter().cloned());
-        // Fewer names are taken than are counted up here, so one of these is free.
+        // Fewer names are taken than are counted up here, so one of these is free, unless all lie below a taken one.
         let tries = (self.names.len() + wanted.used.len()) as u64 + 1;
         let counted = (1..=tries).map(|n| numbered(&wanted.name, n, wanted.when_taken));
-        let name = written.chain(counted).find(is_free).ok_or(ScopeFull)?;
+        let name = written.chain(counted).find(is_free).ok_or(NameRefusal::NoneFree)?;
         let taken = NameTaken { name, wanted: wanted.name.clone(), run, path: path.clone() };
         Ok(Some(NameEvent::NameTaken(taken)))
     }
@@ -155,6 +174,17 @@ impl UniqueNames {
 /// Identifies what a step wants.
 fn claim(run: RunId, path: &StepPath, wanted: &str) -> Hash {
     Hash::of(format!("{run}/{path}/{wanted}").as_bytes())
+}
+
+/// Whether a name, one above it or one below it is taken.
+fn is_path_taken(taken: &BTreeSet<String>, name: &str) -> bool {
+    let above = name.match_indices('/').map(|(at, _)| &name[..at]);
+    if taken.contains(name) || above.into_iter().any(|above| taken.contains(above)) {
+        return true;
+    }
+    let below = format!("{name}/");
+    let mut next = taken.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
+    next.next().is_some_and(|next| next.starts_with(&below))
 }
 
 /// The nth name after a name.
@@ -221,6 +251,25 @@ mod tests {
         assert_eq!(ask(&mut names, 5, "a", &next("ET-abc")), "ET-abc-2", "there is no number to count up");
         assert_eq!(ask(&mut names, 6, "a", &next("ET-99")), "ET-99");
         assert_eq!(ask(&mut names, 7, "a", &next("ET-99")), "ET-100");
+    }
+
+    #[test]
+    fn a_path_that_is_taken_takes_what_lies_below_and_above_it() {
+        let mut names = UniqueNames::default();
+        let path = |name: &str, others: &[&str]| WantedName {
+            others: others.iter().map(|&other| other.to_owned()).collect(),
+            used: ["top".to_owned(), "deep/a/b".to_owned()].into(),
+            is_path: true,
+            ..plain(name)
+        };
+        assert_eq!(ask(&mut names, 1, "a", &path("feature/x", &[])), "feature/x");
+        assert_eq!(ask(&mut names, 2, "a", &path("feature", &["feature/y"])), "feature/y", "above");
+        assert_eq!(ask(&mut names, 3, "a", &path("feature/x/z", &["x"])), "x", "below");
+        assert_eq!(ask(&mut names, 4, "a", &path("deep/a", &[])), "deep/a-2", "in use elsewhere");
+        assert_eq!(ask(&mut names, 5, "a", &path("deep/a-", &[])), "deep/a-", "no part of another's name");
+        let (run, step) = (RunId(uuid::Uuid::from_u128(6)), StepPath::step(&"a".into()));
+        let none = names.take(run, &step, &path("top/a", &[]));
+        assert_eq!(none, Err(NameRefusal::NoneFree), "counting up leaves no taken folder");
     }
 
     #[test]

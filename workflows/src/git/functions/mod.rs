@@ -9,6 +9,7 @@ mod commit;
 mod context;
 mod declare;
 mod failures;
+mod free_branch;
 mod pull;
 mod push;
 mod ready;

@@ -2,6 +2,7 @@
 //! real repositories.
 
 mod checks;
+mod free_branch;
 mod git_functions;
 mod pulls;
 mod requests;

@@ -58,10 +58,12 @@ impl ExecutorTask {
     pub const LOOK: &'static str = "look";
 
     /// Whether work looks at the folder that it is given. Of functions these are `git.*`, which must never find the
-    /// folder of the caller that started the run in its place; `git.ready` looks before there is a worktree.
+    /// folder of the caller that started the run in its place; `git.ready`, and `git.free_branch` with a path, look
+    /// before there is a worktree.
     pub(super) fn is_in_folder(&self) -> bool {
         let name = self.spec.source()["name"].as_str().unwrap_or_default();
         match self.kind.as_str() {
+            Self::FUNCTION if name == "git.free_branch" => self.spec.source()["with"]["path"].is_null(),
             Self::FUNCTION => name.starts_with("git.") && name != "git.ready",
             // A request and a signal are the engine's own: they have no folder.
             Self::HTTP | Self::SIGNAL => false,
