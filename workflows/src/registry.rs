@@ -8,6 +8,7 @@ use everfold_ports::{Credentials, Directory, Edge, Executor, Prober};
 use crate::agent::{self, AgentExecutor, Preflights};
 use crate::builtin::CheckedBuiltIns;
 use crate::command::CommandExecutor;
+use crate::forge;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::{self, GitWorkspaces};
 use crate::http::{HttpClient, HttpExecutor};
@@ -21,6 +22,7 @@ use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
 use crate::remote::LeaseTable;
 use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber, SecretResolver, TextRedactor};
+use crate::telegram;
 use crate::witness::AbortWitness;
 
 /// Every executor and prober of the reference, git workspaces in the data folder, and what finds
@@ -58,6 +60,8 @@ pub fn registry(
     let providers = Providers::new(&processes.settings.providers, &client);
     let author = processes.settings.git.author.clone();
     git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
+    forge::declare(&mut functions, &processes.settings, &client);
+    telegram::declare(&mut functions, layout, &client);
     let preflights = Preflights::default();
     agent::declare(&mut functions, &processes.settings, &preflights);
     notify::declare(&mut functions, processes.settings.mail.clone());

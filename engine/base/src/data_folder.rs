@@ -16,6 +16,7 @@ const ATTEMPTS: &str = "attempts";
 const WORKTREES: &str = "worktrees";
 const SCRATCH: &str = "scratch";
 const CREDENTIALS: &str = "credentials";
+const TELEGRAM: &str = "telegram";
 
 /// The paths of one data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Layout {
 
 impl Layout {
     /// The names of all that the program keeps in a data folder beside its store.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 13] = [
         SETTINGS,
         SOCKET,
         OWNER,
@@ -38,6 +39,7 @@ impl Layout {
         WORKTREES,
         SCRATCH,
         CREDENTIALS,
+        TELEGRAM,
     ];
 
     /// The layout of the data folder at `root`.
@@ -166,6 +168,12 @@ impl Layout {
         self.root.join(CREDENTIALS)
     }
 
+    /// Which messages of a chat the functions `telegram.*` sent.
+    #[must_use]
+    pub fn sent_messages(&self) -> PathBuf {
+        self.root.join(TELEGRAM)
+    }
+
     /// The folder in which steps of a run work that have no workspace.
     #[must_use]
     pub fn scratch(&self, run: RunId) -> PathBuf {
@@ -194,6 +202,7 @@ mod tests {
             layout.copies(run),
             layout.scratch(run),
             layout.credentials(),
+            layout.sent_messages(),
         ];
         let first = |path: &PathBuf| {
             let below = path.strip_prefix(layout.root()).ok()?;

@@ -38,7 +38,8 @@ impl FunctionNotifier {
 
 impl Notifier for FunctionNotifier {
     fn receiver(&self, function: &str, with: &Value) -> Value {
-        match to(function) {
+        let of_chat = || function.starts_with("telegram.").then_some("chat");
+        match to(function).or_else(of_chat) {
             Some(key) => with[key].clone(),
             None if !with["to"].is_null() => with["to"].clone(),
             None => with.clone(),

@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::function::Call;
 use crate::http::{HttpAnswer, HttpError, HttpRequest};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// One request.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
 
 /// A body that is JSON.

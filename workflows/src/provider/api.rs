@@ -14,8 +14,6 @@ use super::error::ProviderError;
 use super::settings::{ProviderSettings, TokenSource};
 use crate::http::{HttpAnswer, HttpClient, HttpError, HttpRequest, percent_encoded};
 
-/// One request.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Many checks, or one large pull request.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Pages of one list.
@@ -38,9 +36,14 @@ pub(super) struct Api {
     /// What stands before the token in `Authorization`.
     scheme: &'static str,
     headers: &'static [(&'static str, &'static str)],
+    /// One request.
+    pub(super) time_limit: Duration,
 }
 
 impl Api {
+    /// One request, where nothing else is wanted.
+    pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
+
     pub(super) fn new(
         client: HttpClient,
         name: &str,
@@ -50,7 +53,8 @@ impl Api {
         headers: &'static [(&'static str, &'static str)],
     ) -> Self {
         let (kind, token) = (settings.kind.as_str(), settings.token.clone());
-        Self { client, name: name.to_owned(), kind, base, token, scheme, headers }
+        let (name, time_limit) = (name.to_owned(), Self::TIME_LIMIT);
+        Self { client, name, kind, base, token, scheme, headers, time_limit }
     }
 
     /// Asks for one document; `what` is said to be missing where the answer is 404.
@@ -130,7 +134,7 @@ impl Api {
         loop {
             let mut request = HttpRequest::get(format!("{}{path}", self.base));
             request.method = method.clone();
-            request.timeout = TIME_LIMIT;
+            request.timeout = self.time_limit;
             request.body_bytes_max = BODY_BYTES_MAX;
             for (name, value) in self.headers {
                 request.headers.insert((*name).to_owned(), (*value).to_owned());

@@ -4,6 +4,8 @@
 //! “no” about a request that changed less than a minute ago, by the service's own clock, is not yet an
 //! answer.
 
+use std::time::Duration;
+
 use everfold_base::json::Value;
 use futures::FutureExt as _;
 use hyper::Method;
@@ -13,6 +15,7 @@ use super::api::{Api, escaped};
 use super::check::{Check, CheckState};
 use super::error::ProviderError;
 use super::pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
+use super::review::{Review, ReviewState};
 use super::service::{Provider, ProviderFuture};
 use super::settings::ProviderSettings;
 use crate::http::HttpClient;
@@ -33,6 +36,12 @@ impl Gitea {
     pub(super) fn new(client: HttpClient, name: &str, settings: &ProviderSettings) -> Self {
         let base = format!("{}/api/v1", settings.web_url());
         Self { api: Api::new(client, name, settings, base, "token", &[]) }
+    }
+
+    /// The same, with a time limit for each request.
+    pub(super) fn within(mut self, time_limit: Duration) -> Self {
+        self.api.time_limit = time_limit;
+        self
     }
 
     fn read(&self, pull: &Value, now_ms: Option<i64>) -> Result<Pull, ProviderError> {
@@ -160,6 +169,20 @@ impl Provider for Gitea {
         .boxed()
     }
 
+    fn reviews<'a>(&'a self, repository: &'a str, number: u64) -> ProviderFuture<'a, Vec<Review>> {
+        async move {
+            let path = format!("{}/pulls/{number}/reviews?limit=50", at(repository));
+            let what = format!("reviews of pull request {number} in {repository}");
+            let all = self.api.list(&path, &what, Value::as_array).await?;
+            let mut reviews: Vec<(u64, Review)> = all.iter().filter_map(review).collect();
+            // Numbers grow; two pages may be of two moments.
+            reviews.sort_by_key(|(id, _)| *id);
+            reviews.dedup_by_key(|(id, _)| *id);
+            Ok(reviews.into_iter().map(|(_, review)| review).collect())
+        }
+        .boxed()
+    }
+
     fn default_branch<'a>(&'a self, repository: &'a str) -> ProviderFuture<'a, String> {
         async move {
             let found = self.api.get(&at(repository), &format!("repository {repository}")).await?;
@@ -168,6 +191,26 @@ impl Provider for Gitea {
         }
         .boxed()
     }
+}
+
+/// A review of a person, with its number; what a team is asked for is none.
+fn review(review: &Value) -> Option<(u64, Review)> {
+    let state = match review["state"].as_str()? {
+        "APPROVED" => ReviewState::Approved,
+        "REQUEST_CHANGES" => ReviewState::ChangesRequested,
+        _comment_draft_or_request => ReviewState::Comment,
+    };
+    let is = |key: &str| review[key].as_bool().unwrap_or(false);
+    let read = Review {
+        by: found(&review["user"]["login"])?,
+        state,
+        sha: found(&review["commit_id"]),
+        stale: is("stale"),
+        dismissed: is("dismissed"),
+        at: found(&review["submitted_at"]),
+        url: found(&review["html_url"]),
+    };
+    Some((review["id"].as_u64()?, read))
 }
 
 fn check(status: &Value) -> Check {

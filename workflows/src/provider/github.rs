@@ -2,6 +2,8 @@
 //!
 //! Checks are of two kinds there: check runs (Actions and apps) and commit statuses. Both count.
 
+use std::time::Duration;
+
 use everfold_base::json::Value;
 use futures::FutureExt as _;
 use hyper::Method;
@@ -35,6 +37,12 @@ impl Github {
             format!("{web}/api/v3")
         };
         Self { api: Api::new(client, name, settings, base, "Bearer", HEADERS) }
+    }
+
+    /// The same, with a time limit for each request.
+    pub(super) fn within(mut self, time_limit: Duration) -> Self {
+        self.api.time_limit = time_limit;
+        self
     }
 
     async fn check_runs(&self, repository: &str, commit: &str) -> Result<Vec<Check>, ProviderError> {

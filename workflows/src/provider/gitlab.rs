@@ -3,6 +3,8 @@
 //! A pipeline counts, and so does each of its jobs: a pipeline that could not begin has no job that
 //! would say so. Jobs that may fail do not fail here.
 
+use std::time::Duration;
+
 use everfold_base::json::Value;
 use futures::FutureExt as _;
 use hyper::Method;
@@ -25,6 +27,12 @@ impl Gitlab {
     pub(super) fn new(client: HttpClient, name: &str, settings: &ProviderSettings) -> Self {
         let base = format!("{}/api/v4", settings.web_url());
         Self { api: Api::new(client, name, settings, base, "Bearer", &[]) }
+    }
+
+    /// The same, with a time limit for each request.
+    pub(super) fn within(mut self, time_limit: Duration) -> Self {
+        self.api.time_limit = time_limit;
+        self
     }
 
     /// The newest pipeline of each branch and source.

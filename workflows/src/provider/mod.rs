@@ -3,7 +3,7 @@
 //! Law: a provider says what there is and does what it is asked; it judges nothing. What it says of a
 //! check or of a pull request is read into the words here, and the service's own word is kept beside.
 //!
-//! Used by the probers `ci` and `mergeable`, and by the functions `git.*`.
+//! Used by the probers `ci` and `mergeable`, and by the functions `git.*` and `gitea.*`.
 
 mod api;
 mod check;
@@ -14,6 +14,7 @@ mod gitlab;
 mod pull;
 mod registry;
 pub(crate) mod remote;
+mod review;
 mod service;
 pub(crate) mod settings;
 
@@ -24,5 +25,6 @@ pub use pull::{MergeMethod, MergeOrder, NewPull, Pull, PullState};
 pub(crate) use registry::token_for;
 pub use registry::{HostedRepository, Providers};
 pub(crate) use remote::Remote;
+pub use review::{Review, ReviewState};
 pub use service::{Provider, ProviderFuture};
 pub use settings::{ProviderKind, ProviderSettings, TokenError, TokenSource};

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_language::definition::similar;
 use everfold_ports::Workdir;
 
+use super::api::Api;
 use super::error::ProviderError;
 use super::remote::Remote;
 use super::service::Provider;
@@ -41,12 +43,25 @@ impl Providers {
     /// The providers that the settings name.
     #[must_use]
     pub fn new(settings: &BTreeMap<String, ProviderSettings>, client: &HttpClient) -> Self {
+        Self::within(settings, client, Api::TIME_LIMIT)
+    }
+
+    /// The same, with a time limit for each request.
+    pub(crate) fn within(
+        settings: &BTreeMap<String, ProviderSettings>,
+        client: &HttpClient,
+        time_limit: Duration,
+    ) -> Self {
         let known = settings.iter().map(|(name, settings)| {
             let client = client.clone();
             let provider: Arc<dyn Provider> = match settings.kind {
-                ProviderKind::Gitea => Arc::new(gitea::Gitea::new(client, name, settings)),
-                ProviderKind::Github => Arc::new(github::Github::new(client, name, settings)),
-                ProviderKind::Gitlab => Arc::new(gitlab::Gitlab::new(client, name, settings)),
+                ProviderKind::Gitea => Arc::new(gitea::Gitea::new(client, name, settings).within(time_limit)),
+                ProviderKind::Github => {
+                    Arc::new(github::Github::new(client, name, settings).within(time_limit))
+                }
+                ProviderKind::Gitlab => {
+                    Arc::new(gitlab::Gitlab::new(client, name, settings).within(time_limit))
+                }
             };
             (name.clone(), Known { settings: settings.clone(), provider })
         });

@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use super::check::Check;
 use super::error::ProviderError;
 use super::pull::{MergeOrder, NewPull, Pull};
+use super::review::Review;
 
 /// What a provider's answer comes as.
 pub type ProviderFuture<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
@@ -41,6 +42,17 @@ pub trait Provider: Send + Sync + 'static {
     /// [`ProviderError::Conflict`]: it cannot be merged as it is.
     fn merge<'a>(&'a self, repository: &'a str, number: u64, order: &'a MergeOrder)
     -> ProviderFuture<'a, ()>;
+
+    /// The reviews of a pull request, the oldest first.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotFound`]: there is none of that number. [`ProviderError::Settings`]: services of this kind are
+    /// not asked for reviews.
+    fn reviews<'a>(&'a self, repository: &'a str, _number: u64) -> ProviderFuture<'a, Vec<Review>> {
+        let message =
+            format!("only Gitea and Forgejo are asked for reviews, and {repository} lies elsewhere");
+        Box::pin(std::future::ready(Err(ProviderError::Settings { message })))
+    }
 
     /// The branch that the repository calls its default.
     ///

@@ -13,6 +13,7 @@
 //! | `users_checkout`, `saved_work` | the repository around the data folder, and what is saved |
 //! | `probes`, `evidence` | what probers find |
 //! | `providers` | requests, services that host repositories, the functions `git.*` |
+//! | `forge`, `telegram` | the functions `gitea.*` and `telegram.*` |
 //! | `delivery_pipeline` | the built-in pipeline, effect by effect |
 //!
 //! `tests/handles.rs` is a program of its own: it takes all file handles that its process may have.
@@ -28,6 +29,7 @@ mod evidence;
 mod executors;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
+mod forge;
 mod full_disk;
 mod functions;
 mod probes;
@@ -37,6 +39,7 @@ mod removed_folders;
 mod saved_work;
 mod secrets;
 mod supervisor;
+mod telegram;
 mod unreadable_attempts;
 mod users_checkout;
 mod workspaces;
