@@ -208,6 +208,10 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         RunEvent::WorkspaceRemoved(event) => event.path.clone(),
         RunEvent::WorkspaceShared(event) => format!("of {}", event.owner.short()),
         RunEvent::NoteAdded(event) => cut(&event.text, 120),
+        RunEvent::NoticeQueued(event) => match &event.fallback {
+            Some(why) => format!("{} by its fallback: {}", event.notice, cut(why, 120)),
+            None => String::new(),
+        },
         RunEvent::AttemptStarted(_)
         | RunEvent::AttemptSucceeded(_)
         | RunEvent::StepSucceeded(_)
@@ -217,7 +221,6 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         | RunEvent::Advanced(_)
         | RunEvent::RunAdmitted(_)
         | RunEvent::BreakpointHit(_)
-        | RunEvent::NoticeQueued(_)
         | RunEvent::NoticeSent(_)
         | RunEvent::NoticeFailed(_)
         | RunEvent::ChildStopped(_)

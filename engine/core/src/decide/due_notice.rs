@@ -15,4 +15,6 @@ pub(super) struct DueNotice {
 pub(super) struct Said {
     pub(super) channel: String,
     pub(super) with: JsonText,
+    /// Which parameters its fallback gave, and why.
+    pub(super) fallback: Option<String>,
 }

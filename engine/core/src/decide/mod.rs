@@ -32,6 +32,7 @@ mod gate_poll;
 mod multi_probe;
 mod note;
 mod notice;
+mod notice_parameters;
 mod offered_signal;
 mod otherwise;
 mod outcome;

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::draft::Draft;
 use super::due_notice::{DueNotice, Said};
 use super::multi_probe;
+use super::notice_parameters::{NoticeParameters, parameters, reason};
 use super::run_names;
 use super::scope::RunScope;
 use crate::event::{NoticeFailed, NoticeQueued, NoticeSent, RunEvent};
@@ -85,7 +86,7 @@ pub(super) fn asked_for(state: &RunState, loaded: &Loaded) -> Loaded {
 
 fn references(notice: &Notice) -> impl Iterator<Item = &Reference> {
     let when = notice.when.iter().flat_map(|when| when.references());
-    let texts = [&notice.with, &notice.sender, &notice.channel].into_iter().flatten();
+    let texts = [&notice.with, &notice.fallback, &notice.sender, &notice.channel].into_iter().flatten();
     when.chain(texts.flat_map(|text| text.references()))
 }
 
@@ -107,10 +108,7 @@ pub(super) fn follow(draft: &mut Draft<'_>, event: &RunEvent) {
         let said = match say(draft, notice, value) {
             Ok(None) => continue,
             Ok(Some(said)) => check(said),
-            Err(EvalError::Needs(_)) => Err("it mentions values that are too large to be at hand: \
-                                             the outputs of a step's items"
-                .to_owned()),
-            Err(failed @ EvalError::Failed { .. }) => Err(failed.to_string()),
+            Err(error) => Err(reason(&error)),
         };
         draft.want_notice(DueNotice { version, at, said });
     }
@@ -143,8 +141,7 @@ fn say(draft: &Draft<'_>, notice: &Notice, event: &Value) -> Result<Option<Said>
     {
         return Ok(None);
     }
-    let with = notice.with.as_ref().map(|with| with.render_hiding(&scope)).transpose()?;
-    let (with, hidden) = with.map_or((None, Vec::new()), |(with, hidden)| (Some(with), hidden));
+    let NoticeParameters { with, hidden, fallback } = parameters(notice, &scope)?;
     let sender = notice.sender.as_ref().map(|sender| sender.render_text(&scope)).transpose()?;
     let channel = notice.channel.as_ref().map(|channel| channel.render_text(&scope)).transpose()?;
     let own = || format!("notice/{}", notice.id);
@@ -153,6 +150,7 @@ fn say(draft: &Draft<'_>, notice: &Notice, event: &Value) -> Result<Option<Said>
     Ok(Some(Said {
         channel: channel.filter(|channel| !channel.is_empty()).unwrap_or_else(own),
         with: JsonText::new(&said),
+        fallback,
     }))
 }
 
@@ -190,7 +188,7 @@ pub(super) fn queue_all(draft: &mut Draft<'_>, wanted: Vec<DueNotice>) {
 }
 
 fn queue(draft: &mut Draft<'_>, notice: &Notice, version: Version, said: Said) {
-    let Said { channel, with } = said;
+    let Said { channel, with, fallback } = said;
     let outbox = &draft.state.facts.outbox;
     let is_the_same = || outbox.said_last(&channel) == Some((notice.function.as_str(), with.hash()));
     if notice.changes_only && is_the_same() {
@@ -203,7 +201,7 @@ fn queue(draft: &mut Draft<'_>, notice: &Notice, version: Version, said: Said) {
     }
     let with: Payload = draft.payload(with);
     let (notice, function) = (notice.id.clone(), notice.function.clone());
-    draft.record(NoticeQueued { version, notice, function, channel, with, replaces: replaced > 0 });
+    draft.record(NoticeQueued { version, notice, function, channel, with, replaces: replaced > 0, fallback });
 }
 
 fn fail(draft: &mut Draft<'_>, version: Version, notice: &Notice, message: String) {

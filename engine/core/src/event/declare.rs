@@ -9,7 +9,8 @@ macro_rules! event_payloads {
         $name:ident
             $([$former:ty $(, unless $plain:ident)?]
                 $(then [$second:ty $(, unless $plainer:ident)?]
-                    $(then [$third:ty, unless $plainest:ident] then [$fourth:ty, unless $apart:ident])?)?)?
+                    $(then [$third:ty, unless $plainest:ident]
+                        $(then [$fourth:ty, unless $apart:ident])?)?)?)?
         { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
@@ -22,7 +23,7 @@ macro_rules! event_payloads {
                 $(
                     const SCHEMA: u16 =
                         2 $(+ event_payloads!(@one $second)
-                            $(+ event_payloads!(@one $third) + event_payloads!(@one $fourth))?)?;
+                            $(+ event_payloads!(@one $third) $(+ event_payloads!(@one $fourth))?)?)?;
 
                     fn upcast(
                         schema: u16,
@@ -42,10 +43,12 @@ macro_rules! event_payloads {
                                         $crate::event::payload::bytes::<$third>(Self::NAME, bytes)
                                             .map(Self::from),
                                     ),
-                                    4 => Some(
-                                        $crate::event::payload::bytes::<$fourth>(Self::NAME, bytes)
-                                            .map(Self::from),
-                                    ),
+                                    $(
+                                        4 => Some(
+                                            $crate::event::payload::bytes::<$fourth>(Self::NAME, bytes)
+                                                .map(Self::from),
+                                        ),
+                                    )?
                                 )?
                             )?
                             _unknown => None,
@@ -67,9 +70,11 @@ macro_rules! event_payloads {
                             if self.$plainest() {
                                 return 3;
                             }
-                            if self.$apart() {
-                                return 4;
-                            }
+                            $(
+                                if self.$apart() {
+                                    return 4;
+                                }
+                            )?
                         )?)?
                         Self::SCHEMA
                     }

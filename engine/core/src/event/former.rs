@@ -277,6 +277,28 @@ pub struct NoticeQueued1 {
     pub(super) with: Payload,
 }
 
+/// [`super::NoticeQueued`], schema 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NoticeQueued2 {
+    pub(super) version: Version,
+    pub(super) notice: String,
+    pub(super) function: String,
+    pub(super) channel: String,
+    pub(super) with: Payload,
+    pub(super) replaces: bool,
+}
+
+/// [`super::NoticeQueued`], schema 3.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NoticeQueued3 {
+    pub(super) version: Version,
+    pub(super) notice: String,
+    pub(super) function: String,
+    pub(super) channel: String,
+    pub(super) with: Payload,
+    pub(super) fallback: Option<String>,
+}
+
 /// [`super::StepSucceeded`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepSucceeded1 {

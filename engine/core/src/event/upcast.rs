@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use super::former::{
     ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
-    AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, ProbeFailed1,
-    ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunPaused1, RunResumed1, RunStarted1,
-    RunStarted2, RunStarted3, RunStarted4, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1,
-    StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
+    AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, NoticeQueued2,
+    NoticeQueued3, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunPaused1,
+    RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunUnblocked1, SignalTaken1,
+    StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptSucceeded, ChildFinished,
@@ -301,7 +301,21 @@ impl From<RunForked1> for RunForked {
 impl From<NoticeQueued1> for NoticeQueued {
     fn from(old: NoticeQueued1) -> Self {
         let NoticeQueued1 { version, notice, function, channel, with } = old;
-        Self { version, notice, function, channel, with, replaces: false }
+        Self { version, notice, function, channel, with, replaces: false, fallback: None }
+    }
+}
+
+impl From<NoticeQueued2> for NoticeQueued {
+    fn from(old: NoticeQueued2) -> Self {
+        let NoticeQueued2 { version, notice, function, channel, with, replaces } = old;
+        Self { version, notice, function, channel, with, replaces, fallback: None }
+    }
+}
+
+impl From<NoticeQueued3> for NoticeQueued {
+    fn from(old: NoticeQueued3) -> Self {
+        let NoticeQueued3 { version, notice, function, channel, with, fallback } = old;
+        Self { version, notice, function, channel, with, replaces: false, fallback }
     }
 }
 
@@ -417,6 +431,16 @@ impl RunFailed {
 impl NoticeQueued {
     /// The former schema says all of it.
     pub(super) fn replaces_none(&self) -> bool {
+        !self.replaces && self.has_no_fallback()
+    }
+
+    /// The schema without a fallback says all of it.
+    pub(super) fn has_no_fallback(&self) -> bool {
+        self.fallback.is_none()
+    }
+
+    /// The schema with a fallback alone says all of it.
+    pub(super) fn takes_no_place(&self) -> bool {
         !self.replaces
     }
 }

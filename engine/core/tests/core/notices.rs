@@ -207,6 +207,60 @@ fn l32_a_notice_that_cannot_be_rendered_is_recorded_as_failed() {
 }
 
 #[test]
+fn o174_a_parameter_that_cannot_be_computed_is_that_of_the_fallback_and_the_event_says_why() {
+    let with = json!({"url": "u", "html": "${event.text} of ${event.nothing.at.all}", "~/": "${event.text}"});
+    let own = |fallback: Value| {
+        run(json!([notice("n", &["NoteAdded"], json!({"with": with, "fallback": fallback, "as": "bot"}))]))
+    };
+    let mut world = own(json!({"html": "<b>${event.text}</b>"}));
+    let batch = world.by("ada", InputKind::Note(NoteAdded { text: "done".into() })).unwrap();
+    assert_eq!(names(&batch), ["NoteAdded", "NoticeQueued"]);
+    let html = "<b>done</b>";
+    assert_eq!(said(&batch), [json!({"with": {"url": "u", "html": html, "~/": "done"}, "as": "bot"})]);
+    let RunEvent::NoticeQueued(queued) = &batch[1] else { panic!("{batch:?}") };
+    let why = queued.fallback.as_deref().expect("a reason");
+    assert!(why.starts_with("html: ") && why.contains("nothing"), "{why}");
+
+    // One that takes the place of another, too.
+    let more = json!({"with": with, "fallback": {"html": "x"}, "collapse": true});
+    let mut world = run(json!([notice("n", &["NoteAdded"], more)]));
+    for replaces in [false, true] {
+        let batch = world.by("ada", InputKind::Note(NoteAdded { text: "done".into() })).unwrap();
+        let RunEvent::NoticeQueued(queued) = &batch[1] else { panic!("{batch:?}") };
+        assert_eq!((queued.replaces, queued.fallback.is_some()), (replaces, true));
+    }
+
+    // A fallback that cannot be computed either, and one of another parameter, help nobody.
+    for fallback in [json!({"html": "${event.nothing.at.all}"}), json!({"url": "v"})] {
+        let mut world = own(fallback);
+        let batch = world.by("ada", InputKind::Note(NoteAdded { text: "done".into() })).unwrap();
+        assert_eq!(names(&batch), ["NoteAdded", "NoticeFailed"]);
+        assert!(failures(&batch)[0].contains("nothing"));
+    }
+}
+
+#[test]
+fn o174_secrets_beside_a_fallback_stay_hidden_and_one_that_is_not_needed_leaves_no_trace() {
+    let said_with = |html: &str| {
+        let with = json!({"a/b": {"token": "Bearer ${secrets.T}"}, "html": html});
+        let more = json!({"with": with, "fallback": {"html": "ready"}});
+        let mut world = run(json!([notice("n", &["NoteAdded"], more)]));
+        let batch = world.by("ada", InputKind::Note(NoteAdded { text: "done".into() })).unwrap();
+        let RunEvent::NoticeQueued(queued) = &batch[1] else { panic!("{batch:?}") };
+        (serde_json::to_value(&queued.with).unwrap(), queued.clone())
+    };
+    let (with, queued) = said_with("${event.nothing.x}");
+    let hidden = json!([{"at": "/a~1b/token", "of": ["Bearer ", {"secret": "T"}]}]);
+    assert_eq!(with["with"], json!({"a/b": {"token": "Bearer ***"}, "html": "ready"}));
+    assert!(with.as_object().unwrap().values().any(|value| *value == hidden), "{with}");
+    assert!(queued.fallback.is_some());
+    let (with, queued) = said_with("${event.text}");
+    assert_eq!(with["with"]["html"], "done");
+    assert!(queued.fallback.is_none());
+    assert!(!serde_json::to_string(&queued).unwrap().contains("fallback"));
+}
+
+#[test]
 fn l32_large_values_of_the_state_are_loaded_before_the_batch_begins() {
     let large = "x".repeat(50_000);
     let mut world = run(json!([

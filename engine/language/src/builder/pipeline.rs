@@ -35,6 +35,8 @@ construct! {
         output "output": Data;
     }
     push {
+        /// A file beside the pipeline whose maps and lists are added to its own.
+        include "include": Text;
         /// A slot that the run holds from its admission to its end.
         concurrency "concurrency": Concurrency;
         /// What the run, or all runs of a scope, may use up.
@@ -90,12 +92,20 @@ impl Pipeline {
     }
 
     /// A template for steps that are [`Step::like`] it; the id of `step` is no part of it.
-    pub fn template(mut self, name: impl Into<String>, step: Step) -> Self {
-        let mut template = Value::from(step);
+    pub fn template(self, name: impl Into<String>, step: Step) -> Self {
+        self.with_template(name.into(), step.into())
+    }
+
+    /// A template for notices that are [`Notice::like`] it; the id of `notice` is no part of it.
+    pub fn notice_template(self, name: impl Into<String>, notice: Notice) -> Self {
+        self.with_template(name.into(), notice.into())
+    }
+
+    fn with_template(mut self, name: String, mut template: Value) -> Self {
         if let Some(keys) = template.as_object_mut() {
             keys.remove("id");
         }
-        self.keys.entry("templates").or_insert_with(|| json!({}))[name.into()] = template;
+        self.keys.entry("templates").or_insert_with(|| json!({}))[name] = template;
         self
     }
 

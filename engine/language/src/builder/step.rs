@@ -103,6 +103,15 @@ impl Step {
         Self::empty()
     }
 
+    /// The gates of the template that the step is like stand here, among its own.
+    pub fn gates_of_template(mut self) -> Self {
+        let gates = self.keys.entry("gates").or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(gates) = gates {
+            gates.push("like".into());
+        }
+        self
+    }
+
     fn of(id: impl Into<String>) -> Self {
         Self::empty().with_key("id", id.into())
     }

@@ -166,6 +166,10 @@ construct! {
         when "when": Text;
         /// The parameters of its function.
         with "with": Data;
+        /// Stand in for those of its parameters that cannot be computed.
+        fallback "fallback": Data;
+        /// The template whose keys it has where it says nothing itself.
+        like "like": Text;
         /// In whose name.
         sender "as": Text;
         /// Notices of one channel go one after the other.
@@ -179,6 +183,16 @@ construct! {
 }
 
 impl Notice {
+    /// A notice of this name with the function of a template.
+    pub fn from_template(id: impl Into<String>, template: impl Into<String>) -> Self {
+        Self::empty().with_key("id", id.into()).with_key("like", template.into())
+    }
+
+    /// Keys of a notice, for [`Pipeline::notice_template`](super::Pipeline::notice_template).
+    pub fn part(function: impl Into<String>) -> Self {
+        Self::empty().with_key("function", function.into())
+    }
+
     /// A notice of this name, sent by this function.
     pub fn new(id: impl Into<String>, function: impl Into<String>) -> Self {
         Self::empty().with_key("id", id.into()).with_key("function", function.into())

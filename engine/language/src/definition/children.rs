@@ -126,10 +126,7 @@ fn collect_inline(
         Err(found) => found.0,
     };
     // What the pipeline gives to those within it is warned of where it stands.
-    found.retain(|problem| {
-        problem.severity == Severity::Error
-            || span.contains(&problem.span.start) && problem.file == source.name
-    });
+    found.retain(|problem| problem.severity == Severity::Error || source.holds(&span, problem));
     found
 }
 

@@ -18,7 +18,8 @@ use crate::expr::{Expr, FieldUse, SOURCE_BYTES_MAX, TextPart, field_uses, parts}
 const EXPRESSIONS: [&str; 7] =
     ["accept", "budget_exempt", "expression", "match", "park_when", "policy", "when"];
 /// Keys below which stand values of the pipeline's author, whatever their keys are.
-const DATA: [&str; 9] = ["body", "else", "env", "headers", "labels", "output", "payload", "query", "with"];
+const DATA: [&str; 10] =
+    ["body", "else", "env", "fallback", "headers", "labels", "output", "payload", "query", "with"];
 /// Keys in whose values nothing is computed.
 const FIXED: [&str; 4] = ["config_records", "description", "schema", "secrets"];
 

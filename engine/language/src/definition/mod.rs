@@ -13,6 +13,7 @@ mod children;
 mod codes;
 mod files;
 mod graph;
+mod include;
 mod inline;
 pub mod input;
 mod local_form;

@@ -12,7 +12,7 @@ use super::model::{Definition, Schedule};
 use super::problem::{Problem, Problems, SourceText};
 use super::read::PipelineReader;
 use super::yaml::{Kind, YamlNode};
-use super::{check, inline, templates, yaml};
+use super::{check, include, inline, templates, yaml};
 
 /// A definition that may run, with what is only pointed out.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,10 +38,13 @@ fn parse_within(
     files: &dyn FileSource,
     open: &[String],
 ) -> Result<CheckedPipeline, Problems> {
-    let source = SourceText::new(name, source);
+    let mut source = SourceText::new(name, source);
     let mut problems = Vec::new();
     let mut root = yaml::read(&source, &mut problems);
     let mut loaded = LoadedFiles { files, texts: BTreeMap::new() };
+    if let Some(root) = &mut root {
+        source = include::include(root, source, &mut loaded, &mut problems);
+    }
     let locals = match &mut root {
         Some(root) => write_out(root, &source, &mut loaded, &mut problems),
         None => Locals::none(),

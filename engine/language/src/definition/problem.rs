@@ -197,12 +197,14 @@ impl Problem {
     }
 }
 
-/// A text with places: the pipeline file, or a file that it names.
+/// A text with places: the pipeline file with those that it includes behind it, or a file that it names.
 #[derive(Debug)]
 pub(super) struct SourceText {
     pub(super) name: String,
     pub(super) text: String,
     lines: Vec<usize>,
+    /// Where the texts of included files begin, in order, and their names.
+    included: Vec<(usize, String)>,
     /// Problems made so far: their places cost time in long lines.
     problems: AtomicUsize,
 }
@@ -216,7 +218,46 @@ impl SourceText {
     pub(super) fn new(name: &str, text: &str) -> Arc<Self> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let (name, text) = (name.to_owned(), text.to_owned());
-        Arc::new(Self { name, text, lines, problems: AtomicUsize::new(0) })
+        Arc::new(Self { name, text, lines, included: Vec::new(), problems: AtomicUsize::new(0) })
+    }
+
+    /// A text with those of files that it includes behind it: a place in it is a place in one of them.
+    pub(super) fn joined<'s>(own: &Self, more: impl Iterator<Item = &'s Self>) -> Arc<Self> {
+        let (mut text, mut included) = (own.text.clone(), Vec::new());
+        for file in more {
+            text.push('\n');
+            included.push((text.len(), file.name.clone()));
+            text.push_str(&file.text);
+        }
+        let mut joined = Self::new(&own.name, &text);
+        if let Some(joined) = Arc::get_mut(&mut joined) {
+            joined.included = included;
+        }
+        joined
+    }
+
+    /// Where the text of an included file begins.
+    pub(super) fn start_of(&self, included: &str) -> usize {
+        self.included.iter().find(|(_, name)| name == included).map_or(0, |(start, _)| *start)
+    }
+
+    /// The file that a place is in, and where its text begins.
+    fn file_at(&self, at: usize) -> (&str, usize) {
+        match self.included.partition_point(|(start, _)| *start <= at).checked_sub(1) {
+            Some(index) => (&self.included[index].1, self.included[index].0),
+            None => (&self.name, 0),
+        }
+    }
+
+    /// A place as people read it: `FILE:LINE`.
+    pub(super) fn place_name(&self, at: usize) -> String {
+        format!("{}:{}", self.file_at(at).0, self.line(at))
+    }
+
+    /// Whether the place of a problem lies within a part of this text.
+    pub(super) fn holds(&self, part: &Range<usize>, problem: &Problem) -> bool {
+        let (file, start) = self.file_at(part.start);
+        problem.file == file && part.contains(&(start + problem.span.start))
     }
 
     /// The same text with blanks outside `part`: what is read there keeps its places in the file.
@@ -231,6 +272,7 @@ impl SourceText {
     /// A problem at a place of this text.
     pub(super) fn problem(&self, code: Code, span: Range<usize>, message: impl Into<String>) -> Problem {
         let start = self.boundary(span.start);
+        let (file, file_start) = self.file_at(start);
         let line = self.lines.partition_point(|first| *first <= start).max(1);
         let first = self.lines[line - 1];
         let last = self.lines.get(line).map_or(self.text.len(), |next| next - 1).max(start);
@@ -244,18 +286,19 @@ impl SourceText {
             severity: code.severity(),
             message: message.into(),
             hint: None,
-            file: self.name.clone(),
-            line,
+            file: file.to_owned(),
+            line: self.line(start),
             column,
-            span: start..self.boundary(span.end).max(start),
+            span: start - file_start..self.boundary(span.end).max(start) - file_start,
             excerpt: excerpt.to_owned(),
             mark: self.text[from..start].chars().count(),
         }
     }
 
-    /// The line of a place, from 1.
+    /// The line of a place in its file, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
-        self.lines.partition_point(|first| *first <= at).max(1)
+        let before = self.lines.partition_point(|first| *first < self.file_at(at).1);
+        self.lines.partition_point(|first| *first <= at).max(1) - before
     }
 
     fn boundary(&self, at: usize) -> usize {

@@ -1,26 +1,30 @@
-//! Templates of steps and named policies: they are written out before anything else is read.
+//! Templates of steps and notices, and named policies: they are written out before anything else is read.
 //!
-//! Law: the tree that the reader gets holds neither, so every later check, the definition and its hash see what the steps
-//! and gates became. A node keeps the place where it was written.
+//! Law: the tree that the reader gets holds neither, so every later check, the definition and its hash see what the steps,
+//! notices and gates became. A node keeps the place where it was written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codes::Code;
 use super::problem::{Problem, SourceText};
-use super::read::{STEP_KEYS, WORKS};
+use super::read::{NOTICE_KEYS, STEP_KEYS, WORKS};
 use super::similar::similar;
 use super::yaml::{COPIED_BYTES_MAX, Kind, NODES_MAX, YamlNode};
 
 /// Templates lead to others at most so far.
 const DEPTH_MAX: usize = 16;
 
-/// Keys of a step whose maps are put together key by key; any other value of the step stands in the place of the template's.
-const MERGED: [&str; 15] = [
+/// In a list of gates: those of the template stand here.
+const LIKE: &str = "like";
+
+/// Keys whose maps are put together key by key; any other value of a step or a notice stands in the place of the template's.
+const MERGED: [&str; 16] = [
     "agent",
     "api",
     "approval",
     "ask",
     "env",
+    "fallback",
     "foreach",
     "http",
     "labels",
@@ -58,9 +62,6 @@ const TAKEN: [&str; 17] = [
 pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut Vec<Problem>) {
     let templates = root.take("templates");
     let policies = root.take("policies");
-    if templates.is_none() && policies.is_none() && !has_like(root) {
-        return;
-    }
     let room = TreeSize { nodes: NODES_MAX.saturating_sub(size(root).nodes), bytes: COPIED_BYTES_MAX };
     let mut writer = TemplateWriter {
         source,
@@ -81,6 +82,9 @@ pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut
             writer.steps(steps);
         }
     }
+    if let Some(Kind::List(notices)) = root.get_mut("notify").map(|notices| &mut notices.kind) {
+        notices.iter_mut().for_each(|notice| writer.fill(notice));
+    }
     if let Some(admit) = root.get_mut("admit") {
         match &mut admit.kind {
             Kind::Map(_) => admit.get_mut("gates").into_iter().for_each(|gates| writer.gates(gates)),
@@ -88,15 +92,6 @@ pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut
         }
     }
     writer.report_unused();
-}
-
-fn has_like(root: &YamlNode) -> bool {
-    let steps = ["steps", "on_finish"].into_iter().filter_map(|key| root.get(key));
-    let items = steps.filter_map(|steps| match &steps.kind {
-        Kind::List(items) => Some(items),
-        _other => None,
-    });
-    items.flatten().any(|step| step.get("like").is_some() || step.get("foreach").is_some_and(has_like))
 }
 
 /// How much a tree holds.
@@ -165,18 +160,19 @@ impl<'a> TemplateWriter<'a> {
         for (name, key, template) in self.entries(node, "`templates`") {
             let Kind::Map(entries) = &template.kind else {
                 let message = format!("the template “{name}” is a map, this is {}", template.what());
-                self.report(Code::Type, template, message, "it holds keys of a step: NAME: { timeout: 10m }");
+                let hint = "it holds keys of a step or of a notice: NAME: { timeout: 10m }";
+                self.report(Code::Type, template, message, hint);
                 continue;
             };
             for (key, _) in entries {
                 let Some(text) = key.text() else { continue };
                 if text == "id" {
                     let message = "a template has no `id`".to_owned();
-                    self.report(Code::UnknownKey, key, message, "each step that is like it has its own");
-                } else if !STEP_KEYS.contains(&text) {
-                    let known = STEP_KEYS.iter().copied();
+                    self.report(Code::UnknownKey, key, message, "each one that is like it has its own");
+                } else if !STEP_KEYS.contains(&text) && !NOTICE_KEYS.contains(&text) {
+                    let known = STEP_KEYS.iter().chain(NOTICE_KEYS).copied();
                     let hint = similar(text, known).map_or_else(
-                        || "it holds keys of a step".to_owned(),
+                        || "it holds keys of a step, or of a notice".to_owned(),
                         |similar| format!("did you mean `{similar}`?"),
                     );
                     self.report(Code::UnknownKey, key, format!("a step has no key “{text}”"), hint);
@@ -204,7 +200,8 @@ impl<'a> TemplateWriter<'a> {
     fn steps(&mut self, steps: &mut YamlNode) {
         let Kind::List(steps) = &mut steps.kind else { return };
         for step in steps {
-            self.step(step);
+            self.fill(step);
+            self.report_leftover(step);
             if let Some(gates) = step.get_mut("gates") {
                 self.gates(gates);
             }
@@ -214,8 +211,8 @@ impl<'a> TemplateWriter<'a> {
         }
     }
 
-    /// Writes out what a step is like.
-    fn step(&mut self, step: &mut YamlNode) {
+    /// Writes out what a step or a notice is like.
+    fn fill(&mut self, step: &mut YamlNode) {
         let mut above: Vec<&'a str> = Vec::new();
         while let Some((_, like)) = step.take("like") {
             let Some(name) = like.text().filter(|_| !like.is_null()) else {
@@ -252,6 +249,18 @@ impl<'a> TemplateWriter<'a> {
             } else {
                 return;
             }
+        }
+    }
+
+    /// Takes out, and reports, entries of a step's gates that stand for those of a template which has none.
+    fn report_leftover(&mut self, step: &mut YamlNode) {
+        let Some(Kind::List(gates)) = step.get_mut("gates").map(|gates| &mut gates.kind) else { return };
+        let leftover: Vec<YamlNode> = gates.iter().filter(|gate| is_like(gate)).cloned().collect();
+        gates.retain(|gate| !is_like(gate));
+        for gate in leftover {
+            let message = "`like` stands for the gates of the step's template, and here are none".to_owned();
+            let hint = "give the step a `like: NAME` whose template has gates, or take it out";
+            self.report(Code::Template, &gate, message, hint);
         }
     }
 
@@ -300,7 +309,7 @@ impl<'a> TemplateWriter<'a> {
         for (is_template, name, key) in unused {
             let (message, hint) = if is_template {
                 (
-                    format!("no step is like the template “{name}”"),
+                    format!("nothing is like the template “{name}”"),
                     format!("write like: {name}, or remove it"),
                 )
             } else {
@@ -311,7 +320,12 @@ impl<'a> TemplateWriter<'a> {
     }
 }
 
-/// Adds to a step what it does not say itself. Work of its own stands in the place of the template's.
+/// Whether an entry of a list of gates stands for those of the template.
+fn is_like(gate: &YamlNode) -> bool {
+    gate.text() == Some(LIKE)
+}
+
+/// Adds to a step or a notice what it does not say itself. Work of its own stands in the place of the template's.
 fn merge(step: &mut YamlNode, template: &YamlNode) {
     let has_own_work = WORKS.iter().any(|work| step.get(work).is_some());
     let is_function = step.get("function").is_some();
@@ -325,14 +339,20 @@ fn merge(step: &mut YamlNode, template: &YamlNode) {
             }
             continue;
         };
-        if MERGED.contains(&name)
-            && let (Kind::Map(present), Kind::Map(value)) = (&mut present.kind, &value.kind)
-        {
-            for (key, value) in value {
-                if present.iter().all(|(own, _)| own.text() != key.text()) {
-                    present.push((key.clone(), value.clone()));
+        match (&mut present.kind, &value.kind) {
+            (Kind::Map(present), Kind::Map(value)) if MERGED.contains(&name) => {
+                for (key, value) in value {
+                    if present.iter().all(|(own, _)| own.text() != key.text()) {
+                        present.push((key.clone(), value.clone()));
+                    }
                 }
             }
+            (Kind::List(present), Kind::List(value)) if name == "gates" => {
+                if let Some(at) = present.iter().position(is_like) {
+                    present.splice(at..=at, value.iter().cloned());
+                }
+            }
+            _own => {}
         }
     }
 }

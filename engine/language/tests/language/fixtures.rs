@@ -28,6 +28,13 @@ pub(crate) fn files() -> BTreeMap<String, String> {
             "roles/fixer.md",
             "---\nprofile: script\nmodel: small\neffort: null\n---\nYou fix CI. ${rework.?findings}\n",
         ),
+        (
+            "parts/shared.yaml",
+            "# Shared by several pipelines.\ntemplates:\n  quick: { timeout: 1m }\n  wrong: { timout: 1m }\nlocals: { doc: 'docs/${inptu.a}' }\nnotify:\n  - { id: a, events: [RunFialed], function: notify.log }\nsteps: []\ninclude: x.yaml\n",
+        ),
+        ("parts/list.yaml", "- a\n"),
+        ("parts/broken.yaml", "templates:\n  a: [\n"),
+        ("parts/types.yaml", "notify: { a: b }\npolicies: [a]\nlocals: ~\n"),
         ("roles/developer.md", "You develop.\n"),
         ("roles/odd.md", "---\nprofile: script\nmodle: small\n---\nHello ${run.shrt_id}\n"),
     ]

@@ -9,6 +9,7 @@ mod credentials;
 mod documentation;
 mod expression_names;
 mod fixtures;
+mod include;
 mod inline_steps;
 mod json_schema;
 mod key_checks;

@@ -1,7 +1,8 @@
 //! Templates of steps and named policies: what a pipeline becomes, and what is refused.
 
-use everfold_language::builder::{Gate, Pipeline, Step};
+use everfold_language::builder::{Gate, Notice, Pipeline, Step};
 use everfold_language::definition::Code;
+use serde_json::json;
 
 use super::fixtures::{check, codes, read};
 
@@ -94,6 +95,56 @@ steps:
   - { id: b, timeout: 1h, resources: [gpu], function: everfold.echo, with: { a: 1, b: 3 } }
   - { id: c, timeout: 1h, resources: [gpu], command: echo }
   - { id: d, timeout: 1h, resources: [gpu], function: git.head, with: { a: 1, b: 2 } }
+",
+    );
+}
+
+#[test]
+fn gates_of_the_template_stand_where_like_stands_among_those_of_the_step() {
+    assert_same(
+        "name: x
+templates:
+  safe: { gates: [{ id: diff, diff: { max_files: 9 } }] }
+  agent: { like: safe, gates: [{ id: first, expression: 'true' }, like], command: x }
+steps:
+  - { id: a, like: agent, gates: [{ id: own, file: a }, like, { id: last, file: b }] }
+  - { id: b, like: agent, gates: [{ id: own, file: a }] }
+  - { id: c, like: agent }
+",
+        "name: x
+steps:
+  - { id: a, command: x, gates: [{ id: own, file: a }, { id: first, expression: 'true' }, { id: diff, diff: { max_files: 9 } }, { id: last, file: b }] }
+  - { id: b, command: x, gates: [{ id: own, file: a }] }
+  - { id: c, command: x, gates: [{ id: first, expression: 'true' }, { id: diff, diff: { max_files: 9 } }] }
+",
+    );
+}
+
+#[test]
+fn a_notice_has_the_keys_of_the_template_that_it_is_like_where_it_says_nothing_itself() {
+    assert_same(
+        "name: x
+locals: { chat: 'c-${input.team}' }
+secrets: { T: { env: T } }
+templates:
+  plane: { function: notify.http, channel: '${local.chat}', with: { url: 'https://plane', token: '${secrets.T}' }, fallback: { html: ready } }
+  comment: { like: plane, events: [RunFailed], with: { html: '${event.failure.message}' } }
+notify:
+  - { id: a, like: comment }
+  - { id: b, like: comment, events: '*', with: { url: 'https://other' }, fallback: { html: done }, collapse: true }
+  - { id: c, like: plane, events: RunSucceeded, function: notify.log, with: { html: x, text: hello } }
+steps: [{ id: a, command: x }]
+",
+        "name: x
+secrets: { T: { env: T } }
+notify:
+  - { id: a, events: [RunFailed], function: notify.http, channel: 'c-${input.team}',
+      with: { url: 'https://plane', token: '${secrets.T}', html: '${event.failure.message}' }, fallback: { html: ready } }
+  - { id: b, events: '*', function: notify.http, channel: 'c-${input.team}', collapse: true,
+      with: { url: 'https://other', token: '${secrets.T}', html: '${event.failure.message}' }, fallback: { html: done } }
+  - { id: c, events: RunSucceeded, function: notify.log, channel: 'c-${input.team}',
+      with: { url: 'https://plane', token: '${secrets.T}', html: x, text: hello }, fallback: { html: ready } }
+steps: [{ id: a, command: x }]
 ",
     );
 }
@@ -196,14 +247,20 @@ fn the_builder_writes_templates_and_policies() {
         .template("build", Step::command("", "make").timeout("10m"))
         .template("quick", Step::part().timeout("1m"))
         .policy("quiet", "evidence.exit == 0")
+        .template("gated", Step::part().gate(Gate::command("t", "t")))
+        .notice_template("log", Notice::part("notify.log").with(json!({ "text": "x" })))
+        .notify(Notice::from_template("n", "log").events("*").fallback(json!({ "text": "y" })))
         .step(Step::from_template("a", "build"))
+        .step(Step::command("c", "c").like("gated").gate(Gate::command("u", "u")).gates_of_template())
         .step(Step::command("b", "make b").like("quick").gate(Gate::command("g", "x").policy("quiet")))
         .build()
         .unwrap();
     let written = read(
         "name: x
+notify: [{ id: n, events: '*', function: notify.log, with: { text: x }, fallback: { text: y } }]
 steps:
   - { id: a, command: make, timeout: 10m }
+  - { id: c, command: c, gates: [{ id: u, command: u }, { id: t, command: t }] }
   - { id: b, command: make b, timeout: 1m, gates: [{ id: g, command: x, policy: evidence.exit == 0 }] }
 ",
     );

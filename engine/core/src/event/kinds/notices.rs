@@ -9,7 +9,8 @@ event_payloads! {
     /// A notice of an event is to be sent.
     ///
     /// Then: the notifier sends it; `NoticeSent` or `NoticeFailed`.
-    NoticeQueued [former::NoticeQueued1, unless replaces_none] {
+    NoticeQueued [former::NoticeQueued1, unless replaces_none]
+        then [former::NoticeQueued2, unless has_no_fallback] then [former::NoticeQueued3, unless takes_no_place] {
         /// The event's version.
         version: Version,
         /// The notice.
@@ -23,6 +24,9 @@ event_payloads! {
         /// Those of the same notice that stand unsent in its channel are not sent: this one takes their place.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         replaces: bool,
+        /// Which parameters the notice's fallback gave, and why they could not be computed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fallback: Option<String>,
     }
     /// The notice was sent. Fact of `notice finished`.
     ///

@@ -199,6 +199,9 @@ pub struct Notice {
     /// Its parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Template>,
+    /// Stand in for those of its parameters that cannot be computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Template>,
     /// In whose name.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
     pub sender: Option<Template>,

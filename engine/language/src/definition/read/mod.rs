@@ -46,6 +46,8 @@ pub(crate) use case_shapes::case_shapes;
 pub(super) use reader::PipelineReader;
 /// The keys of a step.
 pub(super) const STEP_KEYS: &[&str] = step::SHAPE.keys;
+/// The keys of a notice.
+pub(super) const NOTICE_KEYS: &[&str] = trigger::NOTICE.keys;
 
 pub(super) use step::StepDraft;
 pub(super) use top::Pipeline;

@@ -15,6 +15,7 @@ pub(super) const SHAPE: Shape = Shape {
     keys: &[
         "name",
         "description",
+        "include",
         "input",
         "config",
         "config_records",

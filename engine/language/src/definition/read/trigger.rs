@@ -41,7 +41,19 @@ const TO: Shape = Shape { what: "`to`", keys: &["key", "labels", "run"] };
 
 pub(super) const NOTICE: Shape = Shape {
     what: "a notice",
-    keys: &["id", "events", "when", "function", "with", "as", "channel", "collapse", "changes_only"],
+    keys: &[
+        "id",
+        "like",
+        "events",
+        "when",
+        "function",
+        "with",
+        "fallback",
+        "as",
+        "channel",
+        "collapse",
+        "changes_only",
+    ],
 };
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -370,21 +382,38 @@ impl PipelineReader<'_> {
         let events = keys.get("events").map(|node| self.event_types(node));
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
         let function = keys.get("function").and_then(|node| self.function_name(node));
-        let (with, sender, channel) = self.where_holds(when.as_ref(), |reader| {
-            let with = keys
-                .get("with")
-                .and_then(|node| reader.in_name_of(keys.get("as"), |reader| reader.parameters(node, place)));
+        let (with, fallback, sender, channel) = self.where_holds(when.as_ref(), |reader| {
+            let [with, fallback] = ["with", "fallback"].map(|key| {
+                let node = keys.get(key)?;
+                reader.in_name_of(keys.get("as"), |reader| reader.parameters(node, place))
+            });
             let sender = keys.get("as").and_then(|node| reader.text_template(node, "`as`", place));
             let channel = keys.get("channel").and_then(|node| reader.text_template(node, "`channel`", place));
-            (with, sender, channel)
+            (with, fallback, sender, channel)
         });
+        self.check_fallback(keys);
         let flag = |reader: &mut Self, keys: Keys<'_>, key: &str| {
             keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
         };
         let (collapse, changes_only) = (flag(self, keys, "collapse"), flag(self, keys, "changes_only"));
         let span = keys.get("id").map_or_else(|| node.span.clone(), |id| id.span.clone());
         let (id, events, function) = (id?, events?, function?);
-        Some((Notice { id, events, when, function, with, sender, channel, collapse, changes_only }, span))
+        let notice =
+            Notice { id, events, when, function, with, fallback, sender, channel, collapse, changes_only };
+        Some((notice, span))
+    }
+
+    /// Reports parameters of a fallback that the notice does not have.
+    fn check_fallback(&mut self, keys: Keys<'_>) {
+        let Some(Kind::Map(entries)) = keys.get("fallback").map(|node| &node.kind) else { return };
+        for (key, _) in entries {
+            let Some(name) = key.text() else { continue };
+            if keys.get("with").is_none_or(|with| with.get(name).is_none()) {
+                let message = format!("`fallback` gives “{name}”, which `with` does not have");
+                self.report(Code::Combination, key.span.clone(), message).hint =
+                    Some("it stands in for a parameter of `with` that cannot be computed".to_owned());
+            }
+        }
     }
 
     fn event_types(&mut self, node: &YamlNode) -> Vec<String> {
