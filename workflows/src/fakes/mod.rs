@@ -1,12 +1,12 @@
 //! Small real HTTP servers that speak as the services do which pipelines work with: for demonstrations and for tests.
 //!
 //! Laws: they listen on a free port of loopback and reach nothing. What they remember is bounded. They can fail in every
-//! way in which a service can ([`Fault`]).
+//! way in which a service can ([`ServiceFault`]).
 
 mod gitea;
 mod server;
 mod telegram;
 
 pub use gitea::{FakeGitea, FakePull, FakeReview};
-pub use server::{FakeAnswer, FakeRequest, FakeServer, FakeService, Fault};
+pub use server::{FakeAnswer, FakeRequest, FakeServer, FakeService, ServiceFault};
 pub use telegram::{FakeMessage, FakeTelegram};

@@ -72,7 +72,7 @@ impl FakeAnswer {
 
 /// A way in which a service fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum ServiceFault {
     /// It answers this status and does nothing.
     Status(u16),
     /// It asks for a pause of so many seconds (429) and does nothing.
@@ -96,16 +96,16 @@ pub trait FakeService: Send + 'static {
     fn fault(&self, status: u16, retry_after: Option<u64>) -> FakeAnswer;
 }
 
-struct Shared<S> {
+struct FakeState<S> {
     service: S,
     asked: VecDeque<FakeRequest>,
-    faults: VecDeque<Option<Fault>>,
+    faults: VecDeque<Option<ServiceFault>>,
 }
 
 /// A fake service behind an address. It ends when it is dropped.
 pub struct FakeServer<S> {
     url: String,
-    shared: Arc<Mutex<Shared<S>>>,
+    shared: Arc<Mutex<FakeState<S>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -130,7 +130,7 @@ impl<S: FakeService> FakeServer<S> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let shared =
-            Arc::new(Mutex::new(Shared { service, asked: VecDeque::new(), faults: VecDeque::new() }));
+            Arc::new(Mutex::new(FakeState { service, asked: VecDeque::new(), faults: VecDeque::new() }));
         let served = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
@@ -154,7 +154,7 @@ impl<S: FakeService> FakeServer<S> {
     }
 
     /// How the next requests fail, one after the other; `None`: one succeeds.
-    pub fn fail_next(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+    pub fn fail_next(&self, faults: impl IntoIterator<Item = Option<ServiceFault>>) {
         self.locked().faults.extend(faults);
     }
 
@@ -169,16 +169,16 @@ impl<S: FakeService> FakeServer<S> {
         look(&mut self.locked().service)
     }
 
-    fn locked(&self) -> MutexGuard<'_, Shared<S>> {
+    fn locked(&self) -> MutexGuard<'_, FakeState<S>> {
         locked(&self.shared)
     }
 }
 
-fn locked<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
+fn locked<S>(shared: &Mutex<FakeState<S>>) -> MutexGuard<'_, FakeState<S>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn connection<S: FakeService>(stream: TcpStream, shared: Arc<Mutex<Shared<S>>>) {
+async fn connection<S: FakeService>(stream: TcpStream, shared: Arc<Mutex<FakeState<S>>>) {
     let answering = service_fn(|request| {
         let shared = Arc::clone(&shared);
         async move { answered(request, &shared).await }
@@ -195,7 +195,7 @@ struct AnswerLost;
 
 async fn answered<S: FakeService>(
     request: Request<Incoming>,
-    shared: &Mutex<Shared<S>>,
+    shared: &Mutex<FakeState<S>>,
 ) -> Result<Response<Full<Bytes>>, AnswerLost> {
     let request = read(request).await;
     let (answer, fault) = {
@@ -206,26 +206,26 @@ async fn answered<S: FakeService>(
         shared.asked.push_back(request.clone());
         let fault = shared.faults.pop_front().flatten();
         let answer = match fault {
-            Some(Fault::Status(status)) => shared.service.fault(status, None),
-            Some(Fault::Limited(seconds)) => shared.service.fault(429, Some(seconds)),
-            Some(Fault::Silent) => FakeAnswer::new(200, Value::Null),
-            Some(Fault::Garbled | Fault::Slow(_) | Fault::LostAnswer) | None => {
+            Some(ServiceFault::Status(status)) => shared.service.fault(status, None),
+            Some(ServiceFault::Limited(seconds)) => shared.service.fault(429, Some(seconds)),
+            Some(ServiceFault::Silent) => FakeAnswer::new(200, Value::Null),
+            Some(ServiceFault::Garbled | ServiceFault::Slow(_) | ServiceFault::LostAnswer) | None => {
                 shared.service.answer(&request)
             }
         };
         (answer, fault)
     };
     match fault {
-        Some(Fault::Silent) => std::future::pending().await,
-        Some(Fault::LostAnswer) => Err(AnswerLost),
-        Some(Fault::Slow(pause)) => {
+        Some(ServiceFault::Silent) => std::future::pending().await,
+        Some(ServiceFault::LostAnswer) => Err(AnswerLost),
+        Some(ServiceFault::Slow(pause)) => {
             tokio::time::sleep(pause).await;
             Ok(response(&answer))
         }
-        Some(Fault::Garbled) => {
+        Some(ServiceFault::Garbled) => {
             Ok(Response::new(Full::new(Bytes::from_static(b"<html>upstream error</html>"))))
         }
-        Some(Fault::Status(_) | Fault::Limited(_)) | None => Ok(response(&answer)),
+        Some(ServiceFault::Status(_) | ServiceFault::Limited(_)) | None => Ok(response(&answer)),
     }
 }
 

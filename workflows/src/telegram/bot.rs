@@ -29,7 +29,7 @@ pub(crate) struct Bot {
 #[derive(Debug)]
 pub(crate) enum BotError {
     /// It says no.
-    Refused(Refusal),
+    Refused(BotRefusal),
     /// Something else answered in its place, or the service in a way that is not its own.
     Foreign {
         /// The HTTP status.
@@ -41,7 +41,7 @@ pub(crate) enum BotError {
 
 /// What the service says of an error.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct BotRefusal {
     pub(crate) status: u64,
     pub(crate) description: String,
     /// The pause that it asks for.
@@ -79,7 +79,7 @@ impl Bot {
         let mut reply = answer.json().unwrap_or(Value::Null);
         match reply["ok"].as_bool() {
             Some(true) => Ok(reply["result"].take()),
-            Some(false) => Err(BotError::Refused(Refusal {
+            Some(false) => Err(BotError::Refused(BotRefusal {
                 status: reply["error_code"].as_u64().unwrap_or(u64::from(answer.status)),
                 description: reply["description"].as_str().unwrap_or("without a reason").to_owned(),
                 retry_after: reply["parameters"]["retry_after"].as_u64().map(Duration::from_secs),

@@ -3,14 +3,14 @@
 use everfold_base::data_folder::Layout;
 
 use super::sent::SentMessages;
-use super::target::Context;
+use super::target::BotContext;
 use super::{live, ping};
 use crate::function::{Function, Functions};
 use crate::http::HttpClient;
 
 /// Adds the functions `telegram.*`; which messages they sent stands in the data folder.
 pub(crate) fn declare(functions: &mut Functions, layout: &Layout, client: &HttpClient) {
-    let context = Context { client: client.clone(), sent: SentMessages::at(layout.sent_messages()) };
+    let context = BotContext { client: client.clone(), sent: SentMessages::at(layout.sent_messages()) };
     let (editor, caller) = (context.clone(), context);
     let declared = [
         Function::built_in("telegram.live", move |call, wanted| live::live(editor.clone(), call, wanted))

@@ -62,10 +62,11 @@ fn line_without_dead_links(line: &str) -> Option<String> {
 
 /// Whether something beside tags and signs stands there.
 fn has_words(text: &str) -> bool {
-    pieces(text).any(|piece| matches!(piece, Piece::Seen(seen) if seen.chars().any(char::is_alphanumeric)))
+    pieces(text)
+        .any(|piece| matches!(piece, HtmlPiece::Seen(seen) if seen.chars().any(char::is_alphanumeric)))
 }
 
-enum Piece<'a> {
+enum HtmlPiece<'a> {
     /// The name of a tag, and all of it.
     Open(&'a str, &'a str),
     Close(&'a str),
@@ -73,7 +74,7 @@ enum Piece<'a> {
     Seen(&'a str),
 }
 
-fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+fn pieces(text: &str) -> impl Iterator<Item = HtmlPiece<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
@@ -83,9 +84,9 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         rest = after;
         let name = mark.as_ref().and_then(|mark| mark.get(2)).map(|name| &piece[name.range()]);
         Some(match name {
-            Some(_) if piece.starts_with("</") => Piece::Close(piece),
-            Some(name) => Piece::Open(name, piece),
-            None => Piece::Seen(piece),
+            Some(_) if piece.starts_with("</") => HtmlPiece::Close(piece),
+            Some(name) => HtmlPiece::Open(name, piece),
+            None => HtmlPiece::Seen(piece),
         })
     })
 }
@@ -105,26 +106,26 @@ fn units(seen: &str) -> usize {
 
 /// As much as fits; dots stand for the rest.
 fn cut(text: &str, units_max: usize) -> String {
-    let seen = pieces(text).map(|piece| if let Piece::Seen(seen) = piece { units(seen) } else { 0 });
+    let seen = pieces(text).map(|piece| if let HtmlPiece::Seen(seen) = piece { units(seen) } else { 0 });
     if seen.sum::<usize>() <= units_max {
         return text.to_owned();
     }
     let (mut kept, mut room, mut open) = (String::new(), units_max - 1, Vec::new());
     for piece in pieces(text) {
         match piece {
-            Piece::Open(name, tag) => {
+            HtmlPiece::Open(name, tag) => {
                 open.push(name);
                 kept.push_str(tag);
             }
-            Piece::Close(tag) => {
+            HtmlPiece::Close(tag) => {
                 open.pop();
                 kept.push_str(tag);
             }
-            Piece::Seen(seen) if units(seen) <= room => {
+            HtmlPiece::Seen(seen) if units(seen) <= room => {
                 room -= units(seen);
                 kept.push_str(seen);
             }
-            Piece::Seen(_) => break,
+            HtmlPiece::Seen(_) => break,
         }
     }
     kept.push('…');
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     fn seen(text: &str) -> usize {
-        pieces(text).map(|piece| if let Piece::Seen(seen) = piece { units(seen) } else { 0 }).sum()
+        pieces(text).map(|piece| if let HtmlPiece::Seen(seen) = piece { units(seen) } else { 0 }).sum()
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::bot::{Bot, BotError};
-use super::sent::{MessageFile, Purpose, Sending};
-use super::target::{Context, Target, UNCONFIGURED, chat_or_null, text, text_or_null};
+use super::sent::{MessageFile, Purpose, SendState};
+use super::target::{BotContext, BotTarget, UNCONFIGURED, chat_or_null, text, text_or_null};
 use crate::function::Call;
 
 /// What the service says where the message is as it should be.
@@ -58,30 +58,34 @@ impl LiveOutput {
 }
 
 /// Sends the message, or edits it where it was sent before.
-pub(super) async fn live(context: Context, call: Call, with: LiveParameters) -> Result<LiveOutput, Failure> {
-    let target = Target::of(&context.client, with.token.as_deref(), &with.chat, with.url.as_deref())?;
+pub(super) async fn live(
+    context: BotContext,
+    call: Call,
+    with: LiveParameters,
+) -> Result<LiveOutput, Failure> {
+    let target = BotTarget::of(&context.client, with.token.as_deref(), &with.chat, with.url.as_deref())?;
     let Some(target) = target else { return Ok(LiveOutput::left(None, UNCONFIGURED)) };
     let text = text(&with.text)?;
     let key = with.key.filter(|key| !key.is_empty()).unwrap_or_else(|| call.run().to_string());
     let file = context.sent.file(Purpose::Live, &target.chat, &key).await;
     match file.read().await? {
         None => send(&target, &file, &call, &text, None).await,
-        Some(Sending::Begun { told: true }) => Ok(LiveOutput::left(None, unknown(&file))),
-        Some(Sending::Begun { told: false }) => {
-            file.write(Sending::Begun { told: true }).await?;
+        Some(SendState::Begun { reported: true }) => Ok(LiveOutput::left(None, unknown(&file))),
+        Some(SendState::Begun { reported: false }) => {
+            file.write(SendState::Begun { reported: true }).await?;
             Err(not_known(&file, "the engine ended while it was sent"))
         }
-        Some(Sending::Done { message, text: former }) if former == Hash::of(text.as_bytes()) => {
+        Some(SendState::Done { message, text: former }) if former == Hash::of(text.as_bytes()) => {
             Ok(LiveOutput::left(Some(message), "it says so already"))
         }
-        Some(Sending::Done { message, text: former }) => {
+        Some(SendState::Done { message, text: former }) => {
             edit(&target, &file, &call, &text, (message, former)).await
         }
     }
 }
 
 async fn edit(
-    target: &Target,
+    target: &BotTarget,
     file: &MessageFile<'_>,
     call: &Call,
     text: &str,
@@ -93,29 +97,29 @@ async fn edit(
         Ok(_) => LiveOutput { message: Some(message), edited: true, ..LiveOutput::default() },
         Err(error) if says(&error, &NOT_MODIFIED) => LiveOutput::left(Some(message), "it says so already"),
         Err(error) if says(&error, &GONE) => {
-            return send(target, file, call, text, Some(Sending::Done { message, text: former })).await;
+            return send(target, file, call, text, Some(SendState::Done { message, text: former })).await;
         }
         Err(error) => return Err(error.failure(call)),
     };
-    file.write(Sending::Done { message, text: Hash::of(text.as_bytes()) }).await?;
+    file.write(SendState::Done { message, text: Hash::of(text.as_bytes()) }).await?;
     Ok(edited)
 }
 
 /// Sends the message; `former` is what was known before.
 async fn send(
-    target: &Target,
+    target: &BotTarget,
     file: &MessageFile<'_>,
     call: &Call,
     text: &str,
-    former: Option<Sending>,
+    former: Option<SendState>,
 ) -> Result<LiveOutput, Failure> {
     let mut body = body(target, text);
     body["disable_notification"] = true.into();
-    file.write(Sending::Begun { told: false }).await?;
+    file.write(SendState::Begun { reported: false }).await?;
     let answer = target.bot.ask("sendMessage", &body).await;
     let error = match answer.map(|result| Bot::message(&result)) {
         Ok(Some(message)) => {
-            file.write(Sending::Done { message, text: Hash::of(text.as_bytes()) }).await?;
+            file.write(SendState::Done { message, text: Hash::of(text.as_bytes()) }).await?;
             return Ok(LiveOutput { message: Some(message), sent: true, ..LiveOutput::default() });
         }
         Ok(None) => BotError::Foreign { status: 200 },
@@ -125,11 +129,11 @@ async fn send(
         file.restore(former).await?;
         return Err(error.failure(call));
     }
-    file.write(Sending::Begun { told: true }).await?;
+    file.write(SendState::Begun { reported: true }).await?;
     Err(not_known(file, &error.failure(call).message))
 }
 
-fn body(target: &Target, text: &str) -> Value {
+fn body(target: &BotTarget, text: &str) -> Value {
     json!({
         "chat_id": target.chat,
         "text": text,

@@ -10,8 +10,8 @@ use super::address::is_reachable;
 use super::bot::{Bot, BotError};
 use super::html::escaped;
 use super::keyboard::{ButtonRow, keyboard};
-use super::sent::{Purpose, Sending};
-use super::target::{Context, Target, UNCONFIGURED, chat_or_null, text, text_or_null};
+use super::sent::{Purpose, SendState};
+use super::target::{BotContext, BotTarget, UNCONFIGURED, chat_or_null, text, text_or_null};
 use crate::function::Call;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,7 +30,7 @@ pub(super) struct PingParameters {
     text: String,
     /// stand below the text, one on a line
     #[serde(default)]
-    links: Vec<Link>,
+    links: Vec<MessageLink>,
     /// each in a row of its own, or lists of those in one row
     #[serde(default)]
     buttons: Vec<ButtonRow>,
@@ -44,7 +44,7 @@ pub(super) struct PingParameters {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(description = "")]
-struct Link {
+struct MessageLink {
     text: String,
     #[serde(default)]
     #[schemars(with = "Value", extend("anyOf" = text_or_null()))]
@@ -61,15 +61,19 @@ pub(super) struct PingOutput {
 }
 
 /// Sends the message. One that is known to have arrived for this round or notice is not sent again.
-pub(super) async fn ping(context: Context, call: Call, with: PingParameters) -> Result<PingOutput, Failure> {
-    let target = Target::of(&context.client, with.token.as_deref(), &with.chat, with.url.as_deref())?;
+pub(super) async fn ping(
+    context: BotContext,
+    call: Call,
+    with: PingParameters,
+) -> Result<PingOutput, Failure> {
+    let target = BotTarget::of(&context.client, with.token.as_deref(), &with.chat, with.url.as_deref())?;
     let Some(target) = target else {
         return Ok(PingOutput { message: None, reason: Some(UNCONFIGURED.to_owned()) });
     };
     let text = text(&with_links(&with.text, &with.links))?;
     let keyboard = keyboard(with.buttons)?;
     let file = context.sent.file(Purpose::Ping, &target.chat, call.idempotency_key()).await;
-    if let Some(Sending::Done { message, .. }) = file.read().await? {
+    if let Some(SendState::Done { message, .. }) = file.read().await? {
         let reason = Some("it was sent before".to_owned());
         return Ok(PingOutput { message: Some(message), reason });
     }
@@ -87,11 +91,11 @@ pub(super) async fn ping(context: Context, call: Call, with: PingParameters) -> 
     let Some(message) = Bot::message(&result) else {
         return Err(BotError::Foreign { status: 200 }.failure(&call));
     };
-    file.write(Sending::Done { message, text: Hash::of(text.as_bytes()) }).await?;
+    file.write(SendState::Done { message, text: Hash::of(text.as_bytes()) }).await?;
     Ok(PingOutput { message: Some(message), reason: None })
 }
 
-fn with_links(text: &str, links: &[Link]) -> String {
+fn with_links(text: &str, links: &[MessageLink]) -> String {
     let shown = links.iter().filter_map(|link| {
         let url = link.url.as_deref().filter(|url| is_reachable(url))?;
         Some(format!("<a href=\"{}\">{}</a>", escaped(url), escaped(&link.text)))

@@ -44,11 +44,11 @@ pub(super) enum Purpose {
 /// What is known of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Sending {
+pub(super) enum SendState {
     /// It is being sent. Who finds this and does not send it knows only that it may have arrived.
     Begun {
         /// A failure has said so.
-        told: bool,
+        reported: bool,
     },
     /// It is there.
     Done {
@@ -65,7 +65,7 @@ struct Record {
     /// For people who look into the folder.
     chat: Value,
     purpose: Purpose,
-    state: Sending,
+    state: SendState,
 }
 
 /// The turn of one call with a message's file.
@@ -98,7 +98,7 @@ impl SentMessages {
 
 impl MessageFile<'_> {
     /// What is known; `None`: no such message was sent.
-    pub(super) async fn read(&self) -> Result<Option<Sending>, Failure> {
+    pub(super) async fn read(&self) -> Result<Option<SendState>, Failure> {
         let path = self.path.clone();
         let found = blocking(move || if_there(regular::read_bounded(&path, BYTES_MAX))).await;
         let read = |bytes: Vec<u8>| serde_json::from_slice::<Record>(&bytes).map(|record| record.state);
@@ -112,7 +112,7 @@ impl MessageFile<'_> {
     }
 
     /// Records what is known; durable when it returns.
-    pub(super) async fn write(&self, state: Sending) -> Result<(), Failure> {
+    pub(super) async fn write(&self, state: SendState) -> Result<(), Failure> {
         let record = Record { chat: self.chat.clone(), purpose: self.purpose, state };
         let path = self.path.clone();
         let written = blocking(move || write(&path, &record)).await;
@@ -120,7 +120,7 @@ impl MessageFile<'_> {
     }
 
     /// Puts back what was known before.
-    pub(super) async fn restore(&self, former: Option<Sending>) -> Result<(), Failure> {
+    pub(super) async fn restore(&self, former: Option<SendState>) -> Result<(), Failure> {
         if let Some(state) = former {
             return self.write(state).await;
         }
@@ -177,12 +177,12 @@ mod tests {
     async fn what_is_known_of_a_message_outlives_the_program_and_another_key_is_another_message() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("telegram");
-        let done = Sending::Done { message: 7, text: Hash::of(b"a") };
+        let done = SendState::Done { message: 7, text: Hash::of(b"a") };
         {
             let sent = SentMessages::at(path.clone());
             let file = sent.file(Purpose::Live, &json!(-100), "ET-1").await;
             assert_eq!(file.read().await.unwrap(), None);
-            file.write(Sending::Begun { told: false }).await.unwrap();
+            file.write(SendState::Begun { reported: false }).await.unwrap();
             file.write(done).await.unwrap();
         }
         let sent = SentMessages::at(path);

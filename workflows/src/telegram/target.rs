@@ -18,18 +18,18 @@ pub(super) const UNCONFIGURED: &str = "no bot or no chat is configured";
 
 /// What the functions share.
 #[derive(Clone)]
-pub(super) struct Context {
+pub(super) struct BotContext {
     pub(super) client: HttpClient,
     pub(super) sent: SentMessages,
 }
 
 /// A bot and the chat that it writes to.
-pub(super) struct Target {
+pub(super) struct BotTarget {
     pub(super) bot: Bot,
     pub(super) chat: Value,
 }
 
-impl Target {
+impl BotTarget {
     /// `None`: no bot, or no chat, is set.
     pub(super) fn of(
         client: &HttpClient,

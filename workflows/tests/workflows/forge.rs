@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use everfold_workflows::fakes::{FakeGitea, FakeReview, FakeServer, Fault};
+use everfold_workflows::fakes::{FakeGitea, FakeReview, FakeServer, ServiceFault};
 use serde_json::{Value, json};
 
 use crate::fixtures::connected_place::ConnectedPlace;
@@ -72,9 +72,13 @@ async fn o133_the_request_of_a_branch_is_the_open_one_else_the_merged_one() {
 async fn o133_a_lookup_that_fails_gives_no_request_and_no_failure() {
     let forge = Forge::new().await;
     forge.open();
-    for fault in
-        [Fault::Status(500), Fault::Status(502), Fault::Garbled, Fault::LostAnswer, Fault::Limited(60)]
-    {
+    for fault in [
+        ServiceFault::Status(500),
+        ServiceFault::Status(502),
+        ServiceFault::Garbled,
+        ServiceFault::LostAnswer,
+        ServiceFault::Limited(60),
+    ] {
         forge.fake.fail_next([Some(fault)]);
         let found = forge.pull_of("feature/a").await;
         assert_eq!((&found["number"], &found["url"]), (&Value::Null, &Value::Null), "{fault:?}");
@@ -90,13 +94,13 @@ async fn o133_a_lookup_that_fails_gives_no_request_and_no_failure() {
 async fn o133_a_service_that_never_answers_is_waited_for_five_seconds() {
     let forge = Forge::new().await;
     forge.open();
-    forge.fake.fail_next([Some(Fault::Silent)]);
+    forge.fake.fail_next([Some(ServiceFault::Silent)]);
     let began = Instant::now();
     let found = forge.pull_of("feature/a").await;
     assert_eq!(found["number"], Value::Null);
     assert!(found["reason"].as_str().unwrap().contains("no answer within 5s"), "{found}");
     assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
-    forge.fake.fail_next([Some(Fault::Slow(Duration::from_millis(100)))]);
+    forge.fake.fail_next([Some(ServiceFault::Slow(Duration::from_millis(100)))]);
     assert_eq!(forge.pull_of("feature/a").await["number"], 1);
 }
 
@@ -163,7 +167,7 @@ async fn o132_reviews_come_in_pages_and_a_gate_reads_them() {
     let spec = json!({"name": "gitea.pr_reviews", "with": {"pr": number, "sha": NEW}});
     let evidence = forge.place.probe("function", spec.clone()).await.unwrap();
     assert_eq!((&evidence["ok"], &evidence["reason"]), (&json!(true), &json!("approved by zoe")));
-    forge.fake.fail_next([Some(Fault::Status(500))]);
+    forge.fake.fail_next([Some(ServiceFault::Status(500))]);
     let outage = forge.place.probe("function", spec).await.unwrap_err();
     assert!(!outage.permanent, "no evidence is no verdict: {outage:?}");
     let failure = forge.place.fails("gitea.pr_reviews", json!({"pr": 99})).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_ports::{AttemptResult, Edge};
-use everfold_workflows::fakes::{FakeMessage, FakeServer, FakeTelegram, Fault};
+use everfold_workflows::fakes::{FakeMessage, FakeServer, FakeTelegram, ServiceFault};
 use serde_json::{Value, json};
 
 use crate::fixtures::home::{PATIENCE, observer};
@@ -89,12 +89,12 @@ async fn o161_an_edit_that_fails_sends_nothing_and_keeps_the_message() {
     let chat = Chat::new().await;
     chat.live("1").await.unwrap();
     for (fault, kind) in [
-        (Fault::Status(500), FailureKind::Error),
-        (Fault::Status(502), FailureKind::Error),
-        (Fault::Status(400), FailureKind::Validation),
-        (Fault::Limited(7), FailureKind::Error),
-        (Fault::Garbled, FailureKind::Error),
-        (Fault::LostAnswer, FailureKind::Error),
+        (ServiceFault::Status(500), FailureKind::Error),
+        (ServiceFault::Status(502), FailureKind::Error),
+        (ServiceFault::Status(400), FailureKind::Validation),
+        (ServiceFault::Limited(7), FailureKind::Error),
+        (ServiceFault::Garbled, FailureKind::Error),
+        (ServiceFault::LostAnswer, FailureKind::Error),
     ] {
         chat.fake.fail_next([Some(fault)]);
         let failure = chat.live(&format!("{fault:?}")).await.unwrap_err();
@@ -111,7 +111,7 @@ async fn o161_an_edit_that_fails_sends_nothing_and_keeps_the_message() {
 async fn o161_not_modified_is_done() {
     let chat = Chat::new().await;
     chat.live("1").await.unwrap();
-    chat.fake.fail_next([Some(Fault::LostAnswer)]);
+    chat.fake.fail_next([Some(ServiceFault::LostAnswer)]);
     chat.live("2").await.unwrap_err();
     let done = chat.live("2").await.unwrap();
     assert_eq!(done, json!({"message": 1, "sent": false, "edited": false, "reason": "it says so already"}));
@@ -122,7 +122,7 @@ async fn o161_not_modified_is_done() {
 async fn o161_a_service_that_never_answers_is_waited_for_five_seconds() {
     let chat = Chat::new().await;
     chat.live("1").await.unwrap();
-    chat.fake.fail_next([Some(Fault::Silent)]);
+    chat.fake.fail_next([Some(ServiceFault::Silent)]);
     let failure = chat.live("2").await.unwrap_err();
     assert!(failure.message.contains("no answer within 5s"), "{failure:?}");
     assert_eq!(
@@ -137,7 +137,7 @@ async fn o162_a_message_that_is_gone_is_sent_once_more_and_edited_from_then_on()
     chat.live("1").await.unwrap();
     chat.fake.service(|telegram| telegram.delete(1));
     // The first try of the new message is refused; the former one is still the one to look at.
-    chat.fake.fail_next([None, Some(Fault::Limited(1))]);
+    chat.fake.fail_next([None, Some(ServiceFault::Limited(1))]);
     assert_eq!(chat.live("2").await.unwrap_err().kind, FailureKind::Error);
     let sent = chat.live("2").await.unwrap();
     assert_eq!((&sent["message"], &sent["sent"]), (&json!(2), &json!(true)));
@@ -173,12 +173,14 @@ async fn o163_without_a_bot_or_a_chat_nothing_fails_and_nothing_is_sent() {
 #[tokio::test]
 async fn o160_a_send_that_was_refused_is_tried_again_and_one_whose_answer_was_lost_is_not() {
     let chat = Chat::new().await;
-    for fault in [Fault::Status(500), Fault::Limited(1), Fault::Status(400)] {
+    for fault in [ServiceFault::Status(500), ServiceFault::Limited(1), ServiceFault::Status(400)] {
         chat.fake.fail_next([Some(fault)]);
         chat.live("1").await.unwrap_err();
     }
     assert!(chat.messages().is_empty(), "Telegram said that it did not send it");
-    for (key, fault) in [("a", Fault::LostAnswer), ("b", Fault::Garbled), ("c", Fault::Status(504))] {
+    for (key, fault) in
+        [("a", ServiceFault::LostAnswer), ("b", ServiceFault::Garbled), ("c", ServiceFault::Status(504))]
+    {
         let with = |text: &str| json!({"text": text, "key": key});
         chat.fake.fail_next([Some(fault)]);
         let before = chat.asked("/sendMessage");
@@ -200,7 +202,7 @@ async fn o160_a_send_that_was_refused_is_tried_again_and_one_whose_answer_was_lo
 #[tokio::test]
 async fn o160_an_engine_that_is_killed_while_it_sends_leaves_one_message_and_says_so_once() {
     let chat = Chat::new().await;
-    chat.fake.fail_next([Some(Fault::Slow(PATIENCE))]);
+    chat.fake.fail_next([Some(ServiceFault::Slow(PATIENCE))]);
     let killed = chat.again();
     let sending = tokio::spawn(async move { killed.live("1").await });
     while chat.messages().is_empty() {
@@ -222,7 +224,7 @@ async fn o160_an_engine_that_is_killed_while_it_sends_leaves_one_message_and_say
 #[tokio::test]
 async fn o160_updates_at_once_send_one_message() {
     let chat = Chat::new().await;
-    chat.fake.fail_next([Some(Fault::Slow(Duration::from_millis(50)))]);
+    chat.fake.fail_next([Some(ServiceFault::Slow(Duration::from_millis(50)))]);
     let texts: Vec<String> = (0..10).map(|n| format!("update {n}")).collect();
     let outputs = futures::future::join_all(texts.iter().map(|text| chat.live(text))).await;
     assert!(outputs.iter().all(|output| output.as_ref().unwrap()["message"] == 1));
@@ -267,7 +269,7 @@ async fn o180_a_ping_has_a_sound_its_links_and_buttons_and_leads_nobody_to_their
 #[tokio::test]
 async fn o180_a_ping_whose_answer_is_lost_is_sent_again() {
     let chat = Chat::new().await;
-    chat.fake.fail_next([Some(Fault::LostAnswer), Some(Fault::Status(500))]);
+    chat.fake.fail_next([Some(ServiceFault::LostAnswer), Some(ServiceFault::Status(500))]);
     for _ in 0..2 {
         let failure = chat.call_as("ask", "telegram.ping", json!({"text": "x"})).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Error, "it is tried again");
