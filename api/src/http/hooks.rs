@@ -18,7 +18,7 @@ use super::parameters::limit;
 use crate::access::Caller;
 use crate::body::hook::DeliverBody;
 use crate::fault::{Code, Fault};
-use crate::node::{CursorOf, DeliveryView, WriteReceipt};
+use crate::node::{CursorOf, DeliveryView, ReceivedDelivery, WriteReceipt};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -84,8 +84,19 @@ pub(crate) struct ReceivedAnswer {
     repeated: bool,
 }
 
+/// What the sender of a delivery is answered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub(crate) enum SenderAnswer {
+    /// It was kept.
+    Received(ReceivedAnswer),
+    /// What Telegram shows to the person who pressed a button: a call of its method `answerCallbackQuery`.
+    Button(serde_json::Map<String, serde_json::Value>),
+}
+
 /// `POST /hooks/{source}`: a delivery as its service sends it. Answered when it is durable, and what it leads to
-/// is recorded afterwards: 202 for a new one, 200 for one that had come before.
+/// is recorded afterwards: 202 for a new one, 200 for one that had come before. A pressed button of Telegram is
+/// answered with what it led to.
 #[utoipa::path(
     post,
     path = "/hooks/{source}",
@@ -93,7 +104,7 @@ pub(crate) struct ReceivedAnswer {
     request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "As its source sends it; it may be empty."),
     responses(
         (status = 202, description = "It is kept and will be handled.", body = ReceivedAnswer),
-        (status = 200, description = "It had come before.", body = ReceivedAnswer),
+        (status = 200, description = "It had come before; or it is a pressed button.", body = SenderAnswer),
     )
 )]
 pub(crate) async fn receive(
@@ -108,10 +119,13 @@ pub(crate) async fn receive(
     // Before the body is read: a request without a signature is refused at once.
     app.expects(&source, &headers)?;
     let Raw(body) = Raw::from_request(request, &app).await?;
-    let (position, id, repeated) = app.receive(&source, &headers, &body).await?;
-    let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let ReceivedDelivery { position, id, repeated, reply } = app.receive(&source, &headers, &body).await?;
     let went = WriteReceipt { position, replayed: repeated };
-    Ok(written(status, went, ReceivedAnswer { source, id, repeated }))
+    if let Some(serde_json::Value::Object(call)) = reply {
+        return Ok(written(StatusCode::OK, went, SenderAnswer::Button(call)));
+    }
+    let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(written(status, went, SenderAnswer::Received(ReceivedAnswer { source, id, repeated })))
 }
 
 /// `POST /hooks/{source}/deliveries`: a delivery by hand: 201 for a new one, 200 for one that had come before. The delivery's id

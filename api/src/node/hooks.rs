@@ -7,7 +7,6 @@ use everfold_engine::hooks::{DeliveryReceived, TriggerOutcome, is_source};
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::time::Timestamp;
 use everfold_engine::triggers::Outcome;
-use everfold_workflows::hook::signature::SignatureError;
 use everfold_workflows::hook::{self, DeliveryReadError, Headers, HookSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -203,7 +202,7 @@ impl DeliveryView {
     }
 }
 
-fn read(
+pub(super) fn read(
     settings: &HookSettings,
     headers: &Headers,
     raw: &[u8],
@@ -215,15 +214,6 @@ fn read(
         _unreadable => Fault::new(Code::Unreadable, error.to_string())
             .hint("a delivery's body is JSON; set the content type of the webhook to application/json"),
     })
-}
-
-fn not_believed(error: SignatureError) -> Fault {
-    if error.is_of_sender() {
-        return Fault::new(Code::NotSigned, crate::fault::chain(&error));
-    }
-    // The reader may be any sender: what the settings name stays in the log.
-    tracing::error!("a delivery cannot be checked: {}", crate::fault::chain(&error));
-    Fault::new(Code::Settings, error.to_string()).hint("the log of the server says more")
 }
 
 impl Node {
@@ -254,49 +244,6 @@ impl Node {
         let id = delivery.id.clone();
         let receipt = self.engine().deliver(source, delivery).await?;
         self.await_outcome(source, &id, receipt).await
-    }
-
-    /// Refuses a delivery whose head alone shows that it cannot be accepted.
-    ///
-    /// # Errors
-    /// The settings do not know the source, or the head holds no signature of its kind.
-    pub fn expects(&self, source: &str, headers: &Headers) -> Result<(), Fault> {
-        hook::signature::is_claimed(self.source(source)?, headers).map_err(not_believed)
-    }
-
-    /// Whether deliveries of a source are signed.
-    #[must_use]
-    pub fn is_signed_source(&self, source: &str) -> bool {
-        self.hooks.get(source).is_some_and(|settings| settings.scheme() != hook::Scheme::None)
-    }
-
-    /// The settings of a source. The fault names no other source: its reader may be any sender.
-    fn source(&self, source: &str) -> Result<&HookSettings, Fault> {
-        self.hooks.get(source).ok_or_else(|| {
-            Fault::new(Code::NoSource, format!("there is no source “{source}”"))
-                .hint(format!("name it in everfold.toml: [hooks.{source}]"))
-        })
-    }
-
-    /// Records a signed delivery; resolves when it is durable, with its id and whether it had come before.
-    ///
-    /// # Errors
-    /// The settings do not know the source, the signature does not fit, the delivery cannot be read, or the store takes no
-    /// writes.
-    pub async fn receive(
-        &self,
-        source: &str,
-        headers: &Headers,
-        raw: &[u8],
-    ) -> Result<(Position, String, bool), Fault> {
-        let settings = self.source(source)?;
-        let now = everfold_engine::clock::now();
-        hook::signature::check(settings, headers, raw, now).map_err(not_believed)?;
-        self.may_write()?;
-        let delivery = read(settings, headers, raw, None)?;
-        let id = delivery.id.clone();
-        let receipt = self.engine().deliver(source, delivery).await?;
-        Ok((receipt.position, id, receipt.repeated))
     }
 
     /// Handles a delivery once more.

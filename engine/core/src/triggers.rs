@@ -16,6 +16,9 @@ use everfold_base::text::one_line;
 use everfold_language::definition::{SignalTarget, Trigger};
 use everfold_language::expr::{EvalError, Scope};
 
+/// Why a trigger does not apply that gives no reason of its own.
+pub const WHEN_FAILED: &str = "its `when` does not hold";
+
 /// What a trigger's expressions see.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TriggerEvent {
@@ -294,7 +297,7 @@ pub fn match_trigger(trigger: &Trigger, occasion: &TriggerEvent) -> Result<Trigg
             Some(otherwise) => {
                 one_line(&otherwise.render_text(occasion)?).chars().take(REASON_CHARS_MAX).collect()
             }
-            None => "its `when` does not hold".to_owned(),
+            None => WHEN_FAILED.to_owned(),
         };
         let parks = trigger.park_when.as_ref().map_or(Ok(false), |when| when.eval_bool(occasion))?;
         return Ok(TriggerFit::Not { why, parks });

@@ -13,11 +13,14 @@ mod github;
 mod gitlab;
 mod plane;
 mod read;
+mod reply;
 pub(crate) mod settings;
 pub mod signature;
+mod telegram;
 #[cfg(test)]
 mod tests;
 
 pub use content::Headers;
 pub use read::{DeliveryReadError, is_id, read};
+pub use reply::AwaitedReply;
 pub use settings::{DeliveryPath, HookSettings, ReaderKind, Scheme};

@@ -5,7 +5,7 @@ use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived, ID_BYTES_MAX};
 
 use super::content::Headers;
 use super::settings::{DeliveryPath, HookSettings, ReaderKind};
-use super::{generic, gitea, github, gitlab, plane};
+use super::{generic, gitea, github, gitlab, plane, telegram};
 
 /// Why a delivery cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,7 @@ pub fn read(
         ReaderKind::Github => github::read(headers, &body),
         ReaderKind::Gitlab => gitlab::read(headers, &body),
         ReaderKind::Plane => plane::read(headers, &body),
+        ReaderKind::Telegram => telegram::read(&body),
     };
     let place = |place: &Option<DeliveryPath>| place.as_ref().and_then(|place| place.find(headers, &body));
     found.id = place(&settings.id).or(found.id);

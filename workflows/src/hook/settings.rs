@@ -47,6 +47,8 @@ pub enum ReaderKind {
     Gitlab,
     /// Plane.
     Plane,
+    /// A bot of Telegram.
+    Telegram,
 }
 
 /// How deliveries are signed.
@@ -65,6 +67,8 @@ pub enum Scheme {
     Gitlab,
     /// The digits in `X-Plane-Signature`.
     Plane,
+    /// The secret itself in `X-Telegram-Bot-Api-Secret-Token`.
+    Telegram,
     /// `t=SECONDS,v1=DIGITS` over `SECONDS.BODY`, with a window of time.
     Timestamped,
 }
@@ -79,6 +83,7 @@ impl ReaderKind {
             Self::Github => Scheme::Github,
             Self::Gitlab => Scheme::Gitlab,
             Self::Plane => Scheme::Plane,
+            Self::Telegram => Scheme::Telegram,
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn check(
     let malformed = || SignatureError::Malformed(name.to_owned());
     match scheme {
         Scheme::None => Ok(()),
-        Scheme::Gitlab => same(secret, given.as_bytes()),
+        Scheme::Gitlab | Scheme::Telegram => same(secret, given.as_bytes()),
         Scheme::Gitea | Scheme::Github | Scheme::Plane | Scheme::Generic => {
             let digits = given.trim();
             let digits = digits.strip_prefix("sha256=").unwrap_or(digits);
@@ -105,7 +105,7 @@ pub fn is_claimed(settings: &HookSettings, headers: &Headers) -> Result<(), Sign
     let (name, given) = given(settings, headers)?;
     let is_of_kind = match scheme {
         Scheme::None => true,
-        Scheme::Gitlab => return same(secret.as_bytes(), given.as_bytes()),
+        Scheme::Gitlab | Scheme::Telegram => return same(secret.as_bytes(), given.as_bytes()),
         Scheme::Gitea | Scheme::Github | Scheme::Plane | Scheme::Generic => {
             let digits = given.trim();
             let digits = digits.strip_prefix("sha256=").unwrap_or(digits);
@@ -146,6 +146,7 @@ fn names(scheme: Scheme) -> &'static [&'static str] {
         Scheme::Github => &["x-hub-signature-256"],
         Scheme::Gitlab => &["x-gitlab-token"],
         Scheme::Plane => &["x-plane-signature"],
+        Scheme::Telegram => &["x-telegram-bot-api-secret-token"],
         Scheme::Timestamped => &["stripe-signature", "x-signature", "everfold-signature"],
     }
 }

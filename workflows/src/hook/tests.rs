@@ -7,8 +7,9 @@ use sha2::Sha256;
 
 use super::content::Headers;
 use super::read::{DeliveryReadError, read};
+use super::reply::AwaitedReply;
 use super::settings::HookSettings;
-use super::signature::{SignatureError, check};
+use super::signature::{SignatureError, check, is_claimed};
 use everfold_base::json::{JsonText, Value};
 use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived};
 
@@ -91,6 +92,57 @@ fn l28_each_reader_knows_its_services_id_event_sender_and_subject() {
 }
 
 #[test]
+fn ov14_an_update_of_a_bot_tells_the_button_its_verb_its_target_and_who_pressed_it() {
+    let pressed = json!({"update_id": 4711, "callback_query": {
+        "id": "4382bfdwdsb323b2d9", "from": {"id": 42, "is_bot": false, "first_name": "Ada", "username": "ada"},
+        "message": {"message_id": 17, "date": 1_800_000_000, "chat": {"id": -100_123, "type": "supergroup"}, "text": "ready"},
+        "chat_instance": "1", "data": "approve:plane:7a79",
+    }});
+    let found = of("telegram", &[], pressed);
+    assert_eq!(
+        (found.id.as_str(), found.name.as_deref(), found.sender.as_deref()),
+        ("4711", Some("callback_query"), Some("42"))
+    );
+    let about = json!({
+        "data": "approve:plane:7a79", "verb": "approve", "target": "plane:7a79", "message": "17", "chat": "-100123",
+        "text": "ready", "username": "ada",
+    });
+    assert_eq!(found.about.value(), about);
+
+    let said = |text: &str| {
+        let message = json!({"message_id": 18, "from": {"id": 43}, "chat": {"id": 43}, "text": text});
+        of("telegram", &[], json!({"update_id": 4712, "message": message}))
+    };
+    let found = said("/approve@orch_bot  ET-018 ");
+    assert_eq!((found.name.as_deref(), found.sender.as_deref()), (Some("message"), Some("43")));
+    let about = found.about.value();
+    assert_eq!((&about["verb"], &about["target"]), (&json!("approve"), &json!("ET-018")));
+    assert_eq!(said("well: done").about.value().get("verb"), None, "a word is no command");
+    let data = |data: &str| {
+        let update = json!({"update_id": 1, "callback_query": {"id": "q", "from": {"id": 1}, "data": data}});
+        of("telegram", &[], update).about.value()
+    };
+    assert_eq!(data("stop"), json!({"data": "stop", "verb": "stop"}));
+    assert_eq!(of("telegram", &[], json!({"update_id": 5})).name, None);
+}
+
+#[test]
+fn ov14_only_a_pressed_button_waits_for_an_answer_and_it_fits() {
+    let telegram = settings("reader = \"telegram\"\nsignature = \"none\"");
+    let update =
+        json!({"update_id": 1, "callback_query": {"id": "q7", "from": {"id": 1}, "data": "x"}}).to_string();
+    let reply = AwaitedReply::of(&telegram, update.as_bytes()).unwrap();
+    let said = reply.body(&"щ".repeat(300), true);
+    assert_eq!((&said["method"], &said["callback_query_id"]), (&json!("answerCallbackQuery"), &json!("q7")));
+    assert_eq!((said["text"].as_str().unwrap().chars().count(), &said["show_alert"]), (200, &json!(true)));
+    assert!(said["text"].as_str().unwrap().ends_with("щ…"));
+    assert_eq!(reply.body("done", false)["text"], "done");
+    let message = json!({"update_id": 1, "message": {"message_id": 1, "text": "x"}}).to_string();
+    assert_eq!(AwaitedReply::of(&telegram, message.as_bytes()), None);
+    assert_eq!(AwaitedReply::of(&HookSettings::default(), update.as_bytes()), None, "of another reader");
+}
+
+#[test]
 fn l28_a_generic_source_is_read_where_the_settings_say() {
     let settings = settings("id = \"body.data.uid\"\nname = \"headers.X-Kind\"\nsender = \"body.by.0.name\"");
     let body = json!({"data": {"uid": 42}, "by": [{"name": "ada"}]});
@@ -160,9 +212,18 @@ fn l28_a_delivery_is_believed_only_with_the_secret_of_its_source() {
         let none = check(&settings, &headers(&[]), body.as_bytes(), now).unwrap_err();
         assert!(none.is_of_sender() && none.to_string().contains("signature"), "{none}");
     }
-    let gitlab = settings(&format!("reader = \"gitlab\"\nsecret = {{ file = \"{}\" }}", file.display()));
-    check(&gitlab, &headers(&[("x-gitlab-token", "hush")]), b"", now).unwrap();
-    assert!(check(&gitlab, &headers(&[("x-gitlab-token", "hus")]), b"", now).is_err());
+    for (reader, name) in [("gitlab", "x-gitlab-token"), ("telegram", "x-telegram-bot-api-secret-token")] {
+        let itself =
+            settings(&format!("reader = \"{reader}\"\nsecret = {{ file = \"{}\" }}", file.display()));
+        check(&itself, &headers(&[(name, "hush")]), b"", now).unwrap();
+        is_claimed(&itself, &headers(&[(name, "hush")])).unwrap();
+        for wrong in ["hus", "hushh", ""] {
+            assert!(check(&itself, &headers(&[(name, wrong)]), b"", now).is_err());
+            assert!(is_claimed(&itself, &headers(&[(name, wrong)])).is_err(), "before the body is read");
+        }
+        let kept = read(&itself, &headers(&[(name, "hush")]), b"{}", None).unwrap().headers;
+        assert!(kept.is_empty(), "the secret is kept nowhere");
+    }
     let unset = settings("reader = \"gitea\"");
     let error = check(&unset, &headers(&[("x-gitea-signature", &right)]), body.as_bytes(), now).unwrap_err();
     assert!(matches!(error, SignatureError::NoSecret) && !error.is_of_sender());
