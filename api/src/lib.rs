@@ -19,8 +19,11 @@ pub mod fault;
 pub mod graph;
 pub mod http;
 mod log;
+mod memory_blobs;
 pub mod metrics;
 pub mod node;
+mod orch_import;
+mod orch_onboard;
 pub mod pipeline_test;
 mod preflight;
 mod schema;
@@ -29,5 +32,6 @@ pub mod settings;
 mod text;
 mod traces;
 pub mod view;
+mod virtual_time;
 
 pub use cli::main_with_args;

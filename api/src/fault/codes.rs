@@ -268,6 +268,10 @@ codes! {
         "The verb belongs to the command line, but this build does not hold it.";
     DemoStopped = "EF0508", 500, 1, "the demo stopped half-way",
         "The message says where and why. Its folder stays as it is, to look at. The demo needs git and sh, and room for a few megabytes in a temporary folder.";
+    OrchDatabase = "EF0509", 422, 2, "ORCH's database cannot be imported",
+        "The message says what the file is, or why it cannot be read. The import only reads it: where ORCH still writes, stop ORCH and repeat the import.";
+    NotOnboarded = "EF0510", 409, 1, "a project lacks something",
+        "The table says of each thing what is missing and what to do. `everfold orch onboard` makes what it can make; `--check` only looks.";
 
     NotKnown = "EF0601", 401, 4, "not let in",
         "A request from afar needs a token: `Authorization: Bearer evf_…`, or the cookie of a session. Tokens expire and can be revoked; \

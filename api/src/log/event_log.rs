@@ -34,7 +34,7 @@ pub(crate) async fn follow(store: Arc<dyn EventStore>, closing: CancellationToke
 fn say(envelope: &Envelope) {
     let header = &envelope.header;
     let Some(run) = header.stream.as_run() else { return };
-    if header.flags & flag::COPIED != 0 {
+    if header.flags & flag::FORMER != 0 {
         return;
     }
     let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) else { return };

@@ -50,7 +50,7 @@ impl Meter {
     pub fn count(&mut self, envelope: &Envelope) {
         let header = &envelope.header;
         let Some(run) = header.stream.as_run() else { return };
-        if header.flags & flag::COPIED != 0 {
+        if header.flags & flag::FORMER != 0 {
             return;
         }
         if let Some(name) = RunEvent::name_of(header.kind) {

@@ -21,12 +21,13 @@ use super::dry_pipeline::DryPipeline;
 use super::dry_run_lines::{DryRunLine, DryRunStory};
 use super::outcome::{CaseEvent, CaseOutcome};
 use super::people::CasePeople;
-use super::stage::{CaseStage, Play, in_virtual_time};
+use super::stage::{CaseStage, Play};
 use super::volunteers::Volunteers;
 use super::world::CaseWorld;
 use crate::fault::Fault;
 use crate::node::refuse_in_definition;
 use crate::settings::Settings;
+use crate::virtual_time::in_virtual_time;
 
 /// The longest time that playing may take on this machine.
 const REAL_TIME: Duration = Duration::from_secs(10);

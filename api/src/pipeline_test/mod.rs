@@ -9,7 +9,6 @@
 //!   up, and marked.
 
 mod assumptions;
-mod blobs;
 mod child_pipelines;
 mod compare_outcome;
 mod coverage;

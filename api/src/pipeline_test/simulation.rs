@@ -16,9 +16,10 @@ use super::compare_outcome::differences;
 use super::coverage::PipelineCoverage;
 use super::outcome::{CaseEnd, CaseEvent, CaseOutcome, story};
 use super::people::CasePeople;
-use super::stage::{CaseStage, FOLDER, Play, in_virtual_time};
+use super::stage::{CaseStage, FOLDER, Play};
 use super::verdict::{CaseDifference, CaseVerdict};
 use crate::settings::Settings;
+use crate::virtual_time::in_virtual_time;
 
 /// When runs start whose case names no time.
 const START: Timestamp = Timestamp(1_767_603_600_000); // 2026-01-05T09:00:00Z, a Monday

@@ -11,11 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use everfold_engine::actor::Actor;
-use everfold_engine::clock::{Chance, Clock};
+use everfold_engine::clock::Clock;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::definition::case::CaseStubs;
 use everfold_engine::definition::{Definition, ExecutorTask, Work};
@@ -25,7 +24,6 @@ use everfold_engine::event::{self, RunEvent, TimerKind};
 use everfold_engine::execution::Edge;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::input::StartOptions;
-use everfold_engine::json::Hash;
 use everfold_engine::state::{RunState, effects};
 use everfold_engine::store::{BlobStore, Subscription};
 use everfold_engine::time::Timestamp;
@@ -39,6 +37,7 @@ use super::stub_ports::edge;
 use super::volunteers::Volunteers;
 use super::world::{CaseWorld, MadeUp};
 use crate::settings::Settings;
+use crate::virtual_time::{seeded, virtual_clock};
 
 /// The virtual time of a run that is played without a limit of its own.
 pub(super) const UNTIL: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -81,25 +80,6 @@ pub(super) struct CaseStage {
     clock: Clock,
     log: Box<dyn Subscription>,
     real_time: Option<Duration>,
-}
-
-/// Has something done in virtual time, on a thread of its own: the caller may stand in a runtime, whose time is real.
-///
-/// # Errors
-/// What ended it, in one line.
-pub(super) fn in_virtual_time<T: Send>(
-    play: impl AsyncFnOnce() -> Result<T, String> + Send,
-) -> Result<T, String> {
-    let played = std::thread::scope(|scope| {
-        let played = scope.spawn(|| {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-            let runtime = runtime.map_err(|error| format!("the runtime could not be started: {error}"))?;
-            runtime.block_on(play())
-        });
-        played.join()
-    });
-    played.unwrap_or_else(|_panic| Err("the engine panicked: a bug of Everfold".to_owned()))
 }
 
 impl CaseStage {
@@ -270,22 +250,6 @@ fn counts(state: &RunState, effect: &Effect, reminders: bool) -> bool {
         }
         _outstanding => true,
     }
-}
-
-/// The calendar of the paused runtime.
-fn virtual_clock(start: Timestamp) -> Clock {
-    let begun = tokio::time::Instant::now();
-    Arc::new(move || start.plus(begun.elapsed()))
-}
-
-/// Ids and jitter that follow from a text.
-fn seeded(seed: &str) -> Chance {
-    let (seed, count) = (seed.to_owned(), AtomicU64::new(0));
-    Arc::new(move || {
-        let count = count.fetch_add(1, Ordering::Relaxed);
-        let Hash(bytes) = Hash::of(format!("{seed}/{count}").as_bytes());
-        bytes.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte))
-    })
 }
 
 /// The real ports, which are asked what work calls upon and costs, and never to do it.

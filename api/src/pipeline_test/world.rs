@@ -22,7 +22,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
-use super::blobs::CaseBlobs;
+use crate::memory_blobs::MemoryBlobs;
 
 /// What answers for a run.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub(super) struct MadeUp(pub(super) BTreeMap<Hash, BTreeMap<StepId, Value>>);
 pub(super) struct CaseWorld {
     pub(super) clock: Clock,
     pub(super) store: Arc<MemoryStore>,
-    pub(super) blobs: Arc<CaseBlobs>,
+    pub(super) blobs: Arc<MemoryBlobs>,
     root: Arc<CaseStubs>,
     made_up: Option<MadeUp>,
     /// The attempts whose output was made up.

@@ -149,7 +149,7 @@ impl TraceFollower {
         let header = &envelope.header;
         let Some(run) = header.stream.as_run() else { return Ok(()) };
         // Former runs are read again where something happens to them.
-        if header.flags & flag::COPIED != 0 || header.recorded_at < self.since {
+        if header.flags & flag::FORMER != 0 || header.recorded_at < self.since {
             return Ok(());
         }
         let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) else { return Ok(()) };

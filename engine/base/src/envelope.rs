@@ -143,6 +143,10 @@ pub struct EventHeader {
 pub mod flag {
     /// The event was copied from another run by a fork; spend, metrics and audit skip it.
     pub const COPIED: u16 = 1;
+    /// The event was recorded by another system and brought over when it was over: nobody is told of it.
+    pub const IMPORTED: u16 = 2;
+    /// What happened before the run was one of this store: no notice, log line, metric or trace follows.
+    pub const FORMER: u16 = COPIED | IMPORTED;
 }
 
 impl EventHeader {

@@ -76,6 +76,12 @@ impl RunId {
         text[24..].to_owned()
     }
 
+    /// The id that follows from a text: of a run whose history another system recorded (UUIDv5).
+    #[must_use]
+    pub fn of_text(text: &str) -> RunId {
+        RunId(Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()))
+    }
+
     /// The id of the child run that one attempt of a `run` step starts (UUIDv5 of the attempt).
     #[must_use]
     pub fn child(&self, attempt: &AttemptId) -> RunId {

@@ -74,6 +74,7 @@ pub use crate::replay::backtest::{Outcome, Rejudged};
 pub use crate::replay::report::{Difference, OtherDecision, Redecided, ReplayError, Replayed, WholeDecision};
 pub use crate::scheduler::settings::{BreakerPolicy, FairBy, OrderConfig, RatePolicy};
 pub use crate::scheduler::view::{BreakerStand, BreakerView, LineView, PoolView, RateView, Reason, Waiting};
+pub use crate::start::adopt::{AdoptError, Adopted, Adoption, ForeignHistory};
 pub use crate::start::fork::ForkRequest;
 pub use crate::start::submission::{Accepted, StartRequest, Started, Submission};
 pub use crate::streams::budgets::limit_change::{BudgetError, OwnLimitChange};

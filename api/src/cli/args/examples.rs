@@ -99,6 +99,10 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("everfold orch status", "every task that is not done"),
             ("everfold orch status ET-018", "one of them"),
+            (
+                "everfold orch import /data/orch.sqlite --projects projects.yaml --dry-run",
+                "what would come of ORCH's tasks",
+            ),
         ],
     ),
     ("debug", &[("everfold breakpoints @ deploy", ""), ("everfold debug @", ""), ("everfold resume @", "")]),

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::name::name;
+use super::orch_setup::{OrchImportArgs, OrchOnboardArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct OrchArgs {
@@ -14,6 +15,10 @@ pub(crate) struct OrchArgs {
 pub(crate) enum OrchVerb {
     /// Where the tasks stand; of one task all that is known
     Status(OrchStatusArgs),
+    /// Import ORCH's tasks from its database: what is done with its history, what is open to go on with
+    Import(OrchImportArgs),
+    /// Give a project what it needs in Plane, in Gitea and here, and say what is missing
+    Onboard(OrchOnboardArgs),
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! From a verb of `orch` to the file that runs it.
 
-use super::status;
+use super::{import, onboard, status};
 use crate::cli::args::{OrchArgs, OrchVerb};
 use crate::cli::context::CommandContext;
 use crate::fault::Fault;
@@ -8,5 +8,7 @@ use crate::fault::Fault;
 pub(crate) async fn run(context: &CommandContext, args: OrchArgs) -> Result<u8, Fault> {
     match args.verb {
         OrchVerb::Status(args) => status::run(context, args).await,
+        OrchVerb::Import(args) => import::run(context, args).await,
+        OrchVerb::Onboard(args) => onboard::run(context, args).await,
     }
 }

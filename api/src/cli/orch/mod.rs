@@ -3,6 +3,8 @@
 //! Law: it declares; each verb asks the routes.
 
 mod group;
+mod import;
+mod onboard;
 mod status;
 
 pub(super) use group::run;

@@ -83,7 +83,10 @@ async fn recover_all(parts: &EngineParts) -> Result<Recovered, RecoverError> {
     let hold = StartHold::begin(parts);
     let recovered = drive_due(shared).await?;
     if recovered.runs > 0 {
-        tracing::info!(runs = recovered.runs, "runs that a former engine left go on; nothing new has begun yet");
+        tracing::info!(
+            runs = recovered.runs,
+            "runs that a former engine left go on; nothing new has begun yet"
+        );
     }
     drop(hold);
     if !shared.wakes.attended.swap(true, Ordering::AcqRel) {

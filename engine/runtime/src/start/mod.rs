@@ -3,6 +3,7 @@
 //! Law: a refused start leaves nothing behind; an accepted one is durable before it is answered.
 
 pub(crate) mod admission;
+pub(crate) mod adopt;
 pub(crate) mod ancestors;
 pub(crate) mod child_definitions;
 pub(crate) mod fork;

@@ -143,8 +143,8 @@ impl SubscriptionWorker {
     async fn handle_event(&self, envelope: &Envelope) -> Result<Option<(bool, NextStep)>, SubscriptionError> {
         let header = &envelope.header;
         let Some(run) = header.stream.as_run() else { return Ok(None) };
-        let is_copied = header.flags & flag::COPIED != 0;
-        let kind = RunEvent::name_of(header.kind).filter(|kind| !is_copied && self.subscription.is_for(kind));
+        let is_former = header.flags & flag::FORMER != 0;
+        let kind = RunEvent::name_of(header.kind).filter(|kind| !is_former && self.subscription.is_for(kind));
         let Some(kind) = kind else { return Ok(None) };
         let Some(of_run) = found(&self.shared, run).await? else { return Ok(None) };
         if !self.subscription.is_for_run(&of_run) {

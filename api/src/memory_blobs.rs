@@ -8,11 +8,11 @@ use everfold_engine::driver::Blobs;
 use everfold_engine::id::RunId;
 use everfold_engine::json::{BlobRef, Hash};
 
-/// The blobs of a case.
+/// The blobs of an engine that has no folder.
 #[derive(Default)]
-pub(super) struct CaseBlobs(Mutex<BTreeMap<(RunId, Hash), Vec<u8>>>);
+pub(crate) struct MemoryBlobs(Mutex<BTreeMap<(RunId, Hash), Vec<u8>>>);
 
-impl Blobs for CaseBlobs {
+impl Blobs for MemoryBlobs {
     fn put(&self, run: RunId, bytes: &[u8]) -> io::Result<BlobRef> {
         let blob = BlobRef { hash: Hash::of(bytes), size_bytes: bytes.len() as u64 };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((run, blob.hash), bytes.to_vec());

@@ -1,0 +1,124 @@
+//! `orch import`: ORCH's tasks become runs.
+//!
+//! Law: it works on a folder that has no owner. While a server has it, histories would be written beside the one writer
+//! that streams have; so the server is stopped, or not yet started, when ORCH is replaced.
+
+use std::io::IsTerminal as _;
+
+use crate::cli::args::OrchImportArgs;
+use crate::cli::context::CommandContext;
+use crate::cli::output::columns;
+use crate::cli::table::{Cell, TableColumn, fitted};
+use crate::fault::{Code, Fault};
+use crate::node::HoldOptions;
+use crate::orch_import::{
+    ImportOutcome, ImportReport, ImportedTask, TaskPlan, import, plan, read_database, read_projects,
+};
+use crate::serve;
+use crate::text::count;
+
+pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Result<u8, Fault> {
+    let place = context.place()?;
+    let projects = read_projects(args.projects.as_deref())?;
+    let path = args.path.clone();
+    let database = tokio::task::spawn_blocking(move || read_database(&path)).await;
+    let database = database.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
+    let strays = database.strays;
+    let planned = plan(database, &projects);
+    let tasks = if args.dry_run {
+        planned.iter().map(ImportedTask::planned).collect()
+    } else {
+        if serve::connect(&place.layout.socket()).await.is_ok() {
+            return Err(Fault::new(
+                Code::InUse,
+                "another process has the data folder, so nothing is imported",
+            )
+            .hint("stop the server (or close `everfold ui`), import, then start it again"));
+        }
+        let options = HoldOptions { config: place.config.clone(), ..HoldOptions::default() };
+        let guard = serve::hold(place.layout.clone(), options).await?;
+        let bar = bar(planned.iter().filter(|task| !matches!(task.plan, TaskPlan::Leave(_))).count());
+        let imported =
+            import(guard.node(), &args.pipeline, planned, |done| bar.set_position(done as u64)).await;
+        bar.finish_and_clear();
+        guard.release().await;
+        imported?
+    };
+    let report = ImportReport { tasks, skipped_projects: projects.skipped, strays };
+    if context.json {
+        context.out.json(&report)?;
+    } else {
+        context.out.raw(&shown(&report));
+    }
+    Ok(0)
+}
+
+fn bar(tasks: usize) -> indicatif::ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::new(tasks as u64);
+    let style = indicatif::ProgressStyle::with_template("importing {bar:30} {pos}/{len} tasks");
+    bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+    bar
+}
+
+/// The report as a table, with a line that sums it up.
+fn shown(report: &ImportReport) -> String {
+    let head = [
+        TableColumn::fixed("TASK"),
+        TableColumn::text("ITEM"),
+        TableColumn::fixed("STAGE"),
+        TableColumn::fixed("RUNS"),
+        TableColumn::fixed("WHAT"),
+        TableColumn::fixed("RUN"),
+        TableColumn::text("NOTE"),
+    ];
+    let row = |task: &ImportedTask| -> [Cell; 7] {
+        let run = task.goes_on.as_ref().or(task.history.as_ref());
+        [
+            task.task.to_string().into(),
+            task.item.clone().into(),
+            task.stage.clone().into(),
+            task.agent_runs.to_string().into(),
+            word(task.outcome).to_owned().into(),
+            run.map(|run| short(run)).unwrap_or_default().into(),
+            task.note.clone().unwrap_or_default().into(),
+        ]
+    };
+    let rows: Vec<[Cell; 7]> = report.tasks.iter().map(row).collect();
+    let mut text = match rows.is_empty() {
+        true => String::new(),
+        false => format!("{}\n\n", fitted(head, &rows, columns()).trim_end()),
+    };
+    let of = |outcome: ImportOutcome| report.tasks.iter().filter(|task| task.outcome == outcome).count();
+    let sums = [ImportOutcome::Planned, ImportOutcome::Imported, ImportOutcome::There, ImportOutcome::Left]
+        .map(|outcome| (of(outcome), word(outcome)))
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"));
+    let sums: Vec<String> = sums.collect();
+    let sums = if sums.is_empty() { "no tasks".to_owned() } else { sums.join(", ") };
+    text.push_str(&format!("{}: {sums}\n", count(report.tasks.len() as u64, "task")));
+    for skipped in &report.skipped_projects {
+        text.push_str(&format!("passed over among the projects: {skipped}\n"));
+    }
+    if report.strays > 0 {
+        text.push_str(&format!("{} of no task: left\n", count(report.strays as u64, "agent run")));
+    }
+    text
+}
+
+fn word(outcome: ImportOutcome) -> &'static str {
+    match outcome {
+        ImportOutcome::Planned => "would be imported",
+        ImportOutcome::Imported => "imported",
+        ImportOutcome::There => "there already",
+        ImportOutcome::Left => "left",
+    }
+}
+
+/// The end of a run's id, as people type it.
+fn short(run: &str) -> String {
+    run.get(run.len().saturating_sub(8)..).unwrap_or(run).to_owned()
+}

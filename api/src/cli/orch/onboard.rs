@@ -1,0 +1,78 @@
+//! `orch onboard`: what a project needs, checked and made.
+
+use owo_colors::Style;
+
+use crate::cli::args::OrchOnboardArgs;
+use crate::cli::context::CommandContext;
+use crate::cli::output::columns;
+use crate::cli::table::{Cell, TableColumn, fitted};
+use crate::fault::{Code, Fault};
+use crate::orch_onboard::{Environment, OnboardReport, OnboardRequest, SetupItem, SetupStanding, onboard};
+
+pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Result<u8, Fault> {
+    let place = context.place()?;
+    let request = OnboardRequest {
+        project: args.project,
+        repo: args.repo,
+        prefix: args.prefix,
+        plane_url: args.plane_url,
+        workspace: args.workspace,
+        gitea_url: args.gitea_url,
+        owner: args.owner,
+        repos: args.repos,
+        projects: args.projects,
+        settings: place.config.clone().unwrap_or_else(|| place.layout.settings()),
+        labels: args.labels.into_iter().filter(|label| !label.trim().is_empty()).collect(),
+        address: args.address,
+        environment: Environment::of_process(),
+        only_check: args.check,
+    };
+    let report = onboard(&request, &place.layout).await?;
+    if context.json {
+        context.out.json(&report)?;
+    } else {
+        context.out.raw(&shown(&report, &request));
+    }
+    if report.ready {
+        return Ok(0);
+    }
+    let missing = report.items.iter().filter(|item| item.standing == SetupStanding::Missing).count();
+    Err(Fault::new(Code::NotOnboarded, format!("{} lacks {missing} of {}", request.repo, report.items.len())))
+}
+
+fn shown(report: &OnboardReport, request: &OnboardRequest) -> String {
+    let head = [
+        TableColumn::fixed("WHERE"),
+        TableColumn::fixed("WHAT"),
+        TableColumn::fixed(""),
+        TableColumn::text(""),
+    ];
+    let row = |item: &SetupItem| -> [Cell; 4] {
+        let (word, style) = match item.standing {
+            SetupStanding::There => ("there", Style::new().green()),
+            SetupStanding::Made => ("made", Style::new().green().bold()),
+            SetupStanding::Missing => ("missing", Style::new().red().bold()),
+            SetupStanding::Optional => ("without", Style::new().yellow()),
+        };
+        [
+            item.place.to_owned().into(),
+            item.name.clone().into(),
+            Cell::styled(word, style),
+            item.detail.clone().into(),
+        ]
+    };
+    let rows: Vec<[Cell; 4]> = report.items.iter().map(row).collect();
+    let mut text = format!("{}\n", fitted(head, &rows, columns()).trim_end());
+    let to_do: Vec<String> = report
+        .items
+        .iter()
+        .filter(|item| item.standing == SetupStanding::Missing)
+        .filter_map(|item| item.to_do.as_ref().map(|what| format!("  {} {}: {what}", item.place, item.name)))
+        .collect();
+    if !to_do.is_empty() {
+        text.push_str(&format!("\nWhat is to be done:\n{}\n", to_do.join("\n")));
+    } else if report.ready {
+        text.push_str(&format!("\n{} is ready: set an issue In Progress in Plane\n", request.repo));
+    }
+    text
+}

@@ -1,0 +1,199 @@
+//! The pipeline that a history of ORCH is recorded with.
+//!
+//! Law: it has the name, the key and the steps of the pipeline that goes on with the task, and no gate, because ORCH
+//! recorded none. Each launch of an agent is a signal, which begins the round of that agent's step; so a history has the
+//! rounds that there were, in their order. A step of which ORCH has no fact is skipped, and stays so where a run goes on;
+//! only what reads the tracker and the pull request is left out, so that it is done when a run goes on.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition::{Definition, ExecutorTask, NoFiles, Step, Work, parse};
+use everfold_engine::expr::Template;
+use everfold_engine::id::StepId;
+use everfold_engine::json::Value;
+use serde_json::json;
+
+use super::plan::STAGES;
+
+/// The step that stays open as long as the history goes on.
+pub(super) const RECORD: &str = "orch-record";
+/// The signal that ends it.
+pub(super) const ENDED: &str = "orch-ended";
+/// The signals of an approval.
+pub(super) const APPROVED: &str = "orch-approved";
+/// How often an agent's step may begin; more than a history holds.
+const ROUNDS_MAX: u32 = 1_000;
+/// Functions of the pipeline that give what ORCH gave, too: a task's names.
+const NAMING: [&str; 3] = ["plane.sequence", "everfold.unique", "git.free_branch"];
+/// Functions that are called when a run goes on: their outputs are not ORCH's, and calling them again does no harm.
+const CALLED_LATER: [&str; 4] = ["plane.issue", "plane.states", "gitea.pr_of", "git.open_pr"];
+
+/// The steps of a pipeline of which ORCH has facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OrchSteps {
+    /// The agent's step of each of ORCH's stages.
+    pub(super) agents: [Option<StepId>; STAGES.len()],
+    /// The approval of the analysis.
+    pub(super) approval: Option<StepId>,
+    /// The steps that name the task, with their functions and the scopes of the names.
+    pub(super) naming: Vec<Naming>,
+}
+
+/// A step that names the task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Naming {
+    pub(super) step: StepId,
+    pub(super) function: String,
+    /// The scope in which the name is given once, as it is written.
+    pub(super) scope: Option<Value>,
+}
+
+impl OrchSteps {
+    /// Finds them in a pipeline.
+    pub(crate) fn of(definition: &Definition) -> Self {
+        let mut steps = Self::default();
+        for (at, (stage, _)) in STAGES.iter().enumerate() {
+            let mut own = definition.steps.iter().filter(|step| step.stage.as_deref() == Some(stage));
+            steps.agents[at] =
+                own.find(|step| kind(step) == Some(ExecutorTask::AGENT)).map(|step| step.id.clone());
+        }
+        let place = |id: &StepId| definition.steps.iter().position(|step| step.id == *id);
+        let first = steps.agents[0].as_ref().and_then(place).unwrap_or(0);
+        let second = steps.agents[1].as_ref().and_then(place).unwrap_or(definition.steps.len());
+        let between = definition.steps.get(first..second).unwrap_or_default();
+        let is_approval = |step: &&Step| matches!(step.work, Some(Work::Approval(_)));
+        steps.approval = between.iter().find(is_approval).map(|step| step.id.clone());
+        steps.naming = definition.steps[..first].iter().filter_map(naming).collect();
+        steps
+    }
+
+    /// What is missing in the pipeline, so that tasks of ORCH could not go on with it.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let agents = STAGES.iter().zip(&self.agents);
+        let mut stages = agents.filter(|(_, step)| step.is_none()).map(|((stage, _), _)| *stage);
+        match (stages.next(), &self.approval) {
+            (Some(stage), _) => Some(format!("it has no agent's step of the stage {stage}")),
+            (None, None) => Some("it has no approval behind the stage analysis".to_owned()),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+fn kind(step: &Step) -> Option<&str> {
+    match &step.work {
+        Some(Work::Task(task)) => Some(&task.kind),
+        _other => None,
+    }
+}
+
+fn naming(step: &Step) -> Option<Naming> {
+    let Some(Work::Task(task)) = &step.work else { return None };
+    let spec = task.spec.source();
+    let function = spec["name"].as_str().filter(|name| NAMING.contains(name))?;
+    let scope = Some(&spec["with"]["scope"]).filter(|scope| !scope.is_null());
+    Some(Naming { step: step.id.clone(), function: function.to_owned(), scope: scope.cloned() })
+}
+
+/// The signal that launches the agent of a step.
+pub(super) fn launched(step: &StepId) -> String {
+    format!("orch-launched-{step}")
+}
+
+/// The signal that shows the analysis to its owner.
+pub(super) fn asked(step: &StepId) -> String {
+    format!("orch-asked-{step}")
+}
+
+/// The pipeline for the histories of tasks that `next` goes on with.
+///
+/// # Errors
+/// It would not be a sound pipeline: `next` is none for ORCH's tasks.
+pub(crate) fn history_pipeline(next: &Definition, steps: &OrchSteps) -> Result<Definition, String> {
+    let mut written: Vec<Value> = Vec::new();
+    let mut routes: BTreeMap<String, Value> = BTreeMap::new();
+    for step in &next.steps {
+        let Some(mut document) = skeleton(step) else { continue };
+        if !steps.naming.iter().any(|naming| naming.step == step.id) {
+            document["standby"] = json!(true);
+            let signal =
+                if steps.approval.as_ref() == Some(&step.id) { asked(&step.id) } else { launched(&step.id) };
+            routes.insert(signal, json!({ "rework": step.id, "max": ROUNDS_MAX }));
+        }
+        written.push(document);
+    }
+    let all: Vec<Value> = written.iter().map(|step| step["id"].clone()).collect();
+    written.push(json!({
+        "id": RECORD, "needs": all, "wait": { "signal": ENDED }, "on_signal": routes,
+    }));
+    let mut document = json!({
+        "name": next.name,
+        "description": "What ORCH recorded of a task, before Everfold went on with it",
+        "input": { "type": "object" },
+        "steps": written,
+    });
+    if let Some(key) = &next.key {
+        document["key"] = json!({ "value": key.value.source(), "release": "unsuccessful" });
+    }
+    let parsed = parse(&document.to_string(), "the history of ORCH", &NoFiles).map_err(|problems| {
+        let first = problems.0.first().map(|problem| problem.message.clone()).unwrap_or_default();
+        format!("no history can be recorded for the pipeline {}: {first}", next.name)
+    })?;
+    Ok(parsed.definition)
+}
+
+/// A step of the same name and kind, which does nothing; `None`: it is done when a run goes on.
+fn skeleton(step: &Step) -> Option<Value> {
+    if step.foreach.is_some() {
+        return None;
+    }
+    let (key, work) = match step.work.as_ref()? {
+        Work::Task(task) => {
+            let spec = task.spec.source();
+            match task.kind.as_str() {
+                ExecutorTask::AGENT => {
+                    ("agent", json!({ "prompt": "An agent of ORCH worked here, before Everfold." }))
+                }
+                ExecutorTask::COMMAND => ("command", json!("true")),
+                ExecutorTask::FUNCTION => {
+                    let name = spec["name"].as_str().filter(|name| !CALLED_LATER.contains(name))?;
+                    ("function", json!(name))
+                }
+                _service_or_run => return None,
+            }
+        }
+        Work::Approval(_) => ("approval", json!({ "title": "The analysis, approved in ORCH" })),
+        Work::Question(_) => ("question", json!({ "title": "Asked in ORCH" })),
+        Work::Wait(_) => return None,
+    };
+    let mut document = json!({ "id": step.id, "needs": [], key: work });
+    match &step.work {
+        Some(Work::Approval(_)) => document["on_signal"] = json!({ APPROVED: "approve" }),
+        Some(Work::Task(_)) => document["on_fail"] = json!("continue"),
+        _asked => {}
+    }
+    if let Some(stage) = &step.stage {
+        document["stage"] = json!(stage);
+    }
+    // What later steps read of a step that was skipped.
+    if let Some(otherwise) = step.otherwise.as_ref().filter(|template| template.references().is_empty()) {
+        document["else"] = otherwise.source().clone();
+    }
+    Some(document)
+}
+
+/// The scope of a naming step, rendered where it names nothing but the input.
+pub(super) fn scope_of(naming: &Naming, input: &Value, repo: &str) -> Option<String> {
+    let written = naming.scope.as_ref()?;
+    let text = written.as_str()?;
+    if !text.contains("${") {
+        return Some(text.to_owned());
+    }
+    let _template: Template = Template::text(text).ok()?;
+    let known = [
+        ("${input.project}", input["project"].as_str().unwrap_or_default()),
+        ("${run.labels.repo}", repo),
+        ("${local.repo}", repo),
+    ];
+    let rendered = known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    (!rendered.contains("${")).then_some(rendered)
+}

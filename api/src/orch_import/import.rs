@@ -1,0 +1,351 @@
+//! Brings planned tasks into a node, one after the other.
+//!
+//! Law: each task is brought in on its own: its history first, then its name, then the run that goes on with it. A crash in
+//! between leaves nothing half: the same import goes on where the last one stopped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::{AdoptError, Adopted, Adoption, ForeignHistory};
+use everfold_engine::event::OriginKind;
+use everfold_engine::execution::NameRequest;
+use everfold_engine::id::{Attempt, AttemptId, InputId, Round, RunId, StepId, StepPath};
+use everfold_engine::input::StartOptions;
+use everfold_engine::json::{Hash, JsonText, Value};
+use everfold_engine::store::{Dedup, DedupKeep};
+use everfold_engine::time::Timestamp;
+use everfold_engine::unique_names::WantedName;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use super::facts::{OrchFact, facts};
+use super::history::{OrchSteps, history_pipeline, scope_of};
+use super::plan::{HistoryEnd, Planned, STAGES, TaskPlan, TaskStanding};
+use super::play::{IMPORTER, PlayedTask, TaskPlay, play};
+use super::source::OrchTask;
+use crate::fault::{Code, Fault};
+use crate::node::{Idempotency, Node, PipelineSource, Rerun};
+use crate::virtual_time::in_virtual_time;
+
+/// What an import did.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct ImportReport {
+    /// Every task of the database.
+    pub(crate) tasks: Vec<ImportedTask>,
+    /// Records of projects that were passed over.
+    pub(crate) skipped_projects: Vec<String>,
+    /// Agent runs that belong to no task.
+    pub(crate) strays: usize,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct ImportedTask {
+    /// ORCH's number of it.
+    pub(crate) task: i64,
+    pub(crate) item: String,
+    pub(crate) stage: String,
+    /// Its agent runs.
+    pub(crate) agent_runs: usize,
+    pub(crate) outcome: ImportOutcome,
+    /// What is to be known of it.
+    pub(crate) note: Option<String>,
+    /// The run that holds its history.
+    pub(crate) history: Option<String>,
+    /// The run that goes on with it.
+    pub(crate) goes_on: Option<String>,
+}
+
+/// What became of a task, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ImportOutcome {
+    /// It would be imported.
+    Planned,
+    /// It was imported.
+    Imported,
+    /// It was there.
+    There,
+    /// It was left.
+    Left,
+}
+
+impl ImportedTask {
+    /// What an import would do.
+    pub(crate) fn planned(planned: &Planned) -> Self {
+        let OrchTask { id, item, stage, runs, .. } = &planned.task;
+        let (outcome, note) = match &planned.plan {
+            TaskPlan::Leave(why) => (ImportOutcome::Left, Some(why.clone())),
+            TaskPlan::Import { end: HistoryEnd::HandedOver { stage, standing }, .. } => (
+                ImportOutcome::Planned,
+                Some(format!("goes on at {}: {}", STAGES[*stage].0, standing.says())),
+            ),
+            TaskPlan::Import { .. } => (ImportOutcome::Planned, None),
+        };
+        Self {
+            task: *id,
+            item: item.clone(),
+            stage: stage.clone(),
+            agent_runs: runs.len(),
+            outcome,
+            note,
+            history: None,
+            goes_on: None,
+        }
+    }
+
+    fn left(mut self, why: String) -> Self {
+        (self.outcome, self.note) = (ImportOutcome::Left, Some(why));
+        self
+    }
+}
+
+/// Imports the planned tasks; `progress` is told how many are done.
+///
+/// # Errors
+/// The pipeline is none for ORCH's tasks, or the store takes nothing more. What was imported before stays.
+pub(crate) async fn import(
+    node: &Node,
+    pipeline: &str,
+    planned: Vec<Planned>,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<ImportedTask>, Fault> {
+    let next = node.pipeline(pipeline).await?;
+    let steps = OrchSteps::of(&next);
+    if let Some(what) = steps.missing() {
+        let message = format!("the pipeline {pipeline} cannot go on with tasks of ORCH: {what}");
+        return Err(Fault::new(Code::BadPipeline, message));
+    }
+    let history = history_pipeline(&next, &steps).map_err(|what| Fault::new(Code::BadPipeline, what))?;
+    let importer = Importer { node, pipeline, next, history: Arc::new(history), steps };
+    let mut imported = Vec::with_capacity(planned.len());
+    for task in planned {
+        imported.push(importer.task(task).await?);
+        progress(imported.len());
+    }
+    Ok(imported)
+}
+
+struct Importer<'a> {
+    node: &'a Node,
+    pipeline: &'a str,
+    next: Arc<Definition>,
+    history: Arc<Definition>,
+    steps: OrchSteps,
+}
+
+impl Importer<'_> {
+    async fn task(&self, planned: Planned) -> Result<ImportedTask, Fault> {
+        let mut told = ImportedTask::planned(&planned);
+        let Planned { task, plan: TaskPlan::Import { project, began_at, end } } = planned else {
+            return Ok(told);
+        };
+        let run = history_run(&task);
+        told.history = Some(run.to_string());
+        told.note = None;
+        let input = json!({ "project": project, "issue": task.issue });
+        let played = self.played(run, &task, &input, began_at, end).await;
+        let (key, played) = match played {
+            Ok(played) => played,
+            Err(why) => return Ok(told.left(format!("its history cannot be recorded: {why}"))),
+        };
+        let foreign = ForeignHistory {
+            store: played.store.as_ref(),
+            blobs: played.blobs.as_ref(),
+            run,
+            definition: Arc::clone(&self.history),
+            key,
+        };
+        let adoption = match self.node.engine().adopt(foreign).await {
+            Ok(adoption) => adoption,
+            Err(AdoptError::Differs { .. }) => {
+                let why = "it has changed in ORCH since it was imported: the history that is here stays";
+                return Ok(told.left(why.to_owned()));
+            }
+            Err(AdoptError::KeyTaken) => {
+                told.history = None;
+                return Ok(told.left("a run of Everfold works, or has worked, on its issue".to_owned()));
+            }
+            Err(error @ (AdoptError::TooLong(_) | AdoptError::NotEnded)) => {
+                told.history = None;
+                return Ok(told.left(error.to_string()));
+            }
+            Err(AdoptError::Full) => return Err(Fault::new(Code::Full, AdoptError::Full.to_string())),
+            Err(error) => return Err(Fault::new(Code::StoreIo, error.to_string())),
+        };
+        told.outcome = if matches!(adoption.adopted, Adopted::New(_)) {
+            ImportOutcome::Imported
+        } else {
+            ImportOutcome::There
+        };
+        told.note = self.give_names(run, &task, &input).await;
+        if let HistoryEnd::HandedOver { stage, standing } = end {
+            self.go_on(run, stage, standing, &adoption, &mut told).await;
+        }
+        Ok(told)
+    }
+
+    /// Plays a task; gives the key that its run asked for as well.
+    async fn played(
+        &self,
+        run: RunId,
+        task: &OrchTask,
+        input: &Value,
+        began_at: Timestamp,
+        end: HistoryEnd,
+    ) -> Result<(Option<String>, PlayedTask), String> {
+        let stage = match end {
+            HistoryEnd::HandedOver { stage, .. } => stage,
+            HistoryEnd::Done => STAGES.len(),
+            HistoryEnd::Cancelled => 0,
+        };
+        let facts = facts(task, stage, &self.steps, began_at);
+        let last = facts.iter().map(ended_at).max().unwrap_or(began_at);
+        let cancelled = match end {
+            HistoryEnd::Done => None,
+            HistoryEnd::Cancelled => Some("ORCH gave the task up".to_owned()),
+            HistoryEnd::HandedOver { stage, .. } => {
+                Some(format!("ORCH handed the task over at the stage {}", STAGES[stage].0))
+            }
+        };
+        let title = Some(task.title.clone()).filter(|title| !title.is_empty());
+        let key = self.history.key.is_some().then(|| key_of(&self.next, input)).flatten();
+        let play_of = TaskPlay {
+            run,
+            definition: Arc::clone(&self.history),
+            options: StartOptions {
+                title,
+                labels: labels(task, input),
+                ..StartOptions::new(JsonText::new(input))
+            },
+            steps: self.steps.clone(),
+            named: self.named(task),
+            began_at,
+            facts,
+            ends_at: task.updated_at.unwrap_or(last).max(last),
+            cancelled,
+            key: key.clone(),
+        };
+        let played = tokio::task::spawn_blocking(move || in_virtual_time(async || play(play_of).await)).await;
+        Ok((key, played.map_err(|error| error.to_string())??))
+    }
+
+    fn named(&self, task: &OrchTask) -> BTreeMap<StepId, Value> {
+        let given = |function: &str| match function {
+            "git.free_branch" => json!({ "branch": task.branch, "changed": false, "source": "orch" }),
+            _name => {
+                json!({ "name": task.item, "number": number(&task.item), "changed": false, "source": "orch" })
+            }
+        };
+        self.steps.naming.iter().map(|naming| (naming.step.clone(), given(&naming.function))).collect()
+    }
+
+    /// Takes the work item's name in the scope in which the pipeline gives names, so that no new task gets it; gives what
+    /// is to be known of that.
+    async fn give_names(&self, run: RunId, task: &OrchTask, input: &Value) -> Option<String> {
+        for naming in self.steps.naming.iter().filter(|naming| naming.function != "git.free_branch") {
+            let Some(scope) = scope_of(naming, input, &task.repo) else { continue };
+            let id = AttemptId {
+                path: StepPath::step(&naming.step),
+                round: Round::FIRST,
+                attempt: Attempt::FIRST,
+            };
+            let wanted = WantedName { name: task.item.clone(), ..WantedName::default() };
+            match self.node.engine().give_name(run, id, &NameRequest { scope, wanted }).await {
+                Ok(name) if name == task.item => {}
+                Ok(_other) => return Some(format!("another task has the name {}", task.item)),
+                Err(error) => return Some(format!("its name could not be taken: {error}")),
+            }
+        }
+        None
+    }
+
+    /// Starts the run that goes on with a task, where none has done so yet.
+    async fn go_on(
+        &self,
+        history: RunId,
+        stage: usize,
+        standing: TaskStanding,
+        adoption: &Adoption,
+        told: &mut ImportedTask,
+    ) {
+        if adoption.key_used_since {
+            told.note = Some("a run goes on with it already".to_owned());
+            return;
+        }
+        let step = match standing {
+            TaskStanding::Approval => self.steps.approval.as_ref(),
+            TaskStanding::Queued | TaskStanding::Person => self.steps.agents[stage].as_ref(),
+        };
+        let Some(step) = step else { return };
+        let mut rerun = Rerun::new(OriginKind::Restart, true);
+        rerun.from_step = Some(step.to_string());
+        rerun.source = Some(PipelineSource::Named(self.pipeline.to_owned()));
+        rerun.until_step = (standing == TaskStanding::Person).then(|| step.to_string());
+        let about = format!("{IMPORTER}\n{history}");
+        let dedup = Dedup {
+            key: Hash::of(about.as_bytes()),
+            body: Hash::of(step.as_str().as_bytes()),
+            keep: DedupKeep::Week,
+        };
+        let once = Idempotency { dedup: Some(dedup), input: InputId::derive(&about) };
+        let actor = Actor::User(IMPORTER.to_owned());
+        match self.node.again(history, rerun, actor, once).await {
+            Ok(started) => {
+                told.goes_on = Some(started.run.to_string());
+                told.note = told
+                    .note
+                    .take()
+                    .or_else(|| Some(format!("goes on at {}: {}", STAGES[stage].0, standing.says())));
+            }
+            Err(fault) => {
+                told.outcome = ImportOutcome::Left;
+                told.note =
+                    Some(format!("its history is here, and no run goes on with it: {}", fault.message));
+            }
+        }
+    }
+}
+
+fn ended_at(fact: &OrchFact) -> Timestamp {
+    match fact {
+        OrchFact::Worked(work) => work.ended_at,
+        OrchFact::Approved { at, .. } => *at,
+    }
+}
+
+/// The run of a task's history: the same one however often it is imported.
+fn history_run(task: &OrchTask) -> RunId {
+    RunId::of_text(&format!("{IMPORTER}/{}/{}", task.repo, task.issue))
+}
+
+fn labels(task: &OrchTask, input: &Value) -> BTreeMap<String, String> {
+    let project = input["project"].as_str().unwrap_or_default();
+    let pairs = [
+        ("project", project),
+        ("repo", &task.repo),
+        ("item", &task.item),
+        ("branch", &task.branch),
+        ("origin", "orch"),
+        ("orch_task", &task.id.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// The key of the pipeline for an input, where it names nothing else.
+fn key_of(next: &Definition, input: &Value) -> Option<String> {
+    let written = next.key.as_ref()?.value.source().as_str()?.to_owned();
+    let known =
+        ["project", "issue"].map(|name| (format!("${{input.{name}}}"), input[name].as_str().unwrap_or("")));
+    let rendered = known.iter().fold(written, |text, (name, value)| text.replace(name.as_str(), value));
+    (!rendered.contains("${")).then_some(rendered)
+}
+
+/// The number at the end of a work item's name.
+fn number(item: &str) -> Option<u64> {
+    item.rsplit('-').next()?.parse().ok()
+}

@@ -1,0 +1,176 @@
+//! What becomes of each task of ORCH.
+//!
+//! Law: a plan says of every task what is made of it, or why it is left; it is the same whatever the store holds.
+
+use everfold_engine::time::Timestamp;
+
+use super::projects::Projects;
+use super::source::{OrchDatabase, OrchTask};
+
+/// ORCH's stages, with the agent that works in each.
+pub(super) const STAGES: [(&str, &str); 7] = [
+    ("analysis", "analyst"),
+    ("architecture", "architect"),
+    ("development", "developer"),
+    ("review", "reviewer"),
+    ("testing", "tester"),
+    ("deploy-staging", "deployer"),
+    ("deploy", "deployer"),
+];
+const DONE: &str = "done";
+const CANCELLED: &str = "cancelled";
+
+/// What becomes of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Planned {
+    pub(crate) task: OrchTask,
+    pub(crate) plan: TaskPlan,
+}
+
+/// What is made of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TaskPlan {
+    /// A run with its history.
+    Import {
+        /// Its project in Plane.
+        project: String,
+        began_at: Timestamp,
+        end: HistoryEnd,
+    },
+    /// Nothing, for this reason.
+    Leave(String),
+}
+
+/// How a history ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistoryEnd {
+    /// ORCH has done the task.
+    Done,
+    /// ORCH has given the task up.
+    Cancelled,
+    /// The task is handed over: another run goes on with it at its stage.
+    HandedOver {
+        /// The place in [`STAGES`].
+        stage: usize,
+        standing: TaskStanding,
+    },
+}
+
+/// What a task stood for when it was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskStanding {
+    /// An agent was to begin.
+    Queued,
+    /// The analysis waits for its approval.
+    Approval,
+    /// A person is to set it going.
+    Person,
+}
+
+impl TaskStanding {
+    /// What the run that goes on does first.
+    pub(crate) fn says(self) -> &'static str {
+        match self {
+            Self::Queued => "its agent begins",
+            Self::Approval => "waits for Approved",
+            Self::Person => "paused: ORCH waited for a person",
+        }
+    }
+}
+
+/// Plans what becomes of all tasks.
+pub(crate) fn plan(database: OrchDatabase, projects: &Projects) -> Vec<Planned> {
+    let planned = |task: OrchTask| Planned { plan: plan_task(&task, projects), task };
+    database.tasks.into_iter().map(planned).collect()
+}
+
+fn plan_task(task: &OrchTask, projects: &Projects) -> TaskPlan {
+    let leave = |why: String| TaskPlan::Leave(why);
+    let Some(project) = projects.of_repo(&task.repo) else {
+        return leave(format!("no project has the repository “{}”", task.repo));
+    };
+    if task.issue.is_empty() || task.item.is_empty() {
+        return leave("it names no issue of Plane, or no work item".to_owned());
+    }
+    if task.running > 0 {
+        return leave(
+            "an agent is at work: wait for its end, or stop ORCH, then repeat the import".to_owned(),
+        );
+    }
+    let first = task.runs.iter().filter_map(|run| run.started_at).min();
+    let Some(began_at) = task.created_at.or(first).map(|at| first.map_or(at, |first| at.min(first))) else {
+        return leave("it says nowhere when it began".to_owned());
+    };
+    let end = match task.stage.trim() {
+        DONE => HistoryEnd::Done,
+        CANCELLED => HistoryEnd::Cancelled,
+        // A task is inserted at analysis; what has no stage yet begins there.
+        "created" => HistoryEnd::HandedOver { stage: 0, standing: TaskStanding::Queued },
+        stage => match STAGES.iter().position(|(name, _)| *name == stage) {
+            Some(at) => HistoryEnd::HandedOver { stage: at, standing: standing(task, at) },
+            None => return leave(format!("its stage “{stage}” is not known")),
+        },
+    };
+    TaskPlan::Import { project: project.to_owned(), began_at, end }
+}
+
+fn standing(task: &OrchTask, stage: usize) -> TaskStanding {
+    let is_open = task.review_started_at.is_some() && task.review_ended_at.is_none();
+    if task.queued > 0 {
+        TaskStanding::Queued
+    } else if stage == 0 && is_open {
+        TaskStanding::Approval
+    } else {
+        TaskStanding::Person
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::orch_import::projects::read_projects;
+
+    fn task(stage: &str) -> OrchTask {
+        OrchTask {
+            issue: "i".into(),
+            item: "ET-001".into(),
+            repo: "enduro-trails".into(),
+            stage: stage.into(),
+            created_at: Some(Timestamp(1_767_603_600_000)),
+            ..OrchTask::default()
+        }
+    }
+
+    fn end(task: &OrchTask) -> Result<HistoryEnd, String> {
+        match plan_task(task, &read_projects(None).unwrap()) {
+            TaskPlan::Import { end, .. } => Ok(end),
+            TaskPlan::Leave(why) => Err(why),
+        }
+    }
+
+    #[test]
+    fn every_stage_of_orch_has_its_end_and_its_standing() {
+        let open = |stage, standing| Ok(HistoryEnd::HandedOver { stage, standing });
+        assert_eq!(end(&task("done")), Ok(HistoryEnd::Done));
+        assert_eq!(end(&task("cancelled")), Ok(HistoryEnd::Cancelled));
+        for (at, (stage, _)) in STAGES.iter().enumerate() {
+            assert_eq!(end(&task(stage)), open(at, TaskStanding::Person), "{stage}");
+            let queued = OrchTask { queued: 1, ..task(stage) };
+            assert_eq!(end(&queued), open(at, TaskStanding::Queued), "{stage}");
+        }
+        let review = OrchTask { review_started_at: Some(Timestamp(1)), ..task("analysis") };
+        assert_eq!(end(&review), open(0, TaskStanding::Approval));
+        let decided = OrchTask { review_ended_at: Some(Timestamp(2)), ..review };
+        assert_eq!(end(&decided), open(0, TaskStanding::Person));
+    }
+
+    #[test]
+    fn what_is_left_says_why() {
+        let why = |task: OrchTask| end(&task).unwrap_err();
+        assert!(why(OrchTask { repo: "other".into(), ..task("done") }).contains("“other”"));
+        assert!(why(OrchTask { issue: String::new(), ..task("done") }).contains("no issue"));
+        assert!(why(OrchTask { running: 1, ..task("review") }).contains("at work"));
+        assert!(why(OrchTask { created_at: None, ..task("done") }).contains("when it began"));
+        assert!(why(task("mending")).contains("“mending”"));
+    }
+}

@@ -1,0 +1,286 @@
+//! Databases of ORCH, imported into real folders.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::data_folder::Layout;
+use everfold_engine::envelope::{StreamId, flag};
+use everfold_engine::event::{self, RunEvent};
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::state::{RunState, RunStatus};
+use everfold_engine::time::Timestamp;
+use rusqlite::Connection;
+
+use super::import::{ImportOutcome, ImportedTask, import};
+use super::plan::plan;
+use super::projects::read_projects;
+use super::source::read_database;
+use crate::fault::Code;
+use crate::node::HoldOptions;
+use crate::serve::{NodeGuard, hold};
+
+/// A pipeline in the shape of the built-in one, whose steps call upon nothing.
+const PIPELINE: &str = r#"
+name: orch
+input: { type: object, required: [project, issue] }
+key: { value: "plane:${input.issue}", release: unsuccessful }
+labels: { project: "${input.project}" }
+steps:
+  - { id: item, stage: created, function: everfold.unique, with: { name: X-1, scope: items }, labels: { item: "${output.name}" } }
+  - { id: request, command: "false" }
+  - { id: analyst, stage: analysis, agent: { prompt: analyse } }
+  - { id: answers, when: "steps.analyst.round > 7", question: { title: Questions } }
+  - { id: approve, approval: { title: Approve } }
+  - { id: architect, stage: architecture, agent: { prompt: design } }
+  - { id: why-developer, stage: development, function: everfold.noop, when: rework != null, else: { newest: null } }
+  - { id: developer, stage: development, max_rounds: 3, agent: { prompt: develop } }
+  - { id: reviewer, stage: review, agent: { prompt: review } }
+  - { id: tester, stage: testing, agent: { prompt: test } }
+  - { id: staging, stage: deploy-staging, agent: { prompt: stage } }
+  - { id: deployer, stage: deploy, agent: { prompt: deploy } }
+"#;
+
+const SCHEMA: &str = "
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, plane_id TEXT UNIQUE, work_item_id TEXT, repo TEXT, branch TEXT, stage TEXT,
+  title TEXT, tracker_message_id INTEGER, brd_review_started_at TEXT, brd_review_ended_at TEXT, created_at TEXT, updated_at TEXT);
+CREATE TABLE jobs (id INTEGER PRIMARY KEY, task_id INTEGER, agent TEXT, repo TEXT, task_content TEXT, status TEXT);
+CREATE TABLE agent_runs (id INTEGER PRIMARY KEY, task_id INTEGER NOT NULL, agent TEXT, started_at TEXT, finished_at TEXT,
+  exit_code INTEGER, input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, cache_creation_tokens INTEGER,
+  cost_usd REAL, model TEXT);
+";
+
+fn database(folder: &Path, more: &str) -> Connection {
+    let connection = Connection::open(folder.join("orch.sqlite")).unwrap();
+    connection.execute_batch(SCHEMA).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO tasks VALUES
+               (1, 'issue-1', 'ET-006', 'enduro-trails', 'feature/ET-006-a', 'done', 'A done task', 7,
+                '2026-01-05 09:10:00', '2026-01-05 10:00:00', '2026-01-05 09:00:00', '2026-01-05 12:00:00'),
+               (2, 'issue-2', 'ET-007', 'enduro-trails', 'feature/ET-007-b', 'analysis', 'Waits for Approved', NULL,
+                '2026-01-06 09:10:00', NULL, '2026-01-06 09:00:00', '2026-01-06 09:10:00'),
+               (3, 'issue-3', 'ET-008', 'enduro-trails', 'feature/ET-008-c', 'development', 'At the cap', NULL,
+                '2026-01-07 09:10:00', '2026-01-07 09:20:00', '2026-01-07 09:00:00', '2026-01-07 13:00:00'),
+               (4, 'issue-4', 'X-001', 'elsewhere', 'b', 'done', 'Of no project', NULL, NULL, NULL, '2026-01-07 09:00:00', NULL);
+             INSERT INTO agent_runs VALUES
+               (1, 1, 'analyst', '2026-01-05 09:00:10', '2026-01-05 09:10:00', 0, 1000, 200, 5000, 30, 0.25, 'claude-opus-4-8'),
+               (2, 1, 'architect', '2026-01-05 10:00:05', '2026-01-05 10:10:00', 0, NULL, NULL, NULL, NULL, NULL, NULL),
+               (3, 1, 'developer', '2026-01-05 10:10:05', '2026-01-05 10:30:00', -9, 10, 20, 0, 0, 0.5, NULL),
+               (4, 1, 'developer', '2026-01-05 10:31:00', '2026-01-05 10:50:00', 0, 10, 20, 0, 0, 0.5, NULL),
+               (5, 1, 'reviewer', '2026-01-05 10:51:00', '2026-01-05 11:00:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (6, 1, 'tester', '2026-01-05 11:01:00', '2026-01-05 11:10:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (7, 1, 'deployer', '2026-01-05 11:11:00', '2026-01-05 11:20:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (8, 1, 'deployer', '2026-01-05 11:21:00', '2026-01-05 11:59:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (9, 2, 'analyst', '2026-01-06 09:00:10', '2026-01-06 09:10:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (10, 3, 'analyst', '2026-01-07 09:00:10', '2026-01-07 09:10:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (11, 3, 'architect', '2026-01-07 09:20:10', '2026-01-07 09:30:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (12, 3, 'developer', '2026-01-07 10:00:00', '2026-01-07 10:30:00', 0, 1, 1, 0, 0, 0.1, NULL),
+               (13, 3, 'developer', '2026-01-07 11:00:00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+               (14, 99, 'developer', '2026-01-07 11:00:00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);",
+        )
+        .unwrap();
+    connection.execute_batch(more).unwrap();
+    connection
+}
+
+async fn node(folder: &Path) -> NodeGuard {
+    let guard = hold(Layout::new(folder.join("data")), HoldOptions::default()).await.unwrap();
+    let text = PIPELINE.to_owned();
+    let parsed = crate::node::parsed(&text, Some("orch.yaml"), &Default::default()).unwrap();
+    let (definition, actor) = (Arc::new(parsed.definition), Actor::User("test".into()));
+    guard.node().engine().save_pipeline(&definition, Some(text), actor).await.unwrap();
+    guard
+}
+
+async fn imported(guard: &NodeGuard, folder: &Path) -> Vec<ImportedTask> {
+    let database = read_database(&folder.join("orch.sqlite")).unwrap();
+    let planned = plan(database, &read_projects(None).unwrap());
+    import(guard.node(), "orch", planned, |_| {}).await.unwrap()
+}
+
+async fn state(guard: &NodeGuard, run: &Option<String>) -> RunState {
+    state_when(guard, run, |_| true).await
+}
+
+/// The state of a run, as soon as it is as it is to be: what follows from a start comes a moment later.
+async fn state_when(guard: &NodeGuard, run: &Option<String>, is_so: impl Fn(&RunState) -> bool) -> RunState {
+    let run: RunId = run.as_deref().unwrap().parse().unwrap();
+    for _ in 0..1_000 {
+        let state = guard.node().engine().state(run).await.unwrap();
+        if is_so(&state) {
+            return state;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the run never stands as it is to")
+}
+
+fn stands(state: &RunState) -> bool {
+    state.is_paused() || !state.awaited().is_empty()
+}
+
+async fn events(guard: &NodeGuard, run: &Option<String>) -> Vec<(Timestamp, u16, RunEvent)> {
+    let run: RunId = run.as_deref().unwrap().parse().unwrap();
+    let events =
+        guard.node().engine().store().read(&StreamId::run(run), Version::FIRST, 1_000).await.unwrap();
+    let decoded = events.iter().map(|envelope| {
+        let header = &envelope.header;
+        let event = event::decode(header.kind, header.schema, &envelope.payload).unwrap();
+        // Virtual time wakes up to a millisecond late.
+        (Timestamp(header.recorded_at.0 / 1_000 * 1_000), header.flags, event)
+    });
+    decoded.collect()
+}
+
+fn at(text: &str) -> Timestamp {
+    Timestamp(format!("2026-01-{text}Z").parse::<jiff::Timestamp>().unwrap().as_millisecond())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_done_task_becomes_an_ended_run_with_its_rounds_times_and_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(folder.path(), ""));
+    let guard = node(folder.path()).await;
+    let tasks = imported(&guard, folder.path()).await;
+    let done = &tasks[0];
+    assert_eq!((done.outcome, &done.note, &done.goes_on), (ImportOutcome::Imported, &None, &None));
+    let state = state(&guard, &done.history).await;
+    assert_eq!(state.status(), RunStatus::Succeeded);
+    assert_eq!(state.labels()["item"], "ET-006");
+    assert_eq!(state.usage().cost_micros, 1_650_000);
+    let events = events(&guard, &done.history).await;
+    assert!(events.iter().all(|(_, flags, _)| *flags == flag::IMPORTED));
+    let of = |wanted: &str| -> Vec<(Timestamp, u32)> {
+        events
+            .iter()
+            .filter_map(|(at, _, event)| match event {
+                RunEvent::AttemptStarted(event) if event.id.path.step.as_str() == wanted => {
+                    Some((*at, event.id.round.0))
+                }
+                _other => None,
+            })
+            .collect()
+    };
+    let developed = of("developer");
+    assert_eq!(
+        developed.iter().map(|(at, _)| *at).collect::<Vec<_>>(),
+        [at("05T10:10:05"), at("05T10:31:00")]
+    );
+    assert_eq!(developed[1].1, developed[0].1 + 1);
+    assert_eq!(of("staging").first().map(|(at, _)| *at), Some(at("05T11:11:00")));
+    assert_eq!(of("deployer").first().map(|(at, _)| *at), Some(at("05T11:21:00")));
+    let failed = events.iter().find_map(|(at, _, event)| match event {
+        RunEvent::AttemptFailed(event) => Some((*at, event.failure.message.clone())),
+        _other => None,
+    });
+    assert_eq!(failed, Some((at("05T10:30:00"), "ORCH's watchdog ended it (exit code -9)".to_owned())));
+    let approved = events.iter().find(|(_, _, event)| matches!(event, RunEvent::ApprovalDecided(_)));
+    assert_eq!(approved.map(|(at, ..)| *at), Some(at("05T10:00:00")));
+    assert_eq!(events.first().map(|(at, ..)| *at), Some(at("05T09:00:00")));
+    assert_eq!(events.last().map(|(at, ..)| *at), Some(at("05T12:00:00")));
+    guard.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_tasks_go_on_at_their_stage_and_keep_what_is_behind_them() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(folder.path(), ""));
+    let guard = node(folder.path()).await;
+    let tasks = imported(&guard, folder.path()).await;
+    let waits = state_when(&guard, &tasks[1].goes_on, stands).await;
+    assert_eq!(waits.awaited().len(), 1, "{:?}", waits.awaited());
+    assert!(matches!(&waits.awaited()[0], everfold_engine::state::Awaited::Approval { .. }));
+    let paused = state_when(&guard, &tasks[2].goes_on, stands).await;
+    assert!(paused.is_paused(), "{:?}", tasks[2]);
+    assert_eq!(paused.labels()["branch"], "feature/ET-008-c");
+    let history = state(&guard, &tasks[2].history).await;
+    assert_eq!(history.status(), RunStatus::Cancelled);
+    assert_eq!(tasks[3].outcome, ImportOutcome::Left);
+    // The names are taken, so that new tasks get others.
+    assert_eq!(
+        guard.node().engine().holder("plane:issue-2").await.unwrap().map(|run| run.to_string()),
+        tasks[1].goes_on
+    );
+    guard.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_import_changes_nothing_and_a_changed_task_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = database(folder.path(), "");
+    let guard = node(folder.path()).await;
+    let first = imported(&guard, folder.path()).await;
+    for open in &first[1..3] {
+        state_when(&guard, &open.goes_on, stands).await;
+    }
+    let position = guard.node().engine().store().last_position();
+    let second = imported(&guard, folder.path()).await;
+    assert_eq!(guard.node().engine().store().last_position(), position);
+    let words: Vec<ImportOutcome> = second.iter().map(|task| task.outcome).collect();
+    assert_eq!(
+        words,
+        [ImportOutcome::There, ImportOutcome::There, ImportOutcome::There, ImportOutcome::Left]
+    );
+    assert_eq!(second[0].history, first[0].history);
+    source
+        .execute_batch(
+            "UPDATE tasks SET title = 'Another title' WHERE id = 1;
+             INSERT INTO tasks (id, plane_id, work_item_id, repo, stage, created_at)
+             VALUES (5, 'issue-5', 'ET-009', 'enduro-trails', 'done', '2026-01-08 09:00:00');",
+        )
+        .unwrap();
+    let third = imported(&guard, folder.path()).await;
+    assert_eq!((third[0].outcome, third[4].outcome), (ImportOutcome::Left, ImportOutcome::Imported));
+    assert!(third[0].note.as_deref().unwrap().contains("changed in ORCH"));
+    guard.release().await;
+}
+
+#[test]
+fn the_source_is_only_read_whatever_stands_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orch.sqlite");
+    let files = || {
+        let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.display().to_string(), std::fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let source = database(folder.path(), "");
+    let before = files();
+    assert_eq!(read_database(&path).unwrap().tasks.len(), 4);
+    assert_eq!(files(), before, "without a write-ahead log");
+    source.pragma_update(None, "journal_mode", "wal").unwrap();
+    source.execute("UPDATE tasks SET title = 'in the log' WHERE id = 1", []).unwrap();
+    let before = files();
+    assert!(before.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()));
+    assert_eq!(read_database(&path).unwrap().tasks[0].title, "in the log");
+    assert_eq!(files(), before, "the log is neither checkpointed nor removed");
+}
+
+#[test]
+fn schemas_of_other_versions_are_read_and_other_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.sqlite");
+    let source = Connection::open(&path).unwrap();
+    source
+        .execute_batch(
+            "CREATE TABLE tasks (id INTEGER PRIMARY KEY, plane_issue_id TEXT, stage TEXT, later TEXT);
+             INSERT INTO tasks VALUES (1, 'issue', 'done', 'unknown');",
+        )
+        .unwrap();
+    let read = read_database(&path).unwrap();
+    assert_eq!((read.tasks[0].issue.as_str(), read.tasks[0].runs.len()), ("issue", 0));
+    source.execute_batch("DROP TABLE tasks; CREATE TABLE other (id INTEGER)").unwrap();
+    let refused = |path: &Path| read_database(path).unwrap_err();
+    assert!(refused(&path).message.contains("no table `tasks`"));
+    let text = folder.path().join("text");
+    std::fs::write(&text, "not a database").unwrap();
+    assert_eq!(refused(&text).code, Code::OrchDatabase);
+    assert_eq!(refused(&folder.path().join("absent")).code, Code::File);
+    std::fs::write(&text, [b"SQLite format 3\0".as_slice(), &[7; 4096]].concat()).unwrap();
+    assert_eq!(refused(&text).code, Code::OrchDatabase);
+}

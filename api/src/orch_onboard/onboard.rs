@@ -1,0 +1,62 @@
+//! All that a project needs, in the order in which one thing needs another.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::checklist::{Checklist, SetupItem, SetupStanding, waits};
+use super::environment::{self, GITEA_TOKEN, PLANE_TOKEN};
+use super::request::OnboardRequest;
+use super::services::SetupService;
+use super::settings_file::HookSecret;
+use super::{clone, gitea, plane, record, settings_file};
+use crate::fault::Fault;
+use crate::node::settings;
+use everfold_engine::data_folder::Layout;
+
+/// The table.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct OnboardReport {
+    pub(crate) items: Vec<SetupItem>,
+    /// Whether nothing is missing.
+    pub(crate) ready: bool,
+}
+
+/// Checks what the project needs, and makes what is missing.
+///
+/// # Errors
+/// The settings that are there cannot be used.
+pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result<OnboardReport, Fault> {
+    let known = match request.settings.exists() {
+        true => settings(layout, Some(&request.settings))?,
+        false => Default::default(),
+    };
+    let checklist = Checklist { only_check: request.only_check };
+    let folder = request.settings.parent().map(PathBuf::from).unwrap_or_default();
+    if !request.only_check {
+        crate::node::make_folder(layout.root())?;
+    }
+    let secrets =
+        ["plane", "gitea"].map(|source| HookSecret::of(source, &known, &folder, &request.environment));
+    let mut items = environment::items(&request.environment);
+    match request.environment.get(PLANE_TOKEN) {
+        Some(token) => {
+            let service = SetupService::plane(&request.plane_url, &request.workspace, &token);
+            items.extend(plane::items(checklist, request, &service, &secrets[0]).await);
+        }
+        None => items.push(waits("plane", "project", PLANE_TOKEN)),
+    }
+    match request.environment.get(GITEA_TOKEN) {
+        Some(token) => {
+            let service = SetupService::gitea(&request.gitea_url, &token);
+            items.extend(gitea::items(checklist, request, &service, &secrets[1]).await);
+            items.push(clone::item(checklist, request, &token).await);
+        }
+        None => items.push(waits("gitea", "repository", GITEA_TOKEN)),
+    }
+    items.extend(settings_file::items(checklist, request, [&secrets[0], &secrets[1]]).await);
+    items.push(record::item(checklist, request).await);
+    let ready = items.iter().all(|item| item.standing != SetupStanding::Missing);
+    Ok(OnboardReport { items, ready })
+}

@@ -1,0 +1,135 @@
+//! The project's record in `projects.yaml`.
+//!
+//! Law: the file belongs to people: its lines stay as they are, comments with them, and a record is put below `projects:`.
+//! What would not read as intended is not written.
+
+use std::path::Path;
+
+use everfold_engine::definition::value_of;
+use everfold_engine::json::Value;
+
+use super::checklist::{Checklist, SetupFinding, SetupItem};
+use super::request::OnboardRequest;
+
+/// The record of the project.
+pub(super) async fn item(checklist: Checklist, request: &OnboardRequest) -> SetupItem {
+    let look = async || look(request);
+    let make = async || make(request);
+    let to_do = format!("in {}, below `projects:`: {}", request.projects.display(), record(request).trim());
+    checklist.item("here", "projects.yaml", to_do, look, make).await
+}
+
+fn record(request: &OnboardRequest) -> String {
+    let OnboardRequest { project, repo, prefix, .. } = request;
+    format!("  {project}: {{ repo: {}, prefix: {prefix} }}\n", yaml_text(repo))
+}
+
+fn look(request: &OnboardRequest) -> SetupFinding {
+    let path = request.projects.display();
+    let text = match std::fs::read_to_string(&request.projects) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return SetupFinding::Missing(format!("there is no {path}"));
+        }
+        Err(error) => return SetupFinding::Out(format!("{path}: {error}")),
+    };
+    let Some(document) = value_of(&text) else { return SetupFinding::Out(format!("{path} is no YAML")) };
+    match &document["projects"][&request.project] {
+        Value::Null => SetupFinding::Missing(format!("no record in {path}")),
+        found if found["repo"] != request.repo.as_str() => {
+            SetupFinding::Out(format!("the record has the repository {}", found["repo"]))
+        }
+        found if found["prefix"] != request.prefix.as_str() => {
+            SetupFinding::Out(format!("the record has the prefix {}", found["prefix"]))
+        }
+        _same => SetupFinding::There(path.to_string()),
+    }
+}
+
+fn make(request: &OnboardRequest) -> Result<(), String> {
+    let path = &request.projects;
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let text = match std::fs::read_to_string(path) {
+        Ok(former) => with_record(&former, &record(request))
+            .ok_or_else(|| "it has no block `projects:` that a line could be put below".to_owned())?,
+        Err(_there_is_none) => whole(request),
+    };
+    let is_right = value_of(&text)
+        .is_some_and(|document| document["projects"][&request.project]["repo"] == request.repo.as_str());
+    if !is_right {
+        return Err("the record would not read as intended".to_owned());
+    }
+    if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    std::fs::write(path, text).map_err(failed)
+}
+
+/// A text with a record below its block `projects:`.
+fn with_record(former: &str, record: &str) -> Option<String> {
+    let mut text = String::with_capacity(former.len() + record.len());
+    let mut is_put = false;
+    for line in former.split_inclusive('\n') {
+        let plain = line.split(" #").next().unwrap_or_default().trim_end();
+        match plain {
+            "projects:" | "projects: {}" if !is_put => {
+                let comment = line.get(plain.len()..).unwrap_or_default().trim_end();
+                text.push_str(&format!("projects:{comment}\n{record}"));
+                is_put = true;
+            }
+            _other => text.push_str(line),
+        }
+    }
+    if !is_put && value_of(former).is_none_or(|document| document["projects"].is_null()) {
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        text.push_str(&format!("{end}projects:\n{record}"));
+        is_put = true;
+    }
+    is_put.then_some(text)
+}
+
+/// A new file.
+fn whole(request: &OnboardRequest) -> String {
+    let OnboardRequest { plane_url, workspace, gitea_url, owner, repos, .. } = request;
+    let [plane, workspace, gitea, owner] =
+        [plane_url, workspace, gitea_url, owner].map(|text| yaml_text(text));
+    let repos = yaml_text(&repos.display().to_string());
+    format!(
+        "plane: {{ url: {plane}, workspace: {workspace} }}\ngitea: {{ url: {gitea}, owner: {owner} }}\n\
+         repos: {repos}\nprojects:\n{}",
+        record(request)
+    )
+}
+
+/// A text as YAML and JSON read it alike.
+fn yaml_text(text: &str) -> String {
+    let is_plain = !text.is_empty()
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if is_plain { text.to_owned() } else { Value::from(text).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_put_below_its_block_and_every_other_line_stays() {
+        let record = "  P: { repo: a, prefix: A }\n";
+        for (former, expected) in [
+            ("", "projects:\n  P: { repo: a, prefix: A }\n"),
+            ("repos: /r", "repos: /r\nprojects:\n  P: { repo: a, prefix: A }\n"),
+            (
+                "projects: {} # none\nrepos: /r\n",
+                "projects: # none\n  P: { repo: a, prefix: A }\nrepos: /r\n",
+            ),
+            (
+                "# ours\nprojects: # all\n  Q: { repo: b }\n",
+                "# ours\nprojects: # all\n  P: { repo: a, prefix: A }\n  Q: { repo: b }\n",
+            ),
+        ] {
+            assert_eq!(with_record(former, record).as_deref(), Some(expected));
+        }
+        assert_eq!(with_record("projects: { Q: { repo: b } }\n", record), None);
+    }
+}

@@ -1,0 +1,257 @@
+//! A project, onboarded at small servers that speak as Plane and Gitea do.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::{Json, Router};
+use everfold_engine::data_folder::Layout;
+use everfold_engine::json::Value;
+use serde_json::json;
+
+use super::checklist::SetupStanding;
+use super::environment::Environment;
+use super::onboard::{OnboardReport, onboard};
+use super::request::OnboardRequest;
+use crate::settings::Settings;
+
+const PROJECT: &str = "7a79f0a9-5278-49cd-9007-9a338f238f9c";
+
+/// What both services know.
+#[derive(Default)]
+struct ServiceWorld {
+    states: Vec<Value>,
+    labels: Vec<Value>,
+    plane_hooks: Vec<Value>,
+    gitea_hooks: Vec<Value>,
+    writes: Vec<String>,
+    may_push: bool,
+    makes_no_hooks: bool,
+}
+
+type SharedWorld = Arc<Mutex<ServiceWorld>>;
+
+async fn service(
+    State(world): State<SharedWorld>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, Json<Value>) {
+    let mut world = world.lock().unwrap();
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let path = uri.path().to_owned();
+    let is_known = match path.starts_with("/api/v1/workspaces/") {
+        true => header("x-api-key").as_deref() == Some("plane-token"),
+        false => header("authorization").as_deref() == Some("token gitea-token"),
+    };
+    if !is_known {
+        return (StatusCode::UNAUTHORIZED, Json(json!({ "detail": "Given API token is not valid" })));
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if method == Method::POST {
+        world.writes.push(path.clone());
+    }
+    let may_push = world.may_push;
+    let below = format!("/api/v1/workspaces/team/projects/{PROJECT}/");
+    let list = match path.as_str() {
+        _ if path == below => return (StatusCode::OK, Json(json!({ "name": "Enduro" }))),
+        "/api/v1/repos/owner/app" => {
+            let answer = json!({ "default_branch": "main", "permissions": { "push": may_push } });
+            return (StatusCode::OK, Json(answer));
+        }
+        "/api/v1/workspaces/team/webhooks/" if world.makes_no_hooks => {
+            return (StatusCode::NOT_FOUND, Json(json!({ "detail": "not found" })));
+        }
+        "/api/v1/workspaces/team/webhooks/" => &mut world.plane_hooks,
+        "/api/v1/repos/owner/app/hooks" => &mut world.gitea_hooks,
+        _ if path == format!("{below}states/") => &mut world.states,
+        _ if path == format!("{below}labels/") => &mut world.labels,
+        _other => return (StatusCode::NOT_FOUND, Json(Value::Null)),
+    };
+    match method {
+        Method::POST => {
+            let mut made = body;
+            if path.ends_with("webhooks/") {
+                made["secret_key"] = json!("plane_wh_drawn");
+            }
+            list.push(made.clone());
+            (StatusCode::CREATED, Json(made))
+        }
+        _read => (StatusCode::OK, Json(list.clone().into())),
+    }
+}
+
+struct OnboardStage {
+    folder: tempfile::TempDir,
+    world: SharedWorld,
+    url: String,
+}
+
+impl OnboardStage {
+    async fn set() -> Self {
+        let world = SharedWorld::default();
+        world.lock().unwrap().may_push = true;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new().fallback(service).with_state(Arc::clone(&world));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { folder: tempfile::tempdir().unwrap(), world, url }
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::new(self.folder.path().join("data"))
+    }
+
+    fn request(&self) -> OnboardRequest {
+        let variables =
+            [("ORCH_PLANE_API_TOKEN", "plane-token"), ("ORCH_GITEA_TOKEN", "gitea-token"), ("HOME", "/root")];
+        OnboardRequest {
+            project: PROJECT.into(),
+            repo: "app".into(),
+            prefix: "ET".into(),
+            plane_url: self.url.clone(),
+            workspace: "team".into(),
+            gitea_url: self.url.clone(),
+            owner: "owner".into(),
+            repos: self.folder.path().join("repos"),
+            projects: self.folder.path().join("etc/projects.yaml"),
+            settings: self.layout().settings(),
+            labels: vec!["bug".into(), "epic".into()],
+            address: "https://everfold.example.org/".into(),
+            environment: Environment::of(
+                variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())),
+            ),
+            only_check: false,
+        }
+    }
+
+    async fn onboard(&self, request: &OnboardRequest) -> OnboardReport {
+        onboard(request, &self.layout()).await.unwrap()
+    }
+
+    /// A clone, as git makes it of a repository at Gitea.
+    fn clone(&self) {
+        let folder = self.folder.path().join("repos/app");
+        std::fs::create_dir_all(&folder).unwrap();
+        let git = |arguments: &[&str]| {
+            assert!(Command::new("git").args(arguments).current_dir(&folder).status().unwrap().success());
+        };
+        git(&["init", "--quiet"]);
+        git(&["remote", "add", "origin", "ssh://git@gitea.example.org/Owner/app.git"]);
+    }
+}
+
+fn standing(report: &OnboardReport, place: &str, name: &str) -> SetupStanding {
+    report.items.iter().find(|item| item.place == place && item.name == name).unwrap().standing
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { open.push(path) } else { files.push(path.display().to_string()) }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn what_is_missing_is_made_seen_and_made_once() {
+    let stage = OnboardStage::set().await;
+    stage.clone();
+    let request = stage.request();
+    let first = stage.onboard(&request).await;
+    assert!(first.ready, "{:#?}", first.items);
+    for (place, name) in [
+        ("plane", "states"),
+        ("plane", "labels"),
+        ("plane", "webhook"),
+        ("gitea", "webhook"),
+        ("here", "settings [hooks.plane]"),
+        ("here", "settings [providers.gitea]"),
+        ("here", "projects.yaml"),
+    ] {
+        assert_eq!(standing(&first, place, name), SetupStanding::Made, "{place} {name}");
+    }
+    assert_eq!(standing(&first, "here", "clone"), SetupStanding::There);
+    let made = stage.world.lock().unwrap().writes.len();
+    assert_eq!(made, 14 + 2 + 1 + 1);
+    // The settings are those that the server reads, and find the secrets.
+    let settings = Settings::load(&request.settings).unwrap();
+    let secret = settings.hooks["plane"].secret.as_ref().unwrap();
+    assert!(!format!("{secret}").contains("plane_wh_drawn"));
+    assert_eq!(
+        std::fs::read_to_string(stage.layout().root().join("plane-hook.secret")).unwrap(),
+        "plane_wh_drawn"
+    );
+    let told = stage.world.lock().unwrap().gitea_hooks[0].clone();
+    let kept = std::fs::read_to_string(stage.layout().root().join("gitea-hook.secret")).unwrap();
+    assert_eq!(told["config"]["secret"], kept.as_str());
+    assert_eq!(told["config"]["url"], "https://everfold.example.org/api/v1/hooks/gitea");
+
+    let before = (files(stage.folder.path()), std::fs::read(&request.settings).unwrap());
+    let second = stage.onboard(&request).await;
+    assert!(second.ready);
+    assert!(second.items.iter().all(|item| item.standing != SetupStanding::Made), "{:#?}", second.items);
+    assert_eq!(stage.world.lock().unwrap().writes.len(), made, "nothing is made twice");
+    assert_eq!((files(stage.folder.path()), std::fs::read(&request.settings).unwrap()), before);
+    let shown = serde_json::to_string(&second).unwrap();
+    for secret in ["plane-token", "gitea-token", "plane_wh_drawn", kept.as_str()] {
+        assert!(!shown.contains(secret), "a secret is shown");
+    }
+}
+
+#[tokio::test]
+async fn a_check_changes_nothing_and_says_what_is_missing() {
+    let stage = OnboardStage::set().await;
+    let request = OnboardRequest { only_check: true, ..stage.request() };
+    let report = stage.onboard(&request).await;
+    assert!(!report.ready);
+    let missing = |name: &str| {
+        let item = report.items.iter().find(|item| item.name == name).unwrap();
+        assert_eq!(item.standing, SetupStanding::Missing, "{name}");
+        assert!(item.to_do.is_some(), "{name}");
+    };
+    ["states", "labels", "webhook", "clone", "settings [hooks.gitea]", "projects.yaml"]
+        .into_iter()
+        .for_each(missing);
+    assert!(stage.world.lock().unwrap().writes.is_empty());
+    assert!(files(stage.folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_from_here_says_what_a_person_does() {
+    let stage = OnboardStage::set().await;
+    {
+        let mut world = stage.world.lock().unwrap();
+        (world.may_push, world.makes_no_hooks) = (false, true);
+    }
+    let request = stage.request();
+    std::fs::create_dir_all(request.projects.parent().unwrap()).unwrap();
+    std::fs::write(&request.projects, format!("projects:\n  {PROJECT}: {{ repo: other, prefix: ET }}\n"))
+        .unwrap();
+    let report = stage.onboard(&request).await;
+    let to_do = |place: &str, name: &str| {
+        let item = report.items.iter().find(|item| item.place == place && item.name == name).unwrap();
+        (item.detail.clone(), item.to_do.clone().unwrap_or_default())
+    };
+    assert_eq!(to_do("plane", "webhook").0, "this Plane makes no webhooks over its API");
+    assert!(to_do("plane", "webhook").1.contains("https://everfold.example.org/api/v1/hooks/plane"));
+    assert_eq!(to_do("gitea", "repository").0, "the token's user may not push");
+    assert!(
+        to_do("here", "projects.yaml").0.contains("“other”")
+            || to_do("here", "projects.yaml").0.contains("other")
+    );
+    assert!(to_do("here", "clone").1.starts_with("git clone "));
+    let refused = OnboardRequest { environment: Default::default(), ..request };
+    let report = stage.onboard(&refused).await;
+    assert_eq!(standing(&report, "here", "ORCH_PLANE_API_TOKEN"), SetupStanding::Missing);
+    assert!(report.items.iter().any(|item| item.detail == "not looked at: ORCH_GITEA_TOKEN"));
+}
