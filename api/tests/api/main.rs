@@ -6,6 +6,7 @@
 
 mod answers;
 mod artefacts;
+mod buttons;
 mod credentials;
 mod document;
 mod document_examples;
@@ -13,6 +14,7 @@ mod embedding;
 mod event_follower;
 mod event_streams;
 mod fixtures;
+mod free_branches;
 mod generated_requests;
 mod hosts_and_origins;
 mod idempotency;
