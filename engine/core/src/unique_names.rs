@@ -59,6 +59,8 @@ pub enum WhenTaken {
     Suffix,
     /// The number at its end is counted up, with its width: `ET-006`, `ET-007`. A name without one gets a suffix.
     Next,
+    /// The name itself is not looked at: the number follows the highest one that there is, and is not below its own.
+    AfterLast,
 }
 
 /// A name that a step wants.
@@ -66,6 +68,8 @@ pub enum WhenTaken {
 pub struct WantedName {
     /// The name.
     pub name: String,
+    /// By what a repeat of the step finds what it was given, where that is not the name.
+    pub wish: Option<String>,
     /// Tried one after the other where it is taken.
     pub others: Vec<String>,
     /// Names that are in use outside of the engine.
@@ -74,6 +78,14 @@ pub struct WantedName {
     pub when_taken: WhenTaken,
     /// The names are paths, as those of branches: one that is taken takes those below it and above it, too.
     pub is_path: bool,
+}
+
+impl WantedName {
+    /// By what a repeat of the step finds what it was given.
+    #[must_use]
+    pub fn wish(&self) -> &str {
+        self.wish.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// The scope holds as many names as it may.
@@ -149,7 +161,7 @@ impl UniqueNames {
         path: &StepPath,
         wanted: &WantedName,
     ) -> Result<Option<NameEvent>, NameRefusal> {
-        if self.given(run, path, &wanted.name).is_some() {
+        if self.given(run, path, wanted.wish()).is_some() {
             return Ok(None);
         }
         if self.names.len() >= NAMES_MAX {
@@ -161,13 +173,30 @@ impl UniqueNames {
                 false => !taken.contains(name),
             })
         };
-        let written = std::iter::once(wanted.name.clone()).chain(wanted.others.iter().cloned());
+        let first = match wanted.when_taken {
+            WhenTaken::AfterLast => self.after_last(wanted),
+            WhenTaken::Suffix | WhenTaken::Next => wanted.name.clone(),
+        };
+        let written = std::iter::once(first).chain(wanted.others.iter().cloned());
         // Fewer names are taken than are counted up here, so one of these is free, unless all lie below a taken one.
         let tries = (self.names.len() + wanted.used.len()) as u64 + 1;
         let counted = (1..=tries).map(|n| numbered(&wanted.name, n, wanted.when_taken));
         let name = written.chain(counted).find(is_free).ok_or(NameRefusal::NoneFree)?;
-        let taken = NameTaken { name, wanted: wanted.name.clone(), run, path: path.clone() };
+        let taken = NameTaken { name, wanted: wanted.wish().to_owned(), run, path: path.clone() };
         Ok(Some(NameEvent::NameTaken(taken)))
+    }
+
+    /// The name with the number after the highest one among those that differ from it in their number only.
+    fn after_last(&self, wanted: &WantedName) -> String {
+        let (text, digits, own) = counted(&wanted.name);
+        let number = |name: &String| name.strip_prefix(text).and_then(|number| number.parse::<u64>().ok());
+        let of = |names: &BTreeSet<String>| {
+            let alike = names.range(text.to_owned()..).take_while(|name| name.starts_with(text));
+            alike.filter_map(number).max()
+        };
+        let last = of(&self.names).max(of(&wanted.used));
+        let next = last.and_then(|last| last.checked_add(1)).unwrap_or_default().max(own.unwrap_or(1));
+        format!("{text}{next:0digits$}")
     }
 }
 
@@ -189,12 +218,18 @@ fn is_path_taken(taken: &BTreeSet<String>, name: &str) -> bool {
 
 /// The nth name after a name.
 fn numbered(name: &str, n: u64, how: WhenTaken) -> String {
-    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    let (text, number) = name.split_at(name.len() - digits);
-    match (how, number.parse::<u64>().ok().and_then(|number| number.checked_add(n))) {
-        (WhenTaken::Next, Some(next)) => format!("{text}{next:0digits$}"),
+    let (text, digits, number) = counted(name);
+    match (how, number.and_then(|number| number.checked_add(n))) {
+        (WhenTaken::Next | WhenTaken::AfterLast, Some(next)) => format!("{text}{next:0digits$}"),
         _no_number => format!("{name}-{}", n.saturating_add(1)),
     }
+}
+
+/// What stands before the number at the end of a name, how many digits that has, and the number.
+fn counted(name: &str) -> (&str, usize, Option<u64>) {
+    let text = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = &name[text.len()..];
+    (text, number.len(), number.parse().ok())
 }
 
 #[cfg(test)]
@@ -206,7 +241,7 @@ mod tests {
         if let Some(event) = names.take(run, &path, wanted).unwrap() {
             names.apply(&event);
         }
-        names.given(run, &path, &wanted.name).expect("it was given one").to_owned()
+        names.given(run, &path, wanted.wish()).expect("it was given one").to_owned()
     }
 
     fn plain(name: &str) -> WantedName {
@@ -270,6 +305,37 @@ mod tests {
         let (run, step) = (RunId(uuid::Uuid::from_u128(6)), StepPath::step(&"a".into()));
         let none = names.take(run, &step, &path("top/a", &[]));
         assert_eq!(none, Err(NameRefusal::NoneFree), "counting up leaves no taken folder");
+    }
+
+    #[test]
+    fn a_number_follows_the_highest_one_that_there_is() {
+        let mut names = UniqueNames::default();
+        let last = |name: &str| WantedName { when_taken: WhenTaken::AfterLast, ..plain(name) };
+        assert_eq!(ask(&mut names, 1, "a", &last("ET-001")), "ET-001");
+        assert_eq!(ask(&mut names, 2, "a", &plain("ET-018")), "ET-018");
+        assert_eq!(ask(&mut names, 3, "a", &plain("ETA-90")), "ETA-90");
+        assert_eq!(ask(&mut names, 4, "a", &plain("ET-99x")), "ET-99x");
+        assert_eq!(ask(&mut names, 5, "a", &last("ET-001")), "ET-019");
+        let used = WantedName { used: ["ET-1000".to_owned()].into(), ..last("ET-001") };
+        assert_eq!(ask(&mut names, 6, "a", &used), "ET-1001");
+        assert_eq!(ask(&mut names, 7, "a", &last("ET-5000")), "ET-5000", "it is not below its own");
+        assert_eq!(ask(&mut names, 8, "a", &plain(&format!("ET-{}", u64::MAX))), format!("ET-{}", u64::MAX));
+        assert_eq!(
+            ask(&mut names, 9, "a", &last("ET-001")),
+            "ET-002",
+            "there is no number after the highest"
+        );
+    }
+
+    #[test]
+    fn a_step_finds_its_name_by_its_wish_whatever_name_it_wants_then() {
+        let mut names = UniqueNames::default();
+        let wants = |name: &str| WantedName { wish: Some("number of ET".into()), ..plain(name) };
+        assert_eq!(ask(&mut names, 1, "a", &wants("ET-006")), "ET-006");
+        assert_eq!(ask(&mut names, 1, "a", &wants("ET-001")), "ET-006");
+        assert_eq!(ask(&mut names, 2, "a", &wants("ET-006")), "ET-006-2");
+        let (run, path) = (RunId(uuid::Uuid::from_u128(1)), StepPath::step(&"a".into()));
+        assert_eq!(names.given(run, &path, "ET-006"), None, "it did not wish for that name");
     }
 
     #[test]

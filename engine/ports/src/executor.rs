@@ -3,7 +3,7 @@
 //! Law: an executor acts only on what it is asked for and never writes to a run; what it is asked twice it does once, as far
 //! as its kind of work can.
 
-use crate::names::{NameFailure, NameRequest};
+use crate::names::{NameFailure, NameRequest, NameWish};
 use crate::secrets::Secrets;
 use crate::service::Service;
 use crate::workdir::Workdir;
@@ -176,6 +176,11 @@ pub trait AttemptObserver: Send + Sync {
     /// Resolves when that is durable.
     fn unique_name(&self, request: NameRequest) -> BoxFuture<'static, Result<String, NameFailure>> {
         let _nothing_given = request;
+        Box::pin(std::future::ready(Err(NameFailure::NoStep)))
+    }
+    /// The name that the attempt's step was given for a wish, if it was given one.
+    fn held_name(&self, wish: NameWish) -> BoxFuture<'static, Result<Option<String>, NameFailure>> {
+        let _nothing_given = wish;
         Box::pin(std::future::ready(Err(NameFailure::NoStep)))
     }
     /// A line as it may be kept: the values of secrets masked.

@@ -31,7 +31,7 @@ pub use crate::executor::{
     RequestedJson, RequestedOutputs, Traits,
 };
 pub use crate::inspector::{Inspector, LookRequest};
-pub use crate::names::{NameFailure, NameRequest};
+pub use crate::names::{NameFailure, NameRequest, NameWish};
 pub use crate::notifier::{NoticeFailure, NoticeRequest, Notifier};
 pub use crate::prober::{Fresh, ProbeFailure, ProbeRequest, Prober};
 pub use crate::redactor::Redactor;

@@ -13,6 +13,15 @@ pub struct NameRequest {
     pub wanted: WantedName,
 }
 
+/// A wish for which the step of an attempt may have been given a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NameWish {
+    /// A name is given once in a scope.
+    pub scope: String,
+    /// [`WantedName::wish`]
+    pub wish: String,
+}
+
 /// Why no name was given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameFailure {

@@ -10,7 +10,7 @@ use everfold_base::id::{EffectId, RunId, StepPath};
 use everfold_base::json::Value;
 use everfold_core::artefact::Usage;
 use everfold_core::progress::WorkProgress;
-use everfold_ports::{AttemptObserver, LogSeal, NameFailure, NameRequest, Workdir};
+use everfold_ports::{AttemptObserver, LogSeal, NameFailure, NameRequest, NameWish, Workdir};
 use tokio_util::sync::CancellationToken;
 
 use crate::in_process::StopHandle;
@@ -217,6 +217,14 @@ impl Call {
     pub(crate) async fn unique_name(&self, request: NameRequest) -> Result<String, NameFailure> {
         match &self.inner.observer {
             Some(observer) => observer.unique_name(request).await,
+            None => Err(NameFailure::NoStep),
+        }
+    }
+
+    /// The name that the step was given for a wish, if it was given one.
+    pub(crate) async fn held_name(&self, wish: NameWish) -> Result<Option<String>, NameFailure> {
+        match &self.inner.observer {
+            Some(observer) => observer.held_name(wish).await,
             None => Err(NameFailure::NoStep),
         }
     }

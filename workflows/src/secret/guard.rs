@@ -10,7 +10,7 @@ use everfold_base::failure::Failure;
 use everfold_base::json::Value;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure, NameRequest,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure, NameRequest, NameWish,
     NoticeFailure, NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Secrets, Service, Traits,
     Usage,
 };
@@ -51,6 +51,10 @@ impl AttemptObserver for Masked {
 
     fn unique_name(&self, request: NameRequest) -> BoxFuture<'static, Result<String, NameFailure>> {
         self.0.unique_name(request)
+    }
+
+    fn held_name(&self, wish: NameWish) -> BoxFuture<'static, Result<Option<String>, NameFailure>> {
+        self.0.held_name(wish)
     }
 
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {

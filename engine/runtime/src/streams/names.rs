@@ -12,7 +12,7 @@ use crate::streams::stream_writer::{StoredEvent, StreamError, stored_events};
 use everfold_base::envelope::{Envelope, StreamId};
 use everfold_base::id::EffectId;
 use everfold_core::unique_names::{NAMES_FOLD_VERSION, NameEvent, UniqueNames};
-use everfold_ports::{NameFailure, NameRequest};
+use everfold_ports::{NameFailure, NameRequest, NameWish};
 
 /// Scopes that are kept in memory; more are read again as they are asked for.
 const SCOPES_KEPT: usize = 16;
@@ -41,7 +41,7 @@ impl NameRegistry {
         let store = |error: StreamError| NameFailure::Store(error.to_string());
         for _ in 0..TRIES_MAX {
             let names = stream.current(shared).await.map_err(store)?;
-            if let Some(name) = names.given(run, path, &wanted.name) {
+            if let Some(name) = names.given(run, path, wanted.wish()) {
                 return Ok(name.to_owned());
             }
             let taken = names.take(run, path, wanted)?;
@@ -51,6 +51,19 @@ impl NameRegistry {
             }
         }
         Err(store(StreamError::Changed))
+    }
+
+    /// The name that the step of an attempt was given before for a wish.
+    pub(crate) async fn held(
+        &self,
+        shared: &Deps,
+        id: &EffectId,
+        wish: &NameWish,
+    ) -> Result<Option<String>, NameFailure> {
+        let scope = self.scope(UniqueNames::stream(&wish.scope));
+        let mut stream = scope.lock().await;
+        let names = stream.current(shared).await.map_err(|error| NameFailure::Store(error.to_string()))?;
+        Ok(names.given(id.run, &id.attempt.path, &wish.wish).map(str::to_owned))
     }
 
     fn scope(&self, stream: StreamId) -> SharedScope {

@@ -14,7 +14,7 @@ use crate::work::progress_limit::{ProgressLimit, ReportDue};
 use everfold_base::id::EffectId;
 use everfold_core::artefact::Usage;
 use everfold_core::progress::WorkProgress;
-use everfold_ports::{AttemptObserver, NameFailure, NameRequest};
+use everfold_ports::{AttemptObserver, NameFailure, NameRequest, NameWish};
 
 /// Attempts that began; each is reported once, so there are never more than are in progress.
 #[derive(Default)]
@@ -123,6 +123,11 @@ impl AttemptObserver for Observer {
     fn unique_name(&self, request: NameRequest) -> BoxFuture<'static, Result<String, NameFailure>> {
         let (shared, id) = (Arc::clone(&self.shared), self.id.clone());
         Box::pin(async move { shared.names.take(&shared, &id, &request).await })
+    }
+
+    fn held_name(&self, wish: NameWish) -> BoxFuture<'static, Result<Option<String>, NameFailure>> {
+        let (shared, id) = (Arc::clone(&self.shared), self.id.clone());
+        Box::pin(async move { shared.names.held(&shared, &id, &wish).await })
     }
 }
 

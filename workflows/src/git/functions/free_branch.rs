@@ -73,6 +73,7 @@ pub(super) async fn free_branch(
     }
     let wish = WantedName {
         name: wanted.name.clone(),
+        wish: None,
         others: wanted.or,
         used,
         when_taken: WhenTaken::Suffix,
