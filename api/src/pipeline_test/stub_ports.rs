@@ -8,8 +8,8 @@ use everfold_engine::artefact::Workspace;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::definition::{Definition, ExecutorTask, Keep};
 use everfold_engine::execution::{
-    BuiltIns, Edge, Fate, Inspector, LookRequest, NoticeFailure, NoticeRequest, Notifier, Released, SeenPart,
-    WorkspaceRequest, Workspaces,
+    BuiltIns, Edge, Fate, Inspector, LookRequest, NoticeFailure, NoticeReceipt, NoticeRequest, Notifier,
+    Released, SeenPart, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::Failure;
 use everfold_engine::id::RunId;
@@ -128,9 +128,9 @@ struct StubNotifier {
 }
 
 impl Notifier for StubNotifier {
-    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
+    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<NoticeReceipt, NoticeFailure>> {
         self.world.note_notice(request);
-        std::future::ready(Ok(())).boxed()
+        std::future::ready(Ok(NoticeReceipt::default())).boxed()
     }
 
     fn receiver(&self, function: &str, with: &Value) -> Value {

@@ -212,6 +212,10 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
             Some(why) => format!("{} by its fallback: {}", event.notice, cut(why, 120)),
             None => String::new(),
         },
+        RunEvent::NoticeSent(event) => match &event.reason {
+            Some(reason) => format!("{}: {}", event.notice, cut(reason, 120)),
+            None => String::new(),
+        },
         RunEvent::AttemptStarted(_)
         | RunEvent::AttemptSucceeded(_)
         | RunEvent::StepSucceeded(_)
@@ -221,7 +225,6 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         | RunEvent::Advanced(_)
         | RunEvent::RunAdmitted(_)
         | RunEvent::BreakpointHit(_)
-        | RunEvent::NoticeSent(_)
         | RunEvent::NoticeFailed(_)
         | RunEvent::ChildStopped(_)
         | RunEvent::FundsRequested(_)

@@ -32,7 +32,7 @@ pub use crate::executor::{
 };
 pub use crate::inspector::{Inspector, LookRequest};
 pub use crate::names::{NameFailure, NameRequest, NameWish};
-pub use crate::notifier::{NoticeFailure, NoticeRequest, Notifier};
+pub use crate::notifier::{NoticeFailure, NoticeReceipt, NoticeRequest, Notifier};
 pub use crate::prober::{Fresh, ProbeFailure, ProbeRequest, Prober};
 pub use crate::redactor::Redactor;
 pub use crate::secrets::Secrets;

@@ -41,6 +41,13 @@ impl NoticeRequest {
     }
 }
 
+/// The notice arrived.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NoticeReceipt {
+    /// Why the function left something alone, in its own words, with nothing secret in them.
+    pub reason: Option<String>,
+}
+
 /// The notice did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -74,7 +81,7 @@ pub trait Notifier: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`NoticeFailure`]; one that may pass is tried again for 24 hours.
-    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>>;
+    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<NoticeReceipt, NoticeFailure>>;
 
     /// The part of a function's parameters that names the receiver. Notices of one function with an equal part
     /// go to the same receiver: while it does not answer, none of them is sent for a while.

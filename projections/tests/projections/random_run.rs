@@ -298,7 +298,7 @@ impl RandomRun {
                 took_ms: 1,
             },
             Effect::Notice { version, notice, .. } => {
-                InputKind::NoticeSent(NoticeSent { version, notice, tries: 1 })
+                InputKind::NoticeSent(NoticeSent { version, notice, tries: 1, reason: None })
             }
             Effect::Timer { timer, at } => {
                 self.now = self.now.max(at.0);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use everfold_engine::artefact::Workspace;
 use everfold_engine::definition::{Definition, Keep};
 use everfold_engine::execution::{
-    AttemptEnd, AttemptResult, BuiltIns, Edge, Fate, Inspector, LookRequest, NoticeFailure, NoticeRequest,
-    Notifier, ProbeFailure, ProbeRequest, Prober, Released, SeenKind, SeenPart, Survivors, WorkspaceRequest,
-    Workspaces,
+    AttemptEnd, AttemptResult, BuiltIns, Edge, Fate, Inspector, LookRequest, NoticeFailure, NoticeReceipt,
+    NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Released, SeenKind, SeenPart, Survivors,
+    WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::RunId;
@@ -174,19 +174,19 @@ impl Survivors for Left {
 struct Ears(Arc<FakeMachine>);
 
 impl Notifier for Ears {
-    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
+    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<NoticeReceipt, NoticeFailure>> {
         let machine = Arc::clone(&self.0);
         Box::pin(async move {
             machine.side_effects.telling(&request, (machine.clock)());
             let mut luck = machine.luck(&format!("notice {} {}", request.dedup(), request.attempt));
             if machine.is_calm() {
-                return Ok(());
+                return Ok(NoticeReceipt::default());
             }
             tokio::time::sleep(Duration::from_millis(luck.below(50))).await;
             match luck.below(6) {
                 0 => Err(NoticeFailure::permanent("there is no such function")),
                 1 | 2 => Err(NoticeFailure::passing("nobody there")),
-                _ => Ok(()),
+                _ => Ok(NoticeReceipt::default()),
             }
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
 use everfold_base::json::Value;
-use everfold_ports::{NoticeFailure, NoticeRequest, Notifier, Workdir};
+use everfold_ports::{NoticeFailure, NoticeReceipt, NoticeRequest, Notifier, Workdir};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -41,12 +41,14 @@ impl Notifier for FunctionNotifier {
         let of_chat = || function.starts_with("telegram.").then_some("chat");
         match to(function).or_else(of_chat) {
             Some(key) => with[key].clone(),
+            // What is said of one issue and of another goes to the same place.
+            None if function.starts_with("plane.") => with["url"].clone(),
             None if !with["to"].is_null() => with["to"].clone(),
             None => with.clone(),
         }
     }
 
-    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
+    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<NoticeReceipt, NoticeFailure>> {
         let call = call(&request, self.link(request.run));
         let called = match self.functions.call(&request.function, request.with, || call.clone()) {
             Ok(called) => called,
@@ -57,7 +59,7 @@ impl Notifier for FunctionNotifier {
         };
         async move {
             let failed = |failure: Failure| notice_failure(&failure, call.asked_later());
-            called.await.map(drop).map_err(failed)
+            called.await.map(|output| receipt(&output)).map_err(failed)
         }
         .boxed()
     }
@@ -82,6 +84,11 @@ fn call(request: &NoticeRequest, link: Option<String>) -> Call {
     let workdir = Workdir { path: "/".into(), git: None };
     let id = EffectId { run: request.run, attempt };
     Call::new(CallParts::silent(id, request.dedup(), notice, workdir))
+}
+
+/// What is kept of a function's output: why it left something alone.
+fn receipt(output: &Value) -> NoticeReceipt {
+    NoticeReceipt { reason: output["reason"].as_str().map(str::to_owned) }
 }
 
 /// Wrong parameters stay wrong; everything else may pass.

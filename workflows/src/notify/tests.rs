@@ -51,7 +51,7 @@ pub(super) async fn notify(
     let mut functions = Functions::built_in();
     declare(&mut functions, mail);
     let url = Some("https://e.example.org/".to_owned());
-    FunctionNotifier::new(Arc::new(functions), url).notify(request(function, with)).await
+    FunctionNotifier::new(Arc::new(functions), url).notify(request(function, with)).await.map(drop)
 }
 
 /// A receiver that gives the answers that a test sets, and keeps the requests.

@@ -11,8 +11,8 @@ use everfold_base::json::Value;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure, NameRequest, NameWish,
-    NoticeFailure, NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Secrets, Service, Traits,
-    Usage,
+    NoticeFailure, NoticeReceipt, NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Secrets,
+    Service, Traits, Usage,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -208,7 +208,7 @@ impl Notifier for GuardedNotifier {
         self.0.receiver(function, with)
     }
 
-    fn notify(&self, mut request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
+    fn notify(&self, mut request: NoticeRequest) -> BoxFuture<'static, Result<NoticeReceipt, NoticeFailure>> {
         if request.function == SHOWS {
             request.secrets = Secrets::default();
         }
@@ -219,10 +219,12 @@ impl Notifier for GuardedNotifier {
             })?;
             values.fill(&mut request.with, &request.secrets.spec);
             let mask = resolver.mask(&values);
-            inner.notify(request).await.map_err(|mut failure| {
-                mask.text(&mut failure.message);
-                failure
-            })
+            let mut result = inner.notify(request).await;
+            match &mut result {
+                Ok(receipt) => receipt.reason.iter_mut().for_each(|reason| mask.text(reason)),
+                Err(failure) => mask.text(&mut failure.message),
+            }
+            result
         }
         .boxed()
     }

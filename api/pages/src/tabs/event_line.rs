@@ -192,6 +192,7 @@ fn of_run(kind: &str, event: &Value) -> Option<String> {
             None => "there is room".to_owned(),
         },
         "BudgetPeriodBegan" => format!("{} until {}", word(&event["budget"]), word(&event["until"])),
+        "NoticeSent" => commented(text(event, "notice")?, Some(text(event, "reason")?)),
         "ClockRead" => format!("the clock says {}", word(&event["clock"])),
         "WorkspaceShared" => format!("of {}", words::short(text(event, "owner")?)),
         "Unreadable" => text(event, "message")?.to_owned(),

@@ -299,6 +299,14 @@ pub struct NoticeQueued3 {
     pub(super) fallback: Option<String>,
 }
 
+/// [`super::NoticeSent`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NoticeSent1 {
+    pub(super) version: Version,
+    pub(super) notice: String,
+    pub(super) tries: u32,
+}
+
 /// [`super::StepSucceeded`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepSucceeded1 {

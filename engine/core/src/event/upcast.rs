@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use super::former::{
     ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
     AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, NoticeQueued2,
-    NoticeQueued3, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunPaused1,
+    NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunPaused1,
     RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunUnblocked1, SignalTaken1,
     StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptSucceeded, ChildFinished,
-    NoticeQueued, ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked, RunPaused, RunResumed,
-    RunStarted, RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded, StopRequested, VoteCast,
+    NoticeQueued, NoticeSent, ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked, RunPaused,
+    RunResumed, RunStarted, RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded, StopRequested,
+    VoteCast,
 };
 use super::parts::{ApprovalTerms, AttemptNotes, StopReason, Unblocked};
 
@@ -319,6 +320,13 @@ impl From<NoticeQueued3> for NoticeQueued {
     }
 }
 
+impl From<NoticeSent1> for NoticeSent {
+    fn from(old: NoticeSent1) -> Self {
+        let NoticeSent1 { version, notice, tries } = old;
+        Self { version, notice, tries, reason: None }
+    }
+}
+
 impl From<StepSucceeded1> for StepSucceeded {
     fn from(old: StepSucceeded1) -> Self {
         let StepSucceeded1 { path, round, labels, finish } = old;
@@ -442,6 +450,13 @@ impl NoticeQueued {
     /// The schema with a fallback alone says all of it.
     pub(super) fn takes_no_place(&self) -> bool {
         !self.replaces
+    }
+}
+
+impl NoticeSent {
+    /// The former schema says all of it.
+    pub(super) fn gives_no_reason(&self) -> bool {
+        self.reason.is_none()
     }
 }
 

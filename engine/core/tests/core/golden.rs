@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::golden_runs;
 use crate::fixtures::interrupted_run::interrupted;
+use crate::fixtures::noticed_run::noticed;
 use crate::fixtures::simulated_run::{World, definition};
 
 fn folder() -> PathBuf {
@@ -204,7 +205,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 17] = [
+const WRITTEN: [(&str, Written); 18] = [
     ("delivery-8", delivery),
     ("cancelled-8", cancelled),
     ("budgets-8", golden_runs::budgets),
@@ -222,6 +223,7 @@ const WRITTEN: [(&str, Written); 17] = [
     ("interrupted-8", interrupted),
     ("sealed-8", golden_runs::sealed),
     ("seen-2", golden_runs::seen),
+    ("noticed-1", noticed),
 ];
 
 #[test]

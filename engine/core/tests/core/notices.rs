@@ -38,7 +38,7 @@ fn listed(world: &World) -> Vec<String> {
 fn notice_finished(world: &mut World, version: u64, notice: &str, failure: Option<&str>) -> Vec<RunEvent> {
     let (version, notice, tries) = (Version(version), notice.to_owned(), 1);
     let kind = match failure.map(ToOwned::to_owned) {
-        None => InputKind::NoticeSent(NoticeSent { version, notice, tries }),
+        None => InputKind::NoticeSent(NoticeSent { version, notice, tries, reason: None }),
         Some(message) => InputKind::NoticeFailed(NoticeFailed { version, notice, tries, message }),
     };
     world.give(kind).expect("reports are never refused")

@@ -111,9 +111,9 @@ impl SendingPlace {
     }
 
     /// The try ended.
-    pub(crate) fn ended(mut self, result: &Result<(), NoticeFailure>) {
+    pub(crate) fn ended<T>(mut self, result: &Result<T, NoticeFailure>) {
         self.end = match result {
-            Ok(()) => DeliveryEnd::Delivered,
+            Ok(_) => DeliveryEnd::Delivered,
             Err(failure) if failure.permanent => DeliveryEnd::Refused,
             Err(failure) => {
                 let asked = failure.after.unwrap_or_default().min(ASKED_MAX);

@@ -16,6 +16,7 @@ use crate::load::decode;
 use crate::messages::Queued;
 use crate::panic::panic_text;
 use crate::receivers::registry::{NoticeTurn, SendingPlace, receiver};
+use crate::redaction::redact_option;
 use crate::run::loaded_run::{LoadedRun, RunPhase};
 use crate::run::notice_progress::{NoticeProgress, NoticeReadiness, NoticeStage, PAUSE_MAX};
 use crate::runtime::Runtime;
@@ -34,7 +35,7 @@ use everfold_core::effect::Touched;
 use everfold_core::event::{NoticeFailed, NoticeSent};
 use everfold_core::input::InputKind;
 use everfold_language::expr::EvalError;
-use everfold_ports::{NoticeFailure, NoticeRequest, Secrets};
+use everfold_ports::{NoticeFailure, NoticeReceipt, NoticeRequest, Secrets};
 
 /// How long a notice is tried.
 const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,6 +49,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const AGE_SHARE: u32 = 16;
 /// The time limit of one try.
 const TRY_MAX: Duration = Duration::from_secs(60);
+/// The longest reason that is kept.
+const REASON_CHARS_MAX: usize = 500;
 
 impl LoadedRun {
     /// The end of a notice is decided, durably: the next one of its channel may be sent, also where that end is no event
@@ -125,7 +128,7 @@ impl ShardCore {
                 NoticeReadiness::Later(progress) => return drop(loaded.notices.insert(channel, progress)),
                 NoticeReadiness::Never(progress, failure) => {
                     loaded.notices.insert(channel.clone(), progress);
-                    return self.report_notice(loaded, &channel, Some(failure));
+                    return self.report_notice(loaded, &channel, Err(failure));
                 }
             }
         }
@@ -156,7 +159,7 @@ impl ShardCore {
                 NoticeReadiness::Later(progress) => return drop(loaded.notices.insert(channel, progress)),
                 NoticeReadiness::Never(progress, failure) => {
                     loaded.notices.insert(channel.clone(), progress);
-                    return self.report_notice(loaded, &channel, Some(failure));
+                    return self.report_notice(loaded, &channel, Err(failure));
                 }
             },
         };
@@ -264,15 +267,15 @@ impl ShardCore {
         &mut self,
         loaded: &mut LoadedRun,
         channel: String,
-        result: Result<(), NoticeFailure>,
+        result: Result<NoticeReceipt, NoticeFailure>,
     ) {
         let now = self.shared.now();
         let Some(progress) = loaded.notices.get_mut(&channel) else { return };
         let failure = match result {
-            Ok(()) => None,
-            Err(failure) if failure.permanent => Some(failure.message),
+            Ok(receipt) => return self.report_notice(loaded, &channel, Ok(receipt)),
+            Err(failure) if failure.permanent => failure.message,
             Err(failure) if now.since(progress.queued_at) >= TRIED_FOR => {
-                Some(format!("{}; given up after 24 h", failure.message))
+                format!("{}; given up after 24 h", failure.message)
             }
             Err(failure) => {
                 let (version, tries) = (progress.version, progress.tries);
@@ -296,18 +299,26 @@ impl ShardCore {
                 return self.look_at_channel(loaded, channel);
             }
         };
-        self.report_notice(loaded, &channel, failure);
+        self.report_notice(loaded, &channel, Err(failure));
     }
 
-    /// The result of a notice becomes an input.
-    fn report_notice(&mut self, loaded: &mut LoadedRun, channel: &str, failure: Option<String>) {
+    /// The result of a notice, or why there is none, becomes an input.
+    fn report_notice(
+        &mut self,
+        loaded: &mut LoadedRun,
+        channel: &str,
+        result: Result<NoticeReceipt, String>,
+    ) {
         let Some(progress) = loaded.notices.get_mut(channel) else { return };
         progress.stage = NoticeStage::Reported;
         let (version, notice, tries) = (progress.version, progress.notice.clone(), progress.tries);
         let id = InputId::derive(&format!("{}/{version}/{notice}/told", loaded.run));
-        let kind = match failure {
-            None => InputKind::NoticeSent(NoticeSent { version, notice, tries }),
-            Some(message) => InputKind::NoticeFailed(NoticeFailed { version, notice, tries, message }),
+        let kind = match result {
+            Ok(receipt) => {
+                let reason = receipt.reason;
+                InputKind::NoticeSent(NoticeSent { version, notice, tries, reason })
+            }
+            Err(message) => InputKind::NoticeFailed(NoticeFailed { version, notice, tries, message }),
         };
         loaded.push(Queued::own(id, kind));
         self.shared.receivers.forget(loaded.run, channel);
@@ -380,7 +391,7 @@ async fn call_function(
     plan: NoticePlan,
     secrets: Secrets,
     tries: u32,
-) -> Result<(), NoticeFailure> {
+) -> Result<NoticeReceipt, NoticeFailure> {
     let Some(notifier) = &shared.edge.notifier else {
         return Err(NoticeFailure::permanent("no notices can be sent by this engine"));
     };
@@ -398,7 +409,21 @@ async fn call_function(
         of_run,
         attempt: tries,
     };
-    notifier.notify(request).await
+    let receipt = notifier.notify(request).await?;
+    Ok(NoticeReceipt { reason: receipt.reason.and_then(|reason| kept_reason(shared, reason)) })
+}
+
+/// The reason as it is recorded. It is masked before it is cut: of half a credential nothing is recognised.
+fn kept_reason(shared: &Runtime, reason: String) -> Option<String> {
+    let mut reason = Some(reason);
+    if let Some(redactor) = &shared.edge.redactor {
+        redact_option(&**redactor, &mut reason);
+    }
+    let reason = reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty())?;
+    Some(match reason.char_indices().nth(REASON_CHARS_MAX) {
+        None => reason.to_owned(),
+        Some(_) => reason.chars().take(REASON_CHARS_MAX - 1).chain(['…']).collect(),
+    })
 }
 
 /// The event that a notice is about, as expressions see it.

@@ -6,7 +6,7 @@ use everfold_base::id::{AttemptId, RunId};
 use everfold_base::json::JsonText;
 use everfold_core::artefact::Workspace;
 use everfold_core::event::WorkspaceShared;
-use everfold_ports::{NoticeFailure, ProbeFailure};
+use everfold_ports::{NoticeFailure, NoticeReceipt, ProbeFailure};
 
 /// The result of a task.
 pub(crate) enum WorkDone {
@@ -31,7 +31,7 @@ pub(crate) enum WorkDone {
     Notice {
         run: RunId,
         channel: String,
-        result: Result<(), NoticeFailure>,
+        result: Result<NoticeReceipt, NoticeFailure>,
     },
     /// The task panicked where no part of it makes a result of that.
     Panicked {

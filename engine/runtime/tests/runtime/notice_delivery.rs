@@ -11,6 +11,7 @@ use everfold_core::state::RunStatus;
 use everfold_language::definition::Definition;
 use serde_json::json;
 
+use crate::fixtures::notice_receivers::CREDENTIAL;
 use crate::fixtures::test_engine::{Rig, definition, function, is_end};
 
 fn telling(notify: Value) -> Arc<Definition> {
@@ -40,6 +41,34 @@ async fn l32_notices_are_sent_in_the_order_of_their_channel_also_after_the_end()
     assert_eq!(last.event["type"], "RunSucceeded");
     assert_eq!((&last.with["n"], &last.of_run["status"]), (&last.event["version"], &json!("succeeded")));
     assert_eq!(rig.status(run).await, RunStatus::Succeeded);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_function_left_something_alone_is_masked_before_it_is_cut_and_recorded() {
+    let rig = Rig::new();
+    let say = |id: &str, reason: &str| {
+        let with = json!({"n": 1, "left alone": reason});
+        json!({"id": id, "events": ["RunSucceeded"], "function": "f", "channel": id, "with": with})
+    };
+    // Half of the credential would stand before the cut.
+    let long = format!("{}{CREDENTIAL} is not taken, and so on", "x".repeat(491));
+    let run = rig
+        .start(&telling(json!([say("short", " it is done "), say("long", &long), say("none", " ")])))
+        .await;
+    for name in ["short", "long", "none"] {
+        rig.until(run, |event| matches!(event, RunEvent::NoticeSent(sent) if sent.notice == name)).await;
+    }
+    let mut reasons = std::collections::BTreeMap::new();
+    for event in rig.history(run).await {
+        if let RunEvent::NoticeSent(sent) = event {
+            reasons.insert(sent.notice, sent.reason);
+        }
+    }
+    assert_eq!((reasons["short"].as_deref(), &reasons["none"]), (Some("it is done"), &None));
+    let long = reasons["long"].as_deref().expect("a reason");
+    assert!(long.chars().count() == 500 && long.ends_with('…'), "{long}");
+    assert!(long.contains("x*** is") && !long.contains("hunt"), "{long}");
     rig.assert_replays(run).await;
 }
 

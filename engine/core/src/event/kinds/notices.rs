@@ -31,13 +31,16 @@ event_payloads! {
     /// The notice was sent. Fact of `notice finished`.
     ///
     /// Then: nothing.
-    NoticeSent {
+    NoticeSent [former::NoticeSent1, unless gives_no_reason] {
         /// The event's version.
         version: Version,
         /// The notice.
         notice: String,
         /// Tries, this one included.
         tries: u32,
+        /// Why the function left something alone, in its own words; at most 500 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     }
     /// The notice was not sent: it failed for good, or a newer notice took its place. Fact of `notice finished`.
     ///

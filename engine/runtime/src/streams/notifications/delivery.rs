@@ -52,7 +52,7 @@ pub(crate) async fn once(shared: &Runtime, request: NoticeRequest) -> Result<(),
     let Some(notifier) = &shared.edge.notifier else {
         return Err(NoticeFailure::permanent("no notices can be sent by this engine"));
     };
-    let sent = AssertUnwindSafe(async { notifier.notify(request).await }).catch_unwind();
+    let sent = AssertUnwindSafe(async { notifier.notify(request).await.map(drop) }).catch_unwind();
     match tokio::time::timeout(TRY_MAX, sent).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(NoticeFailure::passing(format!("the function {}", panic_text(panic.as_ref())))),
