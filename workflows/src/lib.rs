@@ -17,6 +17,7 @@ pub mod handles;
 pub mod hook;
 pub mod http;
 pub mod notify;
+mod plane;
 pub mod probe;
 pub mod process;
 pub mod provider;

@@ -4,9 +4,11 @@
 //! way in which a service can ([`ServiceFault`]).
 
 mod gitea;
+mod plane;
 mod server;
 mod telegram;
 
 pub use gitea::{FakeGitea, FakePull, FakeReview};
+pub use plane::{FakePlane, PlaneRequest, STATE_NAMES};
 pub use server::{FakeAnswer, FakeRequest, FakeServer, FakeService, ServiceFault};
 pub use telegram::{FakeMessage, FakeTelegram};

@@ -77,6 +77,8 @@ pub enum ServiceFault {
     Status(u16),
     /// It asks for a pause of so many seconds (429) and does nothing.
     Limited(u64),
+    /// It asks for a pause up to a time (429), in seconds since 1970, and does nothing.
+    LimitedUntil(u64),
     /// It does what it is asked, and its answer is no JSON.
     Garbled,
     /// It does nothing and never answers.
@@ -100,6 +102,28 @@ struct FakeState<S> {
     service: S,
     asked: VecDeque<FakeRequest>,
     faults: VecDeque<Option<ServiceFault>>,
+    by_method: Vec<MethodFault>,
+}
+
+/// Requests by a method that are to fail.
+struct MethodFault {
+    method: String,
+    fault: ServiceFault,
+    /// How many are left.
+    times: u32,
+}
+
+impl<S> FakeState<S> {
+    /// How a request fails, if it does.
+    fn fault_of(&mut self, request: &FakeRequest) -> Option<ServiceFault> {
+        if let Some(next) = self.faults.pop_front() {
+            return next;
+        }
+        let is_it = |one: &&mut MethodFault| one.times > 0 && one.method == request.method;
+        let found = self.by_method.iter_mut().find(is_it)?;
+        found.times -= 1;
+        Some(found.fault)
+    }
 }
 
 /// A fake service behind an address. It ends when it is dropped.
@@ -129,8 +153,8 @@ impl<S: FakeService> FakeServer<S> {
     pub async fn serve(service: S) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let shared =
-            Arc::new(Mutex::new(FakeState { service, asked: VecDeque::new(), faults: VecDeque::new() }));
+        let (asked, faults, by_method) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        let shared = Arc::new(Mutex::new(FakeState { service, asked, faults, by_method }));
         let served = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
@@ -156,6 +180,18 @@ impl<S: FakeService> FakeServer<S> {
     /// How the next requests fail, one after the other; `None`: one succeeds.
     pub fn fail_next(&self, faults: impl IntoIterator<Item = Option<ServiceFault>>) {
         self.locked().faults.extend(faults);
+    }
+
+    /// How the next requests by a method fail, so many of them.
+    pub fn fail_by(&self, method: &str, fault: ServiceFault, times: u32) {
+        self.locked().by_method.push(MethodFault { method: method.to_owned(), fault, times });
+    }
+
+    /// Nothing fails any more.
+    pub fn mend(&self) {
+        let mut shared = self.locked();
+        shared.faults.clear();
+        shared.by_method.clear();
     }
 
     /// What was asked so far, the oldest first.
@@ -204,10 +240,13 @@ async fn answered<S: FakeService>(
             shared.asked.pop_front();
         }
         shared.asked.push_back(request.clone());
-        let fault = shared.faults.pop_front().flatten();
+        let fault = shared.fault_of(&request);
         let answer = match fault {
             Some(ServiceFault::Status(status)) => shared.service.fault(status, None),
             Some(ServiceFault::Limited(seconds)) => shared.service.fault(429, Some(seconds)),
+            Some(ServiceFault::LimitedUntil(at)) => {
+                shared.service.fault(429, None).with("x-ratelimit-reset", at.to_string())
+            }
             Some(ServiceFault::Silent) => FakeAnswer::new(200, Value::Null),
             Some(ServiceFault::Garbled | ServiceFault::Slow(_) | ServiceFault::LostAnswer) | None => {
                 shared.service.answer(&request)
@@ -225,7 +264,7 @@ async fn answered<S: FakeService>(
         Some(ServiceFault::Garbled) => {
             Ok(Response::new(Full::new(Bytes::from_static(b"<html>upstream error</html>"))))
         }
-        Some(ServiceFault::Status(_) | ServiceFault::Limited(_)) | None => Ok(response(&answer)),
+        Some(ServiceFault::Status(_) | ServiceFault::Limited(_) | ServiceFault::LimitedUntil(_)) | None => Ok(response(&answer)),
     }
 }
 

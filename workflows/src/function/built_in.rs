@@ -11,18 +11,19 @@ use super::declare::Function;
 use super::error::StepError;
 use super::registry::Functions;
 use super::unique;
-use crate::notify;
+use crate::{notify, plane};
 
 impl Functions {
     /// The built-in functions: `everfold.noop` (null), `everfold.echo` (its `with`),
     /// `everfold.sleep` (waits `with.for`, gives `with`), `everfold.unique` (a name that no other step has), and those that send notices: `notify.log`, `notify.command`,
-    /// `notify.http`, `notify.slack`, `notify.telegram`.
+    /// `notify.http`, `notify.slack`, `notify.telegram`; and those of a tracker, `plane.*`.
     #[must_use]
     pub fn built_in() -> Self {
         let mut functions = Self::default();
         basic_functions()
             .into_iter()
             .chain(notify::functions())
+            .chain(plane::functions())
             .for_each(|function| functions.offer(function));
         functions
     }

@@ -127,7 +127,7 @@ impl Executor for FunctionExecutor {
             folder: Some(request.folder),
             sink: None,
         });
-        let asks_provider = ["git.", "gitea."].iter().any(|own| name_of(&spec).starts_with(own));
+        let asks_provider = ["git.", "gitea.", "plane."].iter().any(|own| name_of(&spec).starts_with(own));
         let called = match self.functions.call(name_of(&spec), with, || call.clone()) {
             Ok(called) => called,
             Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),

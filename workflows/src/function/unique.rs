@@ -73,8 +73,7 @@ async fn unique(call: Call, with: WantedParameters) -> Result<GivenName, StepErr
         Counting::Suffix => WhenTaken::Suffix,
         Counting::Next => WhenTaken::Next,
     };
-    let wanted =
-        WantedName { name: name.clone(), wish: None, others: or, used, when_taken, is_path: false };
+    let wanted = WantedName { name: name.clone(), wish: None, others: or, used, when_taken, is_path: false };
     let given = call.unique_name(NameRequest { scope: scope.clone(), wanted }).await;
     match given {
         Ok(given) => Ok(GivenName { changed: given != name, name: given }),

@@ -319,3 +319,69 @@ fn what_says_which_delivery_it_is_is_read_also_from_headers_that_are_not_kept() 
     assert_eq!(found.id, "i1");
     assert_eq!(found.headers, headers(&pairs[..2]));
 }
+
+/// What triggers see of a delivery of Plane.
+fn of_plane(event: &str, body: Value) -> Value {
+    of("plane", &[("x-plane-delivery", "p1"), ("x-plane-event", event)], body).about.value()
+}
+
+#[test]
+fn o104_a_state_is_read_as_an_object_and_as_a_text_and_what_is_missing_is_left_out() {
+    let state = "e331bfb3-e17e-4699-ba48-4abb89c21b7b";
+    let of = |data: Value| of_plane("issue", json!({"event": "issue", "action": "updated", "data": data}));
+    let expanded = of(json!({"id": "i1", "state": {"id": state, "name": "In Progress", "group": "started"}}));
+    assert_eq!(
+        expanded,
+        json!({"action": "updated", "issue": "i1", "state": "In Progress", "state_id": state})
+    );
+    let bare = of(json!({"id": "i1", "state": state}));
+    assert_eq!(bare, json!({"action": "updated", "issue": "i1", "state": state, "state_id": state}));
+    let nameless = of(json!({"id": "i1", "state": {"id": state}}));
+    assert_eq!(nameless, bare);
+    for (data, missing) in [
+        (json!({"id": "i1"}), "state_id"),
+        (json!({"id": "i1", "state": null}), "state_id"),
+        (json!({"id": "i1", "state": {}}), "state_id"),
+        (json!({"id": "i1", "state": ""}), "state_id"),
+        (json!({"state": state}), "issue"),
+        (json!({"id": null, "state": state}), "issue"),
+        (Value::Null, "issue"),
+    ] {
+        assert_eq!(of(data.clone())[missing], Value::Null, "{data}");
+    }
+}
+
+#[test]
+fn o105_o109_the_project_the_issue_and_its_texts_are_read() {
+    let issue = json!({
+        "id": "i1", "name": "Dark mode", "sequence_id": 18, "project": "p1", "state": "s1",
+        "description_html": "<p>For the <b>night</b></p><p>&amp; more</p>",
+    });
+    let actor = json!({"id": "u1", "display_name": "ada"});
+    let body = |event: &str, data: &Value| json!({"event": event, "action": "updated", "data": data, "activity": {"field": "state", "actor": actor}});
+    for name in ["issue", "work_item.updated"] {
+        let seen = of_plane(name, body(name, &issue));
+        let fields = ["project", "issue", "title", "description", "number", "sender_id", "field"];
+        assert_eq!(
+            fields.map(|field| seen[field].as_str().unwrap_or_default()),
+            ["p1", "i1", "Dark mode", "For the night & more", "18", "u1", "state"],
+            "{name}"
+        );
+    }
+    let mut stripped = issue.clone();
+    stripped["description_stripped"] = json!(" if a < b and c > d ");
+    stripped["project"] = json!({"id": "p2", "name": "ORCH"});
+    let seen = of_plane("issue", body("issue", &stripped));
+    assert_eq!((&seen["description"], &seen["project"]), (&json!("if a < b and c > d"), &json!("p2")));
+    stripped["description_stripped"] = json!("ж".repeat(30_000));
+    let long = of_plane("issue", body("issue", &stripped));
+    assert_eq!(long["description"].as_str().unwrap().chars().count(), 20_000);
+    let partial = of_plane("issue", body("issue", &json!({"id": "i1", "description_html": "<p></p>"})));
+    assert_eq!((&partial["title"], &partial["description"]), (&Value::Null, &Value::Null));
+
+    let comment = json!({"id": "c1", "issue": "i1", "project": "p1", "comment_html": "<p>:approved:</p>"});
+    let seen = of_plane("issue_comment", body("issue_comment", &comment));
+    assert_eq!((&seen["issue"], &seen["state_id"]), (&json!("i1"), &Value::Null));
+    let project = of_plane("project", body("project", &json!({"id": "p1", "name": "ORCH"})));
+    assert_eq!(project["issue"], Value::Null, "its own id is none of an issue");
+}

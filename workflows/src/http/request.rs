@@ -73,6 +73,19 @@ impl HttpAnswer {
         Some(Timestamp(at).since(now))
     }
 
+    /// The pause after which a limit is lifted: `Retry-After`, else the time in `X-RateLimit-Reset` or `RateLimit-Reset`, in
+    /// seconds since 1970.
+    #[must_use]
+    pub fn limited_for(&self, now: Timestamp) -> Option<Duration> {
+        if let Some(pause) = self.retry_after(now) {
+            return Some(pause);
+        }
+        let number = |name: &str| self.headers.get(name)?.trim().parse::<u64>().ok();
+        let reset = number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?;
+        let now_s = u64::try_from(now.0 / 1_000).ok()?;
+        Some(Duration::from_secs(reset.saturating_sub(now_s)))
+    }
+
     /// The body as text; what is no UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {

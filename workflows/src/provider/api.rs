@@ -224,13 +224,7 @@ fn is_limited(answer: &HttpAnswer) -> bool {
 
 /// How long to wait: `Retry-After`, or until the time at which the limit is lifted.
 fn after(answer: &HttpAnswer) -> Option<Duration> {
-    if let Some(span) = answer.retry_after(clock::now()) {
-        return Some(span);
-    }
-    let number = |name: &str| answer.headers.get(name)?.trim().parse::<u64>().ok();
-    let reset = number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?;
-    let now_s = u64::try_from(clock::now().0 / 1_000).ok()?;
-    Some(Duration::from_secs(reset.saturating_sub(now_s)))
+    answer.limited_for(clock::now())
 }
 
 /// What a provider says of an error, in one line.

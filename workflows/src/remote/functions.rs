@@ -13,7 +13,7 @@ const LEASE_MIN: Duration = Duration::from_secs(1);
 /// The longest: an attempt of a worker that vanished is lost only after it.
 const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Names of the program's own.
-const OWN: [&str; 5] = ["everfold.", "git.", "gitea.", "notify.", "telegram."];
+const OWN: [&str; 6] = ["everfold.", "git.", "gitea.", "notify.", "plane.", "telegram."];
 
 impl WorkerSettings {
     /// The functions.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::former::{
     ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
     AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, NoticeQueued2,
-    NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunPaused1,
-    RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunUnblocked1, SignalTaken1,
+    NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1,
+    RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunUnblocked1, SignalTaken1,
     StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{

@@ -1,0 +1,118 @@
+//! `plane.comments`: what people said of an issue, the newest first.
+//!
+//! Law: comments of the engine itself and of those that are named as bots are none of people. That comments cannot be
+//! read is no failure: there are none then, with the reason.
+
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::json::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::client::{PlaneClient, issue_path};
+use super::comment::SOURCE;
+use super::parameters::{IssuePlace, given, text_or_null};
+use super::text::plain_text;
+use crate::function::Call;
+
+/// The longest text.
+const TEXT_CHARS_MAX: usize = 300;
+/// Comments that are given.
+const COMMENTS_MAX: usize = 50;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(description = "", deny_unknown_fields)]
+pub(super) struct CommentsParameters {
+    #[serde(flatten)]
+    place: IssuePlace,
+    /// ids or names of users whose comments are left out
+    #[serde(default)]
+    bots: Vec<String>,
+    /// a time; comments before it are left out
+    #[serde(default)]
+    #[schemars(schema_with = "text_or_null")]
+    since: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(description = "")]
+pub(super) struct CommentsOutput {
+    newest: Option<PlaneComment>,
+    /// All of them, the newest first, at most 50.
+    comments: Vec<PlaneComment>,
+    /// Why none could be read.
+    reason: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(description = "")]
+struct PlaneComment {
+    /// Without tags, at most 300 characters.
+    text: String,
+    /// The name of its author, else the id.
+    author: Option<String>,
+    /// When it was written.
+    at: Option<String>,
+}
+
+/// Gives the comments.
+pub(super) async fn comments(
+    client: PlaneClient,
+    _call: Call,
+    with: CommentsParameters,
+) -> Result<CommentsOutput, Failure> {
+    let since = given(with.since.as_deref()).map(|since| {
+        let wrong = |_| {
+            Failure::new(FailureKind::Validation, "`with.since` is no time")
+                .with_hint("a time is written as 2026-11-20T10:00:00Z")
+        };
+        since.parse::<jiff::Timestamp>().map_err(wrong)
+    });
+    let since = since.transpose()?;
+    let path = format!("{}/comments/", issue_path(&with.place));
+    let found = client.list(&with.place.site, &path, "comments of the issue").await;
+    let (items, reason) = match found {
+        Ok(items) => (items, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let comments = of_people(&items, &with.bots, since);
+    Ok(CommentsOutput { newest: comments.first().cloned(), comments, reason })
+}
+
+/// The comments of people since a time, the newest first.
+fn of_people(items: &[Value], bots: &[String], since: Option<jiff::Timestamp>) -> Vec<PlaneComment> {
+    let at = |item: &Value| item["created_at"].as_str()?.parse::<jiff::Timestamp>().ok();
+    let is_wanted = |item: &&Value| since.is_none_or(|since| at(item).is_some_and(|at| at >= since));
+    let mut wanted: Vec<&Value> =
+        items.iter().filter(|item| !is_of_bot(item, bots)).filter(is_wanted).collect();
+    wanted.sort_by_key(|item| std::cmp::Reverse(at(item)));
+    wanted.into_iter().filter_map(comment).take(COMMENTS_MAX).collect()
+}
+
+/// Whether the engine wrote it, or one who is named.
+fn is_of_bot(item: &Value, bots: &[String]) -> bool {
+    let detail = &item["actor_detail"];
+    let names = [&item["actor"], &item["created_by"], &detail["id"], &detail["display_name"]];
+    let is_named = names.into_iter().filter_map(Value::as_str).any(|name| bots.iter().any(|bot| bot == name));
+    is_named || item["external_source"] == SOURCE || detail["is_bot"] == true
+}
+
+/// The comment in words; one that says nothing is none.
+fn comment(item: &Value) -> Option<PlaneComment> {
+    let own = |field: &str| given(item[field].as_str());
+    let text = match own("comment_stripped") {
+        Some(stripped) => plain_text_once(stripped),
+        None => plain_text(own("comment_html").or_else(|| own("comment"))?),
+    };
+    let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
+    let author = given(item["actor_detail"]["display_name"].as_str())
+        .or_else(|| own("actor"))
+        .or_else(|| own("created_by"))
+        .map(str::to_owned);
+    let at = own("created_at").map(str::to_owned);
+    (!text.is_empty()).then_some(PlaneComment { text, author, at })
+}
+
+/// Plane stripped it: what looks like a tag now is what its author wrote.
+fn plain_text_once(stripped: &str) -> String {
+    stripped.split_whitespace().collect::<Vec<_>>().join(" ")
+}

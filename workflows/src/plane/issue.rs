@@ -1,0 +1,163 @@
+//! `plane.issue`: an issue, from what a delivery says of it and, where that is not enough, from Plane.
+//!
+//! Law: at most one request, and one more where the issue is named by its number. Where one fails, what was known before
+//! is given, with the reason: whoever asks goes on.
+
+use everfold_base::failure::Failure;
+use everfold_base::json::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::client::{PlaneClient, issue_path};
+use super::error::PlaneError;
+use super::issue_link::issue_link;
+use super::issue_lookup::{find, number_in};
+use super::parameters::{IssuePlace, given, text_or_null};
+use super::set_state::state_of;
+use super::text::plain_text;
+use crate::function::Call;
+
+/// A shorter name, and a shorter description, are asked for.
+const NAME_CHARS_MIN: usize = 3;
+const DESCRIPTION_CHARS_MIN: usize = 20;
+/// The name of an issue that has none.
+const UNTITLED: &str = "untitled";
+/// The longest description.
+const DESCRIPTION_CHARS_MAX: usize = 200_000;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(description = "", deny_unknown_fields)]
+pub(super) struct IssueParameters {
+    #[serde(flatten)]
+    place: IssuePlace,
+    /// what is known of its name
+    #[serde(default)]
+    #[schemars(schema_with = "text_or_null")]
+    name: Option<String>,
+    /// what is known of its description, as text or HTML
+    #[serde(default)]
+    #[schemars(schema_with = "text_or_null")]
+    description: Option<String>,
+    /// the address of Plane's pages; default: `url`
+    #[serde(default)]
+    #[schemars(schema_with = "text_or_null")]
+    web_url: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(description = "")]
+pub(super) struct IssueOutput {
+    /// Its id; null where it was named by its number and not found.
+    id: Option<String>,
+    name: String,
+    /// As text.
+    description: String,
+    /// Its number in the project; null unless it was asked for.
+    sequence: Option<u64>,
+    /// The id of its state; null unless it was asked for.
+    state: Option<String>,
+    /// Its labels as Plane says them: ids, or names.
+    labels: Vec<String>,
+    /// Where people see it; null where that is this machine.
+    url: Option<String>,
+    /// Plane was asked, and answered.
+    fetched: bool,
+    /// Why Plane did not answer.
+    reason: Option<String>,
+}
+
+/// Gives the issue.
+pub(super) async fn issue(
+    client: PlaneClient,
+    _call: Call,
+    mut with: IssueParameters,
+) -> Result<IssueOutput, Failure> {
+    let number = number_in(&with.place.issue);
+    let name = given(with.name.as_deref()).filter(|name| is_name(name)).map(str::to_owned);
+    let description = given(with.description.as_deref()).map(text).unwrap_or_default();
+    let mut output = IssueOutput {
+        id: number.is_none().then(|| with.place.issue.clone()),
+        name: name.clone().unwrap_or_else(|| UNTITLED.to_owned()),
+        description,
+        sequence: None,
+        state: None,
+        labels: Vec::new(),
+        url: number.is_none().then(|| issue_link(given(with.web_url.as_deref()), &with.place)).flatten(),
+        fetched: false,
+        reason: None,
+    };
+    let is_known = name.is_some() && output.description.chars().count() >= DESCRIPTION_CHARS_MIN;
+    if is_known && number.is_none() {
+        return Ok(output);
+    }
+    match fetch(&client, &mut with.place, number).await {
+        Ok(found) => {
+            output.take(&found);
+            output.url = issue_link(given(with.web_url.as_deref()), &with.place);
+            output.id = Some(with.place.issue);
+        }
+        Err(error) => output.reason = Some(error.to_string()),
+    }
+    Ok(output)
+}
+
+/// Asks for the issue; one that is named by its number is looked for first.
+async fn fetch(
+    client: &PlaneClient,
+    place: &mut IssuePlace,
+    number: Option<u64>,
+) -> Result<Value, PlaneError> {
+    if let Some(number) = number {
+        place.issue = find(client, place, number).await?;
+    }
+    let what = format!("issue {}", place.issue);
+    client.get(&place.site, &format!("{}/", issue_path(place)), &what).await
+}
+
+impl IssueOutput {
+    /// Takes what Plane says: a name that is one, and the longer description.
+    fn take(&mut self, found: &Value) {
+        if let Some(name) = given(found["name"].as_str()).filter(|name| is_name(name)) {
+            name.clone_into(&mut self.name);
+        }
+        let description = description_of(found);
+        if description.chars().count() >= self.description.chars().count() {
+            self.description = description;
+        }
+        self.sequence = sequence_of(found);
+        self.state = state_of(found);
+        let label = |label: &Value| label.as_str().or(label["name"].as_str()).map(str::to_owned);
+        self.labels = found["labels"].as_array().into_iter().flatten().filter_map(label).collect();
+        self.fetched = true;
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.chars().count() >= NAME_CHARS_MIN && !name.eq_ignore_ascii_case(UNTITLED)
+}
+
+/// The description of an issue as text: Plane's own, else that of its HTML.
+fn description_of(found: &Value) -> String {
+    let stripped = given(found["description_stripped"].as_str());
+    let text = stripped
+        .map(str::to_owned)
+        .unwrap_or_else(|| given(found["description_html"].as_str()).map(plain_text).unwrap_or_default());
+    cut(text)
+}
+
+/// A description that was handed in: HTML begins with a tag.
+fn text(description: &str) -> String {
+    cut(if description.starts_with('<') { plain_text(description) } else { description.to_owned() })
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(DESCRIPTION_CHARS_MAX) {
+        None => text,
+        Some((end, _)) => text[..end].to_owned(),
+    }
+}
+
+/// The number of an issue in its project.
+pub(super) fn sequence_of(issue: &Value) -> Option<u64> {
+    issue["sequence_id"].as_u64().filter(|number| *number > 0)
+}

@@ -1,0 +1,89 @@
+//! Issues: what a delivery says of them, and what Plane says.
+
+use serde_json::{Value, json};
+
+use super::fixture::{PROJECT, Tracker};
+use crate::fakes::ServiceFault;
+
+const LONG: &str = "A description of twenty characters and more";
+
+#[tokio::test]
+async fn o109_a_delivery_without_a_description_is_completed_by_one_request() {
+    let tracker = Tracker::new().await;
+    let issue = tracker.done("plane.issue", json!({"name": "Dark mode", "description": null})).await;
+    assert_eq!(issue["name"], "Dark mode");
+    assert_eq!(issue["description"], "The pages need a dark theme for the night.");
+    assert_eq!(
+        (&issue["sequence"], &issue["fetched"], &issue["reason"]),
+        (&json!(18), &json!(true), &Value::Null)
+    );
+    assert_eq!(issue["state"], json!(tracker.plane.state_id(PROJECT, "Todo")));
+    assert_eq!(issue["url"], Value::Null, "nobody else reaches it");
+    assert_eq!(tracker.asked(), 1);
+
+    let web = json!({"web_url": "https://plane.example.org/", "name": "Dark mode", "description": LONG});
+    let known = tracker.done("plane.issue", web).await;
+    let address = format!("https://plane.example.org/team/projects/{PROJECT}/issues/{}/", tracker.issue);
+    assert_eq!((&known["fetched"], &known["url"]), (&json!(false), &json!(address)));
+    assert_eq!((&known["description"], tracker.asked()), (&json!(LONG), 1), "nothing is missing");
+    tracker.plane.set_expanded(true);
+    let expanded = tracker.done("plane.issue", json!({})).await;
+    assert_eq!((&expanded["state"], &expanded["description"]), (&issue["state"], &issue["description"]));
+}
+
+#[tokio::test]
+async fn o110_an_empty_answer_a_missing_name_and_a_failure_leave_what_was_known() {
+    let tracker = Tracker::new().await;
+    let empty = tracker.plane.add_issue(PROJECT, 19, "", "", "Todo", "owner");
+    for name in [json!(null), json!(""), json!("Untitled"), json!("ab")] {
+        let issue = tracker.done("plane.issue", json!({"issue": empty, "name": name})).await;
+        assert_eq!((&issue["name"], &issue["description"]), (&json!("untitled"), &json!("")));
+        assert_eq!((&issue["fetched"], &issue["sequence"]), (&json!(true), &json!(19)));
+    }
+    for fault in [ServiceFault::Status(500), ServiceFault::Silent, ServiceFault::Garbled, ServiceFault::Limited(9)] {
+        tracker.fail("GET", fault);
+        let asked = tracker.asked();
+        let issue = tracker.done("plane.issue", json!({"name": "Dark mode", "description": "short"})).await;
+        assert_eq!((&issue["name"], &issue["description"]), (&json!("Dark mode"), &json!("short")));
+        assert_eq!((&issue["fetched"], tracker.asked()), (&json!(false), asked + 1), "{fault:?}");
+        assert!(issue["reason"].is_string(), "{fault:?}: {issue}");
+    }
+}
+
+#[tokio::test]
+async fn o111_the_longer_text_is_kept_and_html_is_read_as_text() {
+    let tracker = Tracker::new().await;
+    let html = "<h1>Why</h1><p>It   is&nbsp;<b>dar</b>k</p>\n<ul><li>now</li></ul>";
+    let issue = tracker.plane.add_issue(PROJECT, 20, "Night &amp; day", html, "Todo", "owner");
+    let of = async |name: Value, description: Value| {
+        tracker.done("plane.issue", json!({"issue": issue, "name": name, "description": description})).await
+    };
+    let found = of(json!(null), json!("too short")).await;
+    assert_eq!(found["description"], "Why It is dark now");
+    assert_eq!(found["name"], "Night &amp; day", "a name is no HTML");
+    // The payload is longer than the fetched text, and too short to stand alone for want of a name.
+    let kept = of(json!(""), json!(LONG)).await;
+    assert_eq!((&kept["description"], &kept["fetched"]), (&json!(LONG), &json!(true)));
+    let given = of(json!("Night"), json!(format!("<p>{LONG}</p>"))).await;
+    assert_eq!((&given["description"], &given["fetched"]), (&json!(LONG), &json!(false)));
+}
+
+#[tokio::test]
+async fn o116_an_issue_is_found_by_its_number_whatever_stands_before_it() {
+    let tracker = Tracker::new().await;
+    tracker.plane.add_project("other", "ET");
+    tracker.plane.add_issue("other", 18, "Another project's", "", "Todo", "owner");
+    tracker.plane.add_issue(PROJECT, 19, "Not the 18 that is meant", "", "Todo", "owner");
+    for name in ["ORCH-018", "ET-18"] {
+        let found =
+            tracker.done("plane.issue", json!({"issue": name, "web_url": "https://p.example.org"})).await;
+        assert_eq!((&found["id"], &found["name"]), (&json!(tracker.issue), &json!("Dark mode")));
+        assert!(found["url"].as_str().unwrap().ends_with(&format!("/issues/{}/", tracker.issue)), "{found}");
+    }
+    let missing = tracker.done("plane.issue", json!({"issue": "ORCH-404", "name": "Known"})).await;
+    assert_eq!(
+        (&missing["id"], &missing["url"], &missing["name"]),
+        (&Value::Null, &Value::Null, &json!("Known"))
+    );
+    assert_eq!(missing["reason"], "Plane has no issue ORCH-404");
+}
