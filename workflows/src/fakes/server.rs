@@ -264,7 +264,9 @@ async fn answered<S: FakeService>(
         Some(ServiceFault::Garbled) => {
             Ok(Response::new(Full::new(Bytes::from_static(b"<html>upstream error</html>"))))
         }
-        Some(ServiceFault::Status(_) | ServiceFault::Limited(_) | ServiceFault::LimitedUntil(_)) | None => Ok(response(&answer)),
+        Some(ServiceFault::Status(_) | ServiceFault::Limited(_) | ServiceFault::LimitedUntil(_)) | None => {
+            Ok(response(&answer))
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use crate::fakes::ServiceFault;
 async fn o171_a_comment_is_written_once_however_often_its_answer_is_lost() {
     let tracker = Tracker::new().await;
     let html = json!({"html": "🔎 Reviewer — Завершил ревью изменений.<br>Verdict: APPROVED"});
-    for fault in [ServiceFault::LostAnswer, ServiceFault::Slow(Duration::from_secs(60)), ServiceFault::Status(502)] {
+    for fault in
+        [ServiceFault::LostAnswer, ServiceFault::Slow(Duration::from_secs(60)), ServiceFault::Status(502)]
+    {
         tracker.fail("POST", fault);
         let lost = tracker.call("plane.comment", html.clone()).await;
         assert!(lost.is_err() || tracker.plane.comments_on(&tracker.issue).len() == 1, "{lost:?}");
@@ -142,7 +144,9 @@ async fn o117_the_newest_comment_of_a_person_is_given_without_tags_and_cut() {
 async fn o117_where_comments_cannot_be_read_there_are_none_and_the_reason_is_said() {
     let tracker = Tracker::new().await;
     tracker.plane.say(&tracker.issue, "<p>Wrong</p>", "owner");
-    for fault in [ServiceFault::Status(500), ServiceFault::Status(404), ServiceFault::Garbled, ServiceFault::Silent] {
+    for fault in
+        [ServiceFault::Status(500), ServiceFault::Status(404), ServiceFault::Garbled, ServiceFault::Silent]
+    {
         tracker.fail("GET", fault);
         let none = tracker.done("plane.comments", json!({})).await;
         assert_eq!((&none["newest"], &none["comments"]), (&Value::Null, &json!([])), "{fault:?}");

@@ -40,7 +40,9 @@ async fn o110_an_empty_answer_a_missing_name_and_a_failure_leave_what_was_known(
         assert_eq!((&issue["name"], &issue["description"]), (&json!("untitled"), &json!("")));
         assert_eq!((&issue["fetched"], &issue["sequence"]), (&json!(true), &json!(19)));
     }
-    for fault in [ServiceFault::Status(500), ServiceFault::Silent, ServiceFault::Garbled, ServiceFault::Limited(9)] {
+    for fault in
+        [ServiceFault::Status(500), ServiceFault::Silent, ServiceFault::Garbled, ServiceFault::Limited(9)]
+    {
         tracker.fail("GET", fault);
         let asked = tracker.asked();
         let issue = tracker.done("plane.issue", json!({"name": "Dark mode", "description": "short"})).await;
