@@ -18,10 +18,15 @@ use crate::expr::{Expr, FieldUse, SOURCE_BYTES_MAX, TextPart, field_uses, parts}
 const EXPRESSIONS: [&str; 7] =
     ["accept", "budget_exempt", "expression", "match", "park_when", "policy", "when"];
 /// Keys below which stand values of the pipeline's author, whatever their keys are.
-const DATA: [&str; 10] =
-    ["body", "else", "env", "fallback", "headers", "labels", "output", "payload", "query", "with"];
+const DATA: [&str; 13] = [
+    "body", "edit", "else", "env", "fallback", "headers", "input", "items", "labels", "output", "payload",
+    "query", "with",
+];
 /// Keys in whose values nothing is computed.
 const FIXED: [&str; 4] = ["config_records", "description", "schema", "secrets"];
+
+/// Maps of the language whose keys are names.
+const NAMED: [&str; 2] = ["on_signal", "outputs"];
 
 /// What a text is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,7 +77,11 @@ impl<'a> LocalWriter<'a> {
             return;
         }
         let is_scalar = value.text().is_some();
-        if DATA.contains(&key) {
+        if NAMED.contains(&key)
+            && let Kind::Map(entries) = &mut value.kind
+        {
+            entries.iter_mut().for_each(|(_, value)| self.construct(value));
+        } else if DATA.contains(&key) {
             self.data(value);
         } else if EXPRESSIONS.contains(&key) && is_scalar {
             self.scalar(value, Form::Bare);

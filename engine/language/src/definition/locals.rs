@@ -103,6 +103,10 @@ impl Locals {
         YamlNode::new(at.clone(), Kind::Map(entries))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
     /// The local of a name.
     pub(super) fn get(&self, name: &str) -> Option<&Local> {
         self.by_name.get(name)

@@ -2,6 +2,7 @@
 //!
 //! Law: a problem carries the line that it is about, so that it can be shown without the file.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,8 +76,9 @@ impl Problems {
         self.0.sort_by(|a, b| {
             (a.file != main, &a.file, a.span.start).cmp(&(b.file != main, &b.file, b.span.start))
         });
-        self.0.dedup_by(|later, earlier| {
-            later.span == earlier.span && later.message == earlier.message && later.file == earlier.file
+        let mut seen = HashSet::new();
+        self.0.retain(|problem| {
+            seen.insert((problem.file.clone(), problem.span.clone(), problem.message.clone()))
         });
         for problem in self.0.iter_mut().filter(|problem| problem.hint.is_none()) {
             problem.hint = Some(remedy(problem.code).to_owned());

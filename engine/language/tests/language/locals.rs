@@ -58,6 +58,37 @@ output: { doc: 'docs/${run.labels.item}', text: "in docs/${run.labels.item}: ${s
 }
 
 #[test]
+fn every_key_that_takes_an_expression_takes_a_local_in_it() {
+    assert_same(
+        "name: x
+locals: { yes: '${input.go}', n: 3 }
+admit: [{ id: g, expression: local.yes }]
+concurrency: { key: k, limit: '${local.n}', when: local.yes }
+triggers: [{ hook: h, when: 'local.n > 1', park_when: 'local.n > 2', start: true }]
+on_signal: { with: { when: local.yes, finish: succeeded } }
+steps:
+  - { id: a, wait: { signal: s, match: local.yes } }
+  - { id: b, question: { title: q, options: [a, b], accept: local.yes } }
+  - { id: c, command: x, budget_exempt: local.yes, on_fail: [{ when: local.yes, block: true }, continue],
+      outputs: { env: { file: '${local.n}.txt' } }, gates: [{ id: p, when: local.yes, command: y, policy: 'evidence.exit < local.n' }] }
+  - { id: d, run: { pipeline: child, input: { when: local.yes, n: '${local.n}' } } }
+",
+        "name: x
+admit: [{ id: g, expression: (input.go) }]
+concurrency: { key: k, limit: 3, when: (input.go) }
+triggers: [{ hook: h, when: '3 > 1', park_when: '3 > 2', start: true }]
+on_signal: { with: { when: (input.go), finish: succeeded } }
+steps:
+  - { id: a, wait: { signal: s, match: (input.go) } }
+  - { id: b, question: { title: q, options: [a, b], accept: (input.go) } }
+  - { id: c, command: x, budget_exempt: (input.go), on_fail: [{ when: (input.go), block: true }, continue],
+      outputs: { env: { file: '${3}.txt' } }, gates: [{ id: p, when: (input.go), command: y, policy: 'evidence.exit < 3' }] }
+  - { id: d, run: { pipeline: child, input: { when: local.yes, n: 3 } } }
+",
+    );
+}
+
+#[test]
 fn a_secret_and_texts_that_look_like_expressions_stay_what_they_are() {
     assert_same(
         "name: x

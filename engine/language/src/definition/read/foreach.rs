@@ -2,6 +2,7 @@
 
 use super::super::Foreach;
 use super::super::codes::Code;
+use super::super::locals::ROOT;
 use super::super::yaml::{Kind, YamlNode};
 use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
@@ -79,7 +80,7 @@ impl PipelineReader<'_> {
                 Some("a lower-case letter, then letters, digits and `_`".to_owned());
             return None;
         }
-        if TAKEN.contains(&name.as_str()) {
+        if TAKEN.contains(&name.as_str()) || name == ROOT && self.has_locals() {
             self.report(
                 Code::Value,
                 node.span.clone(),

@@ -169,6 +169,11 @@ impl<'a> PipelineReader<'a> {
         self.room_for_copies.is_some()
     }
 
+    /// Whether the pipeline has locals.
+    pub(super) fn has_locals(&self) -> bool {
+        !self.locals.is_empty()
+    }
+
     /// Writes out the locals of a file's text; `None` where one is broken.
     pub(super) fn with_locals(&mut self, text: &str, map: SourceMap) -> Option<WrittenText> {
         let (locals, source) = (self.locals, Arc::clone(&self.source));
