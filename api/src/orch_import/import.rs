@@ -103,7 +103,7 @@ impl ImportedTask {
     }
 }
 
-/// Imports the planned tasks; `progress` is told how many are done.
+/// Imports the planned tasks; `progress` is called with how many are done.
 ///
 /// # Errors
 /// The pipeline is none for ORCH's tasks, or the store takes nothing more. What was imported before stays.
@@ -139,18 +139,18 @@ struct Importer<'a> {
 
 impl Importer<'_> {
     async fn task(&self, planned: Planned) -> Result<ImportedTask, Fault> {
-        let mut told = ImportedTask::planned(&planned);
+        let mut row = ImportedTask::planned(&planned);
         let Planned { task, plan: TaskPlan::Import { project, began_at, end } } = planned else {
-            return Ok(told);
+            return Ok(row);
         };
         let run = history_run(&task);
-        told.history = Some(run.to_string());
-        told.note = None;
+        row.history = Some(run.to_string());
+        row.note = None;
         let input = json!({ "project": project, "issue": task.issue });
         let played = self.played(run, &task, &input, began_at, end).await;
         let (key, played) = match played {
             Ok(played) => played,
-            Err(why) => return Ok(told.left(format!("its history cannot be recorded: {why}"))),
+            Err(why) => return Ok(row.left(format!("its history cannot be recorded: {why}"))),
         };
         let foreign = ForeignHistory {
             store: played.store.as_ref(),
@@ -163,29 +163,29 @@ impl Importer<'_> {
             Ok(adoption) => adoption,
             Err(AdoptError::Differs { .. }) => {
                 let why = "it has changed in ORCH since it was imported: the history that is here stays";
-                return Ok(told.left(why.to_owned()));
+                return Ok(row.left(why.to_owned()));
             }
             Err(AdoptError::KeyTaken) => {
-                told.history = None;
-                return Ok(told.left("a run of Everfold works, or has worked, on its issue".to_owned()));
+                row.history = None;
+                return Ok(row.left("a run of Everfold works, or has worked, on its issue".to_owned()));
             }
             Err(error @ (AdoptError::TooLong(_) | AdoptError::NotEnded)) => {
-                told.history = None;
-                return Ok(told.left(error.to_string()));
+                row.history = None;
+                return Ok(row.left(error.to_string()));
             }
             Err(AdoptError::Full) => return Err(Fault::new(Code::Full, AdoptError::Full.to_string())),
             Err(error) => return Err(Fault::new(Code::StoreIo, error.to_string())),
         };
-        told.outcome = if matches!(adoption.adopted, Adopted::New(_)) {
+        row.outcome = if matches!(adoption.adopted, Adopted::New(_)) {
             ImportOutcome::Imported
         } else {
             ImportOutcome::There
         };
-        told.note = self.give_names(run, &task, &input).await;
+        row.note = self.give_names(run, &task, &input).await;
         if let HistoryEnd::HandedOver { stage, standing } = end {
-            self.go_on(run, stage, standing, &adoption, &mut told).await;
+            self.go_on(run, stage, standing, &adoption, &mut row).await;
         }
-        Ok(told)
+        Ok(row)
     }
 
     /// Plays a task; gives the key that its run asked for as well.
@@ -270,10 +270,10 @@ impl Importer<'_> {
         stage: usize,
         standing: TaskStanding,
         adoption: &Adoption,
-        told: &mut ImportedTask,
+        row: &mut ImportedTask,
     ) {
         if adoption.key_used_since {
-            told.note = Some("a run goes on with it already".to_owned());
+            row.note = Some("a run goes on with it already".to_owned());
             return;
         }
         let step = match standing {
@@ -295,15 +295,15 @@ impl Importer<'_> {
         let actor = Actor::User(IMPORTER.to_owned());
         match self.node.again(history, rerun, actor, once).await {
             Ok(started) => {
-                told.goes_on = Some(started.run.to_string());
-                told.note = told
+                row.goes_on = Some(started.run.to_string());
+                row.note = row
                     .note
                     .take()
                     .or_else(|| Some(format!("goes on at {}: {}", STAGES[stage].0, standing.says())));
             }
             Err(fault) => {
-                told.outcome = ImportOutcome::Left;
-                told.note =
+                row.outcome = ImportOutcome::Left;
+                row.note =
                     Some(format!("its history is here, and no run goes on with it: {}", fault.message));
             }
         }

@@ -61,10 +61,11 @@ async fn webhook(
                 SetupFinding::Out("it is switched off".to_owned())
             }
             Some(hook) => {
-                let told = |event: &&str| {
+                let is_named = |event: &&str| {
                     hook["events"].as_array().is_some_and(|events| events.iter().any(|it| it == event))
                 };
-                let missing: Vec<&str> = EVENTS[..3].iter().filter(|event| !told(event)).copied().collect();
+                let missing: Vec<&str> =
+                    EVENTS[..3].iter().filter(|event| !is_named(event)).copied().collect();
                 match (missing.is_empty(), secret.is_there()) {
                     (true, true) => SetupFinding::There(url.clone()),
                     (true, false) => SetupFinding::Out("it is there, and its secret is not here".to_owned()),
