@@ -32,10 +32,29 @@ const DELIVERY: BuiltIn = BuiltIn {
     cases: include_str!("../pipelines/delivery.test.yaml"),
 };
 
+const ORCH: BuiltIn = BuiltIn {
+    name: "orch",
+    text: include_str!("../pipelines/orch.yaml"),
+    files: &[
+        ("orch/settings.yaml", include_str!("../pipelines/orch/settings.yaml")),
+        ("orch/gates.yaml", include_str!("../pipelines/orch/gates.yaml")),
+        ("orch/steps.yaml", include_str!("../pipelines/orch/steps.yaml")),
+        ("orch/voice.yaml", include_str!("../pipelines/orch/voice.yaml")),
+        ("orch/projects.yaml", include_str!("../pipelines/orch/projects.yaml")),
+        ("orch/prompts/analyst.md", include_str!("../pipelines/orch/prompts/analyst.md")),
+        ("orch/prompts/architect.md", include_str!("../pipelines/orch/prompts/architect.md")),
+        ("orch/prompts/developer.md", include_str!("../pipelines/orch/prompts/developer.md")),
+        ("orch/prompts/reviewer.md", include_str!("../pipelines/orch/prompts/reviewer.md")),
+        ("orch/prompts/tester.md", include_str!("../pipelines/orch/prompts/tester.md")),
+        ("orch/prompts/deployer.md", include_str!("../pipelines/orch/prompts/deployer.md")),
+    ],
+    cases: include_str!("../pipelines/orch.test.yaml"),
+};
+
 /// Every built-in pipeline.
 #[must_use]
 pub fn pipelines() -> &'static [BuiltIn] {
-    const ALL: [BuiltIn; 1] = [DELIVERY];
+    const ALL: [BuiltIn; 2] = [DELIVERY, ORCH];
     &ALL
 }
 

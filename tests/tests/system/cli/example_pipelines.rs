@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::fixtures::Scratch;
 
 /// How many lines a pipeline may have, and how many characters a line.
-const LENGTHS: [(&str, usize); 2] = [("orch", 150), ("fullstack", 250)];
+const LENGTHS: [(&str, usize); 1] = [("fullstack", 250)];
 const WIDTH: usize = 140;
 
 /// Each pipeline beside its cases.

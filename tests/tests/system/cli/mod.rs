@@ -18,6 +18,7 @@ mod folder_damage;
 mod folder_owner;
 mod human_tasks;
 mod log_lines;
+mod orch;
 mod pipeline_cases;
 mod preflight;
 mod redaction;

@@ -1,0 +1,107 @@
+//! The pipeline is as short as promised and without faults; all its cases pass; its gates are those that ORCH has.
+
+use std::path::{Path, PathBuf};
+
+use everfold_workflows::builtin;
+
+use super::super::fixtures::Scratch;
+
+/// How many lines the pipeline may have, and how many characters a line.
+const LINES_MAX: usize = 150;
+const WIDTH_MAX: usize = 140;
+/// ORCH's ten gates; two of them judge with other gates in one.
+const GATES: [&str; 10] = [
+    "check_analysis_approved",
+    "check_analysis_complete",
+    "check_architecture_done",
+    "check_ci_green",
+    "check_review_approved",
+    "check_tests_passed",
+    "check_reviewer_verdict",
+    "check_tests_local",
+    "check_deploy_status",
+    "check_staging_status",
+];
+/// The stages, in their order, each with the step that owns it.
+const STAGES: [(&str, &str); 7] = [
+    ("analysis", "analyst"),
+    ("architecture", "architect"),
+    ("development", "developer"),
+    ("review", "reviewer"),
+    ("testing", "tester"),
+    ("deploy-staging", "staging"),
+    ("deploy", "deployer"),
+];
+
+/// The folder of the built-in pipelines.
+pub(super) fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../workflows/pipelines")
+}
+
+/// Every file with cases of `orch`.
+pub(super) fn case_files() -> Vec<PathBuf> {
+    let more = std::fs::read_dir(folder().join("orch/cases")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = more.chain([folder().join("orch.test.yaml")]).collect();
+    files.sort();
+    files
+}
+
+fn played(scratch: &Scratch, pipeline: &str, cases: &Path) -> serde_json::Value {
+    let done = scratch.run(&["pipeline", "test", pipeline, "--cases", cases.to_str().unwrap(), "--json"]);
+    assert_eq!(done.code, 0, "{}: {}\n{}", cases.display(), done.err, done.out);
+    done.json()
+}
+
+#[test]
+fn orch_is_short_and_without_faults() {
+    let text = builtin::find("orch").unwrap().text;
+    assert!(text.lines().count() <= LINES_MAX, "{} lines", text.lines().count());
+    let wide = text.lines().find(|line| line.chars().count() > WIDTH_MAX);
+    assert!(wide.is_none(), "{wide:?}");
+    let scratch = Scratch::new();
+    let path = folder().join("orch.yaml");
+    let checked = scratch.run(&["pipeline", "check", path.to_str().unwrap()]);
+    assert!(checked.code == 0 && checked.err.is_empty(), "{checked:?}");
+}
+
+#[test]
+fn the_cases_of_orch_pass_and_each_notice_can_be_said() {
+    let scratch = Scratch::new();
+    let path = folder().join("orch.yaml");
+    for file in case_files() {
+        let json = played(&scratch, path.to_str().unwrap(), &file);
+        assert_eq!(json["failed"], 0, "{}", file.display());
+        for case in json["cases"].as_array().unwrap() {
+            let events = case["story"].as_array().unwrap();
+            let unsaid = events.iter().find(|event| event["event"] == "NoticeFailed");
+            assert!(unsaid.is_none(), "{}: {unsaid:?}", case["name"]);
+        }
+    }
+    let built_in = scratch.run(&["pipeline", "test", "orch", "--json"]);
+    assert_eq!((built_in.code, built_in.json()["failed"].as_u64()), (0, Some(0)), "{built_in:?}");
+}
+
+#[test]
+fn o2_the_gates_and_the_stage_table_are_those_of_orch() {
+    let text = builtin::find("orch").unwrap().text;
+    for gate in GATES {
+        assert!(text.contains(&format!("id: {gate}")), "{gate}");
+    }
+    let mut known: Vec<&str> = regex::Regex::new(r"id: (check_[a-z_]+)")
+        .unwrap()
+        .captures_iter(text)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let mut wanted = GATES;
+    wanted.sort_unstable();
+    assert_eq!(known, wanted, "a gate that ORCH has not, or has under another name");
+    let mut at = 0;
+    for (stage, owner) in STAGES {
+        let place =
+            text[at..].find(&format!("stage: {stage}")).unwrap_or_else(|| panic!("{stage} in its order"));
+        at += place;
+        assert!(text.contains(&format!("id: {owner}\n")), "{owner}");
+    }
+}

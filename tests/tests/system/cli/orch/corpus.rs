@@ -1,0 +1,233 @@
+//! The corpus of the gates that read documents: real files, the real prober, `orch`'s own policies; kept for ever.
+//!
+//! Law: no row changes. What a gate once said of a document it says for ever; a new form is a new row. The scratch folder
+//! replays what it recorded, so each verdict is also the same a second time.
+
+use serde_json::Value;
+
+use super::super::fixtures::Scratch;
+use super::cases::folder;
+
+/// A document and what its gate says of it: the verdict and the reason.
+struct Row(&'static str, Option<&'static str>, bool, &'static str);
+
+const TESTS: &[Row] = &[
+    Row("o14", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
+    Row("o15", Some("---\nresult: FAIL\n---\n"), false, "Test verdict: FAIL (FAIL)"),
+    Row("o16", Some("---\nverdict: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
+    Row("o16", Some("---\nstatus: PASSED\n---\n"), true, "Test verdict: PASSED (PASS)"),
+    Row("o16", Some("---\nresult: ready-to-deploy\n---\n"), true, "Test verdict: READY-TO-DEPLOY (PASS)"),
+    Row("o17", Some("---\nresult: PASS\nverdict: BLOCKED\n---\n"), false, "Test verdict: BLOCKED (BLOCKED)"),
+    Row("o18", Some("---\nresult: PASS\nstatus: failed\n---\n"), false, "Test verdict: FAILED (FAILED)"),
+    Row("o19", Some("---\nverdict: PASS\nstatus: pass\n---\n"), true, "Test verdict: PASS (PASS)"),
+    Row(
+        "o19",
+        Some("---\nverdict: ready-to-deploy\nstatus: PASSED\n---\n"),
+        true,
+        "Test verdict: READY-TO-DEPLOY (PASS)",
+    ),
+    Row(
+        "o19",
+        Some("---\nverdict: stage:ready-to-deploy\nstatus: pass\n---\n"),
+        true,
+        "Test verdict: STAGE:READY-TO-DEPLOY (PASS)",
+    ),
+    Row(
+        "o19",
+        Some("---\nresult: PASS — ready-to-deploy\n---\n"),
+        true,
+        "Test verdict: PASS — READY-TO-DEPLOY (PASS)",
+    ),
+    Row(
+        "o13",
+        Some("---\nverdict: BLOCKED\nstatus: blocked\n---\n"),
+        false,
+        "Test verdict: BLOCKED (BLOCKED)",
+    ),
+    Row("o20", Some("---\nverdict: BLOCKED\n---\n23 passed\n"), false, "Test verdict: BLOCKED (BLOCKED)"),
+    Row(
+        "o21",
+        Some("---\ntype: test-report\n---\nResult: PASS\n"),
+        false,
+        "No machine-readable verdict/status/result in test report frontmatter",
+    ),
+    Row(
+        "o22",
+        Some("Result: PASS\n"),
+        false,
+        "No YAML frontmatter in test report (cannot read machine verdict)",
+    ),
+    Row("o22", Some("---\nresult: PASS\n"), false, "Malformed YAML frontmatter in test report"),
+    Row(
+        "o22",
+        Some("---\n- result\n---\n"),
+        false,
+        "Malformed YAML frontmatter in test report (not a mapping)",
+    ),
+    Row("o22", None, false, "13-test-report.md not found"),
+    Row(
+        "o23",
+        Some("---\nverdict: null\nstatus:\nresult: \"\"\n---\n"),
+        false,
+        "No machine-readable verdict/status/result in test report frontmatter",
+    ),
+    Row(
+        "o23",
+        Some("---\nresult: maybe\n---\n"),
+        false,
+        "No recognized PASS verdict in frontmatter (verdict=, status=, result=MAYBE)",
+    ),
+    Row("o25", Some("---\nresult: delivered\n---\n"), false, "Test verdict: DELIVERED (RED)"),
+    Row("o25", Some("---\nresult: BYPASS\n---\n"), true, "Test verdict: BYPASS (PASS)"),
+];
+/// The same gate with `tests_gate: strict`.
+const STRICT: &[Row] = &[
+    Row(
+        "o25",
+        Some("---\nresult: delivered\n---\n"),
+        false,
+        "No recognized PASS verdict in frontmatter (verdict=, status=, result=DELIVERED)",
+    ),
+    Row(
+        "o25",
+        Some("---\nresult: BYPASS\n---\n"),
+        false,
+        "No recognized PASS verdict in frontmatter (verdict=, status=, result=BYPASS)",
+    ),
+    Row("o25", Some("---\nresult: NOT PASSED\n---\n"), false, "Test verdict: NOT PASSED (NOT)"),
+    Row("o25", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
+];
+const REVIEW: &[Row] = &[
+    Row("o38", Some("---\nverdict: \" approved \"\n---\n"), true, "Verdict: APPROVED"),
+    Row("o39", Some("---\nverdict: APPROVE\n---\n"), false, "Verdict: 'APPROVE'"),
+    Row("o39", Some("---\nverdict:\n---\nVerdict: APPROVED\n"), false, "Verdict: ''"),
+    Row("o39", None, false, "review: does not exist"),
+    Row("o3", Some("verdict: APPROVED\n"), false, "review: has no front matter: its first line is not ---"),
+    Row(
+        "o3",
+        Some("---\nverdict: APPROVED\n"),
+        false,
+        "review: has a front matter that does not end with ---",
+    ),
+    Row(
+        "o41",
+        Some("---\nverdict: APPROVED\n---\n- [ ] P1: a line is lost\n"),
+        false,
+        "APPROVED with an open P0 or P1",
+    ),
+    Row(
+        "o41",
+        Some("---\nverdict: APPROVED\n---\n- [x] P1: a line was lost\n- [ ] P2: a name\n"),
+        true,
+        "Verdict: APPROVED",
+    ),
+];
+const DEPLOY: &[Row] = &[
+    Row("o64", Some("---\ndeploy_status: \" success \"\n---\n"), true, "Deploy status: SUCCESS"),
+    Row(
+        "o64",
+        Some("---\ndeploy_status: OK\n---\n"),
+        false,
+        "No machine-readable deploy_status in frontmatter (got: 'OK')",
+    ),
+    Row("o62", Some("---\ndeploy_status: FAILED\n---\n"), false, "Deploy status: FAILED"),
+    Row(
+        "o4",
+        Some("---\ntype: log\n---\ndeploy_status: SUCCESS\n"),
+        false,
+        "No machine-readable deploy_status in frontmatter (got: '')",
+    ),
+    Row("o3", Some("- deploy_status\n"), false, "No machine-readable deploy_status in frontmatter (got: '')"),
+    Row("o67", None, false, "Deploy log not found (14-deploy-log.md)"),
+];
+const STAGING: &[Row] = &[
+    Row(
+        "o65",
+        Some("---\nstaging_status: FAILED\nresult: 9/10 checks PASS\n---\n"),
+        false,
+        "Staging status: FAILED",
+    ),
+    Row("o63", Some("---\nstaging_status: SUCCESS\n---\n"), true, "Staging status: SUCCESS"),
+    Row("o67", None, false, "Staging log not found (15-staging-log.md)"),
+];
+
+/// A pipeline whose one step has a gate for each row, beside a copy of the gates of `orch`.
+fn written(scratch: &Scratch, rows: &[Row], kind: (&str, &str, &str), strict: bool) {
+    let (policy, file, fields) = kind;
+    std::fs::create_dir_all(scratch.path("orch")).unwrap();
+    std::fs::copy(folder().join("orch/gates.yaml"), scratch.path("orch/gates.yaml")).unwrap();
+    let mut gates = String::new();
+    for (number, Row(rule, text, ..)) in rows.iter().enumerate() {
+        let place = format!("r{number}");
+        std::fs::create_dir_all(scratch.path(&place)).unwrap();
+        if let Some(text) = text {
+            scratch.write(&format!("{place}/{file}"), text);
+        }
+        gates += &format!(
+            "      - {{ id: {rule}-{number}, on_fail: next, policy: {policy}, frontmatter: {{ file: {place}/{file}, fields: {fields}, pass: [PASS], text: true }} }}\n"
+        );
+    }
+    scratch.write(
+        "corpus.yaml",
+        &format!(
+            "name: corpus\ninclude: orch/gates.yaml\nlocals: {{ strict: {strict} }}\nsteps:\n  - id: judged\n    command: \"true\"\n    gates:\n{gates}output: \"${{run.gates.map(g, [g.gate, g.verdict, g.reason])}}\"\n"
+        ),
+    );
+}
+
+fn judged(rows: &[Row], kind: (&str, &str, &str), strict: bool) {
+    let scratch = Scratch::new();
+    written(&scratch, rows, kind, strict);
+    let run = scratch.run(&["run", "./corpus.yaml"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let shown = scratch.run(&["show", "@", "--json"]).json();
+    let said = shown["output"].as_array().unwrap_or_else(|| panic!("{shown}"));
+    assert_eq!(said.len(), rows.len());
+    for (number, (Row(rule, text, passes, reason), said)) in rows.iter().zip(said).enumerate() {
+        let verdict = if *passes { "pass" } else { "fail" };
+        let wanted = serde_json::json!([format!("{rule}-{number}"), verdict, reason]);
+        assert_eq!(said, &Value::from(wanted), "{text:?}");
+    }
+}
+
+#[test]
+fn o13_the_tests_gate_says_of_each_report_what_it_always_said() {
+    judged(TESTS, ("tests", "13-test-report.md", "[verdict, status, result]"), false);
+}
+
+#[test]
+fn o25_the_strict_tests_gate_wants_whole_words() {
+    judged(STRICT, ("tests", "13-test-report.md", "[verdict, status, result]"), true);
+}
+
+#[test]
+fn o39_the_review_gate_accepts_one_word() {
+    judged(REVIEW, ("review", "12-review.md", "[verdict]"), false);
+}
+
+#[test]
+fn o64_the_gates_of_deployments_accept_one_word() {
+    judged(DEPLOY, ("deployed", "14-deploy-log.md", "[deploy_status]"), false);
+    judged(STAGING, ("deployed", "15-staging-log.md", "[staging_status]"), false);
+}
+
+#[test]
+fn o24_the_words_of_the_tests_gate_are_frozen() {
+    let gates = std::fs::read_to_string(folder().join("orch/gates.yaml")).unwrap();
+    for words in [
+        "(['BLOCKED', 'FAILED', 'FAIL', 'REQUEST_CHANGES', 'REJECT', 'RED'] +",
+        "['PASSED', 'PASS', 'READY-TO-DEPLOY', 'READY_TO_DEPLOY', 'GREEN', 'APPROVED']",
+    ] {
+        assert_eq!(gates.matches(words).count(), 1, "{words}");
+    }
+}
+
+/// What a role's prompt tells it to write, judged by the role's own gate.
+pub(super) fn verdict_on(kind: (&'static str, &'static str, &'static str), text: String) -> (bool, String) {
+    let scratch = Scratch::new();
+    let text: &'static str = Box::leak(text.into_boxed_str());
+    written(&scratch, &[Row("o6", Some(text), true, "")], kind, false);
+    assert_eq!(scratch.run(&["run", "./corpus.yaml"]).code, 0);
+    let shown = scratch.run(&["show", "@", "--json"]).json();
+    (shown["output"][0][1] == "pass", shown["output"][0][2].as_str().unwrap_or_default().to_owned())
+}

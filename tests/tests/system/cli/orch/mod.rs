@@ -1,0 +1,6 @@
+//! The built-in pipeline `orch`, from outside: its length, its cases, its gates on real files, its prompts, its table of rules.
+
+mod cases;
+mod corpus;
+mod prompts;
+mod rules;
