@@ -62,6 +62,7 @@ fn history(number: u64) -> Vec<RunEvent> {
         admission: Vec::new(),
         number: None,
         top: None,
+        initiator: None,
     };
     let mut events: Vec<RunEvent> = vec![started.into()];
     for step in 0..STEPS {

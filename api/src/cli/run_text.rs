@@ -49,10 +49,11 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
         Some(ended) => format!(", took {}", span(ended.since(view.started_at))),
         None => format!(", {} ago", span(now.since(view.started_at))),
     };
+    let behind = view.initiator.as_ref().map(|who| format!(" for {who}")).unwrap_or_default();
     let mut lines = vec![
         format!("run {}  {}{number}{title}", view.short_id.bold(), view.pipeline),
         format!("status    {}", view.status.style(run_style(view.status))),
-        format!("started   {} by {}{ended}", instant(view.started_at), view.started_by),
+        format!("started   {} by {}{behind}{ended}", instant(view.started_at), view.started_by),
     ];
     if let Some(parent) = &view.parent {
         let top = match parent.top {

@@ -228,6 +228,7 @@ pub(crate) async fn create(
         cwd: asked.cwd,
         parent: None,
         top: None,
+        initiator: None,
         priority: asked.priority,
     };
     let (dedup, credentials) = (once.dedup, credentials(&headers)?);

@@ -56,6 +56,10 @@ pub struct RunView {
     pub version: Version,
     /// Who started it.
     pub started_by: String,
+    /// Who is behind the start, where that is another: who started the topmost run above it, or triggered the schedule by
+    /// hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initiator: Option<String>,
     /// When it began.
     #[schema(value_type = schema::TimeSchema)]
     pub started_at: Timestamp,
@@ -200,6 +204,7 @@ impl RunView {
             status: state.status(),
             version: state.version(),
             started_by: by.to_string(),
+            initiator: state.initiator().map(ToString::to_string),
             started_at: at,
             updated_at: state.last_at(),
             ended_at: state.ended_at(),

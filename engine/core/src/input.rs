@@ -246,6 +246,8 @@ pub struct StartOptions {
     pub parent: Option<Parent>,
     /// The topmost run above it; without a parent it is not looked at.
     pub top: Option<RunId>,
+    /// Who is behind the start, where that is not its actor.
+    pub initiator: Option<Actor>,
     /// Higher goes first where runs wait for a slot.
     pub priority: i32,
 }

@@ -169,6 +169,7 @@ fn start(fact: RunStarted, values: &Values<'_>) -> Result<InputKind, NoInput> {
         cwd: fact.cwd,
         parent: fact.parent,
         top: fact.top,
+        initiator: fact.initiator,
         priority: fact.priority,
     };
     let config = values.text_if(fact.config.as_ref())?;

@@ -35,6 +35,7 @@ fn started(number: u64) -> RunEvent {
         admission: Vec::new(),
         number: None,
         top: None,
+        initiator: None,
     };
     event.into()
 }

@@ -87,8 +87,11 @@ impl Parse for Declarations {
                 former.parse::<proc_macro2::TokenStream>()?;
                 formers += 1;
                 if input.peek(Ident) {
-                    input.parse::<Ident>()?; // `then`
+                    input.parse::<Ident>()?; // `then`, `whole`
                 }
+            }
+            if !input.peek(syn::token::Brace) {
+                input.parse::<syn::Path>()?; // what holds the bytes of the newest one
             }
             let body;
             braced!(body in input);

@@ -289,6 +289,9 @@ pub(crate) struct RunOfTask {
     pub(crate) status: String,
     pub(crate) version: u64,
     pub(crate) started_by: String,
+    /// Who is behind the start, where that is another.
+    #[serde(default)]
+    pub(crate) initiator: Option<String>,
     #[serde(default)]
     pub(crate) steps: Vec<StepOfTask>,
     #[serde(default)]
@@ -297,6 +300,13 @@ pub(crate) struct RunOfTask {
     pub(crate) awaits: Vec<Value>,
     #[serde(default)]
     pub(crate) budget: Vec<BudgetOfTask>,
+}
+
+impl RunOfTask {
+    /// Whether a caller started it, or is behind its start.
+    pub(crate) fn is_of(&self, actor: &str) -> bool {
+        self.started_by == actor || self.initiator.as_deref() == Some(actor)
+    }
 }
 
 /// A step of it.

@@ -130,7 +130,7 @@ pub(super) async fn opened(visit: &Visit, task: Task, draft: Draft) -> Result<Op
     };
     let is_own = matches!(
         &task.asks,
-        Asks::Approval { terms, .. } if !terms.self_approval && run.started_by == visit.who.actor
+        Asks::Approval { terms, .. } if !terms.self_approval && run.is_of(&visit.who.actor)
     );
     let is_mine = task.is_for(&visit.who) && visit.at.is_none() && !is_own;
     Ok(Opened::Task(Box::new(OpenTaskView {

@@ -15,6 +15,9 @@ pub(crate) struct RunFacts {
     pub(crate) status: String,
     pub(crate) version: u64,
     pub(crate) started_by: String,
+    /// Who is behind the start, where that is another.
+    #[serde(default)]
+    pub(crate) initiator: Option<String>,
     pub(crate) started_at: String,
     pub(crate) ended_at: Option<String>,
     #[serde(default)]

@@ -160,11 +160,13 @@ fn run_of(actor: &str) -> Option<&str> {
     actor.strip_prefix("run:").map(|name| name.split('/').next().unwrap_or(name))
 }
 
-/// Whether this would be a self-approval: a run's own steps never decide on it; the actor that started the run
-/// decides only where the terms allow it.
+/// Whether this would be a self-approval: a run's own steps never decide on it; the actor that started the run, and
+/// who is behind that start, decide only where the terms allow it.
 pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &str) -> bool {
     let started_by = state.started().map(|(by, _)| by.to_string());
+    let initiator = state.initiator().map(ToString::to_string);
     let is_starter = started_by.as_deref() == Some(by)
+        || initiator.as_deref() == Some(by)
         || run_of(by).is_some_and(|run| started_by.as_deref().and_then(run_of) == Some(run));
     let is_own = state.run().is_some_and(|run| run_of(by) == Some(run.to_string().as_str()));
     is_own || !terms.self_approval && is_starter

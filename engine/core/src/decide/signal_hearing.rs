@@ -65,7 +65,8 @@ fn no_vote(state: &RunState, at: usize, vote: Vote, by: &Actor) -> Option<String
         return Some("changes cannot be asked for there".to_owned());
     }
     let is_own = is_self(state, &open.terms, &by.to_string());
-    is_own.then(|| format!("{by} started the run, and may not decide it (`self_approval: false`)"))
+    let what = if state.initiator() == Some(by) { "is behind the start of" } else { "started" };
+    is_own.then(|| format!("{by} {what} the run, and may not decide it (`self_approval: false`)"))
 }
 
 /// Why an answer answers nothing.

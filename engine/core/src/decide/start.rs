@@ -48,6 +48,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         admission: start.admission.clone(),
         number: start.number.clone(),
         top: top_above(options),
+        initiator: options.initiator.clone(),
     });
     if !budgets.is_empty() {
         draft.record(BudgetsOpened { budgets });

@@ -1,7 +1,7 @@
 //! The macros that declare the events of a run: their payloads, and the table with the number of each.
 
-/// Declares payloads of events: a frozen struct each, with its schema and what reads up to four former ones. `unless` names
-/// when a former schema says all of it in the same bytes.
+/// Declares payloads of events: a frozen struct each, with its schema and what reads up to five former ones. `unless` names
+/// when a former schema says all of it in the same bytes; `whole` is the struct that holds the bytes of the newest one.
 macro_rules! event_payloads {
     (@one $former:ty) => { 1 };
     ($(
@@ -10,7 +10,8 @@ macro_rules! event_payloads {
             $([$former:ty $(, unless $plain:ident)?]
                 $(then [$second:ty $(, unless $plainer:ident)?]
                     $(then [$third:ty, unless $plainest:ident]
-                        $(then [$fourth:ty, unless $apart:ident])?)?)?)?
+                        $(then [$fourth:ty, unless $apart:ident]
+                            $(then [$fifth:ty, unless $short:ident] whole $whole:ty)?)?)?)?)?
         { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
@@ -23,7 +24,8 @@ macro_rules! event_payloads {
                 $(
                     const SCHEMA: u16 =
                         2 $(+ event_payloads!(@one $second)
-                            $(+ event_payloads!(@one $third) $(+ event_payloads!(@one $fourth))?)?)?;
+                            $(+ event_payloads!(@one $third)
+                                $(+ event_payloads!(@one $fourth) $(+ event_payloads!(@one $fifth))?)?)?)?;
 
                     fn upcast(
                         schema: u16,
@@ -48,6 +50,12 @@ macro_rules! event_payloads {
                                             $crate::event::payload::bytes::<$fourth>(Self::NAME, bytes)
                                                 .map(Self::from),
                                         ),
+                                        $(
+                                            5 => Some(
+                                                $crate::event::payload::bytes::<$fifth>(Self::NAME, bytes)
+                                                    .map(Self::from),
+                                            ),
+                                        )?
                                     )?
                                 )?
                             )?
@@ -74,10 +82,29 @@ macro_rules! event_payloads {
                                 if self.$apart() {
                                     return 4;
                                 }
+                                $(
+                                    if self.$short() {
+                                        return 5;
+                                    }
+                                )?
                             )?
                         )?)?
                         Self::SCHEMA
                     }
+
+                    $($($($(
+                        fn whole(&self) -> Option<Result<Vec<u8>, $crate::event::payload::CodecError>> {
+                            let is_newest = self.schema() == Self::SCHEMA;
+                            is_newest.then(|| {
+                                let stored = <$whole>::from(self.clone());
+                                $crate::event::payload::bytes_of(Self::NAME, &stored)
+                            })
+                        }
+
+                        fn newest(bytes: &[u8]) -> Result<Self, $crate::event::payload::CodecError> {
+                            $crate::event::payload::bytes::<$whole>(Self::NAME, bytes).map(Self::from)
+                        }
+                    )?)?)?)?
                 )?
             }
         )*

@@ -9,6 +9,7 @@ use super::parts::{
     SignalTaker, SkipReason, StopReason,
 };
 use crate::artefact::Artefact;
+use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, Round, RunId, StepId, StepPath, Version};
 use everfold_base::json::{Hash, Payload};
@@ -82,6 +83,46 @@ pub struct RunStarted4 {
     pub(super) admission: Vec<AdmissionEvidence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) top: Option<RunId>,
+}
+
+/// [`super::RunStarted`], schema 5: a number and a topmost run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunStarted5 {
+    pub(super) run: RunId,
+    pub(super) pipeline: String,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) title: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) cwd: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) config: Option<Payload>,
+    pub(super) parent: Option<Parent>,
+    pub(super) priority: i32,
+    pub(super) admission: Vec<AdmissionEvidence>,
+    pub(super) number: Option<RunNumber>,
+    pub(super) top: Option<RunId>,
+}
+
+/// [`super::RunStarted`], schema 6 as it is stored: no field is left out, so that the rest can be found behind one that is
+/// empty.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunStartedWhole {
+    pub(super) run: RunId,
+    pub(super) pipeline: String,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) title: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) cwd: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) config: Option<Payload>,
+    pub(super) parent: Option<Parent>,
+    pub(super) priority: i32,
+    pub(super) admission: Vec<AdmissionEvidence>,
+    pub(super) number: Option<RunNumber>,
+    pub(super) top: Option<RunId>,
+    pub(super) initiator: Option<Actor>,
 }
 
 /// [`super::AttemptSucceeded`], schema 1.

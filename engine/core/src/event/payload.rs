@@ -60,6 +60,16 @@ pub(super) trait Stored: Serialize + DeserializeOwned {
         Self::SCHEMA
     }
 
+    /// The bytes of this schema, where they are not those of the fields: `Some` where a schema leaves out no field.
+    fn whole(&self) -> Option<Result<Vec<u8>, CodecError>> {
+        None
+    }
+
+    /// Reads the newest schema's bytes.
+    fn newest(bytes: &[u8]) -> Result<Self, CodecError> {
+        self::bytes(Self::NAME, bytes)
+    }
+
     /// Reads an older schema's bytes; `None` where there was no such schema.
     fn upcast(_schema: u16, _bytes: &[u8]) -> Option<Result<Self, CodecError>> {
         None
@@ -67,15 +77,18 @@ pub(super) trait Stored: Serialize + DeserializeOwned {
 }
 
 pub(super) fn write<T: Stored>(event: &T) -> Result<(u16, Vec<u8>), CodecError> {
-    let bytes = options()
-        .serialize(event)
-        .map_err(|error| CodecError::Unwritable { name: T::NAME, what: error.to_string() })?;
+    let bytes = event.whole().unwrap_or_else(|| bytes_of(T::NAME, event))?;
     Ok((event.schema(), bytes))
+}
+
+/// The bytes of one struct.
+pub(super) fn bytes_of<T: Serialize>(name: &'static str, event: &T) -> Result<Vec<u8>, CodecError> {
+    options().serialize(event).map_err(|error| CodecError::Unwritable { name, what: error.to_string() })
 }
 
 pub(super) fn read<T: Stored>(schema: u16, bytes: &[u8]) -> Result<T, CodecError> {
     if schema == T::SCHEMA {
-        return self::bytes(T::NAME, bytes);
+        return T::newest(bytes);
     }
     T::upcast(schema, bytes).unwrap_or(Err(CodecError::UnknownSchema {
         name: T::NAME,

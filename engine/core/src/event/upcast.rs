@@ -8,8 +8,9 @@ use super::former::{
     ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
     AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, NoticeQueued2,
     NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1,
-    RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunUnblocked1, SignalTaken1,
-    StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
+    RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
+    RunStartedWhole, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1,
+    Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptSucceeded, ChildFinished,
@@ -36,6 +37,7 @@ impl From<RunStarted1> for RunStarted {
             admission: Vec::new(),
             number: None,
             top: None,
+            initiator: None,
         }
     }
 }
@@ -57,6 +59,7 @@ impl From<RunStarted2> for RunStarted {
             admission: old.admission,
             number: None,
             top: None,
+            initiator: None,
         }
     }
 }
@@ -79,6 +82,7 @@ impl From<RunStarted3> for RunStarted {
             number: old.number,
             // Such a run knows its parent alone, and takes it for the topmost.
             top: None,
+            initiator: None,
         }
     }
 }
@@ -100,6 +104,73 @@ impl From<RunStarted4> for RunStarted {
             admission: old.admission,
             number: None,
             top: old.top,
+            initiator: None,
+        }
+    }
+}
+
+impl From<RunStarted5> for RunStarted {
+    fn from(old: RunStarted5) -> Self {
+        Self {
+            run: old.run,
+            pipeline: old.pipeline,
+            definition: old.definition,
+            input: old.input,
+            title: old.title,
+            labels: old.labels,
+            cwd: old.cwd,
+            entropy: old.entropy,
+            config: old.config,
+            parent: old.parent,
+            priority: old.priority,
+            admission: old.admission,
+            number: old.number,
+            top: old.top,
+            initiator: None,
+        }
+    }
+}
+
+impl From<RunStartedWhole> for RunStarted {
+    fn from(stored: RunStartedWhole) -> Self {
+        Self {
+            run: stored.run,
+            pipeline: stored.pipeline,
+            definition: stored.definition,
+            input: stored.input,
+            title: stored.title,
+            labels: stored.labels,
+            cwd: stored.cwd,
+            entropy: stored.entropy,
+            config: stored.config,
+            parent: stored.parent,
+            priority: stored.priority,
+            admission: stored.admission,
+            number: stored.number,
+            top: stored.top,
+            initiator: stored.initiator,
+        }
+    }
+}
+
+impl From<RunStarted> for RunStartedWhole {
+    fn from(event: RunStarted) -> Self {
+        Self {
+            run: event.run,
+            pipeline: event.pipeline,
+            definition: event.definition,
+            input: event.input,
+            title: event.title,
+            labels: event.labels,
+            cwd: event.cwd,
+            entropy: event.entropy,
+            config: event.config,
+            parent: event.parent,
+            priority: event.priority,
+            admission: event.admission,
+            number: event.number,
+            top: event.top,
+            initiator: event.initiator,
         }
     }
 }
@@ -107,17 +178,22 @@ impl From<RunStarted4> for RunStarted {
 impl RunStarted {
     /// The schema before numbers says all of it.
     pub(super) fn has_no_number(&self) -> bool {
-        self.number.is_none() && self.top.is_none()
+        self.number.is_none() && self.has_no_top()
     }
 
     /// The schema before topmost runs says all of it.
     pub(super) fn has_no_top(&self) -> bool {
-        self.top.is_none()
+        self.top.is_none() && self.initiator.is_none()
     }
 
     /// The schema without a number says all of it: stored fields have no names, so each that is left out is a schema.
     pub(super) fn is_not_counted(&self) -> bool {
-        self.number.is_none()
+        self.number.is_none() && self.initiator.is_none()
+    }
+
+    /// The schema before initiators says all of it.
+    pub(super) fn has_no_initiator(&self) -> bool {
+        self.initiator.is_none()
     }
 }
 

@@ -24,6 +24,7 @@ use super::stored_value::StoredValue;
 use crate::artefact::{Usage, Workspace};
 use crate::event::{RunNumber, StopReason, TimerId};
 use crate::progress::WorkProgress;
+use everfold_base::actor::Actor;
 use everfold_base::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
 use everfold_base::time::Timestamp;
 
@@ -99,6 +100,9 @@ pub struct Facts {
     /// The topmost run above it, where that is not its parent; written like those.
     #[serde(skip)]
     pub(crate) top: Option<RunId>,
+    /// Who is behind the start, where that is not its actor; written like those.
+    #[serde(skip)]
+    pub(crate) initiator: Option<Actor>,
     /// How far the newest attempt of a step or item said that it is; written like those.
     #[serde(skip)]
     pub(crate) progress: BTreeMap<StepPath, WorkProgress>,

@@ -26,6 +26,7 @@ const INTERRUPTS: u8 = 10;
 const SEEN: u8 = 11;
 const REMINDERS: u8 = 12;
 const TOP: u8 = 16;
+const INITIATOR: u8 = 17;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +76,11 @@ impl RunState {
             bytes.push(TOP);
             bincode::serialize_into(&mut bytes, top).expect("the state holds only what bincode can write");
         }
+        if let Some(initiator) = &self.facts.initiator {
+            bytes.push(INITIATOR);
+            bincode::serialize_into(&mut bytes, initiator)
+                .expect("the state holds only what bincode can write");
+        }
         if !self.facts.progress.is_empty() {
             bytes.push(PROGRESS);
             bincode::serialize_into(&mut bytes, &self.facts.progress)
@@ -119,6 +125,7 @@ impl RunState {
                 PROGRESS => facts.progress = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 NUMBER => facts.number = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 TOP => facts.top = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
+                INITIATOR => facts.initiator = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 UNREAD => facts.unread = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 SEEN => facts.seen = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 INTERRUPTS => facts.interrupts = bincode::deserialize_from(&mut rest).map_err(failed)?,

@@ -85,6 +85,13 @@ impl RunState {
         self.facts.started.as_ref().map(|started| (&started.by, started.at))
     }
 
+    /// Who is behind the start, where that is not the actor of it: who started the topmost run that led here, or
+    /// triggered the schedule by hand. `None`: the actor itself, or a run of a former version.
+    #[must_use]
+    pub fn initiator(&self) -> Option<&Actor> {
+        self.facts.initiator.as_ref()
+    }
+
     /// The actor and the reason of its cancellation; `None`: it was not cancelled, whatever its status.
     #[must_use]
     pub fn cancelling(&self) -> Option<&Cancelling> {

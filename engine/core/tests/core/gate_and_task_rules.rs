@@ -1,20 +1,21 @@
 //! Rules of gates and tasks, one by one, as given, when, then: judging, quorums, decisions on a blocked step.
 
+use everfold_base::actor::Actor;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::StepPath;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{ProbeFailed, RunEvent, UnblockDecision, VoteCast};
-use everfold_core::input::InputKind;
+use everfold_core::event::{ProbeFailed, RunEvent, RunNumber, UnblockDecision, VoteCast, decode, encode};
+use everfold_core::input::{InputKind, Start, StartOptions};
 use everfold_core::policy::Verdict;
-use everfold_core::state::{RunStatus, StepStatus};
+use everfold_core::state::{RunState, RunStatus, StepStatus};
 use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
 use crate::fixtures::scenario::{
     approval, attempts, function, lose, names, run, status, unblock, vote, with,
 };
-use crate::fixtures::simulated_run::World;
+use crate::fixtures::simulated_run::{World, definition, start};
 
 fn gated(gates: Value, more: Value) -> World {
     run(json!([with(function("a", &[]), with(json!({"gates": gates}), more))]))
@@ -158,6 +159,34 @@ fn l20_roles_self_approval_and_comments_are_asked_for() {
     );
     world.by("bob", cast(Vote::Approve, &["product"])).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l20_who_is_behind_a_start_is_its_starter_too_where_self_approval_is_not_wanted() {
+    for (self_approval, number) in [(false, None), (true, None), (false, Some(4))] {
+        let terms = json!({"self_approval": self_approval});
+        let mut world = World::new(definition(json!({"name": "p", "steps": [approval("ask", terms)]})));
+        let InputKind::Start(begin) = start(json!(null)) else { unreachable!("it is a start") };
+        let initiator = Some(Actor::User("ada".into()));
+        let options = StartOptions { initiator, ..begin.options };
+        let number = number.map(|number| RunNumber { key: "ET".into(), number });
+        world.by("nightly", InputKind::Start(Start { options, number, ..begin })).expect("taken");
+        let stored: Vec<_> = world.history.iter().map(|(_, event)| encode(event).expect("written")).collect();
+        assert_eq!(stored[0].0, 6);
+        let read = decode(world.history[0].1.kind(), stored[0].0, &stored[0].1).expect("read");
+        assert_eq!(read, world.history[0].1);
+        let definition = world.state.definition().clone();
+        let kept = RunState::from_snapshot(definition, &world.state.snapshot()).expect("a snapshot");
+        assert_eq!(kept.initiator(), world.state.initiator());
+        let by_ada = world.by("ada", vote("ask/1/1", Vote::Approve));
+        if self_approval {
+            by_ada.expect("taken");
+        } else {
+            assert_eq!(by_ada, Err(Refusal::SelfApproval(StepPath::step(&"ask".into()))));
+            world.by("bob", vote("ask/1/1", Vote::Approve)).expect("taken");
+        }
+        assert_eq!(world.state.status(), RunStatus::Succeeded);
+    }
 }
 
 #[test]

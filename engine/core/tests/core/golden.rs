@@ -205,7 +205,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 18] = [
+const WRITTEN: [(&str, Written); 19] = [
     ("delivery-8", delivery),
     ("cancelled-8", cancelled),
     ("budgets-8", golden_runs::budgets),
@@ -218,6 +218,7 @@ const WRITTEN: [(&str, Written); 18] = [
     ("refused-8", golden_runs::refused),
     ("numbered-8", golden_runs::numbered),
     ("nested-8", golden_runs::nested),
+    ("initiated-8", golden_runs::initiated),
     ("counted-below-8", golden_runs::nested_and_numbered),
     ("reported-8", golden_runs::reported),
     ("interrupted-8", interrupted),

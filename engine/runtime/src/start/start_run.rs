@@ -77,6 +77,9 @@ impl Runtime {
         {
             return Ok(first);
         }
+        if request.options.initiator.is_none() {
+            request.options.initiator = self.initiator_of(&request.actor).await?;
+        }
         let parent = request.options.parent.as_ref().map(|parent| parent.run);
         let Some(hold) = self.hold_credentials(run, &brought, parent).await? else {
             return self.start_as(run, request).await;

@@ -347,9 +347,12 @@ async fn every_run_knows_the_topmost_run_above_it_and_one_without_a_parent_is_it
     let middle = id_of(top, "mid/1/1");
     let leaf = id_of(middle, "low/1/1");
     let own = |run: RunId| rig.engine.with_state(run, |state| state.top().unwrap());
+    let behind = |run: RunId| rig.engine.with_state(run, |state| state.initiator().cloned());
     for run in [top, middle, leaf] {
         assert_eq!(own(run).await.unwrap(), top);
         rig.assert_replays(run).await;
+        let person = (run != top).then(|| Actor::User("ada".into()));
+        assert_eq!(behind(run).await.unwrap(), person, "who started the topmost run is behind all of them");
     }
     assert_eq!(rig.output(middle).await, json!(top.to_string()));
     let said = json!({"top": top.to_string(), "root": leaf.short(), "label": top.to_string()});
@@ -358,6 +361,7 @@ async fn every_run_knows_the_topmost_run_above_it_and_one_without_a_parent_is_it
     let fork = rig.engine.fork(fork).await.unwrap().run;
     assert_eq!(rig.end(fork).await, RunStatus::Succeeded);
     assert_eq!(own(fork).await.unwrap(), fork, "no step started it");
+    assert_eq!(behind(fork).await.unwrap(), None, "who forks is the starter");
     assert_eq!(rig.output(fork).await["root"], json!(leaf.short()), "its history began there");
     let again = ForkRequest { from_step: Some("mid".into()), ..again(top, OriginKind::Restart) };
     let again = rig.engine.fork(again).await.unwrap().run;

@@ -126,7 +126,12 @@ async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
     pass(&rig, 20).await;
     assert_eq!(runs(&rig).await, 2);
     let ticked = rig.engine.trigger_schedule("tick", ada()).await.unwrap();
-    started(&ticked.outcome.await.unwrap());
+    let by_hand = started(&ticked.outcome.await.unwrap());
+    let behind = |run| rig.engine.with_state(run, |state| state.initiator().cloned());
+    assert_eq!(behind(by_hand).await.unwrap(), Some(ada()));
+    let listed = rig.engine.schedules().await.unwrap().remove(0);
+    let by_itself = started(&listed.settled.first().unwrap().outcome);
+    assert_eq!(behind(by_itself).await.unwrap(), None, "no person is behind a moment");
     assert_eq!(runs(&rig).await, 3);
     rig.engine.pause_schedule("tick", false, None, ada()).await.unwrap();
     pass(&rig, 10).await;

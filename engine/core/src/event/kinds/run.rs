@@ -7,6 +7,7 @@ use super::super::former;
 use super::super::parts::{
     AdmissionEvidence, FailedResult, HaltScope, Origin, Parent, RunNumber, WantedSlot,
 };
+use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
 use everfold_base::id::{RunId, StepId, StepPath};
 use everfold_base::json::{Hash, Payload};
@@ -16,7 +17,8 @@ event_payloads! {
     ///
     /// Then: the run waits for its slots (`RunQueued`), or its workspace is prepared and the first steps begin.
     RunStarted [former::RunStarted1] then [former::RunStarted2, unless has_no_number]
-        then [former::RunStarted3, unless has_no_top] then [former::RunStarted4, unless is_not_counted] {
+        then [former::RunStarted3, unless has_no_top] then [former::RunStarted4, unless is_not_counted]
+        then [former::RunStarted5, unless has_no_initiator] whole former::RunStartedWhole {
         /// The run.
         run: RunId,
         /// The pipeline's name.
@@ -47,6 +49,10 @@ event_payloads! {
         /// The topmost run above it, where that is not its parent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<RunId>,
+        /// Who is behind the start, where that is not its actor: of the topmost run that led here, or who triggered the
+        /// schedule by hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        initiator: Option<Actor>,
     }
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
     ///

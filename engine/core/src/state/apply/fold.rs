@@ -192,6 +192,7 @@ impl RunState {
         });
         self.facts.number.clone_from(&event.number);
         self.facts.top = event.top;
+        self.facts.initiator.clone_from(&event.initiator);
         self.facts.labels.clone_from(&event.labels);
         self.facts.input = StoredValue::inline(&event.input, self.facts.version);
         self.facts.config = match &event.config {

@@ -75,6 +75,8 @@ struct TickIdentity {
     /// Its name in the runs that get its signal.
     delivery: String,
     actor: Actor,
+    /// Who asked for it by hand.
+    initiator: Option<Actor>,
 }
 
 fn unreadable(name: &str, what: &str) -> EngineStopped {
@@ -90,12 +92,21 @@ async fn identity(
 ) -> Result<TickIdentity, EngineStopped> {
     let read = shared.store.read(&stream(name), version, 1).await;
     let read = read.map_err(|error| unreadable(name, &error.to_string()))?;
-    let hash = read.first().map(|envelope| envelope.hash).ok_or_else(|| unreadable(name, "it is gone"))?;
+    let due = read.first().ok_or_else(|| unreadable(name, "it is gone"))?;
+    let hash = due.hash;
     Ok(TickIdentity {
         about: format!("schedule/{name}/{version}/{hash}"),
         // Two moments made by requests may have the same time.
         delivery: format!("{name}/{}/{version}", tick.at),
         actor: Actor::Schedule(name.to_owned()),
+        initiator: match tick.by_hand {
+            // A step's process may ask for it, too.
+            true => match shared.initiator_of(&due.header.actor).await {
+                Ok(behind) => behind.or_else(|| Some(due.header.actor.clone())),
+                Err(error) => return Err(unreadable(name, &error.to_string())),
+            },
+            false => None,
+        },
     })
 }
 
@@ -106,7 +117,7 @@ pub(crate) async fn has_begun(
     version: Version,
     tick: Tick,
 ) -> Result<bool, EngineStopped> {
-    let TickIdentity { about, delivery, actor } = identity(shared, name, version, tick).await?;
+    let TickIdentity { about, delivery, actor, initiator: _ } = identity(shared, name, version, tick).await?;
     Ok(started_before(shared, &about, &delivery, &actor).await?.is_some())
 }
 
@@ -114,7 +125,7 @@ pub(crate) async fn has_begun(
 pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<TickEnd, EngineStopped> {
     let TickWork { name, version, tick, origin, key_overlap, last_run, recorded_targets } = work;
     let unreadable = |what: String| unreadable(&name, &what);
-    let TickIdentity { about, delivery, actor } = identity(shared, &name, version, tick).await?;
+    let TickIdentity { about, delivery, actor, initiator } = identity(shared, &name, version, tick).await?;
     let event = json!({
         "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
         "headers": {}, "body": null,
@@ -182,7 +193,8 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
         }
     }
     let record_targets = record_targets(shared, &name, version);
-    let call = TriggerCall { definition, about, delivery, actor, recorded_targets, record_targets };
+    let call =
+        TriggerCall { definition, about, delivery, actor, initiator, recorded_targets, record_targets };
     let action = TriggerAction { call, matched, event };
     Ok(match act(shared, action).await? {
         TriggerDone::Done(outcome) => TickEnd::Led(outcome),

@@ -60,6 +60,8 @@ pub(crate) struct TriggerCall {
     /// The name of the delivery in the runs that get the signal.
     pub(crate) delivery: String,
     pub(crate) actor: Actor,
+    /// Who is behind it, where that is not the actor.
+    pub(crate) initiator: Option<Actor>,
     /// The runs that an engine recorded as targets before it ended.
     pub(crate) recorded_targets: Option<Vec<RunId>>,
     pub(crate) record_targets: RecordTargets,
@@ -107,8 +109,15 @@ impl StartResult {
 /// Does what a trigger wants, once, however often it is called.
 pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<TriggerDone, EngineStopped> {
     let TriggerAction { call, matched, event } = action;
-    let TriggerCall { definition, about, delivery, actor, recorded_targets, record_targets } = call;
-    let sender = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor };
+    let TriggerCall { definition, about, delivery, actor, initiator, recorded_targets, record_targets } =
+        call;
+    let sender = TriggerSender {
+        shared,
+        about: &about,
+        delivery: &delivery,
+        actor: &actor,
+        initiator: initiator.as_ref(),
+    };
     let run = run_of(&about);
     if let (Some(runs), Some(signal)) = (recorded_targets, &matched.signal) {
         return sender.send_to_all(runs, signal).await.map(TriggerDone::Done);
@@ -182,7 +191,7 @@ pub(crate) async fn started_before(
     actor: &Actor,
 ) -> Result<Option<RunId>, EngineStopped> {
     let run = run_of(about);
-    Ok(TriggerSender { shared, about, delivery, actor }.exists(run).await?.then_some(run))
+    Ok(TriggerSender { shared, about, delivery, actor, initiator: None }.exists(run).await?.then_some(run))
 }
 
 /// A start that is not made while another run is in its way.
@@ -204,7 +213,7 @@ pub(crate) async fn unended_holder(
 ) -> Result<Option<RunId>, EngineStopped> {
     let JudgedStart { about, delivery, actor, last_run } = judged;
     let (Some(start), None) = (&matched.start, &matched.signal) else { return Ok(None) };
-    let sender = TriggerSender { shared, about, delivery, actor };
+    let sender = TriggerSender { shared, about, delivery, actor, initiator: None };
     match sender.key(run_of(about), definition, start).await {
         Ok(Some(key)) => sender.living_holder(&key).await,
         Ok(None) => match last_run {
@@ -225,7 +234,7 @@ pub(crate) async fn send_once(
     record_targets: RecordTargets,
 ) -> Result<Option<Outcome>, EngineStopped> {
     let (about, delivery, actor) = action;
-    let sender = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor };
+    let sender = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor, initiator: None };
     if let Some(runs) = recorded_targets {
         return sender.send_to_all(runs, &signal).await.map(Some);
     }
@@ -251,6 +260,8 @@ pub(super) struct TriggerSender<'a> {
     pub(super) about: &'a str,
     pub(super) delivery: &'a str,
     pub(super) actor: &'a Actor,
+    /// Recorded with the runs that are started.
+    pub(super) initiator: Option<&'a Actor>,
 }
 
 impl TriggerSender<'_> {
@@ -275,7 +286,11 @@ impl TriggerSender<'_> {
         }
         loop {
             let input = JsonText::new(&start.input);
-            let options = StartOptions { title: start.title.clone(), ..StartOptions::new(input) };
+            let options = StartOptions {
+                title: start.title.clone(),
+                initiator: self.initiator.cloned(),
+                ..StartOptions::new(input)
+            };
             let request = StartRequest {
                 run: Some(run),
                 ..StartRequest::new(Arc::clone(definition), options, self.actor.clone())

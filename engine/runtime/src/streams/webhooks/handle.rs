@@ -117,6 +117,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
             about,
             delivery: delivery_name(source, &event.id, nth),
             actor: actor(source, &event),
+            initiator: None,
             recorded_targets: recorded_targets.map(|(_, runs)| runs.clone()),
             record_targets: record_targets(shared, source, by),
         };
@@ -220,7 +221,15 @@ async fn offer_one(
             return Ok(Some(Outcome::Ignored { why }));
         };
         let definition = Arc::clone(listed.definition);
-        let call = TriggerCall { definition, about, delivery, actor, recorded_targets, record_targets };
+        let call = TriggerCall {
+            definition,
+            about,
+            delivery,
+            actor,
+            initiator: None,
+            recorded_targets,
+            record_targets,
+        };
         let trigger_event = event.trigger_event(source, envelope.header.recorded_at);
         let question = TriggerQuestion { call, trigger: listed.trigger, event: &trigger_event };
         return Ok(match ask_trigger(shared, question).await? {

@@ -121,6 +121,8 @@ async fn try_start(
         cwd: parent.cwd,
         parent: Some(above),
         top: parent.top,
+        // Found by its actor.
+        initiator: None,
         priority: parent.priority,
     };
     let start = StartRequest { run: Some(id), ..StartRequest::new(definition, options, actor) };
