@@ -58,6 +58,8 @@ fn measured(folder: &Path, files: Vec<(String, bool)>) -> Result<Vec<SeenPart>, 
             (false, _) => None,
             (true, _) => match resolve(folder, &path) {
                 ResolvedPath::Inside(file) if file.is_file() => Some(file),
+                // It would count as missing, whatever lies in it by the time of the vote and behind it.
+                ResolvedPath::Inside(there) if is_wanted && there.exists() => return Err(no_file(&path)),
                 ResolvedPath::Inside(_) | ResolvedPath::Missing => None,
                 // A text that leads elsewhere is a text.
                 ResolvedPath::Outside(_) if !is_wanted => None,
@@ -75,6 +77,14 @@ fn measured(folder: &Path, files: Vec<(String, bool)>) -> Result<Vec<SeenPart>, 
         found.push(SeenPart { kind: SeenKind::File, what: path, hash });
     }
     Ok(found)
+}
+
+fn no_file(path: &str) -> Failure {
+    Failure::new(
+        FailureKind::Validation,
+        format!("{path} is no file: what lies in a folder is not shown by its name"),
+    )
+    .with_hint("show its files one by one, or all of the worktree with `commit: true`")
 }
 
 /// BLAKE3 of a file's bytes, read piece by piece.
@@ -127,12 +137,11 @@ mod tests {
         std::fs::create_dir(home.path().join("docs")).unwrap();
         let hash = blake3::hash(b"a plan").to_hex().to_string();
         let looked =
-            found(home.path(), &[("plan.md", false), ("v1.2", false), ("none.md", true), ("docs", true)]);
+            found(home.path(), &[("plan.md", false), ("v1.2", false), ("none.md", true), ("docs", false)]);
         let missing = |path: &str| (path.to_owned(), None);
-        assert_eq!(
-            looked.unwrap(),
-            [("plan.md".to_owned(), Some(hash)), missing("none.md"), missing("docs")]
-        );
+        assert_eq!(looked.unwrap(), [("plan.md".to_owned(), Some(hash)), missing("none.md")]);
+        let failure = found(home.path(), &[("docs", true)]).unwrap_err();
+        assert!(failure.message.starts_with("docs is no file"), "{}", failure.message);
         let nowhere = home.path().join("none");
         assert_eq!(found(&nowhere, &[("plan.md", true), ("x.md", false)]).unwrap(), [missing("plan.md")]);
     }

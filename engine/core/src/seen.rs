@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{SeenKind, SeenPart};
+use everfold_language::definition::may_be_path;
 
 /// The code of a failure because something is not what people approved: nothing was started. A step's `retry` covers it
 /// only where `only` names it.
@@ -25,12 +26,13 @@ pub struct LookSpec {
 }
 
 impl LookSpec {
-    /// What must be looked at again to see whether these parts still are what they were.
+    /// What must be looked at again to see whether these parts still are what they were. A text that may be a path is
+    /// looked for, too: once a file lies there, readers are shown that in its place.
     #[must_use]
     pub fn of(parts: &[SeenPart]) -> Self {
-        let files = parts.iter().filter(|part| part.kind == SeenKind::File);
+        let files = parts.iter().filter(|part| part.kind == SeenKind::File || may_become_a_file(part));
         Self {
-            files: files.map(|part| (part.what.clone(), true)).collect(),
+            files: files.map(|part| (part.what.clone(), part.kind == SeenKind::File)).collect(),
             commit: parts.iter().any(|part| part.kind == SeenKind::Commit),
         }
     }
@@ -42,9 +44,23 @@ impl LookSpec {
     }
 }
 
-/// The parts in the workspace that are others than they were: `plan.md (was 0123456789ab, is missing)`.
+fn may_become_a_file(part: &SeenPart) -> bool {
+    part.kind == SeenKind::Text && may_be_path(&part.what)
+}
+
+/// The parts in the workspace that are others than they were: `plan.md (was 0123456789ab, is missing)`, and the texts that
+/// are files now.
 #[must_use]
 pub fn differences(were: &[SeenPart], found: &[SeenPart]) -> Vec<String> {
+    let mut all = changes(were, found);
+    all.extend(were.iter().filter(|part| may_become_a_file(part)).filter_map(|part| {
+        let file = found.iter().find(|it| it.kind == SeenKind::File && it.what == part.what)?;
+        file.hash.as_deref().map(|hash| format!("{} (was a text, is the file {})", part.what, cut(hash)))
+    }));
+    all
+}
+
+fn changes(were: &[SeenPart], found: &[SeenPart]) -> Vec<String> {
     let measured = were.iter().filter(|part| part.kind.is_measured());
     let is_now = |part: &SeenPart| found.iter().find(|it| it.kind == part.kind && it.what == part.what);
     measured

@@ -137,6 +137,22 @@ fn a_vote_on_something_else_is_refused_and_a_rejection_is_taken_whatever_lies_th
     assert_eq!(names(&batch)[..3], ["VoteCast", "ApprovalDecided", "ReworkRequested"]);
 }
 
+/// Pages and the command line show a file in the place of its path.
+#[test]
+fn a_text_that_became_a_file_is_something_else_than_what_was_shown() {
+    let mut world = run(json!([approval("ask", json!({"show": ["docs/plan.md", "to be released"]}))]));
+    world.succeed("ask/1/1", json!([]));
+    let parts = seen(&world, "ask/1/1").parts;
+    let files = [("docs/plan.md".to_owned(), false)].into();
+    assert_eq!(LookSpec::of(&parts), LookSpec { files, commit: false });
+    let now = vec![part(SeenKind::File, "docs/plan.md", Some("aa"))];
+    let refused = world.by("ada", measured("ask/1/1", Vote::Approve, now));
+    let what = vec!["docs/plan.md (was a text, is the file aa)".to_owned()];
+    assert_eq!(refused, Err(Refusal::Changed { path: path("ask"), what }));
+    world.by("ada", measured("ask/1/1", Vote::Approve, Vec::new())).expect("it is a text still");
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
 #[test]
 fn a_vote_and_a_decision_keep_the_digest_and_the_parts() {
     let mut world = delivery(json!({}));
