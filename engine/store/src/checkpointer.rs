@@ -13,7 +13,6 @@ use super::checkpoint_requests::CheckpointRequests;
 use super::disk_reserve;
 use super::error::ReadError;
 use super::index_writer;
-use super::manifest;
 use super::manifest::IndexState;
 use super::paths::{index_folder, new_index_folder};
 use super::rebuild_index;
@@ -122,7 +121,7 @@ fn renew_manifest(core: &StoreCore) -> Result<(), ReadError> {
     if core.check_ours().is_err() {
         return Ok(()); // Logged before.
     }
-    write_manifest(core)
+    core.write_manifest(|_| {})
 }
 
 /// Makes the index durable and says in `store.json` how far the journal goes.
@@ -137,7 +136,7 @@ fn checkpoint(core: &StoreCore) -> Result<(), ReadError> {
     let index = core.index()?;
     index.expire((core.options.clock)())?;
     index.checkpoint()?;
-    write_manifest(core)
+    core.write_manifest(|_| {})
 }
 
 /// Builds the index again from the journal, beside the old one, and replaces that.
@@ -169,14 +168,14 @@ fn rebuild(core: &StoreCore) -> Result<(), ReadError> {
     }
     is_still_ours(core)?;
     core.manifest().index = IndexState::Building;
-    write_manifest(core)?;
+    core.write_manifest(|_| {})?;
     let index = rebuild_index::swap(&core.folder, &core.options)?;
     // What was under way when it failed has been published since.
     let last = core.manifest().journal.position;
     rebuild_index::fill(&index, &core.options, &core.segments, last)?;
     index.flush()?;
     core.manifest().index = IndexState::Open { boot: core.options.boot_id.clone() };
-    write_manifest(core)?;
+    core.write_manifest(|_| {})?;
     core.set_index(Some(index));
     core.unindexed.index_replaced();
     tracing::info!("the index is built again");
@@ -204,10 +203,4 @@ fn reopen(core: &StoreCore) -> Result<(), ReadError> {
     core.set_index(Some(index));
     core.unindexed.index_replaced();
     Ok(())
-}
-
-fn write_manifest(core: &StoreCore) -> Result<(), ReadError> {
-    let manifest = core.manifest().clone();
-    manifest::write(core.files.as_ref(), &core.folder, &manifest)
-        .map_err(|source| ReadError::Io { path: core.folder.join(manifest::FILE_NAME), source })
 }

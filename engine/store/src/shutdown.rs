@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 
 use super::index_writer;
 use super::journal::prepare::Preparer;
-use super::manifest;
 use super::manifest::IndexState;
 use super::paths::index_folder;
 use super::rebuild_index;
@@ -47,8 +46,8 @@ fn close_index(core: &StoreCore, ended: StoreThreads) {
     if core.check_ours().is_err() {
         return; // Logged before; the files there belong to another process.
     }
-    let mut manifest = core.manifest().clone();
-    let whole = held.is_ok_and(|held| held == manifest.journal.position) && core.gate.is_sound();
+    let whole = held.is_ok_and(|held| held == core.manifest().journal.position) && core.gate.is_sound();
+    let mut closed = None;
     if let Err(error) = &synced {
         tracing::warn!(%error, "the index could not be made durable; the next start builds it again");
     }
@@ -56,11 +55,16 @@ fn close_index(core: &StoreCore, ended: StoreThreads) {
         let folder = index_folder(&core.folder);
         let settled = sled::sync_released(&folder).map_err(|error| error.to_string());
         match settled.and_then(|()| rebuild_index::digest(&folder).map_err(|error| error.to_string())) {
-            Ok(files) => manifest.index = IndexState::Closed { files },
+            Ok(files) => closed = Some(IndexState::Closed { files }),
             Err(error) => tracing::warn!(error, "the index's end could not be recorded"),
         }
     }
-    if let Err(error) = manifest::write(core.files.as_ref(), &core.folder, &manifest) {
+    let written = core.write_manifest(|manifest| {
+        if let Some(closed) = closed {
+            manifest.index = closed;
+        }
+    });
+    if let Err(error) = written {
         tracing::warn!(%error, "the end could not be recorded; the next start checks more");
     }
 }

@@ -23,7 +23,6 @@ use super::index_writer::Needs;
 use super::journal::prepare::Preparer;
 use super::journal::reader::JournalCursor;
 use super::journal::writer::JournalWriter;
-use super::manifest;
 use super::open;
 use super::open::OpenedFolder;
 use super::options::SledOptions;
@@ -153,13 +152,8 @@ impl SledStore {
                 path: core.folder.clone(),
                 source: std::io::Error::other(lost),
             })?;
-            let manifest = {
-                let mut manifest = core.manifest();
-                manifest.adopted = true;
-                manifest.clone()
-            };
-            manifest::write(core.files.as_ref(), &core.folder, &manifest)
-                .map_err(|source| ReadError::Io { path: core.folder.join(manifest::FILE_NAME), source })?;
+            core.manifest().adopted = true;
+            core.write_manifest(|_| {})?;
             core.gate.set_not_adopted(None);
             Ok(())
         })

@@ -16,6 +16,7 @@ use super::files::Files;
 use super::index_record::{DedupRecord, HeadRecord};
 use super::journal::segment::Segments;
 use super::lock::{FolderLock, OwnershipLost};
+use super::manifest;
 use super::manifest::Manifest;
 use super::options::SledOptions;
 use super::published::PublishedEnd;
@@ -45,6 +46,8 @@ pub(crate) struct StoreCore {
     pub(crate) gate: Arc<WriteGate>,
     pub(crate) lock: Arc<FolderLock>,
     manifest: Mutex<Manifest>,
+    /// Held while `store.json` is replaced: by way of one file beside it, which two writers would take from each other.
+    manifest_writer: Mutex<()>,
 }
 
 impl StoreCore {
@@ -71,6 +74,7 @@ impl StoreCore {
             gate,
             lock,
             manifest: Mutex::new(manifest),
+            manifest_writer: Mutex::new(()),
         })
     }
 
@@ -128,6 +132,19 @@ impl StoreCore {
     /// The store's description, to be read or changed.
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces `store.json` by what the description says once it is this writer's turn, so that a later file never says
+    /// less than an earlier one; `last_words` are of the file alone.
+    ///
+    /// # Errors
+    /// The file cannot be replaced.
+    pub(crate) fn write_manifest(&self, last_words: impl FnOnce(&mut Manifest)) -> Result<(), ReadError> {
+        let _turn = self.manifest_writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut manifest = self.manifest().clone();
+        last_words(&mut manifest);
+        manifest::write(self.files.as_ref(), &self.folder, &manifest)
+            .map_err(|source| ReadError::Io { path: self.folder.join(manifest::FILE_NAME), source })
     }
 
     /// Whether the folder still belongs to this process: asked before anything in it is written, replaced or removed by

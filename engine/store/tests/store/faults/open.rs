@@ -205,6 +205,31 @@ fn s13_a_copy_draws_a_new_epoch_reads_at_once_and_writes_when_adopted() {
     });
 }
 
+/// Each goes by way of the same file beside it, which another writer would remove or put in place half written.
+#[test]
+fn store_json_has_one_writer_at_a_time() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(folder.path(), &FaultFiles::default());
+        store.append(Writer::new("a").append(&[b"1"])).await.unwrap();
+        for _ in 0..10 {
+            let writers: Vec<_> = (0..16)
+                .map(|_| {
+                    let store = std::sync::Arc::clone(&store);
+                    tokio::spawn(async move { store.adopt().await })
+                })
+                .collect();
+            for writer in writers {
+                writer.await.unwrap().unwrap();
+            }
+        }
+        store.close().await.unwrap();
+        drop(store);
+        let report = open(folder.path(), &FaultFiles::default()).report().clone();
+        assert!(report.adopted, "{report:?}");
+    });
+}
+
 #[test]
 fn a_second_opener_gets_the_id_of_the_process_that_has_the_store() {
     let folder = TempDir::new().unwrap();
