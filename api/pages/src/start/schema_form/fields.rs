@@ -1,4 +1,8 @@
 //! Fields made of a schema.
+//!
+//! Law: a form has at most [`FIELDS_MAX`] fields, however often a schema names itself; what has no field is written as JSON.
+
+use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
@@ -7,6 +11,8 @@ use super::pattern;
 
 /// Objects deeper than this are written as JSON.
 const DEPTH_MAX: usize = 4;
+/// Fields of one form.
+const FIELDS_MAX: usize = 200;
 /// References that are followed in a row.
 const REFERENCES_MAX: usize = 16;
 /// Texts that may be longer than this get a box.
@@ -17,6 +23,8 @@ const LINE_CHARACTERS_MAX: u64 = 200;
 struct FieldPlace<'a> {
     /// The whole schema, which references name parts of.
     whole: &'a Value,
+    /// How many more fields the form may get.
+    left: &'a Cell<usize>,
     name: &'a str,
     path: &'a str,
     depth: usize,
@@ -27,8 +35,16 @@ struct FieldPlace<'a> {
 
 /// The whole input as one field, usually a group.
 pub(super) fn root(schema: &Value, input: Option<&Value>) -> SchemaField {
-    let place =
-        FieldPlace { whole: schema, name: ROOT, path: ROOT, depth: 0, is_required: true, is_needed: true };
+    let left = Cell::new(FIELDS_MAX);
+    let place = FieldPlace {
+        whole: schema,
+        left: &left,
+        name: ROOT,
+        path: ROOT,
+        depth: 0,
+        is_required: true,
+        is_needed: true,
+    };
     let mut root = field(place, "Input", schema, input);
     if matches!(root.kind, FieldKind::Json) {
         root.must_be_filled = false;
@@ -208,7 +224,8 @@ fn item_kind(whole: &Value, schema: &Value) -> Option<ItemKind> {
     }
 }
 
-/// The fields of an object: those that it must have first. None: its schema names none.
+/// The fields of an object: those that it must have first. None: its schema names none, or more than the form has room
+/// for; of the whole input those that fit are shown, and the others are written as JSON.
 fn group(place: FieldPlace<'_>, schema: &Value, value: Option<&Value>) -> Option<FieldKind> {
     let properties = schema.get("properties").and_then(Value::as_object)?;
     let required: Vec<&str> = schema
@@ -218,7 +235,15 @@ fn group(place: FieldPlace<'_>, schema: &Value, value: Option<&Value>) -> Option
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let mut fields: Vec<SchemaField> = properties
+    let is_required = |key: &String| required.contains(&key.as_str());
+    let mut shown: Vec<(&String, &Value)> = properties.iter().collect();
+    shown.sort_by_key(|(key, _)| !is_required(key));
+    if shown.len() > place.left.get() && place.depth > 0 {
+        return None;
+    }
+    shown.truncate(place.left.get());
+    place.left.set(place.left.get() - shown.len());
+    let mut fields: Vec<SchemaField> = shown
         .iter()
         .map(|(key, inner)| {
             let name = format!("{}/{}", place.name, key.replace('~', "~0").replace('/', "~1"));
@@ -227,16 +252,16 @@ fn group(place: FieldPlace<'_>, schema: &Value, value: Option<&Value>) -> Option
                 name: &name,
                 path: &path,
                 depth: place.depth + 1,
-                is_required: required.contains(&key.as_str()),
+                is_required: is_required(key),
                 is_needed: place.is_needed && place.is_required,
                 ..place
             };
             field(inner_place, key, inner, value.and_then(|value| value.get(key)))
         })
         .collect();
-    fields.sort_by_key(|field| !field.is_required);
-    let others = others_of(properties, value);
-    let takes_others = schema.get("additionalProperties").is_some_and(|others| *others != Value::Bool(false))
+    let others = others_of(&shown, value);
+    let takes_others = shown.len() < properties.len()
+        || schema.get("additionalProperties").is_some_and(|others| *others != Value::Bool(false))
         || schema.get("patternProperties").is_some();
     if takes_others || !others.is_empty() {
         fields.push(others_field(place, others));
@@ -244,9 +269,10 @@ fn group(place: FieldPlace<'_>, schema: &Value, value: Option<&Value>) -> Option
     Some(FieldKind::Group(fields))
 }
 
-fn others_of(properties: &Map<String, Value>, value: Option<&Value>) -> Map<String, Value> {
+/// What a value has beside the fields that are shown.
+fn others_of(shown: &[(&String, &Value)], value: Option<&Value>) -> Map<String, Value> {
     let fields = value.and_then(Value::as_object).into_iter().flatten();
-    let others = fields.filter(|(key, _)| !properties.contains_key(key.as_str()));
+    let others = fields.filter(|(key, _)| !shown.iter().any(|(known, _)| known == key));
     others.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 

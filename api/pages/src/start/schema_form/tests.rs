@@ -47,6 +47,47 @@ fn typed(pairs: &[(&str, &str)]) -> Fields {
 }
 
 #[test]
+fn a_form_has_at_most_200_fields_and_takes_the_others_as_json() {
+    let properties: serde_json::Map<String, Value> =
+        (0..250).map(|at| (format!("f{at:03}"), json!({"type": "integer"}))).collect();
+    let schema = json!({"type": "object", "required": ["f249"], "properties": properties});
+    let begun = json!({"f000": 1, "f240": 2});
+    let form = SchemaForm::new(&schema, Some(&begun));
+    assert_eq!(form.parts().len(), 201, "and one for the others");
+    assert!(field(&form, "input/f249").is_required, "what is needed comes first");
+    assert_eq!(field(&form, "input/~").text, "{\n  \"f240\": 2\n}");
+    let sent = typed(&[("input/f249", "7"), ("input/f000", "1"), ("input/~", "{\"f240\": 3}")]);
+    let (_, input) = SchemaForm::sent(&schema, Some(&begun), &sent);
+    assert_eq!(input, Some(json!({"f249": 7, "f000": 1, "f240": 3})));
+}
+
+#[test]
+fn a_schema_that_names_itself_makes_no_more_fields_than_a_form_has() {
+    let inner: serde_json::Map<String, Value> =
+        (0..30).map(|at| (format!("f{at}"), json!({"$ref": "#"}))).collect();
+    let form = SchemaForm::new(&json!({"type": "object", "properties": inner}), None);
+    let fields = form.parts().iter().filter(|part| !matches!(part, SchemaPart::Close)).count();
+    assert!((30..=260).contains(&fields), "{fields}");
+}
+
+#[test]
+fn what_is_given_twice_in_further_fields_is_refused_there() {
+    let schema = json!({
+        "type": "object", "additionalProperties": true, "properties": { "repo": { "type": "string" } },
+    });
+    for (others, why) in [
+        ("{\"x\": 1, \"x\": 2}", "“x” is given twice"),
+        ("{\"repo\": \"other\"}", "“repo” has a field of its own"),
+    ] {
+        let (form, input) =
+            SchemaForm::sent(&schema, None, &typed(&[("input/repo", "shop"), ("input/~", others)]));
+        assert_eq!(input, None, "{others}");
+        let errors = &field(&form, "input/~").errors;
+        assert!(errors.len() == 1 && errors[0].contains(why), "{errors:?}");
+    }
+}
+
+#[test]
 fn all_faults_are_said_beside_a_field_that_cannot_be_read() {
     let schema = json!({
         "type": "object", "required": ["name", "free"],

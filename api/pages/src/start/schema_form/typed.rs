@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::field::{FieldKind, ItemKind, SchemaField};
+use super::once_each::OnceEach;
 use crate::form::Fields;
 
 impl SchemaField {
@@ -78,9 +79,14 @@ impl SchemaField {
 
 fn object(fields: &mut [SchemaField]) -> Map<String, Value> {
     let mut read = Map::new();
+    let own: Vec<String> = fields.iter().map(|field| field.key.clone()).collect();
     for field in fields {
         match field.read() {
-            Some(Value::Object(others)) if field.kind == FieldKind::Others => read.extend(others),
+            Some(Value::Object(others)) if field.kind == FieldKind::Others => {
+                let twice = others.keys().find(|key| own.contains(*key));
+                field.errors.extend(twice.map(|key| format!("“{key}” has a field of its own")));
+                read.extend(others);
+            }
             Some(value) => {
                 read.insert(field.key.clone(), value);
             }
@@ -150,7 +156,8 @@ fn read_one(kind: &FieldKind, text: &str) -> Result<Option<Value>, String> {
 }
 
 fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}; texts stand in quotes"))
+    let value = serde_json::from_str(text).map(|OnceEach(value)| value);
+    value.map_err(|error| format!("this is no JSON: {error}; texts stand in quotes"))
 }
 
 fn number(text: &str, is_whole: bool) -> Result<Value, String> {
