@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Everfold } from "./everfold.mjs";
-import { closeBrowser, visit } from "./pages.mjs";
+import { closeBrowser, theBrowser, visit } from "./pages.mjs";
 
 after(closeBrowser);
 
@@ -24,6 +24,22 @@ test("an open page says that its server is gone, and misses nothing when it is b
   await page.locator("#headline[data-status='succeeded']").waitFor();
   await page.locator("#lost").waitFor({ state: "hidden" });
   assert.ok(await page.evaluate(() => window.isTheSamePage), "it was not loaded anew");
+});
+
+test("a login waits for a server that is away, and goes on when it is back", async (t) => {
+  const everfold = await Everfold.start(t);
+  const context = await (await theBrowser()).newContext({ baseURL: everfold.url });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto("/runs?status=waiting");
+  await page.getByLabel("Token").fill(everfold.token);
+  await everfold.kill();
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").getByText("The server does not answer").waitFor();
+  assert.equal(await page.getByLabel("Token").inputValue(), everfold.token, "it is still there");
+  await everfold.serve();
+  await page.waitForURL(/\/runs\?status=waiting/);
+  await page.locator("header.frame").waitFor();
 });
 
 const UNANSWERED = /The server did not answer/;

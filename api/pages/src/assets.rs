@@ -44,6 +44,7 @@ const FILES: &[(&str, &str)] = &[
     ("live.js", include_str!("../assets/live.js")),
     ("times.js", include_str!("../assets/times.js")),
     ("dialogs.js", include_str!("../assets/dialogs.js")),
+    ("login.js", include_str!("../assets/login.js")),
     ("send.js", include_str!("../assets/send.js")),
     ("keys.js", include_str!("../assets/keys.js")),
     ("palette.js", include_str!("../assets/palette.js")),
