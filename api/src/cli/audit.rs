@@ -37,6 +37,7 @@ async fn decisions(context: &CommandContext, args: DecisionsArgs) -> Result<u8, 
         ("pipeline", args.pipeline),
         ("run", args.run),
         ("since", time_param("--since", args.since.as_ref())?),
+        ("until", time_param("--until", args.until.as_ref())?),
         ("at", moment_param("--at", args.at.as_ref())?),
         ("limit", Some(limit.min(PART).to_string())),
     ]);

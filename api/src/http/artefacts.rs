@@ -20,6 +20,7 @@ use super::answer::Page;
 use super::app::App;
 use super::extract::{Params, Path};
 use super::parameters::{limit, moment};
+use super::state::begun_by;
 use crate::fault::{Code, Fault, chain};
 use crate::node::CursorOf;
 use crate::schema;
@@ -118,6 +119,7 @@ pub(crate) async fn list(
     let cursor = app.in_list(paged, params.cursor.as_deref())?.map(ArtefactPlace::read);
     let limit = limit(params.limit)?;
     let until = moment(&app, params.at.as_deref()).await?;
+    begun_by(&app, run, until).await?;
     let from = cursor.unwrap_or(ArtefactPlace { version: Version::FIRST, index: 0 });
     let (mut items, mut next, mut looked_through) = (Vec::new(), None, 0);
     each_event(&app, run, from.version, |envelope, event| {

@@ -20,6 +20,7 @@ use super::answer::{Page, read};
 use super::app::App;
 use super::extract::{Params, Path};
 use super::parameters::{limit, min_position, moment};
+use super::state::begun_by;
 use super::values::time;
 use crate::fault::{Code, Fault};
 use crate::node::CursorOf;
@@ -121,6 +122,8 @@ pub(crate) struct DecisionsParams {
     run: Option<String>,
     /// A time: decisions from then on.
     since: Option<String>,
+    /// A time: decisions before then. What is said of their runs is that of now, or of `at`.
+    until: Option<String>,
     /// A time or a position: what was known then.
     at: Option<String>,
     limit: Option<usize>,
@@ -171,14 +174,19 @@ pub(crate) async fn decisions(
         params.pipeline.as_deref(),
         of_run.as_deref(),
     ]);
-    let until = moment(&app, params.at.as_deref()).await?;
+    let at = moment(&app, params.at.as_deref()).await?;
+    if let Some(run) = filter.run {
+        begun_by(&app, run, at).await?;
+    }
+    let until = before(&app, params.until.as_deref()).await?;
+    let until = at.into_iter().chain(until).min();
     let filter = DecisionFilter { since: since(&app, params.since.as_deref()).await?, until, ..filter };
     let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().audit(min, move |audit| audit.decisions(&filter, cursor, limit)).await?;
     let places = answer.value.items;
-    let rows = rows_of(&app, &places, answer.position, until).await?;
+    let rows = rows_of(&app, &places, answer.position, at).await?;
     let mut items = Vec::with_capacity(places.len());
     for place in places {
         let (decision, row) = (decided(&app, &place).await?, rows.get(&place.run));
@@ -233,6 +241,13 @@ pub(super) async fn since(app: &App, asked: Option<&str>) -> Result<Option<Posit
     app.position_at(Timestamp(since.0.saturating_sub(1))).await.map(Some)
 }
 
+/// The last position before a time.
+async fn before(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
+    let Some(text) = asked else { return Ok(None) };
+    let until = time("until", text)?;
+    app.position_at(Timestamp(until.0.saturating_sub(1))).await.map(Some)
+}
+
 fn verdict(word: &str) -> Result<Verdict, Fault> {
     serde_json::from_value(Value::String(word.to_owned())).map_err(|_| {
         Fault::new(Code::Invalid, format!("“{word}” is no verdict")).hint("pass, fail, pending or skipped")
@@ -262,6 +277,7 @@ pub(crate) async fn of_run(
 ) -> Result<Json<Page<Decision>>, Fault> {
     let run = app.resolve(&run).await?;
     let at = moment(&app, params.at.as_deref()).await?;
+    begun_by(&app, run, at).await?;
     let mut places = app.views().audit(None, move |audit| audit.of_run(run)).await?.value;
     places.retain(|place| at.is_none_or(|at| place.position <= at));
     let mut items = Vec::with_capacity(places.len());

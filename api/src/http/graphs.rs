@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::app::App;
 use super::extract::{Params, Path};
 use super::parameters::moment;
-use super::state::version_before;
+use super::state::begun_by;
 use crate::fault::Fault;
 use crate::graph::{GraphDetail, GraphView, drawing};
 
@@ -45,9 +45,7 @@ pub(crate) async fn of_run(
     Params(params): Params<RunGraphParams>,
 ) -> Result<Json<GraphView>, Fault> {
     let run = app.resolve(&run).await?;
-    if let Some(at) = moment(&app, params.at.as_deref()).await? {
-        version_before(&app, run, at).await?;
-    }
+    begun_by(&app, run, moment(&app, params.at.as_deref()).await?).await?;
     Ok(Json(drawing(&*app.definition(run).await?, params.detail)))
 }
 

@@ -32,6 +32,7 @@ mod hooks;
 mod inbox;
 mod label_filter;
 mod layers;
+mod limited_runs;
 mod limits;
 mod live;
 mod logs;

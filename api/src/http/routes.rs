@@ -16,9 +16,9 @@ use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
-    graphs, health, hooks, inbox, layers, limits, live, logs, moments, notices, pipeline_stats, pipelines,
-    projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store, stream,
-    workers,
+    graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, pipeline_stats,
+    pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store,
+    stream, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -86,6 +86,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(signals::breakpoints))
         .routes(routes!(spend::budget, spend::raise))
         .routes(routes!(spend::spend))
+        .routes(routes!(limited_runs::list))
         .routes(routes!(signals::signal_all))
         .routes(routes!(signals::engine))
         .routes(routes!(signals::pause))

@@ -15,6 +15,7 @@ use super::extract::{JsonBody, Params, Path};
 use super::parameters::{min_position, moment};
 use super::relative_names::once_of_run;
 use super::spend_groups::SpendGroups;
+use super::state::begun_by;
 use crate::access::Caller;
 use crate::body::spend::RaiseBody;
 use crate::body::spend::{BudgetsAnswer, SpendAnswer};
@@ -114,6 +115,9 @@ pub(crate) async fn spend(
     }
     let filter = SpendFilter { run, pipeline: params.pipeline, since: params.since };
     let at = moment(&app, params.at.as_deref()).await?;
+    if let Some(run) = run {
+        begun_by(&app, run, at).await?;
+    }
     let min = min_position(&app, params.min_position)?;
     let (items, total) = groups.of(&app, filter, at, min).await?;
     let budgets = app.counters().await?;

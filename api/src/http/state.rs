@@ -77,10 +77,21 @@ pub(super) async fn version_before(app: &App, run: RunId, at: Position) -> Resul
         }
     }
     if found == Version::ZERO {
-        return Err(Fault::new(Code::NotYet, format!("run {} had not begun then", run.short()))
-            .hint(format!("`everfold show {}` says when it started", run.short())));
+        return Err(not_begun(run));
     }
     Ok(found)
+}
+
+/// Refuses a moment at which a run had not begun.
+pub(super) async fn begun_by(app: &App, run: RunId, at: Option<Position>) -> Result<(), Fault> {
+    let Some(at) = at else { return Ok(()) };
+    let first = app.store().read(&StreamId::run(run), Version::FIRST, 1).await?;
+    first.first().filter(|event| event.position <= at).map(|_| ()).ok_or_else(|| not_begun(run))
+}
+
+fn not_begun(run: RunId) -> Fault {
+    Fault::new(Code::NotYet, format!("run {} had not begun then", run.short()))
+        .hint(format!("`everfold show {}` says when it started", run.short()))
 }
 
 /// `GET /runs/{id}/definition`: the canonical document that the run is pinned to.
@@ -121,10 +132,10 @@ pub(crate) async fn timeline(
     Params(params): Params<TimelineParams>,
 ) -> Result<Json<Page<AttemptRow>>, Fault> {
     let run = app.resolve(&run).await?;
+    let at = moment(&app, params.at.as_deref()).await?;
+    begun_by(&app, run, at).await?;
     let mut history = app.history(run).await?;
-    if let Some(at) = moment(&app, params.at.as_deref()).await? {
-        history.retain(|event| event.position <= at);
-    }
+    history.retain(|event| at.is_none_or(|at| event.position <= at));
     Ok(Json(Page { items: attempts(&history), next_cursor: None }))
 }
 

@@ -84,7 +84,7 @@ impl AmountsView {
     }
 }
 
-pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetStatus {
+pub(crate) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetStatus {
     let (terms, used) = (view.terms, &view.used);
     let limit = |measure| view.limit(measure);
     let own = |cost: Option<u64>, tokens, wall_ms| AmountsView { cost_usd: cost.map(usd), tokens, wall_ms };

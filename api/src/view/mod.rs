@@ -16,8 +16,8 @@ mod stored_value;
 
 pub use account::{RouteView, StepUsageView, WarningView};
 pub use awaits::{AwaitView, block_message};
-pub(crate) use budget::usd;
 pub use budget::{AmountsView, BudgetStatus, UsageView};
+pub(crate) use budget::{budget_view, usd};
 pub(crate) use event_line::{ShownEvent, event_detail};
 pub use failure::FailureView;
 pub(crate) use next_steps::{answer_words, next_lines, next_steps};

@@ -120,9 +120,28 @@ async fn what_was_decided_later_is_not_among_the_decisions_of_a_moment() {
     assert_eq!((listed(position - 1).await, listed(position).await), (0, 1));
     let (_, problem) = api.get(&format!("/api/v1/runs/{run}/audit?since=1")).await;
     assert_eq!(problem["code"], "EF0211", "a parameter that it does not know: {problem}");
-    // A run's plan is the same ever since it began, and before it began there is none.
-    let (_, problem) = api.get(&format!("/api/v1/runs/{run}/graph?at=0")).await;
-    assert_eq!(problem["code"], "EF0215", "{problem}");
+}
+
+#[tokio::test]
+async fn a_moment_before_a_run_began_is_refused_on_every_route_of_it() {
+    let api = Api::new();
+    api.judged(7).await;
+    let before = api.held.node().store().last_position();
+    let run = api.judged(7).await;
+    let of_run = |(name, path): (&'static str, String)| name.contains("{run}").then_some(path);
+    let mut paths: Vec<String> = reads_of_moments(&run, "judged").into_iter().filter_map(of_run).collect();
+    assert_eq!(paths.len(), 5);
+    paths.extend(["spend", "audit/decisions"].map(|list| format!("/api/v1/{list}?run={run}")));
+    for path in paths {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        for at in [before.to_string(), "0".to_owned(), "2001-01-01T00:00:00Z".to_owned()] {
+            let (status, problem) = api.get(&format!("{path}{mark}at={at}")).await;
+            assert_eq!((status, &problem["code"]), (404, &json!("EF0215")), "{path} at {at}: {problem}");
+            assert!(problem["detail"].as_str().unwrap().contains("had not begun then"), "{problem}");
+        }
+        let (status, answer) = api.get(&format!("{path}{mark}at={}", before.get() + 1)).await;
+        assert_eq!(status, 200, "{path} at its begin: {answer}");
+    }
 }
 
 #[tokio::test]
@@ -309,6 +328,16 @@ async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they
     assert_eq!(kinds(&format!("run={strict}")).await, kinds("pipeline=strict").await);
     assert_eq!(kinds(&format!("at={before}")).await, kinds("pipeline=strict").await);
     assert!(kinds("since=2999-01-01T00:00:00Z").await.is_empty());
+    assert!(kinds("until=2001-01-01T00:00:00Z").await.is_empty());
+    assert_eq!(kinds("until=2999-01-01T00:00:00Z").await, kinds("").await);
+    // From a time on, and before it: each decision is in one of the two.
+    let split = api.decided("kind=override").await[0]["at"].as_str().unwrap().to_owned();
+    let (older, newer) = (kinds(&format!("until={split}")).await, kinds(&format!("since={split}")).await);
+    assert_eq!([newer, older].concat(), kinds("").await);
+    assert_eq!(
+        kinds(&format!("at={before}&until=2999-01-01T00:00:00Z")).await,
+        kinds("pipeline=strict").await
+    );
 
     // Part by part it is the same list.
     let (mut cursor, mut parts) = (String::new(), Vec::new());
@@ -319,7 +348,16 @@ async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they
         cursor = format!("&cursor={next}");
     }
     assert_eq!(parts, all);
-    for query in ["kind=gates", "kind=", "actor=ada", "verdict=failed", "limit=0", "at=noon", &cursor[1..]] {
+    for query in [
+        "kind=gates",
+        "kind=",
+        "actor=ada",
+        "verdict=failed",
+        "limit=0",
+        "at=noon",
+        "until=noon",
+        &cursor[1..],
+    ] {
         let path = format!("/api/v1/audit/decisions?kind=vote&{query}").replace("kind=vote&kind", "kind");
         let (status, problem) = api.get(&path).await;
         assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{query}: {problem}");

@@ -57,6 +57,42 @@ async fn a_shared_budget_is_set_listed_raised_and_taken_away() {
 }
 
 #[tokio::test]
+async fn runs_that_go_on_and_that_their_pipelines_limit_are_listed() {
+    let api = Api::new();
+    let budget = |limit: &str| format!("budget: {{ id: task, {limit}, on_over: pause }}\n");
+    let asks = "steps:\n  - id: ask\n    approval: { title: Go on? }\n";
+    let mut runs = Vec::new();
+    for (definition, status) in [
+        (format!("name: free\n{asks}"), "waiting"),
+        (format!("name: roomy\n{}{asks}", budget("cost: 5 USD")), "waiting"),
+        (
+            format!("name: over\n{}steps: [{{ id: a, function: everfold.noop }}]\n", budget("cost: 5 USD")),
+            "succeeded",
+        ),
+    ] {
+        let (status_code, run) = api.post("/api/v1/runs", json!({ "definition": definition })).await;
+        assert_eq!(status_code, 201, "{run}");
+        let id = run["id"].as_str().unwrap().to_owned();
+        api.until(&id, status).await;
+        runs.push(id);
+    }
+    let (status, listed) = api.get("/api/v1/spend/runs").await;
+    assert_eq!(status, 200, "{listed}");
+    let seen: Vec<(&Value, &Value, &Value)> = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (&item["run"], &item["held"], &item["full_percent"]))
+        .collect();
+    assert_eq!(seen, [(&json!(runs[1]), &json!(false), &json!(0))], "{listed}");
+    assert_eq!(listed["items"][0]["budgets"][0]["id"], "task");
+    assert_eq!((&listed["open"], &listed["looked_at"]), (&json!(2), &json!(2)));
+    let (_, first) = api.get("/api/v1/spend/runs?limit=1").await;
+    assert_eq!(first["items"].as_array().unwrap().len(), 1);
+    assert_eq!(api.get("/api/v1/spend/runs?limit=0").await.0, 422);
+}
+
+#[tokio::test]
 async fn a_zone_is_one_counter_however_it_is_spelled() {
     let api = Api::new();
     for (zone, cost) in

@@ -1,10 +1,13 @@
 //! One request for an action: who asks, for what, of which run, and with what typed.
 
+use serde_json::Value;
+
 use super::acting_run::ActingRun;
 use super::verb::Verb;
 use crate::form::Fields;
 use crate::frame::{NavPlace, Visit};
 use crate::problem::Problem;
+use crate::words::encoded;
 
 /// One request for an action.
 pub(super) struct Act {
@@ -25,6 +28,11 @@ impl Act {
         if verb == Verb::Fork {
             // There the moment is where the new run begins, not what the page shows.
             visit.at = None;
+        }
+        if visit.at.is_some() {
+            // A moment before the run began is refused as on the run's other pages.
+            let path = visit.at_moment(&format!("/runs/{}/graph?detail=names", encoded(run)));
+            visit.rest.get::<Value>(&path).await?;
         }
         let run = match ActingRun::load(&visit, run).await {
             Ok(run) => run,

@@ -44,6 +44,8 @@ pub(crate) struct AuditFilter {
     pub(crate) actor: String,
     /// A day or a time.
     pub(crate) since: String,
+    /// A day, which counts whole, or a time.
+    pub(crate) until: String,
     pub(crate) cursor: String,
 }
 
@@ -71,7 +73,7 @@ impl AuditFilter {
         self.pairs().iter().any(|(_, value)| !value.is_empty())
     }
 
-    fn pairs(&self) -> [(&'static str, &str); 7] {
+    fn pairs(&self) -> [(&'static str, &str); 8] {
         [
             ("kind", &self.kind),
             ("gate", &self.gate),
@@ -80,16 +82,18 @@ impl AuditFilter {
             ("run", &self.run),
             ("actor", &self.actor),
             ("since", &self.since),
+            ("until", &self.until),
         ]
     }
 
     /// The filter that cannot be used, of those by which a list was refused.
     pub(crate) fn refused(&self, problem: &Problem) -> Option<&'static str> {
-        let is_no_time = !self.since.is_empty() && crate::words::millis(&time_of(&self.since)).is_none();
+        let is_no_time = |text: &str| !text.is_empty() && crate::words::millis(&time_of(text)).is_none();
         let is_no_verdict = !self.verdict.is_empty() && !VERDICTS.contains(&self.verdict.as_str());
         let is_known = |kind: &str| KINDS.iter().any(|(known, _)| *known == kind);
         match problem.status {
-            _ if is_no_time => Some("since"),
+            _ if is_no_time(&self.since) => Some("since"),
+            _ if is_no_time(&self.until) => Some("until"),
             _ if is_no_verdict => Some("verdict"),
             _ if !self.kind.is_empty() && !self.kinds().split(',').all(is_known) => Some("kind"),
             404 if self.is_of_run() => Some("run"),
@@ -100,7 +104,8 @@ impl AuditFilter {
     /// Why a filter cannot be used.
     pub(crate) fn refusal(&self, name: &str, problem: &Problem) -> String {
         match name {
-            "since" => format!("“{}” is no day: write 2026-11-20, or a time of RFC 3339", self.since),
+            "since" => no_day(&self.since),
+            "until" => no_day(&self.until),
             "verdict" => format!("“{}” is no verdict: there are {}", self.verdict, VERDICTS.join(", ")),
             "kind" => format!("“{}” is no kind of decision", self.kind),
             _ => problem.detail.clone(),
@@ -112,6 +117,7 @@ impl AuditFilter {
         let mut rest = self.clone();
         match name {
             "since" => rest.since.clear(),
+            "until" => rest.until.clear(),
             "verdict" => rest.verdict.clear(),
             "kind" => rest.kind.clear(),
             "run" => rest.run.clear(),
@@ -123,6 +129,11 @@ impl AuditFilter {
     /// The type of the field for a day: a browser drops from one of days what is none.
     pub(crate) fn since_type(&self) -> &'static str {
         since_type(&self.since)
+    }
+
+    /// The same for the last day.
+    pub(crate) fn until_type(&self) -> &'static str {
+        since_type(&self.until)
     }
 
     /// A verdict that is none, which is shown all the same.
@@ -164,7 +175,7 @@ impl AuditFilter {
         limit: usize,
     ) -> Result<DecisionPart, Problem> {
         let mut path = visit.at_moment(&format!("/audit/decisions?limit={limit}"));
-        let (actor, since) = (self.whole_actor(), time_of(&self.since));
+        let (actor, since, until) = (self.whole_actor(), time_of(&self.since), end_of(&self.until));
         let pairs = [
             ("kind", self.kinds()),
             ("gate", self.gate.trim()),
@@ -173,6 +184,7 @@ impl AuditFilter {
             ("run", self.run.trim()),
             ("actor", &actor),
             ("since", &since),
+            ("until", &until),
             ("cursor", cursor),
         ];
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
@@ -190,6 +202,17 @@ pub(crate) fn since_type(text: &str) -> &'static str {
     } else {
         "text"
     }
+}
+
+fn no_day(text: &str) -> String {
+    format!("“{text}” is no day: write 2026-11-20, or a time of RFC 3339")
+}
+
+/// A day as the time at which the next one begins; a time as it is.
+fn end_of(text: &str) -> String {
+    let day = text.trim().parse::<jiff::civil::Date>().ok().filter(|_| text.trim().len() == 10);
+    let next = day.and_then(|day| day.tomorrow().ok());
+    next.map_or_else(|| time_of(text), |next| format!("{next}T00:00:00Z"))
 }
 
 /// A day as the time at which it begins; a time as it is.
@@ -210,6 +233,10 @@ mod tests {
         assert_eq!(filter.on("/audit"), "/audit?kind=gate&gate=a+b");
         assert_eq!(AuditFilter::default().on("/audit"), "/audit");
         assert_eq!(time_of("2026-11-22"), "2026-11-22T00:00:00Z");
+        let until = AuditFilter { until: "2026-11-30".to_owned(), ..AuditFilter::default() };
+        assert_eq!(until.on("/audit/export"), "/audit/export?until=2026-11-30");
+        assert_eq!(end_of("2026-11-30"), "2026-12-01T00:00:00Z", "the last day counts whole");
+        assert_eq!(end_of("2026-11-30T10:00:00Z"), "2026-11-30T10:00:00Z");
     }
 
     #[test]
@@ -219,6 +246,9 @@ mod tests {
         let problem = |status: u16| Problem { status, ..Problem::default() };
         assert_eq!(filter.refused(&problem(422)), Some("since"));
         assert_eq!(filter.without("since").refused(&problem(404)), Some("run"));
+        let until = AuditFilter { until: "soon".to_owned(), ..AuditFilter::default() };
+        assert_eq!(until.refused(&problem(422)), Some("until"));
+        assert_eq!(until.without("until").refused(&problem(422)), None);
         let of_kind = |kind: &str| AuditFilter { kind: kind.to_owned(), ..AuditFilter::default() };
         assert_eq!(of_kind("vote,bogus").refused(&problem(422)), Some("kind"));
         assert_eq!(of_kind("people").refused(&problem(422)), None);

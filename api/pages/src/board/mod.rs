@@ -21,7 +21,7 @@ mod time_bar;
 
 pub(crate) use columns::{By, run_path};
 pub(crate) use filter::RunFilter;
-pub(crate) use moment::{WrittenMoment, zone};
+pub(crate) use moment::{WrittenMoment, shortest, zone};
 pub(crate) use routes::routes;
 pub(crate) use row::{RunList, RunRow, visible};
 pub(crate) use steps::{PipelineSteps, pipelines};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::places::{ACTIONS, ACTIONS_OF_ADMINS, ACTIONS_OF_OPERATORS, ACTIONS_OF_RUN, KnownPlace, PLACES};
-use crate::board::{RunFilter, RunList, WrittenMoment, run_path, visible, zone};
+use crate::board::{RunFilter, RunList, WrittenMoment, run_path, shortest, visible, zone};
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
@@ -79,17 +79,7 @@ pub(crate) async fn find(visit: Visit, Query(params): Query<FindParams>) -> Resu
     let pipelines: Vec<Hit> = known.iter().filter(|hit| fits(&q, &[&hit.name, &hit.more])).cloned().collect();
     let may_start = frame.may_operate();
     let mut actions = Vec::new();
-    if let Ok(WrittenMoment::Time(_)) =
-        WrittenMoment::read(&q, Timestamp::now(), &zone(params.zone.as_deref()))
-    {
-        let path = with_query("/moment?here=%2F", "at", &q);
-        let path = match &params.zone {
-            Some(zone) => with_query(&path, "zone", zone),
-            None => path,
-        };
-        let name = format!("Show every page as of {q}");
-        actions.push(Hit { name, more: String::new(), status: None, path });
-    }
+    actions.extend(moment(&q, Timestamp::now(), params.zone.as_deref()));
     if let Some(open) = open {
         actions.extend(of_run(&open, &q, may_start));
     }
@@ -118,6 +108,20 @@ pub(crate) async fn find(visit: Visit, Query(params): Query<FindParams>) -> Resu
         "hits" => Html(HitsPart { frame, q, groups }).into_response(),
         _page => Html(FindPage { frame, q, groups }).into_response(),
     })
+}
+
+/// The board of a moment, where the text is one: an age, a day, a time, or a position of the log.
+fn moment(q: &str, now: Timestamp, zone_name: Option<&str>) -> Option<Hit> {
+    let (name, more) = match WrittenMoment::read(q, now, &zone(zone_name)).ok()? {
+        WrittenMoment::Now => return None,
+        WrittenMoment::Time(time) => (format!("Show every page as of {q}"), shortest(time)),
+        WrittenMoment::Position(position) => {
+            (format!("Show every page as of position {position}"), "of the log".to_owned())
+        }
+    };
+    let path = with_query("/moment?here=%2F", "at", q);
+    let path = zone_name.map_or(path.clone(), |zone| with_query(&path, "zone", zone));
+    Some(Hit { name, more, status: None, path })
 }
 
 /// The newest runs that fit, as the list of runs finds them: by id, title, pipeline and labels.
@@ -266,6 +270,30 @@ mod tests {
             let found = starts(&known, q);
             assert_eq!(found.len(), 1, "{q}");
             assert_eq!(found[0].path, "/pipelines/greet/start");
+        }
+    }
+
+    #[test]
+    fn ages_days_times_and_positions_lead_to_their_moment() {
+        let now = "2026-11-22T15:00:00Z".parse().expect("a time");
+        let found = |q: &str| moment(q, now, None).map(|hit| (hit.name, hit.more, hit.path));
+        for (q, more, at) in [
+            ("-10m", "2026-11-22T14:50:00Z", "-10m"),
+            ("yesterday", "2026-11-21T00:00:00Z", "yesterday"),
+            ("2026-11-20", "2026-11-20T00:00:00Z", "2026-11-20"),
+            ("14:32", "2026-11-22T14:32:00Z", "14%3A32"),
+        ] {
+            let name = format!("Show every page as of {q}");
+            let path = format!("/moment?here=%2F&at={at}");
+            assert_eq!(found(q), Some((name, more.to_owned(), path)));
+        }
+        let (name, _, path) = found("4711").expect("a position");
+        assert_eq!(
+            (name.as_str(), path.as_str()),
+            ("Show every page as of position 4711", "/moment?here=%2F&at=4711")
+        );
+        for q in ["", "now", "2030-01-01", "greet", "3b2cabce"] {
+            assert_eq!(found(q), None, "{q}");
         }
     }
 

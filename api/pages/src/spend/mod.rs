@@ -6,6 +6,7 @@ mod chart;
 mod choice;
 mod group;
 mod held;
+mod limited;
 mod page;
 mod routes;
 

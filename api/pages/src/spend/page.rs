@@ -9,6 +9,7 @@ use super::budgets::{self, SharedBudget};
 use super::chart::DayChart;
 use super::choice::{SpendChoice, SpendParams};
 use super::group::SpendGroup;
+use super::limited::{self, LimitedRuns};
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::html::Html;
 use crate::problem::Problem;
@@ -60,6 +61,8 @@ struct SpendPage {
     /// Groups that are not listed.
     unlisted: usize,
     budgets: Vec<SharedBudget>,
+    /// The runs that their own pipelines limit, or why they cannot be listed.
+    limited: Result<LimitedRuns, Problem>,
     /// Why the label cannot be used.
     refused: Option<String>,
 }
@@ -78,10 +81,11 @@ impl SpendPage {
 pub(super) async fn spend(visit: Visit, Query(params): Query<SpendParams>) -> Result<Response, Problem> {
     let mut choice = SpendChoice::of(&params);
     let (of_days, of_groups) = (choice.route(&visit, "day"), choice.route(&visit, &choice.by));
-    let (days, groups, budgets) = futures::join!(
+    let (days, groups, budgets, limited) = futures::join!(
         visit.rest.get::<SpendGroups>(&of_days),
         visit.rest.get::<SpendGroups>(&of_groups),
         budgets::all(&visit),
+        limited::load(&visit),
     );
     let mut refused = None;
     let groups = match groups {
@@ -99,7 +103,8 @@ pub(super) async fn spend(visit: Visit, Query(params): Query<SpendParams>) -> Re
     let (rows, unlisted) = rows(groups.items, &choice, &visit);
     let frame = visit.frame("Spend", NavPlace::Spend);
     let budgets = budgets?;
-    let page = SpendPage { frame, choice, chart, total: days.total, rows, unlisted, budgets, refused };
+    let total = days.total;
+    let page = SpendPage { frame, choice, chart, total, rows, unlisted, budgets, limited, refused };
     Ok(Html(page).into_response())
 }
 

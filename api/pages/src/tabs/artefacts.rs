@@ -91,6 +91,23 @@ pub(crate) struct ArtefactsQuery {
     cursor: String,
 }
 
+impl ArtefactsQuery {
+    /// Takes out what is no version, and says what that was.
+    fn refuse_no_numbers(&mut self) -> Option<String> {
+        let is_number = |text: &str| text.parse::<u64>().is_ok();
+        let mut refused = Vec::new();
+        if !self.version.is_empty() && !is_number(&self.version) {
+            let no_version = std::mem::take(&mut self.version);
+            refused.push(format!("“{no_version}” is no version: the newest file is shown."));
+        }
+        if !self.with.is_empty() && self.with != "none" && !is_number(&self.with) {
+            let no_version = std::mem::take(&mut self.with);
+            refused.push(format!("“{no_version}” is no version to compare with."));
+        }
+        (!refused.is_empty()).then(|| refused.join(" "))
+    }
+}
+
 /// A file as it is shown.
 enum ShownArtefact {
     Markdown(String),
@@ -117,6 +134,8 @@ struct ArtefactsPage {
     frame: Frame,
     head: RunHead,
     query: ArtefactsQuery,
+    /// What of the address cannot be used.
+    refused: Option<String>,
     files: Vec<FileLine>,
     total: usize,
     /// Where the list goes on.
@@ -219,6 +238,7 @@ pub(crate) async fn page(
     Path(run): Path<String>,
     Query(mut query): Query<ArtefactsQuery>,
 ) -> Result<Response, Problem> {
+    let refused = query.refuse_no_numbers();
     let head = RunHead::load(&visit, &run, RunTab::Artefacts).await?;
     let list = ArtefactList::load(&visit, &head.facts.id, &mut query).await?;
     let next = list.next_cursor;
@@ -234,7 +254,7 @@ pub(crate) async fn page(
     let mut frame = head.frame(&visit);
     // Much of the history is read for the list.
     frame.live &= head.facts.version <= LIVE_EVENTS_MAX;
-    Ok(Html(ArtefactsPage { frame, head, query, files, total, next, opened }).into_response())
+    Ok(Html(ArtefactsPage { frame, head, query, refused, files, total, next, opened }).into_response())
 }
 
 /// The files by step, name and path, in the order in which they came first.

@@ -151,6 +151,8 @@ struct CostPage {
     steps: Vec<StepCostRow>,
     models: Vec<CostUsage>,
     budgets: Vec<RunBudget>,
+    /// Why what their counters say is not known: the run's own numbers stand in its place.
+    refused: Option<Problem>,
     machine_ms: i64,
     people_ms: i64,
     took: String,
@@ -182,7 +184,7 @@ pub(crate) async fn page(visit: Visit, Path(run): Path<String>) -> Result<Respon
         None => visit.rest.get(&format!("/spend?by=model&run={id}")).await?,
         Some(_) => List { items: Vec::new() },
     };
-    let budgets = budgets(&visit, &head).await;
+    let (budgets, refused) = budgets(&visit, &head).await;
     let steps = steps(&head.view, &attempts, until.as_deref());
     let total = CostUsage::deserialize(&head.view["usage"]).unwrap_or_default();
     let (machine_ms, people_ms) = steps
@@ -191,18 +193,24 @@ pub(crate) async fn page(visit: Visit, Path(run): Path<String>) -> Result<Respon
     let took = words::took(&head.facts.started_at, head.facts.ended_at.as_deref().or(until.as_deref()));
     let frame = head.frame(&visit);
     let models = models.items;
-    Ok(Html(CostPage { frame, head, total, steps, models, budgets, machine_ms, people_ms, took })
-        .into_response())
+    let page = CostPage { frame, head, total, steps, models, budgets, refused, machine_ms, people_ms, took };
+    Ok(Html(page).into_response())
 }
 
-/// The budgets: of now with what their counters say, of the past as the run had them.
-async fn budgets(visit: &Visit, head: &RunHead) -> Vec<RunBudget> {
-    let of_run = || List::<RunBudget>::deserialize(&serde_json::json!({ "items": head.view["budget"] })).ok();
-    let list = match &visit.at {
-        None => visit.rest.get(&format!("/runs/{}/budget", head.facts.id)).await.ok(),
-        Some(_) => of_run(),
+/// The budgets: of now with what their counters say, of the past as the run had them. Where the counters cannot be asked
+/// they are as the run has them, and the problem says so.
+async fn budgets(visit: &Visit, head: &RunHead) -> (Vec<RunBudget>, Option<Problem>) {
+    let of_run = || {
+        let list = List::<RunBudget>::deserialize(&serde_json::json!({ "items": head.view["budget"] }));
+        list.map_or_else(|_| Vec::new(), |list| list.items)
     };
-    list.or_else(of_run).map_or_else(Vec::new, |list| list.items)
+    match &visit.at {
+        None => match visit.rest.get::<List<RunBudget>>(&format!("/runs/{}/budget", head.facts.id)).await {
+            Ok(list) => (list.items, None),
+            Err(problem) => (of_run(), Some(problem)),
+        },
+        Some(_) => (of_run(), None),
+    }
 }
 
 /// The steps with what each used up; `until` is the shown moment of the past.

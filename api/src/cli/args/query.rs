@@ -204,6 +204,9 @@ pub(crate) struct DecisionsArgs {
     /// Only from this time on: 7d, yesterday, 2026-11-20, RFC 3339
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
+    /// Only before this time: 7d, yesterday, 2026-11-20, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<String>,
     /// What was decided by a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,

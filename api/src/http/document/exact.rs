@@ -105,7 +105,8 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
     let time = || json!({ "type": "string", "format": "date-time" });
     match (id, place, name) {
         (_, "query", "started_after")
-        | ("listVerdicts" | "listAllDecisions" | "getPipelineStats", _, "since") => Some(time()),
+        | ("listVerdicts" | "listAllDecisions" | "getPipelineStats", _, "since")
+        | ("listAllDecisions", _, "until") => Some(time()),
         (_, "query", "at") => Some(json!({ "anyOf": [
             { "type": "integer", "format": "uint64", "minimum": 0 },
             time(),

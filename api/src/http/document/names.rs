@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 101] = [
+const NAMES: [(&str, &str, &str); 102] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -28,6 +28,7 @@ const NAMES: [(&str, &str, &str); 101] = [
     ("GET", "/api/v1/runs/{run}/budget", "getBudgets"),
     ("POST", "/api/v1/runs/{run}/budget", "raiseBudget"),
     ("GET", "/api/v1/spend", "getSpend"),
+    ("GET", "/api/v1/spend/runs", "listLimitedRuns"),
     ("POST", "/api/v1/signals/{name}", "signalRuns"),
     ("GET", "/api/v1/engine", "getEngine"),
     ("POST", "/api/v1/engine/pause", "pauseEngine"),
