@@ -81,9 +81,10 @@ impl BuiltIns for CheckedBuiltIns {
 }
 
 impl BuiltIn {
-    /// The text of a file that the pipeline names.
+    /// The text of a file that the pipeline names: a prompt, a text of a local, an included file.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&'static str> {
+        let path = path.trim_start_matches("./");
         self.files.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
     }
 
@@ -92,9 +93,16 @@ impl BuiltIn {
     /// # Errors
     /// When a file of it is there already, or cannot be written.
     pub fn write_to(&self, folder: &Path) -> io::Result<()> {
-        let (own, cases) = (format!("{}.yaml", self.name), format!("{}.test.yaml", self.name));
-        let texts = [(own.as_str(), self.text), (cases.as_str(), self.cases)];
-        write_files(folder, texts.into_iter().chain(self.files.iter().copied()))
+        let texts = self.texts();
+        write_files(folder, texts.iter().map(|(path, text)| (path.as_str(), *text)))
+    }
+
+    /// The pipeline, its test cases and its files, by their paths.
+    #[must_use]
+    pub fn texts(&self) -> Vec<(String, &'static str)> {
+        let own =
+            [(format!("{}.yaml", self.name), self.text), (format!("{}.test.yaml", self.name), self.cases)];
+        own.into_iter().chain(self.files.iter().map(|(path, text)| ((*path).to_owned(), *text))).collect()
     }
 }
 
@@ -143,17 +151,51 @@ mod tests {
     }
 
     #[test]
-    fn every_file_that_a_pipeline_names_comes_with_it() {
+    fn every_file_that_comes_with_a_pipeline_is_one_that_it_names() {
         for pipeline in pipelines() {
-            for line in pipeline.text.lines() {
-                if let Some(path) = line.trim().strip_prefix("prompt: ") {
-                    assert!(pipeline.file(path).is_some(), "{path}");
-                }
-            }
+            let definition = parse(pipeline.text, pipeline.name, pipeline).unwrap().definition;
+            let named: Vec<&str> = definition.files.keys().map(String::as_str).collect();
+            let mut there: Vec<&str> = pipeline.files.iter().map(|(path, _)| *path).collect();
+            there.sort_unstable();
+            assert_eq!(named, there, "{}", pipeline.name);
             let folder = tempfile::tempdir().unwrap();
             pipeline.write_to(folder.path()).unwrap();
             assert!(pipeline.write_to(folder.path()).is_err(), "nothing is overwritten");
         }
         assert!(find("delivery").is_some() && find("deliver").is_none());
+    }
+
+    /// A pipeline of several files in folders.
+    const PARTS: BuiltIn = BuiltIn {
+        name: "parts",
+        text: "name: parts\ninclude: [./parts/steps.yaml, parts/words/texts.yaml]\nsteps: [{ id: a, like: write }]\n",
+        files: &[
+            (
+                "parts/steps.yaml",
+                "templates: { write: { agent: { profile: script, prompt: parts/prompts/write.md }, env: { T: '${local.html}' } } }\n",
+            ),
+            ("parts/words/texts.yaml", "locals: { html: { file: parts/words/long.html } }\n"),
+            ("parts/words/long.html", "<b>${run.title}</b>\n"),
+            ("parts/prompts/write.md", "Write ${local.html}.\n"),
+        ],
+        cases: "- name: one\n  steps: { a: { output: {} } }\n  expect: { status: succeeded }\n",
+    };
+
+    #[test]
+    fn a_pipeline_of_several_files_is_the_same_from_the_program_and_written_into_a_folder() {
+        let own = parse(PARTS.text, PARTS.name, &PARTS).unwrap();
+        assert_eq!(own.warnings, []);
+        let folder = tempfile::tempdir().unwrap();
+        PARTS.write_to(folder.path()).unwrap();
+        let files = |path: &str| match std::fs::read_to_string(folder.path().join(path)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => Err(error.to_string()),
+        };
+        let text = std::fs::read_to_string(folder.path().join("parts.yaml")).unwrap();
+        let written = parse(&text, "parts.yaml", &files).unwrap();
+        assert_eq!(written.definition.hash(), own.definition.hash());
+        let [step] = own.definition.steps.as_slice() else { panic!("one step") };
+        let Some(everfold_language::definition::Work::Task(task)) = &step.work else { panic!("an agent") };
+        assert_eq!(task.spec.source()["prompt"], "Write <b>${run.title}</b>.\n");
     }
 }

@@ -1,4 +1,4 @@
-//! `init`: a commented everfold.toml, and an example pipeline if asked. Overwrites nothing.
+//! `init`: a commented everfold.toml, and an example or a built-in pipeline if asked. Overwrites nothing.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::settings::TEMPLATE;
 use everfold_engine::data_folder::Layout;
+use everfold_workflows::builtin::{self, BuiltIn};
 use serde_json::json;
 
 use super::args::{Cli, InitArgs};
@@ -19,6 +20,7 @@ use crate::node::make_folder;
 const EXAMPLE_FILE: &str = "hello.yaml";
 
 pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
+    let pipeline = args.pipeline.as_deref().map(found).transpose()?;
     // A new folder begins here, not in the nearest one upwards.
     let folder = match (&cli.dir, std::env::var_os("EVERFOLD_DIR")) {
         (Some(dir), _) => absolute(dir)?,
@@ -38,6 +40,12 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
     if args.example {
         write(&absolute(Path::new(EXAMPLE_FILE))?, include_str!("example.yaml"))?;
     }
+    for (path, text) in pipeline.iter().flat_map(|pipeline| pipeline.texts()) {
+        let path = absolute(Path::new(&path))?;
+        let parent = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(parent).map_err(|error| not_written(parent, &error))?;
+        write(&path, text)?;
+    }
     let out = Out::new();
     if cli.is_json() {
         out.json(&json!({ "folder": folder, "written": written, "kept": kept }))?;
@@ -45,20 +53,34 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
     }
     written.iter().for_each(|path| out.line(format!("wrote {path}")));
     kept.iter().for_each(|path| out.line(format!("kept  {path}")));
-    let next =
-        if args.example { format!("everfold run ./{EXAMPLE_FILE}") } else { "everfold doctor".to_owned() };
+    let next = match pipeline {
+        Some(pipeline) => format!("everfold pipeline test ./{}.yaml", pipeline.name),
+        None if args.example => format!("everfold run ./{EXAMPLE_FILE}"),
+        None => "everfold doctor".to_owned(),
+    };
     out.line(format!("\nnext\n  {next}"));
     Ok(0)
 }
 
 /// Writes a file that is not there yet; false where it is.
 fn write_new(path: &Path, text: &str) -> Result<bool, Fault> {
-    let failed = |error: std::io::Error| {
-        Fault::new(Code::File, format!("could not write {}: {error}", path.display()))
-    };
+    let failed = |error: std::io::Error| not_written(path, &error);
     match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true).map_err(failed),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed(error)),
     }
+}
+
+fn not_written(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::new(Code::File, format!("could not write {}: {error}", path.display()))
+}
+
+/// The built-in pipeline of a name.
+fn found(name: &str) -> Result<&'static BuiltIn, Fault> {
+    builtin::find(name).ok_or_else(|| {
+        let names: Vec<&str> = builtin::pipelines().iter().map(|pipeline| pipeline.name).collect();
+        Fault::new(Code::NoPipeline, format!("no pipeline “{name}” comes with Everfold"))
+            .hint(format!("there are: {}", names.join(", ")))
+    })
 }

@@ -16,6 +16,10 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("everfold init --example", "settings, and hello.yaml"),
             ("everfold run ./hello.yaml -i name=Ada", ""),
+            (
+                "everfold init --pipeline delivery",
+                "a built-in pipeline with its files, as a start for your own",
+            ),
         ],
     ),
     (

@@ -34,6 +34,9 @@ pub(crate) struct InitArgs {
     /// Write an example pipeline, too
     #[arg(long)]
     pub(crate) example: bool,
+    /// Write the files of a pipeline that comes with Everfold, too
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
 }
 
 #[derive(Debug, Args)]

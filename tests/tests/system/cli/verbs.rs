@@ -189,3 +189,14 @@ fn init_writes_what_run_takes_and_overwrites_nothing() {
     assert!(scratch.run(&["init", "--example"]).out.contains("kept"));
     assert_eq!(lines(&scratch.path("hello.yaml")), ["mine"]);
 }
+
+#[test]
+fn init_writes_a_built_in_pipeline_with_all_of_its_files() {
+    let scratch = Scratch::new();
+    assert_eq!(scratch.run(&["init", "--pipeline", "delivery"]).code, 0);
+    assert!(scratch.path("prompts/analyst.md").is_file());
+    assert_eq!(scratch.run(&["pipeline", "test", "./delivery.yaml"]).code, 0);
+    assert!(scratch.run(&["init", "--pipeline", "delivery"]).out.contains("kept"));
+    let unknown = scratch.run(&["init", "--pipeline", "delivry"]);
+    assert!(unknown.code != 0 && unknown.err.contains("delivery"), "{unknown:?}");
+}
