@@ -13,8 +13,8 @@ fn prompt(role: &str) -> String {
 fn block(prompt: &str, status: &str) -> String {
     let from = prompt.find("```\n---\n").expect("a block") + 4;
     let to = from + prompt[from..].find("```").expect("the end of the block");
-    let name = format!("${{step.stage == 'deploy' ? 'deploy_status' : 'staging_status'}}");
-    let filled = prompt[from..to].replace(&name, status).replace("${local.deploy_fields}", "exit_code: 0");
+    let name = "${step.stage == 'deploy' ? 'deploy_status' : 'staging_status'}";
+    let filled = prompt[from..to].replace(name, status).replace("${local.deploy_fields}", "exit_code: 0");
     regex::Regex::new(r"\$\{[^}]*\}").unwrap().replace_all(&filled, "1").into_owned()
 }
 
