@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::definition::{Definition, ExecutorTask, NoFiles, Step, Work, parse};
-use everfold_engine::expr::Template;
 use everfold_engine::id::StepId;
 use everfold_engine::json::Value;
 use serde_json::json;
@@ -181,19 +180,41 @@ fn skeleton(step: &Step) -> Option<Value> {
     Some(document)
 }
 
-/// The scope of a naming step, rendered where it names nothing but the input.
+/// The scope of a naming step, where it names nothing but the task's project or repository; an expression that ends in
+/// the repository of the project's record is that repository.
 pub(super) fn scope_of(naming: &Naming, input: &Value, repo: &str) -> Option<String> {
-    let written = naming.scope.as_ref()?;
-    let text = written.as_str()?;
-    if !text.contains("${") {
-        return Some(text.to_owned());
+    let written = naming.scope.as_ref()?.as_str()?;
+    let Some((before, rest)) = written.split_once("${") else { return Some(written.to_owned()) };
+    let (expression, after) = rest.rsplit_once('}')?;
+    let value = match expression.trim() {
+        "input.project" => input["project"].as_str()?.to_owned(),
+        own if !own.contains("${") && own.contains("repo") => repo.trim().to_lowercase(),
+        _other => return None,
+    };
+    Some(format!("{before}{value}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scope_of_names_is_found_where_it_is_the_project_or_the_repository() {
+        let scope = |written: &str| {
+            let naming = Naming {
+                step: StepId::new("item"),
+                function: "plane.sequence".into(),
+                scope: Some(json!(written)),
+            };
+            scope_of(&naming, &json!({ "project": "P" }), " Enduro-Trails ")
+        };
+        assert_eq!(scope("items").as_deref(), Some("items"));
+        assert_eq!(scope("items:${local.repo}").as_deref(), Some("items:enduro-trails"));
+        assert_eq!(scope("${input.project}/x").as_deref(), Some("P/x"));
+        assert_eq!(
+            scope("${config.of[input.project].repo.trim().lowerAscii()}").as_deref(),
+            Some("enduro-trails")
+        );
+        assert_eq!(scope("${run.number}"), None);
     }
-    let _template: Template = Template::text(text).ok()?;
-    let known = [
-        ("${input.project}", input["project"].as_str().unwrap_or_default()),
-        ("${run.labels.repo}", repo),
-        ("${local.repo}", repo),
-    ];
-    let rendered = known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
-    (!rendered.contains("${")).then_some(rendered)
 }

@@ -247,7 +247,12 @@ impl Importer<'_> {
     /// is to be known of that.
     async fn give_names(&self, run: RunId, task: &OrchTask, input: &Value) -> Option<String> {
         for naming in self.steps.naming.iter().filter(|naming| naming.function != "git.free_branch") {
-            let Some(scope) = scope_of(naming, input, &task.repo) else { continue };
+            let Some(scope) = scope_of(naming, input, &task.repo) else {
+                return Some(format!(
+                    "its name is not kept from new tasks: the scope of “{}” is not known",
+                    naming.step
+                ));
+            };
             let id = AttemptId {
                 path: StepPath::step(&naming.step),
                 round: Round::FIRST,

@@ -48,7 +48,7 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
     if context.json {
         context.out.json(&report)?;
     } else {
-        context.out.raw(&shown(&report));
+        context.out.raw(&shown(&report, columns()));
     }
     Ok(0)
 }
@@ -64,7 +64,7 @@ fn bar(tasks: usize) -> indicatif::ProgressBar {
 }
 
 /// The report as a table, with a line that sums it up.
-fn shown(report: &ImportReport) -> String {
+fn shown(report: &ImportReport, within: Option<usize>) -> String {
     let head = [
         TableColumn::fixed("TASK"),
         TableColumn::text("ITEM"),
@@ -89,7 +89,7 @@ fn shown(report: &ImportReport) -> String {
     let rows: Vec<[Cell; 7]> = report.tasks.iter().map(row).collect();
     let mut text = match rows.is_empty() {
         true => String::new(),
-        false => format!("{}\n\n", fitted(head, &rows, columns()).trim_end()),
+        false => format!("{}\n\n", fitted(head, &rows, within).trim_end()),
     };
     let of = |outcome: ImportOutcome| report.tasks.iter().filter(|task| task.outcome == outcome).count();
     let sums = [ImportOutcome::Planned, ImportOutcome::Imported, ImportOutcome::There, ImportOutcome::Left]
@@ -98,8 +98,12 @@ fn shown(report: &ImportReport) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"));
     let sums: Vec<String> = sums.collect();
-    let sums = if sums.is_empty() { "no tasks".to_owned() } else { sums.join(", ") };
-    text.push_str(&format!("{}: {sums}\n", count(report.tasks.len() as u64, "task")));
+    match sums.is_empty() {
+        true => text.push_str("the database has no tasks\n"),
+        false => {
+            text.push_str(&format!("{}: {}\n", count(report.tasks.len() as u64, "task"), sums.join(", ")))
+        }
+    }
     for skipped in &report.skipped_projects {
         text.push_str(&format!("passed over among the projects: {skipped}\n"));
     }
@@ -121,4 +125,46 @@ fn word(outcome: ImportOutcome) -> &'static str {
 /// The end of a run's id, as people type it.
 fn short(run: &str) -> String {
     run.get(run.len().saturating_sub(8)..).unwrap_or(run).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_of_every_task_what_came_of_it_and_why() {
+        let task = |task: i64, outcome, note: Option<&str>, goes_on: Option<&str>| ImportedTask {
+            task,
+            item: format!("ET-00{task}"),
+            stage: "review".into(),
+            agent_runs: 4,
+            outcome,
+            note: note.map(str::to_owned),
+            history: Some("0198c0de-0000-5000-8000-00000000000a".into()),
+            goes_on: goes_on.map(str::to_owned),
+        };
+        let on = "0198c0de-0000-7000-8000-00000000000b";
+        let report = ImportReport {
+            tasks: vec![
+                task(1, ImportOutcome::Imported, Some("goes on at review: its agent begins"), Some(on)),
+                task(2, ImportOutcome::There, None, None),
+                task(3, ImportOutcome::Left, Some("an agent is at work"), None),
+            ],
+            skipped_projects: vec!["P2 has no `repo`".into()],
+            strays: 1,
+        };
+        let expected = "\
+TASK  ITEM    STAGE   RUNS  WHAT           RUN       NOTE
+1     ET-001  review  4     imported       0000000b  goes on at review: its agent begins
+2     ET-002  review  4     there already  0000000a
+3     ET-003  review  4     left           0000000a  an agent is at work
+
+3 tasks: 1 imported, 1 there already, 1 left
+passed over among the projects: P2 has no `repo`
+1 agent run of no task: left
+";
+        assert_eq!(anstream::adapter::strip_str(&shown(&report, None)).to_string(), expected);
+        let none = ImportReport { tasks: Vec::new(), skipped_projects: Vec::new(), strays: 0 };
+        assert_eq!(shown(&none, None), "the database has no tasks\n");
+    }
 }
