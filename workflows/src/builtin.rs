@@ -40,7 +40,6 @@ const ORCH: BuiltIn = BuiltIn {
         ("orch/gates.yaml", include_str!("../pipelines/orch/gates.yaml")),
         ("orch/steps.yaml", include_str!("../pipelines/orch/steps.yaml")),
         ("orch/voice.yaml", include_str!("../pipelines/orch/voice.yaml")),
-        ("orch/projects.yaml", include_str!("../pipelines/orch/projects.yaml")),
         ("orch/prompts/analyst.md", include_str!("../pipelines/orch/prompts/analyst.md")),
         ("orch/prompts/architect.md", include_str!("../pipelines/orch/prompts/architect.md")),
         ("orch/prompts/developer.md", include_str!("../pipelines/orch/prompts/developer.md")),
