@@ -14,6 +14,7 @@ mod kinds;
 mod large;
 mod parts;
 mod payload;
+mod rework_cause;
 mod run_event;
 mod upcast;
 

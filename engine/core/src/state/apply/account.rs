@@ -47,28 +47,13 @@ impl RunState {
 
     /// What a rework is counted under: the gate that failed, what people or a signal said, else how the work failed.
     fn cause(&self, event: &ReworkRequested) -> String {
-        if let Some(gate) = &event.source.gate {
-            return gate.clone();
-        }
-        let of_run = event.route.starts_with("on_signal:");
-        let place = match event.route.split_once('/') {
-            Some((_step, place)) if !of_run => place,
-            _of_run => event.route.as_str(),
-        };
-        // `on_changes/0/then/then`: the routes' number, and what follows a used-up one.
-        let place = place.trim_end_matches("/then");
-        match place.rsplit_once('/').map_or(place, |(place, _number)| place) {
-            "on_reject" => "rejected".to_owned(),
-            "on_changes" => "changes".to_owned(),
-            signal if signal.starts_with("on_signal:") => signal.trim_start_matches("on_").to_owned(),
-            other => {
-                let step = self.key(&event.source.id.path).map(|key| &self.facts.steps[key.step]);
-                let failure = step.and_then(|step| step.unit.failure.as_ref().or(step.failure.as_ref()));
-                let named = |failure: &everfold_base::failure::Failure| {
-                    failure.code.clone().unwrap_or_else(|| failure.kind.as_str().to_owned())
-                };
-                failure.map_or_else(|| other.to_owned(), named)
-            }
-        }
+        event.cause().unwrap_or_else(|| {
+            let step = self.key(&event.source.id.path).map(|key| &self.facts.steps[key.step]);
+            let failure = step.and_then(|step| step.unit.failure.as_ref().or(step.failure.as_ref()));
+            let named = |failure: &everfold_base::failure::Failure| {
+                failure.code.clone().unwrap_or_else(|| failure.kind.as_str().to_owned())
+            };
+            failure.map_or_else(|| event.place().to_owned(), named)
+        })
     }
 }

@@ -1,0 +1,34 @@
+//! What a rework is counted under.
+//!
+//! Called by the fold of runs, and by read models.
+
+use super::kinds::ReworkRequested;
+
+impl ReworkRequested {
+    /// What it is counted under: the gate that failed, what people or a signal said; `None`: how the work failed.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        if let Some(gate) = &self.source.gate {
+            return Some(gate.clone());
+        }
+        match self.place() {
+            "on_reject" => Some("rejected".to_owned()),
+            "on_changes" => Some("changes".to_owned()),
+            signal if signal.starts_with("on_signal:") => Some(signal.trim_start_matches("on_").to_owned()),
+            _failure => None,
+        }
+    }
+
+    /// Where its route stands: `on_reject`, `on_fail`, `on_signal:NAME`.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        let of_run = self.route.starts_with("on_signal:");
+        let place = match self.route.split_once('/') {
+            Some((_step, place)) if !of_run => place,
+            _of_run => self.route.as_str(),
+        };
+        // `on_changes/0/then/then`: the routes' number, and what follows a used-up one.
+        let place = place.trim_end_matches("/then");
+        place.rsplit_once('/').map_or(place, |(place, _number)| place)
+    }
+}
