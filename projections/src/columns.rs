@@ -5,6 +5,8 @@ use everfold_base::json::Hash;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::stages::StageLayout;
+
 /// The place of a column that no pipeline's order gives one.
 pub(crate) const NO_PLACE: u16 = u16::MAX;
 
@@ -17,6 +19,8 @@ pub struct DefinitionColumns {
     pub definition: Hash,
     /// Its columns.
     pub stages: StepColumns,
+    /// Its stages, in their order.
+    pub layout: StageLayout,
 }
 
 /// In which column each step of a definition stands: its stage's; before the first stage its own.

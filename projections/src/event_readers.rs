@@ -28,17 +28,21 @@ pub(crate) const FAILED_NOTICES: u16 = 1 << 7;
 pub(crate) const TIMELINE: u16 = 1 << 8;
 /// Is counted by the figures of steps: their rounds and attempts, the time of machines and people, the cost.
 pub(crate) const STEP_FIGURES: u16 = 1 << 9;
+/// Moves a task along its stages, or says who works on it or is waited for: `stages`.
+pub(crate) const STAGES: u16 = 1 << 10;
 
 /// The readers of an event, by its kind.
 fn readers(event: &RunEvent) -> u16 {
     match event {
-        RunEvent::RunStarted(_) | RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND,
-        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES,
-        RunEvent::AttemptStarted(_) | RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES,
-        RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES,
-        RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES,
-        RunEvent::AttemptAsked(_) => ROW | STEP_FIGURES,
-        RunEvent::TimerSet(_) | RunEvent::AnswerSaved(_) => INBOX,
+        RunEvent::RunStarted(_) | RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES,
+        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::AttemptStarted(_) | RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::AttemptAsked(_) => ROW | STEP_FIGURES | STAGES,
+        RunEvent::ChildFinished(_) | RunEvent::ChildStopped(_) | RunEvent::NoticeQueued(_) => STAGES,
+        RunEvent::TimerSet(_) => INBOX | STAGES,
+        RunEvent::AnswerSaved(_) => INBOX,
         RunEvent::StopRequested(_)
         | RunEvent::StepSkipped(_)
         | RunEvent::StepFailed(_)
@@ -46,18 +50,19 @@ fn readers(event: &RunEvent) -> u16 {
         | RunEvent::StepCancelled(_)
         | RunEvent::ApprovalRequested(_)
         | RunEvent::QuestionAsked(_)
-        | RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES,
-        RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES,
-        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES,
-        RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX,
-        RunEvent::GateEvaluated(_) | RunEvent::StepCancelRequested(_) => DECISIONS,
+        | RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES | STAGES,
+        RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES,
+        RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX | STAGES,
+        RunEvent::GateEvaluated(_) => DECISIONS | STAGES,
+        RunEvent::StepCancelRequested(_) => DECISIONS,
         RunEvent::VoteCast(_) => INBOX | DECISIONS,
         RunEvent::ReworkRequested(_)
         | RunEvent::ApprovalDecided(_)
         | RunEvent::TimerFired(_)
         | RunEvent::RunUnblocked(_)
         | RunEvent::QuestionAnswered(_)
-        | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES,
+        | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
         RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES,
         RunEvent::ProgressReported(_) => ROW,
         RunEvent::RunPaused(_)
@@ -65,9 +70,13 @@ fn readers(event: &RunEvent) -> u16 {
         | RunEvent::BreakpointHit(_)
         | RunEvent::RunHalted(_)
         | RunEvent::RunReleased(_) => ROW,
-        RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => ROW | INBOX | DECISIONS | STEP_FIGURES,
-        RunEvent::RunCancelled(_) | RunEvent::RunSucceeded(_) => INBOX | PIPELINES | SPEND | STEP_FIGURES,
-        RunEvent::RunFailed(_) => ROW | INBOX | PIPELINES | SPEND | STEP_FIGURES,
+        RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => {
+            ROW | INBOX | DECISIONS | STEP_FIGURES | STAGES
+        }
+        RunEvent::RunCancelled(_) | RunEvent::RunSucceeded(_) => {
+            INBOX | PIPELINES | SPEND | STEP_FIGURES | STAGES
+        }
+        RunEvent::RunFailed(_) => ROW | INBOX | PIPELINES | SPEND | STEP_FIGURES | STAGES,
         RunEvent::NoticeFailed(_) => FAILED_NOTICES,
         // Only the status of the run follows from these, if anything does: `runs::activity` reads every kind.
         RunEvent::WorkspacePrepared(_)
@@ -79,14 +88,11 @@ fn readers(event: &RunEvent) -> u16 {
         | RunEvent::RunQueued(_)
         | RunEvent::RunAdmitted(_)
         | RunEvent::ChildStarted(_)
-        | RunEvent::ChildFinished(_)
         | RunEvent::SignalReceived(_)
         | RunEvent::BreakpointsSet(_)
         | RunEvent::BudgetsOpened(_)
         | RunEvent::BudgetRaised(_)
-        | RunEvent::NoticeQueued(_)
         | RunEvent::NoticeSent(_)
-        | RunEvent::ChildStopped(_)
         | RunEvent::FundsRequested(_)
         | RunEvent::BudgetPeriodBegan(_)
         | RunEvent::FundsAnswered(_)

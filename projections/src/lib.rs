@@ -29,6 +29,7 @@ mod runs;
 mod small_map;
 mod snapshot;
 mod spend;
+mod stages;
 mod step_figures;
 mod storage;
 mod timeline;
@@ -50,6 +51,10 @@ pub use runs::{
     RunCounts, RunFilter, RunOrder, RunPage, RunRow, RunsModel, RunsView,
 };
 pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
+pub use stages::{
+    AgentJobs, EndedJob, JudgedGate, LiveMessage, ReviewClock, SentBack, StageFilter, StageLayout, StagePage,
+    StageRow, StageWait, StageWaitKind, StageWork, StagesModel, StagesView, Standing, WorkKind,
+};
 pub use step_figures::{StepFigures, StepFiguresRow, StepsOfRun, TimeFigures};
 pub use storage::StorageError;
 pub use timeline::{AttemptFailure, AttemptRow, AttemptRowEnd, attempts};

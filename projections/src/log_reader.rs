@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::columns::{DefinitionColumns, StepColumns};
 use crate::event_readers::{TASKS, passed_over};
 use crate::projection::{CopiedEvent, EventContext, Fact};
+use crate::stages::StageLayout;
 
 /// Events of a copied history that are read at once.
 const CHUNK: usize = 1_000;
@@ -153,7 +154,8 @@ fn staged(event: &EventView<'_>) -> Option<DefinitionColumns> {
     }
     let saved = saved_definition(event).ok()?;
     let stages = StepColumns::of(saved.document.as_str())?;
-    Some(DefinitionColumns { position: event.position, definition: saved.hash, stages })
+    let layout = StageLayout::of(saved.document.as_str());
+    Some(DefinitionColumns { position: event.position, definition: saved.hash, stages, layout })
 }
 
 /// The history before a fork, without its origin's end, and what of it could not be read.

@@ -16,6 +16,7 @@ use crate::model::ModelFold;
 use crate::projection::FoldError;
 use crate::runs::{RunsModel, RunsView};
 use crate::spend::{SpendModel, SpendView};
+use crate::stages::{StagesModel, StagesView};
 use crate::storage::Storage;
 
 /// All read models.
@@ -26,6 +27,7 @@ pub struct Models {
     audit: ModelFold<AuditModel>,
     spend: ModelFold<SpendModel>,
     notices: ModelFold<FailedNoticesModel>,
+    stages: ModelFold<StagesModel>,
 }
 
 impl Models {
@@ -42,8 +44,9 @@ impl Models {
             (ModelFold::open(Arc::clone(&storage), 1)?, ModelFold::open(Arc::clone(&storage), 2)?);
         let (audit, spend) =
             (ModelFold::open(Arc::clone(&storage), 3)?, ModelFold::open(Arc::clone(&storage), 4)?);
-        let notices = ModelFold::open(Arc::clone(&storage), 5)?;
-        Ok(Self { storage, runs, inbox, audit, spend, notices })
+        let (notices, stages) =
+            (ModelFold::open(Arc::clone(&storage), 5)?, ModelFold::open(Arc::clone(&storage), 6)?);
+        Ok(Self { storage, runs, inbox, audit, spend, notices, stages })
     }
 
     /// Folds events of the log; those at or before the position are passed over.
@@ -61,6 +64,7 @@ impl Models {
         self.audit.fold(&facts);
         self.spend.fold(&facts);
         self.notices.fold(&facts);
+        self.stages.fold(&facts);
         Ok(())
     }
 
@@ -73,7 +77,8 @@ impl Models {
         self.inbox.write_checkpoint(&self.storage)?;
         self.audit.write_checkpoint(&self.storage)?;
         self.spend.write_checkpoint(&self.storage)?;
-        self.notices.write_checkpoint(&self.storage)
+        self.notices.write_checkpoint(&self.storage)?;
+        self.stages.write_checkpoint(&self.storage)
     }
 
     /// What a kill in the middle of a checkpoint leaves: what is written ahead of its batch, and no batch. The models
@@ -83,7 +88,8 @@ impl Models {
     /// A row cannot be written.
     pub fn torn_checkpoint(&mut self) -> Result<(), FoldError> {
         let parts = [self.runs.settle()?, self.inbox.settle()?, self.audit.settle()?, self.spend.settle()?];
-        for (checkpoint, _) in parts.iter().chain([&self.notices.settle()?]).flatten() {
+        for (checkpoint, _) in parts.iter().chain([&self.notices.settle()?, &self.stages.settle()?]).flatten()
+        {
             self.storage.write_ahead(checkpoint)?;
         }
         Ok(())
@@ -101,14 +107,15 @@ impl Models {
     #[must_use]
     pub fn position(&self) -> Position {
         let runs = self.runs.position.min(self.inbox.position);
-        runs.min(self.audit.position).min(self.spend.position).min(self.notices.position)
+        let others = self.audit.position.min(self.spend.position);
+        runs.min(others).min(self.notices.position).min(self.stages.position)
     }
 
     /// Whether a model stopped, and why.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
         let mut all = vec![&self.runs.stopped, &self.inbox.stopped, &self.audit.stopped];
-        all.extend([&self.spend.stopped, &self.notices.stopped]);
+        all.extend([&self.spend.stopped, &self.notices.stopped, &self.stages.stopped]);
         let stopped = all.into_iter().find_map(Option::as_ref);
         stopped.map(|stopped| stopped.what.clone())
     }
@@ -139,6 +146,14 @@ impl Models {
     #[must_use]
     pub fn failed_notices(&self) -> FailedNoticesView<'_> {
         FailedNoticesView::new(self.notices.batch.published().snapshot())
+    }
+
+    /// The model `stages`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn stages(&self) -> Result<StagesView<'_>, FoldError> {
+        StagesView::new(self.stages.batch.published().snapshot())
     }
 
     /// The model `inbox`.

@@ -49,6 +49,7 @@ impl ReadSide {
             audit: opener.model()?,
             spend: opener.model()?,
             notices: opener.model()?,
+            stages: opener.model()?,
         };
         let next_generation = AtomicU32::new(opener.next.load(Ordering::Relaxed));
         let position = models.position().unwrap_or(Position::ZERO);

@@ -24,6 +24,7 @@ use crate::projection::{FoldError, Projection};
 use crate::runs::RunsView;
 use crate::snapshot::ReadSnapshot;
 use crate::spend::SpendView;
+use crate::stages::StagesView;
 
 /// How long a query without a position waits for what was durable when it came; then it gets what there is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -101,6 +102,19 @@ impl ReadSide {
     ) -> Result<AsOf<T>, ReadSideError> {
         let model = Arc::clone(&self.shared.models.notices);
         self.query(model, min, move |snapshot| query(&FailedNoticesView::new(snapshot))).await
+    }
+
+    /// Asks the model `stages`.
+    ///
+    /// # Errors
+    /// [`ReadSideError`].
+    pub async fn stages<T: Send + 'static>(
+        &self,
+        min: Option<Position>,
+        query: impl FnOnce(&StagesView<'_>) -> Result<T, FoldError> + Send + 'static,
+    ) -> Result<AsOf<T>, ReadSideError> {
+        let model = Arc::clone(&self.shared.models.stages);
+        self.query(model, min, move |snapshot| query(&StagesView::new(snapshot)?)).await
     }
 
     async fn query<P: Projection, T: Send + 'static>(

@@ -17,6 +17,7 @@ use crate::log_reader::Unreadable;
 use crate::model::{AnyModel, Model};
 use crate::runs::RunsModel;
 use crate::spend::SpendModel;
+use crate::stages::StagesModel;
 use crate::storage::Storage;
 
 /// How far the models are, as their threads report it.
@@ -48,12 +49,13 @@ pub(super) struct ModelSet {
     pub(super) audit: Arc<Model<AuditModel>>,
     pub(super) spend: Arc<Model<SpendModel>>,
     pub(super) notices: Arc<Model<FailedNoticesModel>>,
+    pub(super) stages: Arc<Model<StagesModel>>,
 }
 
 impl ModelSet {
-    pub(super) fn all(&self) -> [&dyn AnyModel; 5] {
-        let Self { runs, inbox, audit, spend, notices } = self;
-        [runs.as_ref(), inbox.as_ref(), audit.as_ref(), spend.as_ref(), notices.as_ref()]
+    pub(super) fn all(&self) -> [&dyn AnyModel; 6] {
+        let Self { runs, inbox, audit, spend, notices, stages } = self;
+        [runs.as_ref(), inbox.as_ref(), audit.as_ref(), spend.as_ref(), notices.as_ref(), stages.as_ref()]
     }
 
     /// The last event that all models that go on have folded.

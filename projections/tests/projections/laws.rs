@@ -11,7 +11,7 @@ use everfold_core::policy::Verdict;
 use everfold_core::state::{Awaited, RunStatus};
 use everfold_projections::{
     Decision, DecisionFilter, DecisionKind, DecisionPlace, DecisionType, GateFilter, GroupBy, Models,
-    RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, Task, TaskKind, decision_of,
+    RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, StageFilter, Task, TaskKind, decision_of,
 };
 use everfold_store::MemoryStore;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ fn folded(events: &[Arc<Envelope>]) -> Models {
 fn log(choices: &[(usize, usize, u8)], runs: u64) -> (Vec<RandomRun>, Vec<Arc<Envelope>>) {
     let mut drawn: Vec<RandomRun> = (0..runs).map(RandomRun::begin).collect();
     let mut shown = vec![0; drawn.len()];
-    let mut log: Vec<Arc<Envelope>> = Vec::new();
+    let mut log: Vec<Arc<Envelope>> = vec![Arc::new(RandomRun::definition_saved())];
     let mut show = |drawn: &[RandomRun], shown: &mut Vec<usize>, which: usize| {
         for event in &drawn[which].events[shown[which]..] {
             let position = Position(log.len() as u64 + 1);
@@ -234,6 +234,24 @@ fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
         ] {
             answers.push((format!("spend {word}"), json!(models.spend().by(by, &filter, at).unwrap())));
         }
+    }
+    for filter in [
+        StageFilter::default(),
+        StageFilter { is_open: Some(true), ..StageFilter::default() },
+        StageFilter { stage: Some("making".into()), ..StageFilter::default() },
+        StageFilter { stage: Some("deciding".into()), is_open: Some(false), item: None },
+        StageFilter { item: Some("007".into()), ..StageFilter::default() },
+    ] {
+        let (mut tasks, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = models.stages().unwrap().list(&filter, cursor, 2, at).unwrap();
+            tasks.extend(page.items.into_iter().map(|row| format!("{row:?}")));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        answers.push((format!("stages {filter:?}"), json!(tasks)));
     }
     for role in [None, Some("product")] {
         let (mut tasks, mut cursor) = (Vec::new(), None);

@@ -12,5 +12,6 @@ mod kill;
 mod laws;
 mod random_run;
 mod read_side;
+mod stages;
 mod synthetic_runs;
 mod unreadable_log;

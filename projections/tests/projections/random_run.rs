@@ -12,11 +12,12 @@ use everfold_core::artefact::Usage;
 use everfold_core::decide::{Decision, Loaded, decide};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    AnswerSaved, AttemptNotes, AttemptStarted, CancelRequested, NoticeSent, ProbeFailed, QuestionAnswered,
-    RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SignalReceived, TimerFired,
-    UnblockDecision, UsageRecorded, VoteCast, decode, encode,
+    AnswerSaved, AttemptNotes, AttemptStarted, CancelRequested, DefinitionSaved, NoticeSent, ProbeFailed,
+    QuestionAnswered, RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SignalReceived,
+    TimerFired, UnblockDecision, UsageRecorded, VoteCast, decode, encode,
 };
 use everfold_core::input::{Input, InputKind, Start, StartOptions};
+use everfold_core::pipeline_versions::{PipelineEvent, definition_stream};
 use everfold_core::state::{Awaited, RunState, effects};
 use everfold_language::definition::{NoFiles, OnLost, Vote, parse};
 use serde_json::json;
@@ -25,6 +26,8 @@ const PIPELINE: &str = "\
 name: everything
 steps:
   - id: a
+    stage: making
+    max_rounds: 3
     command: work
     retry: { attempts: 2, backoff: 1s..2s }
     gates:
@@ -37,6 +40,7 @@ steps:
     on_fail: block
   - id: c
     needs: [a]
+    stage: deciding
     approval: { title: Right?, on_reject: { rework: a } }
     on_fail: block
   - id: d
@@ -89,6 +93,29 @@ impl RandomRun {
         };
         drawn.tell(InputKind::Start(start), Actor::User("ada".into()));
         drawn
+    }
+
+    /// The event that saves the definition of these runs, as the first of a log.
+    pub fn definition_saved() -> Envelope {
+        let document = Self::begin(0).state.definition().document();
+        let hash = Hash::of(document.as_bytes());
+        let document = JsonText::new(&serde_json::from_str(&document).unwrap());
+        let saved = DefinitionSaved { hash, name: "everything".to_owned(), document };
+        let (kind, schema, payload) = PipelineEvent::DefinitionSaved(saved).encode().unwrap();
+        let header = EventHeader {
+            stream: definition_stream(&hash),
+            version: Version(1),
+            recorded_at: Timestamp(1_789_999_999_000),
+            actor: Actor::Engine,
+            cause: Cause { input: InputId::default(), because: Version(0) },
+            kind,
+            schema,
+            flags: 0,
+            payload_hash: Hash::ZERO,
+        };
+        let NewEvent { header, hash, payload } = NewEvent::link(header, payload, &Hash::ZERO);
+        let committed_at = header.recorded_at;
+        Envelope { header, hash, position: Position(1), committed_at, payload }
     }
 
     /// Decides on an input; a refused one changes nothing.
