@@ -9,6 +9,7 @@ pub(crate) mod hook;
 pub(crate) mod inbox;
 pub(crate) mod limits;
 pub mod notice;
+pub(crate) mod orch;
 pub mod pipeline;
 pub(crate) mod replay;
 pub(crate) mod schedule;

@@ -38,6 +38,7 @@ mod live;
 mod logs;
 mod moments;
 mod notices;
+mod orch;
 mod parameters;
 mod pipeline_source;
 mod pipeline_stats;

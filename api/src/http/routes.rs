@@ -16,9 +16,9 @@ use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
-    graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, pipeline_stats,
-    pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals, spend, state, store,
-    stream, workers,
+    graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, orch,
+    pipeline_stats, pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals, spend,
+    state, store, stream, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -112,6 +112,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(backtest::backtest))
         .routes(routes!(board::board))
         .routes(routes!(board::stats))
+        .routes(routes!(orch::tasks))
+        .routes(routes!(orch::task))
+        .routes(routes!(orch::queue))
+        .routes(routes!(orch::review))
+        .routes(routes!(orch::costs))
         .routes(routes!(moments::get))
         .routes(routes!(projections::list))
         .routes(routes!(projections::rebuild))

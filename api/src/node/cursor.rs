@@ -31,6 +31,10 @@ pub(crate) enum CursorOf {
     Artefacts = 9,
     /// Decisions of all runs.
     Decisions = 10,
+    /// Tasks that go along stages.
+    StagedTasks = 11,
+    /// Reviews of such tasks.
+    TaskReviews = 12,
 }
 
 /// A list whose parts are asked for one after the other.

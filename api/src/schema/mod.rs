@@ -31,7 +31,7 @@ pub(crate) use history::{
     StreamEventSchema, VerdictSchema,
 };
 pub(crate) use id::{HashSchema, MomentOfBodySchema, RunIdSchema, TimeSchema};
-pub(crate) use line::{LimitsAnswerSchema, WaitingSchema};
+pub(crate) use line::{BreakerViewSchema, LimitsAnswerSchema, WaitingSchema};
 pub(crate) use model::ModelStatusSchema;
 pub(crate) use pipeline::{FileProblemSchema, WrittenSchema};
 pub(crate) use run::{

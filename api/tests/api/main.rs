@@ -35,6 +35,7 @@ mod run_shapes;
 mod schema_mirrors;
 mod shared_budgets;
 mod slow_clients;
+mod staged_tasks;
 mod titles;
 mod tokens_and_roles;
 mod verification;

@@ -102,11 +102,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "orch",
         &[
             ("everfold orch status", "every task that is not done"),
-            ("everfold orch status ET-018", "one of them"),
             (
                 "everfold orch import /data/orch.sqlite --projects projects.yaml --dry-run",
                 "what would come of ORCH's tasks",
             ),
+            ("everfold orch status ET-018 --at yesterday", "one of them, as it was"),
+            ("everfold orch queue", "agents: in line, at work, the last ten"),
+            ("everfold orch stuck --json=item,stage", ""),
         ],
     ),
     ("debug", &[("everfold breakpoints @ deploy", ""), ("everfold debug @", ""), ("everfold resume @", "")]),

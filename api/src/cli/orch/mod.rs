@@ -5,6 +5,9 @@
 mod group;
 mod import;
 mod onboard;
+mod queue;
 mod status;
+mod task_list;
+mod task_text;
 
 pub(super) use group::run;

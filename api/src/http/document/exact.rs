@@ -115,6 +115,10 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
             json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$" }),
         ),
         ("listRuns", _, "status") => pattern(&listed(&STATUSES)),
+        ("listStagedTasks", _, "status") => {
+            let open: Vec<&str> = STATUSES.iter().copied().chain(["open"]).collect();
+            pattern(&listed(&open))
+        }
         ("listRuns", _, "sort") => words(&["-started", "started", "-ended", "ended"]),
         ("getBoard", _, "group_by") => words(&["status", "stage"]),
         ("getSpend", _, "by") => words(&["run", "step", "role", "model", "day", "pipeline"]),

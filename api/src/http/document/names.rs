@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 102] = [
+const NAMES: [(&str, &str, &str); 107] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -56,6 +56,11 @@ const NAMES: [(&str, &str, &str); 102] = [
     ("GET", "/api/v1/board", "getBoard"),
     ("GET", "/api/v1/stats", "getStats"),
     ("GET", "/api/v1/moment", "getMoment"),
+    ("GET", "/api/v1/orch/tasks", "listStagedTasks"),
+    ("GET", "/api/v1/orch/tasks/{item}", "getStagedTask"),
+    ("GET", "/api/v1/orch/queue", "getAgentQueue"),
+    ("GET", "/api/v1/orch/review", "listTaskReviews"),
+    ("GET", "/api/v1/orch/costs", "getTaskCosts"),
     ("GET", "/api/v1/projections", "listProjections"),
     ("POST", "/api/v1/projections/{name}/rebuild", "rebuildProjection"),
     ("GET", "/api/v1/inbox", "listTasks"),

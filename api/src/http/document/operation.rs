@@ -14,7 +14,7 @@ use crate::access::SESSION_COOKIE;
 use crate::access::{RequiredRole, needed};
 
 /// The parameters of paths: the name, what it is, an example.
-const NAMES: [(&str, &str, &str); 13] = [
+const NAMES: [(&str, &str, &str); 14] = [
     (
         "hash",
         "The BLAKE3 hash of the bytes, as the list or an event says it.",
@@ -28,6 +28,7 @@ const NAMES: [(&str, &str, &str); 13] = [
     ("name", "Its name; a `/` in it is written `%2F`.", "nightly"),
     ("scope", "The text that the budgets of its runs share; a `/` in it is written `%2F`.", "team"),
     ("task", "A task's id, or a run where one task of that kind is open.", "5e2f8a10:review:1"),
+    ("item", "A work item, as `ET-018`: its number finds it, whatever stands in front; or a run.", "@"),
     ("source", "The source, as the settings name it; `-` for any where deliveries are read.", "forge"),
     ("id", "The id that the sender gave it, or at least 4 letters that only its id begins with.", "72d3162e"),
     (

@@ -1,0 +1,118 @@
+//! The list of tasks.
+
+use axum::extract::State;
+use axum::response::Response;
+use everfold_engine::id::Position;
+use everfold_engine::state::RunStatus;
+use everfold_projections::StageFilter;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::scan::{Found, Moment, scan};
+use crate::body::orch::{StagedTask, StagedTasks};
+use crate::fault::{Code, Fault};
+use crate::http::answer::read;
+use crate::http::app::App;
+use crate::http::extract::Params;
+use crate::http::parameters::{limit, min_position, moment};
+use crate::node::CursorOf;
+
+/// The word for tasks that have not ended.
+const OPEN: &str = "open";
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StagedTaskParams {
+    /// In this stage; of tasks that ended the last.
+    stage: Option<String>,
+    /// With this label `project`.
+    project: Option<String>,
+    /// Statuses of runs, several by commas; `open`: those that have not ended.
+    status: Option<String>,
+    /// Only tasks that are stuck (`true`), or that are not.
+    stuck: Option<bool>,
+    /// Only tasks that wait for people (`true`), or that do not.
+    waiting: Option<bool>,
+    /// A time or a position.
+    at: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    min_position: Option<u64>,
+}
+
+/// `GET /orch/tasks`: runs of pipelines with stages, where each stands; newest first.
+#[utoipa::path(
+    get,
+    path = "/orch/tasks",
+    tag = "orch",
+    params(StagedTaskParams),
+    responses((status = 200, description = "The tasks.", body = StagedTasks))
+)]
+pub(crate) async fn tasks(
+    State(app): State<App>,
+    Params(params): Params<StagedTaskParams>,
+) -> Result<Response, Fault> {
+    let statuses = Statuses::read(params.status.as_deref())?;
+    let [stuck, waiting] = [params.stuck, params.waiting].map(|wanted| wanted.map(|it| it.to_string()));
+    let filters = [&params.stage, &params.project, &params.status, &stuck, &waiting].map(Option::as_deref);
+    let paged = CursorOf::StagedTasks.with(&filters);
+    let place = (app.in_list(paged, params.cursor.as_deref())?, limit(params.limit)?);
+    let at = moment(&app, params.at.as_deref()).await?;
+    let moment = Moment::of(&app, at, min_position(&app, params.min_position)?).await?;
+    // What is stuck or waited for goes on.
+    let is_open = statuses.is_open().or((params.stuck.or(params.waiting) == Some(true)).then_some(true));
+    let filter = StageFilter { is_open, stage: params.stage, item: None };
+    let fits = move |task: &StagedTask| {
+        statuses.fit(task)
+            && params.project.as_ref().is_none_or(|project| task.project.as_ref() == Some(project))
+            && params.stuck.is_none_or(|stuck| task.stuck == stuck)
+            && params.waiting.is_none_or(|waiting| task.waits.is_empty() != waiting)
+    };
+    let Found { position, stages, tasks, next } = scan(&app, filter, moment, place, fits).await?;
+    let next_cursor = app.list_cursor(paged, next);
+    let of: Position = at.map_or(position, |at| at.min(position));
+    Ok(read(position, StagedTasks { position: of, stages, items: tasks, next_cursor }))
+}
+
+/// The statuses that are wanted; none: any.
+#[derive(Debug, Default)]
+pub(super) struct Statuses {
+    wanted: Vec<RunStatus>,
+    /// Whatever has not ended.
+    open: bool,
+}
+
+impl Statuses {
+    pub(super) fn read(text: Option<&str>) -> Result<Self, Fault> {
+        let mut statuses = Self::default();
+        for word in text.into_iter().flat_map(|text| text.split(',')) {
+            if word == OPEN {
+                statuses.open = true;
+                continue;
+            }
+            let status = serde_json::from_value(Value::String(word.to_owned())).map_err(|_| {
+                Fault::new(Code::Invalid, format!("“{word}” is no status")).hint(
+                    "open, queued, running, waiting, paused, blocked, stopping, succeeded, failed, cancelled",
+                )
+            });
+            statuses.wanted.push(status?);
+        }
+        Ok(statuses)
+    }
+
+    /// Whether only tasks that go on are wanted, or only ended ones.
+    fn is_open(&self) -> Option<bool> {
+        if !self.open && self.wanted.is_empty() {
+            return None;
+        }
+        let is_open = self.wanted.iter().all(|status| !status.is_ended());
+        let is_ended = !self.open && self.wanted.iter().all(|status| status.is_ended());
+        (is_open || is_ended).then_some(is_open)
+    }
+
+    fn fit(&self, task: &StagedTask) -> bool {
+        let is_any = !self.open && self.wanted.is_empty();
+        is_any || (self.open && !task.status.is_ended()) || self.wanted.contains(&task.status)
+    }
+}

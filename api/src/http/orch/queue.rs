@@ -1,0 +1,81 @@
+//! The attempts of agents: how many wait, work and ended, and what holds them back.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use everfold_engine::id::RunId;
+use everfold_projections::{AgentJobs, EndedJob, RunRow};
+use serde_json::Value;
+
+use crate::body::orch::{AgentQueue, QueueCounts, QueueJob, QueueResilience};
+use crate::fault::Fault;
+use crate::http::app::App;
+
+/// What the breakers of agents are called: `agent.PROFILE`.
+const OF_AGENTS: &str = "agent.";
+/// The places that agents take.
+const PLACES: &str = "processes";
+
+/// `GET /orch/queue`: the attempts of agents in pipelines with stages, as they are now.
+#[utoipa::path(
+    get,
+    path = "/orch/queue",
+    tag = "orch",
+    responses((status = 200, description = "Counts, breakers, the last ten.", body = AgentQueue))
+)]
+pub(crate) async fn queue(State(app): State<App>) -> Result<Json<AgentQueue>, Fault> {
+    let AgentJobs { queued, running, done, failed, recent } =
+        app.views().stages(None, |view| view.jobs()).await?.value;
+    let line = app.engine().line();
+    let max_concurrency = line.places.iter().find(|place| place.name == PLACES).map(|place| place.size);
+    let breakers: Vec<Value> = line
+        .breakers
+        .iter()
+        .filter_map(|breaker| serde_json::to_value(breaker).ok())
+        .filter(|breaker| breaker["service"].as_str().is_some_and(|name| name.starts_with(OF_AGENTS)))
+        .collect();
+    let stands = |state: &str| breakers.iter().any(|breaker| breaker["state"] == state);
+    let breaker = match () {
+        () if stands("open") => "open",
+        () if stands("half_open") => "half_open",
+        () => "closed",
+    };
+    Ok(Json(AgentQueue {
+        counts: QueueCounts { queued, running, done, failed },
+        max_concurrency,
+        resilience: QueueResilience { breaker, breakers },
+        recent: jobs(&app, recent).await?,
+    }))
+}
+
+/// Ended jobs with what their runs are about.
+async fn jobs(app: &App, recent: Vec<EndedJob>) -> Result<Vec<QueueJob>, Fault> {
+    let ids: Vec<RunId> = recent.iter().map(|job| job.run).collect();
+    let rows = app.runs(None, move |runs| {
+        let mut rows: HashMap<RunId, RunRow> = HashMap::new();
+        for run in ids {
+            rows.extend(runs.get(run, None)?.map(|row| (run, row)));
+        }
+        Ok(rows)
+    });
+    let rows = rows.await?;
+    let job = |job: EndedJob| {
+        let row = rows.get(&job.run);
+        let label = |key: &str| row.and_then(|row| row.shown.labels.get(key).cloned());
+        let EndedJob { run, id, failed, since, ended_at } = job;
+        QueueJob {
+            id: format!("{}:{}:{}.{}", run.short(), id.path, id.round, id.attempt),
+            run,
+            item: label("item"),
+            title: row.and_then(|row| row.title.clone()),
+            repo: label("repo"),
+            agent: id.path.to_string(),
+            status: if failed.is_some() { "failed" } else { "done" },
+            failure: failed,
+            since,
+            ended_at,
+        }
+    };
+    Ok(recent.into_iter().map(job).collect())
+}

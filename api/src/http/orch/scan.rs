@@ -1,0 +1,135 @@
+//! Tasks that fit a filter, joined of two read models as of one position.
+//!
+//! Law: a request looks at so many tasks at most; where it found too few among them, its cursor goes on behind them.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::clock;
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::time::Timestamp;
+use everfold_projections::{RunRow, StageFilter, StageRow};
+
+use super::staged_task::staged_task;
+use crate::body::orch::StagedTask;
+use crate::fault::Fault;
+use crate::http::app::App;
+
+/// Tasks that are looked at together, and for one request.
+const CHUNK: usize = 200;
+const LOOKED_AT_MAX: usize = 2_000;
+
+/// Of which moment an answer is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: Option<Position>,
+    pub(super) min: Option<Position>,
+    /// Spans that go on are counted up to here.
+    pub(super) now: Timestamp,
+}
+
+impl Moment {
+    pub(super) async fn of(app: &App, at: Option<Position>, min: Option<Position>) -> Result<Self, Fault> {
+        let now = match at {
+            None => clock::now(),
+            Some(position) => {
+                let event = app.store().read_all(position, 1).await?.into_iter().next();
+                event.map_or_else(clock::now, |event| event.committed_at)
+            }
+        };
+        Ok(Self { at, min, now })
+    }
+}
+
+/// Tasks that were found.
+pub(super) struct Found {
+    pub(super) position: Position,
+    /// The stages of their pipelines, in the order of their use.
+    pub(super) stages: Vec<String>,
+    pub(super) tasks: Vec<StagedTask>,
+    pub(super) next: Option<u64>,
+}
+
+/// The tasks that fit, newest first, at most `limit` from `cursor` on.
+pub(super) async fn scan(
+    app: &App,
+    filter: StageFilter,
+    moment: Moment,
+    (mut cursor, limit): (Option<u64>, usize),
+    fits: impl Fn(&StagedTask) -> bool,
+) -> Result<Found, Fault> {
+    let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
+    let (stages, tasks) = Default::default();
+    let mut found = Found { position: Position::ZERO, stages, tasks, next: None };
+    let mut looked_at = 0;
+    loop {
+        let (wanted, from) = (filter.clone(), cursor);
+        let ask = app.views().stages(moment.min, move |view| view.list(&wanted, from, CHUNK, moment.at));
+        let answer = ask.await?;
+        if found.position == Position::ZERO {
+            found.position = answer.position;
+        }
+        let (rows, next) = (answer.value.items, answer.value.next);
+        looked_at += rows.len();
+        for (row, run) in joined(app, rows, moment.at.unwrap_or(answer.position)).await? {
+            let task = staged_task(&row, run, aside.get(&row.run).cloned(), moment.now);
+            if !fits(&task) {
+                continue;
+            }
+            if found.tasks.len() == limit {
+                found.next = Some(row.number);
+                return Ok(found);
+            }
+            add_stages(&mut found.stages, &row.layout.stages);
+            found.tasks.push(task);
+        }
+        cursor = next;
+        if cursor.is_none() || looked_at >= LOOKED_AT_MAX {
+            found.next = cursor;
+            return Ok(found);
+        }
+    }
+}
+
+/// Adds the stages of a pipeline, each behind the one that it follows there.
+fn add_stages(known: &mut Vec<String>, stages: &[String]) {
+    let mut place = 0;
+    for stage in stages {
+        place = match known.iter().position(|other| other == stage) {
+            Some(at) => at + 1,
+            None => {
+                known.insert(place.min(known.len()), stage.clone());
+                place + 1
+            }
+        };
+    }
+}
+
+/// Rows of tasks with those of their runs, as of a position.
+pub(super) async fn joined(
+    app: &App,
+    rows: Vec<StageRow>,
+    at: Position,
+) -> Result<Vec<(StageRow, RunRow)>, Fault> {
+    app.runs(Some(at), move |runs| {
+        let mut both = Vec::with_capacity(rows.len());
+        for row in rows {
+            both.extend(runs.get(row.run, Some(at))?.map(|run| (row, run)));
+        }
+        Ok(both)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::add_stages;
+
+    #[test]
+    fn stages_of_several_pipelines_stand_in_the_order_of_their_use() {
+        let mut known: Vec<String> = Vec::new();
+        for stages in [&["analysis", "review", "deploy"][..], &["analysis", "design", "review"], &["other"]] {
+            add_stages(&mut known, &stages.iter().map(|stage| (*stage).to_owned()).collect::<Vec<_>>());
+        }
+        assert_eq!(known, ["other", "analysis", "design", "review", "deploy"]);
+    }
+}

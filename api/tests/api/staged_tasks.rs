@@ -1,0 +1,200 @@
+//! Tasks that go along stages: `/orch`.
+
+use serde_json::{Value, json};
+
+use crate::fixtures::in_memory::Api;
+
+const DELIVER: &str = r#"
+name: deliver
+input: { type: object, required: [item], properties: { item: { type: string } } }
+labels: { project: p1, repo: web }
+steps:
+  - { id: issue, stage: created, function: everfold.noop, labels: { item: "${input.item}" } }
+  - { id: analyst, stage: analysis, function: everfold.noop }
+  - { id: approve, approval: { title: Right?, on_reject: { rework: analyst } } }
+  - id: developer
+    stage: development
+    max_rounds: 3
+    function: everfold.noop
+    gates: [{ id: green, expression: "step.round > 1", policy: "{'verdict': evidence.value ? 'pass' : 'fail', 'reason': 'CI state: failure'}", on_fail: { rework: developer } }]
+  - id: shipped
+    stage: deploy
+    function: everfold.noop
+    labels: { in_production: "false" }
+  - id: deployer
+    function: everfold.noop
+    gates: [{ id: deployed, expression: "false", on_fail: { rework: developer, hold: true } }]
+"#;
+
+async fn begun(api: &Api, item: &str) -> String {
+    let (status, run) = api
+        .post(
+            "/api/v1/runs",
+            json!({ "definition": DELIVER, "input": { "item": item }, "title": format!("About {item}") }),
+        )
+        .await;
+    assert_eq!(status, 201, "{run}");
+    let id = run["id"].as_str().unwrap().to_owned();
+    api.until(&id, "waiting").await;
+    id
+}
+
+async fn decide(api: &Api, run: &str, decision: &str) {
+    let (status, answer) = api
+        .post(&format!("/api/v1/inbox/{run}"), json!({ "decision": decision, "comment": "section 2" }))
+        .await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+async fn task(api: &Api, name: &str) -> Value {
+    let (status, task) = api.get(&format!("/api/v1/orch/tasks/{name}")).await;
+    assert_eq!(status, 200, "{task}");
+    task
+}
+
+async fn listed(api: &Api, query: &str) -> Vec<String> {
+    let (status, page) = api.get(&format!("/api/v1/orch/tasks?{query}")).await;
+    assert_eq!(status, 200, "{page}");
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|task| task["item"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn o116_a_task_is_found_by_the_number_of_its_item_whatever_stands_in_front_of_it() {
+    let api = Api::new();
+    let first = begun(&api, "ET-005").await;
+    let second = begun(&api, "ET-018").await;
+    for (name, run) in [
+        ("ET-005", &first),
+        ("ORCH-005", &first),
+        ("5", &first),
+        ("et-5", &first),
+        ("ORCH-018", &second),
+        (&second[..], &second),
+    ] {
+        assert_eq!(task(&api, name).await["run"], run.as_str(), "{name}");
+    }
+    assert_eq!(api.get("/api/v1/orch/tasks/ET-006").await.0, 404);
+    // The same number in another project: written whole it is the one, by another prefix it is not known which.
+    let other = begun(&api, "WEB-005").await;
+    assert_eq!(task(&api, "WEB-005").await["run"], other.as_str());
+    assert_eq!(task(&api, "ET-005").await["run"], first.as_str());
+    let (status, problem) = api.get("/api/v1/orch/tasks/ORCH-005").await;
+    assert_eq!((status, &problem["code"]), (404, &"EF0202".into()), "{problem}");
+    let hint = problem["hint"].as_str().unwrap();
+    assert!(hint.contains("WEB-005") && hint.contains("ET-005"), "{hint}");
+}
+
+#[tokio::test]
+async fn o056_a_review_is_open_until_it_is_approved_and_stands_then() {
+    let api = Api::new();
+    let run = begun(&api, "ET-001").await;
+    let open = task(&api, "ET-001").await;
+    assert_eq!(
+        (&open["stage"], &open["tracker"], &open["waits"][0]["kind"]),
+        (&json!("analysis"), &json!("in_review"), &json!("approval"))
+    );
+    assert!(open["reviews"][0]["open_since"].is_string(), "{open}");
+    let (_, reviews) = api.get("/api/v1/orch/review?open=true").await;
+    assert_eq!(
+        (reviews["items"].as_array().unwrap().len(), &reviews["items"][0]["item"]),
+        (1, &json!("ET-001"))
+    );
+    let position = open["position"].as_u64().unwrap();
+    decide(&api, &run, "reject").await;
+    api.until(&run, "waiting").await;
+    let again = task(&api, "ET-001").await;
+    assert_eq!(again["reviews"][0]["started_at"], open["reviews"][0]["started_at"]);
+    assert_eq!(
+        (&again["sent_back"]["cause"], &again["sent_back"]["reason"]),
+        (&json!("rejected"), &json!("section 2")),
+        "{again}"
+    );
+    decide(&api, &run, "approve").await;
+    api.until(&run, "blocked").await;
+    let ended = task(&api, "ET-001").await;
+    let clock = &ended["reviews"][0];
+    assert!(clock["open_since"].is_null() && clock["ended_at"].is_string(), "{ended}");
+    assert_eq!(task(&api, "ET-001").await["reviews"][0]["elapsed_ms"], clock["elapsed_ms"]);
+    assert!(api.get("/api/v1/orch/review?open=true").await.1["items"].as_array().unwrap().is_empty());
+    // As it was.
+    let past = task(&api, &format!("ET-001?at={position}")).await;
+    assert_eq!(
+        (&past["stage"], &past["tracker"], &past["sent_back"]),
+        (&json!("analysis"), &json!("in_review"), &Value::Null)
+    );
+    assert_eq!(past["reviews"][0]["open_since"], open["reviews"][0]["open_since"]);
+    assert_eq!((&past["version"], &past["steps"]), (&open["version"], &open["steps"]));
+}
+
+#[tokio::test]
+async fn o070_a_task_that_came_back_from_a_deploy_waits_for_a_person_and_lists_find_it() {
+    let api = Api::new();
+    let run = begun(&api, "ET-001").await;
+    begun(&api, "ET-002").await;
+    decide(&api, &run, "approve").await;
+    api.until(&run, "blocked").await;
+    let held = task(&api, "ET-001").await;
+    assert_eq!(
+        (&held["stage"], &held["tracker"], &held["in_production"]),
+        (&json!("development"), &json!("blocked"), &json!(false)),
+        "{held}"
+    );
+    assert_eq!(
+        (&held["waits"][0]["kind"], &held["waits"][0]["step"]),
+        (&json!("unblock"), &json!("developer"))
+    );
+    // o090: rounds with their causes, the verdicts of gates, and what was sent back.
+    let rounds =
+        held["rounds"].as_array().unwrap().iter().find(|rounds| rounds["step"] == "developer").unwrap();
+    assert_eq!(
+        (&rounds["used"], &rounds["max"], &rounds["causes"]["green"]),
+        (&json!(2), &json!(3), &json!(1)),
+        "{held}"
+    );
+    assert_eq!(
+        (&held["gates"][0]["gate"], &held["gates"][0]["reason"]),
+        (&json!("green"), &json!("CI state: failure"))
+    );
+    assert_eq!(held["stages"], json!(["created", "analysis", "development", "deploy"]));
+    for (query, items) in [
+        ("", vec!["ET-002", "ET-001"]),
+        ("stage=development", vec!["ET-001"]),
+        ("waiting=true", vec!["ET-002", "ET-001"]),
+        ("stuck=true", vec![]),
+        ("status=blocked", vec!["ET-001"]),
+        ("status=open&project=p1&limit=1", vec!["ET-002"]),
+        ("project=p2", vec![]),
+        ("status=succeeded", vec![]),
+    ] {
+        assert_eq!(listed(&api, query).await, items, "{query}");
+    }
+    let (_, page) = api.get("/api/v1/orch/tasks?limit=1").await;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    assert_eq!(listed(&api, &format!("limit=1&cursor={cursor}")).await, ["ET-001"]);
+    assert_eq!(api.get("/api/v1/orch/tasks?status=lost").await.0, 422);
+}
+
+#[tokio::test]
+async fn what_only_a_signal_could_move_is_stuck_and_the_queue_and_costs_are_there() {
+    let api = Api::new();
+    let definition = "name: quiet\nsteps:\n  - { id: go, stage: deploy, wait: { signal: go } }\n";
+    let (_, run) = api.post("/api/v1/runs", json!({ "definition": definition })).await;
+    api.until(run["id"].as_str().unwrap(), "waiting").await;
+    let (_, page) = api.get("/api/v1/orch/tasks?stuck=true").await;
+    assert_eq!(
+        (page["items"].as_array().unwrap().len(), &page["items"][0]["run"]),
+        (1, &run["id"]),
+        "{page}"
+    );
+    assert_eq!(listed(&api, "waiting=true").await.len(), 0);
+    let (status, queue) = api.get("/api/v1/orch/queue").await;
+    assert_eq!(
+        (status, &queue["counts"]),
+        (200, &json!({ "queued": 0, "running": 0, "done": 0, "failed": 0 })),
+        "{queue}"
+    );
+    assert!(queue["max_concurrency"].is_u64() && queue["resilience"]["breaker"] == "closed", "{queue}");
+    let (status, costs) = api.get("/api/v1/orch/costs").await;
+    assert_eq!((status, &costs["total"]["cost_usd"]), (200, &json!("0.000000")), "{costs}");
+}
