@@ -19,6 +19,7 @@ const STYLES: &[(Option<&str>, &str)] = &[
     (None, include_str!("../assets/styles/find.css")),
     (None, include_str!("../assets/styles/actions.css")),
     (Some("board"), include_str!("../assets/styles/board.css")),
+    (Some("board"), include_str!("../assets/styles/orch.css")),
     (Some("run"), include_str!("../assets/styles/run.css")),
     (Some("tabs"), include_str!("../assets/styles/run_tabs.css")),
     (Some("debugger"), include_str!("../assets/styles/debugger.css")),

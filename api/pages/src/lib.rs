@@ -23,6 +23,7 @@ mod live;
 mod live_hub;
 mod login;
 mod markdown;
+mod orch;
 mod own_page;
 mod pages;
 mod pipelines;
@@ -84,6 +85,7 @@ fn router(rest: Rest, changes: ChangeSource) -> Router {
         .merge(triggers::routes())
         .merge(spend::routes())
         .merge(system::routes())
+        .merge(orch::routes())
         .route("/login", get(login::page).post(login::log_in))
         .route("/logout", axum::routing::post(login::log_out))
         .route("/enter", get(login::enter))

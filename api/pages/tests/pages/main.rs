@@ -3,4 +3,5 @@
 
 mod audit;
 mod fixed_routes;
+mod orch;
 mod refusals;

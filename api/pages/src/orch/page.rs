@@ -1,0 +1,203 @@
+//! `/orch`: where each task stands, a column for each stage.
+//!
+//! Law: so many calls whatever the number of tasks; of more than are read the page says so.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::task::Task;
+use crate::frame::{Frame, NavPlace, Visit, with_query};
+use crate::html::Html;
+use crate::problem::Problem;
+
+/// Tasks that go on which are read, and tasks that ended.
+const OPEN_MAX: usize = 500;
+const ENDED_MAX: usize = 20;
+
+/// What the address asks for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// Of this project alone.
+    project: Option<String>,
+    /// `waiting` or `stuck`; all else: every task.
+    show: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TaskList {
+    stages: Vec<String>,
+    items: Vec<Task>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Queue {
+    counts: QueueCounts,
+    max_concurrency: Option<u64>,
+    resilience: Resilience,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct QueueCounts {
+    queued: u64,
+    running: u64,
+    failed: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Resilience {
+    breaker: String,
+}
+
+/// A column.
+#[derive(Debug)]
+struct StageColumn {
+    name: String,
+    /// Its tasks have ended.
+    is_end: bool,
+    tasks: Vec<Task>,
+    is_more: bool,
+}
+
+impl StageColumn {
+    fn new(name: &str, tasks: Vec<Task>) -> Self {
+        Self { name: name.to_owned(), is_end: false, tasks, is_more: false }
+    }
+
+    /// What names it in an id.
+    fn key(&self) -> String {
+        let is_plain = |sign: char| sign.is_ascii_alphanumeric() || sign == '-';
+        self.name.chars().map(|sign| if is_plain(sign) { sign } else { '_' }).collect()
+    }
+
+    fn count_text(&self) -> String {
+        format!("{}{}", self.tasks.len(), if self.is_more { "+" } else { "" })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "orch/tasks.html")]
+struct TasksPage {
+    frame: Frame,
+    columns: Vec<StageColumn>,
+    /// Only now.
+    queue: Option<Queue>,
+    asked: Asked,
+    open: usize,
+    waiting: usize,
+    stuck: usize,
+    /// There are more tasks than were read.
+    is_more: bool,
+    projects: Vec<String>,
+}
+
+impl TasksPage {
+    fn is_empty(&self) -> bool {
+        self.columns.iter().all(|column| column.tasks.is_empty())
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.asked.project.is_some() || self.asked.show.is_some()
+    }
+
+    /// The page with another choice of tasks; an empty one: every task.
+    fn showing(&self, show: &str) -> String {
+        let here = match &self.asked.project {
+            Some(project) => with_query("/orch", "project", project),
+            None => "/orch".to_owned(),
+        };
+        self.frame.to(if show.is_empty() { here } else { with_query(&here, "show", show) })
+    }
+
+    /// The page of another project; an empty one: of all.
+    fn of_project(&self, project: &str) -> String {
+        let here = match &self.asked.show {
+            Some(show) => with_query("/orch", "show", show),
+            None => "/orch".to_owned(),
+        };
+        self.frame.to(if project.is_empty() { here } else { with_query(&here, "project", project) })
+    }
+
+    fn shows(&self, show: &str) -> bool {
+        self.asked.show.as_deref().unwrap_or_default() == show
+    }
+}
+
+pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
+    let asked = Asked {
+        show: asked.show.filter(|show| matches!(show.as_str(), "waiting" | "stuck")),
+        project: asked.project.filter(|project| !project.is_empty()),
+    };
+    let of_project = |path: String| match &asked.project {
+        Some(project) => with_query(&path, "project", project),
+        None => path,
+    };
+    let open = visit.at_moment(&of_project(format!("/orch/tasks?status=open&limit={OPEN_MAX}")));
+    let over = "/orch/tasks?status=succeeded,failed,cancelled";
+    let over = visit.at_moment(&of_project(format!("{over}&limit={ENDED_MAX}")));
+    let queue = async {
+        // What is in line is of now alone.
+        if visit.at.is_some() { None } else { visit.rest.get::<Queue>("/orch/queue").await.ok() }
+    };
+    let (open, over, queue) =
+        futures::join!(visit.rest.get::<TaskList>(&open), visit.rest.get::<TaskList>(&over), queue);
+    let (open, over) = (open?, over?);
+    let page = TasksPage {
+        frame: visit.frame("Tasks", NavPlace::Board),
+        queue,
+        open: open.items.len(),
+        waiting: open.items.iter().filter(|task| !task.waits.is_empty()).count(),
+        stuck: open.items.iter().filter(|task| task.stuck).count(),
+        is_more: open.next_cursor.is_some(),
+        projects: projects(open.items.iter().chain(&over.items)),
+        columns: columns(open, over, asked.show.as_deref()),
+        asked,
+    };
+    Ok(Html(page).into_response())
+}
+
+/// The projects of tasks, in the order of their names.
+fn projects<'a>(tasks: impl Iterator<Item = &'a Task>) -> Vec<String> {
+    let mut projects: Vec<String> = tasks.filter_map(|task| task.project.clone()).collect();
+    projects.sort_unstable();
+    projects.dedup();
+    projects
+}
+
+/// A column for each stage, and one for what has ended.
+fn columns(open: TaskList, over: TaskList, show: Option<&str>) -> Vec<StageColumn> {
+    let is_shown = |task: &Task| match show {
+        Some("stuck") => task.stuck,
+        Some("waiting") => !task.waits.is_empty(),
+        _every => true,
+    };
+    let mut stages = open.stages;
+    stages.extend(over.stages.into_iter().filter(|stage| !stages.contains(stage)).collect::<Vec<_>>());
+    let mut columns: Vec<StageColumn> =
+        stages.iter().map(|stage| StageColumn::new(stage, Vec::new())).collect();
+    let mut begun = StageColumn::new("begun", Vec::new());
+    for task in open.items.into_iter().filter(is_shown) {
+        let stage = task.stage.as_deref();
+        let column = columns.iter_mut().find(|column| Some(column.name.as_str()) == stage);
+        column.unwrap_or(&mut begun).tasks.push(task);
+    }
+    if !begun.tasks.is_empty() {
+        columns.insert(0, begun);
+    }
+    // What is stuck stands first, then what waits for people.
+    for column in &mut columns {
+        column.tasks.sort_by_key(|task| (!task.stuck, task.waits.is_empty()));
+    }
+    if show.is_none() {
+        let is_more = over.next_cursor.is_some();
+        columns.push(StageColumn { is_end: true, is_more, ..StageColumn::new("ended", over.items) });
+    }
+    columns
+}

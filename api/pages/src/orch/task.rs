@@ -1,0 +1,181 @@
+//! A task as the list of REST has it, and what its card says.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::visible::visible;
+
+/// A task.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Task {
+    pub(super) short_id: String,
+    pub(super) item: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) pipeline: String,
+    pub(super) project: Option<String>,
+    pub(super) repo: Option<String>,
+    pub(super) status: String,
+    pub(super) stage: Option<String>,
+    pub(super) stage_since: Option<String>,
+    pub(super) tracker: String,
+    pub(super) work: Vec<Work>,
+    pub(super) waits: Vec<Wait>,
+    pub(super) next_at: Option<String>,
+    pub(super) rounds: Vec<Rounds>,
+    pub(super) sent_back: Option<SentBack>,
+    pub(super) reviews: Vec<Review>,
+    pub(super) cost_usd: String,
+    pub(super) in_production: Option<bool>,
+    pub(super) stuck: bool,
+    pub(super) set_aside: Option<String>,
+    pub(super) note: Option<String>,
+    pub(super) started_at: String,
+    pub(super) ended_at: Option<String>,
+    pub(super) version: u64,
+}
+
+/// An attempt that has not ended.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Work {
+    pub(super) step: String,
+    pub(super) round: u32,
+    pub(super) attempt: u32,
+    pub(super) since: String,
+    pub(super) started_at: Option<String>,
+}
+
+/// Whom it waits for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wait {
+    pub(super) kind: String,
+    pub(super) roles: Vec<String>,
+    pub(super) since: String,
+    pub(super) why: Option<String>,
+}
+
+/// The rounds of a step.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rounds {
+    pub(super) step: String,
+    pub(super) used: u32,
+    pub(super) max: Option<u32>,
+    pub(super) causes: BTreeMap<String, u32>,
+}
+
+/// What was sent back last.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SentBack {
+    pub(super) cause: String,
+    pub(super) reason: Option<String>,
+    pub(super) to: String,
+    pub(super) at: String,
+}
+
+/// A review clock.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Review {
+    pub(super) open_since: Option<String>,
+    pub(super) elapsed_ms: i64,
+}
+
+impl Task {
+    /// The path of its run's page.
+    pub(super) fn path(&self) -> String {
+        format!("/runs/{}", self.short_id)
+    }
+
+    /// What it is about; never empty.
+    pub(super) fn name(&self) -> &str {
+        let title = self.title.as_deref().filter(|title| !title.is_empty());
+        title.or(self.item.as_deref()).unwrap_or(&self.pipeline)
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
+    /// The state of the tracker in words.
+    pub(super) fn tracker_words(&self) -> String {
+        let words = self.tracker.replace('_', " ");
+        let mut chars = words.chars();
+        chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    }
+
+    /// Why it stands still though nobody stopped it.
+    pub(super) fn stuck_words(&self) -> &str {
+        self.set_aside.as_deref().unwrap_or("nobody is at work, nobody is asked, and no timer is set")
+    }
+
+    /// The steps whose rounds are limited.
+    pub(super) fn limited(&self) -> impl Iterator<Item = &Rounds> {
+        self.rounds.iter().filter(|rounds| rounds.max.is_some())
+    }
+
+    /// How long people had its approvals in their hands; none: they were not asked.
+    pub(super) fn review(&self) -> Option<String> {
+        let total = self.reviews.iter().map(|review| review.elapsed_ms).sum();
+        (!self.reviews.is_empty()).then(|| crate::words::duration(total))
+    }
+
+    /// Whether people have one in their hands.
+    pub(super) fn is_in_review(&self) -> bool {
+        self.reviews.iter().any(|review| review.open_since.is_some())
+    }
+}
+
+impl Wait {
+    /// What is to be done.
+    pub(super) fn verb(&self) -> &'static str {
+        match self.kind.as_str() {
+            "approval" => "approve",
+            "question" => "answer",
+            "budget" => "raise the budget",
+            _blocked => "unblock",
+        }
+    }
+
+    /// Who may.
+    pub(super) fn whom(&self) -> String {
+        if self.roles.is_empty() { "anyone".to_owned() } else { visible(&self.roles.join(", ")).into_owned() }
+    }
+
+    /// The sign of what is asked.
+    pub(super) fn glyph(&self) -> &'static str {
+        if matches!(self.kind.as_str(), "approval" | "question") { "◷" } else { "◆" }
+    }
+}
+
+impl Work {
+    /// Since when it works, or waits in line.
+    pub(super) fn from(&self) -> &str {
+        self.started_at.as_deref().unwrap_or(&self.since)
+    }
+}
+
+impl Rounds {
+    /// `2/3`.
+    pub(super) fn used_of(&self) -> String {
+        self.max.map_or_else(|| self.used.to_string(), |max| format!("{}/{max}", self.used))
+    }
+
+    /// Whether none is left.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.max.is_some_and(|max| self.used >= max)
+    }
+
+    /// Why it began anew, with counts.
+    pub(super) fn words(&self) -> String {
+        let causes: Vec<String> =
+            self.causes.iter().map(|(cause, count)| format!("{cause} {count}")).collect();
+        let why = if causes.is_empty() { "the first round".to_owned() } else { causes.join(", ") };
+        visible(&format!("rounds of {}: {why}", self.step)).into_owned()
+    }
+}
