@@ -13,8 +13,9 @@ use everfold_core::event::RunEvent;
 use super::history::{StageHistory, StageRecord};
 use super::jobs::JobCounts;
 use super::layout::StageLayout;
-use super::query::{HEAD, definition_key, history_key, record_key, run_key, terms};
+use super::query::{HEAD, definition_key, history_key, record_key, run_key};
 use super::read_event::stage_fact;
+use super::terms;
 use crate::columns::DefinitionColumns;
 use crate::event_readers::{STAGES, is_read_by};
 use crate::id_map::IdMap;
@@ -37,14 +38,14 @@ pub struct StagesModel {
     count: u32,
     /// The log has a definition that names stages.
     is_any_staged: bool,
-    cached: IdMap<RunId, Option<CachedTask>>,
+    cached: IdMap<RunId, Option<CachedStageRow>>,
     layouts: IdMap<Hash, Option<Arc<StageLayout>>>,
     unseen: Vec<RunId>,
     is_count_changed: bool,
     jobs: JobCounts,
 }
 
-struct CachedTask {
+struct CachedStageRow {
     number: u32,
     layout: Arc<StageLayout>,
     record: StageRecord,
@@ -88,7 +89,7 @@ impl StagesModel {
         let bytes = bytes.ok_or_else(|| FoldError::Row("a task has a number and no row".to_owned()))?;
         let record: StageRecord = row_codec::read(&mut &*bytes)?;
         let layout = self.layout(&record.definition, batch)?.unwrap_or_default();
-        self.cached.insert(run, Some(CachedTask { number, layout, record, is_unseen: false }));
+        self.cached.insert(run, Some(CachedStageRow { number, layout, record, is_unseen: false }));
         Ok(())
     }
 
@@ -105,7 +106,7 @@ impl StagesModel {
         batch.put(&run_key(fact.run), row_codec::encode(&number)?);
         bitmap_index::set(batch, &terms::open(), number, true)?;
         let record = StageRecord::new(fact.run, *definition, fact.position);
-        self.cached.insert(fact.run, Some(CachedTask { number, layout, record, is_unseen: true }));
+        self.cached.insert(fact.run, Some(CachedStageRow { number, layout, record, is_unseen: true }));
         self.unseen.push(fact.run);
         Ok(())
     }
@@ -138,10 +139,10 @@ impl StagesModel {
     /// Folds what an event tells into the row.
     fn note(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
         let Some(Some(task)) = self.cached.get_mut(&fact.run) else { return Ok(()) };
-        let Some(told) = stage_fact(fact, &task.layout) else { return Ok(()) };
+        let Some(reported) = stage_fact(fact, &task.layout) else { return Ok(()) };
         let (was_ended, stage) = (task.record.now.is_ended, task.record.now.stage.clone());
-        self.jobs.before(&task.record.now, &told, fact);
-        if let Some(full) = task.record.add(told, fact.position, fact.context.recorded_at) {
+        self.jobs.before(&task.record.now, &reported, fact);
+        if let Some(full) = task.record.add(reported, fact.position, fact.context.recorded_at) {
             store_history(task.number, &full, batch)?;
         }
         let now = &task.record.now;

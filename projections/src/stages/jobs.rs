@@ -35,15 +35,15 @@ impl JobCounts {
 
     /// Takes a task's jobs away as they stand before a fact, and notes the one that it ends. What a copied history had at
     /// work was its origin's.
-    pub(super) fn before(&mut self, now: &Standing, told: &StageFact, fact: &Fact<'_>) {
+    pub(super) fn before(&mut self, now: &Standing, reported: &StageFact, fact: &Fact<'_>) {
         let (queued, running) = open_jobs(now);
         self.jobs.queued = self.jobs.queued.saturating_sub(queued);
         self.jobs.running = self.jobs.running.saturating_sub(running);
-        let over: Vec<&StageWork> = match told {
+        let over: Vec<&StageWork> = match reported {
             StageFact::Over { id, .. } => now.work.iter().filter(|work| work.is(id)).collect(),
             _goes_on => Vec::new(),
         };
-        let failed = match told {
+        let failed = match reported {
             StageFact::Over { failed, .. } => failed.clone(),
             _goes_on => None,
         };

@@ -21,15 +21,15 @@ pub struct StageLayout {
 
 /// What a canonical document says of it.
 #[derive(Deserialize)]
-struct StagedDocument {
+struct LayoutDocument {
     #[serde(default)]
-    steps: Vec<StagedStep>,
+    steps: Vec<LayoutStep>,
     #[serde(default)]
-    on_finish: Vec<StagedStep>,
+    on_finish: Vec<LayoutStep>,
 }
 
 #[derive(Deserialize)]
-struct StagedStep {
+struct LayoutStep {
     id: String,
     #[serde(default)]
     stage: Option<String>,
@@ -40,7 +40,7 @@ struct StagedStep {
 impl StageLayout {
     /// That of a definition; empty where no step names a stage.
     pub(crate) fn of(document: &str) -> Self {
-        let Ok(document) = serde_json::from_str::<StagedDocument>(document) else { return Self::default() };
+        let Ok(document) = serde_json::from_str::<LayoutDocument>(document) else { return Self::default() };
         let mut layout = Self::default();
         for step in document.steps.into_iter().chain(document.on_finish) {
             let limit =

@@ -13,6 +13,7 @@ mod query;
 mod read_event;
 mod stage_fact;
 mod standing;
+mod terms;
 mod text;
 
 pub use fold::StagesModel;

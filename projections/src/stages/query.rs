@@ -13,6 +13,7 @@ use super::jobs::JOBS;
 use super::layout::StageLayout;
 use super::parts::AgentJobs;
 use super::standing::Standing;
+use super::terms;
 use crate::id_map::IdMap;
 use crate::index::lifetimes;
 use crate::index::predicate::Predicate;
@@ -38,32 +39,6 @@ pub(super) fn run_key(run: RunId) -> Vec<u8> {
 
 pub(super) fn definition_key(definition: &Hash) -> Vec<u8> {
     [&[b'g'][..], &definition.0].concat()
-}
-
-/// What is true of a task, as the indexes name it.
-pub(super) mod terms {
-    use crate::index::bitmap_index::term;
-
-    /// It goes on.
-    pub(in crate::stages) fn open() -> Vec<u8> {
-        term(b'o', "")
-    }
-
-    /// It stands in this stage, or did when it ended.
-    pub(in crate::stages) fn stage(name: &str) -> Vec<u8> {
-        term(b'c', name)
-    }
-
-    /// Its work item has this number.
-    pub(in crate::stages) fn item(digits: &str) -> Vec<u8> {
-        term(b'i', digits)
-    }
-
-    /// The number at the end of a work item's name, without zeros in front of it.
-    pub(in crate::stages) fn item_number(item: &str) -> Option<&str> {
-        let digits = &item[item.trim_end_matches(|sign: char| sign.is_ascii_digit()).len()..];
-        (!digits.is_empty()).then(|| digits.trim_start_matches('0'))
-    }
 }
 
 /// Which tasks are wanted; all conditions must hold.
@@ -254,25 +229,5 @@ impl StageFilter {
     fn fits(&self, standing: &Standing) -> bool {
         self.is_open.is_none_or(|open| open != standing.is_ended)
             && self.stage.as_ref().is_none_or(|stage| standing.stage.as_ref() == Some(stage))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::terms::item_number;
-
-    #[test]
-    fn o116_a_work_item_is_known_by_its_number_whatever_stands_in_front_of_it() {
-        for (item, number) in [
-            ("ORCH-005", Some("5")),
-            ("ET-5", Some("5")),
-            ("5", Some("5")),
-            ("ET-018", Some("18")),
-            ("ET-abc", None),
-            ("", None),
-            ("ЗАДАЧА-7", Some("7")),
-        ] {
-            assert_eq!(item_number(item), number, "{item}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use everfold_language::definition::Vote;
 
 use super::layout::StageLayout;
 use super::parts::{StageWaitKind, WorkKind};
-use super::stage_fact::{Rework, StageFact};
+use super::stage_fact::{ReworkFact, StageFact};
 use super::text::{findings, remark, short};
 use crate::event_readers::{STAGES, passed_over};
 use crate::projection::Fact;
@@ -131,8 +131,8 @@ fn answered(path: &StepPath, kind: StageWaitKind) -> StageFact {
     StageFact::Answered { path: path.clone(), kind }
 }
 
-fn rework(event: &ReworkRequested, layout: &StageLayout) -> Rework {
-    Rework {
+fn rework(event: &ReworkRequested, layout: &StageLayout) -> ReworkFact {
+    ReworkFact {
         target: event.target.clone(),
         source: event.source.id.path.clone(),
         gate: event.source.gate.clone(),

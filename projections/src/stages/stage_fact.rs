@@ -35,7 +35,7 @@ pub(super) enum StageFact {
     /// A gate passed or failed.
     Judged { step: StepId, gate: String, round: Round, passed: bool, reason: String },
     /// Steps begin anew.
-    Reworked(Rework),
+    Reworked(ReworkFact),
     /// Nothing is asked any more: the run is to end.
     Withdrawn,
     /// The run ended.
@@ -48,7 +48,7 @@ pub(super) enum StageFact {
 
 /// Steps begin anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Rework {
+pub(super) struct ReworkFact {
     /// The step that begins anew.
     pub(super) target: StepId,
     /// The attempt that led to it.

@@ -10,7 +10,7 @@ use everfold_core::event::{TimerId, TimerKind};
 use serde::{Deserialize, Serialize};
 
 use super::parts::{LiveMessage, ReviewClock, SentBack, StageWait, StageWaitKind, StageWork, WorkKind};
-use super::stage_fact::{Rework, StageFact};
+use super::stage_fact::{ReworkFact, StageFact};
 
 /// Causes that are told apart at one step; further ones count as [`OTHER`].
 const CAUSES_MAX: usize = 16;
@@ -234,7 +234,7 @@ impl Standing {
         self.unask(at, |wait| is_part(&wait.path));
     }
 
-    fn rework(&mut self, rework: &Rework, at: Timestamp) {
+    fn rework(&mut self, rework: &ReworkFact, at: Timestamp) {
         let failure = || self.failures.get(&rework.source.step).cloned();
         let cause = rework.cause.clone().or_else(failure).unwrap_or_else(|| OTHER.to_owned());
         let has_run = |step: &&StepId| self.rounds.get(*step).is_some_and(|rounds| *rounds > 0);
@@ -261,7 +261,7 @@ impl Standing {
     }
 
     /// Why something is sent back: what the gate or the person said, else what the findings say.
-    fn reason(&self, rework: &Rework) -> Option<String> {
+    fn reason(&self, rework: &ReworkFact) -> Option<String> {
         let of_gate = rework.gate.as_ref().and_then(|gate| {
             let judged = self.judged.as_ref().filter(|judged| judged.gate == *gate && !judged.passed);
             judged.map(|judged| judged.reason.clone())
@@ -313,7 +313,7 @@ mod tests {
     }
 
     fn rework(target: &str, source: &str, gate: Option<&str>, reset: &[&str]) -> StageFact {
-        StageFact::Reworked(Rework {
+        StageFact::Reworked(ReworkFact {
             target: StepId::new(target),
             source: step(source),
             gate: gate.map(str::to_owned),

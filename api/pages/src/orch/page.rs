@@ -7,7 +7,7 @@ use axum::extract::Query;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use super::task::Task;
+use super::task::TaskCard;
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ const ENDED_MAX: usize = 20;
 /// What the address asks for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct AskedTasks {
     /// Of this project alone.
     project: Option<String>,
     /// `waiting` or `stuck`; all else: every task.
@@ -28,23 +28,23 @@ pub(super) struct Asked {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct TaskList {
+struct CardList {
     stages: Vec<String>,
-    items: Vec<Task>,
+    items: Vec<TaskCard>,
     next_cursor: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Queue {
-    counts: QueueCounts,
+struct CardQueue {
+    counts: CardQueueCounts,
     max_concurrency: Option<u64>,
-    resilience: Resilience,
+    resilience: CardResilience,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct QueueCounts {
+struct CardQueueCounts {
     queued: u64,
     running: u64,
     failed: u64,
@@ -52,7 +52,7 @@ struct QueueCounts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Resilience {
+struct CardResilience {
     breaker: String,
 }
 
@@ -62,12 +62,12 @@ struct StageColumn {
     name: String,
     /// Its tasks have ended.
     is_end: bool,
-    tasks: Vec<Task>,
+    tasks: Vec<TaskCard>,
     is_more: bool,
 }
 
 impl StageColumn {
-    fn new(name: &str, tasks: Vec<Task>) -> Self {
+    fn new(name: &str, tasks: Vec<TaskCard>) -> Self {
         Self { name: name.to_owned(), is_end: false, tasks, is_more: false }
     }
 
@@ -88,8 +88,8 @@ struct TasksPage {
     frame: Frame,
     columns: Vec<StageColumn>,
     /// Only now.
-    queue: Option<Queue>,
-    asked: Asked,
+    queue: Option<CardQueue>,
+    asked: AskedTasks,
     open: usize,
     waiting: usize,
     stuck: usize,
@@ -130,8 +130,8 @@ impl TasksPage {
     }
 }
 
-pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
-    let asked = Asked {
+pub(super) async fn page(visit: Visit, Query(asked): Query<AskedTasks>) -> Result<Response, Problem> {
+    let asked = AskedTasks {
         show: asked.show.filter(|show| matches!(show.as_str(), "waiting" | "stuck")),
         project: asked.project.filter(|project| !project.is_empty()),
     };
@@ -144,10 +144,10 @@ pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Result<Res
     let over = visit.at_moment(&of_project(format!("{over}&limit={ENDED_MAX}")));
     let queue = async {
         // What is in line is of now alone.
-        if visit.at.is_some() { None } else { visit.rest.get::<Queue>("/orch/queue").await.ok() }
+        if visit.at.is_some() { None } else { visit.rest.get::<CardQueue>("/orch/queue").await.ok() }
     };
     let (open, over, queue) =
-        futures::join!(visit.rest.get::<TaskList>(&open), visit.rest.get::<TaskList>(&over), queue);
+        futures::join!(visit.rest.get::<CardList>(&open), visit.rest.get::<CardList>(&over), queue);
     let (open, over) = (open?, over?);
     let page = TasksPage {
         frame: visit.frame("Tasks", NavPlace::Board),
@@ -164,7 +164,7 @@ pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Result<Res
 }
 
 /// The projects of tasks, in the order of their names.
-fn projects<'a>(tasks: impl Iterator<Item = &'a Task>) -> Vec<String> {
+fn projects<'a>(tasks: impl Iterator<Item = &'a TaskCard>) -> Vec<String> {
     let mut projects: Vec<String> = tasks.filter_map(|task| task.project.clone()).collect();
     projects.sort_unstable();
     projects.dedup();
@@ -172,8 +172,8 @@ fn projects<'a>(tasks: impl Iterator<Item = &'a Task>) -> Vec<String> {
 }
 
 /// A column for each stage, and one for what has ended.
-fn columns(open: TaskList, over: TaskList, show: Option<&str>) -> Vec<StageColumn> {
-    let is_shown = |task: &Task| match show {
+fn columns(open: CardList, over: CardList, show: Option<&str>) -> Vec<StageColumn> {
+    let is_shown = |task: &TaskCard| match show {
         Some("stuck") => task.stuck,
         Some("waiting") => !task.waits.is_empty(),
         _every => true,

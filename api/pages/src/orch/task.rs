@@ -9,7 +9,7 @@ use crate::visible::visible;
 /// A task.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Task {
+pub(super) struct TaskCard {
     pub(super) short_id: String,
     pub(super) item: Option<String>,
     pub(super) title: Option<String>,
@@ -20,12 +20,12 @@ pub(super) struct Task {
     pub(super) stage: Option<String>,
     pub(super) stage_since: Option<String>,
     pub(super) tracker: String,
-    pub(super) work: Vec<Work>,
-    pub(super) waits: Vec<Wait>,
+    pub(super) work: Vec<CardWork>,
+    pub(super) waits: Vec<CardWait>,
     pub(super) next_at: Option<String>,
-    pub(super) rounds: Vec<Rounds>,
-    pub(super) sent_back: Option<SentBack>,
-    pub(super) reviews: Vec<Review>,
+    pub(super) rounds: Vec<CardRounds>,
+    pub(super) sent_back: Option<CardSentBack>,
+    pub(super) reviews: Vec<CardReview>,
     pub(super) cost_usd: String,
     pub(super) in_production: Option<bool>,
     pub(super) stuck: bool,
@@ -39,7 +39,7 @@ pub(super) struct Task {
 /// An attempt that has not ended.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Work {
+pub(super) struct CardWork {
     pub(super) step: String,
     pub(super) round: u32,
     pub(super) attempt: u32,
@@ -50,7 +50,7 @@ pub(super) struct Work {
 /// Whom it waits for.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wait {
+pub(super) struct CardWait {
     pub(super) kind: String,
     pub(super) roles: Vec<String>,
     pub(super) since: String,
@@ -60,7 +60,7 @@ pub(super) struct Wait {
 /// The rounds of a step.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Rounds {
+pub(super) struct CardRounds {
     pub(super) step: String,
     pub(super) used: u32,
     pub(super) max: Option<u32>,
@@ -70,7 +70,7 @@ pub(super) struct Rounds {
 /// What was sent back last.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct SentBack {
+pub(super) struct CardSentBack {
     pub(super) cause: String,
     pub(super) reason: Option<String>,
     pub(super) to: String,
@@ -80,12 +80,12 @@ pub(super) struct SentBack {
 /// A review clock.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Review {
+pub(super) struct CardReview {
     pub(super) open_since: Option<String>,
     pub(super) elapsed_ms: i64,
 }
 
-impl Task {
+impl TaskCard {
     /// The path of its run's page.
     pub(super) fn path(&self) -> String {
         format!("/runs/{}", self.short_id)
@@ -115,7 +115,7 @@ impl Task {
     }
 
     /// The steps whose rounds are limited.
-    pub(super) fn limited(&self) -> impl Iterator<Item = &Rounds> {
+    pub(super) fn limited(&self) -> impl Iterator<Item = &CardRounds> {
         self.rounds.iter().filter(|rounds| rounds.max.is_some())
     }
 
@@ -131,7 +131,7 @@ impl Task {
     }
 }
 
-impl Wait {
+impl CardWait {
     /// What is to be done.
     pub(super) fn verb(&self) -> &'static str {
         match self.kind.as_str() {
@@ -153,14 +153,14 @@ impl Wait {
     }
 }
 
-impl Work {
+impl CardWork {
     /// Since when it works, or waits in line.
     pub(super) fn from(&self) -> &str {
         self.started_at.as_deref().unwrap_or(&self.since)
     }
 }
 
-impl Rounds {
+impl CardRounds {
     /// `2/3`.
     pub(super) fn used_of(&self) -> String {
         self.max.map_or_else(|| self.used.to_string(), |max| format!("{}/{max}", self.used))

@@ -12,7 +12,7 @@ use everfold_projections::{LiveMessage, RunRow, SpendBy, SpendFilter};
 use serde::Deserialize;
 
 use super::find::find;
-use super::scan::{Moment, joined};
+use super::scan::{ShownMoment, joined};
 use super::staged_task::staged_task;
 use crate::body::orch::{StagedMessage, StagedStep, StagedTaskDetail, StagedVerdict};
 use crate::body::spend::SpendItem;
@@ -46,7 +46,7 @@ pub(crate) async fn task(
     Params(params): Params<OneTaskParams>,
 ) -> Result<Response, Fault> {
     let at = moment(&app, params.at.as_deref()).await?;
-    let moment = Moment::of(&app, at, min_position(&app, params.min_position)?).await?;
+    let moment = ShownMoment::of(&app, at, min_position(&app, params.min_position)?).await?;
     let run = find(&app, &item, at).await?;
     let answer = app.views().stages(moment.min, move |view| view.get(run, at)).await?;
     let shown_at = at.unwrap_or(answer.position);

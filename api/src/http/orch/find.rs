@@ -11,7 +11,7 @@ use crate::http::app::App;
 const SAME_MAX: usize = 50;
 
 /// A task that a name may mean.
-struct Candidate {
+struct NamedTask {
     run: RunId,
     item: String,
     is_open: bool,
@@ -22,7 +22,7 @@ struct Candidate {
 pub(super) async fn find(app: &App, name: &str, at: Option<Position>) -> Result<RunId, Fault> {
     let Some(digits) = number_of(name) else { return app.resolve(name).await };
     let candidates = candidates(app, digits, at).await?;
-    let is_same = |candidate: &&Candidate| candidate.item.eq_ignore_ascii_case(name);
+    let is_same = |candidate: &&NamedTask| candidate.item.eq_ignore_ascii_case(name);
     if let Some(exact) = best(candidates.iter().filter(is_same)) {
         return Ok(exact.run);
     }
@@ -39,19 +39,19 @@ pub(super) async fn find(app: &App, name: &str, at: Option<Position>) -> Result<
         .hint(format!("write the one that is meant: {}, {}", found.item, others.join(", "))))
 }
 
-async fn candidates(app: &App, digits: &str, at: Option<Position>) -> Result<Vec<Candidate>, Fault> {
+async fn candidates(app: &App, digits: &str, at: Option<Position>) -> Result<Vec<NamedTask>, Fault> {
     let filter = StageFilter { item: Some(digits.to_owned()), ..StageFilter::default() };
     let answer = app.views().stages(None, move |view| view.list(&filter, None, SAME_MAX, at)).await?;
     let both = joined(app, answer.value.items, at.unwrap_or(answer.position)).await?;
     let candidate = |run: everfold_projections::RunRow| {
         let item = run.shown.labels.get("item").cloned()?;
-        Some(Candidate { run: run.id, item, is_open: !run.shown.status.is_ended() })
+        Some(NamedTask { run: run.id, item, is_open: !run.shown.status.is_ended() })
     };
     Ok(both.into_iter().filter_map(|(_, run)| candidate(run)).collect())
 }
 
 /// The newest that goes on, else the newest: they come newest first.
-fn best<'a>(candidates: impl Iterator<Item = &'a Candidate> + Clone) -> Option<&'a Candidate> {
+fn best<'a>(candidates: impl Iterator<Item = &'a NamedTask> + Clone) -> Option<&'a NamedTask> {
     candidates.clone().find(|candidate| candidate.is_open).or_else(|| candidates.clone().next())
 }
 

@@ -8,7 +8,7 @@ use everfold_projections::StageFilter;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::scan::{Found, Moment, scan};
+use super::scan::{FoundTasks, ShownMoment, scan};
 use crate::body::orch::{StagedTask, StagedTasks};
 use crate::fault::{Code, Fault};
 use crate::http::answer::read;
@@ -28,7 +28,7 @@ pub(crate) struct StagedTaskParams {
     stage: Option<String>,
     /// With this label `project`.
     project: Option<String>,
-    /// Statuses of runs, several by commas; `open`: those that have not ended.
+    /// WantedStatuses of runs, several by commas; `open`: those that have not ended.
     status: Option<String>,
     /// Only tasks that are stuck (`true`), or that are not.
     stuck: Option<bool>,
@@ -53,13 +53,13 @@ pub(crate) async fn tasks(
     State(app): State<App>,
     Params(params): Params<StagedTaskParams>,
 ) -> Result<Response, Fault> {
-    let statuses = Statuses::read(params.status.as_deref())?;
+    let statuses = WantedStatuses::read(params.status.as_deref())?;
     let [stuck, waiting] = [params.stuck, params.waiting].map(|wanted| wanted.map(|it| it.to_string()));
     let filters = [&params.stage, &params.project, &params.status, &stuck, &waiting].map(Option::as_deref);
     let paged = CursorOf::StagedTasks.with(&filters);
     let place = (app.in_list(paged, params.cursor.as_deref())?, limit(params.limit)?);
     let at = moment(&app, params.at.as_deref()).await?;
-    let moment = Moment::of(&app, at, min_position(&app, params.min_position)?).await?;
+    let moment = ShownMoment::of(&app, at, min_position(&app, params.min_position)?).await?;
     // What is stuck or waited for goes on.
     let is_open = statuses.is_open().or((params.stuck.or(params.waiting) == Some(true)).then_some(true));
     let filter = StageFilter { is_open, stage: params.stage, item: None };
@@ -69,7 +69,7 @@ pub(crate) async fn tasks(
             && params.stuck.is_none_or(|stuck| task.stuck == stuck)
             && params.waiting.is_none_or(|waiting| task.waits.is_empty() != waiting)
     };
-    let Found { position, stages, tasks, next } = scan(&app, filter, moment, place, fits).await?;
+    let FoundTasks { position, stages, tasks, next } = scan(&app, filter, moment, place, fits).await?;
     let next_cursor = app.list_cursor(paged, next);
     let of: Position = at.map_or(position, |at| at.min(position));
     Ok(read(position, StagedTasks { position: of, stages, items: tasks, next_cursor }))
@@ -77,13 +77,13 @@ pub(crate) async fn tasks(
 
 /// The statuses that are wanted; none: any.
 #[derive(Debug, Default)]
-pub(super) struct Statuses {
+pub(super) struct WantedStatuses {
     wanted: Vec<RunStatus>,
     /// Whatever has not ended.
     open: bool,
 }
 
-impl Statuses {
+impl WantedStatuses {
     pub(super) fn read(text: Option<&str>) -> Result<Self, Fault> {
         let mut statuses = Self::default();
         for word in text.into_iter().flat_map(|text| text.split(',')) {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use everfold_projections::StageFilter;
 use serde::Deserialize;
 
-use super::scan::{Found, Moment, scan};
+use super::scan::{FoundTasks, ShownMoment, scan};
 use crate::body::orch::{StagedTask, TaskReview, TaskReviews};
 use crate::fault::Fault;
 use crate::http::answer::read;
@@ -46,7 +46,7 @@ pub(crate) async fn review(
     let paged = CursorOf::TaskReviews.with(&[open.as_deref(), params.project.as_deref()]);
     let place = (app.in_list(paged, params.cursor.as_deref())?, limit(params.limit)?);
     let at = moment(&app, params.at.as_deref()).await?;
-    let moment = Moment::of(&app, at, min_position(&app, params.min_position)?).await?;
+    let moment = ShownMoment::of(&app, at, min_position(&app, params.min_position)?).await?;
     let filter =
         StageFilter { is_open: (params.open == Some(true)).then_some(true), ..StageFilter::default() };
     let is_wanted = |open: bool| params.open.is_none_or(|wanted| wanted == open);
@@ -54,7 +54,7 @@ pub(crate) async fn review(
         task.reviews.iter().any(|review| is_wanted(review.open_since.is_some()))
             && params.project.as_ref().is_none_or(|project| task.project.as_ref() == Some(project))
     };
-    let Found { position, tasks, next, .. } = scan(&app, filter, moment, place, fits).await?;
+    let FoundTasks { position, tasks, next, .. } = scan(&app, filter, moment, place, fits).await?;
     let items = tasks.into_iter().flat_map(reviews).filter(|it| is_wanted(it.review.open_since.is_some()));
     let next_cursor = app.list_cursor(paged, next);
     let of = at.map_or(position, |at| at.min(position));

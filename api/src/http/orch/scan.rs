@@ -20,14 +20,14 @@ const LOOKED_AT_MAX: usize = 2_000;
 
 /// Of which moment an answer is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct ShownMoment {
     pub(super) at: Option<Position>,
     pub(super) min: Option<Position>,
     /// Spans that go on are counted up to here.
     pub(super) now: Timestamp,
 }
 
-impl Moment {
+impl ShownMoment {
     pub(super) async fn of(app: &App, at: Option<Position>, min: Option<Position>) -> Result<Self, Fault> {
         let now = match at {
             None => clock::now(),
@@ -41,7 +41,7 @@ impl Moment {
 }
 
 /// Tasks that were found.
-pub(super) struct Found {
+pub(super) struct FoundTasks {
     pub(super) position: Position,
     /// The stages of their pipelines, in the order of their use.
     pub(super) stages: Vec<String>,
@@ -53,13 +53,13 @@ pub(super) struct Found {
 pub(super) async fn scan(
     app: &App,
     filter: StageFilter,
-    moment: Moment,
+    moment: ShownMoment,
     (mut cursor, limit): (Option<u64>, usize),
     fits: impl Fn(&StagedTask) -> bool,
-) -> Result<Found, Fault> {
+) -> Result<FoundTasks, Fault> {
     let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
     let (stages, tasks) = Default::default();
-    let mut found = Found { position: Position::ZERO, stages, tasks, next: None };
+    let mut found = FoundTasks { position: Position::ZERO, stages, tasks, next: None };
     let mut looked_at = 0;
     loop {
         let (wanted, from) = (filter.clone(), cursor);
