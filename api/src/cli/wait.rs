@@ -62,7 +62,7 @@ pub(crate) async fn wait(
     let mut looks = tokio::time::interval(LOOK_BELOW);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut quiet = Box::pin(tokio::time::sleep(QUIET));
-    let mut is_told = false;
+    let mut is_reported = false;
     loop {
         let message = tokio::select! {
             message = followed.next() => message?,
@@ -88,9 +88,9 @@ pub(crate) async fn wait(
                 progress.tick();
                 continue;
             }
-            () = &mut quiet, if !is_told => {
-                is_told = is_full(context).await;
-                if is_told {
+            () = &mut quiet, if !is_reported => {
+                is_reported = is_full(context).await;
+                if is_reported {
                     progress.say("the disk of the data folder is full: the run goes on by itself when there is room");
                 }
                 quiet.as_mut().reset(Instant::now() + QUIET);
@@ -108,7 +108,7 @@ pub(crate) async fn wait(
             }
         };
         quiet.as_mut().reset(Instant::now() + QUIET);
-        is_told = false;
+        is_reported = false;
         match message {
             FollowMessage::Event(event) => progress.event(&event),
             FollowMessage::State(view) => {

@@ -9,7 +9,7 @@ use super::codes::Code;
 use super::files::{FileProblem, LoadedFiles};
 use super::problem::{Problem, SourceText};
 use super::similar::similar;
-use super::templates::size;
+use super::tree_size::size;
 use super::yaml::{self, COPIED_BYTES_MAX, Kind, NODES_MAX, YamlNode};
 
 /// The most files that a pipeline includes.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::codes::Code;
 use super::problem::{Problem, SourceText};
 use super::read::WORKS;
-use super::templates::{TreeSize, size};
+use super::tree_size::{TreeSize, size};
 use super::yaml::{COPIED_BYTES_MAX, Kind, NODES_MAX, YamlNode, json_as_yaml};
 
 /// Where the places of pipelines within pipelines begin: no file is named so by accident.

@@ -9,7 +9,7 @@ use super::codes::Code;
 use super::locals::{LocalValue, Locals, ROOT};
 use super::problem::{Problem, SourceText};
 use super::source_map::{LocalUse, SourceMap};
-use super::templates::size;
+use super::tree_size::size;
 use super::written_text::WrittenText;
 use super::yaml::{Kind, YamlNode};
 use crate::expr::{Expr, FieldUse, SOURCE_BYTES_MAX, TextPart, field_uses, parts};
@@ -28,9 +28,9 @@ const FIXED: [&str; 4] = ["config_records", "description", "schema", "secrets"];
 /// Maps of the language whose keys are names.
 const NAMED: [&str; 2] = ["on_signal", "outputs"];
 
-/// What a text is.
+/// What a text is written in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum TextSyntax {
     /// An expression.
     Bare,
     /// A text with `${…}`; one that is a local alone is what that stands for, of any type.
@@ -41,11 +41,11 @@ enum Form {
     Shell,
 }
 
-/// A place at which a local cannot be written out; it was reported.
-struct Refused;
+/// The local cannot be written out; it was reported why.
+struct BrokenLocal;
 
 /// What a text became.
-enum Outcome {
+enum Replacement {
     Same,
     Text(WrittenText),
     /// The local alone.
@@ -84,9 +84,9 @@ impl<'a> LocalWriter<'a> {
         } else if DATA.contains(&key) {
             self.data(value);
         } else if EXPRESSIONS.contains(&key) && is_scalar {
-            self.scalar(value, Form::Bare);
+            self.scalar(value, TextSyntax::Bare);
         } else if key == "command" && is_scalar {
-            self.scalar(value, Form::Shell);
+            self.scalar(value, TextSyntax::Shell);
         } else {
             self.construct(value);
         }
@@ -95,7 +95,7 @@ impl<'a> LocalWriter<'a> {
     /// A part of the language.
     fn construct(&mut self, node: &mut YamlNode) {
         match &mut node.kind {
-            Kind::Scalar { .. } => drop(self.scalar(node, Form::Text)),
+            Kind::Scalar { .. } => drop(self.scalar(node, TextSyntax::Text)),
             Kind::List(items) => items.iter_mut().for_each(|item| self.construct(item)),
             Kind::Map(entries) => {
                 for (key, value) in entries {
@@ -111,31 +111,38 @@ impl<'a> LocalWriter<'a> {
     /// A value of the pipeline's author; `false` where something of it is broken.
     pub(super) fn data(&mut self, node: &mut YamlNode) -> bool {
         match &mut node.kind {
-            Kind::Scalar { .. } => self.scalar(node, Form::Text),
-            Kind::List(items) => items.iter_mut().fold(true, |sound, item| self.data(item) && sound),
-            Kind::Map(entries) => {
-                entries.iter_mut().fold(true, |sound, (_, value)| self.data(value) && sound)
-            }
+            Kind::Scalar { .. } => self.scalar(node, TextSyntax::Text),
+            Kind::List(items) => self.all(items.iter_mut()),
+            Kind::Map(entries) => self.all(entries.iter_mut().map(|(_, value)| value)),
             Kind::Bad => false,
         }
     }
 
+    /// Several values of the author, each also after a broken one.
+    fn all<'n>(&mut self, nodes: impl Iterator<Item = &'n mut YamlNode>) -> bool {
+        let mut is_sound = true;
+        for node in nodes {
+            is_sound &= self.data(node);
+        }
+        is_sound
+    }
+
     /// A scalar; `false` where a local of it is broken: then nothing more is said of it.
-    fn scalar(&mut self, node: &mut YamlNode, form: Form) -> bool {
+    fn scalar(&mut self, node: &mut YamlNode, form: TextSyntax) -> bool {
         let Some(text) = node.text().filter(|text| text.contains(ROOT)) else { return true };
         let map = node.source_map(self.source);
         let outcome = match form {
-            Form::Bare => self.bare(text, &map),
-            Form::Text | Form::File | Form::Shell => self.text(text, &map, form),
+            TextSyntax::Bare => self.bare(text, &map),
+            TextSyntax::Text | TextSyntax::File | TextSyntax::Shell => self.text(text, &map, form),
         };
         match outcome {
-            Ok(Outcome::Same) => {}
-            Ok(Outcome::Value(value)) => *node = value,
-            Ok(Outcome::Text(WrittenText { text, map })) => {
+            Ok(Replacement::Same) => {}
+            Ok(Replacement::Value(value)) => *node = value,
+            Ok(Replacement::Text(WrittenText { text, map })) => {
                 node.kind = Kind::Scalar { text, plain: false };
                 node.written = Some(Arc::new(map));
             }
-            Err(Refused) => {
+            Err(BrokenLocal) => {
                 node.kind = Kind::Bad;
                 return false;
             }
@@ -145,31 +152,31 @@ impl<'a> LocalWriter<'a> {
 
     /// A text of a file with `${…}`; `None` where a local of it is broken.
     pub(super) fn file(&mut self, written: WrittenText) -> Option<WrittenText> {
-        match self.text(&written.text, &written.map, Form::File) {
-            Ok(Outcome::Text(written)) => Some(written),
-            Ok(Outcome::Same | Outcome::Value(_)) => Some(written),
-            Err(Refused) => None,
+        match self.text(&written.text, &written.map, TextSyntax::File) {
+            Ok(Replacement::Text(written)) => Some(written),
+            Ok(Replacement::Same | Replacement::Value(_)) => Some(written),
+            Err(BrokenLocal) => None,
         }
     }
 
-    fn bare(&mut self, text: &str, map: &SourceMap) -> Result<Outcome, Refused> {
+    fn bare(&mut self, text: &str, map: &SourceMap) -> Result<Replacement, BrokenLocal> {
         if field_uses(text, ROOT).is_empty() || text.contains("${") {
-            return Ok(Outcome::Same);
+            return Ok(Replacement::Same);
         }
         // One that cannot be read is reported by the reader.
-        let Ok(expr) = Expr::parse(text) else { return Ok(Outcome::Same) };
+        let Ok(expr) = Expr::parse(text) else { return Ok(Replacement::Same) };
         self.locals.note_uses(&field_uses(text, ROOT));
         let mut written = WrittenText::empty();
         self.expression(&expr, map, &mut written)?;
-        Ok(Outcome::Text(written))
+        Ok(Replacement::Text(written))
     }
 
-    fn text(&mut self, text: &str, map: &SourceMap, form: Form) -> Result<Outcome, Refused> {
+    fn text(&mut self, text: &str, map: &SourceMap, form: TextSyntax) -> Result<Replacement, BrokenLocal> {
         if !text.contains("${") {
-            return Ok(Outcome::Same);
+            return Ok(Replacement::Same);
         }
         // One that cannot be read is reported by the reader.
-        let Ok(parts) = parts(text) else { return Ok(Outcome::Same) };
+        let Ok(parts) = parts(text) else { return Ok(Replacement::Same) };
         for part in &parts {
             if let TextPart::Expr { expr, .. } = part {
                 self.locals.note_uses(&field_uses(expr.source(), ROOT));
@@ -188,10 +195,10 @@ impl<'a> LocalWriter<'a> {
             written.push_own(text, map, at..place.start - "${".len());
             at = place.end + "}".len();
             let is_alone = expr.source().trim() == &expr.source()[uses[0].place.clone()];
-            if is_alone && form != Form::Shell {
+            if is_alone && form != TextSyntax::Shell {
                 let (used, value) = self.value(&expr, &map_of_it, &uses[0])?;
-                if is_single && form == Form::Text {
-                    return self.alone(value, &used).map(Outcome::Value);
+                if is_single && form == TextSyntax::Text {
+                    return self.alone(value, &used).map(Replacement::Value);
                 }
                 if let Some(spliced) = spliceable(&value.node, self.source) {
                     self.reserve(spliced.text.len(), 0, &used)?;
@@ -204,14 +211,14 @@ impl<'a> LocalWriter<'a> {
             written.push_own(text, map, place.end..at);
         }
         if is_same {
-            return Ok(Outcome::Same);
+            return Ok(Replacement::Same);
         }
         written.push_own(text, map, at..text.len());
-        Ok(Outcome::Text(written))
+        Ok(Replacement::Text(written))
     }
 
     /// What a local stands for, in the place of a text that is nothing but its name.
-    fn alone(&mut self, value: &LocalValue, used: &Arc<LocalUse>) -> Result<YamlNode, Refused> {
+    fn alone(&mut self, value: &LocalValue, used: &Arc<LocalUse>) -> Result<YamlNode, BrokenLocal> {
         let size = size(&value.node);
         self.reserve(size.bytes, size.nodes, used)?;
         let mut node = value.node.clone();
@@ -220,7 +227,12 @@ impl<'a> LocalWriter<'a> {
     }
 
     /// Adds an expression with its locals written out.
-    fn expression(&mut self, expr: &Expr, map: &SourceMap, written: &mut WrittenText) -> Result<(), Refused> {
+    fn expression(
+        &mut self,
+        expr: &Expr,
+        map: &SourceMap,
+        written: &mut WrittenText,
+    ) -> Result<(), BrokenLocal> {
         let source = expr.source();
         let uses = field_uses(source, ROOT);
         let (start, mut at, mut last) = (written.text.len(), 0, None);
@@ -252,7 +264,7 @@ impl<'a> LocalWriter<'a> {
                 }
             };
             self.problems.push(problem);
-            return Err(Refused);
+            return Err(BrokenLocal);
         }
         Ok(())
     }
@@ -263,33 +275,33 @@ impl<'a> LocalWriter<'a> {
         expr: &Expr,
         map: &SourceMap,
         one: &FieldUse,
-    ) -> Result<(Arc<LocalUse>, &'a LocalValue), Refused> {
+    ) -> Result<(Arc<LocalUse>, &'a LocalValue), BrokenLocal> {
         let locals = self.locals;
         let Some(name) = &one.field else {
             let message = format!("`{ROOT}` is no value: it has the pipeline's locals");
             let hint = format!("write {ROOT}.NAME; the variable of a loop needs another name");
             self.problems.push(map.problem(Code::Expression, one.place.clone(), message).hint(hint));
-            return Err(Refused);
+            return Err(BrokenLocal);
         };
         let Some(local) = locals.get(name) else {
             let message = format!("there is no local “{name}”");
             let problem = map.problem(Code::Template, one.place.clone(), message);
             self.problems.push(problem.hint(locals.hint(name)));
-            return Err(Refused);
+            return Err(BrokenLocal);
         };
-        let Some(value) = &local.value else { return Err(Refused) };
+        let Some(value) = &local.value else { return Err(BrokenLocal) };
         if let Some(variable) = expr.variables().intersection(&value.roots).next() {
             let message = format!("the loop calls its items “{variable}”, which `{ROOT}.{name}` asks for");
             let problem = map.problem(Code::Expression, one.place.clone(), message);
             self.problems.push(problem.hint("give the variable of the loop another name"));
-            return Err(Refused);
+            return Err(BrokenLocal);
         }
         let (source, span) = map.place_of(one.place.clone());
         Ok((Arc::new(LocalUse { name: name.clone(), source, span }), value))
     }
 
     /// Takes from what may be written out; reports at the name of the local where that is too little.
-    fn reserve(&mut self, bytes: usize, nodes: usize, used: &LocalUse) -> Result<(), Refused> {
+    fn reserve(&mut self, bytes: usize, nodes: usize, used: &LocalUse) -> Result<(), BrokenLocal> {
         match self.locals.reserve(bytes, nodes) {
             Some(true) => return Ok(()),
             None => {}
@@ -300,7 +312,7 @@ impl<'a> LocalWriter<'a> {
                 self.problems.push(problem.hint("100,000 values and 4 MiB of text are the most"));
             }
         }
-        Err(Refused)
+        Err(BrokenLocal)
     }
 }
 

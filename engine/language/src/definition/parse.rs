@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::children::{self, Below, ChildSource};
 use super::codes::{Code, Severity};
 use super::files::{FileSource, LoadedFiles, NoFiles};
+use super::local_reader::read_locals;
 use super::local_writer::LocalWriter;
 use super::locals::Locals;
 use super::model::{Definition, Schedule};
@@ -65,7 +66,7 @@ fn write_out(
     let locals = root.take("locals");
     templates::write_out(root, source, problems);
     let Some((key, locals)) = locals else { return Locals::none() };
-    let locals = Locals::read(&locals, source, files, problems);
+    let locals = read_locals(&locals, source, files, problems);
     LocalWriter { locals: &locals, source, problems }.pipeline(root);
     if inline::has_any(root)
         && let Kind::Map(entries) = &mut root.kind

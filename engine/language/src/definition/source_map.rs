@@ -12,12 +12,12 @@ use super::problem::{Problem, SourceText};
 /// The places of a text's bytes.
 #[derive(Debug, Clone)]
 pub(super) struct SourceMap {
-    pieces: Vec<Piece>,
+    pieces: Vec<TextOrigin>,
 }
 
 /// A part of a text that was read at one go.
 #[derive(Debug, Clone)]
-struct Piece {
+struct TextOrigin {
     /// Where it ends in the text.
     end: usize,
     source: Arc<SourceText>,
@@ -48,7 +48,7 @@ impl SourceMap {
     pub(super) fn new(source: Arc<SourceText>, places: Vec<usize>) -> Self {
         let end = places.len().saturating_sub(1);
         let places = if places.is_empty() { Arc::from([0]) } else { Arc::from(places) };
-        Self { pieces: vec![Piece { end, source, places, first: 0, used: None }] }
+        Self { pieces: vec![TextOrigin { end, source, places, first: 0, used: None }] }
     }
 
     /// The map of an empty text.
@@ -64,14 +64,15 @@ impl SourceMap {
     /// Adds the places of a text that follows.
     pub(super) fn push(&mut self, more: Self) {
         let start = self.len();
-        self.pieces.extend(more.pieces.into_iter().map(|piece| Piece { end: start + piece.end, ..piece }));
+        self.pieces
+            .extend(more.pieces.into_iter().map(|piece| TextOrigin { end: start + piece.end, ..piece }));
     }
 
     /// Adds so many bytes that stand at one place.
     pub(super) fn push_made(&mut self, bytes: usize, used: &LocalUse) {
         let (source, places) = (Arc::clone(&used.source), Arc::from([used.span.start]));
         let end = self.len() + bytes;
-        self.pieces.push(Piece { end, source, places, first: 0, used: None });
+        self.pieces.push(TextOrigin { end, source, places, first: 0, used: None });
     }
 
     /// The same places, of a text that stands where a local is named.
@@ -90,7 +91,7 @@ impl SourceMap {
             let from = range.start.max(start);
             if from < range.end.min(piece.end) || pieces.is_empty() && piece.end >= range.start {
                 let end = range.end.min(piece.end).saturating_sub(range.start);
-                pieces.push(Piece { end, first: piece.first + from - start, ..piece.clone() });
+                pieces.push(TextOrigin { end, first: piece.first + from - start, ..piece.clone() });
             }
             start = piece.end;
         }
@@ -98,7 +99,7 @@ impl SourceMap {
     }
 
     /// The piece with a byte, and where it starts.
-    fn piece(&self, offset: usize) -> Option<(&Piece, usize)> {
+    fn piece(&self, offset: usize) -> Option<(&TextOrigin, usize)> {
         let at =
             self.pieces.partition_point(|piece| piece.end <= offset).min(self.pieces.len().checked_sub(1)?);
         let start = at.checked_sub(1).map_or(0, |before| self.pieces[before].end);
@@ -141,7 +142,7 @@ impl SourceMap {
     }
 }
 
-impl Piece {
+impl TextOrigin {
     fn place(&self, offset: usize) -> usize {
         self.places.get(self.first + offset).or(self.places.last()).copied().unwrap_or(0)
     }

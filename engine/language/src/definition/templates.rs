@@ -9,6 +9,7 @@ use super::codes::Code;
 use super::problem::{Problem, SourceText};
 use super::read::{NOTICE_KEYS, STEP_KEYS, WORKS};
 use super::similar::similar;
+use super::tree_size::{TreeSize, size};
 use super::yaml::{COPIED_BYTES_MAX, Kind, NODES_MAX, YamlNode};
 
 /// Templates lead to others at most so far.
@@ -92,37 +93,6 @@ pub(super) fn write_out(root: &mut YamlNode, source: &SourceText, problems: &mut
         }
     }
     writer.report_unused();
-}
-
-/// How much a tree holds.
-#[derive(Clone, Copy)]
-pub(super) struct TreeSize {
-    pub(super) nodes: usize,
-    pub(super) bytes: usize,
-}
-
-impl TreeSize {
-    fn plus(self, other: Self) -> Self {
-        Self { nodes: self.nodes + other.nodes, bytes: self.bytes + other.bytes }
-    }
-
-    fn minus(self, other: Self) -> Option<Self> {
-        Some(Self {
-            nodes: self.nodes.checked_sub(other.nodes)?,
-            bytes: self.bytes.checked_sub(other.bytes)?,
-        })
-    }
-}
-
-pub(super) fn size(node: &YamlNode) -> TreeSize {
-    let own = TreeSize { nodes: 1, bytes: node.text().map_or(0, str::len) };
-    match &node.kind {
-        Kind::List(items) => items.iter().map(size).fold(own, TreeSize::plus),
-        Kind::Map(entries) => {
-            entries.iter().map(|(key, value)| size(key).plus(size(value))).fold(own, TreeSize::plus)
-        }
-        Kind::Scalar { .. } | Kind::Bad => own,
-    }
 }
 
 struct TemplateWriter<'a> {

@@ -46,7 +46,7 @@ impl PlaneEvent {
     }
 
     /// The delivery: its kind and its body.
-    pub(super) fn told(&self, world: &PlaneWorld) -> PlaneDelivery {
+    pub(super) fn delivery(&self, world: &PlaneWorld) -> PlaneDelivery {
         let (event, action, data, activity) = match self {
             Self::Issue { issue, action, activity } => {
                 ("issue", *action, world.issue(issue, true).unwrap_or_default(), activity)

@@ -70,7 +70,7 @@ impl FakeService for PlaneService {
 impl PlaneService {
     fn tell(&self, events: &[PlaneEvent]) {
         if let Some(hook) = &self.hook {
-            events.iter().for_each(|event| hook.send(event.told(&self.world)));
+            events.iter().for_each(|event| hook.send(event.delivery(&self.world)));
         }
     }
 }
@@ -265,7 +265,7 @@ impl FakePlane {
         self.world(|world| {
             let state = world.issues.get(issue)?.state.clone();
             let by = person(world, by);
-            Some(PlaneEvent::state(issue, &by, "", &state).told(world).body().clone())
+            Some(PlaneEvent::state(issue, &by, "", &state).delivery(world).body().clone())
         })
     }
 }

@@ -72,7 +72,7 @@ async fn what_plane_says_of_a_refusal_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_and_one_where_nobody_listens_are_told_apart() {
+async fn an_address_that_is_none_and_one_where_nobody_listens_give_different_reasons() {
     let tracker = Tracker::new().await;
     for (url, kind, code) in [
         ("ftp://plane.example.org", FailureKind::Validation, "BAD_ADDRESS"),
