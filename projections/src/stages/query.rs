@@ -160,9 +160,8 @@ impl<'a> StagesView<'a> {
             .collect();
         match at {
             None => {
-                match filter.is_open {
-                    Some(true) => all.push(Predicate::Term(terms::open())),
-                    Some(false) | None => {}
+                if filter.is_open == Some(true) {
+                    all.push(Predicate::Term(terms::open()));
                 }
                 all.extend(filter.stage.iter().map(|stage| Predicate::Term(terms::stage(stage))));
             }

@@ -53,10 +53,13 @@ impl ProjectStates {
 /// The address, the workspace and the project.
 type ProjectKey = (String, String, String);
 
+/// Their states, with the moment at which they were asked for.
+type RecentProjects = LruCache<ProjectKey, (Instant, Arc<ProjectStates>)>;
+
 /// The states of the projects that were asked for last.
 #[derive(Clone)]
 pub(super) struct StatesCache {
-    known: Arc<Mutex<LruCache<ProjectKey, (Instant, Arc<ProjectStates>)>>>,
+    known: Arc<Mutex<RecentProjects>>,
 }
 
 impl Default for StatesCache {
@@ -84,7 +87,7 @@ impl StatesCache {
         self.known().clear();
     }
 
-    fn known(&self) -> MutexGuard<'_, LruCache<ProjectKey, (Instant, Arc<ProjectStates>)>> {
+    fn known(&self) -> MutexGuard<'_, RecentProjects> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -117,7 +117,7 @@ fn post(
     issue: &str,
     body: &Value,
 ) -> (FakeAnswer, Vec<PlaneEvent>) {
-    if !world.issues.get(issue).is_some_and(|known| known.project == project) {
+    if world.issues.get(issue).is_none_or(|known| known.project != project) {
         return (missing(), Vec::new());
     }
     let text = |field: &str| body[field].as_str().map(str::to_owned);
