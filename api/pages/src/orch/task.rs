@@ -119,6 +119,16 @@ impl TaskCard {
         self.rounds.iter().filter(|rounds| rounds.max.is_some())
     }
 
+    /// Whether the line of rounds, reviews and production says something.
+    pub(super) fn has_figures(&self) -> bool {
+        self.limited().next().is_some() || !self.reviews.is_empty() || self.in_production.is_some()
+    }
+
+    /// Whether it used up what costs.
+    pub(super) fn has_cost(&self) -> bool {
+        self.cost_usd.parse::<f64>().is_ok_and(|cost| cost > 0.0)
+    }
+
     /// How long people had its approvals in their hands; none: they were not asked.
     pub(super) fn review(&self) -> Option<String> {
         let total = self.reviews.iter().map(|review| review.elapsed_ms).sum();

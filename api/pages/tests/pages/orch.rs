@@ -73,6 +73,27 @@ async fn o090_tasks_stand_in_the_columns_of_their_stages_with_whom_they_wait_for
 }
 
 #[tokio::test]
+async fn a_card_without_figures_has_no_line_of_them_and_no_cost() {
+    let bare = json!({ "rounds": [], "reviews": [], "in_production": null, "cost_usd": "0.000000" });
+    let routes = |item: Value| {
+        FixedRoutes::new(&[
+            (
+                "/orch/tasks",
+                200,
+                json!({ "position": 9, "stages": ["analysis"], "items": [item], "next_cursor": null }),
+            ),
+            ("/orch/queue", 404, json!({})),
+        ])
+    };
+    let text = routes(task("ET-018", "analysis", bare)).get("/orch").await;
+    assert!(text.contains("id=\"task-3b2c0018\"") && text.contains("<code>3b2c0018</code>"), "{text}");
+    assert!(!text.contains("USD") && !text.contains("orch-foot"), "{text}");
+    let spent = json!({ "rounds": [], "reviews": [], "in_production": null });
+    let text = routes(task("ET-018", "analysis", spent)).get("/orch").await;
+    assert!(text.contains("1.25 USD") && !text.contains("orch-foot"), "{text}");
+}
+
+#[tokio::test]
 async fn a_choice_of_tasks_and_the_moment_stay_in_the_address() {
     let routes = routes();
     let text = routes.get("/orch?show=stuck&project=7a79f0a9").await;
