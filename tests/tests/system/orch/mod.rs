@@ -1,9 +1,15 @@
-//! ORCH on Everfold, from outside: the scripts of `ops/orch` over a docker and services that are played.
+//! ORCH on Everfold, from outside: the scripts of `ops/orch` over a docker and services that are played, and the
+//! built-in pipeline over `serve` and webhooks.
 //!
 //! Tests are named by the rule that they show.
 
+mod crash;
 mod deploy_hook;
 mod host_clone;
 mod launcher;
+mod services;
 mod staging_suite;
 mod staging_world;
+mod tripwire;
+mod walk;
+mod world;

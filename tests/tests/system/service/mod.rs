@@ -2,10 +2,10 @@
 //! follow over REST, and afterwards the log is compared with the answers that they got.
 
 mod event_streams;
-mod fixtures;
+pub(crate) mod fixtures;
 mod load;
 mod python_example;
-mod rest_client;
+pub(crate) mod rest_client;
 mod shutdown;
 mod traces;
 mod webhook_deliveries;

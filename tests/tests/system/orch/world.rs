@@ -1,0 +1,346 @@
+//! `everfold serve` with the built-in pipeline `orch`, amid services and repositories that are played.
+//!
+//! Law: what happens is caused by signed webhooks alone, as in an installation; waits are for what is seen, never for time.
+
+use std::collections::VecDeque;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tempfile::TempDir;
+
+use super::host_clone::git;
+use super::services::{Delivery, Services, state_id};
+use crate::service::rest_client::{Client, PATIENCE};
+use crate::workflow_fixtures::fake_server::Fake;
+
+/// Projects: their id in Plane, repository and prefix.
+pub(super) const SHOP: &str = "0000a001-0000-4000-8000-000000000001";
+pub(super) const MAP: &str = "0000a002-0000-4000-8000-000000000002";
+pub(super) const ORCHESTRATOR: &str = "0000a003-0000-4000-8000-000000000003";
+pub(super) const PROJECTS: [(&str, &str, &str); 3] =
+    [(SHOP, "shop", "ET"), (MAP, "map", "MAP"), (ORCHESTRATOR, "orchestrator", "ORCH")];
+
+const SETTINGS: &str = r#"
+[hooks.plane]
+reader = "plane"
+secret = { env = "ORCH_PLANE_WEBHOOK_SECRET" }
+[hooks.gitea]
+reader = "gitea"
+secret = { env = "ORCH_GITEA_WEBHOOK_SECRET" }
+[providers.gitea]
+kind = "gitea"
+url = "URL/gitea"
+owner = "admin"
+token = { env = "ORCH_GITEA_TOKEN" }
+"#;
+const SECRET: &str = "hook-secret";
+const CLAUDE: &str = include_str!("fake_claude.sh");
+
+/// The world of a test.
+pub(super) struct World {
+    home: TempDir,
+    services: Arc<Mutex<Services>>,
+    fake: Fake,
+    server: Option<Server>,
+}
+
+/// The program that serves.
+struct Server {
+    child: Child,
+    address: String,
+    admin: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+impl World {
+    /// Serves, with the pipeline saved and three projects whose repositories have one commit.
+    pub(super) async fn new() -> Self {
+        let mut world = Self::unserved().await;
+        world.serve(None);
+        world
+    }
+
+    /// The same before the first server.
+    pub(super) async fn unserved() -> Self {
+        let services: Arc<Mutex<Services>> = Arc::default();
+        let state = services.clone();
+        let fake = Fake::serve(move |asked| state.lock().unwrap().answer(asked)).await;
+        let world = Self { home: tempfile::tempdir().unwrap(), services, fake, server: None };
+        world.write("bin/claude", CLAUDE);
+        std::fs::set_permissions(world.path("bin/claude"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        world.write(".everfold/everfold.toml", &SETTINGS.replace("URL", &world.fake.url));
+        world.write(".orch/projects.yaml", &projects(&world.fake.url, &world.path("repos")).to_string());
+        for (_, repository, _) in PROJECTS {
+            world.repository(repository);
+        }
+        for arguments in [&["init", "--pipeline", "orch"], &["pipeline", "save", "orch.yaml"]] {
+            let done = world.command(arguments).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        }
+        world
+    }
+
+    /// A bare origin with one commit, and its clone in `repos`.
+    fn repository(&self, name: &str) {
+        let first = self.path(&format!("first/{name}"));
+        std::fs::create_dir_all(&first).unwrap();
+        git(&first, &["init", "--quiet", "--initial-branch=main"]);
+        std::fs::write(first.join("CHANGELOG.md"), "# Changelog\n").unwrap();
+        git(&first, &["add", "."]);
+        git(&first, &["commit", "--quiet", "-m", "first"]);
+        let origin = self.origin(name);
+        std::fs::create_dir_all(origin.parent().unwrap()).unwrap();
+        std::fs::create_dir_all(self.path("repos")).unwrap();
+        git(
+            self.home.path(),
+            &["clone", "--quiet", "--bare", first.to_str().unwrap(), origin.to_str().unwrap()],
+        );
+        git(&self.path("repos"), &["clone", "--quiet", origin.to_str().unwrap(), name]);
+    }
+
+    pub(super) fn origin(&self, name: &str) -> PathBuf {
+        self.path(&format!("origin/admin/{name}.git"))
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// What the agents left in a file of the home.
+    pub(super) fn lines(&self, name: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// What an agent does in a round instead of what it does by default: a piece of a shell script.
+    pub(super) fn plan(&self, item: &str, step: &str, round: u32, script: &str) {
+        self.write(&format!("plan/{item}-{step}-{round}"), script);
+    }
+
+    pub(super) fn services(&self) -> MutexGuard<'_, Services> {
+        self.services.lock().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_everfold-under-test"));
+        command.args(arguments).current_dir(self.home.path()).env_clear();
+        command.env("PATH", format!("{}:{path}", self.path("bin").display())).env("HOME", self.home.path());
+        command.env("NO_COLOR", "1").env("EVERFOLD_USER", "ada");
+        for name in ["ORCH_PLANE_WEBHOOK_SECRET", "ORCH_GITEA_WEBHOOK_SECRET"] {
+            command.env(name, SECRET);
+        }
+        command.env("ORCH_PLANE_API_TOKEN", "plane-token").env("ORCH_GITEA_TOKEN", "gitea-token");
+        command.env("ORCH_TELEGRAM_BOT_TOKEN", "telegram-token").env("ORCH_PLANE_BOT_TESTER", "tester-token");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Begins to serve; it kills itself behind the first event of this type.
+    pub(super) fn serve(&mut self, crash_after: Option<&str>) {
+        let mut arguments = vec!["serve", "--json", "--listen"];
+        let before = self.server.take();
+        let listen = before.as_ref().map_or("127.0.0.1:0", |server| &server.address).to_owned();
+        let admin = before.as_ref().map(|server| server.admin.clone());
+        drop(before);
+        arguments.push(&listen);
+        arguments.extend(crash_after.iter().flat_map(|event| ["--crash-after", event]));
+        let log = std::fs::File::options().create(true).append(true).open(self.path("serve.log")).unwrap();
+        let mut child = self.command(&arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let said = serde_json::Deserializer::from_reader(child.stdout.as_mut().unwrap()).into_iter().next();
+        // One that kills itself at once, behind what it does as it begins, says nothing: its successor listens where it did.
+        let said: Value = said.transpose().unwrap().unwrap_or_default();
+        let address =
+            said["url"].as_str().map_or(&*listen, |url| url.trim_start_matches("http://")).to_owned();
+        let admin = said["token"].as_str().map(str::to_owned).or(admin).expect("a token");
+        self.server = Some(Server { child, address, admin });
+    }
+
+    /// Whether the server has ended.
+    pub(super) fn is_dead(&mut self) -> bool {
+        self.server.as_mut().unwrap().child.try_wait().unwrap().is_some()
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.server.as_ref().unwrap().address
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.server.as_ref().unwrap().admin
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::new(self.address(), self.token())
+    }
+
+    /// Sends on what the services have to tell; gives whether there was anything.
+    async fn deliver_all(&self) -> bool {
+        let mut sent = false;
+        loop {
+            let Some(delivery) = self.services().outbox.front().cloned() else { return sent };
+            let answer = self.deliver(&delivery).await;
+            let Some(status) = answer else { return sent };
+            assert!(status == 202 || status == 200, "{status} to {delivery:?}");
+            self.services().outbox.pop_front();
+            sent = true;
+        }
+    }
+
+    /// The status of the answer to a delivery; `None`: nobody answered, and it is sent once more later.
+    pub(super) async fn deliver(&self, delivery: &Delivery) -> Option<u16> {
+        let mut body = delivery.body.clone();
+        if delivery.event == "status" {
+            body["branches"] = self.branches_at(&body);
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(body.to_string().as_bytes());
+        let signature: String =
+            mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let head: [(&str, &str); 3] = match delivery.source {
+            "plane" => [
+                ("x-plane-signature", &signature),
+                ("x-plane-delivery", &delivery.id),
+                ("x-plane-event", &delivery.event),
+            ],
+            _ => [
+                ("x-gitea-signature", &signature),
+                ("x-gitea-delivery", &delivery.id),
+                ("x-gitea-event", &delivery.event),
+            ],
+        };
+        let path = format!("/api/v1/hooks/{}", delivery.source);
+        self.client().once("POST", &path, &head, Some(&body)).await.ok().map(|answer| answer.status)
+    }
+
+    fn branches_at(&self, body: &Value) -> Value {
+        let repository =
+            body["repository"]["full_name"].as_str().unwrap().trim_start_matches("admin/").to_owned();
+        let of_commit = [
+            "for-each-ref",
+            "--points-at",
+            body["sha"].as_str().unwrap(),
+            "--format=%(refname:short)",
+            "refs/heads",
+        ];
+        let names = git(&self.origin(&repository), &of_commit);
+        names.lines().map(|name| json!({ "name": name, "commit": { "sha": body["sha"] } })).collect()
+    }
+
+    /// Sends deliveries on until something holds.
+    pub(super) async fn until(&self, what: &str, holds: impl Fn(&Services) -> bool) {
+        let since = Instant::now();
+        loop {
+            self.deliver_all().await;
+            if holds(&self.services()) {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "{what} does not come: {}", self.story());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The same with a server that kills itself behind the first kind of a plan, and is begun anew for the next.
+    pub(super) async fn until_over_crashes(
+        &mut self,
+        what: &str,
+        plan: &mut VecDeque<String>,
+        holds: impl Fn(&Services) -> bool,
+    ) {
+        let mut since = Instant::now();
+        loop {
+            if self.is_dead() {
+                let killed = plan.pop_front();
+                assert!(killed.is_some(), "the server died by itself: {}", self.story());
+                self.serve(plan.front().map(String::as_str));
+                since = Instant::now();
+            }
+            self.deliver_all().await;
+            if holds(&self.services()) {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "{what} does not come before {plan:?}: {}", self.story());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The kinds of events of the newest run, in order.
+    pub(super) fn event_kinds(&self) -> Vec<String> {
+        let done = self.command(&["events", "@", "--json"]).output().unwrap();
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.map(|event| event["event"]["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Where everything stands, for a test that fails.
+    pub(super) fn story(&self) -> String {
+        let services = self.services();
+        let issues: Vec<_> = services.issues.values().map(|issue| (&issue.name, &issue.states)).collect();
+        let comments: Vec<_> = services.comments.iter().map(|comment| &comment.html).collect();
+        let asked = self.fake.asked();
+        let last: Vec<_> =
+            asked.iter().rev().take(12).map(|asked| format!("{} {}", asked.method, asked.path)).collect();
+        let runs = self
+            .command(&["show", "@"])
+            .output()
+            .map(|done| String::from_utf8_lossy(&done.stdout).into_owned());
+        format!(
+            "\nissues {issues:#?}\ncomments {comments:#?}\nagents {:?}\nlast requests {last:#?}\n{}\n{}",
+            self.lines("agents"),
+            runs.unwrap_or_default(),
+            std::fs::read_to_string(self.path("serve.log"))
+                .unwrap_or_default()
+                .lines()
+                .rev()
+                .take(20)
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
+    }
+}
+
+/// Whether an issue stands in a state.
+pub(super) fn stands(id: &'static str, state: &'static str) -> impl Fn(&Services) -> bool {
+    move |services| services.issues[id].state == state
+}
+
+/// The settings of the pipeline.
+pub(super) fn projects(url: &str, repos: &Path) -> Value {
+    let projects: serde_json::Map<String, Value> = PROJECTS
+        .iter()
+        .map(|(id, repo, prefix)| {
+            let states = ["In Progress", "Approved", "Rejected"];
+            let states: serde_json::Map<String, Value> = states
+                .iter()
+                .map(|name| (name.to_lowercase().replace(' ', "_"), json!(state_id(id, name))))
+                .collect();
+            ((*id).to_owned(), json!({ "repo": repo, "prefix": prefix, "states": states }))
+        })
+        .collect();
+    json!({
+        "plane": { "url": format!("{url}/plane"), "web": "https://plane.example.org", "workspace": "orch" },
+        "gitea": { "url": format!("{url}/gitea"), "public": "https://git.example.org", "owner": "admin" },
+        "telegram": { "url": format!("{url}/telegram"), "chat": "-100" },
+        "repos": repos, "projects": projects,
+        "models": { "default": "claude-opus-4-8" }, "efforts": { "default": "high", "tester": "medium", "deployer": "medium" },
+        "agent_models": { ORCHESTRATOR: { "architect": "claude-sonnet-4-6" } },
+        "agent_efforts": { SHOP: { "architect": "gigantic" } },
+    })
+}
