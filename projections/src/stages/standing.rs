@@ -2,7 +2,7 @@
 //!
 //! Law: pure, and total over [`StageFact`]. What it holds is bounded by the steps of the pipeline and by what is in progress.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_base::id::{AttemptId, Round, StepId, StepPath};
 use everfold_base::time::Timestamp;
@@ -48,7 +48,7 @@ pub struct Standing {
     pub reviews: BTreeMap<StepId, ReviewClock>,
     /// How many rounds each step began.
     pub rounds: BTreeMap<StepId, u32>,
-    /// How often a step began anew for each cause.
+    /// How many rounds of a step began for each cause: of a step with a limit, all but the first.
     pub causes: BTreeMap<StepId, BTreeMap<String, u32>>,
     /// What was sent back last.
     pub sent_back: Option<SentBack>,
@@ -65,6 +65,10 @@ pub struct Standing {
     failures: BTreeMap<StepId, String>,
     /// What was said with the last decision.
     words: Option<(StepPath, String)>,
+    /// Why the next round of a step begins.
+    next_causes: BTreeMap<StepId, String>,
+    /// Steps that a fork cut off, whose round begins again without being one more.
+    cut_off: BTreeSet<StepId>,
 }
 
 impl Standing {
@@ -85,8 +89,7 @@ impl Standing {
             StageFact::Round { id, work, stage } => {
                 self.enter(stage.as_deref(), at);
                 if id.path.item.is_none() {
-                    let rounds = self.rounds.entry(id.path.step.clone()).or_default();
-                    *rounds = rounds.saturating_add(1);
+                    self.count_round(&id.path.step);
                 }
                 if let Some(kind) = work {
                     self.kinds.insert(id.path.step.clone(), *kind);
@@ -184,6 +187,18 @@ impl Standing {
         }
     }
 
+    fn count_round(&mut self, step: &StepId) {
+        if !self.cut_off.remove(step) {
+            let rounds = self.rounds.entry(step.clone()).or_default();
+            *rounds = rounds.saturating_add(1);
+        }
+        let Some(cause) = self.next_causes.remove(step) else { return };
+        let causes = self.causes.entry(step.clone()).or_default();
+        let is_apart = causes.len() < CAUSES_MAX || causes.contains_key(&cause);
+        let count = causes.entry(if is_apart { cause } else { OTHER.to_owned() }).or_default();
+        *count = count.saturating_add(1);
+    }
+
     /// An attempt is to be done. What people are asked again has no kind, for nothing executes it.
     fn begin(&mut self, id: &AttemptId, at: Timestamp) {
         let Some(kind) = self.kinds.get(&id.path.step).copied() else { return };
@@ -240,22 +255,24 @@ impl Standing {
         let has_run = |step: &&StepId| self.rounds.get(*step).is_some_and(|rounds| *rounds > 0);
         let capped: Vec<StepId> = rework.capped.iter().filter(has_run).cloned().collect();
         let counted = if capped.is_empty() { vec![rework.target.clone()] } else { capped };
-        for step in counted {
-            let causes = self.causes.entry(step).or_default();
-            let is_apart = causes.len() < CAUSES_MAX || causes.contains_key(&cause);
-            let count = causes.entry(if is_apart { cause.clone() } else { OTHER.to_owned() }).or_default();
-            *count = count.saturating_add(1);
+        // A person who lets go on what is held sends nothing back: its round begins for what did.
+        let is_release = rework.by.is_some()
+            && rework.cause.is_none()
+            && counted.iter().all(|step| self.next_causes.contains_key(step));
+        if !is_release {
+            self.next_causes.extend(counted.into_iter().map(|step| (step, cause.clone())));
+            self.sent_back = Some(SentBack {
+                at,
+                step: rework.source.step.clone(),
+                gate: rework.gate.clone(),
+                by: rework.by.clone(),
+                reason: self.reason(rework),
+                cause,
+                to: rework.target.clone(),
+            });
         }
-        self.sent_back = Some(SentBack {
-            at,
-            step: rework.source.step.clone(),
-            gate: rework.gate.clone(),
-            by: rework.by.clone(),
-            reason: self.reason(rework),
-            cause,
-            to: rework.target.clone(),
-        });
         for step in &rework.reset {
+            self.cut_off.remove(step);
             self.close(&StepPath::step(step), at);
         }
     }
@@ -271,15 +288,21 @@ impl Standing {
         of_gate.or(of_person).filter(|reason| !reason.is_empty()).or_else(|| rework.findings.clone())
     }
 
-    /// What was in progress goes on as the next attempt of this run.
+    /// What was in progress goes on as the next attempt of this run. Of steps that begin anew nothing has been counted.
     fn fork(&mut self, reset: &[StepId], at: Timestamp) {
         self.is_ended = false;
         self.live = None;
+        let open = self.work.iter().map(|work| &work.path).chain(self.waits.iter().map(|wait| &wait.path));
+        self.cut_off = open.filter(|path| path.item.is_none()).map(|path| path.step.clone()).collect();
         for work in &mut self.work {
             (work.attempt, work.since, work.started_at) = (work.attempt.next(), at, None);
         }
         self.unask(at, |wait| wait.kind == StageWaitKind::Budget);
         for step in reset {
+            self.rounds.remove(step);
+            self.causes.remove(step);
+            self.next_causes.remove(step);
+            self.cut_off.remove(step);
             self.close(&StepPath::step(step), at);
         }
     }
@@ -313,7 +336,11 @@ mod tests {
     }
 
     fn rework(target: &str, source: &str, gate: Option<&str>, reset: &[&str]) -> StageFact {
-        StageFact::Reworked(ReworkFact {
+        StageFact::Reworked(rework_fact(target, source, gate, reset))
+    }
+
+    fn rework_fact(target: &str, source: &str, gate: Option<&str>, reset: &[&str]) -> ReworkFact {
+        ReworkFact {
             target: StepId::new(target),
             source: step(source),
             gate: gate.map(str::to_owned),
@@ -322,7 +349,7 @@ mod tests {
             findings: None,
             reset: reset.iter().map(|step| StepId::new(step)).collect(),
             capped: reset.iter().filter(|step| **step == "developer").map(|step| StepId::new(step)).collect(),
-        })
+        }
     }
 
     /// Folds facts, each at its second.
@@ -421,6 +448,45 @@ mod tests {
         let causes: Vec<_> =
             standing.causes[&developer].iter().map(|(cause, n)| (cause.as_str(), *n)).collect();
         assert_eq!(causes, [("check_ci_green", 1), ("rejected", 1)]);
+    }
+
+    #[test]
+    fn o090_a_held_round_that_a_person_lets_go_on_is_counted_once_and_under_what_sent_it_back() {
+        let released = ReworkFact {
+            cause: None,
+            by: Some("user:ada".into()),
+            ..rework_fact("developer", "developer", None, &["developer"])
+        };
+        let developer = StepId::new("developer");
+        let facts = [
+            (1, round("developer/1/1", "development")),
+            (2, rework("developer", "deployer", Some("check_deploy_status"), &["developer"])),
+            (3, StageFact::Reworked(released)),
+            (4, round("developer/2/1", "development")),
+        ];
+        let held = told(&facts[..2]);
+        assert_eq!((held.rounds[&developer], held.causes.is_empty()), (1, true), "no round was used yet");
+        let standing = told(&facts);
+        assert_eq!(standing.rounds[&developer], 2);
+        assert_eq!(standing.causes[&developer], [("check_deploy_status".to_owned(), 1)].into());
+        assert_eq!(standing.sent_back, held.sent_back);
+    }
+
+    #[test]
+    fn a_round_that_a_fork_cut_off_is_no_further_one_and_of_steps_begun_anew_none_is_counted() {
+        let developer = StepId::new("developer");
+        let mut facts = vec![
+            (1, round("developer/1/1", "development")),
+            (2, rework("developer", "reviewer", None, &["developer"])),
+            (3, round("developer/2/1", "development")),
+        ];
+        let forked = |reset: &[&str]| StageFact::Forked(reset.iter().map(|step| StepId::new(step)).collect());
+        facts.extend([(4, forked(&[])), (5, round("developer/2/1", "development"))]);
+        let standing = told(&facts);
+        assert_eq!((standing.rounds[&developer], standing.causes[&developer]["rejected"]), (2, 1));
+        facts.extend([(6, forked(&["developer"])), (7, round("developer/3/1", "development"))]);
+        let standing = told(&facts);
+        assert_eq!((standing.rounds[&developer], standing.causes.get(&developer)), (1, None));
     }
 
     #[test]

@@ -38,6 +38,14 @@ fn awaited(run: &RandomRun) -> BTreeMap<StepPath, StageWaitKind> {
     run.state.awaited().into_iter().filter_map(asked).collect()
 }
 
+/// How often something was sent back for a cause, by the run's own state: by its routes, and by people who decided on what
+/// was blocked, for which no route stands in the file.
+fn reworks_for(run: &RandomRun, cause: &str) -> u32 {
+    let by_routes = run.state.route_uses().into_iter().map(|route| route.causes);
+    let by_people = run.state.steps().map(|(step, _)| run.state.causes_of(&format!("{}/unblock", step.id)));
+    by_routes.chain(by_people).filter_map(|causes| causes.get(cause).copied()).sum()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -63,11 +71,15 @@ proptest! {
                 let rounds = standing.rounds.get(&step.id).copied().unwrap_or_default();
                 prop_assert_eq!(rounds, facts.rounds_run, "{}", step.id);
             }
-            let is_rework = |event: &&Envelope| {
-                everfold_core::event::RunEvent::name_of(event.header.kind) == Some("ReworkRequested")
-            };
-            let counted: u32 = standing.causes.values().flat_map(BTreeMap::values).sum();
-            prop_assert_eq!(counted as usize, run.events.iter().filter(is_rework).count());
+            // The causes of a limited step are those of the rounds that it used, whichever route or person sent back.
+            let limited = run.state.steps().find(|(step, _)| step.max_rounds.is_some());
+            let (limited, facts) = limited.map(|(step, facts)| (step.id.clone(), facts)).unwrap();
+            let causes = standing.causes.get(&limited).cloned().unwrap_or_default();
+            prop_assert_eq!(causes.values().sum::<u32>(), facts.rounds_run.saturating_sub(1), "{:?}", causes);
+            for (cause, count) in causes {
+                let told = reworks_for(&run, &cause);
+                prop_assert!(count <= told, "{}: {} rounds of {} reworks", cause, count, told);
+            }
             // What neither works, waits nor is timed has stopped for people, or is over.
             let is_idle = standing.work.is_empty() && standing.waits.is_empty() && !standing.is_timed();
             if is_idle && !standing.is_ended {
