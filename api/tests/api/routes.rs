@@ -363,7 +363,7 @@ async fn a_read_model_is_built_anew_while_it_answers() {
     let (_, models) = api.get("/api/v1/projections").await;
     let names: Vec<&str> =
         models["items"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["runs", "inbox", "audit", "spend", "notices"]);
+    assert_eq!(names, ["runs", "inbox", "audit", "spend", "notices", "stages"]);
     assert!(models["items"][0]["stopped"].is_null(), "{models}");
 }
 
