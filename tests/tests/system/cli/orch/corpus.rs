@@ -3,8 +3,6 @@
 //! Law: no row changes. What a gate once said of a document it says for ever; a new form is a new row. The scratch folder
 //! replays what it recorded, so each verdict is also the same a second time.
 
-use serde_json::Value;
-
 use super::super::fixtures::Scratch;
 use super::cases::folder;
 
@@ -186,7 +184,7 @@ fn judged(rows: &[Row], kind: (&str, &str, &str), strict: bool) {
     for (number, (Row(rule, text, passes, reason), said)) in rows.iter().zip(said).enumerate() {
         let verdict = if *passes { "pass" } else { "fail" };
         let wanted = serde_json::json!([format!("{rule}-{number}"), verdict, reason]);
-        assert_eq!(said, &Value::from(wanted), "{text:?}");
+        assert_eq!(said, &wanted, "{text:?}");
     }
 }
 

@@ -52,7 +52,7 @@ fn every_test_that_the_table_of_rules_names_exists() {
     let cases: String = case_files().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     for (rule, tests) in rows() {
         for test in tests {
-            let is_case = test.starts_with(|c: char| c == 'O') && cases.contains(&format!("name: \"{test}"));
+            let is_case = test.starts_with('O') && cases.contains(&format!("name: \"{test}"));
             let is_function = code.contains(&format!("fn {test}(")) || code.contains(&format!("def {test}("));
             assert!(is_case || is_function, "{rule} names a test that there is not: {test}");
         }
