@@ -15,14 +15,14 @@ pub(crate) struct OrchArgs {
 pub(crate) enum OrchVerb {
     /// Where the tasks stand; of one task all that is known
     Status(OrchStatusArgs),
-    /// Import ORCH's tasks from its database: what is done with its history, what is open to go on with
-    Import(OrchImportArgs),
-    /// Give a project what it needs in Plane, in Gitea and here, and say what is missing
-    Onboard(OrchOnboardArgs),
     /// The attempts of agents: how many wait, work and ended, and what holds them back
     Queue,
     /// Tasks that nobody works on, nobody is asked about and no timer moves
     Stuck(OrchStuckArgs),
+    /// Import ORCH's tasks from its database: what is done with its history, what is open to go on with
+    Import(OrchImportArgs),
+    /// Give a project what it needs in Plane, in Gitea and here, and say what is missing
+    Onboard(OrchOnboardArgs),
 }
 
 #[derive(Debug, Args)]

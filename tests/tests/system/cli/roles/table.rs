@@ -172,6 +172,8 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("store verify", "", all(2)),
     ("store repair", "", all(2)),
     ("store adopt", "", all(2)),
+    ("orch import orch.sqlite", "", all(2)),
+    ("orch onboard --project p --repo r --prefix ET --address http://localhost", "", all(2)),
     // Of the program.
     ("pipeline check ./asks.yaml", "", all(0)),
     ("pipeline test ./asks.yaml", "", all(2)),
