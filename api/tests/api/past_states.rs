@@ -34,7 +34,7 @@ async fn the_state_at_a_version_and_the_lists_have_bounds() {
 }
 
 /// Each read that takes a moment, of a run and a pipeline.
-fn reads_of_moments(run: &str, pipeline: &str) -> Vec<(&'static str, String)> {
+fn reads_of_moments(run: &str, pipeline: &str, task: &str) -> Vec<(&'static str, String)> {
     let of_run = |end: &str| format!("/api/v1/runs/{run}/{end}");
     vec![
         ("/api/v1/runs", "/api/v1/runs".to_owned()),
@@ -51,14 +51,23 @@ fn reads_of_moments(run: &str, pipeline: &str) -> Vec<(&'static str, String)> {
         ("/api/v1/runs/{run}/artefacts", of_run("artefacts")),
         ("/api/v1/runs/{run}/audit", of_run("audit")),
         ("/api/v1/pipelines/{name}/stats", format!("/api/v1/pipelines/{pipeline}/stats")),
+        ("/api/v1/orch/tasks", "/api/v1/orch/tasks".to_owned()),
+        ("/api/v1/orch/tasks/{item}", format!("/api/v1/orch/tasks/{task}")),
+        ("/api/v1/orch/review", "/api/v1/orch/review".to_owned()),
+        ("/api/v1/orch/costs", "/api/v1/orch/costs".to_owned()),
     ]
 }
 
 #[tokio::test]
 async fn every_moment_is_a_time_or_a_position_and_no_route_is_left_out() {
     let api = Api::new();
+    let staged = json!({ "definition": "name: staged\nsteps:\n  - { id: look, stage: review, approval: { title: Right? } }\n" });
+    let (status, task) = api.post("/api/v1/runs", staged).await;
+    assert_eq!(status, 201, "{task}");
+    let task = task["id"].as_str().unwrap();
+    api.until(task, "waiting").await;
     let run = api.judged(7).await;
-    let reads = reads_of_moments(&run, "judged");
+    let reads = reads_of_moments(&run, "judged", task);
     let (_, document) = api.get("/api/openapi.json").await;
     let takes_at = |item: &Value| {
         let mut parameters = item["get"]["parameters"].as_array().into_iter().flatten();
@@ -129,7 +138,8 @@ async fn a_moment_before_a_run_began_is_refused_on_every_route_of_it() {
     let before = api.held.node().store().last_position();
     let run = api.judged(7).await;
     let of_run = |(name, path): (&'static str, String)| name.contains("{run}").then_some(path);
-    let mut paths: Vec<String> = reads_of_moments(&run, "judged").into_iter().filter_map(of_run).collect();
+    let mut paths: Vec<String> =
+        reads_of_moments(&run, "judged", "").into_iter().filter_map(of_run).collect();
     assert_eq!(paths.len(), 5);
     paths.extend(["spend", "audit/decisions"].map(|list| format!("/api/v1/{list}?run={run}")));
     for path in paths {
