@@ -9,7 +9,7 @@
 //! | `real_executors` | an engine over the executors, probers and workspaces of `everfold-workflows` |
 //! | `orch` | ORCH on Everfold: its scripts, and its pipeline over services that are played |
 //! | `full_disk` | the store on file systems that are full (needs root) |
-//! | `demo`, `documents`, `readme` | what `everfold demo`, the pages and the README say, done word for word |
+//! | `demo`, `demo_orch`, `documents`, `readme` | what `everfold demo`, the pages and the README say, done word for word |
 //!
 //! Law: no test changes its process: environment, current directory, limits. So all run at once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -17,6 +17,7 @@
 mod cli;
 mod crash;
 mod demo;
+mod demo_orch;
 mod documents;
 mod full_disk;
 mod history;

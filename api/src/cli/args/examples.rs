@@ -8,6 +8,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "demo",
         &[
             ("everfold demo", "about half a minute"),
+            ("everfold demo orch", "an issue of Plane through all stages of ORCH, about a minute"),
             ("everfold demo --manual --folder /tmp/demo", "you approve, in another terminal"),
         ],
     ),

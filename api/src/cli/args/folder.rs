@@ -41,7 +41,10 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Wait until you approve the brief yourself, in another terminal
+    /// What is played [default: delivery]
+    #[arg(value_enum)]
+    pub(crate) story: Option<DemoStory>,
+    /// Wait until you approve yourself, in another terminal
     #[arg(long)]
     pub(crate) manual: bool,
     /// Where to play it: a new or empty folder [default: a new one among the temporary files]
@@ -50,6 +53,14 @@ pub(crate) struct DemoArgs {
     /// How long one piece of an agent's work takes, in seconds
     #[arg(long, hide = true, value_name = "SECONDS", default_value_t = 1.0)]
     pub(crate) pace: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoStory {
+    /// A delivery whose engine is killed half-way
+    Delivery,
+    /// An issue of Plane that goes through all stages of ORCH, whose server is killed half-way
+    Orch,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 mod agent;
 mod engine;
 mod fault;
+mod orch;
 mod proof;
 mod screen;
 mod script;

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use super::agent::{self, Process};
 use super::engine::DemoEngine;
 use super::fault::stopped;
+use super::orch;
 use super::proof::Proof;
 use super::screen::Screen;
 use super::stage::DemoStage;
-use crate::cli::args::DemoArgs;
+use crate::cli::args::{DemoArgs, DemoStory};
 use crate::cli::context::CommandContext;
 use crate::cli::interrupt::Interrupts;
 use crate::cli::output::note;
@@ -39,6 +40,9 @@ pub(crate) async fn run(context: &CommandContext, args: DemoArgs) -> Result<u8, 
     if context.program != "everfold" {
         return Err(Fault::new(Code::Usage, "the demo has a data folder of its own")
             .hint("leave --dir away; --folder DIR says where the demo is played"));
+    }
+    if args.story == Some(DemoStory::Orch) {
+        return orch::run(context, args).await;
     }
     let mut interrupts = Interrupts::listen()?;
     let stage = DemoStage::set(&args)?;

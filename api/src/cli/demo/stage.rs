@@ -42,10 +42,8 @@ impl DemoStage {
     pub(super) fn set(args: &DemoArgs) -> Result<Self, Fault> {
         must_run("git", &["--version"])?;
         must_run("sh", &["-c", ":"])?;
-        let program = std::env::current_exe().map_err(|error| {
-            Fault::new(Code::DemoStopped, format!("this program does not find itself: {error}"))
-        })?;
-        let folder = folder(args.folder.as_deref())?;
+        let (program, own_name) = own_program()?;
+        let folder = demo_folder(args.folder.as_deref())?;
         let Some(name) = folder.to_str().map(str::to_owned) else {
             return Err(Fault::new(
                 Code::File,
@@ -62,7 +60,7 @@ impl DemoStage {
             .set_pace(Duration::from_secs_f64(pace))
             .map_err(stopped("the agents' folder cannot be written"))?;
         let layout = Layout::new(folder.join("data"));
-        let typed = format!("{} --dir {}", quoted(&typed(&program)), quoted(&format!("{name}/data")));
+        let typed = format!("{} --dir {}", quoted(&own_name), quoted(&format!("{name}/data")));
         Ok(Self { program, typed, folder: name, scratch, layout })
     }
 
@@ -172,7 +170,7 @@ impl DemoStage {
 }
 
 /// Checks that a program is there.
-fn must_run(program: &str, arguments: &[&str]) -> Result<(), Fault> {
+pub(super) fn must_run(program: &str, arguments: &[&str]) -> Result<(), Fault> {
     let ran = std::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -195,7 +193,7 @@ fn must_run(program: &str, arguments: &[&str]) -> Result<(), Fault> {
 }
 
 /// A new folder, or the given one if it is new or empty.
-fn folder(given: Option<&Path>) -> Result<PathBuf, Fault> {
+pub(super) fn demo_folder(given: Option<&Path>) -> Result<PathBuf, Fault> {
     let Some(given) = given else {
         // An empty TMPDIR is no place; a relative one is one from here.
         let place = Some(std::env::temp_dir()).filter(|place| !place.as_os_str().is_empty());
@@ -218,6 +216,15 @@ fn folder(given: Option<&Path>) -> Result<PathBuf, Fault> {
             .hint("--folder takes a new or empty folder, so that nothing of yours is touched"));
     }
     given.canonicalize().map_err(failed)
+}
+
+/// This program's file, and how a user types it.
+pub(super) fn own_program() -> Result<(PathBuf, String), Fault> {
+    let program = std::env::current_exe().map_err(|error| {
+        Fault::new(Code::DemoStopped, format!("this program does not find itself: {error}"))
+    })?;
+    let typed = typed(&program);
+    Ok((program, typed))
 }
 
 /// How a user types this program from here: by its name where the shell finds it, else by its path.
@@ -245,12 +252,12 @@ mod tests {
     #[test]
     fn a_folder_that_holds_something_is_left_alone() {
         let scratch = tempfile::tempdir().unwrap();
-        assert!(folder(Some(&scratch.path().join("new/one"))).unwrap().is_dir());
-        let refused = folder(Some(scratch.path())).unwrap_err();
+        assert!(demo_folder(Some(&scratch.path().join("new/one"))).unwrap().is_dir());
+        let refused = demo_folder(Some(scratch.path())).unwrap_err();
         assert!(refused.message.ends_with("is not empty"), "{refused}");
         let file = scratch.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(folder(Some(&file)).unwrap_err().code, Code::File);
+        assert_eq!(demo_folder(Some(&file)).unwrap_err().code, Code::File);
     }
 
     #[test]

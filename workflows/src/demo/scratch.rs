@@ -6,12 +6,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use everfold_base::json::Value;
 use serde_json::json;
 
+use super::git::git;
 use crate::builtin::write_files;
 
 /// The task of the demo.
@@ -23,17 +23,17 @@ pub const EXECUTIONS: [(&str, u32); 6] =
     [("analyse", 1), ("design", 1), ("develop", 1), ("review", 1), ("develop", 2), ("review", 2)];
 
 const REPOSITORY: [(&str, &str); 4] = [
-    ("README.md", include_str!("../demo/repository/README.md")),
-    ("roman.sh", include_str!("../demo/repository/roman.sh")),
-    ("test.sh", include_str!("../demo/repository/test.sh")),
-    ("cases.txt", include_str!("../demo/repository/cases.txt")),
+    ("README.md", include_str!("../../demo/repository/README.md")),
+    ("roman.sh", include_str!("../../demo/repository/roman.sh")),
+    ("test.sh", include_str!("../../demo/repository/test.sh")),
+    ("cases.txt", include_str!("../../demo/repository/cases.txt")),
 ];
 const AGENTS: [(&str, &str); 5] = [
-    ("lib.sh", include_str!("../demo/agents/lib.sh")),
-    ("analyst.sh", include_str!("../demo/agents/analyst.sh")),
-    ("architect.sh", include_str!("../demo/agents/architect.sh")),
-    ("developer.sh", include_str!("../demo/agents/developer.sh")),
-    ("reviewer.sh", include_str!("../demo/agents/reviewer.sh")),
+    ("lib.sh", include_str!("../../demo/agents/lib.sh")),
+    ("analyst.sh", include_str!("../../demo/agents/analyst.sh")),
+    ("architect.sh", include_str!("../../demo/agents/architect.sh")),
+    ("developer.sh", include_str!("../../demo/agents/developer.sh")),
+    ("reviewer.sh", include_str!("../../demo/agents/reviewer.sh")),
 ];
 
 /// A scratch project on disk.
@@ -142,23 +142,4 @@ impl Scratch {
         };
         Ok(text.lines().filter_map(execution).collect())
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> io::Result<()> {
-    let mut command = Command::new("git");
-    for (variable, _) in std::env::vars_os() {
-        if variable.to_string_lossy().starts_with("GIT_") {
-            command.env_remove(&variable);
-        }
-    }
-    let output = command
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .map_err(|error| io::Error::new(error.kind(), format!("the demo needs git: {error}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(io::Error::other(format!("git {} failed: {said}", arguments.join(" "))))
 }
