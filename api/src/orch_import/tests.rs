@@ -9,6 +9,7 @@ use everfold_engine::envelope::{StreamId, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::state::{RunState, RunStatus};
+use everfold_engine::store::SledOptions;
 use everfold_engine::time::Timestamp;
 use rusqlite::Connection;
 
@@ -179,7 +180,12 @@ async fn a_done_task_becomes_an_ended_run_with_its_rounds_times_and_costs() {
     assert_eq!(approved.map(|(at, ..)| *at), Some(at("05T10:00:00")));
     assert_eq!(events.first().map(|(at, ..)| *at), Some(at("05T09:00:00")));
     assert_eq!(events.last().map(|(at, ..)| *at), Some(at("05T12:00:00")));
+    let run: RunId = done.history.as_deref().unwrap().parse().unwrap();
+    let replayed = guard.node().engine().replay(run).await.unwrap();
+    assert!(replayed.inputs > 10 && replayed.differences.is_empty(), "{:?}", replayed.differences);
     guard.release().await;
+    let verified = crate::node::verify_folder(&folder.path().join("data"), &SledOptions::default()).unwrap();
+    assert!(verified.sound, "{:?}", verified.faults);
 }
 
 #[tokio::test(flavor = "multi_thread")]
