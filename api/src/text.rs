@@ -115,6 +115,25 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     table.trim_fmt()
 }
 
+/// What a piece of HTML says: without its tags, entities as the characters that they stand for. White space stays.
+pub(crate) fn html_as_text(html: &str) -> String {
+    let (mut text, mut is_tag) = (String::new(), false);
+    for c in html.chars() {
+        match c {
+            '<' => is_tag = true,
+            '>' if is_tag => is_tag = false,
+            _inside if is_tag => {}
+            other => text.push(other),
+        }
+    }
+    // `&amp;` last: what it gives is no entity.
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&")
+}
+
 /// A text in one line that does nothing to a terminal: without escape sequences and marks of direction, each other
 /// control character a blank. What a program printed, or a person typed, must not clear a screen.
 pub(crate) fn plain(text: &str) -> String {

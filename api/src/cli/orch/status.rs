@@ -27,7 +27,8 @@ pub(super) async fn status(context: &CommandContext, args: OrchStatusArgs) -> Re
             ("at", at.clone()),
             ("limit", Some(args.limit.to_string())),
         ]);
-        return shown(context, &params, at, "no tasks").await;
+        let none = if args.all { "no tasks" } else { "no open tasks; --all shows those that ended" };
+        return shown(context, &params, at, none).await;
     };
     let path = format!("/api/v1/orch/tasks/{}{}", encode(&item), query([("at", at.clone())]));
     let task: Value = context.client.get(&path).await?;

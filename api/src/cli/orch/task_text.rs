@@ -4,7 +4,7 @@ use everfold_engine::time::Timestamp;
 use serde_json::Value;
 
 use super::task_list::{age, name, text, who};
-use crate::text::{plain, span, table};
+use crate::text::{html_as_text, plain, span, table};
 
 /// Verdicts that are shown.
 const GATES_SHOWN: usize = 10;
@@ -13,7 +13,7 @@ const GATES_SHOWN: usize = 10;
 pub(super) fn task_text(task: &Value, now: Timestamp) -> String {
     let mut parts = Vec::new();
     if let Some(message) = task["message"]["text"].as_str() {
-        parts.push(message.lines().map(plain).collect::<Vec<_>>().join("\n"));
+        parts.push(message.lines().map(|line| plain(&html_as_text(line))).collect::<Vec<_>>().join("\n"));
     }
     parts.push(facts(task, now));
     let agents: Vec<&Value> = task["agents"].as_array().into_iter().flatten().collect();
@@ -111,7 +111,7 @@ mod tests {
             "sent_back": { "at": "2026-11-20T10:54:00Z", "cause": "check_tests_passed", "to": "developer", "reason": "Test verdict: FAIL (FAIL)" },
             "reviews": [{ "step": "approve", "elapsed_ms": 252_000, "open_since": null }],
             "cost_usd": "1.250000", "input_tokens": 1234, "output_tokens": 56, "in_production": false,
-            "message": { "notice": "live", "version": 40, "text": "🛠️ ET-018 · Roman numerals\n━━━" },
+            "message": { "notice": "live", "version": 40, "text": "🛠️ ET-018 · Roman numerals\n━━━\n✅ Analysis      &lt;1м" },
             "agents": [{ "name": "developer", "input_tokens": 1000, "output_tokens": 50, "cost_usd": "1.000000" }],
             "gates": [{ "gate": "check_tests_passed", "round": 3, "verdict": "fail", "reason": "Test verdict: FAIL (FAIL)", "at": "2026-11-20T10:54:00Z" }],
         });
@@ -119,6 +119,7 @@ mod tests {
         insta::assert_snapshot!(task_text(&task, now), @r"
         🛠️ ET-018 · Roman numerals
         ━━━
+        ✅ Analysis      <1м
 
         task          ET-018 Roman numerals (run 5b8093ed)
         stage         development for 10m00s, blocked

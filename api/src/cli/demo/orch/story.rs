@@ -127,10 +127,10 @@ impl OrchPlay {
             Ok(play.town.plane.state_of(&play.town.issue).as_deref() == Some("Done"))
         })
         .await?;
-        self.wait(&mut server, "everything is told", PATIENCE, |play| {
+        self.wait(&mut server, "the end is announced", PATIENCE, |play| {
             let comments = play.town.plane.comments_on(&play.town.issue);
-            let is_told = comments.iter().any(|(_, html)| html.starts_with("✅ Task completed"));
-            Ok(is_told && play.town.live.last().is_some_and(|text| text.starts_with('🎉')))
+            let is_announced = comments.iter().any(|(_, html)| html.starts_with("✅ Task completed"));
+            Ok(is_announced && play.town.live.last().is_some_and(|text| text.starts_with('🎉')))
         })
         .await?;
 

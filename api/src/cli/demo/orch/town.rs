@@ -9,7 +9,7 @@ use owo_colors::OwoColorize as _;
 use super::super::fault::stopped;
 use super::super::screen::Screen;
 use crate::fault::Fault;
-use crate::text::cut;
+use crate::text::{cut, html_as_text};
 
 /// The longest comment that is shown.
 const COMMENT_CHARS_MAX: usize = 160;
@@ -190,17 +190,7 @@ fn token_of(role: &str) -> String {
     format!("demo-{role}-token")
 }
 
-/// A text without its tags, in one line.
+/// What a comment says, in one line.
 fn plain(html: &str) -> String {
-    let (mut text, mut is_tag) = (String::new(), false);
-    for c in html.replace("<br>", " · ").replace("</li>", " ").chars() {
-        match c {
-            '<' => is_tag = true,
-            '>' if is_tag => is_tag = false,
-            _inside if is_tag => {}
-            '\n' => text.push(' '),
-            other => text.push(other),
-        }
-    }
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    html_as_text(&html.replace("<br>", " · ").replace("<li>", " ").replace('\n', " "))
 }
