@@ -6,7 +6,7 @@ use std::time::Duration;
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::context::CommandContext;
 use super::interrupt::{Interrupted, Interrupts};
@@ -24,8 +24,6 @@ const SECOND_INTERRUPT: Duration = Duration::from_millis(1_500);
 const TELLING: Duration = Duration::from_secs(3);
 /// How often it is looked whether all that a run waits for rests.
 const LOOK_BELOW: Duration = Duration::from_millis(100);
-/// How long nothing is heard of a run before it is asked whether the disk is full.
-const QUIET: Duration = Duration::from_secs(5);
 /// How often it is looked whether they are.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -61,8 +59,6 @@ pub(crate) async fn wait(
     let mut at_rest: Option<Box<RunView>> = None;
     let mut looks = tokio::time::interval(LOOK_BELOW);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut quiet = Box::pin(tokio::time::sleep(QUIET));
-    let mut is_reported = false;
     loop {
         let message = tokio::select! {
             message = followed.next() => message?,
@@ -88,14 +84,6 @@ pub(crate) async fn wait(
                 progress.tick();
                 continue;
             }
-            () = &mut quiet, if !is_reported => {
-                is_reported = is_full(context).await;
-                if is_reported {
-                    progress.say("the disk of the data folder is full: the run goes on by itself when there is room");
-                }
-                quiet.as_mut().reset(Instant::now() + QUIET);
-                continue;
-            }
             // What runs below it do is no event of its own.
             _look = looks.tick(), if at_rest.is_some() => {
                 if let Some(view) = &at_rest
@@ -107,8 +95,6 @@ pub(crate) async fn wait(
                 continue;
             }
         };
-        quiet.as_mut().reset(Instant::now() + QUIET);
-        is_reported = false;
         match message {
             FollowMessage::Event(event) => progress.event(&event),
             FollowMessage::State(view) => {
@@ -164,12 +150,6 @@ fn left(context: &CommandContext, run: &RunView) -> String {
             )
         }
     }
-}
-
-/// Whether the run waits for room: an owner in another process says so in its own log alone.
-async fn is_full(context: &CommandContext) -> bool {
-    let store = context.client.get::<Value>("/api/v1/store").await;
-    store.is_ok_and(|store| store["writability"] == "full")
 }
 
 async fn tick(progress: &RunProgress) {

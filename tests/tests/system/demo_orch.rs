@@ -84,7 +84,7 @@ fn an_issue_goes_through_all_stages_while_its_server_is_killed() {
     let run = report["run"].as_str().unwrap();
     let replayed = said(&everfold(&["--dir", data, "replay", run], scratch.path()));
     assert!(replayed.contains("all equal"), "{replayed}");
-    let status = said(&everfold(&["--dir", data, "orch", "status", "--json"], scratch.path()));
+    let status = said(&everfold(&["--dir", data, "orch", "status", "--all", "--json"], scratch.path()));
     assert!(status.contains(run), "{status}");
 }
 

@@ -271,7 +271,8 @@ impl OrchPlay {
         screen.line("");
         screen.line("Try next".bold().to_string());
         let short = id.get(id.len().saturating_sub(8)..).unwrap_or(&id);
-        let next = ["orch status".to_owned(), format!("show {short}"), format!("logs {short} developer")];
+        let next =
+            [format!("orch status {short}"), format!("show {short}"), format!("logs {short} developer")];
         let next: Vec<String> = next.iter().map(|verb| format!("{} {verb}", self.stage.typed)).collect();
         next.iter().for_each(|line| screen.line(format!("  {line}")));
         let remove = format!("rm -rf {}", quoted(&self.stage.folder.display().to_string()));
