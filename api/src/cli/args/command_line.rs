@@ -145,7 +145,7 @@ pub(crate) enum Verb {
     Budget(BudgetArgs),
     /// What was used up, by run, step, role, model, day or pipeline
     Spend(SpendArgs),
-    /// Tasks of the delivery orchestrator: status, queue, stuck, import, onboard
+    /// Tasks of ORCH: status, queue, stuck, import, onboard
     Orch(OrchArgs),
     /// Where a run stands, its breakpoints, and the step that comes next
     Debug(RunRef),
