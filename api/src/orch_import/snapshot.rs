@@ -43,6 +43,10 @@ impl DatabaseSnapshot {
     /// It is no SQLite database, cannot be read, or is written to all the time.
     pub(super) fn open(source: &Path) -> Result<Self, Fault> {
         check_magic(source)?;
+        // What SQLite has beside a database lies beside the file itself, not beside a link to it.
+        let source = &source
+            .canonicalize()
+            .map_err(|error| Fault::new(Code::File, format!("{}: {error}", source.display())))?;
         for _ in 0..TRIES {
             let was = states(source);
             let is_in_use = was[1..].iter().flatten().any(|beside| beside.len > 0);
@@ -91,10 +95,11 @@ fn check_magic(source: &Path) -> Result<(), Fault> {
     let name = source.display();
     let failed = |error: std::io::Error| Fault::new(Code::File, format!("{name}: {error}"));
     let mut first = Vec::with_capacity(MAGIC.len());
-    let file = File::open(source).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
+    // Before it is opened: to open a named pipe is to wait for who writes into it.
+    if !source.metadata().map_err(failed)?.is_file() {
         return Err(Fault::new(Code::File, format!("{name} is no file")));
     }
+    let file = File::open(source).map_err(failed)?;
     file.take(MAGIC.len() as u64).read_to_end(&mut first).map_err(failed)?;
     match first == MAGIC {
         true => Ok(()),

@@ -265,6 +265,10 @@ fn the_source_is_only_read_whatever_stands_beside_it() {
     assert!(before.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()));
     assert_eq!(read_database(&path).unwrap().tasks[0].title, "in the log");
     assert_eq!(files(), before, "the log is neither checkpointed nor removed");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.sqlite");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert_eq!(read_database(&link).unwrap().tasks[0].title, "in the log", "the log lies beside the file");
 }
 
 #[test]

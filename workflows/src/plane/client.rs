@@ -131,7 +131,7 @@ fn next_page(page: &Value) -> Option<String> {
 
 fn error(answer: &HttpAnswer, token: &str, what: &str) -> PlaneError {
     let document = answer.json().unwrap_or(Value::Null);
-    let message = said(answer, &document).replace(token, "***");
+    let message = said(answer, &document, token.trim());
     let status = answer.status;
     match status {
         401 | 403 => PlaneError::Unauthorised { status, message },
@@ -146,8 +146,9 @@ fn error(answer: &HttpAnswer, token: &str, what: &str) -> PlaneError {
     }
 }
 
-/// What Plane says of an error, in one line: `{error}`, `{detail}`, or lists of texts by field.
-fn said(answer: &HttpAnswer, document: &Value) -> String {
+/// What Plane says of an error, in one line: `{error}`, `{detail}`, or lists of texts by field. The token is masked before
+/// anything is cut: a part of it would not be found.
+fn said(answer: &HttpAnswer, document: &Value, token: &str) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let of_fields = || {
         let fields = document.as_object()?.iter().take(8);
@@ -160,10 +161,31 @@ fn said(answer: &HttpAnswer, document: &Value) -> String {
     };
     let said = text(&document["error"]).or_else(|| text(&document["detail"])).or_else(of_fields);
     let said = said.unwrap_or_else(|| super::text::plain_text(&answer.text()));
+    let said = if token.is_empty() { said } else { said.replace(token, "***") };
     let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
     match said.char_indices().nth(SAID_CHARS_MAX) {
         _ if said.is_empty() => "it said nothing more".to_owned(),
         None => said,
         Some((end, _)) => format!("{}…", &said[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_an_answer_repeats_is_masked_before_the_answer_is_cut() {
+        let token = "plane_api_0123456789";
+        let detail = format!("{}{token} and more", "y".repeat(SAID_CHARS_MAX - 10));
+        let body = serde_json::json!({ "detail": detail }).to_string().into_bytes();
+        let (headers, url) = (Default::default(), String::new());
+        let answer = HttpAnswer { status: 401, headers, body, truncated: false, url };
+        let document = answer.json().unwrap();
+        for (token, shown) in [(token, "***"), ("", "plane_api_")] {
+            let said = said(&answer, &document, token);
+            assert!(said.contains(shown), "{said}");
+            assert_eq!(said.contains("plane_"), token.is_empty(), "{said}");
+        }
     }
 }

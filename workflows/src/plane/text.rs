@@ -1,6 +1,12 @@
 //! Plain text of HTML, as people write it in trackers.
 //!
-//! Law: never fails, and never gives more than it gets. It is for reading, not for showing in a page: nothing is escaped.
+//! Law: never fails, never gives more than it gets, and takes time in proportion to the text, whatever stands there. It is
+//! for reading, not for showing in a page: nothing is escaped.
+
+/// As much of a text is read.
+const TEXT_BYTES_MAX: usize = 256 * 1024;
+/// So far the quotes of a tag are followed; behind that its first `>` is its end.
+const TAG_BYTES_MAX: usize = 1024;
 
 /// Elements within a word or a sentence: what they part is one word.
 const WITHIN: [&str; 16] = [
@@ -13,25 +19,38 @@ const SILENT: [&str; 2] = ["script", "style"];
 
 /// The text without tags and comments, with its characters in place of their names, and one blank for all between words.
 pub(crate) fn plain_text(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    let mut rest = html;
+    let mut rest = head(html, TEXT_BYTES_MAX);
+    let mut text = String::with_capacity(rest.len());
+    // Whether a `>` follows: where none does, no tag ends, and none is looked for again.
+    let mut is_closed = true;
     while let Some(at) = rest.find(['<', '&']) {
         text.push_str(&rest[..at]);
         rest = &rest[at..];
-        rest = if rest.starts_with('<') { after_tag(rest, &mut text) } else { after_name(rest, &mut text) };
+        rest = match rest.starts_with('<') {
+            true => after_tag(rest, &mut text, &mut is_closed),
+            false => after_name(rest, &mut text),
+        };
     }
     text.push_str(rest);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The beginning of a text, of so many bytes at most.
+fn head(text: &str, bytes_max: usize) -> &str {
+    let end = (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or_default()]
+}
+
 /// Skips the tag or comment that `html` begins with; what is none stands for itself.
-fn after_tag<'a>(html: &'a str, text: &mut String) -> &'a str {
+fn after_tag<'a>(html: &'a str, text: &mut String, is_closed: &mut bool) -> &'a str {
     if let Some(comment) = html.strip_prefix("<!--") {
         return comment.split_once("-->").map_or("", |(_, rest)| rest);
     }
     let body = &html[1..];
     let is_tag = body.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'));
-    let Some(end) = end_of_tag(body).filter(|_| is_tag) else {
+    let end = if is_tag && *is_closed { end_of_tag(body) } else { None };
+    let Some(end) = end else {
+        *is_closed &= !is_tag;
         text.push('<');
         return body;
     };
@@ -51,7 +70,7 @@ fn after_tag<'a>(html: &'a str, text: &mut String) -> &'a str {
 /// Where the `>` of a tag stands; one between quotes belongs to an attribute.
 fn end_of_tag(body: &str) -> Option<usize> {
     let mut quote = None;
-    for (at, c) in body.char_indices() {
+    for (at, c) in head(body, TAG_BYTES_MAX).char_indices() {
         match (quote, c) {
             (None, '>') => return Some(at),
             (None, '"' | '\'') => quote = Some(c),
@@ -65,8 +84,10 @@ fn end_of_tag(body: &str) -> Option<usize> {
 
 /// What follows the end of an element without text.
 fn after_silent<'a>(html: &'a str, name: &str) -> &'a str {
-    let lower = html.to_ascii_lowercase();
-    let end = lower.find(&format!("</{name}"));
+    let is_end = |at: &usize| {
+        html.get(at + 2..at + 2 + name.len()).is_some_and(|here| here.eq_ignore_ascii_case(name))
+    };
+    let end = html.match_indices("</").map(|(at, _)| at).find(is_end);
     end.and_then(|end| Some(end + html[end..].find('>')? + 1)).map_or("", |end| &html[end..])
 }
 
@@ -114,6 +135,18 @@ fn character(name: &str) -> Option<char> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn texts_made_to_be_read_again_and_again_are_read_once() {
+        for (piece, kept) in
+            [("<a '", true), ("<a '>", false), ("<script></script>", false), ("<!", true), ("<a \"'>", false)]
+        {
+            let text = plain_text(&piece.repeat(1024 * 1024 / piece.len()));
+            // A tag that is cut off at the end is text.
+            let len = text.len();
+            assert!(len <= TEXT_BYTES_MAX && (len > piece.len()) == kept, "{piece}: {len}");
+        }
+    }
 
     #[test]
     fn o111_tags_are_stripped_and_whitespace_is_collapsed() {

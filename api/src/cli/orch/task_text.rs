@@ -45,10 +45,14 @@ pub(super) fn task_text(task: &Value, now: Timestamp) -> String {
 fn facts(task: &Value, now: Timestamp) -> String {
     let mut lines: Vec<(&str, String)> = Vec::new();
     let title = text(task, "title");
-    lines.push(("task", format!("{} {} (run {})", name(task), plain(&title), text(task, "short_id"))));
+    lines
+        .push(("task", format!("{} {} (run {})", plain(&name(task)), plain(&title), text(task, "short_id"))));
     let since = age(&task["stage_since"], now);
     let stuck = if task["stuck"] == true { ", stuck" } else { "" };
-    lines.push(("stage", format!("{} for {since}, {}{stuck}", text(task, "stage"), text(task, "tracker"))));
+    lines.push((
+        "stage",
+        format!("{} for {since}, {}{stuck}", plain(&text(task, "stage")), text(task, "tracker")),
+    ));
     let who = who(task, now);
     if !who.is_empty() {
         lines.push(("now", who));
