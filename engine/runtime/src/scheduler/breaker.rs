@@ -10,7 +10,8 @@
 //! - What began before the breaker opened neither closes it nor lengthens the pause.
 //! - A service that asks for a pause (`Retry-After`) gets it, whether or not it has a breaker: nothing is sent there
 //!   before. Then one attempt is let through; its end, of whatever kind, lets the others follow where the service has
-//!   no breaker of its own.
+//!   no breaker of its own. Where it has one, and there were fewer outages in a row than open it, an outage lets one
+//!   more through, as soon as the service allows it.
 //! - A new engine begins with closed breakers, but for the pauses that services asked for: these are recorded.
 
 use std::collections::BTreeMap;
@@ -50,7 +51,20 @@ enum BreakerStage {
         next: Timestamp,
         /// The attempt that was let through and has not ended.
         trial: Option<u64>,
+        /// What opened it.
+        cause: OpenCause,
+        /// Until when the service asked to be left alone; past where it did not.
+        asked: Timestamp,
     },
+}
+
+/// What opened a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OpenCause {
+    /// So many outages in a row as its policy says.
+    Outages,
+    /// The service asked to be left alone.
+    Request,
 }
 
 /// One breaker.
@@ -127,12 +141,14 @@ impl Breakers {
         breaker.stand = match breaker.stand {
             BreakerStage::Closed => {
                 let pause = span.max(breaker.policy.pause.min(breaker.policy.pause_max));
-                BreakerStage::Open { since: now, pause, next: until, trial: None }
+                let cause = OpenCause::Request;
+                BreakerStage::Open { since: now, pause, next: until, trial: None, cause, asked: until }
             }
-            BreakerStage::Open { since, pause, next, trial } => {
+            BreakerStage::Open { since, pause, next, trial, cause, asked } => {
                 // Where only the service's request counts, the attempt that was let through has reported it again.
                 let trial = trial.filter(|_| breaker.policy.failures > 0);
-                BreakerStage::Open { since, pause: pause.max(span), next: next.max(until), trial }
+                let (pause, next, asked) = (pause.max(span), next.max(until), asked.max(until));
+                BreakerStage::Open { since, pause, next, trial, cause, asked }
             }
         };
     }
@@ -165,31 +181,46 @@ impl Breakers {
         }
         match (outcome, breaker.stand) {
             (ServiceOutcome::Answered, BreakerStage::Closed) => breaker.failures = 0,
-            (ServiceOutcome::Answered, BreakerStage::Open { .. }) if is_trial => {
-                (breaker.stand, breaker.failures) = (BreakerStage::Closed, 0);
+            (ServiceOutcome::Answered, BreakerStage::Open { since, pause, asked, .. }) if is_trial => {
+                breaker.failures = 0;
+                breaker.stand = if asked > now {
+                    let cause = OpenCause::Request;
+                    BreakerStage::Open { since, pause, next: asked, trial: None, cause, asked }
+                } else {
+                    BreakerStage::Closed
+                };
             }
             (ServiceOutcome::Outage(message), stand) => {
                 breaker.last = Some((now, message.clone()));
                 breaker.failures = breaker.failures.saturating_add(1);
                 let policy = breaker.policy;
-                let (since, pause) = match stand {
-                    BreakerStage::Closed if breaker.failures < policy.failures => return,
-                    BreakerStage::Closed => (now, policy.pause.min(policy.pause_max)),
-                    BreakerStage::Open { since, pause, .. } if is_trial => {
-                        (since, pause.saturating_mul(2).min(policy.pause_max))
+                let is_row = breaker.failures >= policy.failures;
+                let first = policy.pause.min(policy.pause_max);
+                let (since, pause, next, asked) = match stand {
+                    BreakerStage::Closed if is_row => (now, first, now, now),
+                    BreakerStage::Open { since, pause, next, cause: OpenCause::Outages, asked, .. }
+                        if is_trial =>
+                    {
+                        (since, pause.saturating_mul(2).min(policy.pause_max), next, asked)
                     }
-                    BreakerStage::Open { .. } => return,
+                    BreakerStage::Open { since, next, asked, .. } if is_trial && is_row => {
+                        (since, first, next, asked)
+                    }
+                    BreakerStage::Open { since, pause, cause, asked, .. } if is_trial => {
+                        let next = asked.max(now);
+                        breaker.stand = BreakerStage::Open { since, pause, next, trial: None, cause, asked };
+                        return;
+                    }
+                    BreakerStage::Closed | BreakerStage::Open { .. } => return,
                 };
-                let asked = match stand {
-                    BreakerStage::Open { next, .. } => next,
-                    BreakerStage::Closed => now,
-                };
-                breaker.stand =
-                    BreakerStage::Open { since, pause, next: asked.max(now.plus(pause)), trial: None };
+                let (next, cause) = (next.max(now.plus(pause)), OpenCause::Outages);
+                breaker.stand = BreakerStage::Open { since, pause, next, trial: None, cause, asked };
             }
-            (ServiceOutcome::Unknown, BreakerStage::Open { since, pause, .. }) if is_trial => {
-                // Its end says nothing of the service, so the next attempt is let through at once.
-                breaker.stand = BreakerStage::Open { since, pause, next: now, trial: None };
+            (ServiceOutcome::Unknown, BreakerStage::Open { since, pause, cause, asked, .. }) if is_trial => {
+                // Its end says nothing of the service, so the next attempt is let through as soon as the service
+                // allows it.
+                let next = asked.max(now);
+                breaker.stand = BreakerStage::Open { since, pause, next, trial: None, cause, asked };
             }
             (ServiceOutcome::Answered | ServiceOutcome::Unknown, _) => {}
         }
@@ -364,6 +395,44 @@ mod tests {
         assert_eq!(bench.next(), Some(500));
         bench.pass(7, 500);
         bench.outage(7, 501);
-        assert_eq!(bench.next(), Some(1_000), "it is never asked earlier than it said");
+        assert_eq!(bench.next(), Some(501), "it was the first outage in a row: one more goes through");
+    }
+
+    /// The second request of a service for a few seconds made attempts wait for twice the pause of the breaker, though
+    /// far fewer outages had come in a row than open it.
+    #[test]
+    fn a14_a_service_that_asks_for_one_pause_after_the_other_is_asked_again_after_each() {
+        let mut bench = Bench::new(3);
+        let service = bench.service.clone();
+        let asks = |bench: &mut Bench, attempt: u64, at: i64| {
+            bench.breakers.leave_alone(&service, Duration::from_millis(4), "429", Timestamp(at));
+            bench.outage(attempt, at);
+        };
+        asks(&mut bench, 1, 0);
+        assert_eq!(bench.next(), Some(4));
+        bench.pass(2, 4);
+        assert_eq!(bench.next(), Some(34), "one at a time");
+        asks(&mut bench, 2, 5);
+        assert_eq!(bench.next(), Some(9), "it said 4 ms again");
+        bench.pass(3, 9);
+        asks(&mut bench, 3, 10);
+        assert_eq!(bench.next(), Some(40), "the third in a row opens the breaker, for its first pause");
+        bench.pass(4, 40);
+        bench.outage(4, 41);
+        assert_eq!(bench.next(), Some(101), "and the next one doubles it");
+        bench.pass(5, 101);
+        bench.answered(5, 102);
+        assert_eq!(bench.next(), None);
+        asks(&mut bench, 6, 200);
+        bench.pass(7, 204);
+        bench.outage(7, 205);
+        assert_eq!(bench.next(), Some(205), "an outage without a request lets the next one through at once");
+        bench.pass(8, 205);
+        bench.breakers.leave_alone(&service, Duration::from_millis(50), "429", Timestamp(206));
+        bench.answered(8, 206);
+        assert_eq!(bench.next(), Some(256), "what it asks for counts whatever else the answer was");
+        bench.pass(9, 256);
+        bench.answered(9, 257);
+        assert_eq!(bench.next(), None);
     }
 }

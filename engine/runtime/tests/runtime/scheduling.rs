@@ -369,6 +369,30 @@ async fn who_says_how_long_it_wants_to_be_left_alone_is_left_alone_by_every_step
     assert!(rig.engine.line().breakers.is_empty(), "there is none before that service");
 }
 
+/// The second pause that a service asked for became one of twice the breaker's, long before as many outages had come in
+/// a row as open it.
+#[tokio::test(start_paused = true)]
+async fn a14_each_pause_that_a_service_asks_for_is_kept_and_no_longer_one() {
+    let rig = Rig::with(|config| {
+        let (pause, pause_max) = (Duration::from_secs(30), Duration::from_secs(300));
+        let policy = BreakerPolicy { failures: 5, pause, pause_max };
+        config.order.breakers = [(Service::new("function", "busy"), policy)].into();
+    });
+    rig.machine.is_down.store(true, Ordering::SeqCst);
+    let retry = json!({"attempts": 3, "backoff_min": "1ms", "backoff_max": "1ms"});
+    let busy = function("ask", &[], "busy", json!({"ms": 4_000}));
+    let before = (rig.config.clock)();
+    let run = rig.start(&pipeline(vec![more(busy, &[("retry", retry)])])).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(rig.machine.begun(), 2, "it was asked again after 4 s, and asked for a pause again");
+    rig.machine.is_down.store(false, Ordering::SeqCst);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let took = (rig.config.clock)().since(before);
+    assert!(took >= Duration::from_secs(8) && took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(rig.machine.begun(), 3);
+    rig.assert_replays(run).await;
+}
+
 /// A restarted engine called the service at once, with all attempts that waited.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_asks_for_a_pause_is_left_alone_by_the_next_engine_too() {
