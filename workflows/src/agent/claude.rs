@@ -23,7 +23,10 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
         let text = |field: &str| event[field].as_str().map(str::to_owned);
         session = text("session_id").or(session);
         match event["type"].as_str() {
-            Some("system") if event["subtype"] == "init" => model = text("model").or(model),
+            Some("system") if event["subtype"] == "init" => {
+                model = text("model").or(model);
+                messages.begun(&event);
+            }
             Some("assistant") if event["message"]["model"] == SYNTHETIC => {
                 noted = event["error"].as_str().and_then(code_of_message).or(noted);
             }
@@ -108,9 +111,15 @@ fn code_of_message(error: &str) -> Option<AgentCode> {
 pub(super) struct Messages {
     by_id: BTreeMap<String, (Option<String>, [u64; 3])>,
     session: Option<String>,
+    /// The model that the program began with: that of messages that name none.
+    model: Option<String>,
 }
 
 impl Messages {
+    fn begun(&mut self, init: &Value) {
+        self.model = init["model"].as_str().map(str::to_owned).or(self.model.take());
+    }
+
     fn note(&mut self, event: &Value) {
         let (message, used) = (&event["message"], &event["message"]["usage"]);
         let is_counted = used.is_object() && message["model"] != SYNTHETIC;
@@ -129,20 +138,29 @@ impl Messages {
 
 impl Meter for Messages {
     fn line(&mut self, line: &str) -> bool {
-        if !line.contains("\"usage\"") {
+        if !line.contains("\"usage\"") && !line.contains("\"init\"") {
             return false;
         }
-        let messages: Vec<Value> =
-            events(line).into_iter().filter(|event| event["type"] == "assistant").collect();
-        messages.iter().for_each(|event| self.note(event));
-        !messages.is_empty()
+        let mut is_changed = false;
+        for event in events(line) {
+            match event["type"].as_str() {
+                Some("system") if event["subtype"] == "init" => self.begun(&event),
+                Some("assistant") => {
+                    self.note(&event);
+                    is_changed = true;
+                }
+                _another => {}
+            }
+        }
+        is_changed
     }
 
     fn used(&self) -> Vec<Usage> {
         let mut models: BTreeMap<Option<&str>, Usage> = BTreeMap::new();
         for (model, [input, cached, output]) in self.by_id.values() {
-            let sum = models.entry(model.as_deref()).or_insert_with(|| Usage {
-                model: model.clone(),
+            let model = model.as_ref().or(self.model.as_ref());
+            let sum = models.entry(model.map(String::as_str)).or_insert_with(|| Usage {
+                model: model.cloned(),
                 session: self.session.clone(),
                 ..Usage::default()
             });
@@ -315,6 +333,26 @@ mod tests {
         );
         assert_eq!(used.model.as_deref(), Some("claude-sonnet-4-5-20250929"));
         assert!(!meter.line("no JSON \"usage\"") && !meter.line("{\"usage\": 1}"));
+    }
+
+    /// Their use was counted twice: while the program worked under no model, with its result under the one that it
+    /// began with.
+    #[test]
+    fn messages_that_name_no_model_are_of_the_one_that_the_program_began_with() {
+        let lines = [
+            r#"{"type":"system","subtype":"init","session_id":"s","model":"claude-x"}"#,
+            r#"{"type":"assistant","message":{"id":"m","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}"#,
+            r#"{"type":"result","subtype":"success","is_error":false,"result":"ok","usage":{"input_tokens":3,"output_tokens":1}}"#,
+        ];
+        let models = |used: &[Usage]| used.iter().map(|one| one.model.clone()).collect::<Vec<_>>();
+        let mut meter = Messages::default();
+        assert!(!meter.line(lines[0]), "nothing is used up yet");
+        assert!(meter.line(lines[1]));
+        assert_eq!(models(&meter.used()), [Some("claude-x".to_owned())]);
+        let whole = read(&mut lines.iter().copied());
+        assert_eq!(models(&whole.usage), models(&meter.used()));
+        let stopped = read(&mut lines[..2].iter().copied());
+        assert_eq!((models(&stopped.usage), stopped.usage[0].input_tokens), (models(&meter.used()), 3));
     }
 
     #[test]
