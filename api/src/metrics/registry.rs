@@ -105,7 +105,7 @@ impl Default for Metrics {
         let seconds = Unit::Seconds;
         let step = "From the scheduling of a step's attempt to its end, by result";
         registry.register_with_unit("step_duration", step, seconds.clone(), metrics.step.clone());
-        let calls = "Attempts of a step that ended, by result; cut: by a time limit, a budget or a cancel";
+        let calls = "Attempts of a step that ended, by result; cut: by a time limit, a budget, a cancel or a limit of the agent's program";
         registry.register("step_calls", calls, metrics.step_calls.clone());
         let tokens = "Tokens that a step used up, by kind";
         registry.register("step_tokens", tokens, metrics.step_tokens.clone());

@@ -11,6 +11,7 @@ use everfold_engine::artefact::Usage;
 use everfold_engine::event::RunEvent;
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{AttemptId, RunId};
+use everfold_workflows::agent::UNFINISHED;
 use lru::LruCache;
 
 use super::label::LabelValue;
@@ -20,6 +21,11 @@ use super::registry::Metrics;
 const STEPS_MAX: usize = 1_000;
 /// Runs whose pipeline is remembered.
 const RUNS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+/// Whether a code says that an agent's program ended before it had finished its answer.
+fn is_unfinished(code: Option<&str>) -> bool {
+    code.is_some_and(|code| UNFINISHED.contains(&code))
+}
 
 /// Counts by step.
 pub(super) struct StepMeter {
@@ -55,12 +61,16 @@ impl StepMeter {
     pub(super) fn count(&mut self, run: RunId, event: &RunEvent) {
         match event {
             RunEvent::RunStarted(event) => self.name(run, &event.pipeline),
-            RunEvent::AttemptSucceeded(event) => self.called(run, &event.id, "succeeded"),
+            RunEvent::AttemptSucceeded(event) => {
+                let is_cut = is_unfinished(event.notes.code.as_deref());
+                self.called(run, &event.id, if is_cut { "cut" } else { "succeeded" });
+            }
             RunEvent::AttemptAsked(event) => self.called(run, &event.id, "asked"),
             RunEvent::AttemptLost(event) => self.called(run, &event.id, "lost"),
             RunEvent::AttemptFailed(event) => {
                 let result = match event.failure.kind {
                     FailureKind::Timeout | FailureKind::Cancelled | FailureKind::Budget => "cut",
+                    _of_its_own if is_unfinished(event.failure.code.as_deref()) => "cut",
                     _of_its_own => "failed",
                 };
                 self.called(run, &event.id, result);
@@ -135,6 +145,17 @@ mod tests {
         meter.count(run, &failed("review/1/1", FailureKind::Timeout));
         meter.count(run, &failed("review.3/1/1", FailureKind::Exit));
         meter.count(run, &failed("check/1/1", FailureKind::Exit));
+        let failure =
+            Failure { code: Some("MAX_TURNS".to_owned()), ..Failure::new(FailureKind::Error, "no") };
+        let unfinished = AttemptFailed {
+            id: "check/1/2".parse().unwrap(),
+            failure,
+            commit: None,
+            artefacts: Vec::new(),
+            ended_at: Timestamp(1),
+            notes: Default::default(),
+        };
+        meter.count(run, &unfinished.into());
         let lost = AttemptLost {
             id: "third/1/1".parse().unwrap(),
             reason: "gone".to_owned(),
@@ -154,6 +175,7 @@ mod tests {
             "everfold_step_calls_total{pipeline=\"delivery\",step=\"review\",result=\"cut\"} 1",
             "everfold_step_calls_total{pipeline=\"delivery\",step=\"review\",result=\"failed\"} 1",
             "everfold_step_calls_total{pipeline=\"delivery\",step=\"check\",result=\"failed\"} 1",
+            "everfold_step_calls_total{pipeline=\"delivery\",step=\"check\",result=\"cut\"} 1",
             "everfold_step_calls_total{pipeline=\"_OTHER\",step=\"_OTHER\",result=\"lost\"} 1",
             "everfold_step_tokens_total{pipeline=\"delivery\",step=\"review\",kind=\"cached\"} 5",
             "everfold_step_cost_usd_total{pipeline=\"delivery\",step=\"review\"} 1.5",

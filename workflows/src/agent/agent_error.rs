@@ -28,6 +28,9 @@ pub(super) enum AgentCode {
     Truncated,
 }
 
+/// The codes of answers that the agent's program could not finish.
+pub const UNFINISHED: [&str; 3] = ["MAX_TURNS", "MAX_BUDGET", "TRUNCATED"];
+
 impl AgentCode {
     /// As failures and `retry` name it.
     pub(super) fn as_str(self) -> &'static str {
@@ -43,7 +46,7 @@ impl AgentCode {
 
     /// Whether the work was begun and not finished, so that what there is of it may do.
     pub(super) fn is_incomplete(self) -> bool {
-        matches!(self, Self::MaxTurns | Self::MaxBudget | Self::Truncated)
+        UNFINISHED.contains(&self.as_str())
     }
 
     fn hint(self) -> &'static str {

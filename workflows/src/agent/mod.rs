@@ -18,6 +18,7 @@ pub(crate) mod settings;
 mod transcript;
 mod turn;
 
+pub use agent_error::UNFINISHED;
 pub use executor::{AgentExecutor, DEFAULT_PROFILE};
 pub use preflight::{AgentEnvironment, PreflightSettings, Preflights};
 pub use profile::{BUILT_IN, program};
