@@ -257,7 +257,7 @@ codes! {
     File = "EF0502", 400, 2, "a file cannot be read or written",
         "The message names the file and says why.";
     Settings = "EF0503", 422, 2, "the settings cannot be used",
-        "everfold.toml holds an unknown key or a wrong value; the message has the line. `everfold doctor` lists the keys, `everfold init` writes a commented file.";
+        "everfold.toml holds an unknown key or a wrong value; the message has the line. `everfold doctor --settings` lists the keys, `everfold init` writes a commented file.";
     Faults = "EF0504", 409, 7, "faults were found",
         "The check found what is listed above.";
     Differs = "EF0505", 409, 1, "the replay differs",

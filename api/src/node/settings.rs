@@ -27,9 +27,8 @@ pub fn settings(layout: &Layout, config: Option<&Path>) -> Result<Settings, Faul
     }
     Settings::load(&path).map_err(|error| match &error {
         SettingsError::Io { .. } => Fault::new(Code::File, crate::fault::chain(&error)),
-        _invalid => {
-            Fault::new(Code::Settings, crate::fault::chain(&error)).hint("`everfold doctor` lists the keys")
-        }
+        _invalid => Fault::new(Code::Settings, crate::fault::chain(&error))
+            .hint("`everfold doctor --settings` lists the keys"),
     })
 }
 
