@@ -149,6 +149,10 @@ fn remarks(step: &StepView) -> String {
         let failed = if items.failed > 0 { format!(", {} failed", items.failed) } else { String::new() };
         parts.push(format!("{} of {} items{failed}", items.ended, items.total));
     }
+    // What it used up names the model from then on.
+    if let Some(model) = step.model.as_ref().filter(|_| step.usage.is_none()) {
+        parts.push(cut(model, 40));
+    }
     if let Some(progress) = &step.progress {
         let of = if progress.of > 0 { format!("/{}", progress.of) } else { String::new() };
         let note = progress.note.as_ref().map(|note| format!(" {}", cut(note, 80))).unwrap_or_default();

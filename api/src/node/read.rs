@@ -22,7 +22,7 @@ use super::cursor::{PagedList, cursor, cursor_text};
 use super::handle::Node;
 use crate::body::spend::CounterView;
 use crate::fault::{Code, Fault};
-use crate::view::{AmountsView, AwaitView, RunView, usd};
+use crate::view::{AmountsView, AwaitView, RunView, agent_in_flight, model_of, usd};
 
 /// Runs that a fault names where a short id fits several.
 const NAMED_MAX: usize = 5;
@@ -30,6 +30,8 @@ const NAMED_MAX: usize = 5;
 const CHUNK: usize = 1_000;
 /// The largest stored value that a view loads in place of its reference.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
+/// Agents at work whose models a view loads where their tasks are too large to be at hand.
+const AGENTS_MAX: usize = 50;
 /// Queued attempts that a view shows one by one.
 const IN_LINE_MAX: usize = 20;
 
@@ -248,6 +250,12 @@ impl Node {
         if let Some(value) = self.loaded(run, referenced.output).await? {
             view.output = value;
         }
+        for (step, reference) in referenced.agents {
+            let Some(loaded) = self.loaded(run, Some(reference)).await? else { continue };
+            if let Some(shown) = view.steps.iter_mut().find(|shown| shown.id == step) {
+                shown.model = model_of(&loaded);
+            }
+        }
         for (task, part, reference) in referenced.asked {
             let Some(loaded) = self.loaded(run, Some(reference)).await? else { continue };
             for awaited in &mut view.awaits {
@@ -367,6 +375,8 @@ impl Node {
 struct ReferencedValues {
     input: Option<ValueRef>,
     output: Option<ValueRef>,
+    /// What agents are to do, by their steps.
+    agents: Vec<(String, ValueRef)>,
     asked: Vec<(String, TaskPart, ValueRef)>,
 }
 
@@ -397,7 +407,16 @@ fn referenced_values(state: &RunState) -> ReferencedValues {
             add(TaskPart::Draft, &question.draft);
         }
     }
-    ReferencedValues { input: state.input().reference(), output: state.output().reference(), asked }
+    let agents = state.definition().steps.iter().filter_map(|step| {
+        let task = agent_in_flight(step, state.step(&step.id)?.1)?;
+        Some((step.id.to_string(), task.reference()?))
+    });
+    ReferencedValues {
+        input: state.input().reference(),
+        output: state.output().reference(),
+        agents: agents.take(AGENTS_MAX).collect(),
+        asked,
+    }
 }
 
 fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {

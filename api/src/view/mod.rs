@@ -28,4 +28,5 @@ pub use seen::{KeptVoteView, SeenPartView, SeenView};
 pub use step::{
     GateView, ItemsView, ProgressItemView, ProgressView, StepPhase, StepView, is_in_workspace, kind_of,
 };
+pub(crate) use step::{agent_in_flight, model_of};
 pub use stored_value::small;

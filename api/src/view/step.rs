@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use everfold_engine::definition::{ExecutorTask, Step, StepWorkspace, Work};
 use everfold_engine::driver::LiveRun;
+use everfold_engine::expr::Loaded;
 use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath};
+use everfold_engine::json::Value;
 use everfold_engine::policy::Verdict;
 use everfold_engine::progress::{ProgressItem, WorkProgress};
-use everfold_engine::state::{Phase, RunState, Stage, StepState, StepStatus};
+use everfold_engine::state::{Phase, RunState, Stage, StepState, StepStatus, StoredValue};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +67,9 @@ pub struct StepView {
     /// What it used up, in all its rounds and attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<StepUsageView>,
+    /// The model that an agent's attempt is told to use, from its scheduling to its end; none where the profile chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Where its attempt stands: it waits in line, is being started, is at work, is being stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<StepPhase>,
@@ -207,10 +212,25 @@ pub(super) fn step_view(
         code: facts.unit.code.clone(),
         child: child_of(state, step, facts),
         usage: usage_view(state.usage_of(&step.id)),
+        model: agent_in_flight(step, facts)
+            .and_then(|task| task.value(&Loaded::default()).ok())
+            .and_then(|task| model_of(&task)),
         phase: phase(state, step, facts),
         progress: state.progress(&path).map(progress_view),
         line: newest.filter(|_| status == StepStatus::Running || status == StepStatus::Scheduled),
     }
+}
+
+/// What the agent of a step is to do, while its attempt is scheduled or in progress; none for items, which are many.
+pub(crate) fn agent_in_flight<'a>(step: &Step, facts: &'a StepState) -> Option<&'a StoredValue> {
+    let is_agent = matches!(&step.work, Some(Work::Task(task)) if task.kind == ExecutorTask::AGENT);
+    let is_its_own = facts.items.is_none() && facts.unit.stage.is_in_flight();
+    (is_agent && is_its_own).then(|| facts.unit.task())
+}
+
+/// The model that a rendered task of an agent names.
+pub(crate) fn model_of(task: &Value) -> Option<String> {
+    task["spec"]["model"].as_str().map(str::to_owned)
 }
 
 /// Where the step's own attempt stands; none for items, whose attempts stand in many places.

@@ -230,6 +230,12 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// What the current attempt is to do, as it was rendered: `{spec, env, outputs}`.
+    #[must_use]
+    pub fn task(&self) -> &StoredValue {
+        &self.task
+    }
+
     /// The approval of the current attempt.
     #[must_use]
     pub fn approval(&self) -> Option<&ApprovalState> {

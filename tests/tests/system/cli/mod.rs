@@ -21,6 +21,7 @@ mod log_lines;
 mod orch;
 mod pipeline_cases;
 mod preflight;
+mod progress;
 mod redaction;
 mod remote;
 mod roles;
