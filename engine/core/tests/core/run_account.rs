@@ -292,3 +292,67 @@ fn a_retry_begins_to_count_anew_and_a_fork_keeps_what_was_said() {
     assert_eq!(restarted.state.verdicts().count(), 0, "the step has not been judged in this run");
     assert!(restarted.state.route_uses().iter().all(|route| route.used == 0 && route.causes.is_empty()));
 }
+
+/// What every notice of a tracker says, where the state is folded anew from the history (`is_folded`) or read from a
+/// snapshot before each input.
+fn tracker_texts(is_folded: bool) -> Vec<String> {
+    let text = "${toJson([run.steps, run.usage, run.routes, run.waiting, run.gates, run.signals, run.warnings, \
+                run.cancelled])} ${run.started_at} ${steps.a.usage.cost} ${steps.a.started_at} ${steps.a.ended_at}";
+    let notice = json!({"id": "tracker", "events": ["*"], "function": "notify.log", "with": {"text": text}});
+    let gate =
+        json!([{"id": "g", "probe": {"expression": "output == 2"}, "on_fail": [{"to": {"rework": "a"}}]}]);
+    let steps = json!([
+        with(task("a", &[]), json!({"gates": gate})),
+        with(approval("ok", json!({"roles": ["product"]})), json!({"needs": ["a"]})),
+        with(task("b", &["ok"]), json!({"on_fail": [{"to": "continue"}]})),
+    ]);
+    let mut world =
+        World::start(definition(json!({"name": "p", "notify": [notice], "steps": steps})), json!({}));
+    let renew = |world: &mut World| {
+        let mut state = RunState::new(world.state.definition().clone());
+        world.history.iter().for_each(|(meta, event)| state.apply(event, meta));
+        let definition = world.state.definition().clone();
+        world.state = match is_folded {
+            true => state,
+            false => RunState::from_snapshot(definition, &world.state.snapshot()).expect("a snapshot"),
+        };
+    };
+    let mut turns: Vec<Box<dyn FnMut(&mut World)>> = vec![
+        Box::new(|world| use_up(world, "a/1/1", 1, "small", 250_000)),
+        Box::new(|world| drop(world.succeed("a/1/1", json!(1)))),
+        Box::new(|world| use_up(world, "a/2/1", 1, "large", 1_000_000)),
+        Box::new(|world| drop(world.succeed("a/2/1", json!(2)))),
+        Box::new(|world| drop(send_signal(world, "nudge", Value::Null))),
+        Box::new(|world| {
+            let mut vote =
+                crate::fixtures::scenario::vote("ok/1/1", everfold_language::definition::Vote::Approve);
+            if let InputKind::Vote(cast) = &mut vote {
+                cast.roles = vec!["product".into()];
+            }
+            world.by("bob", vote).expect("taken");
+        }),
+        Box::new(|world| drop(world.fail("b/1/1", "no PR"))),
+    ];
+    for turn in &mut turns {
+        renew(&mut world);
+        turn(&mut world);
+    }
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+    let texts = world.history.iter().filter_map(|(_, event)| match event {
+        RunEvent::NoticeQueued(queued) => Some(queued.with.text().expect("it is small").as_str().to_owned()),
+        RunEvent::NoticeFailed(failed) => panic!("{}", failed.message),
+        _other => None,
+    });
+    texts.collect()
+}
+
+#[test]
+fn o159_o168_the_texts_of_a_tracker_are_the_same_to_the_byte_where_the_history_is_folded_again() {
+    let texts = tracker_texts(true);
+    let last = texts.last().expect("there are some");
+    for part in [r#"\"cost\":1.25"#, "no PR", r#"\"used\":1"#, r#"\"nudge\":1"#] {
+        assert!(last.contains(part), "{part}: {last}");
+    }
+    assert!(texts.iter().any(|text| text.contains("product") && text.contains("since")), "{texts:?}");
+    assert_eq!(tracker_texts(false), texts);
+}

@@ -53,6 +53,41 @@ async fn twenty_starts_at_once_get_twenty_numbers_and_the_count_goes_on_after_a_
 }
 
 #[tokio::test(start_paused = true)]
+async fn f8_a60_whenever_the_engine_dies_among_twenty_starts_no_number_is_given_twice() {
+    let pipeline = numbered(json!({}));
+    for seed in 0..30_u64 {
+        let mut rig = Rig::new();
+        rig.store.delay_ms.store(seed % 4, std::sync::atomic::Ordering::SeqCst);
+        let keyed = |n: u64| {
+            let key = Hash::of(&n.to_be_bytes());
+            let dedup = Dedup { key, body: Hash::of(b"b"), keep: DedupKeep::Stream };
+            StartRequest { dedup: Some(dedup), ..request(&pipeline, json!({"n": n})) }
+        };
+        let start = |engine: &everfold_runtime::Engine, n: u64| {
+            let (engine, request) = (engine.clone(), keyed(n));
+            tokio::spawn(async move { engine.start(request).await.map(|started| started.run) })
+        };
+        let cut_short: Vec<_> = (0..20).map(|n| start(&rig.engine, n)).collect();
+        tokio::time::sleep(std::time::Duration::from_millis(seed)).await;
+        cut_short.iter().for_each(tokio::task::JoinHandle::abort);
+        tokio::task::yield_now().await;
+        rig.crash().await;
+        rig.recover().await;
+        let again: Vec<_> = (0..20).map(|n| start(&rig.engine, n)).collect();
+        let mut numbers = BTreeSet::new();
+        for started in again {
+            let run = started.await.unwrap().unwrap();
+            assert!(numbers.insert(number(&rig, run).await.unwrap().number), "seed {seed}: {numbers:?}");
+            assert_eq!(rig.end(run).await, RunStatus::Succeeded, "seed {seed}");
+            rig.assert_replays(run).await;
+        }
+        let next = rig.engine.start(keyed(20)).await.unwrap();
+        let next = number(&rig, next.run).await.unwrap().number;
+        assert!(numbers.last().is_some_and(|last| next > *last), "seed {seed}: {next} after {numbers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_key_is_counted_on_its_own_and_a_start_that_is_refused_takes_no_number() {
     let rig = Rig::new();
     let pipeline = numbered(json!({"key": "board-${input.n}"}));
