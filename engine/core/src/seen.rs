@@ -30,7 +30,7 @@ impl LookSpec {
     /// looked for, too: once a file lies there, readers are shown that in its place.
     #[must_use]
     pub fn of(parts: &[SeenPart]) -> Self {
-        let files = parts.iter().filter(|part| part.kind == SeenKind::File || may_become_a_file(part));
+        let files = parts.iter().filter(|part| part.kind != SeenKind::Commit && is_looked_at(part));
         Self {
             files: files.map(|part| (part.what.clone(), part.kind == SeenKind::File)).collect(),
             commit: parts.iter().any(|part| part.kind == SeenKind::Commit),
@@ -42,6 +42,12 @@ impl LookSpec {
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && !self.commit
     }
+}
+
+/// Whether a part lies in the workspace, or may come to lie there.
+#[must_use]
+pub fn is_looked_at(part: &SeenPart) -> bool {
+    part.kind.is_measured() || may_become_a_file(part)
 }
 
 fn may_become_a_file(part: &SeenPart) -> bool {

@@ -60,7 +60,7 @@ pub struct ApprovedPlan {
     pub step: StepId,
     /// Why it was not given; `None`: it was.
     pub refused: Option<String>,
-    /// The files and the commit that were approved.
+    /// The files and the commit that were approved, and texts that may have become files.
     pub parts: Vec<SeenPart>,
     /// Where that step looked.
     pub place: WorkPlace,

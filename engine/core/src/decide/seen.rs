@@ -76,6 +76,8 @@ pub(super) fn parts(
         let hash = Some(Hash::of(whole.as_bytes()).to_string());
         let what = match kind {
             SeenKind::Title | SeenKind::Value => kind.as_str().to_owned(),
+            // It is looked for by its whole name, at the vote and where it is used.
+            SeenKind::Text if may_be_path(&whole) => whole,
             SeenKind::Text | SeenKind::File | SeenKind::Commit => begin_of(&whole),
         };
         SeenPart { kind, what, hash }

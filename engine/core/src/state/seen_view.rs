@@ -3,6 +3,7 @@
 use super::key::Key;
 use super::run_state::RunState;
 use crate::event::{Seen, SeenPart};
+use crate::seen::is_looked_at;
 use everfold_base::id::{AttemptId, StepId};
 use everfold_language::definition::Vote;
 
@@ -18,7 +19,7 @@ impl RunState {
         self.facts.asking.contains(&key) && self.unit_at(key).is_some_and(|unit| unit.approval().is_some())
     }
 
-    /// What lies in the workspace of what a step was approved for, where its approval was decided so.
+    /// What lies, or may come to lie, in the workspace of what a step was approved for, where its approval was decided so.
     ///
     /// # Errors
     /// Why it is not approved, in words.
@@ -34,7 +35,7 @@ impl RunState {
         }
         let id = self.attempt_id(key);
         let seen = self.seen(&id).ok_or("it was decided before Everfold recorded what is shown")?;
-        let parts = seen.parts.iter().filter(|part| part.kind.is_measured()).cloned().collect();
+        let parts = seen.parts.iter().filter(|part| is_looked_at(part)).cloned().collect();
         Ok((id, parts))
     }
 }

@@ -153,6 +153,37 @@ fn a_text_that_became_a_file_is_something_else_than_what_was_shown() {
     assert_eq!(world.state.status(), RunStatus::Succeeded);
 }
 
+/// It was named by its first 120 letters alone, so that no file was looked for under its name.
+#[test]
+fn a_long_text_that_may_be_a_path_is_looked_for_by_all_of_it() {
+    let long = format!("docs/{}.md", "x".repeat(400));
+    let words = "so many words ".repeat(30);
+    let mut world = run(json!([
+        approval("ask", json!({"show": [long, words]})),
+        with(function("deploy", &["ask"]), json!({"approved": ["ask"]})),
+    ]));
+    world.succeed("ask/1/1", json!([]));
+    let parts = seen(&world, "ask/1/1").parts;
+    assert_eq!(LookSpec::of(&parts), LookSpec { files: [(long.clone(), false)].into(), commit: false });
+    assert!(parts[2].what.chars().count() < 130, "of what is no path its beginning will do");
+    let now = vec![part(SeenKind::File, &long, Some("aa"))];
+    let refused = world.by("ada", measured("ask/1/1", Vote::Approve, now));
+    let what = vec![format!("{long} (was a text, is the file aa)")];
+    assert_eq!(refused, Err(Refusal::Changed { path: path("ask"), what }));
+    world.by("ada", measured("ask/1/1", Vote::Approve, Vec::new())).expect("it is a text still");
+    assert_eq!(
+        approved(&world, "deploy/1/1")[0].parts,
+        [parts[1].clone()],
+        "and looked for before it is used"
+    );
+}
+
+/// What an attempt is to be measured against.
+fn approved(world: &World, id: &str) -> Vec<plan::ApprovedPlan> {
+    let plan = plan::attempt(&world.state, &id.parse().expect("an id"), &Default::default());
+    plan.expect("there").expect("there").approved
+}
+
 #[test]
 fn a_vote_and_a_decision_keep_the_digest_and_the_parts() {
     let mut world = delivery(json!({}));
@@ -170,13 +201,9 @@ fn later_work_is_planned_with_what_was_approved_and_with_why_it_was_not() {
     world.succeed("write/1/1", json!(null));
     world.succeed("ask/1/1", json!([file("aa")]));
     world.by("ada", vote("ask/1/1", Vote::Approve)).expect("taken");
-    let approved = |world: &World, id: &str| {
-        let plan = plan::attempt(&world.state, &id.parse().expect("an id"), &Default::default());
-        plan.expect("there").expect("there").approved
-    };
     let needed = approved(&world, "deploy/1/1");
     assert_eq!((needed[0].step.as_str(), needed[0].refused.as_deref()), ("ask", None));
-    assert_eq!(needed[0].parts, [file("aa")], "texts are of no use there");
+    assert_eq!(needed[0].parts, [file("aa")], "a text that is no path is of no use there");
 
     let skipped = json!([
         with(approval("ask", json!({"show": [{"file": "plan.md"}]})), json!({"when": "input.doc == 'none'"})),

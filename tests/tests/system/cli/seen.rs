@@ -123,6 +123,35 @@ fn a_rework_without_a_change_keeps_the_vote_and_one_with_a_change_asks_anew() {
     assert_eq!(kept, [0, 1, 0]);
 }
 
+/// It was looked for at the vote, and not where what was approved is used.
+#[test]
+fn a_text_that_became_a_file_after_the_approval_is_not_deployed() {
+    let long = format!("{}/{}.md", "d".repeat(100), "x".repeat(100));
+    for (path, is_approved) in [("later/plan.md", false), (long.as_str(), false), (long.as_str(), true)] {
+        let scratch = Scratch::new();
+        let text = "name: texts\nsteps:\n  - id: sign\n    approval: { title: Use it?, show: [PATH] }\n  \
+            - { id: deploy, approved: sign, command: cat PATH > deployed }\n";
+        scratch.write("texts.yaml", &text.replace("PATH", path));
+        said(&scratch.run(&["run", "./texts.yaml", "--no-wait"]), 6, &["approve"]);
+        let short = scratch.short("@");
+        let appears = || {
+            std::fs::create_dir_all(scratch.path(path).parent().unwrap()).unwrap();
+            scratch.write(path, "slipped in\n");
+        };
+        if is_approved {
+            appears();
+            said(&scratch.run(&["approve", "@"]), 4, &["EF0346", "was a text, is the file"]);
+            continue;
+        }
+        said(&scratch.run(&["breakpoints", "@", "deploy"]), 0, &[]);
+        said(&scratch.run(&["approve", "@"]), 0, &["approved"]);
+        appears();
+        let done = scratch.run(&["resume", &short]);
+        said(&done, 1, &["CHANGED_SINCE_APPROVED", "(was a text, is the file"]);
+        assert!(!scratch.path("deployed").exists(), "nothing was started");
+    }
+}
+
 const MERGE: &str = "\
 name: merge
 workspace: { git: repo, save: commit, keep: always }

@@ -48,7 +48,7 @@ impl SeenKind {
 pub struct SeenPart {
     /// What it is.
     pub kind: SeenKind,
-    /// The path of a file; the beginning of a text.
+    /// The path of a file; of a text that may be a path all of it, else its beginning.
     pub what: String,
     /// BLAKE3 of the text, the value or the file's bytes; of a commit its id, behind that `+TREE` where the worktree
     /// holds more than the commit. Null: it was missing.
