@@ -106,7 +106,8 @@ pub(crate) async fn one(context: &CommandContext, verb: HooksVerb) -> Result<u8,
     let name = view.name.as_ref().map(|name| format!(" ({name}){by}")).unwrap_or(by);
     context.out.line(format!("{} of {}{name}, {}", view.id, view.source, instant(view.received_at)));
     for handling in view.handled.iter().rev().skip(1).rev() {
-        context.out.line(format!("  handled {}", instant(handling.at)));
+        let by = handling.by.as_ref().map(|by| format!(" for {by}")).unwrap_or_default();
+        context.out.line(format!("  handled {}{by}", instant(handling.at)));
         for outcome in &handling.outcomes {
             context.out.line(format!("    {}", outcome_line(outcome)));
         }
@@ -115,6 +116,9 @@ pub(crate) async fn one(context: &CommandContext, verb: HooksVerb) -> Result<u8,
         let text = serde_json::to_string_pretty(event)
             .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
         context.out.line(text);
+    }
+    if let Some(by) = view.handled.last().and_then(|last| last.by.as_ref()) {
+        context.out.line(format!("  by the hand of {by}"));
     }
     print_delivery(context, &view);
     Ok(0)

@@ -149,7 +149,7 @@ pub(crate) async fn deliver(
     speaks_for_sources(&caller)?;
     let DeliverBody { body, headers, id } = body.value;
     let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    let (went, view) = app.deliver(&source, &headers, body.as_bytes(), id.as_deref()).await?;
+    let (went, view) = app.deliver(&source, &headers, body.as_bytes(), id.as_deref(), caller.actor).await?;
     let status = if view.repeated { StatusCode::OK } else { StatusCode::CREATED };
     Ok(written(status, went, view))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use everfold_engine::actor::Actor;
 use everfold_engine::driver::{By, DeliveryRecord, Receipt};
 use everfold_engine::hooks::{DeliveryReceived, TriggerOutcome, is_source};
 use everfold_engine::id::{Position, RunId};
@@ -52,7 +53,7 @@ pub struct HandlingView {
     /// When.
     #[schema(value_type = schema::TimeSchema)]
     pub at: Timestamp,
-    /// Who asked for it again.
+    /// Who submitted it by hand, or asked for it again.
     pub by: Option<String>,
     /// By trigger; empty: no saved pipeline listens to the source.
     pub outcomes: Vec<OutcomeView>,
@@ -228,6 +229,7 @@ impl Node {
         headers: &Headers,
         raw: &[u8],
         id: Option<&str>,
+        by: Actor,
     ) -> Result<(WriteReceipt, DeliveryView), Fault> {
         self.may_write()?;
         if let Some(id) = id.filter(|id| !hook::is_id(id)) {
@@ -242,7 +244,7 @@ impl Node {
             _other => fault,
         })?;
         let id = delivery.id.clone();
-        let receipt = self.engine().deliver(source, delivery).await?;
+        let receipt = self.engine().deliver_by(source, delivery, by).await?;
         self.await_outcome(source, &id, receipt).await
     }
 

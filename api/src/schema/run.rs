@@ -151,6 +151,9 @@ pub(crate) struct RunRowSchema {
     title: Option<String>,
     /// Who started it.
     started_by: String,
+    /// Who is behind the start, where that is another: who started the topmost run whose steps led to it, made its schedule
+    /// or triggered that by hand.
+    initiator: Option<String>,
     /// When it began.
     started_at: TimeSchema,
     /// What it is doing.

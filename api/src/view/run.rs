@@ -56,8 +56,8 @@ pub struct RunView {
     pub version: Version,
     /// Who started it.
     pub started_by: String,
-    /// Who is behind the start, where that is another: who started the topmost run above it, or triggered the schedule by
-    /// hand.
+    /// Who is behind the start, where that is another: who started the topmost run whose steps led to it, made its schedule
+    /// or triggered that by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initiator: Option<String>,
     /// When it began.

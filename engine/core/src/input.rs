@@ -298,4 +298,6 @@ pub struct Fork {
     pub entropy: u64,
     /// The step before which the run pauses.
     pub until_step: Option<StepId>,
+    /// Who is behind the request, where that is not its actor.
+    pub initiator: Option<Actor>,
 }

@@ -188,6 +188,7 @@ fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {
         title: fact.title,
         entropy: fact.entropy,
         until_step: fact.until_step,
+        initiator: fact.initiator,
     })))
 }
 

@@ -246,7 +246,7 @@ pub(super) fn number_of(
 
 impl Projection for RunsModel {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 12;
+    const SCHEMA: u32 = 13;
 
     fn handles(_event: &RunEvent) -> bool {
         true

@@ -494,6 +494,7 @@ impl RunRow {
             number: self.number,
             title: self.title.clone(),
             started_by: self.started_by.clone(),
+            initiator: self.initiator.clone(),
             started_at: self.started_at,
             position: self.position,
             parent: self.parent.clone(),

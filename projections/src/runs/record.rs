@@ -53,6 +53,7 @@ impl RowRecord {
             number: event.number.as_ref().map(|number| number.number),
             title: event.title.clone(),
             started_by: context.actor.to_string(),
+            initiator: event.initiator.as_ref().map(ToString::to_string),
             started_at: context.recorded_at,
             position: fact.position,
             parent: event.parent.as_ref().map(|parent| RowParent {
@@ -95,6 +96,7 @@ impl RowRecord {
         record.fixed = RowIdentity {
             title: event.title.clone().or(record.fixed.title),
             started_by: context.actor.to_string(),
+            initiator: event.initiator.as_ref().map(ToString::to_string),
             started_at: context.recorded_at,
             position: fact.position,
             // A fork has no parent.

@@ -26,6 +26,9 @@ pub struct RunRow {
     pub title: Option<String>,
     /// Who started it.
     pub started_by: String,
+    /// Who is behind the start, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initiator: Option<String>,
     /// When it began.
     pub started_at: Timestamp,
     /// What it shows; a part of the row in JSON.
@@ -57,6 +60,7 @@ pub(super) struct RowIdentity {
     pub(super) number: Option<u64>,
     pub(super) title: Option<String>,
     pub(super) started_by: String,
+    pub(super) initiator: Option<String>,
     pub(super) started_at: Timestamp,
     pub(super) position: Position,
     pub(super) parent: Option<RowParent>,
@@ -75,6 +79,7 @@ impl RowIdentity {
             // Former versions kept titles as they were given.
             title: self.title.map(|title| one_line(&title).into_owned()),
             started_by: self.started_by,
+            initiator: self.initiator,
             started_at: self.started_at,
             shown,
             updated_at: entry.at,

@@ -308,6 +308,21 @@ pub struct RunForked1 {
     pub(super) entropy: u64,
 }
 
+/// [`super::RunForked`], schema 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked2 {
+    pub(super) run: RunId,
+    pub(super) origin: Origin,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) config: Option<Payload>,
+    pub(super) from_step: Option<StepId>,
+    pub(super) reset: Vec<StepId>,
+    pub(super) title: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) until_step: Option<StepId>,
+}
+
 /// [`super::NoticeQueued`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NoticeQueued1 {

@@ -8,7 +8,7 @@ use super::former::{
     ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
     AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, NoticeQueued2,
     NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1,
-    RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
+    RunForked2, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
     RunStartedWhole, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1,
     Unblocked1, VoteCast1, VoteCast2,
 };
@@ -371,7 +371,33 @@ impl From<RunForked1> for RunForked {
             title: old.title,
             entropy: old.entropy,
             until_step: None,
+            initiator: None,
         }
+    }
+}
+
+impl From<RunForked2> for RunForked {
+    fn from(old: RunForked2) -> Self {
+        Self {
+            run: old.run,
+            origin: old.origin,
+            definition: old.definition,
+            input: old.input,
+            config: old.config,
+            from_step: old.from_step,
+            reset: old.reset,
+            title: old.title,
+            entropy: old.entropy,
+            until_step: old.until_step,
+            initiator: None,
+        }
+    }
+}
+
+impl RunForked {
+    /// The schema before initiators says all of it.
+    pub(super) fn has_no_initiator(&self) -> bool {
+        self.initiator.is_none()
     }
 }
 

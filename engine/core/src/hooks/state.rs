@@ -27,6 +27,8 @@ pub struct RememberedDelivery {
     pub wanted: u32,
     /// How often it was.
     pub handled: u32,
+    /// The newest request to handle it once more.
+    pub asked: Option<Version>,
 }
 
 /// Where a signal was parked: the event, and the place in it.
@@ -65,7 +67,8 @@ impl HookState {
         match event {
             HookEvent::DeliveryReceived(event) => {
                 self.forget(at);
-                let entry = RememberedDelivery { id: event.id.clone(), at, wanted: 1, handled: 0 };
+                let entry =
+                    RememberedDelivery { id: event.id.clone(), at, wanted: 1, handled: 0, asked: None };
                 self.by_id.insert(event.id.clone(), version);
                 self.entries.insert(version, entry);
                 self.unhandled.insert(version, 1);
@@ -73,6 +76,7 @@ impl HookState {
             HookEvent::RedeliveryAsked(event) => {
                 if let Some(entry) = self.entries.get_mut(&event.delivery) {
                     entry.wanted = event.nth;
+                    entry.asked = Some(version);
                 }
                 self.unhandled.insert(event.delivery, event.nth);
             }
@@ -202,6 +206,12 @@ impl HookState {
     #[must_use]
     pub fn has_parked_starts(&self) -> bool {
         self.parked.values().any(|parked| parked.to == Target::Start)
+    }
+
+    /// The newest request to handle a delivery once more.
+    #[must_use]
+    pub fn asked(&self, delivery: Version) -> Option<Version> {
+        self.entries.get(&delivery)?.asked
     }
 
     /// The signals and starts that wait.

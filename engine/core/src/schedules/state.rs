@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::event::{PassedBecause, ScheduleEvent, ScheduleOrigin, ScheduleSet};
+use crate::aggregate::EventStamp;
 use crate::triggers::Outcome;
+use everfold_base::actor::Actor;
 use everfold_base::id::{RunId, Version};
 use everfold_base::time::Timestamp;
 use everfold_language::definition::Schedule;
@@ -46,6 +48,8 @@ pub struct CancelOrder {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleState {
     set: Option<ScheduleSet>,
+    /// Who made it what it is, also of one that was removed.
+    set_by: Option<Actor>,
     /// When its moments became what they are.
     since: Timestamp,
     pub(super) paused: Option<(Timestamp, Option<String>)>,
@@ -61,8 +65,9 @@ pub struct ScheduleState {
 }
 
 impl ScheduleState {
-    /// Folds a fact; `at` is when it was recorded.
-    pub fn apply(&mut self, version: Version, at: Timestamp, event: &ScheduleEvent) {
+    /// Folds a fact.
+    pub fn apply(&mut self, version: Version, stamp: &EventStamp<'_>, event: &ScheduleEvent) {
+        let at = stamp.at;
         match event {
             ScheduleEvent::ScheduleSet(event) => {
                 let moments = self.set.as_ref().map(|former| &former.schedule);
@@ -70,6 +75,7 @@ impl ScheduleState {
                     self.since = at;
                 }
                 self.set = Some(event.clone());
+                self.set_by = Some(stamp.by.clone());
                 self.cursor = self.cursor.max(at);
             }
             ScheduleEvent::ScheduleRemoved(_) => {
@@ -141,6 +147,12 @@ impl ScheduleState {
     #[must_use]
     pub fn origin(&self) -> Option<&ScheduleOrigin> {
         self.set.as_ref().map(|set| &set.origin)
+    }
+
+    /// Who made it what it is: the actor of its newest definition, also of one that was removed.
+    #[must_use]
+    pub fn set_by(&self) -> Option<&Actor> {
+        self.set_by.as_ref()
     }
 
     /// When its moments became what they are: it was saved or added, or got other ones.

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::aggregate::EventStamp;
 use crate::triggers::Outcome;
+use everfold_base::actor::Actor;
 use everfold_base::id::{RunId, Version};
 use everfold_base::json::JsonText;
 use everfold_base::time::Timestamp;
@@ -37,7 +39,7 @@ impl Subject {
         let (kind, schema, bytes) = event.encode().unwrap();
         let event = ScheduleEvent::decode(kind, schema, &bytes).unwrap();
         self.version = self.version.next();
-        self.state.apply(self.version, at, &event);
+        self.state.apply(self.version, &EventStamp { by: &Actor::Engine, at }, &event);
         self.facts.push(event);
     }
 

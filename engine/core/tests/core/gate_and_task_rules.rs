@@ -5,7 +5,9 @@ use everfold_base::failure::FailureKind;
 use everfold_base::id::StepPath;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{ProbeFailed, RunEvent, RunNumber, UnblockDecision, VoteCast, decode, encode};
+use everfold_core::event::{
+    OriginKind, ProbeFailed, RunEvent, RunNumber, UnblockDecision, VoteCast, decode, encode,
+};
 use everfold_core::input::{InputKind, Start, StartOptions};
 use everfold_core::policy::Verdict;
 use everfold_core::state::{RunState, RunStatus, StepStatus};
@@ -185,6 +187,34 @@ fn l20_who_is_behind_a_start_is_its_starter_too_where_self_approval_is_not_wante
             assert_eq!(by_ada, Err(Refusal::SelfApproval(StepPath::step(&"ask".into()))));
             world.by("bob", vote("ask/1/1", Vote::Approve)).expect("taken");
         }
+        assert_eq!(world.state.status(), RunStatus::Succeeded);
+    }
+}
+
+#[test]
+fn l20_who_is_behind_a_step_that_forks_a_run_is_the_starter_of_the_fork_too() {
+    let origin = run(json!([approval("ask", json!({"self_approval": false}))]));
+    let (hash, until) = (origin.state.definition_hash().expect("it is pinned"), origin.history.len());
+    let step = Actor::Run("00000000-0000-0000-0000-000000000007/copy".into());
+    let by = |initiator: Option<&str>| (step.clone(), initiator.map(|name| Actor::User(name.into())));
+    for (initiator, schema) in [(Some("eve"), 3), (None, 2)] {
+        let from = Some("ask".into());
+        let fork = origin.forked_for(until, OriginKind::Fork, from, hash, by(initiator));
+        let mut world = fork.expect("it can be forked");
+        let forked = world.history.iter().find(|(_, event)| matches!(event, RunEvent::RunForked(_)));
+        let forked = forked.expect("it is recorded").1.clone();
+        let (written, bytes) = encode(&forked).expect("written");
+        assert_eq!(written, schema, "one without an initiator keeps its bytes");
+        assert_eq!(decode(forked.kind(), written, &bytes).expect("read"), forked);
+        let kept = RunState::from_snapshot(world.state.definition().clone(), &world.state.snapshot());
+        assert_eq!(kept.expect("a snapshot").initiator(), world.state.initiator());
+        if initiator.is_some() {
+            let by_eve = world.by("eve", vote("ask/1/1", Vote::Approve));
+            assert_eq!(by_eve, Err(Refusal::SelfApproval(StepPath::step(&"ask".into()))));
+        }
+        world
+            .by("ada", vote("ask/1/1", Vote::Approve))
+            .expect("who started the origin did not start this one");
         assert_eq!(world.state.status(), RunStatus::Succeeded);
     }
 }

@@ -205,7 +205,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 19] = [
+const WRITTEN: [(&str, Written); 20] = [
     ("delivery-8", delivery),
     ("cancelled-8", cancelled),
     ("budgets-8", golden_runs::budgets),
@@ -219,6 +219,7 @@ const WRITTEN: [(&str, Written); 19] = [
     ("numbered-8", golden_runs::numbered),
     ("nested-8", golden_runs::nested),
     ("initiated-8", golden_runs::initiated),
+    ("forked-by-a-step-8", golden_runs::forked_by_a_step),
     ("counted-below-8", golden_runs::nested_and_numbered),
     ("reported-8", golden_runs::reported),
     ("interrupted-8", interrupted),

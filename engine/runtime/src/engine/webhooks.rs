@@ -8,6 +8,7 @@ use crate::streams::webhooks::error::HookError;
 use crate::streams::webhooks::list::{DeliveryRecord, scan};
 use crate::streams::webhooks::mailbox::WebhookRequest;
 use crate::streams::webhooks::receipt::Receipt;
+use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamKind;
 use everfold_base::id::{Position, Version};
 use everfold_base::json::DEPTH_MAX;
@@ -19,7 +20,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`HookError`]: it is too large or nameless, or the store takes nothing. Nothing was recorded.
-    pub async fn deliver(&self, source: &str, mut delivery: DeliveryReceived) -> Result<Receipt, HookError> {
+    pub async fn deliver(&self, source: &str, delivery: DeliveryReceived) -> Result<Receipt, HookError> {
+        self.deliver_by(source, delivery, Actor::Hook(source.to_owned())).await
+    }
+
+    /// The same of a delivery that a person submits: they are behind the runs that it starts.
+    ///
+    /// # Errors
+    /// As for [`Engine::deliver`].
+    pub async fn deliver_by(
+        &self,
+        source: &str,
+        mut delivery: DeliveryReceived,
+        by: Actor,
+    ) -> Result<Receipt, HookError> {
         if let Some(redactor) = &self.inner.shared.edge.redactor {
             redact_delivery(&**redactor, &mut delivery);
         }
@@ -54,7 +68,7 @@ impl Engine {
             .shared
             .mailboxes
             .webhooks
-            .ask(|answer| WebhookRequest::Deliver { source, delivery, answer })
+            .ask(|answer| WebhookRequest::Deliver { source, delivery, by, answer })
             .await
     }
 

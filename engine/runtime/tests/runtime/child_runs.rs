@@ -363,6 +363,12 @@ async fn every_run_knows_the_topmost_run_above_it_and_one_without_a_parent_is_it
     assert_eq!(own(fork).await.unwrap(), fork, "no step started it");
     assert_eq!(behind(fork).await.unwrap(), None, "who forks is the starter");
     assert_eq!(rig.output(fork).await["root"], json!(leaf.short()), "its history began there");
+    let step = Actor::Run(format!("{middle}/low"));
+    let fork = ForkRequest { at: Some(Version::FIRST), actor: step, ..again(leaf, OriginKind::Fork) };
+    let fork = rig.engine.fork(fork).await.unwrap().run;
+    assert_eq!(rig.end(fork).await, RunStatus::Succeeded);
+    assert_eq!(behind(fork).await.unwrap(), Some(Actor::User("ada".into())), "a step forks for a person");
+    rig.assert_replays(fork).await;
     let again = ForkRequest { from_step: Some("mid".into()), ..again(top, OriginKind::Restart) };
     let again = rig.engine.fork(again).await.unwrap().run;
     assert_eq!(rig.end(again).await, RunStatus::Failed);

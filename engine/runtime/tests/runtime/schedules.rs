@@ -7,7 +7,7 @@ use everfold_base::json::JsonText;
 use everfold_core::schedules::ScheduleOrigin;
 use everfold_core::triggers::Outcome;
 use everfold_language::definition::Schedule;
-use everfold_runtime::{NewSchedule, ScheduleError};
+use everfold_runtime::{NewSchedule, ScheduleError, ScheduleUpdate};
 use serde_json::json;
 
 use crate::fixtures::test_engine::Rig;
@@ -131,7 +131,7 @@ async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
     assert_eq!(behind(by_hand).await.unwrap(), Some(ada()));
     let listed = rig.engine.schedules().await.unwrap().remove(0);
     let by_itself = started(&listed.settled.first().unwrap().outcome);
-    assert_eq!(behind(by_itself).await.unwrap(), None, "no person is behind a moment");
+    assert_eq!(behind(by_itself).await.unwrap(), Some(ada()), "who added the schedule");
     assert_eq!(runs(&rig).await, 3);
     rig.engine.pause_schedule("tick", false, None, ada()).await.unwrap();
     pass(&rig, 10).await;
@@ -145,6 +145,46 @@ async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
     save(&rig, &every(json!({"every": "10s"}))).await;
     let of_pipeline = rig.engine.remove_schedule("nightly:1", None, ada()).await;
     assert!(matches!(of_pipeline, Err(ScheduleError::OfPipeline { .. })), "{of_pipeline:?}");
+}
+
+/// Who added or changed a schedule could decide what its runs ask in spite of `self_approval: false`.
+#[tokio::test(start_paused = true)]
+async fn t_who_made_a_schedule_what_it_is_is_behind_the_moments_that_come_by_themselves() {
+    let mut rig = Rig::new();
+    save(&rig, &pipeline("p", 10, json!({}))).await;
+    let user = |name: &str| Actor::User(name.into());
+    let schedule = |every: &str| serde_json::from_value::<Schedule>(json!({"every": every})).unwrap();
+    let origin = |n| ScheduleOrigin::Added {
+        pipeline: "p".into(),
+        input: JsonText::new(&json!({"n": n})),
+        title: None,
+    };
+    let new = NewSchedule { name: "tick".into(), schedule: schedule("10s"), origin: origin(1) };
+    rig.engine.add_schedule(new.clone(), user("ada")).await.unwrap();
+    pass(&rig, 10).await;
+    let newest = async |rig: &Rig| {
+        let listed = rig.engine.schedules().await.unwrap().remove(0);
+        let run = started(&listed.settled.last().unwrap().outcome);
+        let people = rig
+            .engine
+            .with_state(run, |state| (state.started().map(|(by, _)| by.clone()), state.initiator().cloned()));
+        people.await.unwrap()
+    };
+    assert_eq!(newest(&rig).await, (Some(Actor::Schedule("tick".into())), Some(user("ada"))));
+    let update = ScheduleUpdate { seen: new, schedule: schedule("20s"), origin: origin(2) };
+    rig.engine.update_schedule(update, user("bob")).await.unwrap();
+    rig.crash().await;
+    rig.recover().await;
+    pass(&rig, 20).await;
+    assert_eq!(newest(&rig).await.1, Some(user("bob")), "who changed it last, also after a crash");
+    let ticked = rig.engine.trigger_schedule("tick", user("eve")).await.unwrap();
+    started(&ticked.outcome.await.unwrap());
+    assert_eq!(newest(&rig).await.1, Some(user("eve")));
+
+    rig.engine.remove_schedule("tick", None, user("ada")).await.unwrap();
+    save(&rig, &every(json!({"every": "10s"}))).await;
+    pass(&rig, 10).await;
+    assert_eq!(newest(&rig).await.1, None, "a trigger belongs to its pipeline");
 }
 
 /// Both moments had one delivery id: the run heard one of them, and both were settled as heard.

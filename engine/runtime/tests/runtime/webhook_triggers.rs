@@ -157,6 +157,28 @@ async fn l28_a_repeat_gets_the_first_outcome_and_a_redelivery_by_hand_another_on
     let times: Vec<(u32, Option<Actor>)> =
         found.handled.iter().map(|handling| (handling.nth, handling.by.clone())).collect();
     assert_eq!(times, [(1, None), (2, Some(Actor::User("ada".into())))]);
+    let behind = |run| rig.engine.with_state(run, |state| state.initiator().cloned());
+    assert_eq!(behind(run).await.unwrap(), None, "its source says who its sender is");
+    assert_eq!(behind(second).await.unwrap(), Some(Actor::User("ada".into())));
+}
+
+/// Whoever submitted a delivery in the name of another sender could decide what its run asks in spite of
+/// `self_approval: false`.
+#[tokio::test(start_paused = true)]
+async fn who_submits_a_delivery_by_hand_is_behind_the_run_that_it_starts() {
+    let rig = Rig::new();
+    save(&rig, &intake(1_000)).await;
+    let eve = Actor::User("eve".into());
+    let body = json!({"n": 1, "kind": "open"});
+    let run = started(
+        &only(rig.engine.deliver_by("forge", delivery("d1", body), eve.clone()).await.unwrap()).await,
+    );
+    let people = rig
+        .engine
+        .with_state(run, |state| (state.started().map(|(by, _)| by.clone()), state.initiator().cloned()));
+    assert_eq!(people.await.unwrap(), (Some(Actor::Hook("forge/bob".into())), Some(eve.clone())));
+    let found = record(&rig, "d1").await;
+    assert_eq!(found.handled[0].by, Some(eve));
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,15 +49,15 @@ event_payloads! {
         /// The topmost run above it, where that is not its parent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         top: Option<RunId>,
-        /// Who is behind the start, where that is not its actor: of the topmost run that led here, or who triggered the
-        /// schedule by hand.
+        /// Who is behind the start, where that is not its actor: of the topmost run that led here, or who
+        /// triggered the schedule by hand, made it what it is, or submitted the delivery.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         initiator: Option<Actor>,
     }
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
     ///
     /// Then: what was in progress in the origin begins anew in this run.
-    RunForked [former::RunForked1] {
+    RunForked [former::RunForked1] then [former::RunForked2, unless has_no_initiator] {
         /// This run.
         run: RunId,
         /// Whose history it is, and up to where.
@@ -78,6 +78,9 @@ event_payloads! {
         entropy: u64,
         /// The run pauses before this step, as at a breakpoint.
         until_step: Option<StepId>,
+        /// Who is behind the fork, where that is not its actor: of the run whose step asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        initiator: Option<Actor>,
     }
     /// The run waits for slots; nothing begins before it is admitted.
     ///

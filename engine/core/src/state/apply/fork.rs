@@ -38,8 +38,8 @@ impl RunState {
             started.forked = Some(Forked { origin: event.origin.clone(), commit, branch });
         }
         self.facts.top = None;
-        // Who copies a history is behind what follows.
-        self.facts.initiator = None;
+        // Who copies a history, or is behind the step that does, is behind what follows.
+        self.facts.initiator.clone_from(&event.initiator);
         self.facts.input = StoredValue::inline(&event.input, version);
         self.facts.config =
             event.config.as_ref().map_or(StoredValue::Null, |config| StoredValue::inline(config, version));

@@ -10,6 +10,7 @@ use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::Envelope;
 use everfold_base::id::{Position, Version};
 use everfold_base::time::Timestamp;
+use everfold_core::aggregate::EventStamp;
 use everfold_core::schedules::{ScheduleEvent, ScheduleState, stream};
 use everfold_core::triggers::Outcome;
 use everfold_language::timetable::Timetable;
@@ -120,7 +121,8 @@ impl<'a> SchedulePast<'a> {
         if is_removed {
             self.removed = ScheduleRecord::of_state(self.name, &self.state);
         }
-        self.state.apply(header.version, header.recorded_at, event);
+        let stamp = EventStamp { by: &header.actor, at: header.recorded_at };
+        self.state.apply(header.version, &stamp, event);
         match event {
             ScheduleEvent::TickDue(due) if due.by_hand && envelope.position == self.then => {
                 self.awaited = Some(header.version);

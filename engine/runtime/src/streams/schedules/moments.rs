@@ -130,6 +130,7 @@ impl ScheduleActor {
                     version,
                     tick,
                     origin: origin.clone(),
+                    set_by: schedule.state.set_by().cloned(),
                     key_overlap: (judged.1 == OverlapBy::Key && !tick.by_hand).then_some(judged.0),
                     last_run: schedule.state.last_run(),
                     recorded_targets,

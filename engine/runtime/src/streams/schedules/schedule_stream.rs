@@ -11,6 +11,7 @@ use crate::streams::triggers::by::By;
 use everfold_base::envelope::Envelope;
 use everfold_base::id::{Position, RunId, Version};
 use everfold_base::time::Timestamp;
+use everfold_core::aggregate::EventStamp;
 use everfold_core::schedules::{FOLD_VERSION, ScheduleEvent, ScheduleOrigin, ScheduleState, stream};
 use everfold_core::triggers::Outcome;
 use everfold_language::timetable::Timetable;
@@ -57,7 +58,8 @@ impl ScheduleStream {
         let mut state: ScheduleState = writer.load_snapshot(shared, FOLD_VERSION).await?.unwrap_or_default();
         let fold = |envelope: &Envelope| {
             let header = &envelope.header;
-            state.apply(header.version, header.recorded_at, &decoded(envelope)?);
+            let stamp = EventStamp { by: &header.actor, at: header.recorded_at };
+            state.apply(header.version, &stamp, &decoded(envelope)?);
             Ok(())
         };
         writer.read_on(shared, LOAD_PAGE, fold).await?;
@@ -136,7 +138,7 @@ impl ScheduleStream {
         }
         for event in events {
             version = version.next();
-            self.state.apply(version, at, event);
+            self.state.apply(version, &EventStamp { by: &by.actor, at }, event);
             if let Some(origin) = self.state.origin() {
                 self.origin = Some(origin.clone());
             }

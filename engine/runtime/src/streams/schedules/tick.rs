@@ -32,6 +32,8 @@ pub(crate) struct TickWork {
     pub(crate) version: Version,
     pub(crate) tick: Tick,
     pub(crate) origin: ScheduleOrigin,
+    /// Who made the schedule what it is.
+    pub(crate) set_by: Option<Actor>,
     /// What becomes of it while another run holds the key that its run would have; `None`: that is not looked at.
     pub(crate) key_overlap: Option<Overlap>,
     /// The run of the last moment: the one that counts where its own run would have no key.
@@ -75,8 +77,8 @@ struct TickIdentity {
     /// Its name in the runs that get its signal.
     delivery: String,
     actor: Actor,
-    /// Who asked for it by hand.
-    initiator: Option<Actor>,
+    /// Who asked for it, by hand.
+    asked_by: Actor,
 }
 
 fn unreadable(name: &str, what: &str) -> EngineStopped {
@@ -99,15 +101,23 @@ async fn identity(
         // Two moments made by requests may have the same time.
         delivery: format!("{name}/{}/{version}", tick.at),
         actor: Actor::Schedule(name.to_owned()),
-        initiator: match tick.by_hand {
-            // A step's process may ask for it, too.
-            true => match shared.initiator_of(&due.header.actor).await {
-                Ok(behind) => behind.or_else(|| Some(due.header.actor.clone())),
-                Err(error) => return Err(unreadable(name, &error.to_string())),
-            },
-            false => None,
-        },
+        asked_by: due.header.actor.clone(),
     })
+}
+
+/// Who is behind what a moment starts: who asked for it by hand, else who made the schedule what it is. A step's process may
+/// do either. `None`: the schedule is a trigger of a pipeline.
+async fn initiator(
+    shared: &Runtime,
+    name: &str,
+    by_hand: Option<&Actor>,
+    set_by: Option<&Actor>,
+) -> Result<Option<Actor>, EngineStopped> {
+    let Some(actor) = by_hand.or(set_by).filter(|actor| **actor != Actor::Engine) else { return Ok(None) };
+    match shared.initiator_of(actor).await {
+        Ok(behind) => Ok(behind.or_else(|| Some(actor.clone()))),
+        Err(error) => Err(unreadable(name, &error.to_string())),
+    }
 }
 
 /// Whether a run of a moment that waits has begun: an engine may have ended before it recorded that.
@@ -117,15 +127,16 @@ pub(crate) async fn has_begun(
     version: Version,
     tick: Tick,
 ) -> Result<bool, EngineStopped> {
-    let TickIdentity { about, delivery, actor, initiator: _ } = identity(shared, name, version, tick).await?;
+    let TickIdentity { about, delivery, actor, asked_by: _ } = identity(shared, name, version, tick).await?;
     Ok(started_before(shared, &about, &delivery, &actor).await?.is_some())
 }
 
 /// Does what a moment leads to, once, however often it is called.
 pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<TickEnd, EngineStopped> {
-    let TickWork { name, version, tick, origin, key_overlap, last_run, recorded_targets } = work;
+    let TickWork { name, version, tick, origin, set_by, key_overlap, last_run, recorded_targets } = work;
     let unreadable = |what: String| unreadable(&name, &what);
-    let TickIdentity { about, delivery, actor, initiator } = identity(shared, &name, version, tick).await?;
+    let TickIdentity { about, delivery, actor, asked_by } = identity(shared, &name, version, tick).await?;
+    let initiator = initiator(shared, &name, tick.by_hand.then_some(&asked_by), set_by.as_ref()).await?;
     let event = json!({
         "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
         "headers": {}, "body": null,

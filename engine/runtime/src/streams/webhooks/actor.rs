@@ -126,8 +126,8 @@ impl WebhookActor {
 
     async fn answer(&mut self, request: WebhookRequest) -> Result<(), StreamError> {
         match request {
-            WebhookRequest::Deliver { source, delivery, answer } => {
-                self.deliver(&source, *delivery, answer).await
+            WebhookRequest::Deliver { source, delivery, by, answer } => {
+                self.deliver(&source, *delivery, by, answer).await
             }
             WebhookRequest::Redeliver { source, delivery, nth, by, answer } => {
                 self.redeliver(&source, delivery, nth, &by, answer).await

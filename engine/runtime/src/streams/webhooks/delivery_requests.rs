@@ -21,9 +21,10 @@ impl WebhookActor {
         &mut self,
         name: &str,
         delivery: DeliveryReceived,
+        by: Actor,
         answer: Answer,
     ) -> Result<(), StreamError> {
-        let by = By::from(Actor::Hook(name.to_owned()));
+        let by = By::from(by);
         let recorded =
             self.record(name, &by, |source, at| source.state.receive(delivery.clone(), at).ok()).await;
         let shared = Arc::clone(&self.shared);

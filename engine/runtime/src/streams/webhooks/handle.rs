@@ -30,6 +30,8 @@ pub(crate) struct DeliveryWork {
     pub(crate) source: String,
     pub(crate) delivery: Version,
     pub(crate) nth: u32,
+    /// The request to handle it once more, of one that was handled before.
+    pub(crate) asked: Option<Version>,
     /// The runs that an engine recorded as its targets before it ended, by trigger.
     pub(crate) recorded_targets: Vec<(SignalOrigin, Vec<RunId>)>,
 }
@@ -50,6 +52,30 @@ async fn received(
         HookEvent::DeliveryReceived(event) => Ok((event, envelope)),
         other => Err(HookError::Store(format!("version {version} of {source} is {}", other.name()))),
     }
+}
+
+/// Who is behind what a delivery starts: the person who asked for it once more, or delivered it by hand. `None`: it came from
+/// its source, which says who its sender is.
+async fn initiator(
+    shared: &Runtime,
+    source: &str,
+    envelope: &Envelope,
+    asked: Option<Version>,
+) -> Result<Option<Actor>, HookError> {
+    let by = match asked {
+        None => envelope.header.actor.clone(),
+        Some(version) => {
+            let read = shared.store.read(&stream(source), version, 1).await;
+            let read = read.map_err(|error| HookError::Store(error.to_string()))?;
+            let asked = read.first().ok_or_else(|| HookError::NotFound(version.to_string()))?;
+            asked.header.actor.clone()
+        }
+    };
+    if matches!(by, Actor::Hook(_) | Actor::Engine) {
+        return Ok(None);
+    }
+    let behind = shared.initiator_of(&by).await.map_err(|error| HookError::Store(error.to_string()))?;
+    Ok(behind.or(Some(by)))
 }
 
 /// Identifies one handling of a delivery, in every store.
@@ -102,6 +128,8 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
     };
     let (event, envelope) =
         received(shared, source, work.delivery).await.map_err(|error| unreadable(error.to_string()))?;
+    let initiator = initiator(shared, source, &envelope, work.asked).await;
+    let initiator = initiator.map_err(|error| unreadable(error.to_string()))?;
     let triggers = shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
     let trigger_event = event.trigger_event(source, envelope.header.recorded_at);
     let about = about(source, work.delivery, envelope.hash, nth);
@@ -117,7 +145,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
             about,
             delivery: delivery_name(source, &event.id, nth),
             actor: actor(source, &event),
-            initiator: None,
+            initiator: initiator.clone(),
             recorded_targets: recorded_targets.map(|(_, runs)| runs.clone()),
             record_targets: record_targets(shared, source, by),
         };
@@ -157,14 +185,13 @@ fn no_run_takes(to: &Target) -> Outcome {
 pub(crate) async fn offer(
     shared: &Arc<Runtime>,
     source: &str,
-    parked: Vec<(ParkedId, Parked, Option<Vec<RunId>>)>,
+    parked: Vec<(ParkedId, Parked, Option<Version>, Option<Vec<RunId>>)>,
 ) -> Result<Vec<(ParkedId, Outcome)>, EngineStopped> {
     let mut settled = Vec::new();
-    for (id, parked, recorded_targets) in parked {
+    for (id, parked, asked, recorded_targets) in parked {
         let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
-        match offer_one(shared, source, id, &parked, recorded_targets, record_targets(shared, source, by))
-            .await?
-        {
+        let targets = (recorded_targets, record_targets(shared, source, by));
+        match offer_one(shared, source, id, (&parked, asked), targets).await? {
             Some(outcome) => settled.push((id, outcome)),
             None if shared.now().since(parked.since) >= KEPT => {
                 let why = match &parked.to {
@@ -183,9 +210,8 @@ async fn offer_one(
     shared: &Arc<Runtime>,
     source: &str,
     (handled, at): ParkedId,
-    parked: &Parked,
-    recorded_targets: Option<Vec<RunId>>,
-    record_targets: RecordTargets,
+    (parked, asked): (&Parked, Option<Version>),
+    (recorded_targets, record_targets): (Option<Vec<RunId>>, RecordTargets),
 ) -> Result<Option<Outcome>, EngineStopped> {
     let unreadable = |what: String| {
         tracing::error!(source, version = handled.get(), what, "a signal that waits cannot be read");
@@ -221,15 +247,10 @@ async fn offer_one(
             return Ok(Some(Outcome::Ignored { why }));
         };
         let definition = Arc::clone(listed.definition);
-        let call = TriggerCall {
-            definition,
-            about,
-            delivery,
-            actor,
-            initiator: None,
-            recorded_targets,
-            record_targets,
-        };
+        let initiator = initiator(shared, source, &envelope, asked.filter(|_| parked.nth > 1)).await;
+        let initiator = initiator.map_err(|error| unreadable(error.to_string()))?;
+        let call =
+            TriggerCall { definition, about, delivery, actor, initiator, recorded_targets, record_targets };
         let trigger_event = event.trigger_event(source, envelope.header.recorded_at);
         let question = TriggerQuestion { call, trigger: listed.trigger, event: &trigger_event };
         return Ok(match ask_trigger(shared, question).await? {

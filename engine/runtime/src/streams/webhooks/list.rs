@@ -98,7 +98,11 @@ impl Scan {
                 let mut handled = self.handled.remove(&header.version).unwrap_or_default();
                 handled.reverse();
                 for handling in &mut handled {
-                    handling.by = self.asked.remove(&(header.version, handling.nth));
+                    let by_hand = || match &header.actor {
+                        Actor::Hook(_) => None,
+                        person => Some(person.clone()).filter(|_| handling.nth == 1),
+                    };
+                    handling.by = self.asked.remove(&(header.version, handling.nth)).or_else(by_hand);
                 }
                 let record = DeliveryRecord {
                     source: source.to_owned(),

@@ -8,6 +8,7 @@ use crate::streams::mailbox::Mailbox;
 use crate::streams::triggers::by::By;
 use crate::streams::webhooks::error::HookError;
 use crate::streams::webhooks::receipt::Receipt;
+use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{RunId, Version};
 use everfold_core::hooks::{DeliveryReceived, SignalOrigin};
@@ -20,8 +21,8 @@ pub(crate) type Answer = oneshot::Sender<Result<Receipt, HookError>>;
 
 /// A request to the webhook actor.
 pub(crate) enum WebhookRequest {
-    /// A delivery comes.
-    Deliver { source: String, delivery: Box<DeliveryReceived>, answer: Answer },
+    /// A delivery comes: from its source, or by the hand of a person.
+    Deliver { source: String, delivery: Box<DeliveryReceived>, by: Actor, answer: Answer },
     /// A delivery is to be handled once more.
     Redeliver { source: String, delivery: Version, nth: u32, by: By, answer: Answer },
     /// These runs are about to get a signal.

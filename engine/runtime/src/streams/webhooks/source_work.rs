@@ -97,8 +97,10 @@ impl WebhookActor {
             if let Some((delivery, nth)) = unhandled.map(|(at, nth)| (*at, *nth)) {
                 active.activity = SourceActivity::Working;
                 let recorded_targets = state.targets_of(delivery);
+                let asked = state.asked(delivery).filter(|_| nth > 1);
                 self.inbox.spawn(async move {
-                    let work = DeliveryWork { source: source.clone(), delivery, nth, recorded_targets };
+                    let work =
+                        DeliveryWork { source: source.clone(), delivery, nth, asked, recorded_targets };
                     let handled = guarded(&work.source, handle(&shared, &work)).await;
                     let result = handled.map(|done| SourceWork::Handled(delivery, nth, done));
                     FinishedWork { source, result }
@@ -114,7 +116,7 @@ impl WebhookActor {
                 let parked = state.parked().iter().filter(|(id, parked)| is_offered(id, parked));
                 let parked = parked.map(|(id, parked)| {
                     let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
-                    (*id, parked.clone(), state.targets(&by).cloned())
+                    (*id, parked.clone(), state.asked(parked.delivery), state.targets(&by).cloned())
                 });
                 let parked: Vec<_> = parked.collect();
                 if parked.is_empty() {
