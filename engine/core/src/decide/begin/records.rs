@@ -80,7 +80,12 @@ impl RecordRule<'_> {
             skipped.push(SkippedRecord { record: self.path.to_owned(), problem });
             return;
         }
+        let had_records = inner.as_array().is_some_and(|list| !list.is_empty());
         self.clean(inner, rest, skipped);
+        // A list takes the place of a later part's whole: one of which nothing is left would hide those that are sound.
+        if rest.is_empty() && had_records && inner.as_array().is_some_and(Vec::is_empty) {
+            map.remove(*key);
+        }
     }
 
     fn keep(&self, records: &mut Value, skipped: &mut Vec<SkippedRecord>) {
@@ -143,6 +148,13 @@ mod tests {
         let mut list = json!({"projects": [{"repo": "a"}, {}]});
         assert_eq!(keep_sound(&rules, "team", &mut list)[0].record, "team.projects.1");
         assert_eq!(list["projects"].as_array().unwrap().len(), 1);
+        // Of a list of which none is left the next part's counts; an empty one is what it says.
+        let mut broken = json!({"projects": [{}, 7]});
+        assert_eq!(keep_sound(&rules, "team", &mut broken).len(), 2);
+        let whole = merge([broken, json!({"projects": [{"repo": "d"}]})]).unwrap();
+        assert_eq!(whole, json!({"projects": [{"repo": "d"}]}));
+        let mut none = json!({"projects": []});
+        assert!(keep_sound(&rules, "team", &mut none).is_empty() && none == json!({"projects": []}));
         let many: Vec<SkippedRecord> =
             (0..150).map(|at| SkippedRecord { record: at.to_string(), problem: "bad".to_owned() }).collect();
         assert_eq!(skipped_list(&many).as_array().unwrap().len(), 101);
