@@ -128,6 +128,15 @@ impl Part {
         }
         self
     }
+
+    /// It may stay open.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        if let Value::Object(part) = &mut self.0 {
+            part.insert("optional".to_owned(), true.into());
+        }
+        self
+    }
 }
 
 impl From<&str> for Part {

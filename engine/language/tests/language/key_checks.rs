@@ -40,6 +40,22 @@ fn a_key_without_a_meaning_for_the_work_is_reported() {
     assert_eq!(codes(&steps("  - {id: a, gates: [{file: {exists: x, min: 1}}]}")), [Code::Combination]);
 }
 
+/// It compared a commit with itself, so that whatever the step had changed passed `allow`.
+#[test]
+fn a_diff_since_the_step_of_its_own_gate_is_refused() {
+    let gated = |gate: &str| {
+        let text =
+            steps(&format!("  - {{id: plan, command: x}}\n  - {{id: build, command: x, gates: [{gate}]}}"));
+        codes(&format!("workspace: {{git: .}}\n{text}"))
+    };
+    for since in ["plan", "round"] {
+        assert_eq!(gated(&format!("{{id: g, diff: {{since: {since}, allow: 'src/**'}}}}")), [], "{since}");
+    }
+    let own = "diff: {since: build, allow: 'src/**'}";
+    assert_eq!(gated(&format!("{{id: g, {own}}}")), [Code::Combination]);
+    assert_eq!(gated(&format!("{{id: g, all: [{{not: {{{own}}}}}, {{file: x}}]}}")), [Code::Combination]);
+}
+
 #[test]
 fn l26_a_signal_that_decides_may_say_its_comment_and_no_other_route_but_a_rework() {
     let asks = |route: &str| {

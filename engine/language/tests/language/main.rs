@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod builder;
+mod built_words;
 mod canonical_document;
 mod case_schema;
 mod checked_pipeline;

@@ -9,6 +9,7 @@ use super::super::{ExecutorTask, Join, RouteTo, Routes, Setting, StepWorkspace, 
 use super::approved::approved;
 use super::loops::Loops;
 use super::previous;
+use super::since::own_since;
 use super::upstream::Upstream;
 use crate::definition::read::StepDraft;
 use everfold_base::id::StepId;
@@ -33,6 +34,7 @@ pub(in super::super) fn graph(
         shared_worktree(reader, drafts, &upstream);
     }
     drafts.iter().for_each(|draft| worktree_keys(reader, draft, is_worktree));
+    drafts.iter().for_each(|draft| own_since(reader, draft));
     approved(reader, drafts, &upstream, workspace);
     Some(upstream)
 }

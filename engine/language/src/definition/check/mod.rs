@@ -11,6 +11,7 @@ mod previous;
 mod roles;
 mod run_fields;
 mod signals;
+mod since;
 mod tolerated;
 mod types;
 mod upstream;
