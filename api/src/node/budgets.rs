@@ -244,3 +244,26 @@ impl Node {
         Ok((done.change.into(), SharedBudgetView { resumed: Some(resumed), ..view }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_amount_of_another_currency_is_taken_by_its_rate_and_without_one_refused() {
+        let rates = Rates::new([("EUR".to_owned(), 1_100_000)].into());
+        assert_eq!(money(&rates, "cost", &json!("2 EUR")).unwrap(), (2_200_000, Some("2 EUR".to_owned())));
+        assert_eq!(money(&rates, "cost", &json!(2.5)).unwrap(), (2_500_000, None));
+        assert_eq!(money(&rates, "cost", &json!("2.50 USD")).unwrap().0, 2_500_000);
+        let refused = money(&rates, "cost", &json!("2 CHF")).unwrap_err();
+        assert_eq!(refused.code, Code::Refused);
+        assert!(refused.hint.as_deref().unwrap_or_default().contains("known: EUR"), "{refused:?}");
+        let refused = money(&Rates::default(), "add", &json!("2 EUR")).unwrap_err();
+        assert!(refused.hint.as_deref().unwrap_or_default().contains("none has one"), "{refused:?}");
+        for none in [json!("-5"), json!(-5), json!("2 eur"), json!("99999999999999999999"), json!([2])] {
+            assert_eq!(money(&rates, "cost", &none).unwrap_err().code, Code::Invalid, "{none}");
+        }
+    }
+}
