@@ -233,6 +233,44 @@ async fn overlap_by_key_counts_the_holder_of_the_key_however_it_was_started() {
     }
 }
 
+/// Both looked before either had started: the second moment was refused, or had the run of the first one cancelled.
+#[tokio::test(start_paused = true)]
+async fn of_two_schedules_with_one_key_and_one_moment_the_second_is_put_off_whatever_on_taken_says() {
+    for on_taken in ["reject", "return", "replace"] {
+        for overlap in ["skip", "queue"] {
+            let rig = Rig::new();
+            let key = json!({"value": "only", "on_taken": on_taken});
+            save(&rig, &pipeline("p", 15_000, json!({"key": key}))).await;
+            for name in ["a", "b", "c"] {
+                let spec = json!({"every": "10s", "overlap": overlap, "overlap_by": "key"});
+                let new = NewSchedule { name: name.into(), schedule: schedule(spec), origin: starts("p") };
+                rig.engine.add_schedule(new, ada()).await.unwrap();
+            }
+            pass(&rig, 60).await;
+            let all = rig.engine.schedules().await.unwrap();
+            let outcomes: Vec<&Outcome> =
+                all.iter().flat_map(|schedule| &schedule.settled).map(|settled| &settled.outcome).collect();
+            let mut begun = 0;
+            for outcome in outcomes {
+                match outcome {
+                    Outcome::Started { run } => {
+                        begun += 1;
+                        let status = status(&rig, *run).await;
+                        let lives_or_did_well =
+                            [RunStatus::Running, RunStatus::Waiting, RunStatus::Succeeded];
+                        assert!(lives_or_did_well.contains(&status), "{on_taken} {overlap}: {status:?}");
+                    }
+                    Outcome::Ignored { why } if overlap == "skip" => {
+                        assert!(why.contains("of the same key has not ended"), "{why}");
+                    }
+                    other => panic!("{on_taken} {overlap}: {other:?}"),
+                }
+            }
+            assert!(begun >= 3, "{on_taken} {overlap}: one after the other: {begun}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn overlap_by_key_lets_runs_of_other_keys_go_on_beside_each_other() {
     let rig = Rig::new();

@@ -14,17 +14,19 @@ use crate::start::start_run::in_one_line;
 use crate::streams::mailbox::MailboxClosed;
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::triggers::action::{
-    JudgedStart, RecordTargets, TriggerAction, TriggerCall, TriggerDone, act, started_before, unended_holder,
+    RecordTargets, TriggerAction, TriggerCall, TriggerDone, act, started_before,
 };
+use crate::streams::triggers::key_overlap::JudgedStart;
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::triggers::trigger_config::trigger_config;
 use everfold_base::actor::Actor;
 use everfold_base::id::{RunId, Version};
+use everfold_base::json::Value;
 use everfold_core::schedules::{ScheduleOrigin, Tick, stream};
 use everfold_core::triggers::{
     Outcome, RequestedStart, TriggerEvent, TriggerFit, TriggerMatch, match_trigger,
 };
-use everfold_language::definition::{Overlap, PipelineRef, TriggerSource};
+use everfold_language::definition::{Definition, Overlap, PipelineRef, TriggerSource};
 
 /// A moment that has come.
 pub(crate) struct TickWork {
@@ -131,24 +133,27 @@ pub(crate) async fn has_begun(
     Ok(started_before(shared, &about, &delivery, &actor).await?.is_some())
 }
 
-/// Does what a moment leads to, once, however often it is called.
-pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<TickEnd, EngineStopped> {
-    let TickWork { name, version, tick, origin, set_by, key_overlap, last_run, recorded_targets } = work;
-    let unreadable = |what: String| unreadable(&name, &what);
-    let TickIdentity { about, delivery, actor, asked_by } = identity(shared, &name, version, tick).await?;
-    let initiator = initiator(shared, &name, tick.by_hand.then_some(&asked_by), set_by.as_ref()).await?;
-    let event = json!({
-        "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
-        "headers": {}, "body": null,
-    });
-    // Its run may have begun right before an engine ended, and the pipeline be another version since.
-    if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
-        return Ok(TickEnd::Led(Outcome::Started { run }));
-    }
-    let refused =
-        |code: &str, message: String| TickEnd::Led(Outcome::Refused { code: code.to_owned(), message });
-    let ignored = |why: String| TickEnd::Led(Outcome::Ignored { why });
-    let (definition, matched) = match origin {
+/// What a moment asks for.
+enum MomentAction {
+    /// To act on this pipeline.
+    Act(Arc<Definition>, TriggerMatch),
+    /// Nothing follows.
+    Nothing(Outcome),
+}
+
+async fn wanted(
+    shared: &Arc<Runtime>,
+    name: &str,
+    origin: ScheduleOrigin,
+    event: &Value,
+    actor: &Actor,
+) -> Result<MomentAction, EngineStopped> {
+    let unreadable = |what: String| unreadable(name, &what);
+    let refused = |code: &str, message: String| {
+        MomentAction::Nothing(Outcome::Refused { code: code.to_owned(), message })
+    };
+    let ignored = |why: String| MomentAction::Nothing(Outcome::Ignored { why });
+    match origin {
         ScheduleOrigin::Added { pipeline, input, title } => {
             let reference: PipelineRef = match pipeline.parse() {
                 Ok(reference) => reference,
@@ -163,7 +168,7 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
             };
             let title = in_one_line(title.as_deref());
             let start = Some(RequestedStart { input: input.value(), title });
-            (definition, TriggerMatch { start, signal: None })
+            Ok(MomentAction::Act(definition, TriggerMatch { start, signal: None }))
         }
         ScheduleOrigin::Trigger { pipeline, index } => {
             let triggers =
@@ -185,23 +190,47 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
                 Err(refusal) => return Ok(refused(refusal.code(), refusal.to_string())),
             };
             let trigger_event = TriggerEvent { event: event.clone(), actor: actor.to_string(), config };
-            match match_trigger(listed.trigger, &trigger_event) {
-                Err(error) => {
-                    return Ok(refused("expression", error.to_string()));
-                }
-                Ok(TriggerFit::Not { why, .. }) => return Ok(ignored(why)),
-                Ok(TriggerFit::Fits(matched)) => (Arc::clone(listed.definition), matched),
-            }
+            Ok(match match_trigger(listed.trigger, &trigger_event) {
+                Err(error) => refused("expression", error.to_string()),
+                Ok(TriggerFit::Not { why, .. }) => ignored(why),
+                Ok(TriggerFit::Fits(matched)) => MomentAction::Act(Arc::clone(listed.definition), matched),
+            })
         }
+    }
+}
+
+/// Does what a moment leads to, once, however often it is called.
+pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<TickEnd, EngineStopped> {
+    let TickWork { name, version, tick, origin, set_by, key_overlap, last_run, recorded_targets } = work;
+    let TickIdentity { about, delivery, actor, asked_by } = identity(shared, &name, version, tick).await?;
+    let initiator = initiator(shared, &name, tick.by_hand.then_some(&asked_by), set_by.as_ref()).await?;
+    let event = json!({
+        "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
+        "headers": {}, "body": null,
+    });
+    // Its run may have begun right before an engine ended, and the pipeline be another version since.
+    if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
+        return Ok(TickEnd::Led(Outcome::Started { run }));
+    }
+    let (definition, matched) = match wanted(shared, &name, origin, &event, &actor).await? {
+        MomentAction::Act(definition, matched) => (definition, matched),
+        MomentAction::Nothing(outcome) => return Ok(TickEnd::Led(outcome)),
     };
-    if let Some(overlap) = key_overlap
-        && overlap != Overlap::Allow
-    {
-        let judged = JudgedStart { about: &about, delivery: &delivery, actor: &actor, last_run };
-        if let Some(holder) = unended_holder(shared, &definition, &matched, judged).await? {
-            let why = format!("run {} of the same key has not ended", holder.short());
-            return Ok(if overlap == Overlap::Queue { TickEnd::Queued } else { ignored(why) });
+    let ignored = |why: String| TickEnd::Led(Outcome::Ignored { why });
+    let overlap = key_overlap.filter(|overlap| *overlap != Overlap::Allow);
+    let source = (about.clone(), delivery.clone(), actor.clone());
+    let judged = match overlap {
+        Some(_) => {
+            let source = (source.0.as_str(), source.1.as_str(), &source.2);
+            JudgedStart::of(shared, &definition, &matched, source, last_run).await
         }
+        None => None,
+    };
+    if let Some(judged) = &judged
+        && let Some(holder) = judged.holder().await?
+    {
+        let why = format!("run {} of the same key has not ended", holder.short());
+        return Ok(if overlap == Some(Overlap::Queue) { TickEnd::Queued } else { ignored(why) });
     }
     let record_targets = record_targets(shared, &name, version);
     let call =

@@ -179,7 +179,7 @@ pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<
 }
 
 /// The id of the run that an action starts, if it starts one.
-fn run_of(about: &str) -> RunId {
+pub(super) fn run_of(about: &str) -> RunId {
     RunId(Uuid::new_v5(&NAMESPACE, about.as_bytes()))
 }
 
@@ -192,36 +192,6 @@ pub(crate) async fn started_before(
 ) -> Result<Option<RunId>, EngineStopped> {
     let run = run_of(about);
     Ok(TriggerSender { shared, about, delivery, actor, initiator: None }.exists(run).await?.then_some(run))
-}
-
-/// A start that is not made while another run is in its way.
-pub(crate) struct JudgedStart<'a> {
-    pub(crate) about: &'a str,
-    pub(crate) delivery: &'a str,
-    pub(crate) actor: &'a Actor,
-    /// The run that counts where the start would have no key.
-    pub(crate) last_run: Option<RunId>,
-}
-
-/// The run that has not ended and holds the key that a start would have. `None` also where the trigger starts nothing,
-/// sends a signal besides, or where the key cannot be told: the start itself is refused then.
-pub(crate) async fn unended_holder(
-    shared: &Arc<Runtime>,
-    definition: &Arc<Definition>,
-    matched: &TriggerMatch,
-    judged: JudgedStart<'_>,
-) -> Result<Option<RunId>, EngineStopped> {
-    let JudgedStart { about, delivery, actor, last_run } = judged;
-    let (Some(start), None) = (&matched.start, &matched.signal) else { return Ok(None) };
-    let sender = TriggerSender { shared, about, delivery, actor, initiator: None };
-    match sender.key(run_of(about), definition, start).await {
-        Ok(Some(key)) => sender.living_holder(&key).await,
-        Ok(None) => match last_run {
-            Some(run) if sender.is_living(run).await? => Ok(Some(run)),
-            _ended_or_none => Ok(None),
-        },
-        Err(_refused) => Ok(None),
-    }
 }
 
 /// Sends a signal that waited, or that a step sends; `None` where there is no run that it could go to now.
@@ -342,7 +312,7 @@ impl TriggerSender<'_> {
     }
 
     /// The key that a run with this input would have.
-    async fn key(
+    pub(super) async fn key(
         &self,
         run: RunId,
         definition: &Arc<Definition>,
@@ -372,12 +342,12 @@ impl TriggerSender<'_> {
         }
     }
 
-    async fn is_living(&self, run: RunId) -> Result<bool, EngineStopped> {
+    pub(super) async fn is_living(&self, run: RunId) -> Result<bool, EngineStopped> {
         Ok(self.stands(run).await? == Some(true))
     }
 
     /// Whether a run has not ended; `None`: there is none.
-    async fn stands(&self, run: RunId) -> Result<Option<bool>, EngineStopped> {
+    pub(super) async fn stands(&self, run: RunId) -> Result<Option<bool>, EngineStopped> {
         loop {
             match self.shared.with_state(run, RunState::is_ended).await {
                 Ok(is_ended) => return Ok(Some(!is_ended)),

@@ -3,6 +3,7 @@
 
 pub(crate) mod action;
 pub(crate) mod by;
+pub(crate) mod key_overlap;
 pub(crate) mod stopped;
 pub(crate) mod trigger_cache;
 pub(crate) mod trigger_config;
