@@ -154,9 +154,7 @@ impl<'a> TemplateWriter<'a> {
 
     fn read_policies(&mut self, node: &'a YamlNode) {
         for (name, key, policy) in self.entries(node, "`policies`") {
-            let is_word = name.starts_with(|c: char| c.is_ascii_alphabetic())
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            if !is_word || TAKEN.contains(&name) {
+            if !is_name(name) || TAKEN.contains(&name) {
                 let message = format!("“{name}” cannot be the name of a policy");
                 let hint = "a letter, then letters, digits and `_`; no name that expressions have already";
                 self.report(Code::Value, key, message, hint);
@@ -248,24 +246,45 @@ impl<'a> TemplateWriter<'a> {
     /// Puts policies in the place of their names.
     fn gates(&mut self, gates: &mut YamlNode) {
         let Kind::List(gates) = &mut gates.kind else { return };
-        for gate in gates {
-            if let Some(policy) = gate.get_mut("policy")
-                && let Some((&name, &(_, named))) =
-                    policy.text().and_then(|text| self.policies.get_key_value(text.trim()))
-            {
-                self.used.insert((false, name));
-                if self.has_room(policy, named) {
-                    *policy = named.clone();
-                }
+        gates.iter_mut().for_each(|gate| self.gate(gate));
+    }
+
+    /// Puts policies in the place of their names in one gate, or one member of a gate.
+    fn gate(&mut self, gate: &mut YamlNode) {
+        if let Some(policy) = gate.get_mut("policy") {
+            self.policy(policy);
+        }
+        for key in ["all", "any"] {
+            if let Some(members) = gate.get_mut(key) {
+                self.gates(members);
             }
-            for key in ["all", "any", "not"] {
-                if let Some(members) = gate.get_mut(key) {
-                    self.gates(members);
-                }
+        }
+        if let Some(member) = gate.get_mut("not") {
+            self.gate(member);
+        }
+        if let Some(of) = gate.get_mut("at_least").and_then(|at_least| at_least.get_mut("of")) {
+            self.gates(of);
+        }
+    }
+
+    fn policy(&mut self, policy: &mut YamlNode) {
+        let Some(text) = policy.text().map(str::trim) else { return };
+        if let Some((&name, &(_, named))) = self.policies.get_key_value(text) {
+            self.used.insert((false, name));
+            if self.has_room(policy, named) {
+                *policy = named.clone();
             }
-            if let Some(of) = gate.get_mut("at_least").and_then(|at_least| at_least.get_mut("of")) {
-                self.gates(of);
-            }
+            return;
+        }
+        if !is_name(text) || TAKEN.contains(&text) || ["true", "false", "null"].contains(&text) {
+            return;
+        }
+        // Said once, here: the expression that a mistyped name is would be reported without what was meant.
+        if let Some(near) = similar(text, self.policies.keys().copied()) {
+            self.used.insert((false, near));
+            let message = format!("there is no policy “{text}”");
+            self.report(Code::UnknownName, policy, message, format!("did you mean `{near}`?"));
+            policy.kind = Kind::Bad;
         }
     }
 
@@ -288,6 +307,12 @@ impl<'a> TemplateWriter<'a> {
             self.report(Code::Unused, key, message, hint);
         }
     }
+}
+
+/// Whether a word can be the name of a policy.
+fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Whether an entry of a list of gates stands for those of the template.

@@ -483,3 +483,14 @@ fn a_replacement_is_bounded_before_it_is_made() {
     let error = expr.eval(&scope).unwrap_err().to_string();
     assert!(error.contains("longer than 1048576 bytes"), "{error}");
 }
+
+#[test]
+fn the_reference_names_every_function() {
+    const PAGE: &str = include_str!("../../../../docs/reference/pipeline/values.md");
+    let (_, table) = PAGE.split_once("| function | gives |").unwrap();
+    let table = table.split_once("\n\n").unwrap().0;
+    let words: Vec<&str> = table.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let missing: Vec<_> =
+        super::functions::usages().into_keys().filter(|name| !words.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

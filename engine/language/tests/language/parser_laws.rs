@@ -32,7 +32,7 @@ fn law(text: &str) {
 }
 
 /// The texts that a generated step may have for each of its keys.
-const PIECES: [&[&str]; 14] = [
+const PIECES: [&[&str]; 17] = [
     &["", "    when: run.title == 'x'\n", "    when: attempts_made < 3\n"],
     &["", "    timeout: 5m\n", "    timeout: \"${input.?t.orValue('1m')}\"\n"],
     &["", "    retry: { attempts: 3, backoff: 1s..9s, only: [lost, BUSY], except: [gate] }\n"],
@@ -56,9 +56,12 @@ const PIECES: [&[&str]; 14] = [
         "    on_signal: { go: { unblock: retry, busy: ignore }, no: { fail: { message: \"${signal}\" } } }\n",
     ],
     &["", "    labels: { a: \"${output}\" }\n"],
+    &["", "    else: { n: 0, why: \"${failure == null ? 'skipped' : failure.kind}\" }\n", "    else: null\n"],
+    &["", "    remind: 1h\n", "    remind: { first: 10m, every: 1h, max: 3 }\n"],
+    &["", "    as: tester\n"],
 ];
 
-const WORKS: [&str; 13] = [
+const WORKS: [&str; 14] = [
     "    command: echo ${run.id} \"$HOME\"\n",
     "    command: [make, \"${input}\"]\n",
     "    agent: { prompt: \"Do ${run.id}\", schema: { const: \"${x}\" } }\n",
@@ -72,6 +75,7 @@ const WORKS: [&str; 13] = [
     "    question: { title: which, options: [a, b], items: \"${input}\", accept: answer.choice == 'a', timeout: 5m }\n",
     "    wait: { signal: go, match: signal == 1, timeout: 1h, on_timeout: continue }\n",
     "    wait: { until: \"2031-01-01T00:00:00Z\" }\n",
+    "    signal: { name: merged, to: { labels: { a: \"${run.id}\" } }, payload: { n: 1 } }\n",
 ];
 
 const GATES: [&str; 9] = [
@@ -95,9 +99,11 @@ const HEADS: [&str; 5] = [
     "notify: [{ id: n, events: '*', function: notify.file, with: { a: \"${steps.s0.status}\" } }]\non_signal: { s: { finish: cancelled } }\n",
 ];
 
-fn step() -> impl Strategy<
-    Value = (Vec<prop::sample::Index>, prop::sample::Index, prop::sample::Index, Option<prop::sample::Index>),
-> {
+/// Which pieces, which work, which gates, and which step it needs.
+type GeneratedStep =
+    (Vec<prop::sample::Index>, prop::sample::Index, prop::sample::Index, Option<prop::sample::Index>);
+
+fn step() -> impl Strategy<Value = GeneratedStep> {
     (
         proptest::collection::vec(any::<prop::sample::Index>(), PIECES.len()),
         any::<prop::sample::Index>(),
@@ -165,60 +171,85 @@ proptest! {
         law(&String::from_utf8_lossy(&bytes));
     }
 
-    /// What is read from a generated file has a document that reads back, and one hash.
+    /// What is read from a generated file has a document that reads back, and one hash; whatever of its steps stands in
+    /// templates instead.
     #[test]
-    fn generated_pipelines_read_back(
+    fn generated_pipelines_read_back_with_and_without_templates(
         steps in proptest::collection::vec(step(), 1..7),
         head in any::<prop::sample::Index>(),
+        in_templates in any::<[u32; 7]>(),
     ) {
-        let mut text = String::from("name: generated\nworkspace: { git: . }\nconfig: { team: [team.yaml, { on: true }] }\nsecrets: { KEY: { env: K } }\n");
-        text.push_str(HEADS[head.index(HEADS.len())]);
-        text.push_str("steps:\n");
-        for (at, (pieces, work, gates, need)) in steps.iter().enumerate() {
-            text.push_str(&format!("  - id: s{at}\n"));
-            let own = format!("s{at}");
-            let work = WORKS[work.index(WORKS.len())].replace("SELF", &own);
-            let process = work.contains("command") || work.contains("agent");
-            let executed = process || ["function", "http", "run:"].iter().any(|kind| work.contains(kind));
-            for (choices, choice) in PIECES.iter().zip(pieces) {
-                let piece = choice.get(choices);
-                // What only processes have has no place beside other work.
-                let is_child_run = work.contains("run:");
-                let is_of = |keys: &[&str]| keys.iter().any(|key| piece.starts_with(&format!("    {key}:")));
-                if (is_of(&["env"]) && !process)
-                    || (is_of(&["timeout"]) && !executed)
-                    || (is_of(&["resources"]) && !executed)
-                    || (piece.contains("workspace: own") && is_child_run)
-                    || (piece.contains("workspace:") && work.contains("clean:"))
-                {
-                    continue;
-                }
-                // A child run has a workspace of its own, or its parent's.
-                if piece.contains("workspace:") && work.contains("run:") {
-                    continue;
-                }
-                text.push_str(&piece.replace("attempts_made", &format!("steps.{own}.rounds")).replace("SELF", &own));
+        let mut head = format!("{HEAD}{}", HEADS[head.index(HEADS.len())]);
+        let written: Vec<Vec<String>> = steps.iter().enumerate().map(|(at, step)| parts(at, step)).collect();
+        let id = |at: usize| format!("  - id: s{at}\n");
+        let whole = |(at, parts): (usize, &Vec<String>)| format!("{}{}", id(at), parts.concat());
+        let plain = format!("{head}steps:\n{}", written.iter().enumerate().map(whole).collect::<String>());
+        head.push_str("templates:\n  unlike: { timeout: 1s }\n");
+        let mut short = String::new();
+        for ((at, parts), bits) in written.iter().enumerate().zip(in_templates) {
+            let is_moved = |part: &usize| bits & (1 << (part % 32)) != 0;
+            let (moved, own): (Vec<usize>, Vec<usize>) = (0..parts.len()).partition(is_moved);
+            let text = |chosen: Vec<usize>| chosen.into_iter().map(|part| parts[part].as_str()).collect::<String>();
+            short.push_str(&id(at));
+            if !moved.is_empty() {
+                head.push_str(&format!("  t{at}:\n{}", text(moved)));
+                short.push_str(&format!("    like: t{at}\n"));
             }
-            text.push_str(&work);
-            text.push_str(&GATES[gates.index(GATES.len())].replace("SELF", &format!("s{at}")));
-            if let (Some(need), true) = (need, at > 0) {
-                let need = need.index(at);
-                text.push_str(&match (at + need) % 4 {
-                    0 => format!("    needs: {{ any: [s{need}] }}\n"),
-                    1 => format!("    needs: {{ succeeded: [s{need}] }}\n"),
-                    2 => format!("    needs: {{ done: [s{need}] }}\n"),
-                    _ => format!("    needs: [s{need}]\n"),
-                });
-            }
+            short.push_str(&text(own));
         }
-        let checked = match parse(&text, "generated.yaml", &files()) {
-            Ok(checked) => checked,
+        let read = |text: &str| match parse(text, "generated.yaml", &files()) {
+            Ok(checked) => checked.definition,
             Err(problems) => panic!("{problems}\n{text}"),
         };
-        let document = checked.definition.document();
+        let definition = read(&plain);
+        let document = definition.document();
         let again = Definition::from_document(&document).unwrap();
-        prop_assert_eq!(&again, &checked.definition);
-        prop_assert_eq!(again.hash(), checked.definition.hash());
-        prop_assert_eq!(again.document(), document);
+        prop_assert_eq!(&again, &definition);
+        prop_assert_eq!(again.hash(), definition.hash());
+        prop_assert_eq!(again.document(), document.clone());
+        prop_assert_eq!(read(&format!("{head}steps:\n{short}")).document(), document);
     }
+}
+
+const HEAD: &str = "name: generated\nworkspace: { git: . }\nconfig: { team: [team.yaml, { on: true }] }\nsecrets: { KEY: { env: K } }\n";
+
+/// What a generated step says, but for its id: some lines each.
+fn parts(at: usize, (pieces, work, gates, need): &GeneratedStep) -> Vec<String> {
+    let mut parts = Vec::new();
+    let own = format!("s{at}");
+    let work = WORKS[work.index(WORKS.len())].replace("SELF", &own);
+    let process = work.contains("command") || work.contains("agent");
+    let executed = process || ["function", "http", "run:"].iter().any(|kind| work.contains(kind));
+    for (choices, choice) in PIECES.iter().zip(pieces) {
+        let piece = choice.get(choices);
+        // What only processes have has no place beside other work.
+        let is_child_run = work.contains("run:");
+        let is_of = |keys: &[&str]| keys.iter().any(|key| piece.starts_with(&format!("    {key}:")));
+        if (is_of(&["env"]) && !process)
+            || (is_of(&["timeout"]) && !executed)
+            || (is_of(&["resources"]) && !executed)
+            || (piece.contains("workspace: own") && is_child_run)
+            || (piece.contains("workspace:") && work.contains("clean:"))
+        {
+            continue;
+        }
+        // A child run has a workspace of its own, or its parent's.
+        if piece.contains("workspace:") && work.contains("run:") {
+            continue;
+        }
+        parts.push(piece.replace("attempts_made", &format!("steps.{own}.rounds")).replace("SELF", &own));
+    }
+    parts.push(work);
+    parts.push(GATES[gates.index(GATES.len())].replace("SELF", &own));
+    if let (Some(need), true) = (need, at > 0) {
+        let need = need.index(at);
+        parts.push(match (at + need) % 4 {
+            0 => format!("    needs: {{ any: [s{need}] }}\n"),
+            1 => format!("    needs: {{ succeeded: [s{need}] }}\n"),
+            2 => format!("    needs: {{ done: [s{need}] }}\n"),
+            _ => format!("    needs: [s{need}]\n"),
+        });
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
 }

@@ -159,6 +159,8 @@ admit: [{ id: open, config: c, policy: quiet2 }]
 steps:
   - { id: a, like: tested, command: make }
   - { id: b, command: make, gates: [{ all: [{ id: c, command: x, policy: quiet }, { id: d, tests: y, policy: enough }] }] }
+  - { id: c, command: make, gates: [{ id: loud, not: { command: x, policy: quiet } },
+      { id: few, at_least: { n: 1, of: [{ id: e, not: { any: [{ id: f, tests: y, policy: enough }] } }] } }] }
 "
         .replace("quiet2", "'evidence.value == 1'")
         .as_str(),
@@ -168,6 +170,8 @@ steps:
   - { id: a, command: make, gates: [{ id: t, tests: junit.xml, policy: evidence.tests >= 3 }] }
   - { id: b, command: make, gates: [{ all: [{ id: c, command: x, policy: evidence.exit == 0 },
       { id: d, tests: y, policy: evidence.tests >= 3 }] }] }
+  - { id: c, command: make, gates: [{ id: loud, not: { command: x, policy: evidence.exit == 0 } },
+      { id: few, at_least: { n: 1, of: [{ id: e, not: { any: [{ id: f, tests: y, policy: evidence.tests >= 3 }] } }] } }] }
 ",
     );
 }

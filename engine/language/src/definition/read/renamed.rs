@@ -3,15 +3,34 @@
 //! Law: a word here is refused like any other that is unknown; only the hint differs.
 
 /// Keys that have another name now: the construct, the key, what is written instead.
-const KEYS: [(&str, &str, &str); 9] = [
+const KEYS: [(&str, &str, &str); 16] = [
     ("`approval`", "expires", TIMEOUT),
     ("`approval`", "on_expire", ON_TIMEOUT),
     ("`question`", "expires", TIMEOUT),
     ("`question`", "on_expire", ON_TIMEOUT),
     ("`ask`", "expires", TIMEOUT),
     ("`ask`", "on_expire", ON_TIMEOUT),
+    ("`wait`", "expires", TIMEOUT),
+    ("`wait`", "on_expire", ON_TIMEOUT),
     ("`poll`", "for", TIMEOUT),
+    ("`poll`", "expires", TIMEOUT),
+    ("`poll`", "on_expire", ON_TIMEOUT),
+    (
+        "a step",
+        "expires",
+        "write `timeout` for an attempt, `deadline` for the whole round; people have a `timeout` of their own",
+    ),
+    (
+        "a step",
+        "on_expire",
+        "write `on_fail`; approvals, questions and waits have an `on_timeout` of their own",
+    ),
     ("`foreach`", "on_failure", "write fail_fast: true for `stop`, fail_fast: false for `continue`"),
+    (
+        "`needs`",
+        "all",
+        "write needs: {succeeded: [ONE, TWO]}; needs: [ONE, TWO] takes failures that are tolerated, too",
+    ),
     ("a step", "join", "write needs: {any: [ONE, TWO]} for `any`; needs: [ONE, TWO] is `all`"),
 ];
 

@@ -32,12 +32,14 @@ impl PipelineReader<'_> {
             }
             [first, second, ..] => {
                 let span = keys.key_span(second);
-                self.report(
-                    Code::Combination,
-                    span,
-                    format!("a step waits for one thing, not for `{first}` and `{second}`"),
-                )
-                .hint = Some("make two steps of it".to_owned());
+                let hint = match given.as_slice() {
+                    ["for", "signal"] => {
+                        "how long a signal is waited for is `timeout`; to wait for both, make two steps of it"
+                    }
+                    _two_moments => "make two steps of it",
+                };
+                let message = format!("a step waits for one thing, not for `{first}` and `{second}`");
+                self.report(Code::Combination, span, message).hint = Some(hint.to_owned());
             }
         }
         for (key, owner) in [
