@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap_complete::engine::ValueCompleter as _;
 use clap_complete::{ArgValueCompleter, CompletionCandidate, PathCompleter};
 use everfold_engine::data_folder::Layout;
+use everfold_engine::state::RunStatus;
 use everfold_workflows::builtin;
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ use super::args;
 use super::target::{CommandTarget, Where};
 use crate::client::{Client, FolderOptions, Leave, ServerTokenSource, encode};
 use crate::fault::Fault;
+use crate::http::UNBLOCK_WORDS;
 use crate::text::cut;
 
 /// How long a person waits for candidates.
@@ -29,26 +31,34 @@ const REMARK: usize = 60;
 
 /// The description of the program, with candidates for what names something.
 pub(super) fn described() -> clap::Command {
-    with_candidates(args::command())
+    with_candidates(args::command(), "")
 }
 
-fn with_candidates(command: clap::Command) -> clap::Command {
+fn with_candidates(command: clap::Command, above: &str) -> clap::Command {
     let verb = command.get_name().to_owned();
-    let command = command.mut_args(|arg| match of(&verb, arg.get_id().as_str()) {
+    let command = command.mut_args(|arg| match of(above, &verb, arg.get_id().as_str()) {
         Some(completer) => arg.add(completer),
         None => arg,
     });
-    command.mut_subcommands(with_candidates)
+    command.mut_subcommands(|below| with_candidates(below, &verb))
 }
 
-/// The candidates of an argument, by the verb and the argument's name.
-fn of(verb: &str, arg: &str) -> Option<ArgValueCompleter> {
+/// The candidates of an argument, by the verb above, the verb and the argument's name.
+fn of(above: &str, verb: &str, arg: &str) -> Option<ArgValueCompleter> {
+    if above == "schedule" && arg == "name" {
+        return (verb != "add").then(|| ArgValueCompleter::new(schedules));
+    }
     Some(match (verb, arg) {
         (_, "run") | ("runs", "parent" | "top") | ("diff", "other") | ("signal", "words") => {
             ArgValueCompleter::new(runs)
         }
         ("restart", "from") | ("fork", "until") | (_, "step" | "steps") => ArgValueCompleter::new(steps),
-        (_, "task") => ArgValueCompleter::new(tasks),
+        ("approve" | "reject" | "changes", "task") => {
+            ArgValueCompleter::new(|current: &OsStr| tasks(current, "approval"))
+        }
+        ("answer", "task") => ArgValueCompleter::new(|current: &OsStr| tasks(current, "question")),
+        ("unblock", "decision") => ArgValueCompleter::new(decisions),
+        ("runs", "status") => ArgValueCompleter::new(statuses),
         ("run" | "check" | "show" | "diff" | "graph", "pipeline" | "pipelines" | "from" | "to") => {
             ArgValueCompleter::new(pipelines_and_files)
         }
@@ -83,14 +93,36 @@ fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
     fitting(current, steps.iter().map(candidate))
 }
 
-fn tasks(current: &OsStr) -> Vec<CompletionCandidate> {
+/// The open tasks of a kind: those that the verb decides.
+fn tasks(current: &OsStr, kind: &str) -> Vec<CompletionCandidate> {
     let page = asked(&format!("/api/v1/inbox?limit={CANDIDATES_MAX}"));
     let candidate = |task: &Value| {
         let text = |name: &str| task[name].as_str().unwrap_or_default().to_owned();
         let what = if text("title").is_empty() { text("message") } else { text("title") };
         (text("id"), format!("{}: {what}", text("kind")))
     };
+    fitting(current, items(&page).filter(|task| task["kind"] == kind).map(candidate))
+}
+
+fn schedules(current: &OsStr) -> Vec<CompletionCandidate> {
+    let page = asked("/api/v1/schedules");
+    let candidate = |schedule: &Value| {
+        let text = |name: &str| schedule[name].as_str().unwrap_or_default().to_owned();
+        (text("name"), text("pipeline"))
+    };
     fitting(current, items(&page).map(candidate))
+}
+
+fn decisions(current: &OsStr) -> Vec<CompletionCandidate> {
+    words(current, UNBLOCK_WORDS)
+}
+
+fn statuses(current: &OsStr) -> Vec<CompletionCandidate> {
+    words(current, RunStatus::ALL.map(RunStatus::as_str))
+}
+
+fn words<const N: usize>(current: &OsStr, words: [&str; N]) -> Vec<CompletionCandidate> {
+    fitting(current, words.into_iter().map(|word| (word.to_owned(), String::new())))
 }
 
 fn pipelines(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -255,16 +287,19 @@ mod tests {
 
     #[test]
     fn what_names_something_has_candidates() {
-        for (verb, arg) in [
-            ("show", "run"),
-            ("logs", "step"),
-            ("approve", "task"),
-            ("run", "pipeline"),
-            ("check", "pipelines"),
+        for (above, verb, arg) in [
+            ("", "show", "run"),
+            ("", "logs", "step"),
+            ("", "approve", "task"),
+            ("", "run", "pipeline"),
+            ("pipeline", "check", "pipelines"),
+            ("schedule", "pause", "name"),
+            ("", "unblock", "decision"),
+            ("", "runs", "status"),
         ] {
-            assert!(of(verb, arg).is_some(), "{verb} {arg}");
+            assert!(of(above, verb, arg).is_some(), "{above} {verb} {arg}");
         }
-        assert!(of("events", "from").is_none() && of("runs", "status").is_none());
+        assert!(of("", "events", "from").is_none() && of("schedule", "add", "name").is_none());
         described().debug_assert();
     }
 }

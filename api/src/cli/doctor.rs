@@ -46,11 +46,14 @@ struct Finding {
     health: Health,
     found: String,
     hint: Option<String>,
+    /// What is printed in place of a long `found`, but with `--settings`.
+    #[serde(skip)]
+    brief: Option<String>,
 }
 
 impl Finding {
     fn new(what: &str, health: Health, found: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), health, found: found.into(), hint: None }
+        Self { what: what.to_owned(), health, found: found.into(), hint: None, brief: None }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -79,7 +82,7 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
         context.out.json(&serde_json::json!({ "folder": place.layout.root(), "findings": findings }))?;
     } else {
         context.out.line(format!("data folder {}", place.layout.root().display()));
-        findings.iter().for_each(|finding| context.out.line(line(finding)));
+        findings.iter().for_each(|finding| context.out.line(line(finding, args.settings)));
         if args.settings {
             context.out.line("\nsettings (everfold.toml)");
             TEMPLATE.lines().for_each(|key| context.out.line(format!("  {key}").trim_end()));
@@ -92,7 +95,7 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
     })
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &Finding, whole: bool) -> String {
     let mark = match finding.health {
         Health::Good => "✓".green().to_string(),
         Health::Notable => "·".cyan().to_string(),
@@ -101,7 +104,8 @@ fn line(finding: &Finding) -> String {
     };
     let hint =
         finding.hint.as_ref().map(|hint| format!("\n    {} {hint}", "hint:".cyan())).unwrap_or_default();
-    format!("{mark} {:<18} {}{hint}", finding.what, finding.found)
+    let found = finding.brief.as_ref().filter(|_| !whole).unwrap_or(&finding.found);
+    format!("{mark} {:<18} {found}{hint}", finding.what)
 }
 
 fn git() -> Finding {
@@ -193,7 +197,14 @@ fn redaction(redact: &RedactSettings) -> Finding {
     match parts.is_empty() {
         true => Finding::new("redaction", Health::Notable, "nothing is masked but declared secrets")
             .hint("built_in = true under [redact] masks what looks like a credential"),
-        false => Finding::new("redaction", Health::Good, parts.join("; ")),
+        false => {
+            let own = active.iter().filter(|pattern| !pattern.built_in).count();
+            let masked =
+                [count(active.len() as u64, "pattern"), count(keys.len() as u64, "field")].join(", ");
+            let own = if own == 0 { String::new() } else { format!(" ({own} of your own)") };
+            let brief = format!("{masked}{own}; `doctor --settings` names them");
+            Finding { brief: Some(brief), ..Finding::new("redaction", Health::Good, parts.join("; ")) }
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use super::args::{AnswerArgs, DecideArgs, InboxArgs};
 use super::context::CommandContext;
-use super::output::note;
+use super::output::{columns, note};
+use super::table::{Cell, TableColumn, fitted};
 use crate::body::inbox::{DecideBody, RemarkBody};
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::text::quoted;
-use crate::text::{cut, does, span, table};
+use crate::text::{does, span};
 use crate::view::{AwaitView, RunView, answer_words};
 
 pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8, Fault> {
@@ -34,7 +35,7 @@ pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8,
         note("no task is open");
         return Ok(0);
     }
-    context.out.line(list(&tasks, clock::now()));
+    context.out.line(list(&tasks, clock::now(), columns()));
     context.out.line("");
     for task in tasks.iter().take(3) {
         context.out.line(format!("  {} {}", context.program, command(task)));
@@ -42,8 +43,8 @@ pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8,
     Ok(0)
 }
 
-/// The open tasks as a table.
-pub(crate) fn list(tasks: &[Value], now: Timestamp) -> String {
+/// The open tasks as a table; `within` is the width of the terminal. What names a task is never cut: it is typed.
+fn list(tasks: &[Value], now: Timestamp, within: Option<usize>) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let rows = tasks.iter().map(|task| {
         let since = task["since"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
@@ -59,10 +60,19 @@ pub(crate) fn list(tasks: &[Value], now: Timestamp) -> String {
                 [] => "anyone".to_owned(),
                 roles => roles.join(", "),
             },
-            cut(what, 70),
+            what.to_owned(),
         ]
+        .map(Cell::from)
     });
-    table(["TASK", "KIND", "PIPELINE", "AGE", "WHO", "WHAT"], rows)
+    let columns = [
+        TableColumn::fixed("TASK"),
+        TableColumn::fixed("KIND"),
+        TableColumn::text("PIPELINE"),
+        TableColumn::fixed("AGE"),
+        TableColumn::text("WHO"),
+        TableColumn::text("WHAT"),
+    ];
+    fitted(columns, &rows.collect::<Vec<_>>(), within)
 }
 
 /// What to type about a task.

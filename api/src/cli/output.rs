@@ -140,7 +140,9 @@ pub(crate) fn fault(fault: &Fault, json: bool) {
 pub(crate) fn fault_text(fault: &Fault) -> String {
     let head = format!("error[{}]:", fault.code);
     let mut text = format!("{} {}\n", head.red().bold(), fault.message.bold());
-    for error in &fault.errors {
+    // Of one alone the message may say all.
+    let said = |error: &Value| error["message"].as_str().is_some_and(|what| fault.message.ends_with(what));
+    for error in fault.errors.iter().filter(|error| fault.errors.len() > 1 || !said(error)) {
         text.push_str(&single(error));
     }
     if let Some(hint) = &fault.hint {

@@ -47,18 +47,17 @@ pub(crate) async fn named(context: &CommandContext, name: &str) -> Result<Pipeli
     })
 }
 
-/// A file with this name, for the hint where no pipeline has it.
-fn near_file(name: &str) -> Option<String> {
+/// The pipeline file of this name in this folder.
+pub(super) fn near_file(name: &str) -> Option<String> {
     let as_file = ["yaml", "yml"].map(|end| format!("{name}.{end}"));
-    let near = as_file.iter().find(|file| Path::new(file).is_file());
-    near.map(|file| format!("there is a file: ./{file}"))
+    as_file.into_iter().find(|file| Path::new(file).is_file())
 }
 
 /// The fault of a name that no pipeline has: with the file of that name, the pipeline of a name like it, or else a file
 /// of a name like it.
 pub(super) fn unnamed(fault: Fault, name: &str) -> Fault {
-    if let Some(near) = near_file(name) {
-        return fault.hint(near);
+    if let Some(file) = near_file(name) {
+        return fault.hint(format!("there is a file: ./{file}"));
     }
     if fault.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean")) {
         return fault;
@@ -95,7 +94,10 @@ fn files_in(folder: &Path) -> Vec<String> {
 /// Reads a pipeline file and checks it. Problems are printed in full; as JSON they are in the fault.
 pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<LoadedPipeline, Fault> {
     if !is_path(pipeline) {
-        let checked = node::built_in(pipeline)?;
+        let checked = node::built_in(pipeline).map_err(|fault| match fault.code {
+            Code::NoPipeline => unnamed(fault, pipeline),
+            _other => fault,
+        })?;
         return Ok(LoadedPipeline { checked, text: None, name: pipeline.to_owned() });
     }
     let path = PathBuf::from(pipeline);

@@ -9,11 +9,11 @@ use super::context::{CommandContext, items};
 use super::key_values::pairs;
 use super::outcome_text::outcome_line;
 use super::output::note;
+use super::pipeline_source::{named, near_file};
 use crate::body::schedule::{AddBody, UpdateBody};
 use crate::body::steering::ReasonBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
-use crate::http::PipelineView;
 use crate::node::{OutcomeWord, ScheduleView};
 use crate::text::{cut, instant, span, table};
 
@@ -174,8 +174,13 @@ fn moments(args: MomentArgs) -> Map<String, Value> {
 
 /// The values of an input that were given, as the pipeline's schema reads them.
 async fn given_input(context: &CommandContext, pipeline: &str, given: &[String]) -> Result<Value, Fault> {
-    let pipeline: PipelineView =
-        context.client.get(&format!("/api/v1/pipelines/{}", encode(pipeline))).await?;
+    let pipeline = named(context, pipeline).await.map_err(|fault| match near_file(pipeline) {
+        // A schedule starts a saved pipeline, whatever becomes of the file.
+        Some(file) if fault.code == Code::NoPipeline => {
+            fault.hint(format!("save the file first: everfold pipeline save ./{file}"))
+        }
+        _other => fault,
+    })?;
     let given = pairs("-i", given)?;
     let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     Ok(input::from_pairs(pipeline.input.as_ref(), given))

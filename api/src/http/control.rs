@@ -198,12 +198,17 @@ pub(crate) async fn recheck(
     act(app, caller, headers, run, "recheck", &bytes, kind).await
 }
 
+/// The words of the decisions on a blocked step.
+pub(crate) const UNBLOCK_WORDS: [&str; 5] = ["retry", "recheck", "proceed", "skip", "fail"];
+
 fn decision(word: &str) -> Result<UnblockDecision, Fault> {
-    const WORDS: [&str; 5] = ["retry", "recheck", "proceed", "skip", "fail"];
     serde_json::from_value(Value::String(word.to_owned())).map_err(|_| {
-        let near = everfold_engine::definition::similar(word, WORDS.into_iter());
-        Fault::new(Code::Invalid, format!("“{word}” is no decision: it is one of {}", WORDS.join(", ")))
-            .hinted(near.map(|near| format!("did you mean “{near}”?")))
+        let near = everfold_engine::definition::similar(word, UNBLOCK_WORDS.into_iter());
+        Fault::new(
+            Code::Invalid,
+            format!("“{word}” is no decision: it is one of {}", UNBLOCK_WORDS.join(", ")),
+        )
+        .hinted(near.map(|near| format!("did you mean “{near}”?")))
     })
 }
 

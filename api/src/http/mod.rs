@@ -71,6 +71,7 @@ pub use crate::body::pipeline::{PipelineStep, PipelineView, VersionView};
 pub(crate) use crate::body::spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
 pub use answer::{POSITION_HEADER, PROBLEM_TYPE, REPLAYED_HEADER};
 pub use app::BODY_BYTES_MAX;
+pub(crate) use control::UNBLOCK_WORDS;
 pub use extract::{BodyMax, BodyWithin};
 pub use layers::{REQUEST_ID, with_request_id};
 pub use routes::{document, router};

@@ -1,7 +1,9 @@
 //! Runs that continue from the history of another run: retry, restart, fork.
 
 use everfold_engine::actor::Actor;
-use everfold_engine::driver::ForkRequest;
+use everfold_engine::decide::Refusal;
+use everfold_engine::definition::similar;
+use everfold_engine::driver::{ForkRequest, StartError, SubmitError};
 use everfold_engine::event::{OriginKind, UnblockDecision};
 use everfold_engine::execution::BroughtCredentials;
 use everfold_engine::id::{RunId, StepId, StepPath, Version};
@@ -88,9 +90,27 @@ impl Node {
             dedup: once.dedup,
             credentials: asked.credentials,
         };
-        let started = self.engine().fork(request).await?;
+        let started = match self.engine().fork(request).await {
+            Ok(started) => started,
+            Err(
+                StartError::Refused(Refusal::UnknownStep(path))
+                | StartError::Submit(SubmitError::Refused(Refusal::UnknownStep(path))),
+            ) => return Err(self.no_step(origin, path).await),
+            Err(error) => return Err(error.into()),
+        };
         self.drive(started.run, asked.detach).await?;
         Ok(StartedRun { run: started.run, went: started.into(), held: started.held })
+    }
+
+    /// The fault of a step that a run does not have, with the one that was probably meant.
+    pub(super) async fn no_step(&self, run: RunId, path: StepPath) -> Fault {
+        let fault = Fault::from(Refusal::UnknownStep(path.clone()));
+        let near = self.engine().with_state(run, move |state| {
+            let steps: Vec<StepId> = state.steps().map(|(step, _)| step.id.clone()).collect();
+            similar(path.step.as_str(), steps.iter().map(StepId::as_str)).map(str::to_owned)
+        });
+        let near = near.await.ok().flatten();
+        fault.hinted(near.map(|near| format!("did you mean “{near}”?")))
     }
 
     /// Retries a run: a blocked one in place, an ended one as a new run.

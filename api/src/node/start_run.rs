@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::decide::Refusal;
 use everfold_engine::definition::{self, CheckedPipeline, Definition, similar};
-use everfold_engine::driver::{Abandon, Accepted, StartRequest, Submission, Which};
+use everfold_engine::driver::{Abandon, Accepted, StartRequest, Submission, SubmitError, Which};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::execution::BroughtCredentials;
 use everfold_engine::id::RunId;
@@ -155,10 +156,14 @@ impl Node {
     ) -> Result<WriteReceipt, Fault> {
         self.may_write()?;
         self.attend_notices().await;
-        let accepted = self
-            .engine
-            .submit(Submission { run, kind, actor, id: Some(once.input), dedup: once.dedup })
-            .await?;
+        let submission = Submission { run, kind, actor, id: Some(once.input), dedup: once.dedup };
+        let accepted = match self.engine.submit(submission).await {
+            Ok(accepted) => accepted,
+            Err(SubmitError::Refused(Refusal::UnknownStep(path))) => {
+                return Err(self.no_step(run, path).await);
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.note_driven(run, false);
         Ok(accepted.into())
     }

@@ -5,14 +5,20 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::command_line::Cli;
-use super::examples::EXAMPLES;
+use super::examples::{BELOW, EXAMPLES};
 use super::groups;
 
 /// The program's description: for reading arguments, for help, completions and manual pages.
 pub(crate) fn command() -> clap::Command {
     let mut command = Cli::command();
     for (verb, lines) in EXAMPLES {
-        command = command.mut_subcommand(verb, |command| command.after_help(examples(lines)));
+        command = command.mut_subcommand(verb, |command| {
+            let command = command.after_help(examples(lines));
+            command.mut_subcommands(|below| {
+                let own = of_below(verb, lines, below.get_name());
+                if own.is_empty() { below } else { below.after_help(examples(&own)) }
+            })
+        });
     }
     let template = format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{}\n{{options}}{{after-help}}",
@@ -44,6 +50,14 @@ fn about(command: &clap::Command, verb: &str) -> String {
         // clap adds it when the program runs.
         None => "Print the help of a verb".to_owned(),
     }
+}
+
+/// The examples of a verb below another one: those of the verb above that begin with it, and its own.
+fn of_below<'a>(verb: &str, lines: &[(&'a str, &'a str)], below: &str) -> Vec<(&'a str, &'a str)> {
+    let typed = format!("everfold {verb} {below}");
+    let is_of =
+        |line: &str| line.strip_prefix(&typed).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    lines.iter().chain(BELOW).filter(|(line, _)| is_of(line)).copied().collect()
 }
 
 fn examples(lines: &[(&str, &str)]) -> String {
@@ -87,8 +101,32 @@ mod tests {
     }
 
     #[test]
+    fn each_verb_below_another_one_ends_with_examples_of_its_own() {
+        let mut command = command();
+        command.build();
+        let mut shown = 0;
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help")
+        {
+            let below =
+                verb.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help");
+            for below in below {
+                let typed = format!("everfold {} {}", verb.get_name(), below.get_name());
+                let more = below.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let is_own = |line: &str| line.trim_start().starts_with(&typed);
+                assert!(more.starts_with("Examples:") && more.lines().skip(1).all(is_own), "{typed}: {more}");
+                shown += more
+                    .lines()
+                    .skip(1)
+                    .filter(|line| BELOW.iter().any(|(own, _)| line.contains(own)))
+                    .count();
+            }
+        }
+        assert_eq!(shown, BELOW.len(), "a line of BELOW stands in no help");
+    }
+
+    #[test]
     fn the_program_reads_every_example() {
-        for (line, _) in EXAMPLES.iter().flat_map(|(_, lines)| *lines) {
+        for (line, _) in EXAMPLES.iter().flat_map(|(_, lines)| *lines).chain(BELOW) {
             let typed = line.split(" | ").next().unwrap_or(line);
             let typed = typed.split(" > ").next().unwrap_or(typed);
             let words = shlex::split(typed).unwrap();

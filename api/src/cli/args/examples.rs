@@ -1,6 +1,6 @@
 //! What is typed, by verb: the examples at the end of each verb's help.
 //!
-//! Law: each visible verb has some, and the program reads each of them.
+//! Law: each visible verb has some, also those below another verb, and the program reads each of them.
 
 /// A verb, and its lines: what is typed, and what for.
 pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
@@ -335,4 +335,37 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("version", &[("everfold version", "")]),
+];
+
+/// More lines of verbs below a verb: they stand in the help of these alone, behind those of the verb above that begin with them.
+pub(super) const BELOW: &[(&str, &str)] = &[
+    (
+        "everfold orch onboard --project 7a79f0a9-5278-49cd-9007-9a338f238f9c --repo web --prefix WEB --address https://everfold.example.org --check",
+        "says what is missing, and makes nothing",
+    ),
+    ("everfold budget list", ""),
+    ("everfold budget unset team --per month -m 'one budget for all'", "what pipelines say counts again"),
+    ("everfold pipeline test ./build.yaml", "the cases in build.test.yaml"),
+    ("everfold pipeline test ./build.yaml --init", "writes a first case"),
+    ("everfold pipeline test ./build.yaml --case 'a red build' --story", "what happened in this case"),
+    ("everfold pipeline list --json=name,version", ""),
+    ("everfold pipeline show delivery", "what it takes, and its steps"),
+    ("everfold pipeline show build@2 --text > build.yaml", "the file of an older version"),
+    ("everfold pipeline schema > everfold.schema.json", "for an editor"),
+    ("everfold pipeline schema --cases > everfold-cases.schema.json", "of test cases"),
+    ("everfold schedule list", "and when the next moments are"),
+    ("everfold schedule show nightly", "and what the last moments led to"),
+    ("everfold schedule pause nightly -m 'release freeze'", ""),
+    ("everfold schedule resume nightly", ""),
+    ("everfold hooks redeliver 4711", "as if it had come just now"),
+    ("everfold token list", ""),
+    ("everfold token link ada", "a link that logs one browser in"),
+    ("everfold context list", ""),
+    ("everfold context show prod", "who one is there, and of which version it is"),
+    ("everfold context remove prod", ""),
+    ("everfold notices list", ""),
+    ("everfold notices drop --all", "they are not sent any more"),
+    ("everfold store repair --from-sled --yes", "does what it said"),
+    ("everfold store info", ""),
+    ("everfold store adopt", "a copy of a folder acts from now on"),
 ];

@@ -67,6 +67,24 @@ fn completions_know_runs_with_their_titles_steps_tasks_and_pipelines() {
     offers(&["logs", &short, "bu"], "build", "command, succeeded");
     offers(&["restart", &short, "--from", ""], "approve", "approval, waiting");
     offers(&["approve", ""], &format!("{short}:approve:1"), "Ship it?");
+    let task = format!("{short}:approve:1");
+    assert!(completed(&scratch, &["answer", ""]).iter().all(|(name, _)| *name != task), "no question");
+    offers(&["unblock", "@", "build", "--decision", "re"], "recheck", "");
+    offers(&["runs", "--status", "bl"], "blocked", "");
+    let added = scratch.run(&[
+        "schedule",
+        "add",
+        "nightly",
+        "delivery",
+        "--every",
+        "1d",
+        "-i",
+        "repo=.",
+        "-i",
+        "task=Tidy up",
+    ]);
+    assert_eq!(added.code, 0, "{added:?}");
+    offers(&["schedule", "pause", "ni"], "nightly", "delivery");
     offers(&["run", "deli"], "delivery", "task");
     offers(&["run", "./as"], "./asks.yaml", "");
     offers(&["--dir", ".everfold", "runs", "--pipeline", ""], "delivery", "");
@@ -166,6 +184,17 @@ fn times_are_taken_as_people_write_them() {
     assert_eq!(count(&["runs", "--at", "now", "--json"]), 1);
     assert_eq!(scratch.run(&["state", "--at", "-0s", "--json"]).json()["status"], "waiting");
     assert_eq!(scratch.run(&["state", "--at", "2h ago"]).code, 3, "it was not there yet");
+    let all_at = |at: &str| scratch.run(&["stats", "--at", at, "--json"]).json();
+    assert_ne!(all_at("now"), all_at("-1h"));
+    assert_eq!(count(&["audit", "--since", "yesterday", "--until", "-1h", "--json"]), 0);
+    for args in
+        [["spend", "--since", "7d"], ["orch", "status", "--at=yesterday"], ["orch", "stuck", "--at=-1h"]]
+    {
+        assert_eq!(scratch.run(&args).code, 0, "{args:?}");
+    }
+    let fork = scratch.run(&["fork", "@", "--at", "-0s", "--no-wait"]);
+    assert!(fork.code == 6 && scratch.run(&["cancel", "@"]).code == 0, "{fork:?}");
+    assert_eq!(scratch.run(&["fork", "@1", "--at", "-2h"]).code, 3, "nothing to go on from");
     assert_eq!(scratch.run(&["board", "--at", "yesterday", "--json"]).json()["columns"][0]["count"], 0);
     let all = scratch.run(&["events"]).out;
     assert_eq!(scratch.run(&["events", "--since", "1d"]).out, all);
@@ -194,6 +223,8 @@ fn resume_prints_what_is_new() {
 fn names_that_are_nearly_right_lead_to_the_right_ones() {
     let scratch = Scratch::new();
     scratch.write("greet.yaml", ASKS);
+    scratch.write("other.yaml", ASKS);
+    scratch.run(&["run", "./other.yaml", "-i", "name=Ada", "--no-wait"]);
     for (args, code, wanted) in [
         (["run", "greet"].as_slice(), 3, "there is a file: ./greet.yaml"),
         (&["run", "gret"], 3, "did you mean the file ./greet.yaml?"),
@@ -202,6 +233,14 @@ fn names_that_are_nearly_right_lead_to_the_right_ones() {
         (&["run", "deliverry"], 3, "did you mean “delivery”?"),
         (&["pipeline", "check", "gret"], 3, "did you mean the file ./greet.yaml?"),
         (&["pipeline", "show", "./gret.yaml"], 2, "did you mean ./greet.yaml?"),
+        (&["pipeline", "test", "greet"], 3, "there is a file: ./greet.yaml"),
+        (&["pipeline", "test", "gret"], 3, "did you mean the file ./greet.yaml?"),
+        (&["pipeline", "test", "deliverry"], 3, "did you mean “delivery”?"),
+        (&["schedule", "add", "x", "deliverry", "--every", "1h"], 3, "did you mean “delivery”?"),
+        (&["schedule", "add", "x", "greet", "--every", "1h"], 3, "everfold pipeline save ./greet.yaml"),
+        (&["restart", "@", "--from", "biuld"], 3, "did you mean “build”?"),
+        (&["unblock", "@", "biuld", "--decision", "retry"], 3, "did you mean “build”?"),
+        (&["breakpoints", "@", "shipp"], 3, "did you mean “ship”?"),
     ] {
         let done = scratch.run(args);
         assert!(done.code == code && done.err.contains(wanted), "{args:?}: {done:?}");
@@ -253,8 +292,13 @@ fn doctor_is_short_and_ends_with_1_where_something_is_missing() {
     let missing = doctor(&[], false);
     assert!(missing.code == 1 && missing.out.contains("there is no program claude"), "{missing:?}");
     assert!(missing.out.lines().count() < 20 && !missing.out.contains("[limits]"), "{missing:?}");
+    let masked = missing.out.lines().find(|line| line.contains("redaction")).unwrap();
+    assert!(masked.contains("`doctor --settings` names them") && masked.chars().count() <= 80, "{masked}");
     let there = doctor(&["--settings"], true);
-    assert!(there.code == 0 && there.out.contains("[limits]"), "{there:?}");
+    assert!(
+        there.code == 0 && there.out.contains("[limits]") && there.out.contains("github-token"),
+        "{there:?}"
+    );
     std::fs::create_dir_all(scratch.data()).unwrap();
     std::fs::write(scratch.data().join("everfold.toml"), "[agents.mine]\ncommand = [\"no-such-agent\"]\n")
         .unwrap();
@@ -294,6 +338,8 @@ fn a_delivery_asks_for_what_it_needs_before_it_makes_anything() {
         assert_eq!(runs["items"], json!([]), "nothing was made");
     };
     refused(&args, &["REPO_NOT_READY", "no git repository"]);
+    let once = scratch.run(&args).err;
+    assert_eq!(once.matches("no git repository").count(), 1, "said once: {once}");
     git(&["init", "--quiet", "-b", "main"]);
     git(&["config", "user.name", "Ada"]);
     git(&["config", "user.email", "ada@localhost"]);

@@ -75,3 +75,35 @@ fn pipeline_test_without_cases_says_how_to_write_the_first_one() {
     let built_in = scratch.run(&["pipeline", "test", "delivery"]);
     assert!(built_in.code == 0 && built_in.out.contains("gates   7 of 7 passed and failed"), "{built_in:?}");
 }
+
+/// The text behind a line of the page of testing, up to the end of its block.
+fn of_page(from: &str) -> &'static str {
+    const PAGE: &str = include_str!("../../../../docs/reference/testing-pipelines.md");
+    let (_, text) = PAGE.split_once(from).unwrap_or_else(|| panic!("the page has no {from}"));
+    text.split_once("\n```").unwrap().0.trim_start_matches('\n')
+}
+
+#[test]
+fn the_page_of_testing_prints_what_the_commands_print() {
+    let scratch = Scratch::new();
+    scratch.write("greet.yaml", of_page("# file: greet.yaml"));
+    scratch.write("greet.test.yaml", of_page("# file: greet.test.yaml"));
+    let played = scratch.run(&["pipeline", "test", "./greet.yaml"]);
+    assert_eq!(played.code, 1, "{played:?}");
+    let timeless = |line: &str| {
+        let words = line.split(' ').collect::<Vec<_>>();
+        let taken = |at: usize| words.get(at + 1).is_some_and(|unit| unit.trim_end_matches(',') == "ms");
+        let kept = words.iter().enumerate().filter(|(at, _)| !taken(*at)).map(|(_, word)| *word);
+        kept.collect::<Vec<_>>().join(" ")
+    };
+    let printed: Vec<String> = played.out.lines().map(timeless).collect();
+    for line in of_page("The last case fails, and says so:\n\n```").lines().filter(|line| line.trim() != "…")
+    {
+        assert!(printed.contains(&timeless(line)), "{line}: {printed:#?}");
+    }
+    let dry = scratch.run(&["run", "greet.yaml", "-i", "who=Ada", "--dry-run"]);
+    assert_eq!(
+        (dry.code, dry.out.trim_end()),
+        (0, of_page("$ everfold run greet.yaml -i who=Ada --dry-run"))
+    );
+}
