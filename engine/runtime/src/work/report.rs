@@ -15,7 +15,7 @@ use crate::scheduler::breaker::ServiceOutcome;
 use crate::shard::core::ShardCore;
 use crate::shard::timers::TimerDue;
 use everfold_base::failure::FailureKind;
-use everfold_base::id::{AttemptId, EffectId, InputId, RunId};
+use everfold_base::id::{AttemptId, EffectId, InputId, RunId, Version};
 use everfold_core::artefact::Usage;
 use everfold_core::event::{AttemptStarted, ProgressReported};
 use everfold_core::input::InputKind;
@@ -63,7 +63,7 @@ impl ShardCore {
         let effect = EffectId { run: loaded.run, attempt: id.clone() };
         let last = self.observed.last_progress(&effect);
         let mut inputs = inputs(&self.shared, loaded.run, id, ended, fallback);
-        inputs.splice(0..0, last.map(|progress| progress_input(loaded.run, id, progress)));
+        inputs.splice(0..0, last.map(|progress| progress_input(loaded.run, loaded.version, id, progress)));
         match &mut loaded.reattachment {
             Some(reattachment) => {
                 reattachment.report(id, ended_at, inputs);
@@ -85,7 +85,7 @@ impl ShardCore {
 
     /// How far an attempt is becomes an input.
     pub(crate) fn record_progress(&mut self, loaded: &mut LoadedRun, id: &AttemptId, progress: WorkProgress) {
-        loaded.push(progress_input(loaded.run, id, progress));
+        loaded.push(progress_input(loaded.run, loaded.version, id, progress));
         self.mark(loaded);
     }
 
@@ -124,9 +124,9 @@ pub(crate) fn started_input(run: RunId, id: AttemptId) -> Queued {
     Queued::own(InputId::derive(&about), InputKind::AttemptStarted(AttemptStarted { id }))
 }
 
-/// How far an attempt is.
-fn progress_input(run: RunId, id: &AttemptId, progress: WorkProgress) -> Queued {
-    let about = InputId::derive(&format!("{run}/{id}/progress/{progress:?}"));
+/// How far an attempt is. Work may come to where it was before, which is another report then.
+fn progress_input(run: RunId, version: Version, id: &AttemptId, progress: WorkProgress) -> Queued {
+    let about = InputId::derive(&format!("{run}/{id}/progress/{version}/{progress:?}"));
     Queued::own(about, InputKind::Progress(ProgressReported { id: id.clone(), progress }))
 }
 
