@@ -34,9 +34,6 @@ pub fn never_of_run(pair: Pair) -> Option<&'static str> {
         (_, "WorkspaceRemoved") => {
             Some("this machine keeps its folders; the driver's tests have some that go")
         }
-        (_, "ProgressReported") => {
-            Some("no work of a plan says how far it is; the driver's tests have some that does")
-        }
         (_, "RunAbandoned") => Some("no plan abandons a run; the tests of the runtime do"),
         _ if is_over => Some("L30: ended runs never change"),
         (_, "WorktreeReset") => Some("this machine has no worktrees of git; the tests of workspaces have"),
@@ -72,6 +69,7 @@ const NEVER_OF_RUN: &[Row] = &[
             "BreakpointHit",
             "WorkspacePrepared",
             "UsageRecorded",
+            "ProgressReported",
             "ProbeFailed",
             "BudgetExceeded",
             "FundsRequested",
@@ -132,6 +130,7 @@ const NEVER_OF_RUN: &[Row] = &[
             "ChildFinished",
             "ChildStopped",
             "UsageRecorded",
+            "ProgressReported",
             "ProbeFailed",
             "FundsRequested",
         ],

@@ -10,6 +10,7 @@ use everfold_engine::execution::{
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::EffectId;
 use everfold_engine::json::Value;
+use everfold_engine::progress::WorkProgress;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -46,6 +47,13 @@ impl Processes {
             for _ in 0..luck.below(3) {
                 observer.started();
                 observer.line("working");
+            }
+            if machine.luck(&format!("progress {} {}", id.run, id.attempt)).is_one_of(3) {
+                // The same again, also by the next engine, says nothing new.
+                for done in [0, 0, 2, 2] {
+                    let note = Some("halves".to_owned());
+                    observer.progress(WorkProgress { done, of: 2, items: Vec::new(), note });
+                }
             }
             match exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone()) {
                 Some(Exit { end }) => end,

@@ -1,6 +1,6 @@
 //! What must be true of everything that was recorded, once the world is quiet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_engine::budgets::room;
 use everfold_engine::envelope::{Envelope, StreamId, flag};
@@ -65,7 +65,7 @@ pub async fn check(stage: &Stage<'_>) -> Result<PlayedPlan, String> {
     let triggers = TriggerRecord::of(&log);
     let count = triggers.count();
     triggers.check(&log)?;
-    let mut runs = 0;
+    let (mut runs, mut numbers) = (0, BTreeSet::new());
     for run in stage.runs().await {
         let history = history(&stage.store.inner, run).await?;
         if history.last().is_some_and(|(envelope, _)| envelope.header.flags & flag::COPIED != 0) {
@@ -73,6 +73,16 @@ pub async fn check(stage: &Stage<'_>) -> Result<PlayedPlan, String> {
             continue;
         }
         runs += 1;
+        if let Some((envelope, RunEvent::RunStarted(started))) = history.first()
+            && envelope.header.flags & flag::COPIED == 0
+            && let Some(given) = &started.number
+            && !numbers.insert((given.key.clone(), given.number))
+        {
+            return Err(format!(
+                "numbers: {} of {} is given to a second run, {run}",
+                given.number, given.key
+            ));
+        }
         one(stage, run, &history, &models, &mut pairs).await.map_err(|what| format!("run {run}: {what}"))?;
     }
     if let Some(hit) = pairs.impossible().first() {

@@ -167,7 +167,8 @@ impl Piece {
                 self.document["key"] = json!({"value": "one", "on_taken": on_taken, "release": if self.order < 6 { "ended" } else { "unsuccessful" }});
             }
             8..14 => self.listen(),
-            _alone => {}
+            14 => self.document["number"] = json!({}),
+            _other => self.document["number"] = json!({"key": "board"}),
         }
     }
 
@@ -177,7 +178,10 @@ impl Piece {
         let own_key = json!({"value": "issue-${input.n}"});
         self.document["name"] = json!(LISTENING);
         let triggers = match self.order {
-            8 => json!([{"on": by_hook, "start": {"input": {"n": "${event.body.n}"}}}]),
+            8 => {
+                self.document["concurrency"] = json!([{"key": "lane", "limit": 1, "on_limit": "reject"}]);
+                json!([{"on": by_hook, "start": {"input": {"n": "${event.body.n}"}, "park": true}}])
+            }
             9 => {
                 self.document["key"] = own_key;
                 let start = json!({"input": {"n": "${event.body.n}"}, "title": "issue ${event.body.n}"});
@@ -188,10 +192,11 @@ impl Piece {
                 {"on": by_hook, "when": "event.body.n == 2", "signal": "ci", "to": {"key": "issue-1"}, "park": true},
             ]),
             11 => {
-                json!([{"on": {"schedule": {"every": "3m", "catch_up": "all", "overlap": "queue"}}, "start": {}}])
+                json!([{"on": {"schedule": {"every": "3m", "catch_up": "all", "overlap": "queue", "anchor": "added", "hours": [6, 22]}}, "start": {}}])
             }
             12 => {
-                json!([{"on": {"schedule": {"every": "2m", "catch_up": "one"}}, "start": {"input": {"n": "${event.at}"}}}])
+                self.document["key"] = own_key;
+                json!([{"on": {"schedule": {"every": "2m", "catch_up": "one", "overlap_by": "key"}}, "start": {"input": {"n": "${event.at}"}}}])
             }
             _ => {
                 self.document["key"] = own_key;

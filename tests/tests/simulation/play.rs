@@ -217,6 +217,7 @@ impl<'a> Stage<'a> {
         self.machine.be_calm();
         self.fate.be_calm();
         self.until_taken(triggers::stop_schedules).await?;
+        self.limit_team(None, self.plan.script.len()).await?;
         self.bring_to_end().await?;
         let mut played = invariants::check(self).await?;
         self.check()?;

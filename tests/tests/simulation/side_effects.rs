@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use everfold_engine::budgets::{Counter, CounterEvent, room};
+use everfold_engine::budgets::{Counter, CounterEvent};
 use everfold_engine::definition::{Definition, Step, Work};
 use everfold_engine::envelope::{NewEvent, StreamId, StreamKind};
 use everfold_engine::event::{self, BudgetTerms, RunEvent, WantedSlot};
@@ -365,7 +365,7 @@ impl Known {
         let counter = self.counters.entry(stream.clone()).or_default();
         let violation = match &event {
             CounterEvent::FundsReserved(reserved) => {
-                let is_full = |terms: &BudgetTerms| room(terms, &counter.used()).is_err();
+                let is_full = |terms: &BudgetTerms| counter.room(terms, &counter.used()).is_err();
                 let what = || format!("{} gets what {stream} has not", name(&reserved.attempt));
                 reserved.terms.as_ref().is_some_and(is_full).then(what)
             }

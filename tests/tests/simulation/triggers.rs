@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::Schedule;
-use everfold_engine::driver::{By, Engine, HookError, NewSchedule, ScheduleError};
+use everfold_engine::driver::{
+    By, Engine, HookError, NewSchedule, ScheduleError, ScheduleRecord, ScheduleUpdate,
+};
 use everfold_engine::envelope::{Envelope, StreamKind, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::hooks::{DeliveryReceived, HookEvent};
@@ -86,6 +88,7 @@ pub async fn schedule(engine: Engine, at: usize, act: ScriptedAct) -> Asked {
             Ok(known) => {
                 let name = act.pick.get(&known).name.clone();
                 match kind {
+                    5 => update(&engine, known.into_iter().find(|it| it.name == TICK), by).await,
                     2 => engine.pause_schedule(&name, true, None, by).await.map(drop),
                     3 => engine.pause_schedule(&name, false, None, by).await.map(drop),
                     _ => engine.trigger_schedule(&name, by).await.map(drop),
@@ -95,6 +98,14 @@ pub async fn schedule(engine: Engine, at: usize, act: ScriptedAct) -> Asked {
         },
     };
     taken(done)
+}
+
+/// Other moments for the schedule that people added, where there is one.
+async fn update(engine: &Engine, known: Option<ScheduleRecord>, by: By) -> Result<(), ScheduleError> {
+    let Some(ScheduleRecord { name, schedule: Some(schedule), origin, .. }) = known else { return Ok(()) };
+    let seen = NewSchedule { name, schedule, origin: origin.clone() };
+    let schedule = serde_json::from_value(json!({"every": "90s", "anchor": "added"})).unwrap();
+    engine.update_schedule(ScheduleUpdate { seen, schedule, origin }, by).await.map(drop)
 }
 
 fn taken(done: Result<(), ScheduleError>) -> Asked {

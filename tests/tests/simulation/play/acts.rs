@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::driver::{ForkRequest, HaltError, StartError, StartRequest, SubmitError};
+use everfold_engine::budgets::{OwnLimit, OwnLimitSet};
+use everfold_engine::definition::Period;
+use everfold_engine::driver::{
+    BudgetError, By, ForkRequest, HaltError, StartError, StartRequest, SubmitError,
+};
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
 use everfold_engine::id::Version;
@@ -53,7 +57,8 @@ impl Stage<'_> {
                 }
                 self.crash(act.kind < 32).await
             }
-            50..58 => self.halt(act).await,
+            50..54 => self.halt(act).await,
+            54..58 => self.limit_team(Some(u64::from(act.luck) * 20_000), at).await,
             58..70 => self.fork(at, act).await,
             70..104 if self.listens() => self.deliver(act).await,
             104..114 if self.listens() => {
@@ -131,8 +136,27 @@ impl Stage<'_> {
             0 => HaltScope::Engine,
             _ => HaltScope::Pipeline(["generated", "other"][usize::from(act.luck % 4 / 2)].into()),
         };
-        let wanted = if act.kind < 53 { PauseOrder::Halt } else { PauseOrder::Release };
+        let wanted = if act.kind < 52 { PauseOrder::Halt } else { PauseOrder::Release };
         self.halted(wanted, scope).await
+    }
+
+    /// An operator gives the scope that runs share a limit of its own, or takes it away.
+    pub(super) async fn limit_team(&mut self, cost_micros: Option<u64>, at: usize) -> Result<(), String> {
+        let limit = OwnLimit { cost_micros, ..OwnLimit::default() };
+        let scope = "team".to_owned();
+        let set = OwnLimitSet { scope, per: Period::Month, zone: None, limit, written: None, reason: None };
+        self.until_taken(|engine| {
+            let set = set.clone();
+            let by = By { actor: Actor::User("ada".into()), dedup: once(&format!("limit {at}")) };
+            async move {
+                match engine.set_own_limit(set, by).await {
+                    Ok(_) => DONE,
+                    Err(error @ (BudgetError::Store(_) | BudgetError::ShuttingDown)) => again(error),
+                    Err(error) => Err(format!("limit: {error}")),
+                }
+            }
+        })
+        .await
     }
 
     pub(super) async fn halted(&mut self, wanted: PauseOrder, scope: HaltScope) -> Result<(), String> {
