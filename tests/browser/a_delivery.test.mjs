@@ -109,3 +109,27 @@ test("a new run appears on the open board without a jump, and what was opened st
   await until("the tab counts what waits", async () => /^\(\d+\)/.test(await page.title()));
   complainedOfNothing(page);
 });
+
+test("a line of a log that goes on is gone to, and not left for those that come", async (t) => {
+  const definition = "name: talks\nsteps:\n  - id: talk\n    command: for n in $(seq 1 3000); do echo line $n; sleep 0.05; done\n";
+  await everfold.rest("PUT /pipelines/talks", { definition });
+  const run = await everfold.start("talks", {}, "Talks");
+  const page = await visit(t, everfold);
+  const log = `/runs/${run}/log?step=talk&round=1&attempt=1`;
+  await until("it wrote some lines", async () => {
+    await page.goto(log);
+    return page.locator("#L40").count();
+  });
+  await page.goto("/");
+  await page.goto(`${log}#L5`);
+  const last = await page.locator(".log-line").count();
+  await until("more lines came", async () => (await page.locator(".log-line").count()) > last + 5);
+  const isInSight = await page.locator("#L5").evaluate((line) => {
+    const { top, bottom } = line.getBoundingClientRect();
+    return top >= 0 && bottom <= innerHeight;
+  });
+  assert.ok(isInSight, "the page stays at the line that its address names");
+  assert.equal(await page.locator("#log-follow").isChecked(), false);
+  await everfold.rest(`POST /runs/${run}/cancel`, { reason: "enough" });
+  complainedOfNothing(page);
+});

@@ -27,13 +27,15 @@ export async function closeBrowser() {
 }
 
 /** A page that is logged in with a role. `page.complaints` gets what the browser's console says. */
-export async function visit(t, everfold, { role = "admin", approves = [], theme = "light", width = 1024, scripts = true } = {}) {
+export async function visit(t, everfold, { role = "admin", approves = [], theme = "light", width = 1024, scripts = true, zone } = {}) {
   const context = await (await theBrowser()).newContext({
     viewport: { width, height: 900 },
     colorScheme: theme,
     baseURL: everfold.url,
     reducedMotion: "reduce",
     javaScriptEnabled: scripts,
+    timezoneId: zone,
+    locale: "en-US",
   });
   // A page that does not end fails its test and holds up no other.
   t.after(() => Promise.race([context.close(), new Promise((over) => setTimeout(over, 20_000).unref())]));

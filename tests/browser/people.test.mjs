@@ -134,3 +134,14 @@ test("a form of another session does nothing, and says so", async (t) => {
   await page.getByText("of another session").first().waitFor();
   assert.equal((await everfold.rest(`GET /runs/${run}`)).status, "waiting");
 });
+
+test("a page that is fetched anew leaves the focus where it is, in the row of places, too", async (t) => {
+  const page = await visit(t, everfold);
+  await page.goto("/");
+  await page.locator("#places a", { hasText: "Pipelines" }).focus();
+  const name = `Beside the focus ${Math.random()}`;
+  await everfold.start("greet", { name: "Focus" }, name);
+  await page.getByText(name).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Pipelines");
+  complainedOfNothing(page);
+});

@@ -13,7 +13,7 @@ const everfold = await Everfold.start(undefined, { demo: true });
 const ends = [];
 const test = { after: (end) => ends.push(end) };
 try {
-  await everfold.pipelines("greet", "release", "many", "agentic", "stuck");
+  await everfold.pipelines("greet", "release", "many", "agentic", "stuck", "task");
   const waits = (view) => ["waiting", "blocked"].includes(view.status);
   const ids = {};
   for (const [name, pipeline, input, title] of [
@@ -31,10 +31,22 @@ try {
   const tasks = (await everfold.rest("GET /inbox")).items;
   const task = (run) => encodeURIComponent(tasks.find((one) => JSON.stringify(one).includes(run)).id);
   await everfold.rest(`POST /inbox/${task(ids.r3)}`, { decision: "approve" });
+  const items = { "ET-018": "nowhere", "ET-019": "nowhere", "ET-020": "development", "ET-021": "development", "ET-022": "review", "ET-023": "testing", "ET-017": "nowhere" };
+  const titles = ["Write numbers as Roman numerals", "Import tracks from GPX files", "Dark mode", "Refuse uploads without a name", "Read numbers that are too large", "Names in other scripts", "Sort by length"];
+  for (const [at, [item, stop]] of Object.entries(items).entries()) {
+    const id = await everfold.start("task", { item, stop }, titles[at]);
+    await everfold.run(id, waits);
+    if (at === 0) continue;
+    const { items: open } = await everfold.rest("GET /inbox?limit=100");
+    const decision = at === 1 ? { decision: "reject", comment: "Which sizes of files are to be read?" } : { decision: "approve" };
+    await everfold.rest(`POST /inbox/${encodeURIComponent(open.find((one) => JSON.stringify(one).includes(id)).id)}`, decision);
+    const isThere = { development: (view) => view.steps.some((step) => step.id === "developer" && step.status === "running"), nowhere: (view) => waits(view) || view.status === "succeeded" };
+    await everfold.run(id, isThere[stop] ?? ((view) => view.status === "blocked"));
+  }
   const { items: [delivery] } = await everfold.rest("GET /runs?pipeline=delivery");
   const of = `/runs/${delivery.short_id}`;
   const pages = {
-    board: "/", table: "/runs", run: of, step: `${of}?step=develop`, debugger: `${of}/debug?version=1&find=verdict%3Dfail`,
+    board: "/", table: "/runs", tasks: "/orch", run: of, step: `${of}?step=develop`, debugger: `${of}/debug?version=1&find=verdict%3Dfail`,
     gates: `${of}/gates`, artefacts: `${of}/artefacts`, log: `/runs/${ids.agent}/log?step=develop&round=1&attempt=1`,
     inbox: `/inbox/${task(ids.ada)}`, audit: "/audit", pipeline: "/pipelines/release", start: "/pipelines/greet/start",
     fork: `${of}/act/fork?version=20`, spend: "/spend", system: "/system",

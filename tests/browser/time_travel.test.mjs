@@ -142,3 +142,17 @@ test("every decision of every run stands on one page, without scripts, too, with
   assert.equal(await page.locator(".is-override").count(), 0);
   complainedOfNothing(page);
 });
+
+test("each time says its exact moment on hover, in the zone of whoever looks", async (t) => {
+  const page = await visit(t, everfold, { zone: "Asia/Kathmandu" });
+  for (const end of ["", "/log?step=write&round=1&attempt=1", "/events", "/debug?version=4"]) {
+    await page.goto(`/runs/${run}${end}`);
+    await page.locator("main time").first().waitFor({ state: "attached" });
+    const times = await page.locator("main time").evaluateAll((all) => all.map(({ dateTime, title, textContent }) => ({ dateTime, title, textContent })));
+    const written = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeStyle: "medium", timeZone: "Asia/Kathmandu" });
+    const spaced = (text) => text.replace(/\s/g, " ");
+    const isExact = ({ dateTime, title, textContent }) => [title, textContent].some((text) => spaced(text).includes(spaced(written.format(new Date(dateTime)))));
+    assert.deepEqual(times.filter((time) => !isExact(time)), [], end);
+  }
+  complainedOfNothing(page);
+});

@@ -56,7 +56,7 @@ async function put(own) {
     if (!answer.ok) throw new Error(`${own.address}: ${answer.status}`);
     await window.htmx.swap({
       text, sourceElement: document.body, target: document.getElementById("main"),
-      select: "#main", selectOOB: "#places", swap: "outerMorph",
+      select: "#main", selectOOB: "#places:outerMorph", swap: "outerMorph",
     });
     showIcon(text);
     document.dispatchEvent(new CustomEvent("everfold:refreshed"));

@@ -20,6 +20,7 @@ function goToHash() {
   if (!name) return;
   const there = document.getElementById(name);
   if (there) {
+    if (there.matches(".log-line")) stay();
     there.closest("details")?.setAttribute("open", "");
     there.scrollIntoView({ block: "center" });
     return;
@@ -50,6 +51,12 @@ function remember() {
   }
 }
 
+/** Who looks at a line is not taken to those that come. */
+function stay() {
+  const box = document.getElementById("log-follow");
+  if (box) box.checked = false;
+}
+
 let hits = [];
 let hitAt = -1;
 
@@ -59,6 +66,7 @@ function show(step) {
   if (hits.length) {
     hitAt = (hitAt + step + hits.length) % hits.length;
     hits[hitAt].classList.add("hit-now");
+    stay();
     hits[hitAt].scrollIntoView({ block: "center" });
   }
   if (count) count.textContent = hits.length ? `${hitAt + 1} of ${hits.length}` : "none here";
@@ -89,7 +97,6 @@ function search() {
   const field = form?.querySelector("input[type=search]");
   if (!field) return;
   for (const button of form.querySelectorAll("[data-find]")) {
-    button.hidden = false;
     button.addEventListener("click", () => show(Number(button.dataset.find)));
   }
   let later;
@@ -169,7 +176,6 @@ function followLines() {
   if (!log || log.dataset.following) return;
   log.dataset.following = "yes";
   const box = () => document.getElementById("log-follow");
-  document.getElementById("log-follow-label")?.removeAttribute("hidden");
   const toEnd = () => {
     if (box()?.checked) window.scrollTo(0, document.documentElement.scrollHeight);
   };

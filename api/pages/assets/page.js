@@ -19,6 +19,18 @@ for (const row of document.querySelectorAll(".tabs, header.frame nav")) {
   if (here) row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
 }
 
+// In a list that scrolls what is chosen is in sight, and of a plan that is wider than its place the first step.
+for (const list of document.querySelectorAll(".log-attempts")) {
+  const here = list.querySelector("[aria-current]");
+  if (here) list.scrollTop += here.getBoundingClientRect().top - list.getBoundingClientRect().top - (list.clientHeight - here.offsetHeight) / 2;
+}
+const plan = document.querySelector(".plan-graph");
+const begin = plan?.querySelector(".node:not(.standby)");
+if (begin && plan.scrollWidth > plan.clientWidth) {
+  const [box, place] = [begin.getBoundingClientRect(), plan.getBoundingClientRect()];
+  plan.scrollLeft += (box.left + box.right - place.left - place.right) / 2;
+}
+
 // Menus close when something else is clicked.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {

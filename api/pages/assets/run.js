@@ -207,10 +207,10 @@ onKey("d", () => {
   if (link) location.assign(link.href);
 });
 
-/** Moves the graph, where it is larger than its place, to what is selected or needs somebody. */
+/** Moves the graph, where it is larger than its place, to what is selected or needs somebody, else to where it begins. */
 function showInGraph() {
   const graph = document.getElementById("graph");
-  const node = [".selected", ".tone-bad", ".tone-blocked", ".tone-waiting", ".tone-running"]
+  const node = [".selected", ".tone-bad", ".tone-blocked", ".tone-waiting", ".tone-running", ".tone-good", ":not(.standby)"]
     .map((kind) => graph?.querySelector(`a.node${kind}`)).find(Boolean);
   if (!node) return;
   const [own, box] = [graph.getBoundingClientRect(), node.getBoundingClientRect()];

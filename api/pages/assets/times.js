@@ -35,6 +35,14 @@ function written(root) {
     if (time.textContent !== text) time.textContent = text;
     time.title = `${age(time.dateTime, time.dataset.then)} · ${time.dateTime}`;
   }
+  // What is told otherwise, as a time since the begin, says its moment, too.
+  for (const time of root.querySelectorAll("time[datetime]:not([data-age], [data-exact], [data-zoned])")) {
+    if (Number.isNaN(Date.parse(time.dateTime))) continue;
+    time.dataset.zoned = "";
+    // Of a link the rest of what it says: its first words are the same moment in UTC.
+    const more = time.closest("a[title]")?.title.split(" · ").slice(1) ?? [];
+    time.title = [exact.format(new Date(time.dateTime)), ...more].join(" · ");
+  }
 }
 
 /** Writes all times of the page anew, such as those that just came. */

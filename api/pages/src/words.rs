@@ -1,6 +1,6 @@
 //! How a status, a time, a duration, a cost and a size are written, everywhere the same.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -161,6 +161,15 @@ pub fn actor(actor: &str) -> &str {
     actor.strip_prefix("user:").unwrap_or(actor)
 }
 
+/// The same as people read it: a run by its short id, `run 3b2cabce`.
+#[must_use]
+pub fn actor_name(who: &str) -> Cow<'_, str> {
+    match who.strip_prefix("run:") {
+        Some(id) => Cow::Owned(format!("run {}", short(id))),
+        None => Cow::Borrowed(actor(who)),
+    }
+}
+
 /// A JSON value as people read it: texts as they are, the rest indented.
 #[must_use]
 pub fn json(value: &Value) -> String {
@@ -222,6 +231,12 @@ mod tests {
             ["0.31 USD", "0.0004 USD", "0 USD", "12.50 USD"]
         );
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+    }
+
+    #[test]
+    fn an_actor_that_is_a_run_has_its_short_id() {
+        assert_eq!(actor_name("run:01a20776-ede5-7206-87e6-009665895b10"), "run 65895b10");
+        assert_eq!(["user:ada", "token:ci", "engine"].map(actor_name), ["ada", "token:ci", "engine"]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(super) async fn one(
     Path((run, version)): Path<(String, u64)>,
 ) -> Result<Response, Problem> {
     let (mut item, votes) = decision(&visit, &run, version).await?;
-    item.short_id.clone_from(&run);
+    crate::words::short(&run).clone_into(&mut item.short_id);
     let path = format!("/runs/{run}/events?from={version}&limit=1");
     let events: RecordedEvents = visit.rest.get(&path).await?;
     let event = events.items.into_iter().find(|event| event.version == version);

@@ -4,9 +4,10 @@
 pub(crate) type KnownPlace = (&'static str, &'static str, &'static str);
 
 /// The pages.
-pub(crate) const PLACES: [KnownPlace; 12] = [
+pub(crate) const PLACES: [KnownPlace; 13] = [
     ("Board", "/", "home columns status now"),
     ("Board by stage", "/?by=stage", "columns steps"),
+    ("Tasks by stage", "/orch", "orch work items delivery columns"),
     ("Runs as a table", "/runs", "list csv export"),
     ("Failed runs", "/runs?status=failed", "errors red"),
     ("Blocked runs", "/runs?status=blocked", "stuck"),

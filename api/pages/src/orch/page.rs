@@ -171,6 +171,19 @@ fn projects<'a>(tasks: impl Iterator<Item = &'a TaskCard>) -> Vec<String> {
     projects
 }
 
+/// The stages of two lists, each in the order of its list: one that stands in the second alone comes before what follows
+/// it there.
+fn merged(mut stages: Vec<String>, others: Vec<String>) -> Vec<String> {
+    let mut behind = stages.len();
+    for stage in others.into_iter().rev() {
+        match stages.iter().position(|known| *known == stage) {
+            Some(place) => behind = place,
+            None => stages.insert(behind, stage),
+        }
+    }
+    stages
+}
+
 /// A column for each stage, and one for what has ended.
 fn columns(open: CardList, over: CardList, show: Option<&str>) -> Vec<StageColumn> {
     let is_shown = |task: &TaskCard| match show {
@@ -178,8 +191,7 @@ fn columns(open: CardList, over: CardList, show: Option<&str>) -> Vec<StageColum
         Some("waiting") => !task.waits.is_empty(),
         _every => true,
     };
-    let mut stages = open.stages;
-    stages.extend(over.stages.into_iter().filter(|stage| !stages.contains(stage)).collect::<Vec<_>>());
+    let stages = merged(open.stages, over.stages);
     let mut columns: Vec<StageColumn> =
         stages.iter().map(|stage| StageColumn::new(stage, Vec::new())).collect();
     let mut begun = StageColumn::new("begun", Vec::new());
@@ -200,4 +212,23 @@ fn columns(open: CardList, over: CardList, show: Option<&str>) -> Vec<StageColum
         columns.push(StageColumn { is_end: true, is_more, ..StageColumn::new("ended", over.items) });
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merged;
+
+    #[test]
+    fn a_stage_that_only_ended_tasks_have_stands_where_their_pipeline_has_it() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let open = list(&["analysis", "development", "deploy"]);
+        let over = list(&["created", "analysis", "design", "development", "deploy", "done"]);
+        let wanted = list(&["created", "analysis", "design", "development", "deploy", "done"]);
+        assert_eq!(merged(open.clone(), over), wanted);
+        assert_eq!(
+            merged(open.clone(), list(&["review"])),
+            list(&["analysis", "development", "deploy", "review"])
+        );
+        assert_eq!(merged(Vec::new(), open.clone()), open);
+    }
 }

@@ -114,6 +114,14 @@ impl TaskCard {
         self.set_aside.as_deref().unwrap_or("nobody is at work, nobody is asked, and no timer is set")
     }
 
+    /// Whether what was sent back last is news: an open task whose wait does not give the same reason.
+    pub(super) fn shows_sent_back(&self, back: &CardSentBack) -> bool {
+        let reason = back.reason.as_deref().unwrap_or(&back.cause);
+        let is_said =
+            self.waits.iter().filter_map(|wait| wait.why.as_deref()).any(|why| why.contains(reason));
+        !self.is_ended() && !is_said
+    }
+
     /// The steps whose rounds are limited.
     pub(super) fn limited(&self) -> impl Iterator<Item = &CardRounds> {
         self.rounds.iter().filter(|rounds| rounds.max.is_some())

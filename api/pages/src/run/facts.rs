@@ -84,6 +84,17 @@ impl RunFacts {
         self.steps.iter().find(|it| it.id == step)
     }
 
+    /// The signals that came, with how often.
+    pub(crate) fn signals_that_came(&self) -> Vec<(&str, u32)> {
+        let all = self.signals.iter().map(|(name, count)| (name.as_str(), *count));
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// The signals that its pipeline listens to, and that never came.
+    pub(crate) fn signals_that_did_not_come(&self) -> Vec<&str> {
+        self.signals.iter().filter(|(_, count)| **count == 0).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Its number, where its pipeline counts, and its title or pipeline.
     pub(crate) fn name(&self) -> &str {
         self.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or(&self.pipeline)

@@ -4,6 +4,9 @@ use super::facts::{AwaitedFacts, RunFacts, StepFacts};
 use crate::frame::Frame;
 use crate::words;
 
+/// As much of what an action is for as a button has room for.
+const WHY_CHARS: usize = 24;
+
 /// Who may follow a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ActNeeds {
@@ -99,6 +102,26 @@ pub(crate) fn acts(run: &RunFacts) -> Vec<NextAct> {
     });
     found.truncate(8);
     found
+}
+
+/// The same, where several have the same words each with what it is for: two questions are told apart by what they ask.
+pub(crate) fn told_apart(mut acts: Vec<NextAct>) -> Vec<NextAct> {
+    let labels: Vec<String> = acts.iter().map(|act| act.label.clone()).collect();
+    for act in &mut acts {
+        let is_doubled = labels.iter().filter(|label| **label == act.label).count() > 1;
+        if is_doubled && !act.why.is_empty() {
+            act.label = format!("{}: {}", act.label.trim_end_matches('…'), excerpt(&act.why, WHY_CHARS));
+        }
+    }
+    acts
+}
+
+/// The begin of a text that is longer than so many signs.
+fn excerpt(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// The page where people decide or answer.
@@ -343,6 +366,18 @@ mod tests {
 
     fn hrefs(acts: &[NextAct]) -> Vec<&str> {
         acts.iter().map(|act| act.href.as_str()).collect()
+    }
+
+    #[test]
+    fn two_questions_are_told_apart_by_what_they_ask() {
+        let ask = |step: &str, title: &str| json!({"kind": "approval", "step": step, "task": step, "title": title, "roles": []});
+        let labels = |asked: Vec<Value>| -> Vec<String> {
+            let acts = acts(&run(json!({"awaits": asked})));
+            told_apart(acts).into_iter().map(|act| act.label).collect()
+        };
+        assert_eq!(labels(vec![ask("one", "Send it?")]), ["Approve or reject…"]);
+        let two = labels(vec![ask("one", "Send it?"), ask("two", "Merge the branch that is so long?")]);
+        assert_eq!(two, ["Approve or reject: Send it?", "Approve or reject: Merge the branch that i…"]);
     }
 
     #[test]

@@ -106,3 +106,23 @@ async fn a_choice_of_tasks_and_the_moment_stay_in_the_address() {
     );
     assert!(routes.asked("/orch/queue").is_empty(), "what is in line is of now alone");
 }
+
+#[tokio::test]
+async fn what_was_sent_back_is_left_out_where_the_wait_gives_the_same_reason() {
+    let card = |why: &str| {
+        let waits = json!([{ "kind": "unblock", "step": "reviewer", "roles": [], "since": "2026-11-20T08:10:00.000Z", "why": why }]);
+        let item = task("ET-018", "review", json!({ "status": "blocked", "waits": waits }));
+        FixedRoutes::new(&[
+            (
+                "/orch/tasks",
+                200,
+                json!({ "position": 9, "stages": ["review"], "items": [item], "next_cursor": null }),
+            ),
+            ("/orch/queue", 404, json!({})),
+        ])
+    };
+    let text = card("gate “check” failed: REQUEST_CHANGES").get("/orch").await;
+    assert!(text.contains("failed: REQUEST_CHANGES") && !text.contains("↺"), "{text}");
+    let text = card("no rounds are left").get("/orch").await;
+    assert!(text.contains("↺ REQUEST_CHANGES"), "{text}");
+}

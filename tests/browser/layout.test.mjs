@@ -1,0 +1,126 @@
+// How pages are laid out at the width of a phone, a tablet and a screen: nothing moves while they load, nothing lies over
+// something else or is cut, and what is chosen is in sight.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Everfold, until } from "./everfold.mjs";
+import { closeBrowser, complainedOfNothing, look, scrollsSideways, visit } from "./pages.mjs";
+
+const WIDTHS = [360, 800, 1400];
+const STAGES = ["analysis", "architecture", "development", "code-review", "integration-testing", "deploy-staging", "deploy"];
+
+let everfold;
+let ids;
+
+before(async () => {
+  everfold = await Everfold.start();
+  await everfold.pipelines("greet", "release", "agentic");
+  const steps = STAGES.map((stage, at) => `  - { id: s${at}, stage: ${stage}, ${at ? "command: echo done" : "approval: { title: Is it clear? }"} }`);
+  await everfold.rest("PUT /pipelines/staged", { definition: `name: staged\nsteps:\n${steps.join("\n")}\n` });
+  await everfold.rest("PUT /pipelines/long", {
+    definition: "name: long\nsteps:\n  - id: each\n    foreach: { in: \"${input.parts}\", as: part, max_in_flight: 50 }\n    function: everfold.echo\n    with: { part: \"${part}\" }\n",
+  });
+  ids = {
+    asked: await everfold.start("greet", { name: "Ada" }, "Greet Ada"),
+    release: await everfold.start("release", { version: "1.0.0" }, "A release"),
+    agent: await everfold.start("agentic", { task: "Roman numerals" }, "An agent"),
+    staged: await everfold.start("staged", {}, "In its first stage"),
+    long: await everfold.start("long", { parts: Array.from({ length: 400 }, (_, at) => at) }, "Four hundred parts"),
+  };
+  await Promise.all(["asked", "release", "agent", "staged"].map((name) => everfold.run(ids[name], (view) => view.status === "waiting")));
+  await everfold.run(ids.long, (view) => view.status === "succeeded");
+});
+after(async () => {
+  await closeBrowser();
+  await everfold.end();
+});
+
+/** How far parts of a page moved while it loaded, as browsers measure it, and which. */
+function shifts(page) {
+  return page.evaluate(async () => {
+    const entries = [];
+    new PerformanceObserver((list) => entries.push(...list.getEntries())).observe({ type: "layout-shift", buffered: true });
+    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(drawn))));
+    const own = entries.filter((entry) => !entry.hadRecentInput);
+    const parts = own.flatMap((entry) => entry.sources.map(({ node }) => node?.id || node?.className || node?.nodeName));
+    return { sum: own.reduce((sum, entry) => sum + entry.value, 0), parts: [...new Set(parts)] };
+  });
+}
+
+test("nothing moves while a page loads, and none is beside its window, at three widths", async (t) => {
+  const page = await visit(t, everfold);
+  const tasks = (await everfold.rest("GET /inbox")).items;
+  const task = encodeURIComponent(tasks.find((one) => JSON.stringify(one).includes(ids.asked)).id);
+  const of = (name) => `/runs/${ids[name]}`;
+  const addresses = [
+    "/", "/?by=stage", "/runs", "/orch", of("asked"), `${of("agent")}/log?step=develop&round=1&attempt=1`, `${of("asked")}/log?step=write&round=1&attempt=1`,
+    `${of("long")}?step=each`, `${of("long")}/debug`, `${of("asked")}/artefacts`, `${of("release")}/compare?from=2&to=12`, `/inbox/${task}`,
+    "/audit", "/pipelines", "/pipelines/orch", "/schedules", "/spend", "/system", `/compare?from=-1h`,
+  ];
+  const faults = [];
+  for (const address of addresses) {
+    for (const width of WIDTHS) {
+      await look(page, { theme: "light", width });
+      await page.goto(address, { waitUntil: "load" });
+      const { sum, parts } = await shifts(page);
+      if (sum > 0.005) faults.push(`${address}, ${width} px: ${parts} moved by ${sum.toFixed(4)}`);
+      if (await scrollsSideways(page)) faults.push(`${address}, ${width} px: it is wider than its window`);
+    }
+  }
+  assert.deepEqual(faults, []);
+  complainedOfNothing(page);
+});
+
+test("no column of tasks cuts the name of its stage, and each is as wide as what it holds", async (t) => {
+  const page = await visit(t, everfold);
+  for (const width of WIDTHS) {
+    await look(page, { theme: "light", width });
+    await page.goto("/orch");
+    const names = await page.locator(".column-name").evaluateAll((all) => all.map((name) => ({ text: name.textContent, isCut: name.scrollWidth > name.clientWidth })));
+    assert.deepEqual(names.filter(({ isCut }) => isCut), [], `${width} px`);
+    assert.deepEqual(names.map(({ text }) => text), [...STAGES, "ended"]);
+  }
+});
+
+test("the parts of the bar of time do not lie over each other, now and in the past", async (t) => {
+  const page = await visit(t, everfold);
+  for (const width of WIDTHS) {
+    await look(page, { theme: "light", width });
+    for (const address of ["/", "/?at=-1m"]) {
+      await page.goto(address);
+      await until("the bar says where it stands", () => page.locator("#time-text").textContent());
+      const over = await page.evaluate(() => {
+        const parts = [...document.querySelectorAll(".time-keys > *, .time-line, #time-text, #time-home, .time-spans > *")];
+        const boxes = parts.map((part) => ({ name: part.id || part.className || part.textContent, ...part.getBoundingClientRect().toJSON() }))
+          .filter(({ width, height }) => width && height);
+        const found = [];
+        for (const [at, one] of boxes.entries()) {
+          for (const other of boxes.slice(at + 1)) {
+            const isBeside = one.right <= other.left + 1 || other.right <= one.left + 1 || one.bottom <= other.top + 1 || other.bottom <= one.top + 1;
+            if (!isBeside) found.push(`${one.name} and ${other.name}`);
+          }
+          if (one.right > innerWidth + 1 || one.left < -1) found.push(`${one.name} is outside`);
+        }
+        return found;
+      });
+      assert.deepEqual(over, [], `${address}, ${width} px`);
+    }
+  }
+});
+
+test("what is chosen in a list, and where a wide plan begins, is in sight", async (t) => {
+  const page = await visit(t, everfold);
+  const isInside = (outer, inner) => page.evaluate(([outer, inner]) => {
+    const [box, place] = [inner, outer].map((name) => document.querySelector(name).getBoundingClientRect());
+    return box.left >= place.left - 1 && box.right <= place.right + 1 && box.top >= place.top - 1 && box.bottom <= place.bottom + 1;
+  }, [outer, inner]);
+  await look(page, { theme: "light", width: 360 });
+  await page.goto(`/runs/${ids.agent}/log?step=review&round=1&attempt=1`, { waitUntil: "load" });
+  await until("the chosen attempt is in sight", () => isInside(".log-attempts", ".log-attempts [aria-current]"));
+  for (const width of WIDTHS) {
+    await look(page, { theme: "light", width });
+    await page.goto("/pipelines/orch", { waitUntil: "load" });
+    await until(`the first step is in sight at ${width} px`, () => isInside("#graph", "#graph .node:not(.standby)"));
+  }
+  complainedOfNothing(page);
+});
