@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::below::{AskedBelow, asked_below};
 use super::facts::{RunFacts, StepFacts};
-use super::next::{NextAct, acts, further, log_path, to_decide, told_apart};
+use super::next::{NextAct, acts, further, log_path, to_decide, with_distinct_labels};
 use super::waits::{Wait, waits};
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::problem::Problem;
@@ -205,7 +205,7 @@ impl RunHead {
     pub(crate) fn acts(&self, frame: &Frame) -> Vec<NextAct> {
         let below = self.below.iter().filter_map(|asked| to_decide(&asked.awaited));
         let open = below.chain(acts(&self.facts)).filter(|act| act.is_open_to(frame));
-        told_apart(open.take(ACTS_MAX).collect())
+        with_distinct_labels(open.take(ACTS_MAX).collect())
     }
 
     /// The other actions, for the menu.

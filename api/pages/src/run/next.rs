@@ -105,7 +105,7 @@ pub(crate) fn acts(run: &RunFacts) -> Vec<NextAct> {
 }
 
 /// The same, where several have the same words each with what it is for: two questions are told apart by what they ask.
-pub(crate) fn told_apart(mut acts: Vec<NextAct>) -> Vec<NextAct> {
+pub(crate) fn with_distinct_labels(mut acts: Vec<NextAct>) -> Vec<NextAct> {
     let labels: Vec<String> = acts.iter().map(|act| act.label.clone()).collect();
     for act in &mut acts {
         let is_doubled = labels.iter().filter(|label| **label == act.label).count() > 1;
@@ -369,11 +369,11 @@ mod tests {
     }
 
     #[test]
-    fn two_questions_are_told_apart_by_what_they_ask() {
+    fn two_questions_are_with_distinct_labels_by_what_they_ask() {
         let ask = |step: &str, title: &str| json!({"kind": "approval", "step": step, "task": step, "title": title, "roles": []});
         let labels = |asked: Vec<Value>| -> Vec<String> {
             let acts = acts(&run(json!({"awaits": asked})));
-            told_apart(acts).into_iter().map(|act| act.label).collect()
+            with_distinct_labels(acts).into_iter().map(|act| act.label).collect()
         };
         assert_eq!(labels(vec![ask("one", "Send it?")]), ["Approve or reject…"]);
         let two = labels(vec![ask("one", "Send it?"), ask("two", "Merge the branch that is so long?")]);
