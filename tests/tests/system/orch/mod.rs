@@ -3,9 +3,11 @@
 //!
 //! Tests are named by the rule that they show.
 
+mod briefs;
 mod crash;
 mod deploy_hook;
 mod host_clone;
+mod intake;
 mod launcher;
 mod services;
 mod staging_suite;

@@ -46,7 +46,7 @@ const CLAUDE: &str = include_str!("fake_claude.sh");
 pub(super) struct World {
     home: TempDir,
     services: Arc<Mutex<Services>>,
-    fake: Fake,
+    pub(super) fake: Fake,
     server: Option<Server>,
 }
 

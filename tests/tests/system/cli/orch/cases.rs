@@ -105,3 +105,26 @@ fn o2_the_gates_and_the_stage_table_are_those_of_orch() {
         assert!(text.contains(&format!("id: {owner}\n")), "{owner}");
     }
 }
+
+/// O86: each stage has an owner that can be started again, and a state of the tracker.
+#[test]
+fn o86_every_stage_has_an_owner_and_a_state_of_the_tracker() {
+    let voice = std::fs::read_to_string(folder().join("orch/voice.yaml")).unwrap();
+    let pipeline = builtin::find("orch").unwrap().text;
+    let part = |name: &str| {
+        voice.split(&format!("      {name}: {{")).nth(1).unwrap().split('}').next().unwrap().to_owned()
+    };
+    let (owners, board, next) = (part("owners"), part("board"), part("next"));
+    let has = |map: &str, key: &str| map.split(',').any(|pair| pair.trim().starts_with(&format!("{key}:")));
+    for (stage, owner) in STAGES {
+        assert!(
+            has(&owners, owner) && pipeline.contains(&format!("why-{owner}")) || owner == "deployer",
+            "{stage}"
+        );
+        // A stage stands in the tracker under its own name, unless the map says another.
+        let is_state =
+            everfold_workflows::fakes::STATE_NAMES.iter().any(|(name, _)| name.to_lowercase() == stage);
+        assert!(has(&board, stage) || is_state, "{stage} has no state");
+        assert!(next.contains(stage) || stage == "analysis", "{stage} follows none");
+    }
+}

@@ -78,3 +78,20 @@ fn o195_every_prompt_forbids_what_no_gate_can_see() {
         }
     }
 }
+
+#[test]
+fn o5_o200_the_tester_names_what_is_missing_and_what_is_red_on_main_too() {
+    let tester = prompt("tester");
+    for words in [
+        "A test that fails on `origin/main`, too, is not this task's",
+        "“tool missing”, not a test that failed",
+    ] {
+        assert!(tester.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn o43_the_reviewer_refuses_docs_of_what_was_taken_back() {
+    assert!(prompt("reviewer").contains("documentation of code that was taken back, and tests"));
+    assert!(prompt("reviewer").contains("are P1"));
+}

@@ -1,0 +1,132 @@
+//! What agents are given: findings and memory, the model and the program, and nothing that is not theirs.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use super::host_clone::git;
+use super::walk::{DARK, approve_when_asked, begin};
+use super::world::{SHOP, World, stands};
+
+/// What an agent was told in a round.
+fn prompt(world: &World, item: &str, step: &str, round: u32) -> String {
+    std::fs::read_to_string(world.path(&format!("prompts/{item}-{step}-{round}"))).unwrap()
+}
+
+/// A world whose settings are changed before it is served.
+async fn world_with(change: impl FnOnce(&mut Value)) -> World {
+    let mut world = World::unserved().await;
+    let path = ".orch/projects.yaml";
+    let mut settings: Value =
+        serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    change(&mut settings);
+    world.write(path, &settings.to_string());
+    world.serve(None);
+    world
+}
+
+/// The flag of a call, by the beginning of its line.
+fn flag(world: &World, call: &str, flag: &str) -> Option<String> {
+    let calls = world.lines("calls");
+    let line =
+        calls.iter().find(|line| line.starts_with(call)).unwrap_or_else(|| panic!("{call}: {calls:#?}"));
+    line.split(&format!("{flag} ")).nth(1).map(|rest| rest.split(' ').next().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o088_ov11_a_developer_is_told_all_that_was_found_before_the_newest_first() {
+    let world = World::new().await;
+    world.plan("ET-001", "reviewer", 1, "verdict review 12-review.md 'verdict: REQUEST_CHANGES\nversion: 1' '- [ ] P1: nobody tests the dusk.'");
+    world.plan(
+        "ET-001",
+        "tester",
+        1,
+        "verdict test-report 13-test-report.md 'result: FAIL' 'dawn.py fails: it stays dark.'",
+    );
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    assert!(!prompt(&world, "ET-001", "developer", 1).contains("Note: round"));
+    let second = prompt(&world, "ET-001", "developer", 2);
+    assert!(second.contains("Note: round 2, sent back by reviewer (check_reviewer_verdict)"), "{second}");
+    assert!(second.contains("nobody tests the dusk"), "{second}");
+    let third = prompt(&world, "ET-001", "developer", 3);
+    assert!(third.contains("Note: round 3, sent back by tester (check_tests_passed)"), "{third}");
+    let (newest, former) =
+        (third.find("it stays dark").unwrap(), third.find("nobody tests the dusk").unwrap());
+    assert!(newest < former, "{third}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o045_each_round_of_a_review_stays_readable_with_its_commit() {
+    let world = World::new().await;
+    world.plan("ET-001", "reviewer", 1, "verdict review 12-review.md 'verdict: REQUEST_CHANGES\nversion: 1' '- [ ] P1: nobody tests the dusk.'");
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    let (origin, file) = (world.origin("shop"), "docs/work-items/ET-001/12-review.md");
+    let commits = git(&origin, &["log", "--reverse", "--format=%H", "feature/ET-001-dark-mode", "--", file]);
+    let versions: Vec<String> =
+        commits.lines().map(|commit| git(&origin, &["show", &format!("{commit}:{file}")])).collect();
+    assert_eq!(versions.len(), 2, "{versions:#?}");
+    assert!(versions[0].contains("version: 1") && versions[0].contains("REQUEST_CHANGES"), "{versions:#?}");
+    assert!(versions[1].contains("version: 2") && versions[1].contains("APPROVED"), "{versions:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o115_a_title_without_latin_letters_and_one_that_is_cut_give_whole_branches() {
+    let world = World::new().await;
+    const CUT: &str = "0000d021-0000-4000-8000-00000000d021";
+    begin(&world, DARK, SHOP, "Тёмная тема");
+    world.until("the first analysis", stands(DARK, "In Review")).await;
+    begin(&world, CUT, SHOP, "Twenty-nine letters are here, x and more");
+    world.until("the second analysis", stands(CUT, "In Review")).await;
+    let branches =
+        git(&world.origin("shop"), &["branch", "--list", "feature/*", "--format=%(refname:short)"]);
+    let branches: Vec<&str> = branches.lines().collect();
+    assert_eq!(branches, ["feature/ET-001", "feature/ET-002-twenty-nine-letters-are-here-x"]);
+}
+
+const ESTIMATE: &str = r#"rmdir "$HOME/at-work-$item"; printf '{"type":"result","subtype":"success","is_error":false,"result":"{\\"complexity\\":\\"high\\",\\"hours\\":2,\\"cost\\":3}","session_id":"s","total_cost_usd":0.01,"usage":{"input_tokens":1,"output_tokens":1}}\n'; exit"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ov6_the_model_is_that_of_the_estimated_complexity() {
+    let world = world_with(|settings| {
+        settings["models"] = json!({});
+        settings["estimate"] = json!({ "on": true });
+        settings["complexity"] = json!({ "low": "claude-haiku-4-5", "high": "claude-opus-4-8" });
+    })
+    .await;
+    world.plan("ET-001", "estimate", 1, ESTIMATE);
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.until("the analysis", stands(DARK, "In Review")).await;
+    assert_eq!(flag(&world, "ET-001 estimate ", "--model"), None, "none is known before the estimate");
+    assert_eq!(flag(&world, "ET-001 analyst ", "--model").as_deref(), Some("claude-opus-4-8"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ov7_a_role_works_with_the_program_that_its_settings_name() {
+    let mut world = World::unserved().await;
+    // The other program is the same fake under another name, which it leaves in the lines of its calls.
+    let other = std::fs::read_to_string(world.path("bin/claude"))
+        .unwrap()
+        .replace("$HOME/calls", "$HOME/calls-of-other");
+    world.write("bin/other", &other);
+    std::fs::set_permissions(world.path("bin/other"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let settings = std::fs::read_to_string(world.path(".everfold/everfold.toml")).unwrap();
+    world.write(".everfold/everfold.toml", &format!("{settings}\n[agents.other]\ncommand = [\"other\", \"{{args}}\"]\nprompt = \"stdin\"\noutput = \"claude\"\n"));
+    let path = ".orch/projects.yaml";
+    let mut projects: Value =
+        serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    projects["profiles"] = json!({ "default": "claude", "reviewer": "other" });
+    world.write(path, &projects.to_string());
+    world.serve(None);
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    let steps = |file: &str| -> Vec<String> {
+        world.lines(file).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(steps("calls-of-other"), ["reviewer"]);
+    assert_eq!(steps("calls"), ["analyst", "architect", "developer", "tester", "staging", "deployer"]);
+}
