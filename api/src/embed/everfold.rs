@@ -1,9 +1,10 @@
 //! A data folder that a program of your own opens, and what it does there.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use everfold_engine::actor::Actor;
 use everfold_engine::data_folder::Layout;
@@ -13,12 +14,16 @@ use everfold_engine::id::RunId;
 use everfold_projections::Task;
 use everfold_workflows::function::Function;
 use everfold_workflows::process::ShimProgram;
+use lru::LruCache;
 
 use super::run::Run;
 use crate::access::caller::own_name;
 use crate::fault::{Code, Fault};
 use crate::node::{HoldOptions, Node};
 use crate::serve::{self, NodeGuard};
+
+/// Definitions that are kept for further starts, by the names of their pipelines.
+const DEFINITIONS_KEPT: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
 /// Whether this program supervises its own commands.
 static SUPERVISES: AtomicBool = AtomicBool::new(false);
@@ -104,7 +109,8 @@ impl Opening {
             ..HoldOptions::default()
         };
         let node_guard = serve::hold(Layout::new(self.folder), options).await?;
-        let engine = Everfold { node_guard, user: self.user };
+        let started = Mutex::new(LruCache::new(DEFINITIONS_KEPT));
+        let engine = Everfold { node_guard, user: self.user, started };
         if let Err(fault) = engine.node_guard.node().drive_all().await {
             engine.close().await;
             return Err(fault);
@@ -119,6 +125,9 @@ impl Opening {
 pub struct Everfold {
     node_guard: NodeGuard,
     user: String,
+    /// The definitions that were started last. The engine knows one that it saw before by its address, and writes and
+    /// hashes none of those again.
+    started: Mutex<LruCache<String, Arc<Definition>>>,
 }
 
 impl Everfold {
@@ -179,6 +188,19 @@ impl Everfold {
     /// acknowledged is durable. Runs go on when the folder is opened again.
     pub async fn close(self) {
         self.node_guard.release().await;
+    }
+
+    /// The definition as it was started before, where it is the same.
+    pub(super) fn kept(&self, pipeline: &Definition) -> Arc<Definition> {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        match started.get(&pipeline.name) {
+            Some(kept) if **kept == *pipeline => Arc::clone(kept),
+            _new_or_changed => {
+                let kept = Arc::new(pipeline.clone());
+                started.put(pipeline.name.clone(), Arc::clone(&kept));
+                kept
+            }
+        }
     }
 
     pub(super) fn actor(&self) -> Actor {

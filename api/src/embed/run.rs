@@ -75,7 +75,7 @@ impl Run {
                 let next = tokio::select! {
                     next = events.next() => next?,
                     () = self.owner.closing() => {
-                        return Err(Fault::new(Code::Ending, "the engine ends; the run goes on when it is opened again"));
+                        return Err(ending());
                     }
                 };
                 if next.iter().any(|event| event.header.stream == stream) {
@@ -91,7 +91,11 @@ impl Run {
     /// # Errors
     /// As for [`Run::until`].
     pub async fn ended(&self) -> Result<RunView, Fault> {
-        self.until(|view| view.status.is_ended()).await
+        let is_ended = tokio::select! {
+            ended = self.owner.engine().until_end(self.id) => ended?,
+            () = self.owner.closing() => false,
+        };
+        if is_ended { self.view().await } else { Err(ending()) }
     }
 
     /// What people are asked in this run, oldest first.
@@ -215,6 +219,10 @@ impl Run {
         let response = self.routes.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         document(response).await
     }
+}
+
+fn ending() -> Fault {
+    Fault::new(Code::Ending, "the engine ends; the run goes on when it is opened again")
 }
 
 fn value_of(value: impl Serialize) -> Result<Value, Fault> {

@@ -1,7 +1,6 @@
 //! Starting a run.
 
 use std::future::IntoFuture;
-use std::sync::Arc;
 
 use everfold_engine::definition::{CREDENTIALS_MAX, Definition, is_credential_name};
 use everfold_engine::execution::BroughtCredentials;
@@ -21,7 +20,7 @@ use crate::node::{PipelineSource, StartRun};
 impl Everfold {
     /// Starts a run of a pipeline; `.await` it. Its input is checked.
     pub fn start(&self, pipeline: &Definition, input: impl Serialize) -> Start<'_> {
-        Start::new(self, PipelineSource::Built(Arc::new(pipeline.clone())), input)
+        Start::new(self, PipelineSource::Built(self.kept(pipeline)), input)
     }
 
     /// Starts a run of a saved or built-in pipeline, by name: `NAME`, `NAME@N`, `NAME@HASH`.

@@ -1,5 +1,8 @@
 //! Parameters that several routes have: limits of lists, positions to wait for, past moments.
 
+use std::time::Duration;
+
+use everfold_engine::duration;
 use everfold_engine::id::Position;
 
 use super::app::App;
@@ -9,6 +12,8 @@ use crate::fault::{Code, Fault};
 /// Items of a list without `limit`, and the largest `limit`.
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
+/// The longest that a request waits for the end of a run.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A limit within the bounds.
 pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
@@ -32,6 +37,17 @@ pub(crate) fn min_position(app: &App, asked: Option<u64>) -> Result<Option<Posit
         )
         .hint("every write answers with its position in `Everfold-Position`")),
         asked => Ok(asked.map(Position)),
+    }
+}
+
+/// How long a request waits for the end of a run, by its parameter `wait`.
+pub(super) fn wait(asked: Option<&str>) -> Result<Option<Duration>, Fault> {
+    let Some(text) = asked else { return Ok(None) };
+    match duration::parse(text) {
+        Ok(span) if span <= WAIT_MAX => Ok(Some(span)),
+        Ok(_) => Err(Fault::new(Code::Invalid, format!("wait is {} at most", duration::format(WAIT_MAX)))
+            .hint("ask again when the answer says that the run goes on")),
+        Err(error) => Err(Fault::new(Code::Invalid, format!("wait: {error}"))),
     }
 }
 

@@ -20,7 +20,7 @@ use super::app::App;
 use super::credentials::credentials;
 use super::extract::{JsonBody, Params, Path, bad_key, once};
 use super::label_filter;
-use super::parameters::{limit, min_position, moment};
+use super::parameters::{limit, min_position, moment, wait};
 use super::pipeline_source::source;
 use super::values::time;
 use crate::access::Caller;
@@ -170,15 +170,34 @@ fn status(word: &str) -> Result<RunStatus, Fault> {
     })
 }
 
+/// What the routes that show one run take.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct WaitParams {
+    /// Answers when the run has ended, at the latest after this time: the status says which.
+    #[param(pattern = "^([0-5]?[0-9]|60)s$", example = "30s")]
+    wait: Option<String>,
+}
+
 /// `GET /runs/{id}`: one run: steps, gates, what it awaits, how it failed.
 #[utoipa::path(
     get,
     path = "/runs/{run}",
     tag = "runs",
+    params(WaitParams),
     responses((status = 200, description = "The run.", body = RunView))
 )]
-pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Result<Json<RunView>, Fault> {
+pub(crate) async fn get(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    Params(params): Params<WaitParams>,
+) -> Result<Json<RunView>, Fault> {
+    let wait = wait(params.wait.as_deref())?;
     let run = app.resolve(&run).await?;
+    if let Some(within) = wait {
+        app.until_end(run, within).await?;
+    }
     Ok(Json(app.view(run).await?))
 }
 
@@ -190,6 +209,7 @@ pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Resu
     post,
     path = "/runs",
     tag = "runs",
+    params(WaitParams),
     request_body = CreateBody,
     responses(
         (status = 201, description = "The run was started.", body = RunView),
@@ -199,9 +219,11 @@ pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Resu
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
+    Params(params): Params<WaitParams>,
     mut headers: HeaderMap,
     body: JsonBody<CreateBody>,
 ) -> Result<Response, Fault> {
+    let wait = wait(params.wait.as_deref())?;
     let JsonBody { value: asked, bytes } = body;
     if let Some(key) = &asked.idempotency_key {
         let key: HeaderValue = key.parse().map_err(|_| bad_key())?;
@@ -236,6 +258,9 @@ pub(crate) async fn create(
     let StartedRun { run, went, held } = app.begin(begin).await?;
     if !held {
         app.traces().started_by(run, &headers);
+    }
+    if let Some(within) = wait {
+        app.until_end(run, within).await?;
     }
     let view = RunView { held, ..app.view(run).await? };
     let place = format!("/api/v1/runs/{run}");

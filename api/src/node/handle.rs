@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use everfold_engine::aggregate_store::AggregateStore;
 use everfold_engine::breaker_resets::Resets;
@@ -36,7 +37,12 @@ pub(super) struct Turns {
     pub(super) backtest: Semaphore,
     /// A shell that parses commands of a check.
     pub(super) check: CallerTurns,
+    /// Requests that wait for the end of a run.
+    pub(super) ends: Semaphore,
 }
+
+/// Requests that wait for ends of runs at once.
+const ENDS_AWAITED_MAX: usize = 10_000;
 
 /// Checks whose commands the shell parses at once, and those of one caller that wait for that.
 pub(super) const CHECKS: TurnBounds = TurnBounds { all: 1, own: 1, asked: 8 };
@@ -47,6 +53,7 @@ impl Default for Turns {
             verify: Arc::new(Semaphore::new(1)),
             backtest: Semaphore::new(1),
             check: CallerTurns::new(CHECKS),
+            ends: Semaphore::new(ENDS_AWAITED_MAX),
         }
     }
 }
@@ -215,6 +222,24 @@ impl Node {
     /// Resolves when the owner begins to end.
     pub async fn closing(&self) {
         self.closing.cancelled().await;
+    }
+
+    /// Waits for the end of a run, for at most this long; returns early where the node begins to end.
+    ///
+    /// # Errors
+    /// The run cannot be read, or too many requests wait.
+    pub(crate) async fn until_end(&self, run: RunId, within: Duration) -> Result<(), Fault> {
+        let Ok(_waits) = self.turns.ends.try_acquire() else {
+            let what = format!("{ENDS_AWAITED_MAX} requests wait for ends of runs already");
+            return Err(Fault::new(Code::Busy, what)
+                .hint("ask without `wait`")
+                .retry_after(Duration::from_secs(1)));
+        };
+        tokio::select! {
+            ended = self.engine.until_end(run) => ended.map(|_is_ended| ()).map_err(Fault::from),
+            () = tokio::time::sleep(within) => Ok(()),
+            () = self.closing() => Ok(()),
+        }
     }
 
     /// Cancelled when the node begins to end.

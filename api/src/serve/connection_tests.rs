@@ -29,6 +29,15 @@ fn a_connection_whose_other_end_is_gone_without_a_word_is_cut_by_the_system() {
     assert_eq!(u128::from(tcp_user_timeout(&taken).unwrap()), TAKES_NOTHING.as_millis());
 }
 
+#[test]
+fn a_small_answer_is_sent_at_once_and_not_held_back_for_an_acknowledgement() {
+    let listener = listen("127.0.0.1:0".parse().unwrap(), TAKES_NOTHING).unwrap();
+    listener.set_nonblocking(false).unwrap();
+    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (taken, _) = listener.accept().unwrap();
+    assert!(taken.nodelay().unwrap());
+}
+
 /// A server with room for a single connection, and a run on which notes are left.
 struct ServedNode {
     node_guard: NodeGuard,

@@ -13,7 +13,7 @@ use axum::{Extension, Router};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::net::sockopt::{set_tcp_nodelay, set_tcp_user_timeout};
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -132,11 +132,13 @@ impl Server {
 
 /// A listener whose connections the kernel cuts where the other end acknowledges nothing any more: otherwise each would
 /// be kept for ever, with the bytes to write to it. An idle stream writes comments, so that a vanished reader of it is
-/// noticed, too.
+/// noticed, too. An answer is sent as soon as it is written: held back for a full segment, a small one would wait for the
+/// acknowledgement that the other end delays by 40 ms.
 pub(super) fn listen(address: SocketAddr, takes_nothing: Duration) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
-    // Accepted connections inherit the option from the listener.
+    // Accepted connections inherit both options from the listener.
+    set_tcp_nodelay(&listener, true)?;
     set_tcp_user_timeout(&listener, takes_nothing.as_millis() as u32)?;
     Ok(listener)
 }

@@ -128,6 +128,31 @@ async fn a_repeated_start_gives_the_first_run_and_another_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definition_that_was_changed_is_started_as_it_is_now_by_many_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path(), []).await;
+    let says = |what: &str| {
+        let step = Step::function("say", "everfold.echo").with(json!({ "what": what }));
+        Pipeline::new("says").step(step).output("${steps.say.output.what}").build().unwrap()
+    };
+    let one = async |n: usize| {
+        let what = ["a", "b"][n % 2];
+        let run = engine.start(&says(what), json!({})).await.unwrap();
+        assert_eq!(run.ended().await.unwrap().output, json!(what));
+        // Who waits for what is over already is answered, too.
+        assert_eq!(run.ended().await.unwrap().status, RunStatus::Succeeded);
+    };
+    futures::future::join_all((0..40).map(one)).await;
+    let waits = engine.start(&people(), json!({})).await.unwrap();
+    let (ended, ()) = tokio::join!(waits.ended(), async {
+        tokio::task::yield_now().await;
+        engine.node().begin_closing();
+    });
+    assert_eq!(ended.unwrap_err().code, Code::Ending);
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_says_how_far_it_is_and_that_stays_with_its_step() {
     async fn builds(call: Call, _: Value) -> Result<(), StepError> {
         let item = ProgressItem { text: "core".into(), done: true };

@@ -6,6 +6,7 @@
 
 mod answers;
 mod artefacts;
+mod awaited_ends;
 mod buttons;
 mod credentials;
 mod document;

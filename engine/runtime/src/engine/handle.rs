@@ -125,6 +125,19 @@ impl Engine {
         self.inner.shared.with_state(run, look).await
     }
 
+    /// Resolves when the end of a run is durable, at once where it has ended; with `false` where the engine ends first.
+    ///
+    /// # Errors
+    /// As for [`Engine::with_state`].
+    pub async fn until_end(&self, run: RunId) -> Result<bool, QueryError> {
+        // Asked for before the look, so that no end is missed in between.
+        let ended = self.inner.shared.ends.of(run);
+        if self.with_state(run, RunState::is_ended).await? {
+            return Ok(true);
+        }
+        Ok(ended.seen().await)
+    }
+
     /// A copy of a run's durable state. Costs O(run); prefer [`Engine::with_state`].
     ///
     /// # Errors
