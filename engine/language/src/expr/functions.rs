@@ -258,8 +258,18 @@ fn join(arguments: &[Value]) -> Result<Value, String> {
         return Err("a list is needed".to_owned());
     };
     let separator = if arguments.len() > 1 { text(arguments, 1)? } else { "" };
-    let texts: Vec<String> = items.iter().map(to_text).collect();
-    bounded(texts.join(separator))
+    let mut whole = String::new();
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            whole.push_str(separator);
+        }
+        whole.push_str(&to_text(item));
+        // Judged as it grows: many items and a long separator make a text that no memory holds.
+        if whole.len() > TEXT_BYTES_MAX {
+            break;
+        }
+    }
+    bounded(whole)
 }
 
 fn replace(arguments: &[Value]) -> Result<Value, String> {

@@ -472,6 +472,18 @@ fn a_pattern_in_a_loop_is_compiled_once_and_many_patterns_are_too_many() {
 }
 
 #[test]
+fn a_joined_text_is_bounded_while_it_is_made() {
+    let input = json!({"items": (0..60_000).collect::<Vec<_>>(), "separator": "a".repeat(600_000)});
+    let scope = Fixed(BTreeMap::from([("input".to_owned(), Ok(input))]));
+    // 36 GB, were it made.
+    let expr = Expr::parse("input.items.join(input.separator)").unwrap();
+    let error = expr.eval(&scope).unwrap_err().to_string();
+    assert!(error.contains("longer than 1048576 bytes"), "{error}");
+    assert_eq!(eval("['a', 1, true, null].join('-')").unwrap(), json!("a-1-true-"));
+    assert_eq!(eval("[].join('-') + ['a'].join('-')").unwrap(), json!("a"));
+}
+
+#[test]
 fn a_replacement_is_bounded_before_it_is_made() {
     let long = "x".repeat(100_000);
     let scope =
