@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::folder::{Claim, Folder, ShimError, complain};
-use super::handover::Handover;
-use super::protocol::{self, CommandOutcome, INPUT, OUTPUT};
+use super::handover::{Handover, remove_left};
+use super::protocol::{self, CommandOutcome, CommandRequest, INPUT};
 use super::{leftovers, os, supervise};
 
 /// Supervises the command that `request.json` in `folder` asks for, until nothing of it is left.
@@ -42,12 +42,13 @@ fn run(path: &Path) -> Result<(), ShimError> {
             let killed = leftovers::kill(path);
             if request.secrets {
                 // Nothing of it is read any more, and this supervisor has no secrets to mask it with.
-                for name in [INPUT, OUTPUT] {
-                    let _gone = std::fs::remove_file(folder.path(name));
-                }
+                let _gone = std::fs::remove_file(folder.path(INPUT));
+                remove_left(folder.root());
             }
-            // What the work wrote for itself has not been masked: its supervisor does that at the end.
+            // What the work wrote for itself has not been masked: its supervisor does that at the end. Of work that is
+            // lost no declared file is kept.
             let mask = handover.mask(request.redact.as_ref());
+            let request = CommandRequest { declared: Vec::new(), ..request };
             let _unmasked = supervise::mask_what_is_left(&folder, path, &request, &mask, None);
             let reason = match killed {
                 0 => "its supervisor ended without a record".to_owned(),

@@ -3,7 +3,8 @@
 //! Law (L34): they are never on a disk, but for an input file of the work itself that names some: that
 //! one holds them while the work runs, and is masked when it has ended. Whatever the work leaves in its
 //! folder is masked before the last record is written, or removed: what is too large, and what a cancel or the time
-//! limit leaves no time for. Only a file that has no other name is changed in place.
+//! limit leaves no time for. Only a file that has no other name is changed in place. Of a declared file a masked copy is
+//! what is kept: the file itself may be another one by the time the engine comes to it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,11 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::ShimError;
 use super::protocol::{
-    EXIT_RESERVE, LOCK, LOG, LOG_INDEX, REQUEST, SHIM, STARTED, STDOUT, STDOUT_TAIL, WAKE,
+    CANCEL, EXIT, EXIT_RESERVE, LOCK, LOG, LOG_INDEX, REQUEST, SHIM, SHIM_ERRORS, STARTED, STDOUT,
+    STDOUT_TAIL, WAKE,
 };
 use crate::redact::{Patterns, RedactSettings};
 use crate::secret::Mask;
 use crate::workspace_path::{ResolvedPath, resolve};
+use everfold_system::os_error::is_shortage;
 use everfold_system::regular;
 
 /// The limit of a handover.
@@ -82,7 +85,32 @@ fn private(path: &Path) -> std::io::Result<File> {
     regular::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// The masked copy of a declared file in which a secret was found.
+/// What the engine and the supervisor wrote for themselves into an attempt's folder, and never remove.
+const OURS: [&str; 8] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDOUT, STDOUT_TAIL];
+/// What the engine wrote for itself, and what may go where it cannot be masked.
+const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
+
+/// Removes what the work put into the folder since it was started, unmasked: values of secrets are known to the
+/// supervisor alone that was handed them, and that one is gone. What it masked while it wrote stays.
+pub(crate) fn remove_left(folder: &Path) {
+    const RECORDS: [&str; 4] = [EXIT, CANCEL, SHIM_ERRORS, "shim.json.new"];
+    let changed = |path: &Path| Some(path.symlink_metadata().ok()?).map(|it| (it.ctime(), it.ctime_nsec()));
+    let begun = changed(&folder.join(STARTED));
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if OURS.iter().chain(&ENGINES).chain(&RECORDS).any(|kept| name == *kept) {
+            continue;
+        }
+        let path = entry.path();
+        // No process can choose this time. What cannot be asked counts as changed.
+        if changed(&path).zip(begun).is_some_and(|(changed, begun)| changed < begun) {
+            continue;
+        }
+        let _gone = std::fs::remove_file(&path).or_else(|_folder| std::fs::remove_dir_all(&path));
+    }
+}
+
+/// The masked copy of a declared file.
 pub(crate) fn copy_of(folder: &Path, path: &str) -> PathBuf {
     folder.join(format!("masked-{}", &blake3::hash(path.as_bytes()).to_hex()[..16]))
 }
@@ -122,8 +150,6 @@ pub(crate) fn mask_all(
 /// supervisor wrote for themselves is masked by values alone: it was made of what is masked by its form already, and
 /// holds a value only where the work wrote into it. The supervisor's own files are never removed.
 fn mask_folder(folder: &Path, mask: &Mask, is_over: &dyn Fn() -> bool, masked: &mut MaskingEnd) {
-    const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
-    const OURS: [&str; 8] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDOUT, STDOUT_TAIL];
     let values = mask.without_patterns();
     // A list instead of recursion: the work chooses how deep its folders are.
     let mut folders = vec![folder.to_owned()];
@@ -303,12 +329,17 @@ fn mask_copy(
     if !about.is_file() || about.len() > FILE_BYTES_MAX {
         return Ok(());
     }
-    if !holds_some(&mut regular::open(&found)?, mask, is_over)? {
-        return Ok(());
-    }
     let (mut from, mut to) = (regular::open(&found)?, private(&copy)?);
-    copy_masked(&mut from, &mut to, mask, is_over)?;
-    to.sync_data()
+    let copied = copy_masked(&mut from, &mut to, mask, is_over).and_then(|()| to.sync_data());
+    match copied {
+        // Without room for a copy the file itself is kept, unless it holds a secret.
+        Err(error) if is_shortage(&error) => {
+            std::fs::remove_file(&copy).or_else(allow_missing)?;
+            from.seek(SeekFrom::Start(0))?;
+            if holds_some(&mut from, mask, is_over)? { Err(error) } else { Ok(()) }
+        }
+        copied => copied,
+    }
 }
 
 #[cfg(test)]
@@ -415,7 +446,7 @@ mod tests {
         let masked = std::fs::read_to_string(home.path().join("deep/er")).unwrap();
         assert_eq!(masked, text.replace("t0ken-value", "***").repeat(3));
         assert_eq!(std::fs::read_to_string(copy_of(&folder, "report")).unwrap(), "a ***");
-        assert!(!copy_of(&folder, "plain").exists());
+        assert_eq!(std::fs::read_to_string(copy_of(&folder, "plain")).unwrap(), "t0ken-valu");
         assert!(
             std::fs::read_to_string(home.path().join("report")).unwrap().contains("t0ken"),
             "it is the work's own"
@@ -464,6 +495,31 @@ mod tests {
         assert_eq!(std::fs::read_to_string(copy_of(&folder, "report")).unwrap(), "a ***");
         std::fs::write(&file, "none any more").unwrap();
         assert!(mask_all(&folder, home.path(), &declared, &mask).is_empty());
-        assert!(!copy_of(&folder, "report").exists());
+        assert_eq!(std::fs::read_to_string(copy_of(&folder, "report")).unwrap(), "none any more");
+    }
+
+    #[test]
+    fn what_a_lost_supervisor_could_not_mask_is_removed_and_what_was_there_before_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let write = |name: &str| std::fs::write(home.path().join(name), "t0ken-value").unwrap();
+        write("prompt.md");
+        std::fs::create_dir(home.path().join("turn-1")).unwrap();
+        let begun = || home.path().join(STARTED).metadata().map(|it| (it.ctime(), it.ctime_nsec())).unwrap();
+        write(STARTED);
+        let before = home.path().join("turn-1").metadata().unwrap();
+        // The clock of files goes in steps.
+        while begun() <= (before.ctime(), before.ctime_nsec()) {
+            write(STARTED);
+        }
+        std::fs::create_dir(home.path().join("own")).unwrap();
+        for name in [LOG, STDOUT, REQUEST, SHIM_ERRORS, "progress.json", "output.json", "own/text"] {
+            write(name);
+        }
+        std::os::unix::fs::symlink("/nowhere", home.path().join("link")).unwrap();
+        remove_left(home.path());
+        let names = std::fs::read_dir(home.path()).unwrap();
+        let mut names: Vec<_> = names.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, [LOG, "prompt.md", REQUEST, SHIM_ERRORS, STARTED, STDOUT, "turn-1"]);
     }
 }
