@@ -15,6 +15,7 @@ use super::answer::{Page, written};
 use super::app::App;
 use super::extract::{JsonBody, Params, Path, once};
 use super::session_check::SessionCheck;
+use super::values::refuse_credential;
 use crate::access::session_cookie;
 use crate::access::{Caller, Credential, RequestSession, TokenWish};
 use crate::body::token::{LinkBody, TokenBody};
@@ -63,12 +64,8 @@ pub(crate) async fn create(
     let once = once(&headers, &caller, "POST /tokens", &bytes, DedupKeep::Week)?;
     let lasts = asked.expires_in.as_deref().map(span).transpose()?;
     let (role, approves) = (role_of(asked.role.as_deref(), &asked.approves)?, asked.approves);
-    if let Some((pattern, _)) = app.engine().credential_in(&asked.name) {
-        let message = format!("the name of the token holds what looks like a credential ({pattern})");
-        return Err(
-            Fault::new(Code::Invalid, message).hint("its name stands in every record of what it does")
-        );
-    }
+    refuse_credential(&app, "the name of the token", &asked.name)?;
+    approves.iter().try_for_each(|role| refuse_credential(&app, "a role of the token", role))?;
     let wish = TokenWish { name: asked.name.clone(), role, approves: approves.clone(), lasts };
     let made = app.access().create(wish, caller.actor, once.dedup).await?;
     let token = TokenMade {

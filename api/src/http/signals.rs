@@ -17,6 +17,7 @@ use super::answer::written;
 use super::app::App;
 use super::extract::{JsonBody, Path, once};
 use super::relative_names::once_of_run;
+use super::values::refuse_credential;
 use crate::access::Caller;
 use crate::body::steering::{BreakpointsBody, HaltBody, SignalAllBody, SignalBody};
 use crate::fault::{Code, Fault};
@@ -182,6 +183,7 @@ async fn halt(
     };
     let dedup = once(headers, &caller, about, &bytes, DedupKeep::Week)?.dedup;
     let by = By { actor: caller.actor, dedup };
+    asked.pipeline.iter().try_for_each(|name| refuse_credential(&app, "the name of the pipeline", name))?;
     let scope = asked.pipeline.map_or(HaltScope::Engine, HaltScope::Pipeline);
     let (went, view) = app.halt(wanted, scope, asked.reason.as_deref(), by).await?;
     Ok(written(StatusCode::OK, went, view))

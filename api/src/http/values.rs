@@ -1,5 +1,6 @@
 //! Values of requests. Law: every value that the OpenAPI document allows is accepted, however it is written.
 
+use super::app::App;
 pub(super) use crate::body::whole_number::whole;
 use crate::fault::{Code, Fault};
 use everfold_engine::time::Timestamp;
@@ -22,6 +23,13 @@ pub(super) fn time(what: &str, text: &str) -> Result<Timestamp, Fault> {
             .or_else(|| last(text))
             .ok_or_else(|| Fault::new(Code::Invalid, format!("{what} is no time in RFC 3339: {error}")))
     })
+}
+
+/// Refuses a name that looks like a credential: `what` says of what it is the name.
+pub(super) fn refuse_credential(app: &App, what: &str, name: &str) -> Result<(), Fault> {
+    let Some((pattern, _)) = app.engine().credential_in(name) else { return Ok(()) };
+    let message = format!("{what} holds what looks like a credential ({pattern})");
+    Err(Fault::new(Code::Invalid, message).hint("it would be recorded, and stand on screens"))
 }
 
 /// Whether the offset, where there is one in numbers, has at most 23 hours: jiff reads up to 25.

@@ -46,9 +46,16 @@ async fn names_that_look_like_a_credential_are_refused() {
             json!({ "definition": "name: x\nsteps: [{ id: a, function: everfold.noop }]\n", "labels": { &*token: "x" } }),
         ),
         ("POST", format!("/api/v1/runs/{run}/signals/{token}"), json!({})),
+        ("POST", format!("/api/v1/runs/{run}/signals/go"), json!({ "delivery": token })),
         ("POST", "/api/v1/hooks/forge/deliveries".to_owned(), json!({ "body": "{}", "id": token })),
         ("PUT", format!("/api/v1/budgets/{token}"), json!({ "per": "day", "cost": 1 })),
         ("POST", "/api/v1/tokens".to_owned(), json!({ "name": token, "role": "viewer" })),
+        (
+            "POST",
+            "/api/v1/tokens".to_owned(),
+            json!({ "name": "ci", "role": "approver", "approves": [token] }),
+        ),
+        ("POST", "/api/v1/engine/pause".to_owned(), json!({ "pipeline": token })),
     ] {
         let (status, problem) = read(api.send(method, &path, &[], body.to_string()).await).await;
         assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{path}: {problem}");

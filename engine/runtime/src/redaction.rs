@@ -17,7 +17,11 @@ use everfold_ports::Redactor;
 pub(crate) fn refuse_credentials(redactor: &dyn Redactor, kind: &InputKind) -> Result<(), Refusal> {
     match kind {
         InputKind::Start(start) => refuse_label_names(redactor, &start.options),
-        InputKind::Signal(signal) => refuse_credential(redactor, "the name of the signal", &signal.name),
+        InputKind::Signal(signal) => {
+            refuse_credential(redactor, "the name of the signal", &signal.name)?;
+            let mut delivery = signal.delivery.iter();
+            delivery.try_for_each(|id| refuse_credential(redactor, "the id of the delivery", id))
+        }
         _without_names => Ok(()),
     }
 }
