@@ -7,7 +7,7 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
-use everfold_engine::text::one_line;
+use everfold_engine::text::{is_direction, one_line};
 use everfold_engine::time::Timestamp;
 use owo_colors::{OwoColorize as _, Style};
 use textwrap::core::display_width;
@@ -186,11 +186,33 @@ pub(crate) fn cut_styled(text: &str, columns: usize) -> String {
     line
 }
 
-/// A text as a word of a shell.
+/// A text as a word of a shell that does nothing to a terminal. What is not shown as a character of its own is written by
+/// its number, as bash and zsh read it between `$'` and `'`.
 pub(crate) fn quoted(text: &str) -> String {
     let plain =
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if plain {
+        return text.to_owned();
+    }
+    if !text.chars().any(is_unseen) {
+        return format!("'{}'", text.replace('\'', "'\\''"));
+    }
+    let mut word = "$'".to_owned();
+    for c in text.chars() {
+        match c {
+            '\'' | '\\' => word.extend(['\\', c]),
+            c if is_unseen(c) => word.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => word.push(c),
+        }
+    }
+    word.push('\'');
+    word
+}
+
+/// Whether a character moves a cursor, ends a line, or turns the direction of what is read. Each has four hexadecimal
+/// digits at most.
+fn is_unseen(c: char) -> bool {
+    c.is_control() || is_direction(c) || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
@@ -205,6 +227,20 @@ mod tests {
         assert_eq!((cut("漢字漢字", 8), cut("漢字漢字", 7)), ("漢字漢字".to_owned(), "漢字漢…".to_owned()));
         assert_eq!((cut("漢字漢字", 6), cut("漢字", 1)), ("漢字…".to_owned(), "…".to_owned()));
         assert_eq!(cut_styled("\u{1b}[31m漢字漢字\u{1b}[0m", 6), "\u{1b}[31m漢字…\u{1b}[0m");
+    }
+
+    #[test]
+    fn a_word_of_a_shell_shows_nothing_that_moves_a_cursor_or_turns_the_reading() {
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted("o \u{1b}[2J\u{202e}y's \\"), "$'o \\u001b[2J\\u202ey\\'s \\\\'");
+        for text in ["a\nb\t", "\u{7f}\u{85}\u{2028}\u{2066}é漢", "\\u0041\u{7}'"] {
+            let said = std::process::Command::new("bash")
+                .args(["-c", &format!("printf %s {}", quoted(text))])
+                .env("LC_ALL", "C.UTF-8")
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8_lossy(&said.stdout), text);
+        }
     }
 
     #[test]

@@ -162,12 +162,12 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         }
         RunEvent::RunHalted(event) => commented(scope(&event.scope), event.reason.as_deref()),
         RunEvent::RunReleased(event) => scope(&event.scope).to_owned(),
-        RunEvent::StepCancelRequested(event) => event.reason.clone().unwrap_or_default(),
+        RunEvent::StepCancelRequested(event) => reason(event.reason.as_deref()),
         RunEvent::RunPaused(event) if event.interrupt => commented("interrupt", event.reason.as_deref()),
-        RunEvent::RunPaused(event) => event.reason.clone().unwrap_or_default(),
-        RunEvent::RunResumed(event) => event.reason.clone().unwrap_or_default(),
-        RunEvent::CancelRequested(event) => event.reason.clone().unwrap_or_default(),
-        RunEvent::RunAbandoned(event) => event.reason.clone().unwrap_or_default(),
+        RunEvent::RunPaused(event) => reason(event.reason.as_deref()),
+        RunEvent::RunResumed(event) => reason(event.reason.as_deref()),
+        RunEvent::CancelRequested(event) => reason(event.reason.as_deref()),
+        RunEvent::RunAbandoned(event) => reason(event.reason.as_deref()),
         RunEvent::RunUnblocked(event) => {
             commented(&word(&event.unblocked.decision), event.unblocked.reason.as_deref())
         }
@@ -255,6 +255,11 @@ fn failure_line(failure: &Failure) -> String {
 
 fn commented(word: &str, comment: Option<&str>) -> String {
     comment.map_or_else(|| word.to_owned(), |comment| format!("{word}: {}", cut(comment, 100)))
+}
+
+/// Why, in one line.
+fn reason(reason: Option<&str>) -> String {
+    cut(reason.unwrap_or_default(), 100)
 }
 
 /// What was answered, in one line.
