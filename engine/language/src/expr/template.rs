@@ -23,6 +23,8 @@ use everfold_base::json::depth;
 const DEPTH_MAX: usize = 96;
 /// Longest text that a template gives.
 const RENDERED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most that the values in a template have together: one that repeats a large value is judged before memory is full.
+const ALL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A JSON value with expressions in it. Cheap to clone; equal when the sources are equal.
 #[derive(Clone)]
@@ -144,7 +146,7 @@ impl Template {
     /// - [`EvalError::Failed`]: the first expression that gives no value.
     pub fn render(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
         let values = ReferenceValues::gather(self.references(), &self.headline(), scope)?;
-        self.bounded(self.0.node.render(&values)?)
+        self.bounded(self.0.node.render(&values, &mut Room(ALL_BYTES_MAX))?)
     }
 
     /// The rendered value as text: a text as it is, null as nothing, others as canonical JSON.
@@ -163,7 +165,7 @@ impl Template {
     pub fn render_hiding(&self, scope: &dyn Scope) -> Result<(Value, Vec<Hidden>), EvalError> {
         let values = ReferenceValues::gather(self.references(), &self.headline(), scope)?;
         let (mut hidden, mut at) = (Vec::new(), String::new());
-        let value = self.0.node.render_hiding(&values, &mut at, &mut hidden)?;
+        let value = self.0.node.render_hiding(&values, &mut Room(ALL_BYTES_MAX), &mut at, &mut hidden)?;
         Ok((self.bounded(value)?, hidden))
     }
 
@@ -334,10 +336,14 @@ impl TemplateNode {
         }
     }
 
-    fn render(&self, values: &ReferenceValues) -> Result<Value, EvalError> {
+    fn render(&self, values: &ReferenceValues, room: &mut Room) -> Result<Value, EvalError> {
         match self {
             Self::Constant(value) => Ok(value.clone()),
-            Self::Whole(expr) => expr.eval_with(values),
+            Self::Whole(expr) => {
+                let value = expr.eval_with(values)?;
+                room.take(bytes_of(&value), || expr.source().to_owned())?;
+                Ok(value)
+            }
             Self::Text(parts) => {
                 let mut text = String::new();
                 for part in parts {
@@ -353,12 +359,13 @@ impl TemplateNode {
                         });
                     }
                 }
+                room.take(text.len(), || text.chars().take(40).collect())?;
                 Ok(Value::String(text))
             }
-            Self::List(nodes) => nodes.iter().map(|node| node.render(values)).collect(),
+            Self::List(nodes) => nodes.iter().map(|node| node.render(values, room)).collect(),
             Self::Map(nodes) => nodes
                 .iter()
-                .map(|(key, node)| Ok((key.clone(), node.render(values)?)))
+                .map(|(key, node)| Ok((key.clone(), node.render(values, room)?)))
                 .collect::<Result<serde_json::Map<_, _>, _>>()
                 .map(Value::Object),
         }
@@ -369,6 +376,7 @@ impl TemplateNode {
     fn render_hiding(
         &self,
         values: &ReferenceValues,
+        room: &mut Room,
         at: &mut String,
         hidden: &mut Vec<Hidden>,
     ) -> Result<Value, EvalError> {
@@ -395,6 +403,7 @@ impl TemplateNode {
                     });
                     of.push(piece);
                 }
+                room.take(text.len(), || text.chars().take(40).collect())?;
                 hidden.push(Hidden { at: at.clone(), of });
                 Value::String(text)
             }
@@ -402,7 +411,7 @@ impl TemplateNode {
                 let mut items = Vec::with_capacity(nodes.len());
                 for (index, node) in nodes.iter().enumerate() {
                     at.push_str(&format!("/{index}"));
-                    items.push(node.render_hiding(values, at, hidden)?);
+                    items.push(node.render_hiding(values, room, at, hidden)?);
                     at.truncate(length);
                 }
                 Value::Array(items)
@@ -411,13 +420,38 @@ impl TemplateNode {
                 let mut fields = serde_json::Map::new();
                 for (key, node) in nodes {
                     at.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
-                    fields.insert(key.clone(), node.render_hiding(values, at, hidden)?);
+                    fields.insert(key.clone(), node.render_hiding(values, room, at, hidden)?);
                     at.truncate(length);
                 }
                 Value::Object(fields)
             }
-            open => open.render(values)?,
+            open => open.render(values, room)?,
         })
+    }
+}
+
+/// How many bytes the rest of a template may give.
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, bytes: usize, expression: impl FnOnce() -> String) -> Result<(), EvalError> {
+        let left = self.0.checked_sub(bytes).ok_or_else(|| EvalError::Failed {
+            expression: expression(),
+            message: format!("the values are longer than {ALL_BYTES_MAX} bytes together"),
+            code: None,
+        })?;
+        self.0 = left;
+        Ok(())
+    }
+}
+
+/// What a value has, roughly: the bytes of its texts and keys, and eight for each value.
+fn bytes_of(value: &Value) -> usize {
+    8 + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes_of).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + bytes_of(value)).sum(),
     }
 }
 

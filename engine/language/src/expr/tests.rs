@@ -484,6 +484,21 @@ fn a_joined_text_is_bounded_while_it_is_made() {
 }
 
 #[test]
+fn what_a_template_repeats_is_bounded_as_a_whole() {
+    let input = json!({"long": "x".repeat(700_000)});
+    let scope = Fixed(BTreeMap::from([("input".to_owned(), Ok(input))]));
+    let times = |what: &str, times: usize| Template::parse(&json!({"v": vec![what; times]})).unwrap();
+    for what in ["${input.long}", "a ${input.long}"] {
+        // 14 GB, were they made.
+        let error = times(what, 20_000).render(&scope).unwrap_err().to_string();
+        assert!(error.contains("longer than 67108864 bytes together"), "{error}");
+        let error = times(what, 20_000).render_hiding(&scope).unwrap_err().to_string();
+        assert!(error.contains("longer than 67108864 bytes together"), "{error}");
+        assert_eq!(times(what, 90).render(&scope).unwrap()["v"].as_array().unwrap().len(), 90);
+    }
+}
+
+#[test]
 fn a_replacement_is_bounded_before_it_is_made() {
     let long = "x".repeat(100_000);
     let scope =
