@@ -42,5 +42,6 @@ mod yaml;
 
 pub use everfold_base::blobs::Blobs;
 pub use look::WorkspaceInspector;
+pub use plane::sequence_wish;
 pub use registry::{Registry, edge, registry};
 pub use witness::AbortWitness;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use everfold_engine::definition::{Definition, ExecutorTask, NoFiles, Step, Work, parse};
 use everfold_engine::id::StepId;
 use everfold_engine::json::Value;
+use everfold_workflows::sequence_wish;
 use serde_json::json;
 
 use super::plan::STAGES;
@@ -45,6 +46,20 @@ pub(super) struct Naming {
     pub(super) function: String,
     /// The scope in which the name is given once, as it is written.
     pub(super) scope: Option<Value>,
+    /// The name that is wanted, as it is written.
+    pub(super) wanted: Option<String>,
+}
+
+impl Naming {
+    /// What the step wishes when it names a work item, by which it finds the name that it has; `None`: that is not known
+    /// beforehand.
+    pub(super) fn wish(&self, item: &str) -> Option<String> {
+        match self.function.as_str() {
+            "plane.sequence" => Some(sequence_wish(item.rsplit_once('-').map_or(item, |(prefix, _)| prefix))),
+            "everfold.unique" => self.wanted.clone().filter(|wanted| !wanted.contains("${")),
+            _branch => None,
+        }
+    }
 }
 
 impl OrchSteps {
@@ -90,7 +105,8 @@ fn naming(step: &Step) -> Option<Naming> {
     let spec = task.spec.source();
     let function = spec["name"].as_str().filter(|name| NAMING.contains(name))?;
     let scope = Some(&spec["with"]["scope"]).filter(|scope| !scope.is_null());
-    Some(Naming { step: step.id.clone(), function: function.to_owned(), scope: scope.cloned() })
+    let wanted = spec["with"]["name"].as_str().map(str::to_owned);
+    Some(Naming { step: step.id.clone(), function: function.to_owned(), scope: scope.cloned(), wanted })
 }
 
 /// The signal that launches the agent of a step.
@@ -205,6 +221,7 @@ mod tests {
                 step: StepId::new("item"),
                 function: "plane.sequence".into(),
                 scope: Some(json!(written)),
+                wanted: None,
             };
             scope_of(&naming, &json!({ "project": "P" }), " Enduro-Trails ")
         };

@@ -11,9 +11,11 @@ use everfold_engine::definition::Definition;
 use everfold_engine::driver::{AdoptError, Adopted, Adoption, ForeignHistory};
 use everfold_engine::event::OriginKind;
 use everfold_engine::execution::NameRequest;
+use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{Attempt, AttemptId, InputId, Round, RunId, StepId, StepPath};
 use everfold_engine::input::StartOptions;
 use everfold_engine::json::{Hash, JsonText, Value};
+use everfold_engine::state::{RunState, RunStatus};
 use everfold_engine::store::{Dedup, DedupKeep};
 use everfold_engine::time::Timestamp;
 use everfold_engine::unique_names::WantedName;
@@ -39,6 +41,8 @@ pub(crate) struct ImportReport {
     pub(crate) skipped_projects: Vec<String>,
     /// Agent runs that belong to no task.
     pub(crate) strays: usize,
+    /// What was not taken over as it is written there.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What became of a task.
@@ -144,7 +148,6 @@ impl Importer<'_> {
             return Ok(row);
         };
         let run = history_run(&task);
-        row.history = Some(run.to_string());
         row.note = None;
         let input = json!({ "project": project, "issue": task.issue });
         let played = self.played(run, &task, &input, began_at, end).await;
@@ -162,20 +165,20 @@ impl Importer<'_> {
         let adoption = match self.node.engine().adopt(foreign).await {
             Ok(adoption) => adoption,
             Err(AdoptError::Differs { .. }) => {
-                let why = "it has changed in ORCH since it was imported: the history that is here stays";
+                let why = self.changed(run).await?;
+                row.history = Some(run.to_string());
                 return Ok(row.left(why.to_owned()));
             }
             Err(AdoptError::KeyTaken) => {
-                row.history = None;
                 return Ok(row.left("a run of Everfold works, or has worked, on its issue".to_owned()));
             }
-            Err(error @ (AdoptError::TooLong(_) | AdoptError::NotEnded)) => {
-                row.history = None;
+            Err(error @ (AdoptError::TooLong | AdoptError::NotEnded)) => {
                 return Ok(row.left(error.to_string()));
             }
             Err(AdoptError::Full) => return Err(Fault::new(Code::Full, AdoptError::Full.to_string())),
             Err(error) => return Err(Fault::new(Code::StoreIo, error.to_string())),
         };
+        row.history = Some(run.to_string());
         row.outcome = if matches!(adoption.adopted, Adopted::New(_)) {
             ImportOutcome::Imported
         } else {
@@ -183,9 +186,22 @@ impl Importer<'_> {
         };
         row.note = self.give_names(run, &task, &input).await;
         if let HistoryEnd::HandedOver { stage, standing } = end {
-            self.go_on(run, stage, standing, &adoption, &mut row).await;
+            let goes_on = self.go_on(run, stage, standing, &adoption, &mut row).await?;
+            if let Some(next) = goes_on {
+                self.pass_names((run, next), &task, &input, &mut row).await;
+            }
         }
         Ok(row)
+    }
+
+    /// Why a history that is here is another one than would be recorded now.
+    async fn changed(&self, run: RunId) -> Result<&'static str, Fault> {
+        let now = Arc::clone(&self.history);
+        let is_same = self.node.engine().with_state(run, move |state| **state.definition() == *now).await?;
+        Ok(match is_same {
+            true => "it has changed in ORCH since it was imported: the history that is here stays",
+            false => "it was imported with another version of the pipeline: the history that is here stays",
+        })
     }
 
     /// Plays a task; gives the key that its run asked for as well.
@@ -268,7 +284,37 @@ impl Importer<'_> {
         None
     }
 
-    /// Starts the run that goes on with a task, where none has done so yet.
+    /// Lets the run that goes on with a task have the task's name: a later round of its naming step gets no other one.
+    async fn pass_names(
+        &self,
+        (history, next): (RunId, RunId),
+        task: &OrchTask,
+        input: &Value,
+        row: &mut ImportedTask,
+    ) {
+        for naming in &self.steps.naming {
+            let (scope, wish) = (scope_of(naming, input, &task.repo), naming.wish(&task.item));
+            let (Some(scope), Some(wish)) = (scope, wish) else { continue };
+            let (from, to) = ((history, task.item.as_str()), (next, wish.as_str()));
+            let path = StepPath::step(&naming.step);
+            if let Err(error) = self.node.engine().pass_name(&scope, from, to, &path).await {
+                row.note = Some(format!("the run that goes on could not be given its name: {error}"));
+            }
+        }
+    }
+
+    /// Whether the last run that asked for a task's key was refused at admission: nothing was done in it.
+    async fn is_refused(&self, run: RunId) -> Result<bool, Fault> {
+        let refused = |state: &RunState| {
+            let of_gate = state
+                .failure()
+                .is_some_and(|(failure, path)| failure.kind == FailureKind::Gate && path.is_none());
+            state.status() == RunStatus::Failed && of_gate
+        };
+        Ok(self.node.engine().with_state(run, refused).await?)
+    }
+
+    /// Starts the run that goes on with a task, where none does so yet; gives the run that does.
     async fn go_on(
         &self,
         history: RunId,
@@ -276,21 +322,26 @@ impl Importer<'_> {
         standing: TaskStanding,
         adoption: &Adoption,
         row: &mut ImportedTask,
-    ) {
-        if adoption.key_used_since {
-            row.note = Some("a run goes on with it already".to_owned());
-            return;
+    ) -> Result<Option<RunId>, Fault> {
+        let mut about = format!("{IMPORTER}\n{history}");
+        if let Some(user) = adoption.key_used_by {
+            if !self.is_refused(user).await? {
+                row.note = Some("a run goes on with it already".to_owned());
+                let root = self.node.engine().with_state(user, RunState::root).await?;
+                return Ok(Some(user).filter(|_| root == Some(history)));
+            }
+            // What was refused is tried again: another request than the one before.
+            about.push_str(&format!("\n{user}"));
         }
         let step = match standing {
             TaskStanding::Approval => self.steps.approval.as_ref(),
             TaskStanding::Queued | TaskStanding::Person => self.steps.agents[stage].as_ref(),
         };
-        let Some(step) = step else { return };
+        let Some(step) = step else { return Ok(None) };
         let mut rerun = Rerun::new(OriginKind::Restart, true);
         rerun.from_step = Some(step.to_string());
         rerun.source = Some(PipelineSource::Named(self.pipeline.to_owned()));
         rerun.until_step = (standing == TaskStanding::Person).then(|| step.to_string());
-        let about = format!("{IMPORTER}\n{history}");
         let dedup = Dedup {
             key: Hash::of(about.as_bytes()),
             body: Hash::of(step.as_str().as_bytes()),
@@ -301,15 +352,20 @@ impl Importer<'_> {
         match self.node.again(history, rerun, actor, once).await {
             Ok(started) => {
                 row.goes_on = Some(started.run.to_string());
+                if adoption.key_used_by.is_some() {
+                    row.outcome = ImportOutcome::Imported;
+                }
                 row.note = row
                     .note
                     .take()
                     .or_else(|| Some(format!("goes on at {}: {}", STAGES[stage].0, standing.says())));
+                Ok(Some(started.run))
             }
             Err(fault) => {
                 row.outcome = ImportOutcome::Left;
                 row.note =
                     Some(format!("its history is here, and no run goes on with it: {}", fault.message));
+                Ok(None)
             }
         }
     }

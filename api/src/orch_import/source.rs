@@ -1,11 +1,16 @@
 //! ORCH's database as it stands: tasks with their jobs and agent runs.
 //!
-//! Law: additive schema changes do no harm, in both directions: a column that is not there is null, one that is not
-//! known is not looked at. Only `tasks` with an id, an issue and a stage must be there.
+//! Laws:
+//! - Additive schema changes do no harm, in both directions: a column that is not there is null, one that is not known is
+//!   not looked at. Only `tasks` with an id, an issue and a stage must be there, as tables: a view is a program, which may
+//!   never end.
+//! - A row without a number of its own is left, and a number that cannot be is not taken over; both are said.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use everfold_engine::text::one_line;
 use everfold_engine::time::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -16,6 +21,14 @@ use crate::fault::{Code, Fault};
 
 /// The most tasks, and the most jobs and agent runs, that are read.
 const ROWS_MAX: usize = 200_000;
+/// The most a run of an agent is believed to have cost, in USD.
+const COST_MAX: f64 = 1_000_000.0;
+/// The most tokens that a run of an agent is believed to have read or written.
+const TOKENS_MAX: u64 = 1_000_000_000_000;
+/// What a warning shows of a text.
+const SHOWN_CHARS: usize = 40;
+/// Warnings that are told one by one.
+const WARNINGS_MAX: usize = 20;
 /// The longest text that is taken from a column.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
@@ -26,6 +39,32 @@ pub(crate) struct OrchDatabase {
     pub(crate) tasks: Vec<OrchTask>,
     /// Agent runs that name no task that is there.
     pub(crate) strays: usize,
+    /// What was not taken over as it is written.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What was not taken over, the first of it one by one.
+#[derive(Default)]
+struct Warnings {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Warnings {
+    fn add(&mut self, warning: String) {
+        if self.told.len() < WARNINGS_MAX {
+            self.told.push(warning);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn all(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.told.push(format!("and {} more of this kind", self.more));
+        }
+        self.told
+    }
 }
 
 /// A task.
@@ -105,20 +144,26 @@ fn read(connection: &Connection) -> Result<OrchDatabase, DatabaseError> {
     if !table.has("plane_id") && !table.has("plane_issue_id") {
         return Err(DatabaseError::Schema("`tasks` has no column `plane_id`".into()));
     }
-    table.each(connection, |row| {
-        let task = task(row);
-        tasks.insert(task.id, task);
+    let mut warnings = Warnings::default();
+    table.each(connection, |row| match integer(row, "id") {
+        Some(id) => match tasks.entry(id) {
+            Entry::Vacant(place) => drop(place.insert(task(id, row))),
+            Entry::Occupied(_) => warnings.add(format!("a second task with the id {id} is left")),
+        },
+        None => warnings.add(format!("a task whose id is no whole number is left: {}", shown(row, "id"))),
     })?;
     let mut strays = 0;
     if let Some(table) = Table::of(connection, "agent_runs", &["id", "task_id", "agent"])? {
-        table.each(connection, |row| match tasks.get_mut(&integer(row, "task_id").unwrap_or(-1)) {
-            Some(task) => task.runs.push(agent_run(row)),
-            None => strays += 1,
+        table.each(connection, |row| {
+            match integer(row, "task_id").and_then(|task| tasks.get_mut(&task)) {
+                Some(task) => task.runs.push(agent_run(row, &mut warnings)),
+                None => strays += 1,
+            }
         })?;
     }
     if let Some(table) = Table::of(connection, "jobs", &["id", "task_id", "status"])? {
         table.each(connection, |row| {
-            if let Some(task) = tasks.get_mut(&integer(row, "task_id").unwrap_or(-1)) {
+            if let Some(task) = integer(row, "task_id").and_then(|task| tasks.get_mut(&task)) {
                 match text(row, "status").as_str() {
                     "queued" => task.queued += 1,
                     "running" => task.running += 1,
@@ -131,16 +176,16 @@ fn read(connection: &Connection) -> Result<OrchDatabase, DatabaseError> {
     for task in &mut tasks {
         task.runs.sort_by_key(|run| (run.started_at, run.id));
     }
-    Ok(OrchDatabase { tasks, strays })
+    Ok(OrchDatabase { tasks, strays, warnings: warnings.all() })
 }
 
-fn task(row: &Row<'_>) -> OrchTask {
+fn task(id: i64, row: &Row<'_>) -> OrchTask {
     let or = |first: &str, second: &str| match text(row, first) {
         empty if empty.is_empty() => text(row, second),
         found => found,
     };
     OrchTask {
-        id: integer(row, "id").unwrap_or(0),
+        id,
         issue: or("plane_id", "plane_issue_id"),
         item: text(row, "work_item_id"),
         repo: text(row, "repo"),
@@ -155,24 +200,44 @@ fn task(row: &Row<'_>) -> OrchTask {
     }
 }
 
-fn agent_run(row: &Row<'_>) -> AgentRun {
-    let count = |name: &str| integer(row, name).and_then(|number| u64::try_from(number).ok());
-    let cost = match value(row, "cost_usd") {
+fn agent_run(row: &Row<'_>, warnings: &mut Warnings) -> AgentRun {
+    let id = integer(row, "id").unwrap_or(0);
+    let mut not_taken = |name: &str| {
+        let number = shown(row, name);
+        warnings.add(format!("agent run {id}: `{name}` is {number}, which is not taken over"));
+    };
+    let mut count = |name: &str| {
+        let number = integer(row, name);
+        let possible = number.and_then(|number| u64::try_from(number).ok()).filter(|it| *it <= TOKENS_MAX);
+        if possible.is_none() && !matches!(value(row, name), ValueRef::Null) {
+            not_taken(name);
+        }
+        possible
+    };
+    let input_tokens = count("input_tokens");
+    let output_tokens = count("output_tokens");
+    let cache_read_tokens = count("cache_read_tokens");
+    let cache_creation_tokens = count("cache_creation_tokens");
+    let cost_usd = match value(row, "cost_usd") {
         ValueRef::Real(cost) => Some(cost),
         ValueRef::Integer(cost) => Some(cost as f64),
         _other => None,
     };
+    let possible = cost_usd.filter(|cost| (0.0..=COST_MAX).contains(cost));
+    if cost_usd.is_some() && possible.is_none() {
+        not_taken("cost_usd");
+    }
     AgentRun {
-        id: integer(row, "id").unwrap_or(0),
+        id,
         agent: text(row, "agent"),
         started_at: time(row, "started_at"),
         finished_at: time(row, "finished_at"),
         exit_code: integer(row, "exit_code"),
-        input_tokens: count("input_tokens"),
-        output_tokens: count("output_tokens"),
-        cache_read_tokens: count("cache_read_tokens"),
-        cache_creation_tokens: count("cache_creation_tokens"),
-        cost_usd: cost.filter(|cost| cost.is_finite() && *cost >= 0.0),
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cache_creation_tokens,
+        cost_usd: possible,
         model: Some(text(row, "model")).filter(|model| !model.is_empty()),
     }
 }
@@ -194,6 +259,11 @@ impl Table {
         let columns = columns.collect::<Result<BTreeSet<String>, _>>()?;
         if columns.is_empty() {
             return Ok(None);
+        }
+        let kind = "SELECT type FROM sqlite_schema WHERE lower(name) = ?1 AND type IN ('table', 'view')";
+        let kind: String = connection.query_row(kind, [name], |row| row.get(0))?;
+        if kind != "table" {
+            return Err(DatabaseError::Schema(format!("`{name}` is a {kind}, not a table")));
         }
         match needed.iter().find(|column| !columns.contains(**column)) {
             Some(column) => Err(DatabaseError::Schema(format!("`{name}` has no column `{column}`"))),
@@ -227,9 +297,24 @@ fn value<'a>(row: &'a Row<'_>, column: &str) -> ValueRef<'a> {
 fn integer(row: &Row<'_>, column: &str) -> Option<i64> {
     match value(row, column) {
         ValueRef::Integer(number) => Some(number),
-        ValueRef::Real(number) => Some(number as i64),
+        // Whole, and exact.
+        ValueRef::Real(number) => (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64),
         ValueRef::Text(text) => std::str::from_utf8(text).ok()?.trim().parse().ok(),
         ValueRef::Null | ValueRef::Blob(_) => None,
+    }
+}
+
+/// A value as a warning shows it.
+fn shown(row: &Row<'_>, column: &str) -> String {
+    match value(row, column) {
+        ValueRef::Null => "null".to_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => format!("{number:e}"),
+        ValueRef::Text(text) => {
+            let text: String = String::from_utf8_lossy(text).chars().take(SHOWN_CHARS).collect();
+            format!("“{}”", one_line(&text))
+        }
+        ValueRef::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
     }
 }
 

@@ -7,11 +7,14 @@ use everfold_engine::actor::Actor;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::envelope::{StreamId, flag};
 use everfold_engine::event::{self, RunEvent};
+use everfold_engine::execution::NameRequest;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::state::{RunState, RunStatus};
 use everfold_engine::store::SledOptions;
 use everfold_engine::time::Timestamp;
+use everfold_engine::unique_names::WantedName;
 use rusqlite::Connection;
+use serde_json::json;
 
 use super::import::{ImportOutcome, ImportedTask, import};
 use super::plan::plan;
@@ -86,8 +89,11 @@ fn database(folder: &Path, more: &str) -> Connection {
 }
 
 async fn node(folder: &Path) -> NodeGuard {
+    node_with(folder, PIPELINE.to_owned()).await
+}
+
+async fn node_with(folder: &Path, text: String) -> NodeGuard {
     let guard = hold(Layout::new(folder.join("data")), HoldOptions::default()).await.unwrap();
-    let text = PIPELINE.to_owned();
     let parsed = crate::node::parsed(&text, Some("orch.yaml"), &Default::default()).unwrap();
     let (definition, actor) = (Arc::new(parsed.definition), Actor::User("test".into()));
     guard.node().engine().save_pipeline(&definition, Some(text), actor).await.unwrap();
@@ -240,6 +246,157 @@ async fn a_second_import_changes_nothing_and_a_changed_task_is_left() {
     assert_eq!((third[0].outcome, third[4].outcome), (ImportOutcome::Left, ImportOutcome::Imported));
     assert!(third[0].note.as_deref().unwrap().contains("changed in ORCH"));
     guard.release().await;
+}
+
+/// Without the token of Plane the run that goes on is refused; a later import left the task alone for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_task_that_was_refused_at_admission_goes_on_with_a_later_import() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(folder.path(), ""));
+    let token = folder.path().join("token");
+    let gate = json!({ "on_refused": "fail", "gates": [{ "id": "QG-0", "command": ["test", "-e", token] }] });
+    let guard =
+        node_with(folder.path(), PIPELINE.replacen("steps:", &format!("admit: {gate}\nsteps:"), 1)).await;
+    let first = imported(&guard, folder.path()).await;
+    let refused = state_when(&guard, &first[1].goes_on, RunState::is_ended).await;
+    assert_eq!(refused.status(), RunStatus::Failed);
+    let again = imported(&guard, folder.path()).await;
+    assert_ne!(again[1].goes_on, first[1].goes_on, "{:?}", again[1]);
+    state_when(&guard, &again[1].goes_on, RunState::is_ended).await;
+    std::fs::write(&token, "").unwrap();
+    let third = imported(&guard, folder.path()).await;
+    assert_eq!(third[1].outcome, ImportOutcome::Imported);
+    assert_eq!(third[1].history, first[1].history);
+    state_when(&guard, &third[1].goes_on, stands).await;
+    state_when(&guard, &third[2].goes_on, stands).await;
+    let position = guard.node().engine().store().last_position();
+    let fourth = imported(&guard, folder.path()).await;
+    assert_eq!((fourth[1].outcome, &fourth[1].goes_on), (ImportOutcome::There, &None));
+    assert_eq!(fourth[1].note.as_deref(), Some("a run goes on with it already"));
+    assert_eq!(guard.node().engine().store().last_position(), position);
+    guard.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_round_of_the_naming_step_gives_the_task_its_own_name_again() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(folder.path(), ""));
+    let guard = node(folder.path()).await;
+    let tasks = imported(&guard, folder.path()).await;
+    let named = async |run: &Option<String>| {
+        let id = "item/2/1".parse().unwrap();
+        let wanted = WantedName { name: "X-1".into(), ..WantedName::default() };
+        let request = NameRequest { scope: "items".into(), wanted };
+        guard.node().engine().give_name(run.as_deref().unwrap().parse().unwrap(), id, &request).await.unwrap()
+    };
+    assert_eq!(named(&tasks[1].goes_on).await, "ET-007");
+    assert_eq!(named(&tasks[2].goes_on).await, "ET-008");
+    guard.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_is_brought_over_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs: String = (0..200)
+        .map(|n| {
+            format!(
+                "INSERT INTO agent_runs VALUES ({}, 3, 'developer', '2026-01-07 {:02}:{:02}:00', \
+                 '2026-01-07 {:02}:{:02}:20', 0, 1, 1, 0, 0, 0.1, NULL);",
+                100 + n,
+                12 + n / 60,
+                n % 60,
+                12 + n / 60,
+                n % 60
+            )
+        })
+        .collect();
+    drop(database(folder.path(), &runs));
+    let guard = node(folder.path()).await;
+    let tasks = imported(&guard, folder.path()).await;
+    assert_eq!((tasks[2].outcome, tasks[2].agent_runs), (ImportOutcome::Imported, 204), "{:?}", tasks[2]);
+    let history = state(&guard, &tasks[2].history).await;
+    assert!(history.version().get() > 1_000, "{}", history.version());
+    assert_eq!(history.usage().cost_micros, 20_300_000);
+    state_when(&guard, &tasks[2].goes_on, stands).await;
+    state_when(&guard, &tasks[1].goes_on, stands).await;
+    let position = guard.node().engine().store().last_position();
+    assert_eq!(imported(&guard, folder.path()).await[2].outcome, ImportOutcome::There);
+    assert_eq!(guard.node().engine().store().last_position(), position);
+    guard.release().await;
+    let verified = crate::node::verify_folder(&folder.path().join("data"), &SledOptions::default()).unwrap();
+    assert!(verified.sound, "{:?}", verified.faults);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_of_which_nothing_was_written_names_no_history() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(folder.path(), "UPDATE tasks SET stage = 'mending' WHERE id = 1"));
+    let guard = node(folder.path()).await;
+    let tasks = imported(&guard, folder.path()).await;
+    assert_eq!((tasks[0].outcome, &tasks[0].history), (ImportOutcome::Left, &None));
+    assert_eq!((tasks[3].outcome, &tasks[3].history), (ImportOutcome::Left, &None));
+    // A history that was recorded with another pipeline has not changed in ORCH.
+    let former = tasks[1].history.clone();
+    let text = PIPELINE.replace("answers, when", "answer, when");
+    let parsed = crate::node::parsed(&text, Some("orch.yaml"), &Default::default()).unwrap();
+    let (definition, actor) = (Arc::new(parsed.definition), Actor::User("test".into()));
+    guard.node().engine().save_pipeline(&definition, Some(text), actor).await.unwrap();
+    let again = imported(&guard, folder.path()).await;
+    assert_eq!((again[1].outcome, &again[1].history), (ImportOutcome::Left, &former));
+    assert!(again[1].note.as_deref().unwrap().contains("another version of the pipeline"), "{:?}", again[1]);
+    guard.release().await;
+}
+
+#[test]
+fn numbers_that_cannot_be_are_not_taken_over_and_rows_without_an_id_are_not_mixed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.sqlite");
+    let source = Connection::open(&path).unwrap();
+    source
+        .execute_batch(
+            "CREATE TABLE tasks (id, plane_id TEXT, stage TEXT);
+             INSERT INTO tasks VALUES (1, 'a', 'done'), ('x', 'b', 'done'), (1.5, 'c', 'done'), (NULL, 'd', 'done'),
+               (1, 'e', 'done'), (2.0, 'f', 'done'), ('3', 'g', 'done');
+             CREATE TABLE agent_runs (id INTEGER, task_id, agent TEXT, input_tokens, cost_usd);
+             INSERT INTO agent_runs VALUES (1, 1, 'analyst', 5, 1e300), (2, 1, 'analyst', -1, 2), (3, 1, 'analyst', 4e18, -3),
+               (4, 1.5, 'analyst', 5, 1), (5, 2, 'analyst', NULL, NULL);",
+        )
+        .unwrap();
+    let read = read_database(&path).unwrap();
+    let tasks: Vec<(i64, &str)> = read.tasks.iter().map(|task| (task.id, task.issue.as_str())).collect();
+    assert_eq!(tasks, [(1, "a"), (2, "f"), (3, "g")]);
+    assert_eq!(read.strays, 1);
+    let used: Vec<_> = read.tasks[0].runs.iter().map(|run| (run.input_tokens, run.cost_usd)).collect();
+    assert_eq!(used, [(Some(5), None), (None, Some(2.0)), (None, None)]);
+    let said = read.warnings.join("\n");
+    for words in [
+        "a task whose id is no whole number is left: “x”",
+        "left: 1.5e0",
+        "left: null",
+        "a second task with the id 1 is left",
+        "agent run 1: `cost_usd` is 1e300, which is not taken over",
+        "agent run 2: `input_tokens` is -1, which",
+        "agent run 3: `cost_usd` is -3, which",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    assert!(!said.contains("agent run 5"), "what is not recorded is no number");
+}
+
+/// A view is a program: this one never ends.
+#[test]
+fn a_view_in_the_place_of_a_table_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("view.sqlite");
+    let source = Connection::open(&path).unwrap();
+    source
+        .execute_batch(
+            "CREATE VIEW Tasks AS WITH RECURSIVE endless(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM endless)
+             SELECT id, 'i' AS plane_id, 'done' AS stage FROM endless WHERE id < 0;",
+        )
+        .unwrap();
+    let refused = read_database(&path).unwrap_err();
+    assert!(refused.message.contains("`tasks` is a view, not a table"), "{}", refused.message);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Names that are given once: one stream per scope, `engine/name:SCOPE`.
 //!
 //! Law: a name belongs to the step that it was given to, for ever. The same step of the same run that wants the same
-//! name again gets what it was given. Pure: folding neither fails nor chooses.
+//! name again gets what it was given. A run that goes on with another one has its names, too, once they are passed to
+//! it. Pure: folding neither fails nor chooses.
 //!
 //! Called by the runtime, the only writer of these streams.
 
@@ -186,6 +187,19 @@ impl UniqueNames {
         Ok(Some(NameEvent::NameTaken(taken)))
     }
 
+    /// Lets a step of a run that goes on with another one have the name that the same step has there; nothing where it
+    /// was given one before, or where there is none to be passed.
+    #[must_use]
+    pub fn pass(&self, from: (RunId, &str), to: (RunId, &str), path: &StepPath) -> Option<NameEvent> {
+        let ((former, wanted), (run, wish)) = (from, to);
+        let name = self.given(former, path, wanted)?;
+        if self.given(run, path, wish).is_some() {
+            return None;
+        }
+        let taken = NameTaken { name: name.to_owned(), wanted: wish.to_owned(), run, path: path.clone() };
+        Some(NameEvent::NameTaken(taken))
+    }
+
     /// The name with the number after the highest one among those that differ from it in their number only.
     fn after_last(&self, wanted: &WantedName) -> String {
         let (text, digits, own) = counted(&wanted.name);
@@ -336,6 +350,26 @@ mod tests {
         assert_eq!(ask(&mut names, 2, "a", &wants("ET-006")), "ET-006-2");
         let (run, path) = (RunId(uuid::Uuid::from_u128(1)), StepPath::step(&"a".into()));
         assert_eq!(names.given(run, &path, "ET-006"), None, "it did not wish for that name");
+    }
+
+    #[test]
+    fn a_run_that_goes_on_has_the_name_of_the_run_before_and_no_other_run_gets_it() {
+        let mut names = UniqueNames::default();
+        let (run, path) = (|n: u128| RunId(uuid::Uuid::from_u128(n)), StepPath::step(&"item".into()));
+        assert_eq!(names.pass((run(1), "ET-007"), (run(2), "ET by Plane"), &path), None, "there is none");
+        assert_eq!(ask(&mut names, 1, "item", &plain("ET-007")), "ET-007");
+        let passed = names.pass((run(1), "ET-007"), (run(2), "ET by Plane"), &path).unwrap();
+        names.apply(&passed);
+        let next = |name: &str| WantedName {
+            wish: Some("ET by Plane".into()),
+            when_taken: WhenTaken::Next,
+            ..plain(name)
+        };
+        assert_eq!(ask(&mut names, 2, "item", &next("ET-007")), "ET-007");
+        assert_eq!(ask(&mut names, 3, "item", &next("ET-007")), "ET-008");
+        assert_eq!(names.pass((run(1), "ET-007"), (run(2), "ET by Plane"), &path), None, "it has it");
+        assert_eq!(names.pass((run(1), "ET-007"), (run(3), "ET by Plane"), &path), None, "it has another");
+        assert_eq!(names.len(), 2);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::function::Call;
 /// A shorter name, and a shorter description, are asked for.
 const NAME_CHARS_MIN: usize = 3;
 const DESCRIPTION_CHARS_MIN: usize = 20;
+/// The highest number of an issue: higher ones lose digits in expressions.
+pub(super) const SEQUENCE_MAX: u64 = i64::MAX as u64;
 /// The name of an issue that has none.
 const UNTITLED: &str = "untitled";
 /// The longest description.
@@ -159,5 +161,5 @@ fn cut(text: String) -> String {
 
 /// The number of an issue in its project.
 pub(super) fn sequence_of(issue: &Value) -> Option<u64> {
-    issue["sequence_id"].as_u64().filter(|number| *number > 0)
+    issue["sequence_id"].as_u64().filter(|number| (1..=SEQUENCE_MAX).contains(number))
 }

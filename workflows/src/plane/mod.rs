@@ -26,3 +26,4 @@ mod tests;
 pub(crate) mod text;
 
 pub(crate) use declare::functions;
+pub use sequence::sequence_wish;

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::client::{PlaneClient, issue_path};
-use super::issue::sequence_of;
+use super::issue::{SEQUENCE_MAX, sequence_of};
 use super::parameters::{IssuePlace, given, text_or_null};
 use crate::function::{Call, StepError};
 
@@ -75,6 +75,12 @@ fn number_or_null(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string" }, { "type": "null" }] })
 }
 
+/// What a step of `plane.sequence` wishes, by which it finds the name that it was given with this prefix.
+#[must_use]
+pub fn sequence_wish(prefix: &str) -> String {
+    format!("{prefix} by Plane")
+}
+
 /// Gives the name.
 pub(super) async fn sequence(
     client: PlaneClient,
@@ -82,6 +88,10 @@ pub(super) async fn sequence(
     with: SequenceParameters,
 ) -> Result<SequenceOutput, StepError> {
     let order = NameOrder::of(&call, &with)?;
+    if with.number.as_f64().is_some_and(|number| number > SEQUENCE_MAX as f64) {
+        let message = format!("`with.number` is {}, and the highest number is {SEQUENCE_MAX}", with.number);
+        return Err(StepError::validation(message).hint("name the issue's own number, or leave it out"));
+    }
     if let Some(held) = order.held(&call).await? {
         return Ok(held);
     }
@@ -97,7 +107,7 @@ pub(super) async fn sequence(
 /// The number of the issue, or why it is not known.
 async fn number_of(client: &PlaneClient, with: &SequenceParameters) -> Result<u64, String> {
     let known = with.number.as_u64().or_else(|| given(with.number.as_str())?.parse().ok());
-    if let Some(number) = known.filter(|number| *number > 0) {
+    if let Some(number) = known.filter(|number| (1..=SEQUENCE_MAX).contains(number)) {
         return Ok(number);
     }
     let what = format!("issue {}", with.place.issue);
@@ -147,7 +157,7 @@ impl<'a> NameOrder<'a> {
     /// What the step wishes, by which a repeat finds what it was given.
     fn wish(&self, source: SequenceSource) -> String {
         match source {
-            SequenceSource::Plane => format!("{} by Plane", self.prefix),
+            SequenceSource::Plane => sequence_wish(self.prefix),
             SequenceSource::Counter => format!("{} by counter", self.prefix),
         }
     }

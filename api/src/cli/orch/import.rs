@@ -15,7 +15,10 @@ use crate::orch_import::{
     ImportOutcome, ImportReport, ImportedTask, TaskPlan, import, plan, read_database, read_projects,
 };
 use crate::serve;
-use crate::text::count;
+use crate::text::{count, cut};
+
+/// What the table shows of a name: one long one does not make all rows as long.
+const CELL_CHARS: usize = 40;
 
 pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Result<u8, Fault> {
     let place = context.place()?;
@@ -23,7 +26,7 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
     let path = args.path.clone();
     let database = tokio::task::spawn_blocking(move || read_database(&path)).await;
     let database = database.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
-    let strays = database.strays;
+    let (strays, warnings) = (database.strays, database.warnings.clone());
     let planned = plan(database, &projects);
     let tasks = if args.dry_run {
         planned.iter().map(ImportedTask::planned).collect()
@@ -44,7 +47,7 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
         guard.release().await;
         imported?
     };
-    let report = ImportReport { tasks, skipped_projects: projects.skipped, strays };
+    let report = ImportReport { tasks, skipped_projects: projects.skipped, strays, warnings };
     if context.json {
         context.out.json(&report)?;
     } else {
@@ -78,8 +81,8 @@ fn shown(report: &ImportReport, within: Option<usize>) -> String {
         let run = task.goes_on.as_ref().or(task.history.as_ref());
         [
             task.task.to_string().into(),
-            task.item.clone().into(),
-            task.stage.clone().into(),
+            cut(&task.item, CELL_CHARS).into(),
+            cut(&task.stage, CELL_CHARS).into(),
             task.agent_runs.to_string().into(),
             word(task.outcome).to_owned().into(),
             run.map(|run| short(run)).unwrap_or_default().into(),
@@ -103,6 +106,9 @@ fn shown(report: &ImportReport, within: Option<usize>) -> String {
         false => {
             text.push_str(&format!("{}: {}\n", count(report.tasks.len() as u64, "task"), sums.join(", ")))
         }
+    }
+    for warning in &report.warnings {
+        text.push_str(&format!("{warning}\n"));
     }
     for skipped in &report.skipped_projects {
         text.push_str(&format!("passed over among the projects: {skipped}\n"));
@@ -152,6 +158,7 @@ mod tests {
             ],
             skipped_projects: vec!["P2 has no `repo`".into()],
             strays: 1,
+            warnings: vec!["agent run 7: `cost_usd` is 1e300, which is not taken over".into()],
         };
         let expected = "\
 TASK  ITEM    STAGE   RUNS  WHAT           RUN       NOTE
@@ -160,11 +167,17 @@ TASK  ITEM    STAGE   RUNS  WHAT           RUN       NOTE
 3     ET-003  review  4     left           0000000a  an agent is at work
 
 3 tasks: 1 imported, 1 there already, 1 left
+agent run 7: `cost_usd` is 1e300, which is not taken over
 passed over among the projects: P2 has no `repo`
 1 agent run of no task: left
 ";
         assert_eq!(anstream::adapter::strip_str(&shown(&report, None)).to_string(), expected);
-        let none = ImportReport { tasks: Vec::new(), skipped_projects: Vec::new(), strays: 0 };
+        let none =
+            ImportReport { tasks: Vec::new(), skipped_projects: Vec::new(), strays: 0, warnings: Vec::new() };
         assert_eq!(shown(&none, None), "the database has no tasks\n");
+        let mut long = report;
+        long.tasks[1].item = "x".repeat(60_000);
+        let text = shown(&long, None);
+        assert!(text.lines().all(|line| line.len() < 200), "one long name makes no row long");
     }
 }

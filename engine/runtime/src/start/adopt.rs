@@ -3,8 +3,9 @@
 //! Laws:
 //! - Only a history that has ended, and that the core decided, is brought over: its events keep payload, time, actor and
 //!   cause, and have the flag `imported`. So nothing of it is started here, and nobody is told of it.
-//! - A history is one append: it is there wholly or not at all. What is there already is never written again, and
-//!   another history under the same run is refused.
+//! - A history that one append does not hold comes in several, each with the note of a run that has ended: one that a
+//!   crash cut off is never started, and the same history completes it. What is there already is never written again,
+//!   and another history under the same run is refused.
 //! - The key that the run has at its end is its own here, too; where another run has or had that key, nothing is
 //!   brought over.
 
@@ -15,12 +16,17 @@ use crate::load::decode;
 use crate::runtime::Runtime;
 use everfold_base::blobs::Blobs;
 use everfold_base::envelope::{Envelope, EventHeader, NewEvent, StreamId, flag};
-use everfold_base::id::{AttemptId, EffectId, RunId, Version};
+use everfold_base::id::{AttemptId, EffectId, RunId, StepPath, Version};
 use everfold_base::json::Hash;
-use everfold_core::slots::identity_stream;
+use everfold_core::slots::{SlotEvent, identity_stream};
 use everfold_language::definition::Definition;
 use everfold_ports::{NameFailure, NameRequest};
-use everfold_store::{APPEND_EVENTS_MAX, Append, AppendError, EventStore, StreamHead};
+use everfold_store::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, Append, AppendError, EventStore, StreamHead};
+
+/// Payloads of one append, without headers.
+const BATCH_BYTES: usize = APPEND_BYTES_MAX / 2;
+/// The longest history that is brought over.
+pub const HISTORY_EVENTS_MAX: usize = 50_000;
 
 /// A history in another store.
 pub struct ForeignHistory<'a> {
@@ -50,8 +56,8 @@ pub enum Adopted {
 pub struct Adoption {
     /// The history.
     pub adopted: Adopted,
-    /// Another run has asked for its key since.
-    pub key_used_since: bool,
+    /// The run that asked last for its key since, if one did.
+    pub key_used_by: Option<RunId>,
 }
 
 /// Why a history is not brought over.
@@ -69,9 +75,9 @@ pub enum AdoptError {
     /// Another run has its key, or had it.
     #[error("another run has used its key")]
     KeyTaken,
-    /// It is longer than one append.
-    #[error("its {0} events are more than the {APPEND_EVENTS_MAX} of one append")]
-    TooLong(usize),
+    /// It is longer than what is brought over.
+    #[error("it has over {HISTORY_EVENTS_MAX} events, which are the most that are brought over")]
+    TooLong,
     /// It goes on.
     #[error("the history has not ended")]
     NotEnded,
@@ -88,7 +94,7 @@ enum ForeignKey {
     /// Nobody has asked for it: these events are to be brought over.
     Absent { stream: StreamId, head: StreamHead, events: Vec<NewEvent> },
     /// It was brought over.
-    There { used_since: bool },
+    There { used_by: Option<RunId> },
 }
 
 impl Engine {
@@ -98,6 +104,22 @@ impl Engine {
     /// [`AdoptError`]; nothing of the history is there then.
     pub async fn adopt(&self, history: ForeignHistory<'_>) -> Result<Adoption, AdoptError> {
         self.inner.shared.adopt(history).await
+    }
+
+    /// Lets the step of a run that goes on with another one have the name that the same step has there: `from` and `to`
+    /// are the runs, each with what its step wishes. Nothing is done where there is none.
+    ///
+    /// # Errors
+    /// [`NameFailure::Store`]
+    pub async fn pass_name(
+        &self,
+        scope: &str,
+        from: (RunId, &str),
+        to: (RunId, &str),
+        path: &StepPath,
+    ) -> Result<(), NameFailure> {
+        let shared = &self.inner.shared;
+        shared.names.pass(shared, scope, (from, to), path).await
     }
 
     /// Gives the step of a run a name in a scope, as a function of that step would ask for it: the same name again
@@ -126,37 +148,39 @@ impl Runtime {
             Some(key) => Some(self.key_events(history.store, identity_stream(key)).await?),
             None => None,
         };
-        let imported = imported(&events);
-        let adopted = match self.store.head(&stream).await.map_err(failed)? {
-            Some(there) if Some(there.hash) == imported.last().map(|event| event.hash) => Adopted::There,
-            Some(there) => {
-                return Err(AdoptError::Differs { there: there.version, given: head.version });
-            }
-            None => {
-                self.definitions.save(&history.definition).await.map_err(failed)?;
-                self.bring_values(&history, &events).await?;
-                let count = imported.len() as u64;
-                self.bring(stream, imported, &head).await?;
-                Adopted::New(count)
-            }
+        let mut imported = imported(&events);
+        let there = self.store.head(&stream).await.map_err(failed)?;
+        let known = there.map_or(0, |there| usize::try_from(there.version.0).unwrap_or(usize::MAX));
+        let known_hash = known.checked_sub(1).and_then(|at| imported.get(at)).map(|event| event.hash);
+        if let Some(there) = there.filter(|there| Some(there.hash) != known_hash) {
+            return Err(AdoptError::Differs { there: there.version, given: head.version });
+        }
+        let missing = imported.split_off(known);
+        let adopted = if missing.is_empty() {
+            Adopted::There
+        } else {
+            self.definitions.save(&history.definition).await.map_err(failed)?;
+            self.bring_values(&history, &events).await?;
+            self.bring(stream, (Version(known as u64), known_hash), missing, &head).await?;
+            Adopted::New(events.len() as u64)
         };
         // Behind the run: a key is never held by a run that is not there.
-        let key_used_since = match key {
+        let key_used_by = match key {
             Some(ForeignKey::Absent { stream, head, events }) => {
-                self.bring(stream, events, &head).await?;
-                false
+                self.bring(stream, (Version::ZERO, None), events, &head).await?;
+                None
             }
-            Some(ForeignKey::There { used_since }) => used_since,
-            None => false,
+            Some(ForeignKey::There { used_by }) => used_by,
+            None => None,
         };
-        Ok(Adoption { adopted, key_used_since })
+        Ok(Adoption { adopted, key_used_by })
     }
 
     /// How the key stands here.
     async fn key_events(&self, foreign: &dyn EventStore, stream: StreamId) -> Result<ForeignKey, AdoptError> {
         let events = events_of(foreign, &stream).await?;
         let head = foreign.head(&stream).await.map_err(failed)?.ok_or(AdoptError::NotEnded)?;
-        let there = self.store.read(&stream, Version::FIRST, APPEND_EVENTS_MAX).await.map_err(failed)?;
+        let mut there = self.store.read(&stream, Version::FIRST, APPEND_EVENTS_MAX).await.map_err(failed)?;
         if there.is_empty() {
             let same = |envelope: Envelope| NewEvent {
                 header: envelope.header,
@@ -167,10 +191,19 @@ impl Runtime {
         }
         let is_same = there.len() >= events.len()
             && there.iter().zip(&events).all(|(there, given)| there.hash == given.hash);
-        match is_same {
-            true => Ok(ForeignKey::There { used_since: there.len() > events.len() }),
-            false => Err(AdoptError::KeyTaken),
+        if !is_same {
+            return Err(AdoptError::KeyTaken);
         }
+        let mut used_by = None;
+        while let Some(last) = there.last() {
+            let since = there.iter().filter(|envelope| envelope.header.version.0 > events.len() as u64);
+            for envelope in since {
+                used_by = asked_by(envelope)?.or(used_by);
+            }
+            let next = last.header.version.next();
+            there = self.store.read(&stream, next, APPEND_EVENTS_MAX).await.map_err(failed)?;
+        }
+        Ok(ForeignKey::There { used_by })
     }
 
     async fn bring_values(
@@ -195,33 +228,82 @@ impl Runtime {
         Ok(())
     }
 
+    /// Appends what is missing behind a version with its hash.
     async fn bring(
         &self,
         stream: StreamId,
+        (mut expected, previous): (Version, Option<Hash>),
         events: Vec<NewEvent>,
         head: &StreamHead,
     ) -> Result<(), AdoptError> {
-        let append = Append {
-            stream,
-            expected: Version::ZERO,
-            previous: Hash::ZERO,
-            events,
-            dedup: None,
-            fence: self.config.fence,
-            note: head.note,
-        };
-        match self.store.append(append).await {
-            Ok(_) => Ok(()),
-            Err(AppendError::Full) => Err(AdoptError::Full),
-            Err(error) => Err(failed(error)),
+        let mut previous = previous.unwrap_or(Hash::ZERO);
+        for events in batches(events) {
+            let behind = (Version(expected.0 + events.len() as u64), events.last().map(|event| event.hash));
+            let append = Append {
+                stream: stream.clone(),
+                expected,
+                previous,
+                events,
+                dedup: None,
+                fence: self.config.fence,
+                note: head.note,
+            };
+            match self.store.append(append).await {
+                Ok(_) => {}
+                Err(AppendError::Full) => return Err(AdoptError::Full),
+                Err(error) => return Err(failed(error)),
+            }
+            (expected, previous) = (behind.0, behind.1.unwrap_or(previous));
+        }
+        Ok(())
+    }
+}
+
+/// All events of a stream.
+async fn events_of(store: &dyn EventStore, stream: &StreamId) -> Result<Vec<Envelope>, AdoptError> {
+    let mut events: Vec<Envelope> = Vec::new();
+    loop {
+        let next = events.last().map_or(Version::FIRST, |last| last.header.version.next());
+        let page = store.read(stream, next, APPEND_EVENTS_MAX).await.map_err(failed)?;
+        if page.is_empty() {
+            return Ok(events);
+        }
+        events.extend(page);
+        if events.len() > HISTORY_EVENTS_MAX {
+            return Err(AdoptError::TooLong);
         }
     }
 }
 
-/// All events of a stream that fit one append.
-async fn events_of(store: &dyn EventStore, stream: &StreamId) -> Result<Vec<Envelope>, AdoptError> {
-    let events = store.read(stream, Version::FIRST, APPEND_EVENTS_MAX + 1).await.map_err(failed)?;
-    if events.len() > APPEND_EVENTS_MAX { Err(AdoptError::TooLong(events.len())) } else { Ok(events) }
+/// The events in parts of which each fits one append.
+fn batches(events: Vec<NewEvent>) -> Vec<Vec<NewEvent>> {
+    let mut batches: Vec<Vec<NewEvent>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for event in events {
+        let more = event.payload.len();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < APPEND_EVENTS_MAX && bytes.saturating_add(more) <= BATCH_BYTES => {
+                bytes += more;
+                batch.push(event);
+            }
+            _full => {
+                bytes = more;
+                batches.push(vec![event]);
+            }
+        }
+    }
+    batches
+}
+
+/// The run that an event of a key says asks for it or has it.
+fn asked_by(envelope: &Envelope) -> Result<Option<RunId>, AdoptError> {
+    let header = &envelope.header;
+    Ok(match SlotEvent::decode(header.kind, header.schema, &envelope.payload).map_err(failed)? {
+        SlotEvent::SlotRequested(event) => Some(event.run),
+        SlotEvent::SlotGranted(event) => Some(event.run),
+        SlotEvent::SlotShared(event) => Some(event.run),
+        SlotEvent::SlotReleased(_) => None,
+    })
 }
 
 /// The events of a run with the flag, in a chain of their own.

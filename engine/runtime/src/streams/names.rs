@@ -10,7 +10,7 @@ use crate::deps::Deps;
 use crate::streams::folded_stream::{FoldedStream, StreamFold};
 use crate::streams::stream_writer::{StoredEvent, StreamError, stored_events};
 use everfold_base::envelope::{Envelope, StreamId};
-use everfold_base::id::EffectId;
+use everfold_base::id::{EffectId, RunId, StepPath};
 use everfold_core::unique_names::{NAMES_FOLD_VERSION, NameEvent, UniqueNames};
 use everfold_ports::{NameFailure, NameRequest, NameWish};
 
@@ -46,6 +46,28 @@ impl NameRegistry {
             }
             let taken = names.take(run, path, wanted)?;
             match stream.append(shared, taken.into_iter().collect()).await {
+                Ok(()) | Err(StreamError::Changed) => {}
+                Err(error) => return Err(store(error)),
+            }
+        }
+        Err(store(StreamError::Changed))
+    }
+
+    /// Lets a run have the name that the same step of a run before it has, if it has one.
+    pub(crate) async fn pass(
+        &self,
+        shared: &Deps,
+        scope: &str,
+        (from, to): ((RunId, &str), (RunId, &str)),
+        path: &StepPath,
+    ) -> Result<(), NameFailure> {
+        let scope = self.scope(UniqueNames::stream(scope));
+        let mut stream = scope.lock().await;
+        let store = |error: StreamError| NameFailure::Store(error.to_string());
+        for _ in 0..TRIES_MAX {
+            let names = stream.current(shared).await.map_err(store)?;
+            let Some(passed) = names.pass(from, to, path) else { return Ok(()) };
+            match stream.append(shared, vec![passed]).await {
                 Ok(()) | Err(StreamError::Changed) => {}
                 Err(error) => return Err(store(error)),
             }

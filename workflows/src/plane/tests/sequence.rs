@@ -29,6 +29,20 @@ async fn o112_sequence_18_is_padded_to_orch_018_by_one_request() {
 }
 
 #[tokio::test]
+async fn o112_a_number_that_would_lose_digits_is_none() {
+    let tracker = Tracker::new().await;
+    let most = json!({"prefix": "ET", "number": i64::MAX});
+    let name = named(&tracker, 1, most).await;
+    assert_eq!((&name["name"], &name["number"]), (&json!(format!("ET-{}", i64::MAX)), &json!(i64::MAX)));
+    for number in [json!(i64::MAX as u64 + 1), json!(u64::MAX), json!(1e300)] {
+        let step = call(2, "item", Some(&tracker.names), Value::Null);
+        let with = json!({"prefix": "ET", "number": number});
+        let failure = tracker.call_as(&step, "plane.sequence", with).await.unwrap_err();
+        assert!(failure.message.contains("the highest number is 9223372036854775807"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
 async fn o112_where_plane_does_not_answer_the_counter_goes_on_and_the_reason_is_said() {
     let tracker = Tracker::new().await;
     named(&tracker, 1, orch()).await;
