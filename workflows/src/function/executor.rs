@@ -16,6 +16,7 @@ use super::call::{Call, CallParts};
 use super::registry::Functions;
 use crate::attempt_end::ended_now;
 use crate::git::head;
+use crate::http::host_of;
 use crate::in_process::{InProcess, InProcessWork, StopHandle};
 use crate::remote::{LeaseTable, carry};
 
@@ -93,12 +94,13 @@ impl Executor for FunctionExecutor {
         self.leases_for(spec).is_some()
     }
 
-    /// The function, and the provider that its `with` names: it is the one who answers.
+    /// The function, and who answers: the provider that its `with` names, or the host at which it finds Plane.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let called = Some(name_of(spec)).filter(|name| !name.is_empty());
         let called = called.map(|name| Service::new("function", name));
         let provider = spec["with"]["provider"].as_str().map(|name| Service::new("provider", name));
-        called.into_iter().chain(provider).collect()
+        let tracker = name_of(spec).starts_with("plane.").then(|| spec["with"]["url"].as_str()).flatten();
+        called.into_iter().chain(provider).chain(tracker.and_then(host_of)).collect()
     }
 
     fn is_outage(&self, failure: &Failure) -> bool {

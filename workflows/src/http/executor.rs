@@ -85,10 +85,7 @@ impl Executor for HttpExecutor {
     /// The host that is asked.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let url = spec.as_str().or(spec["url"].as_str()).unwrap_or_default();
-        let host = place(url)
-            .split_once("://")
-            .map(|(_, rest)| rest.split('/').next().unwrap_or_default().to_ascii_lowercase());
-        host.filter(|host| !host.is_empty()).map(|host| Service::new("http", &host)).into_iter().collect()
+        host_of(url).into_iter().collect()
     }
 
     fn is_outage(&self, failure: &Failure) -> bool {
@@ -264,6 +261,13 @@ fn tail(answer: &HttpAnswer) -> String {
         Some((at, _)) => format!("…{}", &text[at..]),
         None => text.to_owned(),
     }
+}
+
+/// The host of a URL, with its port where one is named: what answers.
+pub(crate) fn host_of(url: &str) -> Option<Service> {
+    let place = place(url);
+    let host = place.split_once("://")?.1.split('/').next()?.to_ascii_lowercase();
+    (!host.is_empty()).then(|| Service::new("http", &host))
 }
 
 /// The URL without what may be a secret in it: name and password, and the query.

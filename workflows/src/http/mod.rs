@@ -22,6 +22,7 @@ pub use body::{BodyBytes, BodyError, read_body};
 pub use client::{HttpClient, USER_AGENT};
 pub use connection::{KeptConnection, TlsError, connect_tcp, is_unknown_host, probe_when_idle, start_tls};
 pub use executor::HttpExecutor;
+pub(crate) use executor::host_of;
 pub use percent::percent_encoded;
 pub use request::{HttpAnswer, HttpError, HttpRequest};
 pub use tls::{native_roots, tls, tls_of};

@@ -287,6 +287,21 @@ async fn functions_say_what_they_take_and_give_and_may_be_repeated() {
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "the step's word counts: {end:?}");
 }
 
+/// A pause that one tracker asked for held every call of the function, of whichever project.
+#[tokio::test]
+async fn l16_a_function_of_a_tracker_calls_upon_the_host_of_that_tracker() {
+    let fake = Fake::serve(|_| Answer::status(404, json!({}))).await;
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
+    let executor = place.executor("function");
+    let services = |url: &str| -> Vec<String> {
+        let spec = json!({"name": "plane.comment", "with": {"url": url}});
+        executor.services(&spec).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(services("https://Plane.example.org/x"), ["function.plane.comment", "http.plane.example.org"]);
+    assert_eq!(services("http://10.0.0.7:8080"), ["function.plane.comment", "http.10.0.0.7:8080"]);
+    assert_eq!(services("nowhere"), ["function.plane.comment"]);
+}
+
 /// What a provider asked for was kept for gates, and lost where a function heard it.
 #[tokio::test]
 async fn l16_a_provider_that_asks_to_be_left_alone_is_heard_by_the_functions_that_call_it() {
