@@ -35,8 +35,8 @@ pub(super) fn read_locals(
         }
         return locals;
     };
-    let mut reader =
-        LocalReader { source, files, problems, entries: BTreeMap::new(), open: Vec::new(), locals };
+    let (by_name, open, depths) = Default::default();
+    let mut reader = LocalReader { source, files, problems, entries: by_name, open, depths, locals };
     for (key, value) in entries {
         let Some(name) = key.text() else { continue };
         if is_name(name) {
@@ -69,6 +69,8 @@ struct LocalReader<'a, 'f> {
     entries: BTreeMap<&'a str, (&'a YamlNode, &'a YamlNode)>,
     /// Those that are being written out, outermost first.
     open: Vec<&'a str>,
+    /// How many locals stand in a row from each sound one on, itself included: whichever is written out first.
+    depths: BTreeMap<&'a str, usize>,
     locals: Locals,
 }
 
@@ -85,6 +87,7 @@ impl<'a> LocalReader<'a, '_> {
         let node = self.with_file(node);
         self.asked(&node, &mut asked);
         let mut is_sound = self.problems.len() == before;
+        let mut depth = 1;
         for other in asked {
             let Some((&other, _)) = self.entries.get_key_value(other.as_str()) else { continue };
             if self.open.contains(&other) || self.open.len() == DEPTH_MAX {
@@ -92,7 +95,15 @@ impl<'a> LocalReader<'a, '_> {
                 is_sound = false;
             } else {
                 self.resolve(other);
+                depth = depth.max(1 + self.depths.get(other).copied().unwrap_or_default());
+                if depth > DEPTH_MAX && is_sound {
+                    self.report_chain(key, name, other);
+                    is_sound = false;
+                }
             }
+        }
+        if is_sound {
+            self.depths.insert(name, depth);
         }
         self.open.pop();
         let value = if is_sound { self.written(name, key, node) } else { None };
@@ -145,7 +156,7 @@ impl<'a> LocalReader<'a, '_> {
         let (message, hint) = if self.open.contains(&other) {
             (format!("the local “{name}” leads back to itself"), "take one of the names out of this circle")
         } else {
-            let message = format!("more than {DEPTH_MAX} locals stand in a row before “{other}”");
+            let message = format!("more than {DEPTH_MAX} locals stand in a row, from “{name}” by “{other}”");
             (message, "put some of them together")
         };
         self.problems.push(self.source.problem(Code::Template, key.span.clone(), message).hint(hint));

@@ -233,6 +233,28 @@ steps: [{ id: a, command: 'echo ${local.a} ${local.b}' }]
     assert!(problems.contains("more than 16 locals stand in a row"), "{problems}");
 }
 
+/// Only a chain whose first local also had the first name was counted to its end.
+#[test]
+fn a_chain_of_locals_is_as_long_whatever_their_names_are() {
+    let chain = |count: usize, name: &dyn Fn(usize) -> String| {
+        let links: String =
+            (1..count).map(|n| format!("  {}: '${{local.{}}}'\n", name(n - 1), name(n))).collect();
+        format!(
+            "name: x\nlocals:\n{links}  {}: a\nsteps: [{{id: a, command: 'echo ${{local.{}}}'}}]",
+            name(count - 1),
+            name(0)
+        )
+    };
+    let names: [&dyn Fn(usize) -> String; 2] = [&|n| format!("l{:03}", 900 - n), &|n| format!("l{n:03}")];
+    for name in names {
+        assert!(check(&chain(16, name)).is_ok(), "{}", chain(16, name));
+        let problems = check(&chain(17, name)).unwrap_err().0;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].message.contains("more than 16 locals stand in a row"), "{problems:?}");
+        assert_eq!(check(&chain(40, name)).unwrap_err().0.len(), 1);
+    }
+}
+
 #[test]
 fn locals_cannot_make_a_small_file_a_large_pipeline() {
     let long = "x".repeat(300_000);
