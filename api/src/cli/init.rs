@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::settings::TEMPLATE;
 use everfold_engine::data_folder::Layout;
+use everfold_engine::store::check_folder;
 use everfold_workflows::builtin::{self, BuiltIn};
 use serde_json::json;
 
@@ -27,6 +28,8 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
         (None, Some(dir)) if !dir.is_empty() => absolute(Path::new(&dir))?,
         _ => absolute(Path::new("."))?.join(FOLDER),
     };
+    // Else the folder would get settings, and every other verb would refuse it.
+    check_folder(&folder)?;
     make_folder(&folder).map_err(|fault| Fault { code: Code::File, ..fault })?;
     let layout = Layout::new(&folder);
     let mut written = Vec::new();

@@ -38,7 +38,9 @@ impl From<OpenError> for Fault {
             Code::Damaged | Code::Missing | Code::StoreIndex => {
                 "copy the folder first; then `everfold store verify` names every fault"
             }
-            Code::Foreign => "name another folder with --dir, or begin in an empty one",
+            Code::Foreign => {
+                "nothing was written: move that out of the folder, or name another folder with --dir (EVERFOLD_DIR)"
+            }
             Code::Full => "free some space and repeat; nothing was changed",
             Code::TooNew => "use the everfold that wrote it, or a later one",
             _ => match &error {

@@ -150,6 +150,14 @@ fn refuse_foreign(folder: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Refuses a folder in which no store would be opened, because it holds other things.
+///
+/// # Errors
+/// [`OpenError::Foreign`]; the folder cannot be read.
+pub fn check_folder(folder: &Path) -> Result<(), OpenError> {
+    if folder.exists() { refuse_foreign(folder) } else { Ok(()) }
+}
+
 /// Whether opening a folder would make a new store there: there is no folder, or it holds neither a store nor anything foreign. Where a
 /// `lock` is, a process opens it, or has.
 #[must_use]

@@ -72,6 +72,26 @@ fn fill(file: &Path) {
 }
 
 #[test]
+fn a_verification_without_room_for_its_copy_says_that_the_disk_is_full_and_finds_no_damage() {
+    let folder = TempDir::new().unwrap();
+    let Some(_mounted) = mounted("full-disk verification", mount(folder.path())) else { return };
+    let store_folder = folder.path().join("store");
+    let hog = folder.path().join("hog");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(&store_folder, SledOptions::default()).unwrap();
+        store.append(Source::new(2_000).next(3)).await.unwrap();
+        store.close().await.unwrap();
+    });
+    fill(&hog);
+    let found = verify_folder(&store_folder, &SledOptions::default(), &mut NoMeaning);
+    assert!(matches!(found, Err(OpenError::Full { .. })), "{found:?}");
+    fs::remove_file(&hog).unwrap();
+    let report = verify_folder(&store_folder, &SledOptions::default(), &mut NoMeaning).unwrap();
+    assert!(report.is_sound(), "{:?}", report.faults);
+}
+
+#[test]
 fn s7_on_a_full_disk_nothing_acknowledged_is_lost_and_the_store_goes_on_by_itself() {
     let folder = TempDir::new().unwrap();
     let Some(_mounted) = mounted("full-disk", mount(folder.path())) else { return };

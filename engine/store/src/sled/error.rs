@@ -28,6 +28,16 @@ impl IndexError {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), cause: ErrorCause::Other }
     }
+
+    /// The same failure, with what was to be done.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self { what: format!("{what}: {}", self.what), ..self }
+    }
+
+    /// Whether the disk has no room, which says nothing of the index.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self.cause, ErrorCause::Full)
+    }
 }
 
 impl From<std::io::Error> for IndexError {

@@ -15,5 +15,6 @@ mod values;
 
 pub(crate) use apply::{Behind, IndexBatch, IndexEntry};
 pub(crate) use catch_up::catch_up;
+pub(crate) use error::IndexError;
 pub(crate) use index::{Index, close_when_unused, sync_released};
 pub(crate) use values::appends_in;

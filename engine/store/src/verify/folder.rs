@@ -61,8 +61,11 @@ pub fn verify_folder(
             None
         }
         Some(Ok(copy)) => Some(Arc::clone(&copy.index)),
-        Some(Err(what)) => {
-            report.fault(VerifyFault::Index { what: what.clone() });
+        Some(Err(error)) if error.is_full() => {
+            return Err(OpenError::Full { path: index_folder(folder) });
+        }
+        Some(Err(error)) => {
+            report.fault(VerifyFault::Index { what: error.to_string() });
             None
         }
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::paths::{index_folder, remove_folder};
-use crate::sled::Index;
+use crate::sled::{Index, IndexError};
 use everfold_system::clock;
 
 /// A copy of a closed index, gone when dropped.
@@ -17,7 +17,10 @@ pub(super) struct IndexCopy {
 
 impl IndexCopy {
     /// Beside the index, or where temporary files go if the folder may only be read.
-    pub(super) fn make(folder: &Path, cache_bytes: u64) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// A full disk says nothing of the index; else why it cannot be copied or opened.
+    pub(super) fn make(folder: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         let mut copy = folder.join("sled.verify.tmp");
         let mut made = remove_folder(&copy).and_then(|()| fs::create_dir(&copy));
         if made.as_ref().is_err_and(is_forbidden) {
@@ -25,15 +28,15 @@ impl IndexCopy {
             made = fs::DirBuilder::new().mode(0o700).create(&copy);
         }
         let made = made.and_then(|()| copy_folder(&index_folder(folder), &copy));
-        let opened = made.map_err(|error| error.to_string()).and_then(|()| {
-            Index::open(&copy, cache_bytes).map_err(|error| format!("it cannot be opened: {error}"))
+        let opened = made.map_err(IndexError::from).and_then(|()| {
+            Index::open(&copy, cache_bytes).map_err(|error| error.about("it cannot be opened"))
         });
         match opened {
             Ok(index) => Ok(Self { index: Arc::new(index), folder: copy }),
-            Err(what) => {
+            Err(error) => {
                 // Named .tmp: what stays is removed by the next verification.
                 let _unimportant = remove_folder(&copy);
-                Err(what)
+                Err(error)
             }
         }
     }

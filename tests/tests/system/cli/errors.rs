@@ -68,6 +68,11 @@ fn a_folder_that_holds_something_else_is_left_alone() {
     assert_eq!(done.code, 7, "{done:?}");
     assert!(done.err.contains("EF0404"), "{}", done.err);
     assert_eq!(std::fs::read_dir(scratch.path("photos")).unwrap().count(), 1);
+    // Neither does `init` begin one there that no other verb would take.
+    let done = scratch.run(&["--dir", "photos", "init"]);
+    assert_eq!(done.code, 7, "{done:?}");
+    assert!(done.err.contains("EF0404") && done.err.contains("cat.jpg"), "{}", done.err);
+    assert_eq!(std::fs::read_dir(scratch.path("photos")).unwrap().count(), 1);
 }
 
 #[test]
