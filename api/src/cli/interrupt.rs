@@ -1,7 +1,8 @@
 //! Ctrl-C: once leaves a run resumable, twice cancels it. A request to end from elsewhere (SIGTERM)
-//! leaves it resumable.
+//! leaves it resumable. A server that another process started for itself ends with that process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::fault::{Code, Fault};
 
@@ -9,6 +10,8 @@ use crate::fault::{Code, Fault};
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    /// Resolves when the process that started this one is gone.
+    starter: Option<oneshot::Receiver<()>>,
 }
 
 /// Which of them came.
@@ -26,7 +29,26 @@ impl Interrupts {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            starter: None,
         })
+    }
+
+    /// The end of the standard input counts as a request to end: who started this process holds the other end, and
+    /// however that process goes, the system closes it.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn end_with_input(&mut self) -> Result<(), Fault> {
+        let (gone, starter) = oneshot::channel();
+        let reader = move || {
+            // What is written there is not looked at; a failed read is an end, too.
+            let _ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            let _not_awaited = gone.send(());
+        };
+        let started = std::thread::Builder::new().name("starter".to_owned()).spawn(reader);
+        started.map_err(|error| Fault::new(Code::Internal, format!("no thread can be started: {error}")))?;
+        self.starter = Some(starter);
+        Ok(())
     }
 
     /// Resolves with the next signal.
@@ -34,6 +56,18 @@ impl Interrupts {
         tokio::select! {
             _ = self.interrupt.recv() => Interrupted::ByPerson,
             _ = self.terminate.recv() => Interrupted::BySystem,
+            () = starter_gone(&mut self.starter) => Interrupted::BySystem,
         }
+    }
+}
+
+/// Resolves once, when the process that started this one is gone; never where none holds the standard input.
+async fn starter_gone(starter: &mut Option<oneshot::Receiver<()>>) {
+    match starter {
+        Some(gone) => {
+            let _sent_or_dropped = gone.await;
+            *starter = None;
+        }
+        None => std::future::pending().await,
     }
 }

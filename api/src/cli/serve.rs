@@ -40,6 +40,9 @@ pub(crate) async fn run(context: &CommandContext, args: ServeArgs) -> Result<u8,
     crate::serve::ListenPlace::of(&settings)?;
 
     let mut interrupts = Interrupts::listen()?;
+    if args.until_input_ends {
+        interrupts.end_with_input()?;
+    }
     tokio::select! {
         biased;
         _signal = interrupts.next() => {

@@ -88,6 +88,48 @@ fn an_issue_goes_through_all_stages_while_its_server_is_killed() {
     assert!(status.contains(run), "{status}");
 }
 
+/// A closed terminal, or `kill -9`, left the server behind.
+#[test]
+fn the_server_of_a_demo_that_is_killed_ends_with_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_everfold-under-test"))
+        .args(["demo", "orch", "--pace", "5"])
+        .current_dir(scratch.path())
+        .env("TMPDIR", scratch.path())
+        .env_remove("EVERFOLD_DIR")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = until(|| {
+        assert!(demo.try_wait().unwrap().is_none(), "the demo ended by itself");
+        let folders = std::fs::read_dir(scratch.path()).unwrap();
+        let records = folders.map(|folder| folder.unwrap().path().join("data/owner.json"));
+        let text = records.filter_map(|record| std::fs::read(record).ok()).next()?;
+        let record: Value = serde_json::from_slice(&text).ok()?;
+        record["url"].is_string().then(|| record["pid"].as_u64().unwrap())
+    });
+    let process = format!("/proc/{server}/cmdline");
+    let serves = || std::fs::read_to_string(&process).is_ok_and(|line| line.contains("serve"));
+    assert!(serves(), "process {server} is the server");
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    until(|| (!serves()).then_some(()));
+}
+
+/// Waits for something that comes to be.
+fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "it never came to be");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn what_it_prints_is_for_reading_and_what_it_names_works() {
     let scratch = tempfile::tempdir().unwrap();

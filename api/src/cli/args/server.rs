@@ -24,6 +24,9 @@ pub(crate) struct ServeArgs {
     /// How people reach it, for links
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// End when the standard input ends: with the process that holds its other end
+    #[arg(long, hide = true)]
+    pub(crate) until_input_ends: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,6 @@
 //! `everfold serve` of the demo: another process of this program, as a service manager starts it.
+//!
+//! Law: it ends with the demo, however that goes: the demo holds the other end of its standard input.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -34,9 +36,9 @@ impl DemoService {
         let child = Command::new(program)
             .arg("--dir")
             .arg(folder.join("data"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--until-input-ends"])
             .envs(environment.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(file)
             .stderr(other)
             .kill_on_drop(true)
