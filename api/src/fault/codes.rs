@@ -133,6 +133,8 @@ codes! {
         "An artefact is named by the hash of its bytes. `GET /runs/{run}/artefacts` lists the files that the steps of a run gave; their bytes are kept as long as the run.";
     ArtefactTooLarge = "EF0237", 413, 2, "the artefact is too large to be shown",
         "Files of up to 32 MiB are given out over REST. Larger ones lie in the folder `blobs` of the data folder, named by run and hash.";
+    NoItem = "EF0238", 404, 3, "no such work item",
+        "A task is named by its work item, as `ET-018`, by the number of it, or by its run. `everfold orch status --all` lists the tasks.";
     NoBudget = "EF0241", 404, 3, "the run has no such budget",
         "The pipeline of the run names its budgets under `budget`; `everfold budget RUN` lists them. One without an `id` is called `budget`.";
     BadRaise = "EF0242", 422, 2, "the budget cannot be raised so",

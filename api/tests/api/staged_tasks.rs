@@ -74,7 +74,13 @@ async fn o116_a_task_is_found_by_the_number_of_its_item_whatever_stands_in_front
     ] {
         assert_eq!(task(&api, name).await["run"], run.as_str(), "{name}");
     }
-    assert_eq!(api.get("/api/v1/orch/tasks/ET-006").await.0, 404);
+    let (status, problem) = api.get("/api/v1/orch/tasks/ET-006").await;
+    assert_eq!((status, problem["code"].as_str()), (404, Some("EF0238")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("no work item ET-006"), "{problem}");
+    for unknown in ["/orch/queue?at=1", "/orch/tasks?stagee=x", "/orch/review?x=1", "/orch/costs?x=1"] {
+        let (status, problem) = api.get(&format!("/api/v1{unknown}")).await;
+        assert_eq!(status, 422, "{unknown}: {problem}");
+    }
     // The same number in another project: written whole it is the one, by another prefix it is not known which.
     let other = begun(&api, "WEB-005").await;
     assert_eq!(task(&api, "WEB-005").await["run"], other.as_str());

@@ -158,7 +158,8 @@ impl FakeService for FakeTelegram {
 
     fn fault(&self, status: u16, retry_after: Option<u64>) -> FakeAnswer {
         match retry_after {
-            None if status >= 502 => FakeAnswer::new(status, Value::Null),
+            // What stands before the service answers in its own words.
+            None if status >= 502 || (300..400).contains(&status) => FakeAnswer::new(status, Value::Null),
             None => refused(status, "Internal Server Error"),
             Some(seconds) => FakeAnswer::new(
                 429,

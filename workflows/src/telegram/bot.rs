@@ -101,7 +101,8 @@ impl BotError {
     pub(crate) fn may_have_happened(&self) -> bool {
         match self {
             Self::Refused(_) => false,
-            Self::Foreign { status } => !(400..500).contains(status),
+            // What is moved was not done here, and no redirect of a POST is followed.
+            Self::Foreign { status } => !(300..500).contains(status),
             Self::Http(error) => error.may_have_arrived(),
         }
     }

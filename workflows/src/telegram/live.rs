@@ -160,4 +160,5 @@ fn not_known(file: &MessageFile<'_>, why: &str) -> Failure {
     let mut failure = Failure::new(FailureKind::Validation, format!("{why}: {}", unknown(file)));
     failure.code = Some("MESSAGE_UNKNOWN".to_owned());
     failure
+        .with_hint("look into the chat: where the message is not there, remove the file, and it is sent anew")
 }

@@ -177,6 +177,10 @@ async fn o160_a_send_that_was_refused_is_tried_again_and_one_whose_answer_was_lo
         chat.fake.fail_next([Some(fault)]);
         chat.live("1").await.unwrap_err();
     }
+    // A redirect of a POST is not followed, so nothing was done.
+    chat.fake.fail_next([Some(ServiceFault::Status(302))]);
+    let moved = chat.live("1").await.unwrap_err();
+    assert_eq!((moved.code.as_deref(), moved.message.contains("302")), (None, true), "{moved:?}");
     assert!(chat.messages().is_empty(), "Telegram said that it did not send it");
     for (key, fault) in
         [("a", ServiceFault::LostAnswer), ("b", ServiceFault::Garbled), ("c", ServiceFault::Status(504))]
@@ -190,6 +194,7 @@ async fn o160_a_send_that_was_refused_is_tried_again_and_one_whose_answer_was_lo
             (FailureKind::Validation, Some("MESSAGE_UNKNOWN")),
             "{failure:?}"
         );
+        assert!(failure.hint.as_deref().is_some_and(|hint| hint.contains("remove the file")), "{failure:?}");
         let left = chat.again().call_as("step", "telegram.live", with("2")).await.unwrap();
         assert_eq!(left["message"], Value::Null);
         assert!(left["reason"].as_str().unwrap().contains("a second one is not sent"), "{left}");

@@ -21,12 +21,20 @@ struct NamedTask {
 /// several runs the one that goes on, else the newest. Else the run that the name is of.
 pub(super) async fn find(app: &App, name: &str, at: Option<Position>) -> Result<RunId, Fault> {
     let Some(digits) = number_of(name) else { return app.resolve(name).await };
+    let no_item = |fault: Fault| match fault.code {
+        // The words of the one who asked: an item, and no run.
+        Code::NoRun if name.contains('-') => {
+            Fault::new(Code::NoItem, format!("there is no work item {name}"))
+                .hint("`everfold orch status --all` lists them")
+        }
+        _other => fault,
+    };
     let candidates = candidates(app, digits, at).await?;
     let is_same = |candidate: &&NamedTask| candidate.item.eq_ignore_ascii_case(name);
     if let Some(exact) = best(candidates.iter().filter(is_same)) {
         return Ok(exact.run);
     }
-    let Some(found) = best(candidates.iter()) else { return app.resolve(name).await };
+    let Some(found) = best(candidates.iter()) else { return app.resolve(name).await.map_err(no_item) };
     let others: Vec<&str> = candidates
         .iter()
         .filter(|other| other.item != found.item && other.is_open == found.is_open)

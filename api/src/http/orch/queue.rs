@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::body::orch::{AgentQueue, QueueCounts, QueueJob, QueueResilience};
 use crate::fault::Fault;
 use crate::http::app::App;
+use crate::http::extract::{NoParams, Params};
 
 /// What the breakers of agents are called: `agent.PROFILE`.
 const OF_AGENTS: &str = "agent.";
@@ -24,7 +25,10 @@ const PLACES: &str = "processes";
     tag = "orch",
     responses((status = 200, description = "Counts, breakers, the last ten.", body = AgentQueue))
 )]
-pub(crate) async fn queue(State(app): State<App>) -> Result<Json<AgentQueue>, Fault> {
+pub(crate) async fn queue(
+    State(app): State<App>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Json<AgentQueue>, Fault> {
     let AgentJobs { queued, running, done, failed, recent } =
         app.views().stages(None, |view| view.jobs()).await?.value;
     let line = app.engine().line();
