@@ -152,6 +152,9 @@ fn of_steps(expect: &CaseExpectation, outcome: &CaseOutcome, found: &mut Found) 
             let actual = outcome.attempts.get(id).copied().unwrap_or(0);
             found.same(&path("attempts"), &json!(attempts), &json!(actual));
         }
+        if let Some(work) = &wanted.work {
+            found.same(&path("work"), work, outcome.work.get(id).unwrap_or(&Value::Null));
+        }
         if let Some(output) = &wanted.output {
             found.same(&path("output"), output, outcome.outputs.get(id).unwrap_or(&Value::Null));
         }

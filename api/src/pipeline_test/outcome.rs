@@ -43,6 +43,7 @@ pub(super) struct CaseOutcome {
     pub(super) output: Value,
     pub(super) outputs: BTreeMap<StepId, Value>,
     pub(super) attempts: BTreeMap<StepId, usize>,
+    pub(super) work: BTreeMap<StepId, Value>,
     pub(super) notices: Vec<Value>,
     pub(super) events: Vec<&'static str>,
 }
@@ -61,6 +62,7 @@ impl CaseOutcome {
         let state = engine.state(run).await.map_err(|error| error.to_string())?;
         let mut outputs = BTreeMap::new();
         let mut attempts = BTreeMap::new();
+        let mut work = BTreeMap::new();
         for (step, facts) in state.steps() {
             let output = match &facts.items {
                 Some(items) if facts.output == StoredValue::Null => {
@@ -73,6 +75,7 @@ impl CaseOutcome {
                 _one => whole(engine, run, &facts.output).await?,
             };
             outputs.insert(step.id.clone(), output);
+            work.extend(world.work_of(run, &step.id).map(|spec| (step.id.clone(), spec)));
             attempts.insert(step.id.clone(), world.attempts(run, step.id.as_str()));
         }
         let sent = world.notices().into_iter().filter(|notice| notice.run == run);
@@ -86,6 +89,7 @@ impl CaseOutcome {
             output: whole(engine, run, state.output()).await?,
             outputs,
             attempts,
+            work,
             notices: sent.map(notice).collect(),
             events: events.iter().filter(|seen| seen.is_root).map(|seen| seen.event.name()).collect(),
             state,

@@ -60,6 +60,7 @@ impl Executor for StubExecutor {
         async move {
             let Some(stub) = world.stub_of(&request.id).await else { return std::future::pending().await };
             observer.started();
+            world.note_work(&request.id, &request.spec);
             work(&world, request, stub, least).await
         }
         .boxed()

@@ -54,6 +54,8 @@ pub(super) struct CaseWorld {
     faulty: Notify,
     stops: Mutex<BTreeMap<EffectId, Arc<Notify>>>,
     workspaces: Mutex<BTreeMap<RunId, StubWorkspace>>,
+    /// The parameters of the newest work of each step.
+    work: Mutex<BTreeMap<(RunId, StepId), Value>>,
 }
 
 /// What the stubs of a run have left in its workspace.
@@ -83,6 +85,7 @@ impl CaseWorld {
             faulty: Notify::new(),
             stops: Mutex::default(),
             workspaces: Mutex::default(),
+            work: Mutex::default(),
         })
     }
 
@@ -134,6 +137,16 @@ impl CaseWorld {
             found.push(SeenPart { kind: SeenKind::Commit, what: "commit".to_owned(), hash });
         }
         found
+    }
+
+    /// An attempt begins with these parameters.
+    pub(super) fn note_work(&self, id: &EffectId, spec: &Value) {
+        lock(&self.work).insert((id.run, id.attempt.path.step.clone()), spec.clone());
+    }
+
+    /// The parameters of the newest attempt of a step.
+    pub(super) fn work_of(&self, run: RunId, step: &StepId) -> Option<Value> {
+        lock(&self.work).get(&(run, step.clone())).cloned()
     }
 
     pub(super) fn note_notice(&self, request: NoticeRequest) {

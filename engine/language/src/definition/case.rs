@@ -289,6 +289,8 @@ pub struct ExpectedStep {
     pub rounds: Option<u32>,
     /// Attempts that were started, over all rounds and items.
     pub attempts: Option<u32>,
+    /// The parameters of its work in the last attempt, rendered.
+    pub work: Option<Value>,
     /// Its output.
     pub output: Option<Value>,
     /// How it failed.

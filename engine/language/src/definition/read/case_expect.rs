@@ -23,7 +23,7 @@ pub(super) const EXPECT: Shape = Shape {
 pub(super) const FAILURE: Shape = Shape { what: "`failure`", keys: &["step", "kind", "code", "message"] };
 /// The keys of an expected step.
 pub(super) const STEP: Shape =
-    Shape { what: "an expected step", keys: &["status", "rounds", "attempts", "output", "failure"] };
+    Shape { what: "an expected step", keys: &["status", "rounds", "attempts", "work", "output", "failure"] };
 /// The keys of an expected notice.
 pub(super) const NOTICE: Shape =
     Shape { what: "an expected notice", keys: &["notice", "function", "event", "with"] };
@@ -151,6 +151,7 @@ impl PipelineReader<'_> {
             status: keys.get("status").and_then(|word| self.one_of(word, "`status`", &STEP_STATUSES)),
             rounds: keys.get("rounds").and_then(|rounds| self.number(rounds, "`rounds`", 0)),
             attempts: keys.get("attempts").and_then(|attempts| self.number(attempts, "`attempts`", 0)),
+            work: keys.entry("work").map(YamlNode::value),
             output: keys.entry("output").map(YamlNode::value),
             failure: keys.get("failure").and_then(|failure| self.expected_failure(failure, steps)),
         })
