@@ -311,7 +311,9 @@ class Suite:
     def c9b(self):
         def look():
             jobs = expect(self.service.get(self.service.queue), 200).get("recent") or []
-            mine = (job for job in jobs if job.get("agent") == "analyst" and self.name in str(job.get("task_content")))
+            # ORCH shows the text of a job, Everfold the title of its task.
+            named = (job for job in jobs if job.get("agent") == "analyst")
+            mine = (job for job in named if self.name in f"{job.get('task_content')} {job.get('title')}")
             return next(mine, None)
 
         limit = seconds("JOB_LIMIT", 30)

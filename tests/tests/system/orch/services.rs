@@ -4,9 +4,11 @@
 //! Deliveries wait in `outbox` until a test sends them on.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::host_clone::git;
 use crate::workflow_fixtures::fake_server::{Answer, Asked};
 
 /// The states of every project: their ids are different in each.
@@ -89,6 +91,8 @@ pub(super) struct Services {
     /// What CI will say of the next commits, by repository; success when there is nothing more.
     pub(super) verdicts: BTreeMap<String, VecDeque<&'static str>>,
     pub(super) outbox: VecDeque<Delivery>,
+    /// Where the repositories of Gitea lie.
+    pub(super) origins: PathBuf,
     deliveries: u64,
 }
 
@@ -238,6 +242,16 @@ impl Services {
                 "id": 1, "full_name": format!("admin/{repository}"), "default_branch": "main",
                 "permissions": { "push": true, "pull": true, "admin": false },
             })),
+            ("GET", ["branches"]) => {
+                let origin = self.origins.join(format!("{repository}.git"));
+                let names = git(&origin, &["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
+                Answer::ok(names.lines().map(|name| json!({ "name": name })).collect())
+            }
+            ("DELETE", ["branches", name]) => {
+                let origin = self.origins.join(format!("{repository}.git"));
+                git(&origin, &["branch", "-D", &name.replace("%2F", "/")]);
+                Answer::status(204, Value::Null)
+            }
             ("GET", ["commits", commit, "status"]) => Answer::ok(self.status(repository, commit)),
             ("GET", ["pulls"]) => {
                 let wanted = asked.parameter("state").unwrap_or("open");

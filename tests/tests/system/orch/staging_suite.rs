@@ -1,12 +1,41 @@
 //! `staging_check.py`: the real suite over services that are played (O188–O193), and the compose file of both services.
 
-use super::staging_world::{PRODUCTION, SANDBOX, World};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::host_clone::git;
+use super::staging_world::{PRODUCTION, SANDBOX, SUITE, World};
+use super::world as orch_world;
 
 const COMPOSE: &str = include_str!("../../../../ops/orch/compose.example.yaml");
 
 /// The rows that are left in the store of ORCH.
 fn left(world: &World) -> [String; 3] {
     ["tasks", "jobs", "events"].map(|table| world.sql(&format!("SELECT COUNT(*) FROM {table}")))
+}
+
+/// The suite and the server are the real ones; Plane, Gitea and the agent are played.
+#[tokio::test(flavor = "multi_thread")]
+async fn o073_the_suite_passes_over_a_server_of_everfold_and_leaves_nothing_behind() {
+    let world = orch_world::World::new().await;
+    let mut command = world.staging_check(SUITE);
+    let ended = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&ended);
+    let suite = tokio::spawn(async move {
+        let output = command.output().await.unwrap();
+        is_over.store(true, Ordering::SeqCst);
+        output
+    });
+    world.until("the end of the suite", |_| ended.load(Ordering::SeqCst)).await;
+    let output = suite.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}{}", String::from_utf8_lossy(&output.stderr), world.story());
+    assert!(said.contains("10/10 checks PASS"), "{said}");
+    let services = world.services();
+    assert!(services.issues.is_empty(), "the issue is removed: {:#?}", services.issues);
+    drop(services);
+    let branches = git(&world.origin("shop"), &["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
+    assert_eq!(branches.trim(), "main", "and its branch");
 }
 
 #[tokio::test(flavor = "multi_thread")]

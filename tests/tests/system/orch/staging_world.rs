@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::workflow_fixtures::fake_server::{Answer, Asked, Fake};
 
-const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/orch/staging_check.py");
+pub(super) const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/orch/staging_check.py");
 pub(super) const SANDBOX: &str = "8c5a3025-4f9d-4190-b79f-fa06276bb27e";
 pub(super) const PRODUCTION: &str = "8da6aa25-a60e-44d6-a1e2-d8ae59aa7d6a";
 const ISSUE: &str = "1b2c3d4e-0000-4000-8000-000000000001";

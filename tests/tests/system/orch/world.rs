@@ -78,6 +78,7 @@ impl World {
         let state = services.clone();
         let fake = Fake::serve(move |asked| state.lock().unwrap().answer(asked)).await;
         let world = Self { home: tempfile::tempdir().unwrap(), services, fake, server: None };
+        world.services().origins = world.path("origin/admin");
         world.write("bin/claude", CLAUDE);
         std::fs::set_permissions(world.path("bin/claude"), std::fs::Permissions::from_mode(0o755)).unwrap();
         world.write(".everfold/everfold.toml", &SETTINGS.replace("URL", &world.fake.url));
@@ -185,6 +186,32 @@ impl World {
 
     pub(super) fn token(&self) -> &str {
         &self.server.as_ref().unwrap().admin
+    }
+
+    /// A command that knows where everything is, as the staging suite wants to be told.
+    pub(super) fn staging_check(&self, suite: &str) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("python3");
+        let base = format!("http://{}", self.address());
+        command.args([suite, "--service", "everfold", "--mode", "stub", "--base-url", &base]);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("CANDIDATE_COMMIT", "c0ffee").stdin(Stdio::null());
+        for (name, value) in [
+            ("STAGING", "true".to_owned()),
+            ("PLANE_API_URL", format!("{}/plane", self.fake.url)),
+            ("GITEA_URL", format!("{}/gitea", self.fake.url)),
+            ("PLANE_API_TOKEN", "plane-token".to_owned()),
+            ("GITEA_TOKEN", "gitea-token".to_owned()),
+            ("PLANE_WEBHOOK_SECRET", SECRET.to_owned()),
+            ("TOKEN", self.token().to_owned()),
+            ("SANDBOX_PROJECT", SHOP.to_owned()),
+            ("SANDBOX_REPO", "shop".to_owned()),
+        ] {
+            command.env(format!("ORCH_{name}"), value);
+        }
+        for (name, limit) in [("BRANCH", "60"), ("JOB", "60"), ("OUTCOME", "60")] {
+            command.env(format!("STAGING_{name}_EVERY"), "0.1").env(format!("STAGING_{name}_LIMIT"), limit);
+        }
+        command
     }
 
     pub(super) fn client(&self) -> Client {
