@@ -20,7 +20,7 @@ pub(super) fn read(folder: &Path, path: &str) -> Result<Option<String>, String> 
     for PlacedFile { within, file } in candidates(folder, path) {
         match text(&within, &file) {
             Ok(text) => return Ok(Some(text)),
-            Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => {}
+            Err(PipelineFileError::Io(error)) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.to_string()),
         }
     }
@@ -29,7 +29,7 @@ pub(super) fn read(folder: &Path, path: &str) -> Result<Option<String>, String> 
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
-enum ReadError {
+enum PipelineFileError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error("a link leads out of {0}, which holds the files of the pipeline")]
@@ -40,13 +40,13 @@ enum ReadError {
     NoText,
 }
 
-fn text(within: &Path, file: &Path) -> Result<String, ReadError> {
+fn text(within: &Path, file: &Path) -> Result<String, PipelineFileError> {
     let (folder, real) = (within.canonicalize()?, file.canonicalize()?);
     if !real.starts_with(&folder) {
-        return Err(ReadError::Outside(folder.display().to_string()));
+        return Err(PipelineFileError::Outside(folder.display().to_string()));
     }
-    let bytes = regular::read_bounded(&real, FILE_BYTES_MAX)?.ok_or(ReadError::TooLarge)?;
-    String::from_utf8(bytes).map_err(|_| ReadError::NoText)
+    let bytes = regular::read_bounded(&real, FILE_BYTES_MAX)?.ok_or(PipelineFileError::TooLarge)?;
+    String::from_utf8(bytes).map_err(|_| PipelineFileError::NoText)
 }
 
 /// A place where a file may be, and the folder that links in it do not lead out of.

@@ -27,7 +27,7 @@ const COST_MAX: f64 = 1_000_000.0;
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 /// What a warning shows of a text.
 const SHOWN_CHARS: usize = 40;
-/// Warnings that are told one by one.
+/// Warnings that are shown one by one.
 const WARNINGS_MAX: usize = 20;
 /// The longest text that is taken from a column.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -45,15 +45,15 @@ pub(crate) struct OrchDatabase {
 
 /// What was not taken over, the first of it one by one.
 #[derive(Default)]
-struct Warnings {
-    told: Vec<String>,
+struct RowWarnings {
+    shown: Vec<String>,
     more: usize,
 }
 
-impl Warnings {
+impl RowWarnings {
     fn add(&mut self, warning: String) {
-        if self.told.len() < WARNINGS_MAX {
-            self.told.push(warning);
+        if self.shown.len() < WARNINGS_MAX {
+            self.shown.push(warning);
         } else {
             self.more += 1;
         }
@@ -61,9 +61,9 @@ impl Warnings {
 
     fn all(mut self) -> Vec<String> {
         if self.more > 0 {
-            self.told.push(format!("and {} more of this kind", self.more));
+            self.shown.push(format!("and {} more of this kind", self.more));
         }
-        self.told
+        self.shown
     }
 }
 
@@ -144,7 +144,7 @@ fn read(connection: &Connection) -> Result<OrchDatabase, DatabaseError> {
     if !table.has("plane_id") && !table.has("plane_issue_id") {
         return Err(DatabaseError::Schema("`tasks` has no column `plane_id`".into()));
     }
-    let mut warnings = Warnings::default();
+    let mut warnings = RowWarnings::default();
     table.each(connection, |row| match integer(row, "id") {
         Some(id) => match tasks.entry(id) {
             Entry::Vacant(place) => drop(place.insert(task(id, row))),
@@ -200,7 +200,7 @@ fn task(id: i64, row: &Row<'_>) -> OrchTask {
     }
 }
 
-fn agent_run(row: &Row<'_>, warnings: &mut Warnings) -> AgentRun {
+fn agent_run(row: &Row<'_>, warnings: &mut RowWarnings) -> AgentRun {
     let id = integer(row, "id").unwrap_or(0);
     let mut not_taken = |name: &str| {
         let number = shown(row, name);

@@ -88,7 +88,11 @@ pub(super) async fn sequence(
     with: SequenceParameters,
 ) -> Result<SequenceOutput, StepError> {
     let order = NameOrder::of(&call, &with)?;
-    if with.number.as_f64().is_some_and(|number| number > SEQUENCE_MAX as f64) {
+    let is_too_large = match with.number.as_u64() {
+        Some(number) => number > SEQUENCE_MAX,
+        None => with.number.as_f64().is_some_and(|number| number > SEQUENCE_MAX as f64),
+    };
+    if is_too_large {
         let message = format!("`with.number` is {}, and the highest number is {SEQUENCE_MAX}", with.number);
         return Err(StepError::validation(message).hint("name the issue's own number, or leave it out"));
     }
