@@ -248,10 +248,12 @@ fn a_chain_of_locals_is_as_long_whatever_their_names_are() {
     let names: [&dyn Fn(usize) -> String; 2] = [&|n| format!("l{:03}", 900 - n), &|n| format!("l{n:03}")];
     for name in names {
         assert!(check(&chain(16, name)).is_ok(), "{}", chain(16, name));
-        let problems = check(&chain(17, name)).unwrap_err().0;
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].message.contains("more than 16 locals stand in a row"), "{problems:?}");
-        assert_eq!(check(&chain(40, name)).unwrap_err().0.len(), 1);
+        for count in [17, 40] {
+            let mut problems = check(&chain(count, name)).unwrap_err().0;
+            problems.retain(|problem| problem.code != Code::Unused);
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].message.contains("more than 16 locals stand in a row"), "{problems:?}");
+        }
     }
 }
 
