@@ -1,4 +1,4 @@
-//! The columns of a board by stage, as pipelines name them.
+//! What lists know of definitions: how many steps each has, and the columns of a board by stage, as it names them.
 
 use everfold_base::id::{Position, StepId};
 use everfold_base::json::Hash;
@@ -10,17 +10,17 @@ use crate::stages::StageLayout;
 /// The place of a column that no pipeline's order gives one.
 pub(crate) const NO_PLACE: u16 = u16::MAX;
 
-/// A definition whose steps name stages, as the log has it.
+/// What lists know of a definition, as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionColumns {
     /// Where it stands in the log.
     pub position: Position,
     /// The definition.
     pub definition: Hash,
-    /// Its columns.
-    pub stages: StepColumns,
-    /// Its stages, in their order.
-    pub layout: StageLayout,
+    /// How many steps it has, those that run at the end among them.
+    pub steps: u32,
+    /// Its columns and its stages, in their order, where its steps name stages.
+    pub stages: Option<(StepColumns, StageLayout)>,
 }
 
 /// In which column each step of a definition stands: its stage's; before the first stage its own.
@@ -30,7 +30,7 @@ pub struct StepColumns {
     columns: BTreeMap<String, (u16, String)>,
 }
 
-/// What a canonical document says of it.
+/// What a canonical document says of its steps.
 #[derive(Deserialize)]
 struct StagesDocument {
     #[serde(default)]
@@ -69,6 +69,12 @@ impl StepColumns {
         let columns = steps.iter().filter_map(|step| self.columns.get(step.as_str()));
         columns.min().map(|(place, name)| (*place, name.as_str()))
     }
+}
+
+/// How many steps a definition has, those that run at the end among them.
+pub(crate) fn steps_of(document: &str) -> Option<u32> {
+    let document: StagesDocument = serde_json::from_str(document).ok()?;
+    u32::try_from(document.steps.len() + document.on_finish.len()).ok()
 }
 
 #[cfg(test)]

@@ -30,12 +30,15 @@ pub(crate) const TIMELINE: u16 = 1 << 8;
 pub(crate) const STEP_FIGURES: u16 = 1 << 9;
 /// Moves a task along its stages, or says who works on it or is waited for: `stages`.
 pub(crate) const STAGES: u16 = 1 << 10;
+/// A step begins, ends, or is to begin anew: counted in the row of its run.
+pub(crate) const STEP_COUNTS: u16 = 1 << 11;
 
 /// The readers of an event, by its kind.
 fn readers(event: &RunEvent) -> u16 {
     match event {
-        RunEvent::RunStarted(_) | RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES,
-        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::RunStarted(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES,
+        RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES | STEP_COUNTS,
+        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS,
         RunEvent::AttemptStarted(_) | RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES | STAGES,
         RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES | STAGES,
         RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES | STAGES,
@@ -43,22 +46,22 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::ChildFinished(_) | RunEvent::ChildStopped(_) | RunEvent::NoticeQueued(_) => STAGES,
         RunEvent::TimerSet(_) => INBOX | STAGES,
         RunEvent::AnswerSaved(_) => INBOX,
+        RunEvent::StepSkipped(_) | RunEvent::StepFailed(_) | RunEvent::StepCancelled(_) => {
+            INBOX | STEP_FIGURES | STAGES | STEP_COUNTS
+        }
         RunEvent::StopRequested(_)
-        | RunEvent::StepSkipped(_)
-        | RunEvent::StepFailed(_)
         | RunEvent::StepBlocked(_)
-        | RunEvent::StepCancelled(_)
         | RunEvent::ApprovalRequested(_)
         | RunEvent::QuestionAsked(_)
         | RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES | STAGES,
         RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES,
-        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES,
+        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS,
         RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX | STAGES,
         RunEvent::GateEvaluated(_) => DECISIONS | STAGES,
         RunEvent::StepCancelRequested(_) => DECISIONS,
         RunEvent::VoteCast(_) => INBOX | DECISIONS,
-        RunEvent::ReworkRequested(_)
-        | RunEvent::ApprovalDecided(_)
+        RunEvent::ReworkRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | STEP_COUNTS,
+        RunEvent::ApprovalDecided(_)
         | RunEvent::TimerFired(_)
         | RunEvent::RunUnblocked(_)
         | RunEvent::QuestionAnswered(_)
@@ -71,7 +74,7 @@ fn readers(event: &RunEvent) -> u16 {
         | RunEvent::RunHalted(_)
         | RunEvent::RunReleased(_) => ROW,
         RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => {
-            ROW | INBOX | DECISIONS | STEP_FIGURES | STAGES
+            ROW | INBOX | DECISIONS | STEP_FIGURES | STAGES | STEP_COUNTS
         }
         RunEvent::RunCancelled(_) | RunEvent::RunSucceeded(_) => {
             INBOX | PIPELINES | SPEND | STEP_FIGURES | STAGES

@@ -47,8 +47,8 @@ pub use money::usd;
 pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
 pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation};
 pub use runs::{
-    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, RowFailure, RowParent, RowState, RowUsage,
-    RunCounts, RunFilter, RunOrder, RunPage, RunRow, RunsModel, RunsView,
+    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, RowFailure, RowParent, RowState, RowStepCounts,
+    RowUsage, RunCounts, RunFilter, RunOrder, RunPage, RunRow, RunsModel, RunsView, StepCounts,
 };
 pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{

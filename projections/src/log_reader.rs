@@ -14,7 +14,7 @@ use everfold_core::pipeline_versions::{is_definition_stream, saved_definition};
 use everfold_store::{BlobStore, EventStore, ReadError, Subscription};
 use serde_json::json;
 
-use crate::columns::{DefinitionColumns, StepColumns};
+use crate::columns::{self, DefinitionColumns, StepColumns};
 use crate::event_readers::{TASKS, passed_over};
 use crate::projection::{CopiedEvent, EventContext, Fact};
 use crate::stages::StageLayout;
@@ -44,7 +44,7 @@ pub(crate) struct FactBatch {
     /// The position of the last one.
     pub(crate) last: Position,
     pub(crate) unreadable: Vec<Unreadable>,
-    staged: Vec<DefinitionColumns>,
+    defined: Vec<DefinitionColumns>,
     /// The stream of the last event, and its run.
     stream: Option<(StreamId, Option<RunId>)>,
 }
@@ -64,10 +64,10 @@ impl FactBatch {
         self.read[from..].iter().map(|read| Fact::new(read.run, &read.context, &read.event, &read.copied))
     }
 
-    /// The definitions behind a position that name stages.
-    pub(crate) fn staged_after(&self, position: Position) -> &[DefinitionColumns] {
-        let from = self.staged.partition_point(|staged| staged.position <= position);
-        &self.staged[from..]
+    /// The definitions behind a position.
+    pub(crate) fn defined_after(&self, position: Position) -> &[DefinitionColumns] {
+        let from = self.defined.partition_point(|defined| defined.position <= position);
+        &self.defined[from..]
     }
 
     /// Decodes events of the log, and reads what forks among them take over.
@@ -82,7 +82,7 @@ impl FactBatch {
     fn clear(&mut self) {
         self.read.clear();
         self.unreadable.clear();
-        self.staged.clear();
+        self.defined.clear();
         (self.first, self.last) = (Position::ZERO, Position::ZERO);
     }
 
@@ -101,7 +101,7 @@ impl FactBatch {
                 run
             }
         };
-        let Some(run) = run else { return self.staged.extend(staged(event)) };
+        let Some(run) = run else { return self.defined.extend(defined(event)) };
         if event.flags & flag::COPIED != 0 {
             return;
         }
@@ -147,15 +147,16 @@ impl FactBatch {
     }
 }
 
-/// What a definition that was saved says of stages.
-fn staged(event: &EventView<'_>) -> Option<DefinitionColumns> {
+/// What a definition that was saved says of its steps.
+fn defined(event: &EventView<'_>) -> Option<DefinitionColumns> {
     if !is_definition_stream(event.stream) {
         return None;
     }
     let saved = saved_definition(event).ok()?;
-    let stages = StepColumns::of(saved.document.as_str())?;
-    let layout = StageLayout::of(saved.document.as_str());
-    Some(DefinitionColumns { position: event.position, definition: saved.hash, stages, layout })
+    let document = saved.document.as_str();
+    let steps = columns::steps_of(document)?;
+    let stages = StepColumns::of(document).map(|columns| (columns, StageLayout::of(document)));
+    Some(DefinitionColumns { position: event.position, definition: saved.hash, steps, stages })
 }
 
 /// The history before a fork, without its origin's end, and what of it could not be read.

@@ -126,11 +126,11 @@ pub trait Projection: Sized + Send + Sync + 'static {
     /// What is there cannot be read.
     fn open(batch: &WriteBatch) -> Result<Self, FoldError>;
 
-    /// Stores the columns of a definition that names stages. It comes before the runs that are pinned to it.
+    /// Stores what lists know of a definition. It comes before the runs that are pinned to it.
     ///
     /// # Errors
     /// As of [`Projection::apply`].
-    fn define(&mut self, _staged: &DefinitionColumns, _batch: &mut WriteBatch) -> Result<(), FoldError> {
+    fn define(&mut self, _defined: &DefinitionColumns, _batch: &mut WriteBatch) -> Result<(), FoldError> {
         Ok(())
     }
 

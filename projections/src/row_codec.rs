@@ -39,6 +39,33 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, FoldErro
     options().deserialize_from(bytes).map_err(|error| FoldError::Row(error.to_string()))
 }
 
+/// Seven bits to a byte, the lowest first.
+pub(crate) fn number(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// Reads what [`number`] wrote, and moves behind it.
+pub(crate) fn read_number(bytes: &mut &[u8]) -> Result<u64, FoldError> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(cut_number)?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(cut_number())
+}
+
+fn cut_number() -> FoldError {
+    FoldError::Row("a number ends too early".to_owned())
+}
+
 /// Bytes in one piece, where a list of them would be written one by one.
 pub(crate) mod raw {
     use std::fmt;

@@ -162,6 +162,8 @@ pub(crate) struct RunRowSchema {
     moved_at: TimeSchema,
     /// The steps that something goes on in, or that wait for people.
     active_steps: Vec<String>,
+    /// How many of its steps are how far; null where the log does not have its definition.
+    step_counts: Option<StepCountsSchema>,
     /// How it failed.
     failure: Option<RowFailureSchema>,
     /// How it failed or why it stands still, in one line.
@@ -190,6 +192,26 @@ pub(crate) struct RunRowSchema {
     origin: Option<OriginSchema>,
     /// Why it cannot be gone on with; null where it can.
     set_aside: Option<String>,
+}
+
+/// How many steps of a run are how far; together they are `total`.
+#[derive(ToSchema, Serialize)]
+#[schema(as = StepCounts)]
+pub(crate) struct StepCountsSchema {
+    /// Steps of the definition, those of `on_finish` among them.
+    total: u32,
+    /// Have not begun.
+    pending: u32,
+    /// Have begun and not ended: at work, at their gates, waiting, blocked.
+    open: u32,
+    /// Ended well.
+    succeeded: u32,
+    /// Failed for good, tolerated or not.
+    failed: u32,
+    /// Did not apply, or were passed over.
+    skipped: u32,
+    /// Were ended with their run.
+    cancelled: u32,
 }
 
 /// How far the work of a run said last that it is.

@@ -311,6 +311,10 @@ async fn lists_boards_and_counts_know_the_present_and_the_past() {
         "{board}"
     );
     assert_eq!(card["awaits"], json!([{ "step": "ok", "kind": "approval", "roles": [] }]));
+    let counts = json!({
+        "total": 3, "pending": 1, "open": 1, "succeeded": 1, "failed": 0, "skipped": 0, "cancelled": 0
+    });
+    assert_eq!(card["step_counts"], counts, "{card}");
     let (_, stages) = api.get("/api/v1/board?group_by=stage").await;
     assert_eq!(column(&stages, "ok")["count"], 1, "{stages}");
 

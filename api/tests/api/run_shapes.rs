@@ -41,8 +41,8 @@ steps:
 ";
 
 /// Fields of a run that only lists have.
-const OF_LISTS: [&str; 7] =
-    ["active_steps", "moved_at", "note", "position", "progress", "set_aside", "since"];
+const OF_LISTS: [&str; 8] =
+    ["active_steps", "moved_at", "note", "position", "progress", "set_aside", "since", "step_counts"];
 
 struct Api {
     held: NodeGuard,

@@ -183,6 +183,33 @@ async fn until(held: &NodeGuard, name: &str) {
     }
 }
 
+/// A budget of the pipeline's own of which nothing is left.
+fn used_up(name: &str, steps: &str) -> String {
+    format!("name: {name}\nbudget: {{ id: task, cost: 0 USD, on_over: pause }}\nsteps:\n  - {steps}\n")
+}
+
+#[tokio::test]
+async fn of_runs_that_are_equally_full_the_one_that_its_budget_holds_is_listed_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path().join("data"));
+    let node = serve::hold(layout, HoldOptions::default()).await.unwrap();
+    let paid = "{ id: work, agent: { profile: script, prompt: Do, args: [\"true\"] } }";
+    let asks = "{ id: ask, approval: { title: Go on? } }";
+    let mut runs = Vec::new();
+    for definition in [used_up("held", paid), used_up("full", asks)] {
+        let (status, run) = ask(&node, "POST", "/api/v1/runs", json!({ "definition": definition })).await;
+        assert_eq!(status, 201, "{run}");
+        runs.push(run["id"].clone());
+        until(&node, if runs.len() == 1 { "BudgetExceeded" } else { "ApprovalRequested" }).await;
+    }
+    let (_, listed) = ask(&node, "GET", "/api/v1/spend/runs", Value::Null).await;
+    let items = listed["items"].as_array().unwrap();
+    let seen: Vec<_> =
+        items.iter().map(|item| (&item["run"], &item["held"], &item["full_percent"])).collect();
+    let wanted = [(&runs[0], &json!(true), &json!(100)), (&runs[1], &json!(false), &json!(100))];
+    assert_eq!(seen, wanted, "the newer run would come first if only its fullness counted: {listed}");
+}
+
 #[tokio::test]
 async fn a_limit_that_is_set_without_an_owner_lets_the_runs_go_on_that_waited_for_it() {
     let folder = tempfile::tempdir().unwrap();

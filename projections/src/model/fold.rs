@@ -65,9 +65,9 @@ impl<P: Projection> ModelFold<P> {
         }
         let (mut at, mut run) = (self.position, None);
         let folded = catch_unwind(AssertUnwindSafe(|| {
-            for staged in facts.staged_after(self.position) {
-                (at, run) = (staged.position, None);
-                self.fold.define(staged, &mut self.batch)?;
+            for defined in facts.defined_after(self.position) {
+                (at, run) = (defined.position, None);
+                self.fold.define(defined, &mut self.batch)?;
             }
             for fact in facts.after(self.position) {
                 if !P::handles(fact.event) {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::awaited_action::{AwaitedAction, AwaitedActionKind};
 use super::funding::Funding;
+use super::step_counts::{BegunSteps, StepCounts};
 use super::stops::Stops;
 use crate::small_map::SmallMap;
 
@@ -53,11 +54,13 @@ pub(super) struct Activity {
     funding: Funding,
     /// It was cancelled.
     cancelling: bool,
+    steps: BegunSteps,
     ended: Option<RunStatus>,
 }
 
 impl Activity {
     pub(super) fn apply(&mut self, event: &RunEvent, at: Timestamp) {
+        self.steps.apply(event);
         match event {
             RunEvent::StepScheduled(event) => match event.work {
                 ScheduledWork::Task(_) => self.begin(&event.id),
@@ -307,6 +310,11 @@ impl Activity {
             None if self.funding.held() > 0 => RunStatus::Paused,
             None => RunStatus::Waiting,
         }
+    }
+
+    /// How many steps are how far, of a definition with so many; `None`: the run has ended, and they stay as they were.
+    pub(super) fn step_counts(&self, total: u32) -> Option<StepCounts> {
+        self.ended.is_none().then(|| self.steps.counts(total))
     }
 
     /// Puts the steps that something goes on in, that wait for a signal or a timer, or that people are asked about,

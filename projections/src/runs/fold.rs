@@ -32,8 +32,8 @@ const HISTORY_BYTES_MAX: usize = 400;
 /// Ends in one value.
 pub(super) const ENDS: u32 = 1_024;
 const HEAD: &[u8] = b"H";
-/// Definitions whose stages stay in memory.
-const STAGES_MAX: usize = 256;
+/// Definitions that stay in memory.
+const DEFINITIONS_MAX: usize = 256;
 
 /// The read model `runs`.
 pub struct RunsModel {
@@ -51,8 +51,8 @@ pub struct RunsModel {
     unsettled: Vec<u32>,
     changes: TermChanges,
     is_head_changed: bool,
-    /// Of definitions that runs were pinned to lately.
-    stages: IdMap<Hash, Option<Arc<StepColumns>>>,
+    /// Definitions that runs were pinned to lately.
+    definitions: IdMap<Hash, PinnedDefinition>,
 }
 
 /// How many rows there are.
@@ -60,6 +60,14 @@ pub struct RunsModel {
 pub(super) struct RunsHead {
     pub(super) count: u32,
     pub(super) ended: u32,
+}
+
+/// What rows take from the definition that their run is pinned to.
+#[derive(Clone, Default)]
+struct PinnedDefinition {
+    /// 0: the log does not have it.
+    steps: u32,
+    stages: Option<Arc<StepColumns>>,
 }
 
 struct CachedRow {
@@ -87,7 +95,7 @@ pub(super) fn record_key(number: u32) -> [u8; 5] {
     [b'r', a, b, c, d]
 }
 
-fn stages_key(definition: &Hash) -> Vec<u8> {
+fn definition_key(definition: &Hash) -> Vec<u8> {
     [&b"g"[..], &definition.0].concat()
 }
 
@@ -110,21 +118,24 @@ impl RunsModel {
         find(run, candidates, |number| Ok(self.load(batch, number)?.map(|it| it.record)))
     }
 
-    /// The stages of a definition.
-    fn stages_of(
+    /// What rows take from a definition.
+    fn definition_of(
         &mut self,
         batch: &WriteBatch,
         definition: Option<Hash>,
-    ) -> Result<Option<Arc<StepColumns>>, FoldError> {
-        let Some(definition) = definition else { return Ok(None) };
-        if let Some(known) = self.stages.get(&definition) {
+    ) -> Result<PinnedDefinition, FoldError> {
+        let Some(definition) = definition else { return Ok(PinnedDefinition::default()) };
+        if let Some(known) = self.definitions.get(&definition) {
             return Ok(known.clone());
         }
-        if self.stages.len() >= STAGES_MAX {
-            self.stages.clear();
+        if self.definitions.len() >= DEFINITIONS_MAX {
+            self.definitions.clear();
         }
-        let found = stages(batch, &definition)?.map(Arc::new);
-        self.stages.insert(definition, found.clone());
+        let found = match stored_definition(batch, &definition)? {
+            Some((steps, stages)) => PinnedDefinition { steps, stages: stages.map(Arc::new) },
+            None => PinnedDefinition::default(),
+        };
+        self.definitions.insert(definition, found.clone());
         Ok(found)
     }
 
@@ -211,12 +222,20 @@ fn find(
     Ok(None)
 }
 
-/// The stages of a definition.
-pub(super) fn stages(keys: &dyn KeyReader, definition: &Hash) -> Result<Option<StepColumns>, FoldError> {
-    match keys.get(&stages_key(definition))? {
+/// How many steps a definition has, and its stages.
+fn stored_definition(
+    keys: &dyn KeyReader,
+    definition: &Hash,
+) -> Result<Option<(u32, Option<StepColumns>)>, FoldError> {
+    match keys.get(&definition_key(definition))? {
         Some(bytes) => row_codec::read(&mut &*bytes).map(Some),
         None => Ok(None),
     }
+}
+
+/// The stages of a definition.
+pub(super) fn stages(keys: &dyn KeyReader, definition: &Hash) -> Result<Option<StepColumns>, FoldError> {
+    Ok(stored_definition(keys, definition)?.and_then(|(_, stages)| stages))
 }
 
 /// How many rows readers see.
@@ -246,7 +265,7 @@ pub(super) fn number_of(
 
 impl Projection for RunsModel {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 13;
+    const SCHEMA: u32 = 14;
 
     fn handles(_event: &RunEvent) -> bool {
         true
@@ -268,13 +287,14 @@ impl Projection for RunsModel {
             unsettled: Vec::new(),
             changes: TermChanges::default(),
             is_head_changed: false,
-            stages: IdMap::default(),
+            definitions: IdMap::default(),
         })
     }
 
-    fn define(&mut self, staged: &DefinitionColumns, batch: &mut WriteBatch) -> Result<(), FoldError> {
-        batch.put(&stages_key(&staged.definition), row_codec::encode(&staged.stages)?);
-        self.stages.remove(&staged.definition);
+    fn define(&mut self, defined: &DefinitionColumns, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        let stages = defined.stages.as_ref().map(|(columns, _)| columns);
+        batch.put(&definition_key(&defined.definition), row_codec::encode(&(defined.steps, stages))?);
+        self.definitions.remove(&defined.definition);
         Ok(())
     }
 
@@ -288,7 +308,8 @@ impl Projection for RunsModel {
             }
         };
         if let Some(mut record) = new {
-            record.stages = self.stages_of(batch, record.fixed.definition)?;
+            let pinned = self.definition_of(batch, record.fixed.definition)?;
+            (record.fixed.steps, record.stages) = (pinned.steps, pinned.stages);
             if record.stages.is_none() {
                 record.fixed.definition = None;
             }
@@ -306,7 +327,7 @@ impl Projection for RunsModel {
                 let Some(number) = self.number_of(batch, fact.run)? else { return Ok(()) };
                 if !self.cached.contains_key(&number) {
                     let Some(mut loaded) = self.load(batch, number)? else { return Ok(()) };
-                    loaded.record.stages = self.stages_of(batch, loaded.record.fixed.definition)?;
+                    loaded.record.stages = self.definition_of(batch, loaded.record.fixed.definition)?.stages;
                     self.cached.insert(number, loaded);
                 }
                 self.numbers.insert(fact.run, number);

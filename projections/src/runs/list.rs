@@ -500,6 +500,7 @@ impl RunRow {
             parent: self.parent.clone(),
             origin: self.origin.clone(),
             definition: self.definition,
+            steps: self.step_counts.map_or(0, |counts| counts.total),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Rows are numbered in the order in which they became visible. [`row`] and [`row_state`] are a row as it is returned,
 //! [`row_json`] its JSON. [`record`] folds one row, with what the run is doing ([`activity`], [`stops`], [`funding`])
-//! and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
+//! [`step_counts`] among it, and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
 //! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries.
 
 mod activity;
@@ -22,6 +22,7 @@ mod row_history;
 mod row_json;
 mod row_part;
 mod row_state;
+mod step_counts;
 mod stops;
 mod windows;
 
@@ -29,5 +30,6 @@ pub use awaited_action::{AwaitedAction, AwaitedActionKind};
 pub use board::{Board, Column, GroupBy};
 pub use fold::RunsModel;
 pub use list::{RunCounts, RunFilter, RunOrder, RunPage, RunsView};
-pub use row::RunRow;
+pub use row::{RowStepCounts, RunRow};
 pub use row_state::{RowFailure, RowParent, RowState, RowUsage};
+pub use step_counts::StepCounts;

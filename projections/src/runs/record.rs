@@ -63,6 +63,7 @@ impl RowRecord {
             }),
             origin: None,
             definition: Some(event.definition),
+            steps: 0,
         };
         let shown = RowState { labels: Arc::new(event.labels.clone()), ..RowState::default() };
         let mut record = Self {
@@ -112,7 +113,7 @@ impl RowRecord {
 
     /// Folds one fact. Gives the parts of what it shows that changed with it; what follows from the open
     /// parts is worked out by [`RowRecord::add_entry`].
-    fn fold(&mut self, fact: &Fact<'_>) -> u8 {
+    fn fold(&mut self, fact: &Fact<'_>) -> u16 {
         let context = fact.context;
         let notes = reported(fact.event);
         let mut changed = 0;
@@ -205,7 +206,7 @@ impl RowRecord {
     }
 
     /// Works out what the run shows now, and adds it to the history.
-    pub(super) fn add_entry(&mut self, mut changed: u8) -> Result<Option<RowHistory>, FoldError> {
+    pub(super) fn add_entry(&mut self, mut changed: u16) -> Result<Option<RowHistory>, FoldError> {
         let full = self.history.is_full().then(|| std::mem::take(&mut self.history));
         let shown = &mut self.shown;
         let status = self.activity.status();
@@ -223,6 +224,12 @@ impl RowRecord {
                 shown.awaits = awaits;
                 changed |= row_part::AWAITS;
             }
+        }
+        let counts =
+            self.activity.step_counts(self.fixed.steps).filter(|counts| *counts != shown.step_counts);
+        if let Some(counts) = counts {
+            shown.step_counts = counts;
+            changed |= row_part::COUNTS;
         }
         if status.is_ended() && shown.ended_at.is_none() {
             shown.ended_at = Some(self.updated_at);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::row_history::HistoryEntry;
 use super::row_json;
 use super::row_state::{RowParent, RowState};
+use super::step_counts::StepCounts;
 
 /// A run as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,6 +35,8 @@ pub struct RunRow {
     /// What it shows; a part of the row in JSON.
     #[serde(flatten, serialize_with = "row_json::state")]
     pub shown: RowState,
+    /// How many of its steps are how far; `None`: the log does not have its definition.
+    pub step_counts: Option<RowStepCounts>,
     /// When the last event was recorded.
     pub updated_at: Timestamp,
     /// Its last version.
@@ -52,6 +55,33 @@ pub struct RunRow {
     pub(super) definition: Option<Hash>,
 }
 
+/// How many steps of a run are how far; together they are `total`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RowStepCounts {
+    /// Steps of the definition, those of `on_finish` among them.
+    pub total: u32,
+    /// Have not begun.
+    pub pending: u32,
+    /// Have begun and not ended: at work, at their gates, waiting, blocked.
+    pub open: u32,
+    /// Ended well.
+    pub succeeded: u32,
+    /// Failed for good, tolerated or not.
+    pub failed: u32,
+    /// Did not apply, or were passed over.
+    pub skipped: u32,
+    /// Were ended with their run.
+    pub cancelled: u32,
+}
+
+impl RowStepCounts {
+    fn of(total: u32, counts: &StepCounts) -> Option<Self> {
+        let StepCounts { open, succeeded, failed, skipped, cancelled } = *counts;
+        let pending = total.saturating_sub(counts.begun());
+        (total > 0).then_some(Self { total, pending, open, succeeded, failed, skipped, cancelled })
+    }
+}
+
 /// What never changes of a run once it is to be seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RowIdentity {
@@ -67,6 +97,8 @@ pub(super) struct RowIdentity {
     pub(super) origin: Option<Origin>,
     /// The definition that the run is pinned to, where its steps name stages.
     pub(super) definition: Option<Hash>,
+    /// How many steps the definition has, those that run at the end among them; 0: the log does not have it.
+    pub(super) steps: u32,
 }
 
 impl RowIdentity {
@@ -81,6 +113,7 @@ impl RowIdentity {
             started_by: self.started_by,
             initiator: self.initiator,
             started_at: self.started_at,
+            step_counts: RowStepCounts::of(self.steps, &shown.step_counts),
             shown,
             updated_at: entry.at,
             version: entry.version,

@@ -6,10 +6,11 @@ use everfold_base::id::{Position, StepId, Version};
 use everfold_base::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::row_part::{AWAITS, ENDED, FAILURE, LABELS, PAUSED, SPENT, STATUS, STEPS};
+use super::row_part::{ALL, AWAITS, COUNTS, ENDED, FAILURE, LABELS, PAUSED, SPENT, STATUS, STEPS};
 use super::row_state::RowState;
+use super::step_counts::StepCounts;
 use crate::projection::FoldError;
-use crate::row_codec;
+use crate::row_codec::{self, number, read_number};
 
 /// Bytes behind which a chunk is full.
 const CHUNK_BYTES: usize = 3_500;
@@ -36,24 +37,29 @@ pub(super) struct HistoryEntry {
 
 impl RowHistory {
     /// Adds an entry: what is shown from this event on, of which these parts changed with it.
-    pub(super) fn add(&mut self, entry: &HistoryEntry, changed: u8, now: &RowState) -> Result<(), FoldError> {
+    pub(super) fn add(
+        &mut self,
+        entry: &HistoryEntry,
+        changed: u16,
+        now: &RowState,
+    ) -> Result<(), FoldError> {
         let here = (entry.position.0, entry.version.0, entry.at.0);
         let mut mask = changed;
         if self.bytes.is_empty() {
-            (self.first, self.last, mask) = (entry.position, (0, 0, 0), u8::MAX);
+            (self.first, self.last, mask) = (entry.position, (0, 0, 0), ALL);
             self.bytes.reserve(ROOM_BYTES);
         }
         let bytes = &mut self.bytes;
         match (here.0 - self.last.0, here.1 - self.last.1, zigzag(here.2 - self.last.2)) {
             // What nearly every entry begins with, at once.
-            (place @ 0..0x80, version @ 0..0x80, at @ 0..0x80) => {
-                bytes.extend_from_slice(&[place as u8, version as u8, at as u8, mask]);
+            (place @ 0..0x80, version @ 0..0x80, at @ 0..0x80) if mask < 0x80 => {
+                bytes.extend_from_slice(&[place as u8, version as u8, at as u8, mask as u8]);
             }
             (place, version, at) => {
                 number(bytes, place);
                 number(bytes, version);
                 number(bytes, at);
-                bytes.push(mask);
+                number(bytes, u64::from(mask));
             }
         }
         if mask & STATUS != 0 {
@@ -67,6 +73,9 @@ impl RowHistory {
                 number(bytes, step.as_str().len() as u64);
                 bytes.extend_from_slice(step.as_str().as_bytes());
             }
+        }
+        if mask & COUNTS != 0 {
+            now.step_counts.write(bytes);
         }
         if mask & FAILURE != 0 {
             row_codec::write(bytes, &now.failure)?;
@@ -113,8 +122,7 @@ impl RowHistory {
             }
             version += read_number(&mut bytes)?;
             at += read_signed(&mut bytes)?;
-            let (mask, rest) = bytes.split_first().ok_or_else(cut)?;
-            bytes = rest;
+            let mask = u16::try_from(read_number(&mut bytes)?).map_err(|_| cut())?;
             if mask & STATUS != 0 {
                 shown.status = row_codec::read(&mut bytes)?;
                 shown.moved_at = Timestamp(at - read_signed(&mut bytes)?);
@@ -122,6 +130,9 @@ impl RowHistory {
             if mask & STEPS != 0 {
                 let count = read_number(&mut bytes)?;
                 shown.steps = (0..count).map(|_| read_step(&mut bytes)).collect::<Result<_, _>>()?;
+            }
+            if mask & COUNTS != 0 {
+                shown.step_counts = StepCounts::read(&mut bytes)?;
             }
             if mask & FAILURE != 0 {
                 shown.failure = row_codec::read(&mut bytes)?;
@@ -156,15 +167,6 @@ fn cut() -> FoldError {
     FoldError::Row("a mark ends too early".to_owned())
 }
 
-/// Seven bits to a byte, the lowest first.
-fn number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
 /// The smaller, whatever its sign, the shorter.
 fn signed(bytes: &mut Vec<u8>, span: i64) {
     number(bytes, zigzag(span));
@@ -186,19 +188,6 @@ fn read_step(bytes: &mut &[u8]) -> Result<StepId, FoldError> {
     std::str::from_utf8(name).map(StepId::new).map_err(|error| FoldError::Row(error.to_string()))
 }
 
-fn read_number(bytes: &mut &[u8]) -> Result<u64, FoldError> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or_else(cut)?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(cut())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -211,7 +200,7 @@ mod tests {
         let mut shown = RowState::default();
         let mut kept = Vec::new();
         for number in 0..40_u64 {
-            let changed = match number % 4 {
+            let changed = match number % 6 {
                 0 => {
                     shown.steps = vec![StepId::new(&format!("step-{number}"))];
                     STEPS
@@ -224,6 +213,15 @@ mod tests {
                 2 => {
                     shown.paused = (number > 20).then(|| "a break".to_owned());
                     PAUSED
+                }
+                3 => {
+                    shown.step_counts.open = u32::try_from(number % 2).unwrap();
+                    shown.step_counts.succeeded += 100;
+                    COUNTS | STATUS
+                }
+                4 => {
+                    shown.ended_at = Some(Timestamp(number.cast_signed()));
+                    ENDED | FAILURE
                 }
                 _ => 0,
             };

@@ -10,6 +10,7 @@ use everfold_core::state::RunStatus;
 use serde::{Deserialize, Serialize};
 
 use super::awaited_action::AwaitedAction;
+use super::step_counts::StepCounts;
 
 /// What changes of a run while it lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct RowState {
     pub usage: RowUsage,
     /// How far its work said last that it is.
     pub progress: Option<RowProgress>,
+    /// How many of its steps are how far.
+    pub step_counts: StepCounts,
 }
 
 /// How far work is.
@@ -91,6 +94,7 @@ impl Default for RowState {
             ended_at: None,
             usage: RowUsage::default(),
             progress: None,
+            step_counts: StepCounts::default(),
         }
     }
 }

@@ -211,9 +211,10 @@ impl Projection for StagesModel {
         Ok(Self { count, is_any_staged, jobs: JobCounts::open(batch)?, ..Self::default() })
     }
 
-    fn define(&mut self, staged: &DefinitionColumns, batch: &mut WriteBatch) -> Result<(), FoldError> {
-        batch.put(&definition_key(&staged.definition), row_codec::encode(&staged.layout)?);
-        self.layouts.remove(&staged.definition);
+    fn define(&mut self, defined: &DefinitionColumns, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        let Some((_, layout)) = &defined.stages else { return Ok(()) };
+        batch.put(&definition_key(&defined.definition), row_codec::encode(layout)?);
+        self.layouts.remove(&defined.definition);
         (self.is_any_staged, self.is_count_changed) = (true, true);
         Ok(())
     }

@@ -8,10 +8,11 @@ use everfold_base::failure::Failure;
 use everfold_base::id::{Attempt, AttemptId, Position};
 use everfold_base::time::Timestamp;
 use everfold_core::policy::Verdict;
-use everfold_core::state::{Awaited, RunStatus};
+use everfold_core::state::{Awaited, Phase, RunState, RunStatus, StepStatus};
 use everfold_projections::{
     Decision, DecisionFilter, DecisionKind, DecisionPlace, DecisionType, GateFilter, GroupBy, Models,
-    RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, StageFilter, Task, TaskKind, decision_of,
+    RowStepCounts, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, StageFilter, Task, TaskKind,
+    decision_of,
 };
 use everfold_store::MemoryStore;
 use proptest::prelude::*;
@@ -54,6 +55,26 @@ fn log(choices: &[(usize, usize, u8)], runs: u64) -> (Vec<RandomRun>, Vec<Arc<En
         show(&drawn, &mut shown, run);
     }
     (drawn, log)
+}
+
+/// How many steps are how far, as the run's own state has it.
+fn step_counts(state: &RunState) -> RowStepCounts {
+    let mut counts = RowStepCounts::default();
+    for (step, known) in state.steps() {
+        let is_pending = state.step_status(&step.id) == Some(StepStatus::Pending);
+        let place = match &known.phase {
+            Phase::Cancelled if is_pending => &mut counts.pending,
+            Phase::Pending => &mut counts.pending,
+            Phase::Working | Phase::Judging | Phase::Settling(_) | Phase::Blocked(_) => &mut counts.open,
+            Phase::Succeeded => &mut counts.succeeded,
+            Phase::Failed { .. } => &mut counts.failed,
+            Phase::Skipped => &mut counts.skipped,
+            Phase::Cancelled => &mut counts.cancelled,
+        };
+        *place += 1;
+        counts.total += 1;
+    }
+    counts
 }
 
 fn filters() -> Vec<RunFilter> {
@@ -282,7 +303,11 @@ proptest! {
         let mut models = Models::in_memory().unwrap();
         for (_, which, how) in choices {
             drawn.step(which, how);
-            let events: Vec<_> = drawn.events.iter().cloned().map(Arc::new).collect();
+            // The definition stands before the run.
+            let behind = |event: &Envelope| Envelope { position: event.position.next(), ..event.clone() };
+            let events = drawn.events.iter().map(behind);
+            let events: Vec<_> =
+                std::iter::once(RandomRun::definition_saved()).chain(events).map(Arc::new).collect();
             apply(&mut models, &events);
             let row = models.runs().unwrap().get(drawn.run, None).unwrap().unwrap();
             let trace: Vec<&str> = drawn
@@ -293,6 +318,7 @@ proptest! {
             prop_assert_eq!(row.shown.status, drawn.state.status(), "after {:?}", trace);
             prop_assert_eq!(&*row.shown.labels, drawn.state.labels(), "after {:?}", trace);
             prop_assert_eq!(row.version, drawn.state.version());
+            prop_assert_eq!(row.step_counts, Some(step_counts(&drawn.state)), "after {:?}", trace);
             let (usage, total) = (row.shown.usage, drawn.state.usage());
             let spent = (usage.input_tokens, usage.output_tokens, usage.cost_micros);
             prop_assert_eq!(spent, (total.input_tokens, total.output_tokens, total.cost_micros), "after {:?}", trace);

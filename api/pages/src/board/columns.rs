@@ -9,8 +9,9 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 
 use super::filter::{RunFilter, STATUSES};
-use super::row::{Awaited, Cell, RunList, RunRow, bar};
+use super::row::{Awaited, RunList, RunRow};
 use super::steps::{PipelineSteps, StepOfPipeline};
+use super::steps_bar::StepsBar;
 use crate::frame::Visit;
 use crate::problem::Problem;
 
@@ -100,19 +101,13 @@ pub(crate) struct Card {
     pub(crate) lead: Option<Lead>,
     /// The round of its step, where it is known and not the first.
     pub(crate) round: Option<u64>,
-    pub(crate) bar: Vec<Cell>,
+    pub(crate) bar: StepsBar,
 }
 
 impl Card {
     /// Whether it waits for the caller.
     pub(crate) fn is_mine(&self) -> bool {
         self.lead.as_ref().is_some_and(|lead| lead.is_mine)
-    }
-
-    /// What the bar says, in words.
-    pub(crate) fn bar_text(&self) -> String {
-        let behind = self.bar.iter().filter(|cell| cell.state == "is-behind").count();
-        format!("{behind} of {} steps are behind it", self.bar.len())
     }
 }
 
@@ -380,8 +375,7 @@ impl CardMaker<'_> {
     }
 
     fn card(&self, run: RunRow) -> Card {
-        let steps = self.pipelines.iter().find(|pipeline| pipeline.name == run.pipeline);
-        let bar = steps.map(|pipeline| bar(&run, &pipeline.steps)).unwrap_or_default();
+        let bar = StepsBar::of(&run);
         let mine = run.awaits.iter().find(|awaited| awaited.is_of(&self.visit.who));
         let shown = mine.or(run.awaits.first());
         let task = shown.and_then(|awaited| self.rounds.get(&run.id, &awaited.step));

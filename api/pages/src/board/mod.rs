@@ -16,6 +16,7 @@ mod refused;
 mod routes;
 mod row;
 mod steps;
+mod steps_bar;
 mod table;
 mod time_bar;
 

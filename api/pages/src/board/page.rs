@@ -163,6 +163,7 @@ mod tests {
     use super::*;
     use crate::board::columns::Card;
     use crate::board::row::RunRow;
+    use crate::board::steps_bar::StepsBar;
 
     /// A page of a viewer.
     fn frame(at: Option<&str>) -> Frame {
@@ -193,7 +194,7 @@ mod tests {
     }
 
     fn column(run: RunRow) -> Column {
-        let card = Card { run, lead: None, round: None, bar: Vec::new() };
+        let card = Card { run, lead: None, round: None, bar: StepsBar::default() };
         let name = "failed".to_owned();
         Column { name, is_step: false, count: 1, is_more: false, cards: vec![card], table: None }
     }
