@@ -8,7 +8,7 @@ use super::pipeline_source;
 use crate::body::replay::ReplayBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
-use crate::node::{Replay, ReplayDecision, ReplayDefinition, ReplayDifference};
+use crate::node::{Replay, ReplayBelow, ReplayDecision, ReplayDefinition, ReplayDifference, ReplayedRun};
 use crate::text::{count, cut};
 
 /// The longest line that shows an event.
@@ -18,7 +18,9 @@ pub(crate) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8
     let replay = asked(context, &args).await?;
     if context.json {
         context.out.json(&replay)?;
-        return Ok(if replay.differences.is_empty() { 0 } else { Code::Differs.exit() });
+        let is_alike =
+            replay.differences.is_empty() && replay.below.as_ref().is_none_or(ReplayBelow::is_alike);
+        return Ok(if is_alike { 0 } else { Code::Differs.exit() });
     }
     match &replay.definition {
         Some(by) => said_by(context, &replay, by),
@@ -90,13 +92,21 @@ fn said_by(context: &CommandContext, replay: &Replay, by: &ReplayDefinition) -> 
     if let Some(decision) = &replay.decision {
         whole(context, decision);
     }
-    if differences.is_empty() {
+    if let Some(below) = &replay.below {
+        below.items.iter().for_each(|started| run_below(context, started));
+        if below.more {
+            context.out.line("there are more runs below, which were not decided");
+        }
+    }
+    let is_alike_below = replay.below.as_ref().is_none_or(ReplayBelow::is_alike);
+    if differences.is_empty() && is_alike_below {
         let pinned = if by.pinned { ", by which they were recorded" } else { "" };
         context.out.line(format!(
-            "run {}: {} decided by {name}{pinned}, {} compared, all alike",
+            "run {}: {} decided by {name}{pinned}, {} compared, all alike{}",
             run.short(),
             count(*inputs, "input"),
             count(*events, "event"),
+            replay.below.as_ref().map(|below| alike_below(below)).unwrap_or_default(),
         ));
         return Ok(0);
     }
@@ -108,9 +118,37 @@ fn said_by(context: &CommandContext, replay: &Replay, by: &ReplayDefinition) -> 
         let it = if found.is_empty() { name.as_str() } else { "it" };
         found.push(format!("{it} does not fit at {}", count(by.unfit, "input")));
     }
+    if found.is_empty() {
+        found.push(format!("{name} would decide all alike"));
+    }
+    if let Some(below) = replay.below.as_ref().filter(|_| !is_alike_below) {
+        found.push(format!("{} below would not go as they did", count(below.otherwise + below.unfit, "run")));
+    }
     let what = format!("run {}: of {}, {}", run.short(), count(*inputs, "input"), found.join(", and "));
     Err(Fault::new(Code::Differs, what)
         .hint("the run stands as it is recorded; `restart` and `fork` go on by another definition"))
+}
+
+fn alike_below(below: &ReplayBelow) -> String {
+    format!(", and so are {} below", count(below.items.len() as u64, "run"))
+}
+
+/// A run below that would not go as it did.
+fn run_below(context: &CommandContext, started: &ReplayedRun) {
+    let ReplayedRun { short_id, pipeline, step, definition, first, why, .. } = started;
+    let place = format!("run {short_id} ({pipeline}, started by {step})");
+    let (Some(by), Some(first)) = (definition, first) else {
+        if let Some(why) = why {
+            context.out.line(format!("{place}: not decided: {why}"));
+        }
+        return;
+    };
+    let ReplayDifference { version, fact, message, misfits, .. } = first;
+    let word = if misfits.is_empty() { "otherwise" } else { "does not fit" };
+    let all = count(by.otherwise + by.unfit, "input");
+    context
+        .out
+        .line(format!("{place}: {all} not alike, first version {version} ({fact}): {word}: {message}"));
 }
 
 fn other(context: &CommandContext, difference: &ReplayDifference) {

@@ -29,6 +29,7 @@ mod readiness;
 mod received_hooks;
 mod record;
 mod replay;
+mod replay_below;
 mod rerun;
 mod run_diff;
 mod schedules;
@@ -57,7 +58,9 @@ pub use received_hooks::ReceivedDelivery;
 pub(crate) use record::write_background as write_background_record;
 pub use record::{OwnerRecord, read as read_record, write as write_record};
 pub(crate) use replay::DecidedBy;
-pub use replay::{Replay, ReplayDecision, ReplayDefinition, ReplayDifference, ReplayMisfit};
+pub use replay::{
+    Replay, ReplayBelow, ReplayDecision, ReplayDefinition, ReplayDifference, ReplayMisfit, ReplayedRun,
+};
 pub(crate) use rerun::Rerun;
 pub(crate) use run_diff::RunDiff;
 pub(crate) use schedules::{Add, Remove, Update};

@@ -53,6 +53,11 @@ pub struct Replay {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub decision: Option<ReplayDecision>,
+    /// The runs that it started, and those below them, decided by what their steps start in the definition; where one was
+    /// named and no `version`, and there are such runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub below: Option<ReplayBelow>,
 }
 
 /// The definition that decided, and how often it differs.
@@ -128,6 +133,62 @@ pub struct ReplayDecision {
     pub decided: Vec<Value>,
 }
 
+/// What came of deciding the runs below.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReplayBelow {
+    /// The runs, each behind the one that started it; at most 100.
+    pub items: Vec<ReplayedRun>,
+    /// There are more, which were not decided.
+    pub more: bool,
+    /// Runs in which an input would be decided otherwise.
+    pub otherwise: u64,
+    /// Runs in which the definition does not fit, or that have none any more.
+    pub unfit: u64,
+}
+
+/// A run below.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReplayedRun {
+    /// The run.
+    #[schema(value_type = schema::RunIdSchema)]
+    pub run: RunId,
+    /// The last 8 digits of its id.
+    pub short_id: String,
+    /// Its pipeline's name.
+    pub pipeline: String,
+    /// The run that started it.
+    #[schema(value_type = schema::RunIdSchema)]
+    pub parent: RunId,
+    /// The step of that, or an item of it.
+    pub step: String,
+    /// By which definition it was decided; none: by none, as `why` says.
+    pub definition: Option<ReplayDefinition>,
+    /// How many inputs were decided.
+    pub inputs: u64,
+    /// The first input that is not alike.
+    pub first: Option<ReplayDifference>,
+    /// Why it was not decided.
+    pub why: Option<String>,
+}
+
+impl ReplayBelow {
+    /// Whether all that was decided is alike.
+    #[must_use]
+    pub fn is_alike(&self) -> bool {
+        self.otherwise == 0 && self.unfit == 0
+    }
+
+    pub(super) fn add(&mut self, replayed: ReplayedRun) {
+        match &replayed.definition {
+            None => self.unfit += 1,
+            Some(by) if by.unfit > 0 => self.unfit += 1,
+            Some(by) if by.otherwise > 0 => self.otherwise += 1,
+            Some(_alike) => {}
+        }
+        self.items.push(replayed);
+    }
+}
+
 impl Node {
     /// Decides every recorded input of a run again and compares the events.
     ///
@@ -147,7 +208,16 @@ impl Node {
         });
         let differences = differences.collect();
         let (inputs, events, verdicts) = (replayed.inputs, replayed.events, replayed.verdicts);
-        Ok(Replay { run, definition: None, inputs, events, verdicts, differences, decision: None })
+        Ok(Replay {
+            run,
+            definition: None,
+            inputs,
+            events,
+            verdicts,
+            differences,
+            decision: None,
+            below: None,
+        })
     }
 
     /// Decides the recorded inputs of a run by a definition: all of them, or the one that recorded a version.
@@ -161,9 +231,23 @@ impl Node {
         version: Option<Version>,
     ) -> Result<Replay, Fault> {
         let definition = self.deciding(run, by, version).await?;
-        let name = definition.name.clone();
         // The definition decides what it costs.
         let _turn = self.backtest_turn().await;
+        let mut replay = self.decided_by(run, Arc::clone(&definition), version).await?;
+        if version.is_none() {
+            replay.below = self.decide_below(run, definition).await?;
+        }
+        Ok(replay)
+    }
+
+    /// Decides the recorded inputs of one run.
+    pub(super) async fn decided_by(
+        &self,
+        run: RunId,
+        definition: Arc<Definition>,
+        version: Option<Version>,
+    ) -> Result<Replay, Fault> {
+        let name = definition.name.clone();
         let found = self.engine().decide_by(run, definition, version).await.map_err(|error| match error {
             ReplayError::Load(error) => error.into(),
             ReplayError::Refused(refusal) => refusal.into(),
@@ -189,6 +273,7 @@ impl Node {
             verdicts: 0,
             differences: differences.into_iter().map(ReplayDifference::from).collect(),
             decision: decision.map(ReplayDecision::from),
+            below: None,
         })
     }
 

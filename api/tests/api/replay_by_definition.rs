@@ -147,3 +147,84 @@ async fn what_cannot_be_decided_by_is_refused_clearly() {
     assert_eq!(api.post(&path, json!({ "definition": STEPS })).await.0, 200);
     assert_eq!(api.held.node().store().last_position(), last, "nothing is recorded");
 }
+
+/// A run of its own by name, and one for each item that is written in place.
+const BOSS: &str = "\
+name: boss
+steps:
+  - id: hire
+    run: { pipeline: steps }
+  - id: each
+    foreach:
+      in: [x, y]
+      steps:
+        - id: inner
+          function: everfold.echo
+          with: { n: 3 }
+          gates: [{ id: kept, expression: output.n > 2 }]
+";
+
+/// The first step of [`GATED`] alone: a run of it ends by itself.
+const CHILD: &str = "\
+name: steps
+steps:
+  - id: a
+    function: everfold.echo
+    with: { n: 3 }
+    gates: [{ id: large, expression: output.n > 2 }]
+";
+
+#[tokio::test]
+async fn runs_below_are_decided_by_what_their_steps_start_today() {
+    let api = Api::new();
+    let save_as = async |name: &str, definition: &str| {
+        let body = json!({ "definition": definition }).to_string();
+        let path = format!("/api/v1/pipelines/{name}");
+        let (status, saved) = read(api.send("PUT", &path, &[], body).await).await;
+        assert!(status < 300, "{saved}");
+    };
+    save_as("steps", CHILD).await;
+    save_as("boss", BOSS).await;
+    let (status, run) = api.post("/api/v1/runs", json!({ "pipeline": "boss" })).await;
+    assert_eq!(status, 201, "{run}");
+    let run = run["id"].as_str().unwrap().to_owned();
+    api.until(&run, "succeeded").await;
+    let path = format!("/api/v1/runs/{run}/replay");
+    let (status, same) = api.get(&format!("{path}?definition=current")).await;
+    assert_eq!(status, 200, "{same}");
+    let below = &same["below"];
+    assert_eq!(below["items"].as_array().map(Vec::len), Some(3), "{same}");
+    assert_eq!((&below["otherwise"], &below["unfit"], &below["more"]), (&json!(0), &json!(0), &json!(false)));
+
+    let stricter = |text: &str| text.replace("output.n > 2 }", "output.n > 2, policy: '!evidence.value' }");
+    save_as("steps", &stricter(CHILD)).await;
+    save_as("boss", &stricter(BOSS)).await;
+    let (_, replay) = api.get(&format!("{path}?definition=current")).await;
+    let below = &replay["below"];
+    assert_eq!((&below["otherwise"], &below["unfit"]), (&json!(3), &json!(0)), "{replay}");
+    let of = |step: &str| {
+        let items = below["items"].as_array().unwrap();
+        items.iter().find(|item| item["step"] == step).unwrap().clone()
+    };
+    let hired = of("hire");
+    assert_eq!((&hired["definition"]["name"], &hired["definition"]["version"]), (&json!("steps"), &json!(2)));
+    let message = hired["first"]["message"].as_str().unwrap();
+    assert!(message.contains("gate “large” of step “a” said pass; it would say fail"), "{message}");
+    let message = of("each.1")["first"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("gate “kept” of step “inner” said pass; it would say fail"), "{message}");
+    let shown = page(&api, &format!("/runs/{run}/debug/replay")).await;
+    assert!(shown.contains("3 of the runs below would not go as they did"), "{shown}");
+    assert!(shown.contains("gate “kept” of step “inner” said pass; it would say fail"), "{shown}");
+
+    let gone = "name: boss\nsteps:\n  - { id: hire, function: everfold.noop }\n";
+    let (_, replay) = api.post(&path, json!({ "definition": gone })).await;
+    let why: Vec<&Value> = replay["below"]["items"].as_array().unwrap().iter().map(|it| &it["why"]).collect();
+    assert_eq!(
+        why,
+        ["the step “hire” of boss starts no run", "boss has no step “each”", "boss has no step “each”"],
+        "{replay}"
+    );
+    assert_eq!(replay["below"]["unfit"], 3);
+    let (_, one) = api.get(&format!("{path}?definition=current&version=2")).await;
+    assert_eq!(one.get("below"), None, "a version is one of this run: {one}");
+}

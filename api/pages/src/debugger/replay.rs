@@ -66,6 +66,16 @@ struct ReplayPage {
 }
 
 impl ReplayPage {
+    /// The page of a run below at which today's definition of it is compared.
+    fn below_at(&self, short_id: &str) -> String {
+        self.frame.to(format!("/runs/{short_id}/debug/replay"))
+    }
+
+    /// The first version of a run below that is not alike.
+    fn below_version(&self, short_id: &str, version: &u64) -> String {
+        self.frame.to(format!("/runs/{short_id}/debug?version={version}"))
+    }
+
     fn at(&self, version: &u64) -> String {
         self.frame.to(format!("/runs/{}/debug?version={version}", self.head.facts.short_id))
     }

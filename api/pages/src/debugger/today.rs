@@ -17,6 +17,29 @@ pub(crate) struct TodayAnswer {
     pub(crate) differences: Vec<TodayDifference>,
     #[serde(default)]
     pub(crate) decision: Option<TodayDecision>,
+    #[serde(default)]
+    pub(crate) below: TodayBelow,
+}
+
+/// The runs below, decided by what their steps start in the definition.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TodayBelow {
+    pub(crate) items: Vec<TodayRun>,
+    pub(crate) more: bool,
+    pub(crate) otherwise: u64,
+    pub(crate) unfit: u64,
+}
+
+/// A run below.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TodayRun {
+    pub(crate) short_id: String,
+    pub(crate) pipeline: String,
+    pub(crate) step: String,
+    pub(crate) definition: Option<TodayDefinition>,
+    pub(crate) first: Option<TodayDifference>,
+    pub(crate) why: Option<String>,
 }
 
 /// The definition, and how often it differs.
@@ -60,17 +83,43 @@ impl TodayAnswer {
         rest.get(&format!("/runs/{run}/replay?definition=current{version}")).await
     }
 
-    /// The definition as people name it: `delivery@3`.
+    /// The definition as people name it.
     pub(crate) fn name(&self) -> String {
-        match self.definition.version {
-            Some(version) => format!("{}@{version}", self.definition.name),
-            None => self.definition.name.clone(),
-        }
+        self.definition.title()
     }
 
     /// The first input that is not alike.
     pub(crate) fn first(&self) -> Option<&TodayDifference> {
         self.differences.first()
+    }
+}
+
+impl TodayDefinition {
+    /// As people name it: `delivery@3`.
+    fn title(&self) -> String {
+        match self.version {
+            Some(version) => format!("{}@{version}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+impl TodayBelow {
+    /// The runs that would not go as they did: the others are counted.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &TodayRun> {
+        self.items.iter().filter(|run| run.first.is_some() || run.why.is_some())
+    }
+
+    /// Whether every run below would go as it did.
+    pub(crate) fn is_alike(&self) -> bool {
+        self.otherwise == 0 && self.unfit == 0
+    }
+}
+
+impl TodayRun {
+    /// The definition that decided, as people name it.
+    pub(crate) fn by(&self) -> String {
+        self.definition.as_ref().map(TodayDefinition::title).unwrap_or_default()
     }
 }
 
