@@ -139,6 +139,7 @@ fn doing(step: &StepView) -> &'static str {
     match step.phase {
         Some(StepPhase::Starting) if step.status == StepStatus::Scheduled => "starting",
         Some(StepPhase::Stopping) => "stopping",
+        Some(StepPhase::Suspended) => "suspended",
         _status => step.status.as_str(),
     }
 }
@@ -197,10 +198,14 @@ fn warning(gate: &GateView) -> String {
 }
 
 fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
-    if view.awaits.is_empty() && view.in_line.is_empty() {
+    if view.awaits.is_empty() && view.in_line.is_empty() && !view.disk_full {
         return Vec::new();
     }
     let mut lines = vec![String::new(), "waits for".bold().to_string()];
+    if view.disk_full {
+        let what = "the disk is full, so that nothing is recorded; it goes on by itself";
+        lines.push(format!("  room on the disk: {what}"));
+    }
     lines.extend(in_line(view));
     for awaited in &view.awaits {
         match awaited {

@@ -13,8 +13,10 @@ use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::{Awaited, RunState, RunStatus, StoredValue, Unit};
+use everfold_engine::store::Writability;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
+use everfold_workflows::process::{Suspended, suspended};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -201,6 +203,8 @@ impl Node {
                 }
             }
             view.stands_in_line(self.engine.waiting(run, IN_LINE_MAX));
+            view.stands_still(self.suspended(run, view.processes()).await);
+            view.disk_full = *self.store.writability().borrow() == Writability::Full;
         }
         Ok(view)
     }
@@ -229,6 +233,21 @@ impl Node {
     pub async fn view_at(&self, run: RunId, version: Version) -> Result<RunView, Fault> {
         let state = self.engine.state_at(run, version).await?;
         self.shown(run, (RunView::of(&state, None, false), referenced_values(&state))).await
+    }
+
+    /// Which of these attempts do not go on because a signal stopped their process.
+    async fn suspended(&self, run: RunId, attempts: Vec<AttemptId>) -> Vec<(AttemptId, Suspended)> {
+        if attempts.is_empty() {
+            return Vec::new();
+        }
+        let layout = self.layout.clone();
+        let look = move |attempt: AttemptId| {
+            let folder = layout.attempt(&EffectId { run, attempt: attempt.clone() });
+            suspended(&folder).map(|what| (attempt, what))
+        };
+        let looked = tokio::task::spawn_blocking(move || attempts.into_iter().filter_map(look).collect());
+        // It is shown beside what is recorded, and may be missing.
+        looked.await.unwrap_or_default()
     }
 
     /// Completes a view with the values that the state holds by reference.

@@ -115,6 +115,9 @@ pub struct RunView {
     pub next_steps: Vec<String>,
     /// Whether the owner goes on with it at this moment.
     pub driven: bool,
+    /// The disk is full: nothing of it is recorded until there is room, then it goes on by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disk_full: bool,
     /// How many notices have not arrived yet.
     #[serde(default)]
     pub notices_outstanding: usize,
@@ -241,6 +244,7 @@ impl RunView {
                 _goes_on => Vec::new(),
             },
             driven,
+            disk_full: false,
             notices_outstanding: state.notices_outstanding(),
             notices: outstanding(state),
             notices_given_up: Vec::new(),

@@ -1,12 +1,14 @@
 //! What the view of a run gets from beside its state: the queue, the tries of notices, counters that runs share.
 
 use everfold_engine::driver::{NoticeStand, Waiting};
+use everfold_engine::id::{Attempt, AttemptId, Round, StepId, StepPath};
+use everfold_workflows::process::Suspended;
 
 use super::awaits::AwaitView;
 use super::budget::budget_view;
 use super::notice::OutstandingNotice;
 use super::run::RunView;
-use super::step::StepPhase;
+use super::step::{StepPhase, StepView};
 
 impl RunView {
     /// Adds the run's queued attempts, and to each step what its first attempt waits for.
@@ -30,6 +32,35 @@ impl RunView {
             }
         }
         (self.in_line, self.in_line_total) = (waiting, total);
+    }
+
+    /// The attempts whose processes may be stopped by a signal.
+    pub(crate) fn processes(&self) -> Vec<AttemptId> {
+        let at_work = |step: &&StepView| {
+            let is_process = matches!(step.kind.as_str(), "command" | "agent");
+            is_process && !matches!(step.phase, None | Some(StepPhase::InLine | StepPhase::Suspended))
+        };
+        let id = |step: &StepView| AttemptId {
+            path: StepPath::step(&StepId::new(&step.id)),
+            round: Round(step.round),
+            attempt: Attempt(step.attempt),
+        };
+        self.steps.iter().filter(at_work).map(id).collect()
+    }
+
+    /// Shows which of them are.
+    pub(crate) fn stands_still(&mut self, suspended: Vec<(AttemptId, Suspended)>) {
+        for (id, what) in suspended {
+            let Some(step) = self.steps.iter_mut().find(|step| step.id == id.path.step.as_str()) else {
+                continue;
+            };
+            let (whose, pid) = match what {
+                Suspended::Supervisor(pid) => ("its supervisor", pid),
+                Suspended::Command(pid) => ("its process", pid),
+            };
+            step.phase = Some(StepPhase::Suspended);
+            step.line = Some(format!("a signal stopped {whose} ({pid}); `kill -CONT {pid}` lets it go on"));
+        }
     }
 
     /// Shows a shared budget as its counter is now, also in what the run waits for since an earlier moment.

@@ -90,6 +90,8 @@ pub enum StepPhase {
     Running,
     /// It was asked to end, and has not ended.
     Stopping,
+    /// A signal stopped its process, or the supervisor of that: it goes on when a signal lets it (`SIGCONT`).
+    Suspended,
 }
 
 /// How far work is, as it said itself.

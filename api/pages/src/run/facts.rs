@@ -58,6 +58,9 @@ pub(crate) struct RunFacts {
     /// Whether an engine goes on with it.
     #[serde(default)]
     pub(crate) driven: bool,
+    /// Nothing of it is recorded until there is room.
+    #[serde(default)]
+    pub(crate) disk_full: bool,
     #[serde(default)]
     pub(crate) notices_given_up: Vec<NoticeFacts>,
     #[serde(default)]
@@ -191,6 +194,11 @@ impl StepFacts {
     /// Whether people do it.
     pub(crate) fn is_human(&self) -> bool {
         matches!(self.kind.as_str(), "approval" | "question")
+    }
+
+    /// Whether a signal stopped its process, or the supervisor of that.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.phase.as_deref() == Some("suspended")
     }
 
     /// Whether its attempts leave logs.

@@ -56,7 +56,9 @@ fn says(step: &StepFacts) -> String {
         };
         Some(progress.note.as_ref().map_or(done.clone(), |note| format!("{done} · {note}")))
     };
-    let text = items.or_else(progress).or_else(|| step.line.clone()).unwrap_or_default();
+    let stopped = step.line.clone().filter(|_| step.is_suspended());
+    let said = stopped.or(items).or_else(progress).or_else(|| step.line.clone());
+    let text = said.unwrap_or_default();
     text.chars().take(SAYS_MAX).collect()
 }
 
@@ -103,6 +105,8 @@ pub(crate) struct Running {
     /// `2.1`; empty of steps with items.
     pub(crate) instance: String,
     pub(crate) since: String,
+    /// A signal stopped its process.
+    pub(crate) is_suspended: bool,
     /// How far it is, or the newest line of its output.
     pub(crate) says: String,
     pub(crate) log: Option<String>,
@@ -192,6 +196,7 @@ impl RunHead {
                     step: step.id.clone(),
                     instance: if step.items.is_none() { step.instance() } else { String::new() },
                     since: step.started_at.clone()?,
+                    is_suspended: step.is_suspended(),
                     says: says(step),
                     log,
                 })

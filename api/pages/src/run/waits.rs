@@ -39,6 +39,9 @@ impl Wait {
 /// All that a run waits for, people first.
 pub(crate) fn waits(run: &RunFacts) -> Vec<Wait> {
     let mut found: Vec<Wait> = run.awaits.iter().flat_map(|awaited| of(Some(run), awaited)).collect();
+    if run.disk_full && !run.is_ended() {
+        found.insert(0, room_on_the_disk());
+    }
     if !run.awaited_runs.is_empty() {
         let count = run.awaited_runs.len();
         found.push(Wait {
@@ -62,6 +65,17 @@ pub(crate) fn waits(run: &RunFacts) -> Vec<Wait> {
         });
     }
     found
+}
+
+/// What every run of a data folder waits for whose disk is full.
+fn room_on_the_disk() -> Wait {
+    Wait {
+        state: "blocked",
+        whom: "room on the disk".to_owned(),
+        what: "it is full, so that nothing is recorded; the run goes on by itself when there is room"
+            .to_owned(),
+        ..Wait::default()
+    }
 }
 
 /// What one entry means, of a run that is known whole, or of another.
@@ -238,6 +252,14 @@ mod tests {
         assert_eq!(found[0].note, "1 of 2 votes · ada says approve · reminded 2 times");
         assert_eq!(found[0].task_path().as_deref(), Some("/inbox/f3ebf39e:ok:1"));
         assert_eq!(found[1].whom, "the signal ci");
+    }
+
+    #[test]
+    fn a_run_of_a_full_disk_says_so_first_until_it_has_ended() {
+        let facts = json!({"disk_full": true, "awaits": [{"kind": "signal", "step": "go", "name": "ci"}]});
+        assert_eq!(waits(&run(facts))[0].whom, "room on the disk");
+        let ended = json!({"disk_full": true, "status": "failed", "ended_at": "2026-11-22T16:00:00.000Z"});
+        assert_eq!(waits(&run(ended)), []);
     }
 
     #[test]

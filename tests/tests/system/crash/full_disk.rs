@@ -89,8 +89,18 @@ fn s7_on_a_full_disk_the_engine_says_so_and_goes_on_by_itself_when_there_is_room
     lab.go();
     await_that("the engine says that the disk is full", || engine.said("full").then_some(()));
     let acknowledged = lab.events("@");
+    let shown = lab.run(&["show", "@"]);
+    assert!(
+        shown.out.contains("room on the disk: the disk is full"),
+        "another process says so, too: {}",
+        shown.out
+    );
+    let view = lab.run(&["show", "@", "--json"]);
+    assert_eq!(view.json()["disk_full"], true, "{}", view.out);
     disk.make_room();
     engine.end().ended_with(0);
+    let ended = lab.run(&["show", "@", "--json"]);
+    assert_eq!(ended.json().get("disk_full"), None, "{}", ended.out);
     let events = lab.events("@");
     assert_eq!(events[..acknowledged.len()], acknowledged[..], "what was acknowledged stays");
     assert_eq!(places(&events, "AttemptSucceeded").len(), ITEMS + 1);

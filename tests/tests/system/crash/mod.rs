@@ -16,4 +16,5 @@ mod long_agents;
 mod notices;
 mod resource_slots;
 mod signals_and_pauses;
+mod suspended;
 mod triggers;

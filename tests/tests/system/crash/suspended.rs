@@ -1,0 +1,34 @@
+//! Processes, and their supervisors, that a signal stops and lets go on.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::fixtures::{Lab, UNTIL_GO, await_that};
+
+#[test]
+fn a_step_whose_supervisor_or_process_is_stopped_by_a_signal_is_shown_as_suspended() {
+    let lab = Lab::with(&format!("name: p\nsteps:\n  - id: work\n    command: |\n      {UNTIL_GO}\n"));
+    let engine = lab.start(&["run", "./p.yaml"]);
+    let record = lab.await_attempt("work-r1-a1", "shim.json");
+    let phase = |wanted: &str| {
+        await_that(&format!("phase {wanted}"), || {
+            let view = lab.view("@");
+            (view["steps"][0]["phase"] == wanted).then_some(view)
+        })
+    };
+    phase("running");
+    for whose in ["shim", "command"] {
+        let number = i32::try_from(record[whose]["pid"].as_i64().unwrap()).unwrap();
+        let process = Pid::from_raw(number).unwrap();
+        kill_process(process, Signal::STOP).unwrap();
+        let view = phase("suspended");
+        let line = view["steps"][0]["line"].as_str().unwrap();
+        assert!(line.contains(&format!("`kill -CONT {number}` lets it go on")), "{whose}: {line}");
+        let shown = lab.run(&["show", "@"]).out;
+        assert!(shown.contains("suspended") && shown.contains(line), "{whose}: {shown}");
+        kill_process(process, Signal::CONT).unwrap();
+        phase("running");
+    }
+    lab.go();
+    engine.end().ended_with(0);
+    assert!(lab.view("@")["steps"][0]["phase"].is_null());
+}
