@@ -83,7 +83,7 @@ impl StepsOfRun {
             }
             RunEvent::AttemptStarted(event) => {
                 if let Some(open) = self.open.get_mut(&event.id) {
-                    open.started_at = Some(at);
+                    open.started_at = Some(event.began_at.unwrap_or(at).clamp(open.scheduled_at.min(at), at));
                 }
             }
             RunEvent::StopRequested(event) => {

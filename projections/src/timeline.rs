@@ -122,7 +122,8 @@ impl Rows {
             }
             RunEvent::AttemptStarted(event) => {
                 if let Some(row) = self.open.get(&event.id).and_then(|at| self.rows.get_mut(*at)) {
-                    row.started_at = Some(at);
+                    // The event comes later than the work, as late as the next engine where one ended meanwhile.
+                    row.started_at = Some(event.began_at.unwrap_or(at).clamp(row.scheduled_at.min(at), at));
                 }
             }
             RunEvent::AttemptSucceeded(event) => {
@@ -142,6 +143,38 @@ impl Rows {
                 self.end(&event.id, end);
             }
             other => passed_over(other, TIMELINE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use everfold_base::json::{JsonText, Payload};
+    use everfold_core::event::{AttemptStarted, ScheduledTask, StepScheduled};
+    use serde_json::json;
+
+    use super::*;
+
+    /// The begin of an attempt that was scheduled at 100 and whose begin was recorded at 900.
+    fn begin(began_at: Option<i64>) -> Option<Timestamp> {
+        let id: AttemptId = "build/1/1".parse().unwrap();
+        let task = Payload::Inline(JsonText::new(&json!({})));
+        let task = ScheduledTask { kind: "command".to_owned(), task, timeout_ms: None, grace_ms: 0 };
+        let mut rows = Rows::default();
+        let scheduled = StepScheduled { id: id.clone(), work: ScheduledWork::Task(task) };
+        rows.apply(&scheduled.into(), Timestamp(100));
+        let started = AttemptStarted { id, began_at: began_at.map(Timestamp) };
+        rows.apply(&started.into(), Timestamp(900));
+        rows.rows[0].started_at
+    }
+
+    #[test]
+    fn an_attempt_begins_when_its_process_says_so_and_not_when_that_was_recorded() {
+        assert_eq!(begin(Some(700)), Some(Timestamp(700)));
+        assert_eq!(begin(None), Some(Timestamp(900)));
+        for (wrong_clock, wanted) in [(20, 100), (5_000, 900)] {
+            assert_eq!(begin(Some(wrong_clock)), Some(Timestamp(wanted)));
         }
     }
 }

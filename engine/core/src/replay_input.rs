@@ -77,7 +77,9 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::RunStarted(fact) => start(fact, values)?,
         RunEvent::RunForked(fact) => fork(fact, values)?,
         RunEvent::AttemptStarted(fact) => InputKind::AttemptStarted(fact),
-        RunEvent::ChildStarted(fact) => InputKind::AttemptStarted(AttemptStarted { id: fact.id }),
+        RunEvent::ChildStarted(fact) => {
+            InputKind::AttemptStarted(AttemptStarted { id: fact.id, began_at: None })
+        }
         RunEvent::AttemptSucceeded(fact) => succeeded(fact, values)?,
         RunEvent::AttemptFailed(fact) => failed(fact),
         RunEvent::AttemptAsked(fact) => asked(fact, values)?,

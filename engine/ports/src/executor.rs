@@ -162,6 +162,11 @@ pub enum AttemptResult {
 pub trait AttemptObserver: Send + Sync {
     /// The work really began.
     fn started(&self);
+    /// The work really began, at a moment that is known of itself: a process, by its supervisor.
+    fn started_at(&self, at: Timestamp) {
+        let _not_kept = at;
+        self.started();
+    }
     /// The newest line of its output.
     fn line(&self, line: &str);
     /// How far it is. The same again says nothing new.

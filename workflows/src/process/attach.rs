@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everfold_base::time::Timestamp;
 use everfold_ports::{AttemptObserver, Usage};
 use tokio::io::AsyncWriteExt as _;
 
@@ -82,7 +83,10 @@ impl Watch {
     fn look(&mut self) {
         if !self.started && self.folder.join(SHIM).exists() {
             self.started = true;
-            self.observer.started();
+            match began_at(&self.folder) {
+                Some(at) => self.observer.started_at(at),
+                None => self.observer.started(),
+            }
         }
         if let Some(metered) = &mut self.metered {
             metered.look(&*self.observer);
@@ -286,6 +290,12 @@ fn ring(folder: &Path) {
     {
         let _full = rustix::io::write(wake, b"!");
     }
+}
+
+/// When the command of a folder began, as its supervisor wrote it down.
+fn began_at(folder: &Path) -> Option<Timestamp> {
+    let bytes = regular::read(&folder.join(SHIM)).ok()?;
+    serde_json::from_slice::<ShimRecord>(&bytes).ok().map(|record| Timestamp(record.started_at))
 }
 
 async fn watched<T>(work: impl Future<Output = T>, watch: &mut Option<Watch>) -> T {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;
+use everfold_base::time::Timestamp;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure, NameRequest, NameWish,
@@ -33,6 +34,10 @@ struct Masked(Arc<dyn AttemptObserver>, Mask);
 impl AttemptObserver for Masked {
     fn started(&self) {
         self.0.started();
+    }
+
+    fn started_at(&self, at: Timestamp) {
+        self.0.started_at(at);
     }
 
     fn line(&self, line: &str) {

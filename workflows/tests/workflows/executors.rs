@@ -5,6 +5,7 @@ use crate::fixtures::home::{
     Home, failure, git, is_alive, kill_hard, observer, output, pid_in, repository, until,
 };
 use everfold_base::failure::FailureKind;
+use everfold_base::time::Timestamp;
 use everfold_language::definition::Save;
 use everfold_ports::{AttemptResult, Executor as _, GitWorkdir, RequestedFile, RequestedJson};
 use everfold_workflows::agent::AgentExecutor;
@@ -111,6 +112,37 @@ fn a_process_outlives_two_engines_and_runs_once() {
         assert_eq!((failure(&again), again.ended_at), (failure(&end), end.ended_at));
     });
     assert_eq!(std::fs::read_to_string(home.work("runs")).unwrap(), "ran\n");
+}
+
+#[test]
+fn a_later_engine_says_when_a_process_itself_began() {
+    let home = Home::new();
+    let request = home.shell("while [ ! -e go ]; do sleep 0.02; done");
+    let first = runtime();
+    let (early, late) = (observer(), observer());
+    let seen = early.clone();
+    first.block_on(async {
+        let attempt = CommandExecutor::new(home.processes()).start(request.clone(), early.clone());
+        tokio::select! {
+            end = attempt => panic!("{end:?}"),
+            () = until("the begin", || !seen.began.lock().unwrap().is_empty()) => {}
+        }
+    });
+    first.shutdown_background();
+    let seen = late.clone();
+    runtime().block_on(async {
+        let attempt = CommandExecutor::new(home.processes()).reattach(request, late.clone());
+        tokio::select! {
+            end = attempt => panic!("{end:?}"),
+            () = until("the begin", || !seen.began.lock().unwrap().is_empty()) => {}
+        }
+        std::fs::write(home.work("go"), "").unwrap();
+        until("the end", || home.path("attempt/exit.json").exists()).await;
+    });
+    let record: Value =
+        serde_json::from_slice(&std::fs::read(home.path("attempt/shim.json")).unwrap()).unwrap();
+    let began = Timestamp(record["started_at"].as_i64().unwrap());
+    assert_eq!((&*early.began.lock().unwrap(), &*late.began.lock().unwrap()), (&vec![began], &vec![began]));
 }
 
 #[test]

@@ -125,6 +125,12 @@ pub struct RunStartedWhole {
     pub(super) initiator: Option<Actor>,
 }
 
+/// [`super::AttemptStarted`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptStarted1 {
+    pub(super) id: AttemptId,
+}
+
 /// [`super::AttemptSucceeded`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttemptSucceeded1 {

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 
 use super::former::{
     ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
-    AttemptNotes1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1, NoticeQueued2,
-    NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1,
-    RunForked2, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
-    RunStartedWhole, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1,
-    Unblocked1, VoteCast1, VoteCast2,
+    AttemptNotes1, AttemptStarted1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1,
+    NoticeQueued2, NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1,
+    RunForked1, RunForked2, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4,
+    RunStarted5, RunStartedWhole, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1,
+    StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
-    ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptSucceeded, ChildFinished,
-    NoticeQueued, NoticeSent, ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked, RunPaused,
-    RunResumed, RunStarted, RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded, StopRequested,
-    VoteCast,
+    ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptStarted, AttemptSucceeded,
+    ChildFinished, NoticeQueued, NoticeSent, ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked,
+    RunPaused, RunResumed, RunStarted, RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded,
+    StopRequested, VoteCast,
 };
 use super::parts::{ApprovalTerms, AttemptNotes, StopReason, Unblocked};
 
@@ -194,6 +194,12 @@ impl RunStarted {
     /// The schema before initiators says all of it.
     pub(super) fn has_no_initiator(&self) -> bool {
         self.initiator.is_none()
+    }
+}
+
+impl From<AttemptStarted1> for AttemptStarted {
+    fn from(old: AttemptStarted1) -> Self {
+        Self { id: old.id, began_at: None }
     }
 }
 
@@ -571,6 +577,13 @@ impl AttemptFailed {
     /// The former schema says all of it.
     pub(super) fn has_no_log(&self) -> bool {
         self.notes.log.is_none()
+    }
+}
+
+impl AttemptStarted {
+    /// The former schema says all of it.
+    pub(super) fn has_no_time(&self) -> bool {
+        self.began_at.is_none()
     }
 }
 

@@ -79,7 +79,7 @@ fn delivery() -> World {
         session: None,
     };
     let plan = || "plan/1/1".parse().expect("an id");
-    world.give(InputKind::AttemptStarted(AttemptStarted { id: plan() })).expect("taken");
+    world.give(InputKind::AttemptStarted(AttemptStarted { id: plan(), began_at: None })).expect("taken");
     world.give(InputKind::Usage(UsageRecorded { id: plan(), seq: 1, usage })).expect("taken");
     let artefacts = vec![everfold_core::artefact::Artefact {
         name: "brd".into(),
@@ -224,6 +224,7 @@ const WRITTEN: [(&str, Written); 20] = [
     ("reported-8", golden_runs::reported),
     ("interrupted-8", interrupted),
     ("sealed-8", golden_runs::sealed),
+    ("began-1", golden_runs::began),
     ("seen-2", golden_runs::seen),
     ("noticed-1", noticed),
 ];

@@ -122,7 +122,10 @@ fn d8_a_blocked_branch_does_not_stop_the_others() {
 fn d8_while_paused_facts_are_recorded_and_nothing_is_scheduled() {
     let mut world = run(json!([function("a", &[]), function("b", &["a"])]));
     world
-        .give(InputKind::AttemptStarted(AttemptStarted { id: "a/1/1".parse().expect("an id") }))
+        .give(InputKind::AttemptStarted(AttemptStarted {
+            id: "a/1/1".parse().expect("an id"),
+            began_at: None,
+        }))
         .expect("taken");
     world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
     assert_eq!(attempts(&world), ["a/1/1"], "running work goes on");

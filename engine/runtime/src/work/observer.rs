@@ -12,6 +12,7 @@ use crate::redaction::redact_progress;
 use crate::runtime::Runtime;
 use crate::work::progress_limit::{ProgressLimit, ReportDue};
 use everfold_base::id::EffectId;
+use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{AttemptObserver, NameFailure, NameRequest, NameWish};
@@ -19,7 +20,7 @@ use everfold_ports::{AttemptObserver, NameFailure, NameRequest, NameWish};
 /// Attempts that began; each is reported once, so there are never more than are in progress.
 #[derive(Default)]
 pub(crate) struct ObservedAttempts {
-    began: Mutex<Vec<EffectId>>,
+    began: Mutex<Vec<(EffectId, Option<Timestamp>)>>,
     /// What each has used up so far, by its last report.
     used: Mutex<BTreeMap<EffectId, Vec<Usage>>>,
     /// How far each is, where that is to be recorded.
@@ -28,8 +29,8 @@ pub(crate) struct ObservedAttempts {
 }
 
 impl ObservedAttempts {
-    fn began(&self, id: EffectId) {
-        self.began.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    fn began(&self, id: EffectId, at: Option<Timestamp>) {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).push((id, at));
         self.waker.wake();
     }
 
@@ -68,7 +69,8 @@ impl ObservedAttempts {
         std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn take(&self) -> Vec<EffectId> {
+    /// Attempts that began, each with its own time where that is known.
+    pub(crate) fn take(&self) -> Vec<(EffectId, Option<Timestamp>)> {
         std::mem::take(&mut *self.began.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -85,11 +87,21 @@ pub(crate) struct Observer {
     pub(crate) tasks: tokio::runtime::Handle,
 }
 
+impl Observer {
+    fn began(&self, at: Option<Timestamp>) {
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            self.observed.began(self.id.clone(), at);
+        }
+    }
+}
+
 impl AttemptObserver for Observer {
     fn started(&self) {
-        if !self.has_begun.swap(true, Ordering::Relaxed) {
-            self.observed.began(self.id.clone());
-        }
+        self.began(None);
+    }
+
+    fn started_at(&self, at: Timestamp) {
+        self.began(Some(at));
     }
 
     fn line(&self, line: &str) {

@@ -16,6 +16,7 @@ use crate::shard::core::ShardCore;
 use crate::shard::timers::TimerDue;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, EffectId, InputId, RunId, Version};
+use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
 use everfold_core::event::{AttemptStarted, ProgressReported};
 use everfold_core::input::InputKind;
@@ -118,10 +119,10 @@ fn outcome(ended: &EndedAttempt, executor: &dyn Executor) -> ServiceOutcome {
     }
 }
 
-/// The fact that an attempt began.
-pub(crate) fn started_input(run: RunId, id: AttemptId) -> Queued {
+/// The fact that an attempt began, with its own time where that is known.
+pub(crate) fn started_input(run: RunId, id: AttemptId, began_at: Option<Timestamp>) -> Queued {
     let about = format!("{run}/{id}/started");
-    Queued::own(InputId::derive(&about), InputKind::AttemptStarted(AttemptStarted { id }))
+    Queued::own(InputId::derive(&about), InputKind::AttemptStarted(AttemptStarted { id, began_at }))
 }
 
 /// How far an attempt is. Work may come to where it was before, which is another report then.

@@ -15,9 +15,13 @@ event_payloads! {
     /// Work really began. Fact of `attempt started`.
     ///
     /// Then: time limits count from here.
-    AttemptStarted {
+    AttemptStarted [former::AttemptStarted1, unless has_no_time] {
         /// The attempt.
         id: AttemptId,
+        /// When the work itself began, where that is known: a process, by its supervisor. The event is recorded later,
+        /// as late as the next engine comes where one ended meanwhile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        began_at: Option<Timestamp>,
     }
     /// Work said how far it is. Fact of `progress`.
     ///

@@ -2,6 +2,7 @@
 
 use crate::run::attempt::ended_attempt::EndedAttempt;
 use everfold_base::failure::Failure;
+use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
 
 /// What is to be done about an attempt.
@@ -21,8 +22,8 @@ pub(crate) enum AttemptAction {
     AskForPlace,
     /// Take a place without asking: it may live, and has what it needs.
     SeizePlace,
-    /// Record that it started.
-    RecordStart,
+    /// Record that it started, and when the work itself began where that is known.
+    RecordStart(Option<Timestamp>),
     /// Call its executor.
     Launch { is_reattached: bool },
     /// Count it as living where its run waits for the reports of re-attached attempts.

@@ -2,6 +2,7 @@
 
 use crate::run::attempt::ended_attempt::EndedAttempt;
 use everfold_base::failure::Failure;
+use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
 
 /// What the run's state says of an attempt that is to be planned.
@@ -68,8 +69,8 @@ pub(crate) enum AttemptEvent {
     Launched,
     /// Its executor could not be called.
     LaunchFailed(Failure),
-    /// Its executor says that the work began.
-    Began,
+    /// Its executor says that the work began, and when, where that is known of the work itself.
+    Began(Option<Timestamp>),
     /// What it has used up so far.
     Used(Vec<Usage>),
     /// Its work ended.

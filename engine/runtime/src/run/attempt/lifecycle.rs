@@ -64,7 +64,7 @@ macro_rules! answer_to_action {
 /// What work that was launched says of itself, as a pattern.
 macro_rules! word_of_work {
     () => {
-        Event::Began
+        Event::Began(_)
             | Event::Used(_)
             | Event::Ended(_)
             | Event::HeldBack(_)
@@ -227,7 +227,7 @@ impl Launching {
             | Event::PlanAborted
             | Event::GrantedAtOnce(_)
             | Event::Granted(_)
-            | Event::Began
+            | Event::Began(_)
             | Event::Used(_)
             | Event::HeldBack(_)
             | Event::Unreadable(_)
@@ -245,8 +245,8 @@ impl Running {
         let Self { is_supervised, is_recorded, is_stopping } = self;
         let phase = Phase::Running(self);
         match event {
-            Event::Began if is_recorded => (phase, vec![Action::NoteLiving]),
-            Event::Began => (phase, vec![Action::NoteLiving, Action::RecordStart]),
+            Event::Began(_) if is_recorded => (phase, vec![Action::NoteLiving]),
+            Event::Began(at) => (phase, vec![Action::NoteLiving, Action::RecordStart(at)]),
             Event::Used(so_far) => (phase, vec![Action::RecordUsage(so_far)]),
             Event::Ended(ended) if is_stopping => {
                 (Phase::Reported, vec![Action::Report(Box::new(ended.after_stop()))])
@@ -364,7 +364,7 @@ fn start(WorkFacts { is_supervised, is_idempotent }: WorkFacts) -> Next {
         let launching = Launching { is_supervised, is_recorded: false, is_to_stop: false };
         (Phase::Launching(launching), vec![Action::Launch { is_reattached: false }])
     } else {
-        (Phase::Recording, vec![Action::RecordStart])
+        (Phase::Recording, vec![Action::RecordStart(None)])
     }
 }
 

@@ -95,7 +95,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("granted:ahead", Event::Granted(AHEAD)),
         ("launched", Event::Launched),
         ("launch_failed", Event::LaunchFailed(failure.clone())),
-        ("began", Event::Began),
+        ("began", Event::Began(None)),
         ("used", Event::Used(Vec::new())),
         ("ended", Event::Ended(ended(Ok(Err(failure))))),
         ("ended:lost", Event::Ended(ended(Err("gone".into())))),
@@ -315,7 +315,7 @@ fn begins(action: &Action) -> bool {
         | Action::AskForFunds
         | Action::AskForPlace
         | Action::SeizePlace
-        | Action::RecordStart
+        | Action::RecordStart(_)
         | Action::Launch { .. }
         | Action::RetryLater(_) => true,
         Action::NoteLiving
