@@ -3,7 +3,7 @@
 //! Law: each area declares its own section; this file only puts the sections together. The program that owns the
 //! data folder reads them from `everfold.toml` and hands them in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use everfold_base::duration;
@@ -39,6 +39,10 @@ pub struct WorkflowSettings {
     pub redact: RedactSettings,
     /// How people reach the server of the data folder, for links; `None`: notices carry no link.
     pub url: Option<String>,
+    /// Variables of the engine's environment that the settings name as the place of a token or a password: steps and
+    /// gates do not inherit them.
+    #[serde(skip)]
+    pub withheld: BTreeSet<String>,
 }
 
 /// Commits that Everfold makes.

@@ -326,7 +326,8 @@ async fn preflight(settings: &Settings) -> Vec<Finding> {
             findings.push(Finding::new(&what, Health::Notable, found).hint(known));
             continue;
         };
-        findings.push(match preflights.look(name, about, &AgentEnvironment::engine(&profile)).await {
+        let caller = AgentEnvironment::engine(&profile, &profiles.withheld);
+        findings.push(match preflights.look(name, about, &caller).await {
             Ok(()) => Finding::new(&what, Health::Good, "an agent could begin"),
             Err(failure) => {
                 let code = failure.code.as_deref().unwrap_or_default();

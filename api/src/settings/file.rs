@@ -2,7 +2,7 @@
 //!
 //! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::similar;
@@ -11,7 +11,7 @@ use everfold_workflows::agent::{AgentProfile, PreflightSettings};
 use everfold_workflows::handles;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::notify::MailSettings;
-use everfold_workflows::provider::ProviderSettings;
+use everfold_workflows::provider::{ProviderSettings, TokenSource};
 use everfold_workflows::redact::RedactSettings;
 use everfold_workflows::remote::WorkerSettings;
 use everfold_workflows::secret::SettingsSecret;
@@ -204,7 +204,20 @@ impl Settings {
             mail: self.mail.clone(),
             redact: self.redact.clone(),
             url: self.serve.url.clone(),
+            withheld: self.withheld(),
         }
+    }
+
+    /// The variables of the engine's environment that hold a token or a password of the engine itself.
+    fn withheld(&self) -> BTreeSet<String> {
+        let tokens = self.providers.values().filter_map(|provider| provider.token.as_ref());
+        let signing = self.hooks.values().filter_map(|hook| hook.secret.as_ref());
+        let passwords = self.mail.iter().filter_map(|mail| mail.password.as_ref());
+        let named = tokens.chain(signing).filter_map(TokenSource::variable);
+        named
+            .chain(passwords.chain(self.secrets.values()).filter_map(SettingsSecret::variable))
+            .cloned()
+            .collect()
     }
 }
 
@@ -261,6 +274,34 @@ mod tests {
         assert_eq!(settings.credentials.keep, CredentialSettings::default().keep);
         assert_eq!(settings.tracing, TracingSettings::default());
         assert!(settings.workers.functions.contains_key("deploy.canary"));
+    }
+
+    #[test]
+    fn the_variables_of_the_engines_own_tokens_are_withheld_from_steps_and_gates() {
+        let text = r#"
+            [providers.gitea]
+            kind = "gitea"
+            url = "https://git.example.org"
+            token = { env = "OF_PROVIDER" }
+            [providers.other]
+            kind = "github"
+            token = { file = "token" }
+            [hooks.gitea]
+            reader = "gitea"
+            secret = { env = "OF_HOOK" }
+            [mail]
+            server = "smtp.example.org"
+            from = "a@example.org"
+            user = "a"
+            password = { env = "OF_MAIL" }
+            [secrets]
+            A = { env = "OF_SUBSCRIPTION" }
+            B = { command = ["pass", "b"] }
+        "#;
+        let withheld = parse(text).unwrap().workflows().withheld;
+        let names: Vec<&str> = withheld.iter().map(String::as_str).collect();
+        assert_eq!(names, ["OF_HOOK", "OF_MAIL", "OF_PROVIDER", "OF_SUBSCRIPTION"]);
+        assert!(Settings::default().workflows().withheld.is_empty());
     }
 
     #[test]

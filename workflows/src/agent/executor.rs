@@ -77,7 +77,8 @@ impl AgentExecutor {
         if request.folder.exists() {
             return Ok(());
         }
-        self.preflights.look(name, settings, &AgentEnvironment::of(request, &self.profile(name)?)).await
+        let caller = AgentEnvironment::of(request, &self.profile(name)?, &self.processes.settings.withheld);
+        self.preflights.look(name, settings, &caller).await
     }
 
     fn plan(&self, request: &AttemptRequest) -> Result<Plan, Failure> {

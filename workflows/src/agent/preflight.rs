@@ -6,7 +6,7 @@
 //! - What was found out about network and command counts for a bounded time; what failed counts for a shorter one.
 //! - What is not said is not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,29 +120,33 @@ pub struct AgentEnvironment {
     step: BTreeMap<String, String>,
     /// Variables that the attempt is given as secrets.
     secrets: Vec<String>,
-    /// Variables that it does not inherit.
+    /// Variables that it does not inherit, as the pipeline's secrets come from them.
     removed: Vec<String>,
+    /// Variables that the settings withhold.
+    withheld: BTreeSet<String>,
 }
 
 impl AgentEnvironment {
     /// An attempt with this profile.
-    pub(super) fn of(request: &AttemptRequest, profile: &AgentProfile) -> Self {
+    pub(super) fn of(request: &AttemptRequest, profile: &AgentProfile, withheld: &BTreeSet<String>) -> Self {
         Self {
             profile: profile.env.clone(),
             step: request.env.clone(),
             secrets: request.secrets.vars.clone(),
             removed: request.secrets.variables().cloned().collect(),
+            withheld: withheld.clone(),
         }
     }
 
-    /// The engine itself, with what the profile adds.
+    /// The engine itself, with what the profile adds, and without what the settings withhold from agents.
     #[must_use]
-    pub fn engine(profile: &AgentProfile) -> Self {
-        Self { profile: profile.env.clone(), ..Self::default() }
+    pub fn engine(profile: &AgentProfile, withheld: &BTreeSet<String>) -> Self {
+        Self { profile: profile.env.clone(), withheld: withheld.clone(), ..Self::default() }
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        let inherited = || std::env::var(name).ok().filter(|_| !self.removed.iter().any(|it| it == name));
+        let is_removed = self.withheld.contains(name) || self.removed.iter().any(|it| it == name);
+        let inherited = || std::env::var(name).ok().filter(|_| !is_removed);
         let given = self.step.get(name).or_else(|| self.profile.get(name)).cloned();
         given.or_else(inherited).filter(|value| !value.is_empty())
     }
@@ -256,7 +260,7 @@ async fn ask(name: &str, settings: &PreflightSettings, caller: &AgentEnvironment
         not_ready(NO_ANSWER, why, hint)
     };
     let mut command = tokio::process::Command::new(program);
-    for variable in removed_here(&env_removed(&Secrets::default())) {
+    for variable in removed_here(&env_removed(&caller.withheld, &Secrets::default())) {
         command.env_remove(variable);
     }
     let spawned = command

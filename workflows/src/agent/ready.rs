@@ -61,7 +61,9 @@ async fn ready(settings: &WorkflowSettings, preflights: &Preflights, name: &str)
             let found = match settings.preflight.get(name) {
                 None => Ok(()),
                 Some(preflight) => {
-                    preflights.look(name, preflight, &AgentEnvironment::engine(&profile)).await
+                    preflights
+                        .look(name, preflight, &AgentEnvironment::engine(&profile, &settings.withheld))
+                        .await
                 }
             };
             (found, program, path)

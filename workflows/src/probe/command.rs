@@ -162,7 +162,7 @@ fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandInv
         redact: Some(processes.settings.redact.clone()),
         argv: line.argv.clone(),
         env,
-        env_remove: env_removed(&request.secrets),
+        env_remove: env_removed(&processes.settings.withheld, &request.secrets),
         cwd: request.workdir.path.clone(),
         stdin: None,
         timeout_ms: Some(millis(request.timeout)),

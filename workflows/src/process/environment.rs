@@ -1,5 +1,6 @@
 //! Variables that processes do not inherit from the engine.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use everfold_ports::Secrets;
@@ -16,10 +17,11 @@ const GIT_LOCAL: [&str; 8] = [
     "GIT_NAMESPACE",
 ];
 
-/// Variables that never reach a process from the engine's own environment.
-pub(crate) fn env_removed(secrets: &Secrets) -> Vec<String> {
+/// Variables that never reach a process from the engine's own environment: those that would mislead it, those that the
+/// settings withhold, and those of the pipeline's secrets.
+pub(crate) fn env_removed(withheld: &BTreeSet<String>, secrets: &Secrets) -> Vec<String> {
     let fixed = GIT_LOCAL.iter().map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]);
-    fixed.chain(secrets.variables().cloned()).collect()
+    fixed.chain(withheld.iter().chain(secrets.variables()).cloned()).collect()
 }
 
 /// The variables of this process that such a list removes; `NAME*` stands for all that begin with `NAME`.

@@ -33,7 +33,7 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Workflow
         redact: Some(settings.redact.clone()),
         argv: plan.argv.clone(),
         env,
-        env_remove: env_removed(&attempt.secrets),
+        env_remove: env_removed(&settings.withheld, &attempt.secrets),
         cwd: attempt.workdir.path.clone(),
         stdin: plan.stdin.clone(),
         timeout_ms: attempt.timeout.map(millis),

@@ -89,6 +89,15 @@ pub enum TokenError {
 }
 
 impl TokenSource {
+    /// The variable that it is read from.
+    #[must_use]
+    pub fn variable(&self) -> Option<&String> {
+        match self {
+            Self::Env(name) => Some(name),
+            Self::File(_) => None,
+        }
+    }
+
     /// The token.
     ///
     /// # Errors

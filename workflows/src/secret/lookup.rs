@@ -1,6 +1,6 @@
 //! Looks secrets up at their sources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -192,7 +192,7 @@ async fn run(name: &str, argv: &[String], folder: &Path) -> Result<Vec<u8>, Fail
     };
     let hint = "run the command by hand, as the engine's user, and see what it says";
     let mut command = tokio::process::Command::new(program);
-    for variable in removed_here(&env_removed(&Secrets::default())) {
+    for variable in removed_here(&env_removed(&BTreeSet::new(), &Secrets::default())) {
         command.env_remove(variable);
     }
     let child = command

@@ -20,6 +20,18 @@ impl SettingsSecret {
         }
     }
 
+    /// The variable that it is read from.
+    #[must_use]
+    pub fn variable(&self) -> Option<&String> {
+        match &self.0 {
+            SecretSource::Env(name) => Some(name),
+            SecretSource::File(_)
+            | SecretSource::Command(_)
+            | SecretSource::Credential(_)
+            | SecretSource::Of(_) => None,
+        }
+    }
+
     /// Where it comes from, in words.
     #[must_use]
     pub fn place(&self) -> String {

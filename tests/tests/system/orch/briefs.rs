@@ -74,6 +74,19 @@ async fn o045_each_round_of_a_review_stays_readable_with_its_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn o196_no_agent_has_a_token_of_a_service() {
+    let world = World::new().await;
+    world.plan("ET-001", "analyst", 1, "env > \"$HOME/env\"; for n in 01-brd.md 02-trz.md 03-acceptance-criteria.md 04-test-plan.yaml; do echo x > \"$docs/$n\"; done");
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.until("the analysis", stands(DARK, "In Review")).await;
+    let environment = std::fs::read_to_string(world.path("env")).unwrap();
+    assert!(environment.contains("EVERFOLD_STEP=analyst"), "{environment}");
+    for token in ["plane-token", "gitea-token", "telegram-token", "tester-token", "hook-secret"] {
+        assert!(!environment.contains(token), "{token}: {environment}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn o115_a_title_without_latin_letters_and_one_that_is_cut_give_whole_branches() {
     let world = World::new().await;
     const CUT: &str = "0000d021-0000-4000-8000-00000000d021";
