@@ -40,6 +40,9 @@ pub(super) struct IssueParameters {
     #[serde(default)]
     #[schemars(schema_with = "text_or_null")]
     description: Option<String>,
+    /// whether its labels are wanted, too; Plane is asked for them even where nothing else is missing
+    #[serde(default)]
+    labels: bool,
     /// the address of Plane's pages; default: `url`
     #[serde(default)]
     #[schemars(schema_with = "text_or_null")]
@@ -58,7 +61,7 @@ pub(super) struct IssueOutput {
     sequence: Option<u64>,
     /// The id of its state; null unless it was asked for.
     state: Option<String>,
-    /// Its labels as Plane says them: ids, or names.
+    /// The names of its labels, where they were asked for; else as Plane says them: ids, or names.
     labels: Vec<String>,
     /// Where people see it; null where that is this machine.
     url: Option<String>,
@@ -89,10 +92,10 @@ pub(super) async fn issue(
         reason: None,
     };
     let is_known = name.is_some() && output.description.chars().count() >= DESCRIPTION_CHARS_MIN;
-    if is_known && number.is_none() {
+    if is_known && number.is_none() && !with.labels {
         return Ok(output);
     }
-    match fetch(&client, &mut with.place, number).await {
+    match fetch(&client, &mut with.place, number, with.labels).await {
         Ok(found) => {
             output.take(&found);
             output.url = issue_link(given(with.web_url.as_deref()), &with.place);
@@ -108,12 +111,15 @@ async fn fetch(
     client: &PlaneClient,
     place: &mut IssuePlace,
     number: Option<u64>,
+    with_labels: bool,
 ) -> Result<Value, PlaneError> {
     if let Some(number) = number {
         place.issue = find(client, place, number).await?;
     }
     let what = format!("issue {}", place.issue);
-    client.get(&place.site, &format!("{}/", issue_path(place)), &what).await
+    // Without that Plane gives the ids of labels alone.
+    let query = if with_labels { "?expand=labels" } else { "" };
+    client.get(&place.site, &format!("{}/{query}", issue_path(place)), &what).await
 }
 
 impl IssueOutput {

@@ -143,3 +143,47 @@ async fn ov7_a_role_works_with_the_program_that_its_settings_name() {
     assert_eq!(steps("calls-of-other"), ["reviewer"]);
     assert_eq!(steps("calls"), ["analyst", "architect", "developer", "tester", "staging", "deployer"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ov8_a_bug_is_worked_at_by_the_models_for_bugs() {
+    let world = world_with(|settings| {
+        settings["bugs"] =
+            json!({ "models": { "default": "claude-haiku-4-5", "reviewer": "claude-sonnet-4-6" } })
+    })
+    .await;
+    const PLAIN: &str = "0000d022-0000-4000-8000-00000000d022";
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.services().label(DARK, "Bug");
+    begin(&world, PLAIN, SHOP, "Bright mode");
+    for issue in [DARK, PLAIN] {
+        approve_when_asked(&world, issue).await;
+    }
+    for issue in [DARK, PLAIN] {
+        world.until("the end", stands(issue, "Done")).await;
+    }
+    let model = |call: &str| flag(&world, call, "--model").unwrap();
+    assert_eq!(model("ET-001 developer "), "claude-haiku-4-5");
+    assert_eq!(model("ET-001 reviewer "), "claude-sonnet-4-6");
+    assert_eq!(model("ET-002 developer "), "claude-opus-4-8", "what is no bug");
+    // The same gates: each stage is told of, as of any task.
+    let said = super::walk::comments(&world.services(), DARK);
+    assert_eq!(said.iter().filter(|text| text.starts_with("🔄 Stage: ")).count(), 7, "{said:#?}");
+}
+
+const PARTS: &str = r#"rmdir "$HOME/at-work-$item"; printf '{"type":"result","subtype":"success","is_error":false,"result":"{\\"parts\\":[{\\"title\\":\\"Dark pages\\",\\"description\\":\\"Every page is dark at night.\\"},{\\"title\\":\\"Bright pages\\",\\"description\\":\\"Every page is bright by day.\\"}]}","session_id":"s","total_cost_usd":0.01,"usage":{"input_tokens":1,"output_tokens":1}}\n'; exit"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ov17_what_has_the_label_epic_in_plane_is_cut_into_issues_of_their_own() {
+    let world = World::new().await;
+    world.plan("ET-001", "parts", 1, PARTS);
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.services().label(DARK, "Epic");
+    world.until("the end", stands(DARK, "Done")).await;
+    let services = world.services();
+    let mut names: Vec<&str> = services.issues.values().map(|issue| issue.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Bright pages", "Dark mode", "Dark pages"]);
+    drop(services);
+    let calls = world.lines("calls");
+    assert!(calls.len() == 1 && calls[0].starts_with("ET-001 parts 1"), "{calls:#?}");
+}

@@ -41,6 +41,7 @@ pub(super) struct Issue {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) sequence: u64,
+    pub(super) labels: Vec<String>,
     pub(super) state: &'static str,
     /// Every state that it was given, in order.
     pub(super) states: Vec<&'static str>,
@@ -139,6 +140,11 @@ impl Services {
         self.send("plane", "issue", body);
     }
 
+    /// A person gives an issue a label.
+    pub(super) fn label(&mut self, issue: &str, label: &str) {
+        self.issues.get_mut(issue).unwrap().labels.push(label.to_owned());
+    }
+
     /// A person writes a comment; Plane tells of it.
     pub(super) fn say(&mut self, issue: &str, text: &str) {
         let (issue, html) = (issue.to_owned(), format!("<p>{text}</p>"));
@@ -173,7 +179,17 @@ impl Services {
                 self.open(&id, project, &text("name"), &text("description_html"));
                 Answer::status(201, self.issue(&id))
             }
-            ("GET", ["issues", id]) if self.issues.contains_key(*id) => Answer::ok(self.issue(id)),
+            ("GET", ["issues", id]) if self.issues.contains_key(*id) => {
+                let mut shown = self.issue(id);
+                // Without that they are ids.
+                if asked.parameter("expand") == Some("labels") {
+                    let labels = self.issues[*id].labels.iter().enumerate();
+                    let named =
+                        labels.map(|(number, name)| json!({ "id": format!("label-{number}"), "name": name }));
+                    shown["labels"] = named.collect();
+                }
+                Answer::ok(shown)
+            }
             ("DELETE", ["issues", id]) => match self.issues.remove(*id) {
                 Some(_) => Answer::status(204, Value::Null),
                 None => Answer::status(404, json!({ "error": "not found" })),
@@ -220,14 +236,16 @@ impl Services {
     pub(super) fn open(&mut self, id: &str, project: &str, name: &str, description: &str) {
         let sequence = self.issues.values().filter(|issue| issue.project == project).count() as u64 + 1;
         let (project, name, description) = (project.to_owned(), name.to_owned(), description.to_owned());
-        let issue = Issue { project, name, description, sequence, state: "Backlog", states: Vec::new() };
+        let (labels, states) = (Vec::new(), Vec::new());
+        let issue = Issue { project, name, description, sequence, labels, state: "Backlog", states };
         self.issues.insert(id.to_owned(), issue);
     }
 
     fn issue(&self, id: &str) -> Value {
         let issue = &self.issues[id];
         json!({
-            "id": id, "project": issue.project, "name": issue.name, "sequence_id": issue.sequence, "labels": [],
+            "id": id, "project": issue.project, "name": issue.name, "sequence_id": issue.sequence,
+            "labels": (0..issue.labels.len()).map(|number| format!("label-{number}")).collect::<Vec<_>>(),
             "description_html": format!("<p>{}</p>", issue.description), "description_stripped": issue.description,
             "state": state_id(&issue.project, issue.state),
         })

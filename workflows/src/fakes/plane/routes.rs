@@ -32,7 +32,12 @@ pub(super) fn answer(world: &mut PlaneWorld, asked: &FakeRequest) -> (FakeAnswer
         ("GET", [_, "projects", project, "states"]) => quiet(listed(world, asked, world.state_list(project))),
         ("GET", [_, "issues", "search"]) => quiet(searched(world, asked)),
         ("GET", [_, "projects", _, "issues", issue]) => quiet(match world.issue(issue, world.expanded) {
-            Some(issue) => FakeAnswer::new(200, issue),
+            Some(mut shown) => {
+                if asked.parameter("expand") == Some("labels") {
+                    shown["labels"] = world.issue_labels(issue);
+                }
+                FakeAnswer::new(200, shown)
+            }
             None => missing(),
         }),
         ("PATCH", [_, "projects", project, "issues", issue]) => patch(world, &user, project, issue, asked),

@@ -199,6 +199,15 @@ impl FakePlane {
         self.world(|world| world.plain_lists = plain);
     }
 
+    /// A person gives an issue a label. No delivery tells of it.
+    pub fn add_label(&self, issue: &str, label: &str) {
+        self.world(|world| {
+            if let Some(issue) = world.issues.get_mut(issue) {
+                issue.labels.push(label.to_owned());
+            }
+        });
+    }
+
     /// States of issues come as objects, with the description as text.
     pub fn set_expanded(&self, expanded: bool) {
         self.world(|world| world.expanded = expanded);

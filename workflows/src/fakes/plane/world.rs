@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use everfold_base::json::Value;
+use everfold_base::json::{Hash, Value};
 use everfold_system::clock;
 use serde_json::json;
 
@@ -122,15 +122,22 @@ impl PlaneWorld {
             true => self.state(&issue.project, &issue.state),
             false => json!(issue.state),
         };
+        let labels: Vec<String> = issue.labels.iter().map(|name| label_id(name)).collect();
         let mut shown = json!({
             "id": id, "name": issue.name, "sequence_id": issue.sequence, "project": issue.project,
-            "workspace": self.workspace, "state": state, "labels": issue.labels, "assignees": [],
+            "workspace": self.workspace, "state": state, "labels": labels, "assignees": [],
             "priority": "none", "description_html": issue.html,
         });
         if expanded {
             shown["description_stripped"] = plain_text(&issue.html).into();
         }
         Some(shown)
+    }
+
+    /// The labels of an issue as they are shown to who asks for more than their ids.
+    pub(super) fn issue_labels(&self, id: &str) -> Value {
+        let names = self.issues.get(id).into_iter().flat_map(|issue| &issue.labels);
+        names.map(|name| json!({"id": label_id(name), "name": name, "color": "#ff0000"})).collect()
     }
 
     /// A comment as it is shown.
@@ -148,4 +155,9 @@ impl PlaneWorld {
 pub(super) fn now() -> String {
     let now = jiff::Timestamp::from_millisecond(clock::now().0).unwrap_or_default();
     format!("{now:.6}")
+}
+
+/// The id of a label.
+fn label_id(name: &str) -> String {
+    format!("id-of-{}", Hash::of(name.as_bytes()).short())
 }

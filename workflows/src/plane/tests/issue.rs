@@ -32,6 +32,28 @@ async fn o109_a_delivery_without_a_description_is_completed_by_one_request() {
 }
 
 #[tokio::test]
+async fn labels_that_are_wanted_are_asked_for_by_one_request_and_come_by_name() {
+    let tracker = Tracker::new().await;
+    tracker.plane.add_label(&tracker.issue, "Bug");
+    let whole = |labels: bool| json!({"name": "Dark mode", "description": LONG, "labels": labels});
+    let unasked = tracker.done("plane.issue", whole(false)).await;
+    assert_eq!((&unasked["labels"], &unasked["fetched"], tracker.asked()), (&json!([]), &json!(false), 0));
+    let issue = tracker.done("plane.issue", whole(true)).await;
+    assert_eq!((&issue["labels"], &issue["fetched"]), (&json!(["Bug"]), &json!(true)));
+    assert_eq!((&issue["description"], tracker.asked()), (&json!(LONG), 1), "the longer one is kept");
+    let incomplete = tracker.done("plane.issue", json!({"name": null, "labels": true})).await;
+    assert_eq!((&incomplete["name"], &incomplete["labels"]), (&json!("Dark mode"), &json!(["Bug"])));
+    assert_eq!(tracker.asked(), 2, "what is missing comes with the labels");
+    for fault in [ServiceFault::Status(500), ServiceFault::Silent, ServiceFault::Garbled] {
+        tracker.fail("GET", fault);
+        let before = tracker.asked();
+        let issue = tracker.done("plane.issue", whole(true)).await;
+        assert_eq!((&issue["name"], &issue["labels"]), (&json!("Dark mode"), &json!([])), "{fault:?}");
+        assert!(issue["reason"].is_string() && tracker.asked() == before + 1, "{fault:?}: {issue}");
+    }
+}
+
+#[tokio::test]
 async fn o110_an_empty_answer_a_missing_name_and_a_failure_leave_what_was_known() {
     let tracker = Tracker::new().await;
     let empty = tracker.plane.add_issue(PROJECT, 19, "", "", "Todo", "owner");
