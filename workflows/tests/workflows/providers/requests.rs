@@ -1,13 +1,16 @@
 //! Steps of kind `http`.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::Method;
 use everfold_base::failure::FailureKind;
 use everfold_language::definition::OnLost;
 use everfold_ports::{AttemptEnd, AttemptRequest, AttemptResult, Executor};
-use everfold_workflows::http::{HttpClient, HttpExecutor};
+use everfold_workflows::http::{HttpClient, HttpExecutor, HttpRequest};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::fixtures::fake_server::{Answer, Fake};
 use crate::fixtures::home::{Home, failure, observer, output, until};
@@ -89,7 +92,7 @@ async fn json_that_was_asked_for_and_is_none_is_invalid() {
 async fn d10_what_must_not_happen_twice_is_lost_and_not_sent_again() {
     let home = Home::new();
     // Takes the request, and goes away without an answer.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
         loop {
@@ -138,10 +141,59 @@ async fn d10_what_must_not_happen_twice_is_lost_and_not_sent_again() {
     assert!(matches!(end.result, AttemptResult::Failed(_)), "it was sent again: {end:?}");
 }
 
+/// A client that keeps connections may send once more what a broken one did not answer; a message was then there twice.
+#[tokio::test]
+async fn a_post_whose_connection_breaks_before_the_answer_is_sent_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    let server = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(take(stream, Arc::clone(&seen)));
+        }
+    });
+    let client = HttpClient::new();
+    let post = |path: &str| HttpRequest {
+        method: Method::POST,
+        body: Some(b"x".to_vec()),
+        ..HttpRequest::get(format!("{url}{path}"))
+    };
+    assert_eq!(client.send(post("/kept")).await.unwrap().status, 200);
+    let error = client.send(post("/broken")).await.unwrap_err();
+    assert!(error.may_have_arrived(), "{error}");
+    // What had been sent once more would be there before this one.
+    assert_eq!(client.send(post("/kept")).await.unwrap().status, 200);
+    assert_eq!(*asked.lock().unwrap(), ["/kept", "/broken", "/kept"]);
+    server.abort();
+}
+
+/// Answers on a connection that it keeps; `/broken` ends it instead.
+async fn take(mut stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
+    loop {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\nx") {
+            let mut bytes = [0; 1024];
+            match stream.read(&mut bytes).await {
+                Ok(count @ 1..) => request.extend_from_slice(&bytes[..count]),
+                _closed => return,
+            }
+        }
+        let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap().to_owned();
+        let is_broken = path == "/broken";
+        asked.lock().unwrap().push(path);
+        if is_broken {
+            return;
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_request_ends_by_its_time_limit_or_by_a_cancel() {
     let home = Home::new();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut limited = home.request(json!({"url": url}));
     limited.timeout = Some(Duration::from_millis(100));
