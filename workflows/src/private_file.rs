@@ -5,14 +5,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use everfold_system::folder;
-use everfold_system::os_error::is_shortage;
+use everfold_system::os_error::{errno, is_shortage};
 use everfold_system::regular;
 
 /// Whether an error says nothing about the file: the system cannot read it, or not now.
 pub(crate) fn is_of_the_system(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
     let is_broken = |errno| matches!(errno, Errno::IO | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT);
-    is_shortage(error) || Errno::from_io_error(error).is_some_and(is_broken)
+    is_shortage(error) || errno(error).is_some_and(is_broken)
 }
 
 /// `None` where the file is not there.

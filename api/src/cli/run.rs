@@ -104,7 +104,14 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
         background_owner::reach(context).await?;
     }
     let path = format!("/api/v1/runs/{}", encode(&args.run));
-    let mut view: RunView = context.client.get(&path).await?;
+    let mut view: RunView = match context.client.get(&path).await {
+        // Its owner goes on with it where what set it aside is over, and says anew why where it is not.
+        Err(fault) if fault.code == Code::SetAside => {
+            let body = DriveBody { detach: args.wait.detach };
+            context.client.post(&format!("{path}/drive"), &body).await?
+        }
+        looked => looked?,
+    };
     if args.prompt.is_some() && !view.paused.iter().any(|pause| !pause.interrupted.is_empty()) {
         return Err(Refusal::NothingInterrupted.into());
     }

@@ -181,6 +181,18 @@ pub enum LoadError {
         /// What is wrong.
         what: String,
     },
+    /// A value that is kept beside the history cannot be read now.
+    #[error("run {run}, version {version}: {what}")]
+    Value {
+        /// The run.
+        run: RunId,
+        /// The event that has the value.
+        version: Version,
+        /// What happened.
+        what: String,
+        /// The system has too little of what it takes: room, handles, memory.
+        is_short: bool,
+    },
     /// The pauses of pipelines and of the engine cannot be read, so it is not known whether the run is paused.
     #[error("run {run}: {what}")]
     Halts {
@@ -209,6 +221,7 @@ impl LoadError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Store(error) => error.is_full(),
+            Self::Value { is_short, .. } => *is_short,
             Self::Definition { source, .. } => source.is_full(),
             Self::NotFound(_)
             | Self::NotYet { .. }
@@ -222,6 +235,7 @@ impl LoadError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Store(error) => error.is_passing(),
+            Self::Value { .. } => true,
             Self::Definition { source, .. } => source.is_passing(),
             Self::NotFound(_)
             | Self::NotYet { .. }

@@ -1,6 +1,6 @@
 //! Values that are kept out of the state: found by the event that holds them, cached by their hash.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
@@ -16,6 +16,7 @@ use everfold_core::event;
 use everfold_core::event::RunEvent;
 use everfold_language::expr::{Loaded, ValueRef};
 use everfold_store::EventStore;
+use everfold_system::os_error::is_shortage;
 
 /// Reads values, and remembers the newest up to a size.
 pub(crate) struct ValueStore {
@@ -101,7 +102,13 @@ impl ValueStore {
             let payload = event.payloads().into_iter().find(|payload| payload.hash() == value.hash);
             let payload = payload
                 .ok_or_else(|| lacking(format!("it does not hold the value {}", value.hash.short())))?;
-            match self.stored_text(run, payload).await.map_err(lacking)? {
+            let unread = |error: io::Error| LoadError::Value {
+                run,
+                version: value.version,
+                what: error.to_string(),
+                is_short: is_shortage(&error),
+            };
+            match self.stored_text(run, payload).await.map_err(unread)? {
                 Ok(text) => {
                     self.cache().put(value.hash, text.clone());
                     fetched.found.push((value, text));
@@ -114,22 +121,23 @@ impl ValueStore {
 
     /// The text of a value, wherever it is kept.
     pub(crate) async fn text(&self, run: RunId, payload: &Payload) -> Result<JsonText, String> {
-        self.stored_text(run, payload).await?
+        self.stored_text(run, payload).await.map_err(|error| error.to_string())?
     }
 
     /// The text of a value, or why it is lost: its blob is missing or damaged. Another error may pass.
-    async fn stored_text(&self, run: RunId, payload: &Payload) -> Result<Result<JsonText, String>, String> {
+    async fn stored_text(&self, run: RunId, payload: &Payload) -> io::Result<Result<JsonText, String>> {
         let blob = match payload {
             Payload::Inline(text) => return Ok(Ok(text.clone())),
             Payload::Blob(blob) => *blob,
         };
         let blobs = Arc::clone(&self.blobs);
-        let bytes = match self.blocking.run(move || blobs.get(run, &blob)).await? {
+        let read = self.blocking.run(move || blobs.get(run, &blob)).await;
+        let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
                 return Ok(Err(error.to_string()));
             }
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error),
         };
         Ok(JsonText::read(&bytes).and_then(|text| match text.hash() == blob.hash {
             true => Ok(text),

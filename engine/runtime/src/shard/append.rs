@@ -11,7 +11,7 @@ use crate::shard::core::{Shard, ShardCore};
 use crate::shard::job_done::{AppendFailure, JobDone};
 use everfold_base::id::RunId;
 use everfold_store::{AppendError, Appended};
-use everfold_system::os_error::is_shortage;
+use everfold_system::os_error::{errno, is_disk_full, is_shortage};
 
 impl Shard {
     pub(crate) fn appended(&mut self, run: RunId, result: Result<Appended, AppendFailure>) {
@@ -76,9 +76,13 @@ impl ShardCore {
 
     fn failed(&mut self, loaded: &mut LoadedRun, failure: AppendFailure) {
         let error = match failure {
-            AppendFailure::Blob(error) if is_shortage(&error) => AppendError::Full,
+            AppendFailure::Blob(error) if is_disk_full(&error) => AppendError::Full,
+            AppendFailure::Blob(error) if is_shortage(&error) => return self.keep_later(loaded, &error),
             AppendFailure::Blob(error) => {
-                return self.quarantine_now(loaded, format!("a large value could not be kept: {error}"));
+                let cause = errno(&error).map(|errno| format!(": {}", std::io::Error::from(errno)));
+                let cause = cause.unwrap_or_default();
+                let reason = format!("a large value could not be kept: {error}{cause}");
+                return self.quarantine_now(loaded, reason);
             }
             AppendFailure::Store(error) => error,
         };

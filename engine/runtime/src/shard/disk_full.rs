@@ -9,6 +9,8 @@ use crate::run::loaded_run::{Item, LoadedRun, RunPhase};
 use crate::shard::core::{Shard, ShardCore};
 use everfold_base::id::{AttemptId, EffectId, Position};
 use everfold_store::AppendError;
+use everfold_system::os_error::errno;
+use std::io;
 
 /// How many held back attempts are tried at first; twice as many each time none was held back again.
 const TRIED_MIN: usize = 16;
@@ -33,6 +35,7 @@ impl Shard {
         let is_short = std::mem::take(&mut shortage.is_short);
         shortage.tried = if is_short { TRIED_MIN } else { shortage.tried.saturating_mul(2).max(TRIED_MIN) };
         let tried: Vec<_> = shortage.held.drain(..shortage.tried.min(shortage.held.len())).collect();
+        let unkept = std::mem::take(&mut shortage.unkept);
         for run in std::mem::take(&mut shortage.unlisted) {
             // A run that is not ready lists all its effects when it becomes ready.
             if let Some(loaded) =
@@ -40,6 +43,11 @@ impl Shard {
             {
                 self.core.dispatch(loaded);
                 self.core.mark(loaded);
+            }
+        }
+        for run in unkept {
+            if let Some(loaded) = self.runs.get_mut(&run) {
+                self.core.unstall(loaded);
             }
         }
         for (run, id) in tried {
@@ -56,15 +64,39 @@ impl Shard {
 impl ShardCore {
     /// The append found the disk full. The run keeps its queue, and resumes when the store is writable.
     pub(crate) fn append_later(&mut self, loaded: &mut LoadedRun) {
+        if self.puts_off(loaded) {
+            self.stall(loaded);
+            // Until then queries are answered.
+            self.load(loaded);
+        }
+    }
+
+    /// The system has too few handles or too little memory to keep a large value of what was decided. The run keeps its
+    /// queue, and decides again after a pause: no report of the store says when that helps.
+    pub(crate) fn keep_later(&mut self, loaded: &mut LoadedRun, error: &io::Error) {
+        if !std::mem::replace(&mut self.shortage.is_short, true) {
+            let error = errno(error).map_or_else(|| error.to_string(), |errno| errno.to_string());
+            tracing::warn!(run = %loaded.run, error, "a large value waits for handles or for memory");
+        }
+        if self.puts_off(loaded) {
+            loaded.append.is_stalled = true;
+            loaded.give_up_places();
+            self.shortage.unkept.insert(loaded.run);
+            self.load(loaded);
+        }
+        self.shortage.wait(&self.shared);
+    }
+
+    /// Puts back what was not appended; false where nothing is left of the run.
+    fn puts_off(&mut self, loaded: &mut LoadedRun) -> bool {
         loaded.requeue();
         loaded.refuse_starts();
         if loaded.position == Position::ZERO && loaded.queue.is_empty() {
             // Only its start was known, which is refused: there is no such run.
-            return self.let_go(loaded);
+            self.let_go(loaded);
+            return false;
         }
-        self.stall(loaded);
-        // Until then queries are answered.
-        self.load(loaded);
+        true
     }
 
     /// The store is read-only for now. A caller gets an error and does not wait; the run keeps the engine's own inputs,

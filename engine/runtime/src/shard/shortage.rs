@@ -26,6 +26,8 @@ pub(crate) struct Shortage {
     pub(crate) held: VecDeque<(RunId, AttemptId)>,
     /// Runs whose effects are to be listed again after the pause.
     pub(crate) unlisted: BTreeSet<RunId>,
+    /// Runs whose large values are to be kept again after the pause.
+    pub(crate) unkept: BTreeSet<RunId>,
     pub(crate) pause: Option<BoxFuture<'static, ()>>,
     pub(crate) is_over: bool,
     pub(crate) tried: usize,

@@ -175,3 +175,61 @@ async fn s7_an_attempt_that_waits_for_room_can_be_cancelled_and_ends_with_its_en
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.machine.begun(), 1);
 }
+
+/// `EMFILE` and `EIO`, as Linux and macOS number them.
+const TOO_MANY_FILES: i32 = 24;
+const BROKEN: i32 = 5;
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_large_value_is_kept_when_there_are_handles_again_and_no_run_is_set_aside() {
+    let mut rig = Rig::new();
+    let steps = vec![
+        function("big", &[], "big", json!({"ms": 1_000})),
+        command("work", &["big"], 10_000),
+        function("length", &["big", "work"], "length", json!({})),
+    ];
+    let run = rig.start(&pipeline(steps)).await;
+    *rig.machine.blob_errno.lock().unwrap() = Some(TOO_MANY_FILES);
+    pass(61).await;
+    assert_eq!(rig.engine.set_aside(), [], "it is no fault of the run");
+    assert_eq!(rig.status(run).await, RunStatus::Running, "it can be looked at");
+    let tries = rig.machine.blob_errors.load(Ordering::SeqCst);
+    assert!((30..=70).contains(&tries), "once in a second: {tries}");
+    *rig.machine.blob_errno.lock().unwrap() = None;
+    rig.until(
+        run,
+        |event| matches!(event, RunEvent::AttemptStarted(started) if started.id.path.to_string() == "work"),
+    )
+    .await;
+    // One that cannot be read waits in the same way; what was read is forgotten.
+    rig.crash().await;
+    *rig.machine.blob_errno.lock().unwrap() = Some(TOO_MANY_FILES);
+    rig.recover().await;
+    pass(61).await;
+    assert!(rig.machine.blob_errors.load(Ordering::SeqCst) > tries);
+    assert_eq!((rig.engine.set_aside(), rig.status(run).await), (vec![], RunStatus::Running));
+    *rig.machine.blob_errno.lock().unwrap() = None;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_a_run_whose_value_could_not_be_kept_goes_on_in_the_same_engine_and_does_nothing_twice() {
+    let rig = Rig::new();
+    let run = rig.start(&pipeline(vec![function("big", &[], "big", json!({"ms": 1_000}))])).await;
+    *rig.machine.blob_errno.lock().unwrap() = Some(BROKEN);
+    pass(5).await;
+    let aside = rig.engine.set_aside();
+    assert!(
+        matches!(&aside[..], [(which, why)] if *which == run && why.contains("blobs/value") && why.contains("os error 5")),
+        "{aside:?}"
+    );
+    assert!(rig.engine.recover(Which::Only(run)).await.is_ok());
+    pass(5).await;
+    assert_eq!(rig.engine.set_aside().len(), 1, "tried again, and still so");
+    *rig.machine.blob_errno.lock().unwrap() = None;
+    assert!(rig.engine.recover(Which::Only(run)).await.is_ok());
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!((rig.machine.begun(), rig.engine.set_aside()), (1, vec![]));
+    rig.assert_replays(run).await;
+}

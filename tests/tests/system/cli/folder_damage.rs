@@ -64,6 +64,35 @@ fn row_02_an_owner_whose_folder_was_made_anew_leaves_the_next_one_alone() {
     assert_eq!(verified.code, 0, "{verified:?}");
 }
 
+/// Only another owner went on with it: `resume` asked this one for the run first, and got no further.
+#[test]
+fn row_38_resume_goes_on_with_a_run_that_is_set_aside_in_the_process_that_owns_the_folder() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "large.yaml",
+        "name: large\nsteps:\n  - { id: first, command: \"true\" }\n  - { id: echo, needs: [first], function: everfold.echo, with: { v: \"${input.s}${input.s}\" } }\noutput: \"${size(steps.echo.output.v)}\"\n",
+    );
+    scratch.write("input.json", &format!("{{\"s\": \"{}\"}}", "a".repeat(20_000)));
+    let (mut server, _) = scratch.serve(&[]);
+    // Large values are kept in this folder.
+    let blobs = scratch.data().join("blobs");
+    remove(&blobs);
+    fs::write(&blobs, "in the way").unwrap();
+    let started = scratch.run(&["run", "./large.yaml", "--input-file", "input.json", "--detach"]);
+    assert_eq!(started.code, 0, "{started:?}");
+    await_that("the run is set aside", || {
+        let items = scratch.run(&["runs", "--json"]).json()["items"].clone();
+        items.as_array().unwrap().iter().find(|run| run["set_aside"].is_string()).cloned()
+    });
+    let still = scratch.run(&["resume", "@"]);
+    assert!(still.code == 4 && still.err.contains("a large value could not be kept"), "{still:?}");
+    fs::remove_file(&blobs).unwrap();
+    let done = scratch.run(&["resume", "@", "--json"]);
+    assert_eq!((done.code, &done.json()["output"]), (0, &40_000.into()), "{done:?}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+}
+
 /// Removes a folder whose owner may make a file in it meanwhile.
 fn remove(folder: &Path) {
     while folder.exists() {
