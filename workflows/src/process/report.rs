@@ -4,6 +4,8 @@
 //! files and commits of the workspace may be others by the time it is asked for again.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use everfold_base::failure::{Failure, FailureKind};
@@ -51,13 +53,22 @@ pub(crate) fn note_before(request: &AttemptRequest) -> std::io::Result<()> {
     write_private(&request.folder.join(BEFORE), &serde_json::to_vec(&before)?)
 }
 
-/// What a file is; `None` where there is none that can be read.
+/// What a file is; `None` where there is none that can be read. One that is too large to be kept is known by its size and
+/// time: it may be of any size, and no time limit counts yet.
 fn hash_of(workdir: &Path, path: &str) -> std::io::Result<Option<Hash>> {
     let ResolvedPath::Inside(file) = resolve(workdir, path) else { return Ok(None) };
     let mut hasher = blake3::Hasher::new();
-    let copied = regular::open(&file).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
-    match copied {
-        Ok(_) => Ok(Some(Hash(*hasher.finalize().as_bytes()))),
+    let hashed = regular::open(&file).and_then(|file| {
+        let met = file.metadata()?;
+        if met.len() > FILE_BYTES_MAX {
+            hasher.update(format!("{} {} {}", met.len(), met.mtime(), met.mtime_nsec()).as_bytes());
+            return Ok(());
+        }
+        // It may grow meanwhile.
+        std::io::copy(&mut file.take(FILE_BYTES_MAX + 1), &mut hasher).map(drop)
+    });
+    match hashed {
+        Ok(()) => Ok(Some(Hash(*hasher.finalize().as_bytes()))),
         Err(error) if is_of_the_system(&error) => Err(error),
         Err(_unreadable) => Ok(None),
     }

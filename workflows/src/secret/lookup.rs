@@ -18,6 +18,7 @@ use super::resolver::SecretResolver;
 use super::values::SecretValues;
 use crate::credential::UnopenedCredential;
 use crate::process::environment::{env_removed, removed_here};
+use everfold_system::regular;
 
 /// The longest value.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -162,16 +163,17 @@ fn checked(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {
                 "what is so short is no secret: write it into the pipeline, or take a longer one",
             ))
         }
-        length if length > VALUE_BYTES_MAX => {
-            Err(failure(name, "it is larger than 64 KiB", "name a file that the work reads itself"))
-        }
+        length if length > VALUE_BYTES_MAX => Err(too_large(name)),
         _ if value.contains('\0') => Err(failure(name, "it holds a zero byte, which no variable can", hint)),
         _ => Ok(value),
     }
 }
 
+fn too_large(name: &str) -> Failure {
+    failure(name, "it is larger than 64 KiB", "name a file that the work reads itself")
+}
+
 async fn read_file(name: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    let file = tokio::fs::File::open(path).await;
     let failed = |error: std::io::Error| {
         failure(
             name,
@@ -179,9 +181,12 @@ async fn read_file(name: &str, path: &Path) -> Result<Vec<u8>, Failure> {
             "write it there, readable for the engine's user",
         )
     };
-    let mut bytes = Vec::new();
-    let limit = VALUE_BYTES_MAX as u64 + 2;
-    file.map_err(failed)?.take(limit).read_to_end(&mut bytes).await.map_err(failed)?;
+    let file = path.to_owned();
+    // The line end is none of the value.
+    let read = move || regular::read_bounded(&file, VALUE_BYTES_MAX as u64 + 2);
+    let read =
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let bytes = read.map_err(failed)?.ok_or_else(|| too_large(name))?;
     Ok(without_line_end(bytes))
 }
 
@@ -267,6 +272,31 @@ mod tests {
                 value
             );
         }
+    }
+
+    /// The step waited for a writer of the pipe, for longer than its time limit.
+    #[tokio::test]
+    async fn l34_a_secret_comes_from_a_file_alone_and_no_pipe_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::fs::write(folder.path().join("large"), vec![b'x'; VALUE_BYTES_MAX + 3]).unwrap();
+        std::fs::write(folder.path().join("fits"), [&vec![b'x'; VALUE_BYTES_MAX][..], b"\r\n"].concat())
+            .unwrap();
+        let looked = async |file: &str| {
+            let secrets = secrets(SecretSource::File(file.to_owned()));
+            let secrets = Secrets { folder: Some(folder.path().to_owned()), ..secrets };
+            SecretResolver::default().look_up(&secrets).await
+        };
+        for (file, part) in
+            [("pipe", "no regular file"), ("/dev/zero", "no regular file"), ("large", "64 KiB")]
+        {
+            let failure = looked(file).await.unwrap_err();
+            assert_eq!((failure.kind, failure.code.as_deref()), (FailureKind::Spawn, Some("SECRET")));
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        assert!(looked("fits").await.is_ok());
     }
 
     #[tokio::test]

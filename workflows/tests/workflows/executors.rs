@@ -369,6 +369,29 @@ async fn l33_a_declared_file_that_is_missing_stale_or_outside_is_a_validation_fa
     }
 }
 
+/// It was read twice, whatever its size, and no time limit counted meanwhile.
+#[tokio::test]
+async fn l33_a_file_that_must_be_fresh_and_is_too_large_to_be_kept_is_known_by_its_size_and_time() {
+    for (script, part) in [
+        ("true", "has not changed"),
+        ("echo more >> large", "larger than 64 MiB"),
+        ("echo small > large", ""),
+    ] {
+        let home = Home::new();
+        // Reading the hole in it to its end takes longer than any test.
+        std::fs::File::create(home.work("large")).unwrap().set_len(1 << 40).unwrap();
+        let mut request = home.shell(script);
+        request.outputs.files.insert("x".to_owned(), RequestedFile { fresh: true, ..file("large") });
+        let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
+        if part.is_empty() {
+            let [artefact] = end.artefacts.as_slice() else { panic!("{end:?}") };
+            assert_eq!(home.blob(artefact.blob), "small\n");
+        } else {
+            assert!(failure(&end).message.contains(part), "{script}: {}", failure(&end).message);
+        }
+    }
+}
+
 #[tokio::test]
 async fn output_over_the_limit_still_gives_its_last_json() {
     let home = Home::new();
