@@ -299,7 +299,8 @@ impl<'a> Supervision<'a> {
             None => {
                 let reason = if self.folder.is_cancelled() {
                     StopCause::Cancel
-                } else if self.deadline.is_some_and(|deadline| now >= deadline) {
+                } else if self.deadline.is_some_and(|deadline| now >= deadline) && !self.has_ended() {
+                    // One that ended while this process was stopped has kept its limit, as far as can be seen.
                     StopCause::Timeout
                 } else {
                     return;
