@@ -253,17 +253,19 @@ async fn a_second_import_changes_nothing_and_a_changed_task_is_left() {
 async fn an_open_task_that_was_refused_at_admission_goes_on_with_a_later_import() {
     let folder = tempfile::tempdir().unwrap();
     drop(database(folder.path(), ""));
-    let token = folder.path().join("token");
-    let gate = json!({ "on_refused": "fail", "gates": [{ "id": "QG-0", "command": ["test", "-e", token] }] });
-    let guard =
-        node_with(folder.path(), PIPELINE.replacen("steps:", &format!("admit: {gate}\nsteps:"), 1)).await;
+    let state = folder.path().join("state.yaml");
+    let config = json!({ "state": [state, { "open": false }] });
+    let gate = json!({ "id": "QG-0", "config": "state.open", "policy": "value == true" });
+    let admit = json!({ "on_refused": "fail", "gates": [gate] });
+    let gated = format!("config: {config}\nadmit: {admit}\nsteps:");
+    let guard = node_with(folder.path(), PIPELINE.replacen("steps:", &gated, 1)).await;
     let first = imported(&guard, folder.path()).await;
     let refused = state_when(&guard, &first[1].goes_on, RunState::is_ended).await;
     assert_eq!(refused.status(), RunStatus::Failed);
     let again = imported(&guard, folder.path()).await;
     assert_ne!(again[1].goes_on, first[1].goes_on, "{:?}", again[1]);
     state_when(&guard, &again[1].goes_on, RunState::is_ended).await;
-    std::fs::write(&token, "").unwrap();
+    std::fs::write(&state, "open: true\n").unwrap();
     let third = imported(&guard, folder.path()).await;
     assert_eq!(third[1].outcome, ImportOutcome::Imported);
     assert_eq!(third[1].history, first[1].history);

@@ -118,6 +118,7 @@ fn action_name(action: &Action) -> String {
     match action {
         Action::Launch { is_reattached: false } => "start".into(),
         Action::Launch { is_reattached: true } => "reattach".into(),
+        Action::RecordStart(_) => "record_start".into(),
         Action::RecordUsage(_) => "record_usage".into(),
         Action::RetryLater(_) => "retry_later".into(),
         Action::Quarantine(_) => "quarantine".into(),
