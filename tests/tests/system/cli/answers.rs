@@ -42,7 +42,8 @@ fn l23_each_decision_on_a_blocked_step_leads_where_it_says() {
         scratch.write("tries", "");
         let run = scratch.run(&["run", "./stuck.yaml", "--no-wait"]);
         said(&run, 6, &["--decision retry   # or recheck, proceed, skip, fail: the gate there failed"]);
-        said(&scratch.run(&["unblock", "@", "wrok", "--decision", decision]), 3, &["everfold show RUN"]);
+        let mistyped = scratch.run(&["unblock", "@", "wrok", "--decision", decision]);
+        said(&mistyped, 3, &["did you mean “work”?"]);
         said(&scratch.run(&["unblock", "@", "after", "--decision", decision]), 4, &["everfold show RUN"]);
         said(&scratch.run(&["unblock", "@", "--decision", decision, "-m", "so be it"]), 0, &[]);
         let done = scratch.run(&["resume", "@", "--no-wait"]);
