@@ -3,6 +3,7 @@
 use everfold_engine::input::StartOptions;
 use everfold_engine::json::JsonText;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -22,6 +23,7 @@ use super::extract::{JsonBody, Params, Path, bad_key, once};
 use super::label_filter;
 use super::parameters::{limit, min_position, moment, wait};
 use super::pipeline_source::source;
+use super::session_check::SessionCheck;
 use super::values::time;
 use crate::access::Caller;
 use crate::body::start::CreateBody;
@@ -190,15 +192,24 @@ pub(crate) struct WaitParams {
 )]
 pub(crate) async fn get(
     State(app): State<App>,
+    session: SessionCheck,
     Path(run): Path<String>,
     Params(params): Params<WaitParams>,
 ) -> Result<Json<RunView>, Fault> {
     let wait = wait(params.wait.as_deref())?;
     let run = app.resolve(&run).await?;
     if let Some(within) = wait {
-        app.until_end(run, within).await?;
+        until_end(&app, &session, run, within).await?;
     }
     Ok(Json(app.view(run).await?))
+}
+
+/// Waits for the end of a run, for at most this long and for as long as the caller's token or session is good.
+async fn until_end(app: &App, session: &SessionCheck, run: RunId, within: Duration) -> Result<(), Fault> {
+    tokio::select! {
+        ended = app.until_end(run, within) => ended,
+        why = session.ended(app) => Err(Fault::new(Code::NotKnown, why)),
+    }
 }
 
 /// `POST /runs`: starts a run.
@@ -219,6 +230,7 @@ pub(crate) async fn get(
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
+    session: SessionCheck,
     Params(params): Params<WaitParams>,
     mut headers: HeaderMap,
     body: JsonBody<CreateBody>,
@@ -260,7 +272,7 @@ pub(crate) async fn create(
         app.traces().started_by(run, &headers);
     }
     if let Some(within) = wait {
-        app.until_end(run, within).await?;
+        until_end(&app, &session, run, within).await?;
     }
     let view = RunView { held, ..app.view(run).await? };
     let place = format!("/api/v1/runs/{run}");

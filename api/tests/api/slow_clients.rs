@@ -95,6 +95,24 @@ fn read(answer: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
+async fn who_waits_for_the_end_of_a_run_is_refused_when_the_token_is_revoked() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let definition = "name: ask\nsteps: [{ id: ok, approval: { title: Right? } }]\n";
+    let body = json!({ "definition": definition }).to_string();
+    let (status, run) = served.request(&token, "POST /api/v1/runs", body.as_bytes()).await;
+    assert_eq!(status, 201, "{run}");
+    let path = format!("/api/v1/runs/{}?wait=60s", run["id"].as_str().unwrap());
+    let mut waits = served.get_as(&token, &path, "Connection: close").await;
+    // What came on another connection behind it is answered.
+    assert_eq!(served.request(&token, "GET /api/v1/stats", b"").await.0, 200);
+    served.held.node().access().revoke("one", None, Actor::Engine, None).await.unwrap();
+    let (status, problem) = read(&rest(&mut waits).await);
+    assert_eq!(status, 401, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("was revoked"), "{problem}");
+}
+
+#[tokio::test]
 async fn what_a_token_opened_ends_with_it_and_says_why() {
     let served = Served::new(|_| {}).await;
     let (token, other) = (served.operator_token("one", None).await, served.operator_token("two", None).await);
