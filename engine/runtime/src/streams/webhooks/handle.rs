@@ -181,14 +181,24 @@ fn no_run_takes(to: &Target) -> Outcome {
     Outcome::Ignored { why: format!("no run takes it: no unended run has {to}") }
 }
 
-/// Offers signals that wait once more, each with the targets that were recorded for it; gives those that wait no more.
+/// A signal that waits, to be offered once more.
+pub(crate) struct ParkedOffer {
+    pub(crate) id: ParkedId,
+    pub(crate) parked: Parked,
+    /// Where its delivery was asked for anew.
+    pub(crate) asked: Option<Version>,
+    /// The targets that were recorded for it.
+    pub(crate) recorded_targets: Option<Vec<RunId>>,
+}
+
+/// Offers signals that wait once more; gives those that wait no more.
 pub(crate) async fn offer(
     shared: &Arc<Runtime>,
     source: &str,
-    parked: Vec<(ParkedId, Parked, Option<Version>, Option<Vec<RunId>>)>,
+    parked: Vec<ParkedOffer>,
 ) -> Result<Vec<(ParkedId, Outcome)>, EngineStopped> {
     let mut settled = Vec::new();
-    for (id, parked, asked, recorded_targets) in parked {
+    for ParkedOffer { id, parked, asked, recorded_targets } in parked {
         let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
         let targets = (recorded_targets, record_targets(shared, source, by));
         match offer_one(shared, source, id, (&parked, asked), targets).await? {

@@ -12,7 +12,7 @@ use crate::streams::stream_writer::StreamError;
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::webhooks::active_source::{FinishedWork, SourceActivity, SourceWork};
 use crate::streams::webhooks::actor::WebhookActor;
-use crate::streams::webhooks::handle::{DeliveryWork, handle, offer};
+use crate::streams::webhooks::handle::{DeliveryWork, ParkedOffer, handle, offer};
 use crate::streams::webhooks::source_stream::SourceStream;
 use everfold_base::actor::Actor;
 use everfold_core::hooks::{Parked, ParkedId, SignalOrigin};
@@ -116,7 +116,9 @@ impl WebhookActor {
                 let parked = state.parked().iter().filter(|(id, parked)| is_offered(id, parked));
                 let parked = parked.map(|(id, parked)| {
                     let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
-                    (*id, parked.clone(), state.asked(parked.delivery), state.targets(&by).cloned())
+                    let recorded_targets = state.targets(&by).cloned();
+                    let (parked, asked) = (parked.clone(), state.asked(parked.delivery));
+                    ParkedOffer { id: *id, parked, asked, recorded_targets }
                 });
                 let parked: Vec<_> = parked.collect();
                 if parked.is_empty() {
