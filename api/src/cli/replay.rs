@@ -106,7 +106,7 @@ fn said_by(context: &CommandContext, replay: &Replay, by: &ReplayDefinition) -> 
             run.short(),
             count(*inputs, "input"),
             count(*events, "event"),
-            replay.below.as_ref().map(|below| alike_below(below)).unwrap_or_default(),
+            replay.below.as_ref().map(alike_below).unwrap_or_default(),
         ));
         return Ok(0);
     }
