@@ -317,23 +317,23 @@ fn tracker_texts(is_folded: bool) -> Vec<String> {
             false => RunState::from_snapshot(definition, &world.state.snapshot()).expect("a snapshot"),
         };
     };
-    let mut turns: Vec<Box<dyn FnMut(&mut World)>> = vec![
-        Box::new(|world| use_up(world, "a/1/1", 1, "small", 250_000)),
-        Box::new(|world| drop(world.succeed("a/1/1", json!(1)))),
-        Box::new(|world| use_up(world, "a/2/1", 1, "large", 1_000_000)),
-        Box::new(|world| drop(world.succeed("a/2/1", json!(2)))),
-        Box::new(|world| drop(send_signal(world, "nudge", Value::Null))),
-        Box::new(|world| {
+    let turns: [fn(&mut World); 7] = [
+        |world| use_up(world, "a/1/1", 1, "small", 250_000),
+        |world| drop(world.succeed("a/1/1", json!(1))),
+        |world| use_up(world, "a/2/1", 1, "large", 1_000_000),
+        |world| drop(world.succeed("a/2/1", json!(2))),
+        |world| drop(send_signal(world, "nudge", Value::Null)),
+        |world| {
             let mut vote =
                 crate::fixtures::scenario::vote("ok/1/1", everfold_language::definition::Vote::Approve);
             if let InputKind::Vote(cast) = &mut vote {
                 cast.roles = vec!["product".into()];
             }
             world.by("bob", vote).expect("taken");
-        }),
-        Box::new(|world| drop(world.fail("b/1/1", "no PR"))),
+        },
+        |world| drop(world.fail("b/1/1", "no PR")),
     ];
-    for turn in &mut turns {
+    for turn in turns {
         renew(&mut world);
         turn(&mut world);
     }
