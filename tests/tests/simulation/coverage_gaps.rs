@@ -355,6 +355,11 @@ const NEVER_OF_STEP: &[Row] = &[
 
 const RARE_OF_STEP: &[Row] = &[
     Row {
+        statuses: &["succeeded", "failed"],
+        events: &["StepSkipped"],
+        why: "a paused run shows a step whose attempt is over as ended, and a signal that ends the run skips it",
+    },
+    Row {
         statuses: &["pending", "gating", "waiting", "blocked", "succeeded", "failed", "skipped"],
         events: OF_ATTEMPTS,
         why: "work that was stopped ends, or says that it began, after its step went on otherwise: by a rework, the route of a signal, or a person",
