@@ -105,7 +105,7 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
     }
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let mut view: RunView = match context.client.get(&path).await {
-        // Its owner goes on with it where what set it aside is over, and says anew why where it is not.
+        // The owner of the folder loads the run again: the cause is gone, or the owner answers with the cause anew.
         Err(fault) if fault.code == Code::SetAside => {
             let body = DriveBody { detach: args.wait.detach };
             context.client.post(&format!("{path}/drive"), &body).await?

@@ -284,7 +284,7 @@ impl Importer<'_> {
         None
     }
 
-    /// Lets the run that goes on with a task have the task's name: a later round of its naming step gets no other one.
+    /// Passes the task's name to the run that continues the task: a later round of that run's naming step gets it again.
     async fn pass_names(
         &self,
         (history, next): (RunId, RunId),
@@ -314,7 +314,7 @@ impl Importer<'_> {
         Ok(self.node.engine().with_state(run, refused).await?)
     }
 
-    /// Starts the run that goes on with a task, where none does so yet; gives the run that does.
+    /// Starts the run that continues a task, where the task has no such run yet; gives that run.
     async fn go_on(
         &self,
         history: RunId,

@@ -67,7 +67,7 @@ pub struct StepView {
     /// What it used up, in all its rounds and attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<StepUsageView>,
-    /// The model that an agent's attempt is told to use, from its scheduling to its end; none where the profile chooses.
+    /// The model that an agent's attempt is told to use, from its scheduling to its end; `None`: the profile chooses the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Where its attempt stands: it waits in line, is being started, is at work, is being stopped.

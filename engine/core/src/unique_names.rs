@@ -1,8 +1,8 @@
 //! Names that are given once: one stream per scope, `engine/name:SCOPE`.
 //!
 //! Law: a name belongs to the step that it was given to, for ever. The same step of the same run that wants the same
-//! name again gets what it was given. A run that goes on with another one has its names, too, once they are passed to
-//! it. Pure: folding neither fails nor chooses.
+//! name again gets what it was given. A run that continues another one has the names of that run, too, once the
+//! importer has passed them on. Pure: folding neither fails nor chooses.
 //!
 //! Called by the runtime, the only writer of these streams.
 
@@ -187,8 +187,8 @@ impl UniqueNames {
         Ok(Some(NameEvent::NameTaken(taken)))
     }
 
-    /// Lets a step of a run that goes on with another one have the name that the same step has there; nothing where it
-    /// was given one before, or where there is none to be passed.
+    /// Passes the name of a step to the same step of the run that continues the first run; `None`: that step has a name
+    /// already, or the first has none.
     #[must_use]
     pub fn pass(&self, from: (RunId, &str), to: (RunId, &str), path: &StepPath) -> Option<NameEvent> {
         let ((former, wanted), (run, wish)) = (from, to);

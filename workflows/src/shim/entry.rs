@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::folder::{Claim, Folder, ShimError, complain};
+use super::folder::{Claim, Folder, ShimError, before, complain};
 use super::handover::{Handover, remove_left};
 use super::protocol::{self, CommandOutcome, CommandRequest, INPUT};
 use super::{leftovers, os, supervise};
@@ -43,7 +43,11 @@ fn run(path: &Path) -> Result<(), ShimError> {
             if request.secrets {
                 // Nothing of it is read any more, and this supervisor has no secrets to mask it with.
                 let _gone = std::fs::remove_file(folder.path(INPUT));
-                remove_left(folder.root());
+                let left = remove_left(folder.root());
+                // Without a record of the end the engine calls a supervisor once more.
+                for path in left.map_err(before("remove what the work left in the folder"))? {
+                    complain(folder.name(), &format_args!("{} could not be removed", path.display()));
+                }
             }
             // What the work wrote for itself has not been masked: its supervisor does that at the end. Of work that is
             // lost no declared file is kept.

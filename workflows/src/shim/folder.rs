@@ -55,7 +55,7 @@ pub(crate) enum ShimError {
 }
 
 /// What failed before the command may run, or before it is known whether it ran.
-fn before(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
+pub(super) fn before(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
     move |source| match is_shortage(&source) {
         true => ShimError::NoRoom { what, source },
         false => ShimError::Io { what, source },

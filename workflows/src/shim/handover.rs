@@ -91,12 +91,18 @@ const OURS: [&str; 8] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDO
 const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
 
 /// Removes what the work put into the folder since it was started, unmasked: values of secrets are known to the
-/// supervisor alone that was handed them, and that one is gone. What it masked while it wrote stays.
-pub(crate) fn remove_left(folder: &Path) {
+/// supervisor alone that was handed them, and that one is gone. What it masked while it wrote stays. Gives the paths that
+/// the system does not let go.
+///
+/// # Errors
+/// The system has too little at this moment to look at the folder, or to remove from it.
+pub(crate) fn remove_left(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     const RECORDS: [&str; 4] = [EXIT, CANCEL, SHIM_ERRORS, "shim.json.new"];
     let changed = |path: &Path| Some(path.symlink_metadata().ok()?).map(|it| (it.ctime(), it.ctime_nsec()));
     let begun = changed(&folder.join(STARTED));
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    let mut stays = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
         let name = entry.file_name();
         if OURS.iter().chain(&ENGINES).chain(&RECORDS).any(|kept| name == *kept) {
             continue;
@@ -106,8 +112,14 @@ pub(crate) fn remove_left(folder: &Path) {
         if changed(&path).zip(begun).is_some_and(|(changed, begun)| changed < begun) {
             continue;
         }
-        let _gone = std::fs::remove_file(&path).or_else(|_folder| std::fs::remove_dir_all(&path));
+        let removed = std::fs::remove_file(&path).or_else(|_folder| std::fs::remove_dir_all(&path));
+        match removed.or_else(allow_missing) {
+            Err(error) if is_shortage(&error) => return Err(error),
+            Err(_) => stays.push(path),
+            Ok(()) => {}
+        }
     }
+    Ok(stays)
 }
 
 /// The masked copy of a declared file.
@@ -516,7 +528,7 @@ mod tests {
             write(name);
         }
         std::os::unix::fs::symlink("/nowhere", home.path().join("link")).unwrap();
-        remove_left(home.path());
+        assert!(remove_left(home.path()).unwrap().is_empty());
         let names = std::fs::read_dir(home.path()).unwrap();
         let mut names: Vec<_> = names.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();

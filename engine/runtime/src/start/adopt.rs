@@ -106,8 +106,8 @@ impl Engine {
         self.inner.shared.adopt(history).await
     }
 
-    /// Lets the step of a run that goes on with another one have the name that the same step has there: `from` and `to`
-    /// are the runs, each with what its step wishes. Nothing is done where there is none.
+    /// Passes the name of a step to the same step of the run that continues the first run: `from` and `to` are the runs,
+    /// each with what its step wishes. Without a name of the first step the call changes nothing.
     ///
     /// # Errors
     /// [`NameFailure::Store`]
