@@ -71,6 +71,39 @@ async fn l15_a_member_without_evidence_is_asked_again_with_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn o033_after_a_crash_behind_the_seventh_poll_the_eighth_follows_on_schedule_and_waiting_holds_no_place()
+ {
+    let mut rig = Rig::new();
+    let members =
+        [("push", 1), ("ci", 10)].map(|(name, at)| json!({"id": name, "probe": asked(name, at, 0)}));
+    let gate = json!({"id": "ci", "probe": {"all": members}, "poll": {"every": "10s", "max": 12}});
+    let run = rig.start(&pipeline(vec![gated("check", &[], gate)])).await;
+    let begun = (rig.config.clock)();
+    for poll in 1..=7 {
+        let is_it =
+            |event: &RunEvent| matches!(event, RunEvent::GateEvaluated(verdict) if verdict.probe_no == poll);
+        rig.until(run, is_it).await;
+    }
+    let seventh = (rig.config.clock)().since(begun);
+    rig.crash().await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    rig.recover().await;
+    // Meanwhile another run is done: a gate that waits holds nothing.
+    let other = rig.start(&pipeline(vec![function("other", &[], "ok", json!({}))])).await;
+    assert_eq!(rig.end(other).await, RunStatus::Succeeded);
+    assert_eq!(verdicts(&rig, run).await.len(), 7);
+    let is_eighth =
+        |event: &RunEvent| matches!(event, RunEvent::GateEvaluated(verdict) if verdict.probe_no == 8);
+    rig.until(run, is_eighth).await;
+    let pause = (rig.config.clock)().since(begun) - seventh;
+    assert!(pause >= Duration::from_secs(10) && pause < Duration::from_secs(11), "{pause:?}");
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let polls: Vec<u32> = verdicts(&rig, run).await.iter().map(|verdict| verdict.probe_no).collect();
+    assert_eq!(polls, (1..=10).collect::<Vec<u32>>());
+    assert_verdicts_hold(&rig, run).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn l17_a_signal_wakes_a_gate_long_before_its_poll() {
     let rig = Rig::new();
     let gate =

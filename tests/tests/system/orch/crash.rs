@@ -48,19 +48,20 @@ fn seen(world: &World) -> Seen {
 }
 
 /// The kinds of events in the order in which they first come.
-fn kinds(world: &World) -> Vec<String> {
+fn kinds(events: &[String]) -> Vec<String> {
     let mut kinds = Vec::new();
-    for kind in world.event_kinds() {
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
+    for kind in events {
+        if !kinds.contains(kind) {
+            kinds.push(kind.clone());
         }
     }
     kinds
 }
 
 /// A task's whole way, the server killed behind each of these; gives those that did not come.
-async fn whole_way(plan: Vec<String>) -> (World, Vec<String>) {
+async fn whole_way(prepare: fn(&World), plan: Vec<String>) -> (World, Vec<String>) {
     let mut world = World::unserved().await;
+    prepare(&world);
     let mut plan = VecDeque::from(plan);
     world.serve(plan.front().map(String::as_str));
     begin(&world, DARK, SHOP, "Dark mode");
@@ -71,29 +72,28 @@ async fn whole_way(plan: Vec<String>) -> (World, Vec<String>) {
     (world, plan.into())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn o091_killed_behind_any_event_a_task_ends_as_ever_and_nothing_is_done_twice() {
-    let (world, _) = whole_way(Vec::new()).await;
-    let (golden, kinds) = (seen(&world), kinds(&world));
-    assert!(golden.two.is_empty() && golden.pulls == 1, "{golden:#?}");
-    assert!(kinds.len() > 15, "{kinds:?}");
-    drop(world);
+/// Kills the server behind each of these kinds, first of all behind `first`: what is seen is as if it had lived.
+async fn killed_behind(prepare: fn(&World), first: Option<&str>, kinds: &[String], golden: Seen) {
+    let begun = |kinds: Vec<String>| first.map(str::to_owned).into_iter().chain(kinds).collect::<Vec<_>>();
     // Every third kind in one world: what comes in one batch is killed behind in different ones.
     let plans: VecDeque<Vec<String>> =
-        (0..WORKERS).map(|first| kinds.iter().skip(first).step_by(WORKERS).cloned().collect()).collect();
+        (0..WORKERS).map(|nth| begun(kinds.iter().skip(nth).step_by(WORKERS).cloned().collect())).collect();
     let plans = Arc::new(Mutex::new(plans));
     let golden = Arc::new(golden);
+    let alone = begun(vec![String::new()]).len();
+    let first = first.map(str::to_owned);
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
-        let (plans, golden) = (plans.clone(), golden.clone());
+        let (plans, golden, first) = (plans.clone(), golden.clone(), first.clone());
         workers.spawn(async move {
             loop {
                 let Some(plan) = plans.lock().unwrap().pop_front() else { return };
-                let (world, missed) = whole_way(plan.clone()).await;
+                let (world, missed) = whole_way(prepare, plan.clone()).await;
                 assert_eq!(seen(&world), *golden, "killed behind {plan:?}, but for {missed:?}");
-                if plan.len() > 1 {
+                if plan.len() > alone {
                     // It came before the server was to be killed behind it: once more, first of all.
-                    plans.lock().unwrap().extend(missed.into_iter().map(|kind| vec![kind]));
+                    let again = missed.into_iter().map(|kind| first.iter().cloned().chain([kind]).collect());
+                    plans.lock().unwrap().extend(again);
                 } else {
                     let never = missed.iter().find(|kind| **kind != LAST);
                     assert_eq!(never, None, "the server was never killed behind it");
@@ -104,4 +104,33 @@ async fn o091_killed_behind_any_event_a_task_ends_as_ever_and_nothing_is_done_tw
     while let Some(done) = workers.join_next().await {
         done.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o091_killed_behind_any_event_a_task_ends_as_ever_and_nothing_is_done_twice() {
+    let (world, _) = whole_way(|_| (), Vec::new()).await;
+    let (golden, kinds) = (seen(&world), kinds(&world.event_kinds()));
+    assert!(golden.two.is_empty() && golden.pulls == 1, "{golden:#?}");
+    assert!(kinds.len() > 15, "{kinds:?}");
+    drop(world);
+    killed_behind(|_| (), None, &kinds, golden).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o091_killed_behind_any_event_of_a_rework_a_task_ends_as_ever_and_nothing_is_done_twice() {
+    const REWORK: &str = "ReworkRequested";
+    let refuse = |world: &World| {
+        let finding = "'verdict: REQUEST_CHANGES\nversion: 1' '- [ ] P1: there is no test.'";
+        world.plan("ET-001", "reviewer", 1, &format!("verdict review 12-review.md {finding}"));
+    };
+    let (world, _) = whole_way(refuse, Vec::new()).await;
+    let events = world.event_kinds();
+    let (golden, begins) = (seen(&world), events.iter().position(|kind| kind == REWORK).unwrap());
+    let ends = begins + events[begins..].iter().position(|kind| kind == "RunSucceeded").unwrap();
+    let kinds = kinds(&events[begins + 1..=ends]);
+    assert!(golden.two.is_empty() && golden.pulls == 1, "{golden:#?}");
+    assert!(golden.agents.contains(&"begin ET-001 developer 2".to_owned()), "{golden:#?}");
+    assert!(kinds.len() > 8, "{kinds:?}");
+    drop(world);
+    killed_behind(refuse, Some(REWORK), &kinds, golden).await;
 }

@@ -6,6 +6,7 @@
 mod briefs;
 mod crash;
 mod deploy_hook;
+mod deploy_log;
 mod host_clone;
 mod intake;
 mod launcher;
