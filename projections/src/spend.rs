@@ -39,7 +39,8 @@ pub struct SpendSum {
 }
 
 impl SpendSum {
-    fn add(&mut self, other: &Self) {
+    /// Adds another sum.
+    pub fn add(&mut self, other: &Self) {
         self.reports = self.reports.saturating_add(other.reports);
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);

@@ -53,6 +53,7 @@ pub(crate) struct StagedTask {
     pub(crate) reviews: Vec<StagedReview>,
     /// What a gate said last.
     pub(crate) gate: Option<StagedVerdict>,
+    /// What the task cost, in the runs that this one continues, too.
     pub(crate) cost_usd: String,
     /// Tokens read, those from a cache among them.
     pub(crate) input_tokens: u64,

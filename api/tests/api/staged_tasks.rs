@@ -91,6 +91,63 @@ async fn o116_a_task_is_found_by_the_number_of_its_item_whatever_stands_in_front
     assert!(hint.contains("WEB-005") && hint.contains("ET-005"), "{hint}");
 }
 
+/// Names that end in no number were in the list, and were not found.
+#[tokio::test]
+async fn o116_a_task_is_found_by_whatever_name_it_was_given_and_by_its_number_only_where_none_is_called_so() {
+    let api = Api::new();
+    let mut runs = Vec::new();
+    for item in ["login", "My item", "JIRA-12a", "a/b", "ET5", "Ünïcode – 7b", "5"] {
+        runs.push((item, begun(&api, item).await));
+    }
+    for (item, run) in &runs {
+        let name = item.replace(' ', "%20").replace('/', "%2F");
+        assert_eq!(task(&api, &name).await["run"], run.as_str(), "{item}");
+    }
+    // `5` is one's whole name, and the number of two others' names.
+    let five = task(&api, "5").await;
+    begun(&api, "WEB-005").await;
+    assert_eq!(task(&api, "5").await["run"], five["run"]);
+    let (status, problem) = api.get("/api/v1/orch/tasks/ORCH-05").await;
+    assert_eq!((status, &problem["code"]), (404, &"EF0202".into()), "{problem}");
+    for item in ["ET5", "WEB-005", "5"] {
+        assert!(problem["hint"].as_str().unwrap().contains(item), "{problem}");
+    }
+    for (name, code) in [("logout", "EF0238"), ("LOGIN-x", "EF0238"), ("0badcafe", "EF0201")] {
+        let (status, problem) = api.get(&format!("/api/v1/orch/tasks/{name}")).await;
+        assert_eq!((status, &problem["code"]), (404, &code.into()), "{problem}");
+    }
+    // Of two tasks of one name the one that goes on.
+    let (_, ended) = api.post(&format!("/api/v1/runs/{}/cancel", runs[0].1), json!({})).await;
+    assert_eq!(task(&api, "login").await["run"], runs[0].1.as_str(), "{ended}");
+    let again = begun(&api, "login").await;
+    assert_eq!(task(&api, "login").await["run"], again.as_str());
+}
+
+/// A restarted task stood in the list twice, once as cancelled.
+#[tokio::test]
+async fn a_task_is_listed_once_whatever_restarts_it_went_through_with_what_all_of_it_cost() {
+    let api = Api::new();
+    let run = begun(&api, "ET-001").await;
+    let other = begun(&api, "ET-002").await;
+    let before = task(&api, "ET-001").await["position"].as_u64().unwrap();
+    let (status, next) =
+        api.post(&format!("/api/v1/runs/{run}/restart"), json!({ "from_step": "analyst" })).await;
+    assert_eq!(status, 201, "{next}");
+    let next = next["id"].as_str().unwrap().to_owned();
+    api.until(&next, "waiting").await;
+    let at = task(&api, "ET-002").await["version"].clone();
+    let (status, fork) = api.post(&format!("/api/v1/runs/{other}/fork"), json!({ "version": at })).await;
+    assert_eq!(status, 201, "{fork}");
+    api.until(fork["id"].as_str().unwrap(), "waiting").await;
+    assert_eq!(listed(&api, "").await, ["ET-002", "ET-001", "ET-002"], "a fork is a task of its own");
+    assert_eq!(listed(&api, "status=cancelled").await, Vec::<String>::new());
+    assert_eq!(task(&api, "ET-001").await["run"], next.as_str());
+    assert_eq!(task(&api, &run).await["status"], "cancelled", "by its run it is found");
+    let (_, past) = api.get(&format!("/api/v1/orch/tasks?at={before}")).await;
+    let past: Vec<&Value> = past["items"].as_array().unwrap().iter().map(|task| &task["run"]).collect();
+    assert_eq!(past, [&json!(other), &json!(run)], "as it was");
+}
+
 #[tokio::test]
 async fn o056_a_review_is_open_until_it_is_approved_and_stands_then() {
     let api = Api::new();

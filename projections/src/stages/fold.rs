@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use everfold_base::id::RunId;
 use everfold_base::json::Hash;
-use everfold_core::event::RunEvent;
+use everfold_core::event::{Origin, OriginKind, RunEvent};
 
 use super::history::{StageHistory, StageRecord};
 use super::jobs::JobCounts;
 use super::layout::StageLayout;
-use super::query::{HEAD, definition_key, history_key, record_key, run_key};
+use super::query::{HEAD, continued_key, definition_key, history_key, record_key, run_key};
 use super::read_event::stage_fact;
 use super::terms;
 use crate::columns::DefinitionColumns;
@@ -119,6 +119,7 @@ impl StagesModel {
             }
             RunEvent::RunForked(event) => {
                 self.begin(fact, &event.definition, batch)?;
+                self.continue_origin(fact, &event.origin, batch)?;
                 for copied in fact.taken_over() {
                     if let RunEvent::RunStarted(event) = copied.event {
                         self.index_item(fact, event.labels.get(ITEM), batch)?;
@@ -164,6 +165,23 @@ impl StagesModel {
         Ok(())
     }
 
+    /// Notes that the run goes on with the task of another one; a fork is a task of its own.
+    fn continue_origin(
+        &self,
+        fact: &Fact<'_>,
+        origin: &Origin,
+        batch: &mut WriteBatch,
+    ) -> Result<(), FoldError> {
+        let key = continued_key(origin.run);
+        if origin.how != OriginKind::Fork
+            && self.cached.get(&fact.run).is_some_and(Option::is_some)
+            && batch.get(&key)?.is_none()
+        {
+            batch.put(&key, row_codec::encode(&fact.position)?);
+        }
+        Ok(())
+    }
+
     /// Finds the task by the number of its work item, whatever stands in front of it.
     fn index_item(
         &mut self,
@@ -197,7 +215,7 @@ fn store_history(number: u32, history: &StageHistory, batch: &mut WriteBatch) ->
 
 impl Projection for StagesModel {
     const NAME: &'static str = "stages";
-    const SCHEMA: u32 = 2;
+    const SCHEMA: u32 = 3;
 
     fn handles(event: &RunEvent) -> bool {
         is_read_by(event, STAGES)

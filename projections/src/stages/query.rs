@@ -41,6 +41,11 @@ pub(super) fn definition_key(definition: &Hash) -> Vec<u8> {
     [&[b'g'][..], &definition.0].concat()
 }
 
+/// The key of a run that a restart or a retry of it continues: since which position.
+pub(super) fn continued_key(run: RunId) -> Vec<u8> {
+    [&[b'x'][..], run.0.as_bytes()].concat()
+}
+
 /// Which tasks are wanted; all conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StageFilter {
@@ -109,7 +114,8 @@ impl<'a> StagesView<'a> {
         }
     }
 
-    /// The tasks that fit, newest first, at most `limit` from `cursor` on; of a past position, as they stood then.
+    /// The tasks that fit, newest first, at most `limit` from `cursor` on; of a past position, as they stood then. A task is
+    /// listed once: a run that a restart or a retry continues is not.
     ///
     /// # Errors
     /// The read model cannot be read.
@@ -132,7 +138,7 @@ impl<'a> StagesView<'a> {
         let mut failed = None;
         let mut each = |number: u32| -> Result<ControlFlow<()>, FoldError> {
             let Some(row) = self.row(number, at, &mut layouts)? else { return Ok(ControlFlow::Continue(())) };
-            if !filter.fits(&row.standing) {
+            if !filter.fits(&row.standing) || (row.standing.is_ended && self.is_continued(row.run, at)?) {
                 return Ok(ControlFlow::Continue(()));
             }
             if page.items.len() == limit {
@@ -149,6 +155,13 @@ impl<'a> StagesView<'a> {
             }))
         })?;
         failed.map_or(Ok(page), Err)
+    }
+
+    /// Whether another run goes on with the task of this one.
+    fn is_continued(&self, run: RunId, at: Option<Position>) -> Result<bool, FoldError> {
+        let Some(bytes) = self.snapshot.get(&continued_key(run))? else { return Ok(false) };
+        let since: Position = row_codec::read(&mut &*bytes)?;
+        Ok(at.is_none_or(|at| since <= at))
     }
 
     /// The rows that may fit, by the indexes. In which stage a task stands counts only now.

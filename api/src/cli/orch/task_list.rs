@@ -77,7 +77,17 @@ pub(super) fn who(task: &Value, now: Timestamp) -> String {
     let waits = task["waits"].as_array().into_iter().flatten().map(|wait| waited(wait, now));
     let works = task["work"].as_array().into_iter().flatten().map(|work| worked(work, now));
     let all: Vec<String> = waits.chain(works).collect();
+    if all.is_empty() || task["status"] == "paused" {
+        // Paused or failed it does nothing, and says why.
+        return standstill(task).into_iter().chain(all).collect::<Vec<_>>().join(", ");
+    }
     all.join(", ")
+}
+
+/// Why a task does nothing until a person acts on its run.
+fn standstill(task: &Value) -> Option<String> {
+    let status = task["status"].as_str().filter(|status| matches!(*status, "paused" | "failed"))?;
+    Some(task["note"].as_str().map_or_else(|| status.to_owned(), |note| format!("{status}: {note}")))
 }
 
 fn waited(wait: &Value, now: Timestamp) -> String {

@@ -8,11 +8,11 @@ use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::json::Payload;
 use everfold_engine::state::VerdictNote;
-use everfold_projections::{LiveMessage, RunRow, SpendBy, SpendFilter};
+use everfold_projections::{LiveMessage, RunRow, SpendBy, SpendFilter, SpendRow};
 use serde::Deserialize;
 
 use super::find::find;
-use super::scan::{ShownMoment, joined};
+use super::scan::{ShownMoment, former_runs, joined};
 use super::staged_task::staged_task;
 use crate::body::orch::{StagedMessage, StagedStep, StagedTaskDetail, StagedVerdict};
 use crate::body::spend::SpendItem;
@@ -122,11 +122,28 @@ fn steps(view: RunView) -> Vec<StagedStep> {
     view.steps.into_iter().map(step).collect()
 }
 
-/// What each agent of a run used up.
+/// What each agent of a run used up, in the runs that it continues, too.
 async fn agents(app: &App, run: RunId, at: Position) -> Result<Vec<SpendItem>, Fault> {
-    let filter = SpendFilter { run: Some(run), ..SpendFilter::default() };
-    let rows = app.views().spend(Some(at), move |spend| spend.by(SpendBy::Role, &filter, Some(at))).await?;
-    Ok(rows.value.into_iter().map(|row| SpendItem::of(SpendBy::Role, row)).collect())
+    let of_task = app.runs(Some(at), move |runs| {
+        let row = runs.get(run, Some(at))?;
+        let former = row.map(|row| former_runs(runs, &row, at)).transpose()?.unwrap_or_default();
+        Ok(std::iter::once(run).chain(former.into_iter().map(|row| row.id)).collect::<Vec<_>>())
+    });
+    let of_task = of_task.await?;
+    let rows = app.views().spend(Some(at), move |spend| {
+        let mut rows: Vec<SpendRow> = Vec::new();
+        for run in of_task {
+            let filter = SpendFilter { run: Some(run), ..SpendFilter::default() };
+            for row in spend.by(SpendBy::Role, &filter, Some(at))? {
+                match rows.iter_mut().find(|known| known.group == row.group) {
+                    Some(known) => known.sum.add(&row.sum),
+                    None => rows.push(row),
+                }
+            }
+        }
+        Ok(rows)
+    });
+    Ok(rows.await?.value.into_iter().map(|row| SpendItem::of(SpendBy::Role, row)).collect())
 }
 
 /// The text of a message, as the event says that queued it.

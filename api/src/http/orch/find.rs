@@ -1,13 +1,17 @@
 //! From the name of a work item, or of a run, to the run.
 
+use std::collections::BTreeSet;
+
 use everfold_engine::id::{Position, RunId};
-use everfold_projections::StageFilter;
+use everfold_projections::{RunFilter, RunOrder, RunRow, StageFilter};
 
 use super::scan::joined;
 use crate::fault::{Code, Fault};
 use crate::http::app::App;
 
-/// Tasks of one number that are looked at.
+/// The label that names the work item of a task.
+const ITEM: &str = "item";
+/// Tasks of one name, and of one number, that are looked at.
 const SAME_MAX: usize = 50;
 
 /// A task that a name may mean.
@@ -17,25 +21,32 @@ struct NamedTask {
     is_open: bool,
 }
 
-/// The run of a work item: of the one that is written so, else of one with its number, whatever stands in front of it; of
+impl NamedTask {
+    fn of(run: RunRow) -> Option<Self> {
+        let item = run.shown.labels.get(ITEM).cloned()?;
+        Some(Self { run: run.id, item, is_open: !run.shown.status.is_ended() })
+    }
+}
+
+/// The run of a work item: of the one that is called so, else of one with its number, whatever stands in front of it; of
 /// several runs the one that goes on, else the newest. Else the run that the name is of.
 pub(super) async fn find(app: &App, name: &str, at: Option<Position>) -> Result<RunId, Fault> {
-    let Some(digits) = number_of(name) else { return app.resolve(name).await };
-    let no_item = |fault: Fault| match fault.code {
-        // The words of the one who asked: an item, and no run.
-        Code::NoRun if name.contains('-') => {
-            Fault::new(Code::NoItem, format!("there is no work item {name}"))
-                .hint("`everfold orch status --all` lists them")
-        }
-        _other => fault,
+    let named = named(app, name, at).await?;
+    if let Some(exact) = best(named.iter()) {
+        return Ok(exact.run);
+    }
+    let candidates = match number_of(name) {
+        Some(digits) => candidates(app, digits, at).await?,
+        None => Vec::new(),
     };
-    let candidates = candidates(app, digits, at).await?;
     let is_same = |candidate: &&NamedTask| candidate.item.eq_ignore_ascii_case(name);
     if let Some(exact) = best(candidates.iter().filter(is_same)) {
         return Ok(exact.run);
     }
-    let Some(found) = best(candidates.iter()) else { return app.resolve(name).await.map_err(no_item) };
-    let others: Vec<&str> = candidates
+    let Some(found) = best(candidates.iter()) else {
+        return app.resolve(name).await.map_err(|fault| no_item(fault, name));
+    };
+    let others: BTreeSet<&str> = candidates
         .iter()
         .filter(|other| other.item != found.item && other.is_open == found.is_open)
         .map(|other| other.item.as_str())
@@ -43,19 +54,46 @@ pub(super) async fn find(app: &App, name: &str, at: Option<Position>) -> Result<
     if others.is_empty() {
         return Ok(found.run);
     }
+    let others = others.into_iter().collect::<Vec<_>>().join(", ");
     Err(Fault::new(Code::AmbiguousRun, format!("several work items have the number of “{name}”"))
-        .hint(format!("write the one that is meant: {}, {}", found.item, others.join(", "))))
+        .hint(format!("write the one that is meant: {}, {others}", found.item)))
+}
+
+/// The words of the one who asked: who names no run asks for an item.
+fn no_item(fault: Fault, name: &str) -> Fault {
+    let is_run = name.starts_with('@')
+        || name.parse::<RunId>().is_ok()
+        || name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match fault.code {
+        Code::NoRun if !is_run => Fault::new(Code::NoItem, format!("there is no work item {name}"))
+            .hint("`everfold orch status --all` lists them"),
+        _other => fault,
+    }
+}
+
+/// The tasks that are called exactly so.
+async fn named(app: &App, name: &str, at: Option<Position>) -> Result<Vec<NamedTask>, Fault> {
+    let filter = RunFilter { labels: vec![(ITEM.to_owned(), Some(name.to_owned()))], ..RunFilter::default() };
+    let runs =
+        app.runs(None, move |runs| runs.list(&filter, RunOrder::Newest, None, SAME_MAX, at)).await?.items;
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+    // Runs of pipelines without stages are no tasks.
+    let staged = app.views().stages(None, move |view| {
+        let mut staged = BTreeSet::new();
+        for run in ids {
+            staged.extend(view.get(run, at)?.map(|row| row.run));
+        }
+        Ok(staged)
+    });
+    let staged = staged.await?.value;
+    Ok(runs.into_iter().filter(|run| staged.contains(&run.id)).filter_map(NamedTask::of).collect())
 }
 
 async fn candidates(app: &App, digits: &str, at: Option<Position>) -> Result<Vec<NamedTask>, Fault> {
     let filter = StageFilter { item: Some(digits.to_owned()), ..StageFilter::default() };
     let answer = app.views().stages(None, move |view| view.list(&filter, None, SAME_MAX, at)).await?;
     let both = joined(app, answer.value.items, at.unwrap_or(answer.position)).await?;
-    let candidate = |run: everfold_projections::RunRow| {
-        let item = run.shown.labels.get("item").cloned()?;
-        Some(NamedTask { run: run.id, item, is_open: !run.shown.status.is_ended() })
-    };
-    Ok(both.into_iter().filter_map(|(_, run)| candidate(run)).collect())
+    Ok(both.into_iter().filter_map(|(_, run)| NamedTask::of(run)).collect())
 }
 
 /// The newest that goes on, else the newest: they come newest first.

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::clock;
+use everfold_engine::event::OriginKind;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::time::Timestamp;
-use everfold_projections::{RunRow, StageFilter, StageRow};
+use everfold_projections::{FoldError, RunRow, RunsView, StageFilter, StageRow};
 
 use super::staged_task::staged_task;
 use crate::body::orch::StagedTask;
@@ -17,6 +18,8 @@ use crate::http::app::App;
 /// Tasks that are looked at together, and for one request.
 const CHUNK: usize = 200;
 const LOOKED_AT_MAX: usize = 2_000;
+/// Runs that one task went through by restarts and retries.
+const FORMER_MAX: usize = 100;
 
 /// Of which moment an answer is.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +107,7 @@ fn add_stages(known: &mut Vec<String>, stages: &[String]) {
     }
 }
 
-/// Rows of tasks with those of their runs, as of a position.
+/// Rows of tasks with those of their runs, as of a position. What runs used up that a run continues counts with it.
 pub(super) async fn joined(
     app: &App,
     rows: Vec<StageRow>,
@@ -113,11 +116,30 @@ pub(super) async fn joined(
     app.runs(Some(at), move |runs| {
         let mut both = Vec::with_capacity(rows.len());
         for row in rows {
-            both.extend(runs.get(row.run, Some(at))?.map(|run| (row, run)));
+            let Some(mut run) = runs.get(row.run, Some(at))? else { continue };
+            for former in former_runs(runs, &run, at)? {
+                let (whole, of_it) = (&mut run.shown.usage, former.shown.usage);
+                whole.input_tokens = whole.input_tokens.saturating_add(of_it.input_tokens);
+                whole.output_tokens = whole.output_tokens.saturating_add(of_it.output_tokens);
+                whole.cost_micros = whole.cost_micros.saturating_add(of_it.cost_micros);
+            }
+            both.push((row, run));
         }
         Ok(both)
     })
     .await
+}
+
+/// The runs that a run continues by a restart or a retry, the last one first.
+pub(super) fn former_runs(runs: &RunsView<'_>, run: &RunRow, at: Position) -> Result<Vec<RunRow>, FoldError> {
+    let mut former: Vec<RunRow> = Vec::new();
+    while former.len() < FORMER_MAX {
+        let origin = former.last().unwrap_or(run).origin.as_ref();
+        let Some(origin) = origin.filter(|origin| origin.how != OriginKind::Fork) else { break };
+        let Some(row) = runs.get(origin.run, Some(at))? else { break };
+        former.push(row);
+    }
+    Ok(former)
 }
 
 #[cfg(test)]
