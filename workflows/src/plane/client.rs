@@ -9,6 +9,7 @@ use everfold_base::json::Value;
 use everfold_system::clock;
 use hyper::Method;
 
+use super::admitted_issues::AdmittedIssues;
 use super::error::PlaneError;
 use super::parameters::{IssuePlace, PlaneSite};
 use super::states_cache::StatesCache;
@@ -32,6 +33,8 @@ pub(super) struct PlaneClient {
     time_limit: Duration,
     /// The states of projects that were asked for.
     pub(super) states: StatesCache,
+    /// The issues that admissions have read.
+    pub(super) admitted: AdmittedIssues,
 }
 
 impl Default for PlaneClient {
@@ -43,7 +46,8 @@ impl Default for PlaneClient {
 impl PlaneClient {
     /// A client each of whose requests ends within this time.
     pub(super) fn within(time_limit: Duration) -> Self {
-        Self { http: HttpClient::new(), time_limit, states: StatesCache::default() }
+        let (states, admitted) = Default::default();
+        Self { http: HttpClient::new(), time_limit, states, admitted }
     }
 
     /// Asks for one document; `what` is said to be missing where there is none.

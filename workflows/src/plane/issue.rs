@@ -1,10 +1,12 @@
 //! `plane.issue`: an issue, from what a delivery says of it and, where that is not enough, from Plane.
 //!
 //! Law: at most one request, and one more where the issue is named by its number. Where one fails, what was known before
-//! is given, with the reason: whoever asks goes on.
+//! is given, with the reason: whoever asks goes on. What a run's admission has read serves the run's first step that asks
+//! for the same: one request for both.
 
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;
+use everfold_core::decide::ADMIT;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +76,7 @@ pub(super) struct IssueOutput {
 /// Gives the issue.
 pub(super) async fn issue(
     client: PlaneClient,
-    _call: Call,
+    call: Call,
     mut with: IssueParameters,
 ) -> Result<IssueOutput, Failure> {
     let number = number_in(&with.place.issue);
@@ -95,7 +97,7 @@ pub(super) async fn issue(
     if is_known && number.is_none() && !with.labels {
         return Ok(output);
     }
-    match fetch(&client, &mut with.place, number, with.labels).await {
+    match fetch(&client, &call, &mut with.place, (number, with.labels)).await {
         Ok(found) => {
             output.take(&found);
             output.url = issue_link(given(with.web_url.as_deref()), &with.place);
@@ -109,17 +111,25 @@ pub(super) async fn issue(
 /// Asks for the issue; one that is named by its number is looked for first.
 async fn fetch(
     client: &PlaneClient,
+    call: &Call,
     place: &mut IssuePlace,
-    number: Option<u64>,
-    with_labels: bool,
+    (number, with_labels): (Option<u64>, bool),
 ) -> Result<Value, PlaneError> {
     if let Some(number) = number {
         place.issue = find(client, place, number).await?;
     }
+    let is_admission = call.step().step.as_str() == ADMIT;
+    if !is_admission && let Some(found) = client.admitted.take(call.run(), place, with_labels) {
+        return Ok(found);
+    }
     let what = format!("issue {}", place.issue);
     // Without that Plane gives the ids of labels alone.
     let query = if with_labels { "?expand=labels" } else { "" };
-    client.get(&place.site, &format!("{}/{query}", issue_path(place)), &what).await
+    let found = client.get(&place.site, &format!("{}/{query}", issue_path(place)), &what).await?;
+    if is_admission {
+        client.admitted.remember(call.run(), place, with_labels, &found);
+    }
+    Ok(found)
 }
 
 impl IssueOutput {

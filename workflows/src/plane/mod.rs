@@ -7,6 +7,7 @@
 //! Source of the formats: Plane's REST API, version 1 (developers.plane.so, and `apps/api/plane/api` of
 //! github.com/makeplane/plane).
 
+mod admitted_issues;
 mod client;
 mod comment;
 mod comments;

@@ -1,8 +1,9 @@
 //! Issues: what a delivery says of them, and what Plane says.
 
+use everfold_core::decide::ADMIT;
 use serde_json::{Value, json};
 
-use super::fixture::{PROJECT, Tracker};
+use super::fixture::{PROJECT, Tracker, call};
 use crate::fakes::ServiceFault;
 
 const LONG: &str = "A description of twenty characters and more";
@@ -29,6 +30,34 @@ async fn o109_a_delivery_without_a_description_is_completed_by_one_request() {
     tracker.plane.set_expanded(true);
     let expanded = tracker.done("plane.issue", json!({})).await;
     assert_eq!((&expanded["state"], &expanded["description"]), (&issue["state"], &issue["description"]));
+}
+
+/// The gate at the start asked once, and the step behind it once more.
+#[tokio::test]
+async fn o109_what_the_admission_of_a_run_has_read_serves_its_first_step_and_no_other() {
+    let tracker = Tracker::new().await;
+    tracker.plane.add_label(&tracker.issue, "Bug");
+    let wanted = json!({"name": "Dark mode", "labels": true});
+    let read = async |run: u128, step: &str, with: &Value| {
+        let call = call(run, step, None, Value::Null);
+        tracker.call_as(&call, "plane.issue", with.clone()).await.unwrap()
+    };
+    let admitted = read(1, ADMIT, &wanted).await;
+    assert_eq!((&admitted["labels"], tracker.asked()), (&json!(["Bug"]), 1));
+    assert_eq!((read(1, "issue", &wanted).await, tracker.asked()), (admitted.clone(), 1));
+    read(1, "issue", &wanted).await;
+    assert_eq!(tracker.asked(), 2, "a later round asks anew");
+    read(1, ADMIT, &wanted).await;
+    for (run, with) in [(2, &wanted), (1, &json!({"name": "Dark mode"}))] {
+        let before = tracker.asked();
+        read(run, "issue", with).await;
+        assert_eq!(tracker.asked(), before + 1, "of another run, or without its labels: {with}");
+    }
+    // What the admission could not read is asked for.
+    tracker.fail("GET", ServiceFault::Status(500));
+    let (failed, before) = (read(3, ADMIT, &wanted).await, tracker.asked());
+    assert_eq!((&failed["fetched"], tracker.asked()), (&json!(false), before));
+    assert_eq!(read(3, "issue", &wanted).await["fetched"], true);
 }
 
 #[tokio::test]
