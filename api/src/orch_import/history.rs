@@ -3,7 +3,8 @@
 //! Law: it has the name, the key and the steps of the pipeline that goes on with the task, and no gate, because ORCH
 //! recorded none. Each launch of an agent is a signal, which begins the round of that agent's step; so a history has the
 //! rounds that there were, in their order. A step of which ORCH has no fact is skipped, and stays so where a run goes on;
-//! only what reads the tracker and the pull request is left out, so that it is done when a run goes on.
+//! only what reads the states of the tracker and the pull request is left out, so that it is done when a run goes on. The
+//! step that reads the issue gives what ORCH knew of it: the agents of the run that goes on read its output at once.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,9 @@ const ROUNDS_MAX: u32 = 1_000;
 /// Functions of the pipeline that give what ORCH gave, too: a task's names.
 const NAMING: [&str; 3] = ["plane.sequence", "everfold.unique", "git.free_branch"];
 /// Functions that are called when a run goes on: their outputs are not ORCH's, and calling them again does no harm.
-const CALLED_LATER: [&str; 4] = ["plane.issue", "plane.states", "gitea.pr_of", "git.open_pr"];
+const CALLED_LATER: [&str; 3] = ["plane.states", "gitea.pr_of", "git.open_pr"];
+/// The function that reads the task's issue.
+const ISSUE: &str = "plane.issue";
 
 /// The steps of a pipeline of which ORCH has facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(crate) struct OrchSteps {
     pub(super) approval: Option<StepId>,
     /// The steps that name the task, with their functions and the scopes of the names.
     pub(super) naming: Vec<Naming>,
+    /// The steps that read the issue.
+    pub(super) issues: Vec<StepId>,
 }
 
 /// A step that names the task.
@@ -78,6 +83,9 @@ impl OrchSteps {
         let is_approval = |step: &&Step| matches!(step.work, Some(Work::Approval(_)));
         steps.approval = between.iter().find(is_approval).map(|step| step.id.clone());
         steps.naming = definition.steps[..first].iter().filter_map(naming).collect();
+        let reads_issue = |step: &&Step| function(step) == Some(ISSUE);
+        steps.issues =
+            definition.steps[..first].iter().filter(reads_issue).map(|step| step.id.clone()).collect();
         steps
     }
 
@@ -100,10 +108,18 @@ fn kind(step: &Step) -> Option<&str> {
     }
 }
 
+/// The function that a step calls.
+fn function(step: &Step) -> Option<&str> {
+    match &step.work {
+        Some(Work::Task(task)) if task.kind == ExecutorTask::FUNCTION => task.spec.source()["name"].as_str(),
+        _other => None,
+    }
+}
+
 fn naming(step: &Step) -> Option<Naming> {
     let Some(Work::Task(task)) = &step.work else { return None };
     let spec = task.spec.source();
-    let function = spec["name"].as_str().filter(|name| NAMING.contains(name))?;
+    let function = function(step).filter(|name| NAMING.contains(name))?;
     let scope = Some(&spec["with"]["scope"]).filter(|scope| !scope.is_null());
     let wanted = spec["with"]["name"].as_str().map(str::to_owned);
     Some(Naming { step: step.id.clone(), function: function.to_owned(), scope: scope.cloned(), wanted })
@@ -128,7 +144,9 @@ pub(crate) fn history_pipeline(next: &Definition, steps: &OrchSteps) -> Result<D
     let mut routes: BTreeMap<String, Value> = BTreeMap::new();
     for step in &next.steps {
         let Some(mut document) = skeleton(step) else { continue };
-        if !steps.naming.iter().any(|naming| naming.step == step.id) {
+        let is_known =
+            steps.naming.iter().any(|naming| naming.step == step.id) || steps.issues.contains(&step.id);
+        if !is_known {
             document["standby"] = json!(true);
             let signal =
                 if steps.approval.as_ref() == Some(&step.id) { asked(&step.id) } else { launched(&step.id) };
@@ -137,9 +155,9 @@ pub(crate) fn history_pipeline(next: &Definition, steps: &OrchSteps) -> Result<D
         written.push(document);
     }
     let all: Vec<Value> = written.iter().map(|step| step["id"].clone()).collect();
-    written.push(json!({
-        "id": RECORD, "needs": all, "wait": { "signal": ENDED }, "on_signal": routes,
-    }));
+    // It stands above all stages, so that the task is in the stage of its last agent.
+    let record = json!({ "id": RECORD, "needs": all, "wait": { "signal": ENDED }, "on_signal": routes });
+    written.insert(0, record);
     let mut document = json!({
         "name": next.name,
         "description": "What ORCH recorded of a task, before Everfold went on with it",

@@ -256,7 +256,9 @@ impl Importer<'_> {
                 json!({ "name": task.item, "number": number(&task.item), "changed": false, "source": "orch" })
             }
         };
-        self.steps.naming.iter().map(|naming| (naming.step.clone(), given(&naming.function))).collect()
+        let named = self.steps.naming.iter().map(|naming| (naming.step.clone(), given(&naming.function)));
+        let known = self.steps.issues.iter().map(|step| (step.clone(), issue(task)));
+        named.chain(known).collect()
     }
 
     /// Takes the work item's name in the scope in which the pipeline gives names, so that no new task gets it; gives what
@@ -404,6 +406,15 @@ fn key_of(next: &Definition, input: &Value) -> Option<String> {
         ["project", "issue"].map(|name| (format!("${{input.{name}}}"), input[name].as_str().unwrap_or("")));
     let rendered = known.iter().fold(written, |text, (name, value)| text.replace(name.as_str(), value));
     (!rendered.contains("${")).then_some(rendered)
+}
+
+/// What ORCH knew of a task's issue, as `plane.issue` says it.
+fn issue(task: &OrchTask) -> Value {
+    let name = if task.title.is_empty() { "untitled" } else { &task.title };
+    json!({
+        "id": task.issue, "name": name, "description": task.description, "sequence": number(&task.item), "state": null,
+        "labels": [], "url": null, "fetched": false, "reason": "as ORCH knew it",
+    })
 }
 
 /// The number at the end of a work item's name.

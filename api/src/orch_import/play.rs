@@ -50,7 +50,7 @@ pub(super) struct TaskPlay {
     pub(super) definition: Arc<Definition>,
     pub(super) options: StartOptions,
     pub(super) steps: OrchSteps,
-    /// What each naming step gave, by its name.
+    /// What each step gave that names the task or reads its issue, by its name.
     pub(super) named: BTreeMap<StepId, Value>,
     pub(super) began_at: Timestamp,
     pub(super) facts: Vec<OrchFact>,

@@ -29,6 +29,8 @@ const TOKENS_MAX: u64 = 1_000_000_000_000;
 const SHOWN_CHARS: usize = 40;
 /// Warnings that are shown one by one.
 const WARNINGS_MAX: usize = 20;
+/// What stands before the description in what a job was told.
+const DESCRIPTION: &str = "Description:";
 /// The longest text that is taken from a column.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
@@ -78,6 +80,8 @@ pub(crate) struct OrchTask {
     pub(crate) branch: String,
     pub(crate) stage: String,
     pub(crate) title: String,
+    /// What the jobs said of its issue; the longest text counts.
+    pub(crate) description: String,
     pub(crate) review_started_at: Option<Timestamp>,
     pub(crate) review_ended_at: Option<Timestamp>,
     pub(crate) created_at: Option<Timestamp>,
@@ -164,6 +168,11 @@ fn read(connection: &Connection) -> Result<OrchDatabase, DatabaseError> {
     if let Some(table) = Table::of(connection, "jobs", &["id", "task_id", "status"])? {
         table.each(connection, |row| {
             if let Some(task) = integer(row, "task_id").and_then(|task| tasks.get_mut(&task)) {
+                let content = text(row, "task_content");
+                let description = description(&content);
+                if description.len() > task.description.len() {
+                    description.clone_into(&mut task.description);
+                }
                 match text(row, "status").as_str() {
                     "queued" => task.queued += 1,
                     "running" => task.running += 1,
@@ -198,6 +207,13 @@ fn task(id: i64, row: &Row<'_>) -> OrchTask {
         updated_at: time(row, "updated_at"),
         ..OrchTask::default()
     }
+}
+
+/// The description of the issue in what a job was told: it comes last there.
+fn description(content: &str) -> &str {
+    let at_start = content.strip_prefix(DESCRIPTION);
+    let on_a_line = || content.split_once(&format!("\n{DESCRIPTION}")).map(|(_before, rest)| rest);
+    at_start.or_else(on_a_line).unwrap_or_default().trim()
 }
 
 fn agent_run(row: &Row<'_>, warnings: &mut RowWarnings) -> AgentRun {

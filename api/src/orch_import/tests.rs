@@ -31,18 +31,23 @@ input: { type: object, required: [project, issue] }
 key: { value: "plane:${input.issue}", release: unsuccessful }
 labels: { project: "${input.project}" }
 steps:
-  - { id: item, stage: created, function: everfold.unique, with: { name: X-1, scope: items }, labels: { item: "${output.name}" } }
+  - id: issue
+    stage: created
+    function: plane.issue
+    with: { url: "http://127.0.0.1:1", workspace: w, token: t, project: "${input.project}", issue: "${input.issue}" }
+  - { id: item, function: everfold.unique, with: { name: X-1, scope: items }, labels: { item: "${output.name}" } }
   - { id: request, command: "false" }
   - { id: analyst, stage: analysis, agent: { prompt: analyse } }
   - { id: answers, when: "steps.analyst.round > 7", question: { title: Questions } }
   - { id: approve, approval: { title: Approve } }
   - { id: architect, stage: architecture, agent: { prompt: design } }
   - { id: why-developer, stage: development, function: everfold.noop, when: rework != null, else: { newest: null } }
-  - { id: developer, stage: development, max_rounds: 3, agent: { prompt: develop } }
+  - { id: developer, stage: development, max_rounds: 3, agent: { prompt: "Develop ${steps.issue.output.name + steps.issue.output.description}" } }
   - { id: reviewer, stage: review, agent: { prompt: review } }
   - { id: tester, stage: testing, agent: { prompt: test } }
   - { id: staging, stage: deploy-staging, agent: { prompt: stage } }
   - { id: deployer, stage: deploy, agent: { prompt: deploy } }
+output: { issue: "${steps.issue.output}" }
 "#;
 
 const SCHEMA: &str = "
@@ -214,6 +219,52 @@ async fn open_tasks_go_on_at_their_stage_and_keep_what_is_behind_them() {
         guard.node().engine().holder("plane:issue-2").await.unwrap().map(|run| run.to_string()),
         tasks[1].goes_on
     );
+    guard.release().await;
+}
+
+/// The issue was read anew when the run began, beside the agent that was to be told of it: the run failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_orch_knew_of_an_issue_is_there_before_the_agent_that_goes_on_is_told_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = "Work item: ET-008\nRepo: enduro-trails\nTitle: At the cap\nNote: CI failed\nDescription: A page\nthat is dark.";
+    let queued = format!(
+        "INSERT INTO jobs VALUES (1, 3, 'analyst', 'enduro-trails', 'Description: A page', 'done'),
+           (2, 3, 'developer', 'enduro-trails', '{content}', 'queued');"
+    );
+    drop(database(folder.path(), &queued));
+    let guard = node(folder.path()).await;
+    let tasks = imported(&guard, folder.path()).await;
+    assert!(tasks[2].note.as_deref().unwrap().contains("its agent begins"), "{:?}", tasks[2]);
+    state_when(&guard, &tasks[2].goes_on, |state| !state.awaited().is_empty() || state.is_ended()).await;
+    let events = events(&guard, &tasks[2].goes_on).await;
+    let forked = events.iter().position(|(.., event)| matches!(event, RunEvent::RunForked(_))).unwrap();
+    let scheduled = |events: &[(Timestamp, u16, RunEvent)]| -> Vec<(String, String)> {
+        let of = |(.., event): &(Timestamp, u16, RunEvent)| match event {
+            RunEvent::StepScheduled(event) => Some((event.id.path.to_string(), format!("{:?}", event.work))),
+            _other => None,
+        };
+        events.iter().filter_map(of).collect()
+    };
+    let begun = scheduled(&events[forked..]);
+    assert!(begun.iter().all(|(step, _)| step != "issue"), "{begun:?}");
+    let (_, work) = begun.iter().find(|(step, _)| step == "developer").unwrap_or_else(|| panic!("{begun:?}"));
+    assert!(work.contains("Develop At the capA page\\nthat is dark."), "{work}");
+    assert!(scheduled(&events[..forked]).iter().any(|(step, _)| step == "issue"), "it is of the history");
+    guard.release().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_stands_in_the_stage_of_its_last_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(folder.path(), "UPDATE tasks SET stage = 'cancelled' WHERE id = 3"));
+    let guard = node(folder.path()).await;
+    let tasks = imported(&guard, folder.path()).await;
+    for (task, stage) in [(0, "deploy"), (1, "analysis"), (2, "development")] {
+        let run: RunId = tasks[task].history.as_deref().unwrap().parse().unwrap();
+        let row =
+            guard.node().views().stages(None, move |view| view.get(run, None)).await.unwrap().value.unwrap();
+        assert_eq!(row.standing.stage.as_deref(), Some(stage), "{:?}", tasks[task]);
+    }
     guard.release().await;
 }
 

@@ -7,6 +7,7 @@ item=$(printf '%s' "$branch" | sed -n 's#^feature/\([A-Z]*-[0-9]*\).*#\1#p')
 docs="docs/work-items/$item"
 step=$EVERFOLD_STEP round=$EVERFOLD_ROUND
 printf '%s\n' "$item $step $round $*" >> "$HOME/calls"
+printf '%s\n' "$item $EVERFOLD_RUN" >> "$HOME/launches"
 mkdir -p "$HOME/prompts" && printf '%s\n' "$prompt" > "$HOME/prompts/$item-$step-$round"
 echo "begin $item $step $round" >> "$HOME/agents"
 mkdir "$HOME/at-work-$item" 2>/dev/null || echo "$item $step $round" >> "$HOME/two"

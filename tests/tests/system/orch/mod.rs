@@ -3,11 +3,13 @@
 //!
 //! Tests are named by the rule that they show.
 
+mod advance;
 mod briefs;
 mod crash;
 mod deploy_hook;
 mod deploy_log;
 mod host_clone;
+mod imported;
 mod intake;
 mod launcher;
 mod services;

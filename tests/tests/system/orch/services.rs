@@ -80,9 +80,19 @@ pub(super) struct Delivery {
     pub(super) body: Value,
 }
 
+/// Requests that are answered with 500: those with this method whose path and body hold this text.
+#[derive(Debug, Clone)]
+pub(super) struct Outage {
+    pub(super) method: &'static str,
+    pub(super) text: String,
+}
+
 /// All three services.
 #[derive(Debug, Default)]
 pub(super) struct Services {
+    pub(super) outages: Vec<Outage>,
+    /// How many requests were answered with 500.
+    pub(super) refusals: usize,
     pub(super) issues: BTreeMap<String, Issue>,
     pub(super) comments: Vec<Comment>,
     pub(super) messages: Vec<Message>,
@@ -100,6 +110,11 @@ pub(super) struct Services {
 impl Services {
     pub(super) fn answer(&mut self, asked: &Asked) -> Answer {
         let path = asked.path.clone();
+        let said = format!("{path} {}", asked.body);
+        if self.outages.iter().any(|outage| asked.method == outage.method && said.contains(&outage.text)) {
+            self.refusals += 1;
+            return Answer::status(500, json!({ "error": "something went wrong" }));
+        }
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match parts.as_slice() {
             ["plane", "api", "v1", "workspaces", "orch", "projects", project, rest @ ..] => {

@@ -140,7 +140,7 @@ impl World {
         self.services.lock().unwrap()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(env!("CARGO_BIN_EXE_everfold-under-test"));
         command.args(arguments).current_dir(self.home.path()).env_clear();

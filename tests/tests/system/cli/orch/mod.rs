@@ -2,5 +2,6 @@
 
 mod cases;
 mod corpus;
+mod deploy_logs;
 mod prompts;
 mod rules;

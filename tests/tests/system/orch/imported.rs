@@ -1,0 +1,166 @@
+//! Open tasks of ORCH's database, brought over: each goes on where its branch stands, to the end.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::host_clone::git;
+use super::walk::is_told;
+use super::world::{SHOP, World};
+
+/// ORCH's stage of a task, and whether a job of it is queued; without one the analysis waits for Approved.
+const TASKS: [(&str, bool); 8] = [
+    ("analysis", true),
+    ("analysis", false),
+    ("architecture", true),
+    ("development", true),
+    ("review", true),
+    ("testing", true),
+    ("deploy-staging", true),
+    ("deploy", true),
+];
+/// The agents, in the order of their work.
+const AGENTS: [&str; 7] = ["analyst", "architect", "developer", "reviewer", "tester", "deployer", "deployer"];
+const TEXT: &str = "A page that is dark at night,\nand bright by day.";
+
+const DATABASE: &str = r#"
+import json, sqlite3, sys
+tasks = json.load(sys.stdin)
+source = sqlite3.connect(sys.argv[1])
+source.executescript("""
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, plane_id TEXT UNIQUE, work_item_id TEXT, repo TEXT, branch TEXT, stage TEXT, title TEXT,
+  tracker_message_id INTEGER, brd_review_started_at TEXT, brd_review_ended_at TEXT, created_at TEXT, updated_at TEXT);
+CREATE TABLE jobs (id INTEGER PRIMARY KEY, task_id INTEGER, agent TEXT, repo TEXT, task_content TEXT, status TEXT);
+CREATE TABLE agent_runs (id INTEGER PRIMARY KEY, task_id INTEGER NOT NULL, agent TEXT, started_at TEXT, finished_at TEXT, exit_code INTEGER,
+  input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, cache_creation_tokens INTEGER, cost_usd REAL, model TEXT);
+""")
+for task in tasks:
+    source.execute("INSERT INTO tasks VALUES (?,?,?,?,?,?,?,NULL,?,?,?,?)", task["row"])
+    source.execute("INSERT INTO jobs (task_id, agent, repo, task_content, status) VALUES (?,?,?,?,?)", task["job"])
+    source.executemany("INSERT INTO agent_runs (task_id, agent, started_at, finished_at, exit_code, cost_usd) VALUES (?,?,?,?,0,1.5)", task["runs"])
+source.commit()
+"#;
+
+/// A task, and how many agents have worked on it in ORCH.
+struct OrchTask {
+    number: usize,
+    stage: &'static str,
+    is_queued: bool,
+    worked: usize,
+}
+
+impl OrchTask {
+    fn all() -> Vec<Self> {
+        let task = |(at, (stage, is_queued)): (usize, (&'static str, bool))| {
+            let worked = if is_queued { at.saturating_sub(1) } else { 1 };
+            Self { number: at + 1, stage, is_queued, worked }
+        };
+        TASKS.into_iter().enumerate().map(task).collect()
+    }
+
+    fn item(&self) -> String {
+        format!("ET-{:03}", self.number)
+    }
+
+    fn issue(&self) -> String {
+        format!("0000d0{0:02}-0000-4000-8000-00000000d0{0:02}", self.number)
+    }
+
+    fn branch(&self) -> String {
+        format!("feature/{}-x", self.item())
+    }
+
+    /// What ORCH has of it: its row, a job, its agents' runs.
+    fn rows(&self) -> Value {
+        let at = |minute: usize| format!("2026-11-20 {:02}:{minute:02}:00", 8 + self.number);
+        let is_asked = self.worked > 0;
+        let asked_at = is_asked.then(|| at(6));
+        let approved_at = (is_asked && self.is_queued).then(|| at(7));
+        let content = format!("Work item: {}\nRepo: shop\nTitle: Task\nDescription: {TEXT}", self.item());
+        let status = if self.is_queued { "queued" } else { "done" };
+        let run = |of: usize| json!([self.number, AGENTS[of], at(1 + of * 8), at(5 + of * 8)]);
+        json!({
+            "row": [self.number, self.issue(), self.item(), "shop", self.branch(), self.stage, format!("Task {}", self.number),
+                asked_at, approved_at, at(0), at(58)],
+            "job": [self.number, "analyst", "shop", content, status],
+            "runs": (0..self.worked).map(run).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Makes its branch as ORCH's agents left it.
+    fn push(&self, world: &World) {
+        let clone = world.path("repos/shop");
+        let docs = format!("repos/shop/docs/work-items/{}", self.item());
+        git(&clone, &["checkout", "--quiet", "-b", &self.branch(), "main"]);
+        world.write(&format!("{docs}/00-business-request.md"), TEXT);
+        if self.worked > 0 {
+            for name in ["01-brd.md", "02-trz.md", "03-acceptance-criteria.md", "04-test-plan.yaml"] {
+                world.write(&format!("{docs}/{name}"), "# of ORCH\n");
+            }
+        }
+        if self.worked > 1 {
+            world.write(&format!("{docs}/06-adr/ADR-001-how.md"), "# ADR\n\nStatus: Proposed\n");
+        }
+        git(&clone, &["add", "."]);
+        git(&clone, &["commit", "--quiet", "-m", &format!("ORCH's work on {}", self.item())]);
+        git(&clone, &["push", "--quiet", "origin", &self.branch()]);
+        git(&clone, &["checkout", "--quiet", "main"]);
+    }
+}
+
+/// Writes ORCH's database, and imports it.
+fn import(world: &World, tasks: &[OrchTask]) -> Value {
+    let rows: Vec<Value> = tasks.iter().map(OrchTask::rows).collect();
+    world.write("tasks.json", &Value::from(rows).to_string());
+    let rows = std::fs::File::open(world.path("tasks.json")).unwrap();
+    let mut python = Command::new("python3");
+    let made = python.args(["-c", DATABASE]).arg(world.path("orch.sqlite")).stdin(rows).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let arguments = ["orch", "import", "orch.sqlite", "--projects", ".orch/projects.yaml", "--json"];
+    let done = world.command(&arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+/// The agents of a run that went on were to be told of an issue that was not read yet, worked on a branch without ORCH's
+/// work, and their gates asked for commits of steps that ORCH had done.
+#[tokio::test(flavor = "multi_thread")]
+async fn open_tasks_of_orch_go_on_at_each_stage_on_what_their_branch_has_to_their_end() {
+    let mut world = World::unserved().await;
+    let tasks = OrchTask::all();
+    for task in &tasks {
+        world.services().open(&task.issue(), SHOP, &format!("Task {}", task.number), TEXT);
+        task.push(&world);
+    }
+    let report = import(&world, &tasks);
+    let outcomes: Vec<&Value> =
+        report["tasks"].as_array().unwrap().iter().map(|task| &task["outcome"]).collect();
+    assert_eq!(outcomes, ["imported"; TASKS.len()], "{report}");
+    world.serve(None);
+    for task in &tasks[..2] {
+        let issue = task.issue();
+        world.until("the analysis", |services| services.issues[&issue].state == "In Review").await;
+        world.services().set_state(&issue, "Approved", "owner");
+    }
+    for task in &tasks {
+        let issue = task.issue();
+        world.until("the end", |services| services.issues[&issue].state == "Done").await;
+        world.until("the last words", |services| is_told(services, &issue)).await;
+    }
+    let listed = world.client().get("/api/v1/orch/tasks?limit=100").await;
+    assert_eq!(listed["items"].as_array().unwrap().len(), TASKS.len(), "each task once: {listed}");
+    for task in &tasks {
+        let (item, stage) = (task.item(), task.stage);
+        let shown = world.client().get(&format!("/api/v1/orch/tasks/{item}")).await;
+        let cost: f64 = shown["cost_usd"].as_str().unwrap().parse().unwrap();
+        let expected = 1.5 * task.worked as f64 + 0.25 * (AGENTS.len() - task.worked) as f64;
+        assert!((cost - expected).abs() < 0.001, "{item} of {stage}: {cost}, not {expected}");
+        let branch = shown["branch"].as_str().unwrap();
+        let log = git(&world.origin("shop"), &["log", "--format=%s", branch]);
+        assert!(log.contains(&format!("ORCH's work on {item}")), "{branch} of {stage}: {log}");
+        let states = world.services().issues[&task.issue()].states.clone();
+        assert!(!states.contains(&"Todo"), "a task that goes on is not begun anew: {states:?}");
+    }
+    let prompt = world.lines("prompts/ET-004-developer-1").join("\n");
+    assert!(prompt.contains("Title: Task 4") && prompt.contains("and bright by day."), "{prompt}");
+}
