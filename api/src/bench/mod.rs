@@ -12,10 +12,12 @@ mod measure;
 mod notices;
 mod pages;
 mod report;
+mod service;
 mod size;
 mod views;
 
 pub use engine::BenchError;
 pub use measure::run;
 pub use report::{BenchReport, Figure};
+pub use service::{run as run_service, work};
 pub use size::Size;

@@ -13,6 +13,9 @@ pub struct Size {
     pub(crate) history: u64,
     pub(crate) listed: usize,
     pub(crate) unsent: usize,
+    pub(crate) served_single: usize,
+    pub(crate) served_many: usize,
+    pub(crate) served_starts: usize,
 }
 
 impl Size {
@@ -26,6 +29,9 @@ impl Size {
         history: 10_000,
         listed: 10_000,
         unsent: 2_000,
+        served_single: 300,
+        served_many: 300,
+        served_starts: 3_000,
     };
     /// Takes minutes, and varies less.
     pub const FULL: Self = Self {
@@ -37,5 +43,8 @@ impl Size {
         history: 100_000,
         listed: 100_000,
         unsent: 20_000,
+        served_single: 3_000,
+        served_many: 2_000,
+        served_starts: 30_000,
     };
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 use super::args::BenchArgs;
 use super::context::CommandContext;
 use super::interrupt::Interrupts;
@@ -14,6 +16,9 @@ const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(context: &CommandContext, args: BenchArgs) -> Result<u8, Fault> {
     let mut interrupts = Interrupts::listen()?;
+    if let Some(url) = &args.work_at {
+        return work(interrupts, url).await;
+    }
     let place = same_disk(context.place()?.layout.root());
     let scratch =
         tempfile::Builder::new().prefix(".everfold-bench-").tempdir_in(&place).map_err(|error| {
@@ -23,8 +28,15 @@ pub(crate) async fn run(context: &CommandContext, args: BenchArgs) -> Result<u8,
     let size = if args.full { Size::FULL } else { Size::QUICK };
     let folder = scratch.path().join("bench");
     note(format!("measuring on the disk of {}", place.display()));
+    let say = |part: &str| note(format!("  {part}"));
+    let measuring = async {
+        match args.service {
+            true => bench::run_service(&folder, size, &say).await,
+            false => bench::run(&folder, size, &say).await,
+        }
+    };
     let measured = tokio::select! {
-        measured = bench::run(&folder, size, &|part| note(format!("  {part}"))) => measured,
+        measured = measuring => measured,
         _interrupted = interrupts.next() => {
             note("interrupted; nothing is left behind");
             return Ok(INTERRUPTED);
@@ -39,6 +51,18 @@ pub(crate) async fn run(context: &CommandContext, args: BenchArgs) -> Result<u8,
     } else {
         context.out.raw(&report.to_string());
     }
+    Ok(0)
+}
+
+/// The worker of the service that another `bench` measures.
+async fn work(mut interrupts: Interrupts, url: &str) -> Result<u8, Fault> {
+    interrupts.end_with_input()?;
+    let (token, stop) = (std::env::var("EVERFOLD_TOKEN").unwrap_or_default(), CancellationToken::new());
+    let worked = tokio::select! {
+        worked = bench::work(url, &token, stop.clone()) => worked,
+        _interrupted = interrupts.next() => Ok(()),
+    };
+    worked.map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
     Ok(0)
 }
 

@@ -1,4 +1,4 @@
-//! The client: one connection for each request.
+//! The client: one connection for each request, or kept connections for a caller whose requests may be repeated.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::body::{BodyError, read_body};
-use super::connection::{TlsError, connect_tcp, is_unknown_host, start_http, start_tls};
+use super::connection::{KeptConnection, TlsError, connect_tcp, is_unknown_host, start_http, start_tls};
 use super::endpoint::Endpoint;
+use super::idle::IdleConnections;
 use super::request::{HttpAnswer, HttpError, HttpRequest};
 use super::tls::{native_roots, tls};
 
@@ -46,10 +47,11 @@ struct RequestProgress {
     is_held_back: AtomicBool,
 }
 
-/// Sends requests, each over a connection of its own. Cheap to clone.
+/// Sends requests, each over a connection of its own unless it keeps them. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct HttpClient {
     tls: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
+    idle: Option<Arc<IdleConnections>>,
 }
 
 impl HttpClient {
@@ -66,7 +68,16 @@ impl HttpClient {
         let tls = OnceLock::new();
         // A new cell is empty.
         let _set = tls.set(self::tls(roots));
-        Self { tls: Arc::new(tls) }
+        Self { tls: Arc::new(tls), idle: None }
+    }
+
+    /// Keeps connections for its next requests, which share them with those of its clones from now on.
+    ///
+    /// A server may close a connection while a request is on its way to it. Nothing says then whether the request
+    /// arrived, so this is for callers that may send a request again.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        Self { idle: Some(Arc::default()), ..self }
     }
 
     /// Sends a request; a `GET` or `HEAD` is sent on to where the answer says that it moved. Where the system has
@@ -137,6 +148,12 @@ impl HttpClient {
         headers: HeaderMap,
         progress: &RequestProgress,
     ) -> Result<HttpAnswer, HttpError> {
+        let message = message(request, place, headers)?;
+        if let Some(mut connection) = self.idle.as_ref().and_then(|idle| idle.take(place))
+            && connection.freed().await
+        {
+            return self.kept(request, place, message, connection, progress).await;
+        }
         let unreachable =
             |reason: String| HttpError::Unreachable { host: place.authority(), reason: shown(reason) };
         let stream = loop {
@@ -150,34 +167,79 @@ impl HttpClient {
             }
         };
         if !place.is_tls {
-            return exchange(request, place, headers, stream, progress).await;
+            return self.exchange(request, place, message, stream, progress).await;
         }
         let config = self.config().map_err(unreachable)?;
         let stream = start_tls(stream, &place.host, config).await.map_err(|error| match error {
             TlsError::HostName(_) => HttpError::Invalid(error.to_string()),
             TlsError::Handshake(error) => unreachable(error.to_string()),
         })?;
-        exchange(request, place, headers, stream, progress).await
+        self.exchange(request, place, message, stream, progress).await
+    }
+
+    /// Sends a request over a new connection.
+    async fn exchange<S>(
+        &self,
+        request: &HttpRequest,
+        place: &Endpoint,
+        message: Request<Full<Bytes>>,
+        stream: S,
+        progress: &RequestProgress,
+    ) -> Result<HttpAnswer, HttpError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.idle.is_some() {
+            let connection = KeptConnection::over(stream).await.map_err(|error| broken(place, &error))?;
+            return self.kept(request, place, message, connection, progress).await;
+        }
+        let (mut sender, connection) = start_http(stream).await.map_err(|error| broken(place, &error))?;
+        progress.is_sent.store(true, Ordering::Relaxed);
+        let answered = async {
+            let response = sender.send_request(message).await.map_err(|error| broken(place, &error))?;
+            read(response, place, request.body_bytes_max).await
+        };
+        // Both on this task: a request that is given up leaves nothing behind.
+        let connection = std::pin::pin!(connection);
+        let answered = std::pin::pin!(answered);
+        match futures::future::select(answered, connection).await {
+            futures::future::Either::Left((answer, _)) => answer,
+            // The connection ended; what was received of the answer is still to be read.
+            futures::future::Either::Right((Ok(()), answered)) => answered.await,
+            futures::future::Either::Right((Err(error), _)) => Err(broken(place, &error)),
+        }
+    }
+
+    /// Sends a request over a connection that is kept when its answer has been read.
+    async fn kept(
+        &self,
+        request: &HttpRequest,
+        place: &Endpoint,
+        message: Request<Full<Bytes>>,
+        mut connection: KeptConnection<Full<Bytes>>,
+        progress: &RequestProgress,
+    ) -> Result<HttpAnswer, HttpError> {
+        progress.is_sent.store(true, Ordering::Relaxed);
+        let response = connection.send(message).await.map_err(|error| broken(place, &error))?;
+        let answer = read(response, place, request.body_bytes_max).await?;
+        if let Some(idle) = self.idle.as_ref().filter(|_| !answer.truncated) {
+            idle.put(place, connection);
+        }
+        Ok(answer)
     }
 }
 
-async fn exchange<S>(
+/// A connection broke before the answer was there.
+fn broken(place: &Endpoint, error: &hyper::Error) -> HttpError {
+    let reason = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    HttpError::NoAnswer { host: place.authority(), reason: shown(reason) }
+}
+
+fn message(
     request: &HttpRequest,
     place: &Endpoint,
     headers: HeaderMap,
-    stream: S,
-    progress: &RequestProgress,
-) -> Result<HttpAnswer, HttpError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let failed = |error: hyper::Error| HttpError::NoAnswer {
-        host: place.authority(),
-        reason: shown(
-            std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
-        ),
-    };
-    let (mut sender, connection) = start_http::<S, Full<Bytes>>(stream).await.map_err(failed)?;
+) -> Result<Request<Full<Bytes>>, HttpError> {
     let body = Full::new(Bytes::from(request.body.clone().unwrap_or_default()));
     let mut message = Request::builder().method(request.method.clone()).uri(place.target.clone());
     if let Some(all) = message.headers_mut() {
@@ -188,34 +250,14 @@ where
         }
         all.extend(headers);
     }
-    let message = message.body(body).map_err(|error| HttpError::Invalid(error.to_string()))?;
-    progress.is_sent.store(true, Ordering::Relaxed);
-    let answered = async {
-        let response = sender.send_request(message).await.map_err(failed)?;
-        read(response, place, request.body_bytes_max).await.map_err(|error| match error {
-            BodyError::Broken(error) => failed(error),
-            BodyError::Silent(span) => HttpError::NoAnswer {
-                host: place.authority(),
-                reason: format!("nothing came for {}", everfold_base::duration::format(span)),
-            },
-        })
-    };
-    // Both on this task: a request that is given up leaves nothing behind.
-    let connection = std::pin::pin!(connection);
-    let answered = std::pin::pin!(answered);
-    match futures::future::select(answered, connection).await {
-        futures::future::Either::Left((answer, _)) => answer,
-        // The connection ended; what was received of the answer is still to be read.
-        futures::future::Either::Right((Ok(()), answered)) => answered.await,
-        futures::future::Either::Right((Err(error), _)) => Err(failed(error)),
-    }
+    message.body(body).map_err(|error| HttpError::Invalid(error.to_string()))
 }
 
 async fn read(
     response: Response<Incoming>,
     place: &Endpoint,
     bytes_max: usize,
-) -> Result<HttpAnswer, BodyError<hyper::Error>> {
+) -> Result<HttpAnswer, HttpError> {
     let (head, incoming) = response.into_parts();
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &head.headers {
@@ -227,7 +269,13 @@ async fn read(
         all.push_str(&value);
     }
     // The request's own limit covers silence.
-    let body = read_body(incoming, bytes_max, Duration::MAX).await?;
+    let body = read_body(incoming, bytes_max, Duration::MAX).await.map_err(|error| match error {
+        BodyError::Broken(error) => broken(place, &error),
+        BodyError::Silent(span) => HttpError::NoAnswer {
+            host: place.authority(),
+            reason: format!("nothing came for {}", everfold_base::duration::format(span)),
+        },
+    })?;
     let (body, truncated) = (body.bytes, body.is_truncated);
     Ok(HttpAnswer { status: head.status.as_u16(), headers, body, truncated, url: place.shown() })
 }

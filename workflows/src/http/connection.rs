@@ -5,6 +5,7 @@
 //!
 //! Two clients stand on it, because they keep connections differently. [`super::HttpClient`] sends one request over
 //! each connection and drives it within the request's own future: a request that is given up leaves nothing behind.
+//! For a caller that asks one place again and again, a worker, it keeps them ([`super::HttpClient::keeping`]).
 //! The command line's client (`client` in everfold-api) talks to one server or one owner, keeps the connection for
 //! its next request ([`KeptConnection`]), and follows event streams, which outlive the call that opened them.
 
@@ -129,6 +130,12 @@ where
     /// The connection broke, or the other end does not speak HTTP.
     pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, hyper::Error> {
         self.sender.send_request(request).await
+    }
+
+    /// Whether the other end, or an error, has ended it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Whether the next request can be sent now: the last answer was read to its end, and the connection lives.

@@ -14,6 +14,7 @@ mod client;
 mod connection;
 mod endpoint;
 mod executor;
+mod idle;
 mod percent;
 mod request;
 mod tls;

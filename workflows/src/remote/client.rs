@@ -162,7 +162,7 @@ impl Worker {
             instance: Instance::draw(),
             functions: Functions::default(),
             capacity: 1,
-            client: HttpClient::new(),
+            client: HttpClient::new().keeping(),
             folder: std::env::temp_dir(),
         }
     }
@@ -201,7 +201,7 @@ impl Worker {
     /// Sends with this client, for engines whose certificates only it trusts.
     #[must_use]
     pub fn client(mut self, client: HttpClient) -> Self {
-        self.client = client;
+        self.client = client.keeping();
         self
     }
 

@@ -317,7 +317,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("projections", &[("everfold projections", ""), ("everfold projections rebuild runs", "")]),
-    ("bench", &[("everfold bench", ""), ("everfold bench --full", "takes minutes")]),
+    ("bench", &[("everfold bench", ""), ("everfold bench --service", "from outside, over loopback")]),
     ("explain", &[("everfold explain EF0401", ""), ("everfold explain", "all codes")]),
     (
         "completions",

@@ -68,6 +68,12 @@ pub(crate) struct BenchArgs {
     /// Take longer and measure more
     #[arg(long)]
     pub(crate) full: bool,
+    /// Measure from outside: a server, a worker and a client over loopback
+    #[arg(long)]
+    pub(crate) service: bool,
+    /// Be the worker of the server at this URL, until the standard input ends
+    #[arg(long, hide = true, requires = "service", value_name = "URL")]
+    pub(crate) work_at: Option<String>,
 }
 
 #[derive(Debug, Args)]

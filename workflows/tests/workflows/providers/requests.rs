@@ -143,34 +143,42 @@ async fn d10_what_must_not_happen_twice_is_lost_and_not_sent_again() {
 
 /// A client that keeps connections may send once more what a broken one did not answer; a message was then there twice.
 #[tokio::test]
-async fn a_post_whose_connection_breaks_before_the_answer_is_sent_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let seen = Arc::clone(&asked);
-    let server = tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(take(stream, Arc::clone(&seen)));
+async fn a_post_whose_connection_breaks_before_the_answer_is_sent_once_also_over_a_kept_connection() {
+    let own = [(0, "/kept"), (1, "/kept"), (2, "/broken"), (3, "/kept")];
+    let kept = [(0, "/kept"), (0, "/kept"), (0, "/broken"), (1, "/kept")];
+    for (client, expected) in [(HttpClient::new(), own), (HttpClient::new().keeping(), kept)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
+        let seen = Arc::clone(&asked);
+        let server = tokio::spawn(async move {
+            for number in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(take(stream, number, Arc::clone(&seen)));
+            }
+        });
+        for (_, path) in expected {
+            let post = HttpRequest {
+                method: Method::POST,
+                body: Some(b"x".to_vec()),
+                ..HttpRequest::get(format!("{url}{path}"))
+            };
+            let answer = client.send(post).await;
+            match path {
+                "/kept" => assert_eq!(answer.unwrap().status, 200),
+                _broken => assert!(answer.unwrap_err().may_have_arrived()),
+            }
         }
-    });
-    let client = HttpClient::new();
-    let post = |path: &str| HttpRequest {
-        method: Method::POST,
-        body: Some(b"x".to_vec()),
-        ..HttpRequest::get(format!("{url}{path}"))
-    };
-    assert_eq!(client.send(post("/kept")).await.unwrap().status, 200);
-    let error = client.send(post("/broken")).await.unwrap_err();
-    assert!(error.may_have_arrived(), "{error}");
-    // What had been sent once more would be there before this one.
-    assert_eq!(client.send(post("/kept")).await.unwrap().status, 200);
-    assert_eq!(*asked.lock().unwrap(), ["/kept", "/broken", "/kept"]);
-    server.abort();
+        // What had been sent once more would be there before the last one.
+        let asked = asked.lock().unwrap();
+        let asked: Vec<(usize, &str)> = asked.iter().map(|(number, path)| (*number, path.as_str())).collect();
+        assert_eq!(asked, expected);
+        server.abort();
+    }
 }
 
 /// Answers on a connection that it keeps; `/broken` ends it instead.
-async fn take(mut stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
+async fn take(mut stream: TcpStream, number: usize, asked: Arc<Mutex<Vec<(usize, String)>>>) {
     loop {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\nx") {
@@ -182,7 +190,7 @@ async fn take(mut stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
         }
         let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap().to_owned();
         let is_broken = path == "/broken";
-        asked.lock().unwrap().push(path);
+        asked.lock().unwrap().push((number, path));
         if is_broken {
             return;
         }
