@@ -10,15 +10,21 @@
 #
 # Law: nothing is touched before the clone is known to be right; the queue goes on only after the agents' login was seen to
 # work in the new container. Everything is set by the environment; ops/orch/README.md lists it. Without any it is staging.
+# What belongs to a service follows from its name: a rollback never touches the image of another one.
 set -uo pipefail
 
 REPO="${REPO:-$(git -C "$(dirname "${BASH_SOURCE[0]}")" rev-parse --show-toplevel 2>/dev/null || pwd)}"
 TARGET_SERVICE="${TARGET_SERVICE:-orchestrator-staging}"
 TARGET_PORT="${TARGET_PORT:-8501}"
-TARGET_IMAGE="${TARGET_IMAGE:-orchestrator-orchestrator-staging}"
-# An empty profile is none: that is how production is named.
-COMPOSE_PROFILE="${COMPOSE_PROFILE-staging}"
-PREV_IMAGE_FILE="${PREV_IMAGE_FILE:-$REPO/.deploy-prev-image-staging}"
+TARGET_IMAGE="${TARGET_IMAGE:-orchestrator-$TARGET_SERVICE}"
+# A service that is no staging has no profile; an empty one is none.
+case "$TARGET_SERVICE" in *-staging) profile=staging ;; *) profile="" ;; esac
+COMPOSE_PROFILE="${COMPOSE_PROFILE-$profile}"
+PREV_IMAGE_FILE="${PREV_IMAGE_FILE:-$REPO/.deploy-prev-image${TARGET_SERVICE#orchestrator}}"
+# The commit that the task built; it must be on main by the time of the deploy. Empty: whatever is there.
+EXPECTED_COMMIT="${EXPECTED_COMMIT:-}"
+# How long another deploy of the service is waited for.
+LOCK_WAIT="${LOCK_WAIT:-0}"
 LOG="${LOG:-/var/log/orchestrator-deploy-hook.log}"
 HEALTH_URL="${HEALTH_URL:-http://localhost:$TARGET_PORT/health}"
 HEALTH_ATTEMPTS="${HEALTH_ATTEMPTS:-10}" HEALTH_INTERVAL="${HEALTH_INTERVAL:-6}" HEALTH_TIMEOUT="${HEALTH_TIMEOUT:-5}"
@@ -119,6 +125,18 @@ has_new_code() {
   return 1
 }
 
+# The commit, or all that it changed where a merge squashed it, is on main.
+has_expected_commit() {
+  local merged
+  [ -n "$EXPECTED_COMMIT" ] || return 0
+  git cat-file -e "$EXPECTED_COMMIT^{commit}" 2>/dev/null || git fetch --quiet origin "$EXPECTED_COMMIT" 2>/dev/null || git fetch --quiet origin 2>/dev/null
+  if git merge-base --is-ancestor "$EXPECTED_COMMIT" HEAD 2>/dev/null; then return 0; fi
+  merged="$(git merge-tree --write-tree HEAD "$EXPECTED_COMMIT" 2>/dev/null)"
+  if [ -n "$merged" ] && [ "$merged" = "$(git rev-parse 'HEAD^{tree}')" ]; then return 0; fi
+  log "STOP: $EXPECTED_COMMIT is not on main: merge its pull request first"
+  return 1
+}
+
 held=""
 # The queue of the service starts nothing until `resume_queue`. What somebody else held before stays held.
 hold_queue() {
@@ -171,6 +189,7 @@ deploy() {
   clone_is_right || return 1
   save_running_image
   step pull "$GIT_TIMEOUT" git pull --ff-only origin main || { log "DEPLOY FAILED: pull; the service is untouched"; return 1; }
+  has_expected_commit || { log "DEPLOY FAILED: the service is untouched"; return 1; }
   commit="$(git rev-parse HEAD)"
   log "building $commit"
   step build "$BUILD_TIMEOUT" bash -c 'compose build --build-arg "REVISION=$1" "$0"' "$TARGET_SERVICE" "$commit" ||
@@ -189,7 +208,7 @@ deploy() {
 main() {
   cd "$REPO" || { log "STOP: there is no $REPO"; return 1; }
   { exec 9> "$PREV_IMAGE_FILE.lock"; } 2>/dev/null || { log "STOP: $PREV_IMAGE_FILE.lock cannot be written"; return 1; }
-  flock --nonblock 9 || { log "STOP: another deploy of $TARGET_SERVICE is under way"; return 1; }
+  flock --timeout "$LOCK_WAIT" 9 || { log "STOP: another deploy of $TARGET_SERVICE is under way"; return 1; }
   log "$1 of $TARGET_SERVICE on port $TARGET_PORT from $REPO"
   case "$1" in
     --deploy) deploy ;;

@@ -49,14 +49,17 @@ pub async fn with_request_id(mut request: Request, next: Next) -> Response {
 }
 
 /// Answers within a time limit, and with 304 where the caller already has the answer.
-pub(super) async fn within_time(request: Request, next: Next) -> Response {
+pub(super) async fn within_time(mut request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
     let id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     let reader = AnswerReservation::of(&request);
-    let reads = ReadTurns::of(&request, &route).filter(|_| !takes_its_time(&route));
+    let mut reads = ReadTurns::of(&request, &route).filter(|_| !takes_its_time(&route));
+    if let Some(later) = reads.take_if(|_| ReadTurns::are_taken_later(&request, &route)) {
+        request.extensions_mut().insert(later);
+    }
     // A span of the level ERROR, so that every filter lets it through.
     let span = tracing::error_span!("request", request = id, %method, route);
     // Held until the answer has its bytes reserved: what is being made of answers is bounded, too.

@@ -26,7 +26,9 @@ impl Default for ReadTable {
     }
 }
 
-/// The turns of one request.
+/// The turns of one request. In its extensions where it waits for the end of a run: it has no turn meanwhile, and takes
+/// one when its answer is made.
+#[derive(Clone)]
 pub(super) struct ReadTurns {
     table: ReadTable,
     who: String,
@@ -38,11 +40,12 @@ impl ReadTurns {
         let table = request.extensions().get::<ReadTable>()?.clone();
         let caller = request.extensions().get::<Caller>().filter(|caller| caller.role.is_some())?;
         let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-        // What waits for the end of a run makes no answer meanwhile; the answer itself is small.
-        let waits = route == "/api/v1/runs/{run}"
-            && request.uri().query().is_some_and(|query| query.contains("wait="));
-        (is_read && !waits && route.starts_with("/api/v1/"))
-            .then(|| Self { table, who: caller.actor.to_string() })
+        (is_read && route.starts_with("/api/v1/")).then(|| Self { table, who: caller.actor.to_string() })
+    }
+
+    /// Whether a request waits for the end of a run before its answer is made.
+    pub(super) fn are_taken_later(request: &Request, route: &str) -> bool {
+        route == "/api/v1/runs/{run}" && request.uri().query().is_some_and(|query| query.contains("wait="))
     }
 
     /// Waits for the request's turn.

@@ -5,10 +5,10 @@ use everfold_engine::json::JsonText;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
@@ -23,12 +23,13 @@ use super::extract::{JsonBody, Params, Path, bad_key, once};
 use super::label_filter;
 use super::parameters::{limit, min_position, moment, wait};
 use super::pipeline_source::source;
+use super::read_turns::ReadTurns;
 use super::session_check::SessionCheck;
 use super::values::time;
 use crate::access::Caller;
 use crate::body::start::CreateBody;
 use crate::fault::{Code, Fault};
-use crate::node::{CursorOf, PagedList, StartRun, StartedRun};
+use crate::node::{CursorOf, EndTurn, PagedList, StartRun, StartedRun};
 use crate::schema;
 use crate::view::RunView;
 
@@ -195,19 +196,31 @@ pub(crate) async fn get(
     session: SessionCheck,
     Path(run): Path<String>,
     Params(params): Params<WaitParams>,
-) -> Result<Json<RunView>, Fault> {
+    turns: Option<Extension<ReadTurns>>,
+) -> Result<Response, Fault> {
     let wait = wait(params.wait.as_deref())?;
     let run = app.resolve(&run).await?;
     if let Some(within) = wait {
-        until_end(&app, &session, run, within).await?;
+        let turn = app.end_turn()?;
+        until_end(&app, &session, &turn, run, within).await?;
     }
-    Ok(Json(app.view(run).await?))
+    let _turn = match &turns {
+        Some(Extension(turns)) => Some(turns.turn().await?),
+        None => None,
+    };
+    Ok(Json(app.view(run).await?).into_response())
 }
 
 /// Waits for the end of a run, for at most this long and for as long as the caller's token or session is good.
-async fn until_end(app: &App, session: &SessionCheck, run: RunId, within: Duration) -> Result<(), Fault> {
+async fn until_end(
+    app: &App,
+    session: &SessionCheck,
+    turn: &EndTurn<'_>,
+    run: RunId,
+    within: Duration,
+) -> Result<(), Fault> {
     tokio::select! {
-        ended = app.until_end(run, within) => ended,
+        ended = app.until_end(turn, run, within) => ended,
         why = session.ended(app) => Err(Fault::new(Code::NotKnown, why)),
     }
 }
@@ -267,17 +280,25 @@ pub(crate) async fn create(
     };
     let (dedup, credentials) = (once.dedup, credentials(&headers)?);
     let begin = StartRun { source, options, actor: caller.actor, dedup, detach: asked.detach, credentials };
+    // Before the run begins: who may not wait has started nothing.
+    let turn = wait.map(|_| app.end_turn()).transpose()?;
     let StartedRun { run, went, held } = app.begin(begin).await?;
     if !held {
         app.traces().started_by(run, &headers);
     }
-    if let Some(within) = wait {
-        until_end(&app, &session, run, within).await?;
-    }
-    let view = RunView { held, ..app.view(run).await? };
-    let place = format!("/api/v1/runs/{run}");
+    let viewed = async {
+        if let (Some(within), Some(turn)) = (wait, &turn) {
+            until_end(&app, &session, turn, run, within).await?;
+        }
+        Ok::<_, Fault>(RunView { held, ..app.view(run).await? })
+    };
     let status = if held { StatusCode::OK } else { StatusCode::CREATED };
-    let mut response = written(status, went, view).into_response();
+    // The run has begun, and the answer names it, whatever ended the wait.
+    let mut response = match viewed.await {
+        Ok(view) => written(status, went, view).into_response(),
+        Err(fault) => fault.into_response(),
+    };
+    let place = format!("/api/v1/runs/{run}");
     if let Ok(place) = place.parse() {
         response.headers_mut().insert(header::LOCATION, place);
     }

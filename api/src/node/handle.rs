@@ -15,7 +15,7 @@ use everfold_projections::ReadSide;
 use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::remote::LeaseTable;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt_retention::AttemptRetention;
@@ -95,6 +95,11 @@ pub struct Node {
     pub(super) attended: AtomicBool,
     /// Whether children of this process act for its user, as in a program that embeds the engine.
     pub(super) trusts_children: bool,
+}
+
+/// The turn of a request that waits for the end of a run.
+pub(crate) struct EndTurn<'a> {
+    _permit: SemaphorePermit<'a>,
 }
 
 impl Node {
@@ -224,17 +229,28 @@ impl Node {
         self.closing.cancelled().await;
     }
 
+    /// A turn to wait for the end of a run.
+    ///
+    /// # Errors
+    /// Too many requests wait.
+    pub(crate) fn end_turn(&self) -> Result<EndTurn<'_>, Fault> {
+        let turn = self.turns.ends.try_acquire();
+        turn.map(|permit| EndTurn { _permit: permit }).map_err(|_| {
+            let what = format!("{ENDS_AWAITED_MAX} requests wait for ends of runs already");
+            Fault::new(Code::Busy, what).hint("ask without `wait`").retry_after(Duration::from_secs(1))
+        })
+    }
+
     /// Waits for the end of a run, for at most this long; returns early where the node begins to end.
     ///
     /// # Errors
-    /// The run cannot be read, or too many requests wait.
-    pub(crate) async fn until_end(&self, run: RunId, within: Duration) -> Result<(), Fault> {
-        let Ok(_waits) = self.turns.ends.try_acquire() else {
-            let what = format!("{ENDS_AWAITED_MAX} requests wait for ends of runs already");
-            return Err(Fault::new(Code::Busy, what)
-                .hint("ask without `wait`")
-                .retry_after(Duration::from_secs(1)));
-        };
+    /// The run cannot be read.
+    pub(crate) async fn until_end(
+        &self,
+        _turn: &EndTurn<'_>,
+        run: RunId,
+        within: Duration,
+    ) -> Result<(), Fault> {
         tokio::select! {
             ended = self.engine.until_end(run) => ended.map(|_is_ended| ()).map_err(Fault::from),
             () = tokio::time::sleep(within) => Ok(()),

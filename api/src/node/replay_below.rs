@@ -16,6 +16,8 @@ use crate::fault::{Code, Fault};
 
 /// Runs below that are decided at once at most.
 const BELOW_MAX: usize = 100;
+/// Their events together, at most: a page asks for this, and what else decides histories waits for it.
+const EVENTS_MAX: u64 = 100_000;
 
 impl Node {
     /// Decides the runs below a run that is decided by a definition.
@@ -28,7 +30,7 @@ impl Node {
         by: Arc<Definition>,
     ) -> Result<Option<ReplayBelow>, Fault> {
         let mut below = ReplayBelow::default();
-        let mut above = VecDeque::from([(run, by)]);
+        let (mut above, mut events) = (VecDeque::from([(run, by)]), 0_u64);
         while let Some((parent, by)) = above.pop_front() {
             let left = BELOW_MAX - below.items.len();
             let filter = RunFilter { parent: Some(parent), ..RunFilter::default() };
@@ -39,6 +41,11 @@ impl Node {
             let started = self.runs(None, listed).await?.items;
             below.more |= started.len() > left;
             for row in started.into_iter().take(left) {
+                events = events.saturating_add(row.version.get());
+                if events > EVENTS_MAX {
+                    below.more = true;
+                    break;
+                }
                 let (replayed, decided_by) = self.decide_started(parent, &by, &row).await;
                 above.extend(decided_by.map(|by| (row.id, by)));
                 below.add(replayed);

@@ -106,6 +106,10 @@ impl Node {
     pub(super) async fn no_step(&self, run: RunId, path: StepPath) -> Fault {
         let fault = Fault::from(Refusal::UnknownStep(path.clone()));
         let near = self.engine().with_state(run, move |state| {
+            // Of a step that there is, the item is what there is none of.
+            if state.steps().any(|(step, _)| step.id == path.step) {
+                return None;
+            }
             let steps: Vec<StepId> = state.steps().map(|(step, _)| step.id.clone()).collect();
             similar(path.step.as_str(), steps.iter().map(StepId::as_str)).map(str::to_owned)
         });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::Definition;
-use everfold_engine::driver::{AdoptError, Adopted, Adoption, ForeignHistory};
+use everfold_engine::driver::{AdoptError, Adopted, Adoption, ForeignHistory, QueryError};
 use everfold_engine::event::OriginKind;
 use everfold_engine::execution::NameRequest;
 use everfold_engine::failure::FailureKind;
@@ -197,10 +197,16 @@ impl Importer<'_> {
     /// Why a history that is here is another one than would be recorded now.
     async fn changed(&self, run: RunId) -> Result<&'static str, Fault> {
         let now = Arc::clone(&self.history);
-        let is_same = self.node.engine().with_state(run, move |state| **state.definition() == *now).await?;
+        let is_same = self.node.engine().with_state(run, move |state| **state.definition() == *now).await;
         Ok(match is_same {
-            true => "it has changed in ORCH since it was imported: the history that is here stays",
-            false => "it was imported with another version of the pipeline: the history that is here stays",
+            Err(QueryError::SetAside { .. }) => {
+                "it was imported, and cannot be read now: its run is set aside"
+            }
+            Err(error) => return Err(error.into()),
+            Ok(true) => "it has changed in ORCH since it was imported: the history that is here stays",
+            Ok(false) => {
+                "it was imported with another version of the pipeline: the history that is here stays"
+            }
         })
     }
 
@@ -305,7 +311,8 @@ impl Importer<'_> {
         }
     }
 
-    /// Whether the last run that asked for a task's key was refused at admission: nothing was done in it.
+    /// Whether the last run that asked for a task's key was refused at admission: nothing was done in it. One that is set
+    /// aside was not: it got as far as to be driven.
     async fn is_refused(&self, run: RunId) -> Result<bool, Fault> {
         let refused = |state: &RunState| {
             let of_gate = state
@@ -313,7 +320,10 @@ impl Importer<'_> {
                 .is_some_and(|(failure, path)| failure.kind == FailureKind::Gate && path.is_none());
             state.status() == RunStatus::Failed && of_gate
         };
-        Ok(self.node.engine().with_state(run, refused).await?)
+        match self.node.engine().with_state(run, refused).await {
+            Err(QueryError::SetAside { .. }) => Ok(false),
+            looked => Ok(looked?),
+        }
     }
 
     /// Starts the run that continues a task, where the task has no such run yet; gives that run.
@@ -329,7 +339,11 @@ impl Importer<'_> {
         if let Some(user) = adoption.key_used_by {
             if !self.is_refused(user).await? {
                 row.note = Some("a run goes on with it already".to_owned());
-                let root = self.node.engine().with_state(user, RunState::root).await?;
+                // Whose history one that is set aside continues is not known.
+                let root = match self.node.engine().with_state(user, RunState::root).await {
+                    Err(QueryError::SetAside { .. }) => None,
+                    looked => looked?,
+                };
                 return Ok(Some(user).filter(|_| root == Some(history)));
             }
             // What was refused is tried again: another request than the one before.

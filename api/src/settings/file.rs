@@ -212,11 +212,13 @@ impl Settings {
     fn withheld(&self) -> BTreeSet<String> {
         let tokens = self.providers.values().filter_map(|provider| provider.token.as_ref());
         let signing = self.hooks.values().filter_map(|hook| hook.secret.as_ref());
+        let receivers = self.subscriptions.iter().filter_map(|it| it.with.get("sign")?.get("env")?.as_str());
         let passwords = self.mail.iter().filter_map(|mail| mail.password.as_ref());
         let named = tokens.chain(signing).filter_map(TokenSource::variable);
         named
             .chain(passwords.chain(self.secrets.values()).filter_map(SettingsSecret::variable))
             .cloned()
+            .chain(receivers.map(str::to_owned))
             .collect()
     }
 }

@@ -135,7 +135,7 @@ impl RunTrace {
             }
             RunEvent::AttemptStarted(event) => {
                 if let Some(attempt) = self.attempts.get_mut(&event.id) {
-                    attempt.started = Some(event.began_at.unwrap_or(at).min(at));
+                    attempt.started = Some(event.began_at.unwrap_or(at).clamp(attempt.scheduled.min(at), at));
                 }
                 Vec::new()
             }

@@ -1,10 +1,11 @@
 //! `notify.http`: the notice as JSON in a `POST`, signed where a secret is named.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
-use everfold_system::clock;
+use everfold_system::{clock, regular};
 use serde_json::json;
 
 use super::message::text;
@@ -15,6 +16,8 @@ use super::signature;
 use crate::function::Call;
 use crate::http::HttpClient;
 
+/// The largest file with a secret to sign with.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// The notice's id, by which a receiver knows a repeated one; as Standard Webhooks call it, and as Everfold does.
 const ID: [&str; 2] = ["webhook-id", "Everfold-Notice"];
 /// When it was sent, in seconds since 1970.
@@ -79,11 +82,14 @@ async fn secret(sign: &Value) -> Result<Option<Vec<u8>>, Failure> {
             _absent => Err(missing(format!("the variable {name} is not set"))),
         },
         (None, Some(path)) => {
-            let read = tokio::fs::read_to_string(path).await;
-            let secret = read.map_err(|error| missing(format!("{path}: {error}")))?;
-            match secret.trim_end_matches(['\r', '\n']) {
-                "" => Err(missing(format!("{path} is empty"))),
-                secret => Ok(Some(secret.as_bytes().to_vec())),
+            let file = PathBuf::from(path);
+            let read = tokio::task::spawn_blocking(move || regular::read_bounded(&file, SECRET_BYTES_MAX));
+            let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            let read = read.map_err(|error| missing(format!("{path}: {error}")))?;
+            let secret = read.ok_or_else(|| missing(format!("{path} is larger than 64 KiB")))?;
+            match secret.trim_ascii_end() {
+                [] => Err(missing(format!("{path} is empty"))),
+                secret => Ok(Some(secret.to_vec())),
             }
         }
         _neither => Err(invalid("`with.sign` is ${secrets.NAME}, {env: NAME} or {file: PATH}")),

@@ -17,10 +17,14 @@ const GIT_LOCAL: [&str; 8] = [
     "GIT_NAMESPACE",
 ];
 
+/// Variables by which the engine itself speaks to a collector of traces; a token of it stands in them.
+const COLLECTOR: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
+
 /// Variables that never reach a process from the engine's own environment: those that would mislead it, those that the
 /// settings withhold, and those of the pipeline's secrets.
 pub(crate) fn env_removed(withheld: &BTreeSet<String>, secrets: &Secrets) -> Vec<String> {
-    let fixed = GIT_LOCAL.iter().map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]);
+    let fixed =
+        GIT_LOCAL.iter().chain(&COLLECTOR).map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]);
     fixed.chain(withheld.iter().chain(secrets.variables()).cloned()).collect()
 }
 

@@ -15,12 +15,11 @@ use super::plan::Turn;
 use crate::private_file::{if_there, make_private, write_private};
 use crate::shim::log;
 use crate::shim::protocol::{
-    CommandRequest, EXIT, ExitRecord, LOG, OUTPUT, SHIM, STARTED, STDOUT, STDOUT_TAIL,
+    CommandRequest, EXIT, ExitRecord, LOG, OUTPUT, SHIM, STARTED, STDOUT, STDOUT_TAIL, TURNS,
 };
 use crate::shim::wall_clock::now_ms;
 use everfold_system::regular;
 
-const TURNS: &str = "turns";
 const NEXT: &str = "next.json";
 
 /// A turn that ended, and what was decided then.

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, Visitor};
 
+use everfold_system::regular;
+
+/// The largest file with a token.
+const TOKEN_BYTES_MAX: u64 = 64 * 1024;
+
 /// A service that hosts repositories.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,9 +114,11 @@ impl TokenSource {
                 (text, name.clone())
             }
             Self::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| TokenError::Io { path: path.clone(), source })?;
-                (text, path.display().to_string())
+                let unread = |source| TokenError::Io { path: path.clone(), source };
+                let place = path.display().to_string();
+                let bytes = regular::read_bounded(path, TOKEN_BYTES_MAX).map_err(unread)?;
+                let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+                (text.ok_or_else(|| TokenError::Malformed(place.clone()))?, place)
             }
         };
         let token = text.trim();

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::ShimError;
 use super::protocol::{
     CANCEL, EXIT, EXIT_RESERVE, LOCK, LOG, LOG_INDEX, REQUEST, SHIM, SHIM_ERRORS, STARTED, STDOUT,
-    STDOUT_TAIL, WAKE,
+    STDOUT_TAIL, TURNS, WAKE,
 };
 use crate::redact::{Patterns, RedactSettings};
 use crate::secret::Mask;
@@ -91,32 +91,51 @@ const OURS: [&str; 8] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDO
 const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
 
 /// Removes what the work put into the folder since it was started, unmasked: values of secrets are known to the
-/// supervisor alone that was handed them, and that one is gone. What it masked while it wrote stays. Gives the paths that
-/// the system does not let go.
+/// supervisor alone that was handed them, and that one is gone. What it masked while it wrote stays, and so does what
+/// former turns left. Gives the paths that the system does not let go.
 ///
 /// # Errors
 /// The system has too little at this moment to look at the folder, or to remove from it.
 pub(crate) fn remove_left(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     const RECORDS: [&str; 4] = [EXIT, CANCEL, SHIM_ERRORS, "shim.json.new"];
+    // No process can choose this time.
     let changed = |path: &Path| Some(path.symlink_metadata().ok()?).map(|it| (it.ctime(), it.ctime_nsec()));
     let begun = changed(&folder.join(STARTED));
     let mut stays = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if OURS.iter().chain(&ENGINES).chain(&RECORDS).any(|kept| name == *kept) {
-            continue;
-        }
-        let path = entry.path();
-        // No process can choose this time. What cannot be asked counts as changed.
-        if changed(&path).zip(begun).is_some_and(|(changed, begun)| changed < begun) {
-            continue;
-        }
-        let removed = std::fs::remove_file(&path).or_else(|_folder| std::fs::remove_dir_all(&path));
-        match removed.or_else(allow_missing) {
-            Err(error) if is_shortage(&error) => return Err(error),
-            Err(_) => stays.push(path),
-            Ok(()) => {}
+    // A list instead of recursion: the work chooses how deep its folders are.
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let entries = match std::fs::read_dir(&next) {
+            Err(error) if next == folder || is_shortage(&error) => return Err(error),
+            Err(_) => {
+                stays.push(next);
+                continue;
+            }
+            Ok(entries) => entries,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let is_kept = || OURS.iter().chain(&ENGINES).chain(&RECORDS).any(|kept| name == *kept);
+            if next == folder && is_kept() {
+                continue;
+            }
+            // What cannot be asked counts as changed.
+            let is_older = changed(&path).zip(begun).is_some_and(|(changed, begun)| changed < begun);
+            let is_of_turns = path.strip_prefix(folder).is_ok_and(|path| path.starts_with(TURNS));
+            if (is_older || is_of_turns) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+                continue;
+            }
+            if is_older {
+                continue;
+            }
+            let removed = std::fs::remove_file(&path).or_else(|_folder| std::fs::remove_dir_all(&path));
+            match removed.or_else(allow_missing) {
+                Err(error) if is_shortage(&error) => return Err(error),
+                Err(_) => stays.push(path),
+                Ok(()) => {}
+            }
         }
     }
     Ok(stays)
@@ -350,7 +369,9 @@ fn mask_copy(
             from.seek(SeekFrom::Start(0))?;
             if holds_some(&mut from, mask, is_over)? { Err(error) } else { Ok(()) }
         }
-        copied => copied,
+        // Half a copy is none.
+        Err(error) => std::fs::remove_file(&copy).or_else(allow_missing).and(Err(error)),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -515,16 +536,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let write = |name: &str| std::fs::write(home.path().join(name), "t0ken-value").unwrap();
         write("prompt.md");
-        std::fs::create_dir(home.path().join("turn-1")).unwrap();
+        std::fs::create_dir_all(home.path().join("turns/1")).unwrap();
+        std::fs::create_dir(home.path().join("older")).unwrap();
+        write("turns/1/exit.json");
         let begun = || home.path().join(STARTED).metadata().map(|it| (it.ctime(), it.ctime_nsec())).unwrap();
         write(STARTED);
-        let before = home.path().join("turn-1").metadata().unwrap();
+        let before = home.path().join("turns/1/exit.json").metadata().unwrap();
         // The clock of files goes in steps.
         while begun() <= (before.ctime(), before.ctime_nsec()) {
             write(STARTED);
         }
         std::fs::create_dir(home.path().join("own")).unwrap();
-        for name in [LOG, STDOUT, REQUEST, SHIM_ERRORS, "progress.json", "output.json", "own/text"] {
+        for name in
+            [LOG, STDOUT, REQUEST, SHIM_ERRORS, "progress.json", "output.json", "own/text", "turns/1/text"]
+        {
             write(name);
         }
         std::os::unix::fs::symlink("/nowhere", home.path().join("link")).unwrap();
@@ -532,6 +557,8 @@ mod tests {
         let names = std::fs::read_dir(home.path()).unwrap();
         let mut names: Vec<_> = names.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, [LOG, "prompt.md", REQUEST, SHIM_ERRORS, STARTED, STDOUT, "turn-1"]);
+        assert_eq!(names, [LOG, "older", "prompt.md", REQUEST, SHIM_ERRORS, STARTED, STDOUT, TURNS]);
+        let left = |name: &str| home.path().join("turns/1").join(name).exists();
+        assert!(left(EXIT) && !left("text"), "what the former turn left stays, and nothing else");
     }
 }

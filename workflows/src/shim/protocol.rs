@@ -48,6 +48,8 @@ pub const LOG_INDEX: &str = "log.index";
 pub const STDOUT: &str = "stdout";
 /// The end of a standard output that went over the limit.
 pub const STDOUT_TAIL: &str = "stdout.tail";
+/// What former turns left, in a folder for each.
+pub const TURNS: &str = "turns";
 /// The input of an attempt.
 pub(crate) const INPUT: &str = "input.json";
 /// Where the process may leave its output.

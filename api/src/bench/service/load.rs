@@ -74,7 +74,8 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<BenchR
             ["one", "ten", "each"].map(|kind| format!("{kind}-{function}").replace('.', "-"));
         client.save(&single, &chain(&single, function, 1)).await?;
         client.save(&chained, &chain(&chained, function, STEPS)).await?;
-        let each = json!([{ "id": "s", "function": function, "with": {}, "foreach": "${input.items}" }]);
+        let each =
+            json!([{ "id": "s", "function": function, "with": {}, "foreach": { "in": "${input.items}" } }]);
         client.save(&fanned, &json!({ "name": fanned, "steps": each })).await?;
 
         say(one);

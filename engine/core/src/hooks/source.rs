@@ -18,7 +18,7 @@ pub const PARKED_MAX: usize = 1_000;
 pub const REMEMBERED_MAX: usize = 100_000;
 
 /// Changes with what the fold keeps: snapshots of another one are not used.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// The stream of a source.
 #[must_use]

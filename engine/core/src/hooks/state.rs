@@ -27,8 +27,6 @@ pub struct RememberedDelivery {
     pub wanted: u32,
     /// How often it was.
     pub handled: u32,
-    /// The newest request to handle it once more.
-    pub asked: Option<Version>,
 }
 
 /// Where a signal was parked: the event, and the place in it.
@@ -41,6 +39,8 @@ pub struct Parked {
     pub delivery: Version,
     /// How often that was handled with this time.
     pub nth: u32,
+    /// The request to handle it once more, where it was handled for one.
+    pub asked: Option<Version>,
     /// Since when it waits.
     pub since: Timestamp,
     /// The signal.
@@ -56,6 +56,8 @@ pub struct HookState {
     by_id: HashMap<String, Version>,
     /// Those that were not handled as often as they are to be.
     unhandled: BTreeMap<Version, u32>,
+    /// The requests to handle deliveries once more, until that is done; also of deliveries that are forgotten.
+    asked: BTreeMap<Version, Version>,
     parked: BTreeMap<ParkedId, Parked>,
     /// The runs that are about to get a signal, by what it is sent for.
     targets: BTreeMap<SignalOrigin, Vec<RunId>>,
@@ -67,8 +69,7 @@ impl HookState {
         match event {
             HookEvent::DeliveryReceived(event) => {
                 self.forget(at);
-                let entry =
-                    RememberedDelivery { id: event.id.clone(), at, wanted: 1, handled: 0, asked: None };
+                let entry = RememberedDelivery { id: event.id.clone(), at, wanted: 1, handled: 0 };
                 self.by_id.insert(event.id.clone(), version);
                 self.entries.insert(version, entry);
                 self.unhandled.insert(version, 1);
@@ -76,9 +77,9 @@ impl HookState {
             HookEvent::RedeliveryAsked(event) => {
                 if let Some(entry) = self.entries.get_mut(&event.delivery) {
                     entry.wanted = event.nth;
-                    entry.asked = Some(version);
                 }
                 self.unhandled.insert(event.delivery, event.nth);
+                self.asked.insert(event.delivery, version);
             }
             HookEvent::DeliveryHandled(event) => {
                 if let Some(entry) = self.entries.get_mut(&event.delivery) {
@@ -87,6 +88,7 @@ impl HookState {
                 if self.unhandled.get(&event.delivery).is_some_and(|nth| *nth <= event.nth) {
                     self.unhandled.remove(&event.delivery);
                 }
+                let asked = self.asked.remove(&event.delivery);
                 self.targets.retain(|by, _| match by {
                     SignalOrigin::Trigger { delivery, .. } => *delivery != event.delivery,
                     SignalOrigin::Parked { .. } => true,
@@ -95,6 +97,7 @@ impl HookState {
                     let parked = Parked {
                         delivery: event.delivery,
                         nth: event.nth,
+                        asked,
                         since: at,
                         signal: parked.signal.clone(),
                         to: parked.to.clone(),
@@ -208,10 +211,10 @@ impl HookState {
         self.parked.values().any(|parked| parked.to == Target::Start)
     }
 
-    /// The newest request to handle a delivery once more.
+    /// The request to handle a delivery once more, until that is done.
     #[must_use]
     pub fn asked(&self, delivery: Version) -> Option<Version> {
-        self.entries.get(&delivery)?.asked
+        self.asked.get(&delivery).copied()
     }
 
     /// The signals and starts that wait.

@@ -119,7 +119,7 @@ impl std::fmt::Display for Reason {
                 if let Some(last) = last {
                     write!(f, ", last: {last}")?;
                 }
-                write!(f, "; `everfold limits reset {service}` lets one through now)")
+                write!(f, "; `everfold limits reset {service}` ends the pause)")
             }
         }
     }

@@ -236,7 +236,7 @@ impl Runtime {
             title: in_one_line(request.title.as_deref()),
             entropy: self.draw_u64(),
             until_step: request.until_step.clone(),
-            initiator: self.initiator_of(&request.actor).await?,
+            initiator: self.initiator_of(&request.actor).await.map_err(SubmitError::from)?,
         })
     }
 

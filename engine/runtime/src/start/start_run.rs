@@ -78,7 +78,7 @@ impl Runtime {
             return Ok(first);
         }
         if request.options.initiator.is_none() {
-            request.options.initiator = self.initiator_of(&request.actor).await?;
+            request.options.initiator = self.initiator_of(&request.actor).await.map_err(SubmitError::from)?;
         }
         let parent = request.options.parent.as_ref().map(|parent| parent.run);
         let Some(hold) = self.hold_credentials(run, &brought, parent).await? else {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::error::PipelineError;
 use crate::runtime::Runtime;
+use crate::start::initiator::{NoInitiator, no_initiator};
 use crate::start::start_run::in_one_line;
 use crate::streams::mailbox::MailboxClosed;
 use crate::streams::schedules::mailbox::ScheduleRequest;
@@ -111,15 +112,12 @@ async fn identity(
 /// do either. `None`: the schedule is a trigger of a pipeline.
 async fn initiator(
     shared: &Runtime,
-    name: &str,
     by_hand: Option<&Actor>,
     set_by: Option<&Actor>,
-) -> Result<Option<Actor>, EngineStopped> {
+) -> Result<Option<Actor>, NoInitiator> {
     let Some(actor) = by_hand.or(set_by).filter(|actor| **actor != Actor::Engine) else { return Ok(None) };
-    match shared.initiator_of(actor).await {
-        Ok(behind) => Ok(behind.or_else(|| Some(actor.clone()))),
-        Err(error) => Err(unreadable(name, &error.to_string())),
-    }
+    let behind = shared.initiator_of(actor).await?;
+    Ok(behind.or_else(|| Some(actor.clone())))
 }
 
 /// Whether a run of a moment that waits has begun: an engine may have ended before it recorded that.
@@ -203,7 +201,6 @@ async fn wanted(
 pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<TickEnd, EngineStopped> {
     let TickWork { name, version, tick, origin, set_by, key_overlap, last_run, recorded_targets } = work;
     let TickIdentity { about, delivery, actor, asked_by } = identity(shared, &name, version, tick).await?;
-    let initiator = initiator(shared, &name, tick.by_hand.then_some(&asked_by), set_by.as_ref()).await?;
     let event = json!({
         "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
         "headers": {}, "body": null,
@@ -212,6 +209,11 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
     if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
         return Ok(TickEnd::Led(Outcome::Started { run }));
     }
+    let initiator = match initiator(shared, tick.by_hand.then_some(&asked_by), set_by.as_ref()).await {
+        Ok(initiator) => initiator,
+        Err(why @ NoInitiator::SetAside { .. }) => return Ok(TickEnd::Led(no_initiator(&why))),
+        Err(NoInitiator::NotNow(why)) => return Err(unreadable(&name, &why.to_string())),
+    };
     let (definition, matched) = match wanted(shared, &name, origin, &event, &actor).await? {
         MomentAction::Act(definition, matched) => (definition, matched),
         MomentAction::Nothing(outcome) => return Ok(TickEnd::Led(outcome)),

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use crate::error::SubmitError;
 use crate::runtime::Runtime;
+use crate::start::initiator::{NoInitiator, no_initiator};
 use crate::streams::mailbox::MailboxClosed;
 use crate::streams::triggers::action::{RecordTargets, TriggerCall, send_once};
 use crate::streams::triggers::stopped::EngineStopped;
@@ -61,20 +63,21 @@ async fn initiator(
     source: &str,
     envelope: &Envelope,
     asked: Option<Version>,
-) -> Result<Option<Actor>, HookError> {
+) -> Result<Option<Actor>, NoInitiator> {
     let by = match asked {
         None => envelope.header.actor.clone(),
         Some(version) => {
             let read = shared.store.read(&stream(source), version, 1).await;
-            let read = read.map_err(|error| HookError::Store(error.to_string()))?;
-            let asked = read.first().ok_or_else(|| HookError::NotFound(version.to_string()))?;
+            let unreadable = |what: String| NoInitiator::NotNow(SubmitError::Store(what));
+            let read = read.map_err(|error| unreadable(error.to_string()))?;
+            let asked = read.first().ok_or_else(|| unreadable(format!("{source} has no {version}")))?;
             asked.header.actor.clone()
         }
     };
     if matches!(by, Actor::Hook(_) | Actor::Engine) {
         return Ok(None);
     }
-    let behind = shared.initiator_of(&by).await.map_err(|error| HookError::Store(error.to_string()))?;
+    let behind = shared.initiator_of(&by).await?;
     Ok(behind.or(Some(by)))
 }
 
@@ -129,8 +132,19 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
     let (event, envelope) =
         received(shared, source, work.delivery).await.map_err(|error| unreadable(error.to_string()))?;
     let initiator = initiator(shared, source, &envelope, work.asked).await;
-    let initiator = initiator.map_err(|error| unreadable(error.to_string()))?;
     let triggers = shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
+    let initiator = match initiator {
+        Ok(initiator) => initiator,
+        Err(NoInitiator::NotNow(why)) => return Err(unreadable(why.to_string())),
+        Err(why @ NoInitiator::SetAside { .. }) => {
+            let refused = triggers.of_hook(source).map(|listed| TriggerOutcome {
+                pipeline: listed.pipeline.to_owned(),
+                trigger: u32::try_from(listed.index).unwrap_or(u32::MAX),
+                outcome: no_initiator(&why),
+            });
+            return Ok((refused.collect(), Vec::new()));
+        }
+    };
     let trigger_event = event.trigger_event(source, envelope.header.recorded_at);
     let about = about(source, work.delivery, envelope.hash, nth);
     let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
@@ -185,8 +199,6 @@ fn no_run_takes(to: &Target) -> Outcome {
 pub(crate) struct ParkedOffer {
     pub(crate) id: ParkedId,
     pub(crate) parked: Parked,
-    /// Where its delivery was asked for anew.
-    pub(crate) asked: Option<Version>,
     /// The targets that were recorded for it.
     pub(crate) recorded_targets: Option<Vec<RunId>>,
 }
@@ -198,10 +210,15 @@ pub(crate) async fn offer(
     parked: Vec<ParkedOffer>,
 ) -> Result<Vec<(ParkedId, Outcome)>, EngineStopped> {
     let mut settled = Vec::new();
-    for ParkedOffer { id, parked, asked, recorded_targets } in parked {
+    for ParkedOffer { id, parked, recorded_targets } in parked {
         let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
         let targets = (recorded_targets, record_targets(shared, source, by));
-        match offer_one(shared, source, id, (&parked, asked), targets).await? {
+        let offered = match offer_one(shared, source, id, &parked, targets).await {
+            // The others are recorded first; this one is offered again.
+            Err(EngineStopped) if !settled.is_empty() => return Ok(settled),
+            offered => offered?,
+        };
+        match offered {
             Some(outcome) => settled.push((id, outcome)),
             None if shared.now().since(parked.since) >= KEPT => {
                 let why = match &parked.to {
@@ -220,7 +237,7 @@ async fn offer_one(
     shared: &Arc<Runtime>,
     source: &str,
     (handled, at): ParkedId,
-    (parked, asked): (&Parked, Option<Version>),
+    parked: &Parked,
     (recorded_targets, record_targets): (Option<Vec<RunId>>, RecordTargets),
 ) -> Result<Option<Outcome>, EngineStopped> {
     let unreadable = |what: String| {
@@ -257,8 +274,11 @@ async fn offer_one(
             return Ok(Some(Outcome::Ignored { why }));
         };
         let definition = Arc::clone(listed.definition);
-        let initiator = initiator(shared, source, &envelope, asked.filter(|_| parked.nth > 1)).await;
-        let initiator = initiator.map_err(|error| unreadable(error.to_string()))?;
+        let initiator = match initiator(shared, source, &envelope, parked.asked).await {
+            Ok(initiator) => initiator,
+            Err(why @ NoInitiator::SetAside { .. }) => return Ok(Some(no_initiator(&why))),
+            Err(NoInitiator::NotNow(why)) => return Err(unreadable(why.to_string())),
+        };
         let call =
             TriggerCall { definition, about, delivery, actor, initiator, recorded_targets, record_targets };
         let trigger_event = event.trigger_event(source, envelope.header.recorded_at);

@@ -97,7 +97,7 @@ impl WebhookActor {
             if let Some((delivery, nth)) = unhandled.map(|(at, nth)| (*at, *nth)) {
                 active.activity = SourceActivity::Working;
                 let recorded_targets = state.targets_of(delivery);
-                let asked = state.asked(delivery).filter(|_| nth > 1);
+                let asked = state.asked(delivery);
                 self.inbox.spawn(async move {
                     let work =
                         DeliveryWork { source: source.clone(), delivery, nth, asked, recorded_targets };
@@ -117,8 +117,7 @@ impl WebhookActor {
                 let parked = parked.map(|(id, parked)| {
                     let by = SignalOrigin::Parked { handled: id.0, at: id.1 };
                     let recorded_targets = state.targets(&by).cloned();
-                    let (parked, asked) = (parked.clone(), state.asked(parked.delivery));
-                    ParkedOffer { id: *id, parked, asked, recorded_targets }
+                    ParkedOffer { id: *id, parked: parked.clone(), recorded_targets }
                 });
                 let parked: Vec<_> = parked.collect();
                 if parked.is_empty() {
