@@ -113,6 +113,32 @@ async fn who_waits_for_the_end_of_a_run_is_refused_when_the_token_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_start_whose_wait_broke_off_says_which_run_it_began() {
+    let served = Served::new(|_| {}).await;
+    let (token, other) = (served.operator_token("one", None).await, served.operator_token("two", None).await);
+    let definition = "name: ask\nsteps: [{ id: ok, approval: { title: Right? } }]\n";
+    let body = json!({ "definition": definition }).to_string();
+    let start = format!(
+        "POST /api/v1/runs?wait=60s HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let revokes = async {
+        let run = loop {
+            let (_, inbox) = served.request(&other, "GET /api/v1/inbox", b"").await;
+            if let Some(run) = inbox["items"][0]["run"].as_str() {
+                break run.to_owned();
+            }
+        };
+        served.held.node().access().revoke("one", None, Actor::Engine, None).await.unwrap();
+        run
+    };
+    let (answer, run) = tokio::join!(served.raw(start.as_bytes()), revokes);
+    assert_eq!(read(&answer).0, 401, "{answer}");
+    assert!(answer.contains(&format!("location: /api/v1/runs/{run}")), "{answer}");
+}
+
+#[tokio::test]
 async fn what_a_token_opened_ends_with_it_and_says_why() {
     let served = Served::new(|_| {}).await;
     let (token, other) = (served.operator_token("one", None).await, served.operator_token("two", None).await);

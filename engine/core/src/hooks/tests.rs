@@ -109,6 +109,26 @@ fn l28_a_redelivery_is_handled_as_another_one() {
 }
 
 #[test]
+fn a_redelivery_knows_who_asked_for_it_though_the_delivery_is_forgotten() {
+    let mut source = HookHistory::default();
+    let first = source.deliver("a").unwrap();
+    source.handle(first, 1, vec![]).unwrap();
+    source.now = 8 * DAY_MS;
+    source.deliver("b").unwrap();
+    assert_eq!(source.state.entry(first), None, "it is forgotten");
+    let redelivery = source.state.redeliver(first, 1);
+    let asked = source.record(redelivery).unwrap();
+    assert_eq!(source.state.asked(first), Some(asked));
+    let handled = source.handle(first, 2, vec![signal(0)]).unwrap();
+    let redelivery = source.state.redeliver(first, 2);
+    let again = source.record(redelivery).unwrap();
+    assert_eq!(source.state.parked()[&(handled, 0)].asked, Some(asked), "what waits keeps its own request");
+    assert_eq!(source.state.asked(first), Some(again));
+    source.handle(first, 3, vec![]).unwrap();
+    assert_eq!(source.state.asked(first), None);
+}
+
+#[test]
 fn l28_a_parked_signal_waits_until_it_is_settled_and_no_more_than_a_thousand_do() {
     let mut source = HookHistory::default();
     let first = source.deliver("a").unwrap();

@@ -1,8 +1,11 @@
 //! `orchestrator-deploy-hook.sh`: the real script in a real clone, over a docker that is played (O182–O187).
 
+use std::io::Read as _;
+use std::process::Stdio;
+
 use serde_json::json;
 
-use super::host_clone::{Host, git, starting};
+use super::host_clone::{Host, commit, git, starting};
 use crate::workflow_fixtures::fake_server::Answer;
 
 /// Whether `first` came before `second` among the calls.
@@ -221,10 +224,64 @@ async fn a_start_that_fails_is_rolled_back_without_a_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn production_has_no_profile_and_its_own_names() {
-    let host = Host::new().await.with("COMPOSE_PROFILE", "").with("TARGET_SERVICE", "orchestrator");
+async fn ov1_production_has_no_profile_and_its_own_image_to_go_back_to() {
+    let host = Host::new().await.with("TARGET_SERVICE", "orchestrator");
     assert_eq!(host.hook(&["--deploy"]).await, 0, "{}", host.log());
     assert!(host.calls().contains(&"compose up -d --no-build orchestrator".to_owned()), "{:?}", host.calls());
+    let saved = std::fs::read_to_string(host.clone().join(".deploy-prev-image")).unwrap();
+    assert_eq!(saved, "sha256:old\n");
+    assert_eq!(host.hook(&["--rollback"]).await, 0, "{}", host.log());
+    assert!(
+        host.calls().contains(&"tag sha256:old orchestrator-orchestrator".to_owned()),
+        "{:?}",
+        host.calls()
+    );
+    assert_eq!(host.played("image"), "sha256:old\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ov9_what_was_built_must_be_on_main_itself_or_squashed() {
+    for (merge, code) in
+        [(None, 1), (Some(["merge", "--quiet", "--no-ff"]), 0), (Some(["merge", "--quiet", "--squash"]), 0)]
+    {
+        let host = Host::new().await;
+        let origin = host.clone().join("../origin");
+        git(&origin, &["checkout", "--quiet", "-b", "feature/ET-1"]);
+        let built = commit(&origin, "built");
+        git(&origin, &["checkout", "--quiet", "main"]);
+        if let Some(merge) = merge {
+            git(&origin, &[&merge[..], &["feature/ET-1"]].concat());
+            git(&origin, &["commit", "--quiet", "--allow-empty", "-m", "merged"]);
+        }
+        let host = host.with("EXPECTED_COMMIT", built);
+        assert_eq!(host.hook(&["--deploy"]).await, code, "{merge:?}: {}", host.log());
+        assert_eq!(host.log().contains("is not on main"), code == 1, "{}", host.log());
+        assert_eq!(host.calls().iter().any(|call| call.contains(" up ")), code == 0, "{:?}", host.calls());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deploy_of_the_service_is_waited_for_where_that_is_asked() {
+    let held = |host: &Host| {
+        let lock = host.clone().join(".deploy-prev-image-staging.lock");
+        let mut command = std::process::Command::new("flock");
+        command.arg(lock).args(["sh", "-c", "echo held; cat"]);
+        let mut other = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 5];
+        other.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        other
+    };
+    let host = Host::new().await;
+    let mut other = held(&host);
+    assert_eq!(host.hook(&["--deploy"]).await, 1);
+    assert!(host.log().contains("another deploy of orchestrator-staging is under way"), "{}", host.log());
+    let host = host.with("LOCK_WAIT", "60");
+    let ends = async {
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    };
+    let (code, ()) = tokio::join!(host.hook(&["--deploy"]), ends);
+    assert_eq!(code, 0, "{}", host.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

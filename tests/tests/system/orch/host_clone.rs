@@ -33,10 +33,12 @@ pub(super) fn git(at: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn commit(at: &Path, name: &str) {
+/// Commits a file of this name; gives the commit.
+pub(super) fn commit(at: &Path, name: &str) -> String {
     std::fs::write(at.join(name), name).unwrap();
     git(at, &["add", "."]);
     git(at, &["commit", "--quiet", "-m", name]);
+    git(at, &["rev-parse", "HEAD"])
 }
 
 impl Host {
