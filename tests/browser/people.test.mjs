@@ -37,6 +37,18 @@ test("whoever is not logged in comes back to the page that was asked for", async
   await page.waitForURL(/\/runs\?status=waiting/);
 });
 
+test("of two servers on one machine each leaves the browser logged in at the other", async (t) => {
+  const other = await Everfold.start(t);
+  const page = await visit(t, everfold);
+  await page.goto((await other.link()).address);
+  await sendBy(page, page.getByRole("button", { name: "Log in" }));
+  for (const { url } of [everfold, other, everfold]) {
+    await page.goto(`${url}/runs`);
+    assert.equal(page.url(), `${url}/runs`);
+  }
+  complainedOfNothing(page);
+});
+
 test("a viewer sees everything and no button that would be refused", async (t) => {
   const { run, task } = await asked("Vi");
   const page = await visit(t, everfold, { role: "viewer" });

@@ -12,7 +12,7 @@ mod session;
 
 pub use access_control::{AccessControl, AccessError, MadeLink, MadeSession, NewToken, TokenWish};
 pub use caller::Caller;
-pub use cookie::{SECURE_SESSION_COOKIE, SESSION_COOKIE, session_cookie, session_of};
+pub use cookie::SessionCookie;
 pub use permit::{RequiredRole, needed};
 pub use secret::Credential;
 pub use session::RequestSession;

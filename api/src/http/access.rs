@@ -16,8 +16,7 @@ use super::app::App;
 use super::extract::{JsonBody, Params, Path, once};
 use super::session_check::SessionCheck;
 use super::values::refuse_credential;
-use crate::access::session_cookie;
-use crate::access::{Caller, Credential, RequestSession, TokenWish};
+use crate::access::{Caller, Credential, RequestSession, SessionCookie, TokenWish};
 use crate::body::token::{LinkBody, TokenBody};
 use crate::fault::{Code, Fault};
 use crate::schema;
@@ -212,7 +211,7 @@ pub(crate) async fn login(
     let seconds = made.expires_at.since(everfold_engine::clock::now()).as_secs();
     let whoami = Whoami::of(&made.caller, Some(&made.secret), Some(made.expires_at));
     let mut response = written(StatusCode::CREATED, made.position, whoami);
-    set_cookie(&mut response, &session_cookie(Some((&made.secret, seconds)), secure));
+    set_cookie(&mut response, &SessionCookie::of(app.epoch(), secure).set(Some((&made.secret, seconds))));
     Ok(response)
 }
 
@@ -240,7 +239,7 @@ pub(crate) async fn logout(
     };
     let position = app.access().close(&secret, caller.actor).await?;
     let mut response = written(StatusCode::OK, position, ClosedAnswer { closed: true });
-    set_cookie(&mut response, &session_cookie(None, secure));
+    set_cookie(&mut response, &SessionCookie::of(app.epoch(), secure).set(None));
     Ok(response)
 }
 

@@ -17,7 +17,7 @@ use super::bodies::{self, Bodies};
 use super::hosts::Hosts;
 use super::peers::Peers;
 use super::rate::RequestRates;
-use crate::access::{AccessError, Caller, Credential, RequestSession, session_of};
+use crate::access::{AccessError, Caller, Credential, RequestSession, SessionCookie};
 use crate::fault::{Code, Fault};
 use crate::http::BodyMax;
 use crate::node::Node;
@@ -109,26 +109,26 @@ impl RequestGate {
             }
             return found.map(|(caller, expires_at)| (caller, session(None, expires_at)));
         }
-        let Some(secret) = session_of(headers, secure) else {
-            return Ok((Caller::anonymous(), session(None, None)));
-        };
-        match self.node.access().caller_by_session(&secret).await {
-            Ok((caller, expires_at)) => {
-                // A form of a page carries it in a field, which the pages compare.
-                let is_form = !path.starts_with(REST) && is_form(headers);
-                if !is_read(method) && !is_form && !has_csrf(headers, &secret) {
-                    return Err(Fault::new(
-                        Code::NoCsrf,
-                        format!("{CSRF_HEADER} is missing or of another session"),
-                    )
-                    .hint("GET /api/v1/session tells it"));
-                }
-                Ok((caller, session(Some(secret), Some(expires_at))))
+        for secret in SessionCookie::of(self.node.epoch(), secure).sessions(headers) {
+            let (caller, expires_at) = match self.node.access().caller_by_session(&secret).await {
+                Ok(found) => found,
+                // One that is over, or that another server of this host set, is not the one that counts.
+                Err(AccessError::NotLetIn(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // A form of a page carries it in a field, which the pages compare.
+            let is_form = !path.starts_with(REST) && is_form(headers);
+            if !is_read(method) && !is_form && !has_csrf(headers, &secret) {
+                return Err(Fault::new(
+                    Code::NoCsrf,
+                    format!("{CSRF_HEADER} is missing or of another session"),
+                )
+                .hint("GET /api/v1/session tells it"));
             }
-            // A browser with an old cookie counts as unknown, so that it can log in.
-            Err(AccessError::NotLetIn(_)) => Ok((Caller::anonymous(), session(None, None))),
-            Err(error) => Err(error.into()),
+            return Ok((caller, session(Some(secret), Some(expires_at))));
         }
+        // A browser without a session, or with an old one, counts as unknown, so that it can log in.
+        Ok((Caller::anonymous(), session(None, None)))
     }
 }
 

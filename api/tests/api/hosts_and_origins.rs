@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use everfold_api::node::HoldOptions;
+use everfold_api::serve::{self, Server};
 use everfold_api::settings::{Proxies, ServeSettings, TlsFiles};
+use everfold_engine::data_folder::Layout;
 use everfold_engine::tokens::Role;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -189,7 +192,7 @@ async fn row_57_behind_a_proxy_that_speaks_tls_the_cookie_is_bound_to_the_host()
     let answer = served.ask(&format!("POST {path}"), &head, "").await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     let (pair, attributes) = answer.cookie().split_once("; ").unwrap();
-    assert!(pair.starts_with("__Host-everfold_session=evf_"), "{pair}");
+    assert!(pair.starts_with("__Host-everfold_session_0000000000000000=evf_"), "{pair}");
     assert!(attributes.starts_with("Path=/; ") && attributes.ends_with("HttpOnly; SameSite=Strict; Secure"));
     assert!(!attributes.contains("Domain"), "{attributes}");
 
@@ -207,7 +210,7 @@ async fn row_57_behind_a_proxy_that_speaks_tls_the_cookie_is_bound_to_the_host()
     assert_eq!(served.ask("POST /api/v1/engine/pause", &head, "{}").await.status, 200);
     let answer = served.ask("DELETE /api/v1/session", &head, "").await;
     assert!(
-        answer.cookie().starts_with("__Host-everfold_session=; Path=/; Max-Age=0; "),
+        answer.cookie().starts_with("__Host-everfold_session_0000000000000000=; Path=/; Max-Age=0; "),
         "{}",
         answer.cookie()
     );
@@ -235,7 +238,7 @@ async fn row_57_a_peer_that_is_no_proxy_is_not_believed() {
     let path = served.link().await;
     let head = "host: localhost\r\nx-forwarded-proto: https\r\n";
     let answer = served.ask(&format!("POST {path}"), head, "").await;
-    assert!(answer.cookie().starts_with("everfold_session=evf_"), "{}", answer.cookie());
+    assert!(answer.cookie().starts_with("everfold_session_0000000000000000=evf_"), "{}", answer.cookie());
     assert!(!answer.cookie().contains("Secure"));
     let served = Served::new(listed("loopback")).await;
     assert!(!guesses(&served).await.contains(&429), "a proxy on this machine is believed where it is named");
@@ -267,10 +270,55 @@ async fn row_57_over_tls_the_cookie_is_bound_to_the_host_and_the_certificate_say
     assert_eq!(ask(&line, "host: evil.example\r\n").await.status, 421);
     assert_eq!(ask(&line, &format!("host: {host}\r\norigin: http://{host}\r\n")).await.code(), "EF0607");
     let answer = ask(&line, &format!("host: {host}\r\norigin: https://{host}\r\n")).await;
-    assert!(answer.cookie().starts_with("__Host-everfold_session=evf_"), "{}", answer.cookie());
+    assert!(
+        answer.cookie().starts_with("__Host-everfold_session_0000000000000000=evf_"),
+        "{}",
+        answer.cookie()
+    );
     let pair = answer.cookie().split(';').next().unwrap();
     let known = ask("GET /api/v1/session", &format!("host: {host}\r\ncookie: {pair}\r\n")).await;
     assert_eq!(known.body["actor"], "token:root");
     let plain = pair.replace("__Host-", "");
     assert_eq!(ask("GET /api/v1/session", &format!("host: {host}\r\ncookie: {plain}\r\n")).await.status, 401);
+}
+
+/// Cookies know no port: of two servers on one machine each login ended the session at the other.
+#[tokio::test]
+async fn servers_of_two_folders_on_one_machine_keep_a_browser_logged_in_at_both() {
+    let mut servers = Vec::new();
+    for _ in 0..2 {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().join("data"));
+        let held =
+            serve::hold(layout, HoldOptions { serves_alone: true, ..HoldOptions::default() }).await.unwrap();
+        let settings = ServeSettings { listen: "127.0.0.1:0".to_owned(), ..ServeSettings::default() };
+        let server = Server::start(held.node().clone(), held.routes(), &settings).await.unwrap();
+        servers.push(Served { held, server, _folder: folder });
+    }
+    let mut jar = std::collections::BTreeMap::new();
+    for served in &servers {
+        let path = served.link().await;
+        let answer = served.ask(&format!("POST {path}"), "host: 127.0.0.1\r\n", "").await;
+        let (name, value) = answer.cookie().split(';').next().unwrap().split_once('=').unwrap();
+        jar.insert(name.to_owned(), value.to_owned());
+    }
+    let cookies: Vec<String> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // A page of a third server may set the name for some of the paths, which browsers send first.
+    let planted: Vec<String> = jar.keys().map(|name| format!("{name}=x; {name}=evf_{:064x}", 7)).collect();
+    let head = format!("host: 127.0.0.1\r\ncookie: {}; {}\r\n", planted.join("; "), cookies.join("; "));
+    for served in &servers {
+        let known = served.ask("GET /api/v1/session", &head, "").await;
+        assert_eq!((known.status, known.body["actor"].as_str()), (200, Some("token:root")), "{jar:?}");
+    }
+    // Who logs out at one stays at the other.
+    let csrf = |answer: &Answer| answer.body["csrf"].as_str().unwrap().to_owned();
+    let known = servers[0].ask("GET /api/v1/session", &head, "").await;
+    let out = format!("{head}x-csrf-token: {}\r\n", csrf(&known));
+    assert_eq!(servers[0].ask("DELETE /api/v1/session", &out, "").await.status, 200);
+    assert_eq!(servers[0].ask("GET /api/v1/session", &head, "").await.status, 401);
+    assert_eq!(servers[1].ask("GET /api/v1/session", &head, "").await.status, 200);
+    for served in servers {
+        served.server.stop().await;
+        served.held.release().await;
+    }
 }

@@ -10,7 +10,6 @@ use utoipa::openapi::{RefOr, Required, Response};
 
 use super::errors;
 use super::part::part;
-use crate::access::SESSION_COOKIE;
 use crate::access::{RequiredRole, needed};
 
 /// The parameters of paths: the name, what it is, an example.
@@ -106,8 +105,8 @@ pub(super) fn security_schemes() -> BTreeMap<String, RefOr<SecurityScheme>> {
         ),
         (
             "session".to_owned(),
-            RefOr::T(part(json!({ "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE,
-                "description": "The session of a browser; writes need `X-CSRF-Token` as well. Over TLS its name is `__Host-everfold_session`." }))),
+            RefOr::T(part(json!({ "type": "apiKey", "in": "cookie", "name": "everfold_session_EPOCH",
+                "description": "The session of a browser; writes need `X-CSRF-Token` as well. `EPOCH` is that of the data folder, as `GET /healthz` says it; over TLS the name begins with `__Host-`." }))),
         ),
     ])
 }
