@@ -51,7 +51,7 @@ pub(super) struct Reservations {
     /// For bodies that come in.
     pub(super) bodies: ByteTable,
     /// For answers that are not taken yet.
-    answers: ByteTable,
+    pub(super) answers: ByteTable,
 }
 
 impl Default for Reservations {
@@ -143,6 +143,13 @@ impl ByteReservation {
         self.bytes += by;
     }
 
+    /// The bytes that all callers have reserved, and those of one.
+    #[cfg(test)]
+    pub(super) fn in_use(table: &ByteTable, who: &Caller) -> (usize, usize) {
+        let taken = table.taken.lock().unwrap();
+        (taken.all, taken.of.get(&who.actor.to_string()).copied().unwrap_or_default())
+    }
+
     /// Bytes that hold this reservation as long as any part of them is kept.
     pub(super) fn over(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         Bytes::from_owner(ReservedBytes { bytes, _room: self })
@@ -193,13 +200,21 @@ impl Full {
         busy(what, "send it again a little later, and fewer at once; bodies of 64 KiB find room meanwhile")
     }
 
-    fn of_answers(self) -> Fault {
+    /// What waits, where it is answers.
+    pub(super) fn waiting_answers(self) -> String {
         let mib = self.mib();
-        let what = match self {
+        match self {
             Self::Own => format!("answers of {mib} MiB wait for this caller to take them"),
             Self::All => format!("answers of {mib} MiB wait for their callers to take them"),
-        };
-        busy(what, "take the answers that were asked for, or ask for less at once: `limit` of a list")
+        }
+    }
+
+    /// The fault of an answer for which there is no room.
+    pub(super) fn of_answers(self) -> Fault {
+        busy(
+            self.waiting_answers(),
+            "take the answers that were asked for, or ask for less at once: `limit` of a list",
+        )
     }
 
     fn mib(self) -> usize {

@@ -13,7 +13,7 @@ use everfold_engine::json::{JsonText, Payload};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::answer::written;
+use super::answer::{read, written};
 use super::app::App;
 use super::extract::{JsonBody, Path};
 use super::relative_names::once_of_run;
@@ -64,7 +64,8 @@ pub(crate) async fn interrupt(
     act(app, caller, headers, run, "interrupt", &body.bytes, kind).await
 }
 
-/// `POST /runs/{id}/resume`: it goes on; `prompt` is said to agents that were interrupted.
+/// `POST /runs/{id}/resume`: it goes on; `prompt` is said to agents that were interrupted. A run that is set aside is
+/// loaded again first: it goes on where what set it aside is over.
 #[utoipa::path(
     post,
     path = "/runs/{run}/resume",
@@ -79,6 +80,16 @@ pub(crate) async fn resume(
     run: Path<String>,
     body: JsonBody<ResumeBody>,
 ) -> Result<Response, Fault> {
+    let State(node) = &app;
+    let id = node.resolve(&run.0).await?;
+    if node.why_set_aside(id).is_some() {
+        node.drive(id, false).await?;
+        let view = node.view(id).await?;
+        // What is paused with others is theirs to lift, and nothing else is left to be recorded.
+        if !view.paused.iter().any(|pause| !pause.shared) {
+            return Ok(read(node.store().last_position(), view));
+        }
+    }
     let prompt = body
         .value
         .prompt

@@ -16,12 +16,13 @@ use everfold_engine::clock::Stopwatch;
 use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::id::{RunId, Version};
+use everfold_engine::json::Hash;
 use everfold_engine::store::Subscription;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
-use serde_json::Value;
-use tokio::sync::watch;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::answer::Page;
 use super::app::App;
@@ -30,6 +31,7 @@ use super::extract::{Params, Path};
 use super::parameters::limit;
 use super::session_check::SessionCheck;
 use super::sse::{self, ChunkSource};
+use super::stream_account::StreamAccount;
 use crate::body::event::event_body;
 use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
@@ -118,6 +120,8 @@ pub(crate) struct RunStreamParams {
 const STATE_EVERY: Duration = Duration::from_millis(100);
 /// How often the state is sent again while an attempt of the run waits in the scheduler's queue.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether the run is set aside, of which nothing is recorded.
+const ASIDE_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of a page's events at which it ends early.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Events read at once: they stay in memory until the reader has taken them.
@@ -136,6 +140,7 @@ pub(crate) async fn stream(
     Path(run): Path<String>,
     Params(params): Params<RunStreamParams>,
     session: SessionCheck,
+    account: StreamAccount,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -155,6 +160,7 @@ pub(crate) async fn stream(
         next: Version(from),
         live: params.live,
         history: true,
+        turn: None,
         ready: VecDeque::new(),
         lines: None,
         state: StateFeed { sent: None, age: Stopwatch::start(), is_due: false, in_line: false },
@@ -163,7 +169,7 @@ pub(crate) async fn stream(
     };
     // A run that cannot be read is a fault of this answer: the reader of a stream without any event would only ask again.
     follower.read_history().await?;
-    Ok(sse::answer(app, session, follower))
+    sse::answer(app, session, account, follower)
 }
 
 /// The number in `Last-Event-ID`, where a reader goes on.
@@ -176,6 +182,8 @@ pub(super) fn last_event_id(app: &App, headers: &HeaderMap) -> Result<Option<u64
 enum StreamItem {
     Event(Arc<Envelope>),
     State(Bytes),
+    /// The stream ends before the run does.
+    End(Bytes),
 }
 
 /// The source of a stream of one run.
@@ -190,6 +198,8 @@ struct RunFollower {
     live: bool,
     /// Whether stored events are still to be read.
     history: bool,
+    /// The turn at reading them.
+    turn: Option<OwnedSemaphorePermit>,
     /// Chunks to send; events are encoded one by one, as the reader takes them.
     ready: VecDeque<StreamItem>,
     /// The output of the run's attempts, followed while this node drives the run.
@@ -200,8 +210,8 @@ struct RunFollower {
 
 /// When the state of the run is sent again.
 struct StateFeed {
-    /// The state that was sent last, and when.
-    sent: Option<Value>,
+    /// The hash of the state that was sent last, and when.
+    sent: Option<Hash>,
     age: Stopwatch,
     /// The state has changed since.
     is_due: bool,
@@ -214,7 +224,7 @@ impl ChunkSource for RunFollower {
         async move {
             loop {
                 match self.ready.pop_front() {
-                    Some(StreamItem::State(chunk)) => return Some(chunk),
+                    Some(StreamItem::State(chunk) | StreamItem::End(chunk)) => return Some(chunk),
                     Some(StreamItem::Event(event)) => {
                         let number = event.header.version.get();
                         let id = self.app.cursor_text(number);
@@ -239,13 +249,26 @@ impl ChunkSource for RunFollower {
     fn first_id(&self) -> String {
         self.app.cursor_text(self.first.get().saturating_sub(1))
     }
+
+    fn rest(&mut self) {
+        let mut dropped = std::mem::take(&mut self.ready).into_iter();
+        if let Some(StreamItem::Event(first)) = dropped.find(|item| matches!(item, StreamItem::Event(_))) {
+            self.next = first.header.version;
+        }
+        // Events that are recorded from here on come by the subscription, those before are read again.
+        self.subscription = self.app.store().subscribe(self.app.store().last_position().next());
+        (self.history, self.ended, self.state.sent, self.turn) = (true, false, None, None);
+    }
 }
 
 impl RunFollower {
     async fn read_history(&mut self) -> Result<(), Fault> {
+        if self.turn.is_none() {
+            self.turn = self.app.history_turn().await;
+        }
         let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await?;
         if events.is_empty() {
-            self.history = false;
+            (self.history, self.turn) = (false, None);
             self.send_state().await;
             let end = self.app.view(self.run).await;
             self.ended = end.is_ok_and(|view| view.status.is_ended() && view.version < self.next);
@@ -258,6 +281,15 @@ impl RunFollower {
 
     async fn wait(&mut self) -> Result<(), Fault> {
         let (app, run) = (&self.app, self.run);
+        if let Some(why) = app.why_set_aside(run) {
+            // It records nothing any more, so that the reader would wait for ever.
+            let reason = format!("the run is set aside: {why}");
+            let last = app.cursor_text(self.next.get().saturating_sub(1));
+            let data = json!({ "reason": reason, "last_event_id": last });
+            self.ready.push_back(StreamItem::End(sse_chunk(None, "end", &data)));
+            self.ended = true;
+            return Ok(());
+        }
         let lines = self.lines.get_or_insert_with(|| app.live(run));
         let events = tokio::select! {
             events = self.subscription.next() => events?,
@@ -274,6 +306,7 @@ impl RunFollower {
                 self.send_state().await;
                 return Ok(());
             }
+            () = tokio::time::sleep(ASIDE_EVERY) => return Ok(()),
         };
         let stream = StreamId::run(self.run);
         let own: Vec<_> = events.into_iter().filter(|event| event.header.stream == stream).collect();
@@ -305,9 +338,11 @@ impl RunFollower {
         let Ok(view) = self.app.view(self.run).await else { return };
         self.state.in_line = !view.in_line.is_empty();
         let Ok(state) = serde_json::to_value(&view) else { return };
-        if self.state.sent.as_ref() != Some(&state) {
-            self.ready.push_back(StreamItem::State(sse_chunk(None, "state", &state)));
-            self.state.sent = Some(state);
+        let chunk = sse_chunk(None, "state", &state);
+        let hash = Some(Hash::of(&chunk));
+        if self.state.sent != hash {
+            self.ready.push_back(StreamItem::State(chunk));
+            self.state.sent = hash;
         }
     }
 }

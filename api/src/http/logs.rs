@@ -20,6 +20,7 @@ use super::app::App;
 use super::extract::{Params, Path};
 use super::session_check::SessionCheck;
 use super::sse;
+use super::stream_account::StreamAccount;
 use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
 use crate::schema;
@@ -59,6 +60,7 @@ pub(crate) async fn log(
     Path((run, step, round, attempt)): Path<(String, String, u32, u32)>,
     Params(params): Params<LogParams>,
     session: SessionCheck,
+    account: StreamAccount,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -93,11 +95,8 @@ pub(crate) async fn log(
         // A log that cannot be read is a fault of this answer: the reader of a stream without any event would only ask
         // again.
         let ready = Some(reader.read_numbered().map_err(unreadable(&file))?);
-        return Ok(sse::answer(
-            app.clone(),
-            session,
-            LogEvents { app, id, reader, params, line, ready, over: Over::No },
-        ));
+        let lines = LogEvents { app: app.clone(), id, reader, params, line, ready, over: Over::No };
+        return sse::answer(app, session, account, lines);
     }
     let ready = reader.read_numbered().map_err(unreadable(&file))?.into();
     let follower = LogFollower { app, id, reader, params, session, ready, over: false };
@@ -241,6 +240,9 @@ impl sse::ChunkSource for LogEvents {
     fn first_id(&self) -> String {
         self.line.to_string()
     }
+
+    // What was read is one chunk.
+    fn rest(&mut self) {}
 }
 
 impl LogEvents {

@@ -19,6 +19,7 @@ mod backtest_tests;
 mod board;
 mod budgets;
 mod byte_reservation;
+mod chunk_queue;
 mod control;
 mod credentials;
 mod diff;
@@ -59,6 +60,7 @@ mod sse;
 mod state;
 mod store;
 mod stream;
+mod stream_account;
 mod values;
 mod workers;
 

@@ -16,12 +16,14 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
 use super::events::last_event_id;
 use super::extract::Params;
 use super::session_check::SessionCheck;
 use super::sse::{self, ChunkSource};
+use super::stream_account::StreamAccount;
 use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
 use crate::schema;
@@ -52,6 +54,7 @@ pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<StreamParams>,
     session: SessionCheck,
+    account: StreamAccount,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let now = app.store().last_position().get();
@@ -78,7 +81,7 @@ pub(crate) async fn all(
         };
         types.insert(kind.ok_or_else(unknown)?);
     }
-    let subscription = app.store().subscribe(Position(from));
+    let subscription = subscribed(&app, Position(from));
     let id = app.cursor_text(from - 1);
     let ready = sse_chunk(Some(&id), "ready", &json!({ "position": from - 1, "epoch": app.epoch() }));
     let filter = Filter { app: app.clone(), run, types, pipeline: params.pipeline };
@@ -86,10 +89,12 @@ pub(crate) async fn all(
         filter,
         subscription,
         before: Position(from - 1),
+        next: Position(from),
         ready: Some(ready),
         waiting: VecDeque::new(),
+        turn: None,
     };
-    Ok(sse::answer(app, session, source))
+    sse::answer(app, session, account, source)
 }
 
 struct LogStream {
@@ -97,10 +102,24 @@ struct LogStream {
     subscription: Box<dyn Subscription>,
     /// The stream begins behind this position.
     before: Position,
+    /// The position of the event that the filter judges next.
+    next: Position,
     /// The event `ready`, until it was sent.
     ready: Option<Bytes>,
     /// Events that the filter has still to judge; they are encoded one by one, as the reader takes them.
     waiting: VecDeque<Arc<Envelope>>,
+    /// The turn at reading what was recorded before.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// Events that are read at once, and the bytes of theirs that are enough.
+const AT_ONCE: (usize, usize) = (64, 64 * 1024);
+
+/// The log from a position on, a little at a time.
+fn subscribed(app: &App, from: Position) -> Box<dyn Subscription> {
+    let mut subscription = app.store().subscribe(from);
+    subscription.give_at_most(AT_ONCE.0, AT_ONCE.1);
+    subscription
 }
 
 /// Which events a reader wants.
@@ -137,11 +156,19 @@ impl ChunkSource for LogStream {
                     return Some(chunk);
                 }
                 while let Some(event) = self.waiting.pop_front() {
+                    self.next = event.position.next();
                     // Where the filter cannot be judged the stream ends: a reader that resumes it misses nothing.
                     if self.filter.wants(&event).await.ok()? {
                         let (app, number) = (&self.filter.app, event.position.get());
                         return Some(app.encoded().event(&app.cursor_text(number), number, &event));
                     }
+                }
+                // Beyond its end the log is waited for, and its newest events are in memory once for all readers.
+                let app = &self.filter.app;
+                match self.next <= app.store().last_position() {
+                    true if self.turn.is_none() => self.turn = app.history_turn().await,
+                    true => {}
+                    false => self.turn = None,
                 }
                 self.waiting.extend(self.subscription.next().await.ok()?);
             }
@@ -151,5 +178,11 @@ impl ChunkSource for LogStream {
 
     fn first_id(&self) -> String {
         self.filter.app.cursor_text(self.before.get())
+    }
+
+    fn rest(&mut self) {
+        self.waiting = VecDeque::new();
+        self.subscription = subscribed(&self.filter.app, self.next);
+        self.turn = None;
     }
 }

@@ -15,7 +15,7 @@ use everfold_projections::ReadSide;
 use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::remote::LeaseTable;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt_retention::AttemptRetention;
@@ -39,10 +39,15 @@ pub(super) struct Turns {
     pub(super) check: CallerTurns,
     /// Requests that wait for the end of a run.
     pub(super) ends: Semaphore,
+    /// Streams that read what was recorded before.
+    pub(super) histories: Arc<Semaphore>,
 }
 
 /// Requests that wait for ends of runs at once.
 const ENDS_AWAITED_MAX: usize = 10_000;
+
+/// Streams that read history at once: what each has read is in memory beside what is queued for its reader.
+const HISTORIES_MAX: usize = 16;
 
 /// Checks whose commands the shell parses at once, and those of one caller that wait for that.
 pub(super) const CHECKS: TurnBounds = TurnBounds { all: 1, own: 1, asked: 8 };
@@ -54,6 +59,7 @@ impl Default for Turns {
             backtest: Semaphore::new(1),
             check: CallerTurns::new(CHECKS),
             ends: Semaphore::new(ENDS_AWAITED_MAX),
+            histories: Arc::new(Semaphore::new(HISTORIES_MAX)),
         }
     }
 }
@@ -106,6 +112,12 @@ impl Node {
     /// Runs as traces.
     pub(crate) fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    /// Waits for a stream's turn to read what was recorded before. A stream keeps it no longer than until its reader has
+    /// enough to read.
+    pub(crate) async fn history_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns.histories).acquire_owned().await.ok()
     }
 
     /// Events as streams show them, encoded once for all readers.
@@ -306,6 +318,12 @@ impl Node {
     #[must_use]
     pub fn set_aside(&self) -> Vec<(RunId, String)> {
         self.engine.set_aside()
+    }
+
+    /// Why a run is set aside, where it is.
+    #[must_use]
+    pub fn why_set_aside(&self, run: RunId) -> Option<String> {
+        self.engine.why_set_aside(run)
     }
 
     pub(super) fn driven(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::Response;
+use axum::http::{Request, Response};
+use everfold_api::access::Caller;
+use everfold_engine::actor::Actor;
+use everfold_engine::tokens::Role;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::fixtures::in_memory::Api;
+use crate::fixtures::server::Served;
 
 /// The versions of a stream up to its end, or so many of them.
 async fn versions(response: Response<Body>, most: usize) -> Vec<u64> {
@@ -116,4 +121,59 @@ async fn a_stream_says_where_to_go_on_when_the_owner_ends() {
     let (_, name, end) = next_event(&mut body, &mut rest).await.unwrap();
     assert_eq!((name.as_str(), &end["last_event_id"]), ("end", &json!(id)));
     assert!(next_event(&mut body, &mut rest).await.is_none());
+}
+
+/// Readers that take nothing used to cost a server whatever their number was.
+#[tokio::test]
+async fn a_token_whose_readers_take_nothing_gets_no_further_stream_until_they_are_gone() {
+    let served = Served::new(|_| {}).await;
+    let caller = |name: &str| Caller {
+        actor: Actor::Token(name.to_owned()),
+        role: Some(Role::Operator),
+        ..Caller::anonymous()
+    };
+    for name in ["a", "b"] {
+        served.token_of(name, Role::Operator, None).await;
+    }
+    let send = async |name: &str, method: &str, path: &str, body: Value| {
+        let request = Request::builder().method(method).uri(path).extension(caller(name));
+        served.held.routes().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap()
+    };
+    let definition = "name: long\nsteps:\n  - { id: wait, function: everfold.sleep, with: { for: 1h } }\n";
+    let started = send("a", "POST", "/api/v1/runs", json!({ "definition": definition })).await;
+    let run: Value =
+        serde_json::from_slice(&started.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    let run = run["id"].as_str().unwrap();
+    // More than is queued for one reader.
+    for _ in 0..60 {
+        let note = json!({ "text": "x".repeat(900) });
+        assert_eq!(send("a", "POST", &format!("/api/v1/runs/{run}/notes"), note).await.status(), 200);
+    }
+    for path in [format!("/api/v1/runs/{run}/events/stream"), "/api/v1/stream?from=1".to_owned()] {
+        let mut unread = Vec::new();
+        let refused = loop {
+            let answer = send("a", "GET", &path, Value::Null).await;
+            if answer.status() != 200 {
+                break answer;
+            }
+            assert!(unread.len() < 10_000, "{path}: 80 MiB hold fewer readers of 32 KiB each");
+            // The stream is fed by a task of its own: it has begun when its first event is there.
+            let mut body = answer.into_body();
+            body.frame().await.unwrap().unwrap();
+            unread.push(body);
+        };
+        assert!(unread.len() > 500, "{}", unread.len());
+        assert!(refused.status() == 503 && refused.headers()["retry-after"] == "1", "{refused:?}");
+        let problem: Value =
+            serde_json::from_slice(&refused.into_body().collect().await.unwrap().to_bytes()).unwrap();
+        assert_eq!(problem["code"], "EF0217", "{problem}");
+        assert_eq!(send("b", "GET", &path, Value::Null).await.status(), 200, "streams of others begin");
+        drop(unread);
+        let again = async {
+            while send("a", "GET", &path, Value::Null).await.status() != 200 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), again).await.unwrap();
+    }
 }

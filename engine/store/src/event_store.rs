@@ -110,6 +110,10 @@ pub trait Subscription: Send {
     /// [`ReadError`] where the log is damaged; [`ReadError::Closed`] after the store's end.
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>>;
 
+    /// Bounds what [`Subscription::next`] gives at once, to a number of events and of bytes, which the last event may
+    /// pass: for readers that keep what they were given while somebody else is slow.
+    fn give_at_most(&mut self, _events: usize, _bytes: usize) {}
+
     /// Shows the next events that are there already, some of them, where they lie. They are read by the thread that
     /// asks, which may have to wait for the disk. `false`: there are none yet, or they can only be had by
     /// [`Subscription::next`].

@@ -30,12 +30,16 @@ pub(crate) struct Follower {
     next: Position,
     /// The place in the journal, while the newest events are ahead.
     cursor: Option<JournalCursor>,
+    /// What comes at once at most.
+    events_max: usize,
+    bytes_enough: usize,
 }
 
 impl Follower {
     pub(crate) fn new(core: Arc<StoreCore>, from: Position) -> Self {
         let published = core.published.subscribe();
-        Self { core, published, next: from.max(Position::FIRST), cursor: None }
+        let next = from.max(Position::FIRST);
+        Self { core, published, next, cursor: None, events_max: EVENTS_MAX, bytes_enough: BYTES_ENOUGH }
     }
 
     async fn wait(&mut self) -> Result<Position, ReadError> {
@@ -51,7 +55,7 @@ impl Follower {
 
     /// The newest events, where what comes next is among them.
     fn newest(&mut self) -> Option<Vec<Arc<Envelope>>> {
-        let events = self.core.recent.read(self.next, EVENTS_MAX).filter(|events| !events.is_empty())?;
+        let events = self.core.recent.read(self.next, self.events_max).filter(|events| !events.is_empty())?;
         self.cursor = None;
         Some(events)
     }
@@ -68,8 +72,9 @@ impl Follower {
             return Ok(events);
         }
         let mut cursor = self.cursor();
+        let (events_max, bytes_enough) = (self.events_max, self.bytes_enough);
         let read = tokio::task::spawn_blocking(move || {
-            let events = cursor.next_events(last, EVENTS_MAX, BYTES_ENOUGH);
+            let events = cursor.next_events(last, events_max, bytes_enough);
             (events, cursor)
         });
         let (events, cursor) = read.await.map_err(|_| ReadError::Closed)?;
@@ -85,6 +90,10 @@ impl Follower {
 }
 
 impl Subscription for Follower {
+    fn give_at_most(&mut self, events: usize, bytes: usize) {
+        (self.events_max, self.bytes_enough) = (events.clamp(1, EVENTS_MAX), bytes.clamp(1, BYTES_ENOUGH));
+    }
+
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
         Box::pin(async move {
             let last = self.wait().await?;

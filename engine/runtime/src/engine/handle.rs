@@ -238,6 +238,12 @@ impl Engine {
         self.inner.shared.quarantined().iter().map(|(run, reason)| (*run, reason.clone())).collect()
     }
 
+    /// Why a run is quarantined, where it is.
+    #[must_use]
+    pub fn why_set_aside(&self, run: RunId) -> Option<String> {
+        self.inner.shared.quarantined().get(&run).cloned()
+    }
+
     /// Decides every recorded input of a run again and compares.
     ///
     /// # Errors

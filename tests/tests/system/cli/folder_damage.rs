@@ -1,6 +1,8 @@
 //! The owner of a data folder whose files are removed, replaced or damaged under a living process.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -78,19 +80,38 @@ fn row_38_resume_goes_on_with_a_run_that_is_set_aside_in_the_process_that_owns_t
     let blobs = scratch.data().join("blobs");
     remove(&blobs);
     fs::write(&blobs, "in the way").unwrap();
-    let started = scratch.run(&["run", "./large.yaml", "--input-file", "input.json", "--detach"]);
-    assert_eq!(started.code, 0, "{started:?}");
-    await_that("the run is set aside", || {
-        let items = scratch.run(&["runs", "--json"]).json()["items"].clone();
-        items.as_array().unwrap().iter().find(|run| run["set_aside"].is_string()).cloned()
-    });
+    // Who waits for the run is told, in whichever process it is.
+    let started = scratch.run(&["run", "./large.yaml", "--input-file", "input.json"]);
+    assert!(
+        started.code == 4
+            && started.err.contains("error[EF0216]")
+            && started.err.contains("a large value could not be kept"),
+        "{started:?}"
+    );
     let still = scratch.run(&["resume", "@"]);
     assert!(still.code == 4 && still.err.contains("a large value could not be kept"), "{still:?}");
+    let short = scratch.run(&["runs", "--json"]).json()["items"][0]["short_id"].as_str().unwrap().to_owned();
+    let resume = || post(&scratch, &format!("/api/v1/runs/{short}/resume"));
+    let (status, problem) = resume();
+    assert_eq!((status, problem["code"].as_str()), (409, Some("EF0216")), "{problem}");
     fs::remove_file(&blobs).unwrap();
+    let (status, view) = resume();
+    assert_eq!(status, 200, "{view}");
     let done = scratch.run(&["resume", "@", "--json"]);
     assert_eq!((done.code, &done.json()["output"]), (0, &40_000.into()), "{done:?}");
     server.signal(Signal::TERM);
     assert_eq!(server.end().code, 0);
+}
+
+/// Posts an empty object to the owner of the folder; its answer.
+fn post(scratch: &Scratch, path: &str) -> (u16, serde_json::Value) {
+    let mut stream = UnixStream::connect(scratch.data().join("everfold.sock")).unwrap();
+    let head = "host: localhost\r\ncontent-length: 2\r\nconnection: close";
+    stream.write_all(format!("POST {path} HTTP/1.1\r\n{head}\r\n\r\n{{}}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
 
 /// Removes a folder whose owner may make a file in it meanwhile.

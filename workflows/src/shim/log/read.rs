@@ -8,7 +8,7 @@ use super::record::{LogLine, LogSource, parse};
 use everfold_system::regular;
 
 /// What a reader takes at once.
-const READ_BYTES_MAX: u64 = 1024 * 1024;
+const READ_BYTES_MAX: u64 = 128 * 1024;
 
 /// Reads a log, also one that is still being written.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl LogReader {
         Ok(reader)
     }
 
-    /// The records that are there and have not been read, at most about 1 MiB of them; empty when
+    /// The records that are there and have not been read, at most about 128 KiB of them; empty when
     /// there is nothing new.
     ///
     /// # Errors
