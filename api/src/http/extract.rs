@@ -14,6 +14,7 @@ use everfold_engine::id::InputId;
 use everfold_engine::json::{Hash, strict};
 use everfold_engine::store::{Dedup, DedupKeep};
 use http_body_util::{BodyExt as _, LengthLimitError};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use everfold_engine::definition::similar;
@@ -140,9 +141,17 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
         is_plain(request.headers())?;
         let BodyWithin(within) = request.extensions().get().copied().unwrap_or(BODY_WITHIN);
         let BodyMax(max) = request.extensions().get().copied().unwrap_or(BODY_MAX);
+        let declared = request.body().size_hint().lower();
+        let awaits_word = request.headers().contains_key(header::EXPECT);
+        if declared > max as u64 && (awaits_word || declared > DROPPED_BYTES_MAX) {
+            return Err(too_large(max));
+        }
         let caller = request.extensions().get::<Caller>();
         let room = request.extensions().get::<Reservations>().map(|rooms| rooms.bodies.room(caller));
         let mut body = request.into_limited_body();
+        if declared > max as u64 {
+            return Err(dropped(&mut body, within, too_large(max)).await);
+        }
         let read = tokio::time::timeout(within, taken_in(&mut body, room)).await;
         let late = |_| {
             let seconds = within.as_secs();
@@ -150,17 +159,8 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
         };
         match read.map_err(late)? {
             Ok(bytes) => Ok(Self(bytes)),
-            Err(BodyNotRead::NoRoom(full)) => {
-                // A client that is still sending would not read the answer.
-                let rest = async { while let Some(Ok(_dropped)) = body.frame().await {} };
-                let _sent = tokio::time::timeout(REST_WITHIN.min(within), rest).await;
-                Err(full.of_bodies())
-            }
-            Err(BodyNotRead::TooLarge) => {
-                let what = format!("the body is over the limit of {} MiB", max / 1024 / 1024);
-                Err(Fault::new(Code::TooLarge, what)
-                    .hint("send less: keep what is large in a file, and name that"))
-            }
+            Err(BodyNotRead::NoRoom(full)) => Err(dropped(&mut body, within, full.of_bodies()).await),
+            Err(BodyNotRead::TooLarge) => Err(too_large(max)),
             Err(BodyNotRead::Broken(error)) => {
                 Err(Fault::new(Code::Unreadable, format!("the body: {error}")))
             }
@@ -168,14 +168,29 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     }
 }
 
-/// How long the rest of a body is read and dropped where there is no room for it.
+/// How long the rest of a body is read and dropped where there is no room for it, or it is too large.
 const REST_WITHIN: Duration = Duration::from_secs(5);
+
+/// The largest body that is: one that says beforehand that it is larger is refused at once.
+const DROPPED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The fault of a body whose rest is read and dropped: a client that is still sending would not read the answer.
+async fn dropped(body: &mut axum::body::Body, within: Duration, fault: Fault) -> Fault {
+    let rest = async { while let Some(Ok(_dropped)) = body.frame().await {} };
+    let _sent = tokio::time::timeout(REST_WITHIN.min(within), rest).await;
+    fault
+}
 
 /// Why a body was not read.
 enum BodyNotRead {
     NoRoom(Full),
     TooLarge,
     Broken(axum::Error),
+}
+
+fn too_large(max: usize) -> Fault {
+    Fault::new(Code::TooLarge, format!("the body is over the limit of {} MiB", max / 1024 / 1024))
+        .hint("send less: keep what is large in a file, and name that")
 }
 
 /// Reads a body; room for a part is reserved before the next part is read.

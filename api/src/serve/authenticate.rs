@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::bodies::{self, Bodies};
+use super::half_closed;
 use super::hosts::Hosts;
 use super::peers::Peers;
 use super::rate::RequestRates;
@@ -24,6 +25,9 @@ use crate::node::Node;
 
 /// The header that a program in the browser sends with a write, so that no other page can.
 const CSRF_HEADER: &str = "x-csrf-token";
+
+/// The most bytes of a request's line and headers.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// The path of login links.
 const LOGIN: &str = "/login";
@@ -67,6 +71,7 @@ impl RequestGate {
         if matches!(path, "/healthz" | "/readyz" | "/metrics") && is_read(method) {
             return Ok(());
         }
+        head_fits(method, uri, headers)?;
         let asked = self.hosts.asked(uri, headers)?;
         // A signature proves the sender, which `Origin` does not.
         if is_read(method) || is_signed {
@@ -92,6 +97,10 @@ impl RequestGate {
         if path == LOGIN {
             // A login is judged by its code alone, never by a cookie.
             return Ok((Caller::anonymous(), session(None, None)));
+        }
+        if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Fault::new(Code::Unreadable, "the request has several headers Authorization")
+                .hint("send one, `Authorization: Bearer evf_…`"));
         }
         // A delivering service sends the name and password of the URL that it was given; they are no token.
         let is_of_everfold = |value: &&HeaderValue| !path.starts_with(HOOKS) || bearer(value).is_some();
@@ -136,9 +145,10 @@ impl RequestGate {
 pub(super) async fn let_in(
     State(gate): State<Arc<RequestGate>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
+    let mut request = half_closed::marked(request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let is_signed = method == Method::POST && gate.takes_signed(&path);
     if let Err(fault) = gate.expected(peer, &method, request.uri(), request.headers(), is_signed) {
@@ -188,6 +198,19 @@ pub(super) async fn let_in(
         return too_fast(wait).into_response();
     }
     answer
+}
+
+/// Refuses a head over the limit: the reader of HTTP/1 refuses one only where it is larger than what it happened to read
+/// at once.
+fn head_fits(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
+    // The characters between these parts: `GET /path HTTP/1.1\r\n`, `name: value\r\n`.
+    let line = method.as_str().len() + uri.path_and_query().map_or(0, |path| path.as_str().len()) + 12;
+    let each = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if line + each.sum::<usize>() <= HEAD_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Fault::new(Code::HeadTooLarge, "the request line and the headers are over the limit")
+        .hint("at most 64 KiB together, and 100 headers"))
 }
 
 /// Whether a method only reads.

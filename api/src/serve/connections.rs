@@ -10,7 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tower::Service;
 
+use super::half_closed::{self, InputEnd};
 use super::write_through::write_through;
 use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
@@ -67,6 +68,8 @@ struct Connection {
     /// The connection is to end, since it makes room for another.
     is_over: AtomicBool,
     reading: AtomicWaker,
+    /// What it means that the client sends no more.
+    input: Arc<InputEnd>,
 }
 
 impl Connections {
@@ -114,6 +117,7 @@ impl Connections {
             idle_since: AtomicU64::new(self.turn.fetch_add(1, Ordering::Relaxed)),
             is_over: AtomicBool::new(false),
             reading: AtomicWaker::new(),
+            input: Arc::default(),
         });
         open.by_number.insert(number, Arc::clone(&connection));
         Some(ConnectionTicket { connections: Arc::clone(self), number, connection })
@@ -165,8 +169,11 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
                 // Before the TLS handshake the client cannot read an answer.
                 Err((stream, Some(permit))) => {
                     let over = Box::pin(tokio::time::sleep(TELL_OVER_TLS_WITHIN));
-                    let stream =
-                        BoundedStream { stream, place: ConnectionPlace::Guest { _permit: permit, over } };
+                    let stream = BoundedStream {
+                        stream,
+                        place: ConnectionPlace::Guest { _permit: permit, over },
+                        ended: None,
+                    };
                     Ok((stream, CountedService { service, of: Of::Guest(connections) }))
                 }
                 Err((_, None)) => Err(too_many()),
@@ -190,7 +197,7 @@ impl Connections {
             return Err((stream, permit));
         };
         let busy = ticket.busy();
-        Ok((BoundedStream { stream, place: ConnectionPlace::Of(ticket) }, busy))
+        Ok((BoundedStream { stream, place: ConnectionPlace::Of(ticket), ended: None }, busy))
     }
 
     /// Admits a connection without TLS, or answers it that there is no room.
@@ -239,6 +246,8 @@ async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, no_room: Fault) -
 pub(crate) struct BoundedStream<S> {
     stream: S,
     place: ConnectionPlace,
+    /// The client sends no more, and the request that is being answered may still be read until then.
+    ended: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> BoundedStream<S> {
@@ -259,6 +268,14 @@ enum ConnectionPlace {
 }
 
 impl ConnectionPlace {
+    /// What the end of the client's input means for the request that is being answered.
+    fn input(&self) -> Option<&InputEnd> {
+        match self {
+            Self::Of(ConnectionTicket { connection, .. }) => Some(&connection.input),
+            Self::Guest { .. } => None,
+        }
+    }
+
     /// Whether the connection is to end; wakes the reading task when it is.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         match self {
@@ -280,7 +297,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
         if self.place.is_over(context) {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let Self { stream, place, ended } = &mut *self;
+        if ended.is_none() {
+            let (before, has_room) = (buffer.filled().len(), buffer.remaining() > 0);
+            let read = ready!(Pin::new(stream).poll_read(context, buffer));
+            if read.is_err() || buffer.filled().len() > before || !has_room {
+                return Poll::Ready(read);
+            }
+        }
+        // The answer to what has come is given first; the end of the answer wakes the task that reads.
+        let input = place.input().filter(|input| input.is_answered());
+        let Some(input) = input else { return Poll::Ready(Ok(())) };
+        let ended = ended.get_or_insert_with(|| Box::pin(tokio::time::sleep(half_closed::BODY_WITHIN)));
+        if input.is_whole() || ended.as_mut().poll(context).is_pending() || input.is_whole() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -325,6 +357,10 @@ impl Drop for Answering {
         let turn = connections.turn.fetch_add(1, Ordering::Relaxed);
         connection.idle_since.store(turn, Ordering::Relaxed);
         connection.busy.fetch_sub(1, Ordering::AcqRel);
+        if connection.input.is_answered() {
+            connection.input.over();
+            connection.reading.wake();
+        }
     }
 }
 
@@ -357,7 +393,7 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<I>) -> Self::Future {
+    fn call(&mut self, mut request: Request<I>) -> Self::Future {
         let busy = match &self.of {
             Of::Open(busy) => busy,
             Of::Guest(connections) => {
@@ -369,6 +405,10 @@ where
             }
         };
         let answering = busy.answering();
+        // Over TLS several requests may be answered at once, and the end of the input is a message of its own.
+        if busy.connections.is_plain {
+            busy.connection.input.begin(&mut request);
+        }
         let answer = self.service.call(request);
         Box::pin(async move { Ok(answering.up_to_the_end_of(answer.await?)) })
     }

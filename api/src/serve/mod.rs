@@ -15,6 +15,7 @@ mod connection_tests;
 mod connections;
 mod early_refusals;
 mod first_bytes;
+mod half_closed;
 mod hosts;
 mod listen_place;
 #[cfg(test)]

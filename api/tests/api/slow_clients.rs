@@ -215,6 +215,62 @@ async fn a_head_or_a_body_that_does_not_come_ends_in_its_time() {
 }
 
 #[tokio::test]
+async fn who_closes_the_sending_side_behind_a_request_gets_the_answer() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let body =
+        json!({ "definition": "name: one\nsteps: [{ id: a, function: everfold.noop }]\n" }).to_string();
+    let ask = async |line: &str, length: usize, body: &str| {
+        let mut stream = served.connect().await;
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // The connection ends behind the answer.
+        rest(&mut stream).await
+    };
+    for _ in 0..20 {
+        assert_eq!(read(&ask("POST /api/v1/runs", body.len(), &body).await).0, 201);
+        assert_eq!(read(&ask("GET /api/v1/stats", 0, "").await).0, 200);
+    }
+    let runs = served.request(&token, "GET /api/v1/runs", b"").await.1;
+    assert_eq!(runs["items"].as_array().map(Vec::len), Some(20), "{runs}");
+    // What was cut off in the middle is no request, and is not waited for.
+    ask("POST /api/v1/runs", body.len() + 1, &body).await;
+    // Nor does an answer that waits, for a client that may be gone: a worker that is not there would be given work.
+    let poll = "GET /api/v1/stream";
+    assert!(!ask(poll, 0, "").await.contains("event: end"));
+    assert_eq!(
+        served.request(&token, "GET /api/v1/runs", b"").await.1["items"].as_array().map(Vec::len),
+        Some(20)
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_or_says_two_things_is_refused_at_once() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    let head = |line: &str, more: &str| {
+        format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n")
+    };
+    let long = format!("{bearer}x-long: {}\r\n", "x".repeat(100_000));
+    let fits = format!("{bearer}x-long: {}\r\n", "x".repeat(60_000));
+    let twice = format!("{bearer}{bearer}");
+    let huge = format!("{bearer}content-length: 999999999999\r\n");
+    for (line, more, status, code) in [
+        ("GET /api/v1/runs", &long, 431, Some("EF0235")),
+        ("GET /api/v1/runs", &fits, 200, None),
+        ("GET /api/v1/runs", &twice, 400, Some("EF0210")),
+        ("POST /api/v1/runs", &huge, 413, Some("EF0209")),
+    ] {
+        let (seen, problem) = read(&served.raw(head(line, more).as_bytes()).await);
+        assert_eq!((seen, problem["code"].as_str()), (status, code), "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn idle_connections_make_room_and_busy_ones_are_bounded() {
     let served = Served::new(|settings| settings.connections = 20).await;
     let token = served.operator_token("one", None).await;
