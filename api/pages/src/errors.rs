@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use serde_json::json;
 
 use crate::Pages;
 use crate::frame::{self, Frame, NavPlace, Visit};
@@ -20,6 +21,14 @@ const WORDS_MAX: usize = 4096;
 struct ProblemPage {
     frame: Frame,
     problem: Problem,
+    /// The page of the run that is set aside.
+    aside: Option<String>,
+}
+
+/// The page of the run that an address is about.
+fn run_page(uri: &Uri) -> Option<String> {
+    let run = uri.path().strip_prefix("/runs/")?.split('/').next().filter(|run| !run.is_empty())?;
+    Some(format!("/runs/{run}"))
 }
 
 /// For callers whom nobody knows: nothing of the engine stands around it.
@@ -58,14 +67,24 @@ async fn refusal(response: Response, uri: &Uri) -> Problem {
     let words = axum::body::to_bytes(response.into_body(), WORDS_MAX).await.unwrap_or_default();
     let reason = status.canonical_reason().unwrap_or("refused").to_owned();
     let detail = String::from_utf8_lossy(&words).into_owned();
+    let detail =
+        detail.strip_prefix("Invalid URL: ").map_or(detail.clone(), |what| format!("the path: {what}"));
     let detail = if detail.is_empty() { reason } else { detail };
     Problem { status: status.as_u16(), ..Problem::invalid(detail) }
 }
 
 /// A problem for a program, as REST tells it.
 fn for_program(problem: &Problem) -> Response {
-    let body = serde_json::to_string(problem).unwrap_or_default();
-    (problem.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    let kind = format!("urn:everfold:error:{}", problem.code);
+    let Problem { title, status, detail, hint, code, errors, .. } = problem;
+    let mut body = json!({ "type": kind, "title": title, "status": status, "detail": detail, "code": code });
+    if let Some(hint) = hint {
+        body["hint"] = json!(hint);
+    }
+    if !errors.is_empty() {
+        body["errors"] = json!(errors);
+    }
+    (problem.status(), [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }
 
 /// Renders the problem of an answer that has one: as a page, or as a part where a script asked. Whom nobody knows is
@@ -98,7 +117,8 @@ pub(crate) async fn shown(State(pages): State<Pages>, request: Request, next: Ne
         };
         let mut frame = visit.frame(problem.title.clone(), NavPlace::Elsewhere);
         frame.live = false;
-        Html(ProblemPage { frame, problem }).into_response()
+        let aside = run_page(&head.uri).filter(|_| problem.is_set_aside());
+        Html(ProblemPage { frame, problem, aside }).into_response()
     };
     *shown.status_mut() = status;
     shown

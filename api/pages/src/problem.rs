@@ -87,6 +87,12 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// Whether it is that a run is set aside.
+    #[must_use]
+    pub fn is_set_aside(&self) -> bool {
+        self.code == "EF0216"
+    }
+
     /// Whether the caller is unknown, and may log in.
     #[must_use]
     pub fn is_unknown_caller(&self) -> bool {

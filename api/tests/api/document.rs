@@ -362,7 +362,7 @@ async fn reads(api: &Api, given: &[(&str, &str)]) {
 #[tokio::test]
 async fn the_page_and_what_it_is_made_of_are_served_to_everybody() {
     let api = Api::new();
-    for path in ["/api", "/api/reference.js", "/api/reference.css", "/api/openapi.json"] {
+    for path in ["/api", "/api/reference.js", "/api/reference.css", "/api/icon.svg", "/api/openapi.json"] {
         let response = api.send(Caller::anonymous(), &Method::GET, path, &Value::Null).await;
         assert_eq!(response.status(), 200, "{path}");
     }

@@ -36,8 +36,8 @@ impl Act {
         }
         let run = match ActingRun::load(&visit, run).await {
             Ok(run) => run,
-            // What cannot be shown can still be given up.
-            Err(problem) if verb == Verb::Abandon && problem.code == "EF0216" => {
+            // What cannot be shown can still be given up, or tried again.
+            Err(problem) if matches!(verb, Verb::Abandon | Verb::Resume) && problem.is_set_aside() => {
                 ActingRun::unknown(run, &problem)
             }
             Err(problem) => return Err(problem),

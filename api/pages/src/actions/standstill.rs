@@ -79,6 +79,12 @@ pub(super) fn resume(act: &Act) -> Confirmation {
     let shared = run.paused.iter().find(|pause| pause.shared);
     let interrupted: Vec<&String> = own.iter().flat_map(|pause| &pause.interrupted).collect();
     let mut says = Vec::new();
+    if let Some(why) = &run.is_set_aside {
+        says.push(format!("It is set aside because {why}."));
+        says.push(
+            "The run is read again. It goes on where that is over, and else stays set aside.".to_owned(),
+        );
+    }
     if let Some(pause) = own {
         let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         says.push(format!("Lifts the pause by {}{why}.", crate::words::actor(&pause.by)));
@@ -99,7 +105,7 @@ pub(super) fn resume(act: &Act) -> Confirmation {
         says.push(format!("It stands still all the same, with {}.", pause.by));
     }
     let is_left = !run.driven && run.paused.is_empty();
-    if is_left {
+    if is_left && run.is_set_aside.is_none() {
         says.push("No engine goes on with it: this one takes it up.".to_owned());
     }
     let mut asked = Vec::new();

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::Query;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -66,8 +67,10 @@ pub(super) async fn list(visit: Visit, Query(filter): Query<AuditFilter>) -> Res
     let mut frame = visit.frame("Audit", NavPlace::Audit);
     // A part behind the first stays what it is.
     frame.live &= filter.cursor.is_empty();
-    Ok(Html(AuditPage { frame, filter, items: part.items, next: part.next, store, names, problem, refused })
-        .into_response())
+    let status = problem.as_ref().map_or(StatusCode::OK, Problem::status);
+    let page =
+        AuditPage { frame, filter, items: part.items, next: part.next, store, names, problem, refused };
+    Ok((status, Html(page)).into_response())
 }
 
 impl AuditPage {

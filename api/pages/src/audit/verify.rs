@@ -1,6 +1,7 @@
 //! `/audit/verify`: has the chain of the log examined.
 
 use askama::Template;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,7 +44,8 @@ pub(super) async fn verify(visit: Visit, _fields: Fields) -> Result<Response, Pr
         Ok(report) => (Some(report), None),
         Err(problem) => (None, Some(problem)),
     };
-    Ok(Html(VerifyPage { frame: verify_frame(&visit), report, problem }).into_response())
+    let status = problem.as_ref().map_or(StatusCode::OK, Problem::status);
+    Ok((status, Html(VerifyPage { frame: verify_frame(&visit), report, problem })).into_response())
 }
 
 fn verify_frame(visit: &Visit) -> Frame {

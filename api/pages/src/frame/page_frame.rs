@@ -33,7 +33,7 @@ pub struct Frame {
     pub who: Who,
     /// The moment that is shown, as the address says it; none: now.
     pub at: Option<String>,
-    /// The time of that moment; none: now, or nothing says it.
+    /// The time to which ages count: that of the moment, or now where the moment is to come; none: now, or nothing says it.
     pub then: Option<String>,
     /// The page's own address, with its query.
     pub here: String,
@@ -116,8 +116,14 @@ impl Frame {
     /// Whether the shown moment is still to come.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
-        let then = self.then.as_deref().and_then(crate::words::millis);
-        then.is_some_and(|then| then > crate::words::now_millis())
+        let at = self.at.as_deref().filter(|at| !is_position(at)).and_then(crate::words::millis);
+        at.is_some_and(|at| at > crate::words::now_millis())
+    }
+
+    /// The time of the shown moment, as it was asked for; none: now, or nothing says it.
+    #[must_use]
+    pub fn moment(&self) -> Option<&str> {
+        if self.is_ahead() { self.at.as_deref() } else { self.then.as_deref() }
     }
 
     /// The icon of the browser's tab. It shows the state that the title begins with; without one, whether tasks wait
@@ -135,6 +141,12 @@ impl Frame {
         let is_of = |state: &&str| crate::words::glyph(state) == sign;
         let shown = STATES.iter().find(|(states, _)| states.iter().any(is_of)).map(|(_, icon)| *icon);
         shown.unwrap_or(if self.waiting > 0 { "icon-waiting" } else { "icon" })
+    }
+
+    /// Whether the caller may read what is not about themselves: a worker's token may not.
+    #[must_use]
+    pub fn may_read(&self) -> bool {
+        self.who.role.is_some_and(|role| role != CallerRole::Worker)
     }
 
     /// Whether the caller may start and steer runs, on a page that shows now.
@@ -222,7 +234,15 @@ mod tests {
 
     #[test]
     fn a_moment_that_is_to_come_is_known() {
-        let ahead = |then: &str| Frame { then: Some(then.into()), ..frame("Board", 0) }.is_ahead();
-        assert!(ahead("2999-01-01T00:00:00Z") && !ahead("2020-01-01T00:00:00Z"));
+        let at = |at: &str| Frame {
+            at: Some(at.into()),
+            then: Some("2020-01-02T00:00:00Z".into()),
+            ..frame("Board", 0)
+        };
+        let ahead = |text: &str| at(text).is_ahead();
+        assert!(ahead("2999-01-01T00:00:00Z") && !ahead("2020-01-01T00:00:00Z") && !ahead("400"));
+        // The band names the moment that was asked for; ages count to another.
+        assert_eq!(at("2999-01-01T00:00:00Z").moment(), Some("2999-01-01T00:00:00Z"));
+        assert_eq!(at("400").moment(), Some("2020-01-02T00:00:00Z"));
     }
 }

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::address::{is_position, with_query};
@@ -33,7 +34,7 @@ pub struct Visit {
     pub who: Who,
     /// The moment that is asked for: a time, or a position of the log.
     pub at: Option<String>,
-    /// The time of that moment, to which ages count; none: now, or nothing says it.
+    /// The time to which ages count: that of the moment, or now where the moment is to come; none: now, or nothing says it.
     pub then: Option<String>,
     here: String,
     /// Whether a script asks for a part of the page.
@@ -170,9 +171,15 @@ async fn time_of(rest: &CallerRest, at: &str) -> Option<String> {
         time: Option<String>,
     }
     if !is_position(at) {
-        return Some(at.to_owned()).filter(|at| crate::words::millis(at).is_some());
+        return counted_to(at, Timestamp::now());
     }
     rest.get::<LogMoment>(&format!("/moment?at={at}")).await.ok()?.time
+}
+
+/// The time to which ages count at a moment. Nothing has happened after now: at a moment to come it is counted to now.
+fn counted_to(at: &str, now: Timestamp) -> Option<String> {
+    let millis = crate::words::millis(at)?;
+    Some(if millis > now.as_millisecond() { now.to_string() } else { at.to_owned() })
 }
 
 /// Whether a moment is written as routes and browsers know it: a position, or a time of RFC 3339.
@@ -237,6 +244,15 @@ mod tests {
         let open: Vec<OpenTask> = tasks.items.into_iter().filter(|task| task.may_wait_for(&who)).collect();
         assert_eq!(open.len(), 4);
         assert_eq!(count_waiting(&open, &own_runs(&["a"])), 3);
+    }
+
+    #[test]
+    fn ages_count_to_the_moment_and_never_to_one_that_is_to_come() {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+        let counted = |at| counted_to(at, now);
+        assert_eq!(counted("2026-11-22T12:00:00Z").as_deref(), Some("2026-11-22T12:00:00Z"));
+        assert_eq!(counted("2999-01-01T00:00:00Z").as_deref(), Some("2026-11-23T12:00:00Z"));
+        assert_eq!(counted("garbage"), None);
     }
 
     #[test]

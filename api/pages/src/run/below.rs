@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::facts::{AwaitedFacts, ParentFacts, RunFacts};
 use super::waits::{Wait, of};
 use crate::frame::Visit;
+use crate::problem::Problem;
 use crate::words::encoded;
 
 /// Runs of a family that are looked at.
@@ -17,15 +18,14 @@ const ASKED_MAX: usize = 4;
 
 /// A question of a run below.
 #[derive(Debug, Clone)]
-pub(crate) struct AskedBelow {
+struct AskedBelow {
     /// The run that asks.
     run: String,
-    pub(crate) awaited: AwaitedFacts,
+    awaited: AwaitedFacts,
 }
 
 impl AskedBelow {
-    /// As what the run above waits for.
-    pub(crate) fn wait(&self) -> Wait {
+    fn wait(&self) -> Wait {
         let Some(wait) = of(None, &self.awaited).into_iter().next() else { return Wait::default() };
         Wait { runs: vec![self.run.clone()], in_run: true, ..wait }
     }
@@ -45,32 +45,72 @@ struct Family {
     items: Vec<Member>,
 }
 
-/// What people are asked below a run that waits for those that it started; a headline without it is better than none.
-pub(crate) async fn asked_below(visit: &Visit, run: &RunFacts) -> Vec<AskedBelow> {
+/// What people are asked below a run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BelowRun {
+    asked: Vec<AskedBelow>,
+    /// Why not all of it can be read; the page of the run is shown all the same.
+    unread: Option<String>,
+}
+
+impl BelowRun {
+    /// The questions.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &AwaitedFacts> {
+        self.asked.iter().map(|asked| &asked.awaited)
+    }
+
+    /// As what the run above waits for.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = Wait> {
+        let unread = self.unread.iter().map(|why| Wait {
+            state: "blocked",
+            whom: "runs that it started".to_owned(),
+            what: format!("what they ask people cannot be read: {why}"),
+            ..Wait::default()
+        });
+        self.asked.iter().map(AskedBelow::wait).chain(unread)
+    }
+}
+
+/// What people are asked below a run that waits for those that it started.
+pub(crate) async fn asked_below(visit: &Visit, run: &RunFacts) -> BelowRun {
     if run.awaited_runs.is_empty() {
-        return Vec::new();
+        return BelowRun::default();
     }
     let top = run.parent.as_ref().map(ParentFacts::top).unwrap_or(&run.id);
     let path = format!("/runs?top={}&status=waiting,blocked,running&limit={FAMILY_MAX}", encoded(top));
-    let family: Option<Family> = visit.rest.get(&visit.at_moment(&path)).await.ok();
-    let family = family.map(|family| family.items).unwrap_or_default();
+    let family: Family = match visit.rest.get(&visit.at_moment(&path)).await {
+        Ok(family) => family,
+        Err(problem) => return BelowRun { asked: Vec::new(), unread: Some(said(&problem)) },
+    };
     // A list says that they ask, the run itself what.
-    let members = asking(&family, &run.id);
+    let members = asking(&family.items, &run.id);
     let wholes = join_all(members.iter().map(|member| whole(visit, &member.id))).await;
-    let asked = members.iter().zip(wholes).flat_map(|(member, whole)| {
-        let awaits = whole.map(|whole| whole.awaits).unwrap_or_default();
-        let of_people = awaits.into_iter().filter(asks);
-        of_people.map(|awaited| AskedBelow { run: member.short_id.clone(), awaited }).collect::<Vec<_>>()
-    });
-    asked.take(ASKED_MAX).collect()
+    let mut below = BelowRun::default();
+    for (member, whole) in members.iter().zip(wholes) {
+        match whole {
+            Ok(whole) => {
+                let of_people = whole.awaits.into_iter().filter(asks);
+                let run = &member.short_id;
+                below.asked.extend(of_people.map(|awaited| AskedBelow { run: run.clone(), awaited }));
+            }
+            Err(problem) => below.unread = Some(format!("run {}: {}", member.short_id, said(&problem))),
+        }
+    }
+    below.asked.truncate(ASKED_MAX);
+    below
 }
 
-async fn whole(visit: &Visit, run: &str) -> Option<Member> {
+/// What a refusal of a route says, in one line.
+fn said(problem: &Problem) -> String {
+    if problem.detail.is_empty() { problem.title.clone() } else { problem.detail.clone() }
+}
+
+async fn whole(visit: &Visit, run: &str) -> Result<Member, Problem> {
     let path = match &visit.at {
         None => format!("/runs/{run}"),
         Some(_) => visit.at_moment(&format!("/runs/{run}/state")),
     };
-    visit.rest.get(&path).await.ok()
+    visit.rest.get(&path).await
 }
 
 fn asks(awaited: &AwaitedFacts) -> bool {
@@ -111,5 +151,13 @@ mod tests {
         let wait = AskedBelow { run: "c".to_owned(), awaited }.wait();
         assert_eq!((wait.what.as_str(), wait.runs.clone()), ("Go?", vec!["c".to_owned()]));
         assert_eq!(wait.task_path().as_deref(), Some("/inbox/c:ok:1"));
+    }
+    #[test]
+    fn that_questions_below_cannot_be_read_stands_with_what_the_run_waits_for() {
+        let problem = Problem { detail: "the read model is being built".into(), ..Problem::default() };
+        let below = BelowRun { asked: Vec::new(), unread: Some(said(&problem)) };
+        let waits: Vec<Wait> = below.waits().collect();
+        assert_eq!(waits[0].what, "what they ask people cannot be read: the read model is being built");
+        assert_eq!(BelowRun::default().waits().count(), 0);
     }
 }

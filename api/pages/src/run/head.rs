@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::below::{AskedBelow, asked_below};
+use super::below::{BelowRun, asked_below};
 use super::facts::{RunFacts, StepFacts};
 use super::next::{NextAct, acts, further, log_path, to_decide, with_distinct_labels};
 use super::waits::{Wait, waits};
@@ -120,7 +120,7 @@ pub(crate) struct RunHead {
     pub(crate) view: Value,
     pub(crate) tab: RunTab,
     /// What runs that it started ask people.
-    below: Vec<AskedBelow>,
+    below: BelowRun,
 }
 
 impl RunHead {
@@ -175,8 +175,7 @@ impl RunHead {
 
     /// What it waits for, people first.
     pub(crate) fn waits(&self) -> Vec<Wait> {
-        let below = self.below.iter().map(AskedBelow::wait);
-        below.chain(waits(&self.facts)).collect()
+        self.below.waits().chain(waits(&self.facts)).collect()
     }
 
     /// The steps that go on now, the oldest first.
@@ -208,7 +207,7 @@ impl RunHead {
 
     /// What can be done next, the most likely first, as far as this caller may.
     pub(crate) fn acts(&self, frame: &Frame) -> Vec<NextAct> {
-        let below = self.below.iter().filter_map(|asked| to_decide(&asked.awaited));
+        let below = self.below.asked().filter_map(to_decide);
         let open = below.chain(acts(&self.facts)).filter(|act| act.is_open_to(frame));
         with_distinct_labels(open.take(ACTS_MAX).collect())
     }

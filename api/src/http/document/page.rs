@@ -19,6 +19,7 @@ pub(crate) struct DocumentText(pub(crate) fn() -> Bytes);
 
 const PAGE: &str = include_str!("../../../assets/reference.html");
 const SCRIPT: &str = include_str!("../../../assets/reference.js");
+const ICON: &str = include_str!("../../../assets/icon.svg");
 const STYLE: &str = include_str!("../../../assets/reference.css");
 
 /// `GET /api/openapi.json`: this document.
@@ -49,15 +50,17 @@ pub(crate) async fn page() -> Response {
     get,
     path = "/api/{file}",
     tag = "document",
-    responses((status = 200, description = "A script or a style sheet.", content(
+    responses((status = 200, description = "A script, a style sheet or the icon.", content(
         (String = "text/javascript; charset=utf-8"),
-        (String = "text/css; charset=utf-8")
+        (String = "text/css; charset=utf-8"),
+        (String = "image/svg+xml")
     )))
 )]
 pub(crate) async fn file(Path(file): Path<String>, uri: Uri) -> Result<Response, Fault> {
     let (kind, text) = match file.as_str() {
         "reference.js" => ("text/javascript; charset=utf-8", SCRIPT),
         "reference.css" => ("text/css; charset=utf-8", STYLE),
+        "icon.svg" => ("image/svg+xml", ICON),
         _other => return Err(Fault::new(Code::NoRoute, format!("there is nothing at {}", uri.path()))),
     };
     Ok(([(header::CONTENT_TYPE, kind)], Extension(Uncompressed), text).into_response())
