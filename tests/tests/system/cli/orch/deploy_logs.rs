@@ -9,8 +9,10 @@ use super::cases::folder;
 const SUCCESS: &str = "---\ndeploy_status: SUCCESS\n---\n";
 const FAILED: &str = "---\ndeploy_status: FAILED\n---\n";
 
-/// What stands in the worktree, what on origin/main; whether the gate passes, and why.
-const ROWS: [(&str, Option<&str>, Option<&str>, bool, &str); 6] = [
+/// A log: where it stands; what stands in the worktree, what on origin/main; whether the gate passes, and why.
+type LogRow = (&'static str, Option<&'static str>, Option<&'static str>, bool, &'static str);
+
+const ROWS: [LogRow; 6] = [
     ("on origin/main alone", None, Some(SUCCESS), true, "Deploy status: SUCCESS"),
     ("on origin/main alone, FAILED", None, Some(FAILED), false, "Deploy status: FAILED"),
     ("in both, FAILED here", Some(FAILED), Some(SUCCESS), false, "Deploy status: FAILED"),
