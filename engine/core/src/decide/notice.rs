@@ -37,13 +37,9 @@ pub(super) fn wants(state: &RunState, loaded: &Loaded) -> Vec<ValueRef> {
     }
     let mut wanted = BTreeSet::new();
     let mut want = |kept: &StoredValue| {
-        if let StoredValue::Ref(value) = kept
-            && loaded.get(value).is_none()
-        {
-            wanted.insert(*value);
-        }
+        wanted.extend(kept.reference().filter(|value| loaded.get(value).is_none()));
     };
-    let mut others = Vec::new();
+    let mut others = BTreeSet::new();
     for reference in definition.notify.iter().flat_map(references) {
         match reference {
             Reference::Step { step, .. } => {
@@ -57,10 +53,11 @@ pub(super) fn wants(state: &RunState, loaded: &Loaded) -> Vec<ValueRef> {
                 step.gates.iter().for_each(|gate| want(&gate.evidence));
             }
             Reference::Name(name) if name == "input" => want(&state.facts.input),
+            Reference::Name(name) if name == "config" => want(&state.facts.config),
             // The state holds these; no blob has to be loaded.
             Reference::Run { .. } => {}
             Reference::Name(name) if ["event", "actor", "run"].contains(&name.as_str()) => {}
-            Reference::Name(name) => others.push(name),
+            Reference::Name(name) => drop(others.insert(name)),
         }
     }
     for name in others {
