@@ -20,6 +20,7 @@ mod generated_pipelines;
 mod invariants;
 mod livelock;
 mod luck;
+mod orch_day;
 mod plan;
 mod play;
 mod seeds;
