@@ -13,6 +13,7 @@ mod columns;
 mod decision;
 mod event_readers;
 mod failed_notices;
+mod filter;
 mod generation;
 mod id_map;
 mod inbox;
@@ -39,6 +40,9 @@ pub use audit::{AuditModel, AuditView, DecisionFilter, DecisionPage, DecisionPla
 pub use columns::{DefinitionColumns, StepColumns};
 pub use decision::{Decision, DecisionKind, DecisionType, decision_of};
 pub use failed_notices::{FailedNotice, FailedNoticesView};
+pub use filter::{
+    Field, FieldType, FilterError, FilterRow, Judged, ROWS_MAX, RowFields, RowFilter, RowScan, ScanReport,
+};
 pub use inbox::{InboxModel, InboxView, Remark, Task, TaskKind, TaskName, TaskNameError, TaskPage};
 pub use log_reader::Unreadable;
 pub use model::{ModelStatus, ModelStop};
@@ -47,8 +51,9 @@ pub use money::usd;
 pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
 pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation};
 pub use runs::{
-    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, RowFailure, RowParent, RowState, RowStepCounts,
-    RowUsage, RunCounts, RunFilter, RunOrder, RunPage, RunRow, RunsModel, RunsView, StepCounts,
+    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, RUN_FIELDS, RUN_STATUSES, RowFailure,
+    RowParent, RowState, RowStepCounts, RowUsage, RunCounts, RunExpression, RunFilter, RunOrder, RunPage,
+    RunRow, RunsModel, RunsView, StepCounts,
 };
 pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{

@@ -158,6 +158,9 @@ codes! {
         "The body of a delivery is the JSON that its source sends. Nothing was recorded. The message names the place.";
     BadSchedule = "EF0283", 422, 2, "the schedule cannot be used",
         "A schedule is a cron pattern, a duration or a map of the pipeline language, and has moments. Nothing was recorded; the message and `errors` say what is wrong with it.";
+    BadFilter = "EF0284", 422, 2, "the filter cannot be used",
+        "A filter is an expression over the fields of a list's rows that is true or false: status == 'failed' && cost > 2.0 && labels.team == 'blue'. \
+         The message names line and column. docs/reference/read-models.md has the fields of each list, with their types.";
 
     Refused = "EF0301", 409, 4, "not possible in this state",
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";

@@ -27,6 +27,7 @@ mod document;
 mod events;
 mod export;
 mod extract;
+mod filter;
 mod graphs;
 mod health;
 mod hooks;

@@ -46,7 +46,6 @@ pub(crate) async fn get(
 ) -> Result<Json<MomentAnswer>, Fault> {
     let asked = moment(&app, params.at.as_deref()).await?;
     let position = asked.unwrap_or_else(|| app.store().last_position());
-    let event = app.store().read_all(position, 1).await?.into_iter().next();
-    let time = event.filter(|event| event.position == position).map(|event| event.committed_at);
+    let time = app.committed_at(position).await?;
     Ok(Json(MomentAnswer { position, time }))
 }

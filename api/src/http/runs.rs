@@ -12,14 +12,15 @@ use axum::{Extension, Json};
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
-use everfold_projections::{RunFilter, RunOrder, RunRow};
+use everfold_projections::{RUN_FIELDS, RunExpression, RunFilter, RunOrder, RunRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::answer::{Page, read, written};
+use super::answer::{read, written};
 use super::app::App;
 use super::credentials::credentials;
 use super::extract::{JsonBody, Params, Path, bad_key, once};
+use super::filter::{FilterAnswer, FilteredPage, compiled, moment_of};
 use super::label_filter;
 use super::parameters::{limit, min_position, moment, wait};
 use super::pipeline_source::source;
@@ -55,6 +56,8 @@ pub(crate) struct RunListParams {
     step: Option<String>,
     /// A person with this role is waited for.
     awaiting: Option<String>,
+    /// An expression over the fields of a row: `status == 'failed' && cost > 2.0`.
+    filter: Option<String>,
     /// `-started`, `started`, `-ended` or `ended`.
     sort: Option<String>,
     /// A time or a position: what was there then.
@@ -70,7 +73,7 @@ pub(crate) struct RunListParams {
     path = "/runs",
     tag = "runs",
     params(RunListParams),
-    responses((status = 200, description = "Part of the list, newest first.", body = Page<schema::RunRowSchema>))
+    responses((status = 200, description = "Part of the list, newest first.", body = FilteredPage<schema::RunRowSchema>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -88,11 +91,17 @@ pub(crate) async fn list(
     let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let at = moment(&app, params.at.as_deref()).await?;
+    if let Some(source) = &params.filter {
+        let now = moment_of(&app, params.at.as_deref(), at).await?;
+        let set_aside = app.set_aside().into_iter().collect();
+        filter.asked = Some(RunExpression::new(compiled(source, &RUN_FIELDS, now)?, now, set_aside));
+    }
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
     let next_cursor = app.list_cursor(paged, answer.value.next);
     let items: Vec<ListedRun> = answer.value.items.into_iter().map(ListedRun::of(&app)).collect();
-    Ok(read(answer.position, Page { items, next_cursor }))
+    let filter = answer.value.scan.map(FilterAnswer::from);
+    Ok(read(answer.position, FilteredPage { items, next_cursor, filter }))
 }
 
 /// A run in a list or on the board.
@@ -139,9 +148,12 @@ fn counts_in(order: RunOrder) -> CursorOf {
 fn paged(params: &RunListParams, filter: &RunFilter, order: RunOrder) -> PagedList {
     let number = params.number.map(|number| number.to_string());
     let [parent, top] = [filter.parent, filter.top].map(|run| run.map(|run| run.to_string()));
-    let RunListParams { status, pipeline, label, q, step, awaiting, .. } = params;
-    let filters = [status, pipeline, &number, label, q, &parent, &top, step, awaiting];
-    counts_in(order).with(&filters.map(Option::as_deref))
+    let RunListParams { status, pipeline, label, q, step, awaiting, filter: asked, .. } = params;
+    let simple = [status, pipeline, &number, label, q, &parent, &top, step, awaiting];
+    let mut filters: Vec<Option<&str>> = simple.map(Option::as_deref).to_vec();
+    // Cursors of lists without an expression stay what they were.
+    filters.extend(asked.as_deref().map(Some));
+    counts_in(order).with(&filters)
 }
 
 fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
@@ -163,6 +175,7 @@ fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
         top: None,
         step: params.step.clone(),
         awaiting: params.awaiting.clone(),
+        asked: None,
     })
 }
 

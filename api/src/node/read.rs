@@ -141,6 +141,15 @@ impl Node {
         Ok(Position(from))
     }
 
+    /// When a position became durable; `None`: the log does not have it.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn committed_at(&self, position: Position) -> Result<Option<Timestamp>, Fault> {
+        let event = self.store.read_all(position, 1).await?.into_iter().next();
+        Ok(event.filter(|event| event.position == position).map(|event| event.committed_at))
+    }
+
     /// The pipeline of a run.
     ///
     /// # Errors

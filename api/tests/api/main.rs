@@ -14,6 +14,7 @@ mod document_examples;
 mod embedding;
 mod event_follower;
 mod event_streams;
+mod filters;
 mod fixtures;
 mod free_branches;
 mod generated_requests;

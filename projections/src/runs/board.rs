@@ -9,8 +9,9 @@ use everfold_base::json::Hash;
 use everfold_core::state::RunStatus;
 use serde::Serialize;
 
-use super::list::{RunsView, STATUSES, VisibleRows};
+use super::list::{RunsView, VisibleRows};
 use super::row::RunRow;
+use super::row_state::STATUSES;
 use super::{fold, index_terms};
 use crate::columns::StepColumns;
 use crate::index::predicate::Predicate;

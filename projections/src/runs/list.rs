@@ -12,9 +12,11 @@ use serde::Serialize;
 
 use super::fold::{self, ENDS, RunsHead};
 use super::index_terms;
-use super::row::{RowIdentity, RunRow};
+use super::row::RunRow;
 use super::row_history::{HistoryEntry, RowHistory};
-use super::row_state::RowState;
+use super::row_state::{RowState, STATUSES};
+use super::run_filter::RunFilter;
+use crate::filter::{Judged, RowScan, ScanReport};
 use crate::id_map::IdMap;
 use crate::index::bitmap_index::{BLOCK, Bits};
 use crate::index::predicate::Predicate;
@@ -23,46 +25,6 @@ use crate::index::{lifetimes, start_times};
 use crate::projection::FoldError;
 use crate::row_codec;
 use crate::snapshot::{KeyReader as _, ReadSnapshot};
-use crate::storage::StorageError;
-
-/// Every status, in the order of boards.
-pub(super) const STATUSES: [RunStatus; 9] = [
-    RunStatus::Queued,
-    RunStatus::Running,
-    RunStatus::Waiting,
-    RunStatus::Paused,
-    RunStatus::Blocked,
-    RunStatus::Stopping,
-    RunStatus::Succeeded,
-    RunStatus::Failed,
-    RunStatus::Cancelled,
-];
-
-/// Which runs are wanted; all conditions must hold.
-#[derive(Debug, Clone, Default)]
-pub struct RunFilter {
-    /// One of these; empty: any.
-    pub status: Vec<RunStatus>,
-    /// The pipeline's name.
-    pub pipeline: Option<String>,
-    /// Its number; runs of several keys may have it.
-    pub number: Option<u64>,
-    /// Labels with these values; no value: the label is there.
-    pub labels: Vec<(String, Option<String>)>,
-    /// Words that all stand in title, pipeline or labels, or begin the id; case does not matter. One of
-    /// one or two characters must begin a word there.
-    pub words: Vec<String>,
-    /// Started later than this.
-    pub started_after: Option<Timestamp>,
-    /// Started by this run.
-    pub parent: Option<RunId>,
-    /// Below this run, at whatever depth: it is the topmost run above them.
-    pub top: Option<RunId>,
-    /// This step is active, or awaits a person.
-    pub step: Option<String>,
-    /// It awaits a person with this role.
-    pub awaiting: Option<String>,
-}
 
 /// In which order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,6 +47,8 @@ pub struct RunPage {
     pub items: Vec<RunRow>,
     /// Where the next part begins, if there is one; counts in this order only.
     pub next: Option<u64>,
+    /// How rows were looked at, where an expression was asked.
+    pub scan: Option<ScanReport>,
 }
 
 /// How many runs there are in each status.
@@ -214,7 +178,9 @@ impl<'a> RunsView<'a> {
             ..RunFilter::default()
         };
         let total = match filter.started_after {
-            None => self.condition(&filter, true)?.count(&self.snapshot, self.head.count)?,
+            None => filter
+                .condition(&self.snapshot, self.head.count, true)?
+                .count(&self.snapshot, self.head.count)?,
             // The indexes hold no times.
             Some(after) => self.count_since(&filter, after)?,
         };
@@ -228,7 +194,7 @@ impl<'a> RunsView<'a> {
 
     /// How many runs that began after a time fit.
     fn count_since(&self, filter: &RunFilter, after: Timestamp) -> Result<u64, FoldError> {
-        let condition = self.condition(filter, true)?;
+        let condition = filter.condition(&self.snapshot, self.head.count, true)?;
         let first = start_times::first_after(&self.snapshot, self.head.count, after)?;
         let (mut total, mut failed) = (0, None);
         condition.walk(&self.snapshot, first..self.head.count, false, |number| {
@@ -331,7 +297,9 @@ impl<'a> RunsView<'a> {
             ..filter.clone()
         };
         let visible = self.visible_at(at)?;
-        let settled = self.condition(&filter, at.is_none())?;
+        let plan = filter.plan(at.is_none());
+        let simple = filter.condition(&self.snapshot, self.head.count, at.is_none())?;
+        let settled = Predicate::All(plan.predicate.into_iter().chain([simple]).collect());
         // Rows of runs that were open then are checked one by one; those that had ended by then are as they are now.
         let condition = if at.is_some() {
             let lived = Predicate::Numbers(visible.living.clone());
@@ -340,20 +308,18 @@ impl<'a> RunsView<'a> {
         } else {
             settled
         };
-        let first = match filter.started_after {
+        let first = match filter.started_after.max(plan.started_after) {
             Some(after) => start_times::first_after(&self.snapshot, visible.count, after)?,
             None => 0,
         };
-        let mut page = Collected { items: Vec::new(), limit, next: None };
+        let scan = filter.asked.as_ref().map(|asked| asked.scan(plan.by_index));
+        let mut page = CollectedRows { filter: &filter, items: Vec::new(), limit, next: None, scan };
         let mut each = |number: u32, place: u64| -> Result<ControlFlow<()>, FoldError> {
-            match self.row(number, at)?.filter(|row| filter.fits(row)) {
-                Some(_) if page.items.len() == page.limit => {
-                    page.next = Some(place);
-                    return Ok(ControlFlow::Break(()));
-                }
-                fitting => page.items.extend(fitting),
+            if !page.has_room() {
+                page.next = Some(place);
+                return Ok(ControlFlow::Break(()));
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(self.row(number, at)?.map_or(ControlFlow::Continue(()), |row| page.take(row, place)))
         };
         let mut failed = None;
         match order {
@@ -380,7 +346,10 @@ impl<'a> RunsView<'a> {
         }
         match failed {
             Some(error) => Err(error),
-            None => Ok(RunPage { items: page.items, next: page.next }),
+            None => {
+                let scan = page.scan.map(RowScan::report);
+                Ok(RunPage { items: page.items, next: page.next, scan })
+            }
         }
     }
 
@@ -437,70 +406,44 @@ impl<'a> RunsView<'a> {
         }
         Ok(())
     }
-
-    /// The rows that may fit, by the indexes. What a run shows while it lives counts only `now`.
-    fn condition(&self, filter: &RunFilter, now: bool) -> Result<Predicate, StorageError> {
-        let mut all = Vec::new();
-        if !filter.status.is_empty() {
-            let any = filter.status.iter().filter(|status| now || status.is_ended());
-            all.push(Predicate::Any(any.map(|status| index_terms::status_is(*status)).collect()));
-        }
-        all.extend(filter.pipeline.iter().map(|name| index_terms::pipeline_is(name)));
-        all.extend(filter.number.map(index_terms::number_is));
-        all.extend(filter.labels.iter().map(|(key, value)| index_terms::label_is(key, value.as_ref())));
-        all.extend(filter.parent.map(index_terms::parent_is));
-        all.extend(filter.top.map(index_terms::top_is));
-        all.extend(filter.step.iter().map(|step| index_terms::step_is(step)));
-        all.extend(filter.awaiting.iter().map(|role| index_terms::role_may(role)));
-        for word in &filter.words {
-            all.push(index_terms::may_mention(&self.snapshot, self.head.count, word)?);
-        }
-        Ok(Predicate::All(all))
-    }
 }
 
-struct Collected {
+/// The rows of a page, as they are found.
+struct CollectedRows<'a> {
+    filter: &'a RunFilter,
     items: Vec<RunRow>,
     limit: usize,
     next: Option<u64>,
+    /// The way of the expression, where one is asked.
+    scan: Option<RowScan<'a>>,
 }
 
-impl RunFilter {
-    fn fits(&self, row: &RunRow) -> bool {
-        let shown = &row.shown;
-        let has_label = |(key, value): &(String, Option<String>)| {
-            shown.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
-        };
-        (self.status.is_empty() || self.status.contains(&shown.status))
-            && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
-            && self.number.is_none_or(|number| row.number == Some(number))
-            && self.labels.iter().all(has_label)
-            && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
-            && self.top.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.top == run))
-            && self.started_after.is_none_or(|after| row.started_at > after)
-            && self.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
-            && self.awaiting.as_ref().is_none_or(|role| {
-                shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
-            })
-            && self.words.iter().all(|word| index_terms::mentions(&row.fixed(), shown, word))
+impl CollectedRows<'_> {
+    /// Whether another row may be read. Without an expression the row behind a full page is: it begins the next one.
+    fn has_room(&mut self) -> bool {
+        let is_full = self.items.len() >= self.limit;
+        self.scan.as_mut().is_none_or(|scan| !is_full && scan.has_room())
     }
-}
 
-impl RunRow {
-    fn fixed(&self) -> RowIdentity {
-        RowIdentity {
-            id: self.id,
-            pipeline: self.pipeline.clone(),
-            number: self.number,
-            title: self.title.clone(),
-            started_by: self.started_by.clone(),
-            initiator: self.initiator.clone(),
-            started_at: self.started_at,
-            position: self.position,
-            parent: self.parent.clone(),
-            origin: self.origin.clone(),
-            definition: self.definition,
-            steps: self.step_counts.map_or(0, |counts| counts.total),
+    /// Adds a row that fits.
+    fn take(&mut self, row: RunRow, place: u64) -> ControlFlow<()> {
+        if !self.filter.fits(&row) {
+            return ControlFlow::Continue(());
+        }
+        let judged = match (&mut self.scan, &self.filter.asked) {
+            (Some(scan), Some(asked)) => scan.judge(&asked.of_row(&row)),
+            _no_expression => Judged::Fits,
+        };
+        match judged {
+            Judged::DoesNotFit => ControlFlow::Continue(()),
+            Judged::Fits if self.items.len() < self.limit => {
+                self.items.push(row);
+                ControlFlow::Continue(())
+            }
+            Judged::Fits | Judged::Later => {
+                self.next = Some(place);
+                ControlFlow::Break(())
+            }
         }
     }
 }

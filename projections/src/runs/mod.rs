@@ -6,30 +6,36 @@
 //! Rows are numbered in the order in which they became visible. [`row`] and [`row_state`] are a row as it is returned,
 //! [`row_json`] its JSON. [`record`] folds one row, with what the run is doing ([`activity`], [`stops`], [`funding`])
 //! [`step_counts`] among it, and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
-//! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries.
+//! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries: [`run_filter`]
+//! says which runs are wanted, by simple conditions and by an expression over [`fields`], of which [`plan`] takes what indexes answer.
 
 mod activity;
 mod awaited_action;
 mod board;
+mod fields;
 mod fold;
 mod funding;
 mod index_terms;
 mod list;
 mod packed_rows;
+mod plan;
 mod record;
 mod row;
 mod row_history;
 mod row_json;
 mod row_part;
 mod row_state;
+mod run_filter;
 mod step_counts;
 mod stops;
 mod windows;
 
 pub use awaited_action::{AwaitedAction, AwaitedActionKind};
 pub use board::{Board, Column, GroupBy};
+pub use fields::RUN_FIELDS;
 pub use fold::RunsModel;
-pub use list::{RunCounts, RunFilter, RunOrder, RunPage, RunsView};
+pub use list::{RunCounts, RunOrder, RunPage, RunsView};
 pub use row::{RowStepCounts, RunRow};
-pub use row_state::{RowFailure, RowParent, RowState, RowUsage};
+pub use row_state::{RowFailure, RowParent, RowState, RowUsage, STATUSES as RUN_STATUSES};
+pub use run_filter::{RunExpression, RunFilter};
 pub use step_counts::StepCounts;

@@ -39,6 +39,19 @@ pub struct RowState {
     pub step_counts: StepCounts,
 }
 
+/// Every status, in the order of boards.
+pub const STATUSES: [RunStatus; 9] = [
+    RunStatus::Queued,
+    RunStatus::Running,
+    RunStatus::Waiting,
+    RunStatus::Paused,
+    RunStatus::Blocked,
+    RunStatus::Stopping,
+    RunStatus::Succeeded,
+    RunStatus::Failed,
+    RunStatus::Cancelled,
+];
+
 /// How far work is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowProgress {

@@ -30,14 +30,14 @@ fn apply(models: &mut Models, events: &[Arc<Envelope>]) {
     assert_eq!(models.stopped(), None);
 }
 
-fn folded(events: &[Arc<Envelope>]) -> Models {
+pub(crate) fn folded(events: &[Arc<Envelope>]) -> Models {
     let mut models = Models::in_memory().unwrap();
     apply(&mut models, events);
     models
 }
 
 /// Several runs, and in which order their events came into the store.
-fn log(choices: &[(usize, usize, u8)], runs: u64) -> (Vec<RandomRun>, Vec<Arc<Envelope>>) {
+pub(crate) fn log(choices: &[(usize, usize, u8)], runs: u64) -> (Vec<RandomRun>, Vec<Arc<Envelope>>) {
     let mut drawn: Vec<RandomRun> = (0..runs).map(RandomRun::begin).collect();
     let mut shown = vec![0; drawn.len()];
     let mut log: Vec<Arc<Envelope>> = vec![Arc::new(RandomRun::definition_saved())];
@@ -289,7 +289,7 @@ fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
     answers
 }
 
-fn choices(most: usize) -> impl Strategy<Value = Vec<(usize, usize, u8)>> {
+pub(crate) fn choices(most: usize) -> impl Strategy<Value = Vec<(usize, usize, u8)>> {
     prop::collection::vec((0_usize..9, 0_usize..8, any::<u8>()), 1..most)
 }
 

@@ -6,6 +6,7 @@ mod engine {
     pub use everfold_base::{envelope, id, json, time};
     pub use everfold_store as store;
 }
+mod expressions;
 mod failing_log;
 mod history_writer;
 mod kill;

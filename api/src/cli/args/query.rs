@@ -55,6 +55,9 @@ pub(crate) struct RunsArgs {
     /// Only runs that wait for a person with this role
     #[arg(long, value_name = "ROLE")]
     pub(crate) awaiting: Option<String>,
+    /// Only runs of which this is true: status == 'failed' && cost > 2.0 && labels.team == 'blue'
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
     /// Only runs that began later than this time: 2h, yesterday, 2026-11-20, RFC 3339
     #[arg(long = "since", alias = "started-after", value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) started_after: Option<String>,

@@ -4,8 +4,7 @@
 //! the own functions take what they go over from budgets; maps are gone through in the order of their keys.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use cel::common::types::{
     CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelOptional,
@@ -13,25 +12,17 @@ use cel::common::types::{
 };
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value as CelValue};
-use regex::Regex;
 use serde_json::Value;
 
+use super::allowance::Allowance;
 use super::arguments::kind;
 use super::bounds::{BOUNDED, RANGE};
 use super::functions::{self, Implementation};
 use super::parse::{Expr, HAS, Reference};
-use super::patterns::{CompiledPatterns, pattern_of};
+use super::patterns::pattern_of;
+use super::record::{FIELD, field};
 use super::values::{EvalError, Scope};
 use everfold_base::json::{DEPTH_MAX, STORED_DEPTH_MAX};
-
-/// What the loops of one evaluation may go over, in parts of values (a text counts per 64 bytes).
-const BUDGET: usize = 200_000;
-/// What one evaluation may copy, and compare within loops, in the same parts.
-const COPIES: usize = 1_000_000;
-/// The parts of expressions that the loops of one evaluation may go through.
-const LOOP_NODES: usize = 10_000_000;
-/// What compiling a pattern costs, of what one evaluation may copy: about as long as copying so many parts.
-const PATTERN: usize = 1_000;
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
@@ -51,19 +42,36 @@ impl Expr {
     /// # Errors
     /// As [`Expr::eval`]; another type is [`EvalError::Failed`].
     pub fn eval_bool(&self, scope: &dyn Scope) -> Result<bool, EvalError> {
-        match self.eval(scope)? {
+        self.eval_bool_within(scope, &Allowance::of_one())
+    }
+
+    /// The expression's value, which must be a bool, where this evaluation shares its bounds with others.
+    ///
+    /// # Errors
+    /// As [`Expr::eval_bool`]; what is left of the allowance does not suffice.
+    pub fn eval_bool_within(&self, scope: &dyn Scope, allowance: &Allowance) -> Result<bool, EvalError> {
+        match self.eval_within(scope, allowance)? {
             Value::Bool(answer) => Ok(answer),
             other => Err(self.failed(format!("true or false is needed, this is {}", kind(&other)))),
         }
     }
 
+    pub(super) fn eval_within(&self, scope: &dyn Scope, allowance: &Allowance) -> Result<Value, EvalError> {
+        let values = ReferenceValues::gather(self.references(), self.source(), scope)?;
+        self.eval_values(&values, allowance)
+    }
+
     pub(super) fn eval_with(&self, values: &ReferenceValues) -> Result<Value, EvalError> {
+        self.eval_values(values, &Allowance::of_one())
+    }
+
+    fn eval_values(&self, values: &ReferenceValues, allowance: &Allowance) -> Result<Value, EvalError> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         for reference in self.references() {
             values.bind(reference, &mut context);
         }
         if !self.0.functions.is_empty() {
-            self.register(&mut context).map_err(|message| self.failed(message))?;
+            self.register(&mut context, allowance).map_err(|message| self.failed(message))?;
         }
         let result = CelValue::resolve_val(&self.0.evaluated, &context)
             .map_err(|error| self.failed(explain(&error)))?;
@@ -74,23 +82,20 @@ impl Expr {
         EvalError::Failed { expression: self.source().to_owned(), message: message.into(), code: None }
     }
 
-    fn register(&self, context: &mut Context<'_, '_>) -> Result<(), String> {
-        let [budget, copies, loop_nodes] =
-            [BUDGET, COPIES, LOOP_NODES].map(|most| Arc::new(AtomicUsize::new(most)));
-        let patterns = Arc::new(Mutex::new(CompiledPatterns::default()));
+    fn register(&self, context: &mut Context<'_, '_>, allowance: &Allowance) -> Result<(), String> {
         for name in &self.0.functions {
-            let budget = Arc::clone(&budget);
-            let (copies, loop_nodes) = (Arc::clone(&copies), Arc::clone(&loop_nodes));
+            let allowance = allowance.clone();
             let function: cel_function::Function = if *name == RANGE {
-                Box::new(move |call| range(call, &budget, &loop_nodes))
+                Box::new(move |call| range(call, &allowance))
             } else if *name == BOUNDED {
-                Box::new(move |call| held(call, &copies))
+                Box::new(move |call| held(call, &allowance))
             } else if *name == HAS {
                 Box::new(has)
+            } else if *name == FIELD {
+                Box::new(field)
             } else {
                 let run = functions::implementation(name).ok_or("an unknown function")?;
-                let patterns = Arc::clone(&patterns);
-                Box::new(move |call| own(call, run, &budget, |pattern| compiled(&patterns, pattern, &copies)))
+                Box::new(move |call| own(call, run, &allowance))
             };
             context.add_function(name, function).map_err(|error| error.to_string())?;
         }
@@ -110,17 +115,6 @@ mod cel_function {
             + Send
             + Sync,
     >;
-}
-
-fn charge(budget: &AtomicUsize, weight: usize) -> Result<(), ExecutionError> {
-    let spent = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(weight));
-    match spent {
-        Ok(_) => Ok(()),
-        Err(_) => Err(ExecutionError::function_error(
-            "limit",
-            "the expression goes over too many values; do this work in a step",
-        )),
-    }
 }
 
 /// What a value costs to go over: its parts, and its text. Stored values may be deeper than new ones.
@@ -149,32 +143,31 @@ fn weight(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
 /// Hands on a value that is about to be copied or gone over, charged by what it holds.
 fn held<'context, 'call>(
     call: &mut FunctionContext<'context, 'call>,
-    copies: &AtomicUsize,
+    allowance: &Allowance,
 ) -> Result<CowVal<'context, 'call>, ExecutionError> {
     let Some(value) = call.args.pop() else {
         return Err(ExecutionError::missing_argument_or_target());
     };
-    charge(copies, weight(value.as_ref(), 0)?.saturating_sub(1))?;
+    allowance.copy(weight(value.as_ref(), 0)?.saturating_sub(1))?;
     Ok(value)
 }
 
 /// What a loop goes over: `[range, nodes of the body]`.
 fn range<'context, 'call>(
     call: &mut FunctionContext<'context, 'call>,
-    budget: &AtomicUsize,
-    loop_nodes: &AtomicUsize,
+    allowance: &Allowance,
 ) -> Result<CowVal<'context, 'call>, ExecutionError> {
     let (Some(body), Some(value)) = (call.args.pop(), call.args.pop()) else {
         return Err(ExecutionError::missing_argument_or_target());
     };
-    charge(budget, weight(value.as_ref(), 0)?)?;
+    allowance.go_over(weight(value.as_ref(), 0)?)?;
     let body = body.downcast_ref::<CelInt>().map_or(0, |body| usize::try_from(*body.inner()).unwrap_or(0));
     let items = match (value.downcast_ref::<CelList>(), value.downcast_ref::<CelMap>()) {
         (Some(list), _) => list.inner().len(),
         (None, Some(map)) => map.inner().len(),
         (None, None) => 0,
     };
-    charge(loop_nodes, items.saturating_mul(body))?;
+    allowance.go_through(items.saturating_mul(body))?;
     let Some(map) = value.downcast_ref::<CelMap>() else {
         return Ok(value);
     };
@@ -218,35 +211,23 @@ fn key_order(key: &CelMapKey<'_>) -> (u8, i128, String) {
     }
 }
 
-/// The pattern, compiled: once in an evaluation where few patterns take turns.
-fn compiled(
-    patterns: &Mutex<CompiledPatterns>,
-    pattern: &str,
-    copies: &AtomicUsize,
-) -> Result<Result<Arc<Regex>, String>, ExecutionError> {
-    // What is kept is whole after each step, so a panic elsewhere harms nothing.
-    let mut patterns = patterns.lock().unwrap_or_else(PoisonError::into_inner);
-    patterns.compiled(pattern, || charge(copies, PATTERN))
-}
-
 fn own<'context, 'call>(
     call: &mut FunctionContext<'context, 'call>,
     run: Implementation,
-    budget: &AtomicUsize,
-    compiled: impl Fn(&str) -> Result<Result<Arc<Regex>, String>, ExecutionError>,
+    allowance: &Allowance,
 ) -> Result<CowVal<'context, 'call>, ExecutionError> {
     let name = call.name.trim_start_matches('@');
     let error = |message: String| ExecutionError::function_error(name, message);
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     for value in call.this.iter().chain(&call.args) {
-        charge(budget, weight(value.as_ref(), 0)?)?;
+        allowance.go_over(weight(value.as_ref(), 0)?)?;
         arguments.push(to_json(value.as_ref(), 0, STORED_DEPTH_MAX).map_err(error)?);
     }
     let result = match run {
         Implementation::Plain(run) => run(&arguments),
         Implementation::Pattern(run) => {
             let pattern = pattern_of(&arguments).map_err(error)?;
-            compiled(pattern)?.and_then(|pattern| run(&arguments, &pattern))
+            allowance.pattern(pattern)?.and_then(|pattern| run(&arguments, &pattern))
         }
     }
     .map_err(error)?;

@@ -3,14 +3,19 @@
 //! Law: evaluation is pure, bounded and deterministic; it asks its [`Scope`] only for the names that
 //! the expression mentions, so its cost does not grow with the run.
 
+mod allowance;
 mod arguments;
 mod bounds;
+mod condition;
 mod error;
 mod eval;
 pub mod functions;
 mod parse;
 pub(crate) mod patterns;
 mod readable;
+mod record;
+#[cfg(test)]
+mod record_tests;
 mod setting;
 mod template;
 #[cfg(test)]
@@ -19,9 +24,12 @@ mod token;
 mod types;
 mod values;
 
+pub use allowance::Allowance;
+pub use condition::{Comparison, FieldCondition};
 pub use error::ExprError;
 pub use functions::usages;
 pub use parse::{Expr, FieldChain, Reference, SOURCE_BYTES_MAX, step_path};
+pub use record::ITEM;
 pub use template::{Hidden, MASK, Piece, Template, TextPart, parts};
 pub(crate) use token::{FieldUse, field_uses};
 pub use types::{Lookup, Type, TypeProblem};

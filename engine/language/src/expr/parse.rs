@@ -203,7 +203,7 @@ fn reference(chain: &FieldChain) -> Reference {
 }
 
 /// Names of types, which CEL lets stand as values: `type(x) == string`.
-const TYPES: [&str; 13] = [
+pub(super) const TYPES: [&str; 13] = [
     "bool",
     "bytes",
     "double",
@@ -373,6 +373,7 @@ impl ExprWalk<'_> {
         if let Some(Node::Literal(LiteralValue::String(pattern))) = pattern.map(|pattern| &pattern.expr) {
             self.patterns.push(pattern.inner().to_owned());
         }
+        write_days(call);
         let qualifier = match call.target.as_deref().map(|target| &target.expr) {
             Some(Node::Ident(name)) if name == "optional" && !self.is_bound(name) => Some("optional."),
             _ => None,
@@ -468,6 +469,17 @@ impl ExprWalk<'_> {
         }
         self.chains.push(chain);
         Ok(())
+    }
+}
+
+/// `duration('7d')`: CEL has no days, the texts of pipelines do.
+fn write_days(call: &mut CallExpr) {
+    if let ("duration", None, [IdedNode { expr: Node::Literal(LiteralValue::String(text)), .. }]) =
+        (call.func_name.as_str(), &call.target, call.args.as_mut_slice())
+        && text.inner().ends_with('d')
+        && let Ok(span) = everfold_base::duration::parse(text.inner())
+    {
+        *text = format!("{}ms", span.as_millis()).into();
     }
 }
 

@@ -5,7 +5,7 @@
 
 use cel::common::ast::{CallExpr, Expr as Node, IdedExpr, LiteralValue, operators};
 
-use super::parse::{Expr, chain_of};
+use super::parse::{Expr, TYPES, chain_of};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,12 @@ pub enum Type {
     List,
     /// A map.
     Map,
+    /// A moment.
+    Time,
+    /// A duration.
+    Span,
+    /// The name of a type.
+    Kind,
 }
 
 impl Type {
@@ -41,6 +47,9 @@ impl Type {
             Self::Text => "a text",
             Self::List => "a list",
             Self::Map => "a map",
+            Self::Time => "a time",
+            Self::Span => "a duration",
+            Self::Kind => "the name of a type",
         }
     }
 
@@ -103,12 +112,14 @@ impl Inference<'_> {
                 LiteralValue::String(_) => Type::Text,
                 LiteralValue::Bytes(_) | LiteralValue::UInt(_) => Type::Any,
             }),
-            Node::Ident(name) => Ok(self
-                .bound
-                .iter()
-                .rev()
-                .find(|(bound, _)| bound == name)
-                .map_or(Type::Any, |(_, bound)| *bound)),
+            Node::Ident(name) => {
+                let found = self.bound.iter().rev().find(|(bound, _)| bound == name);
+                Ok(match found {
+                    Some((_, bound)) => *bound,
+                    None if TYPES.contains(&name.as_str()) => Type::Kind,
+                    None => Type::Any,
+                })
+            }
             Node::List(list) => {
                 for element in &list.elements {
                     self.of(element)?;
@@ -171,7 +182,7 @@ impl Inference<'_> {
                 }
             }
             (operators::ADD, [left, right]) => sum(*left, *right),
-            (operators::SUBSTRACT, [left, right]) => arithmetic("-", *left, *right),
+            (operators::SUBSTRACT, [left, right]) => difference(*left, *right),
             (operators::MULTIPLY, [left, right]) => arithmetic("*", *left, *right),
             (operators::DIVIDE, [left, right]) => arithmetic("/", *left, *right),
             (operators::MODULO, [left, right]) => arithmetic("%", *left, *right),
@@ -180,7 +191,8 @@ impl Inference<'_> {
                 [left, right],
             ) => {
                 let fine = left.is(*right) || *right == Type::Any || (left.is_number() && right.is_number());
-                let orderable = |kind: &Type| !matches!(kind, Type::List | Type::Map | Type::Null);
+                let orderable =
+                    |kind: &Type| !matches!(kind, Type::List | Type::Map | Type::Null | Type::Kind);
                 if fine && orderable(left) && orderable(right) {
                     return Ok(Type::Bool);
                 }
@@ -225,9 +237,13 @@ impl Inference<'_> {
 
 fn sum(left: Type, right: Type) -> Result<Type, TypeProblem> {
     match (left, right) {
+        // A time plus anything that fits is a time; a duration may be added to either.
+        (Type::Any, Type::Span) | (Type::Span, Type::Any) => Ok(Type::Any),
         (Type::Any, known) | (known, Type::Any) => Ok(known),
+        (Type::Time, Type::Span) | (Type::Span, Type::Time) => Ok(Type::Time),
         (left, right)
-            if left == right && matches!(left, Type::Int | Type::Double | Type::Text | Type::List) =>
+            if left == right
+                && matches!(left, Type::Int | Type::Double | Type::Text | Type::List | Type::Span) =>
         {
             Ok(left)
         }
@@ -235,6 +251,15 @@ fn sum(left: Type, right: Type) -> Result<Type, TypeProblem> {
             format!("`+` does not go with {} and {}", left.words(), right.words()),
             conversion(left, right),
         ),
+    }
+}
+
+fn difference(left: Type, right: Type) -> Result<Type, TypeProblem> {
+    match (left, right) {
+        (Type::Any, Type::Time | Type::Span) | (Type::Time, Type::Any) => Ok(Type::Any),
+        (Type::Time, Type::Time) | (Type::Span, Type::Span | Type::Any) => Ok(Type::Span),
+        (Type::Time, Type::Span) => Ok(Type::Time),
+        (left, right) => arithmetic("-", left, right),
     }
 }
 
@@ -254,6 +279,10 @@ fn conversion(left: Type, right: Type) -> Option<&'static str> {
     let has = |wanted| left == wanted || right == wanted;
     if has(Type::Int) && has(Type::Double) {
         Some("write double(n) for the whole number")
+    } else if has(Type::Text) && has(Type::Time) {
+        Some("write timestamp('2026-11-20T09:00:00Z')")
+    } else if (has(Type::Text) || has(Type::Int)) && has(Type::Span) {
+        Some("write duration('90m')")
     } else if has(Type::Text) && (has(Type::Int) || has(Type::Double)) {
         Some("write string(n), or int(text)")
     } else {
@@ -271,6 +300,8 @@ fn result_of(function: &str) -> Type {
         | "toJson" | "basename" | "string" | "replaceRegex" | "html" | "stripHtml" | "url" | "tokens"
         | "money" | "span" | "model" => Type::Text,
         "split" | "lines" | "sortBy" => Type::List,
+        "timestamp" => Type::Time,
+        "duration" => Type::Span,
         _ => Type::Any,
     }
 }

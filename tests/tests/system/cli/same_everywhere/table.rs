@@ -115,6 +115,8 @@ pub(super) const TABLE: &[(&str, i32)] = &[
     ("events @ --from 999", 0),
     ("runs --status waiting --label team=blue -q title", 0),
     ("runs --status waiting --pipeline asks --awaiting product --step approve --json", 0),
+    ("runs --filter status==\"waiting\"&&labels.team==\"blue\" --json", 0),
+    ("runs --filter statsu==3", 2),
     ("runs --sort started --limit 2", 0),
     ("runs --sort sideways", 2),
     ("runs --status nonsense", 2),

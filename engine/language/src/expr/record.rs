@@ -1,0 +1,237 @@
+//! Expressions over the fields of a record: a row of a list.
+//!
+//! Law: a field that the record does not have is null, however deep it lies, and never an error; times and durations,
+//! which are texts in JSON, are those of CEL.
+
+use std::sync::Arc;
+
+use cel::common::ast::{CallExpr, EntryExpr, Expr as Node, LiteralValue, operators};
+use cel::common::types::{CelMap, CelMapKey, CelNull, CelOptional, CelString};
+use cel::common::value::CowVal;
+use cel::parser::Expression as IdedNode;
+use cel::{ExecutionError, FunctionContext};
+
+use super::bounds::{RANGE, bounded};
+use super::error::ExprError;
+use super::parse::{CompiledExpr, Expr, FieldChain, chain_of};
+use super::types::{Lookup, Type};
+
+/// What `x.field` becomes: null where `x` has no such field.
+pub(super) const FIELD: &str = "@field";
+
+/// The part of a path that stands for the items of a list.
+pub const ITEM: &str = "[]";
+
+impl Expr {
+    /// Compiles a text over a record whose fields have these types.
+    ///
+    /// # Errors
+    /// As [`Expr::parse`].
+    pub fn over_record(source: &str, types: &Lookup<'_>) -> Result<Self, ExprError> {
+        let parsed = Self::parse(source)?;
+        Ok(parsed.part(&parsed.0.tree, types))
+    }
+
+    /// A part of the expression as one by itself, over a record.
+    pub(super) fn part(&self, tree: &IdedNode, types: &Lookup<'_>) -> Self {
+        let of = &self.0;
+        let mut evaluated = tree.clone();
+        rewrite(&mut evaluated, &mut Vec::new(), types);
+        let (evaluated, _has_charges) = bounded(&evaluated);
+        let mut functions = of.functions.clone();
+        functions.extend([FIELD, super::bounds::BOUNDED]);
+        Self(Arc::new(CompiledExpr {
+            source: of.source.clone(),
+            tree: tree.clone(),
+            evaluated,
+            references: of.references.clone(),
+            chains: of.chains.clone(),
+            functions,
+            patterns: of.patterns.clone(),
+            variables: of.variables.clone(),
+        }))
+    }
+
+    /// The chains of fields that the loops of the expression follow from the items of lists: `awaits.exists(a, a.kind ==
+    /// 'x')` gives `["awaits", "[]", "kind"]`.
+    #[must_use]
+    pub fn item_chains(&self) -> Vec<Vec<String>> {
+        let mut chains = Chains::default();
+        chains.collect(&self.0.tree);
+        chains.of_items
+    }
+}
+
+/// Chains of fields as an expression follows them, with the loops around them.
+#[derive(Default)]
+pub(super) struct Chains {
+    /// The names that loops give, and of what list they are items.
+    pub(super) bound: Vec<(String, Option<Vec<String>>)>,
+    pub(super) of_fields: Vec<FieldChain>,
+    of_items: Vec<Vec<String>>,
+    /// A name that a loop gives stands somewhere.
+    pub(super) has_bound: bool,
+}
+
+impl Chains {
+    /// The same loops, and no chains yet.
+    pub(super) fn inside(&self) -> Self {
+        Self { bound: self.bound.clone(), ..Self::default() }
+    }
+
+    /// The chain that a node is: from a field of the record, or from an item of one of its lists.
+    pub(super) fn path(&self, node: &IdedNode) -> Option<FieldChain> {
+        let all: Vec<String> = self.bound.iter().map(|(name, _)| name.clone()).collect();
+        chain_of(node, &all).or_else(|| self.item_path(node))
+    }
+
+    fn item_path(&self, node: &IdedNode) -> Option<FieldChain> {
+        let mut chain = chain_of(node, &[])?;
+        let (_, list) = self.bound.iter().rev().find(|(name, _)| *name == chain.path[0])?;
+        let list = list.as_ref()?;
+        let path = list.iter().cloned().chain([ITEM.to_owned()]).chain(chain.path.drain(1..)).collect();
+        Some(FieldChain { path, ..chain })
+    }
+
+    /// Enters a loop over what a node gives.
+    pub(super) fn enter(&mut self, range: &IdedNode, accu: &str, item: &str) {
+        let range = match &range.expr {
+            Node::Call(call) if call.func_name == RANGE => call.args.first(),
+            _bare => Some(range),
+        };
+        let list = range.and_then(|range| self.path(range)).filter(|chain| !chain.tested);
+        self.bound.push((accu.to_owned(), None));
+        self.bound.push((item.to_owned(), list.map(|chain| chain.path)));
+    }
+
+    pub(super) fn collect(&mut self, node: &IdedNode) {
+        let all: Vec<String> = self.bound.iter().map(|(name, _)| name.clone()).collect();
+        if let Some(chain) = chain_of(node, &all) {
+            return self.of_fields.push(chain);
+        }
+        if let Some(chain) = self.item_path(node) {
+            self.has_bound = true;
+            return self.of_items.push(chain.path);
+        }
+        match &node.expr {
+            Node::Ident(name) => self.has_bound |= all.contains(name),
+            Node::Literal(_) | Node::Unspecified | Node::Struct(_) => {}
+            Node::Select(select) => self.collect(&select.operand),
+            Node::List(list) => list.elements.iter().for_each(|part| self.collect(part)),
+            Node::Map(map) => map.entries.iter().for_each(|entry| {
+                if let EntryExpr::MapEntry(entry) = &entry.expr {
+                    self.collect(&entry.key);
+                    self.collect(&entry.value);
+                }
+            }),
+            Node::Call(call) => {
+                call.target.as_deref().into_iter().chain(&call.args).for_each(|part| self.collect(part));
+            }
+            Node::Comprehension(loops) => {
+                self.collect(&loops.iter_range);
+                self.collect(&loops.accu_init);
+                let depth = self.bound.len();
+                self.enter(&loops.iter_range, &loops.accu_var, &loops.iter_var);
+                self.bound.extend(loops.iter_var2.iter().map(|name| (name.clone(), None)));
+                self.collect(&loops.loop_cond);
+                self.collect(&loops.loop_step);
+                self.collect(&loops.result);
+                self.bound.truncate(depth);
+            }
+        }
+    }
+}
+
+/// Lets absent fields be null, and takes times and durations out of their texts.
+fn rewrite(node: &mut IdedNode, bound: &mut Vec<String>, types: &Lookup<'_>) {
+    let chain = chain_of(node, bound).filter(|chain| !chain.tested && chain.guarded_from.is_none());
+    let convert = chain.and_then(|chain| match types(&chain.path) {
+        Type::Time => Some("timestamp"),
+        Type::Span => Some("duration"),
+        _other => None,
+    });
+    match &mut node.expr {
+        Node::Literal(_) | Node::Ident(_) | Node::Unspecified | Node::Struct(_) => {}
+        Node::Select(select) => {
+            rewrite(&mut select.operand, bound, types);
+            let operand = std::mem::take(&mut *select.operand);
+            let field = made(node.id, Node::Literal(LiteralValue::String(select.field.clone().into())));
+            node.expr = called(FIELD, vec![operand, field]);
+        }
+        Node::List(list) => list.elements.iter_mut().for_each(|part| rewrite(part, bound, types)),
+        Node::Map(map) => map.entries.iter_mut().for_each(|entry| {
+            if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                rewrite(&mut entry.key, bound, types);
+                rewrite(&mut entry.value, bound, types);
+            }
+        }),
+        Node::Call(call) => {
+            let parts = call.target.as_deref_mut().into_iter().chain(&mut call.args);
+            parts.for_each(|part| rewrite(part, bound, types));
+            let is_field = call.func_name == operators::INDEX
+                && matches!(
+                    call.args.last().map(|key| &key.expr),
+                    Some(Node::Literal(LiteralValue::String(_)))
+                );
+            if is_field {
+                FIELD.clone_into(&mut call.func_name);
+            }
+        }
+        Node::Comprehension(loops) => {
+            rewrite(&mut loops.iter_range, bound, types);
+            rewrite(&mut loops.accu_init, bound, types);
+            let depth = bound.len();
+            bound.extend([loops.accu_var.clone(), loops.iter_var.clone()]);
+            bound.extend(loops.iter_var2.clone());
+            rewrite(&mut loops.loop_cond, bound, types);
+            rewrite(&mut loops.loop_step, bound, types);
+            rewrite(&mut loops.result, bound, types);
+            bound.truncate(depth);
+        }
+    }
+    if let Some(convert) = convert {
+        let id = node.id;
+        let text = std::mem::take(node);
+        let null = || made(id, Node::Literal(LiteralValue::Null));
+        let is_null = made(id, called(operators::EQUALS, vec![text.clone(), null()]));
+        let value = made(id, called(convert, vec![text]));
+        *node = made(id, called(operators::CONDITIONAL, vec![is_null, null(), value]));
+    }
+}
+
+fn made(id: u64, expr: Node) -> IdedNode {
+    IdedNode { id, expr }
+}
+
+fn called(function: &str, args: Vec<IdedNode>) -> Node {
+    Node::Call(CallExpr { func_name: function.to_owned(), target: None, args })
+}
+
+/// `[value, name of a field]`: the field; null where it is not there, or the value is null.
+pub(super) fn field<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let [operand, field] = call.args.as_slice() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    let null = || Ok(CowVal::owned(CelNull));
+    let mut operand = operand.as_ref();
+    if let Some(optional) = operand.downcast_ref::<CelOptional>() {
+        match optional.option() {
+            Some(value) => operand = value,
+            None => return null(),
+        }
+    }
+    let field = field.downcast_ref::<CelString>().map(|field| field.inner().to_owned()).unwrap_or_default();
+    match operand.downcast_ref::<CelMap>() {
+        Some(map) => match map.inner().get(&CelMapKey::from(field)) {
+            Some(value) => Ok(CowVal::Owned(value.clone_as_boxed())),
+            None => null(),
+        },
+        None if operand.downcast_ref::<CelNull>().is_some() => null(),
+        None => {
+            let message = format!("a value of type {} has no fields", operand.get_type().name());
+            Err(ExecutionError::function_error("field", message))
+        }
+    }
+}

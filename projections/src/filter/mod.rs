@@ -1,0 +1,14 @@
+//! Lists that are asked for by an expression over the fields of their rows.
+//!
+//! Law: an expression is read and checked before a row is; what an index answers is looked at once more row by row, so
+//! that the answer is that of a plain scan. How many rows one answer looks at is bounded.
+//!
+//! [`field`] is the table of a list's fields, [`row_filter`] an expression over them, [`scan`] its way through rows.
+
+mod field;
+mod row_filter;
+mod scan;
+
+pub use field::{Field, FieldType, RowFields};
+pub use row_filter::{FilterError, FilterRow, RowFilter};
+pub use scan::{Judged, ROWS_MAX, RowScan, ScanReport};

@@ -1,0 +1,149 @@
+//! Which runs are wanted: simple conditions, and an expression over the fields of a row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use everfold_base::id::RunId;
+use everfold_base::time::Timestamp;
+use everfold_core::state::RunStatus;
+
+use super::fields::RunFields;
+use super::index_terms;
+use super::plan::RunPlan;
+use super::row::{RowIdentity, RunRow};
+use crate::filter::{ROWS_MAX, RowFilter, RowScan};
+use crate::index::predicate::Predicate;
+use crate::snapshot::ReadSnapshot;
+use crate::storage::StorageError;
+
+/// Which runs are wanted; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// One of these; empty: any.
+    pub status: Vec<RunStatus>,
+    /// The pipeline's name.
+    pub pipeline: Option<String>,
+    /// Its number; runs of several keys may have it.
+    pub number: Option<u64>,
+    /// Labels with these values; no value: the label is there.
+    pub labels: Vec<(String, Option<String>)>,
+    /// Words that all stand in title, pipeline or labels, or begin the id; case does not matter. One of
+    /// one or two characters must begin a word there.
+    pub words: Vec<String>,
+    /// Started later than this.
+    pub started_after: Option<Timestamp>,
+    /// Started by this run.
+    pub parent: Option<RunId>,
+    /// Below this run, at whatever depth: it is the topmost run above them.
+    pub top: Option<RunId>,
+    /// This step is active, or awaits a person.
+    pub step: Option<String>,
+    /// It awaits a person with this role.
+    pub awaiting: Option<String>,
+    /// An expression over their fields is true.
+    pub asked: Option<RunExpression>,
+}
+
+/// An expression over the fields of runs.
+#[derive(Debug, Clone)]
+pub struct RunExpression {
+    filter: RowFilter,
+    now: Timestamp,
+    set_aside: Arc<BTreeMap<RunId, String>>,
+    rows_max: usize,
+}
+
+impl RunExpression {
+    /// An expression that was compiled over [`super::RUN_FIELDS`] for this moment; `set_aside` are the runs that their
+    /// owner cannot go on with, and why.
+    #[must_use]
+    pub fn new(filter: RowFilter, now: Timestamp, set_aside: BTreeMap<RunId, String>) -> Self {
+        Self { filter, now, set_aside: Arc::new(set_aside), rows_max: ROWS_MAX }
+    }
+
+    /// The same with another bound of the rows that one page looks at.
+    #[must_use]
+    pub fn within(self, rows_max: usize) -> Self {
+        Self { rows_max, ..self }
+    }
+
+    pub(super) fn scan(&self, by_index: Vec<String>) -> RowScan<'_> {
+        RowScan::begin(&self.filter, self.rows_max, by_index)
+    }
+
+    pub(super) fn of_row<'a>(&'a self, row: &'a RunRow) -> RunFields<'a> {
+        let set_aside = self.set_aside.get(&row.id).map(String::as_str);
+        RunFields { row, now: self.now, set_aside }
+    }
+}
+
+impl RunFilter {
+    /// The rows that may fit, by the indexes. What a run shows while it lives counts only `now`.
+    pub(super) fn condition(
+        &self,
+        snapshot: &ReadSnapshot<'_>,
+        count: u32,
+        now: bool,
+    ) -> Result<Predicate, StorageError> {
+        let mut all = Vec::new();
+        if !self.status.is_empty() {
+            let any = self.status.iter().filter(|status| now || status.is_ended());
+            all.push(Predicate::Any(any.map(|status| index_terms::status_is(*status)).collect()));
+        }
+        all.extend(self.pipeline.iter().map(|name| index_terms::pipeline_is(name)));
+        all.extend(self.number.map(index_terms::number_is));
+        all.extend(self.labels.iter().map(|(key, value)| index_terms::label_is(key, value.as_ref())));
+        all.extend(self.parent.map(index_terms::parent_is));
+        all.extend(self.top.map(index_terms::top_is));
+        all.extend(self.step.iter().map(|step| index_terms::step_is(step)));
+        all.extend(self.awaiting.iter().map(|role| index_terms::role_may(role)));
+        for word in &self.words {
+            all.push(index_terms::may_mention(snapshot, count, word)?);
+        }
+        Ok(Predicate::All(all))
+    }
+
+    /// What the indexes answer of the expression.
+    pub(super) fn plan(&self, now: bool) -> RunPlan {
+        self.asked.as_ref().map_or_else(RunPlan::default, |asked| RunPlan::of(asked.filter.condition(), now))
+    }
+
+    /// Whether a row fits, but for the expression.
+    pub(super) fn fits(&self, row: &RunRow) -> bool {
+        let shown = &row.shown;
+        let has_label = |(key, value): &(String, Option<String>)| {
+            shown.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
+        };
+        (self.status.is_empty() || self.status.contains(&shown.status))
+            && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
+            && self.number.is_none_or(|number| row.number == Some(number))
+            && self.labels.iter().all(has_label)
+            && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
+            && self.top.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.top == run))
+            && self.started_after.is_none_or(|after| row.started_at > after)
+            && self.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
+            && self.awaiting.as_ref().is_none_or(|role| {
+                shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
+            })
+            && self.words.iter().all(|word| index_terms::mentions(&row.fixed(), shown, word))
+    }
+}
+
+impl RunRow {
+    fn fixed(&self) -> RowIdentity {
+        RowIdentity {
+            id: self.id,
+            pipeline: self.pipeline.clone(),
+            number: self.number,
+            title: self.title.clone(),
+            started_by: self.started_by.clone(),
+            initiator: self.initiator.clone(),
+            started_at: self.started_at,
+            position: self.position,
+            parent: self.parent.clone(),
+            origin: self.origin.clone(),
+            definition: self.definition,
+            steps: self.step_counts.map_or(0, |counts| counts.total),
+        }
+    }
+}
