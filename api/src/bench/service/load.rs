@@ -18,7 +18,7 @@ use super::super::machine::{self, MachineUsage};
 use super::super::report::BenchReport;
 use super::super::size::Size;
 use super::client::ServiceClient;
-use super::processes::{FUNCTION, Process, Service};
+use super::processes::{BenchProcess, BenchService, FUNCTION};
 
 /// Steps of one of the many runs.
 const STEPS: usize = 10;
@@ -53,7 +53,7 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<BenchR
         .with("p99_us", raw.p99_us);
 
     say("the service");
-    let service = Service::start(folder).await?;
+    let service = BenchService::start(folder).await?;
     let idle = machine::usage_of(service.process.id())?;
     report
         .add("service ready, empty folder", service.ready.as_secs_f64() * 1e3, "ms")
@@ -128,7 +128,7 @@ async fn start(client: ServiceClient, pipeline: &str, number: usize) -> Result<(
 }
 
 /// What the service, its worker and this process used up together.
-fn used(service: &Process, worker: &Process) -> Result<MachineUsage, BenchError> {
+fn used(service: &BenchProcess, worker: &BenchProcess) -> Result<MachineUsage, BenchError> {
     let (service, worker, client) =
         (machine::usage_of(service.id())?, machine::usage_of(worker.id())?, machine::usage()?);
     Ok(MachineUsage {

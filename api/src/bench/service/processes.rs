@@ -34,9 +34,9 @@ summary = "Does nothing."
 "#;
 
 /// A process that ends with this one: by the end of its input, or when it is dropped.
-pub(super) struct Process(Child);
+pub(super) struct BenchProcess(Child);
 
-impl Process {
+impl BenchProcess {
     pub(super) fn id(&self) -> u32 {
         self.0.id().unwrap_or_default()
     }
@@ -52,15 +52,15 @@ impl Process {
 }
 
 /// `everfold serve` over a new folder.
-pub(super) struct Service {
-    pub(super) process: Process,
+pub(super) struct BenchService {
+    pub(super) process: BenchProcess,
     pub(super) client: ServiceClient,
     pub(super) url: String,
     /// From its start until it said that it serves.
     pub(super) ready: Duration,
 }
 
-impl Service {
+impl BenchService {
     pub(super) async fn start(folder: &Path) -> Result<Self, BenchError> {
         let data = folder.join("data");
         std::fs::create_dir_all(&data)?;
@@ -80,7 +80,7 @@ impl Service {
         let (url, token) =
             (said["url"].as_str().unwrap_or_default(), said["token"].as_str().unwrap_or_default());
         Ok(Self {
-            process: Process(child),
+            process: BenchProcess(child),
             client: ServiceClient::new(url, token),
             url: url.to_owned(),
             ready,
@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// A worker of this service.
-    pub(super) async fn worker(&self) -> Result<Process, BenchError> {
+    pub(super) async fn worker(&self) -> Result<BenchProcess, BenchError> {
         let wish = json!({ "name": "bench", "role": "worker" });
         let made = self.client.ask(axum::http::Method::POST, "/api/v1/tokens", Some(&wish)).await?;
         let token = made["token"].as_str().unwrap_or_default();
@@ -98,7 +98,7 @@ impl Service {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Process(child))
+        Ok(BenchProcess(child))
     }
 }
 
