@@ -164,7 +164,7 @@ mod tests {
         let mut rows = Rows::default();
         let scheduled = StepScheduled { id: id.clone(), work: ScheduledWork::Task(task) };
         rows.apply(&scheduled.into(), Timestamp(100));
-        let started = AttemptStarted { id, began_at: began_at.map(Timestamp) };
+        let started = AttemptStarted { id, began_at: began_at.map(Timestamp), holder: None };
         rows.apply(&started.into(), Timestamp(900));
         rows.rows[0].started_at
     }

@@ -9,8 +9,8 @@ use everfold_engine::definition::similar;
 use everfold_engine::execution::Usage;
 use everfold_engine::id::EffectId;
 use everfold_workflows::remote::{
-    AttemptName, Heartbeat, HeartbeatReply, Instance, Job, LeaseClaim, Reported, ReportedFailure, WorkerName,
-    WorkerPoll, WorkerRefusal, WorkerReport,
+    AttemptFacts, AttemptName, Heartbeat, HeartbeatReply, Instance, Job, LeaseClaim, Reported,
+    ReportedFailure, WorkerName, WorkerPoll, WorkerRefusal, WorkerReport,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -267,9 +267,9 @@ pub(crate) async fn heartbeat(
         return Err(Fault::new(Code::TooLarge, "`progress` is longer than 64 KiB"));
     }
     let claim = lease_claim(&caller, &id, lease, instance)?;
-    let (book, lives) = (app.book(), lives(&app, &claim));
+    let (book, facts) = (app.book(), facts(&app, &claim));
     let id = claim.id.0.clone();
-    match book.heartbeat(claim, Heartbeat { log, progress }, lives).await {
+    match book.heartbeat(claim, Heartbeat { log, progress }, facts).await {
         Ok(heard) => Ok(Json(heard)),
         Err(why) => Err(refused_report(&app, &id, why).await),
     }
@@ -339,12 +339,11 @@ async fn report(app: &App, claim: LeaseClaim, report: WorkerReport) -> Result<Re
     if report.usage.len() > USAGES_MAX {
         return Err(Fault::new(Code::TooLarge, format!("`usage` has more than {USAGES_MAX} parts")));
     }
-    let (id, lives) = (claim.id.clone(), lives(app, &claim));
-    let repeated = match app.book().report(claim, report, lives).await {
+    let (id, facts) = (claim.id.clone(), facts(app, &claim));
+    let repeated = match app.book().report(claim, report, facts).await {
         Ok(repeated) => repeated,
         Err(why) => return Err(refused_report(app, &id.0, why).await),
     };
-    // The attempt's end becomes an event of its run a moment after this answer.
     let went = WriteReceipt { position: app.store().last_position(), replayed: repeated };
     Ok(written(axum::http::StatusCode::OK, went, ReportReceipt { id, repeated }))
 }
@@ -360,17 +359,11 @@ fn lease_claim(
     Ok(LeaseClaim { id, lease, worker: WorkerName::new(caller.actor.to_string(), instance) })
 }
 
-/// Whether the attempt is still in progress in its run. Where the run cannot be read now the answer is an error, so
-/// that the worker asks again: a “no” would make it drop what it has done.
-fn lives(app: &App, claim: &LeaseClaim) -> impl Future<Output = Result<bool, String>> + use<> {
+/// What the run says of the attempt. Where the run cannot be read now the answer is an error, so that the worker asks
+/// again: a “no” would make it drop what it has done.
+fn facts(app: &App, claim: &LeaseClaim) -> impl Future<Output = Result<AttemptFacts, String>> + use<> {
     let (app, id) = (App::clone(app), claim.id.0.clone());
-    async move {
-        match app.is_in_progress(&id).await {
-            Ok(lives) => Ok(lives),
-            Err(fault) if matches!(fault.code, Code::NoRun | Code::NoStep) => Ok(false),
-            Err(fault) => Err(fault.message),
-        }
-    }
+    async move { app.attempt_facts(&id).await.map_err(|fault| fault.message) }
 }
 
 fn lines_fit(log: &[String]) -> Result<(), Fault> {

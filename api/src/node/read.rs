@@ -17,6 +17,7 @@ use everfold_engine::store::Writability;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
 use everfold_workflows::process::{Suspended, suspended};
+use everfold_workflows::remote::AttemptFacts;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -336,6 +337,22 @@ impl Node {
         let attempt = id.attempt.clone();
         let found = self.engine.with_state(id.run, move |state| in_progress(state, &attempt)).await?;
         found.ok_or_else(|| Fault::new(Code::NoStep, format!("there is no step “{}”", id.attempt.path)))
+    }
+
+    /// What the run of an attempt says of the worker that holds or held it; nothing where there is no such run or step.
+    ///
+    /// # Errors
+    /// The run cannot be read now.
+    pub(crate) async fn attempt_facts(&self, id: &EffectId) -> Result<AttemptFacts, Fault> {
+        let attempt = id.attempt.clone();
+        let found = self.engine.with_state(id.run, move |state| AttemptFacts {
+            hold: state.worker_hold(&attempt).cloned(),
+            is_in_progress: in_progress(state, &attempt).unwrap_or(false),
+        });
+        match found.await.map_err(Fault::from) {
+            Err(fault) if fault.code == Code::NoRun => Ok(AttemptFacts::default()),
+            found => found,
+        }
     }
 
     /// How an attempt failed, where it failed and is its step's last one.

@@ -78,7 +78,7 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::RunForked(fact) => fork(fact, values)?,
         RunEvent::AttemptStarted(fact) => InputKind::AttemptStarted(fact),
         RunEvent::ChildStarted(fact) => {
-            InputKind::AttemptStarted(AttemptStarted { id: fact.id, began_at: None })
+            InputKind::AttemptStarted(AttemptStarted { id: fact.id, began_at: None, holder: None })
         }
         RunEvent::AttemptSucceeded(fact) => succeeded(fact, values)?,
         RunEvent::AttemptFailed(fact) => failed(fact),

@@ -4,6 +4,7 @@
 //! as its kind of work can.
 
 use crate::names::{NameFailure, NameRequest, NameWish};
+use crate::record_receipt::RecordReceipt;
 use crate::secrets::Secrets;
 use crate::service::Service;
 use crate::workdir::Workdir;
@@ -12,9 +13,9 @@ use everfold_base::id::EffectId;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::{Artefact, Usage};
-use everfold_core::event::AttemptNotes;
+use everfold_core::event::{AttemptHolder, AttemptNotes};
 use everfold_core::progress::WorkProgress;
-use everfold_core::state::Resumption;
+use everfold_core::state::{Resumption, WorkerHold};
 use everfold_language::definition::OnLost;
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -55,6 +56,8 @@ pub struct AttemptRequest {
     pub session: Option<String>,
     /// It goes on with work that was interrupted; an agent is told what is said there.
     pub resumption: Option<Resumption>,
+    /// The worker that holds it, as it was recorded.
+    pub held: Option<WorkerHold>,
 }
 
 /// What a step declares that it leaves, rendered.
@@ -110,6 +113,8 @@ pub struct AttemptEnd {
     /// What it called upon asks to be left alone for so long (`Retry-After`). Not recorded: work that waits for
     /// the same services is held back meanwhile.
     pub again_after: Option<Duration>,
+    /// Is informed when the end is recorded, durably. Not recorded itself.
+    pub receipt: Option<RecordReceipt>,
 }
 
 impl AttemptEnd {
@@ -125,6 +130,7 @@ impl AttemptEnd {
             notes: AttemptNotes::default(),
             ask: None,
             again_after: None,
+            receipt: None,
         }
     }
 }
@@ -166,6 +172,11 @@ pub trait AttemptObserver: Send + Sync {
     fn started_at(&self, at: Timestamp) {
         let _not_kept = at;
         self.started();
+    }
+    /// A worker takes the attempt, and is given it only when that is durable: the receipt is informed then. It is dropped
+    /// where that is not recorded.
+    fn taken(&self, holder: AttemptHolder, receipt: RecordReceipt) {
+        let _never_recorded = (holder, receipt);
     }
     /// The newest line of its output.
     fn line(&self, line: &str);

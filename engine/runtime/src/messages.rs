@@ -11,6 +11,7 @@ use everfold_base::id::{InputId, RunId};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunState;
 use everfold_language::definition::Definition;
+use everfold_ports::RecordReceipt;
 use everfold_store::Dedup;
 
 /// Where an answer goes.
@@ -26,6 +27,8 @@ pub(crate) struct Queued {
     pub(crate) kind: InputKind,
     pub(crate) dedup: Option<Dedup>,
     pub(crate) answer: Option<Answer>,
+    /// Work that waits until this is recorded.
+    pub(crate) receipt: Option<RecordReceipt>,
     /// For a start or a fork: what the run is pinned to.
     pub(crate) definition: Option<Arc<Definition>>,
 }
@@ -33,7 +36,7 @@ pub(crate) struct Queued {
 impl Queued {
     /// An input of the engine's own.
     pub(crate) fn own(id: InputId, kind: InputKind) -> Self {
-        Self { id, actor: Actor::Engine, kind, dedup: None, answer: None, definition: None }
+        Self { id, actor: Actor::Engine, kind, dedup: None, answer: None, receipt: None, definition: None }
     }
 
     /// The definition of the run that this starts; `None`: it acts on a run that exists.
@@ -46,6 +49,13 @@ impl Queued {
         if let Some(waiting) = self.answer.take() {
             // There is no receiver when the caller went away.
             let _gone = waiting.send(answer);
+        }
+    }
+
+    /// What it led to is durable.
+    pub(crate) fn recorded(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.recorded();
         }
     }
 }

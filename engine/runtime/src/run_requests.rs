@@ -84,7 +84,7 @@ impl Runtime {
             Some(dedup) => InputId::derive(&format!("{run}/{}", dedup.key)),
             None => InputId((self.config.chance)().to_le_bytes()),
         });
-        let queued = Queued { id, actor, kind, dedup, answer: None, definition: None };
+        let queued = Queued { actor, dedup, ..Queued::own(id, kind) };
         self.ask(run, queued).await
     }
 

@@ -279,7 +279,7 @@ impl RandomRun {
     fn happen(&mut self, effect: Effect, how: u8) {
         let kind = match effect {
             Effect::Attempt { id, started: false } if how.is_multiple_of(3) => {
-                InputKind::AttemptStarted(AttemptStarted { id, began_at: None })
+                InputKind::AttemptStarted(AttemptStarted { id, began_at: None, holder: None })
             }
             Effect::Attempt { id, .. } | Effect::Stop { id } if how.is_multiple_of(11) => {
                 InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }

@@ -70,7 +70,7 @@ fn late(history: &[RunEvent], act: &ScriptedAct, at: Timestamp) -> Option<InputK
     }
     let id = super::side_effects::ended(event)?.clone();
     if act.luck.is_multiple_of(4) {
-        return Some(InputKind::AttemptStarted(AttemptStarted { id, began_at: None }));
+        return Some(InputKind::AttemptStarted(AttemptStarted { id, began_at: None, holder: None }));
     }
     let result = match act.luck % 2 {
         0 => Ok(json!("late").into()),

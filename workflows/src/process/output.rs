@@ -57,7 +57,12 @@ impl ReservedOutput {
             labels.insert(name.clone(), text);
         }
         let note = self.note.as_ref().map(|note| note.chars().take(NOTE_CHARS_MAX).collect());
-        Ok(execution::AttemptNotes { labels, note, code: self.code.clone(), log: None })
+        Ok(execution::AttemptNotes {
+            labels,
+            note,
+            code: self.code.clone(),
+            ..execution::AttemptNotes::default()
+        })
     }
 }
 

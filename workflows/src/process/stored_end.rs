@@ -87,6 +87,7 @@ impl From<StoredEnd> for AttemptEnd {
             notes: stored.notes,
             ask: stored.ask.map(|ask| ask.value()),
             again_after: None,
+            receipt: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One attempt that is offered, held, ended.
 //!
-//! Law: what an attempt is stands behind one lock, which is held until what changes is durable. So of a
-//! report, a lease that ends, a time limit and a cancel one is first, and the others see it.
+//! Law: what an attempt is stands behind one lock, which is held until a lease is durable. So of a report, a lease that
+//! ends, a time limit and a cancel one is first, and the others see it; that one is the end that its run records.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use everfold_base::duration;
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::EffectId;
+use everfold_base::id::{AttemptId, EffectId};
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
-use everfold_ports::{AttemptObserver, LogSeal};
+use everfold_ports::{AttemptObserver, LogSeal, WorkerHold};
 use everfold_system::clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::record::{EndResult, Lease, RecordedEnd};
+use super::end::{End, EndResult};
+use super::lease::Lease;
+use super::protocol::{AttemptName, Job};
 use crate::private_file::make_private;
 use crate::shim::log::{LogSource, LogWriter, seal};
 use crate::shim::protocol::LOG;
@@ -35,6 +37,8 @@ pub(crate) struct WorkOffer {
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
     pub(crate) folder: std::path::PathBuf,
+    /// The worker that holds it already.
+    pub(crate) held: Option<WorkerHold>,
     pub(crate) observer: Arc<dyn AttemptObserver>,
 }
 
@@ -47,6 +51,8 @@ pub(super) struct Attempt {
     /// No worker holds it any more.
     pub(super) ended: CancellationToken,
     log: Mutex<WorkerLog>,
+    /// A former engine may have written a log of it.
+    is_former: bool,
 }
 
 /// The log of what a worker says.
@@ -64,7 +70,7 @@ enum WorkerLog {
 pub(super) enum OfferStage {
     Offered,
     Held(Held),
-    Ended(Box<RecordedEnd>),
+    Ended(Box<End>),
 }
 
 /// A worker holds the attempt.
@@ -110,7 +116,7 @@ impl Held {
     }
 
     /// The end that time has brought, if it has.
-    pub(super) fn due(&mut self, now: Instant, offer: &WorkOffer, span: Duration) -> Option<RecordedEnd> {
+    pub(super) fn due(&mut self, now: Instant, offer: &WorkOffer, span: Duration) -> Option<End> {
         if self.limit.is_some_and(|limit| limit <= now) && self.stopping.is_none() {
             let limit = offer.timeout.unwrap_or_default();
             let message = format!("the time limit of {} passed", duration::format(limit));
@@ -127,25 +133,59 @@ impl Held {
             )),
             _goes_on => return None,
         };
-        Some(RecordedEnd::own(result, clock::now()))
+        Some(End::own(result, clock::now()))
+    }
+}
+
+impl Job {
+    pub(super) fn new(offer: &WorkOffer, held: &Held, lease: String, span: Duration) -> Self {
+        let AttemptId { path, round, attempt } = &offer.id.attempt;
+        Self {
+            id: AttemptName(offer.id.clone()),
+            lease,
+            lease_until: held.until_at,
+            lease_seconds: span.as_secs_f64(),
+            function: offer.function.clone(),
+            with: offer.with.clone(),
+            run: offer.id.run.to_string(),
+            step: path.to_string(),
+            round: round.0,
+            attempt: attempt.0,
+            idempotency_key: offer.id.idempotency_key(),
+            timeout_seconds: offer.timeout.map(|timeout| timeout.as_secs_f64()),
+            context: offer.context.clone(),
+        }
     }
 }
 
 /// Seals the log in the folder of an attempt that has ended; `None` where there is none, or it cannot be read.
-pub(super) fn seal_log(folder: &Path, lost_bytes: u64) -> Option<LogSeal> {
+fn seal_log(folder: &Path, lost_bytes: u64) -> Option<LogSeal> {
     let sealed = seal(&folder.join(LOG), lost_bytes);
     sealed.inspect_err(|error| tracing::warn!(%error, "a worker's log could not be sealed")).ok().flatten()
 }
 
 impl Attempt {
     pub(super) fn new(offer: WorkOffer, stage: OfferStage) -> Self {
+        let is_former = !matches!(stage, OfferStage::Offered);
         Self {
             offer,
             stage: tokio::sync::Mutex::new(stage),
             changed: Notify::new(),
             ended: CancellationToken::new(),
             log: Mutex::default(),
+            is_former,
         }
+    }
+
+    /// The log of an attempt that has ended is closed from now on. Whether there is nothing to seal: it has none.
+    pub(super) fn has_no_log(&self) -> bool {
+        // Who writes a line holds the lock, so there is a log then.
+        let Ok(mut log) = self.log.try_lock() else { return false };
+        let is_unopened = matches!(*log, WorkerLog::Unopened) && !self.is_former;
+        if is_unopened {
+            *log = WorkerLog::Closed;
+        }
+        is_unopened
     }
 
     /// Keeps lines of the worker, secrets masked; a log that cannot be written loses them.

@@ -13,7 +13,7 @@ use super::lease_table::LeaseTable;
 use crate::attempt_end::ended_now;
 use crate::function::Functions;
 
-/// Offers an attempt, or goes on with one that was offered: its folder says which. What does not fit is
+/// Offers an attempt, or goes on with one that a worker holds: the request says which. What does not fit is
 /// offered to no worker; what does not fit of the output is the attempt's failure.
 pub(crate) fn carry(
     table: &LeaseTable,
@@ -21,7 +21,7 @@ pub(crate) fn carry(
     request: AttemptRequest,
     observer: Arc<dyn AttemptObserver>,
 ) -> BoxFuture<'static, AttemptEnd> {
-    let AttemptRequest { id, mut spec, input, timeout, grace, folder, .. } = request;
+    let AttemptRequest { id, mut spec, input, timeout, grace, folder, held, .. } = request;
     let function = spec["name"].as_str().unwrap_or_default().to_owned();
     let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
     let with = match functions.taken(&function, with.unwrap_or_else(|| json!({}))) {
@@ -38,6 +38,7 @@ pub(crate) fn carry(
             timeout,
             grace,
             folder,
+            held,
             observer,
         };
         let mut end = table.carry(offer).await;

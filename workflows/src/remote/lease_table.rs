@@ -1,27 +1,35 @@
 //! The table of work that workers fetch: what is offered, which worker holds what, which workers poll.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use everfold_base::data_folder::Layout;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::EffectId;
-use everfold_ports::{AttemptEnd, AttemptResult};
+use everfold_ports::{AttemptEnd, AttemptResult, RecordReceipt};
 use everfold_system::clock;
+use futures::future::join_all;
+use lru::LruCache;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::attempt::{Attempt, Held, OfferStage, WorkOffer, seal_log};
+use super::attempt::{Attempt, Held, OfferStage, WorkOffer};
+use super::end::{End, EndResult, RECORDED_WITHIN, durable};
+use super::former_record::{self, FormerRecord};
 use super::known_worker::{KnownWorker, forget};
+use super::lease::Lease;
 use super::name::WorkerName;
 use super::protocol::{Job, WorkerPoll, WorkerRefusal};
 use super::queue::{Match, Queues};
-use super::record::{self, EndResult, Lease, RecordedEnd};
 use crate::attempt_end::ended_now;
 
 /// How many polls may wait at once.
 const POLLS_MAX: usize = 10_000;
+/// How many cancels are remembered of attempts that are not in the table, or not yet.
+const CANCELS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+
 /// What is offered, which worker holds what, which workers poll. Cheap to clone.
 #[derive(Clone)]
 pub struct LeaseTable {
@@ -33,10 +41,15 @@ pub(super) struct TableState {
     pub(super) layout: Layout,
     pub(super) lease: Duration,
     queues: Mutex<Queues>,
-    open: Mutex<HashMap<EffectId, Arc<Attempt>>>,
+    open: Mutex<OpenAttempts>,
     workers: Mutex<BTreeMap<WorkerName, KnownWorker>>,
-    /// Held while a folder is read and its attempt entered, and while one is changed that is not entered.
-    pub(super) door: tokio::sync::Mutex<()>,
+}
+
+/// The attempts in the table.
+pub(super) struct OpenAttempts {
+    pub(super) entered: HashMap<EffectId, Arc<Attempt>>,
+    /// Cancelled before they were entered: an attempt is cancelled as soon as it is launched, and entered a moment later.
+    cancelled: LruCache<EffectId, ()>,
 }
 
 /// Takes an attempt out of the table however its future ends, also by being dropped.
@@ -50,8 +63,8 @@ impl Drop for Entered {
         let offer = &self.attempt.offer;
         self.table.queues().withdraw(&offer.function, &offer.id);
         let mut open = self.table.open();
-        if open.get(&offer.id).is_some_and(|own| Arc::ptr_eq(own, &self.attempt)) {
-            open.remove(&offer.id);
+        if open.entered.get(&offer.id).is_some_and(|own| Arc::ptr_eq(own, &self.attempt)) {
+            open.entered.remove(&offer.id);
         }
         drop(open);
         self.attempt.ended.cancel();
@@ -77,11 +90,6 @@ impl Drop for Polling {
     }
 }
 
-enum LeaseAdmission {
-    Goes(Entered),
-    Ended(Box<RecordedEnd>),
-}
-
 impl LeaseTable {
     /// A table over the attempts of a data folder; `lease` is how long a worker holds an attempt without
     /// a heartbeat.
@@ -91,31 +99,30 @@ impl LeaseTable {
             layout: layout.clone(),
             lease,
             queues: Mutex::default(),
-            open: Mutex::default(),
+            open: Mutex::new(OpenAttempts { entered: HashMap::new(), cancelled: LruCache::new(CANCELS_MAX) }),
             workers: Mutex::default(),
-            door: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Offers an attempt, or goes on with what its folder says, and resolves with its end. Dropping the
-    /// future leaves it with the worker.
+    /// Offers an attempt, or goes on with the worker that holds it, and resolves with its end. Dropping the future leaves
+    /// it with the worker.
     pub(crate) async fn carry(&self, offer: WorkOffer) -> AttemptEnd {
         let folder = offer.folder.clone();
-        let entered = match self.enter(offer).await {
-            Ok(LeaseAdmission::Goes(entered)) => entered,
-            Ok(LeaseAdmission::Ended(end)) => {
-                let mut end = ended(*end);
-                end.notes.log = blocking(move || seal_log(&folder, 0)).await;
-                return end;
-            }
+        // What this version began has a holder in the run's events, or none at all; only a log makes it a folder.
+        let former = match offer.held.is_none() && std::fs::symlink_metadata(&folder).is_ok() {
+            true => blocking(move || former_record::read(&folder)).await,
+            false => Ok(FormerRecord::default()),
+        };
+        let entered = match former.map(|former| self.enter(offer, former)) {
+            Ok(entered) => entered,
             Err(error) => {
-                let message = format!("what is kept of the attempt cannot be read: {error}");
+                let message = format!("what a former version kept of the attempt cannot be read: {error}");
                 return ended_now(AttemptResult::Failed(Failure::new(FailureKind::Spawn, message)));
             }
         };
         let mut end = self.awaited(&entered.attempt).await;
-        if !matches!(end.result, AttemptResult::NoRoom { .. }) {
+        if !entered.attempt.has_no_log() {
             let attempt = Arc::clone(&entered.attempt);
             end.notes.log = blocking(move || attempt.close_log()).await;
         }
@@ -127,23 +134,15 @@ impl LeaseTable {
         loop {
             let next = {
                 let mut stage = attempt.stage.lock().await;
+                if let OfferStage::Held(held) = &mut *stage
+                    && let Some(end) = held.due(Instant::now(), &attempt.offer, self.inner.lease)
+                {
+                    *stage = OfferStage::Ended(Box::new(end));
+                }
                 match &mut *stage {
-                    OfferStage::Ended(end) => return ended(RecordedEnd::clone(end)),
+                    OfferStage::Ended(end) => return end.hand_over(),
                     OfferStage::Offered => None,
-                    OfferStage::Held(held) => {
-                        match held.due(Instant::now(), &attempt.offer, self.inner.lease) {
-                            None => Some(held.next()),
-                            Some(end) => {
-                                if let Err(error) = write_end(attempt, &end).await {
-                                    // Without it a former engine's folder would say that it is held.
-                                    let reason = format!("the end could not be kept: {error}");
-                                    return ended_now(AttemptResult::NoRoom { reason });
-                                }
-                                *stage = OfferStage::Ended(Box::new(end.clone()));
-                                return ended(end);
-                            }
-                        }
-                    }
+                    OfferStage::Held(held) => Some(held.next()),
                 }
             };
             match next {
@@ -158,60 +157,53 @@ impl LeaseTable {
         }
     }
 
-    async fn enter(&self, offer: WorkOffer) -> std::io::Result<LeaseAdmission> {
-        let _door = self.inner.door.lock().await;
-        let folder = offer.folder.clone();
-        let (lease, end) = blocking(move || record::read(&folder)).await?;
-        if let Some(end) = end {
-            return Ok(LeaseAdmission::Ended(Box::new(end)));
-        }
+    fn enter(&self, offer: WorkOffer, former: FormerRecord) -> Entered {
         let (observer, function, id) =
             (Arc::clone(&offer.observer), offer.function.clone(), offer.id.clone());
-        let stage = match lease {
-            None => OfferStage::Offered,
-            Some(lease) => {
-                observer.started();
+        let lease = offer.held.as_ref().map(Lease::from).or(former.lease);
+        let mut open = self.open();
+        let stage = match (former.end, lease) {
+            (Some(end), _) => OfferStage::Ended(Box::new(end.into())),
+            (None, _) if open.cancelled.pop(&id).is_some() => OfferStage::Ended(Box::new(cancelled_now())),
+            (None, None) => OfferStage::Offered,
+            (None, Some(lease)) => {
+                match &offer.held {
+                    Some(_) => observer.started(),
+                    // A former version recorded it elsewhere: from now on it is a fact of the run.
+                    None => observer.taken(lease.holder(), RecordReceipt::new().0),
+                }
                 observer.line(&format!("{} does it", lease.worker));
                 OfferStage::Held(Held::new(lease, self.inner.lease, offer.timeout))
             }
         };
         let is_offered = matches!(stage, OfferStage::Offered);
         let attempt = Arc::new(Attempt::new(offer, stage));
-        self.open().insert(id.clone(), Arc::clone(&attempt));
+        open.entered.insert(id.clone(), Arc::clone(&attempt));
+        drop(open);
         let entered = Entered { table: self.clone(), attempt };
         if is_offered {
             observer.line(&format!("waits for a worker that does {function}"));
             self.queues().put(&function, id);
         }
-        Ok(LeaseAdmission::Goes(entered))
+        entered
     }
 
     /// Ends an attempt; resolves when no worker holds it.
-    pub(crate) async fn cancel(&self, id: EffectId, folder: std::path::PathBuf, grace: Duration) {
-        let cancelled = || Failure::new(FailureKind::Cancelled, "cancelled");
-        let door = self.inner.door.lock().await;
-        let entered = self.open().get(&id).cloned();
-        let Some(attempt) = entered else {
-            let written = blocking(move || {
-                let (_, end) = record::read(&folder)?;
-                let end =
-                    end.is_none().then(|| RecordedEnd::own(EndResult::Failed(cancelled()), clock::now()));
-                end.map_or(Ok(()), |end| record::write_end(&folder, &end))
-            });
-            if let Err(error) = written.await {
-                tracing::warn!(attempt = %id, %error, "a cancel could not be kept");
-            }
-            return;
+    pub(crate) async fn cancel(&self, id: EffectId, grace: Duration) {
+        let attempt = {
+            let mut open = self.open();
+            let Some(attempt) = open.entered.get(&id).cloned() else {
+                // Where it comes yet, it ends at once; where it does not, its run records an end without it.
+                open.cancelled.put(id, ());
+                return;
+            };
+            attempt
         };
-        drop(door);
         let mut stage = attempt.stage.lock().await;
         match &mut *stage {
             OfferStage::Offered => {
                 self.queues().withdraw(&attempt.offer.function, &id);
-                *stage = OfferStage::Ended(Box::new(RecordedEnd::own(
-                    EndResult::Failed(cancelled()),
-                    clock::now(),
-                )));
+                *stage = OfferStage::Ended(Box::new(cancelled_now()));
             }
             OfferStage::Held(held) => held.stop(cancelled(), grace),
             OfferStage::Ended(_) => {}
@@ -271,25 +263,31 @@ impl LeaseTable {
         Ok(Polling { table: self.clone(), worker: worker.clone(), waits: None })
     }
 
-    /// Makes offers a worker's. It goes on where the poll is dropped meanwhile, so that nothing stays half
+    /// Makes offers a worker's, side by side. It goes on where the poll is dropped meanwhile, so that nothing stays half
     /// taken; what no worker received is offered again.
     async fn hand_out(&self, offers: Vec<EffectId>, worker: &WorkerName) -> Result<Vec<Job>, WorkerRefusal> {
         let (table, worker) = (self.clone(), worker.clone());
         let (respond, responded) = oneshot::channel();
         tokio::spawn(async move {
+            let offered = offers.iter().filter_map(|id| table.entered(id));
+            let lent = join_all(offered.map(|attempt| {
+                let (table, worker) = (&table, &worker);
+                async move { table.lend(&attempt, worker).await.map_err(|why| (attempt, why)) }
+            }));
             let (mut jobs, mut wrong) = (Vec::new(), None);
-            for id in offers {
-                let Some(attempt) = table.open().get(&id).cloned() else { continue };
-                match table.lend(&attempt, &worker).await {
+            for lent in lent.await {
+                match lent {
                     Ok(job) => jobs.extend(job),
-                    Err(error) => {
-                        wrong = Some(error);
-                        table.queues().put(&attempt.offer.function, id);
+                    Err((attempt, why)) => {
+                        wrong = Some(why);
+                        if !attempt.ended.is_cancelled() {
+                            table.queues().put(&attempt.offer.function, attempt.offer.id.clone());
+                        }
                     }
                 }
             }
             let answer = match wrong {
-                Some(error) if jobs.is_empty() => Err(WorkerRefusal::NotKept(error.to_string())),
+                Some(why) if jobs.is_empty() => Err(why),
                 _given => Ok(jobs),
             };
             if let Err(Ok(unheard)) = respond.send(answer) {
@@ -298,46 +296,47 @@ impl LeaseTable {
                 }
             }
         });
-        responded.await.unwrap_or_else(|_| Err(WorkerRefusal::NotKept("the engine ends".to_owned())))
+        match tokio::time::timeout(RECORDED_WITHIN, responded).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_gone)) => Err(WorkerRefusal::NotKept("the engine ends".to_owned())),
+            Err(_elapsed) => Err(WorkerRefusal::NotKept("no lease is durable yet".to_owned())),
+        }
     }
 
-    async fn lend(&self, attempt: &Arc<Attempt>, worker: &WorkerName) -> std::io::Result<Option<Job>> {
+    /// Lends an attempt to a worker: its run records that, and then the worker is given it. `None`: it is offered no more.
+    async fn lend(&self, attempt: &Arc<Attempt>, worker: &WorkerName) -> Result<Option<Job>, WorkerRefusal> {
         let offer = &attempt.offer;
         let mut stage = attempt.stage.lock().await;
         if !matches!(*stage, OfferStage::Offered) || attempt.ended.is_cancelled() {
             return Ok(None);
         }
-        let lease = Lease {
-            lease: format!("{:032x}", clock::draw_u128()),
-            worker: worker.clone(),
-            taken_at: clock::now(),
-        };
-        let (folder, written) = (offer.folder.clone(), lease.clone());
-        blocking(move || record::write_lease(&folder, &written)).await?;
+        let text = format!("{:032x}", clock::draw_u128());
+        let lease = Lease { hash: Lease::hash_of(&text), worker: worker.clone(), taken_at: clock::now() };
+        let (receipt, recorded) = RecordReceipt::new();
+        offer.observer.taken(lease.holder(), receipt);
+        durable(recorded).await?;
         let held = Held::new(lease, self.inner.lease, offer.timeout);
-        let job = Job::new(offer, &held, self.inner.lease);
+        let job = Job::new(offer, &held, text, self.inner.lease);
         *stage = OfferStage::Held(held);
-        offer.observer.started();
         offer.observer.line(&format!("{worker} does it"));
         attempt.changed.notify_one();
         Ok(Some(job))
     }
 
+    /// Offers what a worker never received once more. Its run says that the worker holds it until the next one takes it.
     async fn give_back(&self, job: &Job) {
-        let Some(attempt) = self.open().get(&job.id.0).cloned() else { return };
+        let Some(attempt) = self.entered(&job.id.0) else { return };
         let mut stage = attempt.stage.lock().await;
-        let is_its = matches!(&*stage, OfferStage::Held(held) if held.lease.lease == job.lease && held.stopping.is_none());
+        let lease = Lease::hash_of(&job.lease);
+        let is_its =
+            matches!(&*stage, OfferStage::Held(held) if held.lease.hash == lease && held.stopping.is_none());
         if !is_its {
             return;
         }
-        let folder = attempt.offer.folder.clone();
-        // Where that cannot be, the lease ends by itself.
-        if blocking(move || record::remove_lease(&folder)).await.is_ok() {
-            *stage = OfferStage::Offered;
-            drop(stage);
-            attempt.changed.notify_one();
-            self.queues().put(&attempt.offer.function, job.id.0.clone());
-        }
+        *stage = OfferStage::Offered;
+        drop(stage);
+        attempt.changed.notify_one();
+        self.queues().put(&attempt.offer.function, job.id.0.clone());
     }
 
     /// How long a worker holds an attempt without a heartbeat.
@@ -350,7 +349,7 @@ impl LeaseTable {
         self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn open(&self) -> MutexGuard<'_, HashMap<EffectId, Arc<Attempt>>> {
+    pub(super) fn open(&self) -> MutexGuard<'_, OpenAttempts> {
         self.inner.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -365,19 +364,16 @@ impl LeaseTable {
     }
 
     pub(super) fn entered(&self, id: &EffectId) -> Option<Arc<Attempt>> {
-        self.open().get(id).cloned()
+        self.open().entered.get(id).cloned()
     }
 }
 
-fn ended(end: RecordedEnd) -> AttemptEnd {
-    let RecordedEnd { result, usage, at, .. } = end;
-    AttemptEnd { usage, ..AttemptEnd::new(result.into(), at) }
+fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "cancelled")
 }
 
-/// Writes the end of an attempt into its folder.
-pub(super) async fn write_end(attempt: &Attempt, end: &RecordedEnd) -> std::io::Result<()> {
-    let (folder, end) = (attempt.offer.folder.clone(), end.clone());
-    blocking(move || record::write_end(&folder, &end)).await
+fn cancelled_now() -> End {
+    End::own(EndResult::Failed(cancelled()), clock::now())
 }
 
 /// Does what waits for the disk on a thread of its own.

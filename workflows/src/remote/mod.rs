@@ -3,8 +3,9 @@
 //! Laws:
 //! - An attempt is given to at most one worker, ever. Where that one sends nothing for the span of its
 //!   lease, the attempt is lost, and the next attempt is another one.
-//! - A lease is durable before its worker gets it, a report before it is acknowledged; so a crash of
-//!   the engine changes nothing for a worker, but that its lease begins anew.
+//! - A lease and a report are facts of the run: `AttemptStarted` names the holder, the end of the attempt the report. The
+//!   lease is durable before its worker gets it, the end before its report is acknowledged; so a crash of the engine
+//!   changes nothing for a worker, but that its lease begins anew.
 //! - A worker is a process: two that use one token are two, and neither may speak of what the other holds.
 //! - A report counts once, and only from the worker that holds the attempt.
 //!
@@ -12,7 +13,8 @@
 //! |---|---|
 //! | `queue` | what is offered and who waits; pure |
 //! | `attempt` | one attempt: offered, held, ended |
-//! | `record` | what of that is durable, in the attempt's folder |
+//! | `lease`, `end` | who holds an attempt, and how it ended, as its run records it |
+//! | `former_record` | what former versions kept of that in the attempt's folder |
 //! | `lease_table` | all of it, as the executor uses it and polls do |
 //! | `worker_reports` | heartbeats and ends, as workers report them |
 //! | `name` | who a worker is |
@@ -23,14 +25,16 @@
 
 mod attempt;
 mod client;
+mod end;
 mod executor;
+mod former_record;
 mod functions;
 mod known_worker;
+mod lease;
 mod lease_table;
 mod name;
 mod protocol;
 mod queue;
-mod record;
 pub(crate) mod settings;
 mod view;
 mod worker_reports;
@@ -43,8 +47,8 @@ pub(crate) use executor::carry;
 pub use lease_table::LeaseTable;
 pub use name::{BadInstance, Instance, WorkerName};
 pub use protocol::{
-    AttemptName, Heartbeat, HeartbeatReply, Job, LeaseClaim, NoAttemptName, Reported, ReportedFailure,
-    ReportedFailureKind, WorkerPoll, WorkerRefusal, WorkerReport,
+    AttemptFacts, AttemptName, Heartbeat, HeartbeatReply, Job, LeaseClaim, NoAttemptName, Reported,
+    ReportedFailure, ReportedFailureKind, WorkerPoll, WorkerRefusal, WorkerReport,
 };
 pub use settings::{RemoteSettings, WorkerSettings};
 pub use view::{HeldView, RemoteView, WorkerView};

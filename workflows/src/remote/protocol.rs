@@ -8,13 +8,11 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, EffectId};
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
-use everfold_ports::Usage;
+use everfold_ports::{Usage, WorkerHold};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::attempt::{Held, WorkOffer};
 use super::name::WorkerName;
-use super::record::EndResult;
 
 /// An attempt as its worker names it: `RUN:STEP[.ITEM]:ROUND:ATTEMPT`, safe in a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,27 +98,6 @@ pub struct Job {
     pub context: Value,
 }
 
-impl Job {
-    pub(super) fn new(offer: &WorkOffer, held: &Held, lease: Duration) -> Self {
-        let AttemptId { path, round, attempt } = &offer.id.attempt;
-        Self {
-            id: AttemptName(offer.id.clone()),
-            lease: held.lease.lease.clone(),
-            lease_until: held.until_at,
-            lease_seconds: lease.as_secs_f64(),
-            function: offer.function.clone(),
-            with: offer.with.clone(),
-            run: offer.id.run.to_string(),
-            step: path.to_string(),
-            round: round.0,
-            attempt: attempt.0,
-            idempotency_key: offer.id.idempotency_key(),
-            timeout_seconds: offer.timeout.map(|timeout| timeout.as_secs_f64()),
-            context: offer.context.clone(),
-        }
-    }
-}
-
 /// Which worker reports on which attempt, by which lease.
 #[derive(Debug, Clone)]
 pub struct LeaseClaim {
@@ -130,6 +107,15 @@ pub struct LeaseClaim {
     pub lease: String,
     /// The worker.
     pub worker: WorkerName,
+}
+
+/// What the run of an attempt says of it.
+#[derive(Debug, Clone, Default)]
+pub struct AttemptFacts {
+    /// The worker that holds it, or held it.
+    pub hold: Option<WorkerHold>,
+    /// Whether its run still wants it.
+    pub is_in_progress: bool,
 }
 
 /// What a worker says while it works.
@@ -171,15 +157,6 @@ pub enum Reported {
     Output(Value),
     /// It failed.
     Failure(Failure),
-}
-
-impl From<Reported> for EndResult {
-    fn from(reported: Reported) -> Self {
-        match reported {
-            Reported::Output(output) => Self::Succeeded(output),
-            Reported::Failure(failure) => Self::Failed(failure),
-        }
-    }
 }
 
 /// A failure as a worker tells it.

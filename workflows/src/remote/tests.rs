@@ -1,38 +1,112 @@
 //! The lease table: leases, reports, crashes of the engine, fairness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use everfold_base::data_folder::Layout;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
 use everfold_base::json::Value;
-use everfold_ports::{AttemptEnd, AttemptObserver, AttemptResult};
+use everfold_ports::{
+    AttemptEnd, AttemptHolder, AttemptObserver, AttemptResult, HoldEnd, RecordReceipt, WorkerHold,
+};
+use everfold_system::clock;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::attempt::WorkOffer;
 use super::lease_table::LeaseTable;
 use super::name::WorkerName;
-use super::protocol::{Heartbeat, Job, LeaseClaim, Reported, WorkerPoll, WorkerRefusal, WorkerReport};
+use super::protocol::{
+    AttemptFacts, Heartbeat, HeartbeatReply, Job, LeaseClaim, Reported, WorkerPoll, WorkerRefusal,
+    WorkerReport,
+};
 use crate::redact::{Patterns, RedactSettings};
 use crate::secret::Mask;
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 
-#[derive(Default)]
-struct Ear(AtomicUsize);
+/// What runs record of attempts: it outlives the tables, as the journal outlives engines.
+#[derive(Clone, Default)]
+struct Journal {
+    holds: Arc<Mutex<HashMap<EffectId, WorkerHold>>>,
+    /// What is recorded waits to become durable.
+    is_slow: Arc<AtomicBool>,
+    /// What waits for that.
+    waiting: Arc<Mutex<Vec<RecordReceipt>>>,
+    starts: Arc<AtomicUsize>,
+}
+
+impl Journal {
+    fn facts(&self, id: &EffectId) -> AttemptFacts {
+        let hold = self.holds.lock().unwrap().get(id).cloned();
+        let is_in_progress = hold.as_ref().is_none_or(|hold| hold.end.is_none());
+        AttemptFacts { hold, is_in_progress }
+    }
+
+    fn taken(&self, id: &EffectId, holder: AttemptHolder, receipt: RecordReceipt) {
+        self.starts.fetch_add(1, Ordering::SeqCst);
+        let hold = WorkerHold { holder, since: clock::now(), end: None };
+        self.holds.lock().unwrap().insert(id.clone(), hold);
+        self.inform(receipt);
+    }
+
+    fn ended(&self, id: &EffectId, end: &mut AttemptEnd) {
+        if let Some(hold) = self.holds.lock().unwrap().get_mut(id) {
+            hold.end = Some(match (&end.result, end.notes.report) {
+                (AttemptResult::Lost { .. }, _) => HoldEnd::Lost,
+                (_, Some(report)) => HoldEnd::Reported(report),
+                (_, None) => HoldEnd::Unreported,
+            });
+        }
+        if let Some(receipt) = end.receipt.take() {
+            self.inform(receipt);
+        }
+    }
+
+    fn inform(&self, receipt: RecordReceipt) {
+        match self.is_slow.load(Ordering::SeqCst) {
+            true => self.waiting.lock().unwrap().push(receipt),
+            false => receipt.recorded(),
+        }
+    }
+
+    /// All that was recorded is durable, and what comes is at once.
+    fn flush(&self) {
+        self.is_slow.store(false, Ordering::SeqCst);
+        self.waiting.lock().unwrap().drain(..).for_each(|receipt| receipt.recorded());
+    }
+}
+
+/// The observer of an attempt; `masks`: it is given a secret.
+struct Ear {
+    id: EffectId,
+    journal: Journal,
+    masks: bool,
+}
 
 impl AttemptObserver for Ear {
-    fn started(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+    fn started(&self) {}
+
+    fn taken(&self, holder: AttemptHolder, receipt: RecordReceipt) {
+        self.journal.taken(&self.id, holder, receipt);
     }
 
     fn line(&self, _line: &str) {}
+
+    fn shown<'a>(&self, line: &'a str) -> std::borrow::Cow<'a, str> {
+        if self.masks { line.replace("t0ken", "***").into() } else { line.into() }
+    }
+
+    fn mask(&self, value: &mut Value) {
+        if self.masks {
+            Mask::new(["t0ken"]).with_patterns(Patterns::new(&RedactSettings::default())).value(value);
+        }
+    }
 }
 
 fn effect(run: u8, item: u32) -> EffectId {
@@ -41,7 +115,7 @@ fn effect(run: u8, item: u32) -> EffectId {
     EffectId { run, attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } }
 }
 
-fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> WorkOffer {
+fn offer(layout: &Layout, journal: &Journal, id: EffectId, timeout: Option<Duration>) -> WorkOffer {
     WorkOffer {
         function: "deploy".into(),
         with: json!({ "item": id.attempt.path.item }),
@@ -49,7 +123,8 @@ fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> WorkOffer 
         timeout,
         grace: SHORT,
         folder: layout.attempt(&id),
-        observer: Arc::new(Ear::default()),
+        held: journal.facts(&id).hold,
+        observer: Arc::new(Ear { id: id.clone(), journal: journal.clone(), masks: false }),
         id,
     }
 }
@@ -57,12 +132,19 @@ fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> WorkOffer 
 struct LeaseTableFixture {
     layout: Layout,
     table: LeaseTable,
+    journal: Journal,
 }
 
 impl LeaseTableFixture {
     fn new(folder: &Path, lease: Duration) -> Self {
         let layout = Layout::new(folder);
-        Self { table: LeaseTable::new(&layout, lease), layout }
+        Self { table: LeaseTable::new(&layout, lease), layout, journal: Journal::default() }
+    }
+
+    /// The next engine of the same folder.
+    fn next(&self) -> Self {
+        let table = LeaseTable::new(&self.layout, self.table.lease());
+        Self { table, layout: self.layout.clone(), journal: self.journal.clone() }
     }
 
     fn carry(&self, id: EffectId) -> JoinHandle<AttemptEnd> {
@@ -70,8 +152,16 @@ impl LeaseTableFixture {
     }
 
     fn carry_within(&self, id: EffectId, timeout: Option<Duration>) -> JoinHandle<AttemptEnd> {
-        let (table, offer) = (self.table.clone(), offer(&self.layout, id, timeout));
-        tokio::spawn(async move { table.carry(offer).await })
+        self.carry_offer(offer(&self.layout, &self.journal, id, timeout))
+    }
+
+    fn carry_offer(&self, offer: WorkOffer) -> JoinHandle<AttemptEnd> {
+        let (table, journal, id) = (self.table.clone(), self.journal.clone(), offer.id.clone());
+        tokio::spawn(async move {
+            let mut end = table.carry(offer).await;
+            journal.ended(&id, &mut end);
+            end
+        })
     }
 
     async fn poll(&self, worker: &str, capacity: usize) -> Vec<Job> {
@@ -79,9 +169,27 @@ impl LeaseTableFixture {
     }
 
     async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, WorkerRefusal> {
-        let report = WorkerReport { result: Reported::Output(output), usage: Vec::new(), log: Vec::new() };
-        self.table.report(claim(job, worker), report, async { Ok(true) }).await
+        self.report_with(job, worker, said(output, Vec::new())).await
     }
+
+    async fn report_with(
+        &self,
+        job: &Job,
+        worker: &str,
+        report: WorkerReport,
+    ) -> Result<bool, WorkerRefusal> {
+        let facts = async { Ok(self.journal.facts(&job.id.0)) };
+        self.table.report(claim(job, worker), report, facts).await
+    }
+
+    async fn beat(&self, job: &Job, worker: &str, beat: Heartbeat) -> Result<HeartbeatReply, WorkerRefusal> {
+        let facts = async { Ok(self.journal.facts(&job.id.0)) };
+        self.table.heartbeat(claim(job, worker), beat, facts).await
+    }
+}
+
+fn said(output: Value, log: Vec<String>) -> WorkerReport {
+    WorkerReport { result: Reported::Output(output), usage: Vec::new(), log }
 }
 
 fn poll(capacity: usize, wait: Duration) -> WorkerPoll {
@@ -146,16 +254,30 @@ async fn the_log_of_a_workers_attempt_is_sealed_when_it_has_ended() {
     let end = fixture.carry(effect(1, 0));
     let job = fixture.poll("worker:a", 1).await.remove(0);
     let log = vec!["one".to_owned(), "two".to_owned()];
-    let report = WorkerReport { result: Reported::Output(json!(1)), usage: Vec::new(), log };
-    let told = fixture.table.report(claim(&job, "worker:a"), report, async { Ok(true) }).await;
-    assert_eq!(told, Ok(false));
+    assert_eq!(fixture.report_with(&job, "worker:a", said(json!(1), log)).await, Ok(false));
     let sealed = end.await.unwrap().notes.log.expect("it left a log");
     let file = fixture.layout.attempt(&job.id.0).join("log");
     assert_eq!((sealed.lines, sealed.lost_bytes), (2, 0));
     assert_eq!(sealed.hash, everfold_base::json::Hash::of(&std::fs::read(file).unwrap()));
-    // The next engine says the same of what was reported before.
-    let next = LeaseTableFixture::new(place.path(), LONG);
-    assert_eq!(next.carry(effect(1, 0)).await.unwrap().notes.log, Some(sealed));
+    // One that says nothing leaves no log, and no folder.
+    let end = fixture.carry(effect(1, 1));
+    let silent = fixture.poll("worker:a", 1).await.remove(0);
+    assert_eq!(fixture.report(&silent, "worker:a", json!(1)).await, Ok(false));
+    assert_eq!(end.await.unwrap().notes.log, None);
+    assert!(!fixture.layout.attempt(&silent.id.0).exists());
+    // What it says to the next engine is sealed with what it said to the former one.
+    let end = fixture.carry(effect(1, 2));
+    let job = fixture.poll("worker:a", 1).await.remove(0);
+    let beat = Heartbeat { log: vec!["one".to_owned()], progress: None };
+    fixture.beat(&job, "worker:a", beat).await.unwrap();
+    end.abort();
+    let next = fixture.next();
+    let end = next.carry(effect(1, 2));
+    while next.table.workers().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(next.report_with(&job, "worker:a", said(json!(1), Vec::new())).await, Ok(false));
+    assert_eq!(end.await.unwrap().notes.log.map(|log| log.lines), Some(1));
 }
 
 /// Both know each other's leases: they read one queue of their own.
@@ -177,25 +299,20 @@ async fn row_59_two_processes_of_one_token_are_two_workers_and_neither_ends_what
         for another in [one, other, unnamed].into_iter().filter(|it| *it != holder) {
             let refused = WorkerRefusal::OtherInstance(named(holder));
             assert_eq!(fixture.report(job, another, json!(another)).await, Err(refused.clone()));
-            let beat =
-                fixture.table.heartbeat(claim(job, another), Heartbeat::default(), async { Ok(true) }).await;
+            let beat = fixture.beat(job, another, Heartbeat::default()).await;
             assert_eq!(beat, Err(refused));
         }
-        let folder = fixture.layout.attempt(&job.id.0);
-        let lease: Value =
-            serde_json::from_slice(&std::fs::read(folder.join("lease.json")).unwrap()).unwrap();
+        let recorded = fixture.journal.facts(&job.id.0).hold.unwrap().holder;
         let instance = holder.split_once('#').map(|(_, instance)| instance);
-        assert_eq!((lease["worker"].as_str(), lease["instance"].as_str()), (Some("token:ci"), instance));
+        assert_eq!((recorded.worker.as_str(), recorded.instance.as_deref()), ("token:ci", instance));
+        assert!(!format!("{recorded:?}").contains(&job.lease), "the lease is the worker's alone");
     }
     // The next engine tells them apart, too, before anything of the run is taken up.
-    let next = LeaseTableFixture::new(place.path(), LONG);
+    let next = fixture.next();
     assert_eq!(next.report(&jobs[0], other, json!(1)).await, Err(WorkerRefusal::OtherInstance(named(one))));
     for ((job, holder), end) in jobs.iter().zip([one, other, unnamed]).zip(ends) {
         assert_eq!(fixture.report(job, holder, json!(holder)).await, Ok(false));
         assert_eq!(output(end.await.unwrap()), json!(holder));
-        let end = std::fs::read_to_string(fixture.layout.attempt(&job.id.0).join("end.json")).unwrap();
-        let instance = holder.split_once('#').map(|(_, instance)| instance);
-        assert!(instance.is_none_or(|instance| end.contains(instance)), "{end}");
     }
 }
 
@@ -221,8 +338,7 @@ async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
     let span = job.lease_until;
     for _ in 0..3 {
         tokio::time::sleep(SHORT / 2).await;
-        let reply =
-            fixture.table.heartbeat(claim(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
+        let reply = fixture.beat(&job, "worker:a", Heartbeat::default()).await;
         assert!(reply.unwrap().lease_until > span, "the heartbeat extends it");
     }
     match end.await.unwrap().result {
@@ -231,8 +347,7 @@ async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
     }
     let late = fixture.report(&job, "worker:a", json!(1)).await.unwrap_err();
     assert!(matches!(&late, WorkerRefusal::Over(why) if why.contains("lost")), "{late}");
-    let late =
-        fixture.table.heartbeat(claim(&job, "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
+    let late = fixture.beat(&job, "worker:a", Heartbeat::default()).await;
     assert!(matches!(late, Err(WorkerRefusal::Over(_))));
 }
 
@@ -240,23 +355,27 @@ async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
 async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
     let place = tempfile::tempdir().unwrap();
     let fixture = LeaseTableFixture::new(place.path(), LONG);
-    for id in [effect(1, 0), effect(1, 1), effect(1, 2)] {
-        drop(fixture.carry(id));
-    }
+    let carried = [effect(1, 0), effect(1, 1), effect(1, 2)].map(|id| fixture.carry(id));
     let jobs = [fixture.poll("worker:a", 1).await, fixture.poll("worker:a", 1).await].concat();
-    // The second is reported after the poll ended; the third was given to no worker.
+    // The second is reported; the third was given to no worker.
     assert_eq!(fixture.report(&jobs[1], "worker:a", json!("kept")).await, Ok(false));
+    carried.iter().for_each(JoinHandle::abort);
 
-    let next = LeaseTableFixture::new(place.path(), LONG);
-    // Before its run is recovered: the heartbeat is taken, and the result of a run that lives is taken.
-    let reply =
-        next.table.heartbeat(claim(&jobs[0], "worker:a"), Heartbeat::default(), async { Ok(true) }).await;
-    assert!(!reply.unwrap().cancel);
-    let report = || WorkerReport { result: Reported::Output(json!(0)), usage: Vec::new(), log: Vec::new() };
-    let dead = next.table.report(claim(&jobs[0], "worker:a"), report(), async { Ok(false) }).await;
+    let next = fixture.next();
+    // Before its run is recovered: the heartbeat is taken, and what was reported is known.
+    assert!(!next.beat(&jobs[0], "worker:a", Heartbeat::default()).await.unwrap().cancel);
+    assert_eq!(next.report(&jobs[1], "worker:a", json!("kept")).await, Ok(true));
+    let other = next.report(&jobs[1], "worker:a", json!("other")).await.unwrap_err();
+    assert!(matches!(&other, WorkerRefusal::Over(why) if why.contains("another report")), "{other}");
+    let foreign = next.report(&jobs[1], "worker:b", json!("kept")).await.unwrap_err();
+    assert_eq!(foreign, WorkerRefusal::Foreign(named("worker:a")));
+    let dead = async { Ok(AttemptFacts { is_in_progress: false, ..next.journal.facts(&jobs[0].id.0) }) };
+    let dead = next.table.report(claim(&jobs[0], "worker:a"), said(json!(0), Vec::new()), dead).await;
     assert!(matches!(dead, Err(WorkerRefusal::Over(_))));
-    let (held, kept) = (next.carry(jobs[0].id.0.clone()), next.carry(jobs[1].id.0.clone()));
-    assert_eq!(output(kept.await.unwrap()), json!("kept"));
+    let unknown = async { Err("it is being loaded".to_owned()) };
+    let unknown = next.table.report(claim(&jobs[0], "worker:a"), said(json!(0), Vec::new()), unknown).await;
+    assert!(matches!(unknown, Err(WorkerRefusal::NotKept(_))));
+    let held = next.carry(jobs[0].id.0.clone());
     let again = next.carry(effect(1, 2));
     assert_eq!(next.poll("worker:b", 5).await[0].id.0, effect(1, 2), "what no worker holds is offered again");
     assert_eq!(next.report(&jobs[0], "worker:a", json!("late but good")).await, Ok(false));
@@ -264,58 +383,141 @@ async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
     again.abort();
 }
 
-/// An observer of an attempt that is given a secret.
-struct MaskingEar;
-
-impl AttemptObserver for MaskingEar {
-    fn started(&self) {}
-
-    fn line(&self, _line: &str) {}
-
-    fn shown<'a>(&self, line: &'a str) -> std::borrow::Cow<'a, str> {
-        line.replace("t0ken", "***").into()
+#[tokio::test]
+async fn a_lease_and_an_answer_wait_until_the_run_has_them_durably() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let ends = [fixture.carry(effect(1, 0)), fixture.carry(effect(1, 1))];
+    while fixture.table.function("deploy", "").waiting < 2 {
+        tokio::task::yield_now().await;
     }
-
-    fn mask(&self, value: &mut Value) {
-        Mask::new(["t0ken"]).with_patterns(Patterns::new(&RedactSettings::default())).value(value);
+    fixture.journal.is_slow.store(true, Ordering::SeqCst);
+    let mut polled = Box::pin(fixture.poll("worker:a", 2));
+    while fixture.journal.starts.load(Ordering::SeqCst) < 2 {
+        assert!(futures::poll!(&mut polled).is_pending());
+        tokio::task::yield_now().await;
     }
+    assert!(futures::poll!(&mut polled).is_pending(), "both wait side by side, and neither is given yet");
+    fixture.journal.flush();
+    let jobs = polled.await;
+    assert_eq!(jobs.len(), 2);
+
+    fixture.journal.is_slow.store(true, Ordering::SeqCst);
+    let mut reported = Box::pin(fixture.report(&jobs[0], "worker:a", json!(1)));
+    let mut again = Box::pin(fixture.report(&jobs[0], "worker:a", json!(1)));
+    while fixture.journal.waiting.lock().unwrap().is_empty() {
+        assert!(futures::poll!(&mut reported).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert!(futures::poll!(&mut reported).is_pending(), "the end is on its way, and not durable");
+    // Said once more meanwhile: by then the attempt has left the table, and its run has not recorded it.
+    fixture.journal.holds.lock().unwrap().get_mut(&jobs[0].id.0).unwrap().end = None;
+    assert!(matches!(futures::poll!(&mut again), std::task::Poll::Ready(Err(WorkerRefusal::NotKept(_)))));
+    fixture.journal.flush();
+    assert_eq!(reported.await, Ok(false));
+
+    // The engine ends before it is durable: the worker says it again.
+    fixture.journal.is_slow.store(true, Ordering::SeqCst);
+    let mut lost = Box::pin(fixture.report(&jobs[1], "worker:a", json!(2)));
+    while fixture.journal.waiting.lock().unwrap().is_empty() {
+        assert!(futures::poll!(&mut lost).is_pending());
+        tokio::task::yield_now().await;
+    }
+    fixture.journal.waiting.lock().unwrap().clear();
+    assert!(matches!(lost.await, Err(WorkerRefusal::NotKept(_))));
+    for end in ends {
+        end.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_former_version_kept_in_files_is_gone_on_with() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let kept = |item: u32, lease: Option<&str>, end: Option<Value>| {
+        let folder = fixture.layout.attempt(&effect(1, item));
+        std::fs::create_dir_all(&folder).unwrap();
+        if let Some(lease) = lease {
+            let lease = json!({"lease": lease, "worker": "worker:a", "taken_at": "2026-01-05T00:00:00Z"});
+            std::fs::write(folder.join("lease.json"), lease.to_string()).unwrap();
+        }
+        if let Some(end) = end {
+            std::fs::write(folder.join("end.json"), end.to_string()).unwrap();
+        }
+    };
+    let report = said(json!("kept"), Vec::new());
+    let hash = everfold_base::json::Hash::of(&serde_json::to_vec(&report).unwrap()).to_string();
+    let by = json!({"lease": "one", "worker": "worker:a", "hash": hash});
+    let end = json!({"by": by, "result": {"succeeded": "kept"}, "usage": [], "at": "2026-01-05T00:00:01Z"});
+    kept(0, Some("zero"), None);
+    kept(1, Some("one"), Some(end));
+    kept(2, None, None);
+    let job = |item: u32, lease: &str| {
+        Job {
+        id: super::AttemptName(effect(1, item)),
+        lease: lease.to_owned(),
+        ..serde_json::from_value(json!({
+            "id": format!("{}:work:1:1", effect(1, item).run), "lease": "", "lease_until": "2026-01-05T00:00:00Z",
+            "lease_seconds": 1.0, "function": "deploy", "with": null, "run": "", "step": "", "round": 1, "attempt": 1,
+            "idempotency_key": "", "timeout_seconds": null,
+        }))
+        .unwrap()
+    }
+    };
+    // Before anything of the run is taken up.
+    assert_eq!(fixture.report(&job(1, "one"), "worker:a", json!("kept")).await, Ok(true));
+    let other = fixture.report(&job(1, "one"), "worker:a", json!("other")).await;
+    assert!(matches!(other, Err(WorkerRefusal::Over(_))));
+    let early = fixture.report(&job(0, "zero"), "worker:a", json!(0)).await;
+    assert!(matches!(early, Err(WorkerRefusal::NotKept(_))));
+    let guessed = fixture.report(&job(0, "guessed"), "worker:a", json!(0)).await;
+    assert!(matches!(guessed, Err(WorkerRefusal::OtherLease(_))));
+    assert_eq!(fixture.report(&job(2, "none"), "worker:a", json!(0)).await, Err(WorkerRefusal::Unknown));
+
+    assert_eq!(output(fixture.carry(effect(1, 1)).await.unwrap()), json!("kept"));
+    let held = fixture.carry(effect(1, 0));
+    let offered = fixture.carry(effect(1, 2));
+    assert_eq!(fixture.poll("worker:b", 5).await[0].id.0, effect(1, 2), "no worker held it");
+    while fixture.report(&job(0, "zero"), "worker:a", json!("late")).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(output(held.await.unwrap()), json!("late"));
+    assert_eq!(fixture.next().report(&job(0, "zero"), "worker:a", json!("late")).await, Ok(true));
+    offered.abort();
 }
 
 #[tokio::test]
 async fn what_a_worker_says_before_its_attempt_is_taken_up_again_is_masked_and_complete() {
     let place = tempfile::tempdir().unwrap();
     let fixture = LeaseTableFixture::new(place.path(), LONG);
-    drop(fixture.carry(effect(1, 0)));
+    let carried = fixture.carry(effect(1, 0));
     let job = fixture.poll("worker:a", 1).await.remove(0);
+    carried.abort();
 
-    let next = LeaseTableFixture::new(place.path(), LONG);
-    let report = || WorkerReport {
-        result: Reported::Output(json!({"says": "a t0ken", "auth": {"token": [5], "count": 5}})),
-        usage: Vec::new(),
-        log: vec!["uses t0ken".to_owned()],
+    let next = fixture.next();
+    let report = || {
+        let output = json!({"says": "a t0ken", "auth": {"token": [5], "count": 5}});
+        said(output, vec!["uses t0ken".to_owned()])
     };
     let beat = || Heartbeat { log: vec!["knows t0ken".to_owned()], progress: None };
     let folder = next.layout.attempt(&job.id.0);
-    let early = next.table.report(claim(&job, "worker:a"), report(), async { Ok(true) }).await;
+    let early = next.report_with(&job, "worker:a", report()).await;
     assert!(matches!(early, Err(WorkerRefusal::NotKept(_))), "{early:?}");
-    let early = next.table.heartbeat(claim(&job, "worker:a"), beat(), async { Ok(true) }).await;
+    let early = next.beat(&job, "worker:a", beat()).await;
     assert!(matches!(early, Err(WorkerRefusal::NotKept(_))), "{early:?}");
-    assert!(!folder.join("end.json").exists());
+    assert!(!folder.exists());
 
-    let (table, offer) = (next.table.clone(), offer(&next.layout, job.id.0.clone(), None));
-    let end =
-        tokio::spawn(async move { table.carry(WorkOffer { observer: Arc::new(MaskingEar), ..offer }).await });
+    let offer = offer(&next.layout, &next.journal, job.id.0.clone(), None);
+    let ear = Ear { id: job.id.0.clone(), journal: next.journal.clone(), masks: true };
+    let end = next.carry_offer(WorkOffer { observer: Arc::new(ear), ..offer });
     // Both say it again.
-    while next.table.heartbeat(claim(&job, "worker:a"), beat(), async { Ok(true) }).await.is_err() {
+    while next.beat(&job, "worker:a", beat()).await.is_err() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(next.table.report(claim(&job, "worker:a"), report(), async { Ok(true) }).await, Ok(false));
+    assert_eq!(next.report_with(&job, "worker:a", report()).await, Ok(false));
     assert_eq!(output(end.await.unwrap()), json!({"says": "a ***", "auth": {"token": ["***"], "count": 5}}));
     let log = std::fs::read_to_string(folder.join("log")).unwrap();
-    assert!(log.contains("knows ***") && log.contains("uses ***"), "{log}");
-    for file in ["log", "end.json"] {
-        assert!(!std::fs::read_to_string(folder.join(file)).unwrap().contains("t0ken"), "{file}");
-    }
+    assert!(log.contains("knows ***") && log.contains("uses ***") && !log.contains("t0ken"), "{log}");
 }
 
 #[tokio::test]
@@ -325,7 +527,7 @@ async fn a_lease_begins_anew_with_the_engine_and_then_it_ends() {
     let first = fixture.carry(effect(1, 0));
     drop(fixture.poll("worker:a", 1).await);
     first.abort();
-    let next = LeaseTableFixture::new(place.path(), SHORT);
+    let next = fixture.next();
     assert!(matches!(next.carry(effect(1, 0)).await.unwrap().result, AttemptResult::Lost { .. }));
 }
 
@@ -335,11 +537,11 @@ async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
     let fixture = LeaseTableFixture::new(place.path(), LONG);
     let end = fixture.carry(effect(1, 0));
     let job = fixture.poll("worker:a", 1).await.remove(0);
-    let (table, id, folder) = (fixture.table.clone(), job.id.0.clone(), fixture.layout.attempt(&job.id.0));
-    let cancel = tokio::spawn(async move { table.cancel(id, folder, LONG).await });
+    let (table, id) = (fixture.table.clone(), job.id.0.clone());
+    let cancel = tokio::spawn(async move { table.cancel(id, LONG).await });
     let reply = loop {
         let beat = Heartbeat { log: vec!["cleaning up".into()], progress: None };
-        let reply = fixture.table.heartbeat(claim(&job, "worker:a"), beat, async { Ok(true) }).await.unwrap();
+        let reply = fixture.beat(&job, "worker:a", beat).await.unwrap();
         if reply.cancel {
             break reply;
         }
@@ -350,14 +552,14 @@ async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
     assert_eq!(failure(end.await.unwrap()).kind, FailureKind::Cancelled);
     cancel.await.unwrap();
 
-    // One that no worker holds, and one that a former engine lent.
+    // One that no worker holds, and one that is entered only after its cancel.
     let waits = fixture.carry(effect(1, 1));
     while fixture.table.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
-    fixture.table.cancel(effect(1, 1), fixture.layout.attempt(&effect(1, 1)), LONG).await;
+    fixture.table.cancel(effect(1, 1), LONG).await;
     assert_eq!(failure(waits.await.unwrap()).kind, FailureKind::Cancelled);
-    fixture.table.cancel(effect(1, 2), fixture.layout.attempt(&effect(1, 2)), LONG).await;
+    fixture.table.cancel(effect(1, 2), LONG).await;
     assert_eq!(failure(fixture.carry(effect(1, 2)).await.unwrap()).kind, FailureKind::Cancelled);
     assert_eq!(fixture.table.function("deploy", "").waiting, 0);
 }
@@ -388,14 +590,20 @@ async fn work_that_no_worker_received_is_offered_again() {
     }
     let end = fixture.carry(effect(1, 0));
     let table = fixture.table.clone();
-    // It goes while the lease is being written.
+    // It goes while the lease is on its way into the journal.
+    fixture.journal.is_slow.store(true, Ordering::SeqCst);
     let mut gone = Box::pin(async move { table.poll(&named("worker:gone"), poll(1, LONG)).await });
     while fixture.table.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
-    assert!(futures::poll!(&mut gone).is_pending());
+    while fixture.journal.waiting.lock().unwrap().is_empty() {
+        assert!(futures::poll!(&mut gone).is_pending());
+        tokio::task::yield_now().await;
+    }
     drop(gone);
+    fixture.journal.flush();
     let job = fixture.poll("worker:a", 1).await.remove(0);
+    assert_eq!(fixture.journal.facts(&job.id.0).hold.unwrap().holder.worker, "worker:a");
     fixture.report(&job, "worker:a", Value::Null).await.unwrap();
     assert_eq!(output(end.await.unwrap()), Value::Null);
 }

@@ -97,7 +97,7 @@ impl LeaseTable {
                 (name.clone(), WorkerView::new(name, functions, seen.polls, seen.since, seen.at))
             })
             .collect();
-        let open: Vec<Arc<Attempt>> = self.open().values().cloned().collect();
+        let open: Vec<Arc<Attempt>> = self.open().entered.values().cloned().collect();
         for attempt in open {
             let stage = attempt.stage.lock().await;
             let OfferStage::Held(held) = &*stage else { continue };

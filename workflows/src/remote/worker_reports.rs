@@ -1,8 +1,8 @@
 //! What workers report of the attempts that they hold: that they go on, and how they ended.
 //!
-//! Law: only the holder of a lease may report, and an end that was reported once stays. An attempt that this engine has
-//! not entered yet is judged by its folder and by whether its run still wants it; what its worker says is taken only
-//! when it is entered: the values of secrets, which are masked in all that is kept, are known from then on.
+//! Law: only the holder of a lease may report, and an end that was reported once stays. An attempt that is not in the table
+//! is judged by what its run recorded; what its worker says is taken only when it is entered: the values of secrets, which
+//! are masked in all that is kept, are known from then on.
 
 use std::sync::Arc;
 
@@ -11,15 +11,17 @@ use everfold_system::clock;
 use tokio::time::Instant;
 
 use super::attempt::{Held, OfferStage};
-use super::lease_table::{LeaseTable, blocking, write_end};
-use super::protocol::{Heartbeat, HeartbeatReply, LeaseClaim, WorkerRefusal, WorkerReport};
-use super::record::{self, EndResult, Lease, RecordedEnd, Reporter};
+use super::end::{End, EndResult, Report, durable, explained, is_repeated};
+use super::former_record;
+use super::lease::Lease;
+use super::lease_table::{LeaseTable, blocking};
+use super::protocol::{AttemptFacts, Heartbeat, HeartbeatReply, LeaseClaim, WorkerRefusal, WorkerReport};
 
 impl LeaseTable {
     /// Takes the heartbeat of a worker; the reply says whether the work must stop.
     ///
-    /// `lives` gives, for an attempt that was not entered, whether its run still wants it, or why that is not known
-    /// yet: right after a start of the engine.
+    /// `facts` gives, for an attempt that is not in the table, what its run says of it, or why that is not known yet: right
+    /// after a start of the engine.
     ///
     /// # Errors
     /// It does not hold the attempt, or no longer.
@@ -27,17 +29,15 @@ impl LeaseTable {
         &self,
         claim: LeaseClaim,
         beat: Heartbeat,
-        lives: impl Future<Output = Result<bool, String>>,
+        facts: impl Future<Output = Result<AttemptFacts, String>>,
     ) -> Result<HeartbeatReply, WorkerRefusal> {
         self.noticed(&claim.worker);
         let span = self.inner.lease;
         let goes_on = || HeartbeatReply { lease_until: clock::now().plus(span), cancel: false, reason: None };
         let Some(attempt) = self.entered(&claim.id.0) else {
-            let _door = self.inner.door.lock().await;
-            return match self.judged_by_folder(&claim, lives).await? {
-                None if beat.log.is_empty() => Ok(goes_on()),
-                None => Err(not_entered()),
-                Some(end) => Err(WorkerRefusal::Over(end.explained())),
+            return match self.judged(&claim, None, facts).await? {
+                Judged::Held if beat.log.is_empty() => Ok(goes_on()),
+                Judged::Held | Judged::Repeated => Err(not_entered()),
             };
         };
         let mut stage = attempt.stage.lock().await;
@@ -48,8 +48,10 @@ impl LeaseTable {
             HeartbeatReply { lease_until: held.until_at, cancel: stopping.is_some(), reason: stopping };
         drop(stage);
         attempt.changed.notify_one();
-        let kept = Arc::clone(&attempt);
-        blocking(move || kept.keep_lines(&beat.log)).await;
+        if !beat.log.is_empty() {
+            let kept = Arc::clone(&attempt);
+            blocking(move || kept.keep_lines(&beat.log)).await;
+        }
         if let Some(line) = beat.progress {
             attempt.offer.observer.line(&attempt.offer.observer.shown(&line));
         }
@@ -64,60 +66,88 @@ impl LeaseTable {
         &self,
         claim: LeaseClaim,
         report: WorkerReport,
-        lives: impl Future<Output = Result<bool, String>>,
+        facts: impl Future<Output = Result<AttemptFacts, String>>,
     ) -> Result<bool, WorkerRefusal> {
         self.noticed(&claim.worker);
-        let hash = Hash::of(&serde_json::to_vec(&report).unwrap_or_default()).to_string();
-        let by = Reporter { lease: claim.lease.clone(), worker: claim.worker.clone(), hash };
-        let WorkerReport { result, usage, log } = report;
+        let hash = Report::hash_of(&claim, &report);
         let Some(attempt) = self.entered(&claim.id.0) else {
-            let _door = self.inner.door.lock().await;
-            return match self.judged_by_folder(&claim, lives).await? {
-                Some(former) => repeated(&former, &by),
-                None => Err(not_entered()),
+            return match self.judged(&claim, Some((hash, &report)), facts).await? {
+                Judged::Repeated => Ok(true),
+                Judged::Held => Err(not_entered()),
             };
         };
         let mut stage = attempt.stage.lock().await;
         if let OfferStage::Ended(former) = &*stage {
-            return repeated(former, &by);
+            let recorded = former.repeated_by(hash)?;
+            drop(stage);
+            drop(attempt);
+            return durable(recorded).await.map(|()| true);
         }
         let held = holder(&mut stage, &claim)?;
+        let WorkerReport { result, usage, log } = report;
         // What comes after a cancel ends it, and does not count.
         let result = match &held.stopping {
             Some(stopping) => EndResult::Failed(stopping.why.clone()),
             None => attempt.masked(result.into()),
         };
-        let kept = Arc::clone(&attempt);
-        blocking(move || kept.keep_lines(&log)).await;
-        let end = RecordedEnd { by: Some(by), result, usage, at: clock::now() };
-        let written = write_end(&attempt, &end).await;
-        written.map_err(|error| WorkerRefusal::NotKept(error.to_string()))?;
-        *stage = OfferStage::Ended(Box::new(end));
+        if !log.is_empty() {
+            let kept = Arc::clone(&attempt);
+            blocking(move || kept.keep_lines(&log)).await;
+        }
+        let report = Report::new(hash);
+        let recorded = report.recorded.clone();
+        *stage = OfferStage::Ended(Box::new(End { report: Some(report), result, usage, at: clock::now() }));
         drop(stage);
         attempt.changed.notify_one();
-        Ok(false)
+        // Where its future is dropped, nothing is recorded: the receipt goes with the attempt.
+        drop(attempt);
+        durable(recorded).await.map(|()| false)
     }
 
-    /// Judges a claim on an attempt that was not entered by its folder; `None`: the worker holds it.
-    async fn judged_by_folder(
+    /// Judges a claim on an attempt that is not in the table by what its run says, and what a former version left.
+    async fn judged(
         &self,
         claim: &LeaseClaim,
-        lives: impl Future<Output = Result<bool, String>>,
-    ) -> Result<Option<RecordedEnd>, WorkerRefusal> {
-        let folder = self.inner.layout.attempt(&claim.id.0);
-        let read = blocking(move || record::read(&folder)).await;
-        let (lease, end) = read.map_err(|error| WorkerRefusal::NotKept(error.to_string()))?;
-        let lease = lease.ok_or(WorkerRefusal::Unknown)?;
-        is_its(&lease, claim)?;
-        match end {
-            Some(end) => Ok(Some(end)),
-            None => match lives.await {
-                Ok(true) => Ok(None),
-                Ok(false) => Err(WorkerRefusal::Over("its run goes on without it, or has ended".to_owned())),
-                Err(why) => Err(WorkerRefusal::NotKept(why)),
-            },
+        report: Option<(Hash, &WorkerReport)>,
+        facts: impl Future<Output = Result<AttemptFacts, String>>,
+    ) -> Result<Judged, WorkerRefusal> {
+        let AttemptFacts { hold, is_in_progress } = facts.await.map_err(WorkerRefusal::NotKept)?;
+        match hold {
+            Some(hold) => {
+                Lease::from(&hold).check(claim)?;
+                match (hold.end, report) {
+                    (None, _) => {}
+                    (Some(end), Some((hash, _))) => return is_repeated(end, hash).map(|()| Judged::Repeated),
+                    (Some(end), None) => return Err(WorkerRefusal::Over(explained(end).to_owned())),
+                }
+            }
+            None => {
+                let folder = self.inner.layout.attempt(&claim.id.0);
+                let read = blocking(move || former_record::read(&folder)).await;
+                let former = read.map_err(|error| WorkerRefusal::NotKept(error.to_string()))?;
+                former.lease.ok_or(WorkerRefusal::Unknown)?.check(claim)?;
+                match former.end {
+                    None => {}
+                    Some(end) if report.is_some_and(|(_, report)| end.is_by(report)) => {
+                        return Ok(Judged::Repeated);
+                    }
+                    Some(end) => return Err(WorkerRefusal::Over(End::from(end).explained())),
+                }
+            }
+        }
+        match is_in_progress {
+            true => Ok(Judged::Held),
+            false => Err(WorkerRefusal::Over("its run goes on without it, or has ended".to_owned())),
         }
     }
+}
+
+/// What is known of a claim on an attempt that is not in the table.
+enum Judged {
+    /// The worker holds it.
+    Held,
+    /// It ended by this report.
+    Repeated,
 }
 
 /// Its worker says it again, and loses nothing by that.
@@ -131,35 +161,11 @@ fn holder<'a>(stage: &'a mut OfferStage, claim: &LeaseClaim) -> Result<&'a mut H
         OfferStage::Offered => Err(WorkerRefusal::Unknown),
         OfferStage::Ended(end) => Err(WorkerRefusal::Over(end.explained())),
         OfferStage::Held(held) => {
-            is_its(&held.lease, claim)?;
+            held.lease.check(claim)?;
             if held.until <= Instant::now() {
                 return Err(WorkerRefusal::Over("its lease has ended".to_owned()));
             }
             Ok(held)
         }
-    }
-}
-
-/// A lease is a worker's by its text and by who it was given to. Another process that learnt the text, from a file or
-/// a queue that both read, reports on the other's work by mistake.
-fn is_its(lease: &Lease, claim: &LeaseClaim) -> Result<(), WorkerRefusal> {
-    match &lease.worker {
-        own if *own == claim.worker && lease.lease == claim.lease => Ok(()),
-        own if *own == claim.worker => Err(WorkerRefusal::OtherLease(own.clone())),
-        own if own.actor == claim.worker.actor && own.instance != claim.worker.instance => {
-            Err(WorkerRefusal::OtherInstance(own.clone()))
-        }
-        own => Err(WorkerRefusal::Foreign(own.clone())),
-    }
-}
-
-/// What an ended attempt answers to a report: that it was said before, or that it comes too late.
-fn repeated(end: &RecordedEnd, by: &Reporter) -> Result<bool, WorkerRefusal> {
-    match &end.by {
-        Some(former) if former == by => Ok(true),
-        Some(former) if former.lease == by.lease && former.worker == by.worker => {
-            Err(WorkerRefusal::Over(format!("{}, and this is another report", end.explained())))
-        }
-        _other => Err(WorkerRefusal::Over(end.explained())),
     }
 }

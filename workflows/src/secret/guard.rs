@@ -11,9 +11,9 @@ use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure, NameRequest, NameWish,
-    NoticeFailure, NoticeReceipt, NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Secrets,
-    Service, Traits, Usage,
+    AttemptEnd, AttemptHolder, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure,
+    NameRequest, NameWish, NoticeFailure, NoticeReceipt, NoticeRequest, Notifier, ProbeFailure, ProbeRequest,
+    Prober, RecordReceipt, Secrets, Service, Traits, Usage,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -38,6 +38,10 @@ impl AttemptObserver for Masked {
 
     fn started_at(&self, at: Timestamp) {
         self.0.started_at(at);
+    }
+
+    fn taken(&self, holder: AttemptHolder, receipt: RecordReceipt) {
+        self.0.taken(holder, receipt);
     }
 
     fn line(&self, line: &str) {

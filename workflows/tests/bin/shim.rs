@@ -61,6 +61,7 @@ fn request(folder: &str, workdir: &str, script: &str) -> AttemptRequest {
         reset_to: None,
         session: None,
         resumption: None,
+        held: None,
         timeout: None,
         grace: Duration::from_secs(1),
         input: serde_json::Value::Null,

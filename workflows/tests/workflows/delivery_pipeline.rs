@@ -197,6 +197,7 @@ impl Run {
             reset_to: None,
             session: None,
             resumption: None,
+            held: None,
             timeout: plan.timeout,
             grace: plan.grace,
             input,

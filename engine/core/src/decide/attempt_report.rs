@@ -37,12 +37,21 @@ fn is_child_left_behind(state: &RunState, id: &AttemptId) -> bool {
 pub(super) fn started(draft: &mut Draft<'_>, started: &AttemptStarted) {
     let id = &started.id;
     let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
-    if unit.is_some_and(|unit| unit.stage == Stage::Scheduled) {
+    let is_first = unit.is_some_and(|unit| unit.stage == Stage::Scheduled);
+    if is_first || is_taken_anew(draft.state, started) {
         match child_of(draft.state, id) {
             Some(child) => draft.record(ChildStarted { id: id.clone(), child }),
             None => draft.record(started.clone()),
         }
     }
+}
+
+/// Whether a worker takes an attempt that began, and that it does not hold: no worker does, or one that was never given it.
+fn is_taken_anew(state: &RunState, started: &AttemptStarted) -> bool {
+    let unit = state.current(&started.id).and_then(|key| state.unit_at(key));
+    let held = state.worker_hold(&started.id).map(|hold| &hold.holder);
+    unit.is_some_and(|unit| unit.stage == Stage::Running)
+        && started.holder.as_ref().is_some_and(|holder| held != Some(holder))
 }
 
 /// The run that an attempt starts, where its work is one.
@@ -90,7 +99,7 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: ReportedEnd<'
                 commit,
                 artefacts,
                 ended_at,
-                notes: AttemptNotes { log: notes.log, ..AttemptNotes::default() },
+                notes: AttemptNotes { report: notes.report, log: notes.log, ..AttemptNotes::default() },
             });
         }
         Ok(output) => {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{
-    AdmissionEvidence, ApprovalTerms, Comment, Hearing, Origin, Parent, ReworkSource, RunNumber, SignalEnd,
-    SignalTaker, SkipReason, StopReason,
+    AdmissionEvidence, ApprovalTerms, AttemptHolder, Comment, Hearing, LogSeal, Origin, Parent, ReworkSource,
+    RunNumber, SignalEnd, SignalTaker, SkipReason, StopReason,
 };
 use crate::artefact::Artefact;
 use everfold_base::actor::Actor;
@@ -131,6 +131,20 @@ pub struct AttemptStarted1 {
     pub(super) id: AttemptId,
 }
 
+/// [`super::AttemptStarted`], schema 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptStarted2 {
+    pub(super) id: AttemptId,
+    pub(super) began_at: Option<Timestamp>,
+}
+
+/// [`super::AttemptStarted`], schema 3: held by a worker, without a time of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptStarted3 {
+    pub(super) id: AttemptId,
+    pub(super) holder: Option<AttemptHolder>,
+}
+
 /// [`super::AttemptSucceeded`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttemptSucceeded1 {
@@ -183,11 +197,93 @@ pub struct AttemptAsked1 {
     pub(super) notes: AttemptNotes1,
 }
 
+/// [`super::AttemptSucceeded`], schema 3: with a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptSucceeded3 {
+    pub(super) id: AttemptId,
+    pub(super) output: Payload,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes2,
+}
+
+/// [`super::AttemptFailed`], schema 3: with a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptFailed3 {
+    pub(super) id: AttemptId,
+    pub(super) failure: Failure,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes2,
+}
+
+/// [`super::AttemptAsked`], schema 2: with a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptAsked2 {
+    pub(super) id: AttemptId,
+    pub(super) ask: Payload,
+    pub(super) commit: Option<String>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes2,
+}
+
+/// [`super::AttemptSucceeded`], schema 4: with the report of a worker, without a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptSucceeded4 {
+    pub(super) id: AttemptId,
+    pub(super) output: Payload,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes3,
+}
+
+/// [`super::AttemptFailed`], schema 4: with the report of a worker, without a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptFailed4 {
+    pub(super) id: AttemptId,
+    pub(super) failure: Failure,
+    pub(super) commit: Option<String>,
+    pub(super) artefacts: Vec<Artefact>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes3,
+}
+
+/// [`super::AttemptAsked`], schema 3: with the report of a worker, without a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptAsked3 {
+    pub(super) id: AttemptId,
+    pub(super) ask: Payload,
+    pub(super) commit: Option<String>,
+    pub(super) ended_at: Timestamp,
+    pub(super) notes: AttemptNotes3,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct AttemptNotes1 {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) note: Option<String>,
     pub(super) code: Option<String>,
+}
+
+/// With a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AttemptNotes2 {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) note: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) log: Option<LogSeal>,
+}
+
+/// With the report of a worker, without a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AttemptNotes3 {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) note: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) report: Option<Hash>,
 }
 
 /// [`super::ChildFinished`], schema 1.

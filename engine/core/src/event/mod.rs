@@ -24,11 +24,11 @@ pub use everfold_language::words::UnblockDecision;
 pub use kinds::*;
 pub(crate) use parts::BUDGETS;
 pub use parts::{
-    AdmissionEvidence, ApprovalTerms, AskedBy, AttemptNotes, BlockReason, BudgetReading, BudgetRefusal,
-    BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, KeptVote, LogSeal, Measure, Origin,
-    OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource, RunNumber, ScheduledTask, ScheduledWork,
-    Seen, SeenKind, SeenPart, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent, StopReason, TimerId,
-    TimerKind, Unblocked, WantedSlot,
+    AdmissionEvidence, ApprovalTerms, AskedBy, AttemptHolder, AttemptNotes, BlockReason, BudgetReading,
+    BudgetRefusal, BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, KeptVote, LogSeal,
+    Measure, Origin, OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource, RunNumber, ScheduledTask,
+    ScheduledWork, Seen, SeenKind, SeenPart, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent, StopReason,
+    TimerId, TimerKind, Unblocked, WantedSlot,
 };
 pub use payload::CodecError;
 pub use run_event::RunEvent;

@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 
 use super::former::{
-    ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptFailed1, AttemptFailed2,
-    AttemptNotes1, AttemptStarted1, AttemptSucceeded1, AttemptSucceeded2, ChildFinished1, NoticeQueued1,
-    NoticeQueued2, NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1,
-    RunForked1, RunForked2, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4,
-    RunStarted5, RunStartedWhole, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1,
-    StopRequested1, Unblocked1, VoteCast1, VoteCast2,
+    ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptAsked2, AttemptAsked3,
+    AttemptFailed1, AttemptFailed2, AttemptFailed3, AttemptFailed4, AttemptNotes1, AttemptNotes2,
+    AttemptNotes3, AttemptStarted1, AttemptStarted2, AttemptStarted3, AttemptSucceeded1, AttemptSucceeded2,
+    AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, NoticeQueued1, NoticeQueued2, NoticeQueued3,
+    NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunForked2,
+    RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
+    RunStartedWhole, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1,
+    Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptStarted, AttemptSucceeded,
@@ -199,7 +201,19 @@ impl RunStarted {
 
 impl From<AttemptStarted1> for AttemptStarted {
     fn from(old: AttemptStarted1) -> Self {
-        Self { id: old.id, began_at: None }
+        Self { id: old.id, began_at: None, holder: None }
+    }
+}
+
+impl From<AttemptStarted2> for AttemptStarted {
+    fn from(AttemptStarted2 { id, began_at }: AttemptStarted2) -> Self {
+        Self { id, began_at, holder: None }
+    }
+}
+
+impl From<AttemptStarted3> for AttemptStarted {
+    fn from(AttemptStarted3 { id, holder }: AttemptStarted3) -> Self {
+        Self { id, began_at: None, holder }
     }
 }
 
@@ -226,7 +240,19 @@ impl From<AttemptFailed1> for AttemptFailed {
 impl From<AttemptNotes1> for AttemptNotes {
     fn from(old: AttemptNotes1) -> Self {
         let AttemptNotes1 { labels, note, code } = old;
-        Self { labels, note, code, log: None }
+        Self { labels, note, code, ..Self::default() }
+    }
+}
+
+impl From<AttemptNotes2> for AttemptNotes {
+    fn from(AttemptNotes2 { labels, note, code, log }: AttemptNotes2) -> Self {
+        Self { labels, note, code, log, ..Self::default() }
+    }
+}
+
+impl From<AttemptNotes3> for AttemptNotes {
+    fn from(AttemptNotes3 { labels, note, code, report }: AttemptNotes3) -> Self {
+        Self { labels, note, code, report, ..Self::default() }
     }
 }
 
@@ -247,6 +273,48 @@ impl From<AttemptFailed2> for AttemptFailed {
 impl From<AttemptAsked1> for AttemptAsked {
     fn from(old: AttemptAsked1) -> Self {
         let AttemptAsked1 { id, ask, commit, ended_at, notes } = old;
+        Self { id, ask, commit, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptSucceeded3> for AttemptSucceeded {
+    fn from(old: AttemptSucceeded3) -> Self {
+        let AttemptSucceeded3 { id, output, commit, artefacts, ended_at, notes } = old;
+        Self { id, output, commit, artefacts, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptFailed3> for AttemptFailed {
+    fn from(old: AttemptFailed3) -> Self {
+        let AttemptFailed3 { id, failure, commit, artefacts, ended_at, notes } = old;
+        Self { id, failure, commit, artefacts, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptAsked2> for AttemptAsked {
+    fn from(old: AttemptAsked2) -> Self {
+        let AttemptAsked2 { id, ask, commit, ended_at, notes } = old;
+        Self { id, ask, commit, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptSucceeded4> for AttemptSucceeded {
+    fn from(old: AttemptSucceeded4) -> Self {
+        let AttemptSucceeded4 { id, output, commit, artefacts, ended_at, notes } = old;
+        Self { id, output, commit, artefacts, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptFailed4> for AttemptFailed {
+    fn from(old: AttemptFailed4) -> Self {
+        let AttemptFailed4 { id, failure, commit, artefacts, ended_at, notes } = old;
+        Self { id, failure, commit, artefacts, ended_at, notes: notes.into() }
+    }
+}
+
+impl From<AttemptAsked3> for AttemptAsked {
+    fn from(old: AttemptAsked3) -> Self {
+        let AttemptAsked3 { id, ask, commit, ended_at, notes } = old;
         Self { id, ask, commit, ended_at, notes: notes.into() }
     }
 }
@@ -574,7 +642,17 @@ impl AttemptFailed {
         self.notes.is_empty()
     }
 
-    /// The former schema says all of it.
+    /// The schema before logs were sealed says all of it.
+    pub(super) fn has_neither(&self) -> bool {
+        self.has_no_log() && self.has_no_report()
+    }
+
+    /// The schema before reports says all of it.
+    pub(super) fn has_no_report(&self) -> bool {
+        self.notes.report.is_none()
+    }
+
+    /// The schema without a log says all of it.
     pub(super) fn has_no_log(&self) -> bool {
         self.notes.log.is_none()
     }
@@ -582,20 +660,50 @@ impl AttemptFailed {
 
 impl AttemptStarted {
     /// The former schema says all of it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.began_at.is_none() && self.holder.is_none()
+    }
+
+    /// The schema before workers says all of it.
+    pub(super) fn has_no_holder(&self) -> bool {
+        self.holder.is_none()
+    }
+
+    /// The schema without a time says all of it.
     pub(super) fn has_no_time(&self) -> bool {
         self.began_at.is_none()
     }
 }
 
 impl AttemptSucceeded {
-    /// The former schema says all of it.
+    /// The schema before logs were sealed says all of it.
+    pub(super) fn has_neither(&self) -> bool {
+        self.has_no_log() && self.has_no_report()
+    }
+
+    /// The schema before reports says all of it.
+    pub(super) fn has_no_report(&self) -> bool {
+        self.notes.report.is_none()
+    }
+
+    /// The schema without a log says all of it.
     pub(super) fn has_no_log(&self) -> bool {
         self.notes.log.is_none()
     }
 }
 
 impl AttemptAsked {
-    /// The former schema says all of it.
+    /// The schema before logs were sealed says all of it.
+    pub(super) fn has_neither(&self) -> bool {
+        self.has_no_log() && self.has_no_report()
+    }
+
+    /// The schema before reports says all of it.
+    pub(super) fn has_no_report(&self) -> bool {
+        self.notes.report.is_none()
+    }
+
+    /// The schema without a log says all of it.
     pub(super) fn has_no_log(&self) -> bool {
         self.notes.log.is_none()
     }

@@ -21,6 +21,7 @@ use super::slot_demand::Queue;
 use super::spend::Spend;
 use super::step::{LateProbes, StepState};
 use super::stored_value::StoredValue;
+use super::worker_holds::WorkerHolds;
 use crate::artefact::{Usage, Workspace};
 use crate::event::{RunNumber, StopReason, TimerId};
 use crate::progress::WorkProgress;
@@ -115,6 +116,9 @@ pub struct Facts {
     /// How often people were reminded; written like those.
     #[serde(skip)]
     pub(crate) reminders: ReminderFacts,
+    /// Which workers hold attempts; written like those.
+    #[serde(skip)]
+    pub(crate) workers: WorkerHolds,
 }
 
 /// How often a route was used.

@@ -45,6 +45,8 @@ mod step;
 mod stored_value;
 mod unheard;
 mod view;
+mod worker_hold_view;
+mod worker_holds;
 
 pub use account::{StepUsage, VerdictNote};
 pub use account_view::Warning;
@@ -77,3 +79,4 @@ pub use step::{
 };
 pub use stored_value::StoredValue;
 pub use view::RunNote;
+pub use worker_holds::{HoldEnd, WorkerHold};

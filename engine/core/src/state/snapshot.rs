@@ -27,6 +27,7 @@ const SEEN: u8 = 11;
 const REMINDERS: u8 = 12;
 const TOP: u8 = 16;
 const INITIATOR: u8 = 17;
+const WORKERS: u8 = 18;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +102,11 @@ impl RunState {
             bincode::serialize_into(&mut bytes, &self.facts.reminders)
                 .expect("the state holds only what bincode can write");
         }
+        if !self.facts.workers.is_empty() {
+            bytes.push(WORKERS);
+            bincode::serialize_into(&mut bytes, &self.facts.workers)
+                .expect("the state holds only what bincode can write");
+        }
         bytes
     }
 
@@ -130,6 +136,7 @@ impl RunState {
                 SEEN => facts.seen = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 INTERRUPTS => facts.interrupts = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 REMINDERS => facts.reminders = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                WORKERS => facts.workers = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

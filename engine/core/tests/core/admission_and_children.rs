@@ -35,8 +35,9 @@ fn begin(document: Value, change: impl FnOnce(&mut Start)) -> (World, Result<Vec
 fn l25_a_childs_beginning_and_end_are_the_facts_of_its_attempt() {
     let mut world = started(json!({"name": "p", "steps": [child("ship", &[])]}));
     let id: everfold_base::id::AttemptId = "ship/1/1".parse().unwrap();
-    let began =
-        world.give(InputKind::AttemptStarted(AttemptStarted { id: id.clone(), began_at: None })).unwrap();
+    let began = world
+        .give(InputKind::AttemptStarted(AttemptStarted { id: id.clone(), began_at: None, holder: None }))
+        .unwrap();
     let [RunEvent::ChildStarted(event)] = began.as_slice() else { panic!("{began:?}") };
     assert_eq!((&event.id, event.child), (&id, RUN.child(&id)));
     let ended = world.succeed("ship/1/1", json!({"sha": 1}));

@@ -17,7 +17,9 @@ fn agent(id: &str, needs: &[&str], session: &str) -> Value {
 
 fn works(world: &mut World, attempt: &str, session: &str) {
     let id: AttemptId = attempt.parse().expect("an id");
-    world.give(InputKind::AttemptStarted(AttemptStarted { id: id.clone(), began_at: None })).expect("taken");
+    world
+        .give(InputKind::AttemptStarted(AttemptStarted { id: id.clone(), began_at: None, holder: None }))
+        .expect("taken");
     let usage =
         Usage { session: Some(session.into()), cost_micros: 1_000_000, output_tokens: 7, ..Usage::default() };
     world.give(InputKind::Usage(UsageRecorded { id, seq: 1, usage })).expect("taken");

@@ -1,5 +1,7 @@
 //! What the core records for executors: secrets, worktrees, sessions.
 
+use std::sync::Arc;
+
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, RunId};
 use everfold_base::json::{Hash, JsonText, Payload};
@@ -7,10 +9,11 @@ use everfold_core::artefact::{Usage, Workspace};
 use everfold_core::decide::{Loaded, plan};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    AttemptNotes, LogSeal, QuestionAnswered, RunEvent, UsageRecorded, WorkspaceShared,
+    AttemptHolder, AttemptNotes, AttemptStarted, LogSeal, QuestionAnswered, RunEvent, UsageRecorded,
+    WorkspaceShared,
 };
 use everfold_core::input::InputKind;
-use everfold_core::state::{RunState, StepStatus};
+use everfold_core::state::{HoldEnd, RunState, StepStatus, WorkerHold};
 use everfold_language::definition::WorkspaceSpec;
 use everfold_language::expr::Piece;
 use serde_json::{Value, json};
@@ -350,7 +353,12 @@ fn y_notes_labels_and_codes_of_failed_work_are_kept() {
     let retry = json!({"attempts": 2, "backoff_min": "1s", "backoff_max": "1s"});
     let mut world = run(json!([with(function("a", &[]), json!({"retry": retry}))]));
     let labels = std::collections::BTreeMap::from([("pr".to_owned(), "17".to_owned())]);
-    let notes = AttemptNotes { labels, note: Some("half way".into()), code: Some("E7".into()), log: None };
+    let notes = AttemptNotes {
+        labels,
+        note: Some("half way".into()),
+        code: Some("E7".into()),
+        ..AttemptNotes::default()
+    };
     ended(&mut world, "a/1/1", Err(exit()), None, notes.clone());
     assert_eq!(world.state.labels()["pr"], "17");
     let kept = world.history.iter().find_map(|(_, event)| match event {
@@ -436,4 +444,49 @@ fn histories_without_any_of_it_fold_to_the_bytes_that_they_always_had() {
     longer.push(9);
     assert!(RunState::from_snapshot(world.state.definition().clone(), &longer).is_err());
     assert_eq!(RunState::from_snapshot(world.state.definition().clone(), &bytes).unwrap(), world.state);
+}
+
+#[test]
+fn an_attempt_is_one_workers_until_it_ends_and_its_report_is_remembered() {
+    let document = json!({"name": "held", "steps": [
+        {"id": "work", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "retry": {"attempts": 2, "backoff_min": "1s", "backoff_max": "8s"}},
+    ]});
+    let mut world = World::start(definition(document), json!(null));
+    let id = || "work/1/1".parse::<AttemptId>().expect("an attempt");
+    let holder = |lease: &[u8]| AttemptHolder {
+        worker: "token:ci".to_owned(),
+        instance: Some("host-7".to_owned()),
+        lease: Hash::of(lease),
+    };
+    let take = |world: &mut World, holder| {
+        let before = world.history.len();
+        let started = AttemptStarted { id: id(), began_at: None, holder };
+        world.give(InputKind::AttemptStarted(started)).expect("never refused");
+        world.history.len() - before
+    };
+    assert_eq!(take(&mut world, Some(holder(b"one"))), 1);
+    let since = world.now;
+    let hold = |world: &World| world.state.worker_hold(&id()).cloned();
+    assert_eq!(hold(&world), Some(WorkerHold { holder: holder(b"one"), since, end: None }));
+    assert_eq!(take(&mut world, Some(holder(b"one"))), 0, "it holds it already");
+    assert_eq!(take(&mut world, None), 0, "it has begun already");
+    assert_eq!(take(&mut world, Some(holder(b"two"))), 1, "the first was never given it");
+    assert_eq!(hold(&world).map(|hold| hold.holder), Some(holder(b"two")));
+    let read = RunState::from_snapshot(Arc::clone(world.state.definition()), &world.state.snapshot());
+    assert_eq!(read.expect("a state").worker_hold(&id()), hold(&world).as_ref());
+
+    let report = Hash::of(b"report");
+    let ended = InputKind::AttemptFinished {
+        id: id(),
+        result: Err(Failure::new(FailureKind::Error, "no")),
+        commit: None,
+        artefacts: Vec::new(),
+        ended_at: world.now,
+        notes: AttemptNotes { report: Some(report), ..AttemptNotes::default() },
+        ask: None,
+    };
+    world.give(ended).expect("never refused");
+    let end = hold(&world).and_then(|hold| hold.end);
+    assert_eq!(end, Some(HoldEnd::Reported(report)), "also while the next attempt is due");
+    assert_eq!(take(&mut world, Some(holder(b"three"))), 0, "it is over");
 }

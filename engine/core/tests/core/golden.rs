@@ -79,7 +79,9 @@ fn delivery() -> World {
         session: None,
     };
     let plan = || "plan/1/1".parse().expect("an id");
-    world.give(InputKind::AttemptStarted(AttemptStarted { id: plan(), began_at: None })).expect("taken");
+    world
+        .give(InputKind::AttemptStarted(AttemptStarted { id: plan(), began_at: None, holder: None }))
+        .expect("taken");
     world.give(InputKind::Usage(UsageRecorded { id: plan(), seq: 1, usage })).expect("taken");
     let artefacts = vec![everfold_core::artefact::Artefact {
         name: "brd".into(),
@@ -205,7 +207,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 21] = [
+const WRITTEN: [(&str, Written); 22] = [
     ("delivery-8", delivery),
     ("cancelled-8", cancelled),
     ("budgets-8", golden_runs::budgets),
@@ -225,6 +227,7 @@ const WRITTEN: [(&str, Written); 21] = [
     ("interrupted-8", interrupted),
     ("sealed-8", golden_runs::sealed),
     ("began-1", golden_runs::began),
+    ("held-1", golden_runs::held),
     ("seen-2", golden_runs::seen),
     ("noticed-1", noticed),
 ];

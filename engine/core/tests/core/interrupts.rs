@@ -25,7 +25,9 @@ fn id(text: &str) -> AttemptId {
 }
 
 fn begin(world: &mut World, attempt: &str) {
-    world.give(InputKind::AttemptStarted(AttemptStarted { id: id(attempt), began_at: None })).expect("taken");
+    world
+        .give(InputKind::AttemptStarted(AttemptStarted { id: id(attempt), began_at: None, holder: None }))
+        .expect("taken");
 }
 
 fn interrupt(world: &mut World) -> Vec<RunEvent> {

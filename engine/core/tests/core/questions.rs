@@ -308,7 +308,7 @@ fn y_labels_and_notes_of_the_work_are_kept() {
         labels: [("pr".to_owned(), "17".to_owned())].into(),
         note: Some("opened #17".into()),
         code: Some("PR1".into()),
-        log: None,
+        ..AttemptNotes::default()
     };
     let ended_at = world.now;
     world

@@ -125,6 +125,7 @@ fn d8_while_paused_facts_are_recorded_and_nothing_is_scheduled() {
         .give(InputKind::AttemptStarted(AttemptStarted {
             id: "a/1/1".parse().expect("an id"),
             began_at: None,
+            holder: None,
         }))
         .expect("taken");
     world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");

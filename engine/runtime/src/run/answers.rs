@@ -31,6 +31,7 @@ impl LoadedRun {
             DecidedItem::Changed { mut queued, last } => {
                 let behind = version.0.saturating_sub(last);
                 let position = Position(position.0.saturating_sub(behind));
+                queued.recorded();
                 queued.answer(Ok(answered(true, Version(last), position)));
             }
             DecidedItem::Unchanged(mut queued) => queued.answer(Ok(answered(false, version, position))),

@@ -220,9 +220,9 @@ impl Shard {
                 self.core.record_progress(loaded, &id.attempt, progress);
             }
         }
-        for (id, at) in self.core.observed.take() {
+        for (id, begin) in self.core.observed.take() {
             if let Some(loaded) = self.runs.get_mut(&id.run) {
-                self.core.attempt_event(loaded, &id.attempt, AttemptEvent::Began(at));
+                self.core.attempt_event(loaded, &id.attempt, AttemptEvent::Began(begin));
             }
         }
     }

@@ -113,12 +113,10 @@ impl Runtime {
             number: prepared.number,
         };
         let queued = Queued {
-            id,
             actor: request.actor,
-            kind: InputKind::Start(start),
             dedup: request.dedup,
-            answer: None,
             definition: Some(request.definition),
+            ..Queued::own(id, InputKind::Start(start))
         };
         let asked = self.ask(run, queued).await;
         if let Some(reservation) = prepared.reservation {

@@ -42,8 +42,8 @@ impl ShardCore {
                 AttemptAction::AskForFunds => self.ask_for_funds(loaded, id),
                 AttemptAction::AskForPlace => self.ask_for_place(loaded, id),
                 AttemptAction::SeizePlace => self.seize_place(loaded, id),
-                AttemptAction::RecordStart(began_at) => {
-                    loaded.push(started_input(loaded.run, id.clone(), began_at));
+                AttemptAction::RecordStart(begin) => {
+                    loaded.push(started_input(loaded.run, id.clone(), begin));
                     self.mark(loaded);
                 }
                 AttemptAction::Launch { is_reattached } => self.launch(loaded, id, is_reattached),

@@ -9,18 +9,20 @@ use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 
 use crate::redaction::redact_progress;
+use crate::run::attempt::event::AttemptBegin;
 use crate::runtime::Runtime;
 use crate::work::progress_limit::{ProgressLimit, ReportDue};
 use everfold_base::id::EffectId;
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
+use everfold_core::event::AttemptHolder;
 use everfold_core::progress::WorkProgress;
-use everfold_ports::{AttemptObserver, NameFailure, NameRequest, NameWish};
+use everfold_ports::{AttemptObserver, NameFailure, NameRequest, NameWish, RecordReceipt};
 
-/// Attempts that began; each is reported once, so there are never more than are in progress.
+/// Attempts that began: each is reported once, and again with each worker that takes it.
 #[derive(Default)]
 pub(crate) struct ObservedAttempts {
-    began: Mutex<Vec<(EffectId, Option<Timestamp>)>>,
+    began: Mutex<Vec<(EffectId, AttemptBegin)>>,
     /// What each has used up so far, by its last report.
     used: Mutex<BTreeMap<EffectId, Vec<Usage>>>,
     /// How far each is, where that is to be recorded.
@@ -29,8 +31,8 @@ pub(crate) struct ObservedAttempts {
 }
 
 impl ObservedAttempts {
-    fn began(&self, id: EffectId, at: Option<Timestamp>) {
-        self.began.lock().unwrap_or_else(PoisonError::into_inner).push((id, at));
+    fn began(&self, id: EffectId, begin: AttemptBegin) {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).push((id, begin));
         self.waker.wake();
     }
 
@@ -69,8 +71,8 @@ impl ObservedAttempts {
         std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Attempts that began, each with its own time where that is known.
-    pub(crate) fn take(&self) -> Vec<(EffectId, Option<Timestamp>)> {
+    /// Attempts that began, or that workers took.
+    pub(crate) fn take(&self) -> Vec<(EffectId, AttemptBegin)> {
         std::mem::take(&mut *self.began.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -90,7 +92,7 @@ pub(crate) struct Observer {
 impl Observer {
     fn began(&self, at: Option<Timestamp>) {
         if !self.has_begun.swap(true, Ordering::Relaxed) {
-            self.observed.began(self.id.clone(), at);
+            self.observed.began(self.id.clone(), AttemptBegin { at, taken: None });
         }
     }
 }
@@ -102,6 +104,12 @@ impl AttemptObserver for Observer {
 
     fn started_at(&self, at: Timestamp) {
         self.began(Some(at));
+    }
+
+    fn taken(&self, holder: AttemptHolder, receipt: RecordReceipt) {
+        self.has_begun.store(true, Ordering::Relaxed);
+        let begin = AttemptBegin { at: None, taken: Some((holder, receipt)) };
+        self.observed.began(self.id.clone(), begin);
     }
 
     fn line(&self, line: &str) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::messages::Queued;
 use crate::run::attempt::ended_attempt::EndedAttempt;
+use crate::run::attempt::event::AttemptBegin;
 use crate::run::attempt::table::AttemptHandles;
 use crate::run::loaded_run::LoadedRun;
 use crate::runtime::Runtime;
@@ -16,7 +17,6 @@ use crate::shard::core::ShardCore;
 use crate::shard::timers::TimerDue;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, EffectId, InputId, RunId, Version};
-use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
 use everfold_core::event::{AttemptStarted, ProgressReported};
 use everfold_core::input::InputKind;
@@ -119,10 +119,16 @@ fn outcome(ended: &EndedAttempt, executor: &dyn Executor) -> ServiceOutcome {
     }
 }
 
-/// The fact that an attempt began, with its own time where that is known.
-pub(crate) fn started_input(run: RunId, id: AttemptId, began_at: Option<Timestamp>) -> Queued {
-    let about = format!("{run}/{id}/started");
-    Queued::own(InputId::derive(&about), InputKind::AttemptStarted(AttemptStarted { id, began_at }))
+/// The fact that an attempt began, or that a worker took it.
+pub(crate) fn started_input(run: RunId, id: AttemptId, begin: AttemptBegin) -> Queued {
+    let AttemptBegin { at: began_at, taken } = begin;
+    let (holder, receipt) = taken.unzip();
+    let about = match &holder {
+        None => format!("{run}/{id}/started"),
+        Some(holder) => format!("{run}/{id}/started/{}", holder.lease),
+    };
+    let kind = InputKind::AttemptStarted(AttemptStarted { id, began_at, holder });
+    Queued { receipt, ..Queued::own(InputId::derive(&about), kind) }
 }
 
 /// How far an attempt is. Work may come to where it was before, which is another report then.
@@ -173,6 +179,7 @@ fn inputs(
 ) -> Vec<Queued> {
     let effect = EffectId { run, attempt: id.clone() };
     let mut inputs = used_so_far(shared, run, id, ended.usage, true);
+    let receipt = ended.receipt;
     let (about, kind) = match ended.result {
         Ok(result) => {
             let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);
@@ -182,6 +189,6 @@ fn inputs(
         }
         Err(reason) => ("lost", InputKind::AttemptLost { id: id.clone(), reason, fallback }),
     };
-    inputs.push(Queued::own(InputId::derive(&format!("{effect}/{about}")), kind));
+    inputs.push(Queued { receipt, ..Queued::own(InputId::derive(&format!("{effect}/{about}")), kind) });
     inputs
 }

@@ -48,6 +48,7 @@ pub(crate) fn attempt(
         reset_to: plan.reset_to,
         session: plan.session,
         resumption: plan.resumption,
+        held: state.worker_hold(&id.attempt).filter(|hold| hold.end.is_none()).cloned(),
     })
 }
 
@@ -97,6 +98,7 @@ pub(crate) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
         reset_to: None,
         session: None,
         resumption: None,
+        held: None,
     }
 }
 

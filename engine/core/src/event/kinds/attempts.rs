@@ -2,7 +2,7 @@
 
 use super::super::declare::event_payloads;
 use super::super::former;
-use super::super::parts::{AttemptNotes, ScheduledTask, StopReason};
+use super::super::parts::{AttemptHolder, AttemptNotes, ScheduledTask, StopReason};
 use crate::artefact::Artefact;
 use crate::progress::WorkProgress;
 use everfold_base::failure::Failure;
@@ -12,16 +12,22 @@ use everfold_base::time::Timestamp;
 use everfold_language::definition::OnLost;
 
 event_payloads! {
-    /// Work really began. Fact of `attempt started`.
+    /// Work really began, or a worker took it. Fact of `attempt started`.
     ///
-    /// Then: time limits count from here.
-    AttemptStarted [former::AttemptStarted1, unless has_no_time] {
+    /// Then: time limits count from here. What a worker took may be taken by another one where the first was never
+    /// given it: its call for work had ended.
+    AttemptStarted [former::AttemptStarted1, unless is_plain]
+        then [former::AttemptStarted2, unless has_no_holder]
+        then [former::AttemptStarted3, unless has_no_time] {
         /// The attempt.
         id: AttemptId,
         /// When the work itself began, where that is known: a process, by its supervisor. The event is recorded later,
         /// as late as the next engine comes where one ended meanwhile.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         began_at: Option<Timestamp>,
+        /// The worker that holds it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<AttemptHolder>,
     }
     /// Work said how far it is. Fact of `progress`.
     ///
@@ -35,7 +41,9 @@ event_payloads! {
     /// Work ended well. Fact of `attempt finished`.
     ///
     /// Then: the gates of the step are judged (`ProbeScheduled`), or the step succeeds.
-    AttemptSucceeded [former::AttemptSucceeded1] then [former::AttemptSucceeded2, unless has_no_log] {
+    AttemptSucceeded [former::AttemptSucceeded1] then [former::AttemptSucceeded2, unless has_neither]
+        then [former::AttemptSucceeded3, unless has_no_report]
+        then [former::AttemptSucceeded4, unless has_no_log] {
         /// The attempt.
         id: AttemptId,
         /// What came of it.
@@ -46,14 +54,17 @@ event_payloads! {
         artefacts: Vec<Artefact>,
         /// When the work itself ended.
         ended_at: Timestamp,
-        /// What it said beside its output; in `log` the hash and the number of lines of its log, as it was closed.
+        /// What it said beside its output; in `log` the hash and the number of lines of its log, as it was closed, in
+        /// `report` the hash of the report of the worker that ended it.
         #[serde(rename = "told")]
         notes: AttemptNotes,
     }
     /// Work failed. Fact of `attempt finished`.
     ///
     /// Then: the step's `retry`, then its routes decide: `RetryScheduled`, `ReworkRequested`, `StepBlocked` or `StepFailed`.
-    AttemptFailed [former::AttemptFailed1, unless is_silent] then [former::AttemptFailed2, unless has_no_log] {
+    AttemptFailed [former::AttemptFailed1, unless is_silent] then [former::AttemptFailed2, unless has_neither]
+        then [former::AttemptFailed3, unless has_no_report]
+        then [former::AttemptFailed4, unless has_no_log] {
         /// The attempt.
         id: AttemptId,
         /// How.
@@ -64,14 +75,15 @@ event_payloads! {
         artefacts: Vec<Artefact>,
         /// When the work itself ended.
         ended_at: Timestamp,
-        /// What it said beside that it failed; `log` as in `AttemptSucceeded`.
+        /// What it said beside that it failed; `log` and `report` as in `AttemptSucceeded`.
         #[serde(rename = "told", default, skip_serializing_if = "AttemptNotes::is_empty")]
         notes: AttemptNotes,
     }
     /// Work ended with a question to people. Fact of `attempt finished`.
     ///
     /// Then: `QuestionAsked`; the answer begins another attempt.
-    AttemptAsked [former::AttemptAsked1, unless has_no_log] {
+    AttemptAsked [former::AttemptAsked1, unless has_neither] then [former::AttemptAsked2, unless has_no_report]
+        then [former::AttemptAsked3, unless has_no_log] {
         /// The attempt.
         id: AttemptId,
         /// What it asks: `{text, options, items}`.
@@ -80,7 +92,7 @@ event_payloads! {
         commit: Option<String>,
         /// When the work itself ended.
         ended_at: Timestamp,
-        /// What it said besides; `log` as in `AttemptSucceeded`.
+        /// What it said besides; `log` and `report` as in `AttemptSucceeded`.
         #[serde(rename = "told")]
         notes: AttemptNotes,
     }

@@ -43,6 +43,10 @@ pub struct AttemptNotes {
     pub note: Option<String>,
     /// A code of its own for how it ended.
     pub code: Option<String>,
+    /// The hash of the report by which a worker ended it: the same report is recognised by it. Absent where no worker
+    /// reported, as in former schemas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Hash>,
     /// Its log as it was when it was closed. Last in the bytes, and absent where there is none, as in former schemas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogSeal>,
@@ -60,6 +64,17 @@ impl AttemptNotes {
     pub fn is_silent(&self) -> bool {
         self.labels.is_empty() && self.note.is_none() && self.code.is_none()
     }
+}
+
+/// The worker that holds an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptHolder {
+    /// The actor.
+    pub worker: String,
+    /// The process, as it calls itself; null: it does not say.
+    pub instance: Option<String>,
+    /// The BLAKE3 hash of the lease, which is the worker's secret.
+    pub lease: Hash,
 }
 
 /// What is recorded of an attempt's log when it is closed: with it, whether a log is the one that was written can be said

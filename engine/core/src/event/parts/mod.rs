@@ -9,7 +9,7 @@ mod steps;
 mod tasks;
 mod timers;
 
-pub use attempts::{AttemptNotes, ChildEnd, LogSeal, StopReason};
+pub use attempts::{AttemptHolder, AttemptNotes, ChildEnd, LogSeal, StopReason};
 pub use budgets::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
 pub use run::{
     AdmissionEvidence, FailedResult, HaltScope, Origin, OriginKind, Parent, RunNumber, SlotKind, WantedSlot,

@@ -2,13 +2,13 @@
 
 use crate::effect::Touched;
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask, StopReason,
-    TimerId, TimerKind,
+    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, RetryScheduled,
+    ScheduledTask, StopReason, TimerId, TimerKind,
 };
 use crate::state::agenda::Agenda;
 use crate::state::step::{AttemptEnding, Phase, Settling, Stage, Unit};
 use crate::state::stored_value::StoredValue;
-use crate::state::{Key, RunState};
+use crate::state::{HoldEnd, Key, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, Version};
 use everfold_base::json::Payload;
@@ -36,6 +36,15 @@ impl RunState {
         self.touch(key);
     }
 
+    /// A worker takes an attempt, where one does.
+    pub(super) fn attempt_taken(&mut self, event: &AttemptStarted, at: Timestamp) {
+        if let Some(holder) = &event.holder
+            && self.current(&event.id).is_some()
+        {
+            self.facts.workers.take(&event.id, holder, at);
+        }
+    }
+
     pub(super) fn attempt_started(&mut self, id: &AttemptId, at: Timestamp) {
         let Some(key) = self.current(id) else { return };
         let Some(unit) = self.unit_mut(key) else { return };
@@ -49,6 +58,8 @@ impl RunState {
     /// Ends an attempt wherever it stands: among the stopped, or as the current one of a unit.
     /// Gives the unit if the attempt was its current one, and why it had been stopped.
     pub(super) fn end_attempt(&mut self, id: &AttemptId) -> (Option<Key>, Option<StopReason>) {
+        // Unless its report was noted already.
+        self.facts.workers.end(id, HoldEnd::Unreported);
         let stopped = self.facts.stops.remove(id);
         if let Some(reason) = stopped {
             if reason == StopReason::Rework {
@@ -86,6 +97,7 @@ impl RunState {
     }
 
     pub(super) fn attempt_succeeded(&mut self, event: &AttemptSucceeded) {
+        self.facts.workers.end(&event.id, HoldEnd::of(event.notes.report));
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
@@ -129,6 +141,7 @@ impl RunState {
     }
 
     pub(super) fn attempt_failed(&mut self, event: &AttemptFailed) {
+        self.facts.workers.end(&event.id, HoldEnd::of(event.notes.report));
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
@@ -154,6 +167,7 @@ impl RunState {
     }
 
     pub(super) fn attempt_lost(&mut self, event: &AttemptLost) {
+        self.facts.workers.end(&event.id, HoldEnd::Lost);
         let (Some(key), _) = self.end_attempt(&event.id) else { return };
         if let Some(unit) = self.unit_mut(key) {
             unit.lost += 1;

@@ -39,7 +39,10 @@ impl RunState {
             RunEvent::StepScheduled(event) => self.step_scheduled(event, meta.at),
             RunEvent::WorkspacePrepared(event) => self.workspace_prepared(event.workspace.as_ref()),
             RunEvent::ItemsExpanded(event) => self.items_expanded(event),
-            RunEvent::AttemptStarted(event) => self.attempt_started(&event.id, meta.at),
+            RunEvent::AttemptStarted(event) => {
+                self.attempt_taken(event, meta.at);
+                self.attempt_started(&event.id, meta.at);
+            }
             RunEvent::AttemptSucceeded(event) => {
                 self.settle_funds(&event.id, event.ended_at);
                 self.attempt_succeeded(event);

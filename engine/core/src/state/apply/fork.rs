@@ -7,6 +7,7 @@ use crate::state::slot_demand::Queue;
 use crate::state::spend::budget_place;
 use crate::state::step::{LateProbes, Phase, Stage, StepState, Unit};
 use crate::state::stored_value::StoredValue;
+use crate::state::worker_holds::WorkerHolds;
 use crate::state::{EventMeta, Forked, Key, RunState, UsageTotal};
 use everfold_base::id::{Attempt, Round};
 use everfold_base::time::Timestamp;
@@ -58,6 +59,7 @@ impl RunState {
         });
         self.facts.account.go_on(&event.reset, event.origin.how == OriginKind::Fork);
         self.facts.progress.clear();
+        self.facts.workers = WorkerHolds::default();
         self.end_reminders(&budget_place().path, None);
         self.facts.reminders.go_on();
         self.facts.inputs.clear();

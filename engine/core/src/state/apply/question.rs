@@ -7,7 +7,7 @@ use crate::state::apply::attempt::timed_out;
 use crate::state::people::{AnsweredAsk, QuestionState};
 use crate::state::step::AttemptEnding;
 use crate::state::stored_value::StoredValue;
-use crate::state::{EventMeta, Key, RunState};
+use crate::state::{EventMeta, HoldEnd, Key, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::time::Timestamp;
 
@@ -64,6 +64,7 @@ impl RunState {
 
     /// An attempt ended with a question; what follows is on the agenda.
     pub(super) fn attempt_asked(&mut self, event: &AttemptAsked) {
+        self.facts.workers.end(&event.id, HoldEnd::of(event.notes.report));
         let version = self.facts.version;
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());

@@ -1,8 +1,8 @@
 //! What is to be done about an attempt.
 
 use crate::run::attempt::ended_attempt::EndedAttempt;
+use crate::run::attempt::event::AttemptBegin;
 use everfold_base::failure::Failure;
-use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
 
 /// What is to be done about an attempt.
@@ -22,8 +22,8 @@ pub(crate) enum AttemptAction {
     AskForPlace,
     /// Take a place without asking: it may live, and has what it needs.
     SeizePlace,
-    /// Record that it started, and when the work itself began where that is known.
-    RecordStart(Option<Timestamp>),
+    /// Record that it started, as far as its executor says how.
+    RecordStart(AttemptBegin),
     /// Call its executor.
     Launch { is_reattached: bool },
     /// Count it as living where its run waits for the reports of re-attached attempts.

@@ -8,6 +8,7 @@ use everfold_base::json::JsonText;
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::{Artefact, Usage};
 use everfold_core::event::AttemptNotes;
+use everfold_ports::RecordReceipt;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,8 @@ pub(crate) struct EndedAttempt {
     pub(crate) ask: Option<JsonText>,
     /// The pause that a service which the work called asks for.
     pub(crate) again_after: Option<Duration>,
+    /// Is informed when this is recorded.
+    pub(crate) receipt: Option<RecordReceipt>,
 }
 
 impl EndedAttempt {
@@ -38,6 +41,7 @@ impl EndedAttempt {
             notes: AttemptNotes::default(),
             ask: None,
             again_after: None,
+            receipt: None,
         }
     }
 

@@ -4,6 +4,8 @@ use crate::run::attempt::ended_attempt::EndedAttempt;
 use everfold_base::failure::Failure;
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
+use everfold_core::event::AttemptHolder;
+use everfold_ports::RecordReceipt;
 
 /// What the run's state says of an attempt that is to be planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,15 @@ pub(crate) struct WorkFacts {
     pub(crate) is_idempotent: bool,
 }
 
+/// What an executor says of the begin of an attempt.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct AttemptBegin {
+    /// When, where that is known of the work itself.
+    pub(crate) at: Option<Timestamp>,
+    /// The worker that takes it, and what is informed when that is recorded.
+    pub(crate) taken: Option<(AttemptHolder, RecordReceipt)>,
+}
+
 /// What happens to an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AttemptEvent {
@@ -69,8 +80,8 @@ pub(crate) enum AttemptEvent {
     Launched,
     /// Its executor could not be called.
     LaunchFailed(Failure),
-    /// Its executor says that the work began, and when, where that is known of the work itself.
-    Began(Option<Timestamp>),
+    /// Its executor says that the work began.
+    Began(AttemptBegin),
     /// What it has used up so far.
     Used(Vec<Usage>),
     /// Its work ended.

@@ -19,7 +19,9 @@ mod tests;
 
 use crate::failures::cancelled;
 use crate::run::attempt::action::AttemptAction as Action;
-use crate::run::attempt::event::{AttemptEvent as Event, StateView, StopFacts, Superseded, WorkFacts};
+use crate::run::attempt::event::{
+    AttemptBegin, AttemptEvent as Event, StateView, StopFacts, Superseded, WorkFacts,
+};
 use crate::run::attempt::phase::{AttemptPhase as Phase, Launching, PlanPurpose as Purpose, Running};
 use everfold_base::failure::Failure;
 
@@ -245,8 +247,11 @@ impl Running {
         let Self { is_supervised, is_recorded, is_stopping } = self;
         let phase = Phase::Running(self);
         match event {
-            Event::Began(_) if is_recorded => (phase, vec![Action::NoteLiving]),
-            Event::Began(at) => (phase, vec![Action::NoteLiving, Action::RecordStart(at)]),
+            // A worker takes what a former engine began for none, or for one that was never given it.
+            Event::Began(AttemptBegin { taken: None, .. }) if is_recorded => {
+                (phase, vec![Action::NoteLiving])
+            }
+            Event::Began(begin) => (phase, vec![Action::NoteLiving, Action::RecordStart(begin)]),
             Event::Used(so_far) => (phase, vec![Action::RecordUsage(so_far)]),
             Event::Ended(ended) if is_stopping => {
                 (Phase::Reported, vec![Action::Report(Box::new(ended.after_stop()))])
@@ -364,7 +369,7 @@ fn start(WorkFacts { is_supervised, is_idempotent }: WorkFacts) -> Next {
         let launching = Launching { is_supervised, is_recorded: false, is_to_stop: false };
         (Phase::Launching(launching), vec![Action::Launch { is_reattached: false }])
     } else {
-        (Phase::Recording, vec![Action::RecordStart(None)])
+        (Phase::Recording, vec![Action::RecordStart(AttemptBegin::default())])
     }
 }
 

@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::run::attempt::ended_attempt::EndedAttempt;
+use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
+use everfold_core::event::AttemptHolder;
+use everfold_ports::RecordReceipt;
 
 const LISTED: StateView = StateView { lists_it: true, is_durable: true };
 const UNLISTED: StateView = StateView { lists_it: false, is_durable: true };
@@ -64,6 +67,8 @@ fn phases() -> Vec<(&'static str, Phase)> {
 fn events() -> Vec<(&'static str, Event)> {
     let ended = |result| Box::new(EndedAttempt { result, ..EndedAttempt::failed(cancelled(), Timestamp(7)) });
     let failure = Failure::new(everfold_base::failure::FailureKind::Spawn, "no");
+    let holder = AttemptHolder { worker: "token:ci".to_owned(), instance: None, lease: Hash::of(b"lease") };
+    let taken = (holder, RecordReceipt::new().0);
     vec![
         ("listed", Event::Listed { is_recorded: false }),
         ("listed:recorded", Event::Listed { is_recorded: true }),
@@ -95,7 +100,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("granted:ahead", Event::Granted(AHEAD)),
         ("launched", Event::Launched),
         ("launch_failed", Event::LaunchFailed(failure.clone())),
-        ("began", Event::Began(None)),
+        ("began", Event::Began(AttemptBegin::default())),
+        ("taken", Event::Began(AttemptBegin { at: None, taken: Some(taken) })),
         ("used", Event::Used(Vec::new())),
         ("ended", Event::Ended(ended(Ok(Err(failure))))),
         ("ended:lost", Event::Ended(ended(Err("gone".into())))),
@@ -189,8 +195,9 @@ launching* | ended | reported | report
 launching* | ended:lost | reported | report_lost
 
 # It is in progress.
-running, running+stopping, running+supervised, running+supervised+stopping | began | = | note_living, record_start
+running, running+stopping, running+supervised, running+supervised+stopping | began, taken | = | note_living, record_start
 running+recorded*, running+supervised+recorded* | began | = | note_living
+running+recorded*, running+supervised+recorded* | taken | = | note_living, record_start
 running* | used | = | record_usage
 running* | ended | reported | report
 running, running+recorded, running+supervised, running+supervised+recorded | ended:lost | reported | report_lost
