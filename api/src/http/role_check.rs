@@ -25,7 +25,8 @@ pub(super) async fn checked(State(app): State<App>, request: Request, next: Next
         (_, None) => Ok(()),
         (Some(caller), Some(route)) => permitted(&app, caller, &method, route.as_str()).await,
     };
-    if let Err(fault) = permitted {
+    let recordable = permitted.and_then(|()| recordable(&app, caller.as_ref(), &method));
+    if let Err(fault) = recordable {
         return fault.into_response();
     }
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
@@ -66,6 +67,19 @@ async fn permitted(app: &Node, caller: &Caller, method: &Method, route: &str) ->
             )))
         }
     }
+}
+
+/// Refuses a name of a person that looks like a credential: what a caller does is recorded with it.
+fn recordable(app: &Node, caller: Option<&Caller>, method: &Method) -> Result<(), Fault> {
+    let Some(Caller { actor: Actor::User(name), .. }) = caller else { return Ok(()) };
+    if method.is_safe() {
+        return Ok(());
+    }
+    let Some((pattern, _)) = app.engine().credential_in(name) else { return Ok(()) };
+    let message = format!("the caller's name holds what looks like a credential ({pattern})");
+    Err(Fault::new(Code::Invalid, message).hint(
+        "EVERFOLD_USER is recorded with what is done, and stands on screens: set it to a person's name",
+    ))
 }
 
 pub(super) async fn no_route(method: Method, uri: Uri) -> Fault {

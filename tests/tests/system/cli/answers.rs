@@ -222,3 +222,20 @@ fn a_new_store_that_is_killed_early_opens_without_a_warning() {
     let listed = scratch.run(&["runs"]);
     assert_eq!((listed.code, listed.err.as_str()), (0, ""), "{listed:?}");
 }
+
+#[test]
+fn a_name_of_a_person_that_looks_like_a_credential_is_refused_and_recorded_nowhere() {
+    let scratch = Scratch::new();
+    let name = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+    scratch.write("p.yaml", "name: p\nsteps:\n  - { id: a, approval: { title: Right? } }\n");
+    said(
+        &as_user(&scratch, &name, &["run", "./p.yaml", "--no-wait"]),
+        2,
+        &["EF0211", "looks like a credential"],
+    );
+    said(&as_user(&scratch, "ada", &["run", "./p.yaml", "--no-wait"]), 6, &["everfold approve"]);
+    said(&as_user(&scratch, &name, &["approve", "@"]), 2, &["EF0211", "EVERFOLD_USER"]);
+    said(&as_user(&scratch, &name, &["runs"]), 0, &["waiting"]);
+    let whole = scratch.run(&["events", "@", "--json"]);
+    assert!(!whole.out.contains(&name), "{}", whole.out);
+}
