@@ -40,7 +40,8 @@ pub(crate) fn moment(flag: &str, text: &str) -> Result<TypedMoment, Fault> {
 /// It is none.
 pub(crate) fn time(flag: &str, text: &str) -> Result<Timestamp, Fault> {
     read(text.trim(), clock::now()).ok_or_else(|| {
-        Fault::new(Code::Usage, format!("{flag} {text}: this is no time"))
+        let what = if Timestamp::is_too_far(text.trim()) { "too far away" } else { "no time" };
+        Fault::new(Code::Usage, format!("{flag} {text}: this is {what}"))
             .hint("write -10m, 2h, yesterday, 2026-11-20, '2026-11-20 08:15' or 2026-11-20T08:15:24Z; times are UTC")
     })
 }
@@ -126,6 +127,12 @@ mod tests {
             ("2026-11-20T08:15:24+01:00", "2026-11-20T07:15:24.000Z"),
         ] {
             assert_eq!(read(text, now).map(|at| at.to_string()).as_deref(), Some(wanted), "{text}");
+        }
+        for (text, what) in
+            [("9999-12-31", "too far away"), ("9999-12-31T23:59:59Z", "too far away"), ("soon", "no time")]
+        {
+            let refused = time("--since", text).unwrap_err();
+            assert!(refused.message.ends_with(what), "{}", refused.message);
         }
         for text in [
             "",

@@ -54,6 +54,15 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Whether a text that is no [`Timestamp`] names a day that is one of the calendar, but too far away for an instant.
+    #[must_use]
+    pub fn is_too_far(text: &str) -> bool {
+        let day = text.get(..10).and_then(|day| day.parse::<jiff::civil::Date>().ok());
+        day.is_some_and(|day| day >= jiff::Timestamp::MAX.to_zoned(jiff::tz::TimeZone::UTC).date())
+    }
+}
+
 impl FromStr for Timestamp {
     type Err = jiff::Error;
 
@@ -90,6 +99,21 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_behind_the_last_instant_is_too_far_and_no_nonsense() {
+        for (text, is_too_far) in [
+            ("9999-12-31", true),
+            ("9999-12-31T23:59:59Z", true),
+            ("9999-12-30T23:00:00Z", true),
+            ("9999-12-32", false),
+            ("2026-02-30", false),
+            ("soon", false),
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+            assert_eq!(Timestamp::is_too_far(text), is_too_far, "{text}");
+        }
+    }
 
     #[test]
     fn instants_are_shown_with_milliseconds_and_read_back() {

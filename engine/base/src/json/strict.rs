@@ -17,7 +17,8 @@ struct Once(Value);
 /// What is wrong with it: no JSON, a name that an object has twice, a whole number beyond 64 bits.
 pub fn value(text: &[u8]) -> Result<Value, String> {
     let Once(value) = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    match beyond_64_bits(text) {
+    let is_beyond = |number: &str| number.parse::<u64>().is_err() && number.parse::<i64>().is_err();
+    match whole(text, is_beyond) {
         Some(number) => Err(format!("the number {number} does not fit into 64 bits; send it as a text")),
         None => Ok(value),
     }
@@ -31,8 +32,14 @@ pub fn canonical(text: &[u8]) -> Result<Vec<u8>, String> {
     value(text).map(|value| JsonText::new(&value).as_str().as_bytes().to_vec())
 }
 
-/// The first whole number of a JSON text that would be read as one with a fraction.
-fn beyond_64_bits(text: &[u8]) -> Option<&str> {
+/// The first whole number of a JSON text that does not fit into 64 bits with a sign: expressions know no larger ones.
+#[must_use]
+pub fn beyond_whole(text: &str) -> Option<&str> {
+    whole(text.as_bytes(), |number| number.parse::<i64>().is_err())
+}
+
+/// The first whole number of a JSON text of which this holds.
+fn whole(text: &[u8], holds: impl Fn(&str) -> bool) -> Option<&str> {
     let mut at = 0;
     while at < text.len() {
         match text[at] {
@@ -49,7 +56,7 @@ fn beyond_64_bits(text: &[u8]) -> Option<&str> {
                 let length = rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
                 let number = std::str::from_utf8(&rest[..length]).ok()?;
                 let is_whole = !number.contains(['.', 'e', 'E']);
-                if is_whole && number.parse::<u64>().is_err() && number.parse::<i64>().is_err() {
+                if is_whole && holds(number) {
                     return Some(number);
                 }
                 at += length;

@@ -221,10 +221,15 @@ fn own<'context, 'call>(
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     for value in call.this.iter().chain(&call.args) {
         allowance.go_over(weight(value.as_ref(), 0)?)?;
-        arguments.push(to_json(value.as_ref(), 0, STORED_DEPTH_MAX).map_err(error)?);
+        let is_no_number =
+            value.as_ref().downcast_ref::<CelDouble>().is_some_and(|number| !number.inner().is_finite());
+        arguments.push(match run {
+            Implementation::Readable(_) if is_no_number => Value::Null,
+            _other => to_json(value.as_ref(), 0, STORED_DEPTH_MAX).map_err(error)?,
+        });
     }
     let result = match run {
-        Implementation::Plain(run) => run(&arguments),
+        Implementation::Plain(run) | Implementation::Readable(run) => run(&arguments),
         Implementation::Pattern(run) => {
             let pattern = pattern_of(&arguments).map_err(error)?;
             allowance.pattern(pattern)?.and_then(|pattern| run(&arguments, &pattern))

@@ -13,7 +13,7 @@ pub use super::arguments::to_text;
 use super::arguments::{TEXT_BYTES_MAX, bounded, count, kind, limit, text};
 use super::patterns::{matches, replace_regex};
 use super::readable::{html, model, money, span, strip_html, tokens, url};
-use everfold_base::json::{Hash, canonical};
+use everfold_base::json::{Hash, canonical, strict};
 
 /// CEL's own functions and those of optional values.
 pub(super) const STANDARD: [&str; 37] = [
@@ -61,11 +61,13 @@ pub(super) const STANDARD: [&str; 37] = [
 pub(super) enum Implementation {
     /// It needs nothing else.
     Plain(fn(&[Value]) -> Result<Value, String>),
+    /// It writes a value for readers: of a number that is none it is told nothing.
+    Readable(fn(&[Value]) -> Result<Value, String>),
     /// It also needs its second argument as a compiled pattern.
     Pattern(fn(&[Value], &Regex) -> Result<Value, String>),
 }
 
-use Implementation::{Pattern, Plain};
+use Implementation::{Pattern, Plain, Readable};
 
 /// One function: callable as `f(x, …)` and as `x.f(…)`.
 pub(super) struct Own {
@@ -198,9 +200,15 @@ const OWN: [Own; 28] = [
         run: Plain(strip_html),
     },
     Own { name: "url", registered: "@url", usage: "url(text)", takes: 1..=1, run: Plain(url) },
-    Own { name: "tokens", registered: "@tokens", usage: "tokens(number)", takes: 1..=1, run: Plain(tokens) },
-    Own { name: "money", registered: "@money", usage: "money(dollars)", takes: 1..=1, run: Plain(money) },
-    Own { name: "span", registered: "@span", usage: "span(seconds)", takes: 1..=1, run: Plain(span) },
+    Own {
+        name: "tokens",
+        registered: "@tokens",
+        usage: "tokens(number)",
+        takes: 1..=1,
+        run: Readable(tokens),
+    },
+    Own { name: "money", registered: "@money", usage: "money(dollars)", takes: 1..=1, run: Readable(money) },
+    Own { name: "span", registered: "@span", usage: "span(seconds)", takes: 1..=1, run: Readable(span) },
     Own { name: "model", registered: "@model", usage: "model(name)", takes: 1..=1, run: Plain(model) },
 ];
 
@@ -466,7 +474,14 @@ fn hash(arguments: &[Value]) -> Result<Value, String> {
 }
 
 fn from_json(arguments: &[Value]) -> Result<Value, String> {
-    serde_json::from_str(text(arguments, 0)?).map_err(|error| format!("this is no JSON: {error}"))
+    let text = text(arguments, 0)?;
+    let value = serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}"))?;
+    match strict::beyond_whole(text) {
+        Some(number) => {
+            Err(format!("the number {number} would lose digits: the largest one is {}", i64::MAX))
+        }
+        None => Ok(value),
+    }
 }
 
 fn to_json(arguments: &[Value]) -> Result<Value, String> {

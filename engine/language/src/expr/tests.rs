@@ -304,6 +304,16 @@ fn what_becomes_of_a_map_does_not_hang_on_the_order_in_which_it_lies_in_memory()
 }
 
 #[test]
+fn a_whole_number_of_a_json_text_that_would_lose_digits_is_refused() {
+    assert_eq!(eval("json('[9223372036854775807, -9223372036854775808, 1e30]')[0]"), Ok(json!(i64::MAX)));
+    for number in ["9223372036854775808", "99999999999999999999", "-9223372036854775809"] {
+        let refused = eval(&format!("json('{{\"n\": [{number}]}}')")).unwrap_err();
+        assert!(refused.contains(&format!("the number {number} would lose digits")), "{refused}");
+    }
+    assert_eq!(eval("json('\"99999999999999999999\"')"), Ok(json!("99999999999999999999")));
+}
+
+#[test]
 fn maps_are_gone_through_in_the_order_of_their_keys() {
     let first = eval("input.map.map(k, k + '!').join()").unwrap();
     for _ in 0..50 {
@@ -362,6 +372,10 @@ fn row_50_a_value_is_made_up_to_the_depth_that_one_may_enter_with() {
 #[test]
 fn values_are_written_for_readers() {
     for (source, expected) in [
+        (
+            "tokens(0.0 / 0.0) + money(0.0 / 0.0) + span(0.0 / 0.0) + tokens(1.0 / 0.0) + money(-1.0 / 0.0)",
+            "0$0.000$0.00",
+        ),
         ("tokens(0) + ' ' + tokens(999) + ' ' + tokens(1000) + ' ' + tokens(1234)", "0 999 1.0k 1.2k"),
         ("tokens(999949) + ' ' + tokens(999950) + ' ' + tokens(2500000)", "999.9k 1.0M 2.5M"),
         (

@@ -29,8 +29,14 @@ impl fmt::Display for Anchor {
 
 /// A text that is no anchor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("“{0}” is no anchor: neither `added` nor a time")]
-pub struct BadAnchor(String);
+pub enum BadAnchor {
+    /// It is nothing that a schedule could begin with.
+    #[error("“{0}” is no anchor: neither `added` nor a time")]
+    NoTime(String),
+    /// Its day is behind the last instant.
+    #[error("“{0}” is no anchor: it is too far away")]
+    TooFar(String),
+}
 
 impl FromStr for Anchor {
     type Err = BadAnchor;
@@ -38,7 +44,10 @@ impl FromStr for Anchor {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             ADDED => Ok(Self::Added),
-            time => time.parse().map(Self::At).map_err(|_| BadAnchor(text.to_owned())),
+            time => time.parse().map(Self::At).map_err(|_| match Timestamp::is_too_far(text) {
+                true => BadAnchor::TooFar(text.to_owned()),
+                false => BadAnchor::NoTime(text.to_owned()),
+            }),
         }
     }
 }
