@@ -1,7 +1,9 @@
 //! Workers of the real program: the example in Python and the client in Rust, killed and outlived.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use everfold_engine::json::Value;
@@ -291,4 +293,80 @@ async fn the_rust_worker_does_typed_functions_and_bad_calls_are_refused_with_rea
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("did you mean deploy.canary?") && said.contains("EF0623"), "{said}");
+}
+
+/// Which attempts' bodies were done, and how often: `RUN STEP ATTEMPT`.
+type Bodies = Arc<Mutex<BTreeMap<(String, String, u32), usize>>>;
+
+/// The function is not idempotent: what is done twice is done wrongly, unless the history says that the first was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_body_is_done_twice_without_a_recorded_loss_however_often_the_engine_is_killed() {
+    const CHAIN: &str = "name: chain\nsteps:\n  - { id: one, function: deploy.canary, with: { version: '1' } }\n  - { id: two, \
+                         needs: [one], function: deploy.canary, with: { version: '2' } }\n  - { id: three, needs: [two], \
+                         function: deploy.canary, with: { version: '3' } }\n";
+    let mut place = Place::new();
+    std::fs::write(place.folder.path().join("chain.yaml"), CHAIN).unwrap();
+    let (mut engine, url) = place.serve("127.0.0.1:0");
+    let token = place.says(&["token", "create", "rust", "--role", "worker"]);
+    let bodies = Bodies::default();
+    let counted = Arc::clone(&bodies);
+    let function = Function::new("deploy.canary", move |call: Call, _release: Release| {
+        let counted = Arc::clone(&counted);
+        async move {
+            let id = (call.run().to_string(), call.step().to_string(), call.attempt());
+            *counted.lock().unwrap().entry(id).or_default() += 1;
+            Ok::<_, StepError>(json!({ "done": true }))
+        }
+    });
+    let stop = CancellationToken::new();
+    let worker = Worker::at(&url, &token).function(function).unwrap().capacity(3);
+    let working = tokio::spawn(worker.run(stop.clone()));
+    let start =
+        || place.json(&["run", "chain.yaml", "--detach", "--json"])["id"].as_str().unwrap().to_owned();
+    let runs: Vec<String> = (0..8).map(|_| start()).collect();
+    let done = || bodies.lock().unwrap().values().sum::<usize>();
+    for threshold in [2, 7, 13, 19] {
+        // Attempts that are lost block their steps, and fewer bodies may come than that.
+        let began = Instant::now();
+        while done() < threshold && began.elapsed() < Duration::from_secs(3) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        place.kill(engine);
+        (engine, _) = place.serve(url.strip_prefix("http://").unwrap());
+    }
+    for run in &runs {
+        until("the run ends", || {
+            let view = place.run(run);
+            if view["status"] == "blocked" {
+                let blocked = |step: &&Value| step["status"] == "blocked";
+                let step = view["steps"].as_array()?.iter().find(blocked)?["id"].as_str()?;
+                // It may have been decided since: then the next look shows it.
+                let _tried = place.command(&["unblock", run, step, "--decision", "retry"]).output().unwrap();
+            }
+            (view["status"] == "succeeded").then_some(())
+        });
+    }
+    stop.cancel();
+    working.await.unwrap().unwrap();
+    let bodies = bodies.lock().unwrap().clone();
+    assert!(bodies.values().all(|times| *times == 1), "an attempt is given to a worker once: {bodies:?}");
+    for run in &runs {
+        let events = place.says(&["events", run, "--json"]);
+        let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |name: &str| -> Vec<&Value> {
+            events.iter().map(|event| &event["event"]).filter(|event| event["type"] == name).collect()
+        };
+        for step in ["one", "two", "three"] {
+            let is_its = |event: &&&Value| event["id"]["path"]["step"] == step;
+            let lost = of("AttemptLost").iter().filter(is_its).count();
+            let done = bodies.iter().filter(|((of, it, _), _)| of == run && it == step).count();
+            assert!((1..=1 + lost).contains(&done), "{run} {step}: {done} bodies, {lost} losses");
+            let succeeded = of("AttemptSucceeded");
+            let end = succeeded.iter().find(is_its).unwrap();
+            assert!(end["told"]["report"].is_string(), "{end}");
+            let started = of("AttemptStarted");
+            let started = started.iter().rev().find(|event| event["id"] == end["id"]).unwrap();
+            assert_eq!(started["holder"]["worker"], "worker:rust", "{started}");
+        }
+    }
 }
