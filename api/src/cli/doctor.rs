@@ -18,9 +18,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::args::DoctorArgs;
-use super::context::CommandContext;
+use super::context::{CommandContext, items};
+use super::pipeline::definition_of;
+use super::pipeline_source::named;
+use super::serve::save_listener;
 use crate::client::FolderOptions;
 use crate::fault::{Code, Fault};
+use crate::http::PipelineView;
 use crate::node::{self, HaltView};
 use crate::text::{count, cut, instant};
 
@@ -73,6 +77,9 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
         findings.extend(preflight(settings).await);
     }
     findings.push(store(context, place).await);
+    if let Some(settings) = &read {
+        findings.extend(unheard(context, settings).await);
+    }
     findings.extend(clock_behind(context).await);
     findings.extend(set_aside(context).await);
     findings.extend(paused(context).await);
@@ -354,6 +361,33 @@ async fn paused(context: &CommandContext) -> Vec<Finding> {
             .hint(format!("{} resume {flag}", context.program))
     };
     halts.into_iter().map(finding).collect()
+}
+
+/// Sources of deliveries to which no saved pipeline listens.
+async fn unheard(context: &CommandContext, settings: &Settings) -> Vec<Finding> {
+    if settings.hooks.is_empty() {
+        return Vec::new();
+    }
+    let listed = context.client.get("/api/v1/pipelines").await.and_then(|page: Value| items(&page));
+    let Ok(listed): Result<Vec<PipelineView>, Fault> = listed else {
+        return Vec::new(); // The store's finding says why.
+    };
+    let mut saved = Vec::new();
+    for listed in listed.iter().filter(|listed| listed.version.is_some()) {
+        let Ok(view) = named(context, &listed.name).await else { continue };
+        saved.extend(definition_of(&view));
+    }
+    let sources = settings.hooks.keys().filter(|source| !saved.iter().any(|saved| saved.listens_to(source)));
+    let finding = |source: &String| {
+        let found =
+            format!("no saved pipeline has a trigger with hook: {source}, so deliveries lead to nothing");
+        Finding::new(&format!("hook {source}"), Health::Lacking, found).hint(format!(
+            "{} {}",
+            context.program,
+            save_listener(source)
+        ))
+    };
+    sources.map(finding).collect()
 }
 
 /// Services behind open breakers.

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::args::{Cli, PipelineArgs, PipelineVerb};
 use super::context::{CommandContext, items};
 use super::output::{Out, note};
-use super::pipeline_source::{LoadedPipeline, is_path, load, named, print_problems, route, unnamed};
+use super::pipeline_source::{
+    LoadedPipeline, is_path, load, named, near_file, print_problems, route, unnamed,
+};
 use super::pipeline_test;
 use super::target::{CommandTarget, Where};
 use crate::body::pipeline::{CheckBody, SaveBody};
@@ -338,14 +340,19 @@ async fn list(context: &CommandContext) -> Result<u8, Fault> {
 }
 
 async fn save(context: &CommandContext, file: &str) -> Result<u8, Fault> {
-    let path = if is_path(file) { file.to_owned() } else { format!("./{file}") };
-    let loaded = load(&path, context.json)?;
+    let built_in = builtin::find(file).filter(|_| !Path::new(file).is_file() && near_file(file).is_none());
+    let path = if is_path(file) || built_in.is_some() { file.to_owned() } else { format!("./{file}") };
+    let loaded = load(&path, context.json).map_err(|fault| match near_file(file) {
+        Some(near) if !Path::new(&path).exists() => fault.hint(format!("there is a file: ./{near}")),
+        _another => fault,
+    })?;
     let CheckedPipeline { definition, warnings, .. } = &loaded.checked;
     if !context.json {
         print_problems(warnings);
     }
+    let text = loaded.text.clone().or_else(|| built_in.map(|found| found.text.to_owned()));
     let body = SaveBody {
-        definition: Value::from(loaded.text.clone()),
+        definition: Value::from(text),
         file: Some(loaded.name.clone()),
         files: definition.files.clone(),
     };
@@ -363,6 +370,18 @@ async fn save(context: &CommandContext, file: &str) -> Result<u8, Fault> {
     context.out.line(format!("{} {word} {}@{n}", loaded.name, view.name));
     context.out.line(format!("  {} run {}", context.program, quoted(&view.name)));
     Ok(0)
+}
+
+/// Saves a built-in pipeline as it is.
+///
+/// # Errors
+/// There is none of this name, or the owner refuses it.
+pub(super) async fn save_built_in(context: &CommandContext, name: &str) -> Result<(), Fault> {
+    let definition = node::built_in(name)?.definition;
+    let text = builtin::find(name).map(|found| found.text.to_owned());
+    let (file, files) = (Some(name.to_owned()), definition.files.clone());
+    let body = SaveBody { definition: Value::from(text), file, files };
+    context.client.put(&route(name), &body).await.map(|_saved: PipelineView| ())
 }
 
 /// Prints what is different; whether anything is.

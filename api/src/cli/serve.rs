@@ -15,8 +15,10 @@ use crate::fault::{Code, Fault};
 use crate::node::{self, Readiness};
 use crate::serve::Server;
 use everfold_engine::actor::Actor;
+use everfold_engine::definition::Definition;
 use everfold_engine::store::Writability;
 use everfold_engine::tokens::Role;
+use everfold_workflows::builtin;
 use tokio::sync::watch;
 
 /// How long a store may take no writes before the service ends.
@@ -114,12 +116,28 @@ fn proxies(said: Option<&[String]>, of_settings: Proxies) -> Result<Proxies, Fau
 async fn begin(context: &CommandContext, owner: &node::Node, url: &str) -> Result<(), Fault> {
     let first = first_token(owner).await?;
     announce(context, url, owner, first.as_deref()).await?;
+    for source in owner.unheard_sources().await? {
+        let save = save_listener(&source);
+        note(format!(
+            "warning: no saved pipeline has a trigger with hook: {source}, so deliveries lead to nothing; {} {save}",
+            context.program
+        ));
+    }
     let recovered = owner.drive_all().await?;
     owner.set_readiness(Readiness::Ready);
     if recovered > 0 {
         note(format!("{recovered} unfinished {} on", if recovered == 1 { "run goes" } else { "runs go" }));
     }
     Ok(())
+}
+
+/// The words of the command that saves a pipeline which listens to a source: a built-in one, where there is one.
+pub(super) fn save_listener(source: &str) -> String {
+    let listens = |definition: &Definition| definition.listens_to(source);
+    let found = builtin::pipelines()
+        .iter()
+        .find(|pipeline| node::built_in(pipeline.name).is_ok_and(|checked| listens(&checked.definition)));
+    format!("pipeline save {}", found.map_or("FILE", |pipeline| pipeline.name))
 }
 
 /// Resolves when the store has taken no writes for so long, which a full disk is no part of, or never will again:

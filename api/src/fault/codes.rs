@@ -277,6 +277,8 @@ codes! {
         "The message says what the file is, or why it cannot be read. The import only reads it: where ORCH still writes, stop ORCH and repeat the import.";
     NotOnboarded = "EF0510", 409, 1, "a project lacks something",
         "The table says of each thing what is missing and what to do. `everfold orch onboard` makes what it can make; `--check` only looks.";
+    ImportRefused = "EF0511", 409, 1, "imported tasks were refused at admission",
+        "The histories are here. The table says of each run why it was refused: mostly Plane is not reached, or the issue is not there. Mend that, then repeat the import: it lets these tasks go on.";
 
     NotKnown = "EF0601", 401, 4, "not let in",
         "A request from afar needs a token: `Authorization: Bearer evf_…`, or the cookie of a session. Tokens expire and can be revoked; \

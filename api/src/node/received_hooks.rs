@@ -47,6 +47,20 @@ impl Node {
         self.hooks.get(source).is_some_and(|settings| settings.scheme() != hook::Scheme::None)
     }
 
+    /// The sources of the settings to which no saved pipeline listens.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn unheard_sources(&self) -> Result<Vec<String>, Fault> {
+        let mut unheard = Vec::new();
+        for source in self.hooks.keys() {
+            if !self.engine().is_heard(source).await? {
+                unheard.push(source.clone());
+            }
+        }
+        Ok(unheard)
+    }
+
     /// The settings of a source. The fault names no other source: its reader may be any sender.
     fn source(&self, source: &str) -> Result<&HookSettings, Fault> {
         self.hooks.get(source).ok_or_else(|| {

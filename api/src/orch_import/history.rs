@@ -36,6 +36,11 @@ const ISSUE: &str = "plane.issue";
 pub(crate) struct OrchSteps {
     /// The agent's step of each of ORCH's stages.
     pub(super) agents: [Option<StepId>; STAGES.len()],
+    /// The step with which a run goes on at each stage: the first behind the agent before that is called then, else the
+    /// stage's agent.
+    pub(super) begins: [Option<StepId>; STAGES.len()],
+    /// The step before which such a run is paused: the first of all that begin.
+    pub(super) pauses: [Option<StepId>; STAGES.len()],
     /// The approval of the analysis.
     pub(super) approval: Option<StepId>,
     /// The steps that name the task, with their functions and the scopes of the names.
@@ -77,6 +82,16 @@ impl OrchSteps {
                 own.find(|step| kind(step) == Some(ExecutorTask::AGENT)).map(|step| step.id.clone());
         }
         let place = |id: &StepId| definition.steps.iter().position(|step| step.id == *id);
+        let places = steps.agents.each_ref().map(|agent| agent.as_ref().and_then(place));
+        for (at, agent) in places.iter().enumerate() {
+            let called = |from: Option<usize>| {
+                let between = from.zip(*agent).and_then(|(from, to)| definition.steps.get(from + 1..to));
+                let first = between.unwrap_or_default().iter().find(|step| is_called_later(step));
+                first.map(|step| step.id.clone()).or_else(|| steps.agents[at].clone())
+            };
+            steps.begins[at] = called(at.checked_sub(1).and_then(|before| places[before]));
+            steps.pauses[at] = called(places[0]);
+        }
         let first = steps.agents[0].as_ref().and_then(place).unwrap_or(0);
         let second = steps.agents[1].as_ref().and_then(place).unwrap_or(definition.steps.len());
         let between = definition.steps.get(first..second).unwrap_or_default();
@@ -116,6 +131,11 @@ fn function(step: &Step) -> Option<&str> {
     }
 }
 
+/// Whether a step is called when a run goes on at its place.
+fn is_called_later(step: &Step) -> bool {
+    function(step).is_some_and(|name| CALLED_LATER.contains(&name))
+}
+
 fn naming(step: &Step) -> Option<Naming> {
     let Some(Work::Task(task)) = &step.work else { return None };
     let spec = task.spec.source();
@@ -125,14 +145,23 @@ fn naming(step: &Step) -> Option<Naming> {
     Some(Naming { step: step.id.clone(), function: function.to_owned(), scope: scope.cloned(), wanted })
 }
 
+/// How the signals begin that launch agents and show the analysis to its owner.
+const LAUNCHED: &str = "orch-launched-";
+const ASKED: &str = "orch-asked-";
+
 /// The signal that launches the agent of a step.
 pub(super) fn launched(step: &StepId) -> String {
-    format!("orch-launched-{step}")
+    format!("{LAUNCHED}{step}")
 }
 
 /// The signal that shows the analysis to its owner.
 pub(super) fn asked(step: &StepId) -> String {
-    format!("orch-asked-{step}")
+    format!("{ASKED}{step}")
+}
+
+/// Whether a rework by this signal is the launch of a step in a history: nothing was sent back.
+pub(crate) fn is_launch(signal: &str) -> bool {
+    [LAUNCHED, ASKED].iter().any(|prefix| signal.starts_with(prefix))
 }
 
 /// The pipeline for the histories of tasks that `next` goes on with.
@@ -188,7 +217,7 @@ fn skeleton(step: &Step) -> Option<Value> {
                 }
                 ExecutorTask::COMMAND => ("command", json!("true")),
                 ExecutorTask::FUNCTION => {
-                    let name = spec["name"].as_str().filter(|name| !CALLED_LATER.contains(name))?;
+                    let name = spec["name"].as_str().filter(|_| !is_called_later(step))?;
                     ("function", json!(name))
                 }
                 _service_or_run => return None,

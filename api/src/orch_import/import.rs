@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::clock::Stopwatch;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{AdoptError, Adopted, Adoption, ForeignHistory, QueryError};
 use everfold_engine::event::OriginKind;
@@ -31,6 +33,11 @@ use super::source::OrchTask;
 use crate::fault::{Code, Fault};
 use crate::node::{Idempotency, Node, PipelineSource, Rerun};
 use crate::virtual_time::in_virtual_time;
+
+/// How long an import waits for the next admission to be decided.
+const ADMISSION_PATIENCE: Duration = Duration::from_secs(90);
+/// How often it looks.
+const ADMISSION_LOOK: Duration = Duration::from_millis(50);
 
 /// What an import did.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -73,6 +80,8 @@ pub(crate) enum ImportOutcome {
     Imported,
     /// It was there.
     There,
+    /// Its history is here; the run that was to go on with it was refused at admission.
+    Refused,
     /// It was left.
     Left,
 }
@@ -130,7 +139,57 @@ pub(crate) async fn import(
         imported.push(importer.task(task).await?);
         progress(imported.len());
     }
+    note_admissions(node, &mut imported).await?;
     Ok(imported)
+}
+
+/// Waits until it is decided of each run that goes on whether it is admitted, and notes which are not.
+async fn note_admissions(node: &Node, imported: &mut [ImportedTask]) -> Result<(), Fault> {
+    let started = imported.iter_mut().filter(|task| task.outcome == ImportOutcome::Imported);
+    let with_run = |task| {
+        let task: &mut ImportedTask = task;
+        let run: RunId = task.goes_on.as_deref()?.parse().ok()?;
+        Some((task, run))
+    };
+    let mut open: Vec<(&mut ImportedTask, RunId)> = started.filter_map(with_run).collect();
+    let mut waited = Stopwatch::start();
+    while !open.is_empty() {
+        let before = open.len();
+        let mut undecided = Vec::with_capacity(before);
+        for (task, run) in open {
+            let standing = |state: &RunState| (state.is_queued(), refusal(state));
+            match node.engine().with_state(run, standing).await {
+                Ok((_, Some(why))) => {
+                    task.outcome = ImportOutcome::Refused;
+                    task.note = Some(format!("its history is here; the run that goes on was refused: {why}"));
+                }
+                Ok((true, None)) => undecided.push((task, run)),
+                Ok((false, None)) | Err(QueryError::SetAside { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        open = undecided;
+        if open.len() < before {
+            waited = Stopwatch::start();
+        }
+        if waited.elapsed() > ADMISSION_PATIENCE {
+            for (task, _) in open {
+                let note = task.note.take().unwrap_or_default();
+                task.note = Some(format!("{note}; whether it is admitted is not decided yet"));
+            }
+            return Ok(());
+        }
+        tokio::time::sleep(ADMISSION_LOOK).await;
+    }
+    Ok(())
+}
+
+/// Why a run was refused at admission; nothing was done in it.
+fn refusal(state: &RunState) -> Option<String> {
+    let (failure, path) = state.failure()?;
+    let is_refused =
+        state.status() == RunStatus::Failed && failure.kind == FailureKind::Gate && path.is_none();
+    is_refused.then(|| failure.message.clone())
 }
 
 struct Importer<'a> {
@@ -314,13 +373,7 @@ impl Importer<'_> {
     /// Whether the last run that asked for a task's key was refused at admission: nothing was done in it. One that is set
     /// aside was not: it got as far as to be driven.
     async fn is_refused(&self, run: RunId) -> Result<bool, Fault> {
-        let refused = |state: &RunState| {
-            let of_gate = state
-                .failure()
-                .is_some_and(|(failure, path)| failure.kind == FailureKind::Gate && path.is_none());
-            state.status() == RunStatus::Failed && of_gate
-        };
-        match self.node.engine().with_state(run, refused).await {
+        match self.node.engine().with_state(run, |state| refusal(state).is_some()).await {
             Err(QueryError::SetAside { .. }) => Ok(false),
             looked => Ok(looked?),
         }
@@ -351,13 +404,14 @@ impl Importer<'_> {
         }
         let step = match standing {
             TaskStanding::Approval => self.steps.approval.as_ref(),
-            TaskStanding::Queued | TaskStanding::Person => self.steps.agents[stage].as_ref(),
+            TaskStanding::Queued | TaskStanding::Person => self.steps.begins[stage].as_ref(),
         };
         let Some(step) = step else { return Ok(None) };
         let mut rerun = Rerun::new(OriginKind::Restart, true);
         rerun.from_step = Some(step.to_string());
         rerun.source = Some(PipelineSource::Named(self.pipeline.to_owned()));
-        rerun.until_step = (standing == TaskStanding::Person).then(|| step.to_string());
+        let pause = self.steps.pauses[stage].as_ref().filter(|_| standing == TaskStanding::Person);
+        rerun.until_step = pause.map(StepId::to_string);
         let dedup = Dedup {
             key: Hash::of(about.as_bytes()),
             body: Hash::of(step.as_str().as_bytes()),

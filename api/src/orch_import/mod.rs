@@ -19,6 +19,7 @@ mod source;
 mod tests;
 mod times;
 
+pub(crate) use history::is_launch;
 pub(crate) use import::{ImportOutcome, ImportReport, ImportedTask, import};
 pub(crate) use plan::{TaskPlan, plan};
 pub(crate) use projects::read_projects;

@@ -311,13 +311,15 @@ async fn an_open_task_that_was_refused_at_admission_goes_on_with_a_later_import(
     let gated = format!("config: {config}\nadmit: {admit}\nsteps:");
     let guard = node_with(folder.path(), PIPELINE.replacen("steps:", &gated, 1)).await;
     let first = imported(&guard, folder.path()).await;
-    let refused = state_when(&guard, &first[1].goes_on, RunState::is_ended).await;
-    assert_eq!(refused.status(), RunStatus::Failed);
-    state_when(&guard, &first[2].goes_on, RunState::is_ended).await;
+    for refused in &first[1..3] {
+        assert_eq!(refused.outcome, ImportOutcome::Refused, "what was refused is said: {refused:?}");
+        let note = refused.note.as_deref().unwrap();
+        assert!(note.contains("was refused: not admitted: gate “QG-0”"), "{note}");
+        assert_eq!(state_when(&guard, &refused.goes_on, |_| true).await.status(), RunStatus::Failed);
+    }
     let again = imported(&guard, folder.path()).await;
+    assert_eq!(again[1].outcome, ImportOutcome::Refused);
     assert_ne!(again[1].goes_on, first[1].goes_on, "{:?}", again[1]);
-    state_when(&guard, &again[1].goes_on, RunState::is_ended).await;
-    state_when(&guard, &again[2].goes_on, RunState::is_ended).await;
     std::fs::write(&state, "open: true\n").unwrap();
     let third = imported(&guard, folder.path()).await;
     assert_eq!(third[1].outcome, ImportOutcome::Imported);

@@ -33,7 +33,7 @@ pub(crate) enum SetupStanding {
 
 /// What a look finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum SetupFinding {
+pub(crate) enum SetupFinding {
     /// It is there.
     There(String),
     /// It is not, and can perhaps be made.
@@ -44,14 +44,14 @@ pub(super) enum SetupFinding {
 
 /// What is done with what is missing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Checklist {
+pub(crate) struct Checklist {
     /// Nothing is made.
-    pub(super) only_check: bool,
+    pub(crate) only_check: bool,
 }
 
 impl Checklist {
     /// Looks, makes what is missing, and looks again.
-    pub(super) async fn item(
+    pub(crate) async fn item(
         self,
         place: &'static str,
         name: impl Into<String>,

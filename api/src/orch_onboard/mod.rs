@@ -18,7 +18,7 @@ mod settings_file;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use checklist::{SetupItem, SetupStanding};
+pub(crate) use checklist::{Checklist, SetupFinding, SetupItem, SetupStanding};
 pub(crate) use environment::Environment;
 pub(crate) use onboard::{OnboardReport, onboard};
 pub(crate) use request::OnboardRequest;

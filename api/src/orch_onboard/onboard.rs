@@ -23,6 +23,14 @@ pub(crate) struct OnboardReport {
     pub(crate) ready: bool,
 }
 
+impl OnboardReport {
+    /// Adds a line.
+    pub(crate) fn add(&mut self, item: SetupItem) {
+        self.ready = self.ready && item.standing != SetupStanding::Missing;
+        self.items.push(item);
+    }
+}
+
 /// Checks what the project needs, and makes what is missing.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use super::folder::{
     BackgroundArgs, BenchArgs, CompletionsArgs, DemoArgs, DoctorArgs, ExplainArgs, InitArgs, ManArgs,
     StoreArgs,
 };
-use super::orch::OrchArgs;
+use super::orch::{OrchArgs, OrchVerb};
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
@@ -224,6 +224,7 @@ impl Verb {
             | Self::Hook(_) => true,
             Self::Pipeline(args) => matches!(args.verb, PipelineVerb::Save { .. }),
             Self::Schedule(args) => matches!(args.verb, ScheduleVerb::Add(_)),
+            Self::Orch(args) => matches!(&args.verb, OrchVerb::Onboard(args) if !args.check),
             _reads_or_changes => false,
         }
     }

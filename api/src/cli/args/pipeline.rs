@@ -20,9 +20,9 @@ pub(crate) enum PipelineVerb {
     },
     /// Play the test cases of a pipeline, with stubs for all that is outside of it
     Test(PipelineTestArgs),
-    /// Save a file as the newest version of its name
+    /// Save a file, or a built-in pipeline by its name, as the newest version
     Save {
-        /// The file
+        /// The file, or the name of a built-in pipeline
         file: String,
     },
     /// List the saved and the built-in pipelines

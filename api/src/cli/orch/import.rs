@@ -10,7 +10,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::output::columns;
 use crate::cli::table::{Cell, TableColumn, fitted};
 use crate::fault::{Code, Fault};
-use crate::node::HoldOptions;
+use crate::node::{HoldOptions, Node};
 use crate::orch_import::{
     ImportOutcome, ImportReport, ImportedTask, TaskPlan, import, plan, read_database, read_projects,
 };
@@ -26,7 +26,7 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
     let path = args.path.clone();
     let database = tokio::task::spawn_blocking(move || read_database(&path)).await;
     let database = database.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
-    let (strays, warnings) = (database.strays, database.warnings.clone());
+    let (strays, mut warnings) = (database.strays, database.warnings.clone());
     let planned = plan(database, &projects);
     let tasks = if args.dry_run {
         planned.iter().map(ImportedTask::planned).collect()
@@ -44,8 +44,11 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
         let imported =
             import(guard.node(), &args.pipeline, planned, |done| bar.set_position(done as u64)).await;
         bar.finish_and_clear();
+        let unsaved = unsaved(guard.node(), &args.pipeline).await;
         guard.release().await;
-        imported?
+        let imported = imported?;
+        warnings.extend(unsaved.filter(|_| imported.iter().any(|task| task.goes_on.is_some())));
+        imported
     };
     let report = ImportReport { tasks, skipped_projects: projects.skipped, strays, warnings };
     if context.json {
@@ -53,7 +56,22 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
     } else {
         context.out.raw(&shown(&report, columns()));
     }
+    let refused = report.tasks.iter().filter(|task| task.outcome == ImportOutcome::Refused).count();
+    if refused > 0 {
+        let message = format!("{} refused at admission", count(refused as u64, "run that goes on was"));
+        return Err(Fault::new(Code::ImportRefused, message));
+    }
     Ok(0)
+}
+
+/// What is to be known where the pipeline that goes on with the tasks is not saved: its triggers hear nothing.
+async fn unsaved(node: &Node, pipeline: &str) -> Option<String> {
+    let name = pipeline.split('@').next().unwrap_or(pipeline);
+    let saved = node.engine().saved_names().await.ok()?;
+    let text = format!(
+        "the pipeline {name} is not saved, so its triggers do not hear what is done in Plane: everfold pipeline save {name}"
+    );
+    (!saved.iter().any(|saved| saved == name)).then_some(text)
 }
 
 fn bar(tasks: usize) -> indicatif::ProgressBar {
@@ -95,11 +113,17 @@ fn shown(report: &ImportReport, within: Option<usize>) -> String {
         false => format!("{}\n\n", fitted(head, &rows, within).trim_end()),
     };
     let of = |outcome: ImportOutcome| report.tasks.iter().filter(|task| task.outcome == outcome).count();
-    let sums = [ImportOutcome::Planned, ImportOutcome::Imported, ImportOutcome::There, ImportOutcome::Left]
-        .map(|outcome| (of(outcome), word(outcome)))
-        .into_iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{number} {word}"));
+    let sums = [
+        ImportOutcome::Planned,
+        ImportOutcome::Imported,
+        ImportOutcome::There,
+        ImportOutcome::Refused,
+        ImportOutcome::Left,
+    ]
+    .map(|outcome| (of(outcome), word(outcome)))
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, word)| format!("{number} {word}"));
     let sums: Vec<String> = sums.collect();
     match sums.is_empty() {
         true => text.push_str("the database has no tasks\n"),
@@ -124,6 +148,7 @@ fn word(outcome: ImportOutcome) -> &'static str {
         ImportOutcome::Planned => "would be imported",
         ImportOutcome::Imported => "imported",
         ImportOutcome::There => "there already",
+        ImportOutcome::Refused => "refused",
         ImportOutcome::Left => "left",
     }
 }
@@ -155,6 +180,7 @@ mod tests {
                 task(1, ImportOutcome::Imported, Some("goes on at review: its agent begins"), Some(on)),
                 task(2, ImportOutcome::There, None, None),
                 task(3, ImportOutcome::Left, Some("an agent is at work"), None),
+                task(4, ImportOutcome::Refused, Some("the issue could not be read"), Some(on)),
             ],
             skipped_projects: vec!["P2 has no `repo`".into()],
             strays: 1,
@@ -165,8 +191,9 @@ TASK  ITEM    STAGE   RUNS  WHAT           RUN       NOTE
 1     ET-001  review  4     imported       0000000b  goes on at review: its agent begins
 2     ET-002  review  4     there already  0000000a
 3     ET-003  review  4     left           0000000a  an agent is at work
+4     ET-004  review  4     refused        0000000b  the issue could not be read
 
-3 tasks: 1 imported, 1 there already, 1 left
+4 tasks: 1 imported, 1 there already, 1 refused, 1 left
 agent run 7: `cost_usd` is 1e300, which is not taken over
 passed over among the projects: P2 has no `repo`
 1 agent run of no task: left

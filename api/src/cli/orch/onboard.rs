@@ -5,9 +5,17 @@ use owo_colors::Style;
 use crate::cli::args::OrchOnboardArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::output::columns;
+use crate::cli::pipeline::{definition_of, save_built_in};
+use crate::cli::pipeline_source::named;
 use crate::cli::table::{Cell, TableColumn, fitted};
 use crate::fault::{Code, Fault};
-use crate::orch_onboard::{Environment, OnboardReport, OnboardRequest, SetupItem, SetupStanding, onboard};
+use crate::http::PipelineView;
+use crate::orch_onboard::{
+    Checklist, Environment, OnboardReport, OnboardRequest, SetupFinding, SetupItem, SetupStanding, onboard,
+};
+
+/// The pipeline that works for a project.
+const PIPELINE: &str = "orch";
 
 pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Result<u8, Fault> {
     let place = context.place()?;
@@ -27,7 +35,8 @@ pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Resu
         environment: Environment::of_process(),
         only_check: args.check,
     };
-    let report = onboard(&request, &place.layout).await?;
+    let mut report = onboard(&request, &place.layout).await?;
+    report.add(pipeline_item(context, args.check).await);
     if context.json {
         context.out.json(&report)?;
     } else {
@@ -38,6 +47,28 @@ pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Resu
     }
     let missing = report.items.iter().filter(|item| item.standing == SetupStanding::Missing).count();
     Err(Fault::new(Code::NotOnboarded, format!("{} lacks {missing} of {}", request.repo, report.items.len())))
+}
+
+/// The pipeline, saved: only the triggers of saved pipelines hear webhooks.
+async fn pipeline_item(context: &CommandContext, only_check: bool) -> SetupItem {
+    let look = async || match named(context, PIPELINE).await {
+        Err(fault) => SetupFinding::Out(fault.to_string()),
+        Ok(PipelineView { version: None, .. }) => {
+            SetupFinding::Missing("it is not saved, so its triggers do not hear the webhooks".to_owned())
+        }
+        Ok(view) => match definition_of(&view) {
+            Err(fault) => SetupFinding::Out(fault.to_string()),
+            Ok(saved) => match ["plane", "gitea"].into_iter().find(|source| !saved.listens_to(source)) {
+                Some(source) => {
+                    SetupFinding::Out(format!("what is saved has no trigger with hook: {source}"))
+                }
+                None => SetupFinding::There(format!("{PIPELINE}@{}", view.version.unwrap_or_default())),
+            },
+        },
+    };
+    let make = async || save_built_in(context, PIPELINE).await.map_err(|fault| fault.to_string());
+    let to_do = format!("{} pipeline save {PIPELINE}", context.program);
+    Checklist { only_check }.item("here", "pipeline", to_do, look, make).await
 }
 
 fn shown(report: &OnboardReport, request: &OnboardRequest) -> String {

@@ -11,6 +11,7 @@ use super::tracker::tracker_state;
 use crate::body::orch::{
     StagedRejection, StagedReview, StagedRounds, StagedTask, StagedVerdict, StagedWait, StagedWork,
 };
+use crate::orch_import::is_launch;
 
 /// A task as of a moment; `set_aside` says why it cannot be gone on with.
 pub(super) fn staged_task(
@@ -40,7 +41,7 @@ pub(super) fn staged_task(
         waits: standing.waits.iter().map(|asked| wait(asked, &run)).collect(),
         next_at: standing.next_at(),
         rounds: rounds(stages),
-        sent_back: standing.sent_back.as_ref().map(rejection),
+        sent_back: standing.sent_back.as_ref().filter(|it| !is_imported_launch(&it.cause)).map(rejection),
         reviews: standing.reviews.iter().map(|(step, clock)| review(step, clock, now)).collect(),
         gate: standing.judged.as_ref().map(|judged| StagedVerdict {
             step: judged.step.to_string(),
@@ -93,14 +94,25 @@ fn wait(wait: &StageWait, run: &RunRow) -> StagedWait {
 fn rounds(stages: &StageRow) -> Vec<StagedRounds> {
     let standing = &stages.standing;
     let limited = standing.rounds.keys().filter(|step| stages.layout.rounds_max(step).is_some());
-    let steps: BTreeSet<&StepId> = limited.chain(standing.causes.keys()).collect();
+    let causes_of = |step: &StepId| {
+        let mut causes = standing.causes.get(step).cloned().unwrap_or_default();
+        causes.retain(|cause, _| !is_imported_launch(cause));
+        causes
+    };
+    let caused = standing.causes.keys().filter(|step| !causes_of(step).is_empty());
+    let steps: BTreeSet<&StepId> = limited.chain(caused).collect();
     let of = |step: &StepId| StagedRounds {
         step: step.to_string(),
         used: standing.rounds.get(step).copied().unwrap_or_default(),
         max: stages.layout.rounds_max(step),
-        causes: standing.causes.get(step).cloned().unwrap_or_default(),
+        causes: causes_of(step),
     };
     steps.into_iter().map(of).collect()
+}
+
+/// Whether a round began because a history that was imported says so: nothing was sent back.
+fn is_imported_launch(cause: &str) -> bool {
+    cause.strip_prefix("signal:").is_some_and(is_launch)
 }
 
 fn rejection(sent_back: &SentBack) -> StagedRejection {

@@ -1,6 +1,7 @@
 //! Deliveries: taken, handled again, shown.
 
 use crate::engine::handle::Engine;
+use crate::error::PipelineError;
 use crate::redaction::redact_delivery;
 use crate::stream_listing::StreamListing;
 use crate::streams::triggers::by::By;
@@ -82,6 +83,17 @@ impl Engine {
         let by = by.into();
         let ask = |answer| WebhookRequest::Redeliver { source, delivery, nth, by, answer };
         self.inner.shared.mailboxes.webhooks.ask(ask).await
+    }
+}
+
+impl Engine {
+    /// Whether a trigger of a saved pipeline listens to a source.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn is_heard(&self, source: &str) -> Result<bool, PipelineError> {
+        let triggers = self.inner.shared.triggers.read(&self.inner.shared).await?;
+        Ok(triggers.of_hook(source).next().is_some())
     }
 }
 

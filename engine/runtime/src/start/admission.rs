@@ -1,9 +1,9 @@
 //! What is read and probed before a run begins: its settings, and the evidence of its `admit` gates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::blocking::Blocking;
@@ -23,6 +23,8 @@ use everfold_system::clock::Stopwatch;
 
 /// The time limit of one probe: a caller waits for the answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Broken records of settings that the log names; each once.
+const SAID_MAX: usize = 1_000;
 /// The largest settings file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -78,13 +80,22 @@ pub(crate) async fn read_documents(
     }
     if !rules.is_empty() {
         for begin::SkippedRecord { record, problem } in &skipped {
-            tracing::warn!(record, problem, "a broken record of the settings is left out");
+            if is_news(record, problem) {
+                tracing::warn!(record, problem, "a broken record of the settings is left out");
+            }
         }
         config.insert(definition::SKIPPED.to_owned(), begin::skipped_list(&skipped));
     }
     let config = Value::Object(config);
     begin::check_config(&config)?;
     Ok(Some(config))
+}
+
+/// Whether the log has not said yet what is wrong with a record: settings are read with every delivery.
+fn is_news(record: &str, problem: &str) -> bool {
+    static SAID: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.len() < SAID_MAX && said.insert((record.to_owned(), problem.to_owned()))
 }
 
 fn place(path: &str, cwd: Option<&str>) -> Result<PathBuf, String> {

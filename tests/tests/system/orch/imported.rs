@@ -75,7 +75,7 @@ impl OrchTask {
         let at = |minute: usize| format!("2026-11-20 {:02}:{minute:02}:00", 8 + self.number);
         let is_asked = self.worked > 0;
         let asked_at = is_asked.then(|| at(6));
-        let approved_at = (is_asked && self.is_queued).then(|| at(7));
+        let approved_at = (is_asked && (self.is_queued || self.stage != "analysis")).then(|| at(7));
         let content = format!("Work item: {}\nRepo: shop\nTitle: Task\nDescription: {TEXT}", self.item());
         let status = if self.is_queued { "queued" } else { "done" };
         let run = |of: usize| json!([self.number, AGENTS[of], at(1 + of * 8), at(5 + of * 8)]);
@@ -163,4 +163,53 @@ async fn open_tasks_of_orch_go_on_at_each_stage_on_what_their_branch_has_to_thei
     }
     let prompt = world.lines("prompts/ET-004-developer-1").join("\n");
     assert!(prompt.contains("Title: Task 4") && prompt.contains("and bright by day."), "{prompt}");
+}
+
+/// Beside the paused stage a step waited in line, so that the task stood at another stage.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_for_which_orch_waited_for_a_person_are_paused_at_their_stage_and_go_on_to_their_end() {
+    let mut world = World::unserved().await;
+    let paused = ["architecture", "development", "review", "testing", "deploy-staging", "deploy"];
+    let task = |(at, stage): (usize, &'static str)| OrchTask {
+        number: at + 1,
+        stage,
+        is_queued: false,
+        worked: at + 1,
+    };
+    let tasks: Vec<OrchTask> = paused.into_iter().enumerate().map(task).collect();
+    for task in &tasks {
+        world.services().open(&task.issue(), SHOP, &format!("Task {}", task.number), TEXT);
+        task.push(&world);
+    }
+    let report = import(&world, &tasks);
+    let rows = report["tasks"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["outcome"] == "imported"), "{report}");
+    world.serve(None);
+    for (task, row) in tasks.iter().zip(rows) {
+        let shown = world.client().get(&format!("/api/v1/orch/tasks/{}", task.item())).await;
+        let is_still = shown["status"] == "paused" && shown["work"] == json!([]);
+        assert!(is_still, "nothing is in line beside {}: {shown}", task.stage);
+        assert!(shown["sent_back"].is_null(), "a launch in ORCH sent nothing back: {shown}");
+        let of_orch = shown["rounds"].to_string().contains("signal:orch-");
+        assert!(!of_orch, "a launch in ORCH is no cause of a round: {shown}");
+        assert!(world.services().issues[&task.issue()].states.is_empty(), "{}", task.stage);
+        let run = row["goes_on"].as_str().unwrap();
+        world.client().post(&format!("/api/v1/runs/{run}/resume"), run, &json!({})).await;
+    }
+    for task in &tasks {
+        let issue = task.issue();
+        world.until("the end", |services| services.issues[&issue].state == "Done").await;
+        world.until("the last words", |services| is_told(services, &issue)).await;
+    }
+    let services = world.services();
+    for task in &tasks {
+        let states = &services.issues[&task.issue()].states;
+        assert!(!states.contains(&"Todo") && !states.contains(&"Blocked"), "{}: {states:?}", task.stage);
+        let title = format!("{} · Task {}", task.item(), task.number);
+        let live =
+            services.messages.iter().filter(|message| message.is_silent && message.text.contains(&title));
+        assert_eq!(live.count(), 1, "{title}: {:#?}", services.messages);
+    }
+    let errors: Vec<_> = services.comments.iter().filter(|said| said.html.contains("steps.")).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 }

@@ -9,7 +9,7 @@ use super::control::{Admit, Budget, Concurrency, ConfigSource, Numbering, RunKey
 use super::route::Routes;
 use super::shape::StepTables;
 use super::step::Step;
-use super::trigger::{Notice, Trigger};
+use super::trigger::{Notice, Trigger, TriggerSource};
 use super::workspace::WorkspaceSpec;
 use crate::expr::Template;
 use everfold_base::json::{Hash, Value, canonical};
@@ -122,6 +122,12 @@ impl Definition {
     #[must_use]
     pub fn document(&self) -> String {
         canonical(&serde_json::to_value(self).expect("a definition holds only what JSON can say"))
+    }
+
+    /// Whether a trigger of it listens to deliveries of a source.
+    #[must_use]
+    pub fn listens_to(&self, source: &str) -> bool {
+        self.triggers.iter().any(|trigger| matches!(&trigger.on, TriggerSource::Hook(hook) if hook == source))
     }
 
     /// The pipeline's identity: BLAKE3 of the canonical document.

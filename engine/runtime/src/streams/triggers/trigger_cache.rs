@@ -1,9 +1,11 @@
 //! The triggers of the newest saved pipelines, as they were read last.
 
 use everfold_language::definition::{Definition, Schedule, Trigger, TriggerSource};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Sources without a listener that are told apart.
+const UNHEARD_MAX: usize = 1_000;
 
 /// Pipelines whose newest saved version has triggers, by name.
 #[derive(Debug, Default)]
@@ -59,6 +61,21 @@ impl Triggers {
 #[derive(Default)]
 pub(crate) struct TriggerCache {
     pub(super) known: Mutex<KnownTriggers>,
+    /// Sources of deliveries that no trigger listens to, as far as that was said.
+    unheard: Mutex<BTreeSet<String>>,
+}
+
+impl TriggerCache {
+    /// Says in the log that no trigger listens to a source; once for each.
+    pub(crate) fn say_unheard(&self, source: &str) {
+        let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        if unheard.len() < UNHEARD_MAX && unheard.insert(source.to_owned()) {
+            tracing::warn!(
+                source,
+                "deliveries lead to nothing: no saved pipeline has a trigger with this hook"
+            );
+        }
+    }
 }
 
 #[derive(Default)]

@@ -188,6 +188,9 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
         };
         outcomes.push(TriggerOutcome { pipeline, trigger, outcome });
     }
+    if outcomes.is_empty() {
+        shared.triggers.say_unheard(source);
+    }
     Ok((outcomes, parked))
 }
 

@@ -5,3 +5,4 @@ mod corpus;
 mod deploy_logs;
 mod prompts;
 mod rules;
+mod saved;
