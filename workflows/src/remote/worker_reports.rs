@@ -36,8 +36,8 @@ impl LeaseTable {
         let goes_on = || HeartbeatReply { lease_until: clock::now().plus(span), cancel: false, reason: None };
         let Some(attempt) = self.entered(&claim.id.0) else {
             return match self.judged(&claim, None, facts).await? {
-                Judged::Held if beat.log.is_empty() => Ok(goes_on()),
-                Judged::Held | Judged::Repeated => Err(not_entered()),
+                JudgedReport::Held if beat.log.is_empty() => Ok(goes_on()),
+                JudgedReport::Held | JudgedReport::Repeated => Err(not_entered()),
             };
         };
         let mut stage = attempt.stage.lock().await;
@@ -72,8 +72,8 @@ impl LeaseTable {
         let hash = Report::hash_of(&claim, &report);
         let Some(attempt) = self.entered(&claim.id.0) else {
             return match self.judged(&claim, Some((hash, &report)), facts).await? {
-                Judged::Repeated => Ok(true),
-                Judged::Held => Err(not_entered()),
+                JudgedReport::Repeated => Ok(true),
+                JudgedReport::Held => Err(not_entered()),
             };
         };
         let mut stage = attempt.stage.lock().await;
@@ -110,14 +110,16 @@ impl LeaseTable {
         claim: &LeaseClaim,
         report: Option<(Hash, &WorkerReport)>,
         facts: impl Future<Output = Result<AttemptFacts, String>>,
-    ) -> Result<Judged, WorkerRefusal> {
+    ) -> Result<JudgedReport, WorkerRefusal> {
         let AttemptFacts { hold, is_in_progress } = facts.await.map_err(WorkerRefusal::NotKept)?;
         match hold {
             Some(hold) => {
                 Lease::from(&hold).check(claim)?;
                 match (hold.end, report) {
                     (None, _) => {}
-                    (Some(end), Some((hash, _))) => return is_repeated(end, hash).map(|()| Judged::Repeated),
+                    (Some(end), Some((hash, _))) => {
+                        return is_repeated(end, hash).map(|()| JudgedReport::Repeated);
+                    }
                     (Some(end), None) => return Err(WorkerRefusal::Over(explained(end).to_owned())),
                 }
             }
@@ -129,21 +131,21 @@ impl LeaseTable {
                 match former.end {
                     None => {}
                     Some(end) if report.is_some_and(|(_, report)| end.is_by(report)) => {
-                        return Ok(Judged::Repeated);
+                        return Ok(JudgedReport::Repeated);
                     }
                     Some(end) => return Err(WorkerRefusal::Over(End::from(end).explained())),
                 }
             }
         }
         match is_in_progress {
-            true => Ok(Judged::Held),
+            true => Ok(JudgedReport::Held),
             false => Err(WorkerRefusal::Over("its run goes on without it, or has ended".to_owned())),
         }
     }
 }
 
 /// What is known of a claim on an attempt that is not in the table.
-enum Judged {
+enum JudgedReport {
     /// The worker holds it.
     Held,
     /// It ended by this report.
