@@ -123,6 +123,11 @@ async fn webhook(
                 }
                 Some(_) if secret.is_there() => SetupFinding::There(url.clone()),
                 Some(_) => SetupFinding::Out("it is there, and its secret is not here".to_owned()),
+                // Plane draws the secret of a webhook that is made over its API, tells it once, and takes no other.
+                None if matches!(secret, HookSecret::Variable(..)) => SetupFinding::Out(format!(
+                    "none to {url}, and Plane draws a secret of its own for one that is made here, which is another one than {} has",
+                    secret.place()
+                )),
                 None => SetupFinding::Missing(format!("none to {url}")),
             }
         }

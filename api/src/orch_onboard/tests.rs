@@ -209,6 +209,24 @@ async fn what_is_missing_is_made_seen_and_made_once() {
 }
 
 #[tokio::test]
+async fn no_webhook_is_made_whose_secret_could_not_be_kept() {
+    let stage = OnboardStage::set().await;
+    stage.clone();
+    let names = ["ORCH_PLANE_API_TOKEN", "ORCH_GITEA_TOKEN"].map(str::to_owned);
+    let former = stage.request();
+    let tokens = names.map(|name| (name.clone(), former.environment.get(&name).unwrap()));
+    let set = ("ORCH_PLANE_WEBHOOK_SECRET".to_owned(), "kept".to_owned());
+    let request = OnboardRequest { environment: Environment::of(tokens.into_iter().chain([set])), ..former };
+    for _ in 0..2 {
+        let report = stage.onboard(&request).await;
+        let item = report.items.iter().find(|it| it.place == "plane" && it.name == "webhook").unwrap();
+        assert!(item.detail.contains("ORCH_PLANE_WEBHOOK_SECRET"), "{item:?}");
+        assert!(!report.ready && item.to_do.is_some());
+    }
+    assert_eq!(stage.world.lock().unwrap().writes.len(), 14 + 2 + 1, "states, labels, Gitea's webhook");
+}
+
+#[tokio::test]
 async fn a_check_changes_nothing_and_says_what_is_missing() {
     let stage = OnboardStage::set().await;
     let request = OnboardRequest { only_check: true, ..stage.request() };

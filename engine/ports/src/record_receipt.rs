@@ -18,7 +18,6 @@ pub struct RecordReceipt(Arc<Mutex<Option<oneshot::Sender<()>>>>);
 
 impl RecordReceipt {
     /// A receipt, and what resolves by it.
-    #[must_use]
     pub fn new() -> (Self, Recorded) {
         let (sender, receiver) = oneshot::channel();
         let recorded = receiver.map(|informed| informed.is_ok()).boxed().shared();
