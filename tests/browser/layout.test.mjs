@@ -126,3 +126,21 @@ test("what is chosen in a list, and where a wide plan begins, is in sight", asyn
   }
   complainedOfNothing(page);
 });
+
+test("the graph of a run lies over nothing else", async (t) => {
+  const steps = Array.from({ length: 8 }, (_, at) => Array.from({ length: 8 }, (_, row) =>
+    `  - { id: s${row}-${at}, needs: [${at === 0 ? "" : `s${row}-${at - 1}`}], function: everfold.noop }`)).flat();
+  await everfold.rest("PUT /pipelines/broad", { definition: `name: broad\nsteps:\n${steps.join("\n")}\n` });
+  const run = await everfold.start("broad", {}, "Eight by eight");
+  const page = await visit(t, everfold);
+  for (const width of WIDTHS) {
+    await look(page, { theme: "light", width });
+    await page.goto(`/runs/${run}`, { waitUntil: "load" });
+    const beyond = await page.evaluate(() => {
+      const bottom = (part) => document.querySelector(part).getBoundingClientRect().bottom;
+      return bottom(".overview-graph .graph") - bottom(".overview-graph");
+    });
+    assert.ok(beyond <= 1, `${width} px: ${beyond} px lie over what follows`);
+  }
+  complainedOfNothing(page);
+});
