@@ -67,7 +67,7 @@ fn answered(request: &Request) -> Response {
         "/api/v1/runs" if query.contains("pipeline=") => refusal("the index went away"),
         "/api/v1/runs" => list(json!([])),
         "/api/v1/store" => refusal("the manifest cannot be read"),
-        "/api/v1/audit/gates" | "/api/v1/pipelines" => list(json!([])),
+        "/api/v1/audit/decisions" | "/api/v1/pipelines" => list(json!([])),
         path if path == run_path || path == format!("{run_path}/state") => json(run()),
         path if path == format!("{run_path}/timeline") => list(json!([{
             "step": "build", "round": 1, "attempt": 1, "kind": "command", "scheduled_at": "2026-11-22T10:00:01.000Z",

@@ -144,8 +144,8 @@ async fn a_token_whose_readers_take_nothing_gets_no_further_stream_until_they_ar
     let run: Value =
         serde_json::from_slice(&started.into_body().collect().await.unwrap().to_bytes()).unwrap();
     let run = run["id"].as_str().unwrap();
-    // More than is queued for one reader.
-    for _ in 0..60 {
+    // More than is read for one reader at once, so that a second chunk is queued when the first is taken.
+    for _ in 0..200 {
         let note = json!({ "text": "x".repeat(900) });
         assert_eq!(send("a", "POST", &format!("/api/v1/runs/{run}/notes"), note).await.status(), 200);
     }
@@ -157,8 +157,8 @@ async fn a_token_whose_readers_take_nothing_gets_no_further_stream_until_they_ar
                 if answer.status() != 200 {
                     return answer;
                 }
-                // The stream is fed by a task of its own: it has begun when its first event is there. What is queued behind
-                // that comes when the task has its turn, so how many streams it takes is not known.
+                // The stream is fed by a task of its own: it has begun when its first chunk is there. The next one comes
+                // when the task has its turn, so how many streams it takes is not known.
                 let mut body = answer.into_body();
                 body.frame().await.unwrap().unwrap();
                 unread.push(body);
