@@ -144,27 +144,31 @@ async fn a_token_whose_readers_take_nothing_gets_no_further_stream_until_they_ar
     let run: Value =
         serde_json::from_slice(&started.into_body().collect().await.unwrap().to_bytes()).unwrap();
     let run = run["id"].as_str().unwrap();
-    // More than is read for one reader at once, so that a second chunk is queued when the first is taken.
-    for _ in 0..200 {
+    // More than is queued for one reader.
+    for _ in 0..60 {
         let note = json!({ "text": "x".repeat(900) });
         assert_eq!(send("a", "POST", &format!("/api/v1/runs/{run}/notes"), note).await.status(), 200);
     }
     for path in [format!("/api/v1/runs/{run}/events/stream"), "/api/v1/stream?from=1".to_owned()] {
+        // Each is fed by a task of its own, so they fill while they are there: more of them than the account has room for.
         let mut unread = Vec::new();
-        let filling = async {
+        while unread.len() < 2_500 {
+            let answer = send("a", "GET", &path, Value::Null).await;
+            if answer.status() != 200 {
+                break;
+            }
+            unread.push(answer.into_body());
+        }
+        let refusal = async {
             loop {
                 let answer = send("a", "GET", &path, Value::Null).await;
                 if answer.status() != 200 {
                     return answer;
                 }
-                // The stream is fed by a task of its own: it has begun when its first chunk is there. The next one comes
-                // when the task has its turn, so how many streams it takes is not known.
-                let mut body = answer.into_body();
-                body.frame().await.unwrap().unwrap();
-                unread.push(body);
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
-        let refused = tokio::time::timeout(std::time::Duration::from_secs(60), filling).await;
+        let refused = tokio::time::timeout(std::time::Duration::from_secs(60), refusal).await;
         let refused = refused.unwrap_or_else(|_| panic!("{path} is never refused"));
         assert!(unread.len() > 500, "{}", unread.len());
         assert!(refused.status() == 503 && refused.headers()["retry-after"] == "1", "{refused:?}");
