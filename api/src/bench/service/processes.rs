@@ -125,7 +125,7 @@ fn own_program() -> Result<Command, BenchError> {
     Ok(command)
 }
 
-/// The worker's process: does [`FUNCTION`] for the service at `url` until `stop` is cancelled.
+/// The worker's process: does the function that does nothing for the service at `url` until `stop` is cancelled.
 ///
 /// # Errors
 /// The service does not take it.
