@@ -111,7 +111,7 @@ pub trait Subscription: Send {
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>>;
 
     /// Bounds what [`Subscription::next`] gives at once, to a number of events and of bytes, which the last event may
-    /// pass: for readers that keep what they were given while somebody else is slow.
+    /// pass: for readers that keep what they were given while their own client is slow.
     fn give_at_most(&mut self, _events: usize, _bytes: usize) {}
 
     /// Shows the next events that are there already, some of them, where they lie. They are read by the thread that

@@ -64,7 +64,7 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
     Ok(0)
 }
 
-/// What is to be known where the pipeline that goes on with the tasks is not saved: its triggers hear nothing.
+/// The warning where the pipeline that the tasks continue with is not saved: the engine then follows none of its triggers.
 async fn unsaved(node: &Node, pipeline: &str) -> Option<String> {
     let name = pipeline.split('@').next().unwrap_or(pipeline);
     let saved = node.engine().saved_names().await.ok()?;

@@ -61,7 +61,7 @@ pub(super) const STANDARD: [&str; 37] = [
 pub(super) enum Implementation {
     /// It needs nothing else.
     Plain(fn(&[Value]) -> Result<Value, String>),
-    /// It writes a value for readers: of a number that is none it is told nothing.
+    /// Writes a value for readers; the evaluator gives it null in place of NaN and infinities.
     Readable(fn(&[Value]) -> Result<Value, String>),
     /// It also needs its second argument as a compiled pattern.
     Pattern(fn(&[Value], &Regex) -> Result<Value, String>),

@@ -49,7 +49,7 @@ impl From<NoInitiator> for SubmitError {
     }
 }
 
-/// What comes of a moment or a delivery whose start has nobody to be compared with: the next ones go on.
+/// The outcome of a moment or a delivery of which the engine cannot read who asked for it; the next ones are handled.
 pub(crate) fn no_initiator(why: &NoInitiator) -> Outcome {
     let message = format!("who is behind it cannot be looked up: {why}");
     Outcome::Refused { code: "no_initiator".to_owned(), message }
