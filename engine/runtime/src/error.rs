@@ -190,7 +190,7 @@ pub enum LoadError {
         version: Version,
         /// What happened.
         what: String,
-        /// The system has too little of what it takes: room, handles, memory.
+        /// The system has too little of what reading takes: handles, memory.
         is_short: bool,
     },
     /// The pauses of pipelines and of the engine cannot be read, so it is not known whether the run is paused.
@@ -221,14 +221,19 @@ impl LoadError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Store(error) => error.is_full(),
-            Self::Value { is_short, .. } => *is_short,
             Self::Definition { source, .. } => source.is_full(),
             Self::NotFound(_)
             | Self::NotYet { .. }
             | Self::Event { .. }
             | Self::Illegal { .. }
+            | Self::Value { .. }
             | Self::Halts { .. } => false,
         }
+    }
+
+    /// Whether the run waits, since reading it takes what the system has too little of: room, handles, memory.
+    pub(crate) fn waits(&self) -> bool {
+        self.is_full() || matches!(self, Self::Value { is_short: true, .. })
     }
 
     /// Whether reading it again may help: it is not the history that is wrong.

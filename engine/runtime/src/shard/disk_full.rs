@@ -4,7 +4,7 @@
 //! Law (S7): no run or attempt is given up, and no operator is needed: a run resumes when the store is writable again;
 //! an attempt is tried again after a pause, a few at a time as long as the shortage lasts.
 
-use crate::error::{QueryError, SubmitError};
+use crate::error::{LoadError, QueryError, SubmitError};
 use crate::run::loaded_run::{Item, LoadedRun, RunPhase};
 use crate::shard::core::{Shard, ShardCore};
 use everfold_base::id::{AttemptId, EffectId, Position};
@@ -35,7 +35,7 @@ impl Shard {
         let is_short = std::mem::take(&mut shortage.is_short);
         shortage.tried = if is_short { TRIED_MIN } else { shortage.tried.saturating_mul(2).max(TRIED_MIN) };
         let tried: Vec<_> = shortage.held.drain(..shortage.tried.min(shortage.held.len())).collect();
-        let unkept = std::mem::take(&mut shortage.unkept);
+        let paused = std::mem::take(&mut shortage.paused);
         for run in std::mem::take(&mut shortage.unlisted) {
             // A run that is not ready lists all its effects when it becomes ready.
             if let Some(loaded) =
@@ -45,7 +45,7 @@ impl Shard {
                 self.core.mark(loaded);
             }
         }
-        for run in unkept {
+        for run in paused {
             if let Some(loaded) = self.runs.get_mut(&run) {
                 self.core.unstall(loaded);
             }
@@ -64,7 +64,7 @@ impl Shard {
 impl ShardCore {
     /// The append found the disk full. The run keeps its queue, and resumes when the store is writable.
     pub(crate) fn append_later(&mut self, loaded: &mut LoadedRun) {
-        if self.puts_off(loaded) {
+        if self.puts_off(loaded, &SubmitError::Full) {
             self.stall(loaded);
             // Until then queries are answered.
             self.load(loaded);
@@ -78,19 +78,17 @@ impl ShardCore {
             let error = errno(error).map_or_else(|| error.to_string(), |errno| errno.to_string());
             tracing::warn!(run = %loaded.run, error, "a large value waits for handles or for memory");
         }
-        if self.puts_off(loaded) {
-            loaded.append.is_stalled = true;
-            loaded.give_up_places();
-            self.shortage.unkept.insert(loaded.run);
+        let refused = SubmitError::Store(format!("a large value cannot be kept: {error}"));
+        if self.puts_off(loaded, &refused) {
+            self.stall_for_a_pause(loaded);
             self.load(loaded);
         }
-        self.shortage.wait(&self.shared);
     }
 
     /// Puts back what was not appended; false where nothing is left of the run.
-    fn puts_off(&mut self, loaded: &mut LoadedRun) -> bool {
+    fn puts_off(&mut self, loaded: &mut LoadedRun, refused: &SubmitError) -> bool {
         loaded.requeue();
-        loaded.refuse_starts();
+        loaded.refuse_starts(refused);
         if loaded.position == Position::ZERO && loaded.queue.is_empty() {
             // Only its start was known, which is refused: there is no such run.
             self.let_go(loaded);
@@ -108,10 +106,11 @@ impl ShardCore {
         self.append_later(loaded);
     }
 
-    /// The run cannot be read for lack of room. It keeps its inputs, and is loaded again when the store is writable.
-    pub(crate) fn read_later(&mut self, loaded: &mut LoadedRun) {
-        loaded.refuse_starts();
-        loaded.refuse_queries();
+    /// The run cannot be read for lack of room, handles or memory. It keeps its inputs, and is loaded again when the
+    /// store is writable, or after a pause.
+    pub(crate) fn read_later(&mut self, loaded: &mut LoadedRun, error: &LoadError) {
+        loaded.refuse_starts(&to_callers(error));
+        loaded.refuse_queries(error);
         self.shared.quarantined().remove(&loaded.run);
         for waiting in loaded.awaited.drain(..) {
             let _gone = waiting.send(true);
@@ -121,16 +120,16 @@ impl ShardCore {
             return self.let_go(loaded);
         }
         loaded.phase = RunPhase::Stalled;
-        self.stall(loaded);
+        self.stall_for(loaded, error);
     }
 
     /// A value that a decision needs cannot be read; nothing was decided.
-    pub(crate) fn decide_later(&mut self, loaded: &mut LoadedRun) {
+    pub(crate) fn decide_later(&mut self, loaded: &mut LoadedRun, error: &LoadError) {
         if matches!(loaded.phase, RunPhase::Fetching) {
-            loaded.refuse_starts();
+            loaded.refuse_starts(&to_callers(error));
             loaded.phase = RunPhase::Stalled;
             loaded.answer_queries();
-            self.stall(loaded);
+            self.stall_for(loaded, error);
         }
     }
 
@@ -160,6 +159,21 @@ impl ShardCore {
         self.shortage.stall(loaded.run, &self.shared);
     }
 
+    fn stall_for(&mut self, loaded: &mut LoadedRun, error: &LoadError) {
+        match error.is_full() {
+            true => self.stall(loaded),
+            false => self.stall_for_a_pause(loaded),
+        }
+    }
+
+    /// No report of the store says when there are handles or memory again: the run waits for a pause to end.
+    fn stall_for_a_pause(&mut self, loaded: &mut LoadedRun) {
+        loaded.append.is_stalled = true;
+        loaded.give_up_places();
+        self.shortage.paused.insert(loaded.run);
+        self.shortage.wait(&self.shared);
+    }
+
     fn unstall(&mut self, loaded: &mut LoadedRun) {
         loaded.append.is_stalled = false;
         if !matches!(loaded.phase, RunPhase::Stalled) {
@@ -185,17 +199,26 @@ impl ShardCore {
 }
 
 impl LoadedRun {
-    /// Starts are refused: the room that is left is for runs that have begun.
-    pub(crate) fn refuse_starts(&mut self) {
-        self.refuse(|queued| queued.starts().is_some(), &SubmitError::Full);
+    /// Starts are refused: what is left is for runs that have begun.
+    pub(crate) fn refuse_starts(&mut self, why: &SubmitError) {
+        self.refuse(|queued| queued.starts().is_some(), why);
     }
 
-    fn refuse_queries(&mut self) {
+    fn refuse_queries(&mut self, error: &LoadError) {
+        let why = match error.is_full() {
+            true => QueryError::Full(self.run),
+            false => QueryError::Store(error.to_string()),
+        };
         for item in std::mem::take(&mut self.queue) {
             match item {
-                Item::Query(query) => query(Err(QueryError::Full(self.run))),
+                Item::Query(query) => query(Err(why.clone())),
                 input @ Item::Input(_) => self.queue.push_back(input),
             }
         }
     }
+}
+
+/// What a caller learns whose input waits for what the system is short of.
+fn to_callers(error: &LoadError) -> SubmitError {
+    if error.is_full() { SubmitError::Full } else { SubmitError::Store(error.to_string()) }
 }

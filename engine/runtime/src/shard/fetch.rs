@@ -49,11 +49,11 @@ impl ShardCore {
                 }
                 // A notice whose values cannot be read now waits without a place.
                 loaded.give_up_places();
-                if !error.is_full() {
+                if !error.waits() {
                     return self.quarantine(loaded, error.to_string());
                 }
                 return match wanted_by {
-                    WantedBy::Decision => self.decide_later(loaded),
+                    WantedBy::Decision => self.decide_later(loaded, &error),
                     WantedBy::Attempt(_) | WantedBy::Part(_) => self.list_later(loaded),
                 };
             }

@@ -61,7 +61,7 @@ impl Shard {
             return queued.answer(Err(SubmitError::SetAside { run, reason }));
         }
         if matches!(loaded.phase, RunPhase::Stalled) && queued.starts().is_some() {
-            return queued.answer(Err(SubmitError::Full));
+            return queued.answer(Err(self.core.shortage.refused_start(run)));
         }
         if loaded.has_waiting(self.core.shared.config.queue, |item| matches!(item, Item::Input(_))) {
             return queued.answer(Err(SubmitError::Busy));
@@ -88,7 +88,7 @@ impl Shard {
             return query(Err(QueryError::SetAside { run, reason: reason.clone() }));
         }
         if let RunPhase::Stalled = &loaded.phase {
-            return query(loaded.state.as_ref().ok_or(QueryError::Full(run)));
+            return query(loaded.state.as_ref().ok_or_else(|| self.core.shortage.refused_query(run)));
         }
         if loaded.has_waiting(self.core.shared.config.queue, |item| matches!(item, Item::Query(_))) {
             return query(Err(QueryError::Busy(run)));

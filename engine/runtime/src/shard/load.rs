@@ -49,7 +49,7 @@ impl Shard {
                 self.core.shared.quarantined().remove(&run);
                 if loaded.append.is_stalled {
                     loaded.phase = RunPhase::Stalled;
-                    loaded.refuse_starts();
+                    loaded.refuse_starts(&self.core.shortage.refused_start(run));
                     loaded.answer_queries();
                 } else if !loaded.has_request() {
                     self.core.dispatch(loaded);
@@ -63,9 +63,9 @@ impl Shard {
                     return;
                 }
             }
-            Err(error) if error.is_full() => {
+            Err(error) if error.waits() => {
                 loaded.append.pending_quarantine = pending;
-                self.core.read_later(loaded);
+                self.core.read_later(loaded, &error);
             }
             Err(error) => self.core.quarantine_now(loaded, error.to_string()),
         }

@@ -1,5 +1,6 @@
 //! Which runs and attempts wait for room on the disk, for handles or for memory.
 
+use crate::error::{QueryError, SubmitError};
 use crate::runtime::Runtime;
 use crate::writable::until_writable;
 use everfold_base::id::{AttemptId, RunId};
@@ -15,6 +16,9 @@ use std::time::Duration;
 /// How long an attempt that was held back waits before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Why a run waits that waits for no room on the disk.
+const TOO_LITTLE: &str = "a large value waits for file handles or for memory; try again";
+
 /// The runs and attempts that wait, by what for.
 #[derive(Default)]
 pub(crate) struct Shortage {
@@ -26,8 +30,8 @@ pub(crate) struct Shortage {
     pub(crate) held: VecDeque<(RunId, AttemptId)>,
     /// Runs whose effects are to be listed again after the pause.
     pub(crate) unlisted: BTreeSet<RunId>,
-    /// Runs whose large values are to be kept again after the pause.
-    pub(crate) unkept: BTreeSet<RunId>,
+    /// Runs that go on after the pause: a large value of theirs could not be kept or read.
+    pub(crate) paused: BTreeSet<RunId>,
     pub(crate) pause: Option<BoxFuture<'static, ()>>,
     pub(crate) is_over: bool,
     pub(crate) tried: usize,
@@ -41,6 +45,22 @@ impl Shortage {
         self.is_writable |= is_over(&mut self.writable, cx);
         self.is_over |= is_over(&mut self.pause, cx);
         self.is_writable || self.is_over
+    }
+
+    /// What one learns who would start a run that waits.
+    pub(crate) fn refused_start(&self, run: RunId) -> SubmitError {
+        match self.paused.contains(&run) {
+            true => SubmitError::Store(TOO_LITTLE.to_owned()),
+            false => SubmitError::Full,
+        }
+    }
+
+    /// What one learns who would look at a run that waits and cannot be read.
+    pub(crate) fn refused_query(&self, run: RunId) -> QueryError {
+        match self.paused.contains(&run) {
+            true => QueryError::Store(TOO_LITTLE.to_owned()),
+            false => QueryError::Full(run),
+        }
     }
 
     pub(crate) fn stall(&mut self, run: RunId, shared: &Runtime) {
