@@ -112,20 +112,27 @@ pub(crate) async fn receive(
     Path(source): Path<String>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let text = |value: &axum::http::HeaderValue| value.to_str().map(str::to_owned).ok();
-    let headers = request.headers().iter();
-    let headers =
-        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect();
-    // Before the body is read: a request without a signature is refused at once.
-    app.expects(&source, &headers)?;
-    let Raw(body) = Raw::from_request(request, &app).await?;
-    let ReceivedDelivery { position, id, repeated, reply } = app.receive(&source, &headers, &body).await?;
+    let taken = take(&app, &source, request).await;
+    // Few services show to anyone what they were answered.
+    let ReceivedDelivery { position, id, repeated, reply } =
+        taken.inspect_err(|fault| tracing::warn!(source, "a delivery is refused: {fault}"))?;
     let went = WriteReceipt { position, replayed: repeated };
     if let Some(serde_json::Value::Object(call)) = reply {
         return Ok(written(StatusCode::OK, went, SenderAnswer::Button(call)));
     }
     let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(written(status, went, SenderAnswer::Received(ReceivedAnswer { source, id, repeated })))
+}
+
+async fn take(app: &App, source: &str, request: Request) -> Result<ReceivedDelivery, Fault> {
+    let text = |value: &axum::http::HeaderValue| value.to_str().map(str::to_owned).ok();
+    let headers = request.headers().iter();
+    let headers =
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect();
+    // Before the body is read: a request without a signature is refused at once.
+    app.expects(source, &headers)?;
+    let Raw(body) = Raw::from_request(request, app).await?;
+    app.receive(source, &headers, &body).await
 }
 
 /// `POST /hooks/{source}/deliveries`: a delivery by hand: 201 for a new one, 200 for one that had come before. The delivery's id

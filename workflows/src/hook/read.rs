@@ -49,16 +49,25 @@ pub fn read(
     found.id = place(&settings.id).or(found.id);
     found.name = place(&settings.name).or(found.name);
     found.sender = place(&settings.sender).or(found.sender);
-    let id = id.map(str::to_owned).or(found.id).filter(|id| is_id(id));
-    Ok(DeliveryReceived {
+    let id = match id.map(str::to_owned).or(found.id).filter(|id| !id.is_empty()) {
+        Some(id) if is_id(&id) => id,
+        // One that is too long still tells deliveries of the same content apart.
+        Some(unusable) => short_hash(unusable.as_bytes()),
         // A delivery without an id gets one from its content.
-        id: id.unwrap_or_else(|| Hash::of(raw).to_string()[..32].to_owned()),
+        None => short_hash(raw),
+    };
+    Ok(DeliveryReceived {
+        id,
         name: found.name,
         sender: found.sender,
         headers: shown(settings, headers),
         body: JsonText::new(&body),
         about: JsonText::new(&Value::Object(found.about)),
     })
+}
+
+fn short_hash(of: &[u8]) -> String {
+    Hash::of(of).to_string()[..32].to_owned()
 }
 
 fn owned((name, value): (&String, &String)) -> (String, String) {

@@ -170,6 +170,14 @@ fn l28_without_an_id_equal_bodies_are_one_delivery() {
 }
 
 #[test]
+fn l28_deliveries_of_one_body_whose_ids_are_too_long_are_two() {
+    let (first, second) = ("a".repeat(300), "b".repeat(300));
+    let id = |id: &str| of("plane", &[("x-plane-delivery", id)], json!({"a": 1})).id;
+    assert_ne!(id(&first), id(&second));
+    assert_eq!(id(&first), id(&first));
+}
+
+#[test]
 fn l28_what_is_no_json_or_too_large_is_refused() {
     let settings = HookSettings::default();
     let refused = |raw: &[u8]| read(&settings, &headers(&[]), raw, None).unwrap_err();
