@@ -80,6 +80,7 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
     if let Some(settings) = &read {
         findings.extend(unheard(context, settings).await);
     }
+    findings.extend(other_built_ins(context).await);
     findings.extend(clock_behind(context).await);
     findings.extend(set_aside(context).await);
     findings.extend(paused(context).await);
@@ -388,6 +389,27 @@ async fn unheard(context: &CommandContext, settings: &Settings) -> Vec<Finding> 
         ))
     };
     sources.map(finding).collect()
+}
+
+/// Saved pipelines with the name of a built-in one that are another one: saved by a former version, or changed.
+async fn other_built_ins(context: &CommandContext) -> Vec<Finding> {
+    let listed = context.client.get("/api/v1/pipelines").await.and_then(|page: Value| items(&page));
+    let Ok(listed): Result<Vec<PipelineView>, Fault> = listed else {
+        return Vec::new(); // The store's finding says why.
+    };
+    let finding = |saved: &PipelineView| {
+        let (name, version) = (&saved.name, saved.version?);
+        let own = node::built_in(name).ok()?.definition;
+        let is_other = saved.hash != own.hash().to_string();
+        let found =
+            format!("what is saved as {name}@{version} is not what this version of everfold has built in");
+        let hint = format!(
+            "runs go by what is saved; {} pipeline save {name} takes what is built in",
+            context.program
+        );
+        is_other.then(|| Finding::new(&format!("pipeline {name}"), Health::Notable, found).hint(hint))
+    };
+    listed.iter().filter_map(finding).collect()
 }
 
 /// Services behind open breakers.

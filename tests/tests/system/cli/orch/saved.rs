@@ -42,6 +42,23 @@ fn a_source_that_no_saved_pipeline_listens_to_is_named_and_the_built_in_one_is_s
 }
 
 #[test]
+fn a_saved_pipeline_that_is_not_the_built_in_one_of_its_name_is_told_of() {
+    let scratch = scratch();
+    let found = || {
+        let said = scratch.run(&["doctor", "--json"]).json();
+        said["findings"].as_array().unwrap().iter().find(|it| it["what"] == "pipeline orch").cloned()
+    };
+    scratch.run(&["pipeline", "save", "orch"]);
+    assert_eq!(found(), None);
+    let short = "name: orch\nsteps:\n  - { id: a, command: 'true' }\n";
+    scratch.write("former.yaml", short);
+    assert_eq!(scratch.run(&["pipeline", "save", "former.yaml"]).code, 0);
+    let finding = found().expect("it is told of");
+    assert_eq!(finding["health"], "notable");
+    assert!(finding["hint"].as_str().unwrap().contains("everfold pipeline save orch"), "{finding}");
+}
+
+#[test]
 fn a_server_says_which_source_nothing_listens_to_and_once_more_when_something_comes() {
     let scratch = scratch();
     scratch.write(
