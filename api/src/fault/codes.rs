@@ -51,7 +51,7 @@ macro_rules! codes {
 
 codes! {
     NoRun = "EF0201", 404, 3, "no such run",
-        "A run is named by its id, its short id (the last 8 digits), an end piece's start of at least 4 digits, `@` for the newest run, `@1` for the one before. \
+        "A run is named by its id, its short id (the last 8 digits), an end piece's start of at least 4 digits, `@` for the newest run, `@1` for the one before, or by the work item that its label `item` names. \
          `everfold runs` lists them. Runs live in one data folder: `--dir` or EVERFOLD_DIR names another one.";
     AmbiguousRun = "EF0202", 404, 3, "several runs fit",
         "Several short ids begin like that. Type more digits.";

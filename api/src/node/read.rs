@@ -15,7 +15,7 @@ use everfold_engine::json::Hash;
 use everfold_engine::state::{Awaited, RunState, RunStatus, StoredValue, Unit};
 use everfold_engine::store::Writability;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
+use everfold_projections::{FoldError, InboxView, ReadSide, RunFilter, RunOrder, RunsView, Task};
 use everfold_workflows::process::{Suspended, suspended};
 use everfold_workflows::remote::AttemptFacts;
 use serde_json::Value;
@@ -29,6 +29,10 @@ use crate::view::{AmountsView, AwaitView, RunView, agent_in_flight, model_of, us
 
 /// Runs that a fault names where a short id fits several.
 const NAMED_MAX: usize = 5;
+/// The label that names the work item of a run.
+const ITEM: &str = "item";
+/// Runs of one work item that are looked at.
+const OF_ITEM_MAX: usize = 50;
 /// Events of a history that are read at once.
 const CHUNK: usize = 1_000;
 /// The largest stored value that a view loads in place of its reference.
@@ -42,7 +46,7 @@ const IN_LINE_MAX: usize = 20;
 const COUNTERS_WAIT: Duration = Duration::from_secs(2);
 
 impl Node {
-    /// The run of an id, a short id, a unique start of one (≥ 4 digits), or `@`, `@1`, ….
+    /// The run of an id, a short id, a unique start of one (≥ 4 digits), `@`, `@1`, …, or of a work item: `ET-005`.
     ///
     /// # Errors
     /// [`Code::NoRun`], [`Code::AmbiguousRun`].
@@ -60,9 +64,13 @@ impl Node {
             let back: usize = if back.is_empty() { 0 } else { back.parse().map_err(|_| unknown())? };
             return self.runs(None, move |runs| runs.nth_newest(back)).await?.ok_or_else(unknown);
         }
+        if is_item(name) {
+            return self.of_item(name).await?.ok_or_else(unknown);
+        }
         let start = name.to_ascii_lowercase();
         if !(4..=8).contains(&start.len()) || !start.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(unknown().hint("a run is named by its id, at least 4 digits of its short id, @, @1"));
+            return Err(unknown()
+                .hint("a run is named by its id, at least 4 digits of its short id, @, @1, its label item"));
         }
         let fitting = self.runs(None, move |runs| runs.with_short(&start, NAMED_MAX)).await?;
         let Some((first, others)) = fitting.split_first() else { return Err(unknown()) };
@@ -75,6 +83,26 @@ impl Node {
             first.short(),
             others.join(", ")
         )))
+    }
+
+    /// The run whose label `item` names this work item: the one that goes on, else the newest.
+    async fn of_item(&self, name: &str) -> Result<Option<RunId>, Fault> {
+        let labels = vec![(ITEM.to_owned(), Some(name.to_owned()))];
+        let filter = RunFilter { labels, ..RunFilter::default() };
+        let newest = self
+            .runs(None, move |runs| runs.list(&filter, RunOrder::Newest, None, OF_ITEM_MAX, None))
+            .await?;
+        let mut open = newest.items.iter().filter(|run| !run.shown.status.is_ended());
+        let found = open.next().or(newest.items.first()).map(|run| run.id);
+        let others: Vec<String> = open.map(|run| run.id.short()).take(NAMED_MAX).collect();
+        match found {
+            Some(first) if !others.is_empty() => {
+                let message = format!("several runs of the work item {name} go on");
+                let hint = format!("name the one that is meant: {}, {}", first.short(), others.join(", "));
+                Err(Fault::new(Code::AmbiguousRun, message).hint(hint))
+            }
+            found => Ok(found),
+        }
     }
 
     /// The read models.
@@ -477,4 +505,10 @@ fn current_unit<'a>(state: &'a RunState, id: &AttemptId) -> Option<Option<&'a Un
         Some(item) => facts.items.as_ref().and_then(|items| items.units.get(item as usize)),
     };
     Some(unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt))
+}
+
+/// Whether a name is that of a work item: `PREFIX-N`. No id of a run is.
+fn is_item(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    name.rsplit_once('-').is_some_and(|(prefix, number)| !prefix.is_empty() && is_number(number))
 }

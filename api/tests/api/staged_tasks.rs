@@ -91,6 +91,24 @@ async fn o116_a_task_is_found_by_the_number_of_its_item_whatever_stands_in_front
     assert!(hint.contains("WEB-005") && hint.contains("ET-005"), "{hint}");
 }
 
+#[tokio::test]
+async fn a_run_is_named_by_its_work_item_in_every_route() {
+    let api = Api::new();
+    let first = begun(&api, "ET-005").await;
+    let (status, shown) = api.get("/api/v1/runs/ET-005").await;
+    assert_eq!((status, shown["id"].as_str()), (200, Some(first.as_str())), "{shown}");
+    let (status, problem) = api.get("/api/v1/runs/ET-006").await;
+    assert_eq!((status, &problem["code"]), (404, &"EF0201".into()), "{problem}");
+    // Another that goes on is not chosen between; of one that ended and one that goes on it is the latter.
+    let second = begun(&api, "ET-005").await;
+    let (status, problem) = api.get("/api/v1/runs/ET-005").await;
+    assert_eq!((status, &problem["code"]), (404, &"EF0202".into()), "{problem}");
+    let (status, _) = api.post(&format!("/api/v1/runs/{second}/cancel"), json!({})).await;
+    assert_eq!(status, 200);
+    api.until(&second, "cancelled").await;
+    assert_eq!(api.get("/api/v1/runs/ET-005").await.1["id"], first.as_str());
+}
+
 /// Names that end in no number were in the list, and were not found.
 #[tokio::test]
 async fn o116_a_task_is_found_by_whatever_name_it_was_given_and_by_its_number_only_where_none_is_called_so() {

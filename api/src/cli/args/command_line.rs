@@ -31,7 +31,7 @@ const EVERY: &str = "Options of every verb";
 #[derive(Debug, Parser)]
 #[command(name = "everfold", bin_name = "everfold", version, max_term_width = 110)]
 #[command(
-    after_help = "RUN is an id, a short id, at least 4 digits of one, @ for the newest run, @1 for the one before.\n\
+    after_help = "RUN is an id, a short id, at least 4 digits of one, @ for the newest run, @1 for the one before, ITEM-5 by its label item.\n\
 Exit codes: 0 success, 1 run failed, 2 usage, 3 no such thing, 4 refused, 5 cancelled, 6 people awaited, 7 store, 130 interrupted."
 )]
 pub(crate) struct Cli {

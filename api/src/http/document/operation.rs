@@ -20,7 +20,11 @@ const NAMES: [(&str, &str, &str); 14] = [
         "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
     ),
     ("notice", "A lost notice, as the list calls it: `RUN:VERSION:NOTICE`.", "5e2f8a10:12:failures"),
-    ("run", "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before.", "@"),
+    (
+        "run",
+        "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before, or the work item of its label `item`.",
+        "@",
+    ),
     ("step", "A step, or an item of it: `STEP`, `STEP.ITEM`.", "build"),
     ("round", "The round, from 1.", "1"),
     ("attempt", "The attempt, from 1.", "1"),
