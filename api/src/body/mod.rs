@@ -5,6 +5,7 @@
 pub(crate) mod backtest;
 pub mod budget;
 pub(crate) mod event;
+pub(crate) mod filter;
 pub(crate) mod hook;
 pub(crate) mod inbox;
 pub(crate) mod limits;

@@ -7,6 +7,7 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use serde::Serialize;
 
+use super::filter::FilterAnswer;
 use super::spend::SpendItem;
 use crate::schema;
 use crate::view::StepUsageView;
@@ -218,6 +219,9 @@ pub(crate) struct StagedTasks {
     pub(crate) stages: Vec<String>,
     pub(crate) items: Vec<StagedTask>,
     pub(crate) next_cursor: Option<String>,
+    /// How rows were looked at, where `filter` was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<FilterAnswer>,
 }
 
 /// A review of a task.

@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use super::args::{AuditArgs, AuditVerb, BacktestArgs, DecisionsArgs};
 use super::context::CommandContext;
+use super::list_pages::ListedItems;
 use super::moments::{moment_param, time_param};
 use super::output::note;
 use crate::body::backtest::BacktestBody;
-use crate::client::{encode, query};
+use crate::client::query;
 use crate::fault::Fault;
 use crate::http::{BacktestAnswer, Changed};
 use crate::text::{count, cut, instant, table};
@@ -28,7 +29,6 @@ pub(crate) async fn run(context: &CommandContext, args: AuditArgs) -> Result<u8,
 }
 
 async fn decisions(context: &CommandContext, args: DecisionsArgs) -> Result<u8, Fault> {
-    let limit = args.limit;
     let filter = query([
         ("kind", args.kind),
         ("actor", args.actor),
@@ -36,25 +36,20 @@ async fn decisions(context: &CommandContext, args: DecisionsArgs) -> Result<u8, 
         ("verdict", args.verdict),
         ("pipeline", args.pipeline),
         ("run", args.run),
+        ("filter", args.filter),
         ("since", time_param("--since", args.since.as_ref())?),
         ("until", time_param("--until", args.until.as_ref())?),
         ("at", moment_param("--at", args.at.as_ref())?),
-        ("limit", Some(limit.min(PART).to_string())),
     ]);
-    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    loop {
-        let next = cursor.as_ref().map(|cursor| format!("&cursor={}", encode(cursor))).unwrap_or_default();
-        let page: Value = context.client.get(&format!("/api/v1/audit/decisions{filter}{next}")).await?;
-        items.extend(page["items"].as_array().into_iter().flatten().cloned());
-        cursor = page["next_cursor"].as_str().map(str::to_owned);
-        if cursor.is_none() || items.len() >= limit {
-            break;
-        }
-    }
-    items.truncate(limit);
+    let path = format!("/api/v1/audit/decisions{filter}");
+    let listed = ListedItems::read(context, &path, None, args.limit).await?;
     if context.json {
-        context.out.json(&serde_json::json!({ "items": items }))?;
-    } else if items.is_empty() {
+        context.out.json(&listed.json())?;
+        return Ok(0);
+    }
+    listed.say_undecided("decisions");
+    let items = &listed.items;
+    if items.is_empty() {
         note("no decision fits");
     } else {
         let rows = items.iter().map(row);

@@ -5,14 +5,15 @@ use std::io::Read as _;
 use std::path::Path;
 
 use everfold_engine::clock;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::{DeliveryRef, HookArgs, HookVerb, HooksArgs, HooksVerb};
 use super::context::{CommandContext, items};
+use super::list_pages::ListedItems;
 use super::outcome_text::outcome_line;
 use super::output::note;
 use crate::body::hook::DeliverBody;
-use crate::client::encode;
+use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::node::{DeliveryView, OutcomeView, OutcomeWord};
 use crate::text::{cut, instant, span, table};
@@ -58,16 +59,23 @@ fn text_of(file: &Path) -> Result<String, Fault> {
 }
 
 pub(crate) async fn list(context: &CommandContext, args: HooksArgs) -> Result<u8, Fault> {
-    let path = match &args.source {
-        Some(source) => format!("/api/v1/hooks/{}/deliveries?limit={}", encode(source), args.limit),
-        None => format!("/api/v1/hooks?limit={}", args.limit),
+    let route = match &args.source {
+        Some(source) => format!("/api/v1/hooks/{}/deliveries", encode(source)),
+        None => "/api/v1/hooks".to_owned(),
     };
-    let answer: Value = context.client.get(&path).await?;
+    let is_filtered = args.filter.is_some();
+    let path = format!("{route}{}", query([("filter", args.filter)]));
+    let listed = ListedItems::read(context, &path, None, args.limit).await?;
     if context.json {
-        context.out.json(&answer)?;
+        context.out.json(&listed.json())?;
         return Ok(0);
     }
-    let items: Vec<DeliveryView> = items(&answer)?;
+    listed.say_undecided("deliveries");
+    let items: Vec<DeliveryView> = items(&listed.json())?;
+    if items.is_empty() && is_filtered {
+        note("no delivery fits");
+        return Ok(0);
+    }
     if items.is_empty() {
         note("nothing was delivered");
         note(format!("  {} hook deliver SOURCE FILE", context.program));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::{AnswerArgs, DecideArgs, InboxArgs};
 use super::context::CommandContext;
+use super::list_pages::ListedItems;
 use super::output::{columns, note};
 use super::table::{Cell, TableColumn, fitted};
 use crate::body::inbox::{DecideBody, RemarkBody};
@@ -16,26 +17,19 @@ use crate::text::{does, span};
 use crate::view::{AwaitView, RunView, answer_words};
 
 pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8, Fault> {
-    let (mut tasks, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    loop {
-        let params =
-            query([("role", args.role.clone()), ("limit", Some("1000".to_owned())), ("cursor", cursor)]);
-        let page: Value = context.client.get(&format!("/api/v1/inbox{params}")).await?;
-        tasks.extend(page["items"].as_array().into_iter().flatten().cloned());
-        cursor = page["next_cursor"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let path = format!("/api/v1/inbox{}", query([("role", args.role), ("filter", args.filter)]));
+    let listed = ListedItems::read(context, &path, None, usize::MAX).await?;
     if context.json {
-        context.out.json(&json!({ "items": tasks, "next_cursor": null }))?;
+        context.out.json(&listed.json())?;
         return Ok(0);
     }
+    listed.say_undecided("tasks");
+    let tasks = &listed.items;
     if tasks.is_empty() {
         note("no task is open");
         return Ok(0);
     }
-    context.out.line(list(&tasks, clock::now(), columns()));
+    context.out.line(list(tasks, clock::now(), columns()));
     context.out.line("");
     for task in tasks.iter().take(3) {
         context.out.line(format!("  {} {}", context.program, command(task)));

@@ -37,6 +37,7 @@ mod interrupt;
 mod json_fields;
 mod key_values;
 mod limits;
+mod list_pages;
 mod log_screen;
 mod log_transcript;
 mod logs;

@@ -1,25 +1,33 @@
 //! `notices`: notices that could not be delivered, the subscriptions, and sending again.
 
 use everfold_engine::clock;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::{NoticeSelection, NoticesArgs, NoticesVerb};
 use super::context::{CommandContext, items};
+use super::list_pages::ListedItems;
 use super::output::note;
-use crate::client::encode;
+use crate::client::{encode, query};
 use crate::fault::Fault;
 use crate::http::TestAnswer;
 use crate::node::{NoticeStatus, NoticeView, SubscriptionView};
 use crate::text::{count, cut, instant, span, table};
 
-pub(crate) async fn list(context: &CommandContext, limit: usize) -> Result<u8, Fault> {
-    let lost: Value = context.client.get(&format!("/api/v1/notices?limit={limit}")).await?;
+pub(crate) async fn list(
+    context: &CommandContext,
+    filter: Option<String>,
+    limit: usize,
+) -> Result<u8, Fault> {
+    let is_filtered = filter.is_some();
+    let path = format!("/api/v1/notices{}", query([("filter", filter)]));
+    let listed = ListedItems::read(context, &path, None, limit).await?;
     if context.json {
-        context.out.json(&lost)?;
+        context.out.json(&listed.json())?;
         return Ok(0);
     }
+    listed.say_undecided("notices");
     let subscriptions = items(&context.client.get("/api/v1/subscriptions").await?)?;
-    let (lost, now) = (items::<NoticeView>(&lost)?, clock::now());
+    let (lost, now) = (items::<NoticeView>(&listed.json())?, clock::now());
     if !subscriptions.is_empty() {
         context.out.line(table(
             ["SUBSCRIPTION", "FUNCTION", "STATE", "TOLD", "LOST", "LAST TOLD", "NOW"],
@@ -43,7 +51,7 @@ pub(crate) async fn list(context: &CommandContext, limit: usize) -> Result<u8, F
         ));
     }
     if lost.is_empty() {
-        note("every notice arrived, or is on its way");
+        note(if is_filtered { "no notice fits" } else { "every notice arrived, or is on its way" });
         return Ok(0);
     }
     let rows = lost.iter().map(|one| {
@@ -66,8 +74,8 @@ pub(crate) async fn list(context: &CommandContext, limit: usize) -> Result<u8, F
 
 pub(crate) async fn one(context: &CommandContext, args: NoticesArgs) -> Result<u8, Fault> {
     match args.verb {
-        None => list(context, args.limit).await,
-        Some(NoticesVerb::List) => list(context, args.limit).await,
+        None => list(context, args.filter, args.limit).await,
+        Some(NoticesVerb::List) => list(context, args.filter, args.limit).await,
         Some(NoticesVerb::Retry(letters)) => decide(context, letters, "retry").await,
         Some(NoticesVerb::Drop(letters)) => decide(context, letters, "drop").await,
         Some(NoticesVerb::Test { name }) => {

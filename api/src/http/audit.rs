@@ -19,6 +19,9 @@ use serde_json::Value;
 use super::answer::{Page, read};
 use super::app::App;
 use super::extract::{Params, Path};
+use super::filter::FilteredPage;
+use super::list_fields::{DECISION_FIELDS, GATE_FIELDS};
+use super::list_scan::{ListScan, expression, with_expression};
 use super::parameters::{limit, min_position, moment};
 use super::state::begun_by;
 use super::values::time;
@@ -43,6 +46,8 @@ pub(crate) struct GatesParams {
     verdict: Option<String>,
     gate: Option<String>,
     pipeline: Option<String>,
+    /// An expression over the fields of a row: `verdict == 'fail' && reason.contains('test')`.
+    filter: Option<String>,
     /// A time: verdicts from then on.
     since: Option<String>,
     /// A time or a position: what was known then.
@@ -58,40 +63,48 @@ pub(crate) struct GatesParams {
     path = "/audit/gates",
     tag = "history",
     params(GatesParams),
-    responses((status = 200, description = "Part of the list, newest first.", body = Page<schema::RunDecisionSchema>))
+    responses((status = 200, description = "Part of the list, newest first.", body = FilteredPage<schema::RunDecisionSchema>))
 )]
 pub(crate) async fn gates(
     State(app): State<App>,
     Params(params): Params<GatesParams>,
 ) -> Result<Response, Fault> {
     let since = since(&app, params.since.as_deref()).await?;
-    let paged = CursorOf::Gates.with(&[
-        params.verdict.as_deref(),
-        params.gate.as_deref(),
-        params.pipeline.as_deref(),
-    ]);
+    let filters = [params.verdict.as_deref(), params.gate.as_deref(), params.pipeline.as_deref()];
+    let paged = CursorOf::Gates.with(&with_expression(&filters, params.filter.as_deref()));
+    let until = moment(&app, params.at.as_deref()).await?;
+    let times = (params.at.as_deref(), until);
+    let asked_by = expression(&app, params.filter.as_deref(), &GATE_FIELDS, times).await?;
     let filter = GateFilter {
         verdict: params.verdict.as_deref().map(verdict).transpose()?,
         gate: params.gate,
         pipeline: params.pipeline,
         since,
-        until: moment(&app, params.at.as_deref()).await?,
+        until,
     };
-    let cursor = app.in_list(paged, params.cursor.as_deref())?;
+    let mut cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let min = min_position(&app, params.min_position)?;
-    let answer = app.views().audit(min, move |audit| audit.gates(&filter, cursor, limit)).await?;
-    let mut items = Vec::with_capacity(answer.value.items.len());
-    for place in answer.value.items {
-        let decision = decided(&app, &place).await?;
-        items.extend(decision.map(|decision| RunDecision {
-            run: place.run,
-            short_id: place.run.short(),
-            decision,
-        }));
+    let mut scan = ListScan::begin(asked_by.as_ref(), limit);
+    loop {
+        let (asked, from, wanted) = (filter.clone(), cursor, scan.wanted());
+        let answer = app.views().audit(min, move |audit| audit.gates(&asked, from, wanted)).await?;
+        let mut items = Vec::with_capacity(answer.value.items.len());
+        for place in answer.value.items {
+            let decision = decided(&app, &place).await?;
+            items.extend(decision.map(|decision| RunDecision {
+                run: place.run,
+                short_id: place.run.short(),
+                decision,
+            }));
+        }
+        let is_added = scan.add(items)?;
+        cursor = if is_added { answer.value.next } else { cursor };
+        if cursor.is_none() || !is_added || !scan.goes_on() {
+            let found = scan.found(cursor.is_some());
+            return Ok(read(answer.position, found.page(app.list_cursor(paged, cursor))));
+        }
     }
-    let next_cursor = app.list_cursor(paged, answer.value.next);
-    Ok(read(answer.position, Page { items, next_cursor }))
 }
 
 /// A decision with its run, as the list over all runs has it.
@@ -120,6 +133,8 @@ pub(crate) struct DecisionsParams {
     verdict: Option<String>,
     pipeline: Option<String>,
     run: Option<String>,
+    /// An expression over the fields of a row: `kind == 'override' && actor.startsWith('user:')`.
+    filter: Option<String>,
     /// A time: decisions from then on.
     since: Option<String>,
     /// A time: decisions before then. What is said of their runs is that of now, or of `at`.
@@ -158,7 +173,7 @@ impl DecisionsParams {
     path = "/audit/decisions",
     tag = "history",
     params(DecisionsParams),
-    responses((status = 200, description = "Part of the list, newest first.", body = Page<schema::ListedDecisionSchema>))
+    responses((status = 200, description = "Part of the list, newest first.", body = FilteredPage<schema::ListedDecisionSchema>))
 )]
 pub(crate) async fn decisions(
     State(app): State<App>,
@@ -166,14 +181,15 @@ pub(crate) async fn decisions(
 ) -> Result<Response, Fault> {
     let filter = params.filter(&app).await?;
     let of_run = filter.run.map(|run| run.to_string());
-    let paged = CursorOf::Decisions.with(&[
+    let filters = [
         params.kind.as_deref(),
         params.actor.as_deref(),
         params.gate.as_deref(),
         params.verdict.as_deref(),
         params.pipeline.as_deref(),
         of_run.as_deref(),
-    ]);
+    ];
+    let paged = CursorOf::Decisions.with(&with_expression(&filters, params.filter.as_deref()));
     let at = moment(&app, params.at.as_deref()).await?;
     if let Some(run) = filter.run {
         begun_by(&app, run, at).await?;
@@ -181,15 +197,35 @@ pub(crate) async fn decisions(
     let until = before(&app, params.until.as_deref()).await?;
     let until = at.into_iter().chain(until).min();
     let filter = DecisionFilter { since: since(&app, params.since.as_deref()).await?, until, ..filter };
-    let cursor = app.in_list(paged, params.cursor.as_deref())?;
+    let mut cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let min = min_position(&app, params.min_position)?;
-    let answer = app.views().audit(min, move |audit| audit.decisions(&filter, cursor, limit)).await?;
-    let places = answer.value.items;
-    let rows = rows_of(&app, &places, answer.position, at).await?;
+    let times = (params.at.as_deref(), at);
+    let asked_by = expression(&app, params.filter.as_deref(), &DECISION_FIELDS, times).await?;
+    let mut scan = ListScan::begin(asked_by.as_ref(), limit);
+    loop {
+        let (asked, from, wanted) = (filter.clone(), cursor, scan.wanted());
+        let answer = app.views().audit(min, move |audit| audit.decisions(&asked, from, wanted)).await?;
+        let is_added = scan.add(listed(&app, answer.value.items, answer.position, at).await?)?;
+        cursor = if is_added { answer.value.next } else { cursor };
+        if cursor.is_none() || !is_added || !scan.goes_on() {
+            let found = scan.found(cursor.is_some());
+            return Ok(read(answer.position, found.page(app.list_cursor(paged, cursor))));
+        }
+    }
+}
+
+/// Decisions with their runs, as they were at a moment.
+async fn listed(
+    app: &App,
+    places: Vec<DecisionPlace>,
+    known: Position,
+    at: Option<Position>,
+) -> Result<Vec<ListedDecision>, Fault> {
+    let rows = rows_of(app, &places, known, at).await?;
     let mut items = Vec::with_capacity(places.len());
     for place in places {
-        let (decision, row) = (decided(&app, &place).await?, rows.get(&place.run));
+        let (decision, row) = (decided(app, &place).await?, rows.get(&place.run));
         items.extend(decision.map(|decision| ListedDecision {
             run: place.run,
             short_id: place.run.short(),
@@ -198,8 +234,7 @@ pub(crate) async fn decisions(
             decision,
         }));
     }
-    let next_cursor = app.list_cursor(paged, answer.value.next);
-    Ok(read(answer.position, Page { items, next_cursor }))
+    Ok(items)
 }
 
 /// The rows of the runs that were decided on, as they were at a moment.

@@ -2,12 +2,13 @@
 
 use everfold_engine::id::Position;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{FilterError, RowFields, RowFilter, ScanReport};
+use everfold_projections::{FilterError, RowFields, RowFilter};
 use serde::Serialize;
 use serde_json::json;
 
 use super::app::App;
 use super::values::time;
+use crate::body::filter::FilterAnswer;
 use crate::fault::{Code, Fault};
 
 /// Part of a list that an expression may be asked of.
@@ -20,38 +21,6 @@ pub(crate) struct FilteredPage<T> {
     /// How rows were looked at, where `filter` was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) filter: Option<FilterAnswer>,
-}
-
-/// How an expression found the rows of an answer.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = FilterAnswer)]
-pub(crate) struct FilterAnswer {
-    /// The fields that an index answered for; of the rows that it left each was looked at.
-    by_index: Vec<String>,
-    /// Rows that were looked at for this part of the list.
-    looked_at: u64,
-    /// Looking ended at its bound: `next_cursor` goes on exactly there.
-    more: bool,
-    /// Rows that are left out because the expression is neither true nor false of them. Null: there are none.
-    undecided: Option<UndecidedRows>,
-}
-
-/// Rows of which an expression is neither true nor false.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = UndecidedRows)]
-pub(crate) struct UndecidedRows {
-    /// How many.
-    rows: u64,
-    /// Why, of the first.
-    why: String,
-}
-
-impl From<ScanReport> for FilterAnswer {
-    fn from(report: ScanReport) -> Self {
-        let ScanReport { by_index, looked_at, more, undecided, undecided_why } = report;
-        let undecided = undecided_why.map(|why| UndecidedRows { rows: undecided, why });
-        Self { by_index, looked_at, more, undecided }
-    }
 }
 
 /// Compiles the expression of a list's parameter `filter`.

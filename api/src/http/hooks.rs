@@ -11,9 +11,12 @@ use everfold_engine::id::Position;
 use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Page, written};
+use super::answer::written;
 use super::app::App;
 use super::extract::{JsonBody, Params, Path, Raw, once};
+use super::filter::FilteredPage;
+use super::list_fields::DELIVERY_FIELDS;
+use super::list_scan::{ListScan, expression, with_expression};
 use super::parameters::limit;
 use crate::access::Caller;
 use crate::body::hook::DeliverBody;
@@ -24,6 +27,8 @@ use crate::node::{CursorOf, DeliveryView, ReceivedDelivery, WriteReceipt};
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DeliveryListParams {
+    /// An expression over the fields of a row: `source == 'gitea' && handled.exists(h, h.outcomes.exists(o, o.outcome == 'refused'))`.
+    filter: Option<String>,
     limit: Option<usize>,
     /// Where to go on: `next_cursor` of the answer before.
     cursor: Option<String>,
@@ -35,12 +40,12 @@ pub(crate) struct DeliveryListParams {
     path = "/hooks",
     tag = "hooks",
     params(DeliveryListParams),
-    responses((status = 200, description = "The newest deliveries.", body = Page<DeliveryView>))
+    responses((status = 200, description = "The newest deliveries.", body = FilteredPage<DeliveryView>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<DeliveryListParams>,
-) -> Result<Json<Page<DeliveryView>>, Fault> {
+) -> Result<Json<FilteredPage<DeliveryView>>, Fault> {
     page(&app, None, &params).await
 }
 
@@ -50,13 +55,13 @@ pub(crate) async fn list(
     path = "/hooks/{source}/deliveries",
     tag = "hooks",
     params(DeliveryListParams),
-    responses((status = 200, description = "The newest deliveries.", body = Page<DeliveryView>))
+    responses((status = 200, description = "The newest deliveries.", body = FilteredPage<DeliveryView>))
 )]
 pub(crate) async fn of_source(
     State(app): State<App>,
     Path(source): Path<String>,
     Params(params): Params<DeliveryListParams>,
-) -> Result<Json<Page<DeliveryView>>, Fault> {
+) -> Result<Json<FilteredPage<DeliveryView>>, Fault> {
     page(&app, named(&source), &params).await
 }
 
@@ -64,11 +69,20 @@ async fn page(
     app: &App,
     source: Option<&str>,
     params: &DeliveryListParams,
-) -> Result<Json<Page<DeliveryView>>, Fault> {
-    let paged = CursorOf::Deliveries.with(&[source]);
-    let before = app.in_list(paged, params.cursor.as_deref())?.map(Position);
-    let (items, next) = app.deliveries(source, before, limit(params.limit)?).await?;
-    Ok(Json(Page { items, next_cursor: app.list_cursor(paged, next.map(|next| next.0)) }))
+) -> Result<Json<FilteredPage<DeliveryView>>, Fault> {
+    let paged = CursorOf::Deliveries.with(&with_expression(&[source], params.filter.as_deref()));
+    let mut before = app.in_list(paged, params.cursor.as_deref())?.map(Position);
+    let asked_by = expression(app, params.filter.as_deref(), &DELIVERY_FIELDS, (None, None)).await?;
+    let mut scan = ListScan::begin(asked_by.as_ref(), limit(params.limit)?);
+    loop {
+        let (items, next) = app.deliveries(source, before, scan.wanted()).await?;
+        let is_added = scan.add(items)?;
+        before = if is_added { next } else { before };
+        if before.is_none() || !is_added || !scan.goes_on() {
+            let found = scan.found(before.is_some());
+            return Ok(Json(found.page(app.list_cursor(paged, before.map(|next| next.0)))));
+        }
+    }
 }
 
 fn named(source: &str) -> Option<&str> {

@@ -12,9 +12,12 @@ use everfold_projections::{Task, TaskKind, TaskName};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{Page, read, written};
+use super::answer::{read, written};
 use super::app::App;
 use super::extract::{JsonBody, Params, Path};
+use super::filter::FilteredPage;
+use super::list_fields::TASK_FIELDS;
+use super::list_scan::{ListScan, expression, with_expression};
 use super::parameters::{limit, min_position, moment};
 use super::relative_names::once_of_task;
 use crate::access::Caller;
@@ -29,6 +32,8 @@ use crate::schema;
 pub(crate) struct TaskListParams {
     role: Option<String>,
     run: Option<String>,
+    /// An expression over the fields of a row: `kind == 'approval' && since < now - duration('1d')`.
+    filter: Option<String>,
     /// A time or a position: what was open then.
     at: Option<String>,
     limit: Option<usize>,
@@ -42,7 +47,7 @@ pub(crate) struct TaskListParams {
     path = "/inbox",
     tag = "inbox",
     params(TaskListParams),
-    responses((status = 200, description = "The open tasks, oldest first.", body = Page<schema::TaskSchema>))
+    responses((status = 200, description = "The open tasks, oldest first.", body = FilteredPage<schema::TaskSchema>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -53,16 +58,32 @@ pub(crate) async fn list(
         None => None,
     };
     let of_run = run.map(|run| run.to_string());
-    let paged = CursorOf::Inbox.with(&[params.role.as_deref(), of_run.as_deref()]);
+    let filters = [params.role.as_deref(), of_run.as_deref()];
+    let paged = CursorOf::Inbox.with(&with_expression(&filters, params.filter.as_deref()));
     let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let role = params.role;
-    let answer =
-        app.views().inbox(min, move |inbox| inbox.list(role.as_deref(), run, cursor, limit, at)).await?;
-    let next_cursor = app.list_cursor(paged, answer.value.next);
-    Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
+    let times = (params.at.as_deref(), at);
+    let filter = expression(&app, params.filter.as_deref(), &TASK_FIELDS, times).await?;
+    let ask = app.views().inbox(min, move |inbox| {
+        let (mut scan, mut cursor) = (ListScan::begin(filter.as_ref(), limit), cursor);
+        loop {
+            let page = inbox.list(role.as_deref(), run, cursor, scan.wanted(), at)?;
+            match scan.add(page.items) {
+                Ok(true) => cursor = page.next,
+                Ok(false) => return Ok(Ok((scan.found(true), cursor))),
+                Err(refused) => return Ok(Err(refused)),
+            }
+            if cursor.is_none() || !scan.goes_on() {
+                return Ok(Ok((scan.found(cursor.is_some()), cursor)));
+            }
+        }
+    });
+    let answer = ask.await?;
+    let (found, next) = answer.value?;
+    Ok(read(answer.position, found.page(app.list_cursor(paged, next))))
 }
 
 /// A value as an input brings it: inline, whatever its size.

@@ -36,6 +36,8 @@ mod label_filter;
 mod layers;
 mod limited_runs;
 mod limits;
+mod list_fields;
+mod list_scan;
 mod live;
 mod logs;
 mod moments;

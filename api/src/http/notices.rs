@@ -12,6 +12,9 @@ use serde::Deserialize;
 use super::answer::{Page, written};
 use super::app::App;
 use super::extract::{Params, Path, once};
+use super::filter::FilteredPage;
+use super::list_fields::NOTICE_FIELDS;
+use super::list_scan::{ListScan, expression};
 use super::parameters::limit;
 use crate::access::Caller;
 use crate::body::notice::TestAnswer;
@@ -22,6 +25,8 @@ use crate::node::{NoticeView, SubscriptionView};
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct NoticeListParams {
+    /// An expression over the fields of a row: `subscription == 'team' && tries > 3`.
+    filter: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -32,18 +37,25 @@ pub(crate) struct NoticeListParams {
     path = "/notices",
     tag = "notices",
     params(NoticeListParams),
-    responses((status = 200, description = "What was given up, and what is being sent again.", body = Page<NoticeView>))
+    responses((status = 200, description = "What was given up, and what is being sent again.", body = FilteredPage<NoticeView>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<NoticeListParams>,
-) -> Result<Json<Page<NoticeView>>, Fault> {
-    let after = params.cursor.as_deref().map(place).transpose()?;
-    let limit = limit(params.limit)?;
-    let (items, has_more) = app.lost_notices(after, limit).await?;
-    let last = items.last().filter(|_| has_more);
-    let next_cursor = last.map(|last| format!("{}-{}", last.at.0, last.id));
-    Ok(Json(Page { items, next_cursor }))
+) -> Result<Json<FilteredPage<NoticeView>>, Fault> {
+    let mut after = params.cursor.as_deref().map(place).transpose()?;
+    let asked_by = expression(&app, params.filter.as_deref(), &NOTICE_FIELDS, (None, None)).await?;
+    let mut scan = ListScan::begin(asked_by.as_ref(), limit(params.limit)?);
+    loop {
+        let (items, has_more) = app.lost_notices(after.clone(), scan.wanted()).await?;
+        let next = items.last().filter(|_| has_more).map(|last| (last.at, last.id.clone()));
+        let is_added = scan.add(items)?;
+        after = if is_added { next } else { after };
+        if after.is_none() || !is_added || !scan.goes_on() {
+            let next_cursor = after.map(|(at, id)| format!("{}-{id}", at.0));
+            return Ok(Json(scan.found(next_cursor.is_some()).page(next_cursor)));
+        }
+    }
 }
 
 fn place(cursor: &str) -> Result<(Timestamp, String), Fault> {

@@ -105,3 +105,142 @@ async fn an_expression_that_cannot_be_asked_is_refused_with_its_place() {
         assert_eq!((status, &problem["code"]), (422, &json!("EF0284")), "{bad}: {problem}");
     }
 }
+
+const ASKING: &str = "\
+name: asking
+input: { type: object, required: [n], properties: { n: { type: integer } } }
+labels: { item: \"ET-${input.n}\" }
+steps:
+  - { id: analyst, stage: analysis, function: everfold.noop, gates: [{ id: even, expression: \"input.n % 2 == 0\", on_fail: block }] }
+  - { id: approve, stage: review, approval: { title: \"Number ${input.n}?\", roles: [lead] } }
+";
+
+/// Six runs that wait: for an approval those with an even number, for a decision about a blocked step the others.
+async fn six_that_wait() -> Api {
+    let api = Api::new();
+    for n in 1..=6 {
+        let body = json!({ "definition": ASKING, "input": { "n": n }, "title": format!("n{n}") });
+        let (status, run) = api.post("/api/v1/runs", body).await;
+        assert_eq!(status, 201, "{run}");
+        let stand = if n % 2 == 0 { "waiting" } else { "blocked" };
+        api.until(run["id"].as_str().unwrap(), stand).await;
+    }
+    for (id, name) in [("d1", "push"), ("d2", "issue"), ("d3", "push")] {
+        let body = json!({ "body": json!({ "event": name }).to_string(), "id": id });
+        let (status, answer) = api.post("/api/v1/hooks/shop/deliveries", body).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    api
+}
+
+/// All items of a list, in parts of so many.
+async fn read_all(api: &Api, route: &str, expression: Option<&str>, limit: usize) -> Vec<Value> {
+    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let filter = expression.map(|text| format!("&filter={}", encoded(text))).unwrap_or_default();
+    let (mut items, mut next) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = api.get(&format!("{route}?limit={limit}{filter}{next}")).await;
+        assert_eq!(status, 200, "{route} {expression:?}: {page}");
+        assert_eq!(page.get("filter").is_some(), expression.is_some(), "{route}");
+        items.extend(page["items"].as_array().unwrap().iter().cloned());
+        let Some(cursor) = page["next_cursor"].as_str() else { return items };
+        next = format!("&cursor={}", encoded(cursor));
+    }
+}
+
+#[tokio::test]
+async fn every_list_that_takes_an_expression_answers_as_a_plain_scan_does_in_parts_of_any_size() {
+    type Fits = fn(&Value) -> bool;
+    let api = six_that_wait().await;
+    let cases: [(&str, &str, Fits); 8] = [
+        ("/api/v1/inbox", "kind == 'approval' && 'lead' in terms.roles", |row| row["kind"] == "approval"),
+        ("/api/v1/inbox", "run_title in ['n1', 'n4']", |row| {
+            row["run_title"] == "n1" || row["run_title"] == "n4"
+        }),
+        ("/api/v1/audit/decisions", "verdict == 'fail' && title != 'n3'", |row| {
+            row["verdict"] == "fail" && row["title"] != "n3"
+        }),
+        ("/api/v1/audit/gates", "verdict == 'pass' && gate == 'even'", |row| row["verdict"] == "pass"),
+        ("/api/v1/hooks", "id != 'd2' && size(handled) >= 0", |row| row["id"] != "d2"),
+        ("/api/v1/hooks/shop/deliveries", "received_at <= now && id == 'd2'", |row| row["id"] == "d2"),
+        ("/api/v1/notices", "tries > 3", |_| false),
+        (
+            "/api/v1/orch/tasks",
+            "stage == 'analysis' && waits.exists(w, w.step == 'analyst') && item != 'ET-5'",
+            |row| row["stage"] == "analysis" && row["item"] != "ET-5",
+        ),
+    ];
+    for (route, expression, fits) in cases {
+        let mut plain = read_all(&api, route, None, 1_000).await;
+        plain.retain(fits);
+        assert!(
+            !plain.is_empty() || route.ends_with("notices"),
+            "{route} {expression}: nothing is asked for"
+        );
+        for limit in [1, 2, 1_000] {
+            assert_eq!(
+                read_all(&api, route, Some(expression), limit).await,
+                plain,
+                "{route} {expression} {limit}"
+            );
+        }
+    }
+}
+
+/// The fields that a list is asked by, as its refusal of another names them.
+async fn fields_of(api: &Api, route: &str) -> Vec<String> {
+    let (status, problem) = api.get(&format!("{route}?filter=nosuchfieldatall%20%3D%3D%201")).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("EF0284")), "{route}: {problem}");
+    let hint = problem["hint"].as_str().unwrap().strip_prefix("the fields are ").unwrap();
+    hint.split(", ").filter(|name| *name != "now").map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_field_that_lists_are_asked_by_is_one_of_their_rows() {
+    let api = six_that_wait().await;
+    let (_, document) = api.get("/api/openapi.json").await;
+    for route in ["/inbox", "/audit/decisions", "/audit/gates", "/hooks", "/notices", "/orch/tasks"] {
+        let answer = &document["paths"][format!("/api/v1{route}")]["get"]["responses"]["200"];
+        let page = resolved(&document, &answer["content"]["application/json"]["schema"]);
+        let rows = resolved(&document, &page["properties"]["items"]["items"]);
+        for field in fields_of(&api, &format!("/api/v1{route}")).await.iter().filter(|name| *name != "cost") {
+            let mut at = rows.clone();
+            for part in field.split('.') {
+                if at["type"] == "object" && at.get("properties").is_none() {
+                    break; // A map of anything, as the document has it.
+                }
+                let (name, is_list) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
+                let below = property(&document, &at, name);
+                assert!(!below.is_null(), "{route}: rows have no {field}: {at}");
+                at = resolved(&document, if is_list { &below["items"] } else { &below });
+            }
+        }
+    }
+}
+
+/// A schema without references and alternatives to null.
+fn resolved(document: &Value, schema: &Value) -> Value {
+    let mut at = schema;
+    loop {
+        let one_of = at["oneOf"].as_array().or(at["anyOf"].as_array());
+        at = match (at["$ref"].as_str(), one_of) {
+            (Some(reference), _) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+            (None, Some(ways)) if ways.iter().any(|way| way["type"] == "null") => {
+                ways.iter().find(|way| way["type"] != "null").unwrap()
+            }
+            _plain => return at.clone(),
+        };
+    }
+}
+
+/// A property of a schema, or of one that it is made of.
+fn property(document: &Value, schema: &Value, name: &str) -> Value {
+    if let Some(found) = schema["properties"].get(name) {
+        return found.clone();
+    }
+    let parts =
+        ["allOf", "oneOf", "anyOf"].into_iter().flat_map(|of| schema[of].as_array().into_iter().flatten());
+    let found =
+        parts.map(|part| property(document, &resolved(document, part), name)).find(|found| !found.is_null());
+    found.unwrap_or_default()
+}

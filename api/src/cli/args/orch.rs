@@ -39,6 +39,9 @@ pub(crate) struct OrchStatusArgs {
     /// Only tasks of this project: the label `project`
     #[arg(long, value_name = "PROJECT", conflicts_with = "item")]
     pub(crate) project: Option<String>,
+    /// Only tasks of which this is true: stuck && cost > 5.0
+    #[arg(long, value_name = "EXPR", conflicts_with = "item")]
+    pub(crate) filter: Option<String>,
     /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,

@@ -9,6 +9,9 @@ pub(crate) struct InboxArgs {
     /// Only what this role may do
     #[arg(long)]
     pub(crate) role: Option<String>,
+    /// Only tasks of which this is true: kind == 'approval' && since < now - duration('1d')
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
 }
 
 #[derive(Debug, Args)]

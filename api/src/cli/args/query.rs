@@ -204,6 +204,9 @@ pub(crate) struct DecisionsArgs {
     /// Only of this run
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<String>,
+    /// Only decisions of which this is true: kind == 'override' && actor.startsWith('user:')
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
     /// Only from this time on: 7d, yesterday, 2026-11-20, RFC 3339
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,

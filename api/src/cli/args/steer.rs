@@ -143,6 +143,9 @@ pub(crate) struct BreakpointsArgs {
 pub(crate) struct NoticesArgs {
     #[command(subcommand)]
     pub(crate) verb: Option<NoticesVerb>,
+    /// Only notices of which this is true: subscription == 'team' && tries > 3
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,

@@ -40,6 +40,9 @@ pub(crate) struct HooksArgs {
     /// Only what this source delivered
     #[arg(value_name = "SOURCE", value_parser = name())]
     pub(crate) source: Option<String>,
+    /// Only deliveries of which this is true: handled.exists(h, h.outcomes.exists(o, o.outcome == 'refused'))
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,

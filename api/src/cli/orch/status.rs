@@ -24,6 +24,7 @@ pub(super) async fn status(context: &CommandContext, args: OrchStatusArgs) -> Re
             ("status", status),
             ("stage", args.stage),
             ("project", args.project),
+            ("filter", args.filter),
             ("at", at.clone()),
             ("limit", Some(args.limit.to_string())),
         ]);

@@ -4,16 +4,19 @@ use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::id::Position;
 use everfold_engine::state::RunStatus;
-use everfold_projections::StageFilter;
+use everfold_projections::{Judged, RowScan, ScanReport, StageFilter};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::scan::{FoundTasks, ShownMoment, scan};
+use crate::body::filter::FilterAnswer;
 use crate::body::orch::{StagedTask, StagedTasks};
 use crate::fault::{Code, Fault};
 use crate::http::answer::read;
 use crate::http::app::App;
 use crate::http::extract::Params;
+use crate::http::list_fields::STAGED_TASK_FIELDS;
+use crate::http::list_scan::{expression, judged, with_expression};
 use crate::http::parameters::{limit, min_position, moment};
 use crate::node::CursorOf;
 
@@ -36,6 +39,8 @@ pub(crate) struct StagedTaskParams {
     waiting: Option<bool>,
     /// A time or a position.
     at: Option<String>,
+    /// An expression over the fields of a row: `stuck && cost > 5.0 && rounds.exists(r, r.used > 2)`.
+    filter: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
     min_position: Option<u64>,
@@ -56,23 +61,35 @@ pub(crate) async fn tasks(
     let statuses = WantedStatuses::read(params.status.as_deref())?;
     let [stuck, waiting] = [params.stuck, params.waiting].map(|wanted| wanted.map(|it| it.to_string()));
     let filters = [&params.stage, &params.project, &params.status, &stuck, &waiting].map(Option::as_deref);
-    let paged = CursorOf::StagedTasks.with(&filters);
+    let paged = CursorOf::StagedTasks.with(&with_expression(&filters, params.filter.as_deref()));
     let place = (app.in_list(paged, params.cursor.as_deref())?, limit(params.limit)?);
     let at = moment(&app, params.at.as_deref()).await?;
     let moment = ShownMoment::of(&app, at, min_position(&app, params.min_position)?).await?;
     // What is stuck or waited for goes on.
     let is_open = statuses.is_open().or((params.stuck.or(params.waiting) == Some(true)).then_some(true));
     let filter = StageFilter { is_open, stage: params.stage, item: None };
-    let fits = move |task: &StagedTask| {
-        statuses.fit(task)
+    let times = (params.at.as_deref(), at);
+    let asked_by = expression(&app, params.filter.as_deref(), &STAGED_TASK_FIELDS, times).await?;
+    let mut by_expression = asked_by.as_ref().map(|filter| RowScan::begin(filter, usize::MAX, Vec::new()));
+    let fits = |task: &StagedTask| {
+        let fits = statuses.fit(task)
             && params.project.as_ref().is_none_or(|project| task.project.as_ref() == Some(project))
             && params.stuck.is_none_or(|stuck| task.stuck == stuck)
-            && params.waiting.is_none_or(|waiting| task.waits.is_empty() != waiting)
+            && params.waiting.is_none_or(|waiting| task.waits.is_empty() != waiting);
+        match &mut by_expression {
+            _ if !fits => Ok(Judged::DoesNotFit),
+            Some(scan) => judged(scan, task),
+            None => Ok(Judged::Fits),
+        }
     };
     let FoundTasks { position, stages, tasks, next } = scan(&app, filter, moment, place, fits).await?;
     let next_cursor = app.list_cursor(paged, next);
     let of: Position = at.map_or(position, |at| at.min(position));
-    Ok(read(position, StagedTasks { position: of, stages, items: tasks, next_cursor }))
+    let filter = by_expression.map(|scan| {
+        let more = tasks.len() < place.1 && next_cursor.is_some();
+        FilterAnswer::from(ScanReport { more, ..scan.report() })
+    });
+    Ok(read(position, StagedTasks { position: of, stages, items: tasks, next_cursor, filter }))
 }
 
 /// The statuses that are wanted; none: any.

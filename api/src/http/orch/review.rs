@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use everfold_projections::StageFilter;
+use everfold_projections::{Judged, StageFilter};
 use serde::Deserialize;
 
 use super::scan::{FoundTasks, ShownMoment, scan};
@@ -51,8 +51,9 @@ pub(crate) async fn review(
         StageFilter { is_open: (params.open == Some(true)).then_some(true), ..StageFilter::default() };
     let is_wanted = |open: bool| params.open.is_none_or(|wanted| wanted == open);
     let fits = |task: &StagedTask| {
-        task.reviews.iter().any(|review| is_wanted(review.open_since.is_some()))
-            && params.project.as_ref().is_none_or(|project| task.project.as_ref() == Some(project))
+        let fits = task.reviews.iter().any(|review| is_wanted(review.open_since.is_some()))
+            && params.project.as_ref().is_none_or(|project| task.project.as_ref() == Some(project));
+        Ok(if fits { Judged::Fits } else { Judged::DoesNotFit })
     };
     let FoundTasks { position, tasks, next, .. } = scan(&app, filter, moment, place, fits).await?;
     let items = tasks.into_iter().flat_map(reviews).filter(|it| is_wanted(it.review.open_since.is_some()));

@@ -8,7 +8,7 @@ use everfold_engine::clock;
 use everfold_engine::event::OriginKind;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::time::Timestamp;
-use everfold_projections::{FoldError, RunRow, RunsView, StageFilter, StageRow};
+use everfold_projections::{FoldError, Judged, RunRow, RunsView, StageFilter, StageRow};
 
 use super::staged_task::staged_task;
 use crate::body::orch::StagedTask;
@@ -58,7 +58,7 @@ pub(super) async fn scan(
     filter: StageFilter,
     moment: ShownMoment,
     (mut cursor, limit): (Option<u64>, usize),
-    fits: impl Fn(&StagedTask) -> bool,
+    mut fits: impl FnMut(&StagedTask) -> Result<Judged, Fault>,
 ) -> Result<FoundTasks, Fault> {
     let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
     let (stages, tasks) = Default::default();
@@ -75,8 +75,13 @@ pub(super) async fn scan(
         looked_at += rows.len();
         for (row, run) in joined(app, rows, moment.at.unwrap_or(answer.position)).await? {
             let task = staged_task(&row, run, aside.get(&row.run).cloned(), moment.now);
-            if !fits(&task) {
-                continue;
+            match fits(&task)? {
+                Judged::Fits => {}
+                Judged::DoesNotFit => continue,
+                Judged::Later => {
+                    found.next = Some(row.number);
+                    return Ok(found);
+                }
             }
             if found.tasks.len() == limit {
                 found.next = Some(row.number);
