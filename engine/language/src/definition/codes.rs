@@ -105,7 +105,7 @@ codes! {
          Several gates run in order; several probes judged together stand in `all`, `any`, `not` or `at_least`.";
     Expression = "EF0122", Error, "an expression that does not compile",
         "Expressions are CEL. They stand bare in `when`, `policy` and `expression`, and as `${…}` inside texts. `$${` is a literal `${`. \
-         An expression has at most 4 KiB, 2,000 parts and 32 levels.";
+         An expression has at most 4 KiB, 2,000 parts, 32 levels and 100 names in a chain.";
     UnknownName = "EF0123", Error, "an unknown name in an expression",
         "Which names exist depends on the place: `input config run steps step workspace attempt answers rework` for steps, `item`, `index` and the name of `as` \
          under `foreach`, `output` in gates and routes, `evidence` and `gate` in policies, `failure` in `on_fail`, `signal` in `on_signal` and `match`, `answer` in `accept`, \

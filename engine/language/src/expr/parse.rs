@@ -13,6 +13,8 @@ use cel::common::ast::{
 use cel::parser::{Expression as IdedNode, PrattParser};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use everfold_base::json::DEPTH_MAX as VALUE_DEPTH_MAX;
+
 use super::bounds::{BOUNDED, RANGE, bounded};
 use super::error::ExprError;
 use super::functions;
@@ -449,6 +451,12 @@ impl ExprWalk<'_> {
     }
 
     fn note_chain(&mut self, chain: FieldChain) -> Result<(), ExprError> {
+        // No value is nested deeper, and checks compare each part of a chain with all that is known.
+        if chain.path.len() > VALUE_DEPTH_MAX {
+            let offset = locate(self.source, &chain.path[..1]);
+            let message = format!("a chain of names has at most {VALUE_DEPTH_MAX} parts");
+            return Err(ExprError::new(offset, message).hint("no value is nested deeper"));
+        }
         if chain.path[0] == "steps" && chain.path.len() < 3 {
             let offset = locate(self.source, &chain.path);
             return Err(match chain.path.get(1) {
