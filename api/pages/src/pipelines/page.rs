@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, Query};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ use crate::pipelines::{PipelinesTab, pipeline_path, segment};
 use crate::problem::Problem;
 use crate::triggers::ScheduleView;
 
+/// The code of a name that no pipeline was saved under.
+const NO_PIPELINE: &str = "EF0205";
 /// As many of the newest runs are listed.
 const RUNS_SHOWN: usize = 8;
 /// As many of the newest versions are listed.
@@ -38,6 +40,8 @@ pub(super) struct PageParams {
     to: String,
     /// `side`: side by side; else unified.
     view: String,
+    /// The run that a reader comes from.
+    run: String,
 }
 
 #[derive(Template)]
@@ -116,8 +120,26 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     match (params.from.parse(), params.to.parse()) {
         (Ok(from), Ok(to)) => compared(&visit, &name, (from, to), &params.view).await,
-        _ => shown(&visit, &name).await,
+        _ => match shown(&visit, &name).await {
+            Err(problem) if problem.code == NO_PIPELINE => {
+                let definition = definition_of_run(&visit, &name, params.run).await;
+                definition.map(|path| Redirect::to(&path).into_response()).ok_or(problem)
+            }
+            page => page,
+        },
     }
+}
+
+/// The address of the definition that a run brought: of the one that a reader comes from, else of the newest.
+async fn definition_of_run(visit: &Visit, pipeline: &str, run: String) -> Option<String> {
+    let newest = async || {
+        let path = visit.at_moment(&with_query("/runs?limit=1", "pipeline", pipeline));
+        let runs = visit.rest.get::<RestList<PipelineRun>>(&path).await.ok()?;
+        runs.items.into_iter().next().map(|run| run.short_id)
+    };
+    let run = if run.is_empty() { newest().await? } else { run };
+    let frame = visit.frame(pipeline.to_owned(), NavPlace::Pipelines);
+    Some(frame.to(format!("/runs/{}/definition", segment(&run))))
 }
 
 async fn shown(visit: &Visit, name: &str) -> Result<Response, Problem> {

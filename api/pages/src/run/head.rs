@@ -163,9 +163,10 @@ impl RunHead {
         self.tab == *tab
     }
 
-    /// The address of its pipeline.
+    /// The address of its pipeline; where that was never saved, of the definition that the run brought.
     pub(crate) fn pipeline_path(&self) -> String {
-        crate::pipelines::pipeline_path(&self.facts.pipeline, "")
+        let below = format!("?run={}", self.facts.short_id);
+        crate::pipelines::pipeline_path(&self.facts.pipeline, &below)
     }
 
     /// The page of a step of this run: its overview with the step selected.

@@ -74,3 +74,15 @@ async fn the_page_of_a_run_that_is_set_aside_says_why_and_offers_what_can_be_don
     let (_, page) = routes(&[("/session", 200, viewer)]).answer("/runs/3b2cabce", "text/html").await;
     assert!(!page.contains("/act/"), "a viewer sees no button that would be refused: {page}");
 }
+
+#[tokio::test]
+async fn the_pipeline_of_a_run_that_brought_its_definition_leads_to_that_definition() {
+    let unsaved = json!({ "status": 404, "code": "EF0205", "title": "no such pipeline", "detail": "there is no pipeline “greet”" });
+    let routes = FixedRoutes::new(&[("/pipelines/greet", 404, unsaved)]);
+    let (status, _) = routes.answer("/pipelines/greet?run=abcd1234", "text/html").await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    // Without such a run it is what it is: nothing of that name.
+    let (status, page) = routes.answer("/pipelines/greet", "text/html").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(page.contains("there is no pipeline"), "{page}");
+}
