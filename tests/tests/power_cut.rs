@@ -1,5 +1,5 @@
-//! Power cuts: the store on a file system of its own, whose device is copied in the middle of the
-//! writing, without a word to the writer. What the copy holds is what the disk held.
+//! Power cuts: the store, and the folder of an attempt, on a file system of their own, whose device is copied in the middle
+//! of the writing, without a word to the writer. What the copy holds is what the disk held.
 //!
 //! Needs root, loop devices and ext4. Elsewhere it says so, loudly, and passes; with
 //! `EVERFOLD_REQUIRE_POWER_CUT=1` it fails instead.
@@ -21,6 +21,8 @@ use everfold_engine::json::Hash;
 use everfold_engine::store::verify::{NoMeaning, VerifyFault, verify_folder};
 use everfold_engine::store::{Append, EventStore, IndexOpened, SledOptions, SledStore, StreamNote};
 use everfold_engine::time::Timestamp;
+use everfold_workflows::shim::log::{LogCheck, check as check_log};
+use everfold_workflows::shim::protocol::{CommandOutcome, CommandRequest, ExitRecord, PROTOCOL};
 use rand::{Rng as _, SeedableRng as _};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -121,6 +123,21 @@ fn image(folder: &Path) -> Result<(PathBuf, Mounted), String> {
     Ok((image, mounted))
 }
 
+/// A fresh file system; `None` where there can be none and none is required.
+fn disk(folder: &Path) -> Option<(PathBuf, Mounted)> {
+    match image(folder) {
+        Ok(made) => Some(made),
+        Err(why) => {
+            let required = std::env::var("EVERFOLD_REQUIRE_POWER_CUT").is_ok_and(|value| value == "1");
+            assert!(!required, "the power-cut test is required and cannot run: {why}");
+            eprintln!(
+                "\n*** THE POWER-CUT TEST DID NOT RUN: it needs root, loop devices and ext4 ({why}) ***\n"
+            );
+            None
+        }
+    }
+}
+
 /// The writer, killed when dropped.
 struct Writer {
     child: Child,
@@ -199,17 +216,7 @@ impl Drop for Writer {
 #[test]
 fn s1_nothing_acknowledged_is_lost_and_nothing_torn_when_the_power_is_cut() {
     let folder = TempDir::new().unwrap();
-    let (image, mounted) = match image(folder.path()) {
-        Ok(made) => made,
-        Err(why) => {
-            let required = std::env::var("EVERFOLD_REQUIRE_POWER_CUT").is_ok_and(|value| value == "1");
-            assert!(!required, "the power-cut test is required and cannot run: {why}");
-            eprintln!(
-                "\n*** THE POWER-CUT TEST DID NOT RUN: it needs root, loop devices and ext4 ({why}) ***\n"
-            );
-            return;
-        }
-    };
+    let Some((image, mounted)) = disk(folder.path()) else { return };
     let seed = rand::random();
     println!("seed {seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
@@ -272,4 +279,104 @@ fn check(image: &Path, folder: &Path, known: &BTreeMap<u64, String>, context: &s
         store.close().await.unwrap();
         matches!(opened, IndexOpened::Rebuilt { .. })
     })
+}
+
+/// The folder of an attempt whose supervisor is real, as an engine makes it.
+struct CutAttempt {
+    request: CommandRequest,
+    /// On another disk: the command leaves a line there each time it runs.
+    ran: PathBuf,
+}
+
+impl CutAttempt {
+    fn new(folder: &Path) -> Self {
+        let (ran, go) = (folder.join("ran"), folder.join("go"));
+        let script = format!(
+            "echo ran >> {}; echo said; while [ ! -e {} ]; do sleep 0.02; done; echo '{{}}' > $OUTPUT; exit 3",
+            ran.display(),
+            go.display()
+        );
+        let request = CommandRequest {
+            protocol: PROTOCOL,
+            argv: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+            env: BTreeMap::new(),
+            env_remove: Vec::new(),
+            cwd: folder.to_owned(),
+            stdin: None,
+            timeout_ms: None,
+            grace_ms: 300,
+            log_max_bytes: 1 << 20,
+            stdout_max_bytes: 1 << 20,
+            stdout_tail_max_bytes: 1 << 10,
+            secrets: false,
+            declared: Vec::new(),
+            redact: None,
+            handles: None,
+        };
+        Self { request, ran }
+    }
+
+    /// Starts a supervisor, which finds its request as the engine leaves it: written, and not synced.
+    fn supervise(&self, folder: &Path) -> Child {
+        let mut request = self.request.clone();
+        request.env.insert("OUTPUT".to_owned(), folder.join("output.json").display().to_string());
+        fs::write(folder.join("request.json"), serde_json::to_vec(&request).unwrap()).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_everfold-under-test")).arg("shim").arg(folder).spawn().unwrap()
+    }
+
+    fn runs(&self) -> usize {
+        fs::read_to_string(&self.ran).unwrap_or_default().lines().count()
+    }
+}
+
+/// Cuts the power, and gives what a supervisor that is started after it makes of the folder, with its files.
+fn after_cut(
+    attempt: &CutAttempt,
+    image: &Path,
+    folder: &Path,
+    name: &str,
+) -> (ExitRecord, BTreeMap<String, Vec<u8>>) {
+    let copy = folder.join("cut.img");
+    command("cp", &["--sparse=always", &image.to_string_lossy(), &copy.to_string_lossy()]).unwrap();
+    let mounted = Mounted::mount(&copy, folder.join("cut")).unwrap();
+    let left = mounted.0.join(name);
+    assert!(left.join("started").exists(), "what has begun is known to have begun");
+    assert!(attempt.supervise(&left).wait().unwrap().success());
+    let read = |entry: fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap_or_default())
+    };
+    let files: BTreeMap<String, Vec<u8>> =
+        fs::read_dir(&left).unwrap().map(|entry| read(entry.unwrap())).collect();
+    let record: ExitRecord = serde_json::from_slice(&files["exit.json"]).unwrap();
+    if let Some(seal) = &record.log {
+        assert_eq!(check_log(&left.join("log"), seal).unwrap(), LogCheck::Same);
+    }
+    drop(mounted);
+    fs::remove_file(&copy).unwrap();
+    (record, files)
+}
+
+/// One sync before the command, one for the record of its end, and one for each file that the record speaks of: they are enough.
+#[test]
+fn p1_what_began_before_the_power_was_cut_never_runs_again_and_what_ended_is_found_with_all_that_it_left() {
+    let folder = TempDir::new().unwrap();
+    let Some((image, mounted)) = disk(folder.path()) else { return };
+    let attempt = CutAttempt::new(folder.path());
+    let name = "attempts/run/step-r1-a1";
+    let here = mounted.0.join(name);
+    everfold_system::folder::create_private(&here).unwrap();
+    let mut supervisor = attempt.supervise(&here);
+    while attempt.runs() == 0 {
+        assert!(supervisor.try_wait().unwrap().is_none(), "the supervisor ended by itself");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let (record, _) = after_cut(&attempt, &image, folder.path(), name);
+    assert!(matches!(record.outcome, CommandOutcome::Lost { .. }), "{record:?}");
+    assert_eq!(attempt.runs(), 1, "it is lost, and did not run again");
+    fs::write(folder.path().join("go"), "").unwrap();
+    assert!(supervisor.wait().unwrap().success());
+    let (record, files) = after_cut(&attempt, &image, folder.path(), name);
+    assert_eq!(record.outcome, CommandOutcome::Exited { code: 3 });
+    assert_eq!((files["stdout"].as_slice(), files["output.json"].as_slice()), (&b"said\n"[..], &b"{}\n"[..]));
+    assert_eq!((record.stdout_bytes, attempt.runs()), (5, 1));
 }

@@ -29,6 +29,13 @@ pub(crate) fn make_private(path: &Path) -> std::io::Result<()> {
     folder::create_private(path)
 }
 
+/// Writes a file that only its owner may read, for a process that is not started yet. A crash may leave half of it, and a
+/// power cut nothing: it is written anew then, before anything reads it.
+pub(crate) fn write_draft(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = regular::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
+}
+
 /// Writes a file that only its owner may read: wholly or not at all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();

@@ -14,6 +14,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 use everfold_ports::{AttemptResult, Executor as _};
 use everfold_workflows::command::CommandExecutor;
 use everfold_workflows::http::{HttpClient, HttpRequest};
+use everfold_workflows::shim::protocol::ShimRecord;
 use home::{Home, is_alive, observer, output, pid_in, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -80,7 +81,7 @@ fn row_09_an_attempt_that_lives_is_neither_failed_nor_begun_again_while_there_is
         let request = home.shell(SLOW);
         let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), observer()));
         let head = pid_in(&home.work("head")).await;
-        until("shim.json", || home.path("attempt/shim.json").exists()).await;
+        until("its record", || ShimRecord::read(&home.path("attempt")).is_some()).await;
         attempt.abort();
         let _aborted = attempt.await;
         let executor = CommandExecutor::new(home.processes());

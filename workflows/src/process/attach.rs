@@ -20,13 +20,13 @@ use super::meter::Metered;
 use super::plan::{Begun, Meter, Progress};
 use super::progress_file::ProgressFile;
 use super::shim_program::ShimProgram;
-use crate::private_file;
+use crate::private_file::{self, if_there};
 use crate::shim::Handover;
 use crate::shim::leftovers;
-use crate::shim::log::{LogReader, LogSource};
+use crate::shim::log::{self, LogReader, LogSource};
 use crate::shim::protocol::{
     CANCEL, CommandOutcome, CommandRequest, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOG, REQUEST,
-    SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
+    SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
 use everfold_system::regular;
 
@@ -81,12 +81,11 @@ impl Watch {
     }
 
     fn look(&mut self) {
-        if !self.started && self.folder.join(SHIM).exists() {
+        if !self.started
+            && let Some(record) = ShimRecord::read(&self.folder)
+        {
             self.started = true;
-            match began_at(&self.folder) {
-                Some(at) => self.observer.started_at(at),
-                None => self.observer.started(),
-            }
+            self.observer.started_at(Timestamp(record.started_at));
         }
         if let Some(metered) = &mut self.metered {
             metered.look(&*self.observer);
@@ -134,13 +133,14 @@ pub(crate) async fn attach(
             break record;
         }
         let has_started = has(folder, STARTED)?;
-        if !has_started {
+        // What has begun keeps its request, unless a power cut took it: who ends it reads there what is to be masked.
+        if !has_started || !is_whole(&folder.join(REQUEST))? {
             write_request(folder, request)?;
         }
         *begun = Begun::Surely;
         starts += 1;
         let handover = handover.filter(|_| !has_started);
-        let unable = match watched(start(shim, folder, handover), &mut watch).await {
+        let unable = match watched(start(shim, folder, handover, starts > 1), &mut watch).await {
             Ok(Some(code)) if code == i32::from(EXIT_NO_ROOM) => AttachError::NoRoom(last_complaint(folder)),
             Ok(Some(code)) if code == i32::from(EXIT_UNABLE) => AttachError::Unable(last_complaint(folder)),
             Ok(Some(code)) if code == i32::from(EXIT_HELD) => {
@@ -272,7 +272,7 @@ async fn try_settle(shim: &ShimProgram, folder: &Path, starts: &mut u32) -> Resu
             mark_cancelled(folder).map_err(|source| AttachError::Look { path, source })?;
         }
         *starts += 1;
-        let _settled = start(shim, folder, None).await;
+        let _settled = start(shim, folder, None, *starts > 1).await;
         return Ok(false);
     }
     if has(folder, STARTED)? {
@@ -292,12 +292,6 @@ fn ring(folder: &Path) {
     }
 }
 
-/// When the command of a folder began, as its supervisor wrote it down.
-fn began_at(folder: &Path) -> Option<Timestamp> {
-    let bytes = regular::read(&folder.join(SHIM)).ok()?;
-    serde_json::from_slice::<ShimRecord>(&bytes).ok().map(|record| Timestamp(record.started_at))
-}
-
 async fn watched<T>(work: impl Future<Output = T>, watch: &mut Option<Watch>) -> T {
     let Some(watch) = watch else { return work.await };
     tokio::pin!(work);
@@ -311,14 +305,19 @@ async fn watched<T>(work: impl Future<Output = T>, watch: &mut Option<Watch>) ->
     }
 }
 
-/// Starts a supervisor and waits for it; it lives on when this future is dropped.
+/// Starts a supervisor and waits for it; it lives on when this future is dropped. One that is started `again` has a file for
+/// what the system itself says of it: a supervisor complains there by itself.
 async fn start(
     shim: &ShimProgram,
     folder: &Path,
     handover: Option<&Handover>,
+    again: bool,
 ) -> Result<Option<i32>, AttachError> {
     let spawn = |source| AttachError::Spawn { program: shim.path().to_owned(), source };
-    let errors = std::fs::File::create(folder.join(SHIM_ERRORS)).map_err(spawn)?;
+    let errors = match again {
+        true => Stdio::from(log::create(&folder.join(SHIM_ERRORS)).map_err(spawn)?),
+        false => Stdio::null(),
+    };
     let mut command = tokio::process::Command::new(shim.path());
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("EVERFOLD_") {
@@ -353,15 +352,20 @@ fn write_request(folder: &Path, request: &CommandRequest) -> Result<(), AttachEr
     let path = folder.join(REQUEST);
     let io = |source| AttachError::Io { path: path.clone(), source };
     let text = serde_json::to_vec(request).map_err(|error| io(error.into()))?;
-    private_file::write_private(&path, &text).map_err(io)
+    private_file::write_draft(&path, &text).map_err(io)
+}
+
+/// Whether a file holds JSON, or is not there.
+fn is_whole(path: &Path) -> Result<bool, AttachError> {
+    match if_there(regular::read(path)) {
+        Ok(text) => Ok(text.is_none_or(|text| serde_json::from_slice::<serde_json::Value>(&text).is_ok())),
+        Err(source) => Err(AttachError::Look { path: path.to_owned(), source }),
+    }
 }
 
 /// Waits until the supervisor that holds the folder has ended, or may have.
 async fn wait_for_holder(folder: &Path) {
-    let record = regular::read(&folder.join(SHIM))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<ShimRecord>(&text).ok());
-    match record.and_then(|record| handle(&record)) {
+    match ShimRecord::read(folder).and_then(|record| handle(&record)) {
         Some(handle) => {
             let _ended = handle.readable().await;
         }

@@ -17,7 +17,7 @@ use super::unready::Unready;
 use super::{process_input, program, turns};
 use crate::attempt_end::ended_now;
 use crate::git::{Git, GitError, unable};
-use crate::private_file::{if_there, make_private, write_private};
+use crate::private_file::{if_there, make_private, write_draft};
 use crate::shim::protocol::{CANCEL, CommandOutcome, INPUT, STARTED};
 
 /// How often an attempt is tried whose folder cannot be read, before its run is quarantined.
@@ -172,9 +172,9 @@ fn prepare_folder(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> 
     let folder = &request.folder;
     make_private(folder).map_err(|error| io("the folder", error))?;
     let input = everfold_base::json::canonical(&request.input);
-    write_private(&folder.join(INPUT), input.as_bytes()).map_err(|error| io(INPUT, error))?;
+    write_draft(&folder.join(INPUT), input.as_bytes()).map_err(|error| io(INPUT, error))?;
     for (name, bytes) in &plan.files {
-        write_private(&folder.join(name), bytes).map_err(|error| io(name, error))?;
+        write_draft(&folder.join(name), bytes).map_err(|error| io(name, error))?;
     }
     report::note_before(request).map_err(|error| io("what was there before", error))?;
     if let Some(remark) = &plan.remark {

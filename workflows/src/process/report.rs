@@ -1,7 +1,7 @@
 //! From the record of an end to the report that the runtime gets.
 //!
-//! Law: reported once, reported alike for ever. The first report is kept in the folder, because
-//! files and commits of the workspace may be others by the time it is asked for again.
+//! Law: reported once, reported alike for ever. A report that draws on the workspace is kept in the folder, because
+//! files and commits there may be others by the time it is asked for again. Any other follows from what is in the folder.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::{Hash, Value, canonical};
 use everfold_base::time::Timestamp;
 use everfold_language::definition::Save;
-use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, LogSeal, Usage};
+use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, LogSeal, RequestedJson, Usage};
 
 use super::outcome::outcome;
 use super::output::{self, ResultFile, outside};
@@ -198,10 +198,18 @@ pub(crate) async fn report(
             commit(processes, request, &mut end).await?;
         }
     }
-    if let Err(error) = StoredEnd::keep(&end, &request.folder) {
+    if draws_on_workspace(request)
+        && let Err(error) = StoredEnd::keep(&end, &request.folder)
+    {
         tracing::warn!(attempt = %request.id, %error, "could not keep the report of an attempt");
     }
     Ok(end)
+}
+
+/// Whether the report holds more than what the attempt's own folder says.
+fn draws_on_workspace(request: &AttemptRequest) -> bool {
+    let reads_file = matches!(request.outputs.json, Some(RequestedJson::File(_)));
+    request.workdir.git.is_some() || !request.outputs.files.is_empty() || reads_file
 }
 
 /// The log as the last supervisor closed it; what all turns lost is missing in it.

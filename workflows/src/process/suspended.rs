@@ -5,8 +5,7 @@
 use std::path::Path;
 
 use crate::shim::os;
-use crate::shim::protocol::{ProcessRef, SHIM, ShimRecord};
-use everfold_system::regular;
+use crate::shim::protocol::{ProcessRef, ShimRecord};
 
 /// What a signal stopped (`SIGSTOP`, `SIGTSTP`, a debugger).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +19,7 @@ pub enum Suspended {
 /// Whether the supervisor of an attempt's folder, or its command, is stopped by a signal.
 #[must_use]
 pub fn suspended(folder: &Path) -> Option<Suspended> {
-    let bytes = regular::read(&folder.join(SHIM)).ok()?;
-    let record: ShimRecord = serde_json::from_slice(&bytes).ok()?;
+    let record = ShimRecord::read(folder)?;
     if record.boot_id.is_empty() || record.boot_id != os::boot_id() {
         return None;
     }

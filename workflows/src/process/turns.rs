@@ -6,6 +6,7 @@
 //! then nothing can be started. What was decided stands in `turns/NUMBER/next.json` first, so that a crash
 //! in between is gone on from, with the same next turn.
 
+use std::fs::OpenOptions;
 use std::io::{Error, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use super::plan::Turn;
 use crate::private_file::{if_there, make_private, write_private};
 use crate::shim::log;
 use crate::shim::protocol::{
-    CommandRequest, EXIT, ExitRecord, LOG, OUTPUT, SHIM, STARTED, STDOUT, STDOUT_TAIL, TURNS,
+    CommandRequest, EXIT, ExitRecord, FORMER_SHIM, LOCK, LOG, OUTPUT, STARTED, STDOUT, STDOUT_TAIL, TURNS,
 };
 use crate::shim::wall_clock::now_ms;
 use everfold_system::regular;
@@ -84,9 +85,11 @@ fn change(folder: &Path, turn: &Path, next: &Turn) -> std::io::Result<()> {
         write_private(&folder.join(name), text.as_bytes())?;
     }
     remark(folder, &next.remark)?;
-    for name in [STARTED, SHIM] {
+    for name in [STARTED, FORMER_SHIM] {
         allow_missing(std::fs::remove_file(folder.join(name)))?;
     }
+    // What it says is of the supervisor that has ended.
+    allow_missing(OpenOptions::new().write(true).open(folder.join(LOCK)).and_then(|lock| lock.set_len(0)))?;
     std::fs::File::open(folder)?.sync_all()?;
     allow_missing(std::fs::rename(folder.join(EXIT), turn.join(EXIT)))?;
     std::fs::File::open(turn)?.sync_all()

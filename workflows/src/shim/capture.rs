@@ -4,12 +4,39 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 
 use super::folder::Folder;
 use super::protocol::{CommandRequest, STDOUT, STDOUT_TAIL};
 
+/// The file of the beginning: made for the first byte, so that a command that says nothing has none.
+enum OutputFile {
+    ToMake(PathBuf),
+    Made(File),
+    /// It could not be made, or not be written.
+    Failed,
+}
+
+impl OutputFile {
+    /// Whether the bytes were written.
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        if let (Self::ToMake(path), false) = (&self, bytes.is_empty()) {
+            *self = super::log::create(path).map_or(Self::Failed, Self::Made);
+        }
+        let written = match self {
+            Self::ToMake(_) => true,
+            Self::Made(file) => file.write_all(bytes).is_ok(),
+            Self::Failed => false,
+        };
+        if !written {
+            *self = Self::Failed;
+        }
+        written
+    }
+}
+
 pub(crate) struct Capture {
-    file: Option<File>,
+    output: OutputFile,
     room_bytes: u64,
     tail: VecDeque<u8>,
     tail_max_bytes: usize,
@@ -20,25 +47,22 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    pub(crate) fn open(folder: &Folder, request: &CommandRequest) -> std::io::Result<Self> {
-        Ok(Self {
-            file: Some(super::log::create(&folder.path(STDOUT))?),
+    pub(crate) fn new(folder: &Folder, request: &CommandRequest) -> Self {
+        Self {
+            output: OutputFile::ToMake(folder.path(STDOUT)),
             room_bytes: request.stdout_max_bytes,
             tail: VecDeque::new(),
             tail_max_bytes: usize::try_from(request.stdout_tail_max_bytes).unwrap_or(usize::MAX),
             seen_bytes: 0,
             truncated: false,
-        })
+        }
     }
 
     /// Takes a piece; a disk without room only ends the file.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.seen_bytes += bytes.len() as u64;
         let fits = usize::try_from(self.room_bytes).unwrap_or(usize::MAX).min(bytes.len());
-        let written = self.file.as_mut().is_some_and(|file| file.write_all(&bytes[..fits]).is_ok());
-        if !written {
-            self.file = None;
-        }
+        let written = self.output.write(&bytes[..fits]);
         self.room_bytes -= fits as u64;
         let rest = if written { &bytes[fits..] } else { bytes };
         if !rest.is_empty() {

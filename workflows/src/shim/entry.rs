@@ -29,7 +29,7 @@ fn run(path: &Path) -> Result<(), ShimError> {
     os::detach();
     os::outlive_signals().map_err(|source| ShimError::Io { what: "set up its signals", source })?;
     let folder = Folder::lock(path)?;
-    if folder.has_ended()? {
+    if folder.has_ended()? || folder.finish_end()? {
         return Ok(());
     }
     let request = folder.request()?;

@@ -1,7 +1,7 @@
 //! The supervisor's hold on its folder: the lock, the one start, the last record.
 //!
 //! Law: `started` is durable before the command runs, and room for `exit.json` is there before
-//! `started` is. The supervisor that made `started` holds the lock until `exit.json` stands in the folder,
+//! `started` is. The record of the end is durable before it has its name. The supervisor that made `started` holds the lock until `exit.json` stands in the folder,
 //! however long that cannot be written: only this process knows the outcome of the command.
 
 use std::fmt::Display;
@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use everfold_system::os_error::is_shortage;
+use everfold_system::regular;
 use rustix::fs::{FlockOperation, flock, fstat};
 
 use super::protocol::{
-    CANCEL, CommandRequest, EXIT, EXIT_RESERVE, ExitRecord, FolderRef, LOCK, PROTOCOL_SECRETS, REQUEST, SHIM,
-    STARTED, ShimRecord, WAKE,
+    CANCEL, CommandRequest, EXIT, EXIT_RESERVE, ExitRecord, FolderRef, LOCK, OUTPUT, PROTOCOL_SECRETS,
+    REQUEST, SHIM_ERRORS, STARTED, STDOUT, STDOUT_TAIL, ShimRecord, WAKE,
 };
 
 const RESERVED_BYTES: usize = 4096;
@@ -26,8 +27,6 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// The pauses between the tries to write the last record.
 const END_PAUSE_MIN: Duration = Duration::from_millis(20);
 const END_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How often it is tried to sync a record that stands under its name and can be read already.
-const END_SYNCS_MAX: u32 = 5;
 
 /// Why a supervisor could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -142,17 +141,16 @@ impl Folder {
         let reserve = self.path(EXIT_RESERVE);
         let mut room = open_new(&reserve, false).map_err(before("reserve room for exit.json"))?;
         room.write_all(&[b' '; RESERVED_BYTES]).map_err(before("reserve room for exit.json"))?;
-        room.sync_all().map_err(before("reserve room for exit.json"))?;
         if self.is_cancelled() && !self.has_started()? {
             return Ok(Claim::Cancelled);
         }
-        let started = match open_new(&self.path(STARTED), true) {
-            Ok(file) => file,
+        match open_new(&self.path(STARTED), true) {
+            Ok(_empty) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Claim::StartedBefore),
             Err(error) => return Err(before("create `started`")(error)),
-        };
-        let synced = started.sync_all().and_then(|()| self.sync());
-        if let Err(error) = synced {
+        }
+        // One sync for the names of `started` and of the room: neither has content that counts yet.
+        if let Err(error) = self.handle.sync_all() {
             if is_shortage(&error) {
                 // Nothing has run, and the lock is held: without it the next supervisor may begin.
                 std::fs::remove_file(self.path(STARTED)).map_err(before("take `started` back"))?;
@@ -162,12 +160,44 @@ impl Folder {
         Ok(Claim::Ours)
     }
 
-    /// Writes down which process supervises which command, for a later engine.
+    /// Writes down which process supervises which command, for a later engine: into the lock, in one write.
     pub(crate) fn introduce(&self, record: &ShimRecord) -> std::io::Result<()> {
         let text = serde_json::to_vec(record)?;
-        let new = self.path("shim.json.new");
-        std::fs::write(&new, text)?;
-        std::fs::rename(new, self.path(SHIM))
+        self.lock.set_len(0)?;
+        let mut lock = &self.lock;
+        lock.seek(SeekFrom::Start(0))?;
+        lock.write_all(&text)
+    }
+
+    /// Gives a whole record that a crash left in the room its name; whether there was one.
+    pub(crate) fn finish_end(&self) -> Result<bool, ShimError> {
+        let reserve = self.path(EXIT_RESERVE);
+        let text = match regular::read(&reserve) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(before("read exit.json.new")(error)),
+        };
+        if serde_json::from_slice::<ExitRecord>(&text).is_err() {
+            return Ok(false);
+        }
+        std::fs::rename(reserve, self.path(EXIT)).map_err(before("rename exit.json"))?;
+        Ok(true)
+    }
+
+    /// Puts on the disk what the record of the end speaks of: what cannot be is complained of.
+    pub(crate) fn settle(&self) {
+        for name in [STDOUT, STDOUT_TAIL, OUTPUT] {
+            let synced = regular::open(&self.path(name)).and_then(|file| match file.metadata()?.len() {
+                0 => Ok(()),
+                _some => file.sync_data(),
+            });
+            match synced {
+                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+                    complain(&self.name, &format_args!("could not sync {name}: {error}"));
+                }
+                _done => {}
+            }
+        }
     }
 
     /// Writes the last record, and retries until it is there. No other supervisor gets the lock meanwhile, so none
@@ -195,14 +225,8 @@ impl Folder {
             std::thread::sleep(pause);
             pause = (pause * 2).min(END_PAUSE_MAX);
         }
-        // It is never written a second time: an engine may have read it, and be at the next turn.
-        for _ in 0..END_SYNCS_MAX {
-            match self.sync() {
-                Ok(()) => return Ok(()),
-                Err(error) => complain(&self.name, &format_args!("could not sync the folder: {error}")),
-            }
-            std::thread::sleep(END_PAUSE_MIN);
-        }
+        // The folder is not synced again: where a power cut takes the new name back, the room has the record, and a name
+        // that was durable before the command began.
         Ok(())
     }
 
@@ -212,7 +236,7 @@ impl Folder {
         let mut file = open_new(&reserve, false).map_err(before("open exit.json.new"))?;
         file.seek(SeekFrom::Start(0)).map_err(before("write exit.json"))?;
         file.write_all(text).map_err(before("write exit.json"))?;
-        file.sync_all().map_err(before("sync exit.json"))?;
+        file.sync_data().map_err(before("sync exit.json"))?;
         std::fs::rename(reserve, self.path(EXIT)).map_err(before("rename exit.json"))
     }
 
@@ -220,10 +244,6 @@ impl Folder {
     fn is_gone(&self) -> bool {
         let is_unlinked = |file: &File| fstat(file).is_ok_and(|stat| stat.st_nlink == 0);
         is_unlinked(&self.lock) && is_unlinked(&self.handle)
-    }
-
-    fn sync(&self) -> std::io::Result<()> {
-        self.handle.sync_all()
     }
 }
 
@@ -244,8 +264,13 @@ fn open_new(path: &Path, exclusive: bool) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// Says something on standard error, which is a file in the folder. Where that cannot be written it is left out: what
+/// Says something in `shim.err`, which is made for that. Where it cannot be written it is left out: what
 /// keeps a command's record may not end for want of a place for its complaint.
 pub(super) fn complain(folder: &Path, what: &dyn Display) {
-    let _unwritten = writeln!(std::io::stderr(), "{}: {what}", folder.display());
+    let line = format!("{}: {what}\n", folder.display());
+    let errors = regular::options().create(true).append(true).mode(0o600).open(folder.join(SHIM_ERRORS));
+    let _unwritten = match errors {
+        Ok(mut errors) => errors.write_all(line.as_bytes()),
+        Err(_) => std::io::stderr().write_all(line.as_bytes()),
+    };
 }

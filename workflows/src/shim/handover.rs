@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::ShimError;
 use super::protocol::{
-    CANCEL, EXIT, EXIT_RESERVE, LOCK, LOG, LOG_INDEX, REQUEST, SHIM, SHIM_ERRORS, STARTED, STDOUT,
+    CANCEL, EXIT, EXIT_RESERVE, FORMER_SHIM, LOCK, LOG, LOG_INDEX, REQUEST, SHIM_ERRORS, STARTED, STDOUT,
     STDOUT_TAIL, TURNS, WAKE,
 };
 use crate::redact::{Patterns, RedactSettings};
@@ -86,9 +86,9 @@ fn private(path: &Path) -> std::io::Result<File> {
 }
 
 /// What the engine and the supervisor wrote for themselves into an attempt's folder, and never remove.
-const OURS: [&str; 8] = [LOCK, STARTED, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDOUT, STDOUT_TAIL];
+const OURS: [&str; 9] = [LOCK, STARTED, CANCEL, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDOUT, STDOUT_TAIL];
 /// What the engine wrote for itself, and what may go where it cannot be masked.
-const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
+const ENGINES: [&str; 4] = [REQUEST, FORMER_SHIM, "before.json", "next.json"];
 
 /// Removes what the work put into the folder since it was started, unmasked: values of secrets are known to the
 /// supervisor alone that was handed them, and that one is gone. What it masked while it wrote stays, and so does what
@@ -97,7 +97,7 @@ const ENGINES: [&str; 4] = [REQUEST, SHIM, "before.json", "next.json"];
 /// # Errors
 /// The system has too little at this moment to look at the folder, or to remove from it.
 pub(crate) fn remove_left(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    const RECORDS: [&str; 4] = [EXIT, CANCEL, SHIM_ERRORS, "shim.json.new"];
+    const RECORDS: [&str; 3] = [EXIT, CANCEL, SHIM_ERRORS];
     // No process can choose this time.
     let changed = |path: &Path| Some(path.symlink_metadata().ok()?).map(|it| (it.ctime(), it.ctime_nsec()));
     let begun = changed(&folder.join(STARTED));

@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::os::{self, Stat};
-use super::protocol::{FolderRef, MARK_VARIABLE, SHIM, ShimRecord};
-use everfold_system::regular;
+use super::protocol::{FolderRef, MARK_VARIABLE, ShimRecord};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// The pause between looks at what has not ended yet.
@@ -26,9 +25,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Kills everything that a dead supervisor of the folder left; gives how many processes that were.
 pub(crate) fn kill(folder: &Path) -> usize {
     let here = std::fs::File::open(folder).ok().and_then(|folder| FolderRef::of(&folder));
-    let record = regular::read(&folder.join(SHIM))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<ShimRecord>(&text).ok())
+    let record = ShimRecord::read(folder)
         .filter(|record| record.boot_id == os::boot_id())
         .filter(|record| record.folder.is_none() || record.folder == here);
     let mut left = DeadSupervisor { record, mark: mark(folder), is_session_shown: false };

@@ -4,9 +4,10 @@
 //! reads all released numbers; an older one refuses a newer number instead of guessing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use everfold_ports::LogSeal;
+use everfold_system::regular;
 use serde::{Deserialize, Serialize};
 
 use crate::redact::RedactSettings;
@@ -26,15 +27,15 @@ pub const EXIT_UNABLE: u8 = 70;
 
 /// What to run; written by the engine.
 pub const REQUEST: &str = "request.json";
-/// Held by `flock` as long as a supervisor lives.
+/// Held by `flock` as long as a supervisor lives; holds its [`ShimRecord`].
 pub const LOCK: &str = "lock";
 /// Made, exclusively, before the command may run: it never runs again after that.
 pub const STARTED: &str = "started";
-/// Which process supervises which command.
-pub const SHIM: &str = "shim.json";
+/// Where supervisors of former versions left their [`ShimRecord`].
+pub const FORMER_SHIM: &str = "shim.json";
 /// How it ended.
 pub const EXIT: &str = "exit.json";
-/// The room for [`EXIT`] on a disk that fills up.
+/// The room for [`EXIT`] on a disk that fills up; where it holds a whole record, it is that, and a crash came before its name.
 pub const EXIT_RESERVE: &str = "exit.json.new";
 /// Made by the process that cancels the attempt.
 pub const CANCEL: &str = "cancel";
@@ -141,6 +142,15 @@ pub struct ShimRecord {
     pub command: ProcessRef,
     /// When the command started, in milliseconds since 1970.
     pub started_at: i64,
+}
+
+impl ShimRecord {
+    /// What the supervisor of a folder says of itself; `None` where it said nothing yet, or that cannot be read.
+    #[must_use]
+    pub fn read(folder: &Path) -> Option<Self> {
+        let of = |name: &str| serde_json::from_slice(&regular::read(&folder.join(name)).ok()?).ok();
+        of(LOCK).or_else(|| of(FORMER_SHIM))
+    }
 }
 
 /// How it ended.

@@ -11,10 +11,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use everfold_base::json::Hash;
 use everfold_ports::LogSeal;
 use everfold_system::os_error::is_shortage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::process::{Pid, Signal};
 
 use super::capture::Capture;
@@ -36,6 +37,8 @@ const PIECE_AFTER: Duration = Duration::from_millis(150);
 const REAP_EVERY: Duration = Duration::from_secs(2);
 /// How often the supervisor looks for a stop or an end where nothing can wake it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A command that ends within this time leaves no FIFO behind to wake its supervisor: that looks by itself meanwhile.
+const BRIEF: Duration = Duration::from_millis(20);
 /// The pause between tries to start the command while the system lacks memory, handles or room.
 const BEGIN_EVERY: Duration = Duration::from_millis(200);
 /// How long pipes that foreign processes hold open are read after the command and its descendants have ended.
@@ -47,7 +50,6 @@ const LOG_EXCESS_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Runs the request's command; returns when nothing of it is left.
 pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Handover) -> ExitRecord {
-    let wake = make_wake(folder);
     if folder.is_cancelled() {
         return CommandOutcome::Cancelled.record();
     }
@@ -57,7 +59,7 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
     let mask = handover.mask(request.redact.as_ref());
     let deadline = request.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
     let record = match begin(folder, request, handover, &mask) {
-        Ok(Some(begun)) => Supervision::of(folder, request, begun, wake).run(),
+        Ok(Some(begun)) => Supervision::of(folder, request, begun).run(),
         Ok(None) => CommandOutcome::Cancelled.record(),
         Err(error) => {
             let missing = matches!(error.kind(), ErrorKind::NotFound);
@@ -71,11 +73,13 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
         }
         outcome => outcome,
     };
-    // Nothing writes to the log any more, and the record of the end is not written before the log is on the disk.
-    let log = sealed(folder, request, record.log_lost_bytes).unwrap_or_else(|error| {
-        complain(folder.name(), &format_args!("the log could not be sealed: {error}"));
-        None
-    });
+    // Nothing writes to the log any more, and the record of the end is not written before what it speaks of is on the disk.
+    folder.settle();
+    let log = sealed(folder, request, record.log_lost_bytes)
+        .inspect_err(|error| {
+            complain(folder.name(), &format_args!("the log could not be sealed: {error}"));
+        })
+        .ok();
     ExitRecord { outcome, unmasked: masked.unmasked, removed: masked.removed, log, ..record }
 }
 
@@ -103,14 +107,16 @@ pub(super) fn mask_what_is_left(
     masked
 }
 
-fn sealed(folder: &Folder, request: &CommandRequest, lost_bytes: u64) -> std::io::Result<Option<LogSeal>> {
+fn sealed(folder: &Folder, request: &CommandRequest, lost_bytes: u64) -> std::io::Result<LogSeal> {
     let log = folder.path(LOG);
     let written = std::fs::metadata(&log).map_or(0, |about| about.len());
     if written > request.log_max_bytes.saturating_add(LOG_EXCESS_MAX) {
         let message = format!("the command made it {written} bytes long");
         return Err(std::io::Error::new(ErrorKind::FileTooLarge, message));
     }
-    seal(&log, lost_bytes)
+    // A command that says nothing has no log, and that is recorded.
+    let empty = || LogSeal { hash: Hash::of(&[]), lines: 0, bytes: 0, lost_bytes };
+    Ok(seal(&log, lost_bytes)?.unwrap_or_else(empty))
 }
 
 /// The FIFO by which others wake this process; where it cannot be made, it looks by itself.
@@ -119,7 +125,10 @@ fn make_wake(folder: &Folder) -> Option<OwnedFd> {
     #[cfg(not(target_vendor = "apple"))]
     let _there = rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR);
     // Opened for both, so that it never ends when a writer goes.
-    open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
+    let wake = open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    // Who wakes it before it is there may have left a file in its place.
+    let is_fifo = fstat(&wake).is_ok_and(|about| FileType::from_raw_mode(about.st_mode) == FileType::Fifo);
+    is_fifo.then_some(wake)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,6 +143,8 @@ struct Supervision<'a> {
     pipes: Pipes,
     handle: Option<OwnedFd>,
     wake: Option<OwnedFd>,
+    /// It goes on for longer than [`BRIEF`], so it can be woken, where the system lets it.
+    is_settled: bool,
     deadline: Option<Instant>,
     grace: Duration,
     stop: Option<(StopCause, Instant)>,
@@ -176,7 +187,7 @@ fn try_begin(
     handover: &Handover,
     mask: &Mask,
 ) -> std::io::Result<StartedCommand> {
-    let capture = Capture::open(folder, request)?;
+    let capture = Capture::new(folder, request);
     let log = LogWriter::open(&folder.path(LOG), request.log_max_bytes)?;
     handover.write_files(folder.root())?;
     let mut child = spawn(folder, request, handover)?;
@@ -204,19 +215,15 @@ fn try_begin(
 }
 
 impl<'a> Supervision<'a> {
-    fn of(
-        folder: &'a Folder,
-        request: &CommandRequest,
-        begun: StartedCommand,
-        wake: Option<OwnedFd>,
-    ) -> Self {
+    fn of(folder: &'a Folder, request: &CommandRequest, begun: StartedCommand) -> Self {
         let StartedCommand { head, started_at, pipes } = begun;
         Self {
             folder,
             family: Family { head },
             pipes,
             handle: handle(head),
-            wake,
+            wake: None,
+            is_settled: false,
             deadline: request.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms)),
             grace: Duration::from_millis(request.grace_ms),
             stop: None,
@@ -228,6 +235,10 @@ impl<'a> Supervision<'a> {
         let mut reaped_at = Instant::now();
         while !self.has_ended() {
             self.wait(self.pause());
+            if !self.is_settled && reaped_at.elapsed() >= BRIEF {
+                self.is_settled = true;
+                self.wake = make_wake(self.folder);
+            }
             self.check_stop();
             if reaped_at.elapsed() >= REAP_EVERY {
                 self.family.reap_orphans();
@@ -276,7 +287,9 @@ impl<'a> Supervision<'a> {
         if self.pipes.log.has_pending() {
             pause = pause.min(PIECE_AFTER);
         }
-        if self.handle.is_none() || self.wake.is_none() {
+        if !self.is_settled {
+            pause = pause.min(BRIEF);
+        } else if self.handle.is_none() || self.wake.is_none() {
             pause = pause.min(LOOK_EVERY);
         }
         pause

@@ -34,6 +34,7 @@ use everfold_workflows::command::CommandExecutor;
 use everfold_workflows::demo::{EXECUTIONS, LONG_STEP, Scratch};
 use everfold_workflows::git::GitWorkspaces;
 use everfold_workflows::probe::{CommandProber, DiffProber, FileProber, FrontmatterProber};
+use everfold_workflows::shim::protocol::ShimRecord;
 
 /// Evidence on which each gate of `admit` passes: a start asks for it before there is a run.
 fn admitted(definition: &Definition) -> Vec<AdmissionEvidence> {
@@ -223,7 +224,7 @@ impl Run {
             let folder = request.folder.clone();
             tokio::select! {
                 end = self.executor(&kind).start(request.clone(), observer()) => panic!("too fast: {end:?}"),
-                () = crate::fixtures::home::until("the start", || folder.join("shim.json").exists()) => {}
+                () = crate::fixtures::home::until("the start", || ShimRecord::read(&folder).is_some()) => {}
             }
         }
         let end = match id.path.step.as_str() == LONG_STEP {

@@ -10,6 +10,7 @@ use everfold_language::definition::Save;
 use everfold_ports::{AttemptResult, Executor as _, GitWorkdir, RequestedFile, RequestedJson};
 use everfold_workflows::agent::AgentExecutor;
 use everfold_workflows::command::CommandExecutor;
+use everfold_workflows::shim::protocol::ShimRecord;
 use serde_json::{Value, json};
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -97,7 +98,7 @@ fn a_process_outlives_two_engines_and_runs_once() {
             };
             tokio::select! {
                 end = attempt => panic!("ended in engine {engine}: {end:?}"),
-                () = until("the start", || home.path("attempt/shim.json").exists()) => {}
+                () = until("the start", || ShimRecord::read(&home.path("attempt")).is_some()) => {}
             }
         });
         first.shutdown_background();
@@ -139,8 +140,7 @@ fn a_later_engine_says_when_a_process_itself_began() {
         std::fs::write(home.work("go"), "").unwrap();
         until("the end", || home.path("attempt/exit.json").exists()).await;
     });
-    let record: Value =
-        serde_json::from_slice(&std::fs::read(home.path("attempt/shim.json")).unwrap()).unwrap();
+    let record: Value = serde_json::from_slice(&std::fs::read(home.path("attempt/lock")).unwrap()).unwrap();
     let began = Timestamp(record["started_at"].as_i64().unwrap());
     assert_eq!((&*early.began.lock().unwrap(), &*late.began.lock().unwrap()), (&vec![began], &vec![began]));
 }
@@ -174,9 +174,8 @@ async fn p2_a_killed_supervisor_means_lost_and_nothing_of_it_lives() {
     let executor = CommandExecutor::new(home.processes());
     let attempt = tokio::spawn(executor.start(home.shell("echo $$ > head; sleep 60"), observer()));
     let head = pid_in(&home.work("head")).await;
-    until("shim.json", || home.path("attempt/shim.json").exists()).await;
-    let record: Value =
-        serde_json::from_slice(&std::fs::read(home.path("attempt/shim.json")).unwrap()).unwrap();
+    until("its record", || ShimRecord::read(&home.path("attempt")).is_some()).await;
+    let record: Value = serde_json::from_slice(&std::fs::read(home.path("attempt/lock")).unwrap()).unwrap();
     kill_hard(i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap());
     let end = attempt.await.unwrap();
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "{end:?}");
@@ -226,7 +225,7 @@ async fn an_engine_killed_with_its_group_and_without_its_file_leaves_the_process
     std::fs::remove_file(&program).unwrap(); // As an update does; it supervises all the same.
     std::fs::write(home.work("go"), "").unwrap();
     let head = pid_in(&home.work("head")).await;
-    until("shim.json", || home.path("attempt/shim.json").exists()).await;
+    until("its record", || ShimRecord::read(&home.path("attempt")).is_some()).await;
     let group = rustix::process::Pid::from_child(&engine);
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
     engine.wait().unwrap();
@@ -304,11 +303,10 @@ async fn a_cancel_settles_what_a_killed_supervisor_left() {
     let attempt = executor.start(request.clone(), observer());
     tokio::select! {
         end = attempt => panic!("{end:?}"),
-        () = until("shim.json", || home.path("attempt/shim.json").exists() && home.work("head").exists()) => {}
+        () = until("its record", || ShimRecord::read(&home.path("attempt")).is_some() && home.work("head").exists()) => {}
     }
     let head = pid_in(&home.work("head")).await;
-    let record: Value =
-        serde_json::from_slice(&std::fs::read(home.path("attempt/shim.json")).unwrap()).unwrap();
+    let record: Value = serde_json::from_slice(&std::fs::read(home.path("attempt/lock")).unwrap()).unwrap();
     kill_hard(i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap());
     executor.cancel(request).await;
     assert!(!is_alive(head));

@@ -7,6 +7,7 @@ use crate::fixtures::home::{Home, git, in_git, judged, probe_request as request,
 use everfold_core::policy::Verdict;
 use everfold_ports::{ProbeFailure, Prober};
 use everfold_workflows::probe::{CommandProber, DiffProber, FileProber, FrontmatterProber};
+use everfold_workflows::shim::protocol::ShimRecord;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -35,10 +36,9 @@ async fn no_program_is_no_evidence_and_a_lost_probe_is_repeated() {
     std::fs::remove_dir_all(home.path("probe")).unwrap();
     let once = json!({"shell": "if [ -e seen ]; then exit 0; fi; touch seen; sleep 60"});
     let probe = tokio::spawn(prober.probe(request(&home, once)));
-    let record = home.path("probe/shim.json");
-    crate::fixtures::home::until("the probe", || record.exists() && home.work("seen").exists()).await;
-    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
-    crate::fixtures::home::kill_hard(i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap());
+    let record = || ShimRecord::read(&home.path("probe"));
+    crate::fixtures::home::until("the probe", || record().is_some() && home.work("seen").exists()).await;
+    crate::fixtures::home::kill_hard(record().unwrap().shim.pid);
     assert_eq!(probe.await.unwrap().unwrap()["exit"], 0);
     std::fs::remove_dir_all(home.path("probe")).unwrap();
     let mut limited = request(&home, json!({"shell": "sleep 60"}));

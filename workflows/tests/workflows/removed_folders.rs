@@ -4,6 +4,7 @@ use crate::fixtures::home::{Home, is_alive, observer, pid_in, until};
 use everfold_base::failure::FailureKind;
 use everfold_ports::{AttemptEnd, AttemptResult, Executor as _};
 use everfold_workflows::command::CommandExecutor;
+use everfold_workflows::shim::protocol::ShimRecord;
 
 /// It forgets the mark of its folder, and so does what it starts.
 const UNMARKED: &str = "exec env -i sh -c 'echo $$ > head; sleep 60 & echo $! > below; wait'";
@@ -19,7 +20,8 @@ async fn an_attempt_whose_folder_was_removed_under_its_engine_is_lost_and_never_
     let request = home.shell("echo ran >> runs; while [ ! -e go ]; do sleep 0.02; done");
     let executor = CommandExecutor::new(home.processes());
     let attempt = tokio::spawn(executor.start(request.clone(), observer()));
-    until("the start", || home.work("runs").exists() && home.path("attempt/shim.json").exists()).await;
+    until("the start", || home.work("runs").exists() && ShimRecord::read(&home.path("attempt")).is_some())
+        .await;
     std::fs::remove_dir_all(home.path("attempt")).unwrap();
     std::fs::write(home.work("go"), "").unwrap();
     assert_lost(&attempt.await.unwrap());
@@ -34,7 +36,7 @@ async fn the_next_engine_ends_what_lives_of_an_attempt_whose_folder_was_removed(
     let executor = CommandExecutor::new(home.processes());
     let attempt = tokio::spawn(executor.start(request.clone(), observer()));
     let (head, below) = (pid_in(&home.work("head")).await, pid_in(&home.work("below")).await);
-    until("shim.json", || home.path("attempt/shim.json").exists()).await;
+    until("its record", || ShimRecord::read(&home.path("attempt")).is_some()).await;
     attempt.abort();
     let _aborted = attempt.await;
     std::fs::remove_dir_all(home.path("attempt")).unwrap();
@@ -50,7 +52,7 @@ async fn a_cancel_ends_what_lives_of_an_attempt_whose_folder_was_removed() {
     let executor = CommandExecutor::new(home.processes());
     let attempt = tokio::spawn(executor.start(request.clone(), observer()));
     let (head, below) = (pid_in(&home.work("head")).await, pid_in(&home.work("below")).await);
-    until("shim.json", || home.path("attempt/shim.json").exists()).await;
+    until("its record", || ShimRecord::read(&home.path("attempt")).is_some()).await;
     std::fs::remove_dir_all(home.path("attempt")).unwrap();
     executor.cancel(request).await;
     assert!(!is_alive(head) && !is_alive(below), "cancelled means that it has ended");

@@ -64,9 +64,8 @@ impl Attempt {
     }
 
     fn shim_record(&self) -> ShimRecord {
-        let path = self.folder.join("shim.json");
-        until("shim.json", || path.exists());
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+        until("its record", || ShimRecord::read(&self.folder).is_some());
+        ShimRecord::read(&self.folder).unwrap()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -414,7 +413,7 @@ fn row_06_no_fifo_is_left_of_an_attempt_that_has_ended() {
     let lost = Attempt::new("sleep 60", |_| {});
     let mut shim = lost.spawn();
     lost.shim_record();
-    assert_eq!(fifos(&lost.folder).len(), 1, "it can be woken while it lives");
+    until("it can be woken while it lives", || fifos(&lost.folder).len() == 1);
     shim.kill().unwrap();
     shim.wait().unwrap();
     assert!(lost.run().success());
@@ -452,7 +451,7 @@ fn row_08_a_record_that_cannot_be_written_is_tried_again_and_no_other_takes_the_
 fn row_08_a_supervisor_whose_folder_was_deleted_does_not_try_for_ever() {
     let attempt = Attempt::new("echo ran >> count; while [ ! -e go ]; do sleep 0.02; done", |_| {});
     let mut shim = attempt.spawn();
-    until("the start", || attempt.file("count").exists() && attempt.folder.join("shim.json").exists());
+    until("the start", || attempt.file("count").exists() && ShimRecord::read(&attempt.folder).is_some());
     std::fs::remove_dir_all(&attempt.folder).unwrap();
     std::fs::write(attempt.file("go"), "").unwrap();
     until("its end", || shim.try_wait().unwrap().is_some());
@@ -533,7 +532,7 @@ fn a_supervisor_of_a_copied_folder_kills_nothing_of_the_original() {
     attempt.shim_record();
     let copy = attempt.file("copy");
     std::fs::create_dir(&copy).unwrap();
-    for name in ["request.json", "started", "shim.json"] {
+    for name in ["request.json", "started", "lock"] {
         std::fs::copy(attempt.folder.join(name), copy.join(name)).unwrap();
     }
     assert!(attempt.supervisor_of(&copy).status().unwrap().success());
@@ -543,4 +542,46 @@ fn a_supervisor_of_a_copied_folder_kills_nothing_of_the_original() {
     std::fs::write(attempt.file("go"), "").unwrap();
     assert!(supervisor.wait().unwrap().success());
     assert_eq!(attempt.record().outcome, CommandOutcome::Exited { code: 0 });
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Each is an inode for as long as the folder stays.
+#[test]
+fn a_command_leaves_no_more_files_than_what_it_says_needs() {
+    let silent = Attempt::new("true", |request| request.redact = Some(RedactSettings::default()));
+    assert!(silent.run().success());
+    assert_eq!(names(&silent.folder), ["exit.json", "lock", "request.json", "started"]);
+    let sealed = silent.record().log.expect("it is recorded that it said nothing");
+    assert_eq!((sealed.lines, sealed.bytes, sealed.hash), (0, 0, everfold_base::json::Hash::of(&[])));
+    assert_eq!(check(&silent.folder.join("log"), &sealed).unwrap(), LogCheck::Same);
+    std::fs::write(silent.folder.join("log"), "1 O added\n").unwrap();
+    assert!(matches!(check(&silent.folder.join("log"), &sealed).unwrap(), LogCheck::Changed(_)));
+    let speaking = Attempt::new("echo out", |_| {});
+    assert!(speaking.run().success());
+    let names = names(&speaking.folder);
+    assert_eq!(names, ["exit.json", "lock", "log", "log.index", "request.json", "started", "stdout"]);
+}
+
+#[test]
+fn p1_a_whole_record_whose_name_a_crash_took_is_the_end_and_half_of_one_is_none() {
+    let attempt = Attempt::new("echo ran >> count", |_| {});
+    let record = CommandOutcome::Exited { code: 4 }.record();
+    let text = serde_json::to_string(&record).unwrap();
+    let reserve = attempt.folder.join("exit.json.new");
+    std::fs::write(attempt.folder.join("started"), "").unwrap();
+    std::fs::write(&reserve, format!("{text}\n{}", " ".repeat(100))).unwrap();
+    assert!(attempt.run().success());
+    assert_eq!((attempt.record(), reserve.exists()), (record, false));
+    std::fs::remove_file(attempt.folder.join("exit.json")).unwrap();
+    std::fs::write(&reserve, &text[..text.len() / 2]).unwrap();
+    assert!(attempt.run().success());
+    assert!(matches!(attempt.record().outcome, CommandOutcome::Lost { .. }));
+    assert!(!attempt.file("count").exists(), "it never ran a second time");
 }

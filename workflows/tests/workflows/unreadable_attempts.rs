@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::fixtures::home::{Home, is_alive, observer, output, pid_in, until};
 use everfold_ports::{AttemptEnd, AttemptRequest, AttemptResult, Executor as _};
 use everfold_workflows::command::CommandExecutor;
+use everfold_workflows::shim::protocol::ShimRecord;
 
 /// A file that cannot be looked at for a while.
 struct Veiled {
@@ -50,7 +51,7 @@ async fn begun(home: &Home) -> (AttemptRequest, i32) {
     let request = home.shell(SLOW);
     let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), observer()));
     let head = pid_in(&home.work("head")).await;
-    until("shim.json", || home.path("attempt/shim.json").exists()).await;
+    until("its record", || ShimRecord::read(&home.path("attempt")).is_some()).await;
     attempt.abort();
     let _aborted = attempt.await;
     (request, head)
@@ -98,15 +99,13 @@ async fn row_08_unreadable_leftovers_of_an_ended_attempt_are_no_failure_of_it() 
         let request = home.shell("echo ran >> runs; echo '{\"n\": 7}' > \"$EVERFOLD_OUTPUT\"; echo said");
         let (folder, processes) = (home.path("attempt"), home.processes());
         let attempt = tokio::spawn(CommandExecutor::new(processes).start(request.clone(), observer()));
-        until("the end", || folder.join("report.json").exists()).await;
         attempt.await.unwrap();
-        std::fs::remove_file(folder.join("report.json")).unwrap();
+        assert!(!folder.join("report.json").exists(), "it follows from the folder");
         let veiled = Veiled::new(folder.join(name));
         let end = another_engine(&home, &request).await;
         // A result file that cannot be opened may be the process's own doing.
         assert!(is_no_end(&end) || name == "output.json", "{name}: {end:?}");
         veiled.unveil();
-        let _kept = std::fs::remove_file(folder.join("report.json"));
         let end = another_engine(&home, &request).await;
         assert_eq!((output(&end)["n"].as_i64(), runs(&home)), (Some(7), 1), "{name}");
     }
@@ -138,7 +137,7 @@ async fn row_08_begun_work_that_cannot_be_supervised_is_lost_and_what_is_left_of
     let home = Home::new();
     let (request, head) = begun(&home).await;
     let record: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(home.path("attempt/shim.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(home.path("attempt/lock")).unwrap()).unwrap();
     let shim = i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap();
     crate::fixtures::home::kill_hard(shim);
     until("the supervisor's end", || !is_alive(shim)).await;

@@ -86,7 +86,7 @@ fn p3_a_new_engine_does_not_begin_the_time_limit_anew() {
     let lab = Lab::with(&one_step(&waiting(""), "    timeout: 4s\n    grace: 100ms\n"));
     let engine = lab.start(&["run", "./p.yaml"]);
     lab.await_file("pid");
-    let shim = lab.await_attempt("a-r1-a1", "shim.json");
+    let shim = lab.await_attempt("a-r1-a1", "lock");
     engine.kill().was_killed();
     // The last engine comes when most of the limit is over.
     let began = shim["started_at"].as_i64().unwrap();

@@ -255,13 +255,13 @@ impl Lab {
 
     /// The supervisor of an attempt.
     pub(crate) fn supervisor(&self, attempt: &str) -> Pid {
-        let record = self.await_attempt(attempt, "shim.json");
+        let record = self.await_attempt(attempt, "lock");
         Pid::from_raw(record["shim"]["pid"].as_i64().unwrap().try_into().unwrap()).unwrap()
     }
 
     /// Kills a supervisor and the group of its command, as a reboot would.
     pub(crate) fn vanish(&self, attempt: &str) {
-        let record = self.await_attempt(attempt, "shim.json");
+        let record = self.await_attempt(attempt, "lock");
         let supervisor = self.supervisor(attempt);
         kill_process(supervisor, Signal::KILL).unwrap();
         let head = Pid::from_raw(record["command"]["pid"].as_i64().unwrap().try_into().unwrap()).unwrap();

@@ -8,7 +8,7 @@ use super::fixtures::{Lab, UNTIL_GO, await_that};
 fn a_step_whose_supervisor_or_process_is_stopped_by_a_signal_is_shown_as_suspended() {
     let lab = Lab::with(&format!("name: p\nsteps:\n  - id: work\n    command: |\n      {UNTIL_GO}\n"));
     let engine = lab.start(&["run", "./p.yaml"]);
-    let record = lab.await_attempt("work-r1-a1", "shim.json");
+    let record = lab.await_attempt("work-r1-a1", "lock");
     let phase = |wanted: &str| {
         await_that(&format!("phase {wanted}"), || {
             let view = lab.view("@");
@@ -40,7 +40,7 @@ fn a_command_that_ended_in_time_keeps_its_end_where_its_supervisor_was_stopped_p
         "name: p\nsteps:\n  - id: work\n    timeout: 2s\n    command: |\n      echo yes > \"$LAB/begun\"; {UNTIL_GO}; echo done > \"$LAB/end\"\n"
     ));
     let engine = lab.start(&["run", "./p.yaml"]);
-    let record = lab.await_attempt("work-r1-a1", "shim.json");
+    let record = lab.await_attempt("work-r1-a1", "lock");
     lab.await_file("begun");
     let supervisor = Pid::from_raw(i32::try_from(record["shim"]["pid"].as_i64().unwrap()).unwrap()).unwrap();
     kill_process(supervisor, Signal::STOP).unwrap();

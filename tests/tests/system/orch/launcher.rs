@@ -21,7 +21,7 @@ fn o134_after_a_crash_each_job_that_ran_is_queued_once_more_and_their_number_is_
     for name in ["first", "second"] {
         lab.run(&["run", &format!("./{name}.yaml"), "--detach"]).ended_with(0);
         await_that("it works", || lab.trace().contains(&format!("begin {name} 1")).then_some(()));
-        lab.await_attempt(&format!("{name}-r1-a1"), "shim.json");
+        lab.await_attempt(&format!("{name}-r1-a1"), "lock");
     }
     server.kill().was_killed();
     // The machine goes down: the supervisors and what they ran are gone, too.

@@ -114,6 +114,7 @@ pub(crate) fn seal(log: &Path, lost_bytes: u64) -> std::io::Result<Option<LogSea
 pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
     let file = match regular::open(log) {
         Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound && seal.bytes == 0 => return Ok(LogCheck::Same),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(LogCheck::Missing),
         Err(error) => return Err(error),
     };

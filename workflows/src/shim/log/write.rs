@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::record::{LEFT_OUT, LIMIT_REACHED, LogSource, NOT_WRITTEN, record};
 use crate::shim::wall_clock::now_ms;
@@ -19,9 +19,10 @@ pub(crate) fn create(path: &Path) -> std::io::Result<File> {
     regular::options().create(true).append(true).mode(0o600).open(path)
 }
 
-/// Writes a log; a disk without room loses lines, never the process.
+/// Writes a log, and makes it for the first line; a disk without room loses lines, never the process.
 pub(crate) struct LogWriter {
-    file: File,
+    path: PathBuf,
+    file: Option<File>,
     room_bytes: u64,
     /// Where there is no room any more: the newest records.
     tail: Option<RecordTail>,
@@ -37,11 +38,18 @@ impl LogWriter {
     /// Opens a log; what an earlier turn or another engine wrote to it counts. Of each such part the end is kept, until
     /// the log has twice its limit.
     pub(crate) fn open(path: &Path, max_bytes: u64) -> std::io::Result<Self> {
-        let file = create(path)?;
-        let there = file.metadata()?.len();
+        let (file, there) = match regular::options().append(true).open(path) {
+            Ok(file) => {
+                let there = file.metadata()?.len();
+                (Some(file), there)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => (None, 0),
+            Err(error) => return Err(error),
+        };
         let room_bytes = max_bytes - TAIL_BYTES_MAX.min(max_bytes / 4);
         let tail_max_bytes = (max_bytes - room_bytes).min((max_bytes * 2).saturating_sub(there));
         Ok(Self {
+            path: path.to_owned(),
             file,
             room_bytes: room_bytes.saturating_sub(there),
             tail: None,
@@ -146,15 +154,26 @@ impl LogWriter {
     fn remark(&mut self, text: &str) -> bool {
         // A record that was cut by a full disk ends here.
         let line = format!("{}{} # {text}\n", if self.torn { "\n" } else { "" }, now_ms());
-        let written = self.file.write_all(line.as_bytes()).is_ok();
+        let written = self.put(line.as_bytes()).is_ok();
         self.torn = !written;
         written
     }
 
     fn append(&mut self, records: &[u8]) -> std::io::Result<()> {
-        let result = self.file.write_all(records);
+        let result = self.put(records);
         self.torn = result.is_err();
         result
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => create(&self.path)?,
+        };
+        self.file.insert(file).write_all(bytes)
     }
 }
 
