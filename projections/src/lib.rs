@@ -53,7 +53,7 @@ pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation}
 pub use runs::{
     AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, RUN_FIELDS, RUN_STATUSES, RowFailure,
     RowParent, RowState, RowStepCounts, RowUsage, RunCounts, RunExpression, RunFilter, RunOrder, RunPage,
-    RunRow, RunsModel, RunsView, StepCounts,
+    RunRow, RunSort, RunsModel, RunsView, SortError, SortReport, SortedRuns, StepCounts,
 };
 pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{

@@ -41,6 +41,34 @@ for (const place of ["/", "/runs"]) {
   });
 }
 
+for (const scripts of [true, false]) {
+  test(`a click on a head sorts the table of runs, and another one turns it round, ${scripts ? "with" : "without"} scripts`, async (t) => {
+    for (const [name, title] of [["Zoe", "Zebra"], ["Bo", "bear"]]) {
+      await everfold.run(await everfold.start("greet", { name }, title), (view) => view.status === "waiting");
+    }
+    const page = await visit(t, everfold, { scripts });
+    await page.goto("/runs?pipeline=greet");
+    const titles = async () => [...new Set(await page.locator("td.of-title").allInnerTexts())];
+    const sorts = (word) => page.locator(`th[aria-sort=${word}]`).getByRole("link", { name: "Title" }).waitFor();
+    await page.getByRole("columnheader", { name: "Title" }).getByRole("link").click();
+    await sorts("ascending");
+    assert.deepEqual(await titles(), ["bear", "Found all the same", "Zebra"]);
+    await page.getByRole("columnheader", { name: "Title" }).getByRole("link").click();
+    await sorts("descending");
+    assert.deepEqual(await titles(), ["Zebra", "Found all the same", "bear"]);
+    assert.match(page.url(), /pipeline=greet.*sort=-title/);
+    assert.match(await page.locator("#csv").getAttribute("href"), /sort=-title/);
+    await page.getByRole("columnheader", { name: "Took" }).getByRole("link").click();
+    await page.locator("th[aria-sort=descending]").getByRole("link", { name: "Took" }).waitFor();
+    assert.equal((await titles())[0], "Found all the same");
+    await page.setViewportSize({ width: 360, height: 800 });
+    await page.locator("#table-sort > summary").click();
+    await page.locator("#table-sort").getByRole("link", { name: "Cost" }).click();
+    await page.waitForURL(/sort=-cost/);
+    complainedOfNothing(page);
+  });
+}
+
 test("what a route refuses is found among the parts of the filter", async (t) => {
   const page = await visit(t, everfold);
   await page.goto("/runs?parent=zzzz&status=waiting,bogus&number=seven");

@@ -11,7 +11,8 @@ pub(crate) struct FilterAnswer {
     by_index: Vec<String>,
     /// Rows that were looked at for this part of the list.
     looked_at: u64,
-    /// Looking ended at its bound: `next_cursor` goes on exactly there.
+    /// Looking ended at its bound: `next_cursor` goes on exactly there. In the order of a field it does not: no part of
+    /// the list has the rows behind the bound.
     more: bool,
     /// Rows that are left out because the expression is neither true nor false of them. Null: there are none.
     undecided: Option<UndecidedRows>,

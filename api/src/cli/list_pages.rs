@@ -16,6 +16,8 @@ pub(super) struct ListedItems {
     next_cursor: Option<String>,
     /// What the parts say of the expression that was asked; null: none was.
     filter: Value,
+    /// How many rows were sorted, in the order of a field; else null.
+    sort: Value,
 }
 
 impl ListedItems {
@@ -26,7 +28,7 @@ impl ListedItems {
         from: Option<String>,
         wanted: usize,
     ) -> Result<Self, Fault> {
-        let mut list = Self { items: Vec::new(), next_cursor: from, filter: Value::Null };
+        let mut list = Self { items: Vec::new(), next_cursor: from, filter: Value::Null, sort: Value::Null };
         let sign = if path.contains('?') { '&' } else { '?' };
         loop {
             let limit = wanted.saturating_sub(list.items.len()).min(PART);
@@ -44,6 +46,7 @@ impl ListedItems {
             self.items.extend(more);
         }
         self.next_cursor = part["next_cursor"].as_str().map(str::to_owned);
+        self.sort = part["sort"].take();
         let part = part["filter"].take();
         let before = std::mem::replace(&mut self.filter, part.clone());
         if before.is_null() || part.is_null() {
@@ -66,6 +69,9 @@ impl ListedItems {
         if !self.filter.is_null() {
             answer["filter"] = self.filter.clone();
         }
+        if !self.sort.is_null() {
+            answer["sort"] = self.sort.clone();
+        }
         answer
     }
 
@@ -78,6 +84,16 @@ impl ListedItems {
             ));
         }
     }
+
+    /// Says that not all rows were sorted that may fit.
+    pub(super) fn say_sorted(&self, rows: &str) {
+        if self.sort["complete"] == false {
+            let newest = &self.sort["looked_at"];
+            note(format!(
+                "only the newest {newest} of the {rows} that may fit are sorted: ask for fewer, as with --since"
+            ));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +102,8 @@ mod tests {
 
     #[test]
     fn parts_of_a_filtered_list_are_counted_together() {
-        let mut list = ListedItems { items: Vec::new(), next_cursor: None, filter: Value::Null };
+        let mut list =
+            ListedItems { items: Vec::new(), next_cursor: None, filter: Value::Null, sort: Value::Null };
         let part = |undecided: Value, cursor: Value| {
             json!({
                 "items": [1], "next_cursor": cursor,
@@ -103,8 +120,12 @@ mod tests {
                 "filter": { "by_index": [], "looked_at": 30, "more": false, "undecided": { "rows": 5, "why": "first" } },
             })
         );
-        let mut plain = ListedItems { items: Vec::new(), next_cursor: None, filter: Value::Null };
+        let mut plain =
+            ListedItems { items: Vec::new(), next_cursor: None, filter: Value::Null, sort: Value::Null };
         plain.add(json!({ "items": [], "next_cursor": null }));
         assert_eq!(plain.json(), json!({ "items": [], "next_cursor": null }));
+        let sort = json!({ "looked_at": 20, "complete": true });
+        plain.add(json!({ "items": [2], "next_cursor": null, "sort": sort }));
+        assert_eq!(plain.json(), json!({ "items": [2], "next_cursor": null, "sort": sort }));
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn list(runs: &[Value], now: Timestamp, within: Option<usize>) -> Str
     table(runs, [("AGE", &age), ("TOOK", &|run| took(run, now))], within)
 }
 
-/// The cards of a board's column: what a run cost takes the place of its age.
+/// The cards of a board's column, or runs by what they cost: the cost takes the place of the age.
 pub(super) fn cards(runs: &[Value], now: Timestamp, within: Option<usize>) -> String {
     let cost = |run: &Value| cost(run["usage"]["cost_usd"].as_str().unwrap_or_default());
     table(runs, [("TOOK", &|run| took(run, now)), ("COST", &cost)], within)

@@ -1,4 +1,4 @@
-//! `runs`: the list, newest first.
+//! `runs`: the list, newest first unless asked otherwise.
 
 use everfold_engine::clock;
 
@@ -7,7 +7,7 @@ use super::context::CommandContext;
 use super::list_pages::ListedItems;
 use super::moments::{moment_param, time_param};
 use super::output::{columns, note};
-use super::run_list::list;
+use super::run_list::{cards, list};
 use crate::client::query;
 use crate::fault::Fault;
 
@@ -42,6 +42,7 @@ pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, 
         return Ok(0);
     }
     listed.say_undecided("runs");
+    listed.say_sorted("runs");
     let items = &listed.items;
     if items.is_empty() {
         let is_filtered = args.status.is_some()
@@ -61,6 +62,8 @@ pub(crate) async fn run(context: &CommandContext, args: RunsArgs) -> Result<u8, 
     }
     // Ages are those of the moment that is shown.
     let now = at.and_then(|at| at.parse().ok()).unwrap_or_else(clock::now);
-    context.out.line(list(items, now, columns()));
+    let is_by_cost = args.sort.is_some_and(|sort| sort.trim_start_matches('-') == "cost");
+    let table = if is_by_cost { cards } else { list };
+    context.out.line(table(items, now, columns()));
     Ok(0)
 }

@@ -2,7 +2,7 @@
 
 use everfold_engine::id::Position;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{FilterError, RowFields, RowFilter};
+use everfold_projections::{FilterError, RowFields, RowFilter, SortReport};
 use serde::Serialize;
 use serde_json::json;
 
@@ -21,6 +21,37 @@ pub(crate) struct FilteredPage<T> {
     /// How rows were looked at, where `filter` was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) filter: Option<FilterAnswer>,
+}
+
+/// Part of a list that an expression may be asked of, and that comes in the order of any field.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SortedPage<T> {
+    /// The items.
+    pub(crate) items: Vec<T>,
+    /// Where the next part begins; null at the end.
+    pub(crate) next_cursor: Option<String>,
+    /// How rows were looked at, where `filter` was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<FilterAnswer>,
+    /// How many rows were sorted, where `sort` is a field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sort: Option<SortAnswer>,
+}
+
+/// How many rows were sorted by a field.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = SortAnswer)]
+pub(crate) struct SortAnswer {
+    /// Rows that were looked at.
+    looked_at: u64,
+    /// Whether these were all that may fit. If not, the list holds the newest of them only, all parts together.
+    complete: bool,
+}
+
+impl From<SortReport> for SortAnswer {
+    fn from(SortReport { looked_at, complete }: SortReport) -> Self {
+        Self { looked_at, complete }
+    }
 }
 
 /// Compiles the expression of a list's parameter `filter`.

@@ -12,7 +12,10 @@ use axum::{Extension, Json};
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
-use everfold_projections::{RUN_FIELDS, RunExpression, RunFilter, RunOrder, RunRow};
+use everfold_engine::time::Timestamp;
+use everfold_projections::{
+    RUN_FIELDS, RunExpression, RunFilter, RunOrder, RunRow, RunSort, RunsView, SortError,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,7 +23,7 @@ use super::answer::{read, written};
 use super::app::App;
 use super::credentials::credentials;
 use super::extract::{JsonBody, Params, Path, bad_key, once};
-use super::filter::{FilteredPage, compiled, moment_of};
+use super::filter::{SortAnswer, SortedPage, compiled, moment_of};
 use super::label_filter;
 use super::parameters::{limit, min_position, moment, wait};
 use super::pipeline_source::source;
@@ -31,7 +34,7 @@ use crate::access::Caller;
 use crate::body::filter::FilterAnswer;
 use crate::body::start::CreateBody;
 use crate::fault::{Code, Fault};
-use crate::node::{CursorOf, EndTurn, PagedList, StartRun, StartedRun};
+use crate::node::{CursorOf, EndTurn, PagedList, SortedPlace, StartRun, StartedRun};
 use crate::schema;
 use crate::view::RunView;
 
@@ -59,7 +62,8 @@ pub(crate) struct RunListParams {
     awaiting: Option<String>,
     /// An expression over the fields of a row: `status == 'failed' && cost > 2.0`.
     filter: Option<String>,
-    /// `-started`, `started`, `-ended` or `ended`.
+    /// `-started`, `started`, `-ended`, `ended`, or a field of a row, with `-` before it where the largest come first:
+    /// `-cost`, `elapsed`, `labels.team`.
     sort: Option<String>,
     /// A time or a position: what was there then.
     at: Option<String>,
@@ -74,7 +78,7 @@ pub(crate) struct RunListParams {
     path = "/runs",
     tag = "runs",
     params(RunListParams),
-    responses((status = 200, description = "Part of the list, newest first.", body = FilteredPage<schema::RunRowSchema>))
+    responses((status = 200, description = "Part of the list, newest first.", body = SortedPage<schema::RunRowSchema>))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -87,22 +91,71 @@ pub(crate) async fn list(
     if let Some(top) = &params.top {
         filter.top = Some(app.resolve(top).await?);
     }
-    let order = order(params.sort.as_deref())?;
-    let paged = paged(&params, &filter, order);
+    match order(params.sort.as_deref())? {
+        ListOrder::Stored(order) => stored(&app, params, filter, order).await,
+        ListOrder::By(sort) => sorted(&app, params, filter, sort).await,
+    }
+}
+
+/// In an order that the read model stores.
+async fn stored(
+    app: &App,
+    params: RunListParams,
+    mut filter: RunFilter,
+    order: RunOrder,
+) -> Result<Response, Fault> {
+    let paged = paged(&params, &filter, counts_in(order));
     let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
-    let at = moment(&app, params.at.as_deref()).await?;
-    if let Some(source) = &params.filter {
-        let now = moment_of(&app, params.at.as_deref(), at).await?;
-        let set_aside = app.set_aside().into_iter().collect();
-        filter.asked = Some(RunExpression::new(compiled(source, &RUN_FIELDS, now)?, now, set_aside));
+    let at = moment(app, params.at.as_deref()).await?;
+    if params.filter.is_some() {
+        let now = moment_of(app, params.at.as_deref(), at).await?;
+        filter.asked = expression(app, &params, now)?;
     }
-    let min = min_position(&app, params.min_position)?;
+    let min = min_position(app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
     let next_cursor = app.list_cursor(paged, answer.value.next);
-    let items: Vec<ListedRun> = answer.value.items.into_iter().map(ListedRun::of(&app)).collect();
+    let items: Vec<ListedRun> = answer.value.items.into_iter().map(ListedRun::of(app)).collect();
     let filter = answer.value.scan.map(FilterAnswer::from);
-    Ok(read(answer.position, FilteredPage { items, next_cursor, filter }))
+    Ok(read(answer.position, SortedPage { items, next_cursor, filter, sort: None }))
+}
+
+/// In the order of a field: every part is of the position and the moment of the first.
+async fn sorted(
+    app: &App,
+    params: RunListParams,
+    mut filter: RunFilter,
+    sort: RunSort,
+) -> Result<Response, Fault> {
+    let paged = paged(&params, &filter, CursorOf::RunsSorted);
+    let place = app.in_sorted_list(paged, params.cursor.as_deref())?;
+    let limit = limit(params.limit)?;
+    let (at, now) = match &place {
+        Some(place) => (Some(place.position), place.now),
+        None => {
+            let at = moment(app, params.at.as_deref()).await?;
+            (at, moment_of(app, params.at.as_deref(), at).await?)
+        }
+    };
+    filter.asked = expression(app, &params, now)?;
+    let min = min_position(app, params.min_position.max(place.as_ref().map(|place| place.position.get())))?;
+    let skipped = place.map_or(0, |place| place.skipped);
+    let sorted = move |runs: &RunsView<'_>| runs.sorted(&filter, &sort, skipped, limit, at, now);
+    let answer = app.views().runs(min, sorted).await?;
+    let found = answer.value;
+    let next = found.next.map(|skipped| SortedPlace { skipped, position: found.position, now });
+    let next_cursor = next.map(|next| app.sorted_cursor(paged, &next));
+    let items: Vec<ListedRun> = found.items.into_iter().map(ListedRun::of(app)).collect();
+    let filter = found.scan.map(FilterAnswer::from);
+    let sort = Some(SortAnswer::from(found.sort));
+    Ok(read(answer.position, SortedPage { items, next_cursor, filter, sort }))
+}
+
+/// The expression that is asked, where one is.
+fn expression(app: &App, params: &RunListParams, now: Timestamp) -> Result<Option<RunExpression>, Fault> {
+    let Some(source) = &params.filter else { return Ok(None) };
+    let set_aside = app.set_aside().into_iter().collect();
+    Ok(Some(RunExpression::new(compiled(source, &RUN_FIELDS, now)?, now, set_aside)))
 }
 
 /// A run in a list or on the board.
@@ -122,17 +175,24 @@ impl ListedRun {
     }
 }
 
-fn order(asked: Option<&str>) -> Result<RunOrder, Fault> {
-    match asked {
-        None | Some("-started") => Ok(RunOrder::Newest),
-        Some("started") => Ok(RunOrder::Oldest),
-        Some("-ended") => Ok(RunOrder::EndedLast),
-        Some("ended") => Ok(RunOrder::EndedFirst),
-        Some(word) => Err(Fault::new(
-            Code::Invalid,
-            format!("“{word}” is no order: -started, started, -ended or ended"),
-        )),
-    }
+/// The order of a list of runs.
+enum ListOrder {
+    Stored(RunOrder),
+    By(RunSort),
+}
+
+fn order(asked: Option<&str>) -> Result<ListOrder, Fault> {
+    let stored = match asked {
+        None | Some("-started") => RunOrder::Newest,
+        Some("started") => RunOrder::Oldest,
+        Some("-ended") => RunOrder::EndedLast,
+        Some("ended") => RunOrder::EndedFirst,
+        Some(field) => {
+            let refused = |error: SortError| Fault::new(Code::Invalid, error.message).hint(error.hint);
+            return RunSort::parse(field).map(ListOrder::By).map_err(refused);
+        }
+    };
+    Ok(ListOrder::Stored(stored))
 }
 
 /// What a cursor of the list counts in this order.
@@ -146,7 +206,7 @@ fn counts_in(order: RunOrder) -> CursorOf {
 }
 
 /// The list whose parts a cursor goes through.
-fn paged(params: &RunListParams, filter: &RunFilter, order: RunOrder) -> PagedList {
+fn paged(params: &RunListParams, filter: &RunFilter, of: CursorOf) -> PagedList {
     let number = params.number.map(|number| number.to_string());
     let [parent, top] = [filter.parent, filter.top].map(|run| run.map(|run| run.to_string()));
     let RunListParams { status, pipeline, label, q, step, awaiting, filter: asked, .. } = params;
@@ -154,7 +214,10 @@ fn paged(params: &RunListParams, filter: &RunFilter, order: RunOrder) -> PagedLi
     let mut filters: Vec<Option<&str>> = simple.map(Option::as_deref).to_vec();
     // Cursors of lists without an expression stay what they were.
     filters.extend(asked.as_deref().map(Some));
-    counts_in(order).with(&filters)
+    if of == CursorOf::RunsSorted {
+        filters.push(params.sort.as_deref());
+    }
+    of.with(&filters)
 }
 
 fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {

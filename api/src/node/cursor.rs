@@ -1,10 +1,13 @@
-//! Cursors of lists and ids of streams: `EPOCH-NUMBER`.
+//! Cursors of lists and ids of streams: `EPOCH-NUMBER`; of lists in the order of a field
+//! `EPOCH-NUMBER-POSITION-MILLISECONDS`, since later parts of these are of the position and the moment of the first.
 //!
 //! Law: a cursor of another copy of the store is refused, since the copies may hold different events from some position
 //! on; and so is the cursor of another list, of another order of it or with other filters, whose numbers mean something
 //! else. Times are no part of that: a caller may count them from the moment of each request.
 
+use everfold_engine::id::Position;
 use everfold_engine::json::Hash;
+use everfold_engine::time::Timestamp;
 
 use crate::fault::{Code, Fault};
 
@@ -35,6 +38,8 @@ pub(crate) enum CursorOf {
     StagedTasks = 11,
     /// Reviews of such tasks.
     TaskReviews = 12,
+    /// Runs in the order of a field; [`SortedPlace`] holds what else its cursors say.
+    RunsSorted = 13,
 }
 
 /// A list whose parts are asked for one after the other.
@@ -43,6 +48,17 @@ pub(crate) struct PagedList {
     of: CursorOf,
     /// What tells its filters from others.
     mark: u16,
+}
+
+/// Where a part of a list in the order of a field begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SortedPlace {
+    /// Items before it.
+    pub(crate) skipped: u64,
+    /// The position that the list is of.
+    pub(crate) position: Position,
+    /// The moment of its first part.
+    pub(crate) now: Timestamp,
 }
 
 impl CursorOf {
@@ -69,14 +85,38 @@ impl PagedList {
         cursor_text(epoch, marked.saturating_mul(CursorOf::ROOM).saturating_add(self.of as u64))
     }
 
+    /// The cursor of a part of a list in the order of a field.
+    pub(super) fn sorted_text(self, epoch: &str, place: &SortedPlace) -> String {
+        let SortedPlace { skipped, position, now } = place;
+        format!("{}-{position}-{}", self.text(epoch, *skipped), now.0)
+    }
+
+    /// Reads a cursor of this list in the order of a field back.
+    pub(super) fn sorted_place(self, epoch: &str, text: &str) -> Result<SortedPlace, Fault> {
+        let (start, rest) = sorted_parts(text).map_or((text, None), |(start, rest)| (start, Some(rest)));
+        let skipped = self.number(epoch, start)?;
+        let digits = |text: &str| {
+            let is_number = text.len() <= NUMBER_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<u64>().ok().filter(|_| is_number)
+        };
+        let rest = rest.and_then(|rest| rest.split_once('-'));
+        let rest = rest.and_then(|(position, now)| Some((digits(position)?, digits(now)?)));
+        let Some((position, now)) = rest else {
+            let what = format!("“{text}” is no cursor of a list in the order of a field");
+            return Err(Fault::new(Code::Invalid, what).hint("begin again without it"));
+        };
+        Ok(SortedPlace { skipped, position: Position(position), now: Timestamp(now.cast_signed()) })
+    }
+
     /// Reads a cursor of this list back.
     pub(super) fn number(self, epoch: &str, text: &str) -> Result<u64, Fault> {
-        let number = cursor(epoch, text)?;
         let other = |what: &str| {
             let what = format!("“{text}” is a cursor of {what}");
             Err(Fault::new(Code::Invalid, what).hint("begin again without it"))
         };
-        if number % CursorOf::ROOM != self.of as u64 {
+        let sorted = sorted_parts(text).map(|(start, _)| start);
+        let number = cursor(epoch, sorted.unwrap_or(text))?;
+        if sorted.is_some() || number % CursorOf::ROOM != self.of as u64 {
             return other("another list, or of another order of this one");
         }
         let marked = number / CursorOf::ROOM;
@@ -89,6 +129,12 @@ impl PagedList {
         }
         Ok(marked / Self::MARKS)
     }
+}
+
+/// A cursor of a list in the order of a field: what every cursor has, and the rest.
+fn sorted_parts(text: &str) -> Option<(&str, &str)> {
+    let second = text.match_indices('-').nth(1)?.0;
+    Some((&text[..second], &text[second + 1..]))
 }
 
 /// A number of a cursor or an event id with the store's epoch: `EPOCH-NUMBER`.
@@ -132,6 +178,31 @@ mod tests {
         }
         let copy = newest.number("fedcba9876543210", &text).unwrap_err();
         assert_eq!(copy.code, Code::OtherCopy);
+    }
+
+    #[test]
+    fn a_cursor_in_the_order_of_a_field_holds_the_position_and_the_moment_of_its_list() {
+        let epoch = "0123456789abcdef";
+        let by_cost = CursorOf::RunsSorted.with(&[None, Some("-cost")]);
+        let place = SortedPlace {
+            skipped: 100,
+            position: Position(40_000_000_000),
+            now: Timestamp(1_790_000_000_000),
+        };
+        let text = by_cost.sorted_text(epoch, &place);
+        assert_eq!(by_cost.sorted_place(epoch, &text).unwrap(), place);
+        let other = CursorOf::RunsSorted.with(&[None, Some("cost")]);
+        assert_eq!(other.sorted_place(epoch, &text).unwrap_err().code, Code::Invalid);
+        let newest = CursorOf::RunsNewest.with(&[None]);
+        assert_eq!(newest.number(epoch, &text).unwrap_err().code, Code::Invalid);
+        assert_eq!(by_cost.sorted_place(epoch, &newest.text(epoch, 7)).unwrap_err().code, Code::Invalid);
+        let copy = by_cost.sorted_place("fedcba9876543210", &text).unwrap_err();
+        assert_eq!(copy.code, Code::OtherCopy);
+        let start = by_cost.text(epoch, 100);
+        for broken in ["", "-", "-7", "-7-", "-x-7", "-7--7", "-7-7-7", "-99999999999999999999-7"] {
+            let fault = by_cost.sorted_place(epoch, &format!("{start}{broken}")).unwrap_err();
+            assert_eq!(fault.code, Code::Invalid, "{broken}");
+        }
     }
 
     #[test]

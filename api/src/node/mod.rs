@@ -47,7 +47,7 @@ pub use crate::body::notice::{NoticeStatus, NoticeView, SubscriptionView};
 pub(crate) use aborts::AbortMark;
 pub(crate) use budgets::{money, span};
 pub(crate) use credentials::{credential_fault, refuse_in_definition};
-pub(crate) use cursor::{CursorOf, PagedList};
+pub(crate) use cursor::{CursorOf, PagedList, SortedPlace};
 pub(crate) use handle::EndTurn;
 pub use handle::Node;
 pub use hooks::{DeliveryView, HandlingView, OutcomeView, OutcomeWord};

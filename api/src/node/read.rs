@@ -21,7 +21,7 @@ use everfold_workflows::remote::AttemptFacts;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::cursor::{PagedList, cursor, cursor_text};
+use super::cursor::{PagedList, SortedPlace, cursor, cursor_text};
 use super::handle::Node;
 use crate::body::spend::CounterView;
 use crate::fault::{Code, Fault};
@@ -436,6 +436,20 @@ impl Node {
     /// Reads a list's cursor back.
     pub(crate) fn in_list(&self, list: PagedList, cursor: Option<&str>) -> Result<Option<u64>, Fault> {
         cursor.map(|text| list.number(&self.epoch, text)).transpose()
+    }
+
+    /// Where the next part of a list in the order of a field begins, as a cursor of this store.
+    pub(crate) fn sorted_cursor(&self, list: PagedList, next: &SortedPlace) -> String {
+        list.sorted_text(&self.epoch, next)
+    }
+
+    /// Reads the cursor of a list in the order of a field back.
+    pub(crate) fn in_sorted_list(
+        &self,
+        list: PagedList,
+        cursor: Option<&str>,
+    ) -> Result<Option<SortedPlace>, Fault> {
+        cursor.map(|text| list.sorted_place(&self.epoch, text)).transpose()
     }
 
     /// Reads a cursor back.

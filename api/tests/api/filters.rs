@@ -72,6 +72,39 @@ async fn parts_of_an_answer_follow_each_other_and_a_cursor_belongs_to_its_expres
 }
 
 #[tokio::test]
+async fn runs_come_in_the_order_of_any_field_and_all_parts_are_of_the_position_of_the_first() {
+    let api = five_runs().await;
+    let (status, page) = api.get("/api/v1/runs?sort=title&limit=2").await;
+    assert_eq!((status, titles(&page)), (200, vec!["n1", "n2"]), "{page}");
+    assert_eq!(page["sort"], json!({ "looked_at": 5, "complete": true }));
+    let cursor = page["next_cursor"].as_str().unwrap().to_owned();
+    let body = json!({ "definition": COUNTED, "input": { "n": 6 }, "title": "n0" });
+    let (_, run) = api.post("/api/v1/runs", body).await;
+    api.until(run["id"].as_str().unwrap(), "succeeded").await;
+    let (_, rest) = api.get(&format!("/api/v1/runs?sort=title&cursor={cursor}")).await;
+    assert_eq!((titles(&rest), &rest["next_cursor"]), (vec!["n3", "n4", "n5"], &json!(null)), "{rest}");
+    for (query, wanted) in [
+        ("sort=-title&limit=3", vec!["n5", "n4", "n3"]),
+        ("sort=status&status=failed", vec!["n5", "n3", "n1"]),
+        ("sort=-labels.team&limit=1", vec!["n2"]),
+        ("sort=title&filter=failure.code%20%3D%3D%20'ODD'&limit=2", vec!["n1", "n3"]),
+    ] {
+        let (status, page) = api.get(&format!("/api/v1/runs?{query}&at={}", rest["items"][0]["since"])).await;
+        assert!(status == 200 && page["sort"]["complete"] == true, "{query}: {page}");
+        let (_, page) = api.get(&format!("/api/v1/runs?{query}")).await;
+        assert_eq!(titles(&page), wanted, "{query}: {page}");
+    }
+    let other = format!("/api/v1/runs?sort=-title&cursor={cursor}");
+    for (path, code) in [(other.as_str(), "EF0211"), ("/api/v1/runs?sort=titel", "EF0211")] {
+        let (status, problem) = api.get(path).await;
+        assert_eq!((status, &problem["code"]), (422, &json!(code)), "{problem}");
+    }
+    let (_, problem) = api.get("/api/v1/runs?sort=titel").await;
+    assert_eq!(problem["detail"], "“titel” is no order of runs");
+    assert!(problem["hint"].as_str().unwrap().starts_with("did you mean `title`?"), "{problem}");
+}
+
+#[tokio::test]
 async fn now_is_the_moment_of_the_request_or_of_the_past_that_is_asked_for() {
     let api = five_runs().await;
     let (_, page) = api.get("/api/v1/runs?sort=started").await;

@@ -117,9 +117,15 @@ async fn a_cursor_goes_on_in_its_own_list_and_order_alone() {
     let (_, page) = api.get(&format!("/api/v1/runs?limit=1&min_position={position}")).await;
     let cursor = page["next_cursor"].as_str().unwrap().to_owned();
     assert_eq!(api.listed(&format!("limit=5&cursor={cursor}")).await.len(), 2);
-    for path in
-        ["runs?sort=started&", "runs?sort=-ended&", "inbox?", "audit/gates?", "audit/decisions?", "hooks?"]
-    {
+    for path in [
+        "runs?sort=started&",
+        "runs?sort=-ended&",
+        "runs?sort=-cost&",
+        "inbox?",
+        "audit/gates?",
+        "audit/decisions?",
+        "hooks?",
+    ] {
         let (status, problem) = api.get(&format!("/api/v1/{path}cursor={cursor}")).await;
         assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{path}: {problem}");
     }

@@ -46,6 +46,15 @@ impl FieldType {
         }
     }
 
+    /// Whether its values have an order.
+    #[must_use]
+    pub fn has_order(self) -> bool {
+        match self {
+            Self::Text | Self::Word(_) | Self::Whole | Self::Number | Self::Time | Self::Span => true,
+            Self::Texts | Self::Items | Self::TextMap | Self::Flag => false,
+        }
+    }
+
     fn of_expression(self) -> Type {
         match self {
             Self::Text | Self::Word(_) => Type::Text,
@@ -114,6 +123,22 @@ impl RowFields {
             AtPath::Field(FieldType::TextMap) => Some(AtPath::Entry),
             _other => None,
         }
+    }
+
+    /// What rows are sorted by at a path; `None`: no field with an order stands there.
+    pub(crate) fn sorts_by(&self, path: &[String]) -> Option<FieldType> {
+        match self.find(path)? {
+            AtPath::Field(of) => (of.has_order() && !written(path).contains(ITEM)).then_some(of),
+            AtPath::Entry => Some(FieldType::Text),
+            AtPath::Parts => None,
+        }
+    }
+
+    /// The names of the fields that rows are sorted by, without those of maps.
+    #[must_use]
+    pub fn sorting(&self) -> Vec<&'static str> {
+        let sorting = self.known.iter().filter(|field| field.of.has_order() && !field.name.contains(ITEM));
+        sorting.map(|field| field.name).collect()
     }
 
     /// The type of what stands at a path.

@@ -130,6 +130,9 @@ impl FilterRow for RunFields<'_> {
             "active_steps" => json!(shown.steps),
             "awaits" => json!(shown.awaits),
             "cost" => json!(shown.usage.cost_micros as f64 / 1e6),
+            "moved_at" => json!(shown.moved_at),
+            "updated_at" => json!(row.updated_at),
+            "step_counts" => json!(row.step_counts),
             "set_aside" => json!(self.set_aside),
             other => {
                 serde_json::to_value(row).ok().and_then(|row| row.get(other).cloned()).unwrap_or_default()

@@ -76,6 +76,15 @@ pub(super) struct VisibleRows {
     pub(super) living: Vec<u32>,
 }
 
+/// What the indexes leave of the rows.
+pub(super) struct WantedRows {
+    pub(super) condition: Predicate,
+    /// Rows with lower numbers began too early.
+    pub(super) first: u32,
+    /// The fields of the expression that an index answered for.
+    pub(super) by_index: Vec<String>,
+}
+
 impl<'a> RunsView<'a> {
     pub(crate) fn new(snapshot: ReadSnapshot<'a>) -> Result<Self, FoldError> {
         let head = fold::head(&snapshot)?;
@@ -292,27 +301,10 @@ impl<'a> RunsView<'a> {
         limit: usize,
         at: Option<Position>,
     ) -> Result<RunPage, FoldError> {
-        let filter = RunFilter {
-            words: filter.words.iter().map(|word| word.to_lowercase()).collect(),
-            ..filter.clone()
-        };
+        let filter = filter.in_lower_case();
         let visible = self.visible_at(at)?;
-        let plan = filter.plan(at.is_none());
-        let simple = filter.condition(&self.snapshot, self.head.count, at.is_none())?;
-        let settled = Predicate::All(plan.predicate.into_iter().chain([simple]).collect());
-        // Rows of runs that were open then are checked one by one; those that had ended by then are as they are now.
-        let condition = if at.is_some() {
-            let lived = Predicate::Numbers(visible.living.clone());
-            let others = Predicate::All(vec![Predicate::Not(visible.living.clone()), settled]);
-            Predicate::Any(vec![lived, others])
-        } else {
-            settled
-        };
-        let first = match filter.started_after.max(plan.started_after) {
-            Some(after) => start_times::first_after(&self.snapshot, visible.count, after)?,
-            None => 0,
-        };
-        let scan = filter.asked.as_ref().map(|asked| asked.scan(plan.by_index));
+        let WantedRows { condition, first, by_index } = self.wanted(&filter, &visible)?;
+        let scan = filter.asked.as_ref().map(|asked| asked.scan(by_index));
         let mut page = CollectedRows { filter: &filter, items: Vec::new(), limit, next: None, scan };
         let mut each = |number: u32, place: u64| -> Result<ControlFlow<()>, FoldError> {
             if !page.has_room() {
@@ -351,6 +343,27 @@ impl<'a> RunsView<'a> {
                 Ok(RunPage { items: page.items, next: page.next, scan })
             }
         }
+    }
+
+    /// What the indexes leave of the visible rows.
+    pub(super) fn wanted(&self, filter: &RunFilter, visible: &VisibleRows) -> Result<WantedRows, FoldError> {
+        let now = visible.at.is_none();
+        let plan = filter.plan(now);
+        let simple = filter.condition(&self.snapshot, self.head.count, now)?;
+        let settled = Predicate::All(plan.predicate.into_iter().chain([simple]).collect());
+        // Rows of runs that were open then are checked one by one; those that had ended by then are as they are now.
+        let condition = if now {
+            settled
+        } else {
+            let lived = Predicate::Numbers(visible.living.clone());
+            let others = Predicate::All(vec![Predicate::Not(visible.living.clone()), settled]);
+            Predicate::Any(vec![lived, others])
+        };
+        let first = match filter.started_after.max(plan.started_after) {
+            Some(after) => start_times::first_after(&self.snapshot, visible.count, after)?,
+            None => 0,
+        };
+        Ok(WantedRows { condition, first, by_index: plan.by_index })
     }
 
     /// Shows the ended runs in the order of their ends.

@@ -7,7 +7,8 @@
 //! [`row_json`] its JSON. [`record`] folds one row, with what the run is doing ([`activity`], [`stops`], [`funding`])
 //! [`step_counts`] among it, and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
 //! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries: [`run_filter`]
-//! says which runs are wanted, by simple conditions and by an expression over [`fields`], of which [`plan`] takes what indexes answer.
+//! says which runs are wanted, by simple conditions and by an expression over [`fields`], of which [`plan`] takes what indexes answer. [`sorted`] lists them in the order of
+//! a field.
 
 mod activity;
 mod awaited_action;
@@ -26,6 +27,7 @@ mod row_json;
 mod row_part;
 mod row_state;
 mod run_filter;
+mod sorted;
 mod step_counts;
 mod stops;
 mod windows;
@@ -38,4 +40,5 @@ pub use list::{RunCounts, RunOrder, RunPage, RunsView};
 pub use row::{RowStepCounts, RunRow};
 pub use row_state::{RowFailure, RowParent, RowState, RowUsage, STATUSES as RUN_STATUSES};
 pub use run_filter::{RunExpression, RunFilter};
+pub use sorted::{RunSort, SortError, SortReport, SortedRuns};
 pub use step_counts::StepCounts;

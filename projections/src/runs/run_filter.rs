@@ -103,6 +103,11 @@ impl RunFilter {
         Ok(Predicate::All(all))
     }
 
+    /// The same with words as rows are searched for them.
+    pub(super) fn in_lower_case(&self) -> Self {
+        Self { words: self.words.iter().map(|word| word.to_lowercase()).collect(), ..self.clone() }
+    }
+
     /// What the indexes answer of the expression.
     pub(super) fn plan(&self, now: bool) -> RunPlan {
         self.asked.as_ref().map_or_else(RunPlan::default, |asked| RunPlan::of(asked.filter.condition(), now))

@@ -13,6 +13,7 @@ mod kill;
 mod laws;
 mod random_run;
 mod read_side;
+mod sorted;
 mod stages;
 mod synthetic_runs;
 mod unreadable_log;

@@ -1,7 +1,7 @@
 //! `/runs.csv`: the runs of a filter as comma-separated values, page by page as they are read.
 //!
 //! Law: what is in memory is one page; an export that cannot go on breaks off without its end, so that it is not taken
-//! for the whole.
+//! for the whole, and one that cannot be sorted whole does not begin.
 
 use std::io;
 
@@ -62,6 +62,10 @@ impl CsvExport {
     async fn piece(&mut self, to: &mut String) -> Result<bool, Problem> {
         let path = self.query.path(&self.filter, PIECE, self.cursor.as_deref());
         let list: RunList = self.visit.rest.get(&self.visit.at_moment(&path)).await?;
+        if let Some(rows) = list.sorted_newest() {
+            let what = format!("only the newest {rows} of these runs can be sorted, and an export is of all");
+            return Err(Problem::invalid(what));
+        }
         for run in &list.items {
             to.push_str(&line(self.query.columns.iter().map(|column| value(run, column))));
         }
@@ -99,6 +103,8 @@ fn value(run: &RunRow, column: &str) -> String {
         "cost" if run.usage.cost_usd.is_empty() => "0.000000".to_owned(),
         "cost" => run.usage.cost_usd.clone(),
         "note" => text(&run.note),
+        "steps" => run.steps_done().unwrap_or_default(),
+        "moved" => run.moved_at.clone(),
         "by" => run.started_by.clone(),
         "labels" => {
             run.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("; ")

@@ -91,6 +91,22 @@ pub(crate) struct Parent {
 pub(crate) struct RunList {
     pub(crate) items: Vec<RunRow>,
     pub(crate) next_cursor: Option<String>,
+    pub(crate) sort: Option<SortedRows>,
+}
+
+/// How many rows were sorted by a field.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SortedRows {
+    pub(crate) looked_at: u64,
+    pub(crate) complete: bool,
+}
+
+impl RunList {
+    /// How many runs are sorted, where these are only the newest of those that may fit.
+    pub(crate) fn sorted_newest(&self) -> Option<u64> {
+        self.sort.filter(|sorted| !sorted.complete).map(|sorted| sorted.looked_at)
+    }
 }
 
 impl RunRow {
@@ -116,6 +132,12 @@ impl RunRow {
     /// How long it took, or takes up to a moment.
     pub(crate) fn took(&self, now: &str) -> String {
         crate::words::took(&self.started_at, Some(self.ended_at.as_deref().unwrap_or(now)))
+    }
+
+    /// How many of its steps are done, of how many: `5 of 7`.
+    pub(crate) fn steps_done(&self) -> Option<String> {
+        let counts = self.step_counts.filter(|counts| counts.total > 0)?;
+        Some(format!("{} of {}", counts.succeeded, counts.total))
     }
 
     /// The step that it stands at: the first that goes on, an item without its place in the list.

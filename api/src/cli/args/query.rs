@@ -61,7 +61,7 @@ pub(crate) struct RunsArgs {
     /// Only runs that began later than this time: 2h, yesterday, 2026-11-20, RFC 3339
     #[arg(long = "since", alias = "started-after", value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) started_after: Option<String>,
-    /// In which order: -started, started, -ended or ended [default: -started]
+    /// In which order: started, ended, or a field as in --filter: cost, elapsed, title, labels.team; with - before it the largest first [default: -started]
     #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
     /// As they were at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position

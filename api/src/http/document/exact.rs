@@ -4,7 +4,7 @@
 //! a route refuses one for its form.
 
 use everfold_engine::event::RunEvent;
-use everfold_projections::DecisionType;
+use everfold_projections::{DecisionType, RunSort};
 use serde_json::{Map, Value, json};
 
 use super::links;
@@ -119,7 +119,8 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
             let open: Vec<&str> = STATUSES.iter().copied().chain(["open"]).collect();
             pattern(&listed(&open))
         }
-        ("listRuns", _, "sort") => words(&["-started", "started", "-ended", "ended"]),
+        ("listRuns", _, "sort") => pattern(&orders_of_runs()),
+        ("listRuns", _, "cursor") => pattern(r"^[0-9a-f]{16}-[0-9]{1,18}(-[0-9]{1,18}-[0-9]{1,18})?$"),
         ("getBoard", _, "group_by") => words(&["status", "stage"]),
         ("getSpend", _, "by") => words(&["run", "step", "role", "model", "day", "pipeline"]),
         ("listAllDecisions", _, "kind") => pattern(&listed(&DecisionType::ALL.map(DecisionType::as_str))),
@@ -231,6 +232,12 @@ fn examples(id: &str) -> Option<Value> {
         ),
         _other => return None,
     })
+}
+
+/// The orders of runs: by their start or end, or by a field of their rows.
+fn orders_of_runs() -> String {
+    let names: Vec<String> = RunSort::fields().iter().map(|name| name.replace('.', r"\.")).collect();
+    format!(r"^-?(started|ended|labels\.[^\x00-\x1f]+|{})$", names.join("|"))
 }
 
 /// Fields of schemas: the schema, the field, the keywords to add.

@@ -118,6 +118,7 @@ pub(super) const TABLE: &[(&str, i32)] = &[
     ("runs --filter status==\"waiting\"&&labels.team==\"blue\" --json", 0),
     ("runs --filter statsu==3", 2),
     ("runs --sort started --limit 2", 0),
+    ("runs --sort -title --json=title", 0),
     ("runs --sort sideways", 2),
     ("runs --status nonsense", 2),
     ("runs --since tomorrow", 2),

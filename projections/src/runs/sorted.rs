@@ -1,0 +1,256 @@
+//! Runs in the order of a field of their rows.
+//!
+//! Law: the answer is that of a plain sort of the rows that were looked at: the newest of those that the indexes leave,
+//! at most so many; the answer says how many these were and whether they were all. It is of one position, which later
+//! parts of it ask for again: so no part repeats a run of another or misses one, whatever happens meanwhile.
+//!
+//! A row without the field comes last in both directions; of rows with the same value the newest comes first.
+
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
+
+use everfold_base::id::Position;
+use everfold_base::time::Timestamp;
+use serde::Serialize;
+
+use super::fields::{RUN_FIELDS, RunFields};
+use super::list::RunsView;
+use super::row::RunRow;
+use super::run_filter::RunFilter;
+use crate::filter::{FieldType, FilterRow as _, Judged, ROWS_MAX, RowScan, ScanReport};
+use crate::projection::FoldError;
+
+/// What the owner of runs says of them, and no row.
+const NOT_STORED: &str = "set_aside";
+
+/// An order by a field of rows.
+#[derive(Debug, Clone)]
+pub struct RunSort {
+    path: Vec<String>,
+    holds: FieldType,
+    is_descending: bool,
+    rows_max: usize,
+}
+
+/// Why runs have no such order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SortError {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+/// How many rows were sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SortReport {
+    /// Rows that were looked at.
+    pub looked_at: u64,
+    /// Whether they were all that may fit; else they are the newest of these.
+    pub complete: bool,
+}
+
+/// Part of a list in the order of a field.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SortedRuns {
+    /// The runs.
+    pub items: Vec<RunRow>,
+    /// How many runs stand before the next part, if there is one; counts in this order at this position only.
+    pub next: Option<u64>,
+    /// The position that the list is of.
+    pub position: Position,
+    /// How many rows were sorted.
+    pub sort: SortReport,
+    /// How rows were looked at, where an expression was asked.
+    pub scan: Option<ScanReport>,
+}
+
+/// What rows are sorted by.
+#[derive(Debug, Clone, PartialEq)]
+enum SortKey {
+    Number(f64),
+    /// Without regard to case first.
+    Text(String, String),
+}
+
+impl SortKey {
+    fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
+            (Self::Text(one, one_as_is), Self::Text(other, other_as_is)) => {
+                one.cmp(other).then_with(|| one_as_is.cmp(other_as_is))
+            }
+            // A field has one type.
+            (Self::Number(_), Self::Text(..)) => Ordering::Less,
+            (Self::Text(..), Self::Number(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl RunSort {
+    /// The fields that runs are sorted by, beside `labels.KEY`.
+    #[must_use]
+    pub fn fields() -> Vec<&'static str> {
+        RUN_FIELDS.sorting().into_iter().filter(|name| *name != NOT_STORED).collect()
+    }
+
+    /// An order as it is asked for: the name of a field, behind `-` where the largest come first.
+    ///
+    /// # Errors
+    /// [`SortError`]: rows have no such field, or its values have no order.
+    pub fn parse(text: &str) -> Result<Self, SortError> {
+        let (is_descending, name) = match text.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        let path: Vec<String> = match name.strip_prefix("labels.") {
+            Some(label) => vec!["labels".to_owned(), label.to_owned()],
+            None => name.split('.').map(str::to_owned).collect(),
+        };
+        let holds = RUN_FIELDS.sorts_by(&path).filter(|_| name != NOT_STORED);
+        let holds = holds.ok_or_else(|| Self::refused(text, name))?;
+        Ok(Self { path, holds, is_descending, rows_max: ROWS_MAX })
+    }
+
+    fn refused(text: &str, name: &str) -> SortError {
+        let names = Self::fields();
+        let message = format!("“{text}” is no order of runs");
+        let fields = format!(
+            "an order is started or ended, or a field: {}, labels.KEY; with `-` before it the largest come first",
+            names.join(", ")
+        );
+        let near =
+            everfold_language::definition::similar(name, names.into_iter().chain(["started", "ended"]));
+        let hint = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default() + &fields;
+        SortError { message, hint }
+    }
+
+    /// The same with another bound of the rows that are sorted.
+    #[must_use]
+    pub fn within(self, rows_max: usize) -> Self {
+        Self { rows_max: rows_max.max(1), ..self }
+    }
+
+    /// What a row is sorted by at a moment; `None`: it does not have the field.
+    fn key(&self, row: &RunRow, now: Timestamp) -> Option<SortKey> {
+        let (first, rest) = self.path.split_first()?;
+        let value = RunFields { row, now, set_aside: None }.field(first);
+        let value = rest.iter().try_fold(&value, |value, part| value.get(part))?;
+        match self.holds {
+            FieldType::Word(words) => {
+                let place = words().iter().position(|word| value.as_str() == Some(word))?;
+                Some(SortKey::Number(place as f64))
+            }
+            FieldType::Time => {
+                let Timestamp(millis) = value.as_str()?.parse().ok()?;
+                Some(SortKey::Number(millis as f64))
+            }
+            FieldType::Span => value.as_str()?.strip_suffix("ms")?.parse().ok().map(SortKey::Number),
+            _number if value.is_number() => value.as_f64().map(SortKey::Number),
+            _text => value.as_str().map(|text| SortKey::Text(text.to_lowercase(), text.to_owned())),
+        }
+    }
+
+    fn order(&self, one: &(Option<SortKey>, u32), other: &(Option<SortKey>, u32)) -> Ordering {
+        let by_value = match (&one.0, &other.0) {
+            (Some(one), Some(other)) if self.is_descending => other.order(one),
+            (Some(one), Some(other)) => one.order(other),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
+        by_value.then_with(|| other.1.cmp(&one.1))
+    }
+}
+
+/// The rows that fit, on their way through all that may.
+struct SortingRows<'a> {
+    filter: &'a RunFilter,
+    sort: &'a RunSort,
+    now: Timestamp,
+    keys: Vec<(Option<SortKey>, u32)>,
+    report: SortReport,
+    scan: Option<RowScan<'a>>,
+}
+
+impl SortingRows<'_> {
+    /// Whether another row may be read.
+    fn has_room(&mut self) -> bool {
+        let is_within = self.report.looked_at < self.sort.rows_max as u64;
+        self.report.complete = is_within && self.scan.as_mut().is_none_or(RowScan::has_room);
+        self.report.complete
+    }
+
+    fn take(&mut self, number: u32, row: &RunRow) -> ControlFlow<()> {
+        self.report.looked_at += 1;
+        if !self.filter.fits(row) {
+            return ControlFlow::Continue(());
+        }
+        let judged = match (&mut self.scan, &self.filter.asked) {
+            (Some(scan), Some(asked)) => scan.judge(&asked.of_row(row)),
+            _no_expression => Judged::Fits,
+        };
+        match judged {
+            Judged::Fits => self.keys.push((self.sort.key(row, self.now), number)),
+            Judged::DoesNotFit => {}
+            Judged::Later => {
+                self.report.complete = false;
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl RunsView<'_> {
+    /// The runs that fit in the order of a field, at most `limit` behind the first `skipped`; of a past position, as
+    /// they were then. What still goes on has lasted up to `now`.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn sorted(
+        &self,
+        filter: &RunFilter,
+        sort: &RunSort,
+        skipped: u64,
+        limit: usize,
+        at: Option<Position>,
+        now: Timestamp,
+    ) -> Result<SortedRuns, FoldError> {
+        let position = at.unwrap_or(self.snapshot.position());
+        let at = Some(position);
+        let filter = filter.in_lower_case();
+        let visible = self.visible_at(at)?;
+        let wanted = self.wanted(&filter, &visible)?;
+        let report = SortReport { looked_at: 0, complete: true };
+        let scan = filter.asked.as_ref().map(|asked| asked.scan(wanted.by_index));
+        let mut rows = SortingRows { filter: &filter, sort, now, keys: Vec::new(), report, scan };
+        let mut failed = None;
+        wanted.condition.walk(&self.snapshot, wanted.first..visible.count, true, |number| {
+            if !rows.has_room() {
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok(match self.row(number, at) {
+                Ok(row) => row.map_or(ControlFlow::Continue(()), |row| rows.take(number, &row)),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            })
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let SortingRows { mut keys, report, scan, .. } = rows;
+        keys.sort_unstable_by(|one, other| sort.order(one, other));
+        let first = usize::try_from(skipped).unwrap_or(usize::MAX).min(keys.len());
+        let last = first.saturating_add(limit).min(keys.len());
+        let mut items = Vec::with_capacity(last - first);
+        for (_, number) in &keys[first..last] {
+            items.extend(self.row(*number, at)?);
+        }
+        let next = (last < keys.len()).then_some(last as u64);
+        Ok(SortedRuns { items, next, position, sort: report, scan: scan.map(RowScan::report) })
+    }
+}
