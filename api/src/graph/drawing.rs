@@ -3,7 +3,8 @@
 use everfold_engine::definition::Definition;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{BoxContent, Frame, Placed, Point, Rect, place};
+use super::geometry::{BoxContent, Point, Rect};
+use super::layout::{Frame, Placed, place};
 use super::sketch::{Sketch, SketchKind, StepBox};
 
 /// The space around a picture that stands in a page, in pixels.
@@ -29,9 +30,9 @@ pub(crate) struct GraphView {
     height: f64,
     /// In the order of the file, then the steps of `on_finish`.
     nodes: Vec<GraphNode>,
-    /// The needs.
+    /// The needs, but for those that follow from others.
     arrows: Vec<GraphArrow>,
-    /// The routes backwards.
+    /// The routes backwards, but for those of a signal that sends many steps back: `about` has these.
     backs: Vec<GraphBack>,
     /// What surrounds the steps: triggers, the key, slots, budgets, signals, notices.
     about: Vec<String>,
@@ -121,9 +122,9 @@ pub(crate) struct GraphPoint {
     y: f64,
 }
 
-/// The picture of a definition.
-pub(crate) fn drawing(definition: &Definition, detail: GraphDetail) -> GraphView {
-    let sketch = Sketch::of(definition);
+/// The picture of a definition without the steps of these names.
+pub(crate) fn drawing(definition: &Definition, detail: GraphDetail, folded: &[String]) -> GraphView {
+    let sketch = Sketch::of(definition).drawn(folded);
     let content = match detail {
         GraphDetail::Full => BoxContent::Full,
         GraphDetail::Names => BoxContent::Names,

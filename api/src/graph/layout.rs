@@ -1,13 +1,11 @@
-//! Places for boxes and arrows.
+//! Places for boxes and arrows; [`tracks`](super::tracks) has those of the routes backwards.
 
 use dagre::graph::{Graph, GraphOptions};
-use dagre::layout::types::LabelPos;
 use dagre::{EdgeLabel, LayoutOptions, NodeLabel, layout};
 
+use super::geometry::{BoxContent, Point, Rect, text_width};
 use super::sketch::{Sketch, StepBox};
-
-/// A place: x and y in pixels.
-pub(super) type Point = (f64, f64);
+use super::tracks::{PlacedBack, label_width, tracks};
 
 /// A placed picture; y grows downwards, all numbers are pixels.
 pub(super) struct Placed {
@@ -18,24 +16,7 @@ pub(super) struct Placed {
     /// By arrow of the sketch.
     pub(super) arrows: Vec<Vec<Point>>,
     /// By route backwards: its line from the failing step to the reworked one, and its label's middle.
-    pub(super) backs: Vec<(Vec<Point>, Point)>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rect {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) width: f64,
-    pub(super) height: f64,
-}
-
-/// What stands in the boxes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BoxContent {
-    /// What the step does, its notes, a line for each gate.
-    Full,
-    /// Two lines, of which the name is one.
-    Names,
+    pub(super) backs: Vec<PlacedBack>,
 }
 
 /// What is around the boxes.
@@ -50,23 +31,11 @@ pub(super) const MARGIN: f64 = 24.0;
 pub(super) const TITLE: f64 = 64.0;
 const BETWEEN_FINISH: f64 = 56.0;
 
-/// The width of a text in pixels, near enough for boxes.
-pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    let units: f64 = text
-        .chars()
-        .map(|c| match c {
-            'i' | 'l' | 'j' | '.' | ',' | ':' | '\'' | '|' | 'I' | ' ' => 0.36,
-            'm' | 'w' | 'M' | 'W' | '—' | '…' => 0.92,
-            c if c.is_ascii_uppercase() => 0.70,
-            _ => 0.60,
-        })
-        .sum();
-    units * size
-}
-
 pub(super) fn size(step: &StepBox, content: BoxContent) -> (f64, f64) {
     if content == BoxContent::Names {
-        return ((text_width(&step.id, 13.0) + 64.0).clamp(132.0, 260.0), 46.0);
+        // A round stands behind the name, and the verdicts of at most six gates behind how the step stands.
+        let gates = 76.0 + 13.0 * step.gates.len().min(6) as f64;
+        return ((text_width(&step.id, 13.0) + 72.0).max(gates).clamp(132.0, 260.0), 46.0);
     }
     let mut width = text_width(&step.id, 15.0) + 16.0;
     width = width.max(text_width(&step.summary, 12.0));
@@ -93,20 +62,9 @@ pub(super) fn place(sketch: &Sketch, content: BoxContent, around: Frame) -> Plac
         let label = EdgeLabel { weight: 4, ..EdgeLabel::default() };
         graph.set_edge(name(*from), name(*to), Some(label), Some(&format!("a{at}")));
     }
-    for (at, back) in sketch.backs.iter().enumerate() {
-        // Laid out in the direction of the needs and drawn the other way round, so that no need is turned.
-        let label = EdgeLabel {
-            weight: 1,
-            width: text_width(&back.label, 11.0) + 12.0,
-            height: 20.0,
-            labelpos: LabelPos::Center,
-            ..EdgeLabel::default()
-        };
-        graph.set_edge(name(back.to), name(back.from), Some(label), Some(&format!("b{at}")));
-    }
     let (nodesep, edgesep, ranksep) = match content {
         BoxContent::Full => (36.0, 24.0, 44.0),
-        BoxContent::Names => (20.0, 14.0, 26.0),
+        BoxContent::Names => (20.0, 14.0, 22.0),
     };
     let options = LayoutOptions { nodesep, edgesep, ranksep, ..LayoutOptions::default() };
     layout(&mut graph, Some(options));
@@ -128,23 +86,20 @@ pub(super) fn place(sketch: &Sketch, content: BoxContent, around: Frame) -> Plac
     for (at, (from, to)) in sketch.arrows.iter().enumerate() {
         placed.arrows.push(points(*from, *to, &format!("a{at}")));
     }
-    for (at, back) in sketch.backs.iter().enumerate() {
-        let edge = format!("b{at}");
-        let mut line = points(back.to, back.from, &edge);
-        line.reverse();
-        let middle = graph
-            .edge(&name(back.to), &name(back.from), Some(&edge))
-            .and_then(|label| Some((label.x?, label.y?)))
-            .or_else(|| line.get(line.len() / 2).copied())
-            .unwrap_or_default();
-        placed.backs.push((line, middle));
-    }
-    frame(sketch, &mut placed, around);
+    let laid: Vec<Rect> = sketch
+        .boxes
+        .iter()
+        .zip(&placed.boxes)
+        .filter(|(step, _)| !step.finish)
+        .map(|(_, rect)| *rect)
+        .collect();
+    placed.backs = tracks(&sketch.backs, &laid, content);
+    frame(sketch, &mut placed, content, around);
     placed
 }
 
 /// Moves everything into view, with the title above and `on_finish` below.
-fn frame(sketch: &Sketch, placed: &mut Placed, around: Frame) {
+fn frame(sketch: &Sketch, placed: &mut Placed, content: BoxContent, around: Frame) {
     let mut left = f64::MAX;
     let mut right = f64::MIN;
     let mut top = f64::MAX;
@@ -165,9 +120,12 @@ fn frame(sketch: &Sketch, placed: &mut Placed, around: Frame) {
         line.iter().for_each(|(x, y)| cover(*x, *y));
     }
     for (back, (_, (x, y))) in sketch.backs.iter().zip(&placed.backs) {
-        let half = text_width(&back.label, 11.0) / 2.0 + 6.0;
+        let half = label_width(&back.label, content) / 2.0;
         cover(x - half, y - 10.0);
         cover(x + half, y + 10.0);
+    }
+    if sketch.boxes.iter().all(|step| step.finish) {
+        (left, right, top, bottom) = (0.0, 0.0, 0.0, 0.0);
     }
     let margin = around.margin;
     let above = around.title.map_or(margin, |title| title + margin / 2.0);

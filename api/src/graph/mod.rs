@@ -5,10 +5,13 @@
 
 mod about;
 mod drawing;
+mod geometry;
 mod layout;
+mod shortcuts;
 mod sketch;
 mod svg;
 mod text;
+mod tracks;
 mod words;
 
 pub use about::about;

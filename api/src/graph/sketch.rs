@@ -50,6 +50,14 @@ pub(super) struct GateLine {
     pub(super) route: String,
 }
 
+/// A route backwards that a signal takes.
+pub(super) struct SignalBack {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) signal: String,
+    pub(super) times: String,
+}
+
 /// A route backwards.
 pub(super) struct Back {
     pub(super) from: usize,
@@ -67,6 +75,8 @@ pub(super) struct Sketch {
     /// Needs: from, to.
     pub(super) arrows: Vec<(usize, usize)>,
     pub(super) backs: Vec<Back>,
+    /// Those of signals, which [`Sketch::drawn`] joins.
+    pub(super) signal_backs: Vec<SignalBack>,
 }
 
 impl SketchKind {
@@ -86,6 +96,7 @@ impl Sketch {
             boxes: definition.steps.iter().map(|step| describe(step, false)).collect(),
             arrows: Vec::new(),
             backs: Vec::new(),
+            signal_backs: Vec::new(),
         };
         for (to, step) in definition.steps.iter().enumerate() {
             sketch
@@ -95,26 +106,37 @@ impl Sketch {
                 for (target, times) in reworks(routes) {
                     let Some(target) = find(&target) else { continue };
                     let label = if times.is_empty() { cause.clone() } else { format!("{cause} {times}") };
-                    match sketch.backs.iter_mut().find(|back| back.from == to && back.to == target) {
-                        Some(back) => {
-                            back.label.push_str(", ");
-                            back.label.push_str(&label);
-                        }
-                        None => sketch.backs.push(Back { from: to, to: target, label }),
-                    }
+                    sketch.add_back(to, target, &label);
+                }
+            }
+            for (signal, routes) in &step.on_signal {
+                for (target, times) in reworks(routes) {
+                    let Some(target) = find(&target) else { continue };
+                    let signal = signal.clone();
+                    sketch.signal_backs.push(SignalBack { from: to, to: target, signal, times });
                 }
             }
         }
         sketch.boxes.extend(definition.on_finish.iter().map(|step| describe(step, true)));
         sketch
     }
+
+    /// Adds a cause of a route backwards.
+    pub(super) fn add_back(&mut self, from: usize, to: usize, label: &str) {
+        match self.backs.iter_mut().find(|back| back.from == from && back.to == to) {
+            Some(back) => {
+                back.label.push_str(", ");
+                back.label.push_str(label);
+            }
+            None => self.backs.push(Back { from, to, label: label.to_owned() }),
+        }
+    }
 }
 
-/// The routes of a step with what causes them.
+/// The routes of a step with what causes them, without those of signals.
 fn all_routes(step: &Step) -> Vec<(String, &Routes)> {
     let mut routes = vec![("success".to_owned(), &step.on_success), ("failure".to_owned(), &step.on_fail)];
     routes.extend(own_routes(step).into_iter().map(|(cause, route)| (cause.to_owned(), route)));
-    routes.extend(step.on_signal.iter().map(|(name, route)| (format!("signal {name}"), route)));
     for gate in &step.gates {
         routes.push((gate.id.clone(), &gate.on_fail));
         if let Some(poll) = &gate.poll {

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use everfold_engine::definition::Definition;
 use everfold_engine::text::is_direction;
 
-use super::layout::{BoxContent, Frame, MARGIN, Placed, Rect, TITLE, place, text_width};
+use super::geometry::{BoxContent, Rect, text_width};
+use super::layout::{Frame, MARGIN, Placed, TITLE, place};
 use super::sketch::{Sketch, SketchKind, StepBox};
+use super::tracks::label_width;
 
 const STYLE: &str = "
   .paper { fill: #fbfbfd; }
@@ -47,7 +49,7 @@ const STYLE: &str = "
 /// A pipeline as an SVG document.
 #[must_use]
 pub fn svg(definition: &Definition) -> String {
-    let sketch = Sketch::of(definition);
+    let sketch = Sketch::of(definition).drawn(&[]);
     let placed = place(&sketch, BoxContent::Full, Frame { margin: MARGIN, title: Some(TITLE) });
     let mut svg = Svg(String::new());
     let (width, height) = (placed.width, placed.height);
@@ -60,7 +62,7 @@ pub fn svg(definition: &Definition) -> String {
     svg.line(
         "<defs>\
          <marker id=\"need-tip\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"need-tip\" d=\"M0 0.8 L10 5 L0 9.2 z\"/></marker>\
-         <marker id=\"back-tip\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"back-tip\" d=\"M0 0.8 L10 5 L0 9.2 z\"/></marker>\
+         <marker id=\"back-tip\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto-start-reverse\"><path class=\"back-tip\" d=\"M0 0.8 L10 5 L0 9.2 z\"/></marker>\
          </defs>",
     );
     svg.line(&format!("<rect class=\"paper\" width=\"{width}\" height=\"{height}\" rx=\"12\"/>"));
@@ -97,10 +99,10 @@ impl Svg {
         for line in &placed.arrows {
             self.line(&format!("<path class=\"need\" d=\"{}\" marker-end=\"url(#need-tip)\"/>", curve(line)));
         }
-        for (back, (line, _)) in sketch.backs.iter().zip(&placed.backs) {
-            let path =
-                if back.from == back.to { own_loop(&placed.boxes[back.from], line) } else { curve(line) };
-            self.line(&format!("<path class=\"back\" d=\"{path}\" marker-end=\"url(#back-tip)\"/>"));
+        for (line, _) in &placed.backs {
+            // From its end on, so that the dashes of lines in one track lie on each other.
+            let path = curve(&line.iter().rev().copied().collect::<Vec<_>>());
+            self.line(&format!("<path class=\"back\" d=\"{path}\" marker-start=\"url(#back-tip)\"/>"));
         }
         // on_finish runs in the order of the file.
         let finish: Vec<&Rect> = sketch
@@ -121,15 +123,17 @@ impl Svg {
 
     fn labels(&mut self, sketch: &Sketch, placed: &Placed) {
         for (back, (_, (x, y))) in sketch.backs.iter().zip(&placed.backs) {
-            let width = text_width(&back.label, 11.0) + 10.0;
+            let width = label_width(&back.label, BoxContent::Full);
+            let shown = fitted(&back.label, width - 8.0);
             self.line(&format!(
                 "<rect class=\"back-plate\" x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"17\" rx=\"5\"/>",
                 x - width / 2.0,
                 y - 9.0
             ));
             self.line(&format!(
-                "<text class=\"back-label\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                "<text class=\"back-label\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}<title>{}</title></text>",
                 y + 3.5,
+                escape(&shown),
                 escape(&back.label)
             ));
         }
@@ -214,6 +218,21 @@ fn tooltip(step: &StepBox) -> String {
     text
 }
 
+/// A text as far as there is room for it.
+fn fitted(text: &str, room: f64) -> String {
+    if text_width(text, 11.0) <= room {
+        return text.to_owned();
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        shown.push(c);
+        if text_width(&shown, 11.0) + 10.0 > room {
+            break;
+        }
+    }
+    shown + "…"
+}
+
 /// A smooth line through the points: straight ends, curves between the middles.
 fn curve(points: &[(f64, f64)]) -> String {
     let Some((first, rest)) = points.split_first() else { return String::new() };
@@ -235,14 +254,6 @@ fn curve(points: &[(f64, f64)]) -> String {
         }
     }
     path
-}
-
-/// A step that reworks itself: a loop at its right side.
-fn own_loop(rect: &Rect, line: &[(f64, f64)]) -> String {
-    let right = rect.x + rect.width;
-    let out = line.iter().map(|(x, _)| *x).fold(right + 26.0, f64::max).min(right + 34.0);
-    let (low, high) = (rect.y + rect.height * 0.5 + 11.0, rect.y + rect.height * 0.5 - 11.0);
-    format!("M{right:.1} {low:.1} C{out:.1} {:.1} {out:.1} {:.1} {right:.1} {high:.1}", low + 6.0, high - 6.0)
 }
 
 fn escape(text: &str) -> String {

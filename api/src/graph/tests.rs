@@ -77,7 +77,7 @@ fn what_surrounds_the_steps_is_drawn() {
 #[test]
 fn a_drawing_has_room_for_every_box() {
     for detail in [GraphDetail::Full, GraphDetail::Names] {
-        let graph = serde_json::to_value(drawing(&example(), detail)).unwrap();
+        let graph = serde_json::to_value(drawing(&example(), detail, &[])).unwrap();
         let number = |value: &serde_json::Value| value.as_f64().unwrap();
         let (width, height) = (number(&graph["width"]), number(&graph["height"]));
         let nodes = graph["nodes"].as_array().unwrap();
@@ -91,4 +91,57 @@ fn a_drawing_has_room_for_every_box() {
         assert_eq!(graph["backs"].as_array().unwrap().len(), 5);
         assert!(graph["arrows"][0]["points"][0]["x"].is_number());
     }
+}
+
+/// Steps one behind the other, as many as are named.
+fn chain(steps: &[&str]) -> Definition {
+    let steps: Vec<String> = steps.iter().map(|step| format!("  - {{{step}}}\n")).collect();
+    read(&format!("name: x\nsteps:\n{}", steps.concat()))
+}
+
+fn names(graph: &serde_json::Value, of: &str) -> Vec<String> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let each = |one: &serde_json::Value| format!("{} {}", text(&one["from"]), text(&one["to"]));
+    graph[of].as_array().unwrap().iter().map(each).collect()
+}
+
+#[test]
+fn steps_that_are_folded_leave_the_needs_and_routes_of_the_others() {
+    let steps = chain(&[
+        "id: a, command: x",
+        "id: why, command: x",
+        "id: b, command: x",
+        "id: c, needs: [a, b], command: x, on_fail: {rework: why}",
+    ]);
+    let drawn = |folded: &[&str]| {
+        let folded: Vec<String> = folded.iter().map(|id| (*id).to_owned()).collect();
+        serde_json::to_value(drawing(&steps, GraphDetail::Names, &folded)).unwrap()
+    };
+    let all = drawn(&[]);
+    assert_eq!(
+        (names(&all, "arrows"), names(&all, "backs")),
+        (vec!["a why".to_owned(), "why b".to_owned(), "b c".to_owned()], vec!["c why".to_owned()],)
+    );
+    let folded = drawn(&["why"]);
+    assert_eq!(
+        (names(&folded, "arrows"), names(&folded, "backs")),
+        (vec!["b c".to_owned(), "a b".to_owned()], vec!["c b".to_owned()],)
+    );
+    assert!(folded["height"].as_f64() < all["height"].as_f64());
+    assert_eq!(drawn(&["a", "why", "b", "c"])["nodes"], serde_json::json!([]));
+}
+
+#[test]
+fn a_signal_that_sends_many_steps_back_is_said_once() {
+    let back = "on_signal: {rejected: {rework: a, max: 9}}";
+    let steps: Vec<String> =
+        ["a", "b", "c", "d"].iter().map(|id| format!("id: {id}, command: x, {back}")).collect();
+    let drawn = |count: usize| {
+        let steps: Vec<&str> = steps[..count].iter().map(String::as_str).collect();
+        serde_json::to_value(drawing(&chain(&steps), GraphDetail::Names, &[])).unwrap()
+    };
+    assert_eq!(names(&drawn(3), "backs"), ["a a", "b a", "c a"]);
+    let (many, said) = (drawn(4), "signal rejected sends 4 of the steps back");
+    assert!(names(&many, "backs").is_empty());
+    assert!(many["about"].as_array().unwrap().iter().any(|line| line == said), "{}", many["about"]);
 }

@@ -74,7 +74,7 @@ fn legend(sketch: &Sketch) -> String {
         .iter()
         .filter(|(sign, _)| sketch.boxes.iter().any(|step| mark(step) == *sign))
         .map(|(sign, word)| format!("{sign} {word}"))
-        .chain((!sketch.backs.is_empty()).then(|| "↺ rework".to_owned()))
+        .chain((!sketch.backs.is_empty() || !sketch.signal_backs.is_empty()).then(|| "↺ rework".to_owned()))
         .collect();
     shown.join("   ")
 }

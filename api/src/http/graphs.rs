@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
+use everfold_engine::definition::Definition;
 use serde::Deserialize;
 
 use super::app::App;
 use super::extract::{Params, Path};
 use super::parameters::moment;
 use super::state::begun_by;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::graph::{GraphDetail, GraphView, drawing};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -18,6 +19,8 @@ pub(crate) struct GraphParams {
     /// How much stands in a box: `full` or `names`.
     #[param(inline)]
     detail: GraphDetail,
+    /// Steps that are left out, by commas; needs and routes go by way of them.
+    without: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -27,6 +30,8 @@ pub(crate) struct RunGraphParams {
     /// How much stands in a box: `full` or `names`.
     #[param(inline)]
     detail: GraphDetail,
+    /// Steps that are left out, by commas; needs and routes go by way of them.
+    without: Option<String>,
     /// A time or a position at which the run had begun: its definition never changes.
     at: Option<String>,
 }
@@ -46,7 +51,7 @@ pub(crate) async fn of_run(
 ) -> Result<Json<GraphView>, Fault> {
     let run = app.resolve(&run).await?;
     begun_by(&app, run, moment(&app, params.at.as_deref()).await?).await?;
-    Ok(Json(drawing(&*app.definition(run).await?, params.detail)))
+    Ok(Json(drawn(&*app.definition(run).await?, params.detail, params.without.as_deref())?))
 }
 
 /// `GET /pipelines/{name}/graph`: the steps of a pipeline, with places.
@@ -62,5 +67,20 @@ pub(crate) async fn of_pipeline(
     Path(name): Path<String>,
     Params(params): Params<GraphParams>,
 ) -> Result<Json<GraphView>, Fault> {
-    Ok(Json(drawing(&*app.pipeline(&name).await?, params.detail)))
+    Ok(Json(drawn(&*app.pipeline(&name).await?, params.detail, params.without.as_deref())?))
+}
+
+/// The drawing of a definition without some of its steps.
+fn drawn(definition: &Definition, detail: GraphDetail, without: Option<&str>) -> Result<GraphView, Fault> {
+    let folded: Vec<String> = without.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect();
+    let known = |name: &&String| {
+        definition.steps.iter().chain(&definition.on_finish).any(|step| step.id.as_str() == name.as_str())
+    };
+    if let Some(other) = folded.iter().find(|name| !known(name)) {
+        return Err(Fault::new(
+            Code::NoStep,
+            format!("without: “{other}” is no step of {}", definition.name),
+        ));
+    }
+    Ok(drawing(definition, detail, &folded))
 }

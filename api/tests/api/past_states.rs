@@ -447,6 +447,14 @@ async fn the_graph_of_a_run_has_a_place_for_each_of_its_steps() {
     assert!(small["height"].as_f64() < whole["height"].as_f64(), "{small}");
     let (status, refused) = api.get(&format!("/api/v1/runs/{run}/graph?detail=all")).await;
     assert_eq!((status, &refused["code"]), (422, &"EF0211".into()));
+    let (_, folded) = api.get(&format!("/api/v1/runs/{run}/graph?without=a")).await;
+    assert_eq!(
+        (ids(&folded), folded["arrows"].as_array().unwrap().len()),
+        (vec!["b".to_owned()], 0),
+        "{folded}"
+    );
+    let (status, refused) = api.get(&format!("/api/v1/runs/{run}/graph?without=a,x")).await;
+    assert_eq!((status, &refused["code"]), (404, &"EF0203".into()), "{refused}");
     let (status, named) = api.get("/api/v1/pipelines/delivery/graph").await;
     assert!(status == 200 && ids(&named).contains(&"develop".to_owned()), "{named}");
     let (status, _) = api.get("/api/v1/pipelines/nothing/graph").await;

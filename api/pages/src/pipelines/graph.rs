@@ -94,14 +94,19 @@ impl PlanArrow {
 }
 
 impl PlanBack {
-    /// Its line.
+    /// Its line from its end on, so that the dashes of lines in one track lie on each other.
     pub(crate) fn path(&self) -> String {
-        line(&self.points)
+        line(&self.points.iter().rev().copied().collect::<Vec<_>>())
+    }
+
+    /// Its label, as far as there is room.
+    pub(crate) fn shown(&self) -> String {
+        crate::run::fitted(&self.label, crate::run::LABEL, crate::run::PER_CHAR)
     }
 
     /// Half of the room that its label takes.
     pub(crate) fn half(&self) -> f64 {
-        self.label.chars().count() as f64 * 3.2 + 6.0
+        self.shown().chars().count() as f64 * crate::run::PER_CHAR / 2.0 + 4.0
     }
 }
 

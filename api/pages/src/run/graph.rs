@@ -77,6 +77,10 @@ pub(crate) struct Point {
 /// A picture wider than this does not fit beside the rest of the page, in pixels.
 const WIDE: f64 = 560.0;
 
+/// The room of a label at a route backwards, in pixels, as the layout leaves it; and of one of its characters.
+pub(crate) const LABEL: f64 = 140.0;
+pub(crate) const PER_CHAR: f64 = 5.8;
+
 /// The picture, ready to be drawn.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Picture {
@@ -187,6 +191,8 @@ pub(crate) struct PictureArrow {
 pub(crate) struct PictureBack {
     pub(crate) path: String,
     pub(crate) label: String,
+    /// From where to where, and all causes.
+    pub(crate) about: String,
     pub(crate) x: f64,
     pub(crate) y: f64,
     pub(crate) half: f64,
@@ -203,17 +209,24 @@ pub(crate) fn picture(layout: GraphLayout, run: &RunFacts, selected: Option<&str
     let backs = layout.backs.iter().map(|back| {
         let used = run.routes.iter().filter(|route| route.step == back.from && route.to == back.to);
         let used: u32 = used.map(|route| route.used).sum();
-        let label = if used > 0 { format!("{} · {used}×", back.label) } else { back.label.clone() };
+        let mark = if used > 0 { format!(" · {used}×") } else { String::new() };
+        let room = LABEL - mark.chars().count() as f64 * PER_CHAR;
+        let label = fitted(&back.label, room, PER_CHAR) + &mark;
         PictureBack {
-            path: curve(&back.points),
-            half: label.chars().count() as f64 * 3.2 + 6.0,
+            about: format!("{} back to {}: {}{mark}", back.from, back.to, back.label),
+            // From its end on, so that the dashes of lines in one track lie on each other.
+            path: curve(&back.points.iter().rev().copied().collect::<Vec<_>>()),
+            half: label.chars().count() as f64 * PER_CHAR / 2.0 + 4.0,
             label,
             x: back.label_at.x,
             y: back.label_at.y,
             is_used: used > 0,
         }
     });
-    let (arrows, backs) = (arrows.collect(), backs.collect());
+    let arrows = arrows.collect();
+    let mut backs: Vec<PictureBack> = backs.collect();
+    // Those that the run went along lie above the others of their track.
+    backs.sort_by_key(|back| back.is_used);
     let none = StepFacts::default();
     let boxes = layout.nodes.into_iter().map(|node| {
         let step = run.steps.iter().find(|step| step.id == node.id).unwrap_or(&none);
@@ -246,7 +259,7 @@ fn boxed(node: LayoutNode, step: &StepFacts) -> PictureBox {
         [items.succeeded(), items.failed, items.active()].map(|part| part as f64 / items.total as f64)
     });
     PictureBox {
-        label: fitted_name(&node.id, node.width - 62.0, 7.6),
+        label: fitted_name(&node.id, node.width - 40.0 - 7.0 * mark(step).chars().count() as f64, 7.6),
         glyph: words::glyph(status),
         tone: words::tone(status),
         about: about(&node, step, status, &line),
@@ -329,7 +342,7 @@ fn fitted_name(name: &str, width: f64, per_char: f64) -> String {
 }
 
 /// A text that fits into so many pixels.
-fn fitted(text: &str, width: f64, per_char: f64) -> String {
+pub(crate) fn fitted(text: &str, width: f64, per_char: f64) -> String {
     let most = (width / per_char).max(4.0) as usize;
     match text.char_indices().nth(most) {
         Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),

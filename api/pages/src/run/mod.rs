@@ -13,6 +13,7 @@ mod child_waits;
 mod children;
 mod event;
 mod facts;
+mod folding;
 mod graph;
 mod head;
 mod histogram;
@@ -29,6 +30,7 @@ mod time;
 mod waits;
 
 pub(crate) use children::{CHILDREN_MAX, ChildFacts, given_and_made};
+pub(crate) use graph::{LABEL, PER_CHAR, fitted};
 pub(crate) use head::{RunHead, RunTab};
 pub(crate) use items::item_name;
 pub(crate) use routes::routes;

@@ -12,6 +12,7 @@ use super::child_ends::{EndedChild, needs_runs, with_ends};
 use super::child_waits::of_children;
 use super::children::{ChildFacts, children_of};
 use super::event::Event;
+use super::folding::Folding;
 use super::graph::{GraphLayout, Picture, picture};
 use super::head::{RunHead, RunTab};
 use super::items::{ItemNames, ItemsAsked, exists};
@@ -46,6 +47,8 @@ pub(crate) struct OverviewParams {
     page: Option<String>,
     /// The shown part of the time: milliseconds since the begin, `1200-5600`.
     zoom: Option<String>,
+    /// `all`: the graph has the skipped steps, too.
+    steps: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +62,7 @@ struct OverviewPage {
     frame: Frame,
     head: RunHead,
     graph: Option<Picture>,
+    folding: Option<Folding>,
     chart: Chart,
     story: Option<Story>,
     panel: Option<Panel>,
@@ -96,12 +100,15 @@ struct Selection {
     step: Option<String>,
     attempt: Option<String>,
     zoom: Option<String>,
+    /// The graph has the skipped steps, too.
+    has_all_steps: bool,
 }
 
 impl Selection {
     fn with(&self, step: Option<&str>, attempt: Option<&str>, zoom: Option<&str>) -> String {
         let mut path = format!("/runs/{}", self.run);
-        for (name, value) in [("step", step), ("attempt", attempt), ("zoom", zoom)] {
+        let steps = self.has_all_steps.then_some("all");
+        for (name, value) in [("step", step), ("attempt", attempt), ("zoom", zoom), ("steps", steps)] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 path = with_query(&path, name, value);
             }
@@ -134,6 +141,12 @@ impl Selection {
         format!("/runs/{}/debug?version={version}", self.run)
     }
 
+    /// This page with the skipped steps folded in the graph where they are not, and there where they are folded.
+    fn to_other_steps(&self) -> String {
+        let other = Self { has_all_steps: !self.has_all_steps, ..self.clone() };
+        other.with(self.step.as_deref(), self.attempt.as_deref(), self.zoom.as_deref())
+    }
+
     /// This page with nothing selected.
     fn to_nothing(&self) -> String {
         self.with(None, None, self.zoom.as_deref())
@@ -148,8 +161,10 @@ pub(crate) async fn overview(
     let head = RunHead::load(&visit, &run, RunTab::Overview).await?;
     let asked = params.asked();
     let asked_items = params.items();
+    let has_all_steps = params.steps.as_deref() == Some("all");
+    let folding = Folding::of(&head.facts, asked.as_deref(), has_all_steps);
     let (graph, attempts, events) =
-        tokio::join!(layout(&visit, &head), attempts(&visit, &head), events(&visit, &head));
+        tokio::join!(layout(&visit, &head, folding.as_ref()), attempts(&visit, &head), events(&visit, &head));
     let (attempts, mut events) = (attempts?, events?);
     let (attempts, waits) = with_started(&visit, &head, attempts, &events).await;
     let now = visit.shown_millis();
@@ -198,7 +213,9 @@ pub(crate) async fn overview(
             step,
             attempt,
             zoom: chart.zoom.shown.clone(),
+            has_all_steps,
         },
+        folding,
         chart,
         panel,
         head,
@@ -207,8 +224,13 @@ pub(crate) async fn overview(
 }
 
 /// The graph; a page without one is better than none.
-async fn layout(visit: &Visit, head: &RunHead) -> Option<GraphLayout> {
-    visit.rest.get(&format!("/runs/{}/graph?detail=names", head.facts.id)).await.ok()
+async fn layout(visit: &Visit, head: &RunHead, folding: Option<&Folding>) -> Option<GraphLayout> {
+    let path = format!("/runs/{}/graph?detail=names", head.facts.id);
+    let path = match folding.filter(|folding| !folding.has_all_steps) {
+        Some(folding) => with_query(&path, "without", &folding.skipped.join(",")),
+        None => path,
+    };
+    visit.rest.get(&path).await.ok()
 }
 
 async fn attempts(visit: &Visit, head: &RunHead) -> Result<Vec<AttemptFacts>, Problem> {
