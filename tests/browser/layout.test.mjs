@@ -81,6 +81,8 @@ test("no column of tasks cuts the name of its stage, and each is as wide as what
     const names = await page.locator(".column-name").evaluateAll((all) => all.map((name) => ({ text: name.textContent, isCut: name.scrollWidth > name.clientWidth })));
     assert.deepEqual(names.filter(({ isCut }) => isCut), [], `${width} px`);
     assert.deepEqual(names.map(({ text }) => text), [...STAGES, "ended"]);
+    const hidden = await page.locator("#columns").evaluate((columns) => columns.scrollWidth - columns.clientWidth);
+    if (width === 1400) assert.equal(hidden, 0, "all columns are in sight on a screen");
   }
 });
 
@@ -125,6 +127,27 @@ test("what is chosen in a list, and where a wide plan begins, is in sight", asyn
     await until(`the first step is in sight at ${width} px`, () => isInside("#graph", "#graph .node:not(.standby)"));
   }
   complainedOfNothing(page);
+});
+
+test("a long pipeline is read from top to bottom, and a run's skipped steps are folded until they are asked for", async (t) => {
+  const steps = Array.from({ length: 16 }, (_, at) =>
+    `  - { id: s${at}, ${at % 2 ? "when: '1 == 2', " : ""}command: "true", on_signal: { again: { rework: s${Math.max(0, at - 1)} } }, on_fail: { rework: s${at > 4 ? at - 4 : 0}, max: 2 } }`);
+  await everfold.rest("PUT /pipelines/folded", { definition: `name: folded\nsteps:\n${steps.join("\n")}\n` });
+  const run = await everfold.start("folded", {}, "Every other step");
+  await everfold.run(run, (view) => view.status === "succeeded");
+  for (const scripts of [true, false]) {
+    const page = await visit(t, everfold, { scripts, width: 1400 });
+    await page.goto(`/runs/${run}`, { waitUntil: "load" });
+    assert.equal(await page.locator("#graph a.node").count(), 8);
+    await page.locator(".graph-steps a").click();
+    await page.locator("#node-s1").waitFor();
+    assert.equal(await page.locator("#graph a.node").count(), 16);
+    const boxes = await page.locator("#graph a.node .box").evaluateAll((all) => all.map((box) => box.getBoundingClientRect().toJSON()));
+    for (const [at, box] of boxes.entries()) if (at) assert.ok(box.top > boxes[at - 1].bottom, `step ${at} stands below the former`);
+    const { graph, drawn } = await page.locator("#graph").evaluate((graph) => ({ graph: graph.clientWidth, drawn: graph.querySelector("svg").clientWidth }));
+    assert.ok(drawn <= graph, `${drawn} px are drawn, ${graph} px are to be seen`);
+    complainedOfNothing(page);
+  }
 });
 
 test("the graph of a run lies over nothing else", async (t) => {
