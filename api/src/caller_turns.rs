@@ -52,13 +52,22 @@ impl CallerTurns {
 
     /// Waits for a turn; `None`: too many requests of the caller wait already.
     pub(crate) async fn turn(&self, who: &str) -> Option<CallerTurn<'_>> {
+        self.queue(who, self.bounds.asked).await
+    }
+
+    /// The same of a request that was let in before and has waited since: it is never refused.
+    pub(crate) async fn turn_of_waiter(&self, who: &str) -> Option<CallerTurn<'_>> {
+        self.queue(who, usize::MAX).await
+    }
+
+    async fn queue(&self, who: &str, asked_max: usize) -> Option<CallerTurn<'_>> {
         let turns = {
             let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
             let queue = of.entry(who.to_owned()).or_insert_with(|| CallerQueue {
                 turns: Arc::new(Semaphore::new(self.bounds.own)),
                 asked: 0,
             });
-            if queue.asked >= self.bounds.asked {
+            if queue.asked >= asked_max {
                 return None;
             }
             queue.asked += 1;
@@ -99,6 +108,7 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
         assert!(other.as_mut().now_or_never().is_none());
         assert!(turns.turn("a").await.is_none(), "three of a caller are asked for");
+        assert!(turns.turn_of_waiter("a").now_or_never().is_none(), "it waits, and is not refused");
         drop(first);
         assert!(second.as_mut().now_or_never().is_none(), "another caller is before it");
         let other = other.as_mut().now_or_never().unwrap().unwrap();

@@ -199,10 +199,15 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
         return Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())));
     }
     let folder = layout.root().to_owned();
+    let program = context.program.clone();
     let plan = on_folder(move |options| {
         let repair = if yes { repair::apply } else { repair::plan };
         repair(&folder, options, from_sled).map_err(|error| match error {
             RepairError::Open(error) => Fault::from(error),
+            missing @ RepairError::NotInJournal { .. } => Fault::new(Code::Damaged, missing.to_string())
+                .hint(format!(
+                    "the store is as it was; {program} store repair --from-sled says what can be restored"
+                )),
             other => Fault::new(Code::Damaged, other.to_string())
                 .hint("the store is as it was; restore a copy that holds what is missing"),
         })

@@ -265,7 +265,8 @@ pub(crate) fn once(
     body: &[u8],
     keep: DedupKeep,
 ) -> Result<Idempotency, Fault> {
-    let Some(key) = headers.get("idempotency-key") else {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else {
         return Ok(Idempotency {
             dedup: None,
             input: InputId(everfold_engine::clock::draw_u128().to_be_bytes()),
@@ -275,6 +276,9 @@ pub(crate) fn once(
         let is_shown = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
         key.len() <= KEY_BYTES_MAX && !key.is_empty() && key.trim() == *key && key.bytes().all(is_shown)
     };
+    if keys.next().is_some() {
+        return Err(Fault::new(Code::Invalid, "there are several Idempotency-Key headers").hint("send one"));
+    }
     let key = key.to_str().ok().filter(is_key).ok_or_else(bad_key)?;
     let about = format!("{}\n{route}\n{key}", caller.actor);
     let dedup = Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(body), keep };

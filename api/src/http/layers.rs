@@ -58,7 +58,7 @@ pub(super) async fn within_time(mut request: Request, next: Next) -> Response {
     let reader = AnswerReservation::of(&request);
     let mut reads = ReadTurns::of(&request, &route).filter(|_| !takes_its_time(&route));
     if let Some(later) = reads.take_if(|_| ReadTurns::are_taken_later(&request, &route)) {
-        request.extensions_mut().insert(later);
+        request.extensions_mut().insert(later.after_waiting());
     }
     // A span of the level ERROR, so that every filter lets it through.
     let span = tracing::error_span!("request", request = id, %method, route);

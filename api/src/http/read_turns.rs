@@ -32,6 +32,8 @@ impl Default for ReadTable {
 pub(super) struct ReadTurns {
     table: ReadTable,
     who: String,
+    /// It was let in, and waits for the end of a run.
+    has_waited: bool,
 }
 
 impl ReadTurns {
@@ -40,7 +42,11 @@ impl ReadTurns {
         let table = request.extensions().get::<ReadTable>()?.clone();
         let caller = request.extensions().get::<Caller>().filter(|caller| caller.role.is_some())?;
         let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-        (is_read && route.starts_with("/api/v1/")).then(|| Self { table, who: caller.actor.to_string() })
+        (is_read && route.starts_with("/api/v1/")).then(|| Self {
+            table,
+            who: caller.actor.to_string(),
+            has_waited: false,
+        })
     }
 
     /// Whether a request waits for the end of a run before its answer is made.
@@ -48,9 +54,18 @@ impl ReadTurns {
         route == "/api/v1/runs/{run}" && request.uri().query().is_some_and(|query| query.contains("wait="))
     }
 
+    /// The same for a request that takes its turn when it has waited: all that wait for one run ask for theirs together.
+    pub(super) fn after_waiting(self) -> Self {
+        Self { has_waited: true, ..self }
+    }
+
     /// Waits for the request's turn.
     pub(super) async fn turn(&self) -> Result<CallerTurn<'_>, Fault> {
-        self.table.0.turn(&self.who).await.ok_or_else(|| {
+        let turn = match self.has_waited {
+            true => self.table.0.turn_of_waiter(&self.who).await,
+            false => self.table.0.turn(&self.who).await,
+        };
+        turn.ok_or_else(|| {
             let what = format!("{} reads of this caller wait to be answered already", READS.asked);
             Fault::new(Code::Busy, what).hint("ask for fewer at once").retry_after(Duration::from_secs(1))
         })

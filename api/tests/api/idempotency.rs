@@ -265,3 +265,13 @@ async fn row_58_an_order_about_a_schedule_under_a_key_of_another_is_refused() {
     let (status, problem) = read(api.send("POST", "/api/v1/schedules", &key, add("0 4 * * *")).await).await;
     assert_eq!((status, &problem["code"]), (422, &json!("EF0214")), "{problem}");
 }
+
+#[tokio::test]
+async fn a_request_with_two_keys_is_refused() {
+    let api = Api::new();
+    let keys = [("idempotency-key", "one"), ("idempotency-key", "two")];
+    let (status, problem) =
+        read(api.send("POST", "/api/v1/runs", &keys, json!({ "definition": STEPS }).to_string()).await).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("several Idempotency-Key"), "{problem}");
+}

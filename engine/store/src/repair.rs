@@ -84,8 +84,8 @@ pub struct RepairPlan {
     pub steps: Vec<RepairStep>,
     /// What is wrong with the journal.
     pub damage: Vec<Damage>,
-    /// Positions that neither journal nor index holds. While there are any, nothing can be done here:
-    /// a backup may have them.
+    /// Positions that the journal does not hold, nor, where it was asked, the index. While there are any, nothing can be
+    /// done here: a backup may have them.
     pub lost: Vec<(Position, Position)>,
 }
 
@@ -99,6 +99,14 @@ pub enum RepairError {
     /// Neither journal nor index holds these positions.
     #[error("positions {first} to {last} are in neither journal nor index; restore a backup")]
     Lost {
+        /// The first one.
+        first: Position,
+        /// The last one.
+        last: Position,
+    },
+    /// The journal does not hold these positions, and the index was not asked.
+    #[error("positions {first} to {last} are not in the journal; the index may hold them")]
+    NotInJournal {
         /// The first one.
         first: Position,
         /// The last one.
@@ -144,7 +152,10 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
     let lock = taken(folder)?;
     let looked = look(folder, options, from_index)?;
     if let Some(&(first, last)) = looked.plan.lost.first() {
-        return Err(RepairError::Lost { first, last });
+        return Err(match from_index {
+            true => RepairError::Lost { first, last },
+            false => RepairError::NotInJournal { first, last },
+        });
     }
     let failed = |error: std::io::Error| RepairError::Write(error.to_string());
     for step in &looked.plan.steps {

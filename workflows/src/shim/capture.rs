@@ -10,14 +10,14 @@ use super::folder::Folder;
 use super::protocol::{CommandRequest, STDOUT, STDOUT_TAIL};
 
 /// The file of the beginning: made for the first byte, so that a command that says nothing has none.
-enum OutputFile {
+enum StdoutFile {
     ToMake(PathBuf),
     Made(File),
     /// It could not be made, or not be written.
     Failed,
 }
 
-impl OutputFile {
+impl StdoutFile {
     /// Whether the bytes were written.
     fn write(&mut self, bytes: &[u8]) -> bool {
         if let (Self::ToMake(path), false) = (&self, bytes.is_empty()) {
@@ -36,7 +36,7 @@ impl OutputFile {
 }
 
 pub(crate) struct Capture {
-    output: OutputFile,
+    output: StdoutFile,
     room_bytes: u64,
     tail: VecDeque<u8>,
     tail_max_bytes: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Capture {
 impl Capture {
     pub(crate) fn new(folder: &Folder, request: &CommandRequest) -> Self {
         Self {
-            output: OutputFile::ToMake(folder.path(STDOUT)),
+            output: StdoutFile::ToMake(folder.path(STDOUT)),
             room_bytes: request.stdout_max_bytes,
             tail: VecDeque::new(),
             tail_max_bytes: usize::try_from(request.stdout_tail_max_bytes).unwrap_or(usize::MAX),

@@ -1,5 +1,9 @@
 //! Every verb answers alike, whether another process owns the folder or the command itself does.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::fixtures::{Done, Scratch, lines};
@@ -165,10 +169,7 @@ fn looking_at_a_folder_that_is_not_there_makes_none() {
 #[test]
 fn a_folder_that_was_copied_reads_and_does_not_act_until_it_is_adopted() {
     let scratch = waiting();
-    let copied = std::process::Command::new("cp")
-        .args(["-r", ".everfold", "copy"])
-        .current_dir(scratch.path(""))
-        .status();
+    let copied = Command::new("cp").args(["-r", ".everfold", "copy"]).current_dir(scratch.path("")).status();
     assert!(copied.unwrap().success());
     assert_eq!(scratch.run(&["--dir", "copy", "show", "@"]).code, 0);
     let refused = scratch.run(&["--dir", "copy", "approve", "@"]);
@@ -177,6 +178,32 @@ fn a_folder_that_was_copied_reads_and_does_not_act_until_it_is_adopted() {
     assert_eq!(scratch.run(&["--dir", "copy", "store", "adopt"]).code, 0);
     assert_eq!(scratch.run(&["--dir", "copy", "approve", "@"]).code, 0);
     scratch.await_status("@", "waiting");
+}
+
+#[test]
+fn a_backup_of_a_folder_in_use_by_the_words_of_the_reference_is_whole() {
+    let scratch = waiting();
+    let page = std::fs::read_to_string("../docs/reference/store-format.md").unwrap();
+    let lines = page.lines().filter(|line| line.starts_with("tar -C .everfold "));
+    let commands = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(commands.lines().count(), 1, "{commands}");
+    let mut owner = scratch.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut owner = owner.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(owner.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+    let shell = |script: &str| {
+        let done = Command::new("sh").args(["-c", script]).current_dir(scratch.path("")).output().unwrap();
+        assert!(done.status.success(), "{script}: {done:?}");
+    };
+    shell(&commands);
+    shell("mkdir restored && tar -C restored -xf backup.tar");
+    let before = scratch.run(&["events", "@", "--json"]).out;
+    kill_process(Pid::from_child(&owner), Signal::TERM).unwrap();
+    owner.wait().unwrap();
+    assert_eq!(scratch.run(&["--dir", "restored", "store", "adopt"]).code, 0);
+    let verified = scratch.run(&["--dir", "restored", "store", "verify"]);
+    assert!(verified.code == 0 && verified.out.contains("everything is as it was written"), "{verified:?}");
+    assert_eq!(scratch.run(&["--dir", "restored", "events", "@", "--json"]).out, before);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn s5_what_the_journal_lost_is_restored_from_the_index_as_far_as_the_chain_prove
     let options = SledOptions::default();
     let without = repair::plan(&folder, &options, false).unwrap();
     assert_eq!(without.lost, [(Position(9), Position(10)), (Position(29), Position(31))]);
-    assert!(matches!(repair::apply(&folder, &options, false), Err(RepairError::Lost { .. })));
+    assert!(matches!(repair::apply(&folder, &options, false), Err(RepairError::NotInJournal { .. })));
     assert_eq!(fs::read(&segment).unwrap(), bytes, "a repair that cannot be done changes nothing");
     let plan = repair::plan(&folder, &options, true).unwrap();
     assert_eq!(plan.lost, []);
