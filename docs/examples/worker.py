@@ -3,7 +3,7 @@
 import json, os, socket, threading, time, urllib.error, urllib.request, uuid
 
 URL, TOKEN = os.environ["EVERFOLD_URL"], os.environ["EVERFOLD_TOKEN"]
-INSTANCE = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+INSTANCE = os.environ.get("EVERFOLD_INSTANCE") or f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def canary(job, log, cancelled):
@@ -55,6 +55,6 @@ def work(job):
 
 
 while True:
-    polled = post("poll", {"kinds": list(FUNCTIONS), "capacity": 1, "wait": 30}) or exit(1)
+    polled = post("poll", {"kinds": list(FUNCTIONS), "capacity": 1, "wait": 30, "holds": []}) or exit(1)
     for attempt in polled["attempts"]:
         work(attempt)

@@ -65,6 +65,7 @@ mod store;
 mod stream;
 mod stream_account;
 mod values;
+mod worker_reports;
 mod workers;
 
 pub use crate::access::{Caller, RequestSession};

@@ -18,7 +18,7 @@ use super::{
     access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
     graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, orch,
     pipeline_stats, pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals, spend,
-    state, store, stream, workers,
+    state, store, stream, worker_reports, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -153,6 +153,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(workers::heartbeat))
         .routes(routes!(workers::complete))
         .routes(routes!(workers::fail))
+        .routes(routes!(worker_reports::reports))
         .routes(routes!(access::list, access::create))
         .routes(routes!(access::revoke))
         .routes(routes!(access::whoami, access::login, access::logout))

@@ -29,6 +29,8 @@ use crate::schema;
 const WAIT_MAX: f64 = 60.0;
 /// The most attempts that one poll takes.
 const CAPACITY_MAX: usize = 100;
+/// The most attempts that one worker says to hold.
+const HOLDS_MAX: usize = 1_000;
 /// The most functions of one worker.
 const KINDS_MAX: usize = 200;
 /// The largest output.
@@ -59,6 +61,11 @@ pub(crate) struct PollBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "build-7-4711-3f9a2c1b")]
     instance: Option<Instance>,
+    /// All attempts that the process holds, by their ids: what else was given to a process of this `instance` is lost at
+    /// once. Without it each is held until its lease ends.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<schema::AttemptNameSchema>>, max_items = 1000)]
+    holds: Option<Vec<AttemptName>>,
 }
 
 fn one() -> usize {
@@ -165,7 +172,7 @@ impl From<UsageBody> for Usage {
     }
 }
 
-fn used(usage: Vec<UsageBody>) -> Vec<Usage> {
+pub(super) fn used(usage: Vec<UsageBody>) -> Vec<Usage> {
     usage.into_iter().map(Usage::from).collect()
 }
 
@@ -203,7 +210,7 @@ pub(crate) async fn poll(
     session: SessionCheck,
     body: JsonBody<PollBody>,
 ) -> Result<Json<PollAnswer>, Fault> {
-    let PollBody { mut kinds, capacity, wait, instance } = body.value;
+    let PollBody { mut kinds, capacity, wait, instance, holds } = body.value;
     let invalid = |message: String| Err(Fault::new(Code::Invalid, message));
     if kinds.is_empty() || kinds.len() > KINDS_MAX {
         return invalid(format!("`kinds` names 1 to {KINDS_MAX} functions"));
@@ -214,12 +221,19 @@ pub(crate) async fn poll(
     if !(0.0..=WAIT_MAX).contains(&wait) {
         return invalid(format!("`wait` is 0 to {WAIT_MAX} seconds"));
     }
+    if holds.as_ref().is_some_and(|holds| holds.len() > HOLDS_MAX) {
+        return invalid(format!("`holds` names at most {HOLDS_MAX} attempts"));
+    }
+    if holds.is_some() && instance.is_none() {
+        return invalid("`holds` is of a process that names itself with `instance`".to_owned());
+    }
     kinds.sort_unstable();
     kinds.dedup();
     for kind in &kinds {
         is_remote(&app, kind)?;
     }
-    let poll = WorkerPoll { functions: kinds, capacity, wait: Duration::from_secs_f64(wait) };
+    let holds = holds.map(|holds| holds.into_iter().map(|name| name.0).collect());
+    let poll = WorkerPoll { functions: kinds, capacity, wait: Duration::from_secs_f64(wait), holds };
     let worker = WorkerName::new(caller.actor.to_string(), instance);
     let attempts = tokio::select! {
         biased;
@@ -291,11 +305,6 @@ pub(crate) async fn complete(
     body: JsonBody<CompleteBody>,
 ) -> Result<Response, Fault> {
     let CompleteBody { lease, instance, output, usage, log } = body.value;
-    let bytes = output.to_string().len();
-    if bytes > OUTPUT_BYTES_MAX {
-        let message = format!("the output has {bytes} bytes, and an output has at most {OUTPUT_BYTES_MAX}");
-        return Err(Fault::new(Code::TooLarge, message).hint("keep it elsewhere, and give its address"));
-    }
     report(
         &app,
         lease_claim(&caller, &id, lease, instance)?,
@@ -320,11 +329,6 @@ pub(crate) async fn fail(
     body: JsonBody<FailBody>,
 ) -> Result<Response, Fault> {
     let FailBody { lease, instance, failure, usage, log } = body.value;
-    let texts =
-        [Some(&failure.message), failure.code.as_ref(), failure.hint.as_ref(), failure.detail.as_ref()];
-    if texts.into_iter().flatten().any(|text| text.len() > TEXT_BYTES_MAX) {
-        return Err(Fault::new(Code::TooLarge, "a text of the failure is longer than 64 KiB"));
-    }
     let result = Reported::Failure(failure.into());
     report(
         &app,
@@ -334,21 +338,51 @@ pub(crate) async fn fail(
     .await
 }
 
-async fn report(app: &App, claim: LeaseClaim, report: WorkerReport) -> Result<Response, Fault> {
+/// Takes a report; whether it had been said before.
+pub(super) async fn take(app: &App, claim: LeaseClaim, report: WorkerReport) -> Result<bool, Fault> {
+    fits(&report)?;
+    let (id, facts) = (claim.id.0.clone(), facts(app, &claim));
+    match app.book().report(claim, report, facts).await {
+        Ok(repeated) => Ok(repeated),
+        Err(why) => Err(refused_report(app, &id, why).await),
+    }
+}
+
+fn fits(report: &WorkerReport) -> Result<(), Fault> {
     lines_fit(&report.log)?;
     if report.usage.len() > USAGES_MAX {
         return Err(Fault::new(Code::TooLarge, format!("`usage` has more than {USAGES_MAX} parts")));
     }
-    let (id, facts) = (claim.id.clone(), facts(app, &claim));
-    let repeated = match app.book().report(claim, report, facts).await {
-        Ok(repeated) => repeated,
-        Err(why) => return Err(refused_report(app, &id.0, why).await),
-    };
+    match &report.result {
+        Reported::Output(output) => {
+            let bytes = output.to_string().len();
+            if bytes > OUTPUT_BYTES_MAX {
+                let message =
+                    format!("the output has {bytes} bytes, and an output has at most {OUTPUT_BYTES_MAX}");
+                return Err(
+                    Fault::new(Code::TooLarge, message).hint("keep it elsewhere, and give its address")
+                );
+            }
+        }
+        Reported::Failure(failure) => {
+            let texts = [Some(&failure.message), failure.code.as_ref(), failure.hint.as_ref()];
+            let texts = texts.into_iter().chain([failure.detail.as_ref()]).flatten();
+            if texts.into_iter().any(|text| text.len() > TEXT_BYTES_MAX) {
+                return Err(Fault::new(Code::TooLarge, "a text of the failure is longer than 64 KiB"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn report(app: &App, claim: LeaseClaim, report: WorkerReport) -> Result<Response, Fault> {
+    let id = claim.id.clone();
+    let repeated = take(app, claim, report).await?;
     let went = WriteReceipt { position: app.store().last_position(), replayed: repeated };
     Ok(written(axum::http::StatusCode::OK, went, ReportReceipt { id, repeated }))
 }
 
-fn lease_claim(
+pub(super) fn lease_claim(
     caller: &Caller,
     id: &str,
     lease: String,

@@ -294,9 +294,8 @@ async fn a_worker_keeps_what_nobody_can_judge_at_this_moment() {
     }
 }
 
-/// It heard that the attempt had succeeded.
-#[tokio::test]
-async fn a_worker_whose_output_was_refused_by_its_schema_is_told_so_when_it_reports_again() {
+/// A served folder whose settings leave `deploy.canary` to workers.
+async fn of_workers() -> Api {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("everfold.toml");
     let function = "[workers.functions.\"deploy.canary\"]\nsummary = \"Deploys.\"\n";
@@ -308,12 +307,81 @@ async fn a_worker_whose_output_was_refused_by_its_schema_is_told_so_when_it_repo
         ..node::HoldOptions::default()
     };
     let held = serve::hold(Layout::new(folder.path().join("data")), options).await.unwrap();
-    let api = Api { held, _folder: folder };
-    let send = async |path: &str, body: Value| {
-        let body = Body::from(body.to_string());
-        let (status, _, body) = read(api.send("POST", path, &[], body).await).await;
-        (status, serde_json::from_slice::<Value>(&body).unwrap())
+    Api { held, _folder: folder }
+}
+
+async fn post(api: &Api, path: &str, body: Value) -> (u16, Value) {
+    let (status, _, body) = read(api.send("POST", path, &[], Body::from(body.to_string())).await).await;
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn each_report_of_a_message_has_an_answer_of_its_own_and_the_whole_may_be_repeated() {
+    let api = of_workers().await;
+    let step = |id: &str| format!("  - {{ id: {id}, function: deploy.canary, on_fail: block }}\n");
+    let definition = format!("name: deploy\nsteps:\n{}{}{}", step("a"), step("b"), step("c"));
+    let (status, run) = post(&api, "/api/v1/runs", json!({ "definition": definition })).await;
+    assert_eq!(status, 201, "{run}");
+    let mut jobs: Vec<Value> = Vec::new();
+    while jobs.len() < 3 {
+        let poll = json!({ "kinds": ["deploy.canary"], "capacity": 3, "wait": 30, "instance": "one" });
+        let (_, polled) = post(&api, "/api/v1/workers/poll", poll).await;
+        jobs.extend(polled["attempts"].as_array().unwrap().iter().cloned());
+    }
+    jobs.sort_by_key(|job| job["step"].as_str().unwrap().to_owned());
+    let of = |job: &Value, rest: Value| {
+        let mut report = json!({ "id": job["id"], "lease": job["lease"] });
+        report.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        report
     };
+    let reports = json!({ "instance": "one", "reports": [
+        of(&jobs[0], json!({ "output": { "n": 1 } })),
+        { "id": jobs[1]["id"], "lease": "another", "output": {} },
+        { "id": "no attempt", "lease": "x" },
+        of(&jobs[2], json!({ "failure": { "message": "unhealthy", "code": "HEALTH" } })),
+        of(&jobs[1], json!({ "output": {}, "failure": { "message": "both" } })),
+        of(&jobs[1], json!({ "output": { "text": "x".repeat(1_100_000) } })),
+    ] });
+    let (status, answer) = post(&api, "/api/v1/workers/reports", reports.clone()).await;
+    assert_eq!(status, 200, "{answer}");
+    let outcome = |answer: &Value| -> Vec<(Option<bool>, Option<u64>)> {
+        let of = |one: &Value| (one["repeated"].as_bool(), one["problem"]["status"].as_u64());
+        answer["reports"].as_array().unwrap().iter().map(of).collect()
+    };
+    let refused = |status: u64| (None, Some(status));
+    let wanted =
+        [(Some(false), None), refused(409), refused(422), (Some(false), None), refused(422), refused(413)];
+    assert_eq!(outcome(&answer), wanted, "{answer}");
+    assert_eq!(answer["reports"][0]["id"], jobs[0]["id"]);
+    assert_eq!(answer["reports"][1]["problem"]["code"], "EF0620");
+    // Its answer was lost: what was kept is a repeat, what was refused is refused as before.
+    let (_, again) = post(&api, "/api/v1/workers/reports", reports).await;
+    let repeated =
+        [(Some(true), None), refused(409), refused(422), (Some(true), None), refused(422), refused(413)];
+    assert_eq!(outcome(&again), repeated, "{again}");
+    let path = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
+    let (_, _, view) = api.get(&path, &[]).await;
+    let view: Value = serde_json::from_slice(&view).unwrap();
+    let status = |step: usize| view["steps"][step]["status"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (status(0), view["steps"][0]["output"]["n"].as_i64()),
+        ("succeeded".to_owned(), Some(1)),
+        "{view}"
+    );
+    assert_eq!(status(2), "blocked", "{view}");
+    for wrong in
+        [json!({ "reports": [] }), json!({ "reports": vec![json!({ "id": "x", "lease": "x" }); 101] })]
+    {
+        assert_eq!(post(&api, "/api/v1/workers/reports", wrong).await.0, 422);
+    }
+    api.held.release().await;
+}
+
+/// It heard that the attempt had succeeded.
+#[tokio::test]
+async fn a_worker_whose_output_was_refused_by_its_schema_is_told_so_when_it_reports_again() {
+    let api = of_workers().await;
+    let send = async |path: &str, body: Value| post(&api, path, body).await;
     let definition = "name: deploy\nsteps: [{ id: canary, function: deploy.canary, on_fail: block }]\n";
     let (status, run) = send("/api/v1/runs", json!({ "definition": definition })).await;
     assert_eq!(status, 201, "{run}");

@@ -95,11 +95,17 @@ impl Place {
     }
 
     fn python(&mut self, url: &str, token: &str) -> usize {
+        self.python_as("", url, token)
+    }
+
+    /// A worker that keeps its name.
+    fn python_as(&mut self, instance: &str, url: &str, token: &str) -> usize {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/worker.py");
         let child = Command::new("python3")
             .arg(script)
             .env("EVERFOLD_URL", url)
             .env("EVERFOLD_TOKEN", token)
+            .env("EVERFOLD_INSTANCE", instance)
             .stdin(Stdio::null())
             .stdout(self.log("worker.out"))
             .stderr(self.log("worker.out"))
@@ -208,6 +214,33 @@ fn the_python_worker_outlives_the_engine_and_the_engine_outlives_it() {
     until("it is cancelled", || (place.run(&run)["status"] == "cancelled").then_some(()));
     let run = place.start("0");
     assert_eq!(place.ended(&run)["status"], "succeeded");
+}
+
+/// The lease is far longer than this test waits.
+#[test]
+fn a_worker_that_is_killed_and_started_under_its_name_frees_what_it_held_at_once() {
+    let mut place = Place::new();
+    let settings = place.folder.path().join(".everfold/everfold.toml");
+    std::fs::write(settings, SETTINGS.replace("lease = \"2s\"", "lease = \"1h\"")).unwrap();
+    let (engine, url) = place.serve("127.0.0.1:0");
+    let token = place.says(&["token", "create", "canary", "--role", "worker"]);
+    let blocked = |place: &Place, run: &str| {
+        until("the step is blocked", || (place.run(run)["status"] == "blocked").then_some(()));
+    };
+    let worker = place.python_as("one", &url, &token);
+    let run = place.start("600");
+    place.held(&run);
+    place.kill(worker);
+    let worker = place.python_as("one", &url, &token);
+    blocked(&place, &run);
+    // Both are killed, and the worker is the first to be back.
+    let run = place.start("600");
+    place.held(&run);
+    place.kill(engine);
+    place.kill(worker);
+    place.python_as("one", &url, &token);
+    place.serve(url.strip_prefix("http://").unwrap());
+    blocked(&place, &run);
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]

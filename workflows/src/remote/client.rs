@@ -4,6 +4,7 @@
 //! the work.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,23 +13,20 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{AttemptObserver, Usage, Workdir};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::engine_connection::{EngineConnection, NoAnswer};
 use super::name::Instance;
+use super::outgoing_reports::{OutgoingReport, ReportSender, send_reports};
 use super::protocol::{HeartbeatReply, Job, ReportedFailure, ReportedFailureKind};
 use crate::function::{Call, CallParts, Function, FunctionError, Functions};
-use crate::http::{HttpClient, HttpError, HttpRequest};
+use crate::http::HttpClient;
 use crate::in_process::StopHandle;
 
 /// How long one poll waits on the other side.
 const WAIT: Duration = Duration::from_secs(30);
-/// How long any answer may take.
-const ANSWER: Duration = Duration::from_secs(60);
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The pauses between tries.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -86,20 +84,9 @@ pub struct Worker {
 
 /// What everything of a worker shares.
 struct Shared {
-    url: String,
-    token: String,
-    instance: Instance,
+    engine: Arc<EngineConnection>,
     functions: Arc<Functions>,
-    client: HttpClient,
     folder: PathBuf,
-}
-
-/// Why there is no answer to go on with.
-enum NoAnswer {
-    /// Trying again may help.
-    Passing(String),
-    /// The other side understood, and refuses.
-    WorkerRefusal(String),
 }
 
 /// What a function says while it works, for the next heartbeat.
@@ -177,7 +164,8 @@ impl Worker {
     }
 
     /// What it calls itself, where other processes use the same token; a drawn name with the host's and the process's
-    /// in it unless this says another. No two that work at the same time may have one name.
+    /// in it unless this says another. No two that work at the same time may have one name. One that keeps its name over its
+    /// restarts frees what its former process held with its first poll; under a drawn name that waits for the lease's end.
     #[must_use]
     pub fn instance(mut self, instance: Instance) -> Self {
         self.instance = instance;
@@ -213,24 +201,32 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         let Self { url, token, instance, functions, capacity, client, folder } = self;
         let names: Vec<String> = functions.names().into_iter().map(str::to_owned).collect();
-        let shared =
-            Arc::new(Shared { url, token, instance, functions: Arc::new(functions), client, folder });
+        let engine = Arc::new(EngineConnection { url, token, instance, client });
+        let shared = Arc::new(Shared { engine: Arc::clone(&engine), functions: Arc::new(functions), folder });
         let (mut at_work, mut pause) = (JoinSet::new(), PAUSE_MIN);
+        let (reports, outgoing) = ReportSender::new();
+        let reporting = tokio::spawn(send_reports(Arc::clone(&engine), outgoing));
+        let mut holds = BTreeSet::new();
         let ended = loop {
-            while at_work.try_join_next().is_some() {}
+            while let Some(ended) = at_work.try_join_next() {
+                let _one_that_panicked_is_held_until_its_lease_ends = ended.map(|id| holds.remove(&id));
+            }
             if at_work.len() >= capacity {
                 tokio::select! {
                     () = stop.cancelled() => break Ok(()),
-                    _ended = at_work.join_next() => continue,
+                    Some(ended) = at_work.join_next() => {
+                        let _removed = ended.map(|id| holds.remove(&id));
+                        continue;
+                    }
                 }
             }
             let body = json!({
                 "kinds": names, "capacity": capacity - at_work.len(), "wait": WAIT.as_secs(),
-                "instance": shared.instance,
+                "instance": engine.instance, "holds": holds,
             });
             let polled = tokio::select! {
                 () = stop.cancelled() => break Ok(()),
-                polled = shared.post::<Value>("poll", &body) => polled,
+                polled = engine.post::<Value>("poll", &body) => polled,
             };
             let jobs = polled.and_then(|answer| {
                 serde_json::from_value::<Vec<Job>>(answer["attempts"].clone())
@@ -240,7 +236,8 @@ impl Worker {
                 Ok(jobs) => {
                     pause = PAUSE_MIN;
                     for job in jobs {
-                        at_work.spawn(work(Arc::clone(&shared), job));
+                        holds.insert(job.id.to_string());
+                        at_work.spawn(work(Arc::clone(&shared), reports.clone(), job));
                     }
                 }
                 Err(NoAnswer::WorkerRefusal(why)) => break Err(WorkerError::WorkerRefusal(why)),
@@ -254,53 +251,13 @@ impl Worker {
             }
         };
         while at_work.join_next().await.is_some() {}
+        reporting.abort();
         ended
     }
 }
 
-impl Shared {
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, NoAnswer> {
-        let headers = [
-            ("authorization", format!("Bearer {}", self.token)),
-            ("content-type", "application/json".to_owned()),
-        ];
-        let url = format!("{}/api/v1/workers/{path}", self.url);
-        let request = HttpRequest {
-            method: hyper::Method::POST,
-            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            body: Some(serde_json::to_vec(body).map_err(|error| NoAnswer::WorkerRefusal(error.to_string()))?),
-            timeout: ANSWER,
-            body_bytes_max: ANSWER_BYTES_MAX,
-            ..HttpRequest::get(url)
-        };
-        let answer = match self.client.send(request).await {
-            Ok(answer) => answer,
-            Err(error @ HttpError::Invalid(_)) => return Err(NoAnswer::WorkerRefusal(error.to_string())),
-            Err(error) => return Err(NoAnswer::Passing(error.to_string())),
-        };
-        match answer.status {
-            200..=299 => serde_json::from_slice(&answer.body)
-                .map_err(|error| NoAnswer::Passing(format!("its answer cannot be read: {error}"))),
-            408 | 429 | 500.. => {
-                Err(NoAnswer::Passing(format!("{}: {}", answer.status, problem_text(&answer))))
-            }
-            _refused => Err(NoAnswer::WorkerRefusal(problem_text(&answer))),
-        }
-    }
-}
-
-/// The message of an answer.
-fn problem_text(answer: &crate::http::HttpAnswer) -> String {
-    let problem = answer.json().unwrap_or_default();
-    let code = problem["code"].as_str().map(|code| format!("{code} ")).unwrap_or_default();
-    match problem["detail"].as_str() {
-        Some(detail) => format!("{code}{detail}"),
-        None => format!("status {}", answer.status),
-    }
-}
-
-/// Does one attempt, and reports.
-async fn work(shared: Arc<Shared>, job: Job) {
+/// Does one attempt, and reports; gives its name.
+async fn work(shared: Arc<Shared>, reports: ReportSender, job: Job) -> String {
     let (forwarder, stop) =
         (Arc::new(LogForwarder::default()), StopHandle { grace: GRACE, ..StopHandle::default() });
     let logged = Arc::clone(&forwarder);
@@ -339,7 +296,8 @@ async fn work(shared: Arc<Shared>, job: Job) {
     };
     stop.token.cancel();
     let cancelled = || Failure::new(FailureKind::Error, "the worker dropped it, as it was told");
-    report(&shared, &job, &forwarder, result.unwrap_or_else(|| Err(cancelled())), call.used()).await;
+    report(&reports, &job, &forwarder, result.unwrap_or_else(|| Err(cancelled())), call.used()).await;
+    job.id.to_string()
 }
 
 /// Lines on their way to the engine: those that it does not take go back to the forwarder, also where the heartbeat is
@@ -363,9 +321,9 @@ async fn send_heartbeats(shared: &Shared, job: &Job, forwarder: &LogForwarder) {
         tokio::time::sleep(span).await;
         let mut log = LinesUnderWay { forwarder, lines: forwarder.take_log() };
         let body = json!({
-            "lease": job.lease, "instance": shared.instance, "log": log.lines, "progress": forwarder.take_progress(),
+            "lease": job.lease, "instance": shared.engine.instance, "log": log.lines, "progress": forwarder.take_progress(),
         });
-        match shared.post::<HeartbeatReply>(&path, &body).await {
+        match shared.engine.post::<HeartbeatReply>(&path, &body).await {
             Ok(reply) => {
                 log.lines.clear();
                 if reply.cancel {
@@ -382,28 +340,18 @@ async fn send_heartbeats(shared: &Shared, job: &Job, forwarder: &LogForwarder) {
 }
 
 async fn report(
-    shared: &Shared,
+    reports: &ReportSender,
     job: &Job,
     forwarder: &LogForwarder,
     result: Result<Value, Failure>,
     usage: Vec<Usage>,
 ) {
     let log = forwarder.take_log();
-    let mut body = json!({ "lease": job.lease, "instance": shared.instance, "usage": usage, "log": log });
-    let verb = match result {
-        Ok(output) => {
-            body["output"] = output;
-            "complete"
-        }
-        Err(failure) => {
-            body["failure"] = json!(reported(failure));
-            "fail"
-        }
-    };
-    let (path, mut pause) = (format!("attempts/{}/{verb}", job.id), PAUSE_MIN);
+    let report = Arc::new(OutgoingReport::new(job, result.map_err(reported), usage, log));
+    let mut pause = PAUSE_MIN;
     for _ in 0..REPORTS_MAX {
-        match shared.post::<Value>(&path, &body).await {
-            Ok(_taken) => return,
+        match reports.send(&report).await {
+            Ok(()) => return,
             Err(NoAnswer::WorkerRefusal(why)) => {
                 tracing::warn!(attempt = %job.id, %why, "the report was refused");
                 return;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use everfold_base::id::EffectId;
 use everfold_base::time::Timestamp;
 
 use super::name::WorkerName;
@@ -18,6 +19,8 @@ const INSTANCE_KEPT: Duration = Duration::from_secs(3_600);
 pub(super) struct KnownWorker {
     /// What it does, by its newest poll.
     pub(super) functions: BTreeSet<String>,
+    /// All that it holds, as it says; `None`: it does not say.
+    pub(super) holds: Option<BTreeSet<EffectId>>,
     /// Its polls that wait.
     pub(super) polls: usize,
     pub(super) since: Timestamp,

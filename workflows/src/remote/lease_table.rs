@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::attempt::{Attempt, Held, OfferStage, WorkOffer};
 use super::end::{End, EndResult, RECORDED_WITHIN, durable};
 use super::former_record::{self, FormerRecord};
+use super::holdings::Holdings;
 use super::known_worker::{KnownWorker, forget};
 use super::lease::Lease;
 use super::name::WorkerName;
@@ -48,6 +49,7 @@ pub(super) struct TableState {
 /// The attempts in the table.
 pub(super) struct OpenAttempts {
     pub(super) entered: HashMap<EffectId, Arc<Attempt>>,
+    holdings: Holdings,
     /// Cancelled before they were entered: an attempt is cancelled as soon as it is launched, and entered a moment later.
     cancelled: LruCache<EffectId, ()>,
 }
@@ -65,6 +67,7 @@ impl Drop for Entered {
         let mut open = self.table.open();
         if open.entered.get(&offer.id).is_some_and(|own| Arc::ptr_eq(own, &self.attempt)) {
             open.entered.remove(&offer.id);
+            open.holdings.take(&offer.id);
         }
         drop(open);
         self.attempt.ended.cancel();
@@ -99,7 +102,11 @@ impl LeaseTable {
             layout: layout.clone(),
             lease,
             queues: Mutex::default(),
-            open: Mutex::new(OpenAttempts { entered: HashMap::new(), cancelled: LruCache::new(CANCELS_MAX) }),
+            open: Mutex::new(OpenAttempts {
+                entered: HashMap::new(),
+                holdings: Holdings::default(),
+                cancelled: LruCache::new(CANCELS_MAX),
+            }),
             workers: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -161,12 +168,18 @@ impl LeaseTable {
         let (observer, function, id) =
             (Arc::clone(&offer.observer), offer.function.clone(), offer.id.clone());
         let lease = offer.held.as_ref().map(Lease::from).or(former.lease);
+        let is_missed = lease.as_ref().is_some_and(|lease| !self.is_said_to_hold(&lease.worker, &id));
         let mut open = self.open();
         let stage = match (former.end, lease) {
             (Some(end), _) => OfferStage::Ended(Box::new(end.into())),
             (None, _) if open.cancelled.pop(&id).is_some() => OfferStage::Ended(Box::new(cancelled_now())),
             (None, None) => OfferStage::Offered,
+            (None, Some(lease)) if is_missed => OfferStage::Ended(Box::new(End::own(
+                EndResult::Lost(held_no_longer(&lease.worker)),
+                clock::now(),
+            ))),
             (None, Some(lease)) => {
+                open.holdings.give(id.clone(), &lease.worker);
                 match &offer.held {
                     Some(_) => observer.started(),
                     // A former version recorded it elsewhere: from now on it is a fact of the run.
@@ -219,6 +232,9 @@ impl LeaseTable {
     /// Too many wait, or a lease cannot be kept.
     pub async fn poll(&self, worker: &WorkerName, poll: WorkerPoll) -> Result<Vec<Job>, WorkerRefusal> {
         let mut polling = self.polling(worker, &poll)?;
+        if let Some(holds) = &poll.holds {
+            self.end_what_is_not_held(worker, holds).await;
+        }
         let deadline = Instant::now() + poll.wait;
         loop {
             let found = self.queues().take_or_wait(&poll.functions, poll.capacity, polling.waits.take());
@@ -253,11 +269,13 @@ impl LeaseTable {
         let known = workers.entry(worker.clone());
         let seen = known.or_insert_with(|| KnownWorker {
             functions: BTreeSet::new(),
+            holds: None,
             polls: 0,
             since: now,
             at: now,
         });
         seen.functions = poll.functions.iter().cloned().collect();
+        seen.holds.clone_from(&poll.holds);
         (seen.polls, seen.at) = (seen.polls + 1, now);
         drop(workers);
         Ok(Polling { table: self.clone(), worker: worker.clone(), waits: None })
@@ -286,14 +304,20 @@ impl LeaseTable {
                     }
                 }
             }
+            let given: Vec<EffectId> = jobs.iter().map(|job: &Job| job.id.0.clone()).collect();
             let answer = match wrong {
                 Some(why) if jobs.is_empty() => Err(why),
                 _given => Ok(jobs),
             };
-            if let Err(Ok(unheard)) = respond.send(answer) {
-                for job in unheard {
-                    table.give_back(&job).await;
+            match respond.send(answer) {
+                Err(Ok(unheard)) => {
+                    for job in unheard {
+                        table.give_back(&job).await;
+                    }
                 }
+                // From now on it is missed where the worker does not name it.
+                Ok(()) => table.received(&worker, given),
+                Err(Err(_why)) => {}
             }
         });
         match tokio::time::timeout(RECORDED_WITHIN, responded).await {
@@ -321,6 +345,44 @@ impl LeaseTable {
         offer.observer.line(&format!("{worker} does it"));
         attempt.changed.notify_one();
         Ok(Some(job))
+    }
+
+    /// A worker has received attempts: it holds them until it says otherwise.
+    fn received(&self, worker: &WorkerName, given: Vec<EffectId>) {
+        if let Some(holds) = self.seen().get_mut(worker).and_then(|seen| seen.holds.as_mut()) {
+            holds.extend(given.iter().cloned());
+        }
+        let mut open = self.open();
+        for id in given {
+            if open.entered.contains_key(&id) {
+                open.holdings.give(id, worker);
+            }
+        }
+    }
+
+    /// Whether a worker holds an attempt, as far as it says what it holds.
+    fn is_said_to_hold(&self, worker: &WorkerName, id: &EffectId) -> bool {
+        let seen = self.seen();
+        seen.get(worker).and_then(|seen| seen.holds.as_ref()).is_none_or(|holds| holds.contains(id))
+    }
+
+    /// Ends what a worker was given and does not hold: a former process of its name had it, or it never arrived.
+    async fn end_what_is_not_held(&self, worker: &WorkerName, holds: &BTreeSet<EffectId>) {
+        let missed = self.open().holdings.besides(worker, holds);
+        for id in missed {
+            let Some(attempt) = self.entered(&id) else { continue };
+            let mut stage = attempt.stage.lock().await;
+            let result = match &*stage {
+                OfferStage::Held(held) if held.lease.worker == *worker => match &held.stopping {
+                    Some(stopping) => EndResult::Failed(stopping.why.clone()),
+                    None => EndResult::Lost(held_no_longer(worker)),
+                },
+                _other => continue,
+            };
+            *stage = OfferStage::Ended(Box::new(End::own(result, clock::now())));
+            drop(stage);
+            attempt.changed.notify_one();
+        }
     }
 
     /// Offers what a worker never received once more. Its run says that the worker holds it until the next one takes it.
@@ -366,6 +428,10 @@ impl LeaseTable {
     pub(super) fn entered(&self, id: &EffectId) -> Option<Arc<Attempt>> {
         self.open().entered.get(id).cloned()
     }
+}
+
+fn held_no_longer(worker: &WorkerName) -> String {
+    format!("{worker} says that it does not hold it: it was started again, or never received it")
 }
 
 fn cancelled() -> Failure {

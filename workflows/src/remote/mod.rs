@@ -18,21 +18,24 @@
 //! | `lease_table` | all of it, as the executor uses it and polls do |
 //! | `worker_reports` | heartbeats and ends, as workers report them |
 //! | `name` | who a worker is |
-//! | `known_worker` | which workers polled or reported |
+//! | `known_worker`, `holdings` | which workers polled or reported, and what each holds |
 //! | `protocol`, `view` | the bodies of the routes and what is shown |
 //! | `settings`, `functions` | which functions are left to workers |
-//! | `client` | a worker in Rust |
+//! | `client`, `outgoing_reports`, `engine_connection` | a worker in Rust |
 
 mod attempt;
 mod client;
 mod end;
+mod engine_connection;
 mod executor;
 mod former_record;
 mod functions;
+mod holdings;
 mod known_worker;
 mod lease;
 mod lease_table;
 mod name;
+mod outgoing_reports;
 mod protocol;
 mod queue;
 pub(crate) mod settings;

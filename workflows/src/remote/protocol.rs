@@ -1,5 +1,6 @@
 //! What workers and the engine say to each other: the bodies of the routes `/workers/*`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub struct WorkerPoll {
     pub capacity: usize,
     /// How long it waits where there is none.
     pub wait: Duration,
+    /// All that it holds; `None`: it does not say.
+    pub holds: Option<BTreeSet<EffectId>>,
 }
 
 /// An attempt that a worker is given.

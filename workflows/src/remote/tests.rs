@@ -193,7 +193,13 @@ fn said(output: Value, log: Vec<String>) -> WorkerReport {
 }
 
 fn poll(capacity: usize, wait: Duration) -> WorkerPoll {
-    WorkerPoll { functions: vec!["deploy".into()], capacity, wait }
+    WorkerPoll { functions: vec!["deploy".into()], capacity, wait, holds: None }
+}
+
+/// A poll that waits for nothing, of a worker that says what it holds.
+fn holding(jobs: &[&Job]) -> WorkerPoll {
+    let holds = jobs.iter().map(|job| job.id.0.clone()).collect();
+    WorkerPoll { holds: Some(holds), ..poll(1, Duration::ZERO) }
 }
 
 /// `ACTOR` or `ACTOR#INSTANCE`.
@@ -701,4 +707,64 @@ fn waiting_waker() -> std::task::Waker {
 
 fn poll_once(task: &mut Task, waker: &std::task::Waker) -> std::task::Poll<Result<Vec<Job>, WorkerRefusal>> {
     task.as_mut().poll(&mut std::task::Context::from_waker(waker))
+}
+
+#[tokio::test]
+async fn what_a_restarted_worker_does_not_name_is_lost_at_once_and_what_others_hold_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = LeaseTableFixture::new(folder.path(), LONG);
+    let carried: Vec<_> = (0..3).map(|item| place.carry(effect(1, item))).collect();
+    let mut ends = carried.into_iter();
+    let mine = place.poll("token#a", 2).await;
+    let other = place.poll("token#b", 1).await;
+    assert_eq!((mine.len(), other.len()), (2, 1));
+    // A poll that does not say it changes nothing, nor does one that names all.
+    for poll in [poll(1, Duration::ZERO), holding(&[&mine[0], &mine[1]])] {
+        assert!(place.table.poll(&named("token#a"), poll).await.unwrap().is_empty());
+    }
+    // The process has begun anew, and kept one by some means of its own.
+    assert!(place.table.poll(&named("token#a"), holding(&[&mine[1]])).await.unwrap().is_empty());
+    let lost = ends.next().unwrap().await.unwrap();
+    let AttemptResult::Lost { reason } = lost.result else { panic!("{lost:?}") };
+    assert!(reason.contains("does not hold it"), "{reason}");
+    let late = place.report(&mine[0], "token#a", json!("late")).await;
+    assert!(matches!(late, Err(WorkerRefusal::Over(_))), "{late:?}");
+    assert!(!place.report(&mine[1], "token#a", json!("kept")).await.unwrap());
+    assert!(!place.report(&other[0], "token#b", json!("other")).await.unwrap());
+    assert_eq!(output(ends.next().unwrap().await.unwrap()), "kept");
+    assert_eq!(output(ends.next().unwrap().await.unwrap()), "other");
+}
+
+/// The engine and the worker went down together: the worker is back before its attempts are taken up, or after.
+#[tokio::test]
+async fn what_a_restarted_worker_does_not_name_is_lost_after_a_restart_of_the_engine_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for is_before in [true, false] {
+        let place = LeaseTableFixture::new(folder.path(), LONG);
+        let (lost, kept) = (effect(u8::from(is_before), 0), effect(u8::from(is_before), 1));
+        let carried = [lost.clone(), kept.clone()].map(|id| place.carry(id));
+        let mut jobs = place.poll("token#a", 2).await;
+        jobs.sort_by_key(|job| job.id.0.clone());
+        carried.iter().for_each(JoinHandle::abort);
+        let place = place.next();
+        let polled = async || place.table.poll(&named("token#a"), holding(&[&jobs[1]])).await.unwrap();
+        if is_before {
+            assert!(polled().await.is_empty());
+        }
+        let again = [lost, kept].map(|id| place.carry(id));
+        let [lost, kept] = again;
+        if !is_before {
+            // Both are in the table when their worker is heard of.
+            for job in &jobs {
+                while place.beat(job, "token#a", Heartbeat::default()).await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert!(polled().await.is_empty());
+        }
+        let lost = lost.await.unwrap();
+        assert!(matches!(lost.result, AttemptResult::Lost { .. }), "{is_before}: {lost:?}");
+        assert!(!place.report(&jobs[1], "token#a", json!("kept")).await.unwrap());
+        assert_eq!(output(kept.await.unwrap()), "kept");
+    }
 }

@@ -224,6 +224,16 @@ fn examples(id: &str) -> Option<Value> {
                 "lease": LEASE, "instance": INSTANCE, "output": { "healthy": true },
             }),
         ),
+        "reportAttempts" => of(
+            "One that succeeded, one that failed",
+            json!({
+                "instance": INSTANCE,
+                "reports": [
+                    { "id": "0190b3a2-7c1e-7a44-9d6f-3b1c5e2f8a10:deploy:1:1", "lease": LEASE, "output": { "healthy": true } },
+                    { "id": "0190b3a2-7c1e-7a44-9d6f-3b1c5e2f8a10:watch:1:1", "lease": LEASE, "failure": { "message": "unhealthy", "code": "HEALTH" } },
+                ],
+            }),
+        ),
         "failAttempt" => of(
             "With what happened",
             json!({
@@ -257,6 +267,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("BeatBody", "log", json!({ "items": { "type": "string", "maxLength": 16 * 1024 } })),
         ("CompleteBody", "log", json!({ "items": { "type": "string", "maxLength": 16 * 1024 } })),
         ("FailBody", "log", json!({ "items": { "type": "string", "maxLength": 16 * 1024 } })),
+        ("ReportBody", "log", json!({ "items": { "type": "string", "maxLength": 16 * 1024 } })),
         ("Told", "message", length(16 * 1024)),
         ("Told", "code", length(16 * 1024)),
         ("Told", "hint", length(16 * 1024)),

@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 107] = [
+const NAMES: [(&str, &str, &str); 108] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -102,6 +102,7 @@ const NAMES: [(&str, &str, &str); 107] = [
     ("POST", "/api/v1/workers/attempts/{id}/heartbeat", "extendLease"),
     ("POST", "/api/v1/workers/attempts/{id}/complete", "completeAttempt"),
     ("POST", "/api/v1/workers/attempts/{id}/fail", "failAttempt"),
+    ("POST", "/api/v1/workers/reports", "reportAttempts"),
     ("GET", "/api/v1/tokens", "listTokens"),
     ("POST", "/api/v1/tokens", "createToken"),
     ("DELETE", "/api/v1/tokens/{name}", "revokeToken"),
