@@ -62,10 +62,10 @@ pub(crate) struct PollBody {
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "build-7-4711-3f9a2c1b")]
     instance: Option<Instance>,
     /// All attempts that the process holds, by their ids: what else was given to a process of this `instance` is lost at
-    /// once. Without it each is held until its lease ends.
+    /// once. Without it, or without `instance`, each is held until its lease ends.
     #[serde(default)]
     #[schema(value_type = Option<Vec<schema::AttemptNameSchema>>, max_items = 1000)]
-    holds: Option<Vec<AttemptName>>,
+    holds: Option<Vec<String>>,
 }
 
 fn one() -> usize {
@@ -224,15 +224,15 @@ pub(crate) async fn poll(
     if holds.as_ref().is_some_and(|holds| holds.len() > HOLDS_MAX) {
         return invalid(format!("`holds` names at most {HOLDS_MAX} attempts"));
     }
-    if holds.is_some() && instance.is_none() {
-        return invalid("`holds` is of a process that names itself with `instance`".to_owned());
-    }
     kinds.sort_unstable();
     kinds.dedup();
     for kind in &kinds {
         is_remote(&app, kind)?;
     }
-    let holds = holds.map(|holds| holds.into_iter().map(|name| name.0).collect());
+    // What is no attempt is none that the worker was given.
+    let named = |name: String| name.parse::<AttemptName>().ok().map(|name| name.0);
+    let holds =
+        holds.filter(|_| instance.is_some()).map(|holds| holds.into_iter().filter_map(named).collect());
     let poll = WorkerPoll { functions: kinds, capacity, wait: Duration::from_secs_f64(wait), holds };
     let worker = WorkerName::new(caller.actor.to_string(), instance);
     let attempts = tokio::select! {

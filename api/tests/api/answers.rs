@@ -318,7 +318,7 @@ async fn post(api: &Api, path: &str, body: Value) -> (u16, Value) {
 #[tokio::test]
 async fn each_report_of_a_message_has_an_answer_of_its_own_and_the_whole_may_be_repeated() {
     let api = of_workers().await;
-    let step = |id: &str| format!("  - {{ id: {id}, function: deploy.canary, on_fail: block }}\n");
+    let step = |id: &str| format!("  - {{ id: {id}, needs: [], function: deploy.canary, on_fail: block }}\n");
     let definition = format!("name: deploy\nsteps:\n{}{}{}", step("a"), step("b"), step("c"));
     let (status, run) = post(&api, "/api/v1/runs", json!({ "definition": definition })).await;
     assert_eq!(status, 201, "{run}");
@@ -363,12 +363,7 @@ async fn each_report_of_a_message_has_an_answer_of_its_own_and_the_whole_may_be_
     let (_, _, view) = api.get(&path, &[]).await;
     let view: Value = serde_json::from_slice(&view).unwrap();
     let status = |step: usize| view["steps"][step]["status"].as_str().unwrap().to_owned();
-    assert_eq!(
-        (status(0), view["steps"][0]["output"]["n"].as_i64()),
-        ("succeeded".to_owned(), Some(1)),
-        "{view}"
-    );
-    assert_eq!(status(2), "blocked", "{view}");
+    assert_eq!([0, 1, 2].map(status), ["succeeded", "running", "blocked"], "{view}");
     for wrong in
         [json!({ "reports": [] }), json!({ "reports": vec![json!({ "id": "x", "lease": "x" }); 101] })]
     {

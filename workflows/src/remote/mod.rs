@@ -43,6 +43,8 @@ mod view;
 mod worker_reports;
 
 #[cfg(test)]
+mod kill_law;
+#[cfg(test)]
 mod tests;
 
 pub use client::{Worker, WorkerError};
