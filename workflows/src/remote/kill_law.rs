@@ -40,7 +40,7 @@ enum KillTarget {
 /// A fact on its way to the disk.
 enum LeaseFact {
     Taken(EffectId, AttemptHolder, RecordReceipt),
-    Ended(EffectId, AttemptEnd),
+    Ended(EffectId, Box<AttemptEnd>),
 }
 
 /// What is durable of the one step.
@@ -219,7 +219,7 @@ async fn engine(world: Arc<KilledWorld>) {
                 observer: Arc::new(LeaseRecorder(id.clone(), facts.clone())),
             };
             let end = table.carry(offer).await;
-            facts.send(LeaseFact::Ended(id.clone(), end)).unwrap();
+            facts.send(LeaseFact::Ended(id.clone(), Box::new(end))).unwrap();
             while !world.durable.lock().unwrap().has_succeeded
                 && effect(world.durable.lock().unwrap().attempt) == id
             {
