@@ -1,5 +1,7 @@
 //! `notices`: notices that could not be delivered, the subscriptions, and sending again.
 
+use std::time::Duration;
+
 use everfold_engine::clock;
 use serde_json::json;
 
@@ -12,6 +14,10 @@ use crate::fault::Fault;
 use crate::http::TestAnswer;
 use crate::node::{NoticeStatus, NoticeView, SubscriptionView};
 use crate::text::{count, cut, instant, span, table};
+
+/// How long `retry` waits for what comes of it.
+const RESENT_WITHIN: Duration = Duration::from_secs(6);
+const RESENT_LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) async fn list(
     context: &CommandContext,
@@ -91,6 +97,58 @@ pub(crate) async fn one(context: &CommandContext, args: NoticesArgs) -> Result<u
     }
 }
 
+/// What became of notices that were ordered to be sent again.
+#[derive(Default)]
+struct ResendOutcome {
+    sent: usize,
+    /// They were given up anew: id and reason.
+    failed: Vec<(String, String)>,
+    /// They are tried on.
+    open: usize,
+}
+
+impl ResendOutcome {
+    /// As far as it is known after what the read models show of those that were ordered.
+    fn of(ordered: &[NoticeView], shown: &[NoticeView]) -> Self {
+        let mut outcome = Self::default();
+        for one in ordered {
+            match shown.iter().find(|shown| shown.id == one.id) {
+                None => outcome.sent += 1,
+                Some(shown) if shown.status == NoticeStatus::Dead => {
+                    outcome.failed.push((one.id.clone(), shown.message.clone()));
+                }
+                Some(_tried_on) => outcome.open += 1,
+            }
+        }
+        outcome
+    }
+
+    fn line(&self) -> String {
+        let parts = [
+            (self.sent, "sent again"),
+            (self.failed.len(), "given up again"),
+            (self.open, "tried on, for a day if need be"),
+        ];
+        let said = parts.iter().filter(|(number, _)| *number > 0);
+        said.map(|(number, what)| format!("{} {what}", count(*number as u64, "notice")))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+}
+
+/// Waits a little for what comes of notices that were ordered to be sent again.
+async fn resent(context: &CommandContext, ordered: &[NoticeView]) -> Result<ResendOutcome, Fault> {
+    let until = tokio::time::Instant::now() + RESENT_WITHIN;
+    loop {
+        let shown: Vec<NoticeView> = items(&context.client.get("/api/v1/notices?limit=1000").await?)?;
+        let outcome = ResendOutcome::of(ordered, &shown);
+        if outcome.open == 0 || tokio::time::Instant::now() >= until {
+            return Ok(outcome);
+        }
+        tokio::time::sleep(RESENT_LOOK_EVERY).await;
+    }
+}
+
 /// Retries or drops; with `all` whatever is dead.
 async fn decide(context: &CommandContext, letters: NoticeSelection, verb: &str) -> Result<u8, Fault> {
     let ids = if letters.all {
@@ -111,8 +169,13 @@ async fn decide(context: &CommandContext, letters: NoticeSelection, verb: &str) 
     match verb {
         "retry" if views.is_empty() => note("there is nothing to send again"),
         "retry" => {
-            context.out.line(format!("{number} sent again, for a day if need be"));
+            let outcome = resent(context, &views).await?;
+            context.out.line(outcome.line());
+            for (id, why) in &outcome.failed {
+                context.out.line(format!("  {id}: {why}"));
+            }
             context.out.line(format!("  {} notices", context.program));
+            return Ok(u8::from(!outcome.failed.is_empty()));
         }
         _drop => context.out.line(format!("{number} dropped")),
     }

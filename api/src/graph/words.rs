@@ -25,6 +25,7 @@ fn one_route(route: &Route) -> String {
         RouteTo::Answer(_) => "answer".to_owned(),
         RouteTo::Recheck => "recheck".to_owned(),
         RouteTo::Unblock(decision) => format!("unblock: {}", json_text(&json!(decision))),
+        RouteTo::Resume => "resume".to_owned(),
         RouteTo::Ignore => "ignore".to_owned(),
         RouteTo::Refuse(_) => "refuse".to_owned(),
         RouteTo::Rework(step) => {

@@ -68,6 +68,52 @@ pub(super) fn facts(task: &OrchTask, stage: usize, steps: &OrchSteps, began_at: 
     facts
 }
 
+/// What a task used up before it was handed over, as the run that goes on is told of it: `{since, steps, usage, worked,
+/// reviewed}` with the seconds that agents worked and that its owner looked at the analysis.
+pub(super) fn former(facts: &[OrchFact], began_at: Timestamp) -> Value {
+    let mut steps: BTreeMap<String, FormerWork> = BTreeMap::new();
+    let (mut all, mut reviewed) = (FormerWork::default(), 0);
+    for fact in facts {
+        match fact {
+            OrchFact::Worked(work) => {
+                all.add(work);
+                steps.entry(work.step.to_string()).or_default().add(work);
+            }
+            OrchFact::Approved { asked_at, at, .. } => reviewed += at.since(*asked_at).as_secs(),
+        }
+    }
+    let steps: BTreeMap<String, Value> = steps.into_iter().map(|(step, work)| (step, work.value())).collect();
+    json!({ "since": began_at, "steps": steps, "usage": all.value(), "worked": all.seconds, "reviewed": reviewed })
+}
+
+/// What agents used up.
+#[derive(Default)]
+struct FormerWork {
+    seconds: u64,
+    used: Usage,
+}
+
+impl FormerWork {
+    fn add(&mut self, work: &AgentWork) {
+        self.seconds = self.seconds.saturating_add(work.ended_at.since(work.began_at).as_secs());
+        let Some(used) = &work.usage else { return };
+        let read = used.input_tokens.saturating_add(used.cached_tokens);
+        self.used.input_tokens = self.used.input_tokens.saturating_add(read);
+        self.used.cached_tokens = self.used.cached_tokens.saturating_add(used.cached_tokens);
+        self.used.output_tokens = self.used.output_tokens.saturating_add(used.output_tokens);
+        self.used.cost_micros = self.used.cost_micros.saturating_add(used.cost_micros);
+        self.used.model = used.model.clone().or(self.used.model.take());
+    }
+
+    fn value(&self) -> Value {
+        json!({
+            "worked": self.seconds, "input": self.used.input_tokens, "cached": self.used.cached_tokens,
+            "output": self.used.output_tokens, "cost": self.used.cost_micros as f64 / 1e6,
+            "model": self.used.model.clone().unwrap_or_default(),
+        })
+    }
+}
+
 /// The stage in which each agent run worked. An agent has one stage; only the deployer has two: its run behind one that
 /// ended well is of the next.
 fn stages_of(runs: &[AgentRun]) -> Vec<Option<usize>> {

@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use super::facts::{OrchFact, facts};
+use super::facts::{OrchFact, facts, former};
 use super::history::{OrchSteps, history_pipeline, scope_of};
 use super::plan::{HistoryEnd, Planned, STAGES, TaskPlan, TaskStanding};
 use super::play::{IMPORTER, PlayedTask, TaskPlay, play};
@@ -208,8 +208,17 @@ impl Importer<'_> {
         };
         let run = history_run(&task);
         row.note = None;
-        let input = json!({ "project": project, "issue": task.issue });
-        let played = self.played(run, &task, &input, began_at, end).await;
+        let stage = match end {
+            HistoryEnd::HandedOver { stage, .. } => stage,
+            HistoryEnd::Done => STAGES.len(),
+            HistoryEnd::Cancelled => 0,
+        };
+        let facts = facts(&task, stage, &self.steps, began_at);
+        let mut input = json!({ "project": project, "issue": task.issue });
+        if matches!(end, HistoryEnd::HandedOver { .. }) {
+            input["former"] = former(&facts, began_at);
+        }
+        let played = self.played(run, &task, &input, facts, (began_at, end)).await;
         let (key, played) = match played {
             Ok(played) => played,
             Err(why) => return Ok(row.left(format!("its history cannot be recorded: {why}"))),
@@ -275,15 +284,9 @@ impl Importer<'_> {
         run: RunId,
         task: &OrchTask,
         input: &Value,
-        began_at: Timestamp,
-        end: HistoryEnd,
+        facts: Vec<OrchFact>,
+        (began_at, end): (Timestamp, HistoryEnd),
     ) -> Result<(Option<String>, PlayedTask), String> {
-        let stage = match end {
-            HistoryEnd::HandedOver { stage, .. } => stage,
-            HistoryEnd::Done => STAGES.len(),
-            HistoryEnd::Cancelled => 0,
-        };
-        let facts = facts(task, stage, &self.steps, began_at);
         let last = facts.iter().map(ended_at).max().unwrap_or(began_at);
         let cancelled = match end {
             HistoryEnd::Done => None,

@@ -73,7 +73,9 @@ impl TaskStanding {
         match self {
             Self::Queued => "its agent begins",
             Self::Approval => "waits for Approved",
-            Self::Person => "paused: ORCH waited for a person",
+            Self::Person => {
+                "paused: ORCH waited for a person; In Progress, or `everfold resume`, lets it go on"
+            }
         }
     }
 }

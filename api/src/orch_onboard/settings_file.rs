@@ -16,6 +16,11 @@ use super::environment::{Environment, GITEA_TOKEN};
 use super::request::OnboardRequest;
 use crate::settings::Settings;
 
+/// How many agents ORCH lets work at once.
+const MAX_CONCURRENCY: &str = "ORCH_MAX_CONCURRENCY";
+/// Where that says nothing.
+const AT_ONCE: u32 = 1;
+
 /// Where the secret of a webhook lies.
 pub(super) enum HookSecret {
     /// In a variable of the environment: its name, and its value where it is set.
@@ -109,6 +114,8 @@ pub(super) async fn items(
     let [plane, gitea] = secrets.map(|secret| secret.written(folder));
     let url = toml_text(request.gitea_url.trim_end_matches('/'));
     let owner = toml_text(&request.owner);
+    let at_once = request.environment.get(MAX_CONCURRENCY).and_then(|most| most.parse::<u32>().ok());
+    let at_once = at_once.filter(|most| *most > 0).unwrap_or(AT_ONCE);
     let sections = [
         ("hooks.plane", format!("[hooks.plane]\nreader = \"plane\"\nsecret = {plane}\n")),
         ("hooks.gitea", format!("[hooks.gitea]\nreader = \"gitea\"\nsecret = {gitea}\n")),
@@ -118,6 +125,8 @@ pub(super) async fn items(
                 "[providers.gitea]\nkind = \"gitea\"\nurl = {url}\nowner = {owner}\ntoken = {{ env = \"{GITEA_TOKEN}\" }}\n"
             ),
         ),
+        // Without a limit every issue that is set In Progress has an agent at work at once.
+        ("limits", format!("[limits]\nprocesses = {at_once}\n")),
     ];
     let mut items = Vec::new();
     for (name, section) in sections {
@@ -141,6 +150,14 @@ fn look(path: &Path, section: &str) -> SetupFinding {
         Some(_) => SetupFinding::There(path.display().to_string()),
     };
     match section {
+        "limits" => match limited(path) {
+            Some(said) => SetupFinding::There(said),
+            None => SetupFinding::Missing(format!(
+                "no section in {}: {} agents at once",
+                path.display(),
+                settings.limits.processes
+            )),
+        },
         "hooks.plane" => hook("plane", ReaderKind::Plane),
         "hooks.gitea" => hook("gitea", ReaderKind::Gitea),
         _provider => match settings.providers.get("gitea") {
@@ -149,6 +166,14 @@ fn look(path: &Path, section: &str) -> SetupFinding {
             Some(_) => SetupFinding::There(path.display().to_string()),
         },
     }
+}
+
+/// What the settings say of limits; `None`: nothing.
+fn limited(path: &Path) -> Option<String> {
+    let settings: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    let limits = settings.get("limits")?;
+    let most = limits.get("processes").map(|most| format!("{most} agents at once in "));
+    Some(format!("{}{}", most.unwrap_or_default(), path.display()))
 }
 
 fn append(path: &Path, section: &str) -> Result<(), String> {

@@ -176,6 +176,7 @@ async fn what_is_missing_is_made_seen_and_made_once() {
         ("gitea", "webhook"),
         ("here", "settings [hooks.plane]"),
         ("here", "settings [providers.gitea]"),
+        ("here", "settings [limits]"),
         ("here", "projects.yaml"),
     ] {
         assert_eq!(standing(&first, place, name), SetupStanding::Made, "{place} {name}");
@@ -185,6 +186,7 @@ async fn what_is_missing_is_made_seen_and_made_once() {
     assert_eq!(made, 14 + 2 + 1 + 1);
     // The settings are those that the server reads, and find the secrets.
     let settings = Settings::load(&request.settings).unwrap();
+    assert_eq!(settings.limits.processes, 1, "as many agents at once as ORCH has");
     let secret = settings.hooks["plane"].secret.as_ref().unwrap();
     assert!(!format!("{secret}").contains("plane_wh_drawn"));
     assert_eq!(
@@ -206,6 +208,23 @@ async fn what_is_missing_is_made_seen_and_made_once() {
     for secret in ["plane-token", "gitea-token", "plane_wh_drawn", kept.as_str()] {
         assert!(!shown.contains(secret), "a secret is shown");
     }
+}
+
+#[tokio::test]
+async fn as_many_agents_work_at_once_as_orch_was_told_and_a_limit_that_is_there_stays() {
+    let stage = OnboardStage::set().await;
+    let told = [("ORCH_MAX_CONCURRENCY".to_owned(), "3".to_owned())];
+    let request = OnboardRequest { environment: Environment::of(told.into_iter()), ..stage.request() };
+    assert_eq!(standing(&stage.onboard(&request).await, "here", "settings [limits]"), SetupStanding::Made);
+    assert_eq!(Settings::load(&request.settings).unwrap().limits.processes, 3);
+    std::fs::write(&request.settings, "[limits]\nprocesses = 9\n").unwrap();
+    let again = stage.onboard(&request).await;
+    let item = again.items.iter().find(|item| item.name == "settings [limits]").unwrap();
+    assert_eq!(
+        (item.standing, item.detail.starts_with("9 agents at once in ")),
+        (SetupStanding::There, true)
+    );
+    assert_eq!(Settings::load(&request.settings).unwrap().limits.processes, 9);
 }
 
 #[tokio::test]

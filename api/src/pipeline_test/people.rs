@@ -138,13 +138,13 @@ impl<'a> CasePeople<'a> {
 
     /// Does what is due.
     pub(super) async fn act(&mut self, engine: &Engine, act: DueAct) {
-        let (run, kind, by, refused, what) = match act {
+        let (run, kind, actor, refused, what) = match act {
             DueAct::Decision(run, at, decision) => {
                 self.given.insert((run, at));
                 let Some((task, _)) = self.open.get(&(run, decision.task.clone())) else { return };
                 let what = format!("line {}: {} {}", decision.line, decision.kind.verb(), decision.task);
                 let kind = input_of(&decision, task);
-                (run, kind, decision.by, decision.refused, what)
+                (run, kind, Actor::User(decision.by), decision.refused, what)
             }
             DueAct::Signal(at) => {
                 self.sent.insert(at);
@@ -153,10 +153,12 @@ impl<'a> CasePeople<'a> {
                 let kind =
                     InputKind::Signal(SignalReceived { name: signal.name.clone(), payload, delivery: None });
                 let what = format!("line {}: the signal {}", signal.line, signal.name);
-                (self.run, kind, signal.by.clone(), signal.refused.clone(), what)
+                let user = || Actor::User(signal.by.clone());
+                let actor = signal.hook.clone().map_or_else(user, Actor::Hook);
+                (self.run, kind, actor, signal.refused.clone(), what)
             }
         };
-        let submission = Submission { run, kind, actor: Actor::User(by), id: None, dedup: None };
+        let submission = Submission { run, kind, actor, id: None, dedup: None };
         let answer = match engine.submit(submission).await {
             Ok(_) => Ok(()),
             Err(SubmitError::Refused(refusal)) => Err((refusal.code(), refusal.to_string())),

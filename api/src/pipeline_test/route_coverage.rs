@@ -32,6 +32,7 @@ impl DeclaredRoute<'_> {
             RouteTo::Recheck => "recheck".to_owned(),
             RouteTo::Unblock(_) => "unblock".to_owned(),
             RouteTo::Next => "next".to_owned(),
+            RouteTo::Resume => "resume".to_owned(),
             RouteTo::Ignore => "ignore".to_owned(),
             RouteTo::Refuse(_) => "refuse".to_owned(),
         }

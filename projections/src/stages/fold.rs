@@ -215,7 +215,7 @@ fn store_history(number: u32, history: &StageHistory, batch: &mut WriteBatch) ->
 
 impl Projection for StagesModel {
     const NAME: &'static str = "stages";
-    const SCHEMA: u32 = 3;
+    const SCHEMA: u32 = 4;
 
     fn handles(event: &RunEvent) -> bool {
         is_read_by(event, STAGES)

@@ -63,6 +63,12 @@ impl StageLayout {
         self.stages.get(usize::from(place)).map(String::as_str)
     }
 
+    /// The stage that is entered first with these steps.
+    pub(super) fn first_stage(&self, steps: &[StepId]) -> Option<&str> {
+        let place = steps.iter().filter_map(|step| self.steps.get(step.as_str())).min()?;
+        self.stages.get(usize::from(*place)).map(String::as_str)
+    }
+
     /// Whether the rounds of a step are limited.
     pub(super) fn is_capped(&self, step: &StepId) -> bool {
         self.rounds_max.contains_key(step.as_str())
@@ -78,6 +84,19 @@ impl StageLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_that_begin_together_are_in_the_first_of_their_stages() {
+        let layout = StageLayout::of(
+            r#"{"steps": [{"id": "a", "stage": "one"}, {"id": "b"}, {"id": "c", "stage": "two"}, {"id": "d", "stage": "three"}]}"#,
+        );
+        let first = |steps: &[&str]| {
+            let steps: Vec<StepId> = steps.iter().map(|step| StepId::new(step)).collect();
+            layout.first_stage(&steps).map(str::to_owned)
+        };
+        assert_eq!(first(&["b", "d", "c"]).as_deref(), Some("two"));
+        assert_eq!((first(&["b"]), first(&[])), (None, None));
+    }
 
     #[test]
     fn stages_stand_in_the_order_of_their_use_and_limits_are_numbers_of_the_file() {

@@ -102,7 +102,10 @@ pub(super) fn stage_fact(fact: &Fact<'_>, layout: &StageLayout) -> Option<StageF
         },
         RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => StageFact::Withdrawn,
         RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => StageFact::Ended,
-        RunEvent::RunForked(event) => StageFact::Forked(event.reset.clone()),
+        RunEvent::RunForked(event) => StageFact::Forked {
+            reset: event.reset.clone(),
+            stage: layout.first_stage(&event.reset).map(str::to_owned),
+        },
         RunEvent::NoticeQueued(event) if event.function.ends_with(LIVE) => {
             StageFact::Live { notice: event.notice.clone(), version: fact.context.version }
         }

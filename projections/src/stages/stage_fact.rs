@@ -41,7 +41,12 @@ pub(super) enum StageFact {
     /// The run ended.
     Ended,
     /// The history goes on as this run, with these steps begun anew.
-    Forked(Vec<StepId>),
+    Forked {
+        /// Steps that begin anew.
+        reset: Vec<StepId>,
+        /// The stage of the first of them.
+        stage: Option<String>,
+    },
     /// The message that shows how the task stands has a new text.
     Live { notice: String, version: Version },
 }

@@ -172,7 +172,10 @@ impl Standing {
                 self.work.clear();
                 self.is_ended = true;
             }
-            StageFact::Forked(reset) => self.fork(reset, at),
+            StageFact::Forked { reset, stage } => {
+                self.enter(stage.as_deref(), at);
+                self.fork(reset, at);
+            }
             StageFact::Live { notice, version } => {
                 self.live = Some(LiveMessage { notice: notice.clone(), version: *version });
             }
@@ -480,7 +483,10 @@ mod tests {
             (2, rework("developer", "reviewer", None, &["developer"])),
             (3, round("developer/2/1", "development")),
         ];
-        let forked = |reset: &[&str]| StageFact::Forked(reset.iter().map(|step| StepId::new(step)).collect());
+        let forked = |reset: &[&str]| {
+            let reset: Vec<StepId> = reset.iter().map(|step| StepId::new(step)).collect();
+            StageFact::Forked { reset, stage: None }
+        };
         facts.extend([(4, forked(&[])), (5, round("developer/2/1", "development"))]);
         let standing = told(&facts);
         assert_eq!((standing.rounds[&developer], standing.causes[&developer]["rejected"]), (2, 1));

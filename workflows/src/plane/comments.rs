@@ -16,6 +16,8 @@ use crate::function::Call;
 
 /// The longest text.
 const TEXT_CHARS_MAX: usize = 300;
+/// The longest text of what was said elsewhere.
+const SAID_CHARS_MAX: usize = 10_000;
 /// Comments that are given.
 const COMMENTS_MAX: usize = 50;
 
@@ -31,6 +33,10 @@ pub(super) struct CommentsParameters {
     #[serde(default)]
     #[schemars(schema_with = "text_or_null")]
     since: Option<String>,
+    /// what a person said elsewhere: it counts as the newest comment; empty or null: nothing
+    #[serde(default)]
+    #[schemars(schema_with = "text_or_null")]
+    said: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -75,7 +81,14 @@ pub(super) async fn comments(
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let comments = of_people(&items, &with.bots, since);
-    Ok(CommentsOutput { newest: comments.first().cloned(), comments, reason })
+    let newest = said_elsewhere(with.said.as_deref()).or_else(|| comments.first().cloned());
+    Ok(CommentsOutput { newest, comments, reason })
+}
+
+/// What a person said elsewhere, as a comment.
+fn said_elsewhere(said: Option<&str>) -> Option<PlaneComment> {
+    let text: String = said?.trim().chars().take(SAID_CHARS_MAX).collect();
+    (!text.is_empty()).then_some(PlaneComment { text, author: None, at: None })
 }
 
 /// The comments of people since a time, the newest first.

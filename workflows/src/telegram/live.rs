@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::bot::{Bot, BotError};
-use super::sent::{MessageFile, Purpose, SendState};
+use super::sent::{MessageFile, MessageUpdate, Purpose, SendState, SentMessage};
 use super::target::{BotContext, BotTarget, UNCONFIGURED, chat_or_null, text, text_or_null};
 use crate::function::Call;
 
@@ -68,69 +68,85 @@ pub(super) async fn live(
     let text = text(&with.text)?;
     let key = with.key.filter(|key| !key.is_empty()).unwrap_or_else(|| call.run().to_string());
     let file = context.sent.file(Purpose::Live, &target.chat, &key).await;
-    match file.read().await? {
-        None => send(&target, &file, &call, &text, None).await,
-        Some(SendState::Begun { reported: true }) => Ok(LiveOutput::left(None, unknown(&file))),
-        Some(SendState::Begun { reported: false }) => {
-            file.write(SendState::Begun { reported: true }).await?;
-            Err(not_known(&file, "the engine ended while it was sent"))
-        }
-        Some(SendState::Done { message, text: former }) if former == Hash::of(text.as_bytes()) => {
-            Ok(LiveOutput::left(Some(message), "it says so already"))
-        }
-        Some(SendState::Done { message, text: former }) => {
-            edit(&target, &file, &call, &text, (message, former)).await
-        }
+    let by = MessageUpdate::of(&call);
+    let known = file.read().await?;
+    let newest = known.as_ref().and_then(|known| known.by.as_ref());
+    if newest.is_some_and(|newest| by.is_before(newest)) {
+        let mut failure =
+            Failure::new(FailureKind::Validation, "a newer update of the message came first, and stays");
+        failure.code = Some("MESSAGE_OUTDATED".to_owned());
+        return Err(failure);
+    }
+    let update = LiveUpdate { target: &target, file: &file, call: &call, text: &text, by };
+    match known {
+        None => update.send(None).await,
+        Some(known) => match known.state {
+            // A former try of this very update may have sent it.
+            SendState::Begun {} if known.by.as_ref() == Some(&update.by) => {
+                Err(not_known(&file, "the engine ended while it was sent, or no answer told how that ended"))
+            }
+            SendState::Begun {} => update.send(Some(known)).await,
+            SendState::Done { message, text: former } if former == update.hash() => {
+                Ok(LiveOutput::left(Some(message), "it says so already"))
+            }
+            SendState::Done { message, .. } => update.edit(message, known).await,
+        },
     }
 }
 
-async fn edit(
-    target: &BotTarget,
-    file: &MessageFile<'_>,
-    call: &Call,
-    text: &str,
-    (message, former): (i64, Hash),
-) -> Result<LiveOutput, Failure> {
-    let mut body = body(target, text);
-    body["message_id"] = message.into();
-    let edited = match target.bot.ask("editMessageText", &body).await {
-        Ok(_) => LiveOutput { message: Some(message), edited: true, ..LiveOutput::default() },
-        Err(error) if says(&error, &NOT_MODIFIED) => LiveOutput::left(Some(message), "it says so already"),
-        Err(error) if says(&error, &GONE) => {
-            return send(target, file, call, text, Some(SendState::Done { message, text: former })).await;
-        }
-        Err(error) => return Err(error.failure(call)),
-    };
-    file.write(SendState::Done { message, text: Hash::of(text.as_bytes()) }).await?;
-    Ok(edited)
+/// What is to be seen from now on.
+struct LiveUpdate<'a> {
+    target: &'a BotTarget,
+    file: &'a MessageFile<'a>,
+    call: &'a Call,
+    text: &'a str,
+    by: MessageUpdate,
 }
 
-/// Sends the message; `former` is what was known before.
-async fn send(
-    target: &BotTarget,
-    file: &MessageFile<'_>,
-    call: &Call,
-    text: &str,
-    former: Option<SendState>,
-) -> Result<LiveOutput, Failure> {
-    let mut body = body(target, text);
-    body["disable_notification"] = true.into();
-    file.write(SendState::Begun { reported: false }).await?;
-    let answer = target.bot.ask("sendMessage", &body).await;
-    let error = match answer.map(|result| Bot::message(&result)) {
-        Ok(Some(message)) => {
-            file.write(SendState::Done { message, text: Hash::of(text.as_bytes()) }).await?;
-            return Ok(LiveOutput { message: Some(message), sent: true, ..LiveOutput::default() });
-        }
-        Ok(None) => BotError::Foreign { status: 200 },
-        Err(error) => error,
-    };
-    if !error.may_have_happened() {
-        file.restore(former).await?;
-        return Err(error.failure(call));
+impl LiveUpdate<'_> {
+    fn hash(&self) -> Hash {
+        Hash::of(self.text.as_bytes())
     }
-    file.write(SendState::Begun { reported: true }).await?;
-    Err(not_known(file, &error.failure(call).message))
+
+    async fn record(&self, state: SendState) -> Result<(), Failure> {
+        self.file.write(SentMessage::new(state, &self.by)).await
+    }
+
+    async fn edit(&self, message: i64, former: SentMessage) -> Result<LiveOutput, Failure> {
+        let mut body = body(self.target, self.text);
+        body["message_id"] = message.into();
+        let edited = match self.target.bot.ask("editMessageText", &body).await {
+            Ok(_) => LiveOutput { message: Some(message), edited: true, ..LiveOutput::default() },
+            Err(error) if says(&error, &NOT_MODIFIED) => {
+                LiveOutput::left(Some(message), "it says so already")
+            }
+            Err(error) if says(&error, &GONE) => return self.send(Some(former)).await,
+            Err(error) => return Err(error.failure(self.call)),
+        };
+        self.record(SendState::Done { message, text: self.hash() }).await?;
+        Ok(edited)
+    }
+
+    /// Sends the message; `former` is what was known before.
+    async fn send(&self, former: Option<SentMessage>) -> Result<LiveOutput, Failure> {
+        let mut body = body(self.target, self.text);
+        body["disable_notification"] = true.into();
+        self.record(SendState::Begun {}).await?;
+        let answer = self.target.bot.ask("sendMessage", &body).await;
+        let error = match answer.map(|result| Bot::message(&result)) {
+            Ok(Some(message)) => {
+                self.record(SendState::Done { message, text: self.hash() }).await?;
+                return Ok(LiveOutput { message: Some(message), sent: true, ..LiveOutput::default() });
+            }
+            Ok(None) => BotError::Foreign { status: 200 },
+            Err(error) => error,
+        };
+        if !error.may_have_happened() {
+            self.file.restore(former).await?;
+            return Err(error.failure(self.call));
+        }
+        Err(not_known(self.file, &error.failure(self.call).message))
+    }
 }
 
 fn body(target: &BotTarget, text: &str) -> Value {
@@ -148,16 +164,13 @@ fn says(error: &BotError, texts: &[&str]) -> bool {
     refusal.status == 400 && texts.iter().any(|text| description.contains(text))
 }
 
-fn unknown(file: &MessageFile<'_>) -> String {
-    format!(
-        "whether the message arrived is not known, and a second one is not sent; remove {} to have it sent anew",
-        file.path.display()
-    )
-}
-
-/// Not to be tried again: it would be a second message.
+/// Not to be tried again: it would be a second message for one update.
 fn not_known(file: &MessageFile<'_>, why: &str) -> Failure {
-    let mut failure = Failure::new(FailureKind::Validation, format!("{why}: {}", unknown(file)));
+    let message = format!(
+        "{why}: whether the message arrived is not known, and this update of it is not sent twice; the next update sends a new message. To have this one sent, remove {}",
+        file.path.display()
+    );
+    let mut failure = Failure::new(FailureKind::Validation, message);
     failure.code = Some("MESSAGE_UNKNOWN".to_owned());
     failure
         .with_hint("look into the chat: where the message is not there, remove the file, and it is sent anew")

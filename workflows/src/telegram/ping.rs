@@ -10,7 +10,7 @@ use super::address::is_reachable;
 use super::bot::{Bot, BotError};
 use super::html::escaped;
 use super::keyboard::{ButtonRow, keyboard};
-use super::sent::{Purpose, SendState};
+use super::sent::{MessageUpdate, Purpose, SendState, SentMessage};
 use super::target::{BotContext, BotTarget, UNCONFIGURED, chat_or_null, text, text_or_null};
 use crate::function::Call;
 
@@ -73,7 +73,7 @@ pub(super) async fn ping(
     let text = text(&with_links(&with.text, &with.links))?;
     let keyboard = keyboard(with.buttons)?;
     let file = context.sent.file(Purpose::Ping, &target.chat, call.idempotency_key()).await;
-    if let Some(SendState::Done { message, .. }) = file.read().await? {
+    if let Some(SendState::Done { message, .. }) = file.read().await?.map(|sent| sent.state) {
         let reason = Some("it was sent before".to_owned());
         return Ok(PingOutput { message: Some(message), reason });
     }
@@ -91,7 +91,8 @@ pub(super) async fn ping(
     let Some(message) = Bot::message(&result) else {
         return Err(BotError::Foreign { status: 200 }.failure(&call));
     };
-    file.write(SendState::Done { message, text: Hash::of(text.as_bytes()) }).await?;
+    let done = SendState::Done { message, text: Hash::of(text.as_bytes()) };
+    file.write(SentMessage::new(done, &MessageUpdate::of(&call))).await?;
     Ok(PingOutput { message: Some(message), reason: None })
 }
 

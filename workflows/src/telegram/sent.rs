@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::RunId;
 use everfold_base::json::{Hash, Value};
 use everfold_system::regular;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::function::Call;
 use crate::private_file::{if_there, make_private, write_private};
 
 /// More messages are not remembered.
@@ -46,10 +48,7 @@ pub(super) enum Purpose {
 #[serde(rename_all = "snake_case")]
 pub(super) enum SendState {
     /// It is being sent. Who finds this and does not send it knows only that it may have arrived.
-    Begun {
-        /// A failure has said so.
-        reported: bool,
-    },
+    Begun {},
     /// It is there.
     Done {
         /// Its number in the chat.
@@ -59,13 +58,56 @@ pub(super) enum SendState {
     },
 }
 
+/// Which update of a message it was: the round of a step, or a notice of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MessageUpdate {
+    /// Equal for every try of the same update.
+    key: String,
+    run: RunId,
+    step: String,
+    /// Of a notice the version of its event.
+    round: u32,
+}
+
+impl MessageUpdate {
+    pub(super) fn of(call: &Call) -> Self {
+        Self {
+            key: call.idempotency_key().to_owned(),
+            run: call.run(),
+            step: call.step().to_string(),
+            round: call.round(),
+        }
+    }
+
+    /// Whether it is a former update of what `newest` updated.
+    pub(super) fn is_before(&self, newest: &Self) -> bool {
+        (self.run, &self.step) == (newest.run, &newest.step) && self.round < newest.round
+    }
+}
+
+/// What is known of a message, and by which update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SentMessage {
+    pub(super) state: SendState,
+    /// `None`: a former everfold wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<MessageUpdate>,
+}
+
+impl SentMessage {
+    pub(super) fn new(state: SendState, by: &MessageUpdate) -> Self {
+        Self { state, by: Some(by.clone()) }
+    }
+}
+
 /// A message's file.
 #[derive(Serialize, Deserialize)]
 struct Record {
     /// For people who look into the folder.
     chat: Value,
     purpose: Purpose,
-    state: SendState,
+    #[serde(flatten)]
+    sent: SentMessage,
 }
 
 /// The turn of one call with a message's file.
@@ -98,10 +140,10 @@ impl SentMessages {
 
 impl MessageFile<'_> {
     /// What is known; `None`: no such message was sent.
-    pub(super) async fn read(&self) -> Result<Option<SendState>, Failure> {
+    pub(super) async fn read(&self) -> Result<Option<SentMessage>, Failure> {
         let path = self.path.clone();
         let found = blocking(move || if_there(regular::read_bounded(&path, BYTES_MAX))).await;
-        let read = |bytes: Vec<u8>| serde_json::from_slice::<Record>(&bytes).map(|record| record.state);
+        let read = |bytes: Vec<u8>| serde_json::from_slice::<Record>(&bytes).map(|record| record.sent);
         match found.map_err(|error| self.broken(&error))? {
             None => Ok(None),
             Some(bytes) => {
@@ -112,17 +154,17 @@ impl MessageFile<'_> {
     }
 
     /// Records what is known; durable when it returns.
-    pub(super) async fn write(&self, state: SendState) -> Result<(), Failure> {
-        let record = Record { chat: self.chat.clone(), purpose: self.purpose, state };
+    pub(super) async fn write(&self, sent: SentMessage) -> Result<(), Failure> {
+        let record = Record { chat: self.chat.clone(), purpose: self.purpose, sent };
         let path = self.path.clone();
         let written = blocking(move || write(&path, &record)).await;
         written.map_err(|error| self.broken(&error))
     }
 
     /// Puts back what was known before.
-    pub(super) async fn restore(&self, former: Option<SendState>) -> Result<(), Failure> {
-        if let Some(state) = former {
-            return self.write(state).await;
+    pub(super) async fn restore(&self, former: Option<SentMessage>) -> Result<(), Failure> {
+        if let Some(sent) = former {
+            return self.write(sent).await;
         }
         let path = self.path.clone();
         let removed = blocking(move || if_there(std::fs::remove_file(path)).map(drop)).await;
@@ -177,13 +219,15 @@ mod tests {
     async fn what_is_known_of_a_message_outlives_the_program_and_another_key_is_another_message() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("telegram");
-        let done = SendState::Done { message: 7, text: Hash::of(b"a") };
+        let run = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
+        let by = MessageUpdate { key: "r/1/s".into(), run, step: "s".into(), round: 1 };
+        let done = SentMessage::new(SendState::Done { message: 7, text: Hash::of(b"a") }, &by);
         {
             let sent = SentMessages::at(path.clone());
             let file = sent.file(Purpose::Live, &json!(-100), "ET-1").await;
             assert_eq!(file.read().await.unwrap(), None);
-            file.write(SendState::Begun { reported: false }).await.unwrap();
-            file.write(done).await.unwrap();
+            file.write(SentMessage::new(SendState::Begun {}, &by)).await.unwrap();
+            file.write(done.clone()).await.unwrap();
         }
         let sent = SentMessages::at(path);
         let known =
@@ -195,6 +239,17 @@ mod tests {
         let file = sent.file(Purpose::Live, &json!(-100), "ET-1").await;
         file.restore(None).await.unwrap();
         assert_eq!(file.read().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_former_everfold_wrote_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let sent = SentMessages::at(folder.path().to_owned());
+        let file = sent.file(Purpose::Live, &json!(1), "k").await;
+        std::fs::write(&file.path, r#"{"chat":1,"purpose":"live","state":{"begun":{"reported":true}}}"#)
+            .unwrap();
+        let known = file.read().await.unwrap();
+        assert_eq!(known, Some(SentMessage { state: SendState::Begun {}, by: None }));
     }
 
     #[tokio::test]

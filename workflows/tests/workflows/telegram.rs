@@ -195,10 +195,15 @@ async fn o160_a_send_that_was_refused_is_tried_again_and_one_whose_answer_was_lo
             "{failure:?}"
         );
         assert!(failure.hint.as_deref().is_some_and(|hint| hint.contains("remove the file")), "{failure:?}");
-        let left = chat.again().call_as("step", "telegram.live", with("2")).await.unwrap();
-        assert_eq!(left["message"], Value::Null);
-        assert!(left["reason"].as_str().unwrap().contains("a second one is not sent"), "{left}");
+        let again = chat.again().call_as("step", "telegram.live", with("1")).await.unwrap_err();
+        assert_eq!(again.code.as_deref(), Some("MESSAGE_UNKNOWN"), "the same update: {again:?}");
+        assert!(again.message.contains("is not sent twice"), "{again:?}");
         assert_eq!(chat.asked("/sendMessage"), before + 1, "{fault:?}");
+        let next = chat.again().call_as("next", "telegram.live", with("2")).await.unwrap();
+        assert_eq!(next["sent"], true, "the next update is a new message: {next}");
+        let edited = chat.again().call_as("later", "telegram.live", with("3")).await.unwrap();
+        assert_eq!((&edited["message"], &edited["edited"]), (&next["message"], &json!(true)));
+        assert_eq!(chat.asked("/sendMessage"), before + 2, "{fault:?}");
     }
     assert_eq!(chat.live("1").await.unwrap()["sent"], true);
 }
@@ -218,12 +223,53 @@ async fn o160_an_engine_that_is_killed_while_it_sends_leaves_one_message_and_say
     let next = chat.again();
     let failure = next.live("1").await.unwrap_err();
     assert_eq!(failure.code.as_deref(), Some("MESSAGE_UNKNOWN"), "{failure:?}");
-    assert_eq!(next.live("2").await.unwrap()["message"], Value::Null);
+    let again = next.live("1").await.unwrap_err();
+    assert_eq!(again.code.as_deref(), Some("MESSAGE_UNKNOWN"), "however often it is asked: {again:?}");
     assert_eq!((chat.messages().len(), chat.asked("/sendMessage")), (1, 1));
     // The reason names the file that a person removes to have it sent anew.
     let file = failure.message.split_whitespace().find(|word| word.ends_with(".json")).unwrap();
     std::fs::remove_file(file).unwrap();
-    assert_eq!(next.live("3").await.unwrap()["sent"], true);
+    assert_eq!(next.live("1").await.unwrap()["sent"], true);
+}
+
+/// A later update finds that the first one may have been sent: it sends one message, and no more.
+#[tokio::test]
+async fn o160_the_update_after_one_of_which_nothing_is_known_sends_one_new_message() {
+    let chat = Chat::new().await;
+    let with = |text: &str| json!({"text": text, "key": "ET-1"});
+    chat.fake.fail_next([Some(ServiceFault::Garbled), Some(ServiceFault::Status(500))]);
+    chat.call_as("first", "telegram.live", with("1")).await.unwrap_err();
+    let refused = chat.call_as("second", "telegram.live", with("2")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Error, "it was not sent, so it is tried again: {refused:?}");
+    let first = chat.call_as("first", "telegram.live", with("1")).await.unwrap_err();
+    assert_eq!(first.code.as_deref(), Some("MESSAGE_UNKNOWN"), "still not sent twice: {first:?}");
+    assert_eq!(chat.call_as("second", "telegram.live", with("2")).await.unwrap()["sent"], true);
+    let edited = chat.call_as("third", "telegram.live", with("3")).await.unwrap();
+    assert_eq!(edited["edited"], true);
+    assert_eq!(chat.messages().last().unwrap().text, "3");
+    assert!(chat.messages().len() <= 2 && chat.asked("/sendMessage") == 3, "{:?}", chat.messages());
+}
+
+/// What was given up is sent again after newer ones arrived: the newer text stays.
+#[tokio::test]
+async fn o160_a_former_update_that_is_sent_again_changes_nothing() {
+    let chat = Chat::new().await;
+    let round = async |round: u32, text: &str| {
+        let mut request = chat.place.home.request(json!({"name": "telegram.live", "with": {
+            "token": TOKEN, "chat": CHAT, "url": chat.fake.url(), "text": text, "key": "ET-1",
+        }}));
+        request.id = chat.place.home.id("step");
+        request.id.attempt.round = everfold_base::id::Round(round);
+        match chat.edge.executors["function"].start(request, observer()).await.result {
+            AttemptResult::Succeeded(output) => Ok(output),
+            AttemptResult::Failed(failure) => Err(failure),
+            other => panic!("{other:?}"),
+        }
+    };
+    round(2, "new").await.unwrap();
+    let late = round(1, "old").await.unwrap_err();
+    assert_eq!(late.code.as_deref(), Some("MESSAGE_OUTDATED"), "{late:?}");
+    assert_eq!(chat.messages()[0].text, "new");
 }
 
 #[tokio::test]

@@ -134,7 +134,15 @@ async fn agents(app: &App, run: RunId, at: Position) -> Result<Vec<SpendItem>, F
         let mut rows: Vec<SpendRow> = Vec::new();
         for run in of_task {
             let filter = SpendFilter { run: Some(run), ..SpendFilter::default() };
-            for row in spend.by(SpendBy::Role, &filter, Some(at))? {
+            let mut of_run = spend.by(SpendBy::Role, &filter, Some(at))?;
+            // A history that was imported has no roles: its steps are called as the roles are.
+            if of_run.iter().all(|row| row.group.is_empty()) {
+                of_run = spend.by(SpendBy::Step, &filter, Some(at))?;
+                for row in &mut of_run {
+                    row.group = row.group.rsplit('/').next().unwrap_or_default().to_owned();
+                }
+            }
+            for row in of_run {
                 match rows.iter_mut().find(|known| known.group == row.group) {
                     Some(known) => known.sum.add(&row.sum),
                     None => rows.push(row),

@@ -80,4 +80,6 @@ pub(super) enum Act {
     Answer(Value),
     Recheck,
     Unblock(UnblockDecision),
+    /// The run goes on that a breakpoint paused.
+    Resume,
 }

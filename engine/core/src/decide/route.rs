@@ -98,6 +98,7 @@ pub(super) fn follow(
         | RouteTo::Changes
         | RouteTo::Answer(_)
         | RouteTo::Recheck
+        | RouteTo::Resume
         | RouteTo::Unblock(_)
         | RouteTo::Ignore
         | RouteTo::Refuse(_) => Next::Continue,

@@ -10,7 +10,7 @@ use crate::event::{BlockReason, TimerId};
 use crate::state::{
     Awaited, Phase, RouteUses, RunState, RunStatus, StepState, StepUsage, VerdictNote, Warning,
 };
-use everfold_base::id::StepPath;
+use everfold_base::id::{StepId, StepPath};
 use everfold_base::json::Value;
 use everfold_language::definition::{FinishStatus, Step};
 
@@ -90,6 +90,14 @@ pub(super) fn usage_of_step(used: &StepUsage) -> Value {
     value
 }
 
+/// What the newest round of a step used up, and how long it worked.
+fn in_round(state: &RunState, step: &StepId) -> Value {
+    let (used, worked) = state.in_round(step);
+    let mut value = usage(&used);
+    value["worked"] = json!(worked);
+    value
+}
+
 /// How the run ends, once its steps have ended: its status, and of a failed one the failure with its step.
 fn outcome(state: &RunState) -> (Option<&'static str>, Value) {
     let facts = &state.facts;
@@ -126,10 +134,10 @@ fn steps(state: &RunState) -> Value {
         json!({
             "id": step.id, "stage": step.stage, "status": state.status_at(at),
             "round": facts.round, "rounds": facts.rounds_run, "attempts": facts.unit.attempt,
-            "started_at": facts.started_at, "ended_at": facts.ended_at,
+            "started_at": facts.started_at, "ended_at": facts.ended_at, "worked": state.worked_seconds(&step.id),
             "tolerated": facts.phase == Phase::Failed { tolerated: true },
             "failure": failure.map(|failure| &failure.message),
-            "usage": usage_of_step(&state.usage_of(&step.id)),
+            "usage": usage_of_step(&state.usage_of(&step.id)), "in_round": in_round(state, &step.id),
         })
     };
     state.steps().enumerate().map(one).collect()

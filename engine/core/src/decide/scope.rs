@@ -155,6 +155,7 @@ impl<'a> RunScope<'a> {
             "stage" => json!(self.state.graph.step(at).stage),
             "started_at" => json!(state.started_at),
             "ended_at" => json!(state.ended_at),
+            "worked" => json!(self.state.worked_seconds(&self.state.step_id(at))),
             "usage" => run_names::usage_of_step(&self.state.usage_of(&self.state.step_id(at))),
             "role" => role(self.state.graph.step(at)),
             _unknown => return Ok(None),

@@ -21,11 +21,11 @@ use super::scope::{RunScope, failure_value};
 use super::signal_hearing::{Heard, heard, whole_answer};
 use super::{question, wait};
 use crate::event::{
-    ApprovalDecided, BlockReason, Hearing, RecheckRequested, RunPaused, RunUnblocked, SignalEnd,
+    ApprovalDecided, BlockReason, Hearing, RecheckRequested, RunPaused, RunResumed, RunUnblocked, SignalEnd,
     SignalReceived, SignalTaken, SignalTaker, StepBlocked, StepFailed, StopReason, UnblockDecision,
     Unblocked, VoteCast,
 };
-use crate::state::{KEPT_MAX, Key, Order, RunState};
+use crate::state::{KEPT_MAX, Key, Order, Pause, PausedBy, RunState};
 use everfold_base::id::{AttemptId, StepPath};
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::{Busy, Route, RouteTo, Routes, Vote, Work};
@@ -135,6 +135,9 @@ fn taker(
     {
         return Ok(Taker::Step(at, act));
     }
+    if let Some(act) = resuming(state, loaded, offer)? {
+        return Ok(Taker::Run(act));
+    }
     let listeners = state.graph.listeners(&offer.name);
     for at in listeners.iter().flat_map(|listeners| &listeners.waits) {
         if let Some(Work::Wait(wait)) = &state.graph.step(*at).work {
@@ -163,6 +166,24 @@ fn taker(
     }
     let may_come = listeners.is_some_and(|listeners| !listeners.waits.is_empty());
     Ok(if may_come && state.facts.order.kept.len() < KEPT_MAX { Taker::Kept } else { Taker::Nobody })
+}
+
+/// A route of the run's own that lets it go on comes before all others, and only where a breakpoint paused the run.
+fn resuming(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<Option<Act>, EvalError> {
+    let is_at_breakpoint = |pause: &Pause| matches!(pause.by, PausedBy::Breakpoint(_));
+    let Some(routes) = state.definition().on_signal.get(&offer.name) else { return Ok(None) };
+    if !state.facts.order.pause.as_ref().is_some_and(is_at_breakpoint) || state.facts.outcome.is_some() {
+        return Ok(None);
+    }
+    let scope = named(RunScope::run(state, loaded), offer);
+    for route in routes.0.iter().filter(|route| matches!(route.to, RouteTo::Resume)) {
+        match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(&scope)) {
+            Ok(true) => return Ok(Some(Act::Resume)),
+            Ok(false) | Err(EvalError::Failed { .. }) => {}
+            Err(needs) => return Err(needs),
+        }
+    }
+    Ok(None)
 }
 
 fn of_step(
@@ -194,7 +215,9 @@ fn choose(
     name: &str,
     is_busy: bool,
 ) -> Result<Option<Act>, EvalError> {
-    for (index, route) in routes.0.iter().enumerate() {
+    // Of those that let the run go on none held.
+    let others = routes.0.iter().enumerate().filter(|(_, route)| !matches!(route.to, RouteTo::Resume));
+    for (index, route) in others {
         let holds = match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(scope)) {
             Err(EvalError::Failed { .. }) => false,
             known_or_needed => known_or_needed?,
@@ -243,6 +266,7 @@ fn act(
         },
         RouteTo::Recheck => Act::Recheck,
         RouteTo::Unblock(decision) => Act::Unblock(*decision),
+        RouteTo::Resume => Act::Resume,
         RouteTo::Ignore | RouteTo::Refuse(_) => Act::Ignore(None),
         RouteTo::Continue
         | RouteTo::Next
@@ -332,7 +356,7 @@ fn ends(act: &Act, of_run: Option<()>, offer: &OfferedSignal) -> Option<SignalEn
 fn follow_at(draft: &mut Draft<'_>, offer: &OfferedSignal, at: usize, id: AttemptId, act: Act) {
     let (path, round) = (id.path.clone(), id.round);
     match act {
-        Act::Defer | Act::Ignore(_) | Act::Refuse(_) => {}
+        Act::Defer | Act::Ignore(_) | Act::Refuse(_) | Act::Resume => {}
         Act::Follow(next) => match next {
             Next::Continue | Next::Gate | Next::Finish(_) => {}
             Next::Rework(rework) => route::request(draft, rework, from(draft.state, offer, at, id)),
@@ -392,6 +416,10 @@ fn follow_run(draft: &mut Draft<'_>, offer: &OfferedSignal, act: Act) {
                 _no_rework => cause,
             };
             draft.record(RunPaused { reason: Some(reason), interrupt: false });
+        }
+        Act::Resume => {
+            let reason = Some(format!("the signal “{}”", offer.name));
+            draft.record(RunResumed { reason, prompt: None });
         }
         _nothing_more => {}
     }

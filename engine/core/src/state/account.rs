@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::worked::Worked;
 use crate::artefact::Usage;
 use crate::policy::Verdict;
 use everfold_base::id::{Round, StepId, StepPath};
@@ -38,6 +39,10 @@ pub(crate) struct Account {
     pub(super) blocked: BTreeMap<StepPath, Timestamp>,
     /// What of the output of the failed run could not be rendered.
     pub(super) problems: Vec<String>,
+    /// How long work took, and people were asked.
+    pub(super) worked: Worked,
+    /// What a step had used up, and how long it had worked, when its newest round began.
+    pub(super) before: BTreeMap<StepId, (StepUsage, u64)>,
 }
 
 /// What a step used up.
@@ -56,6 +61,17 @@ pub struct StepUsage {
 }
 
 impl StepUsage {
+    /// Without what was used up before, with the newest model.
+    pub(super) fn since(self, before: &Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_sub(before.input_tokens),
+            cached_tokens: self.cached_tokens.saturating_sub(before.cached_tokens),
+            output_tokens: self.output_tokens.saturating_sub(before.output_tokens),
+            cost_micros: self.cost_micros.saturating_sub(before.cost_micros),
+            ..self
+        }
+    }
+
     fn add(&mut self, used: &Usage) {
         let read = used.input_tokens.saturating_add(used.cached_tokens);
         self.input_tokens = self.input_tokens.saturating_add(read);
@@ -103,6 +119,15 @@ impl Account {
         *self == Self::default()
     }
 
+    /// A round of a step begins.
+    pub(super) fn begin_round(&mut self, step: &StepId) {
+        let used = self.usage.get(step).cloned().unwrap_or_default();
+        let worked = self.worked.of(step);
+        if used != StepUsage::default() || worked > 0 {
+            self.before.insert(step.clone(), (used, worked));
+        }
+    }
+
     pub(super) fn use_up(&mut self, step: &StepId, used: &Usage) {
         self.usage.entry(step.clone()).or_default().add(used);
     }
@@ -142,6 +167,8 @@ impl Account {
     /// said nothing yet.
     pub(super) fn go_on(&mut self, reset: &[StepId], keeps_routes: bool) {
         self.usage.clear();
+        self.worked = Worked::default();
+        self.before.clear();
         self.problems.clear();
         self.verdicts.retain(|note| !reset.contains(&note.step));
         if !keeps_routes {

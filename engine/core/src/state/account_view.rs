@@ -34,6 +34,20 @@ impl RunState {
         self.facts.account.usage.values().fold(StepUsage::default(), StepUsage::plus)
     }
 
+    /// How long the work of a step took, and people were asked there, in all its rounds: whole seconds of what has ended.
+    #[must_use]
+    pub fn worked_seconds(&self, step: &StepId) -> u64 {
+        self.facts.account.worked.of(step) / 1000
+    }
+
+    /// What the newest round of a step used up, and for how many whole seconds it worked or asked people.
+    #[must_use]
+    pub fn in_round(&self, step: &StepId) -> (StepUsage, u64) {
+        let (used, worked) = self.facts.account.before.get(step).cloned().unwrap_or_default();
+        let worked = self.facts.account.worked.of(step).saturating_sub(worked) / 1000;
+        (self.usage_of(step).since(&used), worked)
+    }
+
     /// What the gates of the run said, oldest first; the newest are remembered.
     pub fn verdicts(&self) -> impl Iterator<Item = &VerdictNote> {
         self.facts.account.verdicts.iter()

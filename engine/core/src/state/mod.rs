@@ -45,6 +45,7 @@ mod step;
 mod stored_value;
 mod unheard;
 mod view;
+mod worked;
 mod worker_hold_view;
 mod worker_holds;
 

@@ -227,9 +227,17 @@ pub struct Unit {
     pub code: Option<String>,
     /// What people are asked by it.
     pub people: Option<Box<People>>,
+    /// Tries of this round that were made when a person had it retried: `retry` counts from there.
+    pub(crate) tries_before: u32,
 }
 
 impl Unit {
+    /// Attempts of this round that count as tries: neither those that vanished, nor those that ended with a question, nor
+    /// approvals that were asked anew.
+    pub(crate) fn tries(&self) -> u32 {
+        self.attempt.0.saturating_sub(self.lost).saturating_sub(self.asks()).saturating_sub(self.outdated())
+    }
+
     /// What the current attempt is to do, as it was rendered: `{spec, env, outputs}`.
     #[must_use]
     pub fn task(&self) -> &StoredValue {

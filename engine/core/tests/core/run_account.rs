@@ -1,13 +1,16 @@
 //! What a run knows of itself: what it used up, how often its routes were taken and why, what it waits for, what its
 //! gates said, which signals came, who cancelled it, and what went wrong though it went on.
 
+use std::time::Duration;
+
 use everfold_core::artefact::Usage;
-use everfold_core::event::{CancelRequested, RunAbandoned, RunEvent, UsageRecorded};
+use everfold_core::event::{AttemptStarted, CancelRequested, RunAbandoned, RunEvent, UsageRecorded};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, RunStatus};
+use everfold_language::definition::Vote;
 use serde_json::{Value, json};
 
-use crate::fixtures::scenario::{approval, function, send_signal, with};
+use crate::fixtures::scenario::{approval, function, send_signal, vote, with};
 use crate::fixtures::simulated_run::{World, definition};
 
 fn task(id: &str, needs: &[&str]) -> Value {
@@ -291,6 +294,47 @@ fn a_retry_begins_to_count_anew_and_a_fork_keeps_what_was_said() {
         world.forked(world.history.len(), OriginKind::Restart, Some("a".into())).expect("it can be");
     assert_eq!(restarted.state.verdicts().count(), 0, "the step has not been judged in this run");
     assert!(restarted.state.route_uses().iter().all(|route| route.used == 0 && route.causes.is_empty()));
+}
+
+#[test]
+fn how_long_work_and_people_took_is_added_up_over_rounds_without_what_lies_between() {
+    let says = json!({"all": "${run.steps.map(s, s.worked)}", "a": "${steps.a.worked}", "round": "${[run.steps[0].in_round.worked, run.steps[0].in_round.input]}"});
+    let back = json!({"on_reject": [{"to": {"rework": "a"}}]});
+    let mut world = run(
+        json!([
+            task("a", &[]),
+            with(
+                approval("ask", json!({"title": "?", "on_reject": back["on_reject"]})),
+                json!({"needs": ["a"]})
+            )
+        ]),
+        says,
+    );
+    let work = |world: &mut World, id: &str, seconds: u64| {
+        world.now = world.now.plus(Duration::from_secs(100));
+        let id = id.parse().expect("an attempt");
+        world
+            .give(InputKind::AttemptStarted(AttemptStarted { id, began_at: None, holder: None }))
+            .expect("taken");
+        world.now = world.now.plus(Duration::from_secs(seconds));
+    };
+    work(&mut world, "a/1/1", 60);
+    use_up(&mut world, "a/1/1", 1, "small", 5);
+    world.succeed("a/1/1", json!(1));
+    world.now = world.now.plus(Duration::from_secs(30));
+    world.by("bob", vote("ask/1/1", Vote::Reject)).expect("taken");
+    work(&mut world, "a/2/1", 5);
+    use_up(&mut world, "a/2/1", 1, "small", 5);
+    world.succeed("a/2/1", json!(2));
+    world.now = world.now.plus(Duration::from_secs(7));
+    assert_eq!(
+        asked(&mut world),
+        json!({"all": [65, 30], "a": 65, "round": [5, 140]}),
+        "what is open counts when it has ended"
+    );
+    world.by("bob", vote("ask/2/1", Vote::Approve)).expect("taken");
+    let state = folded_again(&world);
+    assert_eq!((state.worked_seconds(&"a".into()), state.worked_seconds(&"ask".into())), (65, 37));
 }
 
 /// What every notice of a tracker says, where the state is folded anew from the history (`is_folded`) or read from a

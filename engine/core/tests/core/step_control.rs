@@ -229,6 +229,44 @@ fn a_breakpoint_pauses_before_its_step_and_resume_begins_it() {
     assert_eq!(attempts(&world), ["b/1/1"]);
 }
 
+#[test]
+fn a_signal_resumes_a_run_at_a_breakpoint_before_all_other_routes_and_lifts_no_pause_of_a_person() {
+    let busy = json!({"on_signal": {"go": [{"to": "ignore", "busy": "ignore"}]}});
+    let mut world = World::start(
+        definition(json!({
+            "name": "p", "on_signal": {"go": [{"to": "resume"}, {"to": {"finish": "cancelled"}}]},
+            "steps": [function("a", &[]), function("b", &["a"]), with(function("c", &[]), busy)],
+        })),
+        json!({}),
+    );
+    let steps = vec!["b".into()];
+    world.by("ada", InputKind::Breakpoints(BreakpointsSet { steps })).expect("taken");
+    world.succeed("a/1/1", json!(1));
+    assert_eq!(world.state.status(), RunStatus::Paused);
+    let batch = send_signal(&mut world, "go", json!(null));
+    assert_eq!(names(&batch)[..3], ["SignalReceived", "SignalTaken", "RunResumed"], "though c works");
+    assert!(names(&batch).contains(&"StepScheduled"));
+    pause(&mut world);
+    let batch = send_signal(&mut world, "go", json!(null));
+    assert!(!names(&batch).contains(&"RunResumed"), "{batch:?}");
+    assert_eq!(world.state.status(), RunStatus::Paused, "a person paused it");
+}
+
+#[test]
+fn a_person_who_has_a_step_retried_gives_it_all_its_attempts_again() {
+    let more = json!({"retry": {"attempts": 2, "backoff_min": "1s", "backoff_max": "1s"}, "on_fail": [{"to": "block"}]});
+    let mut world = run(json!([with(function("a", &[]), more)]));
+    for first in [1, 3] {
+        assert_eq!(names(&world.fail(&format!("a/1/{first}"), "busy")), ["AttemptFailed", "RetryScheduled"]);
+        let (retry, _) = timer(&world, TimerKind::Retry).expect("a pause");
+        world.answer(&retry, 0);
+        let batch = world.fail(&format!("a/1/{}", first + 1), "busy");
+        assert_eq!(names(&batch), ["AttemptFailed", "StepBlocked"]);
+        world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+    }
+    assert_eq!(attempts(&world), ["a/1/5"]);
+}
+
 // L29
 
 #[test]

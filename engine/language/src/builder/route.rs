@@ -29,7 +29,7 @@ construct! {
         busy "busy": Word<Busy>;
     }
     also ["rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-        "recheck", "unblock", "ignore", "refuse"]
+        "recheck", "unblock", "resume", "ignore", "refuse"]
 }
 
 impl Route {
@@ -115,6 +115,11 @@ impl Route {
     /// A signal decides what a person would decide about a blocked step.
     pub fn unblock(decision: UnblockDecision) -> Self {
         Self::to("unblock", Word::from(decision))
+    }
+
+    /// A signal lets the run go on that a breakpoint paused: in the pipeline's own `on_signal`.
+    pub fn resume() -> Self {
+        Self::to("resume", true)
     }
 
     /// A signal is recorded only.

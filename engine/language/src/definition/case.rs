@@ -232,6 +232,8 @@ pub struct CaseSignal {
     pub at: Option<StepId>,
     /// The user who sends it.
     pub by: String,
+    /// The source of deliveries that sends it instead of a user, with the name of who is behind it: `plane/ada`.
+    pub hook: Option<String>,
     /// The code of the refusal that is expected.
     pub refused: Option<String>,
     /// Its line, from 1.

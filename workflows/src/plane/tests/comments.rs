@@ -141,6 +141,21 @@ async fn o117_the_newest_comment_of_a_person_is_given_without_tags_and_cut() {
 }
 
 #[tokio::test]
+async fn what_was_said_elsewhere_counts_as_the_newest_comment() {
+    let tracker = Tracker::new().await;
+    tracker.plane.say(&tracker.issue, "<p>In Plane</p>", "owner");
+    let said = tracker.done("plane.comments", json!({"said": " PURPLE-77 <b>\n"})).await;
+    assert_eq!(said["newest"], json!({"text": "PURPLE-77 <b>", "author": null, "at": null}));
+    assert_eq!(said["comments"].as_array().unwrap().len(), 1, "those of Plane: {said}");
+    for nothing in [json!(null), json!(""), json!(" ")] {
+        let newest = tracker.done("plane.comments", json!({"said": nothing})).await;
+        assert_eq!(newest["newest"]["text"], "In Plane");
+    }
+    let long = tracker.done("plane.comments", json!({"said": "ж".repeat(11_000)})).await;
+    assert_eq!(long["newest"]["text"].as_str().unwrap().chars().count(), 10_000);
+}
+
+#[tokio::test]
 async fn o117_where_comments_cannot_be_read_there_are_none_and_the_reason_is_said() {
     let tracker = Tracker::new().await;
     tracker.plane.say(&tracker.issue, "<p>Wrong</p>", "owner");

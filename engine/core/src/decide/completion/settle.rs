@@ -106,13 +106,11 @@ fn may_retry(
     let attempts = step.retry.attempts.resolve_within("`attempts`", 1..=ATTEMPTS_MAX, &scope)?;
     // Attempts that vanished are not tries that failed, unless the step says that they are.
     let made = draft.state.unit_at(key).map_or(0, |unit| {
-        let lost = unit.lost.saturating_sub(u32::from(failure.kind == FailureKind::Lost));
-        // Nor are attempts that ended with a question.
-        let made = unit.attempt.0.saturating_sub(lost).saturating_sub(unit.asks());
-        // Nor those of which a person wanted a new look.
-        let made = made.saturating_sub(unit.outdated());
-        // Nor those that a person interrupted.
-        made.saturating_sub(draft.state.interruptions(&draft.state.attempt_id(key)))
+        let made = unit.tries() + u32::from(failure.kind == FailureKind::Lost && unit.lost > 0);
+        // Nor are those that a person interrupted.
+        let made = made.saturating_sub(draft.state.interruptions(&draft.state.attempt_id(key)));
+        // A person who has it retried gives it all its tries again.
+        made.saturating_sub(unit.tries_before)
     });
     // What a budget stopped would be stopped again, and a secret that is not there, or an approval of other bytes, is not
     // there again, unless the step asks for it by name.

@@ -8,9 +8,13 @@ use everfold_base::time::Timestamp;
 impl RunState {
     /// Notes what an event says of the run, before the event changes anything else.
     pub(super) fn note_account(&mut self, event: &RunEvent, meta: &EventMeta) {
+        self.note_worked(event, meta.at);
         match event {
             RunEvent::UsageRecorded(event) => {
                 self.facts.account.use_up(&event.id.path.step, &event.usage);
+            }
+            RunEvent::StepScheduled(event) if event.id.path.item.is_none() => {
+                self.facts.account.begin_round(&event.id.path.step);
             }
             RunEvent::GateEvaluated(event) => self.note_verdict(event, meta.at),
             RunEvent::ReworkRequested(event) => {
@@ -28,6 +32,28 @@ impl RunState {
                 let problems = event.result.as_ref().map(|result| result.problems.clone());
                 self.facts.account.problems = problems.unwrap_or_default();
             }
+            _of_other_things => {}
+        }
+    }
+
+    fn note_worked(&mut self, event: &RunEvent, at: Timestamp) {
+        let worked = &mut self.facts.account.worked;
+        match event {
+            RunEvent::AttemptStarted(event) => worked.begin(&event.id, event.began_at.unwrap_or(at)),
+            RunEvent::ChildStarted(event) => worked.begin(&event.id, at),
+            RunEvent::AttemptSucceeded(event) => worked.end(&event.id, event.ended_at),
+            RunEvent::AttemptFailed(event) => worked.end(&event.id, event.ended_at),
+            RunEvent::AttemptAsked(event) => worked.end(&event.id, event.ended_at),
+            RunEvent::AttemptLost(event) => worked.end(&event.id, at),
+            RunEvent::ChildStopped(event) => worked.end(&event.id, at),
+            RunEvent::ApprovalRequested(event) => worked.ask(&event.id, at),
+            RunEvent::QuestionAsked(event) => worked.ask(&event.id, at),
+            RunEvent::ApprovalDecided(event) => worked.end(&event.id, at),
+            RunEvent::QuestionAnswered(event) => worked.end(&event.id, at),
+            RunEvent::StepSucceeded(event) => worked.end_path(&event.path, at),
+            RunEvent::StepFailed(event) => worked.end_path(&event.path, at),
+            RunEvent::StepCancelled(event) => worked.end_path(&event.path, at),
+            RunEvent::ReworkRequested(event) => worked.withdraw(&event.reset, at),
             _of_other_things => {}
         }
     }

@@ -167,6 +167,11 @@ impl RunState {
         let version = self.facts.version;
         let output =
             unblocked.output.as_ref().map_or(StoredValue::Null, |output| StoredValue::of(output, version));
+        if unblocked.decision == UnblockDecision::Retry
+            && let Some(unit) = self.unit_mut(key)
+        {
+            unit.tries_before = unit.tries();
+        }
         if key.item.is_some() {
             let items = self.facts.steps[key.step].items.as_ref();
             let waits = unblocked.decision == UnblockDecision::Retry

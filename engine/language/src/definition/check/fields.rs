@@ -9,7 +9,7 @@ use super::super::similar::similar;
 use super::name_check::NameCheck;
 use crate::expr::FieldChain;
 
-pub(super) const STEP_FIELDS: [&str; 15] = [
+pub(super) const STEP_FIELDS: [&str; 16] = [
     "status",
     "output",
     "outputs",
@@ -23,6 +23,7 @@ pub(super) const STEP_FIELDS: [&str; 15] = [
     "role",
     "last",
     "usage",
+    "worked",
     "started_at",
     "ended_at",
 ];

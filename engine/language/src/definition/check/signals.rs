@@ -36,6 +36,7 @@ fn of_run(to: &RouteTo) -> Found {
         RouteTo::Rework(_)
         | RouteTo::Fail { .. }
         | RouteTo::Finish(_)
+        | RouteTo::Resume
         | RouteTo::Ignore
         | RouteTo::Refuse(_)
         | RouteTo::Continue
@@ -70,6 +71,10 @@ fn of_step(to: &RouteTo, draft: &StepDraft) -> Found {
         RouteTo::Changes if approval.is_none_or(|approval| approval.on_changes.is_empty()) => Some((
             format!("nobody can ask for changes at “{id}”"),
             "it is a decision of an `approval` with `on_changes`",
+        )),
+        RouteTo::Resume => Some((
+            "`resume` is about the run, and stands at a step here".to_owned(),
+            "put it into the pipeline's own `on_signal`, without `steps`",
         )),
         RouteTo::Answer(_) if !asks(draft) => Some((
             format!("“{id}” asks no question"),

@@ -140,6 +140,8 @@ pub enum RouteTo {
     Recheck,
     /// A signal decides on the blocked step.
     Unblock(UnblockDecision),
+    /// A signal lets the run go on that a breakpoint paused.
+    Resume,
     /// A signal is recorded only.
     Ignore,
     /// A signal is refused: recorded with why, and nothing follows.

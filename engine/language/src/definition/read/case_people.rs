@@ -23,7 +23,7 @@ pub(super) const DECISION: Shape = Shape {
 };
 /// The keys of a signal.
 pub(super) const SIGNAL: Shape =
-    Shape { what: "a signal", keys: &["signal", "data", "after", "at", "by", "refused"] };
+    Shape { what: "a signal", keys: &["signal", "data", "after", "at", "by", "hook", "refused"] };
 
 const VERBS: [&str; 5] = ["approve", "reject", "changes", "answer", "unblock"];
 const UNBLOCKS: [(&str, UnblockDecision); 5] = [
@@ -172,6 +172,7 @@ impl PipelineReader<'_> {
             after: self.span_or_none(keys, "after"),
             at,
             by: self.user(keys, DECIDER),
+            hook: keys.get("hook").and_then(|hook| self.text(hook, "`hook`")),
             refused: keys.get("refused").and_then(|code| self.text(code, "`refused`")),
             line: self.source.line(node.span.start),
         })

@@ -28,6 +28,7 @@ pub(super) const SHAPE: Shape = Shape {
         "answer",
         "recheck",
         "unblock",
+        "resume",
         "ignore",
         "refuse",
         "steps",
@@ -43,14 +44,14 @@ pub(super) const SHAPE: Shape = Shape {
 
 pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"] };
 
-const TARGETS: [&str; 14] = [
+const TARGETS: [&str; 15] = [
     "rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-    "recheck", "unblock", "ignore", "refuse",
+    "recheck", "unblock", "resume", "ignore", "refuse",
 ];
 
 /// The routes that only signals may take.
-const OF_SIGNALS: [&str; 8] =
-    ["approve", "reject", "changes", "answer", "recheck", "unblock", "ignore", "refuse"];
+const OF_SIGNALS: [&str; 9] =
+    ["approve", "reject", "changes", "answer", "recheck", "unblock", "resume", "ignore", "refuse"];
 
 /// The number of uses of a rework where the file sets none.
 const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
@@ -452,6 +453,7 @@ fn plain(word: &str) -> Option<RouteTo> {
         "reject" => RouteTo::Reject,
         "changes" => RouteTo::Changes,
         "recheck" => RouteTo::Recheck,
+        "resume" => RouteTo::Resume,
         "ignore" => RouteTo::Ignore,
         _ => return None,
     })
@@ -460,7 +462,9 @@ fn plain(word: &str) -> Option<RouteTo> {
 /// The words that may stand alone.
 fn words(cause: RouteCause) -> Vec<&'static str> {
     match cause {
-        RouteCause::Signal => vec!["approve", "reject", "changes", "recheck", "ignore", "block", "fail"],
+        RouteCause::Signal => {
+            vec!["approve", "reject", "changes", "recheck", "resume", "ignore", "block", "fail"]
+        }
         RouteCause::Gate | RouteCause::Poll => vec!["next", "block", "fail"],
         RouteCause::Success => vec!["continue"],
         RouteCause::SuccessUsedUp
