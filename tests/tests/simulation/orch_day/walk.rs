@@ -146,12 +146,14 @@ impl Walk {
         self.rounds.insert(step, round);
         let former = self.task.rounds.remove(&(step, round));
         let mut tries = former.map(|former| former.tries).unwrap_or_default();
-        // An attempt that vanished does not count; the others of a round do, whoever started the round again (O136).
-        let made = |tries: &[Try]| tries.iter().filter(|one| one.ends != Ending::Lost).count();
         let mut ends = Ending::Well;
+        // A person who starts a round again gives it all its attempts again (O136).
         if self.luck.is_one_of(9) {
-            tries.push(Try { takes: self.minutes(4), ends: Ending::Limited });
-            if made(&tries) >= ATTEMPTS {
+            let limited = if can_fail && self.is_set_back(4) { ATTEMPTS } else { 1 };
+            for _ in 0..limited {
+                tries.push(Try { takes: self.minutes(4), ends: Ending::Limited });
+            }
+            if limited == ATTEMPTS {
                 ends = Ending::Limited;
             }
         }
@@ -196,7 +198,8 @@ impl Walk {
     /// The comment of an agent that has ended well.
     fn status(&mut self, step: &'static str, judged: &str, links: &[(&str, &str)]) {
         let who = if step == "staging" { "deployer" } else { step };
-        self.say(who, texts::status(step, judged, links, self.usage[step]));
+        let used = self.task.rounds[&(step, self.round(step))].usage;
+        self.say(who, texts::status(step, judged, links, used));
     }
 
     fn advance(&mut self, from: &str, to: &str) {
@@ -204,6 +207,7 @@ impl Walk {
     }
 
     fn stages(&mut self) -> Fate {
+        self.say("stream", "analyst launched (8–15 min)");
         loop {
             self.analyse();
             if !self.design() {
