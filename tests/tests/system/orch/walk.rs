@@ -80,7 +80,8 @@ async fn an_issue_goes_from_in_progress_to_done() {
         assert_eq!(first(role), times, "{role}: {said:#?}");
     }
     assert_eq!((first("🔄 Stage: "), first("📊 Итого"), first("✅ Task completed!")), (7, 1, 1), "{said:#?}");
-    assert_eq!(said.len(), 16, "and nothing else: {said:#?}");
+    assert_eq!(first("analyst launched (8–15 min)"), 1, "{said:#?}");
+    assert_eq!(said.len(), 17, "and nothing else: {said:#?}");
     assert_eq!(services.pulls.iter().map(|pull| &*pull.title).collect::<Vec<_>>(), ["Dark mode"]);
     // One silent message that is edited, and one that rings: the analysis waits.
     let (live, pings): (Vec<_>, Vec<_>) = services.messages.iter().partition(|message| message.is_silent);
