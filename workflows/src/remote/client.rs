@@ -206,7 +206,7 @@ impl Worker {
         let (mut at_work, mut pause) = (JoinSet::new(), PAUSE_MIN);
         let (reports, outgoing) = ReportSender::new();
         let reporting = tokio::spawn(send_reports(Arc::clone(&engine), outgoing));
-        let mut holds = BTreeSet::new();
+        let (mut holds, mut says_holds) = (BTreeSet::new(), true);
         let ended = loop {
             while let Some(ended) = at_work.try_join_next() {
                 let _one_that_panicked_is_held_until_its_lease_ends = ended.map(|id| holds.remove(&id));
@@ -220,10 +220,13 @@ impl Worker {
                     }
                 }
             }
-            let body = json!({
+            let mut body = json!({
                 "kinds": names, "capacity": capacity - at_work.len(), "wait": WAIT.as_secs(),
-                "instance": engine.instance, "holds": holds,
+                "instance": engine.instance,
             });
+            if says_holds {
+                body["holds"] = json!(holds);
+            }
             let polled = tokio::select! {
                 () = stop.cancelled() => break Ok(()),
                 polled = engine.post::<Value>("poll", &body) => polled,
@@ -239,6 +242,10 @@ impl Worker {
                         holds.insert(job.id.to_string());
                         at_work.spawn(work(Arc::clone(&shared), reports.clone(), job));
                     }
+                }
+                // An engine of a former version: what a worker does not name there is held until its lease ends.
+                Err(NoAnswer::WorkerRefusal(why)) if says_holds && why.contains("unknown field `holds`") => {
+                    says_holds = false;
                 }
                 Err(NoAnswer::WorkerRefusal(why)) => break Err(WorkerError::WorkerRefusal(why)),
                 Err(NoAnswer::Passing(why)) => {

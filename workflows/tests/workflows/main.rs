@@ -14,6 +14,7 @@
 //! | `probes`, `evidence` | what probers find |
 //! | `providers` | requests, services that host repositories, the functions `git.*` |
 //! | `forge`, `telegram` | the functions `gitea.*` and `telegram.*` |
+//! | `former_engine` | a worker before an engine of a former version |
 //! | `delivery_pipeline` | the built-in pipeline, effect by effect |
 //!
 //! `tests/handles.rs` is a program of its own: it takes all file handles that its process may have.
@@ -30,6 +31,7 @@ mod executors;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
 mod forge;
+mod former_engine;
 mod full_disk;
 mod functions;
 mod probes;
