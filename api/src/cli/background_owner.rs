@@ -12,11 +12,14 @@ use super::context::CommandContext;
 use super::output::note;
 use crate::client::{Client, FolderOptions, Leave};
 use crate::fault::{Code, Fault};
+use crate::node::{self, OwnerRecord};
 use crate::serve;
 use crate::view::RunView;
 
 /// How long a background owner waits for its first run, and a caller for the owner.
 pub(super) const FIRST: Duration = Duration::from_secs(10);
+/// How long an owner in the background may take to end.
+const HANDOVER: Duration = Duration::from_secs(10);
 /// How often either looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a command that only said something stays to see the run's end.
@@ -68,6 +71,29 @@ pub(crate) async fn reach(context: &CommandContext) -> Result<(), Fault> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Ends an owner in the background, whose runs go on here; another owner that listens is left, and given.
+pub(super) async fn take_over(place: &FolderOptions) -> Result<Option<OwnerRecord>, Fault> {
+    let socket = place.layout.socket();
+    let Ok(stream) = serve::connect(&socket).await else { return Ok(None) };
+    let Some(record) = node::read_record(&place.layout.owner()) else { return Ok(None) };
+    let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    drop(stream);
+    // The record may be of a process that is gone; who listens is not.
+    let is_of_listener = peer.is_none_or(|pid| u32::try_from(pid) == Ok(record.pid));
+    let pid = i32::try_from(record.pid).ok().and_then(rustix::process::Pid::from_raw);
+    let (true, true, Some(pid)) = (record.background, is_of_listener, pid) else { return Ok(Some(record)) };
+    note("the runs of the background go on here");
+    let _gone_already = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let since = Stopwatch::start();
+    while serve::connect(&socket).await.is_ok() {
+        if since.elapsed() > HANDOVER {
+            return Err(Fault::new(Code::NoAnswer, format!("process {} did not end in time", record.pid)));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(None)
 }
 
 /// Ends the command's hold on the folder; runs that go on are left to a background owner.

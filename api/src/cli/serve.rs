@@ -6,11 +6,13 @@ use crate::settings::{Proxies, TlsFiles};
 use serde_json::json;
 
 use super::args::ServeArgs;
+use super::background_owner::take_over;
 use super::context::CommandContext;
 use super::data_folder::absolute;
 use super::interrupt::Interrupts;
 use super::output::note;
 use crate::access::TokenWish;
+use crate::client::FolderOptions;
 use crate::fault::{Code, Fault};
 use crate::node::{self, Readiness};
 use crate::serve::Server;
@@ -51,7 +53,7 @@ pub(crate) async fn run(context: &CommandContext, args: ServeArgs) -> Result<u8,
             note("ending before the store is open; the next start goes on from there");
             return Ok(0);
         }
-        reached = context.client.reach() => reached?,
+        reached = reach(context, place) => reached?,
     }
     let node_guard =
         context.client.with_guard(|node_guard| (node_guard.node().clone(), node_guard.routes())).await;
@@ -98,6 +100,12 @@ pub(crate) async fn run(context: &CommandContext, args: ServeArgs) -> Result<u8,
     owner.begin_closing();
     server.stop().await;
     Ok(0)
+}
+
+/// Takes the folder, from an owner in the background, too.
+async fn reach(context: &CommandContext, place: &FolderOptions) -> Result<(), Fault> {
+    take_over(place).await?;
+    context.client.reach().await
 }
 
 /// The proxies that are believed: those that the command names; where it names none, those of the settings, else

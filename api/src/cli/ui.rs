@@ -1,12 +1,10 @@
 //! `ui`: the pages of a folder for who sits at this machine, for as long as the command runs; and `open`: the page of a
 //! run.
 
-use std::time::Duration;
-
-use everfold_engine::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use super::args::{OpenArgs, UiArgs};
+use super::background_owner::take_over;
 use super::browser;
 use super::context::CommandContext;
 use super::interrupt::Interrupts;
@@ -16,14 +14,10 @@ use crate::body::token::{LinkBody, TokenBody};
 use crate::client::{FolderOptions, Leave, encode, query};
 use crate::fault::{Code, Fault};
 use crate::node::{self, Readiness};
-use crate::serve::{self, ListenPlace, Server};
+use crate::serve::{ListenPlace, Server};
 use crate::settings::{Proxies, ServeSettings};
 use crate::view::RunView;
 
-/// How long an owner in the background may take to end.
-const HANDOVER: Duration = Duration::from_secs(10);
-/// How often it is looked after.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Names that are tried for the token of who sits here.
 const NAMES_MAX: usize = 20;
 
@@ -31,7 +25,12 @@ pub(crate) async fn run(context: &CommandContext, args: UiArgs) -> Result<(u8, L
     let place = context.place()?;
     let mut interrupts = Interrupts::listen()?;
     let settings = settings_of(place, args.listen.as_deref())?;
-    take_over(place).await?;
+    if let Some(other) = take_over(place).await?
+        && other.url.is_none()
+    {
+        let what = format!("process {} has the folder and does not serve it", other.pid);
+        return Err(Fault::new(Code::Served, what).hint("wait until that command has ended, or end it first"));
+    }
     tokio::select! {
         biased;
         _signal = interrupts.next() => return Ok((0, Leave::Waiting)),
@@ -92,37 +91,6 @@ fn settings_of(place: &FolderOptions, listen: Option<&str>) -> Result<ServeSetti
     }
     Err(Fault::new(Code::Usage, format!("--listen {}: `ui` is for this machine alone", settings.listen))
         .hint("name a loopback address as 127.0.0.1:7878; `everfold serve` serves other machines"))
-}
-
-/// Ends an owner in the background, whose runs go on here.
-async fn take_over(place: &FolderOptions) -> Result<(), Fault> {
-    let Ok(stream) = serve::connect(&place.layout.socket()).await else { return Ok(()) };
-    let Some(record) = node::read_record(&place.layout.owner()) else { return Ok(()) };
-    let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
-    drop(stream);
-    if record.url.is_some() {
-        return Ok(());
-    }
-    // The record may be of a process that is gone; who listens is not.
-    let is_of_listener = peer.is_none_or(|pid| u32::try_from(pid) == Ok(record.pid));
-    let pid = i32::try_from(record.pid).ok().and_then(rustix::process::Pid::from_raw);
-    let (true, true, Some(pid)) = (record.background, is_of_listener, pid) else {
-        return Err(Fault::new(
-            Code::Served,
-            format!("process {} has the folder and does not serve it", record.pid),
-        )
-        .hint("wait until that command has ended, or end it first"));
-    };
-    note("the runs of the background go on here");
-    let _gone_already = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    let since = Stopwatch::start();
-    while serve::connect(&place.layout.socket()).await.is_ok() {
-        if since.elapsed() > HANDOVER {
-            return Err(Fault::new(Code::NoAnswer, format!("process {} did not end in time", record.pid)));
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Ok(())
 }
 
 /// Says where the pages are, and opens them where that can be.

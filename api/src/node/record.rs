@@ -14,7 +14,7 @@ pub struct OwnerRecord {
     pub pid: u32,
     /// Where it serves; null when only on the socket.
     pub url: Option<String>,
-    /// Whether it is in the background, and gives the folder to `ui`.
+    /// Whether it is in the background, and gives the folder to `serve` and `ui`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub background: bool,
 }

@@ -60,6 +60,24 @@ fn the_pages_end_with_ctrl_c_runs_go_on_in_the_background_and_the_next_pages_tak
 }
 
 #[test]
+fn a_service_takes_over_what_a_decision_without_an_owner_left_in_the_background() {
+    let scratch = Scratch::new();
+    let asks = "name: asks\nsteps:\n  - { id: ask, approval: { title: Now? } }\n  - { id: work, needs: [ask], command: 'until [ -e go ]; do sleep 0.05; done' }\n";
+    std::fs::write(scratch.path("asks.yaml"), asks).unwrap();
+    assert_eq!(scratch.run(&["run", "./asks.yaml", "--no-wait"]).code, 6);
+    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
+    await_that("an owner in the background", || owner(&scratch).filter(|owner| owner["background"] == true));
+    let mut command = scratch.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
+    let mut service = command.stderr(Stdio::inherit()).spawn().unwrap();
+    let said = serde_json::Deserializer::from_reader(service.stdout.as_mut().unwrap()).into_iter().next();
+    let said: Value = said.expect("it serves").unwrap();
+    assert_eq!(owner(&scratch).unwrap()["url"], said["url"]);
+    std::fs::write(scratch.path("go"), "").unwrap();
+    scratch.await_status("@", "succeeded");
+    ends_with_0(service, Signal::TERM);
+}
+
+#[test]
 fn a_command_that_has_the_folder_is_not_ended_for_the_pages() {
     let scratch = Scratch::new();
     std::fs::write(scratch.path("slow.yaml"), SLOW).unwrap();
