@@ -25,7 +25,7 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// The largest body or answer that counts as small.
-const SMALL: usize = 64 * KIB;
+pub(super) const SMALL: usize = 64 * KIB;
 /// The bounds of bodies and of answers, each.
 const BOUNDS: ByteBounds =
     ByteBounds { all: 256 * MIB, own: 64 * MIB, all_spare: 64 * MIB, own_spare: 16 * MIB };

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::byte_reservation::{ByteReservation, ByteTable, Full, Reservations};
+use super::byte_reservation::{ByteReservation, ByteTable, Full, Reservations, SMALL};
 use crate::access::Caller;
 use crate::fault::Fault;
 
@@ -39,10 +39,11 @@ impl StreamAccount {
         self.answers.as_ref().map(|(table, caller)| table.room(caller.as_ref()))
     }
 
-    /// Refuses a further stream where there is no room for its first chunk.
+    /// Refuses a further stream where there is no room for a chunk of any usual size: what streams before it leave, each of
+    /// which found no room for its next chunk, is less than that.
     pub(super) fn may_begin(&self) -> Result<(), Fault> {
         match self.room() {
-            Some(mut room) => room.grow(CHUNK_BYTES).map_err(Full::of_answers),
+            Some(mut room) => room.grow(SMALL).map_err(Full::of_answers),
             None => Ok(()),
         }
     }
