@@ -17,6 +17,7 @@ use crate::text::{does, span};
 use crate::view::{AwaitView, RunView, answer_words};
 
 pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8, Fault> {
+    let is_filtered = args.filter.is_some();
     let path = format!("/api/v1/inbox{}", query([("role", args.role), ("filter", args.filter)]));
     let listed = ListedItems::read(context, &path, None, usize::MAX).await?;
     if context.json {
@@ -26,7 +27,7 @@ pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8,
     listed.say_undecided("tasks");
     let tasks = &listed.items;
     if tasks.is_empty() {
-        note("no task is open");
+        note(if is_filtered { "no open task fits" } else { "no task is open" });
         return Ok(0);
     }
     context.out.line(list(tasks, clock::now(), columns()));

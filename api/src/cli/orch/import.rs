@@ -58,7 +58,10 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
     }
     let refused = report.tasks.iter().filter(|task| task.outcome == ImportOutcome::Refused).count();
     if refused > 0 {
-        let message = format!("{} refused at admission", count(refused as u64, "run that goes on was"));
+        let message = match refused {
+            1 => "1 run that goes on was refused at admission".to_owned(),
+            many => format!("{many} runs that go on were refused at admission"),
+        };
         return Err(Fault::new(Code::ImportRefused, message));
     }
     Ok(0)
