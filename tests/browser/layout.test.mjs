@@ -150,6 +150,21 @@ test("a long pipeline is read from top to bottom, and a run's skipped steps are 
   }
 });
 
+test("the menu of further actions opens within the page, wherever its button stands", async (t) => {
+  const page = await visit(t, everfold);
+  for (const width of WIDTHS) {
+    for (const run of [ids.asked, ids.wide]) {
+      await look(page, { theme: "light", width });
+      await page.goto(`/runs/${run}`, { waitUntil: "load" });
+      await page.locator("#more-acts summary").click();
+      const panel = await page.locator("#more-acts .panel").boundingBox();
+      assert.ok(panel.x >= 0 && panel.x + panel.width <= width, `${JSON.stringify(panel)}, ${width} px`);
+      assert.ok(!(await scrollsSideways(page)), `${width} px`);
+    }
+  }
+  complainedOfNothing(page);
+});
+
 test("the graph of a run lies over nothing else", async (t) => {
   const steps = Array.from({ length: 8 }, (_, at) => Array.from({ length: 8 }, (_, row) =>
     `  - { id: s${row}-${at}, needs: [${at === 0 ? "" : `s${row}-${at - 1}`}], function: everfold.noop }`)).flat();
