@@ -68,8 +68,8 @@ pub(super) fn facts(task: &OrchTask, stage: usize, steps: &OrchSteps, began_at: 
     facts
 }
 
-/// What a task used up before it was handed over, as the run that goes on is told of it: `{since, steps, usage, worked,
-/// reviewed}` with the seconds that agents worked and that its owner looked at the analysis.
+/// What a task used up in ORCH; the import puts it into the input of the run that goes on: `{since, steps, usage, worked,
+/// reviewed}` with the seconds that agents worked and that the task's owner looked at the analysis.
 pub(super) fn former(facts: &[OrchFact], began_at: Timestamp) -> Value {
     let mut steps: BTreeMap<String, FormerWork> = BTreeMap::new();
     let (mut all, mut reviewed) = (FormerWork::default(), 0);
