@@ -17,8 +17,8 @@ use crate::fault::Fault;
 /// The longest line of a transcript that is put together; what is longer is printed in the pieces in which it came.
 const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Prints the log of an agent, made readable.
-pub(super) async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
+/// Prints the log of an agent, made readable; gives in which way it is damaged.
+pub(super) async fn print(context: &CommandContext, path: String) -> Result<Option<String>, Fault> {
     let mut lines = LogLines::new(&context.client, path);
     let mut page = TranscriptPage::default();
     let mut screen = is_terminal().then(LogScreen::default);
@@ -30,12 +30,12 @@ pub(super) async fn print(context: &CommandContext, path: String) -> Result<(), 
         let Some(record) = read(&record) else { continue };
         print(page.take(&record));
         if context.out.is_closed() {
-            return Ok(());
+            return Ok(None);
         }
     }
     print(page.end());
     context.out.raw(screen.as_mut().map_or("", LogScreen::end));
-    Ok(())
+    Ok(lines.damage())
 }
 
 /// A record of a log, as the route gives it.

@@ -27,18 +27,23 @@ pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, 
         ("follow", args.follow.then(|| "true".to_owned())),
         ("tail", args.tail.map(|lines| lines.to_string())),
         ("format", Some(format.to_owned())),
+        ("verify", Some("true".to_owned())),
     ]);
     let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
-    match is_readable {
+    let damage = match is_readable {
         true => log_transcript::print(context, path).await?,
         false if is_terminal() && !args.raw => print_on_screen(context, path).await?,
         false => print(context, path).await?,
-    }
-    Ok(0)
+    };
+    let Some(what) = damage else { return Ok(0) };
+    let log = format!("run {}, step {step}, round {round}, attempt {attempt}", view.short_id);
+    Err(Fault::new(Code::Faults, format!("the log of {log} is damaged: {what}"))
+        .hint("it was printed as it is; a log cannot be made again: bring it back from a copy of the folder"))
 }
 
-/// Prints a log. Where the owner or the server ends meanwhile, the next one is asked for the rest.
-async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
+/// Prints a log; gives in which way it is damaged. Where the owner or the server ends meanwhile, the next one is asked for the
+/// rest.
+async fn print(context: &CommandContext, path: String) -> Result<Option<String>, Fault> {
     let mut lines = LogLines::new(&context.client, path);
     while let Some(line) = lines.next().await? {
         match &line {
@@ -49,11 +54,11 @@ async fn print(context: &CommandContext, path: String) -> Result<(), Fault> {
             break;
         }
     }
-    Ok(())
+    Ok(lines.damage())
 }
 
 /// Prints a log on a terminal, which is to do nothing else than to show it.
-async fn print_on_screen(context: &CommandContext, path: String) -> Result<(), Fault> {
+async fn print_on_screen(context: &CommandContext, path: String) -> Result<Option<String>, Fault> {
     let mut lines = LogLines::new(&context.client, path);
     let mut screen = LogScreen::default();
     while let Some(line) = lines.next().await? {
@@ -66,7 +71,7 @@ async fn print_on_screen(context: &CommandContext, path: String) -> Result<(), F
         }
     }
     context.out.raw(screen.end());
-    Ok(())
+    Ok(lines.damage())
 }
 
 /// The attempt that the arguments name.

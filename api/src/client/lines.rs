@@ -21,13 +21,14 @@ pub(crate) struct LogLines<'a> {
     stream: Option<BodyDataStream>,
     events: Events,
     reconnect: Reconnect,
+    damage: Option<String>,
 }
 
 impl<'a> LogLines<'a> {
     /// Follows the log at a path; connects with the first line.
     pub(crate) fn new(client: &'a Client, path: String) -> Self {
         let reconnect = Reconnect::new();
-        Self { client, path, last_id: None, stream: None, events: Events::default(), reconnect }
+        Self { client, path, last_id: None, stream: None, events: Events::default(), reconnect, damage: None }
     }
 
     /// The next line; none at the end.
@@ -38,7 +39,11 @@ impl<'a> LogLines<'a> {
         loop {
             while let Some(event) = self.events.take() {
                 match event.name.as_str() {
-                    "over" => return Ok(None),
+                    "over" => {
+                        let data: Value = parse(event.data.as_bytes()).unwrap_or_default();
+                        self.damage = data["damage"].as_str().map(ToOwned::to_owned);
+                        return Ok(None);
+                    }
                     "line" => {
                         self.last_id = event.id;
                         self.reconnect.goes_on();
@@ -62,6 +67,11 @@ impl<'a> LogLines<'a> {
                 }
             }
         }
+    }
+
+    /// In which way the log is not what was written, as its end said.
+    pub(crate) fn damage(self) -> Option<String> {
+        self.damage
     }
 
     async fn open(&self) -> Result<BodyDataStream, Fault> {

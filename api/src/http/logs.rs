@@ -34,6 +34,9 @@ pub(crate) struct LogParams {
     /// `text` (what the process wrote, and nothing else) or `json` (a line per record, with its number).
     #[param(inline)]
     format: Format,
+    /// Of an event stream: compare the log of an attempt that has ended with what is recorded of it. Where it is not what was
+    /// written, `over` says so: `{damage}`.
+    verify: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -53,7 +56,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     path = "/runs/{run}/attempts/{step}/{round}/{attempt}/log",
     tag = "history",
     params(LogParams),
-    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{line, at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, whose id is the number of the line in the log, to go on behind it by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (schema::StreamEventSchema = "text/event-stream"))))
+    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{line, at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, whose id is the number of the line in the log, to go on behind it by `Last-Event-ID`, and `over` at the end, which with `verify` says where the log is damaged.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (schema::StreamEventSchema = "text/event-stream"))))
 )]
 pub(crate) async fn log(
     State(app): State<App>,
@@ -229,7 +232,12 @@ impl sse::ChunkSource for LogEvents {
                     }
                     Over::No | Over::Ended => {
                         self.over = Over::Sent;
-                        return Some(sse_chunk(Some(&self.first_id()), "over", &json!({})));
+                        let damage = match self.params.verify {
+                            true => self.app.log_damage(&self.id).await.ok()?,
+                            false => None,
+                        };
+                        let data = damage.map_or_else(|| json!({}), |damage| json!({ "damage": damage }));
+                        return Some(sse_chunk(Some(&self.first_id()), "over", &data));
                     }
                 }
             }

@@ -3,16 +3,19 @@
 //! Law: one log at a time, in bounded memory. A log whose attempt's folder is gone was removed, by the limits of `[logs]` or by
 //! hand, and is no damage; a folder without its log is.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everfold_engine::data_folder::Layout;
 use everfold_engine::envelope::{Envelope, flag};
-use everfold_engine::event::{LogSeal, RunEvent};
+use everfold_engine::event::{self, LogSeal, RunEvent};
 use everfold_engine::id::{AttemptId, EffectId, RunId};
 use everfold_workflows::shim::log::{LogChange, LogCheck, check};
 use everfold_workflows::shim::protocol::LOG;
 use serde::{Deserialize, Serialize};
 
+use super::handle::Node;
+use crate::fault::Fault;
 use crate::text::count;
 
 /// Faults that are listed; more are counted.
@@ -53,13 +56,7 @@ impl SealedLogs {
         if envelope.header.flags & flag::COPIED != 0 {
             return;
         }
-        let (id, notes) = match event {
-            RunEvent::AttemptSucceeded(event) => (&event.id, &event.notes),
-            RunEvent::AttemptFailed(event) => (&event.id, &event.notes),
-            RunEvent::AttemptAsked(event) => (&event.id, &event.notes),
-            _other => return,
-        };
-        if let Some(seal) = &notes.log {
+        if let Some((id, seal)) = sealed(event) {
             self.compare(run, id, seal);
         }
     }
@@ -67,18 +64,16 @@ impl SealedLogs {
     fn compare(&self, run: RunId, id: &AttemptId, seal: &LogSeal) {
         let folder = self.layout.attempt(&EffectId { run, attempt: id.clone() });
         let file = folder.join(LOG);
-        let what = match check(&file, seal) {
-            Ok(LogCheck::Same) => None,
-            // Looked at afterwards: the folder may be removed meanwhile, whole or not at all.
-            Ok(LogCheck::Missing) if !folder.exists() => {
-                self.findings().logs.removed += 1;
+        let found = compared(&folder, seal);
+        let mut findings = self.findings();
+        let what = match found {
+            Compared::Removed => {
+                findings.logs.removed += 1;
                 return;
             }
-            Ok(LogCheck::Missing) => Some("it is missing".to_owned()),
-            Ok(LogCheck::Changed(change)) => Some(changed(&change)),
-            Err(error) => Some(format!("it cannot be read: {error}")),
+            Compared::Same => None,
+            Compared::Damaged(what) => Some(what),
         };
-        let mut findings = self.findings();
         findings.logs.checked += 1;
         let Some(what) = what else { return };
         findings.logs.damaged += 1;
@@ -99,6 +94,64 @@ impl SealedLogs {
 
     fn findings(&self) -> MutexGuard<'_, LogFindings> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Node {
+    /// In which way the log of an attempt is not what was written; `None`: it is, or it was removed, or the attempt has not
+    /// ended here.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub(crate) async fn log_damage(&self, id: &EffectId) -> Result<Option<String>, Fault> {
+        let history = self.history(id.run).await?;
+        let own = history.iter().rev().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
+        let seal = own
+            .filter_map(|envelope| {
+                let header = &envelope.header;
+                event::decode(header.kind, header.schema, &envelope.payload).ok()
+            })
+            .find_map(|event| {
+                sealed(&event).filter(|(of, _)| **of == id.attempt).map(|(_, seal)| seal.clone())
+            });
+        let Some(seal) = seal else { return Ok(None) };
+        let folder = self.layout().attempt(id);
+        let compared = tokio::task::spawn_blocking(move || compared(&folder, &seal)).await;
+        Ok(match compared {
+            Ok(Compared::Damaged(what)) => Some(what),
+            Ok(Compared::Same | Compared::Removed) | Err(_) => None,
+        })
+    }
+}
+
+/// What an event records of the log of an attempt that ends with it.
+fn sealed(event: &RunEvent) -> Option<(&AttemptId, &LogSeal)> {
+    let (id, notes) = match event {
+        RunEvent::AttemptSucceeded(event) => (&event.id, &event.notes),
+        RunEvent::AttemptFailed(event) => (&event.id, &event.notes),
+        RunEvent::AttemptAsked(event) => (&event.id, &event.notes),
+        _other => return None,
+    };
+    notes.log.as_ref().map(|seal| (id, seal))
+}
+
+/// A log beside what is recorded of it.
+enum Compared {
+    Same,
+    /// Its folder is gone.
+    Removed,
+    /// In which way it is not what was written.
+    Damaged(String),
+}
+
+fn compared(folder: &Path, seal: &LogSeal) -> Compared {
+    match check(&folder.join(LOG), seal) {
+        Ok(LogCheck::Same) => Compared::Same,
+        // Looked at afterwards: the folder may be removed meanwhile, whole or not at all.
+        Ok(LogCheck::Missing) if !folder.exists() => Compared::Removed,
+        Ok(LogCheck::Missing) => Compared::Damaged("it is missing".to_owned()),
+        Ok(LogCheck::Changed(change)) => Compared::Damaged(changed(&change)),
+        Err(error) => Compared::Damaged(format!("it cannot be read: {error}")),
     }
 }
 

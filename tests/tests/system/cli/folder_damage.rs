@@ -292,3 +292,43 @@ fn a_pipe_under_the_name_of_a_file_of_the_folder_holds_nothing_up() {
         fs::rename(&aside, &file).unwrap();
     }
 }
+
+/// The first file of a name below a folder.
+fn file_below(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    entries.into_iter().find_map(|path| match path.is_dir() {
+        true => file_below(&path, name),
+        false => path.file_name().is_some_and(|own| own == name).then_some(path),
+    })
+}
+
+/// `logs` printed it without a word, and ended with 0.
+#[test]
+fn a_log_that_is_not_what_was_written_is_printed_and_named() {
+    let scratch = Scratch::new();
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: seq 1 20\n");
+    assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
+    let sound = scratch.run(&["logs", "@", "one"]);
+    assert_eq!((sound.code, sound.out.lines().count(), sound.err.as_str()), (0, 20, ""));
+
+    let log = file_below(&scratch.data(), "log").unwrap();
+    let written = fs::read_to_string(&log).unwrap();
+    let kept: String = written.lines().take(15).map(|line| format!("{line}\n")).collect();
+    fs::write(&log, kept).unwrap();
+    for args in
+        [vec!["logs", "@", "one"], vec!["logs", "@", "one", "--tail", "3"], vec!["logs", "@", "one", "-f"]]
+    {
+        let damaged = scratch.run(&args);
+        assert_eq!(damaged.code, 7, "{args:?} {damaged:?}");
+        assert_eq!(damaged.out.lines().last(), Some("15"), "{args:?}: it is printed all the same");
+        let named = "step one, round 1, attempt 1 is damaged: it ends after line 15: 5 lines are missing";
+        assert!(damaged.err.contains(named), "{args:?} {}", damaged.err);
+        assert!(damaged.err.contains("EF0504"), "{}", damaged.err);
+    }
+    let (_server, served) = scratch.serve(&[]);
+    let far = scratch.run_far(&served, &["logs", "@", "one"]);
+    assert!(far.code == 7 && far.err.contains("5 lines are missing"), "{far:?}");
+    // A log that was removed with its folder is none: that is no damage.
+    fs::remove_dir_all(log.parent().unwrap()).unwrap();
+    assert_eq!(scratch.run(&["logs", "@", "one"]).code, 3);
+}
