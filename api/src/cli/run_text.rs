@@ -81,7 +81,10 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     }
     if let Some(workspace) = &view.workspace {
         let branch = workspace.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
-        lines.push(format!("workspace {}{branch}", workspace.path));
+        lines.push(match view.workspace_removed {
+            true => format!("workspace removed; it was {}{branch}", workspace.path),
+            false => format!("workspace {}{branch}", workspace.path),
+        });
     }
     if !view.slots.is_empty() {
         let slots: Vec<&str> = view.slots.iter().map(|slot| slot.key.as_str()).collect();

@@ -8,7 +8,7 @@ use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{LiveRun, LookError};
 use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::event::{BudgetTerms, SeenPart};
+use everfold_engine::event::{self, BudgetTerms, RunEvent, SeenPart};
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::json::Hash;
@@ -25,10 +25,15 @@ use super::cursor::{PagedList, SortedPlace, cursor, cursor_text};
 use super::handle::Node;
 use crate::body::spend::CounterView;
 use crate::fault::{Code, Fault};
+use crate::text::cut;
 use crate::view::{AmountsView, AwaitView, RunView, agent_in_flight, model_of, usd};
 
 /// Runs that a fault names where a short id fits several.
 const NAMED_MAX: usize = 5;
+/// Characters of a name that a fault gives back.
+const NAME_SHOWN_MAX: usize = 80;
+/// The last events of an ended run among which the removal of its workspace is looked for: little is recorded after it.
+const LAST_EVENTS: u64 = 64;
 /// The label that names the work item of a run.
 const ITEM: &str = "item";
 /// Runs of one work item that are looked at.
@@ -52,6 +57,7 @@ impl Node {
     /// [`Code::NoRun`], [`Code::AmbiguousRun`].
     pub async fn resolve(&self, name: &str) -> Result<RunId, Fault> {
         let unknown = || {
+            let name = cut(name, NAME_SHOWN_MAX);
             Fault::new(Code::NoRun, format!("there is no run “{name}”")).hint("`everfold runs` lists them")
         };
         if name.len() > 8
@@ -232,6 +238,7 @@ impl Node {
             view.tells(self.engine.notice_stands(run));
             view.notices_given_up = self.given_up(run).await?;
         }
+        view.workspace_removed = self.is_workspace_removed(&view).await?;
         if !view.status.is_ended() {
             for terms in &shared {
                 match self.engine.shared_budget(terms).await {
@@ -270,7 +277,24 @@ impl Node {
     /// There is no such run, or it has not come that far.
     pub async fn view_at(&self, run: RunId, version: Version) -> Result<RunView, Fault> {
         let state = self.engine.state_at(run, version).await?;
-        self.shown(run, (RunView::of(&state, None, false), referenced_values(&state))).await
+        let mut view = self.shown(run, (RunView::of(&state, None, false), referenced_values(&state))).await?;
+        view.workspace_removed = self.is_workspace_removed(&view).await?;
+        Ok(view)
+    }
+
+    /// Whether the folder of the workspace that a run had is recorded as removed, at the version of its view.
+    async fn is_workspace_removed(&self, view: &RunView) -> Result<bool, Fault> {
+        if !view.status.is_ended() || view.workspace.is_none() {
+            return Ok(false);
+        }
+        let from = Version(view.version.get().saturating_sub(LAST_EVENTS)).next();
+        let length = usize::try_from(view.version.get() - from.get() + 1).unwrap_or(CHUNK);
+        let last = self.store.read(&StreamId::run(view.id), from, length).await?;
+        Ok(last.iter().any(|envelope| {
+            let header = &envelope.header;
+            let event = event::decode(header.kind, header.schema, &envelope.payload);
+            matches!(event, Ok(RunEvent::WorkspaceRemoved(_)))
+        }))
     }
 
     /// Which of these attempts do not go on because a signal stopped their process.

@@ -80,6 +80,9 @@ pub struct RunView {
     /// The workspace.
     #[schema(value_type = Option<schema::WorkspaceSchema>)]
     pub workspace: Option<Workspace>,
+    /// The folder of the workspace was removed after the end of the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub workspace_removed: bool,
     /// The worktree's head as last recorded.
     pub commit: Option<String>,
     /// What was used up.
@@ -216,6 +219,7 @@ impl RunView {
             failure: state.failure().map(|(failure, path)| failure_view(failure, path, state)),
             cwd: state.cwd().map(str::to_owned),
             workspace: state.workspace().cloned(),
+            workspace_removed: false,
             commit: state.commit().map(str::to_owned),
             usage: UsageView {
                 input_tokens: usage.input_tokens,

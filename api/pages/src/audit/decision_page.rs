@@ -63,7 +63,10 @@ pub(super) async fn one(
 /// The decision at a version of a run, if it was known at the page's moment, with the votes that it counts.
 async fn decision(visit: &Visit, run: &str, version: u64) -> Result<(Decision, Vec<Decision>), Problem> {
     if !run.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'@')) {
-        return Err(Problem::not_found(format!("there is no run “{run}”")));
+        return Err(Problem::not_found(format!(
+            "there is no run “{}”",
+            crate::tabs::excerpt::clamped(run, 80)
+        )));
     }
     let page: DecisionsOfRun = visit.rest.get(&visit.at_moment(&format!("/runs/{run}/audit"))).await?;
     let found = page.items.iter().find(|item| item.version == version).cloned();

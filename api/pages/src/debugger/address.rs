@@ -14,6 +14,6 @@ pub(super) fn run_name(run: &str) -> Result<&str, String> {
     if is_plain && (1..=64).contains(&run.len()) {
         Ok(run)
     } else {
-        Err(format!("there is no run “{run}”"))
+        Err(format!("there is no run “{}”", crate::tabs::excerpt::clamped(run, 80)))
     }
 }

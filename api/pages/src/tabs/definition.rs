@@ -47,7 +47,10 @@ pub(crate) async fn page(visit: Visit, Path(run): Path<String>) -> Result<Respon
     let workspace = &view["workspace"];
     let facts = [
         ("started in", text(&view["cwd"])),
-        ("workspace", text(&workspace["path"])),
+        (
+            if view["workspace_removed"] == true { "workspace, removed" } else { "workspace" },
+            text(&workspace["path"]),
+        ),
         ("repository", text(&workspace["repository"])),
         ("branch", text(&workspace["branch"])),
         ("from", text(&workspace["base"])),

@@ -10,7 +10,7 @@ mod definition;
 mod event_line;
 mod event_row;
 mod events;
-mod excerpt;
+pub(crate) mod excerpt;
 mod file;
 mod gates;
 mod log;

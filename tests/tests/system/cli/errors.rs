@@ -49,6 +49,15 @@ fn errors_as_json_are_problem_documents() {
 }
 
 #[test]
+fn a_name_that_is_given_back_is_cut() {
+    let scratch = Scratch::new();
+    let done = scratch.run(&["show", &"x".repeat(5_000)]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.err.contains("there is no run “xxx") && done.err.contains("x…”"), "{}", done.err);
+    assert!(done.err.len() < 500, "{} bytes", done.err.len());
+}
+
+#[test]
 fn settings_with_an_unknown_key_are_refused_with_the_line() {
     let scratch = Scratch::new();
     std::fs::create_dir(scratch.data()).unwrap();

@@ -248,6 +248,13 @@ fn l33_a_worktree_and_its_branch_stay_as_the_pipeline_says() {
             (git(&repo, &["worktree", "list"]), git(&repo, &["branch", "--list", "work/7"]));
         assert_eq!(worktrees.lines().count(), 1 + usize::from(worktree), "{keep} {fails}: {worktrees}");
         assert_eq!(!branches.is_empty(), branch, "{keep} {fails}: {branches}");
+        // What is shown of it is what is there.
+        let shown = scratch.run(&["show", "@"]).out;
+        let is_removed =
+            shown.lines().any(|line| line.trim_start().starts_with("workspace removed; it was "));
+        assert_eq!(is_removed, !worktree, "{keep} {fails}: {shown}");
+        let view = scratch.run(&["show", "@", "--json"]).json();
+        assert_eq!(view["workspace_removed"] == true, !worktree, "{keep} {fails}");
         if branch {
             let commit = git(&repo, &["log", "-1", "--format=%an <%ae> %s", "work/7"]);
             assert_eq!(commit, "Bo <bo@example.org> a no. 1", "{keep} {fails}");
