@@ -34,6 +34,7 @@ mod inbox;
 mod init;
 mod input_names;
 mod interrupt;
+mod item_lines;
 mod json_fields;
 mod key_values;
 mod limits;

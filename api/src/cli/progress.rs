@@ -11,6 +11,7 @@ use everfold_engine::state::StepStatus;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
+use super::item_lines::{ItemLine, ItemLines};
 use super::output::note;
 use super::run_text::step_line;
 use crate::text::span;
@@ -35,6 +36,7 @@ pub(crate) struct PlainLines {
     began_at: Option<i64>,
     reported: BTreeSet<String>,
     begins: Begins,
+    items: ItemLines,
     /// What waits in the scheduler's queue and was not printed yet.
     in_line: Vec<Waiting>,
 }
@@ -79,6 +81,7 @@ impl RunProgress {
             })),
             false => Self::Plain(Box::new(PlainLines {
                 began_at: seen.as_ref().map(|seen| seen.started_at.0),
+                items: ItemLines::of(seen.as_ref()),
                 begins: Begins {
                     has_budgets: seen.is_some_and(|seen| !seen.budget.is_empty()),
                     ..Begins::default()
@@ -116,9 +119,19 @@ impl RunProgress {
         let Some(event) = shown.event() else { return };
         let place = shown.place();
         let own = word(&event).map(|word| (place.clone(), word, event_detail(&event)));
+        let print = |place: &str, word: &str, detail: &str| print_line(passed, place, word, detail);
+        if let Some((step, count)) = lines.items.expanded(&event) {
+            print(&step, "items", &count);
+        }
         for (place, word, detail) in lines.begins.sort(&event, &place, own) {
-            let line = format!("{:>8}  {place:<24} {word:<10} {detail}", format!("+{}", span(passed)));
-            note(line.trim_end());
+            match lines.items.line(&event, &place, word) {
+                ItemLine::Whole => print(&place, word, &detail),
+                ItemLine::Last => {
+                    print(&place, word, &detail);
+                    print("", "", "what becomes of further items of this step is only counted");
+                }
+                ItemLine::Counted => {}
+            }
         }
     }
 
@@ -130,6 +143,10 @@ impl RunProgress {
                 board.draw();
             }
             Self::Plain(lines) => {
+                let passed = view.updated_at.since(view.started_at);
+                for (step, count) in lines.items.counts(view) {
+                    print_line(passed, &step, "items", &count);
+                }
                 lines.in_line.clone_from(&view.in_line);
                 lines.tell_who_waits();
             }
@@ -162,6 +179,12 @@ impl RunProgress {
             note("");
         }
     }
+}
+
+/// Prints a plain line: when, where, what.
+fn print_line(passed: Duration, place: &str, word: &str, detail: &str) {
+    let line = format!("{:>8}  {place:<24} {word:<10} {detail}", format!("+{}", span(passed)));
+    note(line.trim_end());
 }
 
 impl StepBoard {

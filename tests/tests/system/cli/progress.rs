@@ -212,3 +212,24 @@ fn c135_who_had_a_run_cancelled_and_why_stands_in_lists_in_its_parent_and_in_not
     let told: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
     assert_eq!(told["text"], json!(failure));
 }
+
+/// Each of 5,000 items had its lines.
+#[test]
+fn the_items_of_a_long_list_are_counted_on_the_way_and_what_fails_is_named() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "many.yaml",
+        "name: many\ninput: { type: object, required: [parts], properties: { parts: { type: array } } }\nsteps:\n  - id: each\n    \
+         foreach: { in: \"${input.parts}\", as: part, max_in_flight: 50, fail_fast: false }\n    \
+         function: \"everfold.echo\"\n    with: { part: \"${1000 / (part - 7)}\" }\n    on_fail: continue\n",
+    );
+    let parts: Vec<u64> = (0..200).collect();
+    let input = format!("parts={}", serde_json::to_string(&parts).unwrap());
+    let done = scratch.run(&["run", "./many.yaml", "-i", &input]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let of_items: Vec<&str> = done.err.lines().filter(|line| line.contains(" each")).collect();
+    assert!(of_items.iter().any(|line| line.contains("items      200 items begin")), "{}", done.err);
+    assert!(of_items.iter().any(|line| line.contains("200 of 200 items ended, 1 failed")), "{}", done.err);
+    assert!(of_items.iter().any(|line| line.contains(" each.7 ") && line.contains("failed")), "{}", done.err);
+    assert!(of_items.len() < 30, "{}", done.err);
+}
