@@ -182,3 +182,78 @@ test("the graph of a run lies over nothing else", async (t) => {
   }
   complainedOfNothing(page);
 });
+
+test("names of sixty letters without a place to break make no page wider than a phone", async (t) => {
+  const name = (word) => word.repeat(60 / word.length);
+  const [pipeline, work, asks, questions, stuck, gate, stage] = ["pipeli", "worker", "asking", "questi", "stuckk", "gategg", "stages"].map(name);
+  await everfold.rest(`PUT /pipelines/${pipeline}`, { definition: [
+    `name: ${pipeline}`,
+    `description: ${name("descri")}`,
+    `input: { type: object, properties: { ${name("fields")}: { type: string, default: ${name("values")} } } }`,
+    `labels: { ${name("labels")}: ${name("texts")} }`,
+    `budget: { id: ${name("budget")}, cost: 5 USD, on_over: pause }`,
+    "steps:",
+    `  - { id: ${work}, stage: ${stage}, command: 'echo ${name("output").repeat(5)} | tee file', outputs: { ${name("output")}: file },`,
+    `      gates: [{ id: ${gate}, file: { exists: file }, on_fail: { rework: ${work} } }] }`,
+    `  - { id: ${asks}, approval: { title: ${name("titles")}, roles: [${name("roles")}], show: [${name("shown").repeat(5)}], on_reject: { rework: ${work} } } }`,
+    `  - { id: ${questions}, needs: [${work}], question: { title: ${name("titles")}, items: [{ id: ${name("items")}, text: ${name("texts")}, options: [${name("first")}, ${name("other")}] }] } }`,
+    `  - { id: ${stuck}, needs: [${work}], command: 'echo ${name("wrong")} >&2; exit 3', on_fail: block }`,
+  ].join("\n") });
+  const who = await everfold.owner("token", "create", name("actors"), "--role", "admin", "--json");
+  const started = await fetch(`${everfold.url}/api/v1/runs`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${who.token}`, "content-type": "application/json" },
+    body: JSON.stringify({ pipeline, title: name("titles") }),
+  });
+  const { id } = await started.json();
+  const other = await everfold.start(pipeline, {}, name("second"));
+  const isAsking = (view) => view.awaits.filter(({ step }) => [asks, questions].includes(step)).length === 2;
+  for (const run of [id, other]) await everfold.run(run, (view) => view.status === "blocked" && isAsking(view));
+
+  const page = await visit(t, everfold, { width: 360 });
+  const run = `/runs/${id}`;
+  const { items: decisions } = await everfold.rest(`GET /runs/${id}/audit`);
+  const { items: tasks } = await everfold.rest("GET /inbox?limit=100");
+  const asked = tasks.filter((task) => JSON.stringify(task).includes(id));
+  assert.deepEqual([decisions.length, asked.length], [1, 3]);
+  const tabs = ["", `?step=${work}`, `?step=${asks}`, `?step=${stuck}`, "/events", `/log?step=${work}&round=1&attempt=1`, "/gates", "/artefacts", "/cost", "/children",
+    "/definition", "/debug", "/debug?version=6", "/debug/replay", "/compare", "/compare?from=2&to=9", `/compare?with=${other}`];
+  const acts = ["cancel", "pause", "interrupt", "resume", "retry", "restart", "fork?version=3", "signal", "note", "breakpoints", "budget", "unblock", "recheck"];
+  const addresses = [
+    ...tabs.map((tab) => run + tab), ...acts.map((act) => `${run}/act/${act}`), ...asked.map((task) => `/inbox/${encodeURIComponent(task.id)}`),
+    `/audit?run=${id}`, `/audit/${id}/${decisions[0].version}`, `/audit/backtest?gate=${gate}&policy=evidence.exists`,
+    `/pipelines/${pipeline}`, `/pipelines/${pipeline}/start`, `/pipelines/${pipeline}/edit`, "/pipelines", "/start", "/schedules/new",
+    "/", `/?by=stage&pipeline=${pipeline}`, "/runs", "/orch", "/spend", "/system", `/find?q=${name("titles")}`,
+  ];
+  const wide = [];
+  for (const address of addresses) {
+    const answer = await page.goto(address, { waitUntil: "load" });
+    assert.ok(answer.ok(), `${address}: ${answer.status()}`);
+    if (await scrollsSideways(page)) wide.push(address);
+  }
+  assert.deepEqual(wide, []);
+  complainedOfNothing(page);
+});
+
+test("a text that is cut says the whole of it to the pointer, and one that fits says nothing twice", async (t) => {
+  const page = await visit(t, everfold, { width: 360 });
+  await page.goto(`/runs/${ids.wide}`, { waitUntil: "load" });
+  await page.locator("h1").hover();
+  assert.match(await page.locator("h1").getAttribute("title"), /^A title A title .*x{100}$/);
+  await page.goto(`/runs/${ids.asked}`, { waitUntil: "load" });
+  await page.locator("h1").hover();
+  assert.equal(await page.locator("h1").getAttribute("title"), null);
+  complainedOfNothing(page);
+});
+
+test("the title of a browser's tab names the page of the run", async (t) => {
+  const page = await visit(t, everfold);
+  const titles = [];
+  for (const tab of ["", "/events", "/log", "/gates", "/artefacts", "/cost", "/children", "/definition", "/debug", "/compare"]) {
+    await page.goto(`/runs/${ids.asked}${tab}`);
+    titles.push(await page.title());
+  }
+  assert.equal(new Set(titles).size, titles.length, titles.join("; "));
+  assert.match(titles[0], /Greet Ada · [0-9a-f]{8} · Everfold$/);
+  assert.match(titles[8], /Greet Ada · Debugger · [0-9a-f]{8} · Everfold$/);
+});

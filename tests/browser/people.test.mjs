@@ -77,6 +77,11 @@ test("of two who decide at once one is taken, and the other sees what was decide
   await everfold.run(run, (view) => view.status === "succeeded");
   await bea.locator("#reject").click();
   for (const late of [bea, cleo]) await late.locator("#gone, #refused").getByText(/approved|decided/i).first().waitFor();
+  // Her words are kept in one place, also where the page is fetched anew.
+  const words = bea.locator("main").getByText("What you wrote, which was not sent");
+  assert.equal(await words.count(), 1);
+  await bea.evaluate(() => document.dispatchEvent(new CustomEvent("everfold:refreshed")));
+  assert.deepEqual([await words.count(), await bea.locator("main .inbox-typed").allInnerTexts()], [1, ["no"]]);
   assert.equal((await everfold.rest(`GET /runs/${run}`)).status, "succeeded");
 });
 

@@ -118,7 +118,8 @@ function follow() {
   if (!entry || entry.href === followed) return;
   followed = entry.href;
   const [frame, own] = [list.getBoundingClientRect(), entry.getBoundingClientRect()];
-  if (own.top < frame.top || own.bottom > frame.bottom) list.scrollTop += own.top - frame.top - frame.height / 3;
+  const head = list.querySelector("h1")?.offsetHeight ?? 0;
+  if (own.top < frame.top + head || own.bottom > frame.bottom) list.scrollTop += own.top - frame.top - frame.height / 3;
 }
 follow();
 document.addEventListener("everfold:refreshed", follow);
@@ -134,7 +135,7 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("everfold:refreshed", () => {
   const unsent = document.getElementById("unsent");
-  if (!unsent || !typed.trim()) return;
+  if (!unsent?.hidden || !typed.trim()) return;
   // What was sent, though no answer came, stands among what was said.
   const said = document.querySelector("#gone .inbox-said")?.textContent ?? "";
   if (typed.split("\n\n").every((words) => said.includes(words.trim()))) return;

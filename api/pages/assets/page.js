@@ -31,6 +31,27 @@ if (begin && plan.scrollWidth > plan.clientWidth) {
   plan.scrollLeft += (box.left + box.right - place.left - place.right) / 2;
 }
 
+// A text that is cut says the whole of it where the pointer is, or the keyboard's focus.
+function sayWhole(event) {
+  for (let part = event.target; part instanceof HTMLElement && part !== document.body; part = part.parentElement) {
+    const wasCut = part.dataset.cut !== undefined;
+    if (part.title && !wasCut) return;
+    const isCut = getComputedStyle(part).overflow.includes("hidden")
+      && (part.scrollWidth > part.clientWidth + 1 || part.scrollHeight > part.clientHeight + 2);
+    if (isCut) {
+      part.dataset.cut = "";
+      part.title = part.textContent.trim().replace(/\s+/g, " ").slice(0, 500);
+      return;
+    }
+    if (wasCut) {
+      delete part.dataset.cut;
+      part.removeAttribute("title");
+    }
+  }
+}
+document.addEventListener("pointerover", sayWhole);
+document.addEventListener("focusin", sayWhole);
+
 // Menus close when something else is clicked.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {

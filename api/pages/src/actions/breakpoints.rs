@@ -49,7 +49,7 @@ pub(super) fn confirm(act: &Act) -> Confirmation {
             chosen: chosen.clone(),
         })],
         button: match chosen.len() {
-            0 if run.breakpoints.is_empty() => "Pause before no step".to_owned(),
+            0 if run.breakpoints.is_empty() => "Leave it without breakpoints".to_owned(),
             0 => "Take all breakpoints away".to_owned(),
             number => format!("Pause before {}", counted(number, "step", "steps")),
         },

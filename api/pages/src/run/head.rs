@@ -40,6 +40,12 @@ impl RunTab {
         (Self::Debugger, "Debugger", "/debug"),
         (Self::Compare, "Compare", "/compare"),
     ];
+
+    /// What tells it from the run's other pages in the title of a browser's tab; nothing of the overview.
+    fn of_title(self) -> String {
+        let own = Self::ALL.iter().filter(|(tab, _, end)| *tab == self && !end.is_empty());
+        own.map(|(_, word, _)| format!(" · {word}")).collect()
+    }
 }
 
 /// The most buttons of the headline.
@@ -142,8 +148,9 @@ impl RunHead {
     pub(crate) fn frame(&self, visit: &Visit) -> Frame {
         let facts = &self.facts;
         let glyph = words::glyph(&facts.status);
-        let mut frame =
-            visit.frame(format!("{glyph} {} · {}", self.title(), facts.short_id), NavPlace::Elsewhere);
+        let tab = self.tab.of_title();
+        let title = format!("{glyph} {}{tab} · {}", self.title(), facts.short_id);
+        let mut frame = visit.frame(title, NavPlace::Elsewhere);
         frame.follows = Some(facts.id.clone());
         frame
     }

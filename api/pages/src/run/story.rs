@@ -309,7 +309,6 @@ fn of_people(event: &Event) -> Option<Line> {
     match event.kind() {
         "ApprovalRequested" => quoting("asking", "asks for approval", event.text("title")),
         "QuestionAsked" => quoting("asking", "asks", event.text("title")),
-        "AttemptAsked" => quoting("asking", "asks", event.at("/ask/text").as_str().unwrap_or_default()),
         "VoteCast" => quoting("working", &format!("votes: {}", event.text("vote")), event.text("comment")),
         "ApprovalDecided" => {
             let (state, word) = match event.text("decision") {
