@@ -34,6 +34,9 @@ pub(crate) struct GraphView {
     arrows: Vec<GraphArrow>,
     /// The routes backwards, but for those of a signal that sends many steps back: `about` has these.
     backs: Vec<GraphBack>,
+    /// Steps side by side with the same needs, dependants and routes backwards, in rows within a frame: the lines from
+    /// and to each of them lead from and to the frame, and are the same for all of them.
+    blocks: Vec<GraphBlock>,
     /// What surrounds the steps: triggers, the key, slots, budgets, signals, notices.
     about: Vec<String>,
 }
@@ -115,6 +118,18 @@ pub(crate) struct GraphBack {
     points: Vec<GraphPoint>,
 }
 
+/// Steps side by side, as one.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct GraphBlock {
+    /// In the order of the file.
+    steps: Vec<String>,
+    /// The left upper corner of its frame.
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
 /// A place.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct GraphPoint {
@@ -147,6 +162,14 @@ fn view(sketch: Sketch, placed: &Placed) -> GraphView {
         points: points(line),
     });
     let (arrows, backs) = (arrows.collect(), backs.collect());
+    let blocks = placed.blocks.iter().map(|block| GraphBlock {
+        steps: block.steps.iter().map(|step| id(*step)).collect(),
+        x: rounded(block.rect.x),
+        y: rounded(block.rect.y),
+        width: rounded(block.rect.width),
+        height: rounded(block.rect.height),
+    });
+    let blocks = blocks.collect();
     let nodes = sketch.boxes.into_iter().zip(&placed.boxes).map(|(step, rect)| node(step, *rect));
     GraphView {
         pipeline: sketch.name,
@@ -155,6 +178,7 @@ fn view(sketch: Sketch, placed: &Placed) -> GraphView {
         nodes: nodes.collect(),
         arrows,
         backs,
+        blocks,
         about: sketch.about,
     }
 }

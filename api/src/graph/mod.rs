@@ -4,9 +4,12 @@
 //! holds no script and loads nothing.
 
 mod about;
+mod blocks;
 mod drawing;
 mod geometry;
 mod layout;
+mod ranks;
+mod rows;
 mod shortcuts;
 mod sketch;
 mod svg;
@@ -19,5 +22,7 @@ pub(crate) use drawing::{GraphDetail, GraphView, drawing};
 pub use svg::svg;
 pub use text::text;
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

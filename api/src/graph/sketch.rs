@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::words::{json_text, one_line, route_words, setting, times};
 
 /// A step as a box.
+#[derive(Debug)]
 pub(super) struct StepBox {
     pub(super) id: String,
     pub(super) kind: SketchKind,
@@ -43,6 +44,7 @@ pub(super) enum SketchKind {
     Gates,
 }
 
+#[derive(Debug)]
 pub(super) struct GateLine {
     pub(super) id: String,
     pub(super) probe: String,
@@ -51,6 +53,7 @@ pub(super) struct GateLine {
 }
 
 /// A route backwards that a signal takes.
+#[derive(Debug)]
 pub(super) struct SignalBack {
     pub(super) from: usize,
     pub(super) to: usize,
@@ -59,12 +62,14 @@ pub(super) struct SignalBack {
 }
 
 /// A route backwards.
+#[derive(Debug)]
 pub(super) struct Back {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) label: String,
 }
 
+#[derive(Debug)]
 pub(super) struct Sketch {
     pub(super) name: String,
     pub(super) description: String,

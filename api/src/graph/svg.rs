@@ -1,14 +1,15 @@
 //! The picture as SVG: light and dark by the reader's preference, no scripts, nothing loaded.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use everfold_engine::definition::Definition;
 use everfold_engine::text::is_direction;
 
-use super::geometry::{BoxContent, Rect, text_width};
+use super::blocks::BLOCK_HEAD;
+use super::geometry::{BoxContent, Rect, label_width, text_width};
 use super::layout::{Frame, MARGIN, Placed, TITLE, place};
 use super::sketch::{Sketch, SketchKind, StepBox};
-use super::tracks::label_width;
 
 const STYLE: &str = "
   .paper { fill: #fbfbfd; }
@@ -22,6 +23,7 @@ const STYLE: &str = "
   .box { fill: #ffffff; stroke: #cfd6e1; stroke-width: 1.2; }
   .standby .box { fill: #f4f5f8; stroke-dasharray: 5 4; }
   .standby .id { fill: #526077; }
+  .block { fill: #f1f4f8; stroke: #dde3ec; stroke-width: 1; }
   .rule { stroke: #e6eaf1; stroke-width: 1; }
   .need { fill: none; stroke: #8b97ab; stroke-width: 1.6; }
   .need-tip { fill: #8b97ab; }
@@ -40,6 +42,7 @@ const STYLE: &str = "
     .what { fill: #a9b4c6; } .gate { fill: #c3ccda; }
     .box { fill: #1b212b; stroke: #38424f; }
     .standby .box { fill: #161b23; } .standby .id { fill: #a9b4c6; }
+    .block { fill: #151a22; stroke: #2a323d; }
     .rule { stroke: #2a323d; }
     .need { stroke: #6b788c; } .need-tip { fill: #6b788c; }
     .back { stroke: #ef7a61; } .back-tip { fill: #ef7a61; } .back-label { fill: #f39480; }
@@ -68,7 +71,8 @@ pub fn svg(definition: &Definition) -> String {
     svg.line(&format!("<rect class=\"paper\" width=\"{width}\" height=\"{height}\" rx=\"12\"/>"));
     svg.text("name", MARGIN, 34.0, &sketch.name);
     svg.text("about", MARGIN, 54.0, &sketch.description);
-    svg.arrows(&sketch, &placed);
+    svg.blocks(&placed);
+    svg.arrows(&placed);
     for (step, rect) in sketch.boxes.iter().zip(&placed.boxes) {
         svg.step(step, *rect);
     }
@@ -95,34 +99,43 @@ impl Svg {
         }
     }
 
-    fn arrows(&mut self, sketch: &Sketch, placed: &Placed) {
-        for line in &placed.arrows {
-            self.line(&format!("<path class=\"need\" d=\"{}\" marker-end=\"url(#need-tip)\"/>", curve(line)));
+    fn blocks(&mut self, placed: &Placed) {
+        for block in &placed.blocks {
+            let Rect { x, y, width, height } = block.rect;
+            self.line(&format!(
+                "<rect class=\"block\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"11\"/>"
+            ));
+            let words = format!("{} side by side", block.steps.len());
+            self.text("section", x + 12.0, y + BLOCK_HEAD - 8.0, &words);
+        }
+    }
+
+    fn arrows(&mut self, placed: &Placed) {
+        // The steps of a block share their lines.
+        let mut drawn = BTreeSet::new();
+        for line in placed.arrows.iter().map(|line| curve(line)) {
+            if drawn.insert(line.clone()) {
+                self.line(&format!("<path class=\"need\" d=\"{line}\" marker-end=\"url(#need-tip)\"/>"));
+            }
         }
         for (line, _) in &placed.backs {
             // From its end on, so that the dashes of lines in one track lie on each other.
             let path = curve(&line.iter().rev().copied().collect::<Vec<_>>());
-            self.line(&format!("<path class=\"back\" d=\"{path}\" marker-start=\"url(#back-tip)\"/>"));
+            if drawn.insert(path.clone()) {
+                self.line(&format!("<path class=\"back\" d=\"{path}\" marker-start=\"url(#back-tip)\"/>"));
+            }
         }
-        // on_finish runs in the order of the file.
-        let finish: Vec<&Rect> = sketch
-            .boxes
-            .iter()
-            .zip(&placed.boxes)
-            .filter(|(step, _)| step.finish)
-            .map(|(_, rect)| rect)
-            .collect();
-        for pair in finish.windows(2) {
-            let y = pair[0].y + 26.0;
-            let (from, to) = (pair[0].x + pair[0].width, pair[1].x);
-            self.line(&format!(
-                "<path class=\"need\" d=\"M{from:.1} {y:.1} L{to:.1} {y:.1}\" marker-end=\"url(#need-tip)\"/>"
-            ));
+        for line in placed.finish.iter().map(|line| curve(line)) {
+            self.line(&format!("<path class=\"need\" d=\"{line}\" marker-end=\"url(#need-tip)\"/>"));
         }
     }
 
     fn labels(&mut self, sketch: &Sketch, placed: &Placed) {
+        let mut drawn = BTreeSet::new();
         for (back, (_, (x, y))) in sketch.backs.iter().zip(&placed.backs) {
+            if !drawn.insert((x.to_bits(), y.to_bits())) {
+                continue;
+            }
             let width = label_width(&back.label, BoxContent::Full);
             let shown = fitted(&back.label, width - 8.0);
             self.line(&format!(

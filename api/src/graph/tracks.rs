@@ -1,205 +1,218 @@
 //! Places for the routes backwards: tracks to the right of the boxes.
 //!
-//! Law: the boxes and the needs lie as they would without routes backwards, so that a pipeline with many of them is read
-//! from top to bottom as one without. All routes back to one step share a track; a line leaves its box to the right, where
-//! its label stands, and crosses no box.
+//! Law: the cells and the needs lie in the order that they have without routes backwards, so that a pipeline with many of
+//! them is read from top to bottom as one without. All routes back to one cell share a track; a line leaves its cell to
+//! the right, or through the gap below where something stands beside it. It crosses no box, and no two labels lie on
+//! each other: each has a slot of its own height, at the side of its cell or in a gap.
 
-use super::geometry::{BoxContent, Point, Rect, text_width};
-use super::sketch::Back;
+use super::blocks::{CellBack, Cells};
+use super::geometry::{BoxContent, Point, label_width};
+use super::ranks::Ranks;
+use super::rows::{BackHeights, PlacedRows};
 
 /// Between tracks.
 const TRACK: f64 = 11.0;
-/// From a box to its label.
+/// From a cell to its label.
 const TO_LABEL: f64 = 12.0;
 /// How far a line bends before a corner.
 const CORNER: f64 = 6.0;
-/// How far a step's route to itself goes out.
+/// How far a cell's route to itself goes out.
 const LOOP: f64 = 14.0;
-/// Between lines in the same gap of boxes.
-const GAP_LINE: f64 = 11.0;
+/// The height that a line with its label takes, and that one that comes in takes.
+const LABEL_SLOT: f64 = 19.0;
+const ENTRY_SLOT: f64 = 9.0;
+/// Above and below the slots of a gap.
+const GAP_EDGE: f64 = 6.0;
+/// Where lines leave a cell downwards: from its right end, and between them.
+const STUB: f64 = 14.0;
+const STUB_STEP: f64 = 7.0;
 
 /// A line from the failing step to the reworked one, and its label's middle.
 pub(super) type PlacedBack = (Vec<Point>, Point);
 
-/// A label as far as a picture has room for it, in pixels of its size.
-pub(super) fn label_width(label: &str, content: BoxContent) -> f64 {
-    let most = match content {
-        BoxContent::Full => 300.0,
-        BoxContent::Names => 150.0,
-    };
-    (text_width(label, 11.0) + 12.0).min(most)
+/// Where a line leaves or enters its cell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Side {
+    /// At the right, at this part of the cell's height.
+    Right(f64),
+    /// Through the gap, in this slot of it.
+    Gap(usize),
 }
 
-/// The lines of all routes backwards.
-pub(super) fn tracks(backs: &[Back], boxes: &[Rect], content: BoxContent) -> Vec<PlacedBack> {
-    let tracks = Tracks::of(backs, boxes, content);
-    let mut gaps = Vec::new();
-    backs.iter().enumerate().map(|(at, back)| tracks.line(at, back, &mut gaps)).collect()
-}
-
-struct Tracks<'a> {
-    backs: &'a [Back],
-    boxes: &'a [Rect],
+/// Which way each route backwards goes: known before anything has a height.
+pub(super) struct Tracks<'a> {
+    backs: &'a [CellBack],
     content: BoxContent,
     /// The targets, the inmost track first.
     targets: Vec<usize>,
+    /// By route, then by target.
+    leaves: Vec<Side>,
+    enters: Vec<Side>,
+    /// By route: the left end of its label.
+    labels: Vec<f64>,
+    /// By cell: the height that its slots take.
+    heights: Vec<f64>,
+    /// By gap, the one above all ranks first: lines with labels, lines that come in.
+    gaps: Vec<(usize, usize)>,
     /// Where the inmost track lies.
     first: f64,
-    /// The right end of all boxes.
-    right: f64,
 }
 
-/// Whether a line at this height crosses a box.
-fn crosses(rect: &Rect, y: f64) -> bool {
-    rect.y - 3.0 < y && y < rect.y + rect.height + 3.0
+/// The room to the right of each cell for its route to itself.
+pub(super) fn loop_rooms(cells: &Cells, content: BoxContent) -> Vec<f64> {
+    let mut rooms = vec![0.0; cells.cells.len()];
+    for back in cells.backs.iter().filter(|back| back.from == back.to) {
+        rooms[back.from] = LOOP + TO_LABEL + label_width(&back.label, content);
+    }
+    rooms
 }
 
 impl<'a> Tracks<'a> {
-    fn of(backs: &'a [Back], boxes: &'a [Rect], content: BoxContent) -> Self {
-        let right = boxes.iter().map(|rect| rect.x + rect.width).fold(0.0, f64::max);
-        let mut tracks = Self { backs, boxes, content, targets: Vec::new(), first: right, right };
-        for back in backs.iter().filter(|back| back.from != back.to) {
-            if !tracks.targets.contains(&back.to) {
-                tracks.targets.push(back.to);
-            }
-        }
-        let span = |target: &usize| -> f64 {
-            let top = boxes[*target].y;
-            let of = backs.iter().filter(|back| back.to == *target && back.from != back.to);
-            of.map(|back| (boxes[back.from].y - top).abs()).fold(0.0, f64::max)
+    pub(super) fn of(cells: &'a Cells, ranks: &Ranks, rooms: &[f64], content: BoxContent) -> Self {
+        let backs = cells.backs.as_slice();
+        let ends = (0..cells.cells.len()).map(|at| ranks.x[at] + cells.cells[at].width + rooms[at]);
+        let passages = ranks.passages.iter().flatten().map(|passage| passage.x);
+        let right = ends.chain(passages).fold(0.0, f64::max);
+        let mut tracks = Self {
+            backs,
+            content,
+            targets: targets(backs, ranks),
+            leaves: Vec::new(),
+            enters: Vec::new(),
+            labels: Vec::new(),
+            heights: vec![0.0; cells.cells.len()],
+            gaps: vec![(0, 0); ranks.count + 1],
+            first: right + TRACK,
         };
-        let mut targets = std::mem::take(&mut tracks.targets);
-        targets.sort_by(|one, other| span(one).total_cmp(&span(other)));
-        tracks.targets = targets;
-        let ends = backs.iter().map(|back| tracks.label_from(back) + label_width(&back.label, content));
-        tracks.first = ends.fold(right, f64::max) + TRACK;
+        let is_free = |cell: usize| {
+            !(0..cells.cells.len())
+                .any(|other| ranks.rank[other] == ranks.rank[cell] && ranks.x[other] > ranks.x[cell])
+        };
+        tracks.enter(ranks, is_free);
+        tracks.leave(ranks, is_free);
+        for (at, back) in backs.iter().enumerate() {
+            let own = ranks.x[back.from] + cells.cells[back.from].width;
+            let width = label_width(&back.label, content);
+            let passes = |from: f64, to: f64| {
+                let is_between = |x: f64| x > from && x < to + TO_LABEL;
+                let mut passages = ranks.passages.iter().flatten();
+                passages.any(|passage| passage.rank == ranks.rank[back.from] && is_between(passage.x))
+            };
+            let from = match tracks.leaves[at] {
+                Side::Right(_) if back.from == back.to => own + LOOP + TO_LABEL,
+                Side::Right(_) if !passes(own, own + TO_LABEL + width) => own + TO_LABEL,
+                _ => right + TO_LABEL,
+            };
+            tracks.labels.push(from);
+            tracks.first = tracks.first.max(from + width + TRACK);
+        }
         tracks
     }
 
-    /// Whether a line to the right of a box at this height crosses no other box.
-    fn is_free(&self, of: usize, y: f64) -> bool {
-        let own = &self.boxes[of];
-        !self.boxes.iter().enumerate().any(|(at, rect)| at != of && rect.x > own.x && crosses(rect, y))
-    }
-
-    /// The heights at which lines come in and go out at the right of a box: first one that comes in.
-    fn place_at(&self, of: usize, which: usize) -> f64 {
-        let comes_in = usize::from(self.targets.contains(&of));
-        let count = comes_in + self.backs.iter().filter(|back| back.from == of).count();
-        let rect = &self.boxes[of];
-        rect.y + rect.height * (which as f64 + 0.5) / count.max(1) as f64
-    }
-
-    /// The height at which a route leaves its box.
-    fn leaves_at(&self, at: usize) -> f64 {
-        let from = self.backs[at].from;
-        let comes_in = usize::from(self.targets.contains(&from));
-        let before = self.backs[..at].iter().filter(|back| back.from == from).count();
-        self.place_at(from, comes_in + before)
-    }
-
-    /// The left end of a label.
-    fn label_from(&self, back: &Back) -> f64 {
-        let own = self.boxes[back.from];
-        let is_free = self.is_free(back.from, own.y + own.height / 2.0);
-        let out = if back.from == back.to { LOOP } else { 0.0 };
-        TO_LABEL + out + if is_free { own.x + own.width } else { self.right }
-    }
-
-    fn line(&self, at: usize, back: &Back, gaps: &mut Vec<f64>) -> PlacedBack {
-        let (from, to) = (&self.boxes[back.from], &self.boxes[back.to]);
-        let half = label_width(&back.label, self.content) / 2.0;
-        let label_x = self.label_from(back) + half;
-        let leaves = self.leaves_at(at);
-        if back.from == back.to {
-            let right = from.x + from.width;
-            let out = right + LOOP;
-            let (low, high) = (leaves + 5.0, leaves - 5.0);
-            let line = vec![(right, low), (out, low), (out, high), (right, high)];
-            return (line, (label_x, leaves));
+    /// Which way the routes come to their targets; a line that comes in at the right has the uppermost slot.
+    fn enter(&mut self, ranks: &Ranks, is_free: impl Fn(usize) -> bool) {
+        for target in &self.targets {
+            self.enters.push(if is_free(*target) {
+                self.heights[*target] = ENTRY_SLOT;
+                Side::Right(ENTRY_SLOT / 2.0)
+            } else {
+                let gap = &mut self.gaps[ranks.rank[*target]];
+                gap.1 += 1;
+                Side::Gap(gap.1 - 1)
+            });
         }
-        let track = self.targets.iter().position(|target| *target == back.to).unwrap_or_default();
-        let track = self.first + TRACK * track as f64;
-        let mut line = Vec::new();
-        let low = if self.is_free(back.from, from.y + from.height / 2.0) {
-            line.push((from.x + from.width, leaves));
-            leaves
-        } else {
-            let y = self.gap(from, true, gaps);
-            let x = from.x + from.width - 16.0;
-            line.extend([(x, from.y + from.height), (x, y - 1.0), (x, y), (x + 1.0, y)]);
-            y
+    }
+
+    fn leave(&mut self, ranks: &Ranks, is_free: impl Fn(usize) -> bool) {
+        for back in self.backs {
+            self.leaves.push(if back.from == back.to || is_free(back.from) {
+                let height = &mut self.heights[back.from];
+                *height += LABEL_SLOT;
+                Side::Right(*height - LABEL_SLOT / 2.0)
+            } else {
+                let gap = &mut self.gaps[ranks.rank[back.from] + 1];
+                gap.0 += 1;
+                Side::Gap(gap.0 - 1)
+            });
+        }
+    }
+
+    /// The heights that the lines take.
+    pub(super) fn heights(&self) -> BackHeights {
+        let height = |(labels, entries): &(usize, usize)| match labels + entries {
+            0 => 0.0,
+            _ => 2.0 * GAP_EDGE + LABEL_SLOT * *labels as f64 + ENTRY_SLOT * *entries as f64,
         };
-        let enters = self.place_at(back.to, 0);
-        let is_free = self.is_free(back.to, to.y + to.height / 2.0);
-        let high = if is_free { enters } else { self.gap(to, false, gaps) };
+        BackHeights { cells: self.heights.clone(), gaps: self.gaps.iter().map(height).collect() }
+    }
+
+    /// The lines of all routes backwards.
+    pub(super) fn lines(&self, rows: &PlacedRows) -> Vec<PlacedBack> {
+        (0..self.backs.len()).map(|at| self.line(at, rows)).collect()
+    }
+
+    /// A height at the right of a cell.
+    fn at_right(&self, cell: usize, part: f64, rows: &PlacedRows) -> f64 {
+        let rect = &rows.cells[cell];
+        rect.y + rect.height * part / self.heights[cell].max(1.0)
+    }
+
+    fn line(&self, at: usize, rows: &PlacedRows) -> PlacedBack {
+        let back = &self.backs[at];
+        let (from, to) = (&rows.cells[back.from], &rows.cells[back.to]);
+        let middle = self.labels[at] + label_width(&back.label, self.content) / 2.0;
+        let mut line = Vec::new();
+        let low = match self.leaves[at] {
+            Side::Right(part) => {
+                let y = self.at_right(back.from, part, rows);
+                if back.from == back.to {
+                    let (right, out) = (from.right(), from.right() + LOOP);
+                    let line = vec![(right, y + 5.0), (out, y + 5.0), (out, y - 5.0), (right, y - 5.0)];
+                    return (line, (middle, y));
+                }
+                line.push((from.right(), y));
+                y
+            }
+            Side::Gap(slot) => {
+                let y = rows.bottoms[rows.rank[back.from]] + GAP_EDGE + LABEL_SLOT * (slot as f64 + 0.5);
+                let own = self.backs[..at].iter().filter(|other| other.from == back.from);
+                let x = from.right() - STUB - STUB_STEP * (own.count() % 5) as f64;
+                line.extend([(x, from.bottom()), (x, y - CORNER), (x, y), (x + CORNER, y)]);
+                y
+            }
+        };
+        let nth = self.targets.iter().position(|target| *target == back.to).unwrap_or_default();
+        let track = self.first + TRACK * nth as f64;
+        let side = self.enters.get(nth).copied().unwrap_or(Side::Gap(0));
+        let high = match side {
+            Side::Right(part) => self.at_right(back.to, part, rows),
+            Side::Gap(slot) => rows.tops[rows.rank[back.to]] - GAP_EDGE - ENTRY_SLOT * (slot as f64 + 0.5),
+        };
         let up = if high < low { -CORNER } else { CORNER };
         line.extend([(track - CORNER, low), (track, low), (track, low + up)]);
         line.extend([(track, high - up), (track, high), (track - CORNER, high)]);
-        if is_free {
-            line.push((to.x + to.width, high));
+        if let Side::Right(_) = side {
+            line.push((to.right(), high));
         } else {
-            let x = to.x + to.width - 16.0;
-            line.extend([(x + 1.0, high), (x, high), (x, high + 1.0), (x, to.y)]);
+            let x = to.right() - STUB;
+            line.extend([(x + CORNER, high), (x, high), (x, high + CORNER), (x, to.y)]);
         }
-        (line, (label_x, low))
-    }
-
-    /// A height in the gap below or above the boxes that lie beside a box, where no other line lies.
-    fn gap(&self, of: &Rect, below: bool, gaps: &mut Vec<f64>) -> f64 {
-        let beside =
-            self.boxes.iter().filter(|rect| rect.y < of.y + of.height && of.y < rect.y + rect.height);
-        let (mut y, step) = if below {
-            (beside.map(|rect| rect.y + rect.height).fold(of.y, f64::max) + 9.0, GAP_LINE)
-        } else {
-            (beside.map(|rect| rect.y).fold(of.y, f64::min) - 9.0, -GAP_LINE)
-        };
-        while gaps.iter().any(|other| (other - y).abs() < GAP_LINE - 1.0) {
-            y += step;
-        }
-        gaps.push(y);
-        y
+        (line, (middle, low))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn back(from: usize, to: usize) -> Back {
-        Back { from, to, label: "tests ×3".to_owned() }
-    }
-
-    fn column(count: usize) -> Vec<Rect> {
-        (0..count)
-            .map(|at| Rect { x: 12.0, y: 12.0 + 70.0 * at as f64, width: 140.0, height: 46.0 })
-            .collect()
-    }
-
-    #[test]
-    fn routes_back_to_one_step_share_a_track_and_labels_stand_before_the_tracks() {
-        let backs = [back(1, 0), back(2, 0), back(3, 2), back(3, 3)];
-        let placed = tracks(&backs, &column(4), BoxContent::Names);
-        let track = |at: usize| placed[at].0.iter().map(|(x, _)| *x).fold(0.0, f64::max);
-        assert_eq!(track(0), track(1));
-        assert!(track(2) < track(0), "the shorter track lies inside");
-        assert!(track(3) < track(2), "a step's route to itself stays near it");
-        for (line, (x, _)) in &placed[..3] {
-            assert!(x + label_width("tests ×3", BoxContent::Names) / 2.0 < line[line.len() / 2].0);
-        }
-        let (ends, begins) = (placed[2].0[0].1, placed[3].0[0].1);
-        assert!((ends - begins).abs() > 10.0, "two routes of one step leave it at two places");
-    }
-
-    #[test]
-    fn a_line_goes_round_the_boxes_beside_its_own() {
-        let mut boxes = column(3);
-        boxes.push(Rect { x: 300.0, y: 82.0, width: 140.0, height: 60.0 });
-        let [(line, _)] = tracks(&[back(1, 0)], &boxes, BoxContent::Full).try_into().unwrap();
-        let level = line.windows(2).filter(|pair| (pair[0].1 - pair[1].1).abs() < 0.1);
-        let wide = level.filter(|pair| (pair[0].0 - pair[1].0).abs() > 20.0);
-        for pair in wide {
-            assert!(!boxes.iter().any(|rect| rect.x > 200.0 && crosses(rect, pair[0].1)), "{pair:?}");
+/// The cells that routes lead back to, the one with the shortest way first.
+fn targets(backs: &[CellBack], ranks: &Ranks) -> Vec<usize> {
+    let mut targets: Vec<usize> = Vec::new();
+    for back in backs.iter().filter(|back| back.from != back.to) {
+        if !targets.contains(&back.to) {
+            targets.push(back.to);
         }
     }
+    let span = |target: &usize| {
+        let of = backs.iter().filter(|back| back.to == *target && back.from != back.to);
+        of.map(|back| ranks.rank[back.from].abs_diff(ranks.rank[*target])).max()
+    };
+    targets.sort_by_key(span);
+    targets
 }

@@ -1,9 +1,12 @@
 //! The plan of a pipeline as a drawing. REST gives the places.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use crate::frame::Visit;
 use crate::pipelines::segment;
+use crate::run::{LABEL, LayoutBlock, PER_CHAR, Point, curve, fitted};
 
 /// `GET /pipelines/{name}/graph`: boxes and arrows.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -14,6 +17,7 @@ pub(crate) struct PlanGraph {
     pub(crate) nodes: Vec<PlanBox>,
     pub(crate) arrows: Vec<PlanArrow>,
     pub(crate) backs: Vec<PlanBack>,
+    pub(crate) blocks: Vec<LayoutBlock>,
 }
 
 /// A step.
@@ -35,7 +39,7 @@ pub(crate) struct PlanBox {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PlanArrow {
-    points: Vec<PlanPoint>,
+    points: Vec<Point>,
 }
 
 /// A way back to a step that is done again.
@@ -45,16 +49,8 @@ pub(crate) struct PlanBack {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) label: String,
-    pub(crate) label_at: PlanPoint,
-    points: Vec<PlanPoint>,
-}
-
-/// A place.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct PlanPoint {
-    pub(crate) x: f64,
-    pub(crate) y: f64,
+    pub(crate) label_at: Point,
+    points: Vec<Point>,
 }
 
 impl PlanGraph {
@@ -62,6 +58,17 @@ impl PlanGraph {
     pub(crate) async fn load(visit: &Visit, name: &str) -> Option<Self> {
         let path = format!("/pipelines/{}/graph?detail=names", segment(name));
         visit.rest.get::<Self>(&path).await.ok().filter(|graph| !graph.nodes.is_empty())
+    }
+
+    /// The lines of the needs; the steps of a block share theirs.
+    pub(crate) fn needs(&self) -> BTreeSet<String> {
+        self.arrows.iter().map(|arrow| curve(&arrow.points)).collect()
+    }
+
+    /// The routes backwards, of those of a block the first alone.
+    pub(crate) fn ways_back(&self) -> Vec<&PlanBack> {
+        let mut paths = BTreeSet::new();
+        self.backs.iter().filter(|back| paths.insert(back.path())).collect()
     }
 }
 
@@ -86,37 +93,30 @@ impl PlanBox {
     }
 }
 
-impl PlanArrow {
-    /// Its line.
-    pub(crate) fn path(&self) -> String {
-        line(&self.points)
-    }
-}
-
 impl PlanBack {
     /// Its line from its end on, so that the dashes of lines in one track lie on each other.
     pub(crate) fn path(&self) -> String {
-        line(&self.points.iter().rev().copied().collect::<Vec<_>>())
+        curve(&self.points.iter().rev().copied().collect::<Vec<_>>())
+    }
+
+    /// From where to where, and all causes.
+    pub(crate) fn about(&self, graph: &PlanGraph) -> String {
+        let path = self.path();
+        let shared = graph.backs.iter().filter(|back| back.path() == path).count();
+        let from = if shared > 1 { format!("each of {shared}") } else { self.from.clone() };
+        let to = if shared > 1 && self.from == self.to { "itself" } else { &self.to };
+        format!("{from} back to {to}: {}", self.label)
     }
 
     /// Its label, as far as there is room.
     pub(crate) fn shown(&self) -> String {
-        crate::run::fitted(&self.label, crate::run::LABEL, crate::run::PER_CHAR)
+        fitted(&self.label, LABEL, PER_CHAR)
     }
 
     /// Half of the room that its label takes.
     pub(crate) fn half(&self) -> f64 {
-        self.shown().chars().count() as f64 * crate::run::PER_CHAR / 2.0 + 4.0
+        self.shown().chars().count() as f64 * PER_CHAR / 2.0 + 4.0
     }
-}
-
-/// A line through points.
-fn line(points: &[PlanPoint]) -> String {
-    let mut path = String::new();
-    for (nth, point) in points.iter().enumerate() {
-        path.push_str(&format!("{}{} {}", if nth == 0 { "M" } else { " L" }, point.x, point.y));
-    }
-    path
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The graph of the steps, as the run stands.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::facts::{RunFacts, StepFacts};
@@ -14,6 +16,7 @@ pub(crate) struct GraphLayout {
     pub(crate) nodes: Vec<LayoutNode>,
     pub(crate) arrows: Vec<LayoutArrow>,
     pub(crate) backs: Vec<LayoutBack>,
+    pub(crate) blocks: Vec<LayoutBlock>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -67,11 +70,23 @@ pub(crate) struct LayoutBack {
     pub(crate) points: Vec<Point>,
 }
 
+/// Steps side by side, which share their lines.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LayoutBlock {
+    pub(crate) steps: Vec<String>,
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// A place.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Point {
-    x: f64,
-    y: f64,
+    pub(crate) x: f64,
+    pub(crate) y: f64,
 }
 
 /// A picture wider than this does not fit beside the rest of the page, in pixels.
@@ -89,6 +104,7 @@ pub(crate) struct Picture {
     pub(crate) boxes: Vec<PictureBox>,
     pub(crate) arrows: Vec<PictureArrow>,
     pub(crate) backs: Vec<PictureBack>,
+    pub(crate) blocks: Vec<LayoutBlock>,
 }
 
 /// What is to be seen of a step beside its status.
@@ -201,32 +217,10 @@ pub(crate) struct PictureBack {
 
 /// A layout with the state of a run in it.
 pub(crate) fn picture(layout: GraphLayout, run: &RunFacts, selected: Option<&str>) -> Picture {
-    let began = |id: &str| run.step(id).is_some_and(|step| step.round > 0);
-    let arrows = layout.arrows.iter().map(|arrow| PictureArrow {
-        path: curve(&arrow.points),
-        is_passed: began(&arrow.from) && began(&arrow.to),
-    });
-    let backs = layout.backs.iter().map(|back| {
-        let used = run.routes.iter().filter(|route| route.step == back.from && route.to == back.to);
-        let used: u32 = used.map(|route| route.used).sum();
-        let mark = if used > 0 { format!(" · {used}×") } else { String::new() };
-        let room = LABEL - mark.chars().count() as f64 * PER_CHAR;
-        let label = fitted(&back.label, room, PER_CHAR) + &mark;
-        PictureBack {
-            about: format!("{} back to {}: {}{mark}", back.from, back.to, back.label),
-            // From its end on, so that the dashes of lines in one track lie on each other.
-            path: curve(&back.points.iter().rev().copied().collect::<Vec<_>>()),
-            half: label.chars().count() as f64 * PER_CHAR / 2.0 + 4.0,
-            label,
-            x: back.label_at.x,
-            y: back.label_at.y,
-            is_used: used > 0,
-        }
-    });
-    let arrows = arrows.collect();
-    let mut backs: Vec<PictureBack> = backs.collect();
+    let mut backs = backs(&layout, run);
     // Those that the run went along lie above the others of their track.
     backs.sort_by_key(|back| back.is_used);
+    let arrows = arrows(&layout, run);
     let none = StepFacts::default();
     let boxes = layout.nodes.into_iter().map(|node| {
         let step = run.steps.iter().find(|step| step.id == node.id).unwrap_or(&none);
@@ -240,7 +234,52 @@ pub(crate) fn picture(layout: GraphLayout, run: &RunFacts, selected: Option<&str
         let signs = signs.into_iter().filter(|(_, is_shown)| *is_shown).map(|(sign, _)| sign).collect();
         PictureBox { signs, ..boxed(node, step) }
     });
-    Picture { width: layout.width, height: layout.height, boxes: boxes.collect(), arrows, backs }
+    let (width, height, blocks) = (layout.width, layout.height, layout.blocks);
+    Picture { width, height, boxes: boxes.collect(), arrows, backs, blocks }
+}
+
+/// The needs; one line for those that the steps of a block share.
+fn arrows(layout: &GraphLayout, run: &RunFacts) -> Vec<PictureArrow> {
+    let began = |id: &str| run.step(id).is_some_and(|step| step.round > 0);
+    let mut arrows: BTreeMap<String, bool> = BTreeMap::new();
+    for arrow in &layout.arrows {
+        *arrows.entry(curve(&arrow.points)).or_default() |= began(&arrow.from) && began(&arrow.to);
+    }
+    arrows.into_iter().map(|(path, is_passed)| PictureArrow { path, is_passed }).collect()
+}
+
+/// The routes backwards; one line for those that the steps of a block share.
+fn backs(layout: &GraphLayout, run: &RunFacts) -> Vec<PictureBack> {
+    let mut lines: BTreeMap<String, Vec<&LayoutBack>> = BTreeMap::new();
+    for back in &layout.backs {
+        // From its end on, so that the dashes of lines in one track lie on each other.
+        let path = curve(&back.points.iter().rev().copied().collect::<Vec<_>>());
+        lines.entry(path).or_default().push(back);
+    }
+    let drawn = lines.into_iter().filter_map(|(path, shared)| {
+        let back = *shared.first()?;
+        let is_of = |step: &str, to: &str| shared.iter().any(|back| back.from == step && back.to == to);
+        let used = run.routes.iter().filter(|route| is_of(&route.step, &route.to));
+        let used: u32 = used.map(|route| route.used).sum();
+        let mark = if used > 0 { format!(" · {used}×") } else { String::new() };
+        let room = LABEL - mark.chars().count() as f64 * PER_CHAR;
+        let label = fitted(&back.label, room, PER_CHAR) + &mark;
+        let ways = match shared.as_slice() {
+            [back] => format!("{} back to {}", back.from, back.to),
+            [back, ..] if back.from == back.to => format!("each of {} back to itself", shared.len()),
+            _ => format!("each of {} back to {}", shared.len(), back.to),
+        };
+        Some(PictureBack {
+            about: format!("{ways}: {}{mark}", back.label),
+            path,
+            half: label.chars().count() as f64 * PER_CHAR / 2.0 + 4.0,
+            label,
+            x: back.label_at.x,
+            y: back.label_at.y,
+            is_used: used > 0,
+        })
+    });
+    drawn.collect()
 }
 
 fn boxed(node: LayoutNode, step: &StepFacts) -> PictureBox {
@@ -351,7 +390,7 @@ pub(crate) fn fitted(text: &str, width: f64, per_char: f64) -> String {
 }
 
 /// A smooth line through points.
-fn curve(points: &[Point]) -> String {
+pub(crate) fn curve(points: &[Point]) -> String {
     let Some((first, rest)) = points.split_first() else { return String::new() };
     let mut path = format!("M{} {}", first.x, first.y);
     let Some((last, between)) = rest.split_last() else { return path };
@@ -380,6 +419,33 @@ mod tests {
         assert_eq!(curve(&[at(0.0, 0.0), at(5.0, 9.0)]), "M0 0 L5 9");
         assert_eq!(curve(&[at(0.0, 0.0), at(5.0, 5.0), at(5.0, 9.0)]), "M0 0 Q5 5 5.0 9.0");
         assert_eq!(curve(&[]), "");
+    }
+
+    #[test]
+    fn steps_of_a_block_share_a_line_and_its_label() {
+        let [to, away] = [10.0, 50.0].map(|y| vec![Point { x: 5.0, y: 0.0 }, Point { x: 5.0, y }]);
+        let arrow = |to: &str| LayoutArrow { from: "a".into(), to: to.into(), points: away.clone() };
+        let back = |from: &str| LayoutBack {
+            from: from.into(),
+            to: "a".into(),
+            label: "tests ×2".into(),
+            points: to.clone(),
+            ..LayoutBack::default()
+        };
+        let layout = GraphLayout {
+            arrows: vec![arrow("b"), arrow("c")],
+            backs: vec![back("b"), back("c")],
+            ..GraphLayout::default()
+        };
+        let run = serde_json::from_value(serde_json::json!({
+            "id": "beef", "short_id": "beef", "pipeline": "x", "title": null, "status": "running", "version": 9,
+            "started_by": "user:ada", "started_at": "2026-11-20T10:00:00Z", "ended_at": null,
+            "steps": [{ "id": "a", "status": "succeeded", "round": 1 }, { "id": "c", "status": "running", "round": 1 }],
+        }));
+        let drawn = picture(layout, &run.expect("the test writes a run"), None);
+        assert_eq!(drawn.arrows.iter().map(|arrow| arrow.is_passed).collect::<Vec<_>>(), [true]);
+        let [back] = drawn.backs.try_into().expect("one line");
+        assert_eq!((back.label.as_str(), back.about.as_str()), ("tests ×2", "each of 2 back to a: tests ×2"));
     }
 
     #[test]

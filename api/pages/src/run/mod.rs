@@ -30,7 +30,7 @@ mod time;
 mod waits;
 
 pub(crate) use children::{CHILDREN_MAX, ChildFacts, given_and_made};
-pub(crate) use graph::{LABEL, PER_CHAR, fitted};
+pub(crate) use graph::{LABEL, LayoutBlock, PER_CHAR, Point, curve, fitted};
 pub(crate) use head::{RunHead, RunTab};
 pub(crate) use items::item_name;
 pub(crate) use routes::routes;
