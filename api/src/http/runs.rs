@@ -216,6 +216,8 @@ fn paged(params: &RunListParams, filter: &RunFilter, of: CursorOf) -> PagedList 
     filters.extend(asked.as_deref().map(Some));
     if of == CursorOf::RunsSorted {
         filters.push(params.sort.as_deref());
+        // All parts are of one moment; cursors of the present stay what they were.
+        filters.extend(params.at.as_deref().map(Some));
     }
     of.with(&filters)
 }

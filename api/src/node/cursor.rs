@@ -124,6 +124,7 @@ impl PagedList {
             return other(match self.of {
                 CursorOf::RunEvents => "the events of another run",
                 CursorOf::Artefacts => "the artefacts of another run",
+                CursorOf::RunsSorted => "this list with other filters, or of another moment (`at`)",
                 _filtered => "this list with other filters",
             });
         }

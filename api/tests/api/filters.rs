@@ -1,5 +1,7 @@
 //! Lists that are asked for by an expression, over REST.
 
+use axum::body::Body;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::fixtures::in_memory::Api;
@@ -95,13 +97,79 @@ async fn runs_come_in_the_order_of_any_field_and_all_parts_are_of_the_position_o
         assert_eq!(titles(&page), wanted, "{query}: {page}");
     }
     let other = format!("/api/v1/runs?sort=-title&cursor={cursor}");
-    for (path, code) in [(other.as_str(), "EF0211"), ("/api/v1/runs?sort=titel", "EF0211")] {
+    let moment = format!("/api/v1/runs?sort=title&at=1&cursor={cursor}");
+    let (_, problem) = api.get(&moment).await;
+    assert!(problem["detail"].as_str().unwrap().contains("of another moment (`at`)"), "{problem}");
+    for (path, code) in
+        [(other.as_str(), "EF0211"), (moment.as_str(), "EF0211"), ("/api/v1/runs?sort=titel", "EF0211")]
+    {
         let (status, problem) = api.get(path).await;
         assert_eq!((status, &problem["code"]), (422, &json!(code)), "{problem}");
+    }
+    // The parts of a list of the past name their moment each; another one, or none, is refused.
+    let (_, page) = api.get("/api/v1/runs?sort=started").await;
+    let [third, fourth] = [2, 3].map(|at| page["items"][at]["position"].as_u64().unwrap());
+    let (_, past) = api.get(&format!("/api/v1/runs?sort=title&at={third}&limit=2")).await;
+    assert_eq!(titles(&past), ["n1", "n2"], "{past}");
+    let cursor = past["next_cursor"].as_str().unwrap();
+    for (at, wanted) in [(format!("&at={third}"), 200), (format!("&at={fourth}"), 422), (String::new(), 422)]
+    {
+        let (status, page) = api.get(&format!("/api/v1/runs?sort=title{at}&cursor={cursor}")).await;
+        assert_eq!(status, wanted, "{at}: {page}");
     }
     let (_, problem) = api.get("/api/v1/runs?sort=titel").await;
     assert_eq!(problem["detail"], "“titel” is no order of runs");
     assert!(problem["hint"].as_str().unwrap().starts_with("did you mean `title`?"), "{problem}");
+}
+
+#[tokio::test]
+async fn of_titles_that_differ_in_the_case_of_letters_alone_the_newest_comes_first() {
+    let api = Api::new();
+    for title in ["fix", "FIX", "Fix", "add"] {
+        let body = json!({ "definition": COUNTED, "input": { "n": 2 }, "title": title });
+        let (_, run) = api.post("/api/v1/runs", body).await;
+        api.until(run["id"].as_str().unwrap(), "succeeded").await;
+    }
+    let (_, page) = api.get("/api/v1/runs?sort=title").await;
+    assert_eq!(titles(&page), ["add", "Fix", "FIX", "fix"], "{page}");
+    let (_, page) = api.get("/api/v1/runs?sort=-title").await;
+    assert_eq!(titles(&page), ["Fix", "FIX", "fix", "add"], "{page}");
+}
+
+/// The status and text of a page.
+async fn page(api: &Api, path: &str) -> (u16, String) {
+    let response = api.send("GET", path, &[("accept", "text/html")], Body::empty()).await;
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+/// The table showed the newest runs first, as if no order had been asked for, and the export was of that.
+#[tokio::test]
+async fn the_table_and_its_export_come_in_every_order_that_routes_have_and_say_where_there_is_none() {
+    let api = five_runs().await;
+    let place = |text: &str, title: &str| text.find(title).unwrap_or_else(|| panic!("{title}: {text}"));
+    let (status, table) = page(&api, "/runs?sort=labels.team").await;
+    assert_eq!(status, 200);
+    assert!(!table.contains("sort-refused") && table.contains("labels.team"), "{table}");
+    assert!(place(&table, ">n5<") < place(&table, ">n3<") && place(&table, ">n3<") < place(&table, ">n2<"));
+    let (status, csv) = page(&api, "/runs.csv?sort=labels.team&columns=title").await;
+    assert_eq!((status, csv.as_str()), (200, "title\r\nn5\r\nn4\r\nn3\r\nn2\r\nn1\r\n"));
+    let (_, csv) = page(&api, "/runs.csv?sort=-labels.team&columns=title").await;
+    assert_eq!(csv, "title\r\nn2\r\nn1\r\nn5\r\nn4\r\nn3\r\n");
+
+    let (status, table) = page(&api, "/runs?sort=titel&status=failed").await;
+    assert_eq!(status, 200);
+    let said = &table[place(&table, "id=\"sort-refused\"")..];
+    assert!(said.contains("“titel” is no order of runs: did you mean `title`?"), "{said}");
+    assert!(place(&table, ">n5<") < place(&table, ">n1<") && !table.contains(">n2<"), "{table}");
+    let (status, csv) = page(&api, "/runs.csv?sort=titel").await;
+    assert_eq!(status, 422);
+    assert!(csv.contains("“titel” is no order of runs"), "{csv}");
+    // Filter and order are each refused for themselves.
+    let (status, table) = page(&api, "/runs?sort=bogus&parent=zzzz").await;
+    assert_eq!(status, 200);
+    assert!(table.contains("id=\"sort-refused\"") && table.contains("id=\"filter-refused\""), "{table}");
 }
 
 #[tokio::test]

@@ -70,20 +70,18 @@ pub struct SortedRuns {
 #[derive(Debug, Clone, PartialEq)]
 enum SortKey {
     Number(f64),
-    /// Without regard to case first.
-    Text(String, String),
+    /// In lower case: the case of letters is no order.
+    Text(String),
 }
 
 impl SortKey {
     fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
-            (Self::Text(one, one_as_is), Self::Text(other, other_as_is)) => {
-                one.cmp(other).then_with(|| one_as_is.cmp(other_as_is))
-            }
+            (Self::Text(one), Self::Text(other)) => one.cmp(other),
             // A field has one type.
-            (Self::Number(_), Self::Text(..)) => Ordering::Less,
-            (Self::Text(..), Self::Number(_)) => Ordering::Greater,
+            (Self::Number(_), Self::Text(_)) => Ordering::Less,
+            (Self::Text(_), Self::Number(_)) => Ordering::Greater,
         }
     }
 }
@@ -148,7 +146,7 @@ impl RunSort {
             }
             FieldType::Span => value.as_str()?.strip_suffix("ms")?.parse().ok().map(SortKey::Number),
             _number if value.is_number() => value.as_f64().map(SortKey::Number),
-            _text => value.as_str().map(|text| SortKey::Text(text.to_lowercase(), text.to_owned())),
+            _text => value.as_str().map(|text| SortKey::Text(text.to_lowercase())),
         }
     }
 

@@ -75,11 +75,7 @@ impl UsedFilter {
             let alone = with_query("/runs?limit=1", name, value);
             let answer = visit.rest.get::<serde_json::Value>(&visit.at_moment(&alone)).await;
             let Some(refusal) = answer.err().filter(is_refusal) else { continue };
-            let why = match refusal.hint {
-                Some(hint) => format!("{}: {hint}", refusal.detail),
-                None => refusal.detail,
-            };
-            let part = RefusedPart { name, value: value.to_owned(), why };
+            let part = RefusedPart { name, value: value.to_owned(), why: reason(refusal) };
             self.asked = part.left_out(&self.asked);
             self.refused.push(part);
         }
@@ -114,9 +110,17 @@ fn known_refusals(filter: &RunFilter) -> Vec<RefusedPart> {
     unknown.chain(number).collect()
 }
 
+/// The words of a refusal.
+pub(super) fn reason(refusal: Problem) -> String {
+    match refusal.hint {
+        Some(hint) => format!("{}: {hint}", refusal.detail),
+        None => refusal.detail,
+    }
+}
+
 /// Whether a problem is a refusal of what was asked for.
-fn is_refusal(problem: &Problem) -> bool {
-    matches!(problem.status, 400 | 404 | 422)
+pub(super) fn is_refusal(problem: &Problem) -> bool {
+    matches!(problem.status, 400 | 404 | 409 | 422)
 }
 
 #[cfg(test)]

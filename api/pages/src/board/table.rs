@@ -9,12 +9,13 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use super::completions::completions;
 use super::filter::RunFilter;
 use super::query::BoardQuery;
-use super::refused::{RefusedPart, UsedFilter};
+use super::refused::{RefusedPart, UsedFilter, is_refusal, reason};
 use super::row::{RunList, RunRow};
 use super::steps::pipelines;
-use crate::frame::{Frame, NavPlace, Visit};
+use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
 use crate::problem::Problem;
+use crate::visible::visible;
 
 /// The columns that there are, with their heads; the first nine are shown unless the address says others.
 pub(crate) const COLUMNS: [(&str, &str); 19] = [
@@ -68,31 +69,33 @@ pub(crate) struct TableQuery {
     cursor: Option<String>,
 }
 
-/// An order of the table by one of its columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An order of the table: by one of its columns, or by another field that routes sort by.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SortOrder {
-    column: &'static str,
+    /// The column that shows the field, where one does.
+    column: Option<&'static str>,
     /// Its name in routes.
-    field: &'static str,
+    field: String,
     is_descending: bool,
 }
 
 impl SortOrder {
-    const NEWEST: Self = Self { column: "started", field: "started", is_descending: true };
+    fn newest() -> Self {
+        Self { column: Some("started"), field: "started".to_owned(), is_descending: true }
+    }
 
-    /// The order that an address asks for.
-    fn read(text: &str) -> Option<Self> {
-        let is_descending = text.starts_with('-');
-        let name = text.trim_start_matches('-');
-        let (column, field, _) = ORDERS.into_iter().find(|(_, field, _)| *field == name)?;
-        Some(Self { column, field, is_descending })
+    /// The order that an address asks for; whether there is such an order routes know.
+    fn read(text: &str) -> Self {
+        let (is_descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
+        let column = ORDERS.into_iter().find(|(_, field, _)| *field == name).map(|(column, _, _)| column);
+        Self { column, field: name.to_owned(), is_descending }
     }
 
     /// The order that a click on a column's head leads to.
-    fn after_click(self, column: &str) -> Option<Self> {
+    fn after_click(&self, column: &str) -> Option<Self> {
         let (column, field, largest_first) = ORDERS.into_iter().find(|(name, _, _)| *name == column)?;
-        let is_descending = if self.column == column { !self.is_descending } else { largest_first };
-        Some(Self { column, field, is_descending })
+        let is_descending = if self.column == Some(column) { !self.is_descending } else { largest_first };
+        Some(Self { column: Some(column), field: field.to_owned(), is_descending })
     }
 }
 
@@ -120,7 +123,7 @@ impl TableQuery {
         let is_default = columns.is_empty();
         let columns =
             if is_default { COLUMNS.iter().take(SHOWN).map(|(name, _)| *name).collect() } else { columns };
-        let sort = get("sort").and_then(SortOrder::read).unwrap_or(SortOrder::NEWEST);
+        let sort = get("sort").map_or_else(SortOrder::newest, SortOrder::read);
         Self {
             base: BoardQuery::of(raw),
             sort,
@@ -131,9 +134,9 @@ impl TableQuery {
     }
 
     /// An address of the table or its export with another filter and order, from the first page on.
-    fn address_of(&self, path: &str, filter: &RunFilter, sort: SortOrder, cursor: &str) -> String {
+    fn address_of(&self, path: &str, filter: &RunFilter, sort: &SortOrder, cursor: &str) -> String {
         let columns = if self.is_default { String::new() } else { self.columns.join(",") };
-        let sort = if sort == SortOrder::NEWEST { String::new() } else { sort.to_string() };
+        let sort = if *sort == SortOrder::newest() { String::new() } else { sort.to_string() };
         filter.address(path, &[("sort", &sort), ("columns", &columns), ("cursor", cursor)])
     }
 
@@ -160,18 +163,18 @@ impl TableQuery {
 
     /// The first page of the table with another filter.
     pub(crate) fn address(&self, filter: &RunFilter) -> String {
-        self.address_of("/runs", filter, self.sort, "")
+        self.address_of("/runs", filter, &self.sort, "")
     }
 
     /// The export of the same runs.
     pub(crate) fn export(&self) -> String {
-        self.address_of("/runs.csv", &self.base.filter, self.sort, "")
+        self.address_of("/runs.csv", &self.base.filter, &self.sort, "")
     }
 
     /// The table by a column: in its other order where it is sorted by it; nothing where the column does not sort.
     pub(crate) fn sorted_by(&self, column: &str) -> Option<String> {
         let sort = self.sort.after_click(column)?;
-        Some(self.address_of("/runs", &self.base.filter, sort, ""))
+        Some(self.address_of("/runs", &self.base.filter, &sort, ""))
     }
 
     /// Whether only runs that ended are listed, as by that they are sorted.
@@ -181,16 +184,18 @@ impl TableQuery {
 
     /// The direction in which a column is sorted, as `aria-sort` has it.
     pub(crate) fn direction(&self, column: &str) -> Option<&'static str> {
-        (self.sort.column == column).then_some(if self.sort.is_descending {
+        (self.sort.column == Some(column)).then_some(if self.sort.is_descending {
             "descending"
         } else {
             "ascending"
         })
     }
 
-    /// The head of the column that the table is sorted by.
-    pub(crate) fn sorted_head(&self) -> &'static str {
-        Self::head(self.sort.column)
+    /// What the table is sorted by: the head of a column, or the name of a field.
+    pub(crate) fn sorted_head(&self) -> String {
+        self.sort
+            .column
+            .map_or_else(|| visible(&self.sort.field).into_owned(), |column| Self::head(column).to_owned())
     }
 
     /// The direction as a sign.
@@ -240,6 +245,8 @@ struct TablePage {
     now: String,
     /// The part of the filter that cannot be used.
     refused: Option<RefusedPart>,
+    /// Why the order of the address is none.
+    sort_refused: Option<String>,
 }
 
 pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
@@ -248,30 +255,68 @@ pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
     if let Some(filter) = query.base.typed() {
         return Ok(Redirect::to(&frame.to(query.address(&filter))).into_response());
     }
-    let (list, pipelines) = tokio::join!(listed(&visit, &query), pipelines(&visit));
-    let (list, used) = list?;
+    let (listed, pipelines) = tokio::join!(Listed::load(&visit, &query), pipelines(&visit));
+    let Listed { list, used, sort, sort_refused } = listed?;
+    query.sort = sort;
+    query.cursor = query.cursor.filter(|_| sort_refused.is_none());
     query.base.filter = used.kept.clone();
     let refused = used.refused();
     let sorted_newest = list.sorted_newest();
     let next =
-        list.next_cursor.map(|cursor| query.address_of("/runs", &query.base.filter, query.sort, &cursor));
+        list.next_cursor.map(|cursor| query.address_of("/runs", &query.base.filter, &query.sort, &cursor));
     let completions = completions(&pipelines, list.items.iter());
     let now = visit.then.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());
-    Ok(Html(TablePage { frame, query, rows: list.items, next, sorted_newest, completions, now, refused })
-        .into_response())
+    let rows = list.items;
+    let page = TablePage { frame, query, rows, next, sorted_newest, completions, now, refused, sort_refused };
+    Ok(Html(page).into_response())
 }
 
-/// The runs of a page, with the filter as far as it can be used.
-async fn listed(visit: &Visit, query: &TableQuery) -> Result<(RunList, UsedFilter), Problem> {
-    let path = |used: &UsedFilter| visit.at_moment(&query.path(&used.asked, ROWS, query.cursor.as_deref()));
-    let used = UsedFilter::of(visit, &query.base.filter);
-    match visit.rest.get(&path(&used)).await {
-        Ok(list) => Ok((list, used)),
-        Err(problem) => {
+/// The runs of a page, with filter and order as far as they can be used.
+struct Listed {
+    list: RunList,
+    used: UsedFilter,
+    sort: SortOrder,
+    /// Why the order that was asked for is none.
+    sort_refused: Option<String>,
+}
+
+impl Listed {
+    async fn load(visit: &Visit, query: &TableQuery) -> Result<Self, Problem> {
+        let used = UsedFilter::of(visit, &query.base.filter);
+        let problem = match get(visit, query, &used).await {
+            Ok(list) => return Ok(Self { list, used, sort: query.sort.clone(), sort_refused: None }),
+            Err(problem) => problem,
+        };
+        let Some(why) = refused_order(visit, &query.sort).await else {
             let used = used.judged(visit, problem).await?;
-            Ok((visit.rest.get(&path(&used)).await?, used))
-        }
+            let list = get(visit, query, &used).await?;
+            return Ok(Self { list, used, sort: query.sort.clone(), sort_refused: None });
+        };
+        // A cursor counts in the order that it came with.
+        let newest = TableQuery { sort: SortOrder::newest(), cursor: None, ..query.clone() };
+        let (list, used) = match get(visit, &newest, &used).await {
+            Ok(list) => (list, used),
+            Err(problem) => {
+                let used = used.judged(visit, problem).await?;
+                (get(visit, &newest, &used).await?, used)
+            }
+        };
+        Ok(Self { list, used, sort: newest.sort, sort_refused: Some(why) })
     }
+}
+
+async fn get(visit: &Visit, query: &TableQuery, used: &UsedFilter) -> Result<RunList, Problem> {
+    visit.rest.get(&visit.at_moment(&query.path(&used.asked, ROWS, query.cursor.as_deref()))).await
+}
+
+/// Why routes have no such order; nothing where they have it.
+async fn refused_order(visit: &Visit, sort: &SortOrder) -> Option<String> {
+    if sort.column.is_some() {
+        return None;
+    }
+    let alone = with_query("/runs?limit=1", "sort", &sort.to_string());
+    let refusal = visit.rest.get::<serde_json::Value>(&alone).await.err().filter(is_refusal)?;
+    Some(reason(refusal))
 }
 
 #[cfg(test)]
@@ -297,7 +342,10 @@ mod tests {
         let query = TableQuery::of(Some("sort=-elapsed&columns=run,took"));
         assert_eq!(query.sorted_by("took").as_deref(), Some("/runs?sort=elapsed&columns=run%2Ctook"));
         assert_eq!((query.direction("took"), query.direction("started")), (Some("descending"), None));
-        assert_eq!(TableQuery::of(Some("sort=sideways")).direction("started"), Some("descending"));
+        let query = TableQuery::of(Some("sort=-labels.team"));
+        assert_eq!((query.direction("labels"), query.sorted_head().as_str()), (None, "labels.team"));
+        assert_eq!(query.export(), "/runs.csv?sort=-labels.team");
+        assert_eq!(query.sorted_by("cost").as_deref(), Some("/runs?sort=-cost"));
     }
 
     #[test]
@@ -305,7 +353,8 @@ mod tests {
         for (column, field, _) in ORDERS {
             assert!(COLUMNS.iter().any(|(name, _)| *name == column), "{column}");
             for text in [field.to_owned(), format!("-{field}")] {
-                assert_eq!(SortOrder::read(&text).map(|order| order.to_string()), Some(text));
+                let order = SortOrder::read(&text);
+                assert_eq!((order.column, order.to_string()), (Some(column), text));
             }
         }
     }
