@@ -17,7 +17,7 @@ use crate::text::{does, span};
 use crate::view::{AwaitView, RunView, answer_words};
 
 pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8, Fault> {
-    let is_filtered = args.filter.is_some();
+    let is_filtered = args.filter.is_some() || args.role.is_some();
     let path = format!("/api/v1/inbox{}", query([("role", args.role), ("filter", args.filter)]));
     let listed = ListedItems::read(context, &path, None, usize::MAX).await?;
     if context.json {

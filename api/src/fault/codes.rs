@@ -53,8 +53,8 @@ codes! {
     NoRun = "EF0201", 404, 3, "no such run",
         "A run is named by its id, its short id (the last 8 digits), an end piece's start of at least 4 digits, `@` for the newest run, `@1` for the one before, or by the work item that its label `item` names. \
          `everfold runs` lists them. Runs live in one data folder: `--dir` or EVERFOLD_DIR names another one.";
-    AmbiguousRun = "EF0202", 404, 3, "several runs fit",
-        "Several short ids begin like that. Type more digits.";
+    AmbiguousRun = "EF0202", 409, 3, "several runs fit",
+        "Several short ids begin like that, and more digits tell them apart; or several runs of a work item go on, and the id of one is meant. The hint names them.";
     NoStep = "EF0203", 404, 3, "no such step",
         "A step is named by its id in the pipeline, an item of a `foreach` by STEP.ITEM, counted from 0. `everfold show RUN` lists the steps.";
     NoTask = "EF0204", 404, 3, "no such task",

@@ -86,7 +86,7 @@ async fn o116_a_task_is_found_by_the_number_of_its_item_whatever_stands_in_front
     assert_eq!(task(&api, "WEB-005").await["run"], other.as_str());
     assert_eq!(task(&api, "ET-005").await["run"], first.as_str());
     let (status, problem) = api.get("/api/v1/orch/tasks/ORCH-005").await;
-    assert_eq!((status, &problem["code"]), (404, &"EF0202".into()), "{problem}");
+    assert_eq!((status, &problem["code"]), (409, &"EF0202".into()), "{problem}");
     let hint = problem["hint"].as_str().unwrap();
     assert!(hint.contains("WEB-005") && hint.contains("ET-005"), "{hint}");
 }
@@ -102,7 +102,7 @@ async fn a_run_is_named_by_its_work_item_in_every_route() {
     // Another that goes on is not chosen between; of one that ended and one that goes on it is the latter.
     let second = begun(&api, "ET-005").await;
     let (status, problem) = api.get("/api/v1/runs/ET-005").await;
-    assert_eq!((status, &problem["code"]), (404, &"EF0202".into()), "{problem}");
+    assert_eq!((status, &problem["code"]), (409, &"EF0202".into()), "{problem}");
     let (status, _) = api.post(&format!("/api/v1/runs/{second}/cancel"), json!({})).await;
     assert_eq!(status, 200);
     api.until(&second, "cancelled").await;
@@ -126,7 +126,7 @@ async fn o116_a_task_is_found_by_whatever_name_it_was_given_and_by_its_number_on
     begun(&api, "WEB-005").await;
     assert_eq!(task(&api, "5").await["run"], five["run"]);
     let (status, problem) = api.get("/api/v1/orch/tasks/ORCH-05").await;
-    assert_eq!((status, &problem["code"]), (404, &"EF0202".into()), "{problem}");
+    assert_eq!((status, &problem["code"]), (409, &"EF0202".into()), "{problem}");
     for item in ["ET5", "WEB-005", "5"] {
         assert!(problem["hint"].as_str().unwrap().contains(item), "{problem}");
     }

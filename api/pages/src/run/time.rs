@@ -31,6 +31,8 @@ pub(crate) struct Chart {
     pub(crate) whole: i64,
     /// The right end moves.
     pub(crate) grows: bool,
+    /// How many steps there are, where every one was skipped.
+    pub(crate) skipped: usize,
     pub(crate) axis: Vec<Mark>,
     pub(crate) rows: Vec<Row>,
     pub(crate) zoom: ZoomLinks,
@@ -146,12 +148,14 @@ pub(crate) fn chart(of: &ChartOf<'_>) -> Chart {
     let of_people = of.spans.iter().filter(|span| span.kind == SpanKind::Human);
     let people = covered(of_people.map(stretch), begin, end);
     let machines = covered(of_machines(of.spans.iter()).iter().map(stretch), begin, end);
+    let is_skipped = of.run.steps.iter().all(|step| step.word() == "skipped");
     Chart {
         from: scale.from,
         to: scale.to,
         begin,
         whole,
         grows: !of.run.is_ended() && zoom.is_none(),
+        skipped: if is_skipped { of.run.steps.len() } else { 0 },
         axis: axis(shown),
         rows,
         zoom: ZoomLinks {
@@ -412,6 +416,15 @@ mod tests {
             "ended_at": null, "origin": {"run": "o", "version": 9, "how": "fork"},
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_run_whose_steps_were_all_skipped_says_so() {
+        let skipped = serde_json::json!({"id": "a", "kind": "command", "status": "skipped", "round": 0});
+        let pending = serde_json::json!({"id": "b", "kind": "command", "status": "pending", "round": 0});
+        let of =
+            |steps: &[&serde_json::Value]| chart_of(&run(serde_json::json!(steps)), &[], &[], None).skipped;
+        assert_eq!((of(&[&skipped, &skipped]), of(&[&skipped, &pending]), of(&[])), (2, 0, 0));
     }
 
     fn chart_of(run: &RunFacts, attempts: &[AttemptFacts], spans: &[Span], zoom: Option<&str>) -> Chart {

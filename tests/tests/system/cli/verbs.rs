@@ -157,6 +157,21 @@ fn events_as_json_are_one_document_per_line_without_gaps() {
 }
 
 #[test]
+fn an_inbox_where_nothing_fits_does_not_say_that_nothing_is_open() {
+    let scratch = waiting();
+    for asked in [["--filter", "pipeline == 'other'"], ["--role", "nobody"]] {
+        let done = scratch.run(&["inbox", asked[0], asked[1]]);
+        assert_eq!(
+            (done.code, done.out.as_str(), done.err.trim()),
+            (0, "", "no open task fits"),
+            "{asked:?}"
+        );
+    }
+    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
+    assert_eq!(scratch.run(&["inbox"]).err.trim(), "no task is open");
+}
+
+#[test]
 fn looking_at_a_folder_that_is_not_there_makes_none() {
     let scratch = Scratch::new();
     assert_eq!(scratch.run(&["runs"]).code, 0);
