@@ -86,6 +86,48 @@ test("no column of tasks cuts the name of its stage, and each is as wide as what
   }
 });
 
+test("stages beyond the edge are counted, no column is wider on a smaller screen, and stages that nothing goes along take no room", async (t) => {
+  const own = Array.from({ length: 14 }, (_, at) => `of-my-own-${at + 1}`);
+  const steps = own.map((stage, at) => `  - { id: s${at}, needs: [], stage: ${stage}, ${at % 2 ? "when: '1 == 2', command: echo" : "approval: { title: Is it clear? }"} }`);
+  await everfold.rest("PUT /pipelines/mine", { definition: `name: mine\nlabels: { item: MY-1 }\nsteps:\n${steps.join("\n")}\n` });
+  const run = await everfold.start("mine", {}, "Along stages of my own");
+  await everfold.run(run, (view) => view.status === "waiting");
+  const page = await visit(t, everfold);
+  const shown = async (width) => {
+    await look(page, { theme: "light", width });
+    await page.goto("/orch", { waitUntil: "load" });
+    return page.evaluate(() => {
+      const place = document.getElementById("columns").getBoundingClientRect();
+      const boxes = [...document.querySelectorAll(".column")].map((column) => [column.querySelector(".column-name").textContent, column.getBoundingClientRect(), column.classList.contains("is-empty")]);
+      return {
+        widths: Object.fromEntries(boxes.map(([name, box]) => [name, box.width])),
+        empty: boxes.filter(([, , isEmpty]) => isEmpty).map(([name]) => name),
+        beyond: boxes.filter(([, box]) => box.right > place.right + 2).length,
+        cut: [...document.querySelectorAll(".column-name, .card p, .card p span")].filter((part) => !part.matches(".unseen") && part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0).map((part) => part.textContent),
+      };
+    });
+  };
+  const [small, large] = [await shown(800), await shown(1400)];
+  for (const name of Object.keys(small.widths)) assert.ok(small.widths[name] <= large.widths[name] + 1, `${name}: ${small.widths[name]} px, ${large.widths[name]} px`);
+  assert.ok(own.every((name) => name in large.widths), JSON.stringify(large));
+  for (const name of large.empty) assert.ok(large.widths[name] < 40, `${name}: ${large.widths[name]} px`);
+  assert.deepEqual([small.cut, large.cut], [[], []]);
+  await look(page, { theme: "light", width: 800 });
+  const button = page.locator("#more-stages");
+  await until("the button counts what is beyond the edge", async () => (await button.textContent()) === `${small.beyond} more stages →`);
+  for (let clicks = 0; clicks < 9 && /→/.test(await button.textContent()); clicks += 1) {
+    const before = await button.textContent();
+    await button.click();
+    await until("the columns have moved", async () => (await button.textContent()) !== before);
+  }
+  assert.match(await button.textContent(), /^\d+ more stages? ←$/);
+  await everfold.rest(`POST /runs/${run}/cancel`, {});
+  await everfold.run(run, (view) => view.status === "cancelled");
+  const after = await shown(1400);
+  assert.deepEqual(Object.keys(after.widths), [...STAGES, "ended"], "an ended task has no stage any more");
+  complainedOfNothing(page);
+});
+
 test("the parts of the bar of time do not lie over each other, now and in the past", async (t) => {
   const page = await visit(t, everfold);
   for (const width of WIDTHS) {

@@ -58,6 +58,7 @@ const FILES: &[(&str, &str)] = &[
     ("debugger.js", include_str!("../assets/debugger.js")),
     ("inbox.js", include_str!("../assets/inbox.js")),
     ("start.js", include_str!("../assets/start.js")),
+    ("stages.js", include_str!("../assets/stages.js")),
     ("icon.svg", include_str!("../assets/icon.svg")),
     ("icon-bad.svg", include_str!("../assets/icon-bad.svg")),
     ("icon-waiting.svg", include_str!("../assets/icon-waiting.svg")),

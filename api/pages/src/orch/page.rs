@@ -171,19 +171,6 @@ fn projects<'a>(tasks: impl Iterator<Item = &'a TaskCard>) -> Vec<String> {
     projects
 }
 
-/// The stages of two lists, each in the order of its list: one that stands in the second alone comes before what follows
-/// it there.
-fn merged(mut stages: Vec<String>, others: Vec<String>) -> Vec<String> {
-    let mut behind = stages.len();
-    for stage in others.into_iter().rev() {
-        match stages.iter().position(|known| *known == stage) {
-            Some(place) => behind = place,
-            None => stages.insert(behind, stage),
-        }
-    }
-    stages
-}
-
 /// A column for each stage, and one for what has ended.
 fn columns(open: CardList, over: CardList, show: Option<&str>) -> Vec<StageColumn> {
     let is_shown = |task: &TaskCard| match show {
@@ -191,7 +178,8 @@ fn columns(open: CardList, over: CardList, show: Option<&str>) -> Vec<StageColum
         Some("waiting") => !task.waits.is_empty(),
         _every => true,
     };
-    let stages = merged(open.stages, over.stages);
+    // What has ended stands in a column of its own: the stages are those of the tasks that go on.
+    let stages = if open.items.is_empty() { over.stages } else { open.stages };
     let mut columns: Vec<StageColumn> =
         stages.iter().map(|stage| StageColumn::new(stage, Vec::new())).collect();
     let mut begun = StageColumn::new("begun", Vec::new());
@@ -216,19 +204,31 @@ fn columns(open: CardList, over: CardList, show: Option<&str>) -> Vec<StageColum
 
 #[cfg(test)]
 mod tests {
-    use super::merged;
+    use serde_json::json;
+
+    use super::*;
+
+    fn list(stages: &[&str], tasks: &[(&str, &str)]) -> CardList {
+        let item = |(id, stage): &(&str, &str)| json!({ "id": id, "short_id": id, "stage": stage });
+        let items: Vec<serde_json::Value> = tasks.iter().map(item).collect();
+        serde_json::from_value(json!({ "stages": stages, "items": items })).expect("the test writes a list")
+    }
+
+    fn names(columns: &[StageColumn]) -> Vec<(&str, usize)> {
+        columns.iter().map(|column| (column.name.as_str(), column.tasks.len())).collect()
+    }
 
     #[test]
-    fn a_stage_that_only_ended_tasks_have_stands_where_their_pipeline_has_it() {
-        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let open = list(&["analysis", "development", "deploy"]);
-        let over = list(&["created", "analysis", "design", "development", "deploy", "done"]);
-        let wanted = list(&["created", "analysis", "design", "development", "deploy", "done"]);
-        assert_eq!(merged(open.clone(), over), wanted);
-        assert_eq!(
-            merged(open.clone(), list(&["review"])),
-            list(&["analysis", "development", "deploy", "review"])
-        );
-        assert_eq!(merged(Vec::new(), open.clone()), open);
+    fn stages_that_only_ended_tasks_went_along_take_no_room() {
+        let own = list(&["triage", "fix", "ship"], &[("a", "fix"), ("b", "ship")]);
+        let built_in = list(&["created", "analysis", "deploy", "done"], &[("c", "done")]);
+        let columns = columns(own, built_in, None);
+        assert_eq!(names(&columns), [("triage", 0), ("fix", 1), ("ship", 1), ("ended", 1)]);
+    }
+
+    #[test]
+    fn where_no_task_goes_on_the_stages_are_those_of_the_ended_ones() {
+        let columns = columns(list(&[], &[]), list(&["analysis", "done"], &[("c", "done")]), None);
+        assert_eq!(names(&columns), [("analysis", 0), ("done", 0), ("ended", 1)]);
     }
 }
