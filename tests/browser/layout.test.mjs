@@ -162,7 +162,7 @@ test("what is chosen in a list, and where a wide plan begins, is in sight", asyn
   }, [outer, inner]);
   await look(page, { theme: "light", width: 360 });
   await page.goto(`/runs/${ids.agent}/log?step=review&round=1&attempt=1`, { waitUntil: "load" });
-  await until("the chosen attempt is in sight", () => isInside(".log-attempts", ".log-attempts [aria-current]"));
+  await until("the chosen attempt is in sight", () => isInside(".log-attempts ol", ".log-attempts [aria-current]"));
   for (const width of WIDTHS) {
     await look(page, { theme: "light", width });
     await page.goto("/pipelines/orch", { waitUntil: "load" });

@@ -20,7 +20,7 @@ for (const row of document.querySelectorAll(".tabs, header.frame nav")) {
 }
 
 // In a list that scrolls what is chosen is in sight, and of a plan that is wider than its place the first step.
-for (const list of document.querySelectorAll(".log-attempts")) {
+for (const list of document.querySelectorAll(".log-attempts ol")) {
   const here = list.querySelector("[aria-current]");
   if (here) list.scrollTop += here.getBoundingClientRect().top - list.getBoundingClientRect().top - (list.clientHeight - here.offsetHeight) / 2;
 }

@@ -116,11 +116,6 @@ impl LogPage {
         matches!(self.shown, ShownLog::Transcript { .. })
     }
 
-    /// Whether there are lines to search and to download, or may still come.
-    fn has_lines(&self, here: &AttemptFact) -> bool {
-        !matches!(self.shown, ShownLog::Nothing(_)) || self.follows(here)
-    }
-
     /// Whether an attempt has ended without a byte of output.
     fn wrote_nothing(&self, here: &AttemptFact) -> bool {
         let log = here.end.as_ref().and_then(|end| end.log.as_ref());
