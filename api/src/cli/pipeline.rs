@@ -340,8 +340,14 @@ async fn list(context: &CommandContext) -> Result<u8, Fault> {
 }
 
 async fn save(context: &CommandContext, file: &str) -> Result<u8, Fault> {
-    let built_in = builtin::find(file).filter(|_| !Path::new(file).is_file() && near_file(file).is_none());
-    let path = if is_path(file) || built_in.is_some() { file.to_owned() } else { format!("./{file}") };
+    let near = near_file(file).filter(|_| !is_path(file) && !Path::new(file).is_file());
+    let built_in = builtin::find(file).filter(|_| !Path::new(file).is_file() && near.is_none());
+    let path = match &near {
+        // `init --pipeline NAME` leaves NAME.yaml, and the folder NAME of what it includes.
+        Some(near) if builtin::find(file).is_some() || Path::new(file).is_dir() => format!("./{near}"),
+        _none if is_path(file) || built_in.is_some() => file.to_owned(),
+        _none => format!("./{file}"),
+    };
     let loaded = load(&path, context.json).map_err(|fault| match near_file(file) {
         Some(near) if !Path::new(&path).exists() => fault.hint(format!("there is a file: ./{near}")),
         _another => fault,

@@ -210,8 +210,10 @@ pub(super) fn read(
     id: Option<&str>,
 ) -> Result<DeliveryReceived, Fault> {
     hook::read(settings, headers, raw, id).map_err(|error| match &error {
-        DeliveryReadError::TooLarge(_) => Fault::new(Code::TooLarge, error.to_string())
-            .hint("a delivery may have 1 MiB; have the source send less"),
+        DeliveryReadError::TooLarge { .. } | DeliveryReadError::TooLargeCut(_) => {
+            Fault::new(Code::TooLarge, error.to_string())
+                .hint("a delivery may have 1 MiB, a signed one 4 MiB; have the source send less")
+        }
         _unreadable => Fault::new(Code::Unreadable, error.to_string())
             .hint("a delivery's body is JSON; set the content type of the webhook to application/json"),
     })

@@ -36,6 +36,7 @@ impl OnboardReport {
 /// # Errors
 /// The settings that are there cannot be used.
 pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result<OnboardReport, Fault> {
+    let at_once = settings_file::at_once(&request.environment)?;
     let known = match request.settings.exists() {
         true => settings(layout, Some(&request.settings))?,
         false => Default::default(),
@@ -63,7 +64,7 @@ pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result
         }
         None => items.push(waits("gitea", "repository", GITEA_TOKEN)),
     }
-    items.extend(settings_file::items(checklist, request, [&secrets[0], &secrets[1]]).await);
+    items.extend(settings_file::items(checklist, request, [&secrets[0], &secrets[1]], at_once).await);
     items.push(record::item(checklist, request).await);
     let ready = items.iter().all(|item| item.standing != SetupStanding::Missing);
     Ok(OnboardReport { items, ready })

@@ -14,6 +14,7 @@ use everfold_workflows::provider::TokenSource;
 use super::checklist::{Checklist, SetupFinding, SetupItem};
 use super::environment::{Environment, GITEA_TOKEN};
 use super::request::OnboardRequest;
+use crate::fault::{Code, Fault};
 use crate::settings::Settings;
 
 /// How many agents ORCH lets work at once.
@@ -104,18 +105,29 @@ pub(super) fn draw_secret(secret: &HookSecret) -> Result<String, String> {
     Ok(drawn)
 }
 
+/// How many agents may work at once, as the environment says it.
+///
+/// # Errors
+/// It says something else than a number from 1 on.
+pub(super) fn at_once(environment: &Environment) -> Result<u32, Fault> {
+    let Some(said) = environment.get(MAX_CONCURRENCY) else { return Ok(AT_ONCE) };
+    said.parse::<u32>().ok().filter(|most| *most > 0).ok_or_else(|| {
+        let what = format!("{MAX_CONCURRENCY} is “{}”", everfold_engine::text::one_line(&said));
+        Fault::new(Code::Usage, what).hint("it is a whole number from 1 on: how many agents may work at once")
+    })
+}
+
 /// The sections, one item each.
 pub(super) async fn items(
     checklist: Checklist,
     request: &OnboardRequest,
     secrets: [&HookSecret; 2],
+    at_once: u32,
 ) -> Vec<SetupItem> {
     let folder = request.settings.parent().unwrap_or(Path::new("."));
     let [plane, gitea] = secrets.map(|secret| secret.written(folder));
     let url = toml_text(request.gitea_url.trim_end_matches('/'));
     let owner = toml_text(&request.owner);
-    let at_once = request.environment.get(MAX_CONCURRENCY).and_then(|most| most.parse::<u32>().ok());
-    let at_once = at_once.filter(|most| *most > 0).unwrap_or(AT_ONCE);
     let sections = [
         ("hooks.plane", format!("[hooks.plane]\nreader = \"plane\"\nsecret = {plane}\n")),
         ("hooks.gitea", format!("[hooks.gitea]\nreader = \"gitea\"\nsecret = {gitea}\n")),

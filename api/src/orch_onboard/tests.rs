@@ -228,6 +228,18 @@ async fn as_many_agents_work_at_once_as_orch_was_told_and_a_limit_that_is_there_
 }
 
 #[tokio::test]
+async fn a_limit_that_is_no_number_from_one_on_is_refused_before_anything_is_made() {
+    let stage = OnboardStage::set().await;
+    for said in ["three", "0", "-1", "1.5"] {
+        let told = [("ORCH_MAX_CONCURRENCY".to_owned(), said.to_owned())];
+        let request = OnboardRequest { environment: Environment::of(told.into_iter()), ..stage.request() };
+        let refused = onboard(&request, &stage.layout()).await.unwrap_err();
+        assert!(refused.message.contains(&format!("ORCH_MAX_CONCURRENCY is “{said}”")), "{refused:?}");
+        assert!(!request.settings.exists() && !request.projects.exists());
+    }
+}
+
+#[tokio::test]
 async fn no_webhook_is_made_whose_secret_could_not_be_kept() {
     let stage = OnboardStage::set().await;
     stage.clone();

@@ -181,8 +181,9 @@ pub(super) async fn let_in(
     let Some(_room) = gate.bodies.room(from).await else {
         return busy().into_response();
     };
-    request.extensions_mut().insert(BodyMax(bodies::BYTES_MAX));
-    let answer = next.run(request.map(bodies::bounded)).await;
+    let bytes_max = bodies::bytes_max(is_signed);
+    request.extensions_mut().insert(BodyMax(bytes_max));
+    let answer = next.run(request.map(|body| bodies::bounded(body, bytes_max))).await;
     // A token or code in a body is known to be wrong by the answer alone.
     if method == Method::POST
         && matches!(&*path, LOGIN | SESSION)

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
+use everfold_workflows::hook::SIGNED_BYTES_MAX;
 use http_body_util::Limited;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The largest body of an unknown caller: that of a webhook's delivery.
-pub(super) const BYTES_MAX: usize = 1024 * 1024;
+/// The largest body of an unknown caller: that of an unsigned delivery.
+const BYTES_MAX: usize = 1024 * 1024;
 /// Bodies of unknown callers at once.
 const AT_ONCE: usize = 64;
 /// The same of one address.
@@ -70,9 +71,14 @@ impl Drop for BodyPermit<'_> {
     }
 }
 
+/// The largest body of an unknown caller; one that is sent to a source of signed deliveries may be larger.
+pub(super) fn bytes_max(is_signed: bool) -> usize {
+    if is_signed { SIGNED_BYTES_MAX } else { BYTES_MAX }
+}
+
 /// The body, bounded by what an unknown caller may send.
-pub(super) fn bounded(body: Body) -> Body {
-    Body::new(Limited::new(body, BYTES_MAX))
+pub(super) fn bounded(body: Body, bytes_max: usize) -> Body {
+    Body::new(Limited::new(body, bytes_max))
 }
 
 #[cfg(test)]

@@ -21,6 +21,6 @@ mod telegram;
 mod tests;
 
 pub use content::Headers;
-pub use read::{DeliveryReadError, is_id, read};
+pub use read::{DeliveryReadError, SIGNED_BYTES_MAX, is_id, read};
 pub use reply::AwaitedReply;
 pub use settings::{DeliveryPath, HookSettings, ReaderKind, Scheme};

@@ -5,7 +5,7 @@
 use everfold_base::json::Value;
 
 use super::content::{DeliveryContent, Headers, about, first, header, text};
-use crate::plane::text::plain_text;
+use crate::plane::text::{plain_text, without_controls};
 
 /// The longest description; the body has the whole.
 const DESCRIPTION_CHARS_MAX: usize = 20_000;
@@ -21,7 +21,7 @@ pub(super) fn read(headers: &Headers, body: &Value) -> DeliveryContent {
             ("action", text(body, "action")),
             ("repository", None),
             ("number", text(body, "data.sequence_id")),
-            ("title", first(body, &["data.name"])),
+            ("title", first(body, &["data.name"]).map(|title| without_controls(&title))),
             ("description", description(body)),
             ("project", first(body, &["data.project.id", "data.project", "data.project_id"])),
             ("issue", issue),
@@ -52,5 +52,5 @@ fn description(body: &Value) -> Option<String> {
         None => text,
         Some((end, _)) => text[..end].to_owned(),
     };
-    found.filter(|text| !text.is_empty()).map(cut)
+    found.map(|text| without_controls(&text)).filter(|text| !text.is_empty()).map(cut)
 }

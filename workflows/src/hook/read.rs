@@ -7,13 +7,27 @@ use super::content::Headers;
 use super::settings::{DeliveryPath, HookSettings, ReaderKind};
 use super::{generic, gitea, github, gitlab, plane, telegram};
 
+/// The largest body of a delivery of a source with a secret. Of one that is larger than what is kept the long texts are cut.
+pub const SIGNED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What is kept of a body that is cut, and of each of its long texts.
+const CUT_BYTES_MAX: usize = BODY_BYTES_MAX / 2;
+const CUT_TEXT_BYTES: usize = 32 * 1024;
+
 /// Why a delivery cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryReadError {
     /// It is too large.
-    #[error("the body has {0} bytes, {BODY_BYTES_MAX} are allowed")]
-    TooLarge(usize),
+    #[error("the body has {bytes} bytes, {allowed} are allowed")]
+    TooLarge {
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        allowed: usize,
+    },
+    /// It is too large also with its long texts cut.
+    #[error("the body has {0} bytes also with its long texts cut, {CUT_BYTES_MAX} are allowed then")]
+    TooLargeCut(usize),
     /// It is no JSON, or would be read as something else than it says.
     #[error("the body cannot be read as JSON: {0}")]
     NoJson(String),
@@ -30,10 +44,11 @@ pub fn read(
     raw: &[u8],
     id: Option<&str>,
 ) -> Result<DeliveryReceived, DeliveryReadError> {
-    if raw.len() > BODY_BYTES_MAX {
-        return Err(DeliveryReadError::TooLarge(raw.len()));
+    let allowed = if settings.secret.is_some() { SIGNED_BYTES_MAX } else { BODY_BYTES_MAX };
+    if raw.len() > allowed {
+        return Err(DeliveryReadError::TooLarge { bytes: raw.len(), allowed });
     }
-    let body: Value = match raw.iter().all(u8::is_ascii_whitespace) {
+    let mut body: Value = match raw.iter().all(u8::is_ascii_whitespace) {
         true => Value::Null,
         false => json::strict::value(raw).map_err(DeliveryReadError::NoJson)?,
     };
@@ -45,6 +60,13 @@ pub fn read(
         ReaderKind::Plane => plane::read(headers, &body),
         ReaderKind::Telegram => telegram::read(&body),
     };
+    if raw.len() > BODY_BYTES_MAX {
+        cut_texts(&mut body);
+        let bytes = body.to_string().len();
+        if bytes > CUT_BYTES_MAX {
+            return Err(DeliveryReadError::TooLargeCut(bytes));
+        }
+    }
     let place = |place: &Option<DeliveryPath>| place.as_ref().and_then(|place| place.find(headers, &body));
     found.id = place(&settings.id).or(found.id);
     found.name = place(&settings.name).or(found.name);
@@ -64,6 +86,21 @@ pub fn read(
         body: JsonText::new(&body),
         about: JsonText::new(&Value::Object(found.about)),
     })
+}
+
+/// Cuts each long text of a body, and says so at its end.
+fn cut_texts(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > CUT_TEXT_BYTES => {
+            let end = (0..=CUT_TEXT_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+            let left = text.len() - end;
+            text.truncate(end);
+            text.push_str(&format!(" […{left} bytes cut]"));
+        }
+        Value::Array(items) => items.iter_mut().for_each(cut_texts),
+        Value::Object(fields) => fields.values_mut().for_each(cut_texts),
+        _short => {}
+    }
 }
 
 fn short_hash(of: &[u8]) -> String {

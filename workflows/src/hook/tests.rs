@@ -6,10 +6,11 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::content::Headers;
-use super::read::{DeliveryReadError, read};
+use super::read::{DeliveryReadError, SIGNED_BYTES_MAX, read};
 use super::reply::AwaitedReply;
-use super::settings::HookSettings;
+use super::settings::{HookSettings, ReaderKind};
 use super::signature::{SignatureError, check, is_claimed};
+use crate::provider::TokenSource;
 use everfold_base::json::{JsonText, Value};
 use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived};
 
@@ -182,8 +183,50 @@ fn l28_what_is_no_json_or_too_large_is_refused() {
     let settings = HookSettings::default();
     let refused = |raw: &[u8]| read(&settings, &headers(&[]), raw, None).unwrap_err();
     assert!(matches!(refused(b"payload=%7B"), DeliveryReadError::NoJson(_)));
-    assert_eq!(refused(&vec![b' '; BODY_BYTES_MAX + 1]), DeliveryReadError::TooLarge(BODY_BYTES_MAX + 1));
+    assert_eq!(
+        refused(&vec![b' '; BODY_BYTES_MAX + 1]),
+        DeliveryReadError::TooLarge { bytes: BODY_BYTES_MAX + 1, allowed: BODY_BYTES_MAX }
+    );
     assert_eq!(read(&settings, &headers(&[]), b"", None).unwrap().body, JsonText::null());
+}
+
+#[test]
+fn the_long_texts_of_a_large_signed_delivery_are_cut_and_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = Some(TokenSource::File(folder.path().join("secret")));
+    let settings = HookSettings { reader: ReaderKind::Plane, secret, ..HookSettings::default() };
+    let issue = |bytes: usize| {
+        let html = format!("<p>A page that is dark at night. {}</p>", "ж".repeat(bytes / 4));
+        json!({"event": "issue", "data": {"id": "i1", "name": "Dark mode", "description_html": html,
+            "description_stripped": html, "project": "p1"}})
+    };
+    let raw = issue(1_900_000).to_string();
+    assert!(raw.len() > BODY_BYTES_MAX);
+    let kept = read(&settings, &headers(&[]), raw.as_bytes(), None).unwrap();
+    let about = kept.about.value();
+    assert!(about["description"].as_str().unwrap().contains("A page that is dark at night."));
+    assert_eq!((&about["title"], &about["issue"]), (&json!("Dark mode"), &json!("i1")));
+    let body = kept.body.value();
+    assert!(body["data"]["description_html"].as_str().unwrap().ends_with("bytes cut]"), "it is said");
+    assert!(kept.body.as_str().len() < BODY_BYTES_MAX / 2);
+
+    let beyond = issue(SIGNED_BYTES_MAX * 2).to_string();
+    let refused = read(&settings, &headers(&[]), beyond.as_bytes(), None).unwrap_err();
+    assert_eq!(refused, DeliveryReadError::TooLarge { bytes: beyond.len(), allowed: SIGNED_BYTES_MAX });
+    let many: Vec<String> = vec!["x".repeat(1_000); 2_000];
+    let refused = read(&settings, &headers(&[]), json!(many).to_string().as_bytes(), None).unwrap_err();
+    assert!(matches!(refused, DeliveryReadError::TooLargeCut(_)), "{refused}");
+    let unsigned = read(&HookSettings::default(), &headers(&[]), raw.as_bytes(), None).unwrap_err();
+    assert_eq!(unsigned, DeliveryReadError::TooLarge { bytes: raw.len(), allowed: BODY_BYTES_MAX });
+}
+
+#[test]
+fn control_characters_of_an_issue_are_left_out() {
+    let body = json!({"event": "issue", "data": {"id": "i1", "name": "Dark\u{0} mode\u{1b}",
+        "description_stripped": "A page\u{0}\nthat is\tdark at night"}});
+    let about = of("plane", &[], body).about.value();
+    assert_eq!(about["title"], "Dark mode");
+    assert_eq!(about["description"], "A page\nthat is\tdark at night");
 }
 
 fn digits(secret: &str, parts: &[&str]) -> String {

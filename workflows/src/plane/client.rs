@@ -11,6 +11,7 @@ use hyper::Method;
 
 use super::admitted_issues::AdmittedIssues;
 use super::error::PlaneError;
+use super::late_writes::LateWrites;
 use super::parameters::{IssuePlace, PlaneSite};
 use super::states_cache::StatesCache;
 use crate::http::{HttpAnswer, HttpClient, HttpRequest, percent_encoded};
@@ -19,6 +20,8 @@ use crate::http::{HttpAnswer, HttpClient, HttpRequest, percent_encoded};
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// A page of a list, or an issue with its description.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// So long after the start of the engine a request of an engine before it may land: it was given up after 10 seconds.
+const SETTLED: Duration = Duration::from_secs(15);
 /// Items of a page that are asked for, and pages of one list.
 const PAGE_ITEMS: u32 = 100;
 const PAGES_MAX: u32 = 10;
@@ -35,19 +38,28 @@ pub(super) struct PlaneClient {
     pub(super) states: StatesCache,
     /// The issues that admissions have read.
     pub(super) admitted: AdmittedIssues,
+    /// The states that were written since the start.
+    pub(super) late: LateWrites,
 }
 
 impl Default for PlaneClient {
     fn default() -> Self {
-        Self::within(TIME_LIMIT)
+        Self { late: LateWrites::within(SETTLED), ..Self::within(TIME_LIMIT) }
     }
 }
 
 impl PlaneClient {
-    /// A client each of whose requests ends within this time.
+    /// A client each of whose requests ends within this time, and that had no engine before it.
     pub(super) fn within(time_limit: Duration) -> Self {
         let (states, admitted) = Default::default();
-        Self { http: HttpClient::new(), time_limit, states, admitted }
+        let late = LateWrites::within(Duration::ZERO);
+        Self { http: HttpClient::new(), time_limit, states, admitted, late }
+    }
+
+    /// The same, as if the engine had started now: what one before it has sent lands within this time.
+    #[cfg(test)]
+    pub(super) fn settling(self, settled: Duration) -> Self {
+        Self { late: LateWrites::within(settled), ..self }
     }
 
     /// Asks for one document; `what` is said to be missing where there is none.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{PlaneClient, issue_path};
 use super::comment::SOURCE;
 use super::parameters::{IssuePlace, given, text_or_null};
-use super::text::plain_text;
+use super::text::{plain_text, without_controls};
 use crate::function::Call;
 
 /// The longest text.
@@ -33,10 +33,24 @@ pub(super) struct CommentsParameters {
     #[serde(default)]
     #[schemars(schema_with = "text_or_null")]
     since: Option<String>,
+    /// what they are read for, in a word: it is given back
+    #[serde(default)]
+    #[schemars(schema_with = "text_or_null")]
+    cause: Option<String>,
     /// what a person said elsewhere: it counts as the newest comment; empty or null: nothing
     #[serde(default)]
     #[schemars(schema_with = "text_or_null")]
     said: Option<String>,
+    /// the output `until` of the call before: only what was written behind it counts, so each comment once
+    #[serde(default)]
+    #[schemars(schema_with = "text_or_null")]
+    after: Option<String>,
+    /// work that failed is done again: where nothing newer was said, the newest of `former` counts once more
+    #[serde(default)]
+    again: bool,
+    /// the output of the call for that work before, or null
+    #[serde(default)]
+    former: Value,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -47,6 +61,10 @@ pub(super) struct CommentsOutput {
     comments: Vec<PlaneComment>,
     /// Why none could be read.
     reason: Option<String>,
+    /// When the newest comment was written that is known by now, by the clock of Plane.
+    until: Option<String>,
+    /// What they were read for.
+    cause: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -66,27 +84,37 @@ pub(super) async fn comments(
     _call: Call,
     with: CommentsParameters,
 ) -> Result<CommentsOutput, Failure> {
-    let since = given(with.since.as_deref()).map(|since| {
-        let wrong = |_| {
-            Failure::new(FailureKind::Validation, "`with.since` is no time")
-                .with_hint("a time is written as 2026-11-20T10:00:00Z")
-        };
-        since.parse::<jiff::Timestamp>().map_err(wrong)
-    });
-    let since = since.transpose()?;
+    let since = given(with.since.as_deref()).map(|since| time("since", since)).transpose()?;
+    let known = given(with.after.as_deref()).map(|after| time("after", after)).transpose()?;
     let path = format!("{}/comments/", issue_path(&with.place));
     let found = client.list(&with.place.site, &path, "comments of the issue").await;
     let (items, reason) = match found {
         Ok(items) => (items, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    let comments = of_people(&items, &with.bots, since);
-    let newest = said_elsewhere(with.said.as_deref()).or_else(|| comments.first().cloned());
-    Ok(CommentsOutput { newest, comments, reason })
+    let mut comments = of_people(&items, &with.bots, since);
+    let newest_at = comments.first().and_then(written_at);
+    comments.retain(|comment| known.is_none_or(|known| written_at(comment).is_some_and(|at| at > known)));
+    let former = with.former["newest"]["text"].as_str().filter(|_| with.again);
+    let newest = as_comment(with.said.as_deref()).or_else(|| comments.first().cloned());
+    let newest = newest.or_else(|| as_comment(former));
+    let until = known.max(newest_at).map(|at| at.to_string());
+    Ok(CommentsOutput { newest, comments, reason, until, cause: with.cause })
+}
+
+fn time(name: &str, text: &str) -> Result<jiff::Timestamp, Failure> {
+    text.parse().map_err(|_| {
+        Failure::new(FailureKind::Validation, format!("`with.{name}` is no time"))
+            .with_hint("a time is written as 2026-11-20T10:00:00Z")
+    })
+}
+
+fn written_at(comment: &PlaneComment) -> Option<jiff::Timestamp> {
+    comment.at.as_deref()?.parse().ok()
 }
 
 /// What a person said elsewhere, as a comment.
-fn said_elsewhere(said: Option<&str>) -> Option<PlaneComment> {
+fn as_comment(said: Option<&str>) -> Option<PlaneComment> {
     let text: String = said?.trim().chars().take(SAID_CHARS_MAX).collect();
     (!text.is_empty()).then_some(PlaneComment { text, author: None, at: None })
 }
@@ -116,7 +144,7 @@ fn comment(item: &Value) -> Option<PlaneComment> {
         Some(stripped) => plain_text_once(stripped),
         None => plain_text(own("comment_html").or_else(|| own("comment"))?),
     };
-    let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
+    let text: String = without_controls(&text).chars().take(TEXT_CHARS_MAX).collect();
     let author = given(item["actor_detail"]["display_name"].as_str())
         .or_else(|| own("actor"))
         .or_else(|| own("created_by"))

@@ -16,7 +16,7 @@ use super::issue_link::issue_link;
 use super::issue_lookup::{find, number_in};
 use super::parameters::{IssuePlace, given, text_or_null};
 use super::set_state::state_of;
-use super::text::plain_text;
+use super::text::{plain_text, without_controls};
 use crate::function::Call;
 
 /// A shorter name, and a shorter description, are asked for.
@@ -80,7 +80,7 @@ pub(super) async fn issue(
     mut with: IssueParameters,
 ) -> Result<IssueOutput, Failure> {
     let number = number_in(&with.place.issue);
-    let name = given(with.name.as_deref()).filter(|name| is_name(name)).map(str::to_owned);
+    let name = given(with.name.as_deref()).map(without_controls).filter(|name| is_name(name));
     let description = given(with.description.as_deref()).map(text).unwrap_or_default();
     let mut output = IssueOutput {
         id: number.is_none().then(|| with.place.issue.clone()),
@@ -135,9 +135,8 @@ async fn fetch(
 impl IssueOutput {
     /// Takes what Plane says: a name that is one, and the longer description.
     fn take(&mut self, found: &Value) {
-        if let Some(name) = given(found["name"].as_str()).filter(|name| is_name(name)) {
-            name.clone_into(&mut self.name);
-        }
+        let name = given(found["name"].as_str()).map(without_controls);
+        self.name = name.filter(|name| is_name(name)).unwrap_or_else(|| std::mem::take(&mut self.name));
         let description = description_of(found);
         if description.chars().count() >= self.description.chars().count() {
             self.description = description;
@@ -169,6 +168,7 @@ fn text(description: &str) -> String {
 }
 
 fn cut(text: String) -> String {
+    let text = without_controls(&text);
     match text.char_indices().nth(DESCRIPTION_CHARS_MAX) {
         None => text,
         Some((end, _)) => text[..end].to_owned(),

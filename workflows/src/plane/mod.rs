@@ -16,6 +16,7 @@ mod error;
 mod issue;
 mod issue_link;
 mod issue_lookup;
+mod late_writes;
 mod parameters;
 mod sequence;
 mod set_state;

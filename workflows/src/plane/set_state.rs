@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::client::{PlaneClient, issue_path};
 use super::error::PlaneError;
+use super::late_writes::{StateWrite, moved_by};
 use super::parameters::IssuePlace;
 use super::state_key::{is_held, state_key};
 use super::states_cache::ProjectStates;
@@ -89,16 +90,27 @@ impl StateMove<'_> {
             states = self.client.newest_states_of(site, project).await?;
         }
         if let Some(reason) = self.left(&states, &now, &target) {
+            if now == target {
+                self.note(&target, &found);
+            }
             let state = states.name(&now).map(state_key);
             return Ok(StateOutput { state, state_id: Some(now), changed: false, reason: Some(reason) });
         }
-        let target = self.write(&states, target, &path, &what).await?;
+        let (target, moved) = self.write(&states, target, &path, &what).await?;
+        self.note(&target, &moved);
         Ok(StateOutput {
             state: Some(self.key.to_owned()),
             state_id: Some(target),
             changed: true,
             reason: None,
         })
+    }
+
+    /// Has the issue looked at again where a request of an engine before this one may still land.
+    fn note(&self, state: &str, issue: &Value) {
+        let Some(by) = moved_by(issue) else { return };
+        let write = StateWrite { state: state.to_owned(), by, force: self.with.force };
+        self.client.late.note(self.client, &self.with.place, write);
     }
 
     /// Why the issue is left in the state that it has.
@@ -111,27 +123,29 @@ impl StateMove<'_> {
         is_in_the_way.then(|| format!("the issue is in “{name}”, which is not overridden without `force`"))
     }
 
-    /// Writes the state, and gives its id. Where Plane does not know that any more, the state of this name was made anew.
+    /// Writes the state, and gives its id and the issue. Where Plane does not know that any more, the state of this name was made anew.
     async fn write(
         &self,
         states: &Arc<ProjectStates>,
         target: String,
         path: &str,
         what: &str,
-    ) -> Result<String, PlaneError> {
+    ) -> Result<(String, Value), PlaneError> {
         let site = &self.with.place.site;
         let patch = async |id: &str| {
             let body = json!({ "state": id });
             self.client.send(Method::PATCH, site, &site.token, path, Some(&body), what).await
         };
         let refused = match patch(&target).await {
-            Ok(_issue) => return Ok(target),
+            Ok(issue) => return Ok((target, issue)),
             Err(refused @ PlaneError::Refused { status: 400, .. }) => refused,
             Err(error) => return Err(error),
         };
         let newest = self.client.newest_states_of(site, &self.with.place.project).await?;
         match newest.ids.get(self.key) {
-            Some(id) if newest != *states && *id != target => patch(id).await.map(|_| id.clone()),
+            Some(id) if newest != *states && *id != target => {
+                patch(id).await.map(|issue| (id.clone(), issue))
+            }
             _the_same => Err(refused),
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, json};
 use super::failures::never;
 use super::fetch::fetch;
 use super::fresh::{note, relative, unchanged};
-use super::source::{Content, commit_of, describe, in_commit, in_worktree};
+use super::source::{Content, changed_at, commit_of, describe, in_commit, in_worktree};
 use crate::process::Processes;
 use crate::secret::{Mask, probed};
 use crate::yaml;
@@ -20,6 +20,8 @@ use crate::yaml;
 const WORKTREE: &str = "worktree";
 /// Bytes of the file's text that the evidence holds.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// So far the clock of who committed may be behind.
+const CLOCKS_APART_MS: i64 = 2_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,7 +161,10 @@ async fn probe(processes: Processes, request: ProbeRequest, mask: Mask) -> Resul
                 let file = relative(&request.workdir.path, Path::new(&spec.file));
                 !unchanged(&request.workdir, fresh, &[file]).await?.is_empty()
             }
-            Some(_commit) => same_in(&request, fresh, &spec.file, bytes.as_deref()).await?,
+            Some(place) => {
+                same_in(&request, fresh, &spec.file, bytes.as_deref()).await?
+                    || is_older(&request, fresh, place, &spec.file).await?
+            }
         };
         evidence["unchanged"] = if stale { json!([spec.file]) } else { json!([]) };
         note(&mut evidence, fresh);
@@ -177,6 +182,18 @@ async fn same_in(
     let Some(commit) = &fresh.commit else { return Ok(false) };
     let (_, then) = in_commit(&request.workdir, commit, file).await?;
     Ok(matches!(then, Content::Bytes(then) if Some(then.as_slice()) == bytes))
+}
+
+/// Whether the file was last changed there before the round began, by what its commit says.
+async fn is_older(
+    request: &ProbeRequest,
+    fresh: &Fresh,
+    place: &str,
+    file: &str,
+) -> Result<bool, ProbeFailure> {
+    let changed = changed_at(&request.workdir, place, file).await?;
+    // Commits say seconds, and the clock of who committed may be a little behind.
+    Ok(changed.is_some_and(|seconds| (seconds + 1) * 1000 + CLOCKS_APART_MS < fresh.at.0))
 }
 
 /// A field as text; nothing for a list or a map.

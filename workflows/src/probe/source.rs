@@ -78,6 +78,21 @@ pub(super) async fn in_commit(
     }
 }
 
+/// When a file was last changed by a commit of that history, in seconds; `None`: no commit has changed it.
+pub(super) async fn changed_at(
+    workdir: &Workdir,
+    reference: &str,
+    path: &str,
+) -> Result<Option<i64>, ProbeFailure> {
+    let path = relative(&workdir.path, path)?;
+    let git = Git::within(workdir).map_err(gone)?;
+    let asked = ["log", "-1", "--format=%ct", "--end-of-options", reference, "--", &path];
+    match git.text(&asked).await {
+        Ok(seconds) => Ok(seconds.trim().parse().ok()),
+        Err(error) => Err(not_now(error.to_string())),
+    }
+}
+
 /// The path inside the worktree, as git names it.
 fn relative(workdir: &Path, path: &str) -> Result<String, ProbeFailure> {
     let relative = match Path::new(path).strip_prefix(workdir) {

@@ -80,11 +80,11 @@ async fn l18_a_file_that_is_as_the_rounds_first_commit_has_it_is_not_fresh() {
     std::fs::write(work.join(".gitignore"), "reports\n").unwrap();
     git(&work, &["add", "."]);
     git(&work, &["commit", "--quiet", "-m", "before the round"]);
-    let first = git(&work, &["rev-parse", "HEAD"]);
+    let (first, began) = (git(&work, &["rev-parse", "HEAD"]), now());
     std::fs::write(work.join("docs/new.md"), "---\nstatus: READY\nround: 2\n---\n").unwrap();
     // Written again with the same bytes: that is no change.
     std::fs::write(work.join("docs/old.md"), "---\nstatus: READY\n---\n").unwrap();
-    let ask = |spec: Value| fresh(in_git(&home, spec), Some(&first), now());
+    let ask = |spec: Value| fresh(in_git(&home, spec), Some(&first), began);
     let files = FileProber::new(home.processes());
     let unchanged = |evidence: &Value| evidence["unchanged"].as_array().map(Vec::len);
     for (spec, expected) in [
@@ -114,6 +114,17 @@ async fn l18_a_file_that_is_as_the_rounds_first_commit_has_it_is_not_fresh() {
         );
         assert!(evidence["source"]["fresh_since"].is_object(), "{evidence}");
     }
+    // Of another branch, whose file the round's first commit does not have: by when it was committed there.
+    git(&work, &["checkout", "--quiet", "-b", "other"]);
+    std::fs::write(work.join("docs/log.md"), "---\nstatus: READY\n---\n").unwrap();
+    git(&work, &["add", "."]);
+    git(&work, &["commit", "--quiet", "-m", "a log of its own"]);
+    git(&work, &["checkout", "--quiet", "-"]);
+    let spec = json!({"file": "docs/log.md", "pass": ["READY"], "from": ["worktree", "other"]});
+    let evidence = heads.probe(ask(spec.clone())).await.unwrap();
+    assert_eq!((&evidence["from"], unchanged(&evidence)), (&json!("other"), Some(0)));
+    let later = fresh(in_git(&home, spec), Some(&first), tomorrow());
+    assert_eq!(unchanged(&heads.probe(later).await.unwrap()), Some(1), "a log of a round before");
     // What git ignores is recognised by when it was written.
     std::fs::create_dir_all(work.join("reports")).unwrap();
     std::fs::write(work.join("reports/a.xml"), GOOD).unwrap();

@@ -48,12 +48,13 @@ pub(crate) struct OrchOnboardArgs {
     /// The repository's owner in Gitea
     #[arg(long, value_name = "NAME", env = "ORCH_GITEA_OWNER", default_value = "admin")]
     pub(crate) owner: String,
-    /// The folder of the clones
-    #[arg(long, value_name = "DIR", env = "ORCH_REPOS_DIR", default_value = "/repos")]
-    pub(crate) repos: PathBuf,
-    /// The settings document that the pipeline reads
-    #[arg(long, value_name = "FILE", default_value = "/etc/orch/projects.yaml")]
-    pub(crate) projects: PathBuf,
+    /// The folder of the clones; without it what `repos` of the settings document says, else /repos
+    #[arg(long, value_name = "DIR", env = "ORCH_REPOS_DIR")]
+    pub(crate) repos: Option<PathBuf>,
+    /// The settings document that the pipeline reads; without it the first that is there of /etc/orch/projects.yaml and
+    /// ~/.orch/projects.yaml, else the former
+    #[arg(long, value_name = "FILE")]
+    pub(crate) projects: Option<PathBuf>,
     /// A label that the project is to have in Plane; may be given several times
     #[arg(long = "label", value_name = "NAME", default_values = ["bug", "epic", "ux"])]
     pub(crate) labels: Vec<String>,

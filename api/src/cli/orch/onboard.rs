@@ -1,5 +1,8 @@
 //! `orch onboard`: what a project needs, checked and made.
 
+use std::path::{Path, PathBuf};
+
+use everfold_engine::definition::value_of;
 use owo_colors::Style;
 
 use crate::cli::args::OrchOnboardArgs;
@@ -19,6 +22,8 @@ const PIPELINE: &str = "orch";
 
 pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Result<u8, Fault> {
     let place = context.place()?;
+    let projects = args.projects.unwrap_or_else(projects_file);
+    let repos = args.repos.or_else(|| repos_of(&projects)).unwrap_or_else(|| PathBuf::from("/repos"));
     let request = OnboardRequest {
         project: args.project,
         repo: args.repo,
@@ -27,8 +32,8 @@ pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Resu
         workspace: args.workspace,
         gitea_url: args.gitea_url,
         owner: args.owner,
-        repos: args.repos,
-        projects: args.projects,
+        repos,
+        projects,
         settings: place.config.clone().unwrap_or_else(|| place.layout.settings()),
         labels: args.labels.into_iter().filter(|label| !label.trim().is_empty()).collect(),
         address: args.address,
@@ -47,6 +52,27 @@ pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Resu
     }
     let missing = report.items.iter().filter(|item| item.standing == SetupStanding::Missing).count();
     Err(Fault::new(Code::NotOnboarded, format!("{} lacks {missing} of {}", request.repo, report.items.len())))
+}
+
+/// The settings document that the pipeline would read: the first of those that it names that is there.
+fn projects_file() -> PathBuf {
+    let of_machine = PathBuf::from("/etc/orch/projects.yaml");
+    let own = std::env::home_dir().map(|home| home.join(".orch/projects.yaml"));
+    first_there(of_machine, own)
+}
+
+/// The second file where it alone is there, else the first.
+fn first_there(first: PathBuf, second: Option<PathBuf>) -> PathBuf {
+    match second {
+        Some(second) if !first.exists() && second.exists() => second,
+        _first => first,
+    }
+}
+
+/// The folder of the clones, as the settings document says it.
+fn repos_of(projects: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(projects).ok()?;
+    value_of(&text)?["repos"].as_str().filter(|repos| !repos.is_empty()).map(PathBuf::from)
 }
 
 /// The pipeline, saved: only the triggers of saved pipelines hear webhooks.
@@ -106,4 +132,22 @@ fn shown(report: &OnboardReport, request: &OnboardRequest) -> String {
         text.push_str(&format!("\n{} is ready: set an issue In Progress in Plane\n", request.repo));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_document_that_is_there_is_taken_and_says_where_the_clones_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["etc.yaml", "own.yaml"].map(|name| folder.path().join(name));
+        assert_eq!(first_there(first.clone(), Some(second.clone())), first, "none is there");
+        std::fs::write(&second, "repos: /srv/clones\nprojects: {}\n").unwrap();
+        assert_eq!(first_there(first.clone(), Some(second.clone())), second);
+        assert_eq!(repos_of(&second), Some(PathBuf::from("/srv/clones")));
+        std::fs::write(&first, "projects: {}\n").unwrap();
+        assert_eq!(first_there(first.clone(), Some(second)), first, "the first goes before");
+        assert_eq!(repos_of(&first), None);
+    }
 }

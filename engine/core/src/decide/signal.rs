@@ -21,7 +21,7 @@ use super::scope::{RunScope, failure_value};
 use super::signal_hearing::{Heard, heard, whole_answer};
 use super::{question, wait};
 use crate::event::{
-    ApprovalDecided, BlockReason, Hearing, RecheckRequested, RunPaused, RunResumed, RunUnblocked, SignalEnd,
+    ApprovalDecided, BlockReason, Hearing, RecheckRequested, RunPaused, RunResumed, SignalEnd,
     SignalReceived, SignalTaken, SignalTaker, StepBlocked, StepFailed, StopReason, UnblockDecision,
     Unblocked, VoteCast,
 };
@@ -475,5 +475,6 @@ fn answer_task(draft: &mut Draft<'_>, at: usize, id: &AttemptId, answer: &Value)
 fn unblock(draft: &mut Draft<'_>, offer: &OfferedSignal, path: StepPath, decision: UnblockDecision) {
     let reason = Some(format!("the signal “{}”", offer.name));
     let (output, policies) = (None, std::collections::BTreeMap::new());
-    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
+    let words = offer.words().filter(|_| offer.is_by_person());
+    super::unblock::record(draft, Unblocked { path, decision, output, reason, policies }, words.as_deref());
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::draft::Draft;
 use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
-use crate::event::{RunUnblocked, UnblockDecision, Unblocked};
+use super::route;
+use crate::event::{BlockReason, ReworkRequested, ReworkSource, RunUnblocked, UnblockDecision, Unblocked};
 use crate::state::RunState;
 use everfold_base::id::StepPath;
 use everfold_base::json::JsonText;
@@ -49,8 +52,35 @@ pub(super) fn unblock(
     super::recheck::check_policies(draft.state, &path, policies)?;
     let output = output.map(|output| draft.payload(output.clone()));
     let (reason, policies) = (reason.cloned(), policies.clone());
-    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
+    let words = reason.clone();
+    record(draft, Unblocked { path, decision, output, reason, policies }, words.as_deref());
     Ok(())
+}
+
+/// Records the decision. Where the step says with which one its retry begins, that one begins anew, and `words` are what
+/// it receives.
+pub(super) fn record(draft: &mut Draft<'_>, unblocked: Unblocked, words: Option<&str>) {
+    let from = retry_from(draft.state, &unblocked);
+    let id = draft.state.key(&unblocked.path).map(|key| draft.state.attempt_id(key));
+    draft.record(RunUnblocked { unblocked });
+    let (Some(target), Some(id)) = (from, id) else { return };
+    let by = draft.meta.actor.to_string();
+    let findings = json!({ "decision": UnblockDecision::Retry, "by": by, "text": words });
+    let route = ReworkRequested::retry_route(&id.path.step);
+    let used = draft.state.facts.routes.get(&route).map_or(0, |route| route.used) + 1;
+    let source = ReworkSource { id, gate: None, by: Some(by) };
+    route::record(draft, target, source, route, (used, None), &findings);
+}
+
+/// The step with which the retry begins. What a gate could not see, and what the work asked, is asked for again instead.
+fn retry_from(state: &RunState, unblocked: &Unblocked) -> Option<usize> {
+    let Unblocked { path, decision, .. } = unblocked;
+    let at = state.graph.find(&path.step).filter(|_| path.item.is_none())?;
+    let from = state.graph.step(at).retry_from.as_ref().filter(|_| *decision == UnblockDecision::Retry)?;
+    match state.block_reason(path)? {
+        BlockReason::NoEvidence { .. } | BlockReason::Broken { .. } | BlockReason::Asked => None,
+        _its_work => state.graph.find(from),
+    }
 }
 
 fn blocked_path(state: &RunState, path: Option<&StepPath>) -> Result<StepPath, Refusal> {

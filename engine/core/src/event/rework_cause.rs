@@ -3,6 +3,7 @@
 //! Called by the fold of runs, and by read models.
 
 use super::kinds::ReworkRequested;
+use everfold_base::id::StepId;
 
 impl ReworkRequested {
     /// What it is counted under: the gate that failed, what people or a signal said; `None`: how the work failed.
@@ -17,6 +18,17 @@ impl ReworkRequested {
             signal if signal.starts_with("on_signal:") => Some(signal.trim_start_matches("on_").to_owned()),
             _failure => None,
         }
+    }
+
+    /// The route of a person's retry that begins with an earlier step (`retry_from`).
+    pub(crate) fn retry_route(step: &StepId) -> String {
+        format!("{step}/retry")
+    }
+
+    /// The step whose retry by a person it is, where that begins with an earlier one.
+    pub(crate) fn retried(&self) -> Option<&StepId> {
+        let step = &self.source.id.path.step;
+        (self.route == Self::retry_route(step)).then_some(step)
     }
 
     /// Where its route stands: `on_reject`, `on_fail`, `on_signal:NAME`.

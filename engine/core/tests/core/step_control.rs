@@ -13,8 +13,8 @@ use everfold_language::definition::Vote;
 use serde_json::{Value, json};
 
 use crate::fixtures::scenario::{
-    approval, attempts, cancel, cancel_step, function, names, pause, resume, run, send_signal, status, timer,
-    unblock, vote, wait, with,
+    approval, attempts, cancel, cancel_step, function, names, pause, resume, run, send_signal, signal,
+    status, timer, unblock, vote, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
 
@@ -467,4 +467,88 @@ fn row_27_a_fresh_gate_sends_back_the_first_time_that_nothing_was_touched() {
         json!({"file": "plan.md", "value": "READY", "pass": ["READY"], "fail": [], "unchanged": ["plan.md"]});
     let batch = world.probe("a/1/1", "g", 1, found);
     assert_eq!(names(&batch), ["GateEvaluated", "ReworkRequested", "StepScheduled"]);
+}
+
+#[test]
+fn a_retry_of_a_person_begins_with_the_step_that_the_blocked_one_names_and_brings_the_words() {
+    let shown = |name: &str| json!({"task": {"kind": "function", "spec": {"name": name, "with": "${rework?.findings}"}}});
+    let blocks = json!([{"to": "block"}]);
+    let mut world = run(json!([
+        {"id": "why", "work": shown("why"), "when": "rework != null"},
+        {"id": "a", "needs": ["why"], "work": shown("a"), "retry_from": "why", "on_fail": blocks},
+        {"id": "b", "needs": ["a"], "work": shown("b"), "retry_from": "b",
+         "on_fail": [{"to": {"rework": "a"}, "findings": "no good", "max": {"times": 1}}]},
+    ]));
+    let said = |words: &str| {
+        let (path, decision, output) = (None, UnblockDecision::Retry, None);
+        InputKind::Unblock {
+            path,
+            decision,
+            output,
+            reason: Some(words.into()),
+            policies: Default::default(),
+        }
+    };
+    // The work failed in a round with findings.
+    world.succeed("a/1/1", json!(1));
+    world.fail("b/1/1", "broken");
+    world.fail("a/2/1", "crashed");
+    assert_eq!(world.state.block_reason(&"a".parse().expect("a path")), Some(&BlockReason::Failed));
+    let batch = world.by("ada", said("look at the ADR")).expect("taken");
+    assert_eq!(names(&batch), ["RunUnblocked", "ReworkRequested", "StepScheduled"]);
+    assert!(format!("{:?}", batch[2]).contains("look at the ADR"), "{batch:?}");
+    assert_eq!(attempts(&world), ["why/1/1"]);
+    let batch = world.succeed("why/1/1", json!(1));
+    assert!(format!("{batch:?}").contains("no good"), "its round keeps its findings: {batch:?}");
+    assert_eq!(attempts(&world), ["a/3/1"]);
+    // A rework that is used up: what was refused is not done, the step itself begins again.
+    world.succeed("a/3/1", json!(1));
+    world.fail("b/2/1", "broken");
+    let used_up = world.state.block_reason(&"b".parse().expect("a path"));
+    assert!(matches!(used_up, Some(BlockReason::UsedUp { .. })), "{used_up:?}");
+    let batch = world.by("ada", said("it is right so")).expect("taken");
+    assert!(format!("{batch:?}").contains("it is right so"), "{batch:?}");
+    assert_eq!(attempts(&world), ["b/3/1"]);
+}
+
+#[test]
+fn a_signal_that_unblocks_begins_with_the_named_step_and_only_a_persons_has_words() {
+    let blocks = json!([{"to": "block"}]);
+    let again = json!({"go": [{"to": {"unblock": "retry"}}]});
+    let shown = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${rework?.findings}"}}});
+    let hook = everfold_base::actor::Actor::Hook("plane/olga".into());
+    for (by, has_words) in [(None, true), (Some(hook), false)] {
+        let mut world = run(json!([
+            {"id": "why", "work": shown.clone(), "when": "rework != null"},
+            with(
+                function("a", &["why"]),
+                json!({"retry_from": "why", "on_fail": blocks.clone(), "on_signal": again.clone()})
+            ),
+        ]));
+        world.fail("a/1/1", "crashed");
+        let go = signal("go", json!({"text": "now it is there"}));
+        let batch = match by {
+            None => world.by("ada", go),
+            Some(by) => world.give_as(by, go),
+        }
+        .expect("taken");
+        assert_eq!(attempts(&world), ["why/1/1"]);
+        let scheduled = format!("{:?}", batch.last());
+        assert_eq!(scheduled.contains("now it is there"), has_words, "{scheduled}");
+    }
+}
+
+#[test]
+fn a_held_rework_is_not_refused_for_the_rounds_of_its_target() {
+    let route = json!([{"to": {"rework": "a"}, "hold": true}]);
+    let mut world = run(json!([
+        with(function("a", &[]), json!({"max_rounds": 1})),
+        with(function("b", &["a"]), json!({"on_fail": route})),
+    ]));
+    world.succeed("a/1/1", json!(1));
+    let batch = world.fail("b/1/1", "no good");
+    assert_eq!(names(&batch), ["AttemptFailed", "ReworkRequested", "StepBlocked"]);
+    assert_eq!(world.state.block_reason(&"a".parse().expect("a path")), Some(&BlockReason::Held));
+    world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+    assert_eq!(attempts(&world), ["a/2/1"]);
 }

@@ -32,6 +32,8 @@ construct! {
         standby "standby": Flag;
         /// How many rounds there may be; refuses automatic reworks only.
         max_rounds "max_rounds": Number;
+        /// The step with which a person's `retry` begins, where this one is blocked.
+        retry_from "retry_from": Text;
         /// The time limit of one attempt.
         timeout "timeout": Pause;
         /// The time limit of a round.

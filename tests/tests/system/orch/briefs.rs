@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::{Value, json};
 
 use super::host_clone::git;
-use super::walk::{DARK, approve_when_asked, begin};
+use super::services::Services;
+use super::walk::{DARK, approve_when_asked, begin, comments};
 use super::world::{SHOP, World, stands};
 
 /// What an agent was told in a round.
@@ -55,6 +56,73 @@ async fn o088_ov11_a_developer_is_told_all_that_was_found_before_the_newest_firs
     let (newest, former) =
         (third.find("it stays dark").unwrap(), third.find("nobody tests the dusk").unwrap());
     assert!(newest < former, "{third}");
+}
+
+/// The prompt of the attempt that followed was made before people said anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn o099_an_agent_that_failed_is_begun_again_with_the_words_that_were_said_for_it() {
+    let world = World::new().await;
+    world.plan("ET-001", "architect", 1, "exit 3");
+    world.plan("ET-001", "architect", 2, "exit 3");
+    world.plan("ET-001", "architect", 3, "exit 3");
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    let blocked = |times: usize| {
+        move |services: &Services| {
+            let issue = &services.issues[DARK];
+            issue.state == "Blocked"
+                && issue.states.iter().filter(|state| **state == "Blocked").count() == times
+        }
+    };
+    world.until("the first failure", blocked(1)).await;
+    let unblock =
+        ["unblock", "ET-001", "architect", "--decision", "retry", "-m", "HERE-1: the disk was full"];
+    let done = world.command(&unblock).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    world.until("the second failure", blocked(2)).await;
+    let said = |round| prompt(&world, "ET-001", "architect", round).replace('\n', " ");
+    assert!(said(2).contains("Comment of the owner: HERE-1: the disk was full"), "{}", said(2));
+    world.services().say(DARK, "PLANE-2: look at the port");
+    world.services().set_state(DARK, "In Progress", "owner");
+    world.until("the third failure", blocked(3)).await;
+    assert!(said(3).contains("Comment of the owner: PLANE-2: look at the port"), "{}", said(3));
+    // Nothing newer was said: what was said for the work that failed counts on.
+    world.services().set_state(DARK, "In Progress", "owner");
+    world.until("the end", stands(DARK, "Done")).await;
+    assert!(said(4).contains("Comment of the owner: PLANE-2: look at the port"), "{}", said(4));
+    let told = comments(&world.services(), DARK);
+    let again =
+        told.iter().filter(|text| text.starts_with("🔄 Агент перезапущен с ответами стейкхолдера.")).count();
+    assert_eq!(again, 3, "{told:#?}");
+    assert!(!told.iter().any(|text| text.starts_with("🔄 Откат")), "it is no rejection: {told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o117_a_rejection_without_words_does_not_bring_back_words_that_were_used() {
+    let world = World::new().await;
+    begin(&world, DARK, SHOP, "Dark mode");
+    let asked = |times: usize| {
+        move |services: &Services| {
+            let issue = &services.issues[DARK];
+            issue.state == "In Review"
+                && issue.states.iter().filter(|state| **state == "In Review").count() == times
+        }
+    };
+    world.until("the first analysis", asked(1)).await;
+    world.services().say(DARK, "PLANE-A: too long");
+    let reject = ["reject", "ET-001", "-m", "HERE-B: too short"];
+    let done = world.command(&reject).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    world.until("the second analysis", asked(2)).await;
+    world.services().set_state(DARK, "Rejected", "owner");
+    world.until("the third analysis", asked(3)).await;
+    let second = prompt(&world, "ET-001", "analyst", 2);
+    assert!(second.contains("Comment of the owner: HERE-B: too short"), "{second}");
+    let third = prompt(&world, "ET-001", "analyst", 3);
+    assert!(!third.contains("PLANE-A"), "{third}");
+    let told = comments(&world.services(), DARK);
+    let without = "🔄 Analyst перезапущен. Причина отклонения: Rejected via status, no reason comment";
+    assert!(told.iter().any(|text| text == without), "{told:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,6 +108,7 @@ fn patch(
         return (missing(), Vec::new());
     };
     let mut events = Vec::new();
+    issue.by.clone_from(&user.id);
     if let Some(state) = wanted.filter(|state| *state != issue.state) {
         let old = std::mem::replace(&mut issue.state, state.clone());
         events.push(PlaneEvent::state(id, user, &old, &state));

@@ -144,7 +144,8 @@ impl FakePlane {
             let (id, by) = (world.id(), person(world, by));
             let state = world.state_id(project, state).unwrap_or_default();
             let (project, name, html) = (project.to_owned(), name.to_owned(), html.to_owned());
-            let issue = PlaneIssue { project, sequence, name, html, state, labels: Vec::new() };
+            let (labels, by_id) = (Vec::new(), by.id.clone());
+            let issue = PlaneIssue { project, sequence, name, html, state, labels, by: by_id };
             world.issues.insert(id.clone(), issue);
             service.tell(&[PlaneEvent::created(&id, &by)]);
             id
@@ -160,6 +161,7 @@ impl FakePlane {
             let Some(new) = world.state_id(&project, state) else { return };
             let Some(moved) = world.issues.get_mut(issue) else { return };
             let old = std::mem::replace(&mut moved.state, new.clone());
+            moved.by.clone_from(&by.id);
             service.tell(&[PlaneEvent::state(issue, &by, &old, &new)]);
         });
     }

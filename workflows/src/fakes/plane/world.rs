@@ -64,6 +64,8 @@ pub(super) struct PlaneIssue {
     pub(super) html: String,
     pub(super) state: String,
     pub(super) labels: Vec<String>,
+    /// Who changed it last.
+    pub(super) by: String,
 }
 
 #[derive(Debug, Clone)]
@@ -126,7 +128,7 @@ impl PlaneWorld {
         let mut shown = json!({
             "id": id, "name": issue.name, "sequence_id": issue.sequence, "project": issue.project,
             "workspace": self.workspace, "state": state, "labels": labels, "assignees": [],
-            "priority": "none", "description_html": issue.html,
+            "priority": "none", "description_html": issue.html, "updated_by": issue.by,
         });
         if expanded {
             shown["description_stripped"] = plain_text(&issue.html).into();

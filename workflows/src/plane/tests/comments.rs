@@ -110,7 +110,7 @@ async fn o117_the_newest_comment_of_a_person_is_given_without_tags_and_cut() {
     let tracker = Tracker::new().await;
     let of = async |with: Value| tracker.done("plane.comments", with).await;
     let none = of(json!({})).await;
-    assert_eq!(none, json!({"newest": null, "comments": [], "reason": null}));
+    assert_eq!(none, json!({"newest": null, "comments": [], "reason": null, "until": null, "cause": null}));
 
     tracker.plane.say(&tracker.issue, "<p>First</p>", "owner");
     tracker.plane.say(&tracker.issue, "<p>The <b>header</b> is&nbsp;wrong</p><p>again</p>", "owner");
@@ -153,6 +153,39 @@ async fn what_was_said_elsewhere_counts_as_the_newest_comment() {
     }
     let long = tracker.done("plane.comments", json!({"said": "ж".repeat(11_000)})).await;
     assert_eq!(long["newest"]["text"].as_str().unwrap().chars().count(), 10_000);
+}
+
+#[tokio::test]
+async fn o117_a_comment_counts_once_and_the_newest_words_by_time_win() {
+    let tracker = Tracker::new().await;
+    let of = async |with: Value| tracker.done("plane.comments", with).await;
+    tracker.plane.say(&tracker.issue, "<p>PLANE-A</p>", "owner");
+    let first = of(json!({"after": null, "former": null})).await;
+    assert_eq!((&first["newest"]["text"], first["until"].is_string()), (&json!("PLANE-A"), true));
+    let after = first["until"].clone();
+    assert_eq!(of(json!({"after": after})).await["newest"], Value::Null, "it was taken before");
+
+    // Said in Plane, then said here: the older one of Plane does not come back. The fake tells milliseconds apart.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    tracker.plane.say(&tracker.issue, "<p>PLANE-B</p>", "owner");
+    let here = of(json!({"after": after, "said": "HERE-B"})).await;
+    assert_eq!(here["newest"]["text"], "HERE-B");
+    let after = here["until"].clone();
+    assert_eq!(of(json!({"after": after})).await["newest"], Value::Null);
+    // Work that failed is done again: what was said for it counts again, and what is newer goes before.
+    let again = json!({"after": after, "again": true, "former": here, "cause": "retried"});
+    let again_given = of(again.clone()).await;
+    assert_eq!(
+        (&again_given["newest"]["text"], &again_given["cause"]),
+        (&json!("HERE-B"), &json!("retried"))
+    );
+    assert_eq!(of(json!({"after": after, "former": here})).await["newest"], Value::Null);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    tracker.plane.say(&tracker.issue, "<p>PLANE-C</p>", "owner");
+    assert_eq!(of(again).await["newest"]["text"], "PLANE-C");
+    // What is known is not forgotten where Plane cannot be asked.
+    tracker.fail("GET", ServiceFault::Status(500));
+    assert_eq!(of(json!({"after": after})).await["until"], here["until"]);
 }
 
 #[tokio::test]

@@ -36,6 +36,15 @@ type Scopes = BTreeMap<String, UniqueNames>;
 
 impl Tracker {
     pub(super) async fn new() -> Self {
+        Self::of(&PlaneClient::within(TIME_LIMIT)).await
+    }
+
+    /// The same just after the engine has started: what one before it has sent lands within this time.
+    pub(super) async fn settling(settled: Duration) -> Self {
+        Self::of(&PlaneClient::within(TIME_LIMIT).settling(settled)).await
+    }
+
+    async fn of(client: &PlaneClient) -> Self {
         let plane = FakePlane::start("team").await.unwrap();
         plane.add_user(TOKEN, "orch");
         plane.add_user(ROLE_TOKEN, "reviewer");
@@ -43,7 +52,7 @@ impl Tracker {
         let html = "<p>The pages need a <b>dark</b> theme for the night.</p>";
         let issue = plane.add_issue(PROJECT, 18, "Dark mode", html, "Todo", "owner");
         let mut functions = Functions::default();
-        for function in functions_over(&PlaneClient::within(TIME_LIMIT)) {
+        for function in functions_over(client) {
             functions.register(function).unwrap();
         }
         Self { plane, issue, names: Arc::default(), functions: Arc::new(functions) }

@@ -32,6 +32,15 @@ async fn o109_a_delivery_without_a_description_is_completed_by_one_request() {
     assert_eq!((&expanded["state"], &expanded["description"]), (&issue["state"], &issue["description"]));
 }
 
+#[tokio::test]
+async fn control_characters_of_an_issue_are_left_out() {
+    let tracker = Tracker::new().await;
+    let with = json!({"name": "Dark\u{0} mode", "description": format!("{LONG}\u{0}\nand more\u{7}")});
+    let issue = tracker.done("plane.issue", with).await;
+    assert_eq!(issue["name"], "Dark mode");
+    assert_eq!(issue["description"], format!("{LONG}\nand more"));
+}
+
 /// The gate at the start asked once, and the step behind it once more.
 #[tokio::test]
 async fn o109_what_the_admission_of_a_run_has_read_serves_its_first_step_and_no_other() {

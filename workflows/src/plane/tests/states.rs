@@ -111,6 +111,39 @@ async fn o53_a_state_whose_answer_was_lost_is_found_and_not_written_again() {
     }
 }
 
+/// An engine that was killed had sent *Architecture*; its successor sets *Blocked*, and the old request lands behind it.
+#[tokio::test]
+async fn a_state_that_a_former_engine_had_sent_and_that_lands_late_is_set_right_once() {
+    let force = json!({"state": "blocked", "force": true});
+    for (late, by, with, stays) in [
+        ("Architecture", "orch", force.clone(), "Blocked"),
+        ("Architecture", "owner", force.clone(), "Architecture"),
+        ("In Progress", "owner", force, "In Progress"),
+        ("Blocked", "orch", json!({"state": "review"}), "Blocked"),
+        ("Development", "orch", json!({"state": "review"}), "Review"),
+    ] {
+        let tracker = Tracker::settling(Duration::from_millis(600)).await;
+        tracker.done("plane.set_state", json!({"state": "testing"})).await;
+        let set = tracker.done("plane.set_state", with).await;
+        assert_eq!(set["changed"], true);
+        tracker.plane.move_issue(&tracker.issue, late, by);
+        let issue = format!("{}/", tracker.issue);
+        let gets = tracker.plane.count("GET", &issue);
+        let writes = tracker.plane.count("PATCH", "/");
+        let looked = async || {
+            while tracker.plane.count("GET", &issue) == gets
+                || stays != late && tracker.plane.count("PATCH", "/") == writes
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looked()).await.expect("it is looked at again");
+        tracker.done("plane.comments", json!({})).await;
+        assert_eq!(tracker.plane.state_of(&tracker.issue).as_deref(), Some(stays), "{late} by {by}");
+        assert_eq!(tracker.plane.count("GET", &issue), gets + 1, "one look");
+    }
+}
+
 #[tokio::test]
 async fn o124_what_people_lift_is_not_overridden_unless_that_is_forced() {
     let tracker = Tracker::new().await;

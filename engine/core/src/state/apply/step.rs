@@ -308,9 +308,11 @@ impl RunState {
             step.named = true;
             step.order.hold = event.hold;
         }
+        let retried = event.retried().and_then(|step| self.graph.find(step));
         for at in &reset {
-            // A round that waits for a person keeps its findings.
-            if self.graph.find(&event.target) != Some(*at) && !self.facts.steps[*at].order.hold {
+            // A round that waits for a person, or that a person has done again, keeps its findings.
+            let keeps = self.facts.steps[*at].order.hold || retried == Some(*at);
+            if self.graph.find(&event.target) != Some(*at) && !keeps {
                 self.facts.steps[*at].rework = None;
             }
         }

@@ -44,6 +44,9 @@ pub struct Step {
     /// Rounds in all that ran; refuses automatic reworks only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rounds: Option<Setting<u32>>,
+    /// The step with which a person's `retry` of the blocked step begins; `None`: what was refused or failed is done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_from: Option<StepId>,
     /// The limit of one attempt; `None` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Setting<Span>>,

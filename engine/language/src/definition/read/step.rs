@@ -28,6 +28,7 @@ pub(super) const SHAPE: Shape = Shape {
         "else",
         "standby",
         "max_rounds",
+        "retry_from",
         "timeout",
         "deadline",
         "remind",
@@ -210,7 +211,7 @@ impl PipelineReader<'_> {
             }
         };
         if finish {
-            for key in ["needs", "standby", "max_rounds", "on_signal", "ask", "remind"] {
+            for key in ["needs", "standby", "max_rounds", "retry_from", "on_signal", "ask", "remind"] {
                 if keys.get(key).is_some() {
                     let span = keys.key_span(key);
                     self.report(Code::OnFinish, span, format!("`{key}` has no meaning in `on_finish`"))
@@ -299,6 +300,7 @@ impl PipelineReader<'_> {
             (None, _) => Routes::default(),
         };
         let approved = keys.get("approved").map_or_else(Vec::new, |node| self.approved(node));
+        let retry_from = keys.get("retry_from").and_then(|node| self.retry_from(node));
         let (join, needs) = match keys.get("needs") {
             Some(node) => self.needs(node),
             None => (Join::Done, None),
@@ -314,6 +316,7 @@ impl PipelineReader<'_> {
             max_rounds: keys
                 .get("max_rounds")
                 .and_then(|node| self.number_setting(node, "`max_rounds`", 1, place)),
+            retry_from,
             timeout,
             deadline,
             remind,
@@ -399,6 +402,20 @@ impl PipelineReader<'_> {
                 self.report(code, span, message);
             }
         }
+    }
+
+    /// The step with which a person's `retry` begins; it is checked as the target of a rework is.
+    fn retry_from(&mut self, node: &YamlNode) -> Option<StepId> {
+        let target = self.id(node, "step id", false)?;
+        self.reworks.push(super::ReworkUse {
+            step: self.step,
+            target: target.clone(),
+            span: node.span.clone(),
+            unlimited: None,
+            hold: true,
+            of_run: false,
+        });
+        Some(StepId::new(&target))
     }
 
     /// `defaults.on_fail` as a route of the step that is being read.

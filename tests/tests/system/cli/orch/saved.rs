@@ -35,10 +35,20 @@ fn a_source_that_no_saved_pipeline_listens_to_is_named_and_the_built_in_one_is_s
     assert_eq!(finding(&scratch), None);
     let again = scratch.run(&["pipeline", "save", "orch"]);
     assert!(again.out.starts_with("orch is saved already as orch@1"), "{}", again.out);
-    // A file of that name is what its owner may mean.
+    // A file of that name is what its owner means.
     scratch.write("orch.yaml", "name: orch\nsteps:\n  - { id: a, command: 'true' }\n");
     let file = scratch.run(&["pipeline", "save", "orch"]);
-    assert!(file.code != 0 && file.err.contains("orch.yaml"), "{file:?}");
+    assert!(file.out.starts_with("./orch.yaml is saved as orch@2"), "{file:?}");
+}
+
+#[test]
+fn the_pipeline_that_init_wrote_is_saved_by_its_name_beside_the_folder_of_its_files() {
+    let scratch = scratch();
+    assert_eq!(scratch.run(&["init", "--pipeline", "orch"]).code, 0);
+    assert!(scratch.path("orch").is_dir() && scratch.path("orch.yaml").is_file());
+    let saved = scratch.run(&["pipeline", "save", "orch"]);
+    assert!(saved.out.starts_with("./orch.yaml is saved as orch@1"), "{saved:?}");
+    assert_eq!(finding(&scratch), None);
 }
 
 #[test]
